@@ -227,7 +227,7 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.strictSame(
     view(dir)[0]?.boxes.map(({ box, wave }) => `${box} ${wave}`),
     waves,
-    'who is in which wave',
+    'the wave of each box',
   );
   t.equal(orders.all.length, before);
   // The same again, to end it.
@@ -254,7 +254,7 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
   backUp(t, fleet);
   new Rollouts(store).want(NAME, 'abort');
   await controller.run(NAME, signal, true);
-  await until('they are called back', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'));
+  await until('their orders are withdrawn', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'));
   await link.stop();
   store.close();
   for (const box of fleet.world.boxes.values()) {
@@ -387,7 +387,7 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   });
   t.match(await controller.run(NAME, signal, true), { state: 'running' });
   const counter = (i: number): number => new Rollouts(store).ordersOf(SITE, `b-${i}`)[0]?.counter ?? 0;
-  t.equal(counter(0), futureCounter + 1, 'its order is above what it says it has seen');
+  t.equal(counter(0), futureCounter + 1, 'its order is above the counter that it reports');
   t.ok(counter(1) < futureCounter, 'and no other box’s');
   t.match(controller.behind(), { text: /1 of the boxes’ reports/ });
   await reportCounter(2, futureCounter);

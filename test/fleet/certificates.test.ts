@@ -179,11 +179,11 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   t.match(await fleet('revoke', BOX), { code: 1, err: /This needs a terminal/ });
   t.equal(delivery.state.phase, 'online', 'until a person confirms');
   t.match(await fleet('revoke', BOX, '--yes'), { code: 2, err: /the broker does not know them yet/ });
-  t.equal(delivery.state.phase, 'online', 'what stands is not ended by a list');
+  t.equal(delivery.state.phase, 'online', 'a list does not end an open connection');
   const revoked = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '4');
   t.match(revoked, { code: 0, out: /is out; nothing was heard of it for 4 s\n$/, err: /^$/ }, revoked.err);
   t.equal(delivery.state.phase === 'online', false);
-  await until(t, 'told why', () => delivery.state.fault?.code === 'certificate');
+  await until(t, 'with a reason', () => delivery.state.fault?.code === 'certificate');
   t.equal(delivery.state.reconnects, 0, 'it was connected once, and never again');
   t.equal(retained.get(topics.updateDesired), '', 'no order lies there for it');
   t.equal(retained.get(topics.configDesired), '');

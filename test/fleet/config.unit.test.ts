@@ -72,8 +72,12 @@ void t.test('secrets are removed from a configuration, and restored when it come
     t.equal(withoutSecrets(shownText), shownText, 'shown again it stays');
     const filled = withSecretsOf(shownText, text);
     t.equal(withoutSecrets(filled), shownText);
-    t.strictSame(parse(filled), parse(text), 'and is what it was');
-    t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
+    t.strictSame(parse(filled), parse(text), 'and equals the original');
+    t.equal(
+      shownSha256(text.replaceAll('hunter2', 'other')),
+      shownSha256(text),
+      'its hash does not depend on the login',
+    );
   }
   t.equal(withoutSecrets('camera: ['), undefined);
   const [former = ''] = texts;
@@ -289,7 +293,7 @@ void t.test('the room’s copies follow the boxes’ confirmed configurations', 
   t.equal(copy(), first, 'pushed is not there yet');
   t.equal(copies.current(place, sha256Of(first)), first, 'a box that rolled back');
   t.equal(copies.current(place, sha256Of(second)), second);
-  t.equal(copy(), second, 'and one that kept it');
+  t.equal(copy(), second, 'and one that confirmed it');
   writeFileSync(copies.file(place), `${second}# being edited\n`);
   t.equal(copies.current(place, sha256Of(second)), second);
   t.notOk(copies.keep(place, first), 'a file that is being edited is not overwritten');

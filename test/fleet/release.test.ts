@@ -216,7 +216,7 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
     signedAndPublished(f, stale),
     /is stale: made when targets 2 were published, and now they are 3/,
   );
-  t.ok(await isOffered(one, 44, '0.4.0'), 'what was refused has changed nothing');
+  t.ok(await isOffered(one, 44, '0.4.0'), 'refusals have changed nothing');
 
   const file = join(f.dir, 'withdraw.json');
   t.match(

@@ -65,13 +65,13 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
   t.match(
     fleet.said[0],
     /^the first report, its key is kept: (site-1\/b-\d+, ){9}site-1\/b-\d+ and 2 more$/,
-    'each key is kept, and told',
+    'each key is stored and reported',
   );
   store.addBox(SITE, 'b-99', 0);
   t.strictSame(
     controller.knowledge.missing().map(({ box }) => box),
     ['b-99'],
-    'who is missing is named',
+    'missing boxes are named',
   );
   const row = fleet.create(store, NAME, { ...QUICK, notAfterDays: 0.15, thresholds: { confirmed: 0.8 } });
   const waves = new Rollouts(store).boxes(NAME);
@@ -409,7 +409,7 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
   t.equal(
     count('expired'),
     Math.floor((base.boxes * 0.05) / 3) + base.boxes * 0.01,
-    'who never came back, and who is mute',
+    'boxes that never returned, and silent ones',
   );
   t.equal(count('confirmed') + count('rolled-back') + count('expired'), base.boxes);
 });

@@ -267,7 +267,7 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
   fleet.create(store, 'r-2', PLAN, 'root');
   t.match(new Rollouts(store).get('r-1'), { state: 'incomplete', reason: 'replaced by r-2' });
   await turned('r-2', 'finishing');
-  t.strictSame([...orders.held.keys()], ['b-5'], 'what is over is cleared');
+  t.strictSame([...orders.held.keys()], ['b-5'], 'completed orders are cleared');
   t.match(orders.held.get('b-5'), { what: 'root', action: 'install', rollout: 'r-2', seq: 44 });
   const counters = new Map<string, number>();
   for (const { box, counter } of orders.all) {

@@ -330,7 +330,7 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.match(
     rotated.out,
     new RegExp(`SHA-256 of this root: ${rootDigest(rootFile)}`),
-    'what is to be named is shown',
+    'the digest to agree to is shown',
   );
   const sign = ['root', 'sign', rootFile, '--key', f.key('anna', 'root')];
   t.match(fleet(...sign), {

@@ -52,7 +52,7 @@ void t.test('silence is compared by Fisher’s test within sites', async (t) => 
   t.ok(compare(triedBoxes, untried).probability > DOUBT, 'a site without power proves nothing');
   const bare = (all: readonly Watched[]): Watched[] =>
     all.map(({ id, isSilent }) => ({ id: id.replace('/', '-'), isSilent }));
-  t.ok(compare(bare(triedBoxes), bare(untried)).probability < DOUBT, 'which without sites it would');
+  t.ok(compare(bare(triedBoxes), bare(untried)).probability < DOUBT, 'although it would without sites');
   const lab = compare(group('lab', 3, 3), group('city', 1400, 28));
   t.ok(lab.probability < DOUBT, 'canaries of a site of their own are compared with all');
 });
@@ -83,11 +83,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
   one.at(0);
   one.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
   one.say((_, i) => i === 0, { online: false });
-  t.equal(
-    one.at(0.3).rollout.reachedMs,
-    null,
-    'confirmed, and not heard for ten minutes after it: not enough',
-  );
+  t.equal(one.at(0.3).rollout.reachedMs, null, 'confirmed, but silent for ten minutes after it');
   t.match(one.at(30).rollout, { state: 'running', wave: 0 }, 'one of three does not halt by chance');
   t.match(one.last?.waits, { unheard: ['b-0'], connected: [] });
   t.match(one.at(48.2).rollout, {

@@ -93,7 +93,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   wide.say((_, i) => i === 150, { progress: 'confirmed' });
   t.equal(wide.at(3.2).states[150], 'confirmed');
   t.equal(wide.at(4, 'abort').rollout.state, 'aborted');
-  t.equal(ordersOf(wide.at(5, 'resume'), 'install'), 0, 'what was aborted does not come back');
+  t.equal(ordersOf(wide.at(5, 'resume'), 'install'), 0, 'an aborted rollout does not resume');
 });
 
 void t.test('pause holds, resume continues, and silent canaries prove nothing', async (t) => {

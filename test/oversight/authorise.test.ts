@@ -205,7 +205,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   t.match(out, /\n\S+vigie\.yaml: ok, but 1 of 3 rules will not run\n$/, 'and in the last one');
   t.match(out, /warning: .*retention\.eventsDays: 300, but order .* allows 30; 30 is used/);
   t.notMatch(out, 'hunter2');
-  t.equal((await check({}, '--strict')).code, 1, 'what is not covered is a warning');
+  t.equal((await check({}, '--strict')).code, 1, 'an uncovered rule is a warning');
   t.match(JSON.parse((await check({}, '--json')).out), {
     authorisation: {
       holds: true,

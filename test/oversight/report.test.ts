@@ -104,7 +104,7 @@ void t.test('frames are taken from every entry that counts them, run by run', as
     ],
   );
   const inside = storyOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
-  t.strictSame(inside.uncounted, [], 'what is not counted lies outside of the interval');
+  t.strictSame(inside.uncounted, [], 'uncounted frames are outside of the interval');
 
   // Another run without its start in the journal: the time of its frames before its first count is unknown.
   t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
@@ -312,10 +312,10 @@ for (const [name, life, from, to] of [
       for (const width of [360, 1100]) {
         const layout = layoutOf(dir, html, width);
         t.match(layout, { width, beyond: 0, outside: [], overlapping: [] }, `at a width of ${width}`);
-        t.ok(String(layout['summary']).includes(sentence), 'what the browser shows says the same');
+        t.ok(String(layout['summary']).includes(sentence), 'the page states the same');
       }
       const wide = html.replace('</h1>', `<i style="white-space:nowrap">${'wide '.repeat(100)}</i></h1>`);
-      t.ok(Number(layoutOf(dir, wide, 360)['beyond']) > 0, 'what does not fit would be seen');
+      t.ok(Number(layoutOf(dir, wide, 360)['beyond']) > 0, 'an overflow would be detected (control)');
       const picture = join(dir, 'page.png');
       chromium(dir, '--window-size=1100,1700', `--screenshot=${picture}`, out);
       t.ok(statSync(picture).size > 20_000, 'it can be drawn');
@@ -340,7 +340,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
   );
   const html = readFileSync(out, 'utf8');
   t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
-  t.notMatch(html, /tricycle/, 'what does not fit its hash is not told');
+  t.notMatch(html, /tricycle/, 'an entry with a wrong hash is not shown');
   for (const [option, value, says] of [
     ['--from', 'yesterday', /--from: invalid time "yesterday"/],
     ['--to', '2020-01-01', /is not after/],

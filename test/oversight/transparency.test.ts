@@ -319,7 +319,7 @@ void t.test('the page describes sealed stills and their recipients, in French by
   t.match(text(english.page), /Only these 2 keys open it:/);
   t.match(text(english.page), /handed out in the months below: 2\b/);
   const handed = [...english.page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].at(-1);
-  t.equal(handed?.[1], '2', 'a request for what is not there hands out nothing');
+  t.equal(handed?.[1], '2', 'a request without a still hands out nothing');
 });
 
 void t.test('a changed journal is reported on the page and by exit code 1', async (t) => {

@@ -86,7 +86,7 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
     is: 'alarm',
     message: /^rolled back: it has 40 entries, 300 entries were/,
   });
-  t.notOk(image.takeWitnessed(note), 'the box itself sees that it is older than what was cosigned');
+  t.notOk(image.takeWitnessed(note), 'the box itself detects that it is older than the cosigned head');
   t.match(wrongIn(old, { file: 'kept', note }), [
     /^rolled back or cut short: kept signs 300 entries, here are 40$/,
   ]);
@@ -108,7 +108,7 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
   const conflicts = readdirSync(join(dir, 'boxes', ...ORIGIN.split('/'))).filter((name) =>
     name.startsWith('conflict-'),
   );
-  t.equal(conflicts.length, 3, 'what did not fit is kept, signed by the box');
+  t.equal(conflicts.length, 3, 'the conflicting head is stored, signed by the box');
 
   fill(openJournal(stranger), 400);
   t.match(converse(openJournal(stranger), witness), {

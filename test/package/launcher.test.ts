@@ -65,7 +65,7 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
     t.strictSame(spyOutput['Groups']?.trim().split(' ').sort(), expected.sort(), `${command}: groups`);
   }
   const page = runSpy('runuser', '-u', 'vigie-page', '--', 'vigie', 'page');
-  t.equal(page['Uid'], Array(4).fill(idOf('-u', 'vigie-page')).join('\t'), 'another user stays who it is');
+  t.equal(page['Uid'], Array(4).fill(idOf('-u', 'vigie-page')).join('\t'), 'another user is not changed');
 
   container.run('rm', '/usr/lib/vigie/current');
   t.match(container.run('vigie', '--version'), { status: 2, err: /no such program; run vigie-root status/ });

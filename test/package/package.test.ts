@@ -139,7 +139,11 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
     /^vigie: the running release .* stays; `vigie-root from-package` switches to 999999-99/m,
   );
   t.match(container.run('dpkg-query', '-W', 'vigie').out, /99\.0\.0/);
-  t.equal(container.run('readlink', '/usr/lib/vigie/current').out.trim(), current, 'what runs stays');
+  t.equal(
+    container.run('readlink', '/usr/lib/vigie/current').out.trim(),
+    current,
+    'the running release stays',
+  );
   const userFiles = (): string[] =>
     ['/etc/vigie/vigie.yaml', '/etc/default/vigie', '/var/lib/vigie/outbox.db'].map((file) =>
       container.read(file),
@@ -406,7 +410,7 @@ async function runsElement(t: Test, container: Container, box: BootedBox): Promi
   t.match(detector('status'), { state: 'ok', detail: `${name} on onnxinference` }, 'the element looks');
   const journal = (): string =>
     container.run('journalctl', '--no-pager', '-o', 'cat', '-u', 'vigie-vision', '--since', startTime).out;
-  t.notMatch(journal(), /Schema error|pthread_setaffinity/, 'what it writes at its start is left out');
+  t.notMatch(journal(), /Schema error|pthread_setaffinity/, 'its output at the start is dropped');
 
   container.write('/usr/share/vigie-test/element.yaml', `site: s\nbox: b\nrules: []\n${detectorLine}`);
   const words = ['doctor', '--config', '/usr/share/vigie-test/element.yaml', '--seconds', '1'];

@@ -249,7 +249,7 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   t.match(ask('/api/incidents/1/stills/deposit'), / 401 2$/);
   const access = readFileSync(join(proxy, 'access.log'), 'utf8');
   t.match(access, '/api/queue');
-  t.notMatch(access, 'stills', 'who looks at a still is in no log of the proxy');
+  t.notMatch(access, 'stills', 'the proxy’s log names no viewer of a still');
   const scraped = container.inNetwork('curl', '--silent', 'http://127.0.0.1:9465/metrics');
   t.match(
     spawnSync(scraped[0] ?? '', scraped.slice(1), { encoding: 'utf8' }).stdout,

@@ -75,7 +75,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           PEOPLE.map((who, index) => actionsOf(consoles[index % 2] ?? db, who).claim(no)),
         );
         const [won, ...otherWins] = tries.filter(ok);
-        t.same(otherWins, [], 'one wins');
+        t.same(otherWins, [], 'exactly one wins');
         const winner = won?.value.claimedBy;
         t.equal(won?.value.state, 'claimed');
         t.equal(won?.value.claimedUntil, iso(NOW + 120_000));
@@ -109,11 +109,15 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const renewal = await actionsOf(db, 'anna').claim(no, { atS: 152 });
       t.equal(renewal.revision, revision, 'her own claim had expired, and no one claimed in between');
       const takeover = await actionsOf(db, 'ben').claim(no, { atS: 272 });
-      t.same([takeover.claimedBy, takeover.revision], ['ben', revision + 1], 'what has run out can be taken');
+      t.same(
+        [takeover.claimedBy, takeover.revision],
+        ['ben', revision + 1],
+        'an expired claim can be taken over',
+      );
       t.equal(
         (await refusalOf(actionsOf(db, 'anna').release(no, { atS: 273 }))).status,
         409,
-        'not hers any more',
+        'no longer hers',
       );
       const released = await actionsOf(db, 'ben').release(no, { atS: 274 });
       t.same(
@@ -205,7 +209,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         iso(NOW + 1),
         'the room’s clock was put back: the box still takes the later one',
       );
-      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the former');
+      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the previous one');
       t.same(await auditLines(db, tidy.no), ['supervisor reopen', 'ben judge']);
     });
 

@@ -78,7 +78,7 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   await t.test('a stale tab gets the current state before it acts', (t) => checkStaleTab(t, browser));
   await t.test('a logout in one tab ends the session in the other', (t) => checkLogout(t, browser));
   await t.test('each role sees and does what its rights allow', (t) => checkRoles(t, browser));
-  await until(t, 'where nothing happens the stream beats', () => quiet.names().includes('beat'), 20_000);
+  await until(t, 'an idle stream sends heartbeats', () => quiet.names().includes('beat'), 20_000);
 });
 
 async function checkHang(t: Test, browser: Browser): Promise<void> {
@@ -114,8 +114,8 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   await page.keyboard.press('j');
   await page.keyboard.press('t');
   await until('document.querySelector(".toast.bad") !== null', 30_000);
-  t.equal((await page.$$('.row.closed')).length, 0, 'what was not done is taken back');
-  t.equal((await page.$$('.row')).length, 2, 'and what was there is there');
+  t.equal((await page.$$('.row.closed')).length, 0, 'an action that failed is undone on the screen');
+  t.equal((await page.$$('.row')).length, 2, 'and the rows are still there');
   await server?.start();
   await until(LIVE, 15_000);
   await until('document.querySelector(".connection").textContent === ""');
@@ -141,7 +141,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
   await page.select('.give', 'Nadia');
   await until('document.querySelector(".toast.good")?.textContent.includes("Given to Nadia")');
   await until('document.querySelector(".row .owner b")?.textContent === "Nadia"');
-  t.equal(await page.$('.act.release'), null, 'it is no longer his');
+  t.equal(await page.$('.act.release'), null, 'no longer his to release');
   await page.keyboard.press('f');
   await page.waitForSelector('#reopen');
   await page.click('#reopen');
@@ -177,7 +177,7 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('.incident .act.release');
   for (const renewed of [2, 3]) {
     room.console.clock.aheadMs += 60_000;
-    await until(t, 'it is held', () => posts.length >= renewed);
+    await until(t, 'the claim is renewed', () => posts.length >= renewed);
   }
   const extensionMs = (await claimedUntil()) - before;
   t.ok(extensionMs >= 60_000, `${extensionMs} ms longer`);
@@ -303,7 +303,7 @@ async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): 
     await until(ready);
   };
   await go('/incidents/7', 'document.querySelector("[data-incident=\\"7\\"] .facts") !== null');
-  t.equal(await isThere('.give'), may(role, 'reassign'), 'to give away');
+  t.equal(await isThere('.give'), may(role, 'reassign'), 'to reassign');
   await go('/incidents/10', 'document.querySelector("[data-incident=\\"10\\"] .facts") !== null');
   t.equal(await isThere('#reopen'), may(role, 'reopen'), 'to open again');
   for (const [screen, act] of Object.entries(SCREENS)) {

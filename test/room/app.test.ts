@@ -103,7 +103,7 @@ async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look):
   const first = await page.$$eval('.row', (rows) =>
     rows.slice(0, 3).map((row) => row.getAttribute('data-no')),
   );
-  t.strictSame(first.slice(0, 2), ['1', '2'], 'what waits too long comes first, the urgent before');
+  t.strictSame(first.slice(0, 2), ['1', '2'], 'overdue alerts come first, by priority');
   await page.click('[data-no="2"]');
   await until('[...document.images].length === 3 && [...document.images].every((image) => image.complete)');
   await until('document.activeElement.id === "incident-title"');
@@ -159,7 +159,7 @@ async function checkQuickKeys(t: Test, browser: Browser): Promise<void> {
   const { page, posts, complaints } = await openApp(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
   await page.waitForSelector('.incident .act');
   t.strictSame(await page.evaluate(QUICK), ['filter', 'filter', true, 'TEXTAREA', 'TEXTAREA']);
-  t.strictSame(posts, [], 'what was meant for a field has claimed and judged nothing');
+  t.strictSame(posts, [], 'keys typed into a field neither claim nor review');
   t.strictSame(complaints, []);
 }
 
@@ -353,7 +353,7 @@ async function checkStorm(t: Test, browser: Browser): Promise<void> {
   )) as [number, number, string];
   t.ok(drawnCount <= 60, `${drawnCount} drawn`);
   t.ok(merged > 0, `${merged} storms`);
-  t.match(unheldCount, String(STORM + 2 - 2000), 'what is not held is counted');
+  t.match(unheldCount, String(STORM + 2 - 2000), 'alerts beyond the limit are counted');
   await pictured(page, join(SCREENS_DIR, '7-storm-en-light.png'));
   t.strictSame(complaints, []);
 }

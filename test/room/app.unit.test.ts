@@ -158,7 +158,7 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
   rows.apply(manyIncidents);
   t.equal(rows.held.length, HELD_MAX);
   t.equal(rows.more, 3002);
-  t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'what is taken stays, and the urgent');
+  t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'claimed and urgent incidents stay');
   t.equal(rows.of(5098), undefined);
   rows.apply(
     manyIncidents
@@ -202,8 +202,8 @@ t.test('a box that floods the room does not displace alerts of others', async (t
   );
   rows.apply(flood);
   rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: secondsAgo(0) })]);
-  t.ok(rows.of(1), 'what was there stays');
-  t.ok(rows.of(9000), 'and what comes is held');
+  t.ok(rows.of(1), 'the existing rows stay');
+  t.ok(rows.of(9000), 'and a new one is added');
   t.equal(rows.held.length, HELD_MAX);
   t.equal(rows.more, 502);
 });

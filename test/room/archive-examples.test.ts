@@ -119,7 +119,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     // Without an acknowledgement a box repeats its oldest messages, and does not send all.
     const { published } = delivery.state;
     await until(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
-    await until(t, 'it tells that it may not acknowledge', () => /[Nn]ot authorized/.test(first.output()));
+    await until(t, 'it reports that it may not acknowledge', () => /[Nn]ot authorized/.test(first.output()));
     const before = stored();
     t.strictSame([...new Set(before)], before, 'each is stored once');
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
@@ -165,7 +165,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
         qos: 1,
         properties: { contentType: EVENT_CONTENT_TYPE, userProperties: userProperties(seq, first) },
       });
-    await until(t, 'it hears', () => room.broker.pid !== undefined && existsSync(file), 20_000);
+    await until(t, 'it has subscribed', () => room.broker.pid !== undefined && existsSync(file), 20_000);
     const bodies = [
       ...['no JSON', '', '[]', 'null', '7', '{"id":7}', '{"id":"\\ud800"}', '['.repeat(100_000)],
       JSON.stringify({ ...gap, data: { from: 9e99 } }),
@@ -191,7 +191,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     );
     clearInterval(sending);
     t.equal(example_.child.exitCode, null, 'it goes on');
-    t.ok(example.stored(file).length >= bodies.length, 'what cannot be read is kept');
+    t.ok(example.stored(file).length >= bodies.length, 'an unreadable message is stored');
     t.notMatch(acks.join('\n'), /\d{5}/, 'no number that was never sent');
   });
 }

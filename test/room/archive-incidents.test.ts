@@ -75,7 +75,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match(parseField(row, 'detail'), { event: start.id, purpose: 'public-order' });
       t.ok(Number(row?.['rev']) > Number(late?.['rev']), 'each change has a number of its own');
       await archive.store([end, update]);
-      t.match(await incidents(), [{ events: 3, rev: row?.['rev'] }], 'what comes again changes nothing');
+      t.match(await incidents(), [{ events: 3, rev: row?.['rev'] }], 'a repeated event changes nothing');
     });
 
     await t.test('alerts are counted by day and hour of the room’s time zone', async (t) => {
@@ -130,7 +130,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
           ...Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i])),
         };
       });
-      t.equal(strange.unread, undefined, 'what a newer agent adds keeps nothing from the screen');
+      t.equal(strange.unread, undefined, 'unknown fields of a newer agent hide no incident');
       const deep = `${'['.repeat(5000)}${']'.repeat(5000)}`;
       const rubbish: Arrival[] = ['{', '"\\ud800\\u0000"', deep, '1e999'].map((body, index) => ({
         ...arrival(),
@@ -150,7 +150,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const unreadRows = await db.all<{ body: string }>(
         "SELECT body FROM event WHERE unread = 'rubbish' ORDER BY id",
       );
-      t.equal(unreadRows.length, 4, 'rubbish is kept');
+      t.equal(unreadRows.length, 4, 'unreadable messages are stored');
       t.equal(JSON.parse(unreadRows[0]?.body ?? ''), '{', 'as text if it is not JSON');
     });
     // Both readers see one order of changes.
@@ -166,7 +166,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const camera = async (): Promise<Row | undefined> => (await db.all('SELECT * FROM camera'))[0];
     const health = healthOf({ site: 'lyon', box: 'b-1', n: 1 } as never, NOW - 3_600_000);
     await archive.store([report('health', health, true)]);
-    t.equal((await camera())?.['heard'], at(-3600), 'what the broker has kept is as old as it says');
+    t.equal((await camera())?.['heard'], at(-3600), 'a retained report is as old as its own time');
     nowMs = NOW + 1000;
     await archive.store([
       report('status', { state: 'online', boot: 'x', time: at(0) }),
@@ -196,11 +196,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       report('health', { ...elses, box: 'b-2' }),
       report('health', { ...elses, site: 'paris' }),
     ]);
-    t.same(
-      await camera(),
-      before,
-      'neither rubbish nor what is said in the name of another box changes anything',
-    );
+    t.same(await camera(), before, 'neither rubbish nor a report in another box’s name changes it');
   });
 
   void t.test(`tables of another layout are refused in one line: ${name}`, async (t) => {
@@ -219,6 +215,6 @@ for (const name of ['sqlite', 'postgres'] as const) {
       database.open(() => NOW),
       { message: message.replace('version 2', 'version unknown') },
     );
-    t.same(await db.all('SELECT * FROM event'), [], 'what is there stays');
+    t.same(await db.all('SELECT * FROM event'), [], 'the existing rows stay');
   });
 }

@@ -69,14 +69,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(
       throughOf((await archive.store([event(9, { first: 9 })])).lanes),
       9,
-      'what the box holds no more',
+      'messages that the box no longer has',
     );
     t.equal(
       throughOf((await archive.store([event(1, { epoch: 'e2' }, 'b2-1')])).lanes, 'alert', 'e2'),
       1,
       'a new epoch is counted from its start',
     );
-    t.equal(await count("event WHERE seq = 1 AND lane = 'alert'"), 2, 'and its number 1 is another event');
+    t.equal(await count("event WHERE seq = 1 AND lane = 'alert'"), 2, 'and its number 1 is a new event');
 
     const big = 3_000_000_000;
     t.equal(
@@ -262,7 +262,7 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   t.strictSame(forged, []);
   t.equal(alerts().length, 8, 'each is shown once');
   t.equal(lines.filter((line) => line.length > 2000).length, 0, 'and no line is endless');
-  t.match(running.said, /\\x1b\[2J/, 'what was there is shown');
+  t.match(running.said, /\\x1b\[2J/, 'earlier alerts are shown');
   t.match(running.said, /--:--:-- .*its clock says 2199-01-01T00:00:00\.000Z/);
   t.match(running.said, /its clock was not synchronised/);
   t.match(

@@ -275,7 +275,7 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
     else outstanding = 0;
     if (heldCount > 10_000) throw new Error('held back for ever');
   }
-  t.ok(heldCount > 0, 'it was asked');
+  t.ok(heldCount > 0, 'it was queried');
   t.ok(sentCount >= 65_000);
 });
 
@@ -304,7 +304,7 @@ void t.test('traffic of other boxes shows that a box waits for its acknowledgeme
   t.ok(guard.holds('s/b', 0), 'much at once: it is asked');
   pass(400);
   guard.leavesOut('s/other');
-  t.notOk(guard.holds('s/b', 0), 'what came after it came behind it');
+  t.notOk(guard.holds('s/b', 0), 'later messages follow it');
   pass(100);
   for (let i = 0; i < 3000; i += 1) if (guard.leavesOut('s/b')) t.fail('it is trusted for a while');
   t.notOk(guard.holds('s/b', 0));

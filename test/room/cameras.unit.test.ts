@@ -94,16 +94,16 @@ void t.test('a camera changes to silent and back by time alone', async (t) => {
   };
   t.same(at(NOW), [], 'a client that has just loaded all has the first state');
   t.same(at(NOW + 1000), []);
-  t.same(at(NOW + 120_000), ['offline'], 'told once');
+  t.same(at(NOW + 120_000), ['offline'], 'reported once');
   t.same(at(NOW + 130_000), []);
-  t.same(at(NOW + 140_000, { heard: iso(NOW + 139_000) }), ['well'], 'and when it is heard again');
+  t.same(at(NOW + 140_000, { heard: iso(NOW + 139_000) }), ['well'], 'and when it reports again');
 });
 
 void t.test('overlapping blind intervals are counted once', async (t) => {
   const [from, to] = [NOW - DAY_MS, NOW];
   t.equal(coveredS([], from, to), 0);
   t.equal(coveredS([[NOW - 20_000, NOW - 10_000]], from, to), 10);
-  t.equal(coveredS([[NOW - 9 * DAY_MS, NOW + DAY_MS]], from, to), 86_400, 'no more than there is');
+  t.equal(coveredS([[NOW - 9 * DAY_MS, NOW + DAY_MS]], from, to), 86_400, 'at most the interval’s length');
   t.equal(coveredS([[NOW - 5000, NOW - 9000]], from, to), 0, 'ended before it began, by the clock of a box');
   t.equal(
     coveredS(

@@ -218,7 +218,7 @@ t.test('a request without a session gets nothing, and input is validated before 
   }
   t.same(calls, [], 'no handler was called');
   t.equal((await get('/api/incidents')).status, 200);
-  t.match(calls[0]?.call, { query: { limit: 100 } }, 'what is left out has its default');
+  t.match(calls[0]?.call, { query: { limit: 100 } }, 'a missing field has its default');
   const csv = await get('/api/audit.csv');
   t.match(csv, { text: 'no\r\n1\r\n', headers: { 'content-disposition': /vigie-audit\.csv/ } });
 });
@@ -295,7 +295,7 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   t.equal((await session(cookie.replace('__Host-', ''))).status, 401, 'under a name that others could set');
   t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
   for (let at = 0; at < 40; at += 1) await logIn({}, 'x');
-  t.equal((await logIn({}, 'operator')).status, 429, 'who tries too often waits');
+  t.equal((await logIn({}, 'operator')).status, 429, 'too many attempts must wait');
   t.equal((await logIn({ 'x-forwarded-for': '192.0.2.8' }, 'operator')).status, 200, 'and no other address');
   const refusedLogins = (await auditOf(db)).filter(({ act }) => act === 'login-refused');
   t.ok(refusedLogins.length <= 31, 'a stranger does not fill the record');
@@ -329,9 +329,9 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const idle = await enter(url, 'operator');
     for (let at = 0; at < 2; at += 1) {
       minutes(29);
-      t.equal(await status(cookie), 200, 'it is used');
+      t.equal(await status(cookie), 200, 'a session in use stays');
     }
-    t.equal(await status(idle), 401, 'it was not used for 30 minutes');
+    t.equal(await status(idle), 401, 'it expires after 30 minutes without use');
     for (let at = 0; at < 22; at += 1) {
       minutes(29);
       await status(cookie);
@@ -386,7 +386,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       t.ok(Number(answer.headers['retry-after'] ?? 1) >= 1);
       break;
     }
-    t.ok(tries < 40, 'who tries too often waits');
+    t.ok(tries < 40, 'too many attempts must wait');
     t.match(server.summary(), /logins refused.*tries too often/);
   });
 }

@@ -153,7 +153,7 @@ const withByte = (bytes: Uint8Array, at: number, to: number): Buffer => {
 
 void t.test('a malformed request is refused although its signature is valid', async (t) => {
   const valid = makeRequest({});
-  t.equal(valid[1], 0x81, 'its length is in one byte more');
+  t.equal(valid[1], 0x81, 'its length takes one more byte');
   t.match(await read(valid), { commonName: 'b-1' });
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const rsa = (modulusLength: number): Buffer => {

@@ -87,7 +87,7 @@ void t.test('the list is limited, and requests without a token have a limit of t
   })();
   db.close();
   t.equal(state(999), 'full');
-  t.equal(state(0), 'pending', 'who is on the list stays on it');
+  t.equal(state(0), 'pending', 'existing entries stay on the list');
   const from = (address: string, box: string) =>
     room.store.byHand(address, { ...asking, box, key: 'c'.repeat(64) }).state;
   t.equal(from('198.51.100.7', 'newcomer'), 'pending', 'an address with few names takes a place');
@@ -246,7 +246,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   outbox.append([namedEvent('alert', 'after')]);
   delivery.wake();
   await until(t, 'denied', () => delivery.state.fault?.code === 'denied');
-  t.notOk(heardIds.has('after'), 'what stands says nothing any more');
+  t.notOk(heardIds.has('after'), 'an open connection can no longer publish');
   const revoked = { cert: readFileSync(config.cert), key: readFileSync(config.key), ca: room.ca };
   let isRefused = false;
   // The broker reads its files again at a time of its own.
@@ -259,7 +259,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
     );
   }
   t.ok(isRefused, 'a reload affects new connections');
-  t.equal(delivery.state.reconnects, 1, 'nothing ends what stands');
+  t.equal(delivery.state.reconnects, 1, 'an open connection is not ended');
   await broker.stop();
   await broker.start();
   await until(t, 'shut out', () => delivery.state.fault?.code === 'certificate', 20_000);

@@ -214,7 +214,7 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
     const beganMs = Date.now();
     await act();
     const newest = load.newest;
-    await eventually(t, `${name}: what comes after it is stored`, () => isStored(newest));
+    await eventually(t, `${name}: later events are stored`, () => isStored(newest));
     await eventually(
       t,
       'the console answers',
@@ -252,5 +252,5 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   await until(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
   t.comment(program.said);
   t.comment(desk.said);
-  t.equal(await program.end('SIGTERM'), 0, 'the archive ends as it should');
+  t.equal(await program.end('SIGTERM'), 0, 'the archive ends cleanly');
 });

@@ -109,7 +109,7 @@ const IDENTITY: readonly Attack[] = [
       });
       thief.stream.destroy();
       await answerTo(await room.connect(THIEF), own.status);
-      await until(t, 'its own is heard', () => receivedTopics.includes(own.status));
+      await until(t, 'its own topic arrives', () => receivedTopics.includes(own.status));
       t.notOk(receivedTopics.includes(honestTopics.status), 'the other one is not');
     },
   },
@@ -375,11 +375,11 @@ const DETECTION: Attack = {
   name: 'it is revoked while it is connected',
   run: async (t, room) => {
     const thief = await room.connect(THIEF);
-    t.equal(await answerTo(thief, own.health), 0, 'until then it is heard');
+    t.equal(await answerTo(thief, own.health), 0, 'it is connected until then');
     room.enrolment.enrolment.revoke(THIEF, Date.now());
     await room.broker.reload();
-    t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it says nothing any more');
-    t.same(await startListening(room, thief), [], 'it hears nothing any more');
+    t.equal(await answerTo(thief, own.event('alert', 'loitering')), DENIED, 'it can no longer publish');
+    t.same(await startListening(room, thief), [], 'it receives nothing any more');
     const fleet = await room.connect(HONEST, {
       pair: room.program('fleet'),
       url: room.broker.programsUrl,

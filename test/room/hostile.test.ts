@@ -84,7 +84,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await archive.store([arrival]);
     const db = database.sql();
     const { incidents } = await queueOf(db);
-    t.equal(incidents.length, 1, 'it is on the screen all the same');
+    t.equal(incidents.length, 1, 'it is still on the screen');
     const no = incidents[0]?.no ?? 0;
     const detail = await detailOf(db, no, { timeZone: TIME_ZONE, nowMs: NOW });
     t.equal(faultOf(IncidentDetail, detail), undefined, 'it keeps the contract');
@@ -151,7 +151,7 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
   const fault: unknown = await fill.catch((error: unknown) => error);
   t.ok(fault instanceof DatabaseAway, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
-  t.equal(claimed.claimedBy, 'anna', 'what fits goes on');
+  t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
 });
 
 void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
@@ -171,7 +171,7 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
   t.comment(`queue with 50,000 open: ${(performance.now() - startMs).toFixed(0)} ms`);
   t.ok(
     incidents.some(({ no }) => no === quietNo),
-    'what another box says is among them',
+    'the other box’s alert is among them',
   );
   t.ok(incidents.length <= 2000);
   t.equal(incidents.length + more, 50_001, 'and none is lost count of');

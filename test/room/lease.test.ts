@@ -40,17 +40,17 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.match(await one.lease.look(), { isOurs: true });
     await sleep(2);
     t.ok(await one.lease.renew());
-    t.notOk(await two.lease.take(first), 'what was renewed since the look is not taken');
+    t.notOk(await two.lease.take(first), 'a lease renewed after the look is not taken');
     t.notOk(await two.lease.renew(), 'and only the holder renews it');
     await one.store([event(1)], one.lease);
     await t.rejects(two.store([event(2)], two.lease), LEASE_LOST, 'a standby stores nothing');
 
-    t.ok(await two.lease.take(await two.lease.look()), 'what has not changed is taken over');
+    t.ok(await two.lease.take(await two.lease.look()), 'an unchanged lease is taken over');
     t.notOk(await one.lease.renew());
     await t.rejects(
       one.store([event(2)], one.lease),
       LEASE_LOST,
-      'who was held up stores nothing beside its successor',
+      'a delayed holder stores nothing beside its successor',
     );
     await one.lease.release();
     t.match(await two.lease.look(), { isOurs: true }, 'and lets go of nothing that is not his');

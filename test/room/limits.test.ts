@@ -81,7 +81,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       cameras.some(({ box }) => box === 'zebra'),
       'its camera is on the list',
     );
-    t.equal(cameras.length + more, 6026, 'what the list does not hold is counted');
+    t.equal(cameras.length + more, 6026, 'cameras beyond the list are counted');
     t.equal((await handOverOf(db, { from: iso(NOW - DAY_MS), to: iso(NOW) }, NOW)).camerasMore, more);
   });
 
@@ -102,7 +102,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       lastThrough = lanes[0]?.through ?? lastThrough;
     }
     t.equal(left, 100);
-    t.equal(lastThrough, 300, 'what is left out is not acknowledged');
+    t.equal(lastThrough, 300, 'a dropped message is not acknowledged');
     await first.store(alerts.slice(0, 100));
     // Opens it as after a restart, or as another archive that takes over.
     const second = await open(() => clock.ms, options);
@@ -113,7 +113,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       alertOf('lyon', 'zebra'),
     ]);
     t.equal(leftOut.length, 101, 'another archive knows how much it was, and the others are stored');
-    t.equal(notices.length, 1, 'told once');
+    t.equal(notices.length, 1, 'reported once');
     t.match(notices[0], /box lyon\/thief has had 300 messages/);
     const db = sql();
     const stored = await db.all('SELECT box, messages, left_out FROM box_share ORDER BY box');
@@ -245,7 +245,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(
       queue.incidents.map(({ no }) => no),
       [quietNo],
-      'only what others say is open',
+      'only other boxes’ incidents are open',
     );
     const { cameras } = await camerasOf(db, NOW);
     t.same(
@@ -274,7 +274,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const [lastingRow] = await db.all<{ ended: string | null }>('SELECT ended FROM incident WHERE no = $1', [
       lasting,
     ]);
-    t.equal(lastingRow?.ended, iso(NOW), 'and what lasted is over');
+    t.equal(lastingRow?.ended, iso(NOW), 'and a lasting incident has ended');
     t.equal(await countOf(db, 'verdict_due'), 0);
     t.match(await recordsOf(db, 'box-revoked'), [
       { site: 'lyon', box: 'thief', more: { closed: 3, verdicts: 1, since: revoked('lyon', 'thief').since } },
@@ -348,7 +348,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const tookMs = performance.now() - beganMs;
     t.comment(`${Math.round(tookMs)} ms, the longest transaction ${Math.round(longestMs)} ms`);
     t.match(await recordsOf(db, 'box-revoked'), [{ more: { closed: 100_000 } }]);
-    t.ok(longestMs < tookMs / 4, 'others have their turn between the batches');
+    t.ok(longestMs < tookMs / 4, 'other requests are served between the batches');
     const duplicates = await db.all(
       'SELECT rev FROM (SELECT rev FROM incident UNION ALL SELECT rev FROM camera) AS every GROUP BY rev HAVING count(*) > 1',
     );

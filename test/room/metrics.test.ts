@@ -95,7 +95,7 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
   );
   t.ok(tookMs < 5000, 'within the 10 s of a scrape');
   t.ok(text.length < 16e6 && memory < 400);
-  t.equal(valueIn(text, 'vigie_fleet_messages_total'), 5 * FLEET, 'not one of the retained was left out');
+  t.equal(valueIn(text, 'vigie_fleet_messages_total'), 5 * FLEET, 'no retained message is missing');
   t.equal(valueIn(text, 'vigie_box_frames_analysed_total{site="site-2",box="box-1497"}'), 1140);
   const root = 'site="site-1",box="box-6",what="root"';
   t.equal(valueIn(text, `vigie_box_update_phase{${root},phase="rolled-back"}`), 1, 'of root’s program too');
@@ -186,7 +186,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   for (const [n] of wrong.entries()) {
     const labels = `{site="site-0",box="box-${n}"}`;
     t.equal(valueIn(text, `vigie_box_messages_refused_total${labels}`), 1, `of box-${n}`);
-    t.equal(valueIn(text, `vigie_box_frames_analysed_total${labels}`), 1000, 'what was known is kept');
+    t.equal(valueIn(text, `vigie_box_frames_analysed_total${labels}`), 1000, 'existing data stays');
     t.equal(valueIn(text, `vigie_box_up${labels}`), 1);
   }
 

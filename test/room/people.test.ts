@@ -35,7 +35,7 @@ void t.test('two users with all their sessions and streams do not shut out a thi
   await until(t, 'the supervisor is answered', () => supervisor.status !== 0);
   t.equal(supervisor.status, 200, 'is let in');
   await addIncident(db);
-  await until(t, 'and told', () => supervisor.names().includes('incidents'));
+  await until(t, 'and reported', () => supervisor.names().includes('incidents'));
   const open = readers.filter(({ status, isOver }) => status === 200 && !isOver);
   t.equal(open.length, 2 * 24, 'of one person 24');
   t.equal(readers.filter(({ status }) => status === 429).length, 2 * (SESSIONS * STREAMS - 24));
@@ -58,7 +58,7 @@ void t.test('a user with few streams gets one of the user with most when all are
     await until(t, 'all are answered', () => own.every(({ status }) => status !== 0));
   }
   const late = readStream(t, url, await enter(url, 'person-11'));
-  await until(t, 'who comes last is answered', () => late.status !== 0);
+  await until(t, 'the last one is answered', () => late.status !== 0);
   t.equal(late.status, 200);
   const open = (name: string): number =>
     readers.get(name)?.filter(({ status, isOver }) => status === 200 && !isOver).length ?? 0;
@@ -67,7 +67,7 @@ void t.test('a user with few streams gets one of the user with most when all are
     'one user has one fewer',
     () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
   );
-  t.ok(open('person-10') >= 20, 'who came before them got theirs of the others');
+  t.ok(open('person-10') >= 20, 'earlier users got theirs from others');
   t.match(server.summary(), /streams ended for somebody with fewer/);
 });
 
@@ -97,7 +97,7 @@ void t.test('the audit log of a search names every queried box', async (t) => {
   }
   for (const text of ['ü', '案件', '٣'])
     t.match((await refusalOf(startSearch({ case: text }))).message, /signer does not/, text);
-  t.equal((await recordsOf(db, 'search')).length, 4, 'what is refused is not on record');
+  t.equal((await recordsOf(db, 'search')).length, 4, 'a refusal is not audited');
 });
 
 void t.test('a supervisor ends another user’s sessions', async (t) => {

@@ -319,6 +319,6 @@ void t.test('an archive reports standbys that are not synchronous', async (t) =>
   ]);
   await waitForNobody(server);
   const db = openDatabase(t, server.url);
-  t.equal(await standbyFault(db), undefined, 'one that is waited for is well');
+  t.equal(await standbyFault(db), undefined, 'a synchronous standby is healthy');
   await waitNoMore(server);
 });

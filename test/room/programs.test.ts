@@ -133,13 +133,13 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   const settings = hook({ url: `${receiver.url}?token=hidden` });
   const { webhooks, lines } = await startWebhooks(t, db, [settings]);
   const no = await addIncident(db);
-  await until(t, 'it comes again', () => receiver.all.length >= 2);
+  await until(t, 'it is sent again', () => receiver.all.length >= 2);
   receiver.answer = (response) => response.writeHead(500).end('<b>no</b>'.repeat(100_000));
   const [tries] = [receiver.all.length];
   await until(t, 'and again', () => receiver.all.length > tries);
   receiver.answer = (response) => response.writeHead(204).end();
   await changeIncident(db, no);
-  await until(t, 'it is taken', () => webhooks.counts['city']?.sent === 1, 20_000);
+  await until(t, 'it is accepted', () => webhooks.counts['city']?.sent === 1, 20_000);
   t.strictSame(thief.all, [], 'no redirect is followed');
   t.equal(
     receiver.all.at(-1)?.id,
@@ -259,14 +259,14 @@ void t.test('a console that is killed before it stores the cursor sends the mess
   t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
   await leaseEnded(db);
   await addIncident(db);
-  await until(t, 'it comes again, and then the next', () => receiver.all.length === 3);
+  await until(t, 'it is sent again, and then the next', () => receiver.all.length === 3);
   t.strictSame(idsOf(receiver), [
     ...[`incident-${no}-1-received`, `incident-${no}-1-received`, `incident-${no + 1}-2-received`],
   ]);
   second.kill('SIGTERM');
   await once(second, 'close');
   const [row] = await db.all('SELECT rev, incident, holder FROM webhook');
-  t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'who ends in peace lets go');
+  t.strictSame(row, { rev: 2, incident: no + 1, holder: null }, 'a clean end releases the lease');
 });
 
 void t.test('two consoles on one database lose and repeat nothing when one is killed', async (t) => {

@@ -125,7 +125,7 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   await until(t, 'the file is rewritten in the night', () => statSync(where).size < bytes * 0.7);
   await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
   await purge.stop();
-  t.same(marksIn(folder), REMAINING, 'nothing that is due, all that is kept');
+  t.same(marksIn(folder), REMAINING, 'no due row, and all retained ones');
   t.equal(await countOf(db, 'snapshot'), HALF);
   t.equal(lines.length, 1, lines.join('\n'));
 });
@@ -178,7 +178,7 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
   while ((await bytesOf(db, '^snapshot')) > 0.7 * bytes) await sleep(200);
   await purge.stop();
   await db.run('CHECKPOINT');
-  t.same(marksIn(tables), REMAINING, 'nothing that is due, all that is kept');
+  t.same(marksIn(tables), REMAINING, 'no due row, and all retained ones');
   for (let turn = 0; turn < 2; turn += 1) {
     await db.run('SELECT pg_switch_wal()');
     await db.run('CHECKPOINT');

@@ -86,7 +86,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   t.same(await daysOf('a'), [90, 20, '2026-77']);
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'by the key of another authority that was given');
   t.same((await orders.read(NOW)).longest, { eventsDays: 90, snapshotsDays: 20 });
-  t.same(await daysOf('a', NOW + 40 * DAY_MS), [90, 20, '2026-77'], 'one that has ended counts on');
+  t.same(await daysOf('a', NOW + 40 * DAY_MS), [90, 20, '2026-77'], 'an expired one still counts');
 
   put(folder, 'a-2', {
     order: '2026-78',
@@ -95,7 +95,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
     events: 10,
     snapshots: 5,
   });
-  t.same(await daysOf('a'), [90, 20, '2026-77'], 'one that has not begun does not count');
+  t.same(await daysOf('a'), [90, 20, '2026-77'], 'a future one does not count');
   t.same(await daysOf('a', NOW + 3 * DAY_MS), [10, 5, '2026-78'], 'the valid one counts');
   t.same(await daysOf('a', NOW + 30 * DAY_MS), [10, 5, '2026-78'], 'of those that have ended the last');
   put(folder, 'a-3', { order: '2026-79', events: 20, snapshots: 30 });
@@ -119,7 +119,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   t.equal(lines.length, 2, 'each is reported once');
 
   writeFileSync(join(folder, 'b.dsse.json'), 'torn');
-  t.same(await daysOf('b'), [3, 2, 'b-1'], 'what a file said before counts on');
+  t.same(await daysOf('b'), [3, 2, 'b-1'], 'a file’s previous content still counts');
   t.match(
     lines.at(-1),
     /b\.dsse\.json: not a signed order \(the envelope is not JSON in UTF-8\); .*; what it said before counts/,
@@ -222,11 +222,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     put(folder, 'b', { box: 'b', order: 'b-2', events: 40, snapshots: 3 });
     await purgeAt(t, db, NOW + 2, { folder });
-    t.equal(
-      await countOf(db, 'event'),
-      0,
-      'an order that got shorter counts for what was kept under the longer one',
-    );
+    t.equal(await countOf(db, 'event'), 0, 'a shorter retention applies to older rows too');
     t.match((await recordsOf(db, 'purge')).at(-2), { more: { why: [{ why: 'b-2, 40 days' }] }, ...B });
     await isWhole(t, db);
   });
@@ -255,7 +251,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     let left = rows;
     const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 50);
     t.teardown(() => clearInterval(looking));
-    await until(t, 'who follows deletes it all', () => left === 0, 60_000);
+    await until(t, 'the successor deletes the rest', () => left === 0, 60_000);
     clearInterval(looking);
     await Promise.all(purges.map((purge) => purge.stop()));
     t.equal(await countOf(db, 'event'), 0);

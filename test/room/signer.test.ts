@@ -277,7 +277,7 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
   await t.rejects(calls.search(account('alice')), { status: 429, message: /search of alice is running/ });
   await t.rejects(calls.search(account('erin')), { status: 429, message: /4 others have a search running/ });
-  t.equal((await auditOf(db)).length, 7, 'who was refused is on record as well');
+  t.equal((await auditOf(db)).length, 7, 'a refused user is audited too');
   program.child.kill('SIGTERM');
   t.equal(await program.ended, 0);
   for (const [i, name] of ['alice', 'bob'].entries()) {
@@ -400,7 +400,7 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     const unsealedNo = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
     await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /no sealed still/ });
     await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /incident 4711 does not exist/ });
-    t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the one that was handed out');
+    t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the still that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
   }
   t.notMatch(desk.output(), /PRIVATE KEY|AGE-SECRET/);

@@ -150,7 +150,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       }
       await emptied(t, street, database);
       await checkStored(t, database, street.given);
-      t.notMatch(pair.output, /another program connected/, 'one follows the other without a quarrel');
+      t.notMatch(pair.output, /another program connected/, 'one follows the other without a conflict');
       await pair.end();
     },
   );

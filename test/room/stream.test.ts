@@ -198,7 +198,7 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   await until(t, 'it is there', () => current.status === 200);
   await sleep(250);
   const [far, future, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
-  await until(t, 'told to load again', () => far?.names()[0] === 'reset' && future?.names()[0] === 'reset');
+  await until(t, 'both get a reset', () => far?.names()[0] === 'reset' && future?.names()[0] === 'reset');
   t.equal(far?.events[0]?.id, 5000);
   // Newer than the number that the query returns: it comes with the next one, and once.
   state.put = [5001, 5002];
@@ -313,7 +313,11 @@ t.test('two consoles of the program share one database and end cleanly', async (
   const other = linkIn(two.program.out).replace(/^.*token=/, `${one.url}/auth/enter?token=`);
   t.match(await ask(other), { status: 403, text: /not of this demonstration/ }, 'another program’s link');
   await t.rejects(enter(one.url, 'supervisor', other), /by the link/);
-  t.same((await ask(`${one.url}/api/login`)).json, { method: 'local', accounts: [] }, 'who has no link');
+  t.same(
+    (await ask(`${one.url}/api/login`)).json,
+    { method: 'local', accounts: [] },
+    'a login without a link',
+  );
   const cookie = await enter(one.url, 'operator', link);
   t.equal((await ask(`${two.url}/api/session`, { headers: { cookie } })).status, 200, 'one session for both');
   const reader = readStream(t, two.url, cookie);

@@ -193,7 +193,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
   });
   box.instead.push(refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }), refusalOf('replayed', 'later'));
-  t.match(await ask(...NIGHT), { code: 0 }, 'a pause that is asked for is kept');
+  t.match(await ask(...NIGHT), { code: 0 }, 'the requested pause is observed');
   box.instead.push(refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }));
   t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
 
@@ -214,7 +214,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
   t.match(
     half,
     { code: 1, out: /track 7/, err: /the rest was not given: refused by alpha: not-permitted: used up/ },
-    'what came is kept',
+    'received pages are kept',
   );
   t.strictSame(forbiddenIn(half.out + half.err), []);
   box.instead.push({ answer: { result: page } }, { answer: { result: page } });

@@ -358,7 +358,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
     'noopener noreferrer',
   ]);
   t.match(await screen.text('.t-video'), 'Range: clock=20261112T');
-  t.same(await page.$$('.t-video img'), [], 'what others wrote is text');
+  t.same(await page.$$('.t-video img'), [], 'text of others stays text');
   const bar = await frameOf(page, '.t-bar svg');
   await page.mouse.move(...bar(300 / 1200, 0.5));
   await until('document.querySelector(".t-tip.t-in-gap") !== null');
@@ -400,7 +400,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   const { page, box, until } = screen;
   box.change = { grade: 'vehicles' };
   await screen.lookUp();
-  t.equal(await page.$('[name=approval]'), null, 'not where nothing says that it is needed');
+  t.equal(await page.$('[name=approval]'), null, 'it is hidden until the box requires it');
   box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
   await page.click('#ask-tracks');
   await until('document.querySelector("[name=approval]") !== null');

@@ -166,7 +166,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       t.equal(
         (await anna.get(`/api/incidents/${newest}/stills/snapshot`)).status,
         200,
-        'by which it is loaded',
+        'the link that loads it',
       );
       const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
       t.strictSame(rest, []);
@@ -280,7 +280,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   const slow = post({}, { box: 'nobody' });
   await until(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
   const second = await post({}, { box: 'nobody' });
-  t.match([await slow, second].map(({ status }) => status).sort(), [429, 503], 'one of each person at once');
+  t.match([await slow, second].map(({ status }) => status).sort(), [429, 503], 'one at a time for each user');
   t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
 
   const subject = {

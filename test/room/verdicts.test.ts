@@ -67,7 +67,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await setCamera(db, PLACE, 'online', 2, NOW);
     await until(t, 'the broker reports no subscriber', () => verdicts.counters.unheard > 0);
     t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
-    t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not recorded as told');
+    t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not audited as sent');
 
     const { verdicts: receivedVerdicts } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 3, NOW);
@@ -99,7 +99,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     );
     t.equal(verdicts.counters.unfit, 1);
     const unfit = (await recordsOf(db, 'verdict-delivered')).filter(({ more }) => more['told'] === false);
-    t.equal(unfit.length, 1, 'what no box would take is recorded as not told');
+    t.equal(unfit.length, 1, 'an invalid verdict is audited as not sent');
     await verdicts.stop();
     t.match(lines.at(-1), /^verdicts: 253 told, \d+ unheard, 1 unfit$/);
   });
@@ -137,7 +137,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await room.broker.start();
     await until(
       t,
-      'told after it is back',
+      'sent after the broker is back',
       () => receivedVerdicts.some(({ episode }) => episode === 'meanwhile'),
       20_000,
     );
@@ -163,7 +163,7 @@ void t.test('a verdict that the broker refuses stays due', async (t) => {
   const lease = leaseOf(db, 'one');
   await lease.take(undefined);
   const { verdicts, lines } = delivery(t, db, client, lease);
-  await until(t, 'it is refused', () => verdicts.counters.failed > 0);
+  await until(t, 'the broker refuses it', () => verdicts.counters.failed > 0);
   t.match(lines, [new RegExp(`^verdicts: ${TOPIC} cannot be published: .*[Nn]ot authorized`)]);
   t.equal(await countOf(db, 'verdict_due'), 1, 'it stays due');
 });

@@ -183,7 +183,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         (await refusalOf(ask('snapshot', bare))).message,
         /no picture 'snapshot': the camera was covered/,
       );
-      t.equal((await rows()).length, 1, 'what was not seen is not on record as seen');
+      t.equal((await rows()).length, 1, 'a picture that was not shown is not audited');
       const incident = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
       t.same(
         incident.stills.map(({ here }) => here),
@@ -318,7 +318,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         text += String(part);
       t.equal(text.trimEnd().split('\n').length, 2 + (newest.entries[0]?.no ?? 0), 'its own export is in it');
       await db.run("UPDATE audit SET more = '{}' WHERE no = 2");
-      t.equal((await ask({})).whole, true, 'what has been walked is walked again after an hour');
+      t.equal((await ask({})).whole, true, 'a verified log is verified again after an hour');
       const later = await handlersOf(db).audit(callOf<'audit'>('auditor', NOW));
       t.match(later, { whole: false, fault: 'entry 2 is not as it was written' });
 

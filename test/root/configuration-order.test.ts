@@ -399,7 +399,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   locked.mode = 'suspended';
   locked.lay({ yaml: locked.shown((text) => `${text}# lockout\n`) });
   await locked.follow();
-  t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'judged as far as it can be');
+  t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'validated as far as possible');
 
   const second = await waitingBox();
   second.mode = 'active';
@@ -425,7 +425,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   writeFileSync(edited.file, `${edited.text}# by hand\n`);
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
-  t.match(edited.text, /by hand/, 'what root has changed by hand stays');
+  t.match(edited.text, /by hand/, 'a manual change by root stays');
   t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
 });
 
@@ -460,7 +460,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
   t.match(edited.text, /by hand/);
-  t.equal(edited.running, edited.text, 'the agent runs with what lies there');
+  t.equal(edited.running, edited.text, 'the agent runs with the file on the disk');
 });
 
 void t.test('a restart on trial or a lost record rolls back', async (t) => {

@@ -50,7 +50,11 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   t.equal(reply.sha256, sha256(box.text));
   t.equal(statSync(box.file).mode & 0o777, 0o640);
   t.strictSame(box.left, ['vigie.yaml.before-trial']);
-  t.equal(statSync(join(box.dir, 'vigie.yaml.before-trial')).mode & 0o777, 0o640, 'its password is in it');
+  t.equal(
+    statSync(join(box.dir, 'vigie.yaml.before-trial')).mode & 0o777,
+    0o640,
+    'the backup holds the password',
+  );
 
   const id = reply.trial?.id ?? '';
   const other = { op: 'keep', trial: '0123456789abcdef' };
@@ -125,7 +129,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
     await box.ask({ op: 'keep', trial: trial?.id });
   };
   await box.judges();
-  t.equal(box.boottimeS, keptAtS, 'the judge ends when it is kept');
+  t.equal(box.boottimeS, keptAtS, 'the judge ends on confirmation');
   t.not(box.text, FORMER);
   const keptText = box.text;
   await box.try({ ...PROPOSAL, zones: [{ ...PROPOSAL.zones[0], id: 'yard', polygon: TRIANGLE }] });

@@ -180,7 +180,7 @@ void t.test('an interrupted download is stored in part and resumed', async (t) =
   for (const { name, answer, reason, patience, keptBytes } of CASES) {
     const one = await box(t);
     await t.rejects(one.fetch(answer, patience), { kind: 'unavailable', message: reason }, name);
-    t.ok((one.storedBytes() ?? 0) >= (keptBytes ?? 0), `${name}: what came is kept`);
+    t.ok((one.storedBytes() ?? 0) >= (keptBytes ?? 0), `${name}: received bytes are stored`);
     t.notOk(existsSync(one.file));
     await t.resolves(
       one.fetch((socket) => {

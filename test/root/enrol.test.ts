@@ -54,7 +54,7 @@ void t.test('a token gives one certificate by one request, without typing', asyn
     'subjectAltName,extendedKeyUsage',
   ]);
   t.match(page.toString(), new RegExp(`DNS:${BOX}\\.local`));
-  t.notMatch(page.toString(), /Client/, 'which opens no broker');
+  t.notMatch(page.toString(), /Client/, 'and it opens no broker');
   t.equal(await renewPage(common), undefined, 'and keeps it');
 });
 
@@ -70,8 +70,8 @@ void t.test('an unavailable or busy room is asked again until it answers', async
   });
   t.equal(state, 'enrolled');
   t.equal(box.waits.length, 8);
-  t.ok((box.waits[0] ?? 0) <= 2000 && (box.waits[7] ?? 0) > 100_000, 'it asks less and less often');
-  t.equal(box.said.filter((line) => line.includes('waiting')).length, 1, 'told once');
+  t.ok((box.waits[0] ?? 0) <= 2000 && (box.waits[7] ?? 0) > 100_000, 'its pauses grow');
+  t.equal(box.said.filter((line) => line.includes('waiting')).length, 1, 'reported once');
 });
 
 void t.test('a refused token is reported, and asked again each hour', async (t) => {
@@ -224,7 +224,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
     { state: 'waiting', reason: /not of the authority in pki\/ca\.crt/ },
     'a room of others',
   );
-  t.equal(room.log.length, 0, 'which has seen neither token nor request');
+  t.equal(room.log.length, 0, 'and that room has seen neither token nor request');
 });
 
 void t.test('a power cut at any moment ends with one certificate', async (t) => {
@@ -300,7 +300,7 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
   t.strictSame([readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))], pair);
   writeFileSync(box.file('box.crt.next'), old.pem.slice(0, 300));
   t.match(await start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]).ended, 0);
-  t.notOk(existsSync(box.file('box.crt.next')), 'one of no key here is thrown away');
+  t.notOk(existsSync(box.file('box.crt.next')), 'a certificate without a key here is discarded');
 
   room.store.revoke(BOX, Date.now());
   t.match(await renewBox({ ...options, force: true }), {

@@ -129,7 +129,7 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
     const { hotspot: none, lines } = hotspot(dir, nmcliPath, clock, () => undefined);
     await none.open();
     t.match(lines, [/^no hotspot: (there is no Wi-Fi device|NetworkManager does not answer)/], name);
-    t.equal(lines.length, 1, 'one line, and no failure');
+    t.equal(lines.length, 1, 'one line, and not an error');
   }
   const failing = standIn(t, 'wifi\\n', 'connection?up');
   const bad = hotspot(failing.dir, failing.nmcli, clock, () => undefined);
@@ -138,7 +138,7 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
     message: /nmcli connection up vigie-hotspot: .*refused/,
   });
   t.notOk(existsSync(bad.profileFile));
-  t.match(failing.calls(), /connection delete vigie-hotspot\n$/, 'what was begun is taken back');
+  t.match(failing.calls(), /connection delete vigie-hotspot\n$/, 'the failed connection is deleted');
 });
 
 void t.test('the room’s command opens it under an order, for the given time', async (t) => {
@@ -168,7 +168,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
   t.match(
     free,
     { minutes: 0, lines: [/has not asked/] },
-    'what the agent lays there opens nothing without an order too',
+    'nor does the agent’s file open it without an order',
   );
   t.equal(
     (
@@ -228,7 +228,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   const one = judge();
   writeFileSync(file, right);
   t.strictSame(one.look(), { minutes: 20 });
-  t.equal(one.look(), undefined, 'told once');
+  t.equal(one.look(), undefined, 'reported once');
   t.match(
     look(right),
     { refused: /is not above/ },
@@ -288,7 +288,7 @@ void t.test('a valid order closes it; an expired or foreign one does not', async
     orderThatHolds({ ...config, authorisation, ...change }, authority, nowMs);
   t.match(under({}), /^order test-1 holds until .*use a cable$/);
   t.match(under({}, 0), /holds until/, 'a clock that is behind opens nothing');
-  t.equal(under({}, Date.now() + 40 * 86_400_000), undefined, 'its end does');
+  t.equal(under({}, Date.now() + 40 * 86_400_000), undefined, 'an expired order closes nothing');
   t.equal(under({ box: 'box-2' }), undefined, 'of another box');
   t.equal(under({ authorisation: join(dir, 'none') }), undefined);
   t.equal(orderThatHolds(undefined, authority, 0), undefined, 'a box that is not configured yet');

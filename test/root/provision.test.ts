@@ -485,7 +485,7 @@ void t.test('vision may reach the camera’s addresses only', async (t) => {
     readFileSync(calls, 'utf8'),
     'set-property --runtime vigie-vision.service IPAddressAllow= IPAddressAllow=10.0.0.2\n' +
       'set-property --runtime vigie.service IPAddressDeny= IPAddressDeny=10.0.0.2\n',
-    'what was said before is forgotten first',
+    'the previous output is removed first',
   );
   await t.rejects(tellSystemd({ addresses: [], notForAgent: [] }, '/bin/false'), {
     kind: 'unavailable',

@@ -186,7 +186,7 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
       await box.watches('the old one');
       updates.goOn();
       await updates.cutWhen('it is staged', () => updates.phase === 'staged');
-      t.match(updates.asked, /^206 .*from-/m, 'what had been fetched was not fetched again');
+      t.match(updates.asked, /^206 .*from-/m, 'fetched parts were not fetched again');
       t.equal(updates.current, nameOf(good), 'when it was staged');
       await updates.boot();
       updates.goOn();

@@ -200,7 +200,7 @@ void t.test('an order can be paused, resumed and withdrawn until its switch', as
   bench.set({ phase: 'confirmed' });
   t.equal(await bench.run(), 'confirmed');
   bench.order({ seq: 4, rollout: 'again' });
-  t.equal(await bench.run(), 'confirmed', 'what runs already');
+  t.equal(await bench.run(), 'confirmed', 'the running release');
   bench.order({ seq: 3 });
   t.equal(await bench.run(), 'failed', 'and nothing older');
 });

@@ -106,7 +106,7 @@ void t.test('a missing answer is a refusal', async (t) => {
   t.match(
     ask(t, programText({ ok: true, problems: [] }), {}, `# ${'x'.repeat(1_000_000)}\n`),
     refusal(/it ended before it had read the configuration/),
-    'an opinion on what it has not read',
+    'an answer to a text that it has not read',
   );
   t.match(ask(t, answers({ ok: false, problems: [] })), refusal(/it refuses without a reason/));
   t.match(ask(t, 'process.kill(process.pid, "SIGSEGV");'), refusal(/it was ended by SIGSEGV/));

@@ -107,8 +107,8 @@ void t.test('a good release is tried, judged by the previous one, and judges the
   t.equal(root.link('judge'), 12, 'from now on it judges');
   t.match(box.status.root, { release: { seq: 12 }, phase: 'confirmed', rollout: 'spring-12' });
   t.match(box.status, { phase: 'idle', release: { seq: 1 } }, 'of the release nothing has changed');
-  t.notOk(existsSync(join(box.state, 'rehearsal')), 'what it showed is removed');
-  t.ok(existsSync(root.folder(11)), 'the former one is kept');
+  t.notOk(existsSync(join(box.state, 'rehearsal')), 'its rehearsal is removed');
+  t.ok(existsSync(root.folder(11)), 'the previous one is kept');
   t.same(
     box.history.map(({ what, phase }) => `${what} ${phase}`),
     ['root staged', 'root switching', 'root probation', 'root confirmed'],
@@ -207,7 +207,7 @@ void t.test('a trial survives a power cut, and a lost link leads to a proven pro
     else await root.run('run');
     t.equal(root.link('judge'), 11, `without ${link}: judge leads to the former one`);
   }
-  t.equal(root.link('current'), 11, 'a link that was lost in a trial leads to what had proved itself');
+  t.equal(root.link('current'), 11, 'a link lost in a trial leads to the proven release');
   await root.run('judge');
   t.match(root.root, { phase: 'rolled-back' });
   root.order({ rollout: 'summer' });

@@ -129,7 +129,7 @@ void t.test('a release is staged from a delta or completely', async (t) => {
     'extra: MANIFEST\n',
     'mtree agrees',
   );
-  t.equal(inode(dir, 'models/a/big'), inode(current, 'models/a/big'), 'what is the same is there once');
+  t.equal(inode(dir, 'models/a/big'), inode(current, 'models/a/big'), 'equal files exist once');
   t.not(inode(dir, 'dist/main.js'), inode(current, 'dist/main.js'));
   t.not(inode(dir, 'MANIFEST'), inode(current, 'MANIFEST'));
   t.equal(readlinkSync(join(dir, 'dist/gone')), 'fresh/deep');
@@ -150,10 +150,10 @@ void t.test('a release is staged from a delta or completely', async (t) => {
   appendFileSync(join(dir, 'dist/main.js'), 'x');
   mkdirSync(join(lib, 'releases/.stage/left'), { recursive: true });
   mkdirSync(join(lib, 'releases/.unpacked/left'), { recursive: true });
-  t.equal((await run({ delta: undefined })).by, 'full', 'what is there is not whole');
+  t.equal((await run({ delta: undefined })).by, 'full', 'a damaged release is staged again');
   await verifyTree(dir, entries);
   t.equal(statSync(join(dir, 'models/a/big')).nlink, 1);
-  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'what an earlier try has left is gone');
+  t.same(releases(), ['42-0.2.0', '43-0.3.0'], 'the rest of an earlier try is removed');
 
   const checkFull = async (reason: RegExp, over = {}): Promise<void> => {
     rmSync(dir, { recursive: true });

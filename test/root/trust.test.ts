@@ -99,7 +99,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
     undefined,
     'there is no such release',
   );
-  t.equal(await seenSeq(box({ dir: own })), 42, 'again, with what is kept');
+  t.equal(await seenSeq(box({ dir: own })), 42, 'again, with stored metadata');
   t.same(readdirSync(own).sort(), [
     'root.json',
     'snapshot.json',
@@ -364,7 +364,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     server.faults.set('targets/big', is);
     await t.rejects(fetch(over), { kind, message }, `${is.kind}: ${kind}`);
     server.faults.clear();
-    t.equal(size(), keptBytes, `${is.kind}: what is kept`);
+    t.equal(size(), keptBytes, `${is.kind}: stored bytes`);
     t.notOk(existsSync(file));
   };
   const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
@@ -374,7 +374,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     t.same(
       server.asked.map(({ range }) => range),
       ranges,
-      `${name}: what was asked`,
+      `${name}: requested ranges`,
     );
     t.same(readdirSync(join(dir, 'downloads')), ['big'], `${name}: no part is left`);
   };
@@ -393,7 +393,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
   const progress: number[] = [];
   await t.resolves(fetch({ onProgress: (done: number) => progress.push(done) }));
-  t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts what was there');
+  t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts stored bytes');
 
   fresh();
   await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
@@ -430,7 +430,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   const onProgress = (done: number): void => void (done > 3000 && cancel.abort());
   const cancelled = { kind: 'unavailable', message: /cancelled/ };
   await t.rejects(fetch({ signal: cancel.signal, onProgress }), cancelled, 'cancelled');
-  t.ok((size() ?? 0) > 3000, 'what came is kept');
+  t.ok((size() ?? 0) > 3000, 'received bytes are stored');
   server.faults.clear();
 
   writeFileSync(part, Buffer.from(content.subarray(0, 1000)).fill(0, 900));

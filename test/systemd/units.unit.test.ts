@@ -236,13 +236,17 @@ void t.test('each unit has its required directives', async (t) => {
   t.strictSame(valuesOf('vigie-vision.service', 'Restart'), ['no'], 'vision never restarts automatically');
   t.strictSame(valuesOf('vigie-vision.service', 'BindsTo'), [], 'nor because the agent is restarted');
   t.strictSame(valuesOf('vigie-vision.service', 'IPAddressDeny'), ['any'], 'no address');
-  t.strictSame(valuesOf('vigie-vision.service', 'IPAddressAllow'), [], 'but what is allowed at each start');
+  t.strictSame(
+    valuesOf('vigie-vision.service', 'IPAddressAllow'),
+    [],
+    'except the addresses set at each start',
+  );
   t.notMatch(valuesOf('vigie-vision.service', 'RestrictAddressFamilies')[0], /UNIX|NETLINK/);
   t.notOk(
     valuesOf('vigie-vision.service', 'BindReadOnlyPaths')
       .filter((paths) => paths !== '-/var/lib/vigie-restraint')
       .some((paths) => /vigie|credentials/.test(paths)),
-    'its root holds no configuration and no key, but what it goes by, which is root’s',
+    'vision sees root’s settings for it, and no configuration or key',
   );
   t.strictSame(valuesOf('vigie.service', 'Type'), ['notify']);
   // Vision may be silent for two watchdog times; an unavailable camera is reported every 30 s at the latest.
@@ -391,7 +395,7 @@ void t.test('sysusers and tmpfiles make the users and folders', { skip: noUsers 
   );
   const ofPage = statSync(join(dir, 'run/vigie-link'));
   const page = new RegExp(`^vigie-page:x:${ofPage.gid}:`, 'm');
-  t.match(groups, page, 'what is made beside the page is its group’s');
+  t.match(groups, page, 'files made for the page belong to its group');
   t.equal(ofPage.mode & 0o7777, 0o2750);
   const key = statSync(join(dir, 'etc/vigie/pki/box.key'));
   t.equal(key.mode & 0o777, 0o640, 'a key that was put there by hand is read by the agent');
