@@ -1,4 +1,4 @@
-/** A box's life as its journal tells it, made up by a test: entries at hand-set times, in a real journal. */
+/** A box's lifetime as its journal records it, made up by a test: entries at fixed times, in a real journal. */
 
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
@@ -10,9 +10,9 @@ const FRAMES_PER_SECOND = 5;
 
 export class BoxLife {
   readonly entries: JournalContent[] = [];
-  /** What a report of all this must count. */
+  /** Totals that a report of this lifetime must show. */
   readonly counted = { frames: 0, alerts: 0 };
-  /** Of the log of tracks, from the next heartbeat on. */
+  /** Report of the track log, from the next heartbeat on. */
   tracks = new TrackLogStatus().report;
   #atMs: number;
   #mode: 'active' | 'suspended' | 'unauthorised' = 'active';
@@ -49,7 +49,7 @@ export class BoxLife {
     return this.note({ type: 'stop', boot: String(this.#boot), frames: this.#frames() });
   }
 
-  /** With heartbeats, and frames while it is active. */
+  /** Adds heartbeats, and frames while the box is active. */
   live(minutes: number): this {
     for (let left = minutes * 60_000; left > 0; left -= HEARTBEAT_MS) {
       const lastedMs = Math.min(left, HEARTBEAT_MS);
@@ -62,7 +62,7 @@ export class BoxLife {
     return this;
   }
 
-  /** With heartbeats; key frames alone are decoded, one a second. */
+  /** Adds heartbeats of a quiet time, in which only key frames are decoded, one a second. */
   quiet(minutes: number): this {
     for (let left = minutes; left > 0; left -= 1) {
       this.#atMs += 60_000;
@@ -79,20 +79,20 @@ export class BoxLife {
     return this;
   }
 
-  /** With frames, but no entry. */
+  /** Adds frames without a journal entry. */
   run(minutes: number): this {
     this.#atMs += minutes * 60_000;
     this.#read += minutes * 60 * FRAMES_PER_SECOND;
     return this;
   }
 
-  /** As the agent writes it when somebody has stopped it. */
+  /** Writes a suspension as the agent does when a person has stopped it. */
   suspend(id: string): this {
     this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#taken() });
     return this.suspendedAgain(id);
   }
 
-  /** As a start finds it. */
+  /** Writes a suspension as a start finds it. */
   suspendedAgain(id: string): this {
     this.#mode = 'suspended';
     const since = new Date(this.#atMs).toISOString();
@@ -110,7 +110,7 @@ export class BoxLife {
     return this.note({ type: 'resume', id, reason: 'order lifted', by: ['prefect', 'mayor'] });
   }
 
-  /** Without a word. */
+  /** Lets time pass without entries. */
   silence(minutes: number): this {
     this.#atMs += minutes * 60_000;
     return this;
@@ -149,7 +149,7 @@ export class BoxLife {
     return this.note({ type: 'search', row: 1, record });
   }
 
-  /** Asked for in a case; `there`: something was handed out. */
+  /** Adds an unsealing for a case; `there` means that data was handed out. */
   unseal(number: string, there: boolean): this {
     const at = new Date(this.#atMs).toISOString();
     const record = {
@@ -245,7 +245,7 @@ export function dayOf(): BoxLife {
     .live(7 * 10);
 }
 
-/** Market days are suspended, every month there is an update or a power cut. */
+/** A year: market days are suspended, and every month has an update or a power cut. */
 export function yearOf(): BoxLife {
   const life = new BoxLife('2025-11-30T23:00:00Z').start();
   for (let day = 0; day < 365; day += 1) {

@@ -1,4 +1,4 @@
-/** A box whose changes are carried out by the real machine over a payload that is made up, and may be cut at any point. */
+/** A box whose changes the real state machine carries out over a made-up payload, and may be cut at any point. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -36,7 +36,7 @@ export const TRIAL: Trial = {
   returning: null,
 };
 
-/** A program that is killed, or a box whose power goes. */
+/** Thrown where a program is killed or the box loses power. */
 export class Cut extends Error {}
 
 export class CuttableStore extends Store {
@@ -67,11 +67,11 @@ class MadeUpPayload implements Payload {
   readonly needsActive: boolean;
   readonly #world: World;
   is: Target | 'foreign' = targetNumbered(1);
-  /** All that has ever proved itself, or was there at first. */
+  /** Targets that have proved themselves, or were there at first. */
   readonly proven = [targetNumbered(1)];
   former: Target | null = null;
   staged: Target | null = null;
-  /** What the agent was started with. */
+  /** Target with which the agent was started. */
   runs: Target | 'foreign' | null = targetNumbered(1);
 
   constructor(kind: Kind, world: World) {
@@ -185,10 +185,10 @@ export class World {
   boottimeS = 1000;
   boot = 'boot-1';
   fetchFault: AgentError | undefined;
-  /** Ends when a release is fetched. */
+  /** Resolves when a release is fetched. */
   download: Promise<void> = Promise.resolve();
   mode = 'active';
-  /** Points until the next cut; undefined: none comes. */
+  /** Number of points until the next cut; undefined means no cut. */
   cutIn: number | undefined;
   store: CuttableStore;
   machine: Machine;
@@ -213,7 +213,7 @@ export class World {
     }
   }
 
-  /** A program of root's, with what lies on the disk. */
+  /** Starts a program of root's, with the content of the disk. */
   #program(): [CuttableStore, Machine] {
     const clock = {
       wallMs: () => this.nowMs,
@@ -241,7 +241,7 @@ export class World {
       payloads,
       clock,
       orders: {
-        // As on a box, an order is for the one program or for the other.
+        // As on a box, an order is for one program or for the other.
         file: (kind) => this.#file(kind),
         reader: () => ({
           site: SITE,
@@ -288,7 +288,7 @@ export class World {
     return join(this.dir, kind === 'configuration' ? 'configuration.json' : 'update.json');
   }
 
-  /** Does it as a program of root's would; a cut ends the program, or the power goes. */
+  /** Runs an action as a program of root's would. A cut ends the program, or cuts the power. */
   async does(act: (machine: Machine) => Promise<void>, power: boolean): Promise<void> {
     try {
       await act(this.machine);

@@ -1,4 +1,4 @@
-/** Starts of the agent under one configuration after another, as far as they tell of its changes. */
+/** Starts of the agent under successive configurations, limited to what reports the changes. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,9 +50,9 @@ export function contentsIn(stateDir: string): JournalContent[] {
 }
 
 export interface Life {
-  /** What was entered into the journal in this life. */
+  /** Entries that this run added to the journal. */
   readonly entered: JournalContent[];
-  /** What the room was told. */
+  /** Messages sent to the room. */
   readonly told: readonly {
     readonly kind: string;
     readonly phase: string;
@@ -60,7 +60,7 @@ export interface Life {
   }[];
 }
 
-/** One start of the agent, as far as it tells of changes; `cut`: killed before it could tell. */
+/** Runs one start of the agent, limited to its report of changes; `cut` kills it before it could report. */
 export function live(
   stateDir: string,
   config: Config,
@@ -107,7 +107,7 @@ export function live(
   return { entered: contentsIn(stateDir).slice(before), told };
 }
 
-/** As the published schema has it. */
+/** True if the value matches the published schema. */
 export function fits(kind: string, part: 'cause' | 'params', value: unknown): boolean {
   const schema = EVENT_KINDS.find((one) => one.kind === kind)?.[part];
   return schema !== undefined && Value.Check(schema, value);

@@ -1,9 +1,9 @@
-/** The calls of a room's console as people would make them, without a server between. */
+/** Calls of a room's console as people would make them, without a server between. */
 import { type Call, CallError } from '../../scripts/programs/room/console/handler.ts';
 import type { RouteName } from '../../scripts/programs/room/contract/api.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 
-/** Names are of people, roles what they may; parts that a call does not name are empty. */
+/** Makes a call. Names are of people, roles are their permissions; parts that a call does not name are empty. */
 export function callOf<N extends RouteName>(
   who: string,
   nowMs: number,
@@ -15,7 +15,7 @@ export function callOf<N extends RouteName>(
   return { ...empty, ...parts, who: account, nowMs } as unknown as Call<N>;
 }
 
-/** What a refused call says; fails with what it gave instead. */
+/** Returns the error of a refused call; fails with the result if the call succeeds. */
 export async function refusalOf(call: Promise<unknown>): Promise<CallError> {
   try {
     const given = await call;

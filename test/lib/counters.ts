@@ -1,4 +1,4 @@
-/** What a part counts, as plain figures. */
+/** The counters of a part, as plain numbers. */
 import type { Counting } from '../../agent/base/counters.ts';
 
 export function figures({ counters }: Counting): Record<string, number> {

@@ -1,4 +1,4 @@
-/** The two databases that a room may have, real ones. */
+/** The two databases that a room may have, as real servers. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -13,19 +13,19 @@ import { Postgres } from './postgres.ts';
 export type Row = Record<string, unknown>;
 
 export interface TestDatabase {
-  /** For `--database`. */
+  /** Address for `--database`. */
   readonly where: string;
-  /** Where there is one that can be killed. */
+  /** The server, where there is one that can be killed. */
   readonly server?: Postgres;
-  /** Another archive on it, open until the test ends; `now` is its clock. */
+  /** Opens another archive on it until the test ends; `now` is its clock. */
   open(now?: () => number, more?: Partial<ArchiveOptions>): Promise<Archive>;
-  /** The program's own way to it, closed when the test ends; the tables are there after an `open`. */
+  /** The program's own connection, closed when the test ends; the tables exist after an `open`. */
   sql(): Sql;
-  /** What one query gives, read by another program than the archive. */
+  /** Result of one query, read by a program other than the archive. */
   read(sql: string): Promise<Row[]>;
 }
 
-/** By name, made when asked for. */
+/** Databases by name, made on first use. */
 export const DATABASES = { sqlite, postgres };
 
 async function sqlite(t: Test): Promise<TestDatabase> {
@@ -58,7 +58,7 @@ async function postgres(t: Test): Promise<TestDatabase> {
   return { where, server, read, ...opener(t, where) };
 }
 
-/** Whose days and hours the figures of tests are counted in. */
+/** Time zone in which tests count days and hours of statistics. */
 export const TIME_ZONE = 'Europe/Paris';
 
 function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {

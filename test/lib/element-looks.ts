@@ -1,5 +1,6 @@
 /**
- * A program: what models find by GStreamer's onnxinference, in a process of its own, since two ONNX Runtimes in one abort.
+ * Program that prints what models detect by GStreamer's onnxinference, in a process of its own because two ONNX
+ * Runtimes in one process abort.
  *
  *   element-looks.js FOLDER MODEL WIDTH HEIGHT FRAME [MODEL WIDTH HEIGHT FRAME …]
  *

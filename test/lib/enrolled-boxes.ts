@@ -17,7 +17,7 @@ export const revoked = (site: string, box: string, since = SINCE): EnrolledBox =
   since,
 });
 
-/** In one step, as the enrolment does. */
+/** Writes the list atomically, as the enrolment does. */
 export function writeBoxes(file: string, boxes: readonly EnrolledBox[]): void {
   writeFileSync(`${file}.new`, JSON.stringify({ version: 1, boxes }));
   renameSync(`${file}.new`, file);

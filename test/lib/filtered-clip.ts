@@ -1,11 +1,11 @@
-/** A clip with a fault made by a filter of ffmpeg, or looped, as the frames that vision would analyse. */
+/** A clip with a fault made by an ffmpeg filter, or looped, as the frames that vision would analyse. */
 import { spawn } from 'node:child_process';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { STREET_CLIP } from './paths.ts';
 
-/** Of the street clip. */
+/** Size of the street clip. */
 const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 export const FILTERED_FPS = 5;
@@ -13,7 +13,7 @@ export const FILTERED_FPS = 5;
 export interface ClipOptions {
   readonly clip?: string;
   readonly source?: SizePx;
-  /** Plays it again and again for so long. */
+  /** Seconds for which the clip is looped. */
   readonly loopS?: number;
 }
 

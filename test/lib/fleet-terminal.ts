@@ -3,10 +3,10 @@ import type { Test } from 'tap';
 import { FLEET } from './fleet-holders.ts';
 import { type Program, start } from './program.ts';
 
-/** Far above what a question takes on a slow machine. */
+/** Time limit of a question, in ms, far above what one takes on a slow machine. */
 const WITHIN_MS = 40_000;
 
-/** Answers line by line as it asks; returns when it has ended. */
+/** Answers the questions in order; returns when the program has ended. */
 export async function atTerminal(
   t: Test,
   args: readonly string[],

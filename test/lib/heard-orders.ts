@@ -1,11 +1,11 @@
-/** Orders of releases as somebody else at the broker hears them. */
+/** Orders of releases as another client of the broker receives them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import type { Test } from 'tap';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { claimedOrder } from '../../agent/orders/room-order.ts';
 
-/** Waits for it. */
+/** Waits until the condition holds. */
 export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
@@ -14,7 +14,7 @@ export async function until(what: string, holds: () => boolean, withinMs = 60_00
   }
 }
 
-/** Everything that was ordered, as it came, and what lies at the broker. */
+/** All orders in order of arrival, and the retained ones. */
 export class Orders {
   readonly all: UpdateOrder[] = [];
   readonly held = new Map<string, UpdateOrder>();
@@ -37,7 +37,7 @@ export class Orders {
     return orders;
   }
 
-  /** Counters of orders to install, by box: one of each is one order, however often it came. */
+  /** Counters of orders to install, by box: one of each is one order, however often it arrived. */
   installs(): Map<string, Set<number>> {
     const found = new Map<string, Set<number>>();
     for (const { box, action, counter } of this.all)
