@@ -1,6 +1,6 @@
 /**
- * A box reduced to delivery and record, made to be killed: `FILE URL CA CERT KEY LIFE`. Raises 20 alerts and
- * says `taken` for each verdict that is on record.
+ * A box reduced to delivery and audit log, made to be killed: `FILE URL CA CERT KEY LIFE`. Raises 20 alerts and prints
+ * `taken` for each verdict that is in the log.
  */
 import { writeSync } from 'node:fs';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';

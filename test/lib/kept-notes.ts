@@ -1,4 +1,4 @@
-/** A sink that keeps its notes as an outbox does, and the events that it took. */
+/** A sink that stores its notes as an outbox does, and the events that it accepted. */
 import type { EventSink, UnnumberedEvent } from '../../agent/contract/event-sink.ts';
 import type { Notes } from '../../agent/contract/outbox.ts';
 

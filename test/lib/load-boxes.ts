@@ -1,7 +1,7 @@
 /**
- * A process with many boxes as the broker sees them, each with its own TLS connection, certificate, Last Will and
- * subscriptions, by the agent's own session. What the archive has not acknowledged they hold in memory, and send it again
- * after a connection that was lost.
+ * A process with many boxes as the broker sees them. Each has its own TLS connection, certificate, Last Will and
+ * subscriptions, by the agent's own session. They hold unacknowledged messages in memory and send them again after a
+ * lost connection.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { type LoadAsk, type LoadCounts, loadName, loadSite, STILL_BYTES } from '
 
 const CONNECT_WITHIN_MS = 120_000;
 const AGAIN_MS = 2000;
-/** As in the agent, agent/mqtt/publisher.ts. */
+/** Interval of health reports, in ms, as in agent/mqtt/publisher.ts. */
 const HEALTH_EVERY_MS = 30_000;
 const TICK_MS = 20;
 const TOLD_EVERY_MS = 250;
@@ -31,7 +31,7 @@ const counts: LoadCounts = { connected: 0, failed: 0, sent: 0, health: 0, refuse
 class LoadBox {
   readonly #no: number;
   readonly #topics;
-  /** By number; the oldest first. */
+  /** Unacknowledged messages by number, the oldest first. */
   readonly #held = new Map<number, Message>();
   #session: Session | undefined;
   #seq = 0;
@@ -42,7 +42,7 @@ class LoadBox {
     this.#topics = topicsOf(loadSite(no), loadName(no));
   }
 
-  /** Resolves when it is connected for the first time; from then on it comes back. */
+  /** Resolves when it is connected for the first time; from then on it reconnects. */
   async connect(url: string, dir: string): Promise<void> {
     for (;;) {
       try {
@@ -104,7 +104,7 @@ class LoadBox {
     this.#publish({ topic: this.#topics.health, payload, qos: 0, retain: true, contentType: JSON_TYPE });
   }
 
-  /** An event, or the still of the one before. */
+  /** Sends an event, or the still of the previous one. */
   tell(isStill: boolean): void {
     this.#seq += 1;
     const [site, box, seq] = [loadSite(this.#no), loadName(this.#no), this.#seq];
@@ -200,5 +200,5 @@ process.on('message', (ask: LoadAsk) => {
   if (ask.do === 'connect') void connectAll(ask);
   else rate = ask.perS === 0 ? undefined : { ...ask, sinceMs: performance.now(), told: 0 };
 });
-// It ends with whoever asks.
+// Ends with its parent.
 process.once('disconnect', () => process.exit(0));

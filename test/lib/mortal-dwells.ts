@@ -1,7 +1,9 @@
 /**
- * A flow with a real outbox that looks at a street for a while and dies by SIGKILL: `FILE BOOT MEDIA-MS WALL-MS FOR-S SEEN`.
- * Its clocks begin where the arguments say: after a reboot the media time is small again, the wall time never. SEEN is
- * JSON: what stands there, what stays there, and how the vehicle came.
+ * A flow with a real outbox that observes a street for a time and then dies by SIGKILL: `FILE BOOT MEDIA-MS WALL-MS
+ * FOR-S SEEN`.
+ *
+ * Its clocks begin at the arguments: after a reboot the media time is small again, the wall time never. SEEN is JSON:
+ * what stands there, what stays there, and how the vehicle came.
  */
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import { AgentFlow } from '../../agent/flow.ts';
@@ -13,9 +15,9 @@ import { observation, track } from './street.ts';
 const FRAME_MS = 200;
 
 export interface Seen {
-  /** A parked vehicle; null: there is none. */
+  /** Arrival of a parked vehicle; null without one. */
   readonly arrival: StandingVehicle['arrival'] | null;
-  /** Somebody stays. */
+  /** True if a person stays. */
   readonly person: boolean;
 }
 

@@ -1,9 +1,12 @@
 /**
- * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`. One person after the other comes, stays until
- * the outbox has told of it, leaves, and the next one comes when the outbox has told of that: who was there and how far it
- * was told is read from the outbox itself, so that each life goes on in the same street. KILL-AT is a moment at which it
- * kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`. Prints `done` when PERSONS have gone and the
- * street has been empty for long enough to forget them.
+ * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`.
+ *
+ * One person comes, stays until the outbox has reported it, and leaves. The next person comes when the outbox has
+ * reported the departure. The state of the street is read from the outbox itself, so that each run continues in the
+ * same street.
+ *
+ * KILL-AT is a point at which the process kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`.
+ * Prints `done` when PERSONS have left and the street has been empty long enough to forget them.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,16 +32,19 @@ const RULE = {
 /** Media time runs faster than the test's. */
 const FRAME_MS = 200;
 const PAUSE_MS = 4;
-/** Frames until the picture of a start comes. */
+/** Frames until the picture of a start arrives. */
 const PICTURE_AFTER = 6;
-/** What stayed before a death is looked for for a minute, and its note goes within the five seconds after that. */
+/**
+ * Frames of the empty street at the end. A stay from before a death is searched for a minute, and its note is deleted
+ * within five seconds after that.
+ */
 const EMPTY_FRAMES = 70_000 / FRAME_MS;
 
 const [file = '', boot = '', persons = '1', killAt = '-'] = process.argv.slice(2);
 const [point = '', nth = '0'] = killAt.split(':');
 let passed = 0;
 
-/** The moments at which a death hurts most. */
+/** Passes a point at which a death does most damage; kills the process there where KILL_AT says so. */
 function passing(here: string): void {
   if (here !== point) return;
   passed += 1;
@@ -60,7 +66,7 @@ function mortal(sink: EventSink): EventSink {
   };
 }
 
-/** What the outbox has told so far. */
+/** The reports in the outbox so far. */
 class Told {
   readonly #outbox: Outbox;
   #through = 0;
@@ -71,7 +77,7 @@ class Told {
     this.#outbox = outbox;
   }
 
-  /** The person who is there, and whether the box has told of it. */
+  /** The person who is there, and whether the box has reported it. */
   get street(): { person: number; told: boolean } {
     for (const row of this.#outbox.peek('alert', this.#through, 1000)) {
       this.#through = row.seq;
@@ -132,7 +138,7 @@ for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
       : [
           track(person, {
             firstMs: since.atMs,
-            // Nobody comes where another has just been.
+            // No one comes where another person has just been.
             xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
             zones: [{ zone: 'square', sinceMs: since.atMs }],
           }),

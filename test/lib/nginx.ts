@@ -28,7 +28,7 @@ export class Nginx {
     this.#child = child;
   }
 
-  /** Serves `site`, text of which these places are put in place of others; `listen 443` becomes a free port. */
+  /** Serves `site`, a configuration with the given replacements; `listen 443` becomes a free port. */
   static async start(
     t: Test,
     dir: string,
@@ -70,12 +70,12 @@ export class Nginx {
     return existsSync(this.#log) ? readFileSync(this.#log, 'utf8') : '';
   }
 
-  /** Reads certificates and lists anew, as `systemctl reload nginx` makes it. */
+  /** Reloads certificates and lists, as `systemctl reload nginx` does. */
   async reload(): Promise<void> {
     const before = this.log.split('start worker process ').length;
     this.#child.kill('SIGHUP');
     while (this.log.split('start worker process ').length === before) await sleep(20);
-    // The workers of before take connections until they have heard of it.
+    // The previous workers take connections until they have received the signal.
     while (this.log.split(' exited with code').length < before) await sleep(20);
   }
 

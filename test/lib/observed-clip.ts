@@ -1,9 +1,10 @@
 /**
- * What vision says of a recorded clip, frame by frame: a real vision process replays it in lock-step, as `vigie replay`
- * does. The answers are kept in `.cache/observed/`, so that a second test on the same clip takes milliseconds.
+ * Vision's observations of a recorded clip, frame by frame: a real vision process replays it in lock-step, as `vigie
+ * replay` does. The observations are cached in `.cache/observed/`, so that a second test on the same clip takes
+ * milliseconds.
  *
- * INVARIANT: a kept answer is that of the same clip, settings and model, and of the same compiled code of vision and
- * contract. Any change to one of them has another name.
+ * INVARIANT: a cached file belongs to the same clip, settings and model, and to the same compiled code of vision and
+ * contract. A change to any of them has another name.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -24,11 +25,11 @@ export interface ObservedClipOptions
   extends Partial<Omit<VisionSettings, 'mode' | 'camera' | 'modelDir' | 'detections'>> {
   /** Analysed frames a second; absent: every frame of the clip. */
   readonly fps?: number;
-  /** As the box would: more or fewer frames than `fps` by what the street asks for. */
+  /** True to control the frame rate as the box does: more or fewer frames than `fps`, depending on the street. */
   readonly follows?: boolean;
 }
 
-/** All observations of the clip, in their order. */
+/** All observations of the clip, in order. */
 export async function observedClip(clip: string, options: ObservedClipOptions = {}): Promise<Observation[]> {
   const { fps = null, follows = false, ...changes } = options;
   const bare = bareSettings(`file:${clip}`, 0);
@@ -39,7 +40,7 @@ export async function observedClip(clip: string, options: ObservedClipOptions = 
   if (text !== undefined) return linesOf(text);
   const observations = await observeClip({ settings, permit: BARE_PERMIT, log: SILENT });
   mkdirSync(KEPT_DIR, { recursive: true });
-  // Two tests may replay the same clip at once: each moves a whole file into its place.
+  // Two tests may replay the same clip at once, so each moves a complete file into place.
   const whole = `${kept}.${process.pid}`;
   writeFileSync(whole, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
   renameSync(whole, kept);
@@ -76,7 +77,7 @@ function nameOf(clip: string, settings: VisionSettings): string {
   );
 }
 
-/** Of all modules that vision may load from its own folder and the contract's. */
+/** Hash of all modules that vision may load from its own folder and the contract's. */
 function codeHash(): string {
   const here = fileURLToPath(import.meta.url);
   const agent = fileURLToPath(new URL('../../agent', import.meta.url));

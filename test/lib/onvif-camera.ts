@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** WS-Discovery 1.1, 3.1. */
+/** Port of WS-Discovery 1.1, 3.1. */
 const PORT = 3702;
 const GROUP = '239.255.255.250';
 const USER = 'admin';
@@ -15,15 +15,15 @@ const envelope = (body: string): string =>
   `<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl" xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"><s:Body>${body}</s:Body></s:Envelope>`;
 
 export class OnvifCamera {
-  /** What SOAP requests asked for, in order. */
+  /** Actions of the SOAP requests, in order. */
   readonly actions: string[] = [];
-  /** Answers that other devices give to a probe. */
+  /** Replies of other devices to a probe. */
   readonly strays: string[] = [];
-  /** As its stream's address; the camera believes that it has another one. */
+  /** Address of its stream; the camera reports another address. */
   streamUri = 'rtsp://203.0.113.9:8554/stream1?profile=main';
-  /** Profiles beside the first, each with the address of its stream. */
+  /** Further profiles, each with the address of its stream. */
   readonly further: { token: string; encoder: string; streamUri: string }[] = [];
-  /** Instead of every answer. */
+  /** Reply that replaces every other reply. */
   instead: string | undefined;
   readonly #name: string;
   readonly #server: Server;
@@ -117,7 +117,7 @@ export class OnvifCamera {
   }
 }
 
-/** What a profile says of its encoder. */
+/** Encoder settings of a profile. */
 export function encoderOf(encoding: string, width: number, height: number, fps?: number): string {
   const rate =
     fps === undefined

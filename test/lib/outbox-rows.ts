@@ -1,8 +1,8 @@
-/** What is in a file that an outbox-writer left behind. */
+/** Content of an outbox file that an outbox-writer left behind. */
 import Database from 'better-sqlite3';
 import type { Lane } from '../../agent/contract/outbox.ts';
 
-/** The numbers in an outbox, read once by another program than the one that wrote them. */
+/** The numbers in an outbox, read once by a program other than its writer. */
 export function survivors(file: string): Record<Lane, Set<number>> {
   const db = new Database(file);
   const numbers = (lane: Lane): Set<number> =>
@@ -15,7 +15,7 @@ export function survivors(file: string): Record<Lane, Set<number>> {
   }
 }
 
-/** The same for what outbox-writer makes with `careless`. */
+/** The same for the file that outbox-writer makes with `careless`. */
 export function carelessRows(file: string): Record<Lane, Set<number>> {
   const db = new Database(file);
   try {

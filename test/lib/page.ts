@@ -84,7 +84,7 @@ export class PeerAgent {
   readonly #file: string;
   readonly #ends = new Map<Socket, LinkEnd<typeof FromPage>>();
   #server: Server | undefined;
-  /** What it says to a question; undefined: nothing. */
+  /** Its reply to a request; undefined sends none. */
   answer: (asked: FromPage) => Pick<Extract<ToPage, { kind: 'answer' }>, 'refused' | 'state'> | undefined = ({
     ask,
   }) => ({ refused: null, state: ask.op === 'state' ? VIEW : null });
@@ -113,7 +113,7 @@ export class PeerAgent {
     return this.#ends.size > 0;
   }
 
-  /** To all that are connected; anything, so that what no agent says can be said too. */
+  /** Sends a message to all connected pages; any object, so that tests can send what no agent would. */
   say(message: object, binary: Uint8Array = new Uint8Array(0)): void {
     const header = Buffer.from(JSON.stringify(message));
     const lengths = Buffer.alloc(8);
@@ -133,7 +133,7 @@ export class PeerAgent {
   }
 }
 
-/** Root's helper: a line there, a line back. */
+/** Root's helper, which replies to each line with a line. */
 export class PeerHelper {
   readonly asked: ConfigRequest[] = [];
   answer: (request: ConfigRequest) => unknown = () => REPLY;
@@ -172,7 +172,7 @@ export interface Asking {
   readonly headers?: Readonly<Record<string, string | undefined>>;
 }
 
-/** A browser as far as the page can tell: it sends its origin, and keeps the cookie. */
+/** A browser as far as the page can tell: it sends its origin, and stores the cookie. */
 export class Phone {
   cookie: string | undefined;
   readonly #page: Page;
@@ -281,12 +281,12 @@ export class Page {
     return join(this.dir, 'state', 'used-codes.json');
   }
 
-  /** One at an address of its own where `from` is given. */
+  /** A phone with an address of its own where `from` is given. */
   phone(from?: string): Phone {
     return new Phone(this, from);
   }
 
-  /** Lays the code's hash where the page looks for it. */
+  /** Writes the code's hash where the page looks for it. */
   offer(code: string): void {
     const content = { version: 1, sha256: setupCodeHash(code), made: '2026-11-24T00:00:00.000Z' };
     writeFileSync(join(this.dir, 'room', 'setup-code.json'), JSON.stringify(content));
@@ -330,7 +330,7 @@ export class Page {
     return socket;
   }
 
-  /** Sends, and returns all that comes until the connection ends. */
+  /** Sends text, and returns everything received until the connection ends. */
   async send(text: string | Buffer): Promise<string> {
     const socket = await this.raw();
     let said = '';
@@ -343,7 +343,7 @@ export class Page {
   }
 }
 
-/** However it ends: whoever is refused may be reset. */
+/** Resolves when the socket is closed by any means: a refused client may be reset. */
 export function closed(socket: TLSSocket): Promise<void> {
   if (socket.destroyed) return Promise.resolve();
   return new Promise((resolve) => socket.once('close', () => resolve()));

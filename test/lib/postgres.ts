@@ -21,14 +21,14 @@ import pg from 'pg';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { ROOT } from './paths.ts';
 
-/** Debian keeps its versions apart and out of the PATH. */
+/** Folder of Debian's versions, which are not in the PATH. */
 const VERSIONS = '/usr/lib/postgresql';
 const START_WITHIN_MS = 60_000;
 
-/** What Debian's package makes; PostgreSQL refuses to run as root. */
+/** User that Debian's package makes; PostgreSQL refuses to run as root. */
 const USER = 'postgres';
 
-/** A fresh database takes initdb(1) half a second of a processor, and its copy a tenth of that: one is kept for all tests. */
+/** Folder of the cached new database. initdb(1) takes half a second of a processor, and a copy a tenth of that. */
 const KEPT_DIR = join(ROOT, '.cache', 'postgres');
 
 /** Folder of the newest version that is installed. */
@@ -40,7 +40,7 @@ export function newestPostgres(): string {
   return join(VERSIONS, newest);
 }
 
-/** Path of the kept database: another one for another initdb(1), user, language or time zone, which it writes into it. */
+/** Path of the cached database. It depends on initdb(1), user, language and time zone, which the database contains. */
 function keptName(): string {
   const newest = newestPostgres();
   const { mtimeMs } = statSync(join(newest, 'bin/initdb'));
@@ -55,13 +55,13 @@ export class Postgres {
   #port = 0;
   #child: ChildProcess | undefined;
 
-  /** `settings`: further lines of postgresql.conf. */
+  /** Makes a server that is not started; `settings` adds lines to postgresql.conf. */
   constructor(scratch: string, settings: readonly string[] = []) {
     this.#dir = join(scratch, 'postgres');
     this.#settings = settings;
   }
 
-  /** Of the server's files; there after the first start. */
+  /** Folder of the server's files; exists after the first start. */
   get data(): string {
     return join(this.#dir, 'data');
   }
@@ -70,19 +70,19 @@ export class Postgres {
     return `postgres://${USER}@127.0.0.1:${this.#port}/postgres`;
   }
 
-  /** Its files. */
+  /** Folder of the database's files. */
   get dataDir(): string {
     return join(this.#dir, 'data');
   }
 
-  /** Resolves when it answers a query; again after `kill` on the same port and files. */
+  /** Starts the server; resolves when it answers a query. After `kill` it has the same port and files. */
   async start(): Promise<void> {
     if (this.#port === 0) {
       this.#port = await freePort();
       this.#make();
     }
     const command = this.#command('postgres', '-D', this.data);
-    // setpriv(1): it ends with this process, however that ends.
+    // setpriv(1): the server ends with this process, even if this process crashes.
     this.#child = spawn('setpriv', ['--pdeathsig', 'INT', '--', ...command], {
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -97,14 +97,14 @@ export class Postgres {
     }
   }
 
-  /** The postmaster and what it started, at once, as when the machine's memory runs out. */
+  /** Kills the postmaster and its children immediately, as when the machine's memory runs out. */
   async kill(): Promise<void> {
     const children = execFileSync('ps', ['--ppid', String(this.pid), '-o', 'pid=']).toString();
     for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) this.#signal(pid, 'SIGKILL');
     await this.#gone();
   }
 
-  /** Resolves when it has ended; may be called twice. */
+  /** Resolves when it has ended; idempotent. */
   async stop(): Promise<void> {
     if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#signal(this.pid, 'SIGINT');
@@ -117,7 +117,7 @@ export class Postgres {
     if (process.getuid?.() === 0) {
       const id = (flag: string): number => Number(execFileSync('id', [flag, USER]).toString());
       chownSync(this.#dir, id('-u'), id('-g'));
-      // The scratch folder is its maker's alone; another user must be let through.
+      // The scratch folder is private to its maker; another user must pass through it.
       chmodSync(join(this.#dir, '..'), 0o711);
     }
     const kept = keptName();
@@ -128,7 +128,7 @@ export class Postgres {
       "listen_addresses = '127.0.0.1'",
       "unix_socket_directories = ''",
       'shared_buffers = 32MB',
-      // No replica reads from it; what fills an empty table is written once.
+      // No replica reads the log, so rows that fill an empty table are written once.
       'wal_level = minimal',
       'max_wal_senders = 0',
       ...this.#settings,
@@ -137,7 +137,7 @@ export class Postgres {
     appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));
   }
 
-  /** A database as initdb(1) makes it, in a folder that is there whole or not at all. */
+  /** Makes a database with initdb(1), in a folder that appears atomically. */
   #initdb(kept: string): void {
     const first = join(this.#dir, 'first');
     const made = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
@@ -150,7 +150,7 @@ export class Postgres {
     try {
       renameSync(join(fresh, 'data'), kept);
     } catch (error) {
-      // Another test has made it meanwhile.
+      // Another test has made it in the meantime.
       if (!existsSync(kept)) throw error;
     } finally {
       rmSync(fresh, { recursive: true });
@@ -164,7 +164,7 @@ export class Postgres {
       : command;
   }
 
-  /** Undefined when it answers, else why not. */
+  /** Undefined when it answers, otherwise the reason. */
   async #asked(): Promise<string | undefined> {
     const child = this.#child;
     if (child?.exitCode !== null || child.signalCode !== null) {
@@ -192,7 +192,7 @@ export class Postgres {
     try {
       process.kill(pid, name);
     } catch (error) {
-      // One that has ended by itself meanwhile.
+      // It has ended in the meantime.
       if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
     }
   }

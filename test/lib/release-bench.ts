@@ -35,7 +35,7 @@ export class Bench {
   boottimeS = 1000;
   boot = 'boot-1';
   synced = false;
-  /** Why there is nothing to be had. */
+  /** Error that each download raises. */
   fault: AgentError | undefined;
   misfit: string | undefined;
   #counter = 0;
@@ -151,7 +151,7 @@ export class Bench {
     this.set({}, { boot: this.boot });
   }
   fetches = 0;
-  /** What the archive is. */
+  /** Error of the archive. */
   rotten: AgentError | undefined;
 
   get state() {
@@ -163,7 +163,7 @@ export class Bench {
     return this.store.state.release.phase;
   }
 
-  /** Changes the record behind the machine's back. */
+  /** Changes the record without the machine's knowledge. */
   set(change: Partial<Change>, shared: Shared = {}): void {
     this.store.put('release', { ...this.store.state.release, ...change }, shared);
   }
@@ -220,7 +220,7 @@ export class Bench {
   }
   readonly searcher = makeSigner('desk', ['search']);
 
-  /** As a program of root's that starts. */
+  /** Starts the machine as a program of root's starts. */
   async start(): Promise<void> {
     this.store.load();
     await this.payload.heal(this.store.state);
@@ -228,7 +228,7 @@ export class Bench {
     this.machine.tidy();
   }
 
-  /** As after a power cut: another boot, nothing in memory. */
+  /** Reboots as after a power cut: another boot, and empty memory. */
   async reboot(): Promise<void> {
     this.boot = `${this.boot}-next`;
     this.boottimeS = 20;

@@ -1,6 +1,6 @@
 /**
- * A repository of releases with keys made for a test, and an HTTPS server (mTLS, loopback) that gives it out and can be
- * made to misbehave.
+ * A repository of releases with keys made for a test, and an HTTPS server (mTLS, loopback) for it that can be made to
+ * misbehave.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -56,7 +56,7 @@ export interface RootOptions {
 }
 
 export interface PublishOptions {
-  /** Who signs the targets. */
+  /** Keys that sign the targets. */
   readonly signers?: readonly SigningKey[];
   readonly timestampDays?: number;
   readonly snapshotDays?: number;
@@ -73,7 +73,7 @@ export interface SampleRelease extends Partial<ReleaseTarget> {
 
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
-/** A folder of a release, as it lies on a box; VERSION and MANIFEST with it. */
+/** Makes the folder of a release as on a box, with VERSION and MANIFEST. */
 export async function sampleRelease(dir: string, release: SampleRelease): Promise<string> {
   const {
     what = 'release',
@@ -117,7 +117,7 @@ export class ReleaseRepository {
     this.writeRoot({ version: 1, roots: this.roots, targets: this.targets, signers: [one, two] });
   }
 
-  /** For a box to begin with. */
+  /** Initial root of a box. */
   get rootFile(): string {
     return join(this.dir, 'metadata/1.root.json');
   }
@@ -145,7 +145,7 @@ export class ReleaseRepository {
     this.write('root.json', bytes);
   }
 
-  /** Of the metadata, as it is to be served. */
+  /** Writes a metadata file as it will be served. */
   write(name: string, bytes: Uint8Array): void {
     writeFileSync(join(this.dir, 'metadata', name), bytes);
   }
@@ -154,7 +154,7 @@ export class ReleaseRepository {
     return readFileSync(join(this.dir, 'metadata', name));
   }
 
-  /** Takes a file into what the next `publish` signs. */
+  /** Adds a file to the targets that the next `publish` signs. */
   addFile(name: string, content: Buffer, custom?: object): void {
     writeFileSync(join(this.dir, 'targets', name), content);
     const hashes = { sha256: createHash('sha256').update(content).digest('hex') };
@@ -165,7 +165,7 @@ export class ReleaseRepository {
     );
   }
 
-  /** Manifest, archive, deltas and differences of the manifest of a tree; `over` changes what is signed of it. */
+  /** Adds manifest, archive, deltas and differences of the manifest of a tree; `over` changes its signed data. */
   async addRelease(
     tree: string,
     { what = 'release', seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
@@ -208,7 +208,7 @@ export class ReleaseRepository {
     return custom;
   }
 
-  /** Signs all targets anew, a version up. */
+  /** Signs all targets again, one version up. */
   publish({
     signers,
     timestampDays = 1,
@@ -237,9 +237,9 @@ export class ReleaseRepository {
   }
 }
 
-/** What the server does with a file instead of giving it out. */
+/** Fault that the server plays instead of serving a file. */
 export type Fault =
-  /** The connection goes after so many bytes of the body. */
+  /** Breaks the connection after this number of bytes of the body. */
   | { readonly kind: 'cut'; readonly after: number }
   /** Nothing more comes after so many bytes. */
   | { readonly kind: 'stall'; readonly after: number }
@@ -259,23 +259,25 @@ export type Fault =
   | { readonly kind: 'encoded' };
 
 export interface Asked {
-  /** Below the server's url. */
+  /** Path below the server's URL. */
   readonly path: string;
   readonly range: string | undefined;
 }
 
 export class TestReleaseServer {
   readonly url: string;
-  /** For a box. */
+  /** TLS files for a box. */
   readonly tls: (KeyPair & { readonly ca: string }) | undefined;
   readonly asked: Asked[] = [];
-  /** By path below the url. */
+  /** Faults by path below the URL. */
   readonly faults = new Map<string, Fault>();
   /** Bytes of bodies that were sent. */
   sent = 0;
   readonly #close: () => Promise<void>;
 
-  /** With `scratch` for its certificates it speaks TLS and asks for a certificate of its authority. */
+  /**
+   * Starts the server. With `scratch` for its certificates it speaks TLS and requires a certificate of its authority.
+   */
   static async start(repository: string, scratch?: string): Promise<TestReleaseServer> {
     const authority = scratch === undefined ? undefined : new CertificateAuthority(join(scratch, 'pki'));
     await authority?.start();

@@ -1,4 +1,4 @@
-/** A fleet's repository behind nginx as the guide has it, with certificates of a room, and boxes that read it. */
+/** A fleet's repository behind nginx as in the guide, with certificates of a room, and boxes that read it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 
 export interface Served {
   readonly url: string;
-  /** A new box, or the one that has this folder. */
+  /** A new box, or the box that has this folder. */
   box(name: string): ReleaseTrust;
   pem(name: string): { ca: string; cert: string; key: string };
   revoke(...names: string[]): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * A process that opens a clip again and again, as a live camera does: `CLIP OPENINGS WARMUP READS`. Prints one line
- * of JSON: what each opening after the warm-up, and each reading of a property, left behind.
+ * Process that opens a clip repeatedly, as a live camera does: `CLIP OPENINGS WARMUP READS`. Prints one line of JSON:
+ * the memory leaked by each opening after the warm-up, and by each reading of a property.
  */
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -13,7 +13,7 @@ interface Held {
   readonly heap: number;
 }
 
-/** Bytes that each opening, or reading, holds for ever. */
+/** Bytes that each opening, or reading, leaks. */
 export interface LeftBehind {
   readonly opening: Held;
   readonly reading: Held;
@@ -65,7 +65,7 @@ async function ofOpening(): Promise<Held> {
   return grown;
 }
 
-/** A counter of 64 bits, of which the camera reads two for each frame. */
+/** Measures a 64-bit counter, of which the camera reads two for each frame. */
 async function ofReading(): Promise<Held> {
   const pipeline = new NativePipeline('videorate name=rate ! fakesink', systemClock);
   const read = (times: number): void => {

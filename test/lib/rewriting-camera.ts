@@ -1,14 +1,14 @@
 /**
- * A camera that leads elsewhere: a TCP server in front of a real RTSP server. It notes each request, has the real server
- * take it for one of its own stream, and changes the answers before its client has them.
+ * A camera that redirects: a TCP server in front of a real RTSP server. It records each request, sends it to the real
+ * server as one for its own stream, and changes the replies to its client.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Test } from 'tap';
 
 export interface Rewriting {
-  /** Answers instead of the real server; undefined where that is to answer. */
+  /** Replies instead of the real server; undefined passes the request on. */
   readonly answer?: (method: string) => string | undefined;
-  /** Changes an answer of the real server: its head, and the SDP where it has one. */
+  /** Changes a reply of the real server: its head, and the SDP where it has one. */
   readonly head?: (text: string, method: string) => string;
   readonly sdp?: (text: string) => string;
 }
@@ -21,7 +21,7 @@ export class RewritingCamera {
   readonly #sockets = new Set<Socket>();
   #rewriting: Rewriting = {};
 
-  /** `behind`: port of the real server, whose stream is at /main. */
+  /** Starts the camera. `behind`: port of the real server, whose stream is at /main. */
   static async start(t: Test, behind: number): Promise<RewritingCamera> {
     const camera = new RewritingCamera(behind);
     await new Promise<void>((done) => camera.#server.listen(0, '127.0.0.1', done));
@@ -53,7 +53,7 @@ export class RewritingCamera {
   #relay(client: Socket, real: Socket, behind: number): void {
     let method = '';
     client.on('data', (chunk) => {
-      // What is interleaved with the requests, receivers' reports, begins with a $.
+      // Interleaved receiver reports begin with a $.
       const [line, name = '', url = ''] =
         /^([A-Z_]+) (\S+) RTSP\/1\.0\r\n/.exec(chunk.toString('latin1')) ?? [];
       if (line === undefined) return void real.write(chunk);

@@ -1,11 +1,11 @@
-/** A rollout that lives step for step, as the controller keeps it, without a broker or a store. */
+/** A rollout, step by step as the controller stores it, without a broker or a store. */
 import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
 import type { Action, Rollout, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
 
 export const HOUR = 3_600_000;
 export const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe/Paris');
-/** Begins at 0; a confirmed box has nothing more to prove. */
+/** A new rollout from time 0, in which a confirmed box has nothing more to prove. */
 export const NEW: Rollout = {
   state: 'running',
   sinceMs: 0,

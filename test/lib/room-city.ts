@@ -9,7 +9,7 @@ import { addIncidents, type Columns, insert, putCameras } from './console-rows.t
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-/** HTML, an escape sequence, and a letter that turns the direction of writing. */
+/** HTML, an escape sequence, and a character that reverses the direction of writing. */
 export const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt.exe';
 
 const SITES = [
@@ -61,7 +61,7 @@ interface CameraRow extends Columns {
   readonly heard: string;
 }
 
-/** What its condition rests on, and for how long a blind one has been so. */
+/** Row of a camera with the basis of its condition, and the time since a blind one has been so. */
 function camera(i: number, many: number, nowMs: number): CameraRow & { readonly blind: string | null } {
   const [, condition, reasons] = OUT.find(([every]) => i % every === every - 1) ?? [0, 'well', []];
   const isAway = condition === 'offline';
@@ -118,10 +118,10 @@ const ACTS: readonly AuditDraft['act'][] = [
   ...(['see-still', 'claim', 'judge', 'login', 'refused', 'verdict-delivered'] as const),
 ];
 
-/** Entries of the record that `city` makes. */
+/** Audit log entries that `city` makes. */
 export const ENTRIES = 250;
 
-/** So many cameras, what is open and what was closed, figures, notes, and a record. */
+/** Fills the room with `many` cameras, open and closed incidents, statistics, notes, and an audit log. */
 export async function city(db: Sql, many = 1500): Promise<void> {
   const nowMs = Date.now();
   const all = cameras(nowMs, many);
@@ -246,7 +246,7 @@ export function cityMapFile(many = 1500): { type: string; features: unknown[] } 
   return { type: 'FeatureCollection', features };
 }
 
-/** What a signer would have found. */
+/** Result of a signer's search. */
 export const SEARCH: SearchState = {
   id: 's-1',
   case: '2026/1432',

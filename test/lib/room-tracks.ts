@@ -1,8 +1,8 @@
-/** Answers of a box's log of tracks as the room gives them, of a street that nobody has filmed. */
+/** Replies of a box's track log as the room returns them, of a street that no one has filmed. */
 import type { FoundTrack, TrackCoverage } from '../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
 
-/** HTML, an escape sequence, and a letter that turns the direction of writing. */
+/** HTML, an escape sequence, and a character that reverses the direction of writing. */
 const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt';
 export const CASE = '2026/1432';
 export const VIEW = '2026-11-10T06:00:00.000Z';
@@ -30,7 +30,7 @@ const CLASSES = [
 ] as const;
 const COLOURS = [['white'], ['grey', 'black'], ['red'], [], ['blue', 'white']] as const;
 
-/** Crosses the lower half of the picture, farther ones slower and smaller; some stand for a while on their way. */
+/** A track that crosses the lower half of the picture. Farther ones are slower and smaller; some stop for a time. */
 function track(i: number, fromMs: number, fromS: number): FoundTrack {
   const at = (s: number): string => iso(fromMs, s);
   const label = CLASSES[i % CLASSES.length] ?? 'person';
@@ -69,7 +69,7 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
   };
 }
 
-/** s since the start of what was asked about. */
+/** Gaps in seconds since the start of the requested range. */
 const GAPS = [
   [260, 335, 'blind'],
   [850, 862, 'not-running'],

@@ -1,9 +1,11 @@
 /**
- * The detector with its graph's outputs shaken, as another processor's int8 kernels would round them. Scores and boxes
- * are shaken before every threshold: the graph runs without its suppression and with a lower floor, and both follow
- * here.
+ * The detector with randomly shifted graph outputs, as another processor's int8 kernels would round them. Scores and
+ * boxes are shifted before every threshold: the graph runs without its suppression and with a lower floor, and this
+ * module applies both.
  *
- * INVARIANTS: without a shake the detections are those of the installed model; the same seed gives the same shake.
+ * INVARIANTS:
+ * - Without a shake the detections are those of the installed model.
+ * - The same seed gives the same shake.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -24,17 +26,17 @@ import { randomOf } from './random.ts';
 
 const MODEL = 'nanodet-g-city10';
 const INPUT = { widthPx: 416, heightPx: 256 };
-/** Scores are shaken by so much to either side … */
+/** Maximum shift of a score in either direction. */
 export const SHAKE_SCORE = 0.02;
-/** … and each side of a box, in pixels of the detector's input. */
+/** Maximum shift of each side of a box, in pixels of the detector's input. */
 export const SHAKE_PX = 1;
 
-/** Changes what the graph says of one picture. */
+/** Changes the graph's output for one picture. */
 export type Shake = (raw: RawDetections) => RawDetections;
 
 export const unshaken: Shake = (raw) => raw;
 
-/** Each score and each side of each box by itself, anew in each frame. */
+/** Shifts each score and each side of each box independently, again in each frame. */
 export function shakeOf(seed: number): Shake {
   const random = randomOf(seed);
   const by = (most: number): number => most * (2 * random() - 1);
@@ -45,22 +47,22 @@ export function shakeOf(seed: number): Shake {
   });
 }
 
-/** All scores by the same, as a kernel does that always rounds one way. */
+/** Shifts all scores by the same amount, as a kernel that always rounds one way. */
 export function biasOf(score: number): Shake {
   return ({ boxes, scores, labels }) => ({ boxes, scores: scores.map((one) => one + score), labels });
 }
 
-/** What the graph says of a frame, before any threshold. */
+/** The graph's output for a frame, before any threshold. */
 export interface RawSight {
   readonly raw: RawDetections;
-  /** Of the larger picture beside the frame. */
+  /** Output for the larger picture beside the frame. */
   readonly closer: RawDetections | undefined;
   readonly features: Features | undefined;
 }
 
 export class ShakenDetector {
   readonly #card: ModelCard;
-  /** Of the suppression that the installed graph ends with. */
+  /** IoU limit of the suppression that ends the installed graph. */
   readonly #iouMax: number;
   readonly #session: Session;
 
@@ -70,7 +72,7 @@ export class ShakenDetector {
     this.#session = session;
   }
 
-  /** `dir`: where the opened graph is written. */
+  /** Loads the detector; the opened graph is written to `dir`. */
   static async open(dir: string): Promise<ShakenDetector> {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     const card = await readCard(MODEL_DIR, MODEL);
@@ -101,7 +103,7 @@ export class ShakenDetector {
     return { raw, closer, features: featuresOf(features, INPUT, raw.features) };
   }
 
-  /** As the box's detector has it after the graph's own suppression. */
+  /** Detections of the box's detector after the graph's own suppression. */
   found({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): Sight['found'] {
     const { scoreMin } = this.#card.inGraph;
     const sure = (one: RawDetections): RawDetections => suppressed(shake(one), scoreMin, this.#iouMax);
@@ -121,7 +123,7 @@ export class ShakenDetector {
   }
 }
 
-/** The graph's own end: a floor of scores, and greedy suppression within each label (ONNX's NonMaxSuppression). */
+/** The end of the graph: a floor of scores, and greedy suppression within each label (ONNX's NonMaxSuppression). */
 function suppressed(
   { boxes, scores, labels }: RawDetections,
   scoreMin: number,

@@ -1,6 +1,6 @@
 /**
- * One pass over a labelled film for many shakes of the detector's outputs: each frame is decoded once and seen by the
- * graph once, and every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
+ * One pass over a labelled film for many shakes of the detector's outputs. Each frame is decoded and passes the graph
+ * once. Every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
  */
 
 import { systemClock } from '../../agent/base/clock.ts';
@@ -25,7 +25,7 @@ import type { RawSight, Shake, ShakenDetector } from './shaken-detector.ts';
 
 const NO_BYTES = new Uint8Array();
 
-/** What was told under each of the shakes, in their order. */
+/** Reports under each shake, in their order. */
 export async function playShaken(
   label: Label,
   detector: ShakenDetector,
@@ -50,7 +50,7 @@ export async function playShaken(
     onOpened: () => undefined,
     onLost: () => undefined,
   });
-  // Whether larger pictures are wanted follows from the pictures alone: one asks for all.
+  // The pictures alone decide whether larger pictures are requested, so one instance requests for all.
   const fine = new FineLooks();
   await camera.start();
   try {

@@ -1,4 +1,6 @@
-/** A box reduced to what answers the command `tracks` by its contract: it gives what a test has laid out, page by page. */
+/**
+ * A box reduced to the command `tracks` by its contract: it returns the tracks that a test has prepared, page by page.
+ */
 import type { KeyObject } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
@@ -15,14 +17,14 @@ import { envelopeOpener, keyIdOf } from '../../agent/orders/dsse.ts';
 import { clientOf, type Room, SITE } from './room.ts';
 
 export interface TrackBox {
-  /** Arguments of the commands that came, in their order. */
+  /** Arguments of the received commands, in order. */
   readonly asked: TrackArgs[];
   readonly client: MqttClient;
-  /** Given instead of the next answers, first come first; the envelope around them too where `raw` is set. */
+  /** Replies that replace the next ones, first in first out; with `raw` they replace the envelope too. */
   readonly instead: { readonly answer: object; readonly raw?: true }[];
   tracks: FoundTrack[];
   pageTracks: number;
-  /** Members of every page that are others than usual. */
+  /** Members that replace those of every page. */
   result: Partial<TrackResult>;
 }
 
@@ -61,7 +63,7 @@ export function track(number: number, at: string, change: Partial<FoundTrack> = 
   };
 }
 
-/** Answers commands of this public key. */
+/** Answers commands signed with this key. */
 export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
   const made: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };

@@ -1,4 +1,7 @@
-/** The log of tracks beside what vision says while it looks: the same observations, once as they come and once as they were stored. */
+/**
+ * Compares the track log with vision's reports: the same observations, once as they arrive and once as they were
+ * stored.
+ */
 import { join } from 'node:path';
 import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
@@ -33,7 +36,7 @@ export interface Logged {
   readonly cpuMsPerFrame: number;
 }
 
-/** Stores what was observed; flushed every `flushMs` of media time, as the box does. */
+/** Stores the observations; flushed every `flushMs` of media time, as the box does. */
 export function logged(
   dir: string,
   observations: readonly Observation[],
@@ -73,7 +76,7 @@ export function logged(
   };
 }
 
-/** All tracks that do what is asked, by number. */
+/** All tracks that match the query, by number. */
 export async function found(log: Logged, where: TrackPlace | undefined): Promise<FoundTrack[]> {
   const { tracks } = await findTracks({
     keptFromMs: 0,
@@ -88,7 +91,7 @@ export async function found(log: Logged, where: TrackPlace | undefined): Promise
   return [...tracks];
 }
 
-/** Passages that vision told while it looked: `line direction track`. */
+/** Crossings that vision reported during observation: `line direction track`. */
 export function passagesTold(observations: readonly Observation[]): Set<string> {
   return new Set(
     observations.flatMap(({ crossings }) =>
@@ -97,7 +100,7 @@ export function passagesTold(observations: readonly Observation[]): Set<string> 
   );
 }
 
-/** The same of the log afterwards. */
+/** The same crossings, from the log afterwards. */
 export async function passagesFound(log: Logged, lines: readonly LineConfig[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const { id, from, to } of lines) {
@@ -109,7 +112,7 @@ export async function passagesFound(log: Logged, lines: readonly LineConfig[]): 
   return all;
 }
 
-/** Longest stay of each track in each zone as vision told it while it looked, ms: `zone track`. */
+/** Longest stay of each track in each zone as vision reported it during observation, ms: `zone track`. */
 export function staysTold(observations: readonly Observation[]): Map<string, number> {
   const stays = new Map<string, number>();
   for (const { atMs, tracks } of observations) {
@@ -124,7 +127,7 @@ export function staysTold(observations: readonly Observation[]): Map<string, num
   return stays;
 }
 
-/** Tracks that stay in a zone for so long, of the log: `zone track` with the stay. */
+/** Tracks that stay in a zone for the given time, from the log: `zone track` with the stay. */
 export async function staysFound(
   log: Logged,
   zones: readonly ZoneConfig[],
@@ -138,13 +141,13 @@ export async function staysFound(
   return stays;
 }
 
-/** A track in a zone, by every place at which it was found. */
+/** A track in a zone, with every place at which it was detected. */
 export interface WholeStay {
-  /** Longest stay, ms, the places before the track was confirmed included. */
+  /** Longest stay in ms, including the places before the track was confirmed. */
   ms: number;
-  /** Media time at which it began. */
+  /** Media time of its start. */
   fromMs: number;
-  /** ms, from the frame that confirmed it on, until it was said to have left. */
+  /** Time from the frame that confirmed it until its reported departure, ms. */
   toldMs: number;
   sightings: number;
   furniture: number;
@@ -152,7 +155,7 @@ export interface WholeStay {
   readonly places: { readonly atMs: number; readonly offBorder: number }[];
 }
 
-/** What vision's own zones say if they are given every place, one by one: nothing simplified, nothing left out. `zone track`. */
+/** Stays by vision's own zones if they receive every single place, without simplification or omission. `zone track`. */
 export function wholeStays(
   observations: readonly Observation[],
   zones: readonly ZoneConfig[],
@@ -187,7 +190,7 @@ export function wholeStays(
   return stays;
 }
 
-/** Passages of vision's own lines if they are given every place: `line direction track`. */
+/** Crossings by vision's own lines if they receive every place: `line direction track`. */
 export function wholePassages(
   observations: readonly Observation[],
   lines: readonly LineConfig[],
@@ -221,7 +224,10 @@ function groundPx(
   return { ground: [x * widthPx, y * heightPx], height: (y2 - y1) * heightPx };
 }
 
-/** The observations of a worse detector: boxes jump by `sigma` of their height, and a share of the sightings is missed. */
+/**
+ * The observations of a worse detector: boxes jump by `sigma` of their height, and the ratio `missed` of the sightings
+ * is dropped.
+ */
 export function shaken(
   observations: readonly Observation[],
   { random, sigma, missed }: { random: () => number; sigma: number; missed: number },
@@ -260,7 +266,7 @@ export function shaken(
 
 const newStay = (): WholeStay => ({ ms: 0, fromMs: 0, toldMs: 0, sightings: 0, furniture: 0, places: [] });
 
-/** What leaves has left at the first of the places that say so. */
+/** Extends a stay. A departing track has left at the first of the places outside. */
 function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
   if (!was.present && !is.present) return;
   const fromMs = is.present ? is.sinceMs : was.sinceMs;
@@ -270,7 +276,7 @@ function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
   stay.fromMs = fromMs;
 }
 
-/** How far the stored path is from each place at which vision saw the track, px of a picture 768 wide. */
+/** Distance of the stored path from each place at which vision saw the track, px of a picture 768 wide. */
 export function pathErrorsPx(
   log: Logged,
   observations: readonly Observation[],

@@ -1,4 +1,4 @@
-/** Cases of the first root and of those that follow it (sections 5.2 and 5.3). */
+/** Cases of the first root and of its successors (sections 5.2 and 5.3). */
 
 import { ed25519Key, type TufRepository } from './tuf-repository.ts';
 import {
@@ -22,7 +22,7 @@ import {
   unavailable,
 } from './tuf-scene.ts';
 
-/** The first root again, ended. */
+/** The first root again, expired. */
 function rootOfVersion1(r: TufRepository): Buffer {
   r.versions.root = 0;
   return r.root({ days: -1 });

@@ -1,4 +1,6 @@
-/** Cases of The Update Framework for a box: what is served, step by step, and whether the box takes it. */
+/**
+ * Cases of The Update Framework for a box: the files that are served, step by step, and whether the box accepts them.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -59,22 +61,22 @@ export class Kept {
   }
 }
 
-/** What a box finds at one refresh. */
+/** The repository's content and the expected result at one refresh. */
 export interface Step {
   readonly change: (r: TufRepository, kept: Kept) => void;
-  /** Undefined: taken. */
+  /** Expected refusal; undefined if the refresh is accepted. */
   readonly refused?: readonly [ErrorKind, RegExp];
-  /** Beside what was kept before (refused) or what is served (taken). */
+  /** Versions that differ from the previously stored ones (refused) or from the served ones (accepted). */
   readonly kept?: Partial<Versions>;
-  /** Names that are asked for, in order. */
+  /** Names that are requested, in order. */
   readonly asked?: readonly string[];
 }
 
 export interface Case {
   readonly name: string;
-  /** The first root that the box is given; default: that of the repository. */
+  /** The first root that the box receives; default: that of the repository. */
   readonly given?: (root: Buffer, r: TufRepository) => Buffer | string;
-  /** True: the box has taken version 1 of everything before. */
+  /** True if the box has accepted version 1 of everything before. */
   readonly isKnown?: boolean;
   readonly steps: readonly Step[];
 }
@@ -94,9 +96,9 @@ export const no =
   });
 export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('unavailable')];
 
-/** Of a box that has taken version 1 of everything. */
+/** A case of a box that has accepted version 1 of everything. */
 export const known = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
-/** Of a box that has its first root alone. */
+/** A case of a box that has its first root alone. */
 export const fresh = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
 export const given = (name: string, root: NonNullable<Case['given']>, ...steps: readonly Step[]): Case => ({
   name,
@@ -110,7 +112,7 @@ export const OLDER = /older than what this box has seen/;
 export const MIXED = /metadata that does not belong together/;
 export const NOT_AS_SIGNED = /no metadata as it was signed/;
 
-/** Changes the JSON of a file of metadata. */
+/** Changes the JSON of a metadata file. */
 export function edited(
   bytes: Buffer,
   change: (file: { signatures: { keyid: string; sig: string }[]; signed: Signed }) => void,
@@ -126,7 +128,7 @@ export interface RootFields {
 }
 export const rootOf = (signed: Signed): RootFields => signed as unknown as RootFields;
 
-/** The first key of a role once more, under another id. */
+/** The first key of a role a second time, under another id. */
 export function named(
   signed: Signed,
   role: RoleName,

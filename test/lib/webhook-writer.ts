@@ -1,4 +1,4 @@
-/** A process that tells webhooks as a console does, until it is killed or told to end: `DATABASE SETTINGS` in JSON. */
+/** Process that sends webhooks as a console does, until it is killed or told to end: `DATABASE SETTINGS` in JSON. */
 import { makeLogger } from '../../agent/base/log.ts';
 import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-teller.ts';

@@ -1,19 +1,23 @@
 /**
- * Every write of a process as strace(1) saw it, and what a disk would hold had the power gone at any moment of it.
+ * Traces every write of a process with strace(1), and computes what a disk would hold after a power cut at any moment.
  *
- * The disk's model: what a file's last fsync or fdatasync covered is there. Of what was written since, each sector
- * is there, or not, or only its first bytes, in no order; so are files' new lengths. Names of files are made and
- * removed at once: SQLite asks no more of a journalling file system once a database exists. A file that was renamed
- * over another is there under its new name from the fsync of the folder on; before that it is, or is not.
+ * The disk's model:
+ * - Data covered by a file's last fsync or fdatasync is there.
+ * - Each sector written since is there, or not, or only its first bytes, in no order. The same holds for new file
+ *   lengths.
+ * - File names are made and removed immediately. SQLite needs no more of a journalling file system once a database
+ *   exists.
+ * - A file that was renamed over another is there under its new name after an fsync of the folder. Before that it may
+ *   or may not be.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** What disks promise to write whole; SQLite relies on less (it detects it by checksums). */
+/** Bytes that disks promise to write atomically; SQLite relies on less (it detects torn sectors by checksums). */
 const SECTOR_BYTES = 512;
 
-/** strace cuts strings off beyond this. */
+/** Length at which strace truncates strings. */
 const STRING_BYTES = 1_048_576;
 
 type Operation =
@@ -24,9 +28,9 @@ type Operation =
   | { readonly what: 'said'; readonly text: string };
 
 export interface Cut {
-  /** By path: what the disk holds. */
+  /** Content of the disk by path. */
   readonly files: ReadonlyMap<string, Buffer>;
-  /** What the process had printed. */
+  /** Output of the process so far. */
   readonly said: string;
 }
 
@@ -37,20 +41,20 @@ export class WriteTrace {
     this.#operations = operations;
   }
 
-  /** The same without a single fsync: what a writer would leave that does not wait for the disk. */
+  /** The same trace without any fsync, as a writer that does not wait for the disk would leave it. */
   get careless(): WriteTrace {
     return new WriteTrace(this.#operations.filter(({ what }) => what !== 'sync'));
   }
 
-  /** Why this machine cannot do it, or false. */
+  /** Reason why this machine cannot trace, or false. */
   static unavailable(): string | false {
     const { status } = spawnSync('strace', ['-o', '/dev/null', 'true']);
     return status === 0 ? false : 'a write trace needs strace and the right to use it (ptrace)';
   }
 
   /**
-   * Runs a program to its end. Of the files it writes those count whose path begins with `prefix`, but for SQLite's
-   * index of its log, which lies in memory and is made anew.
+   * Runs a program to its end. Records files whose path begins with `prefix`, except SQLite's index of its log, which
+   * is in memory and is rebuilt.
    */
   static record(command: readonly string[], prefix: string, traceFile: string): WriteTrace {
     const calls = 'openat,pwrite64,write,ftruncate,fsync,fdatasync,unlink,rename';
@@ -67,7 +71,7 @@ export class WriteTrace {
     return this.#operations.length;
   }
 
-  /** Index of the first thing that was said: before it nothing can be lost. */
+  /** Index of the first output: before it nothing can be lost. */
   get firstSaid(): number {
     return this.#operations.findIndex(({ what }) => what === 'said');
   }
@@ -84,11 +88,11 @@ export class WriteTrace {
   }
 }
 
-/** What was flushed, and what the kernel still holds. */
+/** Flushed data, and data that the kernel still holds. */
 class Disk {
   #durable = new Map<string, Buffer>();
   #unsynced = new Map<string, Operation[]>();
-  /** Not flushed with their folder yet: what the new name held before, in their order. */
+  /** Renames not yet flushed with their folder, in order, with the previous content of the new name. */
   #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
 
   take(operation: Exclude<Operation, { what: 'said' }>): void {
@@ -118,12 +122,12 @@ class Disk {
   }
 
   afterCut(random: () => number): Map<string, Buffer> {
-    // From a disk that had written nearly all of it to one that had hardly begun.
+    // From a disk that had written nearly everything to one that had hardly begun.
     const share = random();
     const kept = (): boolean => random() < share;
     const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
     const files = new Map([...paths].map((path) => [path, this.#content(path, kept, random)] as const));
-    // A journalling file system keeps names in their order: from one that is lost on, all are.
+    // A journalling file system keeps the order of names: after one lost name, all later ones are lost.
     const firstLost = this.#renamed.findIndex(() => !kept());
     const lost = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
     for (const { from, to, before } of lost.reverse()) {
@@ -171,7 +175,7 @@ function resized(content: Buffer, bytes: number): Buffer {
   return Buffer.concat([content, Buffer.alloc(bytes - content.length)]);
 }
 
-/** Reads a trace made with `-f -xx`; a call that another thread interrupted is put together again. */
+/** Reads a trace made with `-f -xx`; a call that another thread interrupted is joined again. */
 function operationsOf(trace: string, prefix: string): Operation[] {
   const operations: Operation[] = [];
   const unfinished = new Map<string, string>();
@@ -192,11 +196,11 @@ function operationsOf(trace: string, prefix: string): Operation[] {
 }
 
 interface OpenFiles {
-  /** By descriptor; only what counts is in it. */
+  /** Paths by descriptor, of recorded files only. */
   readonly paths: Map<string, string>;
-  /** By descriptor: where the next write goes; `end` for one that appends. */
+  /** Offset of the next write by descriptor; `end` for one that appends. */
   readonly places: Map<string, number | 'end'>;
-  /** By path. */
+  /** File lengths by path. */
   readonly lengths: Map<string, number>;
 }
 
