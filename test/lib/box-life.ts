@@ -206,7 +206,7 @@ export class BoxLife {
   }
 }
 
-/** From the evening before to the morning after: a night, a suspension, a power cut, an update. */
+/** A day from the evening before to the morning after: a night, a suspension, a power cut, an update. */
 export function dayOf(): BoxLife {
   return new BoxLife('2026-11-23T23:00:00Z')
     .start()

@@ -1,5 +1,6 @@
 /**
- * A room as it is shipped, an honest box in it, and a stolen box, for tests of what the thief may do to the honest one.
+ * A room in its shipped form, an honest box in it, and a stolen box, for tests of what the thief may do to the honest
+ * one.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -3,7 +3,7 @@
  * FOR-S SEEN`.
  *
  * Its clocks begin at the arguments: after a reboot the media time is small again, the wall time never. SEEN is JSON:
- * what stands there, what stays there, and how the vehicle came.
+ * the parked vehicle, the person who stays, and the vehicle's arrival.
  */
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import { AgentFlow } from '../../agent/flow.ts';

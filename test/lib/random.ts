@@ -1,3 +1,4 @@
+/** Seeded random numbers for tests. */
 export { randomOf } from '../../scripts/lib/random.ts';
 
 /** Seed of random values, for reproduction: a test prints it, and VIGIE_TEST_SEED sets it. */

@@ -1,3 +1,6 @@
+/**
+ * A bench for the update machine of root's program: real records and folders, with a made-up source, units and clock.
+ */
 import { createHash } from 'node:crypto';
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

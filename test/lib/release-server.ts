@@ -101,7 +101,10 @@ export async function withManifest(tree: string): Promise<string> {
   return tree;
 }
 
-/** metadata/ and targets/ in a folder: three root keys and three of targets, two of which must sign; one online key. */
+/**
+ * Folders metadata/ and targets/ of a repository. It has three root keys and three targets keys, two of which must
+ * sign, and one online key.
+ */
 export class ReleaseRepository {
   readonly dir: string;
   readonly roots = [signingKey(), signingKey(), signingKey()] as const;

@@ -7,7 +7,7 @@ import { sampleRelease } from './release-server.ts';
 import { UPDATER, type UpdatingBox } from './updating-box.ts';
 
 export const rootVersionOf = (seq: number): string => `0.${seq}.0`;
-/** The program as it is built here, by another file each time. */
+/** The program as built here, by another file each time. */
 const codeOf = (seq: number): string => `// release ${seq}\nimport '${pathToFileURL(UPDATER)}';\n`;
 
 export class RootReleases {

@@ -67,7 +67,7 @@ export function sealed(
   return new Sealer(recipients).seal(stillFrom(jpeg, source, { masks }));
 }
 
-/** As a program of its own, whose system calls can be traced: seals a JPEG of 320 × 240. */
+/** Program whose system calls can be traced: seals a JPEG of 320 × 240. */
 if (process.argv[2] === 'seal') {
   const [, , , still = '', recipient = '', out] = process.argv;
   const { readFileSync } = await import('node:fs');

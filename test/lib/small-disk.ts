@@ -78,7 +78,7 @@ export class SmallDisk {
 
   /**
    * Cuts the power `delayMs` after `text` is first seen in the file, to the millisecond. A program of its own polls,
-   * since this one is too slow. Resolves with the file as it was then; waits at most `withinMs` for the text.
+   * since this one is too slow. Resolves with the file's content at that time; waits at most `withinMs` for the text.
    */
   cutWhen(file: string, text: RegExp, delayMs: number, withinMs: number): Promise<string> {
     const script = `import fcntl,os,re,struct,sys,time

@@ -1,4 +1,4 @@
-/** Paints the edits of a scene into its pictures. Everything random comes from the scene's seed. */
+/** Paints the edits of a scene into its pictures. All random numbers come from the scene's seed. */
 import type { Box, Colour, Edit } from './scene.ts';
 
 export interface Picture {
@@ -17,11 +17,11 @@ export interface Canvas {
   readonly random: () => number;
   /** Numbers 0..1 that depend on the seed only. */
   readonly fixed: (index: number) => number;
-  /** Cut-outs by the edit that wants them. */
+  /** Cut-outs by the edit that uses them. */
   readonly cuts: ReadonlyMap<Edit, Picture>;
 }
 
-/** Somebody stands before a pixel that differs from the empty stage by so many levels. */
+/** Difference from the empty stage, in levels, from which a pixel belongs to a person in front. */
 const SOMEBODY_LEVELS = 40;
 
 export function paint(edit: Edit, canvas: Canvas): void {
@@ -58,10 +58,10 @@ export function paint(edit: Edit, canvas: Canvas): void {
 
 export function paintNoise({ picture, random }: Pick<Canvas, 'picture' | 'random'>, sigma: number): void {
   const { rgb } = picture;
-  // Rounds and clips what is stored in it: a picture has a hundred thousand pixels, and a scene hundreds of pictures.
+  // Rounds and clips stored values: a picture has a hundred thousand pixels, and a scene hundreds of pictures.
   const clipped = new Uint8ClampedArray(rgb.buffer, rgb.byteOffset, rgb.length);
   for (let at = 0; at < rgb.length; at += 3) {
-    // The sum of three is near enough to normal, with a variance of a quarter.
+    // The sum of three is close to a normal distribution, with a variance of a quarter.
     const noise = (random() + random() + random() - 1.5) * 2 * sigma;
     clipped[at] = (rgb[at] as number) + noise;
     clipped[at + 1] = (rgb[at + 1] as number) + noise;
@@ -128,7 +128,7 @@ function paintThing(edit: Extract<Edit, { kind: 'thing' }>, canvas: Canvas): voi
   });
 }
 
-/** Light on a thing at a place of its box, or undefined beside it. */
+/** Light on a thing at a place of its box, or undefined outside the thing. */
 function shapeOf(look: 'bag' | 'box' | 'heap', u: number, v: number, { fixed }: Canvas): number | undefined {
   const grain = 0.85 + 0.3 * fixed(Math.floor(u * 12) + 13 * Math.floor(v * 12));
   if (look === 'box') return (v < 0.25 ? 1.3 : u < 0.6 ? 1 : 0.65) * (0.95 + 0.1 * grain);
@@ -190,7 +190,7 @@ function paintScribble(edit: Extract<Edit, { kind: 'scribble' }>, canvas: Canvas
   const points = 400;
   for (let point = 0; point < points * done; point += 1) {
     const along = point / points;
-    // Loops from left to right, as hands write.
+    // Loops from left to right, as handwriting.
     const x = (x1 + (x2 - x1) * (along + 0.06 * Math.sin(along * 40))) * widthPx;
     const y = (y1 + (y2 - y1) * (0.5 + 0.45 * Math.sin(along * 31 + 6 * canvas.fixed(1)))) * heightPx;
     const half = edit.thickPx / 2;

@@ -1,4 +1,4 @@
-/** Nothing of that happens, although something changes. Times are seconds of the scene. */
+/** Scenes without an incident, although something changes. Times are seconds of the scene. */
 import type { Box, Edit, Scene, Stage } from './scene.ts';
 import {
   BLACK,
@@ -133,7 +133,7 @@ export function onlyNoise(): Scene[] {
   }));
 }
 
-/** Something stands, but nobody left it there: people and cars that stay, things attended or taken along. */
+/** Something stands, but no one left it there: people and cars that stay, things attended or taken along. */
 export function nobodyLeft(): Scene[] {
   const yard = (fromS: number): Stage => ({
     clip: YARD,
@@ -207,7 +207,7 @@ export function nobodyLeft(): Scene[] {
   ];
 }
 
-/** The wall changes, but nobody has drawn on it. */
+/** The wall changes, but no one has drawn on it. */
 export function nobodyDrew(): Scene[] {
   const screen = (fromS: number, everyS?: number): Edit => ({
     kind: 'screen',

@@ -1,4 +1,7 @@
-/** What GStreamer's own elements make of a model: the same numbers as outside GStreamer, objects of models of the SSD kind. */
+/**
+ * Proves that a model gives the same numbers by GStreamer's own elements as outside GStreamer, also for models of the
+ * SSD kind.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -51,7 +54,7 @@ interface Compared {
   readonly unmatched: number;
 }
 
-/** Each detection of `a` that is sure enough beside the one of `b` that covers it best. */
+/** Compares each detection of `a` above the score with the one of `b` that covers it best. */
 function compare(all: readonly Detections[], others: readonly Detections[], scoreMin: number): Compared {
   let [pairs, scoresApart, iouMin, unmatched] = [0, 0, 1, 0];
   all.forEach((a, frame) => {
@@ -78,7 +81,7 @@ function compare(all: readonly Detections[], others: readonly Detections[], scor
 }
 
 const FRAMES = 200;
-/** The same model, and what it was before it was rounded to 8 bits: other kernels. */
+/** The same model in 8 bits and before it was rounded to them, which uses other kernels. */
 const PRECISIONS = ['int8', 'float'] as const;
 
 t.test('200 frames of a street: the element says what ONNX Runtime says outside', { skip }, async (t) => {
@@ -142,7 +145,7 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
   t.comment(`${model}: ${perFrame(element)} ms a frame in the element, ${perFrame(npm)} in npm’s`);
 }
 
-/** A model of the SSD kind that always gives these rows, x1 y1 x2 y2 in 0..1, score, class. */
+/** A model of the SSD kind that always returns these rows: x1 y1 x2 y2 in 0..1, score, class. */
 function ssd(dir: string, rows: readonly (readonly number[])[], over: Partial<ModelCard> = {}): void {
   const file = join(dir, 'ssd.onnx');
   elementModels('ssd', file, ...SIDES, JSON.stringify(rows));
@@ -160,7 +163,7 @@ t.test(
         [0.5, 0.25, 0.75, 0.5, 0.6, 2],
         [0.1, 0.2, 0.3, 0.6, 0.9, 0],
         [0.1, 0.1, 0.2, 0.9, 0.2, 28],
-        // Not so sure as the card's floor, which is .15.
+        // Below the card's floor, which is .15.
         [0.6, 0.1, 0.7, 0.9, 0.1, 28],
       ]);
       const [load1, run] = await load(t, config, dir);

@@ -1,4 +1,7 @@
-/** One contract for everything that runs a model (agent/vision/detect/backend.ts), each in a process of its own. */
+/**
+ * Proves that everything that runs a model keeps one contract (agent/vision/detect/backend.ts), each in a process of
+ * its own.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -36,7 +39,7 @@ interface Kind {
   readonly config: DetectorConfig;
   /** Puts a good model into the folder. */
   good(dir: string): void;
-  /** The same for a model that gives these. */
+  /** Puts a model with these outputs into the folder. */
   giving(dir: string, outputs: readonly Output[]): void;
 }
 
@@ -82,7 +85,7 @@ const kinds: Kind[] = [
   },
 ];
 
-/** The same, in the language of the fake element. */
+/** The outputs in the language of the fake element. */
 function played(outputs: readonly Output[]): string[] {
   const of = (name: string): Output | undefined => outputs.find((one) => one.name === name);
   const lines = [`box 20 20 40 40 0.5 ${of('labels')?.value ?? 0}`];
@@ -214,6 +217,6 @@ t.test('frames leave nothing behind in the element’s pipeline', { skip: noComp
   const soak: Step = { do: 'soak', frames: 10_000 };
   const [, warm, more] = await outcomesOf(t, kind, dir, [{ do: 'load' }, soak, soak]);
   const grownMiB = (more?.rssMiB ?? Number.POSITIVE_INFINITY) - (warm?.rssMiB ?? 0);
-  // 3 kB a frame, as a promise that waits for ever keeps of each, would be 30 MiB; V8 takes and gives back a few.
+  // A promise that waits indefinitely keeps 3 kB a frame, which would be 30 MiB; V8 takes and gives back a few.
   t.ok(grownMiB < 10, `${grownMiB.toFixed(1)} MiB in ${soak.frames} frames, to ${more?.rssMiB?.toFixed(0)}`);
 });

@@ -1,4 +1,4 @@
-/** What the ground of a cell is taken for in a noisy picture, and what exposure may do to it. */
+/** Tests the ground of a cell as learnt from noisy pictures, and the effect of exposure on it. */
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
@@ -11,7 +11,9 @@ const EVERY_MS = 200;
 /** Levels at a place of the picture, 0..1 across and down. */
 type Level = (xNorm: number, yNorm: number) => number;
 
-/** Noise of every pixel and channel by itself, as at full gain: uniform, so many levels to each side. */
+/**
+ * A picture with independent noise of every pixel and channel, as at full gain: uniform, `noise` levels to each side.
+ */
 function picture(level: Level, noise: number, seed: number): Frame {
   const { widthPx, heightPx } = INPUT;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -51,7 +53,7 @@ t.test('a sensor at full gain, whose colours err most, comes to rest within seco
   t.ok(shareOf(background, background.state, GROUND) > 0.97, 'and is ground');
 });
 
-/** A dark floor, and a wall, of which most is behind somebody. */
+/** A dark floor, and a wall that is mostly behind a person. */
 const FLOOR = 45;
 const WALL = 90;
 const room: Level = (_x, y) => (y < 0.5 ? WALL : FLOOR);

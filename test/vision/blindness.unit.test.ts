@@ -1,4 +1,4 @@
-/** What passes unseen, and when that says of a camera that it is blind. */
+/** Tests that undetected motion makes a camera count as blind, and when. */
 import t from 'tap';
 import { type Detection, type Foreground, type Frame, MOVING } from '../../agent/contract/picture.ts';
 import { Blindness } from '../../agent/vision/observe/blindness.ts';
@@ -8,7 +8,7 @@ const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 const [COLUMNS, ROWS] = [64, 40];
 const EVERY_MS = 200;
-/** A walker's way through the picture, and how long nobody comes after. */
+/** Duration of a walker's way through the picture, and of the pause until the next one. */
 const [WAY_MS, PAUSE_MS] = [4000, 3000];
 
 /** Green of a cell of the street, 0..255, and red and blue over it. */
@@ -17,13 +17,13 @@ const byDay: Street = (place) => [10 + (place % 200), 20];
 const infrared: Street = (place) => [10 + (place % 200), 0];
 const inHaze: Street = (place) => [90 + (place % 90), 10];
 
-/** Score of what is found at the walker, and how far beside in widths of it. */
+/** Score of the detection at the walker, and its offset in widths. */
 interface Named {
   readonly score: number;
   readonly beside?: number;
 }
 
-/** Shows walkers for `seconds`; returns when the camera was told to be blind first, s. */
+/** Shows walkers for `seconds`; returns when the camera was first reported blind, s. */
 function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WAY_MS + PAUSE_MS) {
   const blindness = new Blindness({ zones: [] });
   const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);

@@ -1,4 +1,6 @@
-/** The parser of `camera.source` against GStreamer's and WHATWG's: all three read the same host, port and login. */
+/**
+ * Proves that the parser of `camera.source` reads the same host, port and login as GStreamer's and WHATWG's parsers.
+ */
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import t from 'tap';
@@ -7,7 +9,10 @@ import { sourceOf } from '../../agent/vision/camera/source.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';
 import { SEED } from '../lib/random.ts';
 
-/** Reads a JSON list of locations; prints for each what GStreamer's rtspsrc would connect to and ask for. */
+/**
+ * Reads a JSON list of locations; prints for each where GStreamer's rtspsrc would connect to, and what it would
+ * request.
+ */
 const GSTREAMER = `
 import gi, json, sys
 gi.require_version('GstRtsp', '1.0')

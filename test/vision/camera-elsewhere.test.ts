@@ -1,6 +1,6 @@
 /**
- * A camera that leads elsewhere, by a redirect or in what it says of its stream: nothing is asked but below the address that
- * was given, no picture comes, and the reason is told.
+ * Proves that a camera cannot redirect the box, by a redirect or by its stream description. Nothing is requested
+ * outside the configured address, no picture comes, and the reason is reported.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ interface Looked {
   readonly reasons: readonly string[];
 }
 
-/** Takes frames until the first, or until the stream is told lost. */
+/** Takes frames until the first one, or until the stream is reported lost. */
 async function look(t: Test, source: string): Promise<Looked> {
   const reasons: string[] = [];
   const over = new AbortController();
@@ -174,7 +174,7 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
   });
 });
 
-/** Frames within 20 s, losses or not. */
+/** Counts frames within 20 s, regardless of losses. */
 async function returned(t: Test, source: string): Promise<number> {
   const over = new AbortController();
   const camera = new Camera({
@@ -209,7 +209,7 @@ async function freeUdpPort(): Promise<number> {
   return port & ~1;
 }
 
-/** Of this machine (proc_net(5): port in hexadecimal after the local address). */
+/** Open UDP ports of this machine (proc_net(5): port in hexadecimal after the local address). */
 function udpPorts(): number[] {
   return readFileSync('/proc/net/udp', 'utf8')
     .split('\n')

@@ -1,4 +1,7 @@
-/** Clips and devices behind symbolic links: what was checked is what is opened, and what is connected to is its real path. */
+/**
+ * Proves for clips and devices behind symbolic links that the opened path is the checked one, and that the real path is
+ * used.
+ */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,12 +15,12 @@ import { deviceTarget, type Target } from '../../agent/vision/camera/target.ts';
 import { scratch } from '../lib/paths.ts';
 
 const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
-/** A second of a test picture, into the file that is appended. */
+/** Makes a second of a test picture, into the file that is appended. */
 const MADE =
   'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
 const INPUT = { widthPx: 416, heightPx: 256 };
 
-/** The link leads elsewhere from now on, at once. */
+/** Repoints the link atomically. */
 function relink(to: string, link: string): void {
   symlinkSync(to, `${link}.new`);
   renameSync(`${link}.new`, link);
@@ -84,7 +87,7 @@ t.test('a clip that becomes something else while it is played', async (t) => {
   await camera.start();
   t.ok(await camera.next());
   t.same(connected, [`file:${clip}`]);
-  // A device that would be read for ever.
+  // Reading this device never ends.
   relink('/dev/zero', link);
   let frames = 0;
   for (let frame = await camera.next(); frame !== null; frame = await camera.next()) frames += 1;
@@ -97,7 +100,7 @@ t.test('devices', async (t) => {
   const [camera, byId] = [join(dir, 'video0'), join(dir, 'usb-Camera-index0')];
   execFileSync('mknod', [camera, 'c', '81', '250']);
   relink(camera, byId);
-  // Through the function itself: a source names a device in /dev only.
+  // Calls the function itself: a source names a device in /dev only.
   const v4l2 = async (path: string): Promise<Target> => deviceTarget(path);
   t.match(
     await v4l2(byId),

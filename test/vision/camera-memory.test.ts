@@ -1,4 +1,4 @@
-/** What a camera that runs for months holds: nothing for each opening and nothing for each frame. */
+/** Proves that a camera that runs for months leaks nothing for each opening and nothing for each frame. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

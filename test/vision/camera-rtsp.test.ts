@@ -1,4 +1,4 @@
-/** Cameras that fail, against a real RTSP server: each loss is seen within 5 s, each return within 10 s. */
+/** Tests failing cameras against a real RTSP server: each loss is seen within 5 s, each return within 10 s. */
 import { type AddressInfo, createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -14,7 +14,7 @@ const BACK_MS = 10_000;
 type Opened = Parameters<CameraOptions['onOpened']>[0];
 type Lost = Parameters<CameraOptions['onLost']>[0];
 
-/** A camera whose frames are taken all the time, as the flow does. */
+/** A camera whose frames are taken continuously, as the flow does. */
 class Watcher {
   readonly opened: Opened[] = [];
   readonly lost: Lost[] = [];
@@ -22,7 +22,7 @@ class Watcher {
   frames = 0;
   last: Frame | undefined;
   wentBack = false;
-  /** Looks at each frame; what it refuses is counted. */
+  /** Checks each frame; the frames that it refuses are counted. */
   check: (frame: Frame) => boolean = () => true;
   misfits = 0;
   #run: Promise<void> | undefined;
@@ -91,7 +91,7 @@ async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
   return server;
 }
 
-/** How long the camera is away. */
+/** Time for which the camera is gone, in ms. */
 const GONE_MS = 3000;
 
 async function backInTime(t: Test, what: string, watcher: Watcher): Promise<void> {
@@ -100,10 +100,10 @@ async function backInTime(t: Test, what: string, watcher: Watcher): Promise<void
   t.notOk(watcher.wentBack, `${what}: media time and frame numbers only grow`);
 }
 
-/** Given up after 3.5 s, looked for every half second, and seen within SEEN_MS. */
+/** Loss after 3.5 s without a picture, checked every half second, and seen within SEEN_MS. */
 const NO_PICTURE = /^no picture for [45] s$/;
 
-/** What TCP shows of a camera that goes: the end of the stream, or an error where the reset comes first. */
+/** Signs of a lost camera over TCP: the end of the stream, or an error where the reset comes first. */
 const GONE = /^(the camera ended the stream|127\.0\.0\.1:\d+ does not answer)$/;
 
 /** The first loss after `lose`; without it, the first of all. */
@@ -161,7 +161,7 @@ async function muted(t: Test): Promise<void> {
 async function ended(t: Test): Promise<void> {
   const server = await serve(t);
   const watcher = await new Watcher(t, server.url()).start();
-  // After a second: of a stream that ends with its first packets the end may be lost, and is told as silence.
+  // Waits a second: if a stream ends with its first packets, the end may be lost, and is reported as silence.
   await watcher.until(() => watcher.frames >= 10, BACK_MS);
   await seenInTime(t, 'the stream ends', watcher, GONE, () => server.eos());
   await backInTime(t, 'the stream ends', watcher);
@@ -176,7 +176,7 @@ async function resized(t: Test): Promise<void> {
   watcher.check = ({ atMs, rgb, source }) => {
     const still = watcher.camera.stillNear(atMs)?.source;
     if (still !== undefined) stills.add(`${still.widthPx}×${still.heightPx}`);
-    // White fills the letterbox sideways if the source is wider than the input, else up and down.
+    // White fills the letterbox sideways if the source is wider than the input, otherwise up and down.
     const wide = source.widthPx / source.heightPx > 416 / 256;
     const [left, top] = [rgb[128 * 416 * 3] ?? 0, rgb[208 * 3] ?? 0];
     return wide ? left > 200 && top < 50 : left < 50 && top > 200;

@@ -1,4 +1,4 @@
-/** Recordings and the test pattern through the real pipeline. */
+/** Tests recordings and the test pattern through the real pipeline. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, truncateSync, writeFileSync } from 'node:fs';
@@ -46,7 +46,7 @@ function makeClip(file: string, chain: string, pictures = 'pattern=ball num-buff
   execFileSync('gst-launch-1.0', ['-q', ...text.split(' ')], { stdio: 'ignore' });
 }
 
-/** The street's first 20 s, its packets as they are. */
+/** The street's first 20 s, with unchanged packets. */
 function shortStreet(t: Test): string {
   const clip = join(scratch(t), 'street.avi');
   const copied = ['-frames:v', '200', '-c', 'copy', clip];
@@ -172,7 +172,7 @@ void t.test(
           const [x, y] = [(k % 40) / 40 + 0.012, Math.floor(k / 40) / 25 + 0.02] as const;
           off += Math.abs(at(fine.size, fine.rgb, x, y) - at(INPUT, rgb, x, y)) / 1000;
         }
-        // People have gone on a step in the frames beside it: then it is more than twice that.
+        // In neighbouring frames people have moved on a step, which differs by more than twice that.
         t.ok(off < 6, `frame ${index}: the same picture, ${off.toFixed(1)} levels off`);
         told.push(`${index} ${fine.size.widthPx}x${fine.size.heightPx}`);
       }
@@ -412,7 +412,7 @@ void t.test(
   },
 );
 
-/** Between planes, read as a JPEG's (ITU-T T.871), and a still of their moment. */
+/** Difference between planes, read as a JPEG's (ITU-T T.871), and a still of their moment. */
 async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, still: Still): Promise<number> {
   const { rgb } = await still.pixels(size);
   let [sum, count] = [0, 0];

@@ -1,4 +1,4 @@
-/** The camera's parts that need no GStreamer. */
+/** Tests the camera's parts that need no GStreamer. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
@@ -17,7 +17,7 @@ import { Timeline } from '../../agent/vision/camera/timeline.ts';
 
 const SMALL = { widthPx: 1, heightPx: 1 };
 
-/** Sleeping takes no time: it moves the clock. */
+/** A clock on which sleeping takes no time: it moves the clock. */
 class QuickClock implements Clock {
   ms = 1000;
   nowMs = (): number => this.ms;
@@ -133,7 +133,7 @@ void t.test('any text is a source or one clear line', async (t) => {
   t.pass('2,000 texts');
 });
 
-/** A sink that holds pictures of these time stamps and numbers, one after the other; nothing is written. */
+/** A sink that holds pictures of these time stamps and numbers in sequence; nothing is written. */
 function sinkOf(
   pictures: readonly (readonly [bigint | null, number | undefined])[],
   counts: number[] = [],
@@ -181,7 +181,7 @@ function readerOf(
 }
 
 void t.test('what was read stays read when the pipeline is taken down with a frame on its way', async (t) => {
-  // Counts anew from the second frame on, as videorate does when it is stopped.
+  // Counts again from the second frame on, as videorate does when it is stopped.
   const { pipeline } = sinkOf(
     [
       [5n, 0],
@@ -284,7 +284,7 @@ void t.test('pictures of which nothing can be made end the opening, with a reaso
 });
 
 void t.test('stills, planes and larger pictures lie next to their marks', async (t) => {
-  /** Seconds of those that have one. */
+  /** Seconds of the frames that have this picture. */
   const having = (kind: 'still' | 'planes' | 'fine', everyMs: number, isStill: (atMs: number) => boolean) => {
     const times = new PictureTimes();
     const at: number[] = [];

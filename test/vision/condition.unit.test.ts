@@ -1,4 +1,4 @@
-/** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
+/** Tests conditions of the camera from synthetic pictures, and the agent's reports of them. */
 import t from 'tap';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { MaskConfig } from '../../agent/contract/config.ts';
@@ -15,7 +15,7 @@ import { randomOf } from '../lib/random.ts';
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 const EVERY_MS = 400;
-/** Of a take, each with other noise: no two that follow one another are the same. */
+/** Number of pictures of a take, each with other noise: no two successive ones are the same. */
 const PICTURES = 8;
 
 type Level = (xPx: number, yPx: number, atS: number) => number;
@@ -36,17 +36,17 @@ const blurred: Level = (x, y, atS) => {
 interface Take {
   readonly seconds: number;
   readonly level: Level;
-  /** Half-width of the noise, levels; 0 gives the very same picture. */
+  /** Half-width of the noise, levels; 0 gives exactly the same picture. */
   readonly noise?: number;
-  /** From frame to frame. */
+  /** Time from frame to frame, in ms. */
   readonly everyMs?: number;
-  /** Size of the camera's own picture, where it is another. */
+  /** Size of the camera's own picture, where it differs. */
   readonly source?: SizePx;
-  /** What the detector finds meanwhile. */
+  /** Detections during the take. */
   readonly found?: readonly Detection[];
 }
 
-/** Shows the takes one after another; returns each change as `<seconds since the take began> <conditions>`. */
+/** Shows the takes in sequence; returns each change as `<seconds since the take began> <conditions>`. */
 function film(
   conditions: CameraConditions,
   takes: readonly Take[],
@@ -63,7 +63,7 @@ function film(
     const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
       level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
     );
-    // One after the other, and over again.
+    // The pictures in sequence, repeatedly.
     const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
       const rgb = new Uint8Array(plain.length * 3);
       const start = Math.floor(random() * 65_536);
@@ -91,7 +91,7 @@ function filmed(...takes: Take[]): [number, string][][] {
 
 const LEARN: Take = { seconds: 30, level: street };
 
-/** It begins within `withinS` of the second take and is over within `overS` of the third. */
+/** Checks that the condition begins within `withinS` of the second take and is over within `overS` of the third. */
 function beginsAndEnds(
   check: Pick<typeof t, 'same' | 'match' | 'ok'>,
   [first, second, third]: [number, string][][],
@@ -139,7 +139,7 @@ t.test('a cover that leaves an even or a black picture is told within 10 s', asy
 t.test(
   'privacy masks change nothing of that: neither their black nor their edges are the street',
   async (t) => {
-    // Half of the picture in narrow strips: wherever one looks, one of their edges is near.
+    // Half of the picture in narrow strips: every place is near one of their edges.
     const masks = Array.from({ length: 26 }, (_, i): MaskConfig => {
       const [left, right] = [i / 26, (i + 0.3) / 26];
       return {
@@ -239,7 +239,7 @@ t.test('a new view stays a moved camera, however long, until a person confirms i
   t.match(fourth, [[Number, 'moved']], 'the old one is another view now');
 });
 
-/** What a first life of vision tells of the street. */
+/** View of the street that a first run of vision learns. */
 function knownStreet(level: Level = street): KnownView {
   const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
@@ -286,7 +286,7 @@ t.test('a picture of another size is judged as by a camera that saw nothing befo
   const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
   const cloth: Level = (x, y, atS) => 70 + 0.22 * moved(x, y, atS);
   const faint: Level = (x, y, atS) => 100 + 0.12 * street(x, y, atS);
-  // Each ends in the middle of something, which must not go on.
+  // Each ends in the middle of something, which must not continue.
   const histories: Record<string, Take[]> = {
     covered: [LEARN, { seconds: 20, level: () => 90 }],
     'about to be covered': [LEARN, { seconds: 3.2, level: () => 90 }],
@@ -339,7 +339,7 @@ t.test('no picture can be made from what is told of a view', async (t) => {
   const block = Uint8Array.from({ length: cells }, (_, k) => Math.floor((k * 48) / cells));
   const stepX = Float32Array.from({ length: cells }, () => 20 * random() - 10);
   const stepY = Float32Array.from({ length: cells }, () => 20 * random() - 10);
-  // Everything within a block in another order: whatever could be recognised in it is gone.
+  // Everything within a block in another order: nothing recognisable remains.
   const order = Array.from({ length: cells }, (_, k) => k).sort(
     (a, b) => (block[a] as number) - (block[b] as number) || ((a * 7919) % 101) - ((b * 7919) % 101),
   );

@@ -1,4 +1,4 @@
-/** What of a still is hidden, what is shown coarsely, and from which memory of boxes. */
+/** Tests which parts of a still are hidden or shown coarsely, and from which memory of boxes. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -35,7 +35,7 @@ interface Seen {
   readonly foreground?: Foreground;
 }
 
-/** What of a still at `atMs` may be seen when frames of the given times showed what is given. */
+/** Visible parts of a still at `atMs` when frames of the given times showed these objects. */
 function coverAt(frames: Readonly<Record<number, Seen>>, atMs: number, thing?: XyxyNorm): Cover {
   const history = new DetectionHistory();
   for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
@@ -45,7 +45,7 @@ function coverAt(frames: Readonly<Record<number, Seen>>, atMs: number, thing?: X
   if (around === undefined) throw new Error(`no frame at ${atMs} ms`);
   return coverOf(around, SOURCE, 0, thing && [thing]);
 }
-/** Left edges of what is hidden, of people of the usual size, without their margin of 10 px. */
+/** Left edges of the hidden areas, of people of the usual size, without their margin of 10 px. */
 const leftsOf = ({ hidden }: Cover): number[] =>
   hidden.map(([x]) => Math.round(x + 10)).sort((a, b) => a - b);
 const valuesAt = ({ grid, cells }: Cover, ...points: [number, number][]): (number | undefined)[] =>
@@ -127,7 +127,7 @@ t.test('cover: people before and within a sure vehicle', async (t) => {
     [20, HIDDEN],
     [40, COARSE],
   ] as const) {
-    // It is 300 px high: a tenth of it a second is standing.
+    // It is 300 px high: moving a tenth of that per second counts as standing.
     const tracks = [
       { ...track([200, 200, 600, 500], [speedPx, 0]), group: 'vehicle', label: 'bus' } as const,
     ];

@@ -1,3 +1,7 @@
+/**
+ * Tests the detector with the real model on the CPU: detections, letterbox, model card checks, appearance features and
+ * memory.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
@@ -27,7 +31,7 @@ function config(over: Partial<DetectorConfig> = {}): DetectorConfig {
   return { model: MODEL, input: [416, 256], backend: 'onnxruntime', providers: ['cpu'], ...over };
 }
 
-/** A logger that keeps its warnings. */
+/** A logger that stores its warnings. */
 function keeping(): { log: Logger; warnings: string[] } {
   const warnings: string[] = [];
   const quiet = (): void => undefined;
@@ -45,7 +49,7 @@ function frameOf(rgb: Uint8Array, source: SizePx, [widthPx, heightPx]: readonly 
   return { index: 1, ptsNs: 0n, atMs: 0, wallMs: 0, source, input: { widthPx, heightPx }, rgb };
 }
 
-/** What the GStreamer pipeline `head` gives, letterboxed as the camera does it: one raw RGB frame. */
+/** One raw RGB frame of the GStreamer pipeline `head`, letterboxed as the camera does it. */
 function letterboxed(t: Test, head: string[], [width, height]: readonly [number, number]): Buffer {
   const out = join(t.testdir(), 'frame.rgb');
   const size = `video/x-raw,width=${width},height=${height},pixel-aspect-ratio=1/1`;
@@ -65,7 +69,7 @@ function letterboxed(t: Test, head: string[], [width, height]: readonly [number,
   return readFileSync(out);
 }
 
-/** A model folder with a copy of the real model, to be spoilt. */
+/** A model folder with a copy of the real model, for damaging it. */
 function copyOfModels(t: Test): string {
   const dir = t.testdir();
   for (const ext of ['json', 'onnx'])
@@ -73,7 +77,7 @@ function copyOfModels(t: Test): string {
   return dir;
 }
 
-/** A model folder whose card is the real one, but for another file and what it says of features. */
+/** A model folder with the real card, except for another file and its entry about features. */
 function withFile(
   t: Test,
   fixture: string,
@@ -119,7 +123,7 @@ t.test('people and vehicles of a street frame, in source pixels', WITH_CLIP, asy
   const info = await one.start();
   t.match(info, { model: MODEL, provider: 'cpu', fallback: null, sha256: /^[0-9a-f]{64}$/ });
   const found = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
-  // Where the three walkers and the white van of the first frame stand, read off the picture.
+  // Places of the three walkers and the white van in the first frame, read off the picture.
   const expected: [Detection['group'], number, XyxyPx][] = [
     ['person', 0.5, [500, 156, 531, 234]],
     ['person', 0.5, [253, 219, 283, 308]],
@@ -168,10 +172,10 @@ t.test('a larger picture beside a frame shows more, and nobody twice', WITH_CLIP
   const people = (found: Detection[]): Detection[] =>
     found.filter(({ group, score }) => group === 'person' && score >= 0.5);
   const file = join(scratch(t), 'night.mkv');
-  // Nine tenths of the light are gone, and what the sensor adds is more than a coat differs from the street.
+  // Nine tenths of the light are gone, and the sensor's noise exceeds the difference between a coat and the street.
   const night = 'hue=s=0,eq=gamma=.35,noise=alls=20:all_seed=1';
   let [withoutIt, withIt] = [0, 0];
-  // Whether one person is sure enough is a matter of the noise: people of six moments.
+  // The noise decides whether one person has a sufficient score, so people of six moments are tested.
   for (const atS of [3, 13, 23, 33, 43, 53]) {
     const cut = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
     execFileSync('ffmpeg', [...cut, '-vf', night, '-c:v', 'ffv1', file]);

@@ -1,3 +1,4 @@
+/** Tests the detector's parts that need no model: letterbox, suppression and model card. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

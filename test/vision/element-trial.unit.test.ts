@@ -1,4 +1,4 @@
-/** When an element is tried again, by a clock that the test holds. */
+/** Tests when a failed element is tried again, by a clock that the test moves. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,7 +9,7 @@ import { scratch } from '../lib/paths.ts';
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** One element's lives: each begins with what the one before has left on the disk. */
+/** One element over several runs: each begins with the file that the previous run left on the disk. */
 const WHAT = 'tfliteinference, a model, 416x256';
 
 class Lives {

@@ -1,4 +1,4 @@
-/** Pictures that are asked for: each is made, whenever it is, and what the request is about is drawn in it. */
+/** Tests requests for pictures: each picture is made at any time, and the subject of the request is drawn in it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import sharp from 'sharp';
 import t from 'tap';
@@ -29,7 +29,7 @@ const SQUARE: PointNorm[] = [
   [0.25, 0.75],
 ];
 
-/** Asks for the still at 1000 ms, which there is (up to 500 ms before too), or for another, which there is not. */
+/** A request for the still at 1000 ms, which exists (up to 500 ms before too), or for another, which does not. */
 const request = (number: number, atMs: number) => ({ request: number, atMs, focus: [], seal: false });
 
 class Answers {
@@ -39,7 +39,7 @@ class Answers {
   /** Called at each answer. */
   onAnswer: (count: number) => void = () => undefined;
 
-  /** What was known of the frames up to the still's. */
+  /** Makes the redactor with these detector runs up to the still's frame. */
   constructor(looks: readonly Look[] = [NOBODY]) {
     this.evidence = new Evidence({
       stillNear: (atMs) => (atMs > 500 && atMs <= 1000 ? stillFrom(JPEG, SOURCE) : undefined),
@@ -110,7 +110,7 @@ t.test('who waits until nothing is to be done waits for what is asked for meanwh
     };
     ask();
     await evidence.idle();
-    // Two microtasks later it is over already, and whoever waits is about to hear of it.
+    // Two microtasks later it is over already, and waiting callers are about to receive it.
     if (wait < 2) t.equal(given.length, 3, `${wait} microtasks later`);
     await turn();
     await evidence.idle();
@@ -157,7 +157,7 @@ const isOrange: Is = (r, _, b) => r > b + 100;
 const isBlue: Is = (r, _, b) => b > r + 100;
 const isWhite: Is = (r, g, b) => Math.min(r, g, b) > 200;
 
-/** Counts pixels of a kind in a part of the published picture. */
+/** A published picture that counts pixels of a kind in an area. */
 interface Picture extends Redaction {
   count(is: Is, part?: XyxyPx): number;
 }
@@ -238,7 +238,7 @@ t.test('an object of the event is framed, where it was when the still was taken'
   t.equal(still.count(isYellow, inside), 0);
   t.ok(still.count(isWhite, [230, 148, 250, 158]) >= 5, 'its number above it');
   t.match(still, { figures: 0, plate: { share: 0 }, mosaicShare: 0 });
-  // A fifth of a second before, it was on its way there: 10 % of the picture further left.
+  // A fifth of a second earlier it was on its way: 10 % of the picture further left.
   const moved = await pictureOf({
     atMs: 800,
     focus: [{ ...bag, xyxyNorm: [0.4, 0.5, 0.65, 0.75], velocityNormPerS: [0.5, 0] }],

@@ -1,4 +1,4 @@
-/** When the detector looks closely: real streets by day, and what a camera in infra-red mode or without light makes of them. */
+/** Tests when the detector uses larger pictures: on real streets by day, in infra-red mode and with little light. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
@@ -10,7 +10,7 @@ const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts
 
 const GREY = 'hue=s=0';
 
-/** When larger pictures began and ceased to be wanted, in s. */
+/** Times at which larger pictures began and ceased to be wanted, in s. */
 async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
   const looks = new FineLooks();
   const atS: number[] = [];

@@ -1,4 +1,4 @@
-/** When the detector need not look: what moves, what is waited for, and what is held meanwhile. */
+/** Tests when the detector need not run: moving parts, expected objects, and tracks held in the meantime. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
@@ -13,7 +13,7 @@ const INPUT = { widthPx: 416, heightPx: 256 };
 const EVERY_MS = 200;
 
 interface Thing {
-  /** Left upper corner and size in pixels of the detector's input, and how it differs from the ground. */
+  /** Left upper corner and size in pixels of the detector's input. */
   readonly box: readonly [number, number, number, number];
   readonly levels: number;
 }
@@ -49,7 +49,7 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
   };
 }
 
-/** Frames in which something was found to move; the detector looks at those and every 2 s. */
+/** Frames in which motion was found; the detector runs on those and every 2 s. */
 function movedIn(frames: readonly Frame[]): number[] {
   const motion = new Motion();
   let lookMs = Number.NEGATIVE_INFINITY;

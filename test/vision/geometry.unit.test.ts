@@ -1,3 +1,4 @@
+/** Tests geometry by properties: polygons, segments, lines, crossings and zones at the frame's edge. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import {
@@ -10,13 +11,13 @@ import {
   type Point,
 } from '../../agent/contract/plane.ts';
 
-/** Hundredths: finer steps only test the rounding of numbers. */
+/** Coordinates in hundredths: finer steps only test the rounding of numbers. */
 const coordinate = fc.integer({ min: -1000, max: 1000 }).map((n) => n / 100);
 const point: fc.Arbitrary<Point> = fc.tuple(coordinate, coordinate);
 const polygon = fc.array(point, { minLength: 3, maxLength: 12 });
 /** Two points far enough apart to give a direction. */
 const segment = fc.tuple(point, point).filter(([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) > 0.1);
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');

@@ -1,4 +1,4 @@
-/** The ground as two marked people tell it, against a pinhole camera that is computed here. */
+/** Tests the ground plane that two marked people define, against a pinhole camera that is computed here. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { PointNorm, XyxyNorm } from '../../agent/contract/geometry.ts';

@@ -1,6 +1,7 @@
 /**
- * Under a privacy mask there is nothing: whatever is painted there, vision says the same, byte for byte. Lossless
- * clips of a real street, into which a real person is painted, go through the real vision process.
+ * Proves that nothing under a privacy mask has an effect: whatever is painted there, vision's messages are the same,
+ * byte for byte. Lossless clips of a real street, into which a real person is painted, go through the real vision
+ * process.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,7 +18,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
-// Seven lives of vision, each with its model.
+// Seven runs of vision, each with its model.
 t.setTimeout(300_000);
 
 const log = makeLogger('masks-test', 'silent');
@@ -25,7 +26,7 @@ const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 /** The larger picture beside a frame of that input. */
 const FINE = { widthPx: 832, heightPx: 512 };
-/** A person of the clip, with a margin: how long after its start, and where. */
+/** A person of the clip, with a margin: frame after its start, and place. */
 const PERSON = { frame: 30, crop: '64:124:616:240' };
 const EVERYWHERE: MaskConfig['polygon'] = [
   [0, 0],
@@ -34,7 +35,10 @@ const EVERYWHERE: MaskConfig['polygon'] = [
   [0, 1],
 ];
 
-/** 6 s at 5 frames a second of the clip's first picture, standing still, and what `filter` makes of it with the person. */
+/**
+ * Makes a clip: 6 s at 5 frames a second of the clip's first picture, held still, with the person as `filter` places
+ * it.
+ */
 function paint(dir: string, name: string, filter: string): string {
   const [street, person, clip] = ['street.png', 'person.png', `${name}.mkv`].map((file) =>
     join(dir, file),
@@ -68,14 +72,14 @@ function rectangle(id: string, [left, top, right, bottom]: readonly number[]): M
 
 interface Said {
   readonly frames: Extract<FromVision, { kind: 'frame' }>[];
-  /** Of the one picture, taken late in the clip. */
+  /** Hash of the one picture, taken late in the clip. */
   readonly snapshot: string;
   readonly framesHeld: number;
-  /** Places of persons, in pixels of the source, that the detector is fairly sure of. */
+  /** Places of persons, in pixels of the source, with a fairly high score. */
   persons(): [number, number, number, number][];
 }
 
-/** What the vision process says of a clip, everything asked for. */
+/** All messages of the vision process for a clip, with everything requested. */
 async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
   const settings: VisionSettings = {
     ...bareSettings(`file:${clip}`, 5),
@@ -128,18 +132,18 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
   };
 }
 
-/** The first message that is not the same in both. */
+/** The first message that differs between the two. */
 function unlike(one: Said, other: Said): string | undefined {
   const others = other.frames.map((frame) => JSON.stringify(frame));
   const mine = one.frames.map((frame) => JSON.stringify(frame));
   return mine.find((frame, i) => frame !== others[i]) ?? others[mine.length];
 }
 
-/** He walks over the grass from 60 to 240 px. */
+/** The person walks over the grass from 60 to 240 px. */
 const WALK = "overlay=x='60+2*floor(15*t)':y=380:shortest=1";
-/** As above, and outside of any picture. */
+/** The same walk, outside of any picture. */
 const NOBODY = 'overlay=x=2000:y=380:shortest=1';
-/** He walks down the picture at 60 px: the middle of him at 94. */
+/** The person walks down the picture at 60 px, with the middle at 94. */
 const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
 void t.test(

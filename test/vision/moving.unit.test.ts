@@ -1,4 +1,7 @@
-/** What moves before the background, and what of a still is hidden: that, and whom detector and tracker know. */
+/**
+ * Tests what moves before the background, and the hidden areas of a still: moving parts, and people known to detector
+ * and tracker.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -12,12 +15,12 @@ const CAMERA: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 
 interface Thing {
-  /** Left and top, shares of the frame; a tenth wide, a quarter high. */
+  /** Left and top, ratios of the frame; the thing is a tenth wide and a quarter high. */
   readonly at: readonly [number, number];
   readonly level: number;
 }
 
-/** A patterned ground with a sensor's noise, brighter by `light`, and things before it. */
+/** A patterned ground with a sensor's noise, brighter by `light`, and things in front of it. */
 function frame(atMs: number, things: readonly Thing[], light = 0): Frame {
   const { widthPx, heightPx } = INPUT;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -147,7 +150,7 @@ const anyForeground: fc.Arbitrary<Foreground> = fc
     return { columns, rows, cellNorm: [1 / 20.4, 1 / 15.3], cells };
   });
 
-/** The foreground's cells and those around, by regions that touch: found by passing on the least number. */
+/** The foreground's cells and their neighbours, by regions that touch: found by passing on the least number. */
 function regionsOf({ columns, cells }: Foreground): number[][] {
   const all = [...cells.keys()];
   const beside = (cell: number): number[] =>
@@ -200,7 +203,7 @@ t.test(
   },
 );
 
-/** Whether any part of a cell lies in a box. */
+/** True if any part of a cell lies in a box. */
 
 t.test('the cells of a picture that the foreground touches, whatever its grid', async (t) => {
   const grid = gridOf(SIZE);

@@ -1,6 +1,6 @@
 /**
- * What the addon makes of a decoder's picture, byte by byte against GStreamer's own scaler, converter and JPEG encoder; and
- * black where it must be, before anybody gets it.
+ * Compares the addon's output for a decoder's picture, byte by byte, with GStreamer's own scaler, converter and JPEG
+ * encoder. Proves that masked areas are black before anyone gets the picture.
  */
 import sharp from 'sharp';
 import t from 'tap';
@@ -26,7 +26,7 @@ interface Shape {
   readonly pattern?: string;
 }
 
-/** Launch text of pictures of that shape; of a moving pattern, so that each is another one. */
+/** Launch text of pictures of that shape, with a moving pattern so that each differs. */
 function sourceText({
   width,
   height,
@@ -39,13 +39,13 @@ function sourceText({
   return `videotestsrc pattern=${pattern ?? 'smpte'} num-buffers=2 ! video/x-raw,format=${format},${caps}`;
 }
 
-/** As `sourceText`, with so many coded columns at the left in one colour; the rest is white. */
+/** As `sourceText`, with `columns` coded columns at the left in one colour; the rest is white. */
 function stripText(shape: Shape, columns: number, fill: string): string {
   const rest = sourceText({ ...shape, width: shape.width - columns, pattern: 'white' });
   return `${rest} ! videobox left=-${columns} fill=${fill}`;
 }
 
-/** The second picture, held by a sink that is at rest: what it holds stays. */
+/** The second picture, held by a sink that is at rest, so that its content stays. */
 function held(shape: Shape): Promise<Held> {
   return heldOf(sourceText(shape));
 }
@@ -62,7 +62,7 @@ async function heldOf(picturesText: string): Promise<Held> {
   await pipeline.pull();
   const picture = await pipeline.pull();
   if (picture === null) throw new Error('no picture');
-  // Each pipeline that is up holds a worker of libuv.
+  // Each open pipeline holds a worker of libuv.
   await pipeline.dispose();
   return { pipeline, picture };
 }
@@ -138,7 +138,7 @@ void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', as
 
 const JPEG_START = Buffer.from([0xff, 0xd8, 0xff]);
 
-/** But for the last blocks of a row that is not made of whole ones: jpegenc fills them up with what lies behind it. */
+/** Compares pixels except for incomplete last blocks of a row: jpegenc fills them up with the bytes behind them. */
 async function samePixels(one: Buffer, other: Buffer): Promise<boolean> {
   const { width } = await sharp(one).metadata();
   const whole = { left: 0, top: 0, width: width % 16 === 0 ? width : width - (width % 16) - 1 };
@@ -152,7 +152,7 @@ async function samePixels(one: Buffer, other: Buffer): Promise<boolean> {
   return (await pixels(one)).equals(await pixels(other));
 }
 
-/** Without what pads the rows. */
+/** Compares planes without the padding of the rows. */
 function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
   const [a, b] = [planesOf(one, size), planesOf(other, size)];
   return (['y', 'u', 'v'] as const).every((plane) => {

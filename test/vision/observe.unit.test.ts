@@ -1,3 +1,4 @@
+/** Tests observations: ground points, zones, lines and their limits. */
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
@@ -39,7 +40,7 @@ function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
   };
 }
 
-/** Follows one track along a way, a position every `stepMs`; a missing position = the track is gone. */
+/** Follows one track along a way, a position every `stepMs`; a missing position means that the track has ended. */
 function along(
   options: Partial<TrackPlacesOptions>,
   way: readonly (Track | undefined)[],
@@ -55,7 +56,7 @@ function along(
   };
 }
 
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');
@@ -122,7 +123,7 @@ t.test('zone: jitter at the border neither enters nor leaves', async (t) => {
   holds(
     t,
     fc.property(jitter, (shifts) => {
-      // Never inside (or outside) for as long as the hysteresis asks: a position beyond the border between.
+      // Never inside (or outside) for as long as the hysteresis requires: a position beyond the border between.
       const way = shifts.flatMap((shift) => [trackAt(300 + Math.abs(shift), 300), trackAt(295, 300)]);
       return !along({ zones: [ZONE] }, way).tracks.some(inZone);
     }),
@@ -315,7 +316,7 @@ t.test('what is left out is counted, and reaches the health report over all live
     crossings_dropped: 50 * 64 - 512,
     furniture_dropped: 0,
     grounds_dropped: 0,
-    // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
+    // Of 70 places 64 stay; each further one takes the place of the youngest, which is found again.
     standing_places_dropped: 6 + 7,
     static_regions_dropped: 0,
     carrier_places_dropped: 2 * 2,

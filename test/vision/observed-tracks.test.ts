@@ -1,4 +1,7 @@
-/** What a real vision process tells of the tracks of a recorded street: where they came from, and colours if it is asked. */
+/**
+ * Tests the tracks that a real vision process reports on a recorded street: their past places, and colours if
+ * requested.
+ */
 import t from 'tap';
 import type { LineConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
@@ -7,7 +10,9 @@ import { type Approach, newApproach, Tripwire } from '../../agent/contract/tripw
 import { observedClip } from '../lib/observed-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
 
-/** A queue at a red light, 25 s, by day: among others a yellow taxi, a blue and a green one, a red car and white vans. */
+/**
+ * A queue at a red light, 25 s, by day: among others a yellow taxi, a blue and a green one, a red car and white vans.
+ */
 const { file, skip } = evaluationData('clips', 'boulevard25.mp4');
 
 const LINES = [0.3, 0.5, 0.7].flatMap((at): LineConfig[] => [
@@ -15,7 +20,7 @@ const LINES = [0.3, 0.5, 0.7].flatMap((at): LineConfig[] => [
   { id: `down-${10 * at}`, from: [at, 0], to: [at, 1] },
 ]);
 
-/** The last that was told of each track. */
+/** Last report of each track. */
 function lastOf(observations: readonly Observation[]): ObservedTrack[] {
   const last = new Map<number, ObservedTrack>();
   for (const { tracks } of observations) for (const track of tracks) last.set(track.id, track);
@@ -47,7 +52,7 @@ t.test('the first observation of a track says where it was found until then', { 
   );
 });
 
-/** Passages of each track by its places alone, as a line that is drawn afterwards would find them. */
+/** Crossings of each track by its places alone, as a line that is drawn afterwards would find them. */
 function foundAfterwards(observations: readonly Observation[], takesBefore: boolean): string[] {
   const wires = LINES.map((line) => new Tripwire(line));
   const known = new Map<number, Approach[]>();

@@ -1,4 +1,4 @@
-/** What vision lets itself be told: whoever holds its link gets no more than a signed order allows. */
+/** Proves that vision obeys a signed authorisation only: a client that holds its link gets no more than it allows. */
 import { execFileSync } from 'node:child_process';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const config = configOf(
 );
 
 interface Told {
-  /** What is asked of vision, with these changes to what is right. */
+  /** Sends a request to vision, with these changes to the valid one. */
   ask(change?: {
     order?: string | null;
     source?: string;
@@ -192,7 +192,7 @@ t.test('a mask of the order is black, whatever folder and agent say', async (t) 
   }
 });
 
-/** The first picture that vision gives out under a permit to install; nothing of it is sealed. */
+/** The first picture that vision sends under an installation authorisation, which is not sealed. */
 async function picture(t: Test, restraintDir: string, order: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
   let asked = false;

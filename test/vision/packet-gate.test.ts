@@ -1,4 +1,7 @@
-/** The packet gate: what it passes is decoded as if all had been, and what it must not touch passes whole. */
+/**
+ * Tests the packet gate: passed packets are decoded as if all had been, and films that it must not touch pass
+ * unchanged.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -16,7 +19,7 @@ interface Encoding {
   readonly name: string;
   readonly codec: 'h264' | 'h265';
   readonly args: string;
-  /** Why it must not rest; undefined where it must. */
+  /** Reason why it must not rest; undefined where it must rest. */
   readonly reason?: string;
 }
 
@@ -65,7 +68,7 @@ const ENCODINGS: readonly Encoding[] = [
 
 const made = new Map<string, string>();
 
-/** Each is made once. */
+/** Path of a film, each made once. */
 function film({ name, args }: Encoding): string {
   const before = made.get(name);
   if (before !== undefined) return before;
@@ -80,12 +83,12 @@ function film({ name, args }: Encoding): string {
 interface Read {
   readonly pictures: Map<bigint, string>;
   readonly undecoded: number;
-  /** The last that was told. */
+  /** Last reported reason. */
   readonly reason: string;
   readonly rested: boolean;
 }
 
-/** Reads a film to its end; `isQuiet` says for the picture at a time what is wanted from then on. */
+/** Reads a film to its end; `isQuiet` decides for the picture at a time whether the street is quiet from then on. */
 async function read(
   t: Test,
   file: string,
@@ -95,7 +98,7 @@ async function read(
   const text =
     `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
     `video/x-${codec},stream-format=byte-stream,alignment=au ! packetgate name=gate ! ` +
-    // So that what is asked for is heard in time.
+    // A queue of one buffer, so that a change takes effect in time.
     `queue max-size-buffers=1 max-size-time=0 ! avdec_${codec} max-threads=1 ! ` +
     'appsink name=sink sync=false max-buffers=1';
   const pipeline = new NativePipeline(text, systemClock);
@@ -126,7 +129,7 @@ void t.test('what is decoded after a rest is what full decoding gives', async (t
     const full = await read(t, file, codec, () => false);
     t.equal(full.pictures.size, SECONDS * FPS, `${name}: all of it`);
     t.equal(full.undecoded, 0);
-    // Quiet from the start, and again at the end, by the time of what is seen.
+    // Quiet from the start, and again at the end, by the time of the pictures.
     const rest = await read(t, file, codec, (atMs) => atMs < 6000 || atMs >= 22_000);
     const strange = [...rest.pictures].filter(([ptsNs, hash]) => full.pictures.get(ptsNs) !== hash);
     t.same(strange, [], `${name}: every picture is the one of full decoding`);

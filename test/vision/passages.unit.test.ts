@@ -1,4 +1,6 @@
-/** Which moving parts have passed through the picture: codec noise at their border makes none of them a wanderer. */
+/**
+ * Tests which moving parts have passed through the picture: codec noise at their border makes none of them a wanderer.
+ */
 import t from 'tap';
 import { type Foreground, MOVING } from '../../agent/contract/picture.ts';
 import { Passages } from '../../agent/vision/observe/passages.ts';
@@ -15,7 +17,7 @@ interface Cells {
   readonly high: number;
 }
 
-/** Shows one part in each picture; returns how many passed. */
+/** Shows one part in each picture; returns the number of passages. */
 function passed(parts: readonly Cells[]): number {
   const passages = new Passages();
   let count = 0;
@@ -33,7 +35,10 @@ function passed(parts: readonly Cells[]): number {
   return count;
 }
 
-/** Goes right by a cell in `looks` pictures; with `noise` a column or row at each side comes or goes by chance. */
+/**
+ * A part that goes right by a cell in `looks` pictures; with `noise` a column or row at each side comes or goes at
+ * random.
+ */
 function slowVehicle(looks: number, noise: boolean, seed: number): Cells[] {
   const random = randomOf(seed);
   const flicker = (): number => (noise && random() < 0.5 ? 1 : 0);

@@ -1,6 +1,6 @@
 /**
- * What is left of a person in published pictures, however many there are: the place, and a figure. Pictures are made
- * from JPEG stills of a street with a person of another brightness before it, and read back.
+ * Tests what remains of a person in published pictures, however many there are: the place, and a figure. Pictures are
+ * made from JPEG stills of a street with a person of another brightness in front, and read back.
  */
 import sharp from 'sharp';
 import t from 'tap';
@@ -37,7 +37,7 @@ const SUBJECT: Subject = {
 const random = randomOf(SEED);
 
 interface Scene {
-  /** Levels of coat and trousers; undefined: nobody is there. */
+  /** Levels of coat and trousers; undefined without a person. */
   readonly person?: readonly [number, number];
   readonly ground: number;
   readonly light?: number;
@@ -89,7 +89,7 @@ function rgbOf(scene: Scene): Buffer {
   return rgb;
 }
 
-/** By JPEG's own formula, as a decoder's planes become a still. */
+/** Planes by JPEG's own formula, as a decoder's planes become a still. */
 function planesOf(rgb: Uint8Array): YuvPlanes {
   const { widthPx, heightPx } = SIZE;
   const y = new Uint8Array(widthPx * heightPx);
@@ -145,7 +145,7 @@ function lumaOf(rgb: ArrayLike<number>, pixel: number): number {
   return 0.299 * r + 0.587 * g + 0.114 * b;
 }
 
-/** Pearson's, over the pixels of the box; of brightness, or of all three colours. */
+/** Pearson's correlation over the pixels of the box, of brightness or of all three colours. */
 function correlation(a: ArrayLike<number>, b: ArrayLike<number>, of: 'brightness' | 'colours'): number {
   const values: [number, number][] = [];
   for (let y = HERE[1]; y < HERE[3]; y += 1) {
@@ -226,7 +226,7 @@ t.test('in another light than it was learnt in, the place has that of the still'
     const box = new Box().learn({ ground: 110 });
     const rgb = await pixelsOf(await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] }));
     const empty = rgbOf({ ground: 110, light });
-    // Beside the figure, at the feet and above the head, where it is the plate.
+    // Beside the figure, at the feet and above the head, where the picture is the clean plate.
     let [sum, count] = [0, 0];
     for (let y = 104; y < 116; y += 1) {
       for (let x = 272; x < 368; x += 1) {

@@ -1,4 +1,4 @@
-/** Whether what is in a box moves with it, and what a detector takes for an object again and again. */
+/** Tests whether the content of a box moves with it, and whether static false positives are recognised. */
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Track } from '../../agent/contract/picture.ts';
@@ -7,10 +7,10 @@ import { PixelMotion } from '../../agent/vision/observe/pixel-motion.ts';
 
 const SIZE = { widthPx: 416, heightPx: 256 };
 const STEP_MS = 200;
-/** As the camera does it: each frame takes the place of the one before. */
+/** Shared buffer, as in the camera: each frame takes the place of the previous one. */
 const CAMERA = Buffer.alloc(SIZE.widthPx * SIZE.heightPx * 3);
 
-/** A texture without period: smooth over 6 px, its own at each place. */
+/** A texture without period: smooth over 6 px, distinct at each place. */
 function textureAt(x: number, y: number, seed: number): number {
   const at = (i: number, j: number): number =>
     Math.abs(Math.sin(i * 12.9898 + j * 78.233 + seed * 37.7) * 43758.5453) % 1;
@@ -20,7 +20,7 @@ function textureAt(x: number, y: number, seed: number): number {
   return 40 + 140 * (across(j) * (1 - v) + across(j + 1) * v);
 }
 
-/** A street, something of another texture in `box`, and what the light and the lens make of it. */
+/** A street, something of another texture in `box`, and the effects of light and lens. */
 function frameAt(
   atMs: number,
   box: XyxyPx | undefined,
@@ -48,7 +48,7 @@ function vehicle(xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 
 const boxAt = (x: number): XyxyPx => [x, 100, x + 48, 136];
 
-/** Share of the looks after the first at which the pixels are said to move. */
+/** Ratio of the detector runs after the first at which the pixels are reported to move. */
 function share(steps: number, at: (k: number) => { frame: Frame; track: Track }): number {
   const pixels = new PixelMotion();
   let moving = 0;
@@ -111,7 +111,10 @@ t.test('furniture: the same weak box over the same picture, time and again', asy
   const here = boxAt(200);
   let atMs = 0;
   let id = 0;
-  /** Comes for three seconds, and is away for fifteen; returns whether it was furniture at its first and last look. */
+  /**
+   * Appears for three seconds and is absent for fifteen; returns whether its first and last run marked it as a static
+   * false positive.
+   */
   const visit = (picture: XyxyPx | undefined, over: Partial<Track> = {}, moves = false): boolean[] => {
     id += 1;
     const marked: boolean[] = [];

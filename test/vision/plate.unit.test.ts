@@ -1,6 +1,6 @@
 /**
- * What a place looks like when nobody is there: what the plate learns, what it never does, and when it forgets. People
- * are painted in colours that occur nowhere else, so that one pixel of them would tell.
+ * Tests the clean plate, the picture of a place without people: what it learns, what it never learns, and when it
+ * forgets. People are painted in colours that occur nowhere else, so that a single pixel of them would show.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -27,17 +27,17 @@ const GRID = gridOf(SIZE);
 const STEP_MS = 200;
 const random = randomOf(SEED);
 
-/** Blue and red difference of what is painted: far from any of the street's, which has none beyond 20. */
+/** Blue and red difference of painted people: far from any of the street's, which has none beyond 20. */
 const PAINT = { u: 240, v: 30 };
 
 interface Painted {
   readonly box: XyxyPx;
-  /** Of the detector; absent: it sees nothing. */
+  /** Score of the detector; absent if it misses the object. */
   readonly score?: number;
   readonly label?: Label;
   readonly group?: Group;
   readonly track?: boolean;
-  /** Absent: in PAINT; a vehicle's own pattern otherwise. */
+  /** Levels of the object; by default PAINT, or a vehicle's own pattern. */
   readonly level?: (x: number, y: number) => number;
 }
 
@@ -56,7 +56,7 @@ function street(x: number, y: number): number {
   return 90 + 40 * Math.sin(x / 9) * Math.cos(y / 13) + (x >= 200 ? 40 : 0);
 }
 
-/** What was painted last, and how: most of a long watch looks alike. */
+/** Key and planes of the last picture, since most pictures of a long watch are alike. */
 let painted: { key: string; planes: YuvPlanes } | undefined;
 
 function planesOf(look: Look): YuvPlanes {
@@ -103,7 +103,7 @@ class Street {
     return known;
   }
 
-  /** So many seconds; `look` is asked for every frame, with the seconds since the call. */
+  /** Lets seconds pass; `look` is called for every frame, with the seconds since the call. */
   watch(seconds: number, look: (s: number) => Look = () => ({})): this {
     for (let s = 0; s < seconds; s += STEP_MS / 1000) {
       const seen = look(s);
@@ -140,7 +140,7 @@ class Street {
     }).length;
   }
 
-  /** Mean difference of brightness between what the plate draws, in the light of now, and the empty street. */
+  /** Mean difference of brightness between the drawn clean plate, in the current light, and the empty street. */
   errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
     const { planes, cells, light: correction } = this.known;
     const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
@@ -169,7 +169,7 @@ function trackOf({ box, label = 'person', group = 'person' }: Painted, id: numbe
   return { ...common, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0 };
 }
 
-/** Of 40 × 30 cells. */
+/** A foreground of 40 × 30 cells. */
 function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foreground {
   const cells = new Uint8Array(40 * 30);
   for (let y = Math.floor(top / 8); y < bottom / 8; y += 1) {
@@ -301,7 +301,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
       finest = Math.max(finest, Math.abs((planes.y[y * 320 + x] ?? 0) - (planes.y[y * 320 + x + 1] ?? 0)));
     }
   }
-  // A cell that the car leaves as it was keeps the street's own pattern, of five levels from pixel to pixel.
+  // A cell that the car leaves unchanged keeps the street's own pattern, of five levels from pixel to pixel.
   t.ok(finest < 8, `${finest} levels from pixel to pixel within a cell, of 160 between the stripes`);
   seen.watch(75);
   t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');

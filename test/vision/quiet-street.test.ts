@@ -1,6 +1,7 @@
 /**
- * A quiet street over real RTSP: key frames alone are decoded, the second stream wakes in time, and each opening begins in
- * full. With VIGIE_TEST_FULL a dozen encodings, each against what full decoding of the same film sees.
+ * Tests a quiet street over real RTSP: only key frames are decoded, the second stream wakes in time, and each opening
+ * begins with full decoding. With VIGIE_TEST_FULL it tests a dozen encodings, each against full decoding of the same
+ * film.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ t.setTimeout(full ? 3_600_000 : 150_000);
 const log = makeLogger('quiet-street-test', 'silent');
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FPS = 25;
-/** What moves begins then, s: a box crosses the picture in .76 s between two key frames, and later somebody walks. */
+/** Start times of motion, s: a box crosses the picture in .76 s between two key frames, and later a person walks. */
 const DASH_S = [14.16, 14.92] as const;
 const WALK_S = [21, 24] as const;
 const FILM_S = 30;
@@ -58,7 +59,7 @@ const MORE: readonly Encoding[] = [
   { name: 'h265-two-seconds-cbr', args: `${X265}:keyint=50:min-keyint=50 ${constant(2000)}`, noise: 8 },
 ];
 
-/** A street, still but for its noise, with what moves in it; and the same as a camera's second stream sends it. */
+/** A still street with noise and moving objects, and the same as a camera's second stream sends it. */
 function films(dir: string, { name, args, noise }: Encoding): [string, string] {
   const [main, second] = [join(dir, `${name}.mkv`), join(dir, `${name}-second.mkv`)];
   const street = `mandelbrot=size=1280x720:rate=${FPS}:maxiter=200:end_scale=0.3:start_scale=0.3`;
@@ -99,10 +100,10 @@ function films(dir: string, { name, args, noise }: Encoding): [string, string] {
 }
 
 let usual: [string, string] | undefined;
-/** Those of the usual encoding, made once. */
+/** Films of the usual encoding, made once. */
 const usualFilms = (): [string, string] => (usual ??= films(scratch(t), NORMAL));
 
-/** A second stream that has shown all that the main one has seen begin, before the test. */
+/** A second stream that has shown every start of motion in the main one, before the test. */
 function trusted(): SecondView {
   const view = new SecondView();
   const small = { size: { widthPx: 208, heightPx: 117 }, luma: new Uint8Array(208 * 117) };
@@ -120,7 +121,7 @@ interface Seen {
   /** s since the film's first frame. */
   readonly atS: number;
   readonly index: number;
-  /** When it was read, s by the test's clock. */
+  /** Time at which it was read, s by the test's clock. */
   readonly readS: number;
   readonly isStill: boolean;
   readonly resting: boolean;
@@ -157,7 +158,7 @@ async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) =>
   return all;
 }
 
-/** When motion begins: after two seconds without. */
+/** Start times of motion, after two seconds without. */
 function startsOf(all: readonly Seen[]): number[] {
   return all.filter(({ isStill }, n) => !isStill && all[n - 1]?.isStill === true).map(({ atS }) => atS);
 }

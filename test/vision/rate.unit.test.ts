@@ -1,4 +1,4 @@
-/** How often is looked: by what passes zones and lines, and within a budget. */
+/** Tests the analysis rate: it depends on objects in zones and at lines, and stays within a budget. */
 import t from 'tap';
 import type { Glimpse, Track } from '../../agent/contract/picture.ts';
 import { Pace } from '../../agent/vision/schedule/pace.ts';
@@ -14,7 +14,7 @@ interface Thing {
   readonly sidePx: number;
 }
 
-/** Grey, with things in the middle, in pixels of the detector's input; the small picture has half of them. */
+/** A grey frame with things in the middle, in pixels of the detector's input; the small picture has half of them. */
 function frame(index: number, things: readonly Thing[]): Glimpse {
   const size = { widthPx: INPUT.widthPx / 2, heightPx: INPUT.heightPx / 2 };
   const luma = new Uint8Array(size.widthPx * size.heightPx).fill(90);
@@ -28,7 +28,7 @@ function frame(index: number, things: readonly Thing[]): Glimpse {
   return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, pictured: false, small: { size, luma } };
 }
 
-/** In source pixels: twice those of the input. */
+/** A track in source pixels, which are twice those of the input. */
 function track(
   id: number,
   { leftPx, sidePx }: Thing,
@@ -44,7 +44,7 @@ function track(
 
 const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usualFps: 5 });
 
-/** A thing goes through the picture and is tracked from the third frame on; the rate wanted at each frame. */
+/** A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame. */
 function passage(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
   const wanted: number[] = [];
   for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
@@ -108,7 +108,7 @@ t.test('three looks in a zone, where any rate gives them', async (t) => {
   t.ok(Math.max(...wide.slice(20)) >= 7 && Math.max(...wide.slice(20)) <= 10, 'through it in .4 s');
 });
 
-/** Frames at 15 a second for so long; how many were analysed. */
+/** Number of analysed frames, of 15 a second for the given time. */
 function analysed(pace: Pace, fromS: number, seconds: number, fps: number): number {
   let count = 0;
   for (let i = 0; i < seconds * 15; i += 1) {

@@ -1,4 +1,4 @@
-/** What moves, and vehicles, in published snapshots: files are compared, and read back with sharp. */
+/** Tests moving parts and vehicles in published snapshots: files are compared, and read back with sharp. */
 import fc from 'fast-check';
 import sharp from 'sharp';
 import t from 'tap';
@@ -15,10 +15,10 @@ import { Redactor } from '../../agent/vision/redact/redactor.ts';
 import { stillFrom } from '../lib/pictures.ts';
 
 const SMALL: SizePx = { widthPx: 640, heightPx: 480 };
-/** Is scaled down to 1280 px. */
+/** Size of a picture that is scaled down to 1280 px. */
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1440 };
 const GRID = { columns: 64, rows: 48, cellNorm: [1 / 64, 1 / 48] as const };
-/** In cells: somebody whom the detector has missed; with the margin of a cell 20..30 by 14..36. */
+/** Cells of a person whom the detector has missed; with the margin of a cell 20..30 by 14..36. */
 const MISSED = [21, 15, 29, 35] as const;
 const REGION: XyxyPx = [20, 14, 30, 36];
 
@@ -38,14 +38,14 @@ function noise({ widthPx, heightPx }: SizePx, seed: number): Buffer {
   }) as Buffer;
 }
 
-/** Its blocks of 8 × 8 px are coded each for itself: a change stays within the blocks that it touches. */
+/** A still whose blocks of 8 × 8 px are coded independently: a change stays within the blocks that it touches. */
 async function stillOf(rgb: Buffer, source: SizePx): Promise<Still> {
   const raw = { width: source.widthPx, height: source.heightPx, channels: 3 } as const;
   const jpeg = await sharp(rgb, { raw }).jpeg({ quality: 97, chromaSubsampling: '4:4:4' }).toBuffer();
   return stillFrom(jpeg, source);
 }
 
-/** Other noise in the blocks of 8 × 8 px that lie wholly in a part of the foreground's grid, more or less of it. */
+/** Replaces the noise in the blocks of 8 × 8 px that lie wholly in a part of the foreground's grid. */
 function changedIn(rgb: Buffer, { widthPx }: SizePx, part: XyxyPx, seed: number): Buffer {
   const cellPx = widthPx / 64;
   const [left, top, right, bottom] = part.map((cell) => cell * cellPx) as [number, number, number, number];
@@ -70,7 +70,7 @@ function snapshot(still: Still, { found = [], foreground }: Seen): Promise<Redac
   return redactor.redact(still, { focus: [] });
 }
 
-/** Blocks that lie wholly in a box: how many, and how many of one colour. */
+/** Counts the blocks that lie wholly in a box, and those of one colour. */
 async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: XyxyPx, sidePx = 8) {
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
   const seen = { blocks: 0, flat: 0 };
@@ -95,7 +95,7 @@ for (const source of [SMALL, LARGE]) {
     const seen = { foreground: foregroundOf(MISSED, MOVING) };
     const made = await snapshot(still, seen);
     t.match(made.redaction, { figures: 0, plate: { share: 0 } });
-    // The region is 7 % of the picture; cells of it that are cut are hidden whole.
+    // The region is 7 % of the picture; partly covered cells are hidden completely.
     const { mosaicShare } = made.redaction;
     t.ok(
       mosaicShare >= (10 * 22) / (64 * 48) && mosaicShare < 0.09,
@@ -151,8 +151,7 @@ t.test(
     const [sure, another] = await files(car(0.6, ...box));
     t.equal(sure.redaction.mosaicShare, 0);
     t.not(sure.sha256, another.sha256, 'it is made of its own colours');
-    // With its margin 192 px wide: blocks of 16 px, those at the ends cut.
-    // With its margin it is 192 px wide: blocks of 16 px.
+    // With its margin it is 192 px wide: blocks of 16 px, those at the ends cut.
     const around: XyxyPx = [154, 94, 346, 406];
     const [own, larger] = [await readBack(sure.bytes, around, 16), await readBack(sure.bytes, around, 32)];
     t.ok(own.blocks > 150 && own.flat === own.blocks, `${own.flat} of ${own.blocks} blocks of one colour`);
@@ -204,7 +203,7 @@ t.test('what is hidden beside a vehicle takes none of its colours', async (t) =>
   const beside: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [330, 130, 400, 330] };
   const found = [car(0.6, 100, 100, 290, 300), beside];
   const changed = Buffer.from(rgb);
-  // Its own box: all white.
+  // Its own box is all white.
   for (let y = 100; y < 300; y += 1) changed.fill(255, (y * 640 + 100) * 3, (y * 640 + 290) * 3);
   const parts = [];
   for (const picture of [rgb, changed]) {

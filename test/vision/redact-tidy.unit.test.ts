@@ -1,6 +1,6 @@
 /**
- * Privacy is a type: a picture is a RedactedJpeg only if the redactor made it, and the camera starts only with
- * a permit. TypeScript lets anybody claim a type; this test lets nobody but their makers.
+ * Proves that privacy is a type: only the redactor makes a RedactedJpeg, and the camera starts only with a permit.
+ * TypeScript lets any code cast to a type; this test permits it to their makers only.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -8,7 +8,7 @@ import t from 'tap';
 import ts from 'typescript';
 import { packageRoot } from '../../agent/base/package-root.ts';
 
-/** Branded type → the places (files, or folders that end in /) that may claim it. */
+/** Branded types with the places (files, or folders that end in /) that may cast to them. */
 const MAKERS: Readonly<Record<string, readonly string[]>> = {
   RedactedJpeg: ['agent/vision/redact/', 'agent/contract/link.ts'],
   SealedEvidence: ['agent/vision/redact/', 'agent/contract/link.ts', 'agent/archive/sealed.ts'],
@@ -41,7 +41,7 @@ function placeFolder(place: string): string {
   return place.endsWith('/') ? place : `${place}/`;
 }
 
-/** The branded types that a type speaks of, wherever in it: arrays, promises, unions, members. */
+/** The branded types in a type, at any depth: arrays, promises, unions, members. */
 function brandsIn(type: ts.Node): string[] {
   const found: string[] = [];
   const visit = (node: ts.Node): void => {

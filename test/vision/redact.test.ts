@@ -1,4 +1,4 @@
-/** Snapshots as files: each is read back with sharp, and with a marker parser of our own. */
+/** Tests snapshots as files: each is read back with sharp, and with a marker parser of this test. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
@@ -38,13 +38,13 @@ function picture({ widthPx, heightPx }: SizePx, seed: number, grain: number): Bu
   return rgb;
 }
 
-/** sharp is loaded here as late as in the program: the first test looks at that. */
+/** Loads sharp as late as the program does, which the first test checks. */
 async function sharpOf(rgb: Buffer, { widthPx, heightPx }: SizePx): Promise<Sharp> {
   const { default: sharp } = await import('sharp');
   return sharp(rgb, { raw: { width: widthPx, height: heightPx, channels: 3 } });
 }
 
-/** Its blocks of 8 × 8 px are coded each for itself: a change stays within the blocks that it touches. */
+/** A still whose blocks of 8 × 8 px are coded independently: a change stays within the blocks that it touches. */
 async function stillOf(
   rgb: Buffer,
   source: SizePx,
@@ -86,7 +86,7 @@ interface Seen {
   readonly planes?: YuvPlanes;
 }
 
-/** Its frames are `stepMs` apart, the last at 1000 ms, the moment of the stills. */
+/** A redactor with frames `stepMs` apart, the last at 1000 ms, the moment of the stills. */
 function redactorFor(source: SizePx, frames: readonly Seen[], stepMs = 200): Redactor {
   const redactor = new Redactor('UTC');
   frames.forEach(({ found = [], tracks = [], planes }, i) => {
@@ -112,7 +112,7 @@ function focusOn(xyxyNorm: XyxyNorm, group: 'person' | 'bag' | null, id = 1): Fo
   return { xyxyNorm, velocityNormPerS: [0, 0], ...object };
 }
 
-/** What a camera gives to learn a place from: a picture in planes (ITU-T T.871). */
+/** A camera's picture in planes, from which a place is learnt (ITU-T T.871). */
 function planesOf(rgb: Uint8Array, size: SizePx): YuvPlanes {
   const { widthPx, heightPx } = size;
   const [strideY, strideUv] = [widthPx, (widthPx + 1) >> 1];
@@ -132,13 +132,13 @@ function planesOf(rgb: Uint8Array, size: SizePx): YuvPlanes {
   return { size, y, u, v, strideY, strideUv };
 }
 
-/** Frames in which nobody is before the place, long enough for it to be learnt. */
+/** Frames without people before the place, long enough for it to be learnt. */
 async function emptyPlace(still: Still, size: SizePx): Promise<Seen[]> {
   const planes = planesOf((await still.pixels(size)).rgb, size);
   return Array.from({ length: 10 }, () => ({ planes }));
 }
 
-/** Other noise in place of the pixels for which `takes` is true. */
+/** Replaces the pixels for which `takes` is true with other noise. */
 function changedWhere(
   { widthPx }: SizePx,
   rgb: Buffer,
@@ -292,7 +292,7 @@ t.test('scaled down, no pixel of a box or of its margin has a part in the file e
   const found = fc.array(anyDetection(LARGE), { minLength: 1, maxLength: 3 });
   await fc.assert(
     fc.asyncProperty(found, fc.nat(), fc.boolean(), async (all, seed, known) => {
-      // Of cars none is sure: they are hidden then, as everybody else is.
+      // No car has a sufficient score: they are hidden then, like everything else.
       const boxes = all.map((one) => (one.group === 'vehicle' ? { ...one, score: 0.2 } : one));
       const one = picture(LARGE, seed, 60);
       const hidden = boxes.map(({ group, xyxyPx: [x1, y1, x2, y2] }): XyxyPx => {
@@ -338,7 +338,7 @@ t.test('under a mask nothing counts, at full size and scaled down', async (t) =>
     // Scaled down, the mask's edge is that of the change; at full size it cuts blocks.
     const masked: XyxyPx = source === LARGE ? hidden : [157, 237, 483, 563];
     const masks = [rectangle('window', masked, source)];
-    // One is drawn as a figure, and the frame of what the event is about runs through the mask too.
+    // One is drawn as a figure, and the frame of the event's subject runs through the mask too.
     const people = [person(180, 300, 240, 600), sure(person(400, 300, 520, 600))];
     const focus = [focusOn([0.1, 0.1, 0.3, 0.9], 'bag')];
     const one = picture(source, 9, 40);

@@ -1,4 +1,4 @@
-/** What is drawn into a still, piece by piece: blocks, masks and signs. */
+/** Tests the parts drawn into a still, piece by piece: blocks, masks and signs. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { PointNorm, SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -29,7 +29,7 @@ const anyScene: fc.Arbitrary<Scene> = fc.record({
   openShare: fc.constantFrom(0, 0.02, 0.5, 1),
 });
 
-/** The same bytes for the same seed (xorshift32). */
+/** Reproducible bytes of a seed (xorshift32). */
 function noise(count: number, seed: number): Uint8Array {
   let state = seed | 1;
   return Uint8Array.from({ length: count }, () => {
@@ -58,7 +58,7 @@ function cellsIn([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): Uint8Array 
   });
 }
 
-/** Of cells that lie in a box nothing is to be seen, of some of the others neither. */
+/** A scene in which the cells in a box show nothing, and some of the others neither. */
 function sceneOf({ size, boxes, seed, openShare }: Scene) {
   const grid = gridOf(size);
   const inBoxes = boxes.map((box) => cellsIn(box, grid));
@@ -157,7 +157,7 @@ function colourAround(
   }
 }
 
-/** Of whole cells. */
+/** A box of whole cells. */
 const coarseBox: fc.Arbitrary<CoarseBox> = fc.record({
   box: anyBox.map(([x1, y1, x2, y2]) => [x1 & -8, y1 & -8, (x2 & -8) + 8, (y2 & -8) + 8]),
   sidePx: fc.constantFrom(1, 2, 4, 8, 16, 32, 64),

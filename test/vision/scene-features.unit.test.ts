@@ -1,4 +1,4 @@
-/** What the detector's features, birth and carriers have to do with static regions. */
+/** Tests the effect of the detector's features, birth and associated tracks on static regions. */
 import t from 'tap';
 import type { Features, Track } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
@@ -19,7 +19,7 @@ import {
 
 const [COLUMNS, ROWS, CHANNELS, CELL_PX, ZERO_POINT] = [52, 32, 16, 8, 120];
 
-/** Each place looks like `what` of it, so strongly; what is told apart by numbers looks like nothing else. */
+/** Features in which each place has the kind `what` and the strength `gain`; different kinds are unlike each other. */
 function features(what: (column: number, row: number) => number, gain = 1): Features {
   const values = new Uint8Array(ROWS * COLUMNS * CHANNELS);
   for (let i = 0; i < ROWS * COLUMNS; i += 1) {
@@ -42,9 +42,9 @@ function features(what: (column: number, row: number) => number, gain = 1): Feat
 }
 
 const street = () => features(() => 0);
-/** Something else where `block` is painted. */
+/** Features that differ where `block` is painted. */
 const withThing = () => features((x, y) => (x >= 23 && x <= 26 && y >= 20 && y <= 24 ? 7 : 0));
-/** Twice a second, as the detector gives them out. */
+/** Features twice a second, as the detector gives them. */
 const everyHalf = (s: number, of: Features): Features | undefined =>
   Math.round(10 * s) % 6 === 0 ? of : undefined;
 const dark: Paint = (x, y, level) =>
@@ -81,12 +81,12 @@ t.test(
     const thing = watched.turnOf(inside, 12_000);
     t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
     t.ok((watched.unrest ?? 1) < 0.01, 'the rest is as it was');
-    // It is ground again: the thing was never learnt while it was none.
+    // It is ground again: the thing was never learnt while it was not ground.
     for (const cell of inside) background.state[cell] = GROUND;
     learn(street(), 18_000, 1);
     learn(street(), 18_500, 6);
     t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
-    // Somebody stands there for a minute, beside whom nothing is learnt either.
+    // A person stands there for a minute, and nothing is learnt beside them either.
     for (const cell of inside) background.covered[cell] = COVERED;
     learn(withThing(), 24_000, 120);
     background.covered.fill(0);
@@ -167,7 +167,7 @@ t.test('who has brought it moved, was there, and left after it', async (t) => {
       : [person(9, 0.4, atMs, { group: 'vehicle', label: 'car', xyxyPx: [300, 180, 420, 285], ...over })];
   const early = (s: number, atMs: number): Track[] =>
     s < 3 ? [person(7, 0.45, atMs)] : s < 6 ? [person(7, 0.45 + 0.15 * (s - 3), atMs)] : [];
-  // Its box jumps as that of a neighbour is joined to it and taken off.
+  // Its box jumps as a neighbour's box is joined to it and taken off.
   const jumping = (s: number, atMs: number): Track[] =>
     car({ xyxyPx: [s % 4 < 2 ? 300 : 270, 180, 420, 285] })(s, atMs);
   for (const [name, tracks] of Object.entries({ 'left before': early, 'parked car': jumping })) {

@@ -1,3 +1,4 @@
+/** Tests the observer of static regions and its rules: things left behind, graffiti, stills and limits. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { StaticRegion } from '../../agent/contract/observation.ts';

@@ -1,11 +1,11 @@
-/** The second stream as a waker: what it shows, and when it is not trusted. */
+/** Tests the second stream as a waker: the motion that it shows, and when it is not trusted. */
 import t from 'tap';
 import type { SmallPicture } from '../../agent/contract/picture.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 
 const SIZE = { widthPx: 208, heightPx: 117 };
 
-/** Grey, with a bright square whose left edge is at `x`; none where that is below 0. */
+/** A grey picture with a bright square whose left edge is at `x`; none where that is below 0. */
 function picture(x = -1, size = SIZE): SmallPicture {
   const luma = new Uint8Array(size.widthPx * size.heightPx).fill(100);
   if (x >= 0)
@@ -18,7 +18,7 @@ class Street {
   readonly view = new SecondView();
   atMs = 0;
 
-  /** Both streams are still for so long, at ten and one pictures a second. */
+  /** Shows stillness in both streams for this time, at ten and one pictures a second. */
   still(seconds: number): this {
     for (let n = 0; n < seconds * 10; n += 1) {
       this.atMs += 100;
@@ -28,7 +28,7 @@ class Street {
     return this;
   }
 
-  /** Something begins to move; in the second stream so much later than in the main one, or not at all. */
+  /** Begins motion. In the second stream it begins `laterMs` after the main one, or not at all. */
   begin(laterMs: number | undefined): this {
     for (let n = 0; n < 30; n += 1) {
       this.atMs += 100;
@@ -99,7 +99,7 @@ void t.test('what is slow adds up in a second', (t) => {
     for (let row = 40; row < 60; row += 1) small.luma.fill(level, row * 208 + 50, row * 208 + 70);
     return small;
   };
-  // Each step is below what one picture differs from the next by.
+  // Each step is below the difference between two successive pictures.
   const moved: number[] = [];
   for (let n = 0; n < 40; n += 1)
     if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) moved.push(n);

@@ -1,3 +1,4 @@
+/** Tests places of standing vehicles: when they begin and end, and what keeps them. */
 import t from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
@@ -22,11 +23,14 @@ const ZONES = [
 
 interface Drawn {
   readonly box: XyxyPx;
-  /** Picks the texture. */
+  /** Seed of the texture. */
   readonly seed: number;
 }
 
-/** Grey street with noise, a house front behind it; things are drawn as coarse checkers, so that each seed looks different. */
+/**
+ * Grey street with noise and a house front behind it; things are drawn as coarse checkers, so that each seed looks
+ * different.
+ */
 function frameAt(index: number, drawn: readonly Drawn[], light: (luma: number) => number = (v) => v): Frame {
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -66,7 +70,7 @@ function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
   };
 }
 
-/** One street, five frames a second; each step says what is seen. */
+/** One street, five frames a second; each step gives the detections. */
 class Street {
   readonly #standing: StandingVehicles;
   readonly #mask: (frame: Frame) => Frame;

@@ -1,3 +1,4 @@
+/** Tests the tracker: assignment, Kalman filter, colour prints and tracks. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
@@ -16,7 +17,7 @@ const INPUT = { widthPx: 416, heightPx: 256 };
 const GREY = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3).fill(128);
 const UNCUT = { width: false, height: false };
 
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');
@@ -33,7 +34,7 @@ function found(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection 
 /** A person of 40 × 100 px around x, standing at y. */
 const personAt = (x: number, y = 300, score = 0.8): Detection => found([x - 20, y - 100, x + 20, y], score);
 
-/** Feeds one list of detections a step; the tracks after each. */
+/** Feeds one list of detections a step; returns the tracks after each. */
 function follow(
   steps: readonly (readonly Detection[])[],
   stepMs: number,
@@ -46,7 +47,7 @@ const idsOf = (tracks: readonly (readonly Track[])[]): number[] => [
   ...new Set(tracks.flat().map(({ id }) => id)),
 ];
 
-/** The best total by trying everything. */
+/** The best total, by trial of all assignments. */
 function bestByTrial(weights: readonly (readonly number[])[], row = 0, taken = 0): number {
   const own = weights[row];
   if (own === undefined) return 0;
@@ -385,7 +386,7 @@ const anyBox = fc.record({
   score: fc.integer({ min: 0, max: 100 }).map((n) => n / 100),
   label: anyLabel,
 });
-// No two frames of a camera are of one time.
+// A camera never gives two frames with the same time.
 const anyStream = fc.array(
   fc.record({ gapMs: fc.integer({ min: 1, max: 4000 }), boxes: fc.array(anyBox, { maxLength: 12 }) }),
   {
@@ -449,7 +450,7 @@ t.test('a fast road: who comes is not taken for who went before, and who stands 
     atMs += 400;
     return tracker.update(frameAt(atMs), detections);
   };
-  /** Each look, every vehicle is a length further, at 2.5 looks a second. */
+  /** Vehicles that are a length further at each detector run, at 2.5 runs a second. */
   const drive = (behind: readonly number[]): (readonly Track[])[] =>
     Array.from({ length: 10 }, (_, k) => {
       const places = behind.map((lengths) => 20 + 60 * (k - lengths)).filter((x) => x >= 20 && x < 560);

@@ -1,4 +1,6 @@
-/** What moves as a person does and is not named: an object that a rule may ask for, and nobody else sees. */
+/**
+ * Tests objects that move as a person does and are not classified: a rule may request them, and nothing else sees them.
+ */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { Observation } from '../../agent/contract/observation.ts';
@@ -9,7 +11,10 @@ import { frame, nothing, type Paint } from '../lib/scene-play.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: [] };
 const LINE = { id: 'kerb', from: [0.5, 0.2], to: [0.5, 1] } as const;
-/** The street is learnt until then; somebody walks through it from left to right afterwards, at a fifth of its width a second. */
+/**
+ * Time until which the street is learnt. A person walks through it from left to right afterwards, at a fifth of its
+ * width a second.
+ */
 const ENTERS_S = 6;
 
 const isIn = (s: number, x: number, y: number): boolean => {
@@ -21,7 +26,7 @@ const walker =
   (x, y, level) =>
     isIn(s, x, y) ? 250 - level / 2 : level;
 
-/** Alerts of a rule on the line, by what counts for it. */
+/** Alerts of a rule on the line, by the classes that count for it. */
 function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sways?: boolean } = {}) {
   const observer = new Observer({
     zones: [],

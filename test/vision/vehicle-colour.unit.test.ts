@@ -1,4 +1,4 @@
-/** Painted vehicles on a painted street, as the observer sees them: what they are called by colour, and when they are not. */
+/** Tests the colours that the observer reports for painted vehicles on a painted street, and when it reports none. */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
@@ -12,7 +12,7 @@ type Rgb = readonly [number, number, number];
 
 const SOURCE = { widthPx: 208, heightPx: 128 };
 const FPS = 5;
-/** The street is learnt until then, and its light is known; a vehicle stands in it afterwards. */
+/** Time until which the street and its light are learnt; a vehicle stands in it afterwards. */
 const COMES_S = 5;
 const ENDS_S = 8;
 const BOX: XyxyPx = [75, 60, 123, 92];
@@ -43,7 +43,7 @@ interface Scene {
   readonly box?: XyxyPx;
   readonly track?: Partial<Track>;
   readonly others?: readonly Track[];
-  /** The vehicle stands there from the beginning. */
+  /** True if the vehicle stands there from the beginning. */
   readonly isParked?: boolean;
   readonly isAsked?: boolean;
 }
@@ -99,7 +99,7 @@ function painted(scene: Scene, index: number, shown: boolean): Frame {
   return mask === undefined ? frame : masking([{ id: 'mask', polygon: mask }])(frame);
 }
 
-/** All that the observer tells. */
+/** All observations of a scene. */
 function observe(scene: Scene): Observation[] {
   const { isParked = false, isAsked = true, box = BOX, track = {}, others = [] } = scene;
   const observer = new Observer({
@@ -120,7 +120,7 @@ function observe(scene: Scene): Observation[] {
   });
 }
 
-/** What the vehicle is called in the end. */
+/** Colours reported for the vehicle at the end. */
 function namesIn(scene: Scene): readonly Colour[] {
   return (
     observe(scene)

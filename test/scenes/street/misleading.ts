@@ -1,6 +1,10 @@
 /**
- * What misled a box on real streets: queues in which the detector mixes its vehicles up, edges of shadows and beams of
- * lamps that it takes for vehicles, what stood there before, riders, and the same alerts by night.
+ * Scenes that misled a box on real streets:
+ * - queues in which the detector mixes up its vehicles
+ * - shadow edges and lamp beams that it reports as vehicles
+ * - objects that were there before
+ * - riders
+ * - the same alerts by night
  */
 import type { Edit } from '../scene.ts';
 import { across, back, busBefore, car, scenes, stays, toLeft, toRight, visit, waits } from './actors.ts';
@@ -20,12 +24,12 @@ const SQUARE = [
 ] as const;
 const LINE = { from: [0.5, 0.35], to: [0.5, 0.98] } as const;
 
-/** Of one street lamp in five, and a sensor at full gain. */
+/** The light of one street lamp in five, and a sensor at full gain. */
 const night: readonly Edit[] = [
   { kind: 'exposure', factor: 0.25, fromS: 0, doneS: 0 },
   { kind: 'noise', sigma: 8 },
 ];
-/** The shadow of a house moves over the street as the sun does, only faster. */
+/** The shadow of a house, which moves over the street like the sun's, but faster. */
 const creeping: Edit = {
   kind: 'light',
   box: [-1.9, -1, 0.1, 2],
@@ -36,7 +40,9 @@ const creeping: Edit = {
   stopS: 30,
 };
 
-/** Nose to tail in a lane, each is mixed up with its neighbours; they wait until `goS` and drive on to the right. */
+/**
+ * Vehicles nose to tail in a lane, each mixed up with its neighbours. They wait until `goS` and drive on to the right.
+ */
 function queue(count: number, y: number, goS: number, over: Partial<Actor> = {}): Actor[] {
   return Array.from({ length: count }, (_, i) => {
     const x = 0.82 - 0.16 * i;
@@ -53,7 +59,7 @@ function queue(count: number, y: number, goS: number, over: Partial<Actor> = {})
   });
 }
 
-/** A box of the detector at the edge of a shadow, or in a beam: it goes along, and no pixel of a vehicle with it. */
+/** A detector box at the edge of a shadow or in a beam. It moves along without any pixel of a vehicle. */
 const illusion = (way: readonly Waypoint[], score: number): Actor => ({
   label: 'car',
   way,

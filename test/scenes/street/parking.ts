@@ -1,4 +1,4 @@
-/** Vehicles that stand too long, and those that wait, creep or were always there. */
+/** Scenes of vehicles that stand too long, and of those that wait, creep or were always there. */
 import { across, busBefore, car, darker, FROM_TEN, kiosk, person, scenes, visit, walkers } from './actors.ts';
 import type { StreetScene, Waypoint } from './scene.ts';
 

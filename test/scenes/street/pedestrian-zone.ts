@@ -1,4 +1,4 @@
-/** Vehicles that come into a pedestrian zone, and what only looks like it. */
+/** Scenes of vehicles that enter a pedestrian zone, and of those that only seem to. */
 import { across, back, car, darker, FROM_TEN, kiosk, scenes, visit, walkers } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 

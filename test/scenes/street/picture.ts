@@ -1,6 +1,6 @@
 /**
- * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An
- * actor is a cut-out of the stage's clip, or a drawing where only the model of the detector looks at it.
+ * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An actor is a
+ * cut-out of the stage's clip, or a drawing where only the detector model observes it.
  */
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
@@ -21,11 +21,11 @@ const SIZES: Readonly<Partial<Record<Label, readonly [number, number]>>> = {
   bus: [1.8, 4.4],
   dog: [0.4, 0.6],
 };
-/** Heights a second from which on something walks or drives. */
+/** Speed in heights a second from which an actor walks or drives. */
 const MOVES_FROM = 0.3;
-/** Points along one side of a box at which is asked what stands before it. */
+/** Number of points along one side of a box at which occlusion is tested. */
 const PROBES = 8;
-/** A drawn thing's own grain, levels. */
+/** Grain of a drawn thing, in levels. */
 const GRAIN = 14;
 const DRAWN = { widthPx: 48, heightPx: 48 };
 
@@ -45,7 +45,7 @@ export class StreetPainter {
     this.#looks = new Map(scene.actors.map((actor, i) => [actor, this.#lookOf(actor, i)]));
   }
 
-  /** Who is in the frame, the farthest first. */
+  /** Actors in the frame, the farthest first. */
   shown(atS: number): Shown[] {
     const { source } = this.#stage;
     const boxes = this.#scene.actors.flatMap((actor) => {
@@ -105,7 +105,7 @@ export class StreetPainter {
     return [gx - w / 2, gy - h, gx + w / 2, gy];
   }
 
-  /** From the cut-out's own pixels (of the input) to source pixels at another distance. */
+  /** Scale from the cut-out's own pixels (of the input) to source pixels at another distance. */
   #cutScale(look: CutOut, y: number): number {
     const { source, heightAt } = this.#stage;
     const perPixel = source.widthPx / placementOf(source, INPUT).widthPx;
@@ -123,7 +123,7 @@ export class StreetPainter {
   }
 }
 
-/** 0 = stands, 1 = moves, over the last half second. */
+/** Motion over the last half second: 0 = stands, 1 = moves. */
 function motionOf(actor: Actor, boxPx: XyxyPx, { widthPx, heightPx }: SizePx, atS: number): number {
   const [now, before] = [placeOf(actor, atS), placeOf(actor, atS - 0.5)];
   if (now === undefined || before === undefined) return 1;
@@ -137,7 +137,7 @@ function outsideShare([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): 
   return 1 - (width * height) / ((x2 - x1) * (y2 - y1));
 }
 
-/** Share of a box that none of the others covers. */
+/** Ratio of a box that none of the others covers. */
 function inSight([x1, y1, x2, y2]: XyxyPx, before: readonly XyxyPx[]): number {
   const near = before.filter((b) => b[0] < x2 && b[2] > x1 && b[1] < y2 && b[3] > y1);
   if (near.length === 0) return 1;

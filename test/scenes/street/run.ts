@@ -1,6 +1,6 @@
 /**
- * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
- * compose them, on the scene's own clock.
+ * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent compose
+ * them, on the scene's own clock.
  */
 
 import { createHash } from 'node:crypto';
@@ -29,11 +29,11 @@ import { INPUT, type Stage } from './stage.ts';
 
 const NO_BYTES = new Uint8Array();
 
-/** Another number gives every scene another chance: none of the figures below may depend on it. */
+/** Seed of the scenes' randomness: none of the figures below may depend on it. */
 const SEED = Number(process.env['VIGIE_SCENES_SEED'] ?? 1);
-/** A camera's frames come a little early or late. */
+/** Ratio by which a camera's frames come early or late. */
 const UNEVEN = 0.08;
-/** How long vision takes to be back after it has died (the supervisor's first wait and its start). */
+/** Seconds until vision is back after it has died (the supervisor's first wait and its start). */
 const RESTART_S = 1.5;
 
 export interface Played {
@@ -45,7 +45,7 @@ export interface Played {
   readonly trackMs: number;
 }
 
-/** What looks at the painted picture where a scene asks for the real detector. */
+/** The real detector, which runs on the painted picture where a scene requests it. */
 export interface RealEyes {
   detect(frame: Frame): Promise<Detection[]>;
 }
@@ -154,7 +154,7 @@ class Street {
     }
   }
 
-  /** Asked only where it is wanted: the question is a system call. */
+  /** CPU time, read only where it is used, because reading it is a system call. */
   #cpuMs(): number {
     if (this.#scene.beside === undefined) return 0;
     const { user, system } = process.cpuUsage();

@@ -1,6 +1,6 @@
 /**
- * A stage: a real clip at the detector's input size, read by the real camera, with what the real detector
- * finds in it; its empty picture (the median of the clip), and people and vehicles cut out of it.
+ * A stage: a real clip at the detector's input size, read by the real camera, with the real detector's boxes. It has an
+ * empty picture (the median of the clip), and people and vehicles cut out of it.
  */
 import { systemClock } from '../../../agent/base/clock.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
@@ -16,12 +16,12 @@ import type { StageName } from './scene.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 const STAGE_FPS = 5;
-/** Pictures of which the median is the empty stage. */
+/** Number of pictures whose median is the empty stage. */
 const SAMPLES = 25;
-/** Copies of the empty stage, each with sensor noise of its own: a street camera's in daylight. */
+/** Number of copies of the empty stage, each with its own sensor noise of a street camera in daylight. */
 const NOISY = 6;
 const NOISE_SIGMA = 2;
-/** A pixel that differs from the empty stage by so much belongs to what is cut out. */
+/** Difference from the empty stage, in levels, from which a pixel belongs to a cut-out. */
 const CUT_LEVELS = 22;
 
 /** A cut-out at the size at which it was seen. */
@@ -29,9 +29,9 @@ export interface CutOut {
   readonly widthPx: number;
   readonly heightPx: number;
   readonly rgb: Uint8Array;
-  /** 0 or 1 a pixel: is it part of the thing? */
+  /** 1 for each pixel that is part of the thing, otherwise 0. */
   readonly solid: Uint8Array;
-  /** Where its ground point was, 0..1 of the frame. */
+  /** Place of its ground point, 0..1 of the frame. */
   readonly ground: readonly [number, number];
 }
 
@@ -43,7 +43,10 @@ export interface Stage {
   readonly empty: readonly Uint8Array[];
   readonly people: readonly CutOut[];
   readonly vehicles: readonly CutOut[];
-  /** Height of a person (or, on the road, of a car) whose ground point is at `y`, in frame heights: fitted to what the detector found. */
+  /**
+   * Height of a person (or, on the road, of a car) whose ground point is at `y`, in frame heights: fitted to the
+   * detections.
+   */
   heightAt(y: number): number;
 }
 
@@ -135,7 +138,7 @@ function medianOf(pictures: readonly Uint8Array[]): Uint8Array {
   });
 }
 
-/** Those that stand free of others, one a second. */
+/** Detections that stand free of others, one a second. */
 function cutOuts(
   frames: readonly Pick<Frame & { found: Detection[] }, 'rgb' | 'found'>[],
   still: Uint8Array,
@@ -179,7 +182,7 @@ function cutOut(rgb: Uint8Array, still: Uint8Array, source: SizePx, box: XyxyPx)
       first = Math.min(first, x);
       last = x;
     }
-    // What looks like the ground between two sides of the thing is a part of it.
+    // A part that looks like the ground between two sides of the thing belongs to it.
     for (let x = first; x <= last; x += 1) solid[y * widthPx + x] = 1;
   }
   return {

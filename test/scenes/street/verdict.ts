@@ -1,4 +1,4 @@
-/** What a test says of the scenes that it has played: found, missed and false alerts of each kind of rule. */
+/** Counts found, missed and false alerts of each kind of rule over the played scenes, for a test's messages. */
 import { byKind } from '../../../scripts/programs/evaluate/events.ts';
 import { type Played, play, type RealEyes } from './run.ts';
 import type { StreetScene } from './scene.ts';
@@ -11,7 +11,7 @@ interface Test {
   ok(value: unknown, name: string): unknown;
 }
 
-/** Plays scenes one after another and judges each kind of rule by recall and precision. */
+/** Plays scenes in sequence and checks each kind of rule by recall and precision. */
 export async function judge(
   t: Test,
   scenes: readonly StreetScene[],

@@ -1,4 +1,4 @@
-/** Vehicles against the direction, and those that turn, roll, park or only jitter. */
+/** Scenes of vehicles against the direction, and of those that turn, roll, park or only jitter. */
 import { across, back, car, kiosk, person, scenes } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 
