@@ -84,22 +84,26 @@ const FRAMES = 200;
 /** The same model in 8 bits and before it was rounded to them, which uses other kernels. */
 const PRECISIONS = ['int8', 'float'] as const;
 
-t.test('200 frames of a street: the element says what ONNX Runtime says outside', { skip }, async (t) => {
-  const dir = scratch(t);
-  const frames = streetFrames(dir, FRAMES);
-  t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
-  for (const precision of PRECISIONS) {
-    const why = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
-    await t.test(precision, { skip: why }, async (t) => {
-      const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
-      const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');
-      if (precision === 'float') elementModels('float', real, exact);
-      elementModels('static', precision === 'float' ? exact : real, file, ...SIDES);
-      writeCard(dir, precision, readFileSync(file));
-      await agree(t, dir, precision, frames);
-    });
-  }
-});
+t.test(
+  'an element gives the same detections as ONNX Runtime over 200 frames of a street',
+  { skip },
+  async (t) => {
+    const dir = scratch(t);
+    const frames = streetFrames(dir, FRAMES);
+    t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
+    for (const precision of PRECISIONS) {
+      const why = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
+      await t.test(precision, { skip: why }, async (t) => {
+        const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
+        const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');
+        if (precision === 'float') elementModels('float', real, exact);
+        elementModels('static', precision === 'float' ? exact : real, file, ...SIDES);
+        writeCard(dir, precision, readFileSync(file));
+        await agree(t, dir, precision, frames);
+      });
+    }
+  },
+);
 
 async function agree(t: Test, dir: string, model: string, frames: string): Promise<void> {
   const inElement = elementConfig('onnxinference', model);
@@ -152,50 +156,46 @@ function ssd(dir: string, rows: readonly (readonly number[])[], over: Partial<Mo
   writeCard(dir, 'ssd', readFileSync(file), { decoder: 'ssdobjectdetector', ...over });
 }
 
-t.test(
-  'a model of the SSD kind, decoded by ssdobjectdetector',
-  { skip: noElement || noPython },
-  async (t) => {
-    const config = elementConfig('onnxinference', 'ssd');
-    await t.test('boxes to a pixel, labels by name, best first', async (t) => {
+t.test('ssdobjectdetector decodes a model of the SSD kind', { skip: noElement || noPython }, async (t) => {
+  const config = elementConfig('onnxinference', 'ssd');
+  await t.test('boxes are exact to a pixel, labels come by name, and the best is first', async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [
+      [0.5, 0.25, 0.75, 0.5, 0.6, 2],
+      [0.1, 0.2, 0.3, 0.6, 0.9, 0],
+      [0.1, 0.1, 0.2, 0.9, 0.2, 28],
+      // Below the card's floor, which is .15.
+      [0.6, 0.1, 0.7, 0.9, 0.1, 28],
+    ]);
+    const [load1, run] = await load(t, config, dir);
+    t.match(load1?.info, { provider: 'onnxinference', model: 'ssd' });
+    const found = run?.found?.[0];
+    t.same(found?.labels, [0, 2, 28]);
+    t.ok(apart(found?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${found?.scores}`);
+    const boxesPx = [41.6, 51.2, 124.8, 153.6, 208, 64, 312, 128, 41.6, 25.6, 83.2, 230.4];
+    t.ok(apart(found?.boxes ?? [], boxesPx) <= 1, `${found?.boxes}`);
+  });
+  await t.test('a box as large as the frame is returned', async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [[0, 0, 1, 1, 0.9, 7]]);
+    const [, run] = await load(t, config, dir);
+    t.same(run?.found?.[0], { boxes: [0, 0, 416, 256], scores: [0.9].map(Math.fround), labels: [7] });
+  });
+  for (const [name, label] of [
+    ['a class that no card may name', 1000],
+    ['a class of the list that is not a city’s', 15],
+    ['a class below nought', -1],
+  ] as const)
+    await t.test(`${name} is refused`, async (t) => {
       const dir = scratch(t);
-      ssd(dir, [
-        [0.5, 0.25, 0.75, 0.5, 0.6, 2],
-        [0.1, 0.2, 0.3, 0.6, 0.9, 0],
-        [0.1, 0.1, 0.2, 0.9, 0.2, 28],
-        // Below the card's floor, which is .15.
-        [0.6, 0.1, 0.7, 0.9, 0.1, 28],
-      ]);
-      const [load1, run] = await load(t, config, dir);
-      t.match(load1?.info, { provider: 'onnxinference', model: 'ssd' });
-      const found = run?.found?.[0];
-      t.same(found?.labels, [0, 2, 28]);
-      t.ok(apart(found?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${found?.scores}`);
-      const boxesPx = [41.6, 51.2, 124.8, 153.6, 208, 64, 312, 128, 41.6, 25.6, 83.2, 230.4];
-      t.ok(apart(found?.boxes ?? [], boxesPx) <= 1, `${found?.boxes}`);
-    });
-    await t.test('a large box is for the card to judge', async (t) => {
-      const dir = scratch(t);
-      ssd(dir, [[0, 0, 1, 1, 0.9, 7]]);
-      const [, run] = await load(t, config, dir);
-      t.same(run?.found?.[0], { boxes: [0, 0, 416, 256], scores: [0.9].map(Math.fround), labels: [7] });
-    });
-    for (const [name, label] of [
-      ['a class that no card may name', 1000],
-      ['a class of the list that is not a city’s', 15],
-      ['a class below nought', -1],
-    ] as const)
-      await t.test(`${name} is refused`, async (t) => {
-        const dir = scratch(t);
-        ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, label]]);
-        const [load1] = await load(t, config, dir);
-        t.match(load1?.error, { kind: 'corrupt', message: /names class .*, which its card does not know/ });
-      });
-    await t.test('a class that its own card does not name is refused', async (t) => {
-      const dir = scratch(t);
-      ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, 2]], { classes: { 0: 'person' } });
+      ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, label]]);
       const [load1] = await load(t, config, dir);
-      t.match(load1?.error, { kind: 'corrupt', message: /names class car, which its card does not know/ });
+      t.match(load1?.error, { kind: 'corrupt', message: /names class .*, which its card does not know/ });
     });
-  },
-);
+  await t.test("a class that the model's own card does not name is refused", async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, 2]], { classes: { 0: 'person' } });
+    const [load1] = await load(t, config, dir);
+    t.match(load1?.error, { kind: 'corrupt', message: /names class car, which its card does not know/ });
+  });
+});

@@ -124,8 +124,8 @@ function areDetections(t: Test, found: readonly Detections[] | undefined, of: st
 for (const kind of kinds) {
   const { name, skip } = kind;
   t.test(name, { skip: skip || noClip }, async (t) => {
-    await t.test('it answers frame by frame, until it is released', (t) => answers(t, kind));
-    await t.test('what is not the contract is refused', (t) => refuses(t, kind));
+    await t.test('a backend answers frame by frame until it is released', (t) => answers(t, kind));
+    await t.test('output that breaks the contract is refused', (t) => refuses(t, kind));
   });
 }
 
@@ -198,7 +198,7 @@ async function refuses(t: Test, kind: Kind): Promise<void> {
 }
 
 t.test(
-  'an element that finds nothing says so, with tensors of no memory',
+  'an element without detections reports none, with tensors of no memory',
   { skip: noCompiler },
   async (t) => {
     const kind = kinds.find(({ config }) => config.element?.name === 'tfliteinference') as Kind;

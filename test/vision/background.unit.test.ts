@@ -42,7 +42,7 @@ const shareOf = (background: Background, of: Uint8Array, value: number): number 
   return used.filter((cell) => of[cell] === value).length / used.length;
 };
 
-t.test('a sensor at full gain, whose colours err most, comes to rest within seconds', async (t) => {
+t.test('a noisy sensor at full gain comes to rest within seconds', async (t) => {
   const background = street();
   for (let k = 1; k <= 25; k += 1)
     see(
@@ -78,12 +78,12 @@ function wallOf({ picture: { grid }, ground }: Background): number {
   return ground.green[Math.floor(grid.rows / 4) * grid.columns + Math.floor(grid.columns / 4)] as number;
 }
 
-t.test('somebody who is not found before the rest of a wall is no exposure', async (t) => {
+t.test('an undetected person before the rest of a wall does not change the exposure', async (t) => {
   const coat: Level = (x, y) => (y < 0.5 && inSight(x) ? FLOOR : room(x, y));
   t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall is as bright as it was');
 });
 
-t.test('exposure is followed: half of the gain, more of it, and up to white', async (t) => {
+t.test('the background follows exposure: half of the gain, more of it, and up to white', async (t) => {
   for (const [what, after] of [
     ['half', (level: number) => level / 2],
     ['more', (level: number) => 1.4 * level],

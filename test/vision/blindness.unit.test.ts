@@ -62,26 +62,26 @@ function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WA
   return undefined;
 }
 
-t.test('by day and in colours nothing that passes unseen is held against the detector', async (t) => {
+t.test('by day and in colour, undetected motion never counts as blindness', async (t) => {
   t.equal(blindAfter(byDay, 180), undefined);
 });
 
-t.test('at night a detector that finds nothing of all that passes is blind within a minute', async (t) => {
+t.test('a detector that misses all motion at night counts as blind within a minute', async (t) => {
   const atS = blindAfter(infrared, 120);
   t.ok(atS !== undefined && atS <= 65, `after ${atS} s`);
 });
 
-t.test('at night beams of light that sweep over an empty street are no sign of it', async (t) => {
+t.test('beams of light over an empty street at night do not count as blindness', async (t) => {
   t.equal(blindAfter(infrared, 300, undefined, 30_000), undefined, 'two a minute');
 });
 
-t.test('at night neither what is seen nor what the detector is unsure of is missed', async (t) => {
+t.test('neither detected nor doubtful walkers count as missed at night', async (t) => {
   t.equal(blindAfter(infrared, 180, { score: 0.6 }), undefined, 'seen');
   t.equal(blindAfter(infrared, 180, { score: 0.16 }), undefined, 'unsure');
   t.equal(blindAfter(infrared, 180, { score: 0.16, beside: 1.5 }), undefined, 'a shadow');
 });
 
-t.test('in haze the unsure are missed as well, and no shadow beside somebody who is seen', async (t) => {
+t.test('doubtful walkers count as missed in haze, but not a shadow beside a detected one', async (t) => {
   const atS = blindAfter(inHaze, 120, { score: 0.16 });
   t.ok(atS !== undefined && atS <= 60, `after ${atS} s`);
   t.equal(blindAfter(inHaze, 180, { score: 0.6 }), undefined, 'seen');

@@ -24,7 +24,7 @@ for text in json.load(sys.stdin):
 json.dump(rows, sys.stdout)
 `;
 
-void t.test('three parsers agree on sources drawn by chance', async (t) => {
+void t.test('three parsers agree on random sources', async (t) => {
   const drawn = fc.sample(camerasDrawn(), { numRuns: 3000, seed: SEED });
   const opened = await Promise.all(
     drawn.map(async ({ source }) => {

@@ -50,7 +50,7 @@ async function look(t: Test, source: string): Promise<Looked> {
   return { frames, reasons };
 }
 
-void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
+void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (t) => {
   const real = await RtspServer.start();
   t.teardown(() => real.kill());
   const camera = await RewritingCamera.start(t, real.port);
@@ -130,13 +130,13 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
     );
   }
 
-  await t.test('after a redirect the address that was given is asked again', async (t) => {
+  await t.test('the configured address is requested again after a redirect', async (t) => {
     camera.rewrite(redirect(`${elsewhere}/ch1`));
     setTimeout(() => camera.rewrite(base(`${own}/ch1/`)), 1000);
     t.same(await returned(t, `${own}/ch1`), 1);
   });
 
-  await t.test('a camera that names a clock of another host', async (t) => {
+  await t.test('a clock of another host is never asked for the time', async (t) => {
     const clock = createSocket('udp4').bind(0, '127.0.0.1');
     t.teardown(() => clock.close());
     await once(clock, 'listening');
@@ -152,7 +152,7 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
     t.same([frames, packets], [1, 0], 'a picture, and nobody is asked for the time');
   });
 
-  await t.test('a stream that is said to come by multicast', async (t) => {
+  await t.test('a multicast stream opens no port and gives no frames', async (t) => {
     const port = await freeUdpPort();
     const bound: boolean[] = [];
     const { frames, reasons } = await looked({

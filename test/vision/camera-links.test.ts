@@ -26,7 +26,7 @@ function relink(to: string, link: string): void {
   renameSync(`${link}.new`, link);
 }
 
-t.test('a link to a clip that is changed after the check', async (t) => {
+t.test('a link that changes after the check still opens the checked clip', async (t) => {
   const dir = scratch(t);
   const [clip, other, link] = [join(dir, 'clip'), join(dir, 'other'), join(dir, 'link')];
   writeFileSync(clip, 'checked');
@@ -39,7 +39,7 @@ t.test('a link to a clip that is changed after the check', async (t) => {
   target.close?.();
 });
 
-t.test('a path longer than the link takes is told cut', async (t) => {
+t.test('a path longer than the link takes is reported truncated', async (t) => {
   const dir = join(scratch(t), ...Array.from({ length: 3 }, () => 'd'.repeat(200)));
   mkdirSync(dir, { recursive: true });
   const clip = join(dir, 'clip.mp4');
@@ -62,7 +62,7 @@ t.test('a path longer than the link takes is told cut', async (t) => {
   t.same(connected, [`file:${clip}`.slice(0, CONNECTED_MAX)]);
 });
 
-t.test('a clip that becomes something else while it is played', async (t) => {
+t.test('a clip that becomes a device during playback ends the stream', async (t) => {
   const dir = scratch(t);
   const [clip, link] = [join(dir, 'clip.mp4'), join(dir, 'link.mp4')];
   execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
@@ -95,7 +95,7 @@ t.test('a clip that becomes something else while it is played', async (t) => {
   t.ok(frames <= 10, `${frames} more frames, all of the clip`);
 });
 
-t.test('devices', async (t) => {
+t.test('only a V4L2 camera is accepted as a device, by its real path', async (t) => {
   const dir = scratch(t);
   const [camera, byId] = [join(dir, 'video0'), join(dir, 'usb-Camera-index0')];
   execFileSync('mknod', [camera, 'c', '81', '250']);

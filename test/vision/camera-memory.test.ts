@@ -10,7 +10,7 @@ import type { LeftBehind } from '../lib/reopener.ts';
 const REOPENER = fileURLToPath(new URL('../lib/reopener.js', import.meta.url));
 const [WARMUP, OPENINGS, READS] = [80, 200, 300_000];
 
-void t.test('openings and frames leave nothing behind', async (t) => {
+void t.test('openings and frames leave no memory behind', async (t) => {
   const clip = join(scratch(t), 'one.avi');
   const text = `videotestsrc num-buffers=2 ! video/x-raw,width=64,height=64,framerate=100/1 ! avimux ! filesink location=${clip}`;
   execFileSync('gst-launch-1.0', ['-q', ...text.split(' ')], { stdio: 'ignore' });

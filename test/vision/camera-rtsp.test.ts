@@ -252,4 +252,4 @@ const pairs: [string, (t: Test) => Promise<void>, (t: Test) => Promise<void>][] 
 for (const [name, one, other] of pairs) {
   void t.test(name, { skip }, (t) => Promise.all([one(t), other(t)]));
 }
-void t.test('nobody there', absent);
+void t.test('a missing camera is reported with a reason and tried again', absent);

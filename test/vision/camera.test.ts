@@ -75,7 +75,7 @@ async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
   return { frames, pixels: pixels.digest('hex'), stills: stills.digest('hex'), matched, made, opened };
 }
 
-void t.test('frames lie in one place, one after the other', { skip: noClip }, async (t) => {
+void t.test('successive frames share one buffer', { skip: noClip }, async (t) => {
   const { camera: made } = camera(t, {});
   await made.start();
   const first = await made.next();
@@ -92,25 +92,29 @@ void t.test('frames lie in one place, one after the other', { skip: noClip }, as
   await made.stop();
 });
 
-void t.test('a replay gives every frame of the clip, and twice the same', { skip: noClip }, async (t) => {
-  const source = shortStreet(t);
-  const [one, two] = [await replayed(t, { source }), await replayed(t, { source })];
-  t.equal(one.frames.length, 200);
-  for (const [i, frame] of one.frames.entries()) {
-    if (frame.ptsNs !== BigInt(i) * 100_000_000n || frame.atMs !== i * 100 || frame.index !== i + 1) {
-      t.fail(`frame ${i}: ${JSON.stringify({ ...frame, ptsNs: String(frame.ptsNs) })}`);
+void t.test(
+  'a replay gives every frame of the clip, and twice the same frames',
+  { skip: noClip },
+  async (t) => {
+    const source = shortStreet(t);
+    const [one, two] = [await replayed(t, { source }), await replayed(t, { source })];
+    t.equal(one.frames.length, 200);
+    for (const [i, frame] of one.frames.entries()) {
+      if (frame.ptsNs !== BigInt(i) * 100_000_000n || frame.atMs !== i * 100 || frame.index !== i + 1) {
+        t.fail(`frame ${i}: ${JSON.stringify({ ...frame, ptsNs: String(frame.ptsNs) })}`);
+      }
     }
-  }
-  t.match(one.frames.at(-1), { wallMs: 19_900, source: { widthPx: 768, heightPx: 576 }, input: INPUT });
-  t.equal(one.pixels, two.pixels, 'the same pixels');
-  t.equal(one.stills, two.stills, 'the same stills at every frame');
-  t.equal(one.matched, 40, 'two stills a second, each on an analysed frame');
-  t.match(one.made.counters, { framesRead: 200, framesDropped: 0, reconnects: 0, stillsCut: 0 });
-  t.match(one.opened, [{ source: { widthPx: 768, heightPx: 576 }, decoder: 'avdec_msmpeg4', fps: 10 }]);
-  t.equal(await one.made.next(), null, 'and nothing after the end');
-});
+    t.match(one.frames.at(-1), { wallMs: 19_900, source: { widthPx: 768, heightPx: 576 }, input: INPUT });
+    t.equal(one.pixels, two.pixels, 'the same pixels');
+    t.equal(one.stills, two.stills, 'the same stills at every frame');
+    t.equal(one.matched, 40, 'two stills a second, each on an analysed frame');
+    t.match(one.made.counters, { framesRead: 200, framesDropped: 0, reconnects: 0, stillsCut: 0 });
+    t.match(one.opened, [{ source: { widthPx: 768, heightPx: 576 }, decoder: 'avdec_msmpeg4', fps: 10 }]);
+    t.equal(await one.made.next(), null, 'and nothing after the end');
+  },
+);
 
-void t.test('the still is the frame, at full size', { skip: noClip }, async (t) => {
+void t.test('the still is the frame at full size', { skip: noClip }, async (t) => {
   const { camera: made } = camera(t, {});
   await made.start();
   let frame = await made.next();
@@ -137,7 +141,7 @@ void t.test('the still is the frame, at full size', { skip: noClip }, async (t) 
   );
 });
 
-void t.test('the rate is lowered by dropping, time stamps stay', { skip: noClip }, async (t) => {
+void t.test('the rate is lowered by dropping frames, and time stamps stay', { skip: noClip }, async (t) => {
   const source = shortStreet(t);
   const { frames, matched, made } = await replayed(t, { source, fps: 5 });
   t.equal(frames.length, 100);
@@ -151,7 +155,7 @@ void t.test('the rate is lowered by dropping, time stamps stay', { skip: noClip 
 });
 
 void t.test(
-  'a larger picture, while it is wanted, with the frame of its moment',
+  'a larger picture comes with the frame of its moment while it is wanted',
   { skip: noClip },
   async (t) => {
     const pass = async (): Promise<string[]> => {
@@ -187,7 +191,7 @@ void t.test(
   },
 );
 
-void t.test('what is hardly larger than the frame has no larger picture', async (t) => {
+void t.test('a source hardly larger than the frame has no larger picture', async (t) => {
   const file = join(scratch(t), 'small.mkv');
   makeClip(file, 'video/x-raw,width=352,height=288 ! jpegenc ! matroskamux');
   const { camera: made } = camera(t, { source: `file:${file}` });
@@ -201,7 +205,7 @@ void t.test('what is hardly larger than the frame has no larger picture', async 
   t.equal(frames, 20);
 });
 
-void t.test('containers, codecs and pixel shapes', async (t) => {
+void t.test('containers, codecs and pixel shapes are decoded', async (t) => {
   const dir = scratch(t);
   const clips: [string, string, { widthPx: number; heightPx: number }][] = [
     [
@@ -241,7 +245,7 @@ void t.test('containers, codecs and pixel shapes', async (t) => {
   }
 });
 
-void t.test('a clip whose width is no multiple of 16, opened again and again', async (t) => {
+void t.test('a clip with an odd width can be opened repeatedly', async (t) => {
   const file = join(scratch(t), 'odd.mp4');
   makeClip(file, 'video/x-raw,format=I420,width=360,height=576 ! x264enc ! mp4mux');
   // libav's direct rendering aborted the process in one opening of ten.
@@ -266,7 +270,7 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
   t.ok((frame?.rgb[128 * 416 * 3] ?? 0) > 200, 'to the left edge');
 });
 
-void t.test('a recording played live keeps its pace and begins again', async (t) => {
+void t.test('a recording played live keeps its rate and begins again', async (t) => {
   const file = join(scratch(t), 'short.mkv');
   makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc ! matroskamux');
   const { camera: made, opened, lost } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
@@ -289,7 +293,7 @@ void t.test('a recording played live keeps its pace and begins again', async (t)
   t.same(lost, []);
 });
 
-void t.test('the test pattern, taken slowly: the newest frame each time', async (t) => {
+void t.test('a slow reader of the test pattern gets the newest frame each time', async (t) => {
   const { camera: made, opened } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
   await made.start();
   const ages: number[] = [];
@@ -312,7 +316,7 @@ void t.test('the test pattern, taken slowly: the newest frame each time', async 
   t.equal(await made.next(), null, 'null after stop');
 });
 
-void t.test('sources that can never work: one clear line', async (t) => {
+void t.test('sources that can never work are refused with one clear line', async (t) => {
   const dir = scratch(t);
   const file = (name: string, content: string | Buffer): string => {
     writeFileSync(join(dir, name), content);
@@ -353,14 +357,14 @@ void t.test('sources that can never work: one clear line', async (t) => {
   }
 });
 
-void t.test('live, a clip that gives no picture in time may give one later', { skip: noClip }, async (t) => {
+void t.test('a live clip without a picture in time is unavailable', { skip: noClip }, async (t) => {
   // To this clock the opening takes hours.
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() * 1e6, sleep: () => sleep(1) };
   const { camera: made } = camera(t, { mode: 'live', clock });
   await t.rejects(made.start(), { kind: 'unavailable', message: /no picture for \d+ s/ });
 });
 
-void t.test('elements that cannot be listed are missing only where there is no list', async (t) => {
+void t.test('a missing gst-inspect is a configuration error, and a failing one is not', async (t) => {
   const dir = scratch(t);
   const path = process.env['PATH'];
   t.teardown(() => {
@@ -372,7 +376,7 @@ void t.test('elements that cannot be listed are missing only where there is no l
   await t.rejects(installedElements(), { kind: 'unavailable', message: /no memory/ });
 });
 
-void t.test('a clip that was cut off', { skip: noClip }, async (t) => {
+void t.test('a truncated clip gives its whole frames and then ends', { skip: noClip }, async (t) => {
   const file = join(scratch(t), 'cut.avi');
   copyFileSync(STREET_CLIP, file);
   truncateSync(file, 2_000_000);
@@ -380,37 +384,34 @@ void t.test('a clip that was cut off', { skip: noClip }, async (t) => {
   t.ok(frames.length > 150 && frames.length < 795, `${frames.length} whole frames, then the end`);
 });
 
-void t.test(
-  'once a second the planes of the same moment come with the frame, at the size of a snapshot',
-  async (t) => {
-    const dir = scratch(t);
-    const sizes = [
-      // Width and height of the source, and of the planes: an odd row, padded rows, one to scale, one on end.
-      [642, 482, 642, 482],
-      [330, 246, 330, 246],
-      [1920, 1080, 1280, 720],
-      [1080, 1920, 720, 1280],
-    ] as const;
-    for (const [width, height, planeWidth, planeHeight] of sizes) {
-      const file = join(dir, `${width}.mp4`);
-      const size = `video/x-raw,format=I420,width=${width},height=${height},framerate=10/1`;
-      makeClip(file, `${size} ! x264enc ! mp4mux`, 'pattern=smpte num-buffers=25');
-      const { camera: made } = camera(t, { source: `file:${file}` });
-      await made.start();
-      let [seen, worst] = [0, 0];
-      for (let frame = await made.next(); frame !== null; frame = await made.next()) {
-        if (frame.planes === undefined) continue;
-        seen += 1;
-        t.same(frame.planes.size, { widthPx: planeWidth, heightPx: planeHeight });
-        const still = made.stillNear(frame.atMs);
-        t.equal(still?.ptsNs, frame.ptsNs, 'a still is of the same moment');
-        if (still !== undefined) worst = Math.max(worst, await differenceOf(frame.planes, still));
-      }
-      t.equal(seen, 3, `${width}×${height}: of 2.5 s`);
-      t.ok(worst < 4, `${width}×${height}: ${worst} levels from the still, in the mean`);
+void t.test('planes of the same moment come with the frame once a second, at snapshot size', async (t) => {
+  const dir = scratch(t);
+  const sizes = [
+    // Width and height of the source, and of the planes: an odd row, padded rows, one to scale, one on end.
+    [642, 482, 642, 482],
+    [330, 246, 330, 246],
+    [1920, 1080, 1280, 720],
+    [1080, 1920, 720, 1280],
+  ] as const;
+  for (const [width, height, planeWidth, planeHeight] of sizes) {
+    const file = join(dir, `${width}.mp4`);
+    const size = `video/x-raw,format=I420,width=${width},height=${height},framerate=10/1`;
+    makeClip(file, `${size} ! x264enc ! mp4mux`, 'pattern=smpte num-buffers=25');
+    const { camera: made } = camera(t, { source: `file:${file}` });
+    await made.start();
+    let [seen, worst] = [0, 0];
+    for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+      if (frame.planes === undefined) continue;
+      seen += 1;
+      t.same(frame.planes.size, { widthPx: planeWidth, heightPx: planeHeight });
+      const still = made.stillNear(frame.atMs);
+      t.equal(still?.ptsNs, frame.ptsNs, 'a still is of the same moment');
+      if (still !== undefined) worst = Math.max(worst, await differenceOf(frame.planes, still));
     }
-  },
-);
+    t.equal(seen, 3, `${width}×${height}: of 2.5 s`);
+    t.ok(worst < 4, `${width}×${height}: ${worst} levels from the still, in the mean`);
+  }
+});
 
 /** Difference between planes, read as a JPEG's (ITU-T T.871), and a still of their moment. */
 async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, still: Still): Promise<number> {
@@ -430,25 +431,22 @@ async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, sti
   return sum / count;
 }
 
-void t.test(
-  'live, a street where nothing moves has few stills, and all of them as soon as something does',
-  async (t) => {
-    const { camera: made } = camera(t, { source: 'test:pattern', mode: 'live', fps: 15 });
-    await made.start();
-    const stillsIn = async (seconds: number, isStill: boolean): Promise<number> => {
-      let stills = 0;
-      let beganMs: number | undefined;
-      for (let frame = await made.next(); frame !== null; frame = await made.next()) {
-        beganMs ??= frame.atMs;
-        made.followStreet(isStill);
-        if (frame.still === true) stills += 1;
-        if (frame.atMs - beganMs >= seconds * 1000) break;
-      }
-      return stills;
-    };
-    t.ok((await stillsIn(2, false)) >= 3, 'two a second');
-    const few = await stillsIn(8, true);
-    t.ok(few >= 3 && few <= 6, `one in two seconds: ${few} in 8 s`);
-    t.ok((await stillsIn(2, false)) >= 3, 'two a second again');
-  },
-);
+void t.test('a live street has few stills until something moves, and then all of them', async (t) => {
+  const { camera: made } = camera(t, { source: 'test:pattern', mode: 'live', fps: 15 });
+  await made.start();
+  const stillsIn = async (seconds: number, isStill: boolean): Promise<number> => {
+    let stills = 0;
+    let beganMs: number | undefined;
+    for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+      beganMs ??= frame.atMs;
+      made.followStreet(isStill);
+      if (frame.still === true) stills += 1;
+      if (frame.atMs - beganMs >= seconds * 1000) break;
+    }
+    return stills;
+  };
+  t.ok((await stillsIn(2, false)) >= 3, 'two a second');
+  const few = await stillsIn(8, true);
+  t.ok(few >= 3 && few <= 6, `one in two seconds: ${few} in 8 s`);
+  t.ok((await stillsIn(2, false)) >= 3, 'two a second again');
+});

@@ -51,7 +51,7 @@ const leftsOf = ({ hidden }: Cover): number[] =>
 const valuesAt = ({ grid, cells }: Cover, ...points: [number, number][]): (number | undefined)[] =>
   points.map(([x, y]) => cells[Math.floor(y / CELL_PX) * grid.columns + Math.floor(x / CELL_PX)]);
 
-t.test('cover: a box is kept for two seconds after and before its detection', async (t) => {
+t.test('cover: a box stays hidden for two seconds before and after its detection', async (t) => {
   const frames = {
     1000: { found: [person(500)] },
     2000: {},
@@ -66,7 +66,7 @@ t.test('cover: a box is kept for two seconds after and before its detection', as
   t.same(leftsOf(coverAt(frames, 6000)), [200]);
 });
 
-t.test('cover: a person who is still seen leaves no trail, one who is missed stays', async (t) => {
+t.test('cover: a detected person leaves no trail, and a missed one stays hidden', async (t) => {
   const at = (...lefts: number[][]): Record<number, Seen> =>
     Object.fromEntries(lefts.map((xs, i) => [i * 200, { found: xs.map((x) => person(x)) }]));
   t.same(leftsOf(coverAt(at([100], [115], [130]), 400)), [130]);
@@ -76,7 +76,7 @@ t.test('cover: a person who is still seen leaves no trail, one who is missed sta
   t.same(leftsOf(coverAt(at([100], [400]), 200)), [100, 400], 'a chain that breaks hides more');
 });
 
-t.test('cover: who is hidden, and what is shown coarsely', async (t) => {
+t.test('cover: people and riders are hidden, and sure vehicles are coarse', async (t) => {
   const found = [
     person(100),
     detection('cycle', 'bicycle', [300, 500, 400, 600]),
@@ -97,7 +97,7 @@ t.test('cover: who is hidden, and what is shown coarsely', async (t) => {
   t.same(valuesAt(lost, [800, 550]), [HIDDEN], 'where a car has just been, somebody may be seen now');
 });
 
-t.test('cover: people before and within a sure vehicle', async (t) => {
+t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
   const before = (xyxyPx: XyxyPx, score: number, more: Seen = {}): Cover =>
     coverAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
@@ -168,7 +168,7 @@ const anybody: fc.Arbitrary<Detection> = fc
     return detection(group, label, xyxyPx, score);
   });
 
-t.test('cover: every pixel of a box with its margin is hidden or coarse, and none beside it', async (t) => {
+t.test('cover: exactly the pixels of a box with its margin are hidden or coarse', async (t) => {
   fc.assert(
     fc.property(fc.array(anybody, { maxLength: 6 }), fc.nat({ max: 4 }), (found, reachPx) => {
       const history = new DetectionHistory();
@@ -190,7 +190,7 @@ t.test('cover: every pixel of a box with its margin is hidden or coarse, and non
   t.pass('holds for every scene tried');
 });
 
-t.test('cover: how far a box reaches', async (t) => {
+t.test('cover: a box grows by a margin for people, riders and vehicles', async (t) => {
   const size: SizePx = { widthPx: 500, heightPx: 500 };
   const placed = (treatment: 'person' | 'rider' | 'vehicle', reachPx = 0): XyxyPx =>
     grownBox({ treatment, xyxyNorm: [0.4, 0.4, 0.5, 0.7], sure: true }, size, reachPx);
@@ -199,7 +199,7 @@ t.test('cover: how far a box reaches', async (t) => {
   t.same(placed('rider').map(Math.round), [173, 53, 277, 377], 'and a rider above the wheels');
 });
 
-t.test('history: bounded in time and number, and safe from what others do to their arrays', async (t) => {
+t.test('history: it is bounded in time and number, and copies its arrays', async (t) => {
   const history = new DetectionHistory();
   const frame = (atMs: number, source = SOURCE) => ({ atMs, wallMs: atMs + 7, source });
   for (let i = 0; i < 3000; i += 1) history.add(frame(i * 100), [], []);
@@ -227,7 +227,7 @@ t.test('history: bounded in time and number, and safe from what others do to the
   t.same(history.around(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
 });
 
-t.test('history: of whom detector and tracker are sure, and how fast who is followed goes', async (t) => {
+t.test('history: it marks sure detections and tracks, and gives their speeds', async (t) => {
   const found = [0.49, 0.5].map((score) => detection('person', 'person', [0, 0, 40, 100], score));
   const own = new DetectionHistory().add({ atMs: 0, wallMs: 0, source: SOURCE }, found, [
     track([100, 100, 140, 200], [30, 40], 12),
@@ -254,7 +254,7 @@ t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   }
 });
 
-t.test('cover: a small thing is no finer than who may be lying there', async (t) => {
+t.test('cover: a small thing is no finer than a person who may be lying there', async (t) => {
   const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
   const { coarse } = coverAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(
@@ -264,7 +264,7 @@ t.test('cover: a small thing is no finer than who may be lying there', async (t)
   );
 });
 
-t.test('cover: a cell that is coarse is so in whole, however fine its blocks are', async (t) => {
+t.test('cover: a coarse cell is completely coarse, however fine its blocks are', async (t) => {
   const found = [car([203, 203, 241, 227]), car([150, 150, 300, 300], 0.3)];
   const { grid, cells, coarse } = coverAt({ 1000: { found } }, 1000);
   const rgb = Uint8Array.from({ length: 1000 * 1000 * 3 }, (_, i) => (i * 2_654_435_761) >>> 24);

@@ -109,7 +109,7 @@ async function refusal(one: Detector): Promise<AgentError> {
   throw new Error('the detector started');
 }
 
-t.test('no start while ONNX Runtime would send usage data', async (t) => {
+t.test('the detector does not start while ONNX Runtime would send usage data', async (t) => {
   delete process.env['ORT_DISABLE_TELEMETRY'];
   const error = await refusal(detector(MODELS));
   t.match(error, { name: 'AgentError', kind: 'config', message: /ORT_DISABLE_TELEMETRY=1/ });
@@ -117,7 +117,7 @@ t.test('no start while ONNX Runtime would send usage data', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
 });
 
-t.test('people and vehicles of a street frame, in source pixels', WITH_CLIP, async (t) => {
+t.test('people and vehicles of a street frame are found in source pixels', WITH_CLIP, async (t) => {
   const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
   const one = detector(MODELS);
   const info = await one.start();
@@ -164,7 +164,7 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
   }
 });
 
-t.test('a larger picture beside a frame shows more, and nobody twice', WITH_CLIP, async (t) => {
+t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP, async (t) => {
   const one = detector(MODELS);
   t.notOk(one.looksCloser, 'nothing is loaded');
   await one.start();
@@ -231,7 +231,7 @@ t.test('the letterbox is where videoscale puts it', async (t) => {
   }
 });
 
-t.test('a provider that is not there gives way to cpu, with a clear line', async (t) => {
+t.test('a missing provider falls back to cpu with a clear line', async (t) => {
   const { log, warnings } = keeping();
   const one = new Detector({
     config: config({ providers: ['nonesuch'] }),
@@ -246,7 +246,7 @@ t.test('a provider that is not there gives way to cpu, with a clear line', async
   await one.stop();
 });
 
-t.test('what is not the model that was measured is refused before it is loaded', async (t) => {
+t.test('a file that is not the measured model is refused before it is loaded', async (t) => {
   const cases: [string, (dir: string) => void, AgentError['kind'], RegExp][] = [
     [
       'truncated',
@@ -282,7 +282,7 @@ t.test('what is not the model that was measured is refused before it is loaded',
   }
 });
 
-t.test('what is missing is named, with the remedy', async (t) => {
+t.test('missing model files are named with the remedy', async (t) => {
   const dir = copyOfModels(t);
   const noCard = await refusal(detector(dir, { model: 'yolo' }));
   t.match(noCard, {
@@ -301,7 +301,7 @@ t.test('what is missing is named, with the remedy', async (t) => {
   t.match(badInput, { kind: 'config', message: /detector\.input 400x256: .* multiples of 32/ });
 });
 
-t.test('a file that is another kind of model is refused, whatever its card says', async (t) => {
+t.test('another kind of model is refused, whatever its card says', async (t) => {
   const outputs = await refusal(detector(withFile(t, 'other-outputs.onnx')));
   t.match(outputs, { kind: 'corrupt', message: /gives faces float32 \[n,4\]: no boxes float32 \[n,4\]/ });
   const unknown = await refusal(detector(withFile(t, 'unknown-label.onnx')));
@@ -315,7 +315,7 @@ t.test('a file that is another kind of model is refused, whatever its card says'
   t.match(await refusal(detector(garbage)), { kind: 'corrupt', message: /does not load on cpu/ });
 });
 
-t.test('a model that says more than ten classes and their boxes is refused at load', async (t) => {
+t.test('a model with more outputs than ten classes and their boxes is refused', async (t) => {
   const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
   const frame = { name: input.name, shape: [1, 256, 416, 3] };
   const boxes: Output = { name: 'boxes', type: 'float32', shape: [1, 4], value: 20 };
@@ -354,48 +354,44 @@ t.test('a model that says more than ten classes and their boxes is refused at lo
   await fine.stop();
 });
 
-t.test(
-  'features of places: twice a second of media time, where somebody needs them',
-  WITH_CLIP,
-  async (t) => {
-    const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
-    const frame = frameOf(rgb, SOURCE, [416, 256]);
-    const one = new Detector({
-      config: config(),
-      modelDir: MODELS,
-      features: true,
-      clock: systemClock,
-      log: keeping().log,
-    });
-    const without = detector(MODELS);
-    await Promise.all([one.start(), without.start()]);
-    const { found } = await without.look(frame);
-    const at = async (atMs: number): Promise<Features | undefined> => {
-      const sight = await one.look({ ...frame, atMs });
-      t.same(sight.found, found, 'what is found is the same');
-      return sight.features;
-    };
-    const given: number[] = [];
-    for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) given.push(atMs);
-    t.same(given, [0, 500, 1000, 1500]);
-    const features = await at(2000);
-    t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
-    t.equal(features?.values.length, 52 * 32 * 128);
-    const first = new Set(features?.values);
-    const { features: described } = JSON.parse(
-      readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
-    ) as ModelCard;
-    const { scale = 1, zeroPoint } = described ?? {};
-    t.equal(features?.zeroPoint, zeroPoint);
-    const unquantised = (level: number): number => (level - (features?.zeroPoint ?? 0)) * scale;
-    t.ok(
-      first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
-      'values of the network',
-    );
-    t.equal((await without.look(frame)).features, undefined, 'nobody asked');
-    await Promise.all([one.stop(), without.stop()]);
-  },
-);
+t.test('features of places come twice a second of media time, when requested', WITH_CLIP, async (t) => {
+  const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
+  const frame = frameOf(rgb, SOURCE, [416, 256]);
+  const one = new Detector({
+    config: config(),
+    modelDir: MODELS,
+    features: true,
+    clock: systemClock,
+    log: keeping().log,
+  });
+  const without = detector(MODELS);
+  await Promise.all([one.start(), without.start()]);
+  const { found } = await without.look(frame);
+  const at = async (atMs: number): Promise<Features | undefined> => {
+    const sight = await one.look({ ...frame, atMs });
+    t.same(sight.found, found, 'what is found is the same');
+    return sight.features;
+  };
+  const given: number[] = [];
+  for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) given.push(atMs);
+  t.same(given, [0, 500, 1000, 1500]);
+  const features = await at(2000);
+  t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
+  t.equal(features?.values.length, 52 * 32 * 128);
+  const first = new Set(features?.values);
+  const { features: described } = JSON.parse(
+    readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  const { scale = 1, zeroPoint } = described ?? {};
+  t.equal(features?.zeroPoint, zeroPoint);
+  const unquantised = (level: number): number => (level - (features?.zeroPoint ?? 0)) * scale;
+  t.ok(
+    first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
+    'values of the network',
+  );
+  t.equal((await without.look(frame)).features, undefined, 'nobody asked');
+  await Promise.all([one.stop(), without.stop()]);
+});
 
 t.test('features that the card does not describe are refused like any other output', async (t) => {
   const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
@@ -449,7 +445,7 @@ t.test('features that the card does not describe are refused like any other outp
   await other.stop();
 });
 
-t.test('stop waits for the run under way, and may be called again', async (t) => {
+t.test('stop waits for the current run, and may be called again', async (t) => {
   const one = detector(MODELS);
   await one.start();
   const rgb = new Uint8Array(416 * 256 * 3);

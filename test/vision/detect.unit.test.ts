@@ -22,7 +22,7 @@ const input = fc.record({
   heightPx: fc.integer({ min: 1, max: 60 }).map((n) => n * 32),
 });
 
-t.test('letterbox: known placements', async (t) => {
+t.test('letterbox: placements match known values', async (t) => {
   t.same(placementOf(size(768, 576), size(416, 256)), { leftPx: 36, topPx: 0, widthPx: 341, heightPx: 256 });
   t.same(placementOf(size(1920, 1080), size(416, 256)), {
     leftPx: 0,
@@ -51,7 +51,7 @@ t.test('letterbox: the picture fills one side and lies inside', async (t) => {
   t.pass('holds for every pair of sizes tried');
 });
 
-t.test('letterbox: boxes come back where they were, clipped to the source', async (t) => {
+t.test('letterbox: boxes map back to their place, clipped to the source', async (t) => {
   const part = fc.double({ min: 0, max: 1, noNaN: true });
   fc.assert(
     fc.property(
@@ -84,7 +84,7 @@ function detection(label: Label, score: number, xyxyPx: XyxyPx): Detection {
   return { label, group: groupOf(label), score, xyxyPx };
 }
 
-t.test('suppression: one vehicle under two names is one', async (t) => {
+t.test('suppression: one vehicle with two labels becomes one', async (t) => {
   const found = [
     detection('truck', 0.3, [0, 0, 100, 100]),
     detection('car', 0.5, [0, 0, 100, 95]),
@@ -99,52 +99,49 @@ t.test('suppression: one vehicle under two names is one', async (t) => {
   );
 });
 
-t.test(
-  'suppression: no kept pair of different labels overlaps too much, and the best one stays',
-  async (t) => {
-    const corner = fc.integer({ min: 0, max: 100 });
-    const any = fc.record({
-      label: fc.constantFrom(...Object.values(LABELS)),
-      score: fc.double({ min: 0.15, max: 1, noNaN: true }),
-      x: corner,
-      y: corner,
-      w: fc.integer({ min: 1, max: 100 }),
-      h: fc.integer({ min: 1, max: 100 }),
-    });
-    fc.assert(
-      fc.property(fc.array(any, { maxLength: 40 }), (boxes) => {
-        const found = boxes.map(({ label, score, x, y, w, h }) =>
-          detection(label, score, [x, y, x + w, y + h]),
-        );
-        const kept = suppressWithinGroups(found, () => 0.6);
-        const best = Math.max(0, ...found.map(({ score }) => score));
-        return (
-          (found.length === 0 || kept[0]?.score === best) &&
-          kept.every((one, i) =>
-            kept
-              .slice(i + 1)
-              .every(
-                (other) =>
-                  one.score >= other.score &&
-                  (one.group !== other.group ||
-                    one.label === other.label ||
-                    iou(one.xyxyPx, other.xyxyPx) <= 0.6),
-              ),
-          )
-        );
-      }),
-    );
-    t.pass('holds for every set tried');
-  },
-);
+t.test('suppression: remaining pairs of different labels do not overlap, and the best stays', async (t) => {
+  const corner = fc.integer({ min: 0, max: 100 });
+  const any = fc.record({
+    label: fc.constantFrom(...Object.values(LABELS)),
+    score: fc.double({ min: 0.15, max: 1, noNaN: true }),
+    x: corner,
+    y: corner,
+    w: fc.integer({ min: 1, max: 100 }),
+    h: fc.integer({ min: 1, max: 100 }),
+  });
+  fc.assert(
+    fc.property(fc.array(any, { maxLength: 40 }), (boxes) => {
+      const found = boxes.map(({ label, score, x, y, w, h }) =>
+        detection(label, score, [x, y, x + w, y + h]),
+      );
+      const kept = suppressWithinGroups(found, () => 0.6);
+      const best = Math.max(0, ...found.map(({ score }) => score));
+      return (
+        (found.length === 0 || kept[0]?.score === best) &&
+        kept.every((one, i) =>
+          kept
+            .slice(i + 1)
+            .every(
+              (other) =>
+                one.score >= other.score &&
+                (one.group !== other.group ||
+                  one.label === other.label ||
+                  iou(one.xyxyPx, other.xyxyPx) <= 0.6),
+            ),
+        )
+      );
+    }),
+  );
+  t.pass('holds for every set tried');
+});
 
-t.test('card: the one in models/ is a card', async (t) => {
+t.test('card: the card in models/ is valid', async (t) => {
   const card = parseCard(readFileSync(CARD, 'utf8'), CARD);
   t.equal(card.name, 'nanodet-g-city10');
   t.equal(card.inGraph.scoreMin, 0.15);
 });
 
-t.test('card: what it may not say', async (t) => {
+t.test('card: invalid values are refused', async (t) => {
   const text = readFileSync(CARD, 'utf8');
   const changed = (change: (card: ModelCard) => void): string => {
     const card = JSON.parse(text) as ModelCard;

@@ -53,7 +53,7 @@ class Lives {
   }
 }
 
-t.test('one that works leaves no mark after ten minutes, nor after a peaceful end', async (t) => {
+t.test('a working element leaves no mark after ten minutes, nor after a peaceful end', async (t) => {
   const lives = new Lives(t);
   const first = lives.start();
   t.equal(first.heldOff, undefined);
@@ -78,7 +78,7 @@ t.test('one that works leaves no mark after ten minutes, nor after a peaceful en
   t.same(lives.warnings, []);
 });
 
-t.test('one that fails is held off for a minute, and twice as long each time, an hour at most', async (t) => {
+t.test('a failing element is held off for a minute, doubled each time up to an hour', async (t) => {
   const lives = new Lives(t);
   const minutes = [1, 2, 4, 8, 16, 32, 60, 60, 60];
   for (const [i, forMinutes] of minutes.entries()) {
@@ -96,7 +96,7 @@ t.test('one that fails is held off for a minute, and twice as long each time, an
   }
 });
 
-t.test('what failed before is forgotten after it has worked as long as it was held off', async (t) => {
+t.test('failures are forgotten after the element has worked as long as it was held off', async (t) => {
   const lives = new Lives(t);
   lives.write({ failures: 5, failedAtMs: lives.wallMs - HOUR_MS, reason: 'hot', isOn: false });
   const trial = lives.start();
@@ -114,7 +114,7 @@ t.test('what failed before is forgotten after it has worked as long as it was he
   t.same(lives.onDisk, { failures: 1, isOn: false }, 'and held off for a minute again');
 });
 
-t.test('one that takes vision with it every two minutes is held off longer each time', async (t) => {
+t.test('an element that crashes vision every two minutes is held off longer each time', async (t) => {
   const lives = new Lives(t);
   for (const forMinutes of [1, 2, 4, 8]) {
     const trial = lives.start();
@@ -131,7 +131,7 @@ t.test('one that takes vision with it every two minutes is held off longer each 
   }
 });
 
-t.test('a mark that still stands is a failure, at the time at which it is found', async (t) => {
+t.test('a mark left on the disk counts as a failure at the time of the next start', async (t) => {
   const lives = new Lives(t);
   lives.start().begin();
   lives.pass(10 * HOUR_MS);
@@ -141,7 +141,7 @@ t.test('a mark that still stands is a failure, at the time at which it is found'
   t.same(lives.start().heldOff, next.heldOff, 'it is counted once');
 });
 
-t.test('a clock that goes back, or was years ahead, holds off nothing', async (t) => {
+t.test('a clock that goes backwards or was years ahead holds off nothing', async (t) => {
   const lives = new Lives(t);
   const trial = lives.start();
   trial.failed('cold');
@@ -152,7 +152,7 @@ t.test('a clock that goes back, or was years ahead, holds off nothing', async (t
   t.equal(lives.start().heldOff, undefined);
 });
 
-t.test('a file that cannot be read costs the memory, and one line', async (t) => {
+t.test('an unreadable file loses the memory and logs one line', async (t) => {
   const good = { failures: 1, failedAtMs: Date.parse('2026-03-01T12:00:00Z'), reason: 'hot', isOn: false };
   for (const [name, content] of [
     ['cut off', JSON.stringify(good).slice(0, 20)],
@@ -177,7 +177,7 @@ t.test('a file that cannot be read costs the memory, and one line', async (t) =>
   t.equal(folder.warnings.length, 1);
 });
 
-t.test('where nothing can be written, it is remembered as long as vision lives', async (t) => {
+t.test('an unwritable folder limits the memory to one run of vision', async (t) => {
   const lives = new Lives(t);
   writeFileSync(lives.dir, 'a file in the place of the folder');
   const trial = lives.start();
@@ -188,14 +188,14 @@ t.test('where nothing can be written, it is remembered as long as vision lives',
   t.equal(lives.start().heldOff, undefined, 'the next life tries it');
 });
 
-t.test('the reason is one of a thousand characters at most', async (t) => {
+t.test('the stored reason is cut to a thousand characters', async (t) => {
   const lives = new Lives(t);
   lives.start().failed('x'.repeat(5000));
   const { length } = lives.start().heldOff ?? '';
   t.ok(length > 1000 && length < 1100, String(length));
 });
 
-t.test('what became of one says nothing of another element, model, size or property', async (t) => {
+t.test('a failure applies only to the same element, model, size and property', async (t) => {
   const lives = new Lives(t);
   lives.start().failed('compiled for another chip');
   t.ok(lives.start().heldOff);

@@ -71,7 +71,7 @@ async function microtasks(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) await undefined;
 }
 
-t.test('whenever a picture is asked for while the last one is handed over, it is made', async (t) => {
+t.test('a request during the previous answer is always answered', async (t) => {
   for (const [atMs, kind] of [
     [1000, 'snapshot'],
     [2000, 'no-snapshot'],
@@ -96,7 +96,7 @@ t.test('whenever a picture is asked for while the last one is handed over, it is
   }
 });
 
-t.test('who waits until nothing is to be done waits for what is asked for meanwhile', async (t) => {
+t.test('waiting for idle includes requests made in the meantime', async (t) => {
   for (let wait = 0; wait < 16; wait += 1) {
     const answers = new Answers();
     const { evidence, given } = answers;
@@ -118,7 +118,7 @@ t.test('who waits until nothing is to be done waits for what is asked for meanwh
   }
 });
 
-t.test('a picture that fails holds up no other, and more than 16 are refused with a reason', async (t) => {
+t.test('a failed picture delays no other, and requests beyond 16 are refused with a reason', async (t) => {
   const { evidence, given } = new Answers();
   for (let i = 1; i <= 20; i += 1) evidence.request(request(i, i === 3 ? 2000 : 1000));
   await evidence.idle();
@@ -133,7 +133,7 @@ t.test('a picture that fails holds up no other, and more than 16 are refused wit
   );
 });
 
-t.test('a preview is made when nothing else is to be made; a second one is not waited for', async (t) => {
+t.test('a preview is made after all other pictures, and a second one is not waited for', async (t) => {
   const { evidence, given } = new Answers();
   for (let i = 1; i <= 3; i += 1) evidence.request(request(i, 1000));
   evidence.preview(1);
@@ -203,7 +203,7 @@ function track(id: number, { group, label, xyxyPx }: Detection): Track {
   return { ...facts, id, group, label, xyxyPx };
 }
 
-t.test('the zone or the line that a request names is drawn, and no other', async (t) => {
+t.test('only the zone or line that a request names is drawn', async (t) => {
   const sides: XyxyPx[] = [
     [96, 78, 288, 83],
     [285, 80, 291, 240],
@@ -226,7 +226,7 @@ t.test('the zone or the line that a request names is drawn, and no other', async
   }
 });
 
-t.test('an object of the event is framed, where it was when the still was taken', async (t) => {
+t.test("an object of the event is framed at its place at the still's time", async (t) => {
   const bag = focusOn([0.5, 0.5, 0.75, 0.75], 'bag', 3);
   const still = await pictureOf({ focus: [bag] });
   const [at, inside]: XyxyPx[] = [
@@ -247,47 +247,44 @@ t.test('an object of the event is framed, where it was when the still was taken'
   t.equal(moved.count(isYellow, [140, 140, 188, 250]), 0);
 });
 
-t.test(
-  'people are figures: orange with a number is whom the event is about, blue whom it is not',
-  async (t) => {
-    const [first, second, third] = [40, 140, 240].map((x) => person(x, 60)) as [
-      Detection,
-      Detection,
-      Detection,
-    ];
-    const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
-    // The second is where the tracker says, whatever the box in the event.
-    const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
-    const made = await pictureOf({ focus }, [look]);
-    t.equal(made.figures, 3);
-    const counts = (is: Is, above = 0): number[] =>
-      [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
-        made.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
-      );
-    t.same(
-      counts(isOrange).map((count) => count > 400),
-      [false, true, false],
-      `${counts(isOrange)}`,
+t.test('people are figures: orange with a number for subjects, blue for others', async (t) => {
+  const [first, second, third] = [40, 140, 240].map((x) => person(x, 60)) as [
+    Detection,
+    Detection,
+    Detection,
+  ];
+  const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
+  // The second is where the tracker says, whatever the box in the event.
+  const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
+  const made = await pictureOf({ focus }, [look]);
+  t.equal(made.figures, 3);
+  const counts = (is: Is, above = 0): number[] =>
+    [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
+      made.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
     );
-    t.same(
-      counts(isBlue).map((count) => count > 400),
-      [true, false, true],
-      `${counts(isBlue)}`,
-    );
-    t.same(
-      counts(isWhite, 11).map((count) => count >= 5),
-      [false, true, false],
-      `the number: ${counts(isWhite, 11)}`,
-    );
-    t.equal(made.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
+  t.same(
+    counts(isOrange).map((count) => count > 400),
+    [false, true, false],
+    `${counts(isOrange)}`,
+  );
+  t.same(
+    counts(isBlue).map((count) => count > 400),
+    [true, false, true],
+    `${counts(isBlue)}`,
+  );
+  t.same(
+    counts(isWhite, 11).map((count) => count >= 5),
+    [false, true, false],
+    `the number: ${counts(isWhite, 11)}`,
+  );
+  t.equal(made.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
 
-    const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
-    t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
-    t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
-  },
-);
+  const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
+  t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
+  t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
+});
 
-t.test('the path of whom the event is about leads along the feet, and nobody else has one', async (t) => {
+t.test("the path of the event's subject runs along the feet, and no one else has one", async (t) => {
   const looks = [30, 80, 130, 180, 230].map((x) => {
     const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
     return { looked: true, found: [], tracks };

@@ -37,7 +37,7 @@ function groundOf({ heightM, tiltDeg, hfovDeg }: { heightM: number; tiltDeg: num
   return { project, nearM, ground: new GroundPlane({ people: [near, far], hfovDeg }) };
 }
 
-t.test('how tall people look, and how large the ground is, within the method’s error', async (t) => {
+t.test('heights of people and areas of ground are right within the method’s error', async (t) => {
   fc.assert(
     fc.property(camera, fc.double({ min: 1, max: 2.5, noNaN: true }), (setup, times) => {
       const { project, nearM, ground } = groundOf(setup);
@@ -59,7 +59,7 @@ t.test('how tall people look, and how large the ground is, within the method’s
   t.pass('heights within a tenth, areas within a half');
 });
 
-t.test('what can be as large as it looks', async (t) => {
+t.test('the ground plane rejects people and vehicles of an impossible size', async (t) => {
   const ground = new GroundPlane({
     people: [
       { feet: [0.3, 0.9], head: [0.3, 0.5] },

@@ -146,39 +146,35 @@ const NOBODY = 'overlay=x=2000:y=380:shortest=1';
 /** The person walks down the picture at 60 px, with the middle at 94. */
 const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
-void t.test(
-  'who is under a mask is nobody: no detection, no track, no motion, no trace',
-  { skip },
-  async (t) => {
-    const dir = scratch(t);
-    const [walk, nobody] = [paint(dir, 'walk', WALK), paint(dir, 'nobody', NOBODY)];
-    const masks = [rectangle('lawn', [32, 352, 336, 528])];
-    const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
-      x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
+void t.test('a person under a mask causes no detection, track, motion or trace', { skip }, async (t) => {
+  const dir = scratch(t);
+  const [walk, nobody] = [paint(dir, 'walk', WALK), paint(dir, 'nobody', NOBODY)];
+  const masks = [rectangle('lawn', [32, 352, 336, 528])];
+  const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
+    x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
 
-    const bare = await seen(t, walk, []);
-    t.equal(bare.frames.length, 30);
-    t.ok(bare.persons().filter(inside).length >= 20, 'without the mask he is found');
-    const tracked = bare.frames.some(({ observation }) =>
-      observation.tracks.some(({ xyxyNorm: [x1, , x2] }) => x1 > 0.05 && x2 < 0.4),
-    );
-    t.ok(tracked, 'and followed');
+  const bare = await seen(t, walk, []);
+  t.equal(bare.frames.length, 30);
+  t.ok(bare.persons().filter(inside).length >= 20, 'without the mask he is found');
+  const tracked = bare.frames.some(({ observation }) =>
+    observation.tracks.some(({ xyxyNorm: [x1, , x2] }) => x1 > 0.05 && x2 < 0.4),
+  );
+  t.ok(tracked, 'and followed');
 
-    const [covered, empty] = [await seen(t, walk, masks), await seen(t, nobody, masks)];
-    t.same(covered.persons().filter(inside), [], 'with it he is not');
-    t.equal(covered.frames.length, 30);
-    t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
-    t.equal(covered.snapshot, empty.snapshot, 'and so is the picture');
-    t.equal(covered.framesHeld, empty.framesHeld, 'and when the detector rested');
-    t.ok(
-      covered.framesHeld > bare.framesHeld,
-      `nothing moved in ${covered.framesHeld} frames (${bare.framesHeld} without)`,
-    );
-    t.not(bare.snapshot, covered.snapshot);
-  },
-);
+  const [covered, empty] = [await seen(t, walk, masks), await seen(t, nobody, masks)];
+  t.same(covered.persons().filter(inside), [], 'with it he is not');
+  t.equal(covered.frames.length, 30);
+  t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
+  t.equal(covered.snapshot, empty.snapshot, 'and so is the picture');
+  t.equal(covered.framesHeld, empty.framesHeld, 'and when the detector rested');
+  t.ok(
+    covered.framesHeld > bare.framesHeld,
+    `nothing moved in ${covered.framesHeld} frames (${bare.framesHeld} without)`,
+  );
+  t.not(bare.snapshot, covered.snapshot);
+});
 
-void t.test('of who is half under a mask, the other half is all there is', { skip }, async (t) => {
+void t.test('a person half under a mask is reported by the other half only', { skip }, async (t) => {
   const dir = scratch(t);
   const clips = [DOWN, `${DOWN},drawbox=x=40:y=280:w=52:h=280:color=magenta:t=fill`];
   const masks = [rectangle('left', [32, 272, 92, 568])];
@@ -189,74 +185,70 @@ void t.test('of who is half under a mask, the other half is all there is', { ski
   t.ok(unlike(...bare), 'while without it all differs');
 });
 
-void t.test(
-  'what the camera gives out is black under a mask, and as it was elsewhere',
-  { skip },
-  async (t) => {
-    const polygon: MaskConfig['polygon'] = [
-      [0.1, 0.2],
-      [0.6, 0.15],
-      [0.4, 0.9],
+void t.test("the camera's output is black under a mask and unchanged elsewhere", { skip }, async (t) => {
+  const polygon: MaskConfig['polygon'] = [
+    [0.1, 0.2],
+    [0.6, 0.15],
+    [0.4, 0.9],
+  ];
+  type Given = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
+  const framesOf = async (masks: MaskConfig[]): Promise<Given[]> => {
+    const camera = new Camera({
+      source: `file:${STREET_CLIP}`,
+      fps: 5,
+      input: INPUT,
+      masks,
+      mode: 'replay',
+      clock: systemClock,
+      log,
+      onOpened: () => undefined,
+      onLost: () => undefined,
+    });
+    t.teardown(() => camera.stop());
+    await camera.start();
+    const out: Given[] = [];
+    camera.wantFine(true);
+    for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
+      if (frame.fine === undefined) continue;
+      t.same(frame.fine.size, FINE);
+      const still = await camera.stillNear(frame.atMs)?.pixels(SOURCE);
+      const [fine, pixels] = [Buffer.from(frame.fine.rgb), Buffer.from(still?.rgb ?? '')];
+      out.push({ frame: Buffer.from(frame.rgb), still: pixels, fine });
+    }
+    await camera.stop();
+    return out;
+  };
+  const [bare, masked] = [await framesOf([]), await framesOf([{ id: 'house', polygon }])];
+  t.equal(masked.length, 5);
+  const full = { leftPx: 0, topPx: 0, ...SOURCE };
+  for (const [what, width, placement, reachPx] of [
+    ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
+    ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
+    // It is black before it is a JPEG: blocks of colour are 16 pixels wide and high, and are smoothed over one more.
+    ['still', SOURCE.widthPx, full, 25],
+  ] as const) {
+    const { leftPx, topPx, widthPx, heightPx } = placement;
+    const [counts, rows] = [
+      { black: 0, lit: 0, kept: 0, changed: 0 },
+      Array.from({ length: heightPx }, (_, y) => y),
     ];
-    type Given = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
-    const framesOf = async (masks: MaskConfig[]): Promise<Given[]> => {
-      const camera = new Camera({
-        source: `file:${STREET_CLIP}`,
-        fps: 5,
-        input: INPUT,
-        masks,
-        mode: 'replay',
-        clock: systemClock,
-        log,
-        onOpened: () => undefined,
-        onLost: () => undefined,
-      });
-      t.teardown(() => camera.stop());
-      await camera.start();
-      const out: Given[] = [];
-      camera.wantFine(true);
-      for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
-        if (frame.fine === undefined) continue;
-        t.same(frame.fine.size, FINE);
-        const still = await camera.stillNear(frame.atMs)?.pixels(SOURCE);
-        const [fine, pixels] = [Buffer.from(frame.fine.rgb), Buffer.from(still?.rgb ?? '')];
-        out.push({ frame: Buffer.from(frame.rgb), still: pixels, fine });
-      }
-      await camera.stop();
-      return out;
-    };
-    const [bare, masked] = [await framesOf([]), await framesOf([{ id: 'house', polygon }])];
-    t.equal(masked.length, 5);
-    const full = { leftPx: 0, topPx: 0, ...SOURCE };
-    for (const [what, width, placement, reachPx] of [
-      ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
-      ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
-      // It is black before it is a JPEG: blocks of colour are 16 pixels wide and high, and are smoothed over one more.
-      ['still', SOURCE.widthPx, full, 25],
-    ] as const) {
-      const { leftPx, topPx, widthPx, heightPx } = placement;
-      const [counts, rows] = [
-        { black: 0, lit: 0, kept: 0, changed: 0 },
-        Array.from({ length: heightPx }, (_, y) => y),
-      ];
-      const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
-      const pairs = masked.map(({ [what]: after }, i) => [bare[i]?.[what] as Buffer, after] as const);
-      for (const y of rows) {
-        for (let x = 0; x < widthPx; x += 1) {
-          const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
-          const at = ((topPx + y) * width + leftPx + x) * 3;
-          for (const [before, after] of pairs) {
-            if (within >= -0.5) counts[after.readUIntBE(at, 3) === 0 ? 'black' : 'lit'] += 1;
-            else if (within < -reachPx)
-              counts[after.compare(before, at, at + 3, at, at + 3) === 0 ? 'kept' : 'changed'] += 1;
-          }
+    const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
+    const pairs = masked.map(({ [what]: after }, i) => [bare[i]?.[what] as Buffer, after] as const);
+    for (const y of rows) {
+      for (let x = 0; x < widthPx; x += 1) {
+        const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
+        const at = ((topPx + y) * width + leftPx + x) * 3;
+        for (const [before, after] of pairs) {
+          if (within >= -0.5) counts[after.readUIntBE(at, 3) === 0 ? 'black' : 'lit'] += 1;
+          else if (within < -reachPx)
+            counts[after.compare(before, at, at + 3, at, at + 3) === 0 ? 'kept' : 'changed'] += 1;
         }
       }
-      t.match(counts, { lit: 0, changed: 0 }, `${what}: ${JSON.stringify(counts)}`);
-      t.ok(counts.black > 0.1 * 5 * widthPx * heightPx && counts.kept > counts.black);
     }
-  },
-);
+    t.match(counts, { lit: 0, changed: 0 }, `${what}: ${JSON.stringify(counts)}`);
+    t.ok(counts.black > 0.1 * 5 * widthPx * heightPx && counts.kept > counts.black);
+  }
+});
 
 /** How far a point lies inside of a convex polygon (corners clockwise, y down); negative outside. */
 function insideBy(corners: readonly (readonly [number, number])[]): (x: number, y: number) => number {

@@ -43,7 +43,7 @@ const count = ({ cells }: Foreground, value: number): number => cells.filter((ce
 const shownAt = ({ columns, rows, cells }: Foreground, [u, v]: readonly [number, number]): number =>
   cells[Math.min(rows - 1, Math.floor(v * rows)) * columns + Math.floor(u * columns)] ?? Number.NaN;
 
-t.test('an empty street shows nothing, in another light neither', async (t) => {
+t.test('an empty street shows no foreground, nor in another light', async (t) => {
   const cells = new MovingCells();
   let worst = 0;
   for (let s = 0; s < 60; s += 1) {
@@ -53,42 +53,36 @@ t.test('an empty street shows nothing, in another light neither', async (t) => {
   t.ok(worst < 8, `${worst} of 2,600 cells`);
 });
 
-t.test(
-  'who walks is seen, and stays seen where he stands; what lies there alone does not move',
-  async (t) => {
-    const cells = new MovingCells();
-    let atMs = 0;
-    const see = (things: readonly Thing[]): Foreground => {
-      atMs += STEP_MS;
-      return cells.update(frame(atMs, things));
-    };
-    for (let i = 0; i < 20; i += 1) see([]);
-    for (let i = 0; i < 15; i += 1) {
-      const at = [0.2 + i * 0.02, 0.5] as const;
-      const seen = see([{ at, level: 30 }]);
-      t.equal(shownAt(seen, [at[0] + 0.05, 0.6]), MOVING, `step ${i}`);
-      if (i === 14) t.not(shownAt(seen, [0.21, 0.6]), MOVING, 'he leaves no trail');
-    }
-    const still: Thing = { at: [0.48, 0.5], level: 30 };
-    let seen = see([still]);
-    for (let i = 0; i < 20; i += 1) seen = see([still]);
-    t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
-    t.notOk(movingCells(seen).includes(1), 'nothing of it moves');
-    const head: Thing = { at: [0.48, 0.5], level: 200 };
-    for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
-    for (let i = 0; i < 20; i += 1) seen = see([still]);
-    // A second one comes beside it: both are one region.
-    seen = see([still, { at: [0.58, 0.45], level: 220 }]);
-    const region: Foreground = { ...seen, cells: movingCells(seen) };
-    t.equal(shownAt(seen, [0.5, 0.7]), SETTLED);
-    t.same(
-      [shownAt(region, [0.5, 0.7]), shownAt(region, [0.63, 0.6]), shownAt(region, [0.2, 0.6])],
-      [1, 1, 0],
-    );
-  },
-);
+t.test('a walker is foreground, also after stopping; an object lying alone does not move', async (t) => {
+  const cells = new MovingCells();
+  let atMs = 0;
+  const see = (things: readonly Thing[]): Foreground => {
+    atMs += STEP_MS;
+    return cells.update(frame(atMs, things));
+  };
+  for (let i = 0; i < 20; i += 1) see([]);
+  for (let i = 0; i < 15; i += 1) {
+    const at = [0.2 + i * 0.02, 0.5] as const;
+    const seen = see([{ at, level: 30 }]);
+    t.equal(shownAt(seen, [at[0] + 0.05, 0.6]), MOVING, `step ${i}`);
+    if (i === 14) t.not(shownAt(seen, [0.21, 0.6]), MOVING, 'he leaves no trail');
+  }
+  const still: Thing = { at: [0.48, 0.5], level: 30 };
+  let seen = see([still]);
+  for (let i = 0; i < 20; i += 1) seen = see([still]);
+  t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
+  t.notOk(movingCells(seen).includes(1), 'nothing of it moves');
+  const head: Thing = { at: [0.48, 0.5], level: 200 };
+  for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
+  for (let i = 0; i < 20; i += 1) seen = see([still]);
+  // A second one comes beside it: both are one region.
+  seen = see([still, { at: [0.58, 0.45], level: 220 }]);
+  const region: Foreground = { ...seen, cells: movingCells(seen) };
+  t.equal(shownAt(seen, [0.5, 0.7]), SETTLED);
+  t.same([shownAt(region, [0.5, 0.7]), shownAt(region, [0.63, 0.6]), shownAt(region, [0.2, 0.6])], [1, 1, 0]);
+});
 
-t.test('what has stood for ten minutes belongs to the street', async (t) => {
+t.test('an object that has stood for ten minutes belongs to the street', async (t) => {
   const cells = new MovingCells();
   let atMs = 0;
   for (; atMs < 4000; atMs += STEP_MS) cells.update(frame(atMs, []));
@@ -100,7 +94,7 @@ t.test('what has stood for ten minutes belongs to the street', async (t) => {
   t.equal(shownAt(seen, [0.35, 0.4]), 0);
 });
 
-t.test('nothing is looked at below a mask, and a source of another size begins anew', async (t) => {
+t.test('masked areas are ignored, and a source of another size starts again', async (t) => {
   const polygon: [number, number][] = [
     [0.5, 0],
     [1, 0],
@@ -179,7 +173,7 @@ function regionsOf({ columns, cells }: Foreground): number[][] {
 }
 
 t.test(
-  'regions that move reach a cell beyond what differs, and things that were put down are none',
+  'moving regions reach one cell beyond the difference, and put-down things are not moving',
   async (t) => {
     fc.assert(
       fc.property(anyForeground, (foreground) => {
@@ -205,7 +199,7 @@ t.test(
 
 /** True if any part of a cell lies in a box. */
 
-t.test('the cells of a picture that the foreground touches, whatever its grid', async (t) => {
+t.test('the cells of a picture that the foreground touches are exact on any grid', async (t) => {
   const grid = gridOf(SIZE);
   fc.assert(
     fc.property(anyForeground, fc.nat({ max: 4 }), (foreground, reachPx) => {

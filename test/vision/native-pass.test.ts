@@ -94,7 +94,7 @@ const SHAPES: readonly (Shape & { readonly input?: SizePx })[] = [
   { width: 1280, height: 720, format: 'YV12' },
 ];
 
-void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', async (t) => {
+void t.test('the addon scales, letterboxes and colours as GStreamer does, byte by byte', async (t) => {
   for (const { input = INPUT, ...shape } of SHAPES) {
     const name = JSON.stringify({ ...shape, input: input.widthPx });
     const mine = await held(shape);
@@ -165,7 +165,7 @@ function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
   });
 }
 
-void t.test('planes that lie side by side or in one another are read as the same picture', async (t) => {
+void t.test('planes side by side or in one another give the same picture', async (t) => {
   const shape = { width: 1280, height: 720, pattern: 'smpte' };
   const [one, other] = [await held(shape), await held({ ...shape, format: 'NV12' })];
   t.ok(letterboxed(one, INPUT).equals(letterboxed(other, INPUT)));
@@ -182,7 +182,7 @@ void t.test('full range is read as such, and the rest is black', async (t) => {
   t.ok((rgb[(128 * 416 + 208) * 3] ?? 0) > 230, 'white');
 });
 
-void t.test('under a mask all is black: the frame, the grey one, the planes, the still', async (t) => {
+void t.test('masked areas are black in the frame, the grey picture, the planes and the still', async (t) => {
   const polygon: [number, number][] = [
     [0.25, 0.25],
     [0.75, 0.25],
@@ -219,7 +219,7 @@ void t.test('under a mask all is black: the frame, the grey one, the planes, the
   }
 });
 
-void t.test('where pixels are not square, a mask reaches as far as they are spread', async (t) => {
+void t.test('a mask reaches as far as non-square pixels are spread', async (t) => {
   const shapes = [
     { width: 720, height: 576, par: '64/45' },
     { width: 352, height: 576, par: '24/11' },
@@ -262,7 +262,7 @@ void t.test('where pixels are not square, a mask reaches as far as they are spre
   }
 });
 
-void t.test('a place of the wrong length, and a picture that is none, are refused', async (t) => {
+void t.test('a buffer of the wrong length and an invalid picture are refused', async (t) => {
   const mine = await held({ width: 640, height: 480 });
   const { pictures } = mine.pipeline;
   const at = { leftPx: 0, topPx: 0, widthPx: 32, heightPx: 32 };

@@ -82,7 +82,7 @@ function faultsOf(schema: TSchema, name: string): string[] {
     .map(({ path }) => path);
 }
 
-t.test('the search finds what it is for', async (t) => {
+t.test('the search finds naming fields and vectors', async (t) => {
   const object = (properties: Record<string, unknown>): TSchema =>
     ({ type: 'object', properties }) as unknown as TSchema;
   const numbers = { type: 'array', items: { type: 'number' } };
@@ -120,7 +120,7 @@ t.test('the search finds what it is for', async (t) => {
   );
 });
 
-t.test('nothing that names somebody leaves vision, or the box', async (t) => {
+t.test('no schema that leaves vision or the box has a field that identifies a person', async (t) => {
   t.same(faultsOf(FromVision, 'link'), []);
   t.ok(fieldsOf(FromVision, 'link').length > 50);
   const schemas = MESSAGES.flatMap(({ name, schema }) => (schema === undefined ? [] : [{ name, schema }]));
@@ -128,53 +128,47 @@ t.test('nothing that names somebody leaves vision, or the box', async (t) => {
   for (const { name, schema } of schemas) t.same(faultsOf(schema, name), [], name);
 });
 
-t.test('what a detector may name is these ten classes', async (t) => {
+t.test('the detector knows exactly these ten classes', async (t) => {
   const vehicles = ['bicycle', 'car', 'motorcycle', 'bus', 'truck'];
   t.same(Object.values(LABELS), ['person', ...vehicles, 'dog', 'backpack', 'handbag', 'suitcase']);
 });
 
-t.test(
-  'the colours of a track are gone 2 s after it was last seen, and are no part of what is told',
-  async (t) => {
-    const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
-    const cut = { width: false, height: false };
-    // Each half of one colour: two such prints are nothing alike.
-    const oneColour = (colour: number): Float32Array =>
-      new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
-    const print = oneColour(0);
-    const track = new Followed(7, { detection, cut, print, crowded: false }, 0, SETTINGS);
-    // Other colours at the same place match perfectly only a track that has forgotten its own.
-    const other = oneColour(1);
-    const worth = (): number => track.worth({ detection, cut, print: other, crowded: false }, 0.9);
-    track.predict(2, 2000);
-    t.equal(worth(), 0);
-    const told = Object.keys(track.toTrack(2000)).sort();
-    const facts = [
-      'before',
-      'bestScore',
-      'firstMs',
-      'group',
-      'id',
-      'label',
-      'lastMs',
-      'score',
-      'seen',
-      'velocityPxPerS',
-      'xyxyPx',
-    ];
-    t.same(told, facts);
-    track.predict(0.1, 2001);
-    t.equal(worth(), 0.9);
-  },
-);
+t.test('the colours of a track are erased after 2 s and never reported', async (t) => {
+  const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
+  const cut = { width: false, height: false };
+  // Each half of one colour: two such prints are nothing alike.
+  const oneColour = (colour: number): Float32Array =>
+    new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
+  const print = oneColour(0);
+  const track = new Followed(7, { detection, cut, print, crowded: false }, 0, SETTINGS);
+  // Other colours at the same place match perfectly only a track that has forgotten its own.
+  const other = oneColour(1);
+  const worth = (): number => track.worth({ detection, cut, print: other, crowded: false }, 0.9);
+  track.predict(2, 2000);
+  t.equal(worth(), 0);
+  const told = Object.keys(track.toTrack(2000)).sort();
+  const facts = [
+    'before',
+    'bestScore',
+    'firstMs',
+    'group',
+    'id',
+    'label',
+    'lastMs',
+    'score',
+    'seen',
+    'velocityPxPerS',
+    'xyxyPx',
+  ];
+  t.same(told, facts);
+  track.predict(0.1, 2001);
+  t.equal(worth(), 0.9);
+});
 
-t.test(
-  'what gets the pictures is a closed list, and nothing set on it names a file or a server',
-  async (t) => {
-    const names = ['onnxinference', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
-    t.same(Object.keys(INFERENCE_ELEMENTS), names);
-    for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
-      for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
-        t.match(value, /^[a-z0-9-]{1,16}$/);
-  },
-);
+t.test('elements that get pictures are a closed list, and no property names a file or server', async (t) => {
+  const names = ['onnxinference', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
+  t.same(Object.keys(INFERENCE_ELEMENTS), names);
+  for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
+    for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
+      t.match(value, /^[a-z0-9-]{1,16}$/);
+});

@@ -105,13 +105,13 @@ t.test('ground point and velocity are normalised', async (t) => {
   t.same(tracks[0]?.xyxyNorm, [0.48, 0.3, 0.52, 0.5]);
 });
 
-t.test('zone: clearly inside is inside at once', async (t) => {
+t.test('zone: a track clearly inside enters immediately', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(100, 300), trackAt(500, 300)]);
   t.notOk(inZone(tracks[0]));
   t.same(tracks[1]?.zones, [{ zone: 'court', sinceMs: 200 }]);
 });
 
-t.test('zone: near the border it takes time, and the time counts', async (t) => {
+t.test('zone: a track near the border enters with a delay that counts', async (t) => {
   const way = [trackAt(290, 300), trackAt(305, 300), trackAt(305, 300), trackAt(305, 300)];
   const { tracks } = along({ zones: [ZONE] }, way);
   t.same(tracks.map(inZone), [false, false, false, true]);
@@ -138,7 +138,7 @@ t.test('zone: jitter at the border neither enters nor leaves', async (t) => {
   );
 });
 
-t.test('zone: clearly outside leaves at once; just outside after a second', async (t) => {
+t.test('zone: a track clearly outside leaves immediately, just outside after a second', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), trackAt(280, 300)]);
   t.same(tracks.map(inZone), [true, false]);
   const slow = along({ zones: [ZONE] }, [
@@ -148,7 +148,7 @@ t.test('zone: clearly outside leaves at once; just outside after a second', asyn
   t.same(slow.tracks.map(inZone), [true, true, true, true, true, true, false, false]);
 });
 
-t.test('zone: what is only predicted neither enters nor leaves', async (t) => {
+t.test('zone: a merely predicted track neither enters nor leaves', async (t) => {
   const unseen = { seen: false };
   const way = [trackAt(500, 300), trackAt(900, 300, unseen), trackAt(900, 300, unseen), trackAt(520, 300)];
   const { tracks } = along({ zones: [ZONE] }, way);
@@ -160,12 +160,12 @@ t.test('zone: what is only predicted neither enters nor leaves', async (t) => {
   t.same(never.tracks.map(inZone), [false, false]);
 });
 
-t.test('zone: memory ends with the track', async (t) => {
+t.test('zone: the memory of a track ends with the track', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), undefined, trackAt(500, 300)]);
   t.equal(tracks[2]?.zones[0]?.sinceMs, 400);
 });
 
-t.test('zone: a box cut off by the frame’s edge stands in the zone that reaches the edge', async (t) => {
+t.test('zone: a box cut off by the frame’s edge is in the zone at that edge', async (t) => {
   const polygon: [number, number][] = [
     [0, 0.08],
     [1, 0.08],
@@ -205,13 +205,13 @@ t.test('line: the direction is the side that is reached, seen from `from` to `to
   t.same(up.crossings, [[], ['left']]);
 });
 
-t.test('line: only between its ends', async (t) => {
+t.test('line: only a passage between its ends is a crossing', async (t) => {
   t.same(along({ lines: [LINE] }, [trackAt(150, 200), trackAt(150, 300)]).crossings, [[], []]);
   const around = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
   t.same(along({ lines: [LINE] }, around).crossings.flat(), [], 'round the end is not across');
 });
 
-t.test('line: slow passage and jitter on the line give one crossing', async (t) => {
+t.test('line: a slow passage and jitter on the line give one crossing', async (t) => {
   const shift = fc.integer({ min: -9, max: 9 });
   holds(
     t,
@@ -230,7 +230,7 @@ t.test('line: slow passage and jitter on the line give one crossing', async (t) 
   );
 });
 
-t.test('line: crossings of one track go to and fro in turn', async (t) => {
+t.test('line: crossings of one track alternate between the directions', async (t) => {
   const wide = { id: 'wide', from: [0, 0.5] as [number, number], to: [1, 0.5] as [number, number] };
   const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 999 }), fc.integer({ min: 0, max: 500 })), {
     maxLength: 80,
@@ -251,7 +251,7 @@ t.test('line: crossings of one track go to and fro in turn', async (t) => {
   );
 });
 
-t.test('line: passed out of sight is told when seen again', async (t) => {
+t.test('line: a crossing out of sight is reported when the track is seen again', async (t) => {
   const way = [
     trackAt(500, 200),
     trackAt(500, 230, { seen: false }),
@@ -261,7 +261,7 @@ t.test('line: passed out of sight is told when seen again', async (t) => {
   t.same(along({ lines: [LINE] }, way).crossings, [[], [], [], ['right']]);
 });
 
-t.test('line: what is fast has passed it before it is sure', async (t) => {
+t.test('line: a fast track that crosses before it is confirmed is reported', async (t) => {
   const before = [200, 240].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
   t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330, { before })]).crossings.at(-1), [
     'right',
@@ -269,7 +269,7 @@ t.test('line: what is fast has passed it before it is sure', async (t) => {
   t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330)]).crossings.at(-1), []);
 });
 
-t.test('the frame that confirms a track says where it was found until then, and no other does', async (t) => {
+t.test('only the frame that confirms a track reports its earlier places', async (t) => {
   const before = [200, 600].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
   const { tracks } = along({}, [
     trackAt(500, 330, { before }),
@@ -295,7 +295,7 @@ t.test('observations have room for 512 crossings; further ones are counted', asy
   t.equal(places.crossingsDropped, 640 - 512);
 });
 
-t.test('what is left out is counted, and reaches the health report over all lives of vision', async (t) => {
+t.test('dropped items are counted, and reach the health report over all runs of vision', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
   const wanted = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
   const observer = new Observer(wanted);

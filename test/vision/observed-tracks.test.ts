@@ -27,7 +27,7 @@ function lastOf(observations: readonly Observation[]): ObservedTrack[] {
   return [...last.values()];
 }
 
-t.test('the first observation of a track says where it was found until then', { skip }, async (t) => {
+t.test('the first observation of a track reports its earlier places', { skip }, async (t) => {
   const observations = await observedClip(file, { lines: LINES });
   const known = new Set<number>();
   let whole = 0;
@@ -75,23 +75,19 @@ function foundAfterwards(observations: readonly Observation[], takesBefore: bool
   return found.sort();
 }
 
-t.test(
-  'a line that is drawn afterwards finds what passed it, by the places from before',
-  { skip },
-  async (t) => {
-    const observations = await observedClip(file, { lines: LINES });
-    const told = observations
-      .flatMap(({ crossings }) => crossings)
-      .map(({ line, track, direction }) => `${line} ${track} ${direction}`)
-      .sort();
-    t.ok(told.length > 100, `${told.length} passages of vision's own lines`);
-    t.same(foundAfterwards(observations, true), told);
-    const without = foundAfterwards(observations, false);
-    t.ok(without.length < 0.95 * told.length, `${without.length} without the places from before`);
-  },
-);
+t.test('a line drawn afterwards finds the crossings by the earlier places', { skip }, async (t) => {
+  const observations = await observedClip(file, { lines: LINES });
+  const told = observations
+    .flatMap(({ crossings }) => crossings)
+    .map(({ line, track, direction }) => `${line} ${track} ${direction}`)
+    .sort();
+  t.ok(told.length > 100, `${told.length} passages of vision's own lines`);
+  t.same(foundAfterwards(observations, true), told);
+  const without = foundAfterwards(observations, false);
+  t.ok(without.length < 0.95 * told.length, `${without.length} without the places from before`);
+});
 
-t.test('asked for colours, it names those of vehicles, and changes nothing else', { skip }, async (t) => {
+t.test('requested colours name those of vehicles and change nothing else', { skip }, async (t) => {
   const [observations, plain] = await Promise.all([
     observedClip(file, { lines: LINES, vehicleColours: true }),
     observedClip(file, { lines: LINES }),

@@ -67,7 +67,7 @@ function box(t: Test): Told {
 }
 
 t.test(
-  'an order is opened by root’s copy of the authority’s key, for this box, camera and day',
+  'root’s copy of the authority’s key opens an authorisation for this box, camera and day',
   async (t) => {
     const { ask, order, folder } = box(t);
     t.match(ask(), { masks: [MASK], sealTo: [] }, 'masks of the folder, though none were asked for');
@@ -108,7 +108,7 @@ t.test(
   },
 );
 
-t.test('colours of vehicles are named only where the order’s log of tracks has them', async (t) => {
+t.test('colours of vehicles are named only where the authorisation’s track log has them', async (t) => {
   const { ask, order } = box(t);
   const tracks = (colour?: boolean): TrackLogGrant => ({
     purpose: 'thefts of vehicles',
@@ -138,7 +138,7 @@ t.test('colours of vehicles are named only where the order’s log of tracks has
   );
 });
 
-t.test('a second stream is opened only where the order names it', async (t) => {
+t.test('a second stream is opened only where the authorisation names it', async (t) => {
   const { ask, order } = box(t);
   const substream = 'rtsp://admin:hunter2@10.0.0.2/sub';
   const named = order({ substream: 'rtsp://10.0.0.2/sub' });
@@ -155,7 +155,7 @@ t.test('a second stream is opened only where the order names it', async (t) => {
   t.equal(ask({ source: substream, order: named }).substream, undefined, 'the main stream alone');
 });
 
-t.test('a mask of the order is black, whatever folder and agent say', async (t) => {
+t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
   const dir = scratch(t);
   const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
   const left: [number, number][] = [
@@ -220,7 +220,7 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
   return jpeg ?? Buffer.alloc(0);
 }
 
-t.test('what ends while it looks ends the look', async (t) => {
+t.test('a suspension or an expired authorisation ends vision while it runs', async (t) => {
   const { ask, order, folder } = box(t);
   const held = ask();
   held.stillHolds();
@@ -243,7 +243,7 @@ t.test('what ends while it looks ends the look', async (t) => {
   t.throws(() => short.stillHolds(), { message: /was valid until/ });
 });
 
-t.test('without an order only a recorded clip or a made picture is looked at', async (t) => {
+t.test('without an authorisation only a recorded clip or a test pattern is opened', async (t) => {
   const { ask } = box(t);
   const dir = scratch(t);
   const clip = join(dir, 'clip.mp4');
@@ -268,7 +268,7 @@ t.test('without an order only a recorded clip or a made picture is looked at', a
     t.throws(() => recorded(source, true), { message: /none by the service/ }, `${source}, in the unit`);
 });
 
-t.test('the process itself, by whoever starts it and holds its link', async (t) => {
+t.test('the vision process itself opens no camera without an authorisation', async (t) => {
   const fifo = join(scratch(t), 'fifo');
   execFileSync('mkfifo', [fifo]);
   for (const source of [CAMERA, 'v4l2:/dev/video0', `file:${fifo}`]) {

@@ -122,7 +122,7 @@ async function read(
   return { pictures, undecoded, reason, rested };
 }
 
-void t.test('what is decoded after a rest is what full decoding gives', async (t) => {
+void t.test('pictures decoded after a rest equal those of full decoding', async (t) => {
   for (const encoding of ENCODINGS) {
     const { name, codec, reason } = encoding;
     const file = film(encoding);
@@ -155,33 +155,37 @@ void t.test('what is decoded after a rest is what full decoding gives', async (t
   }
 });
 
-void t.test('what is kept is dropped with the opening, and the next begins in full', async (t) => {
-  const encoding = ENCODINGS[0] as Encoding;
-  const file = film(encoding);
-  const text =
-    `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
-    'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
-    'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
-  const pipeline = new NativePipeline(text, systemClock);
-  pipeline.open();
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
-    if (pipeline.get('gate', 'undecoded') !== '0') break;
-  t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
-  await pipeline.close();
-  const dropped = Number(pipeline.get('gate', 'undecoded'));
-  t.ok(dropped > 0, `${dropped} were kept or dropped`);
-  t.equal(pipeline.get('gate', 'resting'), false);
-  pipeline.set('gate', 'quiet', false);
-  pipeline.open();
-  const times: (bigint | null)[] = [];
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) times.push(held.ptsNs);
-  t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
-  t.equal(times[0], 0n);
-  t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
-  await pipeline.dispose();
-});
+void t.test(
+  'stored packets are dropped with the opening, and the next begins with full decoding',
+  async (t) => {
+    const encoding = ENCODINGS[0] as Encoding;
+    const file = film(encoding);
+    const text =
+      `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
+      'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
+      'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
+    const pipeline = new NativePipeline(text, systemClock);
+    pipeline.open();
+    for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
+      if (pipeline.get('gate', 'undecoded') !== '0') break;
+    t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
+    await pipeline.close();
+    const dropped = Number(pipeline.get('gate', 'undecoded'));
+    t.ok(dropped > 0, `${dropped} were kept or dropped`);
+    t.equal(pipeline.get('gate', 'resting'), false);
+    pipeline.set('gate', 'quiet', false);
+    pipeline.open();
+    const times: (bigint | null)[] = [];
+    for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
+      times.push(held.ptsNs);
+    t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
+    t.equal(times[0], 0n);
+    t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
+    await pipeline.dispose();
+  },
+);
 
-void t.test('rubbish in the packets brings down nothing, and is never counted twice', async (t) => {
+void t.test('damaged packets crash nothing and are never counted twice', async (t) => {
   for (const encoding of ENCODINGS.filter(
     ({ name }) => name === 'a key frame a second' || name === 'H.265',
   )) {

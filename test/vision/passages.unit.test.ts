@@ -53,7 +53,7 @@ function slowVehicle(looks: number, noise: boolean, seed: number): Cells[] {
   });
 }
 
-t.test('a slow vehicle passes, whether or not noise moves its border in every look', async (t) => {
+t.test('a slow vehicle passes, with or without noise at its border', async (t) => {
   const wide = (vehicle: Cells[]): Cells[] =>
     vehicle.map((part, k) => ({ ...part, left: part.left + Math.floor(k / 4) }));
   t.equal(passed(wide(slowVehicle(5, false, 1))), 1, 'a clean picture');
@@ -61,7 +61,7 @@ t.test('a slow vehicle passes, whether or not noise moves its border in every lo
     t.equal(passed(wide(slowVehicle(5, true, seed))), 1, `noise, seed ${seed}`);
 });
 
-t.test('what wanders by more than its own size passes nowhere', async (t) => {
+t.test('a part whose border wanders by more than its own size passes nowhere', async (t) => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const random = randomOf(seed);
     let [left, top] = [30, 18];

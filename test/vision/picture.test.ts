@@ -166,39 +166,36 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>, of: 'brightness
   return ab / Math.sqrt(aa * bb);
 }
 
-t.test(
-  '64 pictures of somebody who does not move tell no more of him than one: the place, and a figure',
-  async (t) => {
-    const cases: [string, Scene][] = [
-      ['dark clothes on light ground', { person: [40, 60], ground: 150 }],
-      ['light clothes on dark ground', { person: [220, 180], ground: 70 }],
-      ['a light coat, dark trousers', { person: [210, 40], ground: 120 }],
-    ];
-    for (const [name, scene] of cases) {
-      const box = new Box().learn({ ground: scene.ground });
-      const sums = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
-      for (let n = 0; n < 64; n += 1) {
-        const rgb = await pixelsOf(await box.picture({ ...scene, noise: 6 }));
-        for (let i = 0; i < sums.length; i += 1) sums[i] = (sums[i] as number) + (rgb[i] as number) / 64;
-      }
-      const original = rgbOf(scene);
-      const empty = rgbOf({ ground: scene.ground });
-      for (const of of ['brightness', 'colours'] as const) {
-        const published = correlation(sums, original, of);
-        const place = correlation(empty, original, of);
-        const beyond = Math.abs(published) - Math.abs(place);
-        t.ok(
-          beyond <= 0.1,
-          `${name}: ${of}: ${published.toFixed(3)} with the original, the place ${place.toFixed(3)}`,
-        );
-      }
-      const fine = correlation(original, original, 'brightness');
-      t.ok(fine > 0.999, 'the measure would tell');
+t.test('64 pictures of a person who does not move show only the place and a figure', async (t) => {
+  const cases: [string, Scene][] = [
+    ['dark clothes on light ground', { person: [40, 60], ground: 150 }],
+    ['light clothes on dark ground', { person: [220, 180], ground: 70 }],
+    ['a light coat, dark trousers', { person: [210, 40], ground: 120 }],
+  ];
+  for (const [name, scene] of cases) {
+    const box = new Box().learn({ ground: scene.ground });
+    const sums = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
+    for (let n = 0; n < 64; n += 1) {
+      const rgb = await pixelsOf(await box.picture({ ...scene, noise: 6 }));
+      for (let i = 0; i < sums.length; i += 1) sums[i] = (sums[i] as number) + (rgb[i] as number) / 64;
     }
-  },
-);
+    const original = rgbOf(scene);
+    const empty = rgbOf({ ground: scene.ground });
+    for (const of of ['brightness', 'colours'] as const) {
+      const published = correlation(sums, original, of);
+      const place = correlation(empty, original, of);
+      const beyond = Math.abs(published) - Math.abs(place);
+      t.ok(
+        beyond <= 0.1,
+        `${name}: ${of}: ${published.toFixed(3)} with the original, the place ${place.toFixed(3)}`,
+      );
+    }
+    const fine = correlation(original, original, 'brightness');
+    t.ok(fine > 0.999, 'the measure would tell');
+  }
+});
 
-t.test('pictures of two people are the same file when they stand in the same box', async (t) => {
+t.test('pictures of two people in the same box are the same file', async (t) => {
   const box = new Box().learn({ ground: 120 });
   const dark = await box.picture({ person: [30, 30], ground: 120 });
   const light = await box.again({ person: [230, 200], ground: 120 });
@@ -221,7 +218,7 @@ t.test('a technician’s preview hides what a published picture hides', async (t
   t.ok(apart / preview.length < 3, `${(apart / preview.length).toFixed(2)} levels on average`);
 });
 
-t.test('in another light than it was learnt in, the place has that of the still', async (t) => {
+t.test('the clean plate takes the light of the still', async (t) => {
   for (const light of [0.5, 0.8, 1.25, 1.6]) {
     const box = new Box().learn({ ground: 110 });
     const rgb = await pixelsOf(await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] }));
@@ -239,7 +236,7 @@ t.test('in another light than it was learnt in, the place has that of the still'
   }
 });
 
-t.test('the record says what of a picture is not the moment’s', async (t) => {
+t.test('the redaction report names the parts that are not of the moment', async (t) => {
   const box = new Box().learn({ ground: 120 });
   const learnt = await box.picture({ person: [30, 30], ground: 120 });
   t.match(learnt.redaction, { figures: 1, mosaicShare: 0, masks: 0 });
@@ -258,12 +255,9 @@ t.test('the record says what of a picture is not the moment’s', async (t) => {
   t.same(street.redaction, { figures: 0, plate: { share: 0, oldestS: 0 }, mosaicShare: 0, masks: 0 });
 });
 
-t.test(
-  'the age of the place is told in the site’s own time, with the day where it was another',
-  async (t) => {
-    const seen = Date.UTC(2026, 6, 1, 12, 2);
-    t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02 CEST');
-    t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02 CEST');
-    t.equal(placeTime(seen, seen, 'UTC'), '12:02 UTC');
-  },
-);
+t.test('the age of the clean plate is in the site’s own time, with the day where it differs', async (t) => {
+  const seen = Date.UTC(2026, 6, 1, 12, 2);
+  t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02 CEST');
+  t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02 CEST');
+  t.equal(placeTime(seen, seen, 'UTC'), '12:02 UTC');
+});

@@ -59,7 +59,7 @@ function share(steps: number, at: (k: number) => { frame: Frame; track: Track })
   return moving / (steps - 1);
 }
 
-t.test('a vehicle that drives moves its pixels, in light that changes too', async (t) => {
+t.test('a driving vehicle moves its pixels, also in changing light', async (t) => {
   const drive = (k: number) => boxAt(60 + 16 * k);
   const drives = (light?: (level: number) => number) =>
     share(8, (k) => ({ frame: frameAt(k * STEP_MS, drive(k), light), track: vehicle(drive(k)) }));
@@ -72,7 +72,7 @@ t.test('a vehicle that drives moves its pixels, in light that changes too', asyn
   t.equal(dimming, 1, 'while the exposure goes down');
 });
 
-t.test('a box that moves over what stands moves no pixels', async (t) => {
+t.test('a box that moves over a still picture moves no pixels', async (t) => {
   const wander = (k: number) => boxAt(120 + (k % 2 === 0 ? 0 : 20));
   const over = (light: (k: number) => (level: number, x: number, y: number) => number) =>
     share(10, (k) => ({ frame: frameAt(k * STEP_MS, boxAt(120), light(k)), track: vehicle(wander(k)) }));
@@ -98,7 +98,7 @@ t.test('a box that moves over what stands moves no pixels', async (t) => {
   t.ok(edge <= 0.2, `under the edge of a shadow that travels: ${edge}`);
 });
 
-t.test('a track that is confirmed in this frame goes by where it was found before', async (t) => {
+t.test('a newly confirmed track is compared with its earlier places', async (t) => {
   const pixels = new PixelMotion();
   const before = [0, 1].map((k) => ({ atMs: k * STEP_MS, xyxyPx: boxAt(60 + 40 * k) }));
   for (const { atMs, xyxyPx } of before) pixels.update(frameAt(atMs, xyxyPx), []);
@@ -106,7 +106,7 @@ t.test('a track that is confirmed in this frame goes by where it was found befor
   t.ok(pixels.update(frameAt(400, now), [vehicle(now, { before })]).has(1));
 });
 
-t.test('furniture: the same weak box over the same picture, time and again', async (t) => {
+t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
   const furniture = new Furniture();
   const here = boxAt(200);
   let atMs = 0;

@@ -181,7 +181,7 @@ function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foregr
 const HERE: XyxyPx = [120, 80, 152, 176];
 const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
 
-t.test('an empty place is known within seconds, and as it is', async (t) => {
+t.test('an empty place is known unchanged within seconds', async (t) => {
   const seen = new Street().watch(2);
   t.equal(seen.knownShare(), 0, 'not at once');
   seen.watch(8);
@@ -189,7 +189,7 @@ t.test('an empty place is known within seconds, and as it is', async (t) => {
   t.ok(seen.errorIn(EVERYWHERE) < 2, `${seen.errorIn(EVERYWHERE)} levels`);
 });
 
-t.test('who walks through is never learnt, and the place where he walked is', async (t) => {
+t.test('a walker is never learnt, and the place walked over is', async (t) => {
   const walking = (s: number): Look => {
     const x = 10 + ((s * 40) % 280);
     return { things: [{ box: [x, 80, x + 32, 176], score: 0.7, track: true }] };
@@ -202,7 +202,7 @@ t.test('who walks through is never learnt, and the place where he walked is', as
   t.equal(seen.knownShare(), 1);
 });
 
-t.test('who stands still for a minute is not learnt, however rarely and badly he is found', async (t) => {
+t.test('a person who stands for a minute is not learnt, however rarely detected', async (t) => {
   const cases: [string, (s: number) => number | undefined][] = [
     ['found for sure', () => 0.7],
     ['found badly all the time', () => 0.2],
@@ -223,7 +223,7 @@ t.test('who stands still for a minute is not learnt, however rarely and badly he
   }
 });
 
-t.test('who stands still for an hour is not learnt when he is found for sure now and then', async (t) => {
+t.test('a person who stands for an hour is not learnt with some sure detections', async (t) => {
   const there = (s: number): Look => ({
     things: [{ box: HERE, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
@@ -232,7 +232,7 @@ t.test('who stands still for an hour is not learnt when he is found for sure now
   t.equal(seen.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
 
-t.test('what is found all the time and never for sure is furniture after a minute', async (t) => {
+t.test('a weak but constant detection is a static false positive after a minute', async (t) => {
   const bench = { box: HERE, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
   const seen = new Street().watch(58, () => ({ things: [bench] }));
   t.equal(seen.knownShare(HERE), 0);
@@ -240,22 +240,19 @@ t.test('what is found all the time and never for sure is furniture after a minut
   t.equal(seen.knownShare(HERE), 1);
 });
 
-t.test(
-  'what moves is not learnt, nor for a minute what has been put down, though nothing is detected',
-  async (t) => {
-    for (const [value, seconds] of [
-      [MOVING, 300],
-      [SETTLED, 60],
-    ] as const) {
-      const there = (): Look => ({ things: [{ box: HERE }], foreground: foregroundIn(HERE, value) });
-      const seen = new Street().watch(seconds, there);
-      t.equal(seen.knownShare(HERE), 0);
-      t.equal(seen.painted, 0);
-    }
-  },
-);
+t.test('motion is not learnt, nor a put-down object for a minute, even if undetected', async (t) => {
+  for (const [value, seconds] of [
+    [MOVING, 300],
+    [SETTLED, 60],
+  ] as const) {
+    const there = (): Look => ({ things: [{ box: HERE }], foreground: foregroundIn(HERE, value) });
+    const seen = new Street().watch(seconds, there);
+    t.equal(seen.knownShare(HERE), 0);
+    t.equal(seen.painted, 0);
+  }
+});
 
-t.test('a thing that was left is not in the plate before it belongs to the place', async (t) => {
+t.test('a left thing is not in the clean plate before it belongs to the place', async (t) => {
   const bag: Painted = { box: HERE };
   const seen = new Street().watch(20);
   seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
@@ -265,7 +262,7 @@ t.test('a thing that was left is not in the plate before it belongs to the place
   t.ok(seen.painted > 500, 'after more than a minute it belongs to the place');
 });
 
-t.test('a crowd that never leaves hides the place for ever, and nothing of it is learnt', async (t) => {
+t.test('a crowd that never leaves hides the place indefinitely and is never learnt', async (t) => {
   const crowd = (s: number): Look => ({
     things: Array.from({ length: 8 }, (_, i) => {
       const x = 10 + i * 36 + 6 * Math.sin(s * 2 + i);
@@ -307,7 +304,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
   t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
 });
 
-t.test('the plate follows the light, where somebody hides it too', async (t) => {
+t.test('the clean plate follows the light, also where a person hides it', async (t) => {
   const standing: Painted = { box: HERE, score: 0.8, track: true };
   const jumps: [string, (s: number) => number][] = [
     ['a third brighter at once', () => 1.33],
@@ -324,13 +321,13 @@ t.test('the plate follows the light, where somebody hides it too', async (t) => 
   }
 });
 
-t.test('in the dark, with a noisy sensor, the place is known all the same', async (t) => {
+t.test('the place is known in the dark with a noisy sensor too', async (t) => {
   const seen = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
   t.ok(seen.knownShare() > 0.95, `${seen.knownShare()}`);
   t.ok(seen.errorIn(EVERYWHERE, 0.15) < 10, `${seen.errorIn(EVERYWHERE, 0.15)} levels`);
 });
 
-t.test('a camera that shakes learns what stays the same, and nobody', async (t) => {
+t.test('a shaking camera learns the unchanging parts, and no people', async (t) => {
   const seen = new Street().watch(60, (s) => ({
     turned: Math.round(3 * Math.sin(s * 7)),
     things: [{ box: HERE, score: 0.6, track: true }],
@@ -338,7 +335,7 @@ t.test('a camera that shakes learns what stays the same, and nobody', async (t) 
   t.equal(seen.painted, 0);
 });
 
-t.test('the plate is forgotten at once when the camera shows another view', async (t) => {
+t.test('the clean plate is forgotten immediately when the camera shows another view', async (t) => {
   const seen = new Street().watch(20);
   t.equal(seen.knownShare(), 1);
   seen.watch(8, () => ({ turned: 1000, light: 1.4 }));
@@ -352,7 +349,7 @@ t.test('the plate is forgotten at once when the camera shows another view', asyn
   t.equal(seen.plate.known, undefined, 'and when it is told so');
 });
 
-t.test('a picture of another size begins anew', async (t) => {
+t.test('a picture of another size starts a new clean plate', async (t) => {
   const seen = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
   seen.watch(2, () => ({ size }));
@@ -360,7 +357,7 @@ t.test('a picture of another size begins anew', async (t) => {
   t.notOk(seen.known.cells.includes(1));
 });
 
-t.test('what it keeps of a picture is its own: the camera uses the memory again', async (t) => {
+t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {
   const plate = new Plate();
   const history = new DetectionHistory();
   const planes = paint({});
@@ -378,7 +375,7 @@ t.test('what it keeps of a picture is its own: the camera uses the memory again'
   t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'nothing of what came after');
 });
 
-t.test('its memory: at most 12 MiB for pictures of 1280 × 720', async (t) => {
+t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async (t) => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const collect = async (): Promise<void> => {

@@ -218,29 +218,33 @@ for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
   });
 }
 
-void t.test('an opening anew begins in full, with nothing of the one before', { skip }, async (t) => {
-  const made = usualFilms();
-  const server = await FilmCamera.start(made[0]);
-  t.teardown(() => server.stop());
-  const camera = cameraOf(server.url, { gated: true });
-  await camera.start();
-  const rest = await watch(camera, undefined, ({ atS, resting }) => {
-    camera.keyFrames?.want(true);
-    return resting && atS > 6;
-  });
-  t.ok(rest.length < 120, 'it rests');
-  const before = camera.keyFrames?.state;
-  t.equal(before?.resting, true);
-  camera.rebuild();
-  let since = 0;
-  await watch(camera, undefined, () => {
-    since += 1;
-    return since > 20;
-  });
-  const after = camera.keyFrames?.state;
-  t.match(after, { resting: false, reason: 'too few key frames yet' });
-  const dropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
-  t.ok(dropped > 0 && dropped < 3 * FPS, `the ${dropped} that were kept are counted`);
-  await camera.stop();
-  await server.stop();
-});
+void t.test(
+  'each opening begins with full decoding, without packets of the one before',
+  { skip },
+  async (t) => {
+    const made = usualFilms();
+    const server = await FilmCamera.start(made[0]);
+    t.teardown(() => server.stop());
+    const camera = cameraOf(server.url, { gated: true });
+    await camera.start();
+    const rest = await watch(camera, undefined, ({ atS, resting }) => {
+      camera.keyFrames?.want(true);
+      return resting && atS > 6;
+    });
+    t.ok(rest.length < 120, 'it rests');
+    const before = camera.keyFrames?.state;
+    t.equal(before?.resting, true);
+    camera.rebuild();
+    let since = 0;
+    await watch(camera, undefined, () => {
+      since += 1;
+      return since > 20;
+    });
+    const after = camera.keyFrames?.state;
+    t.match(after, { resting: false, reason: 'too few key frames yet' });
+    const dropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
+    t.ok(dropped > 0 && dropped < 3 * FPS, `the ${dropped} that were kept are counted`);
+    await camera.stop();
+    await server.stop();
+  },
+);

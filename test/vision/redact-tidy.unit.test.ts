@@ -52,7 +52,7 @@ function brandsIn(type: ts.Node): string[] {
   return found;
 }
 
-t.test('the search finds what it is for', async (t) => {
+t.test('the search finds casts and predicates of branded types', async (t) => {
   const forged: [string, number][] = [
     ['const a = {} as RedactedJpeg;', 1],
     ['const a = {} as unknown as RedactedJpeg;', 1],
@@ -78,7 +78,7 @@ t.test('the search finds what it is for', async (t) => {
   t.equal(claimsIn('agent/vision/redact/x.ts', 'const p = {} as CapturePermit;').length, 1);
 });
 
-t.test('nobody but their makers claims a branded type', async (t) => {
+t.test('only their makers cast to branded types', async (t) => {
   const root = packageRoot();
   const files = ['agent', 'scripts', 'test'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -52,59 +52,56 @@ const dark: Paint = (x, y, level) =>
     ? 40 + ((Math.floor(x * 900) * 7 + Math.floor(y * 500) * 3) % 9) * 4
     : level;
 
-t.test(
-  'the features of places: light and gain leave them, a thing turns them, somebody is not learnt',
-  async (t) => {
-    const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
-    const { columns, used } = background.picture.grid;
-    background.state.fill(GROUND);
-    background.resting.fill(1);
-    const inside = [...used].filter((cell) => {
-      const [x, y] = [(cell % columns) / columns, Math.floor(cell / columns) / background.picture.grid.rows];
-      return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
-    });
-    const watched = new FeatureBackground();
-    t.equal(watched.turnOf(inside, 0), undefined, 'nothing is known yet');
-    const learn = (of: Features, fromMs: number, looks = 12): void => {
-      for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
-    };
-    learn(street(), 0);
-    t.ok((watched.unrest ?? 1) < 0.01);
-    for (const cell of inside) background.state[cell] = CHANGED;
-    learn(
-      features(() => 0, 0.4),
-      6000,
-    );
-    const lit = watched.turnOf(inside, 6000);
-    t.ok(lit !== undefined && lit.distance < 0.01 && lit.cells >= 4, `gain: ${lit?.distance}`);
-    learn(withThing(), 12_000);
-    const thing = watched.turnOf(inside, 12_000);
-    t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
-    t.ok((watched.unrest ?? 1) < 0.01, 'the rest is as it was');
-    // It is ground again: the thing was never learnt while it was not ground.
-    for (const cell of inside) background.state[cell] = GROUND;
-    learn(street(), 18_000, 1);
-    learn(street(), 18_500, 6);
-    t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
-    // A person stands there for a minute, and nothing is learnt beside them either.
-    for (const cell of inside) background.covered[cell] = COVERED;
-    learn(withThing(), 24_000, 120);
-    background.covered.fill(0);
-    learn(street(), 84_000, 6);
-    t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'he has left nothing behind');
-    learn(
-      features(() => 3),
-      90_000,
-      1,
-    );
-    t.ok((watched.unrest ?? 0) > 0.3, 'the whole picture is another');
-    const other = { widthPx: 640, heightPx: 480 };
-    watched.learn(street(), background, other, [], 91_000);
-    t.equal(watched.turnOf(inside, 0), undefined, 'another size: all is forgotten');
-  },
-);
+t.test('features of places ignore light and gain, show a thing, and never learn a person', async (t) => {
+  const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
+  const { columns, used } = background.picture.grid;
+  background.state.fill(GROUND);
+  background.resting.fill(1);
+  const inside = [...used].filter((cell) => {
+    const [x, y] = [(cell % columns) / columns, Math.floor(cell / columns) / background.picture.grid.rows];
+    return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
+  });
+  const watched = new FeatureBackground();
+  t.equal(watched.turnOf(inside, 0), undefined, 'nothing is known yet');
+  const learn = (of: Features, fromMs: number, looks = 12): void => {
+    for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
+  };
+  learn(street(), 0);
+  t.ok((watched.unrest ?? 1) < 0.01);
+  for (const cell of inside) background.state[cell] = CHANGED;
+  learn(
+    features(() => 0, 0.4),
+    6000,
+  );
+  const lit = watched.turnOf(inside, 6000);
+  t.ok(lit !== undefined && lit.distance < 0.01 && lit.cells >= 4, `gain: ${lit?.distance}`);
+  learn(withThing(), 12_000);
+  const thing = watched.turnOf(inside, 12_000);
+  t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
+  t.ok((watched.unrest ?? 1) < 0.01, 'the rest is as it was');
+  // It is ground again: the thing was never learnt while it was not ground.
+  for (const cell of inside) background.state[cell] = GROUND;
+  learn(street(), 18_000, 1);
+  learn(street(), 18_500, 6);
+  t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
+  // A person stands there for a minute, and nothing is learnt beside them either.
+  for (const cell of inside) background.covered[cell] = COVERED;
+  learn(withThing(), 24_000, 120);
+  background.covered.fill(0);
+  learn(street(), 84_000, 6);
+  t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'he has left nothing behind');
+  learn(
+    features(() => 3),
+    90_000,
+    1,
+  );
+  t.ok((watched.unrest ?? 0) > 0.3, 'the whole picture is another');
+  const other = { widthPx: 640, heightPx: 480 };
+  watched.learn(street(), background, other, [], 91_000);
+  t.equal(watched.turnOf(inside, 0), undefined, 'another size: all is forgotten');
+});
 
-t.test('what the pixels take for a thing is light where the features stay', async (t) => {
+t.test('a change of pixels without a change of features is light', async (t) => {
   const scene = (of: (s: number) => Features) =>
     play({
       seconds: 24,
@@ -116,7 +113,7 @@ t.test('what the pixels take for a thing is light where the features stay', asyn
   t.same(scene(street)[20], [], 'light');
 });
 
-t.test('while the whole picture has turned, no region is born; what stays is the new ground', async (t) => {
+t.test('no region appears while the whole picture differs', async (t) => {
   const smeared: Paint = (x, y, level) => (Math.floor(x * 12 + y * 5) % 4 === 0 ? 0.4 * level : level);
   const { seconds } = play({
     seconds: 34,
@@ -127,7 +124,7 @@ t.test('while the whole picture has turned, no region is born; what stays is the
   t.same(seconds.slice(8).flat(), []);
 });
 
-t.test('a stain beside a thing does not join it, whatever it looks like', async (t) => {
+t.test('a stain beside a thing does not join it', async (t) => {
   const stain =
     (s: number): Paint =>
     (x, y, level) => {
@@ -144,7 +141,7 @@ t.test('a stain beside a thing does not join it, whatever it looks like', async 
   t.ok((bag?.xyxyNorm[2] ?? 1) < 0.515, `it ends where it ended: ${bag?.xyxyNorm}`);
 });
 
-t.test('a thing of which a part was hidden at first is one thing', async (t) => {
+t.test('a thing that was partly hidden at first is one thing', async (t) => {
   const wide: Paint = (x, y, level) =>
     x > 0.4 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
   const { seconds } = play({
@@ -160,7 +157,7 @@ t.test('a thing of which a part was hidden at first is one thing', async (t) => 
   t.ok((seconds[27]?.[0]?.xyxyNorm[0] ?? 1) < 0.42);
 });
 
-t.test('who has brought it moved, was there, and left after it', async (t) => {
+t.test('an associated track has moved, was at the place, and left after it', async (t) => {
   const car = (over: Partial<Track>) => (s: number, atMs: number) =>
     s < 1
       ? []

@@ -44,7 +44,7 @@ class Street {
   }
 }
 
-void t.test('it is trusted once it has shown nineteen of the last twenty beginnings', (t) => {
+void t.test('the second stream is trusted after nineteen of twenty beginnings of motion', (t) => {
   const street = new Street().still(5);
   t.match(street.fault, /0 of 20 beginnings of motion are compared/);
   for (let n = 0; n < 19; n += 1) street.begin(n % 2 === 0 ? 0 : 800).still(5);
@@ -61,7 +61,7 @@ void t.test('it is trusted once it has shown nineteen of the last twenty beginni
   t.end();
 });
 
-void t.test('a main stream that catches up tells of beginnings late', (t) => {
+void t.test('beginnings that the main stream reports late still count', (t) => {
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) {
     const beganMs = street.atMs + 100;
@@ -76,7 +76,7 @@ void t.test('a main stream that catches up tells of beginnings late', (t) => {
   t.end();
 });
 
-void t.test('silence, a gap and another shape are not quiet', (t) => {
+void t.test('silence, a gap and another shape do not count as stillness', (t) => {
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) street.begin(0).still(5);
   t.equal(street.fault, undefined);
@@ -92,7 +92,7 @@ void t.test('silence, a gap and another shape are not quiet', (t) => {
   t.end();
 });
 
-void t.test('what is slow adds up in a second', (t) => {
+void t.test('slow motion adds up within a second', (t) => {
   const view = new SecondView();
   const fading = (level: number): SmallPicture => {
     const small = picture();

@@ -121,7 +121,7 @@ class Street {
   }
 }
 
-t.test('a car that arrives and stops is one place, in its zone, since it stopped', async (t) => {
+t.test('a car that arrives and stops is one place in its zone since its stop', async (t) => {
   const standing = new Street().arrive();
   t.match(standing, [
     {
@@ -136,7 +136,7 @@ t.test('a car that arrives and stops is one place, in its zone, since it stopped
   t.ok(sinceMs >= 7800 && sinceMs <= 8000, `stands since ${sinceMs} ms`);
 });
 
-t.test('it stays through a lost detection, a change of light, somebody in front, and flicker', async (t) => {
+t.test('a place lasts through lost detections, light, occlusion and flicker', async (t) => {
   const street = new Street();
   const place = street.arrive()[0]?.place;
   const still = (standing: StandingVehicle[], presence: string): void => {
@@ -166,7 +166,7 @@ t.test('it stays through a lost detection, a change of light, somebody in front,
   still(street.parked(true), 'seen');
 });
 
-t.test('it ends when the place is empty, and the next car is another place', async (t) => {
+t.test('a place ends when it is empty, and the next car is another place', async (t) => {
   const street = new Street();
   const first = street.arrive()[0]?.place;
   let framesUntilGone = 0;
@@ -177,7 +177,7 @@ t.test('it ends when the place is empty, and the next car is another place', asy
   t.not(second[0]?.place, first);
 });
 
-t.test('one half under a privacy mask comes and goes as any other: the black is no likeness', async (t) => {
+t.test('a car half under a privacy mask comes and goes as any other', async (t) => {
   const polygon: MaskConfig['polygon'] = [
     [0, 0],
     [232 / 416, 0],
@@ -192,14 +192,14 @@ t.test('one half under a privacy mask comes and goes as any other: the black is 
   t.ok(framesUntilGone >= 20 && framesUntilGone <= 26, `gone after ${framesUntilGone / 5} s`);
 });
 
-t.test('its own track moving away ends it at once', async (t) => {
+t.test('its own track moving away ends a place immediately', async (t) => {
   const street = new Street();
   street.arrive();
   const gone: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
   t.same(street.step([{ box: gone, seed: 1 }], [car(gone)], [trackOf(5, gone)]), []);
 });
 
-t.test('what was never a car in the street does not stand', async (t) => {
+t.test('a flicker, a weak false box and a driving car are not standing', async (t) => {
   const flicker = new Street();
   const ghost = new Street();
   const drive = new Street();
@@ -214,40 +214,34 @@ t.test('what was never a car in the street does not stand', async (t) => {
   t.equal(raised, 0, 'a rare ghost, a weak one that never arrived, one that drives');
 });
 
-t.test(
-  'what stood there before the box began to look, whenever it is found, was not seen to come',
-  async (t) => {
-    const drawn = [{ box: PARKED, seed: 3 }] as const;
-    for (const foundFromS of [0, 1, 4, 9, 20]) {
-      const street = new Street();
-      let last: StandingVehicle[] = [];
-      for (let i = 0; i < 5 * (foundFromS + 8); i++) {
-        const found = i >= 5 * foundFromS;
-        last = street.step(drawn, found ? [car(PARKED, 0.6)] : [], found ? [trackOf(4, PARKED)] : []);
-      }
-      t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
+t.test('a vehicle from before the start counts as unseen arrival, whenever it is found', async (t) => {
+  const drawn = [{ box: PARKED, seed: 3 }] as const;
+  for (const foundFromS of [0, 1, 4, 9, 20]) {
+    const street = new Street();
+    let last: StandingVehicle[] = [];
+    for (let i = 0; i < 5 * (foundFromS + 8); i++) {
+      const found = i >= 5 * foundFromS;
+      last = street.step(drawn, found ? [car(PARKED, 0.6)] : [], found ? [trackOf(4, PARKED)] : []);
     }
-  },
-);
+    t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
+  }
+});
 
-t.test(
-  'what the first picture shows was there, whatever track jumps upon it in the first seconds',
-  async (t) => {
-    const drawn = [{ box: PARKED, seed: 3 }] as const;
-    const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
-    for (const jumpsAtS of [0.4, 1, 3]) {
-      const street = new Street();
-      let last: StandingVehicle[] = [];
-      for (let i = 0; i < 60; i++) {
-        const box = i < 5 * jumpsAtS ? beside : PARKED;
-        last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
-      }
-      t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
+t.test('a vehicle in the first picture counts as unseen arrival, even if a track jumps to it', async (t) => {
+  const drawn = [{ box: PARKED, seed: 3 }] as const;
+  const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
+  for (const jumpsAtS of [0.4, 1, 3]) {
+    const street = new Street();
+    let last: StandingVehicle[] = [];
+    for (let i = 0; i < 60; i++) {
+      const box = i < 5 * jumpsAtS ? beside : PARKED;
+      last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
     }
-  },
-);
+    t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
+  }
+});
 
-t.test('a vehicle that comes in within the first seconds was followed', async (t) => {
+t.test('a vehicle that arrives within the first seconds was followed', async (t) => {
   const street = new Street();
   let last: StandingVehicle[] = [];
   for (let i = 0; i < 40; i++) {
@@ -258,7 +252,7 @@ t.test('a vehicle that comes in within the first seconds was followed', async (t
   t.match(last, [{ arrival: 'followed' }]);
 });
 
-t.test('a queue that was taken for a bus is given up for the cars that are found in it', async (t) => {
+t.test('cars found in a queue replace the bus that it was taken for', async (t) => {
   const street = new Street();
   const [one, other]: [XyxyPx, XyxyPx] = [
     [200, 120, 240, 150],
@@ -280,7 +274,7 @@ t.test('a queue that was taken for a bus is given up for the cars that are found
   t.equal(last.length, 2, 'and no bus round them');
 });
 
-t.test('a bus is one, though its halves are found beside it now and then', async (t) => {
+t.test('a bus stays one vehicle when its halves are detected now and then', async (t) => {
   const street = new Street();
   const bus: XyxyPx = [190, 110, 300, 160];
   const halves: [XyxyPx, XyxyPx] = [
@@ -296,7 +290,7 @@ t.test('a bus is one, though its halves are found beside it now and then', async
   t.equal(last.length, 1);
 });
 
-t.test('the like of a vehicle that drove off is another one at once', async (t) => {
+t.test('a similar vehicle after a departure is another one immediately', async (t) => {
   const street = new Street();
   const first = street.arrive()[0]?.place;
   for (let i = 1; i <= 10; i++) {
@@ -314,7 +308,7 @@ t.test('the like of a vehicle that drove off is another one at once', async (t) 
   t.not(last[0]?.place, first);
 });
 
-t.test('a part of it is no second vehicle, one before it is', async (t) => {
+t.test('a part of a vehicle is not a second one, but a vehicle before it is', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
   const part: XyxyPx = [206, 120, 256, 136];
@@ -341,28 +335,25 @@ t.test('a part of it is no second vehicle, one before it is', async (t) => {
   t.equal(last.length, 2);
 });
 
-t.test(
-  'a false box does not become a vehicle when what hid it is all that is remembered of before',
-  async (t) => {
-    const street = new Street();
-    const kiosk = { box: PARKED, seed: 3 };
-    const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
-    let raised = 0;
-    for (let i = 0; i < 450; i++) {
-      const hidden = i >= 50 && i < 115;
-      const found = i >= 120;
-      const standing = street.step(
-        hidden ? [kiosk, bus] : [kiosk],
-        found ? [car(PARKED, 0.2)] : [],
-        found ? [trackOf(4, PARKED)] : [],
-      );
-      raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
-    }
-    t.equal(raised, 0);
-  },
-);
+t.test('a false box does not become a vehicle when only its occlusion is remembered', async (t) => {
+  const street = new Street();
+  const kiosk = { box: PARKED, seed: 3 };
+  const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
+  let raised = 0;
+  for (let i = 0; i < 450; i++) {
+    const hidden = i >= 50 && i < 115;
+    const found = i >= 120;
+    const standing = street.step(
+      hidden ? [kiosk, bus] : [kiosk],
+      found ? [car(PARKED, 0.2)] : [],
+      found ? [trackOf(4, PARKED)] : [],
+    );
+    raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
+  }
+  t.equal(raised, 0);
+});
 
-t.test('what was found at a place for a moment only stands when it is found again', async (t) => {
+t.test('a briefly detected vehicle stands only when it is detected again', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
   let last: StandingVehicle[] = [];
@@ -373,7 +364,7 @@ t.test('what was found at a place for a moment only stands when it is found agai
   t.equal(last[0]?.vehicle.firstMs, 6000, 'since it came');
 });
 
-t.test('one that has crept, and is boxed anew, is one place through a jump of its number', async (t) => {
+t.test('a creeping vehicle with a new box and number stays one place', async (t) => {
   const street = new Street();
   street.arrive();
   const crept: XyxyPx = [PARKED[0] + 22, PARKED[1] + 8, PARKED[2] + 22, PARKED[3] + 8];

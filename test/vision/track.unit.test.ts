@@ -71,7 +71,7 @@ const matrix = fc
     ),
   );
 
-t.test('assignment: as good as trying everything, and no pair of weight 0', async (t) => {
+t.test('assignment: it is as good as trying everything, without pairs of weight 0', async (t) => {
   holds(
     t,
     fc.property(matrix, (weights) => {
@@ -89,7 +89,7 @@ t.test('assignment: as good as trying everything, and no pair of weight 0', asyn
   );
 });
 
-t.test('assignment: a large one is the same turned round', async (t) => {
+t.test('assignment: a large one equals its transpose', async (t) => {
   const weight = fc.integer({ min: 0, max: 1000 });
   holds(
     t,
@@ -109,7 +109,7 @@ t.test('assignment: a large one is the same turned round', async (t) => {
   );
 });
 
-t.test('Kalman filter: predicting in two steps is predicting in one', async (t) => {
+t.test('Kalman filter: predicting in two steps equals predicting in one', async (t) => {
   const seconds = fc.double({ min: 0.01, max: 2, noNaN: true });
   holds(
     t,
@@ -135,7 +135,7 @@ t.test('Kalman filter: predicting in two steps is predicting in one', async (t) 
   );
 });
 
-t.test('Kalman filter: learns a steady velocity at any frame rate', async (t) => {
+t.test('Kalman filter: it learns a steady velocity at any frame rate', async (t) => {
   const speed = fc.double({ min: -150, max: 150, noNaN: true });
   holds(
     t,
@@ -180,7 +180,7 @@ function printOf(upper: readonly number[], lower: readonly number[]): ColourPrin
   return colourPrint(frameAt(0, rgb), box) as ColourPrint;
 }
 
-t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
+t.test('colour print: same colours give 1, others 0, halves are separate', async (t) => {
   const close = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6;
   t.ok(close(likeness(printOf(RED, BLUE), printOf(RED, BLUE)), 1));
   t.ok(close(likeness(printOf(RED, RED), printOf(BLUE, BLUE)), 0));
@@ -192,7 +192,7 @@ t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
   t.ok(mixed.length <= 72, 'and stays coarse');
 });
 
-t.test('colour print: what a privacy mask hides has no colour', async (t) => {
+t.test('colour print: a masked area has no colour', async (t) => {
   const rgb = GREY.slice();
   const box: XyxyPx = [100, 100, 180, 300];
   paint(rgb, box, RED, BLUE);
@@ -229,7 +229,7 @@ t.test('a box that comes once is not reported', async (t) => {
   t.same(follow([[personAt(100)], [], [], [personAt(600)], []], 200).flat(), []);
 });
 
-t.test('behind a pole for a second and a half: the same track, unseen meanwhile', async (t) => {
+t.test('a track stays the same and unseen behind a pole for a second and a half', async (t) => {
   const steps = Array.from({ length: 20 }, (_, i) => (i >= 6 && i < 13 ? [] : [personAt(200 + 16 * i)]));
   const tracks = follow(steps, 200);
   t.equal(idsOf(tracks).length, 1);
@@ -241,7 +241,7 @@ t.test('behind a pole for a second and a half: the same track, unseen meanwhile'
   t.ok((tracks[12]?.[0]?.xyxyPx[0] ?? 0) > (tracks[6]?.[0]?.xyxyPx[0] ?? 0), 'it is thought to walk on');
 });
 
-t.test('after two seconds it is forgotten, and its number is not used again', async (t) => {
+t.test('a track is forgotten after two seconds, and its number is not reused', async (t) => {
   const there = [personAt(300)];
   const tracks = follow([there, there, there, ...Array.from({ length: 12 }, () => []), there, there], 200);
   t.equal(tracks[12]?.length, 1, 'two seconds after the last sight');
@@ -249,25 +249,25 @@ t.test('after two seconds it is forgotten, and its number is not used again', as
   t.equal(idsOf(tracks).length, 2);
 });
 
-t.test('one frame in five seconds: a missed frame is not the end', async (t) => {
+t.test('a missed frame does not end a track at one frame in five seconds', async (t) => {
   const there = [personAt(300)];
   t.equal(idsOf(follow([there, there, [], there, there], 5000)).length, 1);
 });
 
-t.test('a gap in the stream is the end', async (t) => {
+t.test('a gap in the stream ends a track', async (t) => {
   const tracker = new Tracker();
   for (const atMs of [0, 200, 400]) tracker.update(frameAt(atMs), [personAt(300)]);
   t.same(tracker.update(frameAt(60_400), []), []);
 });
 
-t.test('what leaves the frame is not waited for', async (t) => {
+t.test('a track that leaves the frame ends immediately', async (t) => {
   const steps = Array.from({ length: 12 }, (_, i) =>
     i < 8 ? [found([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
   );
   t.equal(follow(steps, 200).at(-1)?.length, 0);
 });
 
-t.test('groups never mix', async (t) => {
+t.test('tracks of different groups never mix', async (t) => {
   const labels: Label[] = ['person', 'car', 'bicycle', 'dog', 'suitcase'];
   const all = labels.map((label) => found([300, 200, 380, 300], 0.9, label));
   const tracks = follow([all, all, all, all, all.slice(0, 1), all], 200);
@@ -275,7 +275,7 @@ t.test('groups never mix', async (t) => {
   for (const { group, label } of tracks.at(-1) ?? []) t.equal(group, groupOf(label));
 });
 
-t.test('labels of one group share a track, which is called by the one seen most', async (t) => {
+t.test('labels of one group share a track, which has the most frequent label', async (t) => {
   const labels: Label[] = ['truck', 'car', 'car', 'bus', 'car', 'car', 'truck'];
   const tracks = follow(
     labels.map((label, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
@@ -319,7 +319,7 @@ t.test('people: a low score continues a track and never begins one', async (t) =
   );
 });
 
-t.test('nobody is as wide as the picture; a bus may be', async (t) => {
+t.test('a person is never as wide as the picture, but a bus may be', async (t) => {
   const whole: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
   const tracker = new Tracker();
   t.same(idsOf(follow(Array(8).fill([found(whole), found(whole, 0.8, 'bus')]), 200, tracker)).length, 1);
@@ -334,7 +334,7 @@ t.test('two boxes on one person do not make two tracks', async (t) => {
   t.equal(idsOf(follow(steps, 200)).length, 1);
 });
 
-t.test('somebody comes in over the frame’s edge, growing as fast as he walks: one track', async (t) => {
+t.test('a person who enters over the frame’s edge is one growing track', async (t) => {
   const steps = Array.from({ length: 15 }, (_, i) => {
     const top = Math.max(120, 480 - 80 * i);
     return [found([300, top, 400, Math.min(512, top + 320)])];
@@ -342,7 +342,7 @@ t.test('somebody comes in over the frame’s edge, growing as fast as he walks: 
   t.equal(idsOf(follow(steps, 200)).length, 1);
 });
 
-t.test('two people meet out of sight and turn back: their colours tell them apart', async (t) => {
+t.test('colours distinguish two people who meet out of sight and turn back', async (t) => {
   const tracker = new Tracker();
   let atMs = 0;
   const see = (redX: number, blueX: number): readonly Track[] => {
@@ -410,7 +410,7 @@ const detectionOf = ({
 }): Detection =>
   found([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
 
-t.test('any detections at any times: tracks make sense, and two trackers agree', async (t) => {
+t.test('any detections at any times give valid and reproducible tracks', async (t) => {
   holds(
     t,
     fc.property(anyStream, (stream) => {
@@ -442,7 +442,7 @@ t.test('any detections at any times: tracks make sense, and two trackers agree',
   );
 });
 
-t.test('a fast road: who comes is not taken for who went before, and who stands is found', async (t) => {
+t.test('vehicles on a fast road stay separate tracks, and a standing one is found', async (t) => {
   const carAt = (x: number): Detection => found([x, 200, x + 60, 240], 0.7, 'car');
   const tracker = new Tracker();
   let atMs = 0;
@@ -480,7 +480,7 @@ t.test('a fast road: who comes is not taken for who went before, and who stands 
   t.match(standing.at(-1)?.[0], { seen: true });
 });
 
-t.test('the frame that confirms a track says where it was found before, and no other', async (t) => {
+t.test('only the frame that confirms a track reports its earlier places', async (t) => {
   const at = (k: number): Detection => found([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
   const tracks = follow([[at(0)], [at(1)], [at(2)], [at(3)]], 200).map(([track]) => track);
   t.same(

@@ -63,14 +63,14 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
   return told;
 }
 
-t.test('it is told once to a rule that asks for it, and not to one that asks for people', async (t) => {
+t.test('an unclassified object is reported once to a rule that requests it, and not to others', async (t) => {
   const told = crossings(['person', 'unknown']);
   t.equal(told.length, 1);
   t.ok((told[0] ?? 0) > ENTERS_S + 2 && (told[0] ?? 99) < ENTERS_S + 4, `at ${told[0]} s`);
   t.same(crossings(['person']), []);
 });
 
-t.test('what the detector is sure of is not unnamed, and what sways goes nowhere', async (t) => {
+t.test('neither a sure detection nor a swaying branch is an unclassified object', async (t) => {
   t.same(crossings(['unknown'], { score: 0.6 }), []);
   t.equal(crossings(['unknown'], { score: 0.2 }).length, 1, 'a weak box names nothing');
   t.same(crossings(['unknown'], { sways: true }), []);

@@ -147,7 +147,7 @@ t.test('two colours have two names, the main one first', async (t) => {
   t.same(namesIn({ paint: [white] }), ['white'], 'glass has none');
 });
 
-t.test('nothing is named by night, in a grey picture, or under a lamp of one colour', async (t) => {
+t.test('no colour is named by night, in a grey picture, or under a lamp of one colour', async (t) => {
   const { white, red, blue } = PAINTS;
   for (const paint of [[white], [red], [blue]]) {
     t.same(namesIn({ paint, light: [0.35, 0.35, 0.35] }), [], 'night');
@@ -173,7 +173,7 @@ t.test('a privacy mask has no colour', async (t) => {
   );
 });
 
-t.test('there is no name where the vehicle cannot be judged', async (t) => {
+t.test('a vehicle that cannot be judged has no colour name', async (t) => {
   const paint = [PAINTS.red];
   const beside = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
   t.same(namesIn({ paint, others: [beside(100)] }), [], 'another box covers half of it');
@@ -194,7 +194,7 @@ t.test('there is no name where the vehicle cannot be judged', async (t) => {
   );
 });
 
-t.test('nobody’s clothes are named', async (t) => {
+t.test('the colours of clothes are never named', async (t) => {
   const paint = [PAINTS.red];
   for (const [group, label] of [
     ['person', 'person'],
@@ -209,7 +209,7 @@ t.test('nobody’s clothes are named', async (t) => {
     t.equal(namesIn({ paint, track: { label } })[0], 'red', label);
 });
 
-t.test('without the order’s colours no observation has any; with them names alone are told', async (t) => {
+t.test('colours are reported as names alone, and only where the authorisation has them', async (t) => {
   const paint = [PAINTS.yellow, PAINTS.green];
   for (const observation of observe({ paint, isAsked: false })) {
     t.notOk(JSON.stringify(observation).includes('colour'));
@@ -227,7 +227,7 @@ t.test('without the order’s colours no observation has any; with them names al
   }
 });
 
-t.test('what was seen of a vehicle ends with its track', async (t) => {
+t.test('the memory of a vehicle’s colours ends with its track', async (t) => {
   const observer = new Observer({
     zones: [],
     lines: [],
