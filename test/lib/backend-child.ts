@@ -66,7 +66,7 @@ function plain({ boxes, scores, labels }: RawDetections): Detections {
 }
 
 async function run(which: Parameters<typeof frameOf>[0]): Promise<Detections> {
-  if (loaded === undefined) throw new Error('nothing is loaded');
+  if (loaded === undefined) throw new Error('no model is loaded');
   return plain(await loaded.backend.run(frameOf(which)));
 }
 

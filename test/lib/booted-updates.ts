@@ -248,7 +248,7 @@ export class BootedUpdates {
     throw new Error(`${what}: it never was so; ${this.phase}: ${this.reason}`);
   }
 
-  /** Number of bytes fetched so far of the current download. */
+  /** Number of bytes fetched of the current download. */
   get fetched(): number {
     const dir = join(this.container.root, STATE, 'downloads');
     if (!existsSync(dir)) return 0;

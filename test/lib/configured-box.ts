@@ -254,7 +254,7 @@ ${more}`;
     this.start();
   }
 
-  /** Runs the units, which carry out changes and check the trial, until nothing is left to do now. */
+  /** Runs the units, which carry out changes and check the trial, until no work is left. */
   async follow(): Promise<void> {
     this.begin();
     await this.machine.recover(false);

@@ -9,6 +9,6 @@ export function figures({ counters }: Counting): Record<string, number> {
 
 export function figure(part: Counting, name: string): number {
   const found = figures(part)[name];
-  if (found === undefined) throw new Error(`nothing is counted as ${name}`);
+  if (found === undefined) throw new Error(`there is no counter ${name}`);
   return found;
 }

@@ -52,7 +52,7 @@ const flow = new AgentFlow({
   keepSealed: undefined,
   config: { site: 'site', box: 'box', rules, timeZone: 'Europe/Paris', holidays: [], alertsPerHour: 60 },
   sink: accepting(outbox, { add: () => undefined, progress: () => 0 }),
-  clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('nobody sleeps here')) },
+  clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('unexpected sleep')) },
   log: SILENT,
   boot,
   clockSynced: () => true,

@@ -66,7 +66,7 @@ function mortal(sink: EventSink): EventSink {
   };
 }
 
-/** The reports in the outbox so far. */
+/** The reports that are in the outbox. */
 class Told {
   readonly #outbox: Outbox;
   #through = 0;

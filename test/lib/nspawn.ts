@@ -30,7 +30,7 @@ const PACKAGES = [
   'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,zstd,mosquitto,mosquitto-clients',
   'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
 ].join(',');
-/** Packages of every Debian that a root file system which is only unpacked must be told about. */
+/** Packages of every Debian to be declared in a root file system that is only unpacked. */
 const BARE = 'base-files,coreutils,dash,libc-bin';
 /**
  * Complete environment of programs inside. A test's starter may add to a child's environment (tap adds a NODE_OPTIONS

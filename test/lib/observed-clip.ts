@@ -23,7 +23,7 @@ const KEPT_DIR = join(ROOT, '.cache', 'observed');
 
 export interface ObservedClipOptions
   extends Partial<Omit<VisionSettings, 'mode' | 'camera' | 'modelDir' | 'detections'>> {
-  /** Analysed frames a second; absent: every frame of the clip. */
+  /** Analysed frames a second, by default every frame of the clip. */
   readonly fps?: number;
   /** True to control the frame rate as the box does: more or fewer frames than `fps`, depending on the street. */
   readonly follows?: boolean;

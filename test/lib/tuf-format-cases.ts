@@ -24,7 +24,7 @@ export const FORMATS: readonly Case[] = [
     ),
   ),
   known(
-    'a key of a kind that nobody knows counts for nothing',
+    'a key of an unknown kind does not count',
     denied(
       UNSIGNED,
       (r) => {
@@ -65,7 +65,7 @@ export const FORMATS: readonly Case[] = [
   ),
   ...ROLES.map((role) =>
     known(
-      `${role} with fields that nobody knows: signed with the rest, and kept`,
+      `${role} with unknown fields: signed with the rest, and stored`,
       taken((r) => {
         const change = (signed: Signed): void =>
           void Object.assign(signed, { 'x-new': { é: [1, null, true, '"\\'] } });
@@ -112,7 +112,7 @@ export const FORMATS: readonly Case[] = [
     ),
   ),
   known(
-    'a version that is no number',
+    'a version that is not a number',
     corrupt(NOT_AS_SIGNED, (r) =>
       r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { version: '2' }) } }),
     ),

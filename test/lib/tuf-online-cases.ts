@@ -26,7 +26,7 @@ export const TIMESTAMP: readonly Case[] = [
     denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: r.keys.snapshot } })),
   ),
   known(
-    'by nobody',
+    'without a signature',
     denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: [] } })),
   ),
   known(
@@ -243,7 +243,7 @@ export const SNAPSHOT: readonly Case[] = [
     ),
   ),
   known(
-    'with a hash that nobody can make',
+    'with a hash of an unknown kind',
     corrupt(
       NOT_AS_SIGNED,
       (r) =>

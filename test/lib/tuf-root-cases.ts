@@ -300,7 +300,7 @@ export const ROOT: readonly Case[] = [
     ),
   ),
   known(
-    'consistent snapshots are no boolean',
+    'consistent snapshots are not a boolean',
     corrupt(
       NOT_AS_SIGNED,
       (r) => void r.root({ change: (signed) => void Object.assign(signed, { consistent_snapshot: 'yes' }) }),

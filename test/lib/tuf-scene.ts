@@ -74,7 +74,7 @@ export interface Step {
 
 export interface Case {
   readonly name: string;
-  /** The first root that the box receives; default: that of the repository. */
+  /** The first root that the box receives, by default that of the repository. */
   readonly given?: (root: Buffer, r: TufRepository) => Buffer | string;
   /** True if the box has accepted version 1 of everything before. */
   readonly isKnown?: boolean;

@@ -115,7 +115,7 @@ export const TARGETS: readonly Case[] = [
     ),
   ),
   known(
-    'a signature that is no signature',
+    'an invalid signature',
     denied(
       UNSIGNED,
       (r) =>
@@ -126,7 +126,7 @@ export const TARGETS: readonly Case[] = [
     ),
   ),
   known(
-    'a signature too many that is no signature',
+    'an extra signature that is invalid',
     taken((r) => {
       r.keys.targets = [...r.keys.targets, ed25519Key()];
       r.root();
@@ -136,7 +136,7 @@ export const TARGETS: readonly Case[] = [
     }),
   ),
   known(
-    'signatures that are no list',
+    'signatures that are not a list',
     corrupt(
       NOT_AS_SIGNED,
       (r) => r.publish({ targets: { after: (file) => void Object.assign(file, { signatures: {} }) } }),

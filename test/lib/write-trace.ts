@@ -30,7 +30,7 @@ type Operation =
 export interface Cut {
   /** Content of the disk by path. */
   readonly files: ReadonlyMap<string, Buffer>;
-  /** Output of the process so far. */
+  /** Output of the process up to the cut. */
   readonly said: string;
 }
 

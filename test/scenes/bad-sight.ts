@@ -111,7 +111,7 @@ export function besideBin(): Scene[] {
   ];
 }
 
-/** People and cars come and go, and nothing is left or drawn. */
+/** People and cars come and go, and no thing is left and no wall drawn on. */
 export function quietInBadSight(): Scene[] {
   const rows: [string, Stage, Scene['zones']][] = [
     ['grey', visit(2).stage, INSIDE],

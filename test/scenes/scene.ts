@@ -18,7 +18,7 @@ export interface Stage {
 }
 
 export type Edit =
-  /** A thing stands in the box, behind people who pass in front of it. */
+  /** A thing is in the box, behind people who pass in front of it. */
   | { kind: 'thing'; look: 'bag' | 'box' | 'heap'; colour: Colour; box: Box; fromS: number; toS?: number }
   /** A piece of another clip's picture stands in the box. */
   | { kind: 'cut'; clip: string; atS: number; from: Box; box: Box; fromS: number; toS?: number }

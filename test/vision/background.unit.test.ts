@@ -80,7 +80,7 @@ function wallOf({ picture: { grid }, ground }: Background): number {
 
 t.test('an undetected person before the rest of a wall does not change the exposure', async (t) => {
   const coat: Level = (x, y) => (y < 0.5 && inSight(x) ? FLOOR : room(x, y));
-  t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall is as bright as it was');
+  t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall keeps its brightness');
 });
 
 t.test('the background follows exposure: half of the gain, more of it, and up to white', async (t) => {

@@ -62,7 +62,7 @@ function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WA
   return undefined;
 }
 
-t.test('by day and in colour, undetected motion never counts as blindness', async (t) => {
+t.test('undetected motion by day and in colour never counts as blindness', async (t) => {
   t.equal(blindAfter(byDay, 180), undefined);
 });
 

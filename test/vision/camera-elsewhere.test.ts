@@ -1,6 +1,6 @@
 /**
- * Proves that a camera cannot redirect the box, by a redirect or by its stream description. Nothing is requested
- * outside the configured address, no picture comes, and the reason is reported.
+ * Proves that a camera cannot redirect the box, by a redirect or by its stream description. Every request
+ * stays below the configured address, no picture comes, and the reason is reported.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -149,7 +149,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       ...base(`${own}/ch1/`),
       sdp: (text) => text.replace(/^a=/m, `a=x-gst-clock:GstNetTimeProvider GstSystemClock ${at} 0\r\na=`),
     });
-    t.same([frames, packets], [1, 0], 'a picture, and nobody is asked for the time');
+    t.same([frames, packets], [1, 0], 'a picture, and no request for the time');
   });
 
   await t.test('a multicast stream opens no port and gives no frames', async (t) => {

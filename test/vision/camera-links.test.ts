@@ -34,8 +34,8 @@ t.test('a link that changes after the check still opens the checked clip', async
   relink(clip, link);
   const target = await sourceOf(`file:${link}`, nowhere).locate();
   relink(other, link);
-  t.equal(readFileSync(String(target.properties['location']), 'utf8'), 'checked', 'what was checked is read');
-  t.equal(target.connected, `file:${clip}`, 'and its real path is told');
+  t.equal(readFileSync(String(target.properties['location']), 'utf8'), 'checked', 'the checked file is read');
+  t.equal(target.connected, `file:${clip}`, 'and its real path is reported');
   target.close?.();
 });
 

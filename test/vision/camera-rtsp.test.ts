@@ -188,7 +188,7 @@ async function resized(t: Test): Promise<void> {
   await watcher.until(() => watcher.opened.length === 3, BACK_MS);
   await watcher.untilFrame();
   const sizes = watcher.opened.map(({ source }) => `${source.widthPx}×${source.heightPx}`);
-  t.same(sizes, ['640×480', '800×400', '320×240'], 'each size is told');
+  t.same(sizes, ['640×480', '800×400', '320×240'], 'each size is reported');
   t.equal(watcher.misfits, 0, 'each frame says the size that it has');
   t.equal(watcher.lost.length, before, 'and the stream goes on');
   t.ok(stills.size > 0 && [...stills].every((size) => sizes.includes(size)), 'stills say theirs');
@@ -203,7 +203,7 @@ async function guarded(t: Test): Promise<void> {
   await watcher.stop();
   const stranger = await new Watcher(t, server.url('camera:s3cret')).start();
   await seenInTime(t, 'wrong password', stranger, /^127\.0\.0\.1:\d+ refuses the user or password$/);
-  t.notMatch(JSON.stringify(stranger.lost), 's3cret', 'no secret is told');
+  t.notMatch(JSON.stringify(stranger.lost), 's3cret', 'no secret is reported');
   await stranger.stop();
 }
 

@@ -129,7 +129,7 @@ void t.test('any text is a source or is refused with one clear line', async (t) 
   t.pass('2,000 texts');
 });
 
-/** A sink that holds pictures of these time stamps and numbers in sequence; nothing is written. */
+/** A sink that holds pictures of these time stamps and numbers in sequence; it discards writes. */
 function sinkOf(
   pictures: readonly (readonly [bigint | null, number | undefined])[],
   counts: number[] = [],
@@ -304,7 +304,7 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
     [0, 2, 3, 3.5, 4, 4.5, 5, 5.5, 6],
     'from the next mark on where something moves',
   );
-  t.same(having('still', 3000, never), [0, 3, 6], 'one of each, where frames are rarer than marks');
+  t.same(having('still', 3000, never), [0, 3, 6], 'each once, where frames are rarer than marks');
 });
 
 void t.test('the frame rate is read from caps', async (t) => {
@@ -366,7 +366,7 @@ void t.test('the ring of stills is bounded and ordered, and finds the nearest', 
   t.equal(ring.near(0)?.atMs, 5000);
   t.equal(ring.near(-1), undefined, 'not one of another moment');
   for (let ms = 20_500; ms < 22_000; ms += 500) ring.add(at(ms, 10_000_000));
-  t.ok(ring.cut > 0, 'room for two of them: the rest was cut, and counted');
+  t.ok(ring.cut > 0, 'only two fit: the rest was cut, and counted');
 });
 
 void t.test('media time never goes backwards, also over openings', async (t) => {

@@ -100,7 +100,7 @@ function beginsAndEnds(
   overS: number,
 ): void {
   check.same(first, [], 'nothing before');
-  check.match(second, [[Number, condition]], `${condition} and nothing else`);
+  check.match(second, [[Number, condition]], `only ${condition}`);
   check.ok((second?.[0]?.[0] ?? Number.NaN) <= withinS, `after ${second?.[0]?.[0]} s`);
   check.match(third, [[Number, '']], 'and over');
   check.ok((third?.[0]?.[0] ?? Number.NaN) <= overS, `after ${third?.[0]?.[0]} s`);
@@ -253,7 +253,7 @@ t.test('a restart recognises the known view in any light, and another as moved',
   t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
   conditions.confirm();
   t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
-  t.not(conditions.viewToTell()?.signature, known.signature, 'its own signature is told');
+  t.not(conditions.viewToTell()?.signature, known.signature, 'its own signature is reported');
   t.same(
     next(street, { moved: true })[1],
     [[0, 'moved']],
@@ -367,8 +367,8 @@ t.test('a stream that returns keeps its view, but learns it again after a long a
   const covered = (from: number): [number, string][] =>
     film(conditions, [{ seconds: 15, level: () => 90 }], from)[0] ?? [];
   film(conditions, [LEARN]);
-  t.match(covered(330_000), [[Number, 'covered']], 'covered while it was away for 5 min');
-  t.same(covered(2_000_000), [], 'what it is like now is all that is known');
+  t.match(covered(330_000), [[Number, 'covered']], 'covered during an absence of 5 min');
+  t.same(covered(2_000_000), [], 'only the present view is known');
 });
 
 t.test('the check costs less than half a pass over the frame in CPU time', async (t) => {
@@ -404,7 +404,7 @@ t.test('the agent counts the number and duration of conditions', async (t) => {
   const watch = new CameraFitness();
   t.same(watch.update({ atMs: 0, camera: [] }), []);
   t.same(watch.update({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
-  t.equal(watch.blind, false, 'a blurred picture still says where somebody is');
+  t.equal(watch.blind, false, 'a blurred picture still shows where a person is');
   t.same(watch.degraded, ['defocused']);
   t.same(watch.update({ atMs: 2500, camera: ['too-dark'] }), [
     { kind: 'defocused', active: false },

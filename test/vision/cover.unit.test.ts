@@ -92,9 +92,9 @@ t.test('cover: people and riders are hidden, and sure vehicles are coarse', asyn
   const riders = valuesAt(cover, [350, 550], [350, 430], [550, 550], [550, 430]);
   t.same(riders, Array(4).fill(HIDDEN), 'cycles, and who sits on them');
   t.same(valuesAt(cover, [800, 550], [800, 850]), [COARSE, HIDDEN], 'a sure car, and a doubtful one');
-  t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are nobody');
+  t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are not people');
   const lost = coverAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
-  t.same(valuesAt(lost, [800, 550]), [HIDDEN], 'where a car has just been, somebody may be seen now');
+  t.same(valuesAt(lost, [800, 550]), [HIDDEN], 'where a car has just been, a person may be visible now');
 });
 
 t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
@@ -148,7 +148,7 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
     [740, 740],
   ];
   t.same(valuesAt(doubtful, ...points), [HIDDEN, COARSE, LIVE], 'a thing of an event is seen coarsely');
-  t.same(valuesAt(sure, ...points), [HIDDEN, HIDDEN, LIVE], 'but not where somebody is for sure');
+  t.same(valuesAt(sure, ...points), [HIDDEN, HIDDEN, LIVE], 'but not where a person is for sure');
   const carried = coverAt(
     { 0: { ...found(0.3), foreground: { ...moving, cells: new Uint8Array(100).fill(MOVING) } } },
     0,

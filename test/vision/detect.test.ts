@@ -166,7 +166,7 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
 
 t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP, async (t) => {
   const one = detector(MODELS);
-  t.notOk(one.looksCloser, 'nothing is loaded');
+  t.notOk(one.looksCloser, 'before the model is loaded');
   await one.start();
   t.ok(one.looksCloser);
   const people = (found: Detection[]): Detection[] =>
@@ -191,7 +191,7 @@ t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP
         `${atS} s: ${xyxyPx} is still there`,
       );
     const twice = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
-    t.notOk(twice, `${atS} s: nobody twice`);
+    t.notOk(twice, `${atS} s: each person once`);
   }
   t.ok(withIt > 1.2 * withoutIt, `${withIt} people instead of ${withoutIt}`);
   await one.stop();
@@ -389,7 +389,7 @@ t.test('features of places come twice a second of media time, when requested', W
     first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
     'values of the network',
   );
-  t.equal((await without.look(frame)).features, undefined, 'nobody asked');
+  t.equal((await without.look(frame)).features, undefined, 'without a request');
   await Promise.all([one.stop(), without.stop()]);
 });
 

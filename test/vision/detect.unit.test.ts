@@ -76,7 +76,11 @@ t.test('letterbox: boxes map back to their place, clipped to the source', async 
   );
   const placement = placementOf(size(768, 576), size(416, 256));
   t.same(toSource([-50, -50, 500, 500], placement, size(768, 576)), [0, 0, 768, 576], 'clipped');
-  t.equal(toSource([0, 0, 36, 256], placement, size(768, 576)), undefined, 'nothing of the border is left');
+  t.equal(
+    toSource([0, 0, 36, 256], placement, size(768, 576)),
+    undefined,
+    'the border is cut off completely',
+  );
   t.equal(toSource([Number.NaN, 0, 200, 200], placement, size(768, 576)), undefined, 'not a number');
 });
 
@@ -95,7 +99,7 @@ t.test('suppression: one vehicle with two labels becomes one', async (t) => {
   t.same(
     kept.map(({ label }) => label),
     ['car', 'bus', 'person'],
-    'best first; the truck is the car; overlap of 0.4 is another object; a person is no vehicle',
+    'best first; the truck is the car; overlap of 0.4 is another object; a person is not a vehicle',
   );
 });
 

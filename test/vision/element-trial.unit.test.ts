@@ -57,7 +57,7 @@ t.test('a working element leaves no mark after ten minutes, nor after a peaceful
   const lives = new Lives(t);
   const first = lives.start();
   t.equal(first.heldOff, undefined);
-  t.notOk(existsSync(lives.file), 'nothing is written for one that was never tried');
+  t.notOk(existsSync(lives.file), 'no file for an element that was never tried');
   first.begin();
   t.same(lives.onDisk, { failures: 0, isOn: true }, 'the mark is there before it is loaded');
   lives.pass(10 * MINUTE_MS - 1);
@@ -200,7 +200,7 @@ t.test('a failure applies only to the same element, model, size and property', a
   lives.start().failed('compiled for another chip');
   t.ok(lives.start().heldOff);
   const mended = lives.start('tfliteinference, another model, 416x256');
-  t.equal(mended.heldOff, undefined, 'whoever has changed it wants it tried');
+  t.equal(mended.heldOff, undefined, 'a changed element is tried');
   mended.begin();
   t.ok(lives.start('tfliteinference, another model, 416x256').heldOff, 'and its own mark counts');
 });

@@ -143,7 +143,7 @@ t.test('a preview is made after all other pictures, and a second one is not wait
   t.same(given, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
   evidence.preview(3);
   await evidence.idle();
-  t.equal(given.at(-1), 'preview 3', 'by itself too');
+  t.equal(given.at(-1), 'preview 3', 'also when it is the only request');
 
   const blind = new Answers([]);
   blind.evidence.preview(1);

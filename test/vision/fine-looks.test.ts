@@ -22,7 +22,7 @@ async function switched(filter: string, over: Partial<Frame> = {}): Promise<numb
 }
 
 t.test('larger pictures are never wanted by day, and within seconds in grey or dark', { skip }, async (t) => {
-  t.same(await switched('null'), [], 'as it is');
+  t.same(await switched('null'), [], 'unchanged');
   t.same(await switched('eq=saturation=.4:contrast=.6,noise=alls=8:allf=t'), [], 'pale, in haze');
   t.same(await switched('hue=s=0'), [2], 'infra-red: no colour');
   t.same(await switched('hue=s=0,eq=gamma=.5,noise=alls=12:allf=t'), [2], 'and noisy in colour too');
@@ -38,9 +38,9 @@ t.test('larger pictures end half a minute after colours are back', { skip }, asy
 t.test('the black under a mask counts neither as grey nor as dark', { skip }, async (t) => {
   const masked = new Uint8Array(416 * 256).fill(1, 0, 416 * 200);
   const black = 'drawbox=x=0:y=0:w=iw:h=ih*25/32:color=black:t=fill';
-  t.same(await switched(black, { masked }), [], 'a day of which a strip is left');
-  t.same(await switched(black), [2], 'while without masks it would be the night');
-  t.same(await switched('hue=s=0', { masked: masked.fill(1) }), [], 'nothing is left to be judged');
+  t.same(await switched(black, { masked }), [], 'a visible strip by day');
+  t.same(await switched(black), [2], 'without masks it counts as night');
+  t.same(await switched('hue=s=0', { masked: masked.fill(1) }), [], 'no part is visible');
 });
 
 t.test(

@@ -173,7 +173,7 @@ t.test('a held track lives for minutes without being missed, and keeps its numbe
   t.equal(missed?.seen, false);
   t.equal(tracker.waits, true, 'out of sight: it is waited for');
   const [notLooked] = tracker.hold({ atMs: atMs + 5400 });
-  t.equal(notLooked?.id, first?.id, 'time in which nobody looked is no time out of sight');
+  t.equal(notLooked?.id, first?.id, 'time without detector runs is not time out of sight');
   t.equal(notLooked?.seen, false, 'and does not bring it back either');
   for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
   t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');

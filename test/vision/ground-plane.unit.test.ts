@@ -7,7 +7,7 @@ import { GroundPlane } from '../../agent/contract/ground-plane.ts';
 const SOURCE = { widthPx: 1280, heightPx: 720 };
 const ASPECT = 1280 / 720;
 
-/** A camera at `heightM`, tilted down; projects a point of the world (right, ahead, up; m). */
+/** Projects a point of the world (right, ahead, up, in m) by a camera at `heightM`, tilted down. */
 function pinhole(heightM: number, tiltDeg: number, hfovDeg: number) {
   const focal = ASPECT / 2 / Math.tan((hfovDeg * Math.PI) / 360);
   const tilt = (tiltDeg * Math.PI) / 180;
@@ -70,7 +70,7 @@ t.test('the ground plane rejects people and vehicles of an impossible size', asy
   t.equal(ground.personHeightNorm(0.05), 0, 'above the horizon');
   const person = (bottom: number, height: number): XyxyNorm => [0.4, bottom - height, 0.5, bottom];
   t.ok(ground.allows('person', person(0.7, 0.3), SOURCE));
-  t.ok(ground.allows('person', person(0.7, 0.13), SOURCE), 'a small child, or somebody who sits');
+  t.ok(ground.allows('person', person(0.7, 0.13), SOURCE), 'a small child, or a sitting person');
   t.notOk(ground.allows('person', person(0.7, 0.08), SOURCE), 'a quarter of a person');
   t.notOk(ground.allows('person', person(0.7, 0.6), SOURCE), 'twice a person');
   t.notOk(ground.allows('person', [0.4, 0, 0.5, 0.08], SOURCE), 'stands on nothing');

@@ -250,7 +250,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
   }
 });
 
-/** How far a point lies inside of a convex polygon (corners clockwise, y down); negative outside. */
+/** Distance of a point to the edges of a convex polygon (corners clockwise, y down); negative outside. */
 function insideBy(corners: readonly (readonly [number, number])[]): (x: number, y: number) => number {
   return (x, y) =>
     Math.min(

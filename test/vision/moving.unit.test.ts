@@ -65,13 +65,13 @@ t.test('a walker is foreground, also after stopping; an object lying alone does 
     const at = [0.2 + i * 0.02, 0.5] as const;
     const seen = see([{ at, level: 30 }]);
     t.equal(shownAt(seen, [at[0] + 0.05, 0.6]), MOVING, `step ${i}`);
-    if (i === 14) t.not(shownAt(seen, [0.21, 0.6]), MOVING, 'he leaves no trail');
+    if (i === 14) t.not(shownAt(seen, [0.21, 0.6]), MOVING, 'the walker leaves no trail');
   }
   const still: Thing = { at: [0.48, 0.5], level: 30 };
   let seen = see([still]);
   for (let i = 0; i < 20; i += 1) seen = see([still]);
   t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
-  t.notOk(movingCells(seen).includes(1), 'nothing of it moves');
+  t.notOk(movingCells(seen).includes(1), 'no part of it moves');
   const head: Thing = { at: [0.48, 0.5], level: 200 };
   for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
   for (let i = 0; i < 20; i += 1) seen = see([still]);

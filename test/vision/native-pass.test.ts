@@ -39,7 +39,7 @@ function sourceText({
   return `videotestsrc pattern=${pattern ?? 'smpte'} num-buffers=2 ! video/x-raw,format=${format},${caps}`;
 }
 
-/** As `sourceText`, with `columns` coded columns at the left in one colour; the rest is white. */
+/** Like `sourceText`, with `columns` coded columns at the left in one colour; the rest is white. */
 function stripText(shape: Shape, columns: number, fill: string): string {
   const rest = sourceText({ ...shape, width: shape.width - columns, pattern: 'white' });
   return `${rest} ! videobox left=-${columns} fill=${fill}`;
@@ -196,7 +196,7 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
     const at = (px: number, share: number): number => Math.floor(px * share);
     const rgb = letterboxed(mine, INPUT, masks);
     t.equal(rgb.readUIntBE((128 * 416 + 208) * 3, 3), 0);
-    t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and nothing else');
+    t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and the rest is white');
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
     const whole = { leftPx: 0, topPx: 0, ...size };
@@ -255,9 +255,12 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
       const name = `${shape.width}x${shape.height}: ${what}`;
       t.ok(
         Buffer.from(red[what]).equals(Buffer.from(blue[what])),
-        `${name} says nothing of what is under it`,
+        `${name} does not depend on the masked pixels`,
       );
-      t.notOk(Buffer.from(bareRed[what]).equals(Buffer.from(bareBlue[what])), `${name} does without it`);
+      t.notOk(
+        Buffer.from(bareRed[what]).equals(Buffer.from(bareBlue[what])),
+        `${name} does without the mask`,
+      );
     }
   }
 });

@@ -28,7 +28,7 @@ const PIXELS_MOVE = 'pixelsMove';
 const VEHICLE_COLOURS = 'colours';
 /** Path of the statistics of the clean plate in a snapshot: a ratio and an age. */
 const EMPTY_PLACE = /\/redaction\/plate$/;
-/** Longest list of numbers: a box has four, a point two; an appearance vector has dozens. */
+/** Longest list of numbers. A box has four, a point two, and an appearance vector dozens. */
 const NUMBERS_MAX = 4;
 
 interface Field {
@@ -116,7 +116,7 @@ t.test('the search finds naming fields and vectors', async (t) => {
   t.same(
     faultsOf(object({ redaction }), 'x'),
     ['x/redaction/plate/plate'],
-    'the empty place is no licence plate',
+    'the clean plate is not a licence plate',
   );
 });
 

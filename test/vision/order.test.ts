@@ -128,7 +128,7 @@ t.test('colours of vehicles are named only where the authorisation’s track log
   }
   const ordered = order({ tracks: tracks(true) });
   t.equal(ask({ order: ordered }).vehicleColours, true);
-  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the order’s word counts');
+  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the authorisation decides');
   const recorded = { order: null, source: 'test:pattern', unit: false } as const;
   t.equal(ask(recorded).vehicleColours, false, 'a recorded clip');
   t.equal(
@@ -216,7 +216,7 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
   vision.start(permitUnder(order, []), bareSettings('test:pattern', 5));
   await until(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
   await vision.stop();
-  t.notOk(kinds.includes('sealed'), 'nothing is sealed');
+  t.notOk(kinds.includes('sealed'), 'no message is sealed');
   return jpeg ?? Buffer.alloc(0);
 }
 
@@ -243,13 +243,13 @@ t.test('a suspension or an expired authorisation ends vision while it runs', asy
   t.throws(() => short.stillHolds(), { message: /was valid until/ });
 });
 
-t.test('without an authorisation only a recorded clip or a test pattern is opened', async (t) => {
+t.test('vision without an authorisation opens only a recorded clip or a test pattern', async (t) => {
   const { ask } = box(t);
   const dir = scratch(t);
   const clip = join(dir, 'clip.mp4');
   writeFileSync(clip, '');
   const recorded = (source: string, unit = false): Allowed => ask({ order: null, source, unit });
-  t.same(recorded(`file:${clip}`).sealTo, [], 'sealed to nobody');
+  t.same(recorded(`file:${clip}`).sealTo, [], 'without recipients of a seal');
   recorded('test:pattern');
   const [fifo, link] = [join(dir, 'fifo'), join(dir, 'link.mp4')];
   execFileSync('mkfifo', [fifo]);
@@ -289,7 +289,7 @@ t.test('the vision process itself opens no camera without an authorisation', asy
     t.match(said.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
     t.notOk(
       said.some(({ kind }) => kind === 'opened' || kind === 'frame'),
-      'and has opened nothing',
+      'and has not opened a camera',
     );
   }
 });

@@ -107,7 +107,7 @@ async function read(
   let [last, rested, reason] = [-1n, false, ''];
   for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
     const ptsNs = held.ptsNs ?? -1n;
-    if (ptsNs <= last) t.fail(`the time goes back from ${last} to ${ptsNs}`);
+    if (ptsNs <= last) t.fail(`the time decreases from ${last} to ${ptsNs}`);
     last = ptsNs;
     const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
     pipeline.pictures.luma(luma, SIZE, new Int32Array());
@@ -142,7 +142,7 @@ void t.test('pictures decoded after a rest equal those of full decoding', async 
     t.ok(rest.rested, `${name}: rests`);
     t.equal(rest.pictures.size + rest.undecoded, full.pictures.size, `${name}: all is counted`);
     t.ok(rest.undecoded > 100, `${name}: ${rest.undecoded} are not decoded`);
-    // It is woken a few key frames later: those that decoder and sink held. From that one on nothing is left out.
+    // It is woken a few key frames later: those that decoder and sink held. From that one on it passes every picture.
     const times = [...rest.pictures.keys()].filter((ns) => ns >= 6_000_000_000n);
     const woken = times.find((ns) => rest.pictures.has(ns + FRAME_NS)) ?? 0n;
     t.ok(woken > 0n && woken < 20_000_000_000n, `${name}: awake from ${woken} ns on`);

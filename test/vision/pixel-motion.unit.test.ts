@@ -130,9 +130,9 @@ t.test('a weak box that returns over the same picture becomes a static false pos
   };
   for (let k = 0; k < 3; k += 1) t.same(visit(undefined), [false, false], `not known yet, ${k + 1}`);
   t.same(visit(undefined), [true, true], 'the fourth time');
-  t.same(visit(here), [false, false], 'something stands there: another picture');
-  t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure one');
+  t.same(visit(here), [false, false], 'another object there: another picture');
+  t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
   t.same(visit(undefined, {}, true), [true, false], 'until it moves');
-  t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'of another group');
+  t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');
   t.equal(furniture.dropped, 0);
 });

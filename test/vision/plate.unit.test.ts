@@ -346,7 +346,7 @@ t.test('the clean plate is forgotten immediately when the camera shows another v
   seen.watch(10, () => ({ turned: 1000, light: 1.4 }));
   t.ok(seen.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
   seen.plate.drop();
-  t.equal(seen.plate.known, undefined, 'and when it is told so');
+  t.equal(seen.plate.known, undefined, 'and when a move is reported');
 });
 
 t.test('a picture of another size starts a new clean plate', async (t) => {
@@ -372,7 +372,7 @@ t.test('the clean plate copies its pictures, since the camera uses the memory ag
   }
   const { known } = plate;
   t.equal(known?.cells.includes(0), false);
-  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'nothing of what came after');
+  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'without any later picture');
 });
 
 t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async (t) => {

@@ -63,11 +63,11 @@ t.test('a still street is analysed once a second, and motion at the usual rate a
   const rate = rateFor();
   for (let i = 0; i < 60; i += 1) rate.watch(frame(i, []));
   t.equal(rate.fps(59 * FRAME_MS, false), 1);
-  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is waited for');
+  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is expected');
   rate.watch(frame(60, [{ leftPx: 10, sidePx: 20 }]));
   t.equal(rate.fps(60 * FRAME_MS, false), 5, 'in the very frame, far from the line');
   rate.watch(frame(61, [{ leftPx: 190, sidePx: 20 }]));
-  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, and nobody knows how quick it is');
+  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, at an unknown speed');
 });
 
 t.test('fast objects at a line raise the rate; walkers and objects off the line do not', async (t) => {
@@ -81,7 +81,7 @@ t.test('fast objects at a line raise the rate; walkers and objects off the line 
   for (let n = 0; n < 30; n += 1) passage(rate, n * 300, 40, 30, n + 1);
   t.ok(
     Math.max(...passage(rate, 9000, 40, 30, 99)) <= 6,
-    'nine of ten who came here walked: who comes is not taken for quick',
+    'nine of ten here walked, so the next one is not expected to be fast',
   );
   const off = new WantedRate({
     zones: [],

@@ -33,7 +33,10 @@ process.env['ORT_DISABLE_TELEMETRY'] = '1';
 t.setTimeout(900_000);
 for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
   const skip = SKIPS[sequence.name] ?? 'an unknown sequence';
-  const what = sequence.truth === undefined ? 'how much of it is hidden' : 'nobody is in its pictures';
+  const what =
+    sequence.truth === undefined
+      ? 'the hidden ratio is reported'
+      : 'its pictures contain no pixel of a person';
   t.test(`${sequence.name}: ${what}`, { skip }, async (t) => {
     const figures = await measureRedaction(
       { ...sequence, ...(!FULL && { passes: 1 }) },

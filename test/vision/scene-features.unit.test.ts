@@ -62,7 +62,7 @@ t.test('features of places ignore light and gain, show a thing, and never learn 
     return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
   });
   const watched = new FeatureBackground();
-  t.equal(watched.turnOf(inside, 0), undefined, 'nothing is known yet');
+  t.equal(watched.turnOf(inside, 0), undefined, 'before learning');
   const learn = (of: Features, fromMs: number, looks = 12): void => {
     for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
   };
@@ -78,18 +78,18 @@ t.test('features of places ignore light and gain, show a thing, and never learn 
   learn(withThing(), 12_000);
   const thing = watched.turnOf(inside, 12_000);
   t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
-  t.ok((watched.unrest ?? 1) < 0.01, 'the rest is as it was');
+  t.ok((watched.unrest ?? 1) < 0.01, 'the rest is unchanged');
   // It is ground again: the thing was never learnt while it was not ground.
   for (const cell of inside) background.state[cell] = GROUND;
   learn(street(), 18_000, 1);
   learn(street(), 18_500, 6);
   t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
-  // A person stands there for a minute, and nothing is learnt beside them either.
+  // A person stands there for a minute, and the ground beside them is not learnt either.
   for (const cell of inside) background.covered[cell] = COVERED;
   learn(withThing(), 24_000, 120);
   background.covered.fill(0);
   learn(street(), 84_000, 6);
-  t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'he has left nothing behind');
+  t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'the person has left no trace');
   learn(
     features(() => 3),
     90_000,

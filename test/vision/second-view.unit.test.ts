@@ -82,7 +82,7 @@ void t.test('silence, a gap and another shape do not count as stillness', (t) =>
   t.equal(street.fault, undefined);
   t.match(street.view.fault(street.atMs + 1001), /gives no pictures/);
   street.atMs += 5000;
-  t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap nobody knows');
+  t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap it is unknown');
   t.notOk(street.view.isStill(street.atMs + 1900));
   street.still(3);
   t.equal(street.fault, undefined);

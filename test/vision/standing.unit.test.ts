@@ -263,15 +263,15 @@ t.test('cars found in a queue replace the bus that it was taken for', async (t) 
   const both = [car(one, 0.5), car(other, 0.5)];
   let last: StandingVehicle[] = [];
   for (let i = 0; i < 25; i++) last = street.step(drawn, [car(bus, 0.6)], [trackOf(4, bus)]);
-  t.equal(last.length, 1, 'the bus is believed');
+  t.equal(last.length, 1, 'the bus is accepted');
   for (let i = 0; i < 60; i++) last = street.step(drawn, both, [trackOf(5, one), trackOf(6, other)]);
   t.same(
     last.map(({ vehicle }) => vehicle.id),
     [5, 6],
-    'two stand there',
+    'two vehicles',
   );
   for (let i = 0; i < 40; i++) last = street.step(drawn, [...both, car(bus, 0.6)], [trackOf(5, one)]);
-  t.equal(last.length, 2, 'and no bus round them');
+  t.equal(last.length, 2, 'and no bus around them');
 });
 
 t.test('a bus stays one vehicle when its halves are detected now and then', async (t) => {

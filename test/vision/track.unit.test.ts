@@ -476,7 +476,7 @@ t.test('vehicles on a fast road stay separate tracks, and a standing one is foun
     );
   pause();
   const standing = Array.from({ length: 6 }, () => look([carAt(200)]));
-  t.equal(idsOf(standing).length, 1, 'one that stands there is one');
+  t.equal(idsOf(standing).length, 1, 'a standing vehicle is one track');
   t.match(standing.at(-1)?.[0], { seen: true });
 });
 

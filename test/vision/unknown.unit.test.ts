@@ -1,5 +1,5 @@
 /**
- * Tests objects that move as a person does and are not classified: a rule may request them, and nothing else sees them.
+ * Tests objects that move as a person does and are not classified: a rule may request them, and no other rule sees them.
  */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';

@@ -12,7 +12,7 @@ type Rgb = readonly [number, number, number];
 
 const SOURCE = { widthPx: 208, heightPx: 128 };
 const FPS = 5;
-/** Time until which the street and its light are learnt; a vehicle stands in it afterwards. */
+/** Time until which the street and its light are learnt; after that it has a vehicle. */
 const COMES_S = 5;
 const ENDS_S = 8;
 const BOX: XyxyPx = [75, 60, 123, 92];
@@ -43,7 +43,7 @@ interface Scene {
   readonly box?: XyxyPx;
   readonly track?: Partial<Track>;
   readonly others?: readonly Track[];
-  /** True if the vehicle stands there from the beginning. */
+  /** True if the vehicle is parked from the beginning. */
   readonly isParked?: boolean;
   readonly isAsked?: boolean;
 }
@@ -180,7 +180,7 @@ t.test('a vehicle that cannot be judged has no colour name', async (t) => {
   t.same(
     namesIn({ paint, others: [{ ...beside(100), group: 'person', label: 'person' }] }),
     [],
-    'somebody does',
+    'a person covers half of it',
   );
   t.equal(namesIn({ paint, others: [beside(118)] })[0], 'red', 'a tenth');
   t.equal(namesIn({ paint, others: [{ ...beside(100), seen: false }] })[0], 'red', 'out of sight');
@@ -204,7 +204,7 @@ t.test('the colours of clothes are never named', async (t) => {
     ['bag', 'suitcase'],
   ] as const)
     t.same(namesIn({ paint, track: { group, label } }), [], label);
-  t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'somebody upright who was taken for a vehicle');
+  t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'an upright person with a vehicle label');
   for (const label of ['car', 'bus', 'truck'] as const)
     t.equal(namesIn({ paint, track: { label } })[0], 'red', label);
 });

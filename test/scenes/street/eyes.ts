@@ -21,7 +21,7 @@ export interface Shown {
 
 /** The model's floor: lower scores are not in the file's output. */
 const FLOOR = 0.15;
-/** Median scores: 0.69 and 0.79 for people; 0.5 for cars seen from the side and from behind, 0.3 from above. */
+/** Median scores. They are 0.69 and 0.79 for people, 0.5 for cars seen from the side and from behind, and 0.3 from above. */
 const MEAN_SCORE: Readonly<Record<Group, number>> = {
   person: 0.69,
   vehicle: 0.5,
@@ -47,8 +47,8 @@ const BOX_MEMORY_S = 0.28;
  * Ratio of an error that remains in a standing actor.
  *
  * Measured on a parked van and a car on PETS09-S2L1 (790 frames each): centre x 0.017, centre y 0.008, width 0.035,
- * height 0.023 heights, score 0.03; no lapse; another label in one frame of twenty. People who stand: 0.002 to 0.024 in
- * x, 0.003 to 0.03 at the feet.
+ * height 0.023 heights, score 0.03. No lapse, and another label in one frame of twenty. People who stand: 0.002 to
+ * 0.024 in x, 0.003 to 0.03 at the feet.
  */
 const STANDING_SHARE: Readonly<Record<Group, number>> = {
   person: 0.5,
