@@ -37,13 +37,13 @@ const PLAIN_RUN = {
 
 /**
  * Makes an agent, authorised by `authorised` unless its configuration names an authorisation. It is not started, and
- * stops with the test. A camera failure fails the test unless `more` handles it.
+ * stops with the test. A camera failure fails the test unless `options` handles it.
  */
 export function makeAgent(
   t: Test,
   config: Config,
   stateDir: string,
-  more: Partial<AgentOptions> = {},
+  options: Partial<AgentOptions> = {},
 ): Agent {
   const agent = new Agent({
     ...PLAIN_RUN,
@@ -53,7 +53,7 @@ export function makeAgent(
     log: SILENT,
     masksOnDisk: () => config.masks,
     onUnusable: (error) => t.fail(error.message),
-    ...more,
+    ...options,
   });
   t.teardown(() => agent.stop());
   return agent;

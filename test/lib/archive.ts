@@ -73,10 +73,10 @@ export class Archive {
     this.#client.on('error', () => {
       this.errors += 1;
     });
-    this.#client.handleMessage = (packet, done) => {
+    this.#client.handleMessage = (packet, callback) => {
       for (const fault of this.#contract.faults(packet)) this.#options.onFault(fault);
       this.#store(packet);
-      done();
+      callback();
     };
     await this.#client.subscribeAsync(`vigie/${site}/${box}/#`, { qos: 1, rap: true });
     this.#timer = setInterval(() => this.#acknowledge(), 200);

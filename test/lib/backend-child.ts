@@ -54,20 +54,20 @@ const frames = readFileSync(task.frames);
 /** The loaded detector, which is called directly once the loader has released it. */
 let loaded: Awaited<ReturnType<Loader['load']>> | undefined;
 
-function frameOf(which: number | 'black' | 'too small' | 'too large'): Uint8Array {
-  if (which === 'black') return new Uint8Array(length);
-  if (which === 'too small') return new Uint8Array(length - 3);
-  if (which === 'too large') return new Uint8Array(length * 4);
-  return frames.subarray(which * length, (which + 1) * length);
+function frameOf(source: number | 'black' | 'too small' | 'too large'): Uint8Array {
+  if (source === 'black') return new Uint8Array(length);
+  if (source === 'too small') return new Uint8Array(length - 3);
+  if (source === 'too large') return new Uint8Array(length * 4);
+  return frames.subarray(source * length, (source + 1) * length);
 }
 
 function plain({ boxes, scores, labels }: RawDetections): Detections {
   return { boxes: [...boxes], scores: [...scores], labels: [...labels] };
 }
 
-async function run(which: Parameters<typeof frameOf>[0]): Promise<Detections> {
+async function run(source: Parameters<typeof frameOf>[0]): Promise<Detections> {
   if (loaded === undefined) throw new Error('no model is loaded');
-  return plain(await loaded.backend.run(frameOf(which)));
+  return plain(await loaded.backend.run(frameOf(source)));
 }
 
 async function take(step: Step): Promise<Partial<Outcome>> {
@@ -82,23 +82,23 @@ async function take(step: Step): Promise<Partial<Outcome>> {
     return { rssMiB: process.memoryUsage.rss() / 1_048_576 };
   }
   if (step.do === 'run all') {
-    const found: Detections[] = [];
-    for (let i = 0; i < frames.length / length; i += 1) found.push(await run(i));
-    return { found };
+    const detections: Detections[] = [];
+    for (let i = 0; i < frames.length / length; i += 1) detections.push(await run(i));
+    return { found: detections };
   }
   if (step.do === 'release') {
     await loaded?.backend.release();
     return {};
   }
   const order: string[] = [];
-  const running = run(0).then((found) => {
+  const running = run(0).then((detections) => {
     order.push('found');
-    return found;
+    return detections;
   });
   await loaded?.backend.release().then(() => order.push('released'));
-  const found = await running;
+  const results = await running;
   if (order[0] !== 'found') throw new Error('it was released while it ran');
-  return { found: [found] };
+  return { found: [results] };
 }
 
 const outcomes: Outcome[] = [];

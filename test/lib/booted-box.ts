@@ -78,42 +78,42 @@ export class BootedBox {
    * Waits until vision is stopped and the agent states the reason and receives no frames, for longer than a watchdog
    * time.
    */
-  async standsStill(how: string): Promise<void> {
+  async standsStill(situation: string): Promise<void> {
     const container = this.#container;
     const still = (): boolean =>
       container.states('vigie').some((state) => state.startsWith('active, suspended, nothing is watched'));
-    await until(this.#t, `${how}: suspended`, still, PATIENCE_MS);
+    await until(this.#t, `${situation}: suspended`, still, PATIENCE_MS);
     const agent = this.agent;
     const dead = (): boolean => this.agent !== agent || this.vision !== 0;
     for (let i = 0; i < 22; i += 1) {
       await sleep(500);
       if (dead()) break;
     }
-    this.#t.notOk(dead(), `${how}: no vision, and the same agent`);
+    this.#t.notOk(dead(), `${situation}: no vision, and the same agent`);
   }
 
   /**
    * Waits until the agent reports that it is active and frames arrive, by the line of `systemctl status`. A busy
    * machine analyses less than one frame a second.
    */
-  async watches(how: string): Promise<void> {
+  async watches(situation: string): Promise<void> {
     const container = this.#container;
-    let said = '';
-    const seen = (): boolean => {
-      said = container.states('vigie', 'vigie-vision').join(' | ');
-      return /^active, watching, (?!0\.0 ).* \| active, /.test(said);
+    let states = '';
+    const isWatching = (): boolean => {
+      states = container.states('vigie', 'vigie-vision').join(' | ');
+      return /^active, watching, (?!0\.0 ).* \| active, /.test(states);
     };
     try {
-      await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);
+      await until(this.#t, `${situation}: active, and frames come`, isWatching, PATIENCE_MS);
     } catch (error) {
       const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
       writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
       this.#t.comment(log);
       // The log must say why anything is kept only as a summary.
       const errors = log.split('\n').filter((line) => /"level":[56]0|^vigie: /.test(line));
-      this.#t.fail(`${how}, at last: ${[said, ...errors.slice(-3)].join(' | ').slice(0, 1500)}`);
+      this.#t.fail(`${situation}, at last: ${[states, ...errors.slice(-3)].join(' | ').slice(0, 1500)}`);
       throw error;
     }
-    this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
+    this.#t.pass(`${situation}: ${container.show('vigie', 'StatusText')}`);
   }
 }

@@ -74,8 +74,12 @@ export class BootedUpdates {
     this.box = new BootedBox(t, this.container);
     this.#repository = new ReleaseRepository(join(this.#dir, 'repository'));
     const deb = buildPackage(ownArch());
-    const said = install(this.container, rootPackage(), deb);
-    t.equal(said.status, 0, `packages are installed ${said.status === 0 ? '' : said.err}`);
+    const installation = install(this.container, rootPackage(), deb);
+    t.equal(
+      installation.status,
+      0,
+      `packages are installed ${installation.status === 0 ? '' : installation.err}`,
+    );
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
     this.installed = { ...versionOf(tree), tree };
@@ -102,8 +106,8 @@ export class BootedUpdates {
     await this.box.watches('installed');
   }
 
-  judgeBy({ healthyS, withinS }: Times, more = ''): void {
-    const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${more}`;
+  judgeBy({ healthyS, withinS }: Times, extraLines = ''): void {
+    const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${extraLines}`;
     this.container.write('/etc/vigie-root/update.yaml', yaml);
   }
 
@@ -137,8 +141,8 @@ export class BootedUpdates {
     const tree = join(this.#dir, 'trees', releaseName(seq, version));
     mkdirSync(dirname(tree), { recursive: true });
     execFileSync('cp', ['-al', from.tree, tree]);
-    const said = { ...versionOf(from.tree), ...says, seq, version };
-    const changes = { ...files, VERSION: `${JSON.stringify(said)}\n` };
+    const versionFile = { ...versionOf(from.tree), ...says, seq, version };
+    const changes = { ...files, VERSION: `${JSON.stringify(versionFile)}\n` };
     const entries = new Map(
       parseManifest(readFileSync(join(from.tree, 'MANIFEST'), 'utf8')).map((entry) => [entry.path, entry]),
     );
@@ -155,7 +159,7 @@ export class BootedUpdates {
     }
     rmSync(join(tree, 'MANIFEST'));
     writeFileSync(join(tree, 'MANIFEST'), manifestText([...entries.values()]));
-    const { what, stateReads, stateWrites } = said;
+    const { what, stateReads, stateWrites } = versionFile;
     // Packing the agent's full tree would take a minute, and no box here requests it.
     const full = 'whole.full.tar.zst';
     if (what === 'release') this.#repository.addFile(full, Buffer.from('not needed'));
@@ -169,13 +173,13 @@ export class BootedUpdates {
   order({ what, seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
     this.#counter += 1;
     const nowMs = Date.now();
-    const named = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
-    const order = updateOrder({ ...named, counter: this.#counter, what, seq, version, ...change }, nowMs);
+    const names = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
+    const order = updateOrder({ ...names, counter: this.#counter, what, seq, version, ...change }, nowMs);
     this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
     const topic = `vigie/${SITE}/${BOX}/update/desired`;
     const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];
-    const said = this.container.run('mosquitto_pub', ...words);
-    if (said.status !== 0) throw new Error(`the order does not go out: ${said.err}`);
+    const result = this.container.run('mosquitto_pub', ...words);
+    if (result.status !== 0) throw new Error(`the order does not go out: ${result.err}`);
     this.#orderedMs.set(order.rollout, nowMs);
     return order.rollout;
   }
@@ -239,13 +243,13 @@ export class BootedUpdates {
   }
 
   /** Cuts the power as soon as the condition holds. */
-  async cutWhen(what: string, isSo: () => boolean): Promise<void> {
+  async cutWhen(label: string, isSo: () => boolean): Promise<void> {
     for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; ) {
       if (isSo()) return await this.container.cutPower();
       await sleep(2);
     }
     this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '60').out);
-    throw new Error(`${what}: it never was so; ${this.phase}: ${this.reason}`);
+    throw new Error(`${label}: it never was so; ${this.phase}: ${this.reason}`);
   }
 
   /** Number of bytes fetched of the current download. */

@@ -20,7 +20,7 @@ export class BoxLife {
   #watched = 0;
   #boot = 0;
   #synced = true;
-  readonly #known = new Known();
+  readonly #knownState = new Known();
   #running: Omit<Running, 'clockSynced' | 'records' | 'restraint'> = {
     versions: { vigie: '0.1.0', node: '20.19.2' },
     config: 'c0'.repeat(32),
@@ -35,7 +35,7 @@ export class BoxLife {
   }
 
   note(entry: JournalEntry): this {
-    this.entries.push(this.#known.learnt({ at: new Date(this.#atMs).toISOString(), ...entry }));
+    this.entries.push(this.#knownState.learnt({ at: new Date(this.#atMs).toISOString(), ...entry }));
     return this;
   }
 
@@ -88,21 +88,21 @@ export class BoxLife {
 
   /** Writes a suspension as the agent does when a person has stopped it. */
   suspend(id: string): this {
-    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#taken() });
+    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#frameCounts() });
     return this.suspendedAgain(id);
   }
 
   /** Writes a suspension as a start finds it. */
   suspendedAgain(id: string): this {
     this.#mode = 'suspended';
-    const since = new Date(this.#atMs).toISOString();
+    const startTime = new Date(this.#atMs).toISOString();
     return this.note({
       type: 'mode',
       mode: 'suspended',
-      since,
+      since: startTime,
       reason: 'order',
       suspension: id,
-      ...this.#taken(),
+      ...this.#frameCounts(),
     });
   }
 
@@ -118,8 +118,15 @@ export class BoxLife {
 
   mode(mode: 'active' | 'suspended' | 'unauthorised', reason: string): this {
     this.#mode = mode;
-    const since = new Date(this.#atMs).toISOString();
-    return this.note({ type: 'mode', mode, since, reason, suspension: null, ...this.#taken() });
+    const startTime = new Date(this.#atMs).toISOString();
+    return this.note({
+      type: 'mode',
+      mode,
+      since: startTime,
+      reason,
+      suspension: null,
+      ...this.#frameCounts(),
+    });
   }
 
   alerts(count: number): this {
@@ -149,8 +156,8 @@ export class BoxLife {
     return this.note({ type: 'search', row: 1, record });
   }
 
-  /** Adds an unsealing for a case; `there` means that data was handed out. */
-  unseal(number: string, there: boolean): this {
+  /** Adds an unsealing for a case; `hasContent` means that data was handed out. */
+  unseal(number: string, hasContent: boolean): this {
     const at = new Date(this.#atMs).toISOString();
     const record = {
       record: 'unseal' as const,
@@ -160,7 +167,7 @@ export class BoxLife {
       case: number,
       reason: 'assault',
       event: 'b00t-1',
-      sha256: there ? 'ef'.repeat(32) : null,
+      sha256: hasContent ? 'ef'.repeat(32) : null,
     };
     return this.note({ type: 'unseal', row: 1, record });
   }
@@ -169,8 +176,8 @@ export class BoxLife {
     const { config: before, zones } = this.#running;
     this.#running = { ...this.#running, config: 'c1'.repeat(32), zones: '21'.repeat(32) };
     const by = { uid: 0, user: 'root', fileTime: new Date(this.#atMs - 60_000).toISOString() };
-    const redrawn = { before: zones, after: this.#running.zones };
-    return this.note({ type: 'config', before, after: this.#running.config, zones: redrawn, by });
+    const zoneChange = { before: zones, after: this.#running.zones };
+    return this.note({ type: 'config', before, after: this.#running.config, zones: zoneChange, by });
   }
 
   updated(): this {
@@ -193,7 +200,7 @@ export class BoxLife {
       ...this.#running,
       clockSynced: this.#synced,
       records: 0,
-      restraint: this.#known.summary,
+      restraint: this.#knownState.summary,
     };
   }
 
@@ -201,7 +208,7 @@ export class BoxLife {
     return { read: this.#read, analysed: this.#read, dropped: 0, watched: this.#watched };
   }
 
-  #taken() {
+  #frameCounts() {
     return { framesRead: this.#read, packetsWatched: this.#watched };
   }
 }

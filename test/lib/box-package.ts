@@ -63,9 +63,13 @@ export function withVersion(t: Test, deb: string, version: string, first = FIRST
       writeFileSync(join(release, file), text);
       return text;
     };
-    const said = other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
-    const sha256 = createHash('sha256').update(said).digest('hex');
-    const entry = `$1 size=${said.length} sha256digest=${sha256}`;
+    const versionFile = other(
+      'VERSION',
+      /"seq":\d+,"version":"[^"]*"/,
+      `"seq":999999,"version":"${version}"`,
+    );
+    const sha256 = createHash('sha256').update(versionFile).digest('hex');
+    const entry = `$1 size=${versionFile.length} sha256digest=${sha256}`;
     other('MANIFEST', /^(\.\/VERSION .*) size=\S+ sha256digest=\S+$/m, entry);
   });
 }

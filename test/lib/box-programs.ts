@@ -51,7 +51,7 @@ export interface SeenProgram {
 
 export class BoxPrograms {
   readonly #child: ChildProcess;
-  #said = '';
+  #output = '';
 
   static async watch(t: Test, container: Container): Promise<BoxPrograms> {
     container.write(MARK, '');
@@ -65,31 +65,31 @@ export class BoxPrograms {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.#said += text;
+      this.#output += text;
     });
   }
 
   /** Ends the watcher; returns the programs that it has seen. */
   async stop(): Promise<SeenProgram[]> {
-    const ended = once(this.#child, 'close');
+    const exit = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
-    await ended;
-    const lines = this.#said.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    await exit;
+    const lines = this.#output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
     return lines.map((line) => JSON.parse(line) as SeenProgram);
   }
 }
 
 /** Programs that ran code of a release as root. */
-export function releaseAsRoot(seen: readonly SeenProgram[]): string[] {
-  const asRoot = seen.filter(
+export function releaseAsRoot(programs: readonly SeenProgram[]): string[] {
+  const asRoot = programs.filter(
     ({ uids, argv, maps }) => uids.split(',').includes('0') && (maps || argv.includes('/usr/lib/vigie/')),
   );
   return [...new Set(asRoot.map(({ uids, argv }) => `${uids}: ${argv}`))];
 }
 
 /** Commands with which root's program was started as root. */
-export function rootsCommands(seen: readonly SeenProgram[]): string[] {
-  const commands = seen.flatMap(({ uids, argv }) =>
+export function rootsCommands(programs: readonly SeenProgram[]): string[] {
+  const commands = programs.flatMap(({ uids, argv }) =>
     uids === '0,0,0,0' ? (/vigie-root\.js ([a-z-]+)/.exec(argv)?.[1] ?? []) : [],
   );
   return [...new Set(commands)].sort();

@@ -29,22 +29,31 @@ const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
  */
 export function bundled(folder: string): string {
   const main = join(ROOT, 'dist', folder, 'main.js');
-  return made(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+  return bundlePath(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
 }
 
 /** Path of a bundled test helper, named by the address of its module. */
 export function bundledHelper(module: URL): string {
   const main = fileURLToPath(module);
-  return made(`test/lib/${basename(main, '.js')}`, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+  return bundlePath(`test/lib/${basename(main, '.js')}`, 'main.mjs', (dir) => [
+    MAKER,
+    main,
+    join(dir, 'main.mjs'),
+  ]);
 }
 
 export function rootProgram(): string {
   const name = 'vigie-root.js';
-  return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, 'root', dir, join(dir, 'copyright')]);
+  return bundlePath('scripts/programs/root', name, (dir) => [
+    ROOTS_MAKER,
+    'root',
+    dir,
+    join(dir, 'copyright'),
+  ]);
 }
 
 /** Builds the bundle once; `command` writes it in the given folder. */
-function made(folder: string, name: string, command: (dir: string) => string[]): string {
+function bundlePath(folder: string, name: string, command: (dir: string) => string[]): string {
   hash ??= codeHash();
   const dir = join(KEPT_DIR, hash, folder.replaceAll('/', '-'));
   const program = join(dir, name);
@@ -70,7 +79,8 @@ let hash: string | undefined;
 
 /** Hash of all modules that may be in a bundle. The compiler records the state of each source. */
 function codeHash(): string {
-  const made = createHash('sha256');
-  for (const file of ['dist/.tsbuildinfo', 'package-lock.json']) made.update(readFileSync(join(ROOT, file)));
-  return made.digest('hex').slice(0, 12);
+  const digest = createHash('sha256');
+  for (const file of ['dist/.tsbuildinfo', 'package-lock.json'])
+    digest.update(readFileSync(join(ROOT, file)));
+  return digest.digest('hex').slice(0, 12);
 }

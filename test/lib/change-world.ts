@@ -37,27 +37,27 @@ export const TRIAL: Trial = {
 };
 
 /** Thrown where a program is killed or the box loses power. */
-export class Cut extends Error {}
+export class Interruption extends Error {}
 
 export class CuttableStore extends Store {
-  cut: () => void = () => undefined;
+  cutPoint: () => void = () => undefined;
 
   override put(...words: Parameters<Store['put']>): void {
-    this.cut();
+    this.cutPoint();
     super.put(...words);
-    this.cut();
+    this.cutPoint();
   }
 
   override putAnyway(...words: Parameters<Store['putAnyway']>): void {
-    this.cut();
+    this.cutPoint();
     super.putAnyway(...words);
-    this.cut();
+    this.cutPoint();
   }
 
   override set(...words: Parameters<Store['set']>): void {
-    this.cut();
+    this.cutPoint();
     super.set(...words);
-    this.cut();
+    this.cutPoint();
   }
 }
 
@@ -102,16 +102,16 @@ class MadeUpPayload implements Payload {
   }
 
   fetch(): Promise<void> {
-    this.#world.cut();
+    this.#world.cutPoint();
     const { fetchFault, download } = this.#world;
     if (fetchFault !== undefined) return Promise.reject(fetchFault);
     return this.kind === 'configuration' ? Promise.resolve() : download;
   }
 
   stage({ target }: Change): Promise<void> {
-    this.#world.cut();
+    this.#world.cutPoint();
     this.staged = target;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve();
   }
 
@@ -126,28 +126,28 @@ class MadeUpPayload implements Payload {
   }
 
   enter(change: Change): Promise<readonly string[]> {
-    const found = this.installed(change);
-    if (found === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
-    if (found === 'from') this.former = this.current;
-    this.#world.cut();
+    const state = this.installed(change);
+    if (state === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
+    if (state === 'from') this.former = this.current;
+    this.#world.cutPoint();
     this.runs = null;
-    this.#world.cut();
+    this.#world.cutPoint();
     if (change.target !== null) this.is = change.target;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve(['vigie.service']);
   }
 
   leave(change: Change, { from }: Trial, booting: boolean): Promise<Left> {
-    const found = this.installed(change);
+    const state = this.installed(change);
     const starts = booting ? [] : ['vigie.service'];
     const foreign = { found: 'other' as const, reason: 'somebody else has changed it', starts };
-    if (found === 'other') return Promise.resolve(foreign);
+    if (state === 'other') return Promise.resolve(foreign);
     const former = from ?? this.former;
     if (former === null)
       return Promise.resolve({ found: 'nothing', reason: 'nothing to go back to', starts });
-    this.#world.cut();
+    this.#world.cutPoint();
     this.is = former;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve({ found: 'from', reason: '', starts });
   }
 
@@ -204,12 +204,12 @@ export class World {
     this.store.load();
   }
 
-  cut(): void {
+  cutPoint(): void {
     if (this.cutIn === undefined) return;
     if (this.cutIn > 0) this.cutIn -= 1;
     else {
       this.cutIn = undefined;
-      throw new Cut();
+      throw new Interruption();
     }
   }
 
@@ -231,7 +231,7 @@ export class World {
         isConfigurationOnTrial: () => payloads.configuration.former !== null,
       },
     });
-    store.cut = () => this.cut();
+    store.cutPoint = () => this.cutPoint();
     const started = (): Promise<void> => {
       for (const payload of Object.values(payloads)) payload.runs = payload.is;
       return Promise.resolve();
@@ -293,7 +293,7 @@ export class World {
     try {
       await act(this.machine);
     } catch (error) {
-      if (!(error instanceof Cut)) throw error;
+      if (!(error instanceof Interruption)) throw error;
       await this.comesBack(power);
     }
   }
@@ -328,13 +328,13 @@ export class World {
     }, power);
   }
 
-  damage(how: number): void {
-    const file = join(this.dir, ['state.json', 'history.jsonl'][how % 2] ?? '');
+  damage(variant: number): void {
+    const file = join(this.dir, ['state.json', 'history.jsonl'][variant % 2] ?? '');
     rmSync(file, { recursive: true, force: true });
-    if (how % 5 === 1) writeFileSync(file, '{"version":1,');
-    if (how % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
-    if (how % 5 === 3) symlinkSync(file, file);
-    if (how % 5 === 4) writeFileSync(file, '');
+    if (variant % 5 === 1) writeFileSync(file, '{"version":1,');
+    if (variant % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
+    if (variant % 5 === 3) symlinkSync(file, file);
+    if (variant % 5 === 4) writeFileSync(file, '');
   }
 
   end(): void {

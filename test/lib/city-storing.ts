@@ -17,12 +17,12 @@ export class CityStoring {
   }
 
   /** Offers the given number of events a second; 0 offers as many as are taken. Resolves when the first are stored. */
-  static async start(t: Test, where: string, nowMs: number, perS: number): Promise<CityStoring> {
-    const child = fork(WRITER, [where, String(nowMs), String(perS)]);
-    const gone = once(child, 'exit');
+  static async start(t: Test, address: string, nowMs: number, perS: number): Promise<CityStoring> {
+    const child = fork(WRITER, [address, String(nowMs), String(perS)]);
+    const exit = once(child, 'exit');
     const storing = new CityStoring(async () => {
       if (child.connected) child.disconnect();
-      const [code] = (await gone) as [number | null];
+      const [code] = (await exit) as [number | null];
       t.equal(code, 0, 'who stored ended well');
     });
     t.teardown(() => child.kill('SIGKILL'));

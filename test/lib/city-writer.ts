@@ -24,12 +24,12 @@ const EVENTS_OF_EPISODE = 100;
 /** One box in this number sends alerts; the others send notices. */
 const ALERTING_EACH = 10;
 
-const [where = '', startMs = '', perS = ''] = process.argv.slice(2);
+const [address = '', startMs = '', perS = ''] = process.argv.slice(2);
 const beganMs = performance.now();
 const now = (): number => Number(startMs) + performance.now() - beganMs;
 const epoch = randomUUID();
 const archive = new Archive(
-  databaseOf(where, (error) => process.stderr.write(`idle: ${error.message}\n`)),
+  databaseOf(address, (error) => process.stderr.write(`idle: ${error.message}\n`)),
   { timeZone: 'Europe/Paris', now, holder: epoch, onNotice: (line) => process.stderr.write(`${line}\n`) },
 );
 const counts = new Map<number, number>();

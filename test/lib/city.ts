@@ -53,14 +53,14 @@ const { data: DATA, ...EVENT } = JSON.parse(
 ) as VigieEvent;
 const json = (value: unknown): string => `'${JSON.stringify(value).replaceAll("'", "''")}'::jsonb`;
 
-/** Fills existing empty tables. `said` receives how long each part took. */
-export async function fillCity(where: string, city: City, said: (line: string) => void): Promise<void> {
-  const timed = async (what: string, act: () => Promise<unknown>): Promise<void> => {
+/** Fills existing empty tables. `report` receives how long each part took. */
+export async function fillCity(address: string, city: City, report: (line: string) => void): Promise<void> {
+  const timed = async (label: string, act: () => Promise<unknown>): Promise<void> => {
     const beganMs = performance.now();
     await act();
-    said(`${what}: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
+    report(`${label}: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
   };
-  await withClients(where, async (one, other) => {
+  await withClients(address, async (one, other) => {
     await configure(
       one,
       Object.entries(FAST).map(([name, value]) => `SET ${name} = ${value}`),
@@ -100,10 +100,10 @@ export async function fillCity(where: string, city: City, said: (line: string) =
 
 /** Runs work on two clients, one for each core that the tests may count on. */
 async function withClients(
-  where: string,
+  address: string,
   act: (one: pg.Client, other: pg.Client) => Promise<void>,
 ): Promise<void> {
-  const clients = [new pg.Client(where), new pg.Client(where)] as const;
+  const clients = [new pg.Client(address), new pg.Client(address)] as const;
   try {
     for (const client of clients) {
       await client.connect();

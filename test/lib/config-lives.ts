@@ -60,11 +60,11 @@ export interface Life {
   }[];
 }
 
-/** Runs one start of the agent, limited to its report of changes; `cut` kills it before it could report. */
+/** Runs one start of the agent, limited to its report of changes; `isKilled` kills it before it could report. */
 export function live(
   stateDir: string,
   config: Config,
-  { order, cut = false }: { order?: Authorisation; cut?: boolean } = {},
+  { order, cut: isKilled = false }: { order?: Authorisation; cut?: boolean } = {},
 ): Life {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
@@ -81,17 +81,17 @@ export function live(
     folder: ownFolder(stateDir),
     trackStatus: new TrackLogStatus(),
   });
-  const kept = new KeptNotes();
+  const notes = new KeptNotes();
   const flow = new AgentFlow({
     keepSealed: undefined,
     config,
-    sink: kept,
+    sink: notes,
     clock,
     log: SILENT,
     boot: 'b',
     clockSynced: () => true,
   });
-  flow.start(kept);
+  flow.start(notes);
   const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
   recorder.start();
   const notice = new ConfigNotice({
@@ -102,9 +102,13 @@ export function live(
     restraint: { order },
     flow,
   });
-  if (!cut) for (let i = 0; i < 3; i += 1) notice.tick();
-  const told = kept.events.map(({ data: { rule, phase, cause } }) => ({ kind: rule.kind, phase, cause }));
-  return { entered: contentsIn(stateDir).slice(before), told };
+  if (!isKilled) for (let i = 0; i < 3; i += 1) notice.tick();
+  const messages = notes.events.map(({ data: { rule, phase, cause } }) => ({
+    kind: rule.kind,
+    phase,
+    cause,
+  }));
+  return { entered: contentsIn(stateDir).slice(before), told: messages };
 }
 
 /** True if the value matches the published schema. */

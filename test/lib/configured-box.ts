@@ -70,13 +70,17 @@ export class ConfiguredBox {
 
   constructor(
     t: Test,
-    { dir = scratch(t), more = '', content }: { dir?: string; more?: string; content?: string } = {},
+    {
+      dir = scratch(t),
+      more: extraLines = '',
+      content,
+    }: { dir?: string; more?: string; content?: string } = {},
   ) {
     this.dir = join(dir, 'etc');
     this.state = join(dir, 'state');
     this.own = join(dir, 'root');
-    for (const made of [this.dir, this.state, join(this.own, 'releases')])
-      mkdirSync(made, { recursive: true });
+    for (const folder of [this.dir, this.state, join(this.own, 'releases')])
+      mkdirSync(folder, { recursive: true });
     this.file = join(this.dir, 'vigie.yaml');
     const { publicKey } = this.desk.config;
     this.former =
@@ -91,7 +95,7 @@ rules:
   - { id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }
 commands: { keys: [{ name: desk, publicKey: ${publicKey}, may: [configure] }] }
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
-${more}`;
+${extraLines}`;
     writeFileSync(this.file, this.former);
     chmodSync(this.file, 0o640);
     this.running = this.former;
@@ -131,7 +135,7 @@ ${more}`;
       changed: () => undefined,
       remains: { current: () => null, isConfigurationOnTrial: () => existsSync(formerFile(file)) },
     });
-    const judged = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
+    const trialContext = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
     this.#payload = new ConfigurationPayload({
       file,
       units,
@@ -145,7 +149,7 @@ ${more}`;
         problems: (text, former, may) =>
           Promise.resolve(
             wholeProblems(text, former, {
-              ...judged,
+              ...trialContext,
               files: true,
               may: may as CommandKey['may'],
               blackened: () => this.blackened,

@@ -62,9 +62,9 @@ export class ConsoleProgram {
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'close');
+    const exit = once(child, 'close');
     child.kill('SIGKILL');
-    await gone;
+    await exit;
   }
 
   /** Memory of the process, MB. */

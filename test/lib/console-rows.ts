@@ -95,7 +95,7 @@ export interface NamedPicture {
 /** Adds a still as the event names it, unless `jpeg` is another picture. */
 export async function addStill(
   db: Sql,
-  named: Pick<NamedPicture, 'name'>,
+  picture: Pick<NamedPicture, 'name'>,
   jpeg: Buffer,
   receivedMs: number,
   change: Columns = {},
@@ -106,7 +106,7 @@ export async function addStill(
     epoch: 'e1',
     lane: 'alert',
     seq: 1,
-    name: named.name,
+    name: picture.name,
     sha256: createHash('sha256').update(jpeg).digest('hex'),
     jpeg,
     received: iso(receivedMs),
@@ -117,9 +117,9 @@ export async function addStill(
 /** Returns the number that an incident is given, 0 for anything else. */
 export async function insert(db: Queries, table: string, columns: Columns): Promise<number> {
   const places = Object.keys(columns).map((_, index) => `$${index + 1}`);
-  const back = table === 'incident' ? ' RETURNING no' : '';
+  const returning = table === 'incident' ? ' RETURNING no' : '';
   const [row] = await db.all<{ no: number }>(
-    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) VALUES (${places.join(', ')})${back}`,
+    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) VALUES (${places.join(', ')})${returning}`,
     Object.values(columns),
   );
   return row?.no ?? 0;
@@ -128,8 +128,8 @@ export async function insert(db: Queries, table: string, columns: Columns): Prom
 /** Runs work in a transaction; listeners are notified with the commit. */
 function changing<T>(db: Sql, work: (transaction: Queries) => Promise<T>): Promise<T> {
   return db.transaction(async (transaction) => {
-    const made = await work(transaction);
+    const result = await work(transaction);
     if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
-    return made;
+    return result;
   });
 }

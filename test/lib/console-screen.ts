@@ -97,10 +97,10 @@ export class ConsoleScreen {
     return screen;
   }
 
-  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
+  async until(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs, polling: 20 }).catch(async () => {
-      const shown = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
-      throw new Error(`${what}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(shown))}`);
+      const text = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
+      throw new Error(`${label}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(text))}`);
     });
   }
 
@@ -115,12 +115,12 @@ export class ConsoleScreen {
 
   /** Sends a request from within the page and returns the reply. */
   async asked(path: string, body?: object): Promise<{ status: number; text: string }> {
-    const given =
+    const reply =
       body === undefined
         ? '{}'
         : `{ method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() }, body: ${JSON.stringify(JSON.stringify(body))} }`;
     return (await this.page.evaluate(
-      `fetch(${JSON.stringify(path)}, ${given}).then(async (answer) => ({ status: answer.status, text: await answer.text() }))`,
+      `fetch(${JSON.stringify(path)}, ${reply}).then(async (answer) => ({ status: answer.status, text: await answer.text() }))`,
     )) as { status: number; text: string };
   }
 

@@ -24,8 +24,8 @@ export const TIME_ZONE = 'Europe/Paris';
 export const BUILT_APP = join(ROOT, 'dist/scripts/programs/room/app');
 
 /** A room's database, closed with the test. */
-export async function roomDatabase(t: Test, where: string, nowMs = Date.now()): Promise<Sql> {
-  const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+export async function roomDatabase(t: Test, address: string, nowMs = Date.now()): Promise<Sql> {
+  const db = databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
   await prepare(db, TIME_ZONE, nowMs);
   return db;
@@ -75,7 +75,7 @@ const settingsWith = (given: Partial<Settings>): Settings => ({
 export async function startConsole(
   t: Test,
   db: Sql,
-  given: {
+  options: {
     readonly settings?: Partial<Settings>;
     readonly handlers?: Partial<DataHandlers>;
     readonly changesSince?: ChangesSince;
@@ -85,11 +85,11 @@ export async function startConsole(
   const notices: string[] = [];
   const clock = { aheadMs: 0 };
   const server = new ConsoleServer({
-    settings: settingsWith(given.settings ?? {}),
+    settings: settingsWith(options.settings ?? {}),
     db,
-    handlers: given.handlers ?? {},
-    changesSince: given.changesSince ?? ((rev) => changesSince(db, rev, Date.now())),
-    app: readStaticFiles(given.app ?? appFolder(t)),
+    handlers: options.handlers ?? {},
+    changesSince: options.changesSince ?? ((rev) => changesSince(db, rev, Date.now())),
+    app: readStaticFiles(options.app ?? appFolder(t)),
     timeZone: TIME_ZONE,
     onNotice: (line) => notices.push(line),
     nowMs: () => Date.now() + clock.aheadMs,
@@ -113,10 +113,10 @@ export async function ask(
   url: string,
   { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: unknown } = {},
 ): Promise<Asked> {
-  const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
-  const json = sent === undefined ? {} : { 'content-type': 'application/json' };
+  const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+  const json = payload === undefined ? {} : { 'content-type': 'application/json' };
   const request = http.request(url, { method, headers: { ...json, ...headers }, agent: false });
-  request.end(sent);
+  request.end(payload);
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);

@@ -8,7 +8,7 @@ export function figures({ counters }: Counting): Record<string, number> {
 }
 
 export function figure(part: Counting, name: string): number {
-  const found = figures(part)[name];
-  if (found === undefined) throw new Error(`there is no counter ${name}`);
-  return found;
+  const count = figures(part)[name];
+  if (count === undefined) throw new Error(`there is no counter ${name}`);
+  return count;
 }

@@ -146,7 +146,7 @@ export class DatabaseCluster {
   /** Members as Patroni reports them, from the first machine that answers; empty where none does. */
   async members(): Promise<readonly Member[]> {
     for (const name of MACHINES) {
-      const answer = await this.#asked(name).catch(() => undefined);
+      const answer = await this.#clusterState(name).catch(() => undefined);
       if (answer !== undefined) return (JSON.parse(answer) as { members: Member[] }).members;
     }
     return [];
@@ -160,15 +160,15 @@ export class DatabaseCluster {
 
   /** Resolves when one machine leads and both others follow, one of them synchronously. */
   async whole(): Promise<void> {
-    let seen = '';
+    let roleText = '';
     for (const untilMs = performance.now() + READY_WITHIN_MS; ; await sleep(500)) {
       const members = await this.members();
       const roles = members.map(({ role, state }) => `${role} ${state}`).sort();
-      seen = roles.join(', ');
-      if (seen === 'leader running, replica streaming, sync_standby streaming') return;
+      roleText = roles.join(', ');
+      if (roleText === 'leader running, replica streaming, sync_standby streaming') return;
       if (performance.now() < untilMs) continue;
       const logs = MACHINES.map((name) => this.logOf(name, 'patroni').slice(-1500));
-      throw new Error(`the cluster is not whole (${seen}):\n${logs.join('\n')}`);
+      throw new Error(`the cluster is not whole (${roleText}):\n${logs.join('\n')}`);
     }
   }
 
@@ -232,7 +232,7 @@ export class DatabaseCluster {
 
   #etcd(name: Machine): string {
     const { client, peer } = this.#ports[name];
-    return changed('etcd.env', [
+    return withChanges('etcd.env', [
       ['ETCD_NAME=db1', `ETCD_NAME=${name}`],
       ['/var/lib/etcd/vigie', join(this.#dir, name, 'etcd')],
       ['/etc/vigie-db', join(this.#dir, name)],
@@ -251,7 +251,7 @@ export class DatabaseCluster {
   #patroni(name: Machine): string {
     const { sql, rest } = this.#ports[name];
     const dir = join(this.#dir, name);
-    return changed('patroni.yaml', [
+    return withChanges('patroni.yaml', [
       ['name: db1', `name: ${name}`],
       ...MACHINES.map(
         (other) => [`${ADDRESSES[other]}:2379`, `127.0.0.1:${this.#ports[other].client}`] as const,
@@ -271,7 +271,7 @@ export class DatabaseCluster {
   }
 
   #haproxy(): string {
-    return changed('haproxy.cfg', [
+    return withChanges('haproxy.cfg', [
       ['  user haproxy\n  group haproxy\n', ''],
       ['127.0.0.1:5000', `127.0.0.1:${this.#proxyPort}`],
       ['/etc/vigie-db', this.#dir],
@@ -287,10 +287,10 @@ export class DatabaseCluster {
 
   async #makeRoom(): Promise<void> {
     const leader = await this.leader();
-    const where = ['-h', join(this.#dir, leader, 'socket'), '-p', String(this.#ports[leader].sql)];
+    const connection = ['-h', join(this.#dir, leader, 'socket'), '-p', String(this.#ports[leader].sql)];
     const role = `CREATE ROLE "vigie-room" LOGIN PASSWORD '${this.#password}'`;
     const database = 'CREATE DATABASE vigie OWNER "vigie-room"';
-    this.#as(['psql', ...where, '-U', USER, '-d', 'postgres', '-q', '-c', role, '-c', database]);
+    this.#as(['psql', ...connection, '-U', USER, '-d', 'postgres', '-q', '-c', role, '-c', database]);
   }
 
   /** Returns the output of a command, run by the cluster's user in the cluster's folder. */
@@ -332,7 +332,7 @@ export class DatabaseCluster {
   }
 
   /** State of all machines, as this machine's Patroni reports it. */
-  #asked(name: Machine): Promise<string> {
+  #clusterState(name: Machine): Promise<string> {
     const ca = readFileSync(join(this.#dir, 'ca.crt'));
     const { rest: port } = this.#ports[name];
     return new Promise((resolve, reject) => {
@@ -349,7 +349,7 @@ export class DatabaseCluster {
   }
 
   async #end(): Promise<void> {
-    const gone = [...this.#children.values()].map(
+    const exits = [...this.#children.values()].map(
       (child) =>
         new Promise<void>((resolve) => {
           if (child.exitCode !== null || child.signalCode !== null) resolve();
@@ -358,7 +358,7 @@ export class DatabaseCluster {
     );
     for (const name of MACHINES) this.killDatabase(name);
     for (const child of this.#children.values()) child.kill('SIGKILL');
-    await Promise.all(gone);
+    await Promise.all(exits);
   }
 }
 
@@ -376,11 +376,11 @@ function own(path: string): void {
 }
 
 /** Returns a shipped file with replaced texts; throws where one of them does not occur. */
-function changed(file: string, changes: Changes): string {
+function withChanges(file: string, changes: Changes): string {
   let text = readFileSync(join(SHIPPED, file), 'utf8');
-  for (const [shipped, here] of changes) {
+  for (const [shipped, replacement] of changes) {
     if (!text.includes(shipped)) throw new Error(`${file}: has no '${shipped}'`);
-    text = text.replaceAll(shipped, here);
+    text = text.replaceAll(shipped, replacement);
   }
   if (/10\.0\.0\./.test(text)) throw new Error(`${file}: an address is left`);
   return text;

@@ -66,12 +66,12 @@ export class ElementVision {
   ) {
     const dir = scratch(t);
     [this.modelDir, this.#cacheDir] = [join(dir, 'models'), join(dir, 'cache')];
-    for (const made of [this.modelDir, this.#cacheDir]) mkdirSync(made);
+    for (const folder of [this.modelDir, this.#cacheDir]) mkdirSync(folder);
     this.plugged = join(dir, 'fault');
     writeFileSync(this.plugged, '');
     copyUsual(this.modelDir);
-    const seen = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
-    writeScript(this.modelDir, [...seen, ...script, `while ${this.plugged}`]);
+    const usualLines = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
+    writeScript(this.modelDir, [...usualLines, ...script, `while ${this.plugged}`]);
     withFakeElement(t, dir);
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;

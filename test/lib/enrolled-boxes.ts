@@ -2,15 +2,15 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import type { EnrolledBox } from '../../scripts/programs/room/contract/enrolled.ts';
 
-export const SINCE = '2026-11-24T12:00:00.000Z';
+export const ENROLLED_AT = '2026-11-24T12:00:00.000Z';
 
 export const enrolled = (site: string, box: string): EnrolledBox => ({
   site,
   box,
   state: 'enrolled',
-  since: SINCE,
+  since: ENROLLED_AT,
 });
-export const revoked = (site: string, box: string, since = SINCE): EnrolledBox => ({
+export const revoked = (site: string, box: string, since = ENROLLED_AT): EnrolledBox => ({
   site,
   box,
   state: 'revoked',

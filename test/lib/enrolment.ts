@@ -108,7 +108,7 @@ export class TestRoom {
   }
 }
 
-export interface Asked {
+export interface Reply {
   readonly method?: string;
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
@@ -120,10 +120,10 @@ export interface Asked {
 export function ask(
   room: TestRoom,
   path: string,
-  { method = 'POST', body = '', headers = {}, login, pair }: Asked,
+  { method = 'POST', body = '', headers = {}, login, pair }: Reply,
 ): Promise<{ status: number; text: string; headers: IncomingHttpHeaders }> {
   return new Promise((resolve) => {
-    const sent = request(`${room.url}${path}`, {
+    const outgoing = request(`${room.url}${path}`, {
       method,
       ca: room.ca,
       agent: false,
@@ -131,19 +131,19 @@ export function ask(
       ...(login !== undefined && { auth: login }),
       ...pair,
     });
-    const cut = (): void => resolve({ status: 0, text: '', headers: {} });
-    sent.on('error', cut);
-    sent.on('response', (response) => {
+    const reportCut = (): void => resolve({ status: 0, text: '', headers: {} });
+    outgoing.on('error', reportCut);
+    outgoing.on('response', (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      response.on('error', cut);
+      response.on('error', reportCut);
       response.on('end', () =>
         resolve({ status: response.statusCode ?? 0, text, headers: response.headers }),
       );
     });
-    sent.end(body);
+    outgoing.end(body);
   });
 }
 

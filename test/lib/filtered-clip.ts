@@ -30,7 +30,7 @@ export async function* filteredClip(
   const input = ['-v', 'error', '-threads', '1', ...loop, '-i', clip, ...length];
   const args = [...input, '-vf', `${filter},${letterbox}`, ...raw];
   const child = spawn('ffmpeg', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   const frameBytes = width * height * 3;
@@ -50,6 +50,6 @@ export async function* filteredClip(
       filled = 0;
     }
   }
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
 }

@@ -145,16 +145,16 @@ export class Fleet {
     holder: string,
     key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
   ): Said {
-    const there = join(this.dir, holder, basename(file));
-    copyFileSync(file, there);
+    const copy = join(this.dir, holder, basename(file));
+    copyFileSync(file, copy);
     const passphrase = join(this.dir, 'passphrase');
     writeFileSync(passphrase, `${PASSPHRASE}\n`);
     const fd = openSync(passphrase, 'r');
-    const agreed = kind === 'root' ? ['--agree', rootDigest(there)] : ['--yes'];
-    const said = fleetWith(fd, [kind, 'sign', there, '--key', key, '--passphrase-fd', '3', ...agreed]);
+    const agreed = kind === 'root' ? ['--agree', rootDigest(copy)] : ['--yes'];
+    const output = fleetWith(fd, [kind, 'sign', copy, '--key', key, '--passphrase-fd', '3', ...agreed]);
     closeSync(fd);
-    if (said.code === 0) copyFileSync(there, file);
-    return said;
+    if (output.code === 0) copyFileSync(copy, file);
+    return output;
   }
 
   /** Does the same in this process, in a tenth of the time. */
@@ -180,8 +180,8 @@ export class Fleet {
     return fleet(...args, '--repository', this.repository.dir);
   }
 
-  publish(kind: 'release' | 'root', file: string, ...more: readonly string[]): Said {
+  publish(kind: 'release' | 'root', file: string, ...extraArgs: readonly string[]): Said {
     const agreed = kind === 'root' ? ['--agree', rootDigest(file)] : [];
-    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...more);
+    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...extraArgs);
   }
 }

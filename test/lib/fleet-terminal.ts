@@ -14,15 +14,15 @@ export async function atTerminal(
 ): Promise<Program> {
   const line = [process.execPath, FLEET, ...args].map((word) => `'${word}'`).join(' ');
   const program = start(t, 'script', ['-qefc', line, '/dev/null']);
-  let seen = 0;
+  let readLength = 0;
   for (const [question, answer] of answers) {
     const untilMs = Date.now() + WITHIN_MS;
-    while (!question.test(program.out.slice(seen))) {
+    while (!question.test(program.out.slice(readLength))) {
       if (program.code !== undefined || Date.now() > untilMs)
         throw new Error(`not asked ${question}: ${program.out}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    seen = program.out.length;
+    readLength = program.out.length;
     program.child.stdin?.write(answer);
   }
   await program.ended;

@@ -6,10 +6,10 @@ import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { claimedOrder } from '../../agent/orders/room-order.ts';
 
 /** Waits until the condition holds. */
-export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+export async function until(label: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
-    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
+    if (Date.now() > untilMs) throw new Error(`${label}: not within ${withinMs} ms`);
     await sleep(10);
   }
 }
@@ -39,9 +39,9 @@ export class Orders {
 
   /** Counters of orders to install, by box: one of each is one order, however often it arrived. */
   installs(): Map<string, Set<number>> {
-    const found = new Map<string, Set<number>>();
+    const counters = new Map<string, Set<number>>();
     for (const { box, action, counter } of this.all)
-      if (action === 'install') found.set(box, (found.get(box) ?? new Set()).add(counter));
-    return found;
+      if (action === 'install') counters.set(box, (counters.get(box) ?? new Set()).add(counter));
+    return counters;
   }
 }

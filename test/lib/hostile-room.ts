@@ -43,7 +43,7 @@ export class HostileRoom {
   #program: RoomProgram | undefined;
   #honest: MqttClient | undefined;
   /** Number of messages that the honest box has sent. */
-  #sent = 0;
+  #sentCount = 0;
 
   private constructor(t: Test, enrolment: TestRoom, database: TestDatabase) {
     this.#t = t;
@@ -182,15 +182,15 @@ export class HostileRoom {
   }
 
   /** Checks that the honest box is connected as before, and that its messages reach the archive and the screen. */
-  async hearsHonest(t: Test, what: string): Promise<void> {
-    t.equal(this.#honest?.connected, true, `${what}: the honest box is still connected`);
-    t.ok(await this.#isHeard(PATIENCE_MS), `${what}: an alert of the honest box is in the queue`);
+  async hearsHonest(t: Test, label: string): Promise<void> {
+    t.equal(this.#honest?.connected, true, `${label}: the honest box is still connected`);
+    t.ok(await this.#isHeard(PATIENCE_MS), `${label}: an alert of the honest box is in the queue`);
   }
 
   async #isHeard(withinMs: number): Promise<boolean> {
-    this.#sent += 1;
-    const id = `honest-${this.#sent}`;
-    const { topic, body, options } = alertOf(SITE, HONEST, id, this.#sent);
+    this.#sentCount += 1;
+    const id = `honest-${this.#sentCount}`;
+    const { topic, body, options } = alertOf(SITE, HONEST, id, this.#sentCount);
     await this.#honest?.publishAsync(topic, body, options);
     return settles(async () => {
       const { incidents } = await queueOf(this.sql);

@@ -22,13 +22,13 @@ const FORBIDDEN: readonly (readonly [number, number])[] = [
 ];
 
 /** Forbidden characters in the text, each with its line; line feeds are accepted. */
-export function forbiddenIn(said: string): string[] {
-  return said.split('\n').flatMap((line) => {
+export function forbiddenIn(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
     const codes = Array.from(line, (character) => character.codePointAt(0) ?? 0);
-    const found = codes.filter((code) => FORBIDDEN.some(([from, to]) => code >= from && code <= to));
-    if (found.length === 0) return [];
+    const matches = codes.filter((code) => FORBIDDEN.some(([from, to]) => code >= from && code <= to));
+    if (matches.length === 0) return [];
     return [
-      `${found.map((code) => `U+${code.toString(16)}`).join(' ')} in ${JSON.stringify(line.slice(0, 200))}`,
+      `${matches.map((code) => `U+${code.toString(16)}`).join(' ')} in ${JSON.stringify(line.slice(0, 200))}`,
     ];
   });
 }

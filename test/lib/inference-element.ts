@@ -42,10 +42,10 @@ export function fakeElement(): Record<string, string> {
     const parts = ['', '-base', '-video', '-analytics'].map((part) => `gstreamer${part}-1.0`);
     const flags = String(execFileSync('pkg-config', ['--cflags', '--libs', ...parts])).split(/\s+/);
     // Another test may load it while it is written.
-    const made = join(dir, `made-by-${process.pid}`);
-    const compile = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', made, source];
+    const newFile = join(dir, `made-by-${process.pid}`);
+    const compile = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', newFile, source];
     execFileSync('cc', [...compile, ...flags.filter(Boolean)], { stdio: 'inherit' });
-    renameSync(made, library);
+    renameSync(newFile, library);
   }
   return { GST_PLUGIN_PATH: dir, GST_REGISTRY: join(dir, 'registry.bin') };
 }
@@ -118,7 +118,7 @@ export async function inProcess(
   t: { teardown(fn: () => void): void },
   task: Omit<Task, 'frames'> & { readonly frames?: string },
   env: Readonly<Record<string, string>> = {},
-): Promise<{ outcomes: Outcome[]; ended?: string }> {
+): Promise<{ outcomes: Outcome[]; endReason?: string }> {
   const dir = scratch(t);
   const [from, to, none] = ['task.json', 'outcome.json', 'none.rgb'].map((name) => join(dir, name)) as [
     string,
@@ -137,10 +137,10 @@ export async function inProcess(
     stdio: 'ignore',
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...env },
   });
-  const ended = await new Promise<string>((resolve) => {
+  const endReason = await new Promise<string>((resolve) => {
     child.once('close', (code, signal) => resolve(signal ?? String(code)));
   });
-  if (!existsSync(to)) return { outcomes: [], ended };
+  if (!existsSync(to)) return { outcomes: [], endReason };
   return { outcomes: JSON.parse(readFileSync(to, 'utf8')) as Outcome[] };
 }
 

@@ -21,15 +21,15 @@ for (let i = 0; i < 20; i += 1) {
 }
 const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });
 outbox.start();
-let taken = 0;
+let acceptedCount = 0;
 const inbox = new Map([
   [
     topicsOf(SITE, BOX).verdict,
     (payload: Buffer) => {
       record.verdict(payload);
       const now = record.report()?.verdicts.taken ?? 0;
-      if (now > taken) writeSync(1, 'taken\n');
-      taken = now;
+      if (now > acceptedCount) writeSync(1, 'taken\n');
+      acceptedCount = now;
     },
   ],
 ]);

@@ -32,10 +32,10 @@ class LoadBox {
   readonly #no: number;
   readonly #topics;
   /** Unacknowledged messages by number, the oldest first. */
-  readonly #held = new Map<number, Message>();
+  readonly #unacknowledged = new Map<number, Message>();
   #session: Session | undefined;
   #seq = 0;
-  #through = 0;
+  #acknowledgedThrough = 0;
 
   constructor(no: number) {
     this.#no = no;
@@ -92,7 +92,7 @@ class LoadBox {
     }
     this.#session = session;
     this.#publish(this.#status('online'));
-    for (const message of this.#held.values()) this.#publish(message);
+    for (const message of this.#unacknowledged.values()) this.#publish(message);
     counts.connected += 1;
     return session;
   }
@@ -112,7 +112,7 @@ class LoadBox {
     const userProperties = {
       lane: 'alert',
       seq: String(seq),
-      first: String(this.#through + 1),
+      first: String(this.#acknowledgedThrough + 1),
       epoch,
       boot: epoch,
     };
@@ -128,7 +128,7 @@ class LoadBox {
           contentType: EVENT_CONTENT_TYPE,
           payload: payload(),
         };
-    this.#held.set(seq, message);
+    this.#unacknowledged.set(seq, message);
     this.#publish(message);
   }
 
@@ -145,17 +145,17 @@ class LoadBox {
 
   #acknowledged(payload: Buffer): void {
     const { alert = 0 } = JSON.parse(payload.toString()) as { alert?: number };
-    for (const seq of this.#held.keys()) {
+    for (const seq of this.#unacknowledged.keys()) {
       if (seq > alert) break;
-      this.#held.delete(seq);
+      this.#unacknowledged.delete(seq);
       counts.stored += 1;
     }
-    this.#through = Math.max(this.#through, alert);
+    this.#acknowledgedThrough = Math.max(this.#acknowledgedThrough, alert);
   }
 }
 
 let boxes: LoadBox[] = [];
-let rate: { perS: number; stills: boolean; sinceMs: number; told: number } | undefined;
+let rate: { perS: number; stills: boolean; sinceMs: number; count: number } | undefined;
 let next = 0;
 let nextHealth = 0;
 let healthSinceMs: number | undefined;
@@ -186,9 +186,9 @@ setInterval(() => {
   }
   if (rate === undefined) return;
   const due = ((nowMs - rate.sinceMs) * rate.perS) / 1000;
-  for (; rate.told < due; rate.told += 1) {
+  for (; rate.count < due; rate.count += 1) {
     // Two events and a still, of the same box.
-    const isStill = rate.stills && rate.told % 3 === 2;
+    const isStill = rate.stills && rate.count % 3 === 2;
     boxes[next % boxes.length]?.tell(isStill);
     if (!rate.stills || isStill) next += 1;
   }
@@ -198,7 +198,7 @@ setInterval(() => process.send?.(counts), TOLD_EVERY_MS);
 
 process.on('message', (ask: LoadAsk) => {
   if (ask.do === 'connect') void connectAll(ask);
-  else rate = ask.perS === 0 ? undefined : { ...ask, sinceMs: performance.now(), told: 0 };
+  else rate = ask.perS === 0 ? undefined : { ...ask, sinceMs: performance.now(), count: 0 };
 });
 // Ends with its parent.
 process.once('disconnect', () => process.exit(0));

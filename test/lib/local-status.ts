@@ -86,8 +86,8 @@ export const STATUS: LocalStatus = {
 };
 
 /** A report of what has passed before a camera: nothing, except `seen`. */
-export function viewOf(seen: Partial<ViewReport>): ViewReport {
+export function viewOf(changes: Partial<ViewReport>): ViewReport {
   const nothing = { people: 0, heightTenthNorm: 0, heightHalfNorm: 0, moving: 0, stepNineTenths: 0 };
   const source = { widthPx: 1280, heightPx: 720 };
-  return { input: [416, 256], fps: 5, source, ...nothing, ...seen };
+  return { input: [416, 256], fps: 5, source, ...nothing, ...changes };
 }

@@ -23,15 +23,15 @@ export async function detections(
       : { backend: 'gstreamer' as const, element: { name: element, model, properties: [] } };
   const config = { model, input, ...backend, providers: ['cpu'] };
   const detector = new Detector({ config, modelDir, clock: systemClock, log: makeLogger('test', 'error') });
-  const found: Detection[][] = [];
+  const results: Detection[][] = [];
   const { provider } = await detector.start();
   try {
     assert(provider === (element ?? 'cpu'), `${model} runs on ${provider}`);
-    for (const frame of frames) found.push(await detector.detect(frame));
+    for (const frame of frames) results.push(await detector.detect(frame));
   } finally {
     await detector.stop();
   }
-  return found;
+  return results;
 }
 
 /** A frame that fills the model's input. */

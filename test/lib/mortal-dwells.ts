@@ -21,8 +21,9 @@ export interface Seen {
   readonly person: boolean;
 }
 
-const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', seen = '{}'] = process.argv.slice(2);
-const { arrival, person } = JSON.parse(seen) as Seen;
+const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', sceneText = '{}'] =
+  process.argv.slice(2);
+const { arrival, person } = JSON.parse(sceneText) as Seen;
 const rules = [
   {
     id: 'park',

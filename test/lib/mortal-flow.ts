@@ -45,8 +45,8 @@ const [point = '', nth = '0'] = killAt.split(':');
 let passed = 0;
 
 /** Passes a point at which a death does most damage; kills the process there where KILL_AT says so. */
-function passing(here: string): void {
-  if (here !== point) return;
+function passing(cutPoint: string): void {
+  if (cutPoint !== point) return;
   passed += 1;
   if (passed >= Number(nth)) process.kill(process.pid, 'SIGKILL');
 }
@@ -67,10 +67,10 @@ function mortal(sink: EventSink): EventSink {
 }
 
 /** The reports that are in the outbox. */
-class Told {
+class OutboxReports {
   readonly #outbox: Outbox;
-  #through = 0;
-  #ended = 0;
+  #readThrough = 0;
+  #endCount = 0;
   readonly #started = new Set<number>();
 
   constructor(outbox: Outbox) {
@@ -78,16 +78,16 @@ class Told {
   }
 
   /** The person who is there, and whether the box has reported it. */
-  get street(): { person: number; told: boolean } {
-    for (const row of this.#outbox.peek('alert', this.#through, 1000)) {
-      this.#through = row.seq;
+  get street(): { person: number; isReported: boolean } {
+    for (const row of this.#outbox.peek('alert', this.#readThrough, 1000)) {
+      this.#readThrough = row.seq;
       if (row.kind !== 'message' || !row.topic.includes('/evt/')) continue;
       const { data } = JSON.parse(Buffer.from(row.body).toString()) as VigieEvent;
-      if (data.phase === 'end') this.#ended += 1;
+      if (data.phase === 'end') this.#endCount += 1;
       if (data.phase === 'start') this.#started.add(data.objects[0]?.track ?? 0);
     }
-    const person = this.#ended + 1;
-    return { person, told: this.#started.has(person) };
+    const person = this.#endCount + 1;
+    return { person, isReported: this.#started.has(person) };
   }
 }
 
@@ -120,30 +120,30 @@ flow.permit({
 
 const left = (person: number): number => (person % 8) / 10;
 const pictures: { request: number; frame: number; atMs: number }[] = [];
-const outboxTold = new Told(outbox);
-let since: { person: number; atMs: number } | undefined;
+const outboxTold = new OutboxReports(outbox);
+let stay: { person: number; atMs: number } | undefined;
 let emptyFrames = 0;
 // A live camera's media time is the monotonic clock's.
 const startMs = systemClock.nowMs();
 writeSync(1, 'lives\n');
 for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
-  const { person, told } = outboxTold.street;
+  const { person, isReported: told } = outboxTold.street;
   const allGone = person > Number(persons);
   if (allGone) emptyFrames += 1;
   const atMs = startMs + frame * FRAME_MS;
-  if (since?.person !== person) since = { person, atMs };
-  const seen =
+  if (stay?.person !== person) stay = { person, atMs };
+  const tracks =
     told || allGone
       ? []
       : [
           track(person, {
-            firstMs: since.atMs,
+            firstMs: stay.atMs,
             // No one comes where another person has just been.
             xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
-            zones: [{ zone: 'square', sinceMs: since.atMs }],
+            zones: [{ zone: 'square', sinceMs: stay.atMs }],
           }),
         ];
-  const { evidence } = flow.observe(observation(atMs, seen, { wallMs: Date.now() }));
+  const { evidence } = flow.observe(observation(atMs, tracks, { wallMs: Date.now() }));
   for (const { request } of evidence) pictures.push({ request, frame, atMs });
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
     const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];

@@ -53,14 +53,14 @@ export class Nginx {
     const log = join(dir, 'error.log');
     const args = ['-p', dir, '-e', log, '-c', join(dir, 'nginx.conf')];
     const child = spawn('/usr/sbin/nginx', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
-    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    let output = '';
+    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
     const nginx = new Nginx(port, log, child);
     t.teardown(() => nginx.stop());
     const untilMs = performance.now() + START_WITHIN_MS;
     while (!nginx.log.includes('start worker process ')) {
       if (child.exitCode !== null || performance.now() > untilMs)
-        throw new Error(`nginx: ${said}${nginx.log}`);
+        throw new Error(`nginx: ${output}${nginx.log}`);
       await sleep(20);
     }
     return nginx;
@@ -81,8 +81,8 @@ export class Nginx {
 
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null) return;
-    const gone = once(this.#child, 'close');
+    const exit = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
-    await gone;
+    await exit;
   }
 }

@@ -16,9 +16,9 @@ export function nightOf({ gain, noise }: Light): (frame: Pick<Frame, 'rgb'>) => 
   return ({ rgb }) => {
     const start = Math.floor(random() * 65_536);
     for (let k = 0; k < rgb.length; k += 1) {
-      const seen =
+      const level =
         gain * (rgb[k] as number) + (noise / 0.58) * (variates[(start + k * 7) & 65_535] as number);
-      rgb[k] = Math.max(0, Math.min(255, seen));
+      rgb[k] = Math.max(0, Math.min(255, level));
     }
   };
 }

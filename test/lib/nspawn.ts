@@ -156,11 +156,11 @@ export class Container {
   async powerOff(): Promise<void> {
     const child = this.#nspawn;
     if (child === undefined || child.exitCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
+    const exit = new Promise((resolve) => child.once('exit', resolve));
     // systemd powers off on SIGRTMIN+4, which systemd-nspawn sends it on SIGTERM.
     child.kill('SIGTERM');
     const enough = setTimeout(() => child.kill('SIGKILL'), 20_000);
-    await gone;
+    await exit;
     clearTimeout(enough);
     this.#leader = undefined;
   }
@@ -169,11 +169,11 @@ export class Container {
   async cutPower(): Promise<void> {
     const child = this.#nspawn;
     if (child === undefined || this.#leader === undefined) throw new Error('it is not booted');
-    const gone = new Promise((resolve) => child.once('exit', resolve));
+    const exit = new Promise((resolve) => child.once('exit', resolve));
     // All are stopped first, or the last ones would record the end of the others.
     for (const pid of processesWith(this.#leader)) signalled(pid, 'SIGSTOP');
     process.kill(this.#leader, 'SIGKILL');
-    await gone;
+    await exit;
     this.#leader = undefined;
     this.#nspawn = undefined;
   }

@@ -35,15 +35,15 @@ export async function observedClip(clip: string, options: ObservedClipOptions = 
   const bare = bareSettings(`file:${clip}`, 0);
   const camera = { ...bare.camera, fps, follows };
   const settings: VisionSettings = { ...bare, ...changes, mode: 'replay', camera };
-  const kept = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
-  const text = keptText(kept);
+  const cacheFile = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
+  const text = keptText(cacheFile);
   if (text !== undefined) return linesOf(text);
   const observations = await observeClip({ settings, permit: BARE_PERMIT, log: SILENT });
   mkdirSync(KEPT_DIR, { recursive: true });
   // Two tests may replay the same clip at once, so each moves a complete file into place.
-  const whole = `${kept}.${process.pid}`;
-  writeFileSync(whole, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
-  renameSync(whole, kept);
+  const newFile = `${cacheFile}.${process.pid}`;
+  writeFileSync(newFile, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
+  renameSync(newFile, cacheFile);
   return observations;
 }
 
@@ -79,12 +79,12 @@ function nameOf(clip: string, settings: VisionSettings): string {
 
 /** Hash of all modules that vision may load from its own folder and the contract's. */
 function codeHash(): string {
-  const here = fileURLToPath(import.meta.url);
+  const ownPath = fileURLToPath(import.meta.url);
   const agent = fileURLToPath(new URL('../../agent', import.meta.url));
   const hash = createHash('sha256');
   for (const folder of ['vision', 'contract']) {
     const files = readdirSync(join(agent, folder), { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((name) => extname(name) === extname(here)).sort()) {
+    for (const file of files.filter((name) => extname(name) === extname(ownPath)).sort()) {
       hash.update(`${folder}/${file}\0`).update(readFileSync(join(agent, folder, file)));
     }
   }

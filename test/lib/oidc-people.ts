@@ -30,7 +30,7 @@ export async function listening(t: Test, port: number, serve: http.RequestListen
 }
 
 /** Starts an unchanged oidc-provider without password entry: `person.name` is the person who logs in. */
-export async function provider(t: Test, port: number, back: string, isRenewable = false) {
+export async function provider(t: Test, port: number, callbackUrl: string, isRenewable = false) {
   // A site other than the console's: to a browser, 127.0.0.1 on another port would be the same one.
   const issuer = `http://localhost:${port}`;
   const oidc = new Provider(issuer, {
@@ -38,7 +38,7 @@ export async function provider(t: Test, port: number, back: string, isRenewable 
       {
         client_id: 'vigie',
         client_secret: SECRET,
-        redirect_uris: [back],
+        redirect_uris: [callbackUrl],
         grant_types: ['authorization_code', 'refresh_token'],
       },
     ],

@@ -44,8 +44,8 @@ export class OnvifCamera {
     this.#discovery = createSocket({ type: 'udp4', reuseAddr: true });
     this.#discovery.on('message', (message, from) => {
       if (!/Probe/.test(String(message))) return;
-      const said = [...this.strays, this.#match(`http://127.0.0.1:${this.port}/onvif/device_service`)];
-      for (const each of said) this.#discovery.send(each, from.port, from.address);
+      const replies = [...this.strays, this.#match(`http://127.0.0.1:${this.port}/onvif/device_service`)];
+      for (const each of replies) this.#discovery.send(each, from.port, from.address);
     });
   }
 
@@ -81,7 +81,7 @@ export class OnvifCamera {
   #soap(text: string): [number, string] {
     const action = /<(Get\w+)/.exec(text)?.[1] ?? '?';
     this.actions.push(action);
-    const elsewhere = 'http://203.0.113.9/onvif';
+    const otherUrl = 'http://203.0.113.9/onvif';
     if (action === 'GetSystemDateAndTime') {
       const now = new Date();
       const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth() + 1, now.getUTCDate()];
@@ -102,7 +102,7 @@ export class OnvifCamera {
         ),
       ];
     const answers: Record<string, string> = {
-      GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${elsewhere}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${elsewhere}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
+      GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${otherUrl}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${otherUrl}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
       GetProfiles: [{ token: 'p1', encoder: encoderOf('H264', 1920, 1080) }, ...this.further]
         .map(
           ({ token, encoder }) =>

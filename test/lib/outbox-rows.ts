@@ -20,8 +20,8 @@ export function carelessRows(file: string): Record<Lane, Set<number>> {
   const db = new Database(file);
   try {
     // Even the table may be lost.
-    const made = db.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'row'").pluck().get() === 1;
-    const seqs = made ? (db.prepare('SELECT seq FROM row').pluck().all() as number[]) : [];
+    const hasTable = db.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'row'").pluck().get() === 1;
+    const seqs = hasTable ? (db.prepare('SELECT seq FROM row').pluck().all() as number[]) : [];
     return { alert: new Set(), bulk: new Set(seqs) };
   } finally {
     db.close();

@@ -65,12 +65,12 @@ export class Page {
   /** Starts the preview as soon as a new box permits it. */
   async startsPreview(viewer: number): Promise<void> {
     const started = performance.now();
-    let refused: string | null = '';
-    while (refused !== null && performance.now() - started < 60_000) {
-      refused = await this.ask({ op: 'preview-start', viewer });
-      if (refused !== null) await new Promise((resolve) => setTimeout(resolve, 200));
+    let refusal: string | null = '';
+    while (refusal !== null && performance.now() - started < 60_000) {
+      refusal = await this.ask({ op: 'preview-start', viewer });
+      if (refusal !== null) await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    this.#t.equal(refused, null, 'the preview starts');
+    this.#t.equal(refusal, null, 'the preview starts');
   }
 
   async #answer(ask: PageAsk): Promise<Answer> {

@@ -51,7 +51,7 @@ export async function paintedClip(
   const ffmpeg = spawn('ffmpeg', ['-v', 'error', ...input, '-i', '-', ...output], {
     stdio: ['pipe', 'ignore', 'inherit'],
   });
-  const ended = once(ffmpeg, 'close');
+  const exit = once(ffmpeg, 'close');
   for (let frame = 0; frame < seconds * PAINTED_FPS; frame += 1) {
     const rgb = Buffer.from(street.rgb);
     const place = at(frame / PAINTED_FPS);
@@ -62,7 +62,7 @@ export async function paintedClip(
     if (!ffmpeg.stdin.write(rgb)) await once(ffmpeg.stdin, 'drain');
   }
   ffmpeg.stdin.end();
-  const [code] = (await ended) as [number];
+  const [code] = (await exit) as [number];
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
   return clip;
 }
@@ -80,8 +80,8 @@ export async function paintedPixels(picture: Uint8Array | string): Promise<numbe
 
 async function frameOf(dir: string, frame: number): Promise<Raw> {
   const file = join(dir, `street-${frame}.png`);
-  const chosen = ['-vf', `select=eq(n\\,${frame})`, '-frames:v', '1'];
-  execFileSync('ffmpeg', ['-v', 'error', '-y', '-i', STREET_CLIP, ...chosen, file], { stdio: 'inherit' });
+  const selection = ['-vf', `select=eq(n\\,${frame})`, '-frames:v', '1'];
+  execFileSync('ffmpeg', ['-v', 'error', '-y', '-i', STREET_CLIP, ...selection, file], { stdio: 'inherit' });
   const { data, info } = await sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   return { rgb: data, width: info.width, height: info.height };
 }

@@ -44,8 +44,8 @@ export function newestPostgres(): string {
 function keptName(): string {
   const newest = newestPostgres();
   const { mtimeMs } = statSync(join(newest, 'bin/initdb'));
-  const given = Object.entries(process.env).filter(([name]) => /^(?:LANG|LANGUAGE|LC_.*|TZ)$/.test(name));
-  const all = JSON.stringify([mtimeMs, process.getuid?.(), given.sort()]);
+  const locale = Object.entries(process.env).filter(([name]) => /^(?:LANG|LANGUAGE|LC_.*|TZ)$/.test(name));
+  const all = JSON.stringify([mtimeMs, process.getuid?.(), locale.sort()]);
   return join(KEPT_DIR, `${basename(newest)}-${createHash('sha256').update(all).digest('hex').slice(0, 12)}`);
 }
 
@@ -90,7 +90,7 @@ export class Postgres {
     this.#child.stderr?.on('data', (chunk: Buffer) => appendFileSync(join(this.#dir, 'log'), chunk));
     const deadlineMs = performance.now() + START_WITHIN_MS;
     for (;;) {
-      const refusal = await this.#asked();
+      const refusal = await this.#refusalReason();
       if (refusal === undefined) return;
       if (performance.now() > deadlineMs) throw new Error(`PostgreSQL does not answer: ${refusal}`);
       await sleep(100);
@@ -101,14 +101,14 @@ export class Postgres {
   async kill(): Promise<void> {
     const children = execFileSync('ps', ['--ppid', String(this.pid), '-o', 'pid=']).toString();
     for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) this.#signal(pid, 'SIGKILL');
-    await this.#gone();
+    await this.#waitForExit();
   }
 
   /** Resolves when it has ended; idempotent. */
   async stop(): Promise<void> {
     if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#signal(this.pid, 'SIGINT');
-    await this.#gone();
+    await this.#waitForExit();
   }
 
   #make(): void {
@@ -120,9 +120,9 @@ export class Postgres {
       // The scratch folder is private to its maker; another user must pass through it.
       chmodSync(join(this.#dir, '..'), 0o711);
     }
-    const kept = keptName();
-    if (!existsSync(kept)) this.#initdb(kept);
-    execFileSync('cp', ['-a', kept, data]);
+    const cachePath = keptName();
+    if (!existsSync(cachePath)) this.#initdb(cachePath);
+    execFileSync('cp', ['-a', cachePath, data]);
     const settings = [
       `port = ${this.#port}`,
       "listen_addresses = '127.0.0.1'",
@@ -138,20 +138,20 @@ export class Postgres {
   }
 
   /** Makes a database with initdb(1), in a folder that appears atomically. */
-  #initdb(kept: string): void {
+  #initdb(cachePath: string): void {
     const first = join(this.#dir, 'first');
-    const made = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
-    const [program = '', ...args] = made;
+    const command = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
+    const [program = '', ...args] = command;
     execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
     mkdirSync(KEPT_DIR, { recursive: true });
-    const fresh = mkdtempSync(`${kept}.`);
+    const fresh = mkdtempSync(`${cachePath}.`);
     execFileSync('cp', ['-a', first, join(fresh, 'data')]);
     rmSync(first, { recursive: true });
     try {
-      renameSync(join(fresh, 'data'), kept);
+      renameSync(join(fresh, 'data'), cachePath);
     } catch (error) {
       // Another test has made it in the meantime.
-      if (!existsSync(kept)) throw error;
+      if (!existsSync(cachePath)) throw error;
     } finally {
       rmSync(fresh, { recursive: true });
     }
@@ -165,7 +165,7 @@ export class Postgres {
   }
 
   /** Undefined when it answers, otherwise the reason. */
-  async #asked(): Promise<string | undefined> {
+  async #refusalReason(): Promise<string | undefined> {
     const child = this.#child;
     if (child?.exitCode !== null || child.signalCode !== null) {
       throw new Error(`PostgreSQL ended: ${readFileSync(join(this.#dir, 'log'), 'utf8').slice(-1000)}`);
@@ -197,7 +197,7 @@ export class Postgres {
     }
   }
 
-  async #gone(): Promise<void> {
+  async #waitForExit(): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     await once(child, 'close');

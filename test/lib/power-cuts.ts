@@ -91,7 +91,7 @@ export class CuttableBox {
   async cutIn<T>(
     { at, logged }: Cut,
     act: (env: Record<string, string>) => Promise<T>,
-    ended: (result: T) => void = () => undefined,
+    onEnd: (result: T) => void = () => undefined,
   ): Promise<{ readonly result: T; readonly calls: number | undefined }> {
     const { calls: library, noFlush } = this.#libraries;
     const { box, disk } = this;
@@ -110,7 +110,7 @@ export class CuttableBox {
       disk.powerBack(COMMIT_S);
       box.reboot();
     } else {
-      ended(result);
+      onEnd(result);
       if (logged) await sleep(LOG_WRITTEN_MS);
       this.cutNow();
     }

@@ -21,11 +21,11 @@ export interface Program {
 /** Starts a program; ended with the test at the latest. */
 export function start(t: Test, file: string, args: readonly string[]): Program {
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  const ended = once(child, 'close').then(([code]: (number | null)[]) => {
+  const exit = once(child, 'close').then(([code]: (number | null)[]) => {
     program.code = code ?? null;
     return program.code;
   });
-  const program: Program = { child, out: '', err: '', code: undefined, ended };
+  const program: Program = { child, out: '', err: '', code: undefined, ended: exit };
   child.stdout.on('data', (chunk: Buffer) => {
     program.out += chunk.toString();
   });

@@ -29,14 +29,14 @@ export function verdictOf(open: () => unknown): Verdict {
 
 /** Counts the verdicts of all single-bit flips. */
 export function flips(original: Buffer, verdict: (bytes: Buffer) => Verdict): ReadonlyMap<Verdict, number> {
-  const seen = new Map<Verdict, number>();
+  const counts = new Map<Verdict, number>();
   for (let bit = 0; bit < original.length * 8; bit += 1) {
     const flipped = Buffer.from(original);
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
     const outcome = verdict(flipped);
-    seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   }
-  return seen;
+  return counts;
 }
 
 /** Inputs with bytes changed, cut off, or made up. */
@@ -60,15 +60,15 @@ export function noneAccepted(
   verdict: (bytes: Buffer) => Verdict,
 ): void {
   t.comment(`seed ${SEED}`);
-  let refused = 0;
+  let refusedCount = 0;
   fc.assert(
     fc.property(fc.oneof(...wrong), ({ bytes, codes }) => {
       const outcome = verdict(bytes);
       if (outcome === 'accepted') return false;
-      refused += 1;
+      refusedCount += 1;
       return codes.length === 0 || codes.includes(outcome);
     }),
     { numRuns: REFUSAL_RUNS, seed: SEED },
   );
-  t.equal(refused, REFUSAL_RUNS, 'each refused, for the right reason');
+  t.equal(refusedCount, REFUSAL_RUNS, 'each refused, for the right reason');
 }

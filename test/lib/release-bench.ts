@@ -83,8 +83,8 @@ export class Bench {
       changed: () => undefined,
       remains: { current, isConfigurationOnTrial: () => false },
     });
-    const note = (what: string, units: readonly string[] = []): Promise<void> => {
-      this.asked.push([what, ...units].join(' '));
+    const note = (call: string, units: readonly string[] = []): Promise<void> => {
+      this.asked.push([call, ...units].join(' '));
       return Promise.resolve();
     };
     const units: Units = {
@@ -174,7 +174,7 @@ export class Bench {
   lay(seq: number): void {
     const dir = join(this.lib, 'releases', releaseName(seq, version(seq)));
     mkdirSync(dir, { recursive: true });
-    const said = {
+    const versionFile = {
       what: 'release',
       seq,
       version: version(seq),
@@ -182,7 +182,7 @@ export class Bench {
       stateWrites: 1,
       stateReads: [1, 1],
     };
-    const text = JSON.stringify(said);
+    const text = JSON.stringify(versionFile);
     writeFileSync(join(dir, 'VERSION'), text);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const entry = { path: 'VERSION', type: 'file', mode: 0o644, size: text.length, sha256 } as const;

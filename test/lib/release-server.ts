@@ -85,9 +85,9 @@ export async function sampleRelease(dir: string, release: SampleRelease): Promis
     stateReads = [1, 1],
   } = release;
   const tree = join(dir, releaseName(seq, version));
-  const said: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
+  const versionFile: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
   mkdirSync(tree, { recursive: true });
-  for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(said)}\n` })) {
+  for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(versionFile)}\n` })) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     writeFileSync(join(tree, path), content);
     if (path.startsWith('bin/')) chmodSync(join(tree, path), 0o755);
@@ -177,7 +177,7 @@ export class ReleaseRepository {
     const id = { what, seq, version, arch };
     const text = readFileSync(join(tree, 'MANIFEST'), 'utf8');
     const entries = parseManifest(text);
-    const kept = entries.filter(({ type }) => type === 'file');
+    const files = entries.filter(({ type }) => type === 'file');
     const add = async (name: string, paths: readonly string[]): Promise<string> => {
       await packFiles(tree, paths, join(this.dir, 'targets', name));
       this.addFile(name, readFileSync(join(this.dir, 'targets', name)));
@@ -185,16 +185,16 @@ export class ReleaseRepository {
     };
     const deltas: Record<string, string> = {};
     for (const [seqBefore, before] of Object.entries(from)) {
-      const known = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
-      const write = new Set(changedPaths(known, entries).write);
-      const paths = kept.filter(({ path }) => write.has(path)).map(({ path }) => path);
+      const oldEntries = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
+      const write = new Set(changedPaths(oldEntries, entries).write);
+      const paths = files.filter(({ path }) => write.has(path)).map(({ path }) => path);
       deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), paths);
       const patch = manifestPatchTarget(Number(seqBefore), id);
       const file = join(this.dir, 'targets', patch);
       await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file);
       this.addFile(patch, readFileSync(file));
     }
-    const paths = kept.map(({ path }) => path);
+    const paths = files.map(({ path }) => path);
     const custom: ReleaseTarget = {
       ...id,
       boards: ['pc', 'generic'],
@@ -204,7 +204,7 @@ export class ReleaseRepository {
       stateReads: [1, 1],
       full: over.full ?? (await add(fullTarget(id), paths)),
       deltas,
-      installedBytes: kept.reduce((sum, { size = 0 }) => sum + size, 0),
+      installedBytes: files.reduce((sum, { size = 0 }) => sum + size, 0),
       ...over,
     };
     this.addFile(manifestTarget(id), Buffer.from(text), custom);
@@ -261,7 +261,7 @@ export type Fault =
   | { readonly kind: 'status'; readonly status: number }
   | { readonly kind: 'encoded' };
 
-export interface Asked {
+export interface ServedRequest {
   /** Path below the server's URL. */
   readonly path: string;
   readonly range: string | undefined;
@@ -271,7 +271,7 @@ export class TestReleaseServer {
   readonly url: string;
   /** TLS files for a box. */
   readonly tls: (KeyPair & { readonly ca: string }) | undefined;
-  readonly asked: Asked[] = [];
+  readonly asked: ServedRequest[] = [];
   /** Faults by path below the URL. */
   readonly faults = new Map<string, Fault>();
   /** Bytes of bodies that were sent. */
@@ -286,8 +286,8 @@ export class TestReleaseServer {
     await authority?.start();
     const own = await authority?.broker();
     const box = await authority?.client('box-1');
-    const made: { server?: TestReleaseServer } = {};
-    const answer = (q: IncomingMessage, a: ServerResponse): void => made.server?.answer(repository, q, a);
+    const holder: { server?: TestReleaseServer } = {};
+    const answer = (q: IncomingMessage, a: ServerResponse): void => holder.server?.answer(repository, q, a);
     const pem = (file: string): Buffer => readFileSync(file);
     const http =
       authority === undefined || own === undefined
@@ -307,11 +307,11 @@ export class TestReleaseServer {
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const { port } = http.address() as AddressInfo;
     const tls = box && authority ? { ...box, ca: authority.ca } : undefined;
-    made.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
+    holder.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => http.close(() => resolve()));
     });
-    return made.server;
+    return holder.server;
   }
 
   private constructor(url: string, tls: TestReleaseServer['tls'], close: () => Promise<void>) {
@@ -345,15 +345,15 @@ export class TestReleaseServer {
     fault: Fault | undefined,
   ): void {
     const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
-    const said = fault?.kind === 'wrong-range' ? from + 1 : from;
-    const body = content.subarray(said);
+    const start = fault?.kind === 'wrong-range' ? from + 1 : from;
+    const body = content.subarray(start);
     const length = fault?.kind === 'short' ? fault.length : body.length;
     if (fault?.kind === 'redirect') {
       response.writeHead(302, { location: fault.to }).end();
       return;
     }
     response.writeHead(range === undefined ? 200 : 206, {
-      ...(range && { 'content-range': `bytes ${said}-${content.length - 1}/${content.length}` }),
+      ...(range && { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }),
       ...(fault?.kind !== 'endless' && { 'content-length': length }),
       ...(fault?.kind === 'encoded' && { 'content-encoding': 'gzip' }),
     });

@@ -37,12 +37,12 @@ export async function served(t: Test, f: Fleet): Promise<Served> {
     return { ca: join(room.dir, 'ca.crt'), cert, key };
   };
   const crl = (names: readonly string[]): void => {
-    const gone = names.map((name) => ({
+    const revocations = names.map((name) => ({
       serial: serials.get(name) ?? '',
       notAfterMs: Date.now() + DAY_MS,
       revokedMs: Date.now(),
     }));
-    writeFileSync(join(room.dir, 'revoked.pem'), room.authority.crl(gone, Date.now()));
+    writeFileSync(join(room.dir, 'revoked.pem'), room.authority.crl(revocations, Date.now()));
   };
   crl([]);
   const site = readFileSync(join(ROOT, 'docs/guide/fleet/nginx.conf'), 'utf8');
@@ -79,11 +79,11 @@ export function status(
 ): Promise<number> {
   const pem = Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, readFileSync(file)]));
   return new Promise((resolve) => {
-    const asked = request(url, { method, agent: false, ...pem }, (answer) => {
+    const outgoing = request(url, { method, agent: false, ...pem }, (answer) => {
       answer.resume();
       resolve(answer.statusCode ?? 0);
     });
-    asked.on('error', () => resolve(0));
-    asked.end();
+    outgoing.on('error', () => resolve(0));
+    outgoing.end();
   });
 }

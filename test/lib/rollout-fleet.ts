@@ -157,9 +157,13 @@ export class RolloutFleet {
     const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
     const { seq, version } = TARGETS[kind];
     const { takes: boxes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
-    const what = `${seq}-${version}`;
+    const label = `${seq}-${version}`;
     const signing = { key: this.keys.privateKey, nowMs: this.clock.wallMs() };
-    return createRollout(store, { kind, name, what, plan: planOf(plan, 'Europe/Paris'), boxes }, signing);
+    return createRollout(
+      store,
+      { kind, name, what: label, plan: planOf(plan, 'Europe/Paris'), boxes },
+      signing,
+    );
   }
 
   /** State of each box, in their order. */

@@ -47,19 +47,19 @@ export class Life {
     this.rollout = { ...NEW, ...change };
   }
 
-  at(hours: number, wanted: Rollout['wanted'] = null): Step {
+  at(hours: number, wish: Rollout['wanted'] = null): Step {
     const nowMs = hours * HOUR;
     this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs } : old));
-    const made = step({ ...this.rollout, wanted }, this.boxes, nowMs);
-    const actions = new Map<string, Action>(made.orders.map(({ id, action }) => [id, action]));
+    const result = step({ ...this.rollout, wanted: wish }, this.boxes, nowMs);
+    const actions = new Map<string, Action>(result.orders.map(({ id, action }) => [id, action]));
     this.boxes = this.boxes.map((old, i) => {
-      const state = made.states[i] ?? old.state;
+      const state = result.states[i] ?? old.state;
       const sinceMs = state === old.state ? old.sinceMs : nowMs;
       return { ...old, state, sinceMs, action: actions.get(old.id) ?? old.action };
     });
-    this.rollout = made.rollout;
-    this.last = made;
-    return made;
+    this.rollout = result.rollout;
+    this.last = result;
+    return result;
   }
 
   say(of: (box: RolloutBox, i: number) => boolean, change: Partial<RolloutBox>): this {

@@ -34,9 +34,9 @@ function stepped(): void {
 
 class MortalStore extends FleetStore {
   override transaction<T>(work: () => T): T {
-    const done = super.transaction(work);
+    const result = super.transaction(work);
     stepped();
-    return done;
+    return result;
   }
 }
 
@@ -44,12 +44,12 @@ class MortalLink extends FleetLink {
   /** Publishes one by one, since it may die after each. */
   override async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     for (const message of messages) {
       await super.publish([message], () => undefined);
       stepped();
-      sent([message]);
+      onSent([message]);
     }
   }
 }
@@ -61,8 +61,8 @@ const { signal } = new AbortController();
 
 async function act(): Promise<string> {
   if (deed === 'adopt') {
-    const opened = { fleet: readFleet(dir), store, link, signal, clock };
-    return (await adoptInto(opened, undefined, { yes: true })).join(', ');
+    const parts = { fleet: readFleet(dir), store, link, signal, clock };
+    return (await adoptInto(parts, undefined, { yes: true })).join(', ');
   }
   const key = createPrivateKey(readFileSync(join(dir, 'ops.key')));
   const controller = new Controller({ store, link, clock, key, lookMs: 60_000, say: () => undefined });

@@ -30,7 +30,7 @@ export interface AppRoom {
   /** Number of streams that are open at the server, and that were ever opened. */
   readonly streams: { open: number; opened: number };
   /** Acts as another person beside the browser, bypassing the link. */
-  act(who: string, path: string, body: unknown, key?: string): Promise<Asked>;
+  act(user: string, path: string, body: unknown, key?: string): Promise<Asked>;
   /** Entries of the audit log for these actions, in order. */
   record(...acts: string[]): Promise<{ who: string; act: string; incident: number | null }[]>;
 }
@@ -54,12 +54,12 @@ export async function appRoom(t: Test, { fill, settings, handlers, where }: Setu
   const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
   const streams = streamsOf(t, port);
   const server = await wholeConsole(t, db, { ...own, ...settings }, handlers);
-  const act = async (who: string, path: string, body: unknown, key?: string): Promise<Asked> => {
+  const act = async (user: string, path: string, body: unknown, key?: string): Promise<Asked> => {
     const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
     const session = await ask(`${server.url}/api/login`, {
       method: 'POST',
       headers: past,
-      body: { name: who },
+      body: { name: user },
     });
     const cookie = String(session.headers['set-cookie']?.[0]).split(';', 1)[0] ?? '';
     const headers = { ...past, cookie, ...(key !== undefined && { 'idempotency-key': key }) };
@@ -125,12 +125,12 @@ export async function contextOf(
   t: Test,
   browser: Browser,
   home: string,
-  who: string | undefined,
+  user: string | undefined,
 ): Promise<BrowserContext> {
   const context = await browser.createBrowserContext();
   t.teardown(() => context.close());
-  if (who !== undefined) {
-    const [name = '', value = ''] = (await enter(home, who)).split('=');
+  if (user !== undefined) {
+    const [name = '', value = ''] = (await enter(home, user)).split('=');
     await context.setCookie({
       name,
       value,
@@ -160,8 +160,8 @@ export async function tabOf(
     ...tab,
     until: async (condition, timeout = 8000) => {
       await page.waitForFunction(condition, { timeout, polling: 10 }).catch(async () => {
-        const shown = await page.$eval('body', (body) => body.textContent ?? '');
-        throw new Error(`not so: ${condition}\n${shown.slice(0, 1500)}`);
+        const text = await page.$eval('body', (body) => body.textContent ?? '');
+        throw new Error(`not so: ${condition}\n${text.slice(0, 1500)}`);
       });
     },
     text: (selector = 'main') => page.$eval(selector, (element) => element.textContent ?? ''),
@@ -176,9 +176,9 @@ function watch(
   page.on('pageerror', (error) => complaints.push(`error: ${String(error)}`));
   page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
   page.on('console', (message) => {
-    const where = message.location().url ?? '';
-    if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(where)) return;
-    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${where}`);
+    const url = message.location().url ?? '';
+    if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(url)) return;
+    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${url}`);
   });
   page.on('request', (request) => {
     const url = request.url();

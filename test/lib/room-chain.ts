@@ -32,9 +32,9 @@ export async function startChain(t: Test, name: Chain['name'], boxes = 10): Prom
 }
 
 /** Number of the incident that results from a report. */
-export async function incidentOf({ database, street }: Chain, told: Told, box = 0): Promise<number> {
-  street[box]?.tell(told);
-  return storedNo(database, `${told.id}-e`);
+export async function incidentOf({ database, street }: Chain, report: Told, box = 0): Promise<number> {
+  street[box]?.tell(report);
+  return storedNo(database, `${report.id}-e`);
 }
 
 async function storedNo(database: TestDatabase, episode: string): Promise<number> {

@@ -102,7 +102,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
     sealed: true,
     timeZone: 'Indian/Reunion',
   });
-  const shown = EVENING.map(([no, agoS, change]) =>
+  const rows = EVENING.map(([no, agoS, change]) =>
     numbered(no, {
       received: ago(agoS),
       detail,
@@ -118,7 +118,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   }));
   const of2 = { site: 'centre', box: 'cam-tram-12' };
   await addIncidents(db, [
-    ...shown,
+    ...rows,
     ...storm,
     numbered(10, {
       ...of2,

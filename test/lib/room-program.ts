@@ -51,9 +51,9 @@ export class RoomProgram {
     const child = this.#child;
     if (child === undefined) return null;
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const gone = once(child, 'close');
+    const exit = once(child, 'close');
     child.kill(signal);
-    await gone;
+    await exit;
     return child.exitCode;
   }
 }

@@ -13,8 +13,8 @@ interface Place {
 }
 
 /** A database with its tables made at `nowMs`, open until the test ends. */
-export async function roomDatabase(t: Test, where: string, nowMs: number): Promise<Sql> {
-  const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+export async function roomDatabase(t: Test, address: string, nowMs: number): Promise<Sql> {
+  const db = databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
   await prepare(db, TIME_ZONE, nowMs);
   return db;

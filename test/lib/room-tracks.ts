@@ -79,11 +79,11 @@ const GAPS = [
 const isInGap = (s: number): boolean => GAPS.some(([from, to]) => s + 45 > from && s < to);
 
 const gapsFrom = (fromMs: number): TrackCoverage['gaps'] =>
-  GAPS.map(([from, to, why]) => ({ from: iso(fromMs, from), to: iso(fromMs, to), why }));
+  GAPS.map(([from, to, reason]) => ({ from: iso(fromMs, from), to: iso(fromMs, to), why: reason }));
 
-function tracksOf(many: number, fromMs: number): FoundTrack[] {
+function tracksOf(count: number, fromMs: number): FoundTrack[] {
   const starts: number[] = [];
-  for (let i = 0; starts.length < many && i < 10 * many; i++) {
+  for (let i = 0; starts.length < count && i < 10 * count; i++) {
     const s = 8 + 1050 * chance(i * 3 + 2);
     if (!isInGap(s)) starts.push(s);
   }
@@ -97,7 +97,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
   const { box, case: number, reason, question } = request;
   const isTracks = question.answer === 'tracks';
   const fromMs = Date.parse(question.from);
-  const found = isTracks ? tracksOf(34, fromMs) : [];
+  const tracks = isTracks ? tracksOf(34, fromMs) : [];
   return {
     id: `answer-${question.answer}`,
     asked: { box, case: number, reason, question },
@@ -116,7 +116,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
     coverage: { seen: 0.71, watched: 0.12, gaps: gapsFrom(fromMs), more: 0 },
     matches: question.answer === 'coverage' ? 0 : 34,
     stopped: null,
-    tracks: found.map((one) => ({
+    tracks: tracks.map((one) => ({
       ...one,
       video: {
         url: one.track % 3 === 0 ? null : `https://video.city.example/cam?from=${one.from}&to=${one.to}`,

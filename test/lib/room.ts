@@ -70,7 +70,7 @@ export async function clientOf(
   t: Test,
   room: Pick<Room, 'authority' | 'programs' | 'broker'>,
   name: string,
-  more: IClientOptions = {},
+  options: IClientOptions = {},
 ): Promise<MqttClient> {
   const { url, cert, key } = await pairOf(room, name);
   const client = await mqtt.connectAsync(url, {
@@ -78,7 +78,7 @@ export async function clientOf(
     ca: readFileSync(room.authority.ca),
     cert: readFileSync(cert),
     key: readFileSync(key),
-    ...more,
+    ...options,
   });
   t.teardown(() => client.endAsync(true));
   return client;
@@ -123,7 +123,7 @@ const ASKED_AGAIN_MS_MAX = 400;
 /** Resolves when `condition` holds; fails the test when it does not within `withinMs`. Returns the ms it took. */
 export async function until(
   t: Test,
-  what: string,
+  label: string,
   condition: () => boolean,
   withinMs = 40_000,
 ): Promise<number> {
@@ -133,8 +133,8 @@ export async function until(
     if (condition()) break;
     const nowMs = performance.now();
     if (nowMs - beganMs > withinMs) {
-      t.fail(`${what}: not within ${withinMs} ms`);
-      throw new Error(what);
+      t.fail(`${label}: not within ${withinMs} ms`);
+      throw new Error(label);
     }
     // A condition that starts programs must not take the machine from what is waited for.
     await sleep(Math.min(ASKED_AGAIN_MS_MAX, Math.max(10, 3 * (nowMs - askedMs))));

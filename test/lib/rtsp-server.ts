@@ -113,14 +113,14 @@ export class RtspServer {
   /** Kills the process. Idempotent. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
+    const exit = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
-    await gone;
+    await exit;
   }
 
   async #command(command: string): Promise<void> {
-    const done = once(this.#lines, 'line');
+    const reply = once(this.#lines, 'line');
     this.#child.stdin?.write(`${command}\n`);
-    await done;
+    await reply;
   }
 }

@@ -76,12 +76,12 @@ export class ShakenDetector {
   static async open(dir: string): Promise<ShakenDetector> {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     const card = await readCard(MODEL_DIR, MODEL);
-    const opened = join(dir, card.file);
+    const openedFile = join(dir, card.file);
     const scoreMin = String(card.inGraph.scoreMin - SHAKE_SCORE);
     const script = join(ROOT, 'test', 'lib', 'open-model.py');
-    execFileSync('/usr/bin/python3', ['-B', script, join(MODEL_DIR, card.file), opened, scoreMin]);
+    execFileSync('/usr/bin/python3', ['-B', script, join(MODEL_DIR, card.file), openedFile, scoreMin]);
     const session = await Session.open(await loadRuntime(), {
-      bytes: readFileSync(opened),
+      bytes: readFileSync(openedFile),
       model: MODEL,
       inputName: card.input.name,
       input: INPUT,
@@ -108,11 +108,11 @@ export class ShakenDetector {
     const { scoreMin } = this.#card.inGraph;
     const sure = (one: RawDetections): RawDetections => suppressed(shake(one), scoreMin, this.#iouMax);
     const iouMaxOf = (group: Group): number => thresholdsOf(this.#card, group).nmsIouMax;
-    const found = detectionsOf(sure(raw), this.#card, source, INPUT);
-    if (fine === undefined || closer === undefined) return suppressWithinGroups(found, iouMaxOf);
-    const more = detectionsOf(sure(closer), this.#card, source, fine.size);
+    const detections = detectionsOf(sure(raw), this.#card, source, INPUT);
+    if (fine === undefined || closer === undefined) return suppressWithinGroups(detections, iouMaxOf);
+    const closerDetections = detectionsOf(sure(closer), this.#card, source, fine.size);
     return suppressWithinGroups(
-      [...found, ...more.filter(({ group }) => group === CLOSER_GROUP)],
+      [...detections, ...closerDetections.filter(({ group }) => group === CLOSER_GROUP)],
       iouMaxOf,
       2,
     );
@@ -132,16 +132,16 @@ function suppressed(
   const boxOf = (row: number): XyxyPx => [...boxes.subarray(row * 4, row * 4 + 4)] as unknown as XyxyPx;
   const rows = [...scores.keys()].filter((row) => (scores[row] as number) > scoreMin);
   rows.sort((a, b) => (scores[b] as number) - (scores[a] as number));
-  const kept: { readonly row: number; readonly label: number; readonly box: XyxyPx }[] = [];
+  const remaining: { readonly row: number; readonly label: number; readonly box: XyxyPx }[] = [];
   for (const row of rows) {
     const [label, box] = [labels[row] as number, boxOf(row)];
     if (box[2] <= box[0] || box[3] <= box[1]) continue;
-    if (!kept.some((other) => other.label === label && iou(other.box, box) > iouMax))
-      kept.push({ row, label, box });
+    if (!remaining.some((other) => other.label === label && iou(other.box, box) > iouMax))
+      remaining.push({ row, label, box });
   }
   return {
-    boxes: Float32Array.from(kept.flatMap(({ box }) => [...box])),
-    scores: Float32Array.from(kept, ({ row }) => scores[row] as number),
-    labels: Int32Array.from(kept, ({ label }) => label),
+    boxes: Float32Array.from(remaining.flatMap(({ box }) => [...box])),
+    scores: Float32Array.from(remaining, ({ row }) => scores[row] as number),
+    labels: Int32Array.from(remaining, ({ label }) => label),
   };
 }

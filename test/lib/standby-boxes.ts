@@ -35,20 +35,20 @@ export interface Street {
 export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig['ack'][]): Promise<Street> {
   const boxes: Awaited<ReturnType<typeof boxOf>>[] = [];
   for (const [i, ack] of kinds.entries()) boxes.push(await boxOf(t, room, `${ack}-${i}`, ack));
-  const given: string[] = [];
+  const eventIds: string[] = [];
   let no = 0;
   const appending = setInterval(() => {
     no += 1;
     for (const { name, outbox, delivery } of boxes) {
       const id = `e-${no}`;
       outbox.append(alert(name, id));
-      given.push(`${name} ${id}`);
+      eventIds.push(`${name} ${id}`);
       delivery.wake();
     }
   }, EVERY_MS);
   t.teardown(() => clearInterval(appending));
   return {
-    given,
+    given: eventIds,
     waiting: () => boxes.reduce((sum, { outbox }) => sum + rowsOf(outbox), 0),
     quieten: () => clearInterval(appending),
   };
@@ -113,12 +113,16 @@ export async function storedCount(database: TestDatabase): Promise<number> {
 }
 
 /** Checks that every event, still and incident is stored and counted exactly once. */
-export async function checkStored(t: Test, database: TestDatabase, given: readonly string[]): Promise<void> {
-  const named = async (sql: string): Promise<string[]> =>
+export async function checkStored(
+  t: Test,
+  database: TestDatabase,
+  eventIds: readonly string[],
+): Promise<void> {
+  const idsOf = async (sql: string): Promise<string[]> =>
     (await database.read(sql)).map(({ name }) => String(name)).sort();
-  const ids = [...given].sort();
-  t.same(differing(await named("SELECT box || ' ' || id AS name FROM event"), ids), [], 'every event once');
-  const stills = await named("SELECT box || ' ' || name AS name FROM snapshot");
+  const ids = [...eventIds].sort();
+  t.same(differing(await idsOf("SELECT box || ' ' || id AS name FROM event"), ids), [], 'every event once');
+  const stills = await idsOf("SELECT box || ' ' || name AS name FROM snapshot");
   t.same(differing(stills, ids), [], 'every still once');
   const [sums] = await database.read(
     `SELECT (SELECT sum(alerts) FROM day_figure) AS alerts, (SELECT sum(events) FROM incident) AS events,
@@ -132,9 +136,9 @@ export async function checkStored(t: Test, database: TestDatabase, given: readon
 }
 
 /** Items that are in only one of two sorted lists, or in different numbers. */
-function differing(some: readonly string[], others: readonly string[]): string[] {
+function differing(first: readonly string[], second: readonly string[]): string[] {
   const counts = new Map<string, number>();
-  for (const one of some) counts.set(one, (counts.get(one) ?? 0) + 1);
-  for (const one of others) counts.set(one, (counts.get(one) ?? 0) - 1);
+  for (const one of first) counts.set(one, (counts.get(one) ?? 0) + 1);
+  for (const one of second) counts.set(one, (counts.get(one) ?? 0) - 1);
   return [...counts].filter(([, count]) => count !== 0).map(([name, count]) => `${name}: ${count}`);
 }

@@ -71,8 +71,8 @@ export class StreetBox {
   }
 
   /** Adds events, with their stills, in one transaction of the outbox. */
-  tell(...told: readonly Told[]): void {
-    this.#outbox.append(told.flatMap((one) => itemsOf(this.name, one)));
+  tell(...reports: readonly Told[]): void {
+    this.#outbox.append(reports.flatMap((one) => itemsOf(this.name, one)));
     this.#delivery.wake();
   }
 }
@@ -86,8 +86,8 @@ export async function startStreet(t: Test, room: Room, count: number): Promise<S
   return boxes;
 }
 
-function itemsOf(box: string, told: Told): OutboxItem[] {
-  const { id, kind = 'loitering', jpeg, timeMs = Date.now(), phase = 'start', change } = told;
+function itemsOf(box: string, report: Told): OutboxItem[] {
+  const { id, kind = 'loitering', jpeg, timeMs = Date.now(), phase = 'start', change } = report;
   const eventId = phase === 'end' ? `${id}-end` : id;
   const body = (seq: number): string => {
     const time = new Date(timeMs).toISOString();

@@ -12,16 +12,16 @@ type IConnectPacket = Extract<Packet, { cmd: 'connect' }>;
 
 interface Codec {
   parser(options: { protocolVersion: 5 }): {
-    on(event: 'packet', heard: (packet: Packet) => void): void;
-    on(event: 'error', heard: (error: Error) => void): void;
+    on(event: 'packet', listener: (packet: Packet) => void): void;
+    on(event: 'error', listener: (error: Error) => void): void;
     parse(bytes: Buffer): void;
   };
   generate(packet: object, options: { protocolVersion: 5 }): Buffer;
 }
 
 /** Codec that MQTT.js depends on. */
-const beside = createRequire(createRequire(import.meta.url).resolve('mqtt'));
-const codec = beside('mqtt-packet') as Codec;
+const requireMqtt = createRequire(createRequire(import.meta.url).resolve('mqtt'));
+const codec = requireMqtt('mqtt-packet') as Codec;
 const V5 = { protocolVersion: 5 } as const;
 
 /** Bytes of a whole packet, as the codec of MQTT.js writes it. */

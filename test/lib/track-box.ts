@@ -104,7 +104,7 @@ function answerOf(
     };
   }
   const from = Number(cursor?.split('.')[1] ?? 0);
-  const given = question.answer === 'tracks' ? tracks.slice(from, from + pageTracks) : [];
+  const page = question.answer === 'tracks' ? tracks.slice(from, from + pageTracks) : [];
   const next =
     question.answer === 'tracks' && from + pageTracks < tracks.length ? `0.${from + pageTracks}.0` : null;
   return {
@@ -115,7 +115,7 @@ function answerOf(
     views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],
     coverage: { seen: 0.95, watched: 0.05, gaps: [], more: 0 },
     matches: question.answer === 'coverage' ? 0 : tracks.length,
-    tracks: given,
+    tracks: page,
     next,
     left: { case: Math.max(0, 100 - from), keyDay: 1900, day: 4900 },
     ...result,

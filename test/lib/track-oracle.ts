@@ -77,11 +77,11 @@ export function logged(
 }
 
 /** All tracks that match the query, by number. */
-export async function found(log: Logged, where: TrackPlace | undefined): Promise<FoundTrack[]> {
+export async function tracksFound(log: Logged, place: TrackPlace | undefined): Promise<FoundTrack[]> {
   const { tracks } = await findTracks({
     keptFromMs: 0,
     store: log.store,
-    question: where === undefined ? {} : { where },
+    question: place === undefined ? {} : { where: place },
     classes: CLASSES,
     windows: [{ fromMs: log.fromMs - 10_000, toMs: log.toMs }],
     aspect: log.aspect,
@@ -105,7 +105,7 @@ export async function passagesFound(log: Logged, lines: readonly LineConfig[]): 
   const all = new Set<string>();
   for (const { id, from, to } of lines) {
     for (const direction of ['left', 'right'] as const) {
-      for (const { track } of await found(log, { line: [from, to], direction }))
+      for (const { track } of await tracksFound(log, { line: [from, to], direction }))
         all.add(`${id} ${direction} ${track}`);
     }
   }
@@ -135,7 +135,7 @@ export async function staysFound(
 ): Promise<Map<string, { readonly ms: number; readonly wallMs: number }>> {
   const stays = new Map<string, { readonly ms: number; readonly wallMs: number }>();
   for (const { id, polygon } of zones) {
-    for (const { track, durationS, at } of await found(log, { polygon, does: 'stays', atLeastS }))
+    for (const { track, durationS, at } of await tracksFound(log, { polygon, does: 'stays', atLeastS }))
       stays.set(`${id} ${track}`, { ms: durationS * 1000, wallMs: Date.parse(at) });
   }
   return stays;
@@ -163,15 +163,15 @@ export function wholeStays(
   const stays = new Map<string, WholeStay>();
   for (const config of zones) {
     const zone = new Zone(config);
-    const visits = new Map<number, { readonly whole: Visit; readonly told: Visit }>();
+    const visits = new Map<number, { readonly full: Visit; readonly reported: Visit }>();
     for (const { atMs, tracks, source } of observations) {
       const border = config.polygon.map(([x, y]): Point => [x * source.widthPx, y * source.heightPx]);
       for (const { id, seen, furniture, before = [], xyxyNorm, ground: own } of tracks) {
         if (!seen) continue;
         const stay = stays.get(`${config.id} ${id}`) ?? newStay();
         stays.set(`${config.id} ${id}`, stay);
-        const { whole, told } = visits.get(id) ?? { whole: newVisit(), told: newVisit() };
-        visits.set(id, { whole, told });
+        const { full: whole, reported: told } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
+        visits.set(id, { full: whole, reported: told });
         for (const place of [...before, { atMs, xyxyNorm }]) {
           const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
           stay.places.push({ atMs: place.atMs, offBorder: distanceToBoundary(border, ground) / height });
@@ -234,7 +234,10 @@ export function shaken(
 ): Observation[] {
   // Box and Muller, "A note on the generation of random normal deviates", 1958.
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const moved = ([x1, y1, x2, y2]: ObservedTrack['xyxyNorm'], aspect: number): ObservedTrack['xyxyNorm'] => {
+  const shiftedBox = (
+    [x1, y1, x2, y2]: ObservedTrack['xyxyNorm'],
+    aspect: number,
+  ): ObservedTrack['xyxyNorm'] => {
     const [dx, dy, taller] = [normal(), normal(), normal()].map((by) => by * sigma * (y2 - y1)) as [
       number,
       number,
@@ -248,7 +251,7 @@ export function shaken(
       ...observation,
       tracks: tracks.map((track) => {
         const { before, ...rest } = track;
-        const xyxyNorm = moved(track.xyxyNorm, aspect);
+        const xyxyNorm = shiftedBox(track.xyxyNorm, aspect);
         return {
           ...rest,
           xyxyNorm,
@@ -256,7 +259,7 @@ export function shaken(
           // The frame that confirms a track has seen it.
           seen: track.seen && (before !== undefined || random() >= missed),
           ...(before && {
-            before: before.map((place) => ({ ...place, xyxyNorm: moved(place.xyxyNorm, aspect) })),
+            before: before.map((place) => ({ ...place, xyxyNorm: shiftedBox(place.xyxyNorm, aspect) })),
           }),
         };
       }),

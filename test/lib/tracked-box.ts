@@ -54,15 +54,15 @@ export function mover(
   id: number,
   from: readonly [number, number],
   to: readonly [number, number],
-  [beginS, endS]: readonly [number, number],
-  more: Partial<Mover> = {},
+  [startS, endS]: readonly [number, number],
+  options: Partial<Mover> = {},
 ): Mover {
   const at = (s: number): [number, number] | undefined => {
-    if (s < beginS || s > endS) return undefined;
-    const share = (s - beginS) / Math.max(0.001, endS - beginS);
+    if (s < startS || s > endS) return undefined;
+    const share = (s - startS) / Math.max(0.001, endS - startS);
     return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
   };
-  return { id, label: 'car', at, ...more };
+  return { id, label: 'car', at, ...options };
 }
 
 type Answer = TrackResult & TrackStillResult;
@@ -189,12 +189,12 @@ export class TrackedBox {
   ): Promise<Answer> {
     const nowMs = this.clock.wallMs();
     const iso = (ms: number): string => new Date(ms).toISOString();
-    const asked = { from: iso(nowMs - 86_400_000), to: iso(nowMs), answer: 'tracks', ...question };
+    const request = { from: iso(nowMs - 86_400_000), to: iso(nowMs), answer: 'tracks', ...question };
     return this.raw(
       {
         case: number,
         reason: 'theft',
-        question: asked,
+        question: request,
         ...(cursor && { cursor }),
         ...(approval && { approval }),
       },
@@ -211,19 +211,19 @@ export class TrackedBox {
     return (await this.handler.answer(command)) as Answer;
   }
 
-  approval(signer: Signer, said: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {
+  approval(signer: Signer, fields: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {
     const nowMs = this.clock.wallMs();
-    const whole: TrackApproval = {
+    const content: TrackApproval = {
       site: this.config.site,
       box: this.config.box,
       case: '2026/1234',
       reason: 'theft',
       notBefore: new Date(nowMs - 60_000).toISOString(),
       notAfter: new Date(nowMs + 3_600_000).toISOString(),
-      ...said,
+      ...fields,
     };
     return JSON.parse(
-      signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(whole), signer.privateKey).toString(),
+      signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(content), signer.privateKey).toString(),
     ) as object;
   }
 

@@ -159,8 +159,8 @@ export class TufRepository {
       { length: content.length, hashes: { sha256: sha256(content) }, ...this.listed.get(name) },
     ]);
     const targets = this.#file('targets', { targets: Object.fromEntries(entries) as object }, over.targets);
-    const named = this.#meta('targets', targets, over.targets);
-    const snapshot = this.#file('snapshot', { meta: { 'targets.json': named } }, over.snapshot);
+    const targetsMeta = this.#meta('targets', targets, over.targets);
+    const snapshot = this.#file('snapshot', { meta: { 'targets.json': targetsMeta } }, over.snapshot);
     const shot = { 'snapshot.json': this.#meta('snapshot', snapshot, over.snapshot) };
     const timestamp = this.#file('timestamp', { meta: shot }, over.timestamp);
     this.files.set(this.#name('targets'), over.targets?.raw?.(targets) ?? targets);
@@ -193,9 +193,9 @@ export class TufRepository {
       ...fields,
     };
     change?.(signed);
-    const made = envelope(signed, signers);
-    after?.(made);
-    return Buffer.from(JSON.stringify(made));
+    const file = envelope(signed, signers);
+    after?.(file);
+    return Buffer.from(JSON.stringify(file));
   }
 }
 
@@ -207,15 +207,15 @@ export class TufServer {
   readonly #server: Server;
 
   static async start(): Promise<TufServer> {
-    const made: { server?: TufServer } = {};
+    const holder: { server?: TufServer } = {};
     const http = createServer((request, response) => {
-      const found = made.server?.find(request.url ?? '') ?? 404;
-      if (typeof found === 'number') response.writeHead(found).end();
-      else response.end(found);
+      const content = holder.server?.find(request.url ?? '') ?? 404;
+      if (typeof content === 'number') response.writeHead(content).end();
+      else response.end(content);
     });
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    made.server = new TufServer(http);
-    return made.server;
+    holder.server = new TufServer(http);
+    return holder.server;
   }
 
   private constructor(server: Server) {

@@ -36,7 +36,7 @@ export const CUSTOM: ReleaseTarget = {
 export type Versions = Readonly<Record<RoleName, number>>;
 
 /** A box's folder of metadata. */
-export class Kept {
+export class BoxFolder {
   readonly dir: string;
 
   constructor(dir: string) {
@@ -63,7 +63,7 @@ export class Kept {
 
 /** The repository's content and the expected result at one refresh. */
 export interface Step {
-  readonly change: (r: TufRepository, kept: Kept) => void;
+  readonly change: (r: TufRepository, folder: BoxFolder) => void;
   /** Expected refusal; undefined if the refresh is accepted. */
   readonly refused?: readonly [ErrorKind, RegExp];
   /** Versions that differ from the previously stored ones (refused) or from the served ones (accepted). */
@@ -83,7 +83,7 @@ export interface Case {
 
 export type Change = Step['change'];
 export const nothing: Change = () => undefined;
-export const taken = (change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
+export const accepted = (change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
   change,
   ...over,
 });
@@ -97,10 +97,14 @@ export const no =
 export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('unavailable')];
 
 /** A case of a box that has accepted version 1 of everything. */
-export const known = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
+export const knownBox = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
 /** A case of a box that has its first root alone. */
 export const fresh = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
-export const given = (name: string, root: NonNullable<Case['given']>, ...steps: readonly Step[]): Case => ({
+export const givenRoot = (
+  name: string,
+  root: NonNullable<Case['given']>,
+  ...steps: readonly Step[]
+): Case => ({
   name,
   given: root,
   steps,
@@ -129,7 +133,7 @@ export interface RootFields {
 export const rootOf = (signed: Signed): RootFields => signed as unknown as RootFields;
 
 /** The first key of a role a second time, under another id. */
-export function named(
+export function withSecondId(
   signed: Signed,
   role: RoleName,
   id: string,
@@ -150,7 +154,7 @@ export const first = <T>(all: readonly T[]): T => {
 export interface Scene {
   readonly r: TufRepository;
   readonly server: TufServer;
-  readonly kept: Kept;
+  readonly folder: BoxFolder;
   trust(): ReleaseTrust;
 }
 
@@ -167,13 +171,13 @@ export function scene(dir: string, server: TufServer, root?: Case['given']): Sce
   r.publish();
   writeFileSync(rootFile, root?.(bytes, r) ?? bytes);
   server.repository = r;
-  const kept = new Kept(join(dir, `box-${scenes}`));
+  const folder = new BoxFolder(join(dir, `box-${scenes}`));
   const trust = (): ReleaseTrust =>
-    new ReleaseTrust({ dir: kept.dir, rootFile, url: server.url, tls: undefined, fetchWithinMs: 30_000 });
-  return { r, server, kept, trust };
+    new ReleaseTrust({ dir: folder.dir, rootFile, url: server.url, tls: undefined, fetchWithinMs: 30_000 });
+  return { r, server, folder, trust };
 }
 
-export async function play(t: Test, one: Case, { r, server, kept, trust }: Scene): Promise<void> {
+export async function play(t: Test, one: Case, { r, server, folder: kept, trust }: Scene): Promise<void> {
   if (one.isKnown === true) await trust().refresh(SIGNAL);
   for (const [at, step] of one.steps.entries()) {
     const name = one.steps.length === 1 ? one.name : `${one.name}, step ${at + 1}`;

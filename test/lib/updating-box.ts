@@ -172,8 +172,8 @@ export class UpdatingBox {
   /** Resolves when the processes that `systemctl start` began have ended. */
   async begunEnd(): Promise<void> {
     const file = join(this.dir, 'bin/pids');
-    const begun = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
-    for (const pid of begun) while (existsSync(`/proc/${pid}`)) await sleep(50);
+    const processIds = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+    for (const pid of processIds) while (existsSync(`/proc/${pid}`)) await sleep(50);
   }
 
   configure(yaml: string): void {
@@ -252,8 +252,8 @@ export class UpdatingBox {
   orderOf(change: Partial<UpdateOrder> = {}, nowMs = Date.now()): UpdateOrder {
     this.#counter += 1;
     const seq = change.seq ?? 2;
-    const named = { rollout: `spring-${seq}`, site: SITE, box: BOX, counter: this.#counter };
-    return updateOrder({ ...named, seq, version: versionOf(seq), ...change }, nowMs);
+    const names = { rollout: `spring-${seq}`, site: SITE, box: BOX, counter: this.#counter };
+    return updateOrder({ ...names, seq, version: versionOf(seq), ...change }, nowMs);
   }
 
   layOrder(bytes: Uint8Array): void {
@@ -281,22 +281,22 @@ export class UpdatingBox {
   /** The record, with the change of the release at its top. */
   get record() {
     const { release, ...shared } = this.rawRecord;
-    const named = (target: Target | null) => target && { seq: target.number, version: target.name };
+    const nameOf = (target: Target | null) => target && { seq: target.number, version: target.name };
     const { trial } = release;
     return {
       ...shared,
       ...release,
-      target: named(release.target),
-      previous: named(shared.previous),
-      trial: trial && { ...trial, from: named(trial.from) },
+      target: nameOf(release.target),
+      previous: nameOf(shared.previous),
+      trial: trial && { ...trial, from: nameOf(trial.from) },
     };
   }
 
   /** Writes the record with these changes in the change of the release, or beside it. */
   setRecord(release: Partial<State['release']>, shared: Partial<State> = {}): void {
     const record = this.rawRecord;
-    const changed = { ...record, ...shared, release: { ...record.release, ...release } };
-    writeFileSync(join(this.state, 'state.json'), JSON.stringify(changed));
+    const newRecord = { ...record, ...shared, release: { ...record.release, ...release } };
+    writeFileSync(join(this.state, 'state.json'), JSON.stringify(newRecord));
   }
 
   get status(): UpdaterStatus {

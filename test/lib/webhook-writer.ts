@@ -5,8 +5,8 @@ import type { WebhookSettings } from '../../scripts/programs/room/console/webhoo
 import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 
-const [where = '', settings = '[]'] = process.argv.slice(2);
-const db = databaseOf(where, (error) => process.stderr.write(`${error.message}\n`));
+const [address = '', settings = '[]'] = process.argv.slice(2);
+const db = databaseOf(address, (error) => process.stderr.write(`${error.message}\n`));
 const log = makeLogger('console', 'info');
 const webhooks = new Webhooks(db, JSON.parse(settings) as WebhookSettings[], changesSince, log);
 await webhooks.start();

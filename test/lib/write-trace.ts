@@ -21,13 +21,13 @@ const SECTOR_BYTES = 512;
 const STRING_BYTES = 1_048_576;
 
 type Operation =
-  | { readonly what: 'write'; readonly path: string; readonly at: number; readonly bytes: Buffer }
-  | { readonly what: 'length'; readonly path: string; readonly bytes: number }
-  | { readonly what: 'sync' | 'remove'; readonly path: string }
-  | { readonly what: 'rename'; readonly path: string; readonly to: string }
-  | { readonly what: 'said'; readonly text: string };
+  | { readonly kind: 'write'; readonly path: string; readonly at: number; readonly bytes: Buffer }
+  | { readonly kind: 'length'; readonly path: string; readonly bytes: number }
+  | { readonly kind: 'sync' | 'remove'; readonly path: string }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string }
+  | { readonly kind: 'said'; readonly text: string };
 
-export interface Cut {
+export interface PowerCut {
   /** Content of the disk by path. */
   readonly files: ReadonlyMap<string, Buffer>;
   /** Output of the process up to the cut. */
@@ -43,7 +43,7 @@ export class WriteTrace {
 
   /** The same trace without any fsync, as a writer that does not wait for the disk would leave it. */
   get careless(): WriteTrace {
-    return new WriteTrace(this.#operations.filter(({ what }) => what !== 'sync'));
+    return new WriteTrace(this.#operations.filter(({ kind: what }) => what !== 'sync'));
   }
 
   /** Reason why this machine cannot trace, or false. */
@@ -73,17 +73,17 @@ export class WriteTrace {
 
   /** Index of the first output: before it nothing can be lost. */
   get firstSaid(): number {
-    return this.#operations.findIndex(({ what }) => what === 'said');
+    return this.#operations.findIndex(({ kind: what }) => what === 'said');
   }
 
   /** Cuts the power after each of the operations with these indices, in order. */
-  replay(after: ReadonlySet<number>, random: () => number, onCut: (cut: Cut) => void): void {
+  replay(after: ReadonlySet<number>, random: () => number, onCut: (cut: PowerCut) => void): void {
     const disk = new Disk();
-    let said = '';
+    let output = '';
     this.#operations.forEach((operation, i) => {
-      if (operation.what === 'said') said += operation.text;
+      if (operation.kind === 'said') output += operation.text;
       else disk.take(operation);
-      if (after.has(i)) onCut({ files: disk.afterCut(random), said });
+      if (after.has(i)) onCut({ files: disk.afterCut(random), said: output });
     });
   }
 }
@@ -95,8 +95,8 @@ class Disk {
   /** Renames not yet flushed with their folder, in order, with the previous content of the new name. */
   #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
 
-  take(operation: Exclude<Operation, { what: 'said' }>): void {
-    const { what, path } = operation;
+  take(operation: Exclude<Operation, { kind: 'said' }>): void {
+    const { kind: what, path } = operation;
     if (what === 'sync') {
       this.#renamed = this.#renamed.filter(({ to }) => dirname(to) !== path);
       if (!this.#durable.has(path) && !this.#unsynced.has(path)) return;
@@ -124,13 +124,13 @@ class Disk {
   afterCut(random: () => number): Map<string, Buffer> {
     // From a disk that had written nearly everything to one that had hardly begun.
     const share = random();
-    const kept = (): boolean => random() < share;
+    const isKept = (): boolean => random() < share;
     const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
-    const files = new Map([...paths].map((path) => [path, this.#content(path, kept, random)] as const));
+    const files = new Map([...paths].map((path) => [path, this.#content(path, isKept, random)] as const));
     // A journalling file system keeps the order of names: after one lost name, all later ones are lost.
-    const firstLost = this.#renamed.findIndex(() => !kept());
-    const lost = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
-    for (const { from, to, before } of lost.reverse()) {
+    const firstLost = this.#renamed.findIndex(() => !isKept());
+    const lostNames = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
+    for (const { from, to, before } of lostNames.reverse()) {
       const now = files.get(to);
       if (now !== undefined) files.set(from, now);
       if (before === undefined) files.delete(to);
@@ -139,8 +139,8 @@ class Disk {
     return files;
   }
 
-  #content(path: string, kept: () => boolean, random?: () => number): Buffer {
-    return contentOf(path, this.#durable, this.#unsynced, kept, random);
+  #content(path: string, isKept: () => boolean, random?: () => number): Buffer {
+    return contentOf(path, this.#durable, this.#unsynced, isKept, random);
   }
 }
 
@@ -148,18 +148,18 @@ function contentOf(
   path: string,
   durable: ReadonlyMap<string, Buffer>,
   unsynced: ReadonlyMap<string, readonly Operation[]>,
-  kept: () => boolean,
+  isKept: () => boolean,
   random: () => number = () => 1,
 ): Buffer {
   let content: Buffer = Buffer.from(durable.get(path) ?? []);
   for (const operation of unsynced.get(path) ?? []) {
-    if (operation.what === 'length' && kept()) content = resized(content, operation.bytes);
-    if (operation.what !== 'write') continue;
+    if (operation.kind === 'length' && isKept()) content = resized(content, operation.bytes);
+    if (operation.kind !== 'write') continue;
     const { at, bytes } = operation;
     for (let from = at; from < at + bytes.length; ) {
       const to = Math.min(at + bytes.length, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
       // One lost sector in ten is torn: its first bytes are new, the others old.
-      const keep = kept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
+      const keep = isKept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
       if (keep > 0) {
         content = resized(content, Math.max(content.length, from + keep));
         bytes.copy(content, from, from - at, from - at + keep);
@@ -182,9 +182,9 @@ function operationsOf(trace: string, prefix: string): Operation[] {
   const open: OpenFiles = { paths: new Map(), places: new Map(), lengths: new Map() };
   for (const line of trace.split('\n')) {
     const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? [];
-    const [, begun] = /^(.*)<unfinished \.\.\.>$/.exec(rest) ?? [];
-    if (begun !== undefined) {
-      unfinished.set(pid, begun.trimEnd());
+    const [, startText] = /^(.*)<unfinished \.\.\.>$/.exec(rest) ?? [];
+    if (startText !== undefined) {
+      unfinished.set(pid, startText.trimEnd());
       continue;
     }
     const [, resumed] = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest) ?? [];
@@ -207,35 +207,35 @@ interface OpenFiles {
 function operationOf(call: string, open: OpenFiles, prefix: string): Operation | undefined {
   const [, name = '', args = '', result = ''] = /^(\w+)\((.*)\)\s+= (-?\d+)/.exec(call) ?? [];
   if (name === '' || Number(result) < 0) return undefined;
-  if (name === 'openat') return opened(args, result, open, prefix);
+  if (name === 'openat') return openOperation(args, result, open, prefix);
   const [, first = ''] = /^(\d+)/.exec(args) ?? [];
   const text = bytesIn(args);
   if (name === 'unlink' || name === 'rename') {
     const path = text.toString();
     if (!path.startsWith(prefix)) return undefined;
-    if (name === 'unlink') return { what: 'remove', path };
+    if (name === 'unlink') return { kind: 'remove', path };
     const to = bytesIn(args.slice(args.indexOf(', ') + 2)).toString();
     open.lengths.set(to, open.lengths.get(path) ?? 0);
-    return { what: 'rename', path, to };
+    return { kind: 'rename', path, to };
   }
-  if (name === 'write' && first === '1') return { what: 'said', text: text.toString() };
+  if (name === 'write' && first === '1') return { kind: 'said', text: text.toString() };
   const path = open.paths.get(first);
   if (path === undefined) return undefined;
   const last = Number(/(\d+)$/.exec(args)?.[1]);
-  if (name === 'fsync' || name === 'fdatasync') return { what: 'sync', path };
+  if (name === 'fsync' || name === 'fdatasync') return { kind: 'sync', path };
   if (name === 'ftruncate') {
     open.lengths.set(path, last);
-    return { what: 'length', path, bytes: last };
+    return { kind: 'length', path, bytes: last };
   }
-  if (name === 'pwrite64') return { what: 'write', path, at: last, bytes: text };
+  if (name === 'pwrite64') return { kind: 'write', path, at: last, bytes: text };
   const place = open.places.get(first);
   const at = place === 'end' || place === undefined ? (open.lengths.get(path) ?? 0) : place;
   if (place !== 'end') open.places.set(first, at + text.length);
   open.lengths.set(path, Math.max(open.lengths.get(path) ?? 0, at + text.length));
-  return { what: 'write', path, at, bytes: text };
+  return { kind: 'write', path, at, bytes: text };
 }
 
-function opened(args: string, fd: string, open: OpenFiles, prefix: string): Operation | undefined {
+function openOperation(args: string, fd: string, open: OpenFiles, prefix: string): Operation | undefined {
   const path = bytesIn(args).toString();
   if (!path.startsWith(prefix) || path.endsWith('-shm')) {
     open.paths.delete(fd);
@@ -245,7 +245,7 @@ function opened(args: string, fd: string, open: OpenFiles, prefix: string): Oper
   open.places.set(fd, args.includes('O_APPEND') ? 'end' : 0);
   if (!args.includes('O_TRUNC')) return undefined;
   open.lengths.set(path, 0);
-  return { what: 'length', path, bytes: 0 };
+  return { kind: 'length', path, bytes: 0 };
 }
 
 function bytesIn(args: string): Buffer {

@@ -65,12 +65,12 @@ async function readStage({ stage }: Scene, clipOf: (clip: string) => string): Pr
   const at = Math.round(hold.fromS * SCENES_FPS);
   const still = pictures[at];
   if (still === undefined) throw new Error(`nothing to hold at ${hold.fromS} s`);
-  const held = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
+  const heldPictures = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
     const picture = { ...still, rgb: still.rgb.slice() };
     paintNoise({ picture, random: randomOf(k) }, HELD_SIGMA);
     return picture;
   });
-  return [...pictures.slice(0, at), ...held, ...pictures.slice(at)];
+  return [...pictures.slice(0, at), ...heldPictures, ...pictures.slice(at)];
 }
 
 async function readCut(
@@ -108,11 +108,11 @@ async function run(args: string[]): Promise<Buffer> {
   const child = spawn('ffmpeg', ['-v', 'error', '-threads', '1', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   const bytes = await buffer(child.stdout);
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
   return bytes;
 }
@@ -144,13 +144,13 @@ function* painted(
 function medianOf(pictures: readonly Picture[]): Picture {
   const first = pictures[0] as Picture;
   const count = Math.min(SAMPLES, pictures.length);
-  const chosen = Array.from(
+  const samples = Array.from(
     { length: count },
     (_, k) => pictures[Math.floor((k * pictures.length) / count)] as Picture,
   );
-  const values = new Uint8Array(chosen.length);
+  const values = new Uint8Array(samples.length);
   const rgb = first.rgb.map((_, at) => {
-    for (const [k, picture] of chosen.entries()) values[k] = picture.rgb[at] as number;
+    for (const [k, picture] of samples.entries()) values[k] = picture.rgb[at] as number;
     return values.sort()[values.length >> 1] as number;
   });
   return { ...first, rgb };
@@ -181,13 +181,13 @@ async function encode(
     ],
     { stdio: ['pipe', 'inherit', 'inherit'] },
   );
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   for (const rgb of pictures) {
     if (!child.stdin.write(rgb)) await new Promise((resolve) => child.stdin.once('drain', resolve));
   }
   child.stdin.end();
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
 }

@@ -83,7 +83,7 @@ export function leftHarder(): Scene[] {
   const bag = thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 18);
   const expected = after('bag', visit(1).goneS - 1.5 + AFTER_S, 7);
   const base = { stage: visit(1).stage, zones: INSIDE, expected };
-  const cut: Edit = {
+  const cutOut: Edit = {
     kind: 'cut',
     clip: STREET,
     atS: 3,
@@ -101,11 +101,11 @@ export function leftHarder(): Scene[] {
     { ...base, name: 'left-at-dusk', edits: [bag, { kind: 'exposure', factor: 0.5, fromS: 0, doneS: 44 }] },
     { ...base, name: 'left-in-noise', edits: [bag, { kind: 'noise', sigma: 8 }] },
     { ...base, name: 'left-in-rain', edits: [bag, { kind: 'rain', drops: 120 }] },
-    { ...base, name: 'left-real-thing', edits: [cut] },
+    { ...base, name: 'left-real-thing', edits: [cutOut] },
   ];
 }
 
-export function drawn(): Scene[] {
+export function drawnWalls(): Scene[] {
   const rows: [string, number, Box, Colour, number, number, number][] = [
     ['blue', 1, [0.26, 0.14, 0.45, 0.38], BLUE, 6, 14, 17],
     ['black-fine', 1, [0.3, 0.2, 0.46, 0.32], BLACK, 4, 15, 18],

@@ -142,7 +142,7 @@ export function nobodyLeft(): Scene[] {
     widthPx: 512,
     hold: { fromS, lengthS: 20 },
   });
-  const held = (startS: number, lengthS: number, fromS: number): Stage => ({
+  const heldStage = (startS: number, lengthS: number, fromS: number): Stage => ({
     clip: STREET,
     startS,
     lengthS,
@@ -165,8 +165,8 @@ export function nobodyLeft(): Scene[] {
       [{ kind: 'exposure', factor: 0.75, fromS: 14, doneS: 14.4 }],
       [PAVEMENT],
     ),
-    quiet('people-held', held(22, 20, 9), [], [PAVEMENT]),
-    quiet('people-held-late', held(48, 20, 10), [], [PAVEMENT]),
+    quiet('people-held', heldStage(22, 20, 9), [], [PAVEMENT]),
+    quiet('people-held-late', heldStage(48, 20, 10), [], [PAVEMENT]),
     quiet('standing-long', visit(4).stage, [], INSIDE),
     quiet('taken-along', visit(1).stage, [thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 10, 24)], INSIDE),
     quiet('taken-soon', visit(1).stage, [thing('bag', RED, [0.36, 0.72, 0.45, 0.92], 20, 29)], INSIDE),

@@ -32,13 +32,13 @@ const SIDES = INPUT.map(String);
 async function load(t: Test, config: DetectorConfig, modelDir: string, frames?: string): Promise<Outcome[]> {
   const steps = [{ do: 'load' }, { do: frames === undefined ? 'run' : 'run all', frame: 'black' }] as const;
   const task = { config, modelDir, steps, ...(frames !== undefined && { frames }) };
-  const { outcomes, ended } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
+  const { outcomes, endReason: ended } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
   t.equal(ended, undefined);
   return outcomes;
 }
 
 /** The largest difference between two lists of numbers; infinite where one is longer. */
-function apart(a: readonly number[], b: readonly number[]): number {
+function largestDifference(a: readonly number[], b: readonly number[]): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? Number.NaN))), 0);
 }
@@ -55,10 +55,10 @@ interface Compared {
 }
 
 /** Compares each detection of `a` above the score with the one of `b` that covers it best. */
-function compare(all: readonly Detections[], others: readonly Detections[], scoreMin: number): Compared {
+function compare(all: readonly Detections[], references: readonly Detections[], scoreMin: number): Compared {
   let [pairs, scoresApart, iouMin, unmatched] = [0, 0, 1, 0];
   all.forEach((a, frame) => {
-    const b = others[frame];
+    const b = references[frame];
     a.scores.forEach((score, row) => {
       if (score < scoreMin) return;
       const label = a.labels[row];
@@ -107,10 +107,13 @@ t.test(
 
 async function agree(t: Test, dir: string, model: string, frames: string): Promise<void> {
   const inElement = elementConfig('onnxinference', model);
-  const [opened, element] = await load(t, inElement, dir, frames);
+  const [loadedElement, element] = await load(t, inElement, dir, frames);
   const [openedByNpm, npm] = await load(t, { ...inElement, model, backend: 'onnxruntime' }, dir, frames);
-  t.match([opened, openedByNpm], [{ info: { provider: 'onnxinference' } }, { info: { provider: 'cpu' } }]);
-  const ours = element?.found ?? [];
+  t.match(
+    [loadedElement, openedByNpm],
+    [{ info: { provider: 'onnxinference' } }, { info: { provider: 'cpu' } }],
+  );
+  const detections = element?.found ?? [];
   const debian: Detections[] = elementModels('run', join(dir, `${model}.onnx`), frames, ...SIDES)
     .trim()
     .split('\n')
@@ -118,14 +121,17 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
       const [boxes = [], scores = [], labels = []] = JSON.parse(line) as number[][];
       return { boxes, scores, labels };
     });
-  t.same([ours.length, debian.length, npm?.found?.length], [FRAMES, FRAMES, FRAMES]);
-  const rows = ours.reduce((sum, { scores }) => sum + scores.length, 0);
-  const most = (of: (one: Detections) => readonly number[]): number =>
-    ours.reduce((max, one, i) => Math.max(max, apart(of(one), of(debian[i] as Detections))), 0);
-  const apartPx = most(({ boxes }) => boxes);
-  const apartScore = most(({ scores }) => scores);
+  t.same([detections.length, debian.length, npm?.found?.length], [FRAMES, FRAMES, FRAMES]);
+  const rows = detections.reduce((sum, { scores }) => sum + scores.length, 0);
+  const largest = (of: (one: Detections) => readonly number[]): number =>
+    detections.reduce(
+      (max, one, i) => Math.max(max, largestDifference(of(one), of(debian[i] as Detections))),
+      0,
+    );
+  const apartPx = largest(({ boxes }) => boxes);
+  const apartScore = largest(({ scores }) => scores);
   t.same(
-    most(({ labels }) => labels),
+    largest(({ labels }) => labels),
     0,
     'the same labels, in the same order',
   );
@@ -135,8 +141,8 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
   );
   t.ok(rows > 1000, 'there is something to compare');
   for (const [name, a, b] of [
-    ['of the element', ours, npm?.found ?? []],
-    ['of npm’s', npm?.found ?? [], ours],
+    ['of the element', detections, npm?.found ?? []],
+    ['of npm’s', npm?.found ?? [], detections],
   ] as const) {
     const { pairs, scoresApart, iouMin, unmatched } = compare(a, b, 0.3);
     t.ok(
@@ -169,11 +175,11 @@ t.test('ssdobjectdetector decodes a model of the SSD kind', { skip: noElement ||
     ]);
     const [load1, run] = await load(t, config, dir);
     t.match(load1?.info, { provider: 'onnxinference', model: 'ssd' });
-    const found = run?.found?.[0];
-    t.same(found?.labels, [0, 2, 28]);
-    t.ok(apart(found?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${found?.scores}`);
+    const objects = run?.found?.[0];
+    t.same(objects?.labels, [0, 2, 28]);
+    t.ok(largestDifference(objects?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${objects?.scores}`);
     const boxesPx = [41.6, 51.2, 124.8, 153.6, 208, 64, 312, 128, 41.6, 25.6, 83.2, 230.4];
-    t.ok(apart(found?.boxes ?? [], boxesPx) <= 1, `${found?.boxes}`);
+    t.ok(largestDifference(objects?.boxes ?? [], boxesPx) <= 1, `${objects?.boxes}`);
   });
   await t.test('a box as large as the frame is returned', async (t) => {
     const dir = scratch(t);

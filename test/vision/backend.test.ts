@@ -105,13 +105,13 @@ async function outcomesOf(
   steps: readonly Step[],
 ): Promise<Outcome[]> {
   const task = { config, modelDir, steps, ...(FRAMES !== undefined && { frames: FRAMES }) };
-  const { outcomes, ended } = await inProcess(t, task, env?.());
+  const { outcomes, endReason: ended } = await inProcess(t, task, env?.());
   t.equal(ended, undefined, 'the process has come to the last step');
   return outcomes;
 }
 
-function areDetections(t: Test, found: readonly Detections[] | undefined, of: string): void {
-  for (const { boxes, scores, labels } of found ?? [])
+function areDetections(t: Test, results: readonly Detections[] | undefined, of: string): void {
+  for (const { boxes, scores, labels } of results ?? [])
     t.ok(
       boxes.length === scores.length * 4 &&
         labels.length === scores.length &&
@@ -140,18 +140,18 @@ async function answers(t: Test, kind: Kind): Promise<void> {
     run(0),
   ];
   const outcomes = await outcomesOf(t, kind, dir, steps);
-  const [load, black, street, small, large, again, during, twice, after] = outcomes;
+  const [load, black, street, small, large, repeated, during, released, after] = outcomes;
   t.match(load, { info: { fallback: null } });
-  for (const [of, one] of Object.entries({ black, street, again, during })) {
+  for (const [of, one] of Object.entries({ black, street, again: repeated, during })) {
     t.equal(one?.error, undefined, of);
     areDetections(t, one?.found, of);
   }
   t.ok((street?.found?.[0]?.scores.length ?? 0) > 0, 'something is in the street');
   const wrong = { kind: 'bug', message: /^frame of \d+ bytes instead of 319488: 416x256, RGB$/ };
   t.match([small?.error, large?.error], [wrong, wrong], 'a frame of another size is refused');
-  t.same(again?.found, street?.found, 'the same frame says the same, whatever came between');
+  t.same(repeated?.found, street?.found, 'the same frame says the same, whatever came between');
   t.same(during?.found, street?.found, 'a release waits for the run under way');
-  t.equal(twice?.error, undefined, 'it is released once');
+  t.equal(released?.error, undefined, 'it is released once');
   t.match(after?.error, { kind: 'bug', message: /the detector was stopped/ });
 }
 
@@ -215,8 +215,8 @@ t.test('frames leave nothing behind in the element’s pipeline', { skip: noComp
   const dir = scratch(t);
   kind.good(dir);
   const soak: Step = { do: 'soak', frames: 10_000 };
-  const [, warm, more] = await outcomesOf(t, kind, dir, [{ do: 'load' }, soak, soak]);
-  const grownMiB = (more?.rssMiB ?? Number.POSITIVE_INFINITY) - (warm?.rssMiB ?? 0);
+  const [, warm, later] = await outcomesOf(t, kind, dir, [{ do: 'load' }, soak, soak]);
+  const grownMiB = (later?.rssMiB ?? Number.POSITIVE_INFINITY) - (warm?.rssMiB ?? 0);
   // A promise that waits indefinitely keeps 3 kB a frame, which would be 30 MiB; V8 takes and gives back a few.
-  t.ok(grownMiB < 10, `${grownMiB.toFixed(1)} MiB in ${soak.frames} frames, to ${more?.rssMiB?.toFixed(0)}`);
+  t.ok(grownMiB < 10, `${grownMiB.toFixed(1)} MiB in ${soak.frames} frames, to ${later?.rssMiB?.toFixed(0)}`);
 });

@@ -59,12 +59,12 @@ const WALL = 90;
 const room: Level = (_x, y) => (y < 0.5 ? WALL : FLOOR);
 const inSight = (x: number): boolean => x > 0.8;
 
-function roomWith(...seen: Level[]): Background {
+function roomWith(...levels: Level[]): Background {
   const background = street();
   const { columns, used } = background.picture.grid;
   let k = 1;
   for (; k <= 20; k += 1) see(background, picture(room, 4, k));
-  for (const level of seen) {
+  for (const level of levels) {
     for (const cell of used) {
       const [x, y] = [(cell % columns) / columns, cell / columns / background.picture.grid.rows];
       background.covered[cell] = y < 0.5 && !inSight(x) ? COVERED : 0;
@@ -84,12 +84,12 @@ t.test('an undetected person before the rest of a wall does not change the expos
 });
 
 t.test('the background follows exposure: half of the gain, more of it, and up to white', async (t) => {
-  for (const [what, after] of [
+  for (const [name, after] of [
     ['half', (level: number) => level / 2],
     ['more', (level: number) => 1.4 * level],
   ] as const) {
     const background = roomWith((x, y) => after(room(x, y)));
-    t.ok(Math.abs(wallOf(background) - after(WALL)) < 5, `${what}: ${wallOf(background)}`);
+    t.ok(Math.abs(wallOf(background) - after(WALL)) < 5, `${name}: ${wallOf(background)}`);
   }
   const background = street();
   const bright: Level = (_x, y) => (y < 0.5 ? 230 : y < 0.75 ? 170 : 60);

@@ -18,13 +18,13 @@ const infrared: Street = (place) => [10 + (place % 200), 0];
 const inHaze: Street = (place) => [90 + (place % 90), 10];
 
 /** Score of the detection at the walker, and its offset in widths. */
-interface Named {
+interface WeakDetection {
   readonly score: number;
   readonly beside?: number;
 }
 
 /** Shows walkers for `seconds`; returns when the camera was first reported blind, s. */
-function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WAY_MS + PAUSE_MS) {
+function blindAfter(street: Street, seconds: number, detection?: WeakDetection, everyMs = WAY_MS + PAUSE_MS) {
   const blindness = new Blindness({ zones: [] });
   const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
   for (let k = 0; k < rgb.length; k += 3) {
@@ -45,13 +45,13 @@ function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WA
       cellNorm: [1 / COLUMNS, 1 / ROWS],
       cells,
     };
-    const found: Detection[] = [];
-    if (onWay < 1 && named !== undefined) {
-      const leftPx = (column + 4 * (named.beside ?? 0)) * 13;
-      const { score } = named;
-      found.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
+    const detections: Detection[] = [];
+    if (onWay < 1 && detection !== undefined) {
+      const leftPx = (column + 4 * (detection.beside ?? 0)) * 13;
+      const { score } = detection;
+      detections.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
     }
-    blindness.see({ found, looked: true, foreground }, SOURCE, atMs);
+    blindness.see({ found: detections, looked: true, foreground }, SOURCE, atMs);
     picture ??= new ConditionPicture(frame);
     picture.add(frame);
     if (picture.frames < 12) continue;

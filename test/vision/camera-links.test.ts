@@ -16,7 +16,7 @@ import { scratch } from '../lib/paths.ts';
 
 const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
 /** Makes a second of a test picture, into the file that is appended. */
-const MADE =
+const TEST_CLIP =
   'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
 const INPUT = { widthPx: 416, heightPx: 256 };
 
@@ -43,7 +43,7 @@ t.test('a path longer than the link takes is reported truncated', async (t) => {
   const dir = join(scratch(t), ...Array.from({ length: 3 }, () => 'd'.repeat(200)));
   mkdirSync(dir, { recursive: true });
   const clip = join(dir, 'clip.mp4');
-  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
+  execFileSync('gst-launch-1.0', ['-q', ...TEST_CLIP.split(' '), `location=${clip}`]);
   const connected: string[] = [];
   const camera = new Camera({
     source: `file:${clip}`,
@@ -65,9 +65,9 @@ t.test('a path longer than the link takes is reported truncated', async (t) => {
 t.test('a clip that becomes a device during playback ends the stream', async (t) => {
   const dir = scratch(t);
   const [clip, link] = [join(dir, 'clip.mp4'), join(dir, 'link.mp4')];
-  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
+  execFileSync('gst-launch-1.0', ['-q', ...TEST_CLIP.split(' '), `location=${clip}`]);
   relink(clip, link);
-  const lost: string[] = [];
+  const losses: string[] = [];
   const connected: string[] = [];
   const camera = new Camera({
     source: `file:${link}`,
@@ -79,7 +79,7 @@ t.test('a clip that becomes a device during playback ends the stream', async (t)
     log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
     onLost: ({ reason }) => {
-      lost.push(reason);
+      losses.push(reason);
       void camera.stop();
     },
   });
@@ -91,7 +91,7 @@ t.test('a clip that becomes a device during playback ends the stream', async (t)
   relink('/dev/zero', link);
   let frames = 0;
   for (let frame = await camera.next(); frame !== null; frame = await camera.next()) frames += 1;
-  t.match(lost[0], /link\.mp4 is not a file; give the path of a video clip/);
+  t.match(losses[0], /link\.mp4 is not a file; give the path of a video clip/);
   t.ok(frames <= 10, `${frames} more frames, all of the clip`);
 });
 

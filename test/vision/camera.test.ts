@@ -18,13 +18,13 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 const noClip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 const INPUT = { widthPx: 416, heightPx: 256 };
 
-type Opened = Parameters<CameraOptions['onOpened']>[0];
-type Lost = Parameters<CameraOptions['onLost']>[0];
+type OpenedInfo = Parameters<CameraOptions['onOpened']>[0];
+type LossInfo = Parameters<CameraOptions['onLost']>[0];
 
 function camera(t: Test, options: Partial<CameraOptions>) {
-  const opened: Opened[] = [];
-  const lost: Lost[] = [];
-  const made = new Camera({
+  const openings: OpenedInfo[] = [];
+  const losses: LossInfo[] = [];
+  const instance = new Camera({
     source: `file:${STREET_CLIP}`,
     fps: null,
     input: INPUT,
@@ -32,12 +32,12 @@ function camera(t: Test, options: Partial<CameraOptions>) {
     mode: 'replay',
     clock: systemClock,
     log: makeLogger('camera-test', 'silent'),
-    onOpened: (info) => opened.push(info),
-    onLost: (info) => lost.push(info),
+    onOpened: (info) => openings.push(info),
+    onLost: (info) => losses.push(info),
     ...options,
   });
-  t.teardown(() => made.stop());
-  return { camera: made, opened, lost };
+  t.teardown(() => instance.stop());
+  return { camera: instance, opened: openings, lost: losses };
 }
 
 /** A clip of moving pictures made by GStreamer; `chain` goes from raw video to the muxer. */
@@ -55,41 +55,48 @@ function shortStreet(t: Test): string {
 }
 
 async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
-  const { camera: made, opened } = camera(t, options);
-  await made.start();
+  const { camera: source, opened } = camera(t, options);
+  await source.start();
   const frames: Omit<Frame, 'rgb'>[] = [];
   const pixels = createHash('sha256');
   const stills = createHash('sha256');
   let matched = 0;
-  for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+  for (let frame = await source.next(); frame !== null; frame = await source.next()) {
     const { rgb, ...rest } = frame;
     frames.push(rest);
     pixels.update(rgb);
-    const still = made.stillNear(frame.atMs);
+    const still = source.stillNear(frame.atMs);
     stills.update(`${still?.ptsNs} `);
     if (still?.ptsNs !== frame.ptsNs) continue;
     matched += 1;
     stills.update((await still.pixels(still.source)).rgb);
   }
-  await made.stop();
-  return { frames, pixels: pixels.digest('hex'), stills: stills.digest('hex'), matched, made, opened };
+  await source.stop();
+  return {
+    frames,
+    pixels: pixels.digest('hex'),
+    stills: stills.digest('hex'),
+    matched,
+    made: source,
+    opened,
+  };
 }
 
 void t.test('successive frames share one buffer', { skip: noClip }, async (t) => {
-  const { camera: made } = camera(t, {});
-  await made.start();
-  const first = await made.next();
+  const { camera: source } = camera(t, {});
+  await source.start();
+  const first = await source.next();
   const before = createHash('sha256')
     .update(first?.rgb ?? '')
     .digest('hex');
-  const second = await made.next();
+  const second = await source.next();
   t.equal(second?.rgb.buffer, first?.rgb.buffer, 'the next frame is where the first one was');
   t.equal(second?.rgb.byteOffset, first?.rgb.byteOffset);
   const after = createHash('sha256')
     .update(second?.rgb ?? '')
     .digest('hex');
   t.not(after, before, 'and is another picture');
-  await made.stop();
+  await source.stop();
 });
 
 void t.test(
@@ -115,12 +122,12 @@ void t.test(
 );
 
 void t.test('the still is the frame at full size', { skip: noClip }, async (t) => {
-  const { camera: made } = camera(t, {});
-  await made.start();
-  let frame = await made.next();
-  while (frame !== null && frame.atMs < 1000) frame = await made.next();
+  const { camera: source } = camera(t, {});
+  await source.start();
+  let frame = await source.next();
+  while (frame !== null && frame.atMs < 1000) frame = await source.next();
   if (frame === null) throw new Error('the clip is over');
-  const still = made.stillNear(frame.atMs);
+  const still = source.stillNear(frame.atMs);
   t.match(still, { ptsNs: frame.ptsNs, atMs: 1000, source: { widthPx: 768, heightPx: 576 } });
   const { leftPx, widthPx } = placementOf(frame.source, INPUT);
   const { rgb = new Uint8Array(0) } = (await still?.pixels({ widthPx, heightPx: 256 })) ?? {};
@@ -161,7 +168,7 @@ void t.test(
     const pass = async (): Promise<string[]> => {
       const { camera: made } = camera(t, { fps: 5 });
       await made.start();
-      const told: string[] = [];
+      const sizes: string[] = [];
       for (let frame = await made.next(); frame !== null && frame.index <= 60; frame = await made.next()) {
         const { index, rgb, fine, source } = frame;
         made.wantFine(index <= 20 || index > 40);
@@ -178,10 +185,10 @@ void t.test(
         }
         // In neighbouring frames people have moved on a step, which differs by more than twice that.
         t.ok(off < 6, `frame ${index}: the same picture, ${off.toFixed(1)} levels off`);
-        told.push(`${index} ${fine.size.widthPx}x${fine.size.heightPx}`);
+        sizes.push(`${index} ${fine.size.widthPx}x${fine.size.heightPx}`);
       }
       await made.stop();
-      return told;
+      return sizes;
     };
     const told = await pass();
     const odd = (from: number, to: number): string[] =>
@@ -194,11 +201,11 @@ void t.test(
 void t.test('a source hardly larger than the frame has no larger picture', async (t) => {
   const file = join(scratch(t), 'small.mkv');
   makeClip(file, 'video/x-raw,width=352,height=288 ! jpegenc ! matroskamux');
-  const { camera: made } = camera(t, { source: `file:${file}` });
-  await made.start();
+  const { camera: source } = camera(t, { source: `file:${file}` });
+  await source.start();
   let frames = 0;
-  for (let frame = await made.next(); frame !== null; frame = await made.next()) {
-    made.wantFine(true);
+  for (let frame = await source.next(); frame !== null; frame = await source.next()) {
+    source.wantFine(true);
     frames += 1;
     t.equal(frame.fine, undefined);
   }
@@ -260,9 +267,9 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
   const file = join(scratch(t), 'white.mp4');
   const chain = 'video/x-raw,format=I420,width=720,height=576,pixel-aspect-ratio=64/45 ! x264enc ! mp4mux';
   makeClip(file, chain, 'pattern=white num-buffers=3');
-  const { camera: made } = camera(t, { source: `file:${file}` });
-  await made.start();
-  const frame = await made.next();
+  const { camera: source } = camera(t, { source: `file:${file}` });
+  await source.start();
+  const frame = await source.next();
   const columnOf = (y: number): number => frame?.rgb[(y * 416 + 208) * 3] ?? -1;
   const { topPx, heightPx } = placementOf({ widthPx: 1024, heightPx: 576 }, INPUT);
   t.same([columnOf(topPx - 1), columnOf(topPx + heightPx)], [0, 0], 'black above and below');
@@ -273,14 +280,14 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
 void t.test('a recording played live keeps its rate and begins again', async (t) => {
   const file = join(scratch(t), 'short.mkv');
   makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc ! matroskamux');
-  const { camera: made, opened, lost } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
+  const { camera: source, opened, lost } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
   const startedMs = systemClock.nowMs();
-  await made.start();
+  await source.start();
   let lastMs = 0;
   let frames = 0;
   let offMs = 0;
   while (systemClock.nowMs() - startedMs < 3500) {
-    const frame = await made.next();
+    const frame = await source.next();
     if (frame === null) throw new Error('a live recording never ends');
     if (frame.atMs <= lastMs) t.fail(`media time went from ${lastMs} to ${frame.atMs}`);
     offMs = Math.max(offMs, Math.abs(frame.atMs - systemClock.nowMs()), Math.abs(frame.wallMs - Date.now()));
@@ -294,11 +301,11 @@ void t.test('a recording played live keeps its rate and begins again', async (t)
 });
 
 void t.test('a slow reader of the test pattern gets the newest frame each time', async (t) => {
-  const { camera: made, opened } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
-  await made.start();
+  const { camera: source, opened } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
+  await source.start();
   const ages: number[] = [];
   for (let i = 0; i < 6; i += 1) {
-    const frame = await made.next();
+    const frame = await source.next();
     if (frame === null) throw new Error('the pattern never ends');
     ages.push(systemClock.nowMs() - frame.atMs);
     // An inference blocks the thread, and so the callbacks of the binding.
@@ -308,12 +315,12 @@ void t.test('a slow reader of the test pattern gets the newest frame each time',
     ages.every((ageMs) => ageMs < 300),
     `age at hand-over, ms: ${ages.map(Math.round).join(' ')}`,
   );
-  t.ok(made.counters.framesDropped >= 20, `${made.counters.framesDropped} dropped and counted`);
+  t.ok(source.counters.framesDropped >= 20, `${source.counters.framesDropped} dropped and counted`);
   t.match(opened, [{ source: { widthPx: 1280, heightPx: 720 }, decoder: 'none (raw video)', fps: 25 }]);
-  const pending = made.next();
-  await Promise.all([made.stop(), made.stop()]);
+  const pending = source.next();
+  await Promise.all([source.stop(), source.stop()]);
   await pending;
-  t.equal(await made.next(), null, 'null after stop');
+  t.equal(await source.next(), null, 'null after stop');
 });
 
 void t.test('sources that can never work are refused with one clear line', async (t) => {
@@ -345,8 +352,8 @@ void t.test('sources that can never work are refused with one clear line', async
     ['rtsp://user:secret@127.0.0.1/main', /rtsp:\/\/127\.0\.0\.1\/main cannot be replayed/],
   ];
   for (const [source, message] of cases) {
-    const { camera: made } = camera(t, { source });
-    const error: unknown = await made.start().then(
+    const { camera: instance } = camera(t, { source });
+    const error: unknown = await instance.start().then(
       () => undefined,
       (thrown: unknown) => thrown,
     );
@@ -360,8 +367,8 @@ void t.test('sources that can never work are refused with one clear line', async
 void t.test('a live clip without a picture in time is unavailable', { skip: noClip }, async (t) => {
   // To this clock the opening takes hours.
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() * 1e6, sleep: () => sleep(1) };
-  const { camera: made } = camera(t, { mode: 'live', clock });
-  await t.rejects(made.start(), { kind: 'unavailable', message: /no picture for \d+ s/ });
+  const { camera: source } = camera(t, { mode: 'live', clock });
+  await t.rejects(source.start(), { kind: 'unavailable', message: /no picture for \d+ s/ });
 });
 
 void t.test('a missing gst-inspect is a configuration error, and a failing one is not', async (t) => {
@@ -397,18 +404,18 @@ void t.test('planes of the same moment come with the frame once a second, at sna
     const file = join(dir, `${width}.mp4`);
     const size = `video/x-raw,format=I420,width=${width},height=${height},framerate=10/1`;
     makeClip(file, `${size} ! x264enc ! mp4mux`, 'pattern=smpte num-buffers=25');
-    const { camera: made } = camera(t, { source: `file:${file}` });
-    await made.start();
-    let [seen, worst] = [0, 0];
-    for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+    const { camera: source } = camera(t, { source: `file:${file}` });
+    await source.start();
+    let [count, worst] = [0, 0];
+    for (let frame = await source.next(); frame !== null; frame = await source.next()) {
       if (frame.planes === undefined) continue;
-      seen += 1;
+      count += 1;
       t.same(frame.planes.size, { widthPx: planeWidth, heightPx: planeHeight });
-      const still = made.stillNear(frame.atMs);
+      const still = source.stillNear(frame.atMs);
       t.equal(still?.ptsNs, frame.ptsNs, 'a still is of the same moment');
       if (still !== undefined) worst = Math.max(worst, await differenceOf(frame.planes, still));
     }
-    t.equal(seen, 3, `${width}×${height}: of 2.5 s`);
+    t.equal(count, 3, `${width}×${height}: of 2.5 s`);
     t.ok(worst < 4, `${width}×${height}: ${worst} levels from the still, in the mean`);
   }
 });
@@ -432,14 +439,14 @@ async function differenceOf({ size, y, u, v, strideY, strideUv }: YuvPlanes, sti
 }
 
 void t.test('a live street has few stills until something moves, and then all of them', async (t) => {
-  const { camera: made } = camera(t, { source: 'test:pattern', mode: 'live', fps: 15 });
-  await made.start();
+  const { camera: source } = camera(t, { source: 'test:pattern', mode: 'live', fps: 15 });
+  await source.start();
   const stillsIn = async (seconds: number, isStill: boolean): Promise<number> => {
     let stills = 0;
     let beganMs: number | undefined;
-    for (let frame = await made.next(); frame !== null; frame = await made.next()) {
+    for (let frame = await source.next(); frame !== null; frame = await source.next()) {
       beganMs ??= frame.atMs;
-      made.followStreet(isStill);
+      source.followStreet(isStill);
       if (frame.still === true) stills += 1;
       if (frame.atMs - beganMs >= seconds * 1000) break;
     }

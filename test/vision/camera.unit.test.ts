@@ -136,7 +136,7 @@ function sinkOf(
   size = { widthPx: 64, heightPx: 48 },
 ) {
   const left = [...pictures];
-  const asked: string[] = [];
+  const calls: string[] = [];
   const faults: string[] = [];
   const pipeline: FrameReaderOptions['pipeline'] = {
     fail: ({ message }) => void faults.push(message),
@@ -146,17 +146,17 @@ function sinkOf(
     },
     get: () => counts.shift() ?? 0,
     pictures: {
-      letterbox: () => void asked.push('letterbox'),
-      planes: () => void asked.push('planes'),
-      luma: () => void asked.push('luma'),
+      letterbox: () => void calls.push('letterbox'),
+      planes: () => void calls.push('planes'),
+      luma: () => void calls.push('luma'),
       release: () => undefined,
       still: async () => {
-        asked.push('still');
+        calls.push('still');
         return Buffer.from('jpeg');
       },
     } as unknown as FrameReaderOptions['pipeline']['pictures'],
   };
-  return { pipeline, asked, faults };
+  return { pipeline, asked: calls, faults };
 }
 
 function readerOf(
@@ -331,21 +331,21 @@ void t.test('the ring of stills is bounded and ordered, and finds the nearest', 
           const jpeg = { length: bytes } as Uint8Array;
           ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, spreadPx: 0, jpeg });
         }
-        const held = ring.all();
-        const bytes = held.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
-        const within = held.every((one) => atMs - one.atMs <= 15_000);
-        const distances = held.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
+        const stills = ring.all();
+        const bytes = stills.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
+        const within = stills.every((one) => atMs - one.atMs <= 15_000);
+        const distances = stills.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
         const near = ring.near(askedMs);
         const nearest =
           near === undefined
             ? distances.length === 0
             : Math.abs(near.atMs - askedMs) === Math.min(...distances);
         return (
-          held.length <= 64 &&
+          stills.length <= 64 &&
           bytes <= 25_165_824 &&
           within &&
           nearest &&
-          held.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
+          stills.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
         );
       },
     ),

@@ -207,22 +207,22 @@ t.test('a turned or slightly shifted view is reported within 60 s, until it is b
     [6, 4],
     [97, 40],
   ] as const) {
-    const moved: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
-    const takes = filmed(LEARN, { seconds: 70, level: moved }, { seconds: 20, level: street });
+    const shifted: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
+    const takes = filmed(LEARN, { seconds: 70, level: shifted }, { seconds: 20, level: street });
     beginsAndEnds(t, takes, 'moved', 60, 10);
   }
 });
 
 t.test('a new view stays a moved camera until a person confirms it', async (t) => {
-  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
   const conditions = new CameraConditions();
-  const [, second] = film(conditions, [LEARN, { seconds: 900, level: moved }]);
+  const [, second] = film(conditions, [LEARN, { seconds: 900, level: shifted }]);
   t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
   t.equal(second?.length, 1);
   conditions.viewToTell();
   conditions.confirm();
   const after: Take[] = [
-    { seconds: 60, level: moved },
+    { seconds: 60, level: shifted },
     { seconds: 70, level: street },
   ];
   const [third, fourth] = film(conditions, after, 930_000);
@@ -234,15 +234,15 @@ t.test('a new view stays a moved camera until a person confirms it', async (t) =
 function knownStreet(level: Level = street): KnownView {
   const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
-  const known = conditions.viewToTell();
-  if (known === undefined) throw new Error('nothing was told of the view');
-  return known;
+  const view = conditions.viewToTell();
+  if (view === undefined) throw new Error('nothing was told of the view');
+  return view;
 }
 
 t.test('a restart recognises the known view in any light, and another as moved', async (t) => {
-  const known = knownStreet();
+  const view = knownStreet();
   const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
-    const conditions = new CameraConditions({ known: { ...known, ...over } });
+    const conditions = new CameraConditions({ known: { ...view, ...over } });
     return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);
@@ -253,7 +253,7 @@ t.test('a restart recognises the known view in any light, and another as moved',
   t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
   conditions.confirm();
   t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
-  t.not(conditions.viewToTell()?.signature, known.signature, 'its own signature is reported');
+  t.not(conditions.viewToTell()?.signature, view.signature, 'its own signature is reported');
   t.same(
     next(street, { moved: true })[1],
     [[0, 'moved']],
@@ -271,15 +271,15 @@ t.test('a new shape of the picture in mid-stream moves the zones, and a new size
 
 t.test('a picture of another size is judged as by a new camera', async (t) => {
   const small = { widthPx: 416, heightPx: 256 };
-  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
-  const cloth: Level = (x, y, atS) => 70 + 0.22 * moved(x, y, atS);
+  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const cloth: Level = (x, y, atS) => 70 + 0.22 * shifted(x, y, atS);
   const faint: Level = (x, y, atS) => 100 + 0.12 * street(x, y, atS);
   // Each ends in the middle of something, which must not continue.
   const histories: Record<string, Take[]> = {
     covered: [LEARN, { seconds: 20, level: () => 90 }],
     'about to be covered': [LEARN, { seconds: 3.2, level: () => 90 }],
     'nearly too dark': [{ seconds: 30, level: () => 4 }],
-    'nearly moved': [LEARN, { seconds: 26, level: moved }],
+    'nearly moved': [LEARN, { seconds: 26, level: shifted }],
     'with few edges': [{ seconds: 60, level: faint }],
   };
   const futures: Record<string, Take[]> = {
@@ -315,8 +315,8 @@ t.test('a damaged stream that claims another shape for a while moves nothing', a
   t.same(during, [[0, 'moved']], 'no rule judges by such a picture');
   t.match(after, [[Number, '']]);
   t.ok((after?.[0]?.[0] ?? 99) <= 1, 'over with the first whole picture');
-  const [, stays, back] = filmed(LEARN, claimed(20), still);
-  t.same([stays, back], [[[0, 'moved']], []], 'it is for good once it has stood for longer');
+  const [, stays, ending] = filmed(LEARN, claimed(20), still);
+  t.same([stays, ending], [[[0, 'moved']], []], 'it is for good once it has stood for longer');
 });
 
 t.test('no picture can be reconstructed from a reported view', async (t) => {

@@ -122,7 +122,7 @@ t.test('people and vehicles of a street frame are found in source pixels', WITH_
   const one = detector(MODELS);
   const info = await one.start();
   t.match(info, { model: MODEL, provider: 'cpu', fallback: null, sha256: /^[0-9a-f]{64}$/ });
-  const found = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
+  const detections = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
   // Places of the three walkers and the white van in the first frame, read off the picture.
   const expected: [Detection['group'], number, XyxyPx][] = [
     ['person', 0.5, [500, 156, 531, 234]],
@@ -131,20 +131,24 @@ t.test('people and vehicles of a street frame are found in source pixels', WITH_
     ['vehicle', 0.3, [651, 44, 724, 99]],
   ];
   for (const [group, score, xyxyPx] of expected) {
-    const match = found.find((box) => box.group === group && iou(box.xyxyPx, xyxyPx) > 0.6);
+    const match = detections.find((box) => box.group === group && iou(box.xyxyPx, xyxyPx) > 0.6);
     t.ok((match?.score ?? 0) >= score, `${group} at ${xyxyPx.join(' ')}: ${match?.score.toFixed(2)}`);
   }
   t.ok(
-    found.every(({ score }, i) => score >= 0.15 && score <= (found[i - 1]?.score ?? 1)),
+    detections.every(({ score }, i) => score >= 0.15 && score <= (detections[i - 1]?.score ?? 1)),
     'from the floor up, best first',
   );
   t.ok(
-    found.every(
+    detections.every(
       ({ xyxyPx: [x1, y1, x2, y2] }) => 0 <= x1 && x1 < x2 && x2 <= 768 && 0 <= y1 && y1 < y2 && y2 <= 576,
     ),
     'inside the frame',
   );
-  t.same(await one.detect(frameOf(rgb, SOURCE, [416, 256])), found, 'the same frame says the same again');
+  t.same(
+    await one.detect(frameOf(rgb, SOURCE, [416, 256])),
+    detections,
+    'the same frame says the same again',
+  );
   await t.rejects(one.detect(frameOf(rgb, SOURCE, [256, 416])), { kind: 'bug', message: /256x416/ });
   await one.stop();
 });
@@ -157,8 +161,8 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
     const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], input);
     const one = detector(MODELS, { input });
     await one.start();
-    const found = await one.detect(frameOf(rgb, SOURCE, input));
-    const people = found.filter(({ group, score }) => group === 'person' && score >= 0.5);
+    const detections = await one.detect(frameOf(rgb, SOURCE, input));
+    const people = detections.filter(({ group, score }) => group === 'person' && score >= 0.5);
     t.equal(people.length, 3, input.join('x'));
     await one.stop();
   }
@@ -177,8 +181,8 @@ t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP
   let [withoutIt, withIt] = [0, 0];
   // The noise decides whether one person has a sufficient score, so people of six moments are tested.
   for (const atS of [3, 13, 23, 33, 43, 53]) {
-    const cut = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
-    execFileSync('ffmpeg', [...cut, '-vf', night, '-c:v', 'ffv1', file]);
+    const frameArgs = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
+    execFileSync('ffmpeg', [...frameArgs, '-vf', night, '-c:v', 'ffv1', file]);
     const head = ['filesrc', `location=${file}`, '!', 'decodebin'];
     const frame = frameOf(letterboxed(t, head, [416, 256]), SOURCE, [416, 256]);
     const fine = { size: { widthPx: 832, heightPx: 512 }, rgb: letterboxed(t, head, [832, 512]) };
@@ -190,8 +194,8 @@ t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP
         both.some((other) => iou(other.xyxyPx, xyxyPx) > 0.6),
         `${atS} s: ${xyxyPx} is still there`,
       );
-    const twice = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
-    t.notOk(twice, `${atS} s: each person once`);
+    const hasDuplicate = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
+    t.notOk(hasDuplicate, `${atS} s: each person once`);
   }
   t.ok(withIt > 1.2 * withoutIt, `${withIt} people instead of ${withoutIt}`);
   await one.stop();
@@ -215,15 +219,15 @@ t.test('the letterbox is where videoscale puts it', async (t) => {
     const rgb = letterboxed(t, white, input);
     const stride = input[0] * 3;
     const bright = (x: number, y: number): boolean => (rgb[y * stride + x * 3] ?? 0) > 127;
-    const across = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
+    const row = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
     const down = Array.from({ length: input[1] }, (_, y) => bright(input[0] >> 1, y));
     const count = (line: boolean[]): number => line.filter(Boolean).length;
     t.same(
       placementOf({ widthPx: width, heightPx: height }, { widthPx: input[0], heightPx: input[1] }),
       {
-        leftPx: across.indexOf(true),
+        leftPx: row.indexOf(true),
         topPx: down.indexOf(true),
-        widthPx: count(across),
+        widthPx: count(row),
         heightPx: count(down),
       },
       `${width}x${height} in ${input.join('x')}`,
@@ -322,7 +326,7 @@ t.test('a model with more outputs than ten classes and their boxes is refused', 
   const scores: Output = { name: 'scores', type: 'float32', shape: [1], value: 0.5 };
   const labels: Output = { name: 'labels', type: 'int32', shape: [1], value: 0 };
   const embedding: Output = { name: 'embedding', type: 'float32', shape: [1, 128], value: 0.1 };
-  const refused: [string, Output[], RegExp][] = [
+  const cases: [string, Output[], RegExp][] = [
     [
       'an appearance vector',
       [boxes, scores, labels, embedding],
@@ -344,7 +348,7 @@ t.test('a model with more outputs than ten classes and their boxes is refused', 
       /names class 1000, which its card/,
     ],
   ];
-  for (const [name, outputs, message] of refused) {
+  for (const [name, outputs, message] of cases) {
     const error = await refusal(detector(withFile(t, 'other.onnx', constantModel(frame, outputs))));
     t.match(error, { name: 'AgentError', message }, name);
     t.notMatch(error.message, /\n/, `${name}: one line`);
@@ -364,17 +368,17 @@ t.test('features of places come twice a second of media time, when requested', W
     clock: systemClock,
     log: keeping().log,
   });
-  const without = detector(MODELS);
-  await Promise.all([one.start(), without.start()]);
-  const { found } = await without.look(frame);
+  const plain = detector(MODELS);
+  await Promise.all([one.start(), plain.start()]);
+  const { found } = await plain.look(frame);
   const at = async (atMs: number): Promise<Features | undefined> => {
     const sight = await one.look({ ...frame, atMs });
     t.same(sight.found, found, 'what is found is the same');
     return sight.features;
   };
-  const given: number[] = [];
-  for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) given.push(atMs);
-  t.same(given, [0, 500, 1000, 1500]);
+  const times: number[] = [];
+  for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) times.push(atMs);
+  t.same(times, [0, 500, 1000, 1500]);
   const features = await at(2000);
   t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
   t.equal(features?.values.length, 52 * 32 * 128);
@@ -389,8 +393,8 @@ t.test('features of places come twice a second of media time, when requested', W
     first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
     'values of the network',
   );
-  t.equal((await without.look(frame)).features, undefined, 'without a request');
-  await Promise.all([one.stop(), without.stop()]);
+  t.equal((await plain.look(frame)).features, undefined, 'without a request');
+  await Promise.all([one.stop(), plain.stop()]);
 });
 
 t.test('features that the card does not describe are refused like any other output', async (t) => {
@@ -406,7 +410,7 @@ t.test('features that the card does not describe are refused like any other outp
     { name: 'features', type, shape, value: 3 },
   ];
   const card = { channels: 2, cellPx: 8, scale: 0.5, zeroPoint: 1 } as const;
-  const refused: [string, Output[], ModelCard['features'], RegExp][] = [
+  const cases: [string, Output[], ModelCard['features'], RegExp][] = [
     ['unknown to the card', map([1, 32, 52, 2]), undefined, /features uint8 \[1,32,52,2\] beside boxes/],
     ['none', plain, card, /gives none instead of features uint8 \[1,rows,columns,2\]/],
     ['a vector', map([1, 2]), card, /gives features uint8 \[1,2\] instead of/],
@@ -415,7 +419,7 @@ t.test('features that the card does not describe are refused like any other outp
     ['one for each box', map([1, 1, 52, 2]), card, /features \[1,1,52,2\] instead of \[1,32,52,2\]/],
     ['finer than it may be', map([1, 64, 104, 2]), { ...card, cellPx: 4 as 8 }, /\/features\/cellPx/],
   ];
-  for (const [name, outputs, features, message] of refused) {
+  for (const [name, outputs, features, message] of cases) {
     const dir = withFile(t, 'other.onnx', constantModel(frame, outputs), features);
     t.match(await refusal(detector(dir)), { name: 'AgentError', message }, name);
   }

@@ -69,8 +69,8 @@ t.test('letterbox: boxes map back to their place, clipped to the source', async 
           placement.leftPx + (x2 * placement.widthPx) / from.widthPx,
           placement.topPx + (y2 * placement.heightPx) / from.heightPx,
         ];
-        const back = toSource(scaled, placement, from);
-        return back?.every((value, i) => Math.abs(value - (box[i] ?? 0)) < 1e-6) ?? false;
+        const restored = toSource(scaled, placement, from);
+        return restored?.every((value, i) => Math.abs(value - (box[i] ?? 0)) < 1e-6) ?? false;
       },
     ),
   );
@@ -89,15 +89,15 @@ function detection(label: Label, score: number, xyxyPx: XyxyPx): Detection {
 }
 
 t.test('suppression: one vehicle with two labels becomes one', async (t) => {
-  const found = [
+  const detections = [
     detection('truck', 0.3, [0, 0, 100, 100]),
     detection('car', 0.5, [0, 0, 100, 95]),
     detection('person', 0.2, [0, 0, 100, 100]),
     detection('bus', 0.4, [0, 0, 100, 40]),
   ];
-  const kept = suppressWithinGroups(found, () => 0.6);
+  const remaining = suppressWithinGroups(detections, () => 0.6);
   t.same(
-    kept.map(({ label }) => label),
+    remaining.map(({ label }) => label),
     ['car', 'bus', 'person'],
     'best first; the truck is the car; overlap of 0.4 is another object; a person is not a vehicle',
   );
@@ -115,15 +115,15 @@ t.test('suppression: remaining pairs of different labels do not overlap, and the
   });
   fc.assert(
     fc.property(fc.array(any, { maxLength: 40 }), (boxes) => {
-      const found = boxes.map(({ label, score, x, y, w, h }) =>
+      const detections = boxes.map(({ label, score, x, y, w, h }) =>
         detection(label, score, [x, y, x + w, y + h]),
       );
-      const kept = suppressWithinGroups(found, () => 0.6);
-      const best = Math.max(0, ...found.map(({ score }) => score));
+      const remaining = suppressWithinGroups(detections, () => 0.6);
+      const best = Math.max(0, ...detections.map(({ score }) => score));
       return (
-        (found.length === 0 || kept[0]?.score === best) &&
-        kept.every((one, i) =>
-          kept
+        (detections.length === 0 || remaining[0]?.score === best) &&
+        remaining.every((one, i) =>
+          remaining
             .slice(i + 1)
             .every(
               (other) =>
@@ -147,7 +147,7 @@ t.test('card: the card in models/ is valid', async (t) => {
 
 t.test('card: invalid values are refused', async (t) => {
   const text = readFileSync(CARD, 'utf8');
-  const changed = (change: (card: ModelCard) => void): string => {
+  const edited = (change: (card: ModelCard) => void): string => {
     const card = JSON.parse(text) as ModelCard;
     change(card);
     return JSON.stringify(card);
@@ -173,20 +173,20 @@ t.test('card: invalid values are refused', async (t) => {
     ['floats in', text.replace('"uint8"', '"float32"'), 'corrupt', /\/input\/dtype: Expected 'uint8'/],
     [
       'no threshold',
-      changed((card) => delete card.thresholds.groups.vehicle),
+      edited((card) => delete card.thresholds.groups.vehicle),
       'corrupt',
       /\/thresholds\/groups\/vehicle\/labels: car is missing/,
     ],
     [
       'no licence',
-      changed((card) => Reflect.deleteProperty(card.weights, 'licence')),
+      edited((card) => Reflect.deleteProperty(card.weights, 'licence')),
       'corrupt',
       /\/weights\/licence/,
     ],
   ];
-  for (const [name, given, kind, message] of cases) {
-    t.not(given, text, `${name}: differs from the real card`);
-    t.throws(() => parseCard(given, 'c.json'), { name: 'AgentError', kind, message }, name);
+  for (const [name, content, kind, message] of cases) {
+    t.not(content, text, `${name}: differs from the real card`);
+    t.throws(() => parseCard(content, 'c.json'), { name: 'AgentError', kind, message }, name);
   }
 });
 
@@ -199,20 +199,20 @@ t.test('card: any text is a card or a clear refusal', async (t) => {
       put: fc.string({ maxLength: 12 }),
     })
     .map(({ at, cut, put }) => text.slice(0, at) + put + text.slice(at + cut));
-  let refused = 0;
+  let refusals = 0;
   fc.assert(
-    fc.property(fc.oneof(edited, fc.json(), fc.string()), (given) => {
+    fc.property(fc.oneof(edited, fc.json(), fc.string()), (content) => {
       try {
-        const card = parseCard(given, 'c.json');
+        const card = parseCard(content, 'c.json');
         return Object.values(card.classes).every((name) =>
           Object.values(LABELS).some((label) => label === name),
         );
       } catch (error) {
-        refused += 1;
+        refusals += 1;
         return error instanceof AgentError && !error.message.includes('\n') && error.kind !== 'bug';
       }
     }),
     { numRuns: 2000 },
   );
-  t.ok(refused > 1000, `${refused} of 2000 were refused`);
+  t.ok(refusals > 1000, `${refusals} of 2000 were refused`);
 });

@@ -10,7 +10,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** One element over several runs: each begins with the file that the previous run left on the disk. */
-const WHAT = 'tfliteinference, a model, 416x256';
+const ELEMENT = 'tfliteinference, a model, 416x256';
 
 class Lives {
   readonly dir: string;
@@ -30,10 +30,10 @@ class Lives {
     this.#log = { error: quiet, warn, info: quiet, debug: quiet };
   }
 
-  start(what = WHAT): ElementTrial {
+  start(element = ELEMENT): ElementTrial {
     const clock = { nowMs: () => this.nowMs, wallMs: () => this.wallMs };
     const trial = new ElementTrial({ dir: this.dir, clock, log: this.#log });
-    trial.start(what);
+    trial.start(element);
     return trial;
   }
 
@@ -49,7 +49,7 @@ class Lives {
 
   write(trial: object | string): void {
     mkdirSync(this.dir, { recursive: true });
-    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify({ what: WHAT, ...trial }));
+    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify({ what: ELEMENT, ...trial }));
   }
 }
 
@@ -88,8 +88,8 @@ t.test('a failing element is held off for a minute, doubled each time up to an h
     lives.pass(3000);
     trial.failed('it is unplugged');
     t.same(lives.onDisk, { failures: i + 1, isOn: false });
-    const again = new Date(lives.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
-    t.equal(trial.heldOff, `it is unplugged; it is tried again at ${again}`);
+    const retryTime = new Date(lives.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
+    t.equal(trial.heldOff, `it is unplugged; it is tried again at ${retryTime}`);
     lives.pass(forMinutes * MINUTE_MS - 1);
     t.match(lives.start().heldOff, /^it is unplugged; it is tried again at/, 'the next life knows it too');
     lives.pass(1);

@@ -34,7 +34,7 @@ const request = (number: number, atMs: number) => ({ request: number, atMs, focu
 
 class Answers {
   readonly evidence: Evidence;
-  readonly given: string[] = [];
+  readonly answers: string[] = [];
   snapshot: { readonly redaction: Redaction; readonly jpeg: Uint8Array } | undefined;
   /** Called at each answer. */
   onAnswer: (count: number) => void = () => undefined;
@@ -55,9 +55,9 @@ class Answers {
       send: (encoded) => {
         for (const { message, binary } of new LinkDecoder(FromVision).push(encoded)) {
           if (message.kind === 'snapshot') this.snapshot = { redaction: message.redaction, jpeg: binary };
-          if ('request' in message) this.given.push(`${message.kind} ${message.request}`);
+          if ('request' in message) this.answers.push(`${message.kind} ${message.request}`);
         }
-        this.onAnswer(this.given.length);
+        this.onAnswer(this.answers.length);
         return true;
       },
     });
@@ -78,8 +78,8 @@ t.test('a request during the previous answer is always answered', async (t) => {
   ] as const) {
     for (let wait = 0; wait < 16; wait += 1) {
       const answers = new Answers();
-      const { evidence, given } = answers;
-      const asked = new Promise<void>((resolve) => {
+      const { evidence, answers: given } = answers;
+      const requested = new Promise<void>((resolve) => {
         answers.onAnswer = (count) => {
           if (count > 1) return;
           void microtasks(wait).then(() => {
@@ -89,7 +89,7 @@ t.test('a request during the previous answer is always answered', async (t) => {
         };
       });
       evidence.request(request(1, atMs));
-      await asked;
+      await requested;
       await evidence.idle();
       t.same(given, [`${kind} 1`, `${kind} 2`], `${wait} microtasks after the answer`);
     }
@@ -99,11 +99,11 @@ t.test('a request during the previous answer is always answered', async (t) => {
 t.test('waiting for idle includes requests made in the meantime', async (t) => {
   for (let wait = 0; wait < 16; wait += 1) {
     const answers = new Answers();
-    const { evidence, given } = answers;
-    let asked = 0;
+    const { evidence, answers: given } = answers;
+    let requests = 0;
     const ask = (): void => {
-      asked += 1;
-      evidence.request(request(asked, 2000));
+      requests += 1;
+      evidence.request(request(requests, 2000));
     };
     answers.onAnswer = (count) => {
       if (count < 3) void microtasks(wait).then(ask);
@@ -119,7 +119,7 @@ t.test('waiting for idle includes requests made in the meantime', async (t) => {
 });
 
 t.test('a failed picture delays no other, and requests beyond 16 are refused with a reason', async (t) => {
-  const { evidence, given } = new Answers();
+  const { evidence, answers: given } = new Answers();
   for (let i = 1; i <= 20; i += 1) evidence.request(request(i, i === 3 ? 2000 : 1000));
   await evidence.idle();
   t.equal(given.length, 20);
@@ -134,7 +134,7 @@ t.test('a failed picture delays no other, and requests beyond 16 are refused wit
 });
 
 t.test('a preview is made after all other pictures, and a second one is not waited for', async (t) => {
-  const { evidence, given } = new Answers();
+  const { evidence, answers: given } = new Answers();
   for (let i = 1; i <= 3; i += 1) evidence.request(request(i, 1000));
   evidence.preview(1);
   evidence.preview(2);
@@ -148,7 +148,7 @@ t.test('a preview is made after all other pictures, and a second one is not wait
   const blind = new Answers([]);
   blind.evidence.preview(1);
   await blind.evidence.idle();
-  t.same(blind.given, ['no-preview 1'], 'no frame has been looked at');
+  t.same(blind.answers, ['no-preview 1'], 'no frame has been looked at');
 });
 
 type Is = (r: number, g: number, b: number) => boolean;
@@ -167,18 +167,18 @@ async function pictureOf(asked: Partial<EvidenceRequest>, looks?: readonly Look[
   const answers = new Answers(looks);
   answers.evidence.request({ ...request(1, 1000), ...asked });
   await answers.evidence.idle();
-  if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.given}`);
+  if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.answers}`);
   const { redaction, jpeg } = answers.snapshot;
   const rgb = await sharp(jpeg).raw().toBuffer();
   const count = (is: Is, [left, top, right, bottom]: XyxyPx = [0, 0, 384, 320]): number => {
-    let found = 0;
+    let pixels = 0;
     for (let y = top; y < bottom; y += 1) {
       for (let x = left; x < right; x += 1) {
         const [r = 0, g = 0, b = 0] = rgb.subarray((y * 384 + x) * 3);
-        if (is(r, g, b)) found += 1;
+        if (is(r, g, b)) pixels += 1;
       }
     }
-    return found;
+    return pixels;
   };
   return { ...redaction, count };
 }
@@ -212,14 +212,15 @@ t.test('only the zone or line that a request names is drawn', async (t) => {
     [93, 80, 99, 240],
   ];
   const gate: XyxyPx = [189, 84, 195, 236];
-  const seen = ({ count }: Picture): boolean[] => [...sides, gate].map((part) => count(isWhite, part) > 120);
+  const sidesOf = ({ count }: Picture): boolean[] =>
+    [...sides, gate].map((part) => count(isWhite, part) > 120);
   const [zone, line] = [await pictureOf({ zone: 'square' }), await pictureOf({ line: 'gate' })];
-  t.same(seen(zone), [true, true, true, true, false], 'a zone');
-  t.same(seen(line), [false, false, false, false, true], 'a line');
+  t.same(sidesOf(zone), [true, true, true, true, false], 'a zone');
+  t.same(sidesOf(line), [false, false, false, false, true], 'a line');
   t.equal(zone.count(isWhite, [110, 100, 270, 220]), 0, 'nothing within the zone');
-  for (const asked of [{}, { zone: 'gate', line: 'bridge' }]) {
+  for (const change of [{}, { zone: 'gate', line: 'bridge' }]) {
     t.equal(
-      (await pictureOf(asked)).count((r) => Math.abs(r - 110) > 3),
+      (await pictureOf(change)).count((r) => Math.abs(r - 110) > 3),
       0,
       'none is named, or none is known of that name',
     );
@@ -256,11 +257,11 @@ t.test('people are figures: orange with a number for subjects, blue for others',
   const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
   // The second is where the tracker says, whatever the box in the event.
   const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
-  const made = await pictureOf({ focus }, [look]);
-  t.equal(made.figures, 3);
+  const still = await pictureOf({ focus }, [look]);
+  t.equal(still.figures, 3);
   const counts = (is: Is, above = 0): number[] =>
     [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
-      made.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
+      still.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
     );
   t.same(
     counts(isOrange).map((count) => count > 400),
@@ -277,7 +278,7 @@ t.test('people are figures: orange with a number for subjects, blue for others',
     [false, true, false],
     `the number: ${counts(isWhite, 11)}`,
   );
-  t.equal(made.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
+  t.equal(still.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
 
   const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
   t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
@@ -289,12 +290,12 @@ t.test("the path of the event's subject runs along the feet, and no one else has
     const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
     return { looked: true, found: [], tracks };
   });
-  const made = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
-  const steps = [45, 95, 145].map((x) => made.count(isOrange, [x, 137, x + 50, 144]));
+  const still = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
+  const steps = [45, 95, 145].map((x) => still.count(isOrange, [x, 137, x + 50, 144]));
   t.ok(
     steps.every((count) => count > 20),
     `${steps}`,
   );
-  t.equal(made.count(isOrange, [0, 180, 384, 290]), 0);
+  t.equal(still.count(isOrange, [0, 180, 384, 290]), 0);
   t.equal((await pictureOf({}, looks)).count(isOrange), 0);
 });

@@ -15,8 +15,8 @@ async function switched(filter: string, over: Partial<Frame> = {}): Promise<numb
   const looks = new FineLooks();
   const atS: number[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
-    const wanted = looks.wants({ ...frame, ...over }, false);
-    if (wanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
+    const isWanted = looks.wants({ ...frame, ...over }, false);
+    if (isWanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
   }
   return atS;
 }
@@ -71,9 +71,9 @@ t.test('a quiet street gets a larger picture before the gate would run the detec
   for await (const frame of filteredClip('trim=end=6')) {
     const even = frame.index % 2 === 0;
     const fine = even ? { fine: { size: frame.input, rgb: frame.rgb } } : {};
-    const given = { ...frame, ...fine };
-    if (!looks.isDue(given)) continue;
-    looks.looked(given);
+    const nextFrame = { ...frame, ...fine };
+    if (!looks.isDue(nextFrame)) continue;
+    looks.looked(nextFrame);
     looked.push(frame.atMs);
   }
   t.same(looked, [200, 1800, 3400, 5000]);

@@ -40,10 +40,10 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
     for (let k = 0; k < scene.length; k += 1) {
       const level =
         gain * (scene[k] as number) + (noise / 0.58) * (grain[(start + k * 31) & 65_535] as number);
-      const seen = Math.max(0, Math.min(255, level));
-      rgb[3 * k] = seen;
-      rgb[3 * k + 1] = seen;
-      rgb[3 * k + 2] = seen;
+      const value = Math.max(0, Math.min(255, level));
+      rgb[3 * k] = value;
+      rgb[3 * k + 1] = value;
+      rgb[3 * k + 2] = value;
     }
     return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
   };
@@ -54,12 +54,12 @@ function movedIn(frames: readonly Frame[]): number[] {
   const motion = new Motion();
   let lookMs = Number.NEGATIVE_INFINITY;
   return frames.flatMap((frame, i) => {
-    const moved = motion.update(frame);
-    if (moved || frame.atMs - lookMs >= 2000) {
+    const hasMoved = motion.update(frame);
+    if (hasMoved || frame.atMs - lookMs >= 2000) {
       lookMs = frame.atMs;
       motion.looked();
     }
-    return moved && i > 0 ? [i] : [];
+    return hasMoved && i > 0 ? [i] : [];
   });
 }
 
@@ -123,12 +123,12 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
   const film = filming(0);
   const things: Thing[] = [{ box: [100, 60, 20, 20], levels: 60 }];
   const frames = [film(0, []), film(0, things)] as const;
-  let shown = 0;
+  let frameNo = 0;
   const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
     const out: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
-      if (moving) shown = 1 - shown;
-      if (gate.mustLook({ ...(frames[shown] as Frame), atMs }, awaited)) out.push(atMs);
+      if (moving) frameNo = 1 - frameNo;
+      if (gate.mustLook({ ...(frames[frameNo] as Frame), atMs }, awaited)) out.push(atMs);
     }
     return out;
   };
@@ -162,8 +162,8 @@ t.test('a held track lives for minutes without being missed, and keeps its numbe
   t.equal(tracker.waits, false, 'it stands');
   for (let i = 0; i < 600; i += 1) {
     atMs += EVERY_MS;
-    const held = tracker.hold({ atMs });
-    if (held[0]?.id !== first?.id || held[0]?.seen !== true || held[0]?.lastMs !== atMs)
+    const tracks = tracker.hold({ atMs });
+    if (tracks[0]?.id !== first?.id || tracks[0]?.seen !== true || tracks[0]?.lastMs !== atMs)
       t.fail(`lost at ${atMs} ms`);
   }
   const [after] = tracker.update({ ...frame, atMs: atMs + EVERY_MS }, [car()]);

@@ -137,7 +137,7 @@ t.test('a zone that reaches the edge of the frame extends beyond it, and only th
   t.ok(isInside(bottom, [0.5, 0.7]));
   t.notOk(isInside(bottom, [0.9, 1.4]), 'not beside the zone');
   t.notOk(isInside(bottom, [0.5, 0.4]));
-  const whole = beyondEdges(SQUARE, 0.01);
+  const square = beyondEdges(SQUARE, 0.01);
   for (const place of [
     [0.5, -0.5],
     [0.5, 1.5],
@@ -145,7 +145,7 @@ t.test('a zone that reaches the edge of the frame extends beyond it, and only th
     [1.5, 0.5],
     [0.5, 0.5],
   ] as const) {
-    t.ok(isInside(whole, place), `whole frame: ${place.join(', ')}`);
+    t.ok(isInside(square, place), `whole frame: ${place.join(', ')}`);
   }
   const inner = fc.double({ min: 0.02, max: 0.98, noNaN: true });
   holds(

@@ -11,10 +11,10 @@ const ASPECT = 1280 / 720;
 function pinhole(heightM: number, tiltDeg: number, hfovDeg: number) {
   const focal = ASPECT / 2 / Math.tan((hfovDeg * Math.PI) / 360);
   const tilt = (tiltDeg * Math.PI) / 180;
-  return (right: number, ahead: number, up: number): PointNorm => {
+  return (right: number, forward: number, up: number): PointNorm => {
     const drop = heightM - up;
-    const depth = ahead * Math.cos(tilt) + drop * Math.sin(tilt);
-    const down = drop * Math.cos(tilt) - ahead * Math.sin(tilt);
+    const depth = forward * Math.cos(tilt) + drop * Math.sin(tilt);
+    const down = drop * Math.cos(tilt) - forward * Math.sin(tilt);
     return [0.5 + (focal * right) / depth / ASPECT, 0.5 + (focal * down) / depth];
   };
 }

@@ -47,12 +47,12 @@ function paint(dir: string, name: string, filter: string): string {
     execFileSync('ffmpeg', ['-v', 'error', '-y', ...args], { stdio: 'inherit' });
   };
   if (!existsSync(street)) ffmpeg('-i', STREET_CLIP, '-frames:v', '1', street);
-  const cut = `select=eq(n\\,${PERSON.frame}),crop=${PERSON.crop}`;
-  if (!existsSync(person)) ffmpeg('-i', STREET_CLIP, '-vf', cut, '-frames:v', '1', person);
+  const selection = `select=eq(n\\,${PERSON.frame}),crop=${PERSON.crop}`;
+  if (!existsSync(person)) ffmpeg('-i', STREET_CLIP, '-vf', selection, '-frames:v', '1', person);
   const still = (picture: string): string[] => ['-loop', '1', '-framerate', '5', '-t', '6', '-i', picture];
   // All of it in 4:2:0, as decoders give it, and without loss.
-  const whole = `[0]format=yuv420p[street];[1]format=yuv420p[person];[street][person]${filter}`;
-  ffmpeg(...still(street), ...still(person), '-filter_complex', whole, '-c:v', 'ffv1', clip);
+  const overlay = `[0]format=yuv420p[street];[1]format=yuv420p[person];[street][person]${filter}`;
+  ffmpeg(...still(street), ...still(person), '-filter_complex', overlay, '-c:v', 'ffv1', clip);
   return clip;
 }
 
@@ -70,7 +70,7 @@ function rectangle(id: string, [left, top, right, bottom]: readonly number[]): M
   };
 }
 
-interface Said {
+interface VisionOutput {
   readonly frames: Extract<FromVision, { kind: 'frame' }>[];
   /** Hash of the one picture, taken late in the clip. */
   readonly snapshot: string;
@@ -80,7 +80,7 @@ interface Said {
 }
 
 /** All messages of the vision process for a clip, with everything requested. */
-async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
+async function outputOf(t: Test, clip: string, masks: MaskConfig[]): Promise<VisionOutput> {
   const settings: VisionSettings = {
     ...bareSettings(`file:${clip}`, 5),
     mode: 'replay',
@@ -90,7 +90,7 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
     regions: true,
     detections: true,
   };
-  const frames: Said['frames'] = [];
+  const frames: VisionOutput['frames'] = [];
   let snapshot = '';
   let framesHeld = -1;
   await new Promise<void>((resolve, reject) => {
@@ -133,10 +133,10 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
 }
 
 /** The first message that differs between the two. */
-function unlike(one: Said, other: Said): string | undefined {
-  const others = other.frames.map((frame) => JSON.stringify(frame));
-  const mine = one.frames.map((frame) => JSON.stringify(frame));
-  return mine.find((frame, i) => frame !== others[i]) ?? others[mine.length];
+function unlike(one: VisionOutput, other: VisionOutput): string | undefined {
+  const otherFrames = other.frames.map((frame) => JSON.stringify(frame));
+  const ownFrames = one.frames.map((frame) => JSON.stringify(frame));
+  return ownFrames.find((frame, i) => frame !== otherFrames[i]) ?? otherFrames[ownFrames.length];
 }
 
 /** The person walks over the grass from 60 to 240 px. */
@@ -153,7 +153,7 @@ void t.test('a person under a mask causes no detection, track, motion or trace',
   const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
     x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
 
-  const bare = await seen(t, walk, []);
+  const bare = await outputOf(t, walk, []);
   t.equal(bare.frames.length, 30);
   t.ok(bare.persons().filter(inside).length >= 20, 'without the mask he is found');
   const tracked = bare.frames.some(({ observation }) =>
@@ -161,7 +161,7 @@ void t.test('a person under a mask causes no detection, track, motion or trace',
   );
   t.ok(tracked, 'and followed');
 
-  const [covered, empty] = [await seen(t, walk, masks), await seen(t, nobody, masks)];
+  const [covered, empty] = [await outputOf(t, walk, masks), await outputOf(t, nobody, masks)];
   t.same(covered.persons().filter(inside), [], 'with it he is not');
   t.equal(covered.frames.length, 30);
   t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
@@ -178,10 +178,10 @@ void t.test('a person half under a mask is reported by the other half only', { s
   const dir = scratch(t);
   const clips = [DOWN, `${DOWN},drawbox=x=40:y=280:w=52:h=280:color=magenta:t=fill`];
   const masks = [rectangle('left', [32, 272, 92, 568])];
-  const [whole, half] = clips.map((filter, i) => paint(dir, `half-${i}`, filter)) as [string, string];
-  const [one, other] = [await seen(t, whole, masks), await seen(t, half, masks)];
+  const [person, half] = clips.map((filter, i) => paint(dir, `half-${i}`, filter)) as [string, string];
+  const [one, other] = [await outputOf(t, person, masks), await outputOf(t, half, masks)];
   t.equal(unlike(one, other), undefined, 'what he looks like under it changes nothing');
-  const bare = [await seen(t, whole, []), await seen(t, half, [])] as const;
+  const bare = [await outputOf(t, person, []), await outputOf(t, half, [])] as const;
   t.ok(unlike(...bare), 'while without it all differs');
 });
 
@@ -191,8 +191,8 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
     [0.6, 0.15],
     [0.4, 0.9],
   ];
-  type Given = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
-  const framesOf = async (masks: MaskConfig[]): Promise<Given[]> => {
+  type PictureSet = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
+  const framesOf = async (masks: MaskConfig[]): Promise<PictureSet[]> => {
     const camera = new Camera({
       source: `file:${STREET_CLIP}`,
       fps: 5,
@@ -206,7 +206,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
     });
     t.teardown(() => camera.stop());
     await camera.start();
-    const out: Given[] = [];
+    const out: PictureSet[] = [];
     camera.wantFine(true);
     for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
       if (frame.fine === undefined) continue;
@@ -221,7 +221,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
   const [bare, masked] = [await framesOf([]), await framesOf([{ id: 'house', polygon }])];
   t.equal(masked.length, 5);
   const full = { leftPx: 0, topPx: 0, ...SOURCE };
-  for (const [what, width, placement, reachPx] of [
+  for (const [kind, width, placement, reachPx] of [
     ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
     ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
     // It is black before it is a JPEG: blocks of colour are 16 pixels wide and high, and are smoothed over one more.
@@ -233,7 +233,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
       Array.from({ length: heightPx }, (_, y) => y),
     ];
     const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
-    const pairs = masked.map(({ [what]: after }, i) => [bare[i]?.[what] as Buffer, after] as const);
+    const pairs = masked.map(({ [kind]: after }, i) => [bare[i]?.[kind] as Buffer, after] as const);
     for (const y of rows) {
       for (let x = 0; x < widthPx; x += 1) {
         const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
@@ -245,7 +245,7 @@ void t.test("the camera's output is black under a mask and unchanged elsewhere",
         }
       }
     }
-    t.match(counts, { lit: 0, changed: 0 }, `${what}: ${JSON.stringify(counts)}`);
+    t.match(counts, { lit: 0, changed: 0 }, `${kind}: ${JSON.stringify(counts)}`);
     t.ok(counts.black > 0.1 * 5 * widthPx * heightPx && counts.kept > counts.black);
   }
 });

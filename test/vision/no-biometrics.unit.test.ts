@@ -135,18 +135,18 @@ t.test('the detector knows exactly these ten classes', async (t) => {
 
 t.test('the colours of a track are erased after 2 s and never reported', async (t) => {
   const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
-  const cut = { width: false, height: false };
+  const edges = { width: false, height: false };
   // Each half of one colour: two such prints are nothing alike.
   const oneColour = (colour: number): Float32Array =>
     new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
   const print = oneColour(0);
-  const track = new Followed(7, { detection, cut, print, crowded: false }, 0, SETTINGS);
+  const track = new Followed(7, { detection, cut: edges, print, crowded: false }, 0, SETTINGS);
   // Other colours at the same place match perfectly only a track that has forgotten its own.
   const other = oneColour(1);
-  const worth = (): number => track.worth({ detection, cut, print: other, crowded: false }, 0.9);
+  const worth = (): number => track.worth({ detection, cut: edges, print: other, crowded: false }, 0.9);
   track.predict(2, 2000);
   t.equal(worth(), 0);
-  const told = Object.keys(track.toTrack(2000)).sort();
+  const fields = Object.keys(track.toTrack(2000)).sort();
   const facts = [
     'before',
     'bestScore',
@@ -160,7 +160,7 @@ t.test('the colours of a track are erased after 2 s and never reported', async (
     'velocityPxPerS',
     'xyxyPx',
   ];
-  t.same(told, facts);
+  t.same(fields, facts);
   track.predict(0.1, 2001);
   t.equal(worth(), 0.9);
 });

@@ -24,7 +24,7 @@ const ZONE = {
 };
 const LINE = { id: 'kerb', from: [0.2, 0.5] as [number, number], to: [0.8, 0.5] as [number, number] };
 
-function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
+function trackAt(x: number, y: number, changes: Partial<Track> = {}): Track {
   return {
     id: 1,
     group: 'person',
@@ -36,7 +36,7 @@ function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
     firstMs: 0,
     lastMs: 0,
     seen: true,
-    ...more,
+    ...changes,
   };
 }
 
@@ -47,12 +47,12 @@ function along(
   stepMs = 200,
 ): { tracks: (ObservedTrack | undefined)[]; crossings: Crossing['direction'][][] } {
   const places = new TrackPlaces({ zones: [], lines: [], ...options });
-  const seen = way.map((track, i) =>
+  const updates = way.map((track, i) =>
     places.update({ atMs: i * stepMs, source: SOURCE }, track === undefined ? [] : [track]),
   );
   return {
-    tracks: seen.map((one) => one.tracks[0]),
-    crossings: seen.map((one) => one.crossings.map(({ direction }) => direction)),
+    tracks: updates.map((one) => one.tracks[0]),
+    crossings: updates.map((one) => one.crossings.map(({ direction }) => direction)),
   };
 }
 
@@ -207,8 +207,8 @@ t.test('line: the direction is the side that is reached, seen from `from` to `to
 
 t.test('line: only a passage between its ends is a crossing', async (t) => {
   t.same(along({ lines: [LINE] }, [trackAt(150, 200), trackAt(150, 300)]).crossings, [[], []]);
-  const around = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
-  t.same(along({ lines: [LINE] }, around).crossings.flat(), [], 'round the end is not across');
+  const detour = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
+  t.same(along({ lines: [LINE] }, detour).crossings.flat(), [], 'round the end is not across');
 });
 
 t.test('line: a slow passage and jitter on the line give one crossing', async (t) => {
@@ -217,8 +217,8 @@ t.test('line: a slow passage and jitter on the line give one crossing', async (t
     t,
     fc.property(fc.array(shift, { maxLength: 60 }), (shifts) => {
       const way = [200, ...shifts.map((by) => 250 + by), 300].map((y) => trackAt(500, y));
-      const told = along({ lines: [LINE] }, way).crossings.flat();
-      return told.length === 1 && told[0] === 'right';
+      const crossings = along({ lines: [LINE] }, way).crossings.flat();
+      return crossings.length === 1 && crossings[0] === 'right';
     }),
   );
   holds(
@@ -238,7 +238,7 @@ t.test('line: crossings of one track alternate between the directions', async (t
   holds(
     t,
     fc.property(steps, (way) => {
-      const told = along(
+      const crossings = along(
         { lines: [wide] },
         way.map(([x, y]) => trackAt(x, y)),
       ).crossings.flat();
@@ -246,7 +246,9 @@ t.test('line: crossings of one track alternate between the directions', async (t
         .map(([, y]) => (Math.abs(y - 250) > 10 ? Math.sign(y - 250) : 0))
         .filter((side) => side !== 0);
       const changes = sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;
-      return told.length === changes && told.every((side, i) => i === 0 || side !== told[i - 1]);
+      return (
+        crossings.length === changes && crossings.every((side, i) => i === 0 || side !== crossings[i - 1])
+      );
     }),
   );
 });
@@ -297,12 +299,12 @@ t.test('observations have room for 512 crossings; further ones are counted', asy
 
 t.test('dropped items are counted, and reach the health report over all runs of vision', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const wanted = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
-  const observer = new Observer(wanted);
+  const options = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
+  const observer = new Observer(options);
   const crowd = (y: number): Track[] => Array.from({ length: 50 }, (_, i) => trackAt(500, y, { id: i + 1 }));
   const input = { widthPx: 64, heightPx: 32 };
   const frame = { ptsNs: 0n, wallMs: 0, source: SOURCE, input, rgb: new Uint8Array(64 * 32 * 3) };
-  const found = Array.from({ length: 70 }, (_, i): Detection => {
+  const detections = Array.from({ length: 70 }, (_, i): Detection => {
     const left = 100 * (i % 10);
     const top = 60 * Math.floor(i / 10);
     const xyxyPx: XyxyPx = [left, top, left + 50, top + 50];
@@ -310,7 +312,10 @@ t.test('dropped items are counted, and reach the health report over all runs of 
   });
   for (const [i, y] of [200, 300].entries()) {
     const tracks = crowd(y).map((track) => ({ ...track, lastMs: i * 200 }));
-    observer.observationOf({ ...frame, index: i + 1, atMs: i * 200 }, { looked: true, found, tracks });
+    observer.observationOf(
+      { ...frame, index: i + 1, atMs: i * 200 },
+      { looked: true, found: detections, tracks },
+    );
   }
   const left = {
     crossings_dropped: 50 * 64 - 512,

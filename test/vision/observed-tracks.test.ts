@@ -29,23 +29,23 @@ function lastOf(observations: readonly Observation[]): ObservedTrack[] {
 
 t.test('the first observation of a track reports its earlier places', { skip }, async (t) => {
   const observations = await observedClip(file, { lines: LINES });
-  const known = new Set<number>();
-  let whole = 0;
+  const knownIds = new Set<number>();
+  let complete = 0;
   const wrong: number[] = [];
   for (const { tracks, atMs } of observations) {
     for (const { id, before, firstMs } of tracks) {
-      const isNew = !known.has(id);
-      known.add(id);
+      const isNew = !knownIds.has(id);
+      knownIds.add(id);
       const isRight = isNew
         ? before?.every((found) => found.atMs >= firstMs && found.atMs < atMs) === true
         : before === undefined;
       if (!isRight) wrong.push(id);
-      if (isNew && before?.[0]?.atMs === firstMs) whole += 1;
+      if (isNew && before?.[0]?.atMs === firstMs) complete += 1;
     }
   }
   t.same(wrong, [], 'from before it was confirmed, and in no later observation');
-  t.ok(known.size >= 60, `${known.size} tracks`);
-  t.ok(whole >= 0.8 * known.size, `${whole} of them from the very first place`);
+  t.ok(knownIds.size >= 60, `${knownIds.size} tracks`);
+  t.ok(complete >= 0.8 * knownIds.size, `${complete} of them from the very first place`);
   t.notOk(
     observations.some(({ tracks }) => tracks.some((track) => 'colours' in track)),
     'nobody asked for colours',
@@ -55,36 +55,36 @@ t.test('the first observation of a track reports its earlier places', { skip }, 
 /** Crossings of each track by its places alone, as a line that is drawn afterwards would find them. */
 function foundAfterwards(observations: readonly Observation[], takesBefore: boolean): string[] {
   const wires = LINES.map((line) => new Tripwire(line));
-  const known = new Map<number, Approach[]>();
-  const found: string[] = [];
+  const approachesById = new Map<number, Approach[]>();
+  const crossings: string[] = [];
   for (const { tracks, source } of observations) {
     for (const { id, seen, before = [], xyxyNorm } of tracks) {
-      const approaches = known.get(id) ?? LINES.map(newApproach);
-      known.set(id, approaches);
+      const approaches = approachesById.get(id) ?? LINES.map(newApproach);
+      approachesById.set(id, approaches);
       if (!seen) continue;
       for (const [x1, y1, x2, y2] of [...(takesBefore ? before.map((one) => one.xyxyNorm) : []), xyxyNorm]) {
         const ground = [((x1 + x2) / 2) * source.widthPx, y2 * source.heightPx] as const;
         for (const [k, wire] of wires.entries()) {
           const approach = approaches[k] as Approach;
           const direction = wire.approach(approach, source, ground, (y2 - y1) * source.heightPx);
-          if (direction !== undefined) found.push(`${wire.id} ${id} ${direction}`);
+          if (direction !== undefined) crossings.push(`${wire.id} ${id} ${direction}`);
         }
       }
     }
   }
-  return found.sort();
+  return crossings.sort();
 }
 
 t.test('a line drawn afterwards finds the crossings by the earlier places', { skip }, async (t) => {
   const observations = await observedClip(file, { lines: LINES });
-  const told = observations
+  const reported = observations
     .flatMap(({ crossings }) => crossings)
     .map(({ line, track, direction }) => `${line} ${track} ${direction}`)
     .sort();
-  t.ok(told.length > 100, `${told.length} passages of vision's own lines`);
-  t.same(foundAfterwards(observations, true), told);
-  const without = foundAfterwards(observations, false);
-  t.ok(without.length < 0.95 * told.length, `${without.length} without the places from before`);
+  t.ok(reported.length > 100, `${reported.length} passages of vision's own lines`);
+  t.same(foundAfterwards(observations, true), reported);
+  const fewer = foundAfterwards(observations, false);
+  t.ok(fewer.length < 0.95 * reported.length, `${fewer.length} without the places from before`);
 });
 
 t.test('requested colours name those of vehicles and change nothing else', { skip }, async (t) => {
@@ -92,15 +92,15 @@ t.test('requested colours name those of vehicles and change nothing else', { ski
     observedClip(file, { lines: LINES, vehicleColours: true }),
     observedClip(file, { lines: LINES }),
   ]);
-  const named = lastOf(observations).filter(({ colours }) => colours !== undefined);
-  const mains = new Set(named.map(({ colours }) => colours?.[0]));
+  const colouredTracks = lastOf(observations).filter(({ colours }) => colours !== undefined);
+  const mains = new Set(colouredTracks.map(({ colours }) => colours?.[0]));
   for (const name of ['white', 'grey', 'red', 'yellow', 'green', 'blue'] satisfies Colour[])
     t.ok(mains.has(name), name);
-  t.ok(named.length >= 25, `${named.length} vehicles are named`);
-  t.ok(named.every(({ group, label }) => group === 'vehicle' && label !== 'motorcycle'));
-  const without = observations.map((one) => ({
+  t.ok(colouredTracks.length >= 25, `${colouredTracks.length} vehicles are named`);
+  t.ok(colouredTracks.every(({ group, label }) => group === 'vehicle' && label !== 'motorcycle'));
+  const plainTracks = observations.map((one) => ({
     ...one,
     tracks: one.tracks.map(({ colours: _, ...track }) => track),
   }));
-  t.same(without, plain);
+  t.same(plainTracks, plain);
 });

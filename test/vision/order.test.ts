@@ -36,7 +36,7 @@ const config = configOf(
   'replay',
 );
 
-interface Told {
+interface TestBox {
   /** Sends a request to vision, with these changes to the valid one. */
   ask(change?: {
     order?: string | null;
@@ -50,7 +50,7 @@ interface Told {
   readonly folder: RestraintFolder;
 }
 
-function box(t: Test): Told {
+function box(t: Test): TestBox {
   const dir = scratch(t);
   writeOwnFolder(dir, authorised(config, join(dir, 'order')));
   const folder = ownFolder(dir);
@@ -58,7 +58,13 @@ function box(t: Test): Told {
     const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
     return String(signedOrder({ ...orderFor(config), rules, ...change }));
   };
-  const ask: Told['ask'] = ({ source = CAMERA, substream, unit = true, vehicleColours, ...change } = {}) => {
+  const ask: TestBox['ask'] = ({
+    source = CAMERA,
+    substream,
+    unit = true,
+    vehicleColours,
+    ...change
+  } = {}) => {
     const camera = { source, fps: 5, ...(substream && { substream }) };
     const settings = { camera, masks: [], ...(vehicleColours !== undefined && { vehicleColours }) };
     return allowed({ order: order(), folder, ...change, settings, unit });
@@ -79,7 +85,7 @@ t.test(
     t.same(ask({ order: order({ masks: [windows, MASK] }) }).masks, [MASK, windows], 'and of the order');
     t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
     const yesterday = new Date(Date.now() - 1000).toISOString();
-    const cases: [string, Parameters<Told['ask']>[0], RegExp][] = [
+    const cases: [string, Parameters<TestBox['ask']>[0], RegExp][] = [
       ['no order', { order: null }, /without a signed order/],
       ['no folder', { folder: undefined }, /no folder tells whose orders count/],
       ['rubbish', { order: '{}' }, /./],
@@ -99,9 +105,9 @@ t.test(
       ['behind a fragment', { source: 'rtsp://10.0.0.7#@10.0.0.2/main' }, /camera.source cannot be parsed/],
       ['ended', { order: order({ notAfter: yesterday }) }, /was valid until/],
     ];
-    for (const [how, change, why] of cases) {
-      t.throws(() => ask(change), { kind: 'denied', message: why }, how);
-      t.throws(() => ask({ ...change, unit: false }), { message: why }, `${how}, in a plain run`);
+    for (const [name, change, reason] of cases) {
+      t.throws(() => ask(change), { kind: 'denied', message: reason }, name);
+      t.throws(() => ask({ ...change, unit: false }), { message: reason }, `${name}, in a plain run`);
     }
     writeFileSync(folder.path(BOX_FILE), '{}');
     t.throws(() => ask(), { message: /is damaged/ });
@@ -121,10 +127,14 @@ t.test('colours of vehicles are named only where the authorisation’s track log
     budget: { case: 100, keyDay: 100, day: 100 },
   });
   for (const vehicleColours of [undefined, true]) {
-    const asked = vehicleColours === undefined ? {} : { vehicleColours };
-    t.equal(ask(asked).vehicleColours, false, 'an order without a log of tracks');
+    const request = vehicleColours === undefined ? {} : { vehicleColours };
+    t.equal(ask(request).vehicleColours, false, 'an order without a log of tracks');
     for (const colour of [undefined, false])
-      t.equal(ask({ ...asked, order: order({ tracks: tracks(colour) }) }).vehicleColours, false, `${colour}`);
+      t.equal(
+        ask({ ...request, order: order({ tracks: tracks(colour) }) }).vehicleColours,
+        false,
+        `${colour}`,
+      );
   }
   const ordered = order({ tracks: tracks(true) });
   t.equal(ask({ order: ordered }).vehicleColours, true);
@@ -141,18 +151,18 @@ t.test('colours of vehicles are named only where the authorisation’s track log
 t.test('a second stream is opened only where the authorisation names it', async (t) => {
   const { ask, order } = box(t);
   const substream = 'rtsp://admin:hunter2@10.0.0.2/sub';
-  const named = order({ substream: 'rtsp://10.0.0.2/sub' });
+  const withSubstream = order({ substream: 'rtsp://10.0.0.2/sub' });
   t.equal(ask({ substream }).substream, undefined, 'an order without one');
-  t.equal(ask({ substream, order: named }).substream, substream);
-  t.equal(ask({ order: named }).substream, undefined, 'none is configured');
+  t.equal(ask({ substream, order: withSubstream }).substream, substream);
+  t.equal(ask({ order: withSubstream }).substream, undefined, 'none is configured');
   for (const other of [
     'rtsp://10.0.0.2/third',
     'rtsp://10.0.0.9/sub',
     'rtsp://10.0.0.2/sub?channel=2',
     'nonsense',
   ])
-    t.equal(ask({ substream: other, order: named }).substream, undefined, other);
-  t.equal(ask({ source: substream, order: named }).substream, undefined, 'the main stream alone');
+    t.equal(ask({ substream: other, order: withSubstream }).substream, undefined, other);
+  t.equal(ask({ source: substream, order: withSubstream }).substream, undefined, 'the main stream alone');
 });
 
 t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
@@ -174,7 +184,7 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
   const config = authorised(bare, join(dir, 'order'));
   writeOwnFolder(dir, config);
   t.same(ownFolder(dir).box().masks, [], 'none in the folder');
-  for (const [how, change, black] of [
+  for (const [name, change, black] of [
     ['with it', masked, true],
     ['without (control)', { ...permit, ...from }, false],
   ] as const) {
@@ -188,14 +198,14 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
     };
     const half = info.width / 2;
     const [masked, open] = [mean(0, half - 16), mean(half + 16, info.width)];
-    t.ok(open > 10 && masked < 1 === black, `${how}: ${masked} and ${open}`);
+    t.ok(open > 10 && masked < 1 === black, `${name}: ${masked} and ${open}`);
   }
 });
 
 /** The first picture that vision sends under an installation authorisation, which is not sealed. */
 async function picture(t: Test, restraintDir: string, order: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
-  let asked = false;
+  let hasAsked = false;
   const kinds: string[] = [];
   const vision = new VisionProcess({
     clock: systemClock,
@@ -207,8 +217,8 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
       if (message.kind === 'snapshot') jpeg = Buffer.from(binary);
       if (message.kind !== 'frame') return;
       const { frame, atMs } = message.observation;
-      const evidence = asked ? [] : [{ request: 1, atMs, focus: [], seal: true }];
-      asked = true;
+      const evidence = hasAsked ? [] : [{ request: 1, atMs, focus: [], seal: true }];
+      hasAsked = true;
       vision.send({ kind: 'ack', frame, evidence });
     },
   });
@@ -222,8 +232,8 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
 
 t.test('a suspension or an expired authorisation ends vision while it runs', async (t) => {
   const { ask, order, folder } = box(t);
-  const held = ask();
-  held.stillHolds();
+  const grant = ask();
+  grant.stillHolds();
   const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
   const suspended = (is: boolean): void =>
     writeFileSync(
@@ -231,12 +241,12 @@ t.test('a suspension or an expired authorisation ends vision while it runs', asy
       suspensionText({ suspended: is, reason: 'by order', ...about }),
     );
   suspended(true);
-  t.throws(() => held.stillHolds(), { message: 'suspended: by order' });
+  t.throws(() => grant.stillHolds(), { message: 'suspended: by order' });
   t.throws(() => ask(), { message: 'suspended: by order' });
   suspended(false);
-  held.stillHolds();
+  grant.stillHolds();
   writeFileSync(folder.path(SUSPENSION_FILE), 'x');
-  t.throws(() => held.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
+  t.throws(() => grant.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
   rmSync(folder.path(SUSPENSION_FILE));
   const short = ask({ order: order({ notAfter: new Date(Date.now() + 300).toISOString() }) });
   await systemClock.sleep(400);
@@ -272,13 +282,13 @@ t.test('the vision process itself opens no camera without an authorisation', asy
   const fifo = join(scratch(t), 'fifo');
   execFileSync('mkfifo', [fifo]);
   for (const source of [CAMERA, 'v4l2:/dev/video0', `file:${fifo}`]) {
-    const said: { kind: string; message?: string }[] = [];
+    const messages: { kind: string; message?: string }[] = [];
     let over = false;
     const vision = new VisionProcess({
       restraintDir: undefined,
       clock: systemClock,
       log: SILENT,
-      onMessage: ({ message }) => said.push(message),
+      onMessage: ({ message }) => messages.push(message),
       onExit: () => {
         over = true;
       },
@@ -286,9 +296,9 @@ t.test('the vision process itself opens no camera without an authorisation', asy
     t.teardown(() => vision.stop());
     vision.start(BARE_PERMIT, bareSettings(source, 5));
     await until(t, `${source}: it ends`, () => over, 20_000);
-    t.match(said.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
+    t.match(messages.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
     t.notOk(
-      said.some(({ kind }) => kind === 'opened' || kind === 'frame'),
+      messages.some(({ kind }) => kind === 'opened' || kind === 'frame'),
       'and has not opened a camera',
     );
   }

@@ -66,17 +66,17 @@ const ENCODINGS: readonly Encoding[] = [
   },
 ];
 
-const made = new Map<string, string>();
+const films = new Map<string, string>();
 
 /** Path of a film, each made once. */
 function film({ name, args }: Encoding): string {
-  const before = made.get(name);
+  const before = films.get(name);
   if (before !== undefined) return before;
   const file = join(scratch(t), `${name}.mkv`);
   const picture = `testsrc2=size=${SIZE.widthPx}x${SIZE.heightPx}:rate=${FPS},noise=alls=8:allf=t,format=yuv420p`;
   const to = ['-t', String(SECONDS), ...args.split(' '), '-f', 'matroska', file];
   execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...to], { stdio: 'inherit' });
-  made.set(name, file);
+  films.set(name, file);
   return file;
 }
 
@@ -105,8 +105,8 @@ async function read(
   pipeline.open();
   const pictures = new Map<bigint, string>();
   let [last, rested, reason] = [-1n, false, ''];
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
-    const ptsNs = held.ptsNs ?? -1n;
+  for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull()) {
+    const ptsNs = picture.ptsNs ?? -1n;
     if (ptsNs <= last) t.fail(`the time decreases from ${last} to ${ptsNs}`);
     last = ptsNs;
     const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
@@ -166,21 +166,21 @@ void t.test(
       'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
     const pipeline = new NativePipeline(text, systemClock);
     pipeline.open();
-    for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
+    for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull())
       if (pipeline.get('gate', 'undecoded') !== '0') break;
     t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
     await pipeline.close();
-    const dropped = Number(pipeline.get('gate', 'undecoded'));
-    t.ok(dropped > 0, `${dropped} were kept or dropped`);
+    const undecoded = Number(pipeline.get('gate', 'undecoded'));
+    t.ok(undecoded > 0, `${undecoded} were kept or dropped`);
     t.equal(pipeline.get('gate', 'resting'), false);
     pipeline.set('gate', 'quiet', false);
     pipeline.open();
     const times: (bigint | null)[] = [];
-    for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
-      times.push(held.ptsNs);
+    for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull())
+      times.push(picture.ptsNs);
     t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
     t.equal(times[0], 0n);
-    t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
+    t.equal(Number(pipeline.get('gate', 'undecoded')), undecoded, 'the counter goes on');
     await pipeline.dispose();
   },
 );
@@ -200,7 +200,7 @@ void t.test('damaged packets crash nothing and are never counted twice', async (
       const pipeline = new NativePipeline(text, systemClock);
       pipeline.open();
       let pictures = 0;
-      for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
+      for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull()) {
         pictures += 1;
         pipeline.set('gate', 'quiet', pictures % 40 > 4);
       }

@@ -16,8 +16,8 @@ function textureAt(x: number, y: number, seed: number): number {
     Math.abs(Math.sin(i * 12.9898 + j * 78.233 + seed * 37.7) * 43758.5453) % 1;
   const [i, j] = [Math.floor(x / 6), Math.floor(y / 6)];
   const [u, v] = [x / 6 - i, y / 6 - j];
-  const across = (row: number): number => at(i, row) * (1 - u) + at(i + 1, row) * u;
-  return 40 + 140 * (across(j) * (1 - v) + across(j + 1) * v);
+  const rowValue = (row: number): number => at(i, row) * (1 - u) + at(i + 1, row) * u;
+  return 40 + 140 * (rowValue(j) * (1 - v) + rowValue(j + 1) * v);
 }
 
 /** A street, something of another texture in `box`, and the effects of light and lens. */
@@ -108,7 +108,7 @@ t.test('a newly confirmed track is compared with its earlier places', async (t) 
 
 t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
   const furniture = new Furniture();
-  const here = boxAt(200);
+  const box = boxAt(200);
   let atMs = 0;
   let id = 0;
   /**
@@ -119,7 +119,7 @@ t.test('a weak box that returns over the same picture becomes a static false pos
     id += 1;
     const marked: boolean[] = [];
     for (let k = 0; k < 4; k += 1, atMs += 1000) {
-      const tracks = [vehicle(here, { id, ...over })];
+      const tracks = [vehicle(box, { id, ...over })];
       marked.push(
         furniture.update(frameAt(atMs, picture), tracks, new Set(moves && k > 0 ? [id] : [])).has(id),
       );
@@ -130,7 +130,7 @@ t.test('a weak box that returns over the same picture becomes a static false pos
   };
   for (let k = 0; k < 3; k += 1) t.same(visit(undefined), [false, false], `not known yet, ${k + 1}`);
   t.same(visit(undefined), [true, true], 'the fourth time');
-  t.same(visit(here), [false, false], 'another object there: another picture');
+  t.same(visit(box), [false, false], 'another object there: another picture');
   t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
   t.same(visit(undefined, {}, true), [true, false], 'until it moves');
   t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');

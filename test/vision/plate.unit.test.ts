@@ -97,7 +97,7 @@ class Street {
     return this.#atMs;
   }
 
-  get known(): Known {
+  get knownPlate(): Known {
     const { known } = this.plate;
     if (known === undefined) throw new Error('nothing was seen yet');
     return known;
@@ -106,43 +106,45 @@ class Street {
   /** Lets seconds pass; `look` is called for every frame, with the seconds since the call. */
   watch(seconds: number, look: (s: number) => Look = () => ({})): this {
     for (let s = 0; s < seconds; s += STEP_MS / 1000) {
-      const seen = look(s);
-      const found = (seen.things ?? []).filter(({ score }) => score !== undefined);
-      const source = seen.size ?? SIZE;
+      const view = look(s);
+      const detected = (view.things ?? []).filter(({ score }) => score !== undefined);
+      const source = view.size ?? SIZE;
       const frame = { atMs: this.#atMs, wallMs: this.#atMs, source };
-      const tracks = found.filter(({ track }) => track === true).map((thing, id) => trackOf(thing, id + 1));
-      const added = this.#history.add(frame, found.map(detectionOf), tracks, seen.foreground);
-      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(seen) : undefined);
+      const tracks = detected
+        .filter(({ track }) => track === true)
+        .map((thing, id) => trackOf(thing, id + 1));
+      const added = this.#history.add(frame, detected.map(detectionOf), tracks, view.foreground);
+      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(view) : undefined);
       this.#atMs += STEP_MS;
     }
     return this;
   }
 
   knownShare([left, top, right, bottom]: XyxyPx = [0, 0, SIZE.widthPx, SIZE.heightPx]): number {
-    let [cells, known] = [0, 0];
+    let [cells, knownCount] = [0, 0];
     for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
       for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
         cells += 1;
-        known += this.known.cells[y * GRID.columns + x] ?? 0;
+        knownCount += this.knownPlate.cells[y * GRID.columns + x] ?? 0;
       }
     }
-    return known / cells;
+    return knownCount / cells;
   }
 
   /** Pixels of known cells with the paint's colour. */
   get painted(): number {
-    const { planes, cells } = this.known;
+    const { planes, cells } = this.knownPlate;
     const { u, v, strideUv } = planes;
     return u.filter((level, at) => {
       const [x, y] = [at % strideUv, Math.floor(at / strideUv)];
-      const known = cells[(y >> 2) * GRID.columns + (x >> 2)] === 1;
-      return known && Math.abs(level - PAINT.u) < 60 && Math.abs((v[at] ?? 0) - PAINT.v) < 60;
+      const isKnown = cells[(y >> 2) * GRID.columns + (x >> 2)] === 1;
+      return isKnown && Math.abs(level - PAINT.u) < 60 && Math.abs((v[at] ?? 0) - PAINT.v) < 60;
     }).length;
   }
 
   /** Mean difference of brightness between the drawn clean plate, in the current light, and the empty street. */
   errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
-    const { planes, cells, light: correction } = this.known;
+    const { planes, cells, light: correction } = this.knownPlate;
     const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
     for (let cell = 0; cell < cells.length; cell += 1) {
       if (cells[cell] === 1) drawCell(rgb, planes, cell, GRID, correction);
@@ -178,7 +180,7 @@ function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foregr
   return { columns: 40, rows: 30, cellNorm: [1 / 40, 1 / 30], cells };
 }
 
-const HERE: XyxyPx = [120, 80, 152, 176];
+const BOX: XyxyPx = [120, 80, 152, 176];
 const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
 
 t.test('an empty place is known unchanged within seconds', async (t) => {
@@ -211,33 +213,33 @@ t.test('a person who stands for a minute is not learnt, however rarely detected'
     ['found badly for a second in ten', (s) => (Math.floor(s) % 10 === 5 ? 0.3 : undefined)],
   ];
   for (const [name, score] of cases) {
-    const there = (s: number): Look => {
-      const found = score(s);
-      return { things: [{ box: HERE, ...(found !== undefined && { score: found }) }] };
+    const standing = (s: number): Look => {
+      const detection = score(s);
+      return { things: [{ box: BOX, ...(detection !== undefined && { score: detection }) }] };
     };
-    const seen = new Street().watch(60, there);
-    t.equal(seen.knownShare(HERE), 0, name);
+    const seen = new Street().watch(60, standing);
+    t.equal(seen.knownShare(BOX), 0, name);
     seen.watch(65);
     t.equal(seen.painted, 0, `${name}: he has gone without a trace`);
-    t.equal(seen.knownShare(HERE), 1, `${name}: and the place is known`);
+    t.equal(seen.knownShare(BOX), 1, `${name}: and the place is known`);
   }
 });
 
 t.test('a person who stands for an hour is not learnt with some sure detections', async (t) => {
-  const there = (s: number): Look => ({
-    things: [{ box: HERE, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
+  const standing = (s: number): Look => ({
+    things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
-  const seen = new Street().watch(3600, there);
+  const seen = new Street().watch(3600, standing);
   t.equal(seen.knownShare([128, 104, 144, 152]), 0, 'his body');
   t.equal(seen.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
 
 t.test('a weak but constant detection is a static false positive after a minute', async (t) => {
-  const bench = { box: HERE, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
+  const bench = { box: BOX, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
   const seen = new Street().watch(58, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(HERE), 0);
+  t.equal(seen.knownShare(BOX), 0);
   seen.watch(12, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(HERE), 1);
+  t.equal(seen.knownShare(BOX), 1);
 });
 
 t.test('motion is not learnt, nor a put-down object for a minute, even if undetected', async (t) => {
@@ -245,20 +247,20 @@ t.test('motion is not learnt, nor a put-down object for a minute, even if undete
     [MOVING, 300],
     [SETTLED, 60],
   ] as const) {
-    const there = (): Look => ({ things: [{ box: HERE }], foreground: foregroundIn(HERE, value) });
-    const seen = new Street().watch(seconds, there);
-    t.equal(seen.knownShare(HERE), 0);
+    const standing = (): Look => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
+    const seen = new Street().watch(seconds, standing);
+    t.equal(seen.knownShare(BOX), 0);
     t.equal(seen.painted, 0);
   }
 });
 
 t.test('a left thing is not in the clean plate before it belongs to the place', async (t) => {
-  const bag: Painted = { box: HERE };
+  const bag: Painted = { box: BOX };
   const seen = new Street().watch(20);
-  seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
+  seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
   t.equal(seen.painted, 0, 'while it is new');
-  t.equal(seen.knownShare(HERE), 1, 'the place without it stays known');
-  seen.watch(20, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
+  t.equal(seen.knownShare(BOX), 1, 'the place without it stays known');
+  seen.watch(20, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
   t.ok(seen.painted > 500, 'after more than a minute it belongs to the place');
 });
 
@@ -290,7 +292,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
   seen.watch(60, () => ({ things: [car] }));
   t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
   seen.watch(600, () => ({ things: [car] }));
-  const { planes } = seen.known;
+  const { planes } = seen.knownPlate;
   let finest = 0;
   for (let y = 152; y < 176; y += 1) {
     for (let x = 104; x < 216; x += 1) {
@@ -305,7 +307,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
 });
 
 t.test('the clean plate follows the light, also where a person hides it', async (t) => {
-  const standing: Painted = { box: HERE, score: 0.8, track: true };
+  const standing: Painted = { box: BOX, score: 0.8, track: true };
   const jumps: [string, (s: number) => number][] = [
     ['a third brighter at once', () => 1.33],
     ['a third darker at once', () => 0.67],
@@ -315,7 +317,7 @@ t.test('the clean plate follows the light, also where a person hides it', async 
   for (const [name, light] of jumps) {
     const seen = new Street().watch(20);
     seen.watch(320, (s) => ({ things: [standing], light: light(s) }));
-    const error = seen.errorIn(HERE, light(320));
+    const error = seen.errorIn(BOX, light(320));
     t.ok(error <= 6, `${name}: ${error.toFixed(1)} levels where he stands`);
     t.equal(seen.painted, 0);
   }
@@ -330,7 +332,7 @@ t.test('the place is known in the dark with a noisy sensor too', async (t) => {
 t.test('a shaking camera learns the unchanging parts, and no people', async (t) => {
   const seen = new Street().watch(60, (s) => ({
     turned: Math.round(3 * Math.sin(s * 7)),
-    things: [{ box: HERE, score: 0.6, track: true }],
+    things: [{ box: BOX, score: 0.6, track: true }],
   }));
   t.equal(seen.painted, 0);
 });
@@ -353,8 +355,8 @@ t.test('a picture of another size starts a new clean plate', async (t) => {
   const seen = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
   seen.watch(2, () => ({ size }));
-  t.same(seen.known.planes.size, size);
-  t.notOk(seen.known.cells.includes(1));
+  t.same(seen.knownPlate.planes.size, size);
+  t.notOk(seen.knownPlate.cells.includes(1));
 });
 
 t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {

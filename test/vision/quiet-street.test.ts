@@ -41,7 +41,7 @@ const constant = (kbps: number): string =>
 const NORMAL: Encoding = { name: 'cbr', args: `${X264} -preset superfast -g 25 ${constant(2000)}`, noise: 6 };
 const X265 =
   '-c:v libx265 -tune zerolatency -preset ultrafast -x265-params log-level=error:pools=1:bframes=0';
-const MORE: readonly Encoding[] = [
+const EXTRA_ENCODINGS: readonly Encoding[] = [
   { name: 'crf', args: `${X264} -preset superfast -g 25 -crf 28`, noise: 4 },
   { name: 'two-seconds', args: `${X264} -preset superfast -g 50 -crf 28`, noise: 4 },
   { name: 'two-seconds-cbr', args: `${X264} -preset superfast -g 50 ${constant(4000)}`, noise: 12 },
@@ -117,7 +117,7 @@ function trusted(): SecondView {
   return view;
 }
 
-interface Seen {
+interface FrameRecord {
   /** s since the film's first frame. */
   readonly atS: number;
   readonly index: number;
@@ -129,15 +129,19 @@ interface Seen {
 
 const QUIET = { onOpened: () => undefined, onLost: () => undefined };
 
-function cameraOf(source: string, more: Partial<CameraOptions>): Camera {
+function cameraOf(source: string, options: Partial<CameraOptions>): Camera {
   const usual = { input: INPUT, masks: [], mode: 'live', small: true, clock: systemClock, log } as const;
-  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...more });
+  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...options });
 }
 
 /** All frames of a camera, as the flow takes them; `each` is called for each. */
-async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) => boolean): Promise<Seen[]> {
+async function watch(
+  camera: Camera,
+  quiet?: QuietStreet,
+  each?: (record: FrameRecord) => boolean,
+): Promise<FrameRecord[]> {
   const rate = new WantedRate({ zones: [], lines: [], usualFps: 5 });
-  const all: Seen[] = [];
+  const all: FrameRecord[] = [];
   let firstMs: number | undefined;
   for (let glimpse = await camera.nextGlimpse(); glimpse !== null; glimpse = await camera.nextGlimpse()) {
     firstMs ??= glimpse.atMs;
@@ -145,21 +149,21 @@ async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) =>
     const isStill = rate.isStill(glimpse.atMs);
     quiet?.follow(glimpse, isStill, true);
     const resting = camera.keyFrames?.state.resting ?? false;
-    const seen = {
+    const record = {
       atS: (glimpse.atMs - firstMs) / 1000,
       index: glimpse.index,
       isStill,
       resting,
       readS: systemClock.nowMs() / 1000,
     };
-    all.push(seen);
-    if (each?.(seen) === true) break;
+    all.push(record);
+    if (each?.(record) === true) break;
   }
   return all;
 }
 
 /** Start times of motion, after two seconds without. */
-function startsOf(all: readonly Seen[]): number[] {
+function startsOf(all: readonly FrameRecord[]): number[] {
   return all.filter(({ isStill }, n) => !isStill && all[n - 1]?.isStill === true).map(({ atS }) => atS);
 }
 
@@ -189,16 +193,16 @@ async function live(t: Test, made: readonly [string, string]) {
   return { all, report, watched, dropped: camera.counters.framesDropped };
 }
 
-for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
+for (const encoding of [NORMAL, ...(full ? EXTRA_ENCODINGS : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
-    const made = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
-    const whole = cameraOf(`file:${made[0]}`, { mode: 'replay' });
-    await whole.start();
-    const truth = startsOf(await watch(whole));
-    await whole.stop();
+    const filmPair = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
+    const replay = cameraOf(`file:${filmPair[0]}`, { mode: 'replay' });
+    await replay.start();
+    const truth = startsOf(await watch(replay));
+    await replay.stop();
     t.ok(truth.length >= 2, `full decoding sees motion begin at ${truth.join(', ')} s`);
 
-    const { all, report, watched, dropped } = await live(t, made);
+    const { all, report, watched, dropped } = await live(t, filmPair);
     const starts = startsOf(all);
     for (const atS of truth.filter((one) => one < FILM_S - 4)) {
       const near = starts.find((one) => Math.abs(one - atS) <= 1);
@@ -213,8 +217,8 @@ for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
     // The box is gone after .76 s, and the key frames lie before and behind it.
     const dashed = all.filter(({ atS }) => atS > DASH_S[0] && atS < DASH_S[1]);
     t.ok(dashed.length >= 9, `${dashed.length} frames of what crossed in .76 s`);
-    const back = all.filter(({ atS }, n) => n > 0 && atS <= (all[n - 1]?.atS ?? 0));
-    t.same(back, [], 'the time never decreases');
+    const decreasing = all.filter(({ atS }, n) => n > 0 && atS <= (all[n - 1]?.atS ?? 0));
+    t.same(decreasing, [], 'the time never decreases');
   });
 }
 
@@ -222,8 +226,8 @@ void t.test(
   'each opening begins with full decoding, without packets of the one before',
   { skip },
   async (t) => {
-    const made = usualFilms();
-    const server = await FilmCamera.start(made[0]);
+    const filmPair = usualFilms();
+    const server = await FilmCamera.start(filmPair[0]);
     t.teardown(() => server.stop());
     const camera = cameraOf(server.url, { gated: true });
     await camera.start();
@@ -235,15 +239,15 @@ void t.test(
     const before = camera.keyFrames?.state;
     t.equal(before?.resting, true);
     camera.rebuild();
-    let since = 0;
+    let count = 0;
     await watch(camera, undefined, () => {
-      since += 1;
-      return since > 20;
+      count += 1;
+      return count > 20;
     });
     const after = camera.keyFrames?.state;
     t.match(after, { resting: false, reason: 'too few key frames yet' });
-    const dropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
-    t.ok(dropped > 0 && dropped < 3 * FPS, `the ${dropped} that were kept are counted`);
+    const newlyDropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
+    t.ok(newlyDropped > 0 && newlyDropped < 3 * FPS, `the ${newlyDropped} that were kept are counted`);
     await camera.stop();
     await server.stop();
   },

@@ -46,17 +46,17 @@ const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usu
 
 /** A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame. */
 function passage(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
-  const wanted: number[] = [];
+  const rates: number[] = [];
   for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
     const thing = { leftPx: (i / 15) * pxPerS, sidePx };
     const now = frame(fromIndex + i, [thing]);
     rate.watch(now);
-    wanted.push(rate.fps(now.atMs, false));
+    rates.push(rate.fps(now.atMs, false));
     const firstMs = (fromIndex + 2) * FRAME_MS;
     rate.note(now, i < 2 ? [] : [track(id, thing, pxPerS, firstMs, now.atMs)]);
   }
   rate.note(frame(0, []), []);
-  return wanted;
+  return rates;
 }
 
 t.test('a still street is analysed once a second, and motion at the usual rate at least', async (t) => {

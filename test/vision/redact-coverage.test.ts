@@ -33,11 +33,11 @@ process.env['ORT_DISABLE_TELEMETRY'] = '1';
 t.setTimeout(900_000);
 for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
   const skip = SKIPS[sequence.name] ?? 'an unknown sequence';
-  const what =
+  const expectation =
     sequence.truth === undefined
       ? 'the hidden ratio is reported'
       : 'its pictures contain no pixel of a person';
-  t.test(`${sequence.name}: ${what}`, { skip }, async (t) => {
+  t.test(`${sequence.name}: ${expectation}`, { skip }, async (t) => {
     const figures = await measureRedaction(
       { ...sequence, ...(!FULL && { passes: 1 }) },
       { ...(!FULL && { framesMax: sequence.truth === undefined ? 100 : 300 }), say: () => undefined },

@@ -43,13 +43,13 @@ function placeFolder(place: string): string {
 
 /** The branded types in a type, at any depth: arrays, promises, unions, members. */
 function brandsIn(type: ts.Node): string[] {
-  const found: string[] = [];
+  const brands: string[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isIdentifier(node) && Object.hasOwn(MAKERS, node.text)) found.push(node.text);
+    if (ts.isIdentifier(node) && Object.hasOwn(MAKERS, node.text)) brands.push(node.text);
     ts.forEachChild(node, visit);
   };
   visit(type);
-  return found;
+  return brands;
 }
 
 t.test('the search finds casts and predicates of branded types', async (t) => {

@@ -80,14 +80,14 @@ function track(id: number, { group, label, xyxyPx }: Detection): Track {
   return { ...facts, id, group, label, xyxyPx };
 }
 
-interface Seen {
+interface FrameContent {
   readonly found?: readonly Detection[];
   readonly tracks?: readonly Track[];
   readonly planes?: YuvPlanes;
 }
 
 /** A redactor with frames `stepMs` apart, the last at 1000 ms, the moment of the stills. */
-function redactorFor(source: SizePx, frames: readonly Seen[], stepMs = 200): Redactor {
+function redactorFor(source: SizePx, frames: readonly FrameContent[], stepMs = 200): Redactor {
   const redactor = new Redactor('UTC');
   frames.forEach(({ found = [], tracks = [], planes }, i) => {
     const atMs = 1000 - (frames.length - 1 - i) * stepMs;
@@ -99,10 +99,10 @@ function redactorFor(source: SizePx, frames: readonly Seen[], stepMs = 200): Red
 
 function snapshot(
   still: Still,
-  found: readonly Detection[],
+  detections: readonly Detection[],
   focus: readonly Focus[] = [],
 ): Promise<RedactedJpeg> {
-  return redactorFor(still.source, [{ found }]).redact(still, { focus });
+  return redactorFor(still.source, [{ found: detections }]).redact(still, { focus });
 }
 
 /** An object of the event at a place of the picture, or with `group` null a part of the place. */
@@ -133,7 +133,7 @@ function planesOf(rgb: Uint8Array, size: SizePx): YuvPlanes {
 }
 
 /** Frames without people before the place, long enough for it to be learnt. */
-async function emptyPlace(still: Still, size: SizePx): Promise<Seen[]> {
+async function emptyPlace(still: Still, size: SizePx): Promise<FrameContent[]> {
   const planes = planesOf((await still.pixels(size)).rgb, size);
   return Array.from({ length: 10 }, () => ({ planes }));
 }
@@ -146,11 +146,11 @@ function changedWhere(
   takes: (x: number, y: number) => boolean,
 ): Buffer {
   const noise = picture({ widthPx, heightPx: rgb.length / 3 / widthPx }, seed, 200);
-  const changed = Buffer.from(rgb);
+  const result = Buffer.from(rgb);
   for (let i = 0; i < rgb.length / 3; i += 1) {
-    if (takes(i % widthPx, Math.floor(i / widthPx))) noise.copy(changed, i * 3, i * 3, i * 3 + 3);
+    if (takes(i % widthPx, Math.floor(i / widthPx))) noise.copy(result, i * 3, i * 3, i * 3 + 3);
   }
-  return changed;
+  return result;
 }
 
 function rectangle(id: string, [x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): MaskConfig {
@@ -181,11 +181,11 @@ t.test('snapshots need a detector frame, and sharp is loaded by the first one on
   const still = await stillOf(picture(SMALL, 1, 20), SMALL);
   await t.resolves(stale.redact(still, NOTHING), 'a frame without detections is known too');
   t.ok(loaded());
-  const twice = redactorFor(SMALL, [{}]);
-  const first = twice.redact(still, NOTHING);
-  await t.rejects(twice.redact(still, NOTHING), { kind: 'bug', message: /one snapshot at a time/ });
+  const busy = redactorFor(SMALL, [{}]);
+  const first = busy.redact(still, NOTHING);
+  await t.rejects(busy.redact(still, NOTHING), { kind: 'bug', message: /one snapshot at a time/ });
   await t.resolves(first);
-  await t.resolves(twice.redact(still, NOTHING));
+  await t.resolves(busy.redact(still, NOTHING));
 });
 
 t.test('a still that does not match its description gives no snapshot', async (t) => {
@@ -208,9 +208,9 @@ t.test('a still that does not match its description gives no snapshot', async (t
 t.test('the hidden areas are fixed when a snapshot is requested', async (t) => {
   const still = await stillOf(picture(SMALL, 1, 20), SMALL);
   const [redactor, other] = [redactorFor(SMALL, [{}]), redactorFor(SMALL, [{}])];
-  const asked = redactor.redact(still, NOTHING);
+  const pending = redactor.redact(still, NOTHING);
   redactor.remember({ atMs: 1200, wallMs: 1200, source: SMALL }, [person(100, 100, 200, 400)], []);
-  const [made, alone] = [await asked, await other.redact(still, NOTHING)];
+  const [made, alone] = [await pending, await other.redact(still, NOTHING)];
   t.equal(made.sha256, alone.sha256);
   t.equal(made.redaction.mosaicShare, 0);
   t.ok(
@@ -235,16 +235,16 @@ const anyDetection = ({ widthPx, heightPx }: SizePx): fc.Arbitrary<Detection> =>
 };
 
 t.test('two stills that differ only in a hidden area become the same file', async (t) => {
-  const seen = { plate: 0, mosaic: 0, controls: 0 };
+  const counts = { plate: 0, mosaic: 0, controls: 0 };
   const scene = fc
     .constantFrom({ widthPx: 384, heightPx: 320 }, { widthPx: 333, heightPx: 250 })
     .chain((size) => {
-      const some = fc.array(anyDetection(size), { maxLength: 3 });
+      const detections = fc.array(anyDetection(size), { maxLength: 3 });
       return fc.record({
         size: fc.constant(size),
         seed: fc.nat(),
-        before: some,
-        own: some,
+        before: detections,
+        own: detections,
         known: fc.boolean(),
         about: fc.nat(3),
       });
@@ -262,22 +262,22 @@ t.test('two stills that differ only in a hidden area become the same file', asyn
 
       const { cells } = await redactor.draw(still, subject);
       const columns = Math.ceil(size.widthPx / 8);
-      const shown = (x: number, y: number): number => cells[(y >> 3) * columns + (x >> 3)] ?? Number.NaN;
+      const shownAt = (x: number, y: number): number => cells[(y >> 3) * columns + (x >> 3)] ?? Number.NaN;
       const isHidden = (x: number, y: number): boolean =>
-        [SHOWN.plate, SHOWN.mosaic].some((how) => how === shown(x, y));
-      seen.plate += cells.includes(SHOWN.plate) ? 1 : 0;
-      seen.mosaic += cells.includes(SHOWN.mosaic) ? 1 : 0;
-      const changed = changedWhere(size, one, seed + 1, isHidden);
+        [SHOWN.plate, SHOWN.mosaic].some((how) => how === shownAt(x, y));
+      counts.plate += cells.includes(SHOWN.plate) ? 1 : 0;
+      counts.mosaic += cells.includes(SHOWN.mosaic) ? 1 : 0;
+      const altered = changedWhere(size, one, seed + 1, isHidden);
       const [a, b] = [
         await redactor.redact(still, subject),
-        await redactor.redact(await stillOf(changed, size), subject),
+        await redactor.redact(await stillOf(altered, size), subject),
       ];
       if (a.sha256 !== b.sha256) return false;
       // A pixel that may be seen, where nothing is drawn over it: the legend is below.
       const open = cells.findIndex((how, cell) => how === SHOWN.live && cell % columns > 0);
       const [x, y] = [(open % columns) * 8, Math.floor(open / columns) * 8];
       if (about !== 0 || open < 0 || y > size.heightPx / 2) return true;
-      seen.controls += 1;
+      counts.controls += 1;
       const other = Buffer.from(one);
       for (let i = 0; i < 3; i += 1)
         other[(y * size.widthPx + x) * 3 + i] = ((one[(y * size.widthPx + x) * 3 + i] ?? 0) + 128) % 256;
@@ -285,13 +285,13 @@ t.test('two stills that differ only in a hidden area become the same file', asyn
     }),
     { numRuns: 60 },
   );
-  t.ok(Math.min(seen.plate, seen.mosaic, seen.controls) >= 3, JSON.stringify(seen));
+  t.ok(Math.min(counts.plate, counts.mosaic, counts.controls) >= 3, JSON.stringify(counts));
 });
 
 t.test('no pixel of a box or its margin affects the scaled-down file either', async (t) => {
-  const found = fc.array(anyDetection(LARGE), { minLength: 1, maxLength: 3 });
+  const detections = fc.array(anyDetection(LARGE), { minLength: 1, maxLength: 3 });
   await fc.assert(
-    fc.asyncProperty(found, fc.nat(), fc.boolean(), async (all, seed, known) => {
+    fc.asyncProperty(detections, fc.nat(), fc.boolean(), async (all, seed, isKnown) => {
       // No car has a sufficient score: they are hidden then, like everything else.
       const boxes = all.map((one) => (one.group === 'vehicle' ? { ...one, score: 0.2 } : one));
       const one = picture(LARGE, seed, 60);
@@ -311,7 +311,7 @@ t.test('no pixel of a box or its margin affects the scaled-down file either', as
         await stillOf(one, LARGE),
         await stillOf(changedWhere(LARGE, one, seed + 1, inside), LARGE),
       ];
-      const empty = known ? await emptyPlace(still, { widthPx: 1280, heightPx: 720 }) : [];
+      const empty = isKnown ? await emptyPlace(still, { widthPx: 1280, heightPx: 720 }) : [];
       const redactor = redactorFor(LARGE, [...empty, { found: boxes }], 1000);
       const [a, b] = [await redactor.redact(still, NOTHING), await redactor.redact(other, NOTHING)];
       return a.widthPx === 1280 && a.sha256 === b.sha256;
@@ -350,8 +350,8 @@ t.test('masked pixels affect no snapshot, at full size and scaled down', async (
     const after = await snapshot(await stillOf(other, source, masks), people, focus);
     t.equal(before.sha256, after.sha256, `${source.widthPx}: byte by byte`);
     const outside = Buffer.from(one).fill(255, 0, source.widthPx * 30);
-    const changed = await snapshot(await stillOf(outside, source, masks), people, focus);
-    t.not(before.sha256, changed.sha256, `${source.widthPx}: while a change elsewhere is seen`);
+    const altered = await snapshot(await stillOf(outside, source, masks), people, focus);
+    t.not(before.sha256, altered.sha256, `${source.widthPx}: while a change elsewhere is seen`);
     t.match(before.redaction, { figures: 1, plate: { share: 0, oldestS: 0 }, masks: 1 });
     t.ok(before.redaction.mosaicShare > 0.02);
 
@@ -411,8 +411,8 @@ t.test('a snapshot contains no metadata of the still', async (t) => {
   ]);
   t.ok(jpeg.includes(secret) && jpeg.includes('Exif') && jpeg.includes('ICC_PROFILE'), 'the still is laden');
 
-  const made = await snapshot(stillFrom(jpeg, SMALL), [TALL]);
-  const bytes = Buffer.from(made.bytes);
+  const result = await snapshot(stillFrom(jpeg, SMALL), [TALL]);
+  const bytes = Buffer.from(result.bytes);
   for (const trace of ['SECRET', 'Exif', 'ICC', 'adobe', 'xmp', 'Photoshop']) {
     t.notOk(bytes.includes(trace), `no ${trace}`);
   }
@@ -420,7 +420,7 @@ t.test('a snapshot contains no metadata of the still', async (t) => {
   const needed = new Set([0xffdb, 0xffc0, 0xffc4, 0xffda]);
   t.same(new Set(segments.map(({ marker }) => marker)), needed, 'tables, frame and scan, no more');
   t.equal(bytes.readUInt16BE(bytes.length - 2), 0xffd9, 'the file ends with its picture');
-  t.equal(made.sha256, createHash('sha256').update(bytes).digest('hex'));
+  t.equal(result.sha256, createHash('sha256').update(bytes).digest('hex'));
 
   const turned = await (await sharpOf(rgb, SMALL))
     .withMetadata({ orientation: 6 })
@@ -442,18 +442,18 @@ t.test('a snapshot has at most 1280 px and 150 kB, whatever the picture', async 
     ['very wide', { widthPx: 4096, heightPx: 16 }, 255, { widthPx: 1280, heightPx: 5 }],
     ['one pixel', { widthPx: 1, heightPx: 1 }, 255, { widthPx: 1, heightPx: 1 }],
   ];
-  for (const [name, source, grain, wanted] of cases) {
-    const made = await snapshot(await stillOf(picture(source, 21, grain), source), [
+  for (const [name, source, grain, expected] of cases) {
+    const result = await snapshot(await stillOf(picture(source, 21, grain), source), [
       sure(person(0, 0, 40, 90)),
     ]);
-    const size = { widthPx: made.widthPx, heightPx: made.heightPx };
+    const size = { widthPx: result.widthPx, heightPx: result.heightPx };
     t.ok(
-      made.bytes.length <= 150_000,
-      `${name}: ${made.bytes.length} bytes, ${size.widthPx}×${size.heightPx}`,
+      result.bytes.length <= 150_000,
+      `${name}: ${result.bytes.length} bytes, ${size.widthPx}×${size.heightPx}`,
     );
     t.ok(Math.max(size.widthPx, size.heightPx) <= 1280, name);
-    t.same((await pixelsOf(made.bytes)).size, size, `${name}: the file is as large as it says`);
-    if (wanted !== undefined) t.same(size, wanted, name);
+    t.same((await pixelsOf(result.bytes)).size, size, `${name}: the file is as large as it says`);
+    if (expected !== undefined) t.same(size, expected, name);
   }
   const source = { widthPx: 640, heightPx: 640 };
   const harsh = picture(source, 21, 255).map((value) => (value < 128 ? 0 : 255));
@@ -478,9 +478,9 @@ t.test('remembering the detections of a frame costs less than 0.1 CPU-ms', async
     });
   for (const source of [{ widthPx: 768, heightPx: 576 }, LARGE]) {
     const redactor = redactorFor(source, [{}]);
-    const found = people(source);
+    const detections = people(source);
     const rememberMs = await cpuMsOf(5000, (run) => {
-      redactor.remember({ source, atMs: 2000 + run * 200, wallMs: 0 }, found, []);
+      redactor.remember({ source, atMs: 2000 + run * 200, wallMs: 0 }, detections, []);
     });
     const still = { ...(await stillOf(picture(source, 4, 10), source)), atMs: 2000 + 4999 * 200 };
     await redactor.redact(still, NOTHING);

@@ -77,9 +77,9 @@ t.test('hiding blocks: no hidden pixel affects them, and public pixels stay', as
       const { grid, unknown, open } = sceneOf(scene);
       const before = noise(size.widthPx * size.heightPx * 3, seed);
       const other = before.slice();
-      const changed = noise(before.length, seed + 2);
+      const altered = noise(before.length, seed + 2);
       forEachPixel(size, (x, y, index) => {
-        if (open[cellAt(grid, x, y)] === 0) other.set(changed.subarray(index, index + 3), index);
+        if (open[cellAt(grid, x, y)] === 0) other.set(altered.subarray(index, index + 3), index);
       });
       const one = before.slice();
       fillUnknown(one, grid, unknown, open, boxes);
@@ -111,7 +111,7 @@ t.test('hiding blocks: their side is a fifth of the box’s, in the mean colour 
         rgb.set(colours.subarray(cell * 3, cell * 3 + 3), index);
       });
       fillUnknown(rgb, grid, unknown, open, boxes);
-      const wanted = Array.from(unknown, (hidden, cell) => {
+      const expected = Array.from(unknown, (hidden, cell) => {
         const wide = boxes.map(([x1, y1, x2, y2], i) =>
           inBoxes[i]?.[cell] === 1 ? Math.max(x2 - x1, y2 - y1) : 0,
         );
@@ -119,7 +119,7 @@ t.test('hiding blocks: their side is a fifth of the box’s, in the mean colour 
       });
       let good = true;
       forEachPixel(size, (x, y, index) => {
-        const colour = wanted[cellAt(grid, x, y)];
+        const colour = expected[cellAt(grid, x, y)];
         if (colour?.some((value, channel) => rgb[index + channel] !== value)) good = false;
       });
       return good;
@@ -143,10 +143,10 @@ function colourAround(
     `${Math.floor((one % columns) / cells)} ${Math.floor(Math.floor(one / columns) / cells)}`;
   for (; ; cells *= 2) {
     const own = square(cell);
-    const seen = [...open.keys()].filter((one) => open[one] === 1 && square(one) === own);
+    const openCells = [...open.keys()].filter((one) => open[one] === 1 && square(one) === own);
     const sum = (channel: number): number =>
-      seen.reduce((s, one) => s + (colours[one * 3 + channel] ?? 0), 0);
-    if (seen.length > 0) return [0, 1, 2].map((channel) => Math.round(sum(channel) / seen.length));
+      openCells.reduce((s, one) => s + (colours[one * 3 + channel] ?? 0), 0);
+    if (openCells.length > 0) return [0, 1, 2].map((channel) => Math.round(sum(channel) / openCells.length));
     if (cells >= Math.max(columns, rows)) return [128, 128, 128];
   }
 }
@@ -163,19 +163,19 @@ t.test('coarse blocks: each is the mean of its own pixels, and nothing finer', a
       const grid = gridOf(size);
       const cells = cellsIn(one.box, grid).map((inside) => (inside === 1 ? COARSE : LIVE));
       const after = noise(size.widthPx * size.heightPx * 3, seed);
-      const [wanted, turned] = [after.slice(), after.slice()];
+      const [expected, turned] = [after.slice(), after.slice()];
       for (const pixels of blocksOf(size, grid, cells, one)) {
         const sum = (channel: number): number =>
           pixels.reduce((s, index) => s + (after[index + channel] ?? 0), 0);
         const mean = [0, 1, 2].map((channel) => Math.round(sum(channel) / pixels.length));
         pixels.forEach((index, i) => {
-          wanted.set(mean, index);
+          expected.set(mean, index);
           const from = pixels.at(-1 - i) ?? index;
           turned.set(after.subarray(from, from + 3), index);
         });
       }
       for (const rgb of [after, turned]) coarsen(rgb, grid, cells, [one]);
-      return Buffer.compare(after, wanted) === 0 && Buffer.compare(turned, wanted) === 0;
+      return Buffer.compare(after, expected) === 0 && Buffer.compare(turned, expected) === 0;
     }),
     { numRuns: 100 },
   );
@@ -331,14 +331,14 @@ const INK: Colour = [250, 0, 0];
 /** A grey picture, and the pixels that are no longer so, as [x, y]. */
 function canvasOf(size: SizePx, grey = 0) {
   const rgb = new Uint8Array(size.widthPx * size.heightPx * 3).fill(grey);
-  const drawn = (): [number, number][] => {
+  const paintedPixels = (): [number, number][] => {
     const pixels: [number, number][] = [];
     forEachPixel(size, (x, y, index) => {
       if (rgb.subarray(index, index + 3).some((value) => value !== grey)) pixels.push([x, y]);
     });
     return pixels;
   };
-  return { rgb, canvas: new Canvas(rgb, size), drawn };
+  return { rgb, canvas: new Canvas(rgb, size), drawn: paintedPixels };
 }
 
 t.test('signs: a frame surrounds a box within the picture', async (t) => {
@@ -385,8 +385,8 @@ t.test('signs: a line has no gaps, or is dotted, and stays in the picture', asyn
     { numRuns: 100 },
   );
   const { canvas, drawn } = canvasOf(size);
-  const across = [0, 1].map((x): PointNorm => [x, 0.5]);
-  canvas.line(across, 2, 10, INK);
+  const line = [0, 1].map((x): PointNorm => [x, 0.5]);
+  canvas.line(line, 2, 10, INK);
   t.equal(new Set(drawn().map(([x]) => x)).size, 7 * 2, 'seven dots of two pixels');
 });
 

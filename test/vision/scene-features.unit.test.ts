@@ -20,11 +20,11 @@ import {
 const [COLUMNS, ROWS, CHANNELS, CELL_PX, ZERO_POINT] = [52, 32, 16, 8, 120];
 
 /** Features in which each place has the kind `what` and the strength `gain`; different kinds are unlike each other. */
-function features(what: (column: number, row: number) => number, gain = 1): Features {
+function features(kindAt: (column: number, row: number) => number, gain = 1): Features {
   const values = new Uint8Array(ROWS * COLUMNS * CHANNELS);
   for (let i = 0; i < ROWS * COLUMNS; i += 1) {
     let state =
-      Math.imul(i + 1, 2_654_435_761) ^ Math.imul(what(i % COLUMNS, Math.floor(i / COLUMNS)) + 1, 40_503);
+      Math.imul(i + 1, 2_654_435_761) ^ Math.imul(kindAt(i % COLUMNS, Math.floor(i / COLUMNS)) + 1, 40_503);
     for (let c = 0; c < CHANNELS; c += 1) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
       values[i * CHANNELS + c] = ZERO_POINT + Math.round(100 * gain * (state / 2 ** 31));
@@ -128,8 +128,8 @@ t.test('a stain beside a thing does not join it', async (t) => {
   const stain =
     (s: number): Paint =>
     (x, y, level) => {
-      const beside = x > 0.5 && x < 0.5 + Math.min(0.08, 0.02 * (s - 11.5)) && y > 0.7 && y < 0.77;
-      return beside ? 0.8 * level + 12 * Math.sin(x * 300) : block(x, y, level);
+      const isStain = x > 0.5 && x < 0.5 + Math.min(0.08, 0.02 * (s - 11.5)) && y > 0.7 && y < 0.77;
+      return isStain ? 0.8 * level + 12 * Math.sin(x * 300) : block(x, y, level);
     };
   const { seconds } = play({
     seconds: 24,

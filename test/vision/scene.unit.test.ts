@@ -55,8 +55,8 @@ t.test('a thing left behind is found with its associated track, and ends when ta
       paint: (s) => (s >= 6 && s < 26 ? block : nothing),
       tracks: passer,
     });
-    const [region, ...more] = seconds[16] ?? [];
-    t.same(more, [], `${fps} fps: one region`);
+    const [region, ...rest] = seconds[16] ?? [];
+    t.same(rest, [], `${fps} fps: one region`);
     t.match(region, {
       kind: 'appeared',
       attended: false,
@@ -123,9 +123,9 @@ t.test('a person whose track is lost on the spot is not a thing', async (t) => {
 
 t.test('few stills of before and of the deposit are requested', async (t) => {
   const left = play({ seconds: 14, paint: (s) => (s >= 6 ? block : nothing), tracks: passer });
-  const [found] = left.seconds[13] ?? [];
-  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.firstMs));
-  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.beforeMs));
+  const [match] = left.seconds[13] ?? [];
+  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.firstMs));
+  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.beforeMs));
   const { observer } = play({
     seconds: 12,
     paint: (s) =>

@@ -32,8 +32,8 @@ class Street {
   begin(laterMs: number | undefined): this {
     for (let n = 0; n < 30; n += 1) {
       this.atMs += 100;
-      const shown = laterMs !== undefined && n * 100 >= laterMs;
-      this.view.watchSecond({ atMs: this.atMs, small: picture(shown ? 10 + 3 * n : -1) });
+      const isShown = laterMs !== undefined && n * 100 >= laterMs;
+      this.view.watchSecond({ atMs: this.atMs, small: picture(isShown ? 10 + 3 * n : -1) });
       this.view.watchMain({ atMs: this.atMs, small: picture() }, false);
     }
     return this;
@@ -100,16 +100,16 @@ void t.test('slow motion adds up within a second', (t) => {
     return small;
   };
   // Each step is below the difference between two successive pictures.
-  const moved: number[] = [];
+  const movedIndexes: number[] = [];
   for (let n = 0; n < 40; n += 1)
-    if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) moved.push(n);
+    if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) movedIndexes.push(n);
   t.same(
-    moved.filter((n) => n > 0 && n < 20),
+    movedIndexes.filter((n) => n > 0 && n < 20),
     [],
   );
   t.ok(
-    moved.some((n) => n >= 20),
-    `moves in picture ${moved.join(', ')}`,
+    movedIndexes.some((n) => n >= 20),
+    `moves in picture ${movedIndexes.join(', ')}`,
   );
   t.end();
 });

@@ -21,7 +21,7 @@ const ZONES = [
   },
 ];
 
-interface Drawn {
+interface DrawnThing {
   readonly box: XyxyPx;
   /** Seed of the texture. */
   readonly seed: number;
@@ -31,14 +31,18 @@ interface Drawn {
  * Grey street with noise and a house front behind it; things are drawn as coarse checkers, so that each seed looks
  * different.
  */
-function frameAt(index: number, drawn: readonly Drawn[], light: (luma: number) => number = (v) => v): Frame {
+function frameAt(
+  index: number,
+  things: readonly DrawnThing[],
+  light: (luma: number) => number = (v) => v,
+): Frame {
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
   for (let y = 0; y < heightPx; y++) {
     for (let x = 0; x < widthPx; x++) {
       const ground = y < 40 ? 170 : 110;
       let luma = ground + (((x * 7919 + y * 104_729 + index * 31) >>> 3) % 7) - 3;
-      for (const { box, seed } of drawn) {
+      for (const { box, seed } of things) {
         if (x < box[0] || x >= box[2] || y < box[1] || y >= box[3]) continue;
         const cell = Math.floor((x - box[0]) / 10) * 5 + Math.floor((y - box[1]) / 8);
         luma = 30 + ((cell * cell * 37 + seed * 59 + cell * seed * 13) % 180);
@@ -85,13 +89,13 @@ class Street {
   }
 
   step(
-    drawn: readonly Drawn[],
+    things: readonly DrawnThing[],
     detections: Detection[],
     tracks: Track[],
     light?: (v: number) => number,
   ): StandingVehicle[] {
     this.#index += 1;
-    const frame = this.#mask(frameAt(this.#index, drawn, light));
+    const frame = this.#mask(frameAt(this.#index, things, light));
     return this.#standing.update(frame, tracks, detections);
   }
 
@@ -107,11 +111,11 @@ class Street {
     return last;
   }
 
-  parked(seen: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
+  parked(isDetected: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
     return this.step(
       [{ box: PARKED, seed }],
-      seen ? [car(PARKED)] : [],
-      seen ? [trackOf(5, PARKED)] : [],
+      isDetected ? [car(PARKED)] : [],
+      isDetected ? [trackOf(5, PARKED)] : [],
       light,
     );
   }
@@ -195,8 +199,8 @@ t.test('a car half under a privacy mask comes and goes as any other', async (t) 
 t.test('its own track moving away ends a place immediately', async (t) => {
   const street = new Street();
   street.arrive();
-  const gone: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
-  t.same(street.step([{ box: gone, seed: 1 }], [car(gone)], [trackOf(5, gone)]), []);
+  const newBox: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
+  t.same(street.step([{ box: newBox, seed: 1 }], [car(newBox)], [trackOf(5, newBox)]), []);
 });
 
 t.test('a flicker, a weak false box and a driving car are not standing', async (t) => {
@@ -215,27 +219,27 @@ t.test('a flicker, a weak false box and a driving car are not standing', async (
 });
 
 t.test('a vehicle from before the start counts as unseen arrival, whenever it is found', async (t) => {
-  const drawn = [{ box: PARKED, seed: 3 }] as const;
+  const things = [{ box: PARKED, seed: 3 }] as const;
   for (const foundFromS of [0, 1, 4, 9, 20]) {
     const street = new Street();
     let last: StandingVehicle[] = [];
     for (let i = 0; i < 5 * (foundFromS + 8); i++) {
-      const found = i >= 5 * foundFromS;
-      last = street.step(drawn, found ? [car(PARKED, 0.6)] : [], found ? [trackOf(4, PARKED)] : []);
+      const isFound = i >= 5 * foundFromS;
+      last = street.step(things, isFound ? [car(PARKED, 0.6)] : [], isFound ? [trackOf(4, PARKED)] : []);
     }
     t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
   }
 });
 
 t.test('a vehicle in the first picture counts as unseen arrival, even if a track jumps to it', async (t) => {
-  const drawn = [{ box: PARKED, seed: 3 }] as const;
-  const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
+  const things = [{ box: PARKED, seed: 3 }] as const;
+  const neighbour: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
   for (const jumpsAtS of [0.4, 1, 3]) {
     const street = new Street();
     let last: StandingVehicle[] = [];
     for (let i = 0; i < 60; i++) {
-      const box = i < 5 * jumpsAtS ? beside : PARKED;
-      last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
+      const box = i < 5 * jumpsAtS ? neighbour : PARKED;
+      last = street.step(things, [car(box, 0.6)], [trackOf(4, box)]);
     }
     t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
   }
@@ -259,18 +263,18 @@ t.test('cars found in a queue replace the bus that it was taken for', async (t) 
     [250, 120, 290, 150],
   ];
   const bus: XyxyPx = [190, 110, 300, 160];
-  const drawn = [one, other].map((box, k) => ({ box, seed: 5 + k }));
+  const things = [one, other].map((box, k) => ({ box, seed: 5 + k }));
   const both = [car(one, 0.5), car(other, 0.5)];
   let last: StandingVehicle[] = [];
-  for (let i = 0; i < 25; i++) last = street.step(drawn, [car(bus, 0.6)], [trackOf(4, bus)]);
+  for (let i = 0; i < 25; i++) last = street.step(things, [car(bus, 0.6)], [trackOf(4, bus)]);
   t.equal(last.length, 1, 'the bus is accepted');
-  for (let i = 0; i < 60; i++) last = street.step(drawn, both, [trackOf(5, one), trackOf(6, other)]);
+  for (let i = 0; i < 60; i++) last = street.step(things, both, [trackOf(5, one), trackOf(6, other)]);
   t.same(
     last.map(({ vehicle }) => vehicle.id),
     [5, 6],
     'two vehicles',
   );
-  for (let i = 0; i < 40; i++) last = street.step(drawn, [...both, car(bus, 0.6)], [trackOf(5, one)]);
+  for (let i = 0; i < 40; i++) last = street.step(things, [...both, car(bus, 0.6)], [trackOf(5, one)]);
   t.equal(last.length, 2, 'and no bus around them');
 });
 
@@ -281,11 +285,11 @@ t.test('a bus stays one vehicle when its halves are detected now and then', asyn
     [190, 110, 240, 160],
     [250, 110, 300, 160],
   ];
-  const drawn = [{ box: bus, seed: 5 }];
+  const things = [{ box: bus, seed: 5 }];
   let last: StandingVehicle[] = [];
   for (let i = 0; i < 150; i++) {
-    const found = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
-    last = street.step(drawn, found, [trackOf(4, bus)]);
+    const detections = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
+    last = street.step(things, detections, [trackOf(4, bus)]);
   }
   t.equal(last.length, 1);
 });
@@ -342,11 +346,11 @@ t.test('a false box does not become a vehicle when only its occlusion is remembe
   let raised = 0;
   for (let i = 0; i < 450; i++) {
     const hidden = i >= 50 && i < 115;
-    const found = i >= 120;
+    const isFound = i >= 120;
     const standing = street.step(
       hidden ? [kiosk, bus] : [kiosk],
-      found ? [car(PARKED, 0.2)] : [],
-      found ? [trackOf(4, PARKED)] : [],
+      isFound ? [car(PARKED, 0.2)] : [],
+      isFound ? [trackOf(4, PARKED)] : [],
     );
     raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
   }
@@ -368,11 +372,11 @@ t.test('a creeping vehicle with a new box and number stays one place', async (t)
   const street = new Street();
   street.arrive();
   const crept: XyxyPx = [PARKED[0] + 22, PARKED[1] + 8, PARKED[2] + 22, PARKED[3] + 8];
-  let most = 0;
+  let largestCount = 0;
   for (let i = 0; i < 60; i++) {
     const both = [car(PARKED, 0.5), car(crept, 0.5)];
     const standing = street.step([{ box: PARKED, seed: 1 }], both, [trackOf(5, PARKED), trackOf(11, crept)]);
-    most = Math.max(most, standing.length);
+    largestCount = Math.max(largestCount, standing.length);
   }
-  t.equal(most, 1);
+  t.equal(largestCount, 1);
 });

@@ -48,13 +48,13 @@ const idsOf = (tracks: readonly (readonly Track[])[]): number[] => [
 ];
 
 /** The best total, by trial of all assignments. */
-function bestByTrial(weights: readonly (readonly number[])[], row = 0, taken = 0): number {
+function bestByTrial(weights: readonly (readonly number[])[], row = 0, takenColumns = 0): number {
   const own = weights[row];
   if (own === undefined) return 0;
-  let best = bestByTrial(weights, row + 1, taken);
+  let best = bestByTrial(weights, row + 1, takenColumns);
   for (const [c, weight] of own.entries()) {
-    if (weight === 0 || taken & (1 << c)) continue;
-    best = Math.max(best, weight + bestByTrial(weights, row + 1, taken | (1 << c)));
+    if (weight === 0 || takenColumns & (1 << c)) continue;
+    best = Math.max(best, weight + bestByTrial(weights, row + 1, takenColumns | (1 << c)));
   }
   return best;
 }
@@ -115,21 +115,21 @@ t.test('Kalman filter: predicting in two steps equals predicting in one', async 
     t,
     fc.property(seconds, seconds, (a, b) => {
       const probe: XyxyPx = [130, 90, 175, 210];
-      const made = (): BoxFilter => {
+      const newFilter = (): BoxFilter => {
         const filter = new BoxFilter([100, 100, 140, 200], 0.7, UNCUT, SETTINGS.groups.person.noise);
         filter.predict(0.2);
         filter.correct([110, 100, 150, 200], 0.7, UNCUT, 0.2);
         return filter;
       };
-      const once = made();
-      once.predict(a + b);
-      const twice = made();
-      twice.predict(a);
-      twice.predict(b);
+      const single = newFilter();
+      single.predict(a + b);
+      const double = newFilter();
+      double.predict(a);
+      double.predict(b);
       // The noise scales with the predicted size, hence the tolerance on the distance.
       return (
-        once.xyxyPx.every((value, i) => Math.abs(value - (twice.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
-        Math.abs(once.distance2(probe, 0.7) / twice.distance2(probe, 0.7) - 1) < 0.05
+        single.xyxyPx.every((value, i) => Math.abs(value - (double.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
+        Math.abs(single.distance2(probe, 0.7) / double.distance2(probe, 0.7) - 1) < 0.05
       );
     }),
   );
@@ -242,16 +242,19 @@ t.test('a track stays the same and unseen behind a pole for a second and a half'
 });
 
 t.test('a track is forgotten after two seconds, and its number is not reused', async (t) => {
-  const there = [personAt(300)];
-  const tracks = follow([there, there, there, ...Array.from({ length: 12 }, () => []), there, there], 200);
+  const present = [personAt(300)];
+  const tracks = follow(
+    [present, present, present, ...Array.from({ length: 12 }, () => []), present, present],
+    200,
+  );
   t.equal(tracks[12]?.length, 1, 'two seconds after the last sight');
   t.equal(tracks[13]?.length, 0);
   t.equal(idsOf(tracks).length, 2);
 });
 
 t.test('a missed frame does not end a track at one frame in five seconds', async (t) => {
-  const there = [personAt(300)];
-  t.equal(idsOf(follow([there, there, [], there, there], 5000)).length, 1);
+  const present = [personAt(300)];
+  t.equal(idsOf(follow([present, present, [], present, present], 5000)).length, 1);
 });
 
 t.test('a gap in the stream ends a track', async (t) => {
@@ -320,9 +323,12 @@ t.test('people: a low score continues a track and never begins one', async (t) =
 });
 
 t.test('a person is never as wide as the picture, but a bus may be', async (t) => {
-  const whole: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
+  const frameBox: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
   const tracker = new Tracker();
-  t.same(idsOf(follow(Array(8).fill([found(whole), found(whole, 0.8, 'bus')]), 200, tracker)).length, 1);
+  t.same(
+    idsOf(follow(Array(8).fill([found(frameBox), found(frameBox, 0.8, 'bus')]), 200, tracker)).length,
+    1,
+  );
   t.equal(tracker.impossible, 8, 'counted');
 });
 
@@ -430,10 +436,10 @@ t.test('any detections at any times give valid and reproducible tracks', async (
             seen === (lastMs === atMs) &&
             group === groupOf(label),
         );
-        const seen = tracks.filter((track) => track.seen).length;
+        const seenCount = tracks.filter((track) => track.seen).length;
         return (
           sane &&
-          seen <= detections.length &&
+          seenCount <= detections.length &&
           new Set(tracks.map(({ id }) => id)).size === tracks.length &&
           JSON.stringify(tracks) === JSON.stringify(other.update(frameAt(atMs), detections))
         );

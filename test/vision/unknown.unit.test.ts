@@ -38,14 +38,14 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
     { id: 'r', kind: 'line-crossing', line: 'kerb', purpose: 'p', classes, direction: 'both' },
     SITE,
   );
-  const told: number[] = [];
+  const times: number[] = [];
   for (let i = 0; i < 70; i += 1) {
     const s = i / 5;
     // To and fro over the line, as a branch: it goes nowhere.
     const at = over.sways ? ENTERS_S + 2.5 + 0.15 * Math.sin(3 * s) : s;
-    const shown = frame(i + 1, Math.round(1000 * s), s > ENTERS_S ? walker(at) : nothing);
-    const centrePx = 0.2 * (s - ENTERS_S) * shown.source.widthPx;
-    const found: Detection[] =
+    const image = frame(i + 1, Math.round(1000 * s), s > ENTERS_S ? walker(at) : nothing);
+    const centrePx = 0.2 * (s - ENTERS_S) * image.source.widthPx;
+    const detections: Detection[] =
       over.score === undefined || s <= ENTERS_S
         ? []
         : [
@@ -56,17 +56,17 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
               group: 'person',
             },
           ];
-    const observation = observer.observationOf(shown, { looked: true, found, tracks: [] });
+    const observation = observer.observationOf(image, { looked: true, found: detections, tracks: [] });
     t.ok(Value.Check(Observation, observation));
-    told.push(...rule.observe(observation).map(() => s));
+    times.push(...rule.observe(observation).map(() => s));
   }
-  return told;
+  return times;
 }
 
 t.test('an unclassified object is reported once to a rule that requests it, and not to others', async (t) => {
-  const told = crossings(['person', 'unknown']);
-  t.equal(told.length, 1);
-  t.ok((told[0] ?? 0) > ENTERS_S + 2 && (told[0] ?? 99) < ENTERS_S + 4, `at ${told[0]} s`);
+  const times = crossings(['person', 'unknown']);
+  t.equal(times.length, 1);
+  t.ok((times[0] ?? 0) > ENTERS_S + 2 && (times[0] ?? 99) < ENTERS_S + 4, `at ${times[0]} s`);
   t.same(crossings(['person']), []);
 });
 

@@ -48,7 +48,7 @@ interface Scene {
   readonly isAsked?: boolean;
 }
 
-function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, more: Partial<Track> = {}): Track {
+function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, changes: Partial<Track> = {}): Track {
   return {
     id,
     xyxyPx,
@@ -60,7 +60,7 @@ function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, more: Partial<Track> 
     firstMs: 0,
     lastMs: atMs,
     seen: true,
-    ...more,
+    ...changes,
   };
 }
 
@@ -69,7 +69,7 @@ function grainAt(pixel: number, index: number): number {
   return ((Math.imul(pixel * 31 + index * 977, 2_654_435_761) >>> 24) % 9) - 4;
 }
 
-function painted(scene: Scene, index: number, shown: boolean): Frame {
+function painted(scene: Scene, index: number, isShown: boolean): Frame {
   const { paint, light = BY_DAY, isGrey = false, box = BOX, mask } = scene;
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -78,7 +78,7 @@ function painted(scene: Scene, index: number, shown: boolean): Frame {
     for (let x = 0; x < widthPx; x += 1) {
       const pixel = y * widthPx + x;
       let colour = y < 30 ? GRASS : ROAD;
-      if (shown && x >= x1 && x < x2 && y >= y1 && y < y2) {
+      if (isShown && x >= x1 && x < x2 && y >= y1 && y < y2) {
         const down = (y - y1) / (y2 - y1);
         const isGlass = down > 0.15 && down < 0.4 && x > x1 + 0.2 * (x2 - x1) && x < x2 - 0.2 * (x2 - x1);
         colour = isGlass ? GLASS : (paint[Math.floor(down * paint.length)] as Rgb);
@@ -175,15 +175,15 @@ t.test('a privacy mask has no colour', async (t) => {
 
 t.test('a vehicle that cannot be judged has no colour name', async (t) => {
   const paint = [PAINTS.red];
-  const beside = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
-  t.same(namesIn({ paint, others: [beside(100)] }), [], 'another box covers half of it');
+  const neighbour = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
+  t.same(namesIn({ paint, others: [neighbour(100)] }), [], 'another box covers half of it');
   t.same(
-    namesIn({ paint, others: [{ ...beside(100), group: 'person', label: 'person' }] }),
+    namesIn({ paint, others: [{ ...neighbour(100), group: 'person', label: 'person' }] }),
     [],
     'a person covers half of it',
   );
-  t.equal(namesIn({ paint, others: [beside(118)] })[0], 'red', 'a tenth');
-  t.equal(namesIn({ paint, others: [{ ...beside(100), seen: false }] })[0], 'red', 'out of sight');
+  t.equal(namesIn({ paint, others: [neighbour(118)] })[0], 'red', 'a tenth');
+  t.equal(namesIn({ paint, others: [{ ...neighbour(100), seen: false }] })[0], 'red', 'out of sight');
   t.same(namesIn({ paint, track: { seen: false } }), [], 'unseen');
   t.same(namesIn({ paint, track: { score: 0.29 } }), [], 'unsure');
   t.same(namesIn({ paint, box: [75, 60, 80, 65] }), [], 'small');
@@ -238,16 +238,16 @@ t.test('the memory of a vehicle’s colours ends with its track', async (t) => {
   const scene = { paint: [PAINTS.red] };
   const idAt = (i: number): { id: number; score: number } =>
     i < 7 * FPS ? { id: 7, score: 0.6 } : { id: 9, score: 0.2 };
-  const told = new Map<number, readonly Colour[]>();
+  const coloursById = new Map<number, readonly Colour[]>();
   for (let i = 0; i < ENDS_S * FPS; i += 1) {
     const frame = painted(scene, i + 1, i >= COMES_S * FPS);
     const { id, score } = idAt(i);
     const tracks = i < COMES_S * FPS ? [] : [trackAt(id, BOX, frame.atMs, { score })];
     for (const track of observer.observationOf(frame, { looked: true, found: [], tracks }).tracks)
-      told.set(track.id, track.colours ?? []);
+      coloursById.set(track.id, track.colours ?? []);
   }
   t.same(
-    [...told],
+    [...coloursById],
     [
       [7, ['red']],
       [9, []],

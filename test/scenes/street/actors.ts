@@ -109,7 +109,7 @@ export const visit = (atS: number, untilS: number, x: number, y: number, over: P
     ],
     over,
   );
-export const across = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+export const driveRight = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
   car(
     [
       [fromS, -0.2, y],
@@ -117,7 +117,7 @@ export const across = (fromS: number, takesS: number, y: number, over: Partial<A
     ],
     over,
   );
-export const back = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+export const driveLeft = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
   car(
     [
       [fromS, 1.2, y],

@@ -20,9 +20,9 @@ export class Drift {
 
   /** Value at a time; times must not decrease. */
   at(atS: number): number {
-    const kept = Math.exp(-(atS - (this.#atS ?? atS)) / this.#memoryS);
+    const memory = Math.exp(-(atS - (this.#atS ?? atS)) / this.#memoryS);
     this.#atS = atS;
-    this.#value = kept * this.#value + Math.sqrt(1 - kept * kept) * normal(this.#random);
+    this.#value = memory * this.#value + Math.sqrt(1 - memory * memory) * normal(this.#random);
     return this.#value;
   }
 }

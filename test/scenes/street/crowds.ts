@@ -31,14 +31,14 @@ function crowd(): StreetScene[] {
   const riding = (fromS: number, everyS: number, untilS: number, label: 'bicycle' | 'motorcycle'): Actor[] =>
     spots(12).map(([x, y], i) => {
       const s = fromS + everyS * i;
-      const away = y < 0.6 ? 0.25 : 1.05;
+      const outsideY = y < 0.6 ? 0.25 : 1.05;
       return {
         label,
         way: [
-          [s - 4, x, away],
+          [s - 4, x, outsideY],
           [s, x, y],
           [untilS, x, y],
-          [untilS + 4, x, away],
+          [untilS + 4, x, outsideY],
         ],
       };
     });

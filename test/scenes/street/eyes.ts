@@ -11,7 +11,7 @@ import { Drift, Spell } from './chance.ts';
 import type { Actor, Ghost } from './scene.ts';
 
 /** An actor in a frame: its whole box in source pixels, and its visible ratio, 0..1. */
-export interface Shown {
+export interface VisibleActor {
   readonly actor: Actor;
   readonly boxPx: XyxyPx;
   readonly inSight: number;
@@ -88,7 +88,7 @@ interface ActorEyes {
 export class ModelEyes {
   readonly #random: () => number;
   readonly #eyes = new Map<Actor, ActorEyes>();
-  readonly #ghosts: readonly { ghost: Ghost; found: Spell; jitter: Drift }[];
+  readonly #ghosts: readonly { ghost: Ghost; spell: Spell; jitter: Drift }[];
   readonly #falseBoxes: boolean;
 
   /** Makes the model; `falseBoxes` is false where measured boxes of a running clip bring their own. */
@@ -100,7 +100,7 @@ export class ModelEyes {
       const random = randomOf(seed + 7919 * (i + 1));
       return {
         ghost,
-        found: new Spell(random, { meanS: 0.5, share: ghost.share }),
+        spell: new Spell(random, { meanS: 0.5, share: ghost.share }),
         jitter: new Drift(random, BOX_MEMORY_S),
       };
     });
@@ -109,25 +109,30 @@ export class ModelEyes {
   /**
    * Boxes of one frame. `clip` has boxes measured in the clip that runs below; those that an actor hides are dropped.
    */
-  look(shown: readonly Shown[], clip: readonly Detection[], atS: number, source: SizePx): Detection[] {
-    const found = clip.filter(
-      ({ xyxyPx }) => !shown.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && shareInside(xyxyPx, boxPx) > 0.5),
+  look(
+    actors: readonly VisibleActor[],
+    clip: readonly Detection[],
+    atS: number,
+    source: SizePx,
+  ): Detection[] {
+    const detections = clip.filter(
+      ({ xyxyPx }) => !actors.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && shareInside(xyxyPx, boxPx) > 0.5),
     );
-    for (const one of shown) found.push(...this.#seen(one, atS, source));
-    for (const { ghost, found: now, jitter } of this.#ghosts) {
+    for (const one of actors) detections.push(...this.#detectionsOf(one, atS, source));
+    for (const { ghost, spell: now, jitter } of this.#ghosts) {
       if (!now.at(atS)) continue;
       const boxPx = inSource(ghost.box, source);
       // The cause of the false box is out of sight behind an actor.
-      if (shown.some((one) => shareInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
+      if (actors.some((one) => shareInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
       const [x1, y1, x2, y2] = boxPx;
       const shift = 0.05 * (y2 - y1) * jitter.at(atS);
-      push(found, ghost.label, [x1 + shift, y1, x2 + shift, y2], ghost.score, source);
+      push(detections, ghost.label, [x1 + shift, y1, x2 + shift, y2], ghost.score, source);
     }
-    if (this.#falseBoxes) this.#stray(found, source);
-    return suppressed(found);
+    if (this.#falseBoxes) this.#stray(detections, source);
+    return suppressed(detections);
   }
 
-  #seen({ actor, boxPx, inSight, motion }: Shown, atS: number, source: SizePx): Detection[] {
+  #detectionsOf({ actor, boxPx, inSight, motion }: VisibleActor, atS: number, source: SizePx): Detection[] {
     const eyes = this.#eyesOf(actor);
     const lapse = eyes.lapse.at(atS);
     const drift = eyes.score.at(atS);
@@ -144,9 +149,9 @@ export class ModelEyes {
     const score = Math.min(0.95, (mean + sigma * drift) * lapsed * Math.sqrt(inSight));
     const flips = group === 'vehicle' && flipped && (motion > 0.5 || actor.flips !== undefined);
     const label = flips ? otherVehicle(actor.label, eyes.random) : actor.label;
-    const found: Detection[] = [];
+    const detections: Detection[] = [];
     push(
-      found,
+      detections,
       label,
       wrong(
         boxPx,
@@ -158,22 +163,22 @@ export class ModelEyes {
     );
     if (eyes.random() < PART_SHARE) {
       const [x1, y1, x2, y2] = boxPx;
-      push(found, label, [x1, y1, x2, y1 + 0.55 * (y2 - y1)], 0.16 + 0.15 * eyes.random(), source);
+      push(detections, label, [x1, y1, x2, y1 + 0.55 * (y2 - y1)], 0.16 + 0.15 * eyes.random(), source);
     }
-    return found;
+    return detections;
   }
 
-  #stray(found: Detection[], source: SizePx): void {
+  #stray(detections: Detection[], source: SizePx): void {
     const random = this.#random;
     if (random() > STRAY_PER_FRAME) return;
     const { label, box } = hauntedPlace(random() < 0.8 ? 'person' : 'car', random);
     const [x1, y1, x2, y2] = inSource(box, source);
-    push(found, label, [x1, y1, x2, y2], 0.15 + 0.5 * random() ** 2, source);
+    push(detections, label, [x1, y1, x2, y2], 0.15 + 0.5 * random() ** 2, source);
   }
 
   #eyesOf(actor: Actor): ActorEyes {
-    const known = this.#eyes.get(actor);
-    if (known !== undefined) return known;
+    const existing = this.#eyes.get(actor);
+    if (existing !== undefined) return existing;
     const random = randomOf(Math.floor(this.#random() * 2 ** 32));
     const eyes = {
       score: new Drift(random, SCORE_MEMORY_S),
@@ -234,11 +239,11 @@ function wrong([x1, y1, x2, y2]: XyxyPx, errors: readonly number[], score: numbe
 
 function otherVehicle(label: Label, random: () => number): Label {
   if (label === 'motorcycle') return label;
-  const others = (['car', 'bus', 'truck'] as const).filter((other) => other !== label);
-  return others[Math.floor(random() * others.length)] as Label;
+  const otherLabels = (['car', 'bus', 'truck'] as const).filter((other) => other !== label);
+  return otherLabels[Math.floor(random() * otherLabels.length)] as Label;
 }
 
-function push(found: Detection[], label: Label, box: XyxyPx, score: number, source: SizePx): void {
+function push(detections: Detection[], label: Label, box: XyxyPx, score: number, source: SizePx): void {
   if (score < FLOOR) return;
   const { widthPx, heightPx } = source;
   const xyxyPx: XyxyPx = [
@@ -248,15 +253,15 @@ function push(found: Detection[], label: Label, box: XyxyPx, score: number, sour
     Math.min(heightPx, box[3]),
   ];
   if (xyxyPx[2] - xyxyPx[0] < 2 || xyxyPx[3] - xyxyPx[1] < 2) return;
-  found.push({ xyxyPx, score, label, group: groupOf(label) });
+  detections.push({ xyxyPx, score, label, group: groupOf(label) });
 }
 
 /** Non-maximum suppression within the groups, with the model's own overlap limit. */
-function suppressed(found: readonly Detection[]): Detection[] {
-  const kept: Detection[] = [];
-  for (const one of [...found].sort((a, b) => b.score - a.score)) {
-    if (!kept.some((other) => other.group === one.group && iou(other.xyxyPx, one.xyxyPx) > 0.6))
-      kept.push(one);
+function suppressed(detections: readonly Detection[]): Detection[] {
+  const remaining: Detection[] = [];
+  for (const one of [...detections].sort((a, b) => b.score - a.score)) {
+    if (!remaining.some((other) => other.group === one.group && iou(other.xyxyPx, one.xyxyPx) > 0.6))
+      remaining.push(one);
   }
-  return kept;
+  return remaining;
 }

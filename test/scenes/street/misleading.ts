@@ -7,7 +7,18 @@
  * - the same alerts by night
  */
 import type { Edit } from '../scene.ts';
-import { across, back, busBefore, car, scenes, stays, toLeft, toRight, visit, waits } from './actors.ts';
+import {
+  busBefore,
+  car,
+  driveLeft,
+  driveRight,
+  scenes,
+  stays,
+  toLeft,
+  toRight,
+  visit,
+  waits,
+} from './actors.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
 const ROAD = [
@@ -75,8 +86,8 @@ const windows: Ghost[] = [0.25, 0.4, 0.55, 0.7].map((x, i) => ({
 }));
 
 const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
-  ['by night', 14, [back(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
-  ['past a queue at a red light', 34, [...queue(5, 0.52, 26), back(14, 6, 0.85)], [[14.5, 19.5]]],
+  ['by night', 14, [driveLeft(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
+  ['past a queue at a red light', 34, [...queue(5, 0.52, 26), driveLeft(14, 6, 0.85)], [[14.5, 19.5]]],
   ['a queue at a red light', 46, queue(5, 0.6, 34), []],
   ['queues in two lanes', 46, [...queue(5, 0.52, 34), ...queue(4, 0.72, 33)], []],
   [
@@ -84,14 +95,17 @@ const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, 
     40,
     [
       ...queue(4, 0.55, 32),
-      ...[10, 16, 22].map((s) => across(s, 6, 0.68, { label: 'motorcycle', score: 0.4 })),
+      ...[10, 16, 22].map((s) => driveRight(s, 6, 0.68, { label: 'motorcycle', score: 0.4 })),
     ],
     [],
   ],
   [
     'vehicles of two speeds at 3 a second',
     30,
-    [0, 1, 2, 3].flatMap((i) => [across(1 + 6 * i, 10, 0.55, { flips: 0.6 }), across(4 + 6 * i, 4, 0.64)]),
+    [0, 1, 2, 3].flatMap((i) => [
+      driveRight(1 + 6 * i, 10, 0.55, { flips: 0.6 }),
+      driveRight(4 + 6 * i, 4, 0.64),
+    ]),
     [],
     { fps: 3 },
   ],

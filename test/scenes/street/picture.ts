@@ -7,7 +7,7 @@ import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import { randomOf } from '../../lib/random.ts';
 import { type Canvas, paint } from '../paint.ts';
-import type { Shown } from './eyes.ts';
+import type { VisibleActor } from './eyes.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
 import { type CutOut, INPUT, type Stage, toInput } from './stage.ts';
 
@@ -27,7 +27,7 @@ const MOVES_FROM = 0.3;
 const PROBES = 8;
 /** Grain of a drawn thing, in levels. */
 const GRAIN = 14;
-const DRAWN = { widthPx: 48, heightPx: 48 };
+const DRAWING_SIZE = { widthPx: 48, heightPx: 48 };
 
 export class StreetPainter {
   readonly #scene: StreetScene;
@@ -46,7 +46,7 @@ export class StreetPainter {
   }
 
   /** Actors in the frame, the farthest first. */
-  shown(atS: number): Shown[] {
+  visibleActors(atS: number): VisibleActor[] {
     const { source } = this.#stage;
     const boxes = this.#scene.actors.flatMap((actor) => {
       const place = placeOf(actor, atS);
@@ -63,11 +63,11 @@ export class StreetPainter {
   }
 
   /** RGB at the detector's input size. */
-  paint(atS: number, frame: number, shown: readonly Shown[]): Uint8Array {
+  paint(atS: number, frame: number, actors: readonly VisibleActor[]): Uint8Array {
     const { empty } = this.#stage;
     const under = this.clipFrame(atS)?.rgb ?? (empty[(frame * 5 + this.#seed) % empty.length] as Uint8Array);
     const rgb = new Uint8Array(under);
-    for (const { actor, boxPx } of shown) {
+    for (const { actor, boxPx } of actors) {
       if (actor.illusion) continue;
       paste(rgb, this.#looks.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
     }
@@ -97,10 +97,10 @@ export class StreetPainter {
     const look = this.#looks.get(actor) as CutOut;
     const person = this.#stage.heightAt(y) * heightPx * (actor.scale ?? 1);
     const [high, wide] = SIZES[actor.label] ?? [1, 1];
-    const cut = this.#scene.eyes === 'detector';
+    const isCutOut = this.#scene.eyes === 'detector';
     // A cut-out keeps its own shape and grows with the ground it stands on.
-    const h = cut ? look.heightPx * this.#cutScale(look, y) * (actor.scale ?? 1) : person * high;
-    const w = cut ? (h * look.widthPx) / look.heightPx : person * wide;
+    const h = isCutOut ? look.heightPx * this.#cutScale(look, y) * (actor.scale ?? 1) : person * high;
+    const w = isCutOut ? (h * look.widthPx) / look.heightPx : person * wide;
     const [gx, gy] = [x * widthPx, y * heightPx];
     return [gx - w / 2, gy - h, gx + w / 2, gy];
   }
@@ -113,7 +113,8 @@ export class StreetPainter {
   }
 
   #lookOf(actor: Actor, index: number): CutOut {
-    if (this.#scene.eyes === 'model') return drawn(actor.label, (actor.look ?? index) + 1000 * this.#seed);
+    if (this.#scene.eyes === 'model')
+      return drawingOf(actor.label, (actor.look ?? index) + 1000 * this.#seed);
     const { people, vehicles } = this.#stage;
     const from = groupOf(actor.label) === 'person' ? people : vehicles;
     const look = from[((actor.look ?? index) * 7) % from.length];
@@ -178,9 +179,9 @@ function paste(
 }
 
 /** A body in two colours, or a vehicle with windows and wheels: enough for colour prints and pictures of places. */
-function drawn(label: Label, seed: number): CutOut {
+function drawingOf(label: Label, seed: number): CutOut {
   const random = randomOf(seed);
-  const { widthPx, heightPx } = DRAWN;
+  const { widthPx, heightPx } = DRAWING_SIZE;
   const colour = (): number[] => [30 + 190 * random(), 30 + 190 * random(), 30 + 190 * random()];
   const [upper, lower, dark] = [colour(), colour(), [25, 28, 32]];
   const rgb = new Uint8Array(widthPx * heightPx * 3);

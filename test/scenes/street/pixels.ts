@@ -94,7 +94,7 @@ const ROAD_SCENES: readonly StreetScene[] = [
         weather: [{ kind: 'exposure', factor: 0.65, fromS: 22, doneS: 22.4 }],
       },
     ],
-    ['camera away for 20 s', 50, [parks(8, 46, 0.62)], [[17, 21]], { away: [[21, 41]] }],
+    ['camera away for 20 s', 50, [parks(8, 46, 0.62)], [[17, 21]], { outages: [[21, 41]] }],
     ['vision starts anew', 40, [parks(8, 36, 0.62)], [[17, 21]], { restartS: [22] }],
     ['stops for 6 s', 24, [parks(8, 14, 0.62)], []],
     ['stands since before', 24, [car([...lane(0, 0.62, 24, 0.62)])], []],

@@ -60,7 +60,7 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
   for (let k = 0; k < scene.lengthS * scene.fps; k += 1) {
     const atS = Math.max(0, (k + UNEVEN * (random() - 0.5)) / scene.fps);
     if (isAway(scene, atS)) continue;
-    const shown = painter.shown(atS);
+    const actors = painter.visibleActors(atS);
     frames += 1;
     const frame: Frame = {
       index: frames,
@@ -69,18 +69,18 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
       wallMs: atS * 1000,
       source: stage.source,
       input: INPUT,
-      rgb: painter.paint(atS, k, shown),
+      rgb: painter.paint(atS, k, actors),
     };
-    const found =
+    const detections =
       scene.eyes === 'detector'
         ? await (realEyes as RealEyes).detect(frame)
-        : eyes.look(shown, painter.clipFrame(atS)?.found ?? [], atS, stage.source);
-    street.take(frame, found);
+        : eyes.look(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
+    street.take(frame, detections);
   }
   return { ...street.end(), frames };
 }
 
-function isAway({ away = [], restartS = [] }: StreetScene, atS: number): boolean {
+function isAway({ outages: away = [], restartS = [] }: StreetScene, atS: number): boolean {
   const breaks = [...away, ...restartS.map((s) => [s, s + RESTART_S] as const)];
   return breaks.some(([fromS, toS]) => atS >= fromS && atS < toS);
 }
@@ -120,7 +120,7 @@ class Street {
     this.#vision = visionOf(this.#config, this.#lives);
   }
 
-  take(frame: Frame, found: readonly Detection[]): void {
+  take(frame: Frame, detections: readonly Detection[]): void {
     const restart = this.#restarts[0];
     if (restart !== undefined && frame.atMs >= restart * 1000) {
       this.#restarts.shift();
@@ -131,7 +131,7 @@ class Street {
     this.#atMs = frame.atMs;
     const { tracker, pixels, known, places, standing, regions } = this.#vision;
     const before = this.#cpuMs();
-    const tracks = tracker.update(frame, found);
+    const tracks = tracker.update(frame, detections);
     const tracked = this.#cpuMs();
     const { index, atMs, wallMs, source } = frame;
     const moving = pixels.update(frame, tracks);
@@ -142,9 +142,9 @@ class Street {
       wallMs,
       source,
       ...places.update(frame, tracks, { moving, furniture }),
-      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, found)),
+      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, detections)),
     };
-    if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
+    if (regions !== undefined) observation.regions = regions.update(frame, tracks, detections);
     const { evidence } = this.#flow.observe(observation);
     this.#trackMs += tracked - before;
     this.#observeMs += this.#cpuMs() - tracked;
@@ -164,11 +164,11 @@ class Street {
   end(): Omit<Played, 'frames'> {
     this.#flow.end('the scene is over');
     const phases = (phase: string) => this.#events.filter(({ data }) => data.phase === phase);
-    const [begun, ended] = [phases('start'), phases('end').length];
-    if (begun.length !== ended) {
-      throw new Error(`${this.#scene.name}: ${begun.length} incidents began and ${ended} ended`);
+    const [startPhases, endCount] = [phases('start'), phases('end').length];
+    if (startPhases.length !== endCount) {
+      throw new Error(`${this.#scene.name}: ${startPhases.length} incidents began and ${endCount} ended`);
     }
-    const starts = startsOf(begun);
+    const starts = startsOf(startPhases);
     const { name, rule, expected } = this.#scene;
     const label = {
       name,

@@ -53,7 +53,7 @@ export interface StreetScene {
   /** Light, shadows, rain and noise: edits of the still scenes. */
   readonly weather?: readonly Edit[];
   /** Intervals without pictures. */
-  readonly away?: readonly (readonly [number, number])[];
+  readonly outages?: readonly (readonly [number, number])[];
   /** Times at which the vision process restarts, with a break of a second. */
   readonly restartS?: readonly number[];
   /** Rule in the form of the configuration file; its id and purpose are added. */

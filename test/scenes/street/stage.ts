@@ -39,7 +39,11 @@ export interface Stage {
   readonly name: StageName;
   readonly source: SizePx;
   /** The clip's frames, 5 a second. */
-  readonly frames: readonly { readonly atS: number; readonly rgb: Uint8Array; readonly found: Detection[] }[];
+  readonly frames: readonly {
+    readonly atS: number;
+    readonly rgb: Uint8Array;
+    readonly detections: Detection[];
+  }[];
   readonly empty: readonly Uint8Array[];
   readonly people: readonly CutOut[];
   readonly vehicles: readonly CutOut[];
@@ -90,7 +94,7 @@ export async function loadStage(
     onOpened: () => undefined,
     onLost: ({ reason }) => log.warn({ reason }, 'clip lost'),
   });
-  const frames: { atS: number; rgb: Uint8Array; found: Detection[]; source: SizePx }[] = [];
+  const frames: { atS: number; rgb: Uint8Array; detections: Detection[]; source: SizePx }[] = [];
   try {
     await camera.start();
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
@@ -99,7 +103,7 @@ export async function loadStage(
       frames.push({
         atS: frame.atMs / 1000,
         rgb: new Uint8Array(rgb),
-        found: await detector.detect(frame),
+        detections: await detector.detect(frame),
         source,
       });
     }
@@ -127,29 +131,29 @@ export async function loadStage(
 
 function medianOf(pictures: readonly Uint8Array[]): Uint8Array {
   const count = Math.min(SAMPLES, pictures.length);
-  const chosen = Array.from(
+  const samples = Array.from(
     { length: count },
     (_, k) => pictures[Math.floor((k * pictures.length) / count)] as Uint8Array,
   );
   const values = new Uint8Array(count);
-  return (chosen[0] as Uint8Array).map((_, at) => {
-    for (let k = 0; k < count; k += 1) values[k] = (chosen[k] as Uint8Array)[at] as number;
+  return (samples[0] as Uint8Array).map((_, at) => {
+    for (let k = 0; k < count; k += 1) values[k] = (samples[k] as Uint8Array)[at] as number;
     return values.sort()[count >> 1] as number;
   });
 }
 
 /** Detections that stand free of others, one a second. */
 function cutOuts(
-  frames: readonly Pick<Frame & { found: Detection[] }, 'rgb' | 'found'>[],
+  frames: readonly Pick<Frame & { detections: Detection[] }, 'rgb' | 'detections'>[],
   still: Uint8Array,
   source: SizePx,
-  wanted: (detection: Detection) => boolean,
+  isWanted: (detection: Detection) => boolean,
 ): CutOut[] {
-  return frames.flatMap(({ rgb, found }, k) => {
+  return frames.flatMap(({ rgb, detections: found }, k) => {
     if (k % STAGE_FPS !== 0) return [];
     const free = found.filter(
       (one) =>
-        wanted(one) &&
+        isWanted(one) &&
         isWhole(one.xyxyPx, source) &&
         !found.some(
           (other) => other !== one && other.score > 0.25 && shareInside(one.xyxyPx, other.xyxyPx) > 0.02,
@@ -166,19 +170,19 @@ function isWhole([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): boole
 function cutOut(rgb: Uint8Array, still: Uint8Array, source: SizePx, box: XyxyPx): CutOut {
   const [left, top, right, bottom] = toInput(box, source).map(Math.round) as [number, number, number, number];
   const [widthPx, heightPx] = [right - left, bottom - top];
-  const cut = new Uint8Array(widthPx * heightPx * 3);
+  const pixels = new Uint8Array(widthPx * heightPx * 3);
   const solid = new Uint8Array(widthPx * heightPx);
   for (let y = 0; y < heightPx; y += 1) {
     let [first, last] = [widthPx, -1];
     for (let x = 0; x < widthPx; x += 1) {
       const from = ((top + y) * INPUT.widthPx + left + x) * 3;
-      let most = 0;
+      let maxLevels = 0;
       for (let c = 0; c < 3; c += 1) {
         const level = rgb[from + c] as number;
-        cut[(y * widthPx + x) * 3 + c] = level;
-        most = Math.max(most, Math.abs(level - (still[from + c] as number)));
+        pixels[(y * widthPx + x) * 3 + c] = level;
+        maxLevels = Math.max(maxLevels, Math.abs(level - (still[from + c] as number)));
       }
-      if (most < CUT_LEVELS) continue;
+      if (maxLevels < CUT_LEVELS) continue;
       first = Math.min(first, x);
       last = x;
     }
@@ -188,7 +192,7 @@ function cutOut(rgb: Uint8Array, still: Uint8Array, source: SizePx, box: XyxyPx)
   return {
     widthPx,
     heightPx,
-    rgb: cut,
+    rgb: pixels,
     solid,
     ground: [(box[0] + box[2]) / 2 / source.widthPx, box[3] / source.heightPx],
   };
