@@ -127,13 +127,13 @@ let emptyFrames = 0;
 const startMs = systemClock.nowMs();
 writeSync(1, 'lives\n');
 for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
-  const { person, isReported: told } = outboxTold.street;
+  const { person, isReported } = outboxTold.street;
   const allGone = person > Number(persons);
   if (allGone) emptyFrames += 1;
   const atMs = startMs + frame * FRAME_MS;
   if (stay?.person !== person) stay = { person, atMs };
   const tracks =
-    told || allGone
+    isReported || allGone
       ? []
       : [
           track(person, {

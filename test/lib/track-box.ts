@@ -66,13 +66,15 @@ export function track(number: number, at: string, change: Partial<FoundTrack> = 
 /** Answers commands signed with this key. */
 export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
-  const made: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
+  const started: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
   client.on('message', (_topic, payload, { properties }) => {
     const { payload: content } = open(payload, new Map([[keyIdOf(key), key]]));
     const command = JSON.parse(content.toString()) as Command;
     if (!Value.Check(TrackArgs, command.args)) throw new Error('no arguments of tracks');
-    made.asked.push(command.args);
-    const { answer, raw } = made.instead.shift() ?? { answer: { result: answerOf(made, command.args) } };
+    started.asked.push(command.args);
+    const { answer, raw } = started.instead.shift() ?? {
+      answer: { result: answerOf(started, command.args) },
+    };
     const envelope = {
       site: SITE,
       box,
@@ -88,7 +90,7 @@ export async function trackBox(t: Test, room: Room, box: string, key: KeyObject)
     );
   });
   await client.subscribeAsync(`vigie/${SITE}/${box}/cmd`, { qos: 1 });
-  return made;
+  return started;
 }
 
 function answerOf(

@@ -170,17 +170,17 @@ export function wholeStays(
         if (!seen) continue;
         const stay = stays.get(`${config.id} ${id}`) ?? newStay();
         stays.set(`${config.id} ${id}`, stay);
-        const { full: whole, reported: told } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
-        visits.set(id, { full: whole, reported: told });
+        const { full, reported } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
+        visits.set(id, { full, reported });
         for (const place of [...before, { atMs, xyxyNorm }]) {
           const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
           stay.places.push({ atMs: place.atMs, offBorder: distanceToBoundary(border, ground) / height });
-          const was = { ...whole };
-          zone.visit(whole, source, ground, height, place.atMs);
-          extend(stay, was, whole, place.atMs);
+          const was = { ...full };
+          zone.visit(full, source, ground, height, place.atMs);
+          extend(stay, was, full, place.atMs);
           if (place.atMs !== atMs) continue;
-          zone.visit(told, source, ground, height, atMs);
-          if (told.present) stay.toldMs = Math.max(stay.toldMs, atMs - told.sinceMs);
+          zone.visit(reported, source, ground, height, atMs);
+          if (reported.present) stay.toldMs = Math.max(stay.toldMs, atMs - reported.sinceMs);
         }
         stay.sightings += 1;
         if (furniture) stay.furniture += 1;

@@ -177,21 +177,21 @@ export function scene(dir: string, server: TufServer, root?: Case['given']): Sce
   return { r, server, folder, trust };
 }
 
-export async function play(t: Test, one: Case, { r, server, folder: kept, trust }: Scene): Promise<void> {
+export async function play(t: Test, one: Case, { r, server, folder, trust }: Scene): Promise<void> {
   if (one.isKnown === true) await trust().refresh(SIGNAL);
   for (const [at, step] of one.steps.entries()) {
     const name = one.steps.length === 1 ? one.name : `${one.name}, step ${at + 1}`;
-    step.change(r, kept);
+    step.change(r, folder);
     server.asked.length = 0;
     if (step.refused === undefined) {
       await t.resolves(trust().refresh(SIGNAL), `${name}: taken`);
-      t.strictSame(kept.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
       t.ok(await trustedAfter(trust), `${name}: the release is found`);
     } else {
-      const before = kept.versions();
+      const before = folder.versions();
       const [kind, message] = step.refused;
       await t.rejects(trust().refresh(SIGNAL), { kind, message }, `${name}: refused`);
-      t.strictSame(kept.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
     }
     if (step.asked !== undefined)
       t.strictSame(server.asked.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);

@@ -43,7 +43,7 @@ export class WriteTrace {
 
   /** The same trace without any fsync, as a writer that does not wait for the disk would leave it. */
   get careless(): WriteTrace {
-    return new WriteTrace(this.#operations.filter(({ kind: what }) => what !== 'sync'));
+    return new WriteTrace(this.#operations.filter(({ kind }) => kind !== 'sync'));
   }
 
   /** Reason why this machine cannot trace, or false. */
@@ -73,7 +73,7 @@ export class WriteTrace {
 
   /** Index of the first output: before it nothing can be lost. */
   get firstSaid(): number {
-    return this.#operations.findIndex(({ kind: what }) => what === 'said');
+    return this.#operations.findIndex(({ kind }) => kind === 'said');
   }
 
   /** Cuts the power after each of the operations with these indices, in order. */
@@ -96,8 +96,8 @@ class Disk {
   #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
 
   take(operation: Exclude<Operation, { kind: 'said' }>): void {
-    const { kind: what, path } = operation;
-    if (what === 'sync') {
+    const { kind, path } = operation;
+    if (kind === 'sync') {
       this.#renamed = this.#renamed.filter(({ to }) => dirname(to) !== path);
       if (!this.#durable.has(path) && !this.#unsynced.has(path)) return;
       this.#durable.set(
@@ -105,10 +105,10 @@ class Disk {
         this.#content(path, () => true),
       );
       this.#unsynced.delete(path);
-    } else if (what === 'remove') {
+    } else if (kind === 'remove') {
       this.#durable.delete(path);
       this.#unsynced.delete(path);
-    } else if (what === 'rename') {
+    } else if (kind === 'rename') {
       const { to } = operation;
       this.#renamed.push({ from: path, to, before: this.#durable.get(to) });
       for (const side of [this.#durable, this.#unsynced] as Map<string, unknown>[]) {

@@ -32,8 +32,8 @@ const SIDES = INPUT.map(String);
 async function load(t: Test, config: DetectorConfig, modelDir: string, frames?: string): Promise<Outcome[]> {
   const steps = [{ do: 'load' }, { do: frames === undefined ? 'run' : 'run all', frame: 'black' }] as const;
   const task = { config, modelDir, steps, ...(frames !== undefined && { frames }) };
-  const { outcomes, endReason: ended } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
-  t.equal(ended, undefined);
+  const { outcomes, endReason } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
+  t.equal(endReason, undefined);
   return outcomes;
 }
 
@@ -92,8 +92,8 @@ t.test(
     const frames = streetFrames(dir, FRAMES);
     t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
     for (const precision of PRECISIONS) {
-      const why = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
-      await t.test(precision, { skip: why }, async (t) => {
+      const skipReason = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
+      await t.test(precision, { skip: skipReason }, async (t) => {
         const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
         const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');
         if (precision === 'float') elementModels('float', real, exact);

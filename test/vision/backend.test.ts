@@ -105,8 +105,8 @@ async function outcomesOf(
   steps: readonly Step[],
 ): Promise<Outcome[]> {
   const task = { config, modelDir, steps, ...(FRAMES !== undefined && { frames: FRAMES }) };
-  const { outcomes, endReason: ended } = await inProcess(t, task, env?.());
-  t.equal(ended, undefined, 'the process has come to the last step');
+  const { outcomes, endReason } = await inProcess(t, task, env?.());
+  t.equal(endReason, undefined, 'the process has come to the last step');
   return outcomes;
 }
 

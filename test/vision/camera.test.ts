@@ -166,12 +166,16 @@ void t.test(
   { skip: noClip },
   async (t) => {
     const pass = async (): Promise<string[]> => {
-      const { camera: made } = camera(t, { fps: 5 });
-      await made.start();
+      const { camera: instance } = camera(t, { fps: 5 });
+      await instance.start();
       const sizes: string[] = [];
-      for (let frame = await made.next(); frame !== null && frame.index <= 60; frame = await made.next()) {
+      for (
+        let frame = await instance.next();
+        frame !== null && frame.index <= 60;
+        frame = await instance.next()
+      ) {
         const { index, rgb, fine, source } = frame;
-        made.wantFine(index <= 20 || index > 40);
+        instance.wantFine(index <= 20 || index > 40);
         if (fine === undefined) continue;
         const at = (size: SizePx, pixels: Uint8Array, x: number, y: number): number => {
           const { leftPx, topPx, widthPx, heightPx } = placementOf(source, size);
@@ -187,14 +191,14 @@ void t.test(
         t.ok(off < 6, `frame ${index}: the same picture, ${off.toFixed(1)} levels off`);
         sizes.push(`${index} ${fine.size.widthPx}x${fine.size.heightPx}`);
       }
-      await made.stop();
+      await instance.stop();
       return sizes;
     };
-    const told = await pass();
+    const firstSizes = await pass();
     const odd = (from: number, to: number): string[] =>
       Array.from({ length: (to - from) / 2 + 1 }, (_, k) => `${from + 2 * k} 832x512`);
-    t.same(told, [...odd(3, 21), ...odd(43, 59)], 'from the next frame on, every second one');
-    t.same(await pass(), told, 'and twice the same');
+    t.same(firstSizes, [...odd(3, 21), ...odd(43, 59)], 'from the next frame on, every second one');
+    t.same(await pass(), firstSizes, 'and twice the same');
   },
 );
 

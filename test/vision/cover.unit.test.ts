@@ -41,9 +41,9 @@ function coverAt(frames: Readonly<Record<number, FrameContent>>, atMs: number, t
   for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
     history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, found, tracks, foreground);
   }
-  const around = history.around(atMs);
-  if (around === undefined) throw new Error(`no frame at ${atMs} ms`);
-  return coverOf(around, SOURCE, 0, thing && [thing]);
+  const neighbours = history.around(atMs);
+  if (neighbours === undefined) throw new Error(`no frame at ${atMs} ms`);
+  return coverOf(neighbours, SOURCE, 0, thing && [thing]);
 }
 /** Left edges of the hidden areas, of people of the usual size, without their margin of 10 px. */
 const leftsOf = ({ hidden }: Cover): number[] =>

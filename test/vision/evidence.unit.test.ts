@@ -78,7 +78,7 @@ t.test('a request during the previous answer is always answered', async (t) => {
   ] as const) {
     for (let wait = 0; wait < 16; wait += 1) {
       const answers = new Answers();
-      const { evidence, answers: given } = answers;
+      const { evidence, answers: answerList } = answers;
       const requested = new Promise<void>((resolve) => {
         answers.onAnswer = (count) => {
           if (count > 1) return;
@@ -91,7 +91,7 @@ t.test('a request during the previous answer is always answered', async (t) => {
       evidence.request(request(1, atMs));
       await requested;
       await evidence.idle();
-      t.same(given, [`${kind} 1`, `${kind} 2`], `${wait} microtasks after the answer`);
+      t.same(answerList, [`${kind} 1`, `${kind} 2`], `${wait} microtasks after the answer`);
     }
   }
 });
@@ -99,7 +99,7 @@ t.test('a request during the previous answer is always answered', async (t) => {
 t.test('waiting for idle includes requests made in the meantime', async (t) => {
   for (let wait = 0; wait < 16; wait += 1) {
     const answers = new Answers();
-    const { evidence, answers: given } = answers;
+    const { evidence, answers: answerList } = answers;
     let requests = 0;
     const ask = (): void => {
       requests += 1;
@@ -111,20 +111,20 @@ t.test('waiting for idle includes requests made in the meantime', async (t) => {
     ask();
     await evidence.idle();
     // Two microtasks later it is over already, and waiting callers are about to receive it.
-    if (wait < 2) t.equal(given.length, 3, `${wait} microtasks later`);
+    if (wait < 2) t.equal(answerList.length, 3, `${wait} microtasks later`);
     await turn();
     await evidence.idle();
-    t.same(given, ['no-snapshot 1', 'no-snapshot 2', 'no-snapshot 3']);
+    t.same(answerList, ['no-snapshot 1', 'no-snapshot 2', 'no-snapshot 3']);
   }
 });
 
 t.test('a failed picture delays no other, and requests beyond 16 are refused with a reason', async (t) => {
-  const { evidence, answers: given } = new Answers();
+  const { evidence, answers: answerList } = new Answers();
   for (let i = 1; i <= 20; i += 1) evidence.request(request(i, i === 3 ? 2000 : 1000));
   await evidence.idle();
-  t.equal(given.length, 20);
+  t.equal(answerList.length, 20);
   t.same(
-    given.filter((answer) => answer.startsWith('no-')),
+    answerList.filter((answer) => answer.startsWith('no-')),
     [
       // One is being made, 16 wait.
       ...[18, 19, 20].map((n) => `no-snapshot ${n}`),
@@ -134,16 +134,16 @@ t.test('a failed picture delays no other, and requests beyond 16 are refused wit
 });
 
 t.test('a preview is made after all other pictures, and a second one is not waited for', async (t) => {
-  const { evidence, answers: given } = new Answers();
+  const { evidence, answers: answerList } = new Answers();
   for (let i = 1; i <= 3; i += 1) evidence.request(request(i, 1000));
   evidence.preview(1);
   evidence.preview(2);
   evidence.request(request(4, 1000));
   await evidence.idle();
-  t.same(given, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
+  t.same(answerList, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
   evidence.preview(3);
   await evidence.idle();
-  t.equal(given.at(-1), 'preview 3', 'also when it is the only request');
+  t.equal(answerList.at(-1), 'preview 3', 'also when it is the only request');
 
   const blind = new Answers([]);
   blind.evidence.preview(1);
@@ -163,9 +163,9 @@ interface Picture extends Redaction {
 }
 
 /** The picture of one request. */
-async function pictureOf(asked: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
+async function pictureOf(change: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
   const answers = new Answers(looks);
-  answers.evidence.request({ ...request(1, 1000), ...asked });
+  answers.evidence.request({ ...request(1, 1000), ...change });
   await answers.evidence.idle();
   if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.answers}`);
   const { redaction, jpeg } = answers.snapshot;
@@ -240,12 +240,12 @@ t.test("an object of the event is framed at its place at the still's time", asyn
   t.ok(still.count(isWhite, [230, 148, 250, 158]) >= 5, 'its number above it');
   t.match(still, { figures: 0, plate: { share: 0 }, mosaicShare: 0 });
   // A fifth of a second earlier it was on its way: 10 % of the picture further left.
-  const moved = await pictureOf({
+  const movedPicture = await pictureOf({
     atMs: 800,
     focus: [{ ...bag, xyxyNorm: [0.4, 0.5, 0.65, 0.75], velocityNormPerS: [0.5, 0] }],
   });
-  t.ok(moved.count(isYellow, at) > 300);
-  t.equal(moved.count(isYellow, [140, 140, 188, 250]), 0);
+  t.ok(movedPicture.count(isYellow, at) > 300);
+  t.equal(movedPicture.count(isYellow, [140, 140, 188, 250]), 0);
 });
 
 t.test('people are figures: orange with a number for subjects, blue for others', async (t) => {

@@ -68,17 +68,17 @@ t.test('a walker is foreground, also after stopping; an object lying alone does 
     if (i === 14) t.not(shownAt(foreground, [0.21, 0.6]), MOVING, 'the walker leaves no trail');
   }
   const still: Thing = { at: [0.48, 0.5], level: 30 };
-  let seen = see([still]);
-  for (let i = 0; i < 20; i += 1) seen = see([still]);
-  t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
-  t.notOk(movingCells(seen).includes(1), 'no part of it moves');
+  let latest = see([still]);
+  for (let i = 0; i < 20; i += 1) latest = see([still]);
+  t.equal(shownAt(latest, [0.53, 0.6]), SETTLED);
+  t.notOk(movingCells(latest).includes(1), 'no part of it moves');
   const head: Thing = { at: [0.48, 0.5], level: 200 };
-  for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
-  for (let i = 0; i < 20; i += 1) seen = see([still]);
+  for (let i = 0; i < 4; i += 1) latest = see([i % 2 === 0 ? head : still]);
+  for (let i = 0; i < 20; i += 1) latest = see([still]);
   // A second one comes beside it: both are one region.
-  seen = see([still, { at: [0.58, 0.45], level: 220 }]);
-  const region: Foreground = { ...seen, cells: movingCells(seen) };
-  t.equal(shownAt(seen, [0.5, 0.7]), SETTLED);
+  latest = see([still, { at: [0.58, 0.45], level: 220 }]);
+  const region: Foreground = { ...latest, cells: movingCells(latest) };
+  t.equal(shownAt(latest, [0.5, 0.7]), SETTLED);
   t.same([shownAt(region, [0.5, 0.7]), shownAt(region, [0.63, 0.6]), shownAt(region, [0.2, 0.6])], [1, 1, 0]);
 });
 

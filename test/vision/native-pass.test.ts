@@ -122,7 +122,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
         .equals(y.subarray(row * strideY, row * strideY + planeSize.widthPx)),
       `${name}: the brightness alone`,
     );
-    for (const [what, stillSize] of [
+    for (const [stillName, stillSize] of [
       ['still', source],
       ['smaller still', planeSize],
     ] as const) {
@@ -131,7 +131,7 @@ void t.test('the addon scales, letterboxes and colours as GStreamer does, byte b
       const jpegs = gstreamerFrames(`${sourceText(shape)} ! ${scaled} ! jpegenc`);
       const still = await own.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(own.picture, stillSize));
       const second = jpegs.subarray(jpegs.lastIndexOf(JPEG_START));
-      t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${what}`);
+      t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${stillName}`);
     }
   }
 });

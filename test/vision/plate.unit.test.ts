@@ -184,11 +184,11 @@ const BOX: XyxyPx = [120, 80, 152, 176];
 const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
 
 t.test('an empty place is known unchanged within seconds', async (t) => {
-  const seen = new Street().watch(2);
-  t.equal(seen.knownShare(), 0, 'not at once');
-  seen.watch(8);
-  t.equal(seen.knownShare(), 1);
-  t.ok(seen.errorIn(EVERYWHERE) < 2, `${seen.errorIn(EVERYWHERE)} levels`);
+  const watched = new Street().watch(2);
+  t.equal(watched.knownShare(), 0, 'not at once');
+  watched.watch(8);
+  t.equal(watched.knownShare(), 1);
+  t.ok(watched.errorIn(EVERYWHERE) < 2, `${watched.errorIn(EVERYWHERE)} levels`);
 });
 
 t.test('a walker is never learnt, and the place walked over is', async (t) => {
@@ -196,12 +196,12 @@ t.test('a walker is never learnt, and the place walked over is', async (t) => {
     const x = 10 + ((s * 40) % 280);
     return { things: [{ box: [x, 80, x + 32, 176], score: 0.7, track: true }] };
   };
-  const seen = new Street().watch(60, walking);
-  t.equal(seen.painted, 0);
-  t.ok(seen.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
-  seen.watch(60);
-  t.equal(seen.painted, 0);
-  t.equal(seen.knownShare(), 1);
+  const watched = new Street().watch(60, walking);
+  t.equal(watched.painted, 0);
+  t.ok(watched.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
+  watched.watch(60);
+  t.equal(watched.painted, 0);
+  t.equal(watched.knownShare(), 1);
 });
 
 t.test('a person who stands for a minute is not learnt, however rarely detected', async (t) => {
@@ -217,11 +217,11 @@ t.test('a person who stands for a minute is not learnt, however rarely detected'
       const detection = score(s);
       return { things: [{ box: BOX, ...(detection !== undefined && { score: detection }) }] };
     };
-    const seen = new Street().watch(60, standing);
-    t.equal(seen.knownShare(BOX), 0, name);
-    seen.watch(65);
-    t.equal(seen.painted, 0, `${name}: he has gone without a trace`);
-    t.equal(seen.knownShare(BOX), 1, `${name}: and the place is known`);
+    const watched = new Street().watch(60, standing);
+    t.equal(watched.knownShare(BOX), 0, name);
+    watched.watch(65);
+    t.equal(watched.painted, 0, `${name}: he has gone without a trace`);
+    t.equal(watched.knownShare(BOX), 1, `${name}: and the place is known`);
   }
 });
 
@@ -229,17 +229,17 @@ t.test('a person who stands for an hour is not learnt with some sure detections'
   const standing = (s: number): Look => ({
     things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
-  const seen = new Street().watch(3600, standing);
-  t.equal(seen.knownShare([128, 104, 144, 152]), 0, 'his body');
-  t.equal(seen.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
+  const watched = new Street().watch(3600, standing);
+  t.equal(watched.knownShare([128, 104, 144, 152]), 0, 'his body');
+  t.equal(watched.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
 
 t.test('a weak but constant detection is a static false positive after a minute', async (t) => {
   const bench = { box: BOX, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
-  const seen = new Street().watch(58, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(BOX), 0);
-  seen.watch(12, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(BOX), 1);
+  const watched = new Street().watch(58, () => ({ things: [bench] }));
+  t.equal(watched.knownShare(BOX), 0);
+  watched.watch(12, () => ({ things: [bench] }));
+  t.equal(watched.knownShare(BOX), 1);
 });
 
 t.test('motion is not learnt, nor a put-down object for a minute, even if undetected', async (t) => {
@@ -248,20 +248,20 @@ t.test('motion is not learnt, nor a put-down object for a minute, even if undete
     [SETTLED, 60],
   ] as const) {
     const standing = (): Look => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
-    const seen = new Street().watch(seconds, standing);
-    t.equal(seen.knownShare(BOX), 0);
-    t.equal(seen.painted, 0);
+    const watched = new Street().watch(seconds, standing);
+    t.equal(watched.knownShare(BOX), 0);
+    t.equal(watched.painted, 0);
   }
 });
 
 t.test('a left thing is not in the clean plate before it belongs to the place', async (t) => {
   const bag: Painted = { box: BOX };
-  const seen = new Street().watch(20);
-  seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
-  t.equal(seen.painted, 0, 'while it is new');
-  t.equal(seen.knownShare(BOX), 1, 'the place without it stays known');
-  seen.watch(20, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
-  t.ok(seen.painted > 500, 'after more than a minute it belongs to the place');
+  const watched = new Street().watch(20);
+  watched.watch(60, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
+  t.equal(watched.painted, 0, 'while it is new');
+  t.equal(watched.knownShare(BOX), 1, 'the place without it stays known');
+  watched.watch(20, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
+  t.ok(watched.painted > 500, 'after more than a minute it belongs to the place');
 });
 
 t.test('a crowd that never leaves hides the place indefinitely and is never learnt', async (t) => {
@@ -271,10 +271,10 @@ t.test('a crowd that never leaves hides the place indefinitely and is never lear
       return { box: [x, 60, x + 34, 200] as const, score: 0.4 + 0.3 * random(), track: i % 2 === 0 };
     }),
   });
-  const seen = new Street().watch(180, crowd);
-  t.equal(seen.painted, 0);
-  t.equal(seen.knownShare([0, 80, 320, 176]), 0);
-  t.equal(seen.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
+  const watched = new Street().watch(180, crowd);
+  t.equal(watched.painted, 0);
+  t.equal(watched.knownShare([0, 80, 320, 176]), 0);
+  t.equal(watched.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
 });
 
 t.test('a car that parks over night is learnt without its licence plate', async (t) => {
@@ -288,11 +288,11 @@ t.test('a car that parks over night is learnt without its licence plate', async 
     track: true,
     level: stripes,
   };
-  const seen = new Street().watch(20);
-  seen.watch(60, () => ({ things: [car] }));
-  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
-  seen.watch(600, () => ({ things: [car] }));
-  const { planes } = seen.knownPlate;
+  const watched = new Street().watch(20);
+  watched.watch(60, () => ({ things: [car] }));
+  t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
+  watched.watch(600, () => ({ things: [car] }));
+  const { planes } = watched.knownPlate;
   let finest = 0;
   for (let y = 152; y < 176; y += 1) {
     for (let x = 104; x < 216; x += 1) {
@@ -302,8 +302,8 @@ t.test('a car that parks over night is learnt without its licence plate', async 
   }
   // A cell that the car leaves unchanged keeps the street's own pattern, of five levels from pixel to pixel.
   t.ok(finest < 8, `${finest} levels from pixel to pixel within a cell, of 160 between the stripes`);
-  seen.watch(75);
-  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
+  watched.watch(75);
+  t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
 });
 
 t.test('the clean plate follows the light, also where a person hides it', async (t) => {
@@ -315,48 +315,48 @@ t.test('the clean plate follows the light, also where a person hides it', async 
     ['to a tenth, at dusk', (s) => Math.max(0.1, 1 - s / 300)],
   ];
   for (const [name, light] of jumps) {
-    const seen = new Street().watch(20);
-    seen.watch(320, (s) => ({ things: [standing], light: light(s) }));
-    const error = seen.errorIn(BOX, light(320));
+    const watched = new Street().watch(20);
+    watched.watch(320, (s) => ({ things: [standing], light: light(s) }));
+    const error = watched.errorIn(BOX, light(320));
     t.ok(error <= 6, `${name}: ${error.toFixed(1)} levels where he stands`);
-    t.equal(seen.painted, 0);
+    t.equal(watched.painted, 0);
   }
 });
 
 t.test('the place is known in the dark with a noisy sensor too', async (t) => {
-  const seen = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
-  t.ok(seen.knownShare() > 0.95, `${seen.knownShare()}`);
-  t.ok(seen.errorIn(EVERYWHERE, 0.15) < 10, `${seen.errorIn(EVERYWHERE, 0.15)} levels`);
+  const watched = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
+  t.ok(watched.knownShare() > 0.95, `${watched.knownShare()}`);
+  t.ok(watched.errorIn(EVERYWHERE, 0.15) < 10, `${watched.errorIn(EVERYWHERE, 0.15)} levels`);
 });
 
 t.test('a shaking camera learns the unchanging parts, and no people', async (t) => {
-  const seen = new Street().watch(60, (s) => ({
+  const watched = new Street().watch(60, (s) => ({
     turned: Math.round(3 * Math.sin(s * 7)),
     things: [{ box: BOX, score: 0.6, track: true }],
   }));
-  t.equal(seen.painted, 0);
+  t.equal(watched.painted, 0);
 });
 
 t.test('the clean plate is forgotten immediately when the camera shows another view', async (t) => {
-  const seen = new Street().watch(20);
-  t.equal(seen.knownShare(), 1);
-  seen.watch(8, () => ({ turned: 1000, light: 1.4 }));
+  const watched = new Street().watch(20);
+  t.equal(watched.knownShare(), 1);
+  watched.watch(8, () => ({ turned: 1000, light: 1.4 }));
   t.ok(
-    seen.errorIn(EVERYWHERE, 1, 0) > 20 && seen.knownShare() === 0,
+    watched.errorIn(EVERYWHERE, 1, 0) > 20 && watched.knownShare() === 0,
     'by what is seen, within a few pictures',
   );
-  seen.watch(10, () => ({ turned: 1000, light: 1.4 }));
-  t.ok(seen.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
-  seen.plate.drop();
-  t.equal(seen.plate.known, undefined, 'and when a move is reported');
+  watched.watch(10, () => ({ turned: 1000, light: 1.4 }));
+  t.ok(watched.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
+  watched.plate.drop();
+  t.equal(watched.plate.known, undefined, 'and when a move is reported');
 });
 
 t.test('a picture of another size starts a new clean plate', async (t) => {
-  const seen = new Street().watch(20);
+  const watched = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
-  seen.watch(2, () => ({ size }));
-  t.same(seen.knownPlate.planes.size, size);
-  t.notOk(seen.knownPlate.cells.includes(1));
+  watched.watch(2, () => ({ size }));
+  t.same(watched.knownPlate.planes.size, size);
+  t.notOk(watched.knownPlate.cells.includes(1));
 });
 
 t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {

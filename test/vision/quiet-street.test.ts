@@ -168,8 +168,8 @@ function startsOf(all: readonly FrameRecord[]): number[] {
 }
 
 /** Watches a film to its end by RTSP, with both streams. */
-async function live(t: Test, made: readonly [string, string]) {
-  const server = await FilmCamera.start(...made);
+async function live(t: Test, filmPair: readonly [string, string]) {
+  const server = await FilmCamera.start(...filmPair);
   t.teardown(() => server.stop());
   const camera = cameraOf(server.url, { gated: true });
   const second = cameraOf(server.substreamUrl, { fps: SECOND_FPS });

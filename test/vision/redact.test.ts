@@ -210,9 +210,9 @@ t.test('the hidden areas are fixed when a snapshot is requested', async (t) => {
   const [redactor, other] = [redactorFor(SMALL, [{}]), redactorFor(SMALL, [{}])];
   const pending = redactor.redact(still, NOTHING);
   redactor.remember({ atMs: 1200, wallMs: 1200, source: SMALL }, [person(100, 100, 200, 400)], []);
-  const [made, alone] = [await pending, await other.redact(still, NOTHING)];
-  t.equal(made.sha256, alone.sha256);
-  t.equal(made.redaction.mosaicShare, 0);
+  const [snapshotMade, alone] = [await pending, await other.redact(still, NOTHING)];
+  t.equal(snapshotMade.sha256, alone.sha256);
+  t.equal(snapshotMade.redaction.mosaicShare, 0);
   t.ok(
     (await redactor.redact(still, NOTHING)).redaction.mosaicShare > 0.05,
     'the next one hides who came later',

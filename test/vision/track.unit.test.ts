@@ -27,12 +27,12 @@ function frameAt(atMs: number, rgb: Uint8Array = GREY): Frame {
   return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
 }
 
-function found(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection {
+function hit(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection {
   return { xyxyPx, score, label, group: groupOf(label) };
 }
 
 /** A person of 40 × 100 px around x, standing at y. */
-const personAt = (x: number, y = 300, score = 0.8): Detection => found([x - 20, y - 100, x + 20, y], score);
+const personAt = (x: number, y = 300, score = 0.8): Detection => hit([x - 20, y - 100, x + 20, y], score);
 
 /** Feeds one list of detections a step; returns the tracks after each. */
 function follow(
@@ -265,14 +265,14 @@ t.test('a gap in the stream ends a track', async (t) => {
 
 t.test('a track that leaves the frame ends immediately', async (t) => {
   const steps = Array.from({ length: 12 }, (_, i) =>
-    i < 8 ? [found([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
+    i < 8 ? [hit([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
   );
   t.equal(follow(steps, 200).at(-1)?.length, 0);
 });
 
 t.test('tracks of different groups never mix', async (t) => {
   const labels: Label[] = ['person', 'car', 'bicycle', 'dog', 'suitcase'];
-  const all = labels.map((label) => found([300, 200, 380, 300], 0.9, label));
+  const all = labels.map((label) => hit([300, 200, 380, 300], 0.9, label));
   const tracks = follow([all, all, all, all, all.slice(0, 1), all], 200);
   t.equal(idsOf(tracks).length, 5, 'one box, five groups, five tracks');
   for (const { group, label } of tracks.at(-1) ?? []) t.equal(group, groupOf(label));
@@ -281,7 +281,7 @@ t.test('tracks of different groups never mix', async (t) => {
 t.test('labels of one group share a track, which has the most frequent label', async (t) => {
   const labels: Label[] = ['truck', 'car', 'car', 'bus', 'car', 'car', 'truck'];
   const tracks = follow(
-    labels.map((label, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
+    labels.map((label, i) => [hit([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
     200,
   );
   t.equal(idsOf(tracks).length, 1);
@@ -291,7 +291,7 @@ t.test('labels of one group share a track, which has the most frequent label', a
 t.test('vehicles: weak boxes become a track with time, if one of them is good enough', async (t) => {
   const drive = (scores: readonly number[]): (readonly Track[])[] =>
     follow(
-      scores.map((score, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], score, 'car')]),
+      scores.map((score, i) => [hit([100 + 20 * i, 200, 250 + 20 * i, 300], score, 'car')]),
       200,
     );
   const tracks = drive([0.2, 0.32, 0.22, 0.25, 0.2]);
@@ -301,7 +301,7 @@ t.test('vehicles: weak boxes become a track with time, if one of them is good en
   );
   t.same(drive([0.2, 0.25, 0.22, 0.28, 0.2]).flat(), [], 'never above 0.3');
   const flicker = [0.32, 0, 0, 0.25, 0, 0, 0.3, 0, 0].map((s) =>
-    s === 0 ? [] : [found([300, 200, 450, 300], s, 'car')],
+    s === 0 ? [] : [hit([300, 200, 450, 300], s, 'car')],
   );
   t.same(follow(flicker, 200).flat(), [], 'seen in one frame of three');
 });
@@ -325,10 +325,7 @@ t.test('people: a low score continues a track and never begins one', async (t) =
 t.test('a person is never as wide as the picture, but a bus may be', async (t) => {
   const frameBox: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
   const tracker = new Tracker();
-  t.same(
-    idsOf(follow(Array(8).fill([found(frameBox), found(frameBox, 0.8, 'bus')]), 200, tracker)).length,
-    1,
-  );
+  t.same(idsOf(follow(Array(8).fill([hit(frameBox), hit(frameBox, 0.8, 'bus')]), 200, tracker)).length, 1);
   t.equal(tracker.impossible, 8, 'counted');
 });
 
@@ -343,7 +340,7 @@ t.test('two boxes on one person do not make two tracks', async (t) => {
 t.test('a person who enters over the frame’s edge is one growing track', async (t) => {
   const steps = Array.from({ length: 15 }, (_, i) => {
     const top = Math.max(120, 480 - 80 * i);
-    return [found([300, top, 400, Math.min(512, top + 320)])];
+    return [hit([300, top, 400, Math.min(512, top + 320)])];
   });
   t.equal(idsOf(follow(steps, 200)).length, 1);
 });
@@ -376,7 +373,7 @@ t.test('colours distinguish two people who meet out of sight and turn back', asy
 t.test('there is room for 256 tracks; further ones are counted', async (t) => {
   const tracker = new Tracker();
   const crowd = Array.from({ length: 300 }, (_, i) =>
-    found([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
+    hit([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
   );
   tracker.update(frameAt(0), crowd);
   t.equal(tracker.refused, 44);
@@ -413,8 +410,7 @@ const detectionOf = ({
   h: number;
   score: number;
   label: Label;
-}): Detection =>
-  found([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
+}): Detection => hit([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
 
 t.test('any detections at any times give valid and reproducible tracks', async (t) => {
   holds(
@@ -449,7 +445,7 @@ t.test('any detections at any times give valid and reproducible tracks', async (
 });
 
 t.test('vehicles on a fast road stay separate tracks, and a standing one is found', async (t) => {
-  const carAt = (x: number): Detection => found([x, 200, x + 60, 240], 0.7, 'car');
+  const carAt = (x: number): Detection => hit([x, 200, x + 60, 240], 0.7, 'car');
   const tracker = new Tracker();
   let atMs = 0;
   const look = (detections: readonly Detection[]): readonly Track[] => {
@@ -487,7 +483,7 @@ t.test('vehicles on a fast road stay separate tracks, and a standing one is foun
 });
 
 t.test('only the frame that confirms a track reports its earlier places', async (t) => {
-  const at = (k: number): Detection => found([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
+  const at = (k: number): Detection => hit([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
   const tracks = follow([[at(0)], [at(1)], [at(2)], [at(3)]], 200).map(([track]) => track);
   t.same(
     tracks.map((track) => track?.before?.map(({ atMs, xyxyPx }) => [atMs, xyxyPx[0]])),

@@ -136,9 +136,9 @@ t.test('each of the eight colours has its name, also under warm and cold light',
     ['cold', [0.82, 1, 1.15]],
     ['dim', [0.7, 0.7, 0.7]],
   ];
-  for (const [how, light] of lights)
+  for (const [lightName, light] of lights)
     for (const name of COLOURS)
-      t.equal(namesIn({ paint: [PAINTS[name]], light })[0], name, `${name}, ${how}`);
+      t.equal(namesIn({ paint: [PAINTS[name]], light })[0], name, `${name}, ${lightName}`);
 });
 
 t.test('two colours have two names, the main one first', async (t) => {
@@ -216,9 +216,9 @@ t.test('colours are reported as names alone, and only where the authorisation ha
     t.ok(Value.Check(Observation, observation));
   }
   const fields = new Set(Object.keys(ObservedTrack.properties));
-  const told = observe({ paint }).flatMap(({ tracks }) => tracks);
-  t.ok(told.some(({ colours }) => colours !== undefined));
-  for (const track of told) {
+  const reportedTracks = observe({ paint }).flatMap(({ tracks }) => tracks);
+  t.ok(reportedTracks.some(({ colours }) => colours !== undefined));
+  for (const track of reportedTracks) {
     t.ok(Value.Check(ObservedTrack, track));
     t.same(
       Object.keys(track).filter((field) => !fields.has(field)),

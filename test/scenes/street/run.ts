@@ -80,8 +80,8 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
   return { ...street.end(), frames };
 }
 
-function isAway({ outages: away = [], restartS = [] }: StreetScene, atS: number): boolean {
-  const breaks = [...away, ...restartS.map((s) => [s, s + RESTART_S] as const)];
+function isAway({ outages = [], restartS = [] }: StreetScene, atS: number): boolean {
+  const breaks = [...outages, ...restartS.map((s) => [s, s + RESTART_S] as const)];
   return breaks.some(([fromS, toS]) => atS >= fromS && atS < toS);
 }
 

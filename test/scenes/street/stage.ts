@@ -149,13 +149,13 @@ function cutOuts(
   source: SizePx,
   isWanted: (detection: Detection) => boolean,
 ): CutOut[] {
-  return frames.flatMap(({ rgb, detections: found }, k) => {
+  return frames.flatMap(({ rgb, detections }, k) => {
     if (k % STAGE_FPS !== 0) return [];
-    const free = found.filter(
+    const free = detections.filter(
       (one) =>
         isWanted(one) &&
         isWhole(one.xyxyPx, source) &&
-        !found.some(
+        !detections.some(
           (other) => other !== one && other.score > 0.25 && shareInside(one.xyxyPx, other.xyxyPx) > 0.02,
         ),
     );
