@@ -216,7 +216,7 @@ async function fillSnapshots(client: pg.Client, { nowMs }: City): Promise<void> 
 
 /**
  * Sets the states of incidents. The newest alerts are open, a few of them claimed or on their way; most others are
- * reviewed. Notices and system events stay as they came, but the newest have ended automatically.
+ * reviewed. Notices and system events stay unchanged, but the newest have ended automatically.
  */
 async function fillIncidents(client: pg.Client, city: City): Promise<void> {
   const { incidents, open } = city;

@@ -85,7 +85,7 @@ export const STATUS: LocalStatus = {
   recent: [EVENT, EVENT],
 };
 
-/** A report of what has passed before a camera: nothing, except `seen`. */
+/** A report of what has passed before a camera: nothing, except `changes`. */
 export function viewOf(changes: Partial<ViewReport>): ViewReport {
   const nothing = { people: 0, heightTenthNorm: 0, heightHalfNorm: 0, moving: 0, stepNineTenths: 0 };
   const source = { widthPx: 1280, heightPx: 720 };

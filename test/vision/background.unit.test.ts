@@ -83,7 +83,7 @@ t.test('an undetected person before the rest of a wall does not change the expos
   t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall keeps its brightness');
 });
 
-t.test('the background follows exposure: half of the gain, more of it, and up to white', async (t) => {
+t.test('the background follows exposure: half of the gain, a higher gain, and up to white', async (t) => {
   for (const [name, after] of [
     ['half', (level: number) => level / 2],
     ['more', (level: number) => 1.4 * level],

@@ -369,7 +369,7 @@ void t.test('the ring of stills is bounded and ordered, and finds the nearest', 
   t.ok(ring.cut > 0, 'only two fit: the rest was cut, and counted');
 });
 
-void t.test('media time never goes backwards, also over openings', async (t) => {
+void t.test('media time never decreases, also over openings', async (t) => {
   const clock = new QuickClock();
   const live = new Timeline(clock, true);
   t.equal(live.atMs(700_000_000n), 1000, 'anchored on the clock');

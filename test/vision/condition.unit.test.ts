@@ -235,7 +235,7 @@ function knownStreet(level: Level = street): KnownView {
   const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
   const view = conditions.viewToTell();
-  if (view === undefined) throw new Error('nothing was told of the view');
+  if (view === undefined) throw new Error('no view was reported');
   return view;
 }
 

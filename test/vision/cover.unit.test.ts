@@ -257,7 +257,7 @@ t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   }
 });
 
-t.test('cover: a small thing is no finer than a person who may be lying there', async (t) => {
+t.test('cover: a small thing is as coarse as a person who may be lying there', async (t) => {
   const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
   const { coarse } = coverAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(

@@ -48,7 +48,7 @@ t.test('the first observation of a track reports its earlier places', { skip }, 
   t.ok(complete >= 0.8 * knownIds.size, `${complete} of them from the very first place`);
   t.notOk(
     observations.some(({ tracks }) => tracks.some((track) => 'colours' in track)),
-    'nobody asked for colours',
+    'colours were not requested',
   );
 });
 
@@ -87,7 +87,7 @@ t.test('a line drawn afterwards finds the crossings by the earlier places', { sk
   t.ok(fewer.length < 0.95 * reported.length, `${fewer.length} without the places from before`);
 });
 
-t.test('requested colours name those of vehicles and change nothing else', { skip }, async (t) => {
+t.test('requested colours are those of vehicles and change no other field', { skip }, async (t) => {
   const [observations, plain] = await Promise.all([
     observedClip(file, { lines: LINES, vehicleColours: true }),
     observedClip(file, { lines: LINES }),

@@ -204,7 +204,7 @@ t.test('a walker is never learnt, and the place walked over is', async (t) => {
   t.equal(watched.knownShare(), 1);
 });
 
-t.test('a person who stands for a minute is not learnt, however rarely detected', async (t) => {
+t.test('a person who stays for a minute is not learnt, however rarely detected', async (t) => {
   const cases: [string, (s: number) => number | undefined][] = [
     ['found for sure', () => 0.7],
     ['found badly all the time', () => 0.2],
@@ -225,7 +225,7 @@ t.test('a person who stands for a minute is not learnt, however rarely detected'
   }
 });
 
-t.test('a person who stands for an hour is not learnt with some sure detections', async (t) => {
+t.test('a person who stays for an hour is not learnt with some sure detections', async (t) => {
   const standing = (s: number): Look => ({
     things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });

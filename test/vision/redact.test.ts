@@ -273,7 +273,7 @@ t.test('two stills that differ only in a hidden area become the same file', asyn
         await redactor.redact(await stillOf(altered, size), subject),
       ];
       if (a.sha256 !== b.sha256) return false;
-      // A pixel that may be seen, where nothing is drawn over it: the legend is below.
+      // A public pixel without a sign over it; the legend is below.
       const open = cells.findIndex((how, cell) => how === SHOWN.live && cell % columns > 0);
       const [x, y] = [(open % columns) * 8, Math.floor(open / columns) * 8];
       if (about !== 0 || open < 0 || y > size.heightPx / 2) return true;

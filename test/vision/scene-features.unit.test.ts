@@ -19,7 +19,7 @@ import {
 
 const [COLUMNS, ROWS, CHANNELS, CELL_PX, ZERO_POINT] = [52, 32, 16, 8, 120];
 
-/** Features in which each place has the kind `what` and the strength `gain`; different kinds are unlike each other. */
+/** Features in which each place has the kind of `kindAt` and the strength `gain`; different kinds are unlike each other. */
 function features(kindAt: (column: number, row: number) => number, gain = 1): Features {
   const values = new Uint8Array(ROWS * COLUMNS * CHANNELS);
   for (let i = 0; i < ROWS * COLUMNS; i += 1) {
@@ -84,7 +84,7 @@ t.test('features of places ignore light and gain, show a thing, and never learn 
   learn(street(), 18_000, 1);
   learn(street(), 18_500, 6);
   t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
-  // A person stands there for a minute, and the ground beside them is not learnt either.
+  // A person stays there for a minute, and the ground beside them is not learnt either.
   for (const cell of inside) background.covered[cell] = COVERED;
   learn(withThing(), 24_000, 120);
   background.covered.fill(0);

@@ -184,7 +184,7 @@ t.test('illegal dumping: a thing that stays long enough raises it until taken aw
   t.equal(
     watching.observe(at(46_000, { attended: true, seen: false })).length,
     1,
-    'whoever passes: it stands',
+    'a person who passes does not end it',
   );
   t.equal(watching.observe(observation(47_000, [], { regions: [] })).length, 0);
   const { carrier: _nobody, ...uncarried } = region();
@@ -194,7 +194,7 @@ t.test('illegal dumping: a thing that stays long enough raises it until taken aw
     'too small': region({ areaNorm: 0.0004 }),
     hidden: region({ seen: false }),
     elsewhere: region({ places: [{ zone: 'square', standsIn: false, share: 0.4 }] }),
-    'brought by nobody': uncarried,
+    'without an associated track': uncarried,
   })) {
     t.same(rule().observe(observation(99_000, [], { regions: [bad] })), [], name);
   }

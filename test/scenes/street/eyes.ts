@@ -77,7 +77,7 @@ const GHOST_HIDDEN = 0.2;
 /** False boxes that appear once, in boxes a frame. */
 const STRAY_PER_FRAME = 0.04;
 
-interface ActorEyes {
+interface ActorErrors {
   readonly score: Drift;
   readonly lapse: Spell;
   readonly box: readonly Drift[];
@@ -85,9 +85,9 @@ interface ActorEyes {
   readonly random: () => number;
 }
 
-export class ModelEyes {
+export class StandInDetector {
   readonly #random: () => number;
-  readonly #eyes = new Map<Actor, ActorEyes>();
+  readonly #errorsByActor = new Map<Actor, ActorErrors>();
   readonly #ghosts: readonly { ghost: Ghost; spell: Spell; jitter: Drift }[];
   readonly #falseBoxes: boolean;
 
@@ -133,11 +133,11 @@ export class ModelEyes {
   }
 
   #detectionsOf({ actor, boxPx, inSight, motion }: VisibleActor, atS: number, source: SizePx): Detection[] {
-    const eyes = this.#eyesOf(actor);
-    const lapse = eyes.lapse.at(atS);
-    const drift = eyes.score.at(atS);
-    const errors = eyes.box.map((one) => one.at(atS));
-    const flipped = eyes.flip.at(atS);
+    const actorErrors = this.#errorsOf(actor);
+    const lapse = actorErrors.lapse.at(atS);
+    const drift = actorErrors.score.at(atS);
+    const errors = actorErrors.box.map((one) => one.at(atS));
+    const flipped = actorErrors.flip.at(atS);
     const missed = actor.missed?.some(([fromS, toS]) => atS >= fromS && atS < toS) === true;
     if (missed || inSight < IN_SIGHT_MIN) return [];
     const group = groupOf(actor.label);
@@ -148,7 +148,7 @@ export class ModelEyes {
     const sigma = SCORE_SIGMA * (mean / 0.69) * error;
     const score = Math.min(0.95, (mean + sigma * drift) * lapsed * Math.sqrt(inSight));
     const flips = group === 'vehicle' && flipped && (motion > 0.5 || actor.flips !== undefined);
-    const label = flips ? otherVehicle(actor.label, eyes.random) : actor.label;
+    const label = flips ? otherVehicle(actor.label, actorErrors.random) : actor.label;
     const detections: Detection[] = [];
     push(
       detections,
@@ -161,9 +161,15 @@ export class ModelEyes {
       score,
       source,
     );
-    if (eyes.random() < PART_SHARE) {
+    if (actorErrors.random() < PART_SHARE) {
       const [x1, y1, x2, y2] = boxPx;
-      push(detections, label, [x1, y1, x2, y1 + 0.55 * (y2 - y1)], 0.16 + 0.15 * eyes.random(), source);
+      push(
+        detections,
+        label,
+        [x1, y1, x2, y1 + 0.55 * (y2 - y1)],
+        0.16 + 0.15 * actorErrors.random(),
+        source,
+      );
     }
     return detections;
   }
@@ -176,19 +182,19 @@ export class ModelEyes {
     push(detections, label, [x1, y1, x2, y2], 0.15 + 0.5 * random() ** 2, source);
   }
 
-  #eyesOf(actor: Actor): ActorEyes {
-    const existing = this.#eyes.get(actor);
+  #errorsOf(actor: Actor): ActorErrors {
+    const existing = this.#errorsByActor.get(actor);
     if (existing !== undefined) return existing;
     const random = randomOf(Math.floor(this.#random() * 2 ** 32));
-    const eyes = {
+    const created = {
       score: new Drift(random, SCORE_MEMORY_S),
       lapse: new Spell(random, LAPSE),
       box: BOX_SIGMA.map(() => new Drift(random, BOX_MEMORY_S)),
       flip: new Spell(random, { ...FLIP, share: actor.flips ?? FLIP.share }),
       random,
     };
-    this.#eyes.set(actor, eyes);
-    return eyes;
+    this.#errorsByActor.set(actor, created);
+    return created;
   }
 }
 

@@ -22,7 +22,7 @@ import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
 import { randomOf } from '../../lib/random.ts';
-import { ModelEyes } from './eyes.ts';
+import { StandInDetector } from './eyes.ts';
 import { StreetPainter } from './picture.ts';
 import { configOf, type StreetScene } from './scene.ts';
 import { INPUT, type Stage } from './stage.ts';
@@ -46,14 +46,14 @@ export interface Played {
 }
 
 /** The real detector, which runs on the painted picture where a scene requests it. */
-export interface RealEyes {
+export interface RealDetector {
   detect(frame: Frame): Promise<Detection[]>;
 }
 
-export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes): Promise<Played> {
+export async function play(scene: StreetScene, stage: Stage, realDetector?: RealDetector): Promise<Played> {
   const seed = createHash('sha256').update(`${SEED} ${scene.name}`).digest().readUInt32BE(0);
   const painter = new StreetPainter(scene, stage, seed % 100_003);
-  const eyes = new ModelEyes(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
+  const standIn = new StandInDetector(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
   const street = new Street(scene);
   const random = randomOf(seed + 1);
   let frames = 0;
@@ -73,8 +73,8 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
     };
     const detections =
       scene.eyes === 'detector'
-        ? await (realEyes as RealEyes).detect(frame)
-        : eyes.look(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
+        ? await (realDetector as RealDetector).detect(frame)
+        : standIn.look(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
     street.take(frame, detections);
   }
   return { ...street.end(), frames };
