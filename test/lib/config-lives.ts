@@ -60,7 +60,7 @@ export interface Life {
   }[];
 }
 
-/** Runs one start of the agent, limited to its report of changes; `isKilled` kills it before it could report. */
+/** Runs one start of the agent, limited to its report of changes; `cut` kills it before it could report. */
 export function live(
   stateDir: string,
   config: Config,

@@ -113,7 +113,7 @@ export function streetFrames(dir: string, count: number): string {
   return file;
 }
 
-/** Result of each step in a process of its own; `ended` where the process ended before the last. */
+/** Result of each step in a process of its own; `endReason` where the process ended before the last. */
 export async function inProcess(
   t: { teardown(fn: () => void): void },
   task: Omit<Task, 'frames'> & { readonly frames?: string },

@@ -86,7 +86,7 @@ export class CuttableBox {
 
   /**
    * Cuts the power in the one program that `act` runs; the next one starts in another boot. If the program ends before
-   * the cut, `ended` checks what it has written before the power goes, and `calls` receives its number of calls.
+   * the cut, `onEnd` checks what it has written before the power goes, and `calls` receives its number of calls.
    */
   async cutIn<T>(
     { at, logged }: Cut,

@@ -21,7 +21,7 @@ export class RewritingCamera {
   readonly #sockets = new Set<Socket>();
   #rewriting: Rewriting = {};
 
-  /** Starts the camera. `behind`: port of the real server, whose stream is at /main. */
+  /** Starts the camera. `realPort`: port of the real server, whose stream is at /main. */
   static async start(t: Test, realPort: number): Promise<RewritingCamera> {
     const camera = new RewritingCamera(realPort);
     await new Promise<void>((done) => camera.#server.listen(0, '127.0.0.1', done));

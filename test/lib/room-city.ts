@@ -121,7 +121,7 @@ const ACTS: readonly AuditDraft['act'][] = [
 /** Audit log entries that `city` makes. */
 export const ENTRIES = 250;
 
-/** Fills the room with `many` cameras, open and closed incidents, statistics, notes, and an audit log. */
+/** Fills the room with `count` cameras, open and closed incidents, statistics, notes, and an audit log. */
 export async function city(db: Sql, count = 1500): Promise<void> {
   const nowMs = Date.now();
   const all = cameras(nowMs, count);
