@@ -77,7 +77,7 @@ export class WriteTrace {
   }
 
   /** Cuts the power after each of the operations with these indices, in order. */
-  replay(after: ReadonlySet<number>, random: () => number, onCut: (cut: PowerCut) => void): void {
+  replay(after: ReadonlySet<number>, random: () => number, onCut: (powerCut: PowerCut) => void): void {
     const disk = new Disk();
     let output = '';
     this.#operations.forEach((operation, i) => {

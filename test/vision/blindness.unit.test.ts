@@ -20,7 +20,7 @@ const inHaze: Street = (place) => [90 + (place % 90), 10];
 /** Score of the detection at the walker, and its offset in widths. */
 interface WeakDetection {
   readonly score: number;
-  readonly beside?: number;
+  readonly offsetWidths?: number;
 }
 
 /** Shows walkers for `seconds`; returns when the camera was first reported blind, s. */
@@ -47,7 +47,7 @@ function blindAfter(street: Street, seconds: number, detection?: WeakDetection, 
     };
     const detections: Detection[] = [];
     if (onWay < 1 && detection !== undefined) {
-      const leftPx = (column + 4 * (detection.beside ?? 0)) * 13;
+      const leftPx = (column + 4 * (detection.offsetWidths ?? 0)) * 13;
       const { score } = detection;
       detections.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
     }
@@ -78,12 +78,12 @@ t.test('beams of light over an empty street at night do not count as blindness',
 t.test('neither detected nor doubtful walkers count as missed at night', async (t) => {
   t.equal(blindAfter(infrared, 180, { score: 0.6 }), undefined, 'seen');
   t.equal(blindAfter(infrared, 180, { score: 0.16 }), undefined, 'unsure');
-  t.equal(blindAfter(infrared, 180, { score: 0.16, beside: 1.5 }), undefined, 'a shadow');
+  t.equal(blindAfter(infrared, 180, { score: 0.16, offsetWidths: 1.5 }), undefined, 'a shadow');
 });
 
 t.test('doubtful walkers count as missed in haze, but not a shadow beside a detected one', async (t) => {
   const atS = blindAfter(inHaze, 120, { score: 0.16 });
   t.ok(atS !== undefined && atS <= 60, `after ${atS} s`);
   t.equal(blindAfter(inHaze, 180, { score: 0.6 }), undefined, 'seen');
-  t.equal(blindAfter(inHaze, 180, { score: 0.6, beside: 1.5 }), undefined, 'a shadow');
+  t.equal(blindAfter(inHaze, 180, { score: 0.6, offsetWidths: 1.5 }), undefined, 'a shadow');
 });

@@ -42,7 +42,7 @@ interface Scene {
   readonly mask?: [number, number][];
   readonly box?: XyxyPx;
   readonly track?: Partial<Track>;
-  readonly others?: readonly Track[];
+  readonly otherTracks?: readonly Track[];
   /** True if the vehicle is parked from the beginning. */
   readonly isParked?: boolean;
   readonly isAsked?: boolean;
@@ -101,7 +101,7 @@ function painted(scene: Scene, index: number, isShown: boolean): Frame {
 
 /** All observations of a scene. */
 function observe(scene: Scene): Observation[] {
-  const { isParked = false, isAsked = true, box = BOX, track = {}, others = [] } = scene;
+  const { isParked = false, isAsked = true, box = BOX, track = {}, otherTracks: others = [] } = scene;
   const observer = new Observer({
     zones: [],
     lines: [],
@@ -176,14 +176,14 @@ t.test('a privacy mask has no colour', async (t) => {
 t.test('a vehicle that cannot be judged has no colour name', async (t) => {
   const paint = [PAINTS.red];
   const neighbour = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
-  t.same(namesIn({ paint, others: [neighbour(100)] }), [], 'another box covers half of it');
+  t.same(namesIn({ paint, otherTracks: [neighbour(100)] }), [], 'another box covers half of it');
   t.same(
-    namesIn({ paint, others: [{ ...neighbour(100), group: 'person', label: 'person' }] }),
+    namesIn({ paint, otherTracks: [{ ...neighbour(100), group: 'person', label: 'person' }] }),
     [],
     'a person covers half of it',
   );
-  t.equal(namesIn({ paint, others: [neighbour(118)] })[0], 'red', 'a tenth');
-  t.equal(namesIn({ paint, others: [{ ...neighbour(100), seen: false }] })[0], 'red', 'out of sight');
+  t.equal(namesIn({ paint, otherTracks: [neighbour(118)] })[0], 'red', 'a tenth');
+  t.equal(namesIn({ paint, otherTracks: [{ ...neighbour(100), seen: false }] })[0], 'red', 'out of sight');
   t.same(namesIn({ paint, track: { seen: false } }), [], 'unseen');
   t.same(namesIn({ paint, track: { score: 0.29 } }), [], 'unsure');
   t.same(namesIn({ paint, box: [75, 60, 80, 65] }), [], 'small');
