@@ -101,7 +101,7 @@ function painted(scene: Scene, index: number, isShown: boolean): Frame {
 
 /** All observations of a scene. */
 function observe(scene: Scene): Observation[] {
-  const { isParked = false, isAsked = true, box = BOX, track = {}, otherTracks: others = [] } = scene;
+  const { isParked = false, isAsked = true, box = BOX, track = {}, otherTracks = [] } = scene;
   const observer = new Observer({
     zones: [],
     lines: [],
@@ -114,7 +114,7 @@ function observe(scene: Scene): Observation[] {
     const { atMs } = frame;
     const tracks =
       isParked || i >= COMES_S * FPS
-        ? [trackAt(7, box, atMs, track), ...others.map((other) => ({ ...other, lastMs: atMs }))]
+        ? [trackAt(7, box, atMs, track), ...otherTracks.map((other) => ({ ...other, lastMs: atMs }))]
         : [];
     return observer.observationOf(frame, { looked: true, found: [], tracks });
   });
