@@ -19,7 +19,6 @@ export interface LinkEvents<S extends TSchema> {
 
 export class LinkEnd<S extends TSchema> {
   readonly #socket: Socket;
-  #discardedMessages = 0;
   #closed = false;
 
   /** `bytesMax`: maximum size of an incoming message. */
@@ -43,18 +42,10 @@ export class LinkEnd<S extends TSchema> {
     socket.on('close', () => close());
   }
 
-  /** Messages discarded because the other side did not read. */
-  get discardedMessages(): number {
-    return this.#discardedMessages;
-  }
-
   /** Passes an encoded message to the kernel; returns false if it was refused or the link is closed. */
   send(encoded: Buffer): boolean {
     if (this.#closed) return false;
-    if (this.#socket.writableLength > UNREAD_BYTES_MAX) {
-      this.#discardedMessages += 1;
-      return false;
-    }
+    if (this.#socket.writableLength > UNREAD_BYTES_MAX) return false;
     this.#socket.write(encoded);
     return true;
   }

@@ -1,4 +1,4 @@
-/** The agent's acceptance of events, with the outbox and the archive of a test and nobody else to tell. */
+/** The agent's acceptance of events, with a test's outbox and archive and no further recipients. */
 import type { EventArchive } from '../../agent/archive/archive.ts';
 import type { EventSink } from '../../agent/contract/event-sink.ts';
 import type { Outbox } from '../../agent/contract/outbox.ts';

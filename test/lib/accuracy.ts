@@ -1,4 +1,4 @@
-/** Alerts, verdicts and a box for tests of the record of accuracy. */
+/** Alerts, verdicts and a box for tests of the accuracy record. */
 import type { BoxState, Watching } from '../../agent/accuracy/store.ts';
 import type { Clock } from '../../agent/base/clock.ts';
 import { EVENT_SCHEMA_URI, type Phase, type Severity } from '../../agent/contract/event.ts';
@@ -33,7 +33,7 @@ export const WATCHING: Watching = {
   rules: [LONG_STAY, KERB],
 };
 
-/** A box that sees. */
+/** State of a box that has a usable image. */
 export function seeingBox(over: Partial<BoxState> = {}): BoxState {
   return { watching: WATCHING, sees: true, ...over };
 }
@@ -67,7 +67,7 @@ export function alert(
   };
 }
 
-/** A verdict as the room publishes it, given now. */
+/** A verdict as the room publishes it, issued now. */
 export function verdictOf(
   about: { readonly episode: string } | { readonly event: string },
   verdict: VerdictValue,

@@ -1,4 +1,4 @@
-/** Whole agents, and the configurations of tests. */
+/** Complete agents, and configurations for tests. */
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
 import { modelsDir } from '../../agent/base/package-root.ts';
@@ -9,7 +9,7 @@ import type { AgentOptions } from '../../agent/parts.ts';
 import { authorised } from './authority.ts';
 import { SILENT } from './outbox.ts';
 
-/** A configuration that passes every check, with its defaults; no port but those it names is opened. */
+/** Returns a valid configuration with its defaults; it opens only the ports that `content` names. */
 export function configOf(content: object, mode: 'run' | 'replay' = 'run'): Config {
   const { config, problems } = inspectText(JSON.stringify({ metrics: { port: 0 }, ...content }), {
     env: {},
@@ -19,7 +19,7 @@ export function configOf(content: object, mode: 'run' | 'replay' = 'run'): Confi
   return config;
 }
 
-/** Nothing that only an installed box has. */
+/** Run options without anything that only an installed box has. */
 const PLAIN_RUN = {
   configFile: undefined,
   configSha256: undefined,
@@ -35,12 +35,15 @@ const PLAIN_RUN = {
   modelDir: modelsDir(),
 } satisfies Partial<AgentOptions>;
 
-/** Authorised by `authorised` unless its configuration names an authorisation. Not started yet, and stopped with the test; that its camera cannot work fails the test unless `more` says otherwise. */
+/**
+ * Makes an agent, authorised by `authorised` unless its configuration names an authorisation. It is not started, and
+ * stops with the test. A camera failure fails the test unless `options` handles it.
+ */
 export function makeAgent(
   t: Test,
   config: Config,
   stateDir: string,
-  more: Partial<AgentOptions> = {},
+  options: Partial<AgentOptions> = {},
 ): Agent {
   const agent = new Agent({
     ...PLAIN_RUN,
@@ -50,7 +53,7 @@ export function makeAgent(
     log: SILENT,
     masksOnDisk: () => config.masks,
     onUnusable: (error) => t.fail(error.message),
-    ...more,
+    ...options,
   });
   t.teardown(() => agent.stop());
   return agent;

@@ -1,6 +1,6 @@
 /**
- * A process that accepts events into outbox and archive until it is killed: `DIR BOOT`. Prints the id of each
- * event when it has been accepted.
+ * Process that accepts events into outbox and archive until it is killed: `DIR BOOT`. Prints the id of each event when
+ * it has been accepted.
  */
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';

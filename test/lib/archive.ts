@@ -1,6 +1,6 @@
 /**
- * The room's archive as a test looks into it: in memory, in the test's own process, with the order of arrival. The
- * real one is scripts/room.
+ * Stand-in for the room's archive, in memory and in the test's own process, that also records the order of arrival. The
+ * real archive is scripts/room.
  */
 import { readFileSync } from 'node:fs';
 import mqtt, { type IPublishPacket, type MqttClient } from 'mqtt';
@@ -22,17 +22,17 @@ export interface ArchiveOptions {
   readonly tls?: KeyPair & { readonly ca: string };
   readonly site: string;
   readonly box: string;
-  /** Something came that does not keep the published contract. */
+  /** Called for a message that breaks the published contract. */
   onFault(fault: string): void;
 }
 
-/** Made with the first archive: a box's process, whose memory is measured, imports this file as well. */
+/** Made with the first archive, because the process of a box, whose memory is measured, imports this file too. */
 let contract: Contract | undefined;
 
 export class Archive {
-  /** By lane and number, the first copy of each. */
+  /** First copy of each event, by lane and number. */
   readonly stored: Record<Lane, Map<number, Stored>> = { alert: new Map(), bulk: new Map() };
-  /** Numbers in the order of their first arrival. */
+  /** Event numbers in the order of their first arrival. */
   readonly arrived: Record<Lane, number[]> = { alert: [], bulk: [] };
   /** Last message of each retained topic. */
   readonly retained = new Map<string, unknown>();
@@ -52,7 +52,7 @@ export class Archive {
     this.#contract = contract;
   }
 
-  /** All through this number are stored, or are on record as gone. */
+  /** Returns the highest number up to which every event is stored or is recorded as lost. */
   through(lane: Lane): number {
     return this.#progress[lane].through;
   }
@@ -69,25 +69,25 @@ export class Archive {
       keepalive: 5,
       ...(tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) }),
     });
-    // It reconnects by itself; brokers are killed in these tests.
+    // The client reconnects automatically; these tests kill brokers.
     this.#client.on('error', () => {
       this.errors += 1;
     });
-    this.#client.handleMessage = (packet, done) => {
+    this.#client.handleMessage = (packet, callback) => {
       for (const fault of this.#contract.faults(packet)) this.#options.onFault(fault);
       this.#store(packet);
-      done();
+      callback();
     };
     await this.#client.subscribeAsync(`vigie/${site}/${box}/#`, { qos: 1, rap: true });
     this.#timer = setInterval(() => this.#acknowledge(), 200);
   }
 
-  /** Publishes as the room's user. */
+  /** Publishes as the room's MQTT user. */
   async publish(topic: string, payload: string): Promise<void> {
     await this.#client?.publishAsync(topic, payload, { qos: 1 });
   }
 
-  /** Begins anew, as for a box that was never seen. */
+  /** Forgets everything, as for a box that was never seen. */
   forget(): void {
     for (const lane of LANES) {
       this.stored[lane].clear();

@@ -1,4 +1,4 @@
-/** An authority for tests: its key, two who may let a box go on, and the orders that it signs. */
+/** An authority for tests: its key, two keyholders who may resume a box, and the authorisations that it signs. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { signEnvelope } from '../../agent/orders/dsse.ts';
 export interface TestKey {
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
-  /** As configurations and orders write it. */
+  /** Public key as configurations and authorisations write it. */
   readonly line: string;
 }
 
@@ -20,7 +20,7 @@ export function testKey(): TestKey {
   return { ...pair, line: pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64') };
 }
 
-/** One for the whole process. */
+/** The authority's key, one for the whole process. */
 export const AUTHORITY = testKey();
 export const PREFECT = testKey();
 export const MAYOR = testKey();
@@ -28,7 +28,7 @@ export const MAYOR = testKey();
 const DAY_MS = 86_400_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-/** All that the configuration asks for, from yesterday on for a month. */
+/** An authorisation for everything that the configuration requests, valid from yesterday for a month. */
 export function orderFor(
   config: Config,
   change: Partial<Authorisation> = {},
@@ -61,7 +61,10 @@ export function signedOrder(order: unknown, { privateKey }: TestKey = AUTHORITY)
   return Buffer.from(signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), privateKey));
 }
 
-/** The configuration with an authorisation, which lies in `dir`; a box without rules is given one that it does not use. */
+/**
+ * Returns the configuration with an authorisation, which is written to `dir`. A box without rules gets one that it does
+ * not use.
+ */
 export function authorised(config: Config, dir: string, change: Partial<Authorisation> = {}): Config {
   mkdirSync(dir, { recursive: true });
   const [authorisation, authorityKey] = [join(dir, 'authorisation.dsse.json'), join(dir, 'authority.pub')];
@@ -74,12 +77,12 @@ export function authorised(config: Config, dir: string, change: Partial<Authoris
   return { ...config, authorisation, authorityKey };
 }
 
-/** The same for a configuration in a file, which is written anew. */
+/** Does the same for a configuration in a file, and rewrites the file. */
 export function authoriseFile(file: string, dir: string, change: Partial<Authorisation> = {}): void {
   const config = loadConfig(file, { env: {}, mode: 'check', files: false });
   // JSON is YAML too.
   writeFileSync(file, JSON.stringify(authorised(config, dir, change)));
 }
 
-/** Long before and after any time that a test makes up. */
+/** Validity from long before to long after any time that a test makes up. */
 export const AT_ALL_TIMES = { notBefore: iso(0), notAfter: iso(4_000_000_000_000) } as const;

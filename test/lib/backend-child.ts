@@ -1,6 +1,6 @@
 /**
- * A process of its own that loads a detector's backend and does with it what it is told: two ONNX Runtimes in one
- * process abort. Reads a Task from the file in argv[2]; writes an Outcome for each of its steps to the one in argv[3].
+ * Process that loads a detector's backend and carries out the steps of a task; two ONNX Runtimes in one process abort.
+ * Reads a Task from the file in argv[2]; writes an Outcome for each step to the file in argv[3].
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,7 +11,7 @@ import type { RawDetections } from '../../agent/vision/detect/backend.ts';
 import { loaderOf } from '../../agent/vision/detect/loader.ts';
 import type { DetectorInfo, Loader } from '../../agent/vision/detect/loading.ts';
 
-/** A frame is a place in a file of RGB frames of the input's size, or black. */
+/** One step of a task. A frame is an offset in a file of RGB frames of the input's size, or black. */
 export type Step =
   | { readonly do: 'load' }
   | { readonly do: 'run'; readonly frame: number | 'black' | 'too small' | 'too large' }
@@ -39,7 +39,7 @@ export interface Outcome {
   readonly ms: number;
   readonly info?: DetectorInfo;
   readonly found?: readonly Detections[];
-  /** After a soak. */
+  /** Memory of the process after a soak. */
   readonly rssMiB?: number;
   readonly error?: { readonly kind: string; readonly message: string };
 }
@@ -51,23 +51,23 @@ const loader = loaderOf({ config, modelDir, clock: systemClock, log: makeLogger(
 const [widthPx, heightPx] = config.input;
 const length = widthPx * heightPx * 3;
 const frames = readFileSync(task.frames);
-/** Of the loaded one, which is asked past the loader once it has been released. */
+/** The loaded detector, which is called directly once the loader has released it. */
 let loaded: Awaited<ReturnType<Loader['load']>> | undefined;
 
-function frameOf(which: number | 'black' | 'too small' | 'too large'): Uint8Array {
-  if (which === 'black') return new Uint8Array(length);
-  if (which === 'too small') return new Uint8Array(length - 3);
-  if (which === 'too large') return new Uint8Array(length * 4);
-  return frames.subarray(which * length, (which + 1) * length);
+function frameOf(source: number | 'black' | 'too small' | 'too large'): Uint8Array {
+  if (source === 'black') return new Uint8Array(length);
+  if (source === 'too small') return new Uint8Array(length - 3);
+  if (source === 'too large') return new Uint8Array(length * 4);
+  return frames.subarray(source * length, (source + 1) * length);
 }
 
 function plain({ boxes, scores, labels }: RawDetections): Detections {
   return { boxes: [...boxes], scores: [...scores], labels: [...labels] };
 }
 
-async function run(which: Parameters<typeof frameOf>[0]): Promise<Detections> {
-  if (loaded === undefined) throw new Error('nothing is loaded');
-  return plain(await loaded.backend.run(frameOf(which)));
+async function run(source: Parameters<typeof frameOf>[0]): Promise<Detections> {
+  if (loaded === undefined) throw new Error('no model is loaded');
+  return plain(await loaded.backend.run(frameOf(source)));
 }
 
 async function take(step: Step): Promise<Partial<Outcome>> {
@@ -82,23 +82,23 @@ async function take(step: Step): Promise<Partial<Outcome>> {
     return { rssMiB: process.memoryUsage.rss() / 1_048_576 };
   }
   if (step.do === 'run all') {
-    const found: Detections[] = [];
-    for (let i = 0; i < frames.length / length; i += 1) found.push(await run(i));
-    return { found };
+    const detections: Detections[] = [];
+    for (let i = 0; i < frames.length / length; i += 1) detections.push(await run(i));
+    return { found: detections };
   }
   if (step.do === 'release') {
     await loaded?.backend.release();
     return {};
   }
   const order: string[] = [];
-  const running = run(0).then((found) => {
+  const running = run(0).then((detections) => {
     order.push('found');
-    return found;
+    return detections;
   });
   await loaded?.backend.release().then(() => order.push('released'));
-  const found = await running;
+  const results = await running;
   if (order[0] !== 'found') throw new Error('it was released while it ran');
-  return { found: [found] };
+  return { found: [results] };
 }
 
 const outcomes: Outcome[] = [];
@@ -114,6 +114,6 @@ for (const step of task.steps) {
   outcomes.push({ ms: performance.now() - beganMs, ...outcome });
 }
 writeFileSync(to, JSON.stringify(outcomes));
-// An element that hangs would keep the process.
+// An element that hangs would keep the process alive.
 if (loader.failed || outcomes.some(({ error }) => error !== undefined)) process.kill(process.pid, 'SIGKILL');
 process.exit(0);

@@ -1,4 +1,4 @@
-/** The units of a box that is booted in a container, as systemd sees them. */
+/** The systemd units of a box that is booted in a container. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,10 +9,15 @@ import type { Container, Said } from './nspawn.ts';
 import { scratch } from './paths.ts';
 import { until } from './room.ts';
 
-/** A quiet machine boots a box in 10 s; one of half its speed with three tests beside took 91 s from an order to its end. */
+/**
+ * Time limit of a wait. A quiet machine boots a box in 10 s; one of half its speed with three tests beside took 91 s
+ * from an order to its end.
+ */
 export const PATIENCE_MS = 300_000;
 
-/** Ids of the events that wait, from a copy: the agent has the file for itself, and may write while it is copied. */
+/**
+ * Ids of the events in the outbox, read from a copy: the agent holds a lock on the file, and may write during the copy.
+ */
 export function outboxIds(container: Container): string[] {
   const copy = container.run(
     'sh',
@@ -42,7 +47,7 @@ export class BootedBox {
     this.#container = container;
   }
 
-  /** 0 while there is none. */
+  /** Process id of the agent; 0 while it is not running. */
   get agent(): number {
     return Number(this.#container.show('vigie', 'MainPID'));
   }
@@ -57,7 +62,7 @@ export class BootedBox {
     this.#container.run('kill', `-${name}`, String(pid));
   }
 
-  /** Ends a suspension, with the keys of both holders. */
+  /** Ends a suspension with the keys of both holders. */
   resume(): Said {
     const container = this.#container;
     const keys = [PREFECT, MAYOR].map(({ privateKey }, i) => {
@@ -69,40 +74,46 @@ export class BootedBox {
     return container.run('vigie', 'resume', '--reason', 'lifted', '--key', ...keys);
   }
 
-  /** No vision, and an agent that says why and is fed by nobody's frames: for longer than a watchdog time. */
-  async standsStill(how: string): Promise<void> {
+  /**
+   * Waits until vision is stopped and the agent states the reason and receives no frames, for longer than a watchdog
+   * time.
+   */
+  async standsStill(situation: string): Promise<void> {
     const container = this.#container;
     const still = (): boolean =>
       container.states('vigie').some((state) => state.startsWith('active, suspended, nothing is watched'));
-    await until(this.#t, `${how}: suspended`, still, PATIENCE_MS);
+    await until(this.#t, `${situation}: suspended`, still, PATIENCE_MS);
     const agent = this.agent;
     const dead = (): boolean => this.agent !== agent || this.vision !== 0;
     for (let i = 0; i < 22; i += 1) {
       await sleep(500);
       if (dead()) break;
     }
-    this.#t.notOk(dead(), `${how}: no vision, and the same agent`);
+    this.#t.notOk(dead(), `${situation}: no vision, and the same agent`);
   }
 
-  /** Active by its own word, and frames come: the line of `systemctl status` says so. On a busy machine few: not one a second. */
-  async watches(how: string): Promise<void> {
+  /**
+   * Waits until the agent reports that it is active and frames arrive, by the line of `systemctl status`. A busy
+   * machine analyses less than one frame a second.
+   */
+  async watches(situation: string): Promise<void> {
     const container = this.#container;
-    let said = '';
-    const seen = (): boolean => {
-      said = container.states('vigie', 'vigie-vision').join(' | ');
-      return /^active, watching, (?!0\.0 ).* \| active, /.test(said);
+    let states = '';
+    const isWatching = (): boolean => {
+      states = container.states('vigie', 'vigie-vision').join(' | ');
+      return /^active, watching, (?!0\.0 ).* \| active, /.test(states);
     };
     try {
-      await until(this.#t, `${how}: active, and frames come`, seen, PATIENCE_MS);
+      await until(this.#t, `${situation}: active, and frames come`, isWatching, PATIENCE_MS);
     } catch (error) {
       const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
       writeFileSync(join(scratch(this.#t), 'journal.txt'), log);
       this.#t.comment(log);
-      // What only a summary is kept of must say why.
+      // The log must say why anything is kept only as a summary.
       const errors = log.split('\n').filter((line) => /"level":[56]0|^vigie: /.test(line));
-      this.#t.fail(`${how}, at last: ${[said, ...errors.slice(-3)].join(' | ').slice(0, 1500)}`);
+      this.#t.fail(`${situation}, at last: ${[states, ...errors.slice(-3)].join(' | ').slice(0, 1500)}`);
       throw error;
     }
-    this.#t.pass(`${how}: ${container.show('vigie', 'StatusText')}`);
+    this.#t.pass(`${situation}: ${container.show('vigie', 'StatusText')}`);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * A booted box that gets releases: installed from the packages, a broker inside, a web server on its loopback that knows its
- * boxes by certificate, a signed repository of releases that are made from the installed one by small changes.
+ * A booted box that receives releases. It is installed from the packages and has a broker inside. A web server on its
+ * loopback identifies boxes by certificate. The signed repository holds releases made from the installed one by small
+ * changes.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -28,7 +29,7 @@ import { scratch } from './paths.ts';
 import { ReleaseRepository } from './release-server.ts';
 import { until } from './room.ts';
 
-/** Of the server, on the container's own loopback. */
+/** Port of the server, on the container's own loopback. */
 const PORT = 8443;
 const STATE = '/var/lib/vigie-root';
 
@@ -48,7 +49,7 @@ export class BootedUpdates {
   readonly container: Container;
   readonly box: BootedBox;
   readonly installed: MadeRelease;
-  /** Of root's own program. */
+  /** Installed release of root's own program. */
   readonly installedRoot: MadeRelease;
   readonly #t: Test;
   readonly #dir: string;
@@ -59,7 +60,7 @@ export class BootedUpdates {
   readonly #orderedMs = new Map<string, number>();
   #seq: number;
 
-  /** Booted, and watching. */
+  /** Boots a box and waits until it analyses video. */
   static async make(t: Test): Promise<BootedUpdates> {
     const updates = new BootedUpdates(t);
     await updates.#furnish();
@@ -73,8 +74,12 @@ export class BootedUpdates {
     this.box = new BootedBox(t, this.container);
     this.#repository = new ReleaseRepository(join(this.#dir, 'repository'));
     const deb = buildPackage(ownArch());
-    const said = install(this.container, rootPackage(), deb);
-    t.equal(said.status, 0, `packages are installed ${said.status === 0 ? '' : said.err}`);
+    const installation = install(this.container, rootPackage(), deb);
+    t.equal(
+      installation.status,
+      0,
+      `packages are installed ${installation.status === 0 ? '' : installation.err}`,
+    );
     execFileSync('dpkg-deb', ['-x', deb, join(this.#dir, 'package')]);
     const tree = join(this.#dir, 'package/usr/share/vigie/first-release');
     this.installed = { ...versionOf(tree), tree };
@@ -101,8 +106,8 @@ export class BootedUpdates {
     await this.box.watches('installed');
   }
 
-  judgeBy({ healthyS, withinS }: Times, more = ''): void {
-    const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${more}`;
+  judgeBy({ healthyS, withinS }: Times, extraLines = ''): void {
+    const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${extraLines}`;
     this.container.write('/etc/vigie-root/update.yaml', yaml);
   }
 
@@ -116,12 +121,15 @@ export class BootedUpdates {
     this.#nginx = nginx;
   }
 
-  /** What the server was asked: status and path. */
+  /** Requests that the server received: status and path. */
   get asked(): string {
     return readFileSync(join(this.#dir, 'access.log'), 'utf8');
   }
 
-  /** One more release, signed and on the server: that one with these files changed, as a box that has it would fetch it. */
+  /**
+   * Publishes one more signed release: the base release with these files changed, as a box that has the base would
+   * fetch it.
+   */
   async release(
     from: MadeRelease,
     files: Readonly<Record<string, string | Buffer>>,
@@ -133,13 +141,13 @@ export class BootedUpdates {
     const tree = join(this.#dir, 'trees', releaseName(seq, version));
     mkdirSync(dirname(tree), { recursive: true });
     execFileSync('cp', ['-al', from.tree, tree]);
-    const said = { ...versionOf(from.tree), ...says, seq, version };
-    const changes = { ...files, VERSION: `${JSON.stringify(said)}\n` };
+    const versionFile = { ...versionOf(from.tree), ...says, seq, version };
+    const changes = { ...files, VERSION: `${JSON.stringify(versionFile)}\n` };
     const entries = new Map(
       parseManifest(readFileSync(join(from.tree, 'MANIFEST'), 'utf8')).map((entry) => [entry.path, entry]),
     );
     for (const [path, content] of Object.entries(changes)) {
-      // Never into a file that another release has too.
+      // Never write into a file that another release shares.
       rmSync(join(tree, path), { force: true });
       for (let dir = dirname(path); dir !== '.' && !entries.has(dir); dir = dirname(dir))
         entries.set(dir, { path: dir, type: 'dir', mode: 0o755 });
@@ -151,8 +159,8 @@ export class BootedUpdates {
     }
     rmSync(join(tree, 'MANIFEST'));
     writeFileSync(join(tree, 'MANIFEST'), manifestText([...entries.values()]));
-    const { what, stateReads, stateWrites } = said;
-    // The whole of an agent's would take a minute to pack, and no box here asks for it.
+    const { what, stateReads, stateWrites } = versionFile;
+    // Packing the agent's full tree would take a minute, and no box here requests it.
     const full = 'whole.full.tar.zst';
     if (what === 'release') this.#repository.addFile(full, Buffer.from('not needed'));
     const release = { what, seq, version, stateReads, stateWrites, ...(what === 'release' && { full }) };
@@ -161,17 +169,17 @@ export class BootedUpdates {
     return { what, seq, version, tree };
   }
 
-  /** By the room, retained; the agent brings it to root. Returns the rollout's name. */
+  /** Publishes a retained order as the room; the agent passes it to root. Returns the rollout's name. */
   order({ what, seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
     this.#counter += 1;
     const nowMs = Date.now();
-    const named = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
-    const order = updateOrder({ ...named, counter: this.#counter, what, seq, version, ...change }, nowMs);
+    const names = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
+    const order = updateOrder({ ...names, counter: this.#counter, what, seq, version, ...change }, nowMs);
     this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
     const topic = `vigie/${SITE}/${BOX}/update/desired`;
     const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];
-    const said = this.container.run('mosquitto_pub', ...words);
-    if (said.status !== 0) throw new Error(`the order does not go out: ${said.err}`);
+    const result = this.container.run('mosquitto_pub', ...words);
+    if (result.status !== 0) throw new Error(`the order does not go out: ${result.err}`);
     this.#orderedMs.set(order.rollout, nowMs);
     return order.rollout;
   }
@@ -180,17 +188,17 @@ export class BootedUpdates {
     return this.link('vigie/current');
   }
 
-  /** Name of the release that a link below /usr/lib leads to. */
+  /** Name of the release that a link below /usr/lib points to. */
   link(name: string): string {
     return readlinkSync(join(this.container.root, 'usr/lib', name)).replace('releases/', '');
   }
 
-  /** Where root's updater is: its own record, not the report. */
+  /** Phase of root's updater, from its own record instead of the report. */
   get phase(): string {
     return this.#change('release').phase ?? 'none';
   }
 
-  /** The same of root's own program. */
+  /** Phase of the updater for root's own program. */
   get rootPhase(): string {
     return this.#change('root').phase ?? 'none';
   }
@@ -203,7 +211,7 @@ export class BootedUpdates {
     return (this.#json('state.json') as Partial<Record<ReleaseKind, object>>)[kind] ?? {};
   }
 
-  /** Phases of a rollout, as the journal will be told of them. */
+  /** Phases of a rollout, as the journal will receive them. */
   phases(rollout: string): ChangeRecord[] {
     const file = join(this.container.root, STATE, 'history.jsonl');
     if (!existsSync(file)) return [];
@@ -211,7 +219,10 @@ export class BootedUpdates {
     return lines.map((line) => JSON.parse(line) as ChangeRecord).filter((one) => one.rollout === rollout);
   }
 
-  /** Until the rollout has ended as it should; says how long each step took. Returns why it ended so. */
+  /**
+   * Waits until the rollout has ended in the given phase, and prints how long each step took. Returns the reason of the
+   * end.
+   */
   async ends(rollout: string, phase: ChangeRecord['phase'], withinMs = PATIENCE_MS): Promise<string> {
     const last = (): ChangeRecord | undefined => this.phases(rollout).at(-1);
     const over = (): boolean => ['confirmed', 'rolled-back', 'failed'].includes(last()?.phase ?? '');
@@ -231,17 +242,17 @@ export class BootedUpdates {
     return reason;
   }
 
-  /** The plug is pulled as soon as it is so. */
-  async cutWhen(what: string, isSo: () => boolean): Promise<void> {
+  /** Cuts the power as soon as the condition holds. */
+  async cutWhen(label: string, isSo: () => boolean): Promise<void> {
     for (const endMs = performance.now() + PATIENCE_MS; performance.now() < endMs; ) {
       if (isSo()) return await this.container.cutPower();
       await sleep(2);
     }
     this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '60').out);
-    throw new Error(`${what}: it never was so; ${this.phase}: ${this.reason}`);
+    throw new Error(`${label}: it never was so; ${this.phase}: ${this.reason}`);
   }
 
-  /** Bytes of what is being fetched. */
+  /** Number of bytes fetched of the current download. */
   get fetched(): number {
     const dir = join(this.container.root, STATE, 'downloads');
     if (!existsSync(dir)) return 0;
@@ -252,7 +263,7 @@ export class BootedUpdates {
     );
   }
 
-  /** As the timer does, which waits two minutes after a boot. */
+  /** Starts the updater as the timer does, which waits two minutes after a boot. */
   goOn(): void {
     this.container.run('systemctl', '--no-block', 'start', 'vigie-root.service');
   }
@@ -267,7 +278,7 @@ function versionOf(tree: string): ReleaseVersion {
   return JSON.parse(readFileSync(join(tree, 'VERSION'), 'utf8')) as ReleaseVersion;
 }
 
-/** Boxes alone, by the room's certificate; every question is written down. */
+/** Server configuration that admits boxes only, by the room's certificate, and logs every request. */
 function nginxConf(
   dir: string,
   { cert, key, ca, root }: { cert: string; key: string; ca: string; root: string },

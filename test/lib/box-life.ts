@@ -1,4 +1,4 @@
-/** A box's life as its journal tells it, made up by a test: entries at hand-set times, in a real journal. */
+/** A box's lifetime as its journal records it, made up by a test: entries at fixed times, in a real journal. */
 
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
@@ -10,9 +10,9 @@ const FRAMES_PER_SECOND = 5;
 
 export class BoxLife {
   readonly entries: JournalContent[] = [];
-  /** What a report of all this must count. */
+  /** Totals that a report of this lifetime must show. */
   readonly counted = { frames: 0, alerts: 0 };
-  /** Of the log of tracks, from the next heartbeat on. */
+  /** Report of the track log, from the next heartbeat on. */
   tracks = new TrackLogStatus().report;
   #atMs: number;
   #mode: 'active' | 'suspended' | 'unauthorised' = 'active';
@@ -20,7 +20,7 @@ export class BoxLife {
   #watched = 0;
   #boot = 0;
   #synced = true;
-  readonly #known = new Known();
+  readonly #knownState = new Known();
   #running: Omit<Running, 'clockSynced' | 'records' | 'restraint'> = {
     versions: { vigie: '0.1.0', node: '20.19.2' },
     config: 'c0'.repeat(32),
@@ -35,7 +35,7 @@ export class BoxLife {
   }
 
   note(entry: JournalEntry): this {
-    this.entries.push(this.#known.learnt({ at: new Date(this.#atMs).toISOString(), ...entry }));
+    this.entries.push(this.#knownState.learnt({ at: new Date(this.#atMs).toISOString(), ...entry }));
     return this;
   }
 
@@ -49,7 +49,7 @@ export class BoxLife {
     return this.note({ type: 'stop', boot: String(this.#boot), frames: this.#frames() });
   }
 
-  /** With heartbeats, and frames while it is active. */
+  /** Adds heartbeats, and frames while the box is active. */
   live(minutes: number): this {
     for (let left = minutes * 60_000; left > 0; left -= HEARTBEAT_MS) {
       const lastedMs = Math.min(left, HEARTBEAT_MS);
@@ -62,7 +62,7 @@ export class BoxLife {
     return this;
   }
 
-  /** With heartbeats; key frames alone are decoded, one a second. */
+  /** Adds heartbeats of a quiet time, in which only key frames are decoded, one a second. */
   quiet(minutes: number): this {
     for (let left = minutes; left > 0; left -= 1) {
       this.#atMs += 60_000;
@@ -79,30 +79,30 @@ export class BoxLife {
     return this;
   }
 
-  /** With frames, but no entry. */
+  /** Adds frames without a journal entry. */
   run(minutes: number): this {
     this.#atMs += minutes * 60_000;
     this.#read += minutes * 60 * FRAMES_PER_SECOND;
     return this;
   }
 
-  /** As the agent writes it when somebody has stopped it. */
+  /** Writes a suspension as the agent does when a person has stopped it. */
   suspend(id: string): this {
-    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#taken() });
+    this.note({ type: 'suspend', id, reason: 'order', by: 'desk', ...this.#frameCounts() });
     return this.suspendedAgain(id);
   }
 
-  /** As a start finds it. */
+  /** Writes a suspension as a start finds it. */
   suspendedAgain(id: string): this {
     this.#mode = 'suspended';
-    const since = new Date(this.#atMs).toISOString();
+    const startTime = new Date(this.#atMs).toISOString();
     return this.note({
       type: 'mode',
       mode: 'suspended',
-      since,
+      since: startTime,
       reason: 'order',
       suspension: id,
-      ...this.#taken(),
+      ...this.#frameCounts(),
     });
   }
 
@@ -110,7 +110,7 @@ export class BoxLife {
     return this.note({ type: 'resume', id, reason: 'order lifted', by: ['prefect', 'mayor'] });
   }
 
-  /** Without a word. */
+  /** Lets time pass without entries. */
   silence(minutes: number): this {
     this.#atMs += minutes * 60_000;
     return this;
@@ -118,8 +118,15 @@ export class BoxLife {
 
   mode(mode: 'active' | 'suspended' | 'unauthorised', reason: string): this {
     this.#mode = mode;
-    const since = new Date(this.#atMs).toISOString();
-    return this.note({ type: 'mode', mode, since, reason, suspension: null, ...this.#taken() });
+    const startTime = new Date(this.#atMs).toISOString();
+    return this.note({
+      type: 'mode',
+      mode,
+      since: startTime,
+      reason,
+      suspension: null,
+      ...this.#frameCounts(),
+    });
   }
 
   alerts(count: number): this {
@@ -149,8 +156,8 @@ export class BoxLife {
     return this.note({ type: 'search', row: 1, record });
   }
 
-  /** Asked for in a case; `there`: something was handed out. */
-  unseal(number: string, there: boolean): this {
+  /** Adds an unsealing for a case; `hasContent` means that data was handed out. */
+  unseal(number: string, hasContent: boolean): this {
     const at = new Date(this.#atMs).toISOString();
     const record = {
       record: 'unseal' as const,
@@ -160,7 +167,7 @@ export class BoxLife {
       case: number,
       reason: 'assault',
       event: 'b00t-1',
-      sha256: there ? 'ef'.repeat(32) : null,
+      sha256: hasContent ? 'ef'.repeat(32) : null,
     };
     return this.note({ type: 'unseal', row: 1, record });
   }
@@ -169,8 +176,8 @@ export class BoxLife {
     const { config: before, zones } = this.#running;
     this.#running = { ...this.#running, config: 'c1'.repeat(32), zones: '21'.repeat(32) };
     const by = { uid: 0, user: 'root', fileTime: new Date(this.#atMs - 60_000).toISOString() };
-    const redrawn = { before: zones, after: this.#running.zones };
-    return this.note({ type: 'config', before, after: this.#running.config, zones: redrawn, by });
+    const zoneChange = { before: zones, after: this.#running.zones };
+    return this.note({ type: 'config', before, after: this.#running.config, zones: zoneChange, by });
   }
 
   updated(): this {
@@ -193,7 +200,7 @@ export class BoxLife {
       ...this.#running,
       clockSynced: this.#synced,
       records: 0,
-      restraint: this.#known.summary,
+      restraint: this.#knownState.summary,
     };
   }
 
@@ -201,12 +208,12 @@ export class BoxLife {
     return { read: this.#read, analysed: this.#read, dropped: 0, watched: this.#watched };
   }
 
-  #taken() {
+  #frameCounts() {
     return { framesRead: this.#read, packetsWatched: this.#watched };
   }
 }
 
-/** From the evening before to the morning after: a night, a suspension, a power cut, an update. */
+/** A day from the evening before to the morning after: a night, a suspension, a power cut, an update. */
 export function dayOf(): BoxLife {
   return new BoxLife('2026-11-23T23:00:00Z')
     .start()
@@ -245,7 +252,7 @@ export function dayOf(): BoxLife {
     .live(7 * 10);
 }
 
-/** Market days are suspended, every month there is an update or a power cut. */
+/** A year: market days are suspended, and every month has an update or a power cut. */
 export function yearOf(): BoxLife {
   const life = new BoxLife('2025-11-30T23:00:00Z').start();
   for (let day = 0; day < 365; day += 1) {

@@ -1,4 +1,4 @@
-/** The Debian package of this checkout, built once per test run, and a box that is made from it. */
+/** The Debian package of this checkout, built once per test run, and a box made from it. */
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,38 +13,38 @@ import { ROOT, scratch } from './paths.ts';
 
 export const SITE = 'site-1';
 export const BOX = 'box-1';
-/** Below /usr, which is all that vision sees. */
+/** Clip below /usr, the only folder that vision can read. */
 export const CLIP = '/usr/share/vigie-test/street.avi';
 
-/** In the package: the release that is made the current one where a box has none. */
+/** Path in the package of the release that becomes current on a box without one. */
 const FIRST_RELEASE = 'usr/share/vigie/first-release';
-/** The same of root's program. */
+/** The same path for root's program. */
 export const FIRST_ROOT = 'usr/share/vigie-root/first-release';
 
-/** What a box is installed from: root's package, and the agent's, which depends on it. */
+/** Packages that a box is installed from: root's package, and the agent's, which depends on it. */
 export function boxPackages(arch: string): readonly [string, string] {
   const deb = buildPackage(arch);
   return [rootPackage(), deb];
 }
 
-/** Builds it, unless it is there for this very state of the sources; returns its path. */
+/** Builds the package unless it exists for this exact state of the sources; returns its path. */
 export function buildPackage(arch: string): string {
   const out = join(ROOT, '.cache', 'package');
   execFileSync(join(ROOT, 'scripts/package'), ['--arch', arch, '--out', out], { stdio: 'pipe' });
   return join(out, `vigie_${packageVersion()}_${arch}.deb`);
 }
 
-/** Root's, which comes with it. */
+/** Path of root's package, which is built with the agent's. */
 export function rootPackage(): string {
   return join(ROOT, '.cache', 'package', `vigie-root_${packageVersion()}_all.deb`);
 }
 
-/** The room's, which comes with it. */
+/** Path of the room's package, which is built with the agent's. */
 export function roomPackage(arch: string): string {
   return join(ROOT, '.cache', 'package', `vigie-room_${packageVersion()}_${arch}.deb`);
 }
 
-/** That of those who oversee boxes, built with the others. */
+/** Path of the oversight package, which is built with the others. */
 export function oversightPackage(arch: string): string {
   buildPackage(arch);
   return join(ROOT, '.cache', 'package', `vigie-oversight_${packageVersion()}_all.deb`);
@@ -54,7 +54,7 @@ function packageVersion(): string {
   return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
 }
 
-/** The same package with another version, for an upgrade: it brings another release, one that would run. */
+/** Repacks the package with another version, for an upgrade: it contains another release, which would run. */
 export function withVersion(t: Test, deb: string, version: string, first = FIRST_RELEASE): string {
   return repacked(t, deb, version, (tree) => {
     const release = join(tree, first);
@@ -63,14 +63,18 @@ export function withVersion(t: Test, deb: string, version: string, first = FIRST
       writeFileSync(join(release, file), text);
       return text;
     };
-    const said = other('VERSION', /"seq":\d+,"version":"[^"]*"/, `"seq":999999,"version":"${version}"`);
-    const sha256 = createHash('sha256').update(said).digest('hex');
-    const entry = `$1 size=${said.length} sha256digest=${sha256}`;
+    const versionFile = other(
+      'VERSION',
+      /"seq":\d+,"version":"[^"]*"/,
+      `"seq":999999,"version":"${version}"`,
+    );
+    const sha256 = createHash('sha256').update(versionFile).digest('hex');
+    const entry = `$1 size=${versionFile.length} sha256digest=${sha256}`;
     other('MANIFEST', /^(\.\/VERSION .*) size=\S+ sha256digest=\S+$/m, entry);
   });
 }
 
-/** The same package with another version and nothing else: of a room, whose programs are its files. */
+/** Repacks a package with another version and no other change, for a room, whose programs are its files. */
 export function asVersion(t: Test, deb: string, version: string): string {
   return repacked(t, deb, version, () => undefined);
 }
@@ -96,7 +100,9 @@ export function install(container: Container, ...debs: readonly string[]): Said 
   return container.run('dpkg', '--force-confold', '-i', ...files);
 }
 
-/** Its files alone, for a root file system whose packages were never configured: its release is the current one. */
+/**
+ * Unpacks only its files, for a root file system whose packages were never configured: its release is the current one.
+ */
 export function unpack(container: Container, deb: string): void {
   execFileSync('dpkg-deb', ['-x', deb, container.root]);
   mkdirSync(join(container.root, 'usr/lib/vigie'));
@@ -129,7 +135,7 @@ mqtt:
   ack: broker
 `;
 
-/** Two listeners: the boxes', with certificates, and a plain one for the test to listen on, inside. */
+/** Two listeners: one for boxes, with certificates, and a plain one for the test to listen on, inside. */
 export const BROKER = `listener 8883 127.0.0.1
 cafile /etc/mosquitto/pki/ca.crt
 certfile /etc/mosquitto/pki/broker.crt
@@ -142,9 +148,9 @@ allow_anonymous true
 `;
 
 /**
- * Everything that a box needs to watch a street: clip, broker, and on the boot partition what a technician puts
- * there. Whatever else a box will need before it may look goes here. `more`: further lines of its configuration; `clip`: what
- * its camera sees. Returns the room's authority.
+ * Installs everything that a box needs to watch a street: clip, broker, and the files that a technician puts on the
+ * boot partition. Whatever else a box will need before it may start belongs here. `more` adds lines to its
+ * configuration; `clip` is the camera's video. Returns the room's authority.
  */
 export async function provision(
   t: Test,

@@ -1,15 +1,15 @@
-/** Whose code runs as which user in a booted box: every process of its own is looked at all the time, from outside. */
+/** Records which code runs as which user in a booted box, by watching all of its processes from outside. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Test } from 'tap';
 import type { Container } from './nspawn.ts';
 
-/** Only in the container's root file system. */
+/** A file that exists only in the container's root file system. */
 const MARK = '/usr/share/this-is-the-box';
 
 /**
- * By /proc, until it is told to stop; a line for each process that runs JavaScript or has a file of Vigie mapped. An
- * argument counts where the program is an interpreter: others (cp, tar) get paths as data.
+ * Watches /proc until it is stopped. Prints a line for each process that runs JavaScript or has a file of Vigie mapped.
+ * An argument counts where the program is an interpreter: others (cp, tar) get paths as data.
  */
 const WATCHER = `const { existsSync, readdirSync, readFileSync, readlinkSync } = require('node:fs');
 const told = new Set();
@@ -42,16 +42,16 @@ console.log('');
 setInterval(look, 100);`;
 
 export interface SeenProgram {
-  /** Real, effective, saved and of the file system. */
+  /** Real, effective, saved and file system user ids. */
   readonly uids: string;
   readonly argv: string;
-  /** It has a file of a release mapped. */
+  /** True if it has a file of a release mapped. */
   readonly maps: boolean;
 }
 
 export class BoxPrograms {
   readonly #child: ChildProcess;
-  #said = '';
+  #output = '';
 
   static async watch(t: Test, container: Container): Promise<BoxPrograms> {
     container.write(MARK, '');
@@ -65,31 +65,31 @@ export class BoxPrograms {
   private constructor(child: ChildProcess) {
     this.#child = child;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.#said += text;
+      this.#output += text;
     });
   }
 
-  /** Ends it; returns what it has seen. */
+  /** Ends the watcher; returns the programs that it has seen. */
   async stop(): Promise<SeenProgram[]> {
-    const ended = once(this.#child, 'close');
+    const exit = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
-    await ended;
-    const lines = this.#said.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    await exit;
+    const lines = this.#output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
     return lines.map((line) => JSON.parse(line) as SeenProgram);
   }
 }
 
-/** Code of a release that ran as root. */
-export function releaseAsRoot(seen: readonly SeenProgram[]): string[] {
-  const asRoot = seen.filter(
+/** Programs that ran code of a release as root. */
+export function releaseAsRoot(programs: readonly SeenProgram[]): string[] {
+  const asRoot = programs.filter(
     ({ uids, argv, maps }) => uids.split(',').includes('0') && (maps || argv.includes('/usr/lib/vigie/')),
   );
   return [...new Set(asRoot.map(({ uids, argv }) => `${uids}: ${argv}`))];
 }
 
-/** Which of its commands root's program was started with, as root. */
-export function rootsCommands(seen: readonly SeenProgram[]): string[] {
-  const commands = seen.flatMap(({ uids, argv }) =>
+/** Commands with which root's program was started as root. */
+export function rootsCommands(programs: readonly SeenProgram[]): string[] {
+  const commands = programs.flatMap(({ uids, argv }) =>
     uids === '0,0,0,0' ? (/vigie-root\.js ([a-z-]+)/.exec(argv)?.[1] ?? []) : [],
   );
   return [...new Set(commands)].sort();

@@ -3,16 +3,16 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Why tests that need it are skipped, or false. */
+/** Reason why tests that need a browser are skipped, or false. */
 export function browserMissing(): string | false {
   return spawnSync('chromium', ['--version']).status === 0
     ? false
     : 'no chromium: the package chromium is not installed';
 }
 
-/** Runs it headless, with its profile in `dir`; returns what it prints. */
+/** Runs the browser headless, with its profile in `dir`; returns its output. */
 export function chromium(dir: string, ...args: string[]): string {
-  // Root, as tests may be, has no sandbox; the page is ours.
+  // As root, which tests may be, it has no sandbox; the page is ours.
   const options = [
     '--headless',
     '--no-sandbox',
@@ -29,8 +29,8 @@ export function chromium(dir: string, ...args: string[]): string {
 }
 
 /**
- * What a page says of itself at a width: the value of `expression`, evaluated in a copy of it after it has loaded.
- * A window has a least width of its own; a frame has not.
+ * Returns the value of `expression`, evaluated in a page after it has loaded at a width. The page is in a frame,
+ * because a window has a minimum width and a frame has not.
  */
 export function measured(dir: string, html: string, width: number, expression: string): unknown {
   const script = `addEventListener('load', () => { document.title = JSON.stringify(${expression}); });`;

@@ -1,6 +1,6 @@
 /**
- * `MAIN FILE`: makes one file of a program and all that it imports, but for what is compiled for the machine. Each module finds
- * its neighbours where it lies itself.
+ * `MAIN FILE`: bundles a program and all its imports into one file, except modules compiled for the machine. Each
+ * module resolves its imports from its original place.
  */
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -29,7 +29,7 @@ await build({
   format: 'esm',
   external: ['better-sqlite3', 'node-gstreamer-superficial', 'onnxruntime-node', 'sharp', 'pg-native'],
   plugins: [asItLies],
-  // What is CommonJS in it asks for node's own modules by require().
+  // Bundled CommonJS modules load node's own modules by require().
   banner: {
     js: 'import { createRequire as vigieRequire } from "node:module"; const require = vigieRequire(import.meta.url);',
   },

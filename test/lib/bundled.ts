@@ -1,6 +1,6 @@
 /**
- * Programs of this checkout as one file each: a start takes a third of the time that loading their modules takes, and tests start
- * them by the hundred. Root's is one file in its package too, made by the package's own maker.
+ * Programs of this checkout as one file each. A bundled program starts in a third of the time, and tests start hundreds
+ * of them. Root's program is one file in its package too, made by the package's own maker.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,30 +19,41 @@ import { fileURLToPath } from 'node:url';
 import { ROOT } from './paths.ts';
 
 const KEPT_DIR = join(ROOT, '.cache', 'bundled');
-/** Those of earlier code go after a day: a test may be running on them. */
+/** Time after which bundles of earlier code are deleted, in ms: a day, since a test may be running on them. */
 const KEPT_MS = 86_400_000;
 const MAKER = fileURLToPath(new URL('./bundle-writer.js', import.meta.url));
 const ROOTS_MAKER = join(ROOT, 'dist/scripts/programs/package/bundle.js');
 
-/** Path of the program, `scripts/programs/fleet` for its main.js; made unless it is there for this very code. */
+/**
+ * Path of the bundled program, `scripts/programs/fleet` for its main.js; built unless it exists for this exact code.
+ */
 export function bundled(folder: string): string {
   const main = join(ROOT, 'dist', folder, 'main.js');
-  return made(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+  return bundlePath(folder, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
 }
 
-/** The same for a helper of tests, named by the address of its module. */
+/** Path of a bundled test helper, named by the address of its module. */
 export function bundledHelper(module: URL): string {
   const main = fileURLToPath(module);
-  return made(`test/lib/${basename(main, '.js')}`, 'main.mjs', (dir) => [MAKER, main, join(dir, 'main.mjs')]);
+  return bundlePath(`test/lib/${basename(main, '.js')}`, 'main.mjs', (dir) => [
+    MAKER,
+    main,
+    join(dir, 'main.mjs'),
+  ]);
 }
 
 export function rootProgram(): string {
   const name = 'vigie-root.js';
-  return made('scripts/programs/root', name, (dir) => [ROOTS_MAKER, 'root', dir, join(dir, 'copyright')]);
+  return bundlePath('scripts/programs/root', name, (dir) => [
+    ROOTS_MAKER,
+    'root',
+    dir,
+    join(dir, 'copyright'),
+  ]);
 }
 
-/** `command`: what makes the file in that folder. */
-function made(folder: string, name: string, command: (dir: string) => string[]): string {
+/** Builds the bundle once; `command` writes it in the given folder. */
+function bundlePath(folder: string, name: string, command: (dir: string) => string[]): string {
   hash ??= codeHash();
   const dir = join(KEPT_DIR, hash, folder.replaceAll('/', '-'));
   const program = join(dir, name);
@@ -57,7 +68,7 @@ function made(folder: string, name: string, command: (dir: string) => string[]):
   try {
     renameSync(fresh, dir);
   } catch (error) {
-    // Another test has made it meanwhile.
+    // Another test has made it in the meantime.
     if (!existsSync(program)) throw error;
     rmSync(fresh, { recursive: true });
   }
@@ -66,9 +77,10 @@ function made(folder: string, name: string, command: (dir: string) => string[]):
 
 let hash: string | undefined;
 
-/** Of all modules that may be in it: the compiler writes down of each source what it was. */
+/** Hash of all modules that may be in a bundle. The compiler records the state of each source. */
 function codeHash(): string {
-  const made = createHash('sha256');
-  for (const file of ['dist/.tsbuildinfo', 'package-lock.json']) made.update(readFileSync(join(ROOT, file)));
-  return made.digest('hex').slice(0, 12);
+  const digest = createHash('sha256');
+  for (const file of ['dist/.tsbuildinfo', 'package-lock.json'])
+    digest.update(readFileSync(join(ROOT, file)));
+  return digest.digest('hex').slice(0, 12);
 }

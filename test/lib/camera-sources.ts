@@ -1,11 +1,13 @@
-/** Draws RTSP sources by chance, with what an order must tell apart and what must not be shown. */
+/**
+ * Draws random RTSP sources, with the parts that an authorisation must distinguish and the parts that must stay secret.
+ */
 import fc from 'fast-check';
 
 export interface DrawnSource {
   readonly source: string;
-  /** Host, port, path and query without login keys. */
+  /** Host, port, path and query, without login keys. */
   readonly place: readonly unknown[];
-  /** The texts of its login. */
+  /** Texts of the login. */
   readonly secrets: readonly string[];
   readonly host: string;
   readonly port: number;
@@ -13,7 +15,7 @@ export interface DrawnSource {
   readonly password: string;
 }
 
-/** Few of each, so that two that are drawn are often the same but for one part. */
+/** Few hosts, so that two sources often differ in one part only. */
 const HOSTS = ['10.0.0.9', '10.0.0.7', 'camera.lan', 'cam_2.example', '[fd00::20]'];
 const PATHS = [
   '/',
@@ -68,7 +70,7 @@ export function camerasDrawn(): fc.Arbitrary<DrawnSource> {
     });
 }
 
-/** The login in front of what the last segment holds, as cheap cameras take it. */
+/** Returns the path with the login before the content of its last segment, the form that cheap cameras take. */
 function pathWith(path: string, piece: string): string {
   const [, folder = '', last = ''] = /^(.*\/)([^/]*)$/.exec(path) ?? [];
   return `${folder}${piece}${last === '' ? '' : `&${last}`}`;

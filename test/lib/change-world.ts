@@ -1,4 +1,4 @@
-/** A box whose changes are carried out by the real machine over a payload that is made up, and may be cut at any point. */
+/** A box whose changes the real state machine carries out over a made-up payload, and may be cut at any point. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -36,28 +36,28 @@ export const TRIAL: Trial = {
   returning: null,
 };
 
-/** A program that is killed, or a box whose power goes. */
-export class Cut extends Error {}
+/** Thrown where a program is killed or the box loses power. */
+export class Interruption extends Error {}
 
 export class CuttableStore extends Store {
-  cut: () => void = () => undefined;
+  cutPoint: () => void = () => undefined;
 
   override put(...words: Parameters<Store['put']>): void {
-    this.cut();
+    this.cutPoint();
     super.put(...words);
-    this.cut();
+    this.cutPoint();
   }
 
   override putAnyway(...words: Parameters<Store['putAnyway']>): void {
-    this.cut();
+    this.cutPoint();
     super.putAnyway(...words);
-    this.cut();
+    this.cutPoint();
   }
 
   override set(...words: Parameters<Store['set']>): void {
-    this.cut();
+    this.cutPoint();
     super.set(...words);
-    this.cut();
+    this.cutPoint();
   }
 }
 
@@ -67,11 +67,11 @@ class MadeUpPayload implements Payload {
   readonly needsActive: boolean;
   readonly #world: World;
   is: Target | 'foreign' = targetNumbered(1);
-  /** All that has ever proved itself, or was there at first. */
+  /** Targets that have proved themselves, or were there at first. */
   readonly proven = [targetNumbered(1)];
   former: Target | null = null;
   staged: Target | null = null;
-  /** What the agent was started with. */
+  /** Target with which the agent was started. */
   runs: Target | 'foreign' | null = targetNumbered(1);
 
   constructor(kind: Kind, world: World) {
@@ -102,16 +102,16 @@ class MadeUpPayload implements Payload {
   }
 
   fetch(): Promise<void> {
-    this.#world.cut();
+    this.#world.cutPoint();
     const { fetchFault, download } = this.#world;
     if (fetchFault !== undefined) return Promise.reject(fetchFault);
     return this.kind === 'configuration' ? Promise.resolve() : download;
   }
 
   stage({ target }: Change): Promise<void> {
-    this.#world.cut();
+    this.#world.cutPoint();
     this.staged = target;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve();
   }
 
@@ -126,28 +126,28 @@ class MadeUpPayload implements Payload {
   }
 
   enter(change: Change): Promise<readonly string[]> {
-    const found = this.installed(change);
-    if (found === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
-    if (found === 'from') this.former = this.current;
-    this.#world.cut();
+    const state = this.installed(change);
+    if (state === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
+    if (state === 'from') this.former = this.current;
+    this.#world.cutPoint();
     this.runs = null;
-    this.#world.cut();
+    this.#world.cutPoint();
     if (change.target !== null) this.is = change.target;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve(['vigie.service']);
   }
 
   leave(change: Change, { from }: Trial, booting: boolean): Promise<Left> {
-    const found = this.installed(change);
+    const state = this.installed(change);
     const starts = booting ? [] : ['vigie.service'];
     const foreign = { found: 'other' as const, reason: 'somebody else has changed it', starts };
-    if (found === 'other') return Promise.resolve(foreign);
+    if (state === 'other') return Promise.resolve(foreign);
     const former = from ?? this.former;
     if (former === null)
       return Promise.resolve({ found: 'nothing', reason: 'nothing to go back to', starts });
-    this.#world.cut();
+    this.#world.cutPoint();
     this.is = former;
-    this.#world.cut();
+    this.#world.cutPoint();
     return Promise.resolve({ found: 'from', reason: '', starts });
   }
 
@@ -185,10 +185,10 @@ export class World {
   boottimeS = 1000;
   boot = 'boot-1';
   fetchFault: AgentError | undefined;
-  /** Ends when a release is fetched. */
+  /** Resolves when a release is fetched. */
   download: Promise<void> = Promise.resolve();
   mode = 'active';
-  /** Points until the next cut; undefined: none comes. */
+  /** Number of points until the next cut; undefined means no cut. */
   cutIn: number | undefined;
   store: CuttableStore;
   machine: Machine;
@@ -204,16 +204,16 @@ export class World {
     this.store.load();
   }
 
-  cut(): void {
+  cutPoint(): void {
     if (this.cutIn === undefined) return;
     if (this.cutIn > 0) this.cutIn -= 1;
     else {
       this.cutIn = undefined;
-      throw new Cut();
+      throw new Interruption();
     }
   }
 
-  /** A program of root's, with what lies on the disk. */
+  /** Starts a program of root's, with the content of the disk. */
   #program(): [CuttableStore, Machine] {
     const clock = {
       wallMs: () => this.nowMs,
@@ -231,7 +231,7 @@ export class World {
         isConfigurationOnTrial: () => payloads.configuration.former !== null,
       },
     });
-    store.cut = () => this.cut();
+    store.cutPoint = () => this.cutPoint();
     const started = (): Promise<void> => {
       for (const payload of Object.values(payloads)) payload.runs = payload.is;
       return Promise.resolve();
@@ -241,7 +241,7 @@ export class World {
       payloads,
       clock,
       orders: {
-        // As on a box, an order is for the one program or for the other.
+        // As on a box, an order is for one program or for the other.
         file: (kind) => this.#file(kind),
         reader: () => ({
           site: SITE,
@@ -288,12 +288,12 @@ export class World {
     return join(this.dir, kind === 'configuration' ? 'configuration.json' : 'update.json');
   }
 
-  /** Does it as a program of root's would; a cut ends the program, or the power goes. */
+  /** Runs an action as a program of root's would. A cut ends the program, or cuts the power. */
   async does(act: (machine: Machine) => Promise<void>, power: boolean): Promise<void> {
     try {
       await act(this.machine);
     } catch (error) {
-      if (!(error instanceof Cut)) throw error;
+      if (!(error instanceof Interruption)) throw error;
       await this.comesBack(power);
     }
   }
@@ -328,13 +328,13 @@ export class World {
     }, power);
   }
 
-  damage(how: number): void {
-    const file = join(this.dir, ['state.json', 'history.jsonl'][how % 2] ?? '');
+  damage(variant: number): void {
+    const file = join(this.dir, ['state.json', 'history.jsonl'][variant % 2] ?? '');
     rmSync(file, { recursive: true, force: true });
-    if (how % 5 === 1) writeFileSync(file, '{"version":1,');
-    if (how % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
-    if (how % 5 === 3) symlinkSync(file, file);
-    if (how % 5 === 4) writeFileSync(file, '');
+    if (variant % 5 === 1) writeFileSync(file, '{"version":1,');
+    if (variant % 5 === 2) mkdirSync(join(file, 'x'), { recursive: true });
+    if (variant % 5 === 3) symlinkSync(file, file);
+    if (variant % 5 === 4) writeFileSync(file, '');
   }
 
   end(): void {

@@ -1,4 +1,4 @@
-/** Events of a city that another process stores while a test looks at something else. */
+/** Events of a city that another process stores during a measurement. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -16,13 +16,13 @@ export class CityStoring {
     this.#end = end;
   }
 
-  /** Offers so many events a second; 0: as many as are taken. Resolves when the first are stored. */
-  static async start(t: Test, where: string, nowMs: number, perS: number): Promise<CityStoring> {
-    const child = fork(WRITER, [where, String(nowMs), String(perS)]);
-    const gone = once(child, 'exit');
+  /** Offers the given number of events a second; 0 offers as many as are taken. Resolves when the first are stored. */
+  static async start(t: Test, address: string, nowMs: number, perS: number): Promise<CityStoring> {
+    const child = fork(WRITER, [address, String(nowMs), String(perS)]);
+    const exit = once(child, 'exit');
     const storing = new CityStoring(async () => {
       if (child.connected) child.disconnect();
-      const [code] = (await gone) as [number | null];
+      const [code] = (await exit) as [number | null];
       t.equal(code, 0, 'who stored ended well');
     });
     t.teardown(() => child.kill('SIGKILL'));
@@ -34,7 +34,7 @@ export class CityStoring {
     return storing;
   }
 
-  /** Since the start, or the last call. */
+  /** Statistics of the batches stored since the start, or since the last call. */
   taken(): {
     readonly perS: number;
     readonly highMs: number;
@@ -53,7 +53,7 @@ export class CityStoring {
     return { perS, highMs: high, longestMs, text: `${perS} events a second; a batch of 200: ${batch}` };
   }
 
-  /** Resolves when the batch at hand is stored. */
+  /** Resolves when the current batch is stored. */
   end(): Promise<void> {
     return this.#end();
   }

@@ -1,6 +1,6 @@
 /**
- * A process that stores events of a city's boxes as the room's archive does, in batches, until its parent lets go of it:
- * `WHERE NOW_MS EVENTS_PER_S`; 0 is as fast as it goes. It sends how long each batch took.
+ * Process that stores events of a city's boxes as the room's archive does, in batches, until its parent disconnects:
+ * `WHERE NOW_MS EVENTS_PER_S`. A rate of 0 is unlimited. It sends how long each batch took.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,18 +15,21 @@ import { eventText } from './events.ts';
 /** BATCH_MAX of archive/room.ts. */
 const BATCH = 200;
 
-/** A minute, at 2,500 events a second: an archive that stores so much would else fill the queue within seconds. */
+/**
+ * Events an episode has: a minute, at 2,500 events a second. Otherwise an archive that stores this many would fill the
+ * queue within seconds.
+ */
 const EVENTS_OF_EPISODE = 100;
 
-/** The others send notices. */
+/** One box in this number sends alerts; the others send notices. */
 const ALERTING_EACH = 10;
 
-const [where = '', startMs = '', perS = ''] = process.argv.slice(2);
+const [address = '', startMs = '', perS = ''] = process.argv.slice(2);
 const beganMs = performance.now();
 const now = (): number => Number(startMs) + performance.now() - beganMs;
 const epoch = randomUUID();
 const archive = new Archive(
-  databaseOf(where, (error) => process.stderr.write(`idle: ${error.message}\n`)),
+  databaseOf(address, (error) => process.stderr.write(`idle: ${error.message}\n`)),
   { timeZone: 'Europe/Paris', now, holder: epoch, onNotice: (line) => process.stderr.write(`${line}\n`) },
 );
 const counts = new Map<number, number>();

@@ -18,7 +18,7 @@ export function makeSigner(name = 'judge-desk', may: CommandKey['may'] = ['searc
   return { privateKey, config: { name, publicKey: spki, may } };
 }
 
-/** A command as a handler has it: by a known key, its arguments checked. Throws CommandRefused. */
+/** A command as a handler receives it: signed by a known key, its arguments checked. Throws CommandRefused. */
 export function accepted<K extends CommandOp>(
   op: K,
   args: Readonly<Record<string, unknown>>,
@@ -30,7 +30,7 @@ export function accepted<K extends CommandOp>(
 
 let counter = Date.now();
 
-/** A search of the last hour by default; the counter is above any given before. */
+/** A search of the last hour by default, with a counter above any given before. */
 export function searchCommand(change: Partial<Command> = {}, nowMs = Date.now()): Command {
   counter += 1;
   const iso = (ms: number): string => new Date(ms).toISOString();
@@ -50,7 +50,7 @@ export function searchCommand(change: Partial<Command> = {}, nowMs = Date.now())
   };
 }
 
-/** To install a release within the next hour. */
+/** An order to install a release within the next hour. */
 export function updateOrder(
   order: Pick<UpdateOrder, 'rollout' | 'site' | 'box' | 'counter' | 'seq' | 'version'> & Partial<UpdateOrder>,
   nowMs = Date.now(),

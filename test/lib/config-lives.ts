@@ -1,4 +1,4 @@
-/** Starts of the agent under one configuration after another, as far as they tell of its changes. */
+/** Starts of the agent under successive configurations, limited to what reports the changes. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,9 +50,9 @@ export function contentsIn(stateDir: string): JournalContent[] {
 }
 
 export interface Life {
-  /** What was entered into the journal in this life. */
+  /** Entries that this run added to the journal. */
   readonly entered: JournalContent[];
-  /** What the room was told. */
+  /** Messages sent to the room. */
   readonly told: readonly {
     readonly kind: string;
     readonly phase: string;
@@ -60,11 +60,11 @@ export interface Life {
   }[];
 }
 
-/** One start of the agent, as far as it tells of changes; `cut`: killed before it could tell. */
+/** Runs one start of the agent, limited to its report of changes; `cut` kills it before it could report. */
 export function live(
   stateDir: string,
   config: Config,
-  { order, cut = false }: { order?: Authorisation; cut?: boolean } = {},
+  { order, cut: isKilled = false }: { order?: Authorisation; cut?: boolean } = {},
 ): Life {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
@@ -81,17 +81,17 @@ export function live(
     folder: ownFolder(stateDir),
     trackStatus: new TrackLogStatus(),
   });
-  const kept = new KeptNotes();
+  const notes = new KeptNotes();
   const flow = new AgentFlow({
     keepSealed: undefined,
     config,
-    sink: kept,
+    sink: notes,
     clock,
     log: SILENT,
     boot: 'b',
     clockSynced: () => true,
   });
-  flow.start(kept);
+  flow.start(notes);
   const before = existsSync(join(stateDir, 'journal/contents')) ? contentsIn(stateDir).length : 0;
   recorder.start();
   const notice = new ConfigNotice({
@@ -102,12 +102,16 @@ export function live(
     restraint: { order },
     flow,
   });
-  if (!cut) for (let i = 0; i < 3; i += 1) notice.tick();
-  const told = kept.events.map(({ data: { rule, phase, cause } }) => ({ kind: rule.kind, phase, cause }));
-  return { entered: contentsIn(stateDir).slice(before), told };
+  if (!isKilled) for (let i = 0; i < 3; i += 1) notice.tick();
+  const messages = notes.events.map(({ data: { rule, phase, cause } }) => ({
+    kind: rule.kind,
+    phase,
+    cause,
+  }));
+  return { entered: contentsIn(stateDir).slice(before), told: messages };
 }
 
-/** As the published schema has it. */
+/** True if the value matches the published schema. */
 export function fits(kind: string, part: 'cause' | 'params', value: unknown): boolean {
   const schema = EVENT_KINDS.find((one) => one.kind === kind)?.[part];
   return schema !== undefined && Value.Check(schema, value);

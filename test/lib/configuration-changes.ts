@@ -1,4 +1,6 @@
-/** Changes of a box's configuration as tests ask for them: an order of the room's, and a technician's requests. */
+/**
+ * Requests to change a box's configuration, as tests send them: an order from the room, and a technician's requests.
+ */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +15,10 @@ let lastCounter = 0;
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** Lays an order for the text `yaml` where the agent would, valid from a minute ago unless `change` says otherwise. */
+/**
+ * Writes an order for the text `yaml` to the request spool, as the agent would, valid from a minute ago unless `change`
+ * says otherwise.
+ */
 export function orderConfiguration(
   box: UpdatingBox,
   yaml: string,
@@ -36,7 +41,7 @@ export function orderConfiguration(
   writeFileSync(join(box.agentState, CONFIG_ORDER_FILE), signed(box.signer, order, CONFIG_ORDER_TYPE));
 }
 
-/** A proposal of one mask, whose id tells it from others. */
+/** A proposal of one mask, identified by the mask's id. */
 export const maskProposal = (id: string): Proposal => ({
   zones: [],
   lines: [],
@@ -53,7 +58,7 @@ export const maskProposal = (id: string): Proposal => ({
   rules: [],
 });
 
-/** Sends one request of the page. Undefined: it was not answered. */
+/** Sends one request of the page. Returns undefined where it was not answered. */
 export async function askConfiguration(
   box: UpdatingBox,
   request: object,

@@ -1,4 +1,7 @@
-/** A box whose configuration changes, by the room's order or at the pole: real files, and an agent and a systemd that are made up. */
+/**
+ * A box whose configuration changes, by the room's order or on site. Its files are real; its agent and systemd are
+ * simulated.
+ */
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +39,7 @@ let counter = 1000;
 
 export class ConfiguredBox {
   readonly desk: Signer = makeSigner('desk', ['configure']);
-  /** Of the configuration, of the agent, of root. */
+  /** Folder of the configuration, the agent and root. */
   readonly dir: string;
   readonly state: string;
   readonly own: string;
@@ -52,10 +55,10 @@ export class ConfiguredBox {
   order: Authorisation | undefined;
   blackened: readonly MaskConfig[] = [];
   env: NodeJS.ProcessEnv = {};
-  /** Whether systemd does what it is told. */
+  /** True if systemd refuses its commands. */
   refuses = false;
   restarts = 0;
-  /** The text with which the agent has started. */
+  /** Text with which the agent has started. */
   running = '';
   onSleep: (() => void | Promise<void>) | undefined;
   store!: Store;
@@ -67,13 +70,17 @@ export class ConfiguredBox {
 
   constructor(
     t: Test,
-    { dir = scratch(t), more = '', content }: { dir?: string; more?: string; content?: string } = {},
+    {
+      dir = scratch(t),
+      more: extraLines = '',
+      content,
+    }: { dir?: string; more?: string; content?: string } = {},
   ) {
     this.dir = join(dir, 'etc');
     this.state = join(dir, 'state');
     this.own = join(dir, 'root');
-    for (const made of [this.dir, this.state, join(this.own, 'releases')])
-      mkdirSync(made, { recursive: true });
+    for (const folder of [this.dir, this.state, join(this.own, 'releases')])
+      mkdirSync(folder, { recursive: true });
     this.file = join(this.dir, 'vigie.yaml');
     const { publicKey } = this.desk.config;
     this.former =
@@ -88,14 +95,14 @@ rules:
   - { id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }
 commands: { keys: [{ name: desk, publicKey: ${publicKey}, may: [configure] }] }
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
-${more}`;
+${extraLines}`;
     writeFileSync(this.file, this.former);
     chmodSync(this.file, 0o640);
     this.running = this.former;
     this.begin();
   }
 
-  /** As a program of root's that starts: with what is on the disk. */
+  /** Starts a program of root's, with the content of the disk. */
   begin(): void {
     const { file } = this;
     const say = (line: string): void => void this.said.push(line);
@@ -128,7 +135,7 @@ ${more}`;
       changed: () => undefined,
       remains: { current: () => null, isConfigurationOnTrial: () => existsSync(formerFile(file)) },
     });
-    const judged = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
+    const trialContext = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
     this.#payload = new ConfigurationPayload({
       file,
       units,
@@ -142,7 +149,7 @@ ${more}`;
         problems: (text, former, may) =>
           Promise.resolve(
             wholeProblems(text, former, {
-              ...judged,
+              ...trialContext,
               files: true,
               may: may as CommandKey['may'],
               blackened: () => this.blackened,
@@ -199,7 +206,7 @@ ${more}`;
     return change(withoutSecrets(this.former) ?? '');
   }
 
-  /** The same as the box runs it. */
+  /** The changed configuration as the box runs it. */
   get wanted(): string {
     return withSecretsOf(this.shown(), this.former);
   }
@@ -223,7 +230,7 @@ ${more}`;
     };
   }
 
-  /** As the agent does. */
+  /** Writes an order to the request spool, as the agent does. */
   lay(change: Partial<ConfigOrder> = {}, by = this.desk): ConfigOrder {
     const order = this.content(change);
     this.layBytes(signed(by, order, CONFIG_ORDER_TYPE));
@@ -241,7 +248,7 @@ ${more}`;
     this.#analysed = 0;
   }
 
-  /** Another start of the machine: what is over is settled before the agent starts. */
+  /** Starts the machine again; what is over is settled before the agent starts. */
   async powerUp(name: string): Promise<void> {
     this.boot = name;
     this.boottimeS = 10;
@@ -251,7 +258,7 @@ ${more}`;
     this.start();
   }
 
-  /** What the units do: carry out, and judge what is on trial, until nothing is to be done now. */
+  /** Runs the units, which carry out changes and check the trial, until no work is left. */
   async follow(): Promise<void> {
     this.begin();
     await this.machine.recover(false);
@@ -279,7 +286,7 @@ ${more}`;
     });
   }
 
-  /** Asks as the page does. */
+  /** Sends a request as the page does. */
   async ask(request: object): Promise<ConfigReply> {
     const reply = await this.requests.answer(JSON.stringify(request));
     if (!Value.Check(ConfigReply, reply)) throw new Error(`no reply: ${JSON.stringify(reply)}`);
@@ -287,7 +294,7 @@ ${more}`;
     return reply;
   }
 
-  /** The id of the trial that has begun. */
+  /** Starts a trial and returns its id. */
   async try(proposal = PROPOSAL): Promise<string> {
     const { trial, refused, problems } = await this.ask({ op: 'try', proposal });
     if (trial === null) throw new Error(`not tried: ${refused} ${JSON.stringify(problems)}`);
@@ -311,7 +318,7 @@ ${more}`;
     };
   }
 
-  /** Beside the configuration. */
+  /** Names of files left beside the configuration. */
   get left(): string[] {
     return readdirSync(this.dir).filter((name) => name !== 'vigie.yaml' && !name.endsWith('.new'));
   }

@@ -1,4 +1,4 @@
-/** `scripts/room console` as a process of its own, on the same port however often it is started. */
+/** `scripts/room console` as a process of its own, with the same port at every start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -13,10 +13,10 @@ const CONSOLE_PROGRAM = bundled('scripts/programs/room/console');
 const START_WITHIN_MS = 30_000;
 
 export class ConsoleProgram {
-  /** What it printed since the first start. */
+  /** Output since the first start. */
   said = '';
   readonly url: string;
-  /** By which a browser may enter. */
+  /** Link by which a browser may enter. */
   readonly link: string;
   readonly #token = newEntryToken();
   readonly #arguments: readonly string[];
@@ -28,7 +28,10 @@ export class ConsoleProgram {
     this.#arguments = ['--demo', '--database', database, '--listen', `127.0.0.1:${port}`];
   }
 
-  /** With the accounts of the demonstration, on a database that the archive has made; killed when the test ends. */
+  /**
+   * Starts it with the accounts of the demonstration, on a database that the archive has made; killed when the test
+   * ends.
+   */
   static async start(t: Test, database: string): Promise<ConsoleProgram> {
     const program = new ConsoleProgram(database, await freePort());
     t.teardown(() => program.kill());
@@ -55,13 +58,13 @@ export class ConsoleProgram {
     }
   }
 
-  /** At once, as a crash does. */
+  /** Kills the process immediately, as a crash does. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'close');
+    const exit = once(child, 'close');
     child.kill('SIGKILL');
-    await gone;
+    await exit;
   }
 
   /** Memory of the process, MB. */

@@ -1,25 +1,25 @@
-/** The calls of a room's console as people would make them, without a server between. */
+/** Calls of a room's console as people would make them, without a server between. */
 import { type Call, CallError } from '../../scripts/programs/room/console/handler.ts';
 import type { RouteName } from '../../scripts/programs/room/contract/api.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 
-/** Names are of people, roles what they may; parts that a call does not name are empty. */
+/** Makes a call. Names are of people, roles are their permissions; parts that a call does not name are empty. */
 export function callOf<N extends RouteName>(
-  who: string,
+  user: string,
   nowMs: number,
   parts: Partial<Pick<Call<N>, 'params' | 'query' | 'body' | 'key'>> = {},
 ): Call<N> {
-  const role: Role = who.startsWith('sup') ? 'supervisor' : who.startsWith('aud') ? 'auditor' : 'operator';
-  const account = { name: who, role, isProgram: false };
+  const role: Role = user.startsWith('sup') ? 'supervisor' : user.startsWith('aud') ? 'auditor' : 'operator';
+  const account = { name: user, role, isProgram: false };
   const empty = { params: {}, query: {}, body: {}, key: '' };
   return { ...empty, ...parts, who: account, nowMs } as unknown as Call<N>;
 }
 
-/** What a refused call says; fails with what it gave instead. */
+/** Returns the error of a refused call; fails with the result if the call succeeds. */
 export async function refusalOf(call: Promise<unknown>): Promise<CallError> {
   try {
-    const given = await call;
-    throw new Error(`was not refused: ${JSON.stringify(given).slice(0, 200)}`);
+    const result = await call;
+    throw new Error(`was not refused: ${JSON.stringify(result).slice(0, 200)}`);
   } catch (error) {
     if (error instanceof CallError) return error;
     throw error;

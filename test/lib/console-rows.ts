@@ -1,4 +1,4 @@
-/** Rows of a room's database, put there by hand as its archive leaves them. */
+/** Rows of a room's database, inserted by hand as its archive leaves them. */
 import { createHash } from 'node:crypto';
 import { next } from '../../scripts/programs/room/database/counters.ts';
 import { iso, type Queries, type Sql, type Value } from '../../scripts/programs/room/database/sql.ts';
@@ -27,13 +27,15 @@ const INCIDENT = {
 
 let episodes = 0;
 
-/** One incident with a number of its own, told to whoever listens. Returns `no`. */
+/** Adds one incident with a number of its own and notifies all listeners. Returns `no`. */
 export async function addIncident(db: Sql, receivedMs = Date.now(), change: Columns = {}): Promise<number> {
   const [no = 0] = await addIncidents(db, [{ received: iso(receivedMs), ...change }]);
   return no;
 }
 
-/** All in one transaction, as of a batch of the archive. Without `received`: now. Returns their `no`. */
+/**
+ * Adds incidents in one transaction, as a batch of the archive. The default of `received` is now. Returns their `no`.
+ */
 export function addIncidents(db: Sql, incidents: readonly Columns[]): Promise<number[]> {
   return changing(db, async (transaction) => {
     const first = await next(transaction, 'rev', incidents.length);
@@ -50,7 +52,7 @@ export function addIncidents(db: Sql, incidents: readonly Columns[]): Promise<nu
   });
 }
 
-/** As another event of it does. */
+/** Changes an incident as another of its events does. */
 export function changeIncident(db: Sql, no: number, change: Columns = {}): Promise<void> {
   return changing(db, async (transaction) => {
     const rev = await next(transaction, 'rev');
@@ -62,12 +64,12 @@ export function changeIncident(db: Sql, no: number, change: Columns = {}): Promi
   });
 }
 
-/** A camera as it is now, whether it was there or not. */
+/** Inserts or updates the state of a camera. */
 export function putCamera(db: Sql, box: string, heardMs: number, change: Columns = {}): Promise<void> {
   return putCameras(db, [{ box, heard: iso(heardMs), ...change }]);
 }
 
-/** All in one transaction. */
+/** Inserts or updates cameras in one transaction. */
 export function putCameras(
   db: Sql,
   cameras: readonly (Columns & { readonly box: string; readonly heard: string })[],
@@ -82,7 +84,7 @@ export function putCameras(
   });
 }
 
-/** As an event names it. */
+/** A picture as an event names it. */
 export interface NamedPicture {
   readonly moment: string;
   readonly name: string;
@@ -90,10 +92,10 @@ export interface NamedPicture {
   readonly sha256: string;
 }
 
-/** What comes of it is what the event names, unless `jpeg` is another. */
+/** Adds a still as the event names it, unless `jpeg` is another picture. */
 export async function addStill(
   db: Sql,
-  named: Pick<NamedPicture, 'name'>,
+  picture: Pick<NamedPicture, 'name'>,
   jpeg: Buffer,
   receivedMs: number,
   change: Columns = {},
@@ -104,7 +106,7 @@ export async function addStill(
     epoch: 'e1',
     lane: 'alert',
     seq: 1,
-    name: named.name,
+    name: picture.name,
     sha256: createHash('sha256').update(jpeg).digest('hex'),
     jpeg,
     received: iso(receivedMs),
@@ -115,19 +117,19 @@ export async function addStill(
 /** Returns the number that an incident is given, 0 for anything else. */
 export async function insert(db: Queries, table: string, columns: Columns): Promise<number> {
   const places = Object.keys(columns).map((_, index) => `$${index + 1}`);
-  const back = table === 'incident' ? ' RETURNING no' : '';
+  const returning = table === 'incident' ? ' RETURNING no' : '';
   const [row] = await db.all<{ no: number }>(
-    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) VALUES (${places.join(', ')})${back}`,
+    `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) VALUES (${places.join(', ')})${returning}`,
     Object.values(columns),
   );
   return row?.no ?? 0;
 }
 
-/** Whoever listens is told with the commit. */
+/** Runs work in a transaction; listeners are notified with the commit. */
 function changing<T>(db: Sql, work: (transaction: Queries) => Promise<T>): Promise<T> {
   return db.transaction(async (transaction) => {
-    const made = await work(transaction);
+    const result = await work(transaction);
     if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
-    return made;
+    return result;
   });
 }

@@ -1,10 +1,13 @@
-/** A person's browser at the room's console, and what the page was told and has drawn since it was opened. */
+/** A browser at the room's console, and what the page has received and drawn since it was opened. */
 import type { Browser, CDPSession, Page } from 'puppeteer-core';
 import { printableLine } from '../../agent/base/printable.ts';
 import { beginning } from '../page/in-page.ts';
 import type { ConsoleProgram } from './console-program.ts';
 
-/** Before anything else of the page. Incidents are told by the stream and by the queue, and drawn as rows and counts. */
+/**
+ * Script that runs before anything else of the page. The stream and the queue report incidents, which are drawn as rows
+ * and counts.
+ */
 const HOOKS = `
   window.told = new Set();
   window.firstDrawn = {};
@@ -47,7 +50,7 @@ const HOOKS = `
 
 export class ConsoleScreen {
   readonly page: Page;
-  /** Errors of the page, complaints of the browser, requests that leave the console. */
+  /** Errors of the page, messages of the browser, requests that leave the console. */
   readonly complaints: string[] = [];
   #devtools: CDPSession | undefined;
 
@@ -59,19 +62,19 @@ export class ConsoleScreen {
       void dialog.dismiss();
     });
     page.on('console', (message) => {
-      // A refusal, or a server that is away, is no fault of the page.
+      // A refusal, or an unreachable server, is not an error of the page.
       const text = message.text();
       if (/the server responded with a status of|net::ERR_|favicon/.test(text)) return;
       if (['error', 'warn'].includes(message.type())) this.complaints.push(text);
     });
     page.on('request', (request) => {
-      // Chromium's own signs of a date field are no request to anybody.
+      // Chromium loads its own icons of a date field as data.
       if (!request.url().startsWith(home) && !request.url().startsWith('data:'))
         this.complaints.push(`request: ${request.url()}`);
     });
   }
 
-  /** Somebody who has come in by the keyboard, at the queue, which is live. */
+  /** Opens the console for a person who has entered by the keyboard, at the live queue. */
   static async open(
     browser: Browser,
     { url: home, link }: Pick<ConsoleProgram, 'url' | 'link'>,
@@ -83,21 +86,21 @@ export class ConsoleScreen {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: 'light' }]);
     await page.evaluateOnNewDocument(beginning('en') + HOOKS);
     const screen = new ConsoleScreen(page, home);
-    // The link's page leads on by itself.
+    // The link's page continues automatically.
     await page.goto(link, { waitUntil: 'load' });
     await page.waitForSelector(`[data-account="${account}"]`);
     await page.focus(`[data-account="${account}"]`);
-    // Whoever has entered begins with a fresh page.
+    // A person who has entered begins with a new page.
     await Promise.all([page.waitForNavigation({ waitUntil: 'load' }), page.keyboard.press('Enter')]);
     await page.waitForSelector('.queue');
     await page.waitForFunction(`document.body.textContent.includes('live')`);
     return screen;
   }
 
-  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
+  async until(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs, polling: 20 }).catch(async () => {
-      const shown = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
-      throw new Error(`${what}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(shown))}`);
+      const text = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
+      throw new Error(`${label}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(text))}`);
     });
   }
 
@@ -105,23 +108,23 @@ export class ConsoleScreen {
     for (const key of keys) await this.page.keyboard.press(key as 'Enter');
   }
 
-  /** Numbers of the incidents that the stream and the queue have told of. */
+  /** Numbers of the incidents that the stream and the queue have reported. */
   async told(): Promise<Set<number>> {
     return new Set((await this.page.evaluate('[...window.told]')) as number[]);
   }
 
-  /** What a request from within the page gives. */
+  /** Sends a request from within the page and returns the reply. */
   async asked(path: string, body?: object): Promise<{ status: number; text: string }> {
-    const given =
+    const reply =
       body === undefined
         ? '{}'
         : `{ method: 'POST', headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() }, body: ${JSON.stringify(JSON.stringify(body))} }`;
     return (await this.page.evaluate(
-      `fetch(${JSON.stringify(path)}, ${given}).then(async (answer) => ({ status: answer.status, text: await answer.text() }))`,
+      `fetch(${JSON.stringify(path)}, ${reply}).then(async (answer) => ({ status: answer.status, text: await answer.text() }))`,
     )) as { status: number; text: string };
   }
 
-  /** Of JavaScript, after what nobody needs is gone, MB. */
+  /** JavaScript heap after garbage collection, MB. */
   async heapMB(): Promise<number> {
     if (this.#devtools === undefined) {
       this.#devtools = await this.page.createCDPSession();
@@ -133,7 +136,10 @@ export class ConsoleScreen {
     return (metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN) / 1e6;
   }
 
-  /** From the line that is chosen: an incident is claimed, opened, looked at and closed, by keyboard; true where one was. */
+  /**
+   * Claims, opens, views and closes an incident by keyboard, from the selected line; returns false where there was
+   * none.
+   */
   async closeNext(verdict: 't' | 'f' | 'u'): Promise<boolean> {
     const line = await this.page.evaluate(`(() => {
       const row = document.querySelector('.row[aria-selected=true]');

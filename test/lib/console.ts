@@ -1,4 +1,6 @@
-/** A room's console in this process, on a real database, and somebody who asks it as a browser or a program would. */
+/**
+ * A room's console in this process, on a real database, and clients that send requests as a browser or a program would.
+ */
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
@@ -18,18 +20,18 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { ROOT, scratch } from './paths.ts';
 
 export const TIME_ZONE = 'Europe/Paris';
-/** What the build has made. */
+/** Folder of the built app. */
 export const BUILT_APP = join(ROOT, 'dist/scripts/programs/room/app');
 
-/** Closed with the test. */
-export async function roomDatabase(t: Test, where: string, nowMs = Date.now()): Promise<Sql> {
-  const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+/** A room's database, closed with the test. */
+export async function roomDatabase(t: Test, address: string, nowMs = Date.now()): Promise<Sql> {
+  const db = databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
   await prepare(db, TIME_ZONE, nowMs);
   return db;
 }
 
-/** A folder with what the build would put there. */
+/** A folder with the files that the build would put there. */
 export function appFolder(t: Test): string {
   const folder = scratch(t);
   writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Vigie</title>');
@@ -42,13 +44,13 @@ export interface TestConsole {
   /** `http://127.0.0.1:port` */
   readonly url: string;
   readonly server: ConsoleServer;
-  /** What it told its operator. */
+  /** Messages sent to its operator. */
   readonly notices: string[];
   /** Added to the room's clock. */
   readonly clock: { aheadMs: number };
 }
 
-/** What the program itself would serve with these settings, with `handlers` in the place of its own. */
+/** A console as the program would serve it with these settings, with `handlers` in the place of its own. */
 export function wholeConsole(
   t: Test,
   db: Sql,
@@ -73,7 +75,7 @@ const settingsWith = (given: Partial<Settings>): Settings => ({
 export async function startConsole(
   t: Test,
   db: Sql,
-  given: {
+  options: {
     readonly settings?: Partial<Settings>;
     readonly handlers?: Partial<DataHandlers>;
     readonly changesSince?: ChangesSince;
@@ -83,11 +85,11 @@ export async function startConsole(
   const notices: string[] = [];
   const clock = { aheadMs: 0 };
   const server = new ConsoleServer({
-    settings: settingsWith(given.settings ?? {}),
+    settings: settingsWith(options.settings ?? {}),
     db,
-    handlers: given.handlers ?? {},
-    changesSince: given.changesSince ?? ((rev) => changesSince(db, rev, Date.now())),
-    app: readStaticFiles(given.app ?? appFolder(t)),
+    handlers: options.handlers ?? {},
+    changesSince: options.changesSince ?? ((rev) => changesSince(db, rev, Date.now())),
+    app: readStaticFiles(options.app ?? appFolder(t)),
     timeZone: TIME_ZONE,
     onNotice: (line) => notices.push(line),
     nowMs: () => Date.now() + clock.aheadMs,
@@ -106,15 +108,15 @@ export interface Asked {
 
 type Headers = Readonly<Record<string, string>>;
 
-/** One request as it stands: nothing is added but `Content-Type` where there is a body. */
+/** Sends one request unchanged; only `Content-Type` is added where there is a body. */
 export async function ask(
   url: string,
   { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: unknown } = {},
 ): Promise<Asked> {
-  const sent = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
-  const json = sent === undefined ? {} : { 'content-type': 'application/json' };
+  const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+  const json = payload === undefined ? {} : { 'content-type': 'application/json' };
   const request = http.request(url, { method, headers: { ...json, ...headers }, agent: false });
-  request.end(sent);
+  request.end(payload);
   const [response] = (await once(request, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
@@ -130,16 +132,16 @@ export const from = (url: string): Headers => ({
   'sec-fetch-site': 'same-origin',
 });
 
-/** The first cookie of that name that an answer sets, as it is sent back. */
+/** The first cookie of that name that a reply sets, in the form that is sent back. */
 export function cookieOf({ headers }: Asked, name = 'vigie'): string {
   const line = (headers['set-cookie'] ?? []).find((one) => one.startsWith(`${name}=`)) ?? '';
   return line.split(';', 1)[0] ?? '';
 }
 
-/** What a console that was started with --demo has printed for whoever may enter. */
+/** The link that a console started with --demo has printed for anyone who may enter. */
 export const linkIn = (said: string): string => /http:\S+\?token=\S+/.exec(said)?.[0] ?? 'http://none';
 
-/** Cookie of somebody with an account of the demonstration, by its link where it wants one. */
+/** Cookie of a person with an account of the demonstration, entered by its link where it needs one. */
 export async function enter(url: string, name: Role | string, link?: string): Promise<string> {
   const by = link === undefined ? {} : { cookie: cookieOf(await ask(link), 'vigie-demo') };
   const headers = { ...from(url), ...by };
@@ -155,11 +157,11 @@ export interface StreamEvent {
   readonly data: any;
 }
 
-/** A stream of server-sent events, read as a browser reads it; without coming back by itself. */
+/** A stream of server-sent events, read as a browser reads it, but without reconnecting. */
 export class StreamReader {
   readonly events: StreamEvent[] = [];
   status = 0;
-  /** As a browser keeps it. */
+  /** Last event id, as a browser stores it. */
   lastId: number | undefined;
   isOver = false;
   readonly #request: http.ClientRequest;
@@ -179,7 +181,7 @@ export class StreamReader {
     });
   }
 
-  /** Numbers of all incidents that it was told, in the order in which they came. */
+  /** Numbers of all incidents that were received, in the order of arrival. */
   get revs(): number[] {
     return this.events.flatMap(({ name, data }) =>
       name === 'incidents' ? (data as { rev: number }[]).map(({ rev }) => rev) : [],
@@ -214,7 +216,7 @@ export class StreamReader {
   }
 }
 
-/** Closed with the test. */
+/** Reads a stream that is closed with the test. */
 export function readStream(
   t: Test,
   url: string,

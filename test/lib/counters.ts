@@ -1,4 +1,4 @@
-/** What a part counts, as plain figures. */
+/** The counters of a part, as plain numbers. */
 import type { Counting } from '../../agent/base/counters.ts';
 
 export function figures({ counters }: Counting): Record<string, number> {
@@ -8,7 +8,7 @@ export function figures({ counters }: Counting): Record<string, number> {
 }
 
 export function figure(part: Counting, name: string): number {
-  const found = figures(part)[name];
-  if (found === undefined) throw new Error(`nothing is counted as ${name}`);
-  return found;
+  const count = figures(part)[name];
+  if (count === undefined) throw new Error(`there is no counter ${name}`);
+  return count;
 }

@@ -1,11 +1,11 @@
-/** Measures CPU time in passes over a frame, so that a bar holds on a slow or busy machine as on a fast one. */
+/** Measures CPU time in passes over a frame, so that a limit holds on slow, fast and busy machines alike. */
 
 const FRAME_BYTES = 416 * 256 * 3;
 const PASSES = 300;
 const WARM_UP = 100;
 const frame = Uint8Array.from({ length: FRAME_BYTES }, (_, k) => (k * 31) & 255);
 
-/** CPU-ms of this process since `before`, an answer of process.cpuUsage(). */
+/** CPU-ms of this process since `before`, a result of process.cpuUsage(). */
 export function cpuMsSince(before: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1000;
@@ -19,12 +19,12 @@ function pass(bytes: Uint8Array): number {
 
 /** CPU-ms of one pass over the bytes of a 416×256 RGB frame in plain JavaScript, on this machine at this moment. */
 export function passMs(): number {
-  // So often that V8 has optimised it.
+  // Repeated until V8 has optimised it.
   let sum = 0;
   for (let k = 0; k < WARM_UP; k += 1) sum ^= pass(frame);
   const before = process.cpuUsage();
   for (let k = 0; k < PASSES; k += 1) sum ^= pass(frame);
   const ms = cpuMsSince(before) / PASSES;
-  // A sum that nobody reads may be left out by the compiler.
+  // The compiler may omit a sum that is never read.
   return Number.isInteger(sum) ? ms : Number.NaN;
 }

@@ -1,6 +1,6 @@
 /**
- * Three machines with PostgreSQL, Patroni and etcd, and the room's proxy before them, all on this one: the files of
- * scripts/programs/room/failover as they are shipped, with other paths, ports and addresses.
+ * Three machines with PostgreSQL, Patroni and etcd, and the room's proxy before them, all on this machine. They use the
+ * files of scripts/programs/room/failover as shipped, with other paths, ports and addresses.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -34,14 +34,14 @@ const USER = IS_ROOT ? 'postgres' : userInfo().username;
 const READY_WITHIN_MS = 180_000;
 const REST_WITHIN_MS = 3000;
 
-/** As the guide has them. */
+/** Addresses of the guide. */
 const ADDRESSES = { db1: '10.0.0.1', db2: '10.0.0.2', db3: '10.0.0.3' } as const;
 export type Machine = keyof typeof ADDRESSES;
 export const MACHINES = Object.keys(ADDRESSES) as Machine[];
 
 export interface Member {
   readonly name: Machine;
-  /** Patroni's: `leader`, `sync_standby`, `replica`, … */
+  /** Patroni's role: `leader`, `sync_standby`, `replica`, … */
   readonly role: string;
   /** `running` for the leader, `streaming` for a standby that follows. */
   readonly state: string;
@@ -54,7 +54,7 @@ interface Ports {
   readonly peer: number;
 }
 
-/** Literal text, and what stands in its place here; each is there at least once. */
+/** Literal text and its replacement here; each text occurs at least once. */
 type Changes = readonly (readonly [shipped: string, here: string])[];
 
 export class DatabaseCluster {
@@ -62,7 +62,7 @@ export class DatabaseCluster {
   readonly #ports: Record<Machine, Ports>;
   readonly #proxyPort: number;
   readonly #password = randomBytes(12).toString('hex');
-  /** By machine and program. */
+  /** Child processes by machine and program. */
   readonly #children = new Map<string, ChildProcess>();
 
   private constructor(dir: string, ports: Record<Machine, Ports>, proxyPort: number) {
@@ -71,13 +71,13 @@ export class DatabaseCluster {
     this.#proxyPort = proxyPort;
   }
 
-  /** False where all its programs are there, else why not. */
+  /** False if all required programs are there, otherwise the reason. */
   static unavailable(): string | false {
     const missing = PROGRAMS.filter((file) => !existsSync(file));
     return missing.length > 0 && `${missing.join(', ')}: missing; scripts/setup --for full installs them`;
   }
 
-  /** With a role and a database for the room; ended with the test. */
+  /** Starts a cluster with a role and a database for the room; ended with the test. */
   static async start(t: Test): Promise<DatabaseCluster> {
     const ports: Partial<Record<Machine, Ports>> = {};
     for (const name of MACHINES) {
@@ -101,7 +101,7 @@ export class DatabaseCluster {
     return cluster;
   }
 
-  /** For `--database`: the proxy, with the certificate of whichever machine leads. */
+  /** Address for `--database`: the proxy, with the certificate of the leading machine. */
   get url(): string {
     const query = `sslmode=verify-full&sslrootcert=${join(this.#dir, 'ca.crt')}`;
     return `postgres://vigie-room:${this.#password}@127.0.0.1:${this.#proxyPort}/vigie?${query}`;
@@ -125,7 +125,7 @@ export class DatabaseCluster {
     this.#run(name, 'patroni', ['/usr/bin/patroni', join(this.#dir, name, 'patroni.yaml')]);
   }
 
-  /** Patroni and its PostgreSQL, at once, as when the power goes. */
+  /** Kills Patroni and its PostgreSQL immediately, as a power cut does. */
   killDatabase(name: Machine): void {
     for (const pid of this.#databasePids(name)) signal(pid, 'SIGKILL');
   }
@@ -134,7 +134,7 @@ export class DatabaseCluster {
     signal(this.#pid(name, 'etcd'), 'SIGKILL');
   }
 
-  /** All of a machine, as when its network or its host stands still; what it has open stays open. */
+  /** Pauses a whole machine, as when its network or its host hangs; open connections stay open. */
   pause(name: Machine): void {
     for (const pid of [...this.#databasePids(name), this.#pid(name, 'etcd')]) signal(pid, 'SIGSTOP');
   }
@@ -143,10 +143,10 @@ export class DatabaseCluster {
     for (const pid of [...this.#databasePids(name), this.#pid(name, 'etcd')]) signal(pid, 'SIGCONT');
   }
 
-  /** By Patroni's own word, of the first machine that answers; empty where none does. */
+  /** Members as Patroni reports them, from the first machine that answers; empty where none does. */
   async members(): Promise<readonly Member[]> {
     for (const name of MACHINES) {
-      const answer = await this.#asked(name).catch(() => undefined);
+      const answer = await this.#clusterState(name).catch(() => undefined);
       if (answer !== undefined) return (JSON.parse(answer) as { members: Member[] }).members;
     }
     return [];
@@ -158,21 +158,21 @@ export class DatabaseCluster {
     return leader.name;
   }
 
-  /** Resolves when one leads, and both others follow, one of them waited for by every COMMIT. */
+  /** Resolves when one machine leads and both others follow, one of them synchronously. */
   async whole(): Promise<void> {
-    let seen = '';
+    let roleText = '';
     for (const untilMs = performance.now() + READY_WITHIN_MS; ; await sleep(500)) {
       const members = await this.members();
       const roles = members.map(({ role, state }) => `${role} ${state}`).sort();
-      seen = roles.join(', ');
-      if (seen === 'leader running, replica streaming, sync_standby streaming') return;
+      roleText = roles.join(', ');
+      if (roleText === 'leader running, replica streaming, sync_standby streaming') return;
       if (performance.now() < untilMs) continue;
       const logs = MACHINES.map((name) => this.logOf(name, 'patroni').slice(-1500));
-      throw new Error(`the cluster is not whole (${seen}):\n${logs.join('\n')}`);
+      throw new Error(`the cluster is not whole (${roleText}):\n${logs.join('\n')}`);
     }
   }
 
-  /** Patroni's and etcd's own commands, with their certificates. */
+  /** Runs Patroni's and etcd's own commands, with their certificates. */
   patronictl(...args: string[]): string {
     return this.#as(['patronictl', '-c', join(this.#dir, 'db1/patroni.yaml'), ...args]);
   }
@@ -206,7 +206,7 @@ export class DatabaseCluster {
     const dir = this.#dir;
     mkdirSync(dir, { mode: 0o755 });
     own(dir);
-    // The scratch folder is its maker's alone; another user must be let through.
+    // The scratch folder is private to its maker; another user must pass through it.
     chmodSync(join(dir, '..'), 0o711);
     const machines = MACHINES.map((name) => `${name}=127.0.0.1`);
     this.#as([join(SHIPPED, 'certificates.sh'), ...machines]);
@@ -232,7 +232,7 @@ export class DatabaseCluster {
 
   #etcd(name: Machine): string {
     const { client, peer } = this.#ports[name];
-    return changed('etcd.env', [
+    return withChanges('etcd.env', [
       ['ETCD_NAME=db1', `ETCD_NAME=${name}`],
       ['/var/lib/etcd/vigie', join(this.#dir, name, 'etcd')],
       ['/etc/vigie-db', join(this.#dir, name)],
@@ -251,7 +251,7 @@ export class DatabaseCluster {
   #patroni(name: Machine): string {
     const { sql, rest } = this.#ports[name];
     const dir = join(this.#dir, name);
-    return changed('patroni.yaml', [
+    return withChanges('patroni.yaml', [
       ['name: db1', `name: ${name}`],
       ...MACHINES.map(
         (other) => [`${ADDRESSES[other]}:2379`, `127.0.0.1:${this.#ports[other].client}`] as const,
@@ -271,7 +271,7 @@ export class DatabaseCluster {
   }
 
   #haproxy(): string {
-    return changed('haproxy.cfg', [
+    return withChanges('haproxy.cfg', [
       ['  user haproxy\n  group haproxy\n', ''],
       ['127.0.0.1:5000', `127.0.0.1:${this.#proxyPort}`],
       ['/etc/vigie-db', this.#dir],
@@ -287,13 +287,13 @@ export class DatabaseCluster {
 
   async #makeRoom(): Promise<void> {
     const leader = await this.leader();
-    const where = ['-h', join(this.#dir, leader, 'socket'), '-p', String(this.#ports[leader].sql)];
+    const connection = ['-h', join(this.#dir, leader, 'socket'), '-p', String(this.#ports[leader].sql)];
     const role = `CREATE ROLE "vigie-room" LOGIN PASSWORD '${this.#password}'`;
     const database = 'CREATE DATABASE vigie OWNER "vigie-room"';
-    this.#as(['psql', ...where, '-U', USER, '-d', 'postgres', '-q', '-c', role, '-c', database]);
+    this.#as(['psql', ...connection, '-U', USER, '-d', 'postgres', '-q', '-c', role, '-c', database]);
   }
 
-  /** What it prints, run by the cluster's user in the cluster's folder. */
+  /** Returns the output of a command, run by the cluster's user in the cluster's folder. */
   #as(command: readonly string[]): string {
     const [program = '', ...args] = [...PREFIX, ...command];
     return execFileSync(program, args, {
@@ -321,7 +321,7 @@ export class DatabaseCluster {
     return runs ? child.pid : undefined;
   }
 
-  /** Patroni first: it would start PostgreSQL again. */
+  /** Process ids, Patroni first: it would start PostgreSQL again. */
   #databasePids(name: Machine): number[] {
     const file = join(this.#dir, name, 'data/postmaster.pid');
     const postmaster = existsSync(file) ? Number(readFileSync(file, 'utf8').split('\n')[0]) : undefined;
@@ -331,8 +331,8 @@ export class DatabaseCluster {
     return pids.filter((pid): pid is number => pid !== undefined && pid > 1);
   }
 
-  /** What Patroni of this machine knows of all. */
-  #asked(name: Machine): Promise<string> {
+  /** State of all machines, as this machine's Patroni reports it. */
+  #clusterState(name: Machine): Promise<string> {
     const ca = readFileSync(join(this.#dir, 'ca.crt'));
     const { rest: port } = this.#ports[name];
     return new Promise((resolve, reject) => {
@@ -349,7 +349,7 @@ export class DatabaseCluster {
   }
 
   async #end(): Promise<void> {
-    const gone = [...this.#children.values()].map(
+    const exits = [...this.#children.values()].map(
       (child) =>
         new Promise<void>((resolve) => {
           if (child.exitCode !== null || child.signalCode !== null) resolve();
@@ -358,11 +358,11 @@ export class DatabaseCluster {
     );
     for (const name of MACHINES) this.killDatabase(name);
     for (const child of this.#children.values()) child.kill('SIGKILL');
-    await Promise.all(gone);
+    await Promise.all(exits);
   }
 }
 
-/** setpriv(1): what it starts ends with this process, however that ends. */
+/** Command by setpriv(1) that makes a child end with this process, even if this process crashes. */
 const PREFIX = [
   'setpriv',
   ...(IS_ROOT ? [`--reuid=${USER}`, `--regid=${USER}`, '--init-groups'] : []),
@@ -375,12 +375,12 @@ function own(path: string): void {
   chownSync(path, uid, gid);
 }
 
-/** A shipped file with other words; throws where one of them is not in it. */
-function changed(file: string, changes: Changes): string {
+/** Returns a shipped file with replaced texts; throws where one of them does not occur. */
+function withChanges(file: string, changes: Changes): string {
   let text = readFileSync(join(SHIPPED, file), 'utf8');
-  for (const [shipped, here] of changes) {
+  for (const [shipped, replacement] of changes) {
     if (!text.includes(shipped)) throw new Error(`${file}: has no '${shipped}'`);
-    text = text.replaceAll(shipped, here);
+    text = text.replaceAll(shipped, replacement);
   }
   if (/10\.0\.0\./.test(text)) throw new Error(`${file}: an address is left`);
   return text;
@@ -391,7 +391,7 @@ function signal(pid: number | undefined, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {
-    // One that has ended by itself meanwhile.
+    // It has ended in the meantime.
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
 }

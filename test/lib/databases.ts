@@ -1,4 +1,4 @@
-/** The two databases that a room may have, real ones. */
+/** The two databases that a room may have, as real servers. */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -13,41 +13,41 @@ import { Postgres } from './postgres.ts';
 export type Row = Record<string, unknown>;
 
 export interface TestDatabase {
-  /** For `--database`. */
+  /** Address for `--database`. */
   readonly where: string;
-  /** Where there is one that can be killed. */
+  /** The server, where there is one that can be killed. */
   readonly server?: Postgres;
-  /** Another archive on it, open until the test ends; `now` is its clock. */
-  open(now?: () => number, more?: Partial<ArchiveOptions>): Promise<Archive>;
-  /** The program's own way to it, closed when the test ends; the tables are there after an `open`. */
+  /** Opens another archive on it until the test ends; `now` is its clock. */
+  open(now?: () => number, options?: Partial<ArchiveOptions>): Promise<Archive>;
+  /** The program's own connection, closed when the test ends; the tables exist after an `open`. */
   sql(): Sql;
-  /** What one query gives, read by another program than the archive. */
+  /** Result of one query, read by a program other than the archive. */
   read(sql: string): Promise<Row[]>;
 }
 
-/** By name, made when asked for. */
+/** Databases by name, made on first use. */
 export const DATABASES = { sqlite, postgres };
 
 async function sqlite(t: Test): Promise<TestDatabase> {
-  const where = join(scratch(t), 'room.db');
+  const address = join(scratch(t), 'room.db');
   const read = async (sql: string): Promise<Row[]> => {
-    const db = new Database(where);
+    const db = new Database(address);
     try {
       return db.prepare(sql).all() as Row[];
     } finally {
       db.close();
     }
   };
-  return { where, read, ...opener(t, where) };
+  return { where: address, read, ...opener(t, address) };
 }
 
 async function postgres(t: Test): Promise<TestDatabase> {
   const server = new Postgres(scratch(t));
   t.teardown(() => server.stop());
   await server.start();
-  const where = server.url;
+  const address = server.url;
   const read = async (sql: string): Promise<Row[]> => {
-    const client = new pg.Client({ connectionString: where });
+    const client = new pg.Client({ connectionString: address });
     await client.connect();
     try {
       return (await client.query<Row>(sql)).rows;
@@ -55,22 +55,22 @@ async function postgres(t: Test): Promise<TestDatabase> {
       await client.end();
     }
   };
-  return { where, server, read, ...opener(t, where) };
+  return { where: address, server, read, ...opener(t, address) };
 }
 
-/** Whose days and hours the figures of tests are counted in. */
+/** Time zone in which tests count days and hours of statistics. */
 export const TIME_ZONE = 'Europe/Paris';
 
-function opener(t: Test, where: string): Pick<TestDatabase, 'open' | 'sql'> {
-  const database = (): Sql => databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+function opener(t: Test, address: string): Pick<TestDatabase, 'open' | 'sql'> {
+  const database = (): Sql => databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
   return {
-    open: async (now = Date.now, more = {}) => {
+    open: async (now = Date.now, options = {}) => {
       const archive = new Archive(database(), {
         timeZone: TIME_ZONE,
         now,
         holder: randomUUID(),
         onNotice: (line) => t.comment(line),
-        ...more,
+        ...options,
       });
       t.teardown(() => archive.close());
       await archive.open();

@@ -1,6 +1,6 @@
 /**
- * A box reduced to outbox and delivery, made to be killed: `FILE URL CA CERT KEY ROWS_PER_S`. Prints each
- * number it was given; `SIGUSR2` ends the appending, the delivery goes on.
+ * A box reduced to outbox and delivery, made to be killed: `FILE URL CA CERT KEY ROWS_PER_S`. Prints each number it was
+ * given. `SIGUSR2` ends the appending; the delivery continues.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,5 +1,6 @@
 /**
- * A program: what models find by GStreamer's onnxinference, in a process of its own, since two ONNX Runtimes in one abort.
+ * Program that prints what models detect by GStreamer's onnxinference, in a process of its own because two ONNX
+ * Runtimes in one process abort.
  *
  *   element-looks.js FOLDER MODEL WIDTH HEIGHT FRAME [MODEL WIDTH HEIGHT FRAME …]
  *
@@ -14,6 +15,6 @@ for (let at = 0; at + 3 < rest.length; at += 4) {
   const [model = '', width, height, file = ''] = rest.slice(at, at + 4);
   const size: [number, number] = [Number(width), Number(height)];
   const frame = frameOf(readFileSync(join(folder, file)), size);
-  const [found] = await detections(folder, model, size, [frame], 'onnxinference');
-  process.stdout.write(`${JSON.stringify(found)}\n`);
+  const [objects] = await detections(folder, model, size, [frame], 'onnxinference');
+  process.stdout.write(`${JSON.stringify(objects)}\n`);
 }

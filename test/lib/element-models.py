@@ -1,9 +1,9 @@
-"""Models for inference elements, and what Debian's ONNX Runtime says of frames outside GStreamer.
+"""Models for inference elements, and the results of Debian's ONNX Runtime for frames outside GStreamer.
 
   element-models.py static IN.onnx OUT.onnx WIDTH HEIGHT   one size, boxes, scores and labels only, ids for the tensors
   element-models.py float IN.onnx OUT.onnx                 the same model with nothing rounded between its layers
   element-models.py ssd OUT.onnx WIDTH HEIGHT ROWS.json    constants of the SSD kind; rows [[x1, y1, x2, y2, score, class]], 0..1
-  element-models.py run MODEL.onnx FRAMES.rgb WIDTH HEIGHT what it gives for each frame, one JSON array a line
+  element-models.py run MODEL.onnx FRAMES.rgb WIDTH HEIGHT its outputs for each frame, one JSON array a line
 """
 import json
 import sys
@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 DETECTIONS = ("boxes", "scores", "labels")
-# What libgsttensordecoders.so of GStreamer 1.26.2 looks for.
+# Prefix that libgsttensordecoders.so of GStreamer 1.26.2 requires.
 SSD = "Gst.Model.ObjectDetector."
 
 
@@ -37,7 +37,7 @@ def static(source, out, width, height):
 
 
 def reshaped(values, whole, axis):
-    """One value, or one for each part of `whole` along an axis."""
+    """Shapes one value, or one for each part of `whole` along an axis."""
     return values.reshape([-1 if i == axis else 1 for i in range(whole.ndim)]) if values.size > 1 else values.ravel()
 
 
@@ -65,7 +65,7 @@ def unrounded(source, out):
             exact *= reshaped(scale, values[whole], axis)
             graph.initializer.append(numpy_helper.from_array(exact, result))
         else:
-            # The frame itself. One pair of rounding nodes left over would be spread over the graph by an optimiser.
+            # The frame itself. An optimiser would spread one remaining pair of rounding nodes over the graph.
             graph.initializer.append(numpy_helper.from_array(zero, f"{result}-zero"))
             graph.initializer.append(numpy_helper.from_array(scale, f"{result}-scale"))
             nodes.append(helper.make_node("Cast", [whole], [f"{result}-float"], to=TensorProto.FLOAT))
@@ -76,7 +76,7 @@ def unrounded(source, out):
             while name in same:
                 name = same[name]
             node.input[i] = name
-    # What only the outputs that were left out needed.
+    # Nodes that only the removed outputs needed.
     wanted, needed = set(DETECTIONS), []
     for node in reversed(nodes):
         if wanted.intersection(node.output):
@@ -99,7 +99,7 @@ def ssd(out, width, height, rows):
         "classes": rows[None, :, 5],
         "count": np.array([len(rows)], np.float32),
     }
-    # Something of the picture has to be used, or the runtime has no input.
+    # The graph must use the picture, or the runtime has no input.
     nodes = [
         helper.make_node("Cast", ["frame"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMax", ["float"], ["max"], keepdims=0),

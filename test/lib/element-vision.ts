@@ -1,4 +1,4 @@
-/** Vision with an element that plays faults, kept alive as the agent keeps it, and what it says. */
+/** Vision with an inference element that plays faults, kept alive as the agent keeps it, and its messages. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -25,13 +25,13 @@ export interface Trial {
   isOn: boolean;
 }
 
-/** Where the script names nothing: a person in the middle of the picture. */
+/** Detection where the script names nothing: a person in the middle of the picture. */
 const USUAL = 'box 150 60 200 200 0.9 0';
 export const ELEMENT = 'tfliteinference';
 
 /**
- * Vision gets a closed list of environment variables, and none of GStreamer's: the program that the supervisor starts
- * is one that sets them and then runs Node.
+ * Makes the supervisor start vision with the fake element. Vision gets a fixed list of environment variables without
+ * GStreamer's, so the program that starts sets them and then runs Node.
  */
 export function withFakeElement(t: Test, dir: string): void {
   const env = fakeElement();
@@ -49,7 +49,7 @@ export function withFakeElement(t: Test, dir: string): void {
 export class ElementVision {
   readonly vision: VisionKeepAlive;
   readonly modelDir: string;
-  /** The fault is played as long as this file is there. */
+  /** Path of the plug file: the fault is played as long as this file exists. */
   readonly plugged: string;
   readonly detectors: (DetectorMessage & { readonly atMs: number })[] = [];
   readonly failures: string[] = [];
@@ -57,7 +57,7 @@ export class ElementVision {
   readonly frames: { readonly atMs: number; readonly message: FrameMessage }[] = [];
   readonly #cacheDir: string;
 
-  /** `script`: see fake-element.c. It lives as long as the test, and is started by `start`. */
+  /** Makes vision, which lives as long as the test; `start` starts it. `script`: see fake-element.c. */
   constructor(
     t: Test,
     script: readonly string[],
@@ -66,12 +66,12 @@ export class ElementVision {
   ) {
     const dir = scratch(t);
     [this.modelDir, this.#cacheDir] = [join(dir, 'models'), join(dir, 'cache')];
-    for (const made of [this.modelDir, this.#cacheDir]) mkdirSync(made);
+    for (const folder of [this.modelDir, this.#cacheDir]) mkdirSync(folder);
     this.plugged = join(dir, 'fault');
     writeFileSync(this.plugged, '');
     copyUsual(this.modelDir);
-    const seen = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
-    writeScript(this.modelDir, [...seen, ...script, `while ${this.plugged}`]);
+    const usualLines = script.some((line) => line.startsWith('box')) ? [] : [USUAL];
+    writeScript(this.modelDir, [...usualLines, ...script, `while ${this.plugged}`]);
     withFakeElement(t, dir);
     const before = process.env['CACHE_DIRECTORY'];
     process.env['CACHE_DIRECTORY'] = this.#cacheDir;
@@ -104,12 +104,12 @@ export class ElementVision {
     return this;
   }
 
-  /** How the last detector was loaded. */
+  /** Message of how the last detector was loaded. */
   get last(): DetectorMessage | undefined {
     return this.detectors.at(-1);
   }
 
-  /** Milliseconds until it holds; Infinity where it does not within `limitMs`. */
+  /** Milliseconds until the condition holds; Infinity if it does not within `limitMs`. */
   async until(condition: () => boolean, limitMs = 60_000): Promise<number> {
     const beganMs = performance.now();
     while (!condition()) {
@@ -119,7 +119,7 @@ export class ElementVision {
     return performance.now() - beganMs;
   }
 
-  /** Frames come from the `lives`th detector that was loaded, and it is of this provider. */
+  /** True once frames come from the detector that was loaded as number `lives`, and from this provider. */
   async runsOn(provider: string, lives: number, limitMs?: number): Promise<boolean> {
     const isOn = (): boolean => {
       const { atMs = Number.POSITIVE_INFINITY } = this.detectors.at(lives - 1) ?? {};
@@ -139,7 +139,7 @@ export class ElementVision {
     return JSON.parse(readFileSync(this.trialFile, 'utf8')) as Trial;
   }
 
-  /** What the next life of vision finds. */
+  /** Writes the trial file that the next run of vision finds. */
   writeTrial(content: Partial<Trial> | string): void {
     mkdirSync(join(this.#cacheDir, 'models'), { recursive: true });
     const none = { failures: 0, failedAtMs: 0, reason: '', isOn: false };

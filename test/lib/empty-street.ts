@@ -1,6 +1,6 @@
 /**
- * The street of the street clip with nobody in it, for tests that need a camera and not what it sees: a detector that has nothing
- * to look at costs a tenth. With a sensor's noise, or the camera would count as frozen.
+ * The street of the street clip without people or vehicles, for tests that need a camera but not its scene. A detector
+ * without objects costs a tenth. The clip has a sensor's noise, or the camera would count as frozen.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import { ROOT, STREET_CLIP } from './paths.ts';
 
-/** Who walks is nowhere in the middle one of fifteen pictures, five seconds apart. */
+/** Median filter: in fifteen pictures, five seconds apart, no walker is at the same place in most of them. */
 const EMPTY = 'fps=1/5,tmedian=radius=7';
 const NOISE = 'noise=alls=4:allf=t';
 const PLAYED = ['-loop', '1', '-framerate', '5'];
@@ -20,7 +20,7 @@ export function emptyStreet(): string {
   const clip = join(ROOT, '.cache', `empty-street-${sha256Of(recipe).slice(0, 12)}.avi`);
   if (existsSync(clip)) return clip;
   mkdirSync(dirname(clip), { recursive: true });
-  // Two tests may make it at once: each moves a whole file into its place.
+  // Two tests may make it at once, so each moves a complete file into place.
   const [picture, fresh] = ['png', 'avi'].map((kind) => `${clip}.${process.pid}.${kind}`) as [string, string];
   ffmpeg(['-i', STREET_CLIP, '-vf', EMPTY, '-frames:v', '1', picture]);
   ffmpeg([...PLAYED, '-i', picture, '-vf', NOISE, ...CODED, fresh]);

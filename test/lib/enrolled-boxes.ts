@@ -2,22 +2,22 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import type { EnrolledBox } from '../../scripts/programs/room/contract/enrolled.ts';
 
-export const SINCE = '2026-11-24T12:00:00.000Z';
+export const ENROLLED_AT = '2026-11-24T12:00:00.000Z';
 
 export const enrolled = (site: string, box: string): EnrolledBox => ({
   site,
   box,
   state: 'enrolled',
-  since: SINCE,
+  since: ENROLLED_AT,
 });
-export const revoked = (site: string, box: string, since = SINCE): EnrolledBox => ({
+export const revoked = (site: string, box: string, since = ENROLLED_AT): EnrolledBox => ({
   site,
   box,
   state: 'revoked',
   since,
 });
 
-/** In one step, as the enrolment does. */
+/** Writes the list atomically, as the enrolment does. */
 export function writeBoxes(file: string, boxes: readonly EnrolledBox[]): void {
   writeFileSync(`${file}.new`, JSON.stringify({ version: 1, boxes }));
   renameSync(`${file}.new`, file);

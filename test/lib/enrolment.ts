@@ -1,4 +1,4 @@
-/** A room's enrolment in this process and new boxes before it, with real certificates, sockets and files. */
+/** A room's enrolment service in this process and new boxes that call it, with real certificates, sockets and files. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -37,7 +37,7 @@ export class TestRoom {
   readonly dir: string;
   readonly enrolment: Enrolment;
   readonly log: string[] = [];
-  /** Of the room's wall clock. */
+  /** Offset of the room's wall clock, in ms. */
   aheadMs = 0;
   port = 0;
   readonly #limits: Partial<Limits>;
@@ -62,7 +62,7 @@ export class TestRoom {
     return this.enrolment.store;
   }
 
-  /** A file that broker and archive read. */
+  /** Path of a file that broker and archive read. */
   list(name: string): string {
     return join(this.dir, 'boxes', name);
   }
@@ -108,7 +108,7 @@ export class TestRoom {
   }
 }
 
-export interface Asked {
+export interface Reply {
   readonly method?: string;
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
@@ -116,14 +116,14 @@ export interface Asked {
   readonly pair?: { readonly cert: string; readonly key: string };
 }
 
-/** One HTTPS request, as any client might send it; status 0 where the connection is cut. */
+/** Sends one HTTPS request, as any client might; status 0 where the connection is cut. */
 export function ask(
   room: TestRoom,
   path: string,
-  { method = 'POST', body = '', headers = {}, login, pair }: Asked,
+  { method = 'POST', body = '', headers = {}, login, pair }: Reply,
 ): Promise<{ status: number; text: string; headers: IncomingHttpHeaders }> {
   return new Promise((resolve) => {
-    const sent = request(`${room.url}${path}`, {
+    const outgoing = request(`${room.url}${path}`, {
       method,
       ca: room.ca,
       agent: false,
@@ -131,19 +131,19 @@ export function ask(
       ...(login !== undefined && { auth: login }),
       ...pair,
     });
-    const cut = (): void => resolve({ status: 0, text: '', headers: {} });
-    sent.on('error', cut);
-    sent.on('response', (response) => {
+    const reportCut = (): void => resolve({ status: 0, text: '', headers: {} });
+    outgoing.on('error', reportCut);
+    outgoing.on('response', (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      response.on('error', cut);
+      response.on('error', reportCut);
       response.on('end', () =>
         resolve({ status: response.statusCode ?? 0, text, headers: response.headers }),
       );
     });
-    sent.end(body);
+    outgoing.end(body);
   });
 }
 
@@ -153,7 +153,7 @@ export class NewBox {
   readonly card: string;
   readonly statusFile: string;
   readonly said: string[] = [];
-  /** Every wait between requests, ms. */
+  /** Waits between requests, ms. */
   readonly waits: number[] = [];
 
   constructor(t: Test, room: TestRoom, token: string | null = null) {
@@ -175,7 +175,7 @@ export class NewBox {
     return join(this.etc, 'pki', name);
   }
 
-  /** Until it has its certificate; `onWait` is called instead of waiting, and says with false that it is enough. */
+  /** Enrols until the box has its certificate. `onWait` is called instead of waiting; false ends the attempt. */
   async enrol(onWait: (waitMs: number) => Promise<boolean | undefined> | boolean | undefined = () => false) {
     const stopping = new AbortController();
     const say = (line: string): void => void this.said.push(line);
@@ -207,7 +207,7 @@ export class NewBox {
   }
 }
 
-/** Every file below a folder that holds a private key. */
+/** Files below a folder that hold a private key. */
 export function keysBelow(dir: string): string[] {
   return readdirSync(dir, { recursive: true, encoding: 'utf8' })
     .map((name) => join(dir, name))

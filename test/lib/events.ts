@@ -1,4 +1,4 @@
-/** Events as a box publishes them, small but whole: they keep the published contract. */
+/** Events as a box publishes them, small but complete: they match the published contract. */
 import { createHash } from 'node:crypto';
 import {
   EVENT_CONTENT_TYPE,
@@ -24,14 +24,14 @@ export interface EventText {
   readonly seq: number;
   readonly severity?: TestSeverity;
   readonly kind?: TestKind;
-  /** It grows towards so many bytes by further objects; the least is about 700. */
+  /** Size in bytes to which the event grows by further objects; the minimum is about 700. */
   readonly bytes?: number;
   /** Its snapshot. */
   readonly jpeg?: Buffer;
   readonly time?: string;
 }
 
-/** Never in the future, whatever this machine's clock says. */
+/** Time of the events, never in the future, whatever this machine's clock says. */
 const TIME = new Date(Math.min(Date.now(), Date.parse('2026-11-24T14:00:00.000Z'))).toISOString();
 
 export function eventText(of: EventText): string {
@@ -93,7 +93,7 @@ function described(jpeg: Buffer) {
   };
 }
 
-/** An event of the tests' box that is called after its number. */
+/** An event of the tests' box, named by its number. */
 export function eventItem(severity: TestSeverity, kind: TestKind, bytes?: number): OutboxItem {
   const lane = severity === 'alert' ? 'alert' : 'bulk';
   return item(severity, kind, (seq) => ({
@@ -118,7 +118,7 @@ function item(severity: TestSeverity, kind: TestKind, of: (seq: number) => Event
   };
 }
 
-/** An alert with a still of so many bytes. */
+/** An alert with a still of the given size in bytes. */
 export function eventWithStill(id: string, bytes: number): OutboxItem[] {
   const topic = topicsOf(SITE, BOX).snapshot(id);
   const contentType = 'image/jpeg';

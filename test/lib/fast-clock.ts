@@ -1,12 +1,12 @@
-/** Hours in seconds, the same in every process that is given the same numbers. */
+/** Clock that runs hours in seconds, the same in every process with the same numbers. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../agent/base/clock.ts';
 
 export interface FastTime {
-  /** ms since the epoch, of this machine and of the fleet. */
+  /** Start in ms since the epoch, of this machine and of the fleet. */
   readonly fromMs: number;
   readonly startMs: number;
-  /** Fleet's ms in one of this machine. */
+  /** Number of fleet ms in one ms of this machine. */
   readonly speed: number;
 }
 

@@ -1,11 +1,11 @@
-/** A clip with a fault made by a filter of ffmpeg, or looped, as the frames that vision would analyse. */
+/** A clip with a fault made by an ffmpeg filter, or looped, as the frames that vision would analyse. */
 import { spawn } from 'node:child_process';
 import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { STREET_CLIP } from './paths.ts';
 
-/** Of the street clip. */
+/** Size of the street clip. */
 const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 export const FILTERED_FPS = 5;
@@ -13,7 +13,7 @@ export const FILTERED_FPS = 5;
 export interface ClipOptions {
   readonly clip?: string;
   readonly source?: SizePx;
-  /** Plays it again and again for so long. */
+  /** Seconds for which the clip is looped. */
   readonly loopS?: number;
 }
 
@@ -30,7 +30,7 @@ export async function* filteredClip(
   const input = ['-v', 'error', '-threads', '1', ...loop, '-i', clip, ...length];
   const args = [...input, '-vf', `${filter},${letterbox}`, ...raw];
   const child = spawn('ffmpeg', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   const frameBytes = width * height * 3;
@@ -50,6 +50,6 @@ export async function* filteredClip(
       filled = 0;
     }
   }
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
 }

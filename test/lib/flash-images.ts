@@ -1,4 +1,4 @@
-/** Images as vendors make them, small and whole, and a site's folder, for tests of `scripts/flash`. */
+/** Images as vendors make them, small but complete, and a site's folder, for tests of `scripts/flash`. */
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
@@ -29,15 +29,15 @@ const run = (program: string, args: readonly string[], input?: string): Buffer =
 interface Parts {
   readonly fatMib: number;
   readonly rootMib: number;
-  /** Folder that the root is made from. */
+  /** Folder that the root file system is made from. */
   readonly root: string;
   readonly label?: 'dos' | 'gpt';
 }
 
-/** Where the FAT partition of such an image begins, bytes. */
+/** Offset of the FAT partition of such an image, bytes. */
 export const BOOT_START = 4 * MIB;
 
-/** A partition table, a FAT partition at 4 MiB, an ext4 root behind it. No root's rights, no mount. */
+/** Makes a partition table, a FAT partition at 4 MiB and an ext4 root behind it, without root's rights or a mount. */
 export function makeImage(file: string, { fatMib, rootMib, root, label = 'dos' }: Parts): void {
   const [fat, ext] = [`${file}.fat`, `${file}.ext4`];
   writeFileSync(file, '');
@@ -56,7 +56,7 @@ export function makeImage(file: string, { fatMib, rootMib, root, label = 'dos' }
   }
 }
 
-/** What `flash card` takes for a baked image, in 25 MiB. */
+/** Makes an image that `flash card` accepts as baked, in 25 MiB. */
 export function cardImage(dir: string, name = 'baked.img'): string {
   const root = join(dir, 'some-root');
   mkdirSync(root, { recursive: true });
@@ -76,7 +76,7 @@ export function putOnFat(image: string, path: string, content: string): void {
   run('mcopy', [...fatOf(image), '-', `::${path}`], content);
 }
 
-/** All files of the FAT partition go into a folder, as if it were mounted there. */
+/** Copies all files of the FAT partition to a folder, as if it were mounted there. */
 export function copyFat(image: string, folder: string): void {
   mkdirSync(folder, { recursive: true });
   run('mcopy', [...fatOf(image), '-s', '-n', '-Q', '::*', folder]);
@@ -101,11 +101,11 @@ export interface SiteFolder {
   readonly folder: string;
   readonly yaml: string;
   readonly order: string;
-  /** Of the room, with its key. */
+  /** The room's authority, with its key. */
   readonly authority: CertificateAuthority;
 }
 
-/** As docs/guide/flash.md has it. `yaml` is used instead of a usual configuration. */
+/** Makes the folder of docs/guide/flash.md. `yaml` is used instead of a usual configuration. */
 export async function siteFolder(
   dir: string,
   {
@@ -120,23 +120,23 @@ export async function siteFolder(
   mkdirSync(own, { recursive: true });
   const file = join(own, 'vigie.yaml');
   writeFileSync(file, yaml);
-  const made = join(dir, 'order');
-  mkdirSync(made, { recursive: true });
-  writeFileSync(join(made, 'vigie.yaml'), yaml);
-  authoriseFile(join(made, 'vigie.yaml'), made, change);
+  const orderFile = join(dir, 'order');
+  mkdirSync(orderFile, { recursive: true });
+  writeFileSync(join(orderFile, 'vigie.yaml'), yaml);
+  authoriseFile(join(orderFile, 'vigie.yaml'), orderFile, change);
   const order = join(own, 'authorisation.dsse.json');
-  copyFileSync(join(made, 'authorisation.dsse.json'), order);
-  copyFileSync(join(made, 'authority.pub'), join(folder, 'authority.pub'));
+  copyFileSync(join(orderFile, 'authorisation.dsse.json'), order);
+  copyFileSync(join(orderFile, 'authority.pub'), join(folder, 'authority.pub'));
   const authority = new CertificateAuthority(join(dir, 'ca'));
   await authority.start();
   copyFileSync(authority.ca, join(folder, 'ca.crt'));
   return { folder, yaml: file, order, authority };
 }
 
-/** What a test needs inside that a vendor does not deliver: a broker. */
+/** Packages that a test needs inside and a vendor does not deliver: a broker. */
 const PACKAGES = 'systemd,systemd-sysv,dbus,ca-certificates,openssl,mosquitto,mosquitto-clients';
 
-/** A bare Debian 13 that boots, as a vendor delivers it; made once (.cache, about a minute). Needs root. */
+/** A bare Debian 13 that boots, as a vendor delivers it; built once (.cache, about a minute). Needs root. */
 export function vendorImage(): string {
   const dir = join(ROOT, '.cache', 'flash');
   const file = join(dir, `vendor-${ownArch()}.img`);
@@ -154,7 +154,7 @@ export function vendorImage(): string {
   return file;
 }
 
-/** The same with this checkout’s package, by `flash bake`; made once for a package (.cache, about a minute). */
+/** The same with this checkout’s package, by `flash bake`; built once for a package (.cache, about a minute). */
 export function bakedImage(): string {
   const vendor = vendorImage();
   const [root, deb] = boxPackages(ownArch());
@@ -169,7 +169,7 @@ export function bakedImage(): string {
   return file;
 }
 
-/** The root of an image, mounted read-only as long as the test runs. Needs root. */
+/** Mounts the root of an image read-only until the test ends. Needs root. */
 export function mountedRoot(t: Test, image: string): string {
   const dir = join(scratch(t), 'root-of-image');
   mkdirSync(dir);

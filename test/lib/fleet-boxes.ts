@@ -1,13 +1,13 @@
 /**
- * Many boxes in one process: a JSON file with their options as the only argument. Prints `online` when all of
- * them are, and ends on SIGTERM.
+ * Program that runs many boxes in one process. Its only argument is a JSON file with their options. It prints `online`
+ * when all of them are, and ends on SIGTERM.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeOutbox } from './outbox.ts';
 import { SearchableBox, type SearchableBoxOptions } from './searchable-box.ts';
 
-// The disk refuses this place: an outbox in memory, empty, is enough for all of them.
+// The disk refuses this place: one empty outbox in memory is enough for all of them.
 const { outbox } = makeOutbox('/proc/nowhere/outbox.db');
 outbox.start();
 const all = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as Omit<SearchableBoxOptions, 'outbox'>[];
@@ -19,7 +19,7 @@ process.once('SIGTERM', () => {
 for (const [i, box] of boxes.entries()) {
   if (stopping) break;
   box.start();
-  // A fleet does not come up in the same millisecond either.
+  // A fleet does not connect within the same millisecond either.
   if (i % 10 === 9) await sleep(50);
 }
 while (!stopping && boxes.some(({ delivery }) => delivery.state.phase !== 'online')) await sleep(100);

@@ -1,4 +1,4 @@
-/** Holders of a fleet's keys, each with a folder of their own, as if it were another machine; and the room. */
+/** Keyholders of a fleet, each with a folder of their own as if it were another machine, and the room. */
 import { spawnSync } from 'node:child_process';
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ export function fleet(...args: readonly string[]): Said {
   return fleetWith('ignore', args);
 }
 
-/** The program with a file as its descriptor 3. */
+/** Runs the program with a file as its descriptor 3. */
 function fleetWith(third: number | 'ignore', args: readonly string[]): Said {
   const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], {
     encoding: 'utf8',
@@ -41,10 +41,13 @@ function fleetWith(third: number | 'ignore', args: readonly string[]): Said {
   return { code: status, out: stdout, err: stderr };
 }
 
-/** Of every holder's keys in tests. */
+/** Passphrase of every keyholder's keys in tests. */
 export const PASSPHRASE = 'correct horse battery';
 
-/** A pair as `fleet release keygen` makes it; a holder's costs a guesser less, so that tests do not wait for it. */
+/**
+ * Makes a pair as `fleet release keygen` does; a keyholder's key has cheaper derivation, so that tests do not wait for
+ * it.
+ */
 export function keyPair(file: string, isHeld = true): string {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const locked = isHeld ? { cipher: 'aes-256-cbc', passphrase: PASSPHRASE } : {};
@@ -53,7 +56,7 @@ export function keyPair(file: string, isHeld = true): string {
   return file;
 }
 
-/** SHA-256 of the root that a signing file proposes, as whoever has read it would name it. */
+/** SHA-256 of the root that a signing file proposes, as a reader of it would name it. */
 export const rootDigest = (file: string): string => signedDigest(readSigningFile(file).metadata);
 
 export class Fleet {
@@ -75,12 +78,12 @@ export class Fleet {
     return join(this.dir, holder, `${role}.key`);
   }
 
-  /** A holder's key, opened. */
+  /** Opens a keyholder's key. */
   unlocked(file: string): KeyObject {
     return unlockKey(readLockedKey(file), PASSPHRASE);
   }
 
-  /** The first root, signed by two and published; each holder gets it. */
+  /** Makes the first root, signed by two and published; each keyholder gets it. */
   begin(): Said[] {
     const root = join(this.dir, 'room/root1.json');
     const all = [
@@ -104,11 +107,11 @@ export class Fleet {
     return all;
   }
 
-  /** The same in this process, a tenth of the time. */
+  /** Does the same in this process, in a tenth of the time. */
   async beginQuickly(): Promise<void> {
     const [rootKey, targetsKey] = [this.#holders('root'), this.#holders('targets')];
     const nowMs = Date.now();
-    // Of a moment before: its end, which has no fractions of a second, is another than that of the next root.
+    // The start is a moment ago, so that the expiry, which has whole seconds, differs from that of the next root.
     const first = firstRoot({ rootKey, targetsKey, onlineKey: `${this.onlineKey}.pub` }, nowMs - 60_000);
     const file = join(this.dir, 'room/root1.json');
     writeSigningFile(file, signingFileOf(this.repository, first));
@@ -121,12 +124,12 @@ export class Fleet {
     this.trust('anna', 'ben', 'carl');
   }
 
-  /** Public keys of all holders, as the program is given them. */
+  /** Public keys of all keyholders, as the program receives them. */
   #holders(role: 'root' | 'targets'): string[] {
     return ['anna', 'ben', 'carl'].map((name) => `${name}=${this.key(name, role)}.pub`);
   }
 
-  /** The newest root, beside their keys. */
+  /** Copies the newest root to the keyholders' folders. */
   trust(...holders: readonly string[]): void {
     for (const name of holders) copyFileSync(this.rootFile, join(this.dir, name, 'root.json'));
   }
@@ -135,26 +138,26 @@ export class Fleet {
     return join(this.repository.dir, 'metadata/root.json');
   }
 
-  /** The file goes to the holder's folder, is signed there, and comes back. */
+  /** Copies the file to the keyholder's folder, signs it there, and copies it back. */
   sign(
     kind: 'release' | 'root',
     file: string,
     holder: string,
     key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
   ): Said {
-    const there = join(this.dir, holder, basename(file));
-    copyFileSync(file, there);
+    const copy = join(this.dir, holder, basename(file));
+    copyFileSync(file, copy);
     const passphrase = join(this.dir, 'passphrase');
     writeFileSync(passphrase, `${PASSPHRASE}\n`);
     const fd = openSync(passphrase, 'r');
-    const agreed = kind === 'root' ? ['--agree', rootDigest(there)] : ['--yes'];
-    const said = fleetWith(fd, [kind, 'sign', there, '--key', key, '--passphrase-fd', '3', ...agreed]);
+    const agreed = kind === 'root' ? ['--agree', rootDigest(copy)] : ['--yes'];
+    const output = fleetWith(fd, [kind, 'sign', copy, '--key', key, '--passphrase-fd', '3', ...agreed]);
     closeSync(fd);
-    if (said.code === 0) copyFileSync(there, file);
-    return said;
+    if (output.code === 0) copyFileSync(copy, file);
+    return output;
   }
 
-  /** The same in this process, a tenth of the time. */
+  /** Does the same in this process, in a tenth of the time. */
   signQuickly(
     kind: 'release' | 'root',
     file: string,
@@ -177,8 +180,8 @@ export class Fleet {
     return fleet(...args, '--repository', this.repository.dir);
   }
 
-  publish(kind: 'release' | 'root', file: string, ...more: readonly string[]): Said {
+  publish(kind: 'release' | 'root', file: string, ...extraArgs: readonly string[]): Said {
     const agreed = kind === 'root' ? ['--agree', rootDigest(file)] : [];
-    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...more);
+    return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...extraArgs);
   }
 }

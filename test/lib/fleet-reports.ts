@@ -1,4 +1,4 @@
-/** What many boxes say of themselves, as their messages at the broker. */
+/** Reports of many boxes, as their messages at the broker. */
 import { generateKeyPairSync } from 'node:crypto';
 import type { HealthReport } from '../../agent/contract/health.ts';
 import { MODE_TYPE, type ModeStatement } from '../../agent/contract/mode.ts';
@@ -11,7 +11,7 @@ const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const key = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
 const at = (ms: number): string => new Date(ms).toISOString();
 
-/** Of each box another thing is wrong, in turn; `n` from 0. */
+/** Conditions that boxes have in turn; `n` from 0. */
 export const CONDITIONS = ['moved', 'covered', 'config-refused', 'identity-conflict'] as const;
 
 export interface SimulatedBox {
@@ -52,7 +52,7 @@ export function healthOf({ site, box, n }: SimulatedBox, nowMs: number, round = 
     },
     certificate: { notAfter: at(nowMs + (n % 90) * dayMs), caNotAfter: at(nowMs + 3000 * dayMs) },
     temperatureC: 45 + (n % 40),
-    // As many as a real report has.
+    // As many counters as a real report has.
     counters: Object.fromEntries(Array.from({ length: 60 }, (_, k) => [`counter_of_the_agent_${k}`, k * n])),
   };
 }
@@ -131,7 +131,7 @@ function reportOf({ site, box, n }: SimulatedBox, nowMs: number): UpdateReport {
   };
 }
 
-/** All that a box has retained: topic and payload. */
+/** Retained messages of a box: topic and payload. */
 export function messagesOf(box: SimulatedBox, nowMs: number): [string, string][] {
   const topics = topicsOf(box.site, box.box);
   const state = box.n % 15 === 14 ? 'offline' : box.n % 30 === 13 ? 'stopped' : 'online';

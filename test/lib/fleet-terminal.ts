@@ -3,10 +3,10 @@ import type { Test } from 'tap';
 import { FLEET } from './fleet-holders.ts';
 import { type Program, start } from './program.ts';
 
-/** Far above what a question takes on a slow machine. */
+/** Time limit of a question, in ms, far above what one takes on a slow machine. */
 const WITHIN_MS = 40_000;
 
-/** Answers line by line as it asks; returns when it has ended. */
+/** Answers the questions in order; returns when the program has ended. */
 export async function atTerminal(
   t: Test,
   args: readonly string[],
@@ -14,15 +14,15 @@ export async function atTerminal(
 ): Promise<Program> {
   const line = [process.execPath, FLEET, ...args].map((word) => `'${word}'`).join(' ');
   const program = start(t, 'script', ['-qefc', line, '/dev/null']);
-  let seen = 0;
+  let readLength = 0;
   for (const [question, answer] of answers) {
     const untilMs = Date.now() + WITHIN_MS;
-    while (!question.test(program.out.slice(seen))) {
+    while (!question.test(program.out.slice(readLength))) {
       if (program.code !== undefined || Date.now() > untilMs)
         throw new Error(`not asked ${question}: ${program.out}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    seen = program.out.length;
+    readLength = program.out.length;
     program.child.stdin?.write(answer);
   }
   await program.ended;

@@ -1,7 +1,7 @@
 /**
- * A client that says the same again and again: `URL CA CERT KEY TOPIC PAYLOAD QOS PER_S`, until it is killed. A `#` in the
- * payload is the number of the message, which then comes as one of an outbox. Prints how many it has handed over, once a
- * second.
+ * Client that sends the same message repeatedly until it is killed: `URL CA CERT KEY TOPIC PAYLOAD QOS PER_S`. A `#` in
+ * the payload becomes the message number, as in messages of an outbox. Prints the number of messages handed over, once
+ * a second.
  */
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
@@ -17,12 +17,12 @@ const client = await mqtt.connectAsync(url, {
   reconnectPeriod: 0,
 });
 const beganMs = performance.now();
-let sent = 0;
+let count = 0;
 setInterval(() => {
   const due = Math.floor(((performance.now() - beganMs) / 1000) * Number(perS));
-  // A broker that does not keep up is not given more than it takes.
-  for (; sent < due && client.stream.writableLength < 1_000_000; sent += 1) {
-    const seq = String(sent + 1);
+  // A broker that does not keep up is not sent more than it takes.
+  for (; count < due && client.stream.writableLength < 1_000_000; count += 1) {
+    const seq = String(count + 1);
     client.publish(topic, payload.replaceAll('#', seq), {
       qos: qos === '1' ? 1 : 0,
       ...(payload.includes('#') && {
@@ -31,4 +31,4 @@ setInterval(() => {
     });
   }
 }, EVERY_MS);
-setInterval(() => console.log(sent), 1000);
+setInterval(() => console.log(count), 1000);

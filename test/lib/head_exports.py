@@ -1,8 +1,8 @@
-"""Tiny detectors of every kind with random weights, as their exporters write them, and a plain decoding of what they put
-out, cell by cell. Their folder's user puts scripts/programs/model into the path first.
+"""Tiny detectors of every kind with random weights, as their exporters write them, and a plain decoding of their
+outputs, cell by cell. The importing program puts scripts/programs/model into the path first.
 
 Each export is a real graph: one convolution for each output map, then what the exporters of its kind add. A reference sees
-only what the export puts out, and gives (box x1 y1 x2 y2 in pixels, scores of ROWS) for each anchor.
+only the outputs of the export, and returns (box x1 y1 x2 y2 in pixels, scores of ROWS) for each anchor.
 """
 import math
 import zlib
@@ -12,21 +12,21 @@ from graph import GraphBuilder
 from onnx import TensorProto
 
 CLASSES, ROWS = 5, [3, 0]
-BINS = 8  # of the distributions of NanoDet and PicoDet
+BINS = 8  # bins of the distributions of NanoDet and PicoDet
 NANO_STRIDES = {False: (8, 16, 32), True: (8, 16, 32, 64)}
 random = np.random.default_rng(20)
 
 
 def begin_anew(name):
-    """Weights of what is made next depend on `name` alone."""
+    """Seeds the random numbers, so that the next weights depend on `name` alone."""
     random.bit_generator.state = np.random.default_rng(zlib.crc32(name.encode())).bit_generator.state
 
 
 class Export:
     """Adds what an exporter writes to a builder.
 
-    The network reads a tensor `frame` of bytes, which is what a head is tried with; or, where `image` says what an export
-    takes as (layout, "float32" or "uint8", the greatest level), a tensor `image`, over a first layer of its own.
+    The network reads a tensor `frame` of bytes, the input with which a head is tested. With `image`, a tuple (layout,
+    "float32" or "uint8", the greatest level), it reads a tensor `image` through a first layer of its own.
     """
 
     def __init__(self, size, image=None):
@@ -42,7 +42,7 @@ class Export:
             self.cells_of, self.channels, self.step = self._first_layer(*image), 8, 2
 
     def _first_layer(self, layout, dtype, greatest):
-        """Without padding: there, a network sees other levels once the normalisation is folded into it."""
+        """A first layer without padding: in padding, a network sees other levels once the normalisation is folded into it."""
         tensor = "image"
         if layout == "NHWC":
             tensor = self.builder.add("Transpose", [tensor], perm=[0, 3, 1, 2])
@@ -229,13 +229,13 @@ def detr(size, no_object=False, applied=None, names=CLASSES, image=None):
 
 
 def _linear(export, tensor, channels):
-    """As exporters write nn.Linear of [1, queries, 8]: a product and a sum."""
+    """A product and a sum, as exporters write nn.Linear of [1, queries, 8]."""
     product = export.add("MatMul", tensor, export.constant(random.normal(size=(8, channels))))
     return export.add("Add", export.constant(random.normal(size=channels)), product)
 
 
 def _attended(export, tensor):
-    """Self-attention of one head, what was there before added, normalised."""
+    """Self-attention of one head with a residual connection, normalised."""
     query, key, value = (_linear(export, tensor, 8) for _ in range(3))
     products = export.add("MatMul", query, export.add("Transpose", key, perm=[0, 2, 1]))
     shares = export.add("Softmax", export.add("Div", products, export.constant(8 ** 0.5)), axis=2)
@@ -260,7 +260,7 @@ VGG_STRIDES = (8, 16, 30, 60, 100, 300)  # that give its grids of 38, 19, 10, 5,
 
 
 def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=None):
-    """`names`: how many class names are given; with the background among them, CLASSES is the last row. `vgg`: torchvision's
+    """`names`: number of class names; with the background among them, CLASSES is the last row. `vgg`: torchvision's
     ssd300_vgg16, of 300x300."""
     export = Export(size, image)
     export.more = {"classes": names}
@@ -291,7 +291,7 @@ def ssd(size, family="tensorflow", anchors=False, names=None, vgg=False, image=N
 
 
 def tensorflow_anchors(size):
-    """cx cy w h in pixels; scales and ratios as in the published configuration of ssd_mobilenet_v2_coco."""
+    """Anchors, cx cy w h in pixels; scales and ratios as in the published configuration of ssd_mobilenet_v2_coco."""
     scales = [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0]
     for level, stride in enumerate(SSD_STRIDES):
         columns, lines = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
@@ -306,7 +306,7 @@ def tensorflow_anchors(size):
 
 
 def torchvision_anchors(size):
-    """cx cy w h in pixels of ssdlite320_mobilenet_v3_large."""
+    """Anchors of ssdlite320_mobilenet_v3_large, cx cy w h in pixels."""
     scales = [0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0]
     for level, stride in enumerate(SSD_STRIDES):
         columns, lines = math.ceil(size[0] / stride), math.ceil(size[1] / stride)
@@ -322,7 +322,7 @@ def torchvision_anchors(size):
 
 
 def vgg_anchors(size):
-    """cx cy w h in pixels of ssd300_vgg16: its steps are not those of its grids."""
+    """Anchors of ssd300_vgg16, cx cy w h in pixels: its steps are not those of its grids."""
     scales = [0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]
     for level, (cells, step) in enumerate(zip((38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300))):
         shapes = [(scales[level], scales[level]), (math.sqrt(scales[level] * scales[level + 1]),) * 2]

@@ -1,20 +1,20 @@
-/** Orders of releases as somebody else at the broker hears them. */
+/** Orders of releases as another client of the broker receives them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt from 'mqtt';
 import type { Test } from 'tap';
 import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { claimedOrder } from '../../agent/orders/room-order.ts';
 
-/** Waits for it. */
-export async function until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+/** Waits until the condition holds. */
+export async function until(label: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
-    if (Date.now() > untilMs) throw new Error(`${what}: not within ${withinMs} ms`);
+    if (Date.now() > untilMs) throw new Error(`${label}: not within ${withinMs} ms`);
     await sleep(10);
   }
 }
 
-/** Everything that was ordered, as it came, and what lies at the broker. */
+/** All orders in order of arrival, and the retained ones. */
 export class Orders {
   readonly all: UpdateOrder[] = [];
   readonly held = new Map<string, UpdateOrder>();
@@ -37,11 +37,11 @@ export class Orders {
     return orders;
   }
 
-  /** Counters of orders to install, by box: one of each is one order, however often it came. */
+  /** Counters of orders to install, by box: one of each is one order, however often it arrived. */
   installs(): Map<string, Set<number>> {
-    const found = new Map<string, Set<number>>();
+    const counters = new Map<string, Set<number>>();
     for (const { box, action, counter } of this.all)
-      if (action === 'install') found.set(box, (found.get(box) ?? new Set()).add(counter));
-    return found;
+      if (action === 'install') counters.set(box, (counters.get(box) ?? new Set()).add(counter));
+    return counters;
   }
 }

@@ -1,4 +1,7 @@
-/** A room as it is shipped, an honest box in it, and a box that was stolen: for what the one may do to the other. */
+/**
+ * A room in its shipped form, an honest box in it, and a stolen box, for tests of what the thief may do to the honest
+ * one.
+ */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +22,7 @@ import { RoomProgram } from './room-program.ts';
 
 export const HONEST = 'honest';
 export const THIEF = 'thief';
-/** Of another site. */
+/** Name of another site. */
 export const FAR = 'far-away';
 export const FAR_SITE = 'lyon-2';
 
@@ -39,8 +42,8 @@ export class HostileRoom {
   readonly #pairs = new Map<string, Pair>();
   #program: RoomProgram | undefined;
   #honest: MqttClient | undefined;
-  /** Of the honest box. */
-  #sent = 0;
+  /** Number of messages that the honest box has sent. */
+  #sentCount = 0;
 
   private constructor(t: Test, enrolment: TestRoom, database: TestDatabase) {
     this.#t = t;
@@ -62,7 +65,7 @@ export class HostileRoom {
     });
   }
 
-  /** Enrolment, broker, archive on one of the two databases, and an honest box that is heard. */
+  /** Starts enrolment, broker, archive on one of the two databases, and an honest box that is received. */
   static async start(t: Test, name: keyof typeof DATABASES): Promise<HostileRoom> {
     const enrolment = new TestRoom(t);
     await enrolment.start();
@@ -78,7 +81,7 @@ export class HostileRoom {
     await room.broker.start();
     await room.#startArchive();
     room.#honest = await room.connect(HONEST, { clean: true });
-    // Until the archive has subscribed, what this client says is for nobody: it keeps nothing, as a box does.
+    // Until the archive has subscribed, messages of this client are lost: like a box, it stores nothing.
     while (!(await room.#isHeard(2000))) t.comment('the archive does not listen yet');
     return room;
   }
@@ -96,18 +99,18 @@ export class HostileRoom {
     await until(this.#t, 'the archive listens', () => program.said.includes('Room on'), PATIENCE_MS);
   }
 
-  /** As the console has it, once the archive has made its tables. */
+  /** The console's connection, once the archive has made its tables. */
   get sql(): Sql {
     this.#sql ??= this.#database.sql();
     return this.#sql;
   }
 
-  /** What the archive printed. */
+  /** Output of the archive. */
   get said(): string {
     return this.#program?.said ?? '';
   }
 
-  /** A certificate by a token, as a box gets its own. */
+  /** Gets a certificate by a token, as a box gets its own. */
   enrol(box: string, site = SITE): Pair {
     const { store, authority } = this.enrolment;
     const key = newKey(join(this.enrolment.dir, `${box}.key`));
@@ -124,7 +127,7 @@ export class HostileRoom {
     return pair;
   }
 
-  /** Of the programs' authority. */
+  /** Certificate and key of a program, by the programs' authority. */
   program(name: string): Pair {
     const key = newKey(join(this.enrolment.dir, `program-${name}.key`));
     const profile = { use: 'client', commonName: name, days: 30 } as const;
@@ -140,13 +143,13 @@ export class HostileRoom {
     return pair;
   }
 
-  /** The same as text. */
+  /** Certificate and key of a box as text. */
   pemOf(box: string): Pair {
     const { cert, key } = this.pairOf(box);
     return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') };
   }
 
-  /** A client by the certificate of a box; `pair` and `url` as a thief may choose them. */
+  /** Connects a client by the certificate of a box; `pair` and `url` are a thief's choices. */
   async connect(
     box: string,
     {
@@ -173,21 +176,21 @@ export class HostileRoom {
     return client;
   }
 
-  /** As a program of the room. */
+  /** Connects as a program of the room. */
   operator(name: string): Promise<MqttClient> {
     return this.connect(HONEST, { pair: this.program(name), url: this.broker.programsUrl });
   }
 
-  /** The honest box is connected as before, and what it says is in the archive and on the screen. */
-  async hearsHonest(t: Test, what: string): Promise<void> {
-    t.equal(this.#honest?.connected, true, `${what}: the honest box is still connected`);
-    t.ok(await this.#isHeard(PATIENCE_MS), `${what}: an alert of the honest box is in the queue`);
+  /** Checks that the honest box is connected as before, and that its messages reach the archive and the screen. */
+  async hearsHonest(t: Test, label: string): Promise<void> {
+    t.equal(this.#honest?.connected, true, `${label}: the honest box is still connected`);
+    t.ok(await this.#isHeard(PATIENCE_MS), `${label}: an alert of the honest box is in the queue`);
   }
 
   async #isHeard(withinMs: number): Promise<boolean> {
-    this.#sent += 1;
-    const id = `honest-${this.#sent}`;
-    const { topic, body, options } = alertOf(SITE, HONEST, id, this.#sent);
+    this.#sentCount += 1;
+    const id = `honest-${this.#sentCount}`;
+    const { topic, body, options } = alertOf(SITE, HONEST, id, this.#sentCount);
     await this.#honest?.publishAsync(topic, body, options);
     return settles(async () => {
       const { incidents } = await queueOf(this.sql);
@@ -195,7 +198,7 @@ export class HostileRoom {
     }, withinMs);
   }
 
-  /** Neither queue nor cameras show the box. */
+  /** Checks that neither queue nor cameras show the box. */
   async leavesTheScreens(t: Test, box: string): Promise<void> {
     const isGone = await settles(async () => {
       const { incidents } = await queueOf(this.sql);
@@ -226,7 +229,7 @@ export function alertOf(site: string, box: string, id: string, seq: number, epoc
   };
 }
 
-/** The reason code of a publish: 0 where it was taken, -1 where the connection has ended. */
+/** Reason code of a publish: 0 where it was accepted, -1 where the connection has ended. */
 export function answerTo(
   client: MqttClient,
   topic: string,
@@ -242,7 +245,7 @@ export function answerTo(
   });
 }
 
-/** Whether it holds within that time. */
+/** Reports whether the condition holds within that time. */
 async function settles(condition: () => Promise<boolean>, withinMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + withinMs;
   while (performance.now() < deadlineMs) {

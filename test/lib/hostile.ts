@@ -1,11 +1,14 @@
-/** Text with which a box could take over the terminal of whoever reads it, and what no line of output may hold. */
+/** Text with which a box could take over a reader's terminal, and characters that no line of output may contain. */
 
 /** Clears the screen, sets the title, forges a line, turns the direction of text, hides. */
 export const HOSTILE =
   '\u001b[2J\u001b[H\u001b]0;owned\u0007\r\n14:03:12  ALERT   loitering: person #1 in zone square  [marseille-1/other]\n' +
   'vigie: all is well\u009b31m\u202egnp.\u2066\u200b\u2028\u2029\ufeff\u007f\u{e0041}';
 
-/** Code points, from and to: controls but the line feed, what has no width, what turns, line ends, tags. */
+/**
+ * Ranges of forbidden code points: controls except line feed, zero-width characters, direction controls, line ends,
+ * tags.
+ */
 const FORBIDDEN: readonly (readonly [number, number])[] = [
   [0x00, 0x09],
   [0x0b, 0x1f],
@@ -18,14 +21,14 @@ const FORBIDDEN: readonly (readonly [number, number])[] = [
   [0xe0000, 0xe007f],
 ];
 
-/** What of it no terminal should get, each with its line; line ends are fine. */
-export function forbiddenIn(said: string): string[] {
-  return said.split('\n').flatMap((line) => {
+/** Forbidden characters in the text, each with its line; line feeds are accepted. */
+export function forbiddenIn(text: string): string[] {
+  return text.split('\n').flatMap((line) => {
     const codes = Array.from(line, (character) => character.codePointAt(0) ?? 0);
-    const found = codes.filter((code) => FORBIDDEN.some(([from, to]) => code >= from && code <= to));
-    if (found.length === 0) return [];
+    const matches = codes.filter((code) => FORBIDDEN.some(([from, to]) => code >= from && code <= to));
+    if (matches.length === 0) return [];
     return [
-      `${found.map((code) => `U+${code.toString(16)}`).join(' ')} in ${JSON.stringify(line.slice(0, 200))}`,
+      `${matches.map((code) => `U+${code.toString(16)}`).join(' ')} in ${JSON.stringify(line.slice(0, 200))}`,
     ];
   });
 }

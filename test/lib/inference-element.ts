@@ -1,4 +1,7 @@
-/** What tests of the detector's backends need: an element that plays faults, models for elements, a process for each. */
+/**
+ * Tools for tests of the detector's backends: an element that plays faults, models for elements, and a process for each
+ * test.
+ */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -10,12 +13,12 @@ import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from './paths.ts';
 
 export const MODEL = 'nanodet-g-city10';
 export const INPUT = [416, 256] as const;
-/** Debian's, where the packages are; another python3 may come first in PATH. */
+/** Debian's interpreter, which has the packages; another python3 may come first in PATH. */
 const PYTHON = '/usr/bin/python3';
 
 const installed = (command: string, ...args: string[]): boolean => spawnSync(command, args).status === 0;
 
-/** Why tests with the fake element cannot run here, or false. */
+/** Reason why tests with the fake element cannot run here, or false. */
 export const noCompiler = installed('cc', '--version') ? false : 'cc is not installed: apt-get install gcc';
 export const noPython = installed(PYTHON, '-c', 'import onnx, onnxruntime, numpy')
   ? false
@@ -26,8 +29,8 @@ export const noElement = installed('gst-inspect-1.0', 'onnxinference')
 export const noClip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
 
 /**
- * The environment in which GStreamer has the fake element (fake-element.c): compiled once for each content of it. Its
- * list of plugins is kept apart from that of every other program.
+ * Environment in which GStreamer has the fake element (fake-element.c), compiled once for each content of it. Its
+ * plugin list is separate from that of every other program.
  */
 export function fakeElement(): Record<string, string> {
   const source = join(ROOT, 'test/lib/fake-element/fake-element.c');
@@ -39,10 +42,10 @@ export function fakeElement(): Record<string, string> {
     const parts = ['', '-base', '-video', '-analytics'].map((part) => `gstreamer${part}-1.0`);
     const flags = String(execFileSync('pkg-config', ['--cflags', '--libs', ...parts])).split(/\s+/);
     // Another test may load it while it is written.
-    const made = join(dir, `made-by-${process.pid}`);
-    const compile = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', made, source];
+    const newFile = join(dir, `made-by-${process.pid}`);
+    const compile = ['-shared', '-fPIC', '-O1', '-Wall', '-Wextra', '-Werror', '-o', newFile, source];
     execFileSync('cc', [...compile, ...flags.filter(Boolean)], { stdio: 'inherit' });
-    renameSync(made, library);
+    renameSync(newFile, library);
   }
   return { GST_PLUGIN_PATH: dir, GST_REGISTRY: join(dir, 'registry.bin') };
 }
@@ -53,7 +56,7 @@ export function elementModels(...args: readonly string[]): string {
   return execFileSync(PYTHON, [script, ...args], { maxBuffer: 2 ** 28, encoding: 'utf8' });
 }
 
-/** The real model's card, and what is different for the model of an element. */
+/** Writes the real model's card, with changes for the model of an element. */
 export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Partial<ModelCard> = {}): void {
   const { features: _, ...real } = JSON.parse(
     readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'),
@@ -68,13 +71,13 @@ export function writeCard(dir: string, name: string, bytes: Uint8Array, over: Pa
   );
 }
 
-/** What the fake element is to play (fake-element.c), as the model `fake` of that folder. */
+/** Writes the script of the fake element (fake-element.c), as the model `fake` of that folder. */
 export function writeScript(dir: string, lines: readonly string[], over: Partial<ModelCard> = {}): void {
   const bytes = Buffer.from(`${lines.join('\n')}\n`);
   writeCard(dir, 'fake', bytes, { file: 'fake.tflite', ...over });
 }
 
-/** The model that runs on the CPU, beside those of an element. */
+/** Copies the model that runs on the CPU to the folder, beside those of an element. */
 export function copyUsual(dir: string): void {
   for (const ext of ['json', 'onnx'])
     copyFileSync(join(MODEL_DIR, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
@@ -96,26 +99,26 @@ export function elementConfig(
   };
 }
 
-/** The first `count` frames of the street, letterboxed to the input's size, one RGB frame after the other. */
+/** The first `count` frames of the street, letterboxed to the input's size, as consecutive RGB frames. */
 export function streetFrames(dir: string, count: number): string {
   const file = join(dir, `street-${count}.rgb`);
   const [width, height] = INPUT;
   const size = `video/x-raw,format=RGB,width=${width},height=${height},pixel-aspect-ratio=1/1`;
   const parts = [
     ...[`filesrc location=${STREET_CLIP}`, 'decodebin', 'videoconvert', 'videoscale add-borders=true', size],
-    // The buffer at which the stream ends is not passed on.
+    // GStreamer does not pass on the buffer at which the stream ends.
     ...[`identity eos-after=${count + 1}`, `filesink location=${file}`],
   ];
   execFileSync('gst-launch-1.0', ['-q', ...parts.join(' ! ').split(' ')]);
   return file;
 }
 
-/** What became of each step, in a process of its own; `ended` where that ended before the last. */
+/** Result of each step in a process of its own; `endReason` where the process ended before the last. */
 export async function inProcess(
   t: { teardown(fn: () => void): void },
   task: Omit<Task, 'frames'> & { readonly frames?: string },
   env: Readonly<Record<string, string>> = {},
-): Promise<{ outcomes: Outcome[]; ended?: string }> {
+): Promise<{ outcomes: Outcome[]; endReason?: string }> {
   const dir = scratch(t);
   const [from, to, none] = ['task.json', 'outcome.json', 'none.rgb'].map((name) => join(dir, name)) as [
     string,
@@ -129,15 +132,15 @@ export async function inProcess(
     'dist/test/lib',
     basename(import.meta.url).replace('inference-element', 'backend-child'),
   );
-  // Debian's onnxinference says on stderr some thousand times that its operators are registered already.
+  // Debian's onnxinference prints some thousand times on stderr that its operators are registered already.
   const child = spawn(process.execPath, ['--enable-source-maps', program, from, to], {
     stdio: 'ignore',
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...env },
   });
-  const ended = await new Promise<string>((resolve) => {
+  const endReason = await new Promise<string>((resolve) => {
     child.once('close', (code, signal) => resolve(signal ?? String(code)));
   });
-  if (!existsSync(to)) return { outcomes: [], ended };
+  if (!existsSync(to)) return { outcomes: [], endReason };
   return { outcomes: JSON.parse(readFileSync(to, 'utf8')) as Outcome[] };
 }
 

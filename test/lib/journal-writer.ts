@@ -1,6 +1,6 @@
 /**
- * A process that appends to a journal until it is killed, or so often: `DIR ORIGIN [COUNT]`. Prints each index when
- * it is in. Once in 50 entries the one before is erased.
+ * Process that appends to a journal until it is killed, or COUNT times: `DIR ORIGIN [COUNT]`. Prints each index when it
+ * is durable. Once in 50 entries the previous one is erased.
  */
 import { writeSync } from 'node:fs';
 import { Journal } from '../../agent/restraint/journal/journal.ts';

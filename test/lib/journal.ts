@@ -26,12 +26,12 @@ export function keyOf(stateDir: string): string {
   return verifierKey(ORIGIN, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
 }
 
-/** Held against these heads from elsewhere. */
+/** Faults of a journal, compared with these heads from elsewhere. */
 export function wrongIn(stateDir: string, ...heads: KnownCheckpoint[]): readonly string[] {
   return wrongAt(join(stateDir, 'journal'), keyOf(stateDir), { heads });
 }
 
-/** Of a folder or an export. */
+/** Faults of a folder or an export. */
 export function wrongAt(place: string, key: string, against: Against = {}): readonly string[] {
   return verifyJournal(place, parseVerifierKey(key), against).wrong;
 }

@@ -1,6 +1,6 @@
 /**
- * A box reduced to delivery and record, made to be killed: `FILE URL CA CERT KEY LIFE`. Raises 20 alerts and
- * says `taken` for each verdict that is on record.
+ * A box reduced to delivery and audit log, made to be killed: `FILE URL CA CERT KEY LIFE`. Raises 20 alerts and prints
+ * `taken` for each verdict that is in the log.
  */
 import { writeSync } from 'node:fs';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
@@ -21,15 +21,15 @@ for (let i = 0; i < 20; i += 1) {
 }
 const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });
 outbox.start();
-let taken = 0;
+let acceptedCount = 0;
 const inbox = new Map([
   [
     topicsOf(SITE, BOX).verdict,
     (payload: Buffer) => {
       record.verdict(payload);
       const now = record.report()?.verdicts.taken ?? 0;
-      if (now > taken) writeSync(1, 'taken\n');
-      taken = now;
+      if (now > acceptedCount) writeSync(1, 'taken\n');
+      acceptedCount = now;
     },
   ],
 ]);

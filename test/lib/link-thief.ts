@@ -1,9 +1,9 @@
 /**
- * What whoever holds vision's link could do as the agent's user: a program of a few lines, for the inside of a booted
- * box. Prints a line of JSON: what vision said, and the first picture that it gave out.
+ * Short program for the inside of a booted box that does what an attacker with vision's link could do as the agent's
+ * user. Prints a line of JSON: the messages of vision, and the first picture that it sent.
  */
 
-/** Arguments of the program: the socket, the message `start`, both as vision's link takes them. */
+/** Source of the program. Arguments: the socket and the message `start`, both as vision's link takes them. */
 export const LINK_THIEF = `
 import { createConnection } from 'node:net';
 import { readFileSync } from 'node:fs';

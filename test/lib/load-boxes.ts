@@ -1,7 +1,7 @@
 /**
- * A process with many boxes as the broker sees them, each with its own TLS connection, certificate, Last Will and
- * subscriptions, by the agent's own session. What the archive has not acknowledged they hold in memory, and send it again
- * after a connection that was lost.
+ * A process with many boxes as the broker sees them. Each has its own TLS connection, certificate, Last Will and
+ * subscriptions, by the agent's own session. They hold unacknowledged messages in memory and send them again after a
+ * lost connection.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { type LoadAsk, type LoadCounts, loadName, loadSite, STILL_BYTES } from '
 
 const CONNECT_WITHIN_MS = 120_000;
 const AGAIN_MS = 2000;
-/** As in the agent, agent/mqtt/publisher.ts. */
+/** Interval of health reports, in ms, as in agent/mqtt/publisher.ts. */
 const HEALTH_EVERY_MS = 30_000;
 const TICK_MS = 20;
 const TOLD_EVERY_MS = 250;
@@ -31,18 +31,18 @@ const counts: LoadCounts = { connected: 0, failed: 0, sent: 0, health: 0, refuse
 class LoadBox {
   readonly #no: number;
   readonly #topics;
-  /** By number; the oldest first. */
-  readonly #held = new Map<number, Message>();
+  /** Unacknowledged messages by number, the oldest first. */
+  readonly #unacknowledged = new Map<number, Message>();
   #session: Session | undefined;
   #seq = 0;
-  #through = 0;
+  #acknowledgedThrough = 0;
 
   constructor(no: number) {
     this.#no = no;
     this.#topics = topicsOf(loadSite(no), loadName(no));
   }
 
-  /** Resolves when it is connected for the first time; from then on it comes back. */
+  /** Resolves when it is connected for the first time; from then on it reconnects. */
   async connect(url: string, dir: string): Promise<void> {
     for (;;) {
       try {
@@ -92,7 +92,7 @@ class LoadBox {
     }
     this.#session = session;
     this.#publish(this.#status('online'));
-    for (const message of this.#held.values()) this.#publish(message);
+    for (const message of this.#unacknowledged.values()) this.#publish(message);
     counts.connected += 1;
     return session;
   }
@@ -104,7 +104,7 @@ class LoadBox {
     this.#publish({ topic: this.#topics.health, payload, qos: 0, retain: true, contentType: JSON_TYPE });
   }
 
-  /** An event, or the still of the one before. */
+  /** Sends an event, or the still of the previous one. */
   tell(isStill: boolean): void {
     this.#seq += 1;
     const [site, box, seq] = [loadSite(this.#no), loadName(this.#no), this.#seq];
@@ -112,7 +112,7 @@ class LoadBox {
     const userProperties = {
       lane: 'alert',
       seq: String(seq),
-      first: String(this.#through + 1),
+      first: String(this.#acknowledgedThrough + 1),
       epoch,
       boot: epoch,
     };
@@ -128,7 +128,7 @@ class LoadBox {
           contentType: EVENT_CONTENT_TYPE,
           payload: payload(),
         };
-    this.#held.set(seq, message);
+    this.#unacknowledged.set(seq, message);
     this.#publish(message);
   }
 
@@ -145,17 +145,17 @@ class LoadBox {
 
   #acknowledged(payload: Buffer): void {
     const { alert = 0 } = JSON.parse(payload.toString()) as { alert?: number };
-    for (const seq of this.#held.keys()) {
+    for (const seq of this.#unacknowledged.keys()) {
       if (seq > alert) break;
-      this.#held.delete(seq);
+      this.#unacknowledged.delete(seq);
       counts.stored += 1;
     }
-    this.#through = Math.max(this.#through, alert);
+    this.#acknowledgedThrough = Math.max(this.#acknowledgedThrough, alert);
   }
 }
 
 let boxes: LoadBox[] = [];
-let rate: { perS: number; stills: boolean; sinceMs: number; told: number } | undefined;
+let rate: { perS: number; stills: boolean; sinceMs: number; count: number } | undefined;
 let next = 0;
 let nextHealth = 0;
 let healthSinceMs: number | undefined;
@@ -186,9 +186,9 @@ setInterval(() => {
   }
   if (rate === undefined) return;
   const due = ((nowMs - rate.sinceMs) * rate.perS) / 1000;
-  for (; rate.told < due; rate.told += 1) {
+  for (; rate.count < due; rate.count += 1) {
     // Two events and a still, of the same box.
-    const isStill = rate.stills && rate.told % 3 === 2;
+    const isStill = rate.stills && rate.count % 3 === 2;
     boxes[next % boxes.length]?.tell(isStill);
     if (!rate.stills || isStill) next += 1;
   }
@@ -198,7 +198,7 @@ setInterval(() => process.send?.(counts), TOLD_EVERY_MS);
 
 process.on('message', (ask: LoadAsk) => {
   if (ask.do === 'connect') void connectAll(ask);
-  else rate = ask.perS === 0 ? undefined : { ...ask, sinceMs: performance.now(), told: 0 };
+  else rate = ask.perS === 0 ? undefined : { ...ask, sinceMs: performance.now(), count: 0 };
 });
-// It ends with whoever asks.
+// Ends with its parent.
 process.once('disconnect', () => process.exit(0));

@@ -1,38 +1,38 @@
-/** What a process with many simulated boxes is asked, and what it tells. */
+/** Messages between a test and its processes of simulated boxes. */
 
 export type LoadAsk =
   | {
       readonly do: 'connect';
       readonly url: string;
-      /** With `ca.crt`, `box.key` for all, and a certificate for each by its name. */
+      /** Folder with `ca.crt`, `box.key` for all, and a certificate for each box by its name. */
       readonly dir: string;
       readonly first: number;
       readonly count: number;
-      /** Connections begun in a second. */
+      /** Connections started per second. */
       readonly perS: number;
     }
   | {
       readonly do: 'rate';
-      /** Messages of all its boxes together in a second; 0: none. */
+      /** Messages per second of all its boxes together; 0 sends none. */
       readonly perS: number;
-      /** Every third is a picture of STILL_BYTES. */
+      /** True if every third message is a picture of STILL_BYTES. */
       readonly stills: boolean;
     };
 
 export interface LoadCounts {
   connected: number;
-  /** Connections that could not be made, or were lost; each is tried again. */
+  /** Connections that failed or were lost; each is tried again. */
   failed: number;
-  /** Events and pictures, which the archive acknowledges. */
+  /** Events and pictures sent, which the archive acknowledges. */
   sent: number;
-  /** Reports of how a box is, which it does not. */
+  /** Health reports sent, which the archive does not acknowledge. */
   health: number;
   refused: number;
-  /** By the archive's acknowledgements. */
+  /** Messages stored, by the archive's acknowledgements. */
   stored: number;
 }
 
-/** The mean of the demonstration's pictures, docs/guide/broker.md. */
+/** Bytes of a still: the mean of the demonstration's pictures, docs/guide/broker.md. */
 export const STILL_BYTES = 58_000;
 
 const SITES = 30;

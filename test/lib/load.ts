@@ -1,4 +1,4 @@
-/** Thousands of simulated boxes in some processes, and what the room's processes spend on them. */
+/** Thousands of simulated boxes in some processes, and the resources that the room's processes spend on them. */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export class Load {
   readonly #children: ChildProcess[];
   readonly #counts: LoadCounts[];
 
-  /** Ended with the test. */
+  /** Starts the processes; ended with the test. */
   constructor(t: Test, processes: number) {
     this.#counts = Array.from({ length: processes }, () => ({
       connected: 0,
@@ -48,7 +48,7 @@ export class Load {
     };
   }
 
-  /** Begins; `counts.connected` tells how far it is. */
+  /** Starts the connections; `counts.connected` reports progress. */
   connect(url: string, dir: string, count: number, perS: number): void {
     const share = Math.ceil(count / this.#children.length);
     this.#ask((i) => ({
@@ -65,7 +65,7 @@ export class Load {
     this.#ask(() => ({ do: 'rate', perS: perS / this.#children.length, stills }));
   }
 
-  /** CPU of the simulated boxes themselves, s. */
+  /** CPU seconds of the simulated boxes themselves. */
   get cpuS(): number {
     return this.#children.reduce((sum, { pid }) => sum + (pid === undefined ? 0 : cpuS(pid)), 0);
   }
@@ -75,7 +75,7 @@ export class Load {
   }
 }
 
-/** Certificates for so many boxes; one key serves them all, which changes nothing for the broker. */
+/** Makes `count` certificates; one key serves them all, which changes nothing for the broker. */
 export function makeCertificates(dir: string, authority: string, count: number): void {
   const names = Array.from({ length: count }, (_, no) => loadName(no)).join(' ');
   const script = `set -e
@@ -90,18 +90,18 @@ export function makeCertificates(dir: string, authority: string, count: number):
   execFileSync('bash', ['-c', script, 'bash', authority], { cwd: dir });
 }
 
-/** CPU that a process has spent since its start, and the ones that it has started: the living, and those waited for; s. */
+/** CPU seconds of a process since its start, including its children: the living, and those waited for. */
 export function cpuS(pid: number): number {
   const own = (one: number | string, to: number): number => {
     const stat = procText(one, 'stat');
-    // utime, stime, cutime, cstime of proc_pid_stat(5); the name before them may hold spaces.
+    // utime, stime, cutime, cstime of proc_pid_stat(5); the name before them may contain spaces.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields.slice(11, to).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS_PER_S;
   };
   return own(pid, 15) + childrenOf(pid).reduce((sum, child) => sum + own(child, 13), 0);
 }
 
-/** CPU that all processes of this machine have spent since it was started, s. */
+/** CPU seconds of all processes of this machine since its start. */
 export function machineCpuS(): number {
   const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
   // user, nice, system, idle, iowait, irq, softirq, steal of proc_stat(5).
@@ -109,7 +109,7 @@ export function machineCpuS(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_S;
 }
 
-/** MB. */
+/** Resident memory of a process, MB. */
 export const rssMB = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB$/m.exec(procText(pid, 'status'))?.[1]) / 1000;
 

@@ -1,4 +1,4 @@
-/** What an agent says of itself when all is well. */
+/** Reports of a healthy agent. */
 
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
 import type { ViewReport } from '../../agent/contract/view-report.ts';
@@ -85,9 +85,9 @@ export const STATUS: LocalStatus = {
   recent: [EVENT, EVENT],
 };
 
-/** What has passed before a camera: nothing yet, but for `seen`. */
-export function viewOf(seen: Partial<ViewReport>): ViewReport {
+/** A report of what has passed before a camera: nothing, except `changes`. */
+export function viewOf(changes: Partial<ViewReport>): ViewReport {
   const nothing = { people: 0, heightTenthNorm: 0, heightHalfNorm: 0, moving: 0, stepNineTenths: 0 };
   const source = { widthPx: 1280, heightPx: 720 };
-  return { input: [416, 256], fps: 5, source, ...nothing, ...seen };
+  return { input: [416, 256], fps: 5, source, ...nothing, ...changes };
 }

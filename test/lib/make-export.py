@@ -1,10 +1,10 @@
 """Exports of detectors for tests.
 
-  make-export.py FOLDER   makes those of a JSON object on standard input, {file: {"what": …, option: value}}. `what` is
+  make-export.py FOLDER   makes the exports of a JSON object on standard input, {file: {"what": …, option: value}}. `what` is
                           `nanodet` (the weights of models/, dequantised, in the form of NanoDet's own exporter; `fragile`:
                           the same, but not in 8 bits), `yolox` (random weights), or `stills` (a folder of frames of the
                           clip at `clip`)
-  make-export.py --look MODEL EXPORT   what a test wants to know of a float model made of a yolox export, as JSON
+  make-export.py --look MODEL EXPORT   facts about a float model made of a yolox export, as JSON
 """
 import json
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 
 MODEL = Path(__file__).resolve().parents[2] / "scripts" / "programs" / "model"
 sys.path.insert(0, str(MODEL))
-from quiet import onnx  # noqa: E402 - its folder is known only now
+from quiet import onnx  # noqa: E402 - its folder comes from the arguments
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 OPSET = 17
@@ -26,7 +26,7 @@ def nanodet(options):
     model = onnx.load(Path(__file__).resolve().parents[2] / "models" / "nanodet-g-city10.onnx")
     graph = model.graph
     arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    before, nodes = {}, []  # what a tensor is made of where nothing is quantised
+    before, nodes = {}, []  # source of each tensor without quantisation
     for node in graph.node:
         if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
             arrays[node.output[0]] = _dequantised(node, arrays)
@@ -64,8 +64,8 @@ def nanodet(options):
 
 
 def _beside_a_giant(first, arrays):
-    """Lets the first convolution read, with weights of 0, the picture times a thousand too: what has one range for both in 8
-    bits has lost the picture."""
+    """Makes the first convolution read the picture times a thousand too, with weights of 0. In 8 bits, one range for both
+    loses the picture."""
     picture = first.input[0]
     arrays["thousand"] = np.array(1000, np.float32)
     weights = arrays[first.input[1]]
@@ -80,7 +80,7 @@ def _maker(nodes, tensor):
 
 
 def _in_order(nodes, known):
-    """Each node after those that make what it reads; the quantisation appends its own at the end."""
+    """Sorts each node after the nodes that make its inputs; the quantisation appends its own at the end."""
     known, ordered = {"", *known}, []
     while nodes:
         ready = [node for node in nodes if known.issuperset(node.input)]
@@ -130,7 +130,7 @@ def yolox(options):
     nodes += [helper.make_node("Concat", flat, ["joined"], axis=2),
               helper.make_node("Transpose", ["joined"], ["output"], perm=[0, 2, 1])]
     outputs = ["output"]
-    if "also" in options:  # what a face detector gives beside boxes
+    if "also" in options:  # further outputs of a face detector
         nodes.append(helper.make_node("Identity", ["relu32"], [options["also"]]))
         outputs.append(options["also"])
     return _model(nodes, "picture", arrays, outputs, options, names)

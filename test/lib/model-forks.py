@@ -1,5 +1,6 @@
-"""Many runs of scripts/programs/model/import_model.py, each in a fork of one process that has loaded its libraries: most of a
-refusal is the start of Python. Given the folder of that program; reads lists of arguments as JSON, prints what each run said.
+"""Runs scripts/programs/model/import_model.py many times, each in a fork of one process that has loaded its libraries. The
+start of Python takes most of the time of a refusal. The argument is the folder of that program; reads lists of arguments
+as JSON, prints the output of each run.
 """
 import json
 import os

@@ -2,7 +2,7 @@
 
     model-heads.py PROGRAM-FOLDER        prints one JSON object a line:
       {"case", "size", "anchors", "boxesPx", "scores"}   greatest differences to the reference
-      {"case", "misfit"}                                 what the head says of an export that does not fit
+      {"case", "misfit"}                                 message of the head about an export that does not fit
 """
 import json
 import sys
@@ -37,7 +37,7 @@ def check(kind, make, reference, options, size):
         [(name, TensorProto.FLOAT, [None] * (2 if name == "anchors" else len(export.outputs.get(name, "xyz"))))
          for name in (boxes, scores, *(one for one in export.outputs if one not in (boxes, scores)))], 17, {})
     quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 3  # constants that nobody reads any more are told as warnings
+    quiet.log_severity_level = 3  # unused constants are reported as warnings
     session = onnxruntime.InferenceSession(model.SerializeToString(), quiet, providers=["CPUExecutionProvider"])
     width, height = export.size
     frame = random.integers(0, 256, (1, height, width, 3), dtype=np.uint8)

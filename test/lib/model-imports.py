@@ -1,13 +1,13 @@
-"""Takes tiny exports with random weights through the whole of scripts/model import and compares what comes out.
+"""Runs tiny exports with random weights through all of scripts/model import and compares the results.
 
     model-imports.py PROGRAM-FOLDER OUT CLIP
 
-OUT gets the models, their cards and calibration sets, and NAME.rgb, the frame that was looked at. For each import one
+OUT gets the models, their cards and calibration sets, and NAME.rgb, the frame of the comparison. For each import one
 JSON object a line:
   {"name", "size", "frames", "boxesPx", "scores"}   the float model's greatest differences to the export itself, run by
                                                     ONNX Runtime and decoded in plain Python
-  {"expected", "float", "u8", "s8"}                 how many boxes the reference and each form give
-  {"notes"}                                         what the import said
+  {"expected", "float", "u8", "s8"}                 number of boxes of the reference and each form
+  {"notes"}                                         output of the import
 """
 import contextlib
 import io
@@ -29,10 +29,10 @@ SIZE = (96, 64)
 # The rows 3 and 0 of head_exports are kept: person and car.
 NAMES = ["car", "cat", "bird", "person", "face"]
 LABELS = [0, 2]
-# Of postprocess.py: what follows every head.
+# Nodes that postprocess.py adds after every head.
 SCORE_MIN, IOU_MAX, CANDIDATES_MAX = 0.15, 0.6, 512
 
-# name, kind, options of the export, what else is unusual about it
+# name, kind, options of the export, other peculiarities
 CASES = [
     ("yolox-nhwc", "yolox", {}, {"layout": "NHWC"}),
     ("yolox-half", "yolox", {}, {"dtype": "float16", "batch": "n", "open": True}),
@@ -60,7 +60,7 @@ CASES = [
 
 
 def export_of(kind, options, form):
-    """(the export as its exporter writes it, the same in float32 and for one size, which is what it is compared with)."""
+    """The export as its exporter writes it, and the reference: the same in float32 and for one size."""
     size, layout, dtype = form.get("size", SIZE), form.get("layout", "NCHW"), form.get("dtype", "float32")
     # YOLOX takes plain levels, the others some that lie around 0.
     greatest = 255 if dtype == "uint8" or kind == "yolox" else 2
@@ -91,7 +91,7 @@ def export_of(kind, options, form):
 
 
 def taken(frame, kind, form):
-    """The frame [H, W, 3] as an export of `kind` takes it."""
+    """Converts the frame [H, W, 3] to the input of an export of `kind`."""
     own, size = heads.module(kind).PREPROCESS, form.get("size", SIZE)
     picture = frame.astype(np.float32)
     if size != frame.shape[1::-1]:
@@ -106,7 +106,7 @@ def taken(frame, kind, form):
 
 
 def expected_of(plain, names, kind, options, form, frame):
-    """What the model should find: rows [x1, y1, x2, y2, score, label] in pixels of the frame, best first."""
+    """Expected detections of the model: rows [x1, y1, x2, y2, score, label] in pixels of the frame, best first."""
     size = form.get("size", SIZE)
     raw = session(plain.SerializeToString()).run(names, {"image": taken(frame, kind, form)})
     more = {"kept": True} if kind in ("detr", "ssd") else {}
@@ -125,7 +125,7 @@ def expected_of(plain, names, kind, options, form, frame):
 
 
 def overlap(one, other):
-    """Of boxes given by any two opposite corners, as ONNX has it: random networks give such."""
+    """Overlap of boxes with any two opposite corners, as ONNX defines it: random networks give such boxes."""
     one, other = ([*np.minimum(box[:2], box[2:4]), *np.maximum(box[:2], box[2:4])] for box in (one, other))
     width, height = (min(one[axis + 2], other[axis + 2]) - max(one[axis], other[axis]) for axis in (0, 1))
     if width <= 0 or height <= 0:
@@ -136,7 +136,7 @@ def overlap(one, other):
 
 def session(model):
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # constants that nobody reads any more are told as warnings
+    options.log_severity_level = 3  # unused constants are reported as warnings
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -190,11 +190,11 @@ def main(out, clip):
             arguments += ["--input", "x".join(map(str, SIZE))]
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             import_model.main(arguments)
-        # What every model takes: multiples of 32.
+        # Every model takes multiples of 32.
         width, height = (-(-side // 32) * 32 for side in form.get("size", SIZE))
         frame = np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
         if "size" in form and form.get("dtype") == "uint8":
-            # Of these levels, no mean of thirtieths, as a resize from 320 to 300 makes them, lies half-way between two.
+            # With these levels, a resize from 320 to 300 (means of thirtieths) gives no value half-way between two.
             frame = np.where(frame < 128, 0, 252).astype(np.uint8)
         (out / f"{name}.rgb").write_bytes(frame.tobytes())
         expected = expected_of(plain, names, kind, options, form, frame)

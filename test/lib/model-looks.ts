@@ -1,4 +1,4 @@
-/** What a model finds in frames, by the box's own detector. */
+/** Detections of a model in frames, by the box's own detector. */
 
 import { systemClock } from '../../agent/base/clock.ts';
 import { assert } from '../../agent/base/errors.ts';
@@ -6,7 +6,10 @@ import { makeLogger } from '../../agent/base/log.ts';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { Detector } from '../../agent/vision/detect/detector.ts';
 
-/** `element`: the GStreamer element that runs it, in a process that has never loaded onnxruntime-node; else the CPU. */
+/**
+ * Detects objects in frames. `element` is the GStreamer element that runs the model, in a process that has never loaded
+ * onnxruntime-node; without it the CPU does.
+ */
 export async function detections(
   modelDir: string,
   model: string,
@@ -20,15 +23,15 @@ export async function detections(
       : { backend: 'gstreamer' as const, element: { name: element, model, properties: [] } };
   const config = { model, input, ...backend, providers: ['cpu'] };
   const detector = new Detector({ config, modelDir, clock: systemClock, log: makeLogger('test', 'error') });
-  const found: Detection[][] = [];
+  const results: Detection[][] = [];
   const { provider } = await detector.start();
   try {
     assert(provider === (element ?? 'cpu'), `${model} runs on ${provider}`);
-    for (const frame of frames) found.push(await detector.detect(frame));
+    for (const frame of frames) results.push(await detector.detect(frame));
   } finally {
     await detector.stop();
   }
-  return found;
+  return results;
 }
 
 /** A frame that fills the model's input. */

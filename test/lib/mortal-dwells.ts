@@ -1,7 +1,9 @@
 /**
- * A flow with a real outbox that looks at a street for a while and dies by SIGKILL: `FILE BOOT MEDIA-MS WALL-MS FOR-S SEEN`.
- * Its clocks begin where the arguments say: after a reboot the media time is small again, the wall time never. SEEN is
- * JSON: what stands there, what stays there, and how the vehicle came.
+ * A flow with a real outbox that observes a street for a time and then dies by SIGKILL: `FILE BOOT MEDIA-MS WALL-MS
+ * FOR-S SEEN`.
+ *
+ * Its clocks begin at the arguments: after a reboot the media time is small again, the wall time never. SEEN is JSON:
+ * the parked vehicle, the person who stays, and the vehicle's arrival.
  */
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import { AgentFlow } from '../../agent/flow.ts';
@@ -13,14 +15,15 @@ import { observation, track } from './street.ts';
 const FRAME_MS = 200;
 
 export interface Seen {
-  /** A parked vehicle; null: there is none. */
+  /** Arrival of a parked vehicle; null without one. */
   readonly arrival: StandingVehicle['arrival'] | null;
-  /** Somebody stays. */
+  /** True if a person stays. */
   readonly person: boolean;
 }
 
-const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', seen = '{}'] = process.argv.slice(2);
-const { arrival, person } = JSON.parse(seen) as Seen;
+const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', sceneText = '{}'] =
+  process.argv.slice(2);
+const { arrival, person } = JSON.parse(sceneText) as Seen;
 const rules = [
   {
     id: 'park',
@@ -50,7 +53,7 @@ const flow = new AgentFlow({
   keepSealed: undefined,
   config: { site: 'site', box: 'box', rules, timeZone: 'Europe/Paris', holidays: [], alertsPerHour: 60 },
   sink: accepting(outbox, { add: () => undefined, progress: () => 0 }),
-  clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('nobody sleeps here')) },
+  clock: { nowMs: () => atMs, wallMs: wall, sleep: () => Promise.reject(new Error('unexpected sleep')) },
   log: SILENT,
   boot,
   clockSynced: () => true,

@@ -1,9 +1,12 @@
 /**
- * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`. One person after the other comes, stays until
- * the outbox has told of it, leaves, and the next one comes when the outbox has told of that: who was there and how far it
- * was told is read from the outbox itself, so that each life goes on in the same street. KILL-AT is a moment at which it
- * kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`. Prints `done` when PERSONS have gone and the
- * street has been empty for long enough to forget them.
+ * A flow with a real outbox, made to be killed: `FILE BOOT PERSONS KILL-AT`.
+ *
+ * One person comes, stays until the outbox has reported it, and leaves. The next person comes when the outbox has
+ * reported the departure. The state of the street is read from the outbox itself, so that each run continues in the
+ * same street.
+ *
+ * KILL-AT is a point at which the process kills itself, `<point>:<n>` for the n-th time that it passes there, or `-`.
+ * Prints `done` when PERSONS have left and the street has been empty long enough to forget them.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,18 +32,21 @@ const RULE = {
 /** Media time runs faster than the test's. */
 const FRAME_MS = 200;
 const PAUSE_MS = 4;
-/** Frames until the picture of a start comes. */
+/** Frames until the picture of a start arrives. */
 const PICTURE_AFTER = 6;
-/** What stayed before a death is looked for for a minute, and its note goes within the five seconds after that. */
+/**
+ * Frames of the empty street at the end. A stay from before a death is searched for a minute, and its note is deleted
+ * within five seconds after that.
+ */
 const EMPTY_FRAMES = 70_000 / FRAME_MS;
 
 const [file = '', boot = '', persons = '1', killAt = '-'] = process.argv.slice(2);
 const [point = '', nth = '0'] = killAt.split(':');
 let passed = 0;
 
-/** The moments at which a death hurts most. */
-function passing(here: string): void {
-  if (here !== point) return;
+/** Passes a point at which a death does most damage; kills the process there where KILL_AT says so. */
+function passing(cutPoint: string): void {
+  if (cutPoint !== point) return;
   passed += 1;
   if (passed >= Number(nth)) process.kill(process.pid, 'SIGKILL');
 }
@@ -60,28 +66,28 @@ function mortal(sink: EventSink): EventSink {
   };
 }
 
-/** What the outbox has told so far. */
-class Told {
+/** The reports that are in the outbox. */
+class OutboxReports {
   readonly #outbox: Outbox;
-  #through = 0;
-  #ended = 0;
+  #readThrough = 0;
+  #endCount = 0;
   readonly #started = new Set<number>();
 
   constructor(outbox: Outbox) {
     this.#outbox = outbox;
   }
 
-  /** The person who is there, and whether the box has told of it. */
-  get street(): { person: number; told: boolean } {
-    for (const row of this.#outbox.peek('alert', this.#through, 1000)) {
-      this.#through = row.seq;
+  /** The person who is there, and whether the box has reported it. */
+  get street(): { person: number; isReported: boolean } {
+    for (const row of this.#outbox.peek('alert', this.#readThrough, 1000)) {
+      this.#readThrough = row.seq;
       if (row.kind !== 'message' || !row.topic.includes('/evt/')) continue;
       const { data } = JSON.parse(Buffer.from(row.body).toString()) as VigieEvent;
-      if (data.phase === 'end') this.#ended += 1;
+      if (data.phase === 'end') this.#endCount += 1;
       if (data.phase === 'start') this.#started.add(data.objects[0]?.track ?? 0);
     }
-    const person = this.#ended + 1;
-    return { person, told: this.#started.has(person) };
+    const person = this.#endCount + 1;
+    return { person, isReported: this.#started.has(person) };
   }
 }
 
@@ -114,30 +120,30 @@ flow.permit({
 
 const left = (person: number): number => (person % 8) / 10;
 const pictures: { request: number; frame: number; atMs: number }[] = [];
-const outboxTold = new Told(outbox);
-let since: { person: number; atMs: number } | undefined;
+const outboxTold = new OutboxReports(outbox);
+let stay: { person: number; atMs: number } | undefined;
 let emptyFrames = 0;
 // A live camera's media time is the monotonic clock's.
 const startMs = systemClock.nowMs();
 writeSync(1, 'lives\n');
 for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
-  const { person, told } = outboxTold.street;
+  const { person, isReported } = outboxTold.street;
   const allGone = person > Number(persons);
   if (allGone) emptyFrames += 1;
   const atMs = startMs + frame * FRAME_MS;
-  if (since?.person !== person) since = { person, atMs };
-  const seen =
-    told || allGone
+  if (stay?.person !== person) stay = { person, atMs };
+  const tracks =
+    isReported || allGone
       ? []
       : [
           track(person, {
-            firstMs: since.atMs,
-            // Nobody comes where another has just been.
+            firstMs: stay.atMs,
+            // No one comes where another person has just been.
             xyxyNorm: [left(person), 0.4, left(person) + 0.05, 0.6],
-            zones: [{ zone: 'square', sinceMs: since.atMs }],
+            zones: [{ zone: 'square', sinceMs: stay.atMs }],
           }),
         ];
-  const { evidence } = flow.observe(observation(atMs, seen, { wallMs: Date.now() }));
+  const { evidence } = flow.observe(observation(atMs, tracks, { wallMs: Date.now() }));
   for (const { request } of evidence) pictures.push({ request, frame, atMs });
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
     const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];

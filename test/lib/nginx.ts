@@ -28,7 +28,7 @@ export class Nginx {
     this.#child = child;
   }
 
-  /** Serves `site`, text of which these places are put in place of others; `listen 443` becomes a free port. */
+  /** Serves `site`, a configuration with the given replacements; `listen 443` becomes a free port. */
   static async start(
     t: Test,
     dir: string,
@@ -53,14 +53,14 @@ export class Nginx {
     const log = join(dir, 'error.log');
     const args = ['-p', dir, '-e', log, '-c', join(dir, 'nginx.conf')];
     const child = spawn('/usr/sbin/nginx', args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
-    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    let output = '';
+    child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
     const nginx = new Nginx(port, log, child);
     t.teardown(() => nginx.stop());
     const untilMs = performance.now() + START_WITHIN_MS;
     while (!nginx.log.includes('start worker process ')) {
       if (child.exitCode !== null || performance.now() > untilMs)
-        throw new Error(`nginx: ${said}${nginx.log}`);
+        throw new Error(`nginx: ${output}${nginx.log}`);
       await sleep(20);
     }
     return nginx;
@@ -70,19 +70,19 @@ export class Nginx {
     return existsSync(this.#log) ? readFileSync(this.#log, 'utf8') : '';
   }
 
-  /** Reads certificates and lists anew, as `systemctl reload nginx` makes it. */
+  /** Reloads certificates and lists, as `systemctl reload nginx` does. */
   async reload(): Promise<void> {
     const before = this.log.split('start worker process ').length;
     this.#child.kill('SIGHUP');
     while (this.log.split('start worker process ').length === before) await sleep(20);
-    // The workers of before take connections until they have heard of it.
+    // The previous workers take connections until they have received the signal.
     while (this.log.split(' exited with code').length < before) await sleep(20);
   }
 
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null) return;
-    const gone = once(this.#child, 'close');
+    const exit = once(this.#child, 'close');
     this.#child.kill('SIGTERM');
-    await gone;
+    await exit;
   }
 }

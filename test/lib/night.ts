@@ -4,21 +4,21 @@ import { randomOf } from './random.ts';
 
 export interface Light {
   readonly gain: number;
-  /** Standard deviation, levels. */
+  /** Standard deviation of the noise, in levels. */
   readonly noise: number;
 }
 
-/** Darkens frames in place; the same frames look the same each time. */
+/** Darkens frames in place; deterministic. */
 export function nightOf({ gain, noise }: Light): (frame: Pick<Frame, 'rgb'>) => void {
   const random = randomOf(3);
-  // The sum of four even variates has a standard deviation of 0.58.
+  // The sum of four uniform variates has a standard deviation of 0.58.
   const variates = Float32Array.from({ length: 65_536 }, () => random() + random() + random() + random() - 2);
   return ({ rgb }) => {
     const start = Math.floor(random() * 65_536);
     for (let k = 0; k < rgb.length; k += 1) {
-      const seen =
+      const level =
         gain * (rgb[k] as number) + (noise / 0.58) * (variates[(start + k * 7) & 65_535] as number);
-      rgb[k] = Math.max(0, Math.min(255, seen));
+      rgb[k] = Math.max(0, Math.min(255, level));
     }
   };
 }

@@ -1,8 +1,9 @@
 /**
- * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and units are booted for real:
- * an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH-…, about two minutes).
+ * A Debian 13 of this machine's architecture, or of another one under qemu-user, in which packages are installed and
+ * units boot. It is an overlay on a root file system that is made once (.cache/rootfs-trixie-ARCH-…, about two
+ * minutes).
  *
- * systemd wants a pure cgroup v2 tree; each container is started in a mount namespace that has one.
+ * systemd needs a pure cgroup v2 tree; each container starts in a mount namespace that has one.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -24,16 +25,16 @@ import { ROOT, scratch } from './paths.ts';
 import { allPids, childrenOf, procText } from './proc.ts';
 import { until } from './room.ts';
 
-/** What the package depends on, and what a test needs inside: a broker. */
+/** Dependencies of the package, and a broker, which a test needs inside. */
 const PACKAGES = [
   'systemd,systemd-sysv,dbus,ca-certificates,openssl,nodejs,zstd,mosquitto,mosquitto-clients',
   'gstreamer1.0-tools,gstreamer1.0-plugins-base,gstreamer1.0-plugins-good,gstreamer1.0-plugins-bad,gstreamer1.0-libav',
 ].join(',');
-/** What every Debian has, and a root file system that is only unpacked must be told. */
+/** Packages of every Debian to be declared in a root file system that is only unpacked. */
 const BARE = 'base-files,coreutils,dash,libc-bin';
 /**
- * The environment of what runs inside, whole: what starts a test may add to a child's (tap adds a NODE_OPTIONS with a
- * file of this machine), and with that no node inside begins.
+ * Complete environment of programs inside. A test's starter may add to a child's environment (tap adds a NODE_OPTIONS
+ * with a file of this machine), and with that no node inside starts.
  */
 const INSIDE = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'DEBIAN_FRONTEND=noninteractive'];
 const BOOT_WITHIN_MS = 120_000;
@@ -57,7 +58,7 @@ export class Container {
   #leader: number | undefined;
   #console = '';
 
-  /** Unmounted with the test. `lower`: the root file system, which stays as it is. */
+  /** Mounts the overlay until the test ends. `lower` is the root file system, which stays unchanged. */
   constructor(t: Test, arch = ownArch(), lower = baseRoot(arch)) {
     const dir = scratch(t);
     this.root = join(dir, 'root');
@@ -70,7 +71,7 @@ export class Container {
     });
   }
 
-  /** Why this machine cannot do it, or false. */
+  /** Reason why this machine cannot run containers, or false. */
   static unavailable(arch?: string): string | false {
     if (process.getuid?.() !== 0) return 'a container needs root';
     for (const tool of ['systemd-nspawn', 'mmdebstrap', 'dpkg-deb', 'dh']) {
@@ -103,18 +104,18 @@ export class Container {
     return { status, out: stdout, err: stderr };
   }
 
-  /** The words that start a program of this machine in the booted container's network: it sees the same loopback. */
+  /** Command that starts a program of this machine in the booted container's network, with the same loopback. */
   inNetwork(...command: readonly string[]): string[] {
     if (this.#leader === undefined) throw new Error('it is not booted');
     return ['nsenter', '-t', String(this.#leader), '-n', '--', ...command];
   }
 
-  /** One property of a unit, as systemd has it. */
+  /** One property of a unit, as systemd reports it. */
   show(unit: string, property: string): string {
     return this.run('systemctl', 'show', unit, '-p', property, '--value').out.trim();
   }
 
-  /** State and words of units, `active, watching …` each, asked at once. */
+  /** State and status text of units, `active, watching …` each, in one request. */
   states(...units: readonly string[]): string[] {
     const { out } = this.run('systemctl', 'show', ...units, '-p', 'ActiveState', '-p', 'StatusText');
     return out.split('\n\n').map((lines) => {
@@ -125,7 +126,7 @@ export class Container {
 
   async boot(t: Test): Promise<void> {
     const booting = [...IN_PURE_CGROUP2, ...this.#spawnWords(), '--console=pipe', '--boot'];
-    // It ends with the test, however that ends.
+    // The container ends with the test, even if the test crashes.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...booting], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -140,14 +141,14 @@ export class Container {
     this.#leader = initOf(child.pid);
     const bus = `/proc/${this.#leader}/root/run/dbus/system_bus_socket`;
     await until(t, 'its bus is there', () => existsSync(bus), BOOT_WITHIN_MS);
-    // Asked again and again it would take from the boot what that needs.
+    // Frequent requests would take CPU time that the boot needs.
     const [waits = '', ...words] = this.#inside('timeout', '30', 'systemctl', 'is-system-running', '--wait');
     await once(spawn(waits, words, { stdio: 'ignore' }), 'exit');
     const up = (): boolean => /running|degraded/.test(this.run('systemctl', 'is-system-running').out);
     await until(t, 'the container is up', up, BOOT_WITHIN_MS);
   }
 
-  /** The last lines of its console, for a failure that has to be understood. */
+  /** The last lines of its console, for diagnosing a failure. */
   get console(): string {
     return this.#console;
   }
@@ -155,24 +156,24 @@ export class Container {
   async powerOff(): Promise<void> {
     const child = this.#nspawn;
     if (child === undefined || child.exitCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    // systemd takes SIGRTMIN+4 as an order to power off, and systemd-nspawn hands it SIGTERM as that.
+    const exit = new Promise((resolve) => child.once('exit', resolve));
+    // systemd powers off on SIGRTMIN+4, which systemd-nspawn sends it on SIGTERM.
     child.kill('SIGTERM');
     const enough = setTimeout(() => child.kill('SIGKILL'), 20_000);
-    await gone;
+    await exit;
     clearTimeout(enough);
     this.#leader = undefined;
   }
 
-  /** As when the plug is pulled: every process inside ends at once, and says nothing. */
+  /** Cuts the power: every process inside ends immediately, without a message. */
   async cutPower(): Promise<void> {
     const child = this.#nspawn;
     if (child === undefined || this.#leader === undefined) throw new Error('it is not booted');
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    // All at once, or the last ones would see the others end, and write that down.
+    const exit = new Promise((resolve) => child.once('exit', resolve));
+    // All are stopped first, or the last ones would record the end of the others.
     for (const pid of processesWith(this.#leader)) signalled(pid, 'SIGSTOP');
     process.kill(this.#leader, 'SIGKILL');
-    await gone;
+    await exit;
     this.#leader = undefined;
     this.#nspawn = undefined;
   }
@@ -203,13 +204,13 @@ function initOf(pid: number | undefined): number | undefined {
   return init === undefined ? undefined : Number(init);
 }
 
-/** Of its process namespace. */
+/** Processes of its process namespace. */
 function processesWith(leader: number): number[] {
   const space = (pid: string): string | undefined => {
     try {
       return readlinkSync(`/proc/${pid}/ns/pid`);
     } catch {
-      // It has ended meanwhile.
+      // It has ended in the meantime.
       return undefined;
     }
   };
@@ -231,7 +232,10 @@ export function ownArch(): string {
   return execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim();
 }
 
-/** Makes it where it is not there yet; of two tests that want it the second waits. `$1` the folder, then what mmdebstrap is told. */
+/**
+ * Makes the root file system unless it exists; of two tests that need it the second waits. `$1` is the folder, then the
+ * arguments of mmdebstrap.
+ */
 const MAKE_BASE = `base=$1; shift
 [ ! -e "$base" ] || exit 0
 rm -rf -- "$base.new"
@@ -239,7 +243,7 @@ mmdebstrap --dpkgopt=force-unsafe-io "$@" trixie "$base.new"
 printf '127.0.0.1 localhost\\n' >"$base.new/etc/hosts"
 mv -- "$base.new" "$base"`;
 
-/** Made once for these packages; a half-made one has another name. */
+/** Path of the root file system, made once for these packages; an incomplete one has another name. */
 function baseRoot(arch: string): string {
   const packages = createHash('sha256').update(PACKAGES).digest('hex').slice(0, 8);
   const base = join(ROOT, '.cache', `rootfs-trixie-${arch}-${packages}`);
@@ -260,7 +264,7 @@ function baseRoot(arch: string): string {
   return base;
 }
 
-/** What the packages' own scripts would have done, as far as a program meets it. */
+/** Does what the packages' own scripts would have done, as far as programs depend on it. */
 function completeBare(dir: string): void {
   writeFileSync(join(dir, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   writeFileSync(join(dir, 'etc/group'), 'root:x:0:\n');

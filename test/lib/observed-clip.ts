@@ -1,9 +1,10 @@
 /**
- * What vision says of a recorded clip, frame by frame: a real vision process replays it in lock-step, as `vigie replay`
- * does. The answers are kept in `.cache/observed/`, so that a second test on the same clip takes milliseconds.
+ * Vision's observations of a recorded clip, frame by frame: a real vision process replays it in lock-step, as `vigie
+ * replay` does. The observations are cached in `.cache/observed/`, so that a second test on the same clip takes
+ * milliseconds.
  *
- * INVARIANT: a kept answer is that of the same clip, settings and model, and of the same compiled code of vision and
- * contract. Any change to one of them has another name.
+ * INVARIANT: a cached file belongs to the same clip, settings and model, and to the same compiled code of vision and
+ * contract. A change to any of them has another name.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -22,27 +23,27 @@ const KEPT_DIR = join(ROOT, '.cache', 'observed');
 
 export interface ObservedClipOptions
   extends Partial<Omit<VisionSettings, 'mode' | 'camera' | 'modelDir' | 'detections'>> {
-  /** Analysed frames a second; absent: every frame of the clip. */
+  /** Analysed frames a second, by default every frame of the clip. */
   readonly fps?: number;
-  /** As the box would: more or fewer frames than `fps` by what the street asks for. */
+  /** True to control the frame rate as the box does: more or fewer frames than `fps`, depending on the street. */
   readonly follows?: boolean;
 }
 
-/** All observations of the clip, in their order. */
+/** All observations of the clip, in order. */
 export async function observedClip(clip: string, options: ObservedClipOptions = {}): Promise<Observation[]> {
   const { fps = null, follows = false, ...changes } = options;
   const bare = bareSettings(`file:${clip}`, 0);
   const camera = { ...bare.camera, fps, follows };
   const settings: VisionSettings = { ...bare, ...changes, mode: 'replay', camera };
-  const kept = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
-  const text = keptText(kept);
+  const cacheFile = join(KEPT_DIR, `${nameOf(clip, settings)}.jsonl.gz`);
+  const text = keptText(cacheFile);
   if (text !== undefined) return linesOf(text);
   const observations = await observeClip({ settings, permit: BARE_PERMIT, log: SILENT });
   mkdirSync(KEPT_DIR, { recursive: true });
-  // Two tests may replay the same clip at once: each moves a whole file into its place.
-  const whole = `${kept}.${process.pid}`;
-  writeFileSync(whole, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
-  renameSync(whole, kept);
+  // Two tests may replay the same clip at once, so each moves a complete file into place.
+  const newFile = `${cacheFile}.${process.pid}`;
+  writeFileSync(newFile, gzipSync(observations.map((one) => `${JSON.stringify(one)}\n`).join('')));
+  renameSync(newFile, cacheFile);
   return observations;
 }
 
@@ -76,14 +77,14 @@ function nameOf(clip: string, settings: VisionSettings): string {
   );
 }
 
-/** Of all modules that vision may load from its own folder and the contract's. */
+/** Hash of all modules that vision may load from its own folder and the contract's. */
 function codeHash(): string {
-  const here = fileURLToPath(import.meta.url);
+  const ownPath = fileURLToPath(import.meta.url);
   const agent = fileURLToPath(new URL('../../agent', import.meta.url));
   const hash = createHash('sha256');
   for (const folder of ['vision', 'contract']) {
     const files = readdirSync(join(agent, folder), { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((name) => extname(name) === extname(here)).sort()) {
+    for (const file of files.filter((name) => extname(name) === extname(ownPath)).sort()) {
       hash.update(`${folder}/${file}\0`).update(readFileSync(join(agent, folder, file)));
     }
   }

@@ -1,4 +1,7 @@
-/** What vision says of a recorded street on which lines and zones are drawn: the tests of the log of tracks ask the same clips. */
+/**
+ * Vision's observations of recorded streets with lines and zones, for the tests of the track log, which share the
+ * clips.
+ */
 import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
 import type { Observation } from '../../agent/contract/observation.ts';
 import { observedClip } from './observed-clip.ts';
@@ -20,11 +23,11 @@ export const ZONES: readonly ZoneConfig[] = [
 
 export interface StreetClip {
   readonly file: string;
-  /** It has five frames a second itself. */
+  /** True if the clip itself has five frames a second. */
   readonly isSlow?: boolean;
 }
 
-/** All observations; `fps` undefined: of all frames of the clip. */
+/** All observations; without `fps`, of all frames of the clip. */
 export function observedStreet(
   { file, isSlow = false }: StreetClip,
   fps: number | undefined,

@@ -29,16 +29,16 @@ export async function listening(t: Test, port: number, serve: http.RequestListen
   return server;
 }
 
-/** oidc-provider as it comes, but that nobody types a password: `person.name` is who sits there. */
-export async function provider(t: Test, port: number, back: string, isRenewable = false) {
-  // Another site than the console's: 127.0.0.1 on another port would be the same one to a browser.
+/** Starts an unchanged oidc-provider without password entry: `person.name` is the person who logs in. */
+export async function provider(t: Test, port: number, callbackUrl: string, isRenewable = false) {
+  // A site other than the console's: to a browser, 127.0.0.1 on another port would be the same one.
   const issuer = `http://localhost:${port}`;
   const oidc = new Provider(issuer, {
     clients: [
       {
         client_id: 'vigie',
         client_secret: SECRET,
-        redirect_uris: [back],
+        redirect_uris: [callbackUrl],
         grant_types: ['authorization_code', 'refresh_token'],
       },
     ],
@@ -99,7 +99,7 @@ export async function consoleWith(
   return { ...(await (isWhole ? wholeConsole(t, db, settings) : startConsole(t, db, { settings }))), db };
 }
 
-/** A browser as far as cookies and redirects go. */
+/** A browser reduced to cookies and redirects. */
 export class Browser {
   readonly #jar = new Map<string, Map<string, string>>();
 
@@ -125,7 +125,7 @@ export class Browser {
     this.#jar.get(new URL(url).host)?.set(name, value);
   }
 
-  /** Follows redirects from `url` until one leads back to the console: that URL. */
+  /** Follows redirects from `url` until one leads to the console; returns that URL. */
   async wayBack(url: string): Promise<string> {
     let at = url;
     for (let hops = 0; hops < 10; hops += 1) {

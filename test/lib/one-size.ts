@@ -1,4 +1,4 @@
-/** The model in the form that elements of GStreamer take. */
+/** The model in the form that GStreamer's elements take. */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { MODEL_DIR, ROOT } from './paths.ts';
 
 const MODEL = 'nanodet-g-city10';
 
-/** In `dir`, as `scripts/model build --input 416x256` writes it, with its card; its name. */
+/** Writes the model to `dir` as `scripts/model build --input 416x256` does, with its card; returns its name. */
 export function modelOfOneSize(dir: string): string {
   for (const end of ['onnx', 'json'])
     copyFileSync(join(MODEL_DIR, `${MODEL}.${end}`), join(dir, `${MODEL}.${end}`));

@@ -11,11 +11,13 @@ export interface Output {
   readonly name: string;
   readonly type: 'float32' | 'int32' | 'uint8';
   readonly shape: readonly number[];
-  /** Each element. */
+  /** Value of each element. */
   readonly value: number;
 }
 
-/** A model that takes any frame as `rgb` and always gives these; `ids`: how the names of their tensors begin. */
+/**
+ * A model that takes any frame as `rgb` and always returns these outputs; `ids` is the prefix of its tensors' names.
+ */
 export function constantModel(
   input: { readonly name: string; readonly shape: readonly number[] },
   outputs: readonly Output[],

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** WS-Discovery 1.1, 3.1. */
+/** Port of WS-Discovery 1.1, 3.1. */
 const PORT = 3702;
 const GROUP = '239.255.255.250';
 const USER = 'admin';
@@ -15,15 +15,15 @@ const envelope = (body: string): string =>
   `<?xml version="1.0" encoding="UTF-8"?><s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl" xmlns:tt="http://www.onvif.org/ver10/schema" xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing"><s:Body>${body}</s:Body></s:Envelope>`;
 
 export class OnvifCamera {
-  /** What SOAP requests asked for, in order. */
+  /** Actions of the SOAP requests, in order. */
   readonly actions: string[] = [];
-  /** Answers that other devices give to a probe. */
+  /** Replies of other devices to a probe. */
   readonly strays: string[] = [];
-  /** As its stream's address; the camera believes that it has another one. */
+  /** Address of its stream; the camera reports another address. */
   streamUri = 'rtsp://203.0.113.9:8554/stream1?profile=main';
-  /** Profiles beside the first, each with the address of its stream. */
+  /** Further profiles, each with the address of its stream. */
   readonly further: { token: string; encoder: string; streamUri: string }[] = [];
-  /** Instead of every answer. */
+  /** Reply that replaces every other reply. */
   instead: string | undefined;
   readonly #name: string;
   readonly #server: Server;
@@ -44,8 +44,8 @@ export class OnvifCamera {
     this.#discovery = createSocket({ type: 'udp4', reuseAddr: true });
     this.#discovery.on('message', (message, from) => {
       if (!/Probe/.test(String(message))) return;
-      const said = [...this.strays, this.#match(`http://127.0.0.1:${this.port}/onvif/device_service`)];
-      for (const each of said) this.#discovery.send(each, from.port, from.address);
+      const replies = [...this.strays, this.#match(`http://127.0.0.1:${this.port}/onvif/device_service`)];
+      for (const each of replies) this.#discovery.send(each, from.port, from.address);
     });
   }
 
@@ -81,7 +81,7 @@ export class OnvifCamera {
   #soap(text: string): [number, string] {
     const action = /<(Get\w+)/.exec(text)?.[1] ?? '?';
     this.actions.push(action);
-    const elsewhere = 'http://203.0.113.9/onvif';
+    const otherUrl = 'http://203.0.113.9/onvif';
     if (action === 'GetSystemDateAndTime') {
       const now = new Date();
       const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth() + 1, now.getUTCDate()];
@@ -102,7 +102,7 @@ export class OnvifCamera {
         ),
       ];
     const answers: Record<string, string> = {
-      GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${elsewhere}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${elsewhere}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
+      GetServices: `<tds:Service><tds:Namespace>http://www.onvif.org/ver10/device/wsdl</tds:Namespace><tds:XAddr>${otherUrl}</tds:XAddr></tds:Service><tds:Service><tds:Namespace>http://www.onvif.org/ver10/media/wsdl</tds:Namespace><tds:XAddr>${otherUrl}/media</tds:XAddr><tds:Version><tt:Major>2</tt:Major><tt:Minor>6</tt:Minor></tds:Version></tds:Service>`,
       GetProfiles: [{ token: 'p1', encoder: encoderOf('H264', 1920, 1080) }, ...this.further]
         .map(
           ({ token, encoder }) =>
@@ -117,7 +117,7 @@ export class OnvifCamera {
   }
 }
 
-/** What a profile says of its encoder. */
+/** Encoder settings of a profile. */
 export function encoderOf(encoding: string, width: number, height: number, fps?: number): string {
   const rate =
     fps === undefined

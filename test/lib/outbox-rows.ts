@@ -1,8 +1,8 @@
-/** What is in a file that an outbox-writer left behind. */
+/** Content of an outbox file that an outbox-writer left behind. */
 import Database from 'better-sqlite3';
 import type { Lane } from '../../agent/contract/outbox.ts';
 
-/** The numbers in an outbox, read once by another program than the one that wrote them. */
+/** The numbers in an outbox, read once by a program other than its writer. */
 export function survivors(file: string): Record<Lane, Set<number>> {
   const db = new Database(file);
   const numbers = (lane: Lane): Set<number> =>
@@ -15,13 +15,13 @@ export function survivors(file: string): Record<Lane, Set<number>> {
   }
 }
 
-/** The same for what outbox-writer makes with `careless`. */
+/** The same for the file that outbox-writer makes with `careless`. */
 export function carelessRows(file: string): Record<Lane, Set<number>> {
   const db = new Database(file);
   try {
     // Even the table may be lost.
-    const made = db.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'row'").pluck().get() === 1;
-    const seqs = made ? (db.prepare('SELECT seq FROM row').pluck().all() as number[]) : [];
+    const hasTable = db.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'row'").pluck().get() === 1;
+    const seqs = hasTable ? (db.prepare('SELECT seq FROM row').pluck().all() as number[]) : [];
     return { alert: new Set(), bulk: new Set(seqs) };
   } finally {
     db.close();

@@ -1,7 +1,7 @@
 /**
- * A process that writes an outbox until it is killed, or until the disk refuses: `FILE LIMIT_MIB COUNT`. After
- * each append it prints the numbers it was given, as an accepted event would be reported. With `careless` as a
- * fourth argument it commits without waiting for the disk, as a control that must lose rows.
+ * Process that writes an outbox until it is killed, or until the disk refuses: `FILE LIMIT_MIB COUNT`. After each
+ * append it prints the assigned numbers, as an accepted event would be reported. With `careless` as a fourth argument
+ * it commits without waiting for the disk, as a control that must lose rows.
  */
 
 import { writeSync } from 'node:fs';
@@ -13,7 +13,7 @@ if (careless !== undefined) {
   const db = new Database(file);
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = NORMAL');
-  // A checkpoint waits for the disk, and would save what came before it.
+  // A checkpoint waits for the disk, and would save the rows before it.
   db.pragma('wal_autocheckpoint = 0');
   db.exec('CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, body TEXT)');
   const insert = db.prepare('INSERT INTO row (body) VALUES (?)');
@@ -23,7 +23,7 @@ if (careless !== undefined) {
     }
     process.exit(0);
   } catch {
-    // The power is gone.
+    // The power is cut.
     process.exit(0);
   }
 }

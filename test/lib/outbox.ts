@@ -10,7 +10,7 @@ import { DurableOutbox, type OutboxOptions } from '../../agent/outbox/outbox.ts'
 
 export const SILENT = makeLogger('test', 'silent');
 
-/** A log that keeps what it was told. */
+/** A log that stores its lines. */
 export function keptLog(): { log: Logger; lines: string[] } {
   const lines: string[] = [];
   const keep = (level: string) => (fields: object, message: string) =>
@@ -33,7 +33,7 @@ export function makeOutbox(file: string, options: Partial<OutboxOptions> = {}): 
   return { outbox };
 }
 
-/** A text item whose body says its own number. */
+/** A text item whose body contains its number. */
 export function text(lane: Lane, rank: Exclude<Rank, 'snapshot'>, bytes = 300): OutboxItem {
   return {
     lane,
@@ -55,7 +55,7 @@ export function snapshot(lane: Lane, bytes: number, expiryS?: number): OutboxIte
   };
 }
 
-/** A picture as the link hands it over; its bytes are noise, which the outbox must not mind. */
+/** A picture as the link hands it over; its bytes are noise, because the outbox must not interpret them. */
 export function picture(bytes: number): RedactedJpeg {
   const binary = new Uint8Array(bytes).map((_, i) => (i * 31) % 251);
   const header: Extract<FromVision, { kind: 'snapshot' }> = {
@@ -70,7 +70,7 @@ export function picture(bytes: number): RedactedJpeg {
   return receivedSnapshot(header, binary);
 }
 
-/** A clock whose hands are moved by the test; `sleep` waits for real. */
+/** A clock that the test moves; `sleep` waits in real time. */
 export class HandClock implements Clock {
   monoMs = 1000;
   epochMs = Date.UTC(2026, 10, 24);
@@ -89,7 +89,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** One that runs until the test is over. */
+/** An outbox that stays open until the test is over. */
 export function openedOutbox(t: Test, file: string, limitMiB = 64): DurableOutbox {
   const { outbox } = makeOutbox(file, { limitMiB });
   outbox.start();
@@ -97,7 +97,7 @@ export function openedOutbox(t: Test, file: string, limitMiB = 64): DurableOutbo
   return outbox;
 }
 
-/** Rows of all lanes that are still to go. */
+/** Number of rows of all lanes that are still to be delivered. */
 export function rowsOf(outbox: DurableOutbox): number {
   return LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
 }

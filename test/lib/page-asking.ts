@@ -35,7 +35,7 @@ export class Page {
     });
   }
 
-  /** Gone with the test. */
+  /** Connects to the agent; closed with the test. */
   static async connect(t: Test, path: string, session = '0123456789abcdef'): Promise<Page> {
     const socket = connect(path);
     await once(socket, 'connect');
@@ -43,7 +43,7 @@ export class Page {
     return new Page(t, socket, session);
   }
 
-  /** Why it was refused; null where it was done. */
+  /** Reason of the refusal; null where the request was carried out. */
   async ask(ask: PageAsk): Promise<string | null> {
     const { refused } = await this.#answer(ask);
     return refused?.code ?? null;
@@ -55,22 +55,22 @@ export class Page {
     return state;
   }
 
-  /** Sends as many at once; no answer is waited for. */
+  /** Sends `count` requests at once without waiting for replies. */
   flood(ask: PageAsk, count: number): void {
     const one = (i: number): Buffer =>
       encodeFromPage({ kind: 'ask', request: 1_000_000 + i, session: this.#session, ask });
     this.#link.send(Buffer.concat(Array.from({ length: count }, (_, i) => one(i))));
   }
 
-  /** As soon as what keeps it from starting at a fresh box is over. */
+  /** Starts the preview as soon as a new box permits it. */
   async startsPreview(viewer: number): Promise<void> {
     const started = performance.now();
-    let refused: string | null = '';
-    while (refused !== null && performance.now() - started < 60_000) {
-      refused = await this.ask({ op: 'preview-start', viewer });
-      if (refused !== null) await new Promise((resolve) => setTimeout(resolve, 200));
+    let refusal: string | null = '';
+    while (refusal !== null && performance.now() - started < 60_000) {
+      refusal = await this.ask({ op: 'preview-start', viewer });
+      if (refusal !== null) await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    this.#t.equal(refused, null, 'the preview starts');
+    this.#t.equal(refusal, null, 'the preview starts');
   }
 
   async #answer(ask: PageAsk): Promise<Answer> {

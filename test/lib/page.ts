@@ -84,10 +84,9 @@ export class PeerAgent {
   readonly #file: string;
   readonly #ends = new Map<Socket, LinkEnd<typeof FromPage>>();
   #server: Server | undefined;
-  /** What it says to a question; undefined: nothing. */
-  answer: (asked: FromPage) => Pick<Extract<ToPage, { kind: 'answer' }>, 'refused' | 'state'> | undefined = ({
-    ask,
-  }) => ({ refused: null, state: ask.op === 'state' ? VIEW : null });
+  /** Its reply to a request; undefined sends none. */
+  answer: (message: FromPage) => Pick<Extract<ToPage, { kind: 'answer' }>, 'refused' | 'state'> | undefined =
+    ({ ask }) => ({ refused: null, state: ask.op === 'state' ? VIEW : null });
 
   constructor(file: string) {
     this.#file = file;
@@ -98,9 +97,14 @@ export class PeerAgent {
       const end = new LinkEnd(socket, FromPage, {
         onMessage: ({ message }) => {
           this.asked.push(message);
-          const said = this.answer(message);
-          if (said !== undefined)
-            this.say({ kind: 'answer', request: message.request, refused: said.refused, state: said.state });
+          const reply = this.answer(message);
+          if (reply !== undefined)
+            this.say({
+              kind: 'answer',
+              request: message.request,
+              refused: reply.refused,
+              state: reply.state,
+            });
         },
         onClosed: () => this.#ends.delete(socket),
       });
@@ -113,7 +117,7 @@ export class PeerAgent {
     return this.#ends.size > 0;
   }
 
-  /** To all that are connected; anything, so that what no agent says can be said too. */
+  /** Sends a message to all connected pages; any object, so that tests can send what no agent would. */
   say(message: object, binary: Uint8Array = new Uint8Array(0)): void {
     const header = Buffer.from(JSON.stringify(message));
     const lengths = Buffer.alloc(8);
@@ -133,7 +137,7 @@ export class PeerAgent {
   }
 }
 
-/** Root's helper: a line there, a line back. */
+/** Root's helper, which replies to each line with a line. */
 export class PeerHelper {
   readonly asked: ConfigRequest[] = [];
   answer: (request: ConfigRequest) => unknown = () => REPLY;
@@ -148,8 +152,8 @@ export class PeerHelper {
         if (!text.endsWith('\n')) return;
         const request = JSON.parse(text) as ConfigRequest;
         this.asked.push(request);
-        const said = this.answer(request);
-        socket.end(typeof said === 'string' ? said : `${JSON.stringify(said)}\n`);
+        const reply = this.answer(request);
+        socket.end(typeof reply === 'string' ? reply : `${JSON.stringify(reply)}\n`);
       });
     }).listen(file);
   }
@@ -159,7 +163,7 @@ export class PeerHelper {
   }
 }
 
-export interface Said {
+export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
@@ -172,7 +176,7 @@ export interface Asking {
   readonly headers?: Readonly<Record<string, string | undefined>>;
 }
 
-/** A browser as far as the page can tell: it sends its origin, and keeps the cookie. */
+/** A browser as far as the page can tell: it sends its origin, and stores the cookie. */
 export class Phone {
   cookie: string | undefined;
   readonly #page: Page;
@@ -183,19 +187,19 @@ export class Phone {
     this.#from = from;
   }
 
-  get(path: string, asking: Asking = {}): Promise<Said> {
+  get(path: string, asking: Asking = {}): Promise<Reply> {
     return this.ask('GET', path, asking);
   }
 
-  post(path: string, body: unknown = {}, headers: Asking['headers'] = {}): Promise<Said> {
+  post(path: string, body: unknown = {}, headers: Asking['headers'] = {}): Promise<Reply> {
     return this.ask('POST', path, { body, headers });
   }
 
-  async pair(code = this.#page.code): Promise<Said> {
+  async pair(code = this.#page.code): Promise<Reply> {
     return this.post('/api/pair', { code });
   }
 
-  ask(method: string, path: string, { body, headers = {} }: Asking): Promise<Said> {
+  ask(method: string, path: string, { body, headers = {} }: Asking): Promise<Reply> {
     const { port, dir } = this.#page;
     const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
     const all: Record<string, string | undefined> = {
@@ -206,10 +210,10 @@ export class Phone {
       ...(this.cookie !== undefined && { Cookie: this.cookie }),
       ...headers,
     };
-    const sent = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+    const headerFields = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
     return new Promise((resolve, reject) => {
       const ca = readFileSync(join(dir, 'state', 'page.crt'));
-      const asked = request(
+      const outgoing = request(
         {
           host: '127.0.0.1',
           port,
@@ -219,28 +223,28 @@ export class Phone {
           path,
           agent: false,
           localAddress: this.#from,
-          headers: sent as never,
+          headers: headerFields as never,
         },
         (response) => {
           const parts: Buffer[] = [];
           response.on('data', (part: Buffer) => parts.push(part));
           response.on('error', reject);
           response.on('end', () => {
-            const whole = Buffer.concat(parts);
+            const content = Buffer.concat(parts);
             const set = response.headers['set-cookie']?.[0]?.split(';')[0];
             if (set !== undefined) this.cookie = set;
             const isJson = response.headers['content-type'] === 'application/json';
             resolve({
               status: response.statusCode ?? 0,
               headers: response.headers,
-              body: whole,
-              json: isJson ? JSON.parse(whole.toString('utf8')) : undefined,
+              body: content,
+              json: isJson ? JSON.parse(content.toString('utf8')) : undefined,
             });
           });
         },
       );
-      asked.on('error', reject);
-      asked.end(text);
+      outgoing.on('error', reject);
+      outgoing.end(text);
     });
   }
 }
@@ -263,12 +267,12 @@ export class Page {
     this.offer(this.code);
     this.agent = new PeerAgent(join(dir, 'page.sock'));
     this.helper = new PeerHelper(join(dir, 'config.sock'));
-    const many = { burst: 1e9, perS: 1e9 };
+    const unlimited = { burst: 1e9, perS: 1e9 };
     this.#limits = {
       ...PAGE_LIMITS,
       connectionsOfOneMax: 1000,
-      connections: many,
-      requests: many,
+      connections: unlimited,
+      requests: unlimited,
       ...limits,
     };
   }
@@ -281,12 +285,12 @@ export class Page {
     return join(this.dir, 'state', 'used-codes.json');
   }
 
-  /** One at an address of its own where `from` is given. */
+  /** A phone with an address of its own where `from` is given. */
   phone(from?: string): Phone {
     return new Phone(this, from);
   }
 
-  /** Lays the code's hash where the page looks for it. */
+  /** Writes the code's hash where the page looks for it. */
   offer(code: string): void {
     const content = { version: 1, sha256: setupCodeHash(code), made: '2026-11-24T00:00:00.000Z' };
     writeFileSync(join(this.dir, 'room', 'setup-code.json'), JSON.stringify(content));
@@ -330,20 +334,20 @@ export class Page {
     return socket;
   }
 
-  /** Sends, and returns all that comes until the connection ends. */
+  /** Sends text, and returns everything received until the connection ends. */
   async send(text: string | Buffer): Promise<string> {
     const socket = await this.raw();
-    let said = '';
+    let output = '';
     socket.on('data', (chunk) => {
-      said += String(chunk);
+      output += String(chunk);
     });
     socket.write(text);
     await closed(socket);
-    return said;
+    return output;
   }
 }
 
-/** However it ends: whoever is refused may be reset. */
+/** Resolves when the socket is closed by any means: a refused client may be reset. */
 export function closed(socket: TLSSocket): Promise<void> {
   if (socket.destroyed) return Promise.resolve();
   return new Promise((resolve) => socket.once('close', () => resolve()));

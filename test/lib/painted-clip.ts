@@ -1,4 +1,7 @@
-/** A clip of a real street, standing still, through which a real person goes who is painted in colours that occur nowhere else. */
+/**
+ * A clip of a still picture of a real street, through which a real person moves, painted in colours that occur nowhere
+ * else.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,11 +10,11 @@ import { STREET_CLIP } from './paths.ts';
 
 const SIZE = { widthPx: 768, heightPx: 576 };
 export const PAINTED_FPS = 5;
-/** A person of the street clip, with a margin: how long after its start, and where. */
+/** A person of the street clip, with a margin: frame after its start, and place. */
 const PERSON = { frame: 30, left: 616, top: 240, width: 64, height: 124 };
-/** What differs so much from the street is the person. */
+/** Difference from the street, in levels, from which a pixel belongs to the person. */
 const PERSON_LEVELS = 24;
-/** A sensor's noise, levels to both sides. */
+/** Amplitude of a sensor's noise, in levels. */
 const NOISE = 2;
 
 interface Raw {
@@ -20,7 +23,10 @@ interface Raw {
   readonly height: number;
 }
 
-/** `at`: where the person's crop lies in a frame, by its seconds; undefined: nowhere. Returns the clip's path. */
+/**
+ * Makes the clip and returns its path. `at` gives the place of the person's crop at a time in seconds; undefined means
+ * outside the frame.
+ */
 export async function paintedClip(
   dir: string,
   seconds: number,
@@ -45,7 +51,7 @@ export async function paintedClip(
   const ffmpeg = spawn('ffmpeg', ['-v', 'error', ...input, '-i', '-', ...output], {
     stdio: ['pipe', 'ignore', 'inherit'],
   });
-  const ended = once(ffmpeg, 'close');
+  const exit = once(ffmpeg, 'close');
   for (let frame = 0; frame < seconds * PAINTED_FPS; frame += 1) {
     const rgb = Buffer.from(street.rgb);
     const place = at(frame / PAINTED_FPS);
@@ -56,12 +62,12 @@ export async function paintedClip(
     if (!ffmpeg.stdin.write(rgb)) await once(ffmpeg.stdin, 'drain');
   }
   ffmpeg.stdin.end();
-  const [code] = (await ended) as [number];
+  const [code] = (await exit) as [number];
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
   return clip;
 }
 
-/** Pixels of a picture in which green is far below red and blue: those of the paint. */
+/** Number of painted pixels in a picture: green is far below red and blue. */
 export async function paintedPixels(picture: Uint8Array | string): Promise<number> {
   const { data } = await sharp(picture).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   let count = 0;
@@ -74,13 +80,13 @@ export async function paintedPixels(picture: Uint8Array | string): Promise<numbe
 
 async function frameOf(dir: string, frame: number): Promise<Raw> {
   const file = join(dir, `street-${frame}.png`);
-  const chosen = ['-vf', `select=eq(n\\,${frame})`, '-frames:v', '1'];
-  execFileSync('ffmpeg', ['-v', 'error', '-y', '-i', STREET_CLIP, ...chosen, file], { stdio: 'inherit' });
+  const selection = ['-vf', `select=eq(n\\,${frame})`, '-frames:v', '1'];
+  execFileSync('ffmpeg', ['-v', 'error', '-y', '-i', STREET_CLIP, ...selection, file], { stdio: 'inherit' });
   const { data, info } = await sharp(file).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   return { rgb: data, width: info.width, height: info.height };
 }
 
-/** The person's own pixels in magenta, as light as they are; transparent where the street is as before. */
+/** The person's own pixels in magenta of the same lightness; transparent where the street is unchanged. */
 async function painted(street: Raw, later: Raw): Promise<Buffer> {
   const { left, top, width, height } = PERSON;
   const rgba = Buffer.alloc(width * height * 4);

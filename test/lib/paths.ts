@@ -1,4 +1,4 @@
-/** Where tests find what lies outside the sources. */
+/** Paths of files outside the sources that tests use. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,22 +7,22 @@ import { packageRoot } from '../../agent/base/package-root.ts';
 export const ROOT = packageRoot();
 export const MODEL_DIR = join(ROOT, 'models');
 
-/** 795 frames of a street, 768×576; fetched by the set-up script. */
+/** 795 frames of a street, 768×576; downloaded by the set-up script. */
 export const STREET_CLIP = join(ROOT, '.cache', 'vtest.avi');
 
-/** A file of the evaluation data, or why the test that needs it must be skipped. */
+/** A file of the evaluation data, or the reason why the test that needs it must be skipped. */
 export function evaluationData(...path: string[]): { file: string; skip: string | false } {
   const dir = resolve(ROOT, process.env['VIGIE_DATA'] ?? '../shared/data');
   const file = join(dir, ...path);
   return { file, skip: existsSync(file) ? false : `no evaluation data: ${path.join('/')} (set VIGIE_DATA)` };
 }
 
-/** A fresh folder that goes away with the test. */
+/** A new folder that is deleted with the test. */
 export function scratch(t: { teardown(fn: () => void): void }): string {
   return folderIn(tmpdir(), t);
 }
 
-/** The same, never in memory: where what is asked hangs on the file system, as a box has it. */
+/** The same, never in memory, for tests that depend on a box's file system. */
 export function scratchOnDisk(t: { teardown(fn: () => void): void }): string {
   return folderIn('/var/tmp', t);
 }

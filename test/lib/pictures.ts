@@ -1,4 +1,4 @@
-/** Frames and stills as the camera gives them out: black under the privacy masks. */
+/** Frames and stills as the camera delivers them: black under the privacy masks. */
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Still } from '../../agent/contract/picture.ts';
@@ -30,7 +30,7 @@ export function stillFrom(
   return givenOut({ ptsNs: 0n, atMs, source, size: source, spreadPx: 0, jpeg }, new PrivacyMasks(masks));
 }
 
-/** One pixel; without a call of `fill`, which takes twenty times as long. */
+/** Paints one pixel, without `fill`, which takes twenty times as long. */
 export function paintGrey(rgb: Uint8Array, pixel: number, level: number): void {
   const grey = Math.max(0, Math.min(255, level));
   rgb[pixel * 3] = grey;
@@ -38,7 +38,7 @@ export function paintGrey(rgb: Uint8Array, pixel: number, level: number): void {
   rgb[pixel * 3 + 2] = grey;
 }
 
-/** Whether a box touches a cell of a picture's grid. */
+/** True if a box touches a cell of a picture's grid. */
 export function isTouched({ columns }: Grid, cell: number, [x1, y1, x2, y2]: XyxyPx): boolean {
   const [x, y] = [(cell % columns) * CELL_PX, Math.floor(cell / columns) * CELL_PX];
   return x < x2 && x + CELL_PX > x1 && y < y2 && y + CELL_PX > y1;

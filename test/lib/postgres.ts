@@ -21,14 +21,14 @@ import pg from 'pg';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { ROOT } from './paths.ts';
 
-/** Debian keeps its versions apart and out of the PATH. */
+/** Folder of Debian's versions, which are not in the PATH. */
 const VERSIONS = '/usr/lib/postgresql';
 const START_WITHIN_MS = 60_000;
 
-/** What Debian's package makes; PostgreSQL refuses to run as root. */
+/** User that Debian's package makes; PostgreSQL refuses to run as root. */
 const USER = 'postgres';
 
-/** A fresh database takes initdb(1) half a second of a processor, and its copy a tenth of that: one is kept for all tests. */
+/** Folder of the cached new database. initdb(1) takes half a second of a processor, and a copy a tenth of that. */
 const KEPT_DIR = join(ROOT, '.cache', 'postgres');
 
 /** Folder of the newest version that is installed. */
@@ -40,12 +40,12 @@ export function newestPostgres(): string {
   return join(VERSIONS, newest);
 }
 
-/** Path of the kept database: another one for another initdb(1), user, language or time zone, which it writes into it. */
+/** Path of the cached database. It depends on initdb(1), user, language and time zone, which the database contains. */
 function keptName(): string {
   const newest = newestPostgres();
   const { mtimeMs } = statSync(join(newest, 'bin/initdb'));
-  const given = Object.entries(process.env).filter(([name]) => /^(?:LANG|LANGUAGE|LC_.*|TZ)$/.test(name));
-  const all = JSON.stringify([mtimeMs, process.getuid?.(), given.sort()]);
+  const locale = Object.entries(process.env).filter(([name]) => /^(?:LANG|LANGUAGE|LC_.*|TZ)$/.test(name));
+  const all = JSON.stringify([mtimeMs, process.getuid?.(), locale.sort()]);
   return join(KEPT_DIR, `${basename(newest)}-${createHash('sha256').update(all).digest('hex').slice(0, 12)}`);
 }
 
@@ -55,13 +55,13 @@ export class Postgres {
   #port = 0;
   #child: ChildProcess | undefined;
 
-  /** `settings`: further lines of postgresql.conf. */
+  /** Makes a server that is not started; `settings` adds lines to postgresql.conf. */
   constructor(scratch: string, settings: readonly string[] = []) {
     this.#dir = join(scratch, 'postgres');
     this.#settings = settings;
   }
 
-  /** Of the server's files; there after the first start. */
+  /** Folder of the server's files; exists after the first start. */
   get data(): string {
     return join(this.#dir, 'data');
   }
@@ -70,19 +70,19 @@ export class Postgres {
     return `postgres://${USER}@127.0.0.1:${this.#port}/postgres`;
   }
 
-  /** Its files. */
+  /** Folder of the database's files. */
   get dataDir(): string {
     return join(this.#dir, 'data');
   }
 
-  /** Resolves when it answers a query; again after `kill` on the same port and files. */
+  /** Starts the server; resolves when it answers a query. After `kill` it has the same port and files. */
   async start(): Promise<void> {
     if (this.#port === 0) {
       this.#port = await freePort();
       this.#make();
     }
     const command = this.#command('postgres', '-D', this.data);
-    // setpriv(1): it ends with this process, however that ends.
+    // setpriv(1): the server ends with this process, even if this process crashes.
     this.#child = spawn('setpriv', ['--pdeathsig', 'INT', '--', ...command], {
       cwd: '/',
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -90,25 +90,25 @@ export class Postgres {
     this.#child.stderr?.on('data', (chunk: Buffer) => appendFileSync(join(this.#dir, 'log'), chunk));
     const deadlineMs = performance.now() + START_WITHIN_MS;
     for (;;) {
-      const refusal = await this.#asked();
+      const refusal = await this.#refusalReason();
       if (refusal === undefined) return;
       if (performance.now() > deadlineMs) throw new Error(`PostgreSQL does not answer: ${refusal}`);
       await sleep(100);
     }
   }
 
-  /** The postmaster and what it started, at once, as when the machine's memory runs out. */
+  /** Kills the postmaster and its children immediately, as when the machine's memory runs out. */
   async kill(): Promise<void> {
     const children = execFileSync('ps', ['--ppid', String(this.pid), '-o', 'pid=']).toString();
     for (const pid of [this.pid, ...children.trim().split(/\s+/).map(Number)]) this.#signal(pid, 'SIGKILL');
-    await this.#gone();
+    await this.#waitForExit();
   }
 
-  /** Resolves when it has ended; may be called twice. */
+  /** Resolves when it has ended; idempotent. */
   async stop(): Promise<void> {
     if (this.#child === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#signal(this.pid, 'SIGINT');
-    await this.#gone();
+    await this.#waitForExit();
   }
 
   #make(): void {
@@ -117,18 +117,18 @@ export class Postgres {
     if (process.getuid?.() === 0) {
       const id = (flag: string): number => Number(execFileSync('id', [flag, USER]).toString());
       chownSync(this.#dir, id('-u'), id('-g'));
-      // The scratch folder is its maker's alone; another user must be let through.
+      // The scratch folder is private to its maker; another user must pass through it.
       chmodSync(join(this.#dir, '..'), 0o711);
     }
-    const kept = keptName();
-    if (!existsSync(kept)) this.#initdb(kept);
-    execFileSync('cp', ['-a', kept, data]);
+    const cachePath = keptName();
+    if (!existsSync(cachePath)) this.#initdb(cachePath);
+    execFileSync('cp', ['-a', cachePath, data]);
     const settings = [
       `port = ${this.#port}`,
       "listen_addresses = '127.0.0.1'",
       "unix_socket_directories = ''",
       'shared_buffers = 32MB',
-      // No replica reads from it; what fills an empty table is written once.
+      // No replica reads the log, so rows that fill an empty table are written once.
       'wal_level = minimal',
       'max_wal_senders = 0',
       ...this.#settings,
@@ -137,21 +137,21 @@ export class Postgres {
     appendFileSync(join(data, 'postgresql.conf'), settings.join('\n'));
   }
 
-  /** A database as initdb(1) makes it, in a folder that is there whole or not at all. */
-  #initdb(kept: string): void {
+  /** Makes a database with initdb(1), in a folder that appears atomically. */
+  #initdb(cachePath: string): void {
     const first = join(this.#dir, 'first');
-    const made = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
-    const [program = '', ...args] = made;
+    const command = this.#command('initdb', '-D', first, '-U', USER, '--auth=trust', '-E', 'UTF8');
+    const [program = '', ...args] = command;
     execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
     mkdirSync(KEPT_DIR, { recursive: true });
-    const fresh = mkdtempSync(`${kept}.`);
+    const fresh = mkdtempSync(`${cachePath}.`);
     execFileSync('cp', ['-a', first, join(fresh, 'data')]);
     rmSync(first, { recursive: true });
     try {
-      renameSync(join(fresh, 'data'), kept);
+      renameSync(join(fresh, 'data'), cachePath);
     } catch (error) {
-      // Another test has made it meanwhile.
-      if (!existsSync(kept)) throw error;
+      // Another test has made it in the meantime.
+      if (!existsSync(cachePath)) throw error;
     } finally {
       rmSync(fresh, { recursive: true });
     }
@@ -164,8 +164,8 @@ export class Postgres {
       : command;
   }
 
-  /** Undefined when it answers, else why not. */
-  async #asked(): Promise<string | undefined> {
+  /** Undefined when it answers, otherwise the reason. */
+  async #refusalReason(): Promise<string | undefined> {
     const child = this.#child;
     if (child?.exitCode !== null || child.signalCode !== null) {
       throw new Error(`PostgreSQL ended: ${readFileSync(join(this.#dir, 'log'), 'utf8').slice(-1000)}`);
@@ -192,12 +192,12 @@ export class Postgres {
     try {
       process.kill(pid, name);
     } catch (error) {
-      // One that has ended by itself meanwhile.
+      // It has ended in the meantime.
       if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
     }
   }
 
-  async #gone(): Promise<void> {
+  async #waitForExit(): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     await once(child, 'close');

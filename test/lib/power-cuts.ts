@@ -1,4 +1,6 @@
-/** A box under vigie-root on a disk whose power can be cut: what a program of root's has not flushed is lost. Needs root. */
+/**
+ * A box under vigie-root on a disk whose power can be cut: unflushed writes of root's programs are lost. Needs root.
+ */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,12 +11,15 @@ import { SmallDisk } from './small-disk.ts';
 import { type BoxOptions, UpdatingBox } from './updating-box.ts';
 import { WRITE_CALLS } from './write-calls.ts';
 
-/** The file system writes its log each second, as often as it can: what was not waited for is half there. */
+/**
+ * Interval at which the file system writes its log, in seconds: the shortest possible, so that unflushed changes are
+ * partly on the disk.
+ */
 export const COMMIT_S = 1;
-/** Within this the log is written, and the kernel has written no file by itself, ms. */
+/** Time within which the log is written and the kernel has not yet written a file without fsync, ms. */
 const LOG_WRITTEN_MS = 1300;
 
-/** Source of a library for LD_PRELOAD, with which no program waits for the disk. */
+/** Source of a library for LD_PRELOAD that makes programs not wait for the disk. */
 export const NO_FLUSH = `
 int fsync(int fd) { return 0; }
 int fdatasync(int fd) { return 0; }
@@ -22,7 +27,7 @@ int syncfs(int fd) { return 0; }
 void sync(void) {}
 `;
 
-/** All that root's programs write lies on the disk. */
+/** A box whose files written by root's programs are all on the disk. */
 export async function boxOnDisk(
   t: Test,
   { mib = 64, ...options }: Omit<BoxOptions, 'disk' | 'etc'> & { readonly mib?: number },
@@ -33,18 +38,18 @@ export async function boxOnDisk(
   return { disk, box: await UpdatingBox.make(t, { ...options, disk: disk.dir, etc: join(disk.dir, 'etc') }) };
 }
 
-/** When the power goes in a program. */
+/** Point in a program at which the power is cut. */
 export interface Cut {
-  /** Before this of its calls that change a file system; where it makes fewer, once it has ended. */
+  /** Number of the file-system call before which it is cut. If the program makes fewer, it is cut after its end. */
   readonly at: number;
-  /** The log of the file system is written before. */
+  /** True if the file system's log is written before the cut. */
   readonly logged: boolean;
 }
 
 /** Libraries for programs whose power is cut. */
 export interface CutLibraries {
   readonly calls: string;
-  /** None: programs wait for the disk, as they should. */
+  /** Absent: programs wait for the disk, as they should. */
   readonly noFlush?: string;
 }
 
@@ -66,7 +71,7 @@ export class CuttableBox {
     this.#libraries = libraries;
   }
 
-  /** Environment of a program that is not cut. */
+  /** Environment of a program whose power is not cut. */
   get env(): Record<string, string> {
     const { noFlush } = this.#libraries;
     return noFlush === undefined ? {} : { LD_PRELOAD: noFlush };
@@ -80,13 +85,13 @@ export class CuttableBox {
   }
 
   /**
-   * Cuts the power in the one program that `act` runs; the next one starts in another boot. Where the program has ended by
-   * itself, `ended` looks at what it has written before the power goes, and `calls` says how many it has made.
+   * Cuts the power in the one program that `act` runs; the next one starts in another boot. If the program ends before
+   * the cut, `onEnd` checks what it has written before the power goes, and `calls` receives its number of calls.
    */
   async cutIn<T>(
     { at, logged }: Cut,
     act: (env: Record<string, string>) => Promise<T>,
-    ended: (result: T) => void = () => undefined,
+    onEnd: (result: T) => void = () => undefined,
   ): Promise<{ readonly result: T; readonly calls: number | undefined }> {
     const { calls: library, noFlush } = this.#libraries;
     const { box, disk } = this;
@@ -105,7 +110,7 @@ export class CuttableBox {
       disk.powerBack(COMMIT_S);
       box.reboot();
     } else {
-      ended(result);
+      onEnd(result);
       if (logged) await sleep(LOG_WRITTEN_MS);
       this.cutNow();
     }

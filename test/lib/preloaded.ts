@@ -1,4 +1,4 @@
-/** A library for LD_PRELOAD, compiled for a test: its functions replace those of the C library. */
+/** Compiles a library for LD_PRELOAD, whose functions replace those of the C library. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Test } from 'tap';

@@ -1,8 +1,8 @@
-/** What Linux tells of a process (proc(5)), which may end at any moment. */
+/** Data of a process from Linux (proc(5)); the process may end at any moment. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { hasCode } from '../../agent/base/errors.ts';
 
-/** `/proc/<pid>/<file>`; empty where the process has gone, or is not ours. */
+/** Content of `/proc/<pid>/<file>`; empty where the process has ended, or is not accessible. */
 export function procText(pid: number | string, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');
@@ -16,7 +16,7 @@ export function allPids(): string[] {
   return readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 }
 
-/** Pids of what the process has started, by any of its threads. */
+/** Pids of the children of a process, started by any of its threads. */
 export function childrenOf(pid: number | string): string[] {
   let tasks: string[];
   try {

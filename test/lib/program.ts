@@ -1,4 +1,4 @@
-/** Programs that tests start, and what they say. */
+/** Programs that tests start, and their output. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -12,20 +12,20 @@ export interface Program {
   readonly child: ChildProcess;
   out: string;
   err: string;
-  /** Undefined while it runs. */
+  /** Exit code; undefined while it runs. */
   code: number | null | undefined;
-  /** Resolves with its exit code when all that it said has been read. */
+  /** Resolves with its exit code when all of its output has been read. */
   readonly ended: Promise<number | null>;
 }
 
-/** Ended with the test at the latest. */
+/** Starts a program; ended with the test at the latest. */
 export function start(t: Test, file: string, args: readonly string[]): Program {
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-  const ended = once(child, 'close').then(([code]: (number | null)[]) => {
+  const exit = once(child, 'close').then(([code]: (number | null)[]) => {
     program.code = code ?? null;
     return program.code;
   });
-  const program: Program = { child, out: '', err: '', code: undefined, ended };
+  const program: Program = { child, out: '', err: '', code: undefined, ended: exit };
   child.stdout.on('data', (chunk: Buffer) => {
     program.out += chunk.toString();
   });
@@ -36,12 +36,12 @@ export function start(t: Test, file: string, args: readonly string[]): Program {
   return program;
 }
 
-/** A program of the room. */
+/** Path of a program of the room. */
 export const roomProgram = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
-/** The built program with these arguments; its standard input is a pipe. */
+/** Starts the built program with these arguments; its standard input is a pipe. */
 export const vigie = (t: Test, ...args: string[]): Program => start(t, process.execPath, [VIGIE, ...args]);
 
-/** The same of the program for those who oversee boxes. */
+/** Starts the oversight program in the same way. */
 export const oversight = (t: Test, ...args: string[]): Program =>
   start(t, process.execPath, [bundled('scripts/programs/oversight'), ...args]);

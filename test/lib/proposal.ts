@@ -1,4 +1,4 @@
-/** What a technician proposes for a box that has one zone and one rule: the yard's lower half, and less patience. */
+/** A technician's proposal for a box with one zone and one rule: the yard's lower half, and a shorter time limit. */
 import type { Proposal } from '../../agent/contract/proposal.ts';
 
 export const PROPOSAL: Proposal = {

@@ -30,7 +30,7 @@ export class TcpProxy {
     if (this.#server) await once(this.#server, 'close');
   }
 
-  /** Holds back what goes to the target (`up`) or comes from it (`down`), without a sign to either end. */
+  /** Holds back bytes to the target (`up`) or from it (`down`), without a sign to either end. */
   hold(up: boolean, down: boolean): void {
     this.#holding = { up, down };
     for (const pair of this.#pairs) this.#apply(pair);

@@ -1,4 +1,4 @@
-/** Nothing that is not exactly right passes: the search for an exception, shared by all that is signed. */
+/** Searches for an altered input that a verifier accepts. Shared by the tests of everything that is signed. */
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import { CommandRefused, type RefusalCode } from '../../agent/contract/command.ts';
@@ -12,11 +12,11 @@ export type Verdict = RefusalCode | 'accepted';
 
 export interface Wrong {
   readonly bytes: Buffer;
-  /** What it may be refused for; empty: whatever it is. */
+  /** Codes with which it may be refused; empty accepts any code. */
   readonly codes: readonly RefusalCode[];
 }
 
-/** Why `open` refuses, or `accepted`. */
+/** Refusal code of `open`, or `accepted`. */
 export function verdictOf(open: () => unknown): Verdict {
   try {
     open();
@@ -27,19 +27,19 @@ export function verdictOf(open: () => unknown): Verdict {
   }
 }
 
-/** What becomes of each single-bit flip, counted. */
+/** Counts the verdicts of all single-bit flips. */
 export function flips(original: Buffer, verdict: (bytes: Buffer) => Verdict): ReadonlyMap<Verdict, number> {
-  const seen = new Map<Verdict, number>();
+  const counts = new Map<Verdict, number>();
   for (let bit = 0; bit < original.length * 8; bit += 1) {
     const flipped = Buffer.from(original);
     flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
     const outcome = verdict(flipped);
-    seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+    counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   }
-  return seen;
+  return counts;
 }
 
-/** Bytes changed, cut off, or made up. */
+/** Inputs with bytes changed, cut off, or made up. */
 export function mutations(original: Buffer): fc.Arbitrary<Wrong>[] {
   return [
     fc
@@ -53,22 +53,22 @@ export function mutations(original: Buffer): fc.Arbitrary<Wrong>[] {
   ];
 }
 
-/** REFUSAL_RUNS wrong ones: none is accepted, each is refused for its reason. */
+/** Checks that none of REFUSAL_RUNS wrong inputs is accepted, and each is refused for its reason. */
 export function noneAccepted(
   t: Test,
   wrong: fc.Arbitrary<Wrong>[],
   verdict: (bytes: Buffer) => Verdict,
 ): void {
   t.comment(`seed ${SEED}`);
-  let refused = 0;
+  let refusedCount = 0;
   fc.assert(
     fc.property(fc.oneof(...wrong), ({ bytes, codes }) => {
       const outcome = verdict(bytes);
       if (outcome === 'accepted') return false;
-      refused += 1;
+      refusedCount += 1;
       return codes.length === 0 || codes.includes(outcome);
     }),
     { numRuns: REFUSAL_RUNS, seed: SEED },
   );
-  t.equal(refused, REFUSAL_RUNS, 'each refused, for the right reason');
+  t.equal(refusedCount, REFUSAL_RUNS, 'each refused, for the right reason');
 }

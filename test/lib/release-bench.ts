@@ -1,3 +1,6 @@
+/**
+ * A bench for the update machine of root's program: real records and folders, with a made-up source, units and clock.
+ */
 import { createHash } from 'node:crypto';
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +38,7 @@ export class Bench {
   boottimeS = 1000;
   boot = 'boot-1';
   synced = false;
-  /** Why there is nothing to be had. */
+  /** Error that each download raises. */
   fault: AgentError | undefined;
   misfit: string | undefined;
   #counter = 0;
@@ -80,8 +83,8 @@ export class Bench {
       changed: () => undefined,
       remains: { current, isConfigurationOnTrial: () => false },
     });
-    const note = (what: string, units: readonly string[] = []): Promise<void> => {
-      this.asked.push([what, ...units].join(' '));
+    const note = (call: string, units: readonly string[] = []): Promise<void> => {
+      this.asked.push([call, ...units].join(' '));
       return Promise.resolve();
     };
     const units: Units = {
@@ -151,7 +154,7 @@ export class Bench {
     this.set({}, { boot: this.boot });
   }
   fetches = 0;
-  /** What the archive is. */
+  /** Error of the archive. */
   rotten: AgentError | undefined;
 
   get state() {
@@ -163,7 +166,7 @@ export class Bench {
     return this.store.state.release.phase;
   }
 
-  /** Changes the record behind the machine's back. */
+  /** Changes the record without the machine's knowledge. */
   set(change: Partial<Change>, shared: Shared = {}): void {
     this.store.put('release', { ...this.store.state.release, ...change }, shared);
   }
@@ -171,7 +174,7 @@ export class Bench {
   lay(seq: number): void {
     const dir = join(this.lib, 'releases', releaseName(seq, version(seq)));
     mkdirSync(dir, { recursive: true });
-    const said = {
+    const versionFile = {
       what: 'release',
       seq,
       version: version(seq),
@@ -179,7 +182,7 @@ export class Bench {
       stateWrites: 1,
       stateReads: [1, 1],
     };
-    const text = JSON.stringify(said);
+    const text = JSON.stringify(versionFile);
     writeFileSync(join(dir, 'VERSION'), text);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const entry = { path: 'VERSION', type: 'file', mode: 0o644, size: text.length, sha256 } as const;
@@ -220,7 +223,7 @@ export class Bench {
   }
   readonly searcher = makeSigner('desk', ['search']);
 
-  /** As a program of root's that starts. */
+  /** Starts the machine as a program of root's starts. */
   async start(): Promise<void> {
     this.store.load();
     await this.payload.heal(this.store.state);
@@ -228,7 +231,7 @@ export class Bench {
     this.machine.tidy();
   }
 
-  /** As after a power cut: another boot, nothing in memory. */
+  /** Reboots as after a power cut: another boot, and empty memory. */
   async reboot(): Promise<void> {
     this.boot = `${this.boot}-next`;
     this.boottimeS = 20;

@@ -1,6 +1,6 @@
 /**
- * A repository of releases with keys made for a test, and an HTTPS server (mTLS, loopback) that gives it out and can be
- * made to misbehave.
+ * A repository of releases with keys made for a test, and an HTTPS server (mTLS, loopback) for it that can be made to
+ * misbehave.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -56,7 +56,7 @@ export interface RootOptions {
 }
 
 export interface PublishOptions {
-  /** Who signs the targets. */
+  /** Keys that sign the targets. */
   readonly signers?: readonly SigningKey[];
   readonly timestampDays?: number;
   readonly snapshotDays?: number;
@@ -73,7 +73,7 @@ export interface SampleRelease extends Partial<ReleaseTarget> {
 
 const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
-/** A folder of a release, as it lies on a box; VERSION and MANIFEST with it. */
+/** Makes the folder of a release as on a box, with VERSION and MANIFEST. */
 export async function sampleRelease(dir: string, release: SampleRelease): Promise<string> {
   const {
     what = 'release',
@@ -85,9 +85,9 @@ export async function sampleRelease(dir: string, release: SampleRelease): Promis
     stateReads = [1, 1],
   } = release;
   const tree = join(dir, releaseName(seq, version));
-  const said: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
+  const versionFile: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
   mkdirSync(tree, { recursive: true });
-  for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(said)}\n` })) {
+  for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(versionFile)}\n` })) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     writeFileSync(join(tree, path), content);
     if (path.startsWith('bin/')) chmodSync(join(tree, path), 0o755);
@@ -101,7 +101,10 @@ export async function withManifest(tree: string): Promise<string> {
   return tree;
 }
 
-/** metadata/ and targets/ in a folder: three root keys and three of targets, two of which must sign; one online key. */
+/**
+ * Folders metadata/ and targets/ of a repository. It has three root keys and three targets keys, two of which must
+ * sign, and one online key.
+ */
 export class ReleaseRepository {
   readonly dir: string;
   readonly roots = [signingKey(), signingKey(), signingKey()] as const;
@@ -117,7 +120,7 @@ export class ReleaseRepository {
     this.writeRoot({ version: 1, roots: this.roots, targets: this.targets, signers: [one, two] });
   }
 
-  /** For a box to begin with. */
+  /** Initial root of a box. */
   get rootFile(): string {
     return join(this.dir, 'metadata/1.root.json');
   }
@@ -145,7 +148,7 @@ export class ReleaseRepository {
     this.write('root.json', bytes);
   }
 
-  /** Of the metadata, as it is to be served. */
+  /** Writes a metadata file as it will be served. */
   write(name: string, bytes: Uint8Array): void {
     writeFileSync(join(this.dir, 'metadata', name), bytes);
   }
@@ -154,7 +157,7 @@ export class ReleaseRepository {
     return readFileSync(join(this.dir, 'metadata', name));
   }
 
-  /** Takes a file into what the next `publish` signs. */
+  /** Adds a file to the targets that the next `publish` signs. */
   addFile(name: string, content: Buffer, custom?: object): void {
     writeFileSync(join(this.dir, 'targets', name), content);
     const hashes = { sha256: createHash('sha256').update(content).digest('hex') };
@@ -165,7 +168,7 @@ export class ReleaseRepository {
     );
   }
 
-  /** Manifest, archive, deltas and differences of the manifest of a tree; `over` changes what is signed of it. */
+  /** Adds manifest, archive, deltas and differences of the manifest of a tree; `over` changes its signed data. */
   async addRelease(
     tree: string,
     { what = 'release', seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
@@ -174,7 +177,7 @@ export class ReleaseRepository {
     const id = { what, seq, version, arch };
     const text = readFileSync(join(tree, 'MANIFEST'), 'utf8');
     const entries = parseManifest(text);
-    const kept = entries.filter(({ type }) => type === 'file');
+    const files = entries.filter(({ type }) => type === 'file');
     const add = async (name: string, paths: readonly string[]): Promise<string> => {
       await packFiles(tree, paths, join(this.dir, 'targets', name));
       this.addFile(name, readFileSync(join(this.dir, 'targets', name)));
@@ -182,16 +185,16 @@ export class ReleaseRepository {
     };
     const deltas: Record<string, string> = {};
     for (const [seqBefore, before] of Object.entries(from)) {
-      const known = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
-      const write = new Set(changedPaths(known, entries).write);
-      const paths = kept.filter(({ path }) => write.has(path)).map(({ path }) => path);
+      const oldEntries = parseManifest(readFileSync(join(before, 'MANIFEST'), 'utf8'));
+      const write = new Set(changedPaths(oldEntries, entries).write);
+      const paths = files.filter(({ path }) => write.has(path)).map(({ path }) => path);
       deltas[seqBefore] = await add(deltaTarget(Number(seqBefore), id), paths);
       const patch = manifestPatchTarget(Number(seqBefore), id);
       const file = join(this.dir, 'targets', patch);
       await packPatch(join(before, 'MANIFEST'), join(tree, 'MANIFEST'), file);
       this.addFile(patch, readFileSync(file));
     }
-    const paths = kept.map(({ path }) => path);
+    const paths = files.map(({ path }) => path);
     const custom: ReleaseTarget = {
       ...id,
       boards: ['pc', 'generic'],
@@ -201,14 +204,14 @@ export class ReleaseRepository {
       stateReads: [1, 1],
       full: over.full ?? (await add(fullTarget(id), paths)),
       deltas,
-      installedBytes: kept.reduce((sum, { size = 0 }) => sum + size, 0),
+      installedBytes: files.reduce((sum, { size = 0 }) => sum + size, 0),
       ...over,
     };
     this.addFile(manifestTarget(id), Buffer.from(text), custom);
     return custom;
   }
 
-  /** Signs all targets anew, a version up. */
+  /** Signs all targets again, one version up. */
   publish({
     signers,
     timestampDays = 1,
@@ -237,9 +240,9 @@ export class ReleaseRepository {
   }
 }
 
-/** What the server does with a file instead of giving it out. */
+/** Fault that the server plays instead of serving a file. */
 export type Fault =
-  /** The connection goes after so many bytes of the body. */
+  /** Breaks the connection after this number of bytes of the body. */
   | { readonly kind: 'cut'; readonly after: number }
   /** Nothing more comes after so many bytes. */
   | { readonly kind: 'stall'; readonly after: number }
@@ -258,31 +261,33 @@ export type Fault =
   | { readonly kind: 'status'; readonly status: number }
   | { readonly kind: 'encoded' };
 
-export interface Asked {
-  /** Below the server's url. */
+export interface ServedRequest {
+  /** Path below the server's URL. */
   readonly path: string;
   readonly range: string | undefined;
 }
 
 export class TestReleaseServer {
   readonly url: string;
-  /** For a box. */
+  /** TLS files for a box. */
   readonly tls: (KeyPair & { readonly ca: string }) | undefined;
-  readonly asked: Asked[] = [];
-  /** By path below the url. */
+  readonly asked: ServedRequest[] = [];
+  /** Faults by path below the URL. */
   readonly faults = new Map<string, Fault>();
   /** Bytes of bodies that were sent. */
   sent = 0;
   readonly #close: () => Promise<void>;
 
-  /** With `scratch` for its certificates it speaks TLS and asks for a certificate of its authority. */
+  /**
+   * Starts the server. With `scratch` for its certificates it speaks TLS and requires a certificate of its authority.
+   */
   static async start(repository: string, scratch?: string): Promise<TestReleaseServer> {
     const authority = scratch === undefined ? undefined : new CertificateAuthority(join(scratch, 'pki'));
     await authority?.start();
     const own = await authority?.broker();
     const box = await authority?.client('box-1');
-    const made: { server?: TestReleaseServer } = {};
-    const answer = (q: IncomingMessage, a: ServerResponse): void => made.server?.answer(repository, q, a);
+    const holder: { server?: TestReleaseServer } = {};
+    const answer = (q: IncomingMessage, a: ServerResponse): void => holder.server?.answer(repository, q, a);
     const pem = (file: string): Buffer => readFileSync(file);
     const http =
       authority === undefined || own === undefined
@@ -302,11 +307,11 @@ export class TestReleaseServer {
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const { port } = http.address() as AddressInfo;
     const tls = box && authority ? { ...box, ca: authority.ca } : undefined;
-    made.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
+    holder.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => http.close(() => resolve()));
     });
-    return made.server;
+    return holder.server;
   }
 
   private constructor(url: string, tls: TestReleaseServer['tls'], close: () => Promise<void>) {
@@ -340,15 +345,15 @@ export class TestReleaseServer {
     fault: Fault | undefined,
   ): void {
     const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0);
-    const said = fault?.kind === 'wrong-range' ? from + 1 : from;
-    const body = content.subarray(said);
+    const start = fault?.kind === 'wrong-range' ? from + 1 : from;
+    const body = content.subarray(start);
     const length = fault?.kind === 'short' ? fault.length : body.length;
     if (fault?.kind === 'redirect') {
       response.writeHead(302, { location: fault.to }).end();
       return;
     }
     response.writeHead(range === undefined ? 200 : 206, {
-      ...(range && { 'content-range': `bytes ${said}-${content.length - 1}/${content.length}` }),
+      ...(range && { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` }),
       ...(fault?.kind !== 'endless' && { 'content-length': length }),
       ...(fault?.kind === 'encoded' && { 'content-encoding': 'gzip' }),
     });

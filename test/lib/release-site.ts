@@ -1,4 +1,4 @@
-/** A fleet's repository behind nginx as the guide has it, with certificates of a room, and boxes that read it. */
+/** A fleet's repository behind nginx as in the guide, with certificates of a room, and boxes that read it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 
 export interface Served {
   readonly url: string;
-  /** A new box, or the one that has this folder. */
+  /** A new box, or the box that has this folder. */
   box(name: string): ReleaseTrust;
   pem(name: string): { ca: string; cert: string; key: string };
   revoke(...names: string[]): Promise<void>;
@@ -37,12 +37,12 @@ export async function served(t: Test, f: Fleet): Promise<Served> {
     return { ca: join(room.dir, 'ca.crt'), cert, key };
   };
   const crl = (names: readonly string[]): void => {
-    const gone = names.map((name) => ({
+    const revocations = names.map((name) => ({
       serial: serials.get(name) ?? '',
       notAfterMs: Date.now() + DAY_MS,
       revokedMs: Date.now(),
     }));
-    writeFileSync(join(room.dir, 'revoked.pem'), room.authority.crl(gone, Date.now()));
+    writeFileSync(join(room.dir, 'revoked.pem'), room.authority.crl(revocations, Date.now()));
   };
   crl([]);
   const site = readFileSync(join(ROOT, 'docs/guide/fleet/nginx.conf'), 'utf8');
@@ -79,11 +79,11 @@ export function status(
 ): Promise<number> {
   const pem = Object.fromEntries(Object.entries(tls).map(([name, file]) => [name, readFileSync(file)]));
   return new Promise((resolve) => {
-    const asked = request(url, { method, agent: false, ...pem }, (answer) => {
+    const outgoing = request(url, { method, agent: false, ...pem }, (answer) => {
       answer.resume();
       resolve(answer.statusCode ?? 0);
     });
-    asked.on('error', () => resolve(0));
-    asked.end();
+    outgoing.on('error', () => resolve(0));
+    outgoing.end();
   });
 }

@@ -1,6 +1,6 @@
 /**
- * A process that opens a clip again and again, as a live camera does: `CLIP OPENINGS WARMUP READS`. Prints one line
- * of JSON: what each opening after the warm-up, and each reading of a property, left behind.
+ * Process that opens a clip repeatedly, as a live camera does: `CLIP OPENINGS WARMUP READS`. Prints one line of JSON:
+ * the memory leaked by each opening after the warm-up, and by each reading of a property.
  */
 import { systemClock } from '../../agent/base/clock.ts';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -8,20 +8,20 @@ import { Camera } from '../../agent/vision/camera/camera.ts';
 import { NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { SILENT } from './outbox.ts';
 
-interface Held {
+interface MemoryUse {
   readonly rss: number;
   readonly heap: number;
 }
 
-/** Bytes that each opening, or reading, holds for ever. */
+/** Bytes that each opening, or reading, leaks. */
 export interface LeftBehind {
-  readonly opening: Held;
-  readonly reading: Held;
+  readonly opening: MemoryUse;
+  readonly reading: MemoryUse;
 }
 
 const [clip = '', openings, warmup, reads] = process.argv.slice(2);
 
-function held(): Held {
+function memoryUse(): MemoryUse {
   const { gc } = globalThis;
   if (gc === undefined) throw new AgentError('bug', 'the reopener needs --expose-gc');
   gc();
@@ -30,21 +30,21 @@ function held(): Held {
   return { rss, heap: heapUsed };
 }
 
-function growth(before: Held, after: Held, times: number): Held {
+function growth(before: MemoryUse, after: MemoryUse, times: number): MemoryUse {
   return { rss: (after.rss - before.rss) / times, heap: (after.heap - before.heap) / times };
 }
 
 async function reopen(camera: Camera, times: number): Promise<void> {
   let lastNs = -1n;
-  for (let opened = 0; opened < times; ) {
+  for (let count = 0; count < times; ) {
     const frame = await camera.next();
     if (frame === null) throw new AgentError('bug', 'a live camera ended');
-    if (frame.ptsNs <= lastNs) opened += 1;
+    if (frame.ptsNs <= lastNs) count += 1;
     lastNs = frame.ptsNs;
   }
 }
 
-async function ofOpening(): Promise<Held> {
+async function ofOpening(): Promise<MemoryUse> {
   const camera = new Camera({
     source: `file:${clip}`,
     fps: null,
@@ -58,26 +58,26 @@ async function ofOpening(): Promise<Held> {
   });
   await camera.start();
   await reopen(camera, Number(warmup));
-  const before = held();
+  const before = memoryUse();
   await reopen(camera, Number(openings));
-  const grown = growth(before, held(), Number(openings));
+  const grown = growth(before, memoryUse(), Number(openings));
   await camera.stop();
   return grown;
 }
 
-/** A counter of 64 bits, of which the camera reads two for each frame. */
-async function ofReading(): Promise<Held> {
+/** Measures a 64-bit counter, of which the camera reads two for each frame. */
+async function ofReading(): Promise<MemoryUse> {
   const pipeline = new NativePipeline('videorate name=rate ! fakesink', systemClock);
   const read = (times: number): void => {
     for (let i = 0; i < times; i += 1) pipeline.get('rate', 'in');
   };
   read(Number(reads) / 10);
-  const before = held();
+  const before = memoryUse();
   read(Number(reads));
-  const grown = growth(before, held(), Number(reads));
+  const grown = growth(before, memoryUse(), Number(reads));
   await pipeline.dispose();
   return grown;
 }
 
-const found: LeftBehind = { reading: await ofReading(), opening: await ofOpening() };
-process.stdout.write(`${JSON.stringify(found)}\n`);
+const leaks: LeftBehind = { reading: await ofReading(), opening: await ofOpening() };
+process.stdout.write(`${JSON.stringify(leaks)}\n`);

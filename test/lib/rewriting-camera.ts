@@ -1,14 +1,14 @@
 /**
- * A camera that leads elsewhere: a TCP server in front of a real RTSP server. It notes each request, has the real server
- * take it for one of its own stream, and changes the answers before its client has them.
+ * A camera that redirects: a TCP server in front of a real RTSP server. It records each request, sends it to the real
+ * server as one for its own stream, and changes the replies to its client.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Test } from 'tap';
 
 export interface Rewriting {
-  /** Answers instead of the real server; undefined where that is to answer. */
+  /** Replies instead of the real server; undefined passes the request on. */
   readonly answer?: (method: string) => string | undefined;
-  /** Changes an answer of the real server: its head, and the SDP where it has one. */
+  /** Changes a reply of the real server: its head, and the SDP where it has one. */
   readonly head?: (text: string, method: string) => string;
   readonly sdp?: (text: string) => string;
 }
@@ -21,24 +21,24 @@ export class RewritingCamera {
   readonly #sockets = new Set<Socket>();
   #rewriting: Rewriting = {};
 
-  /** `behind`: port of the real server, whose stream is at /main. */
-  static async start(t: Test, behind: number): Promise<RewritingCamera> {
-    const camera = new RewritingCamera(behind);
+  /** Starts the camera. `realPort`: port of the real server, whose stream is at /main. */
+  static async start(t: Test, realPort: number): Promise<RewritingCamera> {
+    const camera = new RewritingCamera(realPort);
     await new Promise<void>((done) => camera.#server.listen(0, '127.0.0.1', done));
     t.teardown(() => camera.#stop());
     return camera;
   }
 
-  private constructor(behind: number) {
+  private constructor(realPort: number) {
     this.#server = createServer((client) => {
       this.connections += 1;
-      const real = connect(behind, '127.0.0.1');
+      const real = connect(realPort, '127.0.0.1');
       for (const socket of [client, real]) {
         this.#sockets.add(socket);
         socket.on('error', () => undefined);
         socket.on('close', () => this.#sockets.delete(socket));
       }
-      this.#relay(client, real, behind);
+      this.#relay(client, real, realPort);
     });
   }
 
@@ -50,10 +50,10 @@ export class RewritingCamera {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  #relay(client: Socket, real: Socket, behind: number): void {
+  #relay(client: Socket, real: Socket, realPort: number): void {
     let method = '';
     client.on('data', (chunk) => {
-      // What is interleaved with the requests, receivers' reports, begins with a $.
+      // Interleaved receiver reports begin with a $.
       const [line, name = '', url = ''] =
         /^([A-Z_]+) (\S+) RTSP\/1\.0\r\n/.exec(chunk.toString('latin1')) ?? [];
       if (line === undefined) return void real.write(chunk);
@@ -63,8 +63,8 @@ export class RewritingCamera {
       const cseq = /^CSeq: (\d+)/im.exec(text)?.[1] ?? '0';
       const own = this.#rewriting.answer?.(name);
       if (own !== undefined) return void client.write(own.replace('\r\n', `\r\nCSeq: ${cseq}\r\n`));
-      const asked = `rtsp://127.0.0.1:${behind}/main${name === 'SETUP' ? '/stream=0' : ''}`;
-      real.write(`${name} ${asked} RTSP/1.0\r\n${text.slice(line.length)}`, 'latin1');
+      const realUrl = `rtsp://127.0.0.1:${realPort}/main${name === 'SETUP' ? '/stream=0' : ''}`;
+      real.write(`${name} ${realUrl} RTSP/1.0\r\n${text.slice(line.length)}`, 'latin1');
     });
     real.on('data', (chunk) => {
       const text = chunk.toString('latin1');
@@ -73,9 +73,9 @@ export class RewritingCamera {
         return void client.write(chunk);
       const body = text.slice(headLength);
       const sdp = method === 'DESCRIBE' ? (this.#rewriting.sdp?.(body) ?? body) : body;
-      const head = text.slice(0, headLength).replaceAll(`127.0.0.1:${behind}`, `127.0.0.1:${this.port}`);
-      const changed = this.#rewriting.head?.(head, method) ?? head;
-      client.write(changed.replace(/^(Content-Length: )\d+/im, `$1${sdp.length}`) + sdp, 'latin1');
+      const head = text.slice(0, headLength).replaceAll(`127.0.0.1:${realPort}`, `127.0.0.1:${this.port}`);
+      const newHead = this.#rewriting.head?.(head, method) ?? head;
+      client.write(newHead.replace(/^(Content-Length: )\d+/im, `$1${sdp.length}`) + sdp, 'latin1');
     });
     client.on('close', () => real.destroy());
     real.on('close', () => client.destroy());

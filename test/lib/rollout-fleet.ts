@@ -1,4 +1,6 @@
-/** A small fleet: a real broker, boxes that speak the real protocol on a fast clock, and a folder of ops with a release. */
+/**
+ * A small fleet: a real broker, boxes that speak the real protocol on a fast clock, and an ops folder with a release.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,13 +30,16 @@ import { type Program, start } from './program.ts';
 import { slowness } from './slowness.ts';
 
 const FLEET = bundled('scripts/programs/fleet');
-/** Hours of a rollout pass in seconds: fewer on a slow machine, which would else let deadlines pass while it is busy. */
+/**
+ * Factor at which hours of a rollout become seconds; lower on a slow machine, which would otherwise miss deadlines
+ * while it is busy.
+ */
 const SPEED = 1200;
 const SLOWER_MAX = 4;
 const SETTLE_MS = 100;
 export const SITE = 'site-1';
 export const WELL: Fate = { ends: 'confirmed', away: false, backAfterMs: null };
-/** Hours of a test are minutes, which are a tenth of a second. */
+/** Plan with minutes instead of hours; a minute is a tenth of a second. */
 export const QUICK = {
   canary: { boxes: ['b-0', 'b-1'], hours: 0.02 },
   waves: [{ share: 0.5, soakHours: 0.02 }, { share: 1 }],
@@ -53,7 +58,7 @@ export class RolloutFleet {
   readonly keys = generateKeyPairSync('ed25519');
   readonly broker: Mosquitto;
   readonly said: string[] = [];
-  /** While it is true boxes hear and answer, and go no further. */
+  /** While true, boxes receive and reply, but make no progress. */
   isFrozen = false;
   #world: World | undefined;
   readonly #t: Test;
@@ -65,7 +70,7 @@ export class RolloutFleet {
     this.broker = new Mosquitto({ dir: join(this.dir, 'broker'), extra });
   }
 
-  /** The folder of ops, the release that is published, and boxes that have reported; their time goes on from here. */
+  /** Makes the ops folder, the published release, and boxes that have reported; their time continues from here. */
   async start(count: number, change: (i: number) => Partial<SimBoxOptions> = () => ({})): Promise<this> {
     await this.broker.start();
     this.ops('ops');
@@ -90,7 +95,7 @@ export class RolloutFleet {
     void this.#goOn();
     this.#t.teardown(async () => {
       this.#stopping = true;
-      // What came last is answered: a box that is dropped in the middle of it has no answer to its own message.
+      // The last message is answered: a box that is dropped during its processing has no answer to its own message.
       await sleep(SETTLE_MS);
       for (const box of this.world.boxes.values()) {
         await box.settled;
@@ -112,7 +117,7 @@ export class RolloutFleet {
     return box;
   }
 
-  /** Path of a folder of ops with fleet.yaml; by default with the key that boxes believe. */
+  /** Path of an ops folder with fleet.yaml; by default with the key that boxes trust. */
   ops(name: string, key = this.keys.privateKey): string {
     const dir = join(this.dir, name);
     mkdirSync(dir, { recursive: true });
@@ -123,7 +128,7 @@ export class RolloutFleet {
     return dir;
   }
 
-  /** The program. */
+  /** Starts the fleet program. */
   fleet(...args: string[]): Program {
     return start(this.#t, process.execPath, [FLEET, ...args]);
   }
@@ -147,17 +152,21 @@ export class RolloutFleet {
     return { store, controller, link };
   }
 
-  /** To all boxes that would take it: the release of the agent, or of root's program. */
+  /** Creates a rollout to all boxes that accept it: the release of the agent, or of root's program. */
   create(store: FleetStore, name: string, plan: object = QUICK, kind: ReleaseKind = 'release'): RolloutRow {
     const targets = targetsOf({ deltaBytes: 17_000, fullBytes: 28_600_000 });
     const { seq, version } = TARGETS[kind];
     const { takes: boxes } = chooseBoxes(targets, { name: String(seq) }, store.boxes());
-    const what = `${seq}-${version}`;
+    const label = `${seq}-${version}`;
     const signing = { key: this.keys.privateKey, nowMs: this.clock.wallMs() };
-    return createRollout(store, { kind, name, what, plan: planOf(plan, 'Europe/Paris'), boxes }, signing);
+    return createRollout(
+      store,
+      { kind, name, what: label, plan: planOf(plan, 'Europe/Paris'), boxes },
+      signing,
+    );
   }
 
-  /** Of each box in their order. */
+  /** State of each box, in their order. */
   states(store: FleetStore, name: string): string[] {
     const boxes = new Rollouts(store).boxes(name);
     return boxes.sort((a, b) => Number(a.box.slice(2)) - Number(b.box.slice(2))).map(({ state }) => state);
@@ -171,7 +180,7 @@ export class RolloutFleet {
   }
 }
 
-/** Metadata as it is published; who reads it here does not ask who has signed. */
+/** Writes published metadata without valid signatures; its readers here do not verify them. */
 function writeOffer(dir: string, targets: Targets): void {
   mkdirSync(join(dir, 'metadata'), { recursive: true });
   const put = (name: string, bytes: Buffer): Buffer => {

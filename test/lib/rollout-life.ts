@@ -1,11 +1,11 @@
-/** A rollout that lives step for step, as the controller keeps it, without a broker or a store. */
+/** A rollout, step by step as the controller stores it, without a broker or a store. */
 import { planOf } from '../../scripts/programs/fleet/rollout/plan.ts';
 import type { Action, Rollout, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
 
 export const HOUR = 3_600_000;
 export const PLAN = planOf({ canary: { boxes: ['b-0', 'b-1', 'b-2'] } }, 'Europe/Paris');
-/** Begins at 0; a confirmed box has nothing more to prove. */
+/** A new rollout from time 0, in which a confirmed box has nothing more to prove. */
 export const NEW: Rollout = {
   state: 'running',
   sinceMs: 0,
@@ -47,19 +47,19 @@ export class Life {
     this.rollout = { ...NEW, ...change };
   }
 
-  at(hours: number, wanted: Rollout['wanted'] = null): Step {
+  at(hours: number, wish: Rollout['wanted'] = null): Step {
     const nowMs = hours * HOUR;
     this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs } : old));
-    const made = step({ ...this.rollout, wanted }, this.boxes, nowMs);
-    const actions = new Map<string, Action>(made.orders.map(({ id, action }) => [id, action]));
+    const result = step({ ...this.rollout, wanted: wish }, this.boxes, nowMs);
+    const actions = new Map<string, Action>(result.orders.map(({ id, action }) => [id, action]));
     this.boxes = this.boxes.map((old, i) => {
-      const state = made.states[i] ?? old.state;
+      const state = result.states[i] ?? old.state;
       const sinceMs = state === old.state ? old.sinceMs : nowMs;
       return { ...old, state, sinceMs, action: actions.get(old.id) ?? old.action };
     });
-    this.rollout = made.rollout;
-    this.last = made;
-    return made;
+    this.rollout = result.rollout;
+    this.last = result;
+    return result;
   }
 
   say(of: (box: RolloutBox, i: number) => boolean, change: Partial<RolloutBox>): this {

@@ -1,6 +1,7 @@
 /**
- * A controller that is killed while it runs, aborts or adopts a rollout: JSON with folder, broker, clock and a number of steps as its only argument. A step is a
- * transaction of the store that is over, or an order that is at the broker; with the last of them it kills itself.
+ * A controller that is killed while it runs, aborts or adopts a rollout. Its only argument is JSON with folder, broker,
+ * clock and a number of steps. A step is a committed transaction of the store, or an order that is at the broker. It
+ * kills itself after the last step.
  */
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, writeSync } from 'node:fs';
@@ -33,22 +34,22 @@ function stepped(): void {
 
 class MortalStore extends FleetStore {
   override transaction<T>(work: () => T): T {
-    const done = super.transaction(work);
+    const result = super.transaction(work);
     stepped();
-    return done;
+    return result;
   }
 }
 
 class MortalLink extends FleetLink {
-  /** One by one: it may die after each. */
+  /** Publishes one by one, since it may die after each. */
   override async publish<O extends Outgoing>(
     messages: readonly O[],
-    sent: (messages: readonly O[]) => void,
+    onSent: (messages: readonly O[]) => void,
   ): Promise<void> {
     for (const message of messages) {
       await super.publish([message], () => undefined);
       stepped();
-      sent([message]);
+      onSent([message]);
     }
   }
 }
@@ -60,14 +61,14 @@ const { signal } = new AbortController();
 
 async function act(): Promise<string> {
   if (deed === 'adopt') {
-    const opened = { fleet: readFleet(dir), store, link, signal, clock };
-    return (await adoptInto(opened, undefined, { yes: true })).join(', ');
+    const parts = { fleet: readFleet(dir), store, link, signal, clock };
+    return (await adoptInto(parts, undefined, { yes: true })).join(', ');
   }
   const key = createPrivateKey(readFileSync(join(dir, 'ops.key')));
   const controller = new Controller({ store, link, clock, key, lookMs: 60_000, say: () => undefined });
   await controller.start(signal);
   if (deed === 'run') return (await controller.run(rollout, signal)).state;
-  // As the command does it: what was begun goes on, and else it is wished.
+  // As the command does it: a started abort continues, otherwise it is requested.
   store.transaction(() => new Rollouts(store).want(rollout, 'abort'));
   return (await controller.run(rollout, signal, true)).state;
 }

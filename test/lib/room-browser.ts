@@ -1,4 +1,6 @@
-/** The room's console with its app in Chromium: the real server on a real database, and a link between that can hang. */
+/**
+ * The room's console with its app in Chromium: the real server on a real database, and a link between that can hang.
+ */
 import diagnostics from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Browser, BrowserContext, Page } from 'puppeteer-core';
@@ -21,15 +23,15 @@ export const PEOPLE = [
 
 export interface AppRoom {
   readonly db: Sql;
-  /** As browsers have it: through `link`. */
+  /** Address that browsers use, through `link`. */
   readonly home: string;
   readonly link: TcpProxy;
   readonly console: TestConsole;
-  /** Streams that are open at the server now, and how many there were. */
+  /** Number of streams that are open at the server, and that were ever opened. */
   readonly streams: { open: number; opened: number };
-  /** Somebody acts beside the browser, past the link. */
-  act(who: string, path: string, body: unknown, key?: string): Promise<Asked>;
-  /** What the record has of acts, in their order. */
+  /** Acts as another person beside the browser, bypassing the link. */
+  act(user: string, path: string, body: unknown, key?: string): Promise<Asked>;
+  /** Entries of the audit log for these actions, in order. */
   record(...acts: string[]): Promise<{ who: string; act: string; incident: number | null }[]>;
 }
 
@@ -37,7 +39,7 @@ export interface Setup {
   readonly fill?: (db: Sql) => Promise<unknown>;
   readonly settings?: Partial<Settings>;
   readonly handlers?: Partial<DataHandlers>;
-  /** As `--database` has it; an SQLite file where there is none. */
+  /** Address for `--database`; an SQLite file by default. */
   readonly where?: string;
 }
 
@@ -52,12 +54,12 @@ export async function appRoom(t: Test, { fill, settings, handlers, where }: Setu
   const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
   const streams = streamsOf(t, port);
   const server = await wholeConsole(t, db, { ...own, ...settings }, handlers);
-  const act = async (who: string, path: string, body: unknown, key?: string): Promise<Asked> => {
+  const act = async (user: string, path: string, body: unknown, key?: string): Promise<Asked> => {
     const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
     const session = await ask(`${server.url}/api/login`, {
       method: 'POST',
       headers: past,
-      body: { name: who },
+      body: { name: user },
     });
     const cookie = String(session.headers['set-cookie']?.[0]).split(';', 1)[0] ?? '';
     const headers = { ...past, cookie, ...(key !== undefined && { 'idempotency-key': key }) };
@@ -90,17 +92,17 @@ function streamsOf(t: Test, port: number): AppRoom['streams'] {
 
 export interface Tab {
   readonly page: Page;
-  /** Whatever the browser complains of, and every request that leaves the room. */
+  /** Messages of the browser, and every request that leaves the room. */
   readonly complaints: string[];
-  /** Paths that were asked for. */
+  /** Paths that were requested. */
   readonly asked: string[];
-  /** Acts that the server has done. */
+  /** Actions that the server has carried out. */
   readonly posts: { readonly path: string; readonly body: unknown }[];
   until(condition: string, timeoutMs?: number): Promise<void>;
   text(selector?: string): Promise<string>;
 }
 
-/** Languages and themes; of them the ordinary run takes two, which have each language and each theme. */
+/** Languages and themes. The ordinary run takes two, which have each language and each theme. */
 export const LOOKS: readonly Look[] = [
   ['fr', 'light'],
   ['fr', 'dark'],
@@ -111,24 +113,24 @@ export const LOOKS: readonly Look[] = [
 export interface TabOptions {
   readonly look?: Look;
   readonly path?: string;
-  /** Run in the page before anything of it. */
+  /** Script that runs in the page before anything else. */
   readonly before?: string;
   readonly width?: number;
-  /** What Chromium may say of an answer to the app. */
+  /** Message that Chromium may print about a reply to the app. */
   readonly excused?: RegExp;
 }
 
-/** A browser of its own for somebody who has entered, closed with the test; nobody: the login. */
+/** A separate browser for a person who has entered, closed with the test. Without a person it shows the login. */
 export async function contextOf(
   t: Test,
   browser: Browser,
   home: string,
-  who: string | undefined,
+  user: string | undefined,
 ): Promise<BrowserContext> {
   const context = await browser.createBrowserContext();
   t.teardown(() => context.close());
-  if (who !== undefined) {
-    const [name = '', value = ''] = (await enter(home, who)).split('=');
+  if (user !== undefined) {
+    const [name = '', value = ''] = (await enter(home, user)).split('=');
     await context.setCookie({
       name,
       value,
@@ -158,8 +160,8 @@ export async function tabOf(
     ...tab,
     until: async (condition, timeout = 8000) => {
       await page.waitForFunction(condition, { timeout, polling: 10 }).catch(async () => {
-        const shown = await page.$eval('body', (body) => body.textContent ?? '');
-        throw new Error(`not so: ${condition}\n${shown.slice(0, 1500)}`);
+        const text = await page.$eval('body', (body) => body.textContent ?? '');
+        throw new Error(`not so: ${condition}\n${text.slice(0, 1500)}`);
       });
     },
     text: (selector = 'main') => page.$eval(selector, (element) => element.textContent ?? ''),
@@ -174,13 +176,13 @@ function watch(
   page.on('pageerror', (error) => complaints.push(`error: ${String(error)}`));
   page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
   page.on('console', (message) => {
-    const where = message.location().url ?? '';
-    if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(where)) return;
-    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${where}`);
+    const url = message.location().url ?? '';
+    if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(url)) return;
+    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${url}`);
   });
   page.on('request', (request) => {
     const url = request.url();
-    // Chromium draws the calendar of a date by a picture of its own.
+    // Chromium draws its date picker with an icon of its own.
     if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
       complaints.push(`request: ${url}`);
     asked.push(`${request.method()} ${url.slice(home.length)}`);

@@ -1,4 +1,4 @@
-/** All that a room is made of, each part a program of its own or the real library: boxes, broker, archive, database, console. */
+/** All parts of a room, each a program of its own or the real library: boxes, broker, archive, database, console. */
 import Database from 'better-sqlite3';
 import pg from 'pg';
 import type { Test } from 'tap';
@@ -10,7 +10,7 @@ import { RoomProgram } from './room-program.ts';
 import { type StreetBox, startStreet, type Told } from './street-boxes.ts';
 
 const STORED_WITHIN_MS = 10_000;
-/** SQLite tells nobody; of a latency of tens of milliseconds this is little. */
+/** Polling interval for SQLite, which does not notify; small against a latency of tens of milliseconds. */
 const COMMITS_EVERY_MS = 2;
 
 export interface Chain {
@@ -31,10 +31,10 @@ export async function startChain(t: Test, name: Chain['name'], boxes = 10): Prom
   return { name, room, database, archive, desk, street };
 }
 
-/** Number of the incident that comes of it. */
-export async function incidentOf({ database, street }: Chain, told: Told, box = 0): Promise<number> {
-  street[box]?.tell(told);
-  return storedNo(database, `${told.id}-e`);
+/** Number of the incident that results from a report. */
+export async function incidentOf({ database, street }: Chain, report: Told, box = 0): Promise<number> {
+  street[box]?.tell(report);
+  return storedNo(database, `${report.id}-e`);
 }
 
 async function storedNo(database: TestDatabase, episode: string): Promise<number> {
@@ -49,12 +49,12 @@ async function storedNo(database: TestDatabase, episode: string): Promise<number
   }
 }
 
-/** The record of one incident, the oldest first. */
+/** The audit log of one incident, the oldest entry first. */
 export function recordOf({ database }: Chain, no: number): Promise<Row[]> {
   return database.read(`SELECT act, who, more FROM audit WHERE incident = ${no} ORDER BY no`);
 }
 
-/** When each incident was committed, by the clock of this machine, ms; the times are never too early. */
+/** Commit time of each incident, by the clock of this machine, ms; the times are never too early. */
 export async function watchCommits(t: Test, { name, database }: Chain): Promise<Map<number, number>> {
   const commits = new Map<number, number>();
   let last = 0;
@@ -82,7 +82,7 @@ export async function watchCommits(t: Test, { name, database }: Chain): Promise<
   await client.connect();
   let asking = Promise.resolve();
   const look = (): void => {
-    // PostgreSQL tells who listens when the transaction has been committed.
+    // PostgreSQL notifies listeners after the commit.
     const atMs = Date.now();
     asking = asking.then(async () => take((await client.query<Row>(sql())).rows, atMs));
   };

@@ -9,7 +9,7 @@ import { addIncidents, type Columns, insert, putCameras } from './console-rows.t
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-/** HTML, an escape sequence, and a letter that turns the direction of writing. */
+/** HTML, an escape sequence, and a character that reverses the direction of writing. */
 export const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt.exe';
 
 const SITES = [
@@ -61,13 +61,13 @@ interface CameraRow extends Columns {
   readonly heard: string;
 }
 
-/** What its condition rests on, and for how long a blind one has been so. */
-function camera(i: number, many: number, nowMs: number): CameraRow & { readonly blind: string | null } {
+/** Row of a camera with the basis of its condition, and the time since a blind one has been so. */
+function camera(i: number, count: number, nowMs: number): CameraRow & { readonly blind: string | null } {
   const [, condition, reasons] = OUT.find(([every]) => i % every === every - 1) ?? [0, 'well', []];
   const isAway = condition === 'offline';
   const at = (agoMs: number): string => iso(nowMs - agoMs);
   return {
-    site: SITES[Math.floor((i * SITES.length) / many)] ?? 'elsewhere',
+    site: SITES[Math.floor((i * SITES.length) / count)] ?? 'elsewhere',
     box: `cam-${String(i).padStart(4, '0')}`,
     state: isAway ? 'offline' : 'online',
     mode: condition === 'suspended' ? 'suspended' : 'active',
@@ -87,8 +87,8 @@ const cameras = (nowMs: number, many = 1500) =>
 const KINDS = ['wrong-way', 'illegal-parking', 'illegal-dumping', 'crowd-gathering', 'loitering', 'graffiti'];
 
 /** An alert of some camera, as many minutes ago as its number says. */
-function incident(no: number, nowMs: number, many: number, change: Columns = {}): Columns {
-  const { site, box } = camera((no * 131) % many, many, nowMs);
+function incident(no: number, nowMs: number, count: number, change: Columns = {}): Columns {
+  const { site, box } = camera((no * 131) % count, count, nowMs);
   const kind = KINDS[no % KINDS.length] ?? 'loitering';
   return {
     no,
@@ -118,13 +118,13 @@ const ACTS: readonly AuditDraft['act'][] = [
   ...(['see-still', 'claim', 'judge', 'login', 'refused', 'verdict-delivered'] as const),
 ];
 
-/** Entries of the record that `city` makes. */
+/** Audit log entries that `city` makes. */
 export const ENTRIES = 250;
 
-/** So many cameras, what is open and what was closed, figures, notes, and a record. */
-export async function city(db: Sql, many = 1500): Promise<void> {
+/** Fills the room with `count` cameras, open and closed incidents, statistics, notes, and an audit log. */
+export async function city(db: Sql, count = 1500): Promise<void> {
   const nowMs = Date.now();
-  const all = cameras(nowMs, many);
+  const all = cameras(nowMs, count);
   await putCameras(
     db,
     all.map(({ blind: _, ...row }) => row),
@@ -133,16 +133,16 @@ export async function city(db: Sql, many = 1500): Promise<void> {
   const system = { severity: 'system', priority: 3, rule: 'built-in', place: 'camera' };
   const open = { claimed_by: 'Nadia', claimed_until: at(-2 * MINUTE) };
   await addIncidents(db, [
-    ...[3, 21, 34].map((no) => incident(no, nowMs, many)),
-    incident(8, nowMs, many, { state: 'claimed', ...open }),
-    incident(13, nowMs, many, {
+    ...[3, 21, 34].map((no) => incident(no, nowMs, count)),
+    incident(8, nowMs, count, { state: 'claimed', ...open }),
+    incident(13, nowMs, count, {
       state: 'dispatched',
       ...open,
       dispatched_by: 'Nadia',
       dispatched_at: at(9 * MINUTE),
     }),
     ...Array.from({ length: 30 }, (_, i) =>
-      incident(100 + i, nowMs, many, {
+      incident(100 + i, nowMs, count, {
         state: 'closed',
         verdict: i < 18 ? 'true' : i < 27 ? 'false' : 'unclear',
         closed_at: at(i * MINUTE),
@@ -189,18 +189,18 @@ export async function city(db: Sql, many = 1500): Promise<void> {
 
 function entry(no: number): AuditDraft {
   const act = ACTS[no % ACTS.length] ?? 'claim';
-  const who =
+  const actor =
     act === 'verdict-delivered'
       ? ({ who: 'room', role: 'room' } as const)
       : ({ who: 'Omar', role: 'supervisor' } as const);
-  if (act === 'login') return { ...who, act };
-  const about = { ...who, act, site: 'saxe', box: 'cam-1404', incident: (no % 40) + 1 };
+  if (act === 'login') return { ...actor, act };
+  const about = { ...actor, act, site: 'saxe', box: 'cam-1404', incident: (no % 40) + 1 };
   if (act === 'see-still') return { ...about, more: { moment: 'deposit', sha256: 'ab'.repeat(32) } };
   return act === 'refused' ? { ...about, more: { why: HOSTILE } } : about;
 }
 
 /** Streets around two rivers, districts, and the cameras by site. */
-export function cityMapFile(many = 1500): { type: string; features: unknown[] } {
+export function cityMapFile(count = 1500): { type: string; features: unknown[] } {
   const features: unknown[] = [];
   const [lon, lat] = [4.85, 45.757];
   const line = (points: number[][], name?: string) =>
@@ -231,7 +231,7 @@ export function cityMapFile(many = 1500): { type: string; features: unknown[] } 
       geometry: { type: 'Polygon', coordinates: [[...ring, ring[0]]] },
     });
   }
-  for (const [i, { site, box }] of cameras(Date.now(), many).entries()) {
+  for (const [i, { site, box }] of cameras(Date.now(), count).entries()) {
     const s = SITES.indexOf(site);
     const place = [
       lon - 0.05 + (s % 6) * 0.02 + (i % 10) * 0.0017,
@@ -246,7 +246,7 @@ export function cityMapFile(many = 1500): { type: string; features: unknown[] } 
   return { type: 'FeatureCollection', features };
 }
 
-/** What a signer would have found. */
+/** Result of a signer's search. */
 export const SEARCH: SearchState = {
   id: 's-1',
   case: '2026/1432',

@@ -1,4 +1,6 @@
-/** A client as another program has it: types generated from the interface's description, and a program that uses them. */
+/**
+ * A client as another program has it: types generated from the interface's description, and a program that uses them.
+ */
 import openapiTS, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 
@@ -18,7 +20,7 @@ const OPTIONS: ts.CompilerOptions = {
   types: [],
 };
 
-/** What the compiler says of files that lie nowhere; one line each. */
+/** The compiler's messages for files that exist only in memory, one per line. */
 export function complaints(files: Readonly<Record<string, string>>): string[] {
   const host = ts.createCompilerHost(OPTIONS);
   const { getSourceFile, fileExists, readFile } = host;

@@ -1,4 +1,4 @@
-/** A room's queue as it is on a busy evening, as rows of its database. */
+/** A room's queue on a busy evening, as rows of its database. */
 import { createHash } from 'node:crypto';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { addIncidents, addStill, type Columns, insert } from './console-rows.ts';
@@ -22,7 +22,7 @@ export function numbered(no: number, change: Columns = {}): Columns {
   };
 }
 
-/** By number, and what differs from one that is `numbered`. */
+/** Incidents by number, with their differences from a `numbered` one. */
 const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[] = [
   [
     ...([1, 140] as const),
@@ -88,7 +88,7 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
 
 const MOMENTS = ['before', 'deposit', 'snapshot'];
 
-/** With pictures, figures, a note and a neighbour of number 2. */
+/** Adds the evening, with pictures, statistics, a note and a neighbour of number 2. */
 export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   const sha256 = createHash('sha256').update(jpeg).digest('hex');
   const stills = MOMENTS.map((moment) => ({ moment, name: `${moment}.jpg`, time: ago(76), sha256 }));
@@ -102,7 +102,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
     sealed: true,
     timeZone: 'Indian/Reunion',
   });
-  const shown = EVENING.map(([no, agoS, change]) =>
+  const rows = EVENING.map(([no, agoS, change]) =>
     numbered(no, {
       received: ago(agoS),
       detail,
@@ -118,7 +118,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   }));
   const of2 = { site: 'centre', box: 'cam-tram-12' };
   await addIncidents(db, [
-    ...shown,
+    ...rows,
     ...storm,
     numbered(10, {
       ...of2,

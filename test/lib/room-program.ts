@@ -8,7 +8,7 @@ import type { Room } from './room.ts';
 export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
 
 export class RoomProgram {
-  /** What it printed since the first start. */
+  /** Output since the first start. */
   said = '';
   readonly #arguments: readonly string[];
   #child: ChildProcess | undefined;
@@ -17,7 +17,7 @@ export class RoomProgram {
     this.#arguments = args;
   }
 
-  /** Started for the broker and as the user `room`; killed when the test ends. */
+  /** Starts it for the broker and as the user `room`; killed when the test ends. */
   static async start(t: Test, room: Room, ...args: string[]): Promise<RoomProgram> {
     const { cert, key } = await room.programs.client('room');
     const tls = ['--ca', room.authority.ca, '--cert', cert, '--key', key];
@@ -41,19 +41,19 @@ export class RoomProgram {
     this.#child = child;
   }
 
-  /** Its process goes on, or is stopped as by a frozen machine. */
+  /** Stops its process as a frozen machine would, or continues it. */
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child?.kill(name);
   }
 
-  /** Resolves with the exit code when it is gone; null where the signal ended it. */
+  /** Resolves with the exit code when it has ended; null where the signal ended it. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
     if (child === undefined) return null;
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-    const gone = once(child, 'close');
+    const exit = once(child, 'close');
     child.kill(signal);
-    await gone;
+    await exit;
     return child.exitCode;
   }
 }

@@ -1,4 +1,4 @@
-/** Rows of a room's database, as its archive would have made them, by hand. */
+/** Rows of a room's database, inserted by hand as its archive would make them. */
 import type { Test } from 'tap';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { prepare } from '../../scripts/programs/room/database/prepare.ts';
@@ -12,9 +12,9 @@ interface Place {
   readonly box: string;
 }
 
-/** Open until the test ends, with its tables made at `nowMs`. */
-export async function roomDatabase(t: Test, where: string, nowMs: number): Promise<Sql> {
-  const db = databaseOf(where, ({ message }) => t.comment(`idle: ${message}`));
+/** A database with its tables made at `nowMs`, open until the test ends. */
+export async function roomDatabase(t: Test, address: string, nowMs: number): Promise<Sql> {
+  const db = databaseOf(address, ({ message }) => t.comment(`idle: ${message}`));
   t.teardown(() => db.close());
   await prepare(db, TIME_ZONE, nowMs);
   return db;
@@ -84,7 +84,7 @@ export async function addVerdict(
   ]);
 }
 
-/** As its status says; every change has a number of its own. */
+/** Sets a camera's state from a status; every change has a number of its own. */
 export async function setCamera(
   db: Queries,
   { site, box }: Place,
@@ -107,7 +107,7 @@ export interface Recorded {
   readonly more: Readonly<Record<string, unknown>>;
 }
 
-/** What the record says of one act, in its order. */
+/** Audit log entries of one action, in order. */
 export async function recordsOf(db: Queries, act: string): Promise<Recorded[]> {
   const rows = await db.all<Omit<Recorded, 'more'> & { more: string }>(
     'SELECT no, site, box, incident, more FROM audit WHERE act = $1 ORDER BY no',

@@ -1,8 +1,8 @@
-/** Answers of a box's log of tracks as the room gives them, of a street that nobody has filmed. */
+/** Replies of a box's track log as the room returns them, of a street that no one has filmed. */
 import type { FoundTrack, TrackCoverage } from '../../agent/contract/track-log.ts';
 import type { TrackAnswer, TrackRequest } from '../../scripts/programs/room/contract/tracks.ts';
 
-/** HTML, an escape sequence, and a letter that turns the direction of writing. */
+/** HTML, an escape sequence, and a character that reverses the direction of writing. */
 const HOSTILE = '<img src=x onerror=alert(1)>\u001b[31m\u202Etxt';
 export const CASE = '2026/1432';
 export const VIEW = '2026-11-10T06:00:00.000Z';
@@ -30,7 +30,7 @@ const CLASSES = [
 ] as const;
 const COLOURS = [['white'], ['grey', 'black'], ['red'], [], ['blue', 'white']] as const;
 
-/** Crosses the lower half of the picture, farther ones slower and smaller; some stand for a while on their way. */
+/** A track that crosses the lower half of the picture. Farther ones are slower and smaller; some stop for a time. */
 function track(i: number, fromMs: number, fromS: number): FoundTrack {
   const at = (s: number): string => iso(fromMs, s);
   const label = CLASSES[i % CLASSES.length] ?? 'person';
@@ -69,7 +69,7 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
   };
 }
 
-/** s since the start of what was asked about. */
+/** Gaps in seconds since the start of the requested range. */
 const GAPS = [
   [260, 335, 'blind'],
   [850, 862, 'not-running'],
@@ -79,11 +79,11 @@ const GAPS = [
 const isInGap = (s: number): boolean => GAPS.some(([from, to]) => s + 45 > from && s < to);
 
 const gapsFrom = (fromMs: number): TrackCoverage['gaps'] =>
-  GAPS.map(([from, to, why]) => ({ from: iso(fromMs, from), to: iso(fromMs, to), why }));
+  GAPS.map(([from, to, reason]) => ({ from: iso(fromMs, from), to: iso(fromMs, to), why: reason }));
 
-function tracksOf(many: number, fromMs: number): FoundTrack[] {
+function tracksOf(count: number, fromMs: number): FoundTrack[] {
   const starts: number[] = [];
-  for (let i = 0; starts.length < many && i < 10 * many; i++) {
+  for (let i = 0; starts.length < count && i < 10 * count; i++) {
     const s = 8 + 1050 * chance(i * 3 + 2);
     if (!isInGap(s)) starts.push(s);
   }
@@ -97,7 +97,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
   const { box, case: number, reason, question } = request;
   const isTracks = question.answer === 'tracks';
   const fromMs = Date.parse(question.from);
-  const found = isTracks ? tracksOf(34, fromMs) : [];
+  const tracks = isTracks ? tracksOf(34, fromMs) : [];
   return {
     id: `answer-${question.answer}`,
     asked: { box, case: number, reason, question },
@@ -116,7 +116,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
     coverage: { seen: 0.71, watched: 0.12, gaps: gapsFrom(fromMs), more: 0 },
     matches: question.answer === 'coverage' ? 0 : 34,
     stopped: null,
-    tracks: found.map((one) => ({
+    tracks: tracks.map((one) => ({
       ...one,
       video: {
         url: one.track % 3 === 0 ? null : `https://video.city.example/cam?from=${one.from}&to=${one.to}`,

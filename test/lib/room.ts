@@ -1,4 +1,4 @@
-/** A broker with mTLS, its authority and a box, as the tests of delivery need them. */
+/** A broker with mTLS, its authority and a box, for the tests of delivery. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,9 +21,9 @@ export const SITE = 'marseille-1';
 export const BOX = 'canebiere-017';
 
 export interface Room {
-  /** Of the boxes and the broker. */
+  /** Authority of the boxes and the broker. */
   readonly authority: CertificateAuthority;
-  /** Of the room's programs. */
+  /** Authority of the room's programs. */
   readonly programs: CertificateAuthority;
   readonly broker: Mosquitto;
   readonly box: KeyPair;
@@ -31,7 +31,7 @@ export interface Room {
   readonly config: MqttConfig;
 }
 
-/** A running broker that asks for certificates and knows the box; the archive is made, not started. */
+/** A running broker that requires certificates and knows the box; the archive is made, not started. */
 export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {}): Promise<Room> {
   const dir = scratch(t);
   const authorities = new RoomAuthorities(join(dir, 'pki'));
@@ -55,7 +55,7 @@ export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {})
   return { authority, programs, broker, box, archive, config };
 }
 
-/** A certificate of the authority that has this name: a program's, or a box's, which is given its access rules at SITE. */
+/** A certificate of this authority for the name of a program or a box. A box gets its access rules at SITE. */
 export async function pairOf(
   { authority, programs, broker }: Pick<Room, 'authority' | 'programs' | 'broker'>,
   name: string,
@@ -65,12 +65,12 @@ export async function pairOf(
   return { ...(await authority.client(name)), url: broker.url };
 }
 
-/** A client of the room's broker by the certificate of `name`; gone with the test. */
+/** A client of the room's broker by the certificate of `name`; closed with the test. */
 export async function clientOf(
   t: Test,
   room: Pick<Room, 'authority' | 'programs' | 'broker'>,
   name: string,
-  more: IClientOptions = {},
+  options: IClientOptions = {},
 ): Promise<MqttClient> {
   const { url, cert, key } = await pairOf(room, name);
   const client = await mqtt.connectAsync(url, {
@@ -78,7 +78,7 @@ export async function clientOf(
     ca: readFileSync(room.authority.ca),
     cert: readFileSync(cert),
     key: readFileSync(key),
-    ...more,
+    ...options,
   });
   t.teardown(() => client.endAsync(true));
   return client;
@@ -106,7 +106,7 @@ export function deliver(
   });
   t.teardown(() => delivery.stop());
   delivery.start(inbox);
-  // As it goes by: a phase lasts longer than a look.
+  // Polls in passing: a phase lasts longer than an interval.
   const look = (): void => {
     const { state } = delivery;
     const { phase, fault } = states.at(-1) ?? {};
@@ -123,7 +123,7 @@ const ASKED_AGAIN_MS_MAX = 400;
 /** Resolves when `condition` holds; fails the test when it does not within `withinMs`. Returns the ms it took. */
 export async function until(
   t: Test,
-  what: string,
+  label: string,
   condition: () => boolean,
   withinMs = 40_000,
 ): Promise<number> {
@@ -133,10 +133,10 @@ export async function until(
     if (condition()) break;
     const nowMs = performance.now();
     if (nowMs - beganMs > withinMs) {
-      t.fail(`${what}: not within ${withinMs} ms`);
-      throw new Error(what);
+      t.fail(`${label}: not within ${withinMs} ms`);
+      throw new Error(label);
     }
-    // A question that starts programs must not take the machine from what is waited for.
+    // A condition that starts programs must not take the machine from what is waited for.
     await sleep(Math.min(ASKED_AGAIN_MS_MAX, Math.max(10, 3 * (nowMs - askedMs))));
   }
   return Math.round(performance.now() - beganMs);

@@ -7,7 +7,7 @@ import { sampleRelease } from './release-server.ts';
 import { UPDATER, type UpdatingBox } from './updating-box.ts';
 
 export const rootVersionOf = (seq: number): string => `0.${seq}.0`;
-/** The program as it is built here, by another file each time. */
+/** The program as built here, by another file each time. */
 const codeOf = (seq: number): string => `// release ${seq}\nimport '${pathToFileURL(UPDATER)}';\n`;
 
 export class RootReleases {
@@ -17,7 +17,10 @@ export class RootReleases {
     this.#box = box;
   }
 
-  /** `first` on the box, and `count` after it on the server. `systemctl start vigie-root.service` runs what is `current`. */
+  /**
+   * Installs release `first` on the box and publishes `count` further ones. `systemctl start vigie-root.service` runs
+   * what is `current`.
+   */
   async lay(first: number, count: number, code = codeOf): Promise<void> {
     const { rootLib, repository } = this.#box;
     mkdirSync(join(rootLib, 'releases'), { recursive: true });
@@ -40,7 +43,7 @@ export class RootReleases {
     return join(this.#box.dir, 'root-trees', releaseName(seq, rootVersionOf(seq)));
   }
 
-  /** Returns its folder. */
+  /** Makes a release and returns its folder. */
   async tree(seq: number, code: string): Promise<string> {
     const release = { what: 'root', seq, version: rootVersionOf(seq) } as const;
     const files = { 'vigie-root.js': code, 'package.json': '{"type":"module","version":"0.0.0"}\n' };
@@ -51,7 +54,9 @@ export class RootReleases {
     return Number(readlinkSync(join(this.#box.rootLib, name)).replace(/^releases\/(\d+)-.*$/, '$1'));
   }
 
-  /** `systemctl start vigie-root.service` runs the program that `current` leads to; its process goes on beside the test. */
+  /**
+   * Makes `systemctl start vigie-root.service` run the program that `current` points to, as a process beside the test.
+   */
   unitsRun(): void {
     const { dir, rootLib } = this.#box;
     const words = [process.execPath, join(rootLib, 'current/vigie-root.js'), 'run', ...this.#box.places()];

@@ -1,7 +1,7 @@
-/** What root's program says on a box, as its files hold it: lines of the history, and the status. */
+/** Reports of root's program on a box, as its files hold them: lines of the history, and the status. */
 import type { ChangeRecord } from '../../agent/contract/update.ts';
 
-/** A minute of one night. */
+/** Time of a minute in one night. */
 export const T = (n: number): string => new Date(Date.UTC(2026, 10, 26, 2, n)).toISOString();
 
 export const releaseRecord = (

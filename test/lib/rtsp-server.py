@@ -52,7 +52,7 @@ class Factory(GstRtspServer.RTSPMediaFactory):
             f"! capsfilter name=size caps={caps_of(args, args.width, args.height)} "
             f"! valve name=mute ! {ENCODERS[args.codec].format(gop=args.gop or args.fps, seed=args.seed)} {audio} )"
         )
-        # A client that comes again finds the same fault.
+        # A client that reconnects finds the same fault.
         if self.corrupt > 0:
             pipeline.get_by_name("break").set_property("probability", self.corrupt)
         self.pipelines.append(pipeline)
@@ -113,7 +113,7 @@ if args.user:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "camera")
     auth.add_basic(GstRtspServer.RTSPAuth.make_basic(args.user, args.password), token)
-    auth.set_supported_methods(2)  # digest, as cameras ask for
+    auth.set_supported_methods(2)  # digest, as cameras require
     auth.add_digest(args.user, args.password, token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()

@@ -8,26 +8,26 @@ import { ROOT } from './paths.ts';
 const PYTHON = '/usr/bin/python3';
 
 export interface RtspOptions {
-  /** 0 or absent: a free one. */
+  /** Port; 0 or absent picks a free one. */
   readonly port?: number;
   readonly codec?: 'h264' | 'h265' | 'jpeg';
   readonly width?: number;
   readonly height?: number;
   readonly fps?: number;
-  /** Of videotestsrc; `ball` where absent. */
+  /** Pattern of videotestsrc; default `ball`. */
   readonly pattern?: string;
   /** Pixel aspect ratio, as `16/11`. */
   readonly par?: string;
   /** Frames from key frame to key frame. */
   readonly gop?: number;
-  /** Of corruption. */
+  /** Seed of corruption. */
   readonly seed?: number;
   readonly user?: string;
   readonly password?: string;
   readonly audio?: boolean;
 }
 
-/** Why tests with the server must be skipped here; false where it can run. */
+/** Reason why tests with the server must be skipped here; false where it can run. */
 export function rtspMissing(): string | false {
   try {
     execFileSync(PYTHON, [
@@ -72,7 +72,7 @@ export class RtspServer {
     return `rtsp://${credentials === '' ? '' : `${credentials}@`}127.0.0.1:${this.port}/main`;
   }
 
-  /** The session stays open, but no media comes. */
+  /** Stops the media; the session stays open. */
   mute(): Promise<void> {
     return this.#command('mute');
   }
@@ -91,7 +91,7 @@ export class RtspServer {
     return this.#command(`corrupt ${probability}`);
   }
 
-  /** Another picture, in mid-stream. */
+  /** Switches to another picture in mid-stream. */
   pattern(name: string): Promise<void> {
     return this.#command(`pattern ${name}`);
   }
@@ -101,7 +101,7 @@ export class RtspServer {
     return this.#command('eos');
   }
 
-  /** The process stops, its sockets stay open. */
+  /** Stops the process; its sockets stay open. */
   freeze(): void {
     this.#child.kill('SIGSTOP');
   }
@@ -110,17 +110,17 @@ export class RtspServer {
     this.#child.kill('SIGCONT');
   }
 
-  /** Ends the process at once. Idempotent. */
+  /** Kills the process. Idempotent. */
   async kill(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const gone = once(this.#child, 'exit');
+    const exit = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
-    await gone;
+    await exit;
   }
 
   async #command(command: string): Promise<void> {
-    const done = once(this.#lines, 'line');
+    const reply = once(this.#lines, 'line');
     this.#child.stdin?.write(`${command}\n`);
-    await done;
+    await reply;
   }
 }

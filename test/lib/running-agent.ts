@@ -1,4 +1,7 @@
-/** The whole program on the street clip, as a process of its own that can be killed, and what it leaves on disk. */
+/**
+ * The whole program on the street clip, as a process of its own that can be killed, and the files that it leaves on
+ * disk.
+ */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -9,10 +12,10 @@ import { visionsOf } from './proc.ts';
 import { type Program, start, VIGIE } from './program.ts';
 import { until } from './room.ts';
 
-/** A machine with many other things to do takes its time. */
+/** Time limit of waits, in ms, for a machine with a high load. */
 export const WAIT_MS = 90_000;
 
-/** The program on the street clip, whose passers-by are events. */
+/** Starts the program on the street clip, whose passers-by are events. */
 export function agentOn(t: Test, dir: string, stateDir: string, env: readonly string[] = []): Program {
   const config = join(dir, 'vigie.yaml');
   const content = {
@@ -22,7 +25,7 @@ export function agentOn(t: Test, dir: string, stateDir: string, env: readonly st
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     alertsPerHour: 3600,
-    // Nobody answers there: what is accepted stays in the outbox.
+    // No server answers there: accepted events stay in the outbox.
     mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
   };
   writeFileSync(config, JSON.stringify(content));
@@ -31,7 +34,7 @@ export function agentOn(t: Test, dir: string, stateDir: string, env: readonly st
   return start(t, 'env', [...env, ...program]);
 }
 
-/** Events on disk, as another process finds them. */
+/** Number of events on disk, read from another process. */
 export function archived(stateDir: string): number {
   const file = join(stateDir, 'archive.db');
   if (!existsSync(file)) return 0;

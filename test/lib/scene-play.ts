@@ -17,13 +17,13 @@ export const EVERYWHERE = [
 
 export type Paint = (xNorm: number, yNorm: number, level: number) => number;
 
-/** The ground, which has a pattern of its own. */
+/** Pixels of the ground, which has a pattern of its own. */
 const GROUND = Float64Array.from({ length: INPUT.widthPx * HEIGHT_PX }, (_, k) => {
   const [x, y] = [k % INPUT.widthPx, Math.floor(k / INPUT.widthPx)];
   return 120 + 12 * Math.sin(x / 5) * Math.cos(y / 7) + 6 * Math.sin((x * y) / 900);
 });
 
-/** With some noise, and painted over. */
+/** The ground with some noise and paint. */
 export function frame(index: number, atMs: number, paint: Paint): Frame {
   const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
   let noise = index + 1;
@@ -64,7 +64,7 @@ export interface Script {
   features?(s: number): Features | undefined;
 }
 
-/** Plays a scene; returns what was reported at the end of each second. */
+/** Plays a scene; returns the reports at the end of each second. */
 export function play(script: Script): { seconds: StaticRegion[][]; observer: SceneObserver } {
   const observer = new SceneObserver({ zones: [{ id: 'square', polygon: EVERYWHERE }] });
   const fps = script.fps ?? 5;
@@ -86,7 +86,7 @@ export function play(script: Script): { seconds: StaticRegion[][]; observer: Sce
 export const nothing: Paint = (_x, _y, level) => level;
 export const block: Paint = (x, y, level) =>
   x > 0.45 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
-/** Comes from the left, stops at the middle from 5 s to 8 s, goes on to the right. */
+/** A track that comes from the left, stops at the middle from 5 s to 8 s, and continues to the right. */
 export const passer = (s: number, atMs: number): Track[] => {
   const x = s < 5 ? 0.09 * s : s < 8 ? 0.45 : 0.45 + 0.12 * (s - 8);
   return s > 0.5 && x < 0.98 ? [person(7, x, atMs)] : [];

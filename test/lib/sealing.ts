@@ -1,4 +1,4 @@
-/** Stills, sealed as vision does it, and the authority's end: Debian's age. */
+/** Stills, sealed as vision seals them, and the authority's end: Debian's age. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,14 +10,14 @@ import type { SealedEvidence } from '../../agent/contract/sealed-evidence.ts';
 import { Sealer } from '../../agent/vision/redact/sealer.ts';
 import { stillFrom } from './pictures.ts';
 
-/** Why this machine cannot open sealed files as an authority would, or false. */
+/** Reason why this machine cannot open sealed files as an authority would, or false. */
 export function ageUnavailable(): string | false {
   const { status } = spawnSync('age', ['--version']);
   return status === 0 ? false : 'Debian’s age is not installed: scripts/setup --for test does it';
 }
 
 export interface Authority {
-  /** The file of its secret key. */
+  /** File of its secret key. */
   readonly keyFile: string;
   /** Its public key. */
   readonly recipient: string;
@@ -31,7 +31,7 @@ export function makeAuthority(dir: string, name: string): Authority {
   return { keyFile, recipient };
 }
 
-/** What Debian's age makes of a sealed file: its content, or its complaint. */
+/** Result of Debian's age for a sealed file: its content, or its error message. */
 export function opened(bytes: Uint8Array, keyFile: string): { content: Buffer | undefined; error: string } {
   const { status, stdout, stderr } = spawnSync('age', ['--decrypt', '-i', keyFile], {
     input: bytes,
@@ -42,7 +42,7 @@ export function opened(bytes: Uint8Array, keyFile: string): { content: Buffer | 
 
 export type JpegStill = Still & { readonly jpeg: Uint8Array };
 
-/** A slope of colours with grain, so that every place of it is told from every other. */
+/** A gradient of colours with grain, in which every place is distinct. */
 export async function stillOf({ widthPx, heightPx }: SizePx, grain = 20): Promise<JpegStill> {
   const rgb = Buffer.alloc(widthPx * heightPx * 3);
   let state = 1;
@@ -67,7 +67,7 @@ export function sealed(
   return new Sealer(recipients).seal(stillFrom(jpeg, source, { masks }));
 }
 
-/** Run as a program of its own, so that its system calls can be looked at: seals a JPEG of 320 × 240. */
+/** Program whose system calls can be traced: seals a JPEG of 320 × 240. */
 if (process.argv[2] === 'seal') {
   const [, , , still = '', recipient = '', out] = process.argv;
   const { readFileSync } = await import('node:fs');

@@ -1,4 +1,4 @@
-/** A box reduced to what answers a search and hands out sealed stills: the real archive, verifier, dispatcher and delivery. */
+/** A box reduced to search replies and sealed stills: the real archive, verifier, dispatcher and delivery. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventArchive } from '../../agent/archive/archive.ts';
@@ -20,7 +20,7 @@ import { SILENT } from './outbox.ts';
 export interface SearchableBoxOptions {
   readonly site: string;
   readonly box: string;
-  /** Holds archive.db and the counters; made when missing. */
+  /** Folder of archive.db and the counters; made when missing. */
   readonly stateDir: string;
   readonly mqtt: MqttConfig;
   readonly keys: readonly CommandKey[];

@@ -1,9 +1,11 @@
 /**
- * The detector with its graph's outputs shaken, as another processor's int8 kernels would round them. Scores and boxes
- * are shaken before every threshold: the graph runs without its suppression and with a lower floor, and both follow
- * here.
+ * The detector with randomly shifted graph outputs, as another processor's int8 kernels would round them. Scores and
+ * boxes are shifted before every threshold: the graph runs without its suppression and with a lower floor, and this
+ * module applies both.
  *
- * INVARIANTS: without a shake the detections are those of the installed model; the same seed gives the same shake.
+ * INVARIANTS:
+ * - Without a shake the detections are those of the installed model.
+ * - The same seed gives the same shake.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -24,17 +26,17 @@ import { randomOf } from './random.ts';
 
 const MODEL = 'nanodet-g-city10';
 const INPUT = { widthPx: 416, heightPx: 256 };
-/** Scores are shaken by so much to either side … */
+/** Maximum shift of a score in either direction. */
 export const SHAKE_SCORE = 0.02;
-/** … and each side of a box, in pixels of the detector's input. */
+/** Maximum shift of each side of a box, in pixels of the detector's input. */
 export const SHAKE_PX = 1;
 
-/** Changes what the graph says of one picture. */
+/** Changes the graph's output for one picture. */
 export type Shake = (raw: RawDetections) => RawDetections;
 
 export const unshaken: Shake = (raw) => raw;
 
-/** Each score and each side of each box by itself, anew in each frame. */
+/** Shifts each score and each side of each box independently, again in each frame. */
 export function shakeOf(seed: number): Shake {
   const random = randomOf(seed);
   const by = (most: number): number => most * (2 * random() - 1);
@@ -45,22 +47,22 @@ export function shakeOf(seed: number): Shake {
   });
 }
 
-/** All scores by the same, as a kernel does that always rounds one way. */
+/** Shifts all scores by the same amount, as a kernel that always rounds one way. */
 export function biasOf(score: number): Shake {
   return ({ boxes, scores, labels }) => ({ boxes, scores: scores.map((one) => one + score), labels });
 }
 
-/** What the graph says of a frame, before any threshold. */
+/** The graph's output for a frame, before any threshold. */
 export interface RawSight {
   readonly raw: RawDetections;
-  /** Of the larger picture beside the frame. */
+  /** Output for the larger picture beside the frame. */
   readonly closer: RawDetections | undefined;
   readonly features: Features | undefined;
 }
 
 export class ShakenDetector {
   readonly #card: ModelCard;
-  /** Of the suppression that the installed graph ends with. */
+  /** IoU limit of the suppression that ends the installed graph. */
   readonly #iouMax: number;
   readonly #session: Session;
 
@@ -70,16 +72,16 @@ export class ShakenDetector {
     this.#session = session;
   }
 
-  /** `dir`: where the opened graph is written. */
+  /** Loads the detector; the opened graph is written to `dir`. */
   static async open(dir: string): Promise<ShakenDetector> {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     const card = await readCard(MODEL_DIR, MODEL);
-    const opened = join(dir, card.file);
+    const openedFile = join(dir, card.file);
     const scoreMin = String(card.inGraph.scoreMin - SHAKE_SCORE);
     const script = join(ROOT, 'test', 'lib', 'open-model.py');
-    execFileSync('/usr/bin/python3', ['-B', script, join(MODEL_DIR, card.file), opened, scoreMin]);
+    execFileSync('/usr/bin/python3', ['-B', script, join(MODEL_DIR, card.file), openedFile, scoreMin]);
     const session = await Session.open(await loadRuntime(), {
-      bytes: readFileSync(opened),
+      bytes: readFileSync(openedFile),
       model: MODEL,
       inputName: card.input.name,
       input: INPUT,
@@ -101,16 +103,16 @@ export class ShakenDetector {
     return { raw, closer, features: featuresOf(features, INPUT, raw.features) };
   }
 
-  /** As the box's detector has it after the graph's own suppression. */
+  /** Detections of the box's detector after the graph's own suppression. */
   found({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): Sight['found'] {
     const { scoreMin } = this.#card.inGraph;
     const sure = (one: RawDetections): RawDetections => suppressed(shake(one), scoreMin, this.#iouMax);
     const iouMaxOf = (group: Group): number => thresholdsOf(this.#card, group).nmsIouMax;
-    const found = detectionsOf(sure(raw), this.#card, source, INPUT);
-    if (fine === undefined || closer === undefined) return suppressWithinGroups(found, iouMaxOf);
-    const more = detectionsOf(sure(closer), this.#card, source, fine.size);
+    const detections = detectionsOf(sure(raw), this.#card, source, INPUT);
+    if (fine === undefined || closer === undefined) return suppressWithinGroups(detections, iouMaxOf);
+    const closerDetections = detectionsOf(sure(closer), this.#card, source, fine.size);
     return suppressWithinGroups(
-      [...found, ...more.filter(({ group }) => group === CLOSER_GROUP)],
+      [...detections, ...closerDetections.filter(({ group }) => group === CLOSER_GROUP)],
       iouMaxOf,
       2,
     );
@@ -121,7 +123,7 @@ export class ShakenDetector {
   }
 }
 
-/** The graph's own end: a floor of scores, and greedy suppression within each label (ONNX's NonMaxSuppression). */
+/** The end of the graph: a floor of scores, and greedy suppression within each label (ONNX's NonMaxSuppression). */
 function suppressed(
   { boxes, scores, labels }: RawDetections,
   scoreMin: number,
@@ -130,16 +132,16 @@ function suppressed(
   const boxOf = (row: number): XyxyPx => [...boxes.subarray(row * 4, row * 4 + 4)] as unknown as XyxyPx;
   const rows = [...scores.keys()].filter((row) => (scores[row] as number) > scoreMin);
   rows.sort((a, b) => (scores[b] as number) - (scores[a] as number));
-  const kept: { readonly row: number; readonly label: number; readonly box: XyxyPx }[] = [];
+  const remaining: { readonly row: number; readonly label: number; readonly box: XyxyPx }[] = [];
   for (const row of rows) {
     const [label, box] = [labels[row] as number, boxOf(row)];
     if (box[2] <= box[0] || box[3] <= box[1]) continue;
-    if (!kept.some((other) => other.label === label && iou(other.box, box) > iouMax))
-      kept.push({ row, label, box });
+    if (!remaining.some((other) => other.label === label && iou(other.box, box) > iouMax))
+      remaining.push({ row, label, box });
   }
   return {
-    boxes: Float32Array.from(kept.flatMap(({ box }) => [...box])),
-    scores: Float32Array.from(kept, ({ row }) => scores[row] as number),
-    labels: Int32Array.from(kept, ({ label }) => label),
+    boxes: Float32Array.from(remaining.flatMap(({ box }) => [...box])),
+    scores: Float32Array.from(remaining, ({ row }) => scores[row] as number),
+    labels: Int32Array.from(remaining, ({ label }) => label),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * One pass over a labelled film for many shakes of the detector's outputs: each frame is decoded once and seen by the
- * graph once, and every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
+ * One pass over a labelled film for many shakes of the detector's outputs. Each frame is decoded and passes the graph
+ * once. Every shake has a tracker, an observer and rules of its own, composed as agent/vision/flow.ts does.
  */
 
 import { systemClock } from '../../agent/base/clock.ts';
@@ -25,7 +25,7 @@ import type { RawSight, Shake, ShakenDetector } from './shaken-detector.ts';
 
 const NO_BYTES = new Uint8Array();
 
-/** What was told under each of the shakes, in their order. */
+/** Reports under each shake, in their order. */
 export async function playShaken(
   label: Label,
   detector: ShakenDetector,
@@ -50,15 +50,15 @@ export async function playShaken(
     onOpened: () => undefined,
     onLost: () => undefined,
   });
-  // Whether larger pictures are wanted follows from the pictures alone: one asks for all.
+  // The pictures alone decide whether larger pictures are requested, so one instance requests for all.
   const fine = new FineLooks();
   await camera.start();
   try {
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
       camera.wantFine(fine.wants(frame, false));
-      const seen = frame;
+      const current = frame;
       let sight: Promise<RawSight> | undefined;
-      const look = (): Promise<RawSight> => (sight ??= detector.look(seen));
+      const look = (): Promise<RawSight> => (sight ??= detector.look(current));
       for (const box of boxes) await box.take(frame, look);
     }
   } finally {
@@ -77,7 +77,7 @@ class ShakenBox {
   readonly #regions: boolean;
   readonly #flow: AgentFlow;
   readonly #events: UnnumberedEvent[] = [];
-  #found: readonly Detection[] = [];
+  #detections: readonly Detection[] = [];
   #featuresDueMs = Number.NEGATIVE_INFINITY;
   #atMs = 0;
 
@@ -116,18 +116,18 @@ class ShakenBox {
     let features: Features | undefined;
     if (looked) {
       const sight = await look();
-      this.#found = this.#detector.found(sight, frame, this.#shake);
+      this.#detections = this.#detector.found(sight, frame, this.#shake);
       if (this.#regions && atMs >= this.#featuresDueMs) {
         this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
         features = sight.features;
       }
       this.#fine.looked(frame);
     }
-    const found = this.#found;
+    const detections = this.#detections;
     const tracks: readonly Track[] = looked
-      ? this.#tracker.update(frame, found, this.#fine.dark)
+      ? this.#tracker.update(frame, detections, this.#fine.dark)
       : this.#tracker.hold(frame);
-    const observation = this.#observer.observationOf(frame, { looked, found, tracks, features });
+    const observation = this.#observer.observationOf(frame, { looked, found: detections, tracks, features });
     for (const { request } of this.#flow.observe(observation).evidence) {
       const reason = 'no pictures are made';
       this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });

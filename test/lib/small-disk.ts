@@ -3,7 +3,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A loop device that was given back is freed a moment later, and another test may take the same one. */
+/** A returned loop device becomes free a moment later, and another test may take the same one. */
 const [BUSY_TRIES, BUSY_WAIT_MS] = [50, 100];
 
 export class SmallDisk {
@@ -19,7 +19,7 @@ export class SmallDisk {
     execFileSync('mkfs.ext4', ['-q', '-m', '0', this.#image], { stdio: 'pipe' });
   }
 
-  /** Why this machine cannot do it, or false. */
+  /** Reason why this machine cannot mount it, or false. */
   static unavailable(): string | false {
     if (process.getuid?.() !== 0) return 'a small disk needs root (mount)';
     try {
@@ -31,8 +31,8 @@ export class SmallDisk {
   }
 
   /**
-   * `commitS`: the file system writes its log as often by itself, and flushes no file because another was renamed over it: what
-   * POSIX promises, and no more.
+   * Mounts the disk. With `commitS` the file system writes its log at this interval, and does not flush a file because
+   * another was renamed over it: what POSIX promises, and no more.
    */
   mount(readOnly = false, commitS?: number): void {
     const log = commitS === undefined ? '' : `,commit=${commitS},noauto_da_alloc`;
@@ -52,24 +52,24 @@ export class SmallDisk {
     execFileSync('umount', [this.dir], { stdio: 'pipe' });
   }
 
-  /** Takes what is left, to the last block. */
+  /** Fills the remaining space to the last block. */
   fill(): void {
     const script = 'dd if=/dev/zero of="$1/filler" bs=64k; dd if=/dev/zero of="$1/crumbs" bs=1k; true';
     execFileSync('sh', ['-c', script, 'sh', this.dir], { stdio: 'pipe' });
   }
 
-  /** Gives back what `fill` took. */
+  /** Frees the space that `fill` took. */
   free(): void {
     for (const name of ['filler', 'crumbs']) rmSync(join(this.dir, name), { force: true });
   }
 
-  /** What the kernel does when the medium gives an error: the mounted file system refuses writes from now on. */
+  /** Simulates a medium error: the mounted file system refuses writes from now on. */
   fail(): void {
     const device = execFileSync('findmnt', ['-no', 'SOURCE', this.dir]).toString().trim().split('/').at(-1);
     writeFileSync(`/sys/fs/ext4/${device}/trigger_fs_error`, 'made by a test');
   }
 
-  /** The power goes: what was not flushed to the medium is lost (ioctl FS_IOC_SHUTDOWN without a flush of the log). */
+  /** Cuts the power: unflushed writes are lost (ioctl FS_IOC_SHUTDOWN without a flush of the log). */
   cutPower(): void {
     const script =
       'import fcntl,os,struct,sys; fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587d,struct.pack("I",2))';
@@ -77,8 +77,8 @@ export class SmallDisk {
   }
 
   /**
-   * The power goes `delayMs` after `text` is first seen in the file, to the millisecond; a program of its own looks, since
-   * this one is too slow. Resolves with the file as it was then; what is never seen is waited for `withinMs`.
+   * Cuts the power `delayMs` after `text` is first seen in the file, to the millisecond. A program of its own polls,
+   * since this one is too slow. Resolves with the file's content at that time; waits at most `withinMs` for the text.
    */
   cutWhen(file: string, text: RegExp, delayMs: number, withinMs: number): Promise<string> {
     const script = `import fcntl,os,re,struct,sys,time
@@ -100,8 +100,8 @@ sys.stdout.write(said)`;
   }
 
   /**
-   * What the medium holds after the cut, mounted anew. A copy: where another mount namespace still knows the
-   * old mount, the kernel would hand out the same, dead file system again.
+   * Mounts the medium's content after the cut, as a copy. Where another mount namespace still has the old mount, the
+   * kernel would return the same dead file system again.
    */
   powerBack(commitS?: number): void {
     // Programs that were killed in a call to the disk end a little later.
@@ -115,7 +115,7 @@ sys.stdout.write(said)`;
       ],
       { stdio: 'pipe' },
     );
-    // Two names in turn, so that many cuts do not make a name too long for a path.
+    // Two alternating names, so that many cuts do not make a name too long for a path.
     const copy = this.#image.endsWith('-after')
       ? this.#image.slice(0, -'-after'.length)
       : `${this.#image}-after`;
@@ -125,7 +125,7 @@ sys.stdout.write(said)`;
     this.mount(false, commitS);
   }
 
-  /** Puts the file system right, as the next boot's check does; unmounted. */
+  /** Repairs the unmounted file system, as the next boot's check does. */
   repair(): void {
     execFileSync('sh', ['-c', 'e2fsck -fy "$1"; test $? -le 2', 'sh', this.#image], { stdio: 'pipe' });
   }

@@ -1,4 +1,6 @@
-/** Boxes of both kinds at a broker, with an archive and one that stands by: what was published is counted by its ids. */
+/**
+ * Boxes of both kinds at a broker, with an archive and a standby archive; published events are counted by their ids.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
@@ -17,36 +19,36 @@ import { pairOf, type Room, SITE, until } from './room.ts';
 const EVERY_MS = 100;
 const STILL_BYTES = 2000;
 
-/** A box tries again every 3 s, and each of two archives waits for a lease. */
+/** Time limit for delivery, in ms: a box tries again every 3 s, and each of two archives waits for a lease. */
 const LEFT_WITHIN_MS = 120_000;
 
 export interface Street {
   /** Ids of the events, each with a still, that the boxes' outboxes have taken; `<box> <id>`. */
   readonly given: readonly string[];
-  /** Rows that no box has let go of yet. */
+  /** Number of rows that boxes still hold. */
   waiting(): number;
-  /** No more events; the deliveries go on. */
+  /** Ends the events; the deliveries continue. */
   quieten(): void;
 }
 
-/** Each box appends an alert with its still ten times a second. */
+/** Starts boxes that each append an alert with its still ten times a second. */
 export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig['ack'][]): Promise<Street> {
   const boxes: Awaited<ReturnType<typeof boxOf>>[] = [];
   for (const [i, ack] of kinds.entries()) boxes.push(await boxOf(t, room, `${ack}-${i}`, ack));
-  const given: string[] = [];
+  const eventIds: string[] = [];
   let no = 0;
   const appending = setInterval(() => {
     no += 1;
     for (const { name, outbox, delivery } of boxes) {
       const id = `e-${no}`;
       outbox.append(alert(name, id));
-      given.push(`${name} ${id}`);
+      eventIds.push(`${name} ${id}`);
       delivery.wake();
     }
   }, EVERY_MS);
   t.teardown(() => clearInterval(appending));
   return {
-    given,
+    given: eventIds,
     waiting: () => boxes.reduce((sum, { outbox }) => sum + rowsOf(outbox), 0),
     quieten: () => clearInterval(appending),
   };
@@ -92,7 +94,10 @@ function alert(box: string, id: string): OutboxItem[] {
   ];
 }
 
-/** What boxes that wait for the archive have, and what the broker has, is stored; or `checkStored` says what is missing. */
+/**
+ * Waits until everything of the boxes that wait for the archive, and of the broker, is stored; otherwise `checkStored`
+ * reports what is missing.
+ */
 export async function emptied(t: Test, street: Street, database: TestDatabase): Promise<void> {
   street.quieten();
   await until(t, 'no box has anything left', () => street.waiting() === 0, LEFT_WITHIN_MS);
@@ -101,19 +106,23 @@ export async function emptied(t: Test, street: Street, database: TestDatabase): 
     await sleep(100);
 }
 
-/** How many events the database holds. */
+/** Number of events in the database. */
 export async function storedCount(database: TestDatabase): Promise<number> {
   const [row] = await database.read('SELECT count(*) AS n FROM event');
   return Number(row?.['n']);
 }
 
-/** Every event, still and incident is there, once, and counted once. */
-export async function checkStored(t: Test, database: TestDatabase, given: readonly string[]): Promise<void> {
-  const named = async (sql: string): Promise<string[]> =>
+/** Checks that every event, still and incident is stored and counted exactly once. */
+export async function checkStored(
+  t: Test,
+  database: TestDatabase,
+  eventIds: readonly string[],
+): Promise<void> {
+  const idsOf = async (sql: string): Promise<string[]> =>
     (await database.read(sql)).map(({ name }) => String(name)).sort();
-  const ids = [...given].sort();
-  t.same(differing(await named("SELECT box || ' ' || id AS name FROM event"), ids), [], 'every event once');
-  const stills = await named("SELECT box || ' ' || name AS name FROM snapshot");
+  const ids = [...eventIds].sort();
+  t.same(differing(await idsOf("SELECT box || ' ' || id AS name FROM event"), ids), [], 'every event once');
+  const stills = await idsOf("SELECT box || ' ' || name AS name FROM snapshot");
   t.same(differing(stills, ids), [], 'every still once');
   const [sums] = await database.read(
     `SELECT (SELECT sum(alerts) FROM day_figure) AS alerts, (SELECT sum(events) FROM incident) AS events,
@@ -126,10 +135,10 @@ export async function checkStored(t: Test, database: TestDatabase, given: readon
   );
 }
 
-/** What is in one of two sorted lists, or there in another number. */
-function differing(some: readonly string[], others: readonly string[]): string[] {
+/** Items that are in only one of two sorted lists, or in different numbers. */
+function differing(first: readonly string[], second: readonly string[]): string[] {
   const counts = new Map<string, number>();
-  for (const one of some) counts.set(one, (counts.get(one) ?? 0) + 1);
-  for (const one of others) counts.set(one, (counts.get(one) ?? 0) - 1);
+  for (const one of first) counts.set(one, (counts.get(one) ?? 0) + 1);
+  for (const one of second) counts.set(one, (counts.get(one) ?? 0) - 1);
   return [...counts].filter(([, count]) => count !== 0).map(([name, count]) => `${name}: ${count}`);
 }

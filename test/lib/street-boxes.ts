@@ -1,4 +1,4 @@
-/** Boxes of a street with their real outboxes and deliveries, which tell incidents with stills as the agent does. */
+/** Boxes of a street with their real outboxes and deliveries, which report incidents with stills as the agent does. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -15,19 +15,19 @@ import { openedOutbox, rowsOf, SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
 import { pairOf, type Room, SITE } from './room.ts';
 
-/** Bulk and alerts of a burst wait here until they are acknowledged. */
+/** Outbox limit, in MiB: bulk and alerts of a burst wait there until they are acknowledged. */
 const OUTBOX_MIB = 128;
 
 const KINDS = ['loitering', 'line-crossing'] as const;
 
 export interface Told {
   readonly id: string;
-  /** The topic's and the rule's; another kind than the program knows may be named by `change`. */
+  /** Kind of the topic and of the rule; `change` may set a kind that the program does not know. */
   readonly kind?: (typeof KINDS)[number];
   readonly jpeg?: Buffer;
   readonly timeMs?: number;
   readonly phase?: 'start' | 'end';
-  /** What a hostile or newer box makes of it. */
+  /** Change that a hostile or newer box makes to the event. */
   readonly change?: (event: VigieEvent) => void;
 }
 
@@ -42,7 +42,7 @@ export class StreetBox {
     this.#delivery = delivery;
   }
 
-  /** Connecting; stopped when the test ends. */
+  /** Starts a connecting box; stopped when the test ends. */
   static async start(t: Test, room: Room, name: string): Promise<StreetBox> {
     const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'), OUTBOX_MIB);
     const { url, cert, key } = await pairOf(room, name);
@@ -70,14 +70,14 @@ export class StreetBox {
     return rowsOf(this.#outbox);
   }
 
-  /** Events, and their stills where there are any, in one transaction of the outbox. */
-  tell(...told: readonly Told[]): void {
-    this.#outbox.append(told.flatMap((one) => itemsOf(this.name, one)));
+  /** Adds events, with their stills, in one transaction of the outbox. */
+  tell(...reports: readonly Told[]): void {
+    this.#outbox.append(reports.flatMap((one) => itemsOf(this.name, one)));
     this.#delivery.wake();
   }
 }
 
-/** `count` boxes, all of them online. */
+/** Starts `count` boxes and waits until all are online. */
 export async function startStreet(t: Test, room: Room, count: number): Promise<StreetBox[]> {
   const boxes = await Promise.all(
     Array.from({ length: count }, (_, i) => StreetBox.start(t, room, `quay-${String(i).padStart(2, '0')}`)),
@@ -86,8 +86,8 @@ export async function startStreet(t: Test, room: Room, count: number): Promise<S
   return boxes;
 }
 
-function itemsOf(box: string, told: Told): OutboxItem[] {
-  const { id, kind = 'loitering', jpeg, timeMs = Date.now(), phase = 'start', change } = told;
+function itemsOf(box: string, report: Told): OutboxItem[] {
+  const { id, kind = 'loitering', jpeg, timeMs = Date.now(), phase = 'start', change } = report;
   const eventId = phase === 'end' ? `${id}-end` : id;
   const body = (seq: number): string => {
     const time = new Date(timeMs).toISOString();
@@ -107,7 +107,7 @@ function itemsOf(box: string, told: Told): OutboxItem[] {
   return [event, { lane: 'alert', rank: 'snapshot', ...still }];
 }
 
-/** As the link hands a picture over that is one of our own making. */
+/** A picture of a test's own making, typed as the link would hand it over. */
 function redacted(jpeg: Buffer): RedactedJpeg {
   const sha256 = createHash('sha256').update(jpeg).digest('hex');
   const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };

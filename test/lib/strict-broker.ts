@@ -1,6 +1,6 @@
 /**
- * A broker that takes MQTT 5 at its word: it ends the connection at the first packet beyond a limit. No real broker is
- * as strict, and a real one may be so tomorrow.
+ * A broker that applies MQTT 5 strictly: it ends the connection at the first packet beyond a limit. No real broker is
+ * this strict today, but one may become so.
  */
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -12,16 +12,16 @@ type IConnectPacket = Extract<Packet, { cmd: 'connect' }>;
 
 interface Codec {
   parser(options: { protocolVersion: 5 }): {
-    on(event: 'packet', heard: (packet: Packet) => void): void;
-    on(event: 'error', heard: (error: Error) => void): void;
+    on(event: 'packet', listener: (packet: Packet) => void): void;
+    on(event: 'error', listener: (error: Error) => void): void;
     parse(bytes: Buffer): void;
   };
   generate(packet: object, options: { protocolVersion: 5 }): Buffer;
 }
 
-/** The one that MQTT.js brings. */
-const beside = createRequire(createRequire(import.meta.url).resolve('mqtt'));
-const codec = beside('mqtt-packet') as Codec;
+/** Codec that MQTT.js depends on. */
+const requireMqtt = createRequire(createRequire(import.meta.url).resolve('mqtt'));
+const codec = requireMqtt('mqtt-packet') as Codec;
 const V5 = { protocolVersion: 5 } as const;
 
 /** Bytes of a whole packet, as the codec of MQTT.js writes it. */
@@ -29,13 +29,13 @@ export const writtenBytes = (packet: object): number => codec.generate(packet, V
 
 export interface Strictness {
   readonly receiveMaximum?: number;
-  /** Largest packet. */
+  /** Largest packet in bytes. */
   readonly packetBytesMax?: number;
   readonly retain?: false;
   readonly qosMax?: 0 | 1;
-  /** Applies its limits without having named them in CONNACK. */
+  /** True if it applies its limits without having named them in CONNACK. */
   readonly silent?: boolean;
-  /** What a packet that is too large meets, 149 by DISCONNECT or by PUBACK. */
+  /** Rejection of a packet that is too large: 149 by DISCONNECT or by PUBACK. */
   readonly tooLarge?: 'disconnect' | 'puback';
   readonly pubackAfterMs?: number;
 }
@@ -51,7 +51,7 @@ export interface Received {
 export class StrictBroker {
   strictness: Strictness;
   readonly received: Received[] = [];
-  /** What each connection began with, in order. */
+  /** CONNECT packet of each connection, in order. */
   readonly connects: IConnectPacket[] = [];
   /** Wills of the connections, in order. */
   readonly wills: { readonly qos: number; readonly retain: boolean }[] = [];
@@ -86,12 +86,12 @@ export class StrictBroker {
     await once(this.#server, 'close');
   }
 
-  /** Breaks every connection without a word. */
+  /** Breaks every connection without a DISCONNECT. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Bytes as they are, to every connection. */
+  /** Sends these bytes unchanged to every connection. */
   raw(bytes: Buffer): void {
     for (const socket of this.#sockets) socket.write(bytes);
   }
@@ -175,7 +175,7 @@ export class StrictBroker {
     this.received.push({ topic, payload: Buffer.from(payload), qos, retain, seq: numbered });
   }
 
-  /** The reason code with which MQTT 5.0 lets a broker end the connection; undefined: all is right. */
+  /** Reason code with which MQTT 5.0 lets a broker end the connection; undefined if the packet is valid. */
   #wrong({ qos, retain }: IPublishPacket, bytes: number, unacknowledged: number): number | undefined {
     const { receiveMaximum, packetBytesMax, retain: keeps, qosMax } = this.strictness;
     if (packetBytesMax !== undefined && bytes > packetBytesMax) return 149;

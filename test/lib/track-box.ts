@@ -1,4 +1,6 @@
-/** A box reduced to what answers the command `tracks` by its contract: it gives what a test has laid out, page by page. */
+/**
+ * A box reduced to the command `tracks` by its contract: it returns the tracks that a test has prepared, page by page.
+ */
 import type { KeyObject } from 'node:crypto';
 import { Value } from '@sinclair/typebox/value';
 import type { MqttClient } from 'mqtt';
@@ -15,14 +17,14 @@ import { envelopeOpener, keyIdOf } from '../../agent/orders/dsse.ts';
 import { clientOf, type Room, SITE } from './room.ts';
 
 export interface TrackBox {
-  /** Arguments of the commands that came, in their order. */
+  /** Arguments of the received commands, in order. */
   readonly asked: TrackArgs[];
   readonly client: MqttClient;
-  /** Given instead of the next answers, first come first; the envelope around them too where `raw` is set. */
+  /** Replies that replace the next ones, first in first out; with `raw` they replace the envelope too. */
   readonly instead: { readonly answer: object; readonly raw?: true }[];
   tracks: FoundTrack[];
   pageTracks: number;
-  /** Members of every page that are others than usual. */
+  /** Members that replace those of every page. */
   result: Partial<TrackResult>;
 }
 
@@ -61,16 +63,18 @@ export function track(number: number, at: string, change: Partial<FoundTrack> = 
   };
 }
 
-/** Answers commands of this public key. */
+/** Answers commands signed with this key. */
 export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
-  const made: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
+  const started: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
   client.on('message', (_topic, payload, { properties }) => {
     const { payload: content } = open(payload, new Map([[keyIdOf(key), key]]));
     const command = JSON.parse(content.toString()) as Command;
     if (!Value.Check(TrackArgs, command.args)) throw new Error('no arguments of tracks');
-    made.asked.push(command.args);
-    const { answer, raw } = made.instead.shift() ?? { answer: { result: answerOf(made, command.args) } };
+    started.asked.push(command.args);
+    const { answer, raw } = started.instead.shift() ?? {
+      answer: { result: answerOf(started, command.args) },
+    };
     const envelope = {
       site: SITE,
       box,
@@ -86,7 +90,7 @@ export async function trackBox(t: Test, room: Room, box: string, key: KeyObject)
     );
   });
   await client.subscribeAsync(`vigie/${SITE}/${box}/cmd`, { qos: 1 });
-  return made;
+  return started;
 }
 
 function answerOf(
@@ -102,7 +106,7 @@ function answerOf(
     };
   }
   const from = Number(cursor?.split('.')[1] ?? 0);
-  const given = question.answer === 'tracks' ? tracks.slice(from, from + pageTracks) : [];
+  const page = question.answer === 'tracks' ? tracks.slice(from, from + pageTracks) : [];
   const next =
     question.answer === 'tracks' && from + pageTracks < tracks.length ? `0.${from + pageTracks}.0` : null;
   return {
@@ -113,7 +117,7 @@ function answerOf(
     views: [{ view: VIEW, to: null, widthToHeight: 1.7778 }],
     coverage: { seen: 0.95, watched: 0.05, gaps: [], more: 0 },
     matches: question.answer === 'coverage' ? 0 : tracks.length,
-    tracks: given,
+    tracks: page,
     next,
     left: { case: Math.max(0, 100 - from), keyDay: 1900, day: 4900 },
     ...result,

@@ -1,4 +1,7 @@
-/** The log of tracks beside what vision says while it looks: the same observations, once as they come and once as they were stored. */
+/**
+ * Compares the track log with vision's reports: the same observations, once as they arrive and once as they were
+ * stored.
+ */
 import { join } from 'node:path';
 import type { LineConfig, ZoneConfig } from '../../agent/contract/config.ts';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
@@ -33,7 +36,7 @@ export interface Logged {
   readonly cpuMsPerFrame: number;
 }
 
-/** Stores what was observed; flushed every `flushMs` of media time, as the box does. */
+/** Stores the observations; flushed every `flushMs` of media time, as the box does. */
 export function logged(
   dir: string,
   observations: readonly Observation[],
@@ -73,12 +76,12 @@ export function logged(
   };
 }
 
-/** All tracks that do what is asked, by number. */
-export async function found(log: Logged, where: TrackPlace | undefined): Promise<FoundTrack[]> {
+/** All tracks that match the query, by number. */
+export async function tracksFound(log: Logged, place: TrackPlace | undefined): Promise<FoundTrack[]> {
   const { tracks } = await findTracks({
     keptFromMs: 0,
     store: log.store,
-    question: where === undefined ? {} : { where },
+    question: place === undefined ? {} : { where: place },
     classes: CLASSES,
     windows: [{ fromMs: log.fromMs - 10_000, toMs: log.toMs }],
     aspect: log.aspect,
@@ -88,7 +91,7 @@ export async function found(log: Logged, where: TrackPlace | undefined): Promise
   return [...tracks];
 }
 
-/** Passages that vision told while it looked: `line direction track`. */
+/** Crossings that vision reported during observation: `line direction track`. */
 export function passagesTold(observations: readonly Observation[]): Set<string> {
   return new Set(
     observations.flatMap(({ crossings }) =>
@@ -97,19 +100,19 @@ export function passagesTold(observations: readonly Observation[]): Set<string> 
   );
 }
 
-/** The same of the log afterwards. */
+/** The same crossings, from the log afterwards. */
 export async function passagesFound(log: Logged, lines: readonly LineConfig[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const { id, from, to } of lines) {
     for (const direction of ['left', 'right'] as const) {
-      for (const { track } of await found(log, { line: [from, to], direction }))
+      for (const { track } of await tracksFound(log, { line: [from, to], direction }))
         all.add(`${id} ${direction} ${track}`);
     }
   }
   return all;
 }
 
-/** Longest stay of each track in each zone as vision told it while it looked, ms: `zone track`. */
+/** Longest stay of each track in each zone as vision reported it during observation, ms: `zone track`. */
 export function staysTold(observations: readonly Observation[]): Map<string, number> {
   const stays = new Map<string, number>();
   for (const { atMs, tracks } of observations) {
@@ -124,7 +127,7 @@ export function staysTold(observations: readonly Observation[]): Map<string, num
   return stays;
 }
 
-/** Tracks that stay in a zone for so long, of the log: `zone track` with the stay. */
+/** Tracks that stay in a zone for the given time, from the log: `zone track` with the stay. */
 export async function staysFound(
   log: Logged,
   zones: readonly ZoneConfig[],
@@ -132,19 +135,19 @@ export async function staysFound(
 ): Promise<Map<string, { readonly ms: number; readonly wallMs: number }>> {
   const stays = new Map<string, { readonly ms: number; readonly wallMs: number }>();
   for (const { id, polygon } of zones) {
-    for (const { track, durationS, at } of await found(log, { polygon, does: 'stays', atLeastS }))
+    for (const { track, durationS, at } of await tracksFound(log, { polygon, does: 'stays', atLeastS }))
       stays.set(`${id} ${track}`, { ms: durationS * 1000, wallMs: Date.parse(at) });
   }
   return stays;
 }
 
-/** A track in a zone, by every place at which it was found. */
+/** A track in a zone, with every place at which it was detected. */
 export interface WholeStay {
-  /** Longest stay, ms, the places before the track was confirmed included. */
+  /** Longest stay in ms, including the places before the track was confirmed. */
   ms: number;
-  /** Media time at which it began. */
+  /** Media time of its start. */
   fromMs: number;
-  /** ms, from the frame that confirmed it on, until it was said to have left. */
+  /** Time from the frame that confirmed it until its reported departure, ms. */
   toldMs: number;
   sightings: number;
   furniture: number;
@@ -152,7 +155,7 @@ export interface WholeStay {
   readonly places: { readonly atMs: number; readonly offBorder: number }[];
 }
 
-/** What vision's own zones say if they are given every place, one by one: nothing simplified, nothing left out. `zone track`. */
+/** Stays by vision's own zones if they receive every single place, without simplification or omission. `zone track`. */
 export function wholeStays(
   observations: readonly Observation[],
   zones: readonly ZoneConfig[],
@@ -160,24 +163,24 @@ export function wholeStays(
   const stays = new Map<string, WholeStay>();
   for (const config of zones) {
     const zone = new Zone(config);
-    const visits = new Map<number, { readonly whole: Visit; readonly told: Visit }>();
+    const visits = new Map<number, { readonly full: Visit; readonly reported: Visit }>();
     for (const { atMs, tracks, source } of observations) {
       const border = config.polygon.map(([x, y]): Point => [x * source.widthPx, y * source.heightPx]);
       for (const { id, seen, furniture, before = [], xyxyNorm, ground: own } of tracks) {
         if (!seen) continue;
         const stay = stays.get(`${config.id} ${id}`) ?? newStay();
         stays.set(`${config.id} ${id}`, stay);
-        const { whole, told } = visits.get(id) ?? { whole: newVisit(), told: newVisit() };
-        visits.set(id, { whole, told });
+        const { full, reported } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
+        visits.set(id, { full, reported });
         for (const place of [...before, { atMs, xyxyNorm }]) {
           const { ground, height } = groundPx(place.atMs === atMs ? own : undefined, place.xyxyNorm, source);
           stay.places.push({ atMs: place.atMs, offBorder: distanceToBoundary(border, ground) / height });
-          const was = { ...whole };
-          zone.visit(whole, source, ground, height, place.atMs);
-          extend(stay, was, whole, place.atMs);
+          const was = { ...full };
+          zone.visit(full, source, ground, height, place.atMs);
+          extend(stay, was, full, place.atMs);
           if (place.atMs !== atMs) continue;
-          zone.visit(told, source, ground, height, atMs);
-          if (told.present) stay.toldMs = Math.max(stay.toldMs, atMs - told.sinceMs);
+          zone.visit(reported, source, ground, height, atMs);
+          if (reported.present) stay.toldMs = Math.max(stay.toldMs, atMs - reported.sinceMs);
         }
         stay.sightings += 1;
         if (furniture) stay.furniture += 1;
@@ -187,7 +190,7 @@ export function wholeStays(
   return stays;
 }
 
-/** Passages of vision's own lines if they are given every place: `line direction track`. */
+/** Crossings by vision's own lines if they receive every place: `line direction track`. */
 export function wholePassages(
   observations: readonly Observation[],
   lines: readonly LineConfig[],
@@ -221,14 +224,20 @@ function groundPx(
   return { ground: [x * widthPx, y * heightPx], height: (y2 - y1) * heightPx };
 }
 
-/** The observations of a worse detector: boxes jump by `sigma` of their height, and a share of the sightings is missed. */
+/**
+ * The observations of a worse detector: boxes jump by `sigma` of their height, and the ratio `missed` of the sightings
+ * is dropped.
+ */
 export function shaken(
   observations: readonly Observation[],
   { random, sigma, missed }: { random: () => number; sigma: number; missed: number },
 ): Observation[] {
   // Box and Muller, "A note on the generation of random normal deviates", 1958.
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const moved = ([x1, y1, x2, y2]: ObservedTrack['xyxyNorm'], aspect: number): ObservedTrack['xyxyNorm'] => {
+  const shiftedBox = (
+    [x1, y1, x2, y2]: ObservedTrack['xyxyNorm'],
+    aspect: number,
+  ): ObservedTrack['xyxyNorm'] => {
     const [dx, dy, taller] = [normal(), normal(), normal()].map((by) => by * sigma * (y2 - y1)) as [
       number,
       number,
@@ -242,7 +251,7 @@ export function shaken(
       ...observation,
       tracks: tracks.map((track) => {
         const { before, ...rest } = track;
-        const xyxyNorm = moved(track.xyxyNorm, aspect);
+        const xyxyNorm = shiftedBox(track.xyxyNorm, aspect);
         return {
           ...rest,
           xyxyNorm,
@@ -250,7 +259,7 @@ export function shaken(
           // The frame that confirms a track has seen it.
           seen: track.seen && (before !== undefined || random() >= missed),
           ...(before && {
-            before: before.map((place) => ({ ...place, xyxyNorm: moved(place.xyxyNorm, aspect) })),
+            before: before.map((place) => ({ ...place, xyxyNorm: shiftedBox(place.xyxyNorm, aspect) })),
           }),
         };
       }),
@@ -260,7 +269,7 @@ export function shaken(
 
 const newStay = (): WholeStay => ({ ms: 0, fromMs: 0, toldMs: 0, sightings: 0, furniture: 0, places: [] });
 
-/** What leaves has left at the first of the places that say so. */
+/** Extends a stay. A departing track has left at the first of the places outside. */
 function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
   if (!was.present && !is.present) return;
   const fromMs = is.present ? is.sinceMs : was.sinceMs;
@@ -270,7 +279,7 @@ function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
   stay.fromMs = fromMs;
 }
 
-/** How far the stored path is from each place at which vision saw the track, px of a picture 768 wide. */
+/** Distance of the stored path from each place at which vision saw the track, px of a picture 768 wide. */
 export function pathErrorsPx(
   log: Logged,
   observations: readonly Observation[],

@@ -1,4 +1,4 @@
-/** A box that is nothing but a log of tracks and its handler, on a clock that the test moves; its street is made by hand. */
+/** A box reduced to a track log and its handler, on a clock that the test moves; its street is made by hand. */
 import { join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
@@ -42,27 +42,27 @@ const FPS = 5;
 export interface Mover {
   readonly id: number;
   readonly label?: Label;
-  /** Where its foot is at a time since the beginning of the scene, s; undefined: it is not there. */
+  /** Place of its foot at a time since the beginning of the scene, s; undefined outside the scene. */
   at(s: number): readonly [number, number] | undefined;
   readonly heightNorm?: number;
   readonly furniture?: boolean;
   readonly colours?: ObservedTrack['colours'];
 }
 
-/** Moves evenly from one place to another. */
+/** A mover that goes evenly from one place to another. */
 export function mover(
   id: number,
   from: readonly [number, number],
   to: readonly [number, number],
-  [beginS, endS]: readonly [number, number],
-  more: Partial<Mover> = {},
+  [startS, endS]: readonly [number, number],
+  options: Partial<Mover> = {},
 ): Mover {
   const at = (s: number): [number, number] | undefined => {
-    if (s < beginS || s > endS) return undefined;
-    const share = (s - beginS) / Math.max(0.001, endS - beginS);
+    if (s < startS || s > endS) return undefined;
+    const share = (s - startS) / Math.max(0.001, endS - startS);
     return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
   };
-  return { id, label: 'car', at, ...more };
+  return { id, label: 'car', at, ...options };
 }
 
 type Answer = TrackResult & TrackStillResult;
@@ -80,9 +80,9 @@ export class TrackedBox {
   trusted = true;
   resting = false;
   notAfter = '2027-11-24T00:00:00.000Z';
-  /** The journal refuses. */
+  /** True if the journal refuses entries. */
   recordFails = false;
-  /** In the configuration; the order in force may be none of it. */
+  /** True if the configuration names the authorisation; the active one may be another. */
   isOrderKnown = true;
   picture: PreviewAnswer = { picture: undefined, reason: 'there is no vision process' };
   log!: TrackLog;
@@ -141,7 +141,7 @@ export class TrackedBox {
     return this;
   }
 
-  /** Tells the log what is in force. */
+  /** Sends the active authorisation to the log. */
   rule(): void {
     const authorisation = this.isOrderKnown
       ? { order: '2026-77', notAfter: this.notAfter, ...(this.grant && { tracks: this.grant }) }
@@ -149,7 +149,7 @@ export class TrackedBox {
     this.log.permit({ mode: this.mode, authorisation, nowMs: this.clock.wallMs() });
   }
 
-  /** The agent is killed without a word, and started again. */
+  /** Kills the agent without notice and starts it again. */
   kill(): this {
     this.#make();
     return this.start();
@@ -160,7 +160,7 @@ export class TrackedBox {
     return this.kill();
   }
 
-  /** Lets the street go on for so long, with a look of the agent after each frame. */
+  /** Lets the street continue for this time; the agent runs after each frame. */
   live(seconds: number, movers: readonly Mover[] = [], camera: readonly CameraCondition[] = []): void {
     for (let i = 0; i <= seconds * FPS; i += 1) {
       this.log.observe(this.#observation(i / FPS, movers, camera));
@@ -169,7 +169,7 @@ export class TrackedBox {
     }
   }
 
-  /** Nobody sees anything. */
+  /** Lets time pass in which no one is seen. */
   sleep(seconds: number, everyS = 1): void {
     for (let slept = 0; slept < seconds; slept += everyS) {
       this.clock.advance(everyS * 1000);
@@ -177,7 +177,7 @@ export class TrackedBox {
     }
   }
 
-  /** Asks by the key, in a case, about all time since `sinceMs`, a day by default. */
+  /** Sends a request by the key, in a case, for the time since `sinceMs`, a day by default. */
   async ask(
     question: Partial<TrackQuestion> = {},
     {
@@ -189,12 +189,12 @@ export class TrackedBox {
   ): Promise<Answer> {
     const nowMs = this.clock.wallMs();
     const iso = (ms: number): string => new Date(ms).toISOString();
-    const asked = { from: iso(nowMs - 86_400_000), to: iso(nowMs), answer: 'tracks', ...question };
+    const request = { from: iso(nowMs - 86_400_000), to: iso(nowMs), answer: 'tracks', ...question };
     return this.raw(
       {
         case: number,
         reason: 'theft',
-        question: asked,
+        question: request,
         ...(cursor && { cursor }),
         ...(approval && { approval }),
       },
@@ -211,19 +211,19 @@ export class TrackedBox {
     return (await this.handler.answer(command)) as Answer;
   }
 
-  approval(signer: Signer, said: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {
+  approval(signer: Signer, fields: Partial<TrackApproval> & Pick<TrackApproval, 'question'>): object {
     const nowMs = this.clock.wallMs();
-    const whole: TrackApproval = {
+    const content: TrackApproval = {
       site: this.config.site,
       box: this.config.box,
       case: '2026/1234',
       reason: 'theft',
       notBefore: new Date(nowMs - 60_000).toISOString(),
       notAfter: new Date(nowMs + 3_600_000).toISOString(),
-      ...said,
+      ...fields,
     };
     return JSON.parse(
-      signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(whole), signer.privateKey).toString(),
+      signEnvelope(TRACK_APPROVAL_TYPE, JSON.stringify(content), signer.privateKey).toString(),
     ) as object;
   }
 

@@ -1,7 +1,16 @@
 /** Cases of document formats, kinds of keys, and consistent snapshots (sections 4 and 6.2). */
 
 import { ecdsaKey, ed25519Key, ROLES, rsaKey, type Signed } from './tuf-repository.ts';
-import { type Case, corrupt, denied, known, NOT_AS_SIGNED, rootOf, taken, UNSIGNED } from './tuf-scene.ts';
+import {
+  accepted,
+  type Case,
+  corrupt,
+  denied,
+  knownBox,
+  NOT_AS_SIGNED,
+  rootOf,
+  UNSIGNED,
+} from './tuf-scene.ts';
 
 export const FORMATS: readonly Case[] = [
   ...(
@@ -12,9 +21,9 @@ export const FORMATS: readonly Case[] = [
     ] as const
   ).flatMap(([name, make]) =>
     (['root', 'timestamp', 'snapshot', 'targets'] as const).map((role) =>
-      known(
+      knownBox(
         `${role} by ${name}`,
-        taken((r) => {
+        accepted((r) => {
           const former = r.keys.root;
           r.keys[role] = r.keys[role].map(make);
           r.root({}, former);
@@ -23,8 +32,8 @@ export const FORMATS: readonly Case[] = [
       ),
     ),
   ),
-  known(
-    'a key of a kind that nobody knows counts for nothing',
+  knownBox(
+    'a key of an unknown kind does not count',
     denied(
       UNSIGNED,
       (r) => {
@@ -39,7 +48,7 @@ export const FORMATS: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a key that a role names and that is not there counts for nothing',
     denied(
       UNSIGNED,
@@ -54,9 +63,9 @@ export const FORMATS: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a key id that is not the hash of the key is an id like any other',
-    taken((r) => {
+    accepted((r) => {
       const former = r.keys.timestamp;
       r.keys.timestamp = former.map((key) => ({ ...key, id: 'any-id' }));
       r.root();
@@ -64,9 +73,9 @@ export const FORMATS: readonly Case[] = [
     }),
   ),
   ...ROLES.map((role) =>
-    known(
-      `${role} with fields that nobody knows: signed with the rest, and kept`,
-      taken((r) => {
+    knownBox(
+      `${role} with unknown fields: signed with the rest, and stored`,
+      accepted((r) => {
         const change = (signed: Signed): void =>
           void Object.assign(signed, { 'x-new': { é: [1, null, true, '"\\'] } });
         if (role === 'root') r.root({ change });
@@ -74,9 +83,9 @@ export const FORMATS: readonly Case[] = [
       }),
     ),
   ),
-  known(
+  knownBox(
     'white space in a file does not matter',
-    taken((r) =>
+    accepted((r) =>
       r.publish({
         timestamp: {
           raw: (bytes) => Buffer.from(JSON.stringify(JSON.parse(bytes.toString('utf8')), null, 4)),
@@ -84,25 +93,25 @@ export const FORMATS: readonly Case[] = [
       }),
     ),
   ),
-  known(
+  knownBox(
     'a later minor version of the specification',
-    taken((r) =>
+    accepted((r) =>
       r.publish({ targets: { change: (signed) => void Object.assign(signed, { spec_version: '1.9.0' }) } }),
     ),
   ),
-  known(
+  knownBox(
     'another major version of the specification',
     corrupt(NOT_AS_SIGNED, (r) =>
       r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { spec_version: '2.0.0' }) } }),
     ),
   ),
-  known(
+  knownBox(
     'no version of the specification',
     corrupt(NOT_AS_SIGNED, (r) =>
       r.publish({ timestamp: { change: (signed) => void Reflect.deleteProperty(signed, 'spec_version') } }),
     ),
   ),
-  known(
+  knownBox(
     'a date that is none',
     corrupt(
       /timestamp\.json does not say when it expires/,
@@ -111,19 +120,19 @@ export const FORMATS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2, targets: 2 } },
     ),
   ),
-  known(
-    'a version that is no number',
+  knownBox(
+    'a version that is not a number',
     corrupt(NOT_AS_SIGNED, (r) =>
       r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { version: '2' }) } }),
     ),
   ),
-  known(
+  knownBox(
     'a file that is not UTF-8',
     corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', Buffer.from([0xff, 0xfe, 0x7b]))),
   ),
-  known(
+  knownBox(
     'consistent snapshots off: names without numbers',
-    taken(
+    accepted(
       (r) => {
         r.isConsistent = false;
         r.root();
@@ -132,14 +141,14 @@ export const FORMATS: readonly Case[] = [
       { asked: ['2.root.json', '3.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'] },
     ),
   ),
-  known(
+  knownBox(
     'consistent snapshots off and on again',
-    taken((r) => {
+    accepted((r) => {
       r.isConsistent = false;
       r.root();
       r.publish();
     }),
-    taken((r) => {
+    accepted((r) => {
       r.isConsistent = true;
       r.root();
       r.publish();

@@ -2,101 +2,101 @@
 
 import { ed25519Key } from './tuf-repository.ts';
 import {
+  accepted,
   type Case,
   corrupt,
   denied,
   EXPIRED,
   edited,
-  known,
+  knownBox,
   MIXED,
   NOT_AS_SIGNED,
   OLDER,
-  taken,
   UNSIGNED,
   unavailable,
 } from './tuf-scene.ts';
 
 export const TIMESTAMP: readonly Case[] = [
-  known(
+  knownBox(
     'by another key',
     denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: [ed25519Key()] } })),
   ),
-  known(
+  knownBox(
     'by the key of the snapshot',
     denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: r.keys.snapshot } })),
   ),
-  known(
-    'by nobody',
+  knownBox(
+    'without a signature',
     denied(UNSIGNED, (r) => r.publish({ timestamp: { signers: [] } })),
   ),
-  known(
+  knownBox(
     'a lower number',
-    taken((r) => r.publish()),
+    accepted((r) => r.publish()),
     denied(OLDER, (r) => r.publish({ timestamp: { version: 1 } })),
   ),
-  known(
+  knownBox(
     'the same number again changes nothing',
-    taken(
-      (r, kept) => {
-        const before = kept.read('timestamp');
+    accepted(
+      (r, folder) => {
+        const before = folder.read('timestamp');
         r.publish({ timestamp: { version: 1 }, snapshot: { version: 1 }, targets: { version: 1 } });
-        kept.write('timestamp', before);
+        folder.write('timestamp', before);
       },
       { asked: ['2.root.json', 'timestamp.json'] },
     ),
   ),
-  known(
+  knownBox(
     'a snapshot of a lower number',
-    taken((r) => r.publish()),
+    accepted((r) => r.publish()),
     denied(OLDER, (r) => r.publish({ snapshot: { version: 1 } })),
   ),
-  known(
+  knownBox(
     'has expired',
     denied(EXPIRED, (r) => r.publish({ timestamp: { days: -1 } })),
   ),
-  known(
+  knownBox(
     'the kept one has expired, the new one not',
-    taken((r, kept) => {
+    accepted((r, folder) => {
       r.publish({ timestamp: { days: -1 } });
-      kept.write('timestamp', r.files.get('timestamp.json') as Buffer);
+      folder.write('timestamp', r.files.get('timestamp.json') as Buffer);
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'the kept one has expired, and still no lower number is taken',
     denied(
       OLDER,
-      (r, kept) => {
+      (r, folder) => {
         r.publish({ timestamp: { days: -1, version: 9 } });
-        kept.write('timestamp', r.files.get('timestamp.json') as Buffer);
+        folder.write('timestamp', r.files.get('timestamp.json') as Buffer);
         r.publish({ timestamp: { version: 8 } });
       },
       { kept: { timestamp: 9 } },
     ),
   ),
-  known(
+  knownBox(
     'is missing',
     unavailable(/timestamp\.json: the server answers 404/, (r) => void r.files.delete('timestamp.json')),
   ),
-  known(
+  knownBox(
     'is longer than allowed',
     corrupt(/longer than 16384 bytes/, (r) => void r.files.set('timestamp.json', Buffer.alloc(16_385, ' '))),
   ),
-  known(
+  knownBox(
     'is not JSON',
     corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', Buffer.from('no'))),
   ),
-  known(
+  knownBox(
     'is of another type',
     corrupt(NOT_AS_SIGNED, (r) => void r.files.set('timestamp.json', r.files.get('1.snapshot.json') ?? 404)),
   ),
-  known(
+  knownBox(
     'names no snapshot',
     corrupt(NOT_AS_SIGNED, (r) =>
       r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { meta: {} }) } }),
     ),
   ),
-  known(
+  knownBox(
     'after its key was replaced, by the former one',
     denied(
       UNSIGNED,
@@ -108,22 +108,22 @@ export const TIMESTAMP: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'after its key was replaced, by the new one',
-    taken((r) => {
+    accepted((r) => {
       r.rotate('timestamp');
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'fast-forwarded by a stolen key: without new keys nothing lower is taken',
-    taken((r) => r.publish({ timestamp: { version: 999_999 } })),
+    accepted((r) => r.publish({ timestamp: { version: 999_999 } })),
     denied(OLDER, (r) => r.publish({ timestamp: { version: 3 } })),
   ),
-  known(
+  knownBox(
     'fast-forwarded by a stolen key: with a new key lower numbers are taken',
-    taken((r) => r.publish({ timestamp: { version: 999_999 } })),
-    taken((r) => {
+    accepted((r) => r.publish({ timestamp: { version: 999_999 } })),
+    accepted((r) => {
       r.rotate('timestamp');
       r.publish({ timestamp: { version: 3 } });
     }),
@@ -131,7 +131,7 @@ export const TIMESTAMP: readonly Case[] = [
 ];
 
 export const SNAPSHOT: readonly Case[] = [
-  known(
+  knownBox(
     'another hash',
     corrupt(
       NOT_AS_SIGNED,
@@ -145,13 +145,13 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a byte less',
     corrupt(NOT_AS_SIGNED, (r) => r.publish({ snapshot: { raw: (bytes) => bytes.subarray(1) } }), {
       kept: { timestamp: 2 },
     }),
   ),
-  known(
+  knownBox(
     'a byte more',
     corrupt(
       /longer than \d+ bytes/,
@@ -159,7 +159,7 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'another number than the timestamp says',
     denied(
       MIXED,
@@ -167,11 +167,11 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'by another key',
     denied(UNSIGNED, (r) => r.publish({ snapshot: { signers: [ed25519Key()] } }), { kept: { timestamp: 2 } }),
   ),
-  known(
+  knownBox(
     'by one of two keys that must sign',
     denied(
       UNSIGNED,
@@ -184,33 +184,33 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { root: 2, timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'by both keys that must sign',
-    taken((r) => {
+    accepted((r) => {
       r.keys.snapshot = [ed25519Key(), ed25519Key()];
       r.thresholds.snapshot = 2;
       r.root();
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'has expired',
     denied(EXPIRED, (r) => r.publish({ snapshot: { days: -1 } }), { kept: { timestamp: 2 } }),
   ),
-  known(
+  knownBox(
     'the kept one has expired, the new one not',
-    taken((r, kept) => {
+    accepted((r, folder) => {
       r.publish({ snapshot: { days: -1 } });
-      kept.write('snapshot', r.files.get('2.snapshot.json') as Buffer);
+      folder.write('snapshot', r.files.get('2.snapshot.json') as Buffer);
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'targets of a lower number',
-    taken((r) => r.publish()),
+    accepted((r) => r.publish()),
     denied(OLDER, (r) => r.publish({ targets: { version: 1 } }), { kept: { timestamp: 3 } }),
   ),
-  known(
+  knownBox(
     'does not name the targets any more',
     corrupt(
       /Missing file targets\.json/,
@@ -218,9 +218,9 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'without a length and a hash of it',
-    taken((r) =>
+    accepted((r) =>
       r.publish({
         snapshot: {
           meta: (meta) => {
@@ -231,7 +231,7 @@ export const SNAPSHOT: readonly Case[] = [
       }),
     ),
   ),
-  known(
+  knownBox(
     'with a second hash that does not fit',
     corrupt(
       NOT_AS_SIGNED,
@@ -242,8 +242,8 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
-    'with a hash that nobody can make',
+  knownBox(
+    'with a hash of an unknown kind',
     corrupt(
       NOT_AS_SIGNED,
       (r) =>
@@ -251,9 +251,9 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'names more files than the targets',
-    taken((r) =>
+    accepted((r) =>
       r.publish({
         snapshot: {
           change: (signed) => void Object.assign(signed['meta'] as object, { 'other.json': { version: 7 } }),
@@ -261,7 +261,7 @@ export const SNAPSHOT: readonly Case[] = [
       }),
     ),
   ),
-  known(
+  knownBox(
     'is missing',
     unavailable(
       /2\.snapshot\.json: the server answers 404/,
@@ -272,7 +272,7 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'is of another type',
     corrupt(
       NOT_AS_SIGNED,
@@ -289,24 +289,24 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { timestamp: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'the kept one is by a key that was replaced',
-    taken((r) => {
+    accepted((r) => {
       r.rotate('snapshot');
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'fast-forwarded: with new keys a lower number is taken',
-    taken((r) => r.publish({ snapshot: { version: 999_999 } })),
-    taken((r) => {
+    accepted((r) => r.publish({ snapshot: { version: 999_999 } })),
+    accepted((r) => {
       r.rotate('snapshot', 'timestamp');
       r.publish({ snapshot: { version: 3 } });
     }),
   ),
-  known(
+  knownBox(
     'fast-forwarded: the new key of the snapshot alone does not help',
-    taken((r) => r.publish({ snapshot: { version: 999_999 } })),
+    accepted((r) => r.publish({ snapshot: { version: 999_999 } })),
     denied(
       OLDER,
       (r) => {
@@ -316,10 +316,10 @@ export const SNAPSHOT: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'targets were fast-forwarded: with a new key of the snapshot a lower number is taken',
-    taken((r) => r.publish({ targets: { version: 999_999 } })),
-    taken((r) => {
+    accepted((r) => r.publish({ targets: { version: 999_999 } })),
+    accepted((r) => {
       r.rotate('snapshot');
       r.publish({ targets: { version: 3 } });
     }),

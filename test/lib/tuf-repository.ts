@@ -1,6 +1,6 @@
 /**
- * A TUF repository as plain JSON, so that a test can serve what no library would write, and a loopback server that gives
- * it out. Signs with its own canonical JSON; nothing of it is the code under test.
+ * A TUF repository as plain JSON, so that a test can serve what no library would write, and a loopback server for it.
+ * Signs with its own canonical JSON and uses none of the code under test.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
@@ -20,7 +20,7 @@ export interface Envelope {
   signed: Signed;
 }
 
-/** What is signed; fields of the roles as the specification has them. */
+/** Signed content; fields of the roles as in the specification. */
 export interface Signed {
   _type: string;
   spec_version: string;
@@ -35,19 +35,19 @@ export interface Meta {
   hashes?: Record<string, string>;
 }
 
-/** How a file of metadata differs from the usual. */
+/** Differences of a metadata file from the usual one. */
 export interface Over {
-  /** Until it expires; negative: it has. */
+  /** Days until it expires; negative if it has expired. */
   readonly days?: number;
   readonly version?: number;
   readonly signers?: readonly TufKey[];
-  /** Changes what is signed, before. */
+  /** Changes the content before it is signed. */
   readonly change?: (signed: Signed) => void;
   /** Changes the file after it is signed. */
   readonly after?: (envelope: Envelope) => void;
   /** Bytes that are served instead. */
   readonly raw?: (bytes: Buffer) => Buffer;
-  /** What is said of it in the file above it. */
+  /** Changes its entry in the file above it. */
   readonly meta?: (meta: Meta) => void;
 }
 
@@ -87,7 +87,7 @@ export function rsaKey(): TufKey {
   return keyOf('rsa', 'rsassa-pss-sha256', pem, privateKey);
 }
 
-/** Hex; with this key over these bytes. */
+/** Signature with this key over these bytes, in hex. */
 function signature({ content, privateKey }: TufKey, bytes: Buffer): string {
   if (content.keytype === 'ed25519') return sign(null, bytes, privateKey).toString('hex');
   // RSASSA-PSS with a salt as long as the digest.
@@ -103,13 +103,16 @@ export function envelope(signed: Signed, signers: readonly TufKey[]): Envelope {
 const inDays = (days: number): string =>
   new Date(Date.now() + days * 86_400_000).toISOString().replace(/\.\d+Z$/, 'Z');
 
-/** Root, timestamp, snapshot and targets of version 1, each with one key, root and targets with two that must sign. */
+/**
+ * Root, timestamp, snapshot and targets of version 1. Each has one key; root and targets have two, both of which must
+ * sign.
+ */
 export class TufRepository {
-  /** Below metadata/ of the server; a number is an HTTP status. */
+  /** Files below metadata/ of the server; a number is an HTTP status. */
   readonly files = new Map<string, Buffer | number>();
   /** Content of targets by name. */
   readonly targets = new Map<string, Buffer>();
-  /** Fields of targets.json by name; made of `targets` where there are none. */
+  /** Fields of targets.json by name; made from `targets` where it is empty. */
   readonly listed = new Map<string, object>();
   readonly keys: Record<RoleName, TufKey[]> = {
     root: [ed25519Key(), ed25519Key()],
@@ -133,7 +136,7 @@ export class TufRepository {
       keys: Object.fromEntries(keys) as object,
       roles: Object.fromEntries(ROLES.map((name) => [name, role(name)])) as object,
     };
-    // A file under the next number, whatever it says of itself.
+    // A file under the next number, whatever version it names.
     const name = `${this.versions.root + 1}.root.json`;
     const signers = [...new Set([...this.keys.root, ...former])];
     const bytes = this.#file('root', fields, { signers, ...over });
@@ -149,15 +152,15 @@ export class TufRepository {
     return this.root({}, former);
   }
 
-  /** Targets, snapshot and timestamp, each a version up. */
+  /** Targets, snapshot and timestamp, each one version up. */
   publish(over: { targets?: Over; snapshot?: Over; timestamp?: Over } = {}): void {
     const entries = [...this.targets].map(([name, content]) => [
       name,
       { length: content.length, hashes: { sha256: sha256(content) }, ...this.listed.get(name) },
     ]);
     const targets = this.#file('targets', { targets: Object.fromEntries(entries) as object }, over.targets);
-    const named = this.#meta('targets', targets, over.targets);
-    const snapshot = this.#file('snapshot', { meta: { 'targets.json': named } }, over.snapshot);
+    const targetsMeta = this.#meta('targets', targets, over.targets);
+    const snapshot = this.#file('snapshot', { meta: { 'targets.json': targetsMeta } }, over.snapshot);
     const shot = { 'snapshot.json': this.#meta('snapshot', snapshot, over.snapshot) };
     const timestamp = this.#file('timestamp', { meta: shot }, over.timestamp);
     this.files.set(this.#name('targets'), over.targets?.raw?.(targets) ?? targets);
@@ -190,29 +193,29 @@ export class TufRepository {
       ...fields,
     };
     change?.(signed);
-    const made = envelope(signed, signers);
-    after?.(made);
-    return Buffer.from(JSON.stringify(made));
+    const file = envelope(signed, signers);
+    after?.(file);
+    return Buffer.from(JSON.stringify(file));
   }
 }
 
 export class TufServer {
   readonly url: string;
-  /** Paths below the address, as they were asked for. */
+  /** Requested paths below the address, in order. */
   readonly asked: string[] = [];
   repository: TufRepository | undefined;
   readonly #server: Server;
 
   static async start(): Promise<TufServer> {
-    const made: { server?: TufServer } = {};
+    const holder: { server?: TufServer } = {};
     const http = createServer((request, response) => {
-      const found = made.server?.find(request.url ?? '') ?? 404;
-      if (typeof found === 'number') response.writeHead(found).end();
-      else response.end(found);
+      const content = holder.server?.find(request.url ?? '') ?? 404;
+      if (typeof content === 'number') response.writeHead(content).end();
+      else response.end(content);
     });
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    made.server = new TufServer(http);
-    return made.server;
+    holder.server = new TufServer(http);
+    return holder.server;
   }
 
   private constructor(server: Server) {

@@ -1,7 +1,8 @@
-/** Cases of the first root and of those that follow it (sections 5.2 and 5.3). */
+/** Cases of the first root and of its successors (sections 5.2 and 5.3). */
 
 import { ed25519Key, type TufRepository } from './tuf-repository.ts';
 import {
+  accepted,
   type Case,
   corrupt,
   denied,
@@ -9,20 +10,19 @@ import {
   edited,
   first,
   fresh,
-  given,
-  known,
+  givenRoot,
+  knownBox,
   MIXED,
   NOT_AS_SIGNED,
-  named,
   no,
   nothing,
   rootOf,
-  taken,
   UNSIGNED,
   unavailable,
+  withSecondId,
 } from './tuf-scene.ts';
 
-/** The first root again, ended. */
+/** The first root again, expired. */
 function rootOfVersion1(r: TufRepository): Buffer {
   r.versions.root = 0;
   return r.root({ days: -1 });
@@ -31,45 +31,45 @@ function rootOfVersion1(r: TufRepository): Buffer {
 export const BEGIN: readonly Case[] = [
   fresh(
     'a box that has a root alone takes everything',
-    taken(nothing, { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] }),
+    accepted(nothing, { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] }),
   ),
-  known(
+  knownBox(
     'what has not changed is not fetched again',
-    taken(nothing, { asked: ['2.root.json', 'timestamp.json'] }),
+    accepted(nothing, { asked: ['2.root.json', 'timestamp.json'] }),
   ),
-  known(
+  knownBox(
     'only what has changed is fetched',
-    taken((r) => r.publish(), {
+    accepted((r) => r.publish(), {
       asked: ['2.root.json', 'timestamp.json', '2.snapshot.json', '2.targets.json'],
     }),
   ),
-  given(
+  givenRoot(
     'a first root that has expired leads to one that has not',
     (_, r) => rootOfVersion1(r),
-    taken((r) => void r.root()),
+    accepted((r) => void r.root()),
   ),
-  given(
+  givenRoot(
     'a first root that one key of two has signed',
     (root) => edited(root, ({ signatures }) => void signatures.pop()),
     denied(UNSIGNED),
   ),
-  given(
+  givenRoot(
     'a first root of which a byte was changed',
     (root) => edited(root, ({ signed }) => void Object.assign(signed, { x: 1 })),
     denied(UNSIGNED),
   ),
-  given('a first root that is not JSON', () => 'x', no('config')(/not a root of signed metadata/)),
-  given(
+  givenRoot('a first root that is not JSON', () => 'x', no('config')(/not a root of signed metadata/)),
+  givenRoot(
     'a first root of another type',
     (root) => edited(root, ({ signed }) => void Object.assign(signed, { _type: 'targets' })),
     corrupt(NOT_AS_SIGNED),
   ),
-  given(
+  givenRoot(
     'a first root without a role',
     (root) => edited(root, ({ signed }) => void Reflect.deleteProperty(rootOf(signed).roles, 'snapshot')),
     corrupt(NOT_AS_SIGNED),
   ),
-  given(
+  givenRoot(
     'a first root that names a key id twice',
     (root) =>
       edited(
@@ -78,20 +78,20 @@ export const BEGIN: readonly Case[] = [
       ),
     denied(/one key stands twice in the role root/),
   ),
-  given(
+  givenRoot(
     'a first root that names a key under two ids',
-    (root) => edited(root, ({ signed }) => named(signed, 'targets', 'f'.repeat(64), (key) => key)),
+    (root) => edited(root, ({ signed }) => withSecondId(signed, 'targets', 'f'.repeat(64), (key) => key)),
     denied(/one key stands twice in the role targets/),
   ),
-  known(
+  knownBox(
     'a kept root that was damaged on the disk is begun again',
-    taken((_, kept) => kept.write('root', '{}')),
+    accepted((_, kept) => kept.write('root', '{}')),
   ),
-  known(
+  knownBox(
     'kept files that were damaged on the disk are fetched again',
-    taken(
-      (_, kept) => {
-        for (const role of ['timestamp', 'snapshot', 'targets'] as const) kept.write(role, '{"x');
+    accepted(
+      (_, folder) => {
+        for (const role of ['timestamp', 'snapshot', 'targets'] as const) folder.write(role, '{"x');
       },
       { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] },
     ),
@@ -99,9 +99,9 @@ export const BEGIN: readonly Case[] = [
 ];
 
 export const ROOT: readonly Case[] = [
-  known(
+  knownBox(
     'the next number is asked for until there is none',
-    taken(
+    accepted(
       (r) => {
         r.rotate('root');
         r.rotate('root');
@@ -109,19 +109,19 @@ export const ROOT: readonly Case[] = [
       { asked: ['2.root.json', '3.root.json', '4.root.json', 'timestamp.json'] },
     ),
   ),
-  known(
+  knownBox(
     '403 says as 404 does that there is no newer one',
-    taken((r) => void r.files.set('2.root.json', 403)),
+    accepted((r) => void r.files.set('2.root.json', 403)),
   ),
-  known(
+  knownBox(
     '500 does not',
     unavailable(/2\.root\.json: the server answers 500/, (r) => void r.files.set('2.root.json', 500)),
   ),
-  known(
+  knownBox(
     'a root that is longer than allowed',
     corrupt(/longer than 262144 bytes/, (r) => void r.files.set('2.root.json', Buffer.alloc(262_145, ' '))),
   ),
-  known(
+  knownBox(
     'a root by the former keys alone',
     denied(UNSIGNED, (r) => {
       const former = r.keys.root;
@@ -129,14 +129,14 @@ export const ROOT: readonly Case[] = [
       r.root({ signers: former });
     }),
   ),
-  known(
+  knownBox(
     'a root by the new keys alone',
     denied(UNSIGNED, (r) => {
       r.keys.root = [ed25519Key(), ed25519Key()];
       r.root();
     }),
   ),
-  known(
+  knownBox(
     'a root by both new and one of two former keys',
     denied(UNSIGNED, (r) => {
       const former = r.keys.root;
@@ -144,7 +144,7 @@ export const ROOT: readonly Case[] = [
       r.root({}, former.slice(0, 1));
     }),
   ),
-  known(
+  knownBox(
     'a root by both former and one of two new keys',
     denied(UNSIGNED, (r) => {
       const former = r.keys.root;
@@ -152,15 +152,15 @@ export const ROOT: readonly Case[] = [
       r.root({ signers: [...former, first(r.keys.root)] });
     }),
   ),
-  known(
+  knownBox(
     'a root by enough of both',
-    taken((r) => void r.rotate('root')),
+    accepted((r) => void r.rotate('root')),
   ),
-  known(
+  knownBox(
     'a root by keys of another role',
     denied(UNSIGNED, (r) => void r.root({ signers: r.keys.targets })),
   ),
-  known(
+  knownBox(
     'a root that raises its threshold, by too few',
     denied(UNSIGNED, (r) => {
       r.keys.root = [...r.keys.root, ed25519Key()];
@@ -168,54 +168,54 @@ export const ROOT: readonly Case[] = [
       r.root({ signers: r.keys.root.slice(0, 2) });
     }),
   ),
-  known(
+  knownBox(
     'a root that raises its threshold, by enough',
-    taken((r) => {
+    accepted((r) => {
       r.keys.root = [...r.keys.root, ed25519Key()];
       r.thresholds.root = 3;
       r.root();
     }),
   ),
-  known(
+  knownBox(
     'a root that lowers its threshold still needs the former one',
     denied(UNSIGNED, (r) => {
       r.thresholds.root = 1;
       r.root({ signers: r.keys.root.slice(0, 1) });
     }),
   ),
-  known(
+  knownBox(
     'a root that lowers its threshold, by enough; the next by one',
-    taken((r) => {
+    accepted((r) => {
       r.thresholds.root = 1;
       r.root();
     }),
-    taken((r) => void r.root({ signers: r.keys.root.slice(0, 1) })),
+    accepted((r) => void r.root({ signers: r.keys.root.slice(0, 1) })),
   ),
-  known(
+  knownBox(
     'a threshold of zero',
     corrupt(NOT_AS_SIGNED, (r) => {
       r.thresholds.root = 0;
       r.root();
     }),
   ),
-  known(
+  knownBox(
     'a threshold above the number of keys',
     denied(UNSIGNED, (r) => {
       r.thresholds.root = 3;
       r.root();
     }),
   ),
-  known(
+  knownBox(
     'a gap in the numbers',
     denied(MIXED, (r) => void r.root({ version: 3 })),
   ),
-  known(
+  knownBox(
     'a number again',
     denied(MIXED, (r) => void r.root({ version: 1 })),
   ),
-  known(
+  knownBox(
     'a file that is missing hides the later ones',
-    taken(
+    accepted(
       (r) => {
         r.root();
         r.root();
@@ -224,27 +224,27 @@ export const ROOT: readonly Case[] = [
       { kept: { root: 1 }, asked: ['2.root.json', 'timestamp.json'] },
     ),
   ),
-  known(
+  knownBox(
     'a root of another type',
     corrupt(NOT_AS_SIGNED, (r) => void r.files.set('2.root.json', r.files.get('timestamp.json') ?? 404)),
   ),
-  known(
+  knownBox(
     'a root that is not JSON',
     corrupt(NOT_AS_SIGNED, (r) => void r.files.set('2.root.json', Buffer.from('{'))),
   ),
-  known(
+  knownBox(
     'a root between that has expired',
-    taken((r) => {
+    accepted((r) => {
       r.root({ days: -1 });
       r.root();
     }),
   ),
-  known(
+  knownBox(
     'a last root that has expired; it stays, and the one after it helps',
     denied(EXPIRED, (r) => void r.root({ days: -1 }), { kept: { root: 2 } }),
-    taken((r) => void r.root()),
+    accepted((r) => void r.root()),
   ),
-  known(
+  knownBox(
     'what comes after it fails: the root stays',
     denied(
       EXPIRED,
@@ -255,7 +255,7 @@ export const ROOT: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a chain that breaks stays as far as it held',
     denied(
       UNSIGNED,
@@ -268,39 +268,40 @@ export const ROOT: readonly Case[] = [
       { kept: { root: 3 } },
     ),
   ),
-  known(
+  knownBox(
     'at most 120 roots at once, and the others at the next look',
-    taken(
+    accepted(
       (r) => {
         for (let n = 0; n < 125; n += 1) r.root();
       },
       { kept: { root: 121 } },
     ),
-    taken(nothing, { kept: { root: 126 } }),
+    accepted(nothing, { kept: { root: 126 } }),
   ),
-  known(
+  knownBox(
     'a root that names a new key under two ids',
     denied(
       /2\.root\.json: refused: one key stands twice in the role targets/,
-      (r) => void r.root({ change: (signed) => named(signed, 'targets', 'e'.repeat(64), (key) => key) }),
+      (r) =>
+        void r.root({ change: (signed) => withSecondId(signed, 'targets', 'e'.repeat(64), (key) => key) }),
     ),
   ),
-  known(
+  knownBox(
     'a root that names a key in two cases of letters',
     denied(
       /one key stands twice/,
       (r) =>
         void r.root({
           change: (signed) =>
-            named(signed, 'root', 'e'.repeat(64), (key) => ({
+            withSecondId(signed, 'root', 'e'.repeat(64), (key) => ({
               ...key,
               keyval: { public: key.keyval.public.toUpperCase() },
             })),
         }),
     ),
   ),
-  known(
-    'consistent snapshots are no boolean',
+  knownBox(
+    'consistent snapshots are not a boolean',
     corrupt(
       NOT_AS_SIGNED,
       (r) => void r.root({ change: (signed) => void Object.assign(signed, { consistent_snapshot: 'yes' }) }),

@@ -1,4 +1,6 @@
-/** Cases of The Update Framework for a box: what is served, step by step, and whether the box takes it. */
+/**
+ * Cases of The Update Framework for a box: the files that are served, step by step, and whether the box accepts them.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -34,7 +36,7 @@ export const CUSTOM: ReleaseTarget = {
 export type Versions = Readonly<Record<RoleName, number>>;
 
 /** A box's folder of metadata. */
-export class Kept {
+export class BoxFolder {
   readonly dir: string;
 
   constructor(dir: string) {
@@ -59,29 +61,29 @@ export class Kept {
   }
 }
 
-/** What a box finds at one refresh. */
+/** The repository's content and the expected result at one refresh. */
 export interface Step {
-  readonly change: (r: TufRepository, kept: Kept) => void;
-  /** Undefined: taken. */
+  readonly change: (r: TufRepository, folder: BoxFolder) => void;
+  /** Expected refusal; undefined if the refresh is accepted. */
   readonly refused?: readonly [ErrorKind, RegExp];
-  /** Beside what was kept before (refused) or what is served (taken). */
+  /** Versions that differ from the previously stored ones (refused) or from the served ones (accepted). */
   readonly kept?: Partial<Versions>;
-  /** Names that are asked for, in order. */
+  /** Names that are requested, in order. */
   readonly asked?: readonly string[];
 }
 
 export interface Case {
   readonly name: string;
-  /** The first root that the box is given; default: that of the repository. */
+  /** The first root that the box receives, by default that of the repository. */
   readonly given?: (root: Buffer, r: TufRepository) => Buffer | string;
-  /** True: the box has taken version 1 of everything before. */
+  /** True if the box has accepted version 1 of everything before. */
   readonly isKnown?: boolean;
   readonly steps: readonly Step[];
 }
 
 export type Change = Step['change'];
 export const nothing: Change = () => undefined;
-export const taken = (change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
+export const accepted = (change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
   change,
   ...over,
 });
@@ -94,11 +96,15 @@ export const no =
   });
 export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('unavailable')];
 
-/** Of a box that has taken version 1 of everything. */
-export const known = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
-/** Of a box that has its first root alone. */
+/** A case of a box that has accepted version 1 of everything. */
+export const knownBox = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
+/** A case of a box that has its first root alone. */
 export const fresh = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
-export const given = (name: string, root: NonNullable<Case['given']>, ...steps: readonly Step[]): Case => ({
+export const givenRoot = (
+  name: string,
+  root: NonNullable<Case['given']>,
+  ...steps: readonly Step[]
+): Case => ({
   name,
   given: root,
   steps,
@@ -110,7 +116,7 @@ export const OLDER = /older than what this box has seen/;
 export const MIXED = /metadata that does not belong together/;
 export const NOT_AS_SIGNED = /no metadata as it was signed/;
 
-/** Changes the JSON of a file of metadata. */
+/** Changes the JSON of a metadata file. */
 export function edited(
   bytes: Buffer,
   change: (file: { signatures: { keyid: string; sig: string }[]; signed: Signed }) => void,
@@ -126,8 +132,8 @@ export interface RootFields {
 }
 export const rootOf = (signed: Signed): RootFields => signed as unknown as RootFields;
 
-/** The first key of a role once more, under another id. */
-export function named(
+/** The first key of a role a second time, under another id. */
+export function withSecondId(
   signed: Signed,
   role: RoleName,
   id: string,
@@ -148,7 +154,7 @@ export const first = <T>(all: readonly T[]): T => {
 export interface Scene {
   readonly r: TufRepository;
   readonly server: TufServer;
-  readonly kept: Kept;
+  readonly folder: BoxFolder;
   trust(): ReleaseTrust;
 }
 
@@ -165,27 +171,27 @@ export function scene(dir: string, server: TufServer, root?: Case['given']): Sce
   r.publish();
   writeFileSync(rootFile, root?.(bytes, r) ?? bytes);
   server.repository = r;
-  const kept = new Kept(join(dir, `box-${scenes}`));
+  const folder = new BoxFolder(join(dir, `box-${scenes}`));
   const trust = (): ReleaseTrust =>
-    new ReleaseTrust({ dir: kept.dir, rootFile, url: server.url, tls: undefined, fetchWithinMs: 30_000 });
-  return { r, server, kept, trust };
+    new ReleaseTrust({ dir: folder.dir, rootFile, url: server.url, tls: undefined, fetchWithinMs: 30_000 });
+  return { r, server, folder, trust };
 }
 
-export async function play(t: Test, one: Case, { r, server, kept, trust }: Scene): Promise<void> {
+export async function play(t: Test, one: Case, { r, server, folder, trust }: Scene): Promise<void> {
   if (one.isKnown === true) await trust().refresh(SIGNAL);
   for (const [at, step] of one.steps.entries()) {
     const name = one.steps.length === 1 ? one.name : `${one.name}, step ${at + 1}`;
-    step.change(r, kept);
+    step.change(r, folder);
     server.asked.length = 0;
     if (step.refused === undefined) {
       await t.resolves(trust().refresh(SIGNAL), `${name}: taken`);
-      t.strictSame(kept.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
       t.ok(await trustedAfter(trust), `${name}: the release is found`);
     } else {
-      const before = kept.versions();
+      const before = folder.versions();
       const [kind, message] = step.refused;
       await t.rejects(trust().refresh(SIGNAL), { kind, message }, `${name}: refused`);
-      t.strictSame(kept.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
     }
     if (step.asked !== undefined)
       t.strictSame(server.asked.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);

@@ -2,22 +2,22 @@
 
 import { ed25519Key, ROLES } from './tuf-repository.ts';
 import {
+  accepted,
   type Case,
   corrupt,
   denied,
   EXPIRED,
   edited,
   first,
-  known,
+  knownBox,
   MIXED,
   NOT_AS_SIGNED,
-  taken,
   UNSIGNED,
   unavailable,
 } from './tuf-scene.ts';
 
 export const TARGETS: readonly Case[] = [
-  known(
+  knownBox(
     'another hash',
     corrupt(
       NOT_AS_SIGNED,
@@ -31,13 +31,13 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a byte less',
     corrupt(NOT_AS_SIGNED, (r) => r.publish({ targets: { raw: (bytes) => bytes.subarray(1) } }), {
       kept: { timestamp: 2, snapshot: 2 },
     }),
   ),
-  known(
+  knownBox(
     'a byte more',
     corrupt(
       /longer than \d+ bytes/,
@@ -45,7 +45,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'another number than the snapshot says',
     denied(
       MIXED,
@@ -53,23 +53,23 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'by one of two keys that must sign',
     denied(UNSIGNED, (r) => r.publish({ targets: { signers: r.keys.targets.slice(0, 1) } }), {
       kept: { timestamp: 2, snapshot: 2 },
     }),
   ),
-  known(
+  knownBox(
     'by one key and a stranger',
     denied(UNSIGNED, (r) => r.publish({ targets: { signers: [first(r.keys.targets), ed25519Key()] } }), {
       kept: { timestamp: 2, snapshot: 2 },
     }),
   ),
-  known(
+  knownBox(
     'by two keys and a stranger',
-    taken((r) => r.publish({ targets: { signers: [...r.keys.targets, ed25519Key()] } })),
+    accepted((r) => r.publish({ targets: { signers: [...r.keys.targets, ed25519Key()] } })),
   ),
-  known(
+  knownBox(
     'by one key twice',
     corrupt(
       /multiple signatures found/,
@@ -77,7 +77,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'by two keys, one of them twice',
     corrupt(
       /multiple signatures found/,
@@ -85,7 +85,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'one key’s signature under the other’s id',
     denied(
       UNSIGNED,
@@ -101,7 +101,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'a signature under an id that no role names',
     denied(
       UNSIGNED,
@@ -114,8 +114,8 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
-    'a signature that is no signature',
+  knownBox(
+    'an invalid signature',
     denied(
       UNSIGNED,
       (r) =>
@@ -125,9 +125,9 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
-    'a signature too many that is no signature',
-    taken((r) => {
+  knownBox(
+    'an extra signature that is invalid',
+    accepted((r) => {
       r.keys.targets = [...r.keys.targets, ed25519Key()];
       r.root();
       r.publish({
@@ -135,29 +135,29 @@ export const TARGETS: readonly Case[] = [
       });
     }),
   ),
-  known(
-    'signatures that are no list',
+  knownBox(
+    'signatures that are not a list',
     corrupt(
       NOT_AS_SIGNED,
       (r) => r.publish({ targets: { after: (file) => void Object.assign(file, { signatures: {} }) } }),
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'has expired',
     denied(EXPIRED, (r) => r.publish({ targets: { days: -1 } }), { kept: { timestamp: 2, snapshot: 2 } }),
   ),
-  known(
+  knownBox(
     'the kept one has expired, the new one not',
-    taken((r, kept) => {
+    accepted((r, folder) => {
       r.publish({ targets: { days: -1 } });
-      kept.write('targets', r.files.get('2.targets.json') as Buffer);
+      folder.write('targets', r.files.get('2.targets.json') as Buffer);
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'without a length and a hash of it',
-    taken((r) =>
+    accepted((r) =>
       r.publish({
         targets: {
           meta: (meta) => {
@@ -168,7 +168,7 @@ export const TARGETS: readonly Case[] = [
       }),
     ),
   ),
-  known(
+  knownBox(
     'without a length: longer than allowed',
     corrupt(
       /longer than 4194304 bytes/,
@@ -179,7 +179,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'is missing',
     unavailable(
       /2\.targets\.json: the server answers 404/,
@@ -190,7 +190,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'is of another type',
     corrupt(
       NOT_AS_SIGNED,
@@ -207,7 +207,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'after its keys were replaced, not signed again',
     denied(
       UNSIGNED,
@@ -217,7 +217,7 @@ export const TARGETS: readonly Case[] = [
       { kept: { root: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'after its keys were replaced, by the former ones',
     denied(
       UNSIGNED,
@@ -229,16 +229,16 @@ export const TARGETS: readonly Case[] = [
       { kept: { root: 2, timestamp: 2, snapshot: 2 } },
     ),
   ),
-  known(
+  knownBox(
     'after its keys were replaced, by the new ones',
-    taken((r) => {
+    accepted((r) => {
       r.rotate('targets');
       r.publish();
     }),
   ),
-  known(
+  knownBox(
     'all keys replaced at once',
-    taken((r) => {
+    accepted((r) => {
       r.rotate(...ROLES);
       r.publish();
     }),

@@ -1,4 +1,6 @@
-/** A box under vigie-root as a test has it: the real program, a real server of releases, a systemctl that writes down what it is asked. */
+/**
+ * A box under vigie-root in a test: the real program, a real release server, and a systemctl that records its calls.
+ */
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -32,7 +34,7 @@ import { BOX, SITE } from './room.ts';
 
 export const UPDATER = rootProgram();
 
-/** Units that run are files; `broken` makes the agent crash at each start. */
+/** Stand-in for systemctl: running units are files. `broken` makes the agent crash at each start. */
 const SYSTEMCTL = `#!/bin/sh
 dir=\${0%/*}
 echo "$*" >>"$dir/asked"
@@ -57,40 +59,40 @@ case " $* " in
   done ;;
 esac
 `;
-/** What is judged of a release where no agent runs, and what it says of a configuration once it has read it. */
+/** Program of a release for the check without a running agent, and its output once it has read a configuration. */
 const MAIN = `if (process.argv[2] === 'check')
   process.stdin.resume().on('end', () => console.log('{"ok":true,"problems":[]}'));
 `;
 const FILES = 100;
 
 export interface BoxOptions {
-  /** Where lib and state lie; a folder of the test's own otherwise. */
+  /** Folder of lib and state; a folder of the test's own by default. */
   readonly disk?: string;
-  /** Folder of the configuration; a folder of the test's own otherwise. */
+  /** Folder of the configuration; a folder of the test's own by default. */
   readonly etc?: string;
-  /** Releases 1 to this one are published, each with a delta from the one before. */
+  /** Number of published releases, from 1, each with a delta from the previous one. */
   readonly releases?: number;
   readonly healthyS?: number;
   readonly withinS?: number;
-  /** The agent does not run. */
+  /** True if the agent does not run. */
   readonly idle?: boolean;
 }
 
 export class UpdatingBox {
   readonly dir: string;
   readonly lib: string;
-  /** Of root's own releases; empty unless the test lays one. */
+  /** Folder of root's own releases; empty unless the test installs one. */
   readonly rootLib: string;
   readonly state: string;
   readonly agentState: string;
-  /** The configuration, root's. */
+  /** Root's configuration file. */
   readonly config: string;
   readonly signer: Signer = makeSigner('ops', ['update', 'configure']);
   readonly repository: ReleaseRepository;
   readonly server: TestReleaseServer;
   readonly #t: Test;
   readonly #trees: string[];
-  /** What the agent says of itself. */
+  /** The agent's report of its state. */
   said = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true };
   #counter = 0;
 
@@ -108,7 +110,7 @@ export class UpdatingBox {
     const server = await TestReleaseServer.start(repository.dir);
     t.teardown(() => server.stop());
     const box = new UpdatingBox(t, dir, { repository, server, trees }, options);
-    // What a unit has begun ends before the folders go.
+    // Processes that a unit has started end before the folders are deleted.
     t.teardown(() => box.begunEnd());
     await box.#furnish(options);
     return box;
@@ -140,7 +142,7 @@ export class UpdatingBox {
     const { dir, lib, agentState, config } = this;
     mkdirSync(join(lib, 'releases'), { recursive: true });
     for (const folder of [agentState, this.state, dirname(config)]) mkdirSync(folder, { recursive: true });
-    // What of a release is run to judge it runs as the user of the agent, and not as root.
+    // The check of a release runs its code as the user of the agent, and not as root.
     if (process.geteuid?.() === 0) {
       for (const folder of [dir, dirname(lib), dirname(dirname(lib))]) chmodSync(folder, 0o711);
     }
@@ -167,11 +169,11 @@ export class UpdatingBox {
     writeFileSync(join(this.dir, 'update.yaml'), `url: "${this.server.url}"\nboard: pc\n${times}`);
   }
 
-  /** What `systemctl start` began beside the test has ended. */
+  /** Resolves when the processes that `systemctl start` began have ended. */
   async begunEnd(): Promise<void> {
     const file = join(this.dir, 'bin/pids');
-    const begun = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
-    for (const pid of begun) while (existsSync(`/proc/${pid}`)) await sleep(50);
+    const processIds = existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
+    for (const pid of processIds) while (existsSync(`/proc/${pid}`)) await sleep(50);
   }
 
   configure(yaml: string): void {
@@ -198,7 +200,7 @@ export class UpdatingBox {
     return new Promise((resolve) => agent.listen(join(this.agentState, 'agent.sock'), resolve));
   }
 
-  /** The folder of a release, whole and on this box. */
+  /** Installs the complete folder of a release on this box. */
   lay(seq: number): void {
     cpSync(this.treeOf(seq), join(this.lib, 'releases', releaseName(seq, versionOf(seq))), {
       recursive: true,
@@ -233,14 +235,14 @@ export class UpdatingBox {
     return start(this.#t, 'env', [...set, process.execPath, UPDATER, command, ...this.places()]);
   }
 
-  /** To its end. */
+  /** Runs a command to its end. */
   async run(command: string, env: Readonly<Record<string, string>> = {}): Promise<Program> {
     const program = this.start(command, env);
     await program.ended;
     return program;
   }
 
-  /** As the agent lays it: replaced whole. Returns the order. */
+  /** Replaces the order file atomically, as the agent does. Returns the order. */
   order(change: Partial<UpdateOrder> = {}, signer = this.signer): UpdateOrder {
     const order = this.orderOf(change);
     this.layOrder(signed(signer, order, UPDATE_ORDER_TYPE));
@@ -250,8 +252,8 @@ export class UpdatingBox {
   orderOf(change: Partial<UpdateOrder> = {}, nowMs = Date.now()): UpdateOrder {
     this.#counter += 1;
     const seq = change.seq ?? 2;
-    const named = { rollout: `spring-${seq}`, site: SITE, box: BOX, counter: this.#counter };
-    return updateOrder({ ...named, seq, version: versionOf(seq), ...change }, nowMs);
+    const names = { rollout: `spring-${seq}`, site: SITE, box: BOX, counter: this.#counter };
+    return updateOrder({ ...names, seq, version: versionOf(seq), ...change }, nowMs);
   }
 
   layOrder(bytes: Uint8Array): void {
@@ -260,7 +262,7 @@ export class UpdatingBox {
     renameSync(`${file}.new`, file);
   }
 
-  /** The next start is another boot; what was up is up again. */
+  /** Makes the next start another boot, in which the same units run again. */
   reboot(): void {
     this.#boots += 1;
     writeFileSync(join(this.dir, 'boot-id'), `boot-${this.#boots}\n`);
@@ -271,30 +273,30 @@ export class UpdatingBox {
     return readlinkSync(join(this.lib, 'current')).replace('releases/', '');
   }
 
-  /** As it lies on the disk. */
+  /** The record as stored on the disk. */
   get rawRecord(): State {
     return JSON.parse(readFileSync(join(this.state, 'state.json'), 'utf8')) as State;
   }
 
-  /** The same, with the change of the release at its top. */
+  /** The record, with the change of the release at its top. */
   get record() {
     const { release, ...shared } = this.rawRecord;
-    const named = (target: Target | null) => target && { seq: target.number, version: target.name };
+    const nameOf = (target: Target | null) => target && { seq: target.number, version: target.name };
     const { trial } = release;
     return {
       ...shared,
       ...release,
-      target: named(release.target),
-      previous: named(shared.previous),
-      trial: trial && { ...trial, from: named(trial.from) },
+      target: nameOf(release.target),
+      previous: nameOf(shared.previous),
+      trial: trial && { ...trial, from: nameOf(trial.from) },
     };
   }
 
-  /** Writes the record with this changed in the change of the release, or beside it. */
+  /** Writes the record with these changes in the change of the release, or beside it. */
   setRecord(release: Partial<State['release']>, shared: Partial<State> = {}): void {
     const record = this.rawRecord;
-    const changed = { ...record, ...shared, release: { ...record.release, ...release } };
-    writeFileSync(join(this.state, 'state.json'), JSON.stringify(changed));
+    const newRecord = { ...record, ...shared, release: { ...record.release, ...release } };
+    writeFileSync(join(this.state, 'state.json'), JSON.stringify(newRecord));
   }
 
   get status(): UpdaterStatus {
@@ -310,7 +312,7 @@ export class UpdatingBox {
       .map((line) => JSON.parse(line) as ChangeRecord);
   }
 
-  /** What systemctl was asked since the last call, without questions. */
+  /** Calls of systemctl since the last call of this method, without queries. */
   asked(): string[] {
     const file = join(this.dir, 'bin/asked');
     const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
@@ -318,7 +320,7 @@ export class UpdatingBox {
     return lines.filter((line) => !line.startsWith('show')).map((line) => line.replace('--quiet ', ''));
   }
 
-  /** The agent crashes whenever it is started. */
+  /** Makes the agent crash at every start. */
   breakAgent(): void {
     writeFileSync(join(this.dir, 'bin/broken'), '');
   }
@@ -326,7 +328,7 @@ export class UpdatingBox {
 
 export const versionOf = (seq: number): string => `0.${seq}.0`;
 
-/** A dozen of a hundred change from release to release. */
+/** A hundred files, of which a dozen change from release to release. */
 function filesOf(seq: number): Record<string, string> {
   const files: Record<string, string> = { 'dist/agent/cli/main.js': MAIN };
   for (let i = 0; i < FILES; i += 1) {

@@ -13,7 +13,10 @@ import { BOX, SITE } from './room.ts';
 
 export const BARE_PERMIT: CapturePermit = permitReplay({ rules: [] });
 
-/** The right to look through a camera, with nothing to watch for, and the folder in which vision finds whose orders count. */
+/**
+ * A capture permit for a camera with nothing to watch for, and the folder in which vision finds the accepted
+ * authorities.
+ */
 export function permitFor(t: Test, source: string): { permit: CapturePermit; restraintDir: string } {
   const dir = scratch(t);
   const config = authorised(configOf({ site: SITE, box: BOX, camera: { source, fps: 5 } }, 'replay'), dir);

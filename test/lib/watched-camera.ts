@@ -1,4 +1,4 @@
-/** Vision on a test's RTSP camera, kept alive as the agent keeps it, and what it says. */
+/** Vision on a test's RTSP camera, kept alive as the agent keeps it, and its messages. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -43,7 +43,7 @@ export class WatchedCamera {
     this.#frameMs = performance.now();
   }
 
-  /** Milliseconds until it holds; Infinity where it does not within `limitMs`. */
+  /** Milliseconds until the condition holds; Infinity if it does not within `limitMs`. */
   async until(condition: () => boolean, limitMs: number): Promise<number> {
     const beganMs = performance.now();
     while (!condition()) {

@@ -1,4 +1,4 @@
-/** What receives webhooks: it keeps them, and answers as a test says. */
+/** A receiver of webhooks that stores them and answers as the test requires. */
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -15,11 +15,11 @@ export interface Received {
 export interface Receiver {
   readonly url: string;
   readonly all: Received[];
-  /** May be put in another's place; answers 204 by itself. */
+  /** Replaceable reply; the default is 204. */
   answer: (response: ServerResponse, received: Received) => void;
 }
 
-/** On the loopback, closed when the test ends. */
+/** Starts a receiver on the loopback, closed when the test ends. */
 export async function receiverFor(t: Test): Promise<Receiver> {
   const all: Received[] = [];
   const server = createServer((request, response) => {

@@ -1,8 +1,8 @@
 /**
- * Source of a library for LD_PRELOAD (preloaded.ts) that ends a program of root's before its call number KILL_AT that changes a
- * file system. KILL_COUNT: file for the number of such calls, written at the end.
+ * Source of a library for LD_PRELOAD (preloaded.ts) that ends a program of root's before its call number KILL_AT that
+ * changes a file system. KILL_COUNT: file for the number of such calls, written at the end.
  *
- * CUT_DISK: the power of that disk goes first, CUT_LINGER_MS after the call was reached: what was not flushed is lost
+ * CUT_DISK: first cuts the power of that disk, CUT_LINGER_MS after the call was reached. Unflushed writes are lost
  * (FS_IOC_SHUTDOWN without a flush of the log).
  */
 export const WRITE_CALLS = `

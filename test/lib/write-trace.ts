@@ -1,32 +1,36 @@
 /**
- * Every write of a process as strace(1) saw it, and what a disk would hold had the power gone at any moment of it.
+ * Traces every write of a process with strace(1), and computes what a disk would hold after a power cut at any moment.
  *
- * The disk's model: what a file's last fsync or fdatasync covered is there. Of what was written since, each sector
- * is there, or not, or only its first bytes, in no order; so are files' new lengths. Names of files are made and
- * removed at once: SQLite asks no more of a journalling file system once a database exists. A file that was renamed
- * over another is there under its new name from the fsync of the folder on; before that it is, or is not.
+ * The disk's model:
+ * - Data covered by a file's last fsync or fdatasync is there.
+ * - Each sector written since is there, or not, or only its first bytes, in no order. The same holds for new file
+ *   lengths.
+ * - File names are made and removed immediately. SQLite needs no more of a journalling file system once a database
+ *   exists.
+ * - A file that was renamed over another is there under its new name after an fsync of the folder. Before that it may
+ *   or may not be.
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** What disks promise to write whole; SQLite relies on less (it detects it by checksums). */
+/** Bytes that disks promise to write atomically; SQLite relies on less (it detects torn sectors by checksums). */
 const SECTOR_BYTES = 512;
 
-/** strace cuts strings off beyond this. */
+/** Length at which strace truncates strings. */
 const STRING_BYTES = 1_048_576;
 
 type Operation =
-  | { readonly what: 'write'; readonly path: string; readonly at: number; readonly bytes: Buffer }
-  | { readonly what: 'length'; readonly path: string; readonly bytes: number }
-  | { readonly what: 'sync' | 'remove'; readonly path: string }
-  | { readonly what: 'rename'; readonly path: string; readonly to: string }
-  | { readonly what: 'said'; readonly text: string };
+  | { readonly kind: 'write'; readonly path: string; readonly at: number; readonly bytes: Buffer }
+  | { readonly kind: 'length'; readonly path: string; readonly bytes: number }
+  | { readonly kind: 'sync' | 'remove'; readonly path: string }
+  | { readonly kind: 'rename'; readonly path: string; readonly to: string }
+  | { readonly kind: 'said'; readonly text: string };
 
-export interface Cut {
-  /** By path: what the disk holds. */
+export interface PowerCut {
+  /** Content of the disk by path. */
   readonly files: ReadonlyMap<string, Buffer>;
-  /** What the process had printed. */
+  /** Output of the process up to the cut. */
   readonly said: string;
 }
 
@@ -37,20 +41,20 @@ export class WriteTrace {
     this.#operations = operations;
   }
 
-  /** The same without a single fsync: what a writer would leave that does not wait for the disk. */
+  /** The same trace without any fsync, as a writer that does not wait for the disk would leave it. */
   get careless(): WriteTrace {
-    return new WriteTrace(this.#operations.filter(({ what }) => what !== 'sync'));
+    return new WriteTrace(this.#operations.filter(({ kind }) => kind !== 'sync'));
   }
 
-  /** Why this machine cannot do it, or false. */
+  /** Reason why this machine cannot trace, or false. */
   static unavailable(): string | false {
     const { status } = spawnSync('strace', ['-o', '/dev/null', 'true']);
     return status === 0 ? false : 'a write trace needs strace and the right to use it (ptrace)';
   }
 
   /**
-   * Runs a program to its end. Of the files it writes those count whose path begins with `prefix`, but for SQLite's
-   * index of its log, which lies in memory and is made anew.
+   * Runs a program to its end. Records files whose path begins with `prefix`, except SQLite's index of its log, which
+   * is in memory and is rebuilt.
    */
   static record(command: readonly string[], prefix: string, traceFile: string): WriteTrace {
     const calls = 'openat,pwrite64,write,ftruncate,fsync,fdatasync,unlink,rename';
@@ -67,33 +71,33 @@ export class WriteTrace {
     return this.#operations.length;
   }
 
-  /** Index of the first thing that was said: before it nothing can be lost. */
+  /** Index of the first output: before it nothing can be lost. */
   get firstSaid(): number {
-    return this.#operations.findIndex(({ what }) => what === 'said');
+    return this.#operations.findIndex(({ kind }) => kind === 'said');
   }
 
   /** Cuts the power after each of the operations with these indices, in order. */
-  replay(after: ReadonlySet<number>, random: () => number, onCut: (cut: Cut) => void): void {
+  replay(after: ReadonlySet<number>, random: () => number, onCut: (powerCut: PowerCut) => void): void {
     const disk = new Disk();
-    let said = '';
+    let output = '';
     this.#operations.forEach((operation, i) => {
-      if (operation.what === 'said') said += operation.text;
+      if (operation.kind === 'said') output += operation.text;
       else disk.take(operation);
-      if (after.has(i)) onCut({ files: disk.afterCut(random), said });
+      if (after.has(i)) onCut({ files: disk.afterCut(random), said: output });
     });
   }
 }
 
-/** What was flushed, and what the kernel still holds. */
+/** Flushed data, and data that the kernel still holds. */
 class Disk {
   #durable = new Map<string, Buffer>();
   #unsynced = new Map<string, Operation[]>();
-  /** Not flushed with their folder yet: what the new name held before, in their order. */
+  /** Renames not yet flushed with their folder, in order, with the previous content of the new name. */
   #renamed: { readonly from: string; readonly to: string; readonly before: Buffer | undefined }[] = [];
 
-  take(operation: Exclude<Operation, { what: 'said' }>): void {
-    const { what, path } = operation;
-    if (what === 'sync') {
+  take(operation: Exclude<Operation, { kind: 'said' }>): void {
+    const { kind, path } = operation;
+    if (kind === 'sync') {
       this.#renamed = this.#renamed.filter(({ to }) => dirname(to) !== path);
       if (!this.#durable.has(path) && !this.#unsynced.has(path)) return;
       this.#durable.set(
@@ -101,10 +105,10 @@ class Disk {
         this.#content(path, () => true),
       );
       this.#unsynced.delete(path);
-    } else if (what === 'remove') {
+    } else if (kind === 'remove') {
       this.#durable.delete(path);
       this.#unsynced.delete(path);
-    } else if (what === 'rename') {
+    } else if (kind === 'rename') {
       const { to } = operation;
       this.#renamed.push({ from: path, to, before: this.#durable.get(to) });
       for (const side of [this.#durable, this.#unsynced] as Map<string, unknown>[]) {
@@ -118,15 +122,15 @@ class Disk {
   }
 
   afterCut(random: () => number): Map<string, Buffer> {
-    // From a disk that had written nearly all of it to one that had hardly begun.
+    // From a disk that had written nearly everything to one that had hardly begun.
     const share = random();
-    const kept = (): boolean => random() < share;
+    const isKept = (): boolean => random() < share;
     const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
-    const files = new Map([...paths].map((path) => [path, this.#content(path, kept, random)] as const));
-    // A journalling file system keeps names in their order: from one that is lost on, all are.
-    const firstLost = this.#renamed.findIndex(() => !kept());
-    const lost = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
-    for (const { from, to, before } of lost.reverse()) {
+    const files = new Map([...paths].map((path) => [path, this.#content(path, isKept, random)] as const));
+    // A journalling file system keeps the order of names: after one lost name, all later ones are lost.
+    const firstLost = this.#renamed.findIndex(() => !isKept());
+    const lostNames = firstLost < 0 ? [] : this.#renamed.slice(firstLost);
+    for (const { from, to, before } of lostNames.reverse()) {
       const now = files.get(to);
       if (now !== undefined) files.set(from, now);
       if (before === undefined) files.delete(to);
@@ -135,8 +139,8 @@ class Disk {
     return files;
   }
 
-  #content(path: string, kept: () => boolean, random?: () => number): Buffer {
-    return contentOf(path, this.#durable, this.#unsynced, kept, random);
+  #content(path: string, isKept: () => boolean, random?: () => number): Buffer {
+    return contentOf(path, this.#durable, this.#unsynced, isKept, random);
   }
 }
 
@@ -144,18 +148,18 @@ function contentOf(
   path: string,
   durable: ReadonlyMap<string, Buffer>,
   unsynced: ReadonlyMap<string, readonly Operation[]>,
-  kept: () => boolean,
+  isKept: () => boolean,
   random: () => number = () => 1,
 ): Buffer {
   let content: Buffer = Buffer.from(durable.get(path) ?? []);
   for (const operation of unsynced.get(path) ?? []) {
-    if (operation.what === 'length' && kept()) content = resized(content, operation.bytes);
-    if (operation.what !== 'write') continue;
+    if (operation.kind === 'length' && isKept()) content = resized(content, operation.bytes);
+    if (operation.kind !== 'write') continue;
     const { at, bytes } = operation;
     for (let from = at; from < at + bytes.length; ) {
       const to = Math.min(at + bytes.length, (Math.floor(from / SECTOR_BYTES) + 1) * SECTOR_BYTES);
       // One lost sector in ten is torn: its first bytes are new, the others old.
-      const keep = kept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
+      const keep = isKept() ? to - from : random() < 0.1 ? Math.floor(random() * (to - from)) : 0;
       if (keep > 0) {
         content = resized(content, Math.max(content.length, from + keep));
         bytes.copy(content, from, from - at, from - at + keep);
@@ -171,16 +175,16 @@ function resized(content: Buffer, bytes: number): Buffer {
   return Buffer.concat([content, Buffer.alloc(bytes - content.length)]);
 }
 
-/** Reads a trace made with `-f -xx`; a call that another thread interrupted is put together again. */
+/** Reads a trace made with `-f -xx`; a call that another thread interrupted is joined again. */
 function operationsOf(trace: string, prefix: string): Operation[] {
   const operations: Operation[] = [];
   const unfinished = new Map<string, string>();
   const open: OpenFiles = { paths: new Map(), places: new Map(), lengths: new Map() };
   for (const line of trace.split('\n')) {
     const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? [];
-    const [, begun] = /^(.*)<unfinished \.\.\.>$/.exec(rest) ?? [];
-    if (begun !== undefined) {
-      unfinished.set(pid, begun.trimEnd());
+    const [, startText] = /^(.*)<unfinished \.\.\.>$/.exec(rest) ?? [];
+    if (startText !== undefined) {
+      unfinished.set(pid, startText.trimEnd());
       continue;
     }
     const [, resumed] = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest) ?? [];
@@ -192,46 +196,46 @@ function operationsOf(trace: string, prefix: string): Operation[] {
 }
 
 interface OpenFiles {
-  /** By descriptor; only what counts is in it. */
+  /** Paths by descriptor, of recorded files only. */
   readonly paths: Map<string, string>;
-  /** By descriptor: where the next write goes; `end` for one that appends. */
+  /** Offset of the next write by descriptor; `end` for one that appends. */
   readonly places: Map<string, number | 'end'>;
-  /** By path. */
+  /** File lengths by path. */
   readonly lengths: Map<string, number>;
 }
 
 function operationOf(call: string, open: OpenFiles, prefix: string): Operation | undefined {
   const [, name = '', args = '', result = ''] = /^(\w+)\((.*)\)\s+= (-?\d+)/.exec(call) ?? [];
   if (name === '' || Number(result) < 0) return undefined;
-  if (name === 'openat') return opened(args, result, open, prefix);
+  if (name === 'openat') return openOperation(args, result, open, prefix);
   const [, first = ''] = /^(\d+)/.exec(args) ?? [];
   const text = bytesIn(args);
   if (name === 'unlink' || name === 'rename') {
     const path = text.toString();
     if (!path.startsWith(prefix)) return undefined;
-    if (name === 'unlink') return { what: 'remove', path };
+    if (name === 'unlink') return { kind: 'remove', path };
     const to = bytesIn(args.slice(args.indexOf(', ') + 2)).toString();
     open.lengths.set(to, open.lengths.get(path) ?? 0);
-    return { what: 'rename', path, to };
+    return { kind: 'rename', path, to };
   }
-  if (name === 'write' && first === '1') return { what: 'said', text: text.toString() };
+  if (name === 'write' && first === '1') return { kind: 'said', text: text.toString() };
   const path = open.paths.get(first);
   if (path === undefined) return undefined;
   const last = Number(/(\d+)$/.exec(args)?.[1]);
-  if (name === 'fsync' || name === 'fdatasync') return { what: 'sync', path };
+  if (name === 'fsync' || name === 'fdatasync') return { kind: 'sync', path };
   if (name === 'ftruncate') {
     open.lengths.set(path, last);
-    return { what: 'length', path, bytes: last };
+    return { kind: 'length', path, bytes: last };
   }
-  if (name === 'pwrite64') return { what: 'write', path, at: last, bytes: text };
+  if (name === 'pwrite64') return { kind: 'write', path, at: last, bytes: text };
   const place = open.places.get(first);
   const at = place === 'end' || place === undefined ? (open.lengths.get(path) ?? 0) : place;
   if (place !== 'end') open.places.set(first, at + text.length);
   open.lengths.set(path, Math.max(open.lengths.get(path) ?? 0, at + text.length));
-  return { what: 'write', path, at, bytes: text };
+  return { kind: 'write', path, at, bytes: text };
 }
 
-function opened(args: string, fd: string, open: OpenFiles, prefix: string): Operation | undefined {
+function openOperation(args: string, fd: string, open: OpenFiles, prefix: string): Operation | undefined {
   const path = bytesIn(args).toString();
   if (!path.startsWith(prefix) || path.endsWith('-shm')) {
     open.paths.delete(fd);
@@ -241,7 +245,7 @@ function opened(args: string, fd: string, open: OpenFiles, prefix: string): Oper
   open.places.set(fd, args.includes('O_APPEND') ? 'end' : 0);
   if (!args.includes('O_TRUNC')) return undefined;
   open.lengths.set(path, 0);
-  return { what: 'length', path, bytes: 0 };
+  return { kind: 'length', path, bytes: 0 };
 }
 
 function bytesIn(args: string): Buffer {

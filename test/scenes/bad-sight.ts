@@ -1,7 +1,7 @@
 /**
- * Scenes in bad light, weather and focus, and of things that mislead: shadows that creep, things that stood there
- * before, things beside others. Where sight is bad, a camera that says so in time may miss what happens.
- * Times are seconds of the scene.
+ * Scenes in bad light, weather and focus, and misleading scenes: creeping shadows, objects that were there before,
+ * objects beside others. Where sight is bad, a camera that reports it in time may miss incidents. Times are seconds of
+ * the scene.
  */
 import { AFTER_S, type Box, type Edit, PERSIST_S, type Scene, type Stage } from './scene.ts';
 import {
@@ -26,7 +26,7 @@ import {
 const yard: Stage = { clip: YARD, startS: 0, lengthS: 24, widthPx: 512 };
 const hall: Stage = { clip: HALL, startS: 0, lengthS: 26, widthPx: 320 };
 const street = (startS: number): Stage => ({ clip: STREET, startS, lengthS: 30, widthPx: 512 });
-/** The recorder writes its alarms into the road's picture. */
+/** The recorder writes its alarms into the picture of the road. */
 const WRITING: NonNullable<Scene['masks']> = [
   {
     id: 'writing',
@@ -79,7 +79,7 @@ export function leftInBadSight(): Scene[] {
   return [...bags, ...inYard, ...tags];
 }
 
-/** A thing is left beside another that was there before, and what changes around it later is no part of it. */
+/** A thing is left beside another that was there before; later changes around it are not part of it. */
 export function besideBin(): Scene[] {
   const bin = thing('box', GREEN, [0.25, 0.66, 0.35, 0.93], 0);
   const bag = thing('bag', BLACK, [0.355, 0.76, 0.43, 0.93], 18);
@@ -88,7 +88,7 @@ export function besideBin(): Scene[] {
     zones: INSIDE,
     expected: after('bag', visit(1).goneS - 1.5 + AFTER_S, 8),
   };
-  /** It leaks, while everybody is still there. */
+  /** The older thing leaks while people are still there. */
   const stain: Edit = { kind: 'light', box: [0.36, 0.9, 0.56, 1], factor: 0.8, soft: 0.3, fromS: 25 };
   return [
     { ...base, name: 'beside-bin', edits: [bin, bag] },
@@ -111,7 +111,7 @@ export function besideBin(): Scene[] {
   ];
 }
 
-/** People and cars come and go, and nothing is left or drawn. */
+/** People and cars come and go, and no thing is left and no wall drawn on. */
 export function quietInBadSight(): Scene[] {
   const rows: [string, Stage, Scene['zones']][] = [
     ['grey', visit(2).stage, INSIDE],
@@ -171,7 +171,7 @@ export function shadowsCreep(): Scene[] {
   }));
 }
 
-/** What stands there from the first picture on was left by nobody. */
+/** An object that is there from the first picture on was not left by anyone. */
 export function stoodBefore(): Scene[] {
   const bin = thing('box', GREEN, [0.28, 0.66, 0.38, 0.93], 0);
   const heap = thing('heap', WHITE, [0.42, 0.78, 0.56, 0.95], 0);

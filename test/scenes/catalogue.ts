@@ -1,6 +1,13 @@
-/** The scenes on real clips: as many in which nothing happens as others. */
+/** The scenes on real clips: one half has incidents, the other half has none. */
 import { besideBin, leftInBadSight, quietInBadSight, shadowsCreep, stoodBefore } from './bad-sight.ts';
-import { drawn, drawnHarder, leftAtTable, leftElsewhere, leftHarder, leftInStreet } from './incidents.ts';
+import {
+  drawnHarder,
+  drawnWalls,
+  leftAtTable,
+  leftElsewhere,
+  leftHarder,
+  leftInStreet,
+} from './incidents.ts';
 import { nobodyDrew, nobodyLeft, onlyLight, onlyNoise } from './quiet.ts';
 import type { Scene } from './scene.ts';
 
@@ -9,7 +16,7 @@ export const CATALOGUE: readonly Scene[] = [
   ...leftInStreet(),
   ...leftElsewhere(),
   ...leftHarder(),
-  ...drawn(),
+  ...drawnWalls(),
   ...drawnHarder(),
   ...onlyLight(),
   ...onlyNoise(),

@@ -1,6 +1,6 @@
 /**
- * Makes a scene's clip: reads the stage by ffmpeg, paints into its pictures, and encodes them as a camera
- * would (H.264, a key frame every 10 s). The same scene gives the same clip.
+ * Makes a scene's clip: reads the stage by ffmpeg, paints into its pictures, and encodes them as a camera would (H.264,
+ * a key frame every 10 s). The same scene gives the same clip.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,15 +20,15 @@ import { type Box, type Edit, labelOf, type Scene } from './scene.ts';
 
 export const SCENES_FPS = 5;
 const SCENES_DIR = join(ROOT, '.cache', 'scenes');
-/** Pictures of which the median is the empty stage. */
+/** Number of pictures whose median is the empty stage. */
 const SAMPLES = 15;
-/** Noise of a picture that is held: what a sensor of a street camera makes at dusk. */
+/** Noise of a picture that is held, in levels: a street camera's sensor noise at dusk. */
 const HELD_SIGMA = 2;
 const COMPOSER_VERSION = 1;
-/** A degradation's graph for some film tells whether a kept scene is still what would be made. */
+/** An example film. The degradation's graph for it shows whether a cached scene is still up to date. */
 const EXEMPLARY = { widthPx: 512, heightPx: 288, fps: SCENES_FPS, lengthS: 30 };
 
-/** Makes a scene's clip and label, where they are not there yet; returns the folder in which they lie. */
+/** Makes a scene's clip and label unless they exist; returns their folder. */
 export async function compose(scene: Scene, clipOf: (clip: string) => string): Promise<string> {
   const degradation = scene.degradation === undefined ? undefined : degradationOf(scene.degradation);
   const graphs = degradation === undefined ? [] : [filterGraph(degradation, EXEMPLARY)];
@@ -65,12 +65,12 @@ async function readStage({ stage }: Scene, clipOf: (clip: string) => string): Pr
   const at = Math.round(hold.fromS * SCENES_FPS);
   const still = pictures[at];
   if (still === undefined) throw new Error(`nothing to hold at ${hold.fromS} s`);
-  const held = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
+  const heldPictures = Array.from({ length: Math.round(hold.lengthS * SCENES_FPS) }, (_, k): Picture => {
     const picture = { ...still, rgb: still.rgb.slice() };
     paintNoise({ picture, random: randomOf(k) }, HELD_SIGMA);
     return picture;
   });
-  return [...pictures.slice(0, at), ...held, ...pictures.slice(at)];
+  return [...pictures.slice(0, at), ...heldPictures, ...pictures.slice(at)];
 }
 
 async function readCut(
@@ -84,7 +84,7 @@ async function readCut(
   return picture;
 }
 
-/** Reads pictures of a known width; their height is asked of the first. */
+/** Reads pictures of a known width; the height comes from the first one. */
 async function read(input: string[], filter: string, widthPx: number): Promise<Picture[]> {
   const heightPx = await heightOf(input, filter);
   const bytes = await run([...input, '-vf', filter, '-pix_fmt', 'rgb24', '-f', 'rawvideo', '-']);
@@ -97,7 +97,7 @@ async function read(input: string[], filter: string, widthPx: number): Promise<P
 }
 
 async function heightOf(input: string[], filter: string): Promise<number> {
-  // A PPM's header is "P6 <width> <height> <max>", parted by white space.
+  // A PPM's header is "P6 <width> <height> <max>", separated by white space.
   const ppm = await run([...input, '-frames:v', '1', '-vf', filter, '-f', 'image2pipe', '-c:v', 'ppm', '-']);
   const height = Number(ppm.toString('latin1', 0, 32).split(/\s+/)[2]);
   if (!(height > 0)) throw new Error('ffmpeg made no picture');
@@ -108,11 +108,11 @@ async function run(args: string[]): Promise<Buffer> {
   const child = spawn('ffmpeg', ['-v', 'error', '-threads', '1', ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   const bytes = await buffer(child.stdout);
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
   return bytes;
 }
@@ -144,13 +144,13 @@ function* painted(
 function medianOf(pictures: readonly Picture[]): Picture {
   const first = pictures[0] as Picture;
   const count = Math.min(SAMPLES, pictures.length);
-  const chosen = Array.from(
+  const samples = Array.from(
     { length: count },
     (_, k) => pictures[Math.floor((k * pictures.length) / count)] as Picture,
   );
-  const values = new Uint8Array(chosen.length);
+  const values = new Uint8Array(samples.length);
   const rgb = first.rgb.map((_, at) => {
-    for (const [k, picture] of chosen.entries()) values[k] = picture.rgb[at] as number;
+    for (const [k, picture] of samples.entries()) values[k] = picture.rgb[at] as number;
     return values.sort()[values.length >> 1] as number;
   });
   return { ...first, rgb };
@@ -181,13 +181,13 @@ async function encode(
     ],
     { stdio: ['pipe', 'inherit', 'inherit'] },
   );
-  const ended = new Promise<number | null>((resolve, reject) =>
+  const exitCode = new Promise<number | null>((resolve, reject) =>
     child.once('error', reject).once('close', resolve),
   );
   for (const rgb of pictures) {
     if (!child.stdin.write(rgb)) await new Promise((resolve) => child.stdin.once('drain', resolve));
   }
   child.stdin.end();
-  const code = await ended;
+  const code = await exitCode;
   if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
 }

@@ -1,4 +1,4 @@
-/** Things put down and left, and walls drawn on. Times are seconds of the scene. */
+/** Scenes in which things are left behind and walls are drawn on. Times are seconds of the scene. */
 import { AFTER_S, type Box, type Colour, type Edit, PERSIST_S, type Scene, type Stage } from './scene.ts';
 import {
   after,
@@ -18,7 +18,7 @@ import {
   YARD,
 } from './stages.ts';
 
-/** Put down by somebody at the table, seen as soon as it is there, left when he goes. */
+/** A person at the table puts a thing down. It is visible immediately, and left when the person goes. */
 export function leftAtTable(): Scene[] {
   const rows: [string, number, 'bag' | 'box' | 'heap', Colour, Box, number][] = [
     ['black-bag', 1, 'bag', BLACK, [0.36, 0.72, 0.45, 0.92], 18],
@@ -39,7 +39,7 @@ export function leftAtTable(): Scene[] {
   }));
 }
 
-/** Put down on a street with people about; the carrier walks on. */
+/** A thing is put down on a street with people about; the carrier walks on. */
 export function leftInStreet(): Scene[] {
   const rows: [string, number, number, 'bag' | 'box' | 'heap', Colour, Box, number][] = [
     ['verge-heap', 10, 30, 'heap', WHITE, [0.255, 0.43, 0.295, 0.475], 10.6],
@@ -78,12 +78,12 @@ export function leftElsewhere(): Scene[] {
   }));
 }
 
-/** Left and taken away later, by light that changes, or as a picture of a real thing. */
+/** Harder scenes: a thing that is later taken away, changing light, or a picture of a real thing. */
 export function leftHarder(): Scene[] {
   const bag = thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 18);
   const expected = after('bag', visit(1).goneS - 1.5 + AFTER_S, 7);
   const base = { stage: visit(1).stage, zones: INSIDE, expected };
-  const cut: Edit = {
+  const cutOut: Edit = {
     kind: 'cut',
     clip: STREET,
     atS: 3,
@@ -101,11 +101,11 @@ export function leftHarder(): Scene[] {
     { ...base, name: 'left-at-dusk', edits: [bag, { kind: 'exposure', factor: 0.5, fromS: 0, doneS: 44 }] },
     { ...base, name: 'left-in-noise', edits: [bag, { kind: 'noise', sigma: 8 }] },
     { ...base, name: 'left-in-rain', edits: [bag, { kind: 'rain', drops: 120 }] },
-    { ...base, name: 'left-real-thing', edits: [cut] },
+    { ...base, name: 'left-real-thing', edits: [cutOut] },
   ];
 }
 
-export function drawn(): Scene[] {
+export function drawnWalls(): Scene[] {
   const rows: [string, number, Box, Colour, number, number, number][] = [
     ['blue', 1, [0.26, 0.14, 0.45, 0.38], BLUE, 6, 14, 17],
     ['black-fine', 1, [0.3, 0.2, 0.46, 0.32], BLACK, 4, 15, 18],

@@ -1,4 +1,4 @@
-/** Paints the edits of a scene into its pictures. Everything random comes from the scene's seed. */
+/** Paints the edits of a scene into its pictures. All random numbers come from the scene's seed. */
 import type { Box, Colour, Edit } from './scene.ts';
 
 export interface Picture {
@@ -17,11 +17,11 @@ export interface Canvas {
   readonly random: () => number;
   /** Numbers 0..1 that depend on the seed only. */
   readonly fixed: (index: number) => number;
-  /** Cut-outs by the edit that wants them. */
+  /** Cut-outs by the edit that uses them. */
   readonly cuts: ReadonlyMap<Edit, Picture>;
 }
 
-/** Somebody stands before a pixel that differs from the empty stage by so many levels. */
+/** Difference from the empty stage, in levels, from which a pixel belongs to a person in front. */
 const SOMEBODY_LEVELS = 40;
 
 export function paint(edit: Edit, canvas: Canvas): void {
@@ -58,10 +58,10 @@ export function paint(edit: Edit, canvas: Canvas): void {
 
 export function paintNoise({ picture, random }: Pick<Canvas, 'picture' | 'random'>, sigma: number): void {
   const { rgb } = picture;
-  // Rounds and clips what is stored in it: a picture has a hundred thousand pixels, and a scene hundreds of pictures.
+  // Rounds and clips stored values: a picture has a hundred thousand pixels, and a scene hundreds of pictures.
   const clipped = new Uint8ClampedArray(rgb.buffer, rgb.byteOffset, rgb.length);
   for (let at = 0; at < rgb.length; at += 3) {
-    // The sum of three is near enough to normal, with a variance of a quarter.
+    // The sum of three is close to a normal distribution, with a variance of a quarter.
     const noise = (random() + random() + random() - 1.5) * 2 * sigma;
     clipped[at] = (rgb[at] as number) + noise;
     clipped[at + 1] = (rgb[at + 1] as number) + noise;
@@ -99,11 +99,14 @@ function within(
 }
 
 function somebodyBefore({ picture, empty }: Canvas, at: number): boolean {
-  let most = 0;
+  let maxLevels = 0;
   for (let c = 0; c < 3; c += 1) {
-    most = Math.max(most, Math.abs((picture.rgb[at + c] as number) - (empty.rgb[at + c] as number)));
+    maxLevels = Math.max(
+      maxLevels,
+      Math.abs((picture.rgb[at + c] as number) - (empty.rgb[at + c] as number)),
+    );
   }
-  return most > SOMEBODY_LEVELS;
+  return maxLevels > SOMEBODY_LEVELS;
 }
 
 function put({ picture }: Canvas, at: number, colour: readonly number[], opacity = 1): void {
@@ -128,25 +131,25 @@ function paintThing(edit: Extract<Edit, { kind: 'thing' }>, canvas: Canvas): voi
   });
 }
 
-/** Light on a thing at a place of its box, or undefined beside it. */
+/** Light on a thing at a place of its box, or undefined outside the thing. */
 function shapeOf(look: 'bag' | 'box' | 'heap', u: number, v: number, { fixed }: Canvas): number | undefined {
   const grain = 0.85 + 0.3 * fixed(Math.floor(u * 12) + 13 * Math.floor(v * 12));
   if (look === 'box') return (v < 0.25 ? 1.3 : u < 0.6 ? 1 : 0.65) * (0.95 + 0.1 * grain);
   const wide = look === 'bag' ? 0.5 * (0.55 + 0.45 * Math.sqrt(v)) : 0.5 * v ** 0.7;
-  const across = Math.abs(u - 0.5);
-  if (across > wide || (look === 'bag' && v < 0.12 && across < 0.15)) return undefined;
-  return grain * (1.25 - 0.5 * v - 0.5 * across);
+  const distance = Math.abs(u - 0.5);
+  if (distance > wide || (look === 'bag' && v < 0.12 && distance < 0.15)) return undefined;
+  return grain * (1.25 - 0.5 * v - 0.5 * distance);
 }
 
 function paintCut(edit: Extract<Edit, { kind: 'cut' }>, canvas: Canvas): void {
-  const cut = canvas.cuts.get(edit);
-  if (cut === undefined || !stands(edit, canvas.atS)) return;
+  const cutOut = canvas.cuts.get(edit);
+  if (cutOut === undefined || !stands(edit, canvas.atS)) return;
   within(canvas.picture, edit.box, (u, v, at) => {
     if (somebodyBefore(canvas, at)) return;
-    const x = Math.min(cut.widthPx - 1, Math.floor(u * cut.widthPx));
-    const y = Math.min(cut.heightPx - 1, Math.floor(v * cut.heightPx));
-    const from = (y * cut.widthPx + x) * 3;
-    put(canvas, at, [cut.rgb[from], cut.rgb[from + 1], cut.rgb[from + 2]] as number[]);
+    const x = Math.min(cutOut.widthPx - 1, Math.floor(u * cutOut.widthPx));
+    const y = Math.min(cutOut.heightPx - 1, Math.floor(v * cutOut.heightPx));
+    const from = (y * cutOut.widthPx + x) * 3;
+    put(canvas, at, [cutOut.rgb[from], cutOut.rgb[from + 1], cutOut.rgb[from + 2]] as number[]);
   });
 }
 
@@ -183,14 +186,14 @@ function paintRain({ picture, random }: Canvas, drops: number): void {
 }
 
 function paintScribble(edit: Extract<Edit, { kind: 'scribble' }>, canvas: Canvas): void {
-  const done = share(canvas.atS, edit.fromS, edit.doneS);
+  const progress = share(canvas.atS, edit.fromS, edit.doneS);
   if (canvas.atS < edit.fromS) return;
   const { widthPx, heightPx } = canvas.picture;
   const [x1, y1, x2, y2] = edit.box;
   const points = 400;
-  for (let point = 0; point < points * done; point += 1) {
+  for (let point = 0; point < points * progress; point += 1) {
     const along = point / points;
-    // Loops from left to right, as hands write.
+    // Loops from left to right, as handwriting.
     const x = (x1 + (x2 - x1) * (along + 0.06 * Math.sin(along * 40))) * widthPx;
     const y = (y1 + (y2 - y1) * (0.5 + 0.45 * Math.sin(along * 31 + 6 * canvas.fixed(1)))) * heightPx;
     const half = edit.thickPx / 2;
@@ -210,10 +213,10 @@ function isColour({ picture }: Canvas, at: number, colour: Colour): boolean {
 
 function paintScreen(edit: Extract<Edit, { kind: 'screen' }>, canvas: Canvas): void {
   if (canvas.atS < edit.fromS) return;
-  const shown = edit.everyS === undefined ? 1 : 1 + Math.floor((canvas.atS - edit.fromS) / edit.everyS);
+  const screenNo = edit.everyS === undefined ? 1 : 1 + Math.floor((canvas.atS - edit.fromS) / edit.everyS);
   within(canvas.picture, edit.box, (u, v, at) => {
     if (somebodyBefore(canvas, at)) return;
-    const tile = 7 * shown + Math.floor(u * 5) + 31 * Math.floor(v * 3);
+    const tile = 7 * screenNo + Math.floor(u * 5) + 31 * Math.floor(v * 3);
     put(canvas, at, [
       255 * canvas.fixed(tile),
       255 * canvas.fixed(tile + 501),

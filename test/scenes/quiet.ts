@@ -1,4 +1,4 @@
-/** Nothing of that happens, although something changes. Times are seconds of the scene. */
+/** Scenes without an incident, although something changes. Times are seconds of the scene. */
 import type { Box, Edit, Scene, Stage } from './scene.ts';
 import {
   BLACK,
@@ -133,7 +133,7 @@ export function onlyNoise(): Scene[] {
   }));
 }
 
-/** Something stands, but nobody left it there: people and cars that stay, things attended or taken along. */
+/** Something stands, but no one left it there: people and cars that stay, things attended or taken along. */
 export function nobodyLeft(): Scene[] {
   const yard = (fromS: number): Stage => ({
     clip: YARD,
@@ -142,7 +142,7 @@ export function nobodyLeft(): Scene[] {
     widthPx: 512,
     hold: { fromS, lengthS: 20 },
   });
-  const held = (startS: number, lengthS: number, fromS: number): Stage => ({
+  const heldStage = (startS: number, lengthS: number, fromS: number): Stage => ({
     clip: STREET,
     startS,
     lengthS,
@@ -165,8 +165,8 @@ export function nobodyLeft(): Scene[] {
       [{ kind: 'exposure', factor: 0.75, fromS: 14, doneS: 14.4 }],
       [PAVEMENT],
     ),
-    quiet('people-held', held(22, 20, 9), [], [PAVEMENT]),
-    quiet('people-held-late', held(48, 20, 10), [], [PAVEMENT]),
+    quiet('people-held', heldStage(22, 20, 9), [], [PAVEMENT]),
+    quiet('people-held-late', heldStage(48, 20, 10), [], [PAVEMENT]),
     quiet('standing-long', visit(4).stage, [], INSIDE),
     quiet('taken-along', visit(1).stage, [thing('bag', BLACK, [0.36, 0.72, 0.45, 0.92], 10, 24)], INSIDE),
     quiet('taken-soon', visit(1).stage, [thing('bag', RED, [0.36, 0.72, 0.45, 0.92], 20, 29)], INSIDE),
@@ -207,7 +207,7 @@ export function nobodyLeft(): Scene[] {
   ];
 }
 
-/** The wall changes, but nobody has drawn on it. */
+/** The wall changes, but no one has drawn on it. */
 export function nobodyDrew(): Scene[] {
   const screen = (fromS: number, everyS?: number): Edit => ({
     kind: 'screen',

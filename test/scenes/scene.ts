@@ -1,4 +1,4 @@
-/** What a composed scene is made of: plain data, so that a scene can be hashed, printed and repeated. */
+/** Types of a composed scene: plain data, so that a scene can be hashed, printed and repeated. */
 import type { Config } from '../../agent/contract/config.ts';
 import { degradationOf } from '../../scripts/programs/evaluate/degradations.ts';
 
@@ -11,14 +11,14 @@ export interface Stage {
   readonly clip: string;
   readonly startS: number;
   readonly lengthS: number;
-  /** Width to which the clip is scaled; the height follows. Both multiples of 16, as codecs like them. */
+  /** Width to which the clip is scaled; the height follows. Both are multiples of 16, which codecs prefer. */
   readonly widthPx: number;
-  /** The picture stands still from here on, for so long; sensor noise goes on. */
+  /** The picture is held from here for this time; sensor noise continues. */
   readonly hold?: { readonly fromS: number; readonly lengthS: number };
 }
 
 export type Edit =
-  /** A thing stands in the box, behind whoever passes before it. */
+  /** A thing is in the box, behind people who pass in front of it. */
   | { kind: 'thing'; look: 'bag' | 'box' | 'heap'; colour: Colour; box: Box; fromS: number; toS?: number }
   /** A piece of another clip's picture stands in the box. */
   | { kind: 'cut'; clip: string; atS: number; from: Box; box: Box; fromS: number; toS?: number }
@@ -50,15 +50,15 @@ export interface Scene {
   readonly edits: readonly Edit[];
   readonly zones: Config['zones'];
   readonly masks?: Config['masks'];
-  /** What light, weather, lens or network do to all of it: a name in scripts/programs/evaluate/degradations.ts. */
+  /** Name of a degradation by light, weather, lens or network in scripts/programs/evaluate/degradations.ts. */
   readonly degradation?: string;
-  /** Conditions of the camera that are right on it, beside those of its degradation. */
+  /** Conditions that the camera may report on it, beside those of its degradation. */
   readonly mayTell?: readonly string[];
   /** Seconds of the scene between which an incident of the rule must start. */
   readonly expected: readonly { readonly rule: 'bag' | 'tag'; readonly startS: readonly [number, number] }[];
 }
 
-/** What a replay of the scene must say, in the form of a label file. */
+/** The expected result of a replay of the scene, in the form of a label file. */
 export function labelOf(scene: Scene) {
   const degradation = scene.degradation === undefined ? undefined : degradationOf(scene.degradation);
   return {
@@ -69,7 +69,7 @@ export function labelOf(scene: Scene) {
   };
 }
 
-/** Rules of every scene: the durations are short so that the scenes can be. */
+/** Rules of every scene. The durations are short so that the scenes can be short. */
 export const AFTER_S = 8;
 export const DWELL_S = 4;
 export const PERSIST_S = 8;

@@ -1,6 +1,6 @@
 /**
- * What the scenes are made of: stretches of real clips, zones, things. What
- * people do in the clips (who stands where from when to when) was read off the clips themselves.
+ * Material of the scenes: parts of real clips, zones, things. The positions and times of people were read off the clips
+ * themselves.
  */
 import type { Box, Colour, Edit, Scene, Stage } from './scene.ts';
 
@@ -18,10 +18,10 @@ export const GREEN: Colour = [40, 120, 60];
 export const WHITE: Colour = [225, 225, 220];
 export const BROWN: Colour = [120, 80, 45];
 
-/** One person after another comes to a table, stands and leaves to the right. */
+/** A person who comes to a table, stands and leaves to the right; the visits follow one another. */
 export interface Visit {
   readonly stage: Stage;
-  /** When he stands, and when he has gone, in seconds of the scene. */
+  /** Times at which the person stands and has gone, in seconds of the scene. */
   readonly standsS: number;
   readonly goneS: number;
 }
@@ -69,7 +69,7 @@ export const PAVEMENT = {
 };
 export const INSIDE = [FLOOR, WALL];
 
-/** An incident that must be raised `afterS` after everybody has gone, up to some seconds later. */
+/** An incident that must be raised `afterS` after everyone has gone, up to some seconds later. */
 export const after = (rule: 'bag' | 'tag', fromS: number, laterS: number) =>
   [
     { rule, startS: [Math.round(10 * fromS) / 10, Math.round(10 * (fromS + laterS)) / 10] },

@@ -1,4 +1,7 @@
-/** What GStreamer's own elements make of a model: the same numbers as outside GStreamer, objects of models of the SSD kind. */
+/**
+ * Proves that a model gives the same numbers by GStreamer's own elements as outside GStreamer, also for models of the
+ * SSD kind.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -29,13 +32,13 @@ const SIDES = INPUT.map(String);
 async function load(t: Test, config: DetectorConfig, modelDir: string, frames?: string): Promise<Outcome[]> {
   const steps = [{ do: 'load' }, { do: frames === undefined ? 'run' : 'run all', frame: 'black' }] as const;
   const task = { config, modelDir, steps, ...(frames !== undefined && { frames }) };
-  const { outcomes, ended } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
-  t.equal(ended, undefined);
+  const { outcomes, endReason } = await inProcess(t, task as Parameters<typeof inProcess>[1]);
+  t.equal(endReason, undefined);
   return outcomes;
 }
 
 /** The largest difference between two lists of numbers; infinite where one is longer. */
-function apart(a: readonly number[], b: readonly number[]): number {
+function largestDifference(a: readonly number[], b: readonly number[]): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? Number.NaN))), 0);
 }
@@ -51,11 +54,11 @@ interface Compared {
   readonly unmatched: number;
 }
 
-/** Each detection of `a` that is sure enough beside the one of `b` that covers it best. */
-function compare(all: readonly Detections[], others: readonly Detections[], scoreMin: number): Compared {
+/** Compares each detection of `a` above the score with the one of `b` that covers it best. */
+function compare(all: readonly Detections[], references: readonly Detections[], scoreMin: number): Compared {
   let [pairs, scoresApart, iouMin, unmatched] = [0, 0, 1, 0];
   all.forEach((a, frame) => {
-    const b = others[frame];
+    const b = references[frame];
     a.scores.forEach((score, row) => {
       if (score < scoreMin) return;
       const label = a.labels[row];
@@ -78,32 +81,39 @@ function compare(all: readonly Detections[], others: readonly Detections[], scor
 }
 
 const FRAMES = 200;
-/** The same model, and what it was before it was rounded to 8 bits: other kernels. */
+/** The same model in 8 bits and before it was rounded to them, which uses other kernels. */
 const PRECISIONS = ['int8', 'float'] as const;
 
-t.test('200 frames of a street: the element says what ONNX Runtime says outside', { skip }, async (t) => {
-  const dir = scratch(t);
-  const frames = streetFrames(dir, FRAMES);
-  t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
-  for (const precision of PRECISIONS) {
-    const why = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
-    await t.test(precision, { skip: why }, async (t) => {
-      const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
-      const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');
-      if (precision === 'float') elementModels('float', real, exact);
-      elementModels('static', precision === 'float' ? exact : real, file, ...SIDES);
-      writeCard(dir, precision, readFileSync(file));
-      await agree(t, dir, precision, frames);
-    });
-  }
-});
+t.test(
+  'an element gives the same detections as ONNX Runtime over 200 frames of a street',
+  { skip },
+  async (t) => {
+    const dir = scratch(t);
+    const frames = streetFrames(dir, FRAMES);
+    t.equal(readFileSync(frames).length, FRAMES * INPUT[0] * INPUT[1] * 3);
+    for (const precision of PRECISIONS) {
+      const skipReason = precision === 'float' && !FULL && 'set VIGIE_TEST_FULL=1 for the float model too';
+      await t.test(precision, { skip: skipReason }, async (t) => {
+        const [file, exact] = [join(dir, `${precision}.onnx`), join(dir, 'exact.onnx')];
+        const real = join(MODEL_DIR, 'nanodet-g-city10.onnx');
+        if (precision === 'float') elementModels('float', real, exact);
+        elementModels('static', precision === 'float' ? exact : real, file, ...SIDES);
+        writeCard(dir, precision, readFileSync(file));
+        await agree(t, dir, precision, frames);
+      });
+    }
+  },
+);
 
 async function agree(t: Test, dir: string, model: string, frames: string): Promise<void> {
   const inElement = elementConfig('onnxinference', model);
-  const [opened, element] = await load(t, inElement, dir, frames);
+  const [loadedElement, element] = await load(t, inElement, dir, frames);
   const [openedByNpm, npm] = await load(t, { ...inElement, model, backend: 'onnxruntime' }, dir, frames);
-  t.match([opened, openedByNpm], [{ info: { provider: 'onnxinference' } }, { info: { provider: 'cpu' } }]);
-  const ours = element?.found ?? [];
+  t.match(
+    [loadedElement, openedByNpm],
+    [{ info: { provider: 'onnxinference' } }, { info: { provider: 'cpu' } }],
+  );
+  const detections = element?.found ?? [];
   const debian: Detections[] = elementModels('run', join(dir, `${model}.onnx`), frames, ...SIDES)
     .trim()
     .split('\n')
@@ -111,14 +121,17 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
       const [boxes = [], scores = [], labels = []] = JSON.parse(line) as number[][];
       return { boxes, scores, labels };
     });
-  t.same([ours.length, debian.length, npm?.found?.length], [FRAMES, FRAMES, FRAMES]);
-  const rows = ours.reduce((sum, { scores }) => sum + scores.length, 0);
-  const most = (of: (one: Detections) => readonly number[]): number =>
-    ours.reduce((max, one, i) => Math.max(max, apart(of(one), of(debian[i] as Detections))), 0);
-  const apartPx = most(({ boxes }) => boxes);
-  const apartScore = most(({ scores }) => scores);
+  t.same([detections.length, debian.length, npm?.found?.length], [FRAMES, FRAMES, FRAMES]);
+  const rows = detections.reduce((sum, { scores }) => sum + scores.length, 0);
+  const largest = (of: (one: Detections) => readonly number[]): number =>
+    detections.reduce(
+      (max, one, i) => Math.max(max, largestDifference(of(one), of(debian[i] as Detections))),
+      0,
+    );
+  const apartPx = largest(({ boxes }) => boxes);
+  const apartScore = largest(({ scores }) => scores);
   t.same(
-    most(({ labels }) => labels),
+    largest(({ labels }) => labels),
     0,
     'the same labels, in the same order',
   );
@@ -128,8 +141,8 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
   );
   t.ok(rows > 1000, 'there is something to compare');
   for (const [name, a, b] of [
-    ['of the element', ours, npm?.found ?? []],
-    ['of npm’s', npm?.found ?? [], ours],
+    ['of the element', detections, npm?.found ?? []],
+    ['of npm’s', npm?.found ?? [], detections],
   ] as const) {
     const { pairs, scoresApart, iouMin, unmatched } = compare(a, b, 0.3);
     t.ok(
@@ -142,57 +155,53 @@ async function agree(t: Test, dir: string, model: string, frames: string): Promi
   t.comment(`${model}: ${perFrame(element)} ms a frame in the element, ${perFrame(npm)} in npm’s`);
 }
 
-/** A model of the SSD kind that always gives these rows, x1 y1 x2 y2 in 0..1, score, class. */
+/** A model of the SSD kind that always returns these rows: x1 y1 x2 y2 in 0..1, score, class. */
 function ssd(dir: string, rows: readonly (readonly number[])[], over: Partial<ModelCard> = {}): void {
   const file = join(dir, 'ssd.onnx');
   elementModels('ssd', file, ...SIDES, JSON.stringify(rows));
   writeCard(dir, 'ssd', readFileSync(file), { decoder: 'ssdobjectdetector', ...over });
 }
 
-t.test(
-  'a model of the SSD kind, decoded by ssdobjectdetector',
-  { skip: noElement || noPython },
-  async (t) => {
-    const config = elementConfig('onnxinference', 'ssd');
-    await t.test('boxes to a pixel, labels by name, best first', async (t) => {
+t.test('ssdobjectdetector decodes a model of the SSD kind', { skip: noElement || noPython }, async (t) => {
+  const config = elementConfig('onnxinference', 'ssd');
+  await t.test('boxes are exact to a pixel, labels come by name, and the best is first', async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [
+      [0.5, 0.25, 0.75, 0.5, 0.6, 2],
+      [0.1, 0.2, 0.3, 0.6, 0.9, 0],
+      [0.1, 0.1, 0.2, 0.9, 0.2, 28],
+      // Below the card's floor, which is .15.
+      [0.6, 0.1, 0.7, 0.9, 0.1, 28],
+    ]);
+    const [load1, run] = await load(t, config, dir);
+    t.match(load1?.info, { provider: 'onnxinference', model: 'ssd' });
+    const objects = run?.found?.[0];
+    t.same(objects?.labels, [0, 2, 28]);
+    t.ok(largestDifference(objects?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${objects?.scores}`);
+    const boxesPx = [41.6, 51.2, 124.8, 153.6, 208, 64, 312, 128, 41.6, 25.6, 83.2, 230.4];
+    t.ok(largestDifference(objects?.boxes ?? [], boxesPx) <= 1, `${objects?.boxes}`);
+  });
+  await t.test('a box as large as the frame is returned', async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [[0, 0, 1, 1, 0.9, 7]]);
+    const [, run] = await load(t, config, dir);
+    t.same(run?.found?.[0], { boxes: [0, 0, 416, 256], scores: [0.9].map(Math.fround), labels: [7] });
+  });
+  for (const [name, label] of [
+    ['a class that no card may name', 1000],
+    ['a class of the list that is not a city’s', 15],
+    ['a class below nought', -1],
+  ] as const)
+    await t.test(`${name} is refused`, async (t) => {
       const dir = scratch(t);
-      ssd(dir, [
-        [0.5, 0.25, 0.75, 0.5, 0.6, 2],
-        [0.1, 0.2, 0.3, 0.6, 0.9, 0],
-        [0.1, 0.1, 0.2, 0.9, 0.2, 28],
-        // Not so sure as the card's floor, which is .15.
-        [0.6, 0.1, 0.7, 0.9, 0.1, 28],
-      ]);
-      const [load1, run] = await load(t, config, dir);
-      t.match(load1?.info, { provider: 'onnxinference', model: 'ssd' });
-      const found = run?.found?.[0];
-      t.same(found?.labels, [0, 2, 28]);
-      t.ok(apart(found?.scores ?? [], [0.9, 0.6, 0.2]) < 1e-6, `${found?.scores}`);
-      const boxesPx = [41.6, 51.2, 124.8, 153.6, 208, 64, 312, 128, 41.6, 25.6, 83.2, 230.4];
-      t.ok(apart(found?.boxes ?? [], boxesPx) <= 1, `${found?.boxes}`);
-    });
-    await t.test('a large box is for the card to judge', async (t) => {
-      const dir = scratch(t);
-      ssd(dir, [[0, 0, 1, 1, 0.9, 7]]);
-      const [, run] = await load(t, config, dir);
-      t.same(run?.found?.[0], { boxes: [0, 0, 416, 256], scores: [0.9].map(Math.fround), labels: [7] });
-    });
-    for (const [name, label] of [
-      ['a class that no card may name', 1000],
-      ['a class of the list that is not a city’s', 15],
-      ['a class below nought', -1],
-    ] as const)
-      await t.test(`${name} is refused`, async (t) => {
-        const dir = scratch(t);
-        ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, label]]);
-        const [load1] = await load(t, config, dir);
-        t.match(load1?.error, { kind: 'corrupt', message: /names class .*, which its card does not know/ });
-      });
-    await t.test('a class that its own card does not name is refused', async (t) => {
-      const dir = scratch(t);
-      ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, 2]], { classes: { 0: 'person' } });
+      ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, label]]);
       const [load1] = await load(t, config, dir);
-      t.match(load1?.error, { kind: 'corrupt', message: /names class car, which its card does not know/ });
+      t.match(load1?.error, { kind: 'corrupt', message: /names class .*, which its card does not know/ });
     });
-  },
-);
+  await t.test("a class that the model's own card does not name is refused", async (t) => {
+    const dir = scratch(t);
+    ssd(dir, [[0.1, 0.2, 0.3, 0.6, 0.9, 2]], { classes: { 0: 'person' } });
+    const [load1] = await load(t, config, dir);
+    t.match(load1?.error, { kind: 'corrupt', message: /names class car, which its card does not know/ });
+  });
+});

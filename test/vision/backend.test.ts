@@ -1,4 +1,7 @@
-/** One contract for everything that runs a model (agent/vision/detect/backend.ts), each in a process of its own. */
+/**
+ * Proves that everything that runs a model keeps one contract (agent/vision/detect/backend.ts), each in a process of
+ * its own.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -36,7 +39,7 @@ interface Kind {
   readonly config: DetectorConfig;
   /** Puts a good model into the folder. */
   good(dir: string): void;
-  /** The same for a model that gives these. */
+  /** Puts a model with these outputs into the folder. */
   giving(dir: string, outputs: readonly Output[]): void;
 }
 
@@ -82,7 +85,7 @@ const kinds: Kind[] = [
   },
 ];
 
-/** The same, in the language of the fake element. */
+/** The outputs in the language of the fake element. */
 function played(outputs: readonly Output[]): string[] {
   const of = (name: string): Output | undefined => outputs.find((one) => one.name === name);
   const lines = [`box 20 20 40 40 0.5 ${of('labels')?.value ?? 0}`];
@@ -102,13 +105,13 @@ async function outcomesOf(
   steps: readonly Step[],
 ): Promise<Outcome[]> {
   const task = { config, modelDir, steps, ...(FRAMES !== undefined && { frames: FRAMES }) };
-  const { outcomes, ended } = await inProcess(t, task, env?.());
-  t.equal(ended, undefined, 'the process has come to the last step');
+  const { outcomes, endReason } = await inProcess(t, task, env?.());
+  t.equal(endReason, undefined, 'the process has come to the last step');
   return outcomes;
 }
 
-function areDetections(t: Test, found: readonly Detections[] | undefined, of: string): void {
-  for (const { boxes, scores, labels } of found ?? [])
+function areDetections(t: Test, results: readonly Detections[] | undefined, of: string): void {
+  for (const { boxes, scores, labels } of results ?? [])
     t.ok(
       boxes.length === scores.length * 4 &&
         labels.length === scores.length &&
@@ -121,8 +124,8 @@ function areDetections(t: Test, found: readonly Detections[] | undefined, of: st
 for (const kind of kinds) {
   const { name, skip } = kind;
   t.test(name, { skip: skip || noClip }, async (t) => {
-    await t.test('it answers frame by frame, until it is released', (t) => answers(t, kind));
-    await t.test('what is not the contract is refused', (t) => refuses(t, kind));
+    await t.test('a backend answers frame by frame until it is released', (t) => answers(t, kind));
+    await t.test('output that breaks the contract is refused', (t) => refuses(t, kind));
   });
 }
 
@@ -137,18 +140,18 @@ async function answers(t: Test, kind: Kind): Promise<void> {
     run(0),
   ];
   const outcomes = await outcomesOf(t, kind, dir, steps);
-  const [load, black, street, small, large, again, during, twice, after] = outcomes;
+  const [load, black, street, small, large, repeated, during, released, after] = outcomes;
   t.match(load, { info: { fallback: null } });
-  for (const [of, one] of Object.entries({ black, street, again, during })) {
+  for (const [of, one] of Object.entries({ black, street, again: repeated, during })) {
     t.equal(one?.error, undefined, of);
     areDetections(t, one?.found, of);
   }
   t.ok((street?.found?.[0]?.scores.length ?? 0) > 0, 'something is in the street');
   const wrong = { kind: 'bug', message: /^frame of \d+ bytes instead of 319488: 416x256, RGB$/ };
   t.match([small?.error, large?.error], [wrong, wrong], 'a frame of another size is refused');
-  t.same(again?.found, street?.found, 'the same frame says the same, whatever came between');
+  t.same(repeated?.found, street?.found, 'the same frame says the same, whatever came between');
   t.same(during?.found, street?.found, 'a release waits for the run under way');
-  t.equal(twice?.error, undefined, 'it is released once');
+  t.equal(released?.error, undefined, 'it is released once');
   t.match(after?.error, { kind: 'bug', message: /the detector was stopped/ });
 }
 
@@ -195,7 +198,7 @@ async function refuses(t: Test, kind: Kind): Promise<void> {
 }
 
 t.test(
-  'an element that finds nothing says so, with tensors of no memory',
+  'an element without detections reports none, with tensors of no memory',
   { skip: noCompiler },
   async (t) => {
     const kind = kinds.find(({ config }) => config.element?.name === 'tfliteinference') as Kind;
@@ -212,8 +215,8 @@ t.test('frames leave nothing behind in the element’s pipeline', { skip: noComp
   const dir = scratch(t);
   kind.good(dir);
   const soak: Step = { do: 'soak', frames: 10_000 };
-  const [, warm, more] = await outcomesOf(t, kind, dir, [{ do: 'load' }, soak, soak]);
-  const grownMiB = (more?.rssMiB ?? Number.POSITIVE_INFINITY) - (warm?.rssMiB ?? 0);
-  // 3 kB a frame, as a promise that waits for ever keeps of each, would be 30 MiB; V8 takes and gives back a few.
-  t.ok(grownMiB < 10, `${grownMiB.toFixed(1)} MiB in ${soak.frames} frames, to ${more?.rssMiB?.toFixed(0)}`);
+  const [, warm, later] = await outcomesOf(t, kind, dir, [{ do: 'load' }, soak, soak]);
+  const grownMiB = (later?.rssMiB ?? Number.POSITIVE_INFINITY) - (warm?.rssMiB ?? 0);
+  // A promise that waits indefinitely keeps 3 kB a frame, which would be 30 MiB; V8 takes and gives back a few.
+  t.ok(grownMiB < 10, `${grownMiB.toFixed(1)} MiB in ${soak.frames} frames, to ${later?.rssMiB?.toFixed(0)}`);
 });

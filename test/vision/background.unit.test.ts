@@ -1,4 +1,4 @@
-/** What the ground of a cell is taken for in a noisy picture, and what exposure may do to it. */
+/** Tests the ground of a cell as learnt from noisy pictures, and the effect of exposure on it. */
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
@@ -11,7 +11,9 @@ const EVERY_MS = 200;
 /** Levels at a place of the picture, 0..1 across and down. */
 type Level = (xNorm: number, yNorm: number) => number;
 
-/** Noise of every pixel and channel by itself, as at full gain: uniform, so many levels to each side. */
+/**
+ * A picture with independent noise of every pixel and channel, as at full gain: uniform, `noise` levels to each side.
+ */
 function picture(level: Level, noise: number, seed: number): Frame {
   const { widthPx, heightPx } = INPUT;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -40,7 +42,7 @@ const shareOf = (background: Background, of: Uint8Array, value: number): number 
   return used.filter((cell) => of[cell] === value).length / used.length;
 };
 
-t.test('a sensor at full gain, whose colours err most, comes to rest within seconds', async (t) => {
+t.test('a noisy sensor at full gain comes to rest within seconds', async (t) => {
   const background = street();
   for (let k = 1; k <= 25; k += 1)
     see(
@@ -51,18 +53,18 @@ t.test('a sensor at full gain, whose colours err most, comes to rest within seco
   t.ok(shareOf(background, background.state, GROUND) > 0.97, 'and is ground');
 });
 
-/** A dark floor, and a wall, of which most is behind somebody. */
+/** A dark floor, and a wall that is mostly behind a person. */
 const FLOOR = 45;
 const WALL = 90;
 const room: Level = (_x, y) => (y < 0.5 ? WALL : FLOOR);
 const inSight = (x: number): boolean => x > 0.8;
 
-function roomWith(...seen: Level[]): Background {
+function roomWith(...levels: Level[]): Background {
   const background = street();
   const { columns, used } = background.picture.grid;
   let k = 1;
   for (; k <= 20; k += 1) see(background, picture(room, 4, k));
-  for (const level of seen) {
+  for (const level of levels) {
     for (const cell of used) {
       const [x, y] = [(cell % columns) / columns, cell / columns / background.picture.grid.rows];
       background.covered[cell] = y < 0.5 && !inSight(x) ? COVERED : 0;
@@ -76,18 +78,18 @@ function wallOf({ picture: { grid }, ground }: Background): number {
   return ground.green[Math.floor(grid.rows / 4) * grid.columns + Math.floor(grid.columns / 4)] as number;
 }
 
-t.test('somebody who is not found before the rest of a wall is no exposure', async (t) => {
+t.test('an undetected person before the rest of a wall does not change the exposure', async (t) => {
   const coat: Level = (x, y) => (y < 0.5 && inSight(x) ? FLOOR : room(x, y));
-  t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall is as bright as it was');
+  t.ok(Math.abs(wallOf(roomWith(coat)) - WALL) < 4, 'the wall keeps its brightness');
 });
 
-t.test('exposure is followed: half of the gain, more of it, and up to white', async (t) => {
-  for (const [what, after] of [
+t.test('the background follows exposure: half of the gain, a higher gain, and up to white', async (t) => {
+  for (const [name, after] of [
     ['half', (level: number) => level / 2],
     ['more', (level: number) => 1.4 * level],
   ] as const) {
     const background = roomWith((x, y) => after(room(x, y)));
-    t.ok(Math.abs(wallOf(background) - after(WALL)) < 5, `${what}: ${wallOf(background)}`);
+    t.ok(Math.abs(wallOf(background) - after(WALL)) < 5, `${name}: ${wallOf(background)}`);
   }
   const background = street();
   const bright: Level = (_x, y) => (y < 0.5 ? 230 : y < 0.75 ? 170 : 60);

@@ -1,4 +1,4 @@
-/** What passes unseen, and when that says of a camera that it is blind. */
+/** Tests that undetected motion makes a camera count as blind, and when. */
 import t from 'tap';
 import { type Detection, type Foreground, type Frame, MOVING } from '../../agent/contract/picture.ts';
 import { Blindness } from '../../agent/vision/observe/blindness.ts';
@@ -8,7 +8,7 @@ const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 const [COLUMNS, ROWS] = [64, 40];
 const EVERY_MS = 200;
-/** A walker's way through the picture, and how long nobody comes after. */
+/** Duration of a walker's way through the picture, and of the pause until the next one. */
 const [WAY_MS, PAUSE_MS] = [4000, 3000];
 
 /** Green of a cell of the street, 0..255, and red and blue over it. */
@@ -17,14 +17,14 @@ const byDay: Street = (place) => [10 + (place % 200), 20];
 const infrared: Street = (place) => [10 + (place % 200), 0];
 const inHaze: Street = (place) => [90 + (place % 90), 10];
 
-/** Score of what is found at the walker, and how far beside in widths of it. */
-interface Named {
+/** Score of the detection at the walker, and its offset in widths. */
+interface WeakDetection {
   readonly score: number;
-  readonly beside?: number;
+  readonly offsetWidths?: number;
 }
 
-/** Shows walkers for `seconds`; returns when the camera was told to be blind first, s. */
-function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WAY_MS + PAUSE_MS) {
+/** Shows walkers for `seconds`; returns when the camera was first reported blind, s. */
+function blindAfter(street: Street, seconds: number, detection?: WeakDetection, everyMs = WAY_MS + PAUSE_MS) {
   const blindness = new Blindness({ zones: [] });
   const rgb = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3);
   for (let k = 0; k < rgb.length; k += 3) {
@@ -45,13 +45,13 @@ function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WA
       cellNorm: [1 / COLUMNS, 1 / ROWS],
       cells,
     };
-    const found: Detection[] = [];
-    if (onWay < 1 && named !== undefined) {
-      const leftPx = (column + 4 * (named.beside ?? 0)) * 13;
-      const { score } = named;
-      found.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
+    const detections: Detection[] = [];
+    if (onWay < 1 && detection !== undefined) {
+      const leftPx = (column + 4 * (detection.offsetWidths ?? 0)) * 13;
+      const { score } = detection;
+      detections.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
     }
-    blindness.see({ found, looked: true, foreground }, SOURCE, atMs);
+    blindness.see({ found: detections, looked: true, foreground }, SOURCE, atMs);
     picture ??= new ConditionPicture(frame);
     picture.add(frame);
     if (picture.frames < 12) continue;
@@ -62,28 +62,28 @@ function blindAfter(street: Street, seconds: number, named?: Named, everyMs = WA
   return undefined;
 }
 
-t.test('by day and in colours nothing that passes unseen is held against the detector', async (t) => {
+t.test('undetected motion by day and in colour never counts as blindness', async (t) => {
   t.equal(blindAfter(byDay, 180), undefined);
 });
 
-t.test('at night a detector that finds nothing of all that passes is blind within a minute', async (t) => {
+t.test('a detector that misses all motion at night counts as blind within a minute', async (t) => {
   const atS = blindAfter(infrared, 120);
   t.ok(atS !== undefined && atS <= 65, `after ${atS} s`);
 });
 
-t.test('at night beams of light that sweep over an empty street are no sign of it', async (t) => {
+t.test('beams of light over an empty street at night do not count as blindness', async (t) => {
   t.equal(blindAfter(infrared, 300, undefined, 30_000), undefined, 'two a minute');
 });
 
-t.test('at night neither what is seen nor what the detector is unsure of is missed', async (t) => {
+t.test('neither detected nor doubtful walkers count as missed at night', async (t) => {
   t.equal(blindAfter(infrared, 180, { score: 0.6 }), undefined, 'seen');
   t.equal(blindAfter(infrared, 180, { score: 0.16 }), undefined, 'unsure');
-  t.equal(blindAfter(infrared, 180, { score: 0.16, beside: 1.5 }), undefined, 'a shadow');
+  t.equal(blindAfter(infrared, 180, { score: 0.16, offsetWidths: 1.5 }), undefined, 'a shadow');
 });
 
-t.test('in haze the unsure are missed as well, and no shadow beside somebody who is seen', async (t) => {
+t.test('doubtful walkers count as missed in haze, but not a shadow beside a detected one', async (t) => {
   const atS = blindAfter(inHaze, 120, { score: 0.16 });
   t.ok(atS !== undefined && atS <= 60, `after ${atS} s`);
   t.equal(blindAfter(inHaze, 180, { score: 0.6 }), undefined, 'seen');
-  t.equal(blindAfter(inHaze, 180, { score: 0.6, beside: 1.5 }), undefined, 'a shadow');
+  t.equal(blindAfter(inHaze, 180, { score: 0.6, offsetWidths: 1.5 }), undefined, 'a shadow');
 });

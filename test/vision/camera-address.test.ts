@@ -1,4 +1,6 @@
-/** The parser of `camera.source` against GStreamer's and WHATWG's: all three read the same host, port and login. */
+/**
+ * Proves that the parser of `camera.source` reads the same host, port and login as GStreamer's and WHATWG's parsers.
+ */
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import t from 'tap';
@@ -7,7 +9,10 @@ import { sourceOf } from '../../agent/vision/camera/source.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';
 import { SEED } from '../lib/random.ts';
 
-/** Reads a JSON list of locations; prints for each what GStreamer's rtspsrc would connect to and ask for. */
+/**
+ * Reads a JSON list of locations; prints for each where GStreamer's rtspsrc would connect to, and what it would
+ * request.
+ */
 const GSTREAMER = `
 import gi, json, sys
 gi.require_version('GstRtsp', '1.0')
@@ -19,27 +24,27 @@ for text in json.load(sys.stdin):
 json.dump(rows, sys.stdout)
 `;
 
-void t.test('three parsers agree on sources drawn by chance', async (t) => {
-  const drawn = fc.sample(camerasDrawn(), { numRuns: 3000, seed: SEED });
-  const opened = await Promise.all(
-    drawn.map(async ({ source }) => {
+void t.test('three parsers agree on random sources', async (t) => {
+  const cameras = fc.sample(camerasDrawn(), { numRuns: 3000, seed: SEED });
+  const locations = await Promise.all(
+    cameras.map(async ({ source }) => {
       const { properties } = await sourceOf(source, async (host) => [host]).locate();
       return String(properties['location']);
     }),
   );
   const { stdout, status, stderr } = spawnSync('/usr/bin/python3', ['-c', GSTREAMER], {
-    input: JSON.stringify(opened),
+    input: JSON.stringify(locations),
     encoding: 'utf8',
     maxBuffer: 64 * 1_048_576,
   });
   t.equal(status, 0, stderr);
   const rows = JSON.parse(stdout) as ([string, number, string | null, string] | null)[];
-  const faults = drawn.flatMap(({ source, host, port, user, password }, n) => {
+  const faults = cameras.flatMap(({ source, host, port, user, password }, n) => {
     const own = parseCameraSource(source);
     if ('fault' in own || own.kind !== 'rtsp') return [`${source}: refused`];
     const [gstHost, gstPort, gstUser, uri] = rows[n] ?? [];
     const url = new URL(source);
-    const seen = {
+    const readings = {
       own: [own.host, own.port, own.user, own.password],
       drawn: [host, port, user, password],
       whatwg: [
@@ -49,10 +54,10 @@ void t.test('three parsers agree on sources drawn by chance', async (t) => {
         decodeURIComponent(url.password),
       ],
     };
-    const texts = new Set(Object.values(seen).map((value) => JSON.stringify(value)));
+    const texts = new Set(Object.values(readings).map((value) => JSON.stringify(value)));
     const same =
       gstHost === own.host && gstPort === own.port && gstUser === null && uri?.endsWith(own.target) === true;
-    return texts.size === 1 && same ? [] : [JSON.stringify({ source, seen, gstreamer: rows[n] })];
+    return texts.size === 1 && same ? [] : [JSON.stringify({ source, seen: readings, gstreamer: rows[n] })];
   });
   t.same(faults.slice(0, 3), [], `3,000 sources, seed ${SEED}`);
 });

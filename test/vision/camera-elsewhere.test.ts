@@ -1,6 +1,6 @@
 /**
- * A camera that leads elsewhere, by a redirect or in what it says of its stream: nothing is asked but below the address that
- * was given, no picture comes, and the reason is told.
+ * Proves that a camera cannot redirect the box, by a redirect or by its stream description. Every request
+ * stays below the configured address, no picture comes, and the reason is reported.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ interface Looked {
   readonly reasons: readonly string[];
 }
 
-/** Takes frames until the first, or until the stream is told lost. */
+/** Takes frames until the first one, or until the stream is reported lost. */
 async function look(t: Test, source: string): Promise<Looked> {
   const reasons: string[] = [];
   const over = new AbortController();
@@ -50,13 +50,13 @@ async function look(t: Test, source: string): Promise<Looked> {
   return { frames, reasons };
 }
 
-void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
+void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (t) => {
   const real = await RtspServer.start();
   t.teardown(() => real.kill());
   const camera = await RewritingCamera.start(t, real.port);
   const other = await RewritingCamera.start(t, real.port);
   const own = `rtsp://127.0.0.1:${camera.port}`;
-  const elsewhere = `rtsp://127.0.0.1:${other.port}`;
+  const otherUrl = `rtsp://127.0.0.1:${other.port}`;
   const looked = async (rewriting: Rewriting, path = '/ch1'): Promise<Looked> => {
     camera.requests.length = 0;
     other.requests.length = 0;
@@ -85,10 +85,10 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
   ] satisfies [string, Rewriting, string?][]) {
     const { frames, reasons } = await looked(rewriting, path);
     t.same([frames, reasons], [1, []], `${name}: a picture`);
-    const asked = camera.requests.map((line) => line.split(' ')[1] ?? '');
+    const urls = camera.requests.map((line) => line.split(' ')[1] ?? '');
     t.ok(
-      asked.every((url) => url.startsWith(`${own}/ch`)),
-      asked.join(' '),
+      urls.every((url) => url.startsWith(`${own}/ch`)),
+      urls.join(' '),
     );
   }
 
@@ -96,15 +96,15 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
     answer: (asked) => (asked === method ? `RTSP/1.0 302 Moved\r\nLocation: ${to}\r\n\r\n` : undefined),
   });
   for (const [name, rewriting] of [
-    ['a redirect to another host', redirect(`${elsewhere}/ch1`)],
+    ['a redirect to another host', redirect(`${otherUrl}/ch1`)],
     ['a redirect to another channel', redirect(`${own}/ch2`)],
-    ['a redirect at the first request', redirect(`${elsewhere}/ch1`, 'OPTIONS')],
-    ['a redirect when all is set up', { ...base(`${own}/ch1/`), ...redirect(`${elsewhere}/ch1`, 'PLAY') }],
-    ['a base of another host', base(`${elsewhere}/ch1/`)],
+    ['a redirect at the first request', redirect(`${otherUrl}/ch1`, 'OPTIONS')],
+    ['a redirect when all is set up', { ...base(`${own}/ch1/`), ...redirect(`${otherUrl}/ch1`, 'PLAY') }],
+    ['a base of another host', base(`${otherUrl}/ch1/`)],
     ['a base of another channel', base(`${own}/ch2/`)],
     ['a base with a login', base(`rtsp://u:p@127.0.0.1:${camera.port}/ch1/`)],
     ['a base that only begins as the address', base(`${own}/ch12/`)],
-    ['a track of another host', control(`${elsewhere}/ch1/stream=0`)],
+    ['a track of another host', control(`${otherUrl}/ch1/stream=0`)],
     ['a track of another channel', control(`${own}/ch2/stream=0`)],
     ['a track above', control('../ch2')],
     ['a track above, by its whole address', control(`${own}/ch1/../ch2`)],
@@ -115,7 +115,7 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
       'a session of another host',
       {
         ...base(`${own}/ch1/`),
-        sdp: (text) => text.replace(/^a=control:\S+/m, `a=control:${elsewhere}/ch1`),
+        sdp: (text) => text.replace(/^a=control:\S+/m, `a=control:${otherUrl}/ch1`),
       },
     ],
   ] satisfies [string, Rewriting][]) {
@@ -123,20 +123,20 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
     t.equal(frames, 0, `${name}: no picture`);
     t.match(reasons[0], /leads elsewhere, to rtsp:\/\/[^@]*; /, `${name}: ${reasons[0]}`);
     t.same(other.requests, [], `${name}: the other is asked nothing`);
-    const asked = camera.requests.map((line) => line.split(' ')[1] ?? '');
+    const urls = camera.requests.map((line) => line.split(' ')[1] ?? '');
     t.ok(
-      asked.every((url) => url === `${own}/ch1` || /\/ch1\/[a-z=0-9]*$/.test(url)),
-      `${name}: ${asked.join(' ')}`,
+      urls.every((url) => url === `${own}/ch1` || /\/ch1\/[a-z=0-9]*$/.test(url)),
+      `${name}: ${urls.join(' ')}`,
     );
   }
 
-  await t.test('after a redirect the address that was given is asked again', async (t) => {
-    camera.rewrite(redirect(`${elsewhere}/ch1`));
+  await t.test('the configured address is requested again after a redirect', async (t) => {
+    camera.rewrite(redirect(`${otherUrl}/ch1`));
     setTimeout(() => camera.rewrite(base(`${own}/ch1/`)), 1000);
     t.same(await returned(t, `${own}/ch1`), 1);
   });
 
-  await t.test('a camera that names a clock of another host', async (t) => {
+  await t.test('a clock of another host is never asked for the time', async (t) => {
     const clock = createSocket('udp4').bind(0, '127.0.0.1');
     t.teardown(() => clock.close());
     await once(clock, 'listening');
@@ -149,19 +149,19 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
       ...base(`${own}/ch1/`),
       sdp: (text) => text.replace(/^a=/m, `a=x-gst-clock:GstNetTimeProvider GstSystemClock ${at} 0\r\na=`),
     });
-    t.same([frames, packets], [1, 0], 'a picture, and nobody is asked for the time');
+    t.same([frames, packets], [1, 0], 'a picture, and no request for the time');
   });
 
-  await t.test('a stream that is said to come by multicast', async (t) => {
+  await t.test('a multicast stream opens no port and gives no frames', async (t) => {
     const port = await freeUdpPort();
     const bound: boolean[] = [];
     const { frames, reasons } = await looked({
       ...base(`${own}/ch1/`),
       head: (text, method) => {
-        const changed = text.replace(/^Content-Base: .*$/m, `Content-Base: ${own}/ch1/`);
-        if (method !== 'SETUP') return changed;
+        const newHead = text.replace(/^Content-Base: .*$/m, `Content-Base: ${own}/ch1/`);
+        if (method !== 'SETUP') return newHead;
         setTimeout(() => bound.push(udpPorts().includes(port)), 300);
-        return changed.replace(
+        return newHead.replace(
           /^Transport: .*$/m,
           `Transport: RTP/AVP;multicast;destination=239.1.2.3;port=${port}-${port + 1};ttl=1`,
         );
@@ -174,7 +174,7 @@ void t.test('a camera leads elsewhere', { skip: rtspMissing() }, async (t) => {
   });
 });
 
-/** Frames within 20 s, losses or not. */
+/** Counts frames within 20 s, regardless of losses. */
 async function returned(t: Test, source: string): Promise<number> {
   const over = new AbortController();
   const camera = new Camera({
@@ -209,7 +209,7 @@ async function freeUdpPort(): Promise<number> {
   return port & ~1;
 }
 
-/** Of this machine (proc_net(5): port in hexadecimal after the local address). */
+/** Open UDP ports of this machine (proc_net(5): port in hexadecimal after the local address). */
 function udpPorts(): number[] {
   return readFileSync('/proc/net/udp', 'utf8')
     .split('\n')

@@ -1,4 +1,7 @@
-/** Clips and devices behind symbolic links: what was checked is what is opened, and what is connected to is its real path. */
+/**
+ * Proves for clips and devices behind symbolic links that the opened path is the checked one, and that the real path is
+ * used.
+ */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,18 +15,18 @@ import { deviceTarget, type Target } from '../../agent/vision/camera/target.ts';
 import { scratch } from '../lib/paths.ts';
 
 const nowhere = (): Promise<readonly string[]> => Promise.reject(new Error('no network'));
-/** A second of a test picture, into the file that is appended. */
-const MADE =
+/** Makes a second of a test picture, into the file that is appended. */
+const TEST_CLIP =
   'videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=10/1 ! x264enc ! mp4mux ! filesink';
 const INPUT = { widthPx: 416, heightPx: 256 };
 
-/** The link leads elsewhere from now on, at once. */
+/** Repoints the link atomically. */
 function relink(to: string, link: string): void {
   symlinkSync(to, `${link}.new`);
   renameSync(`${link}.new`, link);
 }
 
-t.test('a link to a clip that is changed after the check', async (t) => {
+t.test('a link that changes after the check still opens the checked clip', async (t) => {
   const dir = scratch(t);
   const [clip, other, link] = [join(dir, 'clip'), join(dir, 'other'), join(dir, 'link')];
   writeFileSync(clip, 'checked');
@@ -31,16 +34,16 @@ t.test('a link to a clip that is changed after the check', async (t) => {
   relink(clip, link);
   const target = await sourceOf(`file:${link}`, nowhere).locate();
   relink(other, link);
-  t.equal(readFileSync(String(target.properties['location']), 'utf8'), 'checked', 'what was checked is read');
-  t.equal(target.connected, `file:${clip}`, 'and its real path is told');
+  t.equal(readFileSync(String(target.properties['location']), 'utf8'), 'checked', 'the checked file is read');
+  t.equal(target.connected, `file:${clip}`, 'and its real path is reported');
   target.close?.();
 });
 
-t.test('a path longer than the link takes is told cut', async (t) => {
+t.test('a path longer than the link takes is reported truncated', async (t) => {
   const dir = join(scratch(t), ...Array.from({ length: 3 }, () => 'd'.repeat(200)));
   mkdirSync(dir, { recursive: true });
   const clip = join(dir, 'clip.mp4');
-  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
+  execFileSync('gst-launch-1.0', ['-q', ...TEST_CLIP.split(' '), `location=${clip}`]);
   const connected: string[] = [];
   const camera = new Camera({
     source: `file:${clip}`,
@@ -59,12 +62,12 @@ t.test('a path longer than the link takes is told cut', async (t) => {
   t.same(connected, [`file:${clip}`.slice(0, CONNECTED_MAX)]);
 });
 
-t.test('a clip that becomes something else while it is played', async (t) => {
+t.test('a clip that becomes a device during playback ends the stream', async (t) => {
   const dir = scratch(t);
   const [clip, link] = [join(dir, 'clip.mp4'), join(dir, 'link.mp4')];
-  execFileSync('gst-launch-1.0', ['-q', ...MADE.split(' '), `location=${clip}`]);
+  execFileSync('gst-launch-1.0', ['-q', ...TEST_CLIP.split(' '), `location=${clip}`]);
   relink(clip, link);
-  const lost: string[] = [];
+  const losses: string[] = [];
   const connected: string[] = [];
   const camera = new Camera({
     source: `file:${link}`,
@@ -76,7 +79,7 @@ t.test('a clip that becomes something else while it is played', async (t) => {
     log: makeLogger('camera-test', 'silent'),
     onOpened: (info) => connected.push(info.connected),
     onLost: ({ reason }) => {
-      lost.push(reason);
+      losses.push(reason);
       void camera.stop();
     },
   });
@@ -84,20 +87,20 @@ t.test('a clip that becomes something else while it is played', async (t) => {
   await camera.start();
   t.ok(await camera.next());
   t.same(connected, [`file:${clip}`]);
-  // A device that would be read for ever.
+  // Reading this device never ends.
   relink('/dev/zero', link);
   let frames = 0;
   for (let frame = await camera.next(); frame !== null; frame = await camera.next()) frames += 1;
-  t.match(lost[0], /link\.mp4 is not a file; give the path of a video clip/);
+  t.match(losses[0], /link\.mp4 is not a file; give the path of a video clip/);
   t.ok(frames <= 10, `${frames} more frames, all of the clip`);
 });
 
-t.test('devices', async (t) => {
+t.test('only a V4L2 camera is accepted as a device, by its real path', async (t) => {
   const dir = scratch(t);
   const [camera, byId] = [join(dir, 'video0'), join(dir, 'usb-Camera-index0')];
   execFileSync('mknod', [camera, 'c', '81', '250']);
   relink(camera, byId);
-  // Through the function itself: a source names a device in /dev only.
+  // Calls the function itself: a source names a device in /dev only.
   const v4l2 = async (path: string): Promise<Target> => deviceTarget(path);
   t.match(
     await v4l2(byId),

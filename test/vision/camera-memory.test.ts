@@ -1,4 +1,4 @@
-/** What a camera that runs for months holds: nothing for each opening and nothing for each frame. */
+/** Proves that a camera that runs for months leaks nothing for each opening and nothing for each frame. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import type { LeftBehind } from '../lib/reopener.ts';
 const REOPENER = fileURLToPath(new URL('../lib/reopener.js', import.meta.url));
 const [WARMUP, OPENINGS, READS] = [80, 200, 300_000];
 
-void t.test('openings and frames leave nothing behind', async (t) => {
+void t.test('openings and frames leave no memory behind', async (t) => {
   const clip = join(scratch(t), 'one.avi');
   const text = `videotestsrc num-buffers=2 ! video/x-raw,width=64,height=64,framerate=100/1 ! avimux ! filesink location=${clip}`;
   execFileSync('gst-launch-1.0', ['-q', ...text.split(' ')], { stdio: 'ignore' });

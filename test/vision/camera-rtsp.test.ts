@@ -1,4 +1,4 @@
-/** Cameras that fail, against a real RTSP server: each loss is seen within 5 s, each return within 10 s. */
+/** Tests failing cameras against a real RTSP server: each loss is seen within 5 s, each return within 10 s. */
 import { type AddressInfo, createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,18 +11,18 @@ const skip = rtspMissing();
 const SEEN_MS = 5000;
 const BACK_MS = 10_000;
 
-type Opened = Parameters<CameraOptions['onOpened']>[0];
-type Lost = Parameters<CameraOptions['onLost']>[0];
+type OpenedInfo = Parameters<CameraOptions['onOpened']>[0];
+type LossInfo = Parameters<CameraOptions['onLost']>[0];
 
-/** A camera whose frames are taken all the time, as the flow does. */
+/** A camera whose frames are taken continuously, as the flow does. */
 class Watcher {
-  readonly opened: Opened[] = [];
-  readonly lost: Lost[] = [];
+  readonly openings: OpenedInfo[] = [];
+  readonly losses: LossInfo[] = [];
   readonly camera: Camera;
   frames = 0;
   last: Frame | undefined;
   wentBack = false;
-  /** Looks at each frame; what it refuses is counted. */
+  /** Checks each frame; the frames that it refuses are counted. */
   check: (frame: Frame) => boolean = () => true;
   misfits = 0;
   #run: Promise<void> | undefined;
@@ -36,8 +36,8 @@ class Watcher {
       mode: 'live',
       clock: systemClock,
       log: makeLogger('camera-test', 'silent'),
-      onOpened: (info) => this.opened.push(info),
-      onLost: (info) => this.lost.push(info),
+      onOpened: (info) => this.openings.push(info),
+      onLost: (info) => this.losses.push(info),
     });
     t.teardown(() => this.stop());
   }
@@ -54,7 +54,7 @@ class Watcher {
   }
 
   /** Milliseconds until the condition holds; Infinity when it does not within `limitMs`. */
-  async until(condition: () => boolean, limitMs: number): Promise<number> {
+  async msUntil(condition: () => boolean, limitMs: number): Promise<number> {
     const startMs = systemClock.nowMs();
     while (!condition()) {
       if (systemClock.nowMs() - startMs > limitMs) return Number.POSITIVE_INFINITY;
@@ -65,12 +65,12 @@ class Watcher {
 
   untilFrame(limitMs = BACK_MS): Promise<number> {
     const before = this.frames;
-    return this.until(() => this.frames > before, limitMs);
+    return this.msUntil(() => this.frames > before, limitMs);
   }
 
   untilLost(limitMs = SEEN_MS): Promise<number> {
-    const before = this.lost.length;
-    return this.until(() => this.lost.length > before, limitMs);
+    const before = this.losses.length;
+    return this.msUntil(() => this.losses.length > before, limitMs);
   }
 
   async #take(): Promise<void> {
@@ -91,47 +91,47 @@ async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
   return server;
 }
 
-/** How long the camera is away. */
+/** Time for which the camera is gone, in ms. */
 const GONE_MS = 3000;
 
-async function backInTime(t: Test, what: string, watcher: Watcher): Promise<void> {
+async function backInTime(t: Test, label: string, watcher: Watcher): Promise<void> {
   const backMs = await watcher.untilFrame();
-  t.ok(backMs < BACK_MS, `${what}: frames ${backMs} ms after its return`);
-  t.notOk(watcher.wentBack, `${what}: media time and frame numbers only grow`);
+  t.ok(backMs < BACK_MS, `${label}: frames ${backMs} ms after its return`);
+  t.notOk(watcher.wentBack, `${label}: media time and frame numbers only grow`);
 }
 
-/** Given up after 3.5 s, looked for every half second, and seen within SEEN_MS. */
+/** Loss after 3.5 s without a picture, checked every half second, and seen within SEEN_MS. */
 const NO_PICTURE = /^no picture for [45] s$/;
 
-/** What TCP shows of a camera that goes: the end of the stream, or an error where the reset comes first. */
-const GONE = /^(the camera ended the stream|127\.0\.0\.1:\d+ does not answer)$/;
+/** Signs of a lost camera over TCP: the end of the stream, or an error where the reset comes first. */
+const GONE_REASON = /^(the camera ended the stream|127\.0\.0\.1:\d+ does not answer)$/;
 
 /** The first loss after `lose`; without it, the first of all. */
 async function seenInTime(
   t: Test,
-  what: string,
+  label: string,
   watcher: Watcher,
   reason: RegExp,
   lose?: () => Promise<void> | void,
 ): Promise<void> {
-  const before = lose === undefined ? 0 : watcher.lost.length;
+  const before = lose === undefined ? 0 : watcher.losses.length;
   await lose?.();
-  const seenMs = await watcher.until(() => watcher.lost.length > before, SEEN_MS);
-  t.ok(seenMs < SEEN_MS, `${what}: seen after ${seenMs} ms`);
-  t.match(watcher.lost[before]?.reason, reason, what);
+  const seenMs = await watcher.msUntil(() => watcher.losses.length > before, SEEN_MS);
+  t.ok(seenMs < SEEN_MS, `${label}: seen after ${seenMs} ms`);
+  t.match(watcher.losses[before]?.reason, reason, label);
 }
 
 async function killed(t: Test): Promise<void> {
   const server = await serve(t, { codec: 'h265', audio: true });
   const watcher = await new Watcher(t, server.url()).start();
   t.ok((await watcher.untilFrame()) < BACK_MS, 'frames come from H.265 with a sound track');
-  t.match(watcher.opened, [{ source: { widthPx: 640, heightPx: 480 }, decoder: 'avdec_h265', fps: 10 }]);
-  await seenInTime(t, 'killed', watcher, GONE, () => server.kill());
+  t.match(watcher.openings, [{ source: { widthPx: 640, heightPx: 480 }, decoder: 'avdec_h265', fps: 10 }]);
+  await seenInTime(t, 'killed', watcher, GONE_REASON, () => server.kill());
   await systemClock.sleep(GONE_MS);
-  t.match(watcher.lost.at(-1)?.reason, `127.0.0.1:${server.port} does not answer`);
+  t.match(watcher.losses.at(-1)?.reason, `127.0.0.1:${server.port} does not answer`);
   await serve(t, { codec: 'h265', port: server.port });
   await backInTime(t, 'killed', watcher);
-  t.equal(watcher.opened.length, 2, 'opened twice');
+  t.equal(watcher.openings.length, 2, 'opened twice');
   t.ok(watcher.camera.counters.reconnects >= 1, 'counted');
   await watcher.stop();
 }
@@ -158,12 +158,12 @@ async function muted(t: Test): Promise<void> {
   await watcher.stop();
 }
 
-async function ended(t: Test): Promise<void> {
+async function streamEnds(t: Test): Promise<void> {
   const server = await serve(t);
   const watcher = await new Watcher(t, server.url()).start();
-  // After a second: of a stream that ends with its first packets the end may be lost, and is told as silence.
-  await watcher.until(() => watcher.frames >= 10, BACK_MS);
-  await seenInTime(t, 'the stream ends', watcher, GONE, () => server.eos());
+  // Waits a second: if a stream ends with its first packets, the end may be lost, and is reported as silence.
+  await watcher.msUntil(() => watcher.frames >= 10, BACK_MS);
+  await seenInTime(t, 'the stream ends', watcher, GONE_REASON, () => server.eos());
   await backInTime(t, 'the stream ends', watcher);
   await watcher.stop();
 }
@@ -176,21 +176,21 @@ async function resized(t: Test): Promise<void> {
   watcher.check = ({ atMs, rgb, source }) => {
     const still = watcher.camera.stillNear(atMs)?.source;
     if (still !== undefined) stills.add(`${still.widthPx}×${still.heightPx}`);
-    // White fills the letterbox sideways if the source is wider than the input, else up and down.
+    // White fills the letterbox sideways if the source is wider than the input, otherwise up and down.
     const wide = source.widthPx / source.heightPx > 416 / 256;
     const [left, top] = [rgb[128 * 416 * 3] ?? 0, rgb[208 * 3] ?? 0];
     return wide ? left > 200 && top < 50 : left < 50 && top > 200;
   };
-  const before = watcher.lost.length;
+  const before = watcher.losses.length;
   await server.size(800, 400);
-  await watcher.until(() => watcher.opened.length === 2, BACK_MS);
+  await watcher.msUntil(() => watcher.openings.length === 2, BACK_MS);
   await server.size(320, 240);
-  await watcher.until(() => watcher.opened.length === 3, BACK_MS);
+  await watcher.msUntil(() => watcher.openings.length === 3, BACK_MS);
   await watcher.untilFrame();
-  const sizes = watcher.opened.map(({ source }) => `${source.widthPx}×${source.heightPx}`);
-  t.same(sizes, ['640×480', '800×400', '320×240'], 'each size is told');
+  const sizes = watcher.openings.map(({ source }) => `${source.widthPx}×${source.heightPx}`);
+  t.same(sizes, ['640×480', '800×400', '320×240'], 'each size is reported');
   t.equal(watcher.misfits, 0, 'each frame says the size that it has');
-  t.equal(watcher.lost.length, before, 'and the stream goes on');
+  t.equal(watcher.losses.length, before, 'and the stream goes on');
   t.ok(stills.size > 0 && [...stills].every((size) => sizes.includes(size)), 'stills say theirs');
   await watcher.stop();
 }
@@ -203,7 +203,7 @@ async function guarded(t: Test): Promise<void> {
   await watcher.stop();
   const stranger = await new Watcher(t, server.url('camera:s3cret')).start();
   await seenInTime(t, 'wrong password', stranger, /^127\.0\.0\.1:\d+ refuses the user or password$/);
-  t.notMatch(JSON.stringify(stranger.lost), 's3cret', 'no secret is told');
+  t.notMatch(JSON.stringify(stranger.losses), 's3cret', 'no secret is reported');
   await stranger.stop();
 }
 
@@ -245,11 +245,11 @@ async function absent(t: Test): Promise<void> {
 /** Two at a time: a camera holds two of the four workers of libuv's pool. */
 const pairs: [string, (t: Test) => Promise<void>, (t: Test) => Promise<void>][] = [
   ['a camera that is killed, a camera that is frozen', killed, frozen],
-  ['a camera that is muted, a stream that ends', muted, ended],
+  ['a camera that is muted, a stream that ends', muted, streamEnds],
   ['another size in mid-stream; user and password', resized, guarded],
   ['a server that says nothing; no stream that can be used', silent, useless],
 ];
 for (const [name, one, other] of pairs) {
   void t.test(name, { skip }, (t) => Promise.all([one(t), other(t)]));
 }
-void t.test('nobody there', absent);
+void t.test('a missing camera is reported with a reason and tried again', absent);

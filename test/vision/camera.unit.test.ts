@@ -1,4 +1,4 @@
-/** The camera's parts that need no GStreamer. */
+/** Tests the camera's parts that need no GStreamer. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
@@ -17,7 +17,7 @@ import { Timeline } from '../../agent/vision/camera/timeline.ts';
 
 const SMALL = { widthPx: 1, heightPx: 1 };
 
-/** Sleeping takes no time: it moves the clock. */
+/** A clock on which sleeping takes no time: it moves the clock. */
 class QuickClock implements Clock {
   ms = 1000;
   nowMs = (): number => this.ms;
@@ -28,7 +28,7 @@ class QuickClock implements Clock {
   };
 }
 
-void t.test('decoders by what is installed', async (t) => {
+void t.test('decoders are chosen from the installed elements', async (t) => {
   const software = ['avdec_h264', 'avdec_h265'];
   const choose = (...elements: string[]) => chooseDecoders(new Set([...software, ...elements]));
   t.same(choose(), {
@@ -89,36 +89,32 @@ void t.test('an RTSP address gives its secret to the properties alone', async (t
   );
 });
 
-void t.test(
-  'a camera with several addresses is asked at each in its turn, and below its own URL only',
-  async (t) => {
-    const source = sourceOf('rtsp://cam.lan/a?channel=2', at('10.0.0.7', '10.0.0.8'));
-    const [first, second] = [await source.locate(), await source.locate()];
-    t.same([first.connected, second.connected], ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554']);
-    const { urls = '', base } = first.requests ?? {};
-    t.equal(base, 'rtsp://10.0.0.7/a?channel=2/');
-    const isAsked = (url: string): boolean => new RegExp(`^(?:${urls})$`).test(url);
-    for (const rest of ['/a?channel=2', '/a?channel=2/', '/a?channel=2/trackID=1', '/a/trackID=1?channel=2'])
-      for (const host of ['10.0.0.7', '10.0.0.7:554', 'cam.lan'])
-        t.ok(isAsked(`rtsp://${host}${rest}`), rest);
-    for (const url of [
-      'rtsp://10.0.0.8/a?channel=2',
-      'rtsp://10.0.0.7:8554/a?channel=2',
-      'rtsp://10.0.0.7/a',
-      'rtsp://10.0.0.7/a?channel=21',
-      'rtsp://10.0.0.7/a?channel=2&channel=1',
-      'rtsp://10.0.0.7/a?channel=2/../b',
-      'rtsp://10.0.0.7/ab?channel=2',
-      'rtsp://cam.lan.example/a?channel=2',
-      'rtsp://camxlan/a?channel=2',
-      'rtsp://user@10.0.0.7/a?channel=2',
-      'rtsps://10.0.0.7/a?channel=2',
-    ])
-      t.notOk(isAsked(url), url);
-  },
-);
+void t.test('a camera with several addresses is tried at each in turn, below its own URL only', async (t) => {
+  const source = sourceOf('rtsp://cam.lan/a?channel=2', at('10.0.0.7', '10.0.0.8'));
+  const [first, second] = [await source.locate(), await source.locate()];
+  t.same([first.connected, second.connected], ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554']);
+  const { urls = '', base } = first.requests ?? {};
+  t.equal(base, 'rtsp://10.0.0.7/a?channel=2/');
+  const isAsked = (url: string): boolean => new RegExp(`^(?:${urls})$`).test(url);
+  for (const rest of ['/a?channel=2', '/a?channel=2/', '/a?channel=2/trackID=1', '/a/trackID=1?channel=2'])
+    for (const host of ['10.0.0.7', '10.0.0.7:554', 'cam.lan']) t.ok(isAsked(`rtsp://${host}${rest}`), rest);
+  for (const url of [
+    'rtsp://10.0.0.8/a?channel=2',
+    'rtsp://10.0.0.7:8554/a?channel=2',
+    'rtsp://10.0.0.7/a',
+    'rtsp://10.0.0.7/a?channel=21',
+    'rtsp://10.0.0.7/a?channel=2&channel=1',
+    'rtsp://10.0.0.7/a?channel=2/../b',
+    'rtsp://10.0.0.7/ab?channel=2',
+    'rtsp://cam.lan.example/a?channel=2',
+    'rtsp://camxlan/a?channel=2',
+    'rtsp://user@10.0.0.7/a?channel=2',
+    'rtsps://10.0.0.7/a?channel=2',
+  ])
+    t.notOk(isAsked(url), url);
+});
 
-void t.test('any text is a source or one clear line', async (t) => {
+void t.test('any text is a source or is refused with one clear line', async (t) => {
   const heads = ['rtsp://', 'file:', 'file://', 'v4l2:', 'libcamera:', 'test:', ''];
   fc.assert(
     fc.property(fc.constantFrom(...heads), fc.string({ unit: 'binary' }), (head, rest) => {
@@ -133,14 +129,14 @@ void t.test('any text is a source or one clear line', async (t) => {
   t.pass('2,000 texts');
 });
 
-/** A sink that holds pictures of these time stamps and numbers, one after the other; nothing is written. */
+/** A sink that holds pictures of these time stamps and numbers in sequence; it discards writes. */
 function sinkOf(
   pictures: readonly (readonly [bigint | null, number | undefined])[],
   counts: number[] = [],
   size = { widthPx: 64, heightPx: 48 },
 ) {
   const left = [...pictures];
-  const asked: string[] = [];
+  const calls: string[] = [];
   const faults: string[] = [];
   const pipeline: FrameReaderOptions['pipeline'] = {
     fail: ({ message }) => void faults.push(message),
@@ -150,17 +146,17 @@ function sinkOf(
     },
     get: () => counts.shift() ?? 0,
     pictures: {
-      letterbox: () => void asked.push('letterbox'),
-      planes: () => void asked.push('planes'),
-      luma: () => void asked.push('luma'),
+      letterbox: () => void calls.push('letterbox'),
+      planes: () => void calls.push('planes'),
+      luma: () => void calls.push('luma'),
       release: () => undefined,
       still: async () => {
-        asked.push('still');
+        calls.push('still');
         return Buffer.from('jpeg');
       },
     } as unknown as FrameReaderOptions['pipeline']['pictures'],
   };
-  return { pipeline, asked, faults };
+  return { pipeline, asked: calls, faults };
 }
 
 function readerOf(
@@ -180,8 +176,8 @@ function readerOf(
   });
 }
 
-void t.test('what was read stays read when the pipeline is taken down with a frame on its way', async (t) => {
-  // Counts anew from the second frame on, as videorate does when it is stopped.
+void t.test('the count of read frames survives the end of a pipeline with a frame on its way', async (t) => {
+  // Counts again from the second frame on, as videorate does when it is stopped.
   const { pipeline } = sinkOf(
     [
       [5n, 0],
@@ -200,7 +196,7 @@ void t.test('what was read stays read when the pipeline is taken down with a fra
 });
 
 void t.test(
-  'pictures that gave way are counted, those without a time or too soon are not given out',
+  'dropped pictures are counted, and those without a time or too early are not returned',
   async (t) => {
     const { pipeline } = sinkOf([
       [0n, 0],
@@ -215,7 +211,7 @@ void t.test(
   },
 );
 
-void t.test('after frames without a number, of key-frame mode, the count goes on', async (t) => {
+void t.test('the count of dropped pictures continues after frames without a number', async (t) => {
   const orders = [0, 2, undefined, undefined, 40, 41, 43];
   const { pipeline } = sinkOf(orders.map((order, n) => [BigInt(n) * 1_000_000_000n, order]));
   const reader = readerOf(pipeline, { fps: 5 });
@@ -224,7 +220,7 @@ void t.test('after frames without a number, of key-frame mode, the count goes on
 });
 
 void t.test(
-  'nothing is made of a frame that is not analysed, and what was due is made of the next',
+  'a frame that is not analysed has no pictures, and due pictures come with the next',
   async (t) => {
     const everyFifth = Array.from({ length: 20 }, (_, k) => [BigInt(k) * 66_666_667n, k] as const);
     const { pipeline, asked } = sinkOf(everyFifth);
@@ -248,28 +244,25 @@ void t.test(
   },
 );
 
-void t.test(
-  'a frame is made of the newest picture only, and a still that cannot be made is told',
-  async (t) => {
-    const { pipeline } = sinkOf([
-      [0n, 0],
-      [200_000_000n, 1],
-    ]);
-    const reader = readerOf(pipeline);
-    const first = await reader.next();
-    await reader.next();
-    if (first === undefined) throw new Error('no picture');
-    await t.rejects(reader.frame(first), { kind: 'bug', message: /newest/ });
-    const broken = sinkOf([[0n, 0]]).pipeline;
-    Object.assign(broken.pictures, { still: async () => null });
-    const second = readerOf(broken);
-    const glimpse = await second.next();
-    if (glimpse === undefined) throw new Error('no picture');
-    await t.rejects(second.frame(glimpse), { kind: 'unavailable', message: /no JPEG/ });
-  },
-);
+void t.test('only the newest picture becomes a frame, and a failed still is reported', async (t) => {
+  const { pipeline } = sinkOf([
+    [0n, 0],
+    [200_000_000n, 1],
+  ]);
+  const reader = readerOf(pipeline);
+  const first = await reader.next();
+  await reader.next();
+  if (first === undefined) throw new Error('no picture');
+  await t.rejects(reader.frame(first), { kind: 'bug', message: /newest/ });
+  const broken = sinkOf([[0n, 0]]).pipeline;
+  Object.assign(broken.pictures, { still: async () => null });
+  const second = readerOf(broken);
+  const glimpse = await second.next();
+  if (glimpse === undefined) throw new Error('no picture');
+  await t.rejects(second.frame(glimpse), { kind: 'unavailable', message: /no JPEG/ });
+});
 
-void t.test('pictures of which nothing can be made end the opening, with a reason', async (t) => {
+void t.test('pictures of an unusable size end the opening with a reason', async (t) => {
   for (const [widthPx, heightPx] of [
     [8, 8],
     [0, 1080],
@@ -284,7 +277,7 @@ void t.test('pictures of which nothing can be made end the opening, with a reaso
 });
 
 void t.test('stills, planes and larger pictures lie next to their marks', async (t) => {
-  /** Seconds of those that have one. */
+  /** Seconds of the frames that have this picture. */
   const having = (kind: 'still' | 'planes' | 'fine', everyMs: number, isStill: (atMs: number) => boolean) => {
     const times = new PictureTimes();
     const at: number[] = [];
@@ -311,17 +304,17 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
     [0, 2, 3, 3.5, 4, 4.5, 5, 5.5, 6],
     'from the next mark on where something moves',
   );
-  t.same(having('still', 3000, never), [0, 3, 6], 'one of each, where frames are rarer than marks');
+  t.same(having('still', 3000, never), [0, 3, 6], 'each once, where frames are rarer than marks');
 });
 
-void t.test('caps', async (t) => {
+void t.test('the frame rate is read from caps', async (t) => {
   t.equal(frameRateOf('video/x-raw, width=(int)720, framerate=(fraction)25/2'), 12.5);
   t.equal(frameRateOf('video/x-raw, width=(int)8, height=(int)4, framerate=(fraction)0/1'), 0);
   t.equal(frameRateOf('video/x-raw'), 0);
   t.equal(frameRateOf('NULL'), undefined, 'of a pipeline that is down');
 });
 
-void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
+void t.test('the ring of stills is bounded and ordered, and finds the nearest', async (t) => {
   const still = fc.record({
     gapMs: fc.integer({ min: 1, max: 4000 }),
     bytes: fc.integer({ min: 0, max: 3_000_000 }),
@@ -338,21 +331,21 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
           const jpeg = { length: bytes } as Uint8Array;
           ring.add({ ptsNs: BigInt(atMs), atMs, source: SMALL, size: SMALL, spreadPx: 0, jpeg });
         }
-        const held = ring.all();
-        const bytes = held.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
-        const within = held.every((one) => atMs - one.atMs <= 15_000);
-        const distances = held.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
+        const stills = ring.all();
+        const bytes = stills.reduce((sum, { jpeg }) => sum + jpeg.length, 0);
+        const within = stills.every((one) => atMs - one.atMs <= 15_000);
+        const distances = stills.map((one) => Math.abs(one.atMs - askedMs)).filter((ms) => ms <= 5000);
         const near = ring.near(askedMs);
         const nearest =
           near === undefined
             ? distances.length === 0
             : Math.abs(near.atMs - askedMs) === Math.min(...distances);
         return (
-          held.length <= 64 &&
+          stills.length <= 64 &&
           bytes <= 25_165_824 &&
           within &&
           nearest &&
-          held.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
+          stills.at(-1)?.atMs === (gaps.length === 0 ? undefined : atMs)
         );
       },
     ),
@@ -373,10 +366,10 @@ void t.test('the ring of stills: bounded, in order, the nearest', async (t) => {
   t.equal(ring.near(0)?.atMs, 5000);
   t.equal(ring.near(-1), undefined, 'not one of another moment');
   for (let ms = 20_500; ms < 22_000; ms += 500) ring.add(at(ms, 10_000_000));
-  t.ok(ring.cut > 0, 'room for two of them: the rest was cut, and counted');
+  t.ok(ring.cut > 0, 'only two fit: the rest was cut, and counted');
 });
 
-void t.test('media time', async (t) => {
+void t.test('media time never decreases, also over openings', async (t) => {
   const clock = new QuickClock();
   const live = new Timeline(clock, true);
   t.equal(live.atMs(700_000_000n), 1000, 'anchored on the clock');
@@ -397,7 +390,7 @@ void t.test('media time', async (t) => {
   );
 });
 
-void t.test('a return is an answer after none', async (t) => {
+void t.test('a return is reported when an answer follows a failed probe', async (t) => {
   const clock = new QuickClock();
   const answers = [true, true, false, false, true, true, false, true];
   const returns: number[] = [];

@@ -1,4 +1,4 @@
-/** Conditions of the camera from synthetic pictures, and what the agent makes of them. */
+/** Tests conditions of the camera from synthetic pictures, and the agent's reports of them. */
 import t from 'tap';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
 import type { MaskConfig } from '../../agent/contract/config.ts';
@@ -15,7 +15,7 @@ import { randomOf } from '../lib/random.ts';
 const SOURCE = { widthPx: 832, heightPx: 512 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 const EVERY_MS = 400;
-/** Of a take, each with other noise: no two that follow one another are the same. */
+/** Number of pictures of a take, each with other noise: no two successive ones are the same. */
 const PICTURES = 8;
 
 type Level = (xPx: number, yPx: number, atS: number) => number;
@@ -36,17 +36,17 @@ const blurred: Level = (x, y, atS) => {
 interface Take {
   readonly seconds: number;
   readonly level: Level;
-  /** Half-width of the noise, levels; 0 gives the very same picture. */
+  /** Half-width of the noise, levels; 0 gives exactly the same picture. */
   readonly noise?: number;
-  /** From frame to frame. */
+  /** Time from frame to frame, in ms. */
   readonly everyMs?: number;
-  /** Size of the camera's own picture, where it is another. */
+  /** Size of the camera's own picture, where it differs. */
   readonly source?: SizePx;
-  /** What the detector finds meanwhile. */
+  /** Detections during the take. */
   readonly found?: readonly Detection[];
 }
 
-/** Shows the takes one after another; returns each change as `<seconds since the take began> <conditions>`. */
+/** Shows the takes in sequence; returns each change as `<seconds since the take began> <conditions>`. */
 function film(
   conditions: CameraConditions,
   takes: readonly Take[],
@@ -63,7 +63,7 @@ function film(
     const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
       level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
     );
-    // One after the other, and over again.
+    // The pictures in sequence, repeatedly.
     const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
       const rgb = new Uint8Array(plain.length * 3);
       const start = Math.floor(random() * 65_536);
@@ -91,7 +91,7 @@ function filmed(...takes: Take[]): [number, string][][] {
 
 const LEARN: Take = { seconds: 30, level: street };
 
-/** It begins within `withinS` of the second take and is over within `overS` of the third. */
+/** Checks that the condition begins within `withinS` of the second take and is over within `overS` of the third. */
 function beginsAndEnds(
   check: Pick<typeof t, 'same' | 'match' | 'ok'>,
   [first, second, third]: [number, string][][],
@@ -100,21 +100,18 @@ function beginsAndEnds(
   overS: number,
 ): void {
   check.same(first, [], 'nothing before');
-  check.match(second, [[Number, condition]], `${condition} and nothing else`);
+  check.match(second, [[Number, condition]], `only ${condition}`);
   check.ok((second?.[0]?.[0] ?? Number.NaN) <= withinS, `after ${second?.[0]?.[0]} s`);
   check.match(third, [[Number, '']], 'and over');
   check.ok((third?.[0]?.[0] ?? Number.NaN) <= overS, `after ${third?.[0]?.[0]} s`);
 }
 
-t.test(
-  'a picture that is always the same is frozen within 30 s, and no longer with the next other one',
-  async (t) => {
-    const takes = filmed(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
-    beginsAndEnds(t, takes, 'frozen', 30, 0.8);
-  },
-);
+t.test('an unchanging picture is frozen within 30 s, until the next different one', async (t) => {
+  const takes = filmed(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
+  beginsAndEnds(t, takes, 'frozen', 30, 0.8);
+});
 
-t.test('key frames of a quiet street, one in two seconds, tell a frozen picture as well', async (t) => {
+t.test('a frozen picture is reported from key frames every two seconds as well', async (t) => {
   for (const everyMs of [1000, 2000, 2200]) {
     const still = { seconds: 32, level: street, noise: 0, everyMs };
     const takes = filmed(LEARN, still, { seconds: 9, level: street, everyMs });
@@ -124,45 +121,42 @@ t.test('key frames of a quiet street, one in two seconds, tell a frozen picture 
   }
 });
 
-t.test('a quiet night with the noise of a sensor is neither frozen nor anything else', async (t) => {
+t.test('a quiet night with sensor noise has no condition', async (t) => {
   const night: Level = (x, y, atS) => 10 + 0.15 * street(x, y, atS);
   t.same(filmed({ seconds: 90, level: night, noise: 3 }), [[]]);
 });
 
-t.test('a cover that leaves an even or a black picture is told within 10 s', async (t) => {
+t.test('a cover that leaves an even or a black picture is reported within 10 s', async (t) => {
   for (const level of [90, 0]) {
     const takes = filmed(LEARN, { seconds: 40, level: () => level }, { seconds: 20, level: street });
     beginsAndEnds(t, takes, 'covered', 10, 10);
   }
 });
 
-t.test(
-  'privacy masks change nothing of that: neither their black nor their edges are the street',
-  async (t) => {
-    // Half of the picture in narrow strips: wherever one looks, one of their edges is near.
-    const masks = Array.from({ length: 26 }, (_, i): MaskConfig => {
-      const [left, right] = [i / 26, (i + 0.3) / 26];
-      return {
-        id: `strip-${i}`,
-        polygon: [
-          [left, 0],
-          [right, 0],
-          [right, 1],
-          [left, 1],
-        ],
-      };
-    });
-    const masked = (...takes: Take[]) => film(new CameraConditions(), takes, 0, masks);
-    const covered = masked(LEARN, { seconds: 40, level: () => 90 }, { seconds: 20, level: street });
-    beginsAndEnds(t, covered, 'covered', 10, 10);
-    const frozen = masked(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
-    beginsAndEnds(t, frozen, 'frozen', 30, 0.8);
-    const dim: Level = (x, y, atS) => 20 + 0.1 * street(x, y, atS);
-    t.same(masked({ seconds: 60, level: dim }), [[]], 'what is dim is not too dark');
-  },
-);
+t.test('privacy masks change no condition: their black and their edges are ignored', async (t) => {
+  // Half of the picture in narrow strips: every place is near one of their edges.
+  const masks = Array.from({ length: 26 }, (_, i): MaskConfig => {
+    const [left, right] = [i / 26, (i + 0.3) / 26];
+    return {
+      id: `strip-${i}`,
+      polygon: [
+        [left, 0],
+        [right, 0],
+        [right, 1],
+        [left, 1],
+      ],
+    };
+  });
+  const masked = (...takes: Take[]) => film(new CameraConditions(), takes, 0, masks);
+  const covered = masked(LEARN, { seconds: 40, level: () => 90 }, { seconds: 20, level: street });
+  beginsAndEnds(t, covered, 'covered', 10, 10);
+  const frozen = masked(LEARN, { seconds: 32, level: street, noise: 0 }, { seconds: 4, level: street });
+  beginsAndEnds(t, frozen, 'frozen', 30, 0.8);
+  const dim: Level = (x, y, atS) => 20 + 0.1 * street(x, y, atS);
+  t.same(masked({ seconds: 60, level: dim }), [[]], 'what is dim is not too dark');
+});
 
-t.test('a lorry that stops before the lens is no cover while the detector names it', async (t) => {
+t.test('a lorry before the lens is not a cover while the detector names it', async (t) => {
   const { widthPx, heightPx } = SOURCE;
   const lorry = (score: number): Detection => ({
     xyxyPx: [0, 0, widthPx, heightPx],
@@ -176,11 +170,11 @@ t.test('a lorry that stops before the lens is no cover while the detector names 
   t.match(doubtful, [[Number, 'covered']], 'a guess names nothing');
 });
 
-t.test('something large that passes for a moment covers nothing', async (t) => {
+t.test('a large object that passes for a moment is not a cover', async (t) => {
   t.same(filmed(LEARN, { seconds: 3, level: () => 90 }, { seconds: 20, level: street }), [[], [], []]);
 });
 
-t.test('what stood before most of the picture and leaves covers nothing', async (t) => {
+t.test('an object that covered most of the picture and leaves is not a cover', async (t) => {
   const ground: Level = (x, y, atS) => 60 + 0.25 * street(y, x, atS);
   const takes = [
     { seconds: 8, level: ground },
@@ -190,7 +184,7 @@ t.test('what stood before most of the picture and leaves covers nothing', async 
   t.same(filmed(...takes), [[], [], []]);
 });
 
-t.test('a night without lamps is too dark, a dark one with lamps is not', async (t) => {
+t.test('a night without lamps is too dark, and a dark one with lamps is not', async (t) => {
   const dusk = [0.6, 0.35, 0.2, 0.12].map(
     (gain): Take => ({
       seconds: 15,
@@ -208,30 +202,27 @@ t.test('a night without lamps is too dark, a dark one with lamps is not', async 
   t.same(filmed({ seconds: 60, level: lamps }), [[]]);
 });
 
-t.test(
-  'another view is told within 60 s, whether turned or shifted by little, and over when it is back',
-  async (t) => {
-    for (const shift of [
-      [6, 4],
-      [97, 40],
-    ] as const) {
-      const moved: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
-      const takes = filmed(LEARN, { seconds: 70, level: moved }, { seconds: 20, level: street });
-      beginsAndEnds(t, takes, 'moved', 60, 10);
-    }
-  },
-);
+t.test('a turned or slightly shifted view is reported within 60 s, until it is back', async (t) => {
+  for (const shift of [
+    [6, 4],
+    [97, 40],
+  ] as const) {
+    const shifted: Level = (x, y, atS) => street(x + shift[0], y + shift[1], atS);
+    const takes = filmed(LEARN, { seconds: 70, level: shifted }, { seconds: 20, level: street });
+    beginsAndEnds(t, takes, 'moved', 60, 10);
+  }
+});
 
-t.test('a new view stays a moved camera, however long, until a person confirms it', async (t) => {
-  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+t.test('a new view stays a moved camera until a person confirms it', async (t) => {
+  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
   const conditions = new CameraConditions();
-  const [, second] = film(conditions, [LEARN, { seconds: 900, level: moved }]);
+  const [, second] = film(conditions, [LEARN, { seconds: 900, level: shifted }]);
   t.match(second, [[Number, 'moved']], 'for a quarter of an hour');
   t.equal(second?.length, 1);
   conditions.viewToTell();
   conditions.confirm();
   const after: Take[] = [
-    { seconds: 60, level: moved },
+    { seconds: 60, level: shifted },
     { seconds: 70, level: street },
   ];
   const [third, fourth] = film(conditions, after, 930_000);
@@ -239,19 +230,19 @@ t.test('a new view stays a moved camera, however long, until a person confirms i
   t.match(fourth, [[Number, 'moved']], 'the old one is another view now');
 });
 
-/** What a first life of vision tells of the street. */
+/** View of the street that a first run of vision learns. */
 function knownStreet(level: Level = street): KnownView {
   const conditions = new CameraConditions();
   film(conditions, [{ seconds: 30, level }]);
-  const known = conditions.viewToTell();
-  if (known === undefined) throw new Error('nothing was told of the view');
-  return known;
+  const view = conditions.viewToTell();
+  if (view === undefined) throw new Error('no view was reported');
+  return view;
 }
 
-t.test('after a restart the view is known again, in other light too; another one has moved', async (t) => {
-  const known = knownStreet();
+t.test('a restart recognises the known view in any light, and another as moved', async (t) => {
+  const view = knownStreet();
   const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
-    const conditions = new CameraConditions({ known: { ...known, ...over } });
+    const conditions = new CameraConditions({ known: { ...view, ...over } });
     return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);
@@ -262,7 +253,7 @@ t.test('after a restart the view is known again, in other light too; another one
   t.ok((changes[0]?.[0] ?? 99) <= 30, `told after ${changes[0]?.[0]} s`);
   conditions.confirm();
   t.same(film(conditions, [{ seconds: 60, level: turned }], 60_000), [[]], 'confirmed');
-  t.not(conditions.viewToTell()?.signature, known.signature, 'its own signature is told');
+  t.not(conditions.viewToTell()?.signature, view.signature, 'its own signature is reported');
   t.same(
     next(street, { moved: true })[1],
     [[0, 'moved']],
@@ -270,28 +261,25 @@ t.test('after a restart the view is known again, in other light too; another one
   );
 });
 
-t.test(
-  'another shape of the picture in mid-stream has moved the zones; another size of it has not',
-  async (t) => {
-    const later = (source: SizePx): Take => ({ seconds: 40, level: street, source });
-    const [, same] = filmed(LEARN, later({ widthPx: 416, heightPx: 256 }));
-    t.same(same, []);
-    const [, other] = filmed(LEARN, later({ widthPx: 640, heightPx: 480 }));
-    t.same(other, [[0, 'moved']]);
-  },
-);
+t.test('a new shape of the picture in mid-stream moves the zones, and a new size does not', async (t) => {
+  const later = (source: SizePx): Take => ({ seconds: 40, level: street, source });
+  const [, same] = filmed(LEARN, later({ widthPx: 416, heightPx: 256 }));
+  t.same(same, []);
+  const [, other] = filmed(LEARN, later({ widthPx: 640, heightPx: 480 }));
+  t.same(other, [[0, 'moved']]);
+});
 
-t.test('a picture of another size is judged as by a camera that saw nothing before', async (t) => {
+t.test('a picture of another size is judged as by a new camera', async (t) => {
   const small = { widthPx: 416, heightPx: 256 };
-  const moved: Level = (x, y, atS) => street(x + 97, y + 40, atS);
-  const cloth: Level = (x, y, atS) => 70 + 0.22 * moved(x, y, atS);
+  const shifted: Level = (x, y, atS) => street(x + 97, y + 40, atS);
+  const cloth: Level = (x, y, atS) => 70 + 0.22 * shifted(x, y, atS);
   const faint: Level = (x, y, atS) => 100 + 0.12 * street(x, y, atS);
-  // Each ends in the middle of something, which must not go on.
+  // Each ends in the middle of something, which must not continue.
   const histories: Record<string, Take[]> = {
     covered: [LEARN, { seconds: 20, level: () => 90 }],
     'about to be covered': [LEARN, { seconds: 3.2, level: () => 90 }],
     'nearly too dark': [{ seconds: 30, level: () => 4 }],
-    'nearly moved': [LEARN, { seconds: 26, level: moved }],
+    'nearly moved': [LEARN, { seconds: 26, level: shifted }],
     'with few edges': [{ seconds: 60, level: faint }],
   };
   const futures: Record<string, Take[]> = {
@@ -316,7 +304,7 @@ t.test('a picture of another size is judged as by a camera that saw nothing befo
   }
 });
 
-t.test('a damaged stream that claims another shape for a while has moved nothing for good', async (t) => {
+t.test('a damaged stream that claims another shape for a while moves nothing', async (t) => {
   const claimed = (seconds: number): Take => ({
     seconds,
     level: street,
@@ -327,11 +315,11 @@ t.test('a damaged stream that claims another shape for a while has moved nothing
   t.same(during, [[0, 'moved']], 'no rule judges by such a picture');
   t.match(after, [[Number, '']]);
   t.ok((after?.[0]?.[0] ?? 99) <= 1, 'over with the first whole picture');
-  const [, stays, back] = filmed(LEARN, claimed(20), still);
-  t.same([stays, back], [[[0, 'moved']], []], 'it is for good once it has stood for longer');
+  const [, stays, ending] = filmed(LEARN, claimed(20), still);
+  t.same([stays, ending], [[[0, 'moved']], []], 'it is for good once it has stood for longer');
 });
 
-t.test('no picture can be made from what is told of a view', async (t) => {
+t.test('no picture can be reconstructed from a reported view', async (t) => {
   const { signature } = knownStreet();
   t.equal(Buffer.from(signature ?? '', 'base64').length, 384, 'eight numbers for each of 48 blocks');
   const cells = 4800;
@@ -339,7 +327,7 @@ t.test('no picture can be made from what is told of a view', async (t) => {
   const block = Uint8Array.from({ length: cells }, (_, k) => Math.floor((k * 48) / cells));
   const stepX = Float32Array.from({ length: cells }, () => 20 * random() - 10);
   const stepY = Float32Array.from({ length: cells }, () => 20 * random() - 10);
-  // Everything within a block in another order: whatever could be recognised in it is gone.
+  // Everything within a block in another order: nothing recognisable remains.
   const order = Array.from({ length: cells }, (_, k) => k).sort(
     (a, b) => (block[a] as number) - (block[b] as number) || ((a * 7919) % 101) - ((b * 7919) % 101),
   );
@@ -359,12 +347,12 @@ t.test('no picture can be made from what is told of a view', async (t) => {
   );
 });
 
-t.test('defocus is told within 60 s and over when it is sharp again', async (t) => {
+t.test('defocus is reported within 60 s, and ends when the picture is sharp again', async (t) => {
   const takes = filmed(LEARN, { seconds: 50, level: blurred }, { seconds: 30, level: street });
   beginsAndEnds(t, takes, 'defocused', 60, 20);
 });
 
-t.test('light that goes up, down and in half of the contrast is no condition', async (t) => {
+t.test('changes of light or contrast are not a condition', async (t) => {
   const light = [0.4, 1.25, 0.15].map(
     (gain): Take => ({
       seconds: 45,
@@ -374,16 +362,16 @@ t.test('light that goes up, down and in half of the contrast is no condition', a
   t.same(filmed(LEARN, ...light), [[], [], [], []]);
 });
 
-t.test('a stream that was away keeps what is known; after ten minutes the view is learnt anew', async (t) => {
+t.test('a stream that returns keeps its view, but learns it again after a long absence', async (t) => {
   const conditions = new CameraConditions();
   const covered = (from: number): [number, string][] =>
     film(conditions, [{ seconds: 15, level: () => 90 }], from)[0] ?? [];
   film(conditions, [LEARN]);
-  t.match(covered(330_000), [[Number, 'covered']], 'covered while it was away for 5 min');
-  t.same(covered(2_000_000), [], 'what it is like now is all that is known');
+  t.match(covered(330_000), [[Number, 'covered']], 'covered during an absence of 5 min');
+  t.same(covered(2_000_000), [], 'only the present view is known');
 });
 
-t.test('it costs less than half a pass over the frame in CPU time', async (t) => {
+t.test('the check costs less than half a pass over the frame in CPU time', async (t) => {
   const random = randomOf(1);
   const rgb = Uint8Array.from({ length: INPUT.widthPx * INPUT.heightPx * 3 }, () => 255 * random());
   const conditions = new CameraConditions();
@@ -400,7 +388,7 @@ t.test('it costs less than half a pass over the frame in CPU time', async (t) =>
   t.ok(ms < pass / 2, `${(ms / pass).toFixed(2)} passes`);
 });
 
-t.test('the agent counts for how long nothing was seen, whatever the reason', async (t) => {
+t.test('the agent counts the time without a usable image, whatever the reason', async (t) => {
   const watch = new CameraFitness();
   watch.sees(true, 1000);
   watch.sees(true, 9000);
@@ -412,11 +400,11 @@ t.test('the agent counts for how long nothing was seen, whatever the reason', as
   t.equal(watch.blindS(99_000), 10);
 });
 
-t.test('the agent counts how often and how long', async (t) => {
+t.test('the agent counts the number and duration of conditions', async (t) => {
   const watch = new CameraFitness();
   t.same(watch.update({ atMs: 0, camera: [] }), []);
   t.same(watch.update({ atMs: 500, camera: ['defocused'] }), [{ kind: 'defocused', active: true }]);
-  t.equal(watch.blind, false, 'a blurred picture still says where somebody is');
+  t.equal(watch.blind, false, 'a blurred picture still shows where a person is');
   t.same(watch.degraded, ['defocused']);
   t.same(watch.update({ atMs: 2500, camera: ['too-dark'] }), [
     { kind: 'defocused', active: false },

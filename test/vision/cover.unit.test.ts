@@ -1,4 +1,4 @@
-/** What of a still is hidden, what is shown coarsely, and from which memory of boxes. */
+/** Tests which parts of a still are hidden or shown coarsely, and from which memory of boxes. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -29,29 +29,29 @@ function track(xyxyPx: XyxyPx, velocityPxPerS: [number, number] = [0, 0], id = 1
   return { ...still, id, velocityPxPerS, group: 'person', label: 'person', xyxyPx };
 }
 
-interface Seen {
+interface FrameContent {
   readonly found?: readonly Detection[];
   readonly tracks?: readonly Track[];
   readonly foreground?: Foreground;
 }
 
-/** What of a still at `atMs` may be seen when frames of the given times showed what is given. */
-function coverAt(frames: Readonly<Record<number, Seen>>, atMs: number, thing?: XyxyNorm): Cover {
+/** Visible parts of a still at `atMs` when frames of the given times showed these objects. */
+function coverAt(frames: Readonly<Record<number, FrameContent>>, atMs: number, thing?: XyxyNorm): Cover {
   const history = new DetectionHistory();
   for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
     history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, found, tracks, foreground);
   }
-  const around = history.around(atMs);
-  if (around === undefined) throw new Error(`no frame at ${atMs} ms`);
-  return coverOf(around, SOURCE, 0, thing && [thing]);
+  const neighbours = history.around(atMs);
+  if (neighbours === undefined) throw new Error(`no frame at ${atMs} ms`);
+  return coverOf(neighbours, SOURCE, 0, thing && [thing]);
 }
-/** Left edges of what is hidden, of people of the usual size, without their margin of 10 px. */
+/** Left edges of the hidden areas, of people of the usual size, without their margin of 10 px. */
 const leftsOf = ({ hidden }: Cover): number[] =>
   hidden.map(([x]) => Math.round(x + 10)).sort((a, b) => a - b);
 const valuesAt = ({ grid, cells }: Cover, ...points: [number, number][]): (number | undefined)[] =>
   points.map(([x, y]) => cells[Math.floor(y / CELL_PX) * grid.columns + Math.floor(x / CELL_PX)]);
 
-t.test('cover: a box is kept for two seconds after and before its detection', async (t) => {
+t.test('cover: a box stays hidden for two seconds before and after its detection', async (t) => {
   const frames = {
     1000: { found: [person(500)] },
     2000: {},
@@ -66,8 +66,8 @@ t.test('cover: a box is kept for two seconds after and before its detection', as
   t.same(leftsOf(coverAt(frames, 6000)), [200]);
 });
 
-t.test('cover: a person who is still seen leaves no trail, one who is missed stays', async (t) => {
-  const at = (...lefts: number[][]): Record<number, Seen> =>
+t.test('cover: a detected person leaves no trail, and a missed one stays hidden', async (t) => {
+  const at = (...lefts: number[][]): Record<number, FrameContent> =>
     Object.fromEntries(lefts.map((xs, i) => [i * 200, { found: xs.map((x) => person(x)) }]));
   t.same(leftsOf(coverAt(at([100], [115], [130]), 400)), [130]);
   t.same(leftsOf(coverAt(at([100, 300], [110], [120]), 400)), [120, 300], 'one box continues one chain');
@@ -76,8 +76,8 @@ t.test('cover: a person who is still seen leaves no trail, one who is missed sta
   t.same(leftsOf(coverAt(at([100], [400]), 200)), [100, 400], 'a chain that breaks hides more');
 });
 
-t.test('cover: who is hidden, and what is shown coarsely', async (t) => {
-  const found = [
+t.test('cover: people and riders are hidden, and sure vehicles are coarse', async (t) => {
+  const detections = [
     person(100),
     detection('cycle', 'bicycle', [300, 500, 400, 600]),
     detection('vehicle', 'motorcycle', [500, 500, 600, 600], 0.9),
@@ -86,20 +86,20 @@ t.test('cover: who is hidden, and what is shown coarsely', async (t) => {
     detection('animal', 'dog', [10, 10, 40, 40], 0.9),
     detection('bag', 'handbag', [50, 10, 60, 20], 0.9),
   ];
-  const cover = coverAt({ 0: { found, tracks: [track([600, 100, 640, 200])] } }, 0.4);
+  const cover = coverAt({ 0: { found: detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
   const [walker, predicted] = [valuesAt(cover, [120, 150]), valuesAt(cover, [620, 150])];
   t.same([walker, predicted], [[HIDDEN], [HIDDEN]], 'who is found, and whom the tracker predicts');
   const riders = valuesAt(cover, [350, 550], [350, 430], [550, 550], [550, 430]);
   t.same(riders, Array(4).fill(HIDDEN), 'cycles, and who sits on them');
   t.same(valuesAt(cover, [800, 550], [800, 850]), [COARSE, HIDDEN], 'a sure car, and a doubtful one');
-  t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are nobody');
-  const lost = coverAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
-  t.same(valuesAt(lost, [800, 550]), [HIDDEN], 'where a car has just been, somebody may be seen now');
+  t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are not people');
+  const departed = coverAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
+  t.same(valuesAt(departed, [800, 550]), [HIDDEN], 'where a car has just been, a person may be visible now');
 });
 
-t.test('cover: people before and within a sure vehicle', async (t) => {
+t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
-  const before = (xyxyPx: XyxyPx, score: number, more: Seen = {}): Cover =>
+  const before = (xyxyPx: XyxyPx, score: number, more: FrameContent = {}): Cover =>
     coverAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
   const small: XyxyPx = [300, 250, 340, 350];
   t.same(valuesAt(before(small, 0.5), [320, 300], [500, 400]), [HIDDEN, COARSE], 'who is sure is hidden');
@@ -127,7 +127,7 @@ t.test('cover: people before and within a sure vehicle', async (t) => {
     [20, HIDDEN],
     [40, COARSE],
   ] as const) {
-    // It is 300 px high: a tenth of it a second is standing.
+    // It is 300 px high: moving a tenth of that per second counts as standing.
     const tracks = [
       { ...track([200, 200, 600, 500], [speedPx, 0]), group: 'vehicle', label: 'bus' } as const,
     ];
@@ -135,10 +135,10 @@ t.test('cover: people before and within a sure vehicle', async (t) => {
     t.same(valuesAt(cover, [350, 350], [560, 400]), [value, COARSE], `${speedPx} px/s: who moves before it`);
   }
   const thing: XyxyNorm = [0.64, 0.64, 0.76, 0.76];
-  const found = (score: number): Seen => ({
+  const frameWith = (score: number): FrameContent => ({
     found: [detection('person', 'person', [600, 600, 700, 800], score)],
   });
-  const [doubtful, sure] = [0.3, 0.5].map((score) => coverAt({ 0: found(score) }, 0, thing)) as [
+  const [doubtful, sure] = [0.3, 0.5].map((score) => coverAt({ 0: frameWith(score) }, 0, thing)) as [
     Cover,
     Cover,
   ];
@@ -148,9 +148,9 @@ t.test('cover: people before and within a sure vehicle', async (t) => {
     [740, 740],
   ];
   t.same(valuesAt(doubtful, ...points), [HIDDEN, COARSE, LIVE], 'a thing of an event is seen coarsely');
-  t.same(valuesAt(sure, ...points), [HIDDEN, HIDDEN, LIVE], 'but not where somebody is for sure');
+  t.same(valuesAt(sure, ...points), [HIDDEN, HIDDEN, LIVE], 'but not where a person is for sure');
   const carried = coverAt(
-    { 0: { ...found(0.3), foreground: { ...moving, cells: new Uint8Array(100).fill(MOVING) } } },
+    { 0: { ...frameWith(0.3), foreground: { ...moving, cells: new Uint8Array(100).fill(MOVING) } } },
     0,
     thing,
   );
@@ -168,19 +168,19 @@ const anybody: fc.Arbitrary<Detection> = fc
     return detection(group, label, xyxyPx, score);
   });
 
-t.test('cover: every pixel of a box with its margin is hidden or coarse, and none beside it', async (t) => {
+t.test('cover: exactly the pixels of a box with its margin are hidden or coarse', async (t) => {
   fc.assert(
-    fc.property(fc.array(anybody, { maxLength: 6 }), fc.nat({ max: 4 }), (found, reachPx) => {
+    fc.property(fc.array(anybody, { maxLength: 6 }), fc.nat({ max: 4 }), (detections, reachPx) => {
       const history = new DetectionHistory();
-      const own = history.add({ atMs: 0, wallMs: 0, source: SOURCE }, found, []);
+      const own = history.add({ atMs: 0, wallMs: 0, source: SOURCE }, detections, []);
       const { grid, cells } = coverOf({ own, before: [], after: [] }, SOURCE, reachPx);
       const boxes = own.detections.map((box) => ({ box, around: grownBox(box, SOURCE, reachPx) }));
       const vehicles = boxes.some(({ box }) => box.treatment === 'vehicle' && box.sure);
       return cells.every((value, cell) => {
-        const here = boxes.filter(({ around }) => isTouched(grid, cell, around)).map(({ box }) => box);
-        if (here.some(({ treatment, sure }) => treatment !== 'vehicle' && sure)) return value === HIDDEN;
-        if (here.some(({ treatment, sure }) => treatment === 'vehicle' && sure)) return value !== LIVE;
-        if (here.length === 0) return value === LIVE;
+        const covering = boxes.filter(({ around }) => isTouched(grid, cell, around)).map(({ box }) => box);
+        if (covering.some(({ treatment, sure }) => treatment !== 'vehicle' && sure)) return value === HIDDEN;
+        if (covering.some(({ treatment, sure }) => treatment === 'vehicle' && sure)) return value !== LIVE;
+        if (covering.length === 0) return value === LIVE;
         // A doubtful box may be part of a sure vehicle.
         return vehicles ? value !== LIVE : value === HIDDEN;
       });
@@ -190,7 +190,7 @@ t.test('cover: every pixel of a box with its margin is hidden or coarse, and non
   t.pass('holds for every scene tried');
 });
 
-t.test('cover: how far a box reaches', async (t) => {
+t.test('cover: a box grows by a margin for people, riders and vehicles', async (t) => {
   const size: SizePx = { widthPx: 500, heightPx: 500 };
   const placed = (treatment: 'person' | 'rider' | 'vehicle', reachPx = 0): XyxyPx =>
     grownBox({ treatment, xyxyNorm: [0.4, 0.4, 0.5, 0.7], sure: true }, size, reachPx);
@@ -199,16 +199,16 @@ t.test('cover: how far a box reaches', async (t) => {
   t.same(placed('rider').map(Math.round), [173, 53, 277, 377], 'and a rider above the wheels');
 });
 
-t.test('history: bounded in time and number, and safe from what others do to their arrays', async (t) => {
+t.test('history: it is bounded in time and number, and copies its arrays', async (t) => {
   const history = new DetectionHistory();
   const frame = (atMs: number, source = SOURCE) => ({ atMs, wallMs: atMs + 7, source });
   for (let i = 0; i < 3000; i += 1) history.add(frame(i * 100), [], []);
   t.equal(history.length, 171, 'seventeen seconds at 10 frames a second');
   t.equal(history.forgotten, 0);
   t.equal(history.around(299_900 - 17_100), undefined, 'older frames are gone');
-  const some = history.between(299_000, 299_200).map(({ atMs, wallMs }) => [atMs, wallMs]);
+  const records = history.between(299_000, 299_200).map(({ atMs, wallMs }) => [atMs, wallMs]);
   t.same(
-    some,
+    records,
     [299_000, 299_100, 299_200].map((ms) => [ms, ms + 7]),
     'a span with both its ends, oldest first',
   );
@@ -227,9 +227,9 @@ t.test('history: bounded in time and number, and safe from what others do to the
   t.same(history.around(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
 });
 
-t.test('history: of whom detector and tracker are sure, and how fast who is followed goes', async (t) => {
-  const found = [0.49, 0.5].map((score) => detection('person', 'person', [0, 0, 40, 100], score));
-  const own = new DetectionHistory().add({ atMs: 0, wallMs: 0, source: SOURCE }, found, [
+t.test('history: it marks sure detections and tracks, and gives their speeds', async (t) => {
+  const people = [0.49, 0.5].map((score) => detection('person', 'person', [0, 0, 40, 100], score));
+  const own = new DetectionHistory().add({ atMs: 0, wallMs: 0, source: SOURCE }, people, [
     track([100, 100, 140, 200], [30, 40], 12),
     track([0, 0, 9, 0], [30, 40], 13),
   ]);
@@ -249,12 +249,15 @@ t.test('history: of whom detector and tracker are sure, and how fast who is foll
 
 t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   for (const nowhere of [Number.NaN, Number.POSITIVE_INFINITY]) {
-    const lost = detection('person', 'person', [nowhere, 100, 200, 300], 0.8);
-    t.throws(() => coverAt({ 1000: { found: [lost] } }, 1000), { kind: 'bug', message: /has coordinates/ });
+    const invalid = detection('person', 'person', [nowhere, 100, 200, 300], 0.8);
+    t.throws(() => coverAt({ 1000: { found: [invalid] } }, 1000), {
+      kind: 'bug',
+      message: /has coordinates/,
+    });
   }
 });
 
-t.test('cover: a small thing is no finer than who may be lying there', async (t) => {
+t.test('cover: a small thing is as coarse as a person who may be lying there', async (t) => {
   const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
   const { coarse } = coverAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(
@@ -264,17 +267,17 @@ t.test('cover: a small thing is no finer than who may be lying there', async (t)
   );
 });
 
-t.test('cover: a cell that is coarse is so in whole, however fine its blocks are', async (t) => {
-  const found = [car([203, 203, 241, 227]), car([150, 150, 300, 300], 0.3)];
-  const { grid, cells, coarse } = coverAt({ 1000: { found } }, 1000);
+t.test('cover: a coarse cell is completely coarse, however fine its blocks are', async (t) => {
+  const detections = [car([203, 203, 241, 227]), car([150, 150, 300, 300], 0.3)];
+  const { grid, cells, coarse } = coverAt({ 1000: { found: detections } }, 1000);
   const rgb = Uint8Array.from({ length: 1000 * 1000 * 3 }, (_, i) => (i * 2_654_435_761) >>> 24);
   const before = rgb.slice();
   coarsen(rgb, grid, cells, coarse);
-  let kept = 0;
+  let unchanged = 0;
   for (let pixel = 0; pixel < 1_000_000; pixel += 1) {
     const [x, y] = [pixel % 1000, Math.floor(pixel / 1000)];
     if (cells[(y >> 3) * grid.columns + (x >> 3)] !== COARSE) continue;
-    if ([0, 1, 2].every((i) => rgb[pixel * 3 + i] === before[pixel * 3 + i])) kept += 1;
+    if ([0, 1, 2].every((i) => rgb[pixel * 3 + i] === before[pixel * 3 + i])) unchanged += 1;
   }
-  t.equal(kept, 0);
+  t.equal(unchanged, 0);
 });

@@ -1,3 +1,7 @@
+/**
+ * Tests the detector with the real model on the CPU: detections, letterbox, model card checks, appearance features and
+ * memory.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
@@ -27,7 +31,7 @@ function config(over: Partial<DetectorConfig> = {}): DetectorConfig {
   return { model: MODEL, input: [416, 256], backend: 'onnxruntime', providers: ['cpu'], ...over };
 }
 
-/** A logger that keeps its warnings. */
+/** A logger that stores its warnings. */
 function keeping(): { log: Logger; warnings: string[] } {
   const warnings: string[] = [];
   const quiet = (): void => undefined;
@@ -45,7 +49,7 @@ function frameOf(rgb: Uint8Array, source: SizePx, [widthPx, heightPx]: readonly 
   return { index: 1, ptsNs: 0n, atMs: 0, wallMs: 0, source, input: { widthPx, heightPx }, rgb };
 }
 
-/** What the GStreamer pipeline `head` gives, letterboxed as the camera does it: one raw RGB frame. */
+/** One raw RGB frame of the GStreamer pipeline `head`, letterboxed as the camera does it. */
 function letterboxed(t: Test, head: string[], [width, height]: readonly [number, number]): Buffer {
   const out = join(t.testdir(), 'frame.rgb');
   const size = `video/x-raw,width=${width},height=${height},pixel-aspect-ratio=1/1`;
@@ -65,7 +69,7 @@ function letterboxed(t: Test, head: string[], [width, height]: readonly [number,
   return readFileSync(out);
 }
 
-/** A model folder with a copy of the real model, to be spoilt. */
+/** A model folder with a copy of the real model, for damaging it. */
 function copyOfModels(t: Test): string {
   const dir = t.testdir();
   for (const ext of ['json', 'onnx'])
@@ -73,7 +77,7 @@ function copyOfModels(t: Test): string {
   return dir;
 }
 
-/** A model folder whose card is the real one, but for another file and what it says of features. */
+/** A model folder with the real card, except for another file and its entry about features. */
 function withFile(
   t: Test,
   fixture: string,
@@ -105,7 +109,7 @@ async function refusal(one: Detector): Promise<AgentError> {
   throw new Error('the detector started');
 }
 
-t.test('no start while ONNX Runtime would send usage data', async (t) => {
+t.test('the detector does not start while ONNX Runtime would send usage data', async (t) => {
   delete process.env['ORT_DISABLE_TELEMETRY'];
   const error = await refusal(detector(MODELS));
   t.match(error, { name: 'AgentError', kind: 'config', message: /ORT_DISABLE_TELEMETRY=1/ });
@@ -113,13 +117,13 @@ t.test('no start while ONNX Runtime would send usage data', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
 });
 
-t.test('people and vehicles of a street frame, in source pixels', WITH_CLIP, async (t) => {
+t.test('people and vehicles of a street frame are found in source pixels', WITH_CLIP, async (t) => {
   const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
   const one = detector(MODELS);
   const info = await one.start();
   t.match(info, { model: MODEL, provider: 'cpu', fallback: null, sha256: /^[0-9a-f]{64}$/ });
-  const found = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
-  // Where the three walkers and the white van of the first frame stand, read off the picture.
+  const detections = await one.detect(frameOf(rgb, SOURCE, [416, 256]));
+  // Places of the three walkers and the white van in the first frame, read off the picture.
   const expected: [Detection['group'], number, XyxyPx][] = [
     ['person', 0.5, [500, 156, 531, 234]],
     ['person', 0.5, [253, 219, 283, 308]],
@@ -127,20 +131,24 @@ t.test('people and vehicles of a street frame, in source pixels', WITH_CLIP, asy
     ['vehicle', 0.3, [651, 44, 724, 99]],
   ];
   for (const [group, score, xyxyPx] of expected) {
-    const match = found.find((box) => box.group === group && iou(box.xyxyPx, xyxyPx) > 0.6);
+    const match = detections.find((box) => box.group === group && iou(box.xyxyPx, xyxyPx) > 0.6);
     t.ok((match?.score ?? 0) >= score, `${group} at ${xyxyPx.join(' ')}: ${match?.score.toFixed(2)}`);
   }
   t.ok(
-    found.every(({ score }, i) => score >= 0.15 && score <= (found[i - 1]?.score ?? 1)),
+    detections.every(({ score }, i) => score >= 0.15 && score <= (detections[i - 1]?.score ?? 1)),
     'from the floor up, best first',
   );
   t.ok(
-    found.every(
+    detections.every(
       ({ xyxyPx: [x1, y1, x2, y2] }) => 0 <= x1 && x1 < x2 && x2 <= 768 && 0 <= y1 && y1 < y2 && y2 <= 576,
     ),
     'inside the frame',
   );
-  t.same(await one.detect(frameOf(rgb, SOURCE, [416, 256])), found, 'the same frame says the same again');
+  t.same(
+    await one.detect(frameOf(rgb, SOURCE, [416, 256])),
+    detections,
+    'the same frame says the same again',
+  );
   await t.rejects(one.detect(frameOf(rgb, SOURCE, [256, 416])), { kind: 'bug', message: /256x416/ });
   await one.stop();
 });
@@ -153,28 +161,28 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
     const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], input);
     const one = detector(MODELS, { input });
     await one.start();
-    const found = await one.detect(frameOf(rgb, SOURCE, input));
-    const people = found.filter(({ group, score }) => group === 'person' && score >= 0.5);
+    const detections = await one.detect(frameOf(rgb, SOURCE, input));
+    const people = detections.filter(({ group, score }) => group === 'person' && score >= 0.5);
     t.equal(people.length, 3, input.join('x'));
     await one.stop();
   }
 });
 
-t.test('a larger picture beside a frame shows more, and nobody twice', WITH_CLIP, async (t) => {
+t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP, async (t) => {
   const one = detector(MODELS);
-  t.notOk(one.looksCloser, 'nothing is loaded');
+  t.notOk(one.looksCloser, 'before the model is loaded');
   await one.start();
   t.ok(one.looksCloser);
   const people = (found: Detection[]): Detection[] =>
     found.filter(({ group, score }) => group === 'person' && score >= 0.5);
   const file = join(scratch(t), 'night.mkv');
-  // Nine tenths of the light are gone, and what the sensor adds is more than a coat differs from the street.
+  // Nine tenths of the light are gone, and the sensor's noise exceeds the difference between a coat and the street.
   const night = 'hue=s=0,eq=gamma=.35,noise=alls=20:all_seed=1';
   let [withoutIt, withIt] = [0, 0];
-  // Whether one person is sure enough is a matter of the noise: people of six moments.
+  // The noise decides whether one person has a sufficient score, so people of six moments are tested.
   for (const atS of [3, 13, 23, 33, 43, 53]) {
-    const cut = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
-    execFileSync('ffmpeg', [...cut, '-vf', night, '-c:v', 'ffv1', file]);
+    const frameArgs = ['-v', 'error', '-y', '-ss', String(atS), '-i', CLIP, '-frames:v', '2'];
+    execFileSync('ffmpeg', [...frameArgs, '-vf', night, '-c:v', 'ffv1', file]);
     const head = ['filesrc', `location=${file}`, '!', 'decodebin'];
     const frame = frameOf(letterboxed(t, head, [416, 256]), SOURCE, [416, 256]);
     const fine = { size: { widthPx: 832, heightPx: 512 }, rgb: letterboxed(t, head, [832, 512]) };
@@ -186,8 +194,8 @@ t.test('a larger picture beside a frame shows more, and nobody twice', WITH_CLIP
         both.some((other) => iou(other.xyxyPx, xyxyPx) > 0.6),
         `${atS} s: ${xyxyPx} is still there`,
       );
-    const twice = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
-    t.notOk(twice, `${atS} s: nobody twice`);
+    const hasDuplicate = both.some((a) => both.some((b) => a !== b && iou(a.xyxyPx, b.xyxyPx) > 0.6));
+    t.notOk(hasDuplicate, `${atS} s: each person once`);
   }
   t.ok(withIt > 1.2 * withoutIt, `${withIt} people instead of ${withoutIt}`);
   await one.stop();
@@ -211,15 +219,15 @@ t.test('the letterbox is where videoscale puts it', async (t) => {
     const rgb = letterboxed(t, white, input);
     const stride = input[0] * 3;
     const bright = (x: number, y: number): boolean => (rgb[y * stride + x * 3] ?? 0) > 127;
-    const across = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
+    const row = Array.from({ length: input[0] }, (_, x) => bright(x, input[1] >> 1));
     const down = Array.from({ length: input[1] }, (_, y) => bright(input[0] >> 1, y));
     const count = (line: boolean[]): number => line.filter(Boolean).length;
     t.same(
       placementOf({ widthPx: width, heightPx: height }, { widthPx: input[0], heightPx: input[1] }),
       {
-        leftPx: across.indexOf(true),
+        leftPx: row.indexOf(true),
         topPx: down.indexOf(true),
-        widthPx: count(across),
+        widthPx: count(row),
         heightPx: count(down),
       },
       `${width}x${height} in ${input.join('x')}`,
@@ -227,7 +235,7 @@ t.test('the letterbox is where videoscale puts it', async (t) => {
   }
 });
 
-t.test('a provider that is not there gives way to cpu, with a clear line', async (t) => {
+t.test('a missing provider falls back to cpu with a clear line', async (t) => {
   const { log, warnings } = keeping();
   const one = new Detector({
     config: config({ providers: ['nonesuch'] }),
@@ -242,7 +250,7 @@ t.test('a provider that is not there gives way to cpu, with a clear line', async
   await one.stop();
 });
 
-t.test('what is not the model that was measured is refused before it is loaded', async (t) => {
+t.test('a file that is not the measured model is refused before it is loaded', async (t) => {
   const cases: [string, (dir: string) => void, AgentError['kind'], RegExp][] = [
     [
       'truncated',
@@ -278,7 +286,7 @@ t.test('what is not the model that was measured is refused before it is loaded',
   }
 });
 
-t.test('what is missing is named, with the remedy', async (t) => {
+t.test('missing model files are named with the remedy', async (t) => {
   const dir = copyOfModels(t);
   const noCard = await refusal(detector(dir, { model: 'yolo' }));
   t.match(noCard, {
@@ -297,7 +305,7 @@ t.test('what is missing is named, with the remedy', async (t) => {
   t.match(badInput, { kind: 'config', message: /detector\.input 400x256: .* multiples of 32/ });
 });
 
-t.test('a file that is another kind of model is refused, whatever its card says', async (t) => {
+t.test('another kind of model is refused, whatever its card says', async (t) => {
   const outputs = await refusal(detector(withFile(t, 'other-outputs.onnx')));
   t.match(outputs, { kind: 'corrupt', message: /gives faces float32 \[n,4\]: no boxes float32 \[n,4\]/ });
   const unknown = await refusal(detector(withFile(t, 'unknown-label.onnx')));
@@ -311,14 +319,14 @@ t.test('a file that is another kind of model is refused, whatever its card says'
   t.match(await refusal(detector(garbage)), { kind: 'corrupt', message: /does not load on cpu/ });
 });
 
-t.test('a model that says more than ten classes and their boxes is refused at load', async (t) => {
+t.test('a model with more outputs than ten classes and their boxes is refused', async (t) => {
   const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
   const frame = { name: input.name, shape: [1, 256, 416, 3] };
   const boxes: Output = { name: 'boxes', type: 'float32', shape: [1, 4], value: 20 };
   const scores: Output = { name: 'scores', type: 'float32', shape: [1], value: 0.5 };
   const labels: Output = { name: 'labels', type: 'int32', shape: [1], value: 0 };
   const embedding: Output = { name: 'embedding', type: 'float32', shape: [1, 128], value: 0.1 };
-  const refused: [string, Output[], RegExp][] = [
+  const cases: [string, Output[], RegExp][] = [
     [
       'an appearance vector',
       [boxes, scores, labels, embedding],
@@ -340,7 +348,7 @@ t.test('a model that says more than ten classes and their boxes is refused at lo
       /names class 1000, which its card/,
     ],
   ];
-  for (const [name, outputs, message] of refused) {
+  for (const [name, outputs, message] of cases) {
     const error = await refusal(detector(withFile(t, 'other.onnx', constantModel(frame, outputs))));
     t.match(error, { name: 'AgentError', message }, name);
     t.notMatch(error.message, /\n/, `${name}: one line`);
@@ -350,48 +358,44 @@ t.test('a model that says more than ten classes and their boxes is refused at lo
   await fine.stop();
 });
 
-t.test(
-  'features of places: twice a second of media time, where somebody needs them',
-  WITH_CLIP,
-  async (t) => {
-    const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
-    const frame = frameOf(rgb, SOURCE, [416, 256]);
-    const one = new Detector({
-      config: config(),
-      modelDir: MODELS,
-      features: true,
-      clock: systemClock,
-      log: keeping().log,
-    });
-    const without = detector(MODELS);
-    await Promise.all([one.start(), without.start()]);
-    const { found } = await without.look(frame);
-    const at = async (atMs: number): Promise<Features | undefined> => {
-      const sight = await one.look({ ...frame, atMs });
-      t.same(sight.found, found, 'what is found is the same');
-      return sight.features;
-    };
-    const given: number[] = [];
-    for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) given.push(atMs);
-    t.same(given, [0, 500, 1000, 1500]);
-    const features = await at(2000);
-    t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
-    t.equal(features?.values.length, 52 * 32 * 128);
-    const first = new Set(features?.values);
-    const { features: described } = JSON.parse(
-      readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
-    ) as ModelCard;
-    const { scale = 1, zeroPoint } = described ?? {};
-    t.equal(features?.zeroPoint, zeroPoint);
-    const unquantised = (level: number): number => (level - (features?.zeroPoint ?? 0)) * scale;
-    t.ok(
-      first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
-      'values of the network',
-    );
-    t.equal((await without.look(frame)).features, undefined, 'nobody asked');
-    await Promise.all([one.stop(), without.stop()]);
-  },
-);
+t.test('features of places come twice a second of media time, when requested', WITH_CLIP, async (t) => {
+  const rgb = letterboxed(t, ['filesrc', `location=${CLIP}`, '!', 'decodebin'], [416, 256]);
+  const frame = frameOf(rgb, SOURCE, [416, 256]);
+  const one = new Detector({
+    config: config(),
+    modelDir: MODELS,
+    features: true,
+    clock: systemClock,
+    log: keeping().log,
+  });
+  const plain = detector(MODELS);
+  await Promise.all([one.start(), plain.start()]);
+  const { found } = await plain.look(frame);
+  const at = async (atMs: number): Promise<Features | undefined> => {
+    const sight = await one.look({ ...frame, atMs });
+    t.same(sight.found, found, 'what is found is the same');
+    return sight.features;
+  };
+  const times: number[] = [];
+  for (let atMs = 0; atMs < 2000; atMs += 100) if ((await at(atMs)) !== undefined) times.push(atMs);
+  t.same(times, [0, 500, 1000, 1500]);
+  const features = await at(2000);
+  t.match(features, { columns: 52, rows: 32, channels: 128, cellPx: 8, input: frame.input });
+  t.equal(features?.values.length, 52 * 32 * 128);
+  const first = new Set(features?.values);
+  const { features: described } = JSON.parse(
+    readFileSync(join(MODELS, `${MODEL}.json`), 'utf8'),
+  ) as ModelCard;
+  const { scale = 1, zeroPoint } = described ?? {};
+  t.equal(features?.zeroPoint, zeroPoint);
+  const unquantised = (level: number): number => (level - (features?.zeroPoint ?? 0)) * scale;
+  t.ok(
+    first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
+    'values of the network',
+  );
+  t.equal((await plain.look(frame)).features, undefined, 'without a request');
+  await Promise.all([one.stop(), plain.stop()]);
+});
 
 t.test('features that the card does not describe are refused like any other output', async (t) => {
   const { input } = JSON.parse(readFileSync(join(MODELS, `${MODEL}.json`), 'utf8')) as ModelCard;
@@ -406,7 +410,7 @@ t.test('features that the card does not describe are refused like any other outp
     { name: 'features', type, shape, value: 3 },
   ];
   const card = { channels: 2, cellPx: 8, scale: 0.5, zeroPoint: 1 } as const;
-  const refused: [string, Output[], ModelCard['features'], RegExp][] = [
+  const cases: [string, Output[], ModelCard['features'], RegExp][] = [
     ['unknown to the card', map([1, 32, 52, 2]), undefined, /features uint8 \[1,32,52,2\] beside boxes/],
     ['none', plain, card, /gives none instead of features uint8 \[1,rows,columns,2\]/],
     ['a vector', map([1, 2]), card, /gives features uint8 \[1,2\] instead of/],
@@ -415,7 +419,7 @@ t.test('features that the card does not describe are refused like any other outp
     ['one for each box', map([1, 1, 52, 2]), card, /features \[1,1,52,2\] instead of \[1,32,52,2\]/],
     ['finer than it may be', map([1, 64, 104, 2]), { ...card, cellPx: 4 as 8 }, /\/features\/cellPx/],
   ];
-  for (const [name, outputs, features, message] of refused) {
+  for (const [name, outputs, features, message] of cases) {
     const dir = withFile(t, 'other.onnx', constantModel(frame, outputs), features);
     t.match(await refusal(detector(dir)), { name: 'AgentError', message }, name);
   }
@@ -445,7 +449,7 @@ t.test('features that the card does not describe are refused like any other outp
   await other.stop();
 });
 
-t.test('stop waits for the run under way, and may be called again', async (t) => {
+t.test('stop waits for the current run, and may be called again', async (t) => {
   const one = detector(MODELS);
   await one.start();
   const rgb = new Uint8Array(416 * 256 * 3);

@@ -1,3 +1,4 @@
+/** Tests the detector's parts that need no model: letterbox, suppression and model card. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -21,7 +22,7 @@ const input = fc.record({
   heightPx: fc.integer({ min: 1, max: 60 }).map((n) => n * 32),
 });
 
-t.test('letterbox: known placements', async (t) => {
+t.test('letterbox: placements match known values', async (t) => {
   t.same(placementOf(size(768, 576), size(416, 256)), { leftPx: 36, topPx: 0, widthPx: 341, heightPx: 256 });
   t.same(placementOf(size(1920, 1080), size(416, 256)), {
     leftPx: 0,
@@ -50,7 +51,7 @@ t.test('letterbox: the picture fills one side and lies inside', async (t) => {
   t.pass('holds for every pair of sizes tried');
 });
 
-t.test('letterbox: boxes come back where they were, clipped to the source', async (t) => {
+t.test('letterbox: boxes map back to their place, clipped to the source', async (t) => {
   const part = fc.double({ min: 0, max: 1, noNaN: true });
   fc.assert(
     fc.property(
@@ -68,14 +69,18 @@ t.test('letterbox: boxes come back where they were, clipped to the source', asyn
           placement.leftPx + (x2 * placement.widthPx) / from.widthPx,
           placement.topPx + (y2 * placement.heightPx) / from.heightPx,
         ];
-        const back = toSource(scaled, placement, from);
-        return back?.every((value, i) => Math.abs(value - (box[i] ?? 0)) < 1e-6) ?? false;
+        const restored = toSource(scaled, placement, from);
+        return restored?.every((value, i) => Math.abs(value - (box[i] ?? 0)) < 1e-6) ?? false;
       },
     ),
   );
   const placement = placementOf(size(768, 576), size(416, 256));
   t.same(toSource([-50, -50, 500, 500], placement, size(768, 576)), [0, 0, 768, 576], 'clipped');
-  t.equal(toSource([0, 0, 36, 256], placement, size(768, 576)), undefined, 'nothing of the border is left');
+  t.equal(
+    toSource([0, 0, 36, 256], placement, size(768, 576)),
+    undefined,
+    'the border is cut off completely',
+  );
   t.equal(toSource([Number.NaN, 0, 200, 200], placement, size(768, 576)), undefined, 'not a number');
 });
 
@@ -83,69 +88,66 @@ function detection(label: Label, score: number, xyxyPx: XyxyPx): Detection {
   return { label, group: groupOf(label), score, xyxyPx };
 }
 
-t.test('suppression: one vehicle under two names is one', async (t) => {
-  const found = [
+t.test('suppression: one vehicle with two labels becomes one', async (t) => {
+  const detections = [
     detection('truck', 0.3, [0, 0, 100, 100]),
     detection('car', 0.5, [0, 0, 100, 95]),
     detection('person', 0.2, [0, 0, 100, 100]),
     detection('bus', 0.4, [0, 0, 100, 40]),
   ];
-  const kept = suppressWithinGroups(found, () => 0.6);
+  const remaining = suppressWithinGroups(detections, () => 0.6);
   t.same(
-    kept.map(({ label }) => label),
+    remaining.map(({ label }) => label),
     ['car', 'bus', 'person'],
-    'best first; the truck is the car; overlap of 0.4 is another object; a person is no vehicle',
+    'best first; the truck is the car; overlap of 0.4 is another object; a person is not a vehicle',
   );
 });
 
-t.test(
-  'suppression: no kept pair of different labels overlaps too much, and the best one stays',
-  async (t) => {
-    const corner = fc.integer({ min: 0, max: 100 });
-    const any = fc.record({
-      label: fc.constantFrom(...Object.values(LABELS)),
-      score: fc.double({ min: 0.15, max: 1, noNaN: true }),
-      x: corner,
-      y: corner,
-      w: fc.integer({ min: 1, max: 100 }),
-      h: fc.integer({ min: 1, max: 100 }),
-    });
-    fc.assert(
-      fc.property(fc.array(any, { maxLength: 40 }), (boxes) => {
-        const found = boxes.map(({ label, score, x, y, w, h }) =>
-          detection(label, score, [x, y, x + w, y + h]),
-        );
-        const kept = suppressWithinGroups(found, () => 0.6);
-        const best = Math.max(0, ...found.map(({ score }) => score));
-        return (
-          (found.length === 0 || kept[0]?.score === best) &&
-          kept.every((one, i) =>
-            kept
-              .slice(i + 1)
-              .every(
-                (other) =>
-                  one.score >= other.score &&
-                  (one.group !== other.group ||
-                    one.label === other.label ||
-                    iou(one.xyxyPx, other.xyxyPx) <= 0.6),
-              ),
-          )
-        );
-      }),
-    );
-    t.pass('holds for every set tried');
-  },
-);
+t.test('suppression: remaining pairs of different labels do not overlap, and the best stays', async (t) => {
+  const corner = fc.integer({ min: 0, max: 100 });
+  const any = fc.record({
+    label: fc.constantFrom(...Object.values(LABELS)),
+    score: fc.double({ min: 0.15, max: 1, noNaN: true }),
+    x: corner,
+    y: corner,
+    w: fc.integer({ min: 1, max: 100 }),
+    h: fc.integer({ min: 1, max: 100 }),
+  });
+  fc.assert(
+    fc.property(fc.array(any, { maxLength: 40 }), (boxes) => {
+      const detections = boxes.map(({ label, score, x, y, w, h }) =>
+        detection(label, score, [x, y, x + w, y + h]),
+      );
+      const remaining = suppressWithinGroups(detections, () => 0.6);
+      const best = Math.max(0, ...detections.map(({ score }) => score));
+      return (
+        (detections.length === 0 || remaining[0]?.score === best) &&
+        remaining.every((one, i) =>
+          remaining
+            .slice(i + 1)
+            .every(
+              (other) =>
+                one.score >= other.score &&
+                (one.group !== other.group ||
+                  one.label === other.label ||
+                  iou(one.xyxyPx, other.xyxyPx) <= 0.6),
+            ),
+        )
+      );
+    }),
+  );
+  t.pass('holds for every set tried');
+});
 
-t.test('card: the one in models/ is a card', async (t) => {
+t.test('card: the card in models/ is valid', async (t) => {
   const card = parseCard(readFileSync(CARD, 'utf8'), CARD);
   t.equal(card.name, 'nanodet-g-city10');
   t.equal(card.inGraph.scoreMin, 0.15);
 });
 
-t.test('card: what it may not say', async (t) => {
+t.test('card: invalid values are refused', async (t) => {
   const text = readFileSync(CARD, 'utf8');
-  const changed = (change: (card: ModelCard) => void): string => {
+  const edited = (change: (card: ModelCard) => void): string => {
     const card = JSON.parse(text) as ModelCard;
     change(card);
     return JSON.stringify(card);
@@ -171,20 +173,20 @@ t.test('card: what it may not say', async (t) => {
     ['floats in', text.replace('"uint8"', '"float32"'), 'corrupt', /\/input\/dtype: Expected 'uint8'/],
     [
       'no threshold',
-      changed((card) => delete card.thresholds.groups.vehicle),
+      edited((card) => delete card.thresholds.groups.vehicle),
       'corrupt',
       /\/thresholds\/groups\/vehicle\/labels: car is missing/,
     ],
     [
       'no licence',
-      changed((card) => Reflect.deleteProperty(card.weights, 'licence')),
+      edited((card) => Reflect.deleteProperty(card.weights, 'licence')),
       'corrupt',
       /\/weights\/licence/,
     ],
   ];
-  for (const [name, given, kind, message] of cases) {
-    t.not(given, text, `${name}: differs from the real card`);
-    t.throws(() => parseCard(given, 'c.json'), { name: 'AgentError', kind, message }, name);
+  for (const [name, content, kind, message] of cases) {
+    t.not(content, text, `${name}: differs from the real card`);
+    t.throws(() => parseCard(content, 'c.json'), { name: 'AgentError', kind, message }, name);
   }
 });
 
@@ -197,20 +199,20 @@ t.test('card: any text is a card or a clear refusal', async (t) => {
       put: fc.string({ maxLength: 12 }),
     })
     .map(({ at, cut, put }) => text.slice(0, at) + put + text.slice(at + cut));
-  let refused = 0;
+  let refusals = 0;
   fc.assert(
-    fc.property(fc.oneof(edited, fc.json(), fc.string()), (given) => {
+    fc.property(fc.oneof(edited, fc.json(), fc.string()), (content) => {
       try {
-        const card = parseCard(given, 'c.json');
+        const card = parseCard(content, 'c.json');
         return Object.values(card.classes).every((name) =>
           Object.values(LABELS).some((label) => label === name),
         );
       } catch (error) {
-        refused += 1;
+        refusals += 1;
         return error instanceof AgentError && !error.message.includes('\n') && error.kind !== 'bug';
       }
     }),
     { numRuns: 2000 },
   );
-  t.ok(refused > 1000, `${refused} of 2000 were refused`);
+  t.ok(refusals > 1000, `${refusals} of 2000 were refused`);
 });

@@ -1,4 +1,4 @@
-/** When an element is tried again, by a clock that the test holds. */
+/** Tests when a failed element is tried again, by a clock that the test moves. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,10 +9,10 @@ import { scratch } from '../lib/paths.ts';
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** One element's lives: each begins with what the one before has left on the disk. */
-const WHAT = 'tfliteinference, a model, 416x256';
+/** One element over several runs: each begins with the file that the previous run left on the disk. */
+const ELEMENT = 'tfliteinference, a model, 416x256';
 
-class Lives {
+class ElementRuns {
   readonly dir: string;
   readonly file: string;
   readonly warnings: string[] = [];
@@ -30,10 +30,10 @@ class Lives {
     this.#log = { error: quiet, warn, info: quiet, debug: quiet };
   }
 
-  start(what = WHAT): ElementTrial {
+  start(element = ELEMENT): ElementTrial {
     const clock = { nowMs: () => this.nowMs, wallMs: () => this.wallMs };
     const trial = new ElementTrial({ dir: this.dir, clock, log: this.#log });
-    trial.start(what);
+    trial.start(element);
     return trial;
   }
 
@@ -49,110 +49,110 @@ class Lives {
 
   write(trial: object | string): void {
     mkdirSync(this.dir, { recursive: true });
-    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify({ what: WHAT, ...trial }));
+    writeFileSync(this.file, typeof trial === 'string' ? trial : JSON.stringify({ what: ELEMENT, ...trial }));
   }
 }
 
-t.test('one that works leaves no mark after ten minutes, nor after a peaceful end', async (t) => {
-  const lives = new Lives(t);
-  const first = lives.start();
+t.test('a working element leaves no mark after ten minutes, nor after a peaceful end', async (t) => {
+  const runs = new ElementRuns(t);
+  const first = runs.start();
   t.equal(first.heldOff, undefined);
-  t.notOk(existsSync(lives.file), 'nothing is written for one that was never tried');
+  t.notOk(existsSync(runs.file), 'no file for an element that was never tried');
   first.begin();
-  t.same(lives.onDisk, { failures: 0, isOn: true }, 'the mark is there before it is loaded');
-  lives.pass(10 * MINUTE_MS - 1);
+  t.same(runs.onDisk, { failures: 0, isOn: true }, 'the mark is there before it is loaded');
+  runs.pass(10 * MINUTE_MS - 1);
   first.works();
-  t.same(lives.onDisk, { failures: 0, isOn: true });
-  lives.pass(1);
+  t.same(runs.onDisk, { failures: 0, isOn: true });
+  runs.pass(1);
   first.works();
-  t.same(lives.onDisk, { failures: 0, isOn: false }, 'it has worked for ten minutes');
-  rmSync(lives.file);
+  t.same(runs.onDisk, { failures: 0, isOn: false }, 'it has worked for ten minutes');
+  rmSync(runs.file);
   first.works();
-  t.notOk(existsSync(lives.file), 'a frame writes nothing more');
-  const second = lives.start();
+  t.notOk(existsSync(runs.file), 'a frame writes nothing more');
+  const second = runs.start();
   second.begin();
   second.end();
   second.end();
-  t.same(lives.onDisk, { failures: 0, isOn: false });
-  t.equal(lives.start().heldOff, undefined);
-  t.same(lives.warnings, []);
+  t.same(runs.onDisk, { failures: 0, isOn: false });
+  t.equal(runs.start().heldOff, undefined);
+  t.same(runs.warnings, []);
 });
 
-t.test('one that fails is held off for a minute, and twice as long each time, an hour at most', async (t) => {
-  const lives = new Lives(t);
+t.test('a failing element is held off for a minute, doubled each time up to an hour', async (t) => {
+  const runs = new ElementRuns(t);
   const minutes = [1, 2, 4, 8, 16, 32, 60, 60, 60];
   for (const [i, forMinutes] of minutes.entries()) {
-    const trial = lives.start();
+    const trial = runs.start();
     t.equal(trial.heldOff, undefined, `trial ${i + 1}`);
     trial.begin();
-    lives.pass(3000);
+    runs.pass(3000);
     trial.failed('it is unplugged');
-    t.same(lives.onDisk, { failures: i + 1, isOn: false });
-    const again = new Date(lives.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
-    t.equal(trial.heldOff, `it is unplugged; it is tried again at ${again}`);
-    lives.pass(forMinutes * MINUTE_MS - 1);
-    t.match(lives.start().heldOff, /^it is unplugged; it is tried again at/, 'the next life knows it too');
-    lives.pass(1);
+    t.same(runs.onDisk, { failures: i + 1, isOn: false });
+    const retryTime = new Date(runs.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
+    t.equal(trial.heldOff, `it is unplugged; it is tried again at ${retryTime}`);
+    runs.pass(forMinutes * MINUTE_MS - 1);
+    t.match(runs.start().heldOff, /^it is unplugged; it is tried again at/, 'the next run knows it too');
+    runs.pass(1);
   }
 });
 
-t.test('what failed before is forgotten after it has worked as long as it was held off', async (t) => {
-  const lives = new Lives(t);
-  lives.write({ failures: 5, failedAtMs: lives.wallMs - HOUR_MS, reason: 'hot', isOn: false });
-  const trial = lives.start();
+t.test('failures are forgotten after the element has worked for its hold-off time', async (t) => {
+  const runs = new ElementRuns(t);
+  runs.write({ failures: 5, failedAtMs: runs.wallMs - HOUR_MS, reason: 'hot', isOn: false });
+  const trial = runs.start();
   trial.begin();
-  lives.pass(10 * MINUTE_MS);
+  runs.pass(10 * MINUTE_MS);
   trial.works();
-  t.same(lives.onDisk, { failures: 5, isOn: false }, 'after ten minutes it takes no vision with it');
-  lives.pass(6 * MINUTE_MS - 1);
+  t.same(runs.onDisk, { failures: 5, isOn: false }, 'after ten minutes it takes no vision with it');
+  runs.pass(6 * MINUTE_MS - 1);
   trial.works();
-  t.same(lives.onDisk, { failures: 5, isOn: false });
-  lives.pass(1);
+  t.same(runs.onDisk, { failures: 5, isOn: false });
+  runs.pass(1);
   trial.works();
-  t.same(lives.onDisk, { failures: 0, isOn: false }, 'after sixteen it is as good as new');
+  t.same(runs.onDisk, { failures: 0, isOn: false }, 'after sixteen it is as good as new');
   trial.failed('hot');
-  t.same(lives.onDisk, { failures: 1, isOn: false }, 'and held off for a minute again');
+  t.same(runs.onDisk, { failures: 1, isOn: false }, 'and held off for a minute again');
 });
 
-t.test('one that takes vision with it every two minutes is held off longer each time', async (t) => {
-  const lives = new Lives(t);
+t.test('an element that crashes vision every two minutes is held off longer each time', async (t) => {
+  const runs = new ElementRuns(t);
   for (const forMinutes of [1, 2, 4, 8]) {
-    const trial = lives.start();
+    const trial = runs.start();
     t.equal(trial.heldOff, undefined);
     trial.begin();
     for (let s = 0; s < 120; s += 1) {
-      lives.pass(1000);
+      runs.pass(1000);
       trial.works();
     }
-    t.ok(lives.start().heldOff, 'the next vision finds the mark');
-    lives.pass(forMinutes * MINUTE_MS - 1);
-    t.ok(lives.start().heldOff);
-    lives.pass(1);
+    t.ok(runs.start().heldOff, 'the next vision finds the mark');
+    runs.pass(forMinutes * MINUTE_MS - 1);
+    t.ok(runs.start().heldOff);
+    runs.pass(1);
   }
 });
 
-t.test('a mark that still stands is a failure, at the time at which it is found', async (t) => {
-  const lives = new Lives(t);
-  lives.start().begin();
-  lives.pass(10 * HOUR_MS);
-  const next = lives.start();
+t.test('a mark left on the disk counts as a failure at the time of the next start', async (t) => {
+  const runs = new ElementRuns(t);
+  runs.start().begin();
+  runs.pass(10 * HOUR_MS);
+  const next = runs.start();
   t.match(next.heldOff, /^vision ended while its element was tried; it is tried again at/);
-  t.same(lives.onDisk, { failures: 1, isOn: false });
-  t.same(lives.start().heldOff, next.heldOff, 'it is counted once');
+  t.same(runs.onDisk, { failures: 1, isOn: false });
+  t.same(runs.start().heldOff, next.heldOff, 'it is counted once');
 });
 
-t.test('a clock that goes back, or was years ahead, holds off nothing', async (t) => {
-  const lives = new Lives(t);
-  const trial = lives.start();
+t.test('a clock that was set back or was years ahead does not hold off', async (t) => {
+  const runs = new ElementRuns(t);
+  const trial = runs.start();
   trial.failed('cold');
   t.ok(trial.heldOff);
-  lives.wallMs -= 1;
+  runs.wallMs -= 1;
   t.equal(trial.heldOff, undefined);
-  lives.wallMs += 10 * 365 * 24 * HOUR_MS;
-  t.equal(lives.start().heldOff, undefined);
+  runs.wallMs += 10 * 365 * 24 * HOUR_MS;
+  t.equal(runs.start().heldOff, undefined);
 });
 
-t.test('a file that cannot be read costs the memory, and one line', async (t) => {
+t.test('an unreadable file loses the memory and logs one line', async (t) => {
   const good = { failures: 1, failedAtMs: Date.parse('2026-03-01T12:00:00Z'), reason: 'hot', isOn: false };
   for (const [name, content] of [
     ['cut off', JSON.stringify(good).slice(0, 20)],
@@ -163,44 +163,44 @@ t.test('a file that cannot be read costs the memory, and one line', async (t) =>
     ['a reason that is too long', { ...good, reason: 'x'.repeat(1001) }],
     ['null', 'null'],
   ] as const) {
-    const lives = new Lives(t);
-    lives.write(content);
-    const trial = lives.start();
+    const runs = new ElementRuns(t);
+    runs.write(content);
+    const trial = runs.start();
     t.equal(trial.heldOff, undefined, name);
-    t.same(lives.warnings, ['what became of the element before cannot be read; it is tried'], name);
+    t.same(runs.warnings, ['what became of the element before cannot be read; it is tried'], name);
     trial.begin();
-    t.same(lives.onDisk, { failures: 0, isOn: true }, `${name}: and a good one is written`);
+    t.same(runs.onDisk, { failures: 0, isOn: true }, `${name}: and a good one is written`);
   }
-  const folder = new Lives(t);
+  const folder = new ElementRuns(t);
   mkdirSync(folder.file, { recursive: true });
   t.equal(folder.start().heldOff, undefined, 'a folder in its place');
   t.equal(folder.warnings.length, 1);
 });
 
-t.test('where nothing can be written, it is remembered as long as vision lives', async (t) => {
-  const lives = new Lives(t);
-  writeFileSync(lives.dir, 'a file in the place of the folder');
-  const trial = lives.start();
+t.test('an unwritable folder limits the memory to one run of vision', async (t) => {
+  const runs = new ElementRuns(t);
+  writeFileSync(runs.dir, 'a file in the place of the folder');
+  const trial = runs.start();
   trial.begin();
   trial.failed('hot');
   t.match(trial.heldOff, /^hot; /);
-  t.ok(lives.warnings.includes('what becomes of the element cannot be written'), String(lives.warnings));
-  t.equal(lives.start().heldOff, undefined, 'the next life tries it');
+  t.ok(runs.warnings.includes('what becomes of the element cannot be written'), String(runs.warnings));
+  t.equal(runs.start().heldOff, undefined, 'the next life tries it');
 });
 
-t.test('the reason is one of a thousand characters at most', async (t) => {
-  const lives = new Lives(t);
-  lives.start().failed('x'.repeat(5000));
-  const { length } = lives.start().heldOff ?? '';
+t.test('the stored reason is cut to a thousand characters', async (t) => {
+  const runs = new ElementRuns(t);
+  runs.start().failed('x'.repeat(5000));
+  const { length } = runs.start().heldOff ?? '';
   t.ok(length > 1000 && length < 1100, String(length));
 });
 
-t.test('what became of one says nothing of another element, model, size or property', async (t) => {
-  const lives = new Lives(t);
-  lives.start().failed('compiled for another chip');
-  t.ok(lives.start().heldOff);
-  const mended = lives.start('tfliteinference, another model, 416x256');
-  t.equal(mended.heldOff, undefined, 'whoever has changed it wants it tried');
+t.test('a failure applies only to the same element, model, size and property', async (t) => {
+  const runs = new ElementRuns(t);
+  runs.start().failed('compiled for another chip');
+  t.ok(runs.start().heldOff);
+  const mended = runs.start('tfliteinference, another model, 416x256');
+  t.equal(mended.heldOff, undefined, 'a changed element is tried');
   mended.begin();
-  t.ok(lives.start('tfliteinference, another model, 416x256').heldOff, 'and its own mark counts');
+  t.ok(runs.start('tfliteinference, another model, 416x256').heldOff, 'and its own mark counts');
 });

@@ -1,4 +1,4 @@
-/** Pictures that are asked for: each is made, whenever it is, and what the request is about is drawn in it. */
+/** Tests requests for pictures: each picture is made at any time, and the subject of the request is drawn in it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import sharp from 'sharp';
 import t from 'tap';
@@ -29,17 +29,17 @@ const SQUARE: PointNorm[] = [
   [0.25, 0.75],
 ];
 
-/** Asks for the still at 1000 ms, which there is (up to 500 ms before too), or for another, which there is not. */
+/** A request for the still at 1000 ms, which exists (up to 500 ms before too), or for another, which does not. */
 const request = (number: number, atMs: number) => ({ request: number, atMs, focus: [], seal: false });
 
 class Answers {
   readonly evidence: Evidence;
-  readonly given: string[] = [];
+  readonly answers: string[] = [];
   snapshot: { readonly redaction: Redaction; readonly jpeg: Uint8Array } | undefined;
   /** Called at each answer. */
   onAnswer: (count: number) => void = () => undefined;
 
-  /** What was known of the frames up to the still's. */
+  /** Makes the redactor with these detector runs up to the still's frame. */
   constructor(looks: readonly Look[] = [NOBODY]) {
     this.evidence = new Evidence({
       stillNear: (atMs) => (atMs > 500 && atMs <= 1000 ? stillFrom(JPEG, SOURCE) : undefined),
@@ -55,9 +55,9 @@ class Answers {
       send: (encoded) => {
         for (const { message, binary } of new LinkDecoder(FromVision).push(encoded)) {
           if (message.kind === 'snapshot') this.snapshot = { redaction: message.redaction, jpeg: binary };
-          if ('request' in message) this.given.push(`${message.kind} ${message.request}`);
+          if ('request' in message) this.answers.push(`${message.kind} ${message.request}`);
         }
-        this.onAnswer(this.given.length);
+        this.onAnswer(this.answers.length);
         return true;
       },
     });
@@ -71,15 +71,15 @@ async function microtasks(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) await undefined;
 }
 
-t.test('whenever a picture is asked for while the last one is handed over, it is made', async (t) => {
+t.test('a request during the previous answer is always answered', async (t) => {
   for (const [atMs, kind] of [
     [1000, 'snapshot'],
     [2000, 'no-snapshot'],
   ] as const) {
     for (let wait = 0; wait < 16; wait += 1) {
       const answers = new Answers();
-      const { evidence, given } = answers;
-      const asked = new Promise<void>((resolve) => {
+      const { evidence, answers: answerList } = answers;
+      const requested = new Promise<void>((resolve) => {
         answers.onAnswer = (count) => {
           if (count > 1) return;
           void microtasks(wait).then(() => {
@@ -89,42 +89,42 @@ t.test('whenever a picture is asked for while the last one is handed over, it is
         };
       });
       evidence.request(request(1, atMs));
-      await asked;
+      await requested;
       await evidence.idle();
-      t.same(given, [`${kind} 1`, `${kind} 2`], `${wait} microtasks after the answer`);
+      t.same(answerList, [`${kind} 1`, `${kind} 2`], `${wait} microtasks after the answer`);
     }
   }
 });
 
-t.test('who waits until nothing is to be done waits for what is asked for meanwhile', async (t) => {
+t.test('waiting for idle includes requests made in the meantime', async (t) => {
   for (let wait = 0; wait < 16; wait += 1) {
     const answers = new Answers();
-    const { evidence, given } = answers;
-    let asked = 0;
+    const { evidence, answers: answerList } = answers;
+    let requests = 0;
     const ask = (): void => {
-      asked += 1;
-      evidence.request(request(asked, 2000));
+      requests += 1;
+      evidence.request(request(requests, 2000));
     };
     answers.onAnswer = (count) => {
       if (count < 3) void microtasks(wait).then(ask);
     };
     ask();
     await evidence.idle();
-    // Two microtasks later it is over already, and whoever waits is about to hear of it.
-    if (wait < 2) t.equal(given.length, 3, `${wait} microtasks later`);
+    // Two microtasks later it is over already, and waiting callers are about to receive it.
+    if (wait < 2) t.equal(answerList.length, 3, `${wait} microtasks later`);
     await turn();
     await evidence.idle();
-    t.same(given, ['no-snapshot 1', 'no-snapshot 2', 'no-snapshot 3']);
+    t.same(answerList, ['no-snapshot 1', 'no-snapshot 2', 'no-snapshot 3']);
   }
 });
 
-t.test('a picture that fails holds up no other, and more than 16 are refused with a reason', async (t) => {
-  const { evidence, given } = new Answers();
+t.test('a failed picture delays no other, and requests beyond 16 are refused with a reason', async (t) => {
+  const { evidence, answers: answerList } = new Answers();
   for (let i = 1; i <= 20; i += 1) evidence.request(request(i, i === 3 ? 2000 : 1000));
   await evidence.idle();
-  t.equal(given.length, 20);
+  t.equal(answerList.length, 20);
   t.same(
-    given.filter((answer) => answer.startsWith('no-')),
+    answerList.filter((answer) => answer.startsWith('no-')),
     [
       // One is being made, 16 wait.
       ...[18, 19, 20].map((n) => `no-snapshot ${n}`),
@@ -133,22 +133,22 @@ t.test('a picture that fails holds up no other, and more than 16 are refused wit
   );
 });
 
-t.test('a preview is made when nothing else is to be made; a second one is not waited for', async (t) => {
-  const { evidence, given } = new Answers();
+t.test('a preview is made after all other pictures, and a second one is not waited for', async (t) => {
+  const { evidence, answers: answerList } = new Answers();
   for (let i = 1; i <= 3; i += 1) evidence.request(request(i, 1000));
   evidence.preview(1);
   evidence.preview(2);
   evidence.request(request(4, 1000));
   await evidence.idle();
-  t.same(given, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
+  t.same(answerList, ['no-preview 2', ...[1, 2, 3, 4].map((n) => `snapshot ${n}`), 'preview 1']);
   evidence.preview(3);
   await evidence.idle();
-  t.equal(given.at(-1), 'preview 3', 'by itself too');
+  t.equal(answerList.at(-1), 'preview 3', 'also when it is the only request');
 
   const blind = new Answers([]);
   blind.evidence.preview(1);
   await blind.evidence.idle();
-  t.same(blind.given, ['no-preview 1'], 'no frame has been looked at');
+  t.same(blind.answers, ['no-preview 1'], 'no frame has been looked at');
 });
 
 type Is = (r: number, g: number, b: number) => boolean;
@@ -157,28 +157,28 @@ const isOrange: Is = (r, _, b) => r > b + 100;
 const isBlue: Is = (r, _, b) => b > r + 100;
 const isWhite: Is = (r, g, b) => Math.min(r, g, b) > 200;
 
-/** Counts pixels of a kind in a part of the published picture. */
+/** A published picture that counts pixels of a kind in an area. */
 interface Picture extends Redaction {
   count(is: Is, part?: XyxyPx): number;
 }
 
 /** The picture of one request. */
-async function pictureOf(asked: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
+async function pictureOf(change: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
   const answers = new Answers(looks);
-  answers.evidence.request({ ...request(1, 1000), ...asked });
+  answers.evidence.request({ ...request(1, 1000), ...change });
   await answers.evidence.idle();
-  if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.given}`);
+  if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.answers}`);
   const { redaction, jpeg } = answers.snapshot;
   const rgb = await sharp(jpeg).raw().toBuffer();
   const count = (is: Is, [left, top, right, bottom]: XyxyPx = [0, 0, 384, 320]): number => {
-    let found = 0;
+    let pixels = 0;
     for (let y = top; y < bottom; y += 1) {
       for (let x = left; x < right; x += 1) {
         const [r = 0, g = 0, b = 0] = rgb.subarray((y * 384 + x) * 3);
-        if (is(r, g, b)) found += 1;
+        if (is(r, g, b)) pixels += 1;
       }
     }
-    return found;
+    return pixels;
   };
   return { ...redaction, count };
 }
@@ -203,7 +203,7 @@ function track(id: number, { group, label, xyxyPx }: Detection): Track {
   return { ...facts, id, group, label, xyxyPx };
 }
 
-t.test('the zone or the line that a request names is drawn, and no other', async (t) => {
+t.test('only the zone or line that a request names is drawn', async (t) => {
   const sides: XyxyPx[] = [
     [96, 78, 288, 83],
     [285, 80, 291, 240],
@@ -212,21 +212,22 @@ t.test('the zone or the line that a request names is drawn, and no other', async
     [93, 80, 99, 240],
   ];
   const gate: XyxyPx = [189, 84, 195, 236];
-  const seen = ({ count }: Picture): boolean[] => [...sides, gate].map((part) => count(isWhite, part) > 120);
+  const sidesOf = ({ count }: Picture): boolean[] =>
+    [...sides, gate].map((part) => count(isWhite, part) > 120);
   const [zone, line] = [await pictureOf({ zone: 'square' }), await pictureOf({ line: 'gate' })];
-  t.same(seen(zone), [true, true, true, true, false], 'a zone');
-  t.same(seen(line), [false, false, false, false, true], 'a line');
+  t.same(sidesOf(zone), [true, true, true, true, false], 'a zone');
+  t.same(sidesOf(line), [false, false, false, false, true], 'a line');
   t.equal(zone.count(isWhite, [110, 100, 270, 220]), 0, 'nothing within the zone');
-  for (const asked of [{}, { zone: 'gate', line: 'bridge' }]) {
+  for (const change of [{}, { zone: 'gate', line: 'bridge' }]) {
     t.equal(
-      (await pictureOf(asked)).count((r) => Math.abs(r - 110) > 3),
+      (await pictureOf(change)).count((r) => Math.abs(r - 110) > 3),
       0,
       'none is named, or none is known of that name',
     );
   }
 });
 
-t.test('an object of the event is framed, where it was when the still was taken', async (t) => {
+t.test("an object of the event is framed at its place at the still's time", async (t) => {
   const bag = focusOn([0.5, 0.5, 0.75, 0.75], 'bag', 3);
   const still = await pictureOf({ focus: [bag] });
   const [at, inside]: XyxyPx[] = [
@@ -238,66 +239,63 @@ t.test('an object of the event is framed, where it was when the still was taken'
   t.equal(still.count(isYellow, inside), 0);
   t.ok(still.count(isWhite, [230, 148, 250, 158]) >= 5, 'its number above it');
   t.match(still, { figures: 0, plate: { share: 0 }, mosaicShare: 0 });
-  // A fifth of a second before, it was on its way there: 10 % of the picture further left.
-  const moved = await pictureOf({
+  // A fifth of a second earlier it was on its way: 10 % of the picture further left.
+  const movedPicture = await pictureOf({
     atMs: 800,
     focus: [{ ...bag, xyxyNorm: [0.4, 0.5, 0.65, 0.75], velocityNormPerS: [0.5, 0] }],
   });
-  t.ok(moved.count(isYellow, at) > 300);
-  t.equal(moved.count(isYellow, [140, 140, 188, 250]), 0);
+  t.ok(movedPicture.count(isYellow, at) > 300);
+  t.equal(movedPicture.count(isYellow, [140, 140, 188, 250]), 0);
 });
 
-t.test(
-  'people are figures: orange with a number is whom the event is about, blue whom it is not',
-  async (t) => {
-    const [first, second, third] = [40, 140, 240].map((x) => person(x, 60)) as [
-      Detection,
-      Detection,
-      Detection,
-    ];
-    const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
-    // The second is where the tracker says, whatever the box in the event.
-    const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
-    const made = await pictureOf({ focus }, [look]);
-    t.equal(made.figures, 3);
-    const counts = (is: Is, above = 0): number[] =>
-      [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
-        made.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
-      );
-    t.same(
-      counts(isOrange).map((count) => count > 400),
-      [false, true, false],
-      `${counts(isOrange)}`,
+t.test('people are figures: orange with a number for subjects, blue for others', async (t) => {
+  const [first, second, third] = [40, 140, 240].map((x) => person(x, 60)) as [
+    Detection,
+    Detection,
+    Detection,
+  ];
+  const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
+  // The second is where the tracker says, whatever the box in the event.
+  const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
+  const still = await pictureOf({ focus }, [look]);
+  t.equal(still.figures, 3);
+  const counts = (is: Is, above = 0): number[] =>
+    [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
+      still.count(is, above > 0 ? [x1, y1 - above, x2, y1 - 2] : [x1, y1, x2, y2]),
     );
-    t.same(
-      counts(isBlue).map((count) => count > 400),
-      [true, false, true],
-      `${counts(isBlue)}`,
-    );
-    t.same(
-      counts(isWhite, 11).map((count) => count >= 5),
-      [false, true, false],
-      `the number: ${counts(isWhite, 11)}`,
-    );
-    t.equal(made.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
+  t.same(
+    counts(isOrange).map((count) => count > 400),
+    [false, true, false],
+    `${counts(isOrange)}`,
+  );
+  t.same(
+    counts(isBlue).map((count) => count > 400),
+    [true, false, true],
+    `${counts(isBlue)}`,
+  );
+  t.same(
+    counts(isWhite, 11).map((count) => count >= 5),
+    [false, true, false],
+    `the number: ${counts(isWhite, 11)}`,
+  );
+  t.equal(still.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
 
-    const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
-    t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
-    t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
-  },
-);
+  const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
+  t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
+  t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
+});
 
-t.test('the path of whom the event is about leads along the feet, and nobody else has one', async (t) => {
+t.test("the path of the event's subject runs along the feet, and no one else has one", async (t) => {
   const looks = [30, 80, 130, 180, 230].map((x) => {
     const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
     return { looked: true, found: [], tracks };
   });
-  const made = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
-  const steps = [45, 95, 145].map((x) => made.count(isOrange, [x, 137, x + 50, 144]));
+  const still = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
+  const steps = [45, 95, 145].map((x) => still.count(isOrange, [x, 137, x + 50, 144]));
   t.ok(
     steps.every((count) => count > 20),
     `${steps}`,
   );
-  t.equal(made.count(isOrange, [0, 180, 384, 290]), 0);
+  t.equal(still.count(isOrange, [0, 180, 384, 290]), 0);
   t.equal((await pictureOf({}, looks)).count(isOrange), 0);
 });

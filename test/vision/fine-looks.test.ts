@@ -1,4 +1,4 @@
-/** When the detector looks closely: real streets by day, and what a camera in infra-red mode or without light makes of them. */
+/** Tests when the detector uses larger pictures: on real streets by day, in infra-red mode and with little light. */
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
@@ -10,66 +10,70 @@ const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts
 
 const GREY = 'hue=s=0';
 
-/** When larger pictures began and ceased to be wanted, in s. */
+/** Times at which larger pictures began and ceased to be wanted, in s. */
 async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
   const looks = new FineLooks();
   const atS: number[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
-    const wanted = looks.wants({ ...frame, ...over }, false);
-    if (wanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
+    const isWanted = looks.wants({ ...frame, ...over }, false);
+    if (isWanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
   }
   return atS;
 }
 
-t.test('a street by day never, a grey or a dark one within seconds', { skip }, async (t) => {
-  t.same(await switched('null'), [], 'as it is');
+t.test('larger pictures are never wanted by day, and within seconds in grey or dark', { skip }, async (t) => {
+  t.same(await switched('null'), [], 'unchanged');
   t.same(await switched('eq=saturation=.4:contrast=.6,noise=alls=8:allf=t'), [], 'pale, in haze');
   t.same(await switched('hue=s=0'), [2], 'infra-red: no colour');
   t.same(await switched('hue=s=0,eq=gamma=.5,noise=alls=12:allf=t'), [2], 'and noisy in colour too');
   t.same(await switched('eq=gamma=.25,noise=alls=20:allf=t'), [2], 'hardly any light, with colours');
 });
 
-t.test('it ends when colours have been back for half a minute', { skip }, async (t) => {
+t.test('larger pictures end half a minute after colours are back', { skip }, async (t) => {
   t.same(await switched("hue=s='if(lt(t,10),0,1)'"), [2, 39.4], 'the morning');
   t.same(await switched("hue=s='if(lt(mod(t,20),18),0,1)'"), [2], 'headlights');
   t.same(await switched("hue=s='if(lt(mod(t,20),1),0,1)'"), [], 'a flash by day');
 });
 
-t.test('what is black under a mask is neither grey nor dark', { skip }, async (t) => {
+t.test('the black under a mask counts neither as grey nor as dark', { skip }, async (t) => {
   const masked = new Uint8Array(416 * 256).fill(1, 0, 416 * 200);
   const black = 'drawbox=x=0:y=0:w=iw:h=ih*25/32:color=black:t=fill';
-  t.same(await switched(black, { masked }), [], 'a day of which a strip is left');
-  t.same(await switched(black), [2], 'while without masks it would be the night');
-  t.same(await switched('hue=s=0', { masked: masked.fill(1) }), [], 'nothing is left to be judged');
+  t.same(await switched(black, { masked }), [], 'a visible strip by day');
+  t.same(await switched(black), [2], 'without masks it counts as night');
+  t.same(await switched('hue=s=0', { masked: masked.fill(1) }), [], 'no part is visible');
 });
 
-t.test('not on a board that leaves frames out, and not for six hours after', { skip }, async (t) => {
-  const looks = new FineLooks();
-  const base: number[] = [];
-  for (const [hour, slowed, filter] of [
-    [-1, true, 'null'],
-    [0, false, GREY],
-    [0.01, true, GREY],
-    [0.02, false, GREY],
-    [6.1, false, GREY],
-  ] as const) {
-    for await (const frame of filteredClip(`${filter},trim=end=3`)) {
-      const atMs = hour * 3_600_000 + frame.atMs;
-      if (looks.wants({ ...frame, atMs }, slowed)) base.push(hour);
+t.test(
+  'a board that drops frames gets no larger pictures, nor within six hours after',
+  { skip },
+  async (t) => {
+    const looks = new FineLooks();
+    const base: number[] = [];
+    for (const [hour, slowed, filter] of [
+      [-1, true, 'null'],
+      [0, false, GREY],
+      [0.01, true, GREY],
+      [0.02, false, GREY],
+      [6.1, false, GREY],
+    ] as const) {
+      for await (const frame of filteredClip(`${filter},trim=end=3`)) {
+        const atMs = hour * 3_600_000 + frame.atMs;
+        if (looks.wants({ ...frame, atMs }, slowed)) base.push(hour);
+      }
     }
-  }
-  t.same([...new Set(base)], [0, 6.1]);
-});
+    t.same([...new Set(base)], [0, 6.1]);
+  },
+);
 
-t.test('a quiet street is looked at closely before the gate would look', { skip }, async (t) => {
+t.test('a quiet street gets a larger picture before the gate would run the detector', { skip }, async (t) => {
   const looks = new FineLooks();
   const looked: number[] = [];
   for await (const frame of filteredClip('trim=end=6')) {
     const even = frame.index % 2 === 0;
     const fine = even ? { fine: { size: frame.input, rgb: frame.rgb } } : {};
-    const given = { ...frame, ...fine };
-    if (!looks.isDue(given)) continue;
-    looks.looked(given);
+    const nextFrame = { ...frame, ...fine };
+    if (!looks.isDue(nextFrame)) continue;
+    looks.looked(nextFrame);
     looked.push(frame.atMs);
   }
   t.same(looked, [200, 1800, 3400, 5000]);

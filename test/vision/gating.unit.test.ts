@@ -1,4 +1,4 @@
-/** When the detector need not look: what moves, what is waited for, and what is held meanwhile. */
+/** Tests when the detector need not run: moving parts, expected objects, and tracks held in the meantime. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
 import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
@@ -13,7 +13,7 @@ const INPUT = { widthPx: 416, heightPx: 256 };
 const EVERY_MS = 200;
 
 interface Thing {
-  /** Left upper corner and size in pixels of the detector's input, and how it differs from the ground. */
+  /** Left upper corner and size in pixels of the detector's input. */
   readonly box: readonly [number, number, number, number];
   readonly levels: number;
 }
@@ -40,26 +40,26 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
     for (let k = 0; k < scene.length; k += 1) {
       const level =
         gain * (scene[k] as number) + (noise / 0.58) * (grain[(start + k * 31) & 65_535] as number);
-      const seen = Math.max(0, Math.min(255, level));
-      rgb[3 * k] = seen;
-      rgb[3 * k + 1] = seen;
-      rgb[3 * k + 2] = seen;
+      const value = Math.max(0, Math.min(255, level));
+      rgb[3 * k] = value;
+      rgb[3 * k + 1] = value;
+      rgb[3 * k + 2] = value;
     }
     return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
   };
 }
 
-/** Frames in which something was found to move; the detector looks at those and every 2 s. */
+/** Frames in which motion was found; the detector runs on those and every 2 s. */
 function movedIn(frames: readonly Frame[]): number[] {
   const motion = new Motion();
   let lookMs = Number.NEGATIVE_INFINITY;
   return frames.flatMap((frame, i) => {
-    const moved = motion.update(frame);
-    if (moved || frame.atMs - lookMs >= 2000) {
+    const hasMoved = motion.update(frame);
+    if (hasMoved || frame.atMs - lookMs >= 2000) {
       lookMs = frame.atMs;
       motion.looked();
     }
-    return moved && i > 0 ? [i] : [];
+    return hasMoved && i > 0 ? [i] : [];
   });
 }
 
@@ -68,7 +68,7 @@ const still = (count: number, noise: number, gain = 1, things: readonly Thing[] 
   return Array.from({ length: count }, (_, i) => film(i * EVERY_MS, things));
 };
 
-t.test('noise is no motion, by day and at night, nor is light that changes everywhere', async (t) => {
+t.test('neither noise nor a change of light everywhere is motion', async (t) => {
   t.same(movedIn(still(150, 3)), []);
   const night = movedIn(still(150, 6, 0.2)).filter((i) => i >= 25);
   t.same(night, [], 'a dark picture with the noise of a night, once it is known');
@@ -83,7 +83,7 @@ t.test('noise is no motion, by day and at night, nor is light that changes every
   t.same(movedIn(brighter), [], 'half a level a frame');
 });
 
-t.test('a far and small person, a slow one and one at night are seen to move', async (t) => {
+t.test('a far small person, a slow one and one at night are seen to move', async (t) => {
   const walk = (noise: number, gain: number, levels: number, pxPerS: number): number[] => {
     const film = filming(noise, gain);
     const frames = Array.from({ length: 120 }, (_, i) => {
@@ -100,7 +100,7 @@ t.test('a far and small person, a slow one and one at night are seen to move', a
   t.ok(night.length >= 40, `at night: ${night.length}`);
 });
 
-t.test('what moves under a privacy mask is nobody’s business', async (t) => {
+t.test('motion under a privacy mask is ignored', async (t) => {
   const polygon: [number, number][] = [
     [0, 0],
     [0.5, 0],
@@ -117,36 +117,33 @@ t.test('what moves under a privacy mask is nobody’s business', async (t) => {
   t.equal(motion.update(film(400, [{ box: [250, 50, 60, 60], levels: 80 }])), true);
 });
 
-t.test(
-  'the gate looks every two seconds, while anything moves or is waited for, and a moment longer',
-  async (t) => {
-    let moving = false;
-    const gate = new MotionGate({ everyFrame: false });
-    const film = filming(0);
-    const things: Thing[] = [{ box: [100, 60, 20, 20], levels: 60 }];
-    const frames = [film(0, []), film(0, things)] as const;
-    let shown = 0;
-    const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
-      const out: number[] = [];
-      for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
-        if (moving) shown = 1 - shown;
-        if (gate.mustLook({ ...(frames[shown] as Frame), atMs }, awaited)) out.push(atMs);
-      }
-      return out;
-    };
-    t.same(looks(0, 6200), [0, 2000, 4000, 6000]);
-    t.equal(looks(6200, 7200, true).length, 5, 'an open incident');
-    moving = true;
-    t.equal(looks(7200, 8200).length, 5);
-    moving = false;
-    t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
-    const free = new MotionGate({ everyFrame: true });
-    t.ok(
-      [0, 1, 2].every((atMs) => free.mustLook({ ...frames[0], atMs }, false)),
-      'switched off',
-    );
-  },
-);
+t.test('the gate runs every two seconds, and on every frame with motion or a wait', async (t) => {
+  let moving = false;
+  const gate = new MotionGate({ everyFrame: false });
+  const film = filming(0);
+  const things: Thing[] = [{ box: [100, 60, 20, 20], levels: 60 }];
+  const frames = [film(0, []), film(0, things)] as const;
+  let frameNo = 0;
+  const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
+    const out: number[] = [];
+    for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
+      if (moving) frameNo = 1 - frameNo;
+      if (gate.mustLook({ ...(frames[frameNo] as Frame), atMs }, awaited)) out.push(atMs);
+    }
+    return out;
+  };
+  t.same(looks(0, 6200), [0, 2000, 4000, 6000]);
+  t.equal(looks(6200, 7200, true).length, 5, 'an open incident');
+  moving = true;
+  t.equal(looks(7200, 8200).length, 5);
+  moving = false;
+  t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
+  const free = new MotionGate({ everyFrame: true });
+  t.ok(
+    [0, 1, 2].every((atMs) => free.mustLook({ ...frames[0], atMs }, false)),
+    'switched off',
+  );
+});
 
 const car = (score = 0.35): Detection => ({
   xyxyPx: [300, 200, 460, 290],
@@ -155,35 +152,32 @@ const car = (score = 0.35): Detection => ({
   group: 'vehicle',
 });
 
-t.test(
-  'a track that is held lives on for minutes, is not missed by it, and goes on under its number',
-  async (t) => {
-    const film = filming(0);
-    const frame = film(0, []);
-    const tracker = new Tracker();
-    let atMs = 0;
-    for (; atMs < 3000; atMs += EVERY_MS) tracker.update({ ...frame, atMs }, [car()]);
-    const [first] = tracker.update({ ...frame, atMs }, [car()]);
-    t.equal(tracker.waits, false, 'it stands');
-    for (let i = 0; i < 600; i += 1) {
-      atMs += EVERY_MS;
-      const held = tracker.hold({ atMs });
-      if (held[0]?.id !== first?.id || held[0]?.seen !== true || held[0]?.lastMs !== atMs)
-        t.fail(`lost at ${atMs} ms`);
-    }
-    const [after] = tracker.update({ ...frame, atMs: atMs + EVERY_MS }, [car()]);
-    t.equal(after?.id, first?.id);
-    t.equal(after?.firstMs, 0, 'its time counts');
-    const [missed] = tracker.update({ ...frame, atMs: atMs + 400 }, []);
-    t.equal(missed?.seen, false);
-    t.equal(tracker.waits, true, 'out of sight: it is waited for');
-    const [notLooked] = tracker.hold({ atMs: atMs + 5400 });
-    t.equal(notLooked?.id, first?.id, 'time in which nobody looked is no time out of sight');
-    t.equal(notLooked?.seen, false, 'and does not bring it back either');
-    for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
-    t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
-  },
-);
+t.test('a held track lives for minutes without being missed, and keeps its number', async (t) => {
+  const film = filming(0);
+  const frame = film(0, []);
+  const tracker = new Tracker();
+  let atMs = 0;
+  for (; atMs < 3000; atMs += EVERY_MS) tracker.update({ ...frame, atMs }, [car()]);
+  const [first] = tracker.update({ ...frame, atMs }, [car()]);
+  t.equal(tracker.waits, false, 'it stands');
+  for (let i = 0; i < 600; i += 1) {
+    atMs += EVERY_MS;
+    const tracks = tracker.hold({ atMs });
+    if (tracks[0]?.id !== first?.id || tracks[0]?.seen !== true || tracks[0]?.lastMs !== atMs)
+      t.fail(`lost at ${atMs} ms`);
+  }
+  const [after] = tracker.update({ ...frame, atMs: atMs + EVERY_MS }, [car()]);
+  t.equal(after?.id, first?.id);
+  t.equal(after?.firstMs, 0, 'its time counts');
+  const [missed] = tracker.update({ ...frame, atMs: atMs + 400 }, []);
+  t.equal(missed?.seen, false);
+  t.equal(tracker.waits, true, 'out of sight: it is waited for');
+  const [notLooked] = tracker.hold({ atMs: atMs + 5400 });
+  t.equal(notLooked?.id, first?.id, 'time without detector runs is not time out of sight');
+  t.equal(notLooked?.seen, false, 'and does not bring it back either');
+  for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
+  t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
+});
 
 t.test('half of the frames give the same tracks in the same time', async (t) => {
   const film = filming(0);
@@ -207,7 +201,7 @@ t.test('half of the frames give the same tracks in the same time', async (t) => 
   t.match(confirmedAt[0], { ids: [1], firstMs: 0 });
 });
 
-t.test('a car that comes to stand is waited for until it is sure, and held from then on', async (t) => {
+t.test('a car that stops is waited for until it is sure, and then held', async (t) => {
   const film = filming(1);
   const standing = new StandingVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
   const tracker = new Tracker();
@@ -244,7 +238,7 @@ t.test('a car that comes to stand is waited for until it is sure, and held from 
   );
 });
 
-t.test('looking for motion costs a fraction of an inference', async (t) => {
+t.test('finding motion costs a fraction of an inference', async (t) => {
   const frames = still(2, 3);
   const motion = new Motion();
   motion.update(frames[0] as Frame);

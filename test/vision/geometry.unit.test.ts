@@ -1,3 +1,4 @@
+/** Tests geometry by properties: polygons, segments, lines, crossings and zones at the frame's edge. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import {
@@ -10,13 +11,13 @@ import {
   type Point,
 } from '../../agent/contract/plane.ts';
 
-/** Hundredths: finer steps only test the rounding of numbers. */
+/** Coordinates in hundredths: finer steps only test the rounding of numbers. */
 const coordinate = fc.integer({ min: -1000, max: 1000 }).map((n) => n / 100);
 const point: fc.Arbitrary<Point> = fc.tuple(coordinate, coordinate);
 const polygon = fc.array(point, { minLength: 3, maxLength: 12 });
 /** Two points far enough apart to give a direction. */
 const segment = fc.tuple(point, point).filter(([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]) > 0.1);
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');
@@ -32,7 +33,7 @@ const SQUARE: Point[] = [
   [0, 1],
 ];
 
-t.test('point in polygon: known places', async (t) => {
+t.test('point in polygon: known places are right', async (t) => {
   const horseshoe: Point[] = [
     [0, 0],
     [3, 0],
@@ -49,7 +50,7 @@ t.test('point in polygon: known places', async (t) => {
   t.notOk(isInside(horseshoe, [4, 0.5]));
 });
 
-t.test('point in polygon: the corner it starts from and the way round do not matter', async (t) => {
+t.test('point in polygon: start corner and direction do not matter', async (t) => {
   holds(
     t,
     fc.property(polygon, point, fc.nat(11), (corners, place, by) => {
@@ -61,7 +62,7 @@ t.test('point in polygon: the corner it starts from and the way round do not mat
   );
 });
 
-t.test('point in polygon: agrees with the turns round a triangle', async (t) => {
+t.test('point in polygon: it agrees with the turns round a triangle', async (t) => {
   holds(
     t,
     fc.property(fc.tuple(point, point, point), point, (corners, place) => {
@@ -77,28 +78,25 @@ t.test('point in polygon: agrees with the turns round a triangle', async (t) => 
   );
 });
 
-t.test(
-  'distance to a segment: zero on it, never more than to its ends, the same from either end',
-  async (t) => {
-    t.equal(distanceToSegment([0, 0], [2, 0], [1, 3]), 3);
-    t.equal(distanceToSegment([0, 0], [2, 0], [5, 4]), 5);
-    t.equal(distanceToSegment([1, 1], [1, 1], [4, 5]), 5, 'a segment may be a point');
-    holds(
-      t,
-      fc.property(segment, point, fc.double({ min: 0, max: 1, noNaN: true }), ([a, b], place, share) => {
-        const d = distanceToSegment(a, b, place);
-        const on: Point = [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
-        return (
-          d <= Math.hypot(place[0] - a[0], place[1] - a[1]) + 1e-9 &&
-          near(d, distanceToSegment(b, a, place)) &&
-          near(distanceToSegment(a, b, on), 0)
-        );
-      }),
-    );
-  },
-);
+t.test('distance to a segment: zero on it, at most that to its ends, and symmetric', async (t) => {
+  t.equal(distanceToSegment([0, 0], [2, 0], [1, 3]), 3);
+  t.equal(distanceToSegment([0, 0], [2, 0], [5, 4]), 5);
+  t.equal(distanceToSegment([1, 1], [1, 1], [4, 5]), 5, 'a segment may be a point');
+  holds(
+    t,
+    fc.property(segment, point, fc.double({ min: 0, max: 1, noNaN: true }), ([a, b], place, share) => {
+      const d = distanceToSegment(a, b, place);
+      const on: Point = [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
+      return (
+        d <= Math.hypot(place[0] - a[0], place[1] - a[1]) + 1e-9 &&
+        near(d, distanceToSegment(b, a, place)) &&
+        near(distanceToSegment(a, b, on), 0)
+      );
+    }),
+  );
+});
 
-t.test('sides of a line: right-hand side of one who looks from `from` to `to`, y down', async (t) => {
+t.test('sides of a line: the right-hand side is seen from `from` to `to`, y down', async (t) => {
   t.equal(distanceRightOf([0, 0], [1, 0], [0.5, 2]), 2, 'looking to the right, down is on the right');
   t.equal(distanceRightOf([0, 0], [0, 1], [2, 0.5]), -2, 'looking down, the right-hand side is to the left');
   holds(
@@ -109,7 +107,7 @@ t.test('sides of a line: right-hand side of one who looks from `from` to `to`, y
   );
 });
 
-t.test('meeting point: lies on both ways; none where the line is not passed', async (t) => {
+t.test('meeting point: it lies on both ways, and is missing where they do not cross', async (t) => {
   t.equal(meetingPoint([0, 0], [4, 0], [1, -1], [1, 1]), 0.25);
   t.equal(meetingPoint([0, 0], [4, 0], [1, 1], [3, 2]), undefined);
   holds(
@@ -125,7 +123,7 @@ t.test('meeting point: lies on both ways; none where the line is not passed', as
   );
 });
 
-t.test('a zone that reaches the edge of the frame goes on beyond it, and only there', async (t) => {
+t.test('a zone that reaches the edge of the frame extends beyond it, and only there', async (t) => {
   const bottom = beyondEdges(
     [
       [0.2, 0.5],
@@ -139,7 +137,7 @@ t.test('a zone that reaches the edge of the frame goes on beyond it, and only th
   t.ok(isInside(bottom, [0.5, 0.7]));
   t.notOk(isInside(bottom, [0.9, 1.4]), 'not beside the zone');
   t.notOk(isInside(bottom, [0.5, 0.4]));
-  const whole = beyondEdges(SQUARE, 0.01);
+  const square = beyondEdges(SQUARE, 0.01);
   for (const place of [
     [0.5, -0.5],
     [0.5, 1.5],
@@ -147,7 +145,7 @@ t.test('a zone that reaches the edge of the frame goes on beyond it, and only th
     [1.5, 0.5],
     [0.5, 0.5],
   ] as const) {
-    t.ok(isInside(whole, place), `whole frame: ${place.join(', ')}`);
+    t.ok(isInside(square, place), `whole frame: ${place.join(', ')}`);
   }
   const inner = fc.double({ min: 0.02, max: 0.98, noNaN: true });
   holds(

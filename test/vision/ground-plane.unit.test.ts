@@ -1,4 +1,4 @@
-/** The ground as two marked people tell it, against a pinhole camera that is computed here. */
+/** Tests the ground plane that two marked people define, against a pinhole camera that is computed here. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { PointNorm, XyxyNorm } from '../../agent/contract/geometry.ts';
@@ -7,14 +7,14 @@ import { GroundPlane } from '../../agent/contract/ground-plane.ts';
 const SOURCE = { widthPx: 1280, heightPx: 720 };
 const ASPECT = 1280 / 720;
 
-/** A camera at `heightM`, tilted down; projects a point of the world (right, ahead, up; m). */
+/** Projects a point of the world (right, ahead, up, in m) by a camera at `heightM`, tilted down. */
 function pinhole(heightM: number, tiltDeg: number, hfovDeg: number) {
   const focal = ASPECT / 2 / Math.tan((hfovDeg * Math.PI) / 360);
   const tilt = (tiltDeg * Math.PI) / 180;
-  return (right: number, ahead: number, up: number): PointNorm => {
+  return (right: number, forward: number, up: number): PointNorm => {
     const drop = heightM - up;
-    const depth = ahead * Math.cos(tilt) + drop * Math.sin(tilt);
-    const down = drop * Math.cos(tilt) - ahead * Math.sin(tilt);
+    const depth = forward * Math.cos(tilt) + drop * Math.sin(tilt);
+    const down = drop * Math.cos(tilt) - forward * Math.sin(tilt);
     return [0.5 + (focal * right) / depth / ASPECT, 0.5 + (focal * down) / depth];
   };
 }
@@ -37,7 +37,7 @@ function groundOf({ heightM, tiltDeg, hfovDeg }: { heightM: number; tiltDeg: num
   return { project, nearM, ground: new GroundPlane({ people: [near, far], hfovDeg }) };
 }
 
-t.test('how tall people look, and how large the ground is, within the method’s error', async (t) => {
+t.test('heights of people and areas of ground are right within the method’s error', async (t) => {
   fc.assert(
     fc.property(camera, fc.double({ min: 1, max: 2.5, noNaN: true }), (setup, times) => {
       const { project, nearM, ground } = groundOf(setup);
@@ -59,7 +59,7 @@ t.test('how tall people look, and how large the ground is, within the method’s
   t.pass('heights within a tenth, areas within a half');
 });
 
-t.test('what can be as large as it looks', async (t) => {
+t.test('the ground plane rejects people and vehicles of an impossible size', async (t) => {
   const ground = new GroundPlane({
     people: [
       { feet: [0.3, 0.9], head: [0.3, 0.5] },
@@ -70,7 +70,7 @@ t.test('what can be as large as it looks', async (t) => {
   t.equal(ground.personHeightNorm(0.05), 0, 'above the horizon');
   const person = (bottom: number, height: number): XyxyNorm => [0.4, bottom - height, 0.5, bottom];
   t.ok(ground.allows('person', person(0.7, 0.3), SOURCE));
-  t.ok(ground.allows('person', person(0.7, 0.13), SOURCE), 'a small child, or somebody who sits');
+  t.ok(ground.allows('person', person(0.7, 0.13), SOURCE), 'a small child, or a sitting person');
   t.notOk(ground.allows('person', person(0.7, 0.08), SOURCE), 'a quarter of a person');
   t.notOk(ground.allows('person', person(0.7, 0.6), SOURCE), 'twice a person');
   t.notOk(ground.allows('person', [0.4, 0, 0.5, 0.08], SOURCE), 'stands on nothing');

@@ -1,6 +1,7 @@
 /**
- * Under a privacy mask there is nothing: whatever is painted there, vision says the same, byte for byte. Lossless
- * clips of a real street, into which a real person is painted, go through the real vision process.
+ * Proves that nothing under a privacy mask has an effect: whatever is painted there, vision's messages are the same,
+ * byte for byte. Lossless clips of a real street, into which a real person is painted, go through the real vision
+ * process.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,7 +18,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const skip = existsSync(STREET_CLIP) ? false : 'no .cache/vtest.avi: run scripts/setup';
-// Seven lives of vision, each with its model.
+// Seven runs of vision, each with its model.
 t.setTimeout(300_000);
 
 const log = makeLogger('masks-test', 'silent');
@@ -25,7 +26,7 @@ const SOURCE = { widthPx: 768, heightPx: 576 };
 const INPUT = { widthPx: 416, heightPx: 256 };
 /** The larger picture beside a frame of that input. */
 const FINE = { widthPx: 832, heightPx: 512 };
-/** A person of the clip, with a margin: how long after its start, and where. */
+/** A person of the clip, with a margin: frame after its start, and place. */
 const PERSON = { frame: 30, crop: '64:124:616:240' };
 const EVERYWHERE: MaskConfig['polygon'] = [
   [0, 0],
@@ -34,7 +35,10 @@ const EVERYWHERE: MaskConfig['polygon'] = [
   [0, 1],
 ];
 
-/** 6 s at 5 frames a second of the clip's first picture, standing still, and what `filter` makes of it with the person. */
+/**
+ * Makes a clip: 6 s at 5 frames a second of the clip's first picture, held still, with the person as `filter` places
+ * it.
+ */
 function paint(dir: string, name: string, filter: string): string {
   const [street, person, clip] = ['street.png', 'person.png', `${name}.mkv`].map((file) =>
     join(dir, file),
@@ -43,12 +47,12 @@ function paint(dir: string, name: string, filter: string): string {
     execFileSync('ffmpeg', ['-v', 'error', '-y', ...args], { stdio: 'inherit' });
   };
   if (!existsSync(street)) ffmpeg('-i', STREET_CLIP, '-frames:v', '1', street);
-  const cut = `select=eq(n\\,${PERSON.frame}),crop=${PERSON.crop}`;
-  if (!existsSync(person)) ffmpeg('-i', STREET_CLIP, '-vf', cut, '-frames:v', '1', person);
+  const selection = `select=eq(n\\,${PERSON.frame}),crop=${PERSON.crop}`;
+  if (!existsSync(person)) ffmpeg('-i', STREET_CLIP, '-vf', selection, '-frames:v', '1', person);
   const still = (picture: string): string[] => ['-loop', '1', '-framerate', '5', '-t', '6', '-i', picture];
   // All of it in 4:2:0, as decoders give it, and without loss.
-  const whole = `[0]format=yuv420p[street];[1]format=yuv420p[person];[street][person]${filter}`;
-  ffmpeg(...still(street), ...still(person), '-filter_complex', whole, '-c:v', 'ffv1', clip);
+  const overlay = `[0]format=yuv420p[street];[1]format=yuv420p[person];[street][person]${filter}`;
+  ffmpeg(...still(street), ...still(person), '-filter_complex', overlay, '-c:v', 'ffv1', clip);
   return clip;
 }
 
@@ -66,17 +70,17 @@ function rectangle(id: string, [left, top, right, bottom]: readonly number[]): M
   };
 }
 
-interface Said {
+interface VisionOutput {
   readonly frames: Extract<FromVision, { kind: 'frame' }>[];
-  /** Of the one picture, taken late in the clip. */
+  /** Hash of the one picture, taken late in the clip. */
   readonly snapshot: string;
   readonly framesHeld: number;
-  /** Places of persons, in pixels of the source, that the detector is fairly sure of. */
+  /** Places of persons, in pixels of the source, with a fairly high score. */
   persons(): [number, number, number, number][];
 }
 
-/** What the vision process says of a clip, everything asked for. */
-async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
+/** All messages of the vision process for a clip, with everything requested. */
+async function outputOf(t: Test, clip: string, masks: MaskConfig[]): Promise<VisionOutput> {
   const settings: VisionSettings = {
     ...bareSettings(`file:${clip}`, 5),
     mode: 'replay',
@@ -86,7 +90,7 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
     regions: true,
     detections: true,
   };
-  const frames: Said['frames'] = [];
+  const frames: VisionOutput['frames'] = [];
   let snapshot = '';
   let framesHeld = -1;
   await new Promise<void>((resolve, reject) => {
@@ -128,133 +132,125 @@ async function seen(t: Test, clip: string, masks: MaskConfig[]): Promise<Said> {
   };
 }
 
-/** The first message that is not the same in both. */
-function unlike(one: Said, other: Said): string | undefined {
-  const others = other.frames.map((frame) => JSON.stringify(frame));
-  const mine = one.frames.map((frame) => JSON.stringify(frame));
-  return mine.find((frame, i) => frame !== others[i]) ?? others[mine.length];
+/** The first message that differs between the two. */
+function unlike(one: VisionOutput, other: VisionOutput): string | undefined {
+  const otherFrames = other.frames.map((frame) => JSON.stringify(frame));
+  const ownFrames = one.frames.map((frame) => JSON.stringify(frame));
+  return ownFrames.find((frame, i) => frame !== otherFrames[i]) ?? otherFrames[ownFrames.length];
 }
 
-/** He walks over the grass from 60 to 240 px. */
+/** The person walks over the grass from 60 to 240 px. */
 const WALK = "overlay=x='60+2*floor(15*t)':y=380:shortest=1";
-/** As above, and outside of any picture. */
+/** The same walk, outside of any picture. */
 const NOBODY = 'overlay=x=2000:y=380:shortest=1';
-/** He walks down the picture at 60 px: the middle of him at 94. */
+/** The person walks down the picture at 60 px, with the middle at 94. */
 const DOWN = "overlay=x=60:y='300+2*floor(8*t)':shortest=1";
 
-void t.test(
-  'who is under a mask is nobody: no detection, no track, no motion, no trace',
-  { skip },
-  async (t) => {
-    const dir = scratch(t);
-    const [walk, nobody] = [paint(dir, 'walk', WALK), paint(dir, 'nobody', NOBODY)];
-    const masks = [rectangle('lawn', [32, 352, 336, 528])];
-    const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
-      x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
+void t.test('a person under a mask causes no detection, track, motion or trace', { skip }, async (t) => {
+  const dir = scratch(t);
+  const [walk, nobody] = [paint(dir, 'walk', WALK), paint(dir, 'nobody', NOBODY)];
+  const masks = [rectangle('lawn', [32, 352, 336, 528])];
+  const inside = ([x1, y1, x2, y2]: readonly [number, number, number, number]): boolean =>
+    x1 > 32 && x2 < 336 && y1 > 352 && y2 < 528;
 
-    const bare = await seen(t, walk, []);
-    t.equal(bare.frames.length, 30);
-    t.ok(bare.persons().filter(inside).length >= 20, 'without the mask he is found');
-    const tracked = bare.frames.some(({ observation }) =>
-      observation.tracks.some(({ xyxyNorm: [x1, , x2] }) => x1 > 0.05 && x2 < 0.4),
-    );
-    t.ok(tracked, 'and followed');
+  const bare = await outputOf(t, walk, []);
+  t.equal(bare.frames.length, 30);
+  t.ok(bare.persons().filter(inside).length >= 20, 'without the mask he is found');
+  const tracked = bare.frames.some(({ observation }) =>
+    observation.tracks.some(({ xyxyNorm: [x1, , x2] }) => x1 > 0.05 && x2 < 0.4),
+  );
+  t.ok(tracked, 'and followed');
 
-    const [covered, empty] = [await seen(t, walk, masks), await seen(t, nobody, masks)];
-    t.same(covered.persons().filter(inside), [], 'with it he is not');
-    t.equal(covered.frames.length, 30);
-    t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
-    t.equal(covered.snapshot, empty.snapshot, 'and so is the picture');
-    t.equal(covered.framesHeld, empty.framesHeld, 'and when the detector rested');
-    t.ok(
-      covered.framesHeld > bare.framesHeld,
-      `nothing moved in ${covered.framesHeld} frames (${bare.framesHeld} without)`,
-    );
-    t.not(bare.snapshot, covered.snapshot);
-  },
-);
+  const [covered, empty] = [await outputOf(t, walk, masks), await outputOf(t, nobody, masks)];
+  t.same(covered.persons().filter(inside), [], 'with it he is not');
+  t.equal(covered.frames.length, 30);
+  t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
+  t.equal(covered.snapshot, empty.snapshot, 'and so is the picture');
+  t.equal(covered.framesHeld, empty.framesHeld, 'and when the detector rested');
+  t.ok(
+    covered.framesHeld > bare.framesHeld,
+    `nothing moved in ${covered.framesHeld} frames (${bare.framesHeld} without)`,
+  );
+  t.not(bare.snapshot, covered.snapshot);
+});
 
-void t.test('of who is half under a mask, the other half is all there is', { skip }, async (t) => {
+void t.test('a person half under a mask is reported by the other half only', { skip }, async (t) => {
   const dir = scratch(t);
   const clips = [DOWN, `${DOWN},drawbox=x=40:y=280:w=52:h=280:color=magenta:t=fill`];
   const masks = [rectangle('left', [32, 272, 92, 568])];
-  const [whole, half] = clips.map((filter, i) => paint(dir, `half-${i}`, filter)) as [string, string];
-  const [one, other] = [await seen(t, whole, masks), await seen(t, half, masks)];
+  const [person, half] = clips.map((filter, i) => paint(dir, `half-${i}`, filter)) as [string, string];
+  const [one, other] = [await outputOf(t, person, masks), await outputOf(t, half, masks)];
   t.equal(unlike(one, other), undefined, 'what he looks like under it changes nothing');
-  const bare = [await seen(t, whole, []), await seen(t, half, [])] as const;
+  const bare = [await outputOf(t, person, []), await outputOf(t, half, [])] as const;
   t.ok(unlike(...bare), 'while without it all differs');
 });
 
-void t.test(
-  'what the camera gives out is black under a mask, and as it was elsewhere',
-  { skip },
-  async (t) => {
-    const polygon: MaskConfig['polygon'] = [
-      [0.1, 0.2],
-      [0.6, 0.15],
-      [0.4, 0.9],
+void t.test("the camera's output is black under a mask and unchanged elsewhere", { skip }, async (t) => {
+  const polygon: MaskConfig['polygon'] = [
+    [0.1, 0.2],
+    [0.6, 0.15],
+    [0.4, 0.9],
+  ];
+  type PictureSet = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
+  const framesOf = async (masks: MaskConfig[]): Promise<PictureSet[]> => {
+    const camera = new Camera({
+      source: `file:${STREET_CLIP}`,
+      fps: 5,
+      input: INPUT,
+      masks,
+      mode: 'replay',
+      clock: systemClock,
+      log,
+      onOpened: () => undefined,
+      onLost: () => undefined,
+    });
+    t.teardown(() => camera.stop());
+    await camera.start();
+    const out: PictureSet[] = [];
+    camera.wantFine(true);
+    for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
+      if (frame.fine === undefined) continue;
+      t.same(frame.fine.size, FINE);
+      const still = await camera.stillNear(frame.atMs)?.pixels(SOURCE);
+      const [fine, pixels] = [Buffer.from(frame.fine.rgb), Buffer.from(still?.rgb ?? '')];
+      out.push({ frame: Buffer.from(frame.rgb), still: pixels, fine });
+    }
+    await camera.stop();
+    return out;
+  };
+  const [bare, masked] = [await framesOf([]), await framesOf([{ id: 'house', polygon }])];
+  t.equal(masked.length, 5);
+  const full = { leftPx: 0, topPx: 0, ...SOURCE };
+  for (const [kind, width, placement, reachPx] of [
+    ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
+    ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
+    // It is black before it is a JPEG: blocks of colour are 16 pixels wide and high, and are smoothed over one more.
+    ['still', SOURCE.widthPx, full, 25],
+  ] as const) {
+    const { leftPx, topPx, widthPx, heightPx } = placement;
+    const [counts, rows] = [
+      { black: 0, lit: 0, kept: 0, changed: 0 },
+      Array.from({ length: heightPx }, (_, y) => y),
     ];
-    type Given = Readonly<Record<'frame' | 'still' | 'fine', Buffer>>;
-    const framesOf = async (masks: MaskConfig[]): Promise<Given[]> => {
-      const camera = new Camera({
-        source: `file:${STREET_CLIP}`,
-        fps: 5,
-        input: INPUT,
-        masks,
-        mode: 'replay',
-        clock: systemClock,
-        log,
-        onOpened: () => undefined,
-        onLost: () => undefined,
-      });
-      t.teardown(() => camera.stop());
-      await camera.start();
-      const out: Given[] = [];
-      camera.wantFine(true);
-      for (let frame = await camera.next(); frame !== null && out.length < 5; frame = await camera.next()) {
-        if (frame.fine === undefined) continue;
-        t.same(frame.fine.size, FINE);
-        const still = await camera.stillNear(frame.atMs)?.pixels(SOURCE);
-        const [fine, pixels] = [Buffer.from(frame.fine.rgb), Buffer.from(still?.rgb ?? '')];
-        out.push({ frame: Buffer.from(frame.rgb), still: pixels, fine });
-      }
-      await camera.stop();
-      return out;
-    };
-    const [bare, masked] = [await framesOf([]), await framesOf([{ id: 'house', polygon }])];
-    t.equal(masked.length, 5);
-    const full = { leftPx: 0, topPx: 0, ...SOURCE };
-    for (const [what, width, placement, reachPx] of [
-      ['frame', INPUT.widthPx, placementOf(SOURCE, INPUT), 5],
-      ['fine', FINE.widthPx, placementOf(SOURCE, FINE), 5],
-      // It is black before it is a JPEG: blocks of colour are 16 pixels wide and high, and are smoothed over one more.
-      ['still', SOURCE.widthPx, full, 25],
-    ] as const) {
-      const { leftPx, topPx, widthPx, heightPx } = placement;
-      const [counts, rows] = [
-        { black: 0, lit: 0, kept: 0, changed: 0 },
-        Array.from({ length: heightPx }, (_, y) => y),
-      ];
-      const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
-      const pairs = masked.map(({ [what]: after }, i) => [bare[i]?.[what] as Buffer, after] as const);
-      for (const y of rows) {
-        for (let x = 0; x < widthPx; x += 1) {
-          const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
-          const at = ((topPx + y) * width + leftPx + x) * 3;
-          for (const [before, after] of pairs) {
-            if (within >= -0.5) counts[after.readUIntBE(at, 3) === 0 ? 'black' : 'lit'] += 1;
-            else if (within < -reachPx)
-              counts[after.compare(before, at, at + 3, at, at + 3) === 0 ? 'kept' : 'changed'] += 1;
-          }
+    const depth = insideBy(polygon.map(([x, y]) => [leftPx + x * widthPx, topPx + y * heightPx] as const));
+    const pairs = masked.map(({ [kind]: after }, i) => [bare[i]?.[kind] as Buffer, after] as const);
+    for (const y of rows) {
+      for (let x = 0; x < widthPx; x += 1) {
+        const within = depth(leftPx + x + 0.5, topPx + y + 0.5);
+        const at = ((topPx + y) * width + leftPx + x) * 3;
+        for (const [before, after] of pairs) {
+          if (within >= -0.5) counts[after.readUIntBE(at, 3) === 0 ? 'black' : 'lit'] += 1;
+          else if (within < -reachPx)
+            counts[after.compare(before, at, at + 3, at, at + 3) === 0 ? 'kept' : 'changed'] += 1;
         }
       }
-      t.match(counts, { lit: 0, changed: 0 }, `${what}: ${JSON.stringify(counts)}`);
-      t.ok(counts.black > 0.1 * 5 * widthPx * heightPx && counts.kept > counts.black);
     }
-  },
-);
+    t.match(counts, { lit: 0, changed: 0 }, `${kind}: ${JSON.stringify(counts)}`);
+    t.ok(counts.black > 0.1 * 5 * widthPx * heightPx && counts.kept > counts.black);
+  }
+});
 
-/** How far a point lies inside of a convex polygon (corners clockwise, y down); negative outside. */
+/** Distance of a point to the edges of a convex polygon (corners clockwise, y down); negative outside. */
 function insideBy(corners: readonly (readonly [number, number])[]): (x: number, y: number) => number {
   return (x, y) =>
     Math.min(

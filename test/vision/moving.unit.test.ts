@@ -1,4 +1,7 @@
-/** What moves before the background, and what of a still is hidden: that, and whom detector and tracker know. */
+/**
+ * Tests what moves before the background, and the hidden areas of a still: moving parts, and people known to detector
+ * and tracker.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import type { SizePx, XyxyPx } from '../../agent/contract/geometry.ts';
@@ -12,12 +15,12 @@ const CAMERA: SizePx = { widthPx: 832, heightPx: 512 };
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 
 interface Thing {
-  /** Left and top, shares of the frame; a tenth wide, a quarter high. */
+  /** Left and top, ratios of the frame; the thing is a tenth wide and a quarter high. */
   readonly at: readonly [number, number];
   readonly level: number;
 }
 
-/** A patterned ground with a sensor's noise, brighter by `light`, and things before it. */
+/** A patterned ground with a sensor's noise, brighter by `light`, and things in front of it. */
 function frame(atMs: number, things: readonly Thing[], light = 0): Frame {
   const { widthPx, heightPx } = INPUT;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -40,64 +43,58 @@ const count = ({ cells }: Foreground, value: number): number => cells.filter((ce
 const shownAt = ({ columns, rows, cells }: Foreground, [u, v]: readonly [number, number]): number =>
   cells[Math.min(rows - 1, Math.floor(v * rows)) * columns + Math.floor(u * columns)] ?? Number.NaN;
 
-t.test('an empty street shows nothing, in another light neither', async (t) => {
+t.test('an empty street shows no foreground, nor in another light', async (t) => {
   const cells = new MovingCells();
   let worst = 0;
   for (let s = 0; s < 60; s += 1) {
-    const seen = cells.update(frame(s * STEP_MS, [], s < 30 ? 0 : Math.min(30, (s - 30) * 3)));
-    worst = Math.max(worst, count(seen, MOVING));
+    const foreground = cells.update(frame(s * STEP_MS, [], s < 30 ? 0 : Math.min(30, (s - 30) * 3)));
+    worst = Math.max(worst, count(foreground, MOVING));
   }
   t.ok(worst < 8, `${worst} of 2,600 cells`);
 });
 
-t.test(
-  'who walks is seen, and stays seen where he stands; what lies there alone does not move',
-  async (t) => {
-    const cells = new MovingCells();
-    let atMs = 0;
-    const see = (things: readonly Thing[]): Foreground => {
-      atMs += STEP_MS;
-      return cells.update(frame(atMs, things));
-    };
-    for (let i = 0; i < 20; i += 1) see([]);
-    for (let i = 0; i < 15; i += 1) {
-      const at = [0.2 + i * 0.02, 0.5] as const;
-      const seen = see([{ at, level: 30 }]);
-      t.equal(shownAt(seen, [at[0] + 0.05, 0.6]), MOVING, `step ${i}`);
-      if (i === 14) t.not(shownAt(seen, [0.21, 0.6]), MOVING, 'he leaves no trail');
-    }
-    const still: Thing = { at: [0.48, 0.5], level: 30 };
-    let seen = see([still]);
-    for (let i = 0; i < 20; i += 1) seen = see([still]);
-    t.equal(shownAt(seen, [0.53, 0.6]), SETTLED);
-    t.notOk(movingCells(seen).includes(1), 'nothing of it moves');
-    const head: Thing = { at: [0.48, 0.5], level: 200 };
-    for (let i = 0; i < 4; i += 1) seen = see([i % 2 === 0 ? head : still]);
-    for (let i = 0; i < 20; i += 1) seen = see([still]);
-    // A second one comes beside it: both are one region.
-    seen = see([still, { at: [0.58, 0.45], level: 220 }]);
-    const region: Foreground = { ...seen, cells: movingCells(seen) };
-    t.equal(shownAt(seen, [0.5, 0.7]), SETTLED);
-    t.same(
-      [shownAt(region, [0.5, 0.7]), shownAt(region, [0.63, 0.6]), shownAt(region, [0.2, 0.6])],
-      [1, 1, 0],
-    );
-  },
-);
+t.test('a walker is foreground, also after stopping; an object lying alone does not move', async (t) => {
+  const cells = new MovingCells();
+  let atMs = 0;
+  const see = (things: readonly Thing[]): Foreground => {
+    atMs += STEP_MS;
+    return cells.update(frame(atMs, things));
+  };
+  for (let i = 0; i < 20; i += 1) see([]);
+  for (let i = 0; i < 15; i += 1) {
+    const at = [0.2 + i * 0.02, 0.5] as const;
+    const foreground = see([{ at, level: 30 }]);
+    t.equal(shownAt(foreground, [at[0] + 0.05, 0.6]), MOVING, `step ${i}`);
+    if (i === 14) t.not(shownAt(foreground, [0.21, 0.6]), MOVING, 'the walker leaves no trail');
+  }
+  const still: Thing = { at: [0.48, 0.5], level: 30 };
+  let latest = see([still]);
+  for (let i = 0; i < 20; i += 1) latest = see([still]);
+  t.equal(shownAt(latest, [0.53, 0.6]), SETTLED);
+  t.notOk(movingCells(latest).includes(1), 'no part of it moves');
+  const head: Thing = { at: [0.48, 0.5], level: 200 };
+  for (let i = 0; i < 4; i += 1) latest = see([i % 2 === 0 ? head : still]);
+  for (let i = 0; i < 20; i += 1) latest = see([still]);
+  // A second one comes beside it: both are one region.
+  latest = see([still, { at: [0.58, 0.45], level: 220 }]);
+  const region: Foreground = { ...latest, cells: movingCells(latest) };
+  t.equal(shownAt(latest, [0.5, 0.7]), SETTLED);
+  t.same([shownAt(region, [0.5, 0.7]), shownAt(region, [0.63, 0.6]), shownAt(region, [0.2, 0.6])], [1, 1, 0]);
+});
 
-t.test('what has stood for ten minutes belongs to the street', async (t) => {
+t.test('an object that has stood for ten minutes belongs to the street', async (t) => {
   const cells = new MovingCells();
   let atMs = 0;
   for (; atMs < 4000; atMs += STEP_MS) cells.update(frame(atMs, []));
   const car: Thing = { at: [0.3, 0.3], level: 220 };
-  let seen = cells.update(frame(atMs, [car]));
-  for (; atMs < 500_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
-  t.equal(shownAt(seen, [0.35, 0.4]), SETTLED);
-  for (; atMs < 640_000; atMs += 10_000) seen = cells.update(frame(atMs, [car]));
-  t.equal(shownAt(seen, [0.35, 0.4]), 0);
+  let foreground = cells.update(frame(atMs, [car]));
+  for (; atMs < 500_000; atMs += 10_000) foreground = cells.update(frame(atMs, [car]));
+  t.equal(shownAt(foreground, [0.35, 0.4]), SETTLED);
+  for (; atMs < 640_000; atMs += 10_000) foreground = cells.update(frame(atMs, [car]));
+  t.equal(shownAt(foreground, [0.35, 0.4]), 0);
 });
 
-t.test('nothing is looked at below a mask, and a source of another size begins anew', async (t) => {
+t.test('masked areas are ignored, and a source of another size starts again', async (t) => {
   const polygon: [number, number][] = [
     [0.5, 0],
     [1, 0],
@@ -108,9 +105,9 @@ t.test('nothing is looked at below a mask, and a source of another size begins a
   const mask = masking([{ id: 'house', polygon }]);
   for (let i = 0; i < 20; i += 1) cells.update(mask(frame(i * STEP_MS, [])));
   const things: Thing[] = [0.1, 0.7].map((u) => ({ at: [u, 0.4], level: 230 }));
-  const seen = cells.update(mask(frame(4200, things)));
-  t.equal(shownAt(seen, [0.15, 0.5]), MOVING);
-  t.equal(shownAt(seen, [0.75, 0.5]), 0);
+  const foreground = cells.update(mask(frame(4200, things)));
+  t.equal(shownAt(foreground, [0.15, 0.5]), MOVING);
+  t.equal(shownAt(foreground, [0.75, 0.5]), 0);
   const other = cells.update(mask({ ...frame(4400, []), source: { widthPx: 416, heightPx: 256 } }));
   t.equal(count(other, MOVING), 0);
 });
@@ -147,10 +144,10 @@ const anyForeground: fc.Arbitrary<Foreground> = fc
     return { columns, rows, cellNorm: [1 / 20.4, 1 / 15.3], cells };
   });
 
-/** The foreground's cells and those around, by regions that touch: found by passing on the least number. */
+/** The foreground's cells and their neighbours, by regions that touch: found by passing on the least number. */
 function regionsOf({ columns, cells }: Foreground): number[][] {
   const all = [...cells.keys()];
-  const beside = (cell: number): number[] =>
+  const neighboursOf = (cell: number): number[] =>
     all.filter((other) => {
       const [x, y] = [
         (cell % columns) - (other % columns),
@@ -158,16 +155,16 @@ function regionsOf({ columns, cells }: Foreground): number[][] {
       ];
       return Math.abs(x) <= 1 && Math.abs(y) <= 1;
     });
-  const neighbours = all.map(beside);
+  const neighbours = all.map(neighboursOf);
   const region = all.map((cell) => (neighbours[cell]?.some((next) => cells[next] !== 0) ? cell : -1));
-  for (let changed = true; changed; ) {
-    changed = false;
+  for (let hasChanged = true; hasChanged; ) {
+    hasChanged = false;
     for (const cell of all) {
       const near = (neighbours[cell] ?? []).map((next) => region[next] ?? -1).filter((number) => number >= 0);
       const least = Math.min(...near);
       if (region[cell] === -1 || least >= (region[cell] ?? -1)) continue;
       region[cell] = least;
-      changed = true;
+      hasChanged = true;
     }
   }
   return [...new Set(region)]
@@ -176,17 +173,17 @@ function regionsOf({ columns, cells }: Foreground): number[][] {
 }
 
 t.test(
-  'regions that move reach a cell beyond what differs, and things that were put down are none',
+  'moving regions reach one cell beyond the difference, and put-down things are not moving',
   async (t) => {
     fc.assert(
       fc.property(anyForeground, (foreground) => {
-        const wanted = new Uint8Array(foreground.cells.length);
+        const expected = new Uint8Array(foreground.cells.length);
         for (const region of regionsOf(foreground)) {
           // One cell alone does not count; two do.
           const moves = region.filter((cell) => foreground.cells[cell] === MOVING).length >= 2;
-          for (const cell of region) wanted[cell] = moves ? 1 : 0;
+          for (const cell of region) expected[cell] = moves ? 1 : 0;
         }
-        return Buffer.compare(movingCells(foreground), wanted) === 0;
+        return Buffer.compare(movingCells(foreground), expected) === 0;
       }),
       { numRuns: 100 },
     );
@@ -200,26 +197,26 @@ t.test(
   },
 );
 
-/** Whether any part of a cell lies in a box. */
+/** True if any part of a cell lies in a box. */
 
-t.test('the cells of a picture that the foreground touches, whatever its grid', async (t) => {
+t.test('the cells of a picture that the foreground touches are exact on any grid', async (t) => {
   const grid = gridOf(SIZE);
   fc.assert(
     fc.property(anyForeground, fc.nat({ max: 4 }), (foreground, reachPx) => {
       const { columns, rows, cells, cellNorm } = foreground;
       const touched = new Uint8Array(grid.columns * grid.rows);
       fillTouched(touched, foreground, cells, grid, 1, reachPx);
-      const [across, down] = [cellNorm[0] * SIZE.widthPx, cellNorm[1] * SIZE.heightPx];
+      const [widthPx, down] = [cellNorm[0] * SIZE.widthPx, cellNorm[1] * SIZE.heightPx];
       const boxes = [...cells.keys()]
         .filter((cell) => cells[cell] !== 0)
         .map((cell): XyxyPx => {
           const [x, y] = [cell % columns, Math.floor(cell / columns)];
           // The last cells reach to the edge of the picture.
           const [right, bottom] = [
-            x + 1 === columns ? SIZE.widthPx : (x + 1) * across,
+            x + 1 === columns ? SIZE.widthPx : (x + 1) * widthPx,
             y + 1 === rows ? SIZE.heightPx : (y + 1) * down,
           ];
-          return [x * across - reachPx, y * down - reachPx, right + reachPx, bottom + reachPx];
+          return [x * widthPx - reachPx, y * down - reachPx, right + reachPx, bottom + reachPx];
         });
       return touched.every(
         (value, cell) => (value === 1) === boxes.some((box) => isTouched(grid, cell, box)),

@@ -1,6 +1,6 @@
 /**
- * What the addon makes of a decoder's picture, byte by byte against GStreamer's own scaler, converter and JPEG encoder; and
- * black where it must be, before anybody gets it.
+ * Compares the addon's output for a decoder's picture, byte by byte, with GStreamer's own scaler, converter and JPEG
+ * encoder. Proves that masked areas are black before anyone gets the picture.
  */
 import sharp from 'sharp';
 import t from 'tap';
@@ -26,7 +26,7 @@ interface Shape {
   readonly pattern?: string;
 }
 
-/** Launch text of pictures of that shape; of a moving pattern, so that each is another one. */
+/** Launch text of pictures of that shape, with a moving pattern so that each differs. */
 function sourceText({
   width,
   height,
@@ -39,35 +39,35 @@ function sourceText({
   return `videotestsrc pattern=${pattern ?? 'smpte'} num-buffers=2 ! video/x-raw,format=${format},${caps}`;
 }
 
-/** As `sourceText`, with so many coded columns at the left in one colour; the rest is white. */
+/** Like `sourceText`, with `columns` coded columns at the left in one colour; the rest is white. */
 function stripText(shape: Shape, columns: number, fill: string): string {
   const rest = sourceText({ ...shape, width: shape.width - columns, pattern: 'white' });
   return `${rest} ! videobox left=-${columns} fill=${fill}`;
 }
 
-/** The second picture, held by a sink that is at rest: what it holds stays. */
-function held(shape: Shape): Promise<Held> {
+/** The second picture, held by a sink that is at rest, so that its content stays. */
+function heldPicture(shape: Shape): Promise<HeldResult> {
   return heldOf(sourceText(shape));
 }
 
-interface Held {
+interface HeldResult {
   readonly pipeline: NativePipeline;
   readonly picture: HeldPicture;
 }
 
-async function heldOf(picturesText: string): Promise<Held> {
+async function heldOf(picturesText: string): Promise<HeldResult> {
   const text = `${picturesText} ! appsink name=sink sync=false async=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   await pipeline.pull();
   const picture = await pipeline.pull();
   if (picture === null) throw new Error('no picture');
-  // Each pipeline that is up holds a worker of libuv.
+  // Each open pipeline holds a worker of libuv.
   await pipeline.dispose();
   return { pipeline, picture };
 }
 
-function letterboxed({ pipeline, picture }: Held, input: SizePx, masks = NO_MASK): Buffer {
+function letterboxed({ pipeline, picture }: HeldResult, input: SizePx, masks = NO_MASK): Buffer {
   const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
   const { ranges } = masks.inPixels(picture, input);
   pipeline.pictures.letterbox(rgb, input, placementOf(picture.source, input), ranges);
@@ -94,26 +94,26 @@ const SHAPES: readonly (Shape & { readonly input?: SizePx })[] = [
   { width: 1280, height: 720, format: 'YV12' },
 ];
 
-void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', async (t) => {
+void t.test('the addon scales, letterboxes and colours as GStreamer does, byte by byte', async (t) => {
   for (const { input = INPUT, ...shape } of SHAPES) {
     const name = JSON.stringify({ ...shape, input: input.widthPx });
-    const mine = await held(shape);
-    const { source } = mine.picture;
+    const own = await heldPicture(shape);
+    const { source } = own.picture;
     const size = `width=${input.widthPx},height=${input.heightPx},pixel-aspect-ratio=1/1`;
     const rgb = gstreamerFrames(
       `${sourceText(shape)} ! videoscale add-borders=true ! video/x-raw,${size} ! videoconvert ! video/x-raw,format=RGB`,
     );
-    const box = letterboxed(mine, input);
+    const box = letterboxed(own, input);
     t.ok(rgb.subarray(rgb.length / 2).equals(box), `${name}: the frame`);
     const planeSize = fitted(source, 1280);
     const i420 = Buffer.alloc(planesBytes(planeSize));
-    mine.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(mine.picture, planeSize));
-    const theirs = gstreamerFrames(
+    own.pipeline.pictures.planes(i420, planeSize, NO_MASK.inPlanes(own.picture, planeSize));
+    const reference = gstreamerFrames(
       `${sourceText(shape)} ! videoscale ! video/x-raw,width=${planeSize.widthPx},height=${planeSize.heightPx},pixel-aspect-ratio=1/1 ! videoconvert ! video/x-raw,format=I420`,
     );
-    t.ok(samePlanes(theirs.subarray(theirs.length / 2), i420, planeSize), `${name}: the planes`);
+    t.ok(samePlanes(reference.subarray(reference.length / 2), i420, planeSize), `${name}: the planes`);
     const grey = Buffer.alloc(planeSize.widthPx * planeSize.heightPx);
-    mine.pipeline.pictures.luma(grey, planeSize, new Int32Array());
+    own.pipeline.pictures.luma(grey, planeSize, new Int32Array());
     const { y, strideY } = planesOf(i420, planeSize);
     const row = Math.floor(planeSize.heightPx / 3);
     t.ok(
@@ -122,37 +122,37 @@ void t.test('scaled, letterboxed and coloured as by GStreamer, byte by byte', as
         .equals(y.subarray(row * strideY, row * strideY + planeSize.widthPx)),
       `${name}: the brightness alone`,
     );
-    for (const [what, stillSize] of [
+    for (const [stillName, stillSize] of [
       ['still', source],
       ['smaller still', planeSize],
     ] as const) {
       const { widthPx, heightPx } = stillSize;
       const scaled = `videoscale ! video/x-raw,width=${widthPx},height=${heightPx},pixel-aspect-ratio=1/1`;
       const jpegs = gstreamerFrames(`${sourceText(shape)} ! ${scaled} ! jpegenc`);
-      const still = await mine.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(mine.picture, stillSize));
+      const still = await own.pipeline.pictures.still(stillSize, NO_MASK.inPlanes(own.picture, stillSize));
       const second = jpegs.subarray(jpegs.lastIndexOf(JPEG_START));
-      t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${what}`);
+      t.ok(still !== null && (await samePixels(second, still)), `${name}: the ${stillName}`);
     }
   }
 });
 
 const JPEG_START = Buffer.from([0xff, 0xd8, 0xff]);
 
-/** But for the last blocks of a row that is not made of whole ones: jpegenc fills them up with what lies behind it. */
+/** Compares pixels except for incomplete last blocks of a row: jpegenc fills them up with the bytes behind them. */
 async function samePixels(one: Buffer, other: Buffer): Promise<boolean> {
   const { width } = await sharp(one).metadata();
-  const whole = { left: 0, top: 0, width: width % 16 === 0 ? width : width - (width % 16) - 1 };
+  const area = { left: 0, top: 0, width: width % 16 === 0 ? width : width - (width % 16) - 1 };
   const pixels = async (jpeg: Buffer): Promise<Buffer> => {
     const { height } = await sharp(jpeg).metadata();
     return sharp(jpeg)
-      .extract({ ...whole, height })
+      .extract({ ...area, height })
       .raw()
       .toBuffer();
   };
   return (await pixels(one)).equals(await pixels(other));
 }
 
-/** Without what pads the rows. */
+/** Compares planes without the padding of the rows. */
 function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
   const [a, b] = [planesOf(one, size), planesOf(other, size)];
   return (['y', 'u', 'v'] as const).every((plane) => {
@@ -165,24 +165,24 @@ function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
   });
 }
 
-void t.test('planes that lie side by side or in one another are read as the same picture', async (t) => {
+void t.test('planes side by side or in one another give the same picture', async (t) => {
   const shape = { width: 1280, height: 720, pattern: 'smpte' };
-  const [one, other] = [await held(shape), await held({ ...shape, format: 'NV12' })];
+  const [one, other] = [await heldPicture(shape), await heldPicture({ ...shape, format: 'NV12' })];
   t.ok(letterboxed(one, INPUT).equals(letterboxed(other, INPUT)));
-  const third = await held({ ...shape, format: 'NV21' });
+  const third = await heldPicture({ ...shape, format: 'NV21' });
   t.ok(letterboxed(one, INPUT).equals(letterboxed(third, INPUT)));
 });
 
 void t.test('full range is read as such, and the rest is black', async (t) => {
   const rgb = letterboxed(
-    await held({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
+    await heldPicture({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
     INPUT,
   );
   t.same([...rgb.subarray(0, 3)], [0, 0, 0]);
   t.ok((rgb[(128 * 416 + 208) * 3] ?? 0) > 230, 'white');
 });
 
-void t.test('under a mask all is black: the frame, the grey one, the planes, the still', async (t) => {
+void t.test('masked areas are black in the frame, the grey picture, the planes and the still', async (t) => {
   const polygon: [number, number][] = [
     [0.25, 0.25],
     [0.75, 0.25],
@@ -191,22 +191,22 @@ void t.test('under a mask all is black: the frame, the grey one, the planes, the
   ];
   const masks = new PrivacyMasks([{ id: 'house', polygon }]);
   for (const format of ['I420', 'NV12']) {
-    const mine = await held({ width: 640, height: 480, pattern: 'white', format });
-    const { source } = mine.picture;
+    const own = await heldPicture({ width: 640, height: 480, pattern: 'white', format });
+    const { source } = own.picture;
     const at = (px: number, share: number): number => Math.floor(px * share);
-    const rgb = letterboxed(mine, INPUT, masks);
+    const rgb = letterboxed(own, INPUT, masks);
     t.equal(rgb.readUIntBE((128 * 416 + 208) * 3, 3), 0);
-    t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and nothing else');
+    t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and the rest is white');
     const size = { widthPx: 160, heightPx: 120 };
     const grey = Buffer.alloc(160 * 120);
-    const whole = { leftPx: 0, topPx: 0, ...size };
-    mine.pipeline.pictures.luma(grey, size, masks.inPixels(mine.picture, size, whole).ranges);
+    const area = { leftPx: 0, topPx: 0, ...size };
+    own.pipeline.pictures.luma(grey, size, masks.inPixels(own.picture, size, area).ranges);
     t.same([grey[60 * 160 + 80], (grey[5 * 160 + 80] ?? 0) > 200], [0, true]);
     const i420 = Buffer.alloc(planesBytes(size));
-    mine.pipeline.pictures.planes(i420, size, masks.inPlanes(mine.picture, size));
+    own.pipeline.pictures.planes(i420, size, masks.inPlanes(own.picture, size));
     const { y, u, v, strideY, strideUv } = planesOf(i420, size);
     t.same([y[60 * strideY + 80], u[30 * strideUv + 40], v[30 * strideUv + 40]], [0, 128, 128]);
-    const jpeg = await mine.pipeline.pictures.still(source, masks.inPlanes(mine.picture, source));
+    const jpeg = await own.pipeline.pictures.still(source, masks.inPlanes(own.picture, source));
     const { data } = await sharp(jpeg ?? Buffer.alloc(0))
       .raw()
       .toBuffer({ resolveWithObject: true });
@@ -219,7 +219,7 @@ void t.test('under a mask all is black: the frame, the grey one, the planes, the
   }
 });
 
-void t.test('where pixels are not square, a mask reaches as far as they are spread', async (t) => {
+void t.test('a mask reaches as far as non-square pixels are spread', async (t) => {
   const shapes = [
     { width: 720, height: 576, par: '64/45' },
     { width: 352, height: 576, par: '24/11' },
@@ -236,35 +236,38 @@ void t.test('where pixels are not square, a mask reaches as far as they are spre
       [share, 1],
       [0, 1],
     ];
-    const made = async (fill: string, masks: PrivacyMasks) => {
-      const mine = await heldOf(stripText(shape, columns, fill));
-      const { pipeline, picture } = mine;
+    const picturesOf = async (fill: string, masks: PrivacyMasks) => {
+      const own = await heldOf(stripText(shape, columns, fill));
+      const { pipeline, picture } = own;
       const size = fitted(picture.source, 1280);
       const i420 = Buffer.alloc(planesBytes(size));
       pipeline.pictures.planes(i420, size, masks.inPlanes(picture, size));
       const grey = Buffer.alloc(size.widthPx * size.heightPx);
-      const whole = { leftPx: 0, topPx: 0, ...size };
-      pipeline.pictures.luma(grey, size, masks.inPixels(picture, size, whole).ranges);
+      const area = { leftPx: 0, topPx: 0, ...size };
+      pipeline.pictures.luma(grey, size, masks.inPixels(picture, size, area).ranges);
       const still = await pipeline.pictures.still(size, masks.inPlanes(picture, size));
-      return { planes: i420, grey, still: still ?? '', frame: letterboxed(mine, FINE, masks) };
+      return { planes: i420, grey, still: still ?? '', frame: letterboxed(own, FINE, masks) };
     };
     const masks = new PrivacyMasks([{ id: 'strip', polygon: strip }]);
-    const [red, blue] = [await made('red', masks), await made('blue', masks)];
-    const [bareRed, bareBlue] = [await made('red', NO_MASK), await made('blue', NO_MASK)];
-    for (const what of ['planes', 'grey', 'still', 'frame'] as const) {
-      const name = `${shape.width}x${shape.height}: ${what}`;
+    const [red, blue] = [await picturesOf('red', masks), await picturesOf('blue', masks)];
+    const [bareRed, bareBlue] = [await picturesOf('red', NO_MASK), await picturesOf('blue', NO_MASK)];
+    for (const kind of ['planes', 'grey', 'still', 'frame'] as const) {
+      const name = `${shape.width}x${shape.height}: ${kind}`;
       t.ok(
-        Buffer.from(red[what]).equals(Buffer.from(blue[what])),
-        `${name} says nothing of what is under it`,
+        Buffer.from(red[kind]).equals(Buffer.from(blue[kind])),
+        `${name} does not depend on the masked pixels`,
       );
-      t.notOk(Buffer.from(bareRed[what]).equals(Buffer.from(bareBlue[what])), `${name} does without it`);
+      t.notOk(
+        Buffer.from(bareRed[kind]).equals(Buffer.from(bareBlue[kind])),
+        `${name} does without the mask`,
+      );
     }
   }
 });
 
-void t.test('a place of the wrong length, and a picture that is none, are refused', async (t) => {
-  const mine = await held({ width: 640, height: 480 });
-  const { pictures } = mine.pipeline;
+void t.test('a buffer of the wrong length and an invalid picture are refused', async (t) => {
+  const own = await heldPicture({ width: 640, height: 480 });
+  const { pictures } = own.pipeline;
   const at = { leftPx: 0, topPx: 0, widthPx: 32, heightPx: 32 };
   const nothing = new Int32Array();
   t.throws(
@@ -279,6 +282,6 @@ void t.test('a place of the wrong length, and a picture that is none, are refuse
   const grey = Buffer.alloc(256, 7);
   pictures.luma(grey, small, Int32Array.of(-5, 4, 250, 100_000, 9, 3));
   t.same([grey[3], grey[255]], [0, 0]);
-  t.equal(await mine.pipeline.pull(), null, 'it is over');
+  t.equal(await own.pipeline.pull(), null, 'it is over');
   t.throws(() => pictures.luma(Buffer.alloc(256), small, nothing), /no picture/);
 });

@@ -1,4 +1,7 @@
-/** What could name somebody has no place to travel in: the schemas of everything that leaves vision or the box. */
+/**
+ * Proves that identifying data has no field to travel in: walks the schemas of everything that leaves vision or the
+ * box.
+ */
 import type { TSchema } from '@sinclair/typebox';
 import t from 'tap';
 import { INFERENCE_ELEMENTS } from '../../agent/contract/inference-element.ts';
@@ -10,22 +13,22 @@ import { COLOURS } from '../../agent/contract/track-log.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
 import { Followed } from '../../agent/vision/track/track-state.ts';
 
-/** Words for what tells one person, or one vehicle, from all others. */
+/** Words for data that distinguishes one person, or one vehicle, from all others. */
 const NAMING = new RegExp(
   '^(embeddings?|features?|descriptors?|appearance|histograms?|colou?rs?|prints?|vectors?|faces?|facial|plates?|licen[cs]e|' +
     'landmarks?|keypoints?|pose|gait|skin|hair|cloth(es|ing)|gender|sex|ethnic(ity)?|biometrics?|identity|reid|persons?|' +
     'pixels?|thumbnails?|crops?)$',
   'i',
 );
-/** The incident that two boxes claim one name. */
+/** Name of the incident in which two boxes claim one name. */
 const HARMLESS = new Set(['identity-conflict']);
-/** A yes or no: what a box shows has moved along with it. */
+/** A boolean: the content of a box has moved along with it. */
 const PIXELS_MOVE = 'pixelsMove';
-/** Of a vehicle, where the order allows it: at most two names out of a closed list. */
+/** Colours of a vehicle, where the authorisation allows them: at most two names out of a closed list. */
 const VEHICLE_COLOURS = 'colours';
-/** How much of a snapshot is the plate, the place with nobody in it: a share and an age. */
+/** Path of the statistics of the clean plate in a snapshot: a ratio and an age. */
 const EMPTY_PLACE = /\/redaction\/plate$/;
-/** A box has four numbers, a point two; an appearance vector has dozens. */
+/** Longest list of numbers. A box has four, a point two, and an appearance vector dozens. */
 const NUMBERS_MAX = 4;
 
 interface Field {
@@ -34,7 +37,7 @@ interface Field {
   readonly schema: TSchema;
 }
 
-/** Every field of a schema, wherever in it. */
+/** Every field of a schema, at any depth. */
 function fieldsOf(schema: TSchema, path: string): Field[] {
   const fields: Field[] = [];
   for (const [name, inner] of Object.entries((schema['properties'] ?? {}) as Record<string, TSchema>)) {
@@ -46,23 +49,23 @@ function fieldsOf(schema: TSchema, path: string): Field[] {
   return [...fields, ...inner.flatMap((one) => fieldsOf(one.schema, one.path))];
 }
 
-/** An array of numbers without a short, fixed length. */
+/** True for an array of numbers without a short, fixed length. */
 function isVector({ type, items, maxItems }: TSchema): boolean {
   if (type !== 'array' || Array.isArray(items)) return false;
   const numeric = ['number', 'integer'].includes((items as TSchema | undefined)?.['type'] as string);
   return numeric && ((maxItems as number | undefined) ?? Number.POSITIVE_INFINITY) > NUMBERS_MAX;
 }
 
-/** A list of two literals at most: no number, and no text of one's own. */
+/** True for a list of at most two literals of the closed list, without numbers or free text. */
 function isShortListOfNames({ type, items, maxItems }: TSchema): boolean {
   if (type !== 'array' || ((maxItems as number | undefined) ?? Number.POSITIVE_INFINITY) > 2) return false;
   const names = ((items as TSchema | undefined)?.['anyOf'] ?? []) as TSchema[];
   return names.length > 0 && names.every((name) => COLOURS.some((colour) => colour === name['const']));
 }
 
-/** `colourHistogram` and `colour_histogram` are two words each. */
+/** True if a word of the name is in NAMING; `colourHistogram` and `colour_histogram` are two words each. */
 function isNaming({ path, name, schema }: Field): boolean {
-  // Of another project's form: a place that must stay empty.
+  // A field of another project's format that must stay empty.
   if (schema['type'] === 'null') return false;
   if (name === PIXELS_MOVE && schema['type'] === 'boolean') return false;
   if (name === VEHICLE_COLOURS && isShortListOfNames(schema)) return false;
@@ -70,7 +73,7 @@ function isNaming({ path, name, schema }: Field): boolean {
   return !HARMLESS.has(name) && !EMPTY_PLACE.test(path) && words.some((word) => NAMING.test(word));
 }
 
-/** How often a stage took how long: one number for each bound, the same for every street. */
+/** Paths of latency histograms: one count for each bound, the same for every street. */
 const HISTOGRAMS: ReadonlySet<string> = new Set(['link/stats/stages/latency/counts']);
 
 function faultsOf(schema: TSchema, name: string): string[] {
@@ -79,7 +82,7 @@ function faultsOf(schema: TSchema, name: string): string[] {
     .map(({ path }) => path);
 }
 
-t.test('the search finds what it is for', async (t) => {
+t.test('the search finds naming fields and vectors', async (t) => {
   const object = (properties: Record<string, unknown>): TSchema =>
     ({ type: 'object', properties }) as unknown as TSchema;
   const numbers = { type: 'array', items: { type: 'number' } };
@@ -113,11 +116,11 @@ t.test('the search finds what it is for', async (t) => {
   t.same(
     faultsOf(object({ redaction }), 'x'),
     ['x/redaction/plate/plate'],
-    'the empty place is no licence plate',
+    'the clean plate is not a licence plate',
   );
 });
 
-t.test('nothing that names somebody leaves vision, or the box', async (t) => {
+t.test('no schema that leaves vision or the box has a field that identifies a person', async (t) => {
   t.same(faultsOf(FromVision, 'link'), []);
   t.ok(fieldsOf(FromVision, 'link').length > 50);
   const schemas = MESSAGES.flatMap(({ name, schema }) => (schema === undefined ? [] : [{ name, schema }]));
@@ -125,53 +128,47 @@ t.test('nothing that names somebody leaves vision, or the box', async (t) => {
   for (const { name, schema } of schemas) t.same(faultsOf(schema, name), [], name);
 });
 
-t.test('what a detector may name is these ten classes', async (t) => {
+t.test('the detector knows exactly these ten classes', async (t) => {
   const vehicles = ['bicycle', 'car', 'motorcycle', 'bus', 'truck'];
   t.same(Object.values(LABELS), ['person', ...vehicles, 'dog', 'backpack', 'handbag', 'suitcase']);
 });
 
-t.test(
-  'the colours of a track are gone 2 s after it was last seen, and are no part of what is told',
-  async (t) => {
-    const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
-    const cut = { width: false, height: false };
-    // Each half of one colour: two such prints are nothing alike.
-    const oneColour = (colour: number): Float32Array =>
-      new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
-    const print = oneColour(0);
-    const track = new Followed(7, { detection, cut, print, crowded: false }, 0, SETTINGS);
-    // Of other colours at the same place: as good as any only to who has forgotten its own.
-    const other = oneColour(1);
-    const worth = (): number => track.worth({ detection, cut, print: other, crowded: false }, 0.9);
-    track.predict(2, 2000);
-    t.equal(worth(), 0);
-    const told = Object.keys(track.toTrack(2000)).sort();
-    const facts = [
-      'before',
-      'bestScore',
-      'firstMs',
-      'group',
-      'id',
-      'label',
-      'lastMs',
-      'score',
-      'seen',
-      'velocityPxPerS',
-      'xyxyPx',
-    ];
-    t.same(told, facts);
-    track.predict(0.1, 2001);
-    t.equal(worth(), 0.9);
-  },
-);
+t.test('the colours of a track are erased after 2 s and never reported', async (t) => {
+  const detection: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: [0, 0, 40, 100] };
+  const edges = { width: false, height: false };
+  // Each half of one colour: two such prints are nothing alike.
+  const oneColour = (colour: number): Float32Array =>
+    new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
+  const print = oneColour(0);
+  const track = new Followed(7, { detection, cut: edges, print, crowded: false }, 0, SETTINGS);
+  // Other colours at the same place match perfectly only a track that has forgotten its own.
+  const other = oneColour(1);
+  const worth = (): number => track.worth({ detection, cut: edges, print: other, crowded: false }, 0.9);
+  track.predict(2, 2000);
+  t.equal(worth(), 0);
+  const fields = Object.keys(track.toTrack(2000)).sort();
+  const facts = [
+    'before',
+    'bestScore',
+    'firstMs',
+    'group',
+    'id',
+    'label',
+    'lastMs',
+    'score',
+    'seen',
+    'velocityPxPerS',
+    'xyxyPx',
+  ];
+  t.same(fields, facts);
+  track.predict(0.1, 2001);
+  t.equal(worth(), 0.9);
+});
 
-t.test(
-  'what gets the pictures is a closed list, and nothing set on it names a file or a server',
-  async (t) => {
-    const names = ['onnxinference', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
-    t.same(Object.keys(INFERENCE_ELEMENTS), names);
-    for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
-      for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
-        t.match(value, /^[a-z0-9-]{1,16}$/);
-  },
-);
+t.test('elements that get pictures are a closed list, and no property names a file or server', async (t) => {
+  const names = ['onnxinference', 'tfliteinference', 'tfliteedgetpuinference', 'tflitevsiinference'];
+  t.same(Object.keys(INFERENCE_ELEMENTS), names);
+  for (const { fixed, properties } of Object.values(INFERENCE_ELEMENTS))
+    for (const value of [...Object.values(fixed), ...Object.values(properties).flat()])
+      t.match(value, /^[a-z0-9-]{1,16}$/);
+});

@@ -1,3 +1,4 @@
+/** Tests observations: ground points, zones, lines and their limits. */
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
@@ -23,7 +24,7 @@ const ZONE = {
 };
 const LINE = { id: 'kerb', from: [0.2, 0.5] as [number, number], to: [0.8, 0.5] as [number, number] };
 
-function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
+function trackAt(x: number, y: number, changes: Partial<Track> = {}): Track {
   return {
     id: 1,
     group: 'person',
@@ -35,27 +36,27 @@ function trackAt(x: number, y: number, more: Partial<Track> = {}): Track {
     firstMs: 0,
     lastMs: 0,
     seen: true,
-    ...more,
+    ...changes,
   };
 }
 
-/** Follows one track along a way, a position every `stepMs`; a missing position = the track is gone. */
+/** Follows one track along a way, a position every `stepMs`; a missing position means that the track has ended. */
 function along(
   options: Partial<TrackPlacesOptions>,
   way: readonly (Track | undefined)[],
   stepMs = 200,
 ): { tracks: (ObservedTrack | undefined)[]; crossings: Crossing['direction'][][] } {
   const places = new TrackPlaces({ zones: [], lines: [], ...options });
-  const seen = way.map((track, i) =>
+  const updates = way.map((track, i) =>
     places.update({ atMs: i * stepMs, source: SOURCE }, track === undefined ? [] : [track]),
   );
   return {
-    tracks: seen.map((one) => one.tracks[0]),
-    crossings: seen.map((one) => one.crossings.map(({ direction }) => direction)),
+    tracks: updates.map((one) => one.tracks[0]),
+    crossings: updates.map((one) => one.crossings.map(({ direction }) => direction)),
   };
 }
 
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');
@@ -104,13 +105,13 @@ t.test('ground point and velocity are normalised', async (t) => {
   t.same(tracks[0]?.xyxyNorm, [0.48, 0.3, 0.52, 0.5]);
 });
 
-t.test('zone: clearly inside is inside at once', async (t) => {
+t.test('zone: a track clearly inside enters immediately', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(100, 300), trackAt(500, 300)]);
   t.notOk(inZone(tracks[0]));
   t.same(tracks[1]?.zones, [{ zone: 'court', sinceMs: 200 }]);
 });
 
-t.test('zone: near the border it takes time, and the time counts', async (t) => {
+t.test('zone: a track near the border enters with a delay that counts', async (t) => {
   const way = [trackAt(290, 300), trackAt(305, 300), trackAt(305, 300), trackAt(305, 300)];
   const { tracks } = along({ zones: [ZONE] }, way);
   t.same(tracks.map(inZone), [false, false, false, true]);
@@ -122,7 +123,7 @@ t.test('zone: jitter at the border neither enters nor leaves', async (t) => {
   holds(
     t,
     fc.property(jitter, (shifts) => {
-      // Never inside (or outside) for as long as the hysteresis asks: a position beyond the border between.
+      // Never inside (or outside) for as long as the hysteresis requires: a position beyond the border between.
       const way = shifts.flatMap((shift) => [trackAt(300 + Math.abs(shift), 300), trackAt(295, 300)]);
       return !along({ zones: [ZONE] }, way).tracks.some(inZone);
     }),
@@ -137,7 +138,7 @@ t.test('zone: jitter at the border neither enters nor leaves', async (t) => {
   );
 });
 
-t.test('zone: clearly outside leaves at once; just outside after a second', async (t) => {
+t.test('zone: a track clearly outside leaves immediately, just outside after a second', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), trackAt(280, 300)]);
   t.same(tracks.map(inZone), [true, false]);
   const slow = along({ zones: [ZONE] }, [
@@ -147,7 +148,7 @@ t.test('zone: clearly outside leaves at once; just outside after a second', asyn
   t.same(slow.tracks.map(inZone), [true, true, true, true, true, true, false, false]);
 });
 
-t.test('zone: what is only predicted neither enters nor leaves', async (t) => {
+t.test('zone: a merely predicted track neither enters nor leaves', async (t) => {
   const unseen = { seen: false };
   const way = [trackAt(500, 300), trackAt(900, 300, unseen), trackAt(900, 300, unseen), trackAt(520, 300)];
   const { tracks } = along({ zones: [ZONE] }, way);
@@ -159,12 +160,12 @@ t.test('zone: what is only predicted neither enters nor leaves', async (t) => {
   t.same(never.tracks.map(inZone), [false, false]);
 });
 
-t.test('zone: memory ends with the track', async (t) => {
+t.test('zone: the memory of a track ends with the track', async (t) => {
   const { tracks } = along({ zones: [ZONE] }, [trackAt(500, 300), undefined, trackAt(500, 300)]);
   t.equal(tracks[2]?.zones[0]?.sinceMs, 400);
 });
 
-t.test('zone: a box cut off by the frame’s edge stands in the zone that reaches the edge', async (t) => {
+t.test('zone: a box cut off by the frame’s edge is in the zone at that edge', async (t) => {
   const polygon: [number, number][] = [
     [0, 0.08],
     [1, 0.08],
@@ -204,20 +205,20 @@ t.test('line: the direction is the side that is reached, seen from `from` to `to
   t.same(up.crossings, [[], ['left']]);
 });
 
-t.test('line: only between its ends', async (t) => {
+t.test('line: only a passage between its ends is a crossing', async (t) => {
   t.same(along({ lines: [LINE] }, [trackAt(150, 200), trackAt(150, 300)]).crossings, [[], []]);
-  const around = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
-  t.same(along({ lines: [LINE] }, around).crossings.flat(), [], 'round the end is not across');
+  const detour = [trackAt(300, 200), trackAt(100, 200), trackAt(100, 300), trackAt(300, 300)];
+  t.same(along({ lines: [LINE] }, detour).crossings.flat(), [], 'round the end is not across');
 });
 
-t.test('line: slow passage and jitter on the line give one crossing', async (t) => {
+t.test('line: a slow passage and jitter on the line give one crossing', async (t) => {
   const shift = fc.integer({ min: -9, max: 9 });
   holds(
     t,
     fc.property(fc.array(shift, { maxLength: 60 }), (shifts) => {
       const way = [200, ...shifts.map((by) => 250 + by), 300].map((y) => trackAt(500, y));
-      const told = along({ lines: [LINE] }, way).crossings.flat();
-      return told.length === 1 && told[0] === 'right';
+      const crossings = along({ lines: [LINE] }, way).crossings.flat();
+      return crossings.length === 1 && crossings[0] === 'right';
     }),
   );
   holds(
@@ -229,7 +230,7 @@ t.test('line: slow passage and jitter on the line give one crossing', async (t) 
   );
 });
 
-t.test('line: crossings of one track go to and fro in turn', async (t) => {
+t.test('line: crossings of one track alternate between the directions', async (t) => {
   const wide = { id: 'wide', from: [0, 0.5] as [number, number], to: [1, 0.5] as [number, number] };
   const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 999 }), fc.integer({ min: 0, max: 500 })), {
     maxLength: 80,
@@ -237,7 +238,7 @@ t.test('line: crossings of one track go to and fro in turn', async (t) => {
   holds(
     t,
     fc.property(steps, (way) => {
-      const told = along(
+      const crossings = along(
         { lines: [wide] },
         way.map(([x, y]) => trackAt(x, y)),
       ).crossings.flat();
@@ -245,12 +246,14 @@ t.test('line: crossings of one track go to and fro in turn', async (t) => {
         .map(([, y]) => (Math.abs(y - 250) > 10 ? Math.sign(y - 250) : 0))
         .filter((side) => side !== 0);
       const changes = sides.filter((side, i) => i > 0 && side !== sides[i - 1]).length;
-      return told.length === changes && told.every((side, i) => i === 0 || side !== told[i - 1]);
+      return (
+        crossings.length === changes && crossings.every((side, i) => i === 0 || side !== crossings[i - 1])
+      );
     }),
   );
 });
 
-t.test('line: passed out of sight is told when seen again', async (t) => {
+t.test('line: a crossing out of sight is reported when the track is seen again', async (t) => {
   const way = [
     trackAt(500, 200),
     trackAt(500, 230, { seen: false }),
@@ -260,7 +263,7 @@ t.test('line: passed out of sight is told when seen again', async (t) => {
   t.same(along({ lines: [LINE] }, way).crossings, [[], [], [], ['right']]);
 });
 
-t.test('line: what is fast has passed it before it is sure', async (t) => {
+t.test('line: a fast track that crosses before it is confirmed is reported', async (t) => {
   const before = [200, 240].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
   t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330, { before })]).crossings.at(-1), [
     'right',
@@ -268,7 +271,7 @@ t.test('line: what is fast has passed it before it is sure', async (t) => {
   t.same(along({ lines: [LINE] }, [undefined, undefined, trackAt(500, 330)]).crossings.at(-1), []);
 });
 
-t.test('the frame that confirms a track says where it was found until then, and no other does', async (t) => {
+t.test('only the frame that confirms a track reports its earlier places', async (t) => {
   const before = [200, 600].map((y, k) => ({ atMs: k * 200, xyxyPx: trackAt(500, y).xyxyPx }));
   const { tracks } = along({}, [
     trackAt(500, 330, { before }),
@@ -294,14 +297,14 @@ t.test('observations have room for 512 crossings; further ones are counted', asy
   t.equal(places.crossingsDropped, 640 - 512);
 });
 
-t.test('what is left out is counted, and reaches the health report over all lives of vision', async (t) => {
+t.test('dropped items are counted, and reach the health report over all runs of vision', async (t) => {
   const lines = Array.from({ length: 64 }, (_, i) => ({ ...LINE, id: `kerb-${i}` }));
-  const wanted = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
-  const observer = new Observer(wanted);
+  const options = { zones: [ZONE], lines, moveTolerances: [0.25], regions: true };
+  const observer = new Observer(options);
   const crowd = (y: number): Track[] => Array.from({ length: 50 }, (_, i) => trackAt(500, y, { id: i + 1 }));
   const input = { widthPx: 64, heightPx: 32 };
   const frame = { ptsNs: 0n, wallMs: 0, source: SOURCE, input, rgb: new Uint8Array(64 * 32 * 3) };
-  const found = Array.from({ length: 70 }, (_, i): Detection => {
+  const detections = Array.from({ length: 70 }, (_, i): Detection => {
     const left = 100 * (i % 10);
     const top = 60 * Math.floor(i / 10);
     const xyxyPx: XyxyPx = [left, top, left + 50, top + 50];
@@ -309,13 +312,16 @@ t.test('what is left out is counted, and reaches the health report over all live
   });
   for (const [i, y] of [200, 300].entries()) {
     const tracks = crowd(y).map((track) => ({ ...track, lastMs: i * 200 }));
-    observer.observationOf({ ...frame, index: i + 1, atMs: i * 200 }, { looked: true, found, tracks });
+    observer.observationOf(
+      { ...frame, index: i + 1, atMs: i * 200 },
+      { looked: true, found: detections, tracks },
+    );
   }
   const left = {
     crossings_dropped: 50 * 64 - 512,
     furniture_dropped: 0,
     grounds_dropped: 0,
-    // Of 70 places 64 stay; each that is too many takes the place of the youngest, which is found again.
+    // Of 70 places 64 stay; each further one takes the place of the youngest, which is found again.
     standing_places_dropped: 6 + 7,
     static_regions_dropped: 0,
     carrier_places_dropped: 2 * 2,

@@ -1,4 +1,4 @@
-/** What vision lets itself be told: whoever holds its link gets no more than a signed order allows. */
+/** Proves that vision obeys a signed authorisation only: a client that holds its link gets no more than it allows. */
 import { execFileSync } from 'node:child_process';
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,8 +36,8 @@ const config = configOf(
   'replay',
 );
 
-interface Told {
-  /** What is asked of vision, with these changes to what is right. */
+interface TestBox {
+  /** Sends a request to vision, with these changes to the valid one. */
   ask(change?: {
     order?: string | null;
     source?: string;
@@ -50,7 +50,7 @@ interface Told {
   readonly folder: RestraintFolder;
 }
 
-function box(t: Test): Told {
+function box(t: Test): TestBox {
   const dir = scratch(t);
   writeOwnFolder(dir, authorised(config, join(dir, 'order')));
   const folder = ownFolder(dir);
@@ -58,7 +58,13 @@ function box(t: Test): Told {
     const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
     return String(signedOrder({ ...orderFor(config), rules, ...change }));
   };
-  const ask: Told['ask'] = ({ source = CAMERA, substream, unit = true, vehicleColours, ...change } = {}) => {
+  const ask: TestBox['ask'] = ({
+    source = CAMERA,
+    substream,
+    unit = true,
+    vehicleColours,
+    ...change
+  } = {}) => {
     const camera = { source, fps: 5, ...(substream && { substream }) };
     const settings = { camera, masks: [], ...(vehicleColours !== undefined && { vehicleColours }) };
     return allowed({ order: order(), folder, ...change, settings, unit });
@@ -67,7 +73,7 @@ function box(t: Test): Told {
 }
 
 t.test(
-  'an order is opened by root’s copy of the authority’s key, for this box, camera and day',
+  'root’s copy of the authority’s key opens an authorisation for this box, camera and day',
   async (t) => {
     const { ask, order, folder } = box(t);
     t.match(ask(), { masks: [MASK], sealTo: [] }, 'masks of the folder, though none were asked for');
@@ -79,7 +85,7 @@ t.test(
     t.same(ask({ order: order({ masks: [windows, MASK] }) }).masks, [MASK, windows], 'and of the order');
     t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
     const yesterday = new Date(Date.now() - 1000).toISOString();
-    const cases: [string, Parameters<Told['ask']>[0], RegExp][] = [
+    const cases: [string, Parameters<TestBox['ask']>[0], RegExp][] = [
       ['no order', { order: null }, /without a signed order/],
       ['no folder', { folder: undefined }, /no folder tells whose orders count/],
       ['rubbish', { order: '{}' }, /./],
@@ -99,16 +105,16 @@ t.test(
       ['behind a fragment', { source: 'rtsp://10.0.0.7#@10.0.0.2/main' }, /camera.source cannot be parsed/],
       ['ended', { order: order({ notAfter: yesterday }) }, /was valid until/],
     ];
-    for (const [how, change, why] of cases) {
-      t.throws(() => ask(change), { kind: 'denied', message: why }, how);
-      t.throws(() => ask({ ...change, unit: false }), { message: why }, `${how}, in a plain run`);
+    for (const [name, change, reason] of cases) {
+      t.throws(() => ask(change), { kind: 'denied', message: reason }, name);
+      t.throws(() => ask({ ...change, unit: false }), { message: reason }, `${name}, in a plain run`);
     }
     writeFileSync(folder.path(BOX_FILE), '{}');
     t.throws(() => ask(), { message: /is damaged/ });
   },
 );
 
-t.test('colours of vehicles are named only where the order’s log of tracks has them', async (t) => {
+t.test('colours of vehicles are named only where the authorisation’s track log has them', async (t) => {
   const { ask, order } = box(t);
   const tracks = (colour?: boolean): TrackLogGrant => ({
     purpose: 'thefts of vehicles',
@@ -121,14 +127,18 @@ t.test('colours of vehicles are named only where the order’s log of tracks has
     budget: { case: 100, keyDay: 100, day: 100 },
   });
   for (const vehicleColours of [undefined, true]) {
-    const asked = vehicleColours === undefined ? {} : { vehicleColours };
-    t.equal(ask(asked).vehicleColours, false, 'an order without a log of tracks');
+    const request = vehicleColours === undefined ? {} : { vehicleColours };
+    t.equal(ask(request).vehicleColours, false, 'an order without a log of tracks');
     for (const colour of [undefined, false])
-      t.equal(ask({ ...asked, order: order({ tracks: tracks(colour) }) }).vehicleColours, false, `${colour}`);
+      t.equal(
+        ask({ ...request, order: order({ tracks: tracks(colour) }) }).vehicleColours,
+        false,
+        `${colour}`,
+      );
   }
   const ordered = order({ tracks: tracks(true) });
   t.equal(ask({ order: ordered }).vehicleColours, true);
-  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the order’s word counts');
+  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the authorisation decides');
   const recorded = { order: null, source: 'test:pattern', unit: false } as const;
   t.equal(ask(recorded).vehicleColours, false, 'a recorded clip');
   t.equal(
@@ -138,24 +148,24 @@ t.test('colours of vehicles are named only where the order’s log of tracks has
   );
 });
 
-t.test('a second stream is opened only where the order names it', async (t) => {
+t.test('a second stream is opened only where the authorisation names it', async (t) => {
   const { ask, order } = box(t);
   const substream = 'rtsp://admin:hunter2@10.0.0.2/sub';
-  const named = order({ substream: 'rtsp://10.0.0.2/sub' });
+  const withSubstream = order({ substream: 'rtsp://10.0.0.2/sub' });
   t.equal(ask({ substream }).substream, undefined, 'an order without one');
-  t.equal(ask({ substream, order: named }).substream, substream);
-  t.equal(ask({ order: named }).substream, undefined, 'none is configured');
+  t.equal(ask({ substream, order: withSubstream }).substream, substream);
+  t.equal(ask({ order: withSubstream }).substream, undefined, 'none is configured');
   for (const other of [
     'rtsp://10.0.0.2/third',
     'rtsp://10.0.0.9/sub',
     'rtsp://10.0.0.2/sub?channel=2',
     'nonsense',
   ])
-    t.equal(ask({ substream: other, order: named }).substream, undefined, other);
-  t.equal(ask({ source: substream, order: named }).substream, undefined, 'the main stream alone');
+    t.equal(ask({ substream: other, order: withSubstream }).substream, undefined, other);
+  t.equal(ask({ source: substream, order: withSubstream }).substream, undefined, 'the main stream alone');
 });
 
-t.test('a mask of the order is black, whatever folder and agent say', async (t) => {
+t.test('a mask of the authorisation is black, whatever folder and agent say', async (t) => {
   const dir = scratch(t);
   const bare = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 } }, 'replay');
   const left: [number, number][] = [
@@ -174,7 +184,7 @@ t.test('a mask of the order is black, whatever folder and agent say', async (t) 
   const config = authorised(bare, join(dir, 'order'));
   writeOwnFolder(dir, config);
   t.same(ownFolder(dir).box().masks, [], 'none in the folder');
-  for (const [how, change, black] of [
+  for (const [name, change, black] of [
     ['with it', masked, true],
     ['without (control)', { ...permit, ...from }, false],
   ] as const) {
@@ -188,14 +198,14 @@ t.test('a mask of the order is black, whatever folder and agent say', async (t) 
     };
     const half = info.width / 2;
     const [masked, open] = [mean(0, half - 16), mean(half + 16, info.width)];
-    t.ok(open > 10 && masked < 1 === black, `${how}: ${masked} and ${open}`);
+    t.ok(open > 10 && masked < 1 === black, `${name}: ${masked} and ${open}`);
   }
 });
 
-/** The first picture that vision gives out under a permit to install; nothing of it is sealed. */
+/** The first picture that vision sends under an installation authorisation, which is not sealed. */
 async function picture(t: Test, restraintDir: string, order: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
-  let asked = false;
+  let hasAsked = false;
   const kinds: string[] = [];
   const vision = new VisionProcess({
     clock: systemClock,
@@ -207,8 +217,8 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
       if (message.kind === 'snapshot') jpeg = Buffer.from(binary);
       if (message.kind !== 'frame') return;
       const { frame, atMs } = message.observation;
-      const evidence = asked ? [] : [{ request: 1, atMs, focus: [], seal: true }];
-      asked = true;
+      const evidence = hasAsked ? [] : [{ request: 1, atMs, focus: [], seal: true }];
+      hasAsked = true;
       vision.send({ kind: 'ack', frame, evidence });
     },
   });
@@ -216,14 +226,14 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
   vision.start(permitUnder(order, []), bareSettings('test:pattern', 5));
   await until(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
   await vision.stop();
-  t.notOk(kinds.includes('sealed'), 'nothing is sealed');
+  t.notOk(kinds.includes('sealed'), 'no message is sealed');
   return jpeg ?? Buffer.alloc(0);
 }
 
-t.test('what ends while it looks ends the look', async (t) => {
+t.test('a suspension or an expired authorisation ends vision while it runs', async (t) => {
   const { ask, order, folder } = box(t);
-  const held = ask();
-  held.stillHolds();
+  const grant = ask();
+  grant.stillHolds();
   const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
   const suspended = (is: boolean): void =>
     writeFileSync(
@@ -231,25 +241,25 @@ t.test('what ends while it looks ends the look', async (t) => {
       suspensionText({ suspended: is, reason: 'by order', ...about }),
     );
   suspended(true);
-  t.throws(() => held.stillHolds(), { message: 'suspended: by order' });
+  t.throws(() => grant.stillHolds(), { message: 'suspended: by order' });
   t.throws(() => ask(), { message: 'suspended: by order' });
   suspended(false);
-  held.stillHolds();
+  grant.stillHolds();
   writeFileSync(folder.path(SUSPENSION_FILE), 'x');
-  t.throws(() => held.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
+  t.throws(() => grant.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
   rmSync(folder.path(SUSPENSION_FILE));
   const short = ask({ order: order({ notAfter: new Date(Date.now() + 300).toISOString() }) });
   await systemClock.sleep(400);
   t.throws(() => short.stillHolds(), { message: /was valid until/ });
 });
 
-t.test('without an order only a recorded clip or a made picture is looked at', async (t) => {
+t.test('vision without an authorisation opens only a recorded clip or a test pattern', async (t) => {
   const { ask } = box(t);
   const dir = scratch(t);
   const clip = join(dir, 'clip.mp4');
   writeFileSync(clip, '');
   const recorded = (source: string, unit = false): Allowed => ask({ order: null, source, unit });
-  t.same(recorded(`file:${clip}`).sealTo, [], 'sealed to nobody');
+  t.same(recorded(`file:${clip}`).sealTo, [], 'without recipients of a seal');
   recorded('test:pattern');
   const [fifo, link] = [join(dir, 'fifo'), join(dir, 'link.mp4')];
   execFileSync('mkfifo', [fifo]);
@@ -268,17 +278,17 @@ t.test('without an order only a recorded clip or a made picture is looked at', a
     t.throws(() => recorded(source, true), { message: /none by the service/ }, `${source}, in the unit`);
 });
 
-t.test('the process itself, by whoever starts it and holds its link', async (t) => {
+t.test('the vision process itself opens no camera without an authorisation', async (t) => {
   const fifo = join(scratch(t), 'fifo');
   execFileSync('mkfifo', [fifo]);
   for (const source of [CAMERA, 'v4l2:/dev/video0', `file:${fifo}`]) {
-    const said: { kind: string; message?: string }[] = [];
+    const messages: { kind: string; message?: string }[] = [];
     let over = false;
     const vision = new VisionProcess({
       restraintDir: undefined,
       clock: systemClock,
       log: SILENT,
-      onMessage: ({ message }) => said.push(message),
+      onMessage: ({ message }) => messages.push(message),
       onExit: () => {
         over = true;
       },
@@ -286,10 +296,10 @@ t.test('the process itself, by whoever starts it and holds its link', async (t) 
     t.teardown(() => vision.stop());
     vision.start(BARE_PERMIT, bareSettings(source, 5));
     await until(t, `${source}: it ends`, () => over, 20_000);
-    t.match(said.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
+    t.match(messages.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
     t.notOk(
-      said.some(({ kind }) => kind === 'opened' || kind === 'frame'),
-      'and has opened nothing',
+      messages.some(({ kind }) => kind === 'opened' || kind === 'frame'),
+      'and has not opened a camera',
     );
   }
 });

@@ -1,4 +1,7 @@
-/** The packet gate: what it passes is decoded as if all had been, and what it must not touch passes whole. */
+/**
+ * Tests the packet gate: passed packets are decoded as if all had been, and films that it must not touch pass
+ * unchanged.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -16,7 +19,7 @@ interface Encoding {
   readonly name: string;
   readonly codec: 'h264' | 'h265';
   readonly args: string;
-  /** Why it must not rest; undefined where it must. */
+  /** Reason why it must not rest; undefined where it must rest. */
   readonly reason?: string;
 }
 
@@ -63,29 +66,29 @@ const ENCODINGS: readonly Encoding[] = [
   },
 ];
 
-const made = new Map<string, string>();
+const films = new Map<string, string>();
 
-/** Each is made once. */
+/** Path of a film, each made once. */
 function film({ name, args }: Encoding): string {
-  const before = made.get(name);
+  const before = films.get(name);
   if (before !== undefined) return before;
   const file = join(scratch(t), `${name}.mkv`);
   const picture = `testsrc2=size=${SIZE.widthPx}x${SIZE.heightPx}:rate=${FPS},noise=alls=8:allf=t,format=yuv420p`;
   const to = ['-t', String(SECONDS), ...args.split(' '), '-f', 'matroska', file];
   execFileSync('ffmpeg', ['-v', 'error', '-y', '-f', 'lavfi', '-i', picture, ...to], { stdio: 'inherit' });
-  made.set(name, file);
+  films.set(name, file);
   return file;
 }
 
 interface Read {
   readonly pictures: Map<bigint, string>;
   readonly undecoded: number;
-  /** The last that was told. */
+  /** Last reported reason. */
   readonly reason: string;
   readonly rested: boolean;
 }
 
-/** Reads a film to its end; `isQuiet` says for the picture at a time what is wanted from then on. */
+/** Reads a film to its end; `isQuiet` decides for the picture at a time whether the street is quiet from then on. */
 async function read(
   t: Test,
   file: string,
@@ -95,16 +98,16 @@ async function read(
   const text =
     `filesrc location="${file}" ! matroskademux ! ${codec}parse ! ` +
     `video/x-${codec},stream-format=byte-stream,alignment=au ! packetgate name=gate ! ` +
-    // So that what is asked for is heard in time.
+    // A queue of one buffer, so that a change takes effect in time.
     `queue max-size-buffers=1 max-size-time=0 ! avdec_${codec} max-threads=1 ! ` +
     'appsink name=sink sync=false max-buffers=1';
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
   const pictures = new Map<bigint, string>();
   let [last, rested, reason] = [-1n, false, ''];
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
-    const ptsNs = held.ptsNs ?? -1n;
-    if (ptsNs <= last) t.fail(`the time goes back from ${last} to ${ptsNs}`);
+  for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull()) {
+    const ptsNs = picture.ptsNs ?? -1n;
+    if (ptsNs <= last) t.fail(`the time decreases from ${last} to ${ptsNs}`);
     last = ptsNs;
     const luma = Buffer.alloc(SIZE.widthPx * SIZE.heightPx);
     pipeline.pictures.luma(luma, SIZE, new Int32Array());
@@ -119,14 +122,14 @@ async function read(
   return { pictures, undecoded, reason, rested };
 }
 
-void t.test('what is decoded after a rest is what full decoding gives', async (t) => {
+void t.test('pictures decoded after a rest equal those of full decoding', async (t) => {
   for (const encoding of ENCODINGS) {
     const { name, codec, reason } = encoding;
     const file = film(encoding);
     const full = await read(t, file, codec, () => false);
     t.equal(full.pictures.size, SECONDS * FPS, `${name}: all of it`);
     t.equal(full.undecoded, 0);
-    // Quiet from the start, and again at the end, by the time of what is seen.
+    // Quiet from the start, and again at the end, by the time of the pictures.
     const rest = await read(t, file, codec, (atMs) => atMs < 6000 || atMs >= 22_000);
     const strange = [...rest.pictures].filter(([ptsNs, hash]) => full.pictures.get(ptsNs) !== hash);
     t.same(strange, [], `${name}: every picture is the one of full decoding`);
@@ -139,7 +142,7 @@ void t.test('what is decoded after a rest is what full decoding gives', async (t
     t.ok(rest.rested, `${name}: rests`);
     t.equal(rest.pictures.size + rest.undecoded, full.pictures.size, `${name}: all is counted`);
     t.ok(rest.undecoded > 100, `${name}: ${rest.undecoded} are not decoded`);
-    // It is woken a few key frames later: those that decoder and sink held. From that one on nothing is left out.
+    // It is woken a few key frames later: those that decoder and sink held. From that one on it passes every picture.
     const times = [...rest.pictures.keys()].filter((ns) => ns >= 6_000_000_000n);
     const woken = times.find((ns) => rest.pictures.has(ns + FRAME_NS)) ?? 0n;
     t.ok(woken > 0n && woken < 20_000_000_000n, `${name}: awake from ${woken} ns on`);
@@ -152,33 +155,37 @@ void t.test('what is decoded after a rest is what full decoding gives', async (t
   }
 });
 
-void t.test('what is kept is dropped with the opening, and the next begins in full', async (t) => {
-  const encoding = ENCODINGS[0] as Encoding;
-  const file = film(encoding);
-  const text =
-    `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
-    'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
-    'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
-  const pipeline = new NativePipeline(text, systemClock);
-  pipeline.open();
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull())
-    if (pipeline.get('gate', 'undecoded') !== '0') break;
-  t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
-  await pipeline.close();
-  const dropped = Number(pipeline.get('gate', 'undecoded'));
-  t.ok(dropped > 0, `${dropped} were kept or dropped`);
-  t.equal(pipeline.get('gate', 'resting'), false);
-  pipeline.set('gate', 'quiet', false);
-  pipeline.open();
-  const times: (bigint | null)[] = [];
-  for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) times.push(held.ptsNs);
-  t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
-  t.equal(times[0], 0n);
-  t.equal(Number(pipeline.get('gate', 'undecoded')), dropped, 'the counter goes on');
-  await pipeline.dispose();
-});
+void t.test(
+  'stored packets are dropped with the opening, and the next begins with full decoding',
+  async (t) => {
+    const encoding = ENCODINGS[0] as Encoding;
+    const file = film(encoding);
+    const text =
+      `filesrc location="${file}" ! matroskademux : capsfilter caps=video/x-h264 ! h264parse ! ` +
+      'video/x-h264,stream-format=byte-stream,alignment=au ! packetgate name=gate quiet=true ! ' +
+      'queue max-size-buffers=1 ! avdec_h264 max-threads=1 ! appsink name=sink sync=false max-buffers=1';
+    const pipeline = new NativePipeline(text, systemClock);
+    pipeline.open();
+    for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull())
+      if (pipeline.get('gate', 'undecoded') !== '0') break;
+    t.equal(pipeline.get('gate', 'resting'), true, 'it rests before the end');
+    await pipeline.close();
+    const undecoded = Number(pipeline.get('gate', 'undecoded'));
+    t.ok(undecoded > 0, `${undecoded} were kept or dropped`);
+    t.equal(pipeline.get('gate', 'resting'), false);
+    pipeline.set('gate', 'quiet', false);
+    pipeline.open();
+    const times: (bigint | null)[] = [];
+    for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull())
+      times.push(picture.ptsNs);
+    t.equal(times.length, SECONDS * FPS, 'all of the film, from its first picture');
+    t.equal(times[0], 0n);
+    t.equal(Number(pipeline.get('gate', 'undecoded')), undecoded, 'the counter goes on');
+    await pipeline.dispose();
+  },
+);
 
-void t.test('rubbish in the packets brings down nothing, and is never counted twice', async (t) => {
+void t.test('damaged packets crash nothing and are never counted twice', async (t) => {
   for (const encoding of ENCODINGS.filter(
     ({ name }) => name === 'a key frame a second' || name === 'H.265',
   )) {
@@ -193,7 +200,7 @@ void t.test('rubbish in the packets brings down nothing, and is never counted tw
       const pipeline = new NativePipeline(text, systemClock);
       pipeline.open();
       let pictures = 0;
-      for (let held = await pipeline.pull(); held !== null; held = await pipeline.pull()) {
+      for (let picture = await pipeline.pull(); picture !== null; picture = await pipeline.pull()) {
         pictures += 1;
         pipeline.set('gate', 'quiet', pictures % 40 > 4);
       }

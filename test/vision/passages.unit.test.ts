@@ -1,4 +1,6 @@
-/** Which moving parts have passed through the picture: codec noise at their border makes none of them a wanderer. */
+/**
+ * Tests which moving parts have passed through the picture: codec noise at their border makes none of them a wanderer.
+ */
 import t from 'tap';
 import { type Foreground, MOVING } from '../../agent/contract/picture.ts';
 import { Passages } from '../../agent/vision/observe/unclassified-motion.ts';
@@ -15,7 +17,7 @@ interface Cells {
   readonly high: number;
 }
 
-/** Shows one part in each picture; returns how many passed. */
+/** Shows one part in each picture; returns the number of passages. */
 function passed(parts: readonly Cells[]): number {
   const passages = new Passages();
   let count = 0;
@@ -33,7 +35,10 @@ function passed(parts: readonly Cells[]): number {
   return count;
 }
 
-/** Goes right by a cell in `looks` pictures; with `noise` a column or row at each side comes or goes by chance. */
+/**
+ * A part that goes right by a cell in `looks` pictures; with `noise` a column or row at each side comes or goes at
+ * random.
+ */
 function slowVehicle(looks: number, noise: boolean, seed: number): Cells[] {
   const random = randomOf(seed);
   const flicker = (): number => (noise && random() < 0.5 ? 1 : 0);
@@ -48,7 +53,7 @@ function slowVehicle(looks: number, noise: boolean, seed: number): Cells[] {
   });
 }
 
-t.test('a slow vehicle passes, whether or not noise moves its border in every look', async (t) => {
+t.test('a slow vehicle passes, with or without noise at its border', async (t) => {
   const wide = (vehicle: Cells[]): Cells[] =>
     vehicle.map((part, k) => ({ ...part, left: part.left + Math.floor(k / 4) }));
   t.equal(passed(wide(slowVehicle(5, false, 1))), 1, 'a clean picture');
@@ -56,7 +61,7 @@ t.test('a slow vehicle passes, whether or not noise moves its border in every lo
     t.equal(passed(wide(slowVehicle(5, true, seed))), 1, `noise, seed ${seed}`);
 });
 
-t.test('what wanders by more than its own size passes nowhere', async (t) => {
+t.test('a part whose border wanders by more than its own size passes nowhere', async (t) => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const random = randomOf(seed);
     let [left, top] = [30, 18];

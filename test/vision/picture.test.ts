@@ -1,6 +1,6 @@
 /**
- * What is left of a person in published pictures, however many there are: the place, and a figure. Pictures are made
- * from JPEG stills of a street with a person of another brightness before it, and read back.
+ * Tests what remains of a person in published pictures, however many there are: the place, and a figure. Pictures are
+ * made from JPEG stills of a street with a person of another brightness in front, and read back.
  */
 import sharp from 'sharp';
 import t from 'tap';
@@ -14,8 +14,8 @@ import { stillFrom } from '../lib/pictures.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 const SIZE: SizePx = { widthPx: 640, heightPx: 480 };
-const HERE: XyxyPx = [280, 120, 360, 340];
-const PERSON: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: HERE };
+const PERSON_BOX: XyxyPx = [280, 120, 360, 340];
+const PERSON: Detection = { group: 'person', label: 'person', score: 0.8, xyxyPx: PERSON_BOX };
 const TRACK: Track = {
   ...PERSON,
   bestScore: 0.8,
@@ -37,7 +37,7 @@ const SUBJECT: Subject = {
 const random = randomOf(SEED);
 
 interface Scene {
-  /** Levels of coat and trousers; undefined: nobody is there. */
+  /** Levels of coat and trousers; undefined without a person. */
   readonly person?: readonly [number, number];
   readonly ground: number;
   readonly light?: number;
@@ -51,13 +51,13 @@ function pixelOf(
   { person, ground }: Pick<Scene, 'ground'> & { readonly person: Scene['person'] | undefined },
 ): [number, number, number] {
   const level = ground + 25 * Math.sin(x / 11) * Math.cos(y / 17);
-  const [left, top, right, bottom] = HERE;
-  const across = Math.abs(x - (left + right) / 2) / (right - left);
+  const [left, top, right, bottom] = PERSON_BOX;
+  const offset = Math.abs(x - (left + right) / 2) / (right - left);
   const down = (y - top) / (bottom - top);
   if (person === undefined || down < 0 || down > 1) return [level, level + 6, level - 4];
   const [coat, trousers] = person;
-  if (down < 0.14) return across < 0.14 ? [coat + 20, coat, coat - 15] : [level, level + 6, level - 4];
-  if (across > (down < 0.55 ? 0.42 : 0.3)) return [level, level + 6, level - 4];
+  if (down < 0.14) return offset < 0.14 ? [coat + 20, coat, coat - 15] : [level, level + 6, level - 4];
+  if (offset > (down < 0.55 ? 0.42 : 0.3)) return [level, level + 6, level - 4];
   const cloth = down < 0.55 ? coat : trousers;
   return [cloth + 8 * Math.sin(x / 3), cloth, cloth + 8 * Math.cos(y / 4)];
 }
@@ -89,7 +89,7 @@ function rgbOf(scene: Scene): Buffer {
   return rgb;
 }
 
-/** By JPEG's own formula, as a decoder's planes become a still. */
+/** Planes by JPEG's own formula, as a decoder's planes become a still. */
 function planesOf(rgb: Uint8Array): YuvPlanes {
   const { widthPx, heightPx } = SIZE;
   const y = new Uint8Array(widthPx * heightPx);
@@ -117,11 +117,11 @@ class Box {
 
   async picture(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
     this.#see(undefined, scene.person !== undefined);
-    return this.again(scene, subject, format);
+    return this.anotherStill(scene, subject, format);
   }
 
   /** Another still of the same moment. */
-  async again(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
+  async anotherStill(scene: Scene, subject: Subject = SUBJECT, format?: Format): Promise<RedactedJpeg> {
     const raw = { width: SIZE.widthPx, height: SIZE.heightPx, channels: 3 } as const;
     const jpeg = await sharp(rgbOf(scene), { raw }).jpeg({ quality: 90 }).toBuffer();
     return this.#redactor.redact(stillFrom(jpeg, SIZE, { atMs: this.#atMs - 1000 }), subject, format);
@@ -145,11 +145,11 @@ function lumaOf(rgb: ArrayLike<number>, pixel: number): number {
   return 0.299 * r + 0.587 * g + 0.114 * b;
 }
 
-/** Pearson's, over the pixels of the box; of brightness, or of all three colours. */
+/** Pearson's correlation over the pixels of the box, of brightness or of all three colours. */
 function correlation(a: ArrayLike<number>, b: ArrayLike<number>, of: 'brightness' | 'colours'): number {
   const values: [number, number][] = [];
-  for (let y = HERE[1]; y < HERE[3]; y += 1) {
-    for (let x = HERE[0]; x < HERE[2]; x += 1) {
+  for (let y = PERSON_BOX[1]; y < PERSON_BOX[3]; y += 1) {
+    for (let x = PERSON_BOX[0]; x < PERSON_BOX[2]; x += 1) {
       const at = y * SIZE.widthPx + x;
       if (of === 'brightness') values.push([lumaOf(a, at), lumaOf(b, at)]);
       else for (const i of [0, 1, 2]) values.push([a[at * 3 + i] as number, b[at * 3 + i] as number]);
@@ -166,44 +166,41 @@ function correlation(a: ArrayLike<number>, b: ArrayLike<number>, of: 'brightness
   return ab / Math.sqrt(aa * bb);
 }
 
-t.test(
-  '64 pictures of somebody who does not move tell no more of him than one: the place, and a figure',
-  async (t) => {
-    const cases: [string, Scene][] = [
-      ['dark clothes on light ground', { person: [40, 60], ground: 150 }],
-      ['light clothes on dark ground', { person: [220, 180], ground: 70 }],
-      ['a light coat, dark trousers', { person: [210, 40], ground: 120 }],
-    ];
-    for (const [name, scene] of cases) {
-      const box = new Box().learn({ ground: scene.ground });
-      const sums = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
-      for (let n = 0; n < 64; n += 1) {
-        const rgb = await pixelsOf(await box.picture({ ...scene, noise: 6 }));
-        for (let i = 0; i < sums.length; i += 1) sums[i] = (sums[i] as number) + (rgb[i] as number) / 64;
-      }
-      const original = rgbOf(scene);
-      const empty = rgbOf({ ground: scene.ground });
-      for (const of of ['brightness', 'colours'] as const) {
-        const published = correlation(sums, original, of);
-        const place = correlation(empty, original, of);
-        const beyond = Math.abs(published) - Math.abs(place);
-        t.ok(
-          beyond <= 0.1,
-          `${name}: ${of}: ${published.toFixed(3)} with the original, the place ${place.toFixed(3)}`,
-        );
-      }
-      const fine = correlation(original, original, 'brightness');
-      t.ok(fine > 0.999, 'the measure would tell');
+t.test('64 pictures of a person who does not move show only the place and a figure', async (t) => {
+  const cases: [string, Scene][] = [
+    ['dark clothes on light ground', { person: [40, 60], ground: 150 }],
+    ['light clothes on dark ground', { person: [220, 180], ground: 70 }],
+    ['a light coat, dark trousers', { person: [210, 40], ground: 120 }],
+  ];
+  for (const [name, scene] of cases) {
+    const box = new Box().learn({ ground: scene.ground });
+    const sums = new Float64Array(SIZE.widthPx * SIZE.heightPx * 3);
+    for (let n = 0; n < 64; n += 1) {
+      const rgb = await pixelsOf(await box.picture({ ...scene, noise: 6 }));
+      for (let i = 0; i < sums.length; i += 1) sums[i] = (sums[i] as number) + (rgb[i] as number) / 64;
     }
-  },
-);
+    const original = rgbOf(scene);
+    const empty = rgbOf({ ground: scene.ground });
+    for (const of of ['brightness', 'colours'] as const) {
+      const published = correlation(sums, original, of);
+      const place = correlation(empty, original, of);
+      const excess = Math.abs(published) - Math.abs(place);
+      t.ok(
+        excess <= 0.1,
+        `${name}: ${of}: ${published.toFixed(3)} with the original, the place ${place.toFixed(3)}`,
+      );
+    }
+    const fine = correlation(original, original, 'brightness');
+    t.ok(fine > 0.999, 'the measure would tell');
+  }
+});
 
-t.test('pictures of two people are the same file when they stand in the same box', async (t) => {
+t.test('pictures of two people in the same box are the same file', async (t) => {
   const box = new Box().learn({ ground: 120 });
   const dark = await box.picture({ person: [30, 30], ground: 120 });
-  const light = await box.again({ person: [230, 200], ground: 120 });
+  const light = await box.anotherStill({ person: [230, 200], ground: 120 });
   t.equal(dark.sha256, light.sha256);
-  const brighter = await box.again({ person: [30, 30], ground: 123 });
+  const brighter = await box.anotherStill({ person: [30, 30], ground: 123 });
   t.not(dark.sha256, brighter.sha256, 'while a change of the street is seen');
 });
 
@@ -211,22 +208,22 @@ t.test('a technician’s preview hides what a published picture hides', async (t
   const box = new Box().learn({ ground: 120 });
   const nobody: Subject = { focus: [] };
   const dark = await box.picture({ person: [30, 30], ground: 120 }, nobody, PREVIEW);
-  const light = await box.again({ person: [230, 200], ground: 120 }, nobody, PREVIEW);
+  const light = await box.anotherStill({ person: [230, 200], ground: 120 }, nobody, PREVIEW);
   t.equal(dark.sha256, light.sha256, 'two people in the same box: the same file');
-  const published = await box.again({ person: [30, 30], ground: 120 }, nobody);
+  const published = await box.anotherStill({ person: [30, 30], ground: 120 }, nobody);
   t.strictSame(dark.redaction, published.redaction);
   t.not(dark.sha256, published.sha256, 'only coarser');
   const [preview, snapshot] = [await pixelsOf(dark), await pixelsOf(published)];
-  const apart = preview.reduce((sum, level, i) => sum + Math.abs(level - (snapshot[i] as number)), 0);
-  t.ok(apart / preview.length < 3, `${(apart / preview.length).toFixed(2)} levels on average`);
+  const difference = preview.reduce((sum, level, i) => sum + Math.abs(level - (snapshot[i] as number)), 0);
+  t.ok(difference / preview.length < 3, `${(difference / preview.length).toFixed(2)} levels on average`);
 });
 
-t.test('in another light than it was learnt in, the place has that of the still', async (t) => {
+t.test('the clean plate takes the light of the still', async (t) => {
   for (const light of [0.5, 0.8, 1.25, 1.6]) {
     const box = new Box().learn({ ground: 110 });
     const rgb = await pixelsOf(await box.picture({ person: [40, 40], ground: 110, light }, { focus: [] }));
     const empty = rgbOf({ ground: 110, light });
-    // Beside the figure, at the feet and above the head, where it is the plate.
+    // Beside the figure, at the feet and above the head, where the picture is the clean plate.
     let [sum, count] = [0, 0];
     for (let y = 104; y < 116; y += 1) {
       for (let x = 272; x < 368; x += 1) {
@@ -239,7 +236,7 @@ t.test('in another light than it was learnt in, the place has that of the still'
   }
 });
 
-t.test('the record says what of a picture is not the moment’s', async (t) => {
+t.test('the redaction report names the parts that are not of the moment', async (t) => {
   const box = new Box().learn({ ground: 120 });
   const learnt = await box.picture({ person: [30, 30], ground: 120 });
   t.match(learnt.redaction, { figures: 1, mosaicShare: 0, masks: 0 });
@@ -258,12 +255,9 @@ t.test('the record says what of a picture is not the moment’s', async (t) => {
   t.same(street.redaction, { figures: 0, plate: { share: 0, oldestS: 0 }, mosaicShare: 0, masks: 0 });
 });
 
-t.test(
-  'the age of the place is told in the site’s own time, with the day where it was another',
-  async (t) => {
-    const seen = Date.UTC(2026, 6, 1, 12, 2);
-    t.equal(placeTime(seen, seen + 3_600_000, 'Europe/Paris'), '14:02 CEST');
-    t.equal(placeTime(seen, seen + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02 CEST');
-    t.equal(placeTime(seen, seen, 'UTC'), '12:02 UTC');
-  },
-);
+t.test('the age of the clean plate is in the site’s own time, with the day where it differs', async (t) => {
+  const learntMs = Date.UTC(2026, 6, 1, 12, 2);
+  t.equal(placeTime(learntMs, learntMs + 3_600_000, 'Europe/Paris'), '14:02 CEST');
+  t.equal(placeTime(learntMs, learntMs + 20 * 3_600_000, 'Europe/Paris'), '2026-07-01 14:02 CEST');
+  t.equal(placeTime(learntMs, learntMs, 'UTC'), '12:02 UTC');
+});

@@ -1,4 +1,4 @@
-/** Whether what is in a box moves with it, and what a detector takes for an object again and again. */
+/** Tests whether the content of a box moves with it, and whether static false positives are recognised. */
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Track } from '../../agent/contract/picture.ts';
@@ -7,20 +7,20 @@ import { Furniture } from '../../agent/vision/observe/static-false-positives.ts'
 
 const SIZE = { widthPx: 416, heightPx: 256 };
 const STEP_MS = 200;
-/** As the camera does it: each frame takes the place of the one before. */
+/** Shared buffer, as in the camera: each frame takes the place of the previous one. */
 const CAMERA = Buffer.alloc(SIZE.widthPx * SIZE.heightPx * 3);
 
-/** A texture without period: smooth over 6 px, its own at each place. */
+/** A texture without period: smooth over 6 px, distinct at each place. */
 function textureAt(x: number, y: number, seed: number): number {
   const at = (i: number, j: number): number =>
     Math.abs(Math.sin(i * 12.9898 + j * 78.233 + seed * 37.7) * 43758.5453) % 1;
   const [i, j] = [Math.floor(x / 6), Math.floor(y / 6)];
   const [u, v] = [x / 6 - i, y / 6 - j];
-  const across = (row: number): number => at(i, row) * (1 - u) + at(i + 1, row) * u;
-  return 40 + 140 * (across(j) * (1 - v) + across(j + 1) * v);
+  const rowValue = (row: number): number => at(i, row) * (1 - u) + at(i + 1, row) * u;
+  return 40 + 140 * (rowValue(j) * (1 - v) + rowValue(j + 1) * v);
 }
 
-/** A street, something of another texture in `box`, and what the light and the lens make of it. */
+/** A street, something of another texture in `box`, and the effects of light and lens. */
 function frameAt(
   atMs: number,
   box: XyxyPx | undefined,
@@ -48,7 +48,7 @@ function vehicle(xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 
 const boxAt = (x: number): XyxyPx => [x, 100, x + 48, 136];
 
-/** Share of the looks after the first at which the pixels are said to move. */
+/** Ratio of the detector runs after the first at which the pixels are reported to move. */
 function share(steps: number, at: (k: number) => { frame: Frame; track: Track }): number {
   const pixels = new PixelMotion();
   let moving = 0;
@@ -59,7 +59,7 @@ function share(steps: number, at: (k: number) => { frame: Frame; track: Track })
   return moving / (steps - 1);
 }
 
-t.test('a vehicle that drives moves its pixels, in light that changes too', async (t) => {
+t.test('a driving vehicle moves its pixels, also in changing light', async (t) => {
   const drive = (k: number) => boxAt(60 + 16 * k);
   const drives = (light?: (level: number) => number) =>
     share(8, (k) => ({ frame: frameAt(k * STEP_MS, drive(k), light), track: vehicle(drive(k)) }));
@@ -72,7 +72,7 @@ t.test('a vehicle that drives moves its pixels, in light that changes too', asyn
   t.equal(dimming, 1, 'while the exposure goes down');
 });
 
-t.test('a box that moves over what stands moves no pixels', async (t) => {
+t.test('a box that moves over a still picture moves no pixels', async (t) => {
   const wander = (k: number) => boxAt(120 + (k % 2 === 0 ? 0 : 20));
   const over = (light: (k: number) => (level: number, x: number, y: number) => number) =>
     share(10, (k) => ({ frame: frameAt(k * STEP_MS, boxAt(120), light(k)), track: vehicle(wander(k)) }));
@@ -98,7 +98,7 @@ t.test('a box that moves over what stands moves no pixels', async (t) => {
   t.ok(edge <= 0.2, `under the edge of a shadow that travels: ${edge}`);
 });
 
-t.test('a track that is confirmed in this frame goes by where it was found before', async (t) => {
+t.test('a newly confirmed track is compared with its earlier places', async (t) => {
   const pixels = new PixelMotion();
   const before = [0, 1].map((k) => ({ atMs: k * STEP_MS, xyxyPx: boxAt(60 + 40 * k) }));
   for (const { atMs, xyxyPx } of before) pixels.update(frameAt(atMs, xyxyPx), []);
@@ -106,17 +106,20 @@ t.test('a track that is confirmed in this frame goes by where it was found befor
   t.ok(pixels.update(frameAt(400, now), [vehicle(now, { before })]).has(1));
 });
 
-t.test('furniture: the same weak box over the same picture, time and again', async (t) => {
+t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
   const furniture = new Furniture();
-  const here = boxAt(200);
+  const box = boxAt(200);
   let atMs = 0;
   let id = 0;
-  /** Comes for three seconds, and is away for fifteen; returns whether it was furniture at its first and last look. */
+  /**
+   * Appears for three seconds and is absent for fifteen; returns whether its first and last run marked it as a static
+   * false positive.
+   */
   const visit = (picture: XyxyPx | undefined, over: Partial<Track> = {}, moves = false): boolean[] => {
     id += 1;
     const marked: boolean[] = [];
     for (let k = 0; k < 4; k += 1, atMs += 1000) {
-      const tracks = [vehicle(here, { id, ...over })];
+      const tracks = [vehicle(box, { id, ...over })];
       marked.push(
         furniture.update(frameAt(atMs, picture), tracks, new Set(moves && k > 0 ? [id] : [])).has(id),
       );
@@ -127,9 +130,9 @@ t.test('furniture: the same weak box over the same picture, time and again', asy
   };
   for (let k = 0; k < 3; k += 1) t.same(visit(undefined), [false, false], `not known yet, ${k + 1}`);
   t.same(visit(undefined), [true, true], 'the fourth time');
-  t.same(visit(here), [false, false], 'something stands there: another picture');
-  t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure one');
+  t.same(visit(box), [false, false], 'another object there: another picture');
+  t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
   t.same(visit(undefined, {}, true), [true, false], 'until it moves');
-  t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'of another group');
+  t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');
   t.equal(furniture.dropped, 0);
 });

@@ -1,6 +1,6 @@
 /**
- * What a place looks like when nobody is there: what the plate learns, what it never does, and when it forgets. People
- * are painted in colours that occur nowhere else, so that one pixel of them would tell.
+ * Tests the clean plate, the picture of a place without people: what it learns, what it never learns, and when it
+ * forgets. People are painted in colours that occur nowhere else, so that a single pixel of them would show.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -27,17 +27,17 @@ const GRID = gridOf(SIZE);
 const STEP_MS = 200;
 const random = randomOf(SEED);
 
-/** Blue and red difference of what is painted: far from any of the street's, which has none beyond 20. */
+/** Blue and red difference of painted people: far from any of the street's, which has none beyond 20. */
 const PAINT = { u: 240, v: 30 };
 
 interface Painted {
   readonly box: XyxyPx;
-  /** Of the detector; absent: it sees nothing. */
+  /** Score of the detector; absent if it misses the object. */
   readonly score?: number;
   readonly label?: Label;
   readonly group?: Group;
   readonly track?: boolean;
-  /** Absent: in PAINT; a vehicle's own pattern otherwise. */
+  /** Levels of the object; by default PAINT, or a vehicle's own pattern. */
   readonly level?: (x: number, y: number) => number;
 }
 
@@ -56,7 +56,7 @@ function street(x: number, y: number): number {
   return 90 + 40 * Math.sin(x / 9) * Math.cos(y / 13) + (x >= 200 ? 40 : 0);
 }
 
-/** What was painted last, and how: most of a long watch looks alike. */
+/** Key and planes of the last picture, since most pictures of a long watch are alike. */
 let painted: { key: string; planes: YuvPlanes } | undefined;
 
 function planesOf(look: Look): YuvPlanes {
@@ -97,52 +97,54 @@ class Street {
     return this.#atMs;
   }
 
-  get known(): Known {
+  get knownPlate(): Known {
     const { known } = this.plate;
     if (known === undefined) throw new Error('nothing was seen yet');
     return known;
   }
 
-  /** So many seconds; `look` is asked for every frame, with the seconds since the call. */
+  /** Lets seconds pass; `look` is called for every frame, with the seconds since the call. */
   watch(seconds: number, look: (s: number) => Look = () => ({})): this {
     for (let s = 0; s < seconds; s += STEP_MS / 1000) {
-      const seen = look(s);
-      const found = (seen.things ?? []).filter(({ score }) => score !== undefined);
-      const source = seen.size ?? SIZE;
+      const view = look(s);
+      const detected = (view.things ?? []).filter(({ score }) => score !== undefined);
+      const source = view.size ?? SIZE;
       const frame = { atMs: this.#atMs, wallMs: this.#atMs, source };
-      const tracks = found.filter(({ track }) => track === true).map((thing, id) => trackOf(thing, id + 1));
-      const added = this.#history.add(frame, found.map(detectionOf), tracks, seen.foreground);
-      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(seen) : undefined);
+      const tracks = detected
+        .filter(({ track }) => track === true)
+        .map((thing, id) => trackOf(thing, id + 1));
+      const added = this.#history.add(frame, detected.map(detectionOf), tracks, view.foreground);
+      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(view) : undefined);
       this.#atMs += STEP_MS;
     }
     return this;
   }
 
   knownShare([left, top, right, bottom]: XyxyPx = [0, 0, SIZE.widthPx, SIZE.heightPx]): number {
-    let [cells, known] = [0, 0];
+    let [cells, knownCount] = [0, 0];
     for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
       for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
         cells += 1;
-        known += this.known.cells[y * GRID.columns + x] ?? 0;
+        knownCount += this.knownPlate.cells[y * GRID.columns + x] ?? 0;
       }
     }
-    return known / cells;
+    return knownCount / cells;
   }
 
   /** Pixels of known cells with the paint's colour. */
   get painted(): number {
-    const { planes, cells } = this.known;
+    const { planes, cells } = this.knownPlate;
     const { u, v, strideUv } = planes;
     return u.filter((level, at) => {
       const [x, y] = [at % strideUv, Math.floor(at / strideUv)];
-      const known = cells[(y >> 2) * GRID.columns + (x >> 2)] === 1;
-      return known && Math.abs(level - PAINT.u) < 60 && Math.abs((v[at] ?? 0) - PAINT.v) < 60;
+      const isKnown = cells[(y >> 2) * GRID.columns + (x >> 2)] === 1;
+      return isKnown && Math.abs(level - PAINT.u) < 60 && Math.abs((v[at] ?? 0) - PAINT.v) < 60;
     }).length;
   }
 
-  /** Mean difference of brightness between what the plate draws, in the light of now, and the empty street. */
+  /** Mean difference of brightness between the drawn clean plate, in the current light, and the empty street. */
   errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
-    const { planes, cells, light: correction } = this.known;
+    const { planes, cells, light: correction } = this.knownPlate;
     const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
     for (let cell = 0; cell < cells.length; cell += 1) {
       if (cells[cell] === 1) drawCell(rgb, planes, cell, GRID, correction);
@@ -169,7 +171,7 @@ function trackOf({ box, label = 'person', group = 'person' }: Painted, id: numbe
   return { ...common, velocityPxPerS: [0, 0], firstMs: 0, lastMs: 0 };
 }
 
-/** Of 40 × 30 cells. */
+/** A foreground of 40 × 30 cells. */
 function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foreground {
   const cells = new Uint8Array(40 * 30);
   for (let y = Math.floor(top / 8); y < bottom / 8; y += 1) {
@@ -178,31 +180,31 @@ function foregroundIn([left, top, right, bottom]: XyxyPx, value: number): Foregr
   return { columns: 40, rows: 30, cellNorm: [1 / 40, 1 / 30], cells };
 }
 
-const HERE: XyxyPx = [120, 80, 152, 176];
+const BOX: XyxyPx = [120, 80, 152, 176];
 const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
 
-t.test('an empty place is known within seconds, and as it is', async (t) => {
-  const seen = new Street().watch(2);
-  t.equal(seen.knownShare(), 0, 'not at once');
-  seen.watch(8);
-  t.equal(seen.knownShare(), 1);
-  t.ok(seen.errorIn(EVERYWHERE) < 2, `${seen.errorIn(EVERYWHERE)} levels`);
+t.test('an empty place is known unchanged within seconds', async (t) => {
+  const watched = new Street().watch(2);
+  t.equal(watched.knownShare(), 0, 'not at once');
+  watched.watch(8);
+  t.equal(watched.knownShare(), 1);
+  t.ok(watched.errorIn(EVERYWHERE) < 2, `${watched.errorIn(EVERYWHERE)} levels`);
 });
 
-t.test('who walks through is never learnt, and the place where he walked is', async (t) => {
+t.test('a walker is never learnt, and the place walked over is', async (t) => {
   const walking = (s: number): Look => {
     const x = 10 + ((s * 40) % 280);
     return { things: [{ box: [x, 80, x + 32, 176], score: 0.7, track: true }] };
   };
-  const seen = new Street().watch(60, walking);
-  t.equal(seen.painted, 0);
-  t.ok(seen.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
-  seen.watch(60);
-  t.equal(seen.painted, 0);
-  t.equal(seen.knownShare(), 1);
+  const watched = new Street().watch(60, walking);
+  t.equal(watched.painted, 0);
+  t.ok(watched.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
+  watched.watch(60);
+  t.equal(watched.painted, 0);
+  t.equal(watched.knownShare(), 1);
 });
 
-t.test('who stands still for a minute is not learnt, however rarely and badly he is found', async (t) => {
+t.test('a person who stays for a minute is not learnt, however rarely detected', async (t) => {
   const cases: [string, (s: number) => number | undefined][] = [
     ['found for sure', () => 0.7],
     ['found badly all the time', () => 0.2],
@@ -211,71 +213,68 @@ t.test('who stands still for a minute is not learnt, however rarely and badly he
     ['found badly for a second in ten', (s) => (Math.floor(s) % 10 === 5 ? 0.3 : undefined)],
   ];
   for (const [name, score] of cases) {
-    const there = (s: number): Look => {
-      const found = score(s);
-      return { things: [{ box: HERE, ...(found !== undefined && { score: found }) }] };
+    const standing = (s: number): Look => {
+      const detection = score(s);
+      return { things: [{ box: BOX, ...(detection !== undefined && { score: detection }) }] };
     };
-    const seen = new Street().watch(60, there);
-    t.equal(seen.knownShare(HERE), 0, name);
-    seen.watch(65);
-    t.equal(seen.painted, 0, `${name}: he has gone without a trace`);
-    t.equal(seen.knownShare(HERE), 1, `${name}: and the place is known`);
+    const watched = new Street().watch(60, standing);
+    t.equal(watched.knownShare(BOX), 0, name);
+    watched.watch(65);
+    t.equal(watched.painted, 0, `${name}: he has gone without a trace`);
+    t.equal(watched.knownShare(BOX), 1, `${name}: and the place is known`);
   }
 });
 
-t.test('who stands still for an hour is not learnt when he is found for sure now and then', async (t) => {
-  const there = (s: number): Look => ({
-    things: [{ box: HERE, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
+t.test('a person who stays for an hour is not learnt with some sure detections', async (t) => {
+  const standing = (s: number): Look => ({
+    things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
-  const seen = new Street().watch(3600, there);
-  t.equal(seen.knownShare([128, 104, 144, 152]), 0, 'his body');
-  t.equal(seen.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
+  const watched = new Street().watch(3600, standing);
+  t.equal(watched.knownShare([128, 104, 144, 152]), 0, 'his body');
+  t.equal(watched.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
 
-t.test('what is found all the time and never for sure is furniture after a minute', async (t) => {
-  const bench = { box: HERE, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
-  const seen = new Street().watch(58, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(HERE), 0);
-  seen.watch(12, () => ({ things: [bench] }));
-  t.equal(seen.knownShare(HERE), 1);
+t.test('a weak but constant detection is a static false positive after a minute', async (t) => {
+  const bench = { box: BOX, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
+  const watched = new Street().watch(58, () => ({ things: [bench] }));
+  t.equal(watched.knownShare(BOX), 0);
+  watched.watch(12, () => ({ things: [bench] }));
+  t.equal(watched.knownShare(BOX), 1);
 });
 
-t.test(
-  'what moves is not learnt, nor for a minute what has been put down, though nothing is detected',
-  async (t) => {
-    for (const [value, seconds] of [
-      [MOVING, 300],
-      [SETTLED, 60],
-    ] as const) {
-      const there = (): Look => ({ things: [{ box: HERE }], foreground: foregroundIn(HERE, value) });
-      const seen = new Street().watch(seconds, there);
-      t.equal(seen.knownShare(HERE), 0);
-      t.equal(seen.painted, 0);
-    }
-  },
-);
-
-t.test('a thing that was left is not in the plate before it belongs to the place', async (t) => {
-  const bag: Painted = { box: HERE };
-  const seen = new Street().watch(20);
-  seen.watch(60, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
-  t.equal(seen.painted, 0, 'while it is new');
-  t.equal(seen.knownShare(HERE), 1, 'the place without it stays known');
-  seen.watch(20, () => ({ things: [bag], foreground: foregroundIn(HERE, SETTLED) }));
-  t.ok(seen.painted > 500, 'after more than a minute it belongs to the place');
+t.test('motion is not learnt, nor a put-down object for a minute, even if undetected', async (t) => {
+  for (const [value, seconds] of [
+    [MOVING, 300],
+    [SETTLED, 60],
+  ] as const) {
+    const standing = (): Look => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
+    const watched = new Street().watch(seconds, standing);
+    t.equal(watched.knownShare(BOX), 0);
+    t.equal(watched.painted, 0);
+  }
 });
 
-t.test('a crowd that never leaves hides the place for ever, and nothing of it is learnt', async (t) => {
+t.test('a left thing is not in the clean plate before it belongs to the place', async (t) => {
+  const bag: Painted = { box: BOX };
+  const watched = new Street().watch(20);
+  watched.watch(60, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
+  t.equal(watched.painted, 0, 'while it is new');
+  t.equal(watched.knownShare(BOX), 1, 'the place without it stays known');
+  watched.watch(20, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
+  t.ok(watched.painted > 500, 'after more than a minute it belongs to the place');
+});
+
+t.test('a crowd that never leaves hides the place indefinitely and is never learnt', async (t) => {
   const crowd = (s: number): Look => ({
     things: Array.from({ length: 8 }, (_, i) => {
       const x = 10 + i * 36 + 6 * Math.sin(s * 2 + i);
       return { box: [x, 60, x + 34, 200] as const, score: 0.4 + 0.3 * random(), track: i % 2 === 0 };
     }),
   });
-  const seen = new Street().watch(180, crowd);
-  t.equal(seen.painted, 0);
-  t.equal(seen.knownShare([0, 80, 320, 176]), 0);
-  t.equal(seen.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
+  const watched = new Street().watch(180, crowd);
+  t.equal(watched.painted, 0);
+  t.equal(watched.knownShare([0, 80, 320, 176]), 0);
+  t.equal(watched.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
 });
 
 t.test('a car that parks over night is learnt without its licence plate', async (t) => {
@@ -289,11 +288,11 @@ t.test('a car that parks over night is learnt without its licence plate', async 
     track: true,
     level: stripes,
   };
-  const seen = new Street().watch(20);
-  seen.watch(60, () => ({ things: [car] }));
-  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
-  seen.watch(600, () => ({ things: [car] }));
-  const { planes } = seen.known;
+  const watched = new Street().watch(20);
+  watched.watch(60, () => ({ things: [car] }));
+  t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
+  watched.watch(600, () => ({ things: [car] }));
+  const { planes } = watched.knownPlate;
   let finest = 0;
   for (let y = 152; y < 176; y += 1) {
     for (let x = 104; x < 216; x += 1) {
@@ -301,14 +300,14 @@ t.test('a car that parks over night is learnt without its licence plate', async 
       finest = Math.max(finest, Math.abs((planes.y[y * 320 + x] ?? 0) - (planes.y[y * 320 + x + 1] ?? 0)));
     }
   }
-  // A cell that the car leaves as it was keeps the street's own pattern, of five levels from pixel to pixel.
+  // A cell that the car leaves unchanged keeps the street's own pattern, of five levels from pixel to pixel.
   t.ok(finest < 8, `${finest} levels from pixel to pixel within a cell, of 160 between the stripes`);
-  seen.watch(75);
-  t.ok(seen.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
+  watched.watch(75);
+  t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'and the place again when it has gone');
 });
 
-t.test('the plate follows the light, where somebody hides it too', async (t) => {
-  const standing: Painted = { box: HERE, score: 0.8, track: true };
+t.test('the clean plate follows the light, also where a person hides it', async (t) => {
+  const standing: Painted = { box: BOX, score: 0.8, track: true };
   const jumps: [string, (s: number) => number][] = [
     ['a third brighter at once', () => 1.33],
     ['a third darker at once', () => 0.67],
@@ -316,51 +315,51 @@ t.test('the plate follows the light, where somebody hides it too', async (t) => 
     ['to a tenth, at dusk', (s) => Math.max(0.1, 1 - s / 300)],
   ];
   for (const [name, light] of jumps) {
-    const seen = new Street().watch(20);
-    seen.watch(320, (s) => ({ things: [standing], light: light(s) }));
-    const error = seen.errorIn(HERE, light(320));
+    const watched = new Street().watch(20);
+    watched.watch(320, (s) => ({ things: [standing], light: light(s) }));
+    const error = watched.errorIn(BOX, light(320));
     t.ok(error <= 6, `${name}: ${error.toFixed(1)} levels where he stands`);
-    t.equal(seen.painted, 0);
+    t.equal(watched.painted, 0);
   }
 });
 
-t.test('in the dark, with a noisy sensor, the place is known all the same', async (t) => {
-  const seen = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
-  t.ok(seen.knownShare() > 0.95, `${seen.knownShare()}`);
-  t.ok(seen.errorIn(EVERYWHERE, 0.15) < 10, `${seen.errorIn(EVERYWHERE, 0.15)} levels`);
+t.test('the place is known in the dark with a noisy sensor too', async (t) => {
+  const watched = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
+  t.ok(watched.knownShare() > 0.95, `${watched.knownShare()}`);
+  t.ok(watched.errorIn(EVERYWHERE, 0.15) < 10, `${watched.errorIn(EVERYWHERE, 0.15)} levels`);
 });
 
-t.test('a camera that shakes learns what stays the same, and nobody', async (t) => {
-  const seen = new Street().watch(60, (s) => ({
+t.test('a shaking camera learns the unchanging parts, and no people', async (t) => {
+  const watched = new Street().watch(60, (s) => ({
     turned: Math.round(3 * Math.sin(s * 7)),
-    things: [{ box: HERE, score: 0.6, track: true }],
+    things: [{ box: BOX, score: 0.6, track: true }],
   }));
-  t.equal(seen.painted, 0);
+  t.equal(watched.painted, 0);
 });
 
-t.test('the plate is forgotten at once when the camera shows another view', async (t) => {
-  const seen = new Street().watch(20);
-  t.equal(seen.knownShare(), 1);
-  seen.watch(8, () => ({ turned: 1000, light: 1.4 }));
+t.test('the clean plate is forgotten immediately when the camera shows another view', async (t) => {
+  const watched = new Street().watch(20);
+  t.equal(watched.knownShare(), 1);
+  watched.watch(8, () => ({ turned: 1000, light: 1.4 }));
   t.ok(
-    seen.errorIn(EVERYWHERE, 1, 0) > 20 && seen.knownShare() === 0,
+    watched.errorIn(EVERYWHERE, 1, 0) > 20 && watched.knownShare() === 0,
     'by what is seen, within a few pictures',
   );
-  seen.watch(10, () => ({ turned: 1000, light: 1.4 }));
-  t.ok(seen.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
-  seen.plate.drop();
-  t.equal(seen.plate.known, undefined, 'and when it is told so');
+  watched.watch(10, () => ({ turned: 1000, light: 1.4 }));
+  t.ok(watched.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
+  watched.plate.drop();
+  t.equal(watched.plate.known, undefined, 'and when a move is reported');
 });
 
-t.test('a picture of another size begins anew', async (t) => {
-  const seen = new Street().watch(20);
+t.test('a picture of another size starts a new clean plate', async (t) => {
+  const watched = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
-  seen.watch(2, () => ({ size }));
-  t.same(seen.known.planes.size, size);
-  t.notOk(seen.known.cells.includes(1));
+  watched.watch(2, () => ({ size }));
+  t.same(watched.knownPlate.planes.size, size);
+  t.notOk(watched.knownPlate.cells.includes(1));
 });
 
-t.test('what it keeps of a picture is its own: the camera uses the memory again', async (t) => {
+t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {
   const plate = new Plate();
   const history = new DetectionHistory();
   const planes = paint({});
@@ -375,10 +374,10 @@ t.test('what it keeps of a picture is its own: the camera uses the memory again'
   }
   const { known } = plate;
   t.equal(known?.cells.includes(0), false);
-  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'nothing of what came after');
+  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'without any later picture');
 });
 
-t.test('its memory: at most 12 MiB for pictures of 1280 × 720', async (t) => {
+t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async (t) => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const collect = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 /**
- * A quiet street over real RTSP: key frames alone are decoded, the second stream wakes in time, and each opening begins in
- * full. With VIGIE_TEST_FULL a dozen encodings, each against what full decoding of the same film sees.
+ * Tests a quiet street over real RTSP: only key frames are decoded, the second stream wakes in time, and each opening
+ * begins with full decoding. With VIGIE_TEST_FULL it tests a dozen encodings, each against full decoding of the same
+ * film.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ t.setTimeout(full ? 3_600_000 : 150_000);
 const log = makeLogger('quiet-street-test', 'silent');
 const INPUT = { widthPx: 416, heightPx: 256 };
 const FPS = 25;
-/** What moves begins then, s: a box crosses the picture in .76 s between two key frames, and later somebody walks. */
+/** Start times of motion, s: a box crosses the picture in .76 s between two key frames, and later a person walks. */
 const DASH_S = [14.16, 14.92] as const;
 const WALK_S = [21, 24] as const;
 const FILM_S = 30;
@@ -40,7 +41,7 @@ const constant = (kbps: number): string =>
 const NORMAL: Encoding = { name: 'cbr', args: `${X264} -preset superfast -g 25 ${constant(2000)}`, noise: 6 };
 const X265 =
   '-c:v libx265 -tune zerolatency -preset ultrafast -x265-params log-level=error:pools=1:bframes=0';
-const MORE: readonly Encoding[] = [
+const EXTRA_ENCODINGS: readonly Encoding[] = [
   { name: 'crf', args: `${X264} -preset superfast -g 25 -crf 28`, noise: 4 },
   { name: 'two-seconds', args: `${X264} -preset superfast -g 50 -crf 28`, noise: 4 },
   { name: 'two-seconds-cbr', args: `${X264} -preset superfast -g 50 ${constant(4000)}`, noise: 12 },
@@ -58,7 +59,7 @@ const MORE: readonly Encoding[] = [
   { name: 'h265-two-seconds-cbr', args: `${X265}:keyint=50:min-keyint=50 ${constant(2000)}`, noise: 8 },
 ];
 
-/** A street, still but for its noise, with what moves in it; and the same as a camera's second stream sends it. */
+/** A still street with noise and moving objects, and the same as a camera's second stream sends it. */
 function films(dir: string, { name, args, noise }: Encoding): [string, string] {
   const [main, second] = [join(dir, `${name}.mkv`), join(dir, `${name}-second.mkv`)];
   const street = `mandelbrot=size=1280x720:rate=${FPS}:maxiter=200:end_scale=0.3:start_scale=0.3`;
@@ -99,10 +100,10 @@ function films(dir: string, { name, args, noise }: Encoding): [string, string] {
 }
 
 let usual: [string, string] | undefined;
-/** Those of the usual encoding, made once. */
+/** Films of the usual encoding, made once. */
 const usualFilms = (): [string, string] => (usual ??= films(scratch(t), NORMAL));
 
-/** A second stream that has shown all that the main one has seen begin, before the test. */
+/** A second stream that has shown every start of motion in the main one, before the test. */
 function trusted(): SecondView {
   const view = new SecondView();
   const small = { size: { widthPx: 208, heightPx: 117 }, luma: new Uint8Array(208 * 117) };
@@ -116,11 +117,11 @@ function trusted(): SecondView {
   return view;
 }
 
-interface Seen {
+interface FrameRecord {
   /** s since the film's first frame. */
   readonly atS: number;
   readonly index: number;
-  /** When it was read, s by the test's clock. */
+  /** Time at which it was read, s by the test's clock. */
   readonly readS: number;
   readonly isStill: boolean;
   readonly resting: boolean;
@@ -128,15 +129,19 @@ interface Seen {
 
 const QUIET = { onOpened: () => undefined, onLost: () => undefined };
 
-function cameraOf(source: string, more: Partial<CameraOptions>): Camera {
+function cameraOf(source: string, options: Partial<CameraOptions>): Camera {
   const usual = { input: INPUT, masks: [], mode: 'live', small: true, clock: systemClock, log } as const;
-  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...more });
+  return new Camera({ ...usual, ...QUIET, source, fps: FPS_MAX, ...options });
 }
 
 /** All frames of a camera, as the flow takes them; `each` is called for each. */
-async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) => boolean): Promise<Seen[]> {
+async function watch(
+  camera: Camera,
+  quiet?: QuietStreet,
+  each?: (record: FrameRecord) => boolean,
+): Promise<FrameRecord[]> {
   const rate = new WantedRate({ zones: [], lines: [], usualFps: 5 });
-  const all: Seen[] = [];
+  const all: FrameRecord[] = [];
   let firstMs: number | undefined;
   for (let glimpse = await camera.nextGlimpse(); glimpse !== null; glimpse = await camera.nextGlimpse()) {
     firstMs ??= glimpse.atMs;
@@ -144,27 +149,27 @@ async function watch(camera: Camera, quiet?: QuietStreet, each?: (seen: Seen) =>
     const isStill = rate.isStill(glimpse.atMs);
     quiet?.follow(glimpse, isStill, true);
     const resting = camera.keyFrames?.state.resting ?? false;
-    const seen = {
+    const record = {
       atS: (glimpse.atMs - firstMs) / 1000,
       index: glimpse.index,
       isStill,
       resting,
       readS: systemClock.nowMs() / 1000,
     };
-    all.push(seen);
-    if (each?.(seen) === true) break;
+    all.push(record);
+    if (each?.(record) === true) break;
   }
   return all;
 }
 
-/** When motion begins: after two seconds without. */
-function startsOf(all: readonly Seen[]): number[] {
+/** Start times of motion, after two seconds without. */
+function startsOf(all: readonly FrameRecord[]): number[] {
   return all.filter(({ isStill }, n) => !isStill && all[n - 1]?.isStill === true).map(({ atS }) => atS);
 }
 
 /** Watches a film to its end by RTSP, with both streams. */
-async function live(t: Test, made: readonly [string, string]) {
-  const server = await FilmCamera.start(...made);
+async function live(t: Test, filmPair: readonly [string, string]) {
+  const server = await FilmCamera.start(...filmPair);
   t.teardown(() => server.stop());
   const camera = cameraOf(server.url, { gated: true });
   const second = cameraOf(server.substreamUrl, { fps: SECOND_FPS });
@@ -188,16 +193,16 @@ async function live(t: Test, made: readonly [string, string]) {
   return { all, report, watched, dropped: camera.counters.framesDropped };
 }
 
-for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
+for (const encoding of [NORMAL, ...(full ? EXTRA_ENCODINGS : [])]) {
   void t.test(`${encoding.name}: what moves is seen as by full decoding`, { skip }, async (t) => {
-    const made = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
-    const whole = cameraOf(`file:${made[0]}`, { mode: 'replay' });
-    await whole.start();
-    const truth = startsOf(await watch(whole));
-    await whole.stop();
+    const filmPair = encoding === NORMAL ? usualFilms() : films(scratch(t), encoding);
+    const replay = cameraOf(`file:${filmPair[0]}`, { mode: 'replay' });
+    await replay.start();
+    const truth = startsOf(await watch(replay));
+    await replay.stop();
     t.ok(truth.length >= 2, `full decoding sees motion begin at ${truth.join(', ')} s`);
 
-    const { all, report, watched, dropped } = await live(t, made);
+    const { all, report, watched, dropped } = await live(t, filmPair);
     const starts = startsOf(all);
     for (const atS of truth.filter((one) => one < FILM_S - 4)) {
       const near = starts.find((one) => Math.abs(one - atS) <= 1);
@@ -212,34 +217,38 @@ for (const encoding of [NORMAL, ...(full ? MORE : [])]) {
     // The box is gone after .76 s, and the key frames lie before and behind it.
     const dashed = all.filter(({ atS }) => atS > DASH_S[0] && atS < DASH_S[1]);
     t.ok(dashed.length >= 9, `${dashed.length} frames of what crossed in .76 s`);
-    const back = all.filter(({ atS }, n) => n > 0 && atS <= (all[n - 1]?.atS ?? 0));
-    t.same(back, [], 'the time never goes back');
+    const decreasing = all.filter(({ atS }, n) => n > 0 && atS <= (all[n - 1]?.atS ?? 0));
+    t.same(decreasing, [], 'the time never decreases');
   });
 }
 
-void t.test('an opening anew begins in full, with nothing of the one before', { skip }, async (t) => {
-  const made = usualFilms();
-  const server = await FilmCamera.start(made[0]);
-  t.teardown(() => server.stop());
-  const camera = cameraOf(server.url, { gated: true });
-  await camera.start();
-  const rest = await watch(camera, undefined, ({ atS, resting }) => {
-    camera.keyFrames?.want(true);
-    return resting && atS > 6;
-  });
-  t.ok(rest.length < 120, 'it rests');
-  const before = camera.keyFrames?.state;
-  t.equal(before?.resting, true);
-  camera.rebuild();
-  let since = 0;
-  await watch(camera, undefined, () => {
-    since += 1;
-    return since > 20;
-  });
-  const after = camera.keyFrames?.state;
-  t.match(after, { resting: false, reason: 'too few key frames yet' });
-  const dropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
-  t.ok(dropped > 0 && dropped < 3 * FPS, `the ${dropped} that were kept are counted`);
-  await camera.stop();
-  await server.stop();
-});
+void t.test(
+  'each opening begins with full decoding, without packets of the one before',
+  { skip },
+  async (t) => {
+    const filmPair = usualFilms();
+    const server = await FilmCamera.start(filmPair[0]);
+    t.teardown(() => server.stop());
+    const camera = cameraOf(server.url, { gated: true });
+    await camera.start();
+    const rest = await watch(camera, undefined, ({ atS, resting }) => {
+      camera.keyFrames?.want(true);
+      return resting && atS > 6;
+    });
+    t.ok(rest.length < 120, 'it rests');
+    const before = camera.keyFrames?.state;
+    t.equal(before?.resting, true);
+    camera.rebuild();
+    let count = 0;
+    await watch(camera, undefined, () => {
+      count += 1;
+      return count > 20;
+    });
+    const after = camera.keyFrames?.state;
+    t.match(after, { resting: false, reason: 'too few key frames yet' });
+    const newlyDropped = (after?.packetsWatched ?? 0) - (before?.packetsWatched ?? 0);
+    t.ok(newlyDropped > 0 && newlyDropped < 3 * FPS, `the ${newlyDropped} that were kept are counted`);
+    await camera.stop();
+    await server.stop();
+  },
+);

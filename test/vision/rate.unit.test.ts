@@ -1,4 +1,4 @@
-/** How often is looked: by what passes zones and lines, and within a budget. */
+/** Tests the analysis rate: it depends on objects in zones and at lines, and stays within a budget. */
 import t from 'tap';
 import type { Glimpse, Track } from '../../agent/contract/picture.ts';
 import { Pace } from '../../agent/vision/schedule/pace.ts';
@@ -14,7 +14,7 @@ interface Thing {
   readonly sidePx: number;
 }
 
-/** Grey, with things in the middle, in pixels of the detector's input; the small picture has half of them. */
+/** A grey frame with things in the middle, in pixels of the detector's input; the small picture has half of them. */
 function frame(index: number, things: readonly Thing[]): Glimpse {
   const size = { widthPx: INPUT.widthPx / 2, heightPx: INPUT.heightPx / 2 };
   const luma = new Uint8Array(size.widthPx * size.heightPx).fill(90);
@@ -28,7 +28,7 @@ function frame(index: number, things: readonly Thing[]): Glimpse {
   return { index, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, pictured: false, small: { size, luma } };
 }
 
-/** In source pixels: twice those of the input. */
+/** A track in source pixels, which are twice those of the input. */
 function track(
   id: number,
   { leftPx, sidePx }: Thing,
@@ -44,57 +44,54 @@ function track(
 
 const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usualFps: 5 });
 
-/** A thing goes through the picture and is tracked from the third frame on; the rate wanted at each frame. */
+/** A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame. */
 function passage(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
-  const wanted: number[] = [];
+  const rates: number[] = [];
   for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
     const thing = { leftPx: (i / 15) * pxPerS, sidePx };
     const now = frame(fromIndex + i, [thing]);
     rate.watch(now);
-    wanted.push(rate.fps(now.atMs, false));
+    rates.push(rate.fps(now.atMs, false));
     const firstMs = (fromIndex + 2) * FRAME_MS;
     rate.note(now, i < 2 ? [] : [track(id, thing, pxPerS, firstMs, now.atMs)]);
   }
   rate.note(frame(0, []), []);
-  return wanted;
+  return rates;
 }
 
-t.test('a still street is looked at once a second, whatever moves at the usual rate at least', async (t) => {
+t.test('a still street is analysed once a second, and motion at the usual rate at least', async (t) => {
   const rate = rateFor();
   for (let i = 0; i < 60; i += 1) rate.watch(frame(i, []));
   t.equal(rate.fps(59 * FRAME_MS, false), 1);
-  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is waited for');
+  t.equal(rate.fps(59 * FRAME_MS, true), 5, 'an object is expected');
   rate.watch(frame(60, [{ leftPx: 10, sidePx: 20 }]));
   t.equal(rate.fps(60 * FRAME_MS, false), 5, 'in the very frame, far from the line');
   rate.watch(frame(61, [{ leftPx: 190, sidePx: 20 }]));
-  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, and nobody knows how quick it is');
+  t.equal(rate.fps(61 * FRAME_MS, false), FPS_MAX, 'near the line, at an unknown speed');
 });
 
-t.test(
-  'what passes a line quickly is seen oftener, what walks is not, and what passes no line is not',
-  async (t) => {
-    const fast = passage(rateFor(), 0, 20, 90);
-    t.equal(
-      Math.round(10 * Math.max(...fast.slice(15, 40))) / 10,
-      12.9,
-      'four and a half sizes a second, 0.35 of its size between two looks',
-    );
-    const rate = rateFor();
-    for (let n = 0; n < 30; n += 1) passage(rate, n * 300, 40, 30, n + 1);
-    t.ok(
-      Math.max(...passage(rate, 9000, 40, 30, 99)) <= 6,
-      'nine of ten who came here walked: who comes is not taken for quick',
-    );
-    const off = new WantedRate({
-      zones: [],
-      lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }],
-      usualFps: 5,
-    });
-    t.equal(Math.max(...passage(off, 0, 20, 90)), 5);
-  },
-);
+t.test('fast objects at a line raise the rate; walkers and objects off the line do not', async (t) => {
+  const fast = passage(rateFor(), 0, 20, 90);
+  t.equal(
+    Math.round(10 * Math.max(...fast.slice(15, 40))) / 10,
+    12.9,
+    'four and a half sizes a second, 0.35 of its size between two looks',
+  );
+  const rate = rateFor();
+  for (let n = 0; n < 30; n += 1) passage(rate, n * 300, 40, 30, n + 1);
+  t.ok(
+    Math.max(...passage(rate, 9000, 40, 30, 99)) <= 6,
+    'nine of ten here walked, so the next one is not expected to be fast',
+  );
+  const off = new WantedRate({
+    zones: [],
+    lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }],
+    usualFps: 5,
+  });
+  t.equal(Math.max(...passage(off, 0, 20, 90)), 5);
+});
 
-t.test('three looks in a zone, where any rate gives them', async (t) => {
+t.test('a fast object in a zone gets three detector runs where the rate allows it', async (t) => {
   const zoneOf = (width: number): WantedRate => {
     const polygon: [number, number][] = [
       [0.5, 0],
@@ -108,7 +105,7 @@ t.test('three looks in a zone, where any rate gives them', async (t) => {
   t.ok(Math.max(...wide.slice(20)) >= 7 && Math.max(...wide.slice(20)) <= 10, 'through it in .4 s');
 });
 
-/** Frames at 15 a second for so long; how many were analysed. */
+/** Number of analysed frames, of 15 a second for the given time. */
 function analysed(pace: Pace, fromS: number, seconds: number, fps: number): number {
   let count = 0;
   for (let i = 0; i < seconds * 15; i += 1) {
@@ -120,21 +117,18 @@ function analysed(pace: Pace, fromS: number, seconds: number, fps: number): numb
   return count;
 }
 
-t.test(
-  'the street gets what it asks for while the mean allows it, and never less than the usual',
-  async (t) => {
-    const pace = new Pace(5, true);
-    t.equal(analysed(pace, 0, 10, 15), 150, 'ten seconds at fifteen');
-    const minute = analysed(pace, 10, 60, 15);
-    t.ok(minute >= 300 && minute <= 360, `a minute more: ${minute}`);
-    const later = analysed(pace, 70, 600, 15) / 600;
-    t.ok(later >= 4.9 && later <= 5.1, `the mean: ${later}`);
-    t.ok(pace.short > 1000, 'and what was left out is counted');
-    t.ok(Math.abs(analysed(pace, 670, 120, 1) - 120) <= 1, 'once a second where nothing moves');
-    t.equal(analysed(pace, 790, 10, 15), 150, 'which pays for the next');
-    t.equal(pace.shed, 0);
-  },
-);
+t.test('the rate follows the street within its mean, and is never below the usual', async (t) => {
+  const pace = new Pace(5, true);
+  t.equal(analysed(pace, 0, 10, 15), 150, 'ten seconds at fifteen');
+  const minute = analysed(pace, 10, 60, 15);
+  t.ok(minute >= 300 && minute <= 360, `a minute more: ${minute}`);
+  const later = analysed(pace, 70, 600, 15) / 600;
+  t.ok(later >= 4.9 && later <= 5.1, `the mean: ${later}`);
+  t.ok(pace.short > 1000, 'and what was left out is counted');
+  t.ok(Math.abs(analysed(pace, 670, 120, 1) - 120) <= 1, 'once a second where nothing moves');
+  t.equal(analysed(pace, 790, 10, 15), 150, 'which pays for the next');
+  t.equal(pace.shed, 0);
+});
 
 t.test('any rate is kept on average with frames that come at another', async (t) => {
   for (const [fps, comes] of [
@@ -153,7 +147,7 @@ t.test('any rate is kept on average with frames that come at another', async (t)
   }
 });
 
-t.test('a frame of which a picture is kept is analysed, unless the board is hot', async (t) => {
+t.test('a frame with a picture is analysed, unless the board is hot', async (t) => {
   const pace = new Pace(5, true);
   pace.isDue(0, { fps: 1, pictured: false });
   t.equal(pace.isDue(67, { fps: 1, pictured: false }), false);
@@ -164,7 +158,7 @@ t.test('a frame of which a picture is kept is analysed, unless the board is hot'
   t.equal(pace.isDue(533, { fps: 15, pictured: false }), true);
 });
 
-t.test('a board whose looks take long is not asked for more than it can do', async (t) => {
+t.test('a board with slow detector runs gets no higher rate than it can do', async (t) => {
   const pace = new Pace(5, true);
   for (let i = 0; i < 50; i += 1) pace.noteDuration(100, i * 200);
   const rate = analysed(pace, 10, 10, 15) / 10;

@@ -1,4 +1,4 @@
-/** What moves, and vehicles, in published snapshots: files are compared, and read back with sharp. */
+/** Tests moving parts and vehicles in published snapshots: files are compared, and read back with sharp. */
 import fc from 'fast-check';
 import sharp from 'sharp';
 import t from 'tap';
@@ -15,10 +15,10 @@ import { Redactor } from '../../agent/vision/redact/redactor.ts';
 import { stillFrom } from '../lib/pictures.ts';
 
 const SMALL: SizePx = { widthPx: 640, heightPx: 480 };
-/** Is scaled down to 1280 px. */
+/** Size of a picture that is scaled down to 1280 px. */
 const LARGE: SizePx = { widthPx: 1920, heightPx: 1440 };
 const GRID = { columns: 64, rows: 48, cellNorm: [1 / 64, 1 / 48] as const };
-/** In cells: somebody whom the detector has missed; with the margin of a cell 20..30 by 14..36. */
+/** Cells of a person whom the detector has missed; with the margin of a cell 20..30 by 14..36. */
 const MISSED = [21, 15, 29, 35] as const;
 const REGION: XyxyPx = [20, 14, 30, 36];
 
@@ -38,42 +38,45 @@ function noise({ widthPx, heightPx }: SizePx, seed: number): Buffer {
   }) as Buffer;
 }
 
-/** Its blocks of 8 × 8 px are coded each for itself: a change stays within the blocks that it touches. */
+/** A still whose blocks of 8 × 8 px are coded independently: a change stays within the blocks that it touches. */
 async function stillOf(rgb: Buffer, source: SizePx): Promise<Still> {
   const raw = { width: source.widthPx, height: source.heightPx, channels: 3 } as const;
   const jpeg = await sharp(rgb, { raw }).jpeg({ quality: 97, chromaSubsampling: '4:4:4' }).toBuffer();
   return stillFrom(jpeg, source);
 }
 
-/** Other noise in the blocks of 8 × 8 px that lie wholly in a part of the foreground's grid, more or less of it. */
+/** Replaces the noise in the blocks of 8 × 8 px that lie wholly in a part of the foreground's grid. */
 function changedIn(rgb: Buffer, { widthPx }: SizePx, part: XyxyPx, seed: number): Buffer {
   const cellPx = widthPx / 64;
   const [left, top, right, bottom] = part.map((cell) => cell * cellPx) as [number, number, number, number];
-  const [changed, other] = [Buffer.from(rgb), noise({ widthPx, heightPx: rgb.length / 3 / widthPx }, seed)];
+  const [changedRgb, other] = [
+    Buffer.from(rgb),
+    noise({ widthPx, heightPx: rgb.length / 3 / widthPx }, seed),
+  ];
   for (let y = Math.ceil(top / 8) * 8; y < Math.floor(bottom / 8) * 8; y += 1) {
     const [from, to] = [Math.ceil(left / 8) * 8, Math.floor(right / 8) * 8].map(
       (x) => (y * widthPx + x) * 3,
     ) as [number, number];
-    other.copy(changed, from, from, to);
+    other.copy(changedRgb, from, from, to);
   }
-  return changed;
+  return changedRgb;
 }
 
-interface Seen {
+interface FrameContent {
   readonly found?: readonly Detection[];
   readonly foreground?: Foreground;
 }
 
-function snapshot(still: Still, { found = [], foreground }: Seen): Promise<RedactedJpeg> {
+function snapshot(still: Still, { found = [], foreground }: FrameContent): Promise<RedactedJpeg> {
   const redactor = new Redactor('UTC');
   redactor.remember({ atMs: 1000, wallMs: 1000, source: still.source }, found, [], foreground);
   return redactor.redact(still, { focus: [] });
 }
 
-/** Blocks that lie wholly in a box: how many, and how many of one colour. */
+/** Counts the blocks that lie wholly in a box, and those of one colour. */
 async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: XyxyPx, sidePx = 8) {
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
-  const seen = { blocks: 0, flat: 0 };
+  const blockCounts = { blocks: 0, flat: 0 };
   for (let y = Math.ceil(top / sidePx) * sidePx; y + sidePx <= bottom; y += sidePx) {
     for (let x = Math.ceil(left / sidePx) * sidePx; x + sidePx <= right; x += sidePx) {
       const colours = new Set<string>();
@@ -81,33 +84,37 @@ async function readBack(jpeg: Uint8Array, [left, top, right, bottom]: XyxyPx, si
         const at = ((y + Math.floor(i / sidePx)) * info.width + x + (i % sidePx)) * 3;
         colours.add(data.toString('hex', at, at + 3));
       }
-      seen.blocks += 1;
-      if (colours.size === 1) seen.flat += 1;
+      blockCounts.blocks += 1;
+      if (colours.size === 1) blockCounts.flat += 1;
     }
   }
-  return seen;
+  return blockCounts;
 }
 
 for (const source of [SMALL, LARGE]) {
-  t.test(`${source.widthPx} px: who moves has no part in the file though nobody was detected`, async (t) => {
+  t.test(`${source.widthPx} px: an undetected moving person has no effect on the file`, async (t) => {
     const rgb = noise(source, 3);
     const still = await stillOf(rgb, source);
-    const seen = { foreground: foregroundOf(MISSED, MOVING) };
-    const made = await snapshot(still, seen);
-    t.match(made.redaction, { figures: 0, plate: { share: 0 } });
-    // The region is 7 % of the picture; cells of it that are cut are hidden whole.
-    const { mosaicShare } = made.redaction;
+    const content = { foreground: foregroundOf(MISSED, MOVING) };
+    const snapshotMade = await snapshot(still, content);
+    t.match(snapshotMade.redaction, { figures: 0, plate: { share: 0 } });
+    // The region is 7 % of the picture; partly covered cells are hidden completely.
+    const { mosaicShare } = snapshotMade.redaction;
     t.ok(
       mosaicShare >= (10 * 22) / (64 * 48) && mosaicShare < 0.09,
       `and the snapshot says so: ${mosaicShare}`,
     );
     const other = await stillOf(changedIn(rgb, source, REGION, 4), source);
-    t.equal((await snapshot(other, seen)).sha256, made.sha256, 'another one there gives the same file');
-    const beyond = await stillOf(changedIn(rgb, source, [20, 10, 30, 36], 4), source);
-    t.not((await snapshot(beyond, seen)).sha256, made.sha256, 'what is above the region is seen');
-    const scale = made.widthPx / 640;
-    const beside = await readBack(made.bytes, [400 * scale, 40 * scale, 600 * scale, 440 * scale]);
-    t.ok(beside.blocks > 1000 && beside.flat === 0, 'the street beside is as it was');
+    t.equal(
+      (await snapshot(other, content)).sha256,
+      snapshotMade.sha256,
+      'another one there gives the same file',
+    );
+    const outside = await stillOf(changedIn(rgb, source, [20, 10, 30, 36], 4), source);
+    t.not((await snapshot(outside, content)).sha256, snapshotMade.sha256, 'what is above the region is seen');
+    const scale = snapshotMade.widthPx / 640;
+    const neighbour = await readBack(snapshotMade.bytes, [400 * scale, 40 * scale, 600 * scale, 440 * scale]);
+    t.ok(neighbour.blocks > 1000 && neighbour.flat === 0, 'the street beside it is unchanged');
 
     const settled = { foreground: foregroundOf(MISSED, SETTLED) };
     const control = await snapshot(still, settled);
@@ -116,14 +123,14 @@ for (const source of [SMALL, LARGE]) {
   });
 }
 
-t.test('what sticks out of a box and moves is hidden too', async (t) => {
+t.test('moving parts that stick out of a box are hidden too', async (t) => {
   const rgb = noise(SMALL, 7);
   const still = await stillOf(rgb, SMALL);
   // The detector has seen the lower half; head and shoulders move above its box.
   const legs: Detection = { group: 'person', label: 'person', score: 0.3, xyxyPx: [210, 260, 290, 350] };
-  const seen = { found: [legs], foreground: foregroundOf(MISSED, MOVING) };
+  const content = { found: [legs], foreground: foregroundOf(MISSED, MOVING) };
   const head = await stillOf(changedIn(rgb, SMALL, [20, 14, 30, 24], 8), SMALL);
-  t.equal((await snapshot(still, seen)).sha256, (await snapshot(head, seen)).sha256);
+  t.equal((await snapshot(still, content)).sha256, (await snapshot(head, content)).sha256);
   const alone = { found: [legs] };
   t.not(
     (await snapshot(still, alone)).sha256,
@@ -136,35 +143,34 @@ function car(score: number, ...xyxyPx: XyxyPx): Detection {
   return { group: 'vehicle', label: 'car', score, xyxyPx };
 }
 
-t.test(
-  'a sure vehicle that moves is shown coarsely; a doubtful one is hidden, and so is who is before it',
-  async (t) => {
-    const rgb = noise(SMALL, 9);
-    const still = await stillOf(rgb, SMALL);
-    const other = await stillOf(changedIn(rgb, SMALL, [22, 16, 28, 34], 10), SMALL);
-    const foreground = foregroundOf(MISSED, MOVING);
-    const box: XyxyPx = [180, 120, 320, 380];
-    const files = async (...found: Detection[]): Promise<[RedactedJpeg, RedactedJpeg]> => [
-      await snapshot(still, { found, foreground }),
-      await snapshot(other, { found, foreground }),
-    ];
-    const [sure, another] = await files(car(0.6, ...box));
-    t.equal(sure.redaction.mosaicShare, 0);
-    t.not(sure.sha256, another.sha256, 'it is made of its own colours');
-    // With its margin 192 px wide: blocks of 16 px, those at the ends cut.
-    // With its margin it is 192 px wide: blocks of 16 px.
-    const around: XyxyPx = [154, 94, 346, 406];
-    const [own, larger] = [await readBack(sure.bytes, around, 16), await readBack(sure.bytes, around, 32)];
-    t.ok(own.blocks > 150 && own.flat === own.blocks, `${own.flat} of ${own.blocks} blocks of one colour`);
-    t.ok(larger.flat < larger.blocks / 4, 'and no larger ones');
-    const before: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [205, 140, 295, 370] };
-    for (const found of [[car(0.4, ...box)], [car(0.6, ...box), before]]) {
-      const [one, two] = await files(...found);
-      t.equal(one.sha256, two.sha256, `${found.length}: hidden`);
-      t.ok(one.redaction.mosaicShare > 0.07);
-    }
-  },
-);
+t.test('a moving sure vehicle is coarse; a doubtful one and a person before one are hidden', async (t) => {
+  const rgb = noise(SMALL, 9);
+  const still = await stillOf(rgb, SMALL);
+  const other = await stillOf(changedIn(rgb, SMALL, [22, 16, 28, 34], 10), SMALL);
+  const foreground = foregroundOf(MISSED, MOVING);
+  const box: XyxyPx = [180, 120, 320, 380];
+  const files = async (...found: Detection[]): Promise<[RedactedJpeg, RedactedJpeg]> => [
+    await snapshot(still, { found, foreground }),
+    await snapshot(other, { found, foreground }),
+  ];
+  const [sure, another] = await files(car(0.6, ...box));
+  t.equal(sure.redaction.mosaicShare, 0);
+  t.not(sure.sha256, another.sha256, 'it is made of its own colours');
+  // With its margin it is 192 px wide: blocks of 16 px, those at the ends cut.
+  const withMargin: XyxyPx = [154, 94, 346, 406];
+  const [own, larger] = [
+    await readBack(sure.bytes, withMargin, 16),
+    await readBack(sure.bytes, withMargin, 32),
+  ];
+  t.ok(own.blocks > 150 && own.flat === own.blocks, `${own.flat} of ${own.blocks} blocks of one colour`);
+  t.ok(larger.flat < larger.blocks / 4, 'and no larger ones');
+  const before: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [205, 140, 295, 370] };
+  for (const detections of [[car(0.4, ...box)], [car(0.6, ...box), before]]) {
+    const [one, two] = await files(...detections);
+    t.equal(one.sha256, two.sha256, `${detections.length}: hidden`);
+    t.ok(one.redaction.mosaicShare > 0.07);
+  }
+});
 
 t.test('pictures that differ only within one block of a vehicle become the same file', async (t) => {
   const corner = fc.tuple(
@@ -176,7 +182,7 @@ t.test('pictures that differ only within one block of a vehicle become the same 
   const tile = fc.tuple(fc.nat({ max: 1 }), fc.nat({ max: 1 }));
   await fc.assert(
     fc.asyncProperty(corner, fc.nat(), tile, tile, async ([left, top, width, height], seed, from, to) => {
-      const found = [car(0.6, left, top, left + width, top + height)];
+      const detections = [car(0.6, left, top, left + width, top + height)];
       // A twelfth of its short side is more than 8 px, so squares of 16 px lie within its blocks.
       const [x, y] = [(left + 40) & -16, (top + 40) & -16];
       const one = noise(SMALL, seed);
@@ -189,8 +195,8 @@ t.test('pictures that differ only within one block of a vehicle become the same 
         one.copy(swapped, a, b, b + 24);
       }
       const [before, after] = [
-        await snapshot(await stillOf(one, SMALL), { found }),
-        await snapshot(await stillOf(swapped, SMALL), { found }),
+        await snapshot(await stillOf(one, SMALL), { found: detections }),
+        await snapshot(await stillOf(swapped, SMALL), { found: detections }),
       ];
       return before.sha256 === after.sha256;
     }),
@@ -199,21 +205,21 @@ t.test('pictures that differ only within one block of a vehicle become the same 
   t.pass('holds for every scene tried');
 });
 
-t.test('what is hidden beside a vehicle takes none of its colours', async (t) => {
+t.test('a hidden area beside a vehicle takes none of its colours', async (t) => {
   const rgb = noise(SMALL, 11);
-  const beside: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [330, 130, 400, 330] };
-  const found = [car(0.6, 100, 100, 290, 300), beside];
-  const changed = Buffer.from(rgb);
-  // Its own box: all white.
-  for (let y = 100; y < 300; y += 1) changed.fill(255, (y * 640 + 100) * 3, (y * 640 + 290) * 3);
+  const person: Detection = { group: 'person', label: 'person', score: 0.2, xyxyPx: [330, 130, 400, 330] };
+  const detections = [car(0.6, 100, 100, 290, 300), person];
+  const whiteCar = Buffer.from(rgb);
+  // Its own box is all white.
+  for (let y = 100; y < 300; y += 1) whiteCar.fill(255, (y * 640 + 100) * 3, (y * 640 + 290) * 3);
   const parts = [];
-  for (const picture of [rgb, changed]) {
-    const { bytes } = await snapshot(await stillOf(picture, SMALL), { found });
+  for (const picture of [rgb, whiteCar]) {
+    const { bytes } = await snapshot(await stillOf(picture, SMALL), { found: detections });
     const part = (left: number) =>
       sharp(bytes).extract({ left, top: 112, width: 88, height: 232 }).raw().toBuffer();
     parts.push([await part(152), await part(320)]);
   }
   const [[ownA, besideA], [ownB, besideB]] = parts as [[Buffer, Buffer], [Buffer, Buffer]];
   t.notOk(ownA.equals(ownB), 'the vehicle is another one');
-  t.ok(besideA.equals(besideB), 'and nothing of it is seen beside it');
+  t.ok(besideA.equals(besideB), 'and it has no effect beside it');
 });

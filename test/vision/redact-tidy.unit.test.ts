@@ -1,6 +1,6 @@
 /**
- * Privacy is a type: a picture is a RedactedJpeg only if the redactor made it, and the camera starts only with
- * a permit. TypeScript lets anybody claim a type; this test lets nobody but their makers.
+ * Proves that privacy is a type: only the redactor makes a RedactedJpeg, and the camera starts only with a permit.
+ * TypeScript lets any code cast to a type; this test permits it to their makers only.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -8,7 +8,7 @@ import t from 'tap';
 import ts from 'typescript';
 import { packageRoot } from '../../agent/base/package-root.ts';
 
-/** Branded type → the places (files, or folders that end in /) that may claim it. */
+/** Branded types with the places (files, or folders that end in /) that may cast to them. */
 const MAKERS: Readonly<Record<string, readonly string[]>> = {
   RedactedJpeg: ['agent/vision/redact/', 'agent/contract/link.ts'],
   SealedEvidence: ['agent/vision/redact/', 'agent/contract/link.ts', 'agent/archive/sealed.ts'],
@@ -41,18 +41,18 @@ function placeFolder(place: string): string {
   return place.endsWith('/') ? place : `${place}/`;
 }
 
-/** The branded types that a type speaks of, wherever in it: arrays, promises, unions, members. */
+/** The branded types in a type, at any depth: arrays, promises, unions, members. */
 function brandsIn(type: ts.Node): string[] {
-  const found: string[] = [];
+  const brands: string[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isIdentifier(node) && Object.hasOwn(MAKERS, node.text)) found.push(node.text);
+    if (ts.isIdentifier(node) && Object.hasOwn(MAKERS, node.text)) brands.push(node.text);
     ts.forEachChild(node, visit);
   };
   visit(type);
-  return found;
+  return brands;
 }
 
-t.test('the search finds what it is for', async (t) => {
+t.test('the search finds casts and predicates of branded types', async (t) => {
   const forged: [string, number][] = [
     ['const a = {} as RedactedJpeg;', 1],
     ['const a = {} as unknown as RedactedJpeg;', 1],
@@ -78,7 +78,7 @@ t.test('the search finds what it is for', async (t) => {
   t.equal(claimsIn('agent/vision/redact/x.ts', 'const p = {} as CapturePermit;').length, 1);
 });
 
-t.test('nobody but their makers claims a branded type', async (t) => {
+t.test('only their makers cast to branded types', async (t) => {
   const root = packageRoot();
   const files = ['agent', 'scripts', 'test'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

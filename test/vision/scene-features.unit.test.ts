@@ -1,4 +1,4 @@
-/** What the detector's features, birth and carriers have to do with static regions. */
+/** Tests the effect of the detector's features, birth and associated tracks on static regions. */
 import t from 'tap';
 import type { Features, Track } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
@@ -19,12 +19,12 @@ import {
 
 const [COLUMNS, ROWS, CHANNELS, CELL_PX, ZERO_POINT] = [52, 32, 16, 8, 120];
 
-/** Each place looks like `what` of it, so strongly; what is told apart by numbers looks like nothing else. */
-function features(what: (column: number, row: number) => number, gain = 1): Features {
+/** Features in which each place has the kind of `kindAt` and the strength `gain`; different kinds are unlike each other. */
+function features(kindAt: (column: number, row: number) => number, gain = 1): Features {
   const values = new Uint8Array(ROWS * COLUMNS * CHANNELS);
   for (let i = 0; i < ROWS * COLUMNS; i += 1) {
     let state =
-      Math.imul(i + 1, 2_654_435_761) ^ Math.imul(what(i % COLUMNS, Math.floor(i / COLUMNS)) + 1, 40_503);
+      Math.imul(i + 1, 2_654_435_761) ^ Math.imul(kindAt(i % COLUMNS, Math.floor(i / COLUMNS)) + 1, 40_503);
     for (let c = 0; c < CHANNELS; c += 1) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
       values[i * CHANNELS + c] = ZERO_POINT + Math.round(100 * gain * (state / 2 ** 31));
@@ -42,9 +42,9 @@ function features(what: (column: number, row: number) => number, gain = 1): Feat
 }
 
 const street = () => features(() => 0);
-/** Something else where `block` is painted. */
+/** Features that differ where `block` is painted. */
 const withThing = () => features((x, y) => (x >= 23 && x <= 26 && y >= 20 && y <= 24 ? 7 : 0));
-/** Twice a second, as the detector gives them out. */
+/** Features twice a second, as the detector gives them. */
 const everyHalf = (s: number, of: Features): Features | undefined =>
   Math.round(10 * s) % 6 === 0 ? of : undefined;
 const dark: Paint = (x, y, level) =>
@@ -52,59 +52,56 @@ const dark: Paint = (x, y, level) =>
     ? 40 + ((Math.floor(x * 900) * 7 + Math.floor(y * 500) * 3) % 9) * 4
     : level;
 
-t.test(
-  'the features of places: light and gain leave them, a thing turns them, somebody is not learnt',
-  async (t) => {
-    const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
-    const { columns, used } = background.picture.grid;
-    background.state.fill(GROUND);
-    background.resting.fill(1);
-    const inside = [...used].filter((cell) => {
-      const [x, y] = [(cell % columns) / columns, Math.floor(cell / columns) / background.picture.grid.rows];
-      return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
-    });
-    const watched = new FeatureBackground();
-    t.equal(watched.turnOf(inside, 0), undefined, 'nothing is known yet');
-    const learn = (of: Features, fromMs: number, looks = 12): void => {
-      for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
-    };
-    learn(street(), 0);
-    t.ok((watched.unrest ?? 1) < 0.01);
-    for (const cell of inside) background.state[cell] = CHANGED;
-    learn(
-      features(() => 0, 0.4),
-      6000,
-    );
-    const lit = watched.turnOf(inside, 6000);
-    t.ok(lit !== undefined && lit.distance < 0.01 && lit.cells >= 4, `gain: ${lit?.distance}`);
-    learn(withThing(), 12_000);
-    const thing = watched.turnOf(inside, 12_000);
-    t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
-    t.ok((watched.unrest ?? 1) < 0.01, 'the rest is as it was');
-    // It is ground again: the thing was never learnt while it was none.
-    for (const cell of inside) background.state[cell] = GROUND;
-    learn(street(), 18_000, 1);
-    learn(street(), 18_500, 6);
-    t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
-    // Somebody stands there for a minute, beside whom nothing is learnt either.
-    for (const cell of inside) background.covered[cell] = COVERED;
-    learn(withThing(), 24_000, 120);
-    background.covered.fill(0);
-    learn(street(), 84_000, 6);
-    t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'he has left nothing behind');
-    learn(
-      features(() => 3),
-      90_000,
-      1,
-    );
-    t.ok((watched.unrest ?? 0) > 0.3, 'the whole picture is another');
-    const other = { widthPx: 640, heightPx: 480 };
-    watched.learn(street(), background, other, [], 91_000);
-    t.equal(watched.turnOf(inside, 0), undefined, 'another size: all is forgotten');
-  },
-);
+t.test('features of places ignore light and gain, show a thing, and never learn a person', async (t) => {
+  const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
+  const { columns, used } = background.picture.grid;
+  background.state.fill(GROUND);
+  background.resting.fill(1);
+  const inside = [...used].filter((cell) => {
+    const [x, y] = [(cell % columns) / columns, Math.floor(cell / columns) / background.picture.grid.rows];
+    return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
+  });
+  const watched = new FeatureBackground();
+  t.equal(watched.turnOf(inside, 0), undefined, 'before learning');
+  const learn = (of: Features, fromMs: number, looks = 12): void => {
+    for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
+  };
+  learn(street(), 0);
+  t.ok((watched.unrest ?? 1) < 0.01);
+  for (const cell of inside) background.state[cell] = CHANGED;
+  learn(
+    features(() => 0, 0.4),
+    6000,
+  );
+  const lit = watched.turnOf(inside, 6000);
+  t.ok(lit !== undefined && lit.distance < 0.01 && lit.cells >= 4, `gain: ${lit?.distance}`);
+  learn(withThing(), 12_000);
+  const thing = watched.turnOf(inside, 12_000);
+  t.ok(thing !== undefined && thing.distance > 0.5, `thing: ${thing?.distance}`);
+  t.ok((watched.unrest ?? 1) < 0.01, 'the rest is unchanged');
+  // It is ground again: the thing was never learnt while it was not ground.
+  for (const cell of inside) background.state[cell] = GROUND;
+  learn(street(), 18_000, 1);
+  learn(street(), 18_500, 6);
+  t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
+  // A person stays there for a minute, and the ground beside them is not learnt either.
+  for (const cell of inside) background.covered[cell] = COVERED;
+  learn(withThing(), 24_000, 120);
+  background.covered.fill(0);
+  learn(street(), 84_000, 6);
+  t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'the person has left no trace');
+  learn(
+    features(() => 3),
+    90_000,
+    1,
+  );
+  t.ok((watched.unrest ?? 0) > 0.3, 'the whole picture is another');
+  const other = { widthPx: 640, heightPx: 480 };
+  watched.learn(street(), background, other, [], 91_000);
+  t.equal(watched.turnOf(inside, 0), undefined, 'another size: all is forgotten');
+});
 
-t.test('what the pixels take for a thing is light where the features stay', async (t) => {
+t.test('a change of pixels without a change of features is light', async (t) => {
   const scene = (of: (s: number) => Features) =>
     play({
       seconds: 24,
@@ -116,7 +113,7 @@ t.test('what the pixels take for a thing is light where the features stay', asyn
   t.same(scene(street)[20], [], 'light');
 });
 
-t.test('while the whole picture has turned, no region is born; what stays is the new ground', async (t) => {
+t.test('no region appears while the whole picture differs', async (t) => {
   const smeared: Paint = (x, y, level) => (Math.floor(x * 12 + y * 5) % 4 === 0 ? 0.4 * level : level);
   const { seconds } = play({
     seconds: 34,
@@ -127,12 +124,12 @@ t.test('while the whole picture has turned, no region is born; what stays is the
   t.same(seconds.slice(8).flat(), []);
 });
 
-t.test('a stain beside a thing does not join it, whatever it looks like', async (t) => {
+t.test('a stain beside a thing does not join it', async (t) => {
   const stain =
     (s: number): Paint =>
     (x, y, level) => {
-      const beside = x > 0.5 && x < 0.5 + Math.min(0.08, 0.02 * (s - 11.5)) && y > 0.7 && y < 0.77;
-      return beside ? 0.8 * level + 12 * Math.sin(x * 300) : block(x, y, level);
+      const isStain = x > 0.5 && x < 0.5 + Math.min(0.08, 0.02 * (s - 11.5)) && y > 0.7 && y < 0.77;
+      return isStain ? 0.8 * level + 12 * Math.sin(x * 300) : block(x, y, level);
     };
   const { seconds } = play({
     seconds: 24,
@@ -144,7 +141,7 @@ t.test('a stain beside a thing does not join it, whatever it looks like', async 
   t.ok((bag?.xyxyNorm[2] ?? 1) < 0.515, `it ends where it ended: ${bag?.xyxyNorm}`);
 });
 
-t.test('a thing of which a part was hidden at first is one thing', async (t) => {
+t.test('a thing that was partly hidden at first is one thing', async (t) => {
   const wide: Paint = (x, y, level) =>
     x > 0.4 && x < 0.5 && y > 0.68 && y < 0.76 ? 30 + (level % 9) * 4 : level;
   const { seconds } = play({
@@ -160,14 +157,14 @@ t.test('a thing of which a part was hidden at first is one thing', async (t) => 
   t.ok((seconds[27]?.[0]?.xyxyNorm[0] ?? 1) < 0.42);
 });
 
-t.test('who has brought it moved, was there, and left after it', async (t) => {
+t.test('an associated track has moved, was at the place, and left after it', async (t) => {
   const car = (over: Partial<Track>) => (s: number, atMs: number) =>
     s < 1
       ? []
       : [person(9, 0.4, atMs, { group: 'vehicle', label: 'car', xyxyPx: [300, 180, 420, 285], ...over })];
   const early = (s: number, atMs: number): Track[] =>
     s < 3 ? [person(7, 0.45, atMs)] : s < 6 ? [person(7, 0.45 + 0.15 * (s - 3), atMs)] : [];
-  // Its box jumps as that of a neighbour is joined to it and taken off.
+  // Its box jumps as a neighbour's box is joined to it and taken off.
   const jumping = (s: number, atMs: number): Track[] =>
     car({ xyxyPx: [s % 4 < 2 ? 300 : 270, 180, 420, 285] })(s, atMs);
   for (const [name, tracks] of Object.entries({ 'left before': early, 'parked car': jumping })) {

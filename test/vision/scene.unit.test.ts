@@ -1,3 +1,4 @@
+/** Tests the observer of static regions and its rules: things left behind, graffiti, stills and limits. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { StaticRegion } from '../../agent/contract/observation.ts';
@@ -19,7 +20,7 @@ import {
 } from '../lib/scene-play.ts';
 import { observation } from '../lib/street.ts';
 
-t.test('the small picture is made of means, within the bound on cells, without the letterbox', async (t) => {
+t.test('the small picture consists of means, within its bound on cells', async (t) => {
   const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);
   picture.read(frame(1, 0, () => 100));
   const { used } = picture.grid;
@@ -46,7 +47,7 @@ t.test('the small picture is made of means, within the bound on cells, without t
   t.ok(half.grid.used.length < 0.51 * used.length, 'what a mask covers is not looked at');
 });
 
-t.test('a thing left behind is found, with its carrier, and goes when it is taken away', async (t) => {
+t.test('a thing left behind is found with its associated track, and ends when taken away', async (t) => {
   for (const fps of [3, 12]) {
     const { seconds } = play({
       seconds: 34,
@@ -54,8 +55,8 @@ t.test('a thing left behind is found, with its carrier, and goes when it is take
       paint: (s) => (s >= 6 && s < 26 ? block : nothing),
       tracks: passer,
     });
-    const [region, ...more] = seconds[16] ?? [];
-    t.same(more, [], `${fps} fps: one region`);
+    const [region, ...rest] = seconds[16] ?? [];
+    t.same(rest, [], `${fps} fps: one region`);
     t.match(region, {
       kind: 'appeared',
       attended: false,
@@ -74,7 +75,7 @@ t.test('a thing left behind is found, with its carrier, and goes when it is take
   }
 });
 
-t.test('what was there from the start and is taken away did not appear', async (t) => {
+t.test('the removal of an original object is not an appearance', async (t) => {
   const { seconds } = play({ seconds: 20, paint: (s) => (s < 6 ? block : nothing), tracks: passer });
   t.same(
     seconds.flat().filter(({ kind }) => kind === 'appeared'),
@@ -82,7 +83,7 @@ t.test('what was there from the start and is taken away did not appear', async (
   );
 });
 
-t.test('light is not a thing', async (t) => {
+t.test('a change of light is not a thing', async (t) => {
   const scenes: Record<string, (s: number) => Paint> = {
     'exposure step': (s) => (s < 8 ? nothing : (_x, _y, level) => 0.7 * level),
     'slow drift': (s) => (_x, _y, level) => level * (1 - 0.02 * s),
@@ -103,7 +104,7 @@ t.test('light is not a thing', async (t) => {
   }
 });
 
-t.test('a person who is lost on the spot is not left behind', async (t) => {
+t.test('a person whose track is lost on the spot is not a thing', async (t) => {
   const body: Paint = (x, y, level) =>
     x > 0.42 && x < 0.48 && y > 0.42 && y < 0.76 ? 40 + (level % 7) * 6 : level;
   const { seconds } = play({
@@ -120,11 +121,11 @@ t.test('a person who is lost on the spot is not left behind', async (t) => {
   );
 });
 
-t.test('stills of before and of the deposit are asked for, and few, whatever happens', async (t) => {
+t.test('few stills of before and of the deposit are requested', async (t) => {
   const left = play({ seconds: 14, paint: (s) => (s >= 6 ? block : nothing), tracks: passer });
-  const [found] = left.seconds[13] ?? [];
-  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.firstMs));
-  t.ok(found !== undefined && left.observer.pinnedMs.includes(found.beforeMs));
+  const [match] = left.seconds[13] ?? [];
+  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.firstMs));
+  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.beforeMs));
   const { observer } = play({
     seconds: 12,
     paint: (s) =>
@@ -156,7 +157,7 @@ function region(over: Partial<StaticRegion> = {}): StaticRegion {
   };
 }
 
-t.test('illegal dumping: left behind for long enough, until it is taken away', async (t) => {
+t.test('illegal dumping: a thing that stays long enough raises it until taken away', async (t) => {
   const rule = () =>
     new IllegalDumpingRule({
       id: 'bag',
@@ -183,7 +184,7 @@ t.test('illegal dumping: left behind for long enough, until it is taken away', a
   t.equal(
     watching.observe(at(46_000, { attended: true, seen: false })).length,
     1,
-    'whoever passes: it stands',
+    'a person who passes does not end it',
   );
   t.equal(watching.observe(observation(47_000, [], { regions: [] })).length, 0);
   const { carrier: _nobody, ...uncarried } = region();
@@ -193,13 +194,13 @@ t.test('illegal dumping: left behind for long enough, until it is taken away', a
     'too small': region({ areaNorm: 0.0004 }),
     hidden: region({ seen: false }),
     elsewhere: region({ places: [{ zone: 'square', standsIn: false, share: 0.4 }] }),
-    'brought by nobody': uncarried,
+    'without an associated track': uncarried,
   })) {
     t.same(rule().observe(observation(99_000, [], { regions: [bad] })), [], name);
   }
 });
 
-t.test('graffiti: somebody dwelt, the wall changed, and it stayed so when he had left', async (t) => {
+t.test('graffiti: a wall that stays changed after a person dwelt there raises it', async (t) => {
   const rule = () =>
     new GraffitiRule({
       id: 'tag',

@@ -1,11 +1,11 @@
-/** The second stream as a waker: what it shows, and when it is not trusted. */
+/** Tests the second stream as a waker: the motion that it shows, and when it is not trusted. */
 import t from 'tap';
 import type { SmallPicture } from '../../agent/contract/picture.ts';
 import { SecondView } from '../../agent/vision/schedule/second-view.ts';
 
 const SIZE = { widthPx: 208, heightPx: 117 };
 
-/** Grey, with a bright square whose left edge is at `x`; none where that is below 0. */
+/** A grey picture with a bright square whose left edge is at `x`; none where that is below 0. */
 function picture(x = -1, size = SIZE): SmallPicture {
   const luma = new Uint8Array(size.widthPx * size.heightPx).fill(100);
   if (x >= 0)
@@ -18,7 +18,7 @@ class Street {
   readonly view = new SecondView();
   atMs = 0;
 
-  /** Both streams are still for so long, at ten and one pictures a second. */
+  /** Shows stillness in both streams for this time, at ten and one pictures a second. */
   still(seconds: number): this {
     for (let n = 0; n < seconds * 10; n += 1) {
       this.atMs += 100;
@@ -28,12 +28,12 @@ class Street {
     return this;
   }
 
-  /** Something begins to move; in the second stream so much later than in the main one, or not at all. */
+  /** Begins motion. In the second stream it begins `laterMs` after the main one, or not at all. */
   begin(laterMs: number | undefined): this {
     for (let n = 0; n < 30; n += 1) {
       this.atMs += 100;
-      const shown = laterMs !== undefined && n * 100 >= laterMs;
-      this.view.watchSecond({ atMs: this.atMs, small: picture(shown ? 10 + 3 * n : -1) });
+      const isShown = laterMs !== undefined && n * 100 >= laterMs;
+      this.view.watchSecond({ atMs: this.atMs, small: picture(isShown ? 10 + 3 * n : -1) });
       this.view.watchMain({ atMs: this.atMs, small: picture() }, false);
     }
     return this;
@@ -44,7 +44,7 @@ class Street {
   }
 }
 
-void t.test('it is trusted once it has shown nineteen of the last twenty beginnings', (t) => {
+void t.test('the second stream is trusted after nineteen of twenty beginnings of motion', (t) => {
   const street = new Street().still(5);
   t.match(street.fault, /0 of 20 beginnings of motion are compared/);
   for (let n = 0; n < 19; n += 1) street.begin(n % 2 === 0 ? 0 : 800).still(5);
@@ -61,7 +61,7 @@ void t.test('it is trusted once it has shown nineteen of the last twenty beginni
   t.end();
 });
 
-void t.test('a main stream that catches up tells of beginnings late', (t) => {
+void t.test('beginnings that the main stream reports late still count', (t) => {
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) {
     const beganMs = street.atMs + 100;
@@ -76,13 +76,13 @@ void t.test('a main stream that catches up tells of beginnings late', (t) => {
   t.end();
 });
 
-void t.test('silence, a gap and another shape are not quiet', (t) => {
+void t.test('silence, a gap and another shape do not count as stillness', (t) => {
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) street.begin(0).still(5);
   t.equal(street.fault, undefined);
   t.match(street.view.fault(street.atMs + 1001), /gives no pictures/);
   street.atMs += 5000;
-  t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap nobody knows');
+  t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap it is unknown');
   t.notOk(street.view.isStill(street.atMs + 1900));
   street.still(3);
   t.equal(street.fault, undefined);
@@ -92,24 +92,24 @@ void t.test('silence, a gap and another shape are not quiet', (t) => {
   t.end();
 });
 
-void t.test('what is slow adds up in a second', (t) => {
+void t.test('slow motion adds up within a second', (t) => {
   const view = new SecondView();
   const fading = (level: number): SmallPicture => {
     const small = picture();
     for (let row = 40; row < 60; row += 1) small.luma.fill(level, row * 208 + 50, row * 208 + 70);
     return small;
   };
-  // Each step is below what one picture differs from the next by.
-  const moved: number[] = [];
+  // Each step is below the difference between two successive pictures.
+  const movedIndexes: number[] = [];
   for (let n = 0; n < 40; n += 1)
-    if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) moved.push(n);
+    if (view.watchSecond({ atMs: n * 100, small: fading(100 + (n < 20 ? 0 : n - 20)) })) movedIndexes.push(n);
   t.same(
-    moved.filter((n) => n > 0 && n < 20),
+    movedIndexes.filter((n) => n > 0 && n < 20),
     [],
   );
   t.ok(
-    moved.some((n) => n >= 20),
-    `moves in picture ${moved.join(', ')}`,
+    movedIndexes.some((n) => n >= 20),
+    `moves in picture ${movedIndexes.join(', ')}`,
   );
   t.end();
 });

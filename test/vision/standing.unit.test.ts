@@ -1,3 +1,4 @@
+/** Tests places of standing vehicles: when they begin and end, and what keeps them. */
 import t from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
@@ -20,21 +21,28 @@ const ZONES = [
   },
 ];
 
-interface Drawn {
+interface DrawnThing {
   readonly box: XyxyPx;
-  /** Picks the texture. */
+  /** Seed of the texture. */
   readonly seed: number;
 }
 
-/** Grey street with noise, a house front behind it; things are drawn as coarse checkers, so that each seed looks different. */
-function frameAt(index: number, drawn: readonly Drawn[], light: (luma: number) => number = (v) => v): Frame {
+/**
+ * Grey street with noise and a house front behind it; things are drawn as coarse checkers, so that each seed looks
+ * different.
+ */
+function frameAt(
+  index: number,
+  things: readonly DrawnThing[],
+  light: (luma: number) => number = (v) => v,
+): Frame {
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
   for (let y = 0; y < heightPx; y++) {
     for (let x = 0; x < widthPx; x++) {
       const ground = y < 40 ? 170 : 110;
       let luma = ground + (((x * 7919 + y * 104_729 + index * 31) >>> 3) % 7) - 3;
-      for (const { box, seed } of drawn) {
+      for (const { box, seed } of things) {
         if (x < box[0] || x >= box[2] || y < box[1] || y >= box[3]) continue;
         const cell = Math.floor((x - box[0]) / 10) * 5 + Math.floor((y - box[1]) / 8);
         luma = 30 + ((cell * cell * 37 + seed * 59 + cell * seed * 13) % 180);
@@ -66,7 +74,7 @@ function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
   };
 }
 
-/** One street, five frames a second; each step says what is seen. */
+/** One street, five frames a second; each step gives the detections. */
 class Street {
   readonly #standing: StandingVehicles;
   readonly #mask: (frame: Frame) => Frame;
@@ -81,13 +89,13 @@ class Street {
   }
 
   step(
-    drawn: readonly Drawn[],
+    things: readonly DrawnThing[],
     detections: Detection[],
     tracks: Track[],
     light?: (v: number) => number,
   ): StandingVehicle[] {
     this.#index += 1;
-    const frame = this.#mask(frameAt(this.#index, drawn, light));
+    const frame = this.#mask(frameAt(this.#index, things, light));
     return this.#standing.update(frame, tracks, detections);
   }
 
@@ -103,11 +111,11 @@ class Street {
     return last;
   }
 
-  parked(seen: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
+  parked(isDetected: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
     return this.step(
       [{ box: PARKED, seed }],
-      seen ? [car(PARKED)] : [],
-      seen ? [trackOf(5, PARKED)] : [],
+      isDetected ? [car(PARKED)] : [],
+      isDetected ? [trackOf(5, PARKED)] : [],
       light,
     );
   }
@@ -117,7 +125,7 @@ class Street {
   }
 }
 
-t.test('a car that arrives and stops is one place, in its zone, since it stopped', async (t) => {
+t.test('a car that arrives and stops is one place in its zone since its stop', async (t) => {
   const standing = new Street().arrive();
   t.match(standing, [
     {
@@ -132,7 +140,7 @@ t.test('a car that arrives and stops is one place, in its zone, since it stopped
   t.ok(sinceMs >= 7800 && sinceMs <= 8000, `stands since ${sinceMs} ms`);
 });
 
-t.test('it stays through a lost detection, a change of light, somebody in front, and flicker', async (t) => {
+t.test('a place lasts through lost detections, light, occlusion and flicker', async (t) => {
   const street = new Street();
   const place = street.arrive()[0]?.place;
   const still = (standing: StandingVehicle[], presence: string): void => {
@@ -162,7 +170,7 @@ t.test('it stays through a lost detection, a change of light, somebody in front,
   still(street.parked(true), 'seen');
 });
 
-t.test('it ends when the place is empty, and the next car is another place', async (t) => {
+t.test('a place ends when it is empty, and the next car is another place', async (t) => {
   const street = new Street();
   const first = street.arrive()[0]?.place;
   let framesUntilGone = 0;
@@ -173,7 +181,7 @@ t.test('it ends when the place is empty, and the next car is another place', asy
   t.not(second[0]?.place, first);
 });
 
-t.test('one half under a privacy mask comes and goes as any other: the black is no likeness', async (t) => {
+t.test('a car half under a privacy mask comes and goes as any other', async (t) => {
   const polygon: MaskConfig['polygon'] = [
     [0, 0],
     [232 / 416, 0],
@@ -188,14 +196,14 @@ t.test('one half under a privacy mask comes and goes as any other: the black is 
   t.ok(framesUntilGone >= 20 && framesUntilGone <= 26, `gone after ${framesUntilGone / 5} s`);
 });
 
-t.test('its own track moving away ends it at once', async (t) => {
+t.test('its own track moving away ends a place immediately', async (t) => {
   const street = new Street();
   street.arrive();
-  const gone: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
-  t.same(street.step([{ box: gone, seed: 1 }], [car(gone)], [trackOf(5, gone)]), []);
+  const newBox: XyxyPx = [PARKED[0] + 90, PARKED[1], PARKED[2] + 90, PARKED[3]];
+  t.same(street.step([{ box: newBox, seed: 1 }], [car(newBox)], [trackOf(5, newBox)]), []);
 });
 
-t.test('what was never a car in the street does not stand', async (t) => {
+t.test('a flicker, a weak false box and a driving car are not standing', async (t) => {
   const flicker = new Street();
   const ghost = new Street();
   const drive = new Street();
@@ -210,40 +218,34 @@ t.test('what was never a car in the street does not stand', async (t) => {
   t.equal(raised, 0, 'a rare ghost, a weak one that never arrived, one that drives');
 });
 
-t.test(
-  'what stood there before the box began to look, whenever it is found, was not seen to come',
-  async (t) => {
-    const drawn = [{ box: PARKED, seed: 3 }] as const;
-    for (const foundFromS of [0, 1, 4, 9, 20]) {
-      const street = new Street();
-      let last: StandingVehicle[] = [];
-      for (let i = 0; i < 5 * (foundFromS + 8); i++) {
-        const found = i >= 5 * foundFromS;
-        last = street.step(drawn, found ? [car(PARKED, 0.6)] : [], found ? [trackOf(4, PARKED)] : []);
-      }
-      t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
+t.test('a vehicle from before the start counts as unseen arrival, whenever it is found', async (t) => {
+  const things = [{ box: PARKED, seed: 3 }] as const;
+  for (const foundFromS of [0, 1, 4, 9, 20]) {
+    const street = new Street();
+    let last: StandingVehicle[] = [];
+    for (let i = 0; i < 5 * (foundFromS + 8); i++) {
+      const isFound = i >= 5 * foundFromS;
+      last = street.step(things, isFound ? [car(PARKED, 0.6)] : [], isFound ? [trackOf(4, PARKED)] : []);
     }
-  },
-);
+    t.match(last, [{ arrival: 'unseen' }], `found from ${foundFromS} s on`);
+  }
+});
 
-t.test(
-  'what the first picture shows was there, whatever track jumps upon it in the first seconds',
-  async (t) => {
-    const drawn = [{ box: PARKED, seed: 3 }] as const;
-    const beside: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
-    for (const jumpsAtS of [0.4, 1, 3]) {
-      const street = new Street();
-      let last: StandingVehicle[] = [];
-      for (let i = 0; i < 60; i++) {
-        const box = i < 5 * jumpsAtS ? beside : PARKED;
-        last = street.step(drawn, [car(box, 0.6)], [trackOf(4, box)]);
-      }
-      t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
+t.test('a vehicle in the first picture counts as unseen arrival, even if a track jumps to it', async (t) => {
+  const things = [{ box: PARKED, seed: 3 }] as const;
+  const neighbour: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
+  for (const jumpsAtS of [0.4, 1, 3]) {
+    const street = new Street();
+    let last: StandingVehicle[] = [];
+    for (let i = 0; i < 60; i++) {
+      const box = i < 5 * jumpsAtS ? neighbour : PARKED;
+      last = street.step(things, [car(box, 0.6)], [trackOf(4, box)]);
     }
-  },
-);
+    t.match(last, [{ arrival: 'unseen' }], `upon it after ${jumpsAtS} s`);
+  }
+});
 
-t.test('a vehicle that comes in within the first seconds was followed', async (t) => {
+t.test('a vehicle that arrives within the first seconds was followed', async (t) => {
   const street = new Street();
   let last: StandingVehicle[] = [];
   for (let i = 0; i < 40; i++) {
@@ -254,45 +256,45 @@ t.test('a vehicle that comes in within the first seconds was followed', async (t
   t.match(last, [{ arrival: 'followed' }]);
 });
 
-t.test('a queue that was taken for a bus is given up for the cars that are found in it', async (t) => {
+t.test('cars found in a queue replace the bus that it was taken for', async (t) => {
   const street = new Street();
   const [one, other]: [XyxyPx, XyxyPx] = [
     [200, 120, 240, 150],
     [250, 120, 290, 150],
   ];
   const bus: XyxyPx = [190, 110, 300, 160];
-  const drawn = [one, other].map((box, k) => ({ box, seed: 5 + k }));
+  const things = [one, other].map((box, k) => ({ box, seed: 5 + k }));
   const both = [car(one, 0.5), car(other, 0.5)];
   let last: StandingVehicle[] = [];
-  for (let i = 0; i < 25; i++) last = street.step(drawn, [car(bus, 0.6)], [trackOf(4, bus)]);
-  t.equal(last.length, 1, 'the bus is believed');
-  for (let i = 0; i < 60; i++) last = street.step(drawn, both, [trackOf(5, one), trackOf(6, other)]);
+  for (let i = 0; i < 25; i++) last = street.step(things, [car(bus, 0.6)], [trackOf(4, bus)]);
+  t.equal(last.length, 1, 'the bus is accepted');
+  for (let i = 0; i < 60; i++) last = street.step(things, both, [trackOf(5, one), trackOf(6, other)]);
   t.same(
     last.map(({ vehicle }) => vehicle.id),
     [5, 6],
-    'two stand there',
+    'two vehicles',
   );
-  for (let i = 0; i < 40; i++) last = street.step(drawn, [...both, car(bus, 0.6)], [trackOf(5, one)]);
-  t.equal(last.length, 2, 'and no bus round them');
+  for (let i = 0; i < 40; i++) last = street.step(things, [...both, car(bus, 0.6)], [trackOf(5, one)]);
+  t.equal(last.length, 2, 'and no bus around them');
 });
 
-t.test('a bus is one, though its halves are found beside it now and then', async (t) => {
+t.test('a bus stays one vehicle when its halves are detected now and then', async (t) => {
   const street = new Street();
   const bus: XyxyPx = [190, 110, 300, 160];
   const halves: [XyxyPx, XyxyPx] = [
     [190, 110, 240, 160],
     [250, 110, 300, 160],
   ];
-  const drawn = [{ box: bus, seed: 5 }];
+  const things = [{ box: bus, seed: 5 }];
   let last: StandingVehicle[] = [];
   for (let i = 0; i < 150; i++) {
-    const found = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
-    last = street.step(drawn, found, [trackOf(4, bus)]);
+    const detections = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
+    last = street.step(things, detections, [trackOf(4, bus)]);
   }
   t.equal(last.length, 1);
 });
 
-t.test('the like of a vehicle that drove off is another one at once', async (t) => {
+t.test('a similar vehicle after a departure is another one immediately', async (t) => {
   const street = new Street();
   const first = street.arrive()[0]?.place;
   for (let i = 1; i <= 10; i++) {
@@ -310,7 +312,7 @@ t.test('the like of a vehicle that drove off is another one at once', async (t) 
   t.not(last[0]?.place, first);
 });
 
-t.test('a part of it is no second vehicle, one before it is', async (t) => {
+t.test('a part of a vehicle is not a second one, but a vehicle before it is', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
   const part: XyxyPx = [206, 120, 256, 136];
@@ -337,28 +339,25 @@ t.test('a part of it is no second vehicle, one before it is', async (t) => {
   t.equal(last.length, 2);
 });
 
-t.test(
-  'a false box does not become a vehicle when what hid it is all that is remembered of before',
-  async (t) => {
-    const street = new Street();
-    const kiosk = { box: PARKED, seed: 3 };
-    const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
-    let raised = 0;
-    for (let i = 0; i < 450; i++) {
-      const hidden = i >= 50 && i < 115;
-      const found = i >= 120;
-      const standing = street.step(
-        hidden ? [kiosk, bus] : [kiosk],
-        found ? [car(PARKED, 0.2)] : [],
-        found ? [trackOf(4, PARKED)] : [],
-      );
-      raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
-    }
-    t.equal(raised, 0);
-  },
-);
+t.test('a false box does not become a vehicle when only its occlusion is remembered', async (t) => {
+  const street = new Street();
+  const kiosk = { box: PARKED, seed: 3 };
+  const bus = { box: [180, 100, 290, 170] as const, seed: 4 };
+  let raised = 0;
+  for (let i = 0; i < 450; i++) {
+    const hidden = i >= 50 && i < 115;
+    const isFound = i >= 120;
+    const standing = street.step(
+      hidden ? [kiosk, bus] : [kiosk],
+      isFound ? [car(PARKED, 0.2)] : [],
+      isFound ? [trackOf(4, PARKED)] : [],
+    );
+    raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
+  }
+  t.equal(raised, 0);
+});
 
-t.test('what was found at a place for a moment only stands when it is found again', async (t) => {
+t.test('a briefly detected vehicle stands only when it is detected again', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
   let last: StandingVehicle[] = [];
@@ -369,15 +368,15 @@ t.test('what was found at a place for a moment only stands when it is found agai
   t.equal(last[0]?.vehicle.firstMs, 6000, 'since it came');
 });
 
-t.test('one that has crept, and is boxed anew, is one place through a jump of its number', async (t) => {
+t.test('a creeping vehicle with a new box and number stays one place', async (t) => {
   const street = new Street();
   street.arrive();
   const crept: XyxyPx = [PARKED[0] + 22, PARKED[1] + 8, PARKED[2] + 22, PARKED[3] + 8];
-  let most = 0;
+  let largestCount = 0;
   for (let i = 0; i < 60; i++) {
     const both = [car(PARKED, 0.5), car(crept, 0.5)];
     const standing = street.step([{ box: PARKED, seed: 1 }], both, [trackOf(5, PARKED), trackOf(11, crept)]);
-    most = Math.max(most, standing.length);
+    largestCount = Math.max(largestCount, standing.length);
   }
-  t.equal(most, 1);
+  t.equal(largestCount, 1);
 });

@@ -1,3 +1,4 @@
+/** Tests the tracker: assignment, Kalman filter, colour prints and tracks. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { iou, type XyxyPx } from '../../agent/contract/geometry.ts';
@@ -16,7 +17,7 @@ const INPUT = { widthPx: 416, heightPx: 256 };
 const GREY = new Uint8Array(INPUT.widthPx * INPUT.heightPx * 3).fill(128);
 const UNCUT = { width: false, height: false };
 
-/** A property is one assertion. */
+/** Checks a property as one assertion. */
 function holds<T>(t: Test, property: fc.IProperty<T>): void {
   fc.assert(property);
   t.pass('for all');
@@ -26,14 +27,14 @@ function frameAt(atMs: number, rgb: Uint8Array = GREY): Frame {
   return { index: 1, ptsNs: 0n, atMs, wallMs: atMs, source: SOURCE, input: INPUT, rgb };
 }
 
-function found(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection {
+function hit(xyxyPx: XyxyPx, score = 0.8, label: Label = 'person'): Detection {
   return { xyxyPx, score, label, group: groupOf(label) };
 }
 
 /** A person of 40 × 100 px around x, standing at y. */
-const personAt = (x: number, y = 300, score = 0.8): Detection => found([x - 20, y - 100, x + 20, y], score);
+const personAt = (x: number, y = 300, score = 0.8): Detection => hit([x - 20, y - 100, x + 20, y], score);
 
-/** Feeds one list of detections a step; the tracks after each. */
+/** Feeds one list of detections a step; returns the tracks after each. */
 function follow(
   steps: readonly (readonly Detection[])[],
   stepMs: number,
@@ -46,14 +47,14 @@ const idsOf = (tracks: readonly (readonly Track[])[]): number[] => [
   ...new Set(tracks.flat().map(({ id }) => id)),
 ];
 
-/** The best total by trying everything. */
-function bestByTrial(weights: readonly (readonly number[])[], row = 0, taken = 0): number {
+/** The best total, by trial of all assignments. */
+function bestByTrial(weights: readonly (readonly number[])[], row = 0, takenColumns = 0): number {
   const own = weights[row];
   if (own === undefined) return 0;
-  let best = bestByTrial(weights, row + 1, taken);
+  let best = bestByTrial(weights, row + 1, takenColumns);
   for (const [c, weight] of own.entries()) {
-    if (weight === 0 || taken & (1 << c)) continue;
-    best = Math.max(best, weight + bestByTrial(weights, row + 1, taken | (1 << c)));
+    if (weight === 0 || takenColumns & (1 << c)) continue;
+    best = Math.max(best, weight + bestByTrial(weights, row + 1, takenColumns | (1 << c)));
   }
   return best;
 }
@@ -70,7 +71,7 @@ const matrix = fc
     ),
   );
 
-t.test('assignment: as good as trying everything, and no pair of weight 0', async (t) => {
+t.test('assignment: it is as good as trying everything, without pairs of weight 0', async (t) => {
   holds(
     t,
     fc.property(matrix, (weights) => {
@@ -88,7 +89,7 @@ t.test('assignment: as good as trying everything, and no pair of weight 0', asyn
   );
 });
 
-t.test('assignment: a large one is the same turned round', async (t) => {
+t.test('assignment: a large one equals its transpose', async (t) => {
   const weight = fc.integer({ min: 0, max: 1000 });
   holds(
     t,
@@ -108,33 +109,33 @@ t.test('assignment: a large one is the same turned round', async (t) => {
   );
 });
 
-t.test('Kalman filter: predicting in two steps is predicting in one', async (t) => {
+t.test('Kalman filter: predicting in two steps equals predicting in one', async (t) => {
   const seconds = fc.double({ min: 0.01, max: 2, noNaN: true });
   holds(
     t,
     fc.property(seconds, seconds, (a, b) => {
       const probe: XyxyPx = [130, 90, 175, 210];
-      const made = (): BoxFilter => {
+      const newFilter = (): BoxFilter => {
         const filter = new BoxFilter([100, 100, 140, 200], 0.7, UNCUT, SETTINGS.groups.person.noise);
         filter.predict(0.2);
         filter.correct([110, 100, 150, 200], 0.7, UNCUT, 0.2);
         return filter;
       };
-      const once = made();
-      once.predict(a + b);
-      const twice = made();
-      twice.predict(a);
-      twice.predict(b);
+      const single = newFilter();
+      single.predict(a + b);
+      const double = newFilter();
+      double.predict(a);
+      double.predict(b);
       // The noise scales with the predicted size, hence the tolerance on the distance.
       return (
-        once.xyxyPx.every((value, i) => Math.abs(value - (twice.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
-        Math.abs(once.distance2(probe, 0.7) / twice.distance2(probe, 0.7) - 1) < 0.05
+        single.xyxyPx.every((value, i) => Math.abs(value - (double.xyxyPx[i] ?? Number.NaN)) < 1e-6) &&
+        Math.abs(single.distance2(probe, 0.7) / double.distance2(probe, 0.7) - 1) < 0.05
       );
     }),
   );
 });
 
-t.test('Kalman filter: learns a steady velocity at any frame rate', async (t) => {
+t.test('Kalman filter: it learns a steady velocity at any frame rate', async (t) => {
   const speed = fc.double({ min: -150, max: 150, noNaN: true });
   holds(
     t,
@@ -179,7 +180,7 @@ function printOf(upper: readonly number[], lower: readonly number[]): ColourPrin
   return colourPrint(frameAt(0, rgb), box) as ColourPrint;
 }
 
-t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
+t.test('colour print: same colours give 1, others 0, halves are separate', async (t) => {
   const close = (a: number, b: number): boolean => Math.abs(a - b) < 1e-6;
   t.ok(close(likeness(printOf(RED, BLUE), printOf(RED, BLUE)), 1));
   t.ok(close(likeness(printOf(RED, RED), printOf(BLUE, BLUE)), 0));
@@ -191,7 +192,7 @@ t.test('colour print: same colours 1, others 0, halves apart', async (t) => {
   t.ok(mixed.length <= 72, 'and stays coarse');
 });
 
-t.test('colour print: what a privacy mask hides has no colour', async (t) => {
+t.test('colour print: a masked area has no colour', async (t) => {
   const rgb = GREY.slice();
   const box: XyxyPx = [100, 100, 180, 300];
   paint(rgb, box, RED, BLUE);
@@ -228,7 +229,7 @@ t.test('a box that comes once is not reported', async (t) => {
   t.same(follow([[personAt(100)], [], [], [personAt(600)], []], 200).flat(), []);
 });
 
-t.test('behind a pole for a second and a half: the same track, unseen meanwhile', async (t) => {
+t.test('a track stays the same and unseen behind a pole for a second and a half', async (t) => {
   const steps = Array.from({ length: 20 }, (_, i) => (i >= 6 && i < 13 ? [] : [personAt(200 + 16 * i)]));
   const tracks = follow(steps, 200);
   t.equal(idsOf(tracks).length, 1);
@@ -240,44 +241,47 @@ t.test('behind a pole for a second and a half: the same track, unseen meanwhile'
   t.ok((tracks[12]?.[0]?.xyxyPx[0] ?? 0) > (tracks[6]?.[0]?.xyxyPx[0] ?? 0), 'it is thought to walk on');
 });
 
-t.test('after two seconds it is forgotten, and its number is not used again', async (t) => {
-  const there = [personAt(300)];
-  const tracks = follow([there, there, there, ...Array.from({ length: 12 }, () => []), there, there], 200);
+t.test('a track is forgotten after two seconds, and its number is not reused', async (t) => {
+  const present = [personAt(300)];
+  const tracks = follow(
+    [present, present, present, ...Array.from({ length: 12 }, () => []), present, present],
+    200,
+  );
   t.equal(tracks[12]?.length, 1, 'two seconds after the last sight');
   t.equal(tracks[13]?.length, 0);
   t.equal(idsOf(tracks).length, 2);
 });
 
-t.test('one frame in five seconds: a missed frame is not the end', async (t) => {
-  const there = [personAt(300)];
-  t.equal(idsOf(follow([there, there, [], there, there], 5000)).length, 1);
+t.test('a missed frame does not end a track at one frame in five seconds', async (t) => {
+  const present = [personAt(300)];
+  t.equal(idsOf(follow([present, present, [], present, present], 5000)).length, 1);
 });
 
-t.test('a gap in the stream is the end', async (t) => {
+t.test('a gap in the stream ends a track', async (t) => {
   const tracker = new Tracker();
   for (const atMs of [0, 200, 400]) tracker.update(frameAt(atMs), [personAt(300)]);
   t.same(tracker.update(frameAt(60_400), []), []);
 });
 
-t.test('what leaves the frame is not waited for', async (t) => {
+t.test('a track that leaves the frame ends immediately', async (t) => {
   const steps = Array.from({ length: 12 }, (_, i) =>
-    i < 8 ? [found([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
+    i < 8 ? [hit([800 - 120 + 16 * i, 200, 840 - 120 + 16 * i, 300])] : [],
   );
   t.equal(follow(steps, 200).at(-1)?.length, 0);
 });
 
-t.test('groups never mix', async (t) => {
+t.test('tracks of different groups never mix', async (t) => {
   const labels: Label[] = ['person', 'car', 'bicycle', 'dog', 'suitcase'];
-  const all = labels.map((label) => found([300, 200, 380, 300], 0.9, label));
+  const all = labels.map((label) => hit([300, 200, 380, 300], 0.9, label));
   const tracks = follow([all, all, all, all, all.slice(0, 1), all], 200);
   t.equal(idsOf(tracks).length, 5, 'one box, five groups, five tracks');
   for (const { group, label } of tracks.at(-1) ?? []) t.equal(group, groupOf(label));
 });
 
-t.test('labels of one group share a track, which is called by the one seen most', async (t) => {
+t.test('labels of one group share a track, which has the most frequent label', async (t) => {
   const labels: Label[] = ['truck', 'car', 'car', 'bus', 'car', 'car', 'truck'];
   const tracks = follow(
-    labels.map((label, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
+    labels.map((label, i) => [hit([100 + 20 * i, 200, 250 + 20 * i, 300], 0.6, label)]),
     200,
   );
   t.equal(idsOf(tracks).length, 1);
@@ -287,7 +291,7 @@ t.test('labels of one group share a track, which is called by the one seen most'
 t.test('vehicles: weak boxes become a track with time, if one of them is good enough', async (t) => {
   const drive = (scores: readonly number[]): (readonly Track[])[] =>
     follow(
-      scores.map((score, i) => [found([100 + 20 * i, 200, 250 + 20 * i, 300], score, 'car')]),
+      scores.map((score, i) => [hit([100 + 20 * i, 200, 250 + 20 * i, 300], score, 'car')]),
       200,
     );
   const tracks = drive([0.2, 0.32, 0.22, 0.25, 0.2]);
@@ -297,7 +301,7 @@ t.test('vehicles: weak boxes become a track with time, if one of them is good en
   );
   t.same(drive([0.2, 0.25, 0.22, 0.28, 0.2]).flat(), [], 'never above 0.3');
   const flicker = [0.32, 0, 0, 0.25, 0, 0, 0.3, 0, 0].map((s) =>
-    s === 0 ? [] : [found([300, 200, 450, 300], s, 'car')],
+    s === 0 ? [] : [hit([300, 200, 450, 300], s, 'car')],
   );
   t.same(follow(flicker, 200).flat(), [], 'seen in one frame of three');
 });
@@ -318,10 +322,10 @@ t.test('people: a low score continues a track and never begins one', async (t) =
   );
 });
 
-t.test('nobody is as wide as the picture; a bus may be', async (t) => {
-  const whole: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
+t.test('a person is never as wide as the picture, but a bus may be', async (t) => {
+  const frameBox: XyxyPx = [4, 60, SOURCE.widthPx, SOURCE.heightPx];
   const tracker = new Tracker();
-  t.same(idsOf(follow(Array(8).fill([found(whole), found(whole, 0.8, 'bus')]), 200, tracker)).length, 1);
+  t.same(idsOf(follow(Array(8).fill([hit(frameBox), hit(frameBox, 0.8, 'bus')]), 200, tracker)).length, 1);
   t.equal(tracker.impossible, 8, 'counted');
 });
 
@@ -333,15 +337,15 @@ t.test('two boxes on one person do not make two tracks', async (t) => {
   t.equal(idsOf(follow(steps, 200)).length, 1);
 });
 
-t.test('somebody comes in over the frame’s edge, growing as fast as he walks: one track', async (t) => {
+t.test('a person who enters over the frame’s edge is one growing track', async (t) => {
   const steps = Array.from({ length: 15 }, (_, i) => {
     const top = Math.max(120, 480 - 80 * i);
-    return [found([300, top, 400, Math.min(512, top + 320)])];
+    return [hit([300, top, 400, Math.min(512, top + 320)])];
   });
   t.equal(idsOf(follow(steps, 200)).length, 1);
 });
 
-t.test('two people meet out of sight and turn back: their colours tell them apart', async (t) => {
+t.test('colours distinguish two people who meet out of sight and turn back', async (t) => {
   const tracker = new Tracker();
   let atMs = 0;
   const see = (redX: number, blueX: number): readonly Track[] => {
@@ -369,7 +373,7 @@ t.test('two people meet out of sight and turn back: their colours tell them apar
 t.test('there is room for 256 tracks; further ones are counted', async (t) => {
   const tracker = new Tracker();
   const crowd = Array.from({ length: 300 }, (_, i) =>
-    found([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
+    hit([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
   );
   tracker.update(frameAt(0), crowd);
   t.equal(tracker.refused, 44);
@@ -385,7 +389,7 @@ const anyBox = fc.record({
   score: fc.integer({ min: 0, max: 100 }).map((n) => n / 100),
   label: anyLabel,
 });
-// No two frames of a camera are of one time.
+// A camera never gives two frames with the same time.
 const anyStream = fc.array(
   fc.record({ gapMs: fc.integer({ min: 1, max: 4000 }), boxes: fc.array(anyBox, { maxLength: 12 }) }),
   {
@@ -406,10 +410,9 @@ const detectionOf = ({
   h: number;
   score: number;
   label: Label;
-}): Detection =>
-  found([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
+}): Detection => hit([x, y, Math.min(SOURCE.widthPx, x + w), Math.min(SOURCE.heightPx, y + h)], score, label);
 
-t.test('any detections at any times: tracks make sense, and two trackers agree', async (t) => {
+t.test('any detections at any times give valid and reproducible tracks', async (t) => {
   holds(
     t,
     fc.property(anyStream, (stream) => {
@@ -429,10 +432,10 @@ t.test('any detections at any times: tracks make sense, and two trackers agree',
             seen === (lastMs === atMs) &&
             group === groupOf(label),
         );
-        const seen = tracks.filter((track) => track.seen).length;
+        const seenCount = tracks.filter((track) => track.seen).length;
         return (
           sane &&
-          seen <= detections.length &&
+          seenCount <= detections.length &&
           new Set(tracks.map(({ id }) => id)).size === tracks.length &&
           JSON.stringify(tracks) === JSON.stringify(other.update(frameAt(atMs), detections))
         );
@@ -441,15 +444,15 @@ t.test('any detections at any times: tracks make sense, and two trackers agree',
   );
 });
 
-t.test('a fast road: who comes is not taken for who went before, and who stands is found', async (t) => {
-  const carAt = (x: number): Detection => found([x, 200, x + 60, 240], 0.7, 'car');
+t.test('vehicles on a fast road stay separate tracks, and a standing one is found', async (t) => {
+  const carAt = (x: number): Detection => hit([x, 200, x + 60, 240], 0.7, 'car');
   const tracker = new Tracker();
   let atMs = 0;
   const look = (detections: readonly Detection[]): readonly Track[] => {
     atMs += 400;
     return tracker.update(frameAt(atMs), detections);
   };
-  /** Each look, every vehicle is a length further, at 2.5 looks a second. */
+  /** Vehicles that are a length further at each detector run, at 2.5 runs a second. */
   const drive = (behind: readonly number[]): (readonly Track[])[] =>
     Array.from({ length: 10 }, (_, k) => {
       const places = behind.map((lengths) => 20 + 60 * (k - lengths)).filter((x) => x >= 20 && x < 560);
@@ -475,12 +478,12 @@ t.test('a fast road: who comes is not taken for who went before, and who stands 
     );
   pause();
   const standing = Array.from({ length: 6 }, () => look([carAt(200)]));
-  t.equal(idsOf(standing).length, 1, 'one that stands there is one');
+  t.equal(idsOf(standing).length, 1, 'a standing vehicle is one track');
   t.match(standing.at(-1)?.[0], { seen: true });
 });
 
-t.test('the frame that confirms a track says where it was found before, and no other', async (t) => {
-  const at = (k: number): Detection => found([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
+t.test('only the frame that confirms a track reports its earlier places', async (t) => {
+  const at = (k: number): Detection => hit([100 + 40 * k, 200, 160 + 40 * k, 240], 0.7, 'car');
   const tracks = follow([[at(0)], [at(1)], [at(2)], [at(3)]], 200).map(([track]) => track);
   t.same(
     tracks.map((track) => track?.before?.map(({ atMs, xyxyPx }) => [atMs, xyxyPx[0]])),

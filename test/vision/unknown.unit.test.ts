@@ -1,4 +1,6 @@
-/** What moves as a person does and is not named: an object that a rule may ask for, and nobody else sees. */
+/**
+ * Tests objects that move as a person does and are not classified: a rule may request them, and no other rule sees them.
+ */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { Observation } from '../../agent/contract/observation.ts';
@@ -9,7 +11,10 @@ import { frame, nothing, type Paint } from '../lib/scene-play.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: [] };
 const LINE = { id: 'kerb', from: [0.5, 0.2], to: [0.5, 1] } as const;
-/** The street is learnt until then; somebody walks through it from left to right afterwards, at a fifth of its width a second. */
+/**
+ * Time until which the street is learnt. A person walks through it from left to right afterwards, at a fifth of its
+ * width a second.
+ */
 const ENTERS_S = 6;
 
 const isIn = (s: number, x: number, y: number): boolean => {
@@ -21,7 +26,7 @@ const walker =
   (x, y, level) =>
     isIn(s, x, y) ? 250 - level / 2 : level;
 
-/** Alerts of a rule on the line, by what counts for it. */
+/** Alerts of a rule on the line, by the classes that count for it. */
 function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sways?: boolean } = {}) {
   const observer = new Observer({
     zones: [],
@@ -33,14 +38,14 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
     { id: 'r', kind: 'line-crossing', line: 'kerb', purpose: 'p', classes, direction: 'both' },
     SITE,
   );
-  const told: number[] = [];
+  const times: number[] = [];
   for (let i = 0; i < 70; i += 1) {
     const s = i / 5;
     // To and fro over the line, as a branch: it goes nowhere.
     const at = over.sways ? ENTERS_S + 2.5 + 0.15 * Math.sin(3 * s) : s;
-    const shown = frame(i + 1, Math.round(1000 * s), s > ENTERS_S ? walker(at) : nothing);
-    const centrePx = 0.2 * (s - ENTERS_S) * shown.source.widthPx;
-    const found: Detection[] =
+    const image = frame(i + 1, Math.round(1000 * s), s > ENTERS_S ? walker(at) : nothing);
+    const centrePx = 0.2 * (s - ENTERS_S) * image.source.widthPx;
+    const detections: Detection[] =
       over.score === undefined || s <= ENTERS_S
         ? []
         : [
@@ -51,21 +56,21 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
               group: 'person',
             },
           ];
-    const observation = observer.observationOf(shown, { looked: true, found, tracks: [] });
+    const observation = observer.observationOf(image, { looked: true, found: detections, tracks: [] });
     t.ok(Value.Check(Observation, observation));
-    told.push(...rule.observe(observation).map(() => s));
+    times.push(...rule.observe(observation).map(() => s));
   }
-  return told;
+  return times;
 }
 
-t.test('it is told once to a rule that asks for it, and not to one that asks for people', async (t) => {
-  const told = crossings(['person', 'unknown']);
-  t.equal(told.length, 1);
-  t.ok((told[0] ?? 0) > ENTERS_S + 2 && (told[0] ?? 99) < ENTERS_S + 4, `at ${told[0]} s`);
+t.test('an unclassified object is reported once to a rule that requests it, and not to others', async (t) => {
+  const times = crossings(['person', 'unknown']);
+  t.equal(times.length, 1);
+  t.ok((times[0] ?? 0) > ENTERS_S + 2 && (times[0] ?? 99) < ENTERS_S + 4, `at ${times[0]} s`);
   t.same(crossings(['person']), []);
 });
 
-t.test('what the detector is sure of is not unnamed, and what sways goes nowhere', async (t) => {
+t.test('neither a sure detection nor a swaying branch is an unclassified object', async (t) => {
   t.same(crossings(['unknown'], { score: 0.6 }), []);
   t.equal(crossings(['unknown'], { score: 0.2 }).length, 1, 'a weak box names nothing');
   t.same(crossings(['unknown'], { sways: true }), []);

@@ -1,4 +1,4 @@
-/** Painted vehicles on a painted street, as the observer sees them: what they are called by colour, and when they are not. */
+/** Tests the colours that the observer reports for painted vehicles on a painted street, and when it reports none. */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
@@ -12,7 +12,7 @@ type Rgb = readonly [number, number, number];
 
 const SOURCE = { widthPx: 208, heightPx: 128 };
 const FPS = 5;
-/** The street is learnt until then, and its light is known; a vehicle stands in it afterwards. */
+/** Time until which the street and its light are learnt; after that it has a vehicle. */
 const COMES_S = 5;
 const ENDS_S = 8;
 const BOX: XyxyPx = [75, 60, 123, 92];
@@ -42,13 +42,13 @@ interface Scene {
   readonly mask?: [number, number][];
   readonly box?: XyxyPx;
   readonly track?: Partial<Track>;
-  readonly others?: readonly Track[];
-  /** The vehicle stands there from the beginning. */
+  readonly otherTracks?: readonly Track[];
+  /** True if the vehicle is parked from the beginning. */
   readonly isParked?: boolean;
   readonly isAsked?: boolean;
 }
 
-function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, more: Partial<Track> = {}): Track {
+function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, changes: Partial<Track> = {}): Track {
   return {
     id,
     xyxyPx,
@@ -60,7 +60,7 @@ function trackAt(id: number, xyxyPx: XyxyPx, atMs: number, more: Partial<Track> 
     firstMs: 0,
     lastMs: atMs,
     seen: true,
-    ...more,
+    ...changes,
   };
 }
 
@@ -69,7 +69,7 @@ function grainAt(pixel: number, index: number): number {
   return ((Math.imul(pixel * 31 + index * 977, 2_654_435_761) >>> 24) % 9) - 4;
 }
 
-function painted(scene: Scene, index: number, shown: boolean): Frame {
+function painted(scene: Scene, index: number, isShown: boolean): Frame {
   const { paint, light = BY_DAY, isGrey = false, box = BOX, mask } = scene;
   const { widthPx, heightPx } = SOURCE;
   const rgb = new Uint8Array(widthPx * heightPx * 3);
@@ -78,7 +78,7 @@ function painted(scene: Scene, index: number, shown: boolean): Frame {
     for (let x = 0; x < widthPx; x += 1) {
       const pixel = y * widthPx + x;
       let colour = y < 30 ? GRASS : ROAD;
-      if (shown && x >= x1 && x < x2 && y >= y1 && y < y2) {
+      if (isShown && x >= x1 && x < x2 && y >= y1 && y < y2) {
         const down = (y - y1) / (y2 - y1);
         const isGlass = down > 0.15 && down < 0.4 && x > x1 + 0.2 * (x2 - x1) && x < x2 - 0.2 * (x2 - x1);
         colour = isGlass ? GLASS : (paint[Math.floor(down * paint.length)] as Rgb);
@@ -99,9 +99,9 @@ function painted(scene: Scene, index: number, shown: boolean): Frame {
   return mask === undefined ? frame : masking([{ id: 'mask', polygon: mask }])(frame);
 }
 
-/** All that the observer tells. */
+/** All observations of a scene. */
 function observe(scene: Scene): Observation[] {
-  const { isParked = false, isAsked = true, box = BOX, track = {}, others = [] } = scene;
+  const { isParked = false, isAsked = true, box = BOX, track = {}, otherTracks = [] } = scene;
   const observer = new Observer({
     zones: [],
     lines: [],
@@ -114,13 +114,13 @@ function observe(scene: Scene): Observation[] {
     const { atMs } = frame;
     const tracks =
       isParked || i >= COMES_S * FPS
-        ? [trackAt(7, box, atMs, track), ...others.map((other) => ({ ...other, lastMs: atMs }))]
+        ? [trackAt(7, box, atMs, track), ...otherTracks.map((other) => ({ ...other, lastMs: atMs }))]
         : [];
     return observer.observationOf(frame, { looked: true, found: [], tracks });
   });
 }
 
-/** What the vehicle is called in the end. */
+/** Colours reported for the vehicle at the end. */
 function namesIn(scene: Scene): readonly Colour[] {
   return (
     observe(scene)
@@ -136,9 +136,9 @@ t.test('each of the eight colours has its name, also under warm and cold light',
     ['cold', [0.82, 1, 1.15]],
     ['dim', [0.7, 0.7, 0.7]],
   ];
-  for (const [how, light] of lights)
+  for (const [lightName, light] of lights)
     for (const name of COLOURS)
-      t.equal(namesIn({ paint: [PAINTS[name]], light })[0], name, `${name}, ${how}`);
+      t.equal(namesIn({ paint: [PAINTS[name]], light })[0], name, `${name}, ${lightName}`);
 });
 
 t.test('two colours have two names, the main one first', async (t) => {
@@ -147,7 +147,7 @@ t.test('two colours have two names, the main one first', async (t) => {
   t.same(namesIn({ paint: [white] }), ['white'], 'glass has none');
 });
 
-t.test('nothing is named by night, in a grey picture, or under a lamp of one colour', async (t) => {
+t.test('no colour is named by night, in a grey picture, or under a lamp of one colour', async (t) => {
   const { white, red, blue } = PAINTS;
   for (const paint of [[white], [red], [blue]]) {
     t.same(namesIn({ paint, light: [0.35, 0.35, 0.35] }), [], 'night');
@@ -173,17 +173,17 @@ t.test('a privacy mask has no colour', async (t) => {
   );
 });
 
-t.test('there is no name where the vehicle cannot be judged', async (t) => {
+t.test('a vehicle that cannot be judged has no colour name', async (t) => {
   const paint = [PAINTS.red];
-  const beside = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
-  t.same(namesIn({ paint, others: [beside(100)] }), [], 'another box covers half of it');
+  const neighbour = (x: number): Track => trackAt(8, [x, 60, x + 48, 92], 0);
+  t.same(namesIn({ paint, otherTracks: [neighbour(100)] }), [], 'another box covers half of it');
   t.same(
-    namesIn({ paint, others: [{ ...beside(100), group: 'person', label: 'person' }] }),
+    namesIn({ paint, otherTracks: [{ ...neighbour(100), group: 'person', label: 'person' }] }),
     [],
-    'somebody does',
+    'a person covers half of it',
   );
-  t.equal(namesIn({ paint, others: [beside(118)] })[0], 'red', 'a tenth');
-  t.equal(namesIn({ paint, others: [{ ...beside(100), seen: false }] })[0], 'red', 'out of sight');
+  t.equal(namesIn({ paint, otherTracks: [neighbour(118)] })[0], 'red', 'a tenth');
+  t.equal(namesIn({ paint, otherTracks: [{ ...neighbour(100), seen: false }] })[0], 'red', 'out of sight');
   t.same(namesIn({ paint, track: { seen: false } }), [], 'unseen');
   t.same(namesIn({ paint, track: { score: 0.29 } }), [], 'unsure');
   t.same(namesIn({ paint, box: [75, 60, 80, 65] }), [], 'small');
@@ -194,7 +194,7 @@ t.test('there is no name where the vehicle cannot be judged', async (t) => {
   );
 });
 
-t.test('nobody’s clothes are named', async (t) => {
+t.test('the colours of clothes are never named', async (t) => {
   const paint = [PAINTS.red];
   for (const [group, label] of [
     ['person', 'person'],
@@ -204,21 +204,21 @@ t.test('nobody’s clothes are named', async (t) => {
     ['bag', 'suitcase'],
   ] as const)
     t.same(namesIn({ paint, track: { group, label } }), [], label);
-  t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'somebody upright who was taken for a vehicle');
+  t.same(namesIn({ paint, box: [90, 50, 105, 92] }), [], 'an upright person with a vehicle label');
   for (const label of ['car', 'bus', 'truck'] as const)
     t.equal(namesIn({ paint, track: { label } })[0], 'red', label);
 });
 
-t.test('without the order’s colours no observation has any; with them names alone are told', async (t) => {
+t.test('colours are reported as names alone, and only where the authorisation has them', async (t) => {
   const paint = [PAINTS.yellow, PAINTS.green];
   for (const observation of observe({ paint, isAsked: false })) {
     t.notOk(JSON.stringify(observation).includes('colour'));
     t.ok(Value.Check(Observation, observation));
   }
   const fields = new Set(Object.keys(ObservedTrack.properties));
-  const told = observe({ paint }).flatMap(({ tracks }) => tracks);
-  t.ok(told.some(({ colours }) => colours !== undefined));
-  for (const track of told) {
+  const reportedTracks = observe({ paint }).flatMap(({ tracks }) => tracks);
+  t.ok(reportedTracks.some(({ colours }) => colours !== undefined));
+  for (const track of reportedTracks) {
     t.ok(Value.Check(ObservedTrack, track));
     t.same(
       Object.keys(track).filter((field) => !fields.has(field)),
@@ -227,7 +227,7 @@ t.test('without the order’s colours no observation has any; with them names al
   }
 });
 
-t.test('what was seen of a vehicle ends with its track', async (t) => {
+t.test('the memory of a vehicle’s colours ends with its track', async (t) => {
   const observer = new Observer({
     zones: [],
     lines: [],
@@ -238,16 +238,16 @@ t.test('what was seen of a vehicle ends with its track', async (t) => {
   const scene = { paint: [PAINTS.red] };
   const idAt = (i: number): { id: number; score: number } =>
     i < 7 * FPS ? { id: 7, score: 0.6 } : { id: 9, score: 0.2 };
-  const told = new Map<number, readonly Colour[]>();
+  const coloursById = new Map<number, readonly Colour[]>();
   for (let i = 0; i < ENDS_S * FPS; i += 1) {
     const frame = painted(scene, i + 1, i >= COMES_S * FPS);
     const { id, score } = idAt(i);
     const tracks = i < COMES_S * FPS ? [] : [trackAt(id, BOX, frame.atMs, { score })];
     for (const track of observer.observationOf(frame, { looked: true, found: [], tracks }).tracks)
-      told.set(track.id, track.colours ?? []);
+      coloursById.set(track.id, track.colours ?? []);
   }
   t.same(
-    [...told],
+    [...coloursById],
     [
       [7, ['red']],
       [9, []],

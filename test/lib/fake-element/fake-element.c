@@ -1,10 +1,10 @@
 /*
- * An inference element that runs nothing: it says what its "model" file tells it to say, and does wrong what that file
- * tells it to do wrong. It has the name of an element that Debian lacks. Lines of the file:
+ * An inference element that runs no model: it reports the detections of its "model" file, and plays the faults that the
+ * file names. It has the name of an element that Debian lacks. Lines of the file:
  *
  *   box X1 Y1 X2 Y2 SCORE LABEL    one detection; SCORE "dark" is 1 - the mean of the box's pixels / 255
- *   fault NAME [NUMBER]            what goes wrong, see faults() and the rest
- *   from N                         at which frame it begins, 0 being the first; it is 0 unless told
+ *   fault NAME [NUMBER]            the fault that it plays, see faults() and the rest
+ *   from N                         frame at which it begins, 0 (the default) being the first
  *   while PATH                     only as long as this file is there (the device is unplugged)
  */
 #include <signal.h>
@@ -100,7 +100,7 @@ static gboolean set_caps(GstBaseTransform *base, GstCaps *in, GstCaps *out) {
   return gst_video_info_from_caps(&self->info, in);
 }
 
-/* 1 - the mean of the pixels in a box, 0..1: of black, 1. */
+/* 1 - the mean of the pixels in a box, 0..1; black gives 1. */
 static gfloat darkness(Fake *self, GstVideoFrame *frame, const Box *box) {
   const guint8 *pixels = GST_VIDEO_FRAME_PLANE_DATA(frame, 0);
   gint stride = GST_VIDEO_FRAME_PLANE_STRIDE(frame, 0), x, y;
@@ -150,7 +150,7 @@ static void answer(Fake *self, GstBuffer *buffer) {
   g_free(labels);
 }
 
-/* What takes the process, or the element's thread, with it. */
+/* Plays faults that end or block the process, or the element's thread. */
 static void faults(Fake *self) {
   if (plays(self, "slow")) g_usleep((gulong)self->number * 1000);
   if (plays(self, "stall")) hang();

@@ -1,4 +1,4 @@
-/** Ways that actors go, shared by the scenes. */
+/** Ways of actors, shared by the scenes. */
 
 import { randomOf } from '../../lib/random.ts';
 import type { Edit } from '../scene.ts';
@@ -7,7 +7,7 @@ import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 type Extra = Partial<
   Omit<StreetScene, 'name' | 'stage' | 'eyes' | 'lengthS' | 'actors' | 'expected' | 'rule'>
 >;
-/** Name, length, actors, when incidents must start; then what differs from the other scenes of the rule. */
+/** Name, length, actors, start times of incidents, and differences from the other scenes of the rule. */
 export type Row = readonly [
   string,
   number,
@@ -16,7 +16,7 @@ export type Row = readonly [
   (Extra & { rule?: object })?,
 ];
 
-/** Scenes of one rule before the model of the detector, 5 frames a second unless a row says otherwise. */
+/** Scenes of one rule for the detector model, with 5 frames a second unless a row says otherwise. */
 export function scenes(
   rule: StreetScene['rule'],
   place: Pick<StreetScene, 'zone' | 'line'>,
@@ -57,7 +57,7 @@ export const toLeft = (fromS: number, y: number, over: Partial<Actor> = {}): Act
     ],
     over,
   );
-/** Comes from the left edge, is there between two times, goes on to the right edge. */
+/** Comes from the left edge, stays between two times, and continues to the right edge. */
 export const stays = (
   fromS: number,
   untilS: number,
@@ -74,7 +74,7 @@ export const stays = (
     ],
     over,
   );
-/** Steps from one foot to the other every few seconds, as who waits does. */
+/** Shifts from one foot to the other every few seconds, as a waiting person does. */
 export const waits = (fromS: number, untilS: number, x: number, y: number, seed: number): Actor => {
   const random = randomOf(seed);
   const way: Waypoint[] = [];
@@ -96,7 +96,7 @@ export const car = (way: readonly Waypoint[], over: Partial<Actor> = {}): Actor 
   way,
   ...over,
 });
-/** In from the left at `atS`, there until `untilS`, out to the right. */
+/** Enters from the left at `atS`, stays until `untilS`, and leaves to the right. */
 export const visit = (atS: number, untilS: number, x: number, y: number, over: Partial<Actor> = {}): Actor =>
   car(
     [
@@ -109,7 +109,7 @@ export const visit = (atS: number, untilS: number, x: number, y: number, over: P
     ],
     over,
   );
-export const across = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+export const driveRight = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
   car(
     [
       [fromS, -0.2, y],
@@ -117,7 +117,7 @@ export const across = (fromS: number, takesS: number, y: number, over: Partial<A
     ],
     over,
   );
-export const back = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
+export const driveLeft = (fromS: number, takesS: number, y: number, over: Partial<Actor> = {}): Actor =>
   car(
     [
       [fromS, 1.2, y],
@@ -125,7 +125,7 @@ export const back = (fromS: number, takesS: number, y: number, over: Partial<Act
     ],
     over,
   );
-/** A bus that stops before what stands behind it. */
+/** A bus that stops in front of something. */
 export const busBefore = (fromS: number, untilS: number, x: number, y: number): Actor => ({
   ...visit(fromS, untilS, x, y),
   label: 'bus',
@@ -145,5 +145,5 @@ export const walkers = (count: number, everyS: number, y: number): Actor[] =>
   );
 export const kiosk: Ghost = { label: 'truck', box: [0.4, 0.42, 0.6, 0.6], score: 0.33, share: 0.4 };
 export const darker: Edit = { kind: 'exposure', factor: 0.6, fromS: 40, doneS: 40.5 };
-/** From 10 o'clock on, Paris time; a scene begins at 1 o'clock on Thursday, 1 January 1970. */
+/** Hours from 10 o'clock, Paris time; a scene begins at 1 o'clock on Thursday, 1 January 1970. */
 export const FROM_TEN = [{ days: ['thu'], from: '10:00', to: '24:00' }];

@@ -1,4 +1,4 @@
-/** All scenes before the model of the detector. */
+/** All scenes for the detector model. */
 
 import { stream, visit, waits } from './actors.ts';
 import { CROWDS } from './crowds.ts';
@@ -20,7 +20,7 @@ export const STREET_SCENES: readonly StreetScene[] = [
   ...MISLEADING,
 ];
 
-/** Every kind of rule at once over nine tenths of a street with 16 who stay, some 10 who pass, and two cars. */
+/** Every kind of rule at once over nine tenths of a street, with 16 people who stay, some 10 who pass, and two cars. */
 export const BUSY_SCENE: StreetScene = {
   name: 'busy',
   stage: 'street',

@@ -1,11 +1,11 @@
-/** Chance with memory: what varies in a detector varies over time, not from frame to frame. All from a seed. */
+/** Random processes with memory, from a seed: a detector's errors vary over time, not from frame to frame. */
 
-/** Two uniform numbers to one of a standard normal distribution (Box and Muller 1958). */
+/** Makes one standard normal number from two uniform ones (Box and Muller 1958). */
 export function normal(random: () => number): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** Standard normal noise that forgets itself with a time constant (an Ornstein–Uhlenbeck process). */
+/** Standard normal noise whose correlation decays with a time constant (an Ornstein–Uhlenbeck process). */
 export class Drift {
   readonly #random: () => number;
   readonly #memoryS: number;
@@ -18,16 +18,16 @@ export class Drift {
     this.#value = normal(random);
   }
 
-  /** Times never go back. */
+  /** Value at a time; times must not decrease. */
   at(atS: number): number {
-    const kept = Math.exp(-(atS - (this.#atS ?? atS)) / this.#memoryS);
+    const memory = Math.exp(-(atS - (this.#atS ?? atS)) / this.#memoryS);
     this.#atS = atS;
-    this.#value = kept * this.#value + Math.sqrt(1 - kept * kept) * normal(this.#random);
+    this.#value = memory * this.#value + Math.sqrt(1 - memory * memory) * normal(this.#random);
     return this.#value;
   }
 }
 
-/** On for `meanS` on average, so often that it is on for `share` of the time (a two-state Markov process). */
+/** A state that is on for `meanS` on average, and for the ratio `share` of the time (a two-state Markov process). */
 export class Spell {
   readonly #random: () => number;
   readonly #meanS: number;

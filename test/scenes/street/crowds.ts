@@ -1,4 +1,4 @@
-/** People who gather, and streams that pass. */
+/** Scenes of people who gather, and of streams that pass. */
 import { bush, person, scenes, stays, stream, waits } from './actors.ts';
 import type { Actor, StreetScene, Waypoint } from './scene.ts';
 
@@ -27,22 +27,22 @@ function crowd(): StreetScene[] {
         [untilS + 6, 1, y],
       ]);
     });
-  /** Each on a way of its own, from above and from below. */
+  /** Riders, each on a way of its own, from above and from below. */
   const riding = (fromS: number, everyS: number, untilS: number, label: 'bicycle' | 'motorcycle'): Actor[] =>
     spots(12).map(([x, y], i) => {
       const s = fromS + everyS * i;
-      const away = y < 0.6 ? 0.25 : 1.05;
+      const outsideY = y < 0.6 ? 0.25 : 1.05;
       return {
         label,
         way: [
-          [s - 4, x, away],
+          [s - 4, x, outsideY],
           [s, x, y],
           [untilS, x, y],
-          [untilS + 4, x, away],
+          [untilS + 4, x, outsideY],
         ],
       };
     });
-  /** Two who come and go beside the crowd. */
+  /** Two people who come and go beside the crowd. */
   const wobble: Actor[] = [0, 1, 2].flatMap((i) => [
     stays(38 + 12 * i, 44 + 12 * i, 0.3, 0.88),
     stays(39 + 12 * i, 45 + 12 * i, 0.4, 0.9),

@@ -1,7 +1,7 @@
 /**
- * A model of the detector: the boxes that it would find of a scene's actors, with its errors as measured on
- * PETS09-S2L1 and TUD-Stadtmitte (people) and on two clips of traffic (vehicles), with nanodet-g-city10 at
- * 416 × 256. Errors last: a pose, a label, a lapse.
+ * A model of the detector: the boxes that it would report for a scene's actors. Its errors were measured with
+ * nanodet-g-city10 at 416 × 256 on PETS09-S2L1 and TUD-Stadtmitte (people) and on two clips of traffic (vehicles).
+ * Errors last: a pose, a label, a lapse.
  */
 import { iou, type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../../agent/contract/label.ts';
@@ -10,18 +10,18 @@ import { randomOf } from '../../lib/random.ts';
 import { Drift, Spell } from './chance.ts';
 import type { Actor, Ghost } from './scene.ts';
 
-/** An actor in a frame: its whole box in source pixels, and how much of it is in sight, 0..1. */
-export interface Shown {
+/** An actor in a frame: its whole box in source pixels, and its visible ratio, 0..1. */
+export interface VisibleActor {
   readonly actor: Actor;
   readonly boxPx: XyxyPx;
   readonly inSight: number;
-  /** 0 = stands, 1 = walks or drives: what stands looks the same from frame to frame, and so do the errors. */
+  /** 0 = stands, 1 = walks or drives. A standing actor looks the same from frame to frame, and so do its errors. */
   readonly motion: number;
 }
 
-/** The model's floor: what scores less is not in the file's output. */
+/** The model's floor: lower scores are not in the file's output. */
 const FLOOR = 0.15;
-/** Medians: 0.69 and 0.79 for people; 0.5 for cars seen from the side and from behind, 0.3 from above. */
+/** Median scores. They are 0.69 and 0.79 for people, 0.5 for cars seen from the side and from behind, and 0.3 from above. */
 const MEAN_SCORE: Readonly<Record<Group, number>> = {
   person: 0.69,
   vehicle: 0.5,
@@ -29,18 +29,26 @@ const MEAN_SCORE: Readonly<Record<Group, number>> = {
   animal: 0.6,
   bag: 0.3,
 };
-/** Standard deviation 0.134; correlation 0.74 after 0.1 s, 0.54 after 0.5 s, 0.47 after a second. */
+/**
+ * Standard deviation of the score, measured as 0.134; correlation 0.74 after 0.1 s, 0.54 after 0.5 s, 0.47 after a
+ * second.
+ */
 const SCORE_SIGMA = 0.13;
 const SCORE_MEMORY_S = 0.7;
-/** Scores below 0.45 come in runs of 0.27 s on average (one in ten 0.6 s), 5 to 9 % of the time; harder here. */
+/**
+ * Lapses of the score. Scores below 0.45 come in runs of 0.27 s on average (one in ten 0.6 s), 5 to 9 % of the time;
+ * harder here.
+ */
 const LAPSE = { meanS: 0.4, share: 0.08 };
-/** Standard deviations in heights: centre x, centre y, width, height; twice as much at a score of 0.3. */
+/** Standard deviations of centre x, centre y, width and height, in heights; twice as much at a score of 0.3. */
 const BOX_SIGMA = [0.046, 0.039, 0.063, 0.068] as const;
 const BOX_MEMORY_S = 0.28;
 /**
- * The share of an error that is left in what stands. A parked van and a car on PETS09-S2L1 (790 frames each):
- * centre x 0.017, centre y 0.008, width 0.035, height 0.023 heights, score 0.03; no lapse; another label in
- * one frame of twenty. People who stand: 0.002 to 0.024 in x, 0.003 to 0.03 at the feet.
+ * Ratio of an error that remains in a standing actor.
+ *
+ * Measured on a parked van and a car on PETS09-S2L1 (790 frames each): centre x 0.017, centre y 0.008, width 0.035,
+ * height 0.023 heights, score 0.03. No lapse, and another label in one frame of twenty. People who stand: 0.002 to
+ * 0.024 in x, 0.003 to 0.03 at the feet.
  */
 const STANDING_SHARE: Readonly<Record<Group, number>> = {
   person: 0.5,
@@ -49,25 +57,27 @@ const STANDING_SHARE: Readonly<Record<Group, number>> = {
   animal: 0.5,
   bag: 0.5,
 };
-/** … and scores that are low anyway lapse all the same: 7 of 362 frames of a car seen from above. */
+/** Mean score below which a standing actor lapses too: 7 of 362 frames of a car seen from above. */
 const LAPSES_BELOW = 0.4;
-/** Labels of a car, by turns, on the two clips of traffic: car 60 to 75 %, bus 17 to 33 %, truck 7 %. */
+/** Alternating labels of a car on the two clips of traffic: car 60 to 75 %, bus 17 to 33 %, truck 7 %. */
 const FLIP = { meanS: 0.6, share: 0.3 };
-/** Hidden by more, the detector finds nothing; hidden by less, its score falls with what is in sight. */
+/** Visible ratio below which the detector reports nothing; above it, the score falls with the visible ratio. */
 const IN_SIGHT_MIN = 0.35;
-/** A part of the object once more, with a low score: one object in ten has one. */
+/** Ratio of objects of which a part is reported a second time, with a low score. */
 const PART_SHARE = 0.1;
 /**
- * False boxes stay where they are: of 4,700 of vehicles on PETS09-S2L1 all but 5 lie in 22 places, of 9,700
- * of people beside nobody all but 30 in 125; they score 0.15 to 0.3, one in a hundred more.
+ * Number of places with false boxes, which stay where they are.
+ *
+ * Of 4,700 false vehicles on PETS09-S2L1 all but 5 lie in 22 places, and of 9,700 false people all but 30 in 125. They
+ * score 0.15 to 0.3, one in a hundred more.
  */
 const HAUNTED = { vehicles: 5, people: 16 };
 const HAUNTED_SCORE = [0.15, 0.27] as const;
 const GHOST_HIDDEN = 0.2;
-/** Boxes that come once, in boxes a frame. */
+/** False boxes that appear once, in boxes a frame. */
 const STRAY_PER_FRAME = 0.04;
 
-interface ActorEyes {
+interface ActorErrors {
   readonly score: Drift;
   readonly lapse: Spell;
   readonly box: readonly Drift[];
@@ -75,13 +85,13 @@ interface ActorEyes {
   readonly random: () => number;
 }
 
-export class ModelEyes {
+export class StandInDetector {
   readonly #random: () => number;
-  readonly #eyes = new Map<Actor, ActorEyes>();
-  readonly #ghosts: readonly { ghost: Ghost; found: Spell; jitter: Drift }[];
+  readonly #errorsByActor = new Map<Actor, ActorErrors>();
+  readonly #ghosts: readonly { ghost: Ghost; spell: Spell; jitter: Drift }[];
   readonly #falseBoxes: boolean;
 
-  /** `falseBoxes` = false where measured boxes of a running clip bring their own. */
+  /** Makes the model; `falseBoxes` is false where measured boxes of a running clip bring their own. */
   constructor(seed: number, ghosts: readonly Ghost[], falseBoxes: boolean) {
     this.#random = randomOf(seed);
     this.#falseBoxes = falseBoxes;
@@ -90,37 +100,44 @@ export class ModelEyes {
       const random = randomOf(seed + 7919 * (i + 1));
       return {
         ghost,
-        found: new Spell(random, { meanS: 0.5, share: ghost.share }),
+        spell: new Spell(random, { meanS: 0.5, share: ghost.share }),
         jitter: new Drift(random, BOX_MEMORY_S),
       };
     });
   }
 
-  /** `clip`: boxes measured in the clip that runs below; what an actor hides of them is not found. */
-  look(shown: readonly Shown[], clip: readonly Detection[], atS: number, source: SizePx): Detection[] {
-    const found = clip.filter(
-      ({ xyxyPx }) => !shown.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && shareInside(xyxyPx, boxPx) > 0.5),
+  /**
+   * Boxes of one frame. `clip` has boxes measured in the clip that runs below; those that an actor hides are dropped.
+   */
+  look(
+    actors: readonly VisibleActor[],
+    clip: readonly Detection[],
+    atS: number,
+    source: SizePx,
+  ): Detection[] {
+    const detections = clip.filter(
+      ({ xyxyPx }) => !actors.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && shareInside(xyxyPx, boxPx) > 0.5),
     );
-    for (const one of shown) found.push(...this.#seen(one, atS, source));
-    for (const { ghost, found: now, jitter } of this.#ghosts) {
+    for (const one of actors) detections.push(...this.#detectionsOf(one, atS, source));
+    for (const { ghost, spell: now, jitter } of this.#ghosts) {
       if (!now.at(atS)) continue;
       const boxPx = inSource(ghost.box, source);
-      // What it was taken for is out of sight behind an actor.
-      if (shown.some((one) => shareInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
+      // The cause of the false box is out of sight behind an actor.
+      if (actors.some((one) => shareInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
       const [x1, y1, x2, y2] = boxPx;
       const shift = 0.05 * (y2 - y1) * jitter.at(atS);
-      push(found, ghost.label, [x1 + shift, y1, x2 + shift, y2], ghost.score, source);
+      push(detections, ghost.label, [x1 + shift, y1, x2 + shift, y2], ghost.score, source);
     }
-    if (this.#falseBoxes) this.#stray(found, source);
-    return suppressed(found);
+    if (this.#falseBoxes) this.#stray(detections, source);
+    return suppressed(detections);
   }
 
-  #seen({ actor, boxPx, inSight, motion }: Shown, atS: number, source: SizePx): Detection[] {
-    const eyes = this.#eyesOf(actor);
-    const lapse = eyes.lapse.at(atS);
-    const drift = eyes.score.at(atS);
-    const errors = eyes.box.map((one) => one.at(atS));
-    const flipped = eyes.flip.at(atS);
+  #detectionsOf({ actor, boxPx, inSight, motion }: VisibleActor, atS: number, source: SizePx): Detection[] {
+    const actorErrors = this.#errorsOf(actor);
+    const lapse = actorErrors.lapse.at(atS);
+    const drift = actorErrors.score.at(atS);
+    const errors = actorErrors.box.map((one) => one.at(atS));
+    const flipped = actorErrors.flip.at(atS);
     const missed = actor.missed?.some(([fromS, toS]) => atS >= fromS && atS < toS) === true;
     if (missed || inSight < IN_SIGHT_MIN) return [];
     const group = groupOf(actor.label);
@@ -131,10 +148,10 @@ export class ModelEyes {
     const sigma = SCORE_SIGMA * (mean / 0.69) * error;
     const score = Math.min(0.95, (mean + sigma * drift) * lapsed * Math.sqrt(inSight));
     const flips = group === 'vehicle' && flipped && (motion > 0.5 || actor.flips !== undefined);
-    const label = flips ? otherVehicle(actor.label, eyes.random) : actor.label;
-    const found: Detection[] = [];
+    const label = flips ? otherVehicle(actor.label, actorErrors.random) : actor.label;
+    const detections: Detection[] = [];
     push(
-      found,
+      detections,
       label,
       wrong(
         boxPx,
@@ -144,34 +161,40 @@ export class ModelEyes {
       score,
       source,
     );
-    if (eyes.random() < PART_SHARE) {
+    if (actorErrors.random() < PART_SHARE) {
       const [x1, y1, x2, y2] = boxPx;
-      push(found, label, [x1, y1, x2, y1 + 0.55 * (y2 - y1)], 0.16 + 0.15 * eyes.random(), source);
+      push(
+        detections,
+        label,
+        [x1, y1, x2, y1 + 0.55 * (y2 - y1)],
+        0.16 + 0.15 * actorErrors.random(),
+        source,
+      );
     }
-    return found;
+    return detections;
   }
 
-  #stray(found: Detection[], source: SizePx): void {
+  #stray(detections: Detection[], source: SizePx): void {
     const random = this.#random;
     if (random() > STRAY_PER_FRAME) return;
     const { label, box } = hauntedPlace(random() < 0.8 ? 'person' : 'car', random);
     const [x1, y1, x2, y2] = inSource(box, source);
-    push(found, label, [x1, y1, x2, y2], 0.15 + 0.5 * random() ** 2, source);
+    push(detections, label, [x1, y1, x2, y2], 0.15 + 0.5 * random() ** 2, source);
   }
 
-  #eyesOf(actor: Actor): ActorEyes {
-    const known = this.#eyes.get(actor);
-    if (known !== undefined) return known;
+  #errorsOf(actor: Actor): ActorErrors {
+    const existing = this.#errorsByActor.get(actor);
+    if (existing !== undefined) return existing;
     const random = randomOf(Math.floor(this.#random() * 2 ** 32));
-    const eyes = {
+    const created = {
       score: new Drift(random, SCORE_MEMORY_S),
       lapse: new Spell(random, LAPSE),
       box: BOX_SIGMA.map(() => new Drift(random, BOX_MEMORY_S)),
       flip: new Spell(random, { ...FLIP, share: actor.flips ?? FLIP.share }),
       random,
     };
-    this.#eyes.set(actor, eyes);
-    return eyes;
+    this.#errorsByActor.set(actor, created);
+    return created;
   }
 }
 
@@ -203,7 +226,7 @@ function inSource(
 /** The box with the detector's errors, which grow as the score falls. */
 function wrong([x1, y1, x2, y2]: XyxyPx, errors: readonly number[], score: number): XyxyPx {
   const doubt = Math.max(0.3, 1 + (0.7 - score) / 0.4);
-  // Measured on people, in heights; of something wider its own size along each axis.
+  // Measured on people, in heights; a wider object uses its own size along each axis.
   const high = y2 - y1;
   const wide = Math.max(high, Math.sqrt(high * (x2 - x1)));
   const error = (k: number): number => {
@@ -222,11 +245,11 @@ function wrong([x1, y1, x2, y2]: XyxyPx, errors: readonly number[], score: numbe
 
 function otherVehicle(label: Label, random: () => number): Label {
   if (label === 'motorcycle') return label;
-  const others = (['car', 'bus', 'truck'] as const).filter((other) => other !== label);
-  return others[Math.floor(random() * others.length)] as Label;
+  const otherLabels = (['car', 'bus', 'truck'] as const).filter((other) => other !== label);
+  return otherLabels[Math.floor(random() * otherLabels.length)] as Label;
 }
 
-function push(found: Detection[], label: Label, box: XyxyPx, score: number, source: SizePx): void {
+function push(detections: Detection[], label: Label, box: XyxyPx, score: number, source: SizePx): void {
   if (score < FLOOR) return;
   const { widthPx, heightPx } = source;
   const xyxyPx: XyxyPx = [
@@ -236,15 +259,15 @@ function push(found: Detection[], label: Label, box: XyxyPx, score: number, sour
     Math.min(heightPx, box[3]),
   ];
   if (xyxyPx[2] - xyxyPx[0] < 2 || xyxyPx[3] - xyxyPx[1] < 2) return;
-  found.push({ xyxyPx, score, label, group: groupOf(label) });
+  detections.push({ xyxyPx, score, label, group: groupOf(label) });
 }
 
-/** Non-maximum suppression within the groups, at the model's own overlap. */
-function suppressed(found: readonly Detection[]): Detection[] {
-  const kept: Detection[] = [];
-  for (const one of [...found].sort((a, b) => b.score - a.score)) {
-    if (!kept.some((other) => other.group === one.group && iou(other.xyxyPx, one.xyxyPx) > 0.6))
-      kept.push(one);
+/** Non-maximum suppression within the groups, with the model's own overlap limit. */
+function suppressed(detections: readonly Detection[]): Detection[] {
+  const remaining: Detection[] = [];
+  for (const one of [...detections].sort((a, b) => b.score - a.score)) {
+    if (!remaining.some((other) => other.group === one.group && iou(other.xyxyPx, one.xyxyPx) > 0.6))
+      remaining.push(one);
   }
-  return kept;
+  return remaining;
 }

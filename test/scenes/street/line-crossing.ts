@@ -1,8 +1,8 @@
-/** Who passes a line, and who only comes near it. */
+/** Scenes of actors that cross a line, and of actors that only come near it. */
 import { bush, person, scenes, toLeft, toRight } from './actors.ts';
 import type { Actor, StreetScene } from './scene.ts';
 
-/** From top to bottom: what goes to the right of the picture passes it towards the left. */
+/** Line from top to bottom: an actor that goes to the right of the picture crosses it towards the left. */
 const LINE = { from: [0.5, 0.35], to: [0.5, 0.98] } as const;
 
 function lineCrossing(): StreetScene[] {

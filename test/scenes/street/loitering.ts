@@ -1,4 +1,4 @@
-/** Who stays, and who waits a moment, strolls or takes the place of another. */
+/** Scenes of people who stay, and of people who wait a moment, stroll or take the place of another. */
 import { bush, person, scenes, stays, stream, toRight, waits } from './actors.ts';
 import type { Actor, StreetScene, Waypoint } from './scene.ts';
 

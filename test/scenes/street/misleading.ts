@@ -1,9 +1,24 @@
 /**
- * What misled a box on real streets: queues in which the detector mixes its vehicles up, edges of shadows and beams of
- * lamps that it takes for vehicles, what stood there before, riders, and the same alerts by night.
+ * Scenes that misled a box on real streets:
+ * - queues in which the detector mixes up its vehicles
+ * - shadow edges and lamp beams that it reports as vehicles
+ * - objects that were there before
+ * - riders
+ * - the same alerts by night
  */
 import type { Edit } from '../scene.ts';
-import { across, back, busBefore, car, scenes, stays, toLeft, toRight, visit, waits } from './actors.ts';
+import {
+  busBefore,
+  car,
+  driveLeft,
+  driveRight,
+  scenes,
+  stays,
+  toLeft,
+  toRight,
+  visit,
+  waits,
+} from './actors.ts';
 import type { Actor, Ghost, StreetScene, Waypoint } from './scene.ts';
 
 const ROAD = [
@@ -20,12 +35,12 @@ const SQUARE = [
 ] as const;
 const LINE = { from: [0.5, 0.35], to: [0.5, 0.98] } as const;
 
-/** Of one street lamp in five, and a sensor at full gain. */
+/** The light of one street lamp in five, and a sensor at full gain. */
 const night: readonly Edit[] = [
   { kind: 'exposure', factor: 0.25, fromS: 0, doneS: 0 },
   { kind: 'noise', sigma: 8 },
 ];
-/** The shadow of a house moves over the street as the sun does, only faster. */
+/** The shadow of a house, which moves over the street like the sun's, but faster. */
 const creeping: Edit = {
   kind: 'light',
   box: [-1.9, -1, 0.1, 2],
@@ -36,7 +51,9 @@ const creeping: Edit = {
   stopS: 30,
 };
 
-/** Nose to tail in a lane, each is mixed up with its neighbours; they wait until `goS` and drive on to the right. */
+/**
+ * Vehicles nose to tail in a lane, each mixed up with its neighbours. They wait until `goS` and drive on to the right.
+ */
 function queue(count: number, y: number, goS: number, over: Partial<Actor> = {}): Actor[] {
   return Array.from({ length: count }, (_, i) => {
     const x = 0.82 - 0.16 * i;
@@ -53,7 +70,7 @@ function queue(count: number, y: number, goS: number, over: Partial<Actor> = {})
   });
 }
 
-/** A box of the detector at the edge of a shadow, or in a beam: it goes along, and no pixel of a vehicle with it. */
+/** A detector box at the edge of a shadow or in a beam. It moves along without any pixel of a vehicle. */
 const illusion = (way: readonly Waypoint[], score: number): Actor => ({
   label: 'car',
   way,
@@ -69,8 +86,8 @@ const windows: Ghost[] = [0.25, 0.4, 0.55, 0.7].map((x, i) => ({
 }));
 
 const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
-  ['by night', 14, [back(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
-  ['past a queue at a red light', 34, [...queue(5, 0.52, 26), back(14, 6, 0.85)], [[14.5, 19.5]]],
+  ['by night', 14, [driveLeft(2, 6, 0.6, { score: 0.42 })], [[2.5, 8]], { weather: night }],
+  ['past a queue at a red light', 34, [...queue(5, 0.52, 26), driveLeft(14, 6, 0.85)], [[14.5, 19.5]]],
   ['a queue at a red light', 46, queue(5, 0.6, 34), []],
   ['queues in two lanes', 46, [...queue(5, 0.52, 34), ...queue(4, 0.72, 33)], []],
   [
@@ -78,14 +95,17 @@ const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, 
     40,
     [
       ...queue(4, 0.55, 32),
-      ...[10, 16, 22].map((s) => across(s, 6, 0.68, { label: 'motorcycle', score: 0.4 })),
+      ...[10, 16, 22].map((s) => driveRight(s, 6, 0.68, { label: 'motorcycle', score: 0.4 })),
     ],
     [],
   ],
   [
     'vehicles of two speeds at 3 a second',
     30,
-    [0, 1, 2, 3].flatMap((i) => [across(1 + 6 * i, 10, 0.55, { flips: 0.6 }), across(4 + 6 * i, 4, 0.64)]),
+    [0, 1, 2, 3].flatMap((i) => [
+      driveRight(1 + 6 * i, 10, 0.55, { flips: 0.6 }),
+      driveRight(4 + 6 * i, 4, 0.64),
+    ]),
     [],
     { fps: 3 },
   ],

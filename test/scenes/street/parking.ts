@@ -1,5 +1,16 @@
-/** Vehicles that stand too long, and those that wait, creep or were always there. */
-import { across, busBefore, car, darker, FROM_TEN, kiosk, person, scenes, visit, walkers } from './actors.ts';
+/** Scenes of vehicles that stand too long, and of those that wait, creep or were always there. */
+import {
+  busBefore,
+  car,
+  darker,
+  driveRight,
+  FROM_TEN,
+  kiosk,
+  person,
+  scenes,
+  visit,
+  walkers,
+} from './actors.ts';
 import type { StreetScene, Waypoint } from './scene.ts';
 
 const SQUARE = [
@@ -76,7 +87,7 @@ function parking(): StreetScene[] {
     ['walkers before it', 70, [visit(12, 60, 0.5, 0.6), ...walkers(20, 3, 0.7)], [[30.5, 38]]],
     ['under three names', 60, [visit(12, 50, 0.5, 0.6, { flips: 0.6 })], [[30.5, 37]]],
     ['vision starts anew', 90, [visit(12, 84, 0.5, 0.6)], [[30.5, 36]], { restartS: [45] }],
-    ['camera away for 20 s', 90, [visit(12, 84, 0.5, 0.6)], [[30.5, 36]], { away: [[42, 62]] }],
+    ['camera away for 20 s', 90, [visit(12, 84, 0.5, 0.6)], [[30.5, 36]], { outages: [[42, 62]] }],
     ['before a running street', 70, [visit(12, 60, 0.35, 0.87)], [[30.5, 38]], { runsFromS: 2 }],
     ['60 s', 90, [visit(12, 85, 0.5, 0.6)], [[71, 77]], { rule: { afterS: 60 } }],
 
@@ -126,7 +137,7 @@ function parking(): StreetScene[] {
     [
       'traffic that flows',
       60,
-      Array.from({ length: 12 }, (_, i) => across(2 + 4 * i, 5, 0.55 + 0.1 * (i % 3))),
+      Array.from({ length: 12 }, (_, i) => driveRight(2 + 4 * i, 5, 0.55 + 0.1 * (i % 3))),
       [],
     ],
     [

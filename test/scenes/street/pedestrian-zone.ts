@@ -1,5 +1,5 @@
-/** Vehicles that come into a pedestrian zone, and what only looks like it. */
-import { across, back, car, darker, FROM_TEN, kiosk, scenes, visit, walkers } from './actors.ts';
+/** Scenes of vehicles that enter a pedestrian zone, and of those that only seem to. */
+import { car, darker, driveLeft, driveRight, FROM_TEN, kiosk, scenes, visit, walkers } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 
 const SQUARE = [
@@ -12,8 +12,8 @@ const SQUARE = [
 function inPedestrianZone(): StreetScene[] {
   return scenes({ kind: 'vehicle-in-pedestrian-zone', afterS: 2 }, { zone: SQUARE }, [
     ['drives in and stops', 20, [visit(6, 14, 0.5, 0.65)], [[5.5, 10]]],
-    ['drives through slowly', 20, [across(3, 10, 0.6)], [[6.5, 11]]],
-    ['motorcycle', 16, [across(3, 8, 0.6, { label: 'motorcycle' })], [[6, 10]]],
+    ['drives through slowly', 20, [driveRight(3, 10, 0.6)], [[6.5, 11]]],
+    ['motorcycle', 16, [driveRight(3, 8, 0.6, { label: 'motorcycle' })], [[6, 10]]],
     ['lorry under three names', 20, [visit(6, 14, 0.5, 0.7, { label: 'truck', flips: 0.5 })], [[5.5, 10]]],
     ['low scores at 10 a second', 20, [visit(6, 14, 0.5, 0.6, { score: 0.3 })], [[5.5, 11]], { fps: 10 }],
     ['3 frames a second', 24, [visit(8, 18, 0.55, 0.6)], [[7, 13]], { fps: 3 }],
@@ -38,7 +38,7 @@ function inPedestrianZone(): StreetScene[] {
     [
       'hidden by a passing bus',
       34,
-      [visit(6, 26, 0.55, 0.55), across(12, 5, 0.99, { label: 'bus' })],
+      [visit(6, 26, 0.55, 0.55), driveRight(12, 5, 0.99, { label: 'bus' })],
       [[5.5, 10]],
     ],
     ['among walkers', 24, [visit(8, 16, 0.5, 0.6), ...walkers(8, 2, 0.72)], [[7, 13]]],
@@ -46,8 +46,8 @@ function inPedestrianZone(): StreetScene[] {
     ['the light falls while it stands', 60, [visit(6, 54, 0.5, 0.65)], [[5.5, 10]], { weather: [darker] }],
     ['lapse of two seconds', 30, [visit(6, 24, 0.5, 0.65, { missed: [[12, 14]] })], [[5.5, 10]]],
 
-    ['past its upper side', 14, [across(3, 8, 0.33)], []],
-    ['past its lower side', 14, [across(3, 8, 0.99)], []],
+    ['past its upper side', 14, [driveRight(3, 8, 0.33)], []],
+    ['past its lower side', 14, [driveRight(3, 8, 0.99)], []],
     [
       'cuts a corner',
       14,
@@ -91,7 +91,12 @@ function inPedestrianZone(): StreetScene[] {
     ],
     ['kiosk taken for a lorry', 60, walkers(10, 5, 0.75), [], { ghosts: [kiosk] }],
     ['people only', 60, [], [], { runsFromS: 10 }],
-    ['bicycles', 30, [across(2, 9, 0.6, { label: 'bicycle' }), back(9, 9, 0.7, { label: 'bicycle' })], []],
+    [
+      'bicycles',
+      30,
+      [driveRight(2, 9, 0.6, { label: 'bicycle' }), driveLeft(9, 9, 0.7, { label: 'bicycle' })],
+      [],
+    ],
     [
       'gone before it counts',
       14,

@@ -1,13 +1,13 @@
 /**
- * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An
- * actor is a cut-out of the stage's clip, or a drawing where only the model of the detector looks at it.
+ * Paints a moment of a scene: the stage, its actors from the farthest to the nearest, and the weather. An actor is a
+ * cut-out of the stage's clip, or a drawing where only the detector model observes it.
  */
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import { randomOf } from '../../lib/random.ts';
 import { type Canvas, paint } from '../paint.ts';
-import type { Shown } from './eyes.ts';
+import type { VisibleActor } from './eyes.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
 import { type CutOut, INPUT, type Stage, toInput } from './stage.ts';
 
@@ -21,13 +21,13 @@ const SIZES: Readonly<Partial<Record<Label, readonly [number, number]>>> = {
   bus: [1.8, 4.4],
   dog: [0.4, 0.6],
 };
-/** Heights a second from which on something walks or drives. */
+/** Speed in heights a second from which an actor walks or drives. */
 const MOVES_FROM = 0.3;
-/** Points along one side of a box at which is asked what stands before it. */
+/** Number of points along one side of a box at which occlusion is tested. */
 const PROBES = 8;
-/** A drawn thing's own grain, levels. */
+/** Grain of a drawn thing, in levels. */
 const GRAIN = 14;
-const DRAWN = { widthPx: 48, heightPx: 48 };
+const DRAWING_SIZE = { widthPx: 48, heightPx: 48 };
 
 export class StreetPainter {
   readonly #scene: StreetScene;
@@ -45,8 +45,8 @@ export class StreetPainter {
     this.#looks = new Map(scene.actors.map((actor, i) => [actor, this.#lookOf(actor, i)]));
   }
 
-  /** Who is in the frame, the farthest first. */
-  shown(atS: number): Shown[] {
+  /** Actors in the frame, the farthest first. */
+  visibleActors(atS: number): VisibleActor[] {
     const { source } = this.#stage;
     const boxes = this.#scene.actors.flatMap((actor) => {
       const place = placeOf(actor, atS);
@@ -63,11 +63,11 @@ export class StreetPainter {
   }
 
   /** RGB at the detector's input size. */
-  paint(atS: number, frame: number, shown: readonly Shown[]): Uint8Array {
+  paint(atS: number, frame: number, actors: readonly VisibleActor[]): Uint8Array {
     const { empty } = this.#stage;
     const under = this.clipFrame(atS)?.rgb ?? (empty[(frame * 5 + this.#seed) % empty.length] as Uint8Array);
     const rgb = new Uint8Array(under);
-    for (const { actor, boxPx } of shown) {
+    for (const { actor, boxPx } of actors) {
       if (actor.illusion) continue;
       paste(rgb, this.#looks.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
     }
@@ -97,15 +97,15 @@ export class StreetPainter {
     const look = this.#looks.get(actor) as CutOut;
     const person = this.#stage.heightAt(y) * heightPx * (actor.scale ?? 1);
     const [high, wide] = SIZES[actor.label] ?? [1, 1];
-    const cut = this.#scene.eyes === 'detector';
+    const isCutOut = this.#scene.eyes === 'detector';
     // A cut-out keeps its own shape and grows with the ground it stands on.
-    const h = cut ? look.heightPx * this.#cutScale(look, y) * (actor.scale ?? 1) : person * high;
-    const w = cut ? (h * look.widthPx) / look.heightPx : person * wide;
+    const h = isCutOut ? look.heightPx * this.#cutScale(look, y) * (actor.scale ?? 1) : person * high;
+    const w = isCutOut ? (h * look.widthPx) / look.heightPx : person * wide;
     const [gx, gy] = [x * widthPx, y * heightPx];
     return [gx - w / 2, gy - h, gx + w / 2, gy];
   }
 
-  /** From the cut-out's own pixels (of the input) to source pixels at another distance. */
+  /** Scale from the cut-out's own pixels (of the input) to source pixels at another distance. */
   #cutScale(look: CutOut, y: number): number {
     const { source, heightAt } = this.#stage;
     const perPixel = source.widthPx / placementOf(source, INPUT).widthPx;
@@ -113,7 +113,8 @@ export class StreetPainter {
   }
 
   #lookOf(actor: Actor, index: number): CutOut {
-    if (this.#scene.eyes === 'model') return drawn(actor.label, (actor.look ?? index) + 1000 * this.#seed);
+    if (this.#scene.eyes === 'model')
+      return drawingOf(actor.label, (actor.look ?? index) + 1000 * this.#seed);
     const { people, vehicles } = this.#stage;
     const from = groupOf(actor.label) === 'person' ? people : vehicles;
     const look = from[((actor.look ?? index) * 7) % from.length];
@@ -123,7 +124,7 @@ export class StreetPainter {
   }
 }
 
-/** 0 = stands, 1 = moves, over the last half second. */
+/** Motion over the last half second: 0 = stands, 1 = moves. */
 function motionOf(actor: Actor, boxPx: XyxyPx, { widthPx, heightPx }: SizePx, atS: number): number {
   const [now, before] = [placeOf(actor, atS), placeOf(actor, atS - 0.5)];
   if (now === undefined || before === undefined) return 1;
@@ -137,7 +138,7 @@ function outsideShare([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): 
   return 1 - (width * height) / ((x2 - x1) * (y2 - y1));
 }
 
-/** Share of a box that none of the others covers. */
+/** Ratio of a box that none of the others covers. */
 function inSight([x1, y1, x2, y2]: XyxyPx, before: readonly XyxyPx[]): number {
   const near = before.filter((b) => b[0] < x2 && b[2] > x1 && b[1] < y2 && b[3] > y1);
   if (near.length === 0) return 1;
@@ -178,9 +179,9 @@ function paste(
 }
 
 /** A body in two colours, or a vehicle with windows and wheels: enough for colour prints and pictures of places. */
-function drawn(label: Label, seed: number): CutOut {
+function drawingOf(label: Label, seed: number): CutOut {
   const random = randomOf(seed);
-  const { widthPx, heightPx } = DRAWN;
+  const { widthPx, heightPx } = DRAWING_SIZE;
   const colour = (): number[] => [30 + 190 * random(), 30 + 190 * random(), 30 + 190 * random()];
   const [upper, lower, dark] = [colour(), colour(), [25, 28, 32]];
   const rgb = new Uint8Array(widthPx * heightPx * 3);

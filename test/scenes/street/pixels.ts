@@ -1,6 +1,6 @@
 /**
- * Scenes of real pixels: people and vehicles cut out of real clips, put on the clips' own empty street or
- * into the running clip, and looked at by the real detector.
+ * Scenes of real pixels: people and vehicles cut out of real clips and put on the clips' own empty street or into the
+ * running clip. The real detector runs on them.
  */
 import { person, stays, waits } from './actors.ts';
 import type { Actor, StreetScene, Waypoint } from './scene.ts';
@@ -36,16 +36,16 @@ const PLACE = [
   [0.25, 1],
 ] as const;
 const PATH = { from: [0.5, 0.4], to: [0.5, 1] } as const;
-/** Along the middle of that carriageway: x where y is. */
+/** x of the middle of that carriageway at y. */
 const laneX = (y: number): number => 0.88 - 0.52 * y;
 
 const car = (way: readonly Waypoint[], look = 0): Actor => ({ label: 'car', way, look });
-/** Along the lane between two heights. */
+/** Waypoints along the lane between two heights. */
 const lane = (fromS: number, y1: number, toS: number, y2: number): Waypoint[] => [
   [fromS, laneX(y1), y1],
   [toS, laneX(y2), y2],
 ];
-/** Comes up the lane, stands, goes on. */
+/** A vehicle that comes up the lane, stops, and continues. */
 const parks = (atS: number, untilS: number, y: number, look = 0): Actor =>
   car([...lane(atS - 3, 0.95, atS, y), ...lane(untilS, y, untilS + 2, 0.36)], look);
 
@@ -94,7 +94,7 @@ const ROAD_SCENES: readonly StreetScene[] = [
         weather: [{ kind: 'exposure', factor: 0.65, fromS: 22, doneS: 22.4 }],
       },
     ],
-    ['camera away for 20 s', 50, [parks(8, 46, 0.62)], [[17, 21]], { away: [[21, 41]] }],
+    ['camera away for 20 s', 50, [parks(8, 46, 0.62)], [[17, 21]], { outages: [[21, 41]] }],
     ['vision starts anew', 40, [parks(8, 36, 0.62)], [[17, 21]], { restartS: [22] }],
     ['stops for 6 s', 24, [parks(8, 14, 0.62)], []],
     ['stands since before', 24, [car([...lane(0, 0.62, 24, 0.62)])], []],

@@ -1,6 +1,6 @@
 /**
- * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent
- * compose them, on the scene's own clock.
+ * Plays a scene through the real tracker, observer, rules and incidents, as the vision process and the agent compose
+ * them, on the scene's own clock.
  */
 
 import { createHash } from 'node:crypto';
@@ -22,18 +22,18 @@ import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
 import { randomOf } from '../../lib/random.ts';
-import { ModelEyes } from './eyes.ts';
+import { StandInDetector } from './eyes.ts';
 import { StreetPainter } from './picture.ts';
 import { configOf, type StreetScene } from './scene.ts';
 import { INPUT, type Stage } from './stage.ts';
 
 const NO_BYTES = new Uint8Array();
 
-/** Another number gives every scene another chance: none of the figures below may depend on it. */
+/** Seed of the scenes' randomness: none of the figures below may depend on it. */
 const SEED = Number(process.env['VIGIE_SCENES_SEED'] ?? 1);
-/** A camera's frames come a little early or late. */
+/** Ratio by which a camera's frames come early or late. */
 const UNEVEN = 0.08;
-/** How long vision takes to be back after it has died (the supervisor's first wait and its start). */
+/** Seconds until vision is back after it has died (the supervisor's first wait and its start). */
 const RESTART_S = 1.5;
 
 export interface Played {
@@ -45,22 +45,22 @@ export interface Played {
   readonly trackMs: number;
 }
 
-/** What looks at the painted picture where a scene asks for the real detector. */
-export interface RealEyes {
+/** The real detector, which runs on the painted picture where a scene requests it. */
+export interface RealDetector {
   detect(frame: Frame): Promise<Detection[]>;
 }
 
-export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes): Promise<Played> {
+export async function play(scene: StreetScene, stage: Stage, realDetector?: RealDetector): Promise<Played> {
   const seed = createHash('sha256').update(`${SEED} ${scene.name}`).digest().readUInt32BE(0);
   const painter = new StreetPainter(scene, stage, seed % 100_003);
-  const eyes = new ModelEyes(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
+  const standIn = new StandInDetector(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
   const street = new Street(scene);
   const random = randomOf(seed + 1);
   let frames = 0;
   for (let k = 0; k < scene.lengthS * scene.fps; k += 1) {
     const atS = Math.max(0, (k + UNEVEN * (random() - 0.5)) / scene.fps);
     if (isAway(scene, atS)) continue;
-    const shown = painter.shown(atS);
+    const actors = painter.visibleActors(atS);
     frames += 1;
     const frame: Frame = {
       index: frames,
@@ -69,19 +69,19 @@ export async function play(scene: StreetScene, stage: Stage, realEyes?: RealEyes
       wallMs: atS * 1000,
       source: stage.source,
       input: INPUT,
-      rgb: painter.paint(atS, k, shown),
+      rgb: painter.paint(atS, k, actors),
     };
-    const found =
+    const detections =
       scene.eyes === 'detector'
-        ? await (realEyes as RealEyes).detect(frame)
-        : eyes.look(shown, painter.clipFrame(atS)?.found ?? [], atS, stage.source);
-    street.take(frame, found);
+        ? await (realDetector as RealDetector).detect(frame)
+        : standIn.look(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
+    street.take(frame, detections);
   }
   return { ...street.end(), frames };
 }
 
-function isAway({ away = [], restartS = [] }: StreetScene, atS: number): boolean {
-  const breaks = [...away, ...restartS.map((s) => [s, s + RESTART_S] as const)];
+function isAway({ outages = [], restartS = [] }: StreetScene, atS: number): boolean {
+  const breaks = [...outages, ...restartS.map((s) => [s, s + RESTART_S] as const)];
   return breaks.some(([fromS, toS]) => atS >= fromS && atS < toS);
 }
 
@@ -120,7 +120,7 @@ class Street {
     this.#vision = visionOf(this.#config, this.#lives);
   }
 
-  take(frame: Frame, found: readonly Detection[]): void {
+  take(frame: Frame, detections: readonly Detection[]): void {
     const restart = this.#restarts[0];
     if (restart !== undefined && frame.atMs >= restart * 1000) {
       this.#restarts.shift();
@@ -131,7 +131,7 @@ class Street {
     this.#atMs = frame.atMs;
     const { tracker, pixels, known, places, standing, regions } = this.#vision;
     const before = this.#cpuMs();
-    const tracks = tracker.update(frame, found);
+    const tracks = tracker.update(frame, detections);
     const tracked = this.#cpuMs();
     const { index, atMs, wallMs, source } = frame;
     const moving = pixels.update(frame, tracks);
@@ -142,9 +142,9 @@ class Street {
       wallMs,
       source,
       ...places.update(frame, tracks, { moving, furniture }),
-      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, found)),
+      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, detections)),
     };
-    if (regions !== undefined) observation.regions = regions.update(frame, tracks, found);
+    if (regions !== undefined) observation.regions = regions.update(frame, tracks, detections);
     const { evidence } = this.#flow.observe(observation);
     this.#trackMs += tracked - before;
     this.#observeMs += this.#cpuMs() - tracked;
@@ -154,7 +154,7 @@ class Street {
     }
   }
 
-  /** Asked only where it is wanted: the question is a system call. */
+  /** CPU time, read only where it is used, because reading it is a system call. */
   #cpuMs(): number {
     if (this.#scene.beside === undefined) return 0;
     const { user, system } = process.cpuUsage();
@@ -164,11 +164,11 @@ class Street {
   end(): Omit<Played, 'frames'> {
     this.#flow.end('the scene is over');
     const phases = (phase: string) => this.#events.filter(({ data }) => data.phase === phase);
-    const [begun, ended] = [phases('start'), phases('end').length];
-    if (begun.length !== ended) {
-      throw new Error(`${this.#scene.name}: ${begun.length} incidents began and ${ended} ended`);
+    const [startPhases, endCount] = [phases('start'), phases('end').length];
+    if (startPhases.length !== endCount) {
+      throw new Error(`${this.#scene.name}: ${startPhases.length} incidents began and ${endCount} ended`);
     }
-    const starts = startsOf(begun);
+    const starts = startsOf(startPhases);
     const { name, rule, expected } = this.#scene;
     const label = {
       name,

@@ -1,38 +1,39 @@
 /**
- * What a street scene is made of: actors that go their ways over a stage, what the picture suffers
- * meanwhile, and the incidents that must come of it. Plain data; times are seconds of the scene, places
- * 0..1 of the frame (y down), and a way is that of the ground point, the bottom centre of the box.
+ * Types of a street scene: actors that move over a stage, disturbances of the picture, and the expected incidents.
+ *
+ * Plain data. Times are seconds of the scene; places are 0..1 of the frame (y down). A way is that of the ground point,
+ * the bottom centre of the box.
  */
 import type { Label } from '../../../agent/contract/label.ts';
 import type { Edit } from '../scene.ts';
 
-/** [second, x, y]; straight and even in between. */
+/** [second, x, y], with straight and even motion in between. */
 export type Waypoint = readonly [number, number, number];
 
 export interface Actor {
   readonly label: Label;
-  /** There from the first to the last of them. */
+  /** Way of the actor, who is there from the first to the last waypoint. */
   readonly way: readonly Waypoint[];
-  /** Mean score of the detector; what was measured for its kind where left out. */
+  /** Mean score of the detector, by default the score measured for its kind. */
   readonly score?: number;
-  /** Share of the time in which its label is taken for another of its group. */
+  /** Ratio of the time with another label of its group. */
   readonly flips?: number;
-  /** Times at which the detector finds nothing of it, on top of the usual lapses. */
+  /** Times at which the detector misses it, in addition to the usual lapses. */
   readonly missed?: readonly (readonly [number, number])[];
-  /** Size of its box, in sizes of its kind at its distance. */
+  /** Size of its box, relative to its kind at its distance. */
   readonly scale?: number;
-  /** The detector finds it, and nothing of it is in the picture. */
+  /** True if the detector reports it although it is not in the picture. */
   readonly illusion?: true;
-  /** Which look it has among those of its kind. */
+  /** Index of its look among those of its kind. */
   readonly look?: number;
 }
 
-/** A place that the detector takes for something now and then: a kiosk, a bush, a reflection. */
+/** A place that the detector now and then reports as an object: a kiosk, a bush, a reflection. */
 export interface Ghost {
   readonly label: Label;
   readonly box: readonly [number, number, number, number];
   readonly score: number;
-  /** Share of the time in which it is found. */
+  /** Ratio of the time in which it is reported. */
   readonly share: number;
 }
 
@@ -41,9 +42,9 @@ export type StageName = 'street' | 'road';
 export interface StreetScene {
   readonly name: string;
   readonly stage: StageName;
-  /** Second of the stage's clip from which it runs on under the scene; a still of the empty stage where left out. */
+  /** Second of the stage's clip from which it runs under the scene; by default a still of the empty stage. */
   readonly runsFromS?: number;
-  /** Who finds the boxes: a model of the detector's measured errors, or the detector itself. */
+  /** Source of the boxes: a model of the detector's measured errors, or the detector itself. */
   readonly eyes: 'model' | 'detector';
   readonly lengthS: number;
   readonly fps: 3 | 5 | 10;
@@ -51,17 +52,17 @@ export interface StreetScene {
   readonly ghosts?: readonly Ghost[];
   /** Light, shadows, rain and noise: edits of the still scenes. */
   readonly weather?: readonly Edit[];
-  /** No picture comes between these times. */
-  readonly away?: readonly (readonly [number, number])[];
-  /** The vision process starts anew at these times, with a second's break. */
+  /** Intervals without pictures. */
+  readonly outages?: readonly (readonly [number, number])[];
+  /** Times at which the vision process restarts, with a break of a second. */
   readonly restartS?: readonly number[];
-  /** In the form of the configuration file; the rule's id and purpose are added. */
+  /** Rule in the form of the configuration file; its id and purpose are added. */
   readonly rule: { readonly kind: string; readonly [parameter: string]: unknown };
-  /** Rules that run beside it and are not judged: what a busy box costs. */
+  /** Rules that run beside it and are not evaluated: the load of a busy box. */
   readonly beside?: readonly StreetScene['rule'][];
   readonly zone?: readonly (readonly [number, number])[];
   readonly line?: { readonly from: readonly [number, number]; readonly to: readonly [number, number] };
-  /** One incident each; it starts between these seconds. */
+  /** Intervals in which one incident each must start. */
   readonly expected: readonly (readonly [number, number])[];
 }
 
@@ -81,7 +82,7 @@ export function configOf({ rule, beside = [], zone, line }: StreetScene): object
   };
 }
 
-/** Where an actor's ground point is; undefined before and after its way. */
+/** Place of an actor's ground point; undefined before and after its way. */
 export function placeOf({ way }: Actor, atS: number): readonly [number, number] | undefined {
   const next = way.findIndex(([s]) => s >= atS);
   const [after, before] = [way[next], way[Math.max(0, next - 1)]];

@@ -1,6 +1,6 @@
 /**
- * A stage: a real clip at the detector's input size, read by the real camera, with what the real detector
- * finds in it; its empty picture (the median of the clip), and people and vehicles cut out of it.
+ * A stage: a real clip at the detector's input size, read by the real camera, with the real detector's boxes. It has an
+ * empty picture (the median of the clip), and people and vehicles cut out of it.
  */
 import { systemClock } from '../../../agent/base/clock.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
@@ -16,12 +16,12 @@ import type { StageName } from './scene.ts';
 
 export const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 const STAGE_FPS = 5;
-/** Pictures of which the median is the empty stage. */
+/** Number of pictures whose median is the empty stage. */
 const SAMPLES = 25;
-/** Copies of the empty stage, each with sensor noise of its own: a street camera's in daylight. */
+/** Number of copies of the empty stage, each with its own sensor noise of a street camera in daylight. */
 const NOISY = 6;
 const NOISE_SIGMA = 2;
-/** A pixel that differs from the empty stage by so much belongs to what is cut out. */
+/** Difference from the empty stage, in levels, from which a pixel belongs to a cut-out. */
 const CUT_LEVELS = 22;
 
 /** A cut-out at the size at which it was seen. */
@@ -29,9 +29,9 @@ export interface CutOut {
   readonly widthPx: number;
   readonly heightPx: number;
   readonly rgb: Uint8Array;
-  /** 0 or 1 a pixel: is it part of the thing? */
+  /** 1 for each pixel that is part of the thing, otherwise 0. */
   readonly solid: Uint8Array;
-  /** Where its ground point was, 0..1 of the frame. */
+  /** Place of its ground point, 0..1 of the frame. */
   readonly ground: readonly [number, number];
 }
 
@@ -39,11 +39,18 @@ export interface Stage {
   readonly name: StageName;
   readonly source: SizePx;
   /** The clip's frames, 5 a second. */
-  readonly frames: readonly { readonly atS: number; readonly rgb: Uint8Array; readonly found: Detection[] }[];
+  readonly frames: readonly {
+    readonly atS: number;
+    readonly rgb: Uint8Array;
+    readonly detections: Detection[];
+  }[];
   readonly empty: readonly Uint8Array[];
   readonly people: readonly CutOut[];
   readonly vehicles: readonly CutOut[];
-  /** Height of a person (or, on the road, of a car) whose ground point is at `y`, in frame heights: fitted to what the detector found. */
+  /**
+   * Height of a person (or, on the road, of a car) whose ground point is at `y`, in frame heights: fitted to the
+   * detections.
+   */
   heightAt(y: number): number;
 }
 
@@ -87,7 +94,7 @@ export async function loadStage(
     onOpened: () => undefined,
     onLost: ({ reason }) => log.warn({ reason }, 'clip lost'),
   });
-  const frames: { atS: number; rgb: Uint8Array; found: Detection[]; source: SizePx }[] = [];
+  const frames: { atS: number; rgb: Uint8Array; detections: Detection[]; source: SizePx }[] = [];
   try {
     await camera.start();
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
@@ -96,7 +103,7 @@ export async function loadStage(
       frames.push({
         atS: frame.atMs / 1000,
         rgb: new Uint8Array(rgb),
-        found: await detector.detect(frame),
+        detections: await detector.detect(frame),
         source,
       });
     }
@@ -124,31 +131,31 @@ export async function loadStage(
 
 function medianOf(pictures: readonly Uint8Array[]): Uint8Array {
   const count = Math.min(SAMPLES, pictures.length);
-  const chosen = Array.from(
+  const samples = Array.from(
     { length: count },
     (_, k) => pictures[Math.floor((k * pictures.length) / count)] as Uint8Array,
   );
   const values = new Uint8Array(count);
-  return (chosen[0] as Uint8Array).map((_, at) => {
-    for (let k = 0; k < count; k += 1) values[k] = (chosen[k] as Uint8Array)[at] as number;
+  return (samples[0] as Uint8Array).map((_, at) => {
+    for (let k = 0; k < count; k += 1) values[k] = (samples[k] as Uint8Array)[at] as number;
     return values.sort()[count >> 1] as number;
   });
 }
 
-/** Those that stand free of others, one a second. */
+/** Detections that stand free of others, one a second. */
 function cutOuts(
-  frames: readonly Pick<Frame & { found: Detection[] }, 'rgb' | 'found'>[],
+  frames: readonly Pick<Frame & { detections: Detection[] }, 'rgb' | 'detections'>[],
   still: Uint8Array,
   source: SizePx,
-  wanted: (detection: Detection) => boolean,
+  isWanted: (detection: Detection) => boolean,
 ): CutOut[] {
-  return frames.flatMap(({ rgb, found }, k) => {
+  return frames.flatMap(({ rgb, detections }, k) => {
     if (k % STAGE_FPS !== 0) return [];
-    const free = found.filter(
+    const free = detections.filter(
       (one) =>
-        wanted(one) &&
+        isWanted(one) &&
         isWhole(one.xyxyPx, source) &&
-        !found.some(
+        !detections.some(
           (other) => other !== one && other.score > 0.25 && shareInside(one.xyxyPx, other.xyxyPx) > 0.02,
         ),
     );
@@ -163,29 +170,29 @@ function isWhole([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): boole
 function cutOut(rgb: Uint8Array, still: Uint8Array, source: SizePx, box: XyxyPx): CutOut {
   const [left, top, right, bottom] = toInput(box, source).map(Math.round) as [number, number, number, number];
   const [widthPx, heightPx] = [right - left, bottom - top];
-  const cut = new Uint8Array(widthPx * heightPx * 3);
+  const pixels = new Uint8Array(widthPx * heightPx * 3);
   const solid = new Uint8Array(widthPx * heightPx);
   for (let y = 0; y < heightPx; y += 1) {
     let [first, last] = [widthPx, -1];
     for (let x = 0; x < widthPx; x += 1) {
       const from = ((top + y) * INPUT.widthPx + left + x) * 3;
-      let most = 0;
+      let maxLevels = 0;
       for (let c = 0; c < 3; c += 1) {
         const level = rgb[from + c] as number;
-        cut[(y * widthPx + x) * 3 + c] = level;
-        most = Math.max(most, Math.abs(level - (still[from + c] as number)));
+        pixels[(y * widthPx + x) * 3 + c] = level;
+        maxLevels = Math.max(maxLevels, Math.abs(level - (still[from + c] as number)));
       }
-      if (most < CUT_LEVELS) continue;
+      if (maxLevels < CUT_LEVELS) continue;
       first = Math.min(first, x);
       last = x;
     }
-    // What looks like the ground between two sides of the thing is a part of it.
+    // A part that looks like the ground between two sides of the thing belongs to it.
     for (let x = first; x <= last; x += 1) solid[y * widthPx + x] = 1;
   }
   return {
     widthPx,
     heightPx,
-    rgb: cut,
+    rgb: pixels,
     solid,
     ground: [(box[0] + box[2]) / 2 / source.widthPx, box[3] / source.heightPx],
   };

@@ -1,6 +1,6 @@
-/** What a test says of the scenes that it has played: found, missed and false alerts of each kind of rule. */
+/** Counts found, missed and false alerts of each kind of rule over the played scenes, for a test's messages. */
 import { byKind } from '../../../scripts/programs/evaluate/events.ts';
-import { type Played, play, type RealEyes } from './run.ts';
+import { type Played, play, type RealDetector } from './run.ts';
 import type { StreetScene } from './scene.ts';
 import type { Stage } from './stage.ts';
 
@@ -11,15 +11,15 @@ interface Test {
   ok(value: unknown, name: string): unknown;
 }
 
-/** Plays scenes one after another and judges each kind of rule by recall and precision. */
+/** Plays scenes in sequence and checks each kind of rule by recall and precision. */
 export async function judge(
   t: Test,
   scenes: readonly StreetScene[],
   stageOf: (scene: StreetScene) => Stage,
-  eyes?: RealEyes,
+  detector?: RealDetector,
 ): Promise<void> {
   const played: Played[] = [];
-  for (const scene of scenes) played.push(await play(scene, stageOf(scene), eyes));
+  for (const scene of scenes) played.push(await play(scene, stageOf(scene), detector));
   for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(
     played.map(({ score }) => score),
   )) {

@@ -1,5 +1,5 @@
-/** Vehicles against the direction, and those that turn, roll, park or only jitter. */
-import { across, back, car, kiosk, person, scenes } from './actors.ts';
+/** Scenes of vehicles against the direction, and of those that turn, roll, park or only jitter. */
+import { car, driveLeft, driveRight, kiosk, person, scenes } from './actors.ts';
 import type { StreetScene } from './scene.ts';
 
 const ROAD = [
@@ -11,11 +11,11 @@ const ROAD = [
 
 function wrongWay(): StreetScene[] {
   const traffic = (count: number, y: number) =>
-    Array.from({ length: count }, (_, i) => across(1 + 3 * i, 5, y));
+    Array.from({ length: count }, (_, i) => driveRight(1 + 3 * i, 5, y));
   return scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [
-    ['drives back', 12, [back(2, 6, 0.6)], [[2.5, 7]]],
-    ['far away, 10 a second', 12, [back(2, 6, 0.4)], [[2.5, 7]], { fps: 10 }],
-    ['at walking pace, 3 a second', 26, [back(2, 20, 0.6)], [[4, 14]], { fps: 3 }],
+    ['drives back', 12, [driveLeft(2, 6, 0.6)], [[2.5, 7]]],
+    ['far away, 10 a second', 12, [driveLeft(2, 6, 0.4)], [[2.5, 7]], { fps: 10 }],
+    ['at walking pace, 3 a second', 26, [driveLeft(2, 20, 0.6)], [[4, 14]], { fps: 3 }],
     [
       'turns round',
       20,
@@ -30,14 +30,14 @@ function wrongWay(): StreetScene[] {
       ],
       [[6.8, 11.5]],
     ],
-    ['low scores', 14, [back(2, 8, 0.6, { score: 0.32 })], [[2.5, 9]]],
-    ['under three names', 12, [back(2, 7, 0.6, { flips: 0.6 })], [[2.5, 8]]],
-    ['against the traffic', 20, [back(4, 8, 0.5), ...traffic(5, 0.75)], [[4.5, 11]]],
-    ['behind a bus', 18, [back(3, 10, 0.5), across(4, 5, 0.9, { label: 'bus' })], [[3.5, 12]]],
+    ['low scores', 14, [driveLeft(2, 8, 0.6, { score: 0.32 })], [[2.5, 9]]],
+    ['under three names', 12, [driveLeft(2, 7, 0.6, { flips: 0.6 })], [[2.5, 8]]],
+    ['against the traffic', 20, [driveLeft(4, 8, 0.5), ...traffic(5, 0.75)], [[4.5, 11]]],
+    ['behind a bus', 18, [driveLeft(3, 10, 0.5), driveRight(4, 5, 0.9, { label: 'bus' })], [[3.5, 12]]],
     [
       'two, 5 s apart',
       20,
-      [back(2, 6, 0.6), back(8, 6, 0.6)],
+      [driveLeft(2, 6, 0.6), driveLeft(8, 6, 0.6)],
       [
         [2.5, 7],
         [8.5, 13],
@@ -54,9 +54,9 @@ function wrongWay(): StreetScene[] {
       ],
       [[2.5, 7]],
     ],
-    ['motorcycle', 12, [back(2, 6, 0.6, { label: 'motorcycle' })], [[2.5, 7]]],
-    ['before a running street', 16, [back(3, 9, 0.9)], [[3.5, 10]], { runsFromS: 20 }],
-    ['lapse of a second', 16, [back(2, 10, 0.6, { missed: [[4, 5]] })], [[3, 10]]],
+    ['motorcycle', 12, [driveLeft(2, 6, 0.6, { label: 'motorcycle' })], [[2.5, 7]]],
+    ['before a running street', 16, [driveLeft(3, 9, 0.9)], [[3.5, 10]], { runsFromS: 20 }],
+    ['lapse of a second', 16, [driveLeft(2, 10, 0.6, { missed: [[4, 5]] })], [[3, 10]]],
 
     ['the right way', 24, traffic(6, 0.6), []],
     ['dense traffic on three lanes', 30, [...traffic(7, 0.5), ...traffic(8, 0.68), ...traffic(7, 0.9)], []],
@@ -64,7 +64,7 @@ function wrongWay(): StreetScene[] {
       'bicycle and people',
       20,
       [
-        back(2, 9, 0.6, { label: 'bicycle' }),
+        driveLeft(2, 9, 0.6, { label: 'bicycle' }),
         person([
           [0, 1, 0.7],
           [12, 0, 0.7],
@@ -161,8 +161,8 @@ function wrongWay(): StreetScene[] {
       ],
       [],
     ],
-    ['overtakes', 16, [across(2, 9, 0.6), across(4, 4, 0.7)], []],
-    ['a bus before it', 20, [across(2, 12, 0.55), across(3, 8, 0.9, { label: 'bus' })], []],
+    ['overtakes', 16, [driveRight(2, 9, 0.6), driveRight(4, 4, 0.7)], []],
+    ['a bus before it', 20, [driveRight(2, 12, 0.55), driveRight(3, 8, 0.9, { label: 'bus' })], []],
     ['the right way at 3 a second', 24, traffic(6, 0.6), [], { fps: 3 }],
     ['kiosk and noise', 40, [], [], { ghosts: [kiosk], weather: [{ kind: 'noise', sigma: 10 }] }],
     ['people only', 60, [], [], { runsFromS: 10 }],
