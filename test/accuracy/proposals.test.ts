@@ -1,4 +1,7 @@
-/** What verdicts teach: spots that are wrong again and again, what would help there, and who is told. */
+/**
+ * Tests the proposals made from verdicts: places of repeated false alarms, the remedy for each, and the reminder to the
+ * room.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -29,7 +32,7 @@ function judged(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined
   return { right, xyxyNorm, measure };
 }
 
-/** The spot, as another look finds it: moved by so many of its widths. */
+/** The spot, moved by a number of its widths, as a later inference reports it. */
 function shifted(widths: number): XyxyNorm {
   return [SPOT[0] + 0.1 * widths, SPOT[1], SPOT[2] + 0.1 * widths, SPOT[3]];
 }

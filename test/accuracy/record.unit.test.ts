@@ -1,4 +1,4 @@
-/** Measured accuracy without a broker: the interval, verdicts at the border, the record and what it shows. */
+/** Tests measured accuracy without a broker: the confidence interval, verdict checks, the record and its figures. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -24,7 +24,7 @@ const share = fc
   .chain((tries) => fc.tuple(fc.integer({ min: 0, max: tries }), fc.constant(tries)));
 
 void t.test('Wilson’s interval: known values', async (t) => {
-  // The roots of the defining equation, found by bisection and not by the closed form.
+  // The roots of the defining equation, computed by bisection instead of the closed form.
   const known: [number, number, number, number][] = [
     [10, 10, 0.7224672, 1],
     [0, 10, 0, 0.2775328],
@@ -52,7 +52,7 @@ void t.test('Wilson’s interval: its properties', async (t) => {
     fc.property(share, ([hits, tries]) => {
       const { low, high } = wilson(hits, tries);
       const p = hits / tries;
-      // Both ends lie z standard errors away from the share, each by its own standard error: the definition.
+      // By definition both ends lie z standard errors from the ratio, each measured with its own standard error.
       const away = (end: number): number => Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
       const mirrored = wilson(tries - hits, tries);
       const more = wilson(hits * 4, tries * 4);
@@ -81,7 +81,7 @@ void t.test('Wilson’s interval: its properties', async (t) => {
 });
 
 void t.test('Wilson’s interval holds the true share as often as it says', async (t) => {
-  // Exact binomial coverage, averaged over true shares (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
+  // Exact binomial coverage, averaged over true ratios (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
   for (const tries of [5, 10, 30]) {
     const coverages = Array.from({ length: 199 }, (_, i) => coverage((i + 1) / 200, tries));
     const mean = coverages.reduce((sum, c) => sum + c, 0) / coverages.length;

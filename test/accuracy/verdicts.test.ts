@@ -1,4 +1,4 @@
-/** Verdicts over a real broker into the record, and out again by health and commands. */
+/** Tests verdicts from a real broker into the record, and from there into health reports and commands. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -22,7 +22,7 @@ const JUDGED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url
 const TOPICS = topicsOf(SITE, BOX);
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
-/** Delivery and record joined as in the agent. */
+/** Connects delivery and record as the agent does. */
 function box(t: Test, room: Room, file: string): { record: AccuracyRecord; report(): AccuracyReport } {
   const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });
   record.start();
@@ -50,7 +50,7 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   const operators = await clientOf(t, room, 'room');
   const judge = (payload: Buffer | string, retain = false): Promise<unknown> =>
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
-  // Published until it is heard: the box may not have subscribed yet.
+  // Published until the box receives it, because the box may not have subscribed yet.
   await until(t, 'the first verdict', () => {
     void judge(verdictOf({ episode: 'b-e1' }, 'true', systemClock));
     return report().verdicts.taken > 0;
@@ -70,7 +70,7 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   await t.rejects(refused, { code: 135 }, 'another box may not');
   t.match(report().rules[0], { true: 1 });
 
-  // A room that retains by mistake: the old verdict comes at every connection, and changes nothing.
+  // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
   const old = verdictOf({ event: 'b-4' }, 'true', systemClock);
   await judge(old, true);
   await until(t, 'the retained one', () => report().rules[0]?.true === 2);
@@ -98,7 +98,7 @@ void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
   const log = { ...SILENT, info: () => undefined, error: () => undefined, debug: () => undefined };
   const warn = (fields: object, message: string): number =>
     warned.push(`${message} ${JSON.stringify(fields)}`);
-  // No topic filter by MQTT 5.0, 4.7.1.2: subscribing fails at once.
+  // Not a valid topic filter (MQTT 5.0, 4.7.1.2), so subscribing fails immediately.
   const inbox = new Map([['vigie/#/verdict', () => t.fail('nothing can come')]]);
   const { delivery } = deliver(t, config, outbox, { log: { ...log, warn } }, inbox);
   await until(t, 'warned', () => warned.length > 0);

@@ -1,4 +1,4 @@
-/** Walk tests against a real record, with a technician whose answers are written down and a clock that hurries. */
+/** Tests walk tests on a real record, with a scripted technician and a clock that moves when it is asked to sleep. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { sceneS } from '../../agent/accuracy/scene.ts';
@@ -13,7 +13,7 @@ import { KERB, LONG_STAY, seeingBox } from '../lib/accuracy.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-/** Sleeping takes no time; what is planned happens when its time has come. */
+/** Clock on which sleeping advances the time at once and runs the actions that have become due. */
 class HurryingClock extends HandClock {
   #plans: { atMs: number; act: () => void }[] = [];
 
@@ -30,7 +30,7 @@ class HurryingClock extends HandClock {
   }
 }
 
-/** The street and the box: `agent` writes as the agent does, through a connection of its own. */
+/** Street and box; `agent` writes through a connection of its own, as the real agent does. */
 class Street {
   readonly clock = new HurryingClock();
   readonly agent: RecordStore;
@@ -48,7 +48,7 @@ class Street {
     });
   }
 
-  /** An alert now, or one that arose `agoS` ago and is recorded only now. */
+  /** Records an alert that began `agoS` seconds ago. */
   alert(rule: RuleConfig, { agoS = 0, over = true } = {}): string {
     this.#alerts += 1;
     const episode = `b-e${this.#alerts}`;
@@ -58,7 +58,7 @@ class Street {
     return episode;
   }
 
-  /** In `s` seconds. */
+  /** Records an alert in `s` seconds. */
   alertIn(s: number, rule: RuleConfig, options: { agoS?: number; over?: boolean } = {}): void {
     this.clock.in(s, () => this.alert(rule, options));
   }
@@ -72,7 +72,7 @@ class Street {
 
 type Step = readonly [answer: WalkAnswer, before?: () => void];
 
-/** Answers each question with the next step, as somebody with a phone does; then goes away. */
+/** Runs a walk test that answers each question with the next step, then aborts. */
 async function led(
   street: Street,
   rule: RuleConfig,
@@ -132,7 +132,7 @@ void t.test('what does not count for a pass', async (t) => {
   street.alert(KERB);
   const { result } = await led(street, KERB, 3, [
     ['go', () => street.alertIn(5, LONG_STAY)],
-    // Arose before the pass, and waited for its snapshot.
+    // It began before the pass and waited for its snapshot.
     ['go', () => street.alertIn(1, KERB, { agoS: 2 })],
     ['go', () => street.alertIn(31, KERB)],
     ['go'],
@@ -180,13 +180,13 @@ void t.test('the next pass waits until the last scene is over', async (t) => {
         street.alertIn(12, LONG_STAY, { over: false });
       },
     ],
-    // The last scene may stand when the result is kept.
+    // The last incident may still be active when the result is saved.
     ['go'],
   ]);
   t.match(result, { passes: 2, seen: 2 });
   t.equal(codesOf(told).filter((code) => code === 'still-standing').length, 1);
 
-  // What came too late for its pass stands as well; and somebody who knows better may go on.
+  // An alert that came too late for its pass may still be active; the technician may then continue.
   const late = new Street(t);
   const other = await led(late, LONG_STAY, 2, [
     ['go'],

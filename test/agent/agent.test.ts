@@ -1,4 +1,4 @@
-/** The whole agent against a real broker: a street clip goes in, events and redacted snapshots come out. */
+/** Tests the whole agent with a real broker: a street clip goes in, events and redacted snapshots come out. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -107,7 +107,7 @@ t.test('events, snapshots, status and health, from the first frame to a clean en
   }
 });
 
-/** The real model in a folder of its own, with one bit flipped. */
+/** Copies the real model to a folder of its own and flips one bit. */
 function spoiltModels(dir: string): string {
   const models = join(dir, 'models');
   mkdirSync(models);
@@ -189,7 +189,7 @@ t.test('an element that fails is an event until it runs again', { skip: noCompil
   const analysed = agent.report().frames.analysed;
   await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
   rmSync(fault);
-  // As if its minute were over: by the next vision.
+  // Removes the record of the trial, so that the next vision process tries the element again.
   rmSync(join(kept, 'models', 'element-trial'));
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
   const isVision = (pid: string): boolean =>
@@ -267,7 +267,7 @@ t.test('what is impossibly small for its place is detected and not tracked', { s
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => line.split(',').map(Number));
-  // There, people would be as tall as their feet are low; those at the frame's edges are not judged.
+  // At these places a person would be as tall as the feet are low. Tracks at the frame's edges are left out.
   const wrong = feet.filter(
     ([, , left = 0, top = 0, width = 0, height = 0]) =>
       height < 0.3 * (top + height) && top + height < 560 && left > 15 && left + width < 753,

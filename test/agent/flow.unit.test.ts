@@ -1,4 +1,4 @@
-/** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
+/** Tests the agent's handling of observations: gaps in the video, conditions of the box, and alert storms. */
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
@@ -24,7 +24,7 @@ const RULE: RuleConfig = {
   afterS: 2,
 };
 
-/** A flow without snapshots, whose clock follows the observations, and which goes on with what is `kept`. */
+/** Makes a flow without snapshots. Its clock follows the observations, and it continues from the notes in `kept`. */
 function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?: Ruling) {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };

@@ -1,6 +1,6 @@
 /**
- * The start and the end of an agent: it is ready, or it has ended with its reason; nobody starts beside it; and what one
- * of its files has lost is told as long as another knows of it.
+ * Tests the start and the end of an agent: it becomes ready or ends with a reason. A second agent cannot run beside it,
+ * and lost outbox numbers are reported as a gap.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -28,13 +28,15 @@ import { agentOn, archived, running, visionOf, WAIT_MS } from '../lib/running-ag
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
-/** Within which an agent is ready, or has ended with a reason. */
+/** Time within which an agent is ready or has ended with a reason, ms. */
 const DECIDED_MS = 60_000;
 const NOBODY = 65_534;
 
 const isReady = (agent: Program): boolean => agent.err.includes('agent started');
 
-/** Children of an agent that has ended would be init's; its vision dies with it. */
+/**
+ * Waits for the agent's end and checks its reason. Orphaned children would belong to init; vision ends with its agent.
+ */
 async function ended(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
   const { pid = 0 } = agent.child;
   await until(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
@@ -56,7 +58,7 @@ interface Lane {
   readonly gaps: readonly GapRecord[];
 }
 
-/** Of a copy, so that nothing in the folder is changed by looking. */
+/** Reads the alert lane from a copy, so that reading changes nothing in the folder. */
 function alerts(t: Test, stateDir: string): Lane {
   const dir = scratch(t);
   for (const name of readdirSync(stateDir).filter((name) => name.startsWith('outbox.db')))
@@ -116,7 +118,7 @@ t.test(
     for (const [how, lose] of LOSSES) {
       const dir = scratch(t);
       const stateDir = join(dir, 'state');
-      // The socket is the killed agent's.
+      // The socket belongs to the killed agent.
       cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
       lose(stateDir);
       const next = agentOn(t, dir, stateDir);

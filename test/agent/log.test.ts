@@ -1,4 +1,4 @@
-/** What the log never holds: logins, keys, pictures. The whole program runs at its most talkative. */
+/** Tests that the log never contains credentials, keys or pictures, with the whole program at debug level. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 const PASSWORD = 'Kx7-canebiere';
 const WRONG_PASSWORD = 'Zw3-joliette';
 
-/** The lines of a PEM file that are secret: its body. */
+/** The secret lines of a PEM file: its body. */
 function bodyOf(pem: string): string[] {
   return readFileSync(pem, 'utf8')
     .split('\n')
@@ -53,7 +53,7 @@ t.test(
       };
       writeFileSync(config, JSON.stringify(content), { mode: 0o600 });
       authoriseFile(config, join(dir, 'order'));
-      // GStreamer would write beside the log if it heard of this.
+      // GStreamer would write past the log if it received this variable.
       const env = { ...process.env, VIGIE_LOG: 'debug', GST_DEBUG: '2', GST_DEBUG_NO_COLOR: '1' };
       const args = [VIGIE, 'run', '--config', config, '--state', stateDir, '--log', 'debug'];
       const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -172,7 +172,7 @@ log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
     });
     return `${stdout}${stderr}`;
   };
-  // script(1) of util-linux gives it a terminal; all that it shows comes on standard output.
+  // script(1) of util-linux provides a terminal and copies everything shown to standard output.
   const shown = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
     '\r\n',
     '\n',

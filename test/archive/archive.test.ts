@@ -1,4 +1,4 @@
-/** The box's memory of its events on real files: complete, bounded, purged on time and never by a wrong clock. */
+/** Tests the box's event archive on real files: it is complete and bounded, and a wrong clock never purges an event. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ interface Made {
   readonly archive: EventArchive;
   readonly clock: HandClock;
   readonly steady: SteadyClock;
-  /** Lets time pass in steps that upkeep sees. */
+  /** Advances the time in steps that upkeep can observe. */
   pass(ms: number): void;
   find(): string[];
 }

@@ -1,4 +1,4 @@
-/** Sealed stills, from the camera to the authority: opened with Debian's age, asked for over a real broker. */
+/** Tests sealed stills from the camera to the authority: opened with Debian's age, requested over a real broker. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -74,7 +74,7 @@ t.test('masks are black before it is sealed, scaled down or not', { skip: noAge 
         brightest = Math.max(brightest, value);
       }
     }
-    // Black but for what JPEG makes at the mask's edge.
+    // Black except for JPEG artefacts at the mask's edge.
     t.ok(brightest < 60, `${size.widthPx}×${size.heightPx}: ${brightest}`);
     t.ok((rgb[0] ?? 0) > 50, 'the rest is there');
   }

@@ -1,4 +1,4 @@
-/** Where sealed stills lie, how long, and who gets them; on a clock moved by hand. */
+/** Tests the store of sealed stills: place, retention and release, on a clock that the test moves. */
 
 import {
   chmodSync,
@@ -28,7 +28,7 @@ import { scratch } from '../lib/paths.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 
 const DAY_MS = 86_400_000;
-/** A public key of age that nobody has the secret of. */
+/** A public age key whose secret no one has. */
 const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
 const small = await sealed(await stillOf({ widthPx: 64, heightPx: 64 }), [RECIPIENT]);
@@ -57,7 +57,7 @@ function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
   return { store, dir, clock, purges };
 }
 
-/** Passes so many days, looking in every half hour. */
+/** Advances the clock by a number of days, with upkeep every half hour. */
 function pass({ store, clock }: Pick<Made, 'store' | 'clock'>, days: number): void {
   for (let half = 0; half < days * 48; half += 1) {
     clock.advance(1_800_000);

@@ -1,4 +1,4 @@
-/** A search over real brokers and archives: asked by `scripts/room search`, answered by boxes that record it. */
+/** Tests searches over real brokers and archives: `scripts/room search` asks, and the boxes record each search. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ interface Answer {
   readonly events: VigieEvent[];
 }
 
-/** A room with its room.yaml and a key of the desk; `search` runs the program. */
+/** Makes a room with room.yaml and a signing key; `search` runs the program. */
 async function makeSearch(t: Test) {
   const room = await makeRoom(t);
   const dir = scratch(t);
@@ -76,7 +76,10 @@ async function ended(args: string[]): Promise<Outcome> {
   return { code, ...said };
 }
 
-/** Resolves when the box has said so: its status follows its subscriptions, and who has seen it can ask. */
+/**
+ * Resolves when the box reports itself online. The box publishes its status after it has subscribed, so it can be asked
+ * then.
+ */
 async function online(t: Test, room: Room, box: string): Promise<void> {
   const client = await clientOf(t, room, 'room');
   let seen = false;
@@ -183,7 +186,7 @@ void t.test('times are those of the site, and say so', async (t) => {
   t.equal(there.out.split('  ')[0], local('America/St_Johns'), 'as asked');
   t.match(there.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[23]:30 {2}alpha/);
   t.match(there.err, /1 event of 1 box, \S+-0[23]:30 to \S+-0[23]:30;/);
-  // The file of the room knows its site's; what is typed without an offset is of there as well.
+  // The room's file has the site's time zone. A time typed without an offset is in that zone.
   const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.programsUrl, ...tls } };
   writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
   const inIndia = (...more: string[]) =>
@@ -244,7 +247,7 @@ void t.test('nothing that is published to the command topics harms a box', async
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 3000 }),
     fc.json(),
-    // Never the whole of it, which is a command.
+    // Never the whole message, which is a valid command.
     fc.nat(good.length - 1).map((length) => good.subarray(0, length)),
     fc.constant(Buffer.alloc(60_000, 0x7b)),
   );
@@ -266,7 +269,7 @@ void t.test('nothing that is published to the command topics harms a box', async
     { numRuns: 300, seed: SEED },
   );
   for (const message of messages) {
-    // Slow enough for the box to read each of them.
+    // Slow enough for the box to read each message.
     await sleep(25);
     await client.publishAsync(`vigie/${SITE}/${message.to}/cmd`, Buffer.from(message.payload), {
       qos: 1,
@@ -299,7 +302,7 @@ void t.test('only who may write commands and holds a key can search', async (t) 
     t.match(denied, { code: 1, out: '', err: /^room: .*does not authorise/ }, 'with a box’s certificate');
     t.equal(denied.err.trim().split('\n').length, 1);
   }
-  // A box hears no command for another, and no answer of another.
+  // A box receives neither commands for another box nor replies of another box.
   const heard: string[] = [];
   const spy = await clientOf(t, room, 'beta');
   spy.on('message', (topic) => heard.push(topic));
@@ -315,7 +318,7 @@ void t.test('only who may write commands and holds a key can search', async (t) 
   t.equal(figure(box.search, 'searches'), 2);
 });
 
-/** A box that has been taken over: it answers every command with `reply`, and its status is no better. */
+/** A compromised box: it answers every command with `reply`, and its status is hostile as well. */
 async function hostileBox(t: Test, room: Room, box: string, reply: () => object): Promise<void> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
   client.on('message', (topic, _payload, { properties }) => {
@@ -341,7 +344,7 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
     result: { events: [event], matches: 1, next: null, kept: { days: 30, oldest: null } },
   };
   await hostileBox(t, room, 'mallory', () => gives);
-  // Another that is away, and says so in its own words.
+  // Another box that is offline, with a hostile text as its reason.
   const away = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
   const status = JSON.stringify({ state: HOSTILE, time: HOSTILE });
   await away.publishAsync(`vigie/${SITE}/away/status`, status, { qos: 1, retain: true });

@@ -1,6 +1,6 @@
 /**
- * The arm64 package on an arm64 Debian, under qemu-user: that it decodes, infers and replays, with the
- * results of this machine. Run by `scripts/test --arm64`; an inference takes seconds here, so there are few.
+ * Runs the arm64 package on an arm64 Debian under qemu-user: it must decode, infer and replay with the results of this
+ * machine. Run by `scripts/test --arm64`. An inference takes seconds here, so there are few.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
@@ -14,9 +14,11 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 const FRAMES = 100;
 /** 768×576 in 4:2:0. */
 const FRAME_BYTES = (768 * 576 * 3) / 2;
-/** All of the network is in whole numbers that are the same here and there; what follows is float. */
+/** The network computes in integers, which are the same on both machines; only the decoding after it is float. */
 const TOLERANCE = 0.001;
-/** The package alone is unpacked: root's, which brings /usr/bin/vigie, is not, and there is no user but root. */
+/**
+ * Only the box's package is unpacked. The root package, which brings /usr/bin/vigie, is not, and root is the only user.
+ */
 const PROGRAM = '/usr/lib/vigie/current/dist/agent/cli/main.js';
 const ON_BOX = 'dist/test/arm64/on-box.js';
 
@@ -99,7 +101,7 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   }
 }
 
-/** Order among equal scores may differ: each box is compared with the one of its label that lies nearest. */
+/** Compares each box with the nearest one of its label, because the order among equal scores may differ. */
 function sameBoxes(t: Test, one: Inference, other: Inference): void {
   let worst = { score: 0, px: 0 };
   for (const [at, label] of one.labels.entries()) {
@@ -144,7 +146,7 @@ async function replays(t: Test, container: Container): Promise<void> {
   t.strictSame(byElement, onCpu, 'an element of GStreamer runs the same model: the same');
 }
 
-/** With the configuration for the doctor left behind. */
+/** Replays a clip with the configuration that the doctor test left behind. */
 function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
   container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
   const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
@@ -169,7 +171,7 @@ async function doctor(t: Test, container: Container): Promise<void> {
   }
 }
 
-/** Starts the console of the room, asks it, ends it. */
+/** Starts the room's console, sends it a request, and ends it. */
 const CONSOLE = `
 const { spawn } = require('node:child_process');
 const options = ['--demo', '--database', '/root/room.db', '--listen', '127.0.0.1:0'];
@@ -186,7 +188,7 @@ child.stdout.on('data', async (chunk) => {
 });
 `;
 
-/** The room's package: its addon is compiled for arm64, too. */
+/** Tests the room's package, whose native addon is also compiled for arm64. */
 function room(t: Test, container: Container): void {
   execFileSync('dpkg-deb', ['-x', roomPackage('arm64'), container.root]);
   const said = container.run('node', '-e', CONSOLE);

@@ -1,4 +1,7 @@
-/** Who holds all connections that a server has does not keep others out: enrolment and the technician's page, attacked. */
+/**
+ * Tests that a client which holds all connections of a server keeps no one else out, for enrolment and for the
+ * technician's page.
+ */
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { request } from 'node:https';
@@ -11,20 +14,20 @@ import { TestRoom } from '../lib/enrolment.ts';
 import { openPage } from '../lib/page.ts';
 import { until } from '../lib/room.ts';
 
-/** A loopback address of its own for each of many attackers. */
+/** A loopback address for each of many attackers. */
 const from = (index: number): string => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`;
 
 interface Attack {
   readonly port: number;
   readonly connections: number;
   readonly addresses: number;
-  /** Comes again as soon as it is cut. */
+  /** Connects again as soon as the server closes the connection. */
   readonly isStubborn?: boolean;
-  /** What it says, by TLS; nothing: nothing at all. */
+  /** Text sent over TLS; without it the attacker opens a TCP connection and sends nothing. */
   readonly says?: string;
 }
 
-/** Ends with the test; resolves when each attacker has connected once. */
+/** Opens the attacker's connections; resolves when all are open. The attack ends with the test. */
 async function attack(t: Test, { port, connections, addresses, isStubborn = false, says }: Attack) {
   const open = new Set<Socket>();
   let isOver = false;
@@ -56,7 +59,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
   return { open, end };
 }
 
-/** How many of the honest are answered, who come from one address, some at a time. */
+/** Number of answered requests of honest clients at one address, `atOnce` at a time. */
 async function answered(port: number, path: string, count: number, atOnce: number): Promise<number> {
   let well = 0;
   const one = (): Promise<void> =>
@@ -133,7 +136,7 @@ void t.test('who asks nothing goes soon, in TLS or before it', async (t) => {
   t.match(page.lines.at(-1), /"silent":[3-6]/);
 });
 
-/** A connection as a server hears of it. */
+/** A connection as a server's listener receives it. */
 class FakeSocket extends EventEmitter {
   destroyed = false;
   readonly remotePort: number;

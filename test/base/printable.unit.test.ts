@@ -1,4 +1,7 @@
-/** Text from elsewhere: nothing of it moves a cursor, begins a line, turns or hides, and everything of it is shown. */
+/**
+ * Tests that foreign text cannot move a cursor, begin a line, reverse or hide text, and that every character of it is
+ * shown.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { scrubbed } from '../../agent/base/log.ts';

@@ -1,4 +1,4 @@
-/** V8's work is counted from the trace events of a whole run, without its first part. */
+/** Tests that V8's work is counted from the trace events of a whole run, without its first part. */
 import t from 'tap';
 import { workOf } from '../../scripts/programs/bench/v8-work.ts';
 
@@ -10,7 +10,7 @@ const collection = (name: string, ts: number, before: number, after: number) => 
 
 t.test('only what came after the first part of the time counts', async (t) => {
   const events = [
-    // Without a time: it must not be taken for the beginning.
+    // An event without a time must not be taken for the beginning.
     { name: 'process_name', ph: 'M', ts: 0, dur: 0, args: {} },
     span('V8.OptimizeCode', 1000, 10),
     span('V8.OptimizeCode', 1400, 10),

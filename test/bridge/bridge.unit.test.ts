@@ -1,4 +1,4 @@
-/** The bridges' forms, kind by kind; the published contract is what they are held against. */
+/** Tests the messages of the bridges, kind by kind, against the published contract. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -78,7 +78,7 @@ function published({ topic, payload, contentType, retain }: Notice): [string, un
   ];
 }
 
-/** Bridges whose notices are collected, each held against the contract. */
+/** Makes bridges whose notices are collected and checked against the contract. */
 function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
   const told: [string, unknown][] = [];
   const options: BridgesOptions = {
@@ -98,7 +98,7 @@ function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
   return { bridges: new Bridges(options), told, options };
 }
 
-/** Kinds as rules, named after their kind. */
+/** Makes a rule of each kind, named after its kind. */
 function ruleOf(kind: RuleConfig['kind']): RuleConfig {
   return { id: `r-${kind}`.slice(0, 32), kind } as RuleConfig;
 }

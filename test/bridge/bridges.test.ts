@@ -1,4 +1,7 @@
-/** Bridges against a real Mosquitto: off they say nothing; on, what other systems expect, and nothing more. */
+/**
+ * Tests the bridges with a real Mosquitto. Disabled they publish nothing; enabled they publish exactly what other
+ * systems expect.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IPublishPacket } from 'mqtt';
@@ -17,11 +20,11 @@ const contract = new Contract();
 
 interface Heard {
   readonly all: IPublishPacket[];
-  /** Parsed payloads of the topics that the pattern names. */
+  /** Parsed payloads of the topics that match the pattern. */
   json<T>(topic: RegExp): T[];
 }
 
-/** Everything that the broker lets the room read, held against the published contract. */
+/** Collects everything that the broker lets the room read, and checks it against the published contract. */
 async function listen(t: Test, room: Room): Promise<Heard> {
   const client = await clientOf(t, room, 'room');
   const all: IPublishPacket[] = [];
@@ -39,7 +42,7 @@ async function listen(t: Test, room: Room): Promise<Heard> {
 
 interface StartOptions {
   readonly stateDir?: string;
-  /** Of the rules below. */
+  /** Ids of the rules below to configure. */
   readonly rules?: readonly string[];
 }
 
@@ -84,7 +87,9 @@ const alerts = (heard: Heard): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/al
 const bothKinds = (heard: Heard): boolean =>
   ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));
 
-/** A crossing is one event, and just before it the picture that the alert has on the main topic too. */
+/**
+ * Checks that a crossing is one event, and that just before it comes the picture that the alert has on the main topic.
+ */
 function homeAssistantTold(t: Test, { all, json }: Heard): void {
   const root = `${ROOT_TOPIC}/home-assistant`;
   const crossings = json<{ event_type: string }>(/\/home-assistant\/passing\/event$/);
@@ -129,7 +134,7 @@ function homeAssistantTold(t: Test, { all, json }: Heard): void {
   t.match(next?.topic, /\/event$/, 'the picture comes before its event');
 }
 
-/** What the broker keeps: topics below `pattern` with something in them, for whoever comes later. */
+/** Topics below `pattern` with a retained message, as a later subscriber receives them. */
 async function retained(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
   const client = await clientOf(t, room, 'room');
   const topics: string[] = [];
@@ -270,7 +275,7 @@ t.test('a broker that is away costs the bridges their notices, and they are coun
   room.broker.kill();
   await room.broker.stop();
   const before = alerts(heard).length;
-  // Long enough for the street to go on; what is asserted does not hang on how long.
+  // Long enough for the street to continue; the assertions do not depend on the time.
   await new Promise((resolve) => setTimeout(resolve, 8000));
   await room.broker.start();
   type Counted = { counters: Record<string, number>; time: string };

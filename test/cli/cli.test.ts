@@ -1,4 +1,4 @@
-/** The built program as a person calls it: exit codes, and where which text goes. */
+/** Tests the built program from the command line: exit codes, and the stream on which each text appears. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -249,7 +249,7 @@ void t.test('the readme names every command, and signing is called the same ever
   const options = all([makeProgram(), makeOversight()]).flatMap((command) =>
     command.options.filter(({ hidden }) => !hidden).map(({ long, description }) => ({ long, description })),
   );
-  // A private key that signs what a command makes; `resume` is signed by those whom the order names.
+  // Options for a private key that signs the command's output. Keyholders whom the authorisation names sign a `resume`.
   const signing = options.filter(({ description }) => /private key, PEM/.test(description));
   t.strictSame([...new Set(signing.map(({ long }) => long))].sort(), ['--cert-key', '--sign']);
 });

@@ -1,4 +1,7 @@
-/** Accelerators found in made trees of sysfs, watts, agreement of two detectors, advice. */
+/**
+ * Tests the doctor's accelerators: detection in made sysfs trees, power readings, agreement of two detectors, and
+ * advice.
+ */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
@@ -22,7 +25,7 @@ import { LATENCY_BOUNDS_MS } from '../../agent/contract/latency.ts';
 import { viewOf } from '../lib/local-status.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 
-/** Files below `root`, by their path; a value that begins with `→` is a link. */
+/** Writes files below `root` by their path; a value that begins with `→` is a link. */
 function tree(root: string, files: Record<string, string>): string {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -197,7 +200,7 @@ void t.test('presets and their files say the same', async (t) => {
   for (const folder of folders) {
     const text = `site: lab\nbox: lab-1\n${readFileSync(join(dir, folder, 'detector.yaml'), 'utf8')}`;
     const { problems } = inspectText(text, { env: {}, mode: 'check', files: false });
-    // The one for the element is made by whoever has the accelerator.
+    // The user of the accelerator makes the model for the element, so it is absent here.
     const others = problems.filter(
       ({ path, message }) => path !== 'detector.element.model' || !/no model card/.test(message),
     );
@@ -307,7 +310,7 @@ void t.test('agreement of two detectors', async (t) => {
   );
 });
 
-/** A run over a clip with `looks` looks, each in the class of that number. */
+/** A run over a clip with `looks` detector runs, each with a detection of that class. */
 function lookOf(
   on: string,
   looks: readonly number[],

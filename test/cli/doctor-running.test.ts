@@ -1,4 +1,7 @@
-/** The doctor beside a running agent takes over what only the agent knows, and does not take its place at the broker. */
+/**
+ * Tests the doctor beside a running agent: it takes over the agent's own figures and leaves the agent connected to the
+ * broker.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

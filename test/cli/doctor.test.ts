@@ -1,4 +1,7 @@
-/** The doctor: what it concludes from what it sees, and the whole of it against real things. */
+/**
+ * Tests the doctor: its conclusions from given observations, and the whole program with real files, streams and
+ * brokers.
+ */
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -306,7 +309,7 @@ interface Report {
   readonly err: string;
 }
 
-/** A state folder in which an agent has once run; returns its journal. */
+/** Makes a state folder in which an agent has run once; returns its journal. */
 function begun(dir: string): Journal {
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir, { recursive: true });
@@ -317,7 +320,7 @@ function begun(dir: string): Journal {
   return journal;
 }
 
-/** What doctor has put on record of its looks. */
+/** Journal entries of the doctor's camera access. */
 function looks(dir: string): unknown[] {
   const contents = begun(dir)
     .contentsOf(0)
@@ -327,7 +330,7 @@ function looks(dir: string): unknown[] {
   );
 }
 
-/** The box may look, unless `order` says otherwise. */
+/** Examines a box whose authorisation allows analysis, unless `order` changes it. */
 async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
   const { authorisation, authorityKey } = authorised(configured(config), join(dir, 'order'), order);
@@ -403,7 +406,7 @@ void t.test(
     t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
     t.match(end, ['doctor', 'end', Number]);
     t.ok(end[2] > 5, `${end[2]} frames are on record`);
-    // Whether this machine's clock is synchronised is its own business.
+    // Depends on this machine's clock, so the test accepts either result.
     const clock = named(fine.findings, 'clock');
     t.equal(fine.code, clock?.state === 'failed' ? 1 : 0);
     t.equal(fine.ok, fine.code === 0);

@@ -1,4 +1,4 @@
-/** `vigie status`: what needs a person is said with its remedy, in 40 columns too, and in the exit code. */
+/** Tests `vigie status`: each problem is shown with its remedy, also in 40 columns, and sets the exit code. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -160,7 +160,7 @@ void t.test('every text has its French one, which says the same figures', async 
         (text as (...args: string[]) => string)(...values),
       );
       t.not(other, one, key);
-      // What is a yes or no is told in words.
+      // Values of yes-or-no fields are shown in words.
       const figures = values.filter((value) => one?.includes(value) === true);
       t.ok(figures.length >= Math.min(3, values.length), `${key} tells them`);
       for (const figure of figures) t.match(other, figure, key);
@@ -212,7 +212,7 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
     [5, 61, 7260, 200_000].map((s) => durationText(s)),
     ['5 s', '1 min', '2 h 1 min', '2 days'],
   );
-  // By the site's clock, whatever the box's own zone is: midnight there is 23:00 UTC.
+  // By the site's time zone, independent of the box's own: midnight there is 23:00 UTC.
   const at = (time: string): string => clockText(time, 'Europe/Paris', new Date('2026-11-23T23:30:00.000Z'));
   t.equal(at('2026-11-23T23:05:00.000Z'), '00:05 CET');
   t.equal(at('2026-11-23T22:05:00.000Z'), '2026-11-23 23:05 CET');

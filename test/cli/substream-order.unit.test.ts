@@ -1,4 +1,4 @@
-/** What `vigie check` says of a second stream that the order does not name. */
+/** Tests the advice of `vigie check` for a second stream that the authorisation does not name. */
 import t from 'tap';
 import { coverageReport } from '../../agent/cli/coverage.ts';
 import { configOf } from '../lib/agent.ts';

@@ -1,4 +1,4 @@
-/** The verifier of commands: nothing that is not exactly right passes, and each refusal says why. */
+/** Tests the verifier of commands: only an exactly valid command passes, and each refusal states its reason. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ function makeVerifier(file: string, keys = [signer.config], commands = new Map<s
 const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
   verdictOf(() => verifier.open(bytes));
 
-/** A bug, which the dispatcher lets pass. */
+/** A programming error, which the dispatcher does not catch. */
 const nobody = (): never => {
   throw new TypeError('nobody asked for this');
 };

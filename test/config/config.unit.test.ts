@@ -1,7 +1,7 @@
 /**
- * Configuration: test/fixtures/config/*.yaml each end with what must be said of them: lines that begin
- * with `#= `, exactly and completely (… stands for lists that grow with the schema). `#mode` and `#env`
- * lines set the circumstances.
+ * Tests the configuration loader with test/fixtures/config/*.yaml. Each file ends with its expected messages: lines
+ * that begin with `#= `, exact and complete (… replaces lists that grow with the schema). `#mode` and `#env` lines set
+ * the circumstances.
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -187,7 +187,7 @@ void t.test('keys and certificates must be there, and the key must be private', 
   const file = join(dir, 'vigie.yaml');
   const mqtt = { url: 'mqtts://room.example', ca: pem('ca'), cert: pem('cert'), key: pem('key') };
   const camera = { source: 'rtsp://admin:hunter2@10.0.0.2/main' };
-  // JSON is YAML: the same loader takes it.
+  // JSON is YAML, so the same loader reads it.
   const places = { zones: [{ id: 'yard', polygon: CORNERS }], rules: [STAY] };
   writeFileSync(file, JSON.stringify({ site: 'lab', box: 'lab-1', camera, mqtt, ...places }), {
     mode: 0o640,

@@ -1,4 +1,7 @@
-/** What a technician proposes is written into the text that root keeps: read back it is the same, and comments stay. */
+/**
+ * Tests that a technician's proposal is written into the configuration text: it reads back as proposed, and comments
+ * stay.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -162,8 +165,8 @@ t.test('unusual texts', async (t) => {
 const id = fc.constantFrom(...'abcdefgh');
 const share = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
 const point = fc.tuple(share, share);
-/** Corners on a circle, in their order: it does not cross itself. */
-/** Corners on a circle, so far apart that no polygon is too thin to be taken. */
+/** Corners on a circle in order, so that the outline does not cross itself. */
+/** Number of corners on the circle, far enough apart that every polygon is thick enough to be accepted. */
 const CORNERS = 36;
 const polygon = fc
   .uniqueArray(fc.integer({ min: 0, max: CORNERS - 1 }), { minLength: 3, maxLength: 8 })
@@ -202,7 +205,7 @@ const places = fc.record({
 });
 const afterS = fc.double({ min: 0, max: 86_400, noNaN: true }).map(Math.abs);
 
-/** Rules in places that there are. */
+/** Arbitrary rules in existing places. */
 function rulesIn({ zones, lines }: Pick<Config, 'zones' | 'lines'>): fc.Arbitrary<Config['rules']> {
   const kinds: fc.Arbitrary<object>[] = [];
   const ids = (list: readonly { id: string }[]) => fc.constantFrom(...list.map((place) => place.id));
@@ -246,7 +249,7 @@ const proposals = places
   .filter(({ lines }) => lines.every(({ from, to }) => from[0] !== to[0] || from[1] !== to[1]))
   .chain((drawn) => rulesIn(drawn).map((rules): Proposal => ({ ...drawn, rules })));
 
-/** The text of it, with a comment before and beside each item, as a person would write it. */
+/** Writes it as text with a comment before and beside each item, as a person would. */
 function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
   const list = (name: string, items: readonly object[]): string[] => {
     if (items.length === 0) return flow ? [`${name}: [] # none of ${name}`] : [];
@@ -295,13 +298,13 @@ t.test('read back it is what was proposed, and the comments of what stays are th
           for (const note of [`# before ${name}-${kept}.`, `# beside ${name}-${kept}.`])
             if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
     }),
-    // Shrinking these can take for ever.
+    // Shrinking these cases can take indefinitely.
     { seed, numRuns: RUNS, interruptAfterTimeLimit: 120_000 },
   );
   t.pass(`${RUNS} pairs, seed ${seed}`);
 });
 
-/** The order of keys within a rule is the file's. */
+/** Sorts the keys of a rule, because their order comes from the file. */
 function sorted(rule: object): object {
   return Object.fromEntries(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

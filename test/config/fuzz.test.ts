@@ -1,4 +1,6 @@
-/** No input makes the loader throw, hang or show a secret; what it accepts fits the schema. */
+/**
+ * Tests that no input makes the loader throw, hang or show a secret, and that accepted configurations fit the schema.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -23,7 +25,7 @@ interface Outcome {
   readonly fault: string | undefined;
 }
 
-/** What is wrong with the loader's answer, if anything. */
+/** Loads a text and describes what is wrong with the loader's answer, if anything. */
 function judge(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
   const { config, problems, warnings } = inspectText(text, { env, mode, files: false });
   const fault = (): string | undefined => {
@@ -33,7 +35,7 @@ function judge(text: string, env: Record<string, string>, mode: ConfigMode): Out
     const lineCount = text.split(/\r\n|\r|\n/).length;
     for (const problem of [...problems, ...warnings]) {
       const line = problemText('f', problem);
-      // Cut out of its address and put under another key, the word is no secret any more.
+      // Cut from its address and put under another key, the word is no longer a secret.
       const secret = text.includes('hunter2@') || /^(camera|mqtt)/.test(problem.path);
       if (secret && line.includes('hunter2')) return `a secret is shown: ${line}`;
       if (/\n|undefined|\[object|NaN/.test(problem.message)) return `not one line for a person: ${line}`;

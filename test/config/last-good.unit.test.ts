@@ -1,4 +1,7 @@
-/** A configuration that is refused gives way to the last good one, and a model that is damaged to the last that ran. */
+/**
+ * Tests the fallbacks: a refused configuration gives way to the last good one, a damaged model to the last one that
+ * ran.
+ */
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
@@ -76,7 +79,7 @@ t.test('a configuration that is refused: the last good one', async (t) => {
   t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
 });
 
-/** The file, and what it names. */
+/** Writes the configuration file and the files that it names. */
 async function written(file: string, box: string, dir: string): Promise<void> {
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
@@ -87,7 +90,7 @@ async function written(file: string, box: string, dir: string): Promise<void> {
   writeFileSync(file, configText(box).replaceAll(/(\w+)\.pem/g, `${dir}/$1.pem`));
 }
 
-/** A folder with the real model; `spoil` flips one bit of the file. */
+/** Makes a folder with the real model; `spoil` flips one bit of the file. */
 function installed(t: Test): { dir: string; spoil: () => void } {
   const dir = scratch(t);
   for (const ext of ['json', 'onnx'])

@@ -1,4 +1,6 @@
-/** `camera.substream`: what it may be, and that its login leaves the box no more than that of `camera.source` does. */
+/**
+ * Tests `camera.substream`: accepted values, and that its credentials stay on the box like those of `camera.source`.
+ */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

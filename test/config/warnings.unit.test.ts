@@ -1,4 +1,4 @@
-/** What is allowed and cannot work as meant, by the cards of models that a test makes. */
+/** Tests warnings about settings that are allowed but cannot work as intended, with model cards made by the test. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

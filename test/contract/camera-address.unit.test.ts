@@ -1,4 +1,7 @@
-/** The parser of `camera.source`: what it gives, what it refuses, and that no other source has the same address. */
+/**
+ * Tests the parser of `camera.source`: its results, its refusals, and that two different sources never share an
+ * address.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import {

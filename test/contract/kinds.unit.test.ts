@@ -1,4 +1,7 @@
-/** What no compiler reads names every kind too: scenes, guides, alert rules; and a condition that is listed is raised. */
+/**
+ * Tests that files which no compiler checks name every kind: scenes, guides and alert rules. It also tests that every
+ * listed condition is raised.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -50,7 +53,10 @@ void t.test('each command stands in the table of what a key may sign', async (t)
   t.same(missing(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
 });
 
-/** Conditions that no alert rule names: the rule that sees the same by another metric, or null where nobody is called. */
+/**
+ * Conditions that no alert rule names: the rule that detects the same by another metric, or null where no alert is
+ * needed.
+ */
 const ALERTED_OTHERWISE: Partial<Readonly<Record<ConditionKind, string | null>>> = {
   'alert-limit': null,
   suspended: 'VigieBoxSuspended',
@@ -76,7 +82,7 @@ void t.test('each condition has an alert rule, or is listed as one that needs no
     if (alert !== null) t.match(rules, `alert: ${alert}\n`, alert);
 });
 
-/** Files that must know every kind of condition; they raise none. */
+/** Files that must list every kind of condition; they raise none. */
 const TABLES = ['bridge/onvif.ts', 'local/findings.ts'];
 
 void t.test('each condition is raised by somebody', async (t) => {

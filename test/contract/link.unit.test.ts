@@ -1,3 +1,6 @@
+/**
+ * Tests the messages between agent and vision: encoding, refusal of corrupt messages, and the limits on their content.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -80,7 +83,7 @@ t.test('limits and unknown content', async (t) => {
   t.throws(() => decode(extra), /link message refused/, 'unknown key');
 });
 
-/** Whether the agent takes a frame with such a track. */
+/** Reports whether the agent accepts a frame with such a track. */
 function isTaken(about: Partial<ObservedTrack>): boolean {
   const seen = observation(400, [track(3, about)]);
   try {

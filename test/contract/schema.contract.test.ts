@@ -1,6 +1,6 @@
 /**
- * The published contract: valid in its own languages, complete, open for members of later versions; and what a box sends
- * is no more than this version names.
+ * Tests the published contract: valid in its own languages, complete, and open to members of later versions. It also
+ * tests that a box sends nothing that this version does not name.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 
-/** The AsyncAPI project's own parser; what it does not know of itself is JSON Schema 2020-12. */
+/** Parses with the AsyncAPI project's own parser, with support added for JSON Schema 2020-12. */
 async function parsed(text: string): Promise<ParseOutput> {
   const parser = new Parser();
   parser.registerSchemaParser({
@@ -188,7 +188,7 @@ void t.test('every limit in asyncapi.yaml comes from the contract', async (t) =>
   const typed: string[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isNumericLiteral(node) && Number(node.text) > 1) typed.push(node.text);
-    // Versions of standards and the standard's port are no limits.
+    // Versions of standards and the standard port are not limits.
     if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) {
       typed.push(...(node.text.match(/(?<![\w.-])\d{2,}(?![\w.-]*\d|-)/g) ?? []).filter((n) => n !== '8883'));
     }

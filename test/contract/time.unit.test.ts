@@ -1,4 +1,7 @@
-/** Times in signed orders and commands: what is taken exists, and every reader reads the same moment. */
+/**
+ * Tests times in signed authorisations and commands: only existing times are accepted, and every reader reads the same
+ * moment.
+ */
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -41,7 +44,7 @@ const TIMES = ['2028-02-29T00:00:00.000Z', '2400-02-29T23:59:59.999Z', '9999-12-
 
 const signer = makeSigner('desk', ['search', 'update']);
 const clock = new HandClock();
-/** A day before those that do not exist roll over. */
+/** A day earlier than the moments to which the invalid times roll over. */
 clock.epochMs = Date.UTC(2026, 1, 28, 12);
 const span = { notBefore: '2026-02-01T00:00:00.000Z', notAfter: '2027-03-01T00:00:00.000Z' };
 const config = configOf(

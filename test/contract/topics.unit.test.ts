@@ -1,4 +1,4 @@
-/** Where a box answers: below its own name, in one level, whatever the one who asks writes. */
+/** Tests that a box replies only below its own name and in one level, whatever response topic a request names. */
 import fc from 'fast-check';
 import t from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';

@@ -1,4 +1,6 @@
-/** The hour of tracks that the demo makes from its clip: a box that starts on it keeps it, and answers from it. */
+/**
+ * Tests the hour of tracks that the demo makes from its clip: a box that starts with it keeps it and answers from it.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,7 +16,7 @@ const FPS = 5;
 const CLIP_S = 20;
 const CAMERA = 'rtsp://10.0.0.9/main';
 
-/** Two cars that pass within a clip of CLIP_S, numbered as vision numbers: from any number on. */
+/** Two cars that pass within a clip of CLIP_S; vision numbers tracks from an arbitrary first number. */
 function clip(): Observation[] {
   const cars = [mover(4711, [0.1, 0.5], [0.9, 0.5], [2, 8]), mover(9000, [0.9, 0.7], [0.1, 0.7], [5, 15])];
   return Array.from({ length: CLIP_S * FPS }, (_, i): Observation => {
@@ -85,7 +87,7 @@ void t.test(
     const crossed = await box.ask({ view, where, answer: 'count' });
     t.equal(crossed.matches, tracks, 'both cross the middle, in every round');
 
-    // Set at last: it goes on with the same view and other numbers.
+    // Once the clock is set, the box continues with the same view and other numbers.
     box.synced = true;
     box.live(10, [mover(1_000_000, [0.2, 0.6], [0.8, 0.6], [0, 10])]);
     const later = await box.ask({});

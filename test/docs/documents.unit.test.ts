@@ -1,4 +1,4 @@
-/** What documents point at is there: files move, and a guide that leads nowhere is found out at the pole. */
+/** Tests that every file and link that the documents name exists. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -6,7 +6,7 @@ import t from 'tap';
 import { ROOT } from '../lib/paths.ts';
 
 const LINK = /\]\(([^)#\s]+)/g;
-/** A file of the project named in passing. */
+/** A path of the project that the text mentions without a link. */
 const NAMED = /(?<![\w/.-])(?:agent|docs|scripts|test)\/[\w./-]*\.(?:ts|md|txt|py|yaml|mjs|json)(?![\w-])/g;
 
 t.test('every link and every file that the documents name is there', async (t) => {
@@ -32,7 +32,7 @@ t.test('every link and every file that the documents name is there', async (t) =
   t.ok(seen > 100, `${seen} were looked at`);
 });
 
-/** Tables that say by which test something is held, as `folder/name`. */
+/** Documents whose tables name the test that proves each row, as `folder/name`. */
 const HELD = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;
 

@@ -1,4 +1,7 @@
-/** The whole chain for an hour at ten times the demo's rate: what a screen holds, and that it missed nothing. */
+/**
+ * Tests the whole chain for an hour at ten times the demo's rate: the page's heap stays bounded and no incident is
+ * missed.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -16,16 +19,16 @@ import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SECONDS = Number(process.env['VIGIE_HOUR_S'] ?? (FULL ? 3600 : 20));
-/** The demo makes 906 incidents an hour; ten times that. */
+/** Ten times the 906 incidents an hour of the demo. */
 const PER_S = 9060 / 3600;
 const BOXES = 10;
-/** As the demo's episodes last, in the mean. */
+/** Mean length of the demo's episodes, ms. */
 const LASTS_MS = 8000;
-/** As the demo's stills are. */
+/** Size of the demo's stills, in bytes. */
 const STILL_BYTES = 58_000;
 const HEAP_MB_MAX = 50;
 const LOOK_EVERY_MS = FULL ? 60_000 : 5000;
-/** A person who closes one after the other and thinks in between. */
+/** Time that a person thinks before closing the next incident, ms. */
 const THINKS_MS = 1500;
 
 t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 }, async (t) => {
@@ -71,9 +74,9 @@ t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300
   t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
 });
 
-/** Incidents one after the other, each box in its turn; each ends after a while. Returns how many. */
+/** Raises incidents on the boxes in turn and ends each after a while; returns the number of incidents. */
 async function tell(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
-  // Of the size of the demo's: what follows the end of a JPEG is not drawn.
+  // Padded to the size of the demo's stills; decoders ignore the bytes after the end of a JPEG.
   const small = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 50 }).toBuffer();
   const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
   const beganMs = performance.now();
@@ -97,7 +100,7 @@ async function tell(street: readonly StreetBox[], isOver: () => boolean): Promis
 
 interface Worked {
   closed: number;
-  /** What did not go as a person expects it, in words. */
+  /** Deviations from what a person expects, in words. */
   readonly faults: string[];
 }
 
@@ -110,7 +113,7 @@ async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Prom
         await sleep(THINKS_MS);
       } else await sleep(100);
     } catch (error) {
-      // The hour goes on; it is told at its end.
+      // The hour continues; the failure is reported at its end.
       worked.faults.push(messageOf(error));
       t.comment(messageOf(error).slice(0, 300));
       await screen.keys('Escape');
@@ -119,7 +122,7 @@ async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Prom
   return worked;
 }
 
-/** Heap of the page, MB, at every look. */
+/** Heap of the page in MB, at each measurement. */
 async function weigh(
   t: Test,
   screen: ConsoleScreen,

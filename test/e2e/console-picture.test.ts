@@ -1,4 +1,4 @@
-/** The console as the demo shows it: the picture of README; WRITE_SCREENS=1 makes it anew. */
+/** Tests the console as the demo shows it, and takes the picture of README; WRITE_SCREENS=1 writes that file. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { openBrowser } from '../page/phone.ts';
 
 const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
 const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cache', 'console.png');
-/** Enough lines that one sees what a queue is. */
+/** Number of lines that lets a reader recognise a queue. */
 const ALERTS = 9;
 const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
@@ -46,7 +46,7 @@ t.test('the queue of the demo, one incident open beside it', { skip, timeout: 12
   const screen = await ConsoleScreen.open(browser, desk, 'operator');
   await screen.until('lines', `document.querySelectorAll('.row').length >= 2`);
   const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
-  // A colleague has taken one, and sent somebody to another.
+  // A colleague has claimed one incident and dispatched someone to another.
   const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
   for (const act of ['dispatch', 'claim']) {
     const { incidents } = JSON.parse((await colleague.asked('/api/queue')).text) as Queue;
@@ -58,7 +58,7 @@ t.test('the queue of the demo, one incident open beside it', { skip, timeout: 12
   await colleague.page.browserContext().close();
   await screen.page.bringToFront();
   await screen.until('taken', `document.querySelector('.row.dispatched') !== null`);
-  // From the top: storms are unfolded, and the first that stays somewhere is claimed and opened.
+  // From the top: expand the storms, then claim and open the first loitering incident.
   for (let i = 0; i < 30; i++) {
     const chosen = await screen.page.evaluate(
       `document.querySelector('.row[aria-selected=true]')?.textContent ?? ''`,

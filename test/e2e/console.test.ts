@@ -1,4 +1,7 @@
-/** From boxes to a browser with nothing replaced: latency, bursts with programs killed, a shift's work, hostile boxes. */
+/**
+ * Tests the chain from boxes to a browser without stand-ins: latency, bursts with killed programs, a shift's work,
+ * hostile boxes.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,15 +20,15 @@ import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const JPEG = readFileSync(join(ROOT, 'docs/alert.jpg'));
-/** From the commit of a row to its being drawn; docs/design/026-room.md. */
+/** Latency from the commit of a row to its drawing (docs/design/026-room.md), ms. */
 const DRAWN_P95_MS = 300;
 const DRAWN_MAX_MS = 1000;
-/** What one does oneself shows at once, what another does within this. */
+/** Time until an operator's own action shows, and until another operator's shows, ms. */
 const OWN_ACT_MS = 100;
 const OTHERS_ACT_MS = 1000;
-/** More than a screen holds, 2,000. */
+/** More than the 2,000 lines that a screen holds. */
 const BURST = FULL ? 5000 : 2400;
-/** In one transaction of a box's outbox: a disk takes some hundred a second. */
+/** Messages in one transaction of a box's outbox, because a disk manages some hundred transactions a second. */
 const TOGETHER = 20;
 const BURST_WITHIN_MS = 180_000;
 const DAY_MS = 86_400_000;
@@ -67,7 +70,7 @@ async function at(t: Test, { chain, browser }: Given, account: string): Promise<
 
 const row = (no: number, more = ''): string => `document.querySelector('.row[data-no="${no}"]${more}')`;
 
-/** Its line is chosen, by key. */
+/** Selects the incident's line by keyboard. */
 async function choose(screen: ConsoleScreen, no: number): Promise<void> {
   await screen.until('a line', `${row(no)} !== null`);
   for (let i = 0; i < 60; i++) {
@@ -78,7 +81,7 @@ async function choose(screen: ConsoleScreen, no: number): Promise<void> {
   throw new Error(`the keys do not lead to ${no}`);
 }
 
-/** All that is open is closed, as a program or another operator would. */
+/** Closes all open incidents through the API, as a program or another operator would. */
 async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promise<number> {
   const fits = only === undefined ? 'true' : `${JSON.stringify(only)}.includes(String(no))`;
   const closed = await screen.page.evaluate(`(async () => {
@@ -226,7 +229,8 @@ async function hostile(t: Test, given: Given): Promise<void> {
   const found: Record<string, number> = {};
   for (const [i, [name, change]] of Object.entries(HOSTILE).entries())
     found[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
-  // A day that does not exist is kept unread, and a megabyte ends the connection of whoever sends it.
+  // The room stores the event with the impossible date unparsed, and ends the connection of the box that sends a
+  // megabyte.
   chain.street[8]?.tell({
     id: 'hostile-day',
     change: (event) => {
@@ -316,7 +320,10 @@ interface Pace {
   readonly perS: number;
 }
 
-/** At two a second somebody closes what is drawn, and each has its line; at twenty they are storms, and are counted. */
+/**
+ * Measures the latency of incidents. At two a second a colleague closes those that are drawn, and each has its line; at
+ * twenty a second they are grouped into storms and counted.
+ */
 async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<void> {
   const { chain } = given;
   const colleague = await at(t, given, 'operator-2');
@@ -414,7 +421,7 @@ async function burst(t: Test, given: Given): Promise<void> {
     `document.querySelector('.counts').textContent.includes('${BURST} open')`,
     20_000,
   );
-  // As a shift works the queue off, what was beyond comes up.
+  // While the shift works the queue off, the incidents beyond the screen's limit appear.
   for (let i = 0; i < 10 && (await missing()).length > 0; i++) {
     await closeAll(colleague);
     await sleep(1500);

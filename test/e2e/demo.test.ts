@@ -1,6 +1,6 @@
 /**
- * ./scripts/demo as a person runs it: alerts with redacted snapshots, and nothing left behind however it ends.
- * Every process that a demo starts inherits a TMPDIR of its own, by which it is found.
+ * Tests ./scripts/demo as a person runs it: it shows alerts with redacted snapshots and leaves nothing behind, however
+ * it ends. Every process that a demo starts inherits a TMPDIR of its own, which identifies it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import {
@@ -26,9 +26,12 @@ import { allPids, procText } from '../lib/proc.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const root = packageRoot();
-/** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
+/** Time within which a demo must end after it is asked to, ms; the agent has 5 s of it, the broker 3 s. */
 const END_WITHIN_MS = 10_000;
-/** The page asks the agent who it is every ten seconds until it knows, and looks for it as often at the most. */
+/**
+ * Time within which the page finds the agent, ms. The page asks the agent for its identity at most every ten seconds
+ * until it has it.
+ */
 const FOUND_WITHIN_MS = 40_000;
 
 interface Ended {
@@ -44,10 +47,10 @@ class Demo {
 
   constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     const path = withoutSbin(process.env['PATH'] ?? '');
-    // Its own process group, so that Ctrl-C can be sent as a terminal does: to all of it.
+    // A process group of its own, so that Ctrl-C can be sent to all of it, as a terminal does.
     this.child = spawn(join(root, 'scripts/demo'), args, {
       cwd: root,
-      // As a user has it who is not root: without sbin, where Debian has the broker.
+      // The PATH of a user who is not root: without sbin, where Debian installs the broker.
       env: { ...process.env, PATH: path, ...env, TMPDIR: this.dir },
       detached: true,
     });
@@ -90,7 +93,7 @@ class Demo {
     throw new Error(`no process ${command} among ${[...this.processes().values()].join('; ')}`);
   }
 
-  /** What is still there after the end: processes, the ports of broker, page and console, temporary files. */
+  /** Leftovers after the end: processes, the ports of broker, page and console, temporary files. */
   async left(): Promise<string[]> {
     const ports = [...this.said.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
       Number(port),
@@ -120,7 +123,10 @@ function answers(port: number): Promise<boolean> {
 // Eleven demos of 5 to 15 s each, several times that on a busy machine.
 t.setTimeout(500_000);
 
-/** Words for the first seconds of the demo's own clip: before a demo starts its agent, it replays its whole clip once. */
+/**
+ * Options for the first seconds of the demo's own clip, because a demo replays its whole clip once before it starts its
+ * agent.
+ */
 function shortClip(t: Test): string[] {
   const clip = join(scratch(t), 'short.avi');
   const words = ['-v', 'error', '-i', join(root, '.cache/vtest.avi'), '-t', '4', '-c', 'copy', clip];
@@ -137,7 +143,7 @@ void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) =
   const { code } = await demo.ended;
   t.equal(code, 0, demo.said);
   const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
-  // Before it an hour of passages is made from the clip.
+  // The demo first makes an hour of tracks from the clip.
   const limitS = 15 * slowness();
   t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
   t.match(demo.said, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
@@ -164,7 +170,7 @@ void t.test(
     const pid = (demo: Demo): number => demo.child.pid ?? Number.NaN;
     interface Way {
       readonly name: string;
-      /** What the demo has said by then; that the agent is online, where nothing else is named. */
+      /** Output of the demo after which it is ended; by default the line that the agent is online. */
       readonly after?: RegExp;
       readonly end: (demo: Demo) => void;
       readonly code: number | null;
@@ -192,7 +198,7 @@ void t.test(
         code: 1,
         says: /\ndemo: the agent ended \(SIGKILL\)[^\n]*\n$/,
       },
-      // Killed itself, it cannot tidy up: its program notices and does.
+      // A program killed by SIGKILL cannot clean up, so its children notice and end.
       { name: 'KILL', end: (demo) => process.kill(pid(demo), 'SIGKILL'), code: null, says: /\nEnded\.\n$/ },
     ];
     const short = shortClip(t);
@@ -264,7 +270,7 @@ void t.test(
       const answer = await asked(`${home}${path}`, home, body);
       return JSON.parse(answer);
     };
-    // The page finds the agent when it looks for it next.
+    // The page finds the agent at its next attempt.
     const beganMs = Date.now();
     let hello = await said('/api/hello');
     while ((hello as { site: string }).site === '' && Date.now() - beganMs < FOUND_WITHIN_MS) {
@@ -280,7 +286,7 @@ void t.test(
   },
 );
 
-/** As a browser asks that was told to go on although the page made its certificate itself. */
+/** Sends a request as a browser whose user accepts the page's self-signed certificate. */
 function asked(url: string, origin: string, body?: object): Promise<string> {
   return new Promise((resolveAnswer, reject) => {
     const method = body === undefined ? 'GET' : 'POST';

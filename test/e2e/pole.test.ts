@@ -1,7 +1,7 @@
 /**
- * From a blank card to the first alert, as a technician goes: the card is flashed, the box boots, gets its certificate from
- * the room, a phone is paired, zone and line are drawn by touch, tried, kept, walked through, and the alert is at the
- * broker. Everything is real but the street, which is a clip, and the card, which is a file.
+ * Tests a technician's way from a blank card to the first alert. The card is flashed, the box boots and gets its
+ * certificate from the room, and a phone is paired. Zone and line are drawn by touch, tried, applied and walked
+ * through, and the alert reaches the broker. Only two parts are replaced: the street is a clip, and the card is a file.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,11 +20,11 @@ import { openBrowser, Phone } from '../page/phone.ts';
 const SITE = 'marseille-1';
 const BOX = 'canebiere-017';
 const ROOM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
-/** Below /usr, which is all that vision sees of the disk. */
+/** Below /usr, the only part of the disk that vision can read. */
 const CLIP = '/usr/share/vigie-test/street.avi';
 const FIRMWARE = '/boot/firmware';
 
-/** What the room gives a box that nobody has drawn for yet. */
+/** Configuration that the room gives a new box for which nothing is drawn yet. */
 const YAML = `# ${BOX}, on the lamp post at the corner
 site: ${SITE}
 box: ${BOX}
@@ -42,7 +42,7 @@ mqtt:
   ack: broker # no archive in this room
 `;
 
-/** The authority allows one rule, in a zone that lies on the right two thirds of the picture, and hides the windows. */
+/** The authorisation allows one rule, in a zone within the right two thirds of the picture, and masks the windows. */
 const ORDER = {
   rules: [{ kind: 'loitering', zones: ['lawn'], purpose: 'public-safety', legalBasis: 'Code de test' }],
   outlines: [{ id: 'lawn', polygon: rectangle(0, 0.25, 1, 1) }],
@@ -63,7 +63,7 @@ const skip =
   browserMissing() ||
   (existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)');
 
-/** The whole bake takes a minute and more: in a usual run the package is installed in the container instead. */
+/** A full bake takes more than a minute, so a usual run installs the package in the container instead. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 t.setTimeout(900_000);
@@ -136,7 +136,7 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
   t.strictSame(phone.complaints, [], 'the browser complains of nothing');
 });
 
-/** Pairs, draws, tries, keeps, walks; counts what a finger does besides drawing. */
+/** Pairs the phone, draws, tries, applies and walks; counts the touches other than drawing. */
 async function atThePole(t: Test, phone: Phone, took: (what: string) => void): Promise<void> {
   const faults: string[] = [];
   let [taps, typed] = [0, 0];
@@ -153,7 +153,8 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   await tap('#pair');
   await phone.until('paired', 'document.querySelector("[data-screen=aim], [data-screen=camera]") !== null');
   took('paired');
-  // On a busy machine the picture may be gone just then, which costs a touch that the way itself does not.
+  // On a busy machine the picture may be missing at this moment, which costs a touch that the procedure itself does not
+  // need.
   if ((await phone.page.$('[data-screen=camera]')) !== null) {
     await phone.tap('#next');
     await phone.until('aim', 'document.querySelector("[data-screen=aim]") !== null');
@@ -203,7 +204,7 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   t.ok(taps <= 12, `${taps} taps`);
 }
 
-/** Its first bytes, as the phone is given it. */
+/** First bytes of the receipt as the phone receives it. */
 async function receiptOf({ page }: Phone): Promise<string> {
   const asked = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
   return String(await page.evaluate(asked)).slice(0, 8);
@@ -231,7 +232,7 @@ function privateKeyIn(folder: string): boolean {
   );
 }
 
-/** A program of this machine in the container's network: the same loopback. */
+/** Starts a program of this machine in the container's network, so that both share the loopback. */
 function inside(t: Test, container: Container, ...words: string[]): ChildProcess {
   const [program = '', ...args] = container.inNetwork(...words);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -239,7 +240,7 @@ function inside(t: Test, container: Container, ...words: string[]): ChildProcess
   return child;
 }
 
-/** The room: who gives certificates, and the broker that boxes reach with them. */
+/** Starts the room: the enrolment server, and the broker that boxes reach with their certificates. */
 function roomIn(t: Test, container: Container, { dir, room }: { dir: string; room: string }): void {
   const pki = join(dir, 'broker');
   mkdirSync(pki);
@@ -295,7 +296,7 @@ allow_anonymous true
   inside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
 }
 
-/** Alerts as they reach the broker. */
+/** Collects the alerts that reach the broker. */
 function alertsIn(t: Test, container: Container): () => string[] {
   const child = inside(
     t,

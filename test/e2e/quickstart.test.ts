@@ -1,7 +1,7 @@
 /**
- * The quick start as a stranger types it: its commands in their order, in one shell, with real openssl and Mosquitto.
- * What stands for something else is replaced by name, and must be there to be replaced: the ports, the home folder, and
- * the programs of room and authority, which are the built ones without set-up; the archive ends when it has shown an alert.
+ * Tests the quick start as a newcomer types it: its commands in order, in one shell, with real openssl and Mosquitto.
+ * Some words are replaced, and each must be present: the ports, the home folder, and the programs of room and
+ * authority, which are the built ones without set-up. The archive ends when it has shown an alert.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
 const OVERSIGHT_PROGRAM = join(ROOT, 'dist/scripts/programs/oversight/main.js');
 const ENROL_PROGRAM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
 
-/** What the guide's shell has before its first line. */
+/** Definitions that the shell has before the guide's first line. */
 const PREAMBLE = `
 set -Eeuo pipefail
 trap 'echo "FAILED: $BASH_COMMAND" >&2' ERR
@@ -56,13 +56,13 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
     ['"$VIGIE/scripts/oversight" ', `node '${OVERSIGHT_PROGRAM}' `],
-    // What it finds of this machine's clock and disk is no matter of the guide.
+    // The doctor's findings on this machine's clock and disk do not matter to the guide.
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
   ] as const) {
     t.ok(script.includes(written), `the guide says ${written.trim()}`);
     script = script.replaceAll(written, instead);
   }
-  // The broker's file is the shipped one; its port is in it.
+  // The broker uses the shipped file, which contains its port.
   const started = 'echo "user $(id -un)"';
   t.ok(script.includes(started), 'the guide finishes the broker’s configuration');
   script = script.replace(
@@ -72,7 +72,7 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
 
   const home = scratch(t);
   mkdirSync(join(home, 'tmp'));
-  // As a user has it who is not root: without sbin.
+  // The PATH of a user who is not root: without sbin.
   const child = spawn('bash', ['-c', `${PREAMBLE}${script}\nwait\necho ended`], {
     cwd: ROOT,
     env: { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TMPDIR: join(home, 'tmp') },

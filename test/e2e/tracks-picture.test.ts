@@ -1,6 +1,7 @@
 /**
- * The screen of passages on the demo's made hour, against the real signer, box and broker: a question about persons, drawn,
- * refused, approved by the command that the screen tells, and answered. The picture of README; WRITE_SCREENS=1 makes it anew.
+ * Tests the track screen on the demo's made hour with the real signer, box and broker. A question about persons is
+ * drawn, refused, approved with the command that the screen shows, and answered. Takes the picture of README;
+ * WRITE_SCREENS=1 writes that file.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -20,7 +21,7 @@ const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cac
 const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
 
-/** Started, with its console's address and folder; ended with the test. */
+/** Starts a demo that ends with the test; returns its output, its folder and the console's address. */
 async function startDemo(t: Test, saidAll: RegExp) {
   let said = '';
   const dir = scratch(t);
@@ -43,7 +44,7 @@ async function startDemo(t: Test, saidAll: RegExp) {
   return { dir, said, desk: { url, link } };
 }
 
-/** The command as the second person types it, with their files. */
+/** Runs the command as the second person types it, with their files. */
 async function approve(t: Test, command: string, dir: string): Promise<string> {
   const file = join(dir, 'approval.json');
   const mine = command
@@ -57,7 +58,7 @@ async function approve(t: Test, command: string, dir: string): Promise<string> {
 }
 
 t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t) => {
-  // A still of the place has come by then.
+  // By this line a still of the place has arrived.
   const { dir, said, desk } = await startDemo(t, / {2}ALERT {2}/);
   t.match(said, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
   const [, persons = ''] = /: an hour of (\d+) tracks/.exec(said) ?? [];
@@ -86,7 +87,7 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
     const { left, top, width, height } = frame.getBoundingClientRect();
     return [left, top, width, height];
   })()`)) as [number, number, number, number];
-  // Across the road on the right, as the demo's own line.
+  // Across the road on the right, like the demo's own line.
   await page.mouse.move(left + 0.9 * w, top + 0.34 * h);
   await page.mouse.down();
   await page.mouse.move(left + 0.82 * w, top + 0.75 * h, { steps: 5 });
@@ -128,7 +129,7 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
     'paused',
     `document.querySelector('.t-tool.main').getAttribute('aria-label') === 'Play'`,
   );
-  // Half a second before it is at the line.
+  // Half a second before the track reaches the line.
   await page.focus('.t-seek');
   await screen.until('figures', `document.querySelectorAll('[data-shown]').length > 1`);
   await page.evaluate('document.activeElement.blur()');

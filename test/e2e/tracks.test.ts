@@ -1,6 +1,6 @@
 /**
- * The log of tracks from end to end: the agent on a street clip under a signed order, a real broker, `scripts/room tracks`,
- * and the room's signer and console. One thing is made up: a timedatectl that says that the clock is set.
+ * Tests the track log end to end: the agent on a street clip under a signed authorisation, a real broker, `scripts/room
+ * tracks`, and the room's signer and console. The only stand-in is a timedatectl that reports a synchronised clock.
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const GRANT: TrackLogGrant = {
   budget: { case: 5000, keyDay: 5000, day: 5000 },
 };
 
-/** A box on the clip, whose clock is set, and what the room hears of it. */
+/** Makes a box on the clip with a set clock, and collects what the room receives from it. */
 async function makeBox(t: Test, room: Room) {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
@@ -64,7 +64,7 @@ async function makeBox(t: Test, room: Room) {
   writeFileSync(join(bin, 'timedatectl'), '#!/bin/sh\necho yes\n', { mode: 0o755 });
 
   const health: HealthReport[] = [];
-  /** For each reply that came: whether the question was in the journal by then. */
+  /** One value for each reply: whether the journal already held the question. */
   const wasJournaled: boolean[] = [];
   const client = await clientOf(t, room, 'room');
   client.on('message', (topic, payload, { properties }) => {
@@ -106,7 +106,7 @@ function recordsIn<T extends RestraintRecord['record']>(stateDir: string, kind: 
     .filter((record): record is Extract<RestraintRecord, { record: T }> => record.record === kind);
 }
 
-/** Rows of the log, and when its files were written last. */
+/** Rows of the log, and the modification times of its files. */
 function stateOf(stateDir: string): object {
   const file = join(stateDir, 'tracks.db');
   const written = ['', '-wal'].map(
@@ -251,7 +251,7 @@ t.test(
   },
 );
 
-/** The room's signer as a program, and its console; resolves with what asks it. */
+/** Starts the room's signer and its console; resolves with a function that sends requests to it. */
 async function makeDesk(t: Test, file: (name: string) => string) {
   const socket = file('signer.sock');
   const signer = start(t, process.execPath, [

@@ -1,3 +1,4 @@
+/** Tests average precision and recall at a minimum precision on detections written by hand. */
 import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import { accuracyOf, type JudgedFrame } from '../../scripts/programs/evaluate/ap.ts';
@@ -18,7 +19,7 @@ t.test('nothing wrong, nothing missed', async (t) => {
 });
 
 t.test('precision is interpolated from the right', async (t) => {
-  // Ranked: right, wrong, right; 3 truths. Precision 1, 1/2, 2/3 at recall 1/3, 1/3, 2/3.
+  // Ranked as right, wrong, right; 3 truths. Precision 1, 1/2, 2/3 at recall 1/3, 1/3, 2/3.
   const mixed = judge({
     truth: [at(0), at(100), at(200)],
     found: [found(0, 0.9), found(50, 0.8), found(100, 0.7)],

@@ -1,3 +1,4 @@
+/** Tests the track scorer (HOTA, CLEAR MOT, IDF1) on tracks written by hand and against figures of TrackEval. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -27,7 +28,7 @@ function score(truth: readonly MotRow[], found: readonly MotRow[], frames: numbe
   return { ...hota(paired), ...clearMot(paired), idf1: idf1(paired) };
 }
 
-/** One object that stands for `frames` frames. */
+/** One object that stays in place for `frames` frames. */
 const standing = (frames: number, id = 1): MotRow[] =>
   Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
 
@@ -149,7 +150,7 @@ const scene = fc.array(
   }),
   { maxLength: 24 },
 );
-/** At most one box of an id in a frame. */
+/** Builds rows with at most one box per id and frame. */
 const rowsOf = (boxes: { frame: number; id: number; x: number; y: number }[]): MotRow[] =>
   [...new Map(boxes.map((one) => [`${one.frame}/${one.id}`, one])).values()].map(({ frame, id, x, y }) =>
     row(frame, id, x, y),

@@ -1,4 +1,7 @@
-/** Rows of the fault matrix that begin at the camera, made for real by an RTSP server, seen by vision as the agent runs it. */
+/**
+ * Tests the rows of the fault matrix that begin at the camera: a real RTSP server makes each fault, and vision runs as
+ * in the agent.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { randomOf } from '../lib/random.ts';
@@ -53,7 +56,7 @@ t.test(`${LOSSES} of ${LOSSES} losses of the stream are seen and survived`, { sk
   t.comment(`seen within ${Math.max(...seen)} ms, frames within ${Math.max(...back)} ms after the return`);
 });
 
-/** Key frames a second. */
+/** Groups of pictures (one key frame each) per second. */
 const GOPS_PER_S = 10;
 const STREAMS = FULL ? 10_000 : 200;
 
@@ -66,7 +69,7 @@ t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, as
   await camera.untilFrame(START_MS);
   const took: number[] = [];
   for (let done = 0; done < STREAMS; ) {
-    // From a byte in ten thousand to one in thirty: a picture of the scene has 4 kB.
+    // From one byte in ten thousand to one in thirty; a picture of the scene has 4 kB.
     await server.corrupt(10 ** (-4 + 2.5 * random()));
     const seconds = 2 + Math.floor(4 * random());
     await sleep(seconds * 1000);

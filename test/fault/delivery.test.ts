@@ -1,6 +1,6 @@
 /**
- * The whole way from a box to the room's database, killed at random: 0 lost, 0 left, 0 twice. Each loop prints its
- * seed; VIGIE_TEST_SEED runs it again with the same faults (not with the same times).
+ * Tests delivery from a box to the room's database under random kills: no event is lost, left over or stored twice.
+ * Each loop prints its seed; VIGIE_TEST_SEED runs it again with the same faults (not with the same times).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,18 +21,21 @@ import { RoomProgram } from '../lib/room-program.ts';
 const BOX_PROGRAM = bundledHelper(new URL('../lib/delivering-box.js', import.meta.url));
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
-/** Nothing is left this long after the last fault: a room that was killed waits for its own lease. A busy machine is given more. */
+/**
+ * Time after the last fault within which the outbox is empty, ms. A killed room first waits for its own lease; a busy
+ * machine gets more.
+ */
 const LEFT_WITHIN_MS = FULL ? 20_000 : 60_000;
 
-/** To be reached on a quiet machine; the tests run on busy ones, too, and report what they saw. */
+/** Targets for a quiet machine; the tests also run on busy ones and report the figures they measure. */
 const LIVE_WITHIN_MS = FULL ? 2000 : 10_000;
 const RATE_MIN = FULL ? 500 : 100;
 
-/** A box that appends and delivers, as a process; keeps what it was told to be accepted. */
+/** A box that appends and delivers in a process of its own; records the numbers that it reported as accepted. */
 class KilledBox {
   readonly accepted: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
   readonly #arguments: readonly string[];
-  /** Since it was last started. */
+  /** Reports since its last start. */
   writes = 0;
   #child: ChildProcess | undefined;
 
@@ -64,7 +67,7 @@ class KilledBox {
     this.#child = child;
   }
 
-  /** No more events; what there is goes on being delivered. */
+  /** Stops new events; delivery of stored ones continues. */
   quieten(): void {
     this.#child?.kill('SIGUSR2');
   }
@@ -119,7 +122,7 @@ function partsOf(
   };
 }
 
-/** What the database holds: each number once, and all of them. */
+/** Checks that the database holds each accepted number exactly once. */
 async function inspected(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
   const rows = await database.read(
     "SELECT lane, seq, id, unread FROM event UNION ALL SELECT lane, seq, 'still ' || name, NULL FROM snapshot",
@@ -147,7 +150,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     const parts = partsOf(box, room, program, database);
     const names = Object.keys(parts);
     const mixed = FULL ? 100 : 4;
-    // Each alone first, then any of them together.
+    // Each fault alone first, then any combination of them.
     const faults = names.map((one) => [one]);
     while (faults.length < names.length + mixed) {
       const some = names.filter(() => random() < 0.4);
@@ -226,7 +229,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
   });
 }
 
-/** From its acceptance on the box until another program reads it in the room's database. */
+/** Time from an event's acceptance on the box until another program reads it in the room's database, ms. */
 async function liveMs(
   t: Test,
   database: TestDatabase,

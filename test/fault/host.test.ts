@@ -1,4 +1,7 @@
-/** Rows of the fault matrix that begin at the host: memory, clock and disk, made for real under the whole program. */
+/**
+ * Tests the rows of the fault matrix that begin at the host: real faults of memory, clock and disk under the whole
+ * program.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +34,7 @@ t.test('memory runs out in vision: it dies, the agent lives, nothing is lost', {
   const vision = visionOf(agent);
   t.ok(vision, 'vision runs');
   const before = archived(stateDir);
-  // No further memory for that process: its next allocation fails.
+  // The process gets no more memory, so its next allocation fails.
   execFileSync('prlimit', ['--pid', String(vision), '--as=1048576:1048576']);
   await until(t, 'another vision', () => ![undefined, vision].includes(visionOf(agent)), WAIT_MS);
   await until(t, 'more events', () => archived(stateDir) > before, WAIT_MS);
@@ -46,10 +49,10 @@ const FAKETIME = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
   .find((file) => existsSync(file));
 const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faketime';
 
-/** A wall clock that can be stepped while a program runs; its monotonic clock goes on. */
+/** A wall clock that can be stepped while a program runs; its monotonic clock is unaffected. */
 function steppable(dir: string): { env: string[]; step(offset: string): void } {
   const file = join(dir, 'offset');
-  // faketime reads the file at every look at the clock, and ends the process if it finds it empty.
+  // faketime reads the file at every clock call, and ends the process if the file is empty.
   const step = (offset: string): void => writeAtomically(file, `${offset}\n`);
   step('+0');
   const settings = {

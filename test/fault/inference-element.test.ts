@@ -1,4 +1,7 @@
-/** Whatever an inference element does wrong, vision goes on: on the CPU, told, and back on the element later. */
+/**
+ * Tests that vision survives every fault of an inference element: it continues on the CPU, reports the fault, and later
+ * uses the element again.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,20 +18,22 @@ t.setTimeout(600_000);
 const skip = noCompiler;
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /**
- * From the last frame before to the first one after: the fault is seen at once or after ANSWER_WITHIN_MS (gstreamer.ts),
- * and a start takes a second or two.
+ * Limit from the last frame before the fault to the first one after it, ms. The fault is detected at once or after
+ * ANSWER_WITHIN_MS (gstreamer.ts), and a start takes a second or two.
  */
 const AGAIN_MS = 2000;
 const STALLED_MS = 5000;
-/** A start of vision reads models too, of which a start of node says nothing. */
+/**
+ * Factor for a busy machine: a start of vision also reads models, which the measured start of node does not include.
+ */
 const SPARE = 3;
 
 interface Fault {
   readonly name: string;
   readonly script: readonly string[];
-  /** What is told of it. */
+  /** Reason that vision reports. */
   readonly reason: RegExp;
-  /** It is seen when no answer has come. */
+  /** The fault is detected only because no answer arrives. */
   readonly silent?: boolean;
   /** Played by a full run only. */
   readonly full?: boolean;
@@ -50,7 +55,7 @@ const FAULTS: readonly Fault[] = [
   { name: 'it stalls', script: ['fault stall', AT], reason: /gives no answer within 5 s/, silent: true },
   { name: 'it takes vision with it: segfault', script: ['fault segfault', AT], reason: /vision ended while/ },
   { name: 'abort', script: ['fault abort', AT], reason: /vision ended while/, full: true },
-  // What waits for the answer ends first.
+  // The part that waits for the answer ends first.
   { name: 'exit', script: ['fault exit 0', AT], reason: /vision ended while/, silent: true, full: true },
   { name: 'kill', script: ['fault kill', AT], reason: /vision ended while/, full: true },
   {
@@ -161,7 +166,7 @@ t.test(
     const box = new ElementVision(t, ['fault error', AT]).start();
     t.ok(await box.runsOn(ELEMENT, 1));
     t.ok(await box.runsOn('cpu', 2));
-    // Its time is over in three seconds.
+    // Three seconds remain until the next trial.
     box.writeTrial({ failedAtMs: Date.now() - 57_000 });
     box.kill();
     t.ok(await box.runsOn('cpu', 3), 'another vision knows of it');
@@ -260,7 +265,7 @@ t.test('both models damaged: one clear line, again and again, until one is mende
 
 t.test('where the past cannot be written, it is tried each time and vision runs', { skip }, async (t) => {
   const box = new ElementVision(t, ['fault error', AT]);
-  // A file where the folder should be: root may write everywhere else.
+  // A file in place of the folder, because root could write to a read-only folder.
   writeFileSync(join(box.trialFile, '..'), '');
   box.start();
   t.ok(await box.runsOn(ELEMENT, 1));
@@ -283,7 +288,7 @@ for (const [name, script] of [
     await box.until(() => false, 1500);
     const { pid = 0 } = box.vision;
     const isGone = (): boolean => !existsSync(`/proc/${pid}`);
-    // Where systemd runs vision, nobody kills it when its time is over.
+    // Under systemd no supervisor kills vision when its time is over.
     box.vision.send({ kind: 'stop' });
     const tookMs = await box.until(isGone, 10_000);
     t.ok(tookMs < 2000, `gone after ${Math.round(tookMs)} ms`);
@@ -305,7 +310,7 @@ t.test('what is black under a mask is black for the element', { skip }, async (t
   const clip = join(scratch(t), 'white.mkv');
   const white = ['-f', 'lavfi', '-i', 'color=white:s=768x576:r=10:d=20', '-c:v', 'ffv1', clip];
   execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);
-  // How dark the picture is in two places, as the element sees it: what is white is no detection.
+  // The script reports how dark the picture is in two places for the element; a white place is no detection.
   const script = ['box 60 50 120 150 dark 0', 'box 240 50 300 150 dark 2'];
   const left: MaskConfig['polygon'] = [
     [0, 0],

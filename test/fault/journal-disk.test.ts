@@ -1,4 +1,7 @@
-/** A journal's disk that is full or read-only stops the looking, not only the writing; it begins again by itself. */
+/**
+ * Tests that a full or read-only journal disk stops video analysis as well as writing, and that both restart
+ * automatically.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

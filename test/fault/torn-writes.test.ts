@@ -1,6 +1,7 @@
 /**
- * Power cuts with torn sectors: a trace of everything that a writer of the outbox or of the journal wrote is cut at
- * random moments, and what a disk could hold then is opened. FS_IOC_SHUTDOWN (outbox.test.ts) cuts a real file system, but never tears.
+ * Tests power cuts with torn sectors. A trace records every write to the outbox or the journal and is cut at random
+ * moments. The test then opens the state that a disk could hold. FS_IOC_SHUTDOWN (outbox.test.ts) cuts a real file
+ * system but never tears a sector.
  */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,11 +17,11 @@ import { WriteTrace } from '../lib/write-trace.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/outbox-writer.js', import.meta.url));
 const JOURNAL_WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
-/** More than one file of 256. */
+/** More than one file of 256 entries. */
 const ENTRIES = 300;
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const CUTS = FULL ? 1000 : 50;
-/** Enough for the log to be taken into the file more than once: 2 MiB each time. */
+/** Enough appends to checkpoint the log into the file more than once, every 2 MiB. */
 const APPENDS = 400;
 
 function accepted(said: string): Record<Lane, number[]> {
@@ -83,7 +84,7 @@ void t.test(
   },
 );
 
-/** Entries that are lost after the cut; throws where the journal cannot go on. */
+/** Number of entries lost in the cut; throws where the journal cannot continue. */
 function lostOf(dir: string, said: string): number {
   const before = Number(said.split('\n').at(-2) ?? -1) + 1;
   const journal = openJournal(dir);
@@ -103,7 +104,7 @@ void t.test(
     const dir = join(scratch(t), 'state');
     mkdirSync(dir);
     openJournal(dir);
-    // What was there before the trace began.
+    // State before the trace began.
     const began = scratch(t);
     cpSync(dir, began, { recursive: true });
     const command = [process.execPath, JOURNAL_WRITER, dir, ORIGIN, String(ENTRIES)];

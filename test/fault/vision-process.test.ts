@@ -1,3 +1,7 @@
+/**
+ * Tests the vision process in isolation: restarts after a kill, crash loops, a broken detector, telemetry, its
+ * environment and its memory.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -17,7 +21,7 @@ const asRoot = process.getuid?.() === 0;
 
 const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerances: [0.25] };
 
-/** Resolves at the first message of this kind that comes from now on. */
+/** Collects messages; `next` resolves at the next message of a kind. */
 class Messages {
   #waiting: { kind: string; found: (received: ReceivedFromVision) => void }[] = [];
   readonly kinds: string[] = [];
@@ -50,12 +54,12 @@ t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGS
   vision.start(BARE_PERMIT);
   t.teardown(() => vision.stop());
   await messages.next('frame');
-  // On a busy machine a start alone takes longer than 2 s: then it may take so much longer.
+  // On a busy machine a start alone takes longer than 2 s, so the limit is twice the measured start.
   const limitMs = Math.max(2000, 2 * (performance.now() - beganMs));
   for (const signal of ['SIGKILL', 'SIGSEGV'] as const) {
     const pid = vision.pid;
     t.ok(pid, 'vision runs');
-    // Frames of the life before may still be on their way: those after the next hello count.
+    // Frames of the previous process may still arrive, so only those after the next hello count.
     const back = messages.next('hello').then(() => messages.next('frame'));
     const fromMs = performance.now();
     process.kill(pid as number, signal);
@@ -75,7 +79,7 @@ t.test('five ends within a minute are reported as a loop, once', async (t) => {
   const loops: boolean[] = [];
   const vision = new VisionKeepAlive({
     restraintDir: undefined,
-    // No delay between lives: the loop is what is tested here, not the backoff.
+    // No delay between restarts, because the test covers the loop and not the backoff.
     clock: { ...systemClock, sleep: async () => undefined },
     log,
     settings: () => SETTINGS,
@@ -164,7 +168,7 @@ function setEnvironment(t: Test, changes: Readonly<Record<string, string>>): voi
   });
 }
 
-/** A library that calls itself a plugin of GStreamer, and leaves a file when it is loaded. */
+/** Builds a library that poses as a GStreamer plugin and writes a marker file when it is loaded. */
 function makePlugin(dir: string, marker: string): void {
   mkdirSync(dir, { recursive: true });
   const code = '#include <fcntl.h>\n__attribute__((constructor)) void loaded(void) { creat(MARKER, 0600); }';
@@ -173,7 +177,7 @@ function makePlugin(dir: string, marker: string): void {
   if (status !== 0) throw new Error(`cc: ${stderr}`);
 }
 
-/** Runs vision until its first frame; it lives as long as the test. */
+/** Runs vision until its first frame; the process lives as long as the test. */
 async function runningVision(
   t: Test,
   wrapper: readonly string[] = [],
@@ -258,7 +262,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
 
 const NOBODY = 65_534;
 
-/** What a process of the same user gets to see of another: the names of what it could open. */
+/** Names of the entries that a process of the same user could open of another process. */
 function openedBy(pid: number): string[] {
   const script = `cat /proc/${pid}/environ >/dev/null && echo environ; exec 3</proc/${pid}/mem && echo mem`;
   return String(spawnSync('env', [...as, 'bash', '-c', script]).stdout)
@@ -272,7 +276,7 @@ function sleeper(t: Test): ChildProcess {
   return child;
 }
 
-/** Root may read everything: then both are somebody else. */
+/** Root can read everything, so both processes run as another user. */
 const as = asRoot
   ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs']
   : [];

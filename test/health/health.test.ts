@@ -1,4 +1,4 @@
-/** Health as it is published, from a real process over a real broker. */
+/** Tests the published health report of a real process over a real broker. */
 
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -92,7 +92,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   await sleep(400);
   t.equal(published, after, 'none after the stop');
 
-  // Subscribed only now: what arrives is what the broker retained.
+  // Subscribed only now, so it receives the messages that the broker retained.
   await archive.start();
   const topic = topicsOf(SITE, BOX).health;
   await until(t, 'retained', () => archive.retained.has(topic));

@@ -1,4 +1,4 @@
-/** What systemd is told: when the agent is ready, one line for a technician, and a watchdog that can starve. */
+/** Tests the messages to systemd: readiness, one status line for a technician, and watchdog pings that can stop. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -49,7 +49,7 @@ interface Told {
   mode: HealthReport['mode'];
 }
 
-/** systemd-notify is a program that writes down what it is given. */
+/** Runs a notifier with a systemd-notify that records its arguments. */
 function told(t: Test, env: NodeJS.ProcessEnv): Told {
   const dir = scratch(t);
   const [file, program] = [join(dir, 'told'), join(dir, 'systemd-notify')];

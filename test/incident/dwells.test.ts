@@ -1,4 +1,7 @@
-/** What stays somewhere goes on through kill -9 and reboot; what was there before is told once and never as an alert. */
+/**
+ * Tests that dwell times continue through kill -9 and reboot, and that objects present at the start are reported once,
+ * never as an alert.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ const MORTAL = bundledHelper(new URL('../lib/mortal-dwells.js', import.meta.url)
 const DAY_S = 86_400;
 const NOBODY: Seen = { arrival: null, person: false };
 
-/** One street over several lives of the agent, each of which ends by SIGKILL. */
+/** A street over several runs of the agent, each of which ends by SIGKILL. */
 class Street {
   readonly #file: string;
   #lives = 0;
@@ -22,7 +25,7 @@ class Street {
     this.#file = join(scratch(t), 'outbox.db');
   }
 
-  /** From these times on, of its media and of the wall; what was told in that life. */
+  /** Runs the agent from these media and wall times; returns the reports of that run. */
   live(mediaS: number, wallS: number, forS: number, seen: Partial<Seen>): string[] {
     const before = this.#told().length;
     this.#lives += 1;

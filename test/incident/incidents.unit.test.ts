@@ -1,3 +1,4 @@
+/** Tests the incident lifecycle: start, update, end, hold and cool-down times, the hourly alert limit, and restarts. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
@@ -250,7 +251,7 @@ t.test('a restart: the incident goes on where its object still is, and ends wher
   t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
 });
 
-/** Something that lies there. */
+/** An object left behind. */
 function bag(key: string, left = 0.4): Situation {
   return { key, objects: [], cause: {}, momentary: false, focus: [[left, 0.4, left + 0.05, 0.45]] };
 }

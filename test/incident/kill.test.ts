@@ -1,6 +1,6 @@
 /**
- * An alert is told once, whenever the agent dies: in the seconds in which a start waits for its picture, between the
- * note and the queue, between the queue and the outbox, and anywhere else.
+ * Tests that an alert is reported exactly once whenever the agent dies. Kills are aimed at the wait for its picture,
+ * between the note and the queue, and between the queue and the outbox; others are random.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ const MORTAL = bundledHelper(new URL('../lib/mortal-flow.js', import.meta.url));
 
 t.setTimeout(FULL ? 3_600_000 : 600_000);
 
-/** One life; true when it came to its end by itself. */
+/** Runs the agent once; returns true when it ended normally. */
 async function live(
   file: string,
   boot: string,
@@ -58,7 +58,7 @@ void t.test(
     t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
     const random = randomOf(SEED);
     const file = join(scratch(t), 'outbox.db');
-    // Two for each kill: a life that is killed late has told some.
+    // Two persons for each kill, because a run that is killed late has already reported some.
     const persons = RANDOM_KILLS + AIMED_KILLS;
     let kills = 0;
     for (let i = 0; i < RANDOM_KILLS; i += 1) {

@@ -1,4 +1,4 @@
-/** What the box shows on the box itself: metrics that Prometheus takes, on the loopback only, and nothing private. */
+/** Tests the box's local pages: metrics in Prometheus format, reachable on the loopback only, without private data. */
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ const boxAt = (room: Room, port: number): Parameters<typeof makeAgent>[1] =>
     metrics: { port },
   });
 
-/** Keeps the messages. */
+/** A logger that stores its messages. */
 function listener(): { log: Logger; lines: string[] } {
   const lines: string[] = [];
   const keep = (_: object, message: string): void => void lines.push(message);
@@ -57,7 +57,7 @@ async function fetched(port: number, path: string, method = 'GET', host = '127.0
   return `${response.status} ${response.headers.get('content-type')}\n${await response.text()}`;
 }
 
-/** Names of all samples, and of all labels with their values. */
+/** Names of all samples, and all labels with their values. */
 function read(metrics: string): { values: Map<string, number>; labels: Set<string> } {
   const values = new Map<string, number>();
   const labels = new Set<string>();
@@ -143,7 +143,7 @@ t.test('the agent’s metrics: each counter, each stage, and what Prometheus ask
   await t.rejects(fetched(port, METRICS_PATH));
 });
 
-/** By promtool(1), Prometheus' own judge. */
+/** Checks the metrics with promtool(1), Prometheus' own checker. */
 function judged(t: Test, metrics: string): void {
   const judge = (text: string): { status: number | null; said: string } => {
     const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text });
@@ -157,7 +157,7 @@ function judged(t: Test, metrics: string): void {
   });
 }
 
-/** Whoever reads the guide finds each metric and each event that is no alert, and no other. */
+/** Checks that the guide explains each metric and each event that is not an alert, and no others. */
 function explained(t: Test, metrics: string): void {
   const guide = readFileSync(join(ROOT, 'docs/guide/operations.md'), 'utf8');
   const rows = guide.split('\n').filter((line) => line.startsWith('| `'));
@@ -165,12 +165,12 @@ function explained(t: Test, metrics: string): void {
     rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(pattern)].map(([, name = '']) => name));
   const metricRows = named(/`(vigie_[a-z_]+)`/g);
   const shown = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
-  // Shown where the board has a sensor.
+  // Present only where the board has a sensor.
   const sometimes = ['vigie_temperature_celsius'];
   for (const name of shown) t.ok(metricRows.includes(name), `operations.md has a row for ${name}`);
   for (const name of metricRows) t.ok([...shown, ...sometimes].includes(name), `${name} exists`);
   t.equal(new Set(metricRows).size, metricRows.length, 'one row each');
-  // What is never an alert, whatever the configuration says.
+  // Kinds that are never an alert, whatever the configuration says.
   const kinds = EVENT_KINDS.filter(({ severities }) => !severities.includes('alert')).map(({ kind }) => kind);
   t.same(named(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event that is no alert');
   for (const row of rows)
@@ -236,7 +236,7 @@ t.test('the server: its socket replaces a dead one, and limits hold', async (t) 
   clock.advance(1000);
   t.equal(await getLocal(socket, '/page'), 'here');
   t.equal(server.refused, 0);
-  // Ten that say nothing: those beyond the limit are closed at once, the others when they have had their time.
+  // Ten connections that send nothing: the server closes those beyond the limit at once, the others after their time.
   let closed = 0;
   const idle = Array.from({ length: 10 }, () => {
     const one = request({ socketPath: socket, path: '/page' });
@@ -331,7 +331,7 @@ t.test('what is no plain request is answered in one line, and closed', async (t)
   t.match(await answered({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
   t.match(await answered({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
 
-  // Byte by byte, and half a request that goes away.
+  // One request byte by byte, and half a request whose connection closes.
   const slow = connect({ path: socket });
   const closed = once(slow, 'close');
   let text = '';
@@ -348,7 +348,7 @@ t.test('what is no plain request is answered in one line, and closed', async (t)
   t.match(await answered({ path: socket }, get('box')), /metrics$/);
 });
 
-/** All that comes until the other end closes. */
+/** Everything received until the other end closes. */
 async function answered(at: { port: number } | { path: string }, sent: string): Promise<string> {
   const socket = connect(at);
   let text = '';
@@ -371,7 +371,7 @@ t.test(
     let made = 0;
     const page = (): { contentType: string; body: string } => {
       made += 1;
-      // As long as the metrics of a whole agent.
+      // Takes as long as the metrics of a whole agent.
       const untilMs = performance.now() + 3;
       while (performance.now() < untilMs);
       return { contentType: 'text/plain', body: `page ${made}` };
@@ -470,7 +470,7 @@ t.test('latencies: stages within stages, and the way to the broker', async (t) =
     }) as VigieEvent;
   latencies.committed(event(7));
   nowMs += 500;
-  // The clock is put right meanwhile: by hours.
+  // Meanwhile the wall clock is corrected by hours.
   wallMs += 7_200_000;
   latencies.acknowledged('bulk', 7);
   latencies.acknowledged('alert', 8);

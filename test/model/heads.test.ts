@@ -1,3 +1,4 @@
+/** Tests that each supported detection head decodes random exports like a plain reference implementation. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -5,10 +6,10 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 
-/** Debian's own, whatever comes first in PATH: python3-onnx and python3-onnxruntime belong to it. */
+/** Debian's own, independent of PATH: python3-onnx and python3-onnxruntime belong to it. */
 const PYTHON = '/usr/bin/python3';
 const PROGRAMS = join(packageRoot(), 'scripts', 'programs', 'model');
-/** float32 keeps seven digits: of boxes up to some hundred pixels, and of scores below 1. */
+/** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;
 
@@ -56,7 +57,7 @@ t.test('each head decodes a random export as a plain reference does', options, a
   }
 });
 
-/** What the head says: what is there, and what would be right. */
+/** Mistakes in the declaration of a head, and the expected message with its advice. */
 const MISFITS = new Map<string, RegExp>([
   ['yolox: two lists', /expected one output .* has a \[1, 126, 10\], b/],
   ['yolox: of another size', /8400 anchors, and 96x64 .* has 126/],

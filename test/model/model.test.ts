@@ -1,3 +1,7 @@
+/**
+ * Tests `scripts/model import`: refusals, class names, int8 and float forms, and the reproducible build of the shipped
+ * model.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,13 +21,13 @@ import { start } from '../lib/program.ts';
 const PROGRAM = join(ROOT, 'scripts', 'model');
 const HELPER = join(ROOT, 'test', 'lib', 'make-export.py');
 const FORKS = join(ROOT, 'test', 'lib', 'model-forks.py');
-/** Debian's own, whatever comes first in PATH. */
+/** Debian's own, independent of PATH. */
 const PYTHON = '/usr/bin/python3';
 const needed = [
   STREET_CLIP,
   ...['onnx', 'onnxruntime', 'cv2'].map((name) => `/usr/lib/python3/dist-packages/${name}`),
 ];
-// OpenCV's module is a file with the machine in its name.
+// The file of OpenCV's module has the machine in its name.
 const there = (path: string): boolean =>
   existsSync(path) ||
   readdirSync(join(path, '..')).some((name) => name.startsWith('cv2') && path.endsWith('cv2'));
@@ -66,7 +70,7 @@ async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise
   }
 }
 
-/** What scripts/model import says to each of these lists of arguments. */
+/** Results of scripts/model import for each of these lists of arguments. */
 async function importedTogether(all: readonly (readonly string[])[]): Promise<Ended[]> {
   const folder = join(ROOT, 'scripts', 'programs', 'model');
   const truth = join(process.env['VIGIE_DATA'] ?? join(ROOT, '../shared/data'), 'gt/pets09-s2l1.txt');
@@ -82,7 +86,7 @@ async function importedTogether(all: readonly (readonly string[])[]): Promise<En
   return JSON.parse((await running).stdout) as Ended[];
 }
 
-/** A folder with these exports, and eight stills. */
+/** Makes a folder with these exports and eight stills. */
 function exportsIn(t: Test, wanted: Record<string, Record<string, string>>): string {
   const dir = scratch(t);
   const all = { ...wanted, stills: { what: 'stills', clip: STREET_CLIP } };
@@ -90,7 +94,7 @@ function exportsIn(t: Test, wanted: Record<string, Record<string, string>>): str
   return dir;
 }
 
-/** The street's first pictures alone, of which the gate looks at every fifth: as options of an import. */
+/** Import options for the street's first pictures only, of which the acceptance check uses every fifth. */
 function shortClip(dir: string, frames: number): string[] {
   const clip = join(dir, 'short.avi');
   const copied = ['-frames:v', String(frames), '-c', 'copy', clip];
@@ -104,7 +108,7 @@ const yolox = (names: string, more: Record<string, string> = {}): Record<string,
   ...more,
 });
 
-/** File, its export, arguments, what is said. */
+/** File, its export, arguments, expected message. */
 const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
   ['cut.onnx', yolox('person', { bytes: '900' }), [], /cut\.onnx is not an ONNX file, or is cut short/],
   [
@@ -203,7 +207,7 @@ t.test(
       'plain.onnx': yolox(names),
     });
     const out = join(dir, 'out');
-    // Random weights find nobody, however many pictures are looked at.
+    // Random weights detect no one, in any number of pictures.
     const clip = shortClip(dir, 20);
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), ...clip, '--accept-accuracy'];
     const half = await imported(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
@@ -258,7 +262,7 @@ t.test('our own weights, as NanoDet exports them, give the detector of models/ a
   const out = join(dir, 'out');
   mkdirSync(out);
   writeFileSync(join(out, 'again.json'), 'what was here before');
-  // The export has the normalisation in its first convolution already.
+  // The export already has the normalisation in its first convolution.
   const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
   const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
   const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
@@ -327,7 +331,7 @@ t.test('int8 that a network does not stand is refused, its float form is not', o
   const card = await readCard(out, float);
   t.match(card, { accuracyNote: /^A sample of 159 frames/ }, 'the float form passed');
 
-  // As its training had it, and as the export has it already.
+  // The normalisation of its training, which the export already contains.
   const twice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
   t.match(twice, { code: 1, out: '' });
   t.match(twice.err, /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/);

@@ -1,4 +1,4 @@
-/** Private keys: by systemd's credentials, and from files that nobody else can read. */
+/** Tests private keys: from systemd's credentials, and from files that no other user can read. */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -26,7 +26,7 @@ const BOX = {
 const inspected = (mqtt: object, env: ConfigOptions['env'], mode: ConfigOptions['mode'] = 'run') =>
   inspectText(JSON.stringify({ ...BOX, mqtt: { url: 'mqtts://room.example:8883', ...mqtt } }), { env, mode });
 
-/** Folder with `ca`, `cert` and `mqtt.key` of this box. */
+/** Makes a folder with `ca`, `cert` and `mqtt.key` of this box. */
 async function credentials(t: Test): Promise<string> {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'authority'));

@@ -1,4 +1,7 @@
-/** Delivery when the link, the broker or a certificate fails: told in one line, and nothing lost. */
+/**
+ * Tests delivery while the link, the broker or a certificate fails: each fault is one line in the log, and no event is
+ * lost.
+ */
 import { once } from 'node:events';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -36,12 +39,12 @@ void t.test('a half-open link is seen within 1.5 keepalives; the room gets the L
   await until(t, 'online', () => delivery.state.phase === 'online');
   proxy.hold(true, true);
   const took = await until(t, 'seen', () => delivery.state.phase !== 'online', 5000);
-  // 1.5 keepalives are 3 s; a second on top for timers that fire late on a busy machine.
+  // 1.5 keepalives are 3 s; one more second for timers that fire late on a busy machine.
   t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
   await until(
     t,
     'will',
-    // Nothing may have come yet: the link can go dead before the first status is on its way.
+    // No message may have arrived yet: the link can fail before the first status is sent.
     () => (archive.retained.get(TOPICS.status) as StatusReport | undefined)?.state === 'offline',
     5000,
   );
@@ -136,7 +139,7 @@ void t.test('a refusal stands until what was refused is accepted, whatever else 
   await until(t, 'back', () => delivery.state.phase === 'online');
   await sleep(500);
   t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
-  // The last block is the box's.
+  // The line extends the last block of the file, which belongs to the box.
   appendFileSync(broker.aclFile, `topic write vigie/${SITE}/another-box/#\n`);
   await broker.reload();
   await until(t, 'accepted', () => delivery.state.fault === null);
@@ -163,7 +166,7 @@ void t.test('the end of a connection refuses nothing; a packet that cannot be re
   const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
   await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
   broker.strictness = {};
-  // PUBACK with a reason code that MQTT 5 does not have there.
+  // PUBACK with a reason code that MQTT 5 does not define for it.
   broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
   await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
   t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });

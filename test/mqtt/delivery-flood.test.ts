@@ -1,4 +1,7 @@
-/** A client that may write the box’s topics says a great deal: the box stays awake, and hears the others. */
+/**
+ * Tests a flood from a client that may write to the box’s topics: the box stays responsive and still receives other
+ * messages.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -15,10 +18,10 @@ const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
 const PER_S = 10_000;
 const LASTS_MS = process.env['VIGIE_TEST_FULL'] === '1' ? 60_000 : 3000;
-/** A room that may write what boxes write. */
+/** ACL of a room that may write to the boxes' own topics. */
 const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
 
-/** Begins to flood; resolves with how many were sent when it is ended. */
+/** Starts a flood; returns a function that ends it and resolves with the number of sent messages. */
 async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0 | 1): Promise<() => number> {
   const { url, cert, key } = await pairOf(room, 'room');
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
@@ -35,7 +38,7 @@ async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0
   };
 }
 
-/** An archive that hears events alone, so that the flood costs this process what it costs the box. */
+/** An archive that subscribes to events only, so that the flood costs this process as much as it costs the box. */
 async function acknowledging(t: Test, room: Room): Promise<void> {
   const client = await clientOf(t, room, 'room', { reconnectPeriod: 0 });
   client.on('message', (_topic, _payload, { properties }) => {
@@ -60,7 +63,7 @@ for (const [name, topic, payload, qos] of [
         topic as string,
         (): void => {
           heard += 1;
-          // As a signature costs that is not right, on a small board.
+          // Time that checking an invalid signature takes on a small board.
           const untilMs = performance.now() + 1;
           while (performance.now() < untilMs);
         },

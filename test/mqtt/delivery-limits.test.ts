@@ -1,4 +1,7 @@
-/** Delivery to brokers that take less than usual: honoured to the letter, told once, and nothing waits behind it. */
+/**
+ * Tests delivery to brokers with low limits: each limit is honoured exactly and reported once, and no lane waits for
+ * the other.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
@@ -65,7 +68,7 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     );
     t.equal(stills.size, 4, 'every picture that fits');
     t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 8);
-    // Each end teaches a lower limit, at the worst one for each picture that is too large.
+    // Each ended connection teaches a lower limit; in the worst case each oversized picture ends one.
     t.ok(broker.ended.length <= 8, `${broker.ended.length} connections ended`);
     const before = broker.connections;
     outbox.append(eventWithStill('later', 70_000));

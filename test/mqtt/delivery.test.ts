@@ -1,4 +1,4 @@
-/** Delivery against a real Mosquitto with mTLS: nothing lost, in order, within its limits. */
+/** Tests delivery over a real Mosquitto with mTLS: complete, in order, and within its limits. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TOPICS = topicsOf(SITE, BOX);
-/** Of node, as the agent's unit has them: with others V8 lets its heap grow in another way. */
+/** Node flags of the agent's unit; with others V8 grows its heap differently. */
 const AGENT_FLAGS = (
   /^ExecStart=\S*node (.+) \/usr\//m.exec(
     readFileSync(join(packageRoot(), 'systemd/vigie.service'), 'utf8'),
@@ -152,7 +152,8 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
     archive.forget();
     return peakOf(file, () => archive.stored.bulk.size >= backlog);
   };
-  // When V8 collects depends on the machine's load; what delivery holds on to shows both times.
+  // V8's collections depend on the machine's load; memory that delivery holds shows in both runs, so the lower figure
+  // counts.
   const busy = Math.min(await drainedPeak('one.db'), await drainedPeak('two.db'));
   t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
 });

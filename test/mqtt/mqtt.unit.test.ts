@@ -1,3 +1,7 @@
+/**
+ * Tests the parts of the MQTT client without a broker: lane order, acknowledgements, error messages, packet sizes and
+ * learnt limits.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -73,7 +77,7 @@ void t.test('a lane: each row once a session, live ones first, the backlog in or
             sent = new Set();
           }
         }
-        // With room made by releases, everything goes out in the end.
+        // As releases make room, every row is sent in the end.
         for (let guard = 0; first <= last && guard < 1000; guard += 1) {
           while (send() !== undefined);
           for (first; first <= last && sent.has(first); first += 1);

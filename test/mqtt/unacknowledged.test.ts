@@ -1,4 +1,7 @@
-/** A broker that takes everything while no archive acknowledges: told after 60 s, after a restart too, and over with the first acknowledgement. */
+/**
+ * Tests a broker that accepts every message while no archive acknowledges. The fault is reported after 60 s, also after
+ * a restart, and ends with the first acknowledgement.
+ */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,7 +14,7 @@ import { clientOf, deliver, makeRoom, type Room, until } from '../lib/room.ts';
 
 const alert = () => eventItem('alert', 'loitering');
 
-/** A delivery whose clock can be put ahead, and what it logs. */
+/** Makes a delivery with a clock that the test can advance, and collects its log. */
 function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
   let aheadMs = 0;
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
@@ -21,7 +24,7 @@ function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 
     taken += 1;
   };
   const { delivery } = deliver(t, { ...config, ack }, outbox, { clock, log, onPuback });
-  /** Resolves when the broker has taken this many messages more. */
+  /** Resolves when the broker has accepted this number of further messages. */
   const untilTaken = (more: number): Promise<number> => {
     const before = taken;
     return until(t, 'taken', () => taken >= before + more, 20_000);
@@ -35,7 +38,7 @@ function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 
 
 void t.test('messages that nobody acknowledges are told after 60 s, and after a restart again', async (t) => {
   const room = await makeRoom(t);
-  // A plain subscriber, as somebody writes one first.
+  // A plain subscriber, as a first attempt at a room often is.
   const subscriber = await clientOf(t, room, 'room');
   await subscriber.subscribeAsync('vigie/#', { qos: 1 });
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));

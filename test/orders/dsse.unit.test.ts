@@ -1,4 +1,7 @@
-/** Signed JSON has one reading: a text that two parsers could read in two ways is refused, however well it is signed. */
+/**
+ * Tests that signed JSON has one reading: a text that two parsers could read differently is refused despite a valid
+ * signature.
+ */
 import { sign } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';

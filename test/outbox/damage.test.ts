@@ -1,4 +1,4 @@
-/** An outbox whose file is damaged, or of a newer program. */
+/** Tests an outbox whose file is damaged or belongs to a newer program. */
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -24,7 +24,7 @@ void t.test('a damaged file is moved aside, said, and the numbers go on', async 
     },
     'cut short': (file) => truncateSync(file, 12_288),
   };
-  // Where the table of numbers can still be read, nothing is skipped.
+  // No number is skipped where the table of numbers is still readable.
   const readable = 'pages of garbage further on';
   for (const [name, damage] of Object.entries(damages)) {
     const file = join(scratch(t), 'outbox.db');

@@ -1,4 +1,4 @@
-/** The outbox on real files and real disks. The contract suite runs against both of its stores. */
+/** Tests the outbox on real files and disks. The contract suite runs against both of its stores. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
@@ -136,8 +136,8 @@ async function write(
   const over = once(child, 'close');
   await Promise.race([once(child.stdout, 'data'), over]);
   await sleep(killAfterMs);
-  // A sync that is under way at the very moment of the cut may return success (ext4 does so for a plain
-  // write and fdatasync, too); in a real cut nobody would be left to hear it. What was said before counts.
+  // A sync under way at the moment of the cut may return success (as ext4 does for a plain write and fdatasync). In a
+  // real cut the caller would be dead by then, so only earlier reports count.
   const saidBefore = out;
   cut?.();
   if (cut !== undefined) await sleep(50);
@@ -145,7 +145,7 @@ async function write(
   await over;
   if (cut !== undefined) out = saidBefore;
   const accepted: Record<Lane, number[]> = { alert: [], bulk: [] };
-  // A last line without its newline was not said.
+  // A last line without its newline does not count as reported.
   const lines = out.split('\n').slice(0, -1);
   for (const line of lines) {
     const [lane, ...seqs] = line.split(' ');

@@ -1,3 +1,6 @@
+/**
+ * Tests the outbox's store: every number is covered exactly once, and expiry, limits and gap records keep that true.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -20,7 +23,7 @@ function memoryStore(clock = new HandClock()): Store {
   return new Store(openDatabase(':memory:', LIMIT_MIB, SILENT), { boot: 'b', clock, log: SILENT });
 }
 
-/** Every number of a lane with what covers it; throws where two things cover one. */
+/** Each number of a lane with the message or gap that covers it; throws where two cover one number. */
 function coverage(store: Store, lane: Lane): Map<number, 'message' | GapRecord> {
   const covered = new Map<number, 'message' | GapRecord>();
   const cover = (seq: number, by: 'message' | GapRecord): void => {

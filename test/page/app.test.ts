@@ -1,4 +1,7 @@
-/** The technician's app in a real browser at a phone's size, by finger and by key, in both languages, by day and night. */
+/**
+ * Tests the technician's app in a real browser at a phone's size: by finger and by keyboard, in both languages, in
+ * light and dark.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -13,7 +16,7 @@ import type { StandIn } from './stand-in.ts';
 import { drawing, keyboard, opened, type Parts } from './ways.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** All that a phone loads, gzip. */
+/** Limit for everything that a phone loads, gzip, kB. */
 const WEIGHT_KB_MAX = 60;
 const LOOKS: readonly Look[] = [
   ['fr', 'light'],
@@ -38,7 +41,7 @@ t.test('the app weighs little, and brings no schema library', async (t) => {
 });
 
 t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
-  // What a published picture shows: nobody.
+  // The content of a published picture, without people.
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
@@ -182,7 +185,7 @@ async function pairing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#pair');
   await phone.until('used', 'document.querySelector(".notice.bad")?.textContent.includes("has been used")');
   t.same(await phone.check('20-code-used'), []);
-  // A question that a busy agent did not answer is asked again before the phone is sent to look for its camera.
+  // A state request that a busy agent does not answer is repeated before the app returns to the camera screen.
   box.agentBusy = 2;
   await phone.tap('#pair');
   await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
@@ -251,7 +254,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await opened(t, parts, { look: ['fr', 'light'] });
   await phone.go('zones');
   await phone.picture();
-  // The worst: a mask over the whole place of the message.
+  // The worst case: a mask over the whole place of the message.
   box.installed = {
     ...INSTALLED,
     masks: [
@@ -291,7 +294,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   t.same(phone.complaints, []);
 }
 
-/** Off until somebody ticks it, and then proposed with the camera. */
+/** Tests that the second stream is off until someone ticks it, and is then proposed with the camera. */
 async function secondStream(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await opened(t, parts);
   box.order = { ...ORDER, camera: 'rtsp://192.0.2.7/live' };
@@ -325,7 +328,7 @@ async function secondStream(t: Test, parts: Parts): Promise<void> {
   t.same(phone.complaints, []);
 }
 
-/** The message as it is drawn is the message alone: shapes change nothing in it, and nothing of it is cut off. */
+/** Reports whether the message is drawn in full and without shapes inside it. */
 async function legible({ page }: Phone): Promise<boolean> {
   await page.evaluate('scrollTo(0, 0)');
   const [x, y, width, height, stage] = (await page.evaluate(MESSAGE_PLACE)) as [
@@ -336,7 +339,7 @@ async function legible({ page }: Phone): Promise<boolean> {
     number,
   ];
   if (height < 20 || height > stage) return false;
-  // Without its round corners, beside which anything may be.
+  // Without its round corners, where anything may show.
   const inset = 10;
   const clip = { x: x + inset, y, width: width - 2 * inset, height };
   const shown = await page.screenshot({ clip });

@@ -1,4 +1,7 @@
-/** What the technician's app works out without a browser: geometry, the ruler, what would fire, what the order covers. */
+/**
+ * Tests the technician's app without a browser: geometry, the height gauge, the rule preview, and checks against the
+ * authorisation.
+ */
 
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -264,7 +267,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
     [0.5, 0.2],
     [0.5, 0.8],
   ];
-  // Looking down the picture, its left is the right hand.
+  // Seen down the picture, its left is the right-hand side.
   t.equal(passed(from, to, [0.6, 0.5], [0.4, 0.5]), 'right');
   t.equal(passed(from, to, [0.4, 0.5], [0.6, 0.5]), 'left');
   t.equal(passed(from, to, [0.4, 0.9], [0.6, 0.9]), undefined, 'beside it');

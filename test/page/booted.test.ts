@@ -1,4 +1,7 @@
-/** The page as the package brings it: a socket that systemd opens, and a process that sees next to nothing of the box. */
+/**
+ * Tests the page as the package installs it: systemd opens its socket, and the process can access almost nothing of the
+ * box.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -15,7 +18,7 @@ import { BOX, SITE, until } from '../lib/room.ts';
 const skip = Container.unavailable();
 const APP = '/usr/lib/vigie/current/dist/agent/page/app';
 
-/** A phone within the container: a request each, the answers on standard output. */
+/** A phone within the container: prints the answer to each request on standard output. */
 const PHONE = `
 import { request } from 'node:https';
 let cookie;
@@ -34,7 +37,10 @@ for (const [method, path, body] of JSON.parse(process.argv[2])) {
   });
 }`;
 
-/** systemd itself carries the room's command from the agent's folder to root, who opens the hotspot under an order. */
+/**
+ * Tests that systemd carries the room's command from the agent's folder to root, which opens the hotspot under an
+ * authorisation.
+ */
 async function opensHotspot(t: Test, container: Container): Promise<void> {
   const run = (...words: string[]): string => container.run(...words).out.trim();
   const desk = makeSigner('desk', ['open-hotspot']);
@@ -51,7 +57,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   const authority = readFileSync(order['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
   container.write('/var/lib/vigie-restraint/authority.pub', authority);
   container.write('/etc/vigie/page/hotspot-key', 'k7qf93mx');
-  // No Wi-Fi in a container: as far as nmcli(1) is asked.
+  // A container has no Wi-Fi, so nmcli(1) is replaced.
   container.write('/usr/bin/nmcli', '#!/bin/sh\ncase "$*" in *device*) echo wifi;; esac\n');
   run('chmod', '0755', '/usr/bin/nmcli');
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');

@@ -1,4 +1,4 @@
-/** What a phone gets for the SHA-256 of a configuration. */
+/** Tests that a phone never receives the SHA-256 of a configuration. */
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,13 +1,16 @@
-/** No request makes the page throw, hang, answer 500 or say a secret, and it still answers afterwards. */
+/**
+ * Tests that no request makes the page throw, hang, answer 500 or reveal a secret, and that it still answers
+ * afterwards.
+ */
 import t from 'tap';
 import { closed, openPage, type Page, REPLY } from '../lib/page.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const REQUESTS = FULL ? 200_000 : 2000;
-/** Connections at a time: fewer than the page takes, so that none is closed for that. */
+/** Parallel connections: fewer than the page accepts, so that it closes none for that reason. */
 const AT_ONCE = 24;
-// Two thousand take some eight seconds.
+// Two thousand requests take about eight seconds.
 if (FULL) t.setTimeout(3_600_000);
 
 type Random = () => number;
@@ -133,7 +136,7 @@ void t.test('fuzzed requests', async (t) => {
   await phone.pair();
   const statuses = new Map<string, number>();
   const faults: string[] = [];
-  /** Until the first answer, or the end of the connection: a preview has no end. */
+  /** Sends a request and waits for the first answer or the end of the connection, because a preview never ends. */
   const send = async (bytes: Buffer): Promise<void> => {
     const socket = await page.raw();
     let said = '';

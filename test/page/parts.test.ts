@@ -1,4 +1,7 @@
-/** What the page shows and passes on: agent, helper, preview, cameras, receipt, certificate; and the command. */
+/**
+ * Tests the technician's page with its neighbours: agent, helper, preview, cameras, receipt, certificate and the `vigie
+ * page` command.
+ */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
@@ -115,7 +118,7 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
   t.match(await phone.post('/api/config/check', proposal), { status: 503 });
 });
 
-/** What comes over a preview that is open: headers, and how long the pictures are. */
+/** Opens a preview; returns the received headers with the size of each picture. */
 async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [PreviewHeader, number][] }> {
   const socket = await page.raw();
   const seen: [PreviewHeader, number][] = [];
@@ -226,7 +229,7 @@ void t.test('a phone that reads nothing gets no queue, and is cut', async (t) =>
 void t.test('cameras: found and asked by ONVIF, on the own networks alone', async (t) => {
   const { page, phone } = await paired(t);
   const camera = new OnvifCamera(`Entr%C3%A9e${encodeURIComponent(HOSTILE.replaceAll('\ud800', ''))}`);
-  // What would end the library's process, what is no XML, and a device that speaks for another.
+  // A text that would end the library's process, a text that is not XML, and a device that answers for another.
   camera.strays.push('<Envelope><Body><ProbeMatches/></Body></Envelope>', '<', 'x'.repeat(60_000));
   await camera.start();
   t.teardown(() => camera.stop());
@@ -312,7 +315,7 @@ const noPoppler =
   spawnSync('pdftotext', ['-v']).error === undefined && spawnSync('zbarimg', ['-h']).error === undefined
     ? false
     : 'no pdftotext or zbarimg: poppler-utils or zbar-tools is not installed';
-/** The receipt's code as a phone's camera reads it off the paper. */
+/** Reads the code of the receipt as a phone's camera reads it from paper. */
 async function codeOf(phone: Phone): Promise<string> {
   const { body } = await phone.get('/api/receipt.pdf?language=en');
   const png = execFileSync('pdftoppm', ['-png', '-r', '150', '-singlefile', '-'], { input: body });

@@ -1,4 +1,4 @@
-/** The profile of a second stream: the smallest of the same picture that can be decoded often enough. */
+/** Tests the choice of a second stream's profile: the smallest of the same picture with a sufficient frame rate. */
 import t from 'tap';
 import { secondProfile } from '../../agent/page/server/second-profile.ts';
 

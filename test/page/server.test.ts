@@ -1,4 +1,4 @@
-/** Who is let in by the page, what is answered, and what its limits stop. */
+/** Tests the page's server: pairing, refused requests, and limits. */
 import { once } from 'node:events';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ void t.test('a code is good once, and only a right one', async (t) => {
   t.match(await phone.get('/api/hello'), { status: 200, json: { box: 'canebiere-017', paired: false } });
   t.match(await phone.get('/api/state'), { status: 401, json: { error: 'not-paired' } });
   t.match(await phone.pair(WRONG), { status: 401, json: { error: 'wrong', left: 4 } });
-  // As a thumb types it.
+  // As a person types it.
   const paired = await phone.pair(page.code.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o'));
   t.equal(paired.status, 200);
   const cookie = paired.headers['set-cookie']?.[0] ?? '';
@@ -50,7 +50,7 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   await first.pair();
   await first.get('/api/state');
   const session = page.agent.asked.at(-1)?.session;
-  /** The box: its monotonic clock begins anew, and its wall clock is anything. */
+  /** Boots the box: its monotonic clock restarts, and its wall clock may have any value. */
   const boot = async (wallMs: number, cut?: string): Promise<void> => {
     await page.stop();
     if (cut !== undefined) writeFileSync(file, cut);
@@ -176,7 +176,7 @@ void t.test('what can be guessed in a year', (t) => {
   const locks = new PairingLocks(clock);
   const label = 'a'.repeat(64);
   let [compared, honest] = [0, 0];
-  // An hour of 400 tries a second, each from an address that was not seen for long; the technician comes once a minute.
+  // An hour of 400 tries a second, each from an address not seen for a long time; the technician tries once a minute.
   const S = 3600;
   for (let turn = 0; turn < 400 * S; turn += 1) {
     clock.advance(2.5);
@@ -220,7 +220,7 @@ void t.test('nobody is let in where it cannot be known who was', async (t) => {
   await page.stop();
   rmSync(join(page.dir, 'state', 'fingerprint.txt'));
   await page.start();
-  // A folder where the next state should be written first.
+  // A folder at the path where the next state would be written first.
   rmSync(page.usedCodesFile);
   await page.restart();
   await refused(/missing/);

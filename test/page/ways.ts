@@ -1,4 +1,4 @@
-/** A phone at a box, and the two longest ways through the app: drawing with a finger, and everything by keys. */
+/** A phone at a box, and the two longest tests of the app: drawing with a finger, and everything by keyboard. */
 import type { Browser } from 'puppeteer-core';
 import type { Test } from 'tap';
 import { INSTALLED } from './canned.ts';
@@ -10,7 +10,7 @@ export interface Parts {
   readonly jpeg: Buffer;
 }
 
-/** With a phone at it; what the phone has complained of by then is asked at the end of each part. */
+/** Opens a phone at a box. Each part checks the phone's complaints at its end. */
 export async function opened(
   t: Test,
   { browser, jpeg }: Parts,
@@ -71,7 +71,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#remove-corner');
   t.equal((await phone.settled(({ length }) => length === 6)).length, 6);
 
-  // From the gutter: an edge corner is under no half finger.
+  // From the gutter, because half of an edge corner is outside the screen.
   await phone.drag([-0.05, 0.46], [0.2, 0.2]);
   await cornerIs(t, phone, 0, [25, 20]);
   await phone.drag([0.25, 0.2], [0.02, 0.2]);
@@ -130,7 +130,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.same(phone.complaints, []);
 }
 
-/** Tab, arrows, Enter and blank only, from the code to the receipt. */
+/** Uses only Tab, arrows, Enter and Space, from the code to the receipt. */
 export async function keyboard(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await opened(t, parts, { paired: false });
   const { keyboard: keys } = phone.page;
@@ -181,7 +181,7 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
     await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
     await phone.until('told', 'document.activeElement.tagName === "H1"');
   }
-  // What is drawn can be tried: the way on does it at once.
+  // A drawn shape can be tried, and the button to continue does so at once.
   await press('#next');
   await phone.until('a trial', 'document.querySelector(".trial") !== null');
   await press('#keep');

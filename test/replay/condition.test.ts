@@ -1,4 +1,7 @@
-/** Faults made of a street clip: each condition of the camera in time, and none where there is nothing. */
+/**
+ * Tests the camera conditions with faults made from a street clip: each is reported in time, and a healthy picture has
+ * none.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -14,11 +17,11 @@ import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { sampled } from '../lib/sampled.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
-/** The faults begin here, and end here where they end within the clip of 79 s. */
+/** Start of the faults, and their end where they end within the clip of 79 s. */
 const FROM_S = 24;
 const TO_S = 62;
 const during = `enable='between(t,${FROM_S},${TO_S})'`;
-/** Lays over the picture a copy of itself, filtered. */
+/** Lays a filtered copy of the picture over the picture. */
 const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=${during}`;
 
 async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
@@ -26,7 +29,7 @@ async function changes(filter: string, night?: Light, clip?: ClipOptions): Promi
   const darken = night && nightOf(night);
   const found: [number, string][] = [];
   let before = '';
-  // The filter has no work with pictures that nobody looks at.
+  // The filter skips frames that no detector run uses.
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`, clip)) {
     darken?.(frame);
     const now = conditions.update(frame, []).join();
@@ -69,7 +72,7 @@ t.test('each fault is told in its time and is over after it', { skip }, async (t
   t.ok((frozen[0]?.[0] ?? 0) - FROM_S <= 30, 'within 30 s');
 });
 
-/** A glow that bleaches the left third of the picture, as of a low sun. */
+/** A glow that bleaches the left third of the picture, like a low sun. */
 const glare = `split[a][b];[b]scale=96:72,format=yuva444p,geq=lum=255:cb=128:cr=128:a='255*clip(1.6-1.6*hypot(X-W*0.2,Y-H*0.35)/(W*0.45),0,1)',scale=768:576[g];[a][g]overlay=enable='gte(t,24)'`;
 const ZONES = [
   {
@@ -121,7 +124,7 @@ t.test('a glare blinds the zones that lie in it, and only them', { skip }, async
   t.ok(Number(told[0]?.split(' ')[0]) <= FROM_S + 60, `after ${told[0]}`);
 });
 
-/** As the detector finds nothing in it, the same as a blind one. */
+/** The detector finds no one in the film, which equals a blind camera. */
 t.test('people who pass and are never found are told within a minute', { skip }, async (t) => {
   const conditions = new CameraConditions();
   const cells = new MovingCells();
@@ -173,9 +176,9 @@ function sizeOf(clip: string): SizePx {
 }
 
 /**
- * Every clip by day and at night, again and again: an hour in the long run; in the usual one a third of them, some seconds
- * each. With less than a fifth of the light, 19 of 20 cells of the darkest clip are below the limit of `too-dark`, which
- * is then told.
+ * Every clip by day and at night, repeated for an hour in the full run; the usual run plays some seconds of a third of
+ * them. With less than a fifth of the light, 19 of 20 cells of the darkest clip are below the limit of `too-dark`,
+ * which is then reported.
  */
 t.test(
   'no condition in a long time of street video',

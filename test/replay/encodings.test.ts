@@ -1,6 +1,6 @@
 /**
- * What a box says of its camera does not hang on the encoder's noise: each film in a loop, its packets copied and its
- * pictures encoded anew, finely and coarsely, tells the same conditions. By default the film that tells one, copied and
+ * Tests that the reported conditions do not depend on the encoder's noise. Each film is looped with its packets copied
+ * and with its pictures encoded again, finely and coarsely. By default one film with a condition is played, copied and
  * coarse; VIGIE_TEST_FULL=1 plays them all.
  */
 import { join } from 'node:path';
@@ -21,11 +21,11 @@ import { sampled } from '../lib/sampled.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Haze, in which few vehicles pass. */
 const BY_DEFAULT = ['a14-haze'];
-/** The rate at which a box looks at a quiet street. */
+/** The analysis rate of a box on a quiet street. */
 const FPS = '5';
 const LENGTH_S = FULL ? 100 : BLINDNESS_BY_S + 1;
 
-/** How a loop is made of a film, by name. */
+/** Functions that make a loop of a film, by name. */
 const ENCODINGS: Readonly<Record<string, (clip: string, dir: string) => Promise<string>>> = {
   copied: (clip, dir) => loopedClip(clip, LENGTH_S, dir),
   'x264 crf 18': (clip, dir) => encoded(clip, 18, dir),
@@ -39,7 +39,7 @@ async function encoded(clip: string, crf: number, dir: string): Promise<string> 
   return file;
 }
 
-/** Kinds of conditions that are told, and by when blindness was. */
+/** Kinds of the reported conditions, and the time of blindness. */
 async function told(
   { config }: Label,
   clip: string,
@@ -54,7 +54,7 @@ async function told(
 const folders = ['labels-hard', 'labels'].map((name) => evaluationData(name));
 const skip = folders.find(({ skip }) => skip)?.skip ?? false;
 const labels = skip ? [] : folders.flatMap(({ file }) => labelsIn(file));
-/** One label for each film: conditions hang on no rule. */
+/** One label for each film, because conditions depend on no rule. */
 const films = labels.filter(
   ({ clipPath }, i) => labels.findIndex((other) => other.clipPath === clipPath) === i,
 );

@@ -1,6 +1,7 @@
 /**
- * What a rule says of a film depends on no other rule: every second one alone (with VIGIE_TEST_FULL=1 each, in pairs too and
- * on every label) and all together raise the same incidents at the same moments, and vision follows the same objects.
+ * Tests that a rule's result on a film depends on no other rule. Every second rule alone, and all together, must raise
+ * the same incidents at the same moments, and vision must follow the same objects. VIGIE_TEST_FULL=1 plays each rule
+ * alone, in pairs too, and on every label.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,10 +12,10 @@ import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
 import { sampled } from '../lib/sampled.ts';
 
-/** The rate at which a box analyses. */
+/** Rate at which a box analyses. */
 const FPS = ['--fps', '5'];
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** Of the labels with several rules: a short one, with incidents. */
+/** A short label with several rules and with incidents. */
 const BY_DEFAULT = ['crosswalk'];
 
 const labels = evaluationData('labels');
@@ -24,7 +25,7 @@ const skip = labels.skip || hard.skip;
 type Rule = Label['config']['rules'][number];
 
 interface Said {
-  /** By rule, media times of the starts, s. */
+  /** Media times of the starts by rule, s. */
   readonly starts: ReadonlyMap<string, readonly number[]>;
   readonly tracks: string;
 }

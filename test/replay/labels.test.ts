@@ -1,6 +1,6 @@
 /**
- * Every label of the evaluation data: each expected incident in its window, and nothing else. A box is asked at the rates at
- * which it looks itself, of two films by every frame; VIGIE_TEST_FULL=1 asks it so of all.
+ * Tests every label of the evaluation data: each expected incident in its window, and no others. The films play at a
+ * box's own rates, and two of them with every frame; VIGIE_TEST_FULL=1 plays all with every frame.
  */
 import {
   cpSync,
@@ -42,16 +42,16 @@ import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
 const data = evaluationData('labels');
-/** What everybody passes, and films on which alerts were wrong once. */
+/** Labels that must always pass, and films that once had wrong alerts. */
 const folders = [
   { name: 'labels', ...data },
   { name: 'labels-hard', ...evaluationData('labels-hard') },
 ];
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** This one is asked of every frame, and twice. */
+/** This one is played with every frame, and twice. */
 const TWICE = 'car-detection';
-/** At a box's own rates the person who waits in the second is missed. */
+/** The waiting person in the second film is missed at a box's own rates. */
 const BY_EVERY_FRAME = [TWICE, 'pets2006-s1-c3'];
 
 for (const { name, file, skip } of folders) {
@@ -86,7 +86,7 @@ for (const { name, file, skip } of folders) {
   });
 }
 
-/** Two replays say the same, in the published form, with redacted snapshots. */
+/** Checks that two replays give the same result in the published form, with redacted snapshots. */
 async function saysTheSameAgain(t: Test, label: Label, one: Replayed): Promise<void> {
   const two = await replayClip(label.clipPath, label.config);
   t.teardown(two.forget);
@@ -113,7 +113,7 @@ t.test('--fps takes fewer frames', async (t) => {
   t.ok(frames >= 19 && frames <= 21, `${frames} frames of 20 s`);
 });
 
-/** A wide road. The labels above ask each film once, some of them for longer than blindness takes to tell. */
+/** A wide road. Some labels above play their film for longer than blindness takes to be reported. */
 const SHORT_SIGHT = ['boulevard-park'];
 
 t.test(

@@ -1,4 +1,4 @@
-/** People who cross lines by night: who is too small and too dark for the frame is found in the larger picture. */
+/** Tests line crossings at night: a person too small and dark for the frame is detected in the high-resolution pass. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const CONFIG = {
     classes: ['person'],
   })),
 };
-/** Whose feet pass from one side to the other after the first four seconds, by ground truth (PETS09-S2L1), in s. */
+/** Times at which feet cross after the first four seconds, by ground truth (PETS09-S2L1), s. */
 const CROSSINGS = [
   ['left', 17.9],
   ['left', 20.0],
@@ -66,7 +66,7 @@ t.test('a grey, dark and noisy street', { skip }, async (t) => {
     if (at >= 0) free.splice(at, 1);
     return at < 0;
   });
-  // At six seconds one man passes behind another. Without closer looks a second one is missed.
+  // At six seconds one man passes behind another. Without the high-resolution pass a second crossing is missed.
   t.ok(missed.length <= 1, `missed: ${JSON.stringify(missed)}`);
   t.same(free, [], 'nobody crosses twice, or without being there');
 });

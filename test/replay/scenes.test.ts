@@ -1,6 +1,6 @@
 /**
- * Composed scenes through the whole pipeline: what was left behind or drawn is found, and nothing else.
- * A fixed choice of short scenes by default; all of them with VIGIE_TEST_FULL=1.
+ * Tests composed scenes through the whole pipeline: objects left behind and graffiti are found, and nothing else is.
+ * Plays a fixed choice of short scenes by default, and all of them with VIGIE_TEST_FULL=1.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -11,7 +11,7 @@ import { CATALOGUE } from '../scenes/catalogue.ts';
 import { compose } from '../scenes/composer.ts';
 import type { Scene } from '../scenes/scene.ts';
 
-/** Of each kind of scene one or two, about as many without an incident as with one. */
+/** One or two of each kind of scene, about as many without an incident as with one. */
 const SHORT = new Set([
   'left-yard-heap',
   'street-verge-heap',

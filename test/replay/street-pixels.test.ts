@@ -1,6 +1,6 @@
 /**
- * Street scenes of real pixels through the real detector, tracker, observer, rules and incidents: cut out of
- * the street clip of the set-up, and of a motorway clip of the evaluation data.
+ * Tests street scenes of real pixels through the real detector, tracker, observer, rules and incidents. They are cut
+ * from the street clip of the set-up and from a motorway clip of the evaluation data.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -11,7 +11,7 @@ import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';
 import { judge } from '../scenes/street/verdict.ts';
 
-// Before ONNX Runtime is loaded: it reports home otherwise.
+// Set before ONNX Runtime is loaded, because it sends usage data otherwise.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 
 const road = evaluationData('clips/highway-320.avi');

@@ -1,4 +1,7 @@
-/** Authorisation and suspension: nothing runs that is not positively allowed, whatever the files or the clock say. */
+/**
+ * Tests authorisation and suspension: without a positive authorisation nothing runs, whatever the files or the clock
+ * say.
+ */
 
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +38,7 @@ import { BOX, SITE } from '../lib/room.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
-/** What the journal of a box knows that has never run. */
+/** Journal knowledge of a box that has never run. */
 const NOTHING: { authority: string | undefined; confirmedBeforeMs: number | undefined } = {
   authority: undefined,
   confirmedBeforeMs: undefined,
@@ -69,7 +72,7 @@ const START_MS = new HandClock().epochMs;
 const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
-/** As the agent judges a file: signature, form, place and time. */
+/** Verifies a file as the agent does: signature, form, place and time. */
 function verdict(bytes: Buffer) {
   return verdictOf(() => {
     const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
@@ -179,7 +182,7 @@ interface Desk {
   readonly clock: HandClock;
   readonly config: Config;
   readonly pinned: (string | null)[][];
-  /** Why nothing is allowed, judged by a program that has just started; undefined: it is. */
+  /** Reason for which a newly started program allows nothing; undefined when it allows analysis. */
   fault(config?: Config, clock?: HandClock, known?: typeof NOTHING): string | undefined;
 }
 

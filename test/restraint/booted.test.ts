@@ -1,6 +1,6 @@
 /**
- * The booted box under attack by its own agent's user, who may write the state folder, hold vision's link and ask root's
- * record: what restrains the box stands, and what was put back, cut or removed is told.
+ * Tests a booted box under attack by its own agent's user, who may write the state folder, hold vision's link and query
+ * root's record. Restraints stay active, and files put back, cut or removed are reported.
  */
 
 import { existsSync } from 'node:fs';
@@ -38,7 +38,7 @@ interface Stolen {
   readonly picture: string;
 }
 
-/** One request, its answer on standard output. */
+/** Sends one request and prints its answer on standard output. */
 const ASK = `import { createConnection } from 'node:net';
 const socket = createConnection(process.argv[3] ?? '/run/vigie-config/config.sock', () => socket.write(process.argv[2] + '\\n'));
 socket.pipe(process.stdout);`;
@@ -58,7 +58,7 @@ class Attacked {
     return this.container.run('runuser', '-u', 'vigie', '--', ...words);
   }
 
-  /** What the thief gets for this first message; nobody else holds the link meanwhile. */
+  /** Answer that the thief receives to this first message, while no one else holds the link. */
   steal(start: Start): Stolen {
     this.container.write('/home/thief.mjs', LINK_THIEF);
     this.container.write('/home/start.json', JSON.stringify(start));
@@ -72,7 +72,7 @@ class Attacked {
     return JSON.parse(out) as Stolen;
   }
 
-  /** Does it as the agent's user while no agent runs, and starts the agent. */
+  /** Runs a command as the agent's user while no agent runs, then starts the agent. */
   async behind(what: string): Promise<void> {
     this.container.run('systemctl', 'stop', 'vigie');
     const { status, err } = this.asVigie('sh', '-c', what);
@@ -80,7 +80,7 @@ class Attacked {
     this.container.run('systemctl', 'start', 'vigie');
   }
 
-  /** The running agent's word on its mode, and why, as its commands on the box read it. */
+  /** Mode and reason of the running agent, as its commands on the box read them. */
   get told(): { mode: string; reason: string } {
     const file = `${STATE}/${LOCAL_MODE_FILE}`;
     const none = { mode: '', reason: '' };
@@ -188,7 +188,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
 
     await attacked.behind(`cp /home/before/suspension.json ${STATE}/`);
     await attacked.stands(t, 'suspended', /put back.*order of the court/, 'one file put back');
-    // With the last head that root knows: what is older than that is a folder put back.
+    // Includes the last head that root knows, so an older state shows that the folder was put back.
     container.run('systemctl', 'stop', 'vigie');
     t.match(keep('suspended'), { status: 0 });
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);

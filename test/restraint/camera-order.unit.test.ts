@@ -1,4 +1,4 @@
-/** An order's camera: its one form, the channel of a recorder, the second stream. */
+/** Tests the camera of an authorisation: its single form, the channel of a recorder, and the second stream. */
 import t from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';

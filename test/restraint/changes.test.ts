@@ -1,4 +1,7 @@
-/** What changes under a box, and what ends, is told to the room: once, over restarts, and by whatever hand. */
+/**
+ * Tests that changes under a box and endings are reported to the room exactly once, across restarts and whoever caused
+ * them.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -244,7 +247,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
       clockSynced: () => synced,
     });
     flow.start(kept);
-    // As the agent does it, twice a second; here each half hour.
+    // The agent checks twice a second; here the check runs every half hour.
     return (days: number): string[] => {
       for (let step = 0; step <= days * 48; step += 1) {
         if (step > 0) clock.advance(DAY_MS / 48);
@@ -305,7 +308,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
   t.strictSame(run(1 / 48), [], 'nor one that has just been set');
   t.match(run(1), ['order-30 start 0', 'order-7 start 0', 'order-1 start 0'], 'after an hour it counts');
 });
-/** Long over by the clock that has leapt. */
+/** A date long expired for the clock that has leapt. */
 const START_AGAIN_MS = Date.UTC(2027, 0, 1);
 
 t.test('the certificates of the broker’s connection are read again each day and when asked', async (t) => {

@@ -1,4 +1,4 @@
-/** A journal in one file: it is checked as well as the folder, and whatever is done to it is found. */
+/** Tests a journal exported to one file: it is verified like the folder, and every tampering is detected. */
 import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -25,7 +25,7 @@ const file = join(whole, 'export.jsonl');
 }
 const key = keyOf(whole);
 
-/** What is wrong with it; a file that is no export at all is found too. */
+/** Faults of the export; a file that is not an export is a fault too. */
 function foundIn(text: Buffer | string, against: Against = {}): readonly string[] {
   const tampered = join(whole, 'tampered.jsonl');
   writeFileSync(tampered, text);
@@ -39,7 +39,7 @@ function foundIn(text: Buffer | string, against: Against = {}): readonly string[
 
 type Below = (n: number) => number;
 
-/** Lines without their ends; the first one is the head. */
+/** Changes to lines without their ends; the first line is the head. */
 const TAMPER: Readonly<Record<string, (lines: string[], below: Below) => void>> = {
   'a bit': (lines, below) => {
     const at = below(lines.length);
@@ -122,7 +122,7 @@ void t.test(
     const witnesses = [parseVerifierKey(witness.vkey, COSIGNATURE)];
 
     const [older, forked] = [scratch(t), scratch(t)];
-    // The key of the box signs both: that is what a stolen card can do.
+    // The box's key signs both, as it can on a stolen card.
     for (const dir of [older, forked]) cpSync(join(whole, 'journal.key'), join(dir, 'journal.key'));
     fill(openJournal(older), 400);
     fill(openJournal(forked), 700, 1);

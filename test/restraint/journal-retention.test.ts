@@ -1,4 +1,4 @@
-/** What of the journal is erased, when, and that the proof stands all the same. */
+/** Tests erasure from the journal: entries go when their time is over, and the proof stays valid. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -20,7 +20,7 @@ const alertOf = (day: number): JournalContent => ({
   sha256: 'y'.repeat(64),
 });
 
-/** An alert and a clock step a day. */
+/** Writes an alert and a clock step for each day. */
 function write(journal: Journal, days: number): void {
   const stepOf = (day: number): JournalContent => ({ at: alertOf(day).at, type: 'clock-step', stepMs: 1000 });
   journal.appendAll(Array.from({ length: days }, (_, day) => [alertOf(day), stepOf(day)]).flat());
@@ -59,7 +59,7 @@ void t.test(
     t.strictSame(wrongIn(dir, kept), []);
     t.equal(found(dir).erased, 170);
 
-    // Another start goes on where that one was.
+    // A later start continues from the state of the first one.
     const second = new JournalRetention(openJournal(dir), { alertsDays: () => 30 });
     while (second.step(now + DAY_MS, true));
     t.equal(second.erased.retention, 1);
@@ -88,7 +88,7 @@ void t.test(
     t.strictSame(found(dir).wrong, []);
     t.equal(openJournal(dir).contentBytes, journal.contentBytes, 'a restart counts the same');
 
-    // Where all that may go has gone, it stays at that: the newest 4 files.
+    // The newest 4 files remain after everything erasable is gone.
     const tight = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 1 });
     while (tight.step(BEGIN_MS, true));
     t.strictSame(found(dir).wrong, []);

@@ -1,4 +1,4 @@
-/** The journal on real disks: whatever is edited, cut, reordered, forked or rolled back is found. */
+/** Tests the journal on real disks: every edit, cut, reordering, fork and rollback is detected. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -32,11 +32,11 @@ const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TAMPERINGS = FULL ? 1000 : 250;
 const KILLS = FULL ? 20 : 8;
-/** Of a journal that is being written as fast as it can be. */
+/** Number of readings of a journal during continuous writing. */
 const BESIDE_A_WRITER = 80;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-/** 600 entries, three of them erased, opened again: no file is there that does not count. */
+/** 600 entries, three of them erased, opened again; every file in the folder counts. */
 const whole = scratch(t);
 {
   const journal = openJournal(whole);
@@ -233,9 +233,9 @@ void t.test(`killed ${KILLS} times while it writes: in order, and nothing is los
   t.strictSame(wrongIn(dir), [], 'and it goes on after a torn line');
 });
 
-/** Appends and erases as fast as it can until the test ends. */
+/** Starts a process that appends and erases at full speed until the test ends; returns its folder. */
 async function written(t: Test): Promise<string> {
-  // In memory where there is such a folder: the faster it is, the more often a file goes while it is being read.
+  // In memory where possible: the faster the writer, the more often a file disappears during a reading.
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
   const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(async () => {
@@ -249,7 +249,7 @@ async function written(t: Test): Promise<string> {
   child.stdout.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-100);
   });
-  // So many that something has been erased.
+  // Enough entries that some have been erased.
   await until(t, 'it writes', () => Number(said.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
   return dir;
 }
@@ -387,7 +387,7 @@ void t.test('the commands: key and verify', async (t) => {
   }
 });
 
-/** Where Debian puts the packages of golang-…-dev. */
+/** Folder in which Debian installs the packages of golang-…-dev. */
 const GOPATH = '/usr/share/gocode';
 const GO_SOURCE = join(ROOT, 'test/fixtures/journal/verify.go');
 
@@ -398,7 +398,7 @@ function goMissing(): string | false {
     : 'no sumdb/tlog: the package golang-golang-x-mod-dev is not installed';
 }
 
-/** With what its signatures decode to: Go takes base64 whose last, unused bits are set, and ours does not. */
+/** Decodes its signatures, because Go accepts base64 with unused last bits set and this project does not. */
 const decodedNote = (note: Buffer): string =>
   note
     .toString('latin1')
@@ -419,7 +419,7 @@ void t.test(
     t.equal(verified(small), 'VERIFIED 1');
     t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
 
-    // Heads with their proofs, as a witness gets them.
+    // Heads with their proofs, as a witness receives them.
     const grown = scratch(t);
     const journal = openJournal(grown);
     const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
@@ -445,7 +445,7 @@ void t.test(
       t.match(asked(), /^REJECTED/);
     }
 
-    // What both look at; the contents are ours alone.
+    // The files that both verifiers read; the contents are read by this project's only.
     const files = filesBelow(join(whole, 'journal')).filter((path) => !path.startsWith('contents/'));
     const random = randomOf(SEED);
     const below = (n: number): number => Math.floor(random() * n);

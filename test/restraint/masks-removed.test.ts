@@ -1,4 +1,4 @@
-/** A privacy mask that the configuration has no more, or smaller, is told to the room by its name. */
+/** Tests that a privacy mask removed from the configuration, or made smaller, is reported to the room by its name. */
 import t from 'tap';
 import type { Config } from '../../agent/contract/config.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';

@@ -1,4 +1,7 @@
-/** What an order signs besides names: where zones and lines must lie, what is black, and that a box may be installed. */
+/**
+ * Tests the signed content of an authorisation besides names: places for zones and lines, black areas, and the
+ * installation authorisation.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -35,7 +38,7 @@ const rectangle = (x1: number, y1: number, x2: number, y2: number): PointNorm[] 
   [x2, y2],
   [x1, y2],
 ];
-/** A courtyard round a house that is open to the street, at the picture's top. */
+/** A courtyard around a house that is open to the street, at the picture's top. */
 const COURT: PointNorm[] = [
   [0, 0],
   [0.3, 0],
@@ -172,12 +175,12 @@ void t.test('a line lies inside when both ends and all between them do', async (
   t.notOk(covered([0.4, 0.1], [0.6, 0.6]), 'in the house');
 });
 
-/** As a picture would show it: no point of many of the zone lies outside of the outline. */
+/** Checks many points of the zone's outline: none lies outside of the authorised outline, as a picture would show. */
 void t.test('inside means that no point of it is outside', async (t) => {
-  // Off the drawing's own digits.
+  // Off the grid of the drawing's own digits.
   const steps = Array.from({ length: 50 }, (_, i) => 0.2003 + i * 0.01207);
   const points = steps.flatMap((x) => steps.map((y): PointNorm => [x, y]));
-  // Round a centre, so that it does not cross itself, with far and near corners: concave.
+  // Around a centre, so that it does not cross itself, with near and far corners, so that it is concave.
   const star = (scale: number) =>
     fc
       .record({
@@ -237,7 +240,7 @@ void t.test('outlines and masks of an order are whole', async (t) => {
   );
   wrong({ masks: Array.from({ length: 65 }, (_, i) => ({ id: `z${i}`, polygon: square })) }, /\/masks/);
 
-  // With every list as full as it may be it can still be handed over.
+  // With every list at its limit it can still be handed over.
   const ring = Array.from({ length: 64 }, (_, i): PointNorm => {
     const angle = (2 * Math.PI * i) / 64;
     return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)].map((v) =>
@@ -286,7 +289,7 @@ void t.test('a permit to install names no rule, seals nothing, and holds for a d
 
 interface Placed {
   readonly clock: HandClock;
-  /** The number of the order that holds, or why none does. */
+  /** Number of the authorisation that applies, or the reason for which none does. */
   held(): string;
   place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
 }

@@ -1,4 +1,6 @@
-/** A file whose owner and mode are looked at is the file that is read, also where a link is turned in between. */
+/**
+ * Tests that a file is read through the same descriptor as its owner and mode, even if a link is switched in between.
+ */
 import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';

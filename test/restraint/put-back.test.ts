@@ -1,7 +1,7 @@
 /**
- * Older files put back in a plain run, where one user owns everything: one file is found by the others; all of them
- * together only by who keeps a head of the journal elsewhere (a witness, the room), or by root where the package is
- * installed (booted.test.ts).
+ * Tests older files put back in a plain run, where one user owns everything. The other files reveal a single file. If
+ * all files are put back together, only a keeper of the journal's head elsewhere (a witness, the room) detects it. Root
+ * detects it too where the package is installed (booted.test.ts).
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ class Box {
     this.stateDir = join(this.#dir, 'state');
   }
 
-  /** From a start to a stop: the mode that it settles in, and why. */
+  /** Runs an agent until it settles in the mode; returns its reason. */
   async lives(mode: string): Promise<string> {
     const mqtt = { url: 'mqtt://127.0.0.1:1', ack: 'broker' };
     const config = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 }, mqtt });

@@ -1,4 +1,4 @@
-/** What the agent journals: on a clock moved by hand, with the real archive and the real journal. */
+/** Tests the agent's journal entries on a clock that the test moves, with the real archive and journal. */
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -86,7 +86,7 @@ function contentsIn(stateDir: string): JournalContent[] {
     .map((line) => asTold((JSON.parse(line) as { content: JournalContent }).content));
 }
 
-/** An entry that is not of the form which the report asks for would show as another type. */
+/** Normalises an entry as the report does, so that an entry of another form shows as another type. */
 const asTold = (content: JournalContent): JournalContent =>
   content === undefined ? content : contentOf(content);
 
@@ -203,7 +203,7 @@ t.test('searches and purges, each once, also over a restart', async (t) => {
   clock.advance(31 * 24 * 60 * MINUTE_MS);
   first.archive.upkeep();
   clock.advance(MINUTE_MS);
-  // Cut off before the recorder looks again: the next start takes the record of the purge.
+  // Stopped before the recorder runs again, so the next start records the purge.
   await first.archive.stop();
   const second = makeBox(t, stateDir, boxWith(), clock);
   second.recorder.start();

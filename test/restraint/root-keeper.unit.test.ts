@@ -1,4 +1,4 @@
-/** Root's record under requests of whoever may ask: it restrains more by anybody's word, and less by signatures alone. */
+/** Tests root's record under requests of any caller: any caller can add a restraint, and only signatures remove one. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';

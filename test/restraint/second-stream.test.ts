@@ -1,6 +1,6 @@
 /**
- * The camera's second stream under a real agent: it is opened where the order names it and nowhere else, its frames are
- * counted, and a suspension ends both connections and both counters.
+ * Tests the camera's second stream under a real agent. It is opened only where the authorisation names it, its frames
+ * are counted, and a suspension ends both connections and both counters.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const MAIN = join(ROOT, 'dist/agent/cli/main.js');
 const skip = rtspMissing();
 t.setTimeout(240_000);
 
-/** Two films of a still street; the second has most of the frames, so that it shows whether they are counted. */
+/** Makes two films of a still street; the second has more frames, which shows whether they are counted. */
 function films(dir: string): [string, string] {
   const film = (name: string, size: string, fps: number): string => {
     const file = join(dir, name);
@@ -35,7 +35,7 @@ function films(dir: string): [string, string] {
   return [film('main.mkv', '640x360', 5), film('second.mkv', '320x180', 25)];
 }
 
-/** TCP connections to a port of this machine that are open (proc(5), net/tcp: state 01 is ESTABLISHED). */
+/** Open TCP connections to a port of this machine (proc(5), net/tcp: state 01 is ESTABLISHED). */
 function connectionsTo(port: number): number {
   const place = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');

@@ -1,4 +1,4 @@
-/** Suspended means that there is no vision process: through kill -9, a restart and another version of the program. */
+/** Tests that a suspended box has no vision process: after kill -9, a restart, and an update to another version. */
 
 import { createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
@@ -50,7 +50,7 @@ interface Ear {
   readonly envelopes: string[];
 }
 
-/** What the room hears, held against the contract. */
+/** Collects everything the room receives and checks it against the contract. */
 async function listen(t: Test, room: Room): Promise<Ear> {
   const client = await clientOf(t, room, 'room');
   const ear: Ear = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
@@ -98,7 +98,7 @@ function missingResumes(entries: readonly JournalContent[]): readonly MissingRes
   return suspensions.missing;
 }
 
-/** The program in another folder, as an update unpacks it beside the old one; its version is another. */
+/** Unpacks the program in another folder with another version, as an update does. */
 function anotherVersion(dir: string): string {
   const there = join(dir, 'vigie-9.9.9');
   mkdirSync(there);
@@ -161,7 +161,7 @@ void t.test(
       const before = [modes.length, health.length] as const;
       agent = run(at);
       await until(t, 'suspended again', () => modes.length > before[0], SLOW_MS);
-      // The second one comes 30 s later.
+      // The second report comes 30 s later.
       const reports = before[1] + (at === update ? 2 : 1);
       await until(t, 'health reports', () => health.length >= reports, 2 * SLOW_MS);
       for (const statement of modes.slice(before[0])) {
@@ -349,7 +349,7 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
 
   await agent.stop();
-  // As a clock leaves it that nobody had set, and that said for a while that it was 2081.
+  // The state that a clock leaves which was never set and once showed the year 2081.
   writeFileSync(join(stateDir, LATEST_TIME_FILE), `${Date.UTC(2081, 0)}\n`);
   const next = makeAgent(t, config, stateDir);
   await next.start();

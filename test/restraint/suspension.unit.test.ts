@@ -1,4 +1,4 @@
-/** The file of a suspension: what cannot be read suspends, and what the disk refuses holds. */
+/** Tests the suspension file: an unreadable file suspends, and a suspension that the disk refuses still applies. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -73,7 +73,7 @@ void t.test('a suspension that the disk refuses holds all the same', async (t) =
   t.match(new Suspension(file).read(), { suspended: true, reason: 'court' }, 'written as soon as it can be');
 });
 
-/** A box that its court has suspended, and root's record of it, which `atRoot` fills in. */
+/** Makes a box that its court has suspended, with root's record of it, which `atRoot` fills in. */
 function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
   const dir = scratch(t);
   const rootDir = join(dir, 'root');

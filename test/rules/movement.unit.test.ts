@@ -1,4 +1,4 @@
-/** Rules that judge movement: what counts as a drive, and what passes a line once. */
+/** Tests the rules that evaluate movement: the definition of a drive, and one crossing of a line for each object. */
 import t from 'tap';
 import type { Crossing, ObservedTrack } from '../../agent/contract/observation.ts';
 import { makeRule } from '../../agent/rules/registry.ts';
@@ -46,7 +46,7 @@ function car(id: number, x: number, over: Partial<ObservedTrack> = {}): Observed
   });
 }
 
-/** Moments at which a situation is named, at 5 frames a second. */
+/** Frame numbers at which the rule reports a situation, at 5 frames a second. */
 function named(rule: Rule, seconds: number, at: (s: number) => ObservedTrack[]): number[] {
   return Array.from({ length: seconds * 5 }, (_, k) => k).filter(
     (k) => rule.observe(observation(k * 200, at(k / 5))).length > 0,
@@ -77,7 +77,7 @@ t.test('wrong way: a weak box that hops through a queue is no drive', async (t) 
   const half = 0.05;
   const at = (id: number, x: number, y: number, over: Partial<ObservedTrack> = {}) =>
     car(id, x, { xyxyNorm: [x - half, y, x + half, y + 0.1], ground: [x, y + 0.1], ...over });
-  // They creep forward (to the left), so that pixels move everywhere.
+  // The queue creeps forward (to the left), so that pixels move everywhere.
   const queue = (s: number) => [0, 1, 2, 3, 4, 5].map((i) => at(10 + i, 0.2 + 0.12 * i - 0.01 * s, 0.5));
   const weak = { bestScore: 0.37 };
   const hops = (s: number) => [...queue(s), at(1, 0.2 + 0.12 * Math.min(5, Math.round(s * 5)), 0.52, weak)];
@@ -103,7 +103,7 @@ t.test('wrong way: a weak box that hops through a queue is no drive', async (t) 
   t.equal(named(wrongWay(), 1.4, last).length, 0, 'pixels move in the two longest of six steps');
 });
 
-/** What a rule tells of frames with these tracks, the first of which passes the line where it says so. */
+/** Number of situations that a rule reports for these frames, with a line crossing by the tracks in `passes`. */
 function told(frames: readonly { tracks: ObservedTrack[]; passes?: number[] }[]): number {
   const rule = line();
   return frames.flatMap(({ tracks, passes = [] }, k) => {

@@ -1,13 +1,13 @@
-/** One vehicle that has two boxes while it passes a line passes once. */
+/** Tests that a vehicle with two boxes crosses a line only once. */
 import t from 'tap';
 import type { XyxyNorm } from '../../agent/contract/geometry.ts';
 import { LineCrossingRule } from '../../agent/rules/line-crossing.ts';
 import { observation, track } from '../lib/street.ts';
 
-/** Width of the cab's box, against .2 of the vehicle's; the boxes share .1 to the left of it. */
+/** Width of the cab's box by frame, against .2 of the vehicle's; the boxes share .1 to the left of it. */
 type Cab = (look: number) => number;
 
-/** Both pass in the last look; returns how many passages are told. */
+/** Both boxes cross in the last frame; returns the number of reported crossings. */
 function passages(cab: Cab, lowerBy = 0): number {
   const rule = new LineCrossingRule({
     id: 'line',

@@ -1,4 +1,6 @@
-/** A vehicle that stood in a pedestrian zone when the box began to look, by its place and not by a track. */
+/**
+ * Tests the report of a vehicle that stood in a pedestrian zone when analysis began; it follows the place, not a track.
+ */
 import t from 'tap';
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import { VehicleInPedestrianZoneRule } from '../../agent/rules/vehicle-in-pedestrian-zone.ts';
@@ -7,16 +9,16 @@ import { observation, track } from '../lib/street.ts';
 const ZONES = [{ zone: 'square', sinceMs: 400 }];
 
 interface Stands {
-  /** When it came to stand. */
+  /** Time at which it stopped. */
   readonly sinceMs?: number;
   readonly arrival?: StandingVehicle['arrival'];
   readonly score?: number;
   readonly presence?: StandingVehicle['presence'];
-  /** The number of its track at a time. */
+  /** Number of its track at a time. */
   trackAt?(atMs: number): number | undefined;
 }
 
-/** Shows a vehicle that stands; returns when each situation was named first, and as what. */
+/** Observes a stopped vehicle; returns the first time and the form of each situation. */
 function told({
   sinceMs = 400,
   arrival = 'unseen',

@@ -1,3 +1,4 @@
+/** Tests the rules on made tracks: wrong way, pedestrian zone, loitering, crowd and schedules. */
 import t from 'tap';
 import type { GroundPlaneConfig } from '../../agent/contract/config.ts';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
@@ -13,7 +14,7 @@ const makeRule = (config: RuleConfig) => makeRuleAt(config, SITE);
 
 const VEHICLE_CLASSES: ('car' | 'truck' | 'bus' | 'motorcycle')[] = ['car', 'truck', 'bus', 'motorcycle'];
 
-/** Runs a rule over tracks that move; 5 frames a second, in a picture of 768×576. */
+/** Runs a rule over moving tracks at 5 frames a second, in a picture of 768×576. */
 function run(
   rule: Rule,
   seconds: number,

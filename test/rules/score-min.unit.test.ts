@@ -1,4 +1,4 @@
-/** A rule may ask for a surer detector than its own, as verdicts may have taught. */
+/** Tests a rule with a higher minimum score than the detector's, as verdicts may suggest. */
 import t from 'tap';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
 import { makeRule } from '../../agent/rules/registry.ts';
@@ -6,7 +6,7 @@ import { observation, track } from '../lib/street.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: [] };
 
-/** Seconds at which somebody who stays is told, by the best score that he has had by then. */
+/** Seconds at which a loitering person is reported, given the best score so far. */
 function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {
   const rule = makeRule(
     {

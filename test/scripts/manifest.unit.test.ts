@@ -1,4 +1,6 @@
-/** The manifest of a release: what is written is read again and taken by mtree(8), what is hostile is refused. */
+/**
+ * Tests the manifest of a release: it reads back as written, mtree(8) accepts it, and hostile manifests are refused.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

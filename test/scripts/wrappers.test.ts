@@ -1,4 +1,4 @@
-/** The programs that people run off the box: counting tests, showing alerts, long steps, arguments. */
+/** Tests the programs that people run off the box: test counts, alerts on a terminal, long steps, and arguments. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -176,12 +176,12 @@ void t.test('a long step: its log, its failure, its end on Ctrl-C', async (t) =>
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'and the command is gone');
 });
 
-/** Programs of scripts/ that a person calls. */
+/** Programs in scripts/ that a person runs. */
 const WRAPPERS = readdirSync(scripts, { withFileTypes: true })
   .filter((entry) => entry.isFile() && (statSync(join(scripts, entry.name)).mode & 0o111) !== 0)
   .map(({ name }) => name);
 
-/** A PATH on which nothing can be installed, and a file that tells who tried. */
+/** A PATH on which every installer fails, and a function that returns the attempts. */
 function noInstallation(t: Test): { PATH: string; tried: () => string } {
   const dir = scratch(t);
   const record = join(dir, 'tried');
@@ -194,7 +194,7 @@ function noInstallation(t: Test): { PATH: string; tried: () => string } {
   };
 }
 
-/** A checkout whose set-up says what it was asked for, and that it is done. */
+/** Makes a checkout whose set-up prints its arguments and a final line. */
 function checkout(t: Test, setUp: string): string {
   const dir = scratch(t);
   cpSync(scripts, join(dir, 'scripts'), { recursive: true });
@@ -318,7 +318,7 @@ void t.test('who ends a program while it sets up ends the set-up too', async (t)
   await Promise.all(names.map((name) => endedInSetUp(t, name)));
 });
 
-/** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
+/** Ends `name` with TERM in a checkout whose set-up is one long step of a command that ignores TERM. */
 async function endedInSetUp(t: Test, name: string): Promise<void> {
   const pidFile = join(scratch(t), 'pid');
   const dir = checkout(
@@ -356,7 +356,7 @@ void t.test('evaluate: a clip that is not there is one line, and exit code 2', a
   );
 });
 
-/** Without what an npm that runs the tests hands on in the environment. */
+/** Removes the variables that an npm running the tests passes on. */
 function alone(...command: string[]): string[] {
   return ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${process.env['HOME']}`, ...command];
 }
@@ -369,7 +369,7 @@ void t.test('npm: no word about the project’s settings', async (t) => {
 
 const npmVersion = spawnSync('npm', ['--version'], { encoding: 'utf8' }).stdout.trim();
 const [npmMajor = 0, npmMinor = 0] = npmVersion.split('.').map(Number);
-// 11.19 is the oldest that was tried; 10.9 does not know allowScripts.
+// 11.19 is the oldest tested version; 10.9 does not know allowScripts.
 const allows =
   npmMajor > 11 || (npmMajor === 11 && npmMinor >= 19)
     ? false

@@ -1,4 +1,4 @@
-/** The arithmetic of a soak: a slope with its certainty, what is steady and what is not, and the picture. */
+/** Tests the arithmetic of a soak: a slope with its uncertainty, the verdict on growth, and the chart. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
@@ -24,11 +24,11 @@ void t.test('a slope, and how sure one can be of it', async (t) => {
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
   let held = 0;
-  // For memory that wanders like this it holds the truth in 91.5 %, whatever the seed: with so many trials, 88 are six
-  // standard deviations away. (With 200 it failed once in twenty runs.)
+  // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
+  // are six standard deviations away. (With 200 the test failed once in twenty runs.)
   const trials = 2000;
   for (let trial = 0; trial < trials; trial += 1) {
-    // Memory that is taken and given back: each sample resembles the one before.
+    // Memory that is allocated and released: each sample resembles the one before.
     let wander = 0;
     const found = slopeOf(
       hourOf((hours) => {
@@ -41,7 +41,7 @@ void t.test('a slope, and how sure one can be of it', async (t) => {
   t.ok(held > 0.88 * trials, `the interval of 95 % held the truth in ${held} of ${trials} trials`);
 });
 
-/** What a soak brings home when vision grows by so many MB an hour. */
+/** Result of a soak in which vision grows by this number of MB an hour. */
 function soaked(growth: number): Soaked {
   const samples = hourOf((hours) => 200 + growth * hours).map(({ hours, value }) => ({
     hours,

@@ -1,4 +1,4 @@
-/** What is kept of the camera's view over restarts, and its confirmation. */
+/** Tests the camera's stored view: kept over restarts, and confirmed by a person. */
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,7 +14,7 @@ import { observation } from '../lib/street.ts';
 
 const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), aspect: 1.5, moved: false };
 
-/** A desk with a clock of its own, and what it sends to vision. */
+/** A camera view with a clock of its own; collects its messages to vision. */
 class Box {
   readonly sent: ToVision[] = [];
   readonly asked: EvidenceRequest[] = [];
@@ -52,7 +52,7 @@ class Box {
     }
   }
 
-  /** Answers the pictures that were asked for; returns how many. */
+  /** Answers the requested pictures; returns their number. */
   answer(text: string): number {
     const asked = this.asked.splice(0);
     for (const { request, atMs } of asked) {

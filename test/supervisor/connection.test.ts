@@ -1,4 +1,4 @@
-/** What vision is connected to: in the journal and at the box, and nowhere else. */
+/** Tests that the camera's address is recorded in the journal and on the box only. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

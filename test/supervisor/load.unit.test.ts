@@ -1,4 +1,4 @@
-/** Heat and slowness lower the analysed rate in steps, and give it back with hysteresis. */
+/** Tests that heat and slowness lower the analysed rate in steps, and that it rises again with hysteresis. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -10,7 +10,7 @@ import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-/** Frames at 5 a second for so long, each of which takes `ms`; how many were analysed. */
+/** Number of analysed frames of a 5 fps stream during `seconds`, where each takes `ms`. */
 function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
@@ -21,7 +21,7 @@ function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   return analysed;
 }
 
-/** The kernel's files of a board with one sensor, °C; null: it cannot be read. */
+/** The kernel's files of a board with one sensor; `null` °C makes it unreadable. */
 function board(t: Test): { sysClass: string; heat(celsius: number | null): void } {
   const sysClass = scratch(t);
   const zone = join(sysClass, 'thermal', 'thermal_zone0');

@@ -1,4 +1,6 @@
-/** What the agent makes of what vision says: whose fault it is when nothing is seen, and that a picture is asked for once. */
+/**
+ * Tests the agent's handling of messages from vision: the fault it reports without video, and one request per picture.
+ */
 import t from 'tap';
 import type { FromVision, ToVision } from '../../agent/contract/link.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';

@@ -1,4 +1,4 @@
-/** How large and how fast what passes is, and what that asks of input size and rate. */
+/** Tests the statistics of object sizes and speeds, and the input size and rate they suggest. */
 import t from 'tap';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import { FINDING_TEXTS } from '../../agent/local/finding-texts.ts';
@@ -8,7 +8,10 @@ import { ViewStatistics } from '../../agent/supervisor/view-statistics.ts';
 const SOURCE = { widthPx: 1600, heightPx: 900 };
 const CONFIGURED = { detector: { input: [416, 256] as [number, number] }, camera: { fps: 5 } };
 
-/** People or cars of a height, one after another, each seen `looks` times and moved on by `step` of its longer side. */
+/**
+ * Observes people or cars of one height in turn, each for `looks` frames, moved by `step` of its longer side between
+ * them.
+ */
 function passing(
   group: 'person' | 'vehicle',
   { count, height, step, looks = 5 }: { count: number; height: number; step: number; looks?: number },
@@ -46,7 +49,7 @@ function passing(
         ...nothing,
       };
       statistics.observe(observation);
-      // A frame that nobody looked at says nothing: neither a height nor a step.
+      // A frame without a detector run counts neither for heights nor for steps.
       statistics.observe({ ...observation, looked: false });
     }
   }

@@ -1,4 +1,6 @@
-/** The agent's side of the technician's page, by its socket: a real agent with real vision on the street clip. */
+/**
+ * Tests the agent's side of the technician's page through its socket: a real agent with real vision on the street clip.
+ */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +43,7 @@ const boxConfig = (): Config =>
     masks: [MASK],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     alertsPerHour: 3600,
-    // Nobody answers there.
+    // No broker answers at this address.
     mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
   });
 
@@ -55,7 +57,7 @@ async function runningBox(
   return { agent, stateDir, socket: join(stateDir, 'page.sock') };
 }
 
-/** As the report tells them: what is not of its form would have another type. */
+/** Preview entries as the report reads them; an entry of another form would have another type. */
 function previewEntries(stateDir: string): JournalContent[] {
   const lines = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8').trim().split('\n');
   return lines
@@ -113,7 +115,7 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
   const seen = page.pictures.length;
   other.socket.destroy();
   await until(t, 'nobody looks', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
-  // The state is made anew twice a second.
+  // The agent renews the state twice a second.
   await sleep(600);
   const after = await page.state();
   t.match(after.preview, { running: false, viewers: 0 });
@@ -142,7 +144,7 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
 });
 
 interface Box extends Awaited<ReturnType<typeof runningBox>> {
-  /** Undefined: the file is refused. */
+  /** Masks of the file on disk; undefined when the file is refused. */
   readonly onDisk: { masks: readonly MaskConfig[] | undefined };
 }
 
@@ -176,7 +178,7 @@ async function misuse(t: Test, { agent, socket }: Box): Promise<void> {
   page.flood({ op: 'state', language: 'fr' }, 10_000);
   await until(t, 'answers', () => page.answers.size > 500, SLOW_MS);
   lag.disable();
-  // This process is the agent and the page in one: what the page itself does is in it.
+  // This process is both agent and page, so the delay includes the page's own work.
   t.ok(lag.max / 1e6 < 500, `the loop was held up for ${Math.round(lag.max / 1e6)} ms at most`);
   t.ok(counter(agent, 'page_limited') > 100, `${counter(agent, 'page_limited')} refused`);
   page.socket.destroy();

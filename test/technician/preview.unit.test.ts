@@ -1,4 +1,4 @@
-/** Who may look, for how long, and what ends it: by a clock that the test moves. */
+/** Tests the preview's permission, limits and endings, on a clock that the test moves. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { HandClock, picture, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/street.ts';
 
-/** Who sleeps wakes when the test has moved the time so far. */
+/** Clock that wakes a sleeper when the test has moved the time far enough. */
 class SteppedClock extends HandClock {
   #sleeping: { untilMs: number; wake: () => void }[] = [];
 
@@ -27,7 +27,7 @@ class SteppedClock extends HandClock {
     });
   }
 
-  /** In steps, with everything done in between that is due. */
+  /** Advances the time in steps, and runs everything that becomes due. */
   async pass(ms: number, stepMs = 100): Promise<void> {
     for (const endMs = this.monoMs + ms; this.monoMs < endMs; ) {
       this.advance(Math.min(stepMs, endMs - this.monoMs));
@@ -50,7 +50,7 @@ class Box {
   journalDown = false;
   takesMs = 20;
   asked = 0;
-  /** Vision's answer; undefined: a new picture at once. */
+  /** Vision's answer; undefined gives a new picture at once. */
   answer: (() => Promise<PreviewAnswer>) | undefined;
 
   constructor(file: string, epochMs?: number) {
@@ -133,7 +133,7 @@ t.test('ten minutes a run, sixty a day, over restarts; a new day is a new one', 
   let box = new Box(file);
   for (let run = 0; run < 6; run += 1) {
     if (run === 3) {
-      // A power cut in the middle: up to a minute is lost, and none is won.
+      // A power cut in the middle: up to a minute is lost, and none is gained.
       await box.clock.pass(100_000, 1000);
       t.equal(box.preview.start(new Screen(), 9, SESSION), undefined);
       await box.clock.pass(30_000, 1000);
@@ -281,7 +281,7 @@ t.test('a third one, one who begins again and again, and one who does not read',
   t.match(box.entries.at(-1), { type: 'preview-ended', why: 'page gone', frames: 2 });
 });
 
-/** A test of which the street has nothing to do: what is asked of the technician, and what he is told. */
+/** A walk test independent of the street: scripts the questions to the technician and the messages. */
 async function acted(technician: Technician, signal: AbortSignal): Promise<never> {
   const given = (answer: string): void => {
     if (answer === 'abort' || signal.aborted) throw new WalkTestOver('given-up', 'given up');

@@ -1,4 +1,4 @@
-/** Which test files run beside which, and that the list of the longest names files that there are. */
+/** Tests the schedule of test files: which run in parallel, and that the list of the longest names existing files. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -10,7 +10,7 @@ const plain = (name: string): TestFile => ({ name, boots: false, timed: false })
 const boots = (name: string): TestFile => ({ name, boots: true, timed: false });
 const timed = (name: string): TestFile => ({ name, boots: false, timed: true });
 
-/** Names of all that may begin now. */
+/** Names of all files that may start now. */
 function begun(schedule: Schedule, running: TestFile[] = []): string[] {
   const names: string[] = [];
   for (let file = schedule.next(); file !== undefined; file = schedule.next()) {

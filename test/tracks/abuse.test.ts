@@ -1,4 +1,4 @@
-/** Whoever means the log of tracks harm: each threat, and what bounds it. */
+/** Tests each threat of abuse to the track log, and the limit that bounds it. */
 import { statSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
@@ -68,7 +68,7 @@ t.test(
   async (t) => {
     const grant = { ...GRANT, notKept: [AREA] };
     const box = new TrackedBox(scratch(t), { grant }).start();
-    // Six minutes on its way to the door, so that a part of it is on the disk.
+    // Six minutes on the way to the door, so that part of the track is on the disk.
     const visitor: Mover = {
       id: 1,
       label: 'car',
@@ -81,8 +81,8 @@ t.test(
     box.live(60, [later]);
     t.strictSame(numbers((await box.ask()).tracks), [2]);
     t.equal(box.log.counters['tracks_not_kept'], 1);
-    // Asked twice, before and after: the difference names who went in. It costs two questions on record, and the moment
-    // at which it went in was never written.
+    // Two questions, before and after, differ by the track that entered the area. They cost two audited questions, and
+    // the moment of entry was never written.
     box.kill();
     t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
   },

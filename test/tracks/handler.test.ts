@@ -1,4 +1,4 @@
-/** Questions to the log of tracks: what is answered, in which order, what is refused, and that each is on record first. */
+/** Tests questions to the track log: answers, their order, refusals, and that each is journaled first. */
 import t from 'tap';
 import type { TrackLogGrant, TrackQuestion, TrackRecord } from '../../agent/contract/track-log.ts';
 import { makeSigner } from '../lib/commands.ts';
@@ -9,7 +9,7 @@ const CARS: readonly Mover[] = [
   mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9], { colours: ['white'] }),
   mover(2, [0.9, 0.6], [0.1, 0.6], [2, 10], { colours: ['grey', 'white'] }),
   mover(3, [0.1, 0.9], [0.9, 0.9], [3, 11], { label: 'bus' }),
-  // Comes, stands for 20 s near the middle, and leaves.
+  // Arrives, stands for 20 s near the middle, and leaves.
   {
     id: 4,
     label: 'truck',

@@ -1,4 +1,4 @@
-/** The log of tracks over real SQLite: when it is kept, what it says it has not seen, and how it ends. */
+/** Tests the track log over real SQLite: when it is written, which gaps it reports, and how it ends. */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
@@ -13,7 +13,7 @@ const gaps = ({ coverage }: TrackResult): string[] => coverage.gaps.map(({ why }
 const purges = (box: TrackedBox): PurgeRecord[] =>
   box.records.filter((one): one is PurgeRecord => one.record === 'purge');
 
-/** The last so many seconds. */
+/** Asks about the last `seconds` seconds. */
 function last(box: TrackedBox, seconds: number, answer: TrackQuestion['answer'] = 'tracks') {
   const nowMs = box.clock.wallMs();
   const iso = (ms: number): string => new Date(ms).toISOString();
@@ -145,7 +145,7 @@ t.test('watched without decoding is coverage of its own', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(60, []);
   box.resting = true;
-  // A key frame a second is decoded all the same.
+  // One key frame a second is still decoded.
   for (let second = 0; second < 60; second += 1) {
     box.live(0, []);
     box.sleep(1, 0.5);
@@ -383,7 +383,7 @@ t.test('views are known again when a file that could not be opened can be', asyn
 
 t.test('what began before the days of the order is told to nobody, also before it is deleted', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
-  // Its purge is due each hour: at 24 h, and not yet at 24 h and 20 min.
+  // Its hourly purge runs at 24 h, and not yet again at 24 h and 20 min.
   box.sleep(1200, 600);
   const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
   box.live(1200, [parked]);

@@ -1,6 +1,6 @@
 /**
- * The same questions at two times: vision's own lines and zones answer while it looks; the log of tracks answers afterwards,
- * stored, flushed, decoded and asked through its search.
+ * Tests that the track log's answers match vision's. Vision evaluates its lines and zones during analysis; the log
+ * evaluates the stored, flushed and decoded tracks later, through its search.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -27,9 +27,12 @@ const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 interface Clip {
   readonly clip: string;
-  /** It has five frames a second itself: both rates are one. */
+  /** The clip itself has five frames a second, so both rates are one. */
   readonly isSlow?: boolean;
-  /** Asked with VIGIE_TEST_FULL alone: at its own rate, which takes vision longer than 10 s, or at both, or nobody passes a line. */
+  /**
+   * Rate that only VIGIE_TEST_FULL plays: the own rate, because vision takes longer than 10 s, or both, also where no
+   * one crosses a line.
+   */
   readonly leftOut?: 'own rate' | 'both';
 }
 
@@ -48,16 +51,18 @@ const CLIPS: readonly Clip[] = [
   { clip: 'shopfront-focus.mp4', isSlow: true, leftOut: 'both' },
   { clip: 'tud-stadtmitte.mp4' },
 ];
-/** Frames a second; undefined: all of them, which takes a minute more. */
+/** Frames a second; undefined plays all of them, which takes a minute more. */
 const RATES: readonly (number | undefined)[] = FULL ? [undefined, 5] : [5];
 const STAYS_S = [2, 5, 10];
-/** Of media time, so that tracks are cut by flushes. */
+/** Interval of media time between flushes, which cut tracks. */
 const FLUSH_MS = 60_000;
-/** Two measurements of a stay differ by no more than this where nothing else is the matter: two frames at five a second and what simplifying moves. */
+/**
+ * Expected difference between two measurements of a stay: two frames at five a second, and the effect of simplifying.
+ */
 const FLIP_MS = 500;
-/** Fewer sightings are no track (recorder.ts). */
+/** Fewer sightings do not make a track (recorder.ts). */
 const SIGHTINGS_MIN = 3;
-/** The band beside a border in which nothing is decided at once, and what simplifying moves a place by. */
+/** Width of the band beside a border without an immediate decision, plus the shift by simplifying, in heights. */
 const BESIDE_HEIGHTS = 0.16;
 
 interface Source extends Clip {
@@ -75,7 +80,7 @@ const sources: readonly Source[] = [
   ...CLIPS.map((one) => ({ ...one, ...evaluationData('clips', one.clip) })),
 ];
 
-/** Clips that are asked at this rate. */
+/** Clips that are played at this rate. */
 function clipsAt(fps: number | undefined): readonly Source[] {
   return present.filter(
     ({ leftOut }) => FULL || leftOut === undefined || (fps !== undefined && leftOut !== 'both'),
@@ -91,7 +96,7 @@ const newTally = (): Tally => ({ told: 0, found: 0, both: 0 });
 const recall = ({ told, both }: Tally): number => both / Math.max(1, told);
 const precision = ({ found, both }: Tally): number => both / Math.max(1, found);
 
-/** `told` counts what was told, `found` what the log finds, `both` what both say. */
+/** `told` counts vision's results, `found` the log's, `both` the common ones. */
 function add(tally: Tally, told: ReadonlySet<string>, found: ReadonlySet<string>): void {
   tally.told += told.size;
   tally.found += found.size;
@@ -105,7 +110,7 @@ const figures = (tally: Tally): string =>
 const quantile = (values: readonly number[], share: number): number =>
   values[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0;
 
-/** Why a stay is told and not found, or found and not told. */
+/** Reasons for which a stay is in only one of the two results. */
 type Reason =
   | 'not kept: fixed or flickering'
   | 'longer by the places before it was confirmed'
@@ -114,15 +119,15 @@ type Reason =
   | 'stands on the border';
 
 interface Stays {
-  /** What was told, beside what was found. */
+  /** Vision's result compared with the log's. */
   readonly tally: Tally;
-  /** The zones over every place, beside what was found. */
+  /** The zones evaluated over every place, compared with the log's result. */
   readonly whole: Tally;
   readonly reasons: Map<Reason, number>;
   readonly unexplained: string[];
 }
 
-/** Compares the stays of at least `atLeastS`; each that differs has a reason, or is put down as unexplained. */
+/** Compares the stays of at least `atLeastS`; each that differs has a reason or is noted as unexplained. */
 async function compareStays(
   log: Logged,
   observations: readonly Observation[],
@@ -140,7 +145,7 @@ async function compareStays(
   add(tally, toldKeys, found);
   add(wholeTally, atLeast([...whole].map(([key, { ms }]) => [key, ms])), found);
   for (const [key, ms] of told) {
-    // Else the reasons below would be those of another street.
+    // Otherwise the reasons below would belong to another street.
     if (Math.abs((whole.get(key)?.toldMs ?? 0) - ms) > 1) unexplained.push(`${key} is not replayed as told`);
   }
   const kept = new Set(log.pieces.map(({ track }) => track));
@@ -172,7 +177,10 @@ async function compareStays(
   }
 }
 
-/** Wherever the two measurements differ it was so close to the border that simplifying may put it on the other side. */
+/**
+ * Reports whether, wherever the two measurements differ, the place was so close to the border that simplifying may move
+ * it across.
+ */
 function isOnBorder({ places, fromMs, ms }: WholeStay, foundMs: number, lastedMs: number): boolean {
   const isIn = (atMs: number, from: number, lasted: number): boolean => atMs > from && atMs < from + lasted;
   return places
@@ -182,7 +190,7 @@ function isOnBorder({ places, fromMs, ms }: WholeStay, foundMs: number, lastedMs
 
 const present = sources.filter(({ skip }) => skip === false);
 for (const { skip } of sources) if (skip !== false) t.comment(`LEFT OUT: ${skip}`);
-/** Why there is nothing to ask at this rate. */
+/** Reason for which no clip is played at this rate. */
 const noneAt = (fps: number | undefined): string | false =>
   clipsAt(fps).length === 0 && 'no clip that it is asked of is there';
 
@@ -249,7 +257,7 @@ for (const fps of RATES) {
   });
 }
 
-/** The detector's boxes wander by .05 of their height before they are filtered, .03 after it (zone-visit.ts). */
+/** The detector's boxes vary by .05 of their height before they are filtered, and by .03 after it (zone-visit.ts). */
 const SHAKEN = { sigma: 0.03, missed: 0.1 };
 
 t.test('the same of a worse detector, beside every place that it found', { skip: noneAt(5) }, async (t) => {

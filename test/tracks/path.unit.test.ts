@@ -1,4 +1,4 @@
-/** Paths of tracks as bytes, simplified, and as cells of a grid: for whatever a track may do. */
+/** Tests paths of tracks as bytes, simplified, and as cells of a grid, for arbitrary movements. */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -18,7 +18,7 @@ const share = fc.integer({ min: 0, max: 10_000 }).map((part) => part / 10_000);
 /** A box may reach beyond the picture. */
 const wide = fc.integer({ min: -3000, max: 13_000 }).map((part) => part / 10_000);
 
-/** Slow, fast, still, an hour between two points, out of sight; times are no multiples of anything. */
+/** Slow, fast, still, an hour between two points, out of sight; times are multiples of nothing. */
 const path = fc
   .array(
     fc.record({
@@ -38,7 +38,7 @@ const path = fc
     let atMs = 0.25;
     for (const { at, by, height, afterMs, seen } of steps) {
       const last = points.at(-1) ?? { x: 0.5, y: 0.5 };
-      // Most steps are small: a jump now and then.
+      // Most steps are small, with an occasional jump.
       const [x, y] =
         at !== undefined && afterMs > 100 ? at : [last.x + (by[0] - 0.5) / 50, last.y + (by[1] - 0.5) / 50];
       points.push({ atMs, x, y, height: 0.01 + height, seen: seen || points.length === 0 });
@@ -95,7 +95,7 @@ t.test('bytes that no path has are refused as damaged, and nothing else happens'
   t.ok(refused > 0, `${refused} of ${RUNS}`);
 });
 
-/** Of the tolerance of a place: how far it is from where the simplified path has it at its time. */
+/** Distance of a place from the simplified path at its time, as a ratio of its tolerance. */
 function offWay(kept: readonly PathPoint[], point: PathPoint): number {
   const next = Math.max(
     0,
@@ -143,7 +143,7 @@ const place: fc.Arbitrary<TrackPlace> = fc.oneof(
     does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const, 'stops' as const),
     atLeastS: fc.constant(0),
   }),
-  // Along the picture's edge, where a zone goes on beyond it.
+  // Along the picture's edge, where a zone continues beyond it.
   fc.record({
     polygon: fc.tuple(share, share, share).map(([a, b, top]): [number, number][] => [
       [a, top],

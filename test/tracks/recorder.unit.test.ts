@@ -1,4 +1,4 @@
-/** The recorder of tracks, on observations made by hand: what it keeps, cuts, drops and marks. */
+/** Tests the track recorder on made observations: the tracks it keeps, cuts, drops and marks. */
 import t from 'tap';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
@@ -10,7 +10,7 @@ import { type Mover, mover, trackOf } from '../lib/tracked-box.ts';
 const FRAME_MS = 200;
 const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
 
-/** A recorder and what it has handed over; frames follow each other at five a second. */
+/** A recorder with the pieces that it has handed over; frames follow each other at five a second. */
 class Street {
   pieces: TrackPiece[] = [];
   readonly dropped: number[] = [];
@@ -28,7 +28,7 @@ class Street {
     });
   }
 
-  /** Movers count time from the beginning of all. */
+  /** Feeds the movers for some seconds; their time counts from the start of the street. */
   live(
     seconds: number,
     movers: readonly Mover[],
@@ -60,7 +60,7 @@ class Street {
     });
   }
 
-  /** Of all pieces. */
+  /** Size of all pieces. */
   get bytes(): number {
     return this.pieces.reduce((sum, { path }) => sum + path.length, 0);
   }
@@ -135,7 +135,7 @@ t.test('an area that was crossed before the track was confirmed drops it', async
 t.test('fixed things are not kept however long they are there, and are not gathered in memory', async (t) => {
   const street = new Street();
   const sign = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
-  // Its box jitters, so that no place is as the one before.
+  // Its box jitters, so that each place differs from the one before.
   const jitters: Mover = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
   for (let minute = 0; minute < 60; minute += 1) {
     street.live(60, [jitters]);
@@ -179,7 +179,7 @@ t.test('frames that nobody looked at end nothing and add little', async (t) => {
   t.ok(piece !== undefined && pointsOf(piece).length === 2);
 });
 
-/** Boxes of near cars that stand wander by .03 to .08 of their height, 5 to 95 %; those of far ones by whole cars. */
+/** Boxes of near parked cars vary by .03 to .08 of their height (5 to 95 %); those of far ones by whole cars. */
 t.test('a parked car of an hour is a few bytes, though its box jitters', async (t) => {
   for (const [name, at, most] of [
     ['still', () => [0.5, 0.5], 200],

@@ -1,4 +1,4 @@
-/** The search over the log of tracks, beside one that decodes every row and looks at every track as a whole. */
+/** Tests the search of the track log against one that decodes every row and evaluates each track as a whole. */
 import fc from 'fast-check';
 import t from 'tap';
 import { SiteTime } from '../../agent/base/site-time.ts';
@@ -20,7 +20,7 @@ const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 3000 : 300;
 const ASPECT = 16 / 9;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-/** The night in which the clocks of Paris go back. */
+/** The night in which the clocks of Paris are set back. */
 const BASE_MS = Date.parse('2026-10-24T22:00:00Z');
 
 interface MadeTrack {
@@ -35,7 +35,7 @@ interface MadeTrack {
   readonly seams: readonly number[];
 }
 
-/** The track as the recorder hands it over. */
+/** Pieces of the track as the recorder hands them over. */
 function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): TrackPiece[] {
   const ends = [...seams, points.length - 1];
   return ends.map((end, i) => {
@@ -63,7 +63,7 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
 const share = fc.integer({ min: 0, max: 1000 }).map((thousandth) => thousandth / 1000);
 const place = fc.tuple(share, share);
 
-/** A minute between two points at most, an hour in all; some of it out of sight, some of it still. */
+/** A minute between two points at most, an hour in all; partly out of sight, partly still. */
 const track = fc
   .record({
     label: fc.constantFrom(...CLASSES.slice(0, 4)),
@@ -91,7 +91,7 @@ const track = fc
       atMs += last === undefined ? 0 : afterMs;
       const [x, y] = stays && last !== undefined ? [last.x, last.y] : at;
       points.push({ atMs, x, y, height, seen: seen || last === undefined });
-      // As the recorder: a flush every five minutes, and no piece longer than ten.
+      // Cut like the recorder: a flush every five minutes, and no piece longer than ten.
       if (atMs - pieceMs < (isCut ? 5 : 10) * MINUTE_MS || points.length === steps.length) continue;
       seams.push(points.length - 1);
       pieceMs = atMs;
@@ -136,7 +136,7 @@ const question = fc.record({
 });
 type Asked = typeof question extends fc.Arbitrary<infer T> ? T : never;
 
-/** The same by every row: number, and moment of the deed, in the order of the answer. */
+/** Reference result by decoding every row: number and moment of each match, in the order of the answer. */
 function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows }: Asked): string[] {
   const matches: { readonly id: number; readonly rank: number; readonly atMs: number }[] = [];
   for (const one of made) {
@@ -221,7 +221,7 @@ t.test(
   },
 );
 
-/** Of tracks that are given to the store. */
+/** Answers a question over tracks that are given to the store. */
 async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Asked, 'windows'>) {
   const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
   store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
@@ -231,7 +231,7 @@ async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Aske
   return pages.flatMap(({ tracks }) => tracks);
 }
 
-/** One a second, at what a function says. */
+/** A track with one point a second, placed by a function. */
 function madeTrack(id: number, seconds: number, at: (s: number) => readonly [number, number]): MadeTrack {
   const points = Array.from({ length: seconds }, (_, s): PathPoint => {
     const [x, y] = at(s);
@@ -259,7 +259,7 @@ const span = (fromS: number, toS: number): Window[] => [
 ];
 
 t.test('of two stops of a track, the one within the time asked about is told', async (t) => {
-  // It stands for half an hour, goes round, and stands for ten minutes at the end.
+  // It stands for half an hour, drives around, and stands for ten minutes at the end.
   const car = madeTrack(1, 3600, (s) =>
     s < 1800 || s >= 3000 ? [0.5, 0.5] : [0.5 + 0.4 * Math.sin(s / 3), 0.9],
   );
@@ -326,7 +326,7 @@ for (const [name, night] of [
   t.test(`daily hours are those that the site’s clock shows, in the night in which it ${name}`, async (t) => {
     const site = new SiteTime('Europe/Paris');
     const nightMs = Date.parse(night);
-    // Within the hour that is twice there, or not at all, a time names no one moment.
+    // In the hour that occurs twice or not at all, a time does not name a single moment.
     const minute = fc.integer({ min: 0, max: 1439 }).filter((one) => one <= 120 || one >= 180);
     const hours = fc.integer({ min: -40, max: 40 });
     const nights = fc.check(
@@ -360,13 +360,13 @@ for (const [name, night] of [
 const WHYS = ['no-picture', 'blind', 'suspended', 'not-running', 'clock-step'] as const;
 const WAITS_MS = [0, 40, 200, 2900, 3100, 20_000, 90_000];
 
-/** What happens to a recorder of coverage, each after a while. */
+/** An event at a coverage recorder after a while. */
 const happening = fc.record({
   does: fc.constantFrom('seen' as const, 'watched' as const, 'end' as const, 'flush' as const),
   afterMs: fc.constantFrom(...WAITS_MS),
   why: fc.constantFrom(...WHYS),
   backMs: fc.constantFrom(0, 0, 60_000),
-  /** The wall clock steps back. */
+  /** Step back of the wall clock, ms. */
   stepMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 45_000),
 });
 
@@ -405,7 +405,7 @@ t.test('spans and gaps are the whole time asked about, and no part of it twice',
           const isGap = gaps.filter(has).length;
           if (isGap !== (spans.some(has) ? 0 : 1)) throw new Error(`${middle - BASE_MS}: ${isGap} gaps`);
         }
-        // What lies after a share of it may be of another view.
+        // Rows after a ratio of the window may belong to another view.
         const untilMs = window.fromMs + Math.round((viewShare ?? 1) * (window.toMs - window.fromMs));
         const ofView = [
           ...gapsIn({ ...window, toMs: untilMs }, spans, 'not-authorised'),

@@ -1,6 +1,6 @@
 /**
- * The size of the log of tracks, and the time of its answers: thirty days of a busy square, made of the movements of recorded
- * streets. With VIGIE_TEST_FULL a million rows, else a tenth of them.
+ * Tests the size of the track log and its answer times: thirty days of a busy square, made from the movements of
+ * recorded streets. With VIGIE_TEST_FULL a million rows, otherwise a tenth of them.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ import { logged, OPEN_GRANT } from '../lib/track-oracle.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DAYS = 30;
-/** A busy square's in a day. */
+/** Number of tracks a day on a busy square. */
 const TRACKS_A_DAY = 33_000;
 const TRACKS = Math.round((TRACKS_A_DAY * DAYS) / (FULL ? 1 : 10));
 const DAY_MS = 86_400_000;
@@ -41,7 +41,7 @@ const CLIPS = [
   { clip: 'pets2001-d3.mp4', isSlow: true },
   { clip: 'tud-stadtmitte.mp4' },
 ];
-/** Share of a day's tracks in each hour of the site's clock, from midnight on: two rush hours and a quiet night. */
+/** Weight of each hour of the site's clock in a day's tracks, from midnight on: two rush hours and a quiet night. */
 const BY_HOUR = [4, 3, 2, 2, 3, 8, 25, 60, 80, 55, 45, 50, 65, 55, 45, 45, 60, 85, 90, 70, 50, 35, 20, 8];
 
 const MB_A_DAY_MAX = 4;
@@ -54,7 +54,7 @@ const sources = [
 ];
 const skip = sources.find((one) => one.skip !== false)?.skip ?? false;
 
-/** Moments of tracks, in their order: so many in all. */
+/** Start times of tracks, in order. */
 function moments(random: () => number): number[] {
   const sum = BY_HOUR.reduce((a, b) => a + b, 0);
   const all = BY_HOUR.flatMap((weight, hour) =>
@@ -80,7 +80,7 @@ function writeDays(store: TrackStore, kinds: readonly TrackPiece[], random: () =
   };
   for (const fromMs of moments(random)) {
     while (fromMs >= flushMs) {
-      // Cars that are parked all day go on at each flush.
+      // Cars parked all day continue at each flush.
       pieces.push(...parked(flushMs - FLUSH_MS));
       flush();
       flushMs += FLUSH_MS;
@@ -93,7 +93,7 @@ function writeDays(store: TrackStore, kinds: readonly TrackPiece[], random: () =
   return rows;
 }
 
-/** The same cars for all of the thirty days, one of them in the area that is asked about. */
+/** The same cars for all of the thirty days, one of them in the area of the question. */
 const PARKED = 8;
 
 function parked(fromMs: number): TrackPiece[] {
@@ -199,7 +199,10 @@ const QUESTIONS: readonly Asked[] = [
 const GRANT: TrackLogGrant = { ...OPEN_GRANT, spanHours: 744, colour: true };
 const hours = new SiteTime(ZONE);
 
-/** ms of the answer, by the wall and of CPU, and of the longest turn without the event loop; the second of two runs, as of a file that was read before. */
+/**
+ * Times of the answer in ms, by the wall and of CPU, and the longest block of the event loop. Measures the second of
+ * two runs, because the first one reads the file.
+ */
 async function asked(store: TrackStore, question: TrackQuestion) {
   const { where, colours } = question;
   let tookMs = 0;
@@ -282,7 +285,7 @@ t.test('thirty days of a busy square: bytes a day, and the time of five question
     t.comment(
       `${name}: ${tookMs.toFixed(0)} ms (${cpuMs.toFixed(0)} of CPU), ${matches} matches, the loop waited ${longestMs.toFixed(0)} ms`,
     );
-    // The file is in memory: without other programs beside it an answer takes what it computes.
+    // The file is in memory, so without other programs an answer takes only its computing time.
     t.ok(cpuMs <= ANSWER_MS_MAX * slow, name);
   }
 });

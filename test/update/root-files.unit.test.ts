@@ -1,4 +1,4 @@
-/** What root's program says, where it is of another version than the agent. */
+/** Tests that the agent reads status and history of root's program in another version. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

@@ -1,4 +1,4 @@
-/** The agent between the room, which orders, and root, which acts: a real broker, the whole program, killed on the way. */
+/** Tests the agent between the room, which sends orders, and root, which executes them, with kills on the way. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -79,7 +79,7 @@ function configOrder(signer: Signer, counter: number): string {
   return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
 }
 
-/** A box as the package makes it, without a camera that it may look through. */
+/** A box as the package makes it, without a camera that it may access. */
 class Box {
   readonly dir: string;
   readonly state: string;
@@ -111,7 +111,7 @@ class Box {
     writeFileSync(this.config, JSON.stringify(content));
   }
 
-  /** Until it is killed, or the whole test has ended. */
+  /** Runs the agent until it is killed or the whole test has ended. */
   run(): void {
     const env = [`VIGIE_UPDATE_DIR=${this.updates}`, `VIGIE_LOGS_SOCKET=${join(this.dir, 'logs.sock')}`];
     const words = [process.execPath, VIGIE, 'run', '--config', this.config, '--state', this.state];
@@ -147,7 +147,7 @@ class Box {
   }
 }
 
-/** What the room hears, held against the contract; reports only where they are rightly signed. */
+/** Collects everything the room receives, checked against the contract; keeps only reports with a valid signature. */
 async function listen(t: Test, room: Room, box: Box) {
   const client = await clientOf(t, room, 'fleet', { properties: { maximumPacketSize: 1_000_000 } });
   const contract = new Contract();
@@ -255,7 +255,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await reported('taken again', ({ refused }) => refused === null);
   t.equal(box.laid(), first, 'what was cleared, and what came again, changes nothing');
 
-  // What comes too fast is left unread; the one that is retained is asked for again.
+  // The agent leaves messages beyond its rate unread, and requests the retained one again.
   await Promise.all(Array.from({ length: 2000 }, () => wants(randomBytes(60), false)));
   const next = order(ops, 9);
   await wants(next);
@@ -274,7 +274,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
     await reported('that it switches', ({ updater }) => updater?.phase === 'switching');
     appendFileSync(history, releaseRecord(3, 'rolled-back', 'it crashed: 3 restarts'));
     appendFileSync(history, '{"n":4,');
-    // Who is killed before the broker has answered says it again, under the same id.
+    // An agent killed before the broker has answered sends it again under the same id.
     const failures = () => [
       ...new Map(
         box.events.filter(({ data }) => data.rule.kind === 'update-failed').map((event) => [event.id, event]),
@@ -304,7 +304,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
       { data: { cause: { phase: 'rolled-back', rollout: 'november-root', reason: 'it does not run' } } },
     );
     await box.kill();
-    // An older copy put back, to which nothing was added.
+    // An older copy is put back, with nothing added to it.
     writeFileSync(history, copy);
     box.run();
     await entered(7);
@@ -363,7 +363,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   );
 });
 
-/** As vigie-logs.socket: one program for each question, on a log that this machine need not have. */
+/** Stands in for vigie-logs.socket: one program for each request, on a log that this machine need not have. */
 function logsHelper(t: Test, dir: string): { close(): void } {
   const secrets = [
     'camera rtsp://viewer:hunter2@192.0.2.7/main?token=hunter2 is away',
