@@ -37,7 +37,7 @@ function shifted(widths: number): XyxyNorm {
   return [SPOT[0] + 0.1 * widths, SPOT[1], SPOT[2] + 0.1 * widths, SPOT[3]];
 }
 
-t.test('twice is a coincidence, three times in one spot is proposed, in three spots is not', async (t) => {
+t.test('a proposal needs three false alarms in one spot, not two and not three spots', async (t) => {
   const wrong = [judged(false, 0.4), judged(false, 0.4, shifted(0.2))];
   t.same(proposalsOf(KERB, wrong), []);
   t.same(proposalsOf(KERB, [...wrong, judged(false, 0.4, shifted(2))]), [], 'elsewhere');
@@ -51,33 +51,36 @@ t.test('twice is a coincidence, three times in one spot is proposed, in three sp
   }
 });
 
-t.test('a threshold where it would spare all true alerts, and lie between', async (t) => {
-  const wrong = [0.36, 0.41, 0.39].map((score) => judged(false, score));
-  const right = [0.7, 0.8, 0.65].map((score) => judged(true, score, shifted(3)));
-  t.match(proposalsOf(KERB, [...wrong, ...right]), [
-    { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
-  ]);
-  t.match(
-    proposalsOf(KERB, [...wrong, ...right.slice(1)]),
-    [{ remedy: { kind: 'mask' } }],
-    'two tell too little',
-  );
-  const weak = judged(true, 0.4, shifted(3));
-  t.match(
-    proposalsOf(KERB, [...wrong, ...right, weak]),
-    [{ remedy: { kind: 'mask' } }],
-    'it would cost a true one',
-  );
-  const areas = [
-    ...[0.001, 0.0012, 0.0009].map((area) => judged(false, area)),
-    ...[0.004, 0.006, 0.005].map((area) => judged(true, area)),
-  ];
-  t.match(proposalsOf(DUMPING, areas), [
-    { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
-  ]);
-});
+t.test(
+  'a threshold is proposed between false and true scores where it would spare all true alerts',
+  async (t) => {
+    const wrong = [0.36, 0.41, 0.39].map((score) => judged(false, score));
+    const right = [0.7, 0.8, 0.65].map((score) => judged(true, score, shifted(3)));
+    t.match(proposalsOf(KERB, [...wrong, ...right]), [
+      { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
+    ]);
+    t.match(
+      proposalsOf(KERB, [...wrong, ...right.slice(1)]),
+      [{ remedy: { kind: 'mask' } }],
+      'two tell too little',
+    );
+    const weak = judged(true, 0.4, shifted(3));
+    t.match(
+      proposalsOf(KERB, [...wrong, ...right, weak]),
+      [{ remedy: { kind: 'mask' } }],
+      'it would cost a true one',
+    );
+    const areas = [
+      ...[0.001, 0.0012, 0.0009].map((area) => judged(false, area)),
+      ...[0.004, 0.006, 0.005].map((area) => judged(true, area)),
+    ];
+    t.match(proposalsOf(DUMPING, areas), [
+      { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
+    ]);
+  },
+);
 
-t.test('no mask where something true was seen, nor over half of the street', async (t) => {
+t.test('no mask is proposed where a true alert was, nor over half of the street', async (t) => {
   const wrong = [1, 2, 3].map(() => judged(false));
   t.match(proposalsOf(LONG_STAY, [...wrong, judged(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
   const wide: XyxyNorm = [0.1, 0.1, 0.9, 0.9];
@@ -104,49 +107,53 @@ t.test('no mask where something true was seen, nor over half of the street', asy
   });
 });
 
-t.test('alerts and verdicts of a running box, a restart, the command and the reminder', async (t) => {
-  const dir = scratch(t);
-  const file = join(dir, RECORD_FILE);
-  const clock = new HandClock();
-  let record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
-  record.start();
-  const reminder = () => oftenFalse(WATCHING.rules, record.proposals()).find(({ id }) => id === 'long-stay');
-  for (const n of [1, 2, 3]) {
-    t.match(reminder(), { active: false }, `${n - 1} false`);
-    const event = alert(`b-e${n}`, 'start', { id: `b-${n}` });
-    const object = { track: n, label: 'person' as const, score: 0.4, xyxyNorm: SPOT, since: event.time };
-    record.note({ ...event, data: { ...event.data, objects: [object] } });
-    record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
-  }
-  const told = reminder();
-  t.match(told, {
-    active: true,
-    params: { remedy: { kind: 'mask' } },
-    cause: { false: 3, true: 0, xyxyNorm: SPOT },
-  });
-  const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
-  t.ok(
-    kind !== undefined &&
-      Value.Check(kind.params, told?.params) &&
-      Value.Check(kind.cause, { ...told?.cause, standingS: 0 }),
-  );
-  record.stop();
+t.test(
+  'the accuracy command and the reminder propose a remedy for a running box, also after a restart',
+  async (t) => {
+    const dir = scratch(t);
+    const file = join(dir, RECORD_FILE);
+    const clock = new HandClock();
+    let record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
+    record.start();
+    const reminder = () =>
+      oftenFalse(WATCHING.rules, record.proposals()).find(({ id }) => id === 'long-stay');
+    for (const n of [1, 2, 3]) {
+      t.match(reminder(), { active: false }, `${n - 1} false`);
+      const event = alert(`b-e${n}`, 'start', { id: `b-${n}` });
+      const object = { track: n, label: 'person' as const, score: 0.4, xyxyNorm: SPOT, since: event.time };
+      record.note({ ...event, data: { ...event.data, objects: [object] } });
+      record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
+    }
+    const told = reminder();
+    t.match(told, {
+      active: true,
+      params: { remedy: { kind: 'mask' } },
+      cause: { false: 3, true: 0, xyxyNorm: SPOT },
+    });
+    const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
+    t.ok(
+      kind !== undefined &&
+        Value.Check(kind.params, told?.params) &&
+        Value.Check(kind.cause, { ...told?.cause, standingS: 0 }),
+    );
+    record.stop();
 
-  record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
-  record.start();
-  t.match(reminder(), { active: true }, 'a restart forgets nothing');
-  record.note(alert('b-e4', 'start', { id: 'b-4' }));
-  record.verdict(verdictOf({ episode: 'b-e4' }, 'false', clock));
-  t.match(reminder(), { active: true, cause: { false: 3 } }, 'an alert of no place teaches nothing');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [VIGIE, 'accuracy', '--state', dir], {
-    encoding: 'utf8',
-  });
-  t.equal(status, 0, stderr);
-  t.match(stdout, /long-stay was false 3 times at \[0\.40 0\.50 0\.50 0\.60\], true 0 times there\./);
-  t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
+    record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
+    record.start();
+    t.match(reminder(), { active: true }, 'a restart forgets nothing');
+    record.note(alert('b-e4', 'start', { id: 'b-4' }));
+    record.verdict(verdictOf({ episode: 'b-e4' }, 'false', clock));
+    t.match(reminder(), { active: true, cause: { false: 3 } }, 'an alert of no place teaches nothing');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [VIGIE, 'accuracy', '--state', dir], {
+      encoding: 'utf8',
+    });
+    t.equal(status, 0, stderr);
+    t.match(stdout, /long-stay was false 3 times at \[0\.40 0\.50 0\.50 0\.60\], true 0 times there\./);
+    t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
 
-  clock.advance(1000);
-  record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
-  t.match(reminder(), { active: false }, 'a verdict that is taken back takes the proposal back');
-  record.stop();
-});
+    clock.advance(1000);
+    record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
+    t.match(reminder(), { active: false }, 'a verdict that is taken back takes the proposal back');
+    record.stop();
+  },
+);

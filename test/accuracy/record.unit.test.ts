@@ -23,7 +23,7 @@ const share = fc
   .integer({ min: 1, max: 2000 })
   .chain((tries) => fc.tuple(fc.integer({ min: 0, max: tries }), fc.constant(tries)));
 
-void t.test('Wilson’s interval: known values', async (t) => {
+void t.test('Wilson’s interval has the known values', async (t) => {
   // The roots of the defining equation, computed by bisection instead of the closed form.
   const known: [number, number, number, number][] = [
     [10, 10, 0.7224672, 1],
@@ -47,7 +47,7 @@ void t.test('Wilson’s interval: known values', async (t) => {
   }
 });
 
-void t.test('Wilson’s interval: its properties', async (t) => {
+void t.test('Wilson’s interval has its defining properties', async (t) => {
   fc.assert(
     fc.property(share, ([hits, tries]) => {
       const { low, high } = wilson(hits, tries);
@@ -80,7 +80,7 @@ void t.test('Wilson’s interval: its properties', async (t) => {
   t.pass('for any share');
 });
 
-void t.test('Wilson’s interval holds the true share as often as it says', async (t) => {
+void t.test('Wilson’s interval holds the true ratio as often as it says', async (t) => {
   // Exact binomial coverage, averaged over true ratios (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
   for (const tries of [5, 10, 30]) {
     const coverages = Array.from({ length: 199 }, (_, i) => coverage((i + 1) / 200, tries));
@@ -101,44 +101,47 @@ function coverage(p: number, tries: number): number {
   return covered;
 }
 
-void t.test('a verdict at the border', async (t) => {
-  const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
-  const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
-  t.same(parse(good), good);
-  t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
-    event: 'a1b2c3d4-9',
-    verdict: 'true',
-    time: good.time,
-  });
-  const bad: [string, unknown][] = [
-    ['a remark', { ...good, note: 'Mr Smith’s car' }],
-    ['who judged', { ...good, operator: 'Smith' }],
-    ['both ids', { ...good, event: 'a1b2c3d4-9' }],
-    ['no id', { verdict: 'true', time: good.time }],
-    ['a boolean', { ...good, verdict: true }],
-    ['another verdict', { ...good, verdict: 'maybe' }],
-    ['an id with a slash', { ...good, episode: '../x' }],
-    ['a long id', { ...good, episode: 'x'.repeat(65) }],
-    ['no time', { ...good, time: undefined }],
-    ['the 25th hour', { ...good, time: '2026-11-24T25:00:00.000Z' }],
-    ['a list', [good]],
-    ['null', null],
-    ['too long', { ...good, episode: 'x'.repeat(600) }],
-  ];
-  for (const [name, value] of bad) t.throws(() => parse(value), { message: /^verdict refused: / }, name);
-  for (const text of ['', '{', '\u0000', '{"episode":"Smith"', 'Smith saw it']) {
-    try {
-      parseVerdict(Buffer.from(text));
-      t.fail(`taken: ${text}`);
-    } catch (error) {
-      t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
-      t.notMatch(String(error), 'Smith', 'nothing of the message is quoted');
-      t.equal((error as AgentError).cause, undefined);
+void t.test(
+  'a verdict is accepted in its form and otherwise refused without quoting the message',
+  async (t) => {
+    const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
+    const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
+    t.same(parse(good), good);
+    t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
+      event: 'a1b2c3d4-9',
+      verdict: 'true',
+      time: good.time,
+    });
+    const bad: [string, unknown][] = [
+      ['a remark', { ...good, note: 'Mr Smith’s car' }],
+      ['who judged', { ...good, operator: 'Smith' }],
+      ['both ids', { ...good, event: 'a1b2c3d4-9' }],
+      ['no id', { verdict: 'true', time: good.time }],
+      ['a boolean', { ...good, verdict: true }],
+      ['another verdict', { ...good, verdict: 'maybe' }],
+      ['an id with a slash', { ...good, episode: '../x' }],
+      ['a long id', { ...good, episode: 'x'.repeat(65) }],
+      ['no time', { ...good, time: undefined }],
+      ['the 25th hour', { ...good, time: '2026-11-24T25:00:00.000Z' }],
+      ['a list', [good]],
+      ['null', null],
+      ['too long', { ...good, episode: 'x'.repeat(600) }],
+    ];
+    for (const [name, value] of bad) t.throws(() => parse(value), { message: /^verdict refused: / }, name);
+    for (const text of ['', '{', '\u0000', '{"episode":"Smith"', 'Smith saw it']) {
+      try {
+        parseVerdict(Buffer.from(text));
+        t.fail(`taken: ${text}`);
+      } catch (error) {
+        t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
+        t.notMatch(String(error), 'Smith', 'nothing of the message is quoted');
+        t.equal((error as AgentError).cause, undefined);
+      }
     }
-  }
-});
+  },
+);
 
-void t.test('fuzz: a message is a verdict that fits the schema, or refused as corrupt', async (t) => {
+void t.test('a fuzzed message is a verdict that fits the schema, or is refused as corrupt', async (t) => {
   const good = fc.record({
     episode: fc.stringMatching(/^[a-f0-9]{8}-e[0-9]{1,5}$/),
     verdict: fc.constantFrom(...VERDICTS),
@@ -226,7 +229,7 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   t.equal(again.rule().true, 8, 'and alerts of an earlier life can be judged');
 });
 
-void t.test('the later verdict counts, whatever comes when', async (t) => {
+void t.test('the later verdict counts, in any order of arrival', async (t) => {
   const { record, clock, rule } = recorded(t, join(scratch(t), RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   const at = (minute: number): string => new Date(clock.epochMs - 3_600_000 + minute * 60_000).toISOString();
@@ -301,34 +304,37 @@ void t.test('malformed verdicts are counted, and logged once without their conte
   t.notMatch(lines[0], 'Smith');
 });
 
-void t.test('retention and room', async (t) => {
-  const file = join(scratch(t), RECORD_FILE);
-  const { record, clock, rule } = recorded(t, file, { episodes: 100 });
-  const raise = (name: string, rule: string): void => {
-    const time = new Date(clock.epochMs).toISOString();
-    record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
-  };
-  for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
-  for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
-  t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
-  const kept = rule('long-stay').alerts;
-  t.ok(kept > 0 && kept <= 90, `${kept} kept`);
-  t.equal(record.report()?.dropped, 300 - kept, 'and what went is counted');
-  record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
-  record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
-  t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
+void t.test(
+  'the record keeps alerts for 30 days and within its limits, and counts the removed ones',
+  async (t) => {
+    const file = join(scratch(t), RECORD_FILE);
+    const { record, clock, rule } = recorded(t, file, { episodes: 100 });
+    const raise = (name: string, rule: string): void => {
+      const time = new Date(clock.epochMs).toISOString();
+      record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
+    };
+    for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
+    for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
+    t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
+    const kept = rule('long-stay').alerts;
+    t.ok(kept > 0 && kept <= 90, `${kept} kept`);
+    t.equal(record.report()?.dropped, 300 - kept, 'and what went is counted');
+    record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
+    record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
+    t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
 
-  clock.advance(29 * DAY_MS);
-  raise('late-e1', 'kerb');
-  t.equal(rule('kerb').alerts, 11);
-  clock.advance(2 * DAY_MS);
-  t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
-  t.match(record.report(), { expired: 10 + kept, dropped: 300 - kept });
-  record.stop();
-  t.match(recorded(t, file, { clock }).record.report(), { expired: 10 + kept }, 'counted over a restart');
-});
+    clock.advance(29 * DAY_MS);
+    raise('late-e1', 'kerb');
+    t.equal(rule('kerb').alerts, 11);
+    clock.advance(2 * DAY_MS);
+    t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
+    t.match(record.report(), { expired: 10 + kept, dropped: 300 - kept });
+    record.stop();
+    t.match(recorded(t, file, { clock }).record.report(), { expired: 10 + kept }, 'counted over a restart');
+  },
+);
 
-void t.test('a record that cannot be kept costs no alert', async (t) => {
+void t.test('a record that cannot be written costs no alert', async (t) => {
   const dir = scratch(t);
   const blocked = join(dir, 'blocked');
   writeFileSync(blocked, 'a file where a folder should be');
@@ -383,7 +389,7 @@ void t.test('a record of a newer program is left alone', async (t) => {
   t.equal(recorded(t, file).record.report(), null);
 });
 
-void t.test('the picture of an interval', async (t) => {
+void t.test('the bar of an interval shows its ratio and both ends', async (t) => {
   t.equal(bar(undefined), '·'.repeat(31));
   t.equal(bar({ share: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
   t.equal(bar({ share: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);

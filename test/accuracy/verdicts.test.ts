@@ -43,7 +43,7 @@ function box(t: Test, room: Room, file: string): { record: AccuracyRecord; repor
   return { record, report };
 }
 
-void t.test('the room judges, the box counts; only the room may', async (t) => {
+void t.test('only the room may send a verdict, and the box counts it', async (t) => {
   const room = await makeRoom(t);
   const { record, report } = box(t, room, join(scratch(t), RECORD_FILE));
   for (let i = 1; i <= 4; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
@@ -87,7 +87,7 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   t.match(report().rules[0], { true: 1, false: 2, unclear: 1, alerts: 4 });
 });
 
-void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
+void t.test('a verdict topic that cannot be subscribed holds no alert back', async (t) => {
   const { archive, config } = await makeRoom(t);
   await archive.start();
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
@@ -107,7 +107,7 @@ void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
   t.match(warned, [/not subscribed on this connection .*vigie\/#\/verdict/]);
 });
 
-void t.test('what was acknowledged to the broker outlives a kill', async (t) => {
+void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
   const room = await makeRoom(t);
   const file = join(scratch(t), RECORD_FILE);
   const operators = await clientOf(t, room, 'room');
@@ -143,7 +143,7 @@ void t.test('what was acknowledged to the broker outlives a kill', async (t) => 
   }
 });
 
-void t.test('accuracy: a table, and JSON', async (t) => {
+void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => {
   const dir = scratch(t);
   const none = vigie(t, 'accuracy', '--state', dir);
   t.equal(await none.ended, 2);
@@ -213,32 +213,36 @@ const wholeBox = (room: Room): Config =>
     mqtt: { ...room.config, ack: 'broker' },
   });
 
-void t.test('the whole agent: alert, verdict, health, command', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const operators = await clientOf(t, room, 'room');
-  const alerts: VigieEvent[] = [];
-  let health: AccuracyReport | undefined;
-  operators.on('message', (topic, payload) => {
-    const message = JSON.parse(String(payload)) as VigieEvent & { accuracy: AccuracyReport };
-    if (topic === TOPICS.health) health = message.accuracy;
-    else if (message.data.phase === 'start') alerts.push(message);
-  });
-  await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
-  const stateDir = join(scratch(t), 'state');
-  const agent = makeAgent(t, wholeBox(room), stateDir);
-  await agent.start();
-  await until(t, 'an alert', () => alerts.length > 0, 60_000);
+void t.test(
+  'a verdict on an alert of the whole agent reaches health and the command',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const operators = await clientOf(t, room, 'room');
+    const alerts: VigieEvent[] = [];
+    let health: AccuracyReport | undefined;
+    operators.on('message', (topic, payload) => {
+      const message = JSON.parse(String(payload)) as VigieEvent & { accuracy: AccuracyReport };
+      if (topic === TOPICS.health) health = message.accuracy;
+      else if (message.data.phase === 'start') alerts.push(message);
+    });
+    await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
+    const stateDir = join(scratch(t), 'state');
+    const agent = makeAgent(t, wholeBox(room), stateDir);
+    await agent.start();
+    await until(t, 'an alert', () => alerts.length > 0, 60_000);
 
-  const { id, data } = alerts[0] as VigieEvent;
-  const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
-  await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
-  await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
-  const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
-  await until(t, 'health says so', () => line()?.true === 1, 60_000);
-  t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
-  t.ok((line()?.alerts ?? 0) >= 1);
-  const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
-  t.equal(await json.ended, 0, json.err);
-  t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1 }] });
-  await agent.stop();
-});
+    const { id, data } = alerts[0] as VigieEvent;
+    const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
+    await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
+    await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
+    const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
+    await until(t, 'health says so', () => line()?.true === 1, 60_000);
+    t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
+    t.ok((line()?.alerts ?? 0) >= 1);
+    const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
+    t.equal(await json.ended, 0, json.err);
+    t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1 }] });
+    await agent.stop();
+  },
+);

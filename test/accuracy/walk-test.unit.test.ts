@@ -104,30 +104,37 @@ async function led(
 
 const codesOf = (told: readonly WalkEvent[]): string[] => told.map(({ code }) => code);
 
-void t.test('seen, missed, repeated, kept; and its alerts are not in the precision', async (t) => {
-  const street = new Street(t);
-  street.alert(LONG_STAY);
-  const { result, error, told } = await led(street, LONG_STAY, 3, [
-    ['go', () => street.alertIn(13, LONG_STAY)],
-    ['go'],
-    ['repeat'],
-    ['go', () => street.alertIn(12.5, LONG_STAY)],
-    ['go', () => street.alertIn(40, LONG_STAY)],
-    ['go'],
-  ]);
-  t.equal(error, undefined);
-  t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
-  t.strictSame(codesOf(told), ['seen', 'missed', 'seen', 'seen']);
-  t.match(told[0], { seconds: Number });
-  t.ok(told[0]?.code === 'seen' && told[0].seconds >= 13 && told[0].seconds < 14, 'as long as it took');
-  t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
+void t.test(
+  'a walk test counts seen, missed and repeated passes and leaves precision unchanged',
+  async (t) => {
+    const street = new Street(t);
+    street.alert(LONG_STAY);
+    const { result, error, told } = await led(street, LONG_STAY, 3, [
+      ['go', () => street.alertIn(13, LONG_STAY)],
+      ['go'],
+      ['repeat'],
+      ['go', () => street.alertIn(12.5, LONG_STAY)],
+      ['go', () => street.alertIn(40, LONG_STAY)],
+      ['go'],
+    ]);
+    t.equal(error, undefined);
+    t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
+    t.strictSame(codesOf(told), ['seen', 'missed', 'seen', 'seen']);
+    t.match(told[0], { seconds: Number });
+    t.ok(told[0]?.code === 'seen' && told[0].seconds >= 13 && told[0].seconds < 14, 'as long as it took');
+    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
-  const next = await led(street, LONG_STAY, 2, [['go'], ['go', () => street.alertIn(20, LONG_STAY)], ['go']]);
-  t.match(next.result, { passes: 2, seen: 1, recall: 0.5, low: 0.095, high: 0.905 });
-  t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 2, seen: 1 } }, 'the last one is shown');
-});
+    const next = await led(street, LONG_STAY, 2, [
+      ['go'],
+      ['go', () => street.alertIn(20, LONG_STAY)],
+      ['go'],
+    ]);
+    t.match(next.result, { passes: 2, seen: 1, recall: 0.5, low: 0.095, high: 0.905 });
+    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 2, seen: 1 } }, 'the last one is shown');
+  },
+);
 
-void t.test('what does not count for a pass', async (t) => {
+void t.test('a pass ignores alerts of other rules, from before it, or after its time limit', async (t) => {
   const street = new Street(t);
   street.alert(KERB);
   const { result } = await led(street, KERB, 3, [
@@ -141,7 +148,7 @@ void t.test('what does not count for a pass', async (t) => {
   t.match(street.figures(LONG_STAY), { alerts: 1 }, 'another rule’s alert stays what it is');
 });
 
-void t.test('a box that does not see makes a pass void', async (t) => {
+void t.test('a pass is void if the box does not see', async (t) => {
   const street = new Street(t);
   const { agent, clock } = street;
   const seesAgainWhenAsked = (): void => agent.setBox(seeingBox());
@@ -161,7 +168,7 @@ void t.test('a box that does not see makes a pass void', async (t) => {
   t.strictSame(codesOf(told), ['blind', 'seen', 'seen']);
 });
 
-void t.test('the next pass waits until the last scene is over', async (t) => {
+void t.test('the next pass starts only after the last incident has ended', async (t) => {
   const street = new Street(t);
   let episode = '';
   const { result, told } = await led(street, LONG_STAY, 2, [
@@ -198,7 +205,7 @@ void t.test('the next pass waits until the last scene is over', async (t) => {
   t.match(other.result, { passes: 2, seen: 1 });
 });
 
-void t.test('given up: nothing is kept', async (t) => {
+void t.test('a cancelled walk test saves nothing', async (t) => {
   const stopping = new AbortController();
   const ways: [string, Step[], AbortSignal?][] = [
     ['before the first pass', [['abort']]],
@@ -222,7 +229,7 @@ void t.test('given up: nothing is kept', async (t) => {
   t.match(error, { message: /given up/ }, 'stopped while a pass is watched');
 });
 
-void t.test('a rule that goes off by its schedule ends the test', async (t) => {
+void t.test('a rule that its schedule switches off ends the test', async (t) => {
   const street = new Street(t);
   street.alertIn(5, KERB);
   const untilMs = street.clock.monoMs + 20_000;
@@ -232,7 +239,7 @@ void t.test('a rule that goes off by its schedule ends the test', async (t) => {
   t.strictSame(codesOf(told), ['seen'], 'the hours ended while a pass was watched');
 });
 
-void t.test('a hundred tests are kept, the last one counts', async (t) => {
+void t.test('the store keeps a hundred walk tests, and the last one counts', async (t) => {
   const { agent } = new Street(t);
   for (let i = 0; i < 150; i += 1) {
     agent.keepWalkTest({ rule: 'kerb', wallMs: i, passes: 200, seen: i, repeated: 0, afterId: 0 });
@@ -242,7 +249,7 @@ void t.test('a hundred tests are kept, the last one counts', async (t) => {
   t.throws(() => agent.keepWalkTest(none), { message: /CHECK|CONSTRAINT/ });
 });
 
-void t.test('a test needs a box that sees', async (t) => {
+void t.test('a walk test requires a box that sees', async (t) => {
   const street = new Street(t);
   street.agent.setBox(seeingBox({ sees: false }));
   const { error, asked } = await led(street, KERB, 1, [['go']]);
@@ -250,7 +257,7 @@ void t.test('a test needs a box that sees', async (t) => {
   t.equal(asked, 0, 'nobody acts anything');
 });
 
-void t.test('the scene of every kind of rule has its length', async (t) => {
+void t.test('every kind of rule has a scene with a length', async (t) => {
   const { config } = inspectText(EXAMPLE, { env: {}, mode: 'check', files: false });
   const lengths = Object.fromEntries((config?.rules ?? []).map((rule) => [rule.kind, sceneS(rule)]));
   t.match(lengths, { 'illegal-parking': 60, 'wrong-way': 5, 'line-crossing': 0 });

@@ -56,56 +56,64 @@ function startAgent(t: Test, config: Config, stateDir: string): { agent: Agent; 
   return { agent, unusable };
 }
 
-t.test('events, snapshots, status and health, from the first frame to a clean end', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
-  const stateDir = join(scratch(t), 'state');
-  const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
-  await agent.start();
-  const starts = (): VigieEvent[] =>
-    heard
-      .filter(({ topic }) => topic.includes('/evt/alert/'))
-      .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
-      .filter(({ data }) => data.phase === 'start');
-  const pictures = (): Heard[] => heard.filter(({ topic }) => topic.includes('/snap/'));
-  await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
-  const health = (): Heard | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
-  await until(t, 'a health report', () => health() !== undefined, 40_000);
+t.test(
+  'the agent publishes events, snapshots, status and health from the first frame to a clean end',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const { heard } = await listen(t, room);
+    const stateDir = join(scratch(t), 'state');
+    const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
+    await agent.start();
+    const starts = (): VigieEvent[] =>
+      heard
+        .filter(({ topic }) => topic.includes('/evt/alert/'))
+        .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
+        .filter(({ data }) => data.phase === 'start');
+    const pictures = (): Heard[] => heard.filter(({ topic }) => topic.includes('/snap/'));
+    await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
+    const health = (): Heard | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
+    await until(t, 'a health report', () => health() !== undefined, 40_000);
 
-  const event = starts()[0] as VigieEvent;
-  t.match(event.data, {
-    rule: { id: 'passing' },
-    line: { id: 'across', purpose: 'counting' },
-    phase: 'start',
-  });
-  const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
-  t.equal(picture?.payload.length, event.data.evidence.snapshot?.bytes, 'the snapshot that the event names');
-  t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
+    const event = starts()[0] as VigieEvent;
+    t.match(event.data, {
+      rule: { id: 'passing' },
+      line: { id: 'across', purpose: 'counting' },
+      phase: 'start',
+    });
+    const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
+    t.equal(
+      picture?.payload.length,
+      event.data.evidence.snapshot?.bytes,
+      'the snapshot that the event names',
+    );
+    t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
 
-  await agent.stop();
-  await until(t, 'the status `stopped`', () => {
-    const last = heard.filter(({ topic }) => topic.endsWith('/status')).at(-1);
-    return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
-  });
-  const seqs = heard.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
-  t.same(
-    [...new Set(seqs)].sort((a, b) => a - b),
-    seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
-    'gapless',
-  );
-  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
-  const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
-  const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
-  const known = { file: 'head', note: String(head?.payload) };
-  const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [known] });
-  t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
-  t.equal(openCheckpoint(known.note, verifier).size, checkpoint?.size, 'which is the last one');
-  const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
-  for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
-  for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
-    t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
-  }
-});
+    await agent.stop();
+    await until(t, 'the status `stopped`', () => {
+      const last = heard.filter(({ topic }) => topic.endsWith('/status')).at(-1);
+      return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
+    });
+    const seqs = heard.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
+    t.same(
+      [...new Set(seqs)].sort((a, b) => a - b),
+      seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
+      'gapless',
+    );
+    const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
+    const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
+    const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
+    const known = { file: 'head', note: String(head?.payload) };
+    const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [known] });
+    t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
+    t.equal(openCheckpoint(known.note, verifier).size, checkpoint?.size, 'which is the last one');
+    const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+    for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
+    for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
+      t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
+    }
+  },
+);
 
 /** Copies the real model to a folder of its own and flips one bit. */
 function spoiltModels(dir: string): string {
@@ -119,7 +127,7 @@ function spoiltModels(dir: string): string {
   return models;
 }
 
-t.test('a broken model is an event, not an end', { skip }, async (t) => {
+t.test('a broken model raises an event and does not end the agent', { skip }, async (t) => {
   const room = await makeRoom(t);
   const { heard } = await listen(t, room);
   const dir = scratch(t);
@@ -136,7 +144,7 @@ t.test('a broken model is an event, not an end', { skip }, async (t) => {
   );
 });
 
-t.test('a broken model where another one has run: that one goes on, and the room is told', async (t) => {
+t.test('a broken model gives way to the one that ran last, and the room is told', async (t) => {
   const room = await makeRoom(t);
   const { heard } = await listen(t, room);
   const dir = scratch(t);
@@ -160,46 +168,50 @@ t.test('a broken model where another one has run: that one goes on, and the room
   t.match(ended, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
 });
 
-t.test('an element that fails is an event until it runs again', { skip: noCompiler }, async (t) => {
-  const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
-  const dir = scratch(t);
-  const [modelDir, kept, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
-    string,
-    string,
-    string,
-  ];
-  for (const made of [modelDir, kept]) mkdirSync(made);
-  writeFileSync(fault, '');
-  copyUsual(modelDir);
-  writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
-  withFakeElement(t, dir);
-  process.env['CACHE_DIRECTORY'] = kept;
-  t.teardown(() => delete process.env['CACHE_DIRECTORY']);
-  const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
-  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
-  await agent.start();
-  const told = (phase: string): VigieEvent['data'] | undefined =>
-    heard
-      .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
-      .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
-      .find((data) => data.phase === phase);
-  await until(t, 'it begins', () => told('start') !== undefined, 20_000);
-  t.match(told('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
-  const analysed = agent.report().frames.analysed;
-  await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
-  rmSync(fault);
-  // Removes the record of the trial, so that the next vision process tries the element again.
-  rmSync(join(kept, 'models', 'element-trial'));
-  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
-  const isVision = (pid: string): boolean =>
-    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
-  process.kill(Number(children.find(isVision)), 'SIGKILL');
-  await until(t, 'it ends', () => told('end') !== undefined, 20_000);
-  t.equal(told('end')?.episode, told('start')?.episode);
-});
+t.test(
+  'an inference element that fails raises an event until it runs again',
+  { skip: noCompiler },
+  async (t) => {
+    const room = await makeRoom(t);
+    const { heard } = await listen(t, room);
+    const dir = scratch(t);
+    const [modelDir, kept, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const made of [modelDir, kept]) mkdirSync(made);
+    writeFileSync(fault, '');
+    copyUsual(modelDir);
+    writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
+    withFakeElement(t, dir);
+    process.env['CACHE_DIRECTORY'] = kept;
+    t.teardown(() => delete process.env['CACHE_DIRECTORY']);
+    const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
+    const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
+    await agent.start();
+    const told = (phase: string): VigieEvent['data'] | undefined =>
+      heard
+        .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
+        .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
+        .find((data) => data.phase === phase);
+    await until(t, 'it begins', () => told('start') !== undefined, 20_000);
+    t.match(told('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
+    const analysed = agent.report().frames.analysed;
+    await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
+    rmSync(fault);
+    // Removes the record of the trial, so that the next vision process tries the element again.
+    rmSync(join(kept, 'models', 'element-trial'));
+    const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+    const isVision = (pid: string): boolean =>
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
+    process.kill(Number(children.find(isVision)), 'SIGKILL');
+    await until(t, 'it ends', () => told('end') !== undefined, 20_000);
+    t.equal(told('end')?.episode, told('start')?.episode);
+  },
+);
 
-t.test('a configuration that was refused is an event until one is taken', async (t) => {
+t.test('a refused configuration raises an event until one is accepted', async (t) => {
   const room = await makeRoom(t);
   const { heard } = await listen(t, room);
   const state = join(scratch(t), 'state');
@@ -221,7 +233,7 @@ t.test('a configuration that was refused is an event until one is taken', async 
   t.equal(end?.data.episode, start?.data.episode);
 });
 
-t.test('a camera that cannot work is said at once', async (t) => {
+t.test('a camera that cannot work is reported at once', async (t) => {
   const room = await makeRoom(t);
   const { agent, unusable } = startAgent(
     t,
@@ -233,7 +245,7 @@ t.test('a camera that cannot work is said at once', async (t) => {
   t.match(unusable[0], /\/nonexistent\/clip\.mp4/);
 });
 
-t.test('what is impossibly small for its place is detected and not tracked', { skip }, async (t) => {
+t.test('a detection that is impossibly small for its place is not tracked', { skip }, async (t) => {
   const dir = scratch(t);
   const replayed = (name: string, people?: object[]): { detections: string; tracks: string } => {
     const config = join(dir, `${name}.json`);
@@ -275,7 +287,7 @@ t.test('what is impossibly small for its place is detected and not tracked', { s
   t.same(wrong, [], 'nobody is tracked who is less than a third as tall as people would be there');
 });
 
-t.test('replay: wrong input is one line on stderr, and exit code 2', { skip }, async (t) => {
+t.test('replay answers wrong input with one line on stderr and exit code 2', { skip }, async (t) => {
   const dir = scratch(t);
   const config = join(dir, 'c.json');
   writeFileSync(config, JSON.stringify({ site: 'lab', box: 'lab-1' }));

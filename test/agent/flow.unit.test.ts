@@ -102,7 +102,7 @@ t.test('a condition begins once and ends once, restarts included', async (t) => 
   t.same(flow(60, kept, 'e').told(), [], 'and nothing is left');
 });
 
-t.test('a suspension goes on over a restart as one incident', async (t) => {
+t.test('a suspension continues over a restart as one incident', async (t) => {
   const kept = new KeptNotes();
   const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
   const first = flow(60, kept, 'b', suspended);
@@ -114,7 +114,7 @@ t.test('a suspension goes on over a restart as one incident', async (t) => {
 });
 
 t.test(
-  'what the box says of a rule ends over a restart where it holds no more, and goes on where it does',
+  'a rule’s event ends over a restart where it no longer applies, and continues where it does',
   async (t) => {
     const kept = new KeptNotes();
     const permit = permitReplay({ rules: [] });
@@ -136,7 +136,7 @@ t.test(
   },
 );
 
-t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
+t.test('an incident continues over a gap in the video when its object is found again', async (t) => {
   const { see, told } = flow(60);
   see(0, 5000, [standing(1, 0)]);
   t.same(told(), ['loitering b-e1 start']);
@@ -146,7 +146,7 @@ t.test('what stands while nothing is seen goes on when it is found again', async
   t.same(told(), ['loitering b-e1 end'], 'and it ends as ever');
 });
 
-t.test('while the camera is not fit to judge by nothing is raised, and what stands is held', async (t) => {
+t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
   for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
     const { see, told, made, events } = flow(60);
     see(0, 5000, [standing(1, 0)]);
@@ -170,7 +170,7 @@ t.test('while the camera is not fit to judge by nothing is raised, and what stan
   }
 });
 
-t.test('a defocused camera still raises, and its alerts say that they are to be doubted', async (t) => {
+t.test('a defocused camera still raises alerts, which say that they are doubtful', async (t) => {
   const { see, told, events } = flow(60);
   see(0, 5000, [standing(1, 0)], ['defocused']);
   t.same(
@@ -183,7 +183,7 @@ t.test('a defocused camera still raises, and its alerts say that they are to be 
   t.equal(events.at(-1)?.data.degraded, undefined, 'sharp again');
 });
 
-t.test('without a stream, or without vision, nothing is watched', async (t) => {
+t.test('the box reports itself blind without a stream or without vision', async (t) => {
   const { made, see, events } = flow(60);
   see(0, 5000, []);
   made.condition('stream-lost', true, { reason: 'pulled' });
@@ -194,7 +194,7 @@ t.test('without a stream, or without vision, nothing is watched', async (t) => {
   t.match(made.counters, { blind_s: 12 }, '7 s and 5 s');
 });
 
-t.test('what is gone after a gap ends once the rule has had its time', async (t) => {
+t.test('an incident whose object has gone in a gap ends after the time of its rule', async (t) => {
   const { see, told } = flow(60);
   see(0, 5000, [standing(1, 0)]);
   told();
@@ -204,7 +204,7 @@ t.test('what is gone after a gap ends once the rule has had its time', async (t)
   t.same(told(), ['loitering b-e1 end']);
 });
 
-t.test('too many alerts are one event of the box, which tells how many', async (t) => {
+t.test('too many alerts become one event of the box with their number', async (t) => {
   const { see, told, events, made } = flow(2);
   const people = [standing(1, 0, 0.1), standing(2, 0, 0.3), standing(3, 0, 0.5), standing(4, 0, 0.7)];
   see(0, 5000, people);
@@ -228,7 +228,7 @@ t.test('too many alerts are one event of the box, which tells how many', async (
 });
 
 t.test(
-  'a rule runs as far as it is permitted: shadow counts, no grant is blind, events say on which basis',
+  'a rule runs as far as it is permitted: shadow only counts, no grant makes it blind, events name their basis',
   async (t) => {
     const { see, told, events, made } = flow(60);
     const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));
@@ -253,7 +253,7 @@ t.test(
   },
 );
 
-t.test('a picture that does not come is missed once, whatever is said of it afterwards', async (t) => {
+t.test('a picture that does not come is counted as missed once', async (t) => {
   const { see, told, made, wait } = flow(60);
   const asked = see(0, 5000, [standing(1, 0)], [], false);
   t.equal(asked.length, 1);

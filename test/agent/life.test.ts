@@ -103,47 +103,39 @@ const LOSSES: readonly [string, (stateDir: string) => void][] = [
   ['with half of that', (dir) => truncateSync(join(dir, WAL), statSync(join(dir, WAL)).size >> 1)],
 ];
 
-t.test(
-  'an outbox that has lost what others know of: it is told as a gap, and numbers go on',
-  { skip },
-  async (t) => {
-    const first = scratch(t);
-    const lived = join(first, 'state');
-    const agent = agentOn(t, first, lived);
-    await running(t, agent, lived);
-    await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
-    await killed(t, agent);
-    t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
-    const before = alerts(t, lived);
-    for (const [how, lose] of LOSSES) {
-      const dir = scratch(t);
-      const stateDir = join(dir, 'state');
-      // The socket belongs to the killed agent.
-      cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
-      lose(stateDir);
-      const next = agentOn(t, dir, stateDir);
-      await until(t, `${how}: ready`, () => isReady(next), DECIDED_MS);
-      next.child.kill('SIGTERM');
-      t.equal(await next.ended, 0);
-      const after = alerts(t, stateDir);
-      t.ok(after.last >= before.last, 'no number is given out twice');
-      const told = new Set(after.rows);
-      for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) told.add(seq);
-      const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter((seq) => !told.has(seq));
-      t.same(silent, [], `${how}: all of ${after.last} numbers are rows or told as gaps`);
-      const kept = before.rows.filter((seq) => after.rows.includes(seq));
-      t.match(
-        after.gaps[0],
-        { reasons: ['store-lost'] },
-        `${kept.length} of ${before.rows.length} were kept`,
-      );
-      t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
-    }
-  },
-);
+t.test('an outbox that has lost numbers reports a gap, and its numbers continue', { skip }, async (t) => {
+  const first = scratch(t);
+  const lived = join(first, 'state');
+  const agent = agentOn(t, first, lived);
+  await running(t, agent, lived);
+  await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
+  await killed(t, agent);
+  t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
+  const before = alerts(t, lived);
+  for (const [how, lose] of LOSSES) {
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    // The socket belongs to the killed agent.
+    cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
+    lose(stateDir);
+    const next = agentOn(t, dir, stateDir);
+    await until(t, `${how}: ready`, () => isReady(next), DECIDED_MS);
+    next.child.kill('SIGTERM');
+    t.equal(await next.ended, 0);
+    const after = alerts(t, stateDir);
+    t.ok(after.last >= before.last, 'no number is given out twice');
+    const told = new Set(after.rows);
+    for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) told.add(seq);
+    const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter((seq) => !told.has(seq));
+    t.same(silent, [], `${how}: all of ${after.last} numbers are rows or told as gaps`);
+    const kept = before.rows.filter((seq) => after.rows.includes(seq));
+    t.match(after.gaps[0], { reasons: ['store-lost'] }, `${kept.length} of ${before.rows.length} were kept`);
+    t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
+  }
+});
 
 t.test(
-  'a disk that refuses writes, and what a killed life left: ready, or ended with a reason',
+  'an agent restarted on a read-only disk after a kill is ready, without vision',
   { skip: skip || SmallDisk.unavailable() },
   async (t) => {
     const dir = scratch(t);
@@ -165,7 +157,7 @@ t.test(
   },
 );
 
-t.test('a start that fails ends, with its reason, and leaves nobody behind', { skip }, async (t) => {
+t.test('a start that fails ends with its reason and leaves no process behind', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const agent = agentOn(t, dir, stateDir);
@@ -194,7 +186,7 @@ t.test('a start that fails ends, with its reason, and leaves nobody behind', { s
   t.equal(await next.ended, 0);
 });
 
-t.test('a second agent on the same folder ends, and the first one does not notice', { skip }, async (t) => {
+t.test('a second agent on the same folder ends, and the first one is unaffected', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const first = agentOn(t, dir, stateDir);
@@ -215,7 +207,7 @@ t.test('a second agent on the same folder ends, and the first one does not notic
 
 const notRoot = process.getuid?.() !== 0 && 'another user’s folder needs root';
 t.test(
-  'root beside the service ends, and leaves nothing of root’s there',
+  'an agent started by root beside the service ends and leaves no file of root’s',
   { skip: skip || notRoot },
   async (t) => {
     const dir = scratch(t);

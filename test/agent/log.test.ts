@@ -24,7 +24,7 @@ function bodyOf(pem: string): string[] {
 }
 
 t.test(
-  'a run at debug level, through a wrong password, alerts, and a lost stream',
+  'the log at debug level holds no secret through a wrong password, alerts and a lost stream',
   { skip: rtspMissing() },
   async (t) => {
     const room = await makeRoom(t);
@@ -114,7 +114,7 @@ function filed(path: string): string {
   }
 }
 
-t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
+t.test('no line of the log holds a secret that was passed to it', async (t) => {
   const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), Buffer.alloc(300, 7)]).toString(
     'base64',
   );
@@ -153,11 +153,11 @@ t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
   }
 });
 
-t.test('a field that has the name of one of the log’s own does not break the line', async (t) => {
+t.test('a field named like one of the log’s own does not break the line', async (t) => {
   t.equal(terminalLine('{"level":30,"time":1,"name":"vigie","time":"x","msg":"m"}\n').trim().at(0), '{');
 });
 
-t.test('on a terminal a line is for a person; in a pipe it is JSON', async (t) => {
+t.test('a log line is text on a terminal and JSON in a pipe', async (t) => {
   const program = `import { makeLogger } from ${JSON.stringify(new URL('../../agent/base/log.js', import.meta.url).href)};
 const log = makeLogger('vigie', 'debug');
 log.warn({ url: 'rtsp://admin:s3cret@10.0.0.2/main', code: 7, why: 'two words' }, 'camera lost');

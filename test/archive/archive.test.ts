@@ -62,7 +62,7 @@ function make(
   return { archive, clock, steady, pass, find: () => archive.search(query).events.map(({ id }) => id) };
 }
 
-void t.test('finds by time, kind and place, page by page, each event once', async (t) => {
+void t.test('a search finds each event once by time, kind and place, page by page', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   const events = history(clock.epochMs, 10, 200);
   archive.add(events.map((event, i) => entry(i + 1, event)));
@@ -118,7 +118,7 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
 });
 
 void t.test(
-  'purged when retention ends, with a record; a page of purged text stays in no file',
+  'events are purged with a record when retention ends, and no file keeps their text',
   async (t) => {
     const file = join(scratch(t), 'archive.db');
     const { archive, clock, pass, find } = make(t, file);
@@ -150,7 +150,7 @@ void t.test(
   },
 );
 
-void t.test('a clock that jumps deletes nothing; put right again, retention goes on', async (t) => {
+void t.test('a clock that jumps deletes nothing, and retention continues when it is corrected', async (t) => {
   const { archive, clock, steady, pass, find } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs, { id: 'kept' }))]);
   pass(3 * HOUR_MS);
@@ -203,7 +203,7 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   t.equal(figure(archive, 'archive_events'), 0);
 });
 
-void t.test('full: the oldest go, with a record; the file stays within its limit', async (t) => {
+void t.test('a full archive drops the oldest events with a record and stays within its limit', async (t) => {
   const file = join(scratch(t), 'archive.db');
   const { archive, clock } = make(t, file, { limitMiB: 2 });
   for (let day = 0; day < 20; day += 1) {
@@ -224,7 +224,7 @@ void t.test('full: the oldest go, with a record; the file stays within its limit
   t.match(records[0], { why: 'limit', count: 100 });
 });
 
-void t.test('what the outbox has accepted is in the archive, whatever happened in between', async (t) => {
+void t.test('every event that the outbox accepted is in the archive, also after a failure', async (t) => {
   const dir = scratch(t);
   const clock = new HandClock();
   const { outbox } = makeOutbox(join(dir, 'outbox.db'));
@@ -306,7 +306,7 @@ void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, 
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
 });
 
-void t.test('a disk that refuses: events wait in memory, searches are refused, nothing ends', async (t) => {
+void t.test('a disk that refuses writes keeps events in memory and refuses searches', async (t) => {
   const folder = join(scratch(t), 'state');
   writeFileSync(folder, 'a file where the folder should be');
   const { archive, clock, find } = make(t, join(folder, 'archive.db'));
@@ -326,7 +326,7 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
   t.equal(find()[0], 'w-200', 'the newest were kept');
 });
 
-void t.test('each search is on record and counted; too many are told when to come again', async (t) => {
+void t.test('each search is journaled and counted, and one too many learns when to retry', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
   const desk = new SearchHandler({

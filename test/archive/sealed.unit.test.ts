@@ -65,7 +65,7 @@ function pass({ store, clock }: Pick<Made, 'store' | 'clock'>, days: number): vo
   }
 }
 
-t.test('kept for itself, whole, by the event’s id, readable by its owner only', async (t) => {
+t.test('a sealed still is stored complete under the event’s id, readable by its owner only', async (t) => {
   const { store, dir } = make(t);
   t.equal(store.keep('ab12-7', small), undefined);
   t.same(readdirSync(dir), ['ab12-7.age']);
@@ -80,7 +80,7 @@ t.test('kept for itself, whole, by the event’s id, readable by its owner only'
   t.match(figures(store), { sealed_files: 1, sealed_bytes: small.bytes.length });
 });
 
-t.test('what is no sealed still is not kept, and a damaged one not handed out', async (t) => {
+t.test('an invalid sealed still is not stored, and a damaged one not released', async (t) => {
   const { store, dir } = make(t);
   const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
   t.match(store.keep('a-1', jpeg), /could not be kept \(what came from vision is no sealed still\)/);
@@ -92,7 +92,7 @@ t.test('what is no sealed still is not kept, and a damaged one not handed out', 
   t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is no age file/ });
 });
 
-t.test('the link carries it as sealed only', async (t) => {
+t.test('the link carries sealed stills and refuses a JPEG in their place', async (t) => {
   const [message] = new LinkDecoder(FromVision).push(encodeSealed(3, small));
   t.match(message?.message, { kind: 'sealed', request: 3, recipients: [RECIPIENT] });
   const header = message?.message as Extract<FromVision, { kind: 'sealed' }>;
@@ -101,7 +101,7 @@ t.test('the link carries it as sealed only', async (t) => {
   t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is no age file/ });
 });
 
-t.test('a disk that refuses: the event is told why, and the next one is kept', async (t) => {
+t.test('a disk that refuses writes is named in the event, and the next still is stored', async (t) => {
   const dir = join(scratch(t), 'sealed');
   writeFileSync(dir, 'in the way');
   const { store } = make(t, { dir });
@@ -111,7 +111,7 @@ t.test('a disk that refuses: the event is told why, and the next one is kept', a
   t.equal(store.keep('a-2', small), undefined);
 });
 
-t.test('the oldest go when there is no room', async (t) => {
+t.test('the oldest sealed stills are removed when there is no room', async (t) => {
   const big = await sealed(await stillOf({ widthPx: 640, heightPx: 480 }, 120), [RECIPIENT]);
   const fit = Math.floor(1_048_576 / big.bytes.length);
   t.ok(fit >= 2, `${big.bytes.length} bytes`);
@@ -129,7 +129,7 @@ t.test('the oldest go when there is no room', async (t) => {
   t.equal(figure(made.store, 'sealed_evicted'), 2);
 });
 
-t.test('gone after its days, on record, once', async (t) => {
+t.test('a sealed still is removed after its days, with one journal entry', async (t) => {
   const made = make(t);
   made.store.keep('a-1', small);
   pass(made, 15);
@@ -145,7 +145,7 @@ t.test('gone after its days, on record, once', async (t) => {
   t.equal(made.store.read('a-1'), undefined);
 });
 
-t.test('a purge that cannot be put on record is told later', async (t) => {
+t.test('a purge that cannot be journaled yet is reported later', async (t) => {
   let refuses = true;
   const told: PurgeRecord[] = [];
   const made = make(t, {
@@ -164,7 +164,7 @@ t.test('a purge that cannot be put on record is told later', async (t) => {
   t.match(told, [{ count: 2, why: 'retention' }]);
 });
 
-t.test('a wall clock that jumps deletes nothing; one that was wrong lets nothing stay', async (t) => {
+t.test('a wall clock that jumps deletes no still, and a corrected one lets none stay', async (t) => {
   let synced = true;
   const clock = new HandClock();
   const made = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
@@ -185,7 +185,7 @@ t.test('a wall clock that jumps deletes nothing; one that was wrong lets nothing
   t.same(readdirSync(made.dir), [], 'thirty days are over by the monotonic clock too');
 });
 
-t.test('a restart finds what is there, and counts from now what has no true time', async (t) => {
+t.test('a restart finds the stored stills, and counts from now where no true time is known', async (t) => {
   const first = make(t);
   first.store.keep('a-1', small);
   first.store.keep('a-2', small);
@@ -212,7 +212,7 @@ t.test('a restart finds what is there, and counts from now what has no true time
 const command = (args: Record<string, unknown>, counter = 1) => accepted('unseal', args, { counter });
 const ASKED = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
 
-t.test('handed out as it lies there, and on record before that', async (t) => {
+t.test('a sealed still is released unchanged, and journaled before that', async (t) => {
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
@@ -251,7 +251,7 @@ t.test('handed out as it lies there, and on record before that', async (t) => {
   t.equal(reads, 3);
 });
 
-t.test('without a case number, or with the name of another file: refused', async (t) => {
+t.test('an unseal request without a case number, or with the name of another file, is refused', async (t) => {
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];

@@ -113,7 +113,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], li
   return made;
 }
 
-void t.test('all boxes are asked; who answers, who does not and why is said', async (t) => {
+void t.test('a search asks all boxes and reports which answer, which do not, and why', async (t) => {
   const { room, signer, nowMs, search } = await makeSearch(t);
   const boxes: SearchableBox[] = [];
   for (const name of ['alpha', 'beta', 'gamma']) {
@@ -229,7 +229,7 @@ void t.test('many matches come page by page, at the pace the box allows', async 
   t.match(cut.err, /not all was fetched \(--max\) from: alpha/);
 });
 
-void t.test('nothing that is published to the command topics harms a box', async (t) => {
+void t.test('no message on the command topics harms a box', async (t) => {
   const { room, signer, search } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
   const client = await clientOf(t, room, 'room');
@@ -290,7 +290,7 @@ void t.test('nothing that is published to the command topics harms a box', async
   t.same(strange, [], 'and nowhere else');
 });
 
-void t.test('only who may write commands and holds a key can search', async (t) => {
+void t.test('only a client that may write commands and holds a key can search', async (t) => {
   const { room, dir, signer, basic } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
   const pair = await pairOf(room, 'beta');
@@ -336,7 +336,7 @@ async function hostileBox(t: Test, room: Room, box: string, reply: () => object)
   await client.publishAsync(`vigie/${SITE}/${box}/status`, JSON.stringify(status), { qos: 1, retain: true });
 }
 
-void t.test('a hostile box reaches nobody’s terminal', async (t) => {
+void t.test('a hostile box cannot send control characters to a terminal', async (t) => {
   const { room, basic, dir, tls, nowMs, search } = await makeSearch(t);
   const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
   const event = { ...from, subject: HOSTILE.slice(0, 80) };
@@ -386,7 +386,7 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
   t.strictSame(forbiddenIn(strange.err), []);
 });
 
-void t.test('what is typed wrong is one line, exit 2', async (t) => {
+void t.test('a mistyped search is one line and exit code 2', async (t) => {
   const { dir, basic, key, tls } = await makeSearch(t);
   writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
   writeFileSync(join(dir, 'bad.pem'), 'no key');

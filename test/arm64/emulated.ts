@@ -37,7 +37,7 @@ interface Result {
 }
 
 const skip = Container.unavailable('arm64');
-void t.test('arm64', { skip }, async (t) => {
+void t.test('the arm64 package decodes, infers and replays like this machine', { skip }, async (t) => {
   const deb = buildPackage('arm64');
   const container = new Container(t, 'arm64');
   unpack(container, deb);

@@ -86,7 +86,7 @@ async function answered(port: number, path: string, count: number, atOnce: numbe
 const SLOW_BODY = (port: number, path: string): string =>
   `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\nx`;
 
-void t.test('enrolment: 50 boxes while all its places are held', async (t) => {
+void t.test('enrolment serves 50 boxes while an attacker holds all its places', async (t) => {
   const room = new TestRoom(t);
   await room.start();
   const { port } = room;
@@ -110,7 +110,7 @@ void t.test('enrolment: 50 boxes while all its places are held', async (t) => {
   );
 });
 
-void t.test('the page: 35 phones while all its places are held', async (t) => {
+void t.test('the page serves 35 phones while an attacker holds all its places', async (t) => {
   const page = await openPage(t, { connectionsOfOneMax: 16, headersMs: 60_000, requestMs: 60_000 });
   const { port } = page;
   const says = SLOW_BODY(port, '/api/pair');
@@ -127,7 +127,7 @@ void t.test('the page: 35 phones while all its places are held', async (t) => {
   }
 });
 
-void t.test('who asks nothing goes soon, in TLS or before it', async (t) => {
+void t.test('a client that sends nothing is cut soon, in TLS or before it', async (t) => {
   const page = await openPage(t, { headersMs: 1000 });
   const silent = await attack(t, { port: page.port, connections: 3, addresses: 1 });
   const afterTls = await attack(t, { port: page.port, connections: 3, addresses: 1, says: 'G' });
@@ -157,7 +157,7 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-void t.test('who goes for a newcomer', async (t) => {
+void t.test('a newcomer replaces the oldest idle connection of the client with the most', async (t) => {
   const server = new EventEmitter();
   const limits = { max: 6, ofOneMax: 4, freeOfOne: 1, askWithinMs: 60_000 };
   const guard = new ConnectionGuard(server as Server, limits);
@@ -197,7 +197,7 @@ void t.test('who goes for a newcomer', async (t) => {
   t.equal(guard.size, 0);
 });
 
-void t.test('what an address is counted by', async (t) => {
+void t.test('a client is counted by its IPv4 address, or by its IPv6 network of 64 bits', async (t) => {
   for (const [address, key] of [
     ['192.0.2.7', '192.0.2.7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],

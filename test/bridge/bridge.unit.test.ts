@@ -103,7 +103,7 @@ function ruleOf(kind: RuleConfig['kind']): RuleConfig {
   return { id: `r-${kind}`.slice(0, 32), kind } as RuleConfig;
 }
 
-void t.test('ONVIF: every kind has its topic, or is left out on purpose', async (t) => {
+void t.test('every kind has its ONVIF topic, or is left out on purpose', async (t) => {
   const context = { inside: [], counted: 3 };
   const told = (of: UnnumberedEvent, over = {}): unknown[] =>
     onvifNotices(ROOT, of, { ...context, ...over }).map(published);
@@ -177,7 +177,7 @@ void t.test('ONVIF: every kind has its topic, or is left out on purpose', async 
   }
 });
 
-void t.test('Home Assistant: entities as its documentation has them', async (t) => {
+void t.test('Home Assistant entities follow its documentation', async (t) => {
   const rules = RULE_SCHEMAS.map(({ properties }) => ruleOf(properties.kind.const));
   const retained = homeAssistantRetained(BOX, rules, () => 0);
   const all = retained.map(published);
@@ -226,7 +226,7 @@ void t.test('Home Assistant: entities as its documentation has them', async (t) 
 });
 
 void t.test(
-  'Home Assistant: a crossing is one event with its picture before it, and no ON and OFF',
+  'a crossing is one Home Assistant event with its picture before it, and no ON and OFF',
   async (t) => {
     const rules = [ruleOf('line-crossing'), ruleOf('loitering')];
     const notices: Notice[] = [];
@@ -280,7 +280,7 @@ void t.test(
   },
 );
 
-void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away', async (t) => {
+void t.test('Home Assistant entities are removed with their rule or the bridge', async (t) => {
   const config = (homeAssistant: boolean, ...kinds: RuleConfig['kind'][]): BridgesOptions['config'] => ({
     bridges: { onvif: false, homeAssistant },
     rules: kinds.map(ruleOf),
@@ -335,7 +335,7 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   t.match(JSON.parse(readFileSync(file, 'utf8')), { version: 1, topics: { length: 4 } });
 });
 
-void t.test('the bridges together: what stands, what is told before and after, what is lost', async (t) => {
+void t.test('both bridges together keep the state of active incidents and count lost notices', async (t) => {
   let away = true;
   const { bridges, told } = bridgesOf(t, {
     config: {

@@ -147,7 +147,7 @@ async function retained(t: Test, room: Room, ...patterns: string[]): Promise<str
   return topics.filter((topic) => !topic.endsWith('/status')).sort();
 }
 
-t.test('off by default: the main topics and nothing else', { skip }, async (t) => {
+t.test('bridges are off by default, and only the main topics are published', { skip }, async (t) => {
   const room = await makeRoom(t);
   const heard = await listen(t, room);
   const agent = await start(t, room, {});
@@ -159,7 +159,7 @@ t.test('off by default: the main topics and nothing else', { skip }, async (t) =
   );
 });
 
-t.test('both on: each in its own form', { skip }, async (t) => {
+t.test('both bridges publish their own form', { skip }, async (t) => {
   const room = await makeRoom(t);
   const heard = await listen(t, room);
   const agent = await start(t, room, { onvif: true, homeAssistant: true });
@@ -224,50 +224,54 @@ t.test('both on: each in its own form', { skip }, async (t) => {
   homeAssistantTold(t, heard);
 });
 
-t.test('a rule that has gone is gone at Home Assistant; the broker keeps no picture', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const stateDir = join(scratch(t), 'state');
-  const heard = await listen(t, room);
-  const kept = (): Promise<string[]> =>
-    retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
-  const on = { homeAssistant: true };
-  const told = (): boolean => heard.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
-  const agent = await start(t, room, on, { stateDir });
-  await until(t, 'a picture', told, 90_000);
-  await agent.stop();
-  const ofBox = [
-    `homeassistant/image/${BOX}/snapshot/config`,
-    ...['backlog', 'camera', 'temperature'].map(
-      (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
-    ),
-  ];
-  const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];
-  const ofStaying = [
-    `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
-    `homeassistant/event/${BOX}/rule-staying/config`,
-    `${ROOT_TOPIC}/home-assistant/staying`,
-  ];
-  t.strictSame(await kept(), [...ofBox, ...ofPassing, ...ofStaying].sort(), 'no picture, and no event');
+t.test(
+  'a removed rule disappears from Home Assistant, and the broker keeps no picture',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const stateDir = join(scratch(t), 'state');
+    const heard = await listen(t, room);
+    const kept = (): Promise<string[]> =>
+      retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
+    const on = { homeAssistant: true };
+    const told = (): boolean => heard.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
+    const agent = await start(t, room, on, { stateDir });
+    await until(t, 'a picture', told, 90_000);
+    await agent.stop();
+    const ofBox = [
+      `homeassistant/image/${BOX}/snapshot/config`,
+      ...['backlog', 'camera', 'temperature'].map(
+        (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
+      ),
+    ];
+    const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];
+    const ofStaying = [
+      `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
+      `homeassistant/event/${BOX}/rule-staying/config`,
+      `${ROOT_TOPIC}/home-assistant/staying`,
+    ];
+    t.strictSame(await kept(), [...ofBox, ...ofPassing, ...ofStaying].sort(), 'no picture, and no event');
 
-  const connected = (from: number): boolean =>
-    heard.all
-      .slice(from)
-      .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
-  let from = heard.all.length;
-  const without = await start(t, room, on, { stateDir, rules: ['passing'] });
-  await until(t, 'its entities are removed', () => connected(from), 60_000);
-  await without.stop();
-  t.strictSame(await kept(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
+    const connected = (from: number): boolean =>
+      heard.all
+        .slice(from)
+        .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
+    let from = heard.all.length;
+    const without = await start(t, room, on, { stateDir, rules: ['passing'] });
+    await until(t, 'its entities are removed', () => connected(from), 60_000);
+    await without.stop();
+    t.strictSame(await kept(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
 
-  from = heard.all.length;
-  const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
-  const emptied = (): boolean => heard.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
-  await until(t, 'everything is removed', emptied, 60_000);
-  await off.stop();
-  t.strictSame(await kept(), [], 'a bridge that is switched off leaves nothing');
-});
+    from = heard.all.length;
+    const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
+    const emptied = (): boolean => heard.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
+    await until(t, 'everything is removed', emptied, 60_000);
+    await off.stop();
+    t.strictSame(await kept(), [], 'a bridge that is switched off leaves nothing');
+  },
+);
 
-t.test('a broker that is away costs the bridges their notices, and they are counted', { skip }, async (t) => {
+t.test('a broker that is offline costs the bridges their notices, which are counted', { skip }, async (t) => {
   const room = await makeRoom(t, { persistent: true });
   const heard = await listen(t, room);
   await start(t, room, { onvif: true });

@@ -31,7 +31,7 @@ function vigie(args: readonly string[], env: Record<string, string> = {}): Outco
 
 const COMMANDS = makeProgram().commands.map((command) => command.name());
 
-void t.test('usage errors: one line on standard error, exit 2', async (t) => {
+void t.test('a usage error is one line on standard error and exit code 2', async (t) => {
   const cases: [string[], RegExp][] = [
     [['chek'], /unknown command 'chek' \(Did you mean check\?\)/],
     [['--verbose'], /unknown option '--verbose'/],
@@ -74,7 +74,7 @@ void t.test('help has examples for each command', async (t) => {
   }
 });
 
-void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
+void t.test('invalid input is one line and exit code 2', async (t) => {
   const dir = scratch(t);
   const file = (name: string, text: string): string => {
     writeFileSync(join(dir, name), text);
@@ -111,7 +111,7 @@ void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
   }
 });
 
-void t.test('check', async (t) => {
+void t.test('vigie check prints a summary, warnings and errors with their exit code', async (t) => {
   const dir = scratch(t);
   const example = join(dir, 'example.yaml');
   writeFileSync(example, EXAMPLE);
@@ -172,7 +172,7 @@ void t.test('check', async (t) => {
   );
 });
 
-void t.test('check: a box that would run nothing is not in order', async (t) => {
+void t.test('vigie check fails for a box that would run nothing', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'vigie.yaml');
   const check = (change: (text: string) => string, ...options: string[]): Outcome => {
@@ -217,7 +217,7 @@ void t.test('check: a box that would run nothing is not in order', async (t) => 
   );
 });
 
-void t.test('a reader that goes away early is no failure', async (t) => {
+void t.test('a reader that closes early is no failure', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'example.yaml'), EXAMPLE);
   const line = `"${process.execPath}" "${VIGIE}" check --json --no-files example.yaml | true; echo "\${PIPESTATUS[0]}"`;
@@ -226,13 +226,13 @@ void t.test('a reader that goes away early is no failure', async (t) => {
   t.equal(stderr, '');
 });
 
-void t.test('the state folder: asked, else systemd’s, else the usual', async (t) => {
+void t.test('the state folder is the one asked for, else systemd’s, else the usual', async (t) => {
   t.equal(stateDir('/a', { STATE_DIRECTORY: '/b' }), '/a');
   t.equal(stateDir(undefined, { STATE_DIRECTORY: '/b:/c' }), '/b');
   t.equal(stateDir(undefined, {}), '/var/lib/vigie');
 });
 
-void t.test('the reference pages say what the sources say', async (t) => {
+void t.test('the reference pages match the sources', async (t) => {
   const program = built('scripts/programs/docs/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, '--check'], {
     cwd: ROOT,
@@ -241,7 +241,7 @@ void t.test('the reference pages say what the sources say', async (t) => {
   t.match({ status, stderr }, { status: 0, stderr: '' });
 });
 
-void t.test('the readme names every command, and signing is called the same everywhere', async (t) => {
+void t.test('the readme names every command, and all commands use the same signing options', async (t) => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   for (const name of COMMANDS) t.ok(new RegExp(`^\\|.*\`vigie ${name}\\b`, 'm').test(readme), name);
   const all = (commands: readonly CommandUnknownOpts[]): CommandUnknownOpts[] =>

@@ -54,7 +54,7 @@ const group = (name: string): Record<string, string> => ({ 'etc/group': `root:x:
 
 const ALL = new Set(PRESETS.map(({ element }) => element));
 
-void t.test('nothing is found on a PC without an accelerator, nor on one that shows nothing', async (t) => {
+void t.test('a PC without an accelerator shows none, and its absent one is named', async (t) => {
   t.same(findAccelerators(scratch(t)), []);
   const pc = tree(scratch(t), {
     ...pci('0000:00:02.0', '8086', '9a49', 'i915'),
@@ -75,7 +75,7 @@ void t.test('nothing is found on a PC without an accelerator, nor on one that sh
   t.same(names, ['accelerator', 'hailo'], 'another one does not take its place');
 });
 
-void t.test('Hailo: its metadata is never called usable', async (t) => {
+void t.test('Hailo’s metadata is never called usable', async (t) => {
   const whole = {
     ...pci('0001:01:00.0', '1e60', '2864', 'hailo'),
     'dev/hailo0': '',
@@ -103,56 +103,59 @@ void t.test('Hailo: its metadata is never called usable', async (t) => {
   t.match(asked, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
 });
 
-void t.test('Coral: on PCIe with driver, node, group and drop-in; on USB without a driver', async (t) => {
-  const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
-  const found = findAccelerators(tree(scratch(t), card));
-  t.match(acceleratorFindings(found, ALL, 'tfliteedgetpuinference'), [
-    {
-      name: 'coral',
-      state: 'failed',
-      detail: /missing: \/dev\/apex_\*, group apex, drop-in 50-coral\.conf/,
-      fix: /groupadd --system apex; sudo install/,
-    },
-  ]);
-  const whole = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
-  const ready = findAccelerators(tree(scratch(t), whole));
-  t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
-  t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
-  t.match(
-    acceleratorFindings(ready, new Set()),
-    [
+void t.test(
+  'Coral is found on PCIe with driver, node, group and drop-in, and on USB without a driver',
+  async (t) => {
+    const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
+    const found = findAccelerators(tree(scratch(t), card));
+    t.match(acceleratorFindings(found, ALL, 'tfliteedgetpuinference'), [
       {
-        state: 'unknown',
-        detail:
-          /missing: GStreamer element tfliteedgetpuinference\. It is not used; to use it: build the tflite/,
+        name: 'coral',
+        state: 'failed',
+        detail: /missing: \/dev\/apex_\*, group apex, drop-in 50-coral\.conf/,
+        fix: /groupadd --system apex; sudo install/,
       },
-    ],
-    'Debian has no such element',
-  );
+    ]);
+    const whole = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
+    const ready = findAccelerators(tree(scratch(t), whole));
+    t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
+    t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
+    t.match(
+      acceleratorFindings(ready, new Set()),
+      [
+        {
+          state: 'unknown',
+          detail:
+            /missing: GStreamer element tfliteedgetpuinference\. It is not used; to use it: build the tflite/,
+        },
+      ],
+      'Debian has no such element',
+    );
 
-  for (const [vendor, product] of [
-    ['1a6e', '089a'],
-    ['18d1', '9302'],
-  ] as const) {
-    const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
-    const found = findAccelerators(tree(scratch(t), stick));
-    t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
-    t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
-  }
-  const both = { ...whole, ...usb('2-1', '1a6e', '089a') };
-  t.same(
-    findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
-    ['coral', 'coral-usb'],
-  );
-});
+    for (const [vendor, product] of [
+      ['1a6e', '089a'],
+      ['18d1', '9302'],
+    ] as const) {
+      const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
+      const found = findAccelerators(tree(scratch(t), stick));
+      t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
+      t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
+    }
+    const both = { ...whole, ...usb('2-1', '1a6e', '089a') };
+    t.same(
+      findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
+      ['coral', 'coral-usb'],
+    );
+  },
+);
 
-void t.test('doctor looks with the groups of vision, as far as they are there', async (t) => {
+void t.test('the doctor takes the groups of vision that exist', async (t) => {
   t.same(deviceGroups(scratch(t)), []);
   const groups = 'root:x:0:\nvideo:x:44:\napex:x:990:\nrendering:x:991:\n';
   t.same(deviceGroups(tree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
 });
 
-void t.test('what is part of the board: Jetson and RK3588', async (t) => {
+void t.test('built-in accelerators of Jetson and RK3588 are recognised', async (t) => {
   const orin = { ...board('nvidia,p3768-0000+p3767-0003', 'nvidia,tegra234'), 'dev/nvmap': '' };
   const jetson = findAccelerators(tree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
   t.match(acceleratorFindings(jetson, ALL), [
@@ -183,7 +186,7 @@ void t.test('what is part of the board: Jetson and RK3588', async (t) => {
   t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is no NPU');
 });
 
-void t.test('presets and their files say the same', async (t) => {
+void t.test('presets match their files', async (t) => {
   const dir = join(ROOT, 'systemd/accelerators');
   for (const { folder, dropIn, element, group, nodes, obstacle } of PRESETS) {
     const conf = readFileSync(join(dir, folder, dropIn), 'utf8');
@@ -208,7 +211,7 @@ void t.test('presets and their files say the same', async (t) => {
   }
 });
 
-void t.test('watts, where a board tells them', async (t) => {
+void t.test('watts are shown where a board reports them', async (t) => {
   const none = tree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
   t.equal(await readPower(none), null);
   t.equal(await readPower(scratch(t)), null, 'no hwmon at all');
@@ -266,7 +269,7 @@ const seen = (x: number, score: number, group = 'person'): Seen => ({
   group,
 });
 
-void t.test('agreement of two detectors', async (t) => {
+void t.test('two detectors are compared by the boxes on which they agree', async (t) => {
   const same = [seen(0.1, 0.9), seen(0.5, 0.31)];
   t.same(agreementOf([[same, same]]), {
     frames: 1,
@@ -341,7 +344,7 @@ function lookOf(
   };
 }
 
-void t.test('accelerator beside CPU', async (t) => {
+void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.equal(quantileBelowMs({ counts: [1, 1, 8] }, 0.5), 5);
   t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
   const cpu = lookOf('cpu', [3, 3, 4], [seen(0.1, 0.9)]);
@@ -387,7 +390,7 @@ const FACTS: AdviceFacts = {
   figures: [],
 };
 
-void t.test('advice for this board and this view', async (t) => {
+void t.test('advice fits this board and this view', async (t) => {
   const advice = (over: Partial<AdviceFacts>): string => adviceOf({ ...FACTS, ...over }).join('\n');
   t.equal(
     advice({}),
@@ -432,7 +435,7 @@ void t.test('advice for this board and this view', async (t) => {
   t.notMatch(advice({ figures: [...own, figure('ssd', 'c', 1)] }), /ssd/, 'other pictures are not compared');
 });
 
-void t.test('figures of the installed models', async (t) => {
+void t.test('installed models have figures', async (t) => {
   const figures = modelFigures(join(ROOT, 'models'));
   t.match(
     figures.find(({ data }) => /^TUD-Stadtmitte.*as it is, 416×256$/.test(data)),

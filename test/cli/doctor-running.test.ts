@@ -17,7 +17,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, VIGIE, vigie } from '../lib/program.ts';
 import { BOX, makeRoom, SITE, until } from '../lib/room.ts';
 
-void t.test('an outbox that nobody acknowledges fails, with what to do', async (t) => {
+void t.test('an outbox that no archive acknowledges fails, with a fix', async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
@@ -52,7 +52,7 @@ void t.test('an outbox that nobody acknowledges fails, with what to do', async (
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 const PATIENCE_MS = 120_000;
 
-void t.test('a running agent stays connected', { skip, timeout: 300_000 }, async (t) => {
+void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_000 }, async (t) => {
   const { broker, config: mqtt } = await makeRoom(t);
   const dir = scratch(t);
   const [config, state] = [join(dir, 'vigie.yaml'), join(dir, 'state')];

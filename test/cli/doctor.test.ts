@@ -93,7 +93,7 @@ const HEALTHY: VisionTrial = {
 const named = (findings: readonly Finding[], name: string): Finding | undefined =>
   findings.find((finding) => finding.name === name);
 
-void t.test('a healthy camera: its size, rates, decoder, model and speed', async (t) => {
+void t.test('a healthy camera shows its size, rates, decoder, model and speed', async (t) => {
   const findings = visionFindings(RTSP, HEALTHY);
   t.same(findings.map(findingText), [
     '✓ camera       rtsp://10.0.0.2/main: 1280×720, 25 fps announced, 24.8 delivered, 5 analysed of 5 wanted',
@@ -103,7 +103,7 @@ void t.test('a healthy camera: its size, rates, decoder, model and speed', async
   ]);
 });
 
-void t.test('what is broken is named, and each failure has its fix', async (t) => {
+void t.test('each failure is named with its fix', async (t) => {
   const { opened: _, stats: __, ...unopened } = HEALTHY;
   const cases: [string, Config, VisionTrial, string, RegExp, RegExp][] = [
     [
@@ -250,7 +250,7 @@ void t.test('what is broken is named, and each failure has its fix', async (t) =
   t.match(named(visionFindings(RTSP, { ...HEALTHY, view: near }), 'view'), { state: 'ok' });
 });
 
-void t.test('disk, state folder and files', async (t) => {
+void t.test('the doctor checks disk, state folder and files', async (t) => {
   const dir = scratch(t);
   const small = configured({ retention: { outboxMiB: 1, archiveMiB: 1, tracksMiB: 1 } });
   t.match(diskFinding(join(dir, 'not', 'yet'), small), {
@@ -263,7 +263,7 @@ void t.test('disk, state folder and files', async (t) => {
   mkdirSync(join(dir, 'locked'));
   chmodSync(join(dir, 'locked'), 0o500);
   void t.test(
-    'a folder of others',
+    'a folder of another user is named with its fix',
     { skip: process.geteuid?.() === 0 && 'root may write everywhere' },
     async (t) => {
       t.match(stateFinding(join(dir, 'locked')), { state: 'failed', fix: /sudo install -d/ });
@@ -289,7 +289,7 @@ void t.test('disk, state folder and files', async (t) => {
   t.same(fileFindings(configured({}), []), []);
 });
 
-void t.test('GStreamer is asked which elements it has', async (t) => {
+void t.test('the doctor asks GStreamer for its elements', async (t) => {
   const [preset] = PRESETS as [(typeof PRESETS)[number]];
   const found = (element: string) => ({
     preset: { ...preset, element },
@@ -360,7 +360,7 @@ async function examine(dir: string, config: object, seconds = 2, order = {}): Pr
 }
 
 void t.test(
-  'against a real clip and a real broker',
+  'the doctor examines a real clip and a real broker',
   { skip: !existsSync(STREET_CLIP) && 'no .cache/vtest.avi' },
   async (t) => {
     const dir = scratch(t);
@@ -456,33 +456,37 @@ void t.test(
   },
 );
 
-void t.test('against an RTSP camera with a password', { skip: rtspMissing() }, async (t) => {
-  const dir = scratch(t);
-  const login = { user: 'admin', password: 'hunter2' };
-  const server = await RtspServer.start({ width: 640, height: 480, fps: 15, ...login });
-  t.teardown(() => server.kill());
-  const source = (password: string, path: string): string =>
-    `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
-  begun(dir);
-  const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
+void t.test(
+  'the doctor examines an RTSP camera and never shows its password',
+  { skip: rtspMissing() },
+  async (t) => {
+    const dir = scratch(t);
+    const login = { user: 'admin', password: 'hunter2' };
+    const server = await RtspServer.start({ width: 640, height: 480, fps: 15, ...login });
+    t.teardown(() => server.kill());
+    const source = (password: string, path: string): string =>
+      `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
+    begun(dir);
+    const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
 
-  const fine = await look(source(login.password, 'main'));
-  t.match(named(fine.findings, 'camera'), {
-    state: 'ok',
-    detail: /640×480, 15 fps announced, 1[3-6]\S* delivered, [45]\S* analysed of 5/,
-  });
-  t.match(named(fine.findings, 'decoder'), { state: 'ok' });
-  const refused = await look(source('wrong', 'main'));
-  t.match(named(refused.findings, 'camera'), {
-    state: 'failed',
-    detail: /refuses the user/,
-    fix: /user and password/,
-  });
-  const absent = await look(source(login.password, 'other'));
-  t.match(named(absent.findings, 'camera'), {
-    state: 'failed',
-    detail: /no stream at \/other/,
-    fix: /put the path right/,
-  });
-  t.notMatch(JSON.stringify([fine, refused, absent]), 'hunter2');
-});
+    const fine = await look(source(login.password, 'main'));
+    t.match(named(fine.findings, 'camera'), {
+      state: 'ok',
+      detail: /640×480, 15 fps announced, 1[3-6]\S* delivered, [45]\S* analysed of 5/,
+    });
+    t.match(named(fine.findings, 'decoder'), { state: 'ok' });
+    const refused = await look(source('wrong', 'main'));
+    t.match(named(refused.findings, 'camera'), {
+      state: 'failed',
+      detail: /refuses the user/,
+      fix: /user and password/,
+    });
+    const absent = await look(source(login.password, 'other'));
+    t.match(named(absent.findings, 'camera'), {
+      state: 'failed',
+      detail: /no stream at \/other/,
+      fix: /put the path right/,
+    });
+    t.notMatch(JSON.stringify([fine, refused, absent]), 'hunter2');
+  },
+);

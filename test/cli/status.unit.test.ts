@@ -22,7 +22,7 @@ function changed(change: Change): LocalStatus {
   return status;
 }
 
-void t.test('what is wrong is named, with a remedy; what is not is left alone', async (t) => {
+void t.test('each problem is named with a remedy, and no healthy part is', async (t) => {
   t.same([...Value.Errors(LocalStatus, WELL)], []);
   t.same(
     statusFindings(WELL).filter(({ state }) => state !== 'ok'),
@@ -149,7 +149,7 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
   );
 });
 
-void t.test('every text has its French one, which says the same figures', async (t) => {
+void t.test('every text has a French version with the same figures', async (t) => {
   const { en, fr } = FINDING_TEXTS;
   t.strictSame(Object.keys(fr), Object.keys(en));
   for (const key of Object.keys(en) as (keyof FindingTexts)[]) {
@@ -189,7 +189,7 @@ void t.test('every text has its French one, which says the same figures', async 
   );
 });
 
-void t.test('40 columns and 80; colours only where asked for', async (t) => {
+void t.test('the status fits 40 and 80 columns, and has colours only on request', async (t) => {
   const status = changed(({ report }) => {
     report.clock.synced = false;
     report.camera = { ...report.camera, state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` };
@@ -232,7 +232,7 @@ async function boxWith(t: Test, body: string): Promise<string> {
   return dir;
 }
 
-void t.test('the program: exit code 0, 1 or 2', async (t) => {
+void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
   const asked = async (
     dir: string,
     ...more: string[]

@@ -28,7 +28,7 @@ void t.test('an order that does not name the second stream is one line of advice
   ]);
 });
 
-void t.test('an order that names both streams is not spoken of', async (t) => {
+void t.test('an order that names both streams gives no advice', async (t) => {
   for (const named of [
     { camera: main, substream: sub },
     { camera: sub, substream: main },

@@ -135,7 +135,7 @@ void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: 
   );
 });
 
-void t.test('a file of counters that is gone or was put back obeys nothing twice', async (t) => {
+void t.test('a file of counters that is lost or was put back obeys nothing twice', async (t) => {
   const file = join(scratch(t), 'counters.json');
   const journal = new Map<string, number>();
   const guarded = (known: { commands: ReadonlyMap<string, number> } | undefined) => {
@@ -169,7 +169,7 @@ void t.test('a file of counters that is gone or was put back obeys nothing twice
   t.notOk(existsSync(file), 'and nothing is begun anew');
 });
 
-void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and it is opened', async (t) => {
+void t.test('the verifier opens a DSSE envelope that openssl(1) signed by the specification', async (t) => {
   const dir = scratch(t);
   const file = (name: string): string => join(dir, name);
   writeFileSync(file('key.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }));
@@ -193,7 +193,7 @@ void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and 
 });
 
 void t.test(
-  'counters outlive the process, the key and the verifier; without them nothing is obeyed',
+  'counters survive the process, the key and the verifier; without them no command is obeyed',
   async (t) => {
     const file = join(scratch(t), 'counters.json');
     const first = signed(signer, command());
@@ -215,7 +215,7 @@ void t.test(
   },
 );
 
-void t.test('a command that is meant for all boxes is for the whole site, and is a search', async (t) => {
+void t.test('a command for all boxes must be a search for the whole site', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   t.equal(verdict(verifier, signed(signer, command({ box: '*' }))), 'accepted');
   t.equal(verdict(verifier, signed(signer, command({ box: '*', op: 'suspend' }))), 'not-permitted');
@@ -242,7 +242,7 @@ void t.test('answers go below the box’s own topics only', async (t) => {
 });
 
 void t.test(
-  'the dispatcher survives any bytes, tells few of the unsigned and all of the signed',
+  'the dispatcher survives any bytes, answers few unsigned commands and all signed ones',
   async (t) => {
     const replies: CommandReply[] = [];
     const own = new HandClock();
@@ -309,7 +309,7 @@ void t.test(
   },
 );
 
-void t.test('what waits at a stop is answered before it is over, slow results too', async (t) => {
+void t.test('commands waiting at a stop are answered before it ends, slow results too', async (t) => {
   const replies: CommandReply[] = [];
   const slow = new HandClock();
   const may = { ...signer.config, may: ['suspend' as const] };

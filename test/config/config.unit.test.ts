@@ -37,7 +37,7 @@ const CORNERS = [
 const STAY = { id: 'stay', kind: 'loitering', zone: 'yard', purpose: 'order' };
 const FIXTURES = join(ROOT, 'test', 'fixtures', 'config');
 
-void t.test('every mistake of every bad configuration is told, with its place', async (t) => {
+void t.test('every mistake of every bad configuration is reported with its place', async (t) => {
   for (const file of readdirSync(FIXTURES)) {
     const whole = readFileSync(join(FIXTURES, file), 'utf8');
     const expected = [...whole.matchAll(/^#= (.*)$/gm)].map((match) => String(match[1]));
@@ -75,7 +75,7 @@ void t.test('a file becomes a frozen configuration with its defaults', async (t)
   t.throws(() => Object.assign(config, { site: 'other' }), TypeError);
 });
 
-void t.test('a file that cannot be a configuration is refused with one line', async (t) => {
+void t.test('an unreadable configuration file is refused with one line', async (t) => {
   const dir = scratch(t);
   const path = (name: string): string => join(dir, name);
   writeFileSync(path('empty.yaml'), '');
@@ -106,7 +106,7 @@ void t.test('a file that cannot be a configuration is refused with one line', as
   }
 });
 
-void t.test('the environment goes before the file, for every scalar key', async (t) => {
+void t.test('the environment overrides the file for every scalar key', async (t) => {
   const values: Record<string, string> = {
     VIGIE_SITE: 'other',
     VIGIE_CAMERA_SOURCE: 'v4l2:/dev/video0',
@@ -136,7 +136,7 @@ void t.test('the environment goes before the file, for every scalar key', async 
     t.match(describeConfig(), `\`${variable}\``, `${variable} is documented`);
 });
 
-void t.test('what is allowed depends on the command', async (t) => {
+void t.test('the required keys depend on the command', async (t) => {
   const rule = 'rules: [{ id: r, kind: loitering, zone: z, purpose: evaluation }]';
   const base = `site: lab\nbox: lab-1\nzones: [{ id: z, polygon: [[0, 0], [1, 0], [1, 1]] }]\n${rule}\n`;
   const full = `${base}camera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n`;
@@ -156,7 +156,7 @@ void t.test('what is allowed depends on the command', async (t) => {
   }
 });
 
-void t.test('a box has no name that the broker knows as another’s', async (t) => {
+void t.test('a box cannot have a name that the broker knows as another’s', async (t) => {
   const users = [...PROGRAM_RULES.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
   t.same(users, ['room', 'witness', 'fleet', 'metrics', 'reader', 'homeassistant']);
   const look = (box: string, mode: ConfigMode) =>
@@ -175,7 +175,7 @@ void t.test('a box has no name that the broker knows as another’s', async (t) 
   t.same(look('room-1', 'run'), []);
 });
 
-void t.test('keys and certificates must be there, and the key must be private', async (t) => {
+void t.test('keys and certificates must exist, and the key must be private', async (t) => {
   const dir = scratch(t);
   const pem = (name: string): string => join(dir, name);
   const authority = new CertificateAuthority(join(dir, 'authority'));
@@ -287,7 +287,7 @@ void t.test('certificates and key must be what their names say, and this box’s
   }
 });
 
-void t.test('what is allowed but cannot work is a warning', async (t) => {
+void t.test('settings that are allowed but cannot work give a warning', async (t) => {
   const text = `
 site: lab
 box: lab-1
@@ -335,7 +335,7 @@ rules:
   );
 });
 
-void t.test('a ground is two people who can be true; far zones are told', async (t) => {
+void t.test('a ground plane needs two plausible people, and far zones give a warning', async (t) => {
   const look = (people: string, zone = '[[0, 0.6], [1, 0.6], [1, 1]]') =>
     inspectText(
       `
@@ -383,9 +383,9 @@ void t.test('the documented example is complete and valid', async (t) => {
   t.equal(readFileSync(join(ROOT, 'docs', 'ref', 'config.md'), 'utf8').includes(EXAMPLE), true);
 });
 
-void t.test('the configurations of the labelled clips are accepted as they are', async (t) => {
+void t.test('the configurations of the labelled clips are accepted unchanged', async (t) => {
   const { file: dir, skip } = evaluationData('labels');
-  void t.test('labels', { skip }, async (t) => {
+  void t.test('labelled clips fail only for rules of unknown kinds', { skip }, async (t) => {
     const kinds: string[] = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
     for (const name of readdirSync(dir)) {
       const { config } = JSON.parse(readFileSync(join(dir, name), 'utf8')) as {
@@ -400,7 +400,7 @@ void t.test('the configurations of the labelled clips are accepted as they are',
   });
 });
 
-void t.test('polygons', async (t) => {
+void t.test('a polygon may not cross itself, and covers only what lies wholly inside', async (t) => {
   const regular = (corners: number, radius: number): PointNorm[] =>
     Array.from({ length: corners }, (_, i) => {
       const angle = (2 * Math.PI * i) / corners;
@@ -446,7 +446,7 @@ void t.test('polygons', async (t) => {
   t.equal(covers(u, bar), false, 'corners inside, sides outside');
 });
 
-void t.test('words', async (t) => {
+void t.test('misspelt words get the nearest key, and secrets are hidden', async (t) => {
   const keys = ['eventsDays', 'snapshotsDays', 'zones', 'fps'];
   t.equal(nearest('eventDays', keys), 'eventsDays');
   t.equal(nearest('snapshots_days', keys), 'snapshotsDays');

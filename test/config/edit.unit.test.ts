@@ -32,7 +32,7 @@ function asIs(text: string): Proposal {
 
 const demo = readFileSync(join(ROOT, 'scripts/programs/demo/config.yaml'), 'utf8');
 
-t.test('what is not changed stays as it was written', async (t) => {
+t.test('an edit changes only the proposed lines', async (t) => {
   t.equal(editedText(demo, asIs(demo)), demo, 'to the byte');
   const proposal = asIs(demo);
   proposal.zones = proposal.zones.map((zone): Config['zones'][number] =>
@@ -57,7 +57,7 @@ t.test('what is not changed stays as it was written', async (t) => {
   t.notMatch(text, /coming-in/);
 });
 
-t.test('blanks inside brackets stay where nothing is changed', async (t) => {
+t.test('blanks inside brackets stay where no value changes', async (t) => {
   const rule = (afterS: number): string =>
     `{ id: stay, kind: loitering, zone: lawn, afterS: ${afterS}, purpose: demo }`;
   const text = `site: s
@@ -83,7 +83,7 @@ commands:
   t.strictSame(changed, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
 });
 
-t.test('the camera’s login', async (t) => {
+t.test('the camera’s login is hidden, and stays where the source is unchanged', async (t) => {
   const text = (source: string): string => `site: s\nbox: b\ncamera:\n  source: "${source}" # by the door\n`;
   const withLogin = text('rtsp://admin:hunter2@10.0.0.2/main?token=1');
   const shown = proposableOf(load(withLogin));
@@ -102,7 +102,7 @@ t.test('the camera’s login', async (t) => {
   );
 });
 
-t.test('ground plane', async (t) => {
+t.test('a ground plane is set, kept or removed', async (t) => {
   const people = [
     { feet: [0.5, 0.9], head: [0.5, 0.5] },
     { feet: [0.5, 0.5], head: [0.5, 0.4] },
@@ -116,7 +116,7 @@ t.test('ground plane', async (t) => {
   t.equal(editedText(lens, { ...rest, groundPlane: null }), demo, 'null: none');
 });
 
-t.test('unusual texts', async (t) => {
+t.test('JSON, aliases and unusual texts are edited correctly or refused', async (t) => {
   const json = JSON.stringify({ site: 's', box: 'b', zones: [] });
   const zones: Config['zones'] = [
     {
@@ -178,7 +178,7 @@ const polygon = fc
         return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)];
       }),
   );
-t.test('an alias of what is not proposed stands for what it stood for, or nothing is edited', async (t) => {
+t.test('an alias outside of the proposal keeps its value, or the edit is refused', async (t) => {
   const rule = (purpose: string) => `{ id: r, kind: loitering, zone: a, purpose: ${purpose} }`;
   const text = [
     'site: &p lab\nbox: b',
@@ -278,7 +278,7 @@ function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): str
   ].join('\n');
 }
 
-t.test('read back it is what was proposed, and the comments of what stays are there', async (t) => {
+t.test('an edited text reads back as proposed and keeps the comments of unchanged parts', async (t) => {
   const seed = SEED;
   fc.assert(
     fc.property(proposals, proposals, fc.boolean(), (before, wanted, flow) => {

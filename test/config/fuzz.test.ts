@@ -181,7 +181,7 @@ for (const [name, texts] of Object.entries(INPUTS)) {
   });
 }
 
-void t.test('the same input always gives the same answer, and is not changed by being read', async (t) => {
+void t.test('the same input always gives the same answer, and reading does not change it', async (t) => {
   const env = { VIGIE_CAMERA_FPS: '3' };
   const first = inspectText(BASE, { env, mode: 'check', files: false });
   const second = inspectText(BASE, { env, mode: 'check', files: false });

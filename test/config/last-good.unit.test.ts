@@ -38,7 +38,7 @@ function configText(box: string): string {
   ].join('\n');
 }
 
-t.test('a configuration that is refused: the last good one', async (t) => {
+t.test('a refused configuration gives way to the last good one', async (t) => {
   const dir = scratch(t);
   const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
@@ -104,7 +104,7 @@ function installed(t: Test): { dir: string; spoil: () => void } {
   return { dir, spoil };
 }
 
-t.test('a model that is damaged: the one that ran last', async (t) => {
+t.test('a damaged model gives way to the one that ran last', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const { dir: modelDir, spoil } = installed(t);
   const keptDir = join(scratch(t), 'kept');
@@ -156,7 +156,7 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
   t.match(await refused(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
 });
 
-t.test('one model of a name is kept', async (t) => {
+t.test('only one model of a name is kept', async (t) => {
   const dir = scratch(t);
   const card = parseCard(readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'), 'card');
   const hash = (text: string): string => createHash('sha256').update(text).digest('hex');

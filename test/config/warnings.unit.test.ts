@@ -7,7 +7,7 @@ import { findWarnings } from '../../agent/config/warnings.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { scratch } from '../lib/paths.ts';
 
-void t.test('a model that takes one size is told, where it is given another', async (t) => {
+void t.test('a model with one input size gives a warning where another size is configured', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'one.json'), '{"input": {"fixed": true, "default": [416, 256]}}');
   writeFileSync(join(dir, 'any.json'), '{"input": {"default": [416, 256]}}');

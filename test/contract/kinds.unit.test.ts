@@ -41,7 +41,7 @@ void t.test('each kind of rule has scenes, and the busy street has all of them',
   );
 });
 
-void t.test('each kind of rule stands in the guides', async (t) => {
+void t.test('each kind of rule is in the guides', async (t) => {
   for (const file of ['docs/guide/legal.md', 'docs/guide/bridges.md'])
     t.same(missing(RULE_KINDS, firstColumn(file)), [], file);
   const [, list = ''] = /^Rules: ([^;]*);/m.exec(read('README.md')) ?? [];
@@ -49,7 +49,7 @@ void t.test('each kind of rule stands in the guides', async (t) => {
   t.same(named.sort(), [...RULE_KINDS].sort(), 'README.md');
 });
 
-void t.test('each command stands in the table of what a key may sign', async (t) => {
+void t.test('each command is in the table of what a key may sign', async (t) => {
   t.same(missing(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
 });
 
@@ -85,7 +85,7 @@ void t.test('each condition has an alert rule, or is listed as one that needs no
 /** Files that must list every kind of condition; they raise none. */
 const TABLES = ['bridge/onvif.ts', 'local/findings.ts'];
 
-void t.test('each condition is raised by somebody', async (t) => {
+void t.test('each condition is raised by a source file', async (t) => {
   const sources = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' }).filter(
     (path) => /\.ts$/.test(path) && !/^(?:contract|cli|page|kit)\//.test(path) && !TABLES.includes(path),
   );

@@ -40,7 +40,7 @@ t.test('messages come out as they went in, however the stream is cut', async (t)
   t.pass('all cuts');
 });
 
-t.test('what is no message is refused as corrupt, and nothing else is thrown', async (t) => {
+t.test('an invalid message is refused as corrupt, and nothing else is thrown', async (t) => {
   const good = encodeMessage({ kind: 'ack', frame: 3, evidence: [] });
   const refusals = { bytes: 0, flips: 0 };
   const attempt = (bytes: Uint8Array): boolean => {
@@ -70,7 +70,7 @@ t.test('what is no message is refused as corrupt, and nothing else is thrown', a
   t.ok(refusals.flips > RUNS * 0.5, `${refusals.flips} of ${RUNS} bit flips refused`);
 });
 
-t.test('limits and unknown content', async (t) => {
+t.test('messages beyond the limits or with unknown content are refused', async (t) => {
   const decode = (bytes: Buffer) => new LinkDecoder(ToVision).push(bytes);
   const long = Buffer.alloc(8);
   long.writeUInt32BE(LINK_MESSAGE_BYTES_MAX + 1);
@@ -95,7 +95,7 @@ function isTaken(about: Partial<ObservedTrack>): boolean {
   }
 }
 
-t.test('of a track at most eight places from before it was confirmed are taken', async (t) => {
+t.test('a track carries at most eight places from before it was confirmed', async (t) => {
   const places = (count: number): FoundPlace[] =>
     Array.from({ length: count }, (_, i) => ({ atMs: i, xyxyNorm: [0.1, 0.1, 0.2, 0.3] }));
   t.same(
@@ -108,7 +108,7 @@ t.test('of a track at most eight places from before it was confirmed are taken',
   );
 });
 
-t.test('of colours at most two names out of the closed list are taken', async (t) => {
+t.test('a track carries at most two colour names out of the closed list', async (t) => {
   t.ok(isTaken({ colours: ['yellow'] }) && isTaken({ colours: ['yellow', 'green'] }));
   const others: unknown[] = [
     [],

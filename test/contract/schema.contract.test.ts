@@ -146,7 +146,7 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
 const defOf = (name: string): unknown =>
   (JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $defs: Record<string, unknown> }).$defs[name];
 
-void t.test('asyncapi.yaml says of the connection what the box says in its CONNECT', async (t) => {
+void t.test('asyncapi.yaml describes the connection as the box’s CONNECT packet does', async (t) => {
   const broker = await StrictBroker.start(t, {});
   deliver(t, { url: broker.url, ack: 'archive' }, openedOutbox(t, join(scratch(t), 'outbox.db')));
   await until(t, 'the box has connected', () => broker.connects.length > 0);
@@ -237,7 +237,7 @@ void t.test('every rule and condition that the sources raise is in the list', as
   t.ok(addresses.includes(reply), reply);
 });
 
-void t.test('what the contract does not name is refused', async (t) => {
+void t.test('a message outside of the contract is refused', async (t) => {
   const contract = new Contract();
   const topics = topicsOf('marseille-1', 'canebiere-017');
   const message = (event: object, over: Partial<IPublishPacket> = {}): IPublishPacket => ({

@@ -8,7 +8,7 @@ t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
 
 const { root, replyTo } = topicsOf('lyon', 'b-1');
 
-void t.test('a response topic', async (t) => {
+void t.test('a response topic is accepted only below the box’s own name, in one level', async (t) => {
   t.equal(replyTo('vigie/lyon/b-1/reply/Ab_9-'), `${root}/reply/Ab_9-`);
   t.equal(replyTo('vigie/lyon/all/reply/x'), `${root}/reply/x`, 'asked of all, answered below its own name');
   const wrong = [

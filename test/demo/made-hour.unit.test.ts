@@ -96,7 +96,7 @@ void t.test(
   },
 );
 
-void t.test('it goes where the order of the box is not the one it was made for', async (t) => {
+void t.test('the made hour is removed where the order is another than its own', async (t) => {
   const { box } = made(t, { ...GRANT, grade: 'counts' });
   box.start();
   t.match(box.records, [{ record: 'purge', what: 'tracks', why: 'authorisation' }]);
@@ -106,7 +106,7 @@ void t.test('it goes where the order of the box is not the one it was made for',
   t.notOk(existsSync(join(without.stateDir, 'tracks.db')));
 });
 
-void t.test('of a clip without a frame nothing is made', (t) => {
+void t.test('no hour is made of a clip without a frame', (t) => {
   const stateDir = join(scratch(t), 'state');
   const hour = { stateDir, limitMiB: 16, grant: GRANT, order: 'made', camera: CAMERA } as const;
   t.equal(writeHour([], { ...hour, endsMs: Date.now(), why: 'not-running' }), 0);

@@ -9,7 +9,7 @@ const LINK = /\]\(([^)#\s]+)/g;
 /** A path of the project that the text mentions without a link. */
 const NAMED = /(?<![\w/.-])(?:agent|docs|scripts|test)\/[\w./-]*\.(?:ts|md|txt|py|yaml|mjs|json)(?![\w-])/g;
 
-t.test('every link and every file that the documents name is there', async (t) => {
+t.test('every link and file that the documents name exists', async (t) => {
   const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
     .split('\0')
     .filter(Boolean);
@@ -36,7 +36,7 @@ t.test('every link and every file that the documents name is there', async (t) =
 const HELD = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;
 
-t.test('every test that a table of borders or threats names is there', async (t) => {
+t.test('every test that a table of borders or threats names exists', async (t) => {
   for (const document of HELD) {
     const text = readFileSync(join(ROOT, document), 'utf8');
     const cells = [...text.matchAll(LAST_COLUMN)].map(([, cell]) => cell ?? '').join('\n');

@@ -31,48 +31,52 @@ const LOOK_EVERY_MS = FULL ? 60_000 : 5000;
 /** Time that a person thinks before closing the next incident, ms. */
 const THINKS_MS = 1500;
 
-t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 }, async (t) => {
-  const database = await DATABASES.postgres(t);
-  const room = await makeRoom(t);
-  await RoomProgram.start(t, room, '--database', database.where, '--quiet');
-  const street = await startStreet(t, room, BOXES);
-  const desk = await ConsoleProgram.start(t, database.where);
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, desk, 'operator');
+t.test(
+  'the console shows every incident of ten demos for an hour within its memory',
+  { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 },
+  async (t) => {
+    const database = await DATABASES.postgres(t);
+    const room = await makeRoom(t);
+    await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    const street = await startStreet(t, room, BOXES);
+    const desk = await ConsoleProgram.start(t, database.where);
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    const screen = await ConsoleScreen.open(browser, desk, 'operator');
 
-  const endsMs = performance.now() + SECONDS * 1000;
-  const isOver = (): boolean => performance.now() >= endsMs;
-  const [told, { closed, faults }, heaps] = await Promise.all([
-    tell(street, isOver),
-    work(t, screen, isOver),
-    weigh(t, screen, desk, endsMs),
-  ]);
-  await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
-  const numbers = async (): Promise<number[]> =>
-    (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
-  const known = await numbers();
-  t.equal(known.length, told, 'every incident is in the archive, once');
-  await screen.until('all told', `window.told.size >= ${known.length}`, 20_000);
-  const seen = await screen.told();
-  t.same(
-    known.filter((no) => !seen.has(no)),
-    [],
-    'and the screen was told of each',
-  );
-  t.equal(seen.size, known.length, 'and of no other');
-  const [judged] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
-  t.equal(Number(judged?.['n']), closed, 'what the operator closed is closed');
-  t.ok(closed > 0, `${closed} closed by keyboard`);
-  t.same(faults, [], 'nothing went otherwise than a person expects');
-  t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
-  t.same(screen.complaints, []);
-  t.comment(
-    `${told} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
-      `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
-  );
-  t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
-});
+    const endsMs = performance.now() + SECONDS * 1000;
+    const isOver = (): boolean => performance.now() >= endsMs;
+    const [told, { closed, faults }, heaps] = await Promise.all([
+      tell(street, isOver),
+      work(t, screen, isOver),
+      weigh(t, screen, desk, endsMs),
+    ]);
+    await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
+    const numbers = async (): Promise<number[]> =>
+      (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
+    const known = await numbers();
+    t.equal(known.length, told, 'every incident is in the archive, once');
+    await screen.until('all told', `window.told.size >= ${known.length}`, 20_000);
+    const seen = await screen.told();
+    t.same(
+      known.filter((no) => !seen.has(no)),
+      [],
+      'and the screen was told of each',
+    );
+    t.equal(seen.size, known.length, 'and of no other');
+    const [judged] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
+    t.equal(Number(judged?.['n']), closed, 'what the operator closed is closed');
+    t.ok(closed > 0, `${closed} closed by keyboard`);
+    t.same(faults, [], 'nothing went otherwise than a person expects');
+    t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
+    t.same(screen.complaints, []);
+    t.comment(
+      `${told} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
+        `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
+    );
+    t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
+  },
+);
 
 /** Raises incidents on the boxes in turn and ends each after a while; returns the number of incidents. */
 async function tell(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {

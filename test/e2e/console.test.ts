@@ -33,29 +33,39 @@ const TOGETHER = 20;
 const BURST_WITHIN_MS = 180_000;
 const DAY_MS = 86_400_000;
 
-t.test('from box to screen', { skip: browserMissing(), timeout: 900_000 }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  await t.test('PostgreSQL', async (t) => {
-    const chain = await startChain(t, 'postgres');
-    const given = { chain, browser };
-    await t.test('two operators on one incident', (t) => together(t, given));
-    await t.test('a shift by keyboard alone', (t) => shift(t, given));
-    await t.test('an auditor', (t) => auditor(t, given));
-    await t.test('a hostile box', (t) => hostile(t, given));
-    await t.test('clocks that are a day off', (t) => clocks(t, given));
-    await t.test('two a second', (t) => latency(t, given, { count: FULL ? 200 : 60, perS: 2 }));
-    await t.test('twenty a second', (t) => latency(t, given, { count: 200, perS: 20 }));
-    await t.test('a burst, a console and a database that are killed', (t) => burst(t, given));
-  });
-  await t.test('SQLite', async (t) => {
-    const chain = await startChain(t, 'sqlite');
-    const given = { chain, browser };
-    await t.test('a shift by keyboard alone', (t) => shift(t, given));
-    await t.test('two a second', (t) => latency(t, given, { count: 40, perS: 2 }));
-    await t.test('twenty a second', (t) => latency(t, given, { count: 100, perS: 20 }));
-  });
-});
+t.test(
+  'alerts travel from the box to the screen',
+  { skip: browserMissing(), timeout: 900_000 },
+  async (t) => {
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    await t.test('the console works with PostgreSQL', async (t) => {
+      const chain = await startChain(t, 'postgres');
+      const given = { chain, browser };
+      await t.test('two operators on one incident see each other’s actions', (t) => together(t, given));
+      await t.test('a shift is worked by keyboard alone', (t) => shift(t, given));
+      await t.test('an auditor sees no picture and may not act', (t) => auditor(t, given));
+      await t.test('a hostile box harms neither room nor screen', (t) => hostile(t, given));
+      await t.test('ages follow the room’s clock although boxes are a day off', (t) => clocks(t, given));
+      await t.test('two alerts a second are drawn in time', (t) =>
+        latency(t, given, { count: FULL ? 200 : 60, perS: 2 }),
+      );
+      await t.test('twenty alerts a second are counted as storms', (t) =>
+        latency(t, given, { count: 200, perS: 20 }),
+      );
+      await t.test('a burst survives a killed console and database', (t) => burst(t, given));
+    });
+    await t.test('the console works with SQLite', async (t) => {
+      const chain = await startChain(t, 'sqlite');
+      const given = { chain, browser };
+      await t.test('a shift is worked by keyboard alone', (t) => shift(t, given));
+      await t.test('two alerts a second are drawn in time', (t) => latency(t, given, { count: 40, perS: 2 }));
+      await t.test('twenty alerts a second are counted as storms', (t) =>
+        latency(t, given, { count: 100, perS: 20 }),
+      );
+    });
+  },
+);
 
 interface Given {
   readonly chain: Chain;

@@ -138,33 +138,37 @@ const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
   ? false
   : 'scripts/setup has not been run here, and a test must not exchange node_modules under the others';
 
-void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) => {
-  const demo = new Demo(t, ['--alerts', '1']);
-  const { code } = await demo.ended;
-  t.equal(code, 0, demo.said);
-  const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
-  // The demo first makes an hour of tracks from the clip.
-  const limitS = 15 * slowness();
-  t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
-  t.match(demo.said, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
-  t.notMatch(demo.said, /\d% of the clip/, 'no bar in a pipe');
-  const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
-  t.equal(lines.length, 1, 'one line for one alert');
-  const form =
-    /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
-  const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
-  t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
-  const bytes = readFileSync(resolve(root, picture));
-  const { format, width, height, exif } = await sharp(bytes).metadata();
-  t.equal(format, 'jpeg', 'a JPEG');
-  t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
-  t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
-  t.equal(exif, undefined, 'no metadata');
-  t.strictSame(await demo.left(), [], 'no process, port or file is left');
-});
+void t.test(
+  'the demo shows one alert with one picture and leaves nothing behind',
+  { skip: ready },
+  async (t) => {
+    const demo = new Demo(t, ['--alerts', '1']);
+    const { code } = await demo.ended;
+    t.equal(code, 0, demo.said);
+    const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
+    // The demo first makes an hour of tracks from the clip.
+    const limitS = 15 * slowness();
+    t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
+    t.match(demo.said, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
+    t.notMatch(demo.said, /\d% of the clip/, 'no bar in a pipe');
+    const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
+    t.equal(lines.length, 1, 'one line for one alert');
+    const form =
+      /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
+    const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
+    t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
+    const bytes = readFileSync(resolve(root, picture));
+    const { format, width, height, exif } = await sharp(bytes).metadata();
+    t.equal(format, 'jpeg', 'a JPEG');
+    t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
+    t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
+    t.equal(exif, undefined, 'no metadata');
+    t.strictSame(await demo.left(), [], 'no process, port or file is left');
+  },
+);
 
 void t.test(
-  'Ctrl-C, TERM, a dead broker: it ends, says why, and leaves nothing',
+  'the demo ends on Ctrl-C, TERM or a dead broker, says why, and leaves nothing behind',
   { skip: ready },
   async (t) => {
     const pid = (demo: Demo): number => demo.child.pid ?? Number.NaN;
@@ -260,7 +264,7 @@ void t.test(
 );
 
 void t.test(
-  '--page: the technician’s page answers a browser, and ends with the demo',
+  'the technician’s page answers a browser with --page, and ends with the demo',
   { skip: ready },
   async (t) => {
     const demo = new Demo(t, ['--page', ...shortClip(t)]);
@@ -303,7 +307,7 @@ function asked(url: string, origin: string, body?: object): Promise<string> {
   });
 }
 
-void t.test('a clip that is not there is one clear line', { skip: ready }, async (t) => {
+void t.test('a clip that does not exist is one clear line', { skip: ready }, async (t) => {
   const demo = new Demo(t, ['--source', 'file:no-such-clip.mp4']);
   t.equal((await demo.ended).code, 2, 'exit code 2');
   const last = demo.said.trimEnd().split('\n').at(-1) ?? '';

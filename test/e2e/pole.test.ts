@@ -68,7 +68,7 @@ const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 t.setTimeout(900_000);
 
-void t.test('from a blank card to the first alert', { skip }, async (t) => {
+void t.test('a technician gets from a blank card to the first alert', { skip }, async (t) => {
   const dir = scratch(t);
   const image = FULL ? bakedImage() : cardImage(dir);
   const debs = boxPackages(ownArch());

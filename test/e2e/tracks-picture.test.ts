@@ -57,7 +57,7 @@ async function approve(t: Test, command: string, dir: string): Promise<string> {
   return file;
 }
 
-t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t) => {
+t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, async (t) => {
   // By this line a still of the place has arrived.
   const { dir, said, desk } = await startDemo(t, / {2}ALERT {2}/);
   t.match(said, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);

@@ -124,7 +124,7 @@ function stateOf(stateDir: string): object {
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 
 t.test(
-  'what passed is asked after the fact, until no order allows it',
+  'tracks can be asked about afterwards, until no order allows it',
   { skip, timeout: 180_000 },
   async (t) => {
     const startMs = Date.now();

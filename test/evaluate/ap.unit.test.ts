@@ -10,7 +10,7 @@ const at = (x: number): XyxyPx => [x, 0, x + 10, 10];
 const found = (x: number, score: number) => ({ xyxyPx: at(x), score });
 const judge = (...frames: JudgedFrame[]) => accuracyOf(frames, JUDGEMENT);
 
-t.test('nothing wrong, nothing missed', async (t) => {
+t.test('perfect detections score 1', async (t) => {
   const all = judge(
     { truth: [at(0), at(100)], found: [found(0, 0.4), found(101, 0.9)] },
     { truth: [], found: [] },
@@ -29,7 +29,7 @@ t.test('precision is interpolated from the right', async (t) => {
   t.equal(mixed.scoreAtPrecision, 0.9);
 });
 
-t.test('precision may come back to its minimum further down', async (t) => {
+t.test('precision may return to its minimum further down', async (t) => {
   // One wrong at the top, then 9 right: precision is 0.9 again at the tenth.
   const truth = Array.from({ length: 10 }, (_, i) => at(i * 100));
   const rest = truth.slice(1).map((xyxyPx, i) => ({ xyxyPx, score: 0.8 - i / 100 }));
@@ -38,7 +38,7 @@ t.test('precision may come back to its minimum further down', async (t) => {
   t.equal(late.averagePrecision.toFixed(6), (0.9 * 0.9).toFixed(6));
 });
 
-t.test('a truth is taken once, by the better score, whatever the order given', async (t) => {
+t.test('a truth is taken once, by the better score, in any order', async (t) => {
   const double = judge({ truth: [at(0)], found: [found(0, 0.5), found(1, 0.9)] });
   t.equal(double.averagePrecision, 1);
   t.equal(double.scoreAtPrecision, 0.9, 'the second one is a false alarm');
@@ -50,7 +50,7 @@ t.test('the nearest free truth is taken, and one taken by another leaves the nex
   t.equal(near.averagePrecision, 1, 'the second detection gets the truth at 0: IoU 7/13');
 });
 
-t.test('an IoU of exactly the minimum counts, less does not', async (t) => {
+t.test('an IoU of exactly the minimum counts, a lower one does not', async (t) => {
   const truth: XyxyPx = [0, 0, 10, 10];
   t.equal(judge({ truth: [truth], found: [{ xyxyPx: [0, 0, 10, 5], score: 1 }] }).averagePrecision, 1);
   t.equal(judge({ truth: [truth], found: [{ xyxyPx: [0, 0, 10, 4.9], score: 1 }] }).averagePrecision, 0);
@@ -77,7 +77,7 @@ t.test('an ignored object excuses one detection, and only one that finds no trut
   t.equal(judge({ truth: [at(0)], ignored: [at(0)], found: [] }).truths, 1, 'ignored ones are not missed');
 });
 
-t.test('without truths there is nothing to find', async (t) => {
+t.test('figures are 0 without truths', async (t) => {
   t.equal(judge({ truth: [], found: [found(0, 0.9)] }).averagePrecision, 0);
   t.equal(judge().averagePrecision, 0);
 });

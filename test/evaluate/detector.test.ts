@@ -13,7 +13,7 @@ const absent = needed.find((path) => !existsSync(path));
 const LEAST = { averagePrecision: 0.893, recallAtPrecision: 0.88 };
 
 t.test(
-  'people of PETS09-S2L1, through GStreamer and the model in models/',
+  'the detector reaches its figures on people of PETS09-S2L1',
   { skip: absent === undefined ? false : `${absent} is absent (VIGIE_DATA names the folder)` },
   async (t) => {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';

@@ -32,7 +32,7 @@ function score(truth: readonly MotRow[], found: readonly MotRow[], frames: numbe
 const standing = (frames: number, id = 1): MotRow[] =>
   Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
 
-t.test('MOTChallenge text: what is written is read back', async (t) => {
+t.test('MOTChallenge text reads back as written', async (t) => {
   const px = fc.integer({ min: -5000, max: 5000 }).map((n) => n / 4);
   const side = fc.integer({ min: 1, max: 5000 }).map((n) => n / 4);
   const rows = fc.array(
@@ -46,7 +46,7 @@ t.test('MOTChallenge text: what is written is read back', async (t) => {
   t.pass('for all');
 });
 
-t.test('MOTChallenge text: a line that is no row is named', async (t) => {
+t.test('an invalid line of MOTChallenge text is named', async (t) => {
   const error = { kind: 'corrupt', message: /^gt\.txt:2: expected frame,id,/ };
   for (const line of ['1,2,3', 'one,2,3,4,5,6,7', '0,1,3,4,5,6,7']) {
     t.throws(() => parseMot(`1,1,0,0,2,2,1\n${line}\n`, 'gt.txt'), error, line);
@@ -74,7 +74,7 @@ t.test('perfect tracks score 1, whatever their numbers', async (t) => {
   t.equal(switches, 0);
 });
 
-t.test('nothing found, and nothing there', async (t) => {
+t.test('empty results or truths score 0', async (t) => {
   const none = score(standing(4), [], 4);
   t.match(none, { hota: 0, mota: 0, idf1: 0, recall: 0, misses: 4, falseAlarms: 0 });
   const ghosts = score([], standing(4), 4);
@@ -82,7 +82,7 @@ t.test('nothing found, and nothing there', async (t) => {
   t.match(score([], [], 4), { hota: 0, mota: 0, idf1: 0 });
 });
 
-t.test('a number that changes half-way: by hand', async (t) => {
+t.test('a number that changes half-way gives the figures computed by hand', async (t) => {
   const found = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
   const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), found, 10);
   near(t, detection, 1, 'DetA');
@@ -93,7 +93,7 @@ t.test('a number that changes half-way: by hand', async (t) => {
   t.equal(switches, 1);
 });
 
-t.test('boxes half off count up to their overlap: by hand', async (t) => {
+t.test('boxes half off count up to their overlap, as computed by hand', async (t) => {
   // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
   const found = standing(4).map((one) => row(one.frame, 9, 5, 0));
   const { hota: all, localisation, precision } = score(standing(4), found, 4);
@@ -113,7 +113,7 @@ t.test('ground truth of confidence 0 is not counted', async (t) => {
   t.match(score(truth, standing(3), 3), { mota: 1, recall: 1, precision: 1 });
 });
 
-t.test('three people, a swap, gaps, jitter and a ghost: the figures of TrackEval', async (t) => {
+t.test('three people, a swap, gaps, jitter and a ghost give the figures of TrackEval', async (t) => {
   const frames = Array.from({ length: 14 }, (_, i) => i + 1);
   const truth = [
     ...frames.map((f) => row(f, 1, 56 + 4 * f, 37 + f)),
@@ -156,7 +156,7 @@ const rowsOf = (boxes: { frame: number; id: number; x: number; y: number }[]): M
     row(frame, id, x, y),
   );
 
-t.test('any tracks: figures stay in their range, and numbers are only names', async (t) => {
+t.test('figures of any tracks stay in their range and do not depend on numbers', async (t) => {
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
@@ -184,7 +184,7 @@ t.test('any tracks: figures stay in their range, and numbers are only names', as
   t.pass('for all');
 });
 
-t.test('any tracks: a box that is nowhere near makes nothing better', async (t) => {
+t.test('a box far from every truth improves no figure of any tracks', async (t) => {
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);

@@ -18,34 +18,38 @@ const MS_PER_FRAME_MAX = 1;
 
 const data = evaluationData('.');
 
-t.test('tracks of people through the real camera, detector and tracker', { skip: data.skip }, async (t) => {
-  // The detector starts only where ONNX Runtime sends no usage data.
-  process.env['ORT_DISABLE_TELEMETRY'] = '1';
-  const outDir = scratch(t);
-  for (const sequence of knownTrackSequences(data.file)) {
-    const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
-    const skip = absent === undefined ? false : `${sequence.name}: ${absent} is absent`;
-    await t.test(sequence.name, { skip, timeout: 180_000 }, async (t) => {
-      const [figures] = await evaluateTracks({
-        model: 'nanodet-g-city10',
-        input: [416, 256],
-        sequences: [sequence],
-        outDir,
-        say: () => undefined,
+t.test(
+  'tracks of people through the real camera, detector and tracker reach their figures',
+  { skip: data.skip },
+  async (t) => {
+    // The detector starts only where ONNX Runtime sends no usage data.
+    process.env['ORT_DISABLE_TELEMETRY'] = '1';
+    const outDir = scratch(t);
+    for (const sequence of knownTrackSequences(data.file)) {
+      const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
+      const skip = absent === undefined ? false : `${sequence.name}: ${absent} is absent`;
+      await t.test(sequence.name, { skip, timeout: 180_000 }, async (t) => {
+        const [figures] = await evaluateTracks({
+          model: 'nanodet-g-city10',
+          input: [416, 256],
+          sequences: [sequence],
+          outDir,
+          say: () => undefined,
+        });
+        const least = LEAST[sequence.name];
+        if (figures === undefined || least === undefined) throw new Error(`no figures for ${sequence.name}`);
+        t.comment(tracksTable([figures]));
+        t.ok(figures.hota >= least.hota, `HOTA ${figures.hota.toFixed(3)} of ${least.hota}`);
+        t.ok(figures.idf1 >= least.idf1, `IDF1 ${figures.idf1.toFixed(3)} of ${least.idf1}`);
+        t.ok(figures.msPerFrame <= MS_PER_FRAME_MAX, `${figures.msPerFrame.toFixed(3)} ms a frame`);
+        const written = parseMot(readFileSync(join(outDir, `${sequence.name}.txt`), 'utf8'), 'tracks');
+        t.ok(written.length > figures.hits && written.every(({ frame }) => frame <= figures.frames));
       });
-      const least = LEAST[sequence.name];
-      if (figures === undefined || least === undefined) throw new Error(`no figures for ${sequence.name}`);
-      t.comment(tracksTable([figures]));
-      t.ok(figures.hota >= least.hota, `HOTA ${figures.hota.toFixed(3)} of ${least.hota}`);
-      t.ok(figures.idf1 >= least.idf1, `IDF1 ${figures.idf1.toFixed(3)} of ${least.idf1}`);
-      t.ok(figures.msPerFrame <= MS_PER_FRAME_MAX, `${figures.msPerFrame.toFixed(3)} ms a frame`);
-      const written = parseMot(readFileSync(join(outDir, `${sequence.name}.txt`), 'utf8'), 'tracks');
-      t.ok(written.length > figures.hits && written.every(({ frame }) => frame <= figures.frames));
-    });
-  }
-});
+    }
+  },
+);
 
-t.test('nothing to evaluate is said in one line', async (t) => {
+t.test('an evaluation without data is one line', async (t) => {
   const said: string[] = [];
   const evaluated = evaluateTracks({
     model: 'nanodet-g-city10',

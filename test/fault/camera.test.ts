@@ -85,7 +85,7 @@ t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, as
   t.ok(Number.isFinite(settledMs), 'what damaged parameter sets claimed of the picture’s shape is over');
 });
 
-t.test('a stream that stays corrupt for more than 10 s has vision start anew, once', { skip }, async (t) => {
+t.test('a stream that stays corrupt for more than 10 s makes vision restart once', { skip }, async (t) => {
   const server = await serve(t);
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
@@ -108,34 +108,30 @@ t.test('a stream that stays corrupt for more than 10 s has vision start anew, on
   t.ok(backMs <= BACK_MS, `frames ${backMs} ms after the stream is whole again`);
 });
 
-t.test(
-  'a picture that stands still is frozen within 30 s, and the pipeline is built anew',
-  { skip },
-  async (t) => {
-    const server = await serve(t, { pattern: 'smpte75' });
-    const camera = new WatchedCamera(t, server.url());
-    await camera.untilFrame(START_MS);
-    const frozenMs = await camera.until(() => camera.conditions === 'frozen', 40_000);
-    t.ok(frozenMs <= 30_000, `frozen after ${frozenMs} ms`);
-    const rebuilt = (): number => {
-      const stats = camera.messages.findLast((message) => message.kind === 'stats');
-      return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
-    };
-    await camera.until(() => rebuilt() === 1, START_MS);
-    t.equal(rebuilt(), 1, 'opened anew');
-    t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
-    t.equal(camera.lost, 0, 'which is no loss');
-    await server.pattern('ball');
-    t.ok(
-      (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
-      'over with the first other picture',
-    );
-    t.same(camera.ends, []);
-  },
-);
+t.test('a frozen picture is reported within 30 s, and the pipeline is rebuilt', { skip }, async (t) => {
+  const server = await serve(t, { pattern: 'smpte75' });
+  const camera = new WatchedCamera(t, server.url());
+  await camera.untilFrame(START_MS);
+  const frozenMs = await camera.until(() => camera.conditions === 'frozen', 40_000);
+  t.ok(frozenMs <= 30_000, `frozen after ${frozenMs} ms`);
+  const rebuilt = (): number => {
+    const stats = camera.messages.findLast((message) => message.kind === 'stats');
+    return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
+  };
+  await camera.until(() => rebuilt() === 1, START_MS);
+  t.equal(rebuilt(), 1, 'opened anew');
+  t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
+  t.equal(camera.lost, 0, 'which is no loss');
+  await server.pattern('ball');
+  t.ok(
+    (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
+    'over with the first other picture',
+  );
+  t.same(camera.ends, []);
+});
 
 t.test(
-  'another size in mid-stream changes nothing; another shape has moved the zones',
+  'another size in mid-stream changes nothing, and another shape counts as a moved camera',
   { skip },
   async (t) => {
     const server = await serve(t);

@@ -26,7 +26,7 @@ async function ends(t: Test, agent: Program): Promise<void> {
   t.equal(await agent.ended, 0, 'a clean end');
 }
 
-t.test('memory runs out in vision: it dies, the agent lives, nothing is lost', { skip }, async (t) => {
+t.test('the agent survives vision running out of memory, and no event is lost', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const agent = agentOn(t, dir, stateDir);
@@ -67,7 +67,7 @@ function steppable(dir: string): { env: string[]; step(offset: string): void } {
 }
 
 t.test(
-  'the clock steps by days, forth and back: the agent goes on and puts it on record',
+  'the agent continues through clock steps of days and journals them',
   { skip: skip || noFaketime },
   async (t) => {
     const dir = scratch(t);
@@ -102,7 +102,7 @@ t.test(
   },
 );
 
-t.test('the clock steps under vision: media time goes on as it was', { skip: noFaketime }, async (t) => {
+t.test('media time continues through clock steps under vision', { skip: noFaketime }, async (t) => {
   const clock = steppable(scratch(t));
   const seen: Observation[] = [];
   const vision = new VisionProcess({
@@ -142,7 +142,7 @@ t.test('the clock steps under vision: media time goes on as it was', { skip: noF
 });
 
 t.test(
-  'the disk is full, then refuses writes, under the whole agent: it lives, says so, and does what it can prove',
+  'the agent survives a full and a read-only disk, reports them, and looks only while it can journal',
   { skip: skip || SmallDisk.unavailable() },
   async (t) => {
     const dir = scratch(t);

@@ -160,7 +160,7 @@ for (const { name, script, reason, silent = false, full = false } of FAULTS) {
 }
 
 t.test(
-  'it comes back by itself when its time is over, and is held off longer each time',
+  'vision uses the element again after its time, and waits longer after each failure',
   { skip },
   async (t) => {
     const box = new ElementVision(t, ['fault error', AT]).start();
@@ -189,7 +189,7 @@ t.test(
 );
 
 t.test(
-  'a mark that nobody has taken back is a failure; one that cannot be read is none',
+  'a trial mark left by a killed vision counts as a failure, an unreadable one does not',
   { skip },
   async (t) => {
     const box = new ElementVision(t, []).start();
@@ -209,50 +209,56 @@ t.test(
   },
 );
 
-t.test('what never was an element is told at once, and nothing else is lost', { skip }, async (t) => {
-  const cases: [string, (t: Test) => ElementVision, RegExp][] = [
-    [
-      'an element that is not here',
-      (t) =>
-        new ElementVision(t, [], { element: { name: 'tflitevsiinference', model: 'fake', properties: [] } }),
-      /^detector\.element\.name tflitevsiinference: GStreamer has no such element here; it comes with/,
-    ],
-    [
-      'a model of another size',
-      (t) => {
-        const box = new ElementVision(t, []);
-        const { modelDir } = box;
-        writeScript(modelDir, [], { input: INPUT_OF_640 });
-        return box;
-      },
-      /^detector\.input 416x256: model fake takes 640x384 only$/,
-    ],
-    [
-      'a damaged model file of the element',
-      (t) => {
-        const box = new ElementVision(t, []);
-        truncateSync(join(box.modelDir, 'fake.tflite'), 5);
-        return box;
-      },
-      /^model file .*fake\.tflite is truncated: 5 bytes instead of/,
-    ],
-    [
-      'a model of another kind',
-      (t) => new ElementVision(t, [], { element: { name: ELEMENT, model: MODEL, properties: [] } }),
-      /^detector\.element\.model .* is the file .*\.onnx; tfliteinference takes \.tflite$/,
-    ],
-  ];
-  for (const [name, make, reason] of cases)
-    await t.test(name, async (t) => {
-      const box = make(t).start();
-      t.ok(await box.runsOn('cpu', 1));
-      t.match(box.last?.fallback, reason);
-      t.same(box.ends, [], 'no vision had to end');
-      t.notOk(box.trial?.failures, 'and nothing is held off: a mended one is taken at the next start');
-    });
-});
+t.test(
+  'an element that never worked is reported at once, and vision continues on the CPU',
+  { skip },
+  async (t) => {
+    const cases: [string, (t: Test) => ElementVision, RegExp][] = [
+      [
+        'an element that is not here',
+        (t) =>
+          new ElementVision(t, [], {
+            element: { name: 'tflitevsiinference', model: 'fake', properties: [] },
+          }),
+        /^detector\.element\.name tflitevsiinference: GStreamer has no such element here; it comes with/,
+      ],
+      [
+        'a model of another size',
+        (t) => {
+          const box = new ElementVision(t, []);
+          const { modelDir } = box;
+          writeScript(modelDir, [], { input: INPUT_OF_640 });
+          return box;
+        },
+        /^detector\.input 416x256: model fake takes 640x384 only$/,
+      ],
+      [
+        'a damaged model file of the element',
+        (t) => {
+          const box = new ElementVision(t, []);
+          truncateSync(join(box.modelDir, 'fake.tflite'), 5);
+          return box;
+        },
+        /^model file .*fake\.tflite is truncated: 5 bytes instead of/,
+      ],
+      [
+        'a model of another kind',
+        (t) => new ElementVision(t, [], { element: { name: ELEMENT, model: MODEL, properties: [] } }),
+        /^detector\.element\.model .* is the file .*\.onnx; tfliteinference takes \.tflite$/,
+      ],
+    ];
+    for (const [name, make, reason] of cases)
+      await t.test(name, async (t) => {
+        const box = make(t).start();
+        t.ok(await box.runsOn('cpu', 1));
+        t.match(box.last?.fallback, reason);
+        t.same(box.ends, [], 'no vision had to end');
+        t.notOk(box.trial?.failures, 'and nothing is held off: a mended one is taken at the next start');
+      });
+  },
+);
 
-t.test('both models damaged: one clear line, again and again, until one is mended', { skip }, async (t) => {
+t.test('two damaged models give one clear line, repeatedly, until one is fixed', { skip }, async (t) => {
   const box = new ElementVision(t, []);
   truncateSync(join(box.modelDir, 'fake.tflite'), 5);
   truncateSync(join(box.modelDir, `${MODEL}.onnx`), 1000);
@@ -263,16 +269,20 @@ t.test('both models damaged: one clear line, again and again, until one is mende
   t.ok(await box.runsOn(ELEMENT, 1));
 });
 
-t.test('where the past cannot be written, it is tried each time and vision runs', { skip }, async (t) => {
-  const box = new ElementVision(t, ['fault error', AT]);
-  // A file in place of the folder, because root could write to a read-only folder.
-  writeFileSync(join(box.trialFile, '..'), '');
-  box.start();
-  t.ok(await box.runsOn(ELEMENT, 1));
-  t.ok(await box.runsOn(ELEMENT, 2), 'again');
-  t.notOk(existsSync(box.trialFile));
-  t.match(box.failures[0], /fails: no device/);
-});
+t.test(
+  'vision runs and tries the element each time where its trial file cannot be written',
+  { skip },
+  async (t) => {
+    const box = new ElementVision(t, ['fault error', AT]);
+    // A file in place of the folder, because root could write to a read-only folder.
+    writeFileSync(join(box.trialFile, '..'), '');
+    box.start();
+    t.ok(await box.runsOn(ELEMENT, 1));
+    t.ok(await box.runsOn(ELEMENT, 2), 'again');
+    t.notOk(existsSync(box.trialFile));
+    t.match(box.failures[0], /fails: no device/);
+  },
+);
 
 for (const [name, script] of [
   ['stalls in a frame', ['fault stall', AT]],
@@ -295,7 +305,7 @@ for (const [name, script] of [
     t.notOk(box.failures[0], 'and that is no failure of vision');
   });
 
-t.test('a slow element is waited for, and frames are left out', { skip }, async (t) => {
+t.test('vision waits for a slow element and leaves out frames', { skip }, async (t) => {
   const box = new ElementVision(t, ['fault slow 400', AT]).start();
   t.ok(await box.runsOn(ELEMENT, 1));
   await box.until(() => box.frames.length > 22);
@@ -306,7 +316,7 @@ t.test('a slow element is waited for, and frames are left out', { skip }, async 
   t.equal(box.detectors.length, 1);
 });
 
-t.test('what is black under a mask is black for the element', { skip }, async (t) => {
+t.test('the element sees a masked area as black', { skip }, async (t) => {
   const clip = join(scratch(t), 'white.mkv');
   const white = ['-f', 'lavfi', '-i', 'color=white:s=768x576:r=10:d=20', '-c:v', 'ffv1', clip];
   execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);

@@ -34,7 +34,7 @@ function accepted(said: string): Record<Lane, number[]> {
 }
 
 void t.test(
-  'torn sectors: nothing that was accepted is lost, and a careless writer does lose',
+  'torn sectors lose no accepted row of the outbox, and a careless writer loses some',
   { skip: WriteTrace.unavailable() },
   async (t) => {
     t.comment(`seed ${SEED}`);
@@ -97,7 +97,7 @@ function lostOf(dir: string, said: string): number {
 }
 
 void t.test(
-  'torn sectors: after a cut the journal opens, is in order, and holds all that a head covered',
+  'a journal opens valid after torn sectors, with every entry that a head covered',
   { skip: WriteTrace.unavailable() },
   async (t) => {
     t.comment(`seed ${SEED}`);

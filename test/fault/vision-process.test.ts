@@ -38,7 +38,7 @@ class Messages {
   }
 }
 
-t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGSEGV', async (t) => {
+t.test('vision comes back within 2 s after SIGKILL and SIGSEGV', async (t) => {
   const messages = new Messages();
   const ends: string[] = [];
   const vision = new VisionKeepAlive({
@@ -74,7 +74,7 @@ t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGS
   t.throws(() => process.kill(pid as number, 0), /ESRCH/, 'after stop no vision process exists');
 });
 
-t.test('five ends within a minute are reported as a loop, once', async (t) => {
+t.test('five ends within a minute are reported as one loop', async (t) => {
   const messages = new Messages();
   const loops: boolean[] = [];
   const vision = new VisionKeepAlive({
@@ -122,39 +122,43 @@ const notRoot = asRoot
   ? false
   : 'a process that cannot be dumped shows its file names to a tracer of root alone';
 
-t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no socket', { skip: notRoot }, async (t) => {
-  const dir = scratch(t);
-  const trace = join(dir, 'trace.txt');
-  const home = process.env['HOME'];
-  process.env['HOME'] = dir;
-  t.teardown(() => {
-    process.env['HOME'] = home;
-  });
-  const messages = new Messages();
-  const exited = new Promise<void>((resolve) => {
-    const vision = new VisionProcess({
-      restraintDir: undefined,
-      clock: systemClock,
-      log,
-      wrapper: ['strace', '-f', '-qq', '-e', 'trace=%file,%network', '-o', trace],
-      onMessage: messages.take,
-      onExit: () => resolve(),
+t.test(
+  'vision sends no telemetry: no machine id, no Microsoft cache, no DNS, no socket',
+  { skip: notRoot },
+  async (t) => {
+    const dir = scratch(t);
+    const trace = join(dir, 'trace.txt');
+    const home = process.env['HOME'];
+    process.env['HOME'] = dir;
+    t.teardown(() => {
+      process.env['HOME'] = home;
     });
-    vision.start(BARE_PERMIT, SETTINGS);
-    void (async () => {
-      for (let i = 0; i < 5; i++) await messages.next('frame');
-      await vision.stop();
-    })();
-  });
-  await exited;
-  const calls = readFileSync(trace, 'utf8');
-  t.match(calls, /nanodet-g-city10\.onnx/, 'the trace saw the model being read');
-  t.notMatch(calls, /\/etc\/machine-id/);
-  t.notMatch(calls, /\.cache\/Microsoft/);
-  t.notMatch(calls, /AF_INET/, 'a test pattern needs no internet socket at all');
-  t.notMatch(calls, /resolv\.conf/);
-  t.notOk(existsSync(join(dir, '.cache', 'Microsoft')), 'nothing written in a home without history');
-});
+    const messages = new Messages();
+    const exited = new Promise<void>((resolve) => {
+      const vision = new VisionProcess({
+        restraintDir: undefined,
+        clock: systemClock,
+        log,
+        wrapper: ['strace', '-f', '-qq', '-e', 'trace=%file,%network', '-o', trace],
+        onMessage: messages.take,
+        onExit: () => resolve(),
+      });
+      vision.start(BARE_PERMIT, SETTINGS);
+      void (async () => {
+        for (let i = 0; i < 5; i++) await messages.next('frame');
+        await vision.stop();
+      })();
+    });
+    await exited;
+    const calls = readFileSync(trace, 'utf8');
+    t.match(calls, /nanodet-g-city10\.onnx/, 'the trace saw the model being read');
+    t.notMatch(calls, /\/etc\/machine-id/);
+    t.notMatch(calls, /\.cache\/Microsoft/);
+    t.notMatch(calls, /AF_INET/, 'a test pattern needs no internet socket at all');
+    t.notMatch(calls, /resolv\.conf/);
+    t.notOk(existsSync(join(dir, '.cache', 'Microsoft')), 'nothing written in a home without history');
+  },
+);
 
 /** Changes the environment of this process until the test is over. */
 function setEnvironment(t: Test, changes: Readonly<Record<string, string>>): void {
@@ -200,7 +204,7 @@ async function runningVision(
 const noCompiler =
   spawnSync('cc', ['--version']).status === 0 ? false : 'cc is not installed: apt-get install gcc';
 
-t.test('what the caller’s environment says reaches vision by name only', { skip: noCompiler }, async (t) => {
+t.test('the caller’s environment reaches vision by name only', { skip: noCompiler }, async (t) => {
   const dir = scratch(t);
   const home = join(dir, 'home');
   const [ours, theirs] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
@@ -236,7 +240,7 @@ t.test('what the caller’s environment says reaches vision by name only', { ski
   const skip = asRoot
     ? false
     : 'the environment of a process that cannot be dumped is for root alone to read';
-  await t.test('it sees these names and no others', { skip }, async (t) => seesItsOwn(t, pid));
+  await t.test('vision receives exactly these names', { skip }, async (t) => seesItsOwn(t, pid));
 });
 
 async function seesItsOwn(t: Test, pid: number): Promise<void> {
@@ -286,7 +290,7 @@ const noOther =
     ? false
     : `setpriv is not installed, or user ${NOBODY} cannot read ${model}`;
 
-t.test('nobody of its own user can read its memory', { skip: noOther }, async (t) => {
+t.test('no process of its own user can read its memory', { skip: noOther }, async (t) => {
   const home = scratch(t);
   chmodSync(home, 0o777);
   setEnvironment(t, { HOME: home, XDG_CACHE_HOME: join(home, 'cache') });

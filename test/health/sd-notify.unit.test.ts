@@ -21,7 +21,7 @@ const REPORT = {
   frames: { analysed: 0 },
 } as unknown as HealthReport;
 
-void t.test('one line', async (t) => {
+void t.test('the status is one line', async (t) => {
   t.equal(
     statusLine(REPORT, 4.96),
     'watching, 5.0 frames a second; broker online; 4 events wait to be delivered; 1 incidents stand',
@@ -73,33 +73,36 @@ function told(t: Test, env: NodeJS.ProcessEnv): Told {
 
 const beats = ({ words }: Told): number => words().filter((word) => word === 'WATCHDOG=1').length;
 
-void t.test('without systemd nothing is started', async (t) => {
+void t.test('no notifier starts without systemd', async (t) => {
   const state = told(t, {});
   state.notify.start();
   await state.notify.stop();
   t.strictSame(state.words(), []);
 });
 
-void t.test('ready, fed while there are signs of life, starved without, stopping', async (t) => {
-  const state = told(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
-  state.notify.start();
-  await until(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
-  t.match(state.words()[1], /^STATUS=watching/);
-  const living = setInterval(() => (state.signs += 1), 50);
-  t.teardown(() => clearInterval(living));
-  await until(t, 'fed', () => beats(state) >= 3, 30_000);
-  clearInterval(living);
-  let before = -1;
-  let statuses = -1;
-  const starved = (): boolean => {
-    const now = state.words().filter((word) => word.startsWith('STATUS=')).length;
-    if (beats(state) !== before) [before, statuses] = [beats(state), now];
-    return now >= statuses + 4;
-  };
-  await until(t, 'the status goes on, the watchdog is fed no more', starved, 60_000);
-  state.mode = 'suspended';
-  const hungry = beats(state);
-  await until(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);
-  await state.notify.stop();
-  t.strictSame(state.words().slice(-2), ['STOPPING=1', 'STATUS=stopping']);
-});
+void t.test(
+  'systemd hears of readiness, of signs of life while there are some, and of the stop',
+  async (t) => {
+    const state = told(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
+    state.notify.start();
+    await until(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
+    t.match(state.words()[1], /^STATUS=watching/);
+    const living = setInterval(() => (state.signs += 1), 50);
+    t.teardown(() => clearInterval(living));
+    await until(t, 'fed', () => beats(state) >= 3, 30_000);
+    clearInterval(living);
+    let before = -1;
+    let statuses = -1;
+    const starved = (): boolean => {
+      const now = state.words().filter((word) => word.startsWith('STATUS=')).length;
+      if (beats(state) !== before) [before, statuses] = [beats(state), now];
+      return now >= statuses + 4;
+    };
+    await until(t, 'the status goes on, the watchdog is fed no more', starved, 60_000);
+    state.mode = 'suspended';
+    const hungry = beats(state);
+    await until(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);
+    await state.notify.stop();
+    t.strictSame(state.words().slice(-2), ['STOPPING=1', 'STATUS=stopping']);
+  },
+);

@@ -57,15 +57,18 @@ class Street {
   }
 }
 
-void t.test('a vehicle that was seen to come is due when its time is over, kill or reboot', async (t) => {
-  const street = new Street(t);
-  t.same(street.live(1000, 0, 12, { arrival: 'followed' }), []);
-  t.same(street.live(1020, 20, 3, { arrival: 'unseen' }), ['illegal-parking start 20'], 'killed at 12 s');
-  t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot tells nothing anew');
-  t.same(street.live(30, 85, 60, {}), ['illegal-parking end'], 'and it ends');
-});
+void t.test(
+  'a vehicle that was seen to come is due when its time is over, despite kill or reboot',
+  async (t) => {
+    const street = new Street(t);
+    t.same(street.live(1000, 0, 12, { arrival: 'followed' }), []);
+    t.same(street.live(1020, 20, 3, { arrival: 'unseen' }), ['illegal-parking start 20'], 'killed at 12 s');
+    t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot tells nothing anew');
+    t.same(street.live(30, 85, 60, {}), ['illegal-parking end'], 'and it ends');
+  },
+);
 
-void t.test('it is due after a reboot, and not if it has gone meanwhile', async (t) => {
+void t.test('a vehicle is due after a reboot, but not if it has left meanwhile', async (t) => {
   const street = new Street(t);
   street.live(1000, 0, 15, { arrival: 'followed' });
   t.same(street.live(5, 90, 3, { arrival: 'unseen' }), ['illegal-parking start 90']);
@@ -78,13 +81,13 @@ void t.test('it is due after a reboot, and not if it has gone meanwhile', async 
   t.same(late.live(5, 3600, 10, { arrival: 'unseen' }), [], 'after an hour it may be another');
 });
 
-void t.test('somebody who stays is due as well', async (t) => {
+void t.test('a loitering person is due after a reboot as well', async (t) => {
   const street = new Street(t);
   t.same(street.live(1000, 0, 12, { person: true }), []);
   t.same(street.live(3, 30, 3, { person: true }), ['loitering start 29']);
 });
 
-void t.test('what was there before is told once a day and place, and is no alert', async (t) => {
+void t.test('an object present before is reported once a day and place, and not as an alert', async (t) => {
   const street = new Street(t);
   const notice = ['present-at-start start 20', 'present-at-start end'];
   t.same(street.live(0, 0, 60, { arrival: 'unseen' }), notice);

@@ -36,7 +36,7 @@ t.test('an incident starts once, is updated once a minute and ends once', async 
   t.equal(life.standing, 0);
 });
 
-t.test('a gap shorter than the hold time does not end it, a longer one does', async (t) => {
+t.test('a gap shorter than the hold time does not end an incident, a longer one does', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
   t.same(at(0, [standing(1)]), ['e1 start']);
@@ -51,7 +51,7 @@ t.test('a gap shorter than the hold time does not end it, a longer one does', as
   t.same(at(12_950, [standing(1)]), ['e2 start'], 'and raised when it stays');
 });
 
-t.test('only what is there again waits for the cool-down', async (t) => {
+t.test('only an incident in the same place waits for the cool-down', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
   const box = (x: number): Situation => standing(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
@@ -67,7 +67,7 @@ t.test('only what is there again waits for the cool-down', async (t) => {
   t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'what happens in a moment is new');
 });
 
-t.test('so many alerts within an hour; what still stands is raised when there is room', async (t) => {
+t.test('alerts stop at the hourly limit, and an active incident is raised when there is room', async (t) => {
   let n = 0;
   const life = new Incidents(() => `e${++n}`, 4);
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
@@ -89,7 +89,7 @@ t.test('so many alerts within an hour; what still stands is raised when there is
 });
 
 t.test(
-  'the same object under a new number goes on with the incident; another place starts one',
+  'an incident continues with the same object under a new number, and another place starts one',
   async (t) => {
     const life = incidents();
     const moving = { velocityNormPerS: [0.1, 0] as [number, number] };
@@ -116,7 +116,7 @@ t.test(
   },
 );
 
-t.test('property: every episode is start, update*, end, in this order, whatever comes', async (t) => {
+t.test('every episode is start, update*, end, in this order, for any situations', async (t) => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.subarray([1, 2, 3, 4]), fc.integer({ min: 1, max: 2500 })), { maxLength: 80 }),
@@ -149,14 +149,14 @@ t.test('property: every episode is start, update*, end, in this order, whatever 
   t.pass('no counter-example');
 });
 
-t.test('too many at once are counted, not raised', async (t) => {
+t.test('incidents beyond the limit are counted and not raised', async (t) => {
   const life = incidents();
   const many = Array.from({ length: 70 }, (_, i) => standing(i + 1));
   t.equal(life.step(many, 0).length, 64);
   t.equal(life.overflow, 6);
 });
 
-t.test('stay rules: classes, zone and time', async (t) => {
+t.test('stay rules check classes, zone and time', async (t) => {
   const rule = makeRule({
     id: 'cars',
     kind: 'vehicle-in-pedestrian-zone',
@@ -185,7 +185,7 @@ t.test('stay rules: classes, zone and time', async (t) => {
   );
 });
 
-t.test('line crossing: direction and classes; each crossing is an incident of its own', async (t) => {
+t.test('a line crossing checks direction and classes, and each is an incident of its own', async (t) => {
   const rule = makeRule({
     id: 'k',
     kind: 'line-crossing',
@@ -211,52 +211,55 @@ t.test('line crossing: direction and classes; each crossing is an incident of it
   t.same(phases(incidents().step(found, 1000)), ['e1 start', 'e1 end']);
 });
 
-t.test('a restart: the incident goes on where its object still is, and ends where it is not', async (t) => {
-  const began = incidents().step(
-    [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
-    50_000,
-  );
-  const about = subjectOfRule(
-    { id: 'r', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 2 },
-    undefined,
-  );
-  const notes = began.flatMap((transition) =>
-    Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
-  );
-  const kept = notes.map(([key, text]) => ({ key, text: text ?? '' }));
-  const records = standingOf(kept, SILENT).get('r') ?? [];
-  t.same(
-    records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
-    [
-      ['e1', 1_050_000],
-      ['e2', 1_050_000],
-    ],
-  );
+t.test(
+  'an incident continues over a restart where its object still is, and ends where it is not',
+  async (t) => {
+    const began = incidents().step(
+      [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
+      50_000,
+    );
+    const about = subjectOfRule(
+      { id: 'r', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 2 },
+      undefined,
+    );
+    const notes = began.flatMap((transition) =>
+      Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
+    );
+    const kept = notes.map(([key, text]) => ({ key, text: text ?? '' }));
+    const records = standingOf(kept, SILENT).get('r') ?? [];
+    t.same(
+      records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
+      [
+        ['e1', 1_050_000],
+        ['e2', 1_050_000],
+      ],
+    );
 
-  const after = new Incidents(() => 'new');
-  after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
-  t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
-  t.same(
-    after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
-    [],
-    'the same car, not raised again',
-  );
-  t.same(
-    phases(after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
-    ['e2 end'],
-    'the other has gone',
-  );
-  const ended = after.step([], 43_600);
-  t.same(phases(ended), ['e1 end']);
-  t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
-});
+    const after = new Incidents(() => 'new');
+    after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
+    t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
+    t.same(
+      after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
+      [],
+      'the same car, not raised again',
+    );
+    t.same(
+      phases(after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
+      ['e2 end'],
+      'the other has gone',
+    );
+    const ended = after.step([], 43_600);
+    t.same(phases(ended), ['e1 end']);
+    t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
+  },
+);
 
 /** An object left behind. */
 function bag(key: string, left = 0.4): Situation {
   return { key, objects: [], cause: {}, momentary: false, focus: [[left, 0.4, left + 0.05, 0.45]] };
 }
 
-t.test('what is about a place and no object goes on after a gap, and after a restart', async (t) => {
+t.test('an incident about a place without an object continues after a gap and a restart', async (t) => {
   const before = incidents();
   t.same(phases(before.step([bag('region-1')], 0)), ['e1 start']);
   before.hold(8000, 60_000);

@@ -41,7 +41,7 @@ interface Imported {
 
 const run = promisify(execFile);
 
-t.test('every kind and form goes through the whole import', options, async (t) => {
+t.test('every kind and form passes through the whole import', options, async (t) => {
   const out = join(scratch(t), 'out');
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const { stdout, stderr } = await run(PYTHON, ['-B', CHECKER, PROGRAMS, out, STREET_CLIP], {

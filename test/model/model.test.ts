@@ -154,7 +154,7 @@ const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
 ];
 
 t.test(
-  'what cannot become a model is refused in one line, and nothing is left behind',
+  'an export that cannot become a model is refused in one line and leaves no file',
   options,
   async (t) => {
     const dir = exportsIn(t, Object.fromEntries(REFUSED.map(([name, made]) => [name, made])));
@@ -198,7 +198,7 @@ t.test(
 );
 
 t.test(
-  'a foreign class is not in the file, and what is kept says what the export said',
+  'a dropped class is not in the model, and the kept ones score as in the export',
   options,
   async (t) => {
     const names = 'face,person,cat,motorbike,license_plate,truck,van';
@@ -257,56 +257,60 @@ t.test(
   },
 );
 
-t.test('our own weights, as NanoDet exports them, give the detector of models/ again', options, async (t) => {
-  const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
-  const out = join(dir, 'out');
-  mkdirSync(out);
-  writeFileSync(join(out, 'again.json'), 'what was here before');
-  // The export already has the normalisation in its first convolution.
-  const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
-  const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
-  const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
+t.test(
+  'the project’s own weights, as NanoDet exports them, give the detector of models/ again',
+  options,
+  async (t) => {
+    const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
+    const out = join(dir, 'out');
+    mkdirSync(out);
+    writeFileSync(join(out, 'again.json'), 'what was here before');
+    // The export already has the normalisation in its first convolution.
+    const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
+    const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
+    const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
 
-  const cut = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
-  while (readdirSync(out).length < 2 && cut.code === undefined)
-    await new Promise((done) => setTimeout(done, 20));
-  cut.child.kill('SIGTERM');
-  t.equal(await cut.ended, 143, cut.err);
-  t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
+    const cut = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
+    while (readdirSync(out).length < 2 && cut.code === undefined)
+      await new Promise((done) => setTimeout(done, 20));
+    cut.child.kill('SIGTERM');
+    t.equal(await cut.ended, 143, cut.err);
+    t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
 
-  const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
-  const { code, err } = await importedWith(nowhere, ...args, '--stills', join(dir, 'stills'));
-  t.equal(code, 0, err);
-  const card = await readCard(out, 'again');
-  t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
-  const [plain, night] = card.accuracy as Figures[];
-  t.match(night, { frames: 159, copy: /^infra-red, by scripts\/model import$/ });
-  t.match(plain, { frames: 159, copy: undefined });
-  t.match(plain?.data, /without ground truth: agreement with what nanodet-g-city10 finds/);
-  t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
-  t.ok((night?.apAtIou50 ?? 0) >= 0.5, `AP ${night?.apAtIou50} on infra-red copies`);
-  const { groups } = card.thresholds;
-  t.match(groups.person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
+    const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
+    const { code, err } = await importedWith(nowhere, ...args, '--stills', join(dir, 'stills'));
+    t.equal(code, 0, err);
+    const card = await readCard(out, 'again');
+    t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
+    const [plain, night] = card.accuracy as Figures[];
+    t.match(night, { frames: 159, copy: /^infra-red, by scripts\/model import$/ });
+    t.match(plain, { frames: 159, copy: undefined });
+    t.match(plain?.data, /without ground truth: agreement with what nanodet-g-city10 finds/);
+    t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
+    t.ok((night?.apAtIou50 ?? 0) >= 0.5, `AP ${night?.apAtIou50} on infra-red copies`);
+    const { groups } = card.thresholds;
+    t.match(groups.person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
 
-  const frames = await streetFrames([320, 192]);
-  const [ours, theirs] = [
-    await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
-    await detections(out, 'again', [320, 192], frames),
-  ];
-  const sure = ours.flatMap((found, index) =>
-    found.filter(({ score }) => score >= 0.5).map((one) => ({ one, others: theirs[index] ?? [] })),
-  );
-  const again = sure.filter(({ one, others }) =>
-    others.some(
-      ({ label, score, xyxyPx }) =>
-        label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
-    ),
-  );
-  t.ok(sure.length >= 10, `${sure.length} sure detections`);
-  t.ok(again.length >= sure.length * 0.9, `${again.length} of ${sure.length} found again`);
-});
+    const frames = await streetFrames([320, 192]);
+    const [ours, theirs] = [
+      await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
+      await detections(out, 'again', [320, 192], frames),
+    ];
+    const sure = ours.flatMap((found, index) =>
+      found.filter(({ score }) => score >= 0.5).map((one) => ({ one, others: theirs[index] ?? [] })),
+    );
+    const again = sure.filter(({ one, others }) =>
+      others.some(
+        ({ label, score, xyxyPx }) =>
+          label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
+      ),
+    );
+    t.ok(sure.length >= 10, `${sure.length} sure detections`);
+    t.ok(again.length >= sure.length * 0.9, `${again.length} of ${sure.length} found again`);
+  },
+);
 
-t.test('int8 that a network does not stand is refused, its float form is not', options, async (t) => {
+t.test('int8 that loses too much accuracy is refused, and the float form is accepted', options, async (t) => {
   const dir = exportsIn(t, { 'fragile.onnx': { what: 'nanodet', size: '256x160', fragile: '' } });
   const out = join(dir, 'out');
   mkdirSync(out);
@@ -409,7 +413,7 @@ async function streetFrames([widthPx, heightPx]: readonly [number, number]): Pro
   return frames;
 }
 
-t.test('what a detector may name is the same list in both languages', options, async (t) => {
+t.test('both languages have the same list of detectable classes', options, async (t) => {
   const script =
     'import json, sys; sys.path.insert(0, sys.argv[1]); import labels; print(json.dumps(labels.LABELS))';
   const folder = join(ROOT, 'scripts', 'programs', 'model');

@@ -51,7 +51,7 @@ t.test('a key from systemd is the file in its folder', async (t) => {
   t.equal(byEnvironment.config?.mqtt?.key, join(dir, 'mqtt.key'));
 });
 
-t.test('what is wrong with a credential is one clear line', async (t) => {
+t.test('each problem with a credential is one clear line', async (t) => {
   const dir = await credentials(t);
   const env = { CREDENTIALS_DIRECTORY: dir };
   const pair = { cert: 'credential:cert', ca: 'credential:ca' };

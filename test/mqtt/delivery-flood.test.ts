@@ -98,7 +98,7 @@ for (const [name, topic, payload, qos] of [
   });
 }
 
-void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
+void t.test('few bad acknowledgements are read, and one is reported', async (t) => {
   const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
@@ -119,7 +119,7 @@ void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
   t.ok(lines.length - before <= 3, `${lines.length - before} lines`);
 });
 
-void t.test('a topic that was left is heard again when the flood is over', async (t) => {
+void t.test('a topic that was unsubscribed is heard again when the flood is over', async (t) => {
   const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const heard: string[] = [];

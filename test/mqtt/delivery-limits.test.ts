@@ -21,33 +21,36 @@ const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', by
 const notice = (): OutboxItem => eventItem('notice', 'line-crossing');
 const to = (broker: StrictBroker): MqttConfig => ({ url: broker.url, ack: 'broker' });
 
-void t.test('max_packet_size 20000 at Mosquitto: every event comes, large pictures are a gap', async (t) => {
-  const { archive, config } = await makeRoom(t, { extra: ['max_packet_size 20000'] });
-  await archive.start();
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  // The payload alone would fit.
-  outbox.append(eventWithStill('first', 19_950));
-  for (let i = 0; i < 35; i += 1) outbox.append(eventWithStill(`e-${i}`, i % 5 === 0 ? 12_000 : 40_000));
-  outbox.append([alert()]);
-  const { log, lines } = keptLog();
-  const { delivery } = deliver(t, config, outbox, { log });
-  await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-  const stored = [...archive.stored.alert.values()];
-  const events = stored.filter(({ topic }) => topic === TOPICS.event('alert', 'loitering'));
-  t.equal(events.length, 37, 'every event');
-  t.equal(stored.filter(({ topic }) => topic.includes('/snap/')).length, 7, 'every picture that fits');
-  t.equal(archive.through('alert'), 73, 'every number is accounted for');
-  const gaps = stored.filter(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
-  t.equal(gaps.length, 29);
-  const gap: unknown = JSON.parse(gaps[0]?.payload.toString() ?? 'null');
-  t.ok(Value.Check(GapEvent, gap));
-  t.match(gap, { data: { from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } } });
-  t.match(delivery.state, { reconnects: 0, fault: null });
-  t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 29, 'counted');
-  const told = lines.filter((line) => line.includes('20000'));
-  t.equal(told.length, 1, 'told once');
-  t.match(told[0], /^error .*at most 20000 bytes.*max_packet_size/);
-});
+void t.test(
+  'every event fits max_packet_size 20000 at Mosquitto, and large pictures become a gap',
+  async (t) => {
+    const { archive, config } = await makeRoom(t, { extra: ['max_packet_size 20000'] });
+    await archive.start();
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    // The payload alone would fit.
+    outbox.append(eventWithStill('first', 19_950));
+    for (let i = 0; i < 35; i += 1) outbox.append(eventWithStill(`e-${i}`, i % 5 === 0 ? 12_000 : 40_000));
+    outbox.append([alert()]);
+    const { log, lines } = keptLog();
+    const { delivery } = deliver(t, config, outbox, { log });
+    await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+    const stored = [...archive.stored.alert.values()];
+    const events = stored.filter(({ topic }) => topic === TOPICS.event('alert', 'loitering'));
+    t.equal(events.length, 37, 'every event');
+    t.equal(stored.filter(({ topic }) => topic.includes('/snap/')).length, 7, 'every picture that fits');
+    t.equal(archive.through('alert'), 73, 'every number is accounted for');
+    const gaps = stored.filter(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
+    t.equal(gaps.length, 29);
+    const gap: unknown = JSON.parse(gaps[0]?.payload.toString() ?? 'null');
+    t.ok(Value.Check(GapEvent, gap));
+    t.match(gap, { data: { from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } } });
+    t.match(delivery.state, { reconnects: 0, fault: null });
+    t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 29, 'counted');
+    const told = lines.filter((line) => line.includes('20000'));
+    t.equal(told.length, 1, 'told once');
+    t.match(told[0], /^error .*at most 20000 bytes.*max_packet_size/);
+  },
+);
 
 for (const tooLarge of ['disconnect', 'puback'] as const) {
   void t.test(`a limit that the broker did not announce, told by ${tooLarge} 149`, async (t) => {
@@ -98,25 +101,28 @@ void t.test('an event that is too large does not stop its lane', async (t) => {
   t.equal(outbox.counters.lanes.alert.tooLarge.alert, 1);
 });
 
-void t.test('below the size of events nothing is let go: what fits goes on, the rest waits', async (t) => {
-  const broker = await StrictBroker.start(t, { packetBytesMax: 2000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  outbox.append([alert(), alert(4000), alert()]);
-  const { delivery } = deliver(t, to(broker), outbox, { timing: { refusedRetryMs: 500 } });
-  await until(t, 'the others', () => rowsOf(outbox) === 1);
-  await until(t, 'told', () => delivery.state.fault !== null);
-  t.match(delivery.state, {
-    phase: 'online',
-    reconnects: 0,
-    fault: { code: 'protocol', message: /2000 bytes.*allow/ },
-  });
-  await sleep(700);
-  t.equal(rowsOf(outbox), 1, 'the event is kept');
-  broker.strictness = {};
-  broker.cut();
-  await until(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
-  t.equal(delivery.state.fault, null);
-});
+void t.test(
+  'a limit below the size of events loses none: smaller ones continue, the rest wait',
+  async (t) => {
+    const broker = await StrictBroker.start(t, { packetBytesMax: 2000 });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    outbox.append([alert(), alert(4000), alert()]);
+    const { delivery } = deliver(t, to(broker), outbox, { timing: { refusedRetryMs: 500 } });
+    await until(t, 'the others', () => rowsOf(outbox) === 1);
+    await until(t, 'told', () => delivery.state.fault !== null);
+    t.match(delivery.state, {
+      phase: 'online',
+      reconnects: 0,
+      fault: { code: 'protocol', message: /2000 bytes.*allow/ },
+    });
+    await sleep(700);
+    t.equal(rowsOf(outbox), 1, 'the event is kept');
+    broker.strictness = {};
+    broker.cut();
+    await until(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
+    t.equal(delivery.state.fault, null);
+  },
+);
 
 for (const receiveMaximum of [1, 2, 5]) {
   void t.test(
@@ -159,7 +165,7 @@ for (const receiveMaximum of [1, 2, 5]) {
   );
 }
 
-void t.test('a broker that keeps no retained messages gets none, and is told of once', async (t) => {
+void t.test('a broker without retained messages gets none, and this is reported once', async (t) => {
   const broker = await StrictBroker.start(t, { retain: false });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
@@ -206,7 +212,7 @@ void t.test('a broker without QoS 1 is one clear fault', async (t) => {
   t.equal(rowsOf(outbox), 1, 'kept');
 });
 
-void t.test('doctor says what a broker does not take', async (t) => {
+void t.test('doctor names what a broker does not accept', async (t) => {
   const name = { site: SITE, box: BOX };
   const probed = async (strictness: Strictness): Promise<BrokerProbe> =>
     probeBroker(to(await StrictBroker.start(t, strictness)), name, 5000);

@@ -34,7 +34,7 @@ const still = (bytes: number): OutboxItem => ({
   topic: TOPICS.snapshot('event-1'),
 });
 
-void t.test('form, order and release with a room that acknowledges', async (t) => {
+void t.test('delivery keeps form and order, and releases what the room acknowledges', async (t) => {
   const { archive, config, broker } = await makeRoom(t);
   await archive.start();
   archive.acking = false;
@@ -110,7 +110,7 @@ void t.test('form, order and release with a room that acknowledges', async (t) =
   t.match(readFileSync(broker.logFile, 'utf8'), /p5/, 'the broker saw MQTT 5');
 });
 
-void t.test('without an archive a row leaves on PUBACK', async (t) => {
+void t.test('a row leaves on PUBACK without an archive', async (t) => {
   const { config } = await makeRoom(t);
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   for (let i = 0; i < 100; i += 1) outbox.append([alert(), still(3000), notice()]);
@@ -158,28 +158,31 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
   t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
 });
 
-void t.test('an outbox that overflowed while away says what went, and the lane goes on', async (t) => {
-  const { archive, config } = await makeRoom(t);
-  await archive.start();
-  const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
-  for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
-  outbox.append([alert(), still(30_000)]);
-  const { dropped } = outbox.counters.lanes.bulk;
-  deliver(t, config, outbox);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
-  t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
-  const [gap] = [...archive.stored.bulk.values()].filter(
-    ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
-  );
-  const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
-  t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
-  t.match(event, {
-    data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
-  });
-  t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
-});
+void t.test(
+  'an outbox that overflowed while offline reports its losses, and the lane continues',
+  async (t) => {
+    const { archive, config } = await makeRoom(t);
+    await archive.start();
+    const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
+    for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
+    outbox.append([alert(), still(30_000)]);
+    const { dropped } = outbox.counters.lanes.bulk;
+    deliver(t, config, outbox);
+    await until(t, 'drained', () => rowsOf(outbox) === 0);
+    t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
+    const [gap] = [...archive.stored.bulk.values()].filter(
+      ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
+    );
+    const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
+    t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
+    t.match(event, {
+      data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
+    });
+    t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
+  },
+);
 
-void t.test('a window of 20 in all; neither lane waits for the other', async (t) => {
+void t.test('at most 20 messages are in flight, and neither lane waits for the other', async (t) => {
   const { archive, config, broker } = await makeRoom(t);
   await archive.start();
   const proxy = new TcpProxy(broker.port);

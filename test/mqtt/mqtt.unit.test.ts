@@ -17,7 +17,7 @@ import { Refusals } from '../../agent/mqtt/refusals.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { writtenBytes } from '../lib/strict-broker.ts';
 
-void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
+void t.test('a lane sends each row once a session, live ones first, the backlog in order', async (t) => {
   const step = fc.oneof(
     {
       weight: 3,
@@ -102,7 +102,7 @@ void t.test('a lane: each row once a session, live ones first, the backlog in or
   }
 });
 
-void t.test('an acknowledgement is numbers or it is refused', async (t) => {
+void t.test('an acknowledgement holds numbers or is refused', async (t) => {
   t.same(parseAck(Buffer.from('{"alert":3,"bulk":0}')), { alert: 3, bulk: 0 });
   t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'what is not known is left out');
   t.same(parseAck(Buffer.from('{}')), {});
@@ -169,7 +169,7 @@ void t.test('errors of the network and the broker become one line with a remedy'
   }
 });
 
-void t.test('everything a box writes lies under its own name', async (t) => {
+void t.test('every topic of a box lies under its own name', async (t) => {
   const topics = topicsOf('marseille-1', 'canebiere-017');
   const all = [
     topics.status,
@@ -212,7 +212,7 @@ void t.test('a packet is as large as the codec writes it', async (t) => {
   t.pass('300 messages');
 });
 
-void t.test('what a broker has shown is believed for an hour', async (t) => {
+void t.test('a limit learnt from a broker is valid for an hour', async (t) => {
   const clock = new HandClock();
   const learnt = new LearntLimits(clock);
   t.match(learnt, { packetBytesMax: Number.POSITIVE_INFINITY, retain: true });
@@ -229,7 +229,7 @@ void t.test('what a broker has shown is believed for an hour', async (t) => {
   t.equal(learnt.packetBytesMax, 79_999);
 });
 
-void t.test('refusals: the oldest is shown, as long as it stands', async (t) => {
+void t.test('the oldest refusal is shown as long as it applies', async (t) => {
   let changes = 0;
   const refusals = new Refusals(() => {
     changes += 1;
@@ -248,7 +248,7 @@ void t.test('refusals: the oldest is shown, as long as it stands', async (t) => 
   t.equal(changes, 5, 'what did not stand changes nothing');
 });
 
-void t.test('a line that repeats is told once in a while, with how often it was not', async (t) => {
+void t.test('a repeated line is logged at intervals with the number of the suppressed ones', async (t) => {
   const clock = new HandClock();
   const line = new RepeatedLine(60_000, clock);
   const told: number[] = [];

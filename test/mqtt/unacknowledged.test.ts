@@ -36,7 +36,7 @@ function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 
   return { delivery, untilTaken, waitS, told };
 }
 
-void t.test('messages that nobody acknowledges are told after 60 s, and after a restart again', async (t) => {
+void t.test('unacknowledged messages are reported after 60 s, and again after a restart', async (t) => {
   const room = await makeRoom(t);
   // A plain subscriber, as a first attempt at a room often is.
   const subscriber = await clientOf(t, room, 'room');
@@ -72,7 +72,7 @@ void t.test('messages that nobody acknowledges are told after 60 s, and after a 
   t.equal(second.told().length, 1, 'nothing waits: nothing is told');
 });
 
-void t.test('time without a connection is not the archive’s', async (t) => {
+void t.test('time without a connection does not count against the archive', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
@@ -91,7 +91,7 @@ void t.test('time without a connection is not the archive’s', async (t) => {
   await until(t, 'told', () => told().length === 1);
 });
 
-void t.test('with `ack: broker` there is nobody to wait for', async (t) => {
+void t.test('delivery waits for no archive with `ack: broker`', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);

@@ -5,7 +5,7 @@ import t from 'tap';
 import { keptLog, makeOutbox, snapshot, text } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-void t.test('a damaged file is moved aside, said, and the numbers go on', async (t) => {
+void t.test('a damaged file is moved aside and reported, and the numbers continue', async (t) => {
   const damages: Record<string, (file: string) => void> = {
     'pages of garbage': (file) => {
       const bytes = readFileSync(file);

@@ -154,7 +154,7 @@ async function write(
   return { accepted, verdict: lines.at(-1) ?? '' };
 }
 
-void t.test('kill -9 of the writer: nothing that was accepted is lost', async (t) => {
+void t.test('kill -9 of the writer loses no accepted row', async (t) => {
   const kills = FULL ? 300 : 6;
   const file = join(scratch(t), 'outbox.db');
   const all: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
@@ -187,33 +187,29 @@ void t.test('kill -9 of the writer: nothing that was accepted is lost', async (t
 
 const skip = SmallDisk.unavailable();
 
-void t.test(
-  'power cuts: nothing that was accepted is lost, and a careless writer does lose',
-  { skip },
-  async (t) => {
-    const cuts = FULL ? 100 : 2;
-    for (const careless of [false, true]) {
-      let lost = 0;
-      let accepted = 0;
-      for (let i = 0; i < cuts; i += 1) {
-        const disk = new SmallDisk(scratch(t), 24);
-        disk.mount();
-        const file = join(disk.dir, 'outbox.db');
-        const cut = (): void => disk.cutPower();
-        const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut, careless });
-        disk.powerBack();
-        const survived = careless ? carelessRows(file) : survivors(file);
-        for (const lane of LANES) {
-          accepted += report.accepted[lane].length;
-          lost += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
-        }
-        disk.unmount();
+void t.test('power cuts lose no accepted row, and a careless writer loses some', { skip }, async (t) => {
+  const cuts = FULL ? 100 : 2;
+  for (const careless of [false, true]) {
+    let lost = 0;
+    let accepted = 0;
+    for (let i = 0; i < cuts; i += 1) {
+      const disk = new SmallDisk(scratch(t), 24);
+      disk.mount();
+      const file = join(disk.dir, 'outbox.db');
+      const cut = (): void => disk.cutPower();
+      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut, careless });
+      disk.powerBack();
+      const survived = careless ? carelessRows(file) : survivors(file);
+      for (const lane of LANES) {
+        accepted += report.accepted[lane].length;
+        lost += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
       }
-      if (careless) t.ok(lost > 0, `control: ${lost} of ${accepted} rows lost without waiting for the disk`);
-      else t.equal(lost, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
+      disk.unmount();
     }
-  },
-);
+    if (careless) t.ok(lost > 0, `control: ${lost} of ${accepted} rows lost without waiting for the disk`);
+    else t.equal(lost, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
+  }
+});
 
 void t.test('a disk that others fill does not stop the outbox', { skip }, async (t) => {
   const disk = mounted(t, 24);
@@ -236,7 +232,7 @@ void t.test('a disk that others fill does not stop the outbox', { skip }, async 
   t.equal(first.outbox.append([text('alert', 'alert')]).length, 1);
 });
 
-void t.test('a nearly full disk: the outbox keeps what there is room for', { skip }, async (t) => {
+void t.test('the outbox keeps what a nearly full disk has room for', { skip }, async (t) => {
   const disk = mounted(t, 24);
   const { log, lines } = keptLog();
   const { outbox } = makeOutbox(join(disk.dir, 'outbox.db'), { limitMiB: 64, log });
@@ -252,7 +248,7 @@ void t.test('a nearly full disk: the outbox keeps what there is room for', { ski
   t.equal(outbox.counters.lanes.alert.dropped.alert, 0, 'no alert did');
 });
 
-void t.test('a full disk: memory until there is room again', { skip }, async (t) => {
+void t.test('the outbox uses memory on a full disk until there is room again', { skip }, async (t) => {
   const disk = mounted(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const earlier = makeOutbox(file, { limitMiB: 1 });
@@ -283,7 +279,7 @@ void t.test('a full disk: memory until there is room again', { skip }, async (t)
 });
 
 void t.test(
-  'a worn SD card: the disk turns read-only while running, and is mended at a later boot',
+  'the outbox survives a worn SD card that turns read-only and is repaired at a later boot',
   { skip },
   async (t) => {
     const disk = mounted(t, 24);
@@ -331,7 +327,7 @@ void t.test(
 );
 
 void t.test(
-  'a disk that cannot be read at the start: numbers of its own, and a record when it is back',
+  'an outbox on a disk that cannot be read at the start uses numbers above all earlier ones',
   { skip },
   async (t) => {
     const disk = new SmallDisk(scratch(t), 16);

@@ -79,7 +79,7 @@ const operation = fc.oneof(
 );
 
 void t.test(
-  'whatever is appended, released, expired, dropped or too large, every number is covered exactly once',
+  'every number is covered exactly once, after any appends, releases, expiries and drops',
   async (t) => {
     fc.assert(
       fc.property(fc.array(operation, { minLength: 5, maxLength: 60 }), (operations) => {
@@ -167,7 +167,7 @@ void t.test('a full store drops snapshots, then notices, and alerts last', async
   t.equal(lastSeq, 602, 'and their numbers are accounted for');
 });
 
-void t.test('a picture leaves after its expiry, by the monotonic clock', async (t) => {
+void t.test('a picture expires by the monotonic clock', async (t) => {
   const clock = new HandClock();
   const store = memoryStore(clock);
   t.teardown(() => store.close());
@@ -192,7 +192,7 @@ void t.test('a picture leaves after its expiry, by the monotonic clock', async (
   t.equal(store.counters('alert').expired, 1);
 });
 
-void t.test('what the broker does not take becomes a gap that says so', async (t) => {
+void t.test('a message that the broker does not accept becomes a gap that says so', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
   store.append([
@@ -218,7 +218,7 @@ void t.test('what the broker does not take becomes a gap that says so', async (t
   });
 });
 
-void t.test('a body that throws or is too long leaves nothing behind', async (t) => {
+void t.test('a body that throws or is too long uses no number', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
   const bad = { ...text('alert', 'alert'), body: () => 'x'.repeat(300_000) } as OutboxItem;
@@ -228,7 +228,7 @@ void t.test('a body that throws or is too long leaves nothing behind', async (t)
   t.same(store.append([text('alert', 'alert')]), [1]);
 });
 
-void t.test('gap records join, whatever comes first', async (t) => {
+void t.test('gap records join in any order', async (t) => {
   const a = gapOf('alert', 7, 'snapshot', 'overflow', Date.UTC(2026, 0, 2));
   const b = gapOf('alert', 8, 'notice', 'expired', Date.UTC(2026, 0, 1));
   const joined = {

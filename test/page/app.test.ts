@@ -40,7 +40,7 @@ t.test('the app weighs little, and brings no schema library', async (t) => {
   t.notMatch(files.join(''), /TypeBox|https?:\/\/(?!www\.w3\.org)/);
 });
 
-t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
+t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
   // The content of a published picture, without people.
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
@@ -48,13 +48,15 @@ t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
   const parts = { browser, jpeg };
   for (const look of LOOKS)
     await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
-  await t.test('pairing', (t) => pairing(t, parts));
-  await t.test('drawing with a finger', (t) => drawing(t, parts));
-  await t.test('what the order does not cover', (t) => order(t, parts));
-  await t.test('the second stream', (t) => secondStream(t, parts));
-  await t.test('by keyboard alone', (t) => keyboard(t, parts));
-  await t.test('no picture', (t) => noPicture(t, parts));
-  await t.test('a phone that slept through its trial', (t) => slept(t, parts));
+  await t.test('a phone is paired by the code of its link, and refusals are explained', (t) =>
+    pairing(t, parts),
+  );
+  await t.test('shapes are drawn with a finger', (t) => drawing(t, parts));
+  await t.test('a proposal outside of the authorisation is named', (t) => order(t, parts));
+  await t.test('the second stream is off until it is ticked', (t) => secondStream(t, parts));
+  await t.test('the app works by keyboard alone', (t) => keyboard(t, parts));
+  await t.test('a missing picture is explained', (t) => noPicture(t, parts));
+  await t.test('a phone that slept through its trial learns the outcome', (t) => slept(t, parts));
 });
 
 async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {

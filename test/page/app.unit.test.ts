@@ -65,7 +65,7 @@ t.test('limits that a phone knows are those of the contract', async (t) => {
   t.equal(Config.properties.zones.items.properties.polygon.maxItems, CORNERS_MAX);
 });
 
-t.test('frames come out whole however the stream is cut', async (t) => {
+t.test('frames come out intact however the stream is cut', async (t) => {
   const frame = (header: object, body: Uint8Array): Buffer => {
     const text = Buffer.from(JSON.stringify(header));
     const lengths = [text.length, body.length].map((length) => {
@@ -114,7 +114,7 @@ t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   t.same(gripAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
 });
 
-t.test('corners snap, and stay in the picture', async (t) => {
+t.test('corners snap and stay in the picture', async (t) => {
   t.same(snapped([0.03, 0.97], [], SIZE), [0, 1]);
   t.same(snapped([0.5, 0.5], [[0.52, 0.49]], SIZE), [0.52, 0.49]);
   t.same(snapped([0.5, 0.5], [[0.6, 0.49]], SIZE), [0.5, 0.5]);
@@ -137,7 +137,7 @@ t.test('corners snap, and stay in the picture', async (t) => {
   );
 });
 
-t.test('shapes are changed, never broken', async (t) => {
+t.test('shapes change and stay valid', async (t) => {
   t.notOk(isFaulty(SQUARE));
   t.ok(isFaulty({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
   t.ok(
@@ -175,7 +175,7 @@ t.test('shapes are changed, never broken', async (t) => {
   t.equal(drawing.masks.length, 64);
 });
 
-t.test('every step can be taken back and made again', async (t) => {
+t.test('every step can be undone and redone', async (t) => {
   const to = (x: number): Drawing =>
     withPoints(DRAWING, { kind: 'line', id: 'east-road' }, [
       [x, 0],
@@ -191,7 +191,7 @@ t.test('every step can be taken back and made again', async (t) => {
   t.same(committed(history, DRAWING).future, []);
 });
 
-t.test('the ruler measures in pixels of the detector', async (t) => {
+t.test('the height gauge measures in pixels of the detector', async (t) => {
   const person = { head: [0.5, 0.4] as PointNorm, feet: [0.5, 0.5] as PointNorm };
   const input = { widthPx: 416, heightPx: 256 };
   t.equal(Math.round(personPx(person, { widthPx: 768, heightPx: 576 }, input)), 26);
@@ -213,7 +213,7 @@ const seen = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'per
   xyxyNorm: [x - 0.02, y - 0.1, x + 0.02, y],
 });
 
-t.test('names in the picture make way for each other, and are seen whole', async (t) => {
+t.test('names in the picture make way for each other and are shown in full', async (t) => {
   const size = { w: 400, h: 300 };
   const name = (text: string, x: number, y: number) => ({ text, at: [x, y] as [number, number] });
   const alone = [name('lawn', 0.5, 0.5), name('road', 0.5, 0.8)];
@@ -228,7 +228,7 @@ t.test('names in the picture make way for each other, and are seen whole', async
   t.equal(trackName(7), '#7');
 });
 
-t.test('who stays in a zone fires after the seconds of its rule', async (t) => {
+t.test('a person in a zone fires after the seconds of its rule', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, ...tracks: SeenTrack[]) => watch.update({ atMs: s * 1000, tracks }, DRAWING)[0];
   t.match(at(0, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
@@ -241,7 +241,7 @@ t.test('who stays in a zone fires after the seconds of its rule', async (t) => {
   t.match(at(8, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
 });
 
-t.test('a crowd is many at once', async (t) => {
+t.test('a crowd needs its number of people at once', async (t) => {
   const crowd: RuleConfig = {
     id: 'c',
     kind: 'crowd-gathering',
@@ -293,7 +293,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
 });
 
 t.test(
-  'forms know every rule, and what they begin with is right but for what only a person knows',
+  'forms know every rule, and their defaults are valid except for what only a person knows',
   async (t) => {
     for (const kind of Object.keys(FIELDS) as (keyof RuleFields)[]) {
       const rule = newRule(FIELDS, kind, DRAWING, {
@@ -319,7 +319,7 @@ t.test(
   },
 );
 
-t.test('what the order does not cover is named', async (t) => {
+t.test('each part of a drawing outside of the authorisation is named', async (t) => {
   const [stays] = INSTALLED.rules as [RuleConfig];
   const context = { order: ORDER, installed: DRAWING, fields: FIELDS };
   const codes = (drawing: Drawing, source?: string) =>
@@ -361,7 +361,7 @@ t.test('what the order does not cover is named', async (t) => {
   t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
 });
 
-t.test('times are short', async (t) => {
+t.test('times are written in short form', async (t) => {
   t.equal(minutesAndSeconds(74.2), '1:15');
   t.equal(minutesAndSeconds(-1), '0:00');
   t.equal(hoursAndMinutes(27_000), '7 h 30');

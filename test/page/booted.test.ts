@@ -84,7 +84,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }
 
-void t.test('vigie-page.service', { skip }, async (t) => {
+void t.test('vigie-page.service sees only its own folders, and serves a phone', { skip }, async (t) => {
   const container = new Container(t);
   const installed = install(container, ...boxPackages(ownArch()));
   t.equal(installed.status, 0, installed.err.slice(-2000));

@@ -9,7 +9,7 @@ import { PROPOSAL } from '../lib/proposal.ts';
 import { until } from '../lib/room.ts';
 
 void t.test(
-  'no answer holds the SHA-256 of the configuration, by which a password could be tried out',
+  'no answer holds the SHA-256 of the configuration, which would allow to test passwords',
   async (t) => {
     const page = await openPage(t);
     const phone = page.phone();

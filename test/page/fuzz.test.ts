@@ -130,7 +130,7 @@ function requestOf(random: Random, page: Page, cookie: string): Buffer {
   return Buffer.from(random() < 0.15 ? damaged(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
 }
 
-void t.test('fuzzed requests', async (t) => {
+void t.test('the page answers fuzzed requests and still works', async (t) => {
   const page = await openPage(t, { headersMs: 200, requestMs: 300, silenceMs: 400 });
   const phone = page.phone();
   await phone.pair();

@@ -28,7 +28,7 @@ async function paired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone 
   return { page, phone };
 }
 
-void t.test('the state is what agent, helper and enrolment say, checked', async (t) => {
+void t.test('the state is checked and combines agent, helper and enrolment', async (t) => {
   const { page, phone } = await paired(t);
   const { sha256: _, ...reply } = REPLY;
   const { configSha256: __, ...view } = VIEW;
@@ -157,7 +157,7 @@ async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [
   return { socket, seen };
 }
 
-void t.test('preview: the newest picture or none, to two phones', async (t) => {
+void t.test('the preview sends the newest picture or none to two phones', async (t) => {
   const { page, phone } = await paired(t);
   const second = page.phone();
   await second.pair((await phone.post('/api/code')).json.code);
@@ -207,7 +207,7 @@ void t.test('preview: the newest picture or none, to two phones', async (t) => {
   await until(t, 'a phone that goes, too', () => stops().length === 3);
 });
 
-void t.test('a phone that reads nothing gets no queue, and is cut', async (t) => {
+void t.test('a phone that reads nothing gets no queue and is cut', async (t) => {
   const { page, phone } = await paired(t);
   const { socket } = await look(page, phone);
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
@@ -226,7 +226,7 @@ void t.test('a phone that reads nothing gets no queue, and is cut', async (t) =>
   t.match(page.lines.at(-1), /"skippedPictures":1\d\d,"stuckViewers":1/, 'most of the 200 were left out');
 });
 
-void t.test('cameras: found and asked by ONVIF, on the own networks alone', async (t) => {
+void t.test('cameras are found and asked by ONVIF in the box’s own networks only', async (t) => {
   const { page, phone } = await paired(t);
   const camera = new OnvifCamera(`Entr%C3%A9e${encodeURIComponent(HOSTILE.replaceAll('\ud800', ''))}`);
   // A text that would end the library's process, a text that is not XML, and a device that answers for another.
@@ -323,7 +323,7 @@ async function codeOf(phone: Phone): Promise<string> {
   return read.trim();
 }
 
-void t.test('the receipt: one page with what anybody can check later', { skip: noPoppler }, async (t) => {
+void t.test('the receipt is one page that anyone can check later', { skip: noPoppler }, async (t) => {
   const { page, phone } = await paired(t);
   const read = async (language: string): Promise<string> => {
     const { headers, body } = await phone.get(`/api/receipt.pdf?language=${language}`);
@@ -423,7 +423,7 @@ function shownBy(port: number): Promise<string> {
   });
 }
 
-void t.test('its own certificate, or the room’s as soon as it is there', async (t) => {
+void t.test('the page uses its own certificate, or the room’s as soon as it exists', async (t) => {
   const page = await openPage(t, { certificateEveryMs: 50 });
   const state = join(page.dir, 'state');
   const own = new X509Certificate(readFileSync(join(state, 'page.crt')));
@@ -453,7 +453,7 @@ void t.test('its own certificate, or the room’s as soon as it is there', async
   t.equal(await shownBy(page.port), rooms);
 });
 
-void t.test('vigie page, by hand and with a socket that systemd hands over', async (t) => {
+void t.test('vigie page runs by hand and with a socket that systemd hands over', async (t) => {
   const dir = scratch(t);
   for (const name of ['index.html', 'app.js', 'style.css']) writeFileSync(join(dir, name), name);
   const port = await freePort();

@@ -21,7 +21,7 @@ const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640
 });
 const main = profile({ token: 'main', width: 1920, fps: 25 });
 
-void t.test('the smallest profile of the same source with five frames a second is the second', async (t) => {
+void t.test('the second profile is the smallest of the same source with five frames a second', async (t) => {
   const of = (...drawn: Drawn[]): string | undefined => secondProfile([main, ...drawn.map(profile)], 'main');
   t.equal(of({}), 'sub', 'a camera that does not say how often is taken at its word');
   t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');

@@ -15,7 +15,7 @@ import { until } from '../lib/room.ts';
 const HOUR_MS = 3_600_000;
 const WRONG = '0000-0000-0000-0000';
 
-void t.test('a code is good once, and only a right one', async (t) => {
+void t.test('only the right code pairs a phone, and only once', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   t.match(await phone.get('/api/hello'), { status: 200, json: { box: 'canebiere-017', paired: false } });
@@ -105,32 +105,35 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   }
 });
 
-void t.test('a second phone, by a code of the first', async (t) => {
-  const page = await openPage(t);
-  const [first, second, third, late] = [page.phone(), page.phone(), page.phone(), page.phone()];
-  t.match(await first.post('/api/code'), { status: 401 }, 'not from a phone that is not paired');
-  await first.pair();
-  const { json } = await first.post('/api/code');
-  t.match(json, { code: /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$/, minutes: 10 });
-  t.match(await second.pair(json.code), { status: 200 });
-  t.match(await late.pair(json.code), { status: 401, json: { error: 'no-code' } }, 'once');
-  t.match(await first.get('/api/state'), { status: 200 });
-  const old = (await second.post('/api/code')).json.code;
-  page.clock.advance(10 * 60_000);
-  t.match(await third.pair(old), { status: 401, json: { error: 'expired' } });
-  await third.pair((await second.post('/api/code')).json.code);
-  t.match(await third.get('/api/state'), { status: 200 });
-  t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
+void t.test(
+  'a paired phone issues a code for a second one, and the oldest of three is unpaired',
+  async (t) => {
+    const page = await openPage(t);
+    const [first, second, third, late] = [page.phone(), page.phone(), page.phone(), page.phone()];
+    t.match(await first.post('/api/code'), { status: 401 }, 'not from a phone that is not paired');
+    await first.pair();
+    const { json } = await first.post('/api/code');
+    t.match(json, { code: /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$/, minutes: 10 });
+    t.match(await second.pair(json.code), { status: 200 });
+    t.match(await late.pair(json.code), { status: 401, json: { error: 'no-code' } }, 'once');
+    t.match(await first.get('/api/state'), { status: 200 });
+    const old = (await second.post('/api/code')).json.code;
+    page.clock.advance(10 * 60_000);
+    t.match(await third.pair(old), { status: 401, json: { error: 'expired' } });
+    await third.pair((await second.post('/api/code')).json.code);
+    t.match(await third.get('/api/state'), { status: 200 });
+    t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
 
-  const kept = second.cookie;
-  t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
-  second.cookie = kept;
-  t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
-  page.clock.advance(8 * HOUR_MS);
-  t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
-});
+    const kept = second.cookie;
+    t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
+    second.cookie = kept;
+    t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
+    page.clock.advance(8 * HOUR_MS);
+    t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
+  },
+);
 
-void t.test('wrong codes lock the phone that types them, for longer and longer, and no other', async (t) => {
+void t.test('wrong codes lock the phone that types them for a growing time, and no other', async (t) => {
   const page = await openPage(t);
   const guessing = (code = WRONG) => page.phone('127.0.0.9').pair(code);
   for (const left of [4, 3, 2, 1]) t.match(await guessing(), { json: { error: 'wrong', left } });
@@ -146,7 +149,7 @@ void t.test('wrong codes lock the phone that types them, for longer and longer, 
   t.match(await page.phone().pair(), { status: 200 }, 'the technician comes in meanwhile');
 });
 
-void t.test('a new label, and the room by a signed command, clear the lock', async (t) => {
+void t.test('a new label clears the lock, and so does the room by a signed command', async (t) => {
   const page = await openPage(t);
   await until(t, 'the agent is there', () => page.agent.connected);
   const lock = async (): Promise<void> => {
@@ -171,7 +174,7 @@ void t.test('a new label, and the room by a signed command, clear the lock', asy
   t.match(await page.phone().pair(other), { status: 200 });
 });
 
-void t.test('what can be guessed in a year', (t) => {
+void t.test('guessing for a year has a negligible chance', (t) => {
   const clock = new HandClock();
   const locks = new PairingLocks(clock);
   const label = 'a'.repeat(64);
@@ -204,7 +207,7 @@ void t.test('what can be guessed in a year', (t) => {
   t.end();
 });
 
-void t.test('nobody is let in where it cannot be known who was', async (t) => {
+void t.test('no phone is paired where the state is unreadable or unwritable', async (t) => {
   const page = await openPage(t);
   const refused = async (reason: RegExp): Promise<void> => {
     t.match(await page.phone().pair(), { status: 401, json: { error: 'no-code', reason } });
@@ -237,7 +240,7 @@ void t.test('nobody is let in where it cannot be known who was', async (t) => {
   t.match(await page.phone().pair(), { json: { error: 'expired' } }, 'the box has run with it for a month');
 });
 
-void t.test('what is asked under another name, from another page, or in another form', async (t) => {
+void t.test('a request under another name, from another page or in another form is refused', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   const { port } = page;
@@ -287,7 +290,7 @@ void t.test('what is asked under another name, from another page, or in another 
   t.match(await phone.ask('HEAD', '/', {}), { status: 200, body: Buffer.alloc(0) });
 });
 
-void t.test('the app, and no other file', async (t) => {
+void t.test('the server serves the app and no other file', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   const packed = await phone.get('/', { headers: { 'Accept-Encoding': 'gzip, br' } });
@@ -326,7 +329,7 @@ void t.test('the app, and no other file', async (t) => {
 
 const HEAD = (page: Page): string => `Host: localhost:${page.port}\r\nOrigin: https://localhost:${page.port}`;
 
-void t.test('what could be read in two ways is not read', async (t) => {
+void t.test('an ambiguous request is not read', async (t) => {
   const page = await openPage(t, { headersMs: 400, requestMs: 800 });
   const json = 'Content-Type: application/json';
   const cases: Record<string, string> = {
@@ -357,7 +360,7 @@ void t.test('what could be read in two ways is not read', async (t) => {
   }
 });
 
-void t.test('too much, too slow, too many', async (t) => {
+void t.test('too large, too slow and too many requests are cut', async (t) => {
   const page = await openPage(t, { headersMs: 500, requestMs: 1000, silenceMs: 1500 });
   const { port } = page;
   const post = `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\nContent-Type: application/json\r\n`;
@@ -398,7 +401,7 @@ void t.test('too much, too slow, too many', async (t) => {
   t.match(page.lines.at(-1), /closed or left out.*"crowded":[1-9]/, 'and the log has counted them');
 });
 
-void t.test('one address cannot take it all', async (t) => {
+void t.test('one address cannot use all requests and connections', async (t) => {
   const connections = { burst: 30, perS: 1 };
   const page = await openPage(t, { connections, connectionsOfOneMax: 5, requests: { burst: 10, perS: 1 } });
   const statuses: number[] = [];
@@ -413,7 +416,7 @@ void t.test('one address cannot take it all', async (t) => {
   t.equal((await page.raw()).destroyed, true, 'nor come again and again');
 });
 
-void t.test('no secret in any line', async (t) => {
+void t.test('no secret is in any line of the log', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   await phone.pair(WRONG);

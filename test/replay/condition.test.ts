@@ -39,7 +39,7 @@ async function changes(filter: string, night?: Light, clip?: ClipOptions): Promi
   return found;
 }
 
-t.test('each fault is told in its time and is over after it', { skip }, async (t) => {
+t.test('each fault is reported in its time and ends after it', { skip }, async (t) => {
   const faults = [
     { condition: 'covered', withinS: 10, filter: `drawbox=color=0x505050:t=fill:${during}` },
     {
@@ -95,7 +95,7 @@ const ZONES = [
   },
 ] satisfies ZoneConfig[];
 
-t.test('a veil is told within a minute of its beginning, and over after it', { skip }, async (t) => {
+t.test('haze is reported within a minute of its beginning and ends after it', { skip }, async (t) => {
   const whiteOut = await changes('fade=type=out:start_time=24:duration=20:color=white');
   t.same(
     whiteOut.map(([, now]) => now),
@@ -112,7 +112,7 @@ t.test('a veil is told within a minute of its beginning, and over after it', { s
   t.ok((haze[0]?.[0] ?? 99) - FROM_S <= 60, 'within 60 s');
 });
 
-t.test('a glare blinds the zones that lie in it, and only them', { skip }, async (t) => {
+t.test('a glare blinds only the zones that lie in it', { skip }, async (t) => {
   const conditions = new CameraConditions({ zones: ZONES });
   const told: string[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${glare}`)) {
@@ -125,7 +125,7 @@ t.test('a glare blinds the zones that lie in it, and only them', { skip }, async
 });
 
 /** The detector finds no one in the film, which equals a blind camera. */
-t.test('people who pass and are never found are told within a minute', { skip }, async (t) => {
+t.test('people who pass and are never detected are reported within a minute', { skip }, async (t) => {
   const conditions = new CameraConditions();
   const cells = new MovingCells();
   const infrared = 'hue=s=0,eq=gamma=0.6:contrast=0.35:brightness=-0.2,noise=alls=25:allf=t';
@@ -137,7 +137,7 @@ t.test('people who pass and are never found are told within a minute', { skip },
   t.ok(toldMs !== undefined && toldMs <= 60_000, `after ${toldMs} ms`);
 });
 
-t.test('a street as it is, dark, noisy, shaking or in other light has nothing', { skip }, async (t) => {
+t.test('a street has no condition when dark, noisy, shaking or in other light', { skip }, async (t) => {
   t.same(await changes('null'), []);
   t.same(await changes('null', { gain: 0.15, noise: 5 }), []);
   t.same(await changes('null', { gain: 1, noise: 8 }), []);
@@ -147,7 +147,7 @@ t.test('a street as it is, dark, noisy, shaking or in other light has nothing', 
   t.same(await changes(`drawbox=y=60:color=0x406080:t=fill:enable='between(t,30,34)'`), [], 'a lorry');
 });
 
-t.test('a cover becomes one incident of the box, with a start and an end', { skip }, async (t) => {
+t.test('a covered camera becomes one incident of the box, with a start and an end', { skip }, async (t) => {
   const clip = join(scratch(t), 'covered.mp4');
   const covered = `fps=3,scale=384:288,drawbox=color=0x505050:t=fill:enable='between(t,24,45)'`;
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-t', '60', '-threads', '1', clip];
@@ -181,7 +181,7 @@ function sizeOf(clip: string): SizePx {
  * which is then reported.
  */
 t.test(
-  'no condition in a long time of street video',
+  'no condition appears in a long time of street video',
   { skip: skip || data.skip, timeout: 3_600_000 },
   async (t) => {
     const clips = [STREET_CLIP, ...readdirSync(data.file).map((name) => join(data.file, name))];

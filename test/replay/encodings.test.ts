@@ -59,7 +59,7 @@ const films = labels.filter(
   ({ clipPath }, i) => labels.findIndex((other) => other.clipPath === clipPath) === i,
 );
 
-t.test('each encoding of a film tells the same of the camera', { skip, timeout: 7_200_000 }, async (t) => {
+t.test('each encoding of a film gives the same conditions', { skip, timeout: 7_200_000 }, async (t) => {
   const played = films.filter(({ name }) => FULL || BY_DEFAULT.includes(name));
   t.ok(played.length >= BY_DEFAULT.length, `${played.length} films`);
   for (const label of played) {

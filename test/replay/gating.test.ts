@@ -37,7 +37,7 @@ const CONFIG = {
 };
 
 t.test(
-  'people who stand are held, told in time, and redacted in frames that nobody looked at',
+  'people who stay are held, reported in time, and redacted in frames without an inference',
   { skip },
   async (t) => {
     // From 8 s on the street is a still for 20 s, with a codec’s own noise.

@@ -104,7 +104,7 @@ async function saysTheSameAgain(t: Test, label: Label, one: Replayed): Promise<v
   t.match(one.summary, { frames: 377, clipS: Number, cpuS: { vision: Number, agent: Number } });
 }
 
-t.test('--fps takes fewer frames', async (t) => {
+t.test('a replay with --fps takes fewer frames', async (t) => {
   const film = join(scratch(t), 'film.mp4');
   await ffmpeg(['-f', 'lavfi', '-i', 'testsrc2=s=128x96:r=10:d=20', film]);
   const replayed = await replayClip(film, { site: 'lab', box: 'lab-1', rules: [] }, ['--fps', '1']);
@@ -134,7 +134,7 @@ t.test(
 );
 
 t.test(
-  'a contact sheet shows the frames of a false alert, and never lies in the project',
+  'a contact sheet shows the frames of a false alert and never lies in the project',
   { skip: data.skip },
   async (t) => {
     t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /lies in the project/ });
@@ -182,27 +182,31 @@ t.test('every degradation changes a film, and is the same each time', async (t) 
   t.equal(new Set(made).size, DEGRADATIONS.length, 'no two are alike');
 });
 
-t.test('a table of conditions: what is found, false and told in each', { skip: data.skip }, async (t) => {
-  const dir = scratch(t);
-  for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
-  cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
-  symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
-  const told: string[] = [];
-  const rows = await evaluateConditions({
-    dirs: [join(dir, 'labels')],
-    only: ['none', 'white-out'],
-    say: () => undefined,
-    onRow: ({ condition }) => told.push(condition),
-  });
-  t.same(told, ['none', 'white-out'], 'each is told as soon as it is ready');
-  const [none, white] = rows;
-  t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
-  t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
-  t.ok((white?.detectionsShare ?? 1) < 0.8, `of people in a white-out ${white?.detectionsShare} are found`);
-  t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
-});
+t.test(
+  'a table of conditions shows matches, false alerts and reports for each',
+  { skip: data.skip },
+  async (t) => {
+    const dir = scratch(t);
+    for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
+    cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
+    symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
+    const told: string[] = [];
+    const rows = await evaluateConditions({
+      dirs: [join(dir, 'labels')],
+      only: ['none', 'white-out'],
+      say: () => undefined,
+      onRow: ({ condition }) => told.push(condition),
+    });
+    t.same(told, ['none', 'white-out'], 'each is told as soon as it is ready');
+    const [none, white] = rows;
+    t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
+    t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
+    t.ok((white?.detectionsShare ?? 1) < 0.8, `of people in a white-out ${white?.detectionsShare} are found`);
+    t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
+  },
+);
 
-t.test('scoring: windows, misses, false alerts, counts', async (t) => {
+t.test('scoring counts windows, misses and false alerts', async (t) => {
   const rules = [
     { id: 'a', kind: 'loitering' },
     { id: 'b', kind: 'wrong-way' },
@@ -230,49 +234,46 @@ t.test('scoring: windows, misses, false alerts, counts', async (t) => {
   t.match(b, { truePositives: 1, falseNegatives: 1, falsePositives: 0 });
 });
 
-t.test(
-  'scoring: what was there at the start, conditions of the camera, a box that says that it is blind',
-  async (t) => {
-    const label: Label = {
-      name: 'x',
-      clip: 'x',
-      clipPath: 'x',
-      config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
-      expected: [{ rule: 'a', startS: [10, 20] }],
-      mayTell: ['too-dark'],
-      orCannotSee: true,
-    };
-    const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
-      ({
-        time: new Date(atS * 1000).toISOString(),
-        data: { phase, rule: { id, kind, params: {} } },
-      }) as unknown as UnnumberedEvent;
-    const told = startsOf([
-      event('present-at-start', 3, 'a'),
-      event('illegal-parking', 30, 'a'),
-      event('too-dark', 40),
-      event('too-dark', 50, 'built-in', 'end'),
-      event('cannot-see', 61, 'built-in'),
-    ]);
-    const [score] = scoreStarts(label, told) as [RuleScore];
-    t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
-    t.match(
-      scoreConditions(label, told),
-      [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
-      'only what the label does not allow is false',
-    );
-    const blind = blindnessTold(told) as Start;
-    t.match(blind, { kind: 'too-dark', atS: 40 });
-    t.match(forgive(score, blind), {
-      falseNegatives: 0,
-      falsePositives: 1,
-      faults: [{ line: 'x: a false at 30.0 s' }],
-      forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
-    });
-    t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
-    t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
-  },
-);
+t.test('scoring forgives presence at the start, allowed conditions and reported blindness', async (t) => {
+  const label: Label = {
+    name: 'x',
+    clip: 'x',
+    clipPath: 'x',
+    config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
+    expected: [{ rule: 'a', startS: [10, 20] }],
+    mayTell: ['too-dark'],
+    orCannotSee: true,
+  };
+  const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
+    ({
+      time: new Date(atS * 1000).toISOString(),
+      data: { phase, rule: { id, kind, params: {} } },
+    }) as unknown as UnnumberedEvent;
+  const told = startsOf([
+    event('present-at-start', 3, 'a'),
+    event('illegal-parking', 30, 'a'),
+    event('too-dark', 40),
+    event('too-dark', 50, 'built-in', 'end'),
+    event('cannot-see', 61, 'built-in'),
+  ]);
+  const [score] = scoreStarts(label, told) as [RuleScore];
+  t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
+  t.match(
+    scoreConditions(label, told),
+    [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
+    'only what the label does not allow is false',
+  );
+  const blind = blindnessTold(told) as Start;
+  t.match(blind, { kind: 'too-dark', atS: 40 });
+  t.match(forgive(score, blind), {
+    falseNegatives: 0,
+    falsePositives: 1,
+    faults: [{ line: 'x: a false at 30.0 s' }],
+    forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
+  });
+  t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
+  t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
+});
 
 t.test('a folder of labels that cannot be read is one clear line', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-labels-'));

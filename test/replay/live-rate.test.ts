@@ -19,7 +19,7 @@ const CONFIG = {
 const LOOKS_MAX = 2 * 30 * 5;
 
 void t.test(
-  'nearly all crossings that every frame shows, within the budget, twice alike',
+  'live rates report nearly all crossings that every frame shows, within the budget and repeatably',
   { skip },
   async (t) => {
     const run = async (extra: readonly string[]) => {

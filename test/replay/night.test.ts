@@ -42,7 +42,7 @@ const CROSSINGS = [
   ['right', 22.9],
 ] as const;
 
-t.test('a grey, dark and noisy street', { skip }, async (t) => {
+t.test('crossings are reported in a grey, dark and noisy street', { skip }, async (t) => {
   const clip = join(scratch(t), 'night.mp4');
   const night = 'fps=5,hue=s=0,eq=gamma=.35,noise=alls=20:allf=t:all_seed=1';
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '24', clip];

@@ -42,7 +42,7 @@ function clipOf(clip: string): string {
   return clip === 'vtest.avi' ? STREET_CLIP : evaluationData(clip).file;
 }
 
-t.test('the catalogue is balanced and its names are its own', async (t) => {
+t.test('the catalogue is balanced and its names are unique', async (t) => {
   const quiet = CATALOGUE.filter(({ expected }) => expected.length === 0).length;
   t.ok(CATALOGUE.length >= 110, `${CATALOGUE.length} scenes`);
   t.ok(quiet >= CATALOGUE.length / 2, `${quiet} of ${CATALOGUE.length} scenes expect nothing`);

@@ -89,7 +89,7 @@ async function opened(t: Test): Promise<ShakenDetector> {
   return detector;
 }
 
-t.test('without a shake the detections are those of the installed model', { skip }, async (t) => {
+t.test('unshaken detections are those of the installed model', { skip }, async (t) => {
   const detector = await opened(t);
   const frames: Frame[] = [];
   for await (const frame of filteredClip('null')) {

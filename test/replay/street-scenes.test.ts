@@ -22,7 +22,7 @@ const SCENES_MIN = 8;
 const OBSERVE_PASSES = 10;
 const skip = !existsSync(STREET_CLIP) && `no street clip: ${STREET_CLIP} (scripts/setup fetches it)`;
 
-t.test('the catalogue is balanced and its names are its own', async (t) => {
+t.test('the catalogue is balanced and its names are unique', async (t) => {
   const all = [...STREET_SCENES, ...PIXEL_SCENES];
   t.equal(new Set(all.map(({ name }) => name)).size, all.length);
   const kinds = [...new Set(all.map(({ rule }) => rule.kind))];

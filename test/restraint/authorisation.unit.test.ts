@@ -209,7 +209,7 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
   return { dir, clock, config, pinned, fault };
 }
 
-void t.test('each way in which files can be wrong leaves nothing allowed, and says which', async (t) => {
+void t.test('each fault of the files leaves nothing allowed and is named', async (t) => {
   const { dir, config, fault } = desk(t);
   const path = (name: string, content: string | Buffer, mode = 0o644): string => {
     const file = join(dir, name);
@@ -280,7 +280,7 @@ void t.test('each way in which files can be wrong leaves nothing allowed, and sa
   t.equal(fault(), undefined, 'and all is right again');
 });
 
-void t.test('the authority’s key is pinned at its first use, until a person says otherwise', async (t) => {
+void t.test('the authority’s key is pinned at its first use, until a person changes it', async (t) => {
   const { dir, config, pinned, fault } = desk(t);
   t.equal(fault(), undefined);
   t.equal(fault(), undefined);
@@ -348,7 +348,7 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
   }
 });
 
-void t.test('what the journal knows and a file does not tell any more is not begun anew', async (t) => {
+void t.test('a file that the journal knows and that is missing is not created again', async (t) => {
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   t.equal(fault(), undefined);
   const authority = keyIdOf(AUTHORITY.publicKey);
@@ -376,7 +376,7 @@ void t.test('what the journal knows and a file does not tell any more is not beg
   t.equal(fault(theirs, clock, NOTHING), undefined, 'without a journal it would pass (control)');
 });
 
-void t.test('a leap of a clock that nobody had set binds until one that is set says otherwise', async (t) => {
+void t.test('a leap of an unset clock binds until a set one corrects it', async (t) => {
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   t.equal(fault(), undefined);
   clock.epochMs += 55 * 365 * DAY_MS;
@@ -406,7 +406,7 @@ void t.test('a leap of a clock that nobody had set binds until one that is set s
   t.notMatch(authority.now(), { reason: String }, 'until whoever may says otherwise');
 });
 
-void t.test('the latest time never goes back', async (t) => {
+void t.test('the latest time never decreases', async (t) => {
   const stateDir = scratch(t);
   fc.assert(
     fc.property(

@@ -96,7 +96,7 @@ class Attacked {
   }
 }
 
-void t.test('booted, and attacked by the agent’s own user', { skip }, async (t) => {
+void t.test('a booted box withstands its own agent’s user', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, ...boxPackages(ownArch())), { status: 0 });
   await provision(t, container, { more: MASK });
@@ -107,7 +107,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   await box.watches('starts');
   const keep = (name: string): Said => container.run('cp', '-a', STATE, `/home/${name}`);
 
-  await t.test('what vision goes by is root’s', async (t) => {
+  await t.test('vision’s settings belong to root', async (t) => {
     const dir = '/var/lib/vigie-restraint';
     const kept = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
     await until(t, 'the journal’s head is kept', kept, PATIENCE_MS);
@@ -124,7 +124,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   });
   t.match(keep('before'), { status: 0 });
 
-  await t.test('whoever holds the link gets no more than the order allows', async (t) => {
+  await t.test('a holder of the link gets no more than the order allows', async (t) => {
     container.run('systemctl', 'stop', 'vigie');
     const config = loadConfig(join(container.root, 'etc/vigie/vigie.yaml'), {
       env: {},
@@ -180,7 +180,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('again');
   });
 
-  await t.test('a suspension that its user would undo', async (t) => {
+  await t.test('the agent’s user cannot undo a suspension', async (t) => {
     const said = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
     t.match(said, { status: 0, out: /root has it on record/ });
     t.equal(box.vision, 0, 'vision has gone when it is answered');
@@ -224,7 +224,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('resumed with two keys');
   });
 
-  await t.test('a folder put back while it looks is found, and root vouches for it', async (t) => {
+  await t.test('a folder put back while the box looks is detected, and root vouches for it', async (t) => {
     await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
     await attacked.stands(t, 'unauthorised', /journal does not continue what root/, 'put back');
     t.match(
@@ -239,7 +239,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('vouched for');
   });
 
-  await t.test('suspended is answered when vision is gone, one that hangs too', async (t) => {
+  await t.test('a suspension is answered when vision has ended, even one that hangs', async (t) => {
     const vision = box.vision;
     box.signal('STOP', vision);
     const said = attacked.asVigie('vigie', 'suspend', '--reason', 'at once');
@@ -250,7 +250,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('again');
   });
 
-  await t.test('without root’s record it is said, and made up for', async (t) => {
+  await t.test('a suspension without root’s record warns, and is recorded later', async (t) => {
     container.run('systemctl', 'stop', 'vigie-restraint.socket');
     const said = attacked.asVigie('vigie', 'suspend', '--reason', 'no record');
     t.match(said, { status: 1, err: /agent’s own user could undo it/ });
@@ -262,7 +262,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.match(box.resume(), { status: 0 });
   });
 
-  await t.test('lines of the log are the agent’s to ask for, and are all that it gets', async (t) => {
+  await t.test('the agent may ask for lines of the log, and gets no more than those', async (t) => {
     container.write('/home/ask.mjs', ASK);
     const ask = (user: string): Said =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', '{"bytesMax":100000}', LOGS_SOCKET);
@@ -283,7 +283,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.equal(lines.length, answer.lines);
   });
 
-  await t.test('a configuration on trial is the page’s to ask for, and root’s to keep', async (t) => {
+  await t.test('only the page may ask for a configuration on trial, and root writes it', async (t) => {
     const file = '/etc/vigie/vigie.yaml';
     container.write('/home/ask.mjs', ASK);
     const programs = await BoxPrograms.watch(t, container);

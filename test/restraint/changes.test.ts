@@ -33,7 +33,7 @@ const SLOW_MS = 60_000;
 
 const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
 
-t.test('a zone that is drawn anew is in the journal with both drawings, and told once', async (t) => {
+t.test('a redrawn zone is in the journal with both drawings, and reported once', async (t) => {
   const stateDir = scratch(t);
   const first = live(stateDir, boxWith());
   t.strictSame([types(first), first.told], [['start'], []], 'the first start of all');
@@ -115,7 +115,7 @@ t.test('a zone that is drawn anew is in the journal with both drawings, and told
   t.match(back.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
 });
 
-t.test('what else changes is told as well, by its name', async (t) => {
+t.test('every other change is reported too, by its name', async (t) => {
   const stateDir = scratch(t);
   live(stateDir, boxWith());
   const steps: [object, object][] = [
@@ -160,7 +160,7 @@ t.test('what else changes is told as well, by its name', async (t) => {
   t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
 });
 
-t.test('what the journal says of a configuration lets no password be tried', async (t) => {
+t.test('the journal’s mark of a configuration does not allow to test passwords', async (t) => {
   const hashes = [scratch(t), scratch(t)].map((stateDir) => {
     const { entered } = live(stateDir, boxWith());
     return (entered[0] as Extract<JournalContent, { type: 'start' }>).config;
@@ -170,7 +170,7 @@ t.test('what the journal says of a configuration lets no password be tried', asy
   t.not(hashes[0], createHash('sha256').update(JSON.stringify(boxWith())).digest('hex'));
 });
 
-t.test('killed before it could tell, it tells at the next start, of all that has changed', async (t) => {
+t.test('an agent killed before its report sends it at the next start, with all changes', async (t) => {
   const stateDir = scratch(t);
   live(stateDir, boxWith());
   const one = boxWith({ zones: [zone('court', 0.2)] });
@@ -203,7 +203,7 @@ t.test('a record that was edited, put back or removed is not believed', async (t
   }
 });
 
-t.test('with every list full, each entry still fits into the journal', async (t) => {
+t.test('each entry fits into the journal with every list full', async (t) => {
   const stateDir = scratch(t);
   const ring = (id: number, radius: number): Config['masks'][number] => ({
     id: `place-${String(id).padStart(26, '0')}`,
@@ -224,7 +224,7 @@ t.test('with every list full, each entry still fits into the journal', async (t)
   t.match(told[0]?.cause, { changed: { length: 64 }, more: 64 });
 });
 
-t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
+t.test('an ending is reported 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
   const clock = new HandClock();
   const kept = new KeptNotes();
   let endMs: number | null | undefined = clock.epochMs + 40 * DAY_MS;
@@ -311,7 +311,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
 /** A date long expired for the clock that has leapt. */
 const START_AGAIN_MS = Date.UTC(2027, 0, 1);
 
-t.test('the certificates of the broker’s connection are read again each day and when asked', async (t) => {
+t.test('the certificates of the broker’s connection are read again each day and on request', async (t) => {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'pki'));
   await authority.start();
@@ -350,7 +350,7 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.strictSame(new CertificateDates({ config: undefined, clock }).ends, { certificate: null, ca: null });
 });
 
-t.test('under a permit to install the box looks, no rule runs, and everybody is told so', async (t: Test) => {
+t.test('the box looks under a permit to install, runs no rule, and says so everywhere', async (t: Test) => {
   const room = await makeRoom(t);
   const client = await clientOf(t, room, 'room');
   const contract = new Contract();

@@ -47,7 +47,7 @@ const whole = scratch(t);
   openJournal(whole);
 }
 
-void t.test('what is whole is in order, and an erased content is no fault', async (t) => {
+void t.test('an intact journal is valid, and an erased content is no fault', async (t) => {
   const dir = join(whole, 'journal');
   const found = verifyJournal(dir, parseVerifierKey(keyOf(whole)));
   t.strictSame(found.wrong, []);
@@ -163,7 +163,7 @@ function piecesOf(bytes: Buffer, path: string): Buffer[] | undefined {
   return unpackEntries(bytes).map((entry) => Buffer.concat([Buffer.of(0, entry.length), entry]));
 }
 
-void t.test('a rollback and a fork are found by a checkpoint that was kept elsewhere', async (t) => {
+void t.test('a rollback and a fork are detected by a checkpoint that was kept elsewhere', async (t) => {
   const [one, other, old] = [scratch(t), scratch(t), scratch(t)];
   const journal = openJournal(one);
   fill(journal, 40);
@@ -180,7 +180,7 @@ void t.test('a rollback and a fork are found by a checkpoint that was kept elsew
   t.strictSame(wrongIn(one, kept), []);
 });
 
-void t.test('written again by another hand, it does not fit the key', async (t) => {
+void t.test('a journal rewritten by another hand does not fit the key', async (t) => {
   const forger = scratch(t);
   fill(openJournal(forger), 10);
   const key = parseVerifierKey(keyOf(whole));
@@ -192,7 +192,7 @@ void t.test('written again by another hand, it does not fit the key', async (t) 
   t.throws(() => openCheckpoint(otherName, key), /not signed by/);
 });
 
-void t.test('a journal that was tampered with does not go on', async (t) => {
+void t.test('a journal that was tampered with does not continue', async (t) => {
   const dir = scratch(t);
   const journal = openJournal(dir);
   fill(journal, 5);
@@ -286,7 +286,7 @@ function exported(place: string, file: string, key: string): string[] {
   return wrong.map((line) => `export: ${line}`);
 }
 
-void t.test('what was tampered with is found while it is written too', async (t) => {
+void t.test('tampering is detected during writing too', async (t) => {
   const dir = await written(t);
   const place = join(dir, 'journal');
   const key = parseVerifierKey(keyOf(dir));
@@ -320,7 +320,7 @@ void t.test('what was tampered with is found while it is written too', async (t)
   t.strictSame(wrong, [], 'put back, it is in order');
 });
 
-void t.test('a journal that never holds still is told so, after a bounded number of readings', async (t) => {
+void t.test('a journal that never holds still is refused after a bounded number of readings', async (t) => {
   const dir = join(scratch(t), 'journal');
   mkdirSync(dir);
   let readings = 0;
@@ -355,7 +355,7 @@ void t.test('an erasure that was cut off is finished at the next start', async (
   t.strictSame(wrongIn(dir), []);
 });
 
-void t.test('the commands: key and verify', async (t) => {
+void t.test('the commands show the key and verify the journal', async (t) => {
   const dir = join(whole, 'journal');
   const key = vigie(t, 'journal', 'key', '--state', whole);
   t.equal(await key.ended, 0, key.err);
@@ -404,62 +404,58 @@ const decodedNote = (note: Buffer): string =>
     .toString('latin1')
     .replace(/[A-Za-z0-9+/]+={1,2}$/gm, (text) => Buffer.from(text, 'base64').toString('hex'));
 
-void t.test(
-  'a verifier that is not ours agrees: Debian’s golang.org/x/mod',
-  { skip: goMissing() },
-  async (t) => {
-    const program = join(scratch(t), 'verify');
-    const env = { ...process.env, GOPATH, GO111MODULE: 'off', GOCACHE: join(ROOT, '.cache/go') };
-    execFileSync('go', ['build', '-o', program, GO_SOURCE], { env, stdio: 'pipe' });
-    const verified = (stateDir: string, key = keyOf(stateDir)): string =>
-      spawnSync(program, [join(stateDir, 'journal'), key], { encoding: 'utf8' }).stdout.trim();
-    t.equal(verified(whole), 'VERIFIED 601');
-    const small = scratch(t);
-    fill(openJournal(small), 1);
-    t.equal(verified(small), 'VERIFIED 1');
-    t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
+void t.test('an independent verifier agrees: Debian’s golang.org/x/mod', { skip: goMissing() }, async (t) => {
+  const program = join(scratch(t), 'verify');
+  const env = { ...process.env, GOPATH, GO111MODULE: 'off', GOCACHE: join(ROOT, '.cache/go') };
+  execFileSync('go', ['build', '-o', program, GO_SOURCE], { env, stdio: 'pipe' });
+  const verified = (stateDir: string, key = keyOf(stateDir)): string =>
+    spawnSync(program, [join(stateDir, 'journal'), key], { encoding: 'utf8' }).stdout.trim();
+  t.equal(verified(whole), 'VERIFIED 601');
+  const small = scratch(t);
+  fill(openJournal(small), 1);
+  t.equal(verified(small), 'VERIFIED 1');
+  t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
 
-    // Heads with their proofs, as a witness receives them.
-    const grown = scratch(t);
-    const journal = openJournal(grown);
-    const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
-    for (const [from, to] of [
-      [1, 2],
-      [3, 7],
-      [8, 200],
-      [200, 256],
-      [256, 257],
-      [257, 700],
-    ] as const) {
-      fill(journal, from);
-      writeFileSync(head, noteIn(grown));
-      fill(journal, to);
-      writeFileSync(provenHead, journal.provenHead(from));
-      const asked = (): string =>
-        spawnSync(program, [provenHead, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
-      t.equal(asked(), `VERIFIED ${to}`, `from ${from} to ${to}`);
-      writeFileSync(
-        provenHead,
-        journal.provenHead(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
-      );
-      t.match(asked(), /^REJECTED/);
-    }
+  // Heads with their proofs, as a witness receives them.
+  const grown = scratch(t);
+  const journal = openJournal(grown);
+  const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
+  for (const [from, to] of [
+    [1, 2],
+    [3, 7],
+    [8, 200],
+    [200, 256],
+    [256, 257],
+    [257, 700],
+  ] as const) {
+    fill(journal, from);
+    writeFileSync(head, noteIn(grown));
+    fill(journal, to);
+    writeFileSync(provenHead, journal.provenHead(from));
+    const asked = (): string =>
+      spawnSync(program, [provenHead, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
+    t.equal(asked(), `VERIFIED ${to}`, `from ${from} to ${to}`);
+    writeFileSync(
+      provenHead,
+      journal.provenHead(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
+    );
+    t.match(asked(), /^REJECTED/);
+  }
 
-    // The files that both verifiers read; the contents are read by this project's only.
-    const files = filesBelow(join(whole, 'journal')).filter((path) => !path.startsWith('contents/'));
-    const random = randomOf(SEED);
-    const below = (n: number): number => Math.floor(random() * n);
-    for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
-      const file = join(whole, 'journal', path);
-      const before = readFileSync(file);
-      const after = TAMPER.bit(before, path, below);
-      writeFileSync(file, after);
-      const theirs = verified(whole);
-      if (!theirs.startsWith('REJECTED') && decodedNote(after) !== decodedNote(before))
-        t.fail(`not found by Go in ${path}: ${theirs}`);
-      if (wrongIn(whole).length === 0) t.fail(`not found by us in ${path}`);
-      writeFileSync(file, before);
-    }
-    t.equal(verified(whole), 'VERIFIED 601', 'put back, it is verified again');
-  },
-);
+  // The files that both verifiers read; the contents are read by this project's only.
+  const files = filesBelow(join(whole, 'journal')).filter((path) => !path.startsWith('contents/'));
+  const random = randomOf(SEED);
+  const below = (n: number): number => Math.floor(random() * n);
+  for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
+    const file = join(whole, 'journal', path);
+    const before = readFileSync(file);
+    const after = TAMPER.bit(before, path, below);
+    writeFileSync(file, after);
+    const theirs = verified(whole);
+    if (!theirs.startsWith('REJECTED') && decodedNote(after) !== decodedNote(before))
+      t.fail(`not found by Go in ${path}: ${theirs}`);
+    if (wrongIn(whole).length === 0) t.fail(`not found by us in ${path}`);
+    writeFileSync(file, before);
+  }
+  t.equal(verified(whole), 'VERIFIED 601', 'put back, it is verified again');
+});

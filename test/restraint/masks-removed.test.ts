@@ -6,7 +6,7 @@ import { orderFor } from '../lib/authority.ts';
 import { boxWith, fits, live } from '../lib/config-lives.ts';
 import { scratch } from '../lib/paths.ts';
 
-t.test('a mask that is removed or gets smaller is an event of its own, told at least once', async (t) => {
+t.test('a mask that is removed or gets smaller is an event of its own, sent at least once', async (t) => {
   const stateDir = scratch(t);
   const mask = (id: string, left: number, right: number): Config['masks'][number] => ({
     id,

@@ -176,7 +176,7 @@ void t.test('a line lies inside when both ends and all between them do', async (
 });
 
 /** Checks many points of the zone's outline: none lies outside of the authorised outline, as a picture would show. */
-void t.test('inside means that no point of it is outside', async (t) => {
+void t.test('a zone is inside only if no point of it is outside', async (t) => {
   // Off the grid of the drawing's own digits.
   const steps = Array.from({ length: 50 }, (_, i) => 0.2003 + i * 0.01207);
   const points = steps.flatMap((x) => steps.map((y): PointNorm => [x, y]));
@@ -213,7 +213,7 @@ void t.test('inside means that no point of it is outside', async (t) => {
   t.ok(within > 5 && beyond > 50, `${within} inside, ${beyond} not`);
 });
 
-void t.test('outlines and masks of an order are whole', async (t) => {
+void t.test('an order accepts only valid outlines and masks', async (t) => {
   const wrong = (change: Partial<Authorisation>, why: RegExp): void => {
     t.throws(() => openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey), {
       code: 'malformed',
@@ -254,7 +254,7 @@ void t.test('outlines and masks of an order are whole', async (t) => {
   t.same(openAuthorisation(signedOrder(full), AUTHORITY.publicKey), full);
 });
 
-void t.test('a permit to install names no rule, seals nothing, and holds for a day', async (t) => {
+void t.test('a permit to install names no rule, seals nothing, and is valid for a day', async (t) => {
   const verdict = (bytes: Buffer, nowMs = START_MS) =>
     verdictOf(() => {
       const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
@@ -322,7 +322,7 @@ function placed(t: Test): Placed {
   return { clock, held, place };
 }
 
-void t.test('the order where it holds, else the permit to install where that does', async (t) => {
+void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
   const { clock, held, place } = placed(t);
   t.match(held(), /`authorisation` is not in the configuration/);
   place('installation', signedOrder(permit()));
@@ -350,7 +350,7 @@ void t.test('the order where it holds, else the permit to install where that doe
   t.equal(fresh.held(), '2026-80-I', 'a permit where the order would lie');
 });
 
-void t.test('root lets a box go on that was suspended while it was installed', async (t) => {
+void t.test('root resumes a box that was suspended under a permit to install', async (t) => {
   const dir = scratch(t);
   const folder = new RestraintFolder(join(dir, 'record'));
   writeAuthority(folder, authorised(CONFIG, join(dir, 'order'), order()));

@@ -11,7 +11,7 @@ import { scratch } from '../lib/paths.ts';
 
 const READS_MS = 700;
 
-void t.test('a link that is turned while a key is read', async (t) => {
+void t.test('a key is never read through a link that is switched to a file of others', async (t) => {
   const dir = scratch(t);
   const [own, foreign] = [testKey(), testKey()];
   const file = (name: string, { publicKey }: typeof own, mode: number): string => {

@@ -69,7 +69,7 @@ async function suspended(t: Test): Promise<Box> {
   return box;
 }
 
-t.test('one file put back, edited or removed: still suspended, and it is told', async (t) => {
+t.test('a box stays suspended and says so after one file was put back, edited or removed', async (t) => {
   const box = await suspended(t);
   const told = /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
   box.putBack('before', 'suspension.json');
@@ -89,16 +89,19 @@ t.test('one file put back, edited or removed: still suspended, and it is told', 
   t.match(await box.lives('suspended'), /order of the court/, 'without its journal');
 });
 
-t.test('a journal put back beside newer files, or begun anew, leaves nothing allowed', async (t) => {
-  const box = await suspended(t);
-  box.putBack('before', 'journal');
-  await box.lives('suspended');
-  box.putBack('before');
-  rmSync(box.file('journal'), { recursive: true });
-  await box.lives('unauthorised');
-});
+t.test(
+  'a journal put back beside newer files, or replaced by a new one, leaves nothing allowed',
+  async (t) => {
+    const box = await suspended(t);
+    box.putBack('before', 'journal');
+    await box.lives('suspended');
+    box.putBack('before');
+    rmSync(box.file('journal'), { recursive: true });
+    await box.lives('unauthorised');
+  },
+);
 
-t.test('the whole folder put back: what this run cannot promise, and who finds it', async (t) => {
+t.test('a whole folder put back is detected only by a head kept elsewhere', async (t) => {
   const box = await suspended(t);
   const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
   box.putBack('before');

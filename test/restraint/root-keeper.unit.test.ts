@@ -90,7 +90,7 @@ class Record {
   }
 }
 
-void t.test('a suspension is taken from anybody, and ends by two keys of the order only', async (t) => {
+void t.test('any caller may suspend, and only two keys of the order end it', async (t) => {
   const record = new Record(t);
   t.equal(record.resume(ID), null, 'nothing is suspended: nothing to do');
   t.equal(record.suspend(), null);
@@ -170,7 +170,7 @@ void t.test('the journal’s head only moves to one that continues it', async (t
   t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'nothing of it was kept');
 });
 
-void t.test('rubbish is refused, names no file and leaves nothing', async (t) => {
+void t.test('an invalid request is refused, names no file and leaves nothing', async (t) => {
   const record = new Record(t);
   const before = ['authority.pub', 'box.json'];
   fc.assert(
@@ -198,7 +198,7 @@ void t.test('rubbish is refused, names no file and leaves nothing', async (t) =>
   );
 });
 
-void t.test('a record that is damaged restrains', async (t) => {
+void t.test('a damaged record restrains the box', async (t) => {
   const record = new Record(t);
   for (const text of ['', '{}', '{"version":2,"suspended":false}', 'x']) {
     writeFileSync(record.folder.path(SUSPENSION_FILE), text);

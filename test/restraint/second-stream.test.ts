@@ -59,41 +59,45 @@ async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
   return { agent, stateDir, report };
 }
 
-void t.test('named by the order, it is watched; suspended, nothing is', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...films(scratch(t)));
-  t.teardown(() => camera.stop());
-  const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
-  const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
-  const seen = async (): Promise<boolean> => {
-    const { quiet } = await report().catch(() => ({ quiet: undefined }));
-    return quiet?.reason === '0 of 20 beginnings of motion are compared';
-  };
-  const beganMs = Date.now();
-  while (!(await seen()) && Date.now() - beganMs < SLOW_MS)
-    await new Promise((done) => setTimeout(done, 500));
-  t.ok(await seen(), 'both streams give pictures of one shape, and nothing has moved yet');
-  t.equal(connectionsTo(port), 2, 'two connections to the camera');
-  const [from, fromMs] = [(await report()).frames, Date.now()];
-  await new Promise((done) => setTimeout(done, 6000));
-  const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
-  const perS = (to.read - from.read) / lastedS;
-  // Counters are up to three seconds old at either end.
-  t.ok(perS > 12 && perS < 60, `${perS} frames a second are decoded: 5 and 25`);
-  t.equal(to.watched, 0, 'all of them');
+void t.test(
+  'a second stream named by the order is watched, and a suspension ends it',
+  { skip },
+  async (t) => {
+    const camera = await FilmCamera.start(...films(scratch(t)));
+    t.teardown(() => camera.stop());
+    const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
+    const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
+    const seen = async (): Promise<boolean> => {
+      const { quiet } = await report().catch(() => ({ quiet: undefined }));
+      return quiet?.reason === '0 of 20 beginnings of motion are compared';
+    };
+    const beganMs = Date.now();
+    while (!(await seen()) && Date.now() - beganMs < SLOW_MS)
+      await new Promise((done) => setTimeout(done, 500));
+    t.ok(await seen(), 'both streams give pictures of one shape, and nothing has moved yet');
+    t.equal(connectionsTo(port), 2, 'two connections to the camera');
+    const [from, fromMs] = [(await report()).frames, Date.now()];
+    await new Promise((done) => setTimeout(done, 6000));
+    const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
+    const perS = (to.read - from.read) / lastedS;
+    // Counters are up to three seconds old at either end.
+    t.ok(perS > 12 && perS < 60, `${perS} frames a second are decoded: 5 and 25`);
+    t.equal(to.watched, 0, 'all of them');
 
-  const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
-  await suspend.ended;
-  t.match(suspend, { code: 0 });
-  t.same(visionsOf(agent.child.pid as number), []);
-  await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
-  // A page of the local status is up to a second old.
-  while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
-  const { frames } = await report();
-  await new Promise((done) => setTimeout(done, 4000));
-  t.same((await report()).frames, frames, 'the counters stand still');
-});
+    const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
+    await suspend.ended;
+    t.match(suspend, { code: 0 });
+    t.same(visionsOf(agent.child.pid as number), []);
+    await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
+    // A page of the local status is up to a second old.
+    while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
+    const { frames } = await report();
+    await new Promise((done) => setTimeout(done, 4000));
+    t.same((await report()).frames, frames, 'the counters stand still');
+  },
+);
 
-void t.test('where the order does not name it, it is not opened', { skip }, async (t) => {
+void t.test('a second stream that the order does not name is not opened', { skip }, async (t) => {
   const camera = await FilmCamera.start(...films(scratch(t)));
   t.teardown(() => camera.stop());
   const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);

@@ -116,7 +116,7 @@ function keyFile(dir: string, name: string, { privateKey }: Pick<TestKey, 'priva
 }
 
 void t.test(
-  'suspended on the box: still so after kill -9, a restart and an update; two keys end it',
+  'a suspension on the box survives kill -9, a restart and an update, and two keys end it',
   async (t) => {
     t.setTimeout(600_000);
     const room = await makeRoom(t);
@@ -247,7 +247,7 @@ void t.test(
   },
 );
 
-void t.test('suspend and resume by signed command', async (t) => {
+void t.test('signed commands suspend and resume a box', async (t) => {
   const room = await makeRoom(t);
   const desk = makeSigner('court-desk');
   const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
@@ -293,7 +293,7 @@ void t.test('suspend and resume by signed command', async (t) => {
   t.same(phases(), ['start suspended', 'end active']);
 });
 
-void t.test('suspended, resumed and told the time by the room’s program', async (t) => {
+void t.test('the room’s program suspends and resumes a box, and sets its time', async (t) => {
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('court-desk');
@@ -387,73 +387,70 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   await until(t, 'the page hears of it', () => heard.includes('"unlock-pairing"'));
 });
 
-void t.test(
-  'no authorisation, no vision; a renewed one is taken without a restart, and one that ends is left',
-  async (t) => {
-    const room = await makeRoom(t);
-    const { modes, health, events } = await listen(t, room);
-    const dir = scratch(t);
-    const rules = ['passing', 'counted'].map((id) => ({
-      id,
-      kind: 'line-crossing',
-      line: 'across',
-      purpose: id,
-    }));
-    const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
-    const order = orderFor(config);
-    const file = config.authorisation ?? '';
-    rmSync(file);
-    const agent = makeAgent(t, config, join(dir, 'state'));
-    await agent.start();
-    const reported = (mode: string) => modes.at(-1)?.mode === mode;
-    await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
-    t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
-    await until(t, 'health', () => health.length > 0, SLOW_MS);
-    t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
+void t.test('the box has no vision without an authorisation; a renewed one needs no restart', async (t) => {
+  const room = await makeRoom(t);
+  const { modes, health, events } = await listen(t, room);
+  const dir = scratch(t);
+  const rules = ['passing', 'counted'].map((id) => ({
+    id,
+    kind: 'line-crossing',
+    line: 'across',
+    purpose: id,
+  }));
+  const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
+  const order = orderFor(config);
+  const file = config.authorisation ?? '';
+  rmSync(file);
+  const agent = makeAgent(t, config, join(dir, 'state'));
+  await agent.start();
+  const reported = (mode: string) => modes.at(-1)?.mode === mode;
+  await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
+  t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
+  await until(t, 'health', () => health.length > 0, SLOW_MS);
+  t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
 
-    const take = async (change: object, mode: string): Promise<void> => {
-      writeFileSync(file, signedOrder({ ...order, ...change }));
-      const before = modes.length;
-      agent.reload();
-      await until(
-        t,
-        `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
-        () => modes.length > before,
-        SLOW_MS,
-      );
-      t.equal(modes.at(-1)?.mode, mode);
-    };
-    const [first, second] = order.rules;
-    await take(
-      { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
-      'active',
-    );
-    t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
-    const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
-    await until(t, 'which rule does not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
-    t.match(of('rule-unauthorised')[0]?.data, {
-      rule: { id: 'counted' },
-      phase: 'start',
-      cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
-    });
+  const take = async (change: object, mode: string): Promise<void> => {
+    writeFileSync(file, signedOrder({ ...order, ...change }));
+    const before = modes.length;
+    agent.reload();
     await until(
       t,
-      'frames, and what health says of each rule',
-      () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
-      2 * SLOW_MS,
+      `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
+      () => modes.length > before,
+      SLOW_MS,
     );
-    t.match(health.at(-1)?.restraint.rules, [
-      { id: 'passing', state: 'shadow', reason: null },
-      { id: 'counted', state: 'unauthorised', reason: /not counted/ },
-    ]);
-    await take({ rules: [first, second], order: '2026-78' }, 'active');
-    await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
-    await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
-    await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
-    t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
-    const frames = modes.at(-1)?.framesRead;
-    await take({ box: 'another' }, 'unauthorised');
-    t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');
-    await take({ order: '2026-80' }, 'active');
-  },
-);
+    t.equal(modes.at(-1)?.mode, mode);
+  };
+  const [first, second] = order.rules;
+  await take(
+    { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
+    'active',
+  );
+  t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
+  const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
+  await until(t, 'which rule does not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
+  t.match(of('rule-unauthorised')[0]?.data, {
+    rule: { id: 'counted' },
+    phase: 'start',
+    cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
+  });
+  await until(
+    t,
+    'frames, and what health says of each rule',
+    () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
+    2 * SLOW_MS,
+  );
+  t.match(health.at(-1)?.restraint.rules, [
+    { id: 'passing', state: 'shadow', reason: null },
+    { id: 'counted', state: 'unauthorised', reason: /not counted/ },
+  ]);
+  await take({ rules: [first, second], order: '2026-78' }, 'active');
+  await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
+  await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
+  await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
+  t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
+  const frames = modes.at(-1)?.framesRead;
+  await take({ box: 'another' }, 'unauthorised');
+  t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');
+  await take({ order: '2026-80' }, 'active');
+});

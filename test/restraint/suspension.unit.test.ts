@@ -14,7 +14,7 @@ import { scratch } from '../lib/paths.ts';
 const START_MS = new HandClock().epochMs;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-void t.test('suspension: what cannot be read, or is of another version, is suspended', async (t) => {
+void t.test('a suspension file that cannot be read, or is of another version, suspends', async (t) => {
   const file = join(scratch(t), 'suspension.json');
   const suspension = new Suspension(file);
   t.match(suspension.read(), { suspended: true, reason: /cannot be read/ }, 'gone');
@@ -56,7 +56,7 @@ void t.test('suspension: what cannot be read, or is of another version, is suspe
   t.ok(suspension.read().suspended, 'a disk that refuses lets nothing go on');
 });
 
-void t.test('a suspension that the disk refuses holds all the same', async (t) => {
+void t.test('a suspension that the disk refuses still applies', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'below', 'suspension.json');
   mkdirSync(join(dir, 'below'));
@@ -111,7 +111,7 @@ function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
 
 const NAMES = ['prefect', 'mayor'];
 
-void t.test('what root has ended while nobody knew it is not put on record again', async (t) => {
+void t.test('an end at root that the box did not hear is not recorded again', async (t) => {
   const { records, state, atRoot, asked, entered } = recorded(t);
   await records.recordAtRoot();
   t.same(asked, [state], 'a suspension is');
@@ -122,7 +122,7 @@ void t.test('what root has ended while nobody knew it is not put on record again
   t.same(entered, ['resume'], 'and the end is in the journal, once');
 });
 
-void t.test('an end that a look completes while root answers is entered once', async (t) => {
+void t.test('an end that a reading completes while root answers is entered once', async (t) => {
   const box = recorded(t, () => t.notOk(box.records.state().suspended));
   box.atRoot({});
   await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
@@ -130,17 +130,14 @@ void t.test('an end that a look completes while root answers is entered once', a
   t.same(box.entered, ['resume']);
 });
 
-void t.test(
-  'whoever suspends the box again while root ends the last suspension is not undone by it',
-  async (t) => {
-    const box = recorded(t, () => {
-      t.notOk(box.records.state().suspended);
-      box.file.suspend('again', 'desk', START_MS + 1);
-    });
-    box.atRoot({});
-    await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
-    t.match(box.records.state(), { suspended: true, reason: 'again' });
-    await box.records.recordAtRoot();
-    t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
-  },
-);
+void t.test('a new suspension survives the end of the last one at root', async (t) => {
+  const box = recorded(t, () => {
+    t.notOk(box.records.state().suspended);
+    box.file.suspend('again', 'desk', START_MS + 1);
+  });
+  box.atRoot({});
+  await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
+  t.match(box.records.state(), { suspended: true, reason: 'again' });
+  await box.records.recordAtRoot();
+  t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
+});

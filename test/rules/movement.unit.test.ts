@@ -53,7 +53,7 @@ function named(rule: Rule, seconds: number, at: (s: number) => ObservedTrack[]):
   );
 }
 
-t.test('wrong way: a steady drive, seen in the pixels, of what was sure once', async (t) => {
+t.test('wrong way needs a steady drive, seen in the pixels, of an object that was sure once', async (t) => {
   const drive = (s: number, over: Partial<ObservedTrack> = {}) => [car(1, 0.2 + 0.1 * s, over)];
   t.ok(named(wrongWay(), 4, drive).length > 0, 'drives');
   t.equal(named(wrongWay(), 4, (s) => drive(s, { pixelsMove: false })).length, 0, 'the picture stands still');
@@ -73,7 +73,7 @@ t.test('wrong way: a steady drive, seen in the pixels, of what was sure once', a
   t.equal(named(wrongWay(), 4, grows).length, 0, 'a box that grows at one end');
 });
 
-t.test('wrong way: a weak box that hops through a queue is no drive', async (t) => {
+t.test('a weak box that hops through a queue is not driving the wrong way', async (t) => {
   const half = 0.05;
   const at = (id: number, x: number, y: number, over: Partial<ObservedTrack> = {}) =>
     car(id, x, { xyxyNorm: [x - half, y, x + half, y + 0.1], ground: [x, y + 0.1], ...over });
@@ -113,7 +113,7 @@ function told(frames: readonly { tracks: ObservedTrack[]; passes?: number[] }[])
   }).length;
 }
 
-t.test('line: one thing passes once', async (t) => {
+t.test('one object crosses a line once', async (t) => {
   const lost = { seen: false, lastMs: 200 };
   t.equal(
     told([
@@ -148,7 +148,7 @@ t.test('line: one thing passes once', async (t) => {
   t.equal(told([{ tracks: [person(1, 0.4), person(2, 0.43)], passes: [1, 2] }]), 2, 'two people arm in arm');
 });
 
-t.test('line: a vehicle’s pixels must move, a moment later at the latest', async (t) => {
+t.test('a vehicle’s pixels must move at a line, a moment later at the latest', async (t) => {
   const still = { pixelsMove: false };
   const after = (k: number, over: Partial<ObservedTrack>) =>
     told([

@@ -34,7 +34,7 @@ function passages(cab: Cab, lowerBy = 0): number {
   return told;
 }
 
-t.test('boxes that lay upon each other a moment before are of one vehicle', async (t) => {
+t.test('boxes that overlapped a moment before are one vehicle', async (t) => {
   const inside: Cab = () => 0.1;
   t.equal(passages(inside), 1, 'upon each other in all looks');
   t.equal(
@@ -44,7 +44,7 @@ t.test('boxes that lay upon each other a moment before are of one vehicle', asyn
   );
 });
 
-t.test('boxes that never lay upon each other are of two', async (t) => {
+t.test('boxes that never overlapped are two vehicles', async (t) => {
   t.equal(
     passages(() => 0.2),
     2,

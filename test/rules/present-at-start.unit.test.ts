@@ -58,20 +58,20 @@ function told({
   return [...lines.values()];
 }
 
-t.test('it is told once it has stood for ten seconds, whatever becomes of its tracks', async (t) => {
+t.test('a vehicle present at the start is reported after ten seconds, whatever its tracks do', async (t) => {
   t.same(told({}), ['present at 10.4 s'], 'one track');
   t.same(told({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
   t.same(told({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }), ['present at 10.4 s'], 'one after another');
   t.same(told({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
 });
 
-t.test('nothing is told of what came, is not sure or is out of sight', async (t) => {
+t.test('a vehicle that came, is not sure or is out of sight is not reported as present', async (t) => {
   t.same(told({ arrival: 'followed' }), []);
   t.same(told({ arrival: 'appeared' }), []);
   t.same(told({ score: 0.45 }), []);
   t.same(told({ presence: 'hidden' }), []);
 });
 
-t.test('a rule that begins while vision looks tells of what stands there by then', async (t) => {
+t.test('a rule that begins during analysis reports vehicles present by then', async (t) => {
   t.same(told({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
 });

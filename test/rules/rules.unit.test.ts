@@ -35,7 +35,7 @@ function placed(id: number, x: number, y: number, over: Partial<ObservedTrack> =
   });
 }
 
-t.test('wrong way: against the direction, not along it, not across it, not by a jump', async (t) => {
+t.test('wrong way fires against the direction, and not along it, across it or by a jump', async (t) => {
   const make = (directionDeg: number): Rule =>
     makeRule({
       id: 'w',
@@ -64,7 +64,7 @@ t.test('wrong way: against the direction, not along it, not across it, not by a 
   t.equal(raised(make(225), (s) => [placed(1, 0.5 + 0.001 * s, 0.5, car)]).length, 0, 'hardly moved');
 });
 
-t.test('wrong way: less than half of its own length says nothing', async (t) => {
+t.test('wrong way ignores less than half of the object’s own length', async (t) => {
   const rule = makeRule({
     id: 'w',
     kind: 'wrong-way',
@@ -87,7 +87,7 @@ t.test('wrong way: less than half of its own length says nothing', async (t) => 
   );
 });
 
-t.test('pedestrian zone: a vehicle has come when it has driven, not when its box changed', async (t) => {
+t.test('a vehicle in a pedestrian zone has come when it has driven, not when its box changed', async (t) => {
   const make = (): Rule =>
     makeRule({
       id: 'v',
@@ -115,7 +115,7 @@ t.test('pedestrian zone: a vehicle has come when it has driven, not when its box
   );
 });
 
-t.test('loitering: who was taken for somebody lost is himself when that one is back', async (t) => {
+t.test('a person taken for a lost one becomes a person of its own when that one is back', async (t) => {
   const rule = makeRule({
     id: 'l',
     kind: 'loitering',
@@ -132,65 +132,68 @@ t.test('loitering: who was taken for somebody lost is himself when that one is b
   t.same([...keys].sort(), ['track-1', 'track-2']);
 });
 
-t.test('crowd: people who stay, not a stream; started and ended once though the count wavers', async (t) => {
-  const make = (): Rule =>
-    makeRule({ id: 'c', kind: 'crowd-gathering', purpose: 'p', zone: 'z', minCount: 8, afterS: 10 });
-  const keys = (all: { found: Situation[] }[]) =>
-    new Set(all.flatMap(({ found }) => found.map(({ key }) => key)));
-  const people = (count: number) =>
-    Array.from({ length: count }, (_, i) => placed(i + 1, 0.1 + 0.08 * i, 0.6));
+t.test(
+  'a crowd counts people who stay, not a stream, and starts and ends once though the count wavers',
+  async (t) => {
+    const make = (): Rule =>
+      makeRule({ id: 'c', kind: 'crowd-gathering', purpose: 'p', zone: 'z', minCount: 8, afterS: 10 });
+    const keys = (all: { found: Situation[] }[]) =>
+      new Set(all.flatMap(({ found }) => found.map(({ key }) => key)));
+    const people = (count: number) =>
+      Array.from({ length: count }, (_, i) => placed(i + 1, 0.1 + 0.08 * i, 0.6));
 
-  const gathered = run(make(), 90, (s) =>
-    people(s < 5 ? 2 : s < 60 ? (Math.floor(s) % 3 === 0 ? 9 : 10) : 2),
-  );
-  t.same([...keys(gathered)], ['gathering-1']);
-  const [first, last] = [
-    gathered.find(({ found }) => found.length > 0),
-    gathered.findLast(({ found }) => found.length > 0),
-  ];
-  t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
-  t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
-  t.match(first?.found[0]?.cause, { count: Number, stayedS: Number });
-  t.notOk(first?.found[0]?.cause['peoplePerM2'], 'no density without a ground');
-  const marked: GroundPlaneConfig['people'] = [
-    { feet: [0.5, 0.9], head: [0.5, 0.5] },
-    { feet: [0.5, 0.5], head: [0.5, 0.3] },
-  ];
-  const dense = run(
-    makeRuleAt(make().config, {
-      ...SITE,
-      zones: [
-        {
-          id: 'z',
-          polygon: [
-            [0, 0.5],
-            [1, 0.5],
-            [1, 1],
-            [0, 1],
-          ],
-        },
-      ],
-      groundPlane: { people: marked, hfovDeg: 70 },
-    }),
-    30,
-    () => people(10),
-  ).findLast(({ found }) => found.length > 0);
-  const density = Number(dense?.found[0]?.cause['peoplePerM2']);
-  t.ok(density > 0.1 && density < 2, `${density} people per m² with a ground`);
+    const gathered = run(make(), 90, (s) =>
+      people(s < 5 ? 2 : s < 60 ? (Math.floor(s) % 3 === 0 ? 9 : 10) : 2),
+    );
+    t.same([...keys(gathered)], ['gathering-1']);
+    const [first, last] = [
+      gathered.find(({ found }) => found.length > 0),
+      gathered.findLast(({ found }) => found.length > 0),
+    ];
+    t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
+    t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
+    t.match(first?.found[0]?.cause, { count: Number, stayedS: Number });
+    t.notOk(first?.found[0]?.cause['peoplePerM2'], 'no density without a ground');
+    const marked: GroundPlaneConfig['people'] = [
+      { feet: [0.5, 0.9], head: [0.5, 0.5] },
+      { feet: [0.5, 0.5], head: [0.5, 0.3] },
+    ];
+    const dense = run(
+      makeRuleAt(make().config, {
+        ...SITE,
+        zones: [
+          {
+            id: 'z',
+            polygon: [
+              [0, 0.5],
+              [1, 0.5],
+              [1, 1],
+              [0, 1],
+            ],
+          },
+        ],
+        groundPlane: { people: marked, hfovDeg: 70 },
+      }),
+      30,
+      () => people(10),
+    ).findLast(({ found }) => found.length > 0);
+    const density = Number(dense?.found[0]?.cause['peoplePerM2']);
+    t.ok(density > 0.1 && density < 2, `${density} people per m² with a ground`);
 
-  const stream = run(make(), 60, (s) =>
-    Array.from({ length: 12 }, (_, i) => {
-      const x = (0.05 + i * 0.08 + s * 0.09) % 1;
-      return placed(100 * Math.floor(0.05 + i * 0.08 + s * 0.09) + i + 1, x, 0.6, { firstMs: 0 });
-    }),
-  );
-  t.equal(keys(stream).size, 0, 'twelve who walk by are no crowd');
-  t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
-  const elsewhere = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
-  t.equal(keys(elsewhere).size, 0, 'outside the zone');
-});
+    const stream = run(make(), 60, (s) =>
+      Array.from({ length: 12 }, (_, i) => {
+        const x = (0.05 + i * 0.08 + s * 0.09) % 1;
+        return placed(100 * Math.floor(0.05 + i * 0.08 + s * 0.09) + i + 1, x, 0.6, { firstMs: 0 });
+      }),
+    );
+    t.equal(keys(stream).size, 0, 'twelve who walk by are no crowd');
+    t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
+    const elsewhere = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
+    t.equal(keys(elsewhere).size, 0, 'outside the zone');
+  },
+);
 
-t.test('schedules: site time, summer time, overnight spans and public holidays', async (t) => {
+t.test('schedules follow site time, summer time, overnight spans and public holidays', async (t) => {
   const schedule = new Schedule(
     [
       { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat'], from: '11:00', to: '24:00' },
@@ -214,7 +217,7 @@ t.test('schedules: site time, summer time, overnight spans and public holidays',
   t.equal(on('2026-03-28T23:30:00Z'), false, 'the night in which summer time begins: Sunday 00:30');
 });
 
-t.test('a rule that is off says nothing but goes on counting', async (t) => {
+t.test('a rule that is off reports nothing but continues to count', async (t) => {
   const rule = makeRule({
     id: 'cars',
     kind: 'vehicle-in-pedestrian-zone',
@@ -233,7 +236,7 @@ t.test('a rule that is off says nothing but goes on counting', async (t) => {
 });
 
 t.test(
-  'loitering counts from the first stop, goes on through pacing and a new number, ends by leaving',
+  'loitering counts from the first stop, continues through pacing and a new number, and ends by leaving',
   async (t) => {
     const make = (): Rule =>
       makeRule({ id: 'l', kind: 'loitering', purpose: 'p', zone: 'z', classes: ['person'], afterS: 10 });

@@ -28,7 +28,7 @@ function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number
   return undefined;
 }
 
-t.test('whoever was never as sure is not told, and whoever becomes it is told then', async (t) => {
+t.test('a person is reported once the rule’s minimum score was reached, and not before', async (t) => {
   const usual = toldAt(undefined, () => 0.4);
   t.ok(usual !== undefined && usual >= 3, `without it at ${usual} s`);
   t.equal(

@@ -29,7 +29,7 @@ function tree(dir: string): string {
   return dir;
 }
 
-void t.test('a tree, its text, and back', async (t) => {
+void t.test('a manifest reads back as written, and mtree(8) accepts the tree', async (t) => {
   const dir = tree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const text = manifestText(entries.toReversed());
@@ -48,7 +48,7 @@ void t.test('a tree, its text, and back', async (t) => {
   t.throws(mtree, 'and would find another');
 });
 
-void t.test('a tree that is not what its manifest says', async (t) => {
+void t.test('a tree that differs from its manifest is refused', async (t) => {
   const dir = tree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const differs = async (change: () => void, undo: () => void, message: RegExp): Promise<void> => {
@@ -119,7 +119,7 @@ void t.test('a tree that is not what its manifest says', async (t) => {
     );
 });
 
-void t.test('hostile manifests', (t) => {
+void t.test('a hostile manifest is refused', (t) => {
   const good = [
     './a type=dir mode=0755',
     `./a/b type=file mode=0644 size=1 sha256digest=${HASH}`,
@@ -184,7 +184,7 @@ void t.test('hostile manifests', (t) => {
   t.end();
 });
 
-void t.test('what has changed', async (t) => {
+void t.test('changed paths of two trees are listed', async (t) => {
   const dir = tree(join(scratch(t), 'tree'));
   const from = await scanTree(dir);
   t.strictSame(changedPaths(from, from), { write: [], remove: [] });

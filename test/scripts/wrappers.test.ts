@@ -40,14 +40,14 @@ function tallied(tap: string): { counts: string; failures: string[]; skips: stri
 const file = (name: string, inside: string, closing: string): string =>
   `# Subtest: ${name}\n${inside.replace(/^(?=.)/gm, '    ')}${closing}\n`;
 
-void t.test('assertions are counted, at any depth, once', async (t) => {
+void t.test('assertions are counted once, at any depth', async (t) => {
   const deep = file('deep', 'ok 1 - x\n1..1\n', 'ok 2 - deep # time=1ms');
   const a = file('a', `ok 1 - one\n${deep}1..2\n`, 'ok 1 - a # time=2ms');
   const whole = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
   t.strictSame(tallied(whole), { counts: '2/0/0', failures: [], skips: [] });
 });
 
-void t.test('what failed, crashed, hung or ran nothing is a failure', async (t) => {
+void t.test('a file that failed, crashed, hung or ran nothing is a failure', async (t) => {
   const failing = file('f.js', 'ok 1 - fine\nnot ok 2 - wrong\n1..2\n', 'not ok 1 - f.js # time=3ms');
   const crashed = file(
     'c.js',
@@ -141,7 +141,7 @@ void t.test('an event is one line for a person', async (t) => {
   );
 });
 
-void t.test('a long step: its log, its failure, its end on Ctrl-C', async (t) => {
+void t.test('a long step shows its log and its failure, and ends on Ctrl-C', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-steps-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const program = join(dir, 'program');
@@ -203,60 +203,53 @@ function checkout(t: Test, setUp: string): string {
   return dir;
 }
 
-void t.test(
-  'programs of the shell answer help and what nobody knows before anything is set up',
-  async (t) => {
-    const { PATH, tried } = noInstallation(t);
-    const call = (name: string, ...args: string[]) => {
-      const beganMs = performance.now();
-      const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
-        encoding: 'utf8',
-        timeout: 20_000,
-        env: { PATH },
-      });
-      return { status, stdout, stderr, tookMs: performance.now() - beganMs };
-    };
-    for (const name of ['demo', 'media-tree', 'package', 'setup', 'test']) {
-      for (const option of ['--help', '-h']) {
-        const help = call(name, option);
-        t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
-        t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
-      }
-      const stray = call(name, '--no-such-thing');
-      const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
-      t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
-      t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
+void t.test('programs of the shell answer help and unknown arguments without a set-up', async (t) => {
+  const { PATH, tried } = noInstallation(t);
+  const call = (name: string, ...args: string[]) => {
+    const beganMs = performance.now();
+    const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
+      encoding: 'utf8',
+      timeout: 20_000,
+      env: { PATH },
+    });
+    return { status, stdout, stderr, tookMs: performance.now() - beganMs };
+  };
+  for (const name of ['demo', 'media-tree', 'package', 'setup', 'test']) {
+    for (const option of ['--help', '-h']) {
+      const help = call(name, option);
+      t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
+      t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
     }
-    const cases: [string, string[], RegExp][] = [
-      ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
-      ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
-      [
-        'test',
-        ['--quick', '--full'],
-        /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/,
-      ],
-      [
-        'setup',
-        ['--for', 'fun'],
-        /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
-      ],
-      ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
-      ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
-      ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
-      ['model', [], /^model: name one of build, import \(see --help\)\n$/],
-      ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
-    ];
-    for (const [name, args, said] of cases) {
-      t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
-    }
-    t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
-    t.equal(tried(), '');
-    call('soak', '--hours', '0.5', '--json');
-    t.match(tried(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
-  },
-);
+    const stray = call(name, '--no-such-thing');
+    const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+    t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
+  }
+  const cases: [string, string[], RegExp][] = [
+    ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
+    ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
+    ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
+    [
+      'setup',
+      ['--for', 'fun'],
+      /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
+    ],
+    ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
+    ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
+    ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
+    ['model', [], /^model: name one of build, import \(see --help\)\n$/],
+    ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
+  ];
+  for (const [name, args, said] of cases) {
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
+  }
+  t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
+  t.equal(tried(), '');
+  call('soak', '--hours', '0.5', '--json');
+  t.match(tried(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
+});
 
-void t.test('all others set the checkout up and hand on what was typed', async (t) => {
+void t.test('all other programs set the checkout up and pass on the arguments', async (t) => {
   const dir = checkout(t, `#!/bin/sh\necho "set up $*" >&2\n`);
   const call = (name: string, ...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(join(dir, 'scripts', name), args, { encoding: 'utf8' });
@@ -296,7 +289,7 @@ void t.test('all others set the checkout up and hand on what was typed', async (
   }
 });
 
-void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
+void t.test('a program that is ended during set-up ends the set-up too', async (t) => {
   const setUp = /^[^#]*\bset_up /m;
   const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
   t.match(names.sort(), [
@@ -345,7 +338,7 @@ step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new
   if (isThere()) process.kill(pid, 'SIGKILL');
 }
 
-void t.test('evaluate: a clip that is not there is one line, and exit code 2', async (t) => {
+void t.test('an evaluation of a clip that does not exist is one line and exit code 2', async (t) => {
   const program = join(ROOT, 'dist/scripts/programs/evaluate/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, 'bytes', '--clip', '/nonexistent.avi'], {
     encoding: 'utf8',
@@ -361,7 +354,7 @@ function alone(...command: string[]): string[] {
   return ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${process.env['HOME']}`, ...command];
 }
 
-void t.test('npm: no word about the project’s settings', async (t) => {
+void t.test('npm prints nothing about the project’s settings', async (t) => {
   const [program = '', ...args] = alone('npm', 'config', 'get', 'fund');
   const { status, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
   t.match({ status, stderr }, { status: 0, stderr: '' });
@@ -383,7 +376,7 @@ void t.test('npm ci fetches no CUDA', async (t) => {
   t.ok(installs.length >= 2);
   for (const line of installs) t.match(line, /ONNXRUNTIME_NODE_INSTALL=skip|--ignore-scripts/);
 
-  await t.test('by hand neither', { skip: allows }, async (t) => {
+  await t.test('npm by hand fetches no CUDA either', { skip: allows }, async (t) => {
     const dir = scratch(t);
     const registry = await oneScriptRegistry(t, dir);
     const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { allowScripts: object };
@@ -448,7 +441,7 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   t.match(run(), { status: 1, stdout: /\n2 passed, 1 failed\n$/ });
 });
 
-void t.test('the rules of the house name what breaks them', async (t) => {
+void t.test('the project rules name what breaks them', async (t) => {
   const dir = scratch(t);
   const write = (name: string, text: string): void => {
     mkdirSync(join(dir, name, '..'), { recursive: true });

@@ -15,7 +15,7 @@ function hourOf(value: (hours: number) => number): Sample[] {
   return Array.from({ length: 720 }, (_, i) => ({ hours: i / 720, value: value(i / 720) }));
 }
 
-void t.test('a slope, and how sure one can be of it', async (t) => {
+void t.test('a slope comes with its uncertainty', async (t) => {
   const exact = slopeOf(hourOf((hours) => 200 + 3 * hours));
   t.ok(Math.abs((exact?.perHour ?? 0) - 3) < 1e-9 && (exact?.plusMinus ?? 1) < 1e-6);
   t.ok(Math.abs((exact?.from ?? 0) - 200) < 1e-9);
@@ -62,7 +62,7 @@ function soaked(growth: number): Soaked {
   return { samples, status: { report } as unknown as LocalStatus, metrics, arrivalMs };
 }
 
-void t.test('what is found, and whether it is steady', async (t) => {
+void t.test('a soak reports its figures and whether memory is steady', async (t) => {
   const run = { hours: 1, warmupHours: 0.25, clip: 'street.avi', fps: 5 };
   const steady = findingsOf(soaked(0.5), run);
   t.match(steady, {

@@ -84,35 +84,38 @@ function movedBox(t: Test): Box {
   return box;
 }
 
-t.test('before and after, redacted; moved over a restart until it was confirmed', async (t) => {
-  const box = movedBox(t);
-  t.equal(box.content('before'), 'as it was');
-  t.equal(box.content('after'), 'as it is');
-  t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
-  const restarted = new Box(box.dir);
-  t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
-  restarted.see(1, ['moved']);
-  const since = JSON.parse(restarted.content('record') ?? '').movedSince;
-  const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
-  const looking = setInterval(() => restarted.desk.tick(), 50);
-  t.teardown(() => clearInterval(looking));
-  t.equal(await confirming.ended, 0);
-  clearInterval(looking);
-  t.match(
-    confirming.out,
-    new RegExp(`told at ${since}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
-  );
-  t.match(confirming.out, 'Confirmed: the rules go on.');
-  t.match(restarted.sent, [{ kind: 'confirm-view' }]);
-  const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
-  t.same(restarted.entries, [{ type: 'view-confirmed', movedSince: since, by }], 'the journal says who');
-  t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
-  t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
-  t.notOk(existsSync(box.file('confirmed')));
-  t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
-});
+t.test(
+  'a moved camera keeps redacted stills of before and after, and stays moved over a restart until it is confirmed',
+  async (t) => {
+    const box = movedBox(t);
+    t.equal(box.content('before'), 'as it was');
+    t.equal(box.content('after'), 'as it is');
+    t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
+    const restarted = new Box(box.dir);
+    t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
+    restarted.see(1, ['moved']);
+    const since = JSON.parse(restarted.content('record') ?? '').movedSince;
+    const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
+    const looking = setInterval(() => restarted.desk.tick(), 50);
+    t.teardown(() => clearInterval(looking));
+    t.equal(await confirming.ended, 0);
+    clearInterval(looking);
+    t.match(
+      confirming.out,
+      new RegExp(`told at ${since}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
+    );
+    t.match(confirming.out, 'Confirmed: the rules go on.');
+    t.match(restarted.sent, [{ kind: 'confirm-view' }]);
+    const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
+    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince: since, by }], 'the journal says who');
+    t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
+    t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
+    t.notOk(existsSync(box.file('confirmed')));
+    t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
+  },
+);
 
-t.test('a confirmation given while the agent is away is taken when it starts', async (t) => {
+t.test('a confirmation given while the agent is stopped is applied when it starts', async (t) => {
   const box = movedBox(t);
   const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
   t.equal(await confirming.ended, 0);
@@ -122,7 +125,7 @@ t.test('a confirmation given while the agent is away is taken when it starts', a
   t.same(restarted.desk.settings, {});
 });
 
-t.test('a confirmation of an earlier move counts for nothing', async (t) => {
+t.test('a confirmation of an earlier move is ignored', async (t) => {
   const box = movedBox(t);
   writeFileSync(box.file('confirmed'), '2020-01-01T00:00:00.000Z');
   box.desk.tick();
@@ -141,7 +144,7 @@ t.test('a technician at the page confirms without a file', async (t) => {
   t.match(box.desk.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
 });
 
-t.test('both stills go when snapshots go', async (t) => {
+t.test('both stills are removed when snapshots expire', async (t) => {
   const box = movedBox(t);
   const wallMs = 1_790_000_000_000 + box.nowMs;
   for (const [name, days] of [
@@ -159,7 +162,7 @@ t.test('both stills go when snapshots go', async (t) => {
   t.match(box.desk.counters, { camera_pictures_expired: 2, camera_files_failed: 0 });
 });
 
-t.test('a picture taken within a minute of a condition is not one of before', async (t) => {
+t.test('a picture taken within a minute of a condition does not count as before', async (t) => {
   const box = new Box(scratch(t));
   box.see(2);
   box.answer('perhaps turned already');
@@ -177,7 +180,7 @@ t.test('a damaged record is moved aside', async (t) => {
   t.same(readdirSync(dir), [`${CAMERA_FILES.record}.damaged`]);
 });
 
-t.test('without a terminal nobody is asked; without a move there is nothing to confirm', async (t) => {
+t.test('a confirmation needs a terminal and a move', async (t) => {
   const box = movedBox(t);
   const asked = vigie(t, 'camera', 'confirm', '--state', box.dir);
   t.equal(await asked.ended, 2);

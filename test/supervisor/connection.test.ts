@@ -36,7 +36,7 @@ function entriesIn(stateDir: string): JournalContent[] {
 }
 
 t.test(
-  'each other address is in the journal, and a change under the same configuration is counted',
+  'each new address is in the journal, and a change under the same configuration is counted',
   async (t) => {
     const stateDir = scratch(t);
     const life = (source: string, ...openings: string[]): number | undefined => {
@@ -88,7 +88,7 @@ t.test(
   },
 );
 
-t.test('the room is told whether it is as ordered, and not where', async (t) => {
+t.test('the room learns whether the camera is as ordered, and not its address', async (t) => {
   const status = new VisionStatus({ detector: { input: [416, 256] }, camera: { source: BY_NAME, fps: 5 } });
   const opened = (connected: string): FromVision => ({
     kind: 'opened',
@@ -120,7 +120,7 @@ t.test('the room is told whether it is as ordered, and not where', async (t) => 
   );
 });
 
-t.test('what is as ordered', async (t) => {
+t.test('a camera is as ordered by its address and port, or by its device', async (t) => {
   for (const [source, connected, expected] of [
     ['rtsp://10.0.0.7/main', 'rtsp://10.0.0.7:554', true],
     ['rtsp://10.0.0.7/main', 'rtsp://10.0.0.8:554', false],

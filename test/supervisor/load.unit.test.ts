@@ -48,7 +48,7 @@ t.test('a board that is too slow for its camera analyses less, step by step, and
   t.ok(pace.shed > 100);
 });
 
-t.test('a time at the edge does not make it come and go', async (t) => {
+t.test('a time at the edge does not switch the step back and forth', async (t) => {
   const pace = new Pace(5, false);
   const steps: number[] = [];
   for (let minute = 0; minute < 30; minute += 1) {
@@ -58,7 +58,7 @@ t.test('a time at the edge does not make it come and go', async (t) => {
   t.same(steps, [1], 'one step, once');
 });
 
-t.test('never slower than a frame a second, or than asked for', async (t) => {
+t.test('the rate never falls below a frame a second, or below the requested rate', async (t) => {
   const slow = new Pace(2, false);
   slow.heat(9);
   t.match(slow.state, { step: 2, fps: 1, reason: 'heat' });
@@ -67,7 +67,7 @@ t.test('never slower than a frame a second, or than asked for', async (t) => {
   t.match(slower.state, { step: 0, fps: 0.5, reason: null });
 });
 
-t.test('heat takes a step at a time, and gives it back when it has been cooler for a minute', async (t) => {
+t.test('heat lowers the rate by one step at a time, and a cooler minute raises it', async (t) => {
   const { sysClass, heat } = board(t);
   const thermal = new Thermal(sysClass);
   const at = (celsius: number | null, fromS: number, toS: number): number => {
@@ -87,7 +87,7 @@ t.test('heat takes a step at a time, and gives it back when it has been cooler f
   t.equal(at(60, 670, 900), 0);
 });
 
-t.test('the sensors’ files reach vision, and vision’s pace the room', async (t) => {
+t.test('vision reads the sensors’ files, and the room receives vision’s rate', async (t) => {
   const { sysClass, heat } = board(t);
   const thermal = new Thermal(sysClass);
   let nowMs = 0;

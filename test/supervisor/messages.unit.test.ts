@@ -66,7 +66,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
   return { told, sent, unusable, frame, failed };
 }
 
-t.test('a fault of vision’s own is no lost stream, and is over with the next frame', async (t) => {
+t.test('a fault of vision itself is no lost stream, and ends with the next frame', async (t) => {
   const { told, unusable, frame, failed } = receiver(t);
   frame(1000);
   t.same(told.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');
@@ -88,7 +88,7 @@ t.test('a fault of vision’s own is no lost stream, and is over with the next f
   t.same(unusable, []);
 });
 
-t.test('a camera that never worked is for a person', async (t) => {
+t.test('a camera that never worked needs a person', async (t) => {
   const { told, unusable, failed } = receiver(t);
   failed('config', 'no such camera');
   t.same([told, unusable], [[], ['no such camera']]);

@@ -67,14 +67,14 @@ t.test('heights and steps are measured, and too few of them say nothing', async 
   t.equal(advice(passing('person', { count: 3, height: 0.2, step: 0.3 })), undefined);
 });
 
-t.test('small people ask for a larger input, and no more once it is set', async (t) => {
+t.test('small people suggest a larger input, until it is set', async (t) => {
   const far = passing('person', { count: 30, height: 0.07, step: 0.1 });
   t.match(advice(far), { state: 'failed', fix: /detector\.input: \[640, 384\]/ });
   t.match(advice(far, { input: [640, 384], fps: 5 }), { state: 'ok' });
   t.match(advice(passing('person', { count: 30, height: 0.2, step: 0.1 })), { state: 'ok' });
 });
 
-t.test('what moves on by more than half of its length asks for a higher rate', async (t) => {
+t.test('objects that move by more than half of their length suggest a higher rate', async (t) => {
   const fast = passing('vehicle', { count: 30, height: 0.1, step: 1 });
   t.match(advice(fast), { state: 'failed', fix: /camera\.fps: 1[01]:/ });
   t.match(advice(fast, { input: [416, 256], fps: 12 }), { state: 'ok' });

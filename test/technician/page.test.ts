@@ -67,7 +67,7 @@ function previewEntries(stateDir: string): JournalContent[] {
 
 const counter = (agent: Agent, name: string): number => agent.report().counters[name] ?? Number.NaN;
 
-t.test('a technician looks, a second one too, a third may not; and the box says so', { skip }, async (t) => {
+t.test('one and a second technician may look, a third may not, and the box says so', { skip }, async (t) => {
   const { agent, stateDir, socket } = await runningBox(t);
   t.equal(statSync(socket).mode & 0o777, 0o600, 'of a plain run: for the agent’s user alone');
   const page = await Page.connect(t, socket);
@@ -270,22 +270,26 @@ async function suspended(t: Test, { stateDir, socket }: Box): Promise<void> {
   });
 }
 
-t.test('a box whose page is used, misused, led through a walk test, and suspended', { skip }, async (t) => {
-  const onDisk: Box['onDisk'] = { masks: [MASK] };
-  const masksOnDisk = (): readonly MaskConfig[] => {
-    if (onDisk.masks === undefined) throw new AgentError('config', 'line 3: no such key');
-    return onDisk.masks;
-  };
-  const box = { ...(await runningBox(t, { masksOnDisk })), onDisk };
-  await t.test('masks that are drawn and do not run yet: no picture', (t) => drawnMasks(t, box));
-  await t.test('whatever the page does, the agent goes on', (t) => misuse(t, box));
-  await t.test('a walk test by messages', (t) => walkTest(t, box));
-  await t.test('suspended: the picture is taken away within a second, and none follows', (t) =>
-    suspended(t, box),
-  );
-});
+t.test(
+  'a box with its page is used, misused, led through a walk test, and suspended',
+  { skip },
+  async (t) => {
+    const onDisk: Box['onDisk'] = { masks: [MASK] };
+    const masksOnDisk = (): readonly MaskConfig[] => {
+      if (onDisk.masks === undefined) throw new AgentError('config', 'line 3: no such key');
+      return onDisk.masks;
+    };
+    const box = { ...(await runningBox(t, { masksOnDisk })), onDisk };
+    await t.test('no picture is shown while drawn masks do not run yet', (t) => drawnMasks(t, box));
+    await t.test('the agent continues whatever the page does', (t) => misuse(t, box));
+    await t.test('a walk test runs by messages', (t) => walkTest(t, box));
+    await t.test('a suspension removes the picture within a second, and none follows', (t) =>
+      suspended(t, box),
+    );
+  },
+);
 
-t.test('where it cannot listen the agent runs on', async (t) => {
+t.test('the agent runs on where it cannot listen', async (t) => {
   const stateDir = join(scratch(t), 'state');
   const config = configOf({
     site: SITE,

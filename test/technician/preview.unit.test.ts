@@ -110,25 +110,28 @@ const SESSION = '0123456789abcdef';
 const boxIn = (t: Test): Box => new Box(join(scratch(t), 'use.json'));
 const numbers = ({ preview }: Box): Record<string, unknown> => ({ ...preview.counters });
 
-t.test('two pictures a second, fewer where the board is slow: a tenth of a core at most', async (t) => {
-  for (const [takesMs, pictures] of [
-    [20, 25],
-    [50, 25],
-    [100, 15],
-    [200, 10],
-  ] as const) {
-    const box = boxIn(t);
-    box.takesMs = takesMs;
-    const screen = new Screen();
-    t.equal(box.preview.start(screen, 1, SESSION), undefined);
-    await box.clock.pass(15_000);
-    t.ok(Math.abs(screen.pictures - pictures) <= 2, `${takesMs} ms: ${screen.pictures} pictures in 15 s`);
-    t.strictSame(screen.tracks, [3], 'with what the detector has just seen');
-    await box.preview.close();
-  }
-});
+t.test(
+  'the preview sends two pictures a second, and fewer on a slow board: a tenth of a core at most',
+  async (t) => {
+    for (const [takesMs, pictures] of [
+      [20, 25],
+      [50, 25],
+      [100, 15],
+      [200, 10],
+    ] as const) {
+      const box = boxIn(t);
+      box.takesMs = takesMs;
+      const screen = new Screen();
+      t.equal(box.preview.start(screen, 1, SESSION), undefined);
+      await box.clock.pass(15_000);
+      t.ok(Math.abs(screen.pictures - pictures) <= 2, `${takesMs} ms: ${screen.pictures} pictures in 15 s`);
+      t.strictSame(screen.tracks, [3], 'with what the detector has just seen');
+      await box.preview.close();
+    }
+  },
+);
 
-t.test('ten minutes a run, sixty a day, over restarts; a new day is a new one', async (t) => {
+t.test('the preview lasts ten minutes a run and sixty a day, over restarts', async (t) => {
   const file = join(scratch(t), 'use.json');
   let box = new Box(file);
   for (let run = 0; run < 6; run += 1) {
@@ -169,7 +172,7 @@ t.test('ten minutes a run, sixty a day, over restarts; a new day is a new one', 
   t.equal(new Box(file).use.leftS, 0, 'a damaged file: none today');
 });
 
-t.test('midnight: what is used after it is of the new day', async (t) => {
+t.test('use after midnight belongs to the new day', async (t) => {
   const file = join(scratch(t), 'use.json');
   // 23:55 in Paris.
   const box = new Box(file, Date.UTC(2026, 10, 24, 22, 55));
@@ -180,7 +183,7 @@ t.test('midnight: what is used after it is of the new day', async (t) => {
   t.match(JSON.parse(readFileSync(file, 'utf8')), { day: '2026-11-25', usedS: 120 });
 });
 
-t.test('what forbids a picture takes it away, also the one that is on its way', async (t) => {
+t.test('a forbidden preview ends at once, including the picture on its way', async (t) => {
   for (const code of ['suspended', 'detector-down', 'camera-away', 'masks-not-applied'] as const) {
     const box = boxIn(t);
     const [screen, other] = [new Screen(), new Screen()];
@@ -212,7 +215,7 @@ t.test('what forbids a picture takes it away, also the one that is on its way', 
   }
 });
 
-t.test('nothing is shown that cannot be proved, or whose time cannot be kept', async (t) => {
+t.test('no picture is shown without a journal entry, an authorisation and a stored time', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   box.journalDown = true;
@@ -237,7 +240,7 @@ t.test('nothing is shown that cannot be proved, or whose time cannot be kept', a
   t.strictSame(nowhere.entries, []);
 });
 
-t.test('no picture comes: whose fault it is, and that a picture is shown once', async (t) => {
+t.test('a missing picture is explained, and no picture is sent twice', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   const same = { ...picture(500), atMs: 7 };
@@ -255,7 +258,7 @@ t.test('no picture comes: whose fault it is, and that a picture is shown once', 
   await box.preview.close();
 });
 
-t.test('a third one, one who begins again and again, and one who does not read', async (t) => {
+t.test('a third viewer and rapid restarts are refused, and a slow reader skips pictures', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   t.equal(box.preview.start(screen, 1, SESSION), undefined);
@@ -295,7 +298,7 @@ async function acted(technician: Technician, signal: AbortSignal): Promise<never
   throw new WalkTestOver('off', 'the hours are over');
 }
 
-t.test('a walk test as the page is shown it, and one that nobody answers', async (t) => {
+t.test('the page sees each step of a walk test, and one without answers ends', async (t) => {
   const clock = new SteppedClock();
   let on = false;
   const walk = new Walk({ clock, isOn: () => on, walkTest: (test) => acted(test.technician, test.signal) });

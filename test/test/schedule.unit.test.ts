@@ -20,7 +20,7 @@ function begun(schedule: Schedule, running: TestFile[] = []): string[] {
   return names;
 }
 
-t.test('as many at once as there are places, in their order', async (t) => {
+t.test('files start in order, as many as there are places', async (t) => {
   const schedule = new Schedule(['a', 'b', 'c', 'd'].map(plain), 3);
   const running: TestFile[] = [];
   t.strictSame(begun(schedule, running), ['a', 'b', 'c']);
@@ -28,7 +28,7 @@ t.test('as many at once as there are places, in their order', async (t) => {
   t.strictSame(begun(schedule), ['d']);
 });
 
-t.test('two machines are booted at once, and others run meanwhile', async (t) => {
+t.test('two files that boot machines run at once, and others beside them', async (t) => {
   const schedule = new Schedule([boots('a'), boots('b'), boots('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
   t.strictSame(begun(schedule, running), ['a', 'b', 'd', 'e']);
@@ -38,7 +38,7 @@ t.test('two machines are booted at once, and others run meanwhile', async (t) =>
   t.strictSame(begun(schedule), ['c']);
 });
 
-t.test('who holds a bar in wall time has room, and is the only one', async (t) => {
+t.test('only one timed file runs at a time, with a place left free', async (t) => {
   const schedule = new Schedule([timed('a'), timed('b'), plain('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
   t.strictSame(begun(schedule, running), ['a', 'c', 'd']);
@@ -48,7 +48,7 @@ t.test('who holds a bar in wall time has room, and is the only one', async (t) =
   t.strictSame(begun(schedule), ['b']);
 });
 
-t.test('places that one waits for are not taken from it', async (t) => {
+t.test('a waiting timed file keeps its places', async (t) => {
   const schedule = new Schedule([plain('a'), plain('b'), timed('c'), plain('d')], 2);
   const running: TestFile[] = [];
   t.strictSame(begun(schedule, running), ['a', 'b']);
@@ -58,13 +58,13 @@ t.test('places that one waits for are not taken from it', async (t) => {
   t.strictSame(begun(schedule), ['c']);
 });
 
-t.test('what a file is, is read from what it imports', async (t) => {
+t.test('the kind of a file is read from its imports', async (t) => {
   t.match(kindOf('a', "import { Container } from '../lib/nspawn.js';"), { boots: true, timed: false });
   t.match(kindOf('a', "import { slowness } from '../lib/slowness.js';"), { boots: false, timed: true });
   t.match(kindOf('a', "import t from 'tap';"), { boots: false, timed: false });
 });
 
-t.test('the longest are there', async (t) => {
+t.test('the longest files exist and are listed once', async (t) => {
   for (const name of LONGEST) t.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name);
   t.equal(new Set(LONGEST).size, LONGEST.length);
 });

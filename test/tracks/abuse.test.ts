@@ -63,32 +63,29 @@ t.test('many small counts cost as many tracks', async (t) => {
   await t.rejects(box.ask({ answer: 'count' }), /budget of case/);
 });
 
-t.test(
-  'what touches an area that is not kept is gone whole, also what was written before it did',
-  async (t) => {
-    const grant = { ...GRANT, notKept: [AREA] };
-    const box = new TrackedBox(scratch(t), { grant }).start();
-    // Six minutes on the way to the door, so that part of the track is on the disk.
-    const visitor: Mover = {
-      id: 1,
-      label: 'car',
-      at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
-    };
-    const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
-    box.live(340, [visitor, other]);
-    t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, nobody knows');
-    const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
-    box.live(60, [later]);
-    t.strictSame(numbers((await box.ask()).tracks), [2]);
-    t.equal(box.log.counters['tracks_not_kept'], 1);
-    // Two questions, before and after, differ by the track that entered the area. They cost two audited questions, and
-    // the moment of entry was never written.
-    box.kill();
-    t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
-  },
-);
+t.test('a track that touches an excluded area is removed as a whole, also its earlier part', async (t) => {
+  const grant = { ...GRANT, notKept: [AREA] };
+  const box = new TrackedBox(scratch(t), { grant }).start();
+  // Six minutes on the way to the door, so that part of the track is on the disk.
+  const visitor: Mover = {
+    id: 1,
+    label: 'car',
+    at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
+  };
+  const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
+  box.live(340, [visitor, other]);
+  t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, nobody knows');
+  const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
+  box.live(60, [later]);
+  t.strictSame(numbers((await box.ask()).tracks), [2]);
+  t.equal(box.log.counters['tracks_not_kept'], 1);
+  // Two questions, before and after, differ by the track that entered the area. They cost two audited questions, and
+  // the moment of entry was never written.
+  box.kill();
+  t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
+});
 
-t.test('no track that is left shows the door: whoever goes in leaves no end at it', async (t) => {
+t.test('no remaining track ends at the door of an excluded area', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, notKept: [AREA] } }).start();
   const visitors = Array.from({ length: 40 }, (_, i) =>
     mover(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
@@ -104,7 +101,7 @@ t.test('no track that is left shows the door: whoever goes in leaves no end at i
 });
 
 t.test(
-  'one who is cut at a border cannot be followed by it: pieces of two areas have no number in common to the outside of them',
+  'a track through the area between two zones is answered as two cut pieces with nothing between',
   async (t) => {
     const zones = [
       {
@@ -153,14 +150,14 @@ t.test(
   },
 );
 
-t.test('the file is for the box’s user alone, with its log', (t) => {
+t.test('the track file is readable by the box’s user alone, with its log', (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   for (const suffix of ['', '-wal', '-shm']) t.equal(statSync(`${box.file}${suffix}`).mode & 0o077, 0);
   t.end();
 });
 
-t.test('of persons nothing is written under the grade of vehicles, whatever is asked later', async (t) => {
+t.test('no person is stored under the grade of vehicles, whatever is asked later', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [
     mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
@@ -173,7 +170,7 @@ t.test('of persons nothing is written under the grade of vehicles, whatever is a
 });
 
 t.test(
-  'a still is redacted, on record before it is made, and not given once the box is suspended',
+  'a still is redacted, on record before it is made, and refused once the box is suspended',
   async (t) => {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(12, []);
@@ -192,7 +189,7 @@ t.test(
   },
 );
 
-t.test('an order that ends, or a suspension, in the middle of a question ends the question', async (t) => {
+t.test('an order that ends, or a suspension, ends a question that is running', async (t) => {
   const cars = Array.from({ length: 450 }, (_, i) =>
     mover(1 + i, [0.1, 0.5], [0.9, 0.5], [(i % 10) / 10, 6]),
   );
@@ -214,7 +211,7 @@ t.test('an order that ends, or a suspension, in the middle of a question ends th
   }
 });
 
-t.test('a car that stands for hours in a jittering box is told in a page', async (t) => {
+t.test('a car that is parked for hours in a jittering box fits one page', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   const parked: Mover = {
     id: 1,
@@ -228,7 +225,7 @@ t.test('a car that stands for hours in a jittering box is told in a page', async
   t.ok(points >= 2 && points < 1100, `${points} points`);
 });
 
-t.test('whatever an allowed key signs is answered or refused with a line; the box goes on', async (t) => {
+t.test('any signed question is answered or refused with a line, and the box continues', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, colour: true } }).start();
   box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   const now = box.clock.wallMs();

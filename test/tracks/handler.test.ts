@@ -37,7 +37,7 @@ async function street(dir: string, change: Partial<TrackLogGrant> = {}, movers =
 
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
-t.test('a line is passed as vision’s own would be, with direction, moment and way', async (t) => {
+t.test('a line is crossed as vision’s own would be, with direction, moment and path', async (t) => {
   const { box, view } = await street(scratch(t));
   const asked = async (direction: 'left' | 'right' | 'both') =>
     (await box.ask({ where: { line: MIDDLE, direction }, view })).tracks;
@@ -69,7 +69,7 @@ t.test('an area is entered, left, stayed in and stopped in', async (t) => {
   t.strictSame(await asked('stops', 60), []);
 });
 
-t.test('classes choose; colours put in order and leave nobody out', async (t) => {
+t.test('classes select tracks, and colours only order them', async (t) => {
   const { box } = await street(scratch(t), { colour: true });
   t.strictSame(numbers((await box.ask({ classes: ['bus', 'truck'] })).tracks), [4, 3]);
   const { tracks, matches } = await box.ask({ colours: ['white'] });
@@ -119,7 +119,7 @@ t.test('a question that cannot be put on record has no answer and costs nothing'
   t.equal((await box.ask({ answer: 'count' })).left.case, 3, 'this one, and the coverage before');
 });
 
-t.test('what is wrong with a question is said with its place and what would be right', async (t) => {
+t.test('each mistake of a question is named with its place and the correct form', async (t) => {
   const { box, view } = await street(scratch(t));
   const now = box.clock.wallMs();
   const iso = (ms: number): string => new Date(ms).toISOString();
@@ -179,7 +179,7 @@ t.test('what is wrong with a question is said with its place and what would be r
   await t.rejects(box.raw({ case: '1', reason: 'x' }), /tracks: \/question/);
 });
 
-t.test('daily hours are the site’s', async (t) => {
+t.test('daily hours are those of the site', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT });
   // 24 November, 01:00 in Paris.
   box.start();
@@ -193,7 +193,7 @@ t.test('daily hours are the site’s', async (t) => {
   t.ok(coverage.seen < 0.01, 'ten seconds of each hour');
 });
 
-t.test('counts: only numbers, of whole ten minutes, of all classes', async (t) => {
+t.test('counts give only numbers, of whole ten minutes, of all classes', async (t) => {
   const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(scratch(t), { grade: 'counts' }, [...CARS, ...walkers]);
   const end = Math.ceil(box.clock.wallMs() / 600_000) * 600_000;
@@ -213,7 +213,7 @@ t.test('counts: only numbers, of whole ten minutes, of all classes', async (t) =
   t.equal((await box.ask({ ...span, answer: 'count', classes: ['person'] })).matches, 1);
 });
 
-t.test('persons: two who sign the same question, a day at most', async (t) => {
+t.test('questions about persons need two signatures and cover a day at most', async (t) => {
   const [asker, second, stranger] = [
     makeSigner('desk', ['tracks']),
     makeSigner('magistrate', ['tracks']),
@@ -270,7 +270,7 @@ t.test('persons: two who sign the same question, a day at most', async (t) => {
   );
 });
 
-t.test('one question at a time, and no faster than pages are read', async (t) => {
+t.test('questions run one at a time, and no faster than pages are read', async (t) => {
   const { box } = await street(scratch(t));
   const [one, other] = await Promise.allSettled([box.ask(), box.ask()]);
   t.equal(one.status, 'fulfilled');

@@ -260,7 +260,7 @@ for (const fps of RATES) {
 /** The detector's boxes vary by .05 of their height before they are filtered, and by .03 after it (zone-visit.ts). */
 const SHAKEN = { sigma: 0.03, missed: 0.1 };
 
-t.test('the same of a worse detector, beside every place that it found', { skip: noneAt(5) }, async (t) => {
+t.test('the log agrees with vision for a worse detector too', { skip: noneAt(5) }, async (t) => {
   t.comment(`VIGIE_TEST_SEED=${SEED}`);
   const random = randomOf(SEED);
   const passages = newTally();

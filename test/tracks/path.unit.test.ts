@@ -49,7 +49,7 @@ const path = fc
 
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-t.test('a path comes back from its bytes as it was, to the rounding', async (t) => {
+t.test('a path reads back from its bytes, to the rounding', async (t) => {
   let bytes = 0;
   let count = 0;
   fc.assert(
@@ -75,7 +75,7 @@ t.test('a path comes back from its bytes as it was, to the rounding', async (t) 
   t.ok(count > RUNS, `${(bytes / count).toFixed(1)} B a point`);
 });
 
-t.test('bytes that no path has are refused as damaged, and nothing else happens', async (t) => {
+t.test('bytes that are no path are refused as damaged, and nothing else happens', async (t) => {
   let refused = 0;
   const start = fc.constantFrom(Uint8Array.of(1, 100), Uint8Array.of(2, 100), new Uint8Array(0));
   fc.assert(
@@ -109,29 +109,26 @@ function offWay(kept: readonly PathPoint[], point: PathPoint): number {
   return Math.hypot((at.x - point.x) * ASPECT, at.y - point.y) / tolerance;
 }
 
-t.test(
-  'simplifying moves no place further than its tolerance, and keeps the ends of what nobody saw',
-  async (t) => {
-    let before = 0;
-    let after = 0;
-    fc.assert(
-      fc.property(path, (points) => {
-        const kept = simplified(points, ASPECT);
-        if (!kept.every((one) => points.includes(one))) throw new Error('a point of its own');
-        if (kept[0] !== points[0] || kept.at(-1) !== points.at(-1)) throw new Error('an end is gone');
-        const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !kept.includes(one);
-        if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
-          throw new Error('an end of what nobody saw is gone');
-        const worst = Math.max(...points.map((one) => offWay(kept, one)));
-        if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
-        before += points.length;
-        after += kept.length;
-      }),
-      options,
-    );
-    t.ok(after < before, `${after} of ${before} points`);
-  },
-);
+t.test('simplifying moves no place beyond its tolerance, and keeps the ends of unseen parts', async (t) => {
+  let before = 0;
+  let after = 0;
+  fc.assert(
+    fc.property(path, (points) => {
+      const kept = simplified(points, ASPECT);
+      if (!kept.every((one) => points.includes(one))) throw new Error('a point of its own');
+      if (kept[0] !== points[0] || kept.at(-1) !== points.at(-1)) throw new Error('an end is gone');
+      const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !kept.includes(one);
+      if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
+        throw new Error('an end of what nobody saw is gone');
+      const worst = Math.max(...points.map((one) => offWay(kept, one)));
+      if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
+      before += points.length;
+      after += kept.length;
+    }),
+    options,
+  );
+  t.ok(after < before, `${after} of ${before} points`);
+});
 
 const place: fc.Arbitrary<TrackPlace> = fc.oneof(
   fc.record({
@@ -172,26 +169,23 @@ t.test('a path that does something at a place shares a cell with it', async (t) 
   t.ok(did > RUNS / 20, `${did} of ${RUNS} did`);
 });
 
-t.test(
-  'a path passes a line that is asked about just where it passes one of the configuration',
-  async (t) => {
-    const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
-    let passed = 0;
-    fc.assert(
-      fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
-        const wire = new Tripwire({ id: 'wire', from, to });
-        const approach = newApproach();
-        const told = points.some(
-          ({ x, y, height }) =>
-            wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
-            undefined,
-        );
-        if (told) passed += 1;
-        if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== told)
-          throw new Error(`the line says ${told}`);
-      }),
-      options,
-    );
-    t.ok(passed > RUNS / 20, `${passed} of ${RUNS} passed`);
-  },
-);
+t.test('a path crosses a line of a question exactly where it crosses one of the configuration', async (t) => {
+  const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
+  let passed = 0;
+  fc.assert(
+    fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
+      const wire = new Tripwire({ id: 'wire', from, to });
+      const approach = newApproach();
+      const told = points.some(
+        ({ x, y, height }) =>
+          wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
+          undefined,
+      );
+      if (told) passed += 1;
+      if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== told)
+        throw new Error(`the line says ${told}`);
+    }),
+    options,
+  );
+  t.ok(passed > RUNS / 20, `${passed} of ${RUNS} passed`);
+});

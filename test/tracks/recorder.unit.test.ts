@@ -75,7 +75,7 @@ const box = (left: number, top: number, right: number, bottom: number): [number,
 ];
 const ACROSS = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
 
-t.test('outside of the order’s areas nothing is kept, and what lies inside is marked as cut', async (t) => {
+t.test('a track is stored only inside the order’s areas, and marked as cut', async (t) => {
   const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
   const thereAndBack: Mover = {
     id: 7,
@@ -92,7 +92,7 @@ t.test('outside of the order’s areas nothing is kept, and what lies inside is 
   t.strictSame(street.pieces, []);
 });
 
-t.test('what touches an area that is not kept is dropped whole, with what was handed over', async (t) => {
+t.test('a track that touches an excluded area is dropped as a whole, with its earlier pieces', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
   const other = mover(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
   street.live(4, [ACROSS, other]);
@@ -104,7 +104,7 @@ t.test('what touches an area that is not kept is dropped whole, with what was ha
   t.equal(street.recorder.counts.dropped, 1);
 });
 
-t.test('what was dropped stays so for as long as it is followed, over a pause and a flush', async (t) => {
+t.test('a dropped track stays dropped while it is followed, over a pause and a flush', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.2, 0.4, 0.3, 0.6) }] });
   street.live(4, [ACROSS]);
   street.recorder.end();
@@ -116,7 +116,7 @@ t.test('what was dropped stays so for as long as it is followed, over a pause an
   t.strictSame(street.dropped, [7], 'once');
 });
 
-t.test('an area that is crossed between two frames drops what crosses it', async (t) => {
+t.test('a track that crosses an excluded area between two frames is dropped', async (t) => {
   const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.505, 0, 0.506, 1) }] });
   street.live(12, [ACROSS]);
   t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
@@ -124,7 +124,7 @@ t.test('an area that is crossed between two frames drops what crosses it', async
   t.strictSame(street.pieces, []);
 });
 
-t.test('an area that was crossed before the track was confirmed drops it', async (t) => {
+t.test('a track that crossed an excluded area before it was confirmed is dropped', async (t) => {
   const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.305, 0, 0.306, 1) }] });
   const { xyxyNorm } = trackOf(ACROSS, [0.3, 0.5], 0);
   street.atMs = 400;
@@ -132,7 +132,7 @@ t.test('an area that was crossed before the track was confirmed drops it', async
   t.strictSame(street.dropped, [7]);
 });
 
-t.test('fixed things are not kept however long they are there, and are not gathered in memory', async (t) => {
+t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {
   const street = new Street();
   const sign = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
   // Its box jitters, so that each place differs from the one before.
@@ -146,7 +146,7 @@ t.test('fixed things are not kept however long they are there, and are not gathe
   t.equal(street.recorder.counts.furniture, 1);
 });
 
-t.test('what proves to be no fixed thing is kept from then on', async (t) => {
+t.test('an object that proves not to be fixed is stored from then on', async (t) => {
   const street = new Street();
   const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
   street.live(20, [parked], (one) => ({ ...one, furniture: true }));
@@ -157,7 +157,7 @@ t.test('what proves to be no fixed thing is kept from then on', async (t) => {
   t.match(street.pieces[0], { cut: true });
 });
 
-t.test('what is seen less than three times is a flicker', async (t) => {
+t.test('an object seen less than three times is a flicker', async (t) => {
   const street = new Street();
   street.live(0.4, [ACROSS]);
   street.live(1, []);
@@ -165,7 +165,7 @@ t.test('what is seen less than three times is a flicker', async (t) => {
   t.equal(street.recorder.counts.flickers, 1);
 });
 
-t.test('frames that nobody looked at end nothing and add little', async (t) => {
+t.test('frames without an inference end no track and add little', async (t) => {
   const street = new Street();
   const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 1e6]);
   street.live(2, [parked]);
@@ -180,7 +180,7 @@ t.test('frames that nobody looked at end nothing and add little', async (t) => {
 });
 
 /** Boxes of near parked cars vary by .03 to .08 of their height (5 to 95 %); those of far ones by whole cars. */
-t.test('a parked car of an hour is a few bytes, though its box jitters', async (t) => {
+t.test('a car parked for an hour is a few bytes, though its box jitters', async (t) => {
   for (const [name, at, most] of [
     ['still', () => [0.5, 0.5], 200],
     ['jittering', (s: number) => [0.5 + 0.001 * Math.sin(7 * s), 0.5 + 0.001 * Math.cos(5 * s)], 300],
@@ -202,7 +202,7 @@ t.test('a parked car of an hour is a few bytes, though its box jitters', async (
   }
 });
 
-t.test('a part of the way that nobody saw is marked, a frame that was missed is none', async (t) => {
+t.test('an unseen part of the path is marked, a single missed frame is not', async (t) => {
   const street = new Street();
   const missed = (fromMs: number, toMs: number) => (one: ObservedTrack) => ({
     ...one,

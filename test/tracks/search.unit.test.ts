@@ -186,40 +186,37 @@ async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Pro
 
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-t.test(
-  'pages give each track that does what was asked once, in order, as one that reads every row',
-  async (t) => {
-    let matched = 0;
-    await fc.assert(
-      fc.asyncProperty(tracks, question, fc.integer({ min: 1, max: 7 }), async (made, asked, tracksMax) => {
-        const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
-        store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
-        const pages = await allPages(store, asked, tracksMax);
-        store.close();
-        const found = pages.flatMap(({ tracks, places }) =>
-          tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
+t.test('pages give each matching track once, in order, as a search of every row does', async (t) => {
+  let matched = 0;
+  await fc.assert(
+    fc.asyncProperty(tracks, question, fc.integer({ min: 1, max: 7 }), async (made, asked, tracksMax) => {
+      const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
+      store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
+      const pages = await allPages(store, asked, tracksMax);
+      store.close();
+      const found = pages.flatMap(({ tracks, places }) =>
+        tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
+      );
+      const expected = everyRow(made, asked);
+      matched += expected.length;
+      const order = (list: readonly string[]): string[] =>
+        list.map((one) => one.slice(0, one.lastIndexOf(' ')));
+      if (
+        order(found).join() !== order(expected).join() ||
+        [...found].sort().join() !== [...expected].sort().join()
+      )
+        throw new Error(
+          `found ${found.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !found.includes(x)).join(', ')}`,
         );
-        const expected = everyRow(made, asked);
-        matched += expected.length;
-        const order = (list: readonly string[]): string[] =>
-          list.map((one) => one.slice(0, one.lastIndexOf(' ')));
-        if (
-          order(found).join() !== order(expected).join() ||
-          [...found].sort().join() !== [...expected].sort().join()
-        )
-          throw new Error(
-            `found ${found.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !found.includes(x)).join(', ')}`,
-          );
-        if (pages.some(({ matches }) => matches !== expected.length))
-          throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
-        if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
-          throw new Error('a page is not full');
-      }),
-      { seed: SEED, numRuns: RUNS, endOnFailure: true },
-    );
-    t.ok(matched > RUNS, `${matched} matches`);
-  },
-);
+      if (pages.some(({ matches }) => matches !== expected.length))
+        throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
+      if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
+        throw new Error('a page is not full');
+    }),
+    { seed: SEED, numRuns: RUNS, endOnFailure: true },
+  );
+  t.ok(matched > RUNS, `${matched} matches`);
+});
 
 /** Answers a question over tracks that are given to the store. */
 async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Asked, 'windows'>) {
@@ -258,7 +255,7 @@ const span = (fromS: number, toS: number): Window[] => [
   { fromMs: BASE_MS + fromS * 1000, toMs: BASE_MS + toS * 1000 },
 ];
 
-t.test('of two stops of a track, the one within the time asked about is told', async (t) => {
+t.test('the search reports the stop within the requested time', async (t) => {
   // It stands for half an hour, drives around, and stands for ten minutes at the end.
   const car = madeTrack(1, 3600, (s) =>
     s < 1800 || s >= 3000 ? [0.5, 0.5] : [0.5 + 0.4 * Math.sin(s / 3), 0.9],
@@ -276,7 +273,7 @@ t.test('of two stops of a track, the one within the time asked about is told', a
   t.strictSame(await ask([car], { where, windows: span(2000, 2900) }), []);
 });
 
-t.test('what stays for hours is one track in all windows, told from its beginning to its end', async (t) => {
+t.test('a track of hours is one track in all windows, from its beginning to its end', async (t) => {
   const vendor = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.001 * Math.sin(s), 0.5]);
   const windows = [1, 2, 3, 4].flatMap((hour) => span(hour * 3600, hour * 3600 + 600));
   const [told, ...others] = await ask([vendor], {
@@ -288,7 +285,7 @@ t.test('what stays for hours is one track in all windows, told from its beginnin
   t.equal(Date.parse(told?.to ?? '') - Date.parse(told?.from ?? ''), (6 * 3600 - 1) * 1000);
 });
 
-t.test('a path of hours is told in points that fit a message', async (t) => {
+t.test('a path of hours is reduced to points that fit a message', async (t) => {
   const restless = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.3 * Math.sin(s / 5), 0.5 + 0.3 * Math.cos(s / 7)]);
   const flickering = {
     ...restless,
@@ -370,7 +367,7 @@ const happening = fc.record({
   stepMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 45_000),
 });
 
-t.test('spans and gaps are the whole time asked about, and no part of it twice', async (t) => {
+t.test('spans and gaps cover the whole time of the question exactly once', async (t) => {
   const lives = fc.check(
     fc.property(
       fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),

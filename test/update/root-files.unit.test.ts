@@ -29,7 +29,7 @@ void t.test('members that a newer program of root’s has added are left out', (
   t.end();
 });
 
-void t.test('what is no status says nothing, in one line', (t) => {
+void t.test('an invalid status gives one line and no status', (t) => {
   const updateDir = scratch(t);
   for (const text of ['', '{', '[]', '{"version":2}', status('running', 1)]) {
     writeFileSync(join(updateDir, STATUS_FILE), text);

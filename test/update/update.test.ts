@@ -163,7 +163,7 @@ async function listen(t: Test, room: Room, box: Box) {
   return client;
 }
 
-void t.test('an order is laid as it came, or refused with its reason', async (t) => {
+void t.test('an order is stored as it came, or refused with its reason', async (t) => {
   const stateDir = scratch(t);
   const ops = makeSigner('ops', ['update', 'configure']);
   const [desk, other, stranger] = ['desk', 'other', 'stranger'].map((name) =>
@@ -219,7 +219,7 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
   t.match(anew.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
 });
 
-void t.test('orders reach root, and what root does reaches room and journal, whatever dies', async (t) => {
+void t.test('orders reach root, and root’s work reaches room and journal, whatever dies', async (t) => {
   t.setTimeout(300_000);
   const room = await makeRoom(t);
   const ops = makeSigner('ops', ['update', 'configure']);
@@ -263,7 +263,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await reported('the configuration', ({ config }) => config.order === 3);
   t.ok(box.laid(CONFIG_ORDER_FILE).length > 300_000, 'larger than any command');
 
-  await t.test('root’s history', async (t) => {
+  await t.test('root’s history is reported once, and a shortened copy is detected', async (t) => {
     const history = join(box.updates, HISTORY_FILE);
     const entered = (count: number): Promise<number> =>
       until(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
@@ -408,7 +408,7 @@ program.parseAsync(process.argv, { from: 'electron' }).catch((error) => {
   process.exitCode = 2;
 });`;
 
-void t.test('logs, doctor and a new certificate, asked for by the room', async (t) => {
+void t.test('the room requests logs, a doctor run and a new certificate', async (t) => {
   t.setTimeout(300_000);
   const room = await makeRoom(t);
   const ops = makeSigner('ops', ['logs', 'doctor', 'renew-certificate']);
