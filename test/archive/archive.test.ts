@@ -263,7 +263,7 @@ void t.test('every event that the outbox accepted is in the archive, also after 
   );
 });
 
-void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, async (t) => {
+void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, async (t) => {
   const dir = scratch(t);
   const accepted = new Set<string>();
   for (let kill = 0; kill < KILLS; kill += 1) {

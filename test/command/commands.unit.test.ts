@@ -79,61 +79,67 @@ void t.test('no single-bit flip is accepted; the original is, once', async (t) =
   t.equal(verdict(verifier, original), 'replayed');
 });
 
-void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: none accepted`, async (t) => {
-  const verifier = makeVerifier(join(scratch(t), 'counters.json'));
-  const stranger = makeSigner('stranger');
-  const accepted = signed(signer, command());
-  t.equal(verdict(verifier, accepted), 'accepted');
-  const iso = (ms: number): string => new Date(ms).toISOString();
-  const wrong: fc.Arbitrary<Wrong>[] = [
-    ...mutations(accepted),
-    fc.jsonValue().map((value) => ({ bytes: signed(signer, value), codes: ['malformed' as const] })),
-    fc.integer({ min: 1, max: 1e15 }).map((ms) => ({
-      bytes: signed(signer, command({ notAfter: iso(clock.epochMs - 1 - (ms % 1e12)) })),
-      codes: ['expired' as const],
-    })),
-    fc.integer({ min: 1, max: 1e12 }).map((ms) => ({
-      bytes: signed(signer, command({ notBefore: iso(clock.epochMs + ms) })),
-      codes: ['not-yet-valid' as const],
-    })),
-    fc
-      .stringMatching(/^[a-z0-9-]{1,32}$/)
-      .filter((name) => name !== BOX)
-      .map((box) => ({ bytes: signed(signer, command({ box })), codes: ['wrong-box' as const] })),
-    fc
-      .stringMatching(/^[a-z0-9-]{1,32}$/)
-      .filter((name) => name !== SITE)
-      .map((site) => ({ bytes: signed(signer, command({ site, box: '*' })), codes: ['wrong-box' as const] })),
-    fc.constant({ bytes: accepted, codes: ['replayed' as const] }),
-    fc.nat(1_000_000).map((less) => ({
-      bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
-      codes: ['replayed' as const],
-    })),
-    fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
-    fc
-      .stringMatching(/^[a-z-]{1,32}$/)
-      .filter((op) => op !== 'search')
-      .map((op) => ({
-        bytes: signed(signer, command({ op })),
-        codes: ['not-permitted' as const],
+void t.test(
+  `none of ${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands is accepted`,
+  async (t) => {
+    const verifier = makeVerifier(join(scratch(t), 'counters.json'));
+    const stranger = makeSigner('stranger');
+    const accepted = signed(signer, command());
+    t.equal(verdict(verifier, accepted), 'accepted');
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    const wrong: fc.Arbitrary<Wrong>[] = [
+      ...mutations(accepted),
+      fc.jsonValue().map((value) => ({ bytes: signed(signer, value), codes: ['malformed' as const] })),
+      fc.integer({ min: 1, max: 1e15 }).map((ms) => ({
+        bytes: signed(signer, command({ notAfter: iso(clock.epochMs - 1 - (ms % 1e12)) })),
+        codes: ['expired' as const],
       })),
-    fc.constant(0).map(() => {
-      const stolen = JSON.parse(String(signed(stranger, command())));
-      stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
-      return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
-    }),
-    fc.constantFrom('application/json', `${COMMAND_TYPE} `).map((type) => ({
-      bytes: signed(signer, command(), type),
-      codes: ['malformed' as const],
-    })),
-  ];
-  noneAccepted(t, wrong, (bytes) => verdict(verifier, bytes));
-  t.equal(
-    verdict(verifier, signed(signer, command())),
-    'accepted',
-    'the verifier still opens for what is right',
-  );
-});
+      fc.integer({ min: 1, max: 1e12 }).map((ms) => ({
+        bytes: signed(signer, command({ notBefore: iso(clock.epochMs + ms) })),
+        codes: ['not-yet-valid' as const],
+      })),
+      fc
+        .stringMatching(/^[a-z0-9-]{1,32}$/)
+        .filter((name) => name !== BOX)
+        .map((box) => ({ bytes: signed(signer, command({ box })), codes: ['wrong-box' as const] })),
+      fc
+        .stringMatching(/^[a-z0-9-]{1,32}$/)
+        .filter((name) => name !== SITE)
+        .map((site) => ({
+          bytes: signed(signer, command({ site, box: '*' })),
+          codes: ['wrong-box' as const],
+        })),
+      fc.constant({ bytes: accepted, codes: ['replayed' as const] }),
+      fc.nat(1_000_000).map((less) => ({
+        bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
+        codes: ['replayed' as const],
+      })),
+      fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
+      fc
+        .stringMatching(/^[a-z-]{1,32}$/)
+        .filter((op) => op !== 'search')
+        .map((op) => ({
+          bytes: signed(signer, command({ op })),
+          codes: ['not-permitted' as const],
+        })),
+      fc.constant(0).map(() => {
+        const stolen = JSON.parse(String(signed(stranger, command())));
+        stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
+        return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
+      }),
+      fc.constantFrom('application/json', `${COMMAND_TYPE} `).map((type) => ({
+        bytes: signed(signer, command(), type),
+        codes: ['malformed' as const],
+      })),
+    ];
+    noneAccepted(t, wrong, (bytes) => verdict(verifier, bytes));
+    t.equal(
+      verdict(verifier, signed(signer, command())),
+      'accepted',
+      'the verifier still opens for what is right',
+    );
+  },
+);
 
 void t.test('a file of counters that is lost or was put back obeys nothing twice', async (t) => {
   const file = join(scratch(t), 'counters.json');

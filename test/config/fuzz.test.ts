@@ -165,7 +165,7 @@ const INPUTS = { structured, textual, random: fc.string({ unit: 'binary', maxLen
 const SHARE = { structured: 0.6, textual: 0.35, random: 0.05 };
 
 for (const [name, texts] of Object.entries(INPUTS)) {
-  void t.test(`${name} input: accepted or refused with reasons`, async (t) => {
+  void t.test(`${name} input is accepted, or refused with reasons`, async (t) => {
     const numRuns = Math.ceil(RUNS * SHARE[name as keyof typeof SHARE]);
     let accepted = 0;
     fc.assert(

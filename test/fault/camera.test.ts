@@ -23,7 +23,7 @@ async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
 
 const LOSSES = FULL ? 50 : 5;
 
-t.test(`${LOSSES} of ${LOSSES} losses of the stream are seen and survived`, { skip }, async (t) => {
+t.test(`vision reports and survives ${LOSSES} of ${LOSSES} losses of the stream`, { skip }, async (t) => {
   let server = await serve(t);
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
@@ -60,7 +60,7 @@ t.test(`${LOSSES} of ${LOSSES} losses of the stream are seen and survived`, { sk
 const GOPS_PER_S = 10;
 const STREAMS = FULL ? 10_000 : 200;
 
-t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, async (t) => {
+t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }, async (t) => {
   const seed = Number(process.env['VIGIE_TEST_SEED'] ?? 1 + (Date.now() % 1_000_000));
   t.comment(`seed ${seed} (VIGIE_TEST_SEED)`);
   const random = randomOf(seed);

@@ -137,55 +137,58 @@ async function inspected(database: TestDatabase, accepted: Record<Lane, Set<numb
 }
 
 for (const [name, make] of Object.entries(DATABASES)) {
-  void t.test(`kill -9 of box, broker, room and database, alone and together: ${name}`, async (t) => {
-    const random = randomOf(SEED);
-    t.comment(`seed ${SEED}`);
-    const room = await makeRoom(t, { persistent: true });
-    const database = await make(t);
-    const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
-    const file = join(scratch(t), 'outbox.db');
-    const box = new KilledBox(file, room);
-    t.teardown(() => box.kill());
-    box.start();
-    const parts = partsOf(box, room, program, database);
-    const names = Object.keys(parts);
-    const mixed = FULL ? 100 : 4;
-    // Each fault alone first, then any combination of them.
-    const faults = names.map((one) => [one]);
-    while (faults.length < names.length + mixed) {
-      const some = names.filter(() => random() < 0.4);
-      if (some.length > 0) faults.push(some);
-    }
-    for (const fault of faults) {
-      await until(t, 'the box writes', () => box.writes > 3, 30_000);
-      await sleep(50 + random() * 700);
-      await Promise.all(fault.map((one) => parts[one]?.kill()));
-      await sleep(random() * 400);
-      await Promise.all(fault.map((one) => parts[one]?.start()));
-    }
-    const endedMs = performance.now();
-    await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
-    box.quieten();
-    await sleep(300);
-    const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
-      (error: unknown) => {
-        t.comment(
-          `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
-        );
-        throw error;
-      },
-    );
-    t.ok(box.alive, 'the box runs');
-    const leftMs = Math.round(performance.now() - endedMs);
-    const { lost, twice, unread, stored } = await inspected(database, box.accepted);
-    const what = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
-    t.same(lost, [], `${what}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
-    t.equal(twice, 0, 'none is there twice');
-    t.equal(unread, 0, 'every event could be read');
-    t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
-  });
+  void t.test(
+    `no event is lost when box, broker, room and database are killed, alone and together: ${name}`,
+    async (t) => {
+      const random = randomOf(SEED);
+      t.comment(`seed ${SEED}`);
+      const room = await makeRoom(t, { persistent: true });
+      const database = await make(t);
+      const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+      const file = join(scratch(t), 'outbox.db');
+      const box = new KilledBox(file, room);
+      t.teardown(() => box.kill());
+      box.start();
+      const parts = partsOf(box, room, program, database);
+      const names = Object.keys(parts);
+      const mixed = FULL ? 100 : 4;
+      // Each fault alone first, then any combination of them.
+      const faults = names.map((one) => [one]);
+      while (faults.length < names.length + mixed) {
+        const some = names.filter(() => random() < 0.4);
+        if (some.length > 0) faults.push(some);
+      }
+      for (const fault of faults) {
+        await until(t, 'the box writes', () => box.writes > 3, 30_000);
+        await sleep(50 + random() * 700);
+        await Promise.all(fault.map((one) => parts[one]?.kill()));
+        await sleep(random() * 400);
+        await Promise.all(fault.map((one) => parts[one]?.start()));
+      }
+      const endedMs = performance.now();
+      await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
+      box.quieten();
+      await sleep(300);
+      const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
+        (error: unknown) => {
+          t.comment(
+            `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
+          );
+          throw error;
+        },
+      );
+      t.ok(box.alive, 'the box runs');
+      const leftMs = Math.round(performance.now() - endedMs);
+      const { lost, twice, unread, stored } = await inspected(database, box.accepted);
+      const what = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
+      t.same(lost, [], `${what}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
+      t.equal(twice, 0, 'none is there twice');
+      t.equal(unread, 0, 'every event could be read');
+      t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
+    },
+  );
 
-  void t.test(`an outage: the backlog goes into ${name}, live alerts overtake it`, async (t) => {
+  void t.test(`the backlog of an outage goes into ${name}, and live alerts overtake it`, async (t) => {
     const room = await makeRoom(t);
     const database = await make(t);
     await room.broker.stop();

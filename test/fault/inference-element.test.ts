@@ -290,7 +290,7 @@ for (const [name, script] of [
   ['stalls while it is loaded', ['fault stall-start']],
   ['does not come back from being stopped', ['fault stall-stop', AT]],
 ] as const)
-  t.test(`suspended while the element ${name}: vision is gone in time`, { skip }, async (t) => {
+  t.test(`a suspension ends vision in time while the element ${name}`, { skip }, async (t) => {
     const box = new ElementVision(t, script).start();
     if (script.includes(AT as never)) t.ok(await box.runsOn(ELEMENT, 1));
     // The mark says that the element is being loaded.
@@ -333,7 +333,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
     [[], []],
     [[{ id: 'windows', polygon: left }], ['person']],
   ] as [MaskConfig[], string[]][])
-    await t.test(`${masks.length} masks`, async (t) => {
+    await t.test(`the element sees ${masks.length} masks as black`, async (t) => {
       const box = new ElementVision(t, script, {}, { masks, camera }).start();
       t.ok(await box.runsOn(ELEMENT, 1));
       await box.until(() => box.frames.length > 5);

@@ -33,7 +33,7 @@ const FAULTS = {
 } as const;
 
 for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
-  void t.test(`a journal's disk that is ${name}`, { skip }, async (t) => {
+  void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
     const room = await makeRoom(t);
     const client = await clientOf(t, room, 'room');
     const told: VigieEvent[] = [];

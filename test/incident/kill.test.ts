@@ -53,7 +53,7 @@ async function live(
 }
 
 void t.test(
-  `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills: no start lost, none twice, no end without one`,
+  `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills lose no start, repeat none, and leave no end without one`,
   async (t) => {
     t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
     const random = randomOf(SEED);

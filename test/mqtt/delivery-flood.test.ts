@@ -52,7 +52,7 @@ for (const [name, topic, payload, qos] of [
   ['verdicts, QoS 1', TOPICS.verdict, '{"verdict":"true","alert":"none"}', 1],
   ['the witness, QoS 0', TOPICS.journalWitnessed, 'vigie/site/box\n7\nAAAA\n', 0],
 ] as const) {
-  void t.test(`${PER_S} a second on the topic of ${name}`, async (t) => {
+  void t.test(`the box withstands ${PER_S} messages a second on the topic of ${name}`, async (t) => {
     const room = await makeRoom(t, { programs });
     await acknowledging(t, room);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));

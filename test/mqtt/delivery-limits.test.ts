@@ -53,7 +53,7 @@ void t.test(
 );
 
 for (const tooLarge of ['disconnect', 'puback'] as const) {
-  void t.test(`a limit that the broker did not announce, told by ${tooLarge} 149`, async (t) => {
+  void t.test(`a limit that the broker did not announce is learnt from ${tooLarge} 149`, async (t) => {
     const broker = await StrictBroker.start(t, { packetBytesMax: 50_000, silent: true, tooLarge });
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     for (let i = 0; i < 12; i += 1) {
@@ -126,7 +126,7 @@ void t.test(
 
 for (const receiveMaximum of [1, 2, 5]) {
   void t.test(
-    `Receive Maximum ${receiveMaximum}: never exceeded, neither lane waits for the other`,
+    `Receive Maximum ${receiveMaximum} is never exceeded, and neither lane waits for the other`,
     async (t) => {
       const broker = await StrictBroker.start(t, { receiveMaximum, pubackAfterMs: 10 });
       const outbox = opened(t, join(scratch(t), 'outbox.db'));

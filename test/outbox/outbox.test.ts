@@ -26,7 +26,7 @@ const STORES = {
 };
 
 for (const [store, path] of Object.entries(STORES)) {
-  void t.test(`contract: an outbox kept on ${store}`, async (t) => {
+  void t.test(`an outbox kept on ${store} fulfils the contract`, async (t) => {
     const { outbox } = makeOutbox(path(scratch(t)), { limitMiB: 2 });
     outbox.start();
     t.teardown(() => outbox.stop());

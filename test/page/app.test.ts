@@ -47,7 +47,7 @@ t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
   t.teardown(() => browser.close());
   const parts = { browser, jpeg };
   for (const look of LOOKS)
-    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
+    await t.test(`every screen is correct in ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
   await t.test('a phone is paired by the code of its link, and refusals are explained', (t) =>
     pairing(t, parts),
   );

@@ -27,14 +27,18 @@ const stages: readonly { name: StageName; clip: string; skip: string | false; le
 
 for (const { name, clip, skip, lengthS } of stages) {
   const scenes = PIXEL_SCENES.filter(({ stage }) => stage === name);
-  t.test(`${scenes.length} scenes on the ${name}`, { skip, timeout: 600_000 }, async (t) => {
-    const detector = makeDetector();
-    await detector.start();
-    try {
-      const stage = await loadStage(name, clip, detector, lengthS);
-      await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
-    } finally {
-      await detector.stop();
-    }
-  });
+  t.test(
+    `${scenes.length} scenes on the ${name} raise exactly their incidents`,
+    { skip, timeout: 600_000 },
+    async (t) => {
+      const detector = makeDetector();
+      await detector.start();
+      try {
+        const stage = await loadStage(name, clip, detector, lengthS);
+        await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
+      } finally {
+        await detector.stop();
+      }
+    },
+  );
 }

@@ -89,7 +89,7 @@ void t.test('no single-bit flip of an authorisation is accepted; the original is
 });
 
 void t.test(
-  `${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations: none accepted`,
+  `none of ${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations is accepted`,
   async (t) => {
     const accepted = signedOrder(order());
     t.equal(verdict(accepted), 'accepted');

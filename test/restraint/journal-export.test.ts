@@ -81,7 +81,7 @@ const TAMPER: Readonly<Record<string, (lines: string[], below: Below) => void>> 
   },
 };
 
-void t.test(`${TAMPERINGS} tamperings with an export are all found`, async (t) => {
+void t.test(`all of ${TAMPERINGS} tamperings with an export are detected`, async (t) => {
   t.strictSame(wrongAt(file, key), []);
   const text = readFileSync(file, 'utf8');
   const random = randomOf(SEED);

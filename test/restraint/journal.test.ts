@@ -67,7 +67,7 @@ void t.test('an intact journal is valid, and an erased content is no fault', asy
   );
 });
 
-void t.test(`${TAMPERINGS} tamperings with its files are all found`, async (t) => {
+void t.test(`all of ${TAMPERINGS} tamperings with its files are detected`, async (t) => {
   const dir = join(whole, 'journal');
   const random = randomOf(SEED);
   const below = (n: number): number => Math.floor(random() * n);
@@ -204,7 +204,7 @@ void t.test('a journal that was tampered with does not continue', async (t) => {
   t.match(wrongIn(dir)[0], /contents\/000\.jsonl:1: the content of entry 0 does not fit its hash/);
 });
 
-void t.test(`killed ${KILLS} times while it writes: in order, and nothing is lost`, async (t) => {
+void t.test(`a journal is valid and complete after ${KILLS} kills during writing`, async (t) => {
   const dir = scratch(t);
   openJournal(dir);
   const random = randomOf(SEED);
@@ -256,7 +256,7 @@ async function written(t: Test): Promise<string> {
 
 const sizeIn = (dir: string): number => Number(noteIn(dir).split('\n')[1]);
 
-void t.test(`read ${BESIDE_A_WRITER} times while it is written: in order each time`, async (t) => {
+void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during writing`, async (t) => {
   const dir = await written(t);
   const place = join(dir, 'journal');
   const key = keyOf(dir);

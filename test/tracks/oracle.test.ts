@@ -195,66 +195,74 @@ const noneAt = (fps: number | undefined): string | false =>
   clipsAt(fps).length === 0 && 'no clip that it is asked of is there';
 
 for (const fps of RATES) {
-  t.test(`lines and zones afterwards, ${fps ?? 'all'} frames a second`, { skip: noneAt(fps) }, async (t) => {
-    const passages = newTally();
-    const stays = new Map(
-      STAYS_S.map((atLeastS): [number, Stays] => [
-        atLeastS,
-        { tally: newTally(), whole: newTally(), reasons: new Map(), unexplained: [] },
-      ]),
-    );
-    const errors = { kept: [] as number[], between: [] as number[] };
-    let pathBytes = 0;
-    let pieces = 0;
-    let seams = 0;
-    for (const source of clipsAt(fps)) {
-      const observations = await observedStreet(source, fps);
-      const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
-      const own = newTally();
-      const [told, found] = [passagesTold(observations), await passagesFound(log, LINES)];
-      for (const tally of [own, passages]) add(tally, told, found);
-      for (const [atLeastS, one] of stays) await compareStays(log, observations, atLeastS, one);
-      const { kept, between } = pathErrorsPx(log, observations);
-      for (const error of kept) errors.kept.push(error);
-      for (const error of between) errors.between.push(error);
-      pieces += log.pieces.length;
-      seams += log.pieces.filter(({ goesOn }) => goesOn).length;
-      pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
-      t.comment(
-        `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${figures(own)}`,
+  t.test(
+    `lines and zones of the log agree with vision at ${fps ?? 'all'} frames a second`,
+    { skip: noneAt(fps) },
+    async (t) => {
+      const passages = newTally();
+      const stays = new Map(
+        STAYS_S.map((atLeastS): [number, Stays] => [
+          atLeastS,
+          { tally: newTally(), whole: newTally(), reasons: new Map(), unexplained: [] },
+        ]),
       );
-      const missed = [...told].filter((key) => !found.has(key));
-      const extra = [...found].filter((key) => !told.has(key));
-      if (missed.length + extra.length > 0)
-        t.comment(`  missed: ${missed.join(', ') || 'none'}; extra: ${extra.join(', ') || 'none'}`);
-      log.store.close();
-    }
-    t.comment(`passages together              ${figures(passages)}`);
-    t.ok(passages.told >= 300 || present.length < sources.length, `${passages.told} passages`);
-    t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
-    t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
-    for (const [atLeastS, { tally, whole, reasons, unexplained }] of stays) {
-      const because = [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
-      t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${figures(tally)}  (${because})`);
-      t.comment(`      every place ${figures(whole)}`);
-      t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
-    }
-    const together = newTally();
-    for (const { whole } of stays.values())
-      for (const name of ['told', 'found', 'both'] as const) together[name] += whole[name];
-    t.ok(recall(together) >= 0.98, `recall of stays, of every place ${recall(together).toFixed(4)}`);
-    t.ok(precision(together) >= 0.98, `precision of stays, of every place ${precision(together).toFixed(4)}`);
-    for (const values of Object.values(errors)) values.sort((a, b) => a - b);
-    const of = (values: readonly number[]): string =>
-      [0.5, 0.95, 1].map((share) => quantile(values, share).toFixed(2)).join(' / ');
-    t.comment(
-      `path error px of 768, median / 95 % / most: kept ${of(errors.kept)}, between ${of(errors.between)}; ` +
-        `${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}, ${seams} seams`,
-    );
-    t.ok(quantile(errors.kept, 1) <= 1, 'no kept point is off by more than a pixel');
-    t.ok(quantile(errors.between, 0.95) <= 4, 'between them 95 % are off by 4 px at most');
-    t.ok(seams > 0, 'tracks were cut by flushes');
-  });
+      const errors = { kept: [] as number[], between: [] as number[] };
+      let pathBytes = 0;
+      let pieces = 0;
+      let seams = 0;
+      for (const source of clipsAt(fps)) {
+        const observations = await observedStreet(source, fps);
+        const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
+        const own = newTally();
+        const [told, found] = [passagesTold(observations), await passagesFound(log, LINES)];
+        for (const tally of [own, passages]) add(tally, told, found);
+        for (const [atLeastS, one] of stays) await compareStays(log, observations, atLeastS, one);
+        const { kept, between } = pathErrorsPx(log, observations);
+        for (const error of kept) errors.kept.push(error);
+        for (const error of between) errors.between.push(error);
+        pieces += log.pieces.length;
+        seams += log.pieces.filter(({ goesOn }) => goesOn).length;
+        pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
+        t.comment(
+          `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${figures(own)}`,
+        );
+        const missed = [...told].filter((key) => !found.has(key));
+        const extra = [...found].filter((key) => !told.has(key));
+        if (missed.length + extra.length > 0)
+          t.comment(`  missed: ${missed.join(', ') || 'none'}; extra: ${extra.join(', ') || 'none'}`);
+        log.store.close();
+      }
+      t.comment(`passages together              ${figures(passages)}`);
+      t.ok(passages.told >= 300 || present.length < sources.length, `${passages.told} passages`);
+      t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
+      t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
+      for (const [atLeastS, { tally, whole, reasons, unexplained }] of stays) {
+        const because =
+          [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
+        t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${figures(tally)}  (${because})`);
+        t.comment(`      every place ${figures(whole)}`);
+        t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
+      }
+      const together = newTally();
+      for (const { whole } of stays.values())
+        for (const name of ['told', 'found', 'both'] as const) together[name] += whole[name];
+      t.ok(recall(together) >= 0.98, `recall of stays, of every place ${recall(together).toFixed(4)}`);
+      t.ok(
+        precision(together) >= 0.98,
+        `precision of stays, of every place ${precision(together).toFixed(4)}`,
+      );
+      for (const values of Object.values(errors)) values.sort((a, b) => a - b);
+      const of = (values: readonly number[]): string =>
+        [0.5, 0.95, 1].map((share) => quantile(values, share).toFixed(2)).join(' / ');
+      t.comment(
+        `path error px of 768, median / 95 % / most: kept ${of(errors.kept)}, between ${of(errors.between)}; ` +
+          `${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}, ${seams} seams`,
+      );
+      t.ok(quantile(errors.kept, 1) <= 1, 'no kept point is off by more than a pixel');
+      t.ok(quantile(errors.between, 0.95) <= 4, 'between them 95 % are off by 4 px at most');
+      t.ok(seams > 0, 'tracks were cut by flushes');
+    },
+  );
 }
 
 /** The detector's boxes vary by .05 of their height before they are filtered, and by .03 after it (zone-visit.ts). */

@@ -320,7 +320,7 @@ for (const [name, night] of [
   ['goes back', '2026-10-25T00:00:00Z'],
   ['goes forward', '2026-03-29T00:00:00Z'],
 ] as const) {
-  t.test(`daily hours are those that the site’s clock shows, in the night in which it ${name}`, async (t) => {
+  t.test(`daily hours are those that the site’s clock shows in the night in which it ${name}`, async (t) => {
     const site = new SiteTime('Europe/Paris');
     const nightMs = Date.parse(night);
     // In the hour that occurs twice or not at all, a time does not name a single moment.
