@@ -28,7 +28,7 @@ const DUMPING: RuleConfig = {
   minAreaNorm: 0.0005,
 };
 
-function judged(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): Judged {
+function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): Judged {
   return { right, xyxyNorm, measure };
 }
 
@@ -38,12 +38,12 @@ function shifted(widths: number): XyxyNorm {
 }
 
 t.test('a proposal needs three false alarms in one spot, not two and not three spots', async (t) => {
-  const wrong = [judged(false, 0.4), judged(false, 0.4, shifted(0.2))];
+  const wrong = [judgedAlert(false, 0.4), judgedAlert(false, 0.4, shifted(0.2))];
   t.same(proposalsOf(KERB, wrong), []);
-  t.same(proposalsOf(KERB, [...wrong, judged(false, 0.4, shifted(2))]), [], 'elsewhere');
-  t.same(proposalsOf(KERB, [...wrong, { ...judged(false), xyxyNorm: undefined }]), [], 'nowhere');
-  const [proposal, ...more] = proposalsOf(KERB, [...wrong, judged(false, 0.4, shifted(-0.2))]);
-  t.same(more, []);
+  t.same(proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shifted(2))]), [], 'elsewhere');
+  t.same(proposalsOf(KERB, [...wrong, { ...judgedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
+  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shifted(-0.2))]);
+  t.same(rest, []);
   t.match(proposal, { rule: 'kerb', false: 3, true: 0, remedy: { kind: 'mask' } });
   const box = proposal?.xyxyNorm ?? [];
   for (const [i, side] of [0.38, 0.5, 0.52, 0.6].entries()) {
@@ -54,8 +54,8 @@ t.test('a proposal needs three false alarms in one spot, not two and not three s
 t.test(
   'a threshold is proposed between false and true scores where it would spare all true alerts',
   async (t) => {
-    const wrong = [0.36, 0.41, 0.39].map((score) => judged(false, score));
-    const right = [0.7, 0.8, 0.65].map((score) => judged(true, score, shifted(3)));
+    const wrong = [0.36, 0.41, 0.39].map((score) => judgedAlert(false, score));
+    const right = [0.7, 0.8, 0.65].map((score) => judgedAlert(true, score, shifted(3)));
     t.match(proposalsOf(KERB, [...wrong, ...right]), [
       { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
     ]);
@@ -64,15 +64,15 @@ t.test(
       [{ remedy: { kind: 'mask' } }],
       'two tell too little',
     );
-    const weak = judged(true, 0.4, shifted(3));
+    const weak = judgedAlert(true, 0.4, shifted(3));
     t.match(
       proposalsOf(KERB, [...wrong, ...right, weak]),
       [{ remedy: { kind: 'mask' } }],
       'it would cost a true one',
     );
     const areas = [
-      ...[0.001, 0.0012, 0.0009].map((area) => judged(false, area)),
-      ...[0.004, 0.006, 0.005].map((area) => judged(true, area)),
+      ...[0.001, 0.0012, 0.0009].map((area) => judgedAlert(false, area)),
+      ...[0.004, 0.006, 0.005].map((area) => judgedAlert(true, area)),
     ];
     t.match(proposalsOf(DUMPING, areas), [
       { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
@@ -81,20 +81,20 @@ t.test(
 );
 
 t.test('no mask is proposed where a true alert was, nor over half of the street', async (t) => {
-  const wrong = [1, 2, 3].map(() => judged(false));
-  t.match(proposalsOf(LONG_STAY, [...wrong, judged(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
+  const wrong = [1, 2, 3].map(() => judgedAlert(false));
+  t.match(proposalsOf(LONG_STAY, [...wrong, judgedAlert(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
   const wide: XyxyNorm = [0.1, 0.1, 0.9, 0.9];
   t.match(
     proposalsOf(
       LONG_STAY,
-      [1, 2, 3].map(() => judged(false, undefined, wide)),
+      [1, 2, 3].map(() => judgedAlert(false, undefined, wide)),
     ),
     [{ remedy: { kind: 'redraw' } }],
   );
   const edge: XyxyNorm = [0, 0.9, 0.1, 1];
   const [proposal] = proposalsOf(
     LONG_STAY,
-    [1, 2, 3].map(() => judged(false, undefined, edge)),
+    [1, 2, 3].map(() => judgedAlert(false, undefined, edge)),
   );
   t.same(proposal?.remedy, {
     kind: 'mask',
@@ -124,8 +124,8 @@ t.test(
       record.note({ ...event, data: { ...event.data, objects: [object] } });
       record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
     }
-    const told = reminder();
-    t.match(told, {
+    const reminderEvent = reminder();
+    t.match(reminderEvent, {
       active: true,
       params: { remedy: { kind: 'mask' } },
       cause: { false: 3, true: 0, xyxyNorm: SPOT },
@@ -133,8 +133,8 @@ t.test(
     const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
     t.ok(
       kind !== undefined &&
-        Value.Check(kind.params, told?.params) &&
-        Value.Check(kind.cause, { ...told?.cause, standingS: 0 }),
+        Value.Check(kind.params, reminderEvent?.params) &&
+        Value.Check(kind.cause, { ...reminderEvent?.cause, standingS: 0 }),
     );
     record.stop();
 

@@ -25,16 +25,16 @@ const share = fc
 
 void t.test('Wilson’s interval has the known values', async (t) => {
   // The roots of the defining equation, computed by bisection instead of the closed form.
-  const known: [number, number, number, number][] = [
+  const knownIntervals: [number, number, number, number][] = [
     [10, 10, 0.7224672, 1],
     [0, 10, 0, 0.2775328],
     [8, 10, 0.4901625, 0.9433178],
     [1, 2, 0.0945312, 0.9054688],
     [95, 100, 0.8882505, 0.9784558],
   ];
-  for (const [hits, tries, low, high] of known) {
-    const found = wilson(hits, tries);
-    t.ok(Math.abs(found.low - low) < 1e-6 && Math.abs(found.high - high) < 1e-6, `${hits} of ${tries}`);
+  for (const [hits, tries, low, high] of knownIntervals) {
+    const interval = wilson(hits, tries);
+    t.ok(Math.abs(interval.low - low) < 1e-6 && Math.abs(interval.high - high) < 1e-6, `${hits} of ${tries}`);
   }
   for (const [hits, tries] of [
     [1, 0],
@@ -53,18 +53,19 @@ void t.test('Wilson’s interval has its defining properties', async (t) => {
       const { low, high } = wilson(hits, tries);
       const p = hits / tries;
       // By definition both ends lie z standard errors from the ratio, each measured with its own standard error.
-      const away = (end: number): number => Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
+      const deviation = (end: number): number =>
+        Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
       const mirrored = wilson(tries - hits, tries);
-      const more = wilson(hits * 4, tries * 4);
+      const narrower = wilson(hits * 4, tries * 4);
       return (
         0 <= low &&
         low <= p &&
         p <= high &&
         high <= 1 &&
-        (hits === 0 ? low === 0 : Math.abs(away(low)) < 1e-9) &&
-        (hits === tries ? high === 1 : Math.abs(away(high)) < 1e-9) &&
+        (hits === 0 ? low === 0 : Math.abs(deviation(low)) < 1e-9) &&
+        (hits === tries ? high === 1 : Math.abs(deviation(high)) < 1e-9) &&
         Math.abs(mirrored.low - (1 - high)) < 1e-12 &&
-        more.high - more.low < high - low
+        narrower.high - narrower.low < high - low
       );
     }),
     { numRuns: 20_000 },
@@ -151,11 +152,11 @@ void t.test('a fuzzed message is a verdict that fits the schema, or is refused a
   });
   const text = good.map((verdict) => Buffer.from(JSON.stringify(verdict)));
   const flipped = fc.tuple(text, fc.nat(), fc.integer({ min: 1, max: 255 })).map(([bytes, at, mask]) => {
-    const changed = Buffer.from(bytes);
-    changed[at % changed.length] = (changed[at % changed.length] as number) ^ mask;
-    return changed;
+    const flippedBytes = Buffer.from(bytes);
+    flippedBytes[at % flippedBytes.length] = (flippedBytes[at % flippedBytes.length] as number) ^ mask;
+    return flippedBytes;
   });
-  const cut = fc.tuple(text, fc.nat()).map(([bytes, at]) => bytes.subarray(0, at % bytes.length));
+  const truncated = fc.tuple(text, fc.nat()).map(([bytes, at]) => bytes.subarray(0, at % bytes.length));
   const other = fc.json().map((json) => Buffer.from(json));
   const extended = fc
     .tuple(good, fc.string(), fc.jsonValue())
@@ -163,7 +164,7 @@ void t.test('a fuzzed message is a verdict that fits the schema, or is refused a
   const noise = fc.uint8Array({ maxLength: 700 }).map((bytes) => Buffer.from(bytes));
   const outcome = { taken: 0, refused: 0 };
   fc.assert(
-    fc.property(fc.oneof(text, flipped, cut, other, extended, noise), (payload) => {
+    fc.property(fc.oneof(text, flipped, truncated, other, extended, noise), (payload) => {
       try {
         const verdict = parseVerdict(payload);
         outcome.taken += 1;
@@ -189,9 +190,9 @@ function recorded(
   record.start();
   t.teardown(() => record.stop());
   const rule = (id = 'long-stay'): RuleAccuracy => {
-    const found = record.report()?.rules.find((line) => line.rule === id);
-    if (found === undefined) throw new Error(`no rule ${id} in the report`);
-    return found;
+    const ruleReport = record.report()?.rules.find((line) => line.rule === id);
+    if (ruleReport === undefined) throw new Error(`no rule ${id} in the report`);
+    return ruleReport;
   };
   return { record, clock, rule };
 }
@@ -223,10 +224,10 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   record.stop();
   record.stop();
   t.equal(record.report(), null, 'nothing after the stop');
-  const again = recorded(t, file, { clock });
-  t.match(again.rule(), expected, 'the same after a restart');
-  again.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
-  t.equal(again.rule().true, 8, 'and alerts of an earlier life can be judged');
+  const restarted = recorded(t, file, { clock });
+  t.match(restarted.rule(), expected, 'the same after a restart');
+  restarted.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
+  t.equal(restarted.rule().true, 8, 'and alerts of an earlier life can be judged');
 });
 
 void t.test('the later verdict counts, in any order of arrival', async (t) => {
@@ -267,12 +268,12 @@ void t.test('any succession of verdicts leaves the latest, over restarts', async
     restart: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   });
   fc.assert(
-    fc.property(fc.array(verdict, { minLength: 1, maxLength: 12 }), (said) => {
+    fc.property(fc.array(verdict, { minLength: 1, maxLength: 12 }), (verdicts) => {
       alerts += 1;
       const rule = `rule-${alerts}`;
       store.raise({ episode: `b-e${alerts}`, event: `b-${alerts}`, rule, wallMs: clock.epochMs });
-      let latest = said[0];
-      for (const one of said) {
+      let latest = verdicts[0];
+      for (const one of verdicts) {
         if (one.restart) {
           store.close();
           store = RecordStore.make(file);
@@ -316,9 +317,9 @@ void t.test(
     for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
     for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
     t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
-    const kept = rule('long-stay').alerts;
-    t.ok(kept > 0 && kept <= 90, `${kept} kept`);
-    t.equal(record.report()?.dropped, 300 - kept, 'and what went is counted');
+    const storedAlerts = rule('long-stay').alerts;
+    t.ok(storedAlerts > 0 && storedAlerts <= 90, `${storedAlerts} kept`);
+    t.equal(record.report()?.dropped, 300 - storedAlerts, 'and what went is counted');
     record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
     record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
     t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
@@ -328,9 +329,13 @@ void t.test(
     t.equal(rule('kerb').alerts, 11);
     clock.advance(2 * DAY_MS);
     t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
-    t.match(record.report(), { expired: 10 + kept, dropped: 300 - kept });
+    t.match(record.report(), { expired: 10 + storedAlerts, dropped: 300 - storedAlerts });
     record.stop();
-    t.match(recorded(t, file, { clock }).record.report(), { expired: 10 + kept }, 'counted over a restart');
+    t.match(
+      recorded(t, file, { clock }).record.report(),
+      { expired: 10 + storedAlerts },
+      'counted over a restart',
+    );
   },
 );
 
@@ -395,8 +400,8 @@ void t.test('the bar of an interval shows its ratio and both ends', async (t) =>
   t.equal(bar({ share: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
   fc.assert(
     fc.property(share, ([hits, tries]) => {
-      const drawn = bar({ share: hits / tries, ...wilson(hits, tries) });
-      return drawn.length === 31 && /^·*├?─*●─*┤?·*$/.test(drawn);
+      const picture = bar({ share: hits / tries, ...wilson(hits, tries) });
+      return picture.length === 31 && /^·*├?─*●─*┤?·*$/.test(picture);
     }),
   );
 });

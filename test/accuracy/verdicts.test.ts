@@ -64,10 +64,10 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   t.equal(report().verdicts.unknown, 1);
 
   const neighbour = await clientOf(t, room, 'canebiere-018');
-  const refused = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
+  const refusal = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
     qos: 1,
   });
-  await t.rejects(refused, { code: 135 }, 'another box may not');
+  await t.rejects(refusal, { code: 135 }, 'another box may not');
   t.match(report().rules[0], { true: 1 });
 
   // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
@@ -112,7 +112,7 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
   const file = join(scratch(t), RECORD_FILE);
   const operators = await clientOf(t, room, 'room');
   const { url, ca, cert, key } = room.config;
-  let judged = 0;
+  let acknowledged = 0;
   for (let life = 0; life < 5; life += 1) {
     const program = start(t, process.execPath, [
       JUDGED_BOX,
@@ -123,23 +123,26 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
       key ?? '',
       `${life}`,
     ]);
-    const taken = (): number => program.out.match(/taken/g)?.length ?? 0;
+    const takenCount = (): number => program.out.match(/taken/g)?.length ?? 0;
     let next = 0;
-    const some = (): boolean => {
+    const hasSome = (): boolean => {
       next = (next + 1) % 20;
       const verdict = verdictOf({ event: `life${life}-${next}` }, 'true', systemClock);
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
-      return taken() >= 5;
+      return takenCount() >= 5;
     };
-    await until(t, 'some are taken', some, 30_000);
+    await until(t, 'some are taken', hasSome, 30_000);
     program.child.kill('SIGKILL');
     await program.ended;
-    judged += taken();
+    acknowledged += takenCount();
     const store = RecordStore.open(file);
-    const found = store.figures(['long-stay'])[0];
+    const figures = store.figures(['long-stay'])[0];
     store.close();
-    t.ok((found?.true ?? 0) >= judged, `life ${life}: ${found?.true} on record, ${judged} were reported`);
-    judged = found?.true ?? 0;
+    t.ok(
+      (figures?.true ?? 0) >= acknowledged,
+      `life ${life}: ${figures?.true} on record, ${acknowledged} were reported`,
+    );
+    acknowledged = figures?.true ?? 0;
   }
 });
 

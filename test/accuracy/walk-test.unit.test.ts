@@ -79,8 +79,8 @@ async function led(
   passes: number,
   steps: readonly Step[],
   { signal = new AbortController().signal, isOn = (): boolean => true } = {},
-): Promise<{ result: WalkResult | undefined; error: unknown; told: WalkEvent[]; asked: number }> {
-  const told: WalkEvent[] = [];
+): Promise<{ result: WalkResult | undefined; error: unknown; events: WalkEvent[]; askedSteps: number }> {
+  const events: WalkEvent[] = [];
   let step = 0;
   const ask = async (): Promise<WalkAnswer> => {
     const next = steps[step];
@@ -89,7 +89,7 @@ async function led(
     return next === undefined || signal.aborted ? 'abort' : next[0];
   };
   const technician: Technician = {
-    tell: (event) => void told.push(event),
+    tell: (event) => void events.push(event),
     ready: ask,
     keep: ask,
     watching: () => undefined,
@@ -99,7 +99,7 @@ async function led(
     (result) => ({ result, error: undefined }),
     (error: unknown) => ({ result: undefined, error }),
   );
-  return { ...outcome, told, asked: step };
+  return { ...outcome, events, askedSteps: step };
 }
 
 const codesOf = (told: readonly WalkEvent[]): string[] => told.map(({ code }) => code);
@@ -109,7 +109,11 @@ void t.test(
   async (t) => {
     const street = new Street(t);
     street.alert(LONG_STAY);
-    const { result, error, told } = await led(street, LONG_STAY, 3, [
+    const {
+      result,
+      error,
+      events: told,
+    } = await led(street, LONG_STAY, 3, [
       ['go', () => street.alertIn(13, LONG_STAY)],
       ['go'],
       ['repeat'],
@@ -152,7 +156,7 @@ void t.test('a pass is void if the box does not see', async (t) => {
   const street = new Street(t);
   const { agent, clock } = street;
   const seesAgainWhenAsked = (): void => agent.setBox(seeingBox());
-  const { result, told } = await led(street, KERB, 2, [
+  const { result, events: told } = await led(street, KERB, 2, [
     ['go', () => clock.in(2, () => agent.setBox(seeingBox({ sees: false })))],
     [
       'go',
@@ -171,7 +175,7 @@ void t.test('a pass is void if the box does not see', async (t) => {
 void t.test('the next pass starts only after the last incident has ended', async (t) => {
   const street = new Street(t);
   let episode = '';
-  const { result, told } = await led(street, LONG_STAY, 2, [
+  const { result, events: told } = await led(street, LONG_STAY, 2, [
     [
       'go',
       () =>
@@ -201,7 +205,7 @@ void t.test('the next pass starts only after the last incident has ended', async
     ['go', () => late.alertIn(12, LONG_STAY)],
     ['go'],
   ]);
-  t.strictSame(codesOf(other.told), ['missed', 'still-standing', 'seen']);
+  t.strictSame(codesOf(other.events), ['missed', 'still-standing', 'seen']);
   t.match(other.result, { passes: 2, seen: 1 });
 });
 
@@ -234,7 +238,7 @@ void t.test('a rule that its schedule switches off ends the test', async (t) => 
   street.alertIn(5, KERB);
   const untilMs = street.clock.monoMs + 20_000;
   const isOn = (): boolean => street.clock.monoMs < untilMs;
-  const { error, told } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
+  const { error, events: told } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
   t.match(error, { message: /rule kerb is off by its schedule now; nothing was kept/ });
   t.strictSame(codesOf(told), ['seen'], 'the hours ended while a pass was watched');
 });
@@ -252,7 +256,7 @@ void t.test('the store keeps a hundred walk tests, and the last one counts', asy
 void t.test('a walk test requires a box that sees', async (t) => {
   const street = new Street(t);
   street.agent.setBox(seeingBox({ sees: false }));
-  const { error, asked } = await led(street, KERB, 1, [['go']]);
+  const { error, askedSteps: asked } = await led(street, KERB, 1, [['go']]);
   t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
   t.equal(asked, 0, 'nobody acts anything');
 });

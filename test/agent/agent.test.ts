@@ -20,7 +20,7 @@ import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts'
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
-interface Heard {
+interface ReceivedMessage {
   readonly topic: string;
   readonly payload: Buffer;
   readonly lane: string | undefined;
@@ -37,17 +37,17 @@ const boxAt = (room: Room, source: string): Config =>
     mqtt: { ...room.config, ack: 'broker' },
   });
 
-async function listen(t: Test, room: Room): Promise<{ heard: Heard[]; client: MqttClient }> {
+async function listen(t: Test, room: Room): Promise<{ received: ReceivedMessage[]; client: MqttClient }> {
   const client = await clientOf(t, room, 'room');
-  const heard: Heard[] = [];
+  const received: ReceivedMessage[] = [];
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
     for (const fault of contract.faults(packet)) t.fail(fault);
     const user = packet.properties?.userProperties ?? {};
-    heard.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
+    received.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
   });
   await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
-  return { heard, client };
+  return { received, client };
 }
 
 function startAgent(t: Test, config: Config, stateDir: string): { agent: Agent; unusable: string[] } {
@@ -61,7 +61,7 @@ t.test(
   { skip },
   async (t) => {
     const room = await makeRoom(t);
-    const { heard } = await listen(t, room);
+    const { received: heard } = await listen(t, room);
     const stateDir = join(scratch(t), 'state');
     const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
     await agent.start();
@@ -70,9 +70,9 @@ t.test(
         .filter(({ topic }) => topic.includes('/evt/alert/'))
         .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
         .filter(({ data }) => data.phase === 'start');
-    const pictures = (): Heard[] => heard.filter(({ topic }) => topic.includes('/snap/'));
+    const pictures = (): ReceivedMessage[] => heard.filter(({ topic }) => topic.includes('/snap/'));
     await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
-    const health = (): Heard | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
+    const health = (): ReceivedMessage | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
     await until(t, 'a health report', () => health() !== undefined, 40_000);
 
     const event = starts()[0] as VigieEvent;
@@ -103,10 +103,10 @@ t.test(
     const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
     const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
     const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
-    const known = { file: 'head', note: String(head?.payload) };
-    const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [known] });
+    const knownHead = { file: 'head', note: String(head?.payload) };
+    const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
     t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
-    t.equal(openCheckpoint(known.note, verifier).size, checkpoint?.size, 'which is the last one');
+    t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'which is the last one');
     const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
     for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
@@ -129,12 +129,13 @@ function spoiltModels(dir: string): string {
 
 t.test('a broken model raises an event and does not end the agent', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received: heard } = await listen(t, room);
   const dir = scratch(t);
   const config = boxAt(room, 'test:pattern');
   const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: spoiltModels(dir) });
   await agent.start();
-  const down = (): Heard[] => heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
+  const down = (): ReceivedMessage[] =>
+    heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
   await until(t, 'detector-down', () => down().length > 0, 20_000);
   const event = JSON.parse(String(down()[0]?.payload)) as VigieEvent;
   t.match(event.data.cause, { reason: /nanodet-g-city10/ });
@@ -146,7 +147,7 @@ t.test('a broken model raises an event and does not end the agent', { skip }, as
 
 t.test('a broken model gives way to the one that ran last, and the room is told', async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received: heard } = await listen(t, room);
   const dir = scratch(t);
   process.env['CACHE_DIRECTORY'] = join(dir, 'cache');
   t.teardown(() => delete process.env['CACHE_DIRECTORY']);
@@ -155,17 +156,17 @@ t.test('a broken model gives way to the one that ran last, and the room is told'
     heard.length = 0;
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
-    const said = (): Heard | undefined => heard.find((one) => topic.test(one.topic));
+    const message = (): ReceivedMessage | undefined => heard.find((one) => topic.test(one.topic));
     const analysed = (): boolean => agent.report().frames.analysed > 0;
-    await until(t, `${topic}`, () => said() !== undefined && analysed(), 20_000);
+    await until(t, `${topic}`, () => message() !== undefined && analysed(), 20_000);
     await agent.stop();
-    return (JSON.parse(String(said()?.payload)) as VigieEvent).data;
+    return (JSON.parse(String(message()?.payload)) as VigieEvent).data;
   };
   await run(MODEL_DIR, /health$/);
   const began = await run(spoiltModels(dir), /detector-fallback$/);
   t.match(began, { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
-  const ended = await run(MODEL_DIR, /detector-fallback$/);
-  t.match(ended, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
+  const endEvent = await run(MODEL_DIR, /detector-fallback$/);
+  t.match(endEvent, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
 });
 
 t.test(
@@ -173,47 +174,47 @@ t.test(
   { skip: noCompiler },
   async (t) => {
     const room = await makeRoom(t);
-    const { heard } = await listen(t, room);
+    const { received: heard } = await listen(t, room);
     const dir = scratch(t);
-    const [modelDir, kept, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
+    const [modelDir, cacheDir, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
       string,
       string,
       string,
     ];
-    for (const made of [modelDir, kept]) mkdirSync(made);
+    for (const folder of [modelDir, cacheDir]) mkdirSync(folder);
     writeFileSync(fault, '');
     copyUsual(modelDir);
     writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
     withFakeElement(t, dir);
-    process.env['CACHE_DIRECTORY'] = kept;
+    process.env['CACHE_DIRECTORY'] = cacheDir;
     t.teardown(() => delete process.env['CACHE_DIRECTORY']);
     const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
-    const told = (phase: string): VigieEvent['data'] | undefined =>
+    const eventOf = (phase: string): VigieEvent['data'] | undefined =>
       heard
         .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
         .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
         .find((data) => data.phase === phase);
-    await until(t, 'it begins', () => told('start') !== undefined, 20_000);
-    t.match(told('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
+    await until(t, 'it begins', () => eventOf('start') !== undefined, 20_000);
+    t.match(eventOf('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
     const analysed = agent.report().frames.analysed;
     await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
     rmSync(fault);
     // Removes the record of the trial, so that the next vision process tries the element again.
-    rmSync(join(kept, 'models', 'element-trial'));
+    rmSync(join(cacheDir, 'models', 'element-trial'));
     const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
     const isVision = (pid: string): boolean =>
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
     process.kill(Number(children.find(isVision)), 'SIGKILL');
-    await until(t, 'it ends', () => told('end') !== undefined, 20_000);
-    t.equal(told('end')?.episode, told('start')?.episode);
+    await until(t, 'it ends', () => eventOf('end') !== undefined, 20_000);
+    t.equal(eventOf('end')?.episode, eventOf('start')?.episode);
   },
 );
 
 t.test('a refused configuration raises an event until one is accepted', async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received: heard } = await listen(t, room);
   const state = join(scratch(t), 'state');
   const events = (): VigieEvent[] =>
     heard
@@ -255,16 +256,16 @@ t.test('a detection that is impossibly small for its place is not tracked', { sk
     );
     const out = join(dir, name);
     const main = join(ROOT, 'dist/agent/cli/main.js');
-    const said = execFileSync(
+    const output = execFileSync(
       process.execPath,
       [main, 'replay', STREET_CLIP, '--config', config, '--out', out, '--fps', '2'],
       { stdio: 'pipe', encoding: 'utf8' },
     );
     t.match(
-      said,
+      output,
       /^\S+: 159 frames in 79\.\d s of the clip, 0 events; in events\.jsonl, .* and summary\.json\n$/,
     );
-    t.ok(said.startsWith(`${out}: `), 'where the files lie');
+    t.ok(output.startsWith(`${out}: `), 'where the files lie');
     const read = (file: string): string => readFileSync(join(out, file), 'utf8');
     return { detections: read('detections.txt'), tracks: read('tracks.txt') };
   };

@@ -25,11 +25,11 @@ const RULE: RuleConfig = {
 };
 
 /** Makes a flow without snapshots. Its clock follows the observations, and it continues from the notes in `kept`. */
-function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?: Ruling) {
+function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling?: Ruling) {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
-  const { events } = kept;
-  const made = new AgentFlow({
+  const { events } = notes;
+  const agentFlow = new AgentFlow({
     keepSealed: undefined,
     config: {
       site: 'site',
@@ -39,15 +39,15 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
       holidays: [],
       alertsPerHour,
     },
-    sink: kept,
+    sink: notes,
     clock,
     log: SILENT,
     boot,
     clockSynced: () => true,
   });
-  made.start(kept);
+  agentFlow.start(notes);
   const permit = permitReplay({ rules: [RULE] });
-  made.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
+  agentFlow.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
   const see = (
     fromMs: number,
     toMs: number,
@@ -55,23 +55,23 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
     camera: CameraCondition[] = [],
     answers = true,
   ): number[] => {
-    const asked: number[] = [];
+    const requests: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += 200) {
       nowMs = atMs;
-      const { evidence } = made.observe(observation(atMs, tracks, { camera }));
-      asked.push(...evidence.map(({ request }) => request));
+      const { evidence } = agentFlow.observe(observation(atMs, tracks, { camera }));
+      requests.push(...evidence.map(({ request }) => request));
       if (!answers) continue;
       for (const { request } of evidence)
-        made.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
+        agentFlow.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
     }
-    return asked;
+    return requests;
   };
   const wait = (ms: number): void => {
     nowMs += ms;
   };
-  const told = (): string[] =>
+  const takeEvents = (): string[] =>
     events.splice(0).map(({ data: { rule, episode, phase } }) => `${rule.kind} ${episode} ${phase}`);
-  return { made, events, see, told, wait };
+  return { made: agentFlow, events, see, told: takeEvents, wait };
 }
 
 function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
@@ -84,53 +84,53 @@ function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
 }
 
 t.test('a condition begins once and ends once, restarts included', async (t) => {
-  const kept = new KeptNotes();
-  const first = flow(60, kept);
+  const notes = new KeptNotes();
+  const first = flow(60, notes);
   first.made.condition('config-refused', true, { reason: 'line 3' });
   first.made.condition('load-shed', true, { reason: 'heat', fps: 3 });
   t.same(first.told(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
-  const second = flow(60, kept, 'c');
+  const second = flow(60, notes, 'c');
   second.made.condition('config-refused', true, { reason: 'line 3' });
   t.same(
     second.told(),
     ['load-shed b-e2 end', 'config-refused b-e1 update'],
     'whose source says nothing at the start ends; what holds on goes on, and that is told',
   );
-  const third = flow(60, kept, 'd');
+  const third = flow(60, notes, 'd');
   third.made.condition('config-refused', false, {});
   t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
-  t.same(flow(60, kept, 'e').told(), [], 'and nothing is left');
+  t.same(flow(60, notes, 'e').told(), [], 'and nothing is left');
 });
 
 t.test('a suspension continues over a restart as one incident', async (t) => {
-  const kept = new KeptNotes();
+  const notes = new KeptNotes();
   const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
-  const first = flow(60, kept, 'b', suspended);
+  const first = flow(60, notes, 'b', suspended);
   t.same(first.told(), ['suspended b-e1 start']);
-  const second = flow(60, kept, 'c', suspended);
+  const second = flow(60, notes, 'c', suspended);
   t.same(second.told(), ['suspended b-e1 update'], 'the same one');
-  const third = flow(60, kept, 'd');
+  const third = flow(60, notes, 'd');
   t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
 
 t.test(
   'a rule’s event ends over a restart where it no longer applies, and continues where it does',
   async (t) => {
-    const kept = new KeptNotes();
+    const notes = new KeptNotes();
     const permit = permitReplay({ rules: [] });
-    const refused: Ruling = {
+    const refusal: Ruling = {
       mode: 'active',
       reason: null,
       permit,
       refused: new Map([[RULE.id, 'zone square is not in the order']]),
     };
-    t.same(flow(60, kept, 'b', refused).told(), ['rule-unauthorised b-e1 start']);
-    t.same(flow(60, kept, 'c', refused).told(), ['rule-unauthorised b-e1 update'], 'the same one');
-    const third = flow(1, kept, 'd');
+    t.same(flow(60, notes, 'b', refusal).told(), ['rule-unauthorised b-e1 start']);
+    t.same(flow(60, notes, 'c', refusal).told(), ['rule-unauthorised b-e1 update'], 'the same one');
+    const third = flow(1, notes, 'd');
     t.same(third.told(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
     third.see(0, 5000, [standing(1, 0, 0.1), standing(2, 0, 0.5)]);
     t.match(third.told().at(-1), /^alert-limit .* start$/);
-    const fourth = flow(60, kept, 'e');
+    const fourth = flow(60, notes, 'e');
     fourth.see(0, 400, []);
     t.match(fourth.told(), [/^alert-limit d-e.* end$/], 'its hour is forgotten with that life');
   },
@@ -255,14 +255,14 @@ t.test(
 
 t.test('a picture that does not come is counted as missed once', async (t) => {
   const { see, told, made, wait } = flow(60);
-  const asked = see(0, 5000, [standing(1, 0)], [], false);
-  t.equal(asked.length, 1);
+  const requests = see(0, 5000, [standing(1, 0)], [], false);
+  t.equal(requests.length, 1);
   t.same(told(), [], 'its alert waits for it');
   wait(4000);
   made.flush();
   t.same(told(), ['loitering b-e1 start'], 'not for ever');
   t.match(made.counters, { evidence_missed: 1 });
-  for (const request of asked)
+  for (const request of requests)
     made.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
   t.match(made.counters, { evidence_missed: 1 }, 'said too late');
 });

@@ -37,7 +37,7 @@ const isReady = (agent: Program): boolean => agent.err.includes('agent started')
 /**
  * Waits for the agent's end and checks its reason. Orphaned children would belong to init; vision ends with its agent.
  */
-async function ended(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
+async function checkEnd(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
   const { pid = 0 } = agent.child;
   await until(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
   t.equal(agent.code, code, agent.err.slice(-500));
@@ -112,24 +112,30 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
   await killed(t, agent);
   t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
   const before = alerts(t, lived);
-  for (const [how, lose] of LOSSES) {
+  for (const [loss, lose] of LOSSES) {
     const dir = scratch(t);
     const stateDir = join(dir, 'state');
     // The socket belongs to the killed agent.
     cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
     lose(stateDir);
     const next = agentOn(t, dir, stateDir);
-    await until(t, `${how}: ready`, () => isReady(next), DECIDED_MS);
+    await until(t, `${loss}: ready`, () => isReady(next), DECIDED_MS);
     next.child.kill('SIGTERM');
     t.equal(await next.ended, 0);
     const after = alerts(t, stateDir);
     t.ok(after.last >= before.last, 'no number is given out twice');
-    const told = new Set(after.rows);
-    for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) told.add(seq);
-    const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter((seq) => !told.has(seq));
-    t.same(silent, [], `${how}: all of ${after.last} numbers are rows or told as gaps`);
-    const kept = before.rows.filter((seq) => after.rows.includes(seq));
-    t.match(after.gaps[0], { reasons: ['store-lost'] }, `${kept.length} of ${before.rows.length} were kept`);
+    const reportedSeqs = new Set(after.rows);
+    for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) reportedSeqs.add(seq);
+    const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter(
+      (seq) => !reportedSeqs.has(seq),
+    );
+    t.same(silent, [], `${loss}: all of ${after.last} numbers are rows or told as gaps`);
+    const remaining = before.rows.filter((seq) => after.rows.includes(seq));
+    t.match(
+      after.gaps[0],
+      { reasons: ['store-lost'] },
+      `${remaining.length} of ${before.rows.length} were kept`,
+    );
     t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
   }
 });
@@ -176,8 +182,8 @@ t.test('a start that fails ends with its reason and leaves no process behind', {
     ['archive.db', 999],
   ] as const) {
     const was = version(file, other);
-    const told = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
-    await ended(t, agentOn(t, dir, stateDir), 2, new RegExp(told));
+    const refusal = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
+    await checkEnd(t, agentOn(t, dir, stateDir), 2, new RegExp(refusal));
     version(file, was);
   }
   const next = agentOn(t, dir, stateDir);
@@ -194,7 +200,7 @@ t.test('a second agent on the same folder ends, and the first one is unaffected'
   const files = (): string[] =>
     readdirSync(stateDir).map((name) => `${name} ${statSync(join(stateDir, name)).ino}`);
   const socket = files().filter((name) => name.startsWith(LOCAL_SOCKET));
-  await ended(t, agentOn(t, dir, stateDir), 1, /another agent uses .*state; stop that one first/);
+  await checkEnd(t, agentOn(t, dir, stateDir), 1, /another agent uses .*state; stop that one first/);
   t.same(
     files().filter((name) => name.startsWith(LOCAL_SOCKET)),
     socket,
@@ -214,7 +220,12 @@ t.test(
     const stateDir = join(dir, 'state');
     mkdirSync(stateDir);
     chownSync(stateDir, NOBODY, NOBODY);
-    await ended(t, agentOn(t, dir, stateDir), 2, /belongs to user 65534, and this is user 0.*sudo -u vigie/);
+    await checkEnd(
+      t,
+      agentOn(t, dir, stateDir),
+      2,
+      /belongs to user 65534, and this is user 0.*sudo -u vigie/,
+    );
     t.same(readdirSync(stateDir), []);
   },
 );

@@ -58,7 +58,7 @@ t.test(
       const args = [VIGIE, 'run', '--config', config, '--state', stateDir, '--log', 'debug'];
       const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
       t.teardown(() => child.kill('SIGKILL'));
-      const ended = once(child, 'exit');
+      const exit = once(child, 'exit');
       for (const stream of [child.stdout, child.stderr]) {
         stream.on('data', (chunk: Buffer) => {
           log += chunk;
@@ -66,7 +66,7 @@ t.test(
       }
       await until(t, 'what is to be logged', over, 60_000);
       child.kill('SIGTERM');
-      await ended;
+      await exit;
     };
     await run(server.url(`admin:${WRONG_PASSWORD}`), () => /refuses the user or password/.test(log));
     let killed: Promise<void> | undefined;
@@ -87,9 +87,9 @@ t.test(
       'the certificate’s armour': ['PRIVATE KEY'],
       'a picture': ['/9j/', 'iVBORw0KGgo', '\xff\xd8\xff'],
     };
-    for (const [what, texts] of Object.entries(secrets)) {
-      t.ok(texts.length > 0, `${what} is known`);
-      for (const text of texts) t.notOk(log.includes(text), `${what} is not in the log`);
+    for (const [secretKind, texts] of Object.entries(secrets)) {
+      t.ok(texts.length > 0, `${secretKind} is known`);
+      for (const text of texts) t.notOk(log.includes(text), `${secretKind} is not in the log`);
     }
     const lines = log.split('\n').filter((line) => line.startsWith('{'));
     t.ok(lines.length > 5, `${lines.length} lines`);
@@ -173,11 +173,11 @@ log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
     return `${stdout}${stderr}`;
   };
   // script(1) of util-linux provides a terminal and copies everything shown to standard output.
-  const shown = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
+  const output = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
     '\r\n',
     '\n',
   );
-  const lines = shown.trimEnd().split('\n');
+  const lines = output.trimEnd().split('\n');
   const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0[12]:00/;
   t.equal(lines.length, 2, 'a line each, whatever it holds');
   for (const one of lines) t.match(one, time, 'local time and its offset');
@@ -186,8 +186,8 @@ log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
     ' warn  vigie: camera lost url=rtsp://***@10.0.0.2/main code=7 why="two words"',
   );
   t.match(lines[1], / ERROR vigie: evil \\x1b\[31m\\x0alevel=50 why="?\\/);
-  t.notMatch(shown, /s3cret/);
-  t.notOk(shown.includes('\x1b') || shown.includes('\u202e'), 'no character that a terminal obeys');
+  t.notMatch(output, /s3cret/);
+  t.notOk(output.includes('\x1b') || output.includes('\u202e'), 'no character that a terminal obeys');
   const piped = run(process.execPath, file).trimEnd().split('\n');
   t.match(JSON.parse(piped[0] ?? ''), {
     level: 40,

@@ -25,7 +25,7 @@ const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-interface Made {
+interface TestArchive {
   readonly archive: EventArchive;
   readonly clock: HandClock;
   readonly steady: SteadyClock;
@@ -38,7 +38,7 @@ function make(
   t: Test,
   file: string,
   options: { clock?: HandClock; synced?: () => boolean; limitMiB?: number; boot?: string } = {},
-): Made {
+): TestArchive {
   const { clock = new HandClock(), synced = () => true, limitMiB = 8, boot = 'boot-1' } = options;
   const steady = new SteadyClock(clock, synced);
   const archive = new EventArchive({
@@ -72,7 +72,7 @@ void t.test('a search finds each event once by time, kind and place, page by pag
   const query = { from: iso(clock.epochMs - 8 * DAY_MS), to: iso(clock.epochMs - 2 * DAY_MS) };
   const inside = events.filter(({ time }) => time >= query.from && time < query.to);
 
-  const found: string[] = [];
+  const foundIds: string[] = [];
   let cursor: string | undefined;
   let pages = 0;
   do {
@@ -80,12 +80,12 @@ void t.test('a search finds each event once by time, kind and place, page by pag
     t.ok(Value.Check(SearchResult, page), 'fits the schema');
     t.equal(page.matches, inside.length, 'each page says how many there are in all');
     t.ok(JSON.stringify(page.events).length < PAGE_BYTES_MAX + 4096, 'a page is bounded');
-    found.push(...page.events.map(({ id }) => id));
+    foundIds.push(...page.events.map(({ id }) => id));
     cursor = page.next ?? undefined;
     pages += 1;
   } while (cursor !== undefined);
   t.same(
-    found,
+    foundIds,
     inside.map(({ id }) => id),
     'all of the period, in order',
   );
@@ -93,15 +93,15 @@ void t.test('a search finds each event once by time, kind and place, page by pag
   t.equal(archive.search(query).kept.oldest, events[0]?.time);
 
   const narrow = archive.search({ ...query, kinds: ['loitering', 'wrong-way'], zones: ['zone-3', 'zone-4'] });
-  const wanted = inside.filter(
+  const expected = inside.filter(
     ({ subject, data }) =>
       ['loitering', 'wrong-way'].includes(data.rule.kind) && ['zone/zone-3', 'zone/zone-4'].includes(subject),
   );
-  t.ok(wanted.length > 100);
-  t.equal(narrow.matches, wanted.length);
+  t.ok(expected.length > 100);
+  t.equal(narrow.matches, expected.length);
   t.same(
     narrow.events.map(({ id }) => id),
-    wanted.slice(0, narrow.events.length).map(({ id }) => id),
+    expected.slice(0, narrow.events.length).map(({ id }) => id),
   );
   const none = archive.search({ ...query, kinds: ['no-such-kind'] });
   t.match(none, { matches: 0, events: [], next: null });
@@ -238,8 +238,8 @@ void t.test('every event that the outbox accepted is in the archive, also after 
   ]);
   await first.archive.stop();
   // The process dies between the two commits, many times.
-  const lost = accepting(outbox, { add: () => undefined, progress: () => undefined });
-  for (let i = 0; i < 250; i += 1) lost.accept({ ...event, id: `lost-${i}` }, [], {});
+  const interrupted = accepting(outbox, { add: () => undefined, progress: () => undefined });
+  for (let i = 0; i < 250; i += 1) interrupted.accept({ ...event, id: `lost-${i}` }, [], {});
   const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
   t.equal(figure(second.archive, 'archive_events'), 1);
   accepting(outbox, second.archive).completeAccepted();
@@ -270,16 +270,16 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
     const child = spawn(process.execPath, [WRITER, dir, `boot-${kill}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    let said = '';
+    let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
-    const gone = once(child, 'close');
-    await until(t, 'accepting', () => said.includes('\n'), 30_000);
+    const closed = once(child, 'close');
+    await until(t, 'accepting', () => output.includes('\n'), 30_000);
     await sleep(Math.random() * 200);
     child.kill('SIGKILL');
-    await gone;
-    for (const id of said.split('\n').slice(0, -1)) accepted.add(id);
+    await closed;
+    for (const id of output.split('\n').slice(0, -1)) accepted.add(id);
   }
   const { outbox } = makeOutbox(join(dir, 'outbox.db'), { limitMiB: 16 });
   outbox.start();
@@ -289,20 +289,20 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
   const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
   const added = figure(archive, 'archive_added');
   accepting(outbox, archive).completeAccepted();
-  const found = new Set<string>();
+  const archivedIds = new Set<string>();
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
     const page = archive.search(query, cursor === '' ? undefined : cursor);
-    for (const { id } of page.events) found.add(id);
+    for (const { id } of page.events) archivedIds.add(id);
     cursor = page.next ?? undefined;
   }
-  const lost = [...accepted].filter((id) => !found.has(id));
+  const lostIds = [...accepted].filter((id) => !archivedIds.has(id));
   t.same(
-    lost,
+    lostIds,
     [],
     `${accepted.size} accepted, ${figure(archive, 'archive_added') - added} taken from the outbox at last`,
   );
-  t.equal(outbox.counters.lanes.alert.rows, found.size, 'and nothing is in one of the two only');
+  t.equal(outbox.counters.lanes.alert.rows, archivedIds.size, 'and nothing is in one of the two only');
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
 });
 
@@ -339,9 +339,9 @@ void t.test('each search is journaled and counted, and one too many learns when 
   const ask = (change: object = {}) =>
     desk.answer(accepted('search', { ...args, ...change }, { counter: 7 }));
   t.match(ask(), { matches: 1, events: [{ id: 'hit' }] });
-  const [kept] = archive.records(0, 9);
-  t.ok(Value.Check(SearchRecord, kept?.record));
-  t.match(kept?.record, {
+  const [firstRecord] = archive.records(0, 9);
+  t.ok(Value.Check(SearchRecord, firstRecord?.record));
+  t.match(firstRecord?.record, {
     record: 'search',
     key: 'judge-desk',
     case: '2026/1234',

@@ -41,14 +41,14 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
     t.ok(far < 40, `the still as it was, but for its second encoding (${far} levels)`);
     t.notOk(String(content).includes('exif-of-the-camera'), 'no metadata');
   }
-  const refused = opened(evidence.bytes, stranger?.keyFile ?? '');
-  t.equal(refused.content, undefined);
-  t.match(refused.error, /no identity matched/);
+  const wrongKey = opened(evidence.bytes, stranger?.keyFile ?? '');
+  t.equal(wrongKey.content, undefined);
+  t.match(wrongKey.error, /no identity matched/);
   const bent = Buffer.from(evidence.bytes);
   bent[bent.length - 40] = (bent[bent.length - 40] as number) ^ 1;
   t.equal(opened(bent, authority?.keyFile ?? '').content, undefined, 'nor when a bit was changed');
-  const again = await sealed(still, recipients);
-  t.not(again.sha256, evidence.sha256, 'each file has a key of its own');
+  const second = await sealed(still, recipients);
+  t.not(second.sha256, evidence.sha256, 'each file has a key of its own');
   await t.rejects(sealed(still, ['age1nobody']), { kind: 'config', message: /no public key of age/ });
 });
 
@@ -87,10 +87,10 @@ t.test('sealing writes no file on the way', { skip: noTrace }, async (t) => {
   const still = join(dir, 'still.jpg');
   writeFileSync(still, (await stillOf(SMALL)).jpeg);
   const program = [process.execPath, join(ROOT, 'dist/test/lib/sealing.js'), 'seal', still, recipient];
-  const written = (more: string[]): string[] => {
+  const written = (extraArgs: string[]): string[] => {
     const trace = join(dir, 'trace');
     const calls = 'trace=open,openat,creat,memfd_create,rename,renameat2,link,linkat,mknod,mknodat';
-    const args = ['-f', '-qq', '-e', calls, '-o', trace, ...program, ...more];
+    const args = ['-f', '-qq', '-e', calls, '-o', trace, ...program, ...extraArgs];
     const { status, stderr } = spawnSync('strace', args);
     t.equal(status, 0, String(stderr));
     return (
@@ -126,8 +126,8 @@ t.test(
       commands: { keys: [judge.config, clerk.config] },
     });
     const client = await clientOf(t, room, 'room');
-    const heard: { topic: string; payload: Buffer }[] = [];
-    client.on('message', (topic, payload) => heard.push({ topic, payload }));
+    const messages: { topic: string; payload: Buffer }[] = [];
+    client.on('message', (topic, payload) => messages.push({ topic, payload }));
     await client.subscribeAsync('vigie/#', { qos: 1 });
     const agent = makeAgent(
       t,
@@ -136,7 +136,7 @@ t.test(
     );
     await agent.start();
     const events = (): VigieEvent[] =>
-      heard
+      messages
         .filter(({ topic }) => topic.includes('/evt/alert/'))
         .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
         .filter(({ data }) => data.phase === 'start' && data.evidence.sealed !== undefined);
@@ -147,12 +147,12 @@ t.test(
     t.equal(statSync(file).mode & 0o777, 0o600);
     t.equal(opened(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
     t.same(event.data.evidence.sealed?.recipients, [authority.recipient]);
-    const beforeAsking = heard.length;
+    const beforeAsking = messages.length;
 
     const ask = async (payload: Buffer): Promise<CommandReply> => {
       const token = `t${Math.random().toString(36).slice(2)}`;
       const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
-      const reply = (): Buffer | undefined => heard.find(({ topic }) => topic === responseTopic)?.payload;
+      const reply = (): Buffer | undefined => messages.find(({ topic }) => topic === responseTopic)?.payload;
       await client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, {
         qos: 1,
         properties: { responseTopic },
@@ -174,22 +174,33 @@ t.test(
     const desk = join(dir, 'desk.pem');
     writeFileSync(desk, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     const pair = await pairOf(room, 'room');
-    const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
-    writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
+    const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+    writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: broker }));
     const unsealTo = (out: string, id: string) => {
-      const why = ['--case', '2026/1234', '--reason', 'assault', '--box', BOX, '--event', id, '--out', out];
+      const options = [
+        '--case',
+        '2026/1234',
+        '--reason',
+        'assault',
+        '--box',
+        BOX,
+        '--event',
+        id,
+        '--out',
+        out,
+      ];
       const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', desk];
-      return start(t, process.execPath, [...program, ...why]);
+      return start(t, process.execPath, [...program, ...options]);
     };
     const out = join(dir, 'still.age');
-    const done = unsealTo(out, event.id);
-    t.equal(await done.ended, 0, done.err);
-    t.match(done.out, /still\.age: \d+ bytes, SHA-256 .*\n.*case 2026\/1234 .*\n.*age --decrypt/);
+    const unsealed = unsealTo(out, event.id);
+    t.equal(await unsealed.ended, 0, unsealed.err);
+    t.match(unsealed.out, /still\.age: \d+ bytes, SHA-256 .*\n.*case 2026\/1234 .*\n.*age --decrypt/);
     t.equal(statSync(out).mode & 0o777, 0o600);
     t.ok(opened(readFileSync(out), authority.keyFile).content, 'the authority opens it');
-    const twice = unsealTo(out, event.id);
-    t.equal(await twice.ended, 2);
-    t.match(twice.err, /^room: --out: .*still\.age is there already\n$/);
+    const repeated = unsealTo(out, event.id);
+    t.equal(await repeated.ended, 2);
+    t.match(repeated.err, /^room: --out: .*still\.age is there already\n$/);
     const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
     t.equal(await none.ended, 1);
     t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
@@ -203,13 +214,13 @@ t.test(
     t.equal(journal.match(/"type":"unseal"/g)?.length, 3, 'all that were asked by who may, the vain one too');
     const head = bytes.subarray(0, 21);
     const marks = [head.toString(), head.toString('base64').slice(0, 24)];
-    const carriers = heard.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
+    const carriers = messages.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
     t.equal(carriers.length, 2, 'each asked for');
     t.ok(
       carriers.every(({ topic }) => topic.includes('/reply/')),
       'and in no other topic',
     );
-    t.ok(heard.indexOf(carriers[0] as (typeof heard)[0]) >= beforeAsking);
+    t.ok(messages.indexOf(carriers[0] as (typeof messages)[0]) >= beforeAsking);
     await agent.stop();
     const grep = spawnSync('grep', ['-rla', 'AGE-SECRET-KEY', stateDir], { encoding: 'utf8' });
     t.match(grep, { status: 1, stdout: '' }, 'no secret key on the box');

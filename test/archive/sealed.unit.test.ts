@@ -33,17 +33,17 @@ const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8
 
 const small = await sealed(await stillOf({ widthPx: 64, heightPx: 64 }), [RECIPIENT]);
 
-interface Made {
+interface TestStore {
   readonly store: SealedStore;
   readonly dir: string;
   readonly clock: HandClock;
   readonly purges: PurgeRecord[];
 }
 
-function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
+function make(t: Test, options: Partial<SealedStoreOptions> = {}): TestStore {
   const purges: PurgeRecord[] = [];
-  const clock = (more.clock as HandClock | undefined) ?? new HandClock();
-  const dir = more.dir ?? join(scratch(t), 'sealed');
+  const clock = (options.clock as HandClock | undefined) ?? new HandClock();
+  const dir = options.dir ?? join(scratch(t), 'sealed');
   const store = new SealedStore({
     dir,
     limitMiB: 1,
@@ -52,13 +52,13 @@ function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
     log: SILENT,
     steady: new SteadyClock(clock, () => true),
     onPurged: (record) => purges.push(record),
-    ...more,
+    ...options,
   });
   return { store, dir, clock, purges };
 }
 
 /** Advances the clock by a number of days, with upkeep every half hour. */
-function pass({ store, clock }: Pick<Made, 'store' | 'clock'>, days: number): void {
+function pass({ store, clock }: Pick<TestStore, 'store' | 'clock'>, days: number): void {
   for (let half = 0; half < days * 48; half += 1) {
     clock.advance(1_800_000);
     store.upkeep();
@@ -115,74 +115,77 @@ t.test('the oldest sealed stills are removed when there is no room', async (t) =
   const big = await sealed(await stillOf({ widthPx: 640, heightPx: 480 }, 120), [RECIPIENT]);
   const fit = Math.floor(1_048_576 / big.bytes.length);
   t.ok(fit >= 2, `${big.bytes.length} bytes`);
-  const made = make(t);
+  const testStore = make(t);
   for (let i = 1; i <= fit + 2; i += 1) {
-    made.clock.advance(1000);
-    made.store.keep(`a-${i}`, big);
+    testStore.clock.advance(1000);
+    testStore.store.keep(`a-${i}`, big);
   }
-  t.notOk(existsSync(join(made.dir, 'a-1.age')));
-  t.notOk(existsSync(join(made.dir, 'a-2.age')));
-  t.ok(existsSync(join(made.dir, `a-${fit + 2}.age`)));
-  made.store.upkeep();
-  t.match(made.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
-  t.ok(figure(made.store, 'sealed_bytes') <= 1_048_576);
-  t.equal(figure(made.store, 'sealed_evicted'), 2);
+  t.notOk(existsSync(join(testStore.dir, 'a-1.age')));
+  t.notOk(existsSync(join(testStore.dir, 'a-2.age')));
+  t.ok(existsSync(join(testStore.dir, `a-${fit + 2}.age`)));
+  testStore.store.upkeep();
+  t.match(testStore.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
+  t.ok(figure(testStore.store, 'sealed_bytes') <= 1_048_576);
+  t.equal(figure(testStore.store, 'sealed_evicted'), 2);
 });
 
 t.test('a sealed still is removed after its days, with one journal entry', async (t) => {
-  const made = make(t);
-  made.store.keep('a-1', small);
-  pass(made, 15);
-  made.store.keep('a-2', small);
-  pass(made, 14.9);
-  t.same(readdirSync(made.dir), ['a-1.age', 'a-2.age']);
-  pass(made, 0.2);
-  t.same(readdirSync(made.dir), ['a-2.age']);
-  pass(made, 1);
-  t.equal(made.purges.length, 1);
-  t.ok(Value.Check(PurgeRecord, made.purges[0]));
-  t.match(made.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
-  t.equal(made.store.read('a-1'), undefined);
+  const testStore = make(t);
+  testStore.store.keep('a-1', small);
+  pass(testStore, 15);
+  testStore.store.keep('a-2', small);
+  pass(testStore, 14.9);
+  t.same(readdirSync(testStore.dir), ['a-1.age', 'a-2.age']);
+  pass(testStore, 0.2);
+  t.same(readdirSync(testStore.dir), ['a-2.age']);
+  pass(testStore, 1);
+  t.equal(testStore.purges.length, 1);
+  t.ok(Value.Check(PurgeRecord, testStore.purges[0]));
+  t.match(testStore.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
+  t.equal(testStore.store.read('a-1'), undefined);
 });
 
 t.test('a purge that cannot be journaled yet is reported later', async (t) => {
   let refuses = true;
-  const told: PurgeRecord[] = [];
-  const made = make(t, {
+  const reports: PurgeRecord[] = [];
+  const testStore = make(t, {
     onPurged: (record) => {
       if (refuses) throw new AgentError('unavailable', 'the journal is away');
-      told.push(record);
+      reports.push(record);
     },
   });
-  made.store.keep('a-1', small);
-  pass(made, 1);
-  made.store.keep('a-2', small);
-  pass(made, 30.5);
-  t.same(readdirSync(made.dir), [], 'retention does not wait');
+  testStore.store.keep('a-1', small);
+  pass(testStore, 1);
+  testStore.store.keep('a-2', small);
+  pass(testStore, 30.5);
+  t.same(readdirSync(testStore.dir), [], 'retention does not wait');
   refuses = false;
-  pass(made, 0.1);
-  t.match(told, [{ count: 2, why: 'retention' }]);
+  pass(testStore, 0.1);
+  t.match(reports, [{ count: 2, why: 'retention' }]);
 });
 
 t.test('a wall clock that jumps deletes no still, and a corrected one lets none stay', async (t) => {
   let synced = true;
   const clock = new HandClock();
-  const made = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
-  pass(made, 0.1);
-  made.store.keep('a-1', small);
+  const testStore = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
+  pass(testStore, 0.1);
+  testStore.store.keep('a-1', small);
   synced = false;
-  made.clock.epochMs += 400 * DAY_MS;
-  pass(made, 0.5);
-  t.same(readdirSync(made.dir), ['a-1.age'], 'not believed');
-  made.store.keep('a-2', small);
+  testStore.clock.epochMs += 400 * DAY_MS;
+  pass(testStore, 0.5);
+  t.same(readdirSync(testStore.dir), ['a-1.age'], 'not believed');
+  testStore.store.keep('a-2', small);
   synced = true;
-  made.clock.epochMs -= 400 * DAY_MS;
-  pass(made, 0.5);
-  const madeMs = statSync(join(made.dir, 'a-2.age')).mtimeMs;
-  t.ok(Math.abs(made.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000, 'dated anew when the clock is right');
+  testStore.clock.epochMs -= 400 * DAY_MS;
+  pass(testStore, 0.5);
+  const madeMs = statSync(join(testStore.dir, 'a-2.age')).mtimeMs;
+  t.ok(
+    Math.abs(testStore.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000,
+    'dated anew when the clock is right',
+  );
   synced = false;
-  pass(made, 29.9);
-  t.same(readdirSync(made.dir), [], 'thirty days are over by the monotonic clock too');
+  pass(testStore, 29.9);
+  t.same(readdirSync(testStore.dir), [], 'thirty days are over by the monotonic clock too');
 });
 
 t.test('a restart finds the stored stills, and counts from now where no true time is known', async (t) => {
@@ -190,9 +193,9 @@ t.test('a restart finds the stored stills, and counts from now where no true tim
   first.store.keep('a-1', small);
   first.store.keep('a-2', small);
   const { dir, clock } = first;
-  const [old, ahead] = [clock.wallMs() - 29 * DAY_MS, clock.wallMs() + 300 * DAY_MS];
+  const [old, futureMs] = [clock.wallMs() - 29 * DAY_MS, clock.wallMs() + 300 * DAY_MS];
   utimesSync(join(dir, 'a-1.age'), old / 1000, old / 1000);
-  utimesSync(join(dir, 'a-2.age'), ahead / 1000, ahead / 1000);
+  utimesSync(join(dir, 'a-2.age'), futureMs / 1000, futureMs / 1000);
   writeFileSync(join(dir, 'a-3.age.new'), 'half');
   mkdirSync(join(dir, 'stray'));
   chmodSync(dir, 0o755);
@@ -210,7 +213,7 @@ t.test('a restart finds the stored stills, and counts from now where no true tim
 });
 
 const command = (args: Record<string, unknown>, counter = 1) => accepted('unseal', args, { counter });
-const ASKED = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
+const REQUEST_ARGS = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
 
 t.test('a sealed still is released unchanged, and journaled before that', async (t) => {
   const { store, clock } = make(t);
@@ -231,19 +234,19 @@ t.test('a sealed still is released unchanged, and journaled before that', async 
       records.push(record);
     },
   });
-  const result = desk.answer(command(ASKED));
+  const result = desk.answer(command(REQUEST_ARGS));
   t.ok(Value.Check(UnsealResult, result));
   t.same(Buffer.from(result.file, 'base64'), Buffer.from(small.bytes));
   t.equal(result.sha256, small.sha256);
   t.match(records, [{ case: '2026/1234', key: 'judge-desk', event: 'a-1', sha256: small.sha256 }]);
   t.ok(Value.Check(UnsealRecord, records[0]));
-  t.throws(() => desk.answer(command({ ...ASKED, event: 'a-2' }, 2)), {
+  t.throws(() => desk.answer(command({ ...REQUEST_ARGS, event: 'a-2' }, 2)), {
     code: 'unavailable',
     message: /no sealed still of event a-2 is held here/,
   });
   t.match(records[1], { event: 'a-2', sha256: null }, 'that somebody asked is on record all the same');
   refuses = true;
-  t.throws(() => desk.answer(command(ASKED, 3)), {
+  t.throws(() => desk.answer(command(REQUEST_ARGS, 3)), {
     code: 'unavailable',
     message: /nothing can be handed out: the journal cannot be written/,
   });
@@ -256,19 +259,19 @@ t.test('an unseal request without a case number, or with the name of another fil
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
   const desk = new UnsealHandler({ store, clock, record: (record) => records.push(record) });
-  const { case: _, ...caseless } = ASKED;
+  const { case: _, ...caseless } = REQUEST_ARGS;
   for (const args of [
     caseless,
-    { ...ASKED, case: '' },
-    { ...ASKED, reason: '\u200b ' },
-    { ...ASKED, event: '../outbox' },
-    { ...ASKED, event: 'a-1.age' },
-    { ...ASKED, more: 1 },
+    { ...REQUEST_ARGS, case: '' },
+    { ...REQUEST_ARGS, reason: '\u200b ' },
+    { ...REQUEST_ARGS, event: '../outbox' },
+    { ...REQUEST_ARGS, event: 'a-1.age' },
+    { ...REQUEST_ARGS, more: 1 },
   ]) {
     t.throws(() => desk.answer(command(args)), { code: 'bad-arguments' }, JSON.stringify(args));
   }
   t.same(records, []);
-  for (let i = 0; i < 20; i += 1) desk.answer(command(ASKED));
-  t.throws(() => desk.answer(command(ASKED)), { code: 'rate-limited', retryAfterS: 10 });
+  for (let i = 0; i < 20; i += 1) desk.answer(command(REQUEST_ARGS));
+  t.throws(() => desk.answer(command(REQUEST_ARGS)), { code: 'rate-limited', retryAfterS: 10 });
   t.equal(records.length, 20);
 });

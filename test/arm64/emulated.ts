@@ -69,26 +69,26 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   );
   container.write('/root/clip.mp4', readFileSync(clip));
   container.write('/root/two.rgb', readFileSync(rgb));
-  const there = join(container.root, 'usr/lib/vigie/current', ON_BOX);
-  mkdirSync(dirname(there), { recursive: true });
-  copyFileSync(join(ROOT, ON_BOX), there);
+  const copyPath = join(container.root, 'usr/lib/vigie/current', ON_BOX);
+  mkdirSync(dirname(copyPath), { recursive: true });
+  copyFileSync(join(ROOT, ON_BOX), copyPath);
 
   const words = ['env', 'ORT_DISABLE_TELEMETRY=1', 'node'];
   const [clipHere, rgbHere] = [clip, rgb];
-  const here = execFileSync(
+  const localOutput = execFileSync(
     'env',
     [...words.slice(1), join(ROOT, ON_BOX), clipHere, String(FRAME_BYTES), rgbHere],
     { encoding: 'utf8' },
   );
-  const said = container.run(
+  const emulated = container.run(
     ...words,
     join('/usr/lib/vigie/current', ON_BOX),
     '/root/clip.mp4',
     String(FRAME_BYTES),
     '/root/two.rgb',
   );
-  t.equal(said.status, 0, said.status === 0 ? 'decoder and detector run' : said.err);
-  const [x64, arm64] = [here, said.out].map((text) => JSON.parse(text) as Result);
+  t.equal(emulated.status, 0, emulated.status === 0 ? 'decoder and detector run' : emulated.err);
+  const [x64, arm64] = [localOutput, emulated.out].map((text) => JSON.parse(text) as Result);
   if (x64 === undefined || arm64 === undefined) throw new Error('two results are expected');
   t.equal(arm64.arch, 'arm64');
   t.equal(arm64.frames, FRAMES, `${FRAMES} frames decoded by ${arm64.decoder}`);
@@ -106,7 +106,7 @@ function sameBoxes(t: Test, one: Inference, other: Inference): void {
   let worst = { score: 0, px: 0 };
   for (const [at, label] of one.labels.entries()) {
     const box = (of: Inference, index: number): number[] => of.boxes.slice(4 * index, 4 * index + 4);
-    const apart = other.labels
+    const nearest = other.labels
       .map((there, index) => ({
         px:
           there === label
@@ -115,8 +115,8 @@ function sameBoxes(t: Test, one: Inference, other: Inference): void {
         score: Math.abs((one.scores[at] ?? 0) - (other.scores[index] ?? Infinity)),
       }))
       .sort((a, b) => a.px - b.px)[0];
-    if (apart !== undefined) {
-      worst = { px: Math.max(worst.px, apart.px), score: Math.max(worst.score, apart.score) };
+    if (nearest !== undefined) {
+      worst = { px: Math.max(worst.px, nearest.px), score: Math.max(worst.score, nearest.score) };
     }
   }
   t.ok(worst.px <= TOLERANCE, `boxes at most ${worst.px.toFixed(6)} px apart`);
@@ -150,8 +150,8 @@ async function replays(t: Test, container: Container): Promise<void> {
 function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
   container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
   const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
-  const said = container.run(PROGRAM, ...words);
-  t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err.slice(-2000));
+  const replay = container.run(PROGRAM, ...words);
+  t.equal(replay.status, 0, replay.status === 0 ? 'a clip is replayed' : replay.err.slice(-2000));
   const { frames, detections } = JSON.parse(container.read('/root/out/summary.json')) as {
     frames: number;
     detections: number;

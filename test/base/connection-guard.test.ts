@@ -31,15 +31,15 @@ interface Attack {
 async function attack(t: Test, { port, connections, addresses, isStubborn = false, says }: Attack) {
   const open = new Set<Socket>();
   let isOver = false;
-  let opened = 0;
+  let openCount = 0;
   const come = (index: number): void => {
     if (isOver) return;
     const at = { host: '127.0.0.1', port, localAddress: from(index % addresses) };
     const socket =
       says === undefined
-        ? connect(at, () => (opened += 1))
+        ? connect(at, () => (openCount += 1))
         : connectTls({ ...at, rejectUnauthorized: false }, () => {
-            opened += 1;
+            openCount += 1;
             socket.write(says);
           });
     open.add(socket);
@@ -55,7 +55,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     for (const socket of open) socket.destroy();
   };
   t.teardown(end);
-  await until(t, 'they hold what they can', () => opened >= connections);
+  await until(t, 'they hold what they can', () => openCount >= connections);
   return { open, end };
 }
 
@@ -66,7 +66,7 @@ async function answered(port: number, path: string, count: number, atOnce: numbe
     new Promise((resolve) => {
       const headers = { Host: `localhost:${port}`, 'Sec-Fetch-Site': 'same-origin' };
       const at = { host: '127.0.0.1', port, path, agent: false, rejectUnauthorized: false, headers } as const;
-      const asked = request(at, (response) => {
+      const attempt = request(at, (response) => {
         response.resume();
         response.on('end', () => {
           if (response.statusCode === 200) well += 1;
@@ -74,11 +74,11 @@ async function answered(port: number, path: string, count: number, atOnce: numbe
         });
         response.on('error', () => resolve());
       });
-      asked.on('error', () => resolve());
-      asked.end();
+      attempt.on('error', () => resolve());
+      attempt.end();
     });
-  for (let done = 0; done < count; done += atOnce) {
-    await Promise.all(Array.from({ length: Math.min(atOnce, count - done) }, one));
+  for (let startedCount = 0; startedCount < count; startedCount += atOnce) {
+    await Promise.all(Array.from({ length: Math.min(atOnce, count - startedCount) }, one));
   }
   return well;
 }
@@ -92,15 +92,15 @@ void t.test('enrolment serves 50 boxes while an attacker holds all its places', 
   const { port } = room;
   const boxes = (): Promise<number> => answered(port, '/.well-known/est/cacerts', 50, 25);
   const says = SLOW_BODY(port, '/.well-known/est/simpleenroll');
-  for (const [what, more] of Object.entries({
+  for (const [attackKind, attackOptions] of Object.entries({
     'by one address that is silent': { connections: 600, addresses: 1 },
     'by two': { connections: 1200, addresses: 2 },
     'by 300 addresses': { connections: 900, addresses: 300 },
     'by one that comes again and again': { connections: 300, addresses: 1, isStubborn: true },
     'by 40 that send a body slowly': { connections: 520, addresses: 40, says },
   })) {
-    const { end } = await attack(t, { port, ...more });
-    t.equal(await boxes(), 50, what);
+    const { end } = await attack(t, { port, ...attackOptions });
+    t.equal(await boxes(), 50, attackKind);
     end();
   }
   await room.stop();
@@ -114,15 +114,15 @@ void t.test('the page serves 35 phones while an attacker holds all its places', 
   const page = await openPage(t, { connectionsOfOneMax: 16, headersMs: 60_000, requestMs: 60_000 });
   const { port } = page;
   const says = SLOW_BODY(port, '/api/pair');
-  for (const [what, more] of Object.entries({
+  for (const [attackKind, attackOptions] of Object.entries({
     'by one address that is silent': { connections: 64, addresses: 1 },
     'by two': { connections: 64, addresses: 2 },
     'by 100 addresses': { connections: 100, addresses: 100 },
     'by one that comes again and again': { connections: 40, addresses: 1, isStubborn: true },
     'by two that send a body slowly': { connections: 64, addresses: 2, says },
   })) {
-    const { end } = await attack(t, { port, ...more });
-    t.equal(await answered(port, '/api/hello', 35, 5), 35, what);
+    const { end } = await attack(t, { port, ...attackOptions });
+    t.equal(await answered(port, '/api/hello', 35, 5), 35, attackKind);
     end();
   }
 });
@@ -167,8 +167,8 @@ void t.test('a newcomer replaces the oldest idle connection of the client with t
     return socket;
   };
   const ask = (socket: FakeSocket, headers = {}): EventEmitter => {
-    const [asked, response] = [new EventEmitter(), new EventEmitter()];
-    server.emit('request', Object.assign(asked, { socket, headers }), response);
+    const [fakeRequest, response] = [new EventEmitter(), new EventEmitter()];
+    server.emit('request', Object.assign(fakeRequest, { socket, headers }), response);
     return response;
   };
   const honest = come('192.0.2.1');

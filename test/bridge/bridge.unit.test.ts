@@ -80,13 +80,13 @@ function published({ topic, payload, contentType, retain }: Notice): [string, un
 
 /** Makes bridges whose notices are collected and checked against the contract. */
 function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
-  const told: [string, unknown][] = [];
+  const messages: [string, unknown][] = [];
   const options: BridgesOptions = {
     config: { bridges: { onvif: false, homeAssistant: true }, rules: [] },
     box: BOX,
     publisher: {
       notice: (notice) => {
-        told.push(published(notice));
+        messages.push(published(notice));
         return true;
       },
     },
@@ -95,7 +95,7 @@ function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
     retention: { snapshotsDays: () => 7 },
     ...over,
   };
-  return { bridges: new Bridges(options), told, options };
+  return { bridges: new Bridges(options), told: messages, options };
 }
 
 /** Makes a rule of each kind, named after its kind. */
@@ -105,12 +105,12 @@ function ruleOf(kind: RuleConfig['kind']): RuleConfig {
 
 void t.test('every kind has its ONVIF topic, or is left out on purpose', async (t) => {
   const context = { inside: [], counted: 3 };
-  const told = (of: UnnumberedEvent, over = {}): unknown[] =>
+  const messagesOf = (of: UnnumberedEvent, over = {}): unknown[] =>
     onvifNotices(ROOT, of, { ...context, ...over }).map(published);
   const source = (rule: string): object => ({ VideoSource: '1', AnalyticsConfiguration: '1', Rule: rule });
   const UtcTime = '2026-11-24T00:00:05.000Z';
 
-  t.strictSame(told(event('loitering', 'start')), [
+  t.strictSame(messagesOf(event('loitering', 'start')), [
     [
       'RuleEngine/LoiteringDetector/ObjectIsLoitering/&1/1/r-loitering',
       {
@@ -124,7 +124,7 @@ void t.test('every kind has its ONVIF topic, or is left out on purpose', async (
   for (const kind of ['illegal-parking', 'vehicle-in-pedestrian-zone']) {
     const rule = `r-${kind}`;
     const topic = `RuleEngine/FieldDetector/ObjectsInside/&1/1/${rule}`;
-    const inside = (phase: Phase, ids: number[]) => told(event(kind, phase), { inside: ids })[0];
+    const inside = (phase: Phase, ids: number[]) => messagesOf(event(kind, phase), { inside: ids })[0];
     const PropertyOperation = 'Changed';
     t.match(inside('start', [7]), [topic, { PropertyOperation, Data: { ObjectId: '7', IsInside: true } }]);
     t.match(
@@ -134,23 +134,27 @@ void t.test('every kind has its ONVIF topic, or is left out on purpose', async (
     );
     t.match(inside('end', []), [topic, { PropertyOperation, Data: { ObjectId: '', IsInside: false } }]);
   }
-  t.match(told(event('line-crossing', 'start')), [
+  t.match(messagesOf(event('line-crossing', 'start')), [
     ['RuleEngine/LineDetector/Crossed/&1/1/r-line-crossing', { Data: { ObjectId: '7' } }],
     ['RuleEngine/CountAggregation/Counter/&1/1/r-line-crossing', { Data: { Count: 3 } }],
   ]);
-  t.strictSame(told(event('line-crossing', 'end')), [], 'a crossing is told once');
-  t.match(told(event('crowd-gathering', 'update', { cause: { count: 12 }, objects: [1, 2] })), [
+  t.strictSame(messagesOf(event('line-crossing', 'end')), [], 'a crossing is told once');
+  t.match(messagesOf(event('crowd-gathering', 'update', { cause: { count: 12 }, objects: [1, 2] })), [
     [/CountAggregation\/OccupancyCounter/, { PropertyOperation: 'Changed', Data: { Count: 12 } }],
   ]);
-  t.match(told(event('crowd-gathering', 'end', { cause: { count: 12 } })), [[/./, { Data: { Count: 0 } }]]);
-  t.match(told(event('illegal-dumping', 'start', { objects: [] })), [
+  t.match(messagesOf(event('crowd-gathering', 'end', { cause: { count: 12 } })), [
+    [/./, { Data: { Count: 0 } }],
+  ]);
+  t.match(messagesOf(event('illegal-dumping', 'start', { objects: [] })), [
     ['RuleEngine/ObjectAbandoned/&1/1/r-illegal-dumping', { Data: { ObjectId: 'e1' } }],
   ]);
-  t.match(told(event('wrong-way', 'start')), [
+  t.match(messagesOf(event('wrong-way', 'start')), [
     [/^RuleEngine\/vigie:WrongWay\//, { Data: { ObjectId: '7' } }],
   ]);
-  t.match(told(event('graffiti', 'start', { objects: [] })), [[/^RuleEngine\/vigie:SurfacePainted\//, {}]]);
-  t.strictSame(told(event('stream-lost', 'start')), [
+  t.match(messagesOf(event('graffiti', 'start', { objects: [] })), [
+    [/^RuleEngine\/vigie:SurfacePainted\//, {}],
+  ]);
+  t.strictSame(messagesOf(event('stream-lost', 'start')), [
     [
       'VideoSource/SignalLoss/&1/stream-lost',
       {
@@ -161,19 +165,19 @@ void t.test('every kind has its ONVIF topic, or is left out on purpose', async (
       },
     ],
   ]);
-  t.match(told(event('stream-lost', 'end')), [[/SignalLoss/, { Data: { State: false } }]]);
+  t.match(messagesOf(event('stream-lost', 'end')), [[/SignalLoss/, { Data: { State: false } }]]);
   for (const [kind, topic] of [
     ['too-dark', 'VideoSource/ImageTooDark/AnalyticsService'],
     ['defocused', 'VideoSource/ImageTooBlurry/AnalyticsService'],
     ['covered', 'VideoSource/GlobalSceneChange/AnalyticsService'],
     ['moved', 'VideoSource/GlobalSceneChange/AnalyticsService'],
   ] as const) {
-    t.match(told(event(kind, 'start')), [[`${topic}/&1/${kind}`, { Data: { State: true } }]]);
-    t.match(told(event(kind, 'end')), [[`${topic}/&1/${kind}`, { Data: { State: false } }]]);
+    t.match(messagesOf(event(kind, 'start')), [[`${topic}/&1/${kind}`, { Data: { State: true } }]]);
+    t.match(messagesOf(event(kind, 'end')), [[`${topic}/&1/${kind}`, { Data: { State: false } }]]);
   }
-  t.strictSame(told(event('detector-down', 'start')), [], 'ONVIF has no word for the box itself');
+  t.strictSame(messagesOf(event('detector-down', 'start')), [], 'ONVIF has no word for the box itself');
   for (const { properties } of RULE_SCHEMAS) {
-    t.ok(told(event(properties.kind.const, 'start')).length > 0, `${properties.kind.const} is mapped`);
+    t.ok(messagesOf(event(properties.kind.const, 'start')).length > 0, `${properties.kind.const} is mapped`);
   }
 });
 
@@ -207,17 +211,23 @@ void t.test('Home Assistant entities follow its documentation', async (t) => {
       origin: { name: 'vigie', sw_version: '1' },
     });
   }
-  const told = (component: string, kind: RuleConfig['kind']) =>
+  const configOf = (component: string, kind: RuleConfig['kind']) =>
     of(component).find(([topic]) => topic.endsWith(`/rule-${ruleOf(kind).id}/config`))?.[1];
-  t.equal(told('binary_sensor', 'line-crossing'), undefined, 'a crossing has no duration, and no state');
-  t.match(told('event', 'line-crossing'), {
+  t.equal(configOf('binary_sensor', 'line-crossing'), undefined, 'a crossing has no duration, and no state');
+  t.match(configOf('event', 'line-crossing'), {
     state_topic: `${ROOT}/home-assistant/r-line-crossing/event`,
     event_types: ['start'],
     device_class: 'motion',
     unique_id: 'vigie_s_b_rule-r-line-crossing_event',
   });
-  t.match(told('event', 'wrong-way'), { event_types: ['start', 'update', 'end'], device_class: 'motion' });
-  t.match(told('event', 'graffiti'), { event_types: ['start', 'update', 'end'], device_class: undefined });
+  t.match(configOf('event', 'wrong-way'), {
+    event_types: ['start', 'update', 'end'],
+    device_class: 'motion',
+  });
+  t.match(configOf('event', 'graffiti'), {
+    event_types: ['start', 'update', 'end'],
+    device_class: undefined,
+  });
   t.match(of('image')[0]?.[1], {
     image_topic: `${ROOT}/home-assistant/box/image`,
     content_type: 'image/jpeg',
@@ -296,19 +306,19 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
   first.bridges.online();
   t.strictSame(removed(first.told), [], 'nothing was there before');
 
-  const away = bridgesOf(t, {
+  const offline = bridgesOf(t, {
     stateDir,
     config: config(true, 'graffiti'),
     publisher: { notice: () => false },
   });
-  away.bridges.online();
+  offline.bridges.online();
   const second = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   second.bridges.online();
-  const gone = of('r-loitering', 'event', 'binary_sensor').sort();
-  t.strictSame(removed(second.told).sort(), gone, 'also after an attempt that did not go out');
+  const removedTopics = of('r-loitering', 'event', 'binary_sensor').sort();
+  t.strictSame(removed(second.told).sort(), removedTopics, 'also after an attempt that did not go out');
   second.told.length = 0;
   second.bridges.online();
-  t.strictSame(removed(second.told).sort(), gone, 'and once more on a further connection');
+  t.strictSame(removed(second.told).sort(), removedTopics, 'and once more on a further connection');
   const third = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   third.bridges.online();
   t.strictSame(removed(third.told), [], 'then it is done');
@@ -336,7 +346,7 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
 });
 
 void t.test('both bridges together keep the state of active incidents and count lost notices', async (t) => {
-  let away = true;
+  let isOffline = true;
   const { bridges, told } = bridgesOf(t, {
     config: {
       bridges: { onvif: false, homeAssistant: true },
@@ -344,8 +354,8 @@ void t.test('both bridges together keep the state of active incidents and count 
     },
     publisher: {
       notice: (notice) => {
-        if (!away) told.push(published(notice));
-        return !away;
+        if (!isOffline) told.push(published(notice));
+        return !isOffline;
       },
     },
   });
@@ -355,7 +365,7 @@ void t.test('both bridges together keep the state of active incidents and count 
     { bridge_published: 0, bridge_dropped: 7, bridge_forgotten: 0 },
     'nobody there: six configurations and a state',
   );
-  away = false;
+  isOffline = false;
   bridges.online();
   t.equal(told.length, 7);
   const state = (): unknown =>

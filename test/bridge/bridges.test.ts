@@ -18,14 +18,14 @@ const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const ROOT_TOPIC = `vigie/${SITE}/${BOX}`;
 const contract = new Contract();
 
-interface Heard {
+interface ReceivedMessages {
   readonly all: IPublishPacket[];
   /** Parsed payloads of the topics that match the pattern. */
   json<T>(topic: RegExp): T[];
 }
 
 /** Collects everything that the broker lets the room read, and checks it against the published contract. */
-async function listen(t: Test, room: Room): Promise<Heard> {
+async function listen(t: Test, room: Room): Promise<ReceivedMessages> {
   const client = await clientOf(t, room, 'room');
   const all: IPublishPacket[] = [];
   client.on('message', (_topic, _payload, packet) => {
@@ -83,14 +83,14 @@ async function start(
 const MAIN = new RegExp(
   `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|growth)|evt/.+|snap/.+)$`,
 );
-const alerts = (heard: Heard): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
-const bothKinds = (heard: Heard): boolean =>
+const alerts = (heard: ReceivedMessages): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
+const bothKinds = (heard: ReceivedMessages): boolean =>
   ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));
 
 /**
  * Checks that a crossing is one event, and that just before it comes the picture that the alert has on the main topic.
  */
-function homeAssistantTold(t: Test, { all, json }: Heard): void {
+function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
   const root = `${ROOT_TOPIC}/home-assistant`;
   const crossings = json<{ event_type: string }>(/\/home-assistant\/passing\/event$/);
   t.ok(crossings.length > 0, `${crossings.length} crossings`);
@@ -149,31 +149,39 @@ async function retained(t: Test, room: Room, ...patterns: string[]): Promise<str
 
 t.test('bridges are off by default, and only the main topics are published', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   const agent = await start(t, room, {});
-  await until(t, 'events of both rules', () => bothKinds(heard), 60_000);
+  await until(t, 'events of both rules', () => bothKinds(received), 60_000);
   await agent.stop();
   t.strictSame(
-    heard.all.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic)),
+    received.all.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic)),
     [],
   );
 });
 
 t.test('both bridges publish their own form', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   const agent = await start(t, room, { onvif: true, homeAssistant: true });
-  const ended = (): VigieEvent | undefined =>
-    alerts(heard).find(({ data }) => data.rule.kind === 'loitering' && data.phase === 'end');
-  await until(t, 'a loitering that has ended', () => bothKinds(heard) && ended() !== undefined, 90_000);
-  await until(t, 'bridged', () => heard.json(/onvif-ej\/RuleEngine/).length > 0);
+  const endOfLoitering = (): VigieEvent | undefined =>
+    alerts(received).find(({ data }) => data.rule.kind === 'loitering' && data.phase === 'end');
+  await until(
+    t,
+    'a loitering that has ended',
+    () => bothKinds(received) && endOfLoitering() !== undefined,
+    90_000,
+  );
+  await until(t, 'bridged', () => received.json(/onvif-ej\/RuleEngine/).length > 0);
   type Counted = { counters: Record<string, number> };
   const counted = (): number =>
-    Math.max(0, ...heard.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_published'] ?? 0));
+    Math.max(
+      0,
+      ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_published'] ?? 0),
+    );
   await until(t, 'counted in a health report', () => counted() > 0, 60_000);
   await agent.stop();
 
-  const onvif = heard.all.filter(({ topic }) => topic.includes('/onvif-ej/'));
+  const onvif = received.all.filter(({ topic }) => topic.includes('/onvif-ej/'));
   const crossed = onvif.find(({ topic }) => topic.includes('LineDetector/Crossed'));
   t.equal(crossed?.topic, `${ROOT_TOPIC}/onvif-ej/RuleEngine/LineDetector/Crossed/&1/1/passing`);
   t.match(JSON.parse(String(crossed?.payload)), {
@@ -181,18 +189,18 @@ t.test('both bridges publish their own form', { skip }, async (t) => {
     Source: { VideoSource: '1', AnalyticsConfiguration: '1', Rule: 'passing' },
     Data: { ObjectId: /^\d+$/ },
   });
-  const counts = heard.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
+  const counts = received.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
   t.strictSame(
     counts.map(({ Data }) => Data.Count),
     counts.map((_, index) => index + 1),
     'the counter counts',
   );
-  t.match(heard.json(/LoiteringDetector\/ObjectIsLoitering\/&1\/1\/staying$/)[0], {
+  t.match(received.json(/LoiteringDetector\/ObjectIsLoitering\/&1\/1\/staying$/)[0], {
     PropertyOperation: 'Initialized',
     Data: { ObjectId: /^\d+$/, Since: /Z$/ },
   });
 
-  const configs = heard.all.filter(
+  const configs = received.all.filter(
     ({ topic, payload }) => topic.startsWith('homeassistant/') && payload.length > 0,
   );
   t.strictSame(
@@ -208,20 +216,20 @@ t.test('both bridges publish their own form', { skip }, async (t) => {
     ],
     'an event a rule, a state where incidents last, the newest still, three of the health report',
   );
-  t.match(heard.json(/binary_sensor\/.+\/rule-staying\/config$/)[0], {
+  t.match(received.json(/binary_sensor\/.+\/rule-staying\/config$/)[0], {
     unique_id: `vigie_${SITE}_${BOX}_rule-staying`,
     state_topic: `${ROOT_TOPIC}/home-assistant/staying`,
     payload_on: 'ON',
     availability: [{ topic: `${ROOT_TOPIC}/status`, payload_available: 'online' }],
     device: { identifiers: [`vigie_${SITE}_${BOX}`], name: BOX },
   });
-  const states = heard.all.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
+  const states = received.all.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
   t.strictSame(
     states.slice(0, 2).map(({ payload }) => String(payload)),
     ['OFF', 'ON'],
     'first off, then on',
   );
-  homeAssistantTold(t, heard);
+  homeAssistantTold(t, received);
 });
 
 t.test(
@@ -230,13 +238,14 @@ t.test(
   async (t) => {
     const room = await makeRoom(t);
     const stateDir = join(scratch(t), 'state');
-    const heard = await listen(t, room);
-    const kept = (): Promise<string[]> =>
+    const received = await listen(t, room);
+    const retainedTopics = (): Promise<string[]> =>
       retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
     const on = { homeAssistant: true };
-    const told = (): boolean => heard.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
+    const hasPicture = (): boolean =>
+      received.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
     const agent = await start(t, room, on, { stateDir });
-    await until(t, 'a picture', told, 90_000);
+    await until(t, 'a picture', hasPicture, 90_000);
     await agent.stop();
     const ofBox = [
       `homeassistant/image/${BOX}/snapshot/config`,
@@ -250,42 +259,49 @@ t.test(
       `homeassistant/event/${BOX}/rule-staying/config`,
       `${ROOT_TOPIC}/home-assistant/staying`,
     ];
-    t.strictSame(await kept(), [...ofBox, ...ofPassing, ...ofStaying].sort(), 'no picture, and no event');
+    t.strictSame(
+      await retainedTopics(),
+      [...ofBox, ...ofPassing, ...ofStaying].sort(),
+      'no picture, and no event',
+    );
 
     const connected = (from: number): boolean =>
-      heard.all
+      received.all
         .slice(from)
         .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
-    let from = heard.all.length;
-    const without = await start(t, room, on, { stateDir, rules: ['passing'] });
+    let from = received.all.length;
+    const smallerAgent = await start(t, room, on, { stateDir, rules: ['passing'] });
     await until(t, 'its entities are removed', () => connected(from), 60_000);
-    await without.stop();
-    t.strictSame(await kept(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
+    await smallerAgent.stop();
+    t.strictSame(await retainedTopics(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
 
-    from = heard.all.length;
+    from = received.all.length;
     const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
-    const emptied = (): boolean => heard.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
+    const emptied = (): boolean => received.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
     await until(t, 'everything is removed', emptied, 60_000);
     await off.stop();
-    t.strictSame(await kept(), [], 'a bridge that is switched off leaves nothing');
+    t.strictSame(await retainedTopics(), [], 'a bridge that is switched off leaves nothing');
   },
 );
 
 t.test('a broker that is offline costs the bridges their notices, which are counted', { skip }, async (t) => {
   const room = await makeRoom(t, { persistent: true });
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   await start(t, room, { onvif: true });
-  await until(t, 'an event', () => alerts(heard).length > 0, 60_000);
+  await until(t, 'an event', () => alerts(received).length > 0, 60_000);
   room.broker.kill();
   await room.broker.stop();
-  const before = alerts(heard).length;
+  const before = alerts(received).length;
   // Long enough for the street to continue; the assertions do not depend on the time.
   await new Promise((resolve) => setTimeout(resolve, 8000));
   await room.broker.start();
   type Counted = { counters: Record<string, number>; time: string };
-  const dropped = (): number =>
-    Math.max(0, ...heard.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_dropped'] ?? 0));
-  await until(t, 'the dropped are counted', () => dropped() > 0, 90_000);
-  await until(t, 'events that waited', () => alerts(heard).length > before, 60_000);
-  t.ok(dropped() > 0, `${dropped()} notices lost and counted`);
+  const droppedCount = (): number =>
+    Math.max(
+      0,
+      ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_dropped'] ?? 0),
+    );
+  await until(t, 'the dropped are counted', () => droppedCount() > 0, 90_000);
+  await until(t, 'events that waited', () => alerts(received).length > before, 60_000);
+  t.ok(droppedCount() > 0, `${droppedCount()} notices lost and counted`);
 });

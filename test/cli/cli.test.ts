@@ -138,9 +138,9 @@ void t.test('vigie check prints a summary, warnings and errors with their exit c
 
   const bad = join(dir, 'bad.yaml');
   writeFileSync(bad, 'site: Lab\nbox: lab-1\nzone: []\n');
-  const refused = vigie(['check', bad]);
-  t.equal(refused.code, 2);
-  t.same(refused.err.split('\n'), [
+  const refusal = vigie(['check', bad]);
+  t.equal(refusal.code, 2);
+  t.same(refusal.err.split('\n'), [
     `${bad}:1:7 site: must be 1 to 32 of a-z, 0-9 and - (found "Lab")`,
     `${bad}:3:1 zone: unknown key; did you mean "zones"?`,
     `${bad}: 2 mistakes; the configuration is refused`,
@@ -181,17 +181,17 @@ void t.test('vigie check fails for a box that would run nothing', async (t) => {
   };
   const local = (text: string): string =>
     text.replace(/^mqtt:\n(?: .*\n)+/m, 'mqtt: { url: "mqtt://localhost" }\n');
-  const without = (key: string) => (text: string) => text.replace(new RegExp(`^${key}:.*\\n`, 'm'), '');
+  const withoutKey = (key: string) => (text: string) => text.replace(new RegExp(`^${key}:.*\\n`, 'm'), '');
   const noRules = (text: string): string => text.replace(/^rules:\n(?: .*\n|\n)+/m, 'rules: []\n');
   const cases: [string, (text: string) => string, RegExp][] = [
     [
       'no order is named',
-      without('authorisation'),
+      withoutKey('authorisation'),
       /NOTHING: `authorisation` is not set; it names the signed/,
     ],
     [
       'no key is named',
-      without('authorityKey'),
+      withoutKey('authorityKey'),
       /NOTHING: `authorityKey` is not set; it names the authority/,
     ],
     ['no rules', noRules, /NOTHING: `rules` is empty; name at least one rule/],
@@ -207,7 +207,7 @@ void t.test('vigie check fails for a box that would run nothing', async (t) => {
   t.equal(JSON.parse(check((text) => text, '--no-files', '--json').out).runsNothing, null);
   t.match(check(local), { code: 1, out: /NOTHING: authorityKey .* cannot be read: ENOENT/ }, 'no key there');
   t.match(
-    check((text) => without('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
+    check((text) => withoutKey('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
     { code: 0, out: /`vigie replay` only: no mqtt/ },
     'a configuration for replay needs no order',
   );

@@ -76,21 +76,21 @@ void t.test('a PC without an accelerator shows none, and its absent one is named
 });
 
 void t.test('Hailo’s metadata is never called usable', async (t) => {
-  const whole = {
+  const complete = {
     ...pci('0001:01:00.0', '1e60', '2864', 'hailo'),
     'dev/hailo0': '',
     ...dropIn('50-hailo.conf'),
   };
-  const found = findAccelerators(tree(scratch(t), whole));
-  t.match(found, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
-  const [finding] = acceleratorFindings(found, ALL, 'hailonet');
+  const accelerators = findAccelerators(tree(scratch(t), complete));
+  t.match(accelerators, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
+  const [finding] = acceleratorFindings(accelerators, ALL, 'hailonet');
   t.match(finding, {
     name: 'hailo',
     state: 'unknown',
     detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU looks/,
   });
   t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
-  t.equal(isReady(found[0] as (typeof found)[0], ALL), false);
+  t.equal(isReady(accelerators[0] as (typeof accelerators)[0], ALL), false);
 
   const bare = findAccelerators(tree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
   const [unasked] = acceleratorFindings(bare, new Set());
@@ -107,8 +107,8 @@ void t.test(
   'Coral is found on PCIe with driver, node, group and drop-in, and on USB without a driver',
   async (t) => {
     const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
-    const found = findAccelerators(tree(scratch(t), card));
-    t.match(acceleratorFindings(found, ALL, 'tfliteedgetpuinference'), [
+    const accelerators = findAccelerators(tree(scratch(t), card));
+    t.match(acceleratorFindings(accelerators, ALL, 'tfliteedgetpuinference'), [
       {
         name: 'coral',
         state: 'failed',
@@ -116,8 +116,8 @@ void t.test(
         fix: /groupadd --system apex; sudo install/,
       },
     ]);
-    const whole = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
-    const ready = findAccelerators(tree(scratch(t), whole));
+    const complete = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
+    const ready = findAccelerators(tree(scratch(t), complete));
     t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
     t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
     t.match(
@@ -141,7 +141,7 @@ void t.test(
       t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
       t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
     }
-    const both = { ...whole, ...usb('2-1', '1a6e', '089a') };
+    const both = { ...complete, ...usb('2-1', '1a6e', '089a') };
     t.same(
       findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
       ['coral', 'coral-usb'],
@@ -204,10 +204,10 @@ void t.test('presets match their files', async (t) => {
     const text = `site: lab\nbox: lab-1\n${readFileSync(join(dir, folder, 'detector.yaml'), 'utf8')}`;
     const { problems } = inspectText(text, { env: {}, mode: 'check', files: false });
     // The user of the accelerator makes the model for the element, so it is absent here.
-    const others = problems.filter(
+    const otherProblems = problems.filter(
       ({ path, message }) => path !== 'detector.element.model' || !/no model card/.test(message),
     );
-    t.same(others, [], `${folder}: a configuration may say so`);
+    t.same(otherProblems, [], `${folder}: a configuration may say so`);
   }
 });
 
@@ -263,14 +263,14 @@ void t.test('watts are shown where a board reports them', async (t) => {
   );
 });
 
-const seen = (x: number, score: number, group = 'person'): Seen => ({
+const detection = (x: number, score: number, group = 'person'): Seen => ({
   xyxyNorm: [x, 0.1, x + 0.1, 0.4],
   score,
   group,
 });
 
 void t.test('two detectors are compared by the boxes on which they agree', async (t) => {
-  const same = [seen(0.1, 0.9), seen(0.5, 0.31)];
+  const same = [detection(0.1, 0.9), detection(0.5, 0.31)];
   t.same(agreementOf([[same, same]]), {
     frames: 1,
     matched: 2,
@@ -279,14 +279,25 @@ void t.test('two detectors are compared by the boxes on which they agree', async
     onlyFirst: 0,
     onlySecond: 0,
   });
-  const near = agreementOf([[[seen(0.1, 0.31)], [seen(0.11, 0.29)]]]);
+  const near = agreementOf([[[detection(0.1, 0.31)], [detection(0.11, 0.29)]]]);
   t.match(near, { matched: 1, onlyFirst: 0, onlySecond: 0 }, 'either side of the threshold is one thing');
   t.ok(Math.abs((near.iouMean ?? 0) - 9 / 11) < 1e-9);
-  t.match(agreementOf([[[seen(0.1, 0.29)], [seen(0.1, 0.2)]]]), { matched: 0, onlyFirst: 0, onlySecond: 0 });
-  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.9, 'vehicle')]]]), { onlyFirst: 1, onlySecond: 1 });
-  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.18, 0.9)]]]), { matched: 0, onlyFirst: 1, onlySecond: 1 });
-  const twice = agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.8), seen(0.105, 0.9)]]]);
-  t.match(twice, { matched: 1, onlySecond: 1 }, 'each box is matched once, with the nearest');
+  t.match(agreementOf([[[detection(0.1, 0.29)], [detection(0.1, 0.2)]]]), {
+    matched: 0,
+    onlyFirst: 0,
+    onlySecond: 0,
+  });
+  t.match(agreementOf([[[detection(0.1, 0.9)], [detection(0.1, 0.9, 'vehicle')]]]), {
+    onlyFirst: 1,
+    onlySecond: 1,
+  });
+  t.match(agreementOf([[[detection(0.1, 0.9)], [detection(0.18, 0.9)]]]), {
+    matched: 0,
+    onlyFirst: 1,
+    onlySecond: 1,
+  });
+  const doubled = agreementOf([[[detection(0.1, 0.9)], [detection(0.1, 0.8), detection(0.105, 0.9)]]]);
+  t.match(doubled, { matched: 1, onlySecond: 1 }, 'each box is matched once, with the nearest');
   t.same(agreementOf([]), {
     frames: 0,
     matched: 0,
@@ -298,7 +309,7 @@ void t.test('two detectors are compared by the boxes on which they agree', async
 
   const unit = fc.double({ min: 0, max: 0.9, noNaN: true });
   const boxes = fc.array(
-    fc.tuple(unit, fc.double({ min: 0, max: 1, noNaN: true })).map(([x, score]) => seen(x, score)),
+    fc.tuple(unit, fc.double({ min: 0, max: 1, noNaN: true })).map(([x, score]) => detection(x, score)),
     { maxLength: 8 },
   );
   fc.assert(
@@ -347,10 +358,10 @@ function lookOf(
 void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.equal(quantileBelowMs({ counts: [1, 1, 8] }, 0.5), 5);
   t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
-  const cpu = lookOf('cpu', [3, 3, 4], [seen(0.1, 0.9)]);
+  const cpu = lookOf('cpu', [3, 3, 4], [detection(0.1, 0.9)]);
   const alone = comparisonOf(cpu);
   t.match(alone, { accelerator: null, agreement: null, note: /nothing to compare it with/ });
-  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [seen(0.1, 0.8)]), cpu);
+  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [detection(0.1, 0.8)]), cpu);
   t.match(both, { cpu: { on: 'cpu' }, accelerator: { on: 'onnxinference' }, note: null });
   t.same(comparisonRows(both), [
     [
@@ -367,7 +378,7 @@ void t.test('the doctor compares the accelerator with the CPU', async (t) => {
     ],
   ]);
   t.match(
-    comparisonOf(lookOf('cpu', [1], [seen(0.1, 0.9)], 'cuda is not there'), cpu),
+    comparisonOf(lookOf('cpu', [1], [detection(0.1, 0.9)], 'cuda is not there'), cpu),
     { agreement: null, note: /fell back to cpu: cuda is not there/ },
     'that the CPU agrees with itself is not told',
   );

@@ -66,19 +66,19 @@ void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_
   };
   writeFileSync(config, JSON.stringify(content));
   authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
-  const where = ['--config', config, '--state', state];
-  const agent = start(t, process.execPath, [VIGIE, 'run', ...where]);
+  const options = ['--config', config, '--state', state];
+  const agent = start(t, process.execPath, [VIGIE, 'run', ...options]);
   const connections = (): number =>
     readFileSync(broker.logFile, 'utf8').split(/New client connected .* as canebiere-017 /).length - 1;
   await until(t, 'the agent is connected', () => connections() > 0 || agent.code !== undefined, PATIENCE_MS);
   const doctor = async (): Promise<string> => {
-    const asked = start(t, process.execPath, [VIGIE, 'doctor', ...where, '--seconds', '1']);
-    await asked.ended;
-    return asked.out;
+    const doctorRun = start(t, process.execPath, [VIGIE, 'doctor', ...options, '--seconds', '1']);
+    await doctorRun.ended;
+    return doctorRun.out;
   };
-  let said = '';
-  for (let tries = 0; tries < 10 && !/^✓ broker/m.test(said); tries += 1) said = await doctor();
-  t.match(said, /^✓ broker +online since /m, said);
+  let output = '';
+  for (let tries = 0; tries < 10 && !/^✓ broker/m.test(output); tries += 1) output = await doctor();
+  t.match(output, /^✓ broker +online since /m, output);
   t.equal(connections(), 1, 'the agent has kept its connection');
   agent.child.kill('SIGTERM');
   await agent.ended;

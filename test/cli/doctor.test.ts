@@ -90,7 +90,7 @@ const HEALTHY: VisionTrial = {
   view: viewOf({}),
 };
 
-const named = (findings: readonly Finding[], name: string): Finding | undefined =>
+const findingOf = (findings: readonly Finding[], name: string): Finding | undefined =>
   findings.find((finding) => finding.name === name);
 
 void t.test('a healthy camera shows its size, rates, decoder, model and speed', async (t) => {
@@ -238,16 +238,16 @@ void t.test('each failure is named with its fix', async (t) => {
       /camera\.fps: 12:/,
     ],
   ];
-  for (const [name, config, trial, what, detail, fix] of cases) {
+  for (const [name, config, trial, findingName, detail, fix] of cases) {
     const findings = visionFindings(config, trial);
-    t.match(named(findings, what), { state: 'failed', detail, fix }, name);
+    t.match(findingOf(findings, findingName), { state: 'failed', detail, fix }, name);
     t.notMatch(findings.map(findingText).join('\n'), 'hunter2');
     for (const { state, fix } of findings)
       t.equal(fix !== undefined, state === 'failed', 'a fix with each failure, only there');
   }
   t.match(visionFindings(configured({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
   const near = viewOf({ people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 });
-  t.match(named(visionFindings(RTSP, { ...HEALTHY, view: near }), 'view'), { state: 'ok' });
+  t.match(findingOf(visionFindings(RTSP, { ...HEALTHY, view: near }), 'view'), { state: 'ok' });
 });
 
 void t.test('the doctor checks disk, state folder and files', async (t) => {
@@ -291,7 +291,7 @@ void t.test('the doctor checks disk, state folder and files', async (t) => {
 
 void t.test('the doctor asks GStreamer for its elements', async (t) => {
   const [preset] = PRESETS as [(typeof PRESETS)[number]];
-  const found = (element: string) => ({
+  const acceleratorOf = (element: string) => ({
     preset: { ...preset, element },
     devices: [],
     driver: null,
@@ -299,7 +299,10 @@ void t.test('the doctor asks GStreamer for its elements', async (t) => {
     dropIn: true,
     group: true,
   });
-  t.same([...(await elementsOf([found('fakesink'), found('no-such-element')]))], ['fakesink']);
+  t.same(
+    [...(await elementsOf([acceleratorOf('fakesink'), acceleratorOf('no-such-element')]))],
+    ['fakesink'],
+  );
 });
 
 interface Report {
@@ -310,7 +313,7 @@ interface Report {
 }
 
 /** Makes a state folder in which an agent has run once; returns its journal. */
-function begun(dir: string): Journal {
+function journalIn(dir: string): Journal {
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir, { recursive: true });
   const journal = new Journal({ stateDir, origin: 'vigie/lab/lab-1' });
@@ -322,7 +325,7 @@ function begun(dir: string): Journal {
 
 /** Journal entries of the doctor's camera access. */
 function looks(dir: string): unknown[] {
-  const contents = begun(dir)
+  const contents = journalIn(dir)
     .contentsOf(0)
     .map(({ content }) => content);
   return contents.flatMap((content) =>
@@ -334,8 +337,8 @@ function looks(dir: string): unknown[] {
 async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
   const { authorisation, authorityKey } = authorised(configured(config), join(dir, 'order'), order);
-  const whole = { site: 'lab', box: 'lab-1', authorisation, authorityKey, ...config };
-  writeFileSync(file, stringify(whole), { mode: 0o640 });
+  const content = { site: 'lab', box: 'lab-1', authorisation, authorityKey, ...config };
+  writeFileSync(file, stringify(content), { mode: 0o640 });
   const args = [
     VIGIE,
     'doctor',
@@ -378,12 +381,12 @@ void t.test(
     const camera = { source: `file:${STREET_CLIP}`, fps: 5 };
 
     const unproved = await examine(dir, { camera, mqtt });
-    t.match(named(unproved.findings, 'camera'), {
+    t.match(findingOf(unproved.findings, 'camera'), {
       state: 'unknown',
       detail: /has no journal that could prove/,
     });
     t.notOk(existsSync(join(dir, 'state')), 'nothing was begun for it');
-    begun(dir);
+    journalIn(dir);
     const fine = await examine(dir, { camera, mqtt });
     t.equal(fine.err, '', 'nothing on standard error');
     for (const name of [
@@ -398,16 +401,16 @@ void t.test(
       'inference',
       'advice',
     ]) {
-      t.match(named(fine.findings, name), { state: 'ok' }, name);
+      t.match(findingOf(fine.findings, name), { state: 'ok' }, name);
     }
-    t.match(named(fine.findings, 'camera')?.detail, /768×576/);
-    t.match(named(fine.findings, 'advice')?.detail, /^model nanodet-g-city10, input \d+×\d+, the CPU/);
+    t.match(findingOf(fine.findings, 'camera')?.detail, /768×576/);
+    t.match(findingOf(fine.findings, 'advice')?.detail, /^model nanodet-g-city10, input \d+×\d+, the CPU/);
     const [begin, end] = looks(dir) as [unknown, [string, string, number]];
     t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
     t.match(end, ['doctor', 'end', Number]);
     t.ok(end[2] > 5, `${end[2]} frames are on record`);
     // Depends on this machine's clock, so the test accepts either result.
-    const clock = named(fine.findings, 'clock');
+    const clock = findingOf(fine.findings, 'clock');
     t.equal(fine.code, clock?.state === 'failed' ? 1 : 0);
     t.equal(fine.ok, fine.code === 0);
 
@@ -418,26 +421,26 @@ void t.test(
     });
     t.equal(broken.code, 1);
     t.equal(broken.err, '', 'nothing on standard error');
-    t.match(named(broken.findings, 'camera'), { state: 'failed', fix: /cable, address and port/ });
-    t.match(named(broken.findings, 'broker'), { state: 'failed', detail: /CN is another-box/ });
-    t.match(named(broken.findings, 'detector'), { state: 'ok' }, 'the rest is still told');
+    t.match(findingOf(broken.findings, 'camera'), { state: 'failed', fix: /cable, address and port/ });
+    t.match(findingOf(broken.findings, 'broker'), { state: 'failed', detail: /CN is another-box/ });
+    t.match(findingOf(broken.findings, 'detector'), { state: 'ok' }, 'the rest is still told');
     t.notMatch(JSON.stringify(broken), 'hunter2');
 
     const barred = await examine(dir, { camera, mqtt }, 2, { box: 'another-box' });
-    t.match(named(barred.findings, 'authorisation'), {
+    t.match(findingOf(barred.findings, 'authorisation'), {
       state: 'failed',
       detail: /is for another-box at lab/,
     });
-    t.match(named(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
-    t.match(named(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
+    t.match(findingOf(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
     writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
     const before = looks(dir).length;
     const suspended = await examine(dir, { camera, mqtt });
-    t.match(named(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
-    t.match(named(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
+    t.match(findingOf(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
     new Suspension(join(dir, 'state', 'suspension.json')).resume('', '', 0);
     const [at, id] = [new Date().toISOString(), '0123456789abcdef'];
-    begun(dir).append({
+    journalIn(dir).append({
       at,
       type: 'suspend',
       id,
@@ -447,11 +450,11 @@ void t.test(
       packetsWatched: 0,
     });
     const removed = await examine(dir, { camera, mqtt });
-    t.match(named(removed.findings, 'suspended'), {
+    t.match(findingOf(removed.findings, 'suspended'), {
       state: 'failed',
       detail: /put back.*as the journal shows/,
     });
-    t.match(named(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
     t.equal(looks(dir).length, before, 'and no look without its record');
   },
 );
@@ -466,27 +469,27 @@ void t.test(
     t.teardown(() => server.kill());
     const source = (password: string, path: string): string =>
       `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
-    begun(dir);
+    journalIn(dir);
     const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
 
     const fine = await look(source(login.password, 'main'));
-    t.match(named(fine.findings, 'camera'), {
+    t.match(findingOf(fine.findings, 'camera'), {
       state: 'ok',
       detail: /640×480, 15 fps announced, 1[3-6]\S* delivered, [45]\S* analysed of 5/,
     });
-    t.match(named(fine.findings, 'decoder'), { state: 'ok' });
-    const refused = await look(source('wrong', 'main'));
-    t.match(named(refused.findings, 'camera'), {
+    t.match(findingOf(fine.findings, 'decoder'), { state: 'ok' });
+    const refusal = await look(source('wrong', 'main'));
+    t.match(findingOf(refusal.findings, 'camera'), {
       state: 'failed',
       detail: /refuses the user/,
       fix: /user and password/,
     });
     const absent = await look(source(login.password, 'other'));
-    t.match(named(absent.findings, 'camera'), {
+    t.match(findingOf(absent.findings, 'camera'), {
       state: 'failed',
       detail: /no stream at \/other/,
       fix: /put the path right/,
     });
-    t.notMatch(JSON.stringify([fine, refused, absent]), 'hunter2');
+    t.notMatch(JSON.stringify([fine, refusal, absent]), 'hunter2');
   },
 );

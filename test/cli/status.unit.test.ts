@@ -16,7 +16,7 @@ import { vigie } from '../lib/program.ts';
 
 type Change = (status: LocalStatus) => void;
 
-function changed(change: Change): LocalStatus {
+function changedStatus(change: Change): LocalStatus {
   const status = structuredClone(WELL);
   change(status);
   return status;
@@ -123,11 +123,11 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     ['heat', /84 °C/, ({ report }) => (report.temperatureC = 84)],
   ];
   for (const [name, detail, change] of cases) {
-    const wrong = statusFindings(changed(change)).filter(({ state }) => state === 'failed');
+    const wrong = statusFindings(changedStatus(change)).filter(({ state }) => state === 'failed');
     t.equal(wrong.length, 1, `${name}: one thing`);
     t.match(wrong[0], { name, detail, fix: /\w/ });
   }
-  const fresh = changed(({ report }) => {
+  const fresh = changedStatus(({ report }) => {
     report.uptimeS = 5;
     report.detector = null;
     report.camera = { ...report.camera, state: 'opening' };
@@ -138,7 +138,7 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     [],
     'a box that just started is given time',
   );
-  const suspended = changed(({ report }) => {
+  const suspended = changedStatus(({ report }) => {
     Object.assign(report, { mode: 'suspended', detector: null });
     report.camera.state = 'off';
   });
@@ -170,27 +170,27 @@ void t.test('every text has a French version with the same figures', async (t) =
       }
     } else t.not(french, english, key);
   }
-  const status = changed(({ report, standing }) => {
+  const status = changedStatus(({ report, standing }) => {
     report.mode = 'unauthorised';
     report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
     standing.push({ ...event, kind: 'preview', severity: 'system' });
   });
-  const told = statusFindings(status, 'fr');
-  const named = (name: string) => told.find((finding) => finding.name === name);
-  t.match(named('mode'), {
+  const findings = statusFindings(status, 'fr');
+  const findingOf = (name: string) => findings.find((finding) => finding.name === name);
+  t.match(findingOf('mode'), {
     state: 'failed',
     detail: /^sans autorisation, démarré depuis/,
     fix: /^le boîtier/,
   });
-  t.match(named('preview'), { state: 'ok', detail: /^un technicien regarde/ });
+  t.match(findingOf('preview'), { state: 'ok', detail: /^un technicien regarde/ });
   t.strictSame(
-    told.map(({ name, state }) => [name, state]),
+    findings.map(({ name, state }) => [name, state]),
     statusFindings(status, 'en').map(({ name, state }) => [name, state]),
   );
 });
 
 void t.test('the status fits 40 and 80 columns, and has colours only on request', async (t) => {
-  const status = changed(({ report }) => {
+  const status = changedStatus(({ report }) => {
     report.clock.synced = false;
     report.camera = { ...report.camera, state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` };
   });
@@ -233,25 +233,25 @@ async function boxWith(t: Test, body: string): Promise<string> {
 }
 
 void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
-  const asked = async (
+  const statusOf = async (
     dir: string,
-    ...more: string[]
+    ...options: string[]
   ): Promise<{ code: number | null; out: string; err: string }> => {
-    const program = vigie(t, 'status', '--state', dir, ...more);
+    const program = vigie(t, 'status', '--state', dir, ...options);
     const code = await program.ended;
     return { code, out: program.out, err: program.err };
   };
   const well = await boxWith(t, JSON.stringify(WELL));
-  t.match(await asked(well), { code: 0, out: /all well/, err: '' });
-  const json = await asked(well, '--json');
+  t.match(await statusOf(well), { code: 0, out: /all well/, err: '' });
+  const json = await statusOf(well, '--json');
   t.match(JSON.parse(json.out), { ok: true, report: { box: 'canebiere-017' }, findings: [{ name: 'mode' }] });
-  const hot = await boxWith(t, JSON.stringify(changed(({ report }) => (report.temperatureC = 90))));
-  t.match(await asked(hot), { code: 1, out: /1 thing needs a person/, err: '' });
-  t.match(await asked(hot, '--json'), { code: 1, out: /"ok": false/ });
+  const hot = await boxWith(t, JSON.stringify(changedStatus(({ report }) => (report.temperatureC = 90))));
+  t.match(await statusOf(hot), { code: 1, out: /1 thing needs a person/, err: '' });
+  t.match(await statusOf(hot, '--json'), { code: 1, out: /"ok": false/ });
 
   const none = scratch(t);
-  t.match(await asked(none), { code: 2, out: '', err: /agent\.sock: no agent runs here; .*--state\n$/ });
+  t.match(await statusOf(none), { code: 2, out: '', err: /agent\.sock: no agent runs here; .*--state\n$/ });
   const old = await boxWith(t, JSON.stringify({ ...WELL, journal: 7 }));
-  t.match(await asked(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
+  t.match(await statusOf(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
   t.notOk(existsSync(join(none, LOCAL_SOCKET)), 'asking leaves nothing behind');
 });

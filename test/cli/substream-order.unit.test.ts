@@ -29,11 +29,11 @@ void t.test('an order that does not name the second stream is one line of advice
 });
 
 void t.test('an order that names both streams gives no advice', async (t) => {
-  for (const named of [
+  for (const cameraFields of [
     { camera: main, substream: sub },
     { camera: sub, substream: main },
   ])
-    t.strictSame(coverageReport(authorised(CONFIG, scratch(t), named)).warnings, []);
+    t.strictSame(coverageReport(authorised(CONFIG, scratch(t), cameraFields)).warnings, []);
   const { substream: _, ...camera } = CONFIG.camera ?? { source: main, fps: 5 };
   t.strictSame(coverageReport(authorised({ ...CONFIG, camera }, scratch(t))).warnings, []);
 });

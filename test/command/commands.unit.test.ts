@@ -72,9 +72,12 @@ const NOT_ASKED: CommandHandlers = {
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   const original = signed(signer, command());
-  const seen = flips(original, (bytes) => verdict(verifier, bytes));
-  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
-  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  const outcomes = flips(original, (bytes) => verdict(verifier, bytes));
+  t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
+  t.ok(
+    (outcomes.get('bad-signature') ?? 0) > 100 && (outcomes.get('malformed') ?? 0) > 100,
+    'the flips reach far',
+  );
   t.equal(verdict(verifier, original), 'accepted');
   t.equal(verdict(verifier, original), 'replayed');
 });
@@ -144,11 +147,11 @@ void t.test(
 void t.test('a file of counters that is lost or was put back obeys nothing twice', async (t) => {
   const file = join(scratch(t), 'counters.json');
   const journal = new Map<string, number>();
-  const guarded = (known: { commands: ReadonlyMap<string, number> } | undefined) => {
+  const guarded = (journalState: { commands: ReadonlyMap<string, number> } | undefined) => {
     const enter = (entry: JournalEntry): void => {
       if (entry.type === 'command') journal.set(entry.keyid, entry.counter);
     };
-    const guard = new ReplayGuard({ file, journal: { known, enter } });
+    const guard = new ReplayGuard({ file, journal: { known: journalState, enter } });
     return new CommandVerifier({ site: SITE, box: BOX, keys: [signer.config], guard, clock });
   };
   const [first, second] = [signed(signer, command()), signed(signer, command())];
@@ -194,8 +197,8 @@ void t.test('the verifier opens a DSSE envelope that openssl(1) signed by the sp
   };
   const verifier = makeVerifier(file('counters.json'));
   t.equal(verdict(verifier, Buffer.from(JSON.stringify(envelope))), 'accepted');
-  const twice = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
-  t.equal(verdict(verifier, Buffer.from(JSON.stringify(twice))), 'malformed', 'one signature');
+  const doubled = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
+  t.equal(verdict(verifier, Buffer.from(JSON.stringify(doubled))), 'malformed', 'one signature');
 });
 
 void t.test(
@@ -233,7 +236,7 @@ void t.test('answers go below the box’s own topics only', async (t) => {
   const { replyTo } = topicsOf(SITE, BOX);
   t.equal(replyTo(`vigie/${SITE}/${BOX}/reply/a-1_B`), `vigie/${SITE}/${BOX}/reply/a-1_B`);
   t.equal(replyTo(`vigie/${SITE}/all/reply/a1`), `vigie/${SITE}/${BOX}/reply/a1`);
-  for (const elsewhere of [
+  for (const foreignTopic of [
     undefined,
     '',
     `vigie/${SITE}/other/reply/a`,
@@ -244,7 +247,7 @@ void t.test('answers go below the box’s own topics only', async (t) => {
     `vigie/${SITE}/${BOX}/reply/${'a'.repeat(65)}`,
     `vigie/other/${BOX}/reply/a`,
   ])
-    t.equal(replyTo(elsewhere), undefined, String(elsewhere));
+    t.equal(replyTo(foreignTopic), undefined, String(foreignTopic));
 });
 
 void t.test(

@@ -39,18 +39,20 @@ const FIXTURES = join(ROOT, 'test', 'fixtures', 'config');
 
 void t.test('every mistake of every bad configuration is reported with its place', async (t) => {
   for (const file of readdirSync(FIXTURES)) {
-    const whole = readFileSync(join(FIXTURES, file), 'utf8');
-    const expected = [...whole.matchAll(/^#= (.*)$/gm)].map((match) => String(match[1]));
-    const text = whole.replace(/^#= .*\n/gm, '');
+    const content = readFileSync(join(FIXTURES, file), 'utf8');
+    const expected = [...content.matchAll(/^#= (.*)$/gm)].map((match) => String(match[1]));
+    const text = content.replace(/^#= .*\n/gm, '');
     const env = Object.fromEntries([...text.matchAll(/^#env ([^=]+)=(.*)$/gm)].map(([, k, v]) => [k, v]));
     const mode = (/^#mode (\w+)$/m.exec(text)?.[1] ?? 'check') as ConfigMode;
     const { config, problems } = inspectText(text, { env, mode });
-    const found = problems.map((problem) => problemText('', problem).replace(/^:?/, '').trim());
+    const messages = problems.map((problem) => problemText('', problem).replace(/^:?/, '').trim());
     t.ok(expected.length > 0, `${file} expects something`);
     t.equal(config, undefined, `${file} is refused`);
-    const wanted = expected.map((line, index) => (fits(line, found[index] ?? '') ? found[index] : line));
-    t.same(found, wanted, file);
-    t.notMatch(found.join('\n'), /hunter2/, `${file}: no secret is shown`);
+    const expectedMessages = expected.map((line, index) =>
+      fits(line, messages[index] ?? '') ? messages[index] : line,
+    );
+    t.same(messages, expectedMessages, file);
+    t.notMatch(messages.join('\n'), /hunter2/, `${file}: no secret is shown`);
   }
 });
 
@@ -458,22 +460,22 @@ void t.test('misspelt words get the nearest key, and secrets are hidden', async 
   t.equal(hideSecrets('rtsp:/admin:pass@10.0.0.2'), 'rtsp:/***@10.0.0.2');
   t.equal(hideSecrets('file:/clips/a.mp4'), 'file:/clips/a.mp4');
   const source = (value: string): string | null => shown(value, ['camera', 'source']);
-  for (const [text, told] of [
+  for (const [text, hidden] of [
     ['rtsp://[fe80::1]:554/', 'rtsp://[fe80::1]/'],
     ['rtsp://h/cam?channel=1&x=y', 'rtsp://h/cam?channel=1&x=***'],
     ['file:/a:b.mp4', 'file:/a:b.mp4'],
     ['10.0.0.2/main', '***'],
     ['http://10.0.0.2:554/main', 'http://***'],
   ] as const) {
-    t.equal(source(text), JSON.stringify(told), 'what cannot be parsed is not shown');
+    t.equal(source(text), JSON.stringify(hidden), 'what cannot be parsed is not shown');
   }
-  for (const lost of [
+  for (const broken of [
     'rtsp://admin:hunter2 10.0.0.2/main',
     'admin:hunter2',
     'rtsp:admin:hunter2/x',
     'rtsp:////a:hunter2',
   ]) {
-    t.match(source(lost), /^"(rtsp:\/*)?\*\*\*"$/, 'a login that has lost its @');
+    t.match(source(broken), /^"(rtsp:\/*)?\*\*\*"$/, 'a login that has lost its @');
   }
   for (const address of [
     'rtsp://10.0.0.2/user=admin_password=hunter2_channel=1',

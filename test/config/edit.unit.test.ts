@@ -51,8 +51,12 @@ t.test('an edit changes only the proposed lines', async (t) => {
     rule.id === 'coming-in' ? [] : rule.kind === 'loitering' ? [{ ...rule, afterS: 7 }] : [rule],
   );
   const text = editedText(demo, proposal);
-  const changed = text.split('\n').filter((line) => !demo.split('\n').includes(line));
-  t.strictSame(changed, ['    polygon: [[0, 0.5], [1, 0.5], [0.25, 1]]', '    afterS: 7', '    afterS: 7']);
+  const changedLines = text.split('\n').filter((line) => !demo.split('\n').includes(line));
+  t.strictSame(changedLines, [
+    '    polygon: [[0, 0.5], [1, 0.5], [0.25, 1]]',
+    '    afterS: 7',
+    '    afterS: 7',
+  ]);
   t.match(text, /# across the road on the right/);
   t.notMatch(text, /coming-in/);
 });
@@ -79,19 +83,19 @@ commands:
   );
   const edited = editedText(text, { ...proposal, rules });
   const former = text.split('\n');
-  const changed = edited.split('\n').filter((line) => !former.includes(line));
-  t.strictSame(changed, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
+  const changedLines = edited.split('\n').filter((line) => !former.includes(line));
+  t.strictSame(changedLines, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
 });
 
 t.test('the camera’s login is hidden, and stays where the source is unchanged', async (t) => {
   const text = (source: string): string => `site: s\nbox: b\ncamera:\n  source: "${source}" # by the door\n`;
   const withLogin = text('rtsp://admin:hunter2@10.0.0.2/main?token=1');
-  const shown = proposableOf(load(withLogin));
-  t.equal(shown.cameraAddress, 'rtsp://10.0.0.2/main', 'is not shown');
-  t.notMatch(JSON.stringify(shown), /hunter2|token/);
+  const shownProposal = proposableOf(load(withLogin));
+  t.equal(shownProposal.cameraAddress, 'rtsp://10.0.0.2/main', 'is not shown');
+  t.notMatch(JSON.stringify(shownProposal), /hunter2|token/);
   const proposal = asIs(withLogin);
   t.equal(editedText(withLogin, proposal), withLogin, 'stays where no source is proposed');
-  const same = editedText(withLogin, { ...proposal, source: shown.cameraAddress });
+  const same = editedText(withLogin, { ...proposal, source: shownProposal.cameraAddress });
   t.equal(same, withLogin, 'and where the source is the one that was shown');
   const other = editedText(withLogin, { ...proposal, source: 'rtsp://a:b@10.0.0.3/main' });
   t.equal(other, text('rtsp://a:b@10.0.0.3/main'));
@@ -137,7 +141,7 @@ t.test('JSON, aliases and unusual texts are edited correctly or refused', async 
     kind: 'config',
     message: /anchors/,
   });
-  const moved = editedText(aliases, {
+  const movedText = editedText(aliases, {
     ...asIs(aliases),
     masks: [
       {
@@ -150,7 +154,7 @@ t.test('JSON, aliases and unusual texts are edited correctly or refused', async 
       },
     ],
   });
-  t.strictSame(load(moved).zones, zones, 'what an alias stood for stays');
+  t.strictSame(load(movedText).zones, zones, 'what an alias stood for stays');
   for (const text of ['', '[]', 'site: [', 'a', '['.repeat(5000)]) {
     let kind: unknown;
     try {
@@ -281,21 +285,21 @@ function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): str
 t.test('an edited text reads back as proposed and keeps the comments of unchanged parts', async (t) => {
   const seed = SEED;
   fc.assert(
-    fc.property(proposals, proposals, fc.boolean(), (before, wanted, flow) => {
+    fc.property(proposals, proposals, fc.boolean(), (before, proposal, flow) => {
       const old = commented(before, flow);
-      const text = editedText(old, wanted);
+      const text = editedText(old, proposal);
       const { zones, lines, masks, rules, alertsPerHour } = load(text);
       const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sorted) });
-      const should = JSON.stringify({ ...wanted, rules: wanted.rules.map(sorted) });
+      const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sorted) });
       if (is !== should) throw new Error(`${is}\n${should}\n${text}`);
       if (alertsPerHour !== 7) throw new Error('another key was changed');
       for (const note of ['# the head', '# where', '# few', '# the end'])
         if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
       for (const name of ['zones', 'lines', 'masks', 'rules'] as const)
-        for (const { id: kept } of before[name].filter((item) =>
-          wanted[name].some((other) => other.id === item.id),
+        for (const { id: keptId } of before[name].filter((item) =>
+          proposal[name].some((other) => other.id === item.id),
         ))
-          for (const note of [`# before ${name}-${kept}.`, `# beside ${name}-${kept}.`])
+          for (const note of [`# before ${name}-${keptId}.`, `# beside ${name}-${keptId}.`])
             if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
     }),
     // Shrinking these cases can take indefinitely.

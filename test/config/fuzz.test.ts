@@ -41,8 +41,8 @@ function judge(text: string, env: Record<string, string>, mode: ConfigMode): Out
       if (/\n|undefined|\[object|NaN/.test(problem.message)) return `not one line for a person: ${line}`;
       const placed = problem.line !== null && problem.column !== null && problem.line <= lineCount;
       if (!placed && problem.variable === null) return `no place: ${line}`;
-      const whole = /YAML|group of keys|key must be plain/.test(problem.message);
-      if (problem.path === '' && problem.variable === null && !whole) return `no path: ${line}`;
+      const hasNoPath = /YAML|group of keys|key must be plain/.test(problem.message);
+      if (problem.path === '' && problem.variable === null && !hasNoPath) return `no path: ${line}`;
     }
     return undefined;
   };

@@ -40,7 +40,7 @@ function configText(box: string): string {
 
 t.test('a refused configuration gives way to the last good one', async (t) => {
   const dir = scratch(t);
-  const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
+  const [file, lastGoodFile] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
   await written(file, 'box-1', dir);
   const first = use();
@@ -48,13 +48,21 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   const text = readFileSync(file);
   writeFileSync(file, 'changed while it starts: [');
   keepConfig(first.bytes, dir);
-  t.strictSame(readFileSync(kept), text, 'what it has started with is kept, and not what lies there by now');
+  t.strictSame(
+    readFileSync(lastGoodFile),
+    text,
+    'what it has started with is kept, and not what lies there by now',
+  );
   writeFileSync(file, text);
-  t.equal(statSync(kept).mode & 0o777, 0o600, 'a camera’s password may be in it');
+  t.equal(statSync(lastGoodFile).mode & 0o777, 0o600, 'a camera’s password may be in it');
 
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
   const second = use();
-  t.match(second, { file: kept, config: { box: 'box-1' } }, 'it goes on with what it was started with');
+  t.match(
+    second,
+    { file: lastGoodFile, config: { box: 'box-1' } },
+    'it goes on with what it was started with',
+  );
   t.ok(second.refused instanceof ConfigProblems);
   t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
 
@@ -63,15 +71,15 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   const third = use();
   t.match(
     third,
-    { file: kept, config: { box: 'box-1' } },
+    { file: lastGoodFile, config: { box: 'box-1' } },
     'a certificate that went bad does not blind the box',
   );
   t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: holds no certificate/);
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
 
-  writeFileSync(kept, 'site: [');
+  writeFileSync(lastGoodFile, 'site: [');
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'a damaged last good one is refused as well');
-  rmSync(kept);
+  rmSync(lastGoodFile);
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
   await written(file, 'box-1', dir);
   keepConfig(use().bytes, dir);
@@ -108,19 +116,19 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const { dir: modelDir, spoil } = installed(t);
   const keptDir = join(scratch(t), 'kept');
-  const refused = async (kept: string | undefined, kind: string): Promise<string> => {
-    const error: unknown = await start(kept).catch((error: unknown) => error);
+  const refusalOf = async (dir: string | undefined, kind: string): Promise<string> => {
+    const error: unknown = await start(dir).catch((error: unknown) => error);
     t.match(error, { kind });
     return error instanceof AgentError ? error.message : '';
   };
-  const start = async (kept?: string) => {
+  const start = async (dir?: string) => {
     const config = {
       model: MODEL,
       input: [416, 256] as [number, number],
       backend: 'onnxruntime' as const,
       providers: ['cpu'],
     };
-    const detector = new Detector({ config, modelDir, keptDir: kept, clock: systemClock, log: SILENT });
+    const detector = new Detector({ config, modelDir, keptDir: dir, clock: systemClock, log: SILENT });
     try {
       return await detector.start();
     } finally {
@@ -128,7 +136,7 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
     }
   };
   spoil();
-  t.match(await refused(keptDir, 'corrupt'), /altered/, 'none has run yet');
+  t.match(await refusalOf(keptDir, 'corrupt'), /altered/, 'none has run yet');
   spoil();
   const sound = await start(keptDir);
   t.equal(sound.fallback, null);
@@ -138,11 +146,11 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
   t.equal(statSync(join(keptDir, `${MODEL}.json`)).mtimeMs, keptAt, 'the same model is not written again');
 
   spoil();
-  const instead = await start(keptDir);
-  t.equal(instead.sha256, sound.sha256);
+  const fallbackRun = await start(keptDir);
+  t.equal(fallbackRun.sha256, sound.sha256);
   const last = `the model that ran last (SHA-256 ${sound.sha256.slice(0, 12)}…) runs instead`;
-  t.match(instead.fallback, /altered/);
-  t.ok(instead.fallback?.includes(last), instead.fallback ?? '');
+  t.match(fallbackRun.fallback, /altered/);
+  t.ok(fallbackRun.fallback?.includes(last), fallbackRun.fallback ?? '');
   await t.rejects(
     start(),
     { kind: 'corrupt', message: /altered/ },
@@ -150,10 +158,10 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
   );
 
   rmSync(join(modelDir, `${MODEL}.json`));
-  t.match(await refused(keptDir, 'config'), /no model card/, 'what a person has to mend is not covered up');
+  t.match(await refusalOf(keptDir, 'config'), /no model card/, 'what a person has to mend is not covered up');
   copyFileSync(join(MODEL_DIR, `${MODEL}.json`), join(modelDir, `${MODEL}.json`));
   writeFileSync(join(keptDir, `${sound.sha256}.onnx`), 'half');
-  t.match(await refused(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
+  t.match(await refusalOf(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
 });
 
 t.test('only one model of a name is kept', async (t) => {

@@ -66,12 +66,12 @@ void t.test('its login is hidden outside the box, and filled in from the same de
     textOf(MAIN, 'rtsp://viewer:hunter2@10.0.0.2/sub?token=hunter2'),
     `{"camera": {"substream": "${SUB}", "source": "${MAIN}"}}\n`,
   ]) {
-    const shown = withoutSecrets(text) ?? '';
-    t.notMatch(shown, /hunter2/);
-    const filled = withSecretsOf(shown, text);
+    const hiddenText = withoutSecrets(text) ?? '';
+    t.notMatch(hiddenText, /hunter2/);
+    const filled = withSecretsOf(hiddenText, text);
     t.strictSame(parse(filled), parse(text), 'and is what it was');
     t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
-    t.equal(heldSecret(shown), undefined);
+    t.equal(heldSecret(hiddenText), undefined);
   }
   t.equal(heldSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
   t.equal(heldSecret(textOf(MAIN, SUB)), 'source');
@@ -85,9 +85,9 @@ void t.test('its login is hidden outside the box, and filled in from the same de
     textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub2'),
     'or its own',
   );
-  for (const elsewhere of ['rtsp://***@10.0.0.3/sub', 'rtsp://***@10.0.0.2:8554/sub'])
+  for (const foreignAddress of ['rtsp://***@10.0.0.3/sub', 'rtsp://***@10.0.0.2:8554/sub'])
     t.throws(
-      () => withSecretsOf(textOf('rtsp://***@10.0.0.2/main', elsewhere), textOf(MAIN, SUB)),
+      () => withSecretsOf(textOf('rtsp://***@10.0.0.2/main', foreignAddress), textOf(MAIN, SUB)),
       /^camera.substream: the login .* of another camera/,
     );
   const shared = `camera: { source: "rtsp://10.0.0.2/main", substream: &s "rtsp://***@10.0.0.2/sub" }\nsite: *s\n`;
@@ -111,11 +111,11 @@ void t.test('the second stream is part of the watched camera, without its login'
 
 void t.test('a technician’s proposal keeps, sets or drops it', async (t) => {
   const text = textOf(MAIN, SUB);
-  const shown = proposableOf(configOf(text));
-  t.equal(shown.substreamAddress, 'rtsp://10.0.0.2/sub');
-  t.notMatch(JSON.stringify(shown), /hunter2/);
+  const shownProposal = proposableOf(configOf(text));
+  t.equal(shownProposal.substreamAddress, 'rtsp://10.0.0.2/sub');
+  t.notMatch(JSON.stringify(shownProposal), /hunter2/);
   t.notOk('substreamAddress' in proposableOf(configOf(textOf(MAIN))));
-  const { cameraAddress, substreamAddress, ...drawn } = shown;
+  const { cameraAddress, substreamAddress, ...drawn } = shownProposal;
   const edited = (change: object, before = text): string =>
     editedText(before, { ...structuredClone(drawn), ...change });
 

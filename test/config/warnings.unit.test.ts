@@ -19,18 +19,18 @@ void t.test('a model with one input size gives a warning where another size is c
     t.ok(config, detector);
     return config as Config;
   };
-  const told = (model: string, detector: Partial<Config['detector']>): string[] => {
-    const whole = config('{ input: [640, 384] }');
-    const asked = { ...whole, detector: { ...whole.detector, model, ...detector } };
-    return findWarnings(asked, undefined, dir).map(({ message }) => message);
+  const messagesFor = (model: string, detector: Partial<Config['detector']>): string[] => {
+    const base = config('{ input: [640, 384] }');
+    const changedConfig = { ...base, detector: { ...base.detector, model, ...detector } };
+    return findWarnings(changedConfig, undefined, dir).map(({ message }) => message);
   };
-  t.same(told('any', {}), []);
-  t.same(told('none', {}), [], 'a card that is not there is told elsewhere');
-  t.same(told('one', {}), ['model one takes [416, 256] only: the detector does not start']);
-  t.same(told('one', { input: [416, 256] }), []);
+  t.same(messagesFor('any', {}), []);
+  t.same(messagesFor('none', {}), [], 'a card that is not there is told elsewhere');
+  t.same(messagesFor('one', {}), ['model one takes [416, 256] only: the detector does not start']);
+  t.same(messagesFor('one', { input: [416, 256] }), []);
   const element = { name: 'onnxinference', model: 'one', properties: [] };
-  t.same(told('any', { backend: 'gstreamer', element }), [
+  t.same(messagesFor('any', { backend: 'gstreamer', element }), [
     'model one takes [416, 256] only: it runs on the CPU, not on onnxinference',
   ]);
-  t.same(told('any', { element }), [], 'which is not used');
+  t.same(messagesFor('any', { element }), [], 'which is not used');
 });

@@ -165,11 +165,11 @@ void t.test('random sources share an address only where just the login differs',
     fc.property(camerasDrawn(), ({ source, secrets }) => {
       const parsed = parseCameraSource(source);
       if ('fault' in parsed) return false;
-      const again = parseCameraSource(parsed.address);
+      const reparsed = parseCameraSource(parsed.address);
       const open = `${parsed.address} ${parsed.shown} ${parsed.masked}`;
       return (
-        !('fault' in again) &&
-        again.address === parsed.address &&
+        !('fault' in reparsed) &&
+        reparsed.address === parsed.address &&
         secrets.every((secret) => !open.includes(secret)) &&
         withLoginOf(parsed.masked, source) !== undefined &&
         maskedSource(withLoginOf(parsed.masked, source) ?? '') === parsed.masked

@@ -24,8 +24,8 @@ function firstColumn(file: string): string[] {
   return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/[a-z]+(?:-[a-z]+)*/g)].map(String));
 }
 
-function missing<K extends string>(all: readonly K[], named: readonly string[]): K[] {
-  return all.filter((kind) => !named.includes(kind));
+function missing<K extends string>(all: readonly K[], names: readonly string[]): K[] {
+  return all.filter((kind) => !names.includes(kind));
 }
 
 void t.test('each kind of rule has scenes, and the busy street has all of them', async (t) => {
@@ -45,8 +45,8 @@ void t.test('each kind of rule is in the guides', async (t) => {
   for (const file of ['docs/guide/legal.md', 'docs/guide/bridges.md'])
     t.same(missing(RULE_KINDS, firstColumn(file)), [], file);
   const [, list = ''] = /^Rules: ([^;]*);/m.exec(read('README.md')) ?? [];
-  const named = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
-  t.same(named.sort(), [...RULE_KINDS].sort(), 'README.md');
+  const names = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
+  t.same(names.sort(), [...RULE_KINDS].sort(), 'README.md');
 });
 
 void t.test('each command is in the table of what a key may sign', async (t) => {
@@ -76,8 +76,8 @@ void t.test('each condition has an alert rule, or is listed as one that needs no
   const rules = read('docs/guide/prometheus-fleet-rules.yaml');
   const alerted = [...rules.matchAll(/condition=~?"([^"]+)"/g)].flatMap(([, kinds = '']) => kinds.split('|'));
   t.same(missing(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
-  const twice = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
-  t.same(twice, [], 'in one place only');
+  const repeated = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
+  t.same(repeated, [], 'in one place only');
   for (const alert of Object.values(ALERTED_OTHERWISE))
     if (alert !== null) t.match(rules, `alert: ${alert}\n`, alert);
 });

@@ -85,10 +85,10 @@ t.test('messages beyond the limits or with unknown content are refused', async (
 
 /** Reports whether the agent accepts a frame with such a track. */
 function isTaken(about: Partial<ObservedTrack>): boolean {
-  const seen = observation(400, [track(3, about)]);
+  const frame = observation(400, [track(3, about)]);
   try {
-    const sent = encodeMessage({ kind: 'frame', observation: seen, detections: [] });
-    return new LinkDecoder(FromVision).push(sent).length === 1;
+    const bytes = encodeMessage({ kind: 'frame', observation: frame, detections: [] });
+    return new LinkDecoder(FromVision).push(bytes).length === 1;
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'corrupt') return false;
     throw error;
@@ -110,7 +110,7 @@ t.test('a track carries at most eight places from before it was confirmed', asyn
 
 t.test('a track carries at most two colour names out of the closed list', async (t) => {
   t.ok(isTaken({ colours: ['yellow'] }) && isTaken({ colours: ['yellow', 'green'] }));
-  const others: unknown[] = [
+  const invalid: unknown[] = [
     [],
     ['pink'],
     [''],
@@ -121,5 +121,5 @@ t.test('a track carries at most two colour names out of the closed list', async 
     'yellow',
     { yellow: 0.9 },
   ];
-  for (const colours of others) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
+  for (const colours of invalid) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
 });

@@ -67,8 +67,8 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
   const document = output.document;
   t.equal(document?.version(), '3.0.0');
   t.equal(document?.channels().length, MESSAGES.length);
-  const sent = MESSAGES.filter(({ direction }) => direction === 'from-box');
-  t.equal(document?.operations().filterBySend().length, sent.length, 'from the box’s view');
+  const sentMessages = MESSAGES.filter(({ direction }) => direction === 'from-box');
+  t.equal(document?.operations().filterBySend().length, sentMessages.length, 'from the box’s view');
   const event = document?.messages().find((message) => message.name() === 'VigieEvent');
   t.match(
     event?.json().payload,

@@ -72,13 +72,13 @@ void t.test(
         }),
       authorisation: (times) => checkedAuthorisation({ ...orderFor(config), rules, ...times }),
     };
-    for (const [what, open] of Object.entries(opens)) {
+    for (const [form, open] of Object.entries(opens)) {
       const verdict = (times: object) => verdictOf(() => open({ ...span, ...times }));
-      t.equal(verdict({}), 'accepted', `${what}: times that exist`);
-      for (const notAfter of TIMES) t.equal(verdict({ notAfter }), 'accepted', `${what} until ${notAfter}`);
+      t.equal(verdict({}), 'accepted', `${form}: times that exist`);
+      for (const notAfter of TIMES) t.equal(verdict({ notAfter }), 'accepted', `${form} until ${notAfter}`);
       for (const time of NO_TIMES) {
-        t.equal(verdict({ notBefore: time }), 'malformed', `${what} from ${time}`);
-        t.equal(verdict({ notAfter: time }), 'malformed', `${what} until ${time}`);
+        t.equal(verdict({ notBefore: time }), 'malformed', `${form} from ${time}`);
+        t.equal(verdict({ notAfter: time }), 'malformed', `${form} until ${time}`);
       }
     }
   },

@@ -54,8 +54,8 @@ void t.test('a response topic is accepted only below the box’s own name, in on
     '\u0445',
   );
   const topic = fc.array(level, { maxLength: 7 }).map((levels) => levels.join('/'));
-  const inside = fc.property(fc.oneof(topic, fc.string({ unit: 'binary' })), (asked) => {
-    const answer = replyTo(asked);
+  const inside = fc.property(fc.oneof(topic, fc.string({ unit: 'binary' })), (responseTopic) => {
+    const answer = replyTo(responseTopic);
     return answer === undefined || /^vigie\/lyon\/b-1\/reply\/[A-Za-z0-9_-]{1,64}$/.test(answer);
   });
   t.doesNotThrow(() => fc.assert(inside, { seed: SEED, numRuns: 5000 }));

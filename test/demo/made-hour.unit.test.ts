@@ -38,7 +38,7 @@ function clip(): Observation[] {
   });
 }
 
-function made(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
+function makeHour(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
   const desk = makeSigner('judge-desk', ['tracks']);
   const box = new TrackedBox(scratch(t), { grant, keys: [desk.config], source: CAMERA });
   const endsMs = box.clock.wallMs();
@@ -58,7 +58,7 @@ function made(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
 void t.test(
   'a box whose clock is not set answers from the hour, and says what it does not know',
   async (t) => {
-    const { box, tracks, endsMs } = made(t, GRANT);
+    const { box, tracks, endsMs } = makeHour(t, GRANT);
     t.equal(tracks, 2 * (HOUR_MS / 1000 / CLIP_S), 'two in each round');
     box.synced = false;
     box.trusted = false;
@@ -83,8 +83,8 @@ void t.test(
       [0.5, 0],
       [0.5, 1],
     ];
-    const where = { line: middle, direction: 'both' } as const;
-    const crossed = await box.ask({ view, where, answer: 'count' });
+    const place = { line: middle, direction: 'both' } as const;
+    const crossed = await box.ask({ view, where: place, answer: 'count' });
     t.equal(crossed.matches, tracks, 'both cross the middle, in every round');
 
     // Once the clock is set, the box continues with the same view and other numbers.
@@ -97,13 +97,13 @@ void t.test(
 );
 
 void t.test('the made hour is removed where the order is another than its own', async (t) => {
-  const { box } = made(t, { ...GRANT, grade: 'counts' });
+  const { box } = makeHour(t, { ...GRANT, grade: 'counts' });
   box.start();
   t.match(box.records, [{ record: 'purge', what: 'tracks', why: 'authorisation' }]);
-  const { box: without } = made(t, GRANT);
-  without.grant = undefined;
-  without.start();
-  t.notOk(existsSync(join(without.stateDir, 'tracks.db')));
+  const { box: unauthorisedBox } = makeHour(t, GRANT);
+  unauthorisedBox.grant = undefined;
+  unauthorisedBox.start();
+  t.notOk(existsSync(join(unauthorisedBox.stateDir, 'tracks.db')));
 });
 
 void t.test('no hour is made of a clip without a frame', (t) => {

@@ -46,7 +46,7 @@ t.test(
 
     const endsMs = performance.now() + SECONDS * 1000;
     const isOver = (): boolean => performance.now() >= endsMs;
-    const [told, { closed, faults }, heaps] = await Promise.all([
+    const [toldCount, { closed, faults }, heaps] = await Promise.all([
       tell(street, isOver),
       work(t, screen, isOver),
       weigh(t, screen, desk, endsMs),
@@ -54,24 +54,24 @@ t.test(
     await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
     const numbers = async (): Promise<number[]> =>
       (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
-    const known = await numbers();
-    t.equal(known.length, told, 'every incident is in the archive, once');
-    await screen.until('all told', `window.told.size >= ${known.length}`, 20_000);
-    const seen = await screen.told();
+    const archivedNos = await numbers();
+    t.equal(archivedNos.length, toldCount, 'every incident is in the archive, once');
+    await screen.until('all told', `window.told.size >= ${archivedNos.length}`, 20_000);
+    const drawnNos = await screen.told();
     t.same(
-      known.filter((no) => !seen.has(no)),
+      archivedNos.filter((no) => !drawnNos.has(no)),
       [],
       'and the screen was told of each',
     );
-    t.equal(seen.size, known.length, 'and of no other');
-    const [judged] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
-    t.equal(Number(judged?.['n']), closed, 'what the operator closed is closed');
+    t.equal(drawnNos.size, archivedNos.length, 'and of no other');
+    const [closedRow] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
+    t.equal(Number(closedRow?.['n']), closed, 'what the operator closed is closed');
     t.ok(closed > 0, `${closed} closed by keyboard`);
     t.same(faults, [], 'nothing went otherwise than a person expects');
     t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
     t.same(screen.complaints, []);
     t.comment(
-      `${told} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
+      `${toldCount} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
         `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
     );
     t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
@@ -85,13 +85,13 @@ async function tell(street: readonly StreetBox[], isOver: () => boolean): Promis
   const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
   const beganMs = performance.now();
   const ends: { readonly atMs: number; readonly box: StreetBox; readonly end: Told }[] = [];
-  let told = 0;
-  for (; !isOver(); told += 1) {
-    const dueMs = beganMs + (told * 1000) / PER_S;
+  let toldCount = 0;
+  for (; !isOver(); toldCount += 1) {
+    const dueMs = beganMs + (toldCount * 1000) / PER_S;
     await sleep(Math.max(0, dueMs - performance.now()));
-    const box = street[told % street.length] as StreetBox;
-    const kind = Math.floor(told / street.length) % 3 === 0 ? 'line-crossing' : 'loitering';
-    const id = `hour-${told}`;
+    const box = street[toldCount % street.length] as StreetBox;
+    const kind = Math.floor(toldCount / street.length) % 3 === 0 ? 'line-crossing' : 'loitering';
+    const id = `hour-${toldCount}`;
     box.tell({ id, kind, jpeg });
     ends.push({ atMs: performance.now() + LASTS_MS, box, end: { id, kind, phase: 'end' } });
     while (ends[0] !== undefined && ends[0].atMs < performance.now()) {
@@ -99,7 +99,7 @@ async function tell(street: readonly StreetBox[], isOver: () => boolean): Promis
       over?.box.tell(over.end);
     }
   }
-  return told;
+  return toldCount;
 }
 
 interface Worked {
@@ -139,10 +139,10 @@ async function weigh(
     await sleep(Math.min(LOOK_EVERY_MS, Math.max(0, endsMs - performance.now())));
     const heapMB = await screen.heapMB();
     heaps.push(heapMB);
-    const told = await screen.page.evaluate('window.told.size');
+    const drawnCount = await screen.page.evaluate('window.told.size');
     const s = Math.round((performance.now() - beganMs) / 1000);
     t.comment(
-      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(told)} told`,
+      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(drawnCount)} told`,
     );
   }
   return heaps;

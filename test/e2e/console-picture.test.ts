@@ -23,26 +23,26 @@ t.test(
   'the console shows the demo’s queue with one incident open beside it',
   { skip, timeout: 120_000 },
   async (t) => {
-    let said = '';
+    let output = '';
     const demo = spawn(process.execPath, [DEMO, '--dir', scratch(t)], { cwd: ROOT });
-    const ended = new Promise((done) => demo.once('close', done));
+    const demoEnd = new Promise((done) => demo.once('close', done));
     for (const stream of [demo.stdout, demo.stderr]) {
       stream.on('data', (chunk: Buffer) => {
-        said += chunk.toString();
+        output += chunk.toString();
       });
     }
     t.teardown(async () => {
       demo.kill('SIGTERM');
-      await ended;
+      await demoEnd;
     });
-    const alerts = (): number => said.match(/ {2}ALERT {2}/g)?.length ?? 0;
+    const alerts = (): number => output.match(/ {2}ALERT {2}/g)?.length ?? 0;
     while (alerts() < ALERTS) {
-      if (demo.exitCode !== null) throw new Error(said);
+      if (demo.exitCode !== null) throw new Error(output);
       await sleep(100);
     }
-    t.notMatch(said, /clock was not synchronised/, 'not beside each alert');
-    t.ok(said.split('clock is not set by the network').length <= 2, 'once, where it is so');
-    const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
+    t.notMatch(output, /clock was not synchronised/, 'not beside each alert');
+    t.ok(output.split('clock is not set by the network').length <= 2, 'once, where it is so');
+    const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
     const desk = { url, link };
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
@@ -63,11 +63,11 @@ t.test(
     await screen.until('taken', `document.querySelector('.row.dispatched') !== null`);
     // From the top: expand the storms, then claim and open the first loitering incident.
     for (let i = 0; i < 30; i++) {
-      const chosen = await screen.page.evaluate(
+      const selectedText = await screen.page.evaluate(
         `document.querySelector('.row[aria-selected=true]')?.textContent ?? ''`,
       );
-      if (/^(?!.*▸).*Loitering/.test(String(chosen))) break;
-      await screen.keys(...(String(chosen).includes('▸') ? ['Enter', 'j'] : ['j']));
+      if (/^(?!.*▸).*Loitering/.test(String(selectedText))) break;
+      await screen.keys(...(String(selectedText).includes('▸') ? ['Enter', 'j'] : ['j']));
       await sleep(50);
     }
     await screen.keys('c', 'Enter');

@@ -41,38 +41,38 @@ t.test(
     t.teardown(() => browser.close());
     await t.test('the console works with PostgreSQL', async (t) => {
       const chain = await startChain(t, 'postgres');
-      const given = { chain, browser };
-      await t.test('two operators on one incident see each other’s actions', (t) => together(t, given));
-      await t.test('a shift is worked by keyboard alone', (t) => shift(t, given));
-      await t.test('an auditor sees no picture and may not act', (t) => auditor(t, given));
-      await t.test('a hostile box harms neither room nor screen', (t) => hostile(t, given));
-      await t.test('ages follow the room’s clock although boxes are a day off', (t) => clocks(t, given));
+      const setup = { chain, browser };
+      await t.test('two operators on one incident see each other’s actions', (t) => together(t, setup));
+      await t.test('a shift is worked by keyboard alone', (t) => shift(t, setup));
+      await t.test('an auditor sees no picture and may not act', (t) => auditor(t, setup));
+      await t.test('a hostile box harms neither room nor screen', (t) => hostile(t, setup));
+      await t.test('ages follow the room’s clock although boxes are a day off', (t) => clocks(t, setup));
       await t.test('two alerts a second are drawn in time', (t) =>
-        latency(t, given, { count: FULL ? 200 : 60, perS: 2 }),
+        latency(t, setup, { count: FULL ? 200 : 60, perS: 2 }),
       );
       await t.test('twenty alerts a second are counted as storms', (t) =>
-        latency(t, given, { count: 200, perS: 20 }),
+        latency(t, setup, { count: 200, perS: 20 }),
       );
-      await t.test('a burst survives a killed console and database', (t) => burst(t, given));
+      await t.test('a burst survives a killed console and database', (t) => burst(t, setup));
     });
     await t.test('the console works with SQLite', async (t) => {
       const chain = await startChain(t, 'sqlite');
-      const given = { chain, browser };
-      await t.test('a shift is worked by keyboard alone', (t) => shift(t, given));
-      await t.test('two alerts a second are drawn in time', (t) => latency(t, given, { count: 40, perS: 2 }));
+      const setup = { chain, browser };
+      await t.test('a shift is worked by keyboard alone', (t) => shift(t, setup));
+      await t.test('two alerts a second are drawn in time', (t) => latency(t, setup, { count: 40, perS: 2 }));
       await t.test('twenty alerts a second are counted as storms', (t) =>
-        latency(t, given, { count: 100, perS: 20 }),
+        latency(t, setup, { count: 100, perS: 20 }),
       );
     });
   },
 );
 
-interface Given {
+interface ConsoleSetup {
   readonly chain: Chain;
   readonly browser: Browser;
 }
 
-async function at(t: Test, { chain, browser }: Given, account: string): Promise<ConsoleScreen> {
+async function at(t: Test, { chain, browser }: ConsoleSetup, account: string): Promise<ConsoleScreen> {
   const screen = await ConsoleScreen.open(browser, chain.desk, account);
   t.teardown(() => screen.page.browserContext().close());
   return screen;
@@ -106,17 +106,17 @@ async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promis
   return Number(closed);
 }
 
-async function together(t: Test, given: Given): Promise<void> {
-  const one = await at(t, given, 'operator');
-  const other = await at(t, given, 'operator-2');
-  const no = await incidentOf(given.chain, { id: 'together', jpeg: JPEG });
+async function together(t: Test, setup: ConsoleSetup): Promise<void> {
+  const one = await at(t, setup, 'operator');
+  const other = await at(t, setup, 'operator-2');
+  const no = await incidentOf(setup.chain, { id: 'together', jpeg: JPEG });
   for (const screen of [one, other]) await choose(screen, no);
   const pressedMs = performance.now();
   await Promise.all([one.keys('c'), other.keys('c')]);
-  const lost = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
+  const isRefused = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
   const loser = await Promise.race(
     [one, other].map(async (screen) => {
-      await screen.page.waitForFunction(lost, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
+      await screen.page.waitForFunction(isRefused, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
       return screen;
     }),
   );
@@ -140,9 +140,9 @@ async function together(t: Test, given: Given): Promise<void> {
   t.same([...one.complaints, ...other.complaints], []);
 }
 
-async function shift(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
+async function shift(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
   const no = await incidentOf(chain, { id: 'shift', jpeg: JPEG });
   await choose(screen, no);
   await screen.keys('c');
@@ -150,8 +150,10 @@ async function shift(t: Test, given: Given): Promise<void> {
   await screen.keys('Enter');
   await screen.until('the picture', `document.querySelector('.pictures img')?.naturalWidth > 0`);
   const address = `/api/incidents/${no}/stills/snapshot`;
-  const shown = await screen.page.evaluate(`document.querySelector('.pictures img').getAttribute('src')`);
-  t.equal(shown, address);
+  const shownAddress = await screen.page.evaluate(
+    `document.querySelector('.pictures img').getAttribute('src')`,
+  );
+  t.equal(shownAddress, address);
   await screen.keys('n');
   await screen.until('a field', `document.activeElement?.tagName === 'TEXTAREA'`);
   await screen.page.keyboard.type('Patrol 2 is near');
@@ -181,10 +183,10 @@ async function shift(t: Test, given: Given): Promise<void> {
   t.same(screen.complaints, []);
 }
 
-async function auditor(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
+async function auditor(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
   const no = await incidentOf(chain, { id: 'audited', jpeg: JPEG });
-  const screen = await at(t, given, 'auditor');
+  const screen = await at(t, setup, 'auditor');
   await choose(screen, no);
   await screen.keys('Enter');
   await screen.until('opened', `document.querySelector('.no-picture') !== null`);
@@ -197,9 +199,9 @@ async function auditor(t: Test, given: Given): Promise<void> {
   t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
   await screen.keys('t');
   t.equal((await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'true' })).status, 403);
-  const refused = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
-  t.match(refused, [{ who: 'auditor' }, { who: 'auditor' }]);
-  t.match(String(refused[0]?.['more']), /still/, 'that it was tried stands in the record');
+  const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
+  t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
+  t.match(String(refusals[0]?.['more']), /still/, 'that it was tried stands in the record');
   t.same(screen.complaints, []);
 }
 
@@ -232,13 +234,13 @@ const HOSTILE: Readonly<Record<string, (event: VigieEvent) => void>> = {
   },
 };
 
-async function hostile(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
+async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
   await closeAll(screen);
-  const found: Record<string, number> = {};
+  const incidentNos: Record<string, number> = {};
   for (const [i, [name, change]] of Object.entries(HOSTILE).entries())
-    found[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
+    incidentNos[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
   // The room stores the event with the impossible date unparsed, and ends the connection of the box that sends a
   // megabyte.
   chain.street[8]?.tell({
@@ -249,13 +251,13 @@ async function hostile(t: Test, given: Given): Promise<void> {
   });
   const flooder = await clientOf(t, chain.room, 'flooder', { reconnectPeriod: 0 });
   flooder.on('error', (error) => t.comment(error.message));
-  const cut = new Promise<void>((done) => flooder.once('close', () => done()));
+  const closed = new Promise<void>((done) => flooder.once('close', () => done()));
   const properties = { userProperties: { seq: '1', first: '1', lane: 'alert', epoch: 'e1' } };
   const large = JSON.stringify({ reason: 'x'.repeat(1_048_576) });
   flooder.publish(`vigie/${SITE}/flooder/evt/alert/loitering`, large, { qos: 1, properties });
-  await cut;
+  await closed;
   const read: Record<string, string> = {};
-  for (const [name, no] of Object.entries(found)) {
+  for (const [name, no] of Object.entries(incidentNos)) {
     await choose(screen, no);
     await screen.keys('Enter');
     await screen.until(
@@ -270,10 +272,10 @@ async function hostile(t: Test, given: Given): Promise<void> {
   t.match(read['reason'], /<img src=x.*x{100}/s);
   t.ok((read['reason'] ?? '').length < 3000, 'and cut');
   t.match(read['future'], 'clock is in doubt');
-  const shown =
+  const shownText =
     Object.values(read).join('') +
     String(await screen.page.evaluate(`document.querySelector('.queue').textContent`));
-  t.notMatch(shown, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
+  t.notMatch(shownText, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
   await until(t, 'kept', () => chain.street.every(({ waiting }) => waiting === 0));
   const [unread] = await chain.database.read(
     "SELECT unread FROM event WHERE box = 'quay-08' AND unread IS NOT NULL",
@@ -291,33 +293,33 @@ async function hostile(t: Test, given: Given): Promise<void> {
   await closeAll(screen);
 }
 
-async function clocks(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
-  const ahead = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
+async function clocks(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
+  const aheadNo = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
   const unsynced = {
     timeMs: Date.now() - DAY_MS,
     change: ({ data }: VigieEvent) => {
       data.clock.synced = false;
     },
   };
-  const behind = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
+  const behindNo = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
   const late = await incidentOf(chain, { id: 'late', timeMs: Date.now() - DAY_MS }, 2);
   const right = await incidentOf(chain, { id: 'right' }, 3);
-  const said = async (no: number): Promise<{ age: string; doubt: boolean }> => {
+  const lineOf = async (no: number): Promise<{ age: string; doubt: boolean }> => {
     await screen.until('a line', `${row(no)} !== null`);
-    const shown = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
-    return (await screen.page.evaluate(shown)) as { age: string; doubt: boolean };
+    const expression = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
+    return (await screen.page.evaluate(expression)) as { age: string; doubt: boolean };
   };
   for (const [no, doubt] of [
-    [ahead, true],
-    [behind, true],
+    [aheadNo, true],
+    [behindNo, true],
     [late, false],
     [right, false],
   ] as const) {
-    t.match(await said(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
+    t.match(await lineOf(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
   }
-  await choose(screen, ahead);
+  await choose(screen, aheadNo);
   await screen.keys('Enter');
   await screen.until('told', `document.querySelector('.incident .notice.warn') !== null`);
   t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
@@ -334,11 +336,11 @@ interface Pace {
  * Measures the latency of incidents. At two a second a colleague closes those that are drawn, and each has its line; at
  * twenty a second they are grouped into storms and counted.
  */
-async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<void> {
-  const { chain } = given;
-  const colleague = await at(t, given, 'operator-2');
+async function latency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Promise<void> {
+  const { chain } = setup;
+  const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
-  const screen = await at(t, given, 'operator');
+  const screen = await at(t, setup, 'operator');
   const commits = await watchCommits(t, chain);
   const before = new Set(commits.keys());
   const isStorm = perS > 5;
@@ -349,17 +351,17 @@ async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<vo
     const kind = Math.floor(i / chain.street.length) % 2 === 0 ? 'loitering' : 'line-crossing';
     box?.tell({ id: `pace-${perS}-${i}`, kind, jpeg: JPEG });
     if (isStorm || i % 2 === 0) continue;
-    const drawn = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
-    await closeAll(colleague, drawn);
+    const drawnNos = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
+    await closeAll(colleague, drawnNos);
   }
   await until(t, 'stored', () => commits.size >= before.size + count);
   await sleep(DRAWN_MAX_MS);
-  const drawn = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
+  const drawnMs = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
   const counted = (await screen.page.evaluate('window.counted')) as [number, number][];
   const fresh = [...commits].filter(([no]) => !before.has(no));
   const took = fresh.map(([no, committedMs], i) => {
     const countedMs = counted.find(([, waiting]) => waiting > i)?.[0];
-    return ((isStorm ? countedMs : drawn[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
+    return ((isStorm ? countedMs : drawnMs[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
   });
   took.sort((a, b) => a - b);
   const share = (part: number): number =>
@@ -380,12 +382,12 @@ async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<vo
   await closeAll(colleague);
 }
 
-async function burst(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
+async function burst(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
   const { database, desk, street } = chain;
-  const colleague = await at(t, given, 'operator-2');
+  const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
-  const screen = await at(t, given, 'operator');
+  const screen = await at(t, setup, 'operator');
   const beganMs = performance.now();
   const tell = async (from: number, to: number): Promise<void> => {
     for (let i = from; i < to; i += TOGETHER) {
@@ -415,17 +417,17 @@ async function burst(t: Test, given: Given): Promise<void> {
   t.ok(atConsole < BURST / 2 && atDatabase < BURST, 'in the middle of it');
   await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), BURST_WITHIN_MS);
   const burstS = (performance.now() - beganMs) / 1000;
-  const known = await stored();
-  t.equal(known.length, BURST, 'every incident is in the database once');
+  const storedNos = await stored();
+  t.equal(storedNos.length, BURST, 'every incident is in the database once');
   t.comment(`${BURST} incidents in ${burstS.toFixed(1)} s, ${Math.round(BURST / burstS)} a second`);
   await screen.until('live again', `document.querySelector('.link-live') !== null`, 30_000);
   await sleep(2000);
   const missing = async (): Promise<number[]> => {
-    const seen = await screen.told();
-    return known.filter((no) => !seen.has(no));
+    const shownNos = await screen.told();
+    return storedNos.filter((no) => !shownNos.has(no));
   };
-  const held = (await missing()).length;
-  t.comment(`${held} of them had not come to the screen, which holds 2,000`);
+  const missingCount = (await missing()).length;
+  t.comment(`${missingCount} of them had not come to the screen, which holds 2,000`);
   await screen.until(
     'all are counted',
     `document.querySelector('.counts').textContent.includes('${BURST} open')`,

@@ -34,7 +34,7 @@ const END_WITHIN_MS = 10_000;
  */
 const FOUND_WITHIN_MS = 40_000;
 
-interface Ended {
+interface DemoEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
@@ -42,7 +42,7 @@ interface Ended {
 class Demo {
   readonly dir = mkdtempSync(join(tmpdir(), 'demo-test-'));
   readonly child: ChildProcessWithoutNullStreams;
-  readonly ended: Promise<Ended>;
+  readonly ended: Promise<DemoEnd>;
   said = '';
 
   constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
@@ -79,13 +79,13 @@ class Demo {
 
   /** Pid → command of every process with this demo's TMPDIR. */
   processes(): Map<number, string> {
-    const found = new Map<number, string>();
+    const processesById = new Map<number, string>();
     for (const pid of allPids()) {
       const environment = procText(pid, 'environ').split('\0');
       if (!environment.includes(`TMPDIR=${this.dir}`)) continue;
-      found.set(Number(pid), procText(pid, 'cmdline').replaceAll('\0', ' ').trim());
+      processesById.set(Number(pid), procText(pid, 'cmdline').replaceAll('\0', ' ').trim());
     }
-    return found;
+    return processesById;
   }
 
   pidOf(command: RegExp): number {
@@ -225,12 +225,12 @@ void t.test(
     skip: ready,
   },
   async (t) => {
-    const without = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
-    const [, url = ''] = await without.until(
+    const headless = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
+    const [, url = ''] = await headless.until(
       /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
     );
-    await without.until(/Alerts /);
-    t.match(without.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
+    await headless.until(/Alerts /);
+    t.match(headless.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
     const { origin } = new URL(url);
     for (const address of [origin, url]) {
       const answer = await fetch(address);
@@ -240,26 +240,26 @@ void t.test(
     await t.rejects(enter(origin, 'supervisor'), /by the link/, 'another user of the machine');
     t.match(await enter(origin, 'supervisor', url), /^vigie=/);
     const token = new URL(url).searchParams.get('token') ?? 'none';
-    for (const [pid, line] of without.processes())
+    for (const [pid, line] of headless.processes())
       t.notOk(line.includes(token), `${pid}: seen by no other user`);
     for (const name of ['agent.log', 'console.log'])
       t.notOk(readFileSync(join(root, '.cache/demo', name), 'utf8').includes(token), `nor in ${name}`);
-    const pid = without.pidOf(/room\/console\/main\.js/);
+    const pid = headless.pidOf(/room\/console\/main\.js/);
     process.kill(pid, 'SIGKILL');
-    t.equal((await without.ended).code, 1, 'a console that dies is no silence');
-    t.match(without.said, /\ndemo: the console ended: [^\n]*\n$/);
-    t.strictSame(await without.left(), [], 'nothing is left');
+    t.equal((await headless.ended).code, 1, 'a console that dies is no silence');
+    t.match(headless.said, /\ndemo: the console ended: [^\n]*\n$/);
+    t.strictSame(await headless.left(), [], 'nothing is left');
 
     const bin = scratch(t);
-    const opened = join(bin, 'opened');
+    const openedFile = join(bin, 'opened');
     mkdirSync(join(bin, 'bin'));
-    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${opened}'\n`, { mode: 0o755 });
+    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${openedFile}'\n`, { mode: 0o755 });
     const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
-    const shown = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
-    t.equal((await shown.ended).code, 0, shown.said);
-    const [, at] = /Console {2}(\S+)/.exec(shown.said) ?? [];
-    t.match(readFileSync(opened, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
-    t.strictSame(await shown.left(), [], 'nothing is left');
+    const withDisplay = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
+    t.equal((await withDisplay.ended).code, 0, withDisplay.said);
+    const [, at] = /Console {2}(\S+)/.exec(withDisplay.said) ?? [];
+    t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
+    t.strictSame(await withDisplay.left(), [], 'nothing is left');
   },
 );
 
@@ -270,20 +270,20 @@ void t.test(
     const demo = new Demo(t, ['--page', ...shortClip(t)]);
     const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
     await demo.until(/the agent is online/);
-    const said = async (path: string, body?: object): Promise<unknown> => {
-      const answer = await asked(`${home}${path}`, home, body);
+    const ask = async (path: string, body?: object): Promise<unknown> => {
+      const answer = await answerOf(`${home}${path}`, home, body);
       return JSON.parse(answer);
     };
     // The page finds the agent at its next attempt.
     const beganMs = Date.now();
-    let hello = await said('/api/hello');
+    let hello = await ask('/api/hello');
     while ((hello as { site: string }).site === '' && Date.now() - beganMs < FOUND_WITHIN_MS) {
       await new Promise((resolveWait) => setTimeout(resolveWait, 1000));
-      hello = await said('/api/hello');
+      hello = await ask('/api/hello');
     }
     t.match(hello, { site: 'demo', box: 'square-1', paired: false });
-    t.match(await said('/api/pair', { code: 'wrong' }), { error: 'wrong' });
-    t.same(await said('/api/pair', { code }), {}, 'by the code that is shown');
+    t.match(await ask('/api/pair', { code: 'wrong' }), { error: 'wrong' });
+    t.same(await ask('/api/pair', { code }), {}, 'by the code that is shown');
     demo.child.kill('SIGTERM');
     await demo.ended;
     t.strictSame(await demo.left(), [], 'nothing is left');
@@ -291,19 +291,19 @@ void t.test(
 );
 
 /** Sends a request as a browser whose user accepts the page's self-signed certificate. */
-function asked(url: string, origin: string, body?: object): Promise<string> {
+function answerOf(url: string, origin: string, body?: object): Promise<string> {
   return new Promise((resolveAnswer, reject) => {
     const method = body === undefined ? 'GET' : 'POST';
     const headers = { origin, 'content-type': 'application/json' };
-    const sent = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
+    const outgoing = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => {
         text += chunk.toString();
       });
       answer.on('end', () => resolveAnswer(text));
     });
-    sent.on('error', reject);
-    sent.end(body && JSON.stringify(body));
+    outgoing.on('error', reject);
+    outgoing.end(body && JSON.stringify(body));
   });
 }
 

@@ -81,8 +81,8 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   copyFileSync(join(room, 'ca.crt'), join(folder, 'ca.crt'));
 
   const card = join(dir, 'card.img');
-  const where = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
-  flash('card', ...where, '--room', 'https://localhost:8443', '--room-dir', room);
+  const cardOptions = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
+  flash('card', ...cardOptions, '--room', 'https://localhost:8443', '--room-dir', room);
   took('card written and read back');
   const label = execFileSync('zbarimg', ['-q', '--raw', join(dir, 'label.png')], { encoding: 'utf8' }).trim();
   t.match(
@@ -110,12 +110,12 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   t.notOk(privateKeyIn(join(container.root, FIRMWARE)), 'and still holds no private key');
   await box.watches('under its order');
 
-  const heard = alertsIn(t, container);
+  const heardAlerts = alertsIn(t, container);
   const phone = await phoneAt(t, container, dir, label);
   await atThePole(t, phone, took);
-  await until(t, 'an alert is at the broker', () => heard().length > 0, PATIENCE_MS);
+  await until(t, 'an alert is at the broker', () => heardAlerts().length > 0, PATIENCE_MS);
   took('first alert at the broker');
-  const [alert] = heard();
+  const [alert] = heardAlerts();
   t.match(alert, /"kind":"loitering"/, 'of the rule that was drawn');
   t.match(
     container.read('/etc/vigie/vigie.yaml'),
@@ -128,9 +128,9 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
     'the agent’s user cannot write its configuration',
   );
   const key = container.run('vigie', 'journal', 'key').out.trim();
-  const told = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
-  await told.ended;
-  const story = `${told.out}${told.err}`;
+  const journalReport = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
+  await journalReport.ended;
+  const story = `${journalReport.out}${journalReport.err}`;
   t.match(story, /preview|redacted/i, 'the journal tells that somebody looked at redacted pictures');
   t.match(story, /lawn/, 'and where the zone lies now');
   t.strictSame(phone.complaints, [], 'the browser complains of nothing');
@@ -206,8 +206,8 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
 
 /** First bytes of the receipt as the phone receives it. */
 async function receiptOf({ page }: Phone): Promise<string> {
-  const asked = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
-  return String(await page.evaluate(asked)).slice(0, 8);
+  const fetchReceipt = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
+  return String(await page.evaluate(fetchReceipt)).slice(0, 8);
 }
 
 function enrol(...words: string[]): string {
@@ -309,11 +309,11 @@ function alertsIn(t: Test, container: Container): () => string[] {
     '-t',
     `vigie/${SITE}/${BOX}/evt/#`,
   );
-  let said = '';
+  let output = '';
   child.stdout?.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    output += chunk.toString();
   });
-  return () => said.split('\n').filter((line) => /"severity":"alert"/.test(line));
+  return () => output.split('\n').filter((line) => /"severity":"alert"/.test(line));
 }
 
 async function phoneAt(t: Test, container: Container, dir: string, label: string): Promise<Phone> {

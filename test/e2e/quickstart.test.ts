@@ -50,7 +50,7 @@ void t.test('the quick start works as it is written', { skip }, async (t) => {
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
   const [port, programsPort] = [String(await freePort()), String(await freePort())];
   let script = blocks.join('\n');
-  for (const [written, instead] of [
+  for (const [written, replacement] of [
     ['mqtts://localhost:8883', `mqtts://localhost:${port}`],
     ['mqtts://localhost:8884', `mqtts://localhost:${programsPort}`],
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
@@ -60,7 +60,7 @@ void t.test('the quick start works as it is written', { skip }, async (t) => {
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
   ] as const) {
     t.ok(script.includes(written), `the guide says ${written.trim()}`);
-    script = script.replaceAll(written, instead);
+    script = script.replaceAll(written, replacement);
   }
   // The broker uses the shipped file, which contains its port.
   const started = 'echo "user $(id -un)"';

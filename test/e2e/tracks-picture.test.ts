@@ -23,36 +23,36 @@ const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: sc
 
 /** Starts a demo that ends with the test; returns its output, its folder and the console's address. */
 async function startDemo(t: Test, saidAll: RegExp) {
-  let said = '';
+  let output = '';
   const dir = scratch(t);
   const demo = spawn(process.execPath, [DEMO, '--dir', dir], { cwd: ROOT });
-  const ended = new Promise((done) => demo.once('close', done));
+  const demoEnd = new Promise((done) => demo.once('close', done));
   for (const stream of [demo.stdout, demo.stderr]) {
     stream.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
   }
   t.teardown(async () => {
     demo.kill('SIGTERM');
-    await ended;
+    await demoEnd;
   });
-  while (!saidAll.test(said)) {
-    if (demo.exitCode !== null) throw new Error(said);
+  while (!saidAll.test(output)) {
+    if (demo.exitCode !== null) throw new Error(output);
     await sleep(100);
   }
-  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
-  return { dir, said, desk: { url, link } };
+  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
+  return { dir, said: output, desk: { url, link } };
 }
 
 /** Runs the command as the second person types it, with their files. */
 async function approve(t: Test, command: string, dir: string): Promise<string> {
   const file = join(dir, 'approval.json');
-  const mine = command
+  const filledCommand = command
     .replace(/^vigie-room tracks /, `'${process.execPath}' '${roomProgram('tracks')}' `)
     .replace('room.yaml', join(dir, 'room.yaml'))
     .replace('KEY.pem', join(dir, 'magistrate.pem'))
     .replace('approval.json', file);
-  const program = start(t, 'sh', ['-c', mine]);
+  const program = start(t, 'sh', ['-c', filledCommand]);
   t.equal(await program.ended, 0, program.err);
   return file;
 }
@@ -110,14 +110,14 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
     /^Not done: A question about persons is answered only where a second person has signed/,
   );
   const file = await approve(t, String(await textOf('.t-command code')), dir);
-  const chosen = await page.$('[name=approval]');
-  await (chosen as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
+  const fileInput = await page.$('[name=approval]');
+  await (fileInput as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
   await screen.until('chosen', `document.querySelector('.t-approval').textContent.includes('approval.json')`);
   await page.click('#ask-tracks');
   await screen.until('the answer', `document.querySelector('.t-result') !== null`);
-  const [, many = ''] =
+  const [, countText = ''] =
     /^([\d,]+) crossed the line to its right/.exec(String(await textOf('.t-sentence'))) ?? [];
-  const crossed = Number(many.replace(',', ''));
+  const crossed = Number(countText.replace(',', ''));
   t.ok(crossed > 100 && crossed < Number(persons), `${crossed} persons crossed it`);
   t.match(await textOf('.t-left'), 'was made from the clip');
   await screen.until('a replay', `document.querySelector('.t-picture img')?.naturalWidth > 0`);

@@ -17,12 +17,12 @@ t.test(
   { skip: absent === undefined ? false : `${absent} is absent (VIGIE_DATA names the folder)` },
   async (t) => {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
-    const said: string[] = [];
+    const lines: string[] = [];
     const figures = await evaluateDetector({
       model: 'nanodet-g-city10',
       inputs: [[416, 256]],
       dataDir,
-      say: (line) => said.push(line),
+      say: (line) => lines.push(line),
     });
     const pets = figures.find(({ clip }) => clip === 'PETS09-S2L1');
     t.match(pets, { frames: 159, truths: 895 }, 'every fifth frame, all that is to be judged');
@@ -30,6 +30,6 @@ t.test(
       const reached = pets?.[name as keyof typeof LEAST] ?? 0;
       t.ok(reached >= least, `${name} ${reached.toFixed(3)} of at least ${least}`);
     }
-    t.ok(said.includes('PETS09-S2L1 at 416x256'), 'says what it is doing');
+    t.ok(lines.includes('PETS09-S2L1 at 416x256'), 'says what it is doing');
   },
 );

@@ -19,12 +19,12 @@ function row(
   return { frame, id, xyxyPx: [left, top, left + width, top + height], conf };
 }
 
-function near(t: Test, found: number, wanted: number, what: string): void {
-  t.ok(Math.abs(found - wanted) < 1e-9, `${what}: ${found}, expected ${wanted}`);
+function near(t: Test, actual: number, expected: number, label: string): void {
+  t.ok(Math.abs(actual - expected) < 1e-9, `${label}: ${actual}, expected ${expected}`);
 }
 
-function score(truth: readonly MotRow[], found: readonly MotRow[], frames: number) {
-  const paired = pairUp(truth, found, frames);
+function score(truth: readonly MotRow[], detected: readonly MotRow[], frames: number) {
+  const paired = pairUp(truth, detected, frames);
   return { ...hota(paired), ...clearMot(paired), idf1: idf1(paired) };
 }
 
@@ -57,7 +57,7 @@ t.test('an invalid line of MOTChallenge text is named', async (t) => {
 
 t.test('perfect tracks score 1, whatever their numbers', async (t) => {
   const truth = [...standing(5), ...standing(5, 2).map((one) => row(one.frame, 2, 100, one.frame))];
-  const found = truth.map((one) => ({ ...one, id: 70 + one.id }));
+  const renumbered = truth.map((one) => ({ ...one, id: 70 + one.id }));
   const {
     hota: all,
     detection,
@@ -68,7 +68,7 @@ t.test('perfect tracks score 1, whatever their numbers', async (t) => {
     precision,
     recall,
     switches,
-  } = score(truth, found, 5);
+  } = score(truth, renumbered, 5);
   for (const value of [all, detection, association, localisation, mota, idf1, precision, recall])
     near(t, value, 1, 'perfect');
   t.equal(switches, 0);
@@ -83,8 +83,8 @@ t.test('empty results or truths score 0', async (t) => {
 });
 
 t.test('a number that changes half-way gives the figures computed by hand', async (t) => {
-  const found = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
-  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), found, 10);
+  const halves = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
+  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), halves, 10);
   near(t, detection, 1, 'DetA');
   near(t, association, 0.5, 'AssA: 5 of 10 for each detection');
   near(t, all, Math.sqrt(0.5), 'HOTA');
@@ -95,8 +95,8 @@ t.test('a number that changes half-way gives the figures computed by hand', asyn
 
 t.test('boxes half off count up to their overlap, as computed by hand', async (t) => {
   // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
-  const found = standing(4).map((one) => row(one.frame, 9, 5, 0));
-  const { hota: all, localisation, precision } = score(standing(4), found, 4);
+  const shiftedRows = standing(4).map((one) => row(one.frame, 9, 5, 0));
+  const { hota: all, localisation, precision } = score(standing(4), shiftedRows, 4);
   near(t, all, 12 / 19, 'HOTA');
   near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 where nothing is hit');
   t.equal(precision, 1);
@@ -104,8 +104,8 @@ t.test('boxes half off count up to their overlap, as computed by hand', async (t
 
 t.test('a pair that is kept goes before a better overlap', async (t) => {
   const truth = [row(1, 1, 0, 0), row(2, 1, 0, 0)];
-  const found = [row(1, 7, 0, 0), row(2, 7, 5, 0), row(2, 8, 0, 0)];
-  t.match(score(truth, found, 2), { switches: 0, hits: 2, falseAlarms: 1 });
+  const detected = [row(1, 7, 0, 0), row(2, 7, 5, 0), row(2, 8, 0, 0)];
+  t.match(score(truth, detected, 2), { switches: 0, hits: 2, falseAlarms: 1 });
 });
 
 t.test('ground truth of confidence 0 is not counted', async (t) => {
@@ -120,7 +120,7 @@ t.test('three people, a swap, gaps, jitter and a ghost give the figures of Track
     ...frames.filter((f) => f !== 6 && f !== 7).map((f) => row(f, 2, 69 - 4 * f, f)),
     ...frames.filter((f) => f >= 4).map((f) => row(f, 3, 29 + 4 * f, 52 + f)),
   ];
-  const found = `
+  const detected = `
     1,12,67,-3,20,37 2,10,68,36,15,38 3,12,62,7,22,42 3,20,150,150,20,40 4,10,72,45,16,43 4,12,53,0,17,40
     4,13,45,52,24,44 5,10,79,40,18,38 5,12,50,9,22,38 5,20,150,150,20,40 6,10,85,42,20,40 7,10,84,49,23,43
     7,13,55,55,21,37 8,11,86,50,20,37 8,12,33,3,22,39 9,11,96,47,16,35 9,12,30,5,19,43 9,13,60,57,19,44
@@ -130,7 +130,7 @@ t.test('three people, a swap, gaps, jitter and a ghost give the figures of Track
     .trim()
     .split(/\s+/)
     .map((one) => row(...(one.split(',').map(Number) as [number, number, number, number, number, number])));
-  const figures = score(truth, found, 14);
+  const figures = score(truth, detected, 14);
   near(t, figures.hota, 0.3602611783713932, 'HOTA');
   near(t, figures.detection, 0.4523293851577533, 'DetA');
   near(t, figures.association, 0.2880101952623365, 'AssA');
@@ -160,11 +160,11 @@ t.test('figures of any tracks stay in their range and do not depend on numbers',
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
-      const found = rowsOf(b);
-      const figures = score(truth, found, 6);
+      const detected = rowsOf(b);
+      const figures = score(truth, detected, 6);
       const renamed = score(
         truth,
-        found.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
+        detected.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
         6,
       );
       const { hota: all, detection, association, localisation, precision, recall } = figures;
@@ -174,7 +174,7 @@ t.test('figures of any tracks stay in their range and do not depend on numbers',
         ) &&
         figures.mota <= 1 &&
         figures.hits + figures.misses === truth.length &&
-        figures.hits + figures.falseAlarms === found.length &&
+        figures.hits + figures.falseAlarms === detected.length &&
         Math.abs(renamed.hota - all) < 1e-9 &&
         renamed.idf1 === figures.idf1 &&
         renamed.hits === figures.hits
@@ -188,9 +188,9 @@ t.test('a box far from every truth improves no figure of any tracks', async (t) 
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
-      const found = rowsOf(b);
-      const before = score(truth, found, 6);
-      const after = score(truth, [...found, row(3, 99, 5000, 5000)], 6);
+      const detected = rowsOf(b);
+      const before = score(truth, detected, 6);
+      const after = score(truth, [...detected, row(3, 99, 5000, 5000)], 6);
       return after.hota <= before.hota + 1e-12 && after.mota <= before.mota && after.idf1 <= before.idf1;
     }),
   );

@@ -50,17 +50,17 @@ t.test(
 );
 
 t.test('an evaluation without data is one line', async (t) => {
-  const said: string[] = [];
+  const lines: string[] = [];
   const evaluated = evaluateTracks({
     model: 'nanodet-g-city10',
     input: [416, 256],
     sequences: [{ name: 'nowhere', clip: '/nowhere.avi', truth: '/nowhere.txt', every: 1 }],
     outDir: scratch(t),
-    say: (line) => said.push(line),
+    say: (line) => lines.push(line),
   });
   await t.rejects(
     evaluated,
     new AgentError('config', 'nothing to evaluate: no clip with ground truth was found'),
   );
-  t.match(said, [/^skipped nowhere: \/nowhere\.avi is absent/]);
+  t.match(lines, [/^skipped nowhere: \/nowhere\.avi is absent/]);
 });

@@ -38,22 +38,24 @@ t.test(`vision reports and survives ${LOSSES} of ${LOSSES} losses of the stream`
     ['stopped', () => server.freeze(), () => server.thaw()],
     ['muted', () => server.mute(), () => server.unmute()],
   ];
-  const [seen, back]: [number[], number[]] = [[], []];
+  const [seenMs, backMs]: [number[], number[]] = [[], []];
   for (let i = 0; i < LOSSES; i += 1) {
     const [way, lose, restore] = ways[i % ways.length] as (typeof ways)[number];
     await camera.untilFrame(START_MS);
-    const told = camera.untilLost(SEEN_MS + 5000);
+    const lossSeen = camera.untilLost(SEEN_MS + 5000);
     await lose();
-    seen.push(await told);
+    seenMs.push(await lossSeen);
     await sleep(1000 * (i % 4));
     await restore();
-    back.push(await camera.untilFrame(BACK_MS + 5000));
+    backMs.push(await camera.untilFrame(BACK_MS + 5000));
     t.ok(
-      (seen[i] ?? 0) <= SEEN_MS && (back[i] ?? 0) <= BACK_MS,
-      `${way}: seen after ${seen[i]} ms, back after ${back[i]} ms`,
+      (seenMs[i] ?? 0) <= SEEN_MS && (backMs[i] ?? 0) <= BACK_MS,
+      `${way}: seen after ${seenMs[i]} ms, back after ${backMs[i]} ms`,
     );
   }
-  t.comment(`seen within ${Math.max(...seen)} ms, frames within ${Math.max(...back)} ms after the return`);
+  t.comment(
+    `seen within ${Math.max(...seenMs)} ms, frames within ${Math.max(...backMs)} ms after the return`,
+  );
 });
 
 /** Groups of pictures (one key frame each) per second. */
@@ -68,12 +70,12 @@ t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
   const took: number[] = [];
-  for (let done = 0; done < STREAMS; ) {
+  for (let doneCount = 0; doneCount < STREAMS; ) {
     // From one byte in ten thousand to one in thirty; a picture of the scene has 4 kB.
     await server.corrupt(10 ** (-4 + 2.5 * random()));
     const seconds = 2 + Math.floor(4 * random());
     await sleep(seconds * 1000);
-    done += seconds * GOPS_PER_S;
+    doneCount += seconds * GOPS_PER_S;
     await server.corrupt(0);
     took.push(await camera.untilFrame(BACK_MS));
   }

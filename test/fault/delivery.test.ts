@@ -74,9 +74,9 @@ class KilledBox {
 
   async kill(): Promise<void> {
     if (this.#child === undefined || !this.alive) return;
-    const gone = once(this.#child, 'close');
+    const closed = once(this.#child, 'close');
     this.#child.kill('SIGKILL');
-    await gone;
+    await closed;
   }
 }
 
@@ -128,12 +128,18 @@ async function inspected(database: TestDatabase, accepted: Record<Lane, Set<numb
     "SELECT lane, seq, id, unread FROM event UNION ALL SELECT lane, seq, 'still ' || name, NULL FROM snapshot",
   );
   const numbers = rows.map(({ lane, seq }) => `${String(lane)} ${String(seq)}`);
-  const there = new Set(numbers);
-  const lost = LANES.flatMap((lane) => [...accepted[lane]].map((seq) => `${lane} ${seq}`)).filter(
-    (number) => !there.has(number),
+  const storedNumbers = new Set(numbers);
+  const lostRows = LANES.flatMap((lane) => [...accepted[lane]].map((seq) => `${lane} ${seq}`)).filter(
+    (number) => !storedNumbers.has(number),
   );
-  const twice = numbers.length - there.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
-  return { lost, twice, unread: rows.filter(({ unread }) => unread !== null).length, stored: rows.length };
+  const repeatedCount =
+    numbers.length - storedNumbers.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
+  return {
+    lost: lostRows,
+    twice: repeatedCount,
+    unread: rows.filter(({ unread }) => unread !== null).length,
+    stored: rows.length,
+  };
 }
 
 for (const [name, make] of Object.entries(DATABASES)) {
@@ -155,8 +161,8 @@ for (const [name, make] of Object.entries(DATABASES)) {
       // Each fault alone first, then any combination of them.
       const faults = names.map((one) => [one]);
       while (faults.length < names.length + mixed) {
-        const some = names.filter(() => random() < 0.4);
-        if (some.length > 0) faults.push(some);
+        const combination = names.filter(() => random() < 0.4);
+        if (combination.length > 0) faults.push(combination);
       }
       for (const fault of faults) {
         await until(t, 'the box writes', () => box.writes > 3, 30_000);
@@ -180,8 +186,8 @@ for (const [name, make] of Object.entries(DATABASES)) {
       t.ok(box.alive, 'the box runs');
       const leftMs = Math.round(performance.now() - endedMs);
       const { lost, twice, unread, stored } = await inspected(database, box.accepted);
-      const what = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
-      t.same(lost, [], `${what}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
+      const summary = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
+      t.same(lost, [], `${summary}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
       t.equal(twice, 0, 'none is there twice');
       t.equal(unread, 0, 'every event could be read');
       t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);

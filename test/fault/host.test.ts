@@ -82,9 +82,9 @@ t.test(
         .join('');
     };
     const steps = (): number => journal().split('"type":"clock-step"').length - 1;
-    const seen = async (what: string, condition: () => boolean): Promise<void> => {
+    const untilSeen = async (label: string, condition: () => boolean): Promise<void> => {
       try {
-        await until(t, what, condition, WAIT_MS);
+        await until(t, label, condition, WAIT_MS);
       } catch (error) {
         t.fail(`the agent ${agent.code === undefined ? 'runs' : 'has ended'}: ${agent.err.slice(-2000)}`);
         throw error;
@@ -93,8 +93,8 @@ t.test(
     for (const [i, offset] of ['+3d', '-2d', '+0'].entries()) {
       const before = archived(stateDir);
       clock.step(offset);
-      await seen(`the step to ${offset} is on record`, () => steps() > i);
-      await seen(`events after ${offset}`, () => archived(stateDir) > before);
+      await untilSeen(`the step to ${offset} is on record`, () => steps() > i);
+      await untilSeen(`events after ${offset}`, () => archived(stateDir) > before);
     }
     t.equal(agent.code, undefined, 'the agent lives');
     t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
@@ -104,7 +104,7 @@ t.test(
 
 t.test('media time continues through clock steps under vision', { skip: noFaketime }, async (t) => {
   const clock = steppable(scratch(t));
-  const seen: Observation[] = [];
+  const observations: Observation[] = [];
   const vision = new VisionProcess({
     restraintDir: undefined,
     clock: systemClock,
@@ -112,30 +112,30 @@ t.test('media time continues through clock steps under vision', { skip: noFaketi
     wrapper: ['env', ...clock.env],
     onMessage: ({ message }) => {
       if (message.kind !== 'frame') return;
-      seen.push(message.observation);
+      observations.push(message.observation);
       vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
     },
     onExit: () => undefined,
   });
   t.teardown(() => vision.stop());
   vision.start(BARE_PERMIT, SETTINGS);
-  const more = async (what: string): Promise<Observation> => {
-    const before = seen.length;
-    await until(t, what, () => seen.length >= before + 10, WAIT_MS);
-    return seen.at(-1) as Observation;
+  const nextObservation = async (label: string): Promise<Observation> => {
+    const before = observations.length;
+    await until(t, label, () => observations.length >= before + 10, WAIT_MS);
+    return observations.at(-1) as Observation;
   };
-  const first = await more('frames');
+  const first = await nextObservation('frames');
   const beganMs = performance.now() - first.atMs;
   for (const offset of ['+1d', '-1d']) {
     clock.step(offset);
-    const { atMs } = await more(`frames after ${offset}`);
+    const { atMs } = await nextObservation(`frames after ${offset}`);
     t.ok(
       Math.abs(performance.now() - beganMs - atMs) < 5000,
       `${offset}: media time is ${Math.round(atMs)} ms`,
     );
   }
   t.ok(
-    seen.every(({ atMs }, i) => i === 0 || atMs > (seen[i - 1]?.atMs ?? 0)),
+    observations.every(({ atMs }, i) => i === 0 || atMs > (observations[i - 1]?.atMs ?? 0)),
     'it only grows',
   );
   await vision.stop();

@@ -136,8 +136,8 @@ const INPUT_OF_640: ModelCard['input'] = {
 const table: string[] = [];
 
 for (const { name, script, reason, silent = false, full = false } of FAULTS) {
-  const why = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
-  t.test(name, { skip: why }, async (t) => {
+  const skipReason = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  t.test(name, { skip: skipReason }, async (t) => {
     const atStart = !script.includes(AT);
     const box = new ElementVision(t, script).start();
     const cpu = atStart ? 1 : 2;
@@ -175,8 +175,8 @@ t.test(
     t.equal(box.last?.fallback, null, 'which is told');
     t.ok(await box.runsOn('cpu', 5), 'it fails again');
     t.match(box.trial, { failures: 2, isOn: false });
-    const again = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
-    const heldOffMs = again - (box.trial?.failedAtMs ?? 0);
+    const nextTrialMs = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
+    const heldOffMs = nextTrialMs - (box.trial?.failedAtMs ?? 0);
     t.ok(heldOffMs > 118_000 && heldOffMs <= 120_000, `for ${heldOffMs} ms`);
     box.plugIn();
     box.writeTrial({ failedAtMs: Date.now() - 120_000 });
@@ -329,7 +329,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
     [0, 1],
   ];
   const camera = { source: `file:${clip}`, fps: 10 };
-  for (const [masks, seen] of [
+  for (const [masks, expected] of [
     [[], []],
     [[{ id: 'windows', polygon: left }], ['person']],
   ] as [MaskConfig[], string[]][])
@@ -340,7 +340,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
       for (const { message } of box.frames) {
         t.same(
           message.detections.map(({ label }) => label),
-          seen,
+          expected,
         );
         t.ok(message.detections.every(({ score }) => score > 0.99));
       }

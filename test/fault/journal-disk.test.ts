@@ -36,8 +36,8 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
   void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
     const room = await makeRoom(t);
     const client = await clientOf(t, room, 'room');
-    const told: VigieEvent[] = [];
-    client.on('message', (_topic, payload) => told.push(JSON.parse(String(payload)) as VigieEvent));
+    const events: VigieEvent[] = [];
+    client.on('message', (_topic, payload) => events.push(JSON.parse(String(payload)) as VigieEvent));
     await client.subscribeAsync('vigie/+/+/evt/system/journal-down', { qos: 1 });
     const stateDir = join(scratch(t), 'state');
     const dir = join(stateDir, 'journal');
@@ -55,9 +55,9 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     await until(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
 
     begin(dir);
-    const phase = (): string | undefined => told.at(-1)?.data.phase;
+    const phase = (): string | undefined => events.at(-1)?.data.phase;
     await until(t, 'the event', () => phase() === 'start', 60_000);
-    t.match(JSON.stringify(told.at(-1)), reason);
+    t.match(JSON.stringify(events.at(-1)), reason);
     await until(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
     end(dir);
     await until(t, 'it is over', () => phase() === 'end', 60_000);

@@ -24,9 +24,9 @@ const CUTS = FULL ? 1000 : 50;
 /** Enough appends to checkpoint the log into the file more than once, every 2 MiB. */
 const APPENDS = 400;
 
-function accepted(said: string): Record<Lane, number[]> {
+function accepted(output: string): Record<Lane, number[]> {
   const numbers: Record<Lane, number[]> = { alert: [], bulk: [] };
-  for (const line of said.split('\n').slice(0, -1)) {
+  for (const line of output.split('\n').slice(0, -1)) {
     const [lane, ...seqs] = line.split(' ');
     if (lane === 'alert' || lane === 'bulk') numbers[lane].push(...seqs.map(Number));
   }
@@ -57,7 +57,7 @@ void t.test(
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const after = join(dir, 'after.db');
       let checked = 0;
-      let lost = 0;
+      let lostCount = 0;
       const corrupt: string[] = [];
       trace.replay(cuts, random, ({ files, said }) => {
         const numbers = accepted(said);
@@ -66,27 +66,32 @@ void t.test(
         const rows = LANES.reduce((sum, lane) => sum + numbers[lane].length, 0);
         checked += rows;
         try {
-          const there = careless ? carelessRows(after) : survivors(after);
-          lost += LANES.flatMap((lane) => numbers[lane].filter((seq) => !there[lane].has(seq))).length;
+          const storedRows = careless ? carelessRows(after) : survivors(after);
+          lostCount += LANES.flatMap((lane) =>
+            numbers[lane].filter((seq) => !storedRows[lane].has(seq)),
+          ).length;
         } catch (error) {
           corrupt.push(String(error));
-          lost += rows;
+          lostCount += rows;
         }
       });
-      const what = `seed ${SEED}, ${cuts.size} cuts`;
+      const summary = `seed ${SEED}, ${cuts.size} cuts`;
       if (careless) {
-        t.ok(lost > 0, `control: ${lost} of ${checked} rows lost without waiting for the disk (${what})`);
+        t.ok(
+          lostCount > 0,
+          `control: ${lostCount} of ${checked} rows lost without waiting for the disk (${summary})`,
+        );
       } else {
         t.same(corrupt, [], 'every file can be read');
-        t.equal(lost, 0, `0 of ${checked} accepted rows lost (${what})`);
+        t.equal(lostCount, 0, `0 of ${checked} accepted rows lost (${summary})`);
       }
     }
   },
 );
 
 /** Number of entries lost in the cut; throws where the journal cannot continue. */
-function lostOf(dir: string, said: string): number {
-  const before = Number(said.split('\n').at(-2) ?? -1) + 1;
+function lostOf(dir: string, output: string): number {
+  const before = Number(output.split('\n').at(-2) ?? -1) + 1;
   const journal = openJournal(dir);
   const { size } = journal;
   const faults = wrongIn(dir);
@@ -108,16 +113,16 @@ void t.test(
     const began = scratch(t);
     cpSync(dir, began, { recursive: true });
     const command = [process.execPath, JOURNAL_WRITER, dir, ORIGIN, String(ENTRIES)];
-    const whole = WriteTrace.record(command, dir, `${dir}.trace`);
+    const fullTrace = WriteTrace.record(command, dir, `${dir}.trace`);
     t.strictSame(wrongIn(dir), []);
-    for (const trace of [whole, whole.careless]) {
-      const careless = trace !== whole;
+    for (const trace of [fullTrace, fullTrace.careless]) {
+      const careless = trace !== fullTrace;
       const random = randomOf(SEED);
       const { length, firstSaid } = trace;
       const cuts = new Set<number>();
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const spoilt: string[] = [];
-      let lost = 0;
+      let lostCount = 0;
       trace.replay(cuts, random, ({ files, said }) => {
         const after = scratch(t);
         cpSync(began, after, { recursive: true });
@@ -127,21 +132,21 @@ void t.test(
           writeFileSync(file, content);
         }
         try {
-          lost += lostOf(after, said);
+          lostCount += lostOf(after, said);
         } catch (error) {
           if (!(error instanceof AgentError)) throw error;
           spoilt.push(error.message);
         }
       });
-      const what = `seed ${SEED}, ${cuts.size} cuts in ${length} operations`;
+      const summary = `seed ${SEED}, ${cuts.size} cuts in ${length} operations`;
       if (careless) {
         t.ok(
-          lost + spoilt.length > 0,
-          `control: without waiting for the disk ${spoilt.length} are spoilt, ${lost} entries lost (${what})`,
+          lostCount + spoilt.length > 0,
+          `control: without waiting for the disk ${spoilt.length} are spoilt, ${lostCount} entries lost (${summary})`,
         );
       } else {
-        t.strictSame(spoilt, [], `each opens and is in order (${what})`);
-        t.equal(lost, 0, '0 entries lost that were covered by a head');
+        t.strictSame(spoilt, [], `each opens and is in order (${summary})`);
+        t.equal(lostCount, 0, '0 entries lost that were covered by a head');
       }
     }
   },

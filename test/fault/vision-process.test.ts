@@ -60,10 +60,10 @@ t.test('vision comes back within 2 s after SIGKILL and SIGSEGV', async (t) => {
     const pid = vision.pid;
     t.ok(pid, 'vision runs');
     // Frames of the previous process may still arrive, so only those after the next hello count.
-    const back = messages.next('hello').then(() => messages.next('frame'));
+    const firstFrame = messages.next('hello').then(() => messages.next('frame'));
     const fromMs = performance.now();
     process.kill(pid as number, signal);
-    await back;
+    await firstFrame;
     const tookMs = performance.now() - fromMs;
     t.ok(tookMs <= limitMs, `frames again ${Math.round(tookMs)} ms after ${signal}`);
     t.not(vision.pid, pid, 'another process');
@@ -101,7 +101,7 @@ t.test('five ends within a minute are reported as one loop', async (t) => {
 
 t.test('a broken detector is one clear message, and no snapshot is made', async (t) => {
   const messages = new Messages();
-  const gone = new Promise<number | null>((resolve) => {
+  const exit = new Promise<number | null>((resolve) => {
     const vision = new VisionProcess({
       restraintDir: undefined,
       clock: systemClock,
@@ -114,7 +114,7 @@ t.test('a broken detector is one clear message, and no snapshot is made', async 
   });
   const failed = (await messages.next('failed')).message;
   t.match(failed, { kind: 'failed', message: /cannot read the model folder \/nonexistent/ });
-  t.equal(await gone, 1, 'it ends with 1');
+  t.equal(await exit, 1, 'it ends with 1');
   t.notOk(messages.kinds.includes('snapshot'));
 });
 
@@ -207,9 +207,9 @@ const noCompiler =
 t.test('the caller’s environment reaches vision by name only', { skip: noCompiler }, async (t) => {
   const dir = scratch(t);
   const home = join(dir, 'home');
-  const [ours, theirs] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
-  makePlugin(join(dir, 'plugins'), ours);
-  makePlugin(join(home, '.local/share/gstreamer-1.0/plugins'), theirs);
+  const [pathMarker, homeMarker] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
+  makePlugin(join(dir, 'plugins'), pathMarker);
+  makePlugin(join(home, '.local/share/gstreamer-1.0/plugins'), homeMarker);
   const hostile = {
     HOME: home,
     GST_PLUGIN_PATH: join(dir, 'plugins'),
@@ -224,16 +224,16 @@ t.test('the caller’s environment reaches vision by name only', { skip: noCompi
     VIGIE_MQTT_PASSWORD: 'secret-of-the-broker',
     LC_SECRET: 'secret-of-the-locale',
   };
-  const told = spawnSync('gst-inspect-1.0', [], {
+  const inspection = spawnSync('gst-inspect-1.0', [], {
     env: { ...process.env, ...hostile, GST_DEBUG_FILE: '/dev/null' },
   });
-  t.equal(told.status, 0);
-  t.same([existsSync(ours), existsSync(theirs)], [true, true], 'GStreamer itself would load them');
-  for (const made of [ours, theirs, join(home, '.cache')]) rmSync(made, { recursive: true });
+  t.equal(inspection.status, 0);
+  t.same([existsSync(pathMarker), existsSync(homeMarker)], [true, true], 'GStreamer itself would load them');
+  for (const path of [pathMarker, homeMarker, join(home, '.cache')]) rmSync(path, { recursive: true });
   mkdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR);
   setEnvironment(t, hostile);
   const { pid } = await runningVision(t);
-  t.same([existsSync(ours), existsSync(theirs)], [false, false], 'vision has loaded neither');
+  t.same([existsSync(pathMarker), existsSync(homeMarker)], [false, false], 'vision has loaded neither');
   t.notOk(existsSync(hostile.GST_DEBUG_FILE), 'nor written what GStreamer says');
   t.same(readdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR), [], 'nor how it is built');
   t.ok(readdirSync(join(home, '.cache/gstreamer-1.0')).length > 0, 'only its list of plugins, in its cache');
@@ -249,7 +249,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
     .split('\0')
     .filter(Boolean)
     .map((line) => line.replace(/=.*/s, ''));
-  const known = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
+  const expectedNames = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
   const set = [
     'UV_THREADPOOL_SIZE',
     'MALLOC_ARENA_MAX',
@@ -258,7 +258,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
     'XDG_DATA_HOME',
   ];
   t.same(
-    names.filter((name) => ![...known, ...set].includes(name)),
+    names.filter((name) => ![...expectedNames, ...set].includes(name)),
     [],
   );
   t.notMatch(environment, /secret-of|max-old-space/);
@@ -321,21 +321,28 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-const taken = (await answers(DEBUGGER_PORT)) && `something else listens on port ${DEBUGGER_PORT}`;
+const portInUse = (await answers(DEBUGGER_PORT)) && `something else listens on port ${DEBUGGER_PORT}`;
 
-t.test('SIGUSR1 opens no debugger, through which its memory could be read', { skip: taken }, async (t) => {
-  const { pid, messages } = await runningVision(t);
-  const control = spawn(process.execPath, ['-e', 'console.log("up"); setTimeout(() => undefined, 600_000)']);
-  t.teardown(() => control.kill('SIGKILL'));
-  await once(control.stdout, 'data');
-  process.kill(pid, 'SIGUSR1');
-  for (let i = 0; i < 10; i += 1) await messages.next('frame');
-  t.notOk(await answers(DEBUGGER_PORT));
-  control.kill('SIGUSR1');
-  let open = false;
-  for (let tries = 0; tries < 200 && !open; tries += 1) {
-    await systemClock.sleep(50);
-    open = await answers(DEBUGGER_PORT);
-  }
-  t.ok(open, 'another program of Node’s is open to it');
-});
+t.test(
+  'SIGUSR1 opens no debugger, through which its memory could be read',
+  { skip: portInUse },
+  async (t) => {
+    const { pid, messages } = await runningVision(t);
+    const control = spawn(process.execPath, [
+      '-e',
+      'console.log("up"); setTimeout(() => undefined, 600_000)',
+    ]);
+    t.teardown(() => control.kill('SIGKILL'));
+    await once(control.stdout, 'data');
+    process.kill(pid, 'SIGUSR1');
+    for (let i = 0; i < 10; i += 1) await messages.next('frame');
+    t.notOk(await answers(DEBUGGER_PORT));
+    control.kill('SIGUSR1');
+    let open = false;
+    for (let tries = 0; tries < 200 && !open; tries += 1) {
+      await systemClock.sleep(50);
+      open = await answers(DEBUGGER_PORT);
+    }
+    t.ok(open, 'another program of Node’s is open to it');
+  },
+);

@@ -118,7 +118,7 @@ void t.test('the report is retained, fits its schema and is repeated', async (t)
 void t.test(
   'a source that cannot answer costs one report, and a programming error is not hidden',
   async (t) => {
-    let asked = 0;
+    let askCount = 0;
     const broken = (error: Error): Health =>
       new Health({
         site: SITE,
@@ -129,7 +129,7 @@ void t.test(
         sources: {
           outbox: {
             get counters() {
-              asked += 1;
+              askCount += 1;
               throw error;
             },
           },
@@ -141,7 +141,7 @@ void t.test(
       });
     const patient = broken(new AgentError('unavailable', 'the disk'));
     patient.start();
-    await until(t, 'asked again', () => asked >= 3);
+    await until(t, 'asked again', () => askCount >= 3);
     await patient.stop();
     const mistaken = broken(new TypeError('x is undefined'));
     t.throws(() => mistaken.report(), TypeError);

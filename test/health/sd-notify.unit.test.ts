@@ -26,23 +26,23 @@ void t.test('the status is one line', async (t) => {
     statusLine(REPORT, 4.96),
     'watching, 5.0 frames a second; broker online; 4 events wait to be delivered; 1 incidents stand',
   );
-  const away = {
+  const offline = {
     ...REPORT,
     camera: { state: 'lost', reason: 'no answer\nWATCHDOG=1' },
     mqtt: { phase: 'waiting', fault: { message: 'broker room:8883: refused' } },
   } as unknown as HealthReport;
   t.match(
-    statusLine(away, 0),
+    statusLine(offline, 0),
     /^camera lost \(no answer WATCHDOG=1\); broker away \(broker room:8883: refused\)/,
   );
-  t.notMatch(statusLine(away, 0), /\n/, 'no second word in it');
+  t.notMatch(statusLine(offline, 0), /\n/, 'no second word in it');
   const unheard = structuredClone(REPORT);
   Object.assign(unheard.mqtt as object, { unacknowledgedS: 61 });
   t.match(statusLine(unheard, 5), /; NO ARCHIVE ACKNOWLEDGES; /);
   t.match(statusLine({ ...REPORT, mode: 'suspended' }, 0), /^suspended, nothing is watched/);
 });
 
-interface Told {
+interface NotifierState {
   readonly words: () => string[];
   readonly notify: SdNotify;
   signs: number;
@@ -50,11 +50,11 @@ interface Told {
 }
 
 /** Runs a notifier with a systemd-notify that records its arguments. */
-function told(t: Test, env: NodeJS.ProcessEnv): Told {
+function startNotifier(t: Test, env: NodeJS.ProcessEnv): NotifierState {
   const dir = scratch(t);
   const [file, program] = [join(dir, 'told'), join(dir, 'systemd-notify')];
   writeFileSync(program, `#!/bin/sh\nprintf '%s\\n' "$@" >>${file}\n`, { mode: 0o755 });
-  const state: Told = {
+  const state: NotifierState = {
     words: () => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []),
     signs: 0,
     mode: 'active',
@@ -71,10 +71,10 @@ function told(t: Test, env: NodeJS.ProcessEnv): Told {
   return state;
 }
 
-const beats = ({ words }: Told): number => words().filter((word) => word === 'WATCHDOG=1').length;
+const beats = ({ words }: NotifierState): number => words().filter((word) => word === 'WATCHDOG=1').length;
 
 void t.test('no notifier starts without systemd', async (t) => {
-  const state = told(t, {});
+  const state = startNotifier(t, {});
   state.notify.start();
   await state.notify.stop();
   t.strictSame(state.words(), []);
@@ -83,7 +83,7 @@ void t.test('no notifier starts without systemd', async (t) => {
 void t.test(
   'systemd hears of readiness, of signs of life while there are some, and of the stop',
   async (t) => {
-    const state = told(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
+    const state = startNotifier(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
     state.notify.start();
     await until(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
     t.match(state.words()[1], /^STATUS=watching/);

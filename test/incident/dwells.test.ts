@@ -26,20 +26,20 @@ class Street {
   }
 
   /** Runs the agent from these media and wall times; returns the reports of that run. */
-  live(mediaS: number, wallS: number, forS: number, seen: Partial<Seen>): string[] {
-    const before = this.#told().length;
+  live(mediaS: number, wallS: number, forS: number, scene: Partial<Seen>): string[] {
+    const before = this.#reports().length;
     this.#lives += 1;
     const args = [this.#file, `l${this.#lives}`, mediaS * 1000, 1_800_000_000_000 + wallS * 1000, forS];
     const { signal, stderr } = spawnSync(
       process.execPath,
-      [MORTAL, ...args.map(String), JSON.stringify({ ...NOBODY, ...seen })],
+      [MORTAL, ...args.map(String), JSON.stringify({ ...NOBODY, ...scene })],
       { encoding: 'utf8' },
     );
     if (signal !== 'SIGKILL') throw new Error(`a life ended by itself: ${stderr}`);
-    return this.#told().slice(before);
+    return this.#reports().slice(before);
   }
 
-  #told(): string[] {
+  #reports(): string[] {
     if (!existsSync(this.#file)) return [];
     const db = new Database(this.#file, { readonly: true });
     const rows = ['alert', 'bulk'].flatMap((lane) =>

@@ -27,12 +27,12 @@ const phases = (all: { episode: string; phase: string }[]): string[] =>
 
 t.test('an incident starts once, is updated once a minute and ends once', async (t) => {
   const life = incidents();
-  const seen: string[] = [];
+  const phasesSeen: string[] = [];
   for (let atMs = 0; atMs <= 140_000; atMs += 200) {
     const present = atMs >= 1000 && atMs <= 130_000;
-    seen.push(...phases(life.step(present ? [standing(1)] : [], atMs)));
+    phasesSeen.push(...phases(life.step(present ? [standing(1)] : [], atMs)));
   }
-  t.same(seen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
+  t.same(phasesSeen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
   t.equal(life.standing, 0);
 });
 
@@ -42,9 +42,9 @@ t.test('a gap shorter than the hold time does not end an incident, a longer one 
   t.same(at(0, [standing(1)]), ['e1 start']);
   t.same(at(2900, []), []);
   t.same(at(2950, [standing(1)]), []);
-  const ended = life.step([], 5950);
-  t.same(phases(ended), ['e1 end']);
-  t.equal(ended[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
+  const endEvents = life.step([], 5950);
+  t.same(phases(endEvents), ['e1 end']);
+  t.equal(endEvents[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
   t.same(at(6000, [standing(1)]), [], 'it is there again: the place cools down');
   t.same(at(12_900, [standing(1)]), []);
   t.equal(life.cooled, 1, 'counted once');
@@ -100,15 +100,18 @@ t.test(
       [],
       'where its speed would bring it',
     );
-    const elsewhere: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
+    const otherPlace: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
     t.same(
-      phases(life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere })], 1200)),
+      phases(life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: otherPlace })], 1200)),
       ['e2 start'],
     );
-    const beside = standing(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
+    const neighbour = standing(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
     t.same(
       phases(
-        life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere }), beside], 1400),
+        life.step(
+          [standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: otherPlace }), neighbour],
+          1400,
+        ),
       ),
       ['e3 start'],
       'a neighbour of an object that is still there is another incident',
@@ -151,8 +154,8 @@ t.test('every episode is start, update*, end, in this order, for any situations'
 
 t.test('incidents beyond the limit are counted and not raised', async (t) => {
   const life = incidents();
-  const many = Array.from({ length: 70 }, (_, i) => standing(i + 1));
-  t.equal(life.step(many, 0).length, 64);
+  const situations = Array.from({ length: 70 }, (_, i) => standing(i + 1));
+  t.equal(life.step(situations, 0).length, 64);
   t.equal(life.overflow, 6);
 });
 
@@ -203,12 +206,12 @@ t.test('a line crossing checks direction and classes, and each is an incident of
   const at = observation(1000, [track(1), track(2), track(3, { group: 'animal', label: 'dog' })], {
     crossings,
   });
-  const found = rule.observe(at);
+  const crossingsFound = rule.observe(at);
   t.same(
-    found.map(({ objects }) => objects[0]?.id),
+    crossingsFound.map(({ objects }) => objects[0]?.id),
     [1],
   );
-  t.same(phases(incidents().step(found, 1000)), ['e1 start', 'e1 end']);
+  t.same(phases(incidents().step(crossingsFound, 1000)), ['e1 start', 'e1 end']);
 });
 
 t.test(
@@ -225,8 +228,8 @@ t.test(
     const notes = began.flatMap((transition) =>
       Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
     );
-    const kept = notes.map(([key, text]) => ({ key, text: text ?? '' }));
-    const records = standingOf(kept, SILENT).get('r') ?? [];
+    const storedNotes = notes.map(([key, text]) => ({ key, text: text ?? '' }));
+    const records = standingOf(storedNotes, SILENT).get('r') ?? [];
     t.same(
       records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
       [
@@ -248,9 +251,9 @@ t.test(
       ['e2 end'],
       'the other has gone',
     );
-    const ended = after.step([], 43_600);
-    t.same(phases(ended), ['e1 end']);
-    t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
+    const endEvents = after.step([], 43_600);
+    t.same(phases(endEvents), ['e1 end']);
+    t.equal(endEvents[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
   },
 );
 

@@ -42,13 +42,13 @@ async function live(
   child.stdout.on('data', (chunk) => {
     out += chunk;
   });
-  const ended = once(child, 'close');
+  const exit = once(child, 'close');
   if (killAfterMs !== undefined) {
     while (!out.includes('lives') && child.exitCode === null) await sleep(5);
-    await Promise.race([ended, sleep(killAfterMs)]);
+    await Promise.race([exit, sleep(killAfterMs)]);
     child.kill('SIGKILL');
   }
-  await ended;
+  await exit;
   return out.includes('done');
 }
 
@@ -84,8 +84,10 @@ void t.test(
       const track = objects[0]?.track ?? 0;
       if (phase === 'start') starts.set(track, [...(starts.get(track) ?? []), id]);
     }
-    const lost = Array.from({ length: persons }, (_, i) => i + 1).filter((person) => !starts.has(person));
-    t.same(lost, [], `a start for each of ${persons} persons`);
+    const lostPersons = Array.from({ length: persons }, (_, i) => i + 1).filter(
+      (person) => !starts.has(person),
+    );
+    t.same(lostPersons, [], `a start for each of ${persons} persons`);
     t.same(
       [...starts].filter(([, ids]) => ids.length > 1),
       [],

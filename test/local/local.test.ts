@@ -138,7 +138,7 @@ t.test(
       .find((address) => address !== undefined && !address.internal && address.family === 'IPv4');
     if (outside === undefined) t.comment('this machine has no address but the loopback');
     else await t.rejects(fetched(port, METRICS_PATH, 'GET', outside.address), 'on no other address');
-    judged(t, metrics);
+    checkMetrics(t, metrics);
     explained(t, metrics);
 
     await agent.stop();
@@ -148,7 +148,7 @@ t.test(
 );
 
 /** Checks the metrics with promtool(1), Prometheus' own checker. */
-function judged(t: Test, metrics: string): void {
+function checkMetrics(t: Test, metrics: string): void {
   const judge = (text: string): { status: number | null; said: string } => {
     const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text });
     return { status: error === undefined ? status : null, said: `${stdout}${stderr}` };
@@ -165,18 +165,18 @@ function judged(t: Test, metrics: string): void {
 function explained(t: Test, metrics: string): void {
   const guide = readFileSync(join(ROOT, 'docs/guide/operations.md'), 'utf8');
   const rows = guide.split('\n').filter((line) => line.startsWith('| `'));
-  const named = (pattern: RegExp): string[] =>
+  const namesIn = (pattern: RegExp): string[] =>
     rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(pattern)].map(([, name = '']) => name));
-  const metricRows = named(/`(vigie_[a-z_]+)`/g);
-  const shown = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
+  const metricRows = namesIn(/`(vigie_[a-z_]+)`/g);
+  const shownNames = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name);
   // Present only where the board has a sensor.
   const sometimes = ['vigie_temperature_celsius'];
-  for (const name of shown) t.ok(metricRows.includes(name), `operations.md has a row for ${name}`);
-  for (const name of metricRows) t.ok([...shown, ...sometimes].includes(name), `${name} exists`);
+  for (const name of shownNames) t.ok(metricRows.includes(name), `operations.md has a row for ${name}`);
+  for (const name of metricRows) t.ok([...shownNames, ...sometimes].includes(name), `${name} exists`);
   t.equal(new Set(metricRows).size, metricRows.length, 'one row each');
   // Kinds that are never an alert, whatever the configuration says.
   const kinds = EVENT_KINDS.filter(({ severities }) => !severities.includes('alert')).map(({ kind }) => kind);
-  t.same(named(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event that is no alert');
+  t.same(namesIn(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event that is no alert');
   for (const row of rows)
     t.ok(
       row.split(' | ').every((cell) => cell.trim().length > 2),
@@ -184,9 +184,9 @@ function explained(t: Test, metrics: string): void {
     );
 
   const rules = join(ROOT, 'docs/guide/prometheus-rules.yaml');
-  const used = [...readFileSync(rules, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name);
-  for (const name of new Set(used)) {
-    t.ok([...shown, ...sometimes].includes(name.replace(/_bucket$/, '')), `the rules’ ${name} exists`);
+  const usedNames = [...readFileSync(rules, 'utf8').matchAll(/\bvigie_[a-z_]+/g)].map(([name]) => name);
+  for (const name of new Set(usedNames)) {
+    t.ok([...shownNames, ...sometimes].includes(name.replace(/_bucket$/, '')), `the rules’ ${name} exists`);
   }
   const { error, status, stdout } = spawnSync('promtool', ['check', 'rules', rules], { encoding: 'utf8' });
   const missing = error !== undefined && 'promtool is missing: apt-get install promtool';
@@ -206,8 +206,8 @@ t.test('a port that is in use costs one line and a counter, and stops nothing', 
   const { log, lines } = listener();
   const agent = makeAgent(t, boxAt(room, port), stateDir, { log });
   await agent.start();
-  const told = lines.filter((line) => line.includes(String(port)));
-  t.same(told, [
+  const portLines = lines.filter((line) => line.includes(String(port)));
+  t.same(portLines, [
     `metrics.port ${port}: no metrics on 127.0.0.1:${port}: another program listens there; name a free port, or 0 for none; the agent runs on`,
   ]);
   const status = JSON.parse(await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH)) as LocalStatus;
@@ -262,10 +262,10 @@ t.test('the local server replaces a dead socket and keeps its limits', async (t)
   await server.stop();
 
   const deep = join(scratch(t), 'd'.repeat(120));
-  const without = new LocalServer({ port: 0, socket: deep, pages: {}, onPort: [], clock, log });
-  await without.start();
-  t.teardown(() => without.stop());
-  t.equal(without.unserved, 1, 'a path that is too long for a socket');
+  const noSocket = new LocalServer({ port: 0, socket: deep, pages: {}, onPort: [], clock, log });
+  await noSocket.start();
+  t.teardown(() => noSocket.stop());
+  t.equal(noSocket.unserved, 1, 'a path that is too long for a socket');
   t.match(lines.at(-1), /vigie status is not answered: .*the agent runs on/);
 });
 
@@ -326,7 +326,8 @@ t.test('an invalid request gets one line and a closed connection', async (t) => 
     ['rubbish', '\0\0\0\x16\x03\x01\r\n\r\n', /^HTTP\/1\.1 400 /],
     ['a head without end', `GET / HTTP/1.1\r\nX: ${'x'.repeat(9000)}`, /^HTTP\/1\.1 400 /],
   ];
-  for (const [name, sent, expected] of cases) t.match(await answered({ port }, sent), expected, name);
+  for (const [name, requestText, expected] of cases)
+    t.match(await answered({ port }, requestText), expected, name);
   t.equal(server.refused, 6);
   t.match(await answered({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
   t.match(await answered({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
@@ -349,7 +350,7 @@ t.test('an invalid request gets one line and a closed connection', async (t) => 
 });
 
 /** Everything received until the other end closes. */
-async function answered(at: { port: number } | { path: string }, sent: string): Promise<string> {
+async function answered(at: { port: number } | { path: string }, requestText: string): Promise<string> {
   const socket = connect(at);
   let text = '';
   socket.on('data', (chunk) => {
@@ -358,7 +359,7 @@ async function answered(at: { port: number } | { path: string }, sent: string): 
   socket.on('error', ({ message }) => {
     text += `(${message})`;
   });
-  socket.write(sent);
+  socket.write(requestText);
   await once(socket, 'close');
   return text;
 }
@@ -366,13 +367,13 @@ async function answered(at: { port: number } | { path: string }, sent: string): 
 t.test('pipelined requests get one answer a connection, and the agent stays responsive', async (t) => {
   const port = await freePort();
   const socket = join(scratch(t), 'agent.sock');
-  let made = 0;
+  let pageCount = 0;
   const page = (): { contentType: string; body: string } => {
-    made += 1;
+    pageCount += 1;
     // Takes as long as the metrics of a whole agent.
     const untilMs = performance.now() + 3;
     while (performance.now() < untilMs);
-    return { contentType: 'text/plain', body: `page ${made}` };
+    return { contentType: 'text/plain', body: `page ${pageCount}` };
   };
   const pages = { [METRICS_PATH]: page };
   const server = new LocalServer({
@@ -387,11 +388,11 @@ t.test('pipelined requests get one answer a connection, and the agent stays resp
   t.teardown(() => server.stop());
   for (const at of [{ port }, { path: socket }]) {
     const one = `GET ${METRICS_PATH} HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`;
-    const many = one.repeat(Math.floor(62_000 / one.length));
+    const pipelined = one.repeat(Math.floor(62_000 / one.length));
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
-    const [before, beganMs] = [made, performance.now()];
-    const answers = await Promise.all(Array.from({ length: 8 }, () => answered(at, many)));
+    const [before, beganMs] = [pageCount, performance.now()];
+    const answers = await Promise.all(Array.from({ length: 8 }, () => answered(at, pipelined)));
     const tookMs = performance.now() - beganMs;
     delay.disable();
     const worstMs = Math.round(delay.max / 1e6);
@@ -400,7 +401,10 @@ t.test('pipelined requests get one answer a connection, and the agent stays resp
       t.match(answer, /\r\nConnection: close\r\n/i);
       t.match(answer, /\r\n\r\npage \d+$/, 'whole');
     }
-    t.ok(made - before <= 1 + Math.ceil(tookMs / 1000), `${made - before} pages in ${Math.round(tookMs)} ms`);
+    t.ok(
+      pageCount - before <= 1 + Math.ceil(tookMs / 1000),
+      `${pageCount - before} pages in ${Math.round(tookMs)} ms`,
+    );
     t.ok(worstMs < 500, `the loop was late by ${worstMs} ms at most`);
   }
 });

@@ -49,9 +49,9 @@ t.test('each head decodes a random export as a plain reference does', options, a
     t.strictSame(sizes, ['96x64', '64x128', '160x96'], `${kind}: every size`);
   }
 
-  const refused = lines.filter((line) => 'misfit' in line);
-  t.equal(refused.length, MISFITS.size, 'every misfit was tried');
-  for (const { case: name, misfit } of refused) {
+  const misfitLines = lines.filter((line) => 'misfit' in line);
+  t.equal(misfitLines.length, MISFITS.size, 'every misfit was tried');
+  for (const { case: name, misfit } of misfitLines) {
     t.match(misfit, MISFITS.get(String(name)) ?? /^$/, `${String(name)}: ${String(misfit)}`);
     t.notMatch(misfit, /\n/, 'in one line');
   }

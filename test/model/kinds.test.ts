@@ -69,9 +69,9 @@ t.test('every kind and form passes through the whole import', options, async (t)
     for (const model of [name, `${name}-s8s8`, float]) {
       const card = await readCard(out, model);
       t.strictSame(card.classes, { 0: 'person', 2: 'car' }, `${model}: the card`);
-      const [found = []] = await detections(out, model, size, [frame]);
-      t.ok(found.length > 0, `${model}: ${found.length} detections by the box's own detector`);
-      if (model === float) outside.push(found);
+      const [detected = []] = await detections(out, model, size, [frame]);
+      t.ok(detected.length > 0, `${model}: ${detected.length} detections by the box's own detector`);
+      if (model === float) outside.push(detected);
     }
     looks.push(float, ...size.map(String), `${name}.rgb`);
   }
@@ -106,7 +106,7 @@ function same(t: Test, name: string, inside: readonly Detection[], outside: read
   const left = [...outside];
   let worst = 0;
   for (const one of inside) {
-    const apart = left.map((other) =>
+    const distances = left.map((other) =>
       other.label === one.label
         ? Math.max(
             Math.abs(other.score - one.score),
@@ -114,8 +114,8 @@ function same(t: Test, name: string, inside: readonly Detection[], outside: read
           )
         : Number.POSITIVE_INFINITY,
     );
-    const least = Math.min(...apart);
-    left.splice(apart.indexOf(least), 1);
+    const least = Math.min(...distances);
+    left.splice(distances.indexOf(least), 1);
     worst = Math.max(worst, least);
   }
   t.ok(worst <= BOXES_WITHIN_PX, `${name}: within ${worst} of those outside`);

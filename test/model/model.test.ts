@@ -28,10 +28,10 @@ const needed = [
   ...['onnx', 'onnxruntime', 'cv2'].map((name) => `/usr/lib/python3/dist-packages/${name}`),
 ];
 // The file of OpenCV's module has the machine in its name.
-const there = (path: string): boolean =>
+const exists = (path: string): boolean =>
   existsSync(path) ||
   readdirSync(join(path, '..')).some((name) => name.startsWith('cv2') && path.endsWith('cv2'));
-const absent = needed.find((path) => !there(path));
+const absent = needed.find((path) => !exists(path));
 const options = {
   skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
 };
@@ -49,18 +49,18 @@ interface Figures {
   readonly apAtIou50: number;
 }
 
-interface Ended {
+interface ImportEnd {
   readonly code: number;
   readonly out: string;
   readonly err: string;
 }
 
-async function imported(...args: string[]): Promise<Ended> {
+async function imported(...args: string[]): Promise<ImportEnd> {
   return importedWith({}, ...args);
 }
 
-async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
-  const env = { ...process.env, ...more };
+async function importedWith(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<ImportEnd> {
+  const env = { ...process.env, ...environment };
   try {
     const { stdout, stderr } = await promisify(execFile)(PROGRAM, ['import', ...args], { env });
     return { code: 0, out: stdout, err: stderr };
@@ -71,7 +71,7 @@ async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise
 }
 
 /** Results of scripts/model import for each of these lists of arguments. */
-async function importedTogether(all: readonly (readonly string[])[]): Promise<Ended[]> {
+async function importedTogether(all: readonly (readonly string[])[]): Promise<ImportEnd[]> {
   const folder = join(ROOT, 'scripts', 'programs', 'model');
   const truth = join(process.env['VIGIE_DATA'] ?? join(ROOT, '../shared/data'), 'gt/pets09-s2l1.txt');
   const places = Object.entries({
@@ -83,13 +83,13 @@ async function importedTogether(all: readonly (readonly string[])[]): Promise<En
   }).flatMap(([name, value]) => [`--${name}`, value]);
   const running = promisify(execFile)(PYTHON, ['-B', FORKS, folder], { maxBuffer: 1e7 });
   running.child.stdin?.end(JSON.stringify(all.map((args) => [...places, ...args])));
-  return JSON.parse((await running).stdout) as Ended[];
+  return JSON.parse((await running).stdout) as ImportEnd[];
 }
 
 /** Makes a folder with these exports and eight stills. */
-function exportsIn(t: Test, wanted: Record<string, Record<string, string>>): string {
+function exportsIn(t: Test, exportsWanted: Record<string, Record<string, string>>): string {
   const dir = scratch(t);
-  const all = { ...wanted, stills: { what: 'stills', clip: STREET_CLIP } };
+  const all = { ...exportsWanted, stills: { what: 'stills', clip: STREET_CLIP } };
   execFileSync(PYTHON, ['-B', HELPER, dir], { input: JSON.stringify(all) });
   return dir;
 }
@@ -109,7 +109,7 @@ const yolox = (names: string, more: Record<string, string> = {}): Record<string,
 });
 
 /** File, its export, arguments, expected message. */
-const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
+const REFUSALS: [string, Record<string, string>, string[], RegExp][] = [
   ['cut.onnx', yolox('person', { bytes: '900' }), [], /cut\.onnx is not an ONNX file, or is cut short/],
   [
     'faces.onnx',
@@ -157,20 +157,26 @@ t.test(
   'an export that cannot become a model is refused in one line and leaves no file',
   options,
   async (t) => {
-    const dir = exportsIn(t, Object.fromEntries(REFUSED.map(([name, made]) => [name, made])));
+    const dir = exportsIn(
+      t,
+      Object.fromEntries(REFUSALS.map(([name, exportOptions]) => [name, exportOptions])),
+    );
     writeFileSync(join(dir, 'text.onnx'), 'hello\n');
     const out = join(dir, 'out');
-    const more: [string, string[], RegExp][] = [
+    const stillCases: [string, string[], RegExp][] = [
       ['text.onnx', [], /text\.onnx is not an ONNX file/],
       ['nowhere.onnx', [], /nowhere\.onnx is not a file/],
     ];
-    const cases = [...REFUSED.map(([name, , args, said]) => [name, args, said] as const), ...more];
+    const cases = [
+      ...REFUSALS.map(([name, , args, expected]) => [name, args, expected] as const),
+      ...stillCases,
+    ];
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 20)];
-    const wanted = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
-    const said = await importedTogether(wanted);
-    t.strictSame(said[0], await imported(...(wanted[0] ?? [])), 'by the command as it is typed');
+    const argumentLists = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
+    const results = await importedTogether(argumentLists);
+    t.strictSame(results[0], await imported(...(argumentLists[0] ?? [])), 'by the command as it is typed');
     for (const [index, [name, , expected]] of cases.entries()) {
-      const { code, out: printed, err } = said[index] as Ended;
+      const { code, out: printed, err } = results[index] as ImportEnd;
       t.match({ code, printed }, { code: 1, printed: '' }, name);
       t.match(err, expected, `${name}: ${err.trim()}`);
       t.match(err, /^model: [^\n]+\n$/, `${name}: one line`);
@@ -187,13 +193,13 @@ t.test(
       [['--kind', 'yolox', '--map', 'Human Face=person'], /--map: 'Human Face' tells who somebody is/],
       [['--kind', 'yolox', '--name', 'My Model'], /--name takes at most 40 small letters/],
     ];
-    const told = await importedTogether(usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]));
+    const usageResults = await importedTogether(usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]));
     for (const [index, [args, expected]] of usage.entries()) {
-      const { code, err } = told[index] as Ended;
+      const { code, err } = usageResults[index] as ImportEnd;
       t.match({ code, err }, { code: 2, err: expected }, args.join(' '));
     }
     const [first = []] = usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]);
-    t.strictSame(told[0], await imported(...first), 'by the command as it is typed');
+    t.strictSame(usageResults[0], await imported(...first), 'by the command as it is typed');
   },
 );
 
@@ -251,8 +257,8 @@ t.test(
       t.strictSame(card.classes, { 0: 'person', 2: 'car', 3: 'motorcycle', 7: 'truck' }, name);
       t.match(card, { accuracyNote: /^NOT ACCEPTED BY THE GATE: / }, 'the card says so');
       const rgb = new Uint8Array(96 * 64 * 3).fill(114);
-      const found = await detections(out, name, [96, 64], [frameOf(rgb, [96, 64])]);
-      t.ok(Array.isArray(found[0]), `${name}: runs in the box's own detector`);
+      const detected = await detections(out, name, [96, 64], [frameOf(rgb, [96, 64])]);
+      t.ok(Array.isArray(detected[0]), `${name}: runs in the box's own detector`);
     }
   },
 );
@@ -267,14 +273,14 @@ t.test(
     writeFileSync(join(out, 'again.json'), 'what was here before');
     // The export already has the normalisation in its first convolution.
     const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
-    const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
-    const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
+    const licenceOptions = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
+    const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...licenceOptions, '--out', out];
 
-    const cut = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
-    while (readdirSync(out).length < 2 && cut.code === undefined)
+    const interrupted = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
+    while (readdirSync(out).length < 2 && interrupted.code === undefined)
       await new Promise((done) => setTimeout(done, 20));
-    cut.child.kill('SIGTERM');
-    t.equal(await cut.ended, 143, cut.err);
+    interrupted.child.kill('SIGTERM');
+    t.equal(await interrupted.ended, 143, interrupted.err);
     t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
 
     const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
@@ -292,21 +298,23 @@ t.test(
     t.match(groups.person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
 
     const frames = await streetFrames([320, 192]);
-    const [ours, theirs] = [
+    const [shippedDetections, importedDetections] = [
       await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
       await detections(out, 'again', [320, 192], frames),
     ];
-    const sure = ours.flatMap((found, index) =>
-      found.filter(({ score }) => score >= 0.5).map((one) => ({ one, others: theirs[index] ?? [] })),
+    const sure = shippedDetections.flatMap((found, index) =>
+      found
+        .filter(({ score }) => score >= 0.5)
+        .map((one) => ({ one, others: importedDetections[index] ?? [] })),
     );
-    const again = sure.filter(({ one, others }) =>
+    const foundAgain = sure.filter(({ one, others }) =>
       others.some(
         ({ label, score, xyxyPx }) =>
           label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
       ),
     );
     t.ok(sure.length >= 10, `${sure.length} sure detections`);
-    t.ok(again.length >= sure.length * 0.9, `${again.length} of ${sure.length} found again`);
+    t.ok(foundAgain.length >= sure.length * 0.9, `${foundAgain.length} of ${sure.length} found again`);
   },
 );
 
@@ -336,9 +344,12 @@ t.test('int8 that loses too much accuracy is refused, and the float form is acce
   t.match(card, { accuracyNote: /^A sample of 159 frames/ }, 'the float form passed');
 
   // The normalisation of its training, which the export already contains.
-  const twice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
-  t.match(twice, { code: 1, out: '' });
-  t.match(twice.err, /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/);
+  const normalisedTwice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
+  t.match(normalisedTwice, { code: 1, out: '' });
+  t.match(
+    normalisedTwice.err,
+    /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/,
+  );
 });
 
 t.test('the gate weighs each form on each view', options, async (t) => {

@@ -65,8 +65,8 @@ t.test('each problem with a credential is one clear line', async (t) => {
       /is given by systemd only: LoadCredential=mqtt\.key:FILE in the service's unit/,
     ],
   ];
-  for (const [key, given, message] of cases) {
-    const { config, problems } = inspected({ ...pair, key }, given);
+  for (const [key, environment, message] of cases) {
+    const { config, problems } = inspected({ ...pair, key }, environment);
     t.equal(config, undefined);
     const [problem] = problems.filter(({ path }) => path === 'mqtt.key');
     t.match(problem, { message, line: 1 }, key);

@@ -72,14 +72,14 @@ void t.test(
     const { archive, config, broker, authority } = await makeRoom(t);
     await archive.start();
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
-    const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
-    outbox.append([{ ...alert(), topic: elsewhere }]);
+    const foreignTopic = `vigie/${SITE}/another-box/evt/alert/loitering`;
+    outbox.append([{ ...alert(), topic: foreignTopic }]);
     outbox.append([notice()]);
     const { delivery, states } = deliver(t, config, outbox);
     await until(t, 'refused', () => delivery.state.fault !== null);
     const { fault } = delivery.state;
     t.equal(fault?.code, 'denied');
-    t.match(fault?.message, new RegExp(`publishing to ${elsewhere}.*ACL`));
+    t.match(fault?.message, new RegExp(`publishing to ${foreignTopic}.*ACL`));
     await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
     await sleep(1000);
     t.equal(delivery.state.refused, 1, 'not tried again and again');
@@ -99,15 +99,15 @@ void t.test(
       key: readFileSync(spy.key),
     });
     t.teardown(() => client.endAsync(true));
-    let heard = 0;
+    let heardCount = 0;
     client.on('message', () => {
-      heard += 1;
+      heardCount += 1;
     });
     await client.subscribeAsync(`vigie/${SITE}/${BOX}/#`, { qos: 1 });
     outbox.append([notice()]);
     delivery.wake();
     await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
-    t.equal(heard, 0, 'another box reads nothing of ours, retained status included');
+    t.equal(heardCount, 0, 'another box reads nothing of ours, retained status included');
     const refusal = await probeBroker(
       { ...config, cert: spy.cert, key: spy.key },
       { site: SITE, box: BOX },
@@ -122,8 +122,8 @@ void t.test(
   async (t) => {
     const { config, broker } = await makeRoom(t);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
-    const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
-    outbox.append([{ ...alert(), topic: elsewhere }]);
+    const foreignTopic = `vigie/${SITE}/another-box/evt/alert/loitering`;
+    outbox.append([{ ...alert(), topic: foreignTopic }]);
     outbox.append([notice()]);
     const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox, {
       timing: { refusedRetryMs: 1000 },
@@ -230,9 +230,9 @@ void t.test(
     t.teardown(() => silent.close());
     const silentPort = (silent.address() as { port: number }).port;
     const none = await freePort();
-    const elsewhere = new TcpProxy(broker.port);
-    t.teardown(() => elsewhere.stop());
-    await elsewhere.start('127.0.0.2');
+    const foreignProxy = new TcpProxy(broker.port);
+    t.teardown(() => foreignProxy.stop());
+    await foreignProxy.start('127.0.0.2');
 
     const refusals: [string, Partial<typeof config>, string, RegExp][] = [
       ['nothing listens', { url: `mqtts://localhost:${none}` }, 'unreachable', /nothing listens there/],
@@ -247,7 +247,7 @@ void t.test(
       ['a broker of another authority', { ca: stranger.ca }, 'certificate', /not trusted/],
       [
         'a broker of another name',
-        { url: `mqtts://127.0.0.2:${elsewhere.port}` },
+        { url: `mqtts://127.0.0.2:${foreignProxy.port}` },
         'certificate',
         /another host/,
       ],
@@ -282,17 +282,21 @@ void t.test(
     outbox.append([alert()]);
     await Promise.all(
       refusals.map(async ([name, change, codes, line]) => {
-        const changed = { ...config, ...change };
+        const changedConfig = { ...config, ...change };
         const box = change.cert === expired.cert ? BOX.replace('017', '018') : BOX;
-        const probed = await probeBroker(changed, { site: SITE, box }, 3000);
+        const probed = await probeBroker(changedConfig, { site: SITE, box }, 3000);
         if (probed.ok) {
           t.fail(`${name}: was accepted`);
           return;
         }
-        const said = `${probed.reason}; ${probed.fix}`;
-        t.match(said, name.startsWith('an expired') ? /expired/ : line, `doctor: ${name}: ${said}`);
+        const doctorText = `${probed.reason}; ${probed.fix}`;
+        t.match(
+          doctorText,
+          name.startsWith('an expired') ? /expired/ : line,
+          `doctor: ${name}: ${doctorText}`,
+        );
         const timing = { connectTimeoutMs: 1500 };
-        const { delivery, states } = deliver(t, changed, outbox, { box, timing });
+        const { delivery, states } = deliver(t, changedConfig, outbox, { box, timing });
         await until(t, name, () => states.some(({ phase }) => phase === 'waiting'));
         const fault = states.find(({ phase }) => phase === 'waiting')?.fault;
         t.match(

@@ -27,14 +27,14 @@ async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
-  let said = '';
+  let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    output += chunk.toString();
   });
-  await until(t, 'the flood has begun', () => said !== '', 30_000);
+  await until(t, 'the flood has begun', () => output !== '', 30_000);
   return () => {
     child.kill('SIGKILL');
-    return Number(said.trim().split('\n').at(-1));
+    return Number(output.trim().split('\n').at(-1));
   };
 }
 
@@ -57,12 +57,12 @@ for (const [name, topic, payload, qos] of [
     await acknowledging(t, room);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const { log, lines } = keptLog();
-    let heard = 0;
+    let heardCount = 0;
     const inbox = new Map([
       [
         topic as string,
         (): void => {
-          heard += 1;
+          heardCount += 1;
           // Time that checking an invalid signature takes on a small board.
           const untilMs = performance.now() + 1;
           while (performance.now() < untilMs);
@@ -71,7 +71,7 @@ for (const [name, topic, payload, qos] of [
     ]);
     const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
     await until(t, 'online', () => delivery.state.phase === 'online');
-    const sent = await flood(t, room, topic, payload, qos);
+    const endFlood = await flood(t, room, topic, payload, qos);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
     const beganMs = performance.now();
@@ -85,13 +85,13 @@ for (const [name, topic, payload, qos] of [
       await sleep(100);
     }
     delay.disable();
-    const flooded = sent();
+    const flooded = endFlood();
     const [worstMs, p99Ms] = [delay.max / 1e6, delay.percentile(99) / 1e6].map(Math.round);
-    t.comment(`${flooded} sent, ${heard} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
+    t.comment(`${flooded} sent, ${heardCount} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
     t.comment(`${rows} rows, acknowledged within ${slowestMs} ms`);
     t.ok(flooded > 2 * PER_S, 'it was a flood');
     t.ok((worstMs ?? 0) < 1000, 'the loop does not stall');
-    t.ok(heard < 300, `${heard} were looked at`);
+    t.ok(heardCount < 300, `${heardCount} were looked at`);
     t.ok(lines.length < 10, `${lines.length} lines in the log`);
     t.equal(delivery.state.phase, 'online');
     t.equal(delivery.state.reconnects, 0);
@@ -107,10 +107,10 @@ void t.test('few bad acknowledgements are read, and one is reported', async (t) 
   const before = lines.length;
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  const sent = await flood(t, room, TOPICS.ack, '{"alert":99}', 0);
+  const endFlood = await flood(t, room, TOPICS.ack, '{"alert":99}', 0);
   await sleep(LASTS_MS);
   delay.disable();
-  const flooded = sent();
+  const flooded = endFlood();
   const worstMs = Math.round(delay.max / 1e6);
   t.comment(`${flooded} sent; loop late by ${worstMs} ms at most; ${JSON.stringify(delivery.state)}`);
   t.ok(worstMs < 1000, 'the loop does not stall');
@@ -122,18 +122,18 @@ void t.test('few bad acknowledgements are read, and one is reported', async (t) 
 void t.test('a topic that was unsubscribed is heard again when the flood is over', async (t) => {
   const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const heard: string[] = [];
-  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void heard.push(payload.toString())]]);
+  const payloads: string[] = [];
+  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
   await until(t, 'online', () => delivery.state.phase === 'online');
-  const sent = await flood(t, room, TOPICS.verdict, 'flood', 1);
+  const endFlood = await flood(t, room, TOPICS.verdict, 'flood', 1);
   await until(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
-  sent();
+  endFlood();
   const operator = await clientOf(t, room, 'room');
   const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
   t.teardown(() => clearInterval(asking));
-  await until(t, 'heard again', () => heard.includes('after'), 30_000);
+  await until(t, 'heard again', () => payloads.includes('after'), 30_000);
   clearInterval(asking);
   t.ok(lines.length < 10, `${lines.length} lines`);
 });

@@ -46,9 +46,9 @@ void t.test(
     t.match(gap, { data: { from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } } });
     t.match(delivery.state, { reconnects: 0, fault: null });
     t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 29, 'counted');
-    const told = lines.filter((line) => line.includes('20000'));
-    t.equal(told.length, 1, 'told once');
-    t.match(told[0], /^error .*at most 20000 bytes.*max_packet_size/);
+    const limitLines = lines.filter((line) => line.includes('20000'));
+    t.equal(limitLines.length, 1, 'told once');
+    t.match(limitLines[0], /^error .*at most 20000 bytes.*max_packet_size/);
   },
 );
 
@@ -62,10 +62,10 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     const { log, lines } = keptLog();
     const { delivery } = deliver(t, to(broker), outbox, { log });
     await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-    const seen = new Set(
+    const eventSeqs = new Set(
       broker.received.filter(({ topic }) => topic.includes('/evt/alert/')).map(({ seq }) => seq),
     );
-    t.equal(seen.size, 12, 'every event');
+    t.equal(eventSeqs.size, 12, 'every event');
     const stills = new Set(
       broker.received.filter(({ topic }) => topic.includes('/snap/')).map(({ seq }) => seq),
     );

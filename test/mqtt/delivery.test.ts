@@ -129,11 +129,11 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
       stdio: 'ignore',
     });
     t.teardown(() => child.kill('SIGKILL'));
-    const gone = once(child, 'close');
+    const closed = once(child, 'close');
     await until(t, 'the box is through', over, 240_000);
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
     child.kill('SIGKILL');
-    await gone;
+    await closed;
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
   };
   const dir = scratch(t);

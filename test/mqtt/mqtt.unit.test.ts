@@ -38,7 +38,7 @@ void t.test('a lane sends each row once a session, live ones first, the backlog 
       fc.integer({ min: 0, max: 30 }),
       fc.integer({ min: 1, max: 20 }),
       fc.array(step, { maxLength: 80 }),
-      (old, ahead, steps) => {
+      (old, aheadMax, steps) => {
         let last = old;
         let first = 1;
         const peek = (after: number): OutboxRow | undefined => {
@@ -47,40 +47,41 @@ void t.test('a lane sends each row once a session, live ones first, the backlog 
         };
         const cursor = new LaneCursor();
         cursor.begin({ first, last });
-        let sent = new Set<number>();
+        let sentSeqs = new Set<number>();
         let backlogEnd = old;
         let previousBacklog = 0;
         const send = (): number | undefined => {
-          const next = cursor.next(first, ahead, peek)?.seq;
+          const next = cursor.next(first, aheadMax, peek)?.seq;
           if (next === undefined) return undefined;
-          if (sent.has(next)) throw new Error(`${next} was sent twice`);
-          sent.add(next);
+          if (sentSeqs.has(next)) throw new Error(`${next} was sent twice`);
+          sentSeqs.add(next);
           if (next <= backlogEnd) {
             const liveWaiting = Array.from({ length: last - backlogEnd }, (_, i) => backlogEnd + 1 + i);
-            if (liveWaiting.some((seq) => seq >= first && !sent.has(seq)))
+            if (liveWaiting.some((seq) => seq >= first && !sentSeqs.has(seq)))
               throw new Error(`${next} before a live row`);
             if (next < previousBacklog) throw new Error('the backlog is out of order');
-            if (next - first >= ahead) throw new Error(`${next} is ${next - first} ahead, ${ahead} allowed`);
+            if (next - first >= aheadMax)
+              throw new Error(`${next} is ${next - first} ahead, ${aheadMax} allowed`);
             previousBacklog = next;
           }
           return next;
         };
-        for (const { do: what, n } of steps) {
-          if (what === 'append') last += n;
-          if (what === 'send') for (let i = 0; i < n; i += 1) send();
-          if (what === 'release') first = Math.min(last + 1, first + n);
-          if (what === 'rewind') {
-            const live = Math.max(backlogEnd, ...sent);
+        for (const { do: action, n } of steps) {
+          if (action === 'append') last += n;
+          if (action === 'send') for (let i = 0; i < n; i += 1) send();
+          if (action === 'release') first = Math.min(last + 1, first + n);
+          if (action === 'rewind') {
+            const live = Math.max(backlogEnd, ...sentSeqs);
             cursor.rewind(first);
             backlogEnd = Math.max(backlogEnd, live);
             previousBacklog = 0;
-            sent = new Set();
+            sentSeqs = new Set();
           }
         }
         // As releases make room, every row is sent in the end.
         for (let guard = 0; first <= last && guard < 1000; guard += 1) {
           while (send() !== undefined);
-          for (first; first <= last && sent.has(first); first += 1);
+          for (first; first <= last && sentSeqs.has(first); first += 1);
         }
         if (first <= last) throw new Error(`${first} is never sent`);
       },
@@ -160,10 +161,10 @@ void t.test('errors of the network and the broker become one line with a remedy'
   t.match(of(250), { code: 'protocol', message: /code 250/ });
   t.match(deliveryErrorOf(142, 'x'), { code: 'identity-conflict' });
   t.match(deliveryError(new AgentError('config', 'mqtt.key: no'), 'mqtt://x'), { code: 'configuration' });
-  const once = of('ENOTFOUND');
-  t.equal(deliveryError(once, 'mqtt://other'), once, 'mapped once');
-  t.ok(once instanceof DeliveryError);
-  for (const error of [once, of('ETIMEDOUT'), of(135)]) {
+  const mapped = of('ENOTFOUND');
+  t.equal(deliveryError(mapped, 'mqtt://other'), mapped, 'mapped once');
+  t.ok(mapped instanceof DeliveryError);
+  for (const error of [mapped, of('ETIMEDOUT'), of(135)]) {
     t.notMatch(error.message, /secret/, 'no password is shown');
     t.equal(error.message, `${error.reason}; ${error.fix}`);
   }
@@ -251,10 +252,10 @@ void t.test('the oldest refusal is shown as long as it applies', async (t) => {
 void t.test('a repeated line is logged at intervals with the number of the suppressed ones', async (t) => {
   const clock = new HandClock();
   const line = new RepeatedLine(60_000, clock);
-  const told: number[] = [];
+  const reportedCounts: number[] = [];
   for (let i = 0; i < 250; i += 1) {
-    line.due((leftOut) => told.push(leftOut));
+    line.due((leftOut) => reportedCounts.push(leftOut));
     clock.advance(1000);
   }
-  t.same(told, [0, 59, 59, 59, 59]);
+  t.same(reportedCounts, [0, 59, 59, 59, 59]);
 });

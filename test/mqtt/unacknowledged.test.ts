@@ -19,21 +19,21 @@ function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 
   let aheadMs = 0;
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
   const { log, lines } = keptLog();
-  let taken = 0;
+  let takenCount = 0;
   const onPuback = (): void => {
-    taken += 1;
+    takenCount += 1;
   };
   const { delivery } = deliver(t, { ...config, ack }, outbox, { clock, log, onPuback });
   /** Resolves when the broker has accepted this number of further messages. */
-  const untilTaken = (more: number): Promise<number> => {
-    const before = taken;
-    return until(t, 'taken', () => taken >= before + more, 20_000);
+  const untilTaken = (extraCount: number): Promise<number> => {
+    const before = takenCount;
+    return until(t, 'taken', () => takenCount >= before + extraCount, 20_000);
   };
   const waitS = (seconds: number): void => {
     aheadMs += seconds * 1000;
   };
-  const told = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
-  return { delivery, untilTaken, waitS, told };
+  const errorLines = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
+  return { delivery, untilTaken, waitS, told: errorLines };
 }
 
 void t.test('unacknowledged messages are reported after 60 s, and again after a restart', async (t) => {

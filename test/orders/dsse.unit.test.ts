@@ -16,7 +16,7 @@ const TYPE = 'application/vnd.test+json';
 const { privateKey } = makeSigner();
 const keyid = keyIdOf(privateKey);
 const open = envelopeOpener({ payloadType: TYPE, bytesMax: 4096, signatures: 1, keysIn: 'the test' });
-const opened = (envelope: string) => open(Buffer.from(envelope), new Map([[keyid, privateKey]]));
+const openText = (envelope: string) => open(Buffer.from(envelope), new Map([[keyid, privateKey]]));
 
 const payload = Buffer.from('{"a":1}');
 const preAuth = Buffer.concat([Buffer.from(`DSSEv1 ${TYPE.length} ${TYPE} ${payload.length} `), payload]);
@@ -29,7 +29,7 @@ const readOf = (text: string): unknown => parseJson(Buffer.from(text), 'it');
 const isRefused = (text: string): boolean => verdictOf(() => readOf(text)) === 'malformed';
 
 void t.test('an envelope with a second payload, signature or type is refused', async (t) => {
-  t.same(opened(envelope()).payload, payload, 'the envelope itself is opened');
+  t.same(openText(envelope()).payload, payload, 'the envelope itself is opened');
   const other = Buffer.from('{"a":2}').toString('base64');
   for (const head of [
     `{"payload":"${other}",`,
@@ -38,7 +38,7 @@ void t.test('an envelope with a second payload, signature or type is refused', a
     `{"pay\\u006coad":"${other}",`,
   ]) {
     t.equal(
-      verdictOf(() => opened(head + envelope().slice(1))),
+      verdictOf(() => openText(head + envelope().slice(1))),
       'malformed',
       head,
     );
@@ -56,17 +56,17 @@ void t.test('base64 that decodes to the signed bytes but is not canonical is ref
     'white space': ` ${base64}`,
     'something behind the padding': `${base64}AAAA`,
   };
-  for (const [what, form] of Object.entries(forms)) {
-    t.not(form, base64, `${what}: another text`);
+  for (const [formKind, form] of Object.entries(forms)) {
+    t.not(form, base64, `${formKind}: another text`);
     t.equal(
-      verdictOf(() => opened(envelope({ payload: form }))),
+      verdictOf(() => openText(envelope({ payload: form }))),
       'malformed',
-      what,
+      formKind,
     );
   }
   const urlSafe = sig.replaceAll('+', '-').replaceAll('/', '_');
   t.equal(
-    verdictOf(() => opened(envelope({ sig: urlSafe === sig ? `${sig.slice(0, -3)}_==` : urlSafe }))),
+    verdictOf(() => openText(envelope({ sig: urlSafe === sig ? `${sig.slice(0, -3)}_==` : urlSafe }))),
     'malformed',
     'the alphabet of URLs',
   );
@@ -74,18 +74,18 @@ void t.test('base64 that decodes to the signed bytes but is not canonical is ref
 
 void t.test('a byte order mark and invalid UTF-8 are refused', async (t) => {
   t.equal(
-    verdictOf(() => opened(envelope({ head: '\ufeff' }))),
+    verdictOf(() => openText(envelope({ head: '\ufeff' }))),
     'malformed',
     'before the envelope',
   );
   t.ok(isRefused('\ufeff{"a":1}'), 'before the content');
   const forms = { 'an overlong form': [0xc0, 0xaf], 'a surrogate': [0xed, 0xa0, 0x80], 'a cut one': [0xc3] };
-  for (const [what, bytes] of Object.entries(forms)) {
+  for (const [formName, bytes] of Object.entries(forms)) {
     const text = Buffer.from([0x22, ...bytes, 0x22]);
     t.equal(
       verdictOf(() => parseJson(text, 'it')),
       'malformed',
-      what,
+      formName,
     );
   }
 });
@@ -99,7 +99,7 @@ void t.test('a number that readers could read differently is refused', async (t)
 });
 
 void t.test('a name that occurs twice in one object is refused, however it is written', async (t) => {
-  const twice = [
+  const repeated = [
     '{"a":1,"a":1}',
     '{"a":1,"\\u0061":2}',
     '{"b":[{"c":{"a":1,"b":2,"a":3}}]}',
@@ -109,31 +109,31 @@ void t.test('a name that occurs twice in one object is refused, however it is wr
     '{ "a" : 1 ,\n "a"\t: 2 }',
     '{"a:":1,"a:":2}',
   ];
-  for (const text of twice) t.ok(isRefused(text), text);
-  const once = [
+  for (const text of repeated) t.ok(isRefused(text), text);
+  const unique = [
     '{"a":{"a":{"a":1}},"b":["a","a"]}',
     '{"a":":","b":"{\\"a\\":1,\\"a\\":2}","\\\\":1,"\\"":2}',
     '{"__proto__":1,"constructor":2}',
     '[":",{"a:b":":"}]',
     '"\\\\"',
   ];
-  for (const text of once) t.same(readOf(text), JSON.parse(text), text);
+  for (const text of unique) t.same(readOf(text), JSON.parse(text), text);
   const deep = 100_000;
   t.ok(Array.isArray(readOf(`${'['.repeat(deep)}${']'.repeat(deep)}`)), 'nesting that ends a stack does not');
 });
 
 void t.test('any text of JSON is read unchanged, and refused with a duplicate member', async (t) => {
-  const whole = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value));
+  const jsonText = fc.jsonValue({ maxDepth: 4 }).map((value) => JSON.stringify(value));
   const isExact = (text: string): boolean =>
     numbersOf(JSON.parse(text)).every((number) => Math.abs(number) <= Number.MAX_SAFE_INTEGER);
-  const readAsItIs = fc.property(whole.filter(isExact), (text) => JSON.stringify(readOf(text)) === text);
+  const readAsItIs = fc.property(jsonText.filter(isExact), (text) => JSON.stringify(readOf(text)) === text);
   t.doesNotThrow(() => fc.assert(readAsItIs, { seed: SEED, numRuns: 2000 }));
   const name = fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text));
-  const twice = fc.property(name, whole, whole, fc.nat(3), (member, one, other, depth) => {
+  const repeated = fc.property(name, jsonText, jsonText, fc.nat(3), (member, one, other, depth) => {
     const doubled = `{${member}:${one},"~":0,${member}:${other}}`;
     return isRefused(`${'{"in":['.repeat(depth)}${doubled}${']}'.repeat(depth)}`);
   });
-  t.doesNotThrow(() => fc.assert(twice, { seed: SEED, numRuns: 2000 }));
+  t.doesNotThrow(() => fc.assert(repeated, { seed: SEED, numRuns: 2000 }));
 });
 
 function numbersOf(value: unknown): number[] {

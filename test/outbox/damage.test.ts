@@ -69,8 +69,8 @@ void t.test('damage that shows while running costs the rows, not the agent', asy
   const wal = readFileSync(`${file}-wal`);
   writeFileSync(file, bytes.fill(0xa5, 4096));
   writeFileSync(`${file}-wal`, wal.fill(0xa5));
-  const [found = 0] = outbox.append([text('alert', 'alert')]);
-  t.equal(found, 601, 'the number goes on, whether the damage shows at once or not');
+  const [nextSeq = 0] = outbox.append([text('alert', 'alert')]);
+  t.equal(nextSeq, 601, 'the number goes on, whether the damage shows at once or not');
   outbox.peek('alert', 0, 9);
   const [next] = outbox.append([text('alert', 'alert')]);
   t.equal(next, 602);

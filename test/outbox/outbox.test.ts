@@ -120,7 +120,7 @@ async function write(
   limitMiB: number,
   count: number,
   killAfterMs: number,
-  { cut, careless = false }: { cut?: () => void; careless?: boolean } = {},
+  { cut: cutPower, careless = false }: { cut?: () => void; careless?: boolean } = {},
 ): Promise<{ accepted: Record<Lane, number[]>; verdict: string }> {
   const child = spawn(
     process.execPath,
@@ -139,11 +139,11 @@ async function write(
   // A sync under way at the moment of the cut may return success (as ext4 does for a plain write and fdatasync). In a
   // real cut the caller would be dead by then, so only earlier reports count.
   const saidBefore = out;
-  cut?.();
-  if (cut !== undefined) await sleep(50);
+  cutPower?.();
+  if (cutPower !== undefined) await sleep(50);
   child.kill('SIGKILL');
   await over;
-  if (cut !== undefined) out = saidBefore;
+  if (cutPower !== undefined) out = saidBefore;
   const accepted: Record<Lane, number[]> = { alert: [], bulk: [] };
   // A last line without its newline does not count as reported.
   const lines = out.split('\n').slice(0, -1);
@@ -171,15 +171,15 @@ void t.test('kill -9 of the writer loses no accepted row', async (t) => {
   const { outbox } = makeOutbox(file, { limitMiB: 512 });
   outbox.start();
   t.teardown(() => outbox.stop());
-  let lost = 0;
+  let lostCount = 0;
   for (const lane of LANES) {
-    const there = outbox.peek(lane, 0, 1e6);
-    const seqs = new Set(there.map(({ seq }) => seq));
-    for (const seq of all[lane]) if (!seqs.has(seq)) lost += 1;
-    t.equal(there.length, outbox.range(lane).last, `${lane}: every number from 1 to the last is there`);
+    const rows = outbox.peek(lane, 0, 1e6);
+    const seqs = new Set(rows.map(({ seq }) => seq));
+    for (const seq of all[lane]) if (!seqs.has(seq)) lostCount += 1;
+    t.equal(rows.length, outbox.range(lane).last, `${lane}: every number from 1 to the last is there`);
   }
   t.equal(
-    lost,
+    lostCount,
     0,
     `seed ${seed}: 0 of ${all.alert.size + all.bulk.size} accepted rows lost in ${kills} kills`,
   );
@@ -190,24 +190,25 @@ const skip = SmallDisk.unavailable();
 void t.test('power cuts lose no accepted row, and a careless writer loses some', { skip }, async (t) => {
   const cuts = FULL ? 100 : 2;
   for (const careless of [false, true]) {
-    let lost = 0;
+    let lostCount = 0;
     let accepted = 0;
     for (let i = 0; i < cuts; i += 1) {
       const disk = new SmallDisk(scratch(t), 24);
       disk.mount();
       const file = join(disk.dir, 'outbox.db');
-      const cut = (): void => disk.cutPower();
-      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut, careless });
+      const cutPower = (): void => disk.cutPower();
+      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut: cutPower, careless });
       disk.powerBack();
       const survived = careless ? carelessRows(file) : survivors(file);
       for (const lane of LANES) {
         accepted += report.accepted[lane].length;
-        lost += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
+        lostCount += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
       }
       disk.unmount();
     }
-    if (careless) t.ok(lost > 0, `control: ${lost} of ${accepted} rows lost without waiting for the disk`);
-    else t.equal(lost, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
+    if (careless)
+      t.ok(lostCount > 0, `control: ${lostCount} of ${accepted} rows lost without waiting for the disk`);
+    else t.equal(lostCount, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
   }
 });
 

@@ -86,16 +86,16 @@ void t.test(
         const clock = new HandClock();
         const store = memoryStore(clock);
         const released: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
-        const given: Record<Lane, number> = { alert: 0, bulk: 0 };
+        const givenSeqs: Record<Lane, number> = { alert: 0, bulk: 0 };
         try {
           for (const step of operations) {
             clock.advance(1000);
             if (step.do === 'append') {
               const seqs = store.append(step.items);
               step.items.forEach(({ lane }, i) => {
-                given[lane] += 1;
-                if (seqs[i] !== given[lane])
-                  throw new Error(`${lane}: ${String(seqs[i])} after ${given[lane]}`);
+                givenSeqs[lane] += 1;
+                if (seqs[i] !== givenSeqs[lane])
+                  throw new Error(`${lane}: ${String(seqs[i])} after ${givenSeqs[lane]}`);
               });
             } else if (step.do === 'expire') {
               clock.advance(3_600_000);
@@ -103,25 +103,26 @@ void t.test(
             } else {
               const { first, last } = store.range(step.lane);
               const seq = first + Math.floor(step.part * Math.max(0, last - first));
-              const gone = new Set(coverage(store, step.lane).keys());
+              const releasedSeqs = new Set(coverage(store, step.lane).keys());
               if (step.do === 'too-large') store.dropTooLarge(step.lane, seq);
               else if (step.do === 'through') store.releaseThrough(step.lane, seq);
               else store.release(step.lane, [seq]);
-              for (const left of coverage(store, step.lane).keys()) gone.delete(left);
-              for (const seq of gone) released[step.lane].add(seq);
+              for (const left of coverage(store, step.lane).keys()) releasedSeqs.delete(left);
+              for (const seq of releasedSeqs) released[step.lane].add(seq);
             }
           }
           for (const lane of LANES) {
             const covered = coverage(store, lane);
-            for (let seq = 1; seq <= given[lane]; seq += 1) {
+            for (let seq = 1; seq <= givenSeqs[lane]; seq += 1) {
               if (covered.has(seq) === released[lane].has(seq))
                 throw new Error(`${lane} ${seq} is not covered once`);
             }
             const gaps = store.peek(lane, 0, 1e6).flatMap((row) => (row.kind === 'gap' ? [row.gap] : []));
             for (const [i, gap] of gaps.entries()) {
               if (gaps[i + 1]?.from === gap.to + 1) throw new Error('two gap records are neighbours');
-              const known = Object.values(gap.dropped).reduce((sum, n) => sum + n, 0);
-              if (known !== gap.to - gap.from + 1) throw new Error('a gap record does not say what went');
+              const droppedCount = Object.values(gap.dropped).reduce((sum, n) => sum + n, 0);
+              if (droppedCount !== gap.to - gap.from + 1)
+                throw new Error('a gap record does not say what went');
             }
           }
         } finally {
@@ -137,18 +138,18 @@ void t.test(
 void t.test('a full store drops snapshots, then notices, and alerts last', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
-  const dropped = (rank: (typeof RANKS)[number]): number =>
+  const droppedOf = (rank: (typeof RANKS)[number]): number =>
     LANES.reduce((sum, lane) => sum + store.counters(lane).dropped[rank], 0);
   store.append(Array.from({ length: 3 }, () => snapshot('bulk', 100_000)));
   store.append(Array.from({ length: 120 }, () => text('bulk', 'notice', 2000)));
-  t.same([dropped('snapshot'), dropped('notice')], [0, 0], 'it all fits');
+  t.same([droppedOf('snapshot'), droppedOf('notice')], [0, 0], 'it all fits');
 
   const order: string[] = [];
   for (let i = 0; i < 600; i += 1) {
-    const before = RANKS.map(dropped);
+    const before = RANKS.map(droppedOf);
     store.append([text('alert', 'alert', 2000)]);
     RANKS.forEach((rank, r) => {
-      if (dropped(rank) > (before[r] ?? 0) && order.at(-1) !== rank) order.push(rank);
+      if (droppedOf(rank) > (before[r] ?? 0) && order.at(-1) !== rank) order.push(rank);
     });
   }
   t.same(order, ['snapshot', 'notice', 'alert'], 'one class after the other');
@@ -183,8 +184,8 @@ void t.test('a picture expires by the monotonic clock', async (t) => {
   );
   clock.monoMs += 20_000;
   t.equal(store.expire(), 1);
-  const [, gone] = store.peek('alert', 0, 2);
-  t.match(gone, {
+  const [, gapRow] = store.peek('alert', 0, 2);
+  t.match(gapRow, {
     kind: 'gap',
     seq: 2,
     gap: { from: 2, to: 2, reasons: ['expired'], dropped: { snapshot: 1 } },

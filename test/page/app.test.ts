@@ -156,7 +156,7 @@ async function walk(
   await phone.tap('#walk-keep');
   await phone.until('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
   t.same(
-    box.asked.filter((line) => line.includes('/walk/')),
+    box.requests.filter((line) => line.includes('/walk/')),
     [
       'POST /api/walk/start {"rule":"stays","passes":2}',
       'POST /api/walk/answer {"answer":"go"}',
@@ -191,7 +191,7 @@ async function pairing(t: Test, parts: Parts): Promise<void> {
   box.agentBusy = 2;
   await phone.tap('#pair');
   await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
-  t.equal(box.asked.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
+  t.equal(box.requests.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
   box.paired = false;
   await phone.until('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
@@ -273,12 +273,12 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   };
   await phone.until('the mask', 'document.querySelector(".mask") !== null');
   await phone.tap('[data-chip="mask/all"]');
-  for (const why of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
-    box.noPicture = why;
+  for (const reason of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
+    box.noPicture = reason;
     await phone.until('no picture', 'document.querySelector(".stage img") === null');
     await phone.until('told', 'document.querySelector(".stage-message").textContent !== ""');
-    t.same(await phone.check(`25-no-picture-${why}`), []);
-    t.ok(await legible(phone), `${why} can be read`);
+    t.same(await phone.check(`25-no-picture-${reason}`), []);
+    t.ok(await legible(phone), `${reason} can be read`);
     box.noPicture = undefined;
     await phone.picture();
   }
@@ -310,7 +310,7 @@ async function secondStream(t: Test, parts: Parts): Promise<void> {
     t.match(await phone.text('#second-stream'), /rtsp:\/\/192\.0\.2\.7\/small/);
     t.equal(await phone.page.$('#second-stream input:checked'), null, 'off until it is ticked');
   };
-  const tried = async (): Promise<unknown> => {
+  const triedSubstream = async (): Promise<unknown> => {
     await phone.go('try');
     await phone.until('the new order', 'document.querySelector("#try:enabled") !== null');
     await phone.tap('#try');
@@ -320,12 +320,12 @@ async function secondStream(t: Test, parts: Parts): Promise<void> {
     return box.proposals.at(-1)?.substream;
   };
   await choose();
-  t.equal(await tried(), null, 'none');
+  t.equal(await triedSubstream(), null, 'none');
   await choose();
   await phone.tap('#second-stream input');
   await phone.until('told', 'document.querySelector("#second-stream .notice.warn") !== null');
   t.same(await phone.check('25-second-stream'), []);
-  t.equal(await tried(), 'rtsp://admin:secret@192.0.2.7/small');
+  t.equal(await triedSubstream(), 'rtsp://admin:secret@192.0.2.7/small');
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
   t.same(phone.complaints, []);
 }
@@ -344,12 +344,12 @@ async function legible({ page }: Phone): Promise<boolean> {
   // Without its round corners, where anything may show.
   const inset = 10;
   const clip = { x: x + inset, y, width: width - 2 * inset, height };
-  const shown = await page.screenshot({ clip });
+  const screenshot = await page.screenshot({ clip });
   await page.evaluate('document.querySelector(".stage-shapes").style.visibility = "hidden"');
   const alone = await page.screenshot({ clip });
   await page.evaluate('document.querySelector(".stage-shapes").style.visibility = ""');
-  const [grey] = (await sharp(shown).greyscale().stats()).channels;
-  const pixels = await Promise.all([shown, alone].map((png) => sharp(png).raw().toBuffer()));
+  const [grey] = (await sharp(screenshot).greyscale().stats()).channels;
+  const pixels = await Promise.all([screenshot, alone].map((png) => sharp(png).raw().toBuffer()));
   return (
     (pixels[0]?.equals(pixels[1] as Buffer) ?? false) && (grey?.max ?? 0) > 200 && (grey?.min ?? 255) < 30
   );

@@ -105,9 +105,9 @@ t.test('frames come out intact however the stream is cut', async (t) => {
 
 t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   const { points } = SQUARE;
-  const beside = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
-  t.same(gripAt(points, beside(REACH_PX - 1), SIZE, true), { corner: 0 });
-  t.equal(gripAt(points, beside(REACH_PX + 1), SIZE, false), undefined);
+  const besideCorner = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
+  t.same(gripAt(points, besideCorner(REACH_PX - 1), SIZE, true), { corner: 0 });
+  t.equal(gripAt(points, besideCorner(REACH_PX + 1), SIZE, false), undefined);
   t.same(gripAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
   t.equal(gripAt(points, [0.49, 0.22], SIZE, false), undefined);
   t.same(gripAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
@@ -130,8 +130,8 @@ t.test('corners snap and stay in the picture', async (t) => {
       shifted(SQUARE.points, [x, y]).every(([px, py], i, all) => {
         const [x0, y0] = all[0] as PointNorm;
         const [ox, oy] = SQUARE.points[i] as PointNorm;
-        const kept = Math.abs(px - x0 - (ox - 0.2)) < 1e-3 && Math.abs(py - y0 - (oy - 0.2)) < 1e-3;
-        return kept && px >= 0 && px <= 1 && py >= 0 && py <= 1;
+        const keepsOffset = Math.abs(px - x0 - (ox - 0.2)) < 1e-3 && Math.abs(py - y0 - (oy - 0.2)) < 1e-3;
+        return keepsOffset && px >= 0 && px <= 1 && py >= 0 && py <= 1;
       }),
     ),
   );
@@ -206,7 +206,7 @@ t.test('the height gauge measures in pixels of the detector', async (t) => {
   t.equal(horizonOf([near, near]), undefined);
 });
 
-const seen = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'person'): SeenTrack => ({
+const seenTrack = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'person'): SeenTrack => ({
   track,
   group: 'person',
   label,
@@ -231,14 +231,14 @@ t.test('names in the picture make way for each other and are shown in full', asy
 t.test('a person in a zone fires after the seconds of its rule', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, ...tracks: SeenTrack[]) => watch.update({ atMs: s * 1000, tracks }, DRAWING)[0];
-  t.match(at(0, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
-  t.match(at(2, seen(1, [0.2, 0.9]), seen(2, [0.5, 0.1])), { stoodS: 2, fires: false });
-  t.match(at(3, seen(1, [0.2, 0.9]), seen(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
-  t.equal(at(3, seen(1, [0.2, 0.9]))?.inside.length, 1);
+  t.match(at(0, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
+  t.match(at(2, seenTrack(1, [0.2, 0.9]), seenTrack(2, [0.5, 0.1])), { stoodS: 2, fires: false });
+  t.match(at(3, seenTrack(1, [0.2, 0.9]), seenTrack(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
+  t.equal(at(3, seenTrack(1, [0.2, 0.9]))?.inside.length, 1);
   t.equal(at(5)?.inside.length, 0, 'hidden');
-  t.match(at(6, seen(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
-  t.match(at(7, seen(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
-  t.match(at(8, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
+  t.match(at(6, seenTrack(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
+  t.match(at(7, seenTrack(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
+  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
 });
 
 t.test('a crowd needs its number of people at once', async (t) => {
@@ -253,7 +253,10 @@ t.test('a crowd needs its number of people at once', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, many: number) =>
     watch.update(
-      { atMs: s * 1000, tracks: Array.from({ length: many }, (_, i) => seen(i + 1, [0.2 + i / 20, 0.9])) },
+      {
+        atMs: s * 1000,
+        tracks: Array.from({ length: many }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
+      },
       { ...DRAWING, rules: [crowd] },
     )[0];
   t.match(at(0, 1), { fires: false });
@@ -283,7 +286,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
   const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules: [line] };
   const watch = new FiringWatch();
   const at = (s: number, x: number, label?: SeenTrack['label']) =>
-    watch.update({ atMs: s * 1000, tracks: [seen(1, [x, 0.5], label)] }, drawing)[0];
+    watch.update({ atMs: s * 1000, tracks: [seenTrack(1, [x, 0.5], label)] }, drawing)[0];
   at(0, 0.6);
   t.match(at(1, 0.4), { fires: true, crossed: { left: 0, right: 1 } });
   t.match(at(3, 0.4), { fires: true });

@@ -47,11 +47,11 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: 'square' };
   const corner = (x: number, y: number): number[] => [x, y];
   const zones = [{ id: 'square', polygon: [corner(0.1, 0.1), corner(0.9, 0.1), corner(0.5, 0.9)] }];
-  const named = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
-  const order = ownOrder(configOf(named, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
+  const fields = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
+  const order = ownOrder(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
   const authorisation = '/etc/vigie/authorisation.dsse.json';
   container.write(authorisation, readFileSync(order['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
-  container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...named, authorisation }));
+  container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...fields, authorisation }));
   run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0700', '/var/lib/vigie');
   run('mkdir', '-p', '/var/lib/vigie-restraint', '/run/NetworkManager/system-connections');
   const authority = readFileSync(order['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
@@ -75,11 +75,11 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   lay(Buffer.from('{}'));
   await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
   await until(t, 'over', idle, PATIENCE_MS);
-  const asked = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
-  lay(asked);
+  const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
+  lay(command);
   await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
   run('systemctl', 'stop', 'vigie-hotspot');
-  lay(asked);
+  lay(command);
   await says(/command is refused: counter \d+ is not above/);
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }
@@ -105,7 +105,7 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
   await until(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
   const ask = (...asked: unknown[]): string[] =>
     run('node', '/home/phone.mjs', JSON.stringify(asked)).split('\n');
-  const said = ask(
+  const answers = ask(
     ['GET', '/'],
     ['GET', '/api/hello'],
     ['POST', '/api/pair', { code }],
@@ -114,7 +114,7 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
     ['POST', '/api/cameras/stream', { address: '10.255.255.1:80', user: 'a', password: 'b' }],
     ['POST', '/api/pair', { code }],
   );
-  t.match(said, [
+  t.match(answers, [
     /^200 /,
     /^200 .*"paired":false/,
     /^200 \{\}/,

@@ -32,9 +32,9 @@ void t.test(
       t.match(answer, { status: 200, json: { sha256: agents } }, op);
     }
     page.helper.answer = () => ({ ...REPLY, sha256: 'c'.repeat(64) });
-    const [same, changed] = await marks();
+    const [same, changedMark] = await marks();
     t.equal(same, agents);
-    t.not(changed, agents, 'another configuration has another');
+    t.not(changedMark, agents, 'another configuration has another');
     page.helper.answer = () => REPLY;
     await page.restart();
     await until(t, 'the agent is back', () => page.agent.connected);
@@ -44,8 +44,8 @@ void t.test(
     writeFileSync(key, 'short');
     await page.restart();
     await until(t, 'the agent is back', () => page.agent.connected);
-    const [anew = '', its] = await marks();
-    t.equal(anew, its, 'a damaged key is made anew');
-    t.not(anew, agents);
+    const [newMark = '', its] = await marks();
+    t.equal(newMark, its, 'a damaged key is made anew');
+    t.not(newMark, agents);
   },
 );

@@ -139,14 +139,14 @@ void t.test('the page answers fuzzed requests and still works', async (t) => {
   /** Sends a request and waits for the first answer or the end of the connection, because a preview never ends. */
   const send = async (bytes: Buffer): Promise<void> => {
     const socket = await page.raw();
-    let said = '';
+    let received = '';
     socket.on('data', (chunk) => {
-      said += String(chunk);
-      if (/\r\n\r\n/.test(said)) socket.destroy();
+      received += String(chunk);
+      if (/\r\n\r\n/.test(received)) socket.destroy();
     });
     socket.write(bytes);
     await closed(socket);
-    const status = /^HTTP\/1\.1 (\d{3}) /.exec(said)?.[1] ?? (said === '' ? 'closed' : 'no HTTP');
+    const status = /^HTTP\/1\.1 (\d{3}) /.exec(received)?.[1] ?? (received === '' ? 'closed' : 'no HTTP');
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
     if (status === '500' || status === 'no HTTP')
       faults.push(`${status}: ${JSON.stringify(String(bytes).slice(0, 2000))}`);

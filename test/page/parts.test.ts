@@ -119,9 +119,12 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
 });
 
 /** Opens a preview; returns the received headers with the size of each picture. */
-async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [PreviewHeader, number][] }> {
+async function look(
+  page: Page,
+  phone: Phone,
+): Promise<{ socket: Socket; frames: [PreviewHeader, number][] }> {
   const socket = await page.raw();
-  const seen: [PreviewHeader, number][] = [];
+  const frames: [PreviewHeader, number][] = [];
   let pending = Buffer.alloc(0);
   let raw = Buffer.alloc(0);
   const parse = (): void => {
@@ -130,7 +133,7 @@ async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [
       if (pending.length < 8 + length) return;
       const picture = pending.readUInt32BE(4 + length);
       if (pending.length < 8 + length + picture) return;
-      seen.push([JSON.parse(pending.toString('utf8', 4, 4 + length)) as PreviewHeader, picture]);
+      frames.push([JSON.parse(pending.toString('utf8', 4, 4 + length)) as PreviewHeader, picture]);
       pending = pending.subarray(8 + length + picture);
     }
   };
@@ -154,7 +157,7 @@ async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [
   socket.write(
     `GET /api/preview HTTP/1.1\r\nHost: localhost:${page.port}\r\nCookie: ${phone.cookie}\r\n\r\n`,
   );
-  return { socket, seen };
+  return { socket, frames };
 }
 
 void t.test('the preview sends the newest picture or none to two phones', async (t) => {
@@ -169,25 +172,25 @@ void t.test('the preview sends the newest picture or none to two phones', async 
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
   const two = await look(page, second);
   const picture = { kind: 'picture', widthPx: 960, heightPx: 540, atMs: 5, tracks: [] };
-  await until(t, 'refused', () => two.seen.length === 1);
-  t.strictSame(two.seen[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
+  await until(t, 'refused', () => two.frames.length === 1);
+  t.strictSame(two.frames[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
   page.agent.say(picture, Buffer.alloc(90_000, 7));
-  await until(t, 'both', () => one.seen.length === 1 && two.seen.length === 2);
-  t.strictSame(one.seen[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
+  await until(t, 'both', () => one.frames.length === 1 && two.frames.length === 2);
+  t.strictSame(one.frames[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
   page.agent.say(picture, Buffer.alloc(150_001));
   page.agent.say(picture);
   page.agent.say({ kind: 'no-picture', why: 'suspended', reason: 'by the court', viewer: null });
   page.agent.say({ kind: 'no-picture', why: 'time-is-up', reason: '10 min', viewer: 1 });
-  await until(t, 'told', () => one.seen.length === 3 && two.seen.length === 3);
-  t.match(one.seen.slice(1), [
+  await until(t, 'told', () => one.frames.length === 3 && two.frames.length === 3);
+  t.match(one.frames.slice(1), [
     [{ why: 'suspended' }, 0],
     [{ why: 'time-is-up' }, 0],
   ]);
 
   await page.agent.stop();
-  await until(t, 'taken away', () => one.seen.length === 4 && two.seen.length === 4);
+  await until(t, 'taken away', () => one.frames.length === 4 && two.frames.length === 4);
   t.match(
-    one.seen.at(-1),
+    one.frames.at(-1),
     [{ picture: false, why: 'not-started' }, 0],
     'an agent that is gone shows nothing',
   );
@@ -195,12 +198,12 @@ void t.test('the preview sends the newest picture or none to two phones', async 
   const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
   await until(t, 'asked anew', () => starts() === 4);
 
-  const again = await look(page, phone);
+  const third = await look(page, phone);
   await until(t, 'one a phone', () => one.socket.destroyed);
   page.agent.say(picture, Buffer.alloc(1000));
-  await until(t, 'goes on', () => again.seen.length >= 1);
+  await until(t, 'goes on', () => third.frames.length >= 1);
   await phone.post('/api/unpair');
-  await until(t, 'ends with the session', () => again.socket.destroyed);
+  await until(t, 'ends with the session', () => third.socket.destroyed);
   const stops = (): unknown[] => page.agent.asked.filter(({ ask }) => ask.op === 'preview-stop');
   await until(t, 'and the agent knows', () => stops().length === 2);
   two.socket.destroy();
@@ -233,14 +236,14 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
   camera.strays.push('<Envelope><Body><ProbeMatches/></Body></Envelope>', '<', 'x'.repeat(60_000));
   await camera.start();
   t.teardown(() => camera.stop());
-  const [found, busy] = await Promise.all([
+  const [discovery, busy] = await Promise.all([
     phone.post('/api/cameras'),
     sleep(300).then(() => phone.post('/api/cameras')),
   ]);
   const address = `127.0.0.1:${camera.port}`;
-  t.match(found.json, { cameras: [{ name: /^Entrée/, address }] });
-  t.equal(found.json.cameras.length, 1);
-  t.strictSame(forbiddenIn(found.json.cameras[0].name), [], 'its name is fit for a screen');
+  t.match(discovery.json, { cameras: [{ name: /^Entrée/, address }] });
+  t.equal(discovery.json.cameras.length, 1);
+  t.strictSame(forbiddenIn(discovery.json.cameras[0].name), [], 'its name is fit for a screen');
   t.match(busy, { status: 429, json: { error: 'busy' } }, 'one search at a time');
 
   const ask = (change = {}): ReturnType<Phone['post']> =>
@@ -473,17 +476,22 @@ void t.test('vigie page runs by hand and with a socket that systemd hands over',
   ];
   const handed = ['-l', `127.0.0.1:${port}`, process.execPath, main, ...options];
   const program = spawn('systemd-socket-activate', handed, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
+  let output = '';
   program.stderr.on('data', (chunk) => {
-    said += String(chunk);
+    output += String(chunk);
   });
   t.teardown(() => program.kill('SIGKILL'));
-  await until(t, 'listens', () => /Listening on/.test(said));
+  await until(t, 'listens', () => /Listening on/.test(output));
   t.match(await shownBy(port), /^[0-9A-F:]{95}$/);
-  const taken = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], { encoding: 'utf8' });
-  t.equal(taken.status, 2);
-  t.match(taken.stderr, /^vigie: --host 127\.0\.0\.1 --port \d+: cannot listen there \(.*EADDRINUSE.*\)$/m);
+  const portInUse = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], {
+    encoding: 'utf8',
+  });
+  t.equal(portInUse.status, 2);
+  t.match(
+    portInUse.stderr,
+    /^vigie: --host 127\.0\.0\.1 --port \d+: cannot listen there \(.*EADDRINUSE.*\)$/m,
+  );
   program.kill('SIGTERM');
   const [code] = (await once(program, 'exit')) as [number];
-  t.equal(code, 0, said);
+  t.equal(code, 0, output);
 });

@@ -60,14 +60,11 @@ export class Phone {
     this.#home = home;
     page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
     page.on('console', (message) => {
-      const where = message.location().url ?? '';
+      const url = message.location().url ?? '';
       // A refusal of the API is an answer, and a browser always requests an icon.
-      if (
-        /the server responded with a status of 4/.test(message.text()) &&
-        /\/api\/|favicon\.ico$/.test(where)
-      )
+      if (/the server responded with a status of 4/.test(message.text()) && /\/api\/|favicon\.ico$/.test(url))
         return;
-      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${where}`);
+      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${url}`);
     });
     page.on('request', (request) => {
       const url = request.url();
@@ -123,25 +120,25 @@ export class Phone {
     // click counts.
     for (let tries = 0; tries < 4; tries++) {
       await element?.evaluate((one) => one.scrollIntoView({ block: 'center' }));
-      await this.#drawn();
+      await this.#untilDrawn();
       await element?.tap();
       for (let waits = 0; waits < 10; waits++) {
-        const gone = await element?.evaluate((found) => {
-          const { felt, isConnected } = found as unknown as { felt?: boolean; isConnected: boolean };
+        const hasEffect = await element?.evaluate((target) => {
+          const { felt, isConnected } = target as unknown as { felt?: boolean; isConnected: boolean };
           return felt === true || !isConnected;
         });
-        if (gone !== false) return;
+        if (hasEffect !== false) return;
         await new Promise((done) => setTimeout(done, 20));
       }
     }
-    const found = await element?.evaluate(
+    const description = await element?.evaluate(
       (one) => `${one.outerHTML} at ${one.getBoundingClientRect().top} px`,
     );
-    throw new Error(`${selector} does not feel a finger: ${found}`);
+    throw new Error(`${selector} does not feel a finger: ${description}`);
   }
 
   /** Resolves when scrolling and changes have reached the screen. */
-  async #drawn(): Promise<void> {
+  async #untilDrawn(): Promise<void> {
     await this.page.evaluate(
       'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))',
     );
@@ -156,10 +153,10 @@ export class Phone {
     await this.page.type(selector, text);
   }
 
-  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
+  async until(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
-      const shown = await this.text('main');
-      throw new Error(`${what}: not so: ${condition}\n${shown}`);
+      const mainText = await this.text('main');
+      throw new Error(`${label}: not so: ${condition}\n${mainText}`);
     });
   }
 
@@ -201,7 +198,7 @@ export class Phone {
   /** Drags one finger from place to place. */
   async drag(from: readonly [number, number], to: readonly [number, number]): Promise<void> {
     await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#drawn();
+    await this.#untilDrawn();
     const [x1, y1] = await this.at(...from);
     const [x2, y2] = await this.at(...to);
     await this.page.touchscreen.touchStart(x1, y1);
@@ -214,7 +211,7 @@ export class Phone {
 
   async touch(at: readonly [number, number]): Promise<void> {
     await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#drawn();
+    await this.#untilDrawn();
     const [x, y] = await this.at(...at);
     await this.page.touchscreen.tap(x, y);
   }

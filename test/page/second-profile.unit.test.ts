@@ -2,7 +2,7 @@
 import t from 'tap';
 import { secondProfile } from '../../agent/page/server/second-profile.ts';
 
-interface Drawn {
+interface ProfileFields {
   readonly token?: unknown;
   readonly source?: string;
   readonly encoding?: string;
@@ -10,7 +10,13 @@ interface Drawn {
   readonly fps?: unknown;
 }
 
-const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640, fps }: Drawn): object => ({
+const profile = ({
+  token = 'sub',
+  source = 'vs1',
+  encoding = 'H264',
+  width = 640,
+  fps,
+}: ProfileFields): object => ({
   $: { token },
   videoSourceConfiguration: { sourceToken: source },
   videoEncoderConfiguration: {
@@ -22,7 +28,8 @@ const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640
 const main = profile({ token: 'main', width: 1920, fps: 25 });
 
 void t.test('the second profile is the smallest of the same source with five frames a second', async (t) => {
-  const of = (...drawn: Drawn[]): string | undefined => secondProfile([main, ...drawn.map(profile)], 'main');
+  const of = (...drawn: ProfileFields[]): string | undefined =>
+    secondProfile([main, ...drawn.map(profile)], 'main');
   t.equal(of({}), 'sub', 'a camera that does not say how often is taken at its word');
   t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');
   t.equal(of({ token: 7 }), '7');

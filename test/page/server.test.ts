@@ -51,9 +51,9 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   await first.get('/api/state');
   const session = page.agent.asked.at(-1)?.session;
   /** Boots the box: its monotonic clock restarts, and its wall clock may have any value. */
-  const boot = async (wallMs: number, cut?: string): Promise<void> => {
+  const boot = async (wallMs: number, damagedText?: string): Promise<void> => {
     await page.stop();
-    if (cut !== undefined) writeFileSync(file, cut);
+    if (damagedText !== undefined) writeFileSync(file, damagedText);
     page.clock.monoMs = 5000;
     page.clock.epochMs = wallMs;
     await page.start();
@@ -66,13 +66,13 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   await boot(Date.UTC(2040, 1, 1));
   t.equal(await leftS(), 7 * 3600, 'a clock that is years ahead does not end it');
   const token = first.cookie?.split('=')[1] ?? '?';
-  const kept = readFileSync(file, 'utf8');
-  t.notMatch(kept, token, 'no token on disk');
+  const storedText = readFileSync(file, 'utf8');
+  t.notMatch(storedText, token, 'no token on disk');
   t.equal(statSync(file).mode & 0o777, 0o600);
   page.clock.advance(59_000);
   await leftS();
-  t.equal(readFileSync(file, 'utf8'), kept, 'not written more than once a minute');
-  await boot(0, kept);
+  t.equal(readFileSync(file, 'utf8'), storedText, 'not written more than once a minute');
+  await boot(0, storedText);
   t.equal(await leftS(), 7 * 3600 - 60, 'power that was cut costs a minute, and adds none');
 
   await second.pair((await first.post('/api/code')).json.code);
@@ -95,13 +95,17 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
 
   page.offer('ABCD-EFGH-JKMN-PQRS');
   await first.pair('ABCDEFGHJKMNPQRS');
-  for (const damaged of ['', '{"version":1,"sessions":[', kept.replace(/"leftS":[\d.]+/, '"leftS":1e9')]) {
+  for (const damaged of [
+    '',
+    '{"version":1,"sessions":[',
+    storedText.replace(/"leftS":[\d.]+/, '"leftS":1e9'),
+  ]) {
     const from = page.lines.length;
     await boot(0, damaged);
     t.match(await first.get('/api/state'), { status: 401 }, 'nobody is let in by a damaged file');
     await page.restart();
-    const said = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
-    t.equal(said.length, 1, 'said once');
+    const damageLines = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
+    t.equal(damageLines.length, 1, 'said once');
   }
 });
 
@@ -124,9 +128,9 @@ void t.test(
     t.match(await third.get('/api/state'), { status: 200 });
     t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
 
-    const kept = second.cookie;
+    const oldCookie = second.cookie;
     t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
-    second.cookie = kept;
+    second.cookie = oldCookie;
     t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
     page.clock.advance(8 * HOUR_MS);
     t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
@@ -209,31 +213,31 @@ void t.test('guessing for a year has a negligible chance', (t) => {
 
 void t.test('no phone is paired where the state is unreadable or unwritable', async (t) => {
   const page = await openPage(t);
-  const refused = async (reason: RegExp): Promise<void> => {
+  const checkRefusal = async (reason: RegExp): Promise<void> => {
     t.match(await page.phone().pair(), { status: 401, json: { error: 'no-code', reason } });
   };
   await page.stop();
   writeFileSync(page.usedCodesFile, '{"version":1,"used":[');
   await page.start();
-  await refused(/is damaged/);
+  await checkRefusal(/is damaged/);
   await page.stop();
   rmSync(page.usedCodesFile);
   await page.start();
-  await refused(/missing although the page has run before/);
+  await checkRefusal(/missing although the page has run before/);
   await page.stop();
   rmSync(join(page.dir, 'state', 'fingerprint.txt'));
   await page.start();
   // A folder at the path where the next state would be written first.
   rmSync(page.usedCodesFile);
   await page.restart();
-  await refused(/missing/);
+  await checkRefusal(/missing/);
   await page.stop();
   rmSync(join(page.dir, 'state', 'fingerprint.txt'));
   rmSync(join(page.dir, 'room', 'setup-code.json'));
   await page.start();
-  await refused(/holds no code/);
+  await checkRefusal(/holds no code/);
   writeFileSync(join(page.dir, 'room', 'setup-code.json'), '{}');
-  await refused(/holds no code/);
+  await checkRefusal(/holds no code/);
   page.offer(page.code);
   t.match(await page.phone().pair(WRONG), { json: { error: 'wrong' } });
   page.clock.advance(31 * 24 * HOUR_MS);
@@ -313,8 +317,8 @@ void t.test('the server serves the app and no other file', async (t) => {
   ];
   for (const path of [...up, '//etc/passwd', '/index.html', '/app.js%00.css', '/.', '/app.js/', '/APP.JS'])
     t.match(await phone.get(path), { status: 404, json: { error: 'no-such-page' } }, path);
-  for (const said of [packed, await phone.get('/api/hello'), await phone.get('/nothing')]) {
-    t.match(said.headers, {
+  for (const answer of [packed, await phone.get('/api/hello'), await phone.get('/nothing')]) {
+    t.match(answer.headers, {
       'content-security-policy':
         /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'; require-trusted/,
       'cross-origin-opener-policy': 'same-origin',
@@ -347,10 +351,10 @@ void t.test('an ambiguous request is not read', async (t) => {
     'a long head': `GET / HTTP/1.1\r\n${HEAD(page)}\r\nX: ${'x'.repeat(9000)}\r\n\r\n`,
     'a long path': `GET /${'a'.repeat(2000)} HTTP/1.1\r\n${HEAD(page)}\r\n\r\n`,
   };
-  for (const [what, text] of Object.entries(cases)) {
-    const said = await page.send(text);
-    t.match(said, /^$|^HTTP\/1\.1 4\d\d /, what);
-    t.equal(said.split('HTTP/1.1 ').length <= 2, true, `${what}: one answer at most`);
+  for (const [caseName, text] of Object.entries(cases)) {
+    const answer = await page.send(text);
+    t.match(answer, /^$|^HTTP\/1\.1 4\d\d /, caseName);
+    t.equal(answer.split('HTTP/1.1 ').length <= 2, true, `${caseName}: one answer at most`);
   }
   t.match(await page.phone().get('/api/hello'), { status: 200 });
   for (const options of [{ maxVersion: 'TLSv1.2' as const }, { ALPNProtocols: ['h2'] }]) {
@@ -369,7 +373,7 @@ void t.test('too large, too slow and too many requests are cut', async (t) => {
   const chunk = `${(65_536).toString(16)}\r\n${'x'.repeat(65_536)}\r\n`;
   const socket = await page.raw();
   socket.write(`${post}Transfer-Encoding: chunked\r\n\r\n`);
-  for (let sent = 0; sent < 32 && !socket.destroyed; sent += 1) {
+  for (let sentMiB = 0; sentMiB < 32 && !socket.destroyed; sentMiB += 1) {
     socket.write(chunk);
     await sleep(2);
   }
@@ -395,8 +399,8 @@ void t.test('too large, too slow and too many requests are cut', async (t) => {
   for (const each of all) each.destroy();
   await sleep(200);
   t.match(await page.phone().get('/api/hello'), { status: 200 }, 'and there is room again');
-  const many = await page.send(`GET /api/hello HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(500));
-  t.ok(many.split('HTTP/1.1 200').length <= 202, 'no more than some requests on one connection');
+  const pipelined = await page.send(`GET /api/hello HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(500));
+  t.ok(pipelined.split('HTTP/1.1 200').length <= 202, 'no more than some requests on one connection');
   await page.stop();
   t.match(page.lines.at(-1), /closed or left out.*"crowded":[1-9]/, 'and the log has counted them');
 });

@@ -53,7 +53,7 @@ export class StandIn {
   installed: Proposable = INSTALLED;
   walk: WalkView | null = null;
   /** Method, path and body of each request except those for the state. */
-  readonly asked: string[] = [];
+  readonly requests: string[] = [];
   readonly proposals: Proposal[] = [];
   #noPicture: NoPicture | undefined;
   #trial: { id: string; untilMs: number; before: Proposable } | undefined;
@@ -85,8 +85,8 @@ export class StandIn {
     await once(this.#server, 'close');
   }
 
-  set noPicture(why: NoPicture | undefined) {
-    this.#noPicture = why;
+  set noPicture(reason: NoPicture | undefined) {
+    this.#noPicture = reason;
     for (const viewer of this.#viewers) this.#send(viewer);
   }
 
@@ -124,7 +124,7 @@ export class StandIn {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
     if (pathname !== '/api/state')
-      this.asked.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
+      this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
     if (pathname === '/api/preview' && this.paired) {
       response.setHeader('content-type', 'application/octet-stream');
       response.flushHeaders();

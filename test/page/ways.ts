@@ -34,8 +34,8 @@ async function cornerIs(
   expected: readonly number[] | undefined,
   message = `corner ${index}`,
 ): Promise<void> {
-  const found = await phone.settled((corners) => String(corners[index]) === String(expected));
-  t.same(found[index], expected, message);
+  const settledCorners = await phone.settled((corners) => String(corners[index]) === String(expected));
+  t.same(settledCorners[index], expected, message);
 }
 
 export async function drawing(t: Test, parts: Parts): Promise<void> {

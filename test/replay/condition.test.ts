@@ -27,16 +27,16 @@ const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=
 async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
   const conditions = new CameraConditions();
   const darken = night && nightOf(night);
-  const found: [number, string][] = [];
+  const changeList: [number, string][] = [];
   let before = '';
   // The filter skips frames that no detector run uses.
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`, clip)) {
     darken?.(frame);
     const now = conditions.update(frame, []).join();
-    if (now !== before) found.push([frame.atMs / 1000, now]);
+    if (now !== before) changeList.push([frame.atMs / 1000, now]);
     before = now;
   }
-  return found;
+  return changeList;
 }
 
 t.test('each fault is reported in its time and ends after it', { skip }, async (t) => {
@@ -53,14 +53,14 @@ t.test('each fault is reported in its time and ends after it', { skip }, async (
     { condition: 'too-dark', withinS: 60, filter: `lutrgb=r=val*0.06:g=val*0.06:b=val*0.06:${during}` },
   ];
   for (const { condition, withinS, filter } of faults) {
-    const found = await changes(filter);
+    const changeList = await changes(filter);
     t.same(
-      found.map(([, now]) => now),
+      changeList.map(([, now]) => now),
       [condition, ''],
-      `${condition}, by ${filter}: ${JSON.stringify(found)}`,
+      `${condition}, by ${filter}: ${JSON.stringify(changeList)}`,
     );
-    const [begins = Number.NaN, ends = Number.NaN] = found.map(([atS]) => atS);
-    t.ok(begins >= FROM_S && begins - FROM_S <= withinS, `within ${withinS} s`);
+    const [beginS = Number.NaN, ends = Number.NaN] = changeList.map(([atS]) => atS);
+    t.ok(beginS >= FROM_S && beginS - FROM_S <= withinS, `within ${withinS} s`);
     t.ok(ends >= TO_S && ends - TO_S <= 17, 'and over soon after');
   }
   const frozen = await changes(`loop=loop=${35 * FILTERED_FPS}:size=1:start=${FROM_S * FILTERED_FPS}`);
@@ -114,14 +114,14 @@ t.test('haze is reported within a minute of its beginning and ends after it', { 
 
 t.test('a glare blinds only the zones that lie in it', { skip }, async (t) => {
   const conditions = new CameraConditions({ zones: ZONES });
-  const told: string[] = [];
+  const reports: string[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${glare}`)) {
     t.same(conditions.update(frame, []), []);
     const now = conditions.blindZones.join();
-    if (now !== (told.at(-1)?.split(' ')[1] ?? '')) told.push(`${frame.atMs / 1000} ${now}`);
+    if (now !== (reports.at(-1)?.split(' ')[1] ?? '')) reports.push(`${frame.atMs / 1000} ${now}`);
   }
-  t.match(told, [/^\d+(\.\d+)? left$/], 'once');
-  t.ok(Number(told[0]?.split(' ')[0]) <= FROM_S + 60, `after ${told[0]}`);
+  t.match(reports, [/^\d+(\.\d+)? left$/], 'once');
+  t.ok(Number(reports[0]?.split(' ')[0]) <= FROM_S + 60, `after ${reports[0]}`);
 });
 
 /** The detector finds no one in the film, which equals a blind camera. */
@@ -131,8 +131,8 @@ t.test('people who pass and are never detected are reported within a minute', { 
   const infrared = 'hue=s=0,eq=gamma=0.6:contrast=0.35:brightness=-0.2,noise=alls=25:allf=t';
   let toldMs: number | undefined;
   for await (const frame of filteredClip(infrared)) {
-    const beside = { looked: true, foreground: cells.update(frame) };
-    if (conditions.update(frame, [], beside).includes('cannot-see')) toldMs ??= frame.atMs;
+    const context = { looked: true, foreground: cells.update(frame) };
+    if (conditions.update(frame, [], context).includes('cannot-see')) toldMs ??= frame.atMs;
   }
   t.ok(toldMs !== undefined && toldMs <= 60_000, `after ${toldMs} ms`);
 });
@@ -155,14 +155,14 @@ t.test('a covered camera becomes one incident of the box, with a start and an en
   t.equal(status, 0, 'the clip was made');
   const replayed = await replayClip(clip, { site: 'lab', box: 'lab-1', rules: [] });
   t.teardown(replayed.forget);
-  const told = replayed.events.map(({ time, data: { rule, phase } }) => ({
+  const reports = replayed.events.map(({ time, data: { rule, phase } }) => ({
     atS: Date.parse(time) / 1000,
     what: `${rule.kind} ${phase}`,
   }));
-  t.match(told, [{ what: 'covered start' }, { what: 'covered end' }]);
-  t.equal(told.length, 2);
-  t.ok((told[0]?.atS ?? 0) > 24 && (told[0]?.atS ?? 99) <= 34, `starts at ${told[0]?.atS} s`);
-  t.ok((told[1]?.atS ?? 0) > 45 && (told[1]?.atS ?? 99) <= 55, `ends at ${told[1]?.atS} s`);
+  t.match(reports, [{ what: 'covered start' }, { what: 'covered end' }]);
+  t.equal(reports.length, 2);
+  t.ok((reports[0]?.atS ?? 0) > 24 && (reports[0]?.atS ?? 99) <= 34, `starts at ${reports[0]?.atS} s`);
+  t.ok((reports[1]?.atS ?? 0) > 45 && (reports[1]?.atS ?? 99) <= 55, `ends at ${reports[1]?.atS} s`);
 });
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';

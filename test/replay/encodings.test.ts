@@ -40,7 +40,7 @@ async function encoded(clip: string, crf: number, dir: string): Promise<string> 
 }
 
 /** Kinds of the reported conditions, and the time of blindness. */
-async function told(
+async function conditionsOfClip(
   { config }: Label,
   clip: string,
 ): Promise<{ kinds: string[]; blindS: number | undefined }> {
@@ -65,7 +65,7 @@ t.test('each encoding of a film gives the same conditions', { skip, timeout: 7_2
   for (const label of played) {
     const answers: string[][] = [];
     for (const [name, make] of sampled(t, 'encodings', Object.entries(ENCODINGS), 2)) {
-      const { kinds, blindS } = await told(label, await make(label.clipPath, scratch(t)));
+      const { kinds, blindS } = await conditionsOfClip(label, await make(label.clipPath, scratch(t)));
       answers.push(kinds);
       const inTime = blindS === undefined || blindS <= BLINDNESS_BY_S;
       t.ok(inTime, `${label.name}, ${name}: ${kinds.join(', ') || 'nothing'} at ${blindS ?? '–'} s`);

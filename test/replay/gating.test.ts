@@ -44,8 +44,8 @@ t.test(
     const clip = join(scratch(t), 'still.mp4');
     const filter = 'loop=loop=200:size=1:start=80,noise=alls=4:allf=t';
     const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '27', clip];
-    const made = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
-    t.equal(made.status, 0, 'the clip was made');
+    const encoding = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
+    t.equal(encoding.status, 0, 'the clip was made');
     const every = await replayClip(clip, CONFIG, ['--every-frame']);
     const gated = await replayClip(clip, CONFIG);
     t.teardown(() => {

@@ -24,13 +24,13 @@ const skip = labels.skip || hard.skip;
 
 type Rule = Label['config']['rules'][number];
 
-interface Said {
+interface ReplayOutcome {
   /** Media times of the starts by rule, s. */
   readonly starts: ReadonlyMap<string, readonly number[]>;
   readonly tracks: string;
 }
 
-async function said({ clipPath, config }: Label, rules: readonly Rule[]): Promise<Said> {
+async function outcomeOf({ clipPath, config }: Label, rules: readonly Rule[]): Promise<ReplayOutcome> {
   const replayed = await replayClip(clipPath, { ...config, rules }, FPS);
   try {
     const starts = new Map<string, number[]>(rules.map(({ id }) => [id, []]));
@@ -45,13 +45,13 @@ async function said({ clipPath, config }: Label, rules: readonly Rule[]): Promis
 
 async function same(t: Test, label: Label): Promise<number> {
   const { rules } = label.config;
-  const all = await said(label, rules);
+  const all = await outcomeOf(label, rules);
   const pairs = rules.flatMap((one, i) => rules.slice(i + 1).map((other) => [one, other]));
   const alone = sampled(t, `rules of ${label.name} alone`, rules, 2).map((rule) => [rule]);
-  for (const some of [...alone, ...(FULL && rules.length > 2 ? pairs : [])]) {
-    const { starts, tracks } = await said(label, some);
-    const names = some.map(({ id }) => id).join(' and ');
-    for (const { id } of some) t.same(starts.get(id), all.starts.get(id), `${names}: ${id} as with all`);
+  for (const subset of [...alone, ...(FULL && rules.length > 2 ? pairs : [])]) {
+    const { starts, tracks } = await outcomeOf(label, subset);
+    const names = subset.map(({ id }) => id).join(' and ');
+    for (const { id } of subset) t.same(starts.get(id), all.starts.get(id), `${names}: ${id} as with all`);
     t.ok(tracks === all.tracks, `${names}: the same tracks as with all`);
   }
   return [...all.starts.values()].flat().length;

@@ -50,35 +50,35 @@ const folders = [
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** This one is played with every frame, and twice. */
-const TWICE = 'car-detection';
+const REPLAYED_TWICE = 'car-detection';
 /** The waiting person in the second film is missed at a box's own rates. */
-const BY_EVERY_FRAME = [TWICE, 'pets2006-s1-c3'];
+const BY_EVERY_FRAME = [REPLAYED_TWICE, 'pets2006-s1-c3'];
 
 for (const { name, file, skip } of folders) {
   t.test(name, { skip, timeout: 600_000 }, async (t) => {
     const labels = labelsIn(file);
     if (name === 'labels')
       t.ok(
-        labels.some((label) => label.name === TWICE),
-        `${TWICE} is one of them`,
+        labels.some((label) => label.name === REPLAYED_TWICE),
+        `${REPLAYED_TWICE} is one of them`,
       );
     for (const label of labels) {
       await t.test(label.name, async (t) => {
         const rate = FULL || BY_EVERY_FRAME.includes(label.name) ? [] : ['--fps', 'live'];
         const replay = async (clip: string, config: object): Promise<Replayed> => {
           const replayed = await replayClip(clip, config, rate);
-          if (label.name === TWICE) await saysTheSameAgain(t, label, replayed);
+          if (label.name === REPLAYED_TWICE) await saysTheSameAgain(t, label, replayed);
           return replayed;
         };
         const { scores } = await evaluateLabel(label, { replay });
         t.ok(scores.length > 0, 'has rules');
         for (const { rule, truePositives, faults, forgiven } of scores) {
           for (const { line } of forgiven) t.comment(line);
-          const said = `${rule}: ${truePositives} found, none missed, none false`;
+          const summary = `${rule}: ${truePositives} found, none missed, none false`;
           t.same(
             faults.map(({ line }) => line),
             [],
-            said,
+            summary,
           );
         }
       });
@@ -160,10 +160,10 @@ t.test('every degradation changes a film, and is the same each time', async (t) 
   const dir = scratch(t);
   const film = { widthPx: 128, heightPx: 96, fps: 5, lengthS: 4 };
   const source = ['-f', 'lavfi', '-i', 'testsrc2=s=128x96:r=5:d=4'];
-  const made: string[] = [];
+  const contents: string[] = [];
   for (const one of DEGRADATIONS) {
-    const twice = [0, 1].map((turn) => join(dir, `${one.name}-${turn}.mp4`));
-    for (const file of twice)
+    const files = [0, 1].map((turn) => join(dir, `${one.name}-${turn}.mp4`));
+    for (const file of files)
       await ffmpeg([
         ...source,
         '-vf',
@@ -172,14 +172,14 @@ t.test('every degradation changes a film, and is the same each time', async (t) 
         '-bitexact',
         file,
       ]);
-    const [first, second] = twice.map((file) => readFileSync(file).toString('base64'));
+    const [first, second] = files.map((file) => readFileSync(file).toString('base64'));
     t.equal(first === second, true, `${one.name}: the same bytes`);
-    made.push(first ?? '');
-    const facts = factsOf(twice[0] ?? '');
+    contents.push(first ?? '');
+    const facts = factsOf(files[0] ?? '');
     t.same([facts.widthPx, facts.heightPx, facts.fps], [128, 96, 5], `${one.name}: the same size and rate`);
     t.ok(Math.abs(facts.lengthS - 4) < 0.3, `${one.name}: ${facts.lengthS} s`);
   }
-  t.equal(new Set(made).size, DEGRADATIONS.length, 'no two are alike');
+  t.equal(new Set(contents).size, DEGRADATIONS.length, 'no two are alike');
 });
 
 t.test(
@@ -190,14 +190,14 @@ t.test(
     for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
     cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
     symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
-    const told: string[] = [];
+    const conditions: string[] = [];
     const rows = await evaluateConditions({
       dirs: [join(dir, 'labels')],
       only: ['none', 'white-out'],
       say: () => undefined,
-      onRow: ({ condition }) => told.push(condition),
+      onRow: ({ condition }) => conditions.push(condition),
     });
-    t.same(told, ['none', 'white-out'], 'each is told as soon as it is ready');
+    t.same(conditions, ['none', 'white-out'], 'each is told as soon as it is ready');
     const [none, white] = rows;
     t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
     t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
@@ -249,21 +249,21 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
       time: new Date(atS * 1000).toISOString(),
       data: { phase, rule: { id, kind, params: {} } },
     }) as unknown as UnnumberedEvent;
-  const told = startsOf([
+  const starts = startsOf([
     event('present-at-start', 3, 'a'),
     event('illegal-parking', 30, 'a'),
     event('too-dark', 40),
     event('too-dark', 50, 'built-in', 'end'),
     event('cannot-see', 61, 'built-in'),
   ]);
-  const [score] = scoreStarts(label, told) as [RuleScore];
+  const [score] = scoreStarts(label, starts) as [RuleScore];
   t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
   t.match(
-    scoreConditions(label, told),
+    scoreConditions(label, starts),
     [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
     'only what the label does not allow is false',
   );
-  const blind = blindnessTold(told) as Start;
+  const blind = blindnessTold(starts) as Start;
   t.match(blind, { kind: 'too-dark', atS: 40 });
   t.match(forgive(score, blind), {
     falseNegatives: 0,

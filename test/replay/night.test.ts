@@ -46,9 +46,9 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
   const clip = join(scratch(t), 'night.mp4');
   const night = 'fps=5,hue=s=0,eq=gamma=.35,noise=alls=20:allf=t:all_seed=1';
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '24', clip];
-  const made = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', night, ...h264]);
-  t.equal(made.status, 0, 'the clip was made');
-  const told = ({ events }: Replayed): [string, number][] =>
+  const encoding = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', night, ...h264]);
+  t.equal(encoding.status, 0, 'the clip was made');
+  const crossingsOf = ({ events }: Replayed): [string, number][] =>
     events
       .filter(({ data }) => data.phase === 'start')
       .map(({ time, data }): [string, number] => [data.rule.id, Date.parse(time) / 1000]);
@@ -59,8 +59,8 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
   });
   t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} closer looks`);
   t.equal(two.summary.looksFine, one.summary.looksFine);
-  t.same(told(two), told(one), 'twice the same');
-  const free = told(one).filter(([, atS]) => atS > 4.5);
+  t.same(crossingsOf(two), crossingsOf(one), 'twice the same');
+  const free = crossingsOf(one).filter(([, atS]) => atS > 4.5);
   const missed = CROSSINGS.filter(([line, atS]) => {
     const at = free.findIndex(([id, s]) => id === line && Math.abs(s - atS) < 1);
     if (at >= 0) free.splice(at, 1);

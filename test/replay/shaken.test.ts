@@ -83,42 +83,46 @@ function faultsOf(label: Label, events: readonly UnnumberedEvent[]): string[] {
   return scores.flatMap(({ faults }) => faults.map(({ line }) => line));
 }
 
-async function opened(t: Test): Promise<ShakenDetector> {
+async function openDetector(t: Test): Promise<ShakenDetector> {
   const detector = await ShakenDetector.open(scratch(t));
   t.teardown(() => detector.release());
   return detector;
 }
 
 t.test('unshaken detections are those of the installed model', { skip }, async (t) => {
-  const detector = await opened(t);
+  const detector = await openDetector(t);
   const frames: Frame[] = [];
   for await (const frame of filteredClip('null')) {
     if (frame.index % 40 === 0) frames.push(frame);
   }
-  const wanted = await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], frames);
-  const found: Detection[][] = [];
-  for (const frame of frames) found.push(detector.found(await detector.look(frame), frame, unshaken));
-  t.ok(wanted.flat().length > 50, `${wanted.flat().length} boxes`);
-  t.same(found, wanted);
+  const expected = await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], frames);
+  const actual: Detection[][] = [];
+  for (const frame of frames) actual.push(detector.found(await detector.look(frame), frame, unshaken));
+  t.ok(expected.flat().length > 50, `${expected.flat().length} boxes`);
+  t.same(actual, expected);
   const [first] = frames as [Frame];
-  t.notSame(detector.found(await detector.look(first), first, shakeOf(1)), wanted[0], 'a shake changes them');
+  t.notSame(
+    detector.found(await detector.look(first), first, shakeOf(1)),
+    expected[0],
+    'a shake changes them',
+  );
 });
 
 t.test('no shake adds a false alert or loses an incident', { skip, timeout: 14_400_000 }, async (t) => {
-  const detector = await opened(t);
+  const detector = await openDetector(t);
   const played = films.filter(({ name }) => FULL || BY_DEFAULT.includes(name));
   t.ok(played.length >= BY_DEFAULT.length, `${played.length} films`);
   for (const label of played) {
-    const told = await playShaken(
+    const startsByShake = await playShaken(
       label,
       detector,
       SHAKES.map(([, shake]) => shake()),
     );
     // A box may report blindness on some films; incidents missed without a shake are no fault of the shake.
-    const unshakenFaults = label.orCannotSee === true ? faultsOf(label, told[0] ?? []) : [];
+    const unshakenFaults = label.orCannotSee === true ? faultsOf(label, startsByShake[0] ?? []) : [];
     SHAKES.forEach(([name], k) => {
       const key = `${label.name}, ${name}`;
-      t.same(faultsOf(label, told[k] ?? []), EXCEPTIONS[key] ?? unshakenFaults, key);
+      t.same(faultsOf(label, startsByShake[k] ?? []), EXCEPTIONS[key] ?? unshakenFaults, key);
     });
   }
 });

@@ -82,9 +82,12 @@ function verdict(bytes: Buffer) {
 
 void t.test('no single-bit flip of an authorisation is accepted; the original is', async (t) => {
   const original = signedOrder(order());
-  const seen = flips(original, verdict);
-  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
-  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  const outcomes = flips(original, verdict);
+  t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
+  t.ok(
+    (outcomes.get('bad-signature') ?? 0) > 100 && (outcomes.get('malformed') ?? 0) > 100,
+    'the flips reach far',
+  );
   t.equal(verdict(original), 'accepted');
 });
 
@@ -158,23 +161,23 @@ void t.test('a resume needs two different keys of the order, for this box and th
         keys.map(({ privateKey }) => privateKey),
       ),
     );
-  const judged = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
-  t.equal(judged(sign([PREFECT, MAYOR])), 'accepted');
+  const verdictOfResume = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR])), 'accepted');
   t.same(openResume(sign([MAYOR, PREFECT]), order(), own, START_MS).names, ['prefect', 'mayor']);
-  t.equal(judged(sign([PREFECT])), 'malformed', 'one key');
-  t.equal(judged(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
-  t.equal(judged(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
-  t.equal(judged(sign([PREFECT, AUTHORITY])), 'unknown-key', 'the authority’s own key');
-  t.equal(judged(sign([PREFECT, MAYOR, testKey()])), 'malformed', 'three');
-  t.equal(judged(sign([PREFECT, MAYOR], { box: 'other' })), 'wrong-box');
-  t.equal(judged(sign([PREFECT, MAYOR], { suspension: 'cd'.repeat(8) })), 'replayed');
-  t.equal(judged(sign([PREFECT, MAYOR], { notAfter: iso(START_MS - 1) })), 'expired');
-  t.equal(judged(sign([PREFECT, MAYOR], { notBefore: iso(START_MS + 1) })), 'not-yet-valid');
+  t.equal(verdictOfResume(sign([PREFECT])), 'malformed', 'one key');
+  t.equal(verdictOfResume(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
+  t.equal(verdictOfResume(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
+  t.equal(verdictOfResume(sign([PREFECT, AUTHORITY])), 'unknown-key', 'the authority’s own key');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR, testKey()])), 'malformed', 'three');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { box: 'other' })), 'wrong-box');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { suspension: 'cd'.repeat(8) })), 'replayed');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { notAfter: iso(START_MS - 1) })), 'expired');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { notBefore: iso(START_MS + 1) })), 'not-yet-valid');
   const swapped = JSON.parse(String(sign([PREFECT, MAYOR])));
   swapped.signatures[1].sig = swapped.signatures[0].sig;
-  t.equal(judged(Buffer.from(JSON.stringify(swapped))), 'bad-signature');
-  const seen = flips(sign([PREFECT, MAYOR]), judged);
-  t.notOk(seen.has('accepted'), JSON.stringify([...seen]));
+  t.equal(verdictOfResume(Buffer.from(JSON.stringify(swapped))), 'bad-signature');
+  const outcomes = flips(sign([PREFECT, MAYOR]), verdictOfResume);
+  t.notOk(outcomes.has('accepted'), JSON.stringify([...outcomes]));
 });
 
 interface Desk {
@@ -183,7 +186,7 @@ interface Desk {
   readonly config: Config;
   readonly pinned: (string | null)[][];
   /** Reason for which a newly started program allows nothing; undefined when it allows analysis. */
-  fault(config?: Config, clock?: HandClock, known?: typeof NOTHING): string | undefined;
+  fault(config?: Config, clock?: HandClock, journalState?: typeof NOTHING): string | undefined;
 }
 
 function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
@@ -193,18 +196,18 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
   const pinned: (string | null)[][] = [];
-  const fault = (judged = config, at = clock, known = NOTHING): string | undefined => {
+  const fault = (checkedConfig = config, at = clock, journalState = NOTHING): string | undefined => {
     const authority = new Authority({
-      config: judged,
+      config: checkedConfig,
       stateDir,
       clock: at,
-      journal: { known },
+      journal: { known: journalState },
       onPinned: (keyid, before) => pinned.push([before, keyid]),
     });
     authority.load();
     authority.keepTime();
-    const held = authority.now();
-    return 'reason' in held ? held.reason : undefined;
+    const ruling = authority.now();
+    return 'reason' in ruling ? ruling.reason : undefined;
   };
   return { dir, clock, config, pinned, fault };
 }
@@ -273,9 +276,9 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     ['private', { ...config, authorityKey: path('private', pem) }, /a private key, which belongs on no box/],
   ];
   for (const [name, wrong, reason] of cases) {
-    const said = fault(wrong) ?? 'ALLOWED';
-    t.match(said, reason, `${name}: ${said}`);
-    t.notMatch(said, /hunter2|\n/, 'one line, no secret');
+    const faultText = fault(wrong) ?? 'ALLOWED';
+    t.match(faultText, reason, `${name}: ${faultText}`);
+    t.notMatch(faultText, /hunter2|\n/, 'one line, no secret');
   }
   t.equal(fault(), undefined, 'and all is right again');
 });
@@ -291,11 +294,11 @@ void t.test('the authority’s key is pinned at its first use, until a person ch
   writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }));
   const forged = join(dir, 'forged.json');
   writeFileSync(forged, signedOrder(order(), other));
-  const changed = { ...config, authorityKey: file, authorisation: forged };
-  t.match(fault(changed), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
+  const changedConfig = { ...config, authorityKey: file, authorisation: forged };
+  t.match(fault(changedConfig), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
   const pin = join(dir, 'state', PIN_FILE);
   writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
-  t.equal(fault(changed), undefined);
+  t.equal(fault(changedConfig), undefined);
   t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is told');
   t.match(fault(), /is another key/, 'the first one counts no more');
   for (const damage of [
@@ -305,7 +308,7 @@ void t.test('the authority’s key is pinned at its first use, until a person ch
     readFileSync(pin, 'utf8').replace('"version":1', '"version":2'),
   ]) {
     writeFileSync(pin, damage);
-    t.match(fault(changed), /authority.json is damaged/, damage);
+    t.match(fault(changedConfig), /authority.json is damaged/, damage);
   }
 });
 
@@ -352,13 +355,17 @@ void t.test('a file that the journal knows and that is missing is not created ag
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   t.equal(fault(), undefined);
   const authority = keyIdOf(AUTHORITY.publicKey);
-  const known = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
+  const journalState = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
   const time = join(dir, 'state', LATEST_TIME_FILE);
   rmSync(time);
   clock.epochMs -= 2 * DAY_MS;
-  t.match(fault(config, clock, known), /latest-time is missing, though by its journal/, 'no latest time');
+  t.match(
+    fault(config, clock, journalState),
+    /latest-time is missing, though by its journal/,
+    'no latest time',
+  );
   writeFileSync(time, `${START_MS}\n`);
-  t.match(fault(config, clock, known), /was valid until/, 'an older one put back, and the clock too');
+  t.match(fault(config, clock, journalState), /was valid until/, 'an older one put back, and the clock too');
 
   const pin = join(dir, 'state', PIN_FILE);
   rmSync(pin);
@@ -368,12 +375,16 @@ void t.test('a file that the journal knows and that is missing is not created ag
   const [file, order_] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
   writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }));
   writeFileSync(order_, signedOrder(order(), foreign));
-  const theirs = { ...config, authorityKey: file, authorisation: order_ };
-  t.match(fault(theirs, clock, young), /authority.json is missing/, 'no pin, and another authority');
-  const told = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
-  writeFileSync(pin, JSON.stringify(told));
-  t.match(fault(theirs, clock, young), /than this box obeys .* says its journal/, 'a pin that was edited');
-  t.equal(fault(theirs, clock, NOTHING), undefined, 'without a journal it would pass (control)');
+  const foreignConfig = { ...config, authorityKey: file, authorisation: order_ };
+  t.match(fault(foreignConfig, clock, young), /authority.json is missing/, 'no pin, and another authority');
+  const foreignPin = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
+  writeFileSync(pin, JSON.stringify(foreignPin));
+  t.match(
+    fault(foreignConfig, clock, young),
+    /than this box obeys .* says its journal/,
+    'a pin that was edited',
+  );
+  t.equal(fault(foreignConfig, clock, NOTHING), undefined, 'without a journal it would pass (control)');
 });
 
 void t.test('a leap of an unset clock binds until a set one corrects it', async (t) => {

@@ -37,10 +37,13 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
   const stateDir = scratch(t);
   const first = live(stateDir, boxWith());
   t.strictSame([types(first), first.told], [['start'], []], 'the first start of all');
-  const again = live(stateDir, boxWith());
-  t.strictSame([types(again), again.told], [['start'], []], 'nothing has changed');
+  const unchangedRun = live(stateDir, boxWith());
+  t.strictSame([types(unchangedRun), unchangedRun.told], [['start'], []], 'nothing has changed');
 
-  const moved = boxWith({ zones: [zone('court', 0.6), zone('lawn', 0.2)], masks: [zone('windows', 0)] });
+  const movedConfig = boxWith({
+    zones: [zone('court', 0.6), zone('lawn', 0.2)],
+    masks: [zone('windows', 0)],
+  });
   const outline = {
     id: 'court',
     polygon: [
@@ -50,7 +53,7 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
       [0.5, 1],
     ] as [number, number][],
   };
-  const change = live(stateDir, moved, { order: orderFor(moved, { outlines: [outline] }) });
+  const change = live(stateDir, movedConfig, { order: orderFor(movedConfig, { outlines: [outline] }) });
   t.strictSame(types(change), ['config', 'geometry', 'start']);
   t.strictSame((change.entered[1] as { places?: unknown }).places, [
     {
@@ -104,15 +107,15 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
       'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
   });
   t.ok(fits('config-changed', 'cause', cause), 'as the published schema has it');
-  t.strictSame(live(stateDir, moved).told, [], 'once');
+  t.strictSame(live(stateDir, movedConfig).told, [], 'once');
 
-  const back = live(stateDir, boxWith());
+  const restoredRun = live(stateDir, boxWith());
   t.match(
-    back.told[0]?.cause,
+    restoredRun.told[0]?.cause,
     { lists: ['zones', 'masks'], reason: /court \(no outline/ },
     'a file that was put back',
   );
-  t.match(back.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
+  t.match(restoredRun.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
 });
 
 t.test('every other change is reported too, by its name', async (t) => {
@@ -139,17 +142,17 @@ t.test('every other change is reported too, by its name', async (t) => {
     [{ alertsPerHour: 7 }, { lists: ['other'], changed: [] }],
     [{ lines: [{ id: 'gate', from: [0, 0], to: [1, 1] }] }, { lists: ['lines'], changed: [{ id: 'gate' }] }],
   ];
-  let more = {};
+  let changes = {};
   for (const [step, cause] of steps) {
-    more = { ...more, ...step };
-    const { told } = live(stateDir, boxWith(more));
+    changes = { ...changes, ...step };
+    const { told } = live(stateDir, boxWith(changes));
     t.match(told[0]?.cause, cause);
     t.ok(fits('config-changed', 'cause', told[0]?.cause));
   }
   const { told } = live(
     stateDir,
     boxWith({
-      ...more,
+      ...changes,
       camera: {
         source: 'rtsp://admin:other@10.0.0.9/main',
         substream: 'rtsp://admin:other@10.0.0.9/sub',
@@ -194,11 +197,15 @@ t.test('a record that was edited, put back or removed is not believed', async (t
     ['damaged', () => writeFileSync(file, 'x')],
     ['edited', () => writeFileSync(file, readFileSync(file, 'utf8').replaceAll('0.5', '0.51'))],
   ];
-  for (const [i, [how, damage]] of damages.entries()) {
+  for (const [i, [damageName, damage]] of damages.entries()) {
     damage();
     const { entered, told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
-    t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, how);
-    t.match(told[0]?.cause, { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ }, how);
+    t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, damageName);
+    t.match(
+      told[0]?.cause,
+      { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ },
+      damageName,
+    );
     t.ok(fits('config-changed', 'cause', told[0]?.cause));
   }
 });
@@ -226,12 +233,12 @@ t.test('each entry fits into the journal with every list full', async (t) => {
 
 t.test('an ending is reported 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
   const clock = new HandClock();
-  const kept = new KeptNotes();
+  const notes = new KeptNotes();
   let endMs: number | null | undefined = clock.epochMs + 40 * DAY_MS;
   let synced = true;
   let boot = 0;
-  const told = (): string[] =>
-    kept.events.splice(0).map(({ data: { rule, phase, cause } }) => {
+  const takeReports = (): string[] =>
+    notes.events.splice(0).map(({ data: { rule, phase, cause } }) => {
       if (phase === 'start') t.ok(fits(rule.kind, 'cause', cause) && fits(rule.kind, 'params', rule.params));
       return `${rule.id} ${phase}${cause['daysLeft'] === undefined ? '' : ` ${String(cause['daysLeft'])}`}${cause['ended'] === undefined ? '' : ` ${String(cause['ended'])}`}`;
     });
@@ -240,13 +247,13 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
     const flow = new AgentFlow({
       keepSealed: undefined,
       config: boxWith(),
-      sink: kept,
+      sink: notes,
       clock,
       log: SILENT,
       boot: `b${++boot}`,
       clockSynced: () => synced,
     });
-    flow.start(kept);
+    flow.start(notes);
     // The agent checks twice a second; here the check runs every half hour.
     return (days: number): string[] => {
       for (let step = 0; step <= days * 48; step += 1) {
@@ -257,7 +264,7 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
         ];
         if (steady.trusted()) flow.remindersAre(remindersOf(endings, clock.wallMs()));
       }
-      return told();
+      return takeReports();
     };
   };
   let run = start();
@@ -435,11 +442,11 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
     { installation: true },
   );
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
-  const told = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
-  await told.ended;
-  t.match(told.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
+  const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
+  await journalReport.ended;
+  t.match(journalReport.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
   t.match(
-    told.out,
+    journalReport.out,
     /drawn anew: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
   );
 });

@@ -35,14 +35,14 @@ function contentsOf(stateDir: string): string {
     .join('');
 }
 
-const found = (stateDir: string) =>
+const resultOf = (stateDir: string) =>
   verifyJournal(join(stateDir, 'journal'), parseVerifierKey(keyOf(stateDir)));
 
 void t.test('only alerts are erased with the retention of events, and earlier heads still fit', async (t) => {
   const dir = scratch(t);
   const journal = openJournal(dir);
   write(journal, 300);
-  const kept = { file: 'head.txt', note: noteIn(dir) };
+  const keptHead = { file: 'head.txt', note: noteIn(dir) };
   const retention = new JournalRetention(journal, { alertsDays: () => 30 });
   const now = BEGIN_MS + 200 * DAY_MS;
   t.notOk(retention.step(now, false), 'a clock that cannot be trusted erases nothing');
@@ -54,14 +54,14 @@ void t.test('only alerts are erased with the retention of events, and earlier he
   t.match(text, /"alert-of-day-170"/);
   t.equal(text.match(/"clock-step"/g)?.length, 300);
   t.match(text, /"type":"erase","entries":\[0,2,.*"why":"retention","what":"alert"/);
-  t.strictSame(wrongIn(dir, kept), []);
-  t.equal(found(dir).erased, 170);
+  t.strictSame(wrongIn(dir, keptHead), []);
+  t.equal(resultOf(dir).erased, 170);
 
   // A later start continues from the state of the first one.
   const second = new JournalRetention(openJournal(dir), { alertsDays: () => 30 });
   while (second.step(now + DAY_MS, true));
   t.equal(second.erased.retention, 1);
-  t.equal(found(dir).erased, 171);
+  t.equal(resultOf(dir).erased, 171);
 });
 
 void t.test('the oldest contents are erased beyond the limit, while tree and erasures stay', async (t) => {
@@ -75,14 +75,14 @@ void t.test('the oldest contents are erased beyond the limit, while tree and era
   t.ok(journal.contentBytes <= 300_000, `${journal.contentBytes} are left`);
   t.equal(journal.contentBytes, Buffer.byteLength(contentsOf(dir)), 'what is counted is what is on the disk');
   t.match(contentsOf(dir), /"why":"limit","what":"clock-step"/);
-  t.equal(found(dir).erased, retention.erased.limit);
-  t.strictSame(found(dir).wrong, []);
+  t.equal(resultOf(dir).erased, retention.erased.limit);
+  t.strictSame(resultOf(dir).wrong, []);
   t.equal(openJournal(dir).contentBytes, journal.contentBytes, 'a restart counts the same');
 
   // The newest 4 files remain after everything erasable is gone.
   const tight = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 1 });
   while (tight.step(BEGIN_MS, true));
-  t.strictSame(found(dir).wrong, []);
+  t.strictSame(resultOf(dir).wrong, []);
   t.match(contentsOf(dir), /"alert-of-day-1499"/);
   t.match(contentsOf(dir), /"why":"limit","what":"alert"/, 'the erasures themselves are never erased');
 });

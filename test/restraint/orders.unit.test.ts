@@ -86,7 +86,7 @@ const permit = (change: Partial<Authorisation> = {}): Authorisation =>
   });
 
 void t.test('a zone counts only where it lies inside the outline of its order', async (t) => {
-  const refused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
+  const isRefused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
     const [first] = coverageOf(order({ outlines: [{ id: 'court', polygon }] }), boxWith(zone));
     return first?.grant === undefined;
   };
@@ -136,9 +136,10 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
       COURT,
     ],
   ];
-  for (const [how, covered, zone, outline] of cases) t.equal(refused(zone, outline), !covered, how);
-  t.equal(refused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
-  const told = coverageOf(
+  for (const [caseName, covered, zone, outline] of cases)
+    t.equal(isRefused(zone, outline), !covered, caseName);
+  t.equal(isRefused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
+  const uncoveredRules = coverageOf(
     order({
       outlines: [
         { id: 'court', polygon: inner },
@@ -148,7 +149,7 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
     boxWith(rectangle(0, 0, 0.1, 0.1)),
   );
   t.strictSame(
-    told.map(({ reason }) => reason),
+    uncoveredRules.map(({ reason }) => reason),
     ['zone court', 'line gate'].map(
       (what) =>
         `the ${what} does not lie inside the outline that order 2026-77 gives for it; draw it inside that outline`,
@@ -199,25 +200,25 @@ void t.test('a zone is inside only if no point of it is outside', async (t) => {
       const [x2, y2] = polygon[(i + 1) % polygon.length] ?? [x1, y1];
       return y1 > y !== y2 > y && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !is : is;
     }, false);
-  let [within, beyond] = [0, 0];
+  let [within, outsideCount] = [0, 0];
   fc.assert(
     fc.property(star(1), star(0.3), (outer, inner) => {
       const strays = points.some((point) => inside(inner, point) && !inside(outer, point));
       const covered = covers(outer, inner);
       if (covered) within += 1;
-      else beyond += 1;
+      else outsideCount += 1;
       return !(covered && strays) && covers(outer, outer);
     }),
     { numRuns: 400 },
   );
-  t.ok(within > 5 && beyond > 50, `${within} inside, ${beyond} not`);
+  t.ok(within > 5 && outsideCount > 50, `${within} inside, ${outsideCount} not`);
 });
 
 void t.test('an order accepts only valid outlines and masks', async (t) => {
-  const wrong = (change: Partial<Authorisation>, why: RegExp): void => {
+  const wrong = (change: Partial<Authorisation>, message: RegExp): void => {
     t.throws(() => openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey), {
       code: 'malformed',
-      message: why,
+      message,
     });
   };
   const cross: PointNorm[] = [
@@ -268,8 +269,12 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
     ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /24 hours at most/],
     ['no permit, and no rule', { installation: false }, /\/rules is empty/],
   ];
-  for (const [how, change, message] of wrong) {
-    t.throws(() => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey), { message }, how);
+  for (const [caseName, change, message] of wrong) {
+    t.throws(
+      () => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey),
+      { message },
+      caseName,
+    );
   }
   t.throws(() => openAuthorisation(signedOrder(order({ rules: [] })), AUTHORITY.publicKey), {
     message: /\/rules/,
@@ -278,8 +283,8 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
   t.equal(verdict(signedOrder(permit({ camera: 'rtsp://10.0.0.9/main' }))), 'wrong-box');
   t.equal(verdict(signedOrder(permit()), START_MS + 23 * HOUR_MS), 'expired');
   t.equal(verdict(signedOrder(permit(), testKey())), 'unknown-key');
-  const seen = flips(signedOrder(permit()), verdict);
-  t.notOk(seen.has('accepted'), `no single-bit flip: ${JSON.stringify([...seen])}`);
+  const outcomes = flips(signedOrder(permit()), verdict);
+  t.notOk(outcomes.has('accepted'), `no single-bit flip: ${JSON.stringify([...outcomes])}`);
   const coverage = coverageOf(permit(), CONFIG);
   t.strictSame(
     coverage.map(({ grant, reason }) => [grant, reason]),
@@ -290,7 +295,7 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
 interface Placed {
   readonly clock: HandClock;
   /** Number of the authorisation that applies, or the reason for which none does. */
-  held(): string;
+  ruling(): string;
   place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
 }
 
@@ -300,17 +305,17 @@ function placed(t: Test): Placed {
   mkdirSync(join(dir, 'state'));
   const clock = new HandClock();
   let config: Config = base;
-  const held = (): string => {
-    const known = { authority: undefined, confirmedBeforeMs: undefined };
-    const made = new Authority({
+  const ruling = (): string => {
+    const journalState = { authority: undefined, confirmedBeforeMs: undefined };
+    const authority = new Authority({
       config,
       stateDir: join(dir, 'state'),
       clock,
-      journal: { known },
+      journal: { known: journalState },
       onPinned: () => undefined,
     });
-    made.load();
-    const now = made.now();
+    authority.load();
+    const now = authority.now();
     return 'reason' in now ? now.reason : now.content.order;
   };
   const place: Placed['place'] = (name, content) => {
@@ -319,11 +324,11 @@ function placed(t: Test): Placed {
     if (content !== undefined) writeFileSync(file, content);
     config = content === undefined ? rest : { ...rest, [name]: file };
   };
-  return { clock, held, place };
+  return { clock, ruling, place };
 }
 
 void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
-  const { clock, held, place } = placed(t);
+  const { clock, ruling: held, place } = placed(t);
   t.match(held(), /`authorisation` is not in the configuration/);
   place('installation', signedOrder(permit()));
   t.equal(held(), '2026-80-I', 'a box without an order');
@@ -347,7 +352,7 @@ void t.test('the order applies where it is valid, otherwise the permit to instal
   t.match(held(), /no key .* in authorityKey/);
   const fresh = placed(t);
   fresh.place('authorisation', signedOrder(permit()));
-  t.equal(fresh.held(), '2026-80-I', 'a permit where the order would lie');
+  t.equal(fresh.ruling(), '2026-80-I', 'a permit where the order would lie');
 });
 
 void t.test('root resumes a box that was suspended under a permit to install', async (t) => {
@@ -362,8 +367,8 @@ void t.test('root resumes a box that was suspended under a permit to install', a
   };
   const suspension = 'ab'.repeat(8);
   t.equal(ask({ op: 'suspend', id: suspension, since: null, reason: 'by order', by: 'desk' }), null);
-  const until = { notBefore: iso(START_MS - 1000), notAfter: iso(START_MS + 1000) };
-  const signed = signResume({ site: SITE, box: BOX, suspension, reason: 'lifted', ...until }, [
+  const validity = { notBefore: iso(START_MS - 1000), notAfter: iso(START_MS + 1000) };
+  const signed = signResume({ site: SITE, box: BOX, suspension, reason: 'lifted', ...validity }, [
     PREFECT.privateKey,
     MAYOR.privateKey,
   ]);

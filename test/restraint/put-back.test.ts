@@ -71,10 +71,11 @@ async function suspended(t: Test): Promise<Box> {
 
 t.test('a box stays suspended and says so after one file was put back, edited or removed', async (t) => {
   const box = await suspended(t);
-  const told = /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
+  const putBackText =
+    /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
   box.putBack('before', 'suspension.json');
-  t.match(await box.lives('suspended'), told, 'put back');
-  t.match(await box.lives('suspended'), told, 'and so at every start');
+  t.match(await box.lives('suspended'), putBackText, 'put back');
+  t.match(await box.lives('suspended'), putBackText, 'and so at every start');
   const text = readFileSync(box.file('suspension.json'), 'utf8');
   t.match(text, /"suspended":true/, 'the file is put right');
   box.putBack('suspended');

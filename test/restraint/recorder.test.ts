@@ -43,7 +43,7 @@ function makeBox(
   stateDir: string,
   config = boxWith(),
   clock = new HandClock(),
-  more: { configFile?: string } = {},
+  options: { configFile?: string } = {},
 ): Box {
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
@@ -57,7 +57,7 @@ function makeBox(
   });
   const recorder = new JournalRecorder({
     ...base,
-    ...more,
+    ...options,
     config,
     stateDir,
     archive,

@@ -76,9 +76,9 @@ class Record {
 
   resume(suspension: string, keys: readonly TestKey[] = [PREFECT, MAYOR], nowMs = NOW_MS): string | null {
     const validity = { notBefore: iso(NOW_MS - 60_000), notAfter: iso(NOW_MS + 3_600_000) };
-    const said = { site: SITE, box: BOX, suspension, reason: 'lifted', ...validity };
+    const content = { site: SITE, box: BOX, suspension, reason: 'lifted', ...validity };
     const envelope = signResume(
-      said,
+      content,
       keys.map(({ privateKey }) => privateKey),
     );
     return this.ask({ op: 'resume', envelope }, nowMs);
@@ -97,7 +97,7 @@ void t.test('any caller may suspend, and only two keys of the order end it', asy
   t.match(record.folder.suspension(), { suspended: true, id: ID, since: iso(NOW_MS), reason: 'by order' });
   t.equal(record.suspend('f'.repeat(16)), null);
   t.equal(record.suspended, ID, 'a second one changes nothing');
-  const refused: [string | null, RegExp][] = [
+  const refusals: [string | null, RegExp][] = [
     [record.resume(ID, [PREFECT, testKey()]), /no key/],
     [record.resume(ID, [PREFECT]), /2/],
     [record.resume(ID, [PREFECT, PREFECT]), /2/],
@@ -107,7 +107,7 @@ void t.test('any caller may suspend, and only two keys of the order end it', asy
     [record.resume(ID, [PREFECT, MAYOR], NOW_MS - 60_001), /valid from/],
     [record.ask({ op: 'resume', envelope: '{}' }), /./],
   ];
-  for (const [said, why] of refused) t.match(said, why);
+  for (const [answer, reason] of refusals) t.match(answer, reason);
   record.order({ resumeKeys: [{ name: 'a', publicKey: testKey().line }] }, testKey());
   t.match(record.resume(ID), /no key/, 'an order of somebody else’s');
   record.order({ box: 'other' });
@@ -162,11 +162,11 @@ void t.test('the journal’s head only moves to one that continues it', async (t
     /another one/,
     'another journal',
   );
-  const elsewhere = new Journal({ stateDir: scratch(t), origin: `vigie/${SITE}/other` });
-  elsewhere.start();
+  const otherJournal = new Journal({ stateDir: scratch(t), origin: `vigie/${SITE}/other` });
+  otherJournal.start();
   const fresh = new Record(t);
-  const theirs = { verifierKey: elsewhere.verifierKey, provenHead: elsewhere.provenHead(0) };
-  t.match(fresh.ask({ op: 'keep-head', ...theirs }), /this is/, 'another box’s');
+  const otherHead = { verifierKey: otherJournal.verifierKey, provenHead: otherJournal.provenHead(0) };
+  t.match(fresh.ask({ op: 'keep-head', ...otherHead }), /this is/, 'another box’s');
   t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'nothing of it was kept');
 });
 

@@ -49,8 +49,8 @@ async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
   const source = { source: camera.url, substream: camera.substreamUrl, fps: 5 };
   const room = await makeRoom(t);
   const config = configOf({ site: SITE, box: BOX, camera: source, mqtt: { ...room.config, ack: 'broker' } });
-  const named = substream === undefined ? {} : { substream };
-  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), named)));
+  const orderFields = substream === undefined ? {} : { substream };
+  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), orderFields)));
   const agent = start(t, process.execPath, [MAIN, 'run', '--config', file, '--state', stateDir]);
   const report = async (): Promise<HealthReport> => {
     const status = await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH);
@@ -67,14 +67,14 @@ void t.test(
     t.teardown(() => camera.stop());
     const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
     const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
-    const seen = async (): Promise<boolean> => {
+    const hasBothStreams = async (): Promise<boolean> => {
       const { quiet } = await report().catch(() => ({ quiet: undefined }));
       return quiet?.reason === '0 of 20 beginnings of motion are compared';
     };
     const beganMs = Date.now();
-    while (!(await seen()) && Date.now() - beganMs < SLOW_MS)
+    while (!(await hasBothStreams()) && Date.now() - beganMs < SLOW_MS)
       await new Promise((done) => setTimeout(done, 500));
-    t.ok(await seen(), 'both streams give pictures of one shape, and nothing has moved yet');
+    t.ok(await hasBothStreams(), 'both streams give pictures of one shape, and nothing has moved yet');
     t.equal(connectionsTo(port), 2, 'two connections to the camera');
     const [from, fromMs] = [(await report()).frames, Date.now()];
     await new Promise((done) => setTimeout(done, 6000));

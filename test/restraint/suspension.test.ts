@@ -100,13 +100,13 @@ function missingResumes(entries: readonly JournalContent[]): readonly MissingRes
 
 /** Unpacks the program in another folder with another version, as an update does. */
 function anotherVersion(dir: string): string {
-  const there = join(dir, 'vigie-9.9.9');
-  mkdirSync(there);
-  cpSync(join(ROOT, 'dist'), join(there, 'dist'), { recursive: true });
-  for (const name of ['node_modules', 'models']) symlinkSync(join(ROOT, name), join(there, name));
+  const programDir = join(dir, 'vigie-9.9.9');
+  mkdirSync(programDir);
+  cpSync(join(ROOT, 'dist'), join(programDir, 'dist'), { recursive: true });
+  for (const name of ['node_modules', 'models']) symlinkSync(join(ROOT, name), join(programDir, name));
   const about = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as object;
-  writeFileSync(join(there, 'package.json'), JSON.stringify({ ...about, version: '9.9.9' }));
-  return there;
+  writeFileSync(join(programDir, 'package.json'), JSON.stringify({ ...about, version: '9.9.9' }));
+  return programDir;
 }
 
 function keyFile(dir: string, name: string, { privateKey }: Pick<TestKey, 'privateKey'>): string {
@@ -236,10 +236,14 @@ void t.test(
       'every entry is of the form that the report asks for',
     );
     t.strictSame(missingResumes(journal), [], 'and the report misses no resume');
-    const without = journal.filter(({ type }) => type !== 'resume');
-    t.match(missingResumes(without), [{ suspension: first?.suspension }], 'as it would without its entry');
-    const told = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
-    t.same(told, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
+    const withoutResumes = journal.filter(({ type }) => type !== 'resume');
+    t.match(
+      missingResumes(withoutResumes),
+      [{ suspension: first?.suspension }],
+      'as it would without its entry',
+    );
+    const modesEntered = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
+    t.same(modesEntered, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
     t.ok(
       journal.some(({ type }) => type === 'authority') &&
         journal.some(({ type }) => type === 'authorisation'),
@@ -307,7 +311,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   await agent.start();
   await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const pair = await pairOf(room, 'room');
-  const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   const [sign, prefect, mayor] = [
     keyFile(dir, 'desk', desk),
     keyFile(dir, 'prefect', PREFECT),
@@ -315,13 +319,13 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   ];
   const fleetDir = join(dir, 'fleet');
   mkdirSync(fleetDir);
-  writeFileSync(join(fleetDir, 'fleet.yaml'), JSON.stringify({ mqtt: where, sign }));
+  writeFileSync(join(fleetDir, 'fleet.yaml'), JSON.stringify({ mqtt: broker, sign }));
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
     const common = [`${SITE}/${BOX}`, '--dir', fleetDir];
-    const why = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
+    const caseOptions = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
       ? []
       : ['--reason', 'court order'];
-    const program = start(t, process.execPath, [FLEET, op, ...common, ...why, ...args]);
+    const program = start(t, process.execPath, [FLEET, op, ...common, ...caseOptions, ...args]);
     await program.ended;
     return program;
   };
@@ -353,21 +357,25 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   writeFileSync(join(stateDir, LATEST_TIME_FILE), `${Date.UTC(2081, 0)}\n`);
   const next = makeAgent(t, config, stateDir);
   await next.start();
-  const told = () => modes.at(-1)?.mode;
-  await until(t, 'unauthorised', () => told() === 'unauthorised', SLOW_MS);
+  const currentMode = () => modes.at(-1)?.mode;
+  await until(t, 'unauthorised', () => currentMode() === 'unauthorised', SLOW_MS);
   t.match(modes.at(-1)?.reason, /was valid until .*; it is 2081-.* by the latest time seen/);
   const reset = await remote('reset-time');
   t.match(reset, { code: 0, out: /^\S+: what is valid is judged from 20(?!81).* on, no longer from 2081-/ });
-  await until(t, 'active', () => told() === 'active', SLOW_MS);
+  await until(t, 'active', () => currentMode() === 'active', SLOW_MS);
   t.match(
     contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
     { by: 'court-desk', before: /^2081/ },
   );
   t.match(await remote('open-hotspot', '--minutes', '61'), { code: 2, err: /whole number from 1 to 60/ });
-  const asked = await remote('open-hotspot', '--minutes', '30');
-  t.match(asked, { code: 0, err: '', out: /root was given the command to open the hotspot for 30 min\n$/ });
-  const laid = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
-  const inside = JSON.parse(Buffer.from(laid.payload, 'base64').toString());
+  const hotspotRun = await remote('open-hotspot', '--minutes', '30');
+  t.match(hotspotRun, {
+    code: 0,
+    err: '',
+    out: /root was given the command to open the hotspot for 30 min\n$/,
+  });
+  const storedCommand = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
+  const inside = JSON.parse(Buffer.from(storedCommand.payload, 'base64').toString());
   t.match(inside, { op: 'open-hotspot', box: BOX, args: { minutes: 30 } }, 'as the room has signed it');
   t.match(
     contentsIn(stateDir).findLast(({ type }) => type === 'command'),
@@ -380,11 +388,11 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   });
   const page = connect(join(stateDir, 'page.sock'));
   t.teardown(() => page.destroy());
-  let heard = '';
-  page.on('data', (chunk) => (heard += String(chunk)));
+  let received = '';
+  page.on('data', (chunk) => (received += String(chunk)));
   await once(page, 'connect');
   t.match(await remote('unlock-pairing'), { code: 0, err: '', out: /may try again\n$/ });
-  await until(t, 'the page hears of it', () => heard.includes('"unlock-pairing"'));
+  await until(t, 'the page hears of it', () => received.includes('"unlock-pairing"'));
 });
 
 void t.test('the box has no vision without an authorisation; a renewed one needs no restart', async (t) => {

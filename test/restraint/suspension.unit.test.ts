@@ -39,9 +39,9 @@ void t.test('a suspension file that cannot be read, or is of another version, su
   ];
   for (const [damage, reason] of damages) {
     writeFileSync(file, damage);
-    const { suspended, reason: said } = new Suspension(file).read();
+    const { suspended, reason: statedReason } = new Suspension(file).read();
     t.ok(suspended, damage);
-    t.match(said, reason);
+    t.match(statedReason, reason);
     t.equal(readFileSync(file, 'utf8'), damage, 'and left as it is');
   }
   t.ok(suspension.read().suspended, 'one that has read it before sees it as well');
@@ -78,35 +78,35 @@ function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
   const dir = scratch(t);
   const rootDir = join(dir, 'root');
   mkdirSync(rootDir);
-  const asked: SuspensionState[] = [];
+  const requests: SuspensionState[] = [];
   const entered: string[] = [];
   const file = new Suspension(join(dir, 'suspension.json'));
   const state = file.suspend('court', 'box', START_MS);
   const atRoot = (over: Partial<SuspensionState>): void =>
     writeFileSync(join(rootDir, 'suspension.json'), suspensionText({ ...state, ...over }));
-  const known: { suspension: typeof state | undefined; authority: string } = {
+  const journalState: { suspension: typeof state | undefined; authority: string } = {
     suspension: state,
     authority: 'key',
   };
   const enter = ({ type }: JournalEntry): void => {
     entered.push(type);
-    if (type === 'resume') known.suspension = undefined;
+    if (type === 'resume') journalState.suspension = undefined;
   };
   const records = new SuspensionRecords({
     stateDir: dir,
     clock: { wallMs: () => START_MS },
     record: {
       folder: new RestraintFolder(rootDir),
-      suspend: async (one: SuspensionState) => void asked.push(one),
+      suspend: async (one: SuspensionState) => void requests.push(one),
       resume: async () => {
         atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
         whileRootAnswers();
       },
     } as unknown as RootRecord,
-    journal: { writable: true, known, enter, enterSurely: enter },
+    journal: { writable: true, known: journalState, enter, enterSurely: enter },
     onFailed: t.fail,
   });
-  return { records, file, state, atRoot, asked, entered };
+  return { records, file, state, atRoot, asked: requests, entered };
 }
 
 const NAMES = ['prefect', 'mayor'];

@@ -17,7 +17,7 @@ function passages(cab: Cab, lowerBy = 0): number {
     direction: 'both',
     classes: ['car'],
   });
-  let told = 0;
+  let reportCount = 0;
   for (let look = 0; look <= 4; look += 1) {
     const x = 0.2 + 0.02 * look;
     const boxes: XyxyNorm[] = [
@@ -29,9 +29,9 @@ function passages(cab: Cab, lowerBy = 0): number {
     );
     const crossings =
       look < 4 ? [] : [1, 2].map((id) => ({ line: 'kerb', track: id, direction: 'left' as const }));
-    told += rule.observe(observation(look * 200, tracks, { crossings })).length;
+    reportCount += rule.observe(observation(look * 200, tracks, { crossings })).length;
   }
-  return told;
+  return reportCount;
 }
 
 t.test('boxes that overlapped a moment before are one vehicle', async (t) => {

@@ -19,7 +19,7 @@ interface Stands {
 }
 
 /** Observes a stopped vehicle; returns the first time and the form of each situation. */
-function told({
+function situationsOf({
   sinceMs = 400,
   arrival = 'unseen',
   score = 0.565,
@@ -59,19 +59,23 @@ function told({
 }
 
 t.test('a vehicle present at the start is reported after ten seconds, whatever its tracks do', async (t) => {
-  t.same(told({}), ['present at 10.4 s'], 'one track');
-  t.same(told({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
-  t.same(told({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }), ['present at 10.4 s'], 'one after another');
-  t.same(told({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
+  t.same(situationsOf({}), ['present at 10.4 s'], 'one track');
+  t.same(situationsOf({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
+  t.same(
+    situationsOf({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }),
+    ['present at 10.4 s'],
+    'one after another',
+  );
+  t.same(situationsOf({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
 });
 
 t.test('a vehicle that came, is not sure or is out of sight is not reported as present', async (t) => {
-  t.same(told({ arrival: 'followed' }), []);
-  t.same(told({ arrival: 'appeared' }), []);
-  t.same(told({ score: 0.45 }), []);
-  t.same(told({ presence: 'hidden' }), []);
+  t.same(situationsOf({ arrival: 'followed' }), []);
+  t.same(situationsOf({ arrival: 'appeared' }), []);
+  t.same(situationsOf({ score: 0.45 }), []);
+  t.same(situationsOf({ presence: 'hidden' }), []);
 });
 
 t.test('a rule that begins during analysis reports vehicles present by then', async (t) => {
-  t.same(told({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
+  t.same(situationsOf({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
 });

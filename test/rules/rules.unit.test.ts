@@ -124,11 +124,11 @@ t.test('a person taken for a lost one becomes a person of its own when that one 
     classes: ['person'],
     afterS: 10,
   });
-  const found = run(rule, 30, (s) => [
+  const results = run(rule, 30, (s) => [
     placed(1, 0.5, 0.6, s > 3 && s < 5 ? { seen: false } : {}),
     ...(s > 4 ? [placed(2, 0.54, 0.6)] : []),
   ]);
-  const keys = new Set(found.flatMap((one) => one.found.map(({ key }) => key)));
+  const keys = new Set(results.flatMap((one) => one.found.map(({ key }) => key)));
   t.same([...keys].sort(), ['track-1', 'track-2']);
 });
 
@@ -188,8 +188,8 @@ t.test(
     );
     t.equal(keys(stream).size, 0, 'twelve who walk by are no crowd');
     t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
-    const elsewhere = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
-    t.equal(keys(elsewhere).size, 0, 'outside the zone');
+    const outsideZone = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
+    t.equal(keys(outsideZone).size, 0, 'outside the zone');
   },
 );
 
@@ -249,11 +249,11 @@ t.test(
     t.ok(at >= 13 && at <= 14.4, `stopped at 3 s, raised at ${at} s`);
     const pace = (s: number) => [placed(s < 8 ? 1 : 2, 0.4 + (s < 2 ? 0 : 0.05 * Math.sin(s)), 0.6)];
     t.ok((firstAt(run(make(), 30, pace)) ?? 99) <= 12, 'pacing, and another number at the same place');
-    const away = (s: number) =>
+    const awayFromZone = (s: number) =>
       s < 9 || s > 10.5
         ? [placed(1, 0.4, 0.6, s < 9 ? {} : { zones: [{ zone: 'z', sinceMs: 0 }] })]
         : [placed(1, 0.4, 0.6, { zones: [] })];
-    const after = firstAt(run(make(), 40, away)) ?? 0;
+    const after = firstAt(run(make(), 40, awayFromZone)) ?? 0;
     t.ok(after >= 20, `left at 9 s, back at 10.5 s: raised at ${after} s`);
   },
 );

@@ -43,8 +43,8 @@ const file = (name: string, inside: string, closing: string): string =>
 void t.test('assertions are counted once, at any depth', async (t) => {
   const deep = file('deep', 'ok 1 - x\n1..1\n', 'ok 2 - deep # time=1ms');
   const a = file('a', `ok 1 - one\n${deep}1..2\n`, 'ok 1 - a # time=2ms');
-  const whole = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
-  t.strictSame(tallied(whole), { counts: '2/0/0', failures: [], skips: [] });
+  const tapText = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
+  t.strictSame(tallied(tapText), { counts: '2/0/0', failures: [], skips: [] });
 });
 
 void t.test('a file that failed, crashed, hung or ran nothing is a failure', async (t) => {
@@ -61,8 +61,8 @@ void t.test('a file that failed, crashed, hung or ran nothing is a failure', asy
     'not ok 4 - x.js # time=3ms\n  ---\n  exitCode: 3\n  ...',
   );
   const hung = file('h.js', 'not ok 1 - timeout!\n1..1\n', 'not ok 5 - h.js # time=5000ms');
-  const again = 'not ok 6 - timeout!\n  ---\n  expired: h.js\n  ...\n';
-  const result = tallied(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${again}`);
+  const timeout = 'not ok 6 - timeout!\n  ---\n  expired: h.js\n  ...\n';
+  const result = tallied(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${timeout}`);
   t.strictSame(result, {
     counts: '2/5/0',
     failures: ['f.js > wrong', 'c.js', 'e.js: ran no test', 'x.js', 'h.js > timeout!'],
@@ -71,10 +71,10 @@ void t.test('a file that failed, crashed, hung or ran nothing is a failure', asy
 });
 
 void t.test('skips are counted and named', async (t) => {
-  const some = 'ok 1 - camera # SKIP no camera\nok 2 - fine\nok 3 - later # TODO\n1..3\n';
-  const inFile = file('s.js', some, 'ok 1 - s.js # time=1ms');
-  const whole = file('w.js', '1..0 # no data\n', 'ok 2 - w.js # SKIP no data');
-  t.strictSame(tallied(`TAP version 14\n1..2\n${inFile}${whole}`), {
+  const skipLines = 'ok 1 - camera # SKIP no camera\nok 2 - fine\nok 3 - later # TODO\n1..3\n';
+  const inFile = file('s.js', skipLines, 'ok 1 - s.js # time=1ms');
+  const skippedFile = file('w.js', '1..0 # no data\n', 'ok 2 - w.js # SKIP no data');
+  t.strictSame(tallied(`TAP version 14\n1..2\n${inFile}${skippedFile}`), {
     counts: '1/0/3',
     failures: [],
     skips: ['s.js > camera: no camera', 's.js > later', 'w.js: no data'],
@@ -121,16 +121,19 @@ void t.test('an event is one line for a person', async (t) => {
     'line/kerb',
   );
   t.match(alertLine(crossing, NOW_MS), /line-crossing: person #4371 over line kerb, to the left$/);
-  const lost = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
-  t.match(alertLine(lost, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
+  const lostEvent = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
+  t.match(alertLine(lostEvent, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
   const unset = event(
     { cause: { reason: 'x' }, clock: { synced: false, timeZone: 'Europe/Paris' } },
     'zone/square',
   );
   t.match(alertLine(unset, NOW_MS), /zone square, x \(its clock was not synchronised\)$/);
   t.match(alertLine(unset, NOW_MS, true), /zone square, x$/, 'told elsewhere');
-  const ahead = { ...unset, time: '2199-01-01T00:00:00.000Z' };
-  t.match(alertLine(ahead, NOW_MS), /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/);
+  const futureEvent = { ...unset, time: '2199-01-01T00:00:00.000Z' };
+  t.match(
+    alertLine(futureEvent, NOW_MS),
+    /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/,
+  );
   t.equal(isMomentaryEnd(event({ phase: 'end', cause: { standingS: 0 } }, 'line/kerb')), true);
   t.equal(isMomentaryEnd(end), false);
   t.equal(snapshotName(start), '2026-11-24-140005-r1-a1b2-7.jpg');
@@ -221,8 +224,8 @@ void t.test('programs of the shell answer help and unknown arguments without a s
       t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
     }
     const stray = call(name, '--no-such-thing');
-    const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
-    t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+    const errorText = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
     t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
   }
   const cases: [string, string[], RegExp][] = [
@@ -240,8 +243,8 @@ void t.test('programs of the shell answer help and unknown arguments without a s
     ['model', [], /^model: name one of build, import \(see --help\)\n$/],
     ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
   ];
-  for (const [name, args, said] of cases) {
-    t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
+  for (const [name, args, errorText] of cases) {
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: errorText }, `${name} ${args.join(' ')}`);
   }
   t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
   t.equal(tried(), '');
@@ -259,8 +262,8 @@ void t.test('all other programs set the checkout up and pass on the arguments', 
     t.match(call(name, '--help'), { status: 0, stdout: new RegExp(`^Usage: scripts/${name}`) }, name);
     const needed = name === 'room' ? ['--broker', 'mqtts://room.example'] : [];
     const stray = call(name, ...needed, '--no-such-thing');
-    const said = `SET UP ${name}: unknown option '--no-such-thing'\n`;
-    t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+    const errorText = `SET UP ${name}: unknown option '--no-such-thing'\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
   }
   const cases: [string, string[], RegExp][] = [
     ['bench', ['--passes', '2', 'more'], /^SET UP bench: (?:too many arguments|unknown command)[^\n]*\n$/],
@@ -272,8 +275,8 @@ void t.test('all other programs set the checkout up and pass on the arguments', 
     ['fleet', ['release', 'sign', 'a', 'b', '--key', 'k'], /^SET UP fleet: too many arguments[^\n]*\n$/],
     ['fleet', ['release', 'sign', 'a', '--key'], /^SET UP fleet: option '--key <file>' argument missing\n$/],
   ];
-  for (const [name, args, said] of cases) {
-    t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
+  for (const [name, args, errorText] of cases) {
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: errorText }, `${name} ${args.join(' ')}`);
   }
   const commands: [string, string[]][] = [
     ['evaluate', ['bytes']],
@@ -453,15 +456,15 @@ void t.test('the project rules name what breaks them', async (t) => {
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
   execFileSync('git', ['init', '--quiet'], { cwd: dir });
-  const told = (): string =>
+  const ruleOutput = (): string =>
     spawnSync(process.execPath, ['.house.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
-  t.equal(told(), '');
+  t.equal(ruleOutput(), '');
   write('agent/base/a.ts', 'export class A {\n  used = 1;\n  unused = 2;\n}\nconsole.log(new A().used);\n');
   write('test/a.test.ts', 'console.log(new A().unused);\n');
-  t.equal(told(), 'agent/base/a.ts:3: nobody but tests reads A.unused\n');
+  t.equal(ruleOutput(), 'agent/base/a.ts:3: nobody but tests reads A.unused\n');
   write('agent/base/a.ts', '\n'.repeat(401));
-  t.match(told(), /^agent\/base\/a\.ts: 401 lines, at most 400/);
+  t.match(ruleOutput(), /^agent\/base\/a\.ts: 401 lines, at most 400/);
   write('agent/base/a.ts', '');
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
-  t.equal(told(), 'agent/flow.ts: imports 4 files of rules, at most 3\n');
+  t.equal(ruleOutput(), 'agent/flow.ts: imports 4 files of rules, at most 3\n');
 });

@@ -23,22 +23,22 @@ void t.test('a slope comes with its uncertainty', async (t) => {
 
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
-  let held = 0;
+  let heldCount = 0;
   // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
   // are six standard deviations away. (With 200 the test failed once in twenty runs.)
   const trials = 2000;
   for (let trial = 0; trial < trials; trial += 1) {
     // Memory that is allocated and released: each sample resembles the one before.
     let wander = 0;
-    const found = slopeOf(
+    const slope = slopeOf(
       hourOf((hours) => {
         wander = 0.9 * wander + random() - 0.5;
         return 200 + 1 * hours + wander;
       }),
     );
-    if (found !== undefined && Math.abs(found.perHour - 1) <= found.plusMinus) held += 1;
+    if (slope !== undefined && Math.abs(slope.perHour - 1) <= slope.plusMinus) heldCount += 1;
   }
-  t.ok(held > 0.88 * trials, `the interval of 95 % held the truth in ${held} of ${trials} trials`);
+  t.ok(heldCount > 0.88 * trials, `the interval of 95 % held the truth in ${heldCount} of ${trials} trials`);
 });
 
 /** Result of a soak in which vision grows by this number of MB an hour. */

@@ -54,14 +54,14 @@ class Box {
 
   /** Answers the requested pictures; returns their number. */
   answer(text: string): number {
-    const asked = this.asked.splice(0);
-    for (const { request, atMs } of asked) {
+    const requests = this.asked.splice(0);
+    for (const { request, atMs } of requests) {
       const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
       const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
       if (!this.say({ kind: 'snapshot', ...header }, Buffer.from(text)))
         throw new Error('taken for another’s');
     }
-    return asked.length;
+    return requests.length;
   }
 
   file(name: keyof typeof CAMERA_FILES): string {
@@ -94,7 +94,7 @@ t.test(
     const restarted = new Box(box.dir);
     t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
     restarted.see(1, ['moved']);
-    const since = JSON.parse(restarted.content('record') ?? '').movedSince;
+    const movedSince = JSON.parse(restarted.content('record') ?? '').movedSince;
     const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
     const looking = setInterval(() => restarted.desk.tick(), 50);
     t.teardown(() => clearInterval(looking));
@@ -102,12 +102,12 @@ t.test(
     clearInterval(looking);
     t.match(
       confirming.out,
-      new RegExp(`told at ${since}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
+      new RegExp(`told at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
     );
     t.match(confirming.out, 'Confirmed: the rules go on.');
     t.match(restarted.sent, [{ kind: 'confirm-view' }]);
     const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
-    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince: since, by }], 'the journal says who');
+    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal says who');
     t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
     t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
     t.notOk(existsSync(box.file('confirmed')));
@@ -182,9 +182,9 @@ t.test('a damaged record is moved aside', async (t) => {
 
 t.test('a confirmation needs a terminal and a move', async (t) => {
   const box = movedBox(t);
-  const asked = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await asked.ended, 2);
-  t.match(asked.err, /nobody can be asked without a terminal; look at both pictures, then give --yes/);
+  const confirmRun = vigie(t, 'camera', 'confirm', '--state', box.dir);
+  t.equal(await confirmRun.ended, 2);
+  t.match(confirmRun.err, /nobody can be asked without a terminal; look at both pictures, then give --yes/);
   const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
   t.equal(await nowhere.ended, 2);
   t.match(nowhere.err, /camera-view.json does not exist or not for this user/);

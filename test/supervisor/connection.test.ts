@@ -90,7 +90,7 @@ t.test(
 
 t.test('the room learns whether the camera is as ordered, and not its address', async (t) => {
   const status = new VisionStatus({ detector: { input: [416, 256] }, camera: { source: BY_NAME, fps: 5 } });
-  const opened = (connected: string): FromVision => ({
+  const openedMessage = (connected: string): FromVision => ({
     kind: 'opened',
     source: { widthPx: 640, heightPx: 480 },
     decoder: 'x',
@@ -98,11 +98,11 @@ t.test('the room learns whether the camera is as ordered, and not its address', 
     durationMs: null,
     connected,
   });
-  status.hear(opened('rtsp://10.0.0.7:554'));
+  status.hear(openedMessage('rtsp://10.0.0.7:554'));
   t.match(status, { connected: 'rtsp://10.0.0.7:554', camera: { asOrdered: true } });
   t.ok(Value.Check(CameraReport, status.camera), 'as the published schema has it');
   t.notMatch(JSON.stringify(status.camera), /10\.0\.0\.7/);
-  status.hear(opened('rtsp://10.0.0.7:8554'));
+  status.hear(openedMessage('rtsp://10.0.0.7:8554'));
   t.equal(status.camera.asOrdered, false, 'another port');
   status.hear({ kind: 'lost', reason: 'gone', retryInMs: 1000 });
   t.match(status, { connected: null, camera: { asOrdered: null } });

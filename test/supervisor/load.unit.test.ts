@@ -91,39 +91,39 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
   const { sysClass, heat } = board(t);
   const thermal = new Thermal(sysClass);
   let nowMs = 0;
-  const sent: ToVision[] = [];
-  const told: unknown[] = [];
+  const messages: ToVision[] = [];
+  const shedReports: unknown[] = [];
   const desk = new LoadControl({
     clock: { nowMs: () => nowMs },
     log: SILENT,
     heatSteps: (atMs) => thermal.steps(atMs),
-    send: (message) => sent.push(message) > 0,
-    onShed: (active, cause) => told.push([active, cause]),
+    send: (message) => messages.push(message) > 0,
+    onShed: (active, cause) => shedReports.push([active, cause]),
   });
   const tick = (seconds: number): void => {
     for (const endMs = nowMs + seconds * 1000; nowMs < endMs; nowMs += 500) desk.tick();
   };
   heat(55);
   tick(20);
-  t.same(sent, []);
+  t.same(messages, []);
   heat(80);
   tick(30);
-  t.same(sent.splice(0), [
+  t.same(messages.splice(0), [
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 2 },
   ]);
   desk.hear({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
-  t.same(told.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
+  t.same(shedReports.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
   t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
   desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
-  t.same(sent.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
+  t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
   heat(50);
   tick(200);
-  t.same(sent.splice(0), [
+  t.same(messages.splice(0), [
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 0 },
   ]);
   desk.hear({ kind: 'pace', step: 0, fps: 5, reason: null });
-  t.same(told.splice(0), [[false, {}]]);
+  t.same(shedReports.splice(0), [[false, {}]]);
 });

@@ -15,7 +15,7 @@ import { observation } from '../lib/street.ts';
 const NO_BYTES = new Uint8Array();
 
 function receiver(t: Parameters<typeof scratch>[0]) {
-  const told: string[] = [];
+  const reports: string[] = [];
   const sent: ToVision[] = [];
   const unusable: string[] = [];
   const clock = new HandClock();
@@ -47,7 +47,8 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     flow: {
       observe: () => ({ evidence: [] }),
       evidence: nothing,
-      condition: (kind, active, cause) => told.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
+      condition: (kind, active, cause) =>
+        reports.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
       visionReturns: nothing,
       blind: false,
     },
@@ -63,7 +64,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
   const failed = (error: string, message: string): void =>
     hear({ kind: 'failed', error, message } as FromVision);
-  return { told, sent, unusable, frame, failed };
+  return { told: reports, sent, unusable, frame, failed };
 }
 
 t.test('a fault of vision itself is no lost stream, and ends with the next frame', async (t) => {

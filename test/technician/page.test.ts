@@ -49,10 +49,10 @@ const boxConfig = (): Config =>
 
 async function runningBox(
   t: Test,
-  more: Partial<AgentOptions> = {},
+  options: Partial<AgentOptions> = {},
 ): Promise<{ agent: Agent; stateDir: string; socket: string }> {
   const stateDir = join(scratch(t), 'state');
-  const agent = makeAgent(t, boxConfig(), stateDir, more);
+  const agent = makeAgent(t, boxConfig(), stateDir, options);
   await agent.start();
   return { agent, stateDir, socket: join(stateDir, 'page.sock') };
 }
@@ -112,7 +112,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), 'not-started');
-  const seen = page.pictures.length;
+  const pictureCount = page.pictures.length;
   other.socket.destroy();
   await until(t, 'nobody looks', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
   // The agent renews the state twice a second.
@@ -128,7 +128,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
     'and that it is over',
   );
   await sleep(1200);
-  t.equal(page.pictures.length, seen, 'who has stopped is shown nothing');
+  t.equal(page.pictures.length, pictureCount, 'who has stopped is shown nothing');
   t.strictSame(Object.keys(JSON.parse(readFileSync(join(stateDir, 'preview-use.json'), 'utf8'))), [
     'day',
     'usedS',
@@ -138,7 +138,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   t.match(previewEntries(stateDir), [
     { type: 'preview-started', session: '0123456789abcdef', order: '2026-77' },
     { type: 'preview-started', session: 'fedcba9876543210', order: '2026-77' },
-    { type: 'preview-ended', session: '0123456789abcdef', why: 'stopped', frames: seen },
+    { type: 'preview-ended', session: '0123456789abcdef', why: 'stopped', frames: pictureCount },
     { type: 'preview-ended', session: 'fedcba9876543210', why: 'page gone' },
   ]);
 });
@@ -259,10 +259,10 @@ async function suspended(t: Test, { stateDir, socket }: Box): Promise<void> {
   const tookMs = await until(t, 'told', () => page.noPictures.length > 0);
   t.ok(tookMs <= 1000, `after ${tookMs} ms`);
   t.match(page.noPictures, [{ why: 'suspended', reason: 'order of the court', viewer: null }]);
-  const seen = page.pictures.length;
+  const pictureCount = page.pictures.length;
   t.equal(await page.ask({ op: 'preview-start', viewer: 1 }), 'suspended');
   await sleep(1500);
-  t.equal(page.pictures.length, seen);
+  t.equal(page.pictures.length, pictureCount);
   t.match(await page.state(), {
     mode: 'suspended',
     reason: 'order of the court',

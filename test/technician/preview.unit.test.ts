@@ -157,17 +157,17 @@ t.test('the preview lasts ten minutes a run and sixty a day, over restarts', asy
   }
   t.equal(box.use.leftS, 0);
   t.match(box.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' });
-  const again = new Box(file, box.clock.epochMs);
-  t.match(again.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' }, 'after a restart too');
-  again.clock.epochMs -= 86_400_000;
+  const restarted = new Box(file, box.clock.epochMs);
+  t.match(restarted.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' }, 'after a restart too');
+  restarted.clock.epochMs -= 86_400_000;
   t.match(
-    again.preview.start(new Screen(), 1, SESSION),
+    restarted.preview.start(new Screen(), 1, SESSION),
     { code: 'day-is-up' },
     'a clock put back wins nothing',
   );
-  again.clock.epochMs += 2 * 86_400_000;
-  t.equal(again.preview.start(new Screen(), 1, SESSION), undefined, 'tomorrow');
-  await again.preview.close();
+  restarted.clock.epochMs += 2 * 86_400_000;
+  t.equal(restarted.preview.start(new Screen(), 1, SESSION), undefined, 'tomorrow');
+  await restarted.preview.close();
   writeFileSync(file, '{"day":');
   t.equal(new Box(file).use.leftS, 0, 'a damaged file: none today');
 });
@@ -196,21 +196,24 @@ t.test('a forbidden preview ends at once, including the picture on its way', asy
         give = resolve;
       });
     await box.clock.pass(1100);
-    const seen = screen.pictures;
-    t.ok(seen > 0);
+    const pictureCount = screen.pictures;
+    t.ok(pictureCount > 0);
     box.forbidden = { code, reason: 'so it is' };
     give({ picture: { ...picture(500), atMs: box.clock.monoMs }, tookMs: 20 });
     await turn();
     t.strictSame([screen.told, other.told], [[code], [code]], 'at once');
     await box.clock.pass(2000);
-    t.strictSame([screen.pictures, other.pictures], [seen, seen], 'and nothing follows');
+    t.strictSame([screen.pictures, other.pictures], [pictureCount, pictureCount], 'and nothing follows');
     t.match(box.preview.start(screen, 1, SESSION), { code });
-    t.match(box.entries.slice(-2), [{ type: 'preview-ended', why: code, frames: seen }, { why: code }]);
+    t.match(box.entries.slice(-2), [
+      { type: 'preview-ended', why: code, frames: pictureCount },
+      { why: code },
+    ]);
     box.forbidden = undefined;
     box.answer = undefined;
     t.equal(box.preview.start(screen, 1, SESSION), undefined);
     await box.clock.pass(1000);
-    t.ok(screen.pictures > seen, 'when it is over he may begin anew');
+    t.ok(screen.pictures > pictureCount, 'when it is over he may begin anew');
     await box.preview.close();
   }
 });
@@ -286,15 +289,15 @@ t.test('a third viewer and rapid restarts are refused, and a slow reader skips p
 
 /** A walk test independent of the street: scripts the questions to the technician and the messages. */
 async function acted(technician: Technician, signal: AbortSignal): Promise<never> {
-  const given = (answer: string): void => {
+  const checkAnswer = (answer: string): void => {
     if (answer === 'abort' || signal.aborted) throw new WalkTestOver('given-up', 'given up');
   };
-  given(await technician.ready(false));
+  checkAnswer(await technician.ready(false));
   technician.watching(3, 30);
   technician.tell({ code: 'missed' });
-  given(await technician.ready(true));
+  checkAnswer(await technician.ready(true));
   technician.tell({ code: 'still-standing' });
-  given(await technician.ready(true));
+  checkAnswer(await technician.ready(true));
   throw new WalkTestOver('off', 'the hours are over');
 }
 

@@ -11,7 +11,7 @@ const boots = (name: string): TestFile => ({ name, boots: true, timed: false });
 const timed = (name: string): TestFile => ({ name, boots: false, timed: true });
 
 /** Names of all files that may start now. */
-function begun(schedule: Schedule, running: TestFile[] = []): string[] {
+function startedNames(schedule: Schedule, running: TestFile[] = []): string[] {
   const names: string[] = [];
   for (let file = schedule.next(); file !== undefined; file = schedule.next()) {
     running.push(file);
@@ -23,39 +23,39 @@ function begun(schedule: Schedule, running: TestFile[] = []): string[] {
 t.test('files start in order, as many as there are places', async (t) => {
   const schedule = new Schedule(['a', 'b', 'c', 'd'].map(plain), 3);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b', 'c']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b', 'c']);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule), ['d']);
+  t.strictSame(startedNames(schedule), ['d']);
 });
 
 t.test('two files that boot machines run at once, and others beside them', async (t) => {
   const schedule = new Schedule([boots('a'), boots('b'), boots('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b', 'd', 'e']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b', 'd', 'e']);
   schedule.ended(running[2] as TestFile);
-  t.strictSame(begun(schedule), []);
+  t.strictSame(startedNames(schedule), []);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), ['c']);
+  t.strictSame(startedNames(schedule), ['c']);
 });
 
 t.test('only one timed file runs at a time, with a place left free', async (t) => {
   const schedule = new Schedule([timed('a'), timed('b'), plain('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'c', 'd']);
+  t.strictSame(startedNames(schedule, running), ['a', 'c', 'd']);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule, running), ['e']);
+  t.strictSame(startedNames(schedule, running), ['e']);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), ['b']);
+  t.strictSame(startedNames(schedule), ['b']);
 });
 
 t.test('a waiting timed file keeps its places', async (t) => {
   const schedule = new Schedule([plain('a'), plain('b'), timed('c'), plain('d')], 2);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b']);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), []);
+  t.strictSame(startedNames(schedule), []);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule), ['c']);
+  t.strictSame(startedNames(schedule), ['c']);
 });
 
 t.test('the kind of a file is read from its imports', async (t) => {

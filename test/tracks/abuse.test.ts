@@ -136,14 +136,14 @@ t.test(
       xs.every((x) => x <= 0.31 || x >= 0.69),
       'nothing of what lies between',
     );
-    const where = {
+    const place = {
       line: [
         [0.5, 0.1],
         [0.5, 0.9],
       ] as [[number, number], [number, number]],
       direction: 'both' as const,
     };
-    await t.rejects(box.ask({ where, view: views[0]?.view ?? '' }), {
+    await t.rejects(box.ask({ where: place, view: views[0]?.view ?? '' }), {
       code: 'not-permitted',
       message: /must lie inside one area in which the order lets the box keep tracks: west, east/,
     });
@@ -182,10 +182,10 @@ t.test(
     const answer = await box.raw(still);
     t.match(answer, { jpeg: Buffer.from(redacted.bytes).toString('base64'), sha256: redacted.sha256 });
     t.ok(answer.view);
-    const asked = box.raw(still);
+    const stillRequest = box.raw(still);
     box.mode = 'suspended';
     box.rule();
-    await t.rejects(asked, /suspended/);
+    await t.rejects(stillRequest, /suspended/);
   },
 );
 
@@ -199,11 +199,11 @@ t.test('an order that ends, or a suspension, ends a question that is running', a
   ] as const) {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(8, cars);
-    const asked = box.ask();
+    const pending = box.ask();
     await new Promise(setImmediate);
     Object.assign(box, change);
     box.rule();
-    await t.rejects(asked, message, name);
+    await t.rejects(pending, message, name);
     t.notOk(
       box.records.some(({ record }) => record === 'tracks'),
       'and nothing was told',
@@ -243,7 +243,7 @@ t.test('any signed question is answered or refused with a line, and the box cont
       (minute) =>
         `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`,
     );
-  const where = fc.oneof(
+  const places = fc.oneof(
     fc.record({ line: fc.tuple(point, point), direction: fc.constantFrom('left', 'right', 'both') }),
     fc.record({
       polygon: fc.array(point, { minLength: 3, maxLength: 9 }),
@@ -264,7 +264,7 @@ t.test('any signed question is answered or refused with a line, and the box cont
       ),
       colours: fc.subarray(['white', 'red'], { minLength: 1 }),
       view: fc.constantFrom(...Array<string>(4).fill(views[0]?.view ?? ''), '2020-01-01T00:00:00.000Z'),
-      where,
+      where: places,
     },
     { requiredKeys: ['from', 'to', 'answer'] },
   );
@@ -285,10 +285,10 @@ t.test('any signed question is answered or refused with a line, and the box cont
   );
   let answered = 0;
   await fc.assert(
-    fc.asyncProperty(args, async (asked) => {
+    fc.asyncProperty(args, async (request) => {
       box.sleep(2, 2);
       try {
-        await box.raw(asked as Record<string, unknown>);
+        await box.raw(request as Record<string, unknown>);
         answered += 1;
       } catch (error) {
         if (!(error instanceof CommandRefused)) throw error;

@@ -112,8 +112,8 @@ t.test(
       answer.tracks.map(({ track }) => track),
       [1],
     );
-    const moved = answer.coverage.gaps.at(-1);
-    const movedS = (Date.parse(moved?.to ?? '') - Date.parse(moved?.from ?? '')) / 1000;
+    const movedGap = answer.coverage.gaps.at(-1);
+    const movedS = (Date.parse(movedGap?.to ?? '') - Date.parse(movedGap?.from ?? '')) / 1000;
     t.ok(movedS >= 89 && movedS <= 93, `${movedS} s, of them 60 before it was known`);
   },
 );
@@ -294,10 +294,10 @@ t.test('deleted rows are no longer in the file', async (t) => {
 t.test('a full file drops the oldest rows with a record, a counter and a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT, tracksMiB: 1 }).start();
   for (let minute = 0; minute < 180; minute += 1) {
-    const many = Array.from({ length: 120 }, (_, i) =>
+    const movers = Array.from({ length: 120 }, (_, i) =>
       mover(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
     );
-    box.live(2, many);
+    box.live(2, movers);
     box.sleep(58, 29);
   }
   await box.ask(last(box, 60));
@@ -323,20 +323,20 @@ t.test('a move that is confirmed, another camera and another shape each begin an
   t.equal(views[1]?.view, first?.view);
   t.equal(views[1]?.to, views[0]?.view);
   t.equal(views[0]?.to, null);
-  const where = {
+  const place = {
     line: [
       [0.5, 0.2],
       [0.5, 0.9],
     ] as [[number, number], [number, number]],
     direction: 'both' as const,
   };
-  const asked = await box.ask({ ...last(box, 120), where, view: first?.view ?? '' });
+  const answer = await box.ask({ ...last(box, 120), where: place, view: first?.view ?? '' });
   t.strictSame(
-    asked.tracks.map(({ track }) => track),
+    answer.tracks.map(({ track }) => track),
     [7],
     'a line that was drawn on the first is not laid on the second',
   );
-  t.ok(gaps(asked).includes('other-view'));
+  t.ok(gaps(answer).includes('other-view'));
 });
 
 t.test('a start with an unset clock is a gap with that reason from its start', async (t) => {
@@ -350,11 +350,11 @@ t.test('a start with an unset clock is a gap with that reason from its start', a
   box.synced = true;
   box.live(12, []);
   const { coverage } = await box.ask(last(box, 160, 'coverage'));
-  const told = coverage.gaps.map(({ why, from, to }) => [
+  const gapLengths = coverage.gaps.map(({ why, from, to }) => [
     why,
     Math.round((Date.parse(to) - Date.parse(from)) / 1000),
   ]);
-  t.strictSame(told.slice(0, 2), [
+  t.strictSame(gapLengths.slice(0, 2), [
     ['not-running', 100],
     ['clock-not-set', 40],
   ]);

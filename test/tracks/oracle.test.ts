@@ -97,10 +97,10 @@ const recall = ({ told, both }: Tally): number => both / Math.max(1, told);
 const precision = ({ found, both }: Tally): number => both / Math.max(1, found);
 
 /** `told` counts vision's results, `found` the log's, `both` the common ones. */
-function add(tally: Tally, told: ReadonlySet<string>, found: ReadonlySet<string>): void {
-  tally.told += told.size;
-  tally.found += found.size;
-  tally.both += [...told].filter((key) => found.has(key)).length;
+function add(tally: Tally, toldKeys: ReadonlySet<string>, foundKeys: ReadonlySet<string>): void {
+  tally.told += toldKeys.size;
+  tally.found += foundKeys.size;
+  tally.both += [...toldKeys].filter((key) => foundKeys.has(key)).length;
 }
 
 const figures = (tally: Tally): string =>
@@ -135,44 +135,47 @@ async function compareStays(
   { tally, whole: wholeTally, reasons, unexplained }: Stays,
 ) {
   const leastMs = atLeastS * 1000;
-  const told = staysTold(observations);
-  const whole = wholeStays(observations, ZONES);
+  const toldStays = staysTold(observations);
+  const allStays = wholeStays(observations, ZONES);
   const measured = await staysFound(log, ZONES, 0);
-  const found = new Set((await staysFound(log, ZONES, atLeastS)).keys());
+  const foundKeys = new Set((await staysFound(log, ZONES, atLeastS)).keys());
   const atLeast = (stays: Iterable<[string, number]>): Set<string> =>
     new Set([...stays].filter(([, ms]) => ms >= leastMs).map(([key]) => key));
-  const toldKeys = atLeast(told);
-  add(tally, toldKeys, found);
-  add(wholeTally, atLeast([...whole].map(([key, { ms }]) => [key, ms])), found);
-  for (const [key, ms] of told) {
+  const toldKeys = atLeast(toldStays);
+  add(tally, toldKeys, foundKeys);
+  add(wholeTally, atLeast([...allStays].map(([key, { ms }]) => [key, ms])), foundKeys);
+  for (const [key, ms] of toldStays) {
     // Otherwise the reasons below would belong to another street.
-    if (Math.abs((whole.get(key)?.toldMs ?? 0) - ms) > 1) unexplained.push(`${key} is not replayed as told`);
+    if (Math.abs((allStays.get(key)?.toldMs ?? 0) - ms) > 1)
+      unexplained.push(`${key} is not replayed as told`);
   }
-  const kept = new Set(log.pieces.map(({ track }) => track));
+  const storedTracks = new Set(log.pieces.map(({ track }) => track));
   const epochMs = (observations[0]?.wallMs ?? 0) - (observations[0]?.atMs ?? 0);
   const reasonFor = (key: string): Reason | undefined => {
-    const stay = whole.get(key);
+    const stay = allStays.get(key);
     if (stay === undefined) return undefined;
     const { ms, toldMs, sightings, furniture } = stay;
-    if (!kept.has(Number(key.split(' ')[1]))) {
+    if (!storedTracks.has(Number(key.split(' ')[1]))) {
       const isFleeting = sightings < SIGHTINGS_MIN || furniture * 2 > sightings;
       return isFleeting ? 'not kept: fixed or flickering' : undefined;
     }
-    if (ms >= leastMs === found.has(key)) {
-      if (found.has(key)) return ms > toldMs ? 'longer by the places before it was confirmed' : undefined;
+    if (ms >= leastMs === foundKeys.has(key)) {
+      if (foundKeys.has(key)) return ms > toldMs ? 'longer by the places before it was confirmed' : undefined;
       return toldMs - ms <= LEAVE_MS ? 'told until it was sure to have left' : undefined;
     }
-    const mine = measured.get(key) ?? { ms: 0, wallMs: epochMs };
-    if ([ms, mine.ms].every((one) => Math.abs(one - leastMs) <= FLIP_MS)) return 'at the threshold';
-    return isOnBorder(stay, mine.wallMs - epochMs, mine.ms) ? 'stands on the border' : undefined;
+    const measuredStay = measured.get(key) ?? { ms: 0, wallMs: epochMs };
+    if ([ms, measuredStay.ms].every((one) => Math.abs(one - leastMs) <= FLIP_MS)) return 'at the threshold';
+    return isOnBorder(stay, measuredStay.wallMs - epochMs, measuredStay.ms)
+      ? 'stands on the border'
+      : undefined;
   };
-  for (const key of new Set([...toldKeys, ...found])) {
-    if (toldKeys.has(key) === found.has(key)) continue;
+  for (const key of new Set([...toldKeys, ...foundKeys])) {
+    if (toldKeys.has(key) === foundKeys.has(key)) continue;
     const reason = reasonFor(key);
     if (reason !== undefined) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
     else
       unexplained.push(
-        `${atLeastS} s ${key}: told ${told.get(key)}, every place ${whole.get(key)?.ms}, found ${measured.get(key)?.ms}`,
+        `${atLeastS} s ${key}: told ${toldStays.get(key)}, every place ${allStays.get(key)?.ms}, found ${measured.get(key)?.ms}`,
       );
   }
 }
@@ -214,8 +217,8 @@ for (const fps of RATES) {
         const observations = await observedStreet(source, fps);
         const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
         const own = newTally();
-        const [told, found] = [passagesTold(observations), await passagesFound(log, LINES)];
-        for (const tally of [own, passages]) add(tally, told, found);
+        const [toldKeys, foundKeys] = [passagesTold(observations), await passagesFound(log, LINES)];
+        for (const tally of [own, passages]) add(tally, toldKeys, foundKeys);
         for (const [atLeastS, one] of stays) await compareStays(log, observations, atLeastS, one);
         const { kept, between } = pathErrorsPx(log, observations);
         for (const error of kept) errors.kept.push(error);
@@ -226,8 +229,8 @@ for (const fps of RATES) {
         t.comment(
           `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${figures(own)}`,
         );
-        const missed = [...told].filter((key) => !found.has(key));
-        const extra = [...found].filter((key) => !told.has(key));
+        const missed = [...toldKeys].filter((key) => !foundKeys.has(key));
+        const extra = [...foundKeys].filter((key) => !toldKeys.has(key));
         if (missed.length + extra.length > 0)
           t.comment(`  missed: ${missed.join(', ') || 'none'}; extra: ${extra.join(', ') || 'none'}`);
         log.store.close();
@@ -279,13 +282,15 @@ t.test('the log agrees with vision for a worse detector too', { skip: noneAt(5) 
     const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
     const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
     add(passages, wholePassages(observations, LINES), await passagesFound(log, LINES));
-    const whole = wholeStays(observations, ZONES);
+    const allStays = wholeStays(observations, ZONES);
     for (const atLeastS of STAYS_S) {
-      const long = [...whole]
+      const long = [...allStays]
         .filter(([, { ms }]) => ms >= atLeastS * 1000)
         .map(([key]) => `${atLeastS} ${key}`);
-      const found = [...(await staysFound(log, ZONES, atLeastS)).keys()].map((key) => `${atLeastS} ${key}`);
-      add(stays, new Set(long), new Set(found));
+      const foundKeys = [...(await staysFound(log, ZONES, atLeastS)).keys()].map(
+        (key) => `${atLeastS} ${key}`,
+      );
+      add(stays, new Set(long), new Set(foundKeys));
     }
     pieces += log.pieces.length;
     pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);

@@ -76,7 +76,7 @@ t.test('a path reads back from its bytes, to the rounding', async (t) => {
 });
 
 t.test('bytes that are no path are refused as damaged, and nothing else happens', async (t) => {
-  let refused = 0;
+  let refusedCount = 0;
   const start = fc.constantFrom(Uint8Array.of(1, 100), Uint8Array.of(2, 100), new Uint8Array(0));
   fc.assert(
     fc.property(start, fc.uint8Array({ maxLength: 300 }), (head, tail) => {
@@ -86,23 +86,23 @@ t.test('bytes that are no path are refused as damaged, and nothing else happens'
           throw new Error('no number');
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-        refused += 1;
+        refusedCount += 1;
       }
     }),
     options,
   );
   t.throws(() => decodePath(Uint8Array.of(1, 100, ...new Array(60).fill(0xff), 0)), /too large/);
-  t.ok(refused > 0, `${refused} of ${RUNS}`);
+  t.ok(refusedCount > 0, `${refusedCount} of ${RUNS}`);
 });
 
 /** Distance of a place from the simplified path at its time, as a ratio of its tolerance. */
-function offWay(kept: readonly PathPoint[], point: PathPoint): number {
+function offWay(keptPoints: readonly PathPoint[], point: PathPoint): number {
   const next = Math.max(
     0,
-    kept.findIndex(({ atMs }) => atMs >= point.atMs),
+    keptPoints.findIndex(({ atMs }) => atMs >= point.atMs),
   );
-  const to = kept[next] as PathPoint;
-  const from = kept[Math.max(0, next - 1)] as PathPoint;
+  const to = keptPoints[next] as PathPoint;
+  const from = keptPoints[Math.max(0, next - 1)] as PathPoint;
   const part = to.atMs === from.atMs ? 1 : (point.atMs - from.atMs) / (to.atMs - from.atMs);
   const at = between(from, to, part);
   const tolerance = Math.min(0.008, Math.max(1 / 768, 0.06 * point.height));
@@ -114,16 +114,17 @@ t.test('simplifying moves no place beyond its tolerance, and keeps the ends of u
   let after = 0;
   fc.assert(
     fc.property(path, (points) => {
-      const kept = simplified(points, ASPECT);
-      if (!kept.every((one) => points.includes(one))) throw new Error('a point of its own');
-      if (kept[0] !== points[0] || kept.at(-1) !== points.at(-1)) throw new Error('an end is gone');
-      const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !kept.includes(one);
+      const keptPoints = simplified(points, ASPECT);
+      if (!keptPoints.every((one) => points.includes(one))) throw new Error('a point of its own');
+      if (keptPoints[0] !== points[0] || keptPoints.at(-1) !== points.at(-1))
+        throw new Error('an end is gone');
+      const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !keptPoints.includes(one);
       if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
         throw new Error('an end of what nobody saw is gone');
-      const worst = Math.max(...points.map((one) => offWay(kept, one)));
+      const worst = Math.max(...points.map((one) => offWay(keptPoints, one)));
       if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
       before += points.length;
-      after += kept.length;
+      after += keptPoints.length;
     }),
     options,
   );
@@ -156,13 +157,14 @@ const place: fc.Arbitrary<TrackPlace> = fc.oneof(
 t.test('a path that does something at a place shares a cell with it', async (t) => {
   let did = 0;
   fc.assert(
-    fc.property(path, place, (points, where) => {
-      const kept = simplified(points, ASPECT);
-      const decoded = decodePath(encodePath(kept, 0, 1)).points;
-      if (deedOf(decoded, where, ASPECT) === undefined) return;
+    fc.property(path, place, (points, drawing) => {
+      const keptPoints = simplified(points, ASPECT);
+      const decoded = decodePath(encodePath(keptPoints, 0, 1)).points;
+      if (deedOf(decoded, drawing, ASPECT) === undefined) return;
       did += 1;
-      const cells = 'line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true);
-      if ((cells & cellsOfPath(kept)) === 0n) throw new Error('no cell in common');
+      const cells =
+        'line' in drawing ? cellsOfDrawing(drawing.line, false) : cellsOfDrawing(drawing.polygon, true);
+      if ((cells & cellsOfPath(keptPoints)) === 0n) throw new Error('no cell in common');
     }),
     options,
   );
@@ -176,14 +178,14 @@ t.test('a path crosses a line of a question exactly where it crosses one of the 
     fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
       const wire = new Tripwire({ id: 'wire', from, to });
       const approach = newApproach();
-      const told = points.some(
+      const crosses = points.some(
         ({ x, y, height }) =>
           wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
           undefined,
       );
-      if (told) passed += 1;
-      if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== told)
-        throw new Error(`the line says ${told}`);
+      if (crosses) passed += 1;
+      if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== crosses)
+        throw new Error(`the line says ${crosses}`);
     }),
     options,
   );

@@ -134,12 +134,15 @@ const question = fc.record({
       });
     }),
 });
-type Asked = typeof question extends fc.Arbitrary<infer T> ? T : never;
+type GeneratedQuestion = typeof question extends fc.Arbitrary<infer T> ? T : never;
 
 /** Reference result by decoding every row: number and moment of each match, in the order of the answer. */
-function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows }: Asked): string[] {
+function everyRow(
+  madeTracks: readonly MadeTrack[],
+  { where, colours, classes, windows }: GeneratedQuestion,
+): string[] {
   const matches: { readonly id: number; readonly rank: number; readonly atMs: number }[] = [];
-  for (const one of made) {
+  for (const one of madeTracks) {
     if (!classes.includes(one.label)) continue;
     const startMs = Math.floor((one.fromMs + (one.points[0] as PathPoint).atMs) / 100) * 100;
     const points = piecesOf(one).flatMap(({ path, fromMs }, i) => {
@@ -163,11 +166,11 @@ function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows
   return matches.map(({ id, rank, atMs }) => `${rank} ${new Date(atMs).toISOString()} ${id}`);
 }
 
-async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Promise<Page[]> {
+async function allPages(store: TrackStore, generated: GeneratedQuestion, tracksMax: number): Promise<Page[]> {
   const pages: Page[] = [];
   let after: Place | undefined;
   do {
-    const { where, colours, classes, windows } = asked;
+    const { where, colours, classes, windows } = generated;
     const page = await findTracks({
       keptFromMs: 0,
       store,
@@ -189,41 +192,49 @@ t.comment(`VIGIE_TEST_SEED=${SEED}`);
 t.test('pages give each matching track once, in order, as a search of every row does', async (t) => {
   let matched = 0;
   await fc.assert(
-    fc.asyncProperty(tracks, question, fc.integer({ min: 1, max: 7 }), async (made, asked, tracksMax) => {
-      const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
-      store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
-      const pages = await allPages(store, asked, tracksMax);
-      store.close();
-      const found = pages.flatMap(({ tracks, places }) =>
-        tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
-      );
-      const expected = everyRow(made, asked);
-      matched += expected.length;
-      const order = (list: readonly string[]): string[] =>
-        list.map((one) => one.slice(0, one.lastIndexOf(' ')));
-      if (
-        order(found).join() !== order(expected).join() ||
-        [...found].sort().join() !== [...expected].sort().join()
-      )
-        throw new Error(
-          `found ${found.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !found.includes(x)).join(', ')}`,
+    fc.asyncProperty(
+      tracks,
+      question,
+      fc.integer({ min: 1, max: 7 }),
+      async (madeTracks, generated, tracksMax) => {
+        const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
+        store.write({ pieces: madeTracks.flatMap(piecesOf), spans: [], views: [] });
+        const pages = await allPages(store, generated, tracksMax);
+        store.close();
+        const actual = pages.flatMap(({ tracks, places }) =>
+          tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
         );
-      if (pages.some(({ matches }) => matches !== expected.length))
-        throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
-      if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
-        throw new Error('a page is not full');
-    }),
+        const expected = everyRow(madeTracks, generated);
+        matched += expected.length;
+        const order = (list: readonly string[]): string[] =>
+          list.map((one) => one.slice(0, one.lastIndexOf(' ')));
+        if (
+          order(actual).join() !== order(expected).join() ||
+          [...actual].sort().join() !== [...expected].sort().join()
+        )
+          throw new Error(
+            `found ${actual.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !actual.includes(x)).join(', ')}`,
+          );
+        if (pages.some(({ matches }) => matches !== expected.length))
+          throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
+        if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
+          throw new Error('a page is not full');
+      },
+    ),
     { seed: SEED, numRuns: RUNS, endOnFailure: true },
   );
   t.ok(matched > RUNS, `${matched} matches`);
 });
 
 /** Answers a question over tracks that are given to the store. */
-async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Asked, 'windows'>) {
+async function ask(
+  madeTracks: readonly MadeTrack[],
+  partial: Partial<GeneratedQuestion> & Pick<GeneratedQuestion, 'windows'>,
+) {
   const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
-  store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
-  const whole = { where: undefined, colours: undefined, classes: [...CLASSES], ...asked };
-  const pages = await allPages(store, whole, 100);
+  store.write({ pieces: madeTracks.flatMap(piecesOf), spans: [], views: [] });
+  const fullQuestion = { where: undefined, colours: undefined, classes: [...CLASSES], ...partial };
+  const pages = await allPages(store, fullQuestion, 100);
   store.close();
   return pages.flatMap(({ tracks }) => tracks);
 }
@@ -266,9 +277,9 @@ t.test('the search reports the stop within the requested time', async (t) => {
     [2400, 3600, 3000, 599],
     [0, 2400, 0, 1799],
   ] as const) {
-    const [told] = await ask([car], { where, windows: span(fromS, toS) });
-    t.equal((Date.parse(told?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
-    t.equal(told?.durationS, lastedS);
+    const [match] = await ask([car], { where, windows: span(fromS, toS) });
+    t.equal((Date.parse(match?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
+    t.equal(match?.durationS, lastedS);
   }
   t.strictSame(await ask([car], { where, windows: span(2000, 2900) }), []);
 });
@@ -276,13 +287,13 @@ t.test('the search reports the stop within the requested time', async (t) => {
 t.test('a track of hours is one track in all windows, from its beginning to its end', async (t) => {
   const vendor = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.001 * Math.sin(s), 0.5]);
   const windows = [1, 2, 3, 4].flatMap((hour) => span(hour * 3600, hour * 3600 + 600));
-  const [told, ...others] = await ask([vendor], {
+  const [match, ...rest] = await ask([vendor], {
     windows,
     where: { polygon: SQUARE, does: 'stays', atLeastS: 60 },
   });
-  t.strictSame(others, []);
-  t.match(told, { cut: false, durationS: 6 * 3600 - 1 });
-  t.equal(Date.parse(told?.to ?? '') - Date.parse(told?.from ?? ''), (6 * 3600 - 1) * 1000);
+  t.strictSame(rest, []);
+  t.match(match, { cut: false, durationS: 6 * 3600 - 1 });
+  t.equal(Date.parse(match?.to ?? '') - Date.parse(match?.from ?? ''), (6 * 3600 - 1) * 1000);
 });
 
 t.test('a path of hours is reduced to points that fit a message', async (t) => {
@@ -292,10 +303,10 @@ t.test('a path of hours is reduced to points that fit a message', async (t) => {
     points: restless.points.map((one, s) => ({ ...one, seen: s % 2 === 0 })),
   };
   for (const one of [restless, flickering]) {
-    const [told] = await ask([one], { windows: span(0, 600) });
-    const path = told?.path ?? [];
+    const [match] = await ask([one], { windows: span(0, 600) });
+    const path = match?.path ?? [];
     t.ok(path.length > 100 && path.length <= 1024, `${path.length} points`);
-    t.ok(JSON.stringify(told).length < 65_536, `${JSON.stringify(told).length} B`);
+    t.ok(JSON.stringify(match).length < 65_536, `${JSON.stringify(match).length} B`);
     t.equal(path.at(-1)?.[0], 6 * 3600 - 1);
     t.ok(path.every((point, i) => i === 0 || point[0] > (path[i - 1]?.[0] ?? 0)));
   }
@@ -338,12 +349,13 @@ for (const [name, night] of [
           site,
         );
         for (let ms = spanMs.fromMs; ms < spanMs.toMs; ms += 5 * MINUTE_MS) {
-          const shown = minuteOfDay(ms);
-          const isMeant = from < to ? shown >= from && shown < to : shown >= from || shown < to;
+          const shownMinute = minuteOfDay(ms);
+          const isMeant =
+            from < to ? shownMinute >= from && shownMinute < to : shownMinute >= from || shownMinute < to;
           const inWindows = windows.filter(({ fromMs, toMs }) => ms >= fromMs && ms < toMs).length;
           if (inWindows !== (isMeant ? 1 : 0))
             throw new Error(
-              `${new Date(ms).toISOString()} is in ${inWindows} windows, the clock shows ${shown} min`,
+              `${new Date(ms).toISOString()} is in ${inWindows} windows, the clock shows ${shownMinute} min`,
             );
         }
       }),
@@ -374,7 +386,7 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
       fc.integer({ min: -100, max: 1000 }),
       fc.integer({ min: 1, max: 1000 }),
       fc.option(share),
-      (happenings, beginS, lastsS, viewShare) => {
+      (happenings, startS, lastsS, viewShare) => {
         const recorder = new CoverageRecorder();
         const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
         let wallMs = BASE_MS;
@@ -389,7 +401,7 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
           else recorder.note(does, wallMs);
         }
         store.write({ pieces: [], spans: recorder.take(), views: [] });
-        const window = { fromMs: BASE_MS + beginS * 1000, toMs: BASE_MS + (beginS + lastsS) * 1000 };
+        const window = { fromMs: BASE_MS + startS * 1000, toMs: BASE_MS + (startS + lastsS) * 1000 };
         const spans = store.spans(window.fromMs, window.toMs);
         store.close();
         const gaps = gapsIn(window, spans, 'not-authorised');

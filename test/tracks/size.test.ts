@@ -117,7 +117,7 @@ function parked(fromMs: number): TrackPiece[] {
   });
 }
 
-interface Asked {
+interface NamedQuestion {
   readonly name: string;
   readonly question: TrackQuestion;
   readonly refused?: true;
@@ -142,7 +142,7 @@ const stopped = { polygon: area, does: 'stops' as const, atLeastS: 5 };
 const vehicles: TrackQuestion['classes'] = ['car', 'bus', 'truck', 'motorcycle'];
 const daily = { from: '02:00', to: '05:00' };
 
-const QUESTIONS: readonly Asked[] = [
+const QUESTIONS: readonly NamedQuestion[] = [
   {
     name: 'one night, white vehicles that stopped at a place',
     question: {
@@ -203,7 +203,7 @@ const hours = new SiteTime(ZONE);
  * Times of the answer in ms, by the wall and of CPU, and the longest block of the event loop. Measures the second of
  * two runs, because the first one reads the file.
  */
-async function asked(store: TrackStore, question: TrackQuestion) {
+async function measureAnswer(store: TrackStore, question: TrackQuestion) {
   const { where, colours } = question;
   let tookMs = 0;
   let cpuMs = 0;
@@ -287,7 +287,7 @@ t.test(
         t.throws(ask, /may look at 24 h at most/, `${name} is refused`);
         continue;
       }
-      const { tookMs, cpuMs, matches, longestMs } = await asked(store, question);
+      const { tookMs, cpuMs, matches, longestMs } = await measureAnswer(store, question);
       t.comment(
         `${name}: ${tookMs.toFixed(0)} ms (${cpuMs.toFixed(0)} of CPU), ${matches} matches, the loop waited ${longestMs.toFixed(0)} ms`,
       );

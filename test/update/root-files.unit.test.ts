@@ -12,14 +12,14 @@ import { releaseRecord, status } from '../lib/root-said.ts';
 
 void t.test('members that a newer program of root’s has added are left out', (t) => {
   const updateDir = scratch(t);
-  const said = JSON.parse(status('idle', 1)) as { root: object };
-  const newer = { ...said, colour: 'blue', root: { ...said.root, shade: 3 } };
+  const statusContent = JSON.parse(status('idle', 1)) as { root: object };
+  const newer = { ...statusContent, colour: 'blue', root: { ...statusContent.root, shade: 3 } };
   writeFileSync(join(updateDir, STATUS_FILE), JSON.stringify(newer));
   const line = JSON.stringify({ ...JSON.parse(releaseRecord(1, 'confirmed')), colour: 'blue' });
   writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
   const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
   files.look();
-  t.strictSame(files.status, said, 'and nothing else is');
+  t.strictSame(files.status, statusContent, 'and nothing else is');
   t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
   t.equal(files.unreadable, 0);
   t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [
