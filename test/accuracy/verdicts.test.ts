@@ -36,9 +36,9 @@ function box(t: Test, room: Room, file: string): { record: AccuracyRecord; repor
     record.stop();
   });
   const report = (): AccuracyReport => {
-    const found = record.report();
-    if (found === null) throw new Error('no report');
-    return found;
+    const current = record.report();
+    if (current === null) throw new Error('no report');
+    return current;
   };
   return { record, report };
 }

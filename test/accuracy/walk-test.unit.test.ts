@@ -109,11 +109,7 @@ void t.test(
   async (t) => {
     const street = new Street(t);
     street.alert(LONG_STAY);
-    const {
-      result,
-      error,
-      events: told,
-    } = await led(street, LONG_STAY, 3, [
+    const { result, error, events } = await led(street, LONG_STAY, 3, [
       ['go', () => street.alertIn(13, LONG_STAY)],
       ['go'],
       ['repeat'],
@@ -123,9 +119,12 @@ void t.test(
     ]);
     t.equal(error, undefined);
     t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
-    t.strictSame(codesOf(told), ['seen', 'missed', 'seen', 'seen']);
-    t.match(told[0], { seconds: Number });
-    t.ok(told[0]?.code === 'seen' && told[0].seconds >= 13 && told[0].seconds < 14, 'as long as it took');
+    t.strictSame(codesOf(events), ['seen', 'missed', 'seen', 'seen']);
+    t.match(events[0], { seconds: Number });
+    t.ok(
+      events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14,
+      'as long as it took',
+    );
     t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
     const next = await led(street, LONG_STAY, 2, [
@@ -156,7 +155,7 @@ void t.test('a pass is void if the box does not see', async (t) => {
   const street = new Street(t);
   const { agent, clock } = street;
   const seesAgainWhenAsked = (): void => agent.setBox(seeingBox());
-  const { result, events: told } = await led(street, KERB, 2, [
+  const { result, events } = await led(street, KERB, 2, [
     ['go', () => clock.in(2, () => agent.setBox(seeingBox({ sees: false })))],
     [
       'go',
@@ -169,13 +168,13 @@ void t.test('a pass is void if the box does not see', async (t) => {
     ['go'],
   ]);
   t.match(result, { passes: 2, seen: 2, repeated: 0 });
-  t.strictSame(codesOf(told), ['blind', 'seen', 'seen']);
+  t.strictSame(codesOf(events), ['blind', 'seen', 'seen']);
 });
 
 void t.test('the next pass starts only after the last incident has ended', async (t) => {
   const street = new Street(t);
   let episode = '';
-  const { result, events: told } = await led(street, LONG_STAY, 2, [
+  const { result, events } = await led(street, LONG_STAY, 2, [
     [
       'go',
       () =>
@@ -195,7 +194,7 @@ void t.test('the next pass starts only after the last incident has ended', async
     ['go'],
   ]);
   t.match(result, { passes: 2, seen: 2 });
-  t.equal(codesOf(told).filter((code) => code === 'still-standing').length, 1);
+  t.equal(codesOf(events).filter((code) => code === 'still-standing').length, 1);
 
   // An alert that came too late for its pass may still be active; the technician may then continue.
   const late = new Street(t);
@@ -238,9 +237,9 @@ void t.test('a rule that its schedule switches off ends the test', async (t) => 
   street.alertIn(5, KERB);
   const untilMs = street.clock.monoMs + 20_000;
   const isOn = (): boolean => street.clock.monoMs < untilMs;
-  const { error, events: told } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
+  const { error, events } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
   t.match(error, { message: /rule kerb is off by its schedule now; nothing was kept/ });
-  t.strictSame(codesOf(told), ['seen'], 'the hours ended while a pass was watched');
+  t.strictSame(codesOf(events), ['seen'], 'the hours ended while a pass was watched');
 });
 
 void t.test('the store keeps a hundred walk tests, and the last one counts', async (t) => {
@@ -256,9 +255,9 @@ void t.test('the store keeps a hundred walk tests, and the last one counts', asy
 void t.test('a walk test requires a box that sees', async (t) => {
   const street = new Street(t);
   street.agent.setBox(seeingBox({ sees: false }));
-  const { error, askedSteps: asked } = await led(street, KERB, 1, [['go']]);
+  const { error, askedSteps } = await led(street, KERB, 1, [['go']]);
   t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
-  t.equal(asked, 0, 'nobody acts anything');
+  t.equal(askedSteps, 0, 'nobody acts anything');
 });
 
 void t.test('every kind of rule has a scene with a length', async (t) => {

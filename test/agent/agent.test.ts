@@ -61,18 +61,18 @@ t.test(
   { skip },
   async (t) => {
     const room = await makeRoom(t);
-    const { received: heard } = await listen(t, room);
+    const { received } = await listen(t, room);
     const stateDir = join(scratch(t), 'state');
     const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
     await agent.start();
     const starts = (): VigieEvent[] =>
-      heard
+      received
         .filter(({ topic }) => topic.includes('/evt/alert/'))
         .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
         .filter(({ data }) => data.phase === 'start');
-    const pictures = (): ReceivedMessage[] => heard.filter(({ topic }) => topic.includes('/snap/'));
+    const pictures = (): ReceivedMessage[] => received.filter(({ topic }) => topic.includes('/snap/'));
     await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
-    const health = (): ReceivedMessage | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
+    const health = (): ReceivedMessage | undefined => received.find(({ topic }) => topic.endsWith('/health'));
     await until(t, 'a health report', () => health() !== undefined, 40_000);
 
     const event = starts()[0] as VigieEvent;
@@ -91,10 +91,10 @@ t.test(
 
     await agent.stop();
     await until(t, 'the status `stopped`', () => {
-      const last = heard.filter(({ topic }) => topic.endsWith('/status')).at(-1);
+      const last = received.filter(({ topic }) => topic.endsWith('/status')).at(-1);
       return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
     });
-    const seqs = heard.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
+    const seqs = received.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
     t.same(
       [...new Set(seqs)].sort((a, b) => a - b),
       seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
@@ -102,14 +102,14 @@ t.test(
     );
     const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
     const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
-    const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
+    const head = received.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
     const knownHead = { file: 'head', note: String(head?.payload) };
     const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
     t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
     t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'which is the last one');
     const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
-    for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
+    for (const { topic, payload } of received.filter(({ topic }) => topic.includes('/evt/alert/'))) {
       t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
     }
   },
@@ -129,34 +129,34 @@ function spoiltModels(dir: string): string {
 
 t.test('a broken model raises an event and does not end the agent', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const { received: heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const dir = scratch(t);
   const config = boxAt(room, 'test:pattern');
   const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: spoiltModels(dir) });
   await agent.start();
   const down = (): ReceivedMessage[] =>
-    heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
+    received.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
   await until(t, 'detector-down', () => down().length > 0, 20_000);
   const event = JSON.parse(String(down()[0]?.payload)) as VigieEvent;
   t.match(event.data.cause, { reason: /nanodet-g-city10/ });
   t.notOk(
-    heard.some(({ topic }) => topic.includes('/snap/')),
+    received.some(({ topic }) => topic.includes('/snap/')),
     'no snapshot without a detector',
   );
 });
 
 t.test('a broken model gives way to the one that ran last, and the room is told', async (t) => {
   const room = await makeRoom(t);
-  const { received: heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const dir = scratch(t);
   process.env['CACHE_DIRECTORY'] = join(dir, 'cache');
   t.teardown(() => delete process.env['CACHE_DIRECTORY']);
   const config = boxAt(room, 'test:pattern');
   const run = async (modelDir: string, topic: RegExp): Promise<VigieEvent['data']> => {
-    heard.length = 0;
+    received.length = 0;
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
-    const message = (): ReceivedMessage | undefined => heard.find((one) => topic.test(one.topic));
+    const message = (): ReceivedMessage | undefined => received.find((one) => topic.test(one.topic));
     const analysed = (): boolean => agent.report().frames.analysed > 0;
     await until(t, `${topic}`, () => message() !== undefined && analysed(), 20_000);
     await agent.stop();
@@ -174,7 +174,7 @@ t.test(
   { skip: noCompiler },
   async (t) => {
     const room = await makeRoom(t);
-    const { received: heard } = await listen(t, room);
+    const { received } = await listen(t, room);
     const dir = scratch(t);
     const [modelDir, cacheDir, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
       string,
@@ -192,7 +192,7 @@ t.test(
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
     const eventOf = (phase: string): VigieEvent['data'] | undefined =>
-      heard
+      received
         .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
         .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
         .find((data) => data.phase === phase);
@@ -214,10 +214,10 @@ t.test(
 
 t.test('a refused configuration raises an event until one is accepted', async (t) => {
   const room = await makeRoom(t);
-  const { received: heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const state = join(scratch(t), 'state');
   const events = (): VigieEvent[] =>
-    heard
+    received
       .filter(({ topic }) => topic.endsWith('/config-refused'))
       .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent);
   for (const [configRefused, phase] of [

@@ -138,9 +138,9 @@ t.test('no line of the log holds a secret that was passed to it', async (t) => {
       t.notOk(written.includes(secret), written);
       t.match(JSON.parse(written), { level: 30, name: 'vigie' }, 'and the line is JSON still');
       const timed = line(value).replace('{', '{"time":1764349200000,');
-      const shown = terminalLine(`${timed}\n`);
-      t.match(shown, /^2025-\S+ info {2}vigie: x value=/);
-      t.notOk(shown.includes(secret), 'nor on a terminal');
+      const terminalText = terminalLine(`${timed}\n`);
+      t.match(terminalText, /^2025-\S+ info {2}vigie: x value=/);
+      t.notOk(terminalText.includes(secret), 'nor on a terminal');
     }
   }
   for (const text of [

@@ -224,9 +224,9 @@ void t.test('many matches come page by page, at the pace the box allows', async 
   t.ok(searches >= 4 && limited >= 1, `${searches} pages, told ${limited} times to come again`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
-  const cut = await search('--max', '150');
-  t.equal(cut.code, 1);
-  t.match(cut.err, /not all was fetched \(--max\) from: alpha/);
+  const limitedSearch = await search('--max', '150');
+  t.equal(limitedSearch.code, 1);
+  t.match(limitedSearch.err, /not all was fetched \(--max\) from: alpha/);
 });
 
 void t.test('no message on the command topics harms a box', async (t) => {

@@ -161,8 +161,16 @@ function replayed(t: Test, container: Container, detector: string): { frames: nu
 }
 
 async function doctor(t: Test, container: Container): Promise<void> {
-  const said = container.run(PROGRAM, 'doctor', '--config', '/root/replay.yaml', '--seconds', '1', '--json');
-  const { findings } = JSON.parse(said.out) as {
+  const doctorRun = container.run(
+    PROGRAM,
+    'doctor',
+    '--config',
+    '/root/replay.yaml',
+    '--seconds',
+    '1',
+    '--json',
+  );
+  const { findings } = JSON.parse(doctorRun.out) as {
     findings: { name: string; state: string; detail: string }[];
   };
   for (const name of ['config', 'disk', 'state', 'detector']) {
@@ -191,6 +199,10 @@ child.stdout.on('data', async (chunk) => {
 /** Tests the room's package, whose native addon is also compiled for arm64. */
 function room(t: Test, container: Container): void {
   execFileSync('dpkg-deb', ['-x', roomPackage('arm64'), container.root]);
-  const said = container.run('node', '-e', CONSOLE);
-  t.match(said, { status: 0, out: /^arm64 200 200$/m }, `the console starts and answers: ${said.err}`);
+  const consoleRun = container.run('node', '-e', CONSOLE);
+  t.match(
+    consoleRun,
+    { status: 0, out: /^arm64 200 200$/m },
+    `the console starts and answers: ${consoleRun.err}`,
+  );
 }

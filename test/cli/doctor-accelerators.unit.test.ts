@@ -99,8 +99,8 @@ void t.test('Hailo’s metadata is never called usable', async (t) => {
     detail: /Hailo-10H.*missing: kernel driver hailo, GStreamer element/,
   });
   t.match(unasked?.detail, /To install them changes nothing yet: hailonet answers with GstHailoTensorMeta/);
-  const [asked] = acceleratorFindings(bare, new Set(), 'hailonet');
-  t.match(asked, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
+  const [missingElement] = acceleratorFindings(bare, new Set(), 'hailonet');
+  t.match(missingElement, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
 });
 
 void t.test(
@@ -137,9 +137,9 @@ void t.test(
       ['18d1', '9302'],
     ] as const) {
       const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
-      const found = findAccelerators(tree(scratch(t), stick));
-      t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
-      t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
+      const sticks = findAccelerators(tree(scratch(t), stick));
+      t.match(sticks, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
+      t.match(acceleratorFindings(sticks, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
     }
     const both = { ...complete, ...usb('2-1', '1a6e', '089a') };
     t.same(

@@ -42,8 +42,8 @@ interface DemoEnd {
 class Demo {
   readonly dir = mkdtempSync(join(tmpdir(), 'demo-test-'));
   readonly child: ChildProcessWithoutNullStreams;
-  readonly ended: Promise<DemoEnd>;
-  said = '';
+  readonly demoEnd: Promise<DemoEnd>;
+  output = '';
 
   constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     const path = withoutSbin(process.env['PATH'] ?? '');
@@ -56,10 +56,10 @@ class Demo {
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
-        this.said += chunk.toString();
+        this.output += chunk.toString();
       });
     }
-    this.ended = new Promise((resolveEnded) => {
+    this.demoEnd = new Promise((resolveEnded) => {
       this.child.once('close', (code, signal) => resolveEnded({ code, signal }));
     });
     t.teardown(() => {
@@ -68,11 +68,11 @@ class Demo {
     });
   }
 
-  async until(pattern: RegExp): Promise<RegExpExecArray> {
+  async untilOutput(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const match = pattern.exec(this.said);
+      const match = pattern.exec(this.output);
       if (match !== null) return match;
-      if (this.child.exitCode !== null) throw new Error(`the demo ended without ${pattern}:\n${this.said}`);
+      if (this.child.exitCode !== null) throw new Error(`the demo ended without ${pattern}:\n${this.output}`);
       await new Promise((resolveWait) => setTimeout(resolveWait, 50));
     }
   }
@@ -95,7 +95,7 @@ class Demo {
 
   /** Leftovers after the end: processes, the ports of broker, page and console, temporary files. */
   async left(): Promise<string[]> {
-    const ports = [...this.said.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
+    const ports = [...this.output.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
       Number(port),
     );
     const open = await Promise.all(
@@ -143,15 +143,15 @@ void t.test(
   { skip: ready },
   async (t) => {
     const demo = new Demo(t, ['--alerts', '1']);
-    const { code } = await demo.ended;
-    t.equal(code, 0, demo.said);
-    const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
+    const { code } = await demo.demoEnd;
+    t.equal(code, 0, demo.output);
+    const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.output) ?? [];
     // The demo first makes an hour of tracks from the clip.
     const limitS = 15 * slowness();
     t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
-    t.match(demo.said, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
-    t.notMatch(demo.said, /\d% of the clip/, 'no bar in a pipe');
-    const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
+    t.match(demo.output, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
+    t.notMatch(demo.output, /\d% of the clip/, 'no bar in a pipe');
+    const lines = demo.output.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
     t.equal(lines.length, 1, 'one line for one alert');
     const form =
       /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
@@ -208,12 +208,12 @@ void t.test(
     const short = shortClip(t);
     for (const { name, after = /the agent is online/, end, code, says } of ways) {
       const demo = new Demo(t, short);
-      await demo.until(after);
+      await demo.untilOutput(after);
       const beganMs = Date.now();
       end(demo);
-      t.equal((await demo.ended).code, code, `${name}: exit code ${code}`);
+      t.equal((await demo.demoEnd).code, code, `${name}: exit code ${code}`);
       t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
-      t.match(demo.said, says, `${name}: one line says why`);
+      t.match(demo.output, says, `${name}: one line says why`);
       t.strictSame(await demo.left(), [], `${name}: nothing is left`);
     }
   },
@@ -226,11 +226,11 @@ void t.test(
   },
   async (t) => {
     const headless = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
-    const [, url = ''] = await headless.until(
+    const [, url = ''] = await headless.untilOutput(
       /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
     );
-    await headless.until(/Alerts /);
-    t.match(headless.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
+    await headless.untilOutput(/Alerts /);
+    t.match(headless.output, `--open: there is no display here; open ${url} in a browser on this machine\n`);
     const { origin } = new URL(url);
     for (const address of [origin, url]) {
       const answer = await fetch(address);
@@ -246,8 +246,8 @@ void t.test(
       t.notOk(readFileSync(join(root, '.cache/demo', name), 'utf8').includes(token), `nor in ${name}`);
     const pid = headless.pidOf(/room\/console\/main\.js/);
     process.kill(pid, 'SIGKILL');
-    t.equal((await headless.ended).code, 1, 'a console that dies is no silence');
-    t.match(headless.said, /\ndemo: the console ended: [^\n]*\n$/);
+    t.equal((await headless.demoEnd).code, 1, 'a console that dies is no silence');
+    t.match(headless.output, /\ndemo: the console ended: [^\n]*\n$/);
     t.strictSame(await headless.left(), [], 'nothing is left');
 
     const bin = scratch(t);
@@ -256,8 +256,8 @@ void t.test(
     writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${openedFile}'\n`, { mode: 0o755 });
     const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
     const withDisplay = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
-    t.equal((await withDisplay.ended).code, 0, withDisplay.said);
-    const [, at] = /Console {2}(\S+)/.exec(withDisplay.said) ?? [];
+    t.equal((await withDisplay.demoEnd).code, 0, withDisplay.output);
+    const [, at] = /Console {2}(\S+)/.exec(withDisplay.output) ?? [];
     t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
     t.strictSame(await withDisplay.left(), [], 'nothing is left');
   },
@@ -268,8 +268,8 @@ void t.test(
   { skip: ready },
   async (t) => {
     const demo = new Demo(t, ['--page', ...shortClip(t)]);
-    const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
-    await demo.until(/the agent is online/);
+    const [, home = '', code = ''] = await demo.untilOutput(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
+    await demo.untilOutput(/the agent is online/);
     const ask = async (path: string, body?: object): Promise<unknown> => {
       const answer = await answerOf(`${home}${path}`, home, body);
       return JSON.parse(answer);
@@ -285,7 +285,7 @@ void t.test(
     t.match(await ask('/api/pair', { code: 'wrong' }), { error: 'wrong' });
     t.same(await ask('/api/pair', { code }), {}, 'by the code that is shown');
     demo.child.kill('SIGTERM');
-    await demo.ended;
+    await demo.demoEnd;
     t.strictSame(await demo.left(), [], 'nothing is left');
   },
 );
@@ -309,8 +309,8 @@ function answerOf(url: string, origin: string, body?: object): Promise<string> {
 
 void t.test('a clip that does not exist is one clear line', { skip: ready }, async (t) => {
   const demo = new Demo(t, ['--source', 'file:no-such-clip.mp4']);
-  t.equal((await demo.ended).code, 2, 'exit code 2');
-  const last = demo.said.trimEnd().split('\n').at(-1) ?? '';
+  t.equal((await demo.demoEnd).code, 2, 'exit code 2');
+  const last = demo.output.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');
   t.strictSame(await demo.left(), [], 'nothing is left');
 });

@@ -137,7 +137,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
 });
 
 /** Pairs the phone, draws, tries, applies and walks; counts the touches other than drawing. */
-async function atThePole(t: Test, phone: Phone, took: (what: string) => void): Promise<void> {
+async function atThePole(t: Test, phone: Phone, took: (step: string) => void): Promise<void> {
   const faults: string[] = [];
   let [taps, typed] = [0, 0];
   const tap = async (selector: string): Promise<void> => {
@@ -146,18 +146,21 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   };
   const next = async (screen: string): Promise<void> => {
     await tap('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
   };
   const look = async (name: string): Promise<void> =>
     void faults.push(...(await phone.check(`pole-${name}`)));
   await tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim], [data-screen=camera]") !== null');
+  await phone.untilTrue(
+    'paired',
+    'document.querySelector("[data-screen=aim], [data-screen=camera]") !== null',
+  );
   took('paired');
   // On a busy machine the picture may be missing at this moment, which costs a touch that the procedure itself does not
   // need.
   if ((await phone.page.$('[data-screen=camera]')) !== null) {
     await phone.tap('#next');
-    await phone.until('aim', 'document.querySelector("[data-screen=aim]") !== null');
+    await phone.untilTrue('aim', 'document.querySelector("[data-screen=aim]") !== null');
   }
   await phone.picture();
   await look('aim');
@@ -175,27 +178,31 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   await phone.type('[name=afterS]', '2');
   typed += 1;
   await next('fires');
-  await phone.until('somebody stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
+  await phone.untilTrue('somebody stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
   await look('fires');
   await next('try');
-  await phone.until('on trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('on trial', 'document.querySelector(".trial") !== null');
   took('on trial');
-  await phone.until('it runs', 'document.querySelector("[aria-live] .notice.good") !== null', PATIENCE_MS);
+  await phone.untilTrue(
+    'it runs',
+    'document.querySelector("[aria-live] .notice.good") !== null',
+    PATIENCE_MS,
+  );
   took('the new configuration runs');
   await look('trial');
   await tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   took('kept');
-  await phone.until('the next step', 'document.querySelector("[data-screen=walk]") !== null');
+  await phone.untilTrue('the next step', 'document.querySelector("[data-screen=walk]") !== null');
   await phone.type('input[type=number]', '1');
   typed += 1;
   await tap('#walk-start');
-  await phone.until('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
+  await phone.untilTrue('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
   await look('walk');
   await tap('#walk-keep');
   took('walk test kept');
   await next('go');
-  await phone.until('a verdict', 'document.querySelector("#verdict") !== null');
+  await phone.untilTrue('a verdict', 'document.querySelector("#verdict") !== null');
   await look('go');
   await next('receipt');
   t.match(await receiptOf(phone), /^%PDF/, 'a receipt');

@@ -23,18 +23,18 @@ const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerances: [0.25] }
 
 /** Collects messages; `next` resolves at the next message of a kind. */
 class Messages {
-  #waiting: { kind: string; found: (received: ReceivedFromVision) => void }[] = [];
+  #waiting: { kind: string; resolve: (received: ReceivedFromVision) => void }[] = [];
   readonly kinds: string[] = [];
 
   readonly take = (received: ReceivedFromVision): void => {
     this.kinds.push(received.message.kind);
     const { kind } = received.message;
-    for (const { found } of this.#waiting.filter((w) => w.kind === kind)) found(received);
+    for (const { resolve } of this.#waiting.filter((w) => w.kind === kind)) resolve(received);
     this.#waiting = this.#waiting.filter((w) => w.kind !== kind);
   };
 
   next(kind: string): Promise<ReceivedFromVision> {
-    return new Promise((found) => this.#waiting.push({ kind, found }));
+    return new Promise((resolve) => this.#waiting.push({ kind, resolve }));
   }
 }
 

@@ -149,9 +149,9 @@ t.test(
 
 /** Checks the metrics with promtool(1), Prometheus' own checker. */
 function checkMetrics(t: Test, metrics: string): void {
-  const judge = (text: string): { status: number | null; said: string } => {
+  const judge = (text: string): { status: number | null; output: string } => {
     const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text });
-    return { status: error === undefined ? status : null, said: `${stdout}${stderr}` };
+    return { status: error === undefined ? status : null, output: `${stdout}${stderr}` };
   };
   const missing = judge('').status === null && 'promtool is missing: apt-get install promtool';
   void t.test('promtool accepts the metrics, and the guide explains them', { skip: missing }, async (t) => {

@@ -120,7 +120,7 @@ async function write(
   limitMiB: number,
   count: number,
   killAfterMs: number,
-  { cut: cutPower, careless = false }: { cut?: () => void; careless?: boolean } = {},
+  { cutPower, careless = false }: { cutPower?: () => void; careless?: boolean } = {},
 ): Promise<{ accepted: Record<Lane, number[]>; verdict: string }> {
   const child = spawn(
     process.execPath,
@@ -197,7 +197,7 @@ void t.test('power cuts lose no accepted row, and a careless writer loses some',
       disk.mount();
       const file = join(disk.dir, 'outbox.db');
       const cutPower = (): void => disk.cutPower();
-      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut: cutPower, careless });
+      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cutPower, careless });
       disk.powerBack();
       const survived = careless ? carelessRows(file) : survivors(file);
       for (const lane of LANES) {

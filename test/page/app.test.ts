@@ -13,7 +13,7 @@ import { CAMERA, INSTALLED, ORDER } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
 import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
-import { drawing, keyboard, opened, type Parts } from './ways.ts';
+import { drawing, keyboard, openApp, type Parts } from './ways.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Limit for everything that a phone loads, gzip, kB. */
@@ -60,13 +60,13 @@ t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
 });
 
 async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
-  const { box, phone } = await opened(t, parts, { look, paired: false });
+  const { box, phone } = await openApp(t, parts, { look, paired: false });
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => void faults.push(...(await phone.check(name)));
   await check('01-pair');
   await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
   await phone.tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
   await phone.go('camera');
   t.equal(await phone.text('#installed-camera'), CAMERA);
   await check('02-camera');
@@ -90,11 +90,11 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.page.select('[name=rule-kind]', 'illegal-parking');
   await phone.tap('#add-rule');
   await phone.tap('[data-rule=illegal-parking] fieldset:last-of-type button');
-  await phone.until('times', 'document.querySelector(".span") !== null');
+  await phone.untilTrue('times', 'document.querySelector(".span") !== null');
   await check('08-rules');
   await phone.tap('[data-rule=illegal-parking] .button.danger');
   await phone.tap('#next');
-  await phone.until(
+  await phone.untilTrue(
     'somebody stays',
     'document.querySelector("[data-watch=stays][data-fires=true]") !== null',
   );
@@ -102,29 +102,29 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.go('try');
   await check('10-try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await check('11-trial');
   await phone.tap('#back');
   await phone.picture();
   await check('12-trial-elsewhere');
   await phone.go('try');
   await phone.tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   await check('13-kept');
   await phone.go('walk');
   await check('14-walk');
   await walk(t, box, phone, check);
   await phone.tap('#next');
-  box.moved = true;
-  await phone.until('a camera that moved', 'document.querySelector("#confirm-view") !== null');
+  box.isMoved = true;
+  await phone.untilTrue('a camera that moved', 'document.querySelector("#confirm-view") !== null');
   await check('17-no-go');
   await phone.tap('#confirm-view');
   box.brokerFails = false;
-  await phone.until('a good verdict', 'document.querySelector("#verdict.ok") !== null');
+  await phone.untilTrue('a good verdict', 'document.querySelector("#verdict.ok") !== null');
   await check('18-go');
   await phone.tap('#next');
   await phone.tap('#fresh-code');
-  await phone.until('a code', 'document.body.textContent.includes("7XKQ")');
+  await phone.untilTrue('a code', 'document.body.textContent.includes("7XKQ")');
   await check('19-receipt');
   t.match(await phone.page.$eval('#download', (link) => link.getAttribute('href')), `language=${look[0]}`);
   t.same(faults, []);
@@ -133,7 +133,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.tap('#language');
   t.not(await phone.text('h1'), before, 'the other language');
   await phone.tap('#unpair');
-  await phone.until('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }
 
@@ -145,16 +145,16 @@ async function walk(
 ): Promise<void> {
   await phone.type('input[type=number]', '2');
   await phone.tap('#walk-start');
-  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  await phone.untilTrue('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
   await check('15-walk-pass');
   box.passed('seen');
   await phone.tap('#walk-go');
-  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  await phone.untilTrue('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
   box.passed('missed');
-  await phone.until('done', 'document.querySelector("#walk[data-phase=done]") !== null');
+  await phone.untilTrue('done', 'document.querySelector("#walk[data-phase=done]") !== null');
   await check('16-walk-done');
   await phone.tap('#walk-keep');
-  await phone.until('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
   t.same(
     box.requests.filter((line) => line.includes('/walk/')),
     [
@@ -167,7 +167,7 @@ async function walk(
 }
 
 async function pairing(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
+  const { box, phone } = await openApp(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
   t.equal(
     await phone.page.$eval('[name=code]', (input) => (input as unknown as { value: string }).value),
     '7xkq-93md-22pv-h0tt',
@@ -179,26 +179,32 @@ async function pairing(t: Test, parts: Parts): Promise<void> {
     [401, { error: 'used' }],
   ];
   await phone.tap('#pair');
-  await phone.until('told', 'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")');
+  await phone.untilTrue(
+    'told',
+    'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")',
+  );
   await phone.tap('#pair');
-  await phone.until('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
+  await phone.untilTrue('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
   t.ok(await phone.page.$('#pair:disabled'), 'locked');
-  await phone.until('open again', 'document.querySelector("#pair:not(:disabled)") !== null');
+  await phone.untilTrue('open again', 'document.querySelector("#pair:not(:disabled)") !== null');
   await phone.tap('#pair');
-  await phone.until('used', 'document.querySelector(".notice.bad")?.textContent.includes("has been used")');
+  await phone.untilTrue(
+    'used',
+    'document.querySelector(".notice.bad")?.textContent.includes("has been used")',
+  );
   t.same(await phone.check('20-code-used'), []);
   // A state request that a busy agent does not answer is repeated before the app returns to the camera screen.
   box.agentBusy = 2;
   await phone.tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
   t.equal(box.requests.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
   box.paired = false;
-  await phone.until('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }
 
 async function order(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+  const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
   await phone.tap('[data-add=zone]');
@@ -221,12 +227,12 @@ async function order(t: Test, parts: Parts): Promise<void> {
   await phone.go('camera');
   await phone.type('[name=address]', 'http://camera');
   await phone.tap('#take-address');
-  await phone.until('told', 'document.querySelector(".fault") !== null');
+  await phone.untilTrue('told', 'document.querySelector(".fault") !== null');
   await phone.tap('#find-cameras');
-  await phone.until('found', 'document.querySelector("[aria-pressed=false]") !== null');
+  await phone.untilTrue('found', 'document.querySelector("[aria-pressed=false]") !== null');
   await phone.tap('[aria-pressed=false]');
   await phone.tap('#ask-camera');
-  await phone.until('chosen', 'document.querySelector("#chosen-camera") !== null');
+  await phone.untilTrue('chosen', 'document.querySelector("#chosen-camera") !== null');
   t.match(await phone.text('#chosen-camera'), /rtsp:\/\/192\.0\.2\.7\/live.*order is for another camera/s);
   t.same(await phone.check('24-camera-refused'), []);
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
@@ -234,9 +240,9 @@ async function order(t: Test, parts: Parts): Promise<void> {
 
   box.order = { ...ORDER, installation: true };
   await phone.go('rules');
-  await phone.until('a permit', 'document.querySelector(".notice.warn") !== null');
+  await phone.untilTrue('a permit', 'document.querySelector(".notice.warn") !== null');
   box.order = null;
-  await phone.until('no order', 'document.querySelector("main > .notice.bad") !== null');
+  await phone.untilTrue('no order', 'document.querySelector("main > .notice.bad") !== null');
   t.ok(await phone.page.$('[data-rule=stays] .card.refused'));
   box.order = ORDER;
   await phone.go('try');
@@ -247,13 +253,13 @@ async function order(t: Test, parts: Parts): Promise<void> {
   await phone.tap('.check input');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('the box’s word', 'document.querySelector("#box-says") !== null');
+  await phone.untilTrue('the box’s word', 'document.querySelector("#box-says") !== null');
   t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
   t.same(phone.complaints, []);
 }
 
 async function noPicture(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { look: ['fr', 'light'] });
+  const { box, phone } = await openApp(t, parts, { look: ['fr', 'light'] });
   await phone.go('zones');
   await phone.picture();
   // The worst case: a mask over the whole place of the message.
@@ -271,25 +277,25 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
       },
     ],
   };
-  await phone.until('the mask', 'document.querySelector(".mask") !== null');
+  await phone.untilTrue('the mask', 'document.querySelector(".mask") !== null');
   await phone.tap('[data-chip="mask/all"]');
   for (const reason of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
     box.noPicture = reason;
-    await phone.until('no picture', 'document.querySelector(".stage img") === null');
-    await phone.until('told', 'document.querySelector(".stage-message").textContent !== ""');
+    await phone.untilTrue('no picture', 'document.querySelector(".stage img") === null');
+    await phone.untilTrue('told', 'document.querySelector(".stage-message").textContent !== ""');
     t.same(await phone.check(`25-no-picture-${reason}`), []);
     t.ok(await legible(phone), `${reason} can be read`);
     box.noPicture = undefined;
     await phone.picture();
   }
   box.noPicture = 'time-is-up';
-  await phone.until('no picture', 'document.querySelector(".stage img") === null');
+  await phone.untilTrue('no picture', 'document.querySelector(".stage img") === null');
   t.match(await phone.text('.stage-message'), 'dix minutes');
   box.noPicture = undefined;
   await phone.tap('#look-again');
   await phone.picture();
   await phone.go('camera');
-  await phone.until('nobody looks', 'document.querySelector(".stage") === null');
+  await phone.untilTrue('nobody looks', 'document.querySelector(".stage") === null');
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
     await new Promise((done) => setTimeout(done, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');
@@ -298,32 +304,32 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
 
 /** Tests that the second stream is off until someone ticks it, and is then proposed with the camera. */
 async function secondStream(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+  const { box, phone } = await openApp(t, parts);
   box.order = { ...ORDER, camera: 'rtsp://192.0.2.7/live' };
   const choose = async (): Promise<void> => {
     await phone.go('camera');
     await phone.tap('#find-cameras');
-    await phone.until('found', 'document.querySelector("[aria-pressed]") !== null');
+    await phone.untilTrue('found', 'document.querySelector("[aria-pressed]") !== null');
     await phone.tap('[aria-pressed]');
     await phone.tap('#ask-camera');
-    await phone.until('chosen', 'document.querySelector("#second-stream") !== null');
+    await phone.untilTrue('chosen', 'document.querySelector("#second-stream") !== null');
     t.match(await phone.text('#second-stream'), /rtsp:\/\/192\.0\.2\.7\/small/);
     t.equal(await phone.page.$('#second-stream input:checked'), null, 'off until it is ticked');
   };
   const triedSubstream = async (): Promise<unknown> => {
     await phone.go('try');
-    await phone.until('the new order', 'document.querySelector("#try:enabled") !== null');
+    await phone.untilTrue('the new order', 'document.querySelector("#try:enabled") !== null');
     await phone.tap('#try');
-    await phone.until('a trial', 'document.querySelector("#revert") !== null');
+    await phone.untilTrue('a trial', 'document.querySelector("#revert") !== null');
     await phone.tap('#revert');
-    await phone.until('no trial', 'document.querySelector("#try") !== null');
+    await phone.untilTrue('no trial', 'document.querySelector("#try") !== null');
     return box.proposals.at(-1)?.substream;
   };
   await choose();
   t.equal(await triedSubstream(), null, 'none');
   await choose();
   await phone.tap('#second-stream input');
-  await phone.until('told', 'document.querySelector("#second-stream .notice.warn") !== null');
+  await phone.untilTrue('told', 'document.querySelector("#second-stream .notice.warn") !== null');
   t.same(await phone.check('25-second-stream'), []);
   t.equal(await triedSubstream(), 'rtsp://admin:secret@192.0.2.7/small');
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
@@ -356,26 +362,26 @@ async function legible({ page }: Phone): Promise<boolean> {
 }
 
 async function slept(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+  const { box, phone } = await openApp(t, parts);
   box.trialS = 2;
   await phone.go('zones');
   await phone.tap('[data-add=mask]');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await phone.page.goto('about:blank');
   await new Promise((done) => setTimeout(done, 2200));
   await phone.reload();
   await phone.go('try');
-  await phone.until('told', 'document.querySelector("[data-fate=went-back]") !== null');
+  await phone.untilTrue('told', 'document.querySelector("[data-fate=went-back]") !== null');
   t.same(await phone.check('26-went-back'), []);
   t.same(box.installed, INSTALLED);
   t.match(await phone.text('#changes'), 'masks', 'the draft is still there');
   box.trialS = 120;
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await phone.tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   await phone.go('try');
   t.ok(await phone.page.$('#try:disabled'));
   t.same(phone.complaints, []);

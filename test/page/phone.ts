@@ -153,7 +153,7 @@ export class Phone {
     await this.page.type(selector, text);
   }
 
-  async until(label: string, condition: string, withinMs = 40_000): Promise<void> {
+  async untilTrue(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
       const mainText = await this.text('main');
       throw new Error(`${label}: not so: ${condition}\n${mainText}`);
@@ -161,8 +161,8 @@ export class Phone {
   }
 
   async picture(): Promise<void> {
-    await this.until('a picture', 'document.querySelector(".stage img")?.complete === true');
-    await this.until('shapes', 'document.querySelector(".stage-shapes") !== null');
+    await this.untilTrue('a picture', 'document.querySelector(".stage img")?.complete === true');
+    await this.untilTrue('shapes', 'document.querySelector(".stage-shapes") !== null');
   }
 
   /** Faults of the page; also saves a picture of the whole page in .cache/page-screens. */

@@ -380,17 +380,17 @@ void t.test('too large, too slow and too many requests are cut', async (t) => {
   await closed(socket);
   t.ok(socket.bytesWritten < 2_200_000, 'and read no further than their limit');
 
-  const timed = async (text: string): Promise<{ said: string; ms: number }> => {
+  const timed = async (text: string): Promise<{ answer: string; ms: number }> => {
     const from = performance.now();
-    return { said: await page.send(text), ms: performance.now() - from };
+    return { answer: await page.send(text), ms: performance.now() - from };
   };
   const [head, body, nothing] = await Promise.all([
     timed(`GET / HTTP/1.1\r\nHost: localhost:${port}\r\n`),
     timed(`${post}Content-Length: 40\r\n\r\n{"code":`),
     timed(''),
   ]);
-  for (const { said, ms } of [head, body, nothing]) {
-    t.match(said, /^$|^HTTP\/1\.1 4/);
+  for (const { answer, ms } of [head, body, nothing]) {
+    t.match(answer, /^$|^HTTP\/1\.1 4/);
     t.ok(ms < 4000, `cut after ${Math.round(ms)} ms`);
   }
 

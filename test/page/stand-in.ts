@@ -46,7 +46,7 @@ export class StandIn {
   brokerFails = true;
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
-  moved = false;
+  isMoved = false;
   enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
   trialS = 120;
   problems: ConfigReply['problems'] = [];
@@ -161,7 +161,7 @@ export class StandIn {
       case '/api/code':
         return [200, { code: '7XKQ-93MD-22PV-H0TT', minutes: 15 }];
       case '/api/view/confirm':
-        this.moved = false;
+        this.isMoved = false;
         return [200, {}];
       case '/api/cameras':
         return [200, { cameras: CAMERAS }];
@@ -184,7 +184,7 @@ export class StandIn {
 
   #state(language: 'fr' | 'en'): PageState {
     const agent = cannedAgent(language, this.brokerFails);
-    const status = this.moved
+    const status = this.isMoved
       ? {
           ...agent.status,
           standing: [

@@ -11,7 +11,7 @@ export interface Parts {
 }
 
 /** Opens a phone at a box. Each part checks the phone's complaints at its end. */
-export async function opened(
+export async function openApp(
   t: Test,
   { browser, jpeg }: Parts,
   { look = ['en', 'light'] as Look, hash = '', paired = true } = {},
@@ -39,7 +39,7 @@ async function cornerIs(
 }
 
 export async function drawing(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+  const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
   await phone.tap('[data-chip="zone/lawn"]');
@@ -90,7 +90,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.ok(await phone.page.$('[data-problem=shape-crosses]'));
   await phone.go('zones');
   await phone.tap('#undo');
-  await phone.until('mended', 'document.querySelector(".shape.bad") === null');
+  await phone.untilTrue('mended', 'document.querySelector(".shape.bad") === null');
 
   await phone.drag([0.3, 0.8], [0.3, 0.75]);
   await cornerIs(t, phone, 4, [96, 95], 'the whole, by its inside');
@@ -116,23 +116,23 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.ok(await phone.page.$('[data-chip="mask/mask-1"]'), 'a page that was dropped keeps its drawing');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   const [proposal] = box.proposals;
   t.same(proposal?.lines, [{ id: 'east-road', from: [0.7, 0.75], to: [0.9, 0.34] }]);
   t.equal(proposal?.masks.length, 1);
   t.same(proposal?.zones, INSTALLED.zones);
   t.notOk('source' in (proposal ?? {}), 'the camera stays as it is');
   await phone.tap('#revert');
-  await phone.until('reverted', 'document.querySelector("[data-fate=reverted]") !== null');
+  await phone.untilTrue('reverted', 'document.querySelector("[data-fate=reverted]") !== null');
   t.same(box.installed, INSTALLED);
   await phone.tap('#discard');
-  await phone.until('nothing to try', 'document.querySelector("#try:disabled") !== null');
+  await phone.untilTrue('nothing to try', 'document.querySelector("#try:disabled") !== null');
   t.same(phone.complaints, []);
 }
 
 /** Uses only Tab, arrows, Enter and Space, from the code to the receipt. */
 export async function keyboard(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { paired: false });
+  const { box, phone } = await openApp(t, parts, { paired: false });
   const { keyboard: keys } = phone.page;
   const to = async (selector: string): Promise<void> => {
     for (let presses = 0; presses < 80; presses++) {
@@ -149,8 +149,8 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
   await keys.type('7XKQ93MD22PVH0TT');
   await keys.press('Enter');
   for (const screen of ['aim', 'zones']) {
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
     if (screen === 'aim') {
       await phone.picture();
       await to('[data-handle="0"]');
@@ -172,28 +172,28 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
   await keys.up('Shift');
   await cornerIs(t, phone, 1, [23, 48]);
   await keys.press('Insert');
-  await phone.until('a corner more', 'document.activeElement.getAttribute("data-handle") === "2"');
+  await phone.untilTrue('a corner more', 'document.activeElement.getAttribute("data-handle") === "2"');
   t.equal((await phone.settled(({ length }) => length === 7)).length, 7);
   await keys.press('Delete');
-  await phone.until('a corner less', 'document.querySelectorAll("[data-handle]").length === 6');
+  await phone.untilTrue('a corner less', 'document.querySelectorAll("[data-handle]").length === 6');
   for (const screen of ['rules', 'fires']) {
     await press('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
   }
   // A drawn shape can be tried, and the button to continue does so at once.
   await press('#next');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await press('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   t.same(box.installed.zones[0]?.polygon[1], [0.23, 0.48]);
   t.ok(box.installed.groundPlane);
   for (const screen of ['go', 'receipt']) {
     await press('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
   }
   await press('#unpair');
-  await phone.until('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }

@@ -328,28 +328,32 @@ function placed(t: Test): Placed {
 }
 
 void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
-  const { clock, ruling: held, place } = placed(t);
-  t.match(held(), /`authorisation` is not in the configuration/);
+  const { clock, ruling, place } = placed(t);
+  t.match(ruling(), /`authorisation` is not in the configuration/);
   place('installation', signedOrder(permit()));
-  t.equal(held(), '2026-80-I', 'a box without an order');
+  t.equal(ruling(), '2026-80-I', 'a box without an order');
   place('authorisation', signedOrder(order()));
-  t.equal(held(), '2026-77', 'the order goes first');
+  t.equal(ruling(), '2026-77', 'the order goes first');
   place('authorisation', signedOrder(order({ box: 'other' })));
-  t.equal(held(), '2026-80-I', 'an order that does not hold here');
+  t.equal(ruling(), '2026-80-I', 'an order that does not hold here');
   place('authorisation', Buffer.from('x'));
-  t.equal(held(), '2026-80-I', 'one that cannot be read');
+  t.equal(ruling(), '2026-80-I', 'one that cannot be read');
   clock.advance(24 * HOUR_MS);
   t.match(
-    held(),
+    ruling(),
     /not JSON in UTF-8\); `vigie-oversight authorise` writes one; and the permit to install does not hold: order 2026-80-I was valid until/,
     'both over',
   );
   place('authorisation', undefined);
-  t.match(held(), /^the permit to install does not hold: order 2026-80-I was valid until/);
+  t.match(ruling(), /^the permit to install does not hold: order 2026-80-I was valid until/);
   place('installation', signedOrder(order()));
-  t.match(held(), /is no permit to install; name it at `authorisation`/, 'an order with rules in its place');
+  t.match(
+    ruling(),
+    /is no permit to install; name it at `authorisation`/,
+    'an order with rules in its place',
+  );
   place('installation', signedOrder(permit(), testKey()));
-  t.match(held(), /no key .* in authorityKey/);
+  t.match(ruling(), /no key .* in authorityKey/);
   const fresh = placed(t);
   fresh.place('authorisation', signedOrder(permit()));
   t.equal(fresh.ruling(), '2026-80-I', 'a permit where the order would lie');

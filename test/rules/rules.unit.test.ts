@@ -19,10 +19,10 @@ function run(
   rule: Rule,
   seconds: number,
   at: (s: number) => ObservedTrack[],
-): { s: number; found: Situation[] }[] {
+): { s: number; situations: Situation[] }[] {
   return Array.from({ length: seconds * 5 }, (_, i) => ({
     s: i / 5,
-    found: rule.observe(observation(i * 200, at(i / 5))),
+    situations: rule.observe(observation(i * 200, at(i / 5))),
   }));
 }
 
@@ -50,10 +50,10 @@ t.test('wrong way fires against the direction, and not along it, across it or by
   const car = { group: 'vehicle', label: 'car' } as const;
   const drive = (s: number) => [placed(1, 0.5 + 0.05 * s, 0.8 - 0.05 * s, car)];
   const raised = (rule: Rule, at: (s: number) => ObservedTrack[]) =>
-    run(rule, 6, at).filter(({ found }) => found.length > 0);
+    run(rule, 6, at).filter(({ situations }) => situations.length > 0);
   const wrong = raised(make(225), drive);
   t.ok(wrong[0] && wrong[0].s < 2.5, `raised after ${wrong[0]?.s} s`);
-  t.match(wrong[0]?.found[0], { key: 'track-1', cause: { headingDeg: Number, travel: Number } });
+  t.match(wrong[0]?.situations[0], { key: 'track-1', cause: { headingDeg: Number, travel: Number } });
   t.equal(raised(make(45), drive).length, 0, 'along');
   t.equal(raised(make(135), drive).length, 0, 'across');
   t.equal(
@@ -79,10 +79,10 @@ t.test('wrong way ignores less than half of the object’s own length', async (t
     const x = 0.6 - (0.6 - toX) * Math.min(1, s / 3);
     return [placed(1, x, 0.6, { group: 'vehicle', label: 'car', xyxyNorm: [x - 0.15, 0.45, x + 0.15, 0.6] })];
   };
-  const raised = run(rule, 5, (s) => long(s, 0.5)).filter(({ found }) => found.length > 0);
+  const raised = run(rule, 5, (s) => long(s, 0.5)).filter(({ situations }) => situations.length > 0);
   t.equal(raised.length, 0, 'rolls back by a third');
   t.ok(
-    run(rule, 5, (s) => long(s, 0.3)).some(({ found }) => found.length > 0),
+    run(rule, 5, (s) => long(s, 0.3)).some(({ situations }) => situations.length > 0),
     'drives back by its length',
   );
 });
@@ -101,7 +101,7 @@ t.test('a vehicle in a pedestrian zone has come when it has driven, not when its
     placed(1, x, foot, { group: 'vehicle', label: 'car', xyxyNorm: [x - 0.1, 0.4, x + 0.1, foot] }),
   ];
   const raised = (at: (s: number) => ObservedTrack[]) =>
-    run(make(), 8, at).filter(({ found }) => found.length > 0).length;
+    run(make(), 8, at).filter(({ situations }) => situations.length > 0).length;
   t.ok(raised((s) => boxed(0.3 + 0.1 * Math.min(s, 4), 0.6)) > 0, 'drives in');
   t.equal(
     raised((s) => boxed(0.5, 0.6 - 0.11 * Math.min(1, Math.max(0, s - 3)))),
@@ -128,7 +128,7 @@ t.test('a person taken for a lost one becomes a person of its own when that one 
     placed(1, 0.5, 0.6, s > 3 && s < 5 ? { seen: false } : {}),
     ...(s > 4 ? [placed(2, 0.54, 0.6)] : []),
   ]);
-  const keys = new Set(results.flatMap((one) => one.found.map(({ key }) => key)));
+  const keys = new Set(results.flatMap((one) => one.situations.map(({ key }) => key)));
   t.same([...keys].sort(), ['track-1', 'track-2']);
 });
 
@@ -137,8 +137,8 @@ t.test(
   async (t) => {
     const make = (): Rule =>
       makeRule({ id: 'c', kind: 'crowd-gathering', purpose: 'p', zone: 'z', minCount: 8, afterS: 10 });
-    const keys = (all: { found: Situation[] }[]) =>
-      new Set(all.flatMap(({ found }) => found.map(({ key }) => key)));
+    const keys = (all: { situations: Situation[] }[]) =>
+      new Set(all.flatMap(({ situations }) => situations.map(({ key }) => key)));
     const people = (count: number) =>
       Array.from({ length: count }, (_, i) => placed(i + 1, 0.1 + 0.08 * i, 0.6));
 
@@ -147,13 +147,13 @@ t.test(
     );
     t.same([...keys(gathered)], ['gathering-1']);
     const [first, last] = [
-      gathered.find(({ found }) => found.length > 0),
-      gathered.findLast(({ found }) => found.length > 0),
+      gathered.find(({ situations }) => situations.length > 0),
+      gathered.findLast(({ situations }) => situations.length > 0),
     ];
     t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
     t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
-    t.match(first?.found[0]?.cause, { count: Number, stayedS: Number });
-    t.notOk(first?.found[0]?.cause['peoplePerM2'], 'no density without a ground');
+    t.match(first?.situations[0]?.cause, { count: Number, stayedS: Number });
+    t.notOk(first?.situations[0]?.cause['peoplePerM2'], 'no density without a ground');
     const marked: GroundPlaneConfig['people'] = [
       { feet: [0.5, 0.9], head: [0.5, 0.5] },
       { feet: [0.5, 0.5], head: [0.5, 0.3] },
@@ -176,8 +176,8 @@ t.test(
       }),
       30,
       () => people(10),
-    ).findLast(({ found }) => found.length > 0);
-    const density = Number(dense?.found[0]?.cause['peoplePerM2']);
+    ).findLast(({ situations }) => situations.length > 0);
+    const density = Number(dense?.situations[0]?.cause['peoplePerM2']);
     t.ok(density > 0.1 && density < 2, `${density} people per m² with a ground`);
 
     const stream = run(make(), 60, (s) =>
@@ -240,8 +240,8 @@ t.test(
   async (t) => {
     const make = (): Rule =>
       makeRule({ id: 'l', kind: 'loitering', purpose: 'p', zone: 'z', classes: ['person'], afterS: 10 });
-    const firstAt = (all: { s: number; found: Situation[] }[]) =>
-      all.find(({ found }) => found.length > 0)?.s;
+    const firstAt = (all: { s: number; situations: Situation[] }[]) =>
+      all.find(({ situations }) => situations.length > 0)?.s;
     const walk = (s: number) => [placed(1, 0.05 + 0.06 * s, 0.6)];
     t.equal(firstAt(run(make(), 15, walk)), undefined, 'who walks through does not loiter');
     const stop = (s: number) => [placed(1, 0.1 + 0.06 * Math.min(s, 3), 0.6)];

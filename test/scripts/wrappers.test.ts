@@ -185,7 +185,7 @@ const WRAPPERS = readdirSync(scripts, { withFileTypes: true })
   .map(({ name }) => name);
 
 /** A PATH on which every installer fails, and a function that returns the attempts. */
-function noInstallation(t: Test): { PATH: string; tried: () => string } {
+function noInstallation(t: Test): { PATH: string; attempts: () => string } {
   const dir = scratch(t);
   const record = join(dir, 'tried');
   for (const name of ['apt-get', 'apt', 'npm', 'npx', 'node', 'sudo', 'dpkg-query', 'mmdebstrap']) {
@@ -193,7 +193,7 @@ function noInstallation(t: Test): { PATH: string; tried: () => string } {
   }
   return {
     PATH: `${dir}:/usr/bin:/bin`,
-    tried: () => (existsSync(record) ? readFileSync(record, 'utf8') : ''),
+    attempts: () => (existsSync(record) ? readFileSync(record, 'utf8') : ''),
   };
 }
 
@@ -207,7 +207,7 @@ function checkout(t: Test, setUp: string): string {
 }
 
 void t.test('programs of the shell answer help and unknown arguments without a set-up', async (t) => {
-  const { PATH, tried } = noInstallation(t);
+  const { PATH, attempts: tried } = noInstallation(t);
   const call = (name: string, ...args: string[]) => {
     const beganMs = performance.now();
     const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {

@@ -16,8 +16,8 @@ const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), as
 
 /** A camera view with a clock of its own; collects its messages to vision. */
 class Box {
-  readonly sent: ToVision[] = [];
-  readonly asked: EvidenceRequest[] = [];
+  readonly sentMessages: ToVision[] = [];
+  readonly requests: EvidenceRequest[] = [];
   readonly entries: JournalEntry[] = [];
   readonly desk: CameraView;
   readonly dir: string;
@@ -35,7 +35,7 @@ class Box {
       clock,
       log: SILENT,
       snapshotsDays: () => 30,
-      send: (m) => this.sent.push(m) > 0,
+      send: (m) => this.sentMessages.push(m) > 0,
       enter: (entry) => this.entries.push(entry),
       trackLog: { viewConfirmed: () => undefined },
     });
@@ -48,13 +48,13 @@ class Box {
 
   see(seconds: number, camera: CameraCondition[] = []): void {
     for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs; this.nowMs += 1000) {
-      this.asked.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
+      this.requests.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
     }
   }
 
   /** Answers the requested pictures; returns their number. */
   answer(text: string): number {
-    const requests = this.asked.splice(0);
+    const requests = this.requests.splice(0);
     for (const { request, atMs } of requests) {
       const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
       const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
@@ -105,7 +105,7 @@ t.test(
       new RegExp(`told at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
     );
     t.match(confirming.out, 'Confirmed: the rules go on.');
-    t.match(restarted.sent, [{ kind: 'confirm-view' }]);
+    t.match(restarted.sentMessages, [{ kind: 'confirm-view' }]);
     const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
     t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal says who');
     t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
@@ -139,7 +139,7 @@ t.test('a technician at the page confirms without a file', async (t) => {
   const { movedSince } = JSON.parse(box.content('record') ?? '') as { movedSince: string };
   t.equal(box.desk.confirm('page 0123456789abcdef'), undefined);
   t.same(box.entries, [{ type: 'view-confirmed', movedSince, by: 'page 0123456789abcdef' }]);
-  t.match(box.sent, [{ kind: 'confirm-view' }]);
+  t.match(box.sentMessages, [{ kind: 'confirm-view' }]);
   t.same(new Box(box.dir).desk.settings, {}, 'also after a restart');
   t.match(box.desk.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
 });

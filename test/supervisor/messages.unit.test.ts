@@ -16,10 +16,10 @@ const NO_BYTES = new Uint8Array();
 
 function receiver(t: Parameters<typeof scratch>[0]) {
   const reports: string[] = [];
-  const sent: ToVision[] = [];
+  const sentMessages: ToVision[] = [];
   const unusable: string[] = [];
   const clock = new HandClock();
-  const send = (message: ToVision): boolean => sent.push(message) > 0;
+  const send = (message: ToVision): boolean => sentMessages.push(message) > 0;
   const status = new VisionStatus({ detector: { input: [416, 256] } });
   const nothing = (): void => undefined;
   const messages = new VisionMessages({
@@ -64,7 +64,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
   const failed = (error: string, message: string): void =>
     hear({ kind: 'failed', error, message } as FromVision);
-  return { told: reports, sent, unusable, frame, failed };
+  return { told: reports, sent: sentMessages, unusable, frame, failed };
 }
 
 t.test('a fault of vision itself is no lost stream, and ends with the next frame', async (t) => {

@@ -49,7 +49,7 @@ class Box {
   order: string | undefined = '2026-77';
   journalDown = false;
   takesMs = 20;
-  asked = 0;
+  askCount = 0;
   /** Vision's answer; undefined gives a new picture at once. */
   answer: (() => Promise<PreviewAnswer>) | undefined;
 
@@ -78,7 +78,7 @@ class Box {
   }
 
   async #preview(): Promise<PreviewAnswer> {
-    this.asked += 1;
+    this.askCount += 1;
     if (this.answer !== undefined) return this.answer();
     return { picture: { ...picture(500), atMs: this.clock.monoMs }, tookMs: this.takesMs };
   }
@@ -88,7 +88,7 @@ class Box {
 class Screen {
   pictures = 0;
   tracks: number[] = [];
-  readonly told: string[] = [];
+  readonly reasons: string[] = [];
   reads = true;
 
   show(encoded: Buffer): boolean {
@@ -101,7 +101,7 @@ class Screen {
 
   tell(encoded: Buffer): void {
     for (const { message } of new LinkDecoder(ToPage).push(encoded)) {
-      if (message.kind === 'no-picture') this.told.push(message.why);
+      if (message.kind === 'no-picture') this.reasons.push(message.why);
     }
   }
 }
@@ -151,8 +151,8 @@ t.test('the preview lasts ten minutes a run and sixty a day, over restarts', asy
     await box.clock.pass(300_000, 2000);
     t.match(box.preview.view, { running: true, viewers: 1, leftS: 300 });
     await box.clock.pass(302_000, 2000);
-    t.strictSame(screen.told, [run === 5 ? 'day-is-up' : 'time-is-up']);
-    t.match(box.entries.at(-1), { type: 'preview-ended', why: screen.told[0] });
+    t.strictSame(screen.reasons, [run === 5 ? 'day-is-up' : 'time-is-up']);
+    t.match(box.entries.at(-1), { type: 'preview-ended', why: screen.reasons[0] });
     t.strictSame(box.conditions.slice(-2), [true, false]);
   }
   t.equal(box.use.leftS, 0);
@@ -201,7 +201,7 @@ t.test('a forbidden preview ends at once, including the picture on its way', asy
     box.forbidden = { code, reason: 'so it is' };
     give({ picture: { ...picture(500), atMs: box.clock.monoMs }, tookMs: 20 });
     await turn();
-    t.strictSame([screen.told, other.told], [[code], [code]], 'at once');
+    t.strictSame([screen.reasons, other.reasons], [[code], [code]], 'at once');
     await box.clock.pass(2000);
     t.strictSame([screen.pictures, other.pictures], [pictureCount, pictureCount], 'and nothing follows');
     t.match(box.preview.start(screen, 1, SESSION), { code });
@@ -227,7 +227,7 @@ t.test('no picture is shown without a journal entry, an authorisation and a stor
     reason: /proved is not shown: the disk/,
   });
   await box.clock.pass(1000);
-  t.equal(box.asked, 0);
+  t.equal(box.askCount, 0);
   t.equal(box.use.leftS, 3600);
   box.journalDown = false;
   box.order = undefined;
@@ -236,7 +236,7 @@ t.test('no picture is shown without a journal entry, an authorisation and a stor
   t.equal(box.preview.start(screen, 1, SESSION), undefined);
   box.order = '2026-78';
   await box.clock.pass(200);
-  t.strictSame(screen.told, ['unauthorised'], 'the journal has named another order');
+  t.strictSame(screen.reasons, ['unauthorised'], 'the journal has named another order');
 
   const nowhere = new Box(join(scratch(t), 'none', 'use.json'));
   t.match(nowhere.preview.start(screen, 1, SESSION), { code: 'unauthorised', reason: /cannot be written/ });
@@ -251,11 +251,11 @@ t.test('a missing picture is explained, and no picture is sent twice', async (t)
   box.preview.start(screen, 1, SESSION);
   await box.clock.pass(6000);
   t.equal(screen.pictures, 1, 'the same still is not sent again');
-  t.strictSame(screen.told, ['camera-away']);
+  t.strictSame(screen.reasons, ['camera-away']);
   box.answer = () => Promise.resolve({ picture: undefined, reason: 'a damaged still' });
   box.preview.start(screen, 1, SESSION);
   await box.clock.pass(6000);
-  t.strictSame(screen.told, ['camera-away', 'redaction']);
+  t.strictSame(screen.reasons, ['camera-away', 'redaction']);
   t.match(numbers(box), { preview_frames: 1 });
   t.ok(Number(numbers(box)['preview_failed']) >= 5);
   await box.preview.close();

@@ -88,23 +88,23 @@ function clipsAt(fps: number | undefined): readonly Source[] {
 }
 
 interface Tally {
-  told: number;
-  found: number;
+  toldCount: number;
+  foundCount: number;
   both: number;
 }
-const newTally = (): Tally => ({ told: 0, found: 0, both: 0 });
-const recall = ({ told, both }: Tally): number => both / Math.max(1, told);
-const precision = ({ found, both }: Tally): number => both / Math.max(1, found);
+const newTally = (): Tally => ({ toldCount: 0, foundCount: 0, both: 0 });
+const recall = ({ toldCount, both }: Tally): number => both / Math.max(1, toldCount);
+const precision = ({ foundCount, both }: Tally): number => both / Math.max(1, foundCount);
 
-/** `told` counts vision's results, `found` the log's, `both` the common ones. */
+/** `toldCount` counts vision's results, `foundCount` the log's, `both` the common ones. */
 function add(tally: Tally, toldKeys: ReadonlySet<string>, foundKeys: ReadonlySet<string>): void {
-  tally.told += toldKeys.size;
-  tally.found += foundKeys.size;
+  tally.toldCount += toldKeys.size;
+  tally.foundCount += foundKeys.size;
   tally.both += [...toldKeys].filter((key) => foundKeys.has(key)).length;
 }
 
 const figures = (tally: Tally): string =>
-  `${String(tally.told).padStart(4)} told ${String(tally.found).padStart(4)} found ${String(tally.both).padStart(4)} both` +
+  `${String(tally.toldCount).padStart(4)} told ${String(tally.foundCount).padStart(4)} found ${String(tally.both).padStart(4)} both` +
   `  recall ${recall(tally).toFixed(3)} precision ${precision(tally).toFixed(3)}`;
 
 const quantile = (values: readonly number[], share: number): number =>
@@ -122,7 +122,7 @@ interface Stays {
   /** Vision's result compared with the log's. */
   readonly tally: Tally;
   /** The zones evaluated over every place, compared with the log's result. */
-  readonly whole: Tally;
+  readonly wholeTally: Tally;
   readonly reasons: Map<Reason, number>;
   readonly unexplained: string[];
 }
@@ -132,7 +132,7 @@ async function compareStays(
   log: Logged,
   observations: readonly Observation[],
   atLeastS: number,
-  { tally, whole: wholeTally, reasons, unexplained }: Stays,
+  { tally, wholeTally, reasons, unexplained }: Stays,
 ) {
   const leastMs = atLeastS * 1000;
   const toldStays = staysTold(observations);
@@ -206,7 +206,7 @@ for (const fps of RATES) {
       const stays = new Map(
         STAYS_S.map((atLeastS): [number, Stays] => [
           atLeastS,
-          { tally: newTally(), whole: newTally(), reasons: new Map(), unexplained: [] },
+          { tally: newTally(), wholeTally: newTally(), reasons: new Map(), unexplained: [] },
         ]),
       );
       const errors = { kept: [] as number[], between: [] as number[] };
@@ -236,19 +236,19 @@ for (const fps of RATES) {
         log.store.close();
       }
       t.comment(`passages together              ${figures(passages)}`);
-      t.ok(passages.told >= 300 || present.length < sources.length, `${passages.told} passages`);
+      t.ok(passages.toldCount >= 300 || present.length < sources.length, `${passages.toldCount} passages`);
       t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
       t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
-      for (const [atLeastS, { tally, whole, reasons, unexplained }] of stays) {
+      for (const [atLeastS, { tally, wholeTally, reasons, unexplained }] of stays) {
         const because =
           [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
         t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${figures(tally)}  (${because})`);
-        t.comment(`      every place ${figures(whole)}`);
+        t.comment(`      every place ${figures(wholeTally)}`);
         t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
       }
       const together = newTally();
-      for (const { whole } of stays.values())
-        for (const name of ['told', 'found', 'both'] as const) together[name] += whole[name];
+      for (const { wholeTally } of stays.values())
+        for (const name of ['toldCount', 'foundCount', 'both'] as const) together[name] += wholeTally[name];
       t.ok(recall(together) >= 0.98, `recall of stays, of every place ${recall(together).toFixed(4)}`);
       t.ok(
         precision(together) >= 0.98,

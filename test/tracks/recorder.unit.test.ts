@@ -13,7 +13,7 @@ const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
 /** A recorder with the pieces that it has handed over; frames follow each other at five a second. */
 class Street {
   pieces: TrackPiece[] = [];
-  readonly dropped: number[] = [];
+  readonly droppedTracks: number[] = [];
   readonly recorder: TrackRecorder;
   atMs = 0;
 
@@ -22,7 +22,7 @@ class Street {
       grant: { ...OPEN_GRANT, ...grant },
       keep: (piece) => this.pieces.push(piece),
       drop: (track, fromMs) => {
-        this.dropped.push(track);
+        this.droppedTracks.push(track);
         this.pieces = this.pieces.filter((one) => one.track !== track || one.fromMs < fromMs);
       },
     });
@@ -99,7 +99,7 @@ t.test('a track that touches an excluded area is dropped as a whole, with its ea
   street.recorder.cut();
   t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
   street.live(6, [CROSSING, other]);
-  t.strictSame(street.dropped, [7]);
+  t.strictSame(street.droppedTracks, [7]);
   t.ok(street.pieces.every(({ track }) => track === 8));
   t.equal(street.recorder.counts.dropped, 1);
 });
@@ -113,14 +113,14 @@ t.test('a dropped track stays dropped while it is followed, over a pause and a f
   street.live(6, [CROSSING]);
   street.recorder.end();
   t.strictSame(street.pieces, []);
-  t.strictSame(street.dropped, [7], 'once');
+  t.strictSame(street.droppedTracks, [7], 'once');
 });
 
 t.test('a track that crosses an excluded area between two frames is dropped', async (t) => {
   const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.505, 0, 0.506, 1) }] });
   street.live(12, [CROSSING]);
   t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
-  t.strictSame(street.dropped, [7]);
+  t.strictSame(street.droppedTracks, [7]);
   t.strictSame(street.pieces, []);
 });
 
@@ -129,7 +129,7 @@ t.test('a track that crossed an excluded area before it was confirmed is dropped
   const { xyxyNorm } = trackOf(CROSSING, [0.3, 0.5], 0);
   street.atMs = 400;
   street.frame([{ ...trackOf(CROSSING, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);
-  t.strictSame(street.dropped, [7]);
+  t.strictSame(street.droppedTracks, [7]);
 });
 
 t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {

@@ -103,7 +103,7 @@ const tracks = fc
   .array(track, { minLength: 1, maxLength: 25 })
   .map((all) => all.map((one, i): MadeTrack => ({ ...one, id: i + 1 })));
 
-const where: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
+const placeFilter: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
   fc.constant(undefined),
   fc.record({
     line: fc.tuple(place, place),
@@ -119,7 +119,7 @@ const where: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
 );
 
 const question = fc.record({
-  where,
+  where: placeFilter,
   colours: fc.option(fc.uniqueArray(fc.constantFrom(...COLOURS.slice(0, 3)), { minLength: 1 }), {
     nil: undefined,
   }),
@@ -271,17 +271,17 @@ t.test('the search reports the stop within the requested time', async (t) => {
   const car = madeTrack(1, 3600, (s) =>
     s < 1800 || s >= 3000 ? [0.5, 0.5] : [0.5 + 0.4 * Math.sin(s / 3), 0.9],
   );
-  const where = { polygon: SQUARE, does: 'stops' as const, atLeastS: 300 };
+  const stopPlace = { polygon: SQUARE, does: 'stops' as const, atLeastS: 300 };
   for (const [fromS, toS, beganS, lastedS] of [
     [0, 3600, 0, 1799],
     [2400, 3600, 3000, 599],
     [0, 2400, 0, 1799],
   ] as const) {
-    const [match] = await ask([car], { where, windows: span(fromS, toS) });
+    const [match] = await ask([car], { where: stopPlace, windows: span(fromS, toS) });
     t.equal((Date.parse(match?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
     t.equal(match?.durationS, lastedS);
   }
-  t.strictSame(await ask([car], { where, windows: span(2000, 2900) }), []);
+  t.strictSame(await ask([car], { where: stopPlace, windows: span(2000, 2900) }), []);
 });
 
 t.test('a track of hours is one track in all windows, from its beginning to its end', async (t) => {

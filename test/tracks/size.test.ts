@@ -120,7 +120,7 @@ function parked(fromMs: number): TrackPiece[] {
 interface NamedQuestion {
   readonly name: string;
   readonly question: TrackQuestion;
-  readonly refused?: true;
+  readonly isRefused?: true;
 }
 
 const at = (day: number, hour: number): string =>
@@ -192,7 +192,7 @@ const QUESTIONS: readonly NamedQuestion[] = [
   {
     name: 'a month of everybody',
     question: { from: at(0, 0), to: at(30, 0), answer: 'tracks' },
-    refused: true,
+    isRefused: true,
   },
 ];
 
@@ -281,7 +281,7 @@ t.test(
     );
 
     const slow = slowness();
-    for (const { name, question, refused = false } of QUESTIONS) {
+    for (const { name, question, isRefused: refused = false } of QUESTIONS) {
       if (refused) {
         const ask = (): unknown => checkedQuestion(question, GRANT);
         t.throws(ask, /may look at 24 h at most/, `${name} is refused`);

@@ -426,7 +426,7 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
   const store = new FleetStore(dir);
   store.addBox(SITE, BOX, Date.now());
   store.close();
-  const runFleet = async (...words: string[]): Promise<Program> => {
+  const query = async (...words: string[]): Promise<Program> => {
     const program = start(t, 'env', [
       '-C',
       ROOT,
@@ -444,9 +444,9 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
   };
   await until(t, 'online', () => box.last !== undefined, SLOW_MS);
 
-  const logs = await runFleet('logs', BOX, '--since', '2h');
-  const doctor = await runFleet('doctor', `${SITE}/${BOX}`, '--json');
-  const renewal = await runFleet('cert', 'renew', BOX);
+  const logs = await query('logs', BOX, '--since', '2h');
+  const doctor = await query('doctor', `${SITE}/${BOX}`, '--json');
+  const renewal = await query('cert', 'renew', BOX);
   t.match(logs, { code: 0, err: /^fleet: older lines were left out: \d+ lines, \d+ bytes\n$/ });
   const lines = logs.out.split('\n').slice(0, -1);
   t.match(lines.at(-4), /camera rtsp:\/\/\*\*\*@192\.0\.2\.7\/main\?\*\*\* is away$/, 'newest last');
@@ -492,12 +492,9 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
 
   helper.close();
   rmSync(join(dir, 'logs.sock'), { force: true });
-  t.match(await runFleet('logs', BOX), {
+  t.match(await query('logs', BOX), {
     code: 2,
     err: /^fleet: refused by .*: unavailable: no log can be read: .*vigie-logs\.socket\n$/,
   });
-  t.match(await runFleet('logs', 'nowhere'), {
-    code: 2,
-    err: /nowhere: the fleet knows no box of that name/,
-  });
+  t.match(await query('logs', 'nowhere'), { code: 2, err: /nowhere: the fleet knows no box of that name/ });
 });
