@@ -135,7 +135,7 @@ void t.test(
         t.fail(`taken: ${text}`);
       } catch (error) {
         t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
-        t.notMatch(String(error), 'Smith', 'nothing of the message is quoted');
+        t.notMatch(String(error), 'Smith', 'the message is not quoted');
         t.equal((error as AgentError).cause, undefined);
       }
     }
@@ -253,7 +253,7 @@ void t.test('the later verdict counts, in any order of arrival', async (t) => {
   t.match(rule(), { true: 1 }, 'from a clock that is ahead');
   clock.advance(60_000);
   record.verdict(verdictOf({ event: 'b-1' }, 'false', clock));
-  t.match(rule(), { true: 0, false: 1 }, 'which has not the last word for ever');
+  t.match(rule(), { true: 0, false: 1 }, 'a later verdict still replaces it');
 });
 
 void t.test('any succession of verdicts leaves the latest, over restarts', async (t) => {

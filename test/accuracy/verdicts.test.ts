@@ -79,7 +79,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   const repeated = report().verdicts.repeated;
   await room.broker.stop();
   await room.broker.start();
-  await until(t, 'connected anew', () => {
+  await until(t, 'connected again', () => {
     if (!operators.connected) return false;
     void judge(old, true);
     return report().verdicts.repeated > repeated;

@@ -213,7 +213,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
   const ways: [string, Step[], AbortSignal?][] = [
     ['before the first pass', [['abort']]],
     ['when all are done', [['go'], ['go'], ['abort']]],
-    ['nobody answers any more', [['go']]],
+    ['no more answers', [['go']]],
     ['stopped at a question', [['go'], ['go', () => stopping.abort()]], stopping.signal],
   ];
   for (const [name, steps, signal] of ways) {
@@ -257,7 +257,7 @@ void t.test('a walk test requires a box that sees', async (t) => {
   street.agent.setBox(seeingBox({ sees: false }));
   const { error, askedSteps } = await led(street, KERB, 1, [['go']]);
   t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
-  t.equal(askedSteps, 0, 'nobody acts anything');
+  t.equal(askedSteps, 0, 'no pass was acted');
 });
 
 void t.test('every kind of rule has a scene with a length', async (t) => {

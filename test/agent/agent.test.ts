@@ -105,7 +105,7 @@ t.test(
     const head = received.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
     const knownHead = { file: 'head', note: String(head?.payload) };
     const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
-    t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
+    t.same(wrong, [], 'the journal is valid, and agrees with the head at the broker');
     t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'which is the last one');
     const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
@@ -285,7 +285,7 @@ t.test('a detection that is impossibly small for its place is not tracked', { sk
     ([, , left = 0, top = 0, width = 0, height = 0]) =>
       height < 0.3 * (top + height) && top + height < 560 && left > 15 && left + width < 753,
   );
-  t.same(wrong, [], 'nobody is tracked who is less than a third as tall as people would be there');
+  t.same(wrong, [], 'no track is less than a third as tall as people would be there');
 });
 
 t.test('replay answers wrong input with one line on stderr and exit code 2', { skip }, async (t) => {

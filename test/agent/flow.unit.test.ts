@@ -94,12 +94,12 @@ t.test('a condition begins once and ends once, restarts included', async (t) => 
   t.same(
     second.told(),
     ['load-shed b-e2 end', 'config-refused b-e1 update'],
-    'whose source says nothing at the start ends; what holds on goes on, and that is told',
+    'a condition ends if its source does not repeat it at the start; others continue as updates',
   );
   const third = flow(60, notes, 'd');
   third.made.condition('config-refused', false, {});
   t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
-  t.same(flow(60, notes, 'e').told(), [], 'and nothing is left');
+  t.same(flow(60, notes, 'e').told(), [], 'and no condition is left');
 });
 
 t.test('a suspension continues over a restart as one incident', async (t) => {
@@ -155,7 +155,7 @@ t.test('an unusable picture raises no incident, and active ones are held', async
     t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
     t.equal(made.blind, true);
     t.equal(made.report.standing, 1);
-    t.same(made.conditions, [kind], 'for whoever has missed the event');
+    t.same(made.conditions, [kind], 'for a reader that has missed the event');
     see(50_000, 51_000, [standing(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
@@ -260,7 +260,7 @@ t.test('a picture that does not come is counted as missed once', async (t) => {
   t.same(told(), [], 'its alert waits for it');
   wait(4000);
   made.flush();
-  t.same(told(), ['loitering b-e1 start'], 'not for ever');
+  t.same(told(), ['loitering b-e1 start'], 'not indefinitely');
   t.match(made.counters, { evidence_missed: 1 });
   for (const request of requests)
     made.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });

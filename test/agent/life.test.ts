@@ -136,7 +136,7 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
       { reasons: ['store-lost'] },
       `${remaining.length} of ${before.rows.length} were kept`,
     );
-    t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
+    t.match(next.err, /"level":50[^\n]*outbox/, 'the error is logged');
   }
 });
 

@@ -146,7 +146,7 @@ void t.test(
     await archive.stop();
     for (const suffix of ['', '-wal'].filter((end) => existsSync(file + end)))
       t.notOk(readFileSync(file + suffix).includes('old-marker-7391'), `archive.db${suffix}`);
-    t.equal(statSync(file).mode & 0o077, 0, 'nobody else may read it');
+    t.equal(statSync(file).mode & 0o077, 0, 'no other user may read it');
   },
 );
 
@@ -302,7 +302,7 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
     [],
     `${accepted.size} accepted, ${figure(archive, 'archive_added') - added} taken from the outbox at last`,
   );
-  t.equal(outbox.counters.lanes.alert.rows, archivedIds.size, 'and nothing is in one of the two only');
+  t.equal(outbox.counters.lanes.alert.rows, archivedIds.size, 'and both hold the same events');
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
 });
 

@@ -38,7 +38,7 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
     const [{ rgb, size }, before] = [await pixelsOf(content as Buffer), await pixelsOf(still.jpeg)];
     t.same(size, SMALL);
     const far = rgb.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (before.rgb[i] ?? 0))), 0);
-    t.ok(far < 40, `the still as it was, but for its second encoding (${far} levels)`);
+    t.ok(far < 40, `the original still except for its second encoding (${far} levels)`);
     t.notOk(String(content).includes('exif-of-the-camera'), 'no metadata');
   }
   const wrongKey = opened(evidence.bytes, stranger?.keyFile ?? '');

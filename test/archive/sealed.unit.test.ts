@@ -181,7 +181,7 @@ t.test('a wall clock that jumps deletes no still, and a corrected one lets none 
   const madeMs = statSync(join(testStore.dir, 'a-2.age')).mtimeMs;
   t.ok(
     Math.abs(testStore.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000,
-    'dated anew when the clock is right',
+    'dated again when the clock is right',
   );
   synced = false;
   pass(testStore, 29.9);
@@ -244,7 +244,7 @@ t.test('a sealed still is released unchanged, and journaled before that', async 
     code: 'unavailable',
     message: /no sealed still of event a-2 is held here/,
   });
-  t.match(records[1], { event: 'a-2', sha256: null }, 'that somebody asked is on record all the same');
+  t.match(records[1], { event: 'a-2', sha256: null }, 'the request is audited all the same');
   refuses = true;
   t.throws(() => desk.answer(command(REQUEST_ARGS, 3)), {
     code: 'unavailable',

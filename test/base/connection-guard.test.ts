@@ -182,7 +182,7 @@ void t.test('a newcomer replaces the oldest idle connection of the client with t
   t.match(guard.counters, { ofOne: 1, crowded: 0 });
   come('192.0.2.2');
   come('192.0.2.3');
-  t.ok(own[1]?.destroyed, 'the oldest of whoever has the most');
+  t.ok(own[1]?.destroyed, 'the oldest of the address with the most');
   const response = ask(own[2] as FakeSocket);
   come('192.0.2.4');
   t.same([own[2]?.destroyed, own[3]?.destroyed], [false, true], 'not one that is being answered');

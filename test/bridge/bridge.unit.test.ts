@@ -138,7 +138,7 @@ void t.test('every kind has its ONVIF topic, or is left out on purpose', async (
     ['RuleEngine/LineDetector/Crossed/&1/1/r-line-crossing', { Data: { ObjectId: '7' } }],
     ['RuleEngine/CountAggregation/Counter/&1/1/r-line-crossing', { Data: { Count: 3 } }],
   ]);
-  t.strictSame(messagesOf(event('line-crossing', 'end')), [], 'a crossing is told once');
+  t.strictSame(messagesOf(event('line-crossing', 'end')), [], 'a crossing is one event');
   t.match(messagesOf(event('crowd-gathering', 'update', { cause: { count: 12 }, objects: [1, 2] })), [
     [/CountAggregation\/OccupancyCounter/, { PropertyOperation: 'Changed', Data: { Count: 12 } }],
   ]);
@@ -194,7 +194,7 @@ void t.test('Home Assistant entities follow its documentation', async (t) => {
     'all of it is retained',
   );
   const unique = configs.map(([, { unique_id }]) => unique_id);
-  t.equal(new Set(unique).size, unique.length, 'ids that nothing else has');
+  t.equal(new Set(unique).size, unique.length, 'unique ids');
   const of = (component: string) => configs.filter(([topic]) => topic.split('/')[1] === component);
   t.equal(of('event').length, rules.length, 'an event of every rule');
   t.equal(of('binary_sensor').length, rules.length - 1, 'a state of every rule whose incidents last');
@@ -328,7 +328,7 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
   t.strictSame(
     removed(off.told),
     off.told.map(([topic]) => topic),
-    'switched off it says nothing else',
+    'switched off it sends no more',
   );
   t.equal(off.told.length, 7, 'two entities and a state of the rule, the picture, three sensors');
 
@@ -337,7 +337,7 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
   writeFileSync(file, JSON.stringify({ version: 1, topics: foreign }));
   const careful = bridgesOf(t, { stateDir, config: config(true) });
   careful.bridges.online();
-  t.strictSame(removed(careful.told), [], 'nobody else’s topics, whatever the file says');
+  t.strictSame(removed(careful.told), [], 'no foreign topics, whatever the file says');
   writeFileSync(file, 'damaged');
   const damaged = bridgesOf(t, { stateDir, config: config(true) });
   damaged.bridges.online();
@@ -363,7 +363,7 @@ void t.test('both bridges together keep the state of active incidents and count 
   t.strictSame(
     bridges.counters,
     { bridge_published: 0, bridge_dropped: 7, bridge_forgotten: 0 },
-    'nobody there: six configurations and a state',
+    'no one present: six configurations and a state',
   );
   isOffline = false;
   bridges.online();

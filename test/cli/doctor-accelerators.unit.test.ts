@@ -183,7 +183,7 @@ void t.test('built-in accelerators of Jetson and RK3588 are recognised', async (
   const older = findAccelerators(tree(scratch(t), { ...rock, 'dev/rknpu': '' }));
   t.match(older, [{ devices: [/with driver rknpu/], driver: undefined }]);
   const gpu = { ...rock, 'dev/dri/renderD128': '', 'sys/class/drm/renderD128/device/of_node/name': 'gpu\0' };
-  t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is no NPU');
+  t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is not an NPU');
 });
 
 void t.test('presets match their files', async (t) => {
@@ -233,7 +233,7 @@ void t.test('watts are shown where a board reports them', async (t) => {
   });
   t.same(await readPower(meter), { watts: 3.2, of: 'ina219' });
   const asleep = tree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
-  t.same(hwmonRails(asleep), [], 'an empty answer is no zero');
+  t.same(hwmonRails(asleep), [], 'an empty answer is not zero');
   t.equal(
     boardPower([
       { name: 'a', watts: 1 },
@@ -383,7 +383,7 @@ void t.test('the doctor compares the accelerator with the CPU', async (t) => {
     'that the CPU agrees with itself is not told',
   );
   const empty = comparisonOf(lookOf('onnxinference', [1], []), lookOf('cpu', [1], []));
-  t.match(empty.note, /nothing was detected on this clip/, 'agreement on nothing is not praised');
+  t.match(empty.note, /nothing was detected on this clip/, 'agreement on an empty clip is not praised');
 });
 
 const FACTS: AdviceFacts = {

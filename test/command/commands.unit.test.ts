@@ -175,7 +175,7 @@ void t.test('a file of counters that is lost or was put back obeys nothing twice
     'unavailable',
     'while the journal is not read',
   );
-  t.notOk(existsSync(file), 'and nothing is begun anew');
+  t.notOk(existsSync(file), 'and no file is created again');
 });
 
 void t.test('the verifier opens a DSSE envelope that openssl(1) signed by the specification', async (t) => {
@@ -290,7 +290,7 @@ void t.test(
     );
     dispatcher.hear(incoming(Buffer.alloc(1_000_000, 0x20)));
     t.equal(figure(dispatcher, 'commands_refused'), 501);
-    t.equal(replies.length, 20, 'twenty were told');
+    t.equal(replies.length, 20, 'twenty received a reply');
     t.match(replies[0], { site: SITE, box: BOX, refused: { code: 'malformed' } });
     t.match(replies[0]?.refused?.message, /JSON|envelope/);
 

@@ -284,7 +284,7 @@ void t.test('certificates and key must be what their names say, and this box’s
       );
       t.match(problems, expected, `${name}, ${mode}`);
       t.equal(problems.length, expected.length, name);
-      t.notMatch(JSON.stringify(problems), 'PRIVATE KEY', 'nothing of a key is shown');
+      t.notMatch(JSON.stringify(problems), 'PRIVATE KEY', 'no part of a key is shown');
     }
   }
 });
@@ -378,7 +378,7 @@ void t.test('the documented example is complete and valid', async (t) => {
   for (const { path } of CONFIG_KEYS) {
     const value = path.reduce<unknown>((group, key) => Reflect.get(Object(group), key), config);
     t.not(value, undefined, path.join('.'));
-    t.match(EXAMPLE, new RegExp(`^ *${path.at(-1)}:`, 'm'), `${path.join('.')} stands in the example`);
+    t.match(EXAMPLE, new RegExp(`^ *${path.at(-1)}:`, 'm'), `${path.join('.')} is in the example`);
   }
   const kinds = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
   t.same(new Set(config?.rules.map(({ kind }) => kind)), new Set(kinds), 'every kind of rule');

@@ -116,7 +116,7 @@ t.test('a ground plane is set, kept or removed', async (t) => {
   const lens = editedText(marked, { ...asIs(marked), groundPlane: { people, hfovDeg: 80 } });
   t.strictSame(load(lens).groundPlane, { people, hfovDeg: 80 });
   const { groundPlane: _, ...rest } = asIs(lens);
-  t.equal(editedText(lens, rest), lens, 'absent: as it is');
+  t.equal(editedText(lens, rest), lens, 'absent: unchanged');
   t.equal(editedText(lens, { ...rest, groundPlane: null }), demo, 'null: none');
 });
 

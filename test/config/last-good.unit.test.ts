@@ -158,7 +158,11 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
   );
 
   rmSync(join(modelDir, `${MODEL}.json`));
-  t.match(await refusalOf(keptDir, 'config'), /no model card/, 'what a person has to mend is not covered up');
+  t.match(
+    await refusalOf(keptDir, 'config'),
+    /no model card/,
+    'a mistake for a person to fix is not covered up',
+  );
   copyFileSync(join(MODEL_DIR, `${MODEL}.json`), join(modelDir, `${MODEL}.json`));
   writeFileSync(join(keptDir, `${sound.sha256}.onnx`), 'half');
   t.match(await refusalOf(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
@@ -178,13 +182,13 @@ t.test('only one model of a name is kept', async (t) => {
   const third = join(dir, `${hash('third')}.onnx`);
   writeFileSync(third, 'thirt');
   await keep('one', 'third');
-  t.equal(readFileSync(third, 'utf8'), 'third', 'a damaged one is written anew');
+  t.equal(readFileSync(third, 'utf8'), 'third', 'a damaged one is written again');
   writeFileSync(join(dir, 'one.json'), 'half a car');
   await keep('one', 'third');
   t.match(
     JSON.parse(readFileSync(join(dir, 'one.json'), 'utf8')),
     { name: 'one' },
-    'a damaged card is written anew',
+    'a damaged card is written again',
   );
   const file = join(dir, 'file');
   writeFileSync(file, '');

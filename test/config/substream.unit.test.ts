@@ -55,7 +55,7 @@ void t.test('a second stream is another RTSP stream of the same host and port', 
     t.notMatch(JSON.stringify(problems), /hunter2/, 'without its login');
   }
   const both = inspected(textOf('rtsp://h#x/main', SUB)).problems;
-  t.match(both, [{ path: 'camera.source' }], 'what is wrong with the source alone is told once');
+  t.match(both, [{ path: 'camera.source' }], 'a fault of the source alone is reported once');
   t.equal(both.length, 1);
 });
 
@@ -104,7 +104,7 @@ void t.test('a password in a file that everybody can read gives a warning', asyn
 
 void t.test('the second stream is part of the watched camera, without its login', async (t) => {
   const hash = (substream?: string): string => watchedHash(configOf(textOf(MAIN, substream)));
-  t.equal(hash(SUB), hash('rtsp://other:x@10.0.0.2/sub'), 'a password is no other camera');
+  t.equal(hash(SUB), hash('rtsp://other:x@10.0.0.2/sub'), 'another password is the same camera');
   t.not(hash(SUB), hash('rtsp://10.0.0.2/sub2'));
   t.not(hash(SUB), hash());
 });
@@ -119,11 +119,11 @@ void t.test('a technician’s proposal keeps, sets or drops it', async (t) => {
   const edited = (change: object, before = text): string =>
     editedText(before, { ...structuredClone(drawn), ...change });
 
-  t.equal(edited({}), text, 'absent: as it is');
+  t.equal(edited({}), text, 'absent: unchanged');
   t.equal(
     edited({ source: cameraAddress, substream: substreamAddress }),
     text,
-    'as it was shown: with its login',
+    'proposed unchanged: with its login',
   );
   t.equal(edited({ substream: null }), textOf(MAIN), 'null: none');
   t.strictSame(parse(edited({ substream: SUB }, textOf(MAIN))), parse(text));

@@ -25,7 +25,7 @@ void t.test('a model with one input size gives a warning where another size is c
     return findWarnings(changedConfig, undefined, dir).map(({ message }) => message);
   };
   t.same(messagesFor('any', {}), []);
-  t.same(messagesFor('none', {}), [], 'a card that is not there is told elsewhere');
+  t.same(messagesFor('none', {}), [], 'a missing card is reported elsewhere');
   t.same(messagesFor('one', {}), ['model one takes [416, 256] only: the detector does not start']);
   t.same(messagesFor('one', { input: [416, 256] }), []);
   const element = { name: 'onnxinference', model: 'one', properties: [] };

@@ -104,7 +104,7 @@ t.test('a track carries at most eight places from before it was confirmed', asyn
   );
   t.notOk(
     isTaken({ before: [{ ...places(1)[0], hist: [1, 2, 3] } as never] }),
-    'and nothing is sent beside them',
+    'and no message is sent beside them',
   );
 });
 

@@ -61,14 +61,14 @@ t.test(
     t.same(
       archivedNos.filter((no) => !drawnNos.has(no)),
       [],
-      'and the screen was told of each',
+      'and the screen received each',
     );
     t.equal(drawnNos.size, archivedNos.length, 'and of no other');
     const [closedRow] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
     t.equal(Number(closedRow?.['n']), closed, 'what the operator closed is closed');
     t.ok(closed > 0, `${closed} closed by keyboard`);
     t.same(faults, [], 'nothing went otherwise than a person expects');
-    t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
+    t.same(await screen.page.evaluate('window.twice'), [], 'no incident is in two lines');
     t.same(screen.complaints, []);
     t.comment(
       `${toldCount} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +

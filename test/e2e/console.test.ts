@@ -122,7 +122,7 @@ async function together(t: Test, setup: ConsoleSetup): Promise<void> {
   );
   const toldMs = performance.now() - pressedMs;
   const winner = loser === one ? other : one;
-  t.ok(toldMs <= OTHERS_ACT_MS, `who was second is told after ${Math.round(toldMs)} ms`);
+  t.ok(toldMs <= OTHERS_ACT_MS, `the second operator is informed after ${Math.round(toldMs)} ms`);
   await loser.until('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
   t.equal((await loser.asked(`/api/incidents/${no}/claim`, {})).status, 409);
   t.equal(await winner.page.evaluate(`${row(no)}.querySelector('.owner b').textContent`), 'you');
@@ -171,14 +171,14 @@ async function shift(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(
     [...acts].sort(),
     ['claim', 'dispatch', 'judge', 'note', 'see-still'],
-    'all of it stands in the record',
+    'the audit log has all of it',
   );
   t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the look at the picture before what came of it');
   t.same([...new Set(record.map(({ who }) => who))], ['operator']);
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
   t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'which picture it was');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
-  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the box is to be told');
+  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the verdict is due at the box');
   t.notMatch(JSON.stringify(due), 'operator', 'and not who judged');
   t.same(screen.complaints, []);
 }
@@ -195,13 +195,13 @@ async function auditor(t: Test, setup: ConsoleSetup): Promise<void> {
     'An auditor sees no picture',
   );
   t.equal(await screen.page.$('.pictures'), null);
-  t.same(await recordOf(chain, no), [], 'nobody has seen it');
+  t.same(await recordOf(chain, no), [], 'no one has seen it');
   t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
   await screen.keys('t');
   t.equal((await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'true' })).status, 403);
   const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
   t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
-  t.match(String(refusals[0]?.['more']), /still/, 'that it was tried stands in the record');
+  t.match(String(refusals[0]?.['more']), /still/, 'the audit log has the attempt');
   t.same(screen.complaints, []);
 }
 
@@ -267,7 +267,7 @@ async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
     read[name] = String(await screen.page.evaluate(`document.querySelector('.incident').textContent`));
     await screen.keys('Escape');
   }
-  t.match(read['html'], HTML, 'shown as it is written');
+  t.match(read['html'], HTML, 'shown as text');
   t.match(read['kind'], /flying-car.*newer than this console/s);
   t.match(read['reason'], /<img src=x.*x{100}/s);
   t.ok((read['reason'] ?? '').length < 3000, 'and cut');
@@ -288,7 +288,7 @@ async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(await chain.database.read("SELECT id FROM event WHERE box = 'flooder'"), []);
   const isHacked =
     'window.hacked !== undefined || document.querySelector("[onerror], .queue script, .incident script") !== null';
-  t.equal(await screen.page.evaluate(isHacked), false, 'nothing of it was run');
+  t.equal(await screen.page.evaluate(isHacked), false, 'no part of it was run');
   t.same(screen.complaints, [], 'the policy had nothing to stop');
   await closeAll(screen);
 }
@@ -438,7 +438,7 @@ async function burst(t: Test, setup: ConsoleSetup): Promise<void> {
     await closeAll(colleague);
     await sleep(1500);
   }
-  t.same(await missing(), [], 'the screen was told of each');
+  t.same(await missing(), [], 'the screen received each');
   const all = new Set((await database.read('SELECT no FROM incident')).map(({ no }) => Number(no)));
   t.same(
     [...(await screen.told())].filter((no) => !all.has(no)),

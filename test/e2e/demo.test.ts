@@ -214,7 +214,7 @@ void t.test(
       t.equal((await demo.demoEnd).code, code, `${name}: exit code ${code}`);
       t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
       t.match(demo.output, says, `${name}: one line says why`);
-      t.strictSame(await demo.left(), [], `${name}: nothing is left`);
+      t.strictSame(await demo.left(), [], `${name}: no leftovers`);
     }
   },
 );
@@ -246,9 +246,9 @@ void t.test(
       t.notOk(readFileSync(join(root, '.cache/demo', name), 'utf8').includes(token), `nor in ${name}`);
     const pid = headless.pidOf(/room\/console\/main\.js/);
     process.kill(pid, 'SIGKILL');
-    t.equal((await headless.demoEnd).code, 1, 'a console that dies is no silence');
+    t.equal((await headless.demoEnd).code, 1, 'a console that dies is reported');
     t.match(headless.output, /\ndemo: the console ended: [^\n]*\n$/);
-    t.strictSame(await headless.left(), [], 'nothing is left');
+    t.strictSame(await headless.left(), [], 'no leftovers');
 
     const bin = scratch(t);
     const openedFile = join(bin, 'opened');
@@ -259,7 +259,7 @@ void t.test(
     t.equal((await withDisplay.demoEnd).code, 0, withDisplay.output);
     const [, at] = /Console {2}(\S+)/.exec(withDisplay.output) ?? [];
     t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
-    t.strictSame(await withDisplay.left(), [], 'nothing is left');
+    t.strictSame(await withDisplay.left(), [], 'no leftovers');
   },
 );
 
@@ -286,7 +286,7 @@ void t.test(
     t.same(await ask('/api/pair', { code }), {}, 'by the code that is shown');
     demo.child.kill('SIGTERM');
     await demo.demoEnd;
-    t.strictSame(await demo.left(), [], 'nothing is left');
+    t.strictSame(await demo.left(), [], 'no leftovers');
   },
 );
 
@@ -312,5 +312,5 @@ void t.test('a clip that does not exist is one clear line', { skip: ready }, asy
   t.equal((await demo.demoEnd).code, 2, 'exit code 2');
   const last = demo.output.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');
-  t.strictSame(await demo.left(), [], 'nothing is left');
+  t.strictSame(await demo.left(), [], 'no leftovers');
 });

@@ -131,7 +131,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   const journalReport = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
   await journalReport.ended;
   const story = `${journalReport.out}${journalReport.err}`;
-  t.match(story, /preview|redacted/i, 'the journal tells that somebody looked at redacted pictures');
+  t.match(story, /preview|redacted/i, 'the journal reports the preview of redacted pictures');
   t.match(story, /lawn/, 'and where the zone lies now');
   t.strictSame(phone.complaints, [], 'the browser complains of nothing');
 });
@@ -178,7 +178,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
   await phone.type('[name=afterS]', '2');
   typed += 1;
   await next('fires');
-  await phone.untilTrue('somebody stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
+  await phone.untilTrue('a person stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
   await look('fires');
   await next('try');
   await phone.untilTrue('on trial', 'document.querySelector(".trial") !== null');

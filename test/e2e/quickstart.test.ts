@@ -107,10 +107,10 @@ void t.test('the quick start works as it is written', { skip }, async (t) => {
   t.same(
     failures.filter((line) => !/clock|disk/.test(line)),
     [],
-    'and finds nothing to mend',
+    'and finds nothing to fix',
   );
   t.match(out, /ALERT {3}.*\[my-town\/box-1\] .*\n(.*\n)*Ended: /, 'the room has shown an alert');
-  t.match(out, /ended\n$/, 'agent and broker end when they are told to');
+  t.match(out, /ended\n$/, 'agent and broker end on request');
   t.ok(readdirSync(join(street, 'room/snapshots')).length > 0, 'with its still');
   t.equal(statSync(join(street, 'box/box.key')).mode & 0o777, 0o600);
   t.notOk(existsSync(join(street, 'room/box.key')), 'the box’s key has not left it');

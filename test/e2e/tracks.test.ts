@@ -219,7 +219,7 @@ t.test(
       { approvedBy: 'magistrate', question: { answer: 'count' }, matches, given: 0 },
       { approvedBy: null, question: { answer: 'tracks', classes: ['car', 'motorcycle', 'bus', 'truck'] } },
     ]);
-    t.equal(trackRecords.length, 4, 'and nothing of what was refused');
+    t.equal(trackRecords.length, 4, 'and no refused question');
     t.strictSame(wasJournaled, [true, true, true, true], 'each before its answer was out');
 
     await vigie('suspend', '--reason', 'order 2026/9 of the court', '--state', stateDir);
@@ -232,7 +232,7 @@ t.test(
     const suspended = stateOf(stateDir);
     await sleep(3000);
     t.match(await desk(request), { status: 409, json: { title: suspendedText } });
-    t.strictSame(stateOf(stateDir), suspended, 'nothing is written');
+    t.strictSame(stateOf(stateDir), suspended, 'no file is written');
     t.equal(recordsIn(stateDir, 'tracks').length, 4);
     t.equal(health.at(-1)?.tracks.state === 'off', false, 'what was kept is still there');
 

@@ -98,7 +98,7 @@ t.test('boxes half off count up to their overlap, as computed by hand', async (t
   const shiftedRows = standing(4).map((one) => row(one.frame, 9, 5, 0));
   const { hota: all, localisation, precision } = score(standing(4), shiftedRows, 4);
   near(t, all, 12 / 19, 'HOTA');
-  near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 where nothing is hit');
+  near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 without a hit');
   t.equal(precision, 1);
 });
 

@@ -107,7 +107,7 @@ t.test('a stream that stays corrupt for more than 10 s makes vision restart once
   t.equal(camera.ends.length, 1, 'the new one waits: it has seen no picture yet');
   await server.corrupt(0);
   const backMs = await camera.untilFrame(BACK_MS + START_MS);
-  t.ok(backMs <= BACK_MS, `frames ${backMs} ms after the stream is whole again`);
+  t.ok(backMs <= BACK_MS, `frames ${backMs} ms after the stream is intact again`);
 });
 
 t.test('a frozen picture is reported within 30 s, and the pipeline is rebuilt', { skip }, async (t) => {
@@ -121,9 +121,9 @@ t.test('a frozen picture is reported within 30 s, and the pipeline is rebuilt', 
     return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
   };
   await camera.until(() => rebuilt() === 1, START_MS);
-  t.equal(rebuilt(), 1, 'opened anew');
+  t.equal(rebuilt(), 1, 'opened again');
   t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
-  t.equal(camera.lost, 0, 'which is no loss');
+  t.equal(camera.lost, 0, 'which does not count as a loss');
   await server.pattern('ball');
   t.ok(
     (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
@@ -149,7 +149,7 @@ t.test(
     t.equal(camera.conditions, '', 'the same shape');
     await server.size(640, 360);
     t.ok(Number.isFinite(await camera.until(() => camera.conditions === 'moved', START_MS)), 'moved');
-    t.same(sizes(), ['640x480', '320x240', '640x360'], 'each size is told');
+    t.same(sizes(), ['640x480', '320x240', '640x360'], 'each size is reported');
     camera.vision.send({ kind: 'confirm-view' });
     t.ok(
       Number.isFinite(await camera.until(() => camera.conditions === '', BACK_MS)),

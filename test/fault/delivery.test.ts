@@ -211,7 +211,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       delivery.wake();
       await sleep(1);
     }
-    t.equal(left(), backlog, `${backlog} rows accepted while the broker is away`);
+    t.equal(left(), backlog, `${backlog} rows accepted while the broker is offline`);
     await RoomProgram.start(t, room, '--database', database.where, '--quiet');
     await room.broker.start();
     await until(t, 'the backlog moves', () => left() < backlog - 500, 60_000);

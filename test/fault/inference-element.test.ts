@@ -170,9 +170,9 @@ t.test(
     box.writeTrial({ failedAtMs: Date.now() - 57_000 });
     box.kill();
     t.ok(await box.runsOn('cpu', 3), 'another vision knows of it');
-    t.ok(await box.runsOn(ELEMENT, 4), 'vision starts anew, with the element');
+    t.ok(await box.runsOn(ELEMENT, 4), 'vision restarts with the element');
     t.equal(box.ends.at(-1)?.code, 0, 'in peace');
-    t.equal(box.last?.fallback, null, 'which is told');
+    t.equal(box.last?.fallback, null, 'which is reported');
     t.ok(await box.runsOn('cpu', 5), 'it fails again');
     t.match(box.trial, { failures: 2, isOn: false });
     const nextTrialMs = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
@@ -253,7 +253,7 @@ t.test(
         t.ok(await box.runsOn('cpu', 1));
         t.match(box.last?.fallback, reason);
         t.same(box.ends, [], 'no vision had to end');
-        t.notOk(box.trial?.failures, 'and nothing is held off: a mended one is taken at the next start');
+        t.notOk(box.trial?.failures, 'and no wait is set: a repaired one is used at the next start');
       });
   },
 );
@@ -302,7 +302,7 @@ for (const [name, script] of [
     box.vision.send({ kind: 'stop' });
     const tookMs = await box.until(isGone, 10_000);
     t.ok(tookMs < 2000, `gone after ${Math.round(tookMs)} ms`);
-    t.notOk(box.failures[0], 'and that is no failure of vision');
+    t.notOk(box.failures[0], 'and that does not count as a failure of vision');
   });
 
 t.test('vision waits for a slow element and leaves out frames', { skip }, async (t) => {

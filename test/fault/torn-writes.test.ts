@@ -145,7 +145,7 @@ void t.test(
           `control: without waiting for the disk ${spoilt.length} are spoilt, ${lostCount} entries lost (${summary})`,
         );
       } else {
-        t.strictSame(spoilt, [], `each opens and is in order (${summary})`);
+        t.strictSame(spoilt, [], `each opens and is valid (${summary})`);
         t.equal(lostCount, 0, '0 entries lost that were covered by a head');
       }
     }

@@ -48,7 +48,7 @@ t.test('vision comes back within 2 s after SIGKILL and SIGSEGV', async (t) => {
     settings: () => SETTINGS,
     onMessage: messages.take,
     onEnd: ({ signal }) => ends.push(String(signal)),
-    onCrashLoop: () => t.fail('two crashes are no loop'),
+    onCrashLoop: () => t.fail('two crashes are not a loop'),
   });
   const beganMs = performance.now();
   vision.start(BARE_PERMIT);

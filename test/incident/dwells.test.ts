@@ -63,7 +63,7 @@ void t.test(
     const street = new Street(t);
     t.same(street.live(1000, 0, 12, { arrival: 'followed' }), []);
     t.same(street.live(1020, 20, 3, { arrival: 'unseen' }), ['illegal-parking start 20'], 'killed at 12 s');
-    t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot tells nothing anew');
+    t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot repeats no report');
     t.same(street.live(30, 85, 60, {}), ['illegal-parking end'], 'and it ends');
   },
 );
@@ -75,7 +75,7 @@ void t.test('a vehicle is due after a reboot, but not if it has left meanwhile',
   const other = new Street(t);
   other.live(1000, 0, 15, { arrival: 'followed' });
   t.same(other.live(5, 90, 80, {}), []);
-  t.same(other.live(200, 300, 10, { arrival: 'unseen' }), [], 'another one came while nobody looked');
+  t.same(other.live(200, 300, 10, { arrival: 'unseen' }), [], 'another one came while no agent ran');
   const late = new Street(t);
   late.live(1000, 0, 15, { arrival: 'followed' });
   t.same(late.live(5, 3600, 10, { arrival: 'unseen' }), [], 'after an hour it may be another');

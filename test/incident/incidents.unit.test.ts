@@ -240,7 +240,7 @@ t.test(
 
     const after = new Incidents(() => 'new');
     after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
-    t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
+    t.same(after.step([], 600), [], 'no incident ends while its object may still be found');
     t.same(
       after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
       [],
@@ -273,5 +273,5 @@ t.test('an incident about a place without an object continues after a gap and a 
   const place = bag('').focus?.[0];
   after.restore([{ episode: 'e1', startedWallMs: 0, objects: [], place }], { atMs: 0, wallMs: 9000 }, 40_000);
   t.same(after.step([bag('region-7')], 5000), []);
-  t.same(phases(after.step([bag('region-8', 0.7)], 6000)), ['new start'], 'another one is told');
+  t.same(phases(after.step([bag('region-8', 0.7)], 6000)), ['new start'], 'another one is reported');
 });

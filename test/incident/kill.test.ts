@@ -98,6 +98,6 @@ void t.test(
     );
     t.same(wrong, [], 'each episode starts, then ends, once');
     t.equal(new Set(events.map(({ id }) => id)).size, events.length, 'no id twice');
-    t.same(notes, [], 'and nothing is remembered of what is over');
+    t.same(notes, [], 'and no note of an ended incident remains');
   },
 );

@@ -176,7 +176,7 @@ function explained(t: Test, metrics: string): void {
   t.equal(new Set(metricRows).size, metricRows.length, 'one row each');
   // Kinds that are never an alert, whatever the configuration says.
   const kinds = EVENT_KINDS.filter(({ severities }) => !severities.includes('alert')).map(({ kind }) => kind);
-  t.same(namesIn(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event that is no alert');
+  t.same(namesIn(/`([a-z-]+)`/g).sort(), [...kinds].sort(), 'a row for each event that is not an alert');
   for (const row of rows)
     t.ok(
       row.split(' | ').every((cell) => cell.trim().length > 2),

@@ -174,7 +174,7 @@ t.test(
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 20)];
     const argumentLists = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
     const results = await importedTogether(argumentLists);
-    t.strictSame(results[0], await imported(...(argumentLists[0] ?? [])), 'by the command as it is typed');
+    t.strictSame(results[0], await imported(...(argumentLists[0] ?? [])), 'by the command line');
     for (const [index, [name, , expected]] of cases.entries()) {
       const { code, out: printed, err } = results[index] as ImportEnd;
       t.match({ code, printed }, { code: 1, printed: '' }, name);
@@ -199,7 +199,7 @@ t.test(
       t.match({ code, err }, { code: 2, err: expected }, args.join(' '));
     }
     const [first = []] = usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]);
-    t.strictSame(usageResults[0], await imported(...first), 'by the command as it is typed');
+    t.strictSame(usageResults[0], await imported(...first), 'by the command line');
   },
 );
 

@@ -107,7 +107,7 @@ void t.test(
     outbox.append([notice()]);
     delivery.wake();
     await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
-    t.equal(heardCount, 0, 'another box reads nothing of ours, retained status included');
+    t.equal(heardCount, 0, 'another box reads no message of this one, retained status included');
     const refusal = await probeBroker(
       { ...config, cert: spy.cert, key: spy.key },
       { site: SITE, box: BOX },
@@ -350,7 +350,7 @@ void t.test('an archive that dies and comes back finds the rest waiting', async 
   for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
   delivery.wake();
   await sleep(500);
-  t.equal(rowsOf(outbox), 30, 'nobody has stored them');
+  t.equal(rowsOf(outbox), 30, 'no archive has stored them');
   const { url, ...pair } = await pairOf(room, 'room');
   const second = new Archive({
     url,

@@ -133,7 +133,7 @@ void t.test('an acknowledgement holds numbers or is refused', async (t) => {
     }),
   );
   fc.assert(fc.property(anything, accepted), { numRuns });
-  t.pass(`${numRuns} messages: numbers or a refusal, nothing else`);
+  t.pass(`${numRuns} messages: always numbers or a refusal`);
 });
 
 void t.test('errors of the network and the broker become one line with a remedy', async (t) => {

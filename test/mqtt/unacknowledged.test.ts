@@ -52,7 +52,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   t.ok(first.delivery.state.unacknowledgedS >= UNACKNOWLEDGED_S_MAX);
   t.match(first.told()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
   await first.delivery.stop();
-  t.equal(rowsOf(outbox), 2, 'nothing is lost');
+  t.equal(rowsOf(outbox), 2, 'no row is lost');
 
   const second = delivering(t, room, outbox);
   await second.untilTaken(2);
@@ -69,7 +69,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await until(t, 'delivered', () => rowsOf(outbox) === 0);
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
   await until(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
-  t.equal(second.told().length, 1, 'nothing waits: nothing is told');
+  t.equal(second.told().length, 1, 'no report without waiting rows');
 });
 
 void t.test('time without a connection does not count against the archive', async (t) => {
@@ -83,7 +83,7 @@ void t.test('time without a connection does not count against the archive', asyn
   await until(t, 'away', () => delivery.state.phase !== 'online');
   const beforeS = delivery.state.unacknowledgedS;
   waitS(3600);
-  t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was away');
+  t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was offline');
   await room.broker.start();
   await untilTaken(1);
   t.same(told(), []);

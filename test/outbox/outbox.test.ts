@@ -56,7 +56,7 @@ for (const [store, path] of Object.entries(STORES)) {
     t.same(outbox.range('alert'), { first: base + 1, last: base + 3 });
     t.equal(outbox.releaseThrough('alert', base + 3), 2);
     t.same(outbox.range('alert'), { first: base + 4, last: base + 3 }, 'empty again');
-    t.equal(outbox.counters.lanes.bulk.rows, 1, 'the other lane is as it was');
+    t.equal(outbox.counters.lanes.bulk.rows, 1, 'the other lane is unchanged');
 
     outbox.append([text('bulk', 'notice')], { b: 'two', a: 'one', 'c/1': 'three' });
     t.same(outbox.notes(''), [
@@ -104,13 +104,13 @@ void t.test('numbers and rows survive a restart; the file is private and bounded
   t.equal(second.outbox.epoch, epoch, 'the same counting');
   const other = makeOutbox(join(scratch(t), 'outbox.db'));
   other.outbox.start();
-  t.not(other.outbox.epoch, epoch, 'a new file counts anew, and says so');
+  t.not(other.outbox.epoch, epoch, 'a new file counts from the start, and says so');
   await other.outbox.stop();
   t.same(second.outbox.append([text('alert', 'alert')]), [3], 'a released number does not come back');
   t.match(second.outbox.peek('bulk', 0, 9), [{ seq: 1, boot: 'boot-1' }]);
   t.same(second.outbox.notes('standing/'), [{ key: 'standing/e1', text: 'told' }], 'and what was remembered');
   t.match(second.outbox.peek('alert', 0, 9), [{ seq: 3, boot: 'boot-2' }]);
-  t.equal(statSync(file).mode & 0o077, 0, 'nobody else may read it');
+  t.equal(statSync(file).mode & 0o077, 0, 'no other user may read it');
   t.ok(statSync(file).blocks * 512 >= 4 * 1_048_576, 'its space is reserved');
 });
 
@@ -292,7 +292,7 @@ void t.test(
     t.same(first.outbox.append([text('alert', 'alert')]), [3], 'accepted, in memory');
     t.equal(first.outbox.counters.store, 'memory');
     const { epoch } = first.outbox;
-    t.match(first.outbox.refusedBy, /the disk refuses|no room/, 'and why is told');
+    t.match(first.outbox.refusedBy, /the disk refuses|no room/, 'with the reason');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'old and new are delivered');
     t.equal(first.outbox.dropTooLarge('alert', 1), false, 'a row on the disk cannot become a gap now');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'and stays');

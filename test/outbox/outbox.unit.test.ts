@@ -209,9 +209,9 @@ void t.test('a message that the broker does not accept becomes a gap that says s
   t.equal(store.dropTooLarge('alert', 3), true);
   t.match(store.peek('alert', 1, 1), [{ seq: 3, gap: { ...gap, to: 3, dropped: { snapshot: 2 } } }]);
   t.equal(store.dropTooLarge('alert', 4), true);
-  t.equal(store.dropTooLarge('alert', 5), false, 'nothing is there');
+  t.equal(store.dropTooLarge('alert', 5), false, 'no such row');
   store.releaseThrough('alert', 9);
-  t.equal(store.dropTooLarge('alert', 1), false, 'nothing is there any more');
+  t.equal(store.dropTooLarge('alert', 1), false, 'the row has gone');
   t.match(store.counters('alert'), {
     tooLarge: { snapshot: 2, notice: 0, alert: 1 },
     dropped: { snapshot: 0, notice: 0, alert: 0 },

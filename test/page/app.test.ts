@@ -95,7 +95,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.tap('[data-rule=illegal-parking] .button.danger');
   await phone.tap('#next');
   await phone.untilTrue(
-    'somebody stays',
+    'a person stays',
     'document.querySelector("[data-watch=stays][data-fires=true]") !== null',
   );
   await check('09-fires');
@@ -295,7 +295,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#look-again');
   await phone.picture();
   await phone.go('camera');
-  await phone.untilTrue('nobody looks', 'document.querySelector(".stage") === null');
+  await phone.untilTrue('the preview has ended', 'document.querySelector(".stage") === null');
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
     await new Promise((done) => setTimeout(done, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');

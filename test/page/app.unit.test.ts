@@ -217,7 +217,7 @@ t.test('names in the picture make way for each other and are shown in full', asy
   const size = { w: 400, h: 300 };
   const name = (text: string, x: number, y: number) => ({ text, at: [x, y] as [number, number] });
   const alone = [name('lawn', 0.5, 0.5), name('road', 0.5, 0.8)];
-  t.same(apart(alone, size), alone, 'who is in nobody’s way stays');
+  t.same(apart(alone, size), alone, 'a name without a neighbour stays');
   const crowded = [name('one', 0.5, 0.5), name('two', 0.51, 0.5), name('three', 0.5, 0.52)];
   const placed = apart(crowded, size).map(({ at, text }) => lettered(at, size, text));
   t.equal(placed[0]?.y, 150, 'the first has its place');
@@ -238,7 +238,7 @@ t.test('a person in a zone fires after the seconds of its rule', async (t) => {
   t.equal(at(5)?.inside.length, 0, 'hidden');
   t.match(at(6, seenTrack(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
   t.match(at(7, seenTrack(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
-  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
+  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins again');
 });
 
 t.test('a crowd needs its number of people at once', async (t) => {

@@ -45,7 +45,7 @@ void t.test(
     await page.restart();
     await until(t, 'the agent is back', () => page.agent.connected);
     const [newMark = '', its] = await marks();
-    t.equal(newMark, its, 'a damaged key is made anew');
+    t.equal(newMark, its, 'a damaged key is made again');
     t.not(newMark, agents);
   },
 );

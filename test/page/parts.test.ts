@@ -36,7 +36,7 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
     json: { agent: view, agentReason: null, config: reply, configReason: null, enrolment: { state: 'none' } },
   });
   await phone.get('/api/state');
-  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every look');
+  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every request');
   const time = '2026-11-24T00:00:00.000Z';
   writeFileSync(
     join(page.dir, 'status.json'),
@@ -51,7 +51,7 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
   });
 
   page.agent.say({ kind: 'answer', request: 'one' });
-  await until(t, 'a link that says nonsense is cut and made anew', () =>
+  await until(t, 'a link with invalid messages is cut and opened again', () =>
     page.lines.some((line) => /does not answer; tried again.*link message refused/.test(line)),
   );
   t.match((await phone.get('/api/state')).json, { agent: null, agentReason: /the agent does not answer/ });
@@ -100,7 +100,7 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
   t.match(
     await phone.post('/api/config/try', { ...proposal, mqtt: {} }),
     { status: 400 },
-    'nothing else of it',
+    'no other part of it',
   );
   t.strictSame(page.helper.asked, [
     { op: 'check', proposal },
@@ -196,7 +196,7 @@ void t.test('the preview sends the newest picture or none to two phones', async 
   );
   await page.agent.start();
   const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
-  await until(t, 'asked anew', () => starts() === 4);
+  await until(t, 'asked again', () => starts() === 4);
 
   const third = await look(page, phone);
   await until(t, 'one a phone', () => one.socket.destroyed);

@@ -102,7 +102,7 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   ]) {
     const from = page.lines.length;
     await boot(0, damaged);
-    t.match(await first.get('/api/state'), { status: 401 }, 'nobody is let in by a damaged file');
+    t.match(await first.get('/api/state'), { status: 401 }, 'no phone is let in by a damaged file');
     await page.restart();
     const damageLines = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
     t.equal(damageLines.length, 1, 'said once');

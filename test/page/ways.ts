@@ -121,7 +121,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.same(proposal?.lines, [{ id: 'east-road', from: [0.7, 0.75], to: [0.9, 0.34] }]);
   t.equal(proposal?.masks.length, 1);
   t.same(proposal?.zones, INSTALLED.zones);
-  t.notOk('source' in (proposal ?? {}), 'the camera stays as it is');
+  t.notOk('source' in (proposal ?? {}), 'the camera is unchanged');
   await phone.tap('#revert');
   await phone.untilTrue('reverted', 'document.querySelector("[data-fate=reverted]") !== null');
   t.same(box.installed, INSTALLED);

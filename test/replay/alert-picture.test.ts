@@ -41,11 +41,11 @@ t.test('the picture in README is what an alert of the demo looks like', { skip }
   );
   const picture = readFileSync(join(replayed.dir, 'snapshots', `${alert?.id ?? 'none'}.jpg`));
   t.match(alert?.data.evidence.snapshot?.redaction, { masks: 1, mosaicShare: Number });
-  t.ok((alert?.data.evidence.snapshot?.redaction.figures ?? 0) >= 1, 'somebody is drawn');
+  t.ok((alert?.data.evidence.snapshot?.redaction.figures ?? 0) >= 1, 'a person is drawn');
   if (process.env['WRITE_PICTURE'] === '1') writeFileSync(PICTURE, picture);
   const [now, then] = await Promise.all([picture, PICTURE].map((one) => sharp(one).raw().toBuffer()));
   if (now === undefined || then === undefined) throw new Error('a picture cannot be read');
   t.equal(now.length, then.length, 'of the same size');
   const difference = now.reduce((sum, level, at) => sum + Math.abs(level - (then[at] ?? 0)), 0) / now.length;
-  t.ok(difference < SAME_LEVELS, `${difference} levels; WRITE_PICTURE=1 writes it anew`);
+  t.ok(difference < SAME_LEVELS, `${difference} levels; WRITE_PICTURE=1 writes it again`);
 });

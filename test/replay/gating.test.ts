@@ -60,11 +60,11 @@ t.test(
       gated.summary.framesHeld >= 60,
       `${gated.summary.framesHeld} of ${gated.summary.frames} frames held`,
     );
-    t.ok(beganS(every).length >= 2, `somebody stays: ${beganS(every)}`);
+    t.ok(beganS(every).length >= 2, `a person stays: ${beganS(every)}`);
     for (const atS of beganS(every)) {
       t.ok(
         beganS(gated).some((other) => Math.abs(other - atS) <= 2.5),
-        `the incident of ${atS} s is told with gating too: ${beganS(gated)}`,
+        `the incident of ${atS} s is reported with gating too: ${beganS(gated)}`,
       );
     }
     // A tracked person is drawn as a figure; anything that may be a person is hidden by the clean plate or by blocks.

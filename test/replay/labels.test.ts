@@ -197,7 +197,7 @@ t.test(
       say: () => undefined,
       onRow: ({ condition }) => conditions.push(condition),
     });
-    t.same(conditions, ['none', 'white-out'], 'each is told as soon as it is ready');
+    t.same(conditions, ['none', 'white-out'], 'each is reported as soon as it is ready');
     const [none, white] = rows;
     t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
     t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });

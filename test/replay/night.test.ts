@@ -68,5 +68,5 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
   });
   // At six seconds one man passes behind another. Without the high-resolution pass a second crossing is missed.
   t.ok(missed.length <= 1, `missed: ${JSON.stringify(missed)}`);
-  t.same(free, [], 'nobody crosses twice, or without being there');
+  t.same(free, [], 'no one crosses twice, or without being there');
 });

@@ -299,7 +299,7 @@ void t.test('the authority’s key is pinned at its first use, until a person ch
   const pin = join(dir, 'state', PIN_FILE);
   writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
   t.equal(fault(changedConfig), undefined);
-  t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is told');
+  t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is reported');
   t.match(fault(), /is another key/, 'the first one counts no more');
   for (const damage of [
     '',
@@ -414,7 +414,7 @@ void t.test('a leap of an unset clock binds until a set one corrects it', async 
   authority.confirmTime();
   t.match(authority.now(), { reason: /was valid until/ }, 'what was confirmed binds');
   authority.resetTime();
-  t.notMatch(authority.now(), { reason: String }, 'until whoever may says otherwise');
+  t.notMatch(authority.now(), { reason: String }, 'until an authorised caller says otherwise');
 });
 
 void t.test('the latest time never decreases', async (t) => {

@@ -91,7 +91,7 @@ class Attacked {
 
   async stands(t: Test, mode: string, reason: RegExp, label: string): Promise<void> {
     await until(t, `${label}: ${mode}`, () => this.localMode.mode === mode, PATIENCE_MS);
-    t.match(this.localMode.reason, reason, `${label}: and why is told`);
+    t.match(this.localMode.reason, reason, `${label}: with the reason`);
     t.equal(this.box.vision, 0, `${label}: no vision`);
   }
 }
@@ -162,7 +162,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
 
     const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order });
     t.not(got.picture, '', 'with the true order it looks (control)');
-    t.notOk(got.said.includes('sealed'), 'and seals to nobody, as the order names nobody');
+    t.notOk(got.said.includes('sealed'), 'and seals to no one, as the order names no recipient');
     const { data, info } = await sharp(Buffer.from(got.picture, 'base64'))
       .greyscale()
       .raw()
@@ -199,7 +199,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
     container.write('/home/fork.mjs', fork);
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /home/fork.mjs`);
-    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed anew');
+    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed again');
     await attacked.runBehind(`rm -rf ${STATE}/*`);
     await attacked.stands(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
 
@@ -219,7 +219,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     });
 
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
-    await attacked.stands(t, 'suspended', /order of the court/, 'as it was');
+    await attacked.stands(t, 'suspended', /order of the court/, 'as before');
     t.match(box.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
     await box.watches('resumed with two keys');
   });
@@ -268,11 +268,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', '{"bytesMax":100000}', LOGS_SOCKET);
     for (const user of ['vigie-page', 'vigie-vision', 'nobody'])
       t.match(ask(user), { out: '', err: /EACCES/ }, `${user} may not`);
-    t.notMatch(
-      attacked.asVigie('journalctl', '-u', 'vigie', '-q'),
-      { out: /agent started/ },
-      'nor by itself',
-    );
+    t.notMatch(attacked.asVigie('journalctl', '-u', 'vigie', '-q'), { out: /agent started/ }, 'nor directly');
     const answer: unknown = JSON.parse(ask('vigie').out);
     if (!Value.Check(LogsResult, answer)) throw new Error(JSON.stringify(answer));
     const lines = logLines(answer);
@@ -313,7 +309,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       const { trial, refused, problems } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
       if (trial === null) throw new Error(`${refused} ${JSON.stringify(problems)}`);
       const hasRestarted = (): boolean => box.agent !== before && box.agent !== 0;
-      await until(t, `${id}: the agent starts anew`, hasRestarted, PATIENCE_MS);
+      await until(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
       if (watches) await box.watches(`with the mask ${id}`);
       t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
       return trial.id;
@@ -327,13 +323,13 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
 
     await tries('second', false);
-    t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'nothing to go back to');
+    t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'no file to roll back to');
     const record = '/var/lib/vigie-root/state.json';
     const before = box.agent;
     container.write(record, container.read(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
     t.match(container.run('systemctl', 'restart', 'vigie-root-judge'), { status: 0 }, 'its time is over');
     await until(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
-    await until(t, 'the agent starts anew', () => ![0, before].includes(box.agent), PATIENCE_MS);
+    await until(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
 
     await tries('third', false);
     await container.cutPower();
@@ -350,7 +346,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     t.strictSame(
       releaseAsRoot(startedPrograms),
       [`0,0,0,0: ${control.join(' ')}`],
-      'as root nothing but what was typed (control)',
+      'as root only the typed commands (control)',
     );
     const commands = ['boot', 'camera-address', 'config-trial', 'judge', 'restraint-folder'];
     t.strictSame(

@@ -75,7 +75,7 @@ void t.test(
     t.equal(
       verdictFor({}, 'rtsp://10.0.0.7:8554?@10.0.0.2/main'),
       'wrong-box',
-      'read by nobody as the ordered camera',
+      'never read as the ordered camera',
     );
     t.equal(evil, '');
   },

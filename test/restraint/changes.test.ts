@@ -159,7 +159,7 @@ t.test('every other change is reported too, by its name', async (t) => {
       },
     }),
   );
-  t.match(told[0]?.cause, { lists: ['other'] }, 'a password is no other camera');
+  t.match(told[0]?.cause, { lists: ['other'] }, 'another password is the same camera');
   t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
 });
 
@@ -288,7 +288,7 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
 
   const old = endMs;
   endMs = undefined;
-  t.strictSame(run(1), [], 'a file that cannot be read is no renewal');
+  t.strictSame(run(1), [], 'an unreadable file is not a renewal');
   run = start();
   endMs = old + 365 * DAY_MS;
   t.strictSame(run(1), ['order-30 end renewed', 'order-7 end renewed', 'order-1 end renewed']);
@@ -300,7 +300,7 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
   t.match(
     run(1),
     ['order-30 end renewed', /order-30 start 1\d/, 'order-7 end renewed'],
-    'renewed for two weeks while it was away',
+    'renewed for two weeks while the agent was stopped',
   );
   endMs = null;
   t.match(run(1), [/^order-30 end \d+ renewed$/], 'none is configured any more');
@@ -309,7 +309,7 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
   clock.epochMs += 20 * 365 * DAY_MS;
   endMs = START_AGAIN_MS;
   run = start();
-  t.strictSame(run(2), [], 'a clock that nobody has set does not cry');
+  t.strictSame(run(2), [], 'an unset clock raises no alarm');
   synced = true;
   run = start();
   t.strictSame(run(1 / 48), [], 'nor one that has just been set');
@@ -418,7 +418,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   await until(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
   t.match(modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
   const kinds = (): string[] => events.map(({ data }) => `${data.rule.kind} ${data.phase}`);
-  await until(t, 'the change was told', () => kinds().includes('config-changed end'), SLOW_MS);
+  await until(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
   t.match(
     events.find(({ data }) => data.rule.kind === 'config-changed'),
     {
@@ -430,11 +430,11 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const status = vigie(t, 'status', '--state', stateDir);
   await status.ended;
   t.match(status.out.replace(/\s+/g, ' '), /under the permit to install 2026-80-I: no rule runs/);
-  t.equal(status.code, 1, 'somebody is to place the order');
+  t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
   t.notOk(
     events.some(({ data }) => data.severity === 'alert'),
-    'nobody was alerted',
+    'no alert was raised',
   );
   const entries = contentsIn(stateDir);
   t.match(

@@ -103,7 +103,7 @@ void t.test(`all of ${TAMPERINGS} tamperings with an export are detected`, async
   t.comment(JSON.stringify(Object.fromEntries(triedWays)));
   t.equal(triedWays.size, ways.length, 'every way was tried');
   t.match(foundIn(text.slice(0, -1)), [/./], 'the last byte is missed too');
-  t.strictSame(foundIn(text), [], 'put back, it is in order again');
+  t.strictSame(foundIn(text), [], 'put back, it is valid again');
 });
 
 void t.test(
@@ -132,7 +132,7 @@ void t.test(
     ] as const) {
       const other = join(dir, 'export.jsonl');
       exportJournal(join(dir, 'journal'), other);
-      t.strictSame(wrongAt(other, key), [], 'alone, it is in order');
+      t.strictSame(wrongAt(other, key), [], 'alone, it is valid');
       t.match(wrongAt(other, key, { heads: [keptHead] }), [says]);
       t.match(wrongAt(other, key, { heads: [cosigned], witnesses }), [says]);
       t.match(wrongAt(other, key, { witnesses }), [/the witness court\.example has cosigned none/]);

@@ -97,7 +97,7 @@ void t.test(`all of ${TAMPERINGS} tamperings with its files are detected`, async
   }
   t.comment(JSON.stringify(Object.fromEntries(triedWays)));
   t.equal(triedWays.size, Object.keys(TAMPER).length, 'every way was tried');
-  t.strictSame(wrongIn(intactDir), [], 'put back, it is in order again');
+  t.strictSame(wrongIn(intactDir), [], 'put back, it is valid again');
 });
 
 /** Ways to tamper with one file; undefined where a way does not fit it. */
@@ -171,10 +171,10 @@ void t.test('a rollback and a fork are detected by a checkpoint that was kept el
   cpSync(one, other, { recursive: true });
   fill(journal, 60);
   const keptHead = { file: 'head.txt', note: noteIn(one) };
-  t.strictSame(wrongIn(old), [], 'alone, the older image is in order');
+  t.strictSame(wrongIn(old), [], 'alone, the older image is valid');
   t.match(wrongIn(old, keptHead), [/^rolled back or cut short: head\.txt signs 60 entries, here are 40$/]);
   fill(openJournal(other), 70, 1);
-  t.strictSame(wrongIn(other), [], 'alone, the fork is in order');
+  t.strictSame(wrongIn(other), [], 'alone, the fork is valid');
   t.match(wrongIn(other, keptHead), [/^forked: the first 60 entries are not those that head\.txt signs$/]);
   t.strictSame(wrongIn(one, { file: 'old.txt', note: noteIn(old) }), [], 'an earlier checkpoint fits');
   t.strictSame(wrongIn(one, keptHead), []);
@@ -317,7 +317,7 @@ void t.test('tampering is detected during writing too', async (t) => {
     heads: [{ file: 'kept.txt', note }],
   });
   const { wrong } = verifyJournal(place, key, { heads: [old] });
-  t.strictSame(wrong, [], 'put back, it is in order');
+  t.strictSame(wrong, [], 'put back, it is valid');
 });
 
 void t.test('a journal that never holds still is refused after a bounded number of readings', async (t) => {

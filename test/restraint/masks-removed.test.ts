@@ -56,7 +56,7 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
   t.match(
     removalsOf(masked()),
     [{ masks: [{ id: 'garden', change: 'removed' }] }],
-    'two changes, of which none was told',
+    'two changes that were not reported yet',
   );
 
   const maskedConfig = masked(mask('windows', 0, 0.4));

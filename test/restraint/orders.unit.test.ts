@@ -381,7 +381,7 @@ void t.test('root resumes a box that was suspended under a permit to install', a
   t.match(
     ask({ op: 'resume', envelope: signed }),
     /`authorisation` is not/,
-    'an order with rules is no permit',
+    'an order with rules is not a permit',
   );
   files.set('installation', signedOrder(permit({ notAfter: iso(START_MS) })));
   t.match(ask({ op: 'resume', envelope: signed }), /was valid until/);

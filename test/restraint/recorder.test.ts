@@ -110,7 +110,7 @@ t.test(
     const { recorder, clock, heads } = makeBox(t, stateDir);
     recorder.start();
     recorder.tick();
-    t.equal(heads.length, 1, 'the first head is told at once');
+    t.equal(heads.length, 1, 'the first head is sent at once');
     const alert = eventAt(clock.epochMs);
     recorder.event(alert);
     recorder.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
@@ -130,7 +130,7 @@ t.test(
     t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
     t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
     t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
-    t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'stop is told at once');
+    t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'the stop is sent at once');
     t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
     t.equal(recorder.downBecause, undefined);
   },

@@ -92,7 +92,7 @@ class Record {
 
 void t.test('any caller may suspend, and only two keys of the order end it', async (t) => {
   const record = new Record(t);
-  t.equal(record.resume(ID), null, 'nothing is suspended: nothing to do');
+  t.equal(record.resume(ID), null, 'not suspended, so nothing to do');
   t.equal(record.suspend(), null);
   t.match(record.folder.suspension(), { suspended: true, id: ID, since: iso(NOW_MS), reason: 'by order' });
   t.equal(record.suspend('f'.repeat(16)), null);
@@ -109,7 +109,7 @@ void t.test('any caller may suspend, and only two keys of the order end it', asy
   ];
   for (const [answer, reason] of refusals) t.match(answer, reason);
   record.order({ resumeKeys: [{ name: 'a', publicKey: testKey().line }] }, testKey());
-  t.match(record.resume(ID), /no key/, 'an order of somebody else’s');
+  t.match(record.resume(ID), /no key/, 'another authority’s order');
   record.order({ box: 'other' });
   t.match(record.resume(ID), /other/, 'an order for another box');
   record.order({ notAfter: iso(NOW_MS - 1) });
@@ -125,7 +125,7 @@ void t.test('the signed end of one suspension ends no other', async (t) => {
   record.suspend();
   t.equal(record.resume(ID), null);
   record.suspend();
-  t.not(record.suspended, ID, 'an id that has ended is no other’s');
+  t.not(record.suspended, ID, 'an id that has ended cannot be used again');
   t.match(record.resume(ID), /this one is/, 'what was signed for it is of no use');
   const second = record.suspended ?? '';
   t.equal(record.resume(second), null);
@@ -167,7 +167,7 @@ void t.test('the journal’s head only moves to one that continues it', async (t
   const fresh = new Record(t);
   const otherHead = { verifierKey: otherJournal.verifierKey, provenHead: otherJournal.provenHead(0) };
   t.match(fresh.ask({ op: 'keep-head', ...otherHead }), /this is/, 'another box’s');
-  t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'nothing of it was kept');
+  t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'no part of it was stored');
 });
 
 void t.test('an invalid request is refused, names no file and leaves nothing', async (t) => {

@@ -93,7 +93,7 @@ void t.test(
     while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
     const { frames } = await report();
     await new Promise((done) => setTimeout(done, 4000));
-    t.same((await report()).frames, frames, 'the counters stand still');
+    t.same((await report()).frames, frames, 'the counters do not change');
   },
 );
 

@@ -22,8 +22,8 @@ void t.test('a suspension file that cannot be read, or is of another version, su
   t.equal(suspension.read().suspended, false);
   const state = suspension.suspend('court', 'box', START_MS);
   t.match(suspension.read(), { suspended: true, reason: 'court', by: 'box', since: iso(START_MS) });
-  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'it stays as it was');
-  t.same(new Suspension(file).read(), state, 'to whoever comes');
+  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'the first one stays');
+  t.same(new Suspension(file).read(), state, 'for a new reader too');
   const good = readFileSync(file, 'utf8');
   suspension.resume('lifted', 'prefect, mayor', START_MS);
   t.equal(new Suspension(file).read().suspended, false);
@@ -42,7 +42,7 @@ void t.test('a suspension file that cannot be read, or is of another version, su
     const { suspended, reason: statedReason } = new Suspension(file).read();
     t.ok(suspended, damage);
     t.match(statedReason, reason);
-    t.equal(readFileSync(file, 'utf8'), damage, 'and left as it is');
+    t.equal(readFileSync(file, 'utf8'), damage, 'and left unchanged');
   }
   t.ok(suspension.read().suspended, 'one that has read it before sees it as well');
   writeFileSync(file, good);

@@ -59,7 +59,7 @@ t.test('wrong way needs a steady drive, seen in the pixels, of an object that wa
   t.equal(
     reportedFrames(wrongWay(), 4, (s) => drive(s, { pixelsMove: false })).length,
     0,
-    'the picture stands still',
+    'the picture does not change',
   );
   t.ok(
     reportedFrames(wrongWay(), 4, (s) => drive(s, { pixelsMove: Math.round(s * 5) % 3 > 0 })).length > 0,

@@ -186,7 +186,7 @@ t.test(
         return placed(100 * Math.floor(0.05 + i * 0.08 + s * 0.09) + i + 1, x, 0.6, { firstMs: 0 });
       }),
     );
-    t.equal(keys(stream).size, 0, 'twelve who walk by are no crowd');
+    t.equal(keys(stream).size, 0, 'twelve people who walk by are not a crowd');
     t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
     const outsideZone = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
     t.equal(keys(outsideZone).size, 0, 'outside the zone');
@@ -212,7 +212,7 @@ t.test('schedules follow site time, summer time, overnight spans and public holi
   t.equal(on('2026-01-17T04:00:00Z'), true, 'Saturday 05:00 belongs to Friday night');
   t.equal(on('2026-01-16T04:00:00Z'), false, 'Friday 05:00 does not');
   t.equal(on('2026-01-18T12:00:00Z'), false, 'Sunday');
-  t.equal(on('2026-07-14T12:00:00Z'), false, 'a holiday is no Tuesday');
+  t.equal(on('2026-07-14T12:00:00Z'), false, 'a holiday does not count as a Tuesday');
   t.equal(on('2026-07-14T06:30:00Z'), true, 'and has hours of its own');
   t.equal(on('2026-03-28T23:30:00Z'), false, 'the night in which summer time begins: Sunday 00:30');
 });

@@ -207,7 +207,7 @@ function checkout(t: Test, setUp: string): string {
 }
 
 void t.test('programs of the shell answer help and unknown arguments without a set-up', async (t) => {
-  const { PATH, attempts: tried } = noInstallation(t);
+  const { PATH, attempts } = noInstallation(t);
   const call = (name: string, ...args: string[]) => {
     const beganMs = performance.now();
     const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
@@ -226,7 +226,7 @@ void t.test('programs of the shell answer help and unknown arguments without a s
     const stray = call(name, '--no-such-thing');
     const errorText = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
     t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
-    t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
+    t.equal(attempts(), '', `${name}: nothing was called that installs or builds`);
   }
   const cases: [string, string[], RegExp][] = [
     ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
@@ -247,9 +247,9 @@ void t.test('programs of the shell answer help and unknown arguments without a s
     t.match(call(name, ...args), { status: 2, stdout: '', stderr: errorText }, `${name} ${args.join(' ')}`);
   }
   t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
-  t.equal(tried(), '');
+  t.equal(attempts(), '');
   call('soak', '--hours', '0.5', '--json');
-  t.match(tried(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
+  t.match(attempts(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
 });
 
 void t.test('all other programs set the checkout up and pass on the arguments', async (t) => {

@@ -62,7 +62,7 @@ t.test(
       return connection.counters['camera_connection_changes'] as number;
     };
     const [one, other] = ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554'];
-    t.equal(life(BY_NAME, one, one), 0, 'the first is no change');
+    t.equal(life(BY_NAME, one, one), 0, 'the first does not count as a change');
     t.equal(life(BY_NAME, one), 0, 'a restart');
     t.equal(
       life(BY_NAME, other, other, one),
@@ -113,7 +113,7 @@ t.test('the room learns whether the camera is as ordered, and not its address', 
     stages: {},
     puback: new Latencies(new HandClock()).puback,
   });
-  t.notMatch(page.body, /10\.0\.0\.7/, 'nor whoever reads the metrics');
+  t.notMatch(page.body, /10\.0\.0\.7/, 'nor readers of the metrics');
   t.match(
     statusText(STATUS, [], { width: 80, colours: false }),
     /^camera: connected to rtsp:\/\/10\.0\.0\.7:554$/m,

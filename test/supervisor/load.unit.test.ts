@@ -117,7 +117,7 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
   t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
   desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
-  t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
+  t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new vision process is informed');
   heat(50);
   tick(200);
   t.same(messages.splice(0), [

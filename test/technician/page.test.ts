@@ -104,7 +104,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   t.match(state.running.masks, [{ id: 'window' }]);
   t.ok(
     state.status.standing.some(({ kind }) => kind === 'preview'),
-    'the room is told',
+    'the room is informed',
   );
   const looks = (findings: typeof state.findings) => findings.find(({ name }) => name === 'preview');
   t.match(looks(state.findings), { verdict: 'ok', detail: /^a technician has looked .* since / });
@@ -114,7 +114,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), 'not-started');
   const pictureCount = page.pictures.length;
   other.socket.destroy();
-  await until(t, 'nobody looks', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
+  await until(t, 'no viewer remains', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
   // The agent renews the state twice a second.
   await sleep(600);
   const after = await page.state();

@@ -213,7 +213,7 @@ t.test('a forbidden preview ends at once, including the picture on its way', asy
     box.answer = undefined;
     t.equal(box.preview.start(screen, 1, SESSION), undefined);
     await box.clock.pass(1000);
-    t.ok(screen.pictures > pictureCount, 'when it is over he may begin anew');
+    t.ok(screen.pictures > pictureCount, 'afterwards the preview may start again');
     await box.preview.close();
   }
 });

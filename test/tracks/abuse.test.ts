@@ -74,7 +74,7 @@ t.test('a track that touches an excluded area is removed as a whole, also its ea
   };
   const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
   box.live(340, [visitor, other]);
-  t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, nobody knows');
+  t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, it is answered');
   const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
   box.live(60, [later]);
   t.strictSame(numbers((await box.ask()).tracks), [2]);
@@ -134,7 +134,7 @@ t.test(
     const xs = tracks.flatMap(({ path }) => path.map(([, x]) => x));
     t.ok(
       xs.every((x) => x <= 0.31 || x >= 0.69),
-      'nothing of what lies between',
+      'no point between them',
     );
     const place = {
       line: [
@@ -206,7 +206,7 @@ t.test('an order that ends, or a suspension, ends a question that is running', a
     await t.rejects(pending, message, name);
     t.notOk(
       box.records.some(({ record }) => record === 'tracks'),
-      'and nothing was told',
+      'and no track was answered',
     );
   }
 });

@@ -62,7 +62,7 @@ t.test('a power cut loses unwritten tracks, and the answer says so', async (t) =
   t.ok(gaps(answer).includes('not-written'), gaps(answer).join());
   const gap = answer.coverage.gaps.find(({ why }) => why === 'not-written');
   const lostS = (Date.parse(gap?.to ?? '') - Date.parse(gap?.from ?? '')) / 1000;
-  t.ok(lostS > 100 && lostS < 115, `${lostS} s are told as lost`);
+  t.ok(lostS > 100 && lostS < 115, `${lostS} s are reported as lost`);
 });
 
 t.test('a track cut by a restart is answered with its end, and the time between is a gap', async (t) => {
@@ -253,7 +253,7 @@ t.test('an old file put back is deleted when its order has ended, and a foreign 
   t.notOk(existsSync(box.file));
   copyFileSync(`${dir}/old.db`, box.file);
   box.kill();
-  t.notOk(existsSync(box.file), 'the order in force allows none');
+  t.notOk(existsSync(box.file), 'the active order allows none');
 });
 
 t.test('rows expire after their days, by a trusted clock or by the least time that has passed', async (t) => {
@@ -384,7 +384,7 @@ t.test(
     const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
     box.live(1200, [parked]);
     box.sleep(24 * HOUR_S - 600, 300);
-    t.ok(box.status.report.rows > 1, 'nothing is deleted yet');
+    t.ok(box.status.report.rows > 1, 'no row is deleted yet');
     const { tracks } = await box.ask(last(box, 86_400));
     const keptMs = box.clock.wallMs() - 86_400_000;
     t.ok(

@@ -281,8 +281,8 @@ t.test(
     );
 
     const slow = slowness();
-    for (const { name, question, isRefused: refused = false } of QUESTIONS) {
-      if (refused) {
+    for (const { name, question, isRefused = false } of QUESTIONS) {
+      if (isRefused) {
         const ask = (): unknown => checkedQuestion(question, GRANT);
         t.throws(ask, /may look at 24 h at most/, `${name} is refused`);
         continue;

@@ -19,7 +19,7 @@ void t.test('members that a newer program of root’s has added are left out', (
   writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
   const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
   files.look();
-  t.strictSame(files.status, statusContent, 'and nothing else is');
+  t.strictSame(files.status, statusContent, 'without other members');
   t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
   t.equal(files.unreadable, 0);
   t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [

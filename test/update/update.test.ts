@@ -197,20 +197,20 @@ void t.test('an order is stored as it came, or refused with its reason', async (
   ] as const) {
     accepted.hear(Buffer.from(payload));
     t.match(accepted.refused, reason);
-    t.equal(orderText(), first, 'nothing of that replaces it');
+    t.equal(orderText(), first, 'none of these replaces it');
   }
   accepted.hear(Buffer.alloc(0));
   accepted.hear(Buffer.from(first));
   t.match(accepted, { order: 5, refused: null, counters: { taken: 0, refused: 10, known: 1 } });
   accepted.hear(Buffer.from(order(other, 2)));
-  t.match(accepted, { order: 2, refused: null }, 'another key counts by itself');
+  t.match(accepted, { order: 2, refused: null }, 'another key has its own counter');
   accepted.hear(Buffer.from(order(ops, 4)));
   t.match(accepted.refused, /^replayed: counter 4 is not above 5/, 'also when another one lies there');
   writeFileSync(join(stateDir, UPDATE_ORDER_FILE), 'rubbish');
   const restarted = makeOrder();
   t.equal(restarted.order, null);
   restarted.hear(Buffer.from(first));
-  t.equal(orderText(), first, 'what is no order is replaced');
+  t.equal(orderText(), first, 'an invalid order is replaced');
   const ofRoot = order(ops, 6, { what: 'root', seq: 13 });
   restarted.hear(Buffer.from(ofRoot));
   t.equal(orderText(), ofRoot, 'an order for root’s program takes the place of one for the agent');
@@ -236,7 +236,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   await wants(first);
   box.run();
   await reported('the order that was there', (report) => report.order === 5);
-  t.equal(box.orderText(), first, 'as it came');
+  t.equal(box.orderText(), first, 'unchanged');
   t.match(box.last, {
     updater: { phase: 'idle', release: { seq: 11 }, freeBytes: 5_000_000_000 },
     refused: null,
@@ -249,7 +249,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
 
   await wants(order(stranger, 20), false);
   await reported('a stranger’s', ({ refused }) => /^unknown-key: /.test(refused ?? ''));
-  t.equal(box.orderText(), first, 'nothing of that replaces it');
+  t.equal(box.orderText(), first, 'none of these replaces it');
   await wants('', true);
   await wants(order(ops, 5), false);
   await reported('taken again', ({ refused }) => refused === null);
@@ -280,7 +280,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
         box.events.filter(({ data }) => data.rule.kind === 'update-failed').map((event) => [event.id, event]),
       ).values(),
     ];
-    await until(t, 'the failure is told', () => failures().length === 2, SLOW_MS);
+    await until(t, 'the failure is reported', () => failures().length === 2, SLOW_MS);
     t.match(failures()[0]?.data.cause, { phase: 'rolled-back', reason: 'it crashed: 3 restarts' });
     await entered(3);
     await box.kill();
