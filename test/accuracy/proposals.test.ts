@@ -153,7 +153,7 @@ t.test(
 
     clock.advance(1000);
     record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
-    t.match(reminder(), { active: false }, 'a verdict that is taken back takes the proposal back');
+    t.match(reminder(), { active: false }, 'a revoked verdict removes the proposal');
     record.stop();
   },
 );

@@ -245,7 +245,7 @@ void t.test('the later verdict counts, in any order of arrival', async (t) => {
   t.match(rule(), { true: 0, false: 1, unclear: 0 });
   t.match(record.report()?.verdicts, { taken: 2, repeated: 3 });
   say('unclear', 12);
-  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the one that came last');
+  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the last to arrive');
   clock.advance(60_000);
   record.verdict(
     Buffer.from(JSON.stringify({ event: 'b-1', verdict: 'true', time: '2999-01-01T00:00:00.000Z' })),
@@ -316,7 +316,7 @@ void t.test(
     };
     for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
     for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
-    t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
+    t.equal(rule('kerb').alerts, 10, 'a busy rule does not displace another');
     const storedAlerts = rule('long-stay').alerts;
     t.ok(storedAlerts > 0 && storedAlerts <= 90, `${storedAlerts} kept`);
     t.equal(record.report()?.dropped, 300 - storedAlerts, 'and what went is counted');

@@ -131,7 +131,7 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
       return takenCount() >= 5;
     };
-    await until(t, 'some are taken', hasSome, 30_000);
+    await until(t, 'some verdicts are recorded', hasSome, 30_000);
     program.child.kill('SIGKILL');
     await program.ended;
     acknowledged += takenCount();

@@ -121,10 +121,7 @@ void t.test(
     t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
     t.strictSame(codesOf(events), ['seen', 'missed', 'seen', 'seen']);
     t.match(events[0], { seconds: Number });
-    t.ok(
-      events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14,
-      'as long as it took',
-    );
+    t.ok(events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14, 'the time it took');
     t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
     const next = await led(street, LONG_STAY, 2, [
@@ -223,7 +220,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
     t.equal(result, undefined, name);
     t.match(error, { kind: 'unavailable', message: /given up; nothing was kept/ });
     t.equal(street.figures(KERB).walk, null);
-    t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts that came stay alerts');
+    t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts stay alerts');
   }
   const street = new Street(t);
   const during = new AbortController();

@@ -106,7 +106,7 @@ t.test(
     const knownHead = { file: 'head', note: String(head?.payload) };
     const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
     t.same(wrong, [], 'the journal is valid, and agrees with the head at the broker');
-    t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'which is the last one');
+    t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'it signs the last head');
     const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
     for (const { topic, payload } of received.filter(({ topic }) => topic.includes('/evt/alert/'))) {
@@ -265,7 +265,7 @@ t.test('a detection that is impossibly small for its place is not tracked', { sk
       output,
       /^\S+: 159 frames in 79\.\d s of the clip, 0 events; in events\.jsonl, .* and summary\.json\n$/,
     );
-    t.ok(output.startsWith(`${out}: `), 'where the files lie');
+    t.ok(output.startsWith(`${out}: `), 'the output names its folder');
     const read = (file: string): string => readFileSync(join(out, file), 'utf8');
     return { detections: read('detections.txt'), tracks: read('tracks.txt') };
   };

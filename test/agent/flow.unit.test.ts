@@ -160,12 +160,12 @@ t.test('an unusable picture raises no incident, and active ones are held', async
     t.match(
       events.at(-1)?.data.cause,
       { places: ['square'], standingS: 45 },
-      'what was not watched, how long',
+      'the unwatched places and the time',
     );
     t.same(told(), [`${kind} b-e2 end`]);
     t.same(made.conditions, []);
     see(51_000, 60_000, [standing(7, 50_000)]);
-    t.same(told(), [], 'what stood goes on, under another number');
+    t.same(told(), [], 'the active incident continues under another number');
     t.match(made.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
   }
 });
@@ -248,7 +248,7 @@ t.test(
     rule(undefined);
     t.same(told(), ['loitering b-e1 end']);
     see(10_000, 20_000, [standing(1, 0)]);
-    t.same(told(), [], 'what is not permitted is not looked for');
+    t.same(told(), [], 'a rule without permission is not evaluated');
     t.equal(made.shadowed(RULE.id), 1);
   },
 );

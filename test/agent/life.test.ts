@@ -129,7 +129,7 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
     const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter(
       (seq) => !reportedSeqs.has(seq),
     );
-    t.same(silent, [], `${loss}: all of ${after.last} numbers are rows or told as gaps`);
+    t.same(silent, [], `${loss}: all of ${after.last} numbers are rows or reported as gaps`);
     const remaining = before.rows.filter((seq) => after.rows.includes(seq));
     t.match(
       after.gaps[0],
@@ -157,7 +157,7 @@ t.test(
     const next = agentOn(t, dir, stateDir);
     await until(t, 'decided', () => isReady(next) || next.code !== undefined, DECIDED_MS);
     t.ok(isReady(next), next.err.slice(-1000));
-    t.equal(visionOf(next), undefined, 'without a journal it does not look');
+    t.equal(visionOf(next), undefined, 'no vision runs without a journal');
     next.child.kill('SIGTERM');
     t.equal(await next.ended, 0);
   },

@@ -64,7 +64,7 @@ t.test(
           log += chunk;
         });
       }
-      await until(t, 'what is to be logged', over, 60_000);
+      await until(t, 'the log has lines', over, 60_000);
       child.kill('SIGTERM');
       await exit;
     };
@@ -179,7 +179,7 @@ log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
   );
   const lines = output.trimEnd().split('\n');
   const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0[12]:00/;
-  t.equal(lines.length, 2, 'a line each, whatever it holds');
+  t.equal(lines.length, 2, 'one line each, whatever its content');
   for (const one of lines) t.match(one, time, 'local time and its offset');
   t.equal(
     lines[0]?.replace(time, ''),

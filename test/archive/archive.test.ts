@@ -167,7 +167,7 @@ void t.test('a clock that jumps deletes nothing, and retention continues when it
   t.match(figures(archive), { archive_purged: 0 });
   t.equal(figure(steady, 'clock_steps'), 2);
   pass(30 * DAY_MS);
-  t.same(find(), [], 'and its time comes');
+  t.same(find(), [], 'and it expires');
 });
 
 void t.test('a clock that is not set deletes nothing; its events count from when it is', async (t) => {

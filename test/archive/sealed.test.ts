@@ -211,7 +211,11 @@ t.test(
 
     const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
     t.match(journal, /"type":"unseal".*"case":"2026\/1234"/);
-    t.equal(journal.match(/"type":"unseal"/g)?.length, 3, 'all that were asked by who may, the vain one too');
+    t.equal(
+      journal.match(/"type":"unseal"/g)?.length,
+      3,
+      'all requests by permitted keys, also the fruitless one',
+    );
     const head = bytes.subarray(0, 21);
     const marks = [head.toString(), head.toString('base64').slice(0, 24)];
     const carriers = messages.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));

@@ -180,7 +180,7 @@ void t.test('times are those of the site, and say so', async (t) => {
   t.equal(
     localSearch.out.split('  ')[0],
     local(Intl.DateTimeFormat().resolvedOptions().timeZone),
-    'of this machine',
+    'in this machine’s time zone',
   );
   const zonedSearch = await search('--box', 'alpha', '--time-zone', 'America/St_Johns');
   t.equal(zonedSearch.out.split('  ')[0], local('America/St_Johns'), 'as asked');
@@ -221,7 +221,7 @@ void t.test('many matches come page by page, at the pace the box allows', async 
   );
   t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, given: expected.length }]);
   const [searches, limited] = [figure(box.search, 'searches'), figure(box.search, 'searches_limited')];
-  t.ok(searches >= 4 && limited >= 1, `${searches} pages, told ${limited} times to come again`);
+  t.ok(searches >= 4 && limited >= 1, `${searches} pages, rate limited ${limited} times`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
   const limitedSearch = await search('--max', '150');

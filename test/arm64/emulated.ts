@@ -96,7 +96,7 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   for (const [index, one] of arm64.inferences.entries()) {
     const other: Inference | undefined = x64.inferences[index];
     t.ok(one.scores.length > 3, `inference ${index + 1}: ${one.scores.length} boxes (control)`);
-    t.equal(one.scores.length, other?.scores.length, 'as many as here');
+    t.equal(one.scores.length, other?.scores.length, 'as many as on this machine');
     if (other !== undefined) sameBoxes(t, one, other);
   }
 }

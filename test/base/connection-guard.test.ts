@@ -55,7 +55,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     for (const socket of open) socket.destroy();
   };
   t.teardown(end);
-  await until(t, 'they hold what they can', () => openCount >= connections);
+  await until(t, 'the attackers are connected', () => openCount >= connections);
   return { open, end };
 }
 
@@ -188,7 +188,7 @@ void t.test('a newcomer replaces the oldest idle connection of the client with t
   t.same([own[2]?.destroyed, own[3]?.destroyed], [false, true], 'not one that is being answered');
   for (let part = 5; part < 9; part += 1) come(`192.0.2.${part}`);
   t.notOk(own[2]?.destroyed, 'while any other is there');
-  t.ok(honest.destroyed, 'where each has one the oldest goes');
+  t.ok(honest.destroyed, 'with one connection each the oldest is closed');
   response.emit('close');
   t.equal(guard.size, 6);
   for (let part = 10; part < 16; part += 1) come(`192.0.2.${part}`);

@@ -376,7 +376,7 @@ void t.test('both bridges together keep the state of active incidents and count 
   bridges.accepted(event('loitering', 'start', { episode: 'e2' }), []);
   t.equal(state(), 'ON');
   bridges.accepted(event('loitering', 'end'), []);
-  t.equal(state(), 'ON', 'the other still stands');
+  t.equal(state(), 'ON', 'the other incident is still active');
   bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }), []);
   bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
   t.equal(state(), 'OFF');

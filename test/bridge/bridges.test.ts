@@ -96,7 +96,7 @@ function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
   t.ok(crossings.length > 0, `${crossings.length} crossings`);
   t.ok(
     crossings.every(({ event_type }) => event_type === 'start'),
-    'each told once',
+    'each is one event',
   );
   t.strictSame(
     all.filter(({ topic, payload }) => topic === `${root}/passing` && payload.length > 0),
@@ -126,7 +126,7 @@ function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
   t.ok(images.length > 0, `${images.length} pictures`);
   for (const { payload, properties } of images) {
     t.ok(stills.has(String(payload)), 'the very still that the main topics carry');
-    t.equal(properties?.messageExpiryInterval, 7 * 86_400, 'for no longer than a still is kept');
+    t.equal(properties?.messageExpiryInterval, 7 * 86_400, 'no longer than the retention of stills');
   }
   const next = all
     .slice(all.indexOf(images[0] as IPublishPacket) + 1)

@@ -315,7 +315,7 @@ void t.test('two detectors are compared by the boxes on which they agree', async
   fc.assert(
     fc.property(boxes, boxes, (a, b) => {
       const [one, other] = [agreementOf([[a, b]]), agreementOf([[b, a]])];
-      t.equal(one.matched, other.matched, 'it does not matter who is first');
+      t.equal(one.matched, other.matched, 'the order does not matter');
       t.equal(one.onlyFirst, other.onlySecond);
       const sure = (all: Seen[]): number => all.filter(({ score }) => score >= 0.3).length;
       return one.onlyFirst <= sure(a) && one.matched <= Math.min(a.length, b.length);
@@ -380,7 +380,7 @@ void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.match(
     comparisonOf(lookOf('cpu', [1], [detection(0.1, 0.9)], 'cuda is not there'), cpu),
     { agreement: null, note: /fell back to cpu: cuda is not there/ },
-    'that the CPU agrees with itself is not told',
+    'agreement of the CPU with itself is not reported',
   );
   const empty = comparisonOf(lookOf('onnxinference', [1], []), lookOf('cpu', [1], []));
   t.match(empty.note, /nothing was detected on this clip/, 'agreement on an empty clip is not praised');
@@ -436,7 +436,7 @@ void t.test('advice fits this board and this view', async (t) => {
   );
   t.match(advice({ fps: null }), /the CPU: a look takes 20 ms on one of 4 cores; without a camera/);
   t.match(advice({ view: far, takesOneSize: true }), /too small.*\(the model takes one size: make it/);
-  t.notMatch(advice({ takesOneSize: true }), /one size/, 'where the size suits');
+  t.notMatch(advice({ takesOneSize: true }), /one size/, 'not for a suitable size');
 
   const figure = (model: string, data: string, recall: number) => ({ model, data, recall });
   const own = [figure('nanodet-g-city10', 'a', 0.8), figure('nanodet-g-city10', 'b', 0.7)];

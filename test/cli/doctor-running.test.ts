@@ -85,7 +85,7 @@ void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_
   t.match(
     await doctor(),
     /^✓ broker +mqtts:\S+ answered in \d+ ms/m,
-    'where none runs it connects as the box',
+    'without a running agent it connects as the box',
   );
   t.equal(connections(), 2);
 });

@@ -423,7 +423,7 @@ void t.test(
     t.equal(broken.err, '', 'nothing on standard error');
     t.match(findingOf(broken.findings, 'camera'), { state: 'failed', fix: /cable, address and port/ });
     t.match(findingOf(broken.findings, 'broker'), { state: 'failed', detail: /CN is another-box/ });
-    t.match(findingOf(broken.findings, 'detector'), { state: 'ok' }, 'the rest is still told');
+    t.match(findingOf(broken.findings, 'detector'), { state: 'ok' }, 'the rest is still reported');
     t.notMatch(JSON.stringify(broken), 'hunter2');
 
     const barred = await examine(dir, { camera, mqtt }, 2, { box: 'another-box' });
@@ -455,7 +455,7 @@ void t.test(
       detail: /put back.*as the journal shows/,
     });
     t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
-    t.equal(looks(dir).length, before, 'and no look without its record');
+    t.equal(looks(dir).length, before, 'and no camera access without a journal entry');
   },
 );
 

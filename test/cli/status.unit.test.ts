@@ -200,7 +200,7 @@ void t.test('the status fits 40 and 80 columns, and has colours only on request'
     t.same(
       lines.filter((line) => [...line].length > width),
       [],
-      `${width} columns hold it`,
+      `${width} columns are enough`,
     );
     t.match(text, /2 things need a person/);
     t.match(text, /✗ clock {5}not set by the network\n {4}→ sudo timedatectl/);

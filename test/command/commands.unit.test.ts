@@ -219,7 +219,7 @@ void t.test(
       t.equal(verdict(makeVerifier(file), signed(signer, command())), 'unavailable', `damaged: ${damage}`);
     }
     const nowhere = makeVerifier(join(file, 'below-a-file.json'));
-    t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be kept');
+    t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be stored');
     t.equal(verdict(makeVerifier(file, []), signed(signer, command())), 'unknown-key', 'no key, no command');
   },
 );

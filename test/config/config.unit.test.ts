@@ -72,7 +72,7 @@ void t.test('a file becomes a frozen configuration with its defaults', async (t)
     zones: [],
     retention: { eventsDays: 30, snapshotsDays: 7, sealedDays: 30, outboxMiB: 64 },
   });
-  t.notOk('camera' in config, 'what is absent stays absent');
+  t.notOk('camera' in config, 'absent keys stay absent');
   t.throws(() => (config.detector.input as number[]).push(1), TypeError, 'frozen to the bottom');
   t.throws(() => Object.assign(config, { site: 'other' }), TypeError);
 });
@@ -206,7 +206,7 @@ void t.test('keys and certificates must exist, and the key must be private', asy
     t.match(look().problems, [
       { path: 'mqtt.key', line: 1, message: /private key is open to others.*chmod 0640/ },
     ]);
-    t.same(look(false).problems, [], 'not looked at when the files lie elsewhere');
+    t.same(look(false).problems, [], 'not checked when the files are elsewhere');
   }
   chmodSync(pem('key'), 0o640);
   chmodSync(file, 0o644);
@@ -467,7 +467,7 @@ void t.test('misspelt words get the nearest key, and secrets are hidden', async 
     ['10.0.0.2/main', '***'],
     ['http://10.0.0.2:554/main', 'http://***'],
   ] as const) {
-    t.equal(source(text), JSON.stringify(hidden), 'what cannot be parsed is not shown');
+    t.equal(source(text), JSON.stringify(hidden), 'an unparsable part is not shown');
   }
   for (const broken of [
     'rtsp://admin:hunter2 10.0.0.2/main',

@@ -154,7 +154,7 @@ t.test('JSON, aliases and unusual texts are edited correctly or refused', async 
       },
     ],
   });
-  t.strictSame(load(movedText).zones, zones, 'what an alias stood for stays');
+  t.strictSame(load(movedText).zones, zones, 'the alias keeps its value');
   for (const text of ['', '[]', 'site: [', 'a', '['.repeat(5000)]) {
     let kind: unknown;
     try {

@@ -48,11 +48,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   const text = readFileSync(file);
   writeFileSync(file, 'changed while it starts: [');
   keepConfig(first.bytes, dir);
-  t.strictSame(
-    readFileSync(lastGoodFile),
-    text,
-    'what it has started with is kept, and not what lies there by now',
-  );
+  t.strictSame(readFileSync(lastGoodFile), text, 'the text of the start is stored, not the present file');
   writeFileSync(file, text);
   t.equal(statSync(lastGoodFile).mode & 0o777, 0o600, 'a camera’s password may be in it');
 
@@ -61,7 +57,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   t.match(
     second,
     { file: lastGoodFile, config: { box: 'box-1' } },
-    'it goes on with what it was started with',
+    'it continues with the text of its start',
   );
   t.ok(second.refused instanceof ConfigProblems);
   t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
@@ -84,7 +80,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   await written(file, 'box-1', dir);
   keepConfig(use().bytes, dir);
   rmSync(file);
-  t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
+  t.throws(use, { message: /vigie\.yaml/ }, 'a removed file is not replaced');
 });
 
 /** Writes the configuration file and the files that it names. */
@@ -165,7 +161,7 @@ t.test('a damaged model gives way to the one that ran last', async (t) => {
   );
   copyFileSync(join(MODEL_DIR, `${MODEL}.json`), join(modelDir, `${MODEL}.json`));
   writeFileSync(join(keptDir, `${sound.sha256}.onnx`), 'half');
-  t.match(await refusalOf(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
+  t.match(await refusalOf(keptDir, 'corrupt'), /truncated/, 'the stored model is checked like any other');
 });
 
 t.test('only one model of a name is kept', async (t) => {

@@ -147,7 +147,7 @@ void t.test('an address names its camera by channel or by both streams', async (
   t.notOk(namesCamera(both, cameraAddress('rtsp://10.0.0.9/third')));
   t.notOk(
     namesCamera({ camera: '' }, cameraAddress('rtsp://10.0.0.7?@10.0.0.9/main')),
-    'what cannot be parsed',
+    'an unparsable source',
   );
 });
 

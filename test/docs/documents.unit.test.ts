@@ -30,7 +30,7 @@ t.test('every link and file that the documents name exists', async (t) => {
     }
   }
   t.same(broken, []);
-  t.ok(pathCount > 100, `${pathCount} were looked at`);
+  t.ok(pathCount > 100, `${pathCount} paths were checked`);
 });
 
 /** Documents whose tables name the test that proves each row, as `folder/name`. */

@@ -65,7 +65,7 @@ t.test(
     );
     t.equal(drawnNos.size, archivedNos.length, 'and of no other');
     const [closedRow] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
-    t.equal(Number(closedRow?.['n']), closed, 'what the operator closed is closed');
+    t.equal(Number(closedRow?.['n']), closed, 'the incidents that the operator closed are closed');
     t.ok(closed > 0, `${closed} closed by keyboard`);
     t.same(faults, [], 'nothing went otherwise than a person expects');
     t.same(await screen.page.evaluate('window.twice'), [], 'no incident is in two lines');

@@ -173,13 +173,13 @@ async function shift(t: Test, setup: ConsoleSetup): Promise<void> {
     ['claim', 'dispatch', 'judge', 'note', 'see-still'],
     'the audit log has all of it',
   );
-  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the look at the picture before what came of it');
+  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the picture was viewed before the verdict');
   t.same([...new Set(record.map(({ who }) => who))], ['operator']);
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
-  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'which picture it was');
+  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
   t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the verdict is due at the box');
-  t.notMatch(JSON.stringify(due), 'operator', 'and not who judged');
+  t.notMatch(JSON.stringify(due), 'operator', 'without the operator’s name');
   t.same(screen.complaints, []);
 }
 
@@ -283,7 +283,7 @@ async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
   t.match(
     unread,
     { unread: /^\/time: must be a moment that exists/ },
-    'a day that does not exist is kept, and said to be none',
+    'an impossible date is stored and marked as invalid',
   );
   t.same(await chain.database.read("SELECT id FROM event WHERE box = 'flooder'"), []);
   const isHacked =
@@ -448,6 +448,6 @@ async function burst(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(await screen.page.evaluate('window.twice'), [], 'none has two lines');
   await sleep(6000);
   const announced = Number(await screen.page.evaluate('window.announcedSum'));
-  t.ok(announced <= BURST, `${announced} told as new, none twice`);
+  t.ok(announced <= BURST, `${announced} announced as new, none twice`);
   t.same(screen.complaints, []);
 }

@@ -116,7 +116,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   await until(t, 'an alert is at the broker', () => heardAlerts().length > 0, PATIENCE_MS);
   took('first alert at the broker');
   const [alert] = heardAlerts();
-  t.match(alert, /"kind":"loitering"/, 'of the rule that was drawn');
+  t.match(alert, /"kind":"loitering"/, 'by the drawn rule');
   t.match(
     container.read('/etc/vigie/vigie.yaml'),
     /# no archive in this room/,

@@ -98,7 +98,7 @@ void t.test('the quick start works as it is written', { skip }, async (t) => {
     /box\/vigie\.yaml: ok: 1 zone, 1 line, 1 mask, 2 rules\n(.*\n)*? +use +`vigie replay` only: no mqtt/,
   );
   t.match(out, /"specversion":"1\.0"/, 'the replay has found something');
-  t.match(`${out}${err}`, /self-signature verify OK/, 'the request is looked at');
+  t.match(`${out}${err}`, /self-signature verify OK/, 'the request is checked');
   t.match(out, / use +`vigie run` and `vigie replay`/);
   for (const rule of ['coming-in', 'waiting'])
     t.match(out, new RegExp(` ${rule}: covered: none: a trial, until 20`));

@@ -234,7 +234,7 @@ t.test(
     t.match(await desk(request), { status: 409, json: { title: suspendedText } });
     t.strictSame(stateOf(stateDir), suspended, 'no file is written');
     t.equal(recordsIn(stateDir, 'tracks').length, 4);
-    t.equal(health.at(-1)?.tracks.state === 'off', false, 'what was kept is still there');
+    t.equal(health.at(-1)?.tracks.state === 'off', false, 'the stored tracks are still there');
 
     authorised(loadConfig(config, { env: {}, mode: 'check', files: false }), join(dir, 'order'), {
       order: '2026-78',

@@ -63,7 +63,7 @@ t.test('a detection never takes a truth of another frame; all frames make one ra
     { truth: [at(0)], found: [detection(0, 0.3)] },
     { truth: [], found: [detection(0, 0.9)] },
   );
-  t.equal(ranked.averagePrecision, 0.5, 'the false alarm of the other frame stands above');
+  t.equal(ranked.averagePrecision, 0.5, 'the false alarm of the other frame ranks higher');
 });
 
 t.test('an ignored object excuses one detection, and only one that finds no truth', async (t) => {

@@ -84,7 +84,7 @@ t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }
   t.same(camera.ends, [], 'vision did not end once');
   t.equal(camera.looping, false);
   const settledMs = await camera.until(() => !camera.conditions.includes('moved'), BACK_MS);
-  t.ok(Number.isFinite(settledMs), 'what damaged parameter sets claimed of the picture’s shape is over');
+  t.ok(Number.isFinite(settledMs), 'the shape from damaged parameter sets no longer applies');
 });
 
 t.test('a stream that stays corrupt for more than 10 s makes vision restart once', { skip }, async (t) => {

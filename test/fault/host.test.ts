@@ -96,7 +96,7 @@ t.test(
       await untilSeen(`the step to ${offset} is on record`, () => steps() > i);
       await untilSeen(`events after ${offset}`, () => archived(stateDir) > before);
     }
-    t.equal(agent.code, undefined, 'the agent lives');
+    t.equal(agent.code, undefined, 'the agent runs');
     t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
     await ends(t, agent);
   },
@@ -158,7 +158,7 @@ t.test(
     await running(t, agent, stateDir);
     disk.fill();
     await systemClock.sleep(8000);
-    t.equal(agent.code, undefined, `full: the agent lives: ${agent.err.slice(-300)}`);
+    t.equal(agent.code, undefined, `full: the agent runs: ${agent.err.slice(-300)}`);
     disk.free();
     const before = archived(stateDir);
     await until(t, 'events after room was made', () => archived(stateDir) > before, WAIT_MS);
@@ -166,8 +166,8 @@ t.test(
     await until(t, 'it says so', () => /memory|read-only|readonly/i.test(agent.err), WAIT_MS);
     await until(t, 'no looking without a journal', () => visionOf(agent) === undefined, WAIT_MS);
     await systemClock.sleep(5000);
-    t.equal(agent.code, undefined, 'read-only: the agent lives');
-    t.equal(visionOf(agent), undefined, 'and does not look');
+    t.equal(agent.code, undefined, 'read-only: the agent runs');
+    t.equal(visionOf(agent), undefined, 'without vision');
     await ends(t, agent);
     disk.unmount();
     mounted = false;

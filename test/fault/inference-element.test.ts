@@ -184,7 +184,7 @@ t.test(
     t.ok(await box.runsOn(ELEMENT, 6), 'plugged in again');
     const before = box.frames.length;
     await box.until(() => box.frames.length > before + 15);
-    t.equal(box.detectors.length, 6, 'and it goes on');
+    t.equal(box.detectors.length, 6, 'and vision continues');
   },
 );
 
@@ -194,7 +194,7 @@ t.test(
   async (t) => {
     const box = new ElementVision(t, []).start();
     t.ok(await box.runsOn(ELEMENT, 1));
-    t.equal(box.trial?.isOn, true, 'the mark stands while it is tried');
+    t.equal(box.trial?.isOn, true, 'the mark exists during the trial');
     box.kill();
     t.ok(await box.runsOn('cpu', 2), 'killed while it was tried');
     t.match(box.last?.fallback, /^vision ended while its element was tried; it is tried again at/);
@@ -205,7 +205,7 @@ t.test(
     box.kill();
     t.ok(await box.runsOn(ELEMENT, 4), 'a mark from the future');
     await box.vision.stop();
-    t.match(box.trial, { isOn: false }, 'who leaves in peace takes the mark away');
+    t.match(box.trial, { isOn: false }, 'a normal end removes the mark');
   },
 );
 

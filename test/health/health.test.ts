@@ -159,7 +159,7 @@ void t.test('the report says that timesyncd, the kernel or no one set the clock'
   };
   const looked = async (timedatectl: string): Promise<boolean> => {
     const sync = new ClockSync({ clock: systemClock, log: SILENT, timesyncFile: file, timedatectl });
-    t.equal(sync.synced, false, 'not before the first look');
+    t.equal(sync.synced, false, 'not before the first reading');
     await sync.start();
     await sync.stop();
     return sync.synced;

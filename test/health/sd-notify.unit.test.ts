@@ -98,7 +98,7 @@ void t.test(
       if (beats(state) !== before) [before, statuses] = [beats(state), now];
       return now >= statuses + 4;
     };
-    await until(t, 'the status goes on, the watchdog is fed no more', starved, 60_000);
+    await until(t, 'the status continues without watchdog pings', starved, 60_000);
     state.mode = 'suspended';
     const hungry = beats(state);
     await until(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);

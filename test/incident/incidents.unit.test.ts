@@ -64,7 +64,7 @@ t.test('only an incident in the same place waits for the cool-down', async (t) =
   t.same(at(14_000, [driving]), ['e4 start'], 'the next one, which drives through the same place');
   at(17_000, []);
   const passing: Situation = { ...standing(1), momentary: true };
-  t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'what happens in a moment is new');
+  t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'a momentary situation is new');
 });
 
 t.test('alerts stop at the hourly limit, and an active incident is raised when there is room', async (t) => {
@@ -98,7 +98,7 @@ t.test(
     t.same(
       phases(life.step([standing(2, { xyxyNorm: further })], 1000)),
       [],
-      'where its speed would bring it',
+      'at the place its speed predicts',
     );
     const otherPlace: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
     t.same(
@@ -253,7 +253,7 @@ t.test(
     );
     const endEvents = after.step([], 43_600);
     t.same(phases(endEvents), ['e1 end']);
-    t.equal(endEvents[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
+    t.equal(endEvents[0]?.standingMs, 30_000 + 40_500 - 500, 'it has been active since before the restart');
   },
 );
 

@@ -68,7 +68,7 @@ void t.test(
       const point = POINTS[i % POINTS.length];
       if (!(await live(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
     }
-    t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} lives were cut short`);
+    t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} runs were killed`);
     t.ok(await live(file, 'last', persons, '-'), 'the last life tells the rest');
 
     const db = new Database(file, { readonly: true });

@@ -285,7 +285,7 @@ t.test('a socket left on a disk that is now read-only stops nothing', { skip: no
   t.teardown(() => server.stop());
   t.equal(server.unserved, 1);
   t.match(lines, [/agent\.sock: vigie status is not answered: .*EROFS.*; the agent runs on/]);
-  t.match(await fetched(port, METRICS_PATH), /^200 .*\nhere$/, 'the port goes on');
+  t.match(await fetched(port, METRICS_PATH), /^200 .*\nhere$/, 'the port still answers');
   await server.stop();
   disk.unmount();
   disk.mount();

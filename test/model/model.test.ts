@@ -221,7 +221,7 @@ t.test(
     t.match(half.err, /float16 was turned into float32/);
     t.match(half.err, /the batch was open \(n\) and is 1 now/);
     t.match(half.err, /the export leaves its size open; it is 128x96 now/);
-    t.match(half.err, /AP 0\.000 on people/, 'what the gate said is said again');
+    t.match(half.err, /AP 0\.000 on people/, 'the gate’s figures are printed again');
     t.match(
       half.out,
       /^[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n$/,
@@ -337,7 +337,7 @@ t.test('int8 that loses too much accuracy is refused, and the float form is acce
     /Written: fragile-256x160-float\.onnx, which passed; refused: fragile\.onnx and fragile-s8s8\.onnx/,
   );
   const float = 'fragile-256x160-float';
-  t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'what was written, no more');
+  t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'only the written file');
   const files = ['fragile-256x160-calibration', `${float}.json`, `${float}.onnx`];
   t.strictSame(readdirSync(out).sort(), files, 'forms of an earlier import would pass for those of this one');
   const card = await readCard(out, float);

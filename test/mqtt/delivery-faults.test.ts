@@ -85,7 +85,7 @@ void t.test(
     t.equal(delivery.state.refused, 1, 'not tried again and again');
     t.equal(outbox.counters.lanes.alert.rows, 1, 'kept');
     t.equal(states.filter(({ fault }) => fault !== null).length, 1, 'told once');
-    t.equal(delivery.state.phase, 'online', 'the connection stands');
+    t.equal(delivery.state.phase, 'online', 'the connection stays open');
     outbox.append([notice()]);
     delivery.wake();
     await until(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
@@ -166,7 +166,7 @@ void t.test('a refusal ends when the room acknowledges the refused message', asy
   await until(t, 'refused', () => delivery.state.fault?.code === 'denied');
   await archive.publish(TOPICS.ack, '{"alert":1}');
   await until(t, 'let go', () => delivery.state.fault === null);
-  t.equal(rowsOf(outbox), 0, 'and it is not kept any longer');
+  t.equal(rowsOf(outbox), 0, 'and the row has gone');
 });
 
 void t.test('the end of a connection is no refusal, and an unreadable packet ends it', async (t) => {

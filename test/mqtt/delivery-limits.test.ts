@@ -77,11 +77,11 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     outbox.append(eventWithStill('later', 70_000));
     delivery.wake();
     await until(t, 'drained', () => rowsOf(outbox) === 0);
-    t.equal(broker.connections, before, 'what it has learnt holds');
+    t.equal(broker.connections, before, 'the learnt limit applies');
     t.equal(delivery.state.phase, 'online');
     t.ok(
       lines.some((line) => /^error .*allow .* bytes/.test(line)),
-      'told, with what to change',
+      'reported with its remedy',
     );
   });
 }

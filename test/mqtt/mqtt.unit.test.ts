@@ -105,7 +105,7 @@ void t.test('a lane sends each row once a session, live ones first, the backlog 
 
 void t.test('an acknowledgement holds numbers or is refused', async (t) => {
   t.same(parseAck(Buffer.from('{"alert":3,"bulk":0}')), { alert: 3, bulk: 0 });
-  t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'what is not known is left out');
+  t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'unknown members are left out');
   t.same(parseAck(Buffer.from('{}')), {});
   t.same(parseAck(Buffer.from('{"alert":3,"epoch":"1f00ab32"}')), { alert: 3, epoch: '1f00ab32' });
   t.throws(() => parseAck(Buffer.from('{"alert":3,"epoch":7}')), { message: /refused/ });
@@ -246,7 +246,7 @@ void t.test('the oldest refusal is shown as long as it applies', async (t) => {
   t.equal(refusals.oldest, b);
   refusals.settle('status');
   t.equal(refusals.oldest, undefined);
-  t.equal(changes, 5, 'what did not stand changes nothing');
+  t.equal(changes, 5, 'an unknown refusal changes nothing');
 });
 
 void t.test('a repeated line is logged at intervals with the number of the suppressed ones', async (t) => {

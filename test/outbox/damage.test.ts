@@ -39,7 +39,7 @@ void t.test('a damaged file is moved aside and reported, and the numbers continu
     const after = makeOutbox(file, { log });
     after.outbox.start();
     t.equal(after.outbox.counters.damaged, 1, `${name}: counted`);
-    t.ok(existsSync(`${file}.damaged`), `${name}: kept for a person to look at`);
+    t.ok(existsSync(`${file}.damaged`), `${name}: kept for a person to examine`);
     t.match(
       lines.find((line) => line.startsWith('error')),
       /outbox\.db\.damaged/,
@@ -70,7 +70,7 @@ void t.test('damage that shows while running costs the rows, not the agent', asy
   writeFileSync(file, bytes.fill(0xa5, 4096));
   writeFileSync(`${file}-wal`, wal.fill(0xa5));
   const [nextSeq = 0] = outbox.append([text('alert', 'alert')]);
-  t.equal(nextSeq, 601, 'the number goes on, whether the damage shows at once or not');
+  t.equal(nextSeq, 601, 'the numbers continue, whether the damage shows at once or not');
   outbox.peek('alert', 0, 9);
   const [next] = outbox.append([text('alert', 'alert')]);
   t.equal(next, 602);

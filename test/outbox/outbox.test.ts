@@ -65,7 +65,7 @@ for (const [store, path] of Object.entries(STORES)) {
       { key: 'c/1', text: 'three' },
     ]);
     outbox.append([], { b: null, a: 'more' });
-    t.same(outbox.notes('a'), [{ key: 'a', text: 'more' }], 'kept, changed and forgotten');
+    t.same(outbox.notes('a'), [{ key: 'a', text: 'more' }], 'stored, changed and removed');
     t.same(
       outbox.notes('').map(({ key }) => key),
       ['a', 'c/1'],
@@ -81,7 +81,7 @@ for (const [store, path] of Object.entries(STORES)) {
       { kind: 'gap', gap: { reasons: ['overflow'] } },
       'and a record says so',
     );
-    t.equal(outbox.refusedBy === undefined, store === 'disk', 'why it is not on disk');
+    t.equal(outbox.refusedBy === undefined, store === 'disk', 'with the reason it is not on disk');
     await outbox.stop();
     await outbox.stop();
   });
@@ -273,7 +273,7 @@ void t.test('the outbox uses memory on a full disk until there is room again', {
   clock.advance(31_000);
   await sleep(1500);
   t.equal(outbox.counters.store, 'disk', 'back on the disk');
-  t.equal(outbox.epoch, epoch, 'which now holds the numbers given out in memory');
+  t.equal(outbox.epoch, epoch, 'which now has the numbers given out in memory');
   t.same(bodies(outbox.peek('alert', 0, 9)), [2, 4], 'with everything, and without what was released');
   t.equal(outbox.refusedBy, undefined);
   t.same(outbox.append([text('alert', 'alert')]), [5]);
@@ -305,9 +305,9 @@ void t.test(
     const second = makeOutbox(file, { clock, boot: 'boot-2' });
     second.outbox.start();
     t.equal(second.outbox.counters.store, 'memory', 'mounted read-only at the start');
-    t.same(bodies(second.outbox.peek('alert', 0, 9)), [1, 2], 'what is on the disk is still delivered');
+    t.same(bodies(second.outbox.peek('alert', 0, 9)), [1, 2], 'rows on the disk are still delivered');
     t.same(second.outbox.append([text('alert', 'alert')]), [3], 'and the numbers go on');
-    t.not(second.outbox.epoch, epoch, 'as another counting: 3 was given out before, in memory');
+    t.not(second.outbox.epoch, epoch, 'under another epoch: 3 was given out before, in memory');
     t.equal(second.outbox.release('alert', [1]), 1);
     t.equal(second.outbox.releaseThrough('alert', 2), 1);
     t.same(bodies(second.outbox.peek('alert', 0, 9)), [3], 'released, though the disk cannot forget it yet');

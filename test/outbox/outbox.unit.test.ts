@@ -154,7 +154,7 @@ void t.test('a full store drops snapshots, then notices, and alerts last', async
   }
   t.same(order, ['snapshot', 'notice', 'alert'], 'one class after the other');
   const [oldest] = store.peek('alert', 0, 1);
-  t.equal(oldest?.kind, 'gap', 'of the alerts the oldest went');
+  t.equal(oldest?.kind, 'gap', 'the oldest alerts were dropped');
 
   const seqs = store.append([text('alert', 'alert', 10), snapshot('alert', 150_000)]);
   const born = store.peek('alert', (seqs[0] ?? 0) - 1, 2);

@@ -183,7 +183,7 @@ t.test('every step can be undone and redone', async (t) => {
     ]);
   let history: History = { past: [], now: DRAWING, future: [] };
   for (let i = 0; i < 150; i++) history = committed(history, to(i / 200));
-  t.equal(history.past.length, 100, 'a hundred are kept');
+  t.equal(history.past.length, 100, 'a hundred steps are kept');
   const last = history.now;
   history = undone(undone(history));
   t.same(history.now.lines[0]?.from, [147 / 200, 0]);
@@ -341,7 +341,7 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
       ({ blocks }) => blocks,
     ),
     [false, false],
-    'what was installed before does not run, and hinders nothing',
+    'an installed rule outside the order does not run, and blocks nothing',
   );
   const outside: Drawing = {
     ...DRAWING,

@@ -126,7 +126,7 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
 
   const pid = container.show('vigie-page', 'MainPID');
   const inside = (...words: string[]): string => run('nsenter', '-t', pid, '-m', '--', ...words);
-  t.equal(inside('ls', '/etc/vigie'), 'page', 'of the configuration it sees its own folder');
+  t.equal(inside('ls', '/etc/vigie'), 'page', 'it sees only its own folder of the configuration');
   for (const dir of ['/var/lib/vigie', '/run/vigie', '/var/lib/vigie-restraint', '/boot'])
     t.notMatch(inside('runuser', '-u', 'vigie-page', '--', 'ls', dir), /^[a-z]+\.|journal|socket$/, dir);
   const status = run('grep', '-E', '^(Uid|CapEff|NoNewPrivs|Seccomp):', `/proc/${pid}/status`);

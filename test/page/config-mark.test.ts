@@ -22,7 +22,7 @@ void t.test(
     const [agents = '', helpers] = await marks();
     t.match(agents, /^[0-9a-f]{64}$/);
     t.equal(agents, helpers, 'the same configuration has the same mark');
-    t.not(agents, REPLY.sha256, 'which is not its hash');
+    t.not(agents, REPLY.sha256, 'the mark is not the hash');
     for (const op of ['check', 'try'] as const) {
       const answer = await phone.post(`/api/config/${op}`, PROPOSAL);
       t.match(answer, { status: 200, json: { sha256: agents } }, op);

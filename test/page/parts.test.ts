@@ -253,7 +253,7 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
   t.equal(
     json.source,
     `rtsp://${login}@127.0.0.1:8554/stream1?profile=main`,
-    'where it was asked, not where it says',
+    'at the requested address, not at the one it names',
   );
   t.notOk('substream' in json, 'it has one stream');
   t.ok(camera.actions.includes('GetStreamUri'), 'its services were asked there too');

@@ -30,7 +30,7 @@ const main = profile({ token: 'main', width: 1920, fps: 25 });
 void t.test('the second profile is the smallest of the same source with five frames a second', async (t) => {
   const of = (...drawn: ProfileFields[]): string | undefined =>
     secondProfile([main, ...drawn.map(profile)], 'main');
-  t.equal(of({}), 'sub', 'a camera that does not say how often is taken at its word');
+  t.equal(of({}), 'sub', 'a camera that names no frame rate is accepted');
   t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');
   t.equal(of({ token: 7 }), '7');
   t.equal(of({ token: 'd1', width: 704 }, { token: 'cif', width: 352 }, { token: 'hd', width: 1280 }), 'cif');
@@ -45,5 +45,5 @@ void t.test('the second profile is the smallest of the same source with five fra
   ])
     t.equal(of(other), undefined, JSON.stringify(other));
   for (const odd of [undefined, null, 'x', [], [null, 3, {}], [profile({})]])
-    t.equal(secondProfile(odd, 'main'), undefined, 'what is no list of profiles');
+    t.equal(secondProfile(odd, 'main'), undefined, 'an invalid list of profiles');
 });

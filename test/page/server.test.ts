@@ -131,7 +131,7 @@ void t.test(
     const oldCookie = second.cookie;
     t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
     second.cookie = oldCookie;
-    t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
+    t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever cookie the phone has');
     page.clock.advance(8 * HOUR_MS);
     t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
   },
@@ -150,7 +150,7 @@ void t.test('wrong codes lock the phone that types them for a growing time, and 
     t.match(await guessing(), { json: { error: 'wrong', retryInS } });
     t.match(await guessing(), { json: { error: 'locked', retryInS } });
   }
-  t.match(await page.phone().pair(), { status: 200 }, 'the technician comes in meanwhile');
+  t.match(await page.phone().pair(), { status: 200 }, 'the technician is paired meanwhile');
 });
 
 void t.test('a new label clears the lock, and so does the room by a signed command', async (t) => {
@@ -197,7 +197,7 @@ void t.test('guessing for a year has a negligible chance', (t) => {
   t.ok(compared > 0 && compared <= TRIES.burst + TRIES.perS * S, `${compared} codes were compared`);
   const inAYear = compared * 24 * 366;
   t.ok(inAYear / 2 ** 80 < 3e-15, `a chance of ${inAYear / 2 ** 80}`);
-  t.equal(honest, 60, 'who has typed nothing wrong waits for a second at most');
+  t.equal(honest, 60, 'an honest technician waits for a second at most');
   // One address for a year: five tries, and then one an hour.
   let tries = 0;
   for (let hour = 0; hour < 366 * 24; hour += 1) {

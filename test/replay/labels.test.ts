@@ -201,7 +201,10 @@ t.test(
     const [none, white] = rows;
     t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
     t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
-    t.ok((white?.detectionsShare ?? 1) < 0.8, `of people in a white-out ${white?.detectionsShare} are found`);
+    t.ok(
+      (white?.detectionsShare ?? 1) < 0.8,
+      `a ratio of ${white?.detectionsShare} of the people is detected in a white-out`,
+    );
     t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
   },
 );

@@ -57,7 +57,7 @@ t.test('crossings are reported in a grey, dark and noisy street', { skip }, asyn
     one.forget();
     two.forget();
   });
-  t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} closer looks`);
+  t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} high-resolution passes`);
   t.equal(two.summary.looksFine, one.summary.looksFine);
   t.same(crossingsOf(two), crossingsOf(one), 'twice the same');
   const free = crossingsOf(one).filter(([, atS]) => atS > 4.5);

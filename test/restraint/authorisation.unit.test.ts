@@ -142,7 +142,7 @@ void t.test(
       ],
       verdict,
     );
-    t.equal(verdict(accepted), 'accepted', 'what is right is still accepted');
+    t.equal(verdict(accepted), 'accepted', 'a valid one is still accepted');
   },
 );
 
@@ -325,7 +325,7 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
   authority.load();
   t.ok(holds());
   clock.epochMs -= 300 * DAY_MS;
-  t.ok(holds(), 'put back: it still holds');
+  t.ok(holds(), 'put back: it still applies');
   for (let day = 0; day < 9; day += 1) clock.advance(DAY_MS);
   t.ok(holds(), 'on the ninth day');
   clock.advance(DAY_MS);
@@ -412,7 +412,7 @@ void t.test('a leap of an unset clock binds until a set one corrects it', async 
   authority.confirmTime();
   clock.epochMs -= 11 * DAY_MS;
   authority.confirmTime();
-  t.match(authority.now(), { reason: /was valid until/ }, 'what was confirmed binds');
+  t.match(authority.now(), { reason: /was valid until/ }, 'a confirmed time binds');
   authority.resetTime();
   t.notMatch(authority.now(), { reason: String }, 'until an authorised caller says otherwise');
 });

@@ -110,7 +110,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
   await t.test('vision’s settings belong to root', async (t) => {
     const dir = '/var/lib/vigie-restraint';
     const hasHead = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
-    await until(t, 'the journal’s head is kept', hasHead, PATIENCE_MS);
+    await until(t, 'root has the journal’s head', hasHead, PATIENCE_MS);
     t.equal(
       container.run('sh', '-c', `stat -c '%n %U %a' ${dir} ${dir}/*`).out.trim(),
       [
@@ -161,7 +161,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     );
 
     const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order });
-    t.not(got.picture, '', 'with the true order it looks (control)');
+    t.not(got.picture, '', 'with the true order vision runs (control)');
     t.notOk(got.said.includes('sealed'), 'and seals to no one, as the order names no recipient');
     const { data, info } = await sharp(Buffer.from(got.picture, 'base64'))
       .greyscale()
@@ -336,7 +336,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     t.match(container.read(file), /third/);
     await container.boot(t);
     await box.watches('after a power cut');
-    t.equal(container.read(file), keptText, 'the kept one again');
+    t.equal(container.read(file), keptText, 'the stored one again');
     t.notOk(existsSync(join(container.root, 'etc/vigie/vigie.yaml.before-trial')));
 
     const release = '/usr/lib/vigie/current/dist/agent/cli/main.js';

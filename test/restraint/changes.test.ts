@@ -106,7 +106,7 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
     reason:
       'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
   });
-  t.ok(fits('config-changed', 'cause', cause), 'as the published schema has it');
+  t.ok(fits('config-changed', 'cause', cause), 'fits the published schema');
   t.strictSame(live(stateDir, movedConfig).told, [], 'once');
 
   const restoredRun = live(stateDir, boxWith());
@@ -160,7 +160,7 @@ t.test('every other change is reported too, by its name', async (t) => {
     }),
   );
   t.match(told[0]?.cause, { lists: ['other'] }, 'another password is the same camera');
-  t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
+  t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is stored nowhere');
 });
 
 t.test('the journal’s mark of a configuration does not allow to test passwords', async (t) => {
@@ -337,7 +337,7 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.strictSame(dates.report?.notAfter, '2027-01-01T12:00:00.000Z');
   place(cert, second.cert, authority.ca);
   clock.advance(23 * HOUR_MS);
-  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'not with each look');
+  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'not at each check');
   clock.advance(HOUR_MS);
   t.equal(dates.report?.notAfter, '2028-01-01T12:00:00.000Z', 'after a day; the box’s own of a chain');
   place(cert, first.cert);
@@ -345,14 +345,14 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'when asked');
   place(ca, second.cert, first.cert);
   dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'of a bundle the one that is the next to end');
+  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'the certificate of a bundle that ends first');
   clock.epochMs += 60 * DAY_MS;
   dates.reload();
   t.equal(dates.ends.ca, Date.UTC(2028, 0, 1, 12), 'and is not over');
   writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
   rmSync(ca);
   dates.reload();
-  t.strictSame(dates.ends, { certificate: undefined, ca: undefined }, 'what cannot be read says nothing');
+  t.strictSame(dates.ends, { certificate: undefined, ca: undefined }, 'an unreadable file reports nothing');
   t.equal(dates.report, null);
   t.strictSame(new CertificateDates({ config: undefined, clock }).ends, { certificate: null, ca: null });
 });

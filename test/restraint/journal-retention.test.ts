@@ -73,7 +73,7 @@ void t.test('the oldest contents are erased beyond the limit, while tree and era
   t.ok(before > 400_000, `${before} bytes of contents`);
   while (retention.step(BEGIN_MS, true));
   t.ok(journal.contentBytes <= 300_000, `${journal.contentBytes} are left`);
-  t.equal(journal.contentBytes, Buffer.byteLength(contentsOf(dir)), 'what is counted is what is on the disk');
+  t.equal(journal.contentBytes, Buffer.byteLength(contentsOf(dir)), 'the count equals the bytes on the disk');
   t.match(contentsOf(dir), /"why":"limit","what":"clock-step"/);
   t.equal(resultOf(dir).erased, retention.erased.limit);
   t.strictSame(resultOf(dir).wrong, []);

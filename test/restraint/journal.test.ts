@@ -230,7 +230,7 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
   );
   const journal = openJournal(dir);
   journal.append({ at: AT, type: 'clock-step', stepMs: 1 });
-  t.strictSame(wrongIn(dir), [], 'and it goes on after a torn line');
+  t.strictSame(wrongIn(dir), [], 'and the journal continues after a torn line');
 });
 
 /** Starts a process that appends and erases at full speed until the test ends; returns its folder. */
@@ -342,7 +342,7 @@ void t.test('a journal that never holds still is refused after a bounded number 
     dir,
     moving(() => 'the same'),
   );
-  t.match(faults, [{ line: /^line / }], 'what is wrong again is wrong');
+  t.match(faults, [{ line: /^line / }], 'a repeated fault is reported');
 });
 
 void t.test('an erasure that was cut off is finished at the next start', async (t) => {

@@ -41,5 +41,5 @@ void t.test('a key is never read through a link that is switched to a file of ot
   await turning.terminate();
   t.comment(JSON.stringify(counts));
   t.ok(counts.own > 0 && counts.refused > 0, 'both files were met');
-  t.equal(counts.foreign, 0, 'the one that others may write was never taken');
+  t.equal(counts.foreign, 0, 'the key that others may write was never accepted');
 });

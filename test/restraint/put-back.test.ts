@@ -111,5 +111,5 @@ t.test('a whole folder put back is detected only by a head kept elsewhere', asyn
   const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
   const heads = [{ file: 'the witness’s', note: head }];
   const { wrong } = verifyJournal(box.file('journal'), verifier, { heads });
-  t.match(wrong, [/the witness’s/], 'a head that was kept elsewhere does not fit');
+  t.match(wrong, [/the witness’s/], 'a head kept elsewhere does not match');
 });

@@ -126,7 +126,7 @@ void t.test('the signed end of one suspension ends no other', async (t) => {
   t.equal(record.resume(ID), null);
   record.suspend();
   t.not(record.suspended, ID, 'an id that has ended cannot be used again');
-  t.match(record.resume(ID), /this one is/, 'what was signed for it is of no use');
+  t.match(record.resume(ID), /this one is/, 'a signature for it is useless');
   const second = record.suspended ?? '';
   t.equal(record.resume(second), null);
   record.suspend(second);

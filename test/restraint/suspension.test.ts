@@ -240,7 +240,7 @@ void t.test(
     t.match(
       missingResumes(withoutResumes),
       [{ suspension: first?.suspension }],
-      'as it would without its entry',
+      'as if its entry were missing',
     );
     const modesEntered = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
     t.same(modesEntered, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
@@ -436,7 +436,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   );
   t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
   const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
-  await until(t, 'which rule does not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
+  await until(t, 'the rules that do not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
   t.match(of('rule-unauthorised')[0]?.data, {
     rule: { id: 'counted' },
     phase: 'start',

@@ -63,7 +63,7 @@ t.test('wrong way needs a steady drive, seen in the pixels, of an object that wa
   );
   t.ok(
     reportedFrames(wrongWay(), 4, (s) => drive(s, { pixelsMove: Math.round(s * 5) % 3 > 0 })).length > 0,
-    'two looks of three',
+    'two frames of three',
   );
   t.equal(reportedFrames(wrongWay(), 4, (s) => drive(s, { bestScore: 0.3 })).length, 0, 'never sure');
   t.equal(reportedFrames(wrongWay(), 4, (s) => drive(s, { furniture: true })).length, 0, 'furniture');
@@ -89,10 +89,7 @@ t.test('a weak box that hops through a queue is not driving the wrong way', asyn
   const alone = (s: number) => hops(s).slice(-1);
   t.ok(reportedFrames(wrongWay(), 2, alone).length > 0, 'without the queue the same box drives');
   const passes = (s: number) => [...queue(s), at(1, 0.2 + 0.1 * s, 0.54, weak)];
-  t.ok(
-    reportedFrames(wrongWay(), 5, passes).length > 0,
-    'what drives past the queue and is half hidden by it',
-  );
+  t.ok(reportedFrames(wrongWay(), 5, passes).length > 0, 'a vehicle that passes the queue half hidden');
   const doubled = (s: number) => [at(2, 0.205 + 0.1 * s, 0.51), at(1, 0.2 + 0.1 * s, 0.5, weak)];
   t.ok(reportedFrames(wrongWay(), 4, doubled).length > 0, 'found twice');
   const sizes = [0.09, 0.05];

@@ -36,11 +36,11 @@ function passages(cab: Cab, lowerBy = 0): number {
 
 t.test('boxes that overlapped a moment before are one vehicle', async (t) => {
   const inside: Cab = () => 0.1;
-  t.equal(passages(inside), 1, 'upon each other in all looks');
+  t.equal(passages(inside), 1, 'overlapping in all frames');
   t.equal(
     passages((look) => (look < 3 ? 0.1 : 0.2)),
     1,
-    'no more in the look in which it passes',
+    'no longer overlapping in the frame of the crossing',
   );
 });
 
@@ -52,6 +52,6 @@ t.test('boxes that never overlapped are two vehicles', async (t) => {
   t.equal(
     passages(() => 0.1, 0.1),
     2,
-    'one stands before the other',
+    'one in front of the other',
   );
 });

@@ -243,7 +243,7 @@ t.test(
     const firstAt = (all: { s: number; situations: Situation[] }[]) =>
       all.find(({ situations }) => situations.length > 0)?.s;
     const walk = (s: number) => [placed(1, 0.05 + 0.06 * s, 0.6)];
-    t.equal(firstAt(run(make(), 15, walk)), undefined, 'who walks through does not loiter');
+    t.equal(firstAt(run(make(), 15, walk)), undefined, 'a person who walks through does not loiter');
     const stop = (s: number) => [placed(1, 0.1 + 0.06 * Math.min(s, 3), 0.6)];
     const at = firstAt(run(make(), 30, stop)) ?? 0;
     t.ok(at >= 13 && at <= 14.4, `stopped at 3 s, raised at ${at} s`);

@@ -107,7 +107,7 @@ t.test(
     t.match(confirming.out, 'Confirmed: the rules go on.');
     t.match(restarted.sentMessages, [{ kind: 'confirm-view' }]);
     const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
-    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal says who');
+    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal names the person');
     t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
     t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
     t.notOk(existsSync(box.file('confirmed')));
@@ -130,7 +130,7 @@ t.test('a confirmation of an earlier move is ignored', async (t) => {
   writeFileSync(box.file('confirmed'), '2020-01-01T00:00:00.000Z');
   box.desk.tick();
   t.match(box.desk.settings, { knownView: { moved: true } });
-  t.notOk(existsSync(box.file('confirmed')), 'and is taken away');
+  t.notOk(existsSync(box.file('confirmed')), 'and is removed');
   t.same(box.entries, []);
 });
 

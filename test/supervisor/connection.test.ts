@@ -100,7 +100,7 @@ t.test('the room learns whether the camera is as ordered, and not its address', 
   });
   status.hear(openedMessage('rtsp://10.0.0.7:554'));
   t.match(status, { connected: 'rtsp://10.0.0.7:554', camera: { asOrdered: true } });
-  t.ok(Value.Check(CameraReport, status.camera), 'as the published schema has it');
+  t.ok(Value.Check(CameraReport, status.camera), 'fits the published schema');
   t.notMatch(JSON.stringify(status.camera), /10\.0\.0\.7/);
   status.hear(openedMessage('rtsp://10.0.0.7:8554'));
   t.equal(status.camera.asOrdered, false, 'another port');

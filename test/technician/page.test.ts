@@ -69,11 +69,11 @@ const counter = (agent: Agent, name: string): number => agent.report().counters[
 
 t.test('one and a second technician may look, a third may not, and the box says so', { skip }, async (t) => {
   const { agent, stateDir, socket } = await runningBox(t);
-  t.equal(statSync(socket).mode & 0o777, 0o600, 'of a plain run: for the agent’s user alone');
+  t.equal(statSync(socket).mode & 0o777, 0o600, 'in a plain run only the agent’s user may use it');
   const page = await Page.connect(t, socket);
   const other = await Page.connect(t, socket, 'fedcba9876543210');
   await page.startsPreview(7);
-  t.equal(await page.ask({ op: 'preview-start', viewer: 7 }), null, 'who looks already may begin again');
+  t.equal(await page.ask({ op: 'preview-start', viewer: 7 }), null, 'a present viewer may start again');
   t.equal(await other.ask({ op: 'preview-start', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-start', viewer: 8 }), 'too-many-viewers');
   await until(t, 'pictures', () => page.pictures.length >= 6 && other.pictures.length >= 4, SLOW_MS);
@@ -128,7 +128,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
     'and that it is over',
   );
   await sleep(1200);
-  t.equal(page.pictures.length, pictureCount, 'who has stopped is shown nothing');
+  t.equal(page.pictures.length, pictureCount, 'a stopped viewer gets no picture');
   t.strictSame(Object.keys(JSON.parse(readFileSync(join(stateDir, 'preview-use.json'), 'utf8'))), [
     'day',
     'usedS',
@@ -243,7 +243,11 @@ async function walkTest(t: Test, { agent, socket }: Box): Promise<void> {
   await walks('done', ['seen', 'seen']);
   t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), null);
   await walks('kept', ['seen', 'seen']);
-  t.match(agent.report().accuracy?.rules, [{ rule: 'passing', walk: { passes: 2, seen: 2 } }], 'it is kept');
+  t.match(
+    agent.report().accuracy?.rules,
+    [{ rule: 'passing', walk: { passes: 2, seen: 2 } }],
+    'the result is saved',
+  );
 
   t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 1 }), null);
   t.equal(await page.ask({ op: 'walk-answer', answer: 'abort' }), null);

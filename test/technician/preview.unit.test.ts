@@ -274,7 +274,7 @@ t.test('a third viewer and rapid restarts are refused, and a slow reader skips p
   t.match(numbers(box), { preview_skipped: 3, preview_frames: 0 });
   screen.reads = true;
   await box.clock.pass(2000);
-  t.equal(screen.pictures, 2, 'what he missed is not made up for');
+  t.equal(screen.pictures, 2, 'missed pictures are not repeated');
   const codes: (string | undefined)[] = [];
   for (let i = 0; i < 20; i += 1) {
     codes.push(box.preview.start(screen, 9, SESSION)?.code);

@@ -129,7 +129,7 @@ t.test(
     t.equal(tracks.length, 2);
     t.ok(
       tracks.every(({ cut }) => cut),
-      'that they are parts is said',
+      'both are marked as cut',
     );
     const xs = tracks.flatMap(({ path }) => path.map(([, x]) => x));
     t.ok(

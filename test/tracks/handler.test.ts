@@ -266,7 +266,7 @@ t.test('questions about persons need two signatures and cover a day at most', as
   t.equal(
     (await box.ask({ ...question, classes: ['car', 'bus'] }, sender)).matches,
     3,
-    'of vehicles one asks alone',
+    'vehicles need one signature',
   );
 });
 

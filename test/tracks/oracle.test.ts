@@ -261,7 +261,7 @@ for (const fps of RATES) {
         `path error px of 768, median / 95 % / most: kept ${of(errors.kept)}, between ${of(errors.between)}; ` +
           `${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}, ${seams} seams`,
       );
-      t.ok(quantile(errors.kept, 1) <= 1, 'no kept point is off by more than a pixel');
+      t.ok(quantile(errors.kept, 1) <= 1, 'no stored point is off by more than a pixel');
       t.ok(quantile(errors.between, 0.95) <= 4, 'between them 95 % are off by 4 px at most');
       t.ok(seams > 0, 'tracks were cut by flushes');
     },

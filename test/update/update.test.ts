@@ -253,7 +253,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   await wants('', true);
   await wants(order(ops, 5), false);
   await reported('taken again', ({ refused }) => refused === null);
-  t.equal(box.orderText(), first, 'what was cleared, and what came again, changes nothing');
+  t.equal(box.orderText(), first, 'a cleared and a repeated order change nothing');
 
   // The agent leaves messages beyond its rate unread, and requests the retained one again.
   await Promise.all(Array.from({ length: 2000 }, () => wants(randomBytes(60), false)));
