@@ -155,7 +155,7 @@ function checkMetrics(t: Test, metrics: string): void {
   };
   const missing = judge('').status === null && 'promtool is missing: apt-get install promtool';
   void t.test('promtool accepts the metrics, and the guide explains them', { skip: missing }, async (t) => {
-    t.same(judge(metrics), { status: 0, said: '' });
+    t.same(judge(metrics), { status: 0, output: '' });
     t.not(judge(metrics.replace('# HELP vigie_events_total', '# HELP vigie_other_total')).status, 0);
     t.not(judge(`${metrics}vigie_info{ 1\n`).status, 0, 'and does judge');
   });
