@@ -33,16 +33,16 @@ function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | unde
 }
 
 /** The spot, moved by a number of its widths, as a later inference reports it. */
-function shifted(widths: number): XyxyNorm {
+function shiftedSpot(widths: number): XyxyNorm {
   return [SPOT[0] + 0.1 * widths, SPOT[1], SPOT[2] + 0.1 * widths, SPOT[3]];
 }
 
 t.test('a proposal needs three false alarms in one spot, not two and not three spots', async (t) => {
-  const wrong = [judgedAlert(false, 0.4), judgedAlert(false, 0.4, shifted(0.2))];
+  const wrong = [judgedAlert(false, 0.4), judgedAlert(false, 0.4, shiftedSpot(0.2))];
   t.same(proposalsOf(KERB, wrong), []);
-  t.same(proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shifted(2))]), [], 'elsewhere');
+  t.same(proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(2))]), [], 'elsewhere');
   t.same(proposalsOf(KERB, [...wrong, { ...judgedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
-  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shifted(-0.2))]);
+  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(-0.2))]);
   t.same(rest, []);
   t.match(proposal, { rule: 'kerb', false: 3, true: 0, remedy: { kind: 'mask' } });
   const box = proposal?.xyxyNorm ?? [];
@@ -55,7 +55,7 @@ t.test(
   'a threshold is proposed between false and true scores where it would spare all true alerts',
   async (t) => {
     const wrong = [0.36, 0.41, 0.39].map((score) => judgedAlert(false, score));
-    const right = [0.7, 0.8, 0.65].map((score) => judgedAlert(true, score, shifted(3)));
+    const right = [0.7, 0.8, 0.65].map((score) => judgedAlert(true, score, shiftedSpot(3)));
     t.match(proposalsOf(KERB, [...wrong, ...right]), [
       { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
     ]);
@@ -64,7 +64,7 @@ t.test(
       [{ remedy: { kind: 'mask' } }],
       'two tell too little',
     );
-    const weak = judgedAlert(true, 0.4, shifted(3));
+    const weak = judgedAlert(true, 0.4, shiftedSpot(3));
     t.match(
       proposalsOf(KERB, [...wrong, ...right, weak]),
       [{ remedy: { kind: 'mask' } }],

@@ -179,7 +179,7 @@ void t.test('a fuzzed message is a verdict that fits the schema, or is refused a
   t.ok(outcome.taken > 10_000 && outcome.refused > 10_000, JSON.stringify(outcome));
 });
 
-function recorded(
+function openRecord(
   t: Test,
   file: string,
   options: { clock?: HandClock; log?: Logger; episodes?: number; watching?: Watching } = {},
@@ -199,7 +199,7 @@ function recorded(
 
 void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   const file = join(scratch(t), RECORD_FILE);
-  const { record, clock, rule } = recorded(t, file);
+  const { record, clock, rule } = openRecord(t, file);
   t.match(rule(), { alerts: 0, precision: null, low: null, high: null, walk: null });
   for (let i = 1; i <= 10; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   record.note(alert('b-e1', 'update', { id: 'b-11' }));
@@ -224,14 +224,14 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   record.stop();
   record.stop();
   t.equal(record.report(), null, 'nothing after the stop');
-  const restarted = recorded(t, file, { clock });
+  const restarted = openRecord(t, file, { clock });
   t.match(restarted.rule(), expected, 'the same after a restart');
   restarted.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
   t.equal(restarted.rule().true, 8, 'and alerts of an earlier life can be judged');
 });
 
 void t.test('the later verdict counts, in any order of arrival', async (t) => {
-  const { record, clock, rule } = recorded(t, join(scratch(t), RECORD_FILE));
+  const { record, clock, rule } = openRecord(t, join(scratch(t), RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   const at = (minute: number): string => new Date(clock.epochMs - 3_600_000 + minute * 60_000).toISOString();
   const say = (verdict: string, minute: number): void => {
@@ -298,7 +298,7 @@ void t.test('malformed verdicts are counted, and logged once without their conte
     lines.push(`${message} ${JSON.stringify(fields)}`);
   };
   const log: Logger = { error: keep, warn: keep, info: keep, debug: keep };
-  const { record } = recorded(t, join(scratch(t), RECORD_FILE), { log });
+  const { record } = openRecord(t, join(scratch(t), RECORD_FILE), { log });
   for (const text of ['', 'Smith', '{"operator":"Smith"}', '[]']) record.verdict(Buffer.from(text));
   t.equal(record.report()?.verdicts.malformed, 4);
   t.equal(lines.length, 1);
@@ -309,7 +309,7 @@ void t.test(
   'the record keeps alerts for 30 days and within its limits, and counts the removed ones',
   async (t) => {
     const file = join(scratch(t), RECORD_FILE);
-    const { record, clock, rule } = recorded(t, file, { episodes: 100 });
+    const { record, clock, rule } = openRecord(t, file, { episodes: 100 });
     const raise = (name: string, rule: string): void => {
       const time = new Date(clock.epochMs).toISOString();
       record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
@@ -332,7 +332,7 @@ void t.test(
     t.match(record.report(), { expired: 10 + storedAlerts, dropped: 300 - storedAlerts });
     record.stop();
     t.match(
-      recorded(t, file, { clock }).record.report(),
+      openRecord(t, file, { clock }).record.report(),
       { expired: 10 + storedAlerts },
       'counted over a restart',
     );
@@ -343,7 +343,7 @@ void t.test('a record that cannot be written costs no alert', async (t) => {
   const dir = scratch(t);
   const blocked = join(dir, 'blocked');
   writeFileSync(blocked, 'a file where a folder should be');
-  const { record, clock } = recorded(t, join(blocked, RECORD_FILE));
+  const { record, clock } = openRecord(t, join(blocked, RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   record.sees(true);
   record.verdict(verdictOf({ episode: 'b-e1' }, 'true', clock));
@@ -351,7 +351,7 @@ void t.test('a record that cannot be written costs no alert', async (t) => {
   record.stop();
 
   const file = join(dir, RECORD_FILE);
-  const busy = recorded(t, file);
+  const busy = openRecord(t, file);
   const other = new Database(file);
   other.exec('BEGIN IMMEDIATE');
   busy.record.note(alert('b-e1', 'start', { id: 'b-1' }));
@@ -365,13 +365,13 @@ void t.test('a record that cannot be written costs no alert', async (t) => {
 void t.test('a damaged record is moved aside', async (t) => {
   const dir = scratch(t);
   const file = join(dir, RECORD_FILE);
-  const first = recorded(t, file);
+  const first = openRecord(t, file);
   for (let i = 0; i < 500; i += 1) first.record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   first.record.stop();
   const bytes = readFileSync(file);
   bytes.fill(0x55, 4096, 16_384);
   writeFileSync(file, bytes);
-  const { record, rule, clock } = recorded(t, file);
+  const { record, rule, clock } = openRecord(t, file);
   record.note(alert('c-e1', 'start', { id: 'c-1' }));
   t.equal(rule().alerts, 1, 'a new one has begun');
   t.same(readFileSync(`${file}.damaged`), bytes);
@@ -391,7 +391,7 @@ void t.test('a record of a newer program is left alone', async (t) => {
   db.pragma('user_version = 9');
   db.close();
   t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 3/ });
-  t.equal(recorded(t, file).record.report(), null);
+  t.equal(openRecord(t, file).record.report(), null);
 });
 
 void t.test('the bar of an interval shows its ratio and both ends', async (t) => {

@@ -73,7 +73,7 @@ class Street {
 type Step = readonly [answer: WalkAnswer, before?: () => void];
 
 /** Runs a walk test that answers each question with the next step, then aborts. */
-async function led(
+async function runWalkTest(
   street: Street,
   rule: RuleConfig,
   passes: number,
@@ -109,7 +109,7 @@ void t.test(
   async (t) => {
     const street = new Street(t);
     street.alert(LONG_STAY);
-    const { result, error, events } = await led(street, LONG_STAY, 3, [
+    const { result, error, events } = await runWalkTest(street, LONG_STAY, 3, [
       ['go', () => street.alertIn(13, LONG_STAY)],
       ['go'],
       ['repeat'],
@@ -124,7 +124,7 @@ void t.test(
     t.ok(events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14, 'the time it took');
     t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
-    const next = await led(street, LONG_STAY, 2, [
+    const next = await runWalkTest(street, LONG_STAY, 2, [
       ['go'],
       ['go', () => street.alertIn(20, LONG_STAY)],
       ['go'],
@@ -137,7 +137,7 @@ void t.test(
 void t.test('a pass ignores alerts of other rules, from before it, or after its time limit', async (t) => {
   const street = new Street(t);
   street.alert(KERB);
-  const { result } = await led(street, KERB, 3, [
+  const { result } = await runWalkTest(street, KERB, 3, [
     ['go', () => street.alertIn(5, LONG_STAY)],
     // It began before the pass and waited for its snapshot.
     ['go', () => street.alertIn(1, KERB, { agoS: 2 })],
@@ -152,7 +152,7 @@ void t.test('a pass is void if the box does not see', async (t) => {
   const street = new Street(t);
   const { agent, clock } = street;
   const seesAgainWhenAsked = (): void => agent.setBox(seeingBox());
-  const { result, events } = await led(street, KERB, 2, [
+  const { result, events } = await runWalkTest(street, KERB, 2, [
     ['go', () => clock.in(2, () => agent.setBox(seeingBox({ sees: false })))],
     [
       'go',
@@ -171,7 +171,7 @@ void t.test('a pass is void if the box does not see', async (t) => {
 void t.test('the next pass starts only after the last incident has ended', async (t) => {
   const street = new Street(t);
   let episode = '';
-  const { result, events } = await led(street, LONG_STAY, 2, [
+  const { result, events } = await runWalkTest(street, LONG_STAY, 2, [
     [
       'go',
       () =>
@@ -195,7 +195,7 @@ void t.test('the next pass starts only after the last incident has ended', async
 
   // An alert that came too late for its pass may still be active; the technician may then continue.
   const late = new Street(t);
-  const other = await led(late, LONG_STAY, 2, [
+  const other = await runWalkTest(late, LONG_STAY, 2, [
     ['go'],
     ['go', () => late.alert(LONG_STAY, { over: false })],
     ['go', () => late.alertIn(12, LONG_STAY)],
@@ -216,7 +216,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
   for (const [name, steps, signal] of ways) {
     const street = new Street(t);
     for (const s of [3, 40]) street.alertIn(s, KERB);
-    const { result, error } = await led(street, KERB, 2, steps, signal && { signal });
+    const { result, error } = await runWalkTest(street, KERB, 2, steps, signal && { signal });
     t.equal(result, undefined, name);
     t.match(error, { kind: 'unavailable', message: /given up; nothing was kept/ });
     t.equal(street.figures(KERB).walk, null);
@@ -225,7 +225,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
   const street = new Street(t);
   const during = new AbortController();
   const plan = (): void => street.clock.in(2, () => during.abort());
-  const { error } = await led(street, KERB, 2, [['go', plan]], { signal: during.signal });
+  const { error } = await runWalkTest(street, KERB, 2, [['go', plan]], { signal: during.signal });
   t.match(error, { message: /given up/ }, 'stopped while a pass is watched');
 });
 
@@ -234,7 +234,7 @@ void t.test('a rule that its schedule switches off ends the test', async (t) => 
   street.alertIn(5, KERB);
   const untilMs = street.clock.monoMs + 20_000;
   const isOn = (): boolean => street.clock.monoMs < untilMs;
-  const { error, events } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
+  const { error, events } = await runWalkTest(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
   t.match(error, { message: /rule kerb is off by its schedule now; nothing was kept/ });
   t.strictSame(codesOf(events), ['seen'], 'the hours ended while a pass was watched');
 });
@@ -252,7 +252,7 @@ void t.test('the store keeps a hundred walk tests, and the last one counts', asy
 void t.test('a walk test requires a box that sees', async (t) => {
   const street = new Street(t);
   street.agent.setBox(seeingBox({ sees: false }));
-  const { error, askedSteps } = await led(street, KERB, 1, [['go']]);
+  const { error, askedSteps } = await runWalkTest(street, KERB, 1, [['go']]);
   t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
   t.equal(askedSteps, 0, 'no pass was acted');
 });

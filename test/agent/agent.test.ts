@@ -116,7 +116,7 @@ t.test(
 );
 
 /** Copies the real model to a folder of its own and flips one bit. */
-function spoiltModels(dir: string): string {
+function copySpoiltModels(dir: string): string {
   const models = join(dir, 'models');
   mkdirSync(models);
   for (const file of ['nanodet-g-city10.json', 'nanodet-g-city10.onnx'])
@@ -132,7 +132,7 @@ t.test('a broken model raises an event and does not end the agent', { skip }, as
   const { received } = await listen(t, room);
   const dir = scratch(t);
   const config = boxAt(room, 'test:pattern');
-  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: spoiltModels(dir) });
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: copySpoiltModels(dir) });
   await agent.start();
   const down = (): ReceivedMessage[] =>
     received.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
@@ -163,7 +163,7 @@ t.test('a broken model gives way to the one that ran last, and the room is told'
     return (JSON.parse(String(message()?.payload)) as VigieEvent).data;
   };
   await run(MODEL_DIR, /health$/);
-  const began = await run(spoiltModels(dir), /detector-fallback$/);
+  const began = await run(copySpoiltModels(dir), /detector-fallback$/);
   t.match(began, { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
   const endEvent = await run(MODEL_DIR, /detector-fallback$/);
   t.match(endEvent, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');

@@ -74,7 +74,7 @@ function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling
   return { made: agentFlow, events, see, told: takeEvents, wait };
 }
 
-function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
+function standingTrack(id: number, sinceMs: number, left = 0.4): ObservedTrack {
   return track(id, {
     firstMs: sinceMs,
     xyxyNorm: [left, 0.4, left + 0.05, 0.6],
@@ -128,7 +128,7 @@ t.test(
     t.same(flow(60, notes, 'c', refusal).told(), ['rule-unauthorised b-e1 update'], 'the same one');
     const third = flow(1, notes, 'd');
     t.same(third.told(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
-    third.see(0, 5000, [standing(1, 0, 0.1), standing(2, 0, 0.5)]);
+    third.see(0, 5000, [standingTrack(1, 0, 0.1), standingTrack(2, 0, 0.5)]);
     t.match(third.told().at(-1), /^alert-limit .* start$/);
     const fourth = flow(60, notes, 'e');
     fourth.see(0, 400, []);
@@ -138,9 +138,9 @@ t.test(
 
 t.test('an incident continues over a gap in the video when its object is found again', async (t) => {
   const { see, told } = flow(60);
-  see(0, 5000, [standing(1, 0)]);
+  see(0, 5000, [standingTrack(1, 0)]);
   t.same(told(), ['loitering b-e1 start']);
-  see(25_000, 30_000, [standing(7, 25_000)]);
+  see(25_000, 30_000, [standingTrack(7, 25_000)]);
   t.same(told(), [], 'after 20 s without a picture it is the same incident, under another number');
   see(30_000, 34_000, []);
   t.same(told(), ['loitering b-e1 end'], 'and it ends as ever');
@@ -149,14 +149,14 @@ t.test('an incident continues over a gap in the video when its object is found a
 t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
   for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
     const { see, told, made, events } = flow(60);
-    see(0, 5000, [standing(1, 0)]);
+    see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), ['loitering b-e1 start']);
-    see(5000, 50_000, [standing(1, 0), standing(2, 5000, 0.7)], [kind]);
+    see(5000, 50_000, [standingTrack(1, 0), standingTrack(2, 5000, 0.7)], [kind]);
     t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
     t.equal(made.blind, true);
     t.equal(made.report.standing, 1);
     t.same(made.conditions, [kind], 'for a reader that has missed the event');
-    see(50_000, 51_000, [standing(7, 50_000)]);
+    see(50_000, 51_000, [standingTrack(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
       { places: ['square'], standingS: 45 },
@@ -164,7 +164,7 @@ t.test('an unusable picture raises no incident, and active ones are held', async
     );
     t.same(told(), [`${kind} b-e2 end`]);
     t.same(made.conditions, []);
-    see(51_000, 60_000, [standing(7, 50_000)]);
+    see(51_000, 60_000, [standingTrack(7, 50_000)]);
     t.same(told(), [], 'the active incident continues under another number');
     t.match(made.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
   }
@@ -172,7 +172,7 @@ t.test('an unusable picture raises no incident, and active ones are held', async
 
 t.test('a defocused camera still raises alerts, which say that they are doubtful', async (t) => {
   const { see, told, events } = flow(60);
-  see(0, 5000, [standing(1, 0)], ['defocused']);
+  see(0, 5000, [standingTrack(1, 0)], ['defocused']);
   t.same(
     events.map(({ data }) => data.degraded),
     [undefined, ['defocused']],
@@ -196,7 +196,7 @@ t.test('the box reports itself blind without a stream or without vision', async 
 
 t.test('an incident whose object has gone in a gap ends after the time of its rule', async (t) => {
   const { see, told } = flow(60);
-  see(0, 5000, [standing(1, 0)]);
+  see(0, 5000, [standingTrack(1, 0)]);
   told();
   see(25_000, 25_000 + 32_000, []);
   t.same(told(), [], '2 s of the rule and half a minute on top, from the first picture');
@@ -206,7 +206,12 @@ t.test('an incident whose object has gone in a gap ends after the time of its ru
 
 t.test('too many alerts become one event of the box with their number', async (t) => {
   const { see, told, events, made } = flow(2);
-  const people = [standing(1, 0, 0.1), standing(2, 0, 0.3), standing(3, 0, 0.5), standing(4, 0, 0.7)];
+  const people = [
+    standingTrack(1, 0, 0.1),
+    standingTrack(2, 0, 0.3),
+    standingTrack(3, 0, 0.5),
+    standingTrack(4, 0, 0.7),
+  ];
   see(0, 5000, people);
   const [first, second, overflow] = events;
   t.same(
@@ -238,16 +243,16 @@ t.test(
     };
     const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };
     rule({ ...terms, shadow: true });
-    see(0, 5000, [standing(1, 0)]);
+    see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), []);
     t.equal(made.shadowed(RULE.id), 1);
     rule({ ...terms, shadow: false });
-    see(5000, 10_000, [standing(1, 0)]);
+    see(5000, 10_000, [standingTrack(1, 0)]);
     t.match(events[0]?.data, { zone: { id: 'square', purpose: 'public-order', ...terms }, mode: 'active' });
     t.same(told(), ['loitering b-e1 start']);
     rule(undefined);
     t.same(told(), ['loitering b-e1 end']);
-    see(10_000, 20_000, [standing(1, 0)]);
+    see(10_000, 20_000, [standingTrack(1, 0)]);
     t.same(told(), [], 'a rule without permission is not evaluated');
     t.equal(made.shadowed(RULE.id), 1);
   },
@@ -255,7 +260,7 @@ t.test(
 
 t.test('a picture that does not come is counted as missed once', async (t) => {
   const { see, told, made, wait } = flow(60);
-  const requests = see(0, 5000, [standing(1, 0)], [], false);
+  const requests = see(0, 5000, [standingTrack(1, 0)], [], false);
   t.equal(requests.length, 1);
   t.same(told(), [], 'its alert waits for it');
   wait(4000);

@@ -46,7 +46,7 @@ async function checkEnd(t: Test, agent: Program, code: number, reason: RegExp): 
   t.notOk(existsSync(`/proc/${pid}`));
 }
 
-async function killed(t: Test, agent: Program): Promise<void> {
+async function killAgent(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGKILL');
   await agent.ended;
   await until(t, 'and its vision', () => agent.code !== undefined);
@@ -59,7 +59,7 @@ interface Lane {
 }
 
 /** Reads the alert lane from a copy, so that reading changes nothing in the folder. */
-function alerts(t: Test, stateDir: string): Lane {
+function alertLane(t: Test, stateDir: string): Lane {
   const dir = scratch(t);
   for (const name of readdirSync(stateDir).filter((name) => name.startsWith('outbox.db')))
     cpSync(join(stateDir, name), join(dir, name));
@@ -109,9 +109,9 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
   const agent = agentOn(t, first, lived);
   await running(t, agent, lived);
   await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
-  await killed(t, agent);
+  await killAgent(t, agent);
   t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
-  const before = alerts(t, lived);
+  const before = alertLane(t, lived);
   for (const [loss, lose] of LOSSES) {
     const dir = scratch(t);
     const stateDir = join(dir, 'state');
@@ -122,7 +122,7 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
     await until(t, `${loss}: ready`, () => isReady(next), DECIDED_MS);
     next.child.kill('SIGTERM');
     t.equal(await next.ended, 0);
-    const after = alerts(t, stateDir);
+    const after = alertLane(t, stateDir);
     t.ok(after.last >= before.last, 'no number is given out twice');
     const reportedSeqs = new Set(after.rows);
     for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) reportedSeqs.add(seq);
@@ -151,7 +151,7 @@ t.test(
     const stateDir = join(disk.dir, 'state');
     const agent = agentOn(t, dir, stateDir);
     await until(t, 'ready', () => isReady(agent), DECIDED_MS);
-    await killed(t, agent);
+    await killAgent(t, agent);
     t.ok(lstatSync(join(stateDir, LOCAL_SOCKET)).isSocket(), 'the socket of the killed life');
     execFileSync('mount', ['-o', 'remount,ro', disk.dir]);
     const next = agentOn(t, dir, stateDir);

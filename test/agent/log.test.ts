@@ -100,12 +100,12 @@ t.test(
     for (const file of readdirSync(stateDir, { recursive: true })) {
       const path = join(stateDir, String(file));
       if (!existsSync(path) || String(file) === JOURNAL_KEY_FILE) continue;
-      t.notOk(filed(path).includes(PASSWORD), `the password is not in ${String(file)}`);
+      t.notOk(contentOfPath(path).includes(PASSWORD), `the password is not in ${String(file)}`);
     }
   },
 );
 
-function filed(path: string): string {
+function contentOfPath(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {

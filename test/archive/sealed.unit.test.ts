@@ -58,7 +58,7 @@ function make(t: Test, options: Partial<SealedStoreOptions> = {}): TestStore {
 }
 
 /** Advances the clock by a number of days, with upkeep every half hour. */
-function pass({ store, clock }: Pick<TestStore, 'store' | 'clock'>, days: number): void {
+function passDays({ store, clock }: Pick<TestStore, 'store' | 'clock'>, days: number): void {
   for (let half = 0; half < days * 48; half += 1) {
     clock.advance(1_800_000);
     store.upkeep();
@@ -132,13 +132,13 @@ t.test('the oldest sealed stills are removed when there is no room', async (t) =
 t.test('a sealed still is removed after its days, with one journal entry', async (t) => {
   const testStore = make(t);
   testStore.store.keep('a-1', small);
-  pass(testStore, 15);
+  passDays(testStore, 15);
   testStore.store.keep('a-2', small);
-  pass(testStore, 14.9);
+  passDays(testStore, 14.9);
   t.same(readdirSync(testStore.dir), ['a-1.age', 'a-2.age']);
-  pass(testStore, 0.2);
+  passDays(testStore, 0.2);
   t.same(readdirSync(testStore.dir), ['a-2.age']);
-  pass(testStore, 1);
+  passDays(testStore, 1);
   t.equal(testStore.purges.length, 1);
   t.ok(Value.Check(PurgeRecord, testStore.purges[0]));
   t.match(testStore.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
@@ -155,12 +155,12 @@ t.test('a purge that cannot be journaled yet is reported later', async (t) => {
     },
   });
   testStore.store.keep('a-1', small);
-  pass(testStore, 1);
+  passDays(testStore, 1);
   testStore.store.keep('a-2', small);
-  pass(testStore, 30.5);
+  passDays(testStore, 30.5);
   t.same(readdirSync(testStore.dir), [], 'retention does not wait');
   refuses = false;
-  pass(testStore, 0.1);
+  passDays(testStore, 0.1);
   t.match(reports, [{ count: 2, why: 'retention' }]);
 });
 
@@ -168,23 +168,23 @@ t.test('a wall clock that jumps deletes no still, and a corrected one lets none 
   let synced = true;
   const clock = new HandClock();
   const testStore = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
-  pass(testStore, 0.1);
+  passDays(testStore, 0.1);
   testStore.store.keep('a-1', small);
   synced = false;
   testStore.clock.epochMs += 400 * DAY_MS;
-  pass(testStore, 0.5);
+  passDays(testStore, 0.5);
   t.same(readdirSync(testStore.dir), ['a-1.age'], 'not believed');
   testStore.store.keep('a-2', small);
   synced = true;
   testStore.clock.epochMs -= 400 * DAY_MS;
-  pass(testStore, 0.5);
+  passDays(testStore, 0.5);
   const madeMs = statSync(join(testStore.dir, 'a-2.age')).mtimeMs;
   t.ok(
     Math.abs(testStore.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000,
     'dated again when the clock is right',
   );
   synced = false;
-  pass(testStore, 29.9);
+  passDays(testStore, 29.9);
   t.same(readdirSync(testStore.dir), [], 'thirty days are over by the monotonic clock too');
 });
 
@@ -204,11 +204,11 @@ t.test('a restart finds the stored stills, and counts from now where no true tim
   t.same(readdirSync(dir), ['a-1.age', 'a-2.age']);
   t.equal(statSync(dir).mode & 0o777, 0o700);
   t.equal(figure(second.store, 'sealed_files'), 2);
-  pass(second, 1.5);
+  passDays(second, 1.5);
   t.same(readdirSync(dir), ['a-2.age']);
-  pass(second, 28.4);
+  passDays(second, 28.4);
   t.same(readdirSync(dir), ['a-2.age']);
-  pass(second, 0.5);
+  passDays(second, 0.5);
   t.same(readdirSync(dir), []);
 });
 

@@ -130,7 +130,7 @@ async function replays(t: Test, container: Container): Promise<void> {
     stdio: 'pipe',
   });
   container.write('/root/three.avi', readFileSync(clip));
-  const onCpu = replayed(t, container, '');
+  const onCpu = replayClip(t, container, '');
   t.equal(onCpu.frames, 3, 'every frame of it');
   t.ok(onCpu.detections > 0, `${onCpu.detections} detections`);
 
@@ -142,12 +142,12 @@ async function replays(t: Test, container: Container): Promise<void> {
     );
   }
   const element = `{ name: onnxinference, model: ${name} }`;
-  const byElement = replayed(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
+  const byElement = replayClip(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
   t.strictSame(byElement, onCpu, 'an element of GStreamer runs the same model: the same');
 }
 
 /** Replays a clip with the configuration that the doctor test left behind. */
-function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
+function replayClip(t: Test, container: Container, detector: string): { frames: number; detections: number } {
   container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
   const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
   const replay = container.run(PROGRAM, ...words);

@@ -60,7 +60,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
 }
 
 /** Number of answered requests of honest clients at one address, `atOnce` at a time. */
-async function answered(port: number, path: string, count: number, atOnce: number): Promise<number> {
+async function countAnswered(port: number, path: string, count: number, atOnce: number): Promise<number> {
   let well = 0;
   const one = (): Promise<void> =>
     new Promise((resolve) => {
@@ -90,7 +90,7 @@ void t.test('enrolment serves 50 boxes while an attacker holds all its places', 
   const room = new TestRoom(t);
   await room.start();
   const { port } = room;
-  const boxes = (): Promise<number> => answered(port, '/.well-known/est/cacerts', 50, 25);
+  const boxes = (): Promise<number> => countAnswered(port, '/.well-known/est/cacerts', 50, 25);
   const says = SLOW_BODY(port, '/.well-known/est/simpleenroll');
   for (const [attackKind, attackOptions] of Object.entries({
     'by one address that is silent': { connections: 600, addresses: 1 },
@@ -122,7 +122,7 @@ void t.test('the page serves 35 phones while an attacker holds all its places', 
     'by two that send a body slowly': { connections: 64, addresses: 2, says },
   })) {
     const { end } = await attack(t, { port, ...attackOptions });
-    t.equal(await answered(port, '/api/hello', 35, 5), 35, attackKind);
+    t.equal(await countAnswered(port, '/api/hello', 35, 5), 35, attackKind);
     end();
   }
 });

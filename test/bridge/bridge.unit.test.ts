@@ -59,7 +59,7 @@ function event(
 }
 
 /** Publishes what the contract allows, as the broker would see it; returns topic and payload. */
-function published({ topic, payload, contentType, retain }: Notice): [string, unknown] {
+function publishNotice({ topic, payload, contentType, retain }: Notice): [string, unknown] {
   const body = typeof payload === 'string' ? payload : Buffer.from(payload.bytes);
   const packet = {
     cmd: 'publish',
@@ -86,7 +86,7 @@ function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
     box: BOX,
     publisher: {
       notice: (notice) => {
-        messages.push(published(notice));
+        messages.push(publishNotice(notice));
         return true;
       },
     },
@@ -106,7 +106,7 @@ function ruleOf(kind: RuleConfig['kind']): RuleConfig {
 void t.test('every kind has its ONVIF topic, or is left out on purpose', async (t) => {
   const context = { inside: [], counted: 3 };
   const messagesOf = (of: UnnumberedEvent, over = {}): unknown[] =>
-    onvifNotices(ROOT, of, { ...context, ...over }).map(published);
+    onvifNotices(ROOT, of, { ...context, ...over }).map(publishNotice);
   const source = (rule: string): object => ({ VideoSource: '1', AnalyticsConfiguration: '1', Rule: rule });
   const UtcTime = '2026-11-24T00:00:05.000Z';
 
@@ -184,7 +184,7 @@ void t.test('every kind has its ONVIF topic, or is left out on purpose', async (
 void t.test('Home Assistant entities follow its documentation', async (t) => {
   const rules = RULE_SCHEMAS.map(({ properties }) => ruleOf(properties.kind.const));
   const retained = homeAssistantRetained(BOX, rules, () => 0);
-  const all = retained.map(published);
+  const all = retained.map(publishNotice);
   const configs = all.filter(([topic]) => topic.startsWith('homeassistant/')) as [
     string,
     Record<string, unknown>,
@@ -243,7 +243,7 @@ void t.test(
     const { bridges, told } = bridgesOf(t, {
       config: { bridges: { onvif: false, homeAssistant: true }, rules },
       publisher: {
-        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(published(notice))),
+        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(publishNotice(notice))),
       },
     });
     const picture = receivedSnapshot(
@@ -354,7 +354,7 @@ void t.test('both bridges together keep the state of active incidents and count 
     },
     publisher: {
       notice: (notice) => {
-        if (!isOffline) told.push(published(notice));
+        if (!isOffline) told.push(publishNotice(notice));
         return !isOffline;
       },
     },

@@ -135,7 +135,7 @@ function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
 }
 
 /** Topics below `pattern` with a retained message, as a later subscriber receives them. */
-async function retained(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
+async function retainedTopicsOf(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
   const client = await clientOf(t, room, 'room');
   const topics: string[] = [];
   client.on('message', (topic, _payload, { retain }) => {
@@ -240,7 +240,7 @@ t.test(
     const stateDir = join(scratch(t), 'state');
     const received = await listen(t, room);
     const retainedTopics = (): Promise<string[]> =>
-      retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
+      retainedTopicsOf(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
     const on = { homeAssistant: true };
     const hasPicture = (): boolean =>
       received.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));

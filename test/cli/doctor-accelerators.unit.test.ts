@@ -26,7 +26,7 @@ import { viewOf } from '../lib/local-status.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 
 /** Writes files below `root` by their path; a value that begins with `→` is a link. */
-function tree(root: string, files: Record<string, string>): string {
+function writeTree(root: string, files: Record<string, string>): string {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     if (content.startsWith('→')) symlinkSync(content.slice(1), join(root, path));
@@ -56,7 +56,7 @@ const ALL = new Set(PRESETS.map(({ element }) => element));
 
 void t.test('a PC without an accelerator shows none, and its absent one is named', async (t) => {
   t.same(findAccelerators(scratch(t)), []);
-  const pc = tree(scratch(t), {
+  const pc = writeTree(scratch(t), {
     ...pci('0000:00:02.0', '8086', '9a49', 'i915'),
     ...usb('1-1', '046d', 'c52b'),
     'sys/bus/usb/devices/usb1/idVendor': '1d6b\n',
@@ -70,7 +70,7 @@ void t.test('a PC without an accelerator shows none, and its absent one is named
     { name: 'accelerator', state: 'failed', detail: /none found for tfliteedgetpuinference/ },
   ]);
   t.match(acceleratorFindings([], new Set(), 'onnxinference'), [{ state: 'ok' }], 'which needs no device');
-  const other = findAccelerators(tree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
+  const other = findAccelerators(writeTree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
   const names = acceleratorFindings(other, new Set(), 'tfliteedgetpuinference').map(({ name }) => name);
   t.same(names, ['accelerator', 'hailo'], 'another one does not take its place');
 });
@@ -81,7 +81,7 @@ void t.test('Hailo’s metadata is never called usable', async (t) => {
     'dev/hailo0': '',
     ...dropIn('50-hailo.conf'),
   };
-  const accelerators = findAccelerators(tree(scratch(t), complete));
+  const accelerators = findAccelerators(writeTree(scratch(t), complete));
   t.match(accelerators, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
   const [finding] = acceleratorFindings(accelerators, ALL, 'hailonet');
   t.match(finding, {
@@ -92,7 +92,7 @@ void t.test('Hailo’s metadata is never called usable', async (t) => {
   t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
   t.equal(isReady(accelerators[0] as (typeof accelerators)[0], ALL), false);
 
-  const bare = findAccelerators(tree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
+  const bare = findAccelerators(writeTree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
   const [unasked] = acceleratorFindings(bare, new Set());
   t.match(unasked, {
     state: 'unknown',
@@ -107,7 +107,7 @@ void t.test(
   'Coral is found on PCIe with driver, node, group and drop-in, and on USB without a driver',
   async (t) => {
     const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
-    const accelerators = findAccelerators(tree(scratch(t), card));
+    const accelerators = findAccelerators(writeTree(scratch(t), card));
     t.match(acceleratorFindings(accelerators, ALL, 'tfliteedgetpuinference'), [
       {
         name: 'coral',
@@ -117,7 +117,7 @@ void t.test(
       },
     ]);
     const complete = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
-    const ready = findAccelerators(tree(scratch(t), complete));
+    const ready = findAccelerators(writeTree(scratch(t), complete));
     t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
     t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
     t.match(
@@ -137,13 +137,13 @@ void t.test(
       ['18d1', '9302'],
     ] as const) {
       const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
-      const sticks = findAccelerators(tree(scratch(t), stick));
+      const sticks = findAccelerators(writeTree(scratch(t), stick));
       t.match(sticks, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
       t.match(acceleratorFindings(sticks, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
     }
     const both = { ...complete, ...usb('2-1', '1a6e', '089a') };
     t.same(
-      findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
+      findAccelerators(writeTree(scratch(t), both)).map(({ preset }) => preset.name),
       ['coral', 'coral-usb'],
     );
   },
@@ -152,18 +152,18 @@ void t.test(
 void t.test('the doctor takes the groups of vision that exist', async (t) => {
   t.same(deviceGroups(scratch(t)), []);
   const groups = 'root:x:0:\nvideo:x:44:\napex:x:990:\nrendering:x:991:\n';
-  t.same(deviceGroups(tree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
+  t.same(deviceGroups(writeTree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
 });
 
 void t.test('built-in accelerators of Jetson and RK3588 are recognised', async (t) => {
   const orin = { ...board('nvidia,p3768-0000+p3767-0003', 'nvidia,tegra234'), 'dev/nvmap': '' };
-  const jetson = findAccelerators(tree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
+  const jetson = findAccelerators(writeTree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
   t.match(acceleratorFindings(jetson, ALL), [
     { name: 'jetson', state: 'unknown', detail: /Orin.*NvDsBatchMeta, which vision does not read/ },
   ]);
   const rock = board('radxa,rock-5b', 'rockchip,rk3588');
   const accel = { ...rock, 'dev/accel/accel0': '', 'dev/accel/accel1': '', ...dropIn('50-rk3588.conf') };
-  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), accel)), ALL), [
+  t.match(acceleratorFindings(findAccelerators(writeTree(scratch(t), accel)), ALL), [
     {
       name: 'rk3588',
       state: 'unknown',
@@ -177,13 +177,13 @@ void t.test('built-in accelerators of Jetson and RK3588 are recognised', async (
     'sys/class/drm/renderD128/device/of_node/name': 'gpu\0',
     'sys/class/drm/renderD129/device/of_node/name': 'npu\0',
   };
-  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), vendor)), ALL), [
+  t.match(acceleratorFindings(findAccelerators(writeTree(scratch(t), vendor)), ALL), [
     { state: 'unknown', detail: /with driver rknpu; missing: kernel driver rocket/ },
   ]);
-  const older = findAccelerators(tree(scratch(t), { ...rock, 'dev/rknpu': '' }));
+  const older = findAccelerators(writeTree(scratch(t), { ...rock, 'dev/rknpu': '' }));
   t.match(older, [{ devices: [/with driver rknpu/], driver: undefined }]);
   const gpu = { ...rock, 'dev/dri/renderD128': '', 'sys/class/drm/renderD128/device/of_node/name': 'gpu\0' };
-  t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is not an NPU');
+  t.notMatch(findAccelerators(writeTree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is not an NPU');
 });
 
 void t.test('presets match their files', async (t) => {
@@ -212,10 +212,10 @@ void t.test('presets match their files', async (t) => {
 });
 
 void t.test('watts are shown where a board reports them', async (t) => {
-  const none = tree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
+  const none = writeTree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
   t.equal(await readPower(none), null);
   t.equal(await readPower(scratch(t)), null, 'no hwmon at all');
-  const jetson = tree(scratch(t), {
+  const jetson = writeTree(scratch(t), {
     'sys/class/hwmon/hwmon1/name': 'ina3221\n',
     'sys/class/hwmon/hwmon1/in1_label': 'VDD_IN\n',
     'sys/class/hwmon/hwmon1/in1_input': '5080\n',
@@ -227,12 +227,12 @@ void t.test('watts are shown where a board reports them', async (t) => {
     'sys/class/hwmon/hwmon1/curr4_input': '9999\n',
   });
   t.same(await readPower(jetson), { watts: 6.35, of: 'VDD_IN' }, 'the whole module, not a sum of its parts');
-  const meter = tree(scratch(t), {
+  const meter = writeTree(scratch(t), {
     'sys/class/hwmon/hwmon0/name': 'ina219\n',
     'sys/class/hwmon/hwmon0/power1_input': '3200000\n',
   });
   t.same(await readPower(meter), { watts: 3.2, of: 'ina219' });
-  const asleep = tree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
+  const asleep = writeTree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
   t.same(hwmonRails(asleep), [], 'an empty answer is not zero');
   t.equal(
     boardPower([
@@ -457,6 +457,6 @@ void t.test('installed models have figures', async (t) => {
     figures.length,
     'one figure each',
   );
-  const dir = tree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
+  const dir = writeTree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
   t.same(modelFigures(dir), []);
 });

@@ -29,7 +29,7 @@ import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
 const VIGIE = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
 
-function configured(over: object): Config {
+function configFrom(over: object): Config {
   const { config, problems } = inspectText(stringify({ site: 'lab', box: 'lab-1', ...over }), {
     env: {},
     mode: 'check',
@@ -39,7 +39,7 @@ function configured(over: object): Config {
   return config;
 }
 
-const RTSP = configured({ camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 } });
+const RTSP = configFrom({ camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 } });
 
 const STATS: VisionStats = {
   framesRead: 260,
@@ -173,7 +173,7 @@ void t.test('each failure is named with its fix', async (t) => {
     ],
     [
       'element',
-      configured({
+      configFrom({
         camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main', fps: 5 },
         detector: {
           backend: 'gstreamer',
@@ -204,7 +204,7 @@ void t.test('each failure is named with its fix', async (t) => {
     ],
     [
       'heavy',
-      configured({ camera: { source: 'test:pattern', fps: 30 } }),
+      configFrom({ camera: { source: 'test:pattern', fps: 30 } }),
       { ...HEALTHY, watchedFrames: 290 },
       'inference',
       /60 % of the 33\.3 ms/,
@@ -212,7 +212,7 @@ void t.test('each failure is named with its fix', async (t) => {
     ],
     [
       'near',
-      configured({ camera: { source: 'test:pattern' }, detector: { input: [640, 384] } }),
+      configFrom({ camera: { source: 'test:pattern' }, detector: { input: [640, 384] } }),
       {
         ...HEALTHY,
         view: viewOf({ input: [640, 384], people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 }),
@@ -245,14 +245,14 @@ void t.test('each failure is named with its fix', async (t) => {
     for (const { state, fix } of findings)
       t.equal(fix !== undefined, state === 'failed', 'a fix with each failure, only there');
   }
-  t.match(visionFindings(configured({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
+  t.match(visionFindings(configFrom({}), HEALTHY)[0], { name: 'camera', state: 'unknown' });
   const near = viewOf({ people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 });
   t.match(findingOf(visionFindings(RTSP, { ...HEALTHY, view: near }), 'view'), { state: 'ok' });
 });
 
 void t.test('the doctor checks disk, state folder and files', async (t) => {
   const dir = scratch(t);
-  const small = configured({ retention: { outboxMiB: 1, archiveMiB: 1, tracksMiB: 1 } });
+  const small = configFrom({ retention: { outboxMiB: 1, archiveMiB: 1, tracksMiB: 1 } });
   t.match(diskFinding(join(dir, 'not', 'yet'), small), {
     state: 'ok',
     detail: /MiB free for .*, 6 MiB needed/,
@@ -269,7 +269,7 @@ void t.test('the doctor checks disk, state folder and files', async (t) => {
       t.match(stateFinding(join(dir, 'locked')), { state: 'failed', fix: /sudo install -d/ });
     },
   );
-  const config = configured({ mqtt: { url: 'mqtts://h', ca: '/a', cert: '/b', key: '/c' } });
+  const config = configFrom({ mqtt: { url: 'mqtts://h', ca: '/a', cert: '/b', key: '/c' } });
   const problem = { path: 'mqtt.key', line: 1, column: 1, variable: null, found: '"/c"' };
   t.match(
     fileFindings(config, [
@@ -286,7 +286,7 @@ void t.test('the doctor checks disk, state folder and files', async (t) => {
   );
   t.match(fileFindings(config, [{ ...problem, message: 'no such file' }]), [{ fix: /copy it there/ }]);
   t.match(fileFindings(config, []), [{ state: 'ok', detail: /3 files readable/ }]);
-  t.same(fileFindings(configured({}), []), []);
+  t.same(fileFindings(configFrom({}), []), []);
 });
 
 void t.test('the doctor asks GStreamer for its elements', async (t) => {
@@ -324,7 +324,7 @@ function journalIn(dir: string): Journal {
 }
 
 /** Journal entries of the doctor's camera access. */
-function looks(dir: string): unknown[] {
+function lookEntries(dir: string): unknown[] {
   const contents = journalIn(dir)
     .contentsOf(0)
     .map(({ content }) => content);
@@ -336,7 +336,7 @@ function looks(dir: string): unknown[] {
 /** Examines a box whose authorisation allows analysis, unless `order` changes it. */
 async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
-  const { authorisation, authorityKey } = authorised(configured(config), join(dir, 'order'), order);
+  const { authorisation, authorityKey } = authorised(configFrom(config), join(dir, 'order'), order);
   const content = { site: 'lab', box: 'lab-1', authorisation, authorityKey, ...config };
   writeFileSync(file, stringify(content), { mode: 0o640 });
   const args = [
@@ -405,7 +405,7 @@ void t.test(
     }
     t.match(findingOf(fine.findings, 'camera')?.detail, /768×576/);
     t.match(findingOf(fine.findings, 'advice')?.detail, /^model nanodet-g-city10, input \d+×\d+, the CPU/);
-    const [begin, end] = looks(dir) as [unknown, [string, string, number]];
+    const [begin, end] = lookEntries(dir) as [unknown, [string, string, number]];
     t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
     t.match(end, ['doctor', 'end', Number]);
     t.ok(end[2] > 5, `${end[2]} frames are on record`);
@@ -434,7 +434,7 @@ void t.test(
     t.match(findingOf(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
     t.match(findingOf(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
     writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
-    const before = looks(dir).length;
+    const before = lookEntries(dir).length;
     const suspended = await examine(dir, { camera, mqtt });
     t.match(findingOf(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
     t.match(findingOf(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
@@ -455,7 +455,7 @@ void t.test(
       detail: /put back.*as the journal shows/,
     });
     t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
-    t.equal(looks(dir).length, before, 'and no camera access without a journal entry');
+    t.equal(lookEntries(dir).length, before, 'and no camera access without a journal entry');
   },
 );
 

@@ -254,7 +254,7 @@ const proposals = places
   .chain((drawn) => rulesIn(drawn).map((rules): Proposal => ({ ...drawn, rules })));
 
 /** Writes it as text with a comment before and beside each item, as a person would. */
-function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
+function commentedText({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
   const list = (name: string, items: readonly object[]): string[] => {
     if (items.length === 0) return flow ? [`${name}: [] # none of ${name}`] : [];
     return [
@@ -286,11 +286,11 @@ t.test('an edited text reads back as proposed and keeps the comments of unchange
   const seed = SEED;
   fc.assert(
     fc.property(proposals, proposals, fc.boolean(), (before, proposal, flow) => {
-      const old = commented(before, flow);
+      const old = commentedText(before, flow);
       const text = editedText(old, proposal);
       const { zones, lines, masks, rules, alertsPerHour } = load(text);
-      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sorted) });
-      const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sorted) });
+      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sortedKeys) });
+      const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sortedKeys) });
       if (is !== should) throw new Error(`${is}\n${should}\n${text}`);
       if (alertsPerHour !== 7) throw new Error('another key was changed');
       for (const note of ['# the head', '# where', '# few', '# the end'])
@@ -309,6 +309,6 @@ t.test('an edited text reads back as proposed and keeps the comments of unchange
 });
 
 /** Sorts the keys of a rule, because their order comes from the file. */
-function sorted(rule: object): object {
+function sortedKeys(rule: object): object {
   return Object.fromEntries(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

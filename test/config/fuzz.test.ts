@@ -26,7 +26,7 @@ interface Outcome {
 }
 
 /** Loads a text and describes what is wrong with the loader's answer, if anything. */
-function judge(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
+function checkLoad(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
   const { config, problems, warnings } = inspectText(text, { env, mode, files: false });
   const fault = (): string | undefined => {
     if ((config === undefined) === (problems.length === 0)) return 'neither accepted nor refused, or both';
@@ -170,7 +170,7 @@ for (const [name, texts] of Object.entries(INPUTS)) {
     let accepted = 0;
     fc.assert(
       fc.property(texts, environment, fc.constantFrom(...MODES), (text, env, mode) => {
-        const outcome = judge(text, env, mode);
+        const outcome = checkLoad(text, env, mode);
         if (outcome.accepted) accepted += 1;
         if (outcome.fault !== undefined) throw new Error(outcome.fault);
       }),
@@ -217,7 +217,7 @@ void t.test('hostile texts of 256 KiB are refused within seconds', async (t) => 
   };
   for (const [name, text] of Object.entries(texts)) {
     const from = performance.now();
-    const { fault, accepted } = judge(text, {}, 'check');
+    const { fault, accepted } = checkLoad(text, {}, 'check');
     t.equal(fault, undefined, name);
     t.notOk(accepted, `${name} is refused`);
     // The slowest takes about 1 s on one core of a laptop; a quadratic step would take minutes.

@@ -42,7 +42,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   const dir = scratch(t);
   const [file, lastGoodFile] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   const first = use();
   t.match(first, { file, refused: undefined, config: { box: 'box-1' } });
   const text = readFileSync(file);
@@ -62,7 +62,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   t.ok(second.refused instanceof ConfigProblems);
   t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
 
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   writeFileSync(join(dir, 'cert.pem'), '');
   const third = use();
   t.match(
@@ -77,14 +77,14 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'a damaged last good one is refused as well');
   rmSync(lastGoodFile);
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   keepConfig(use().bytes, dir);
   rmSync(file);
   t.throws(use, { message: /vigie\.yaml/ }, 'a removed file is not replaced');
 });
 
 /** Writes the configuration file and the files that it names. */
-async function written(file: string, box: string, dir: string): Promise<void> {
+async function writeConfig(file: string, box: string, dir: string): Promise<void> {
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
   const { cert, key } = await authority.client(box);
@@ -95,7 +95,7 @@ async function written(file: string, box: string, dir: string): Promise<void> {
 }
 
 /** Makes a folder with the real model; `spoil` flips one bit of the file. */
-function installed(t: Test): { dir: string; spoil: () => void } {
+function installModel(t: Test): { dir: string; spoil: () => void } {
   const dir = scratch(t);
   for (const ext of ['json', 'onnx'])
     copyFileSync(join(MODEL_DIR, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
@@ -110,7 +110,7 @@ function installed(t: Test): { dir: string; spoil: () => void } {
 
 t.test('a damaged model gives way to the one that ran last', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
-  const { dir: modelDir, spoil } = installed(t);
+  const { dir: modelDir, spoil } = installModel(t);
   const keptDir = join(scratch(t), 'kept');
   const refusalOf = async (dir: string | undefined, kind: string): Promise<string> => {
     const error: unknown = await start(dir).catch((error: unknown) => error);

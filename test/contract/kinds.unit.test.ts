@@ -24,16 +24,16 @@ function firstColumn(file: string): string[] {
   return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/[a-z]+(?:-[a-z]+)*/g)].map(String));
 }
 
-function missing<K extends string>(all: readonly K[], names: readonly string[]): K[] {
+function missingKinds<K extends string>(all: readonly K[], names: readonly string[]): K[] {
   return all.filter((kind) => !names.includes(kind));
 }
 
 void t.test('each kind of rule has scenes, and the busy street has all of them', async (t) => {
   const scenes = [...STREET_SCENES, ...PIXEL_SCENES].map(({ rule }) => rule.kind);
   const clips = CATALOGUE.flatMap((scene) => labelOf(scene).config.rules.map(({ kind }) => kind));
-  t.same(missing(RULE_KINDS, [...scenes, ...clips]), []);
+  t.same(missingKinds(RULE_KINDS, [...scenes, ...clips]), []);
   t.same(
-    missing(
+    missingKinds(
       RULE_KINDS,
       [BUSY_SCENE.rule, ...(BUSY_SCENE.beside ?? [])].map(({ kind }) => kind),
     ),
@@ -43,14 +43,14 @@ void t.test('each kind of rule has scenes, and the busy street has all of them',
 
 void t.test('each kind of rule is in the guides', async (t) => {
   for (const file of ['docs/guide/legal.md', 'docs/guide/bridges.md'])
-    t.same(missing(RULE_KINDS, firstColumn(file)), [], file);
+    t.same(missingKinds(RULE_KINDS, firstColumn(file)), [], file);
   const [, list = ''] = /^Rules: ([^;]*);/m.exec(read('README.md')) ?? [];
   const names = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
   t.same(names.sort(), [...RULE_KINDS].sort(), 'README.md');
 });
 
 void t.test('each command is in the table of what a key may sign', async (t) => {
-  t.same(missing(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
+  t.same(missingKinds(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
 });
 
 /**
@@ -75,7 +75,7 @@ const ALERTED_OTHERWISE: Partial<Readonly<Record<ConditionKind, string | null>>>
 void t.test('each condition has an alert rule, or is listed as one that needs none of its own', async (t) => {
   const rules = read('docs/guide/prometheus-fleet-rules.yaml');
   const alerted = [...rules.matchAll(/condition=~?"([^"]+)"/g)].flatMap(([, kinds = '']) => kinds.split('|'));
-  t.same(missing(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
+  t.same(missingKinds(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
   const repeated = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
   t.same(repeated, [], 'in one place only');
   for (const alert of Object.values(ALERTED_OTHERWISE))

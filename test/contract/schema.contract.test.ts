@@ -37,7 +37,7 @@ import { StrictBroker } from '../lib/strict-broker.ts';
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 
 /** Parses with the AsyncAPI project's own parser, with support added for JSON Schema 2020-12. */
-async function parsed(text: string): Promise<ParseOutput> {
+async function parseDocument(text: string): Promise<ParseOutput> {
   const parser = new Parser();
   parser.registerSchemaParser({
     getMimeTypes: () => [SCHEMA_FORMAT],
@@ -62,7 +62,7 @@ const serious = ({ diagnostics }: ParseOutput): string[] =>
 
 void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
   const text = readFileSync(ASYNCAPI_FILE, 'utf8');
-  const output = await parsed(text);
+  const output = await parseDocument(text);
   t.strictSame(serious(output), [], 'no error and no warning');
   const document = output.document;
   t.equal(document?.version(), '3.0.0');
@@ -78,7 +78,7 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
 
   const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
   t.not(broken, text);
-  t.ok(serious(await parsed(broken)).length > 0, 'a broken reference would have been found (control)');
+  t.ok(serious(await parseDocument(broken)).length > 0, 'a broken reference would have been found (control)');
 });
 
 void t.test(
@@ -94,10 +94,10 @@ void t.test(
 );
 
 /** Every value that differs from `value` by one further member, in one of the objects within it. */
-function extended(value: unknown, member: object): unknown[] {
+function extendedValues(value: unknown, member: object): unknown[] {
   if (typeof value !== 'object' || value === null) return [];
   const within = Object.entries(value).flatMap(([key, part]) =>
-    extended(part, member).map((changed) =>
+    extendedValues(part, member).map((changed) =>
       Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed },
     ),
   );
@@ -124,7 +124,7 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
   t.strictSame(Object.keys(Object.fromEntries(messages)), ['VigieEvent', 'GapEvent', 'StatusReport']);
   for (const [name, message] of [...messages, ['VigieEvent', event] as const]) {
     t.equal(valid(name, message), true, name);
-    for (const later of extended(message, { later: { version: [2] } })) {
+    for (const later of extendedValues(message, { later: { version: [2] } })) {
       t.equal(valid(name, later), true, `${name}: ${JSON.stringify(later)}`);
     }
     t.equal(valid(name, { ...message, time: 5 }), false, `${name}: a wrong type is refused`);

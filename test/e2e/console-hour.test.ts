@@ -47,9 +47,9 @@ t.test(
     const endsMs = performance.now() + SECONDS * 1000;
     const isOver = (): boolean => performance.now() >= endsMs;
     const [toldCount, { closed, faults }, heaps] = await Promise.all([
-      tell(street, isOver),
+      raiseIncidents(street, isOver),
       work(t, screen, isOver),
-      weigh(t, screen, desk, endsMs),
+      measureHeap(t, screen, desk, endsMs),
     ]);
     await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
     const numbers = async (): Promise<number[]> =>
@@ -79,7 +79,7 @@ t.test(
 );
 
 /** Raises incidents on the boxes in turn and ends each after a while; returns the number of incidents. */
-async function tell(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
+async function raiseIncidents(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
   // Padded to the size of the demo's stills; decoders ignore the bytes after the end of a JPEG.
   const small = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 50 }).toBuffer();
   const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
@@ -127,7 +127,7 @@ async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Prom
 }
 
 /** Heap of the page in MB, at each measurement. */
-async function weigh(
+async function measureHeap(
   t: Test,
   screen: ConsoleScreen,
   desk: ConsoleProgram,

@@ -42,26 +42,30 @@ t.test(
     await t.test('the console works with PostgreSQL', async (t) => {
       const chain = await startChain(t, 'postgres');
       const setup = { chain, browser };
-      await t.test('two operators on one incident see each other’s actions', (t) => together(t, setup));
-      await t.test('a shift is worked by keyboard alone', (t) => shift(t, setup));
-      await t.test('an auditor sees no picture and may not act', (t) => auditor(t, setup));
-      await t.test('a hostile box harms neither room nor screen', (t) => hostile(t, setup));
-      await t.test('ages follow the room’s clock although boxes are a day off', (t) => clocks(t, setup));
+      await t.test('two operators on one incident see each other’s actions', (t) =>
+        testTwoOperators(t, setup),
+      );
+      await t.test('a shift is worked by keyboard alone', (t) => testShift(t, setup));
+      await t.test('an auditor sees no picture and may not act', (t) => testAuditor(t, setup));
+      await t.test('a hostile box harms neither room nor screen', (t) => testHostileBox(t, setup));
+      await t.test('ages follow the room’s clock although boxes are a day off', (t) => testClocks(t, setup));
       await t.test('two alerts a second are drawn in time', (t) =>
-        latency(t, setup, { count: FULL ? 200 : 60, perS: 2 }),
+        testLatency(t, setup, { count: FULL ? 200 : 60, perS: 2 }),
       );
       await t.test('twenty alerts a second are counted as storms', (t) =>
-        latency(t, setup, { count: 200, perS: 20 }),
+        testLatency(t, setup, { count: 200, perS: 20 }),
       );
-      await t.test('a burst survives a killed console and database', (t) => burst(t, setup));
+      await t.test('a burst survives a killed console and database', (t) => testBurst(t, setup));
     });
     await t.test('the console works with SQLite', async (t) => {
       const chain = await startChain(t, 'sqlite');
       const setup = { chain, browser };
-      await t.test('a shift is worked by keyboard alone', (t) => shift(t, setup));
-      await t.test('two alerts a second are drawn in time', (t) => latency(t, setup, { count: 40, perS: 2 }));
+      await t.test('a shift is worked by keyboard alone', (t) => testShift(t, setup));
+      await t.test('two alerts a second are drawn in time', (t) =>
+        testLatency(t, setup, { count: 40, perS: 2 }),
+      );
       await t.test('twenty alerts a second are counted as storms', (t) =>
-        latency(t, setup, { count: 100, perS: 20 }),
+        testLatency(t, setup, { count: 100, perS: 20 }),
       );
     });
   },
@@ -81,7 +85,7 @@ async function at(t: Test, { chain, browser }: ConsoleSetup, account: string): P
 const row = (no: number, more = ''): string => `document.querySelector('.row[data-no="${no}"]${more}')`;
 
 /** Selects the incident's line by keyboard. */
-async function choose(screen: ConsoleScreen, no: number): Promise<void> {
+async function selectLine(screen: ConsoleScreen, no: number): Promise<void> {
   await screen.until('a line', `${row(no)} !== null`);
   for (let i = 0; i < 60; i++) {
     if ((await screen.page.evaluate(`${row(no, '[aria-selected=true]')} !== null`)) === true) return;
@@ -106,11 +110,11 @@ async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promis
   return Number(closed);
 }
 
-async function together(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
   const one = await at(t, setup, 'operator');
   const other = await at(t, setup, 'operator-2');
   const no = await incidentOf(setup.chain, { id: 'together', jpeg: JPEG });
-  for (const screen of [one, other]) await choose(screen, no);
+  for (const screen of [one, other]) await selectLine(screen, no);
   const pressedMs = performance.now();
   await Promise.all([one.keys('c'), other.keys('c')]);
   const isRefused = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
@@ -140,11 +144,11 @@ async function together(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same([...one.complaints, ...other.complaints], []);
 }
 
-async function shift(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
   const screen = await at(t, setup, 'operator');
   const no = await incidentOf(chain, { id: 'shift', jpeg: JPEG });
-  await choose(screen, no);
+  await selectLine(screen, no);
   await screen.keys('c');
   await screen.until('mine', `${row(no, '.claimed')} !== null`);
   await screen.keys('Enter');
@@ -183,11 +187,11 @@ async function shift(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(screen.complaints, []);
 }
 
-async function auditor(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
   const no = await incidentOf(chain, { id: 'audited', jpeg: JPEG });
   const screen = await at(t, setup, 'auditor');
-  await choose(screen, no);
+  await selectLine(screen, no);
   await screen.keys('Enter');
   await screen.until('opened', `document.querySelector('.no-picture') !== null`);
   t.match(
@@ -234,7 +238,7 @@ const HOSTILE: Readonly<Record<string, (event: VigieEvent) => void>> = {
   },
 };
 
-async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
   const screen = await at(t, setup, 'operator');
   await closeAll(screen);
@@ -258,7 +262,7 @@ async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
   await closed;
   const read: Record<string, string> = {};
   for (const [name, no] of Object.entries(incidentNos)) {
-    await choose(screen, no);
+    await selectLine(screen, no);
     await screen.keys('Enter');
     await screen.until(
       name,
@@ -293,7 +297,7 @@ async function hostile(t: Test, setup: ConsoleSetup): Promise<void> {
   await closeAll(screen);
 }
 
-async function clocks(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
   const screen = await at(t, setup, 'operator');
   const aheadNo = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
@@ -319,7 +323,7 @@ async function clocks(t: Test, setup: ConsoleSetup): Promise<void> {
   ] as const) {
     t.match(await lineOf(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
   }
-  await choose(screen, aheadNo);
+  await selectLine(screen, aheadNo);
   await screen.keys('Enter');
   await screen.until('told', `document.querySelector('.incident .notice.warn') !== null`);
   t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
@@ -336,7 +340,7 @@ interface Pace {
  * Measures the latency of incidents. At two a second a colleague closes those that are drawn, and each has its line; at
  * twenty a second they are grouped into storms and counted.
  */
-async function latency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Promise<void> {
+async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Promise<void> {
   const { chain } = setup;
   const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
@@ -382,7 +386,7 @@ async function latency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Pro
   await closeAll(colleague);
 }
 
-async function burst(t: Test, setup: ConsoleSetup): Promise<void> {
+async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
   const { database, desk, street } = chain;
   const colleague = await at(t, setup, 'operator-2');

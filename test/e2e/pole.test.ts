@@ -240,7 +240,7 @@ function privateKeyIn(folder: string): boolean {
 }
 
 /** Starts a program of this machine in the container's network, so that both share the loopback. */
-function inside(t: Test, container: Container, ...words: string[]): ChildProcess {
+function startInside(t: Test, container: Container, ...words: string[]): ChildProcess {
   const [program = '', ...args] = container.inNetwork(...words);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
@@ -299,13 +299,13 @@ listener 18830 127.0.0.1
 allow_anonymous true
 `,
   );
-  inside(t, container, 'mosquitto', '-c', conf);
-  inside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
+  startInside(t, container, 'mosquitto', '-c', conf);
+  startInside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
 }
 
 /** Collects the alerts that reach the broker. */
 function alertsIn(t: Test, container: Container): () => string[] {
-  const child = inside(
+  const child = startInside(
     t,
     container,
     'mosquitto_sub',

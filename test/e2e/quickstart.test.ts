@@ -35,7 +35,7 @@ room_program() {
 `;
 
 /** The commands of sections 3 to 7. */
-function commands(): string[] {
+function guideCommands(): string[] {
   const guide = readFileSync(GUIDE, 'utf8');
   const part = /^## 3\. .*?(?=^## 8\. )/ms.exec(guide)?.[0] ?? '';
   return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => String(block));
@@ -46,7 +46,7 @@ t.setTimeout(400_000);
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 
 void t.test('the quick start works as it is written', { skip }, async (t) => {
-  const blocks = commands();
+  const blocks = guideCommands();
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
   const [port, programsPort] = [String(await freePort()), String(await freePort())];
   let script = blocks.join('\n');

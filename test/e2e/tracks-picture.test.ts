@@ -45,7 +45,7 @@ async function startDemo(t: Test, saidAll: RegExp) {
 }
 
 /** Runs the command as the second person types it, with their files. */
-async function approve(t: Test, command: string, dir: string): Promise<string> {
+async function approveQuestion(t: Test, command: string, dir: string): Promise<string> {
   const file = join(dir, 'approval.json');
   const filledCommand = command
     .replace(/^vigie-room tracks /, `'${process.execPath}' '${roomProgram('tracks')}' `)
@@ -109,7 +109,7 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
     await textOf('main [role=alert]'),
     /^Not done: A question about persons is answered only where a second person has signed/,
   );
-  const file = await approve(t, String(await textOf('.t-command code')), dir);
+  const file = await approveQuestion(t, String(await textOf('.t-command code')), dir);
   const fileInput = await page.$('[name=approval]');
   await (fileInput as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
   await screen.until('chosen', `document.querySelector('.t-approval').textContent.includes('approval.json')`);

@@ -19,7 +19,7 @@ function row(
   return { frame, id, xyxyPx: [left, top, left + width, top + height], conf };
 }
 
-function near(t: Test, actual: number, expected: number, label: string): void {
+function checkNear(t: Test, actual: number, expected: number, label: string): void {
   t.ok(Math.abs(actual - expected) < 1e-9, `${label}: ${actual}, expected ${expected}`);
 }
 
@@ -70,7 +70,7 @@ t.test('perfect tracks score 1, whatever their numbers', async (t) => {
     switches,
   } = score(truth, renumbered, 5);
   for (const value of [all, detection, association, localisation, mota, idf1, precision, recall])
-    near(t, value, 1, 'perfect');
+    checkNear(t, value, 1, 'perfect');
   t.equal(switches, 0);
 });
 
@@ -85,11 +85,11 @@ t.test('empty results or truths score 0', async (t) => {
 t.test('a number that changes half-way gives the figures computed by hand', async (t) => {
   const halves = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
   const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), halves, 10);
-  near(t, detection, 1, 'DetA');
-  near(t, association, 0.5, 'AssA: 5 of 10 for each detection');
-  near(t, all, Math.sqrt(0.5), 'HOTA');
-  near(t, mota, 0.9, 'MOTA: one switch of ten');
-  near(t, idf1, 0.5, 'IDF1');
+  checkNear(t, detection, 1, 'DetA');
+  checkNear(t, association, 0.5, 'AssA: 5 of 10 for each detection');
+  checkNear(t, all, Math.sqrt(0.5), 'HOTA');
+  checkNear(t, mota, 0.9, 'MOTA: one switch of ten');
+  checkNear(t, idf1, 0.5, 'IDF1');
   t.equal(switches, 1);
 });
 
@@ -97,8 +97,8 @@ t.test('boxes half off count up to their overlap, as computed by hand', async (t
   // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
   const shiftedRows = standing(4).map((one) => row(one.frame, 9, 5, 0));
   const { hota: all, localisation, precision } = score(standing(4), shiftedRows, 4);
-  near(t, all, 12 / 19, 'HOTA');
-  near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 without a hit');
+  checkNear(t, all, 12 / 19, 'HOTA');
+  checkNear(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 without a hit');
   t.equal(precision, 1);
 });
 
@@ -131,13 +131,13 @@ t.test('three people, a swap, gaps, jitter and a ghost give the figures of Track
     .split(/\s+/)
     .map((one) => row(...(one.split(',').map(Number) as [number, number, number, number, number, number])));
   const figures = score(truth, detected, 14);
-  near(t, figures.hota, 0.3602611783713932, 'HOTA');
-  near(t, figures.detection, 0.4523293851577533, 'DetA');
-  near(t, figures.association, 0.2880101952623365, 'AssA');
-  near(t, figures.mota, 0.5405405405405406, 'MOTA');
-  near(t, figures.idf1, 0.5217391304347826, 'IDF1');
-  near(t, figures.precision, 0.84375, 'precision');
-  near(t, figures.recall, 0.7297297297297297, 'recall');
+  checkNear(t, figures.hota, 0.3602611783713932, 'HOTA');
+  checkNear(t, figures.detection, 0.4523293851577533, 'DetA');
+  checkNear(t, figures.association, 0.2880101952623365, 'AssA');
+  checkNear(t, figures.mota, 0.5405405405405406, 'MOTA');
+  checkNear(t, figures.idf1, 0.5217391304347826, 'IDF1');
+  checkNear(t, figures.precision, 0.84375, 'precision');
+  checkNear(t, figures.recall, 0.7297297297297297, 'recall');
   t.equal(figures.switches, 2);
 });
 

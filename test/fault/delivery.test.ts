@@ -123,7 +123,7 @@ function partsOf(
 }
 
 /** Checks that the database holds each accepted number exactly once. */
-async function inspected(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
+async function inspectDatabase(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
   const rows = await database.read(
     "SELECT lane, seq, id, unread FROM event UNION ALL SELECT lane, seq, 'still ' || name, NULL FROM snapshot",
   );
@@ -185,7 +185,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       );
       t.ok(box.alive, 'the box runs');
       const leftMs = Math.round(performance.now() - endedMs);
-      const { lost, twice, unread, stored } = await inspected(database, box.accepted);
+      const { lost, twice, unread, stored } = await inspectDatabase(database, box.accepted);
       const summary = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
       t.same(lost, [], `${summary}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
       t.equal(twice, 0, 'none is there twice');

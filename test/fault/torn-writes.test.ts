@@ -24,7 +24,7 @@ const CUTS = FULL ? 1000 : 50;
 /** Enough appends to checkpoint the log into the file more than once, every 2 MiB. */
 const APPENDS = 400;
 
-function accepted(output: string): Record<Lane, number[]> {
+function acceptedSeqs(output: string): Record<Lane, number[]> {
   const numbers: Record<Lane, number[]> = { alert: [], bulk: [] };
   for (const line of output.split('\n').slice(0, -1)) {
     const [lane, ...seqs] = line.split(' ');
@@ -60,7 +60,7 @@ void t.test(
       let lostCount = 0;
       const corrupt: string[] = [];
       trace.replay(cuts, random, ({ files, said }) => {
-        const numbers = accepted(said);
+        const numbers = acceptedSeqs(said);
         for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(after + suffix, { force: true });
         for (const [path, content] of files) writeFileSync(after + path.slice(file.length), content);
         const rows = LANES.reduce((sum, lane) => sum + numbers[lane].length, 0);

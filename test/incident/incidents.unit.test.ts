@@ -18,7 +18,7 @@ function incidents(): Incidents {
   return new Incidents(() => `e${++n}`);
 }
 
-function standing(id: number, over = {}): Situation {
+function standingSituation(id: number, over = {}): Situation {
   return { key: `track-${id}`, objects: [track(id, over)], cause: {}, momentary: false };
 }
 
@@ -30,7 +30,7 @@ t.test('an incident starts once, is updated once a minute and ends once', async 
   const phasesSeen: string[] = [];
   for (let atMs = 0; atMs <= 140_000; atMs += 200) {
     const present = atMs >= 1000 && atMs <= 130_000;
-    phasesSeen.push(...phases(life.step(present ? [standing(1)] : [], atMs)));
+    phasesSeen.push(...phases(life.step(present ? [standingSituation(1)] : [], atMs)));
   }
   t.same(phasesSeen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
   t.equal(life.standing, 0);
@@ -39,31 +39,32 @@ t.test('an incident starts once, is updated once a minute and ends once', async 
 t.test('a gap shorter than the hold time does not end an incident, a longer one does', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  t.same(at(0, [standing(1)]), ['e1 start']);
+  t.same(at(0, [standingSituation(1)]), ['e1 start']);
   t.same(at(2900, []), []);
-  t.same(at(2950, [standing(1)]), []);
+  t.same(at(2950, [standingSituation(1)]), []);
   const endEvents = life.step([], 5950);
   t.same(phases(endEvents), ['e1 end']);
   t.equal(endEvents[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
-  t.same(at(6000, [standing(1)]), [], 'it is there again: the place cools down');
-  t.same(at(12_900, [standing(1)]), []);
+  t.same(at(6000, [standingSituation(1)]), [], 'it is there again: the place cools down');
+  t.same(at(12_900, [standingSituation(1)]), []);
   t.equal(life.cooled, 1, 'counted once');
-  t.same(at(12_950, [standing(1)]), ['e2 start'], 'and raised when it stays');
+  t.same(at(12_950, [standingSituation(1)]), ['e2 start'], 'and raised when it stays');
 });
 
 t.test('only an incident in the same place waits for the cool-down', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  const box = (x: number): Situation => standing(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
+  const box = (x: number): Situation =>
+    standingSituation(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
   at(0, [box(20)]);
   t.same(at(3000, []), ['e1 end']);
   t.same(at(3200, [box(22), box(26)]), ['e2 start'], 'IoU .67 is the same place, .25 another');
   t.same(at(10_000, [box(22), box(26)]), ['e3 start']);
   at(13_200, []);
-  const driving = standing(30, { xyxyNorm: [0.22, 0.4, 0.32, 0.6], velocityNormPerS: [0.1, 0] });
+  const driving = standingSituation(30, { xyxyNorm: [0.22, 0.4, 0.32, 0.6], velocityNormPerS: [0.1, 0] });
   t.same(at(14_000, [driving]), ['e4 start'], 'the next one, which drives through the same place');
   at(17_000, []);
-  const passing: Situation = { ...standing(1), momentary: true };
+  const passing: Situation = { ...standingSituation(1), momentary: true };
   t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'a momentary situation is new');
 });
 
@@ -71,11 +72,11 @@ t.test('alerts stop at the hourly limit, and an active incident is raised when t
   let n = 0;
   const life = new Incidents(() => `e${++n}`, 4);
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  const passing = (id: number): Situation => ({ ...standing(id), momentary: true });
+  const passing = (id: number): Situation => ({ ...standingSituation(id), momentary: true });
   for (let minute = 0; minute < 4; minute += 1) at(minute * 60_000, [passing(minute)]);
   t.equal(n, 4);
   t.equal(life.limit.limiting, false, 'the share is used up, but nothing was held back');
-  const stays = standing(9);
+  const stays = standingSituation(9);
   for (let ms = 240_000; ms < 250_000; ms += 200) t.same(at(ms, [stays]), []);
   t.same(at(250_000, [stays, passing(10), passing(11)]), []);
   t.equal(life.heldBack, 3, 'each is counted once');
@@ -93,23 +94,32 @@ t.test(
   async (t) => {
     const life = incidents();
     const moving = { velocityNormPerS: [0.1, 0] as [number, number] };
-    life.step([standing(1, moving)], 0);
+    life.step([standingSituation(1, moving)], 0);
     const further: [number, number, number, number] = [0.5, 0.4, 0.55, 0.6];
     t.same(
-      phases(life.step([standing(2, { xyxyNorm: further })], 1000)),
+      phases(life.step([standingSituation(2, { xyxyNorm: further })], 1000)),
       [],
       'at the place its speed predicts',
     );
     const otherPlace: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
     t.same(
-      phases(life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: otherPlace })], 1200)),
+      phases(
+        life.step(
+          [standingSituation(2, { xyxyNorm: further }), standingSituation(3, { xyxyNorm: otherPlace })],
+          1200,
+        ),
+      ),
       ['e2 start'],
     );
-    const neighbour = standing(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
+    const neighbour = standingSituation(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
     t.same(
       phases(
         life.step(
-          [standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: otherPlace }), neighbour],
+          [
+            standingSituation(2, { xyxyNorm: further }),
+            standingSituation(3, { xyxyNorm: otherPlace }),
+            neighbour,
+          ],
           1400,
         ),
       ),
@@ -139,7 +149,7 @@ t.test('every episode is start, update*, end, in this order, for any situations'
           atMs += dt;
           check(
             life.step(
-              ids.map((id) => standing(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
+              ids.map((id) => standingSituation(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
               atMs,
             ),
           );
@@ -154,7 +164,7 @@ t.test('every episode is start, update*, end, in this order, for any situations'
 
 t.test('incidents beyond the limit are counted and not raised', async (t) => {
   const life = incidents();
-  const situations = Array.from({ length: 70 }, (_, i) => standing(i + 1));
+  const situations = Array.from({ length: 70 }, (_, i) => standingSituation(i + 1));
   t.equal(life.step(situations, 0).length, 64);
   t.equal(life.overflow, 6);
 });
@@ -218,7 +228,10 @@ t.test(
   'an incident continues over a restart where its object still is, and ends where it is not',
   async (t) => {
     const began = incidents().step(
-      [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
+      [
+        standingSituation(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }),
+        standingSituation(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] }),
+      ],
       50_000,
     );
     const about = subjectOfRule(
@@ -242,12 +255,12 @@ t.test(
     after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
     t.same(after.step([], 600), [], 'no incident ends while its object may still be found');
     t.same(
-      after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
+      after.step([standingSituation(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
       [],
       'the same car, not raised again',
     );
     t.same(
-      phases(after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
+      phases(after.step([standingSituation(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
       ['e2 end'],
       'the other has gone',
     );

@@ -28,7 +28,7 @@ const MORTAL = bundledHelper(new URL('../lib/mortal-flow.js', import.meta.url));
 t.setTimeout(FULL ? 3_600_000 : 600_000);
 
 /** Runs the agent once; returns true when it ended normally. */
-async function live(
+async function runOnce(
   file: string,
   boot: string,
   persons: number,
@@ -62,14 +62,14 @@ void t.test(
     const persons = RANDOM_KILLS + AIMED_KILLS;
     let kills = 0;
     for (let i = 0; i < RANDOM_KILLS; i += 1) {
-      if (!(await live(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
+      if (!(await runOnce(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
     }
     for (let i = 0; i < AIMED_KILLS; i += 1) {
       const point = POINTS[i % POINTS.length];
-      if (!(await live(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
+      if (!(await runOnce(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
     }
     t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} runs were killed`);
-    t.ok(await live(file, 'last', persons, '-'), 'the last life tells the rest');
+    t.ok(await runOnce(file, 'last', persons, '-'), 'the last life tells the rest');
 
     const db = new Database(file, { readonly: true });
     const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%' ORDER BY seq").pluck().all();

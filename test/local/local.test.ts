@@ -52,7 +52,7 @@ function listener(): { log: Logger; lines: string[] } {
   return { log: { error: keep, warn: keep, info: keep, debug: keep }, lines };
 }
 
-async function fetched(port: number, path: string, method = 'GET', host = '127.0.0.1'): Promise<string> {
+async function fetchPage(port: number, path: string, method = 'GET', host = '127.0.0.1'): Promise<string> {
   const response = await fetch(`http://${host}:${port}${path}`, { method });
   return `${response.status} ${response.headers.get('content-type')}\n${await response.text()}`;
 }
@@ -127,23 +127,23 @@ t.test(
     for (const label of labels) t.match(label, /^[a-z]+="[A-Za-z0-9.+-]{1,20}"$/, label);
     t.notMatch(metrics, /vtest|passing|across|localhost/, 'no source, rule, line or broker');
 
-    t.match(await fetched(port, METRICS_PATH), /^200 text\/plain; version=0.0.4; charset=utf-8\n# HELP /);
-    t.match(await fetched(port, METRICS_PATH, 'POST'), /^405 /);
-    t.match(await fetched(port, '/'), /^404 .*\none of: \/metrics\n/);
-    t.match(await fetched(port, STATUS_PATH), /^404 /, 'the status is on the socket alone');
-    t.match(await fetched(port, '/../etc/passwd'), /^404 /);
-    t.match(await fetched(port, '/constructor'), /^404 /);
+    t.match(await fetchPage(port, METRICS_PATH), /^200 text\/plain; version=0.0.4; charset=utf-8\n# HELP /);
+    t.match(await fetchPage(port, METRICS_PATH, 'POST'), /^405 /);
+    t.match(await fetchPage(port, '/'), /^404 .*\none of: \/metrics\n/);
+    t.match(await fetchPage(port, STATUS_PATH), /^404 /, 'the status is on the socket alone');
+    t.match(await fetchPage(port, '/../etc/passwd'), /^404 /);
+    t.match(await fetchPage(port, '/constructor'), /^404 /);
     const outside = Object.values(networkInterfaces())
       .flat()
       .find((address) => address !== undefined && !address.internal && address.family === 'IPv4');
     if (outside === undefined) t.comment('this machine has no address but the loopback');
-    else await t.rejects(fetched(port, METRICS_PATH, 'GET', outside.address), 'on no other address');
+    else await t.rejects(fetchPage(port, METRICS_PATH, 'GET', outside.address), 'on no other address');
     checkMetrics(t, metrics);
-    explained(t, metrics);
+    checkGuide(t, metrics);
 
     await agent.stop();
     await t.rejects(getLocal(socket, STATUS_PATH), { message: /agent\.sock/ }, 'gone with the agent');
-    await t.rejects(fetched(port, METRICS_PATH));
+    await t.rejects(fetchPage(port, METRICS_PATH));
   },
 );
 
@@ -162,7 +162,7 @@ function checkMetrics(t: Test, metrics: string): void {
 }
 
 /** Checks that the guide explains each metric and each event that is not an alert, and no others. */
-function explained(t: Test, metrics: string): void {
+function checkGuide(t: Test, metrics: string): void {
   const guide = readFileSync(join(ROOT, 'docs/guide/operations.md'), 'utf8');
   const rows = guide.split('\n').filter((line) => line.startsWith('| `'));
   const namesIn = (pattern: RegExp): string[] =>
@@ -285,7 +285,7 @@ t.test('a socket left on a disk that is now read-only stops nothing', { skip: no
   t.teardown(() => server.stop());
   t.equal(server.unserved, 1);
   t.match(lines, [/agent\.sock: vigie status is not answered: .*EROFS.*; the agent runs on/]);
-  t.match(await fetched(port, METRICS_PATH), /^200 .*\nhere$/, 'the port still answers');
+  t.match(await fetchPage(port, METRICS_PATH), /^200 .*\nhere$/, 'the port still answers');
   await server.stop();
   disk.unmount();
   disk.mount();
@@ -327,10 +327,10 @@ t.test('an invalid request gets one line and a closed connection', async (t) => 
     ['a head without end', `GET / HTTP/1.1\r\nX: ${'x'.repeat(9000)}`, /^HTTP\/1\.1 400 /],
   ];
   for (const [name, requestText, expected] of cases)
-    t.match(await answered({ port }, requestText), expected, name);
+    t.match(await sendRaw({ port }, requestText), expected, name);
   t.equal(server.refused, 6);
-  t.match(await answered({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
-  t.match(await answered({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
+  t.match(await sendRaw({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
+  t.match(await sendRaw({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
 
   // One request byte by byte, and half a request whose connection closes.
   const slow = connect({ path: socket });
@@ -346,11 +346,11 @@ t.test('an invalid request gets one line and a closed connection', async (t) => 
   await closed;
   t.match(text, /^HTTP\/1\.1 200 OK/);
   connect({ path: socket }).end('GET /met');
-  t.match(await answered({ path: socket }, get('box')), /metrics$/);
+  t.match(await sendRaw({ path: socket }, get('box')), /metrics$/);
 });
 
 /** Everything received until the other end closes. */
-async function answered(at: { port: number } | { path: string }, requestText: string): Promise<string> {
+async function sendRaw(at: { port: number } | { path: string }, requestText: string): Promise<string> {
   const socket = connect(at);
   let text = '';
   socket.on('data', (chunk) => {
@@ -392,7 +392,7 @@ t.test('pipelined requests get one answer a connection, and the agent stays resp
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
     const [before, beganMs] = [pageCount, performance.now()];
-    const answers = await Promise.all(Array.from({ length: 8 }, () => answered(at, pipelined)));
+    const answers = await Promise.all(Array.from({ length: 8 }, () => sendRaw(at, pipelined)));
     const tookMs = performance.now() - beganMs;
     delay.disable();
     const worstMs = Math.round(delay.max / 1e6);

@@ -83,7 +83,7 @@ t.test('every kind and form passes through the whole import', options, async (t)
     .map((line) => JSON.parse(line) as Detection[]);
   t.equal(inside.length, all.length, 'the element ran every float form');
   all.forEach(({ name }, index) => {
-    same(t, name, inside[index] ?? [], outside[index] ?? []);
+    checkSameBoxes(t, name, inside[index] ?? [], outside[index] ?? []);
   });
 });
 
@@ -101,7 +101,12 @@ function asTheExport(t: Test, one: Imported): void {
 }
 
 /** Checks for the same boxes in the same order; scores equal to seven digits may swap. */
-function same(t: Test, name: string, inside: readonly Detection[], outside: readonly Detection[]): void {
+function checkSameBoxes(
+  t: Test,
+  name: string,
+  inside: readonly Detection[],
+  outside: readonly Detection[],
+): void {
   t.equal(inside.length, outside.length, `${name}: as many boxes by the element`);
   const left = [...outside];
   let worst = 0;

@@ -55,7 +55,7 @@ interface ImportEnd {
   readonly err: string;
 }
 
-async function imported(...args: string[]): Promise<ImportEnd> {
+async function runImport(...args: string[]): Promise<ImportEnd> {
   return importedWith({}, ...args);
 }
 
@@ -174,7 +174,7 @@ t.test(
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 20)];
     const argumentLists = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
     const results = await importedTogether(argumentLists);
-    t.strictSame(results[0], await imported(...(argumentLists[0] ?? [])), 'by the command line');
+    t.strictSame(results[0], await runImport(...(argumentLists[0] ?? [])), 'by the command line');
     for (const [index, [name, , expected]] of cases.entries()) {
       const { code, out: printed, err } = results[index] as ImportEnd;
       t.match({ code, printed }, { code: 1, printed: '' }, name);
@@ -199,7 +199,7 @@ t.test(
       t.match({ code, err }, { code: 2, err: expected }, args.join(' '));
     }
     const [first = []] = usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]);
-    t.strictSame(usageResults[0], await imported(...first), 'by the command line');
+    t.strictSame(usageResults[0], await runImport(...first), 'by the command line');
   },
 );
 
@@ -216,7 +216,7 @@ t.test(
     // Random weights detect no one, in any number of pictures.
     const clip = shortClip(dir, 20);
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), ...clip, '--accept-accuracy'];
-    const half = await imported(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
+    const half = await runImport(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
     t.equal(half.code, 0, half.err);
     t.match(half.err, /float16 was turned into float32/);
     t.match(half.err, /the batch was open \(n\) and is 1 now/);
@@ -228,7 +228,7 @@ t.test(
       'quiet else',
     );
 
-    const plain = await imported(join(dir, 'plain.onnx'), ...common, '--out', out, '--map', 'van=car');
+    const plain = await runImport(join(dir, 'plain.onnx'), ...common, '--out', out, '--map', 'van=car');
     t.equal(plain.code, 0, plain.err);
     const files = readdirSync(out).filter((name) => !name.startsWith('half'));
     const expected = ['plain-96x64-calibration', 'plain-96x64-float.json', 'plain-96x64-float.onnx'];

@@ -27,7 +27,7 @@ const inspected = (mqtt: object, env: ConfigOptions['env'], mode: ConfigOptions[
   inspectText(JSON.stringify({ ...BOX, mqtt: { url: 'mqtts://room.example:8883', ...mqtt } }), { env, mode });
 
 /** Makes a folder with `ca`, `cert` and `mqtt.key` of this box. */
-async function credentials(t: Test): Promise<string> {
+async function makeCredentials(t: Test): Promise<string> {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
@@ -39,7 +39,7 @@ async function credentials(t: Test): Promise<string> {
 }
 
 t.test('a key from systemd is the file in its folder', async (t) => {
-  const dir = await credentials(t);
+  const dir = await makeCredentials(t);
   const mqtt = { ca: 'credential:ca', cert: 'credential:cert', key: 'credential:mqtt.key' };
   const { config, problems } = inspected(mqtt, { CREDENTIALS_DIRECTORY: dir });
   t.same(problems, []);
@@ -52,7 +52,7 @@ t.test('a key from systemd is the file in its folder', async (t) => {
 });
 
 t.test('each problem with a credential is one clear line', async (t) => {
-  const dir = await credentials(t);
+  const dir = await makeCredentials(t);
   const env = { CREDENTIALS_DIRECTORY: dir };
   const pair = { cert: 'credential:cert', ca: 'credential:ca' };
   const cases: [string, ConfigOptions['env'], RegExp][] = [
@@ -76,7 +76,7 @@ t.test('each problem with a credential is one clear line', async (t) => {
 });
 
 t.test('a private key that others can read is refused', async (t) => {
-  const dir = await credentials(t);
+  const dir = await makeCredentials(t);
   const file = join(dir, 'mqtt.key');
   for (const [mode, fine] of [
     [0o400, true],

@@ -22,7 +22,13 @@ const LASTS_MS = process.env['VIGIE_TEST_FULL'] === '1' ? 60_000 : 3000;
 const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
 
 /** Starts a flood; returns a function that ends it and resolves with the number of sent messages. */
-async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0 | 1): Promise<() => number> {
+async function startFlood(
+  t: Test,
+  room: Room,
+  topic: string,
+  payload: string,
+  qos: 0 | 1,
+): Promise<() => number> {
   const { url, cert, key } = await pairOf(room, 'room');
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -39,7 +45,7 @@ async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0
 }
 
 /** An archive that subscribes to events only, so that the flood costs this process as much as it costs the box. */
-async function acknowledging(t: Test, room: Room): Promise<void> {
+async function startArchive(t: Test, room: Room): Promise<void> {
   const client = await clientOf(t, room, 'room', { reconnectPeriod: 0 });
   client.on('message', (_topic, _payload, { properties }) => {
     const alert = Number(properties?.userProperties?.['seq']);
@@ -54,7 +60,7 @@ for (const [name, topic, payload, qos] of [
 ] as const) {
   void t.test(`the box withstands ${PER_S} messages a second on the topic of ${name}`, async (t) => {
     const room = await makeRoom(t, { programs });
-    await acknowledging(t, room);
+    await startArchive(t, room);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const { log, lines } = keptLog();
     let heardCount = 0;
@@ -71,7 +77,7 @@ for (const [name, topic, payload, qos] of [
     ]);
     const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
     await until(t, 'online', () => delivery.state.phase === 'online');
-    const endFlood = await flood(t, room, topic, payload, qos);
+    const endFlood = await startFlood(t, room, topic, payload, qos);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
     const beganMs = performance.now();
@@ -107,7 +113,7 @@ void t.test('few bad acknowledgements are read, and one is reported', async (t) 
   const before = lines.length;
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  const endFlood = await flood(t, room, TOPICS.ack, '{"alert":99}', 0);
+  const endFlood = await startFlood(t, room, TOPICS.ack, '{"alert":99}', 0);
   await sleep(LASTS_MS);
   delay.disable();
   const flooded = endFlood();
@@ -127,7 +133,7 @@ void t.test('a topic that was unsubscribed is heard again when the flood is over
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
   await until(t, 'online', () => delivery.state.phase === 'online');
-  const endFlood = await flood(t, room, TOPICS.verdict, 'flood', 1);
+  const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
   await until(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
   endFlood();
   const operator = await clientOf(t, room, 'room');

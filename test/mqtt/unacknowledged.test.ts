@@ -15,7 +15,7 @@ import { clientOf, deliver, makeRoom, type Room, until } from '../lib/room.ts';
 const alert = () => eventItem('alert', 'loitering');
 
 /** Makes a delivery with a clock that the test can advance, and collects its log. */
-function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
+function startDelivery(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
   let aheadMs = 0;
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
   const { log, lines } = keptLog();
@@ -43,7 +43,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await subscriber.subscribeAsync('vigie/#', { qos: 1 });
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert(), alert()]);
-  const first = delivering(t, room, outbox);
+  const first = startDelivery(t, room, outbox);
   await first.untilTaken(2);
   first.waitS(UNACKNOWLEDGED_S_MAX - 5);
   t.ok(first.delivery.state.unacknowledgedS < UNACKNOWLEDGED_S_MAX, 'not yet');
@@ -54,7 +54,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await first.delivery.stop();
   t.equal(rowsOf(outbox), 2, 'no row is lost');
 
-  const second = delivering(t, room, outbox);
+  const second = startDelivery(t, room, outbox);
   await second.untilTaken(2);
   t.ok(second.delivery.state.unacknowledgedS < 5, 'a new start has waited for nothing yet');
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
@@ -76,7 +76,7 @@ void t.test('time without a connection does not count against the archive', asyn
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
-  const { delivery, untilTaken, waitS, told } = delivering(t, room, outbox);
+  const { delivery, untilTaken, waitS, told } = startDelivery(t, room, outbox);
   await untilTaken(1);
   waitS(40);
   await room.broker.stop();
@@ -95,7 +95,7 @@ void t.test('delivery waits for no archive with `ack: broker`', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
-  const { delivery, waitS } = delivering(t, room, outbox, 'broker');
+  const { delivery, waitS } = startDelivery(t, room, outbox, 'broker');
   await until(t, 'delivered', () => rowsOf(outbox) === 0);
   waitS(3600);
   t.equal(delivery.state.unacknowledgedS, 0);

@@ -213,7 +213,7 @@ void t.test('power cuts lose no accepted row, and a careless writer loses some',
 });
 
 void t.test('a disk that others fill does not stop the outbox', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+  const disk = mountDisk(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const first = makeOutbox(file, { limitMiB: 8 });
   first.outbox.start();
@@ -234,7 +234,7 @@ void t.test('a disk that others fill does not stop the outbox', { skip }, async 
 });
 
 void t.test('the outbox keeps what a nearly full disk has room for', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+  const disk = mountDisk(t, 24);
   const { log, lines } = keptLog();
   const { outbox } = makeOutbox(join(disk.dir, 'outbox.db'), { limitMiB: 64, log });
   outbox.start();
@@ -250,7 +250,7 @@ void t.test('the outbox keeps what a nearly full disk has room for', { skip }, a
 });
 
 void t.test('the outbox uses memory on a full disk until there is room again', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+  const disk = mountDisk(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const earlier = makeOutbox(file, { limitMiB: 1 });
   earlier.outbox.start();
@@ -283,7 +283,7 @@ void t.test(
   'the outbox survives a worn SD card that turns read-only and is repaired at a later boot',
   { skip },
   async (t) => {
-    const disk = mounted(t, 24);
+    const disk = mountDisk(t, 24);
     const file = join(disk.dir, 'outbox.db');
     const first = makeOutbox(file);
     first.outbox.start();
@@ -350,7 +350,7 @@ void t.test(
   },
 );
 
-function mounted(t: Test, mib: number): SmallDisk {
+function mountDisk(t: Test, mib: number): SmallDisk {
   const disk = new SmallDisk(scratch(t), mib);
   disk.mount();
   t.teardown(() => {

@@ -13,7 +13,7 @@ import { CAMERA, INSTALLED, ORDER } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
 import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
-import { drawing, keyboard, openApp, type Parts } from './ways.ts';
+import { keyboard, openApp, type Parts, testDrawing } from './ways.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Limit for everything that a phone loads, gzip, kB. */
@@ -49,14 +49,14 @@ t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
   for (const look of LOOKS)
     await t.test(`every screen is correct in ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
   await t.test('a phone is paired by the code of its link, and refusals are explained', (t) =>
-    pairing(t, parts),
+    testPairing(t, parts),
   );
-  await t.test('shapes are drawn with a finger', (t) => drawing(t, parts));
-  await t.test('a proposal outside of the authorisation is named', (t) => order(t, parts));
+  await t.test('shapes are drawn with a finger', (t) => testDrawing(t, parts));
+  await t.test('a proposal outside of the authorisation is named', (t) => testOrder(t, parts));
   await t.test('the second stream is off until it is ticked', (t) => secondStream(t, parts));
   await t.test('the app works by keyboard alone', (t) => keyboard(t, parts));
   await t.test('a missing picture is explained', (t) => noPicture(t, parts));
-  await t.test('a phone that slept through its trial learns the outcome', (t) => slept(t, parts));
+  await t.test('a phone that slept through its trial learns the outcome', (t) => testSleptTrial(t, parts));
 });
 
 async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
@@ -166,7 +166,7 @@ async function walk(
   );
 }
 
-async function pairing(t: Test, parts: Parts): Promise<void> {
+async function testPairing(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
   t.equal(
     await phone.page.$eval('[name=code]', (input) => (input as unknown as { value: string }).value),
@@ -203,7 +203,7 @@ async function pairing(t: Test, parts: Parts): Promise<void> {
   t.same(phone.complaints, []);
 }
 
-async function order(t: Test, parts: Parts): Promise<void> {
+async function testOrder(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
@@ -284,7 +284,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
     await phone.untilTrue('no picture', 'document.querySelector(".stage img") === null');
     await phone.untilTrue('told', 'document.querySelector(".stage-message").textContent !== ""');
     t.same(await phone.check(`25-no-picture-${reason}`), []);
-    t.ok(await legible(phone), `${reason} can be read`);
+    t.ok(await isLegible(phone), `${reason} can be read`);
     box.noPicture = undefined;
     await phone.picture();
   }
@@ -337,7 +337,7 @@ async function secondStream(t: Test, parts: Parts): Promise<void> {
 }
 
 /** Reports whether the message is drawn in full and without shapes inside it. */
-async function legible({ page }: Phone): Promise<boolean> {
+async function isLegible({ page }: Phone): Promise<boolean> {
   await page.evaluate('scrollTo(0, 0)');
   const [x, y, width, height, stage] = (await page.evaluate(MESSAGE_PLACE)) as [
     number,
@@ -361,7 +361,7 @@ async function legible({ page }: Phone): Promise<boolean> {
   );
 }
 
-async function slept(t: Test, parts: Parts): Promise<void> {
+async function testSleptTrial(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts);
   box.trialS = 2;
   await phone.go('zones');

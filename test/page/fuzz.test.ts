@@ -90,7 +90,7 @@ const HEADERS = [
 const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
 
 /** Cuts, doublings and insertions in the text. */
-function damaged(random: Random, text: string): string {
+function damagedText(random: Random, text: string): string {
   let result = text;
   for (let count = Math.floor(random() * 4); count >= 0; count -= 1) {
     const at = Math.floor(random() * result.length);
@@ -106,7 +106,7 @@ function bodyOf(random: Random): string {
   if (random() < 0.3) return text;
   if (random() < 0.1) return pick(random, ['[', '{"a":', '"', '1']).repeat(Math.floor(random() * 50_000));
   if (random() < 0.1) return `{"__proto__":${text},"constructor":${text}}`;
-  return damaged(random, text);
+  return damagedText(random, text);
 }
 
 function requestOf(random: Random, page: Page, cookie: string): Buffer {
@@ -114,20 +114,20 @@ function requestOf(random: Random, page: Page, cookie: string): Buffer {
     random() < 0.85
       ? pick(random, ['GET', 'POST', 'POST', 'HEAD'])
       : pick(random, ['PUT', 'get', '', 'X'.repeat(200)]);
-  const path = random() < 0.7 ? pick(random, PATHS) : damaged(random, pick(random, PATHS));
+  const path = random() < 0.7 ? pick(random, PATHS) : damagedText(random, pick(random, PATHS));
   const body = method === 'POST' || random() < 0.1 ? bodyOf(random) : '';
-  const host = random() < 0.9 ? `localhost:${page.port}` : damaged(random, `localhost:${page.port}`);
+  const host = random() < 0.9 ? `localhost:${page.port}` : damagedText(random, `localhost:${page.port}`);
   const head = [
     `${method} ${path} HTTP/1.1`,
     `Host: ${host}`,
     ...(random() < 0.9 ? [`Origin: https://${host}`] : []),
     ...(random() < 0.9 ? ['Content-Type: application/json'] : []),
     ...(body !== '' ? [`Content-Length: ${Buffer.byteLength(body)}`] : []),
-    ...(random() < 0.6 ? [`Cookie: ${random() < 0.9 ? cookie : damaged(random, cookie)}`] : []),
+    ...(random() < 0.6 ? [`Cookie: ${random() < 0.9 ? cookie : damagedText(random, cookie)}`] : []),
     ...(random() < 0.4 ? [pick(random, HEADERS)] : []),
   ].join('\r\n');
   const text = `${head}\r\n\r\n${body}`;
-  return Buffer.from(random() < 0.15 ? damaged(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
+  return Buffer.from(random() < 0.15 ? damagedText(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
 }
 
 void t.test('the page answers fuzzed requests and still works', async (t) => {

@@ -21,7 +21,7 @@ import { openPage, type Page, type Phone, REPLY, VIEW } from '../lib/page.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
-async function paired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
+async function openPaired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
   const page = await openPage(t, limits);
   const phone = page.phone();
   await phone.pair();
@@ -29,7 +29,7 @@ async function paired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone 
 }
 
 void t.test('the state is checked and combines agent, helper and enrolment', async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const { sha256: _, ...reply } = REPLY;
   const { configSha256: __, ...view } = VIEW;
   t.match(await phone.get('/api/state'), {
@@ -82,7 +82,7 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
 });
 
 void t.test('a configuration goes to root’s helper, and its answer comes back', async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const { zones, lines, masks, rules } = REPLY.installed ?? {};
   const proposal = { zones, lines, masks, rules: [] };
   const trial = { id: '0123456789abcdef', leftS: 120 };
@@ -119,7 +119,7 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
 });
 
 /** Opens a preview; returns the received headers with the size of each picture. */
-async function look(
+async function openPreview(
   page: Page,
   phone: Phone,
 ): Promise<{ socket: Socket; frames: [PreviewHeader, number][] }> {
@@ -161,16 +161,16 @@ async function look(
 }
 
 void t.test('the preview sends the newest picture or none to two phones', async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const second = page.phone();
   await second.pair((await phone.post('/api/code')).json.code);
   page.agent.answer = ({ ask }) =>
     ask.op === 'preview-start' && ask.viewer === 2
       ? { refused: { code: 'day-is-up', reason: 'an hour a day' }, state: null }
       : { refused: null, state: null };
-  const one = await look(page, phone);
+  const one = await openPreview(page, phone);
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
-  const two = await look(page, second);
+  const two = await openPreview(page, second);
   const picture = { kind: 'picture', widthPx: 960, heightPx: 540, atMs: 5, tracks: [] };
   await until(t, 'refused', () => two.frames.length === 1);
   t.strictSame(two.frames[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
@@ -198,7 +198,7 @@ void t.test('the preview sends the newest picture or none to two phones', async 
   const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
   await until(t, 'asked again', () => starts() === 4);
 
-  const third = await look(page, phone);
+  const third = await openPreview(page, phone);
   await until(t, 'one a phone', () => one.socket.destroyed);
   page.agent.say(picture, Buffer.alloc(1000));
   await until(t, 'goes on', () => third.frames.length >= 1);
@@ -211,8 +211,8 @@ void t.test('the preview sends the newest picture or none to two phones', async 
 });
 
 void t.test('a phone that reads nothing gets no queue and is cut', async (t) => {
-  const { page, phone } = await paired(t);
-  const { socket } = await look(page, phone);
+  const { page, phone } = await openPaired(t);
+  const { socket } = await openPreview(page, phone);
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
   socket.pause();
   for (let count = 0; count < 200; count += 1) {
@@ -230,7 +230,7 @@ void t.test('a phone that reads nothing gets no queue and is cut', async (t) => 
 });
 
 void t.test('cameras are found and asked by ONVIF in the box’s own networks only', async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const camera = new OnvifCamera(`Entr%C3%A9e${encodeURIComponent(HOSTILE.replaceAll('\ud800', ''))}`);
   // A text that would end the library's process, a text that is not XML, and a device that answers for another.
   camera.strays.push('<Envelope><Body><ProbeMatches/></Body></Envelope>', '<', 'x'.repeat(60_000));
@@ -327,7 +327,7 @@ async function codeOf(phone: Phone): Promise<string> {
 }
 
 void t.test('the receipt is one page that anyone can check later', { skip: noPoppler }, async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const read = async (language: string): Promise<string> => {
     const { headers, body } = await phone.get(`/api/receipt.pdf?language=${language}`);
     t.match(headers, {

@@ -38,7 +38,7 @@ async function cornerIs(
   t.same(settledCorners[index], expected, message);
 }
 
-export async function drawing(t: Test, parts: Parts): Promise<void> {
+export async function testDrawing(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();

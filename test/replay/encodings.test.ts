@@ -28,11 +28,11 @@ const LENGTH_S = FULL ? 100 : BLINDNESS_BY_S + 1;
 /** Functions that make a loop of a film, by name. */
 const ENCODINGS: Readonly<Record<string, (clip: string, dir: string) => Promise<string>>> = {
   copied: (clip, dir) => loopedClip(clip, LENGTH_S, dir),
-  'x264 crf 18': (clip, dir) => encoded(clip, 18, dir),
-  'x264 crf 30': (clip, dir) => encoded(clip, 30, dir),
+  'x264 crf 18': (clip, dir) => encodeClip(clip, 18, dir),
+  'x264 crf 30': (clip, dir) => encodeClip(clip, 30, dir),
 };
 
-async function encoded(clip: string, crf: number, dir: string): Promise<string> {
+async function encodeClip(clip: string, crf: number, dir: string): Promise<string> {
   const file = join(dir, `crf-${crf}.mp4`);
   const length = ['-t', String(LENGTH_S), '-an', '-r', FPS];
   await ffmpeg(['-stream_loop', '-1', '-i', clip, ...length, '-c:v', 'libx264', '-crf', String(crf), file]);

@@ -43,7 +43,7 @@ async function outcomeOf({ clipPath, config }: Label, rules: readonly Rule[]): P
   }
 }
 
-async function same(t: Test, label: Label): Promise<number> {
+async function checkIndependence(t: Test, label: Label): Promise<number> {
   const { rules } = label.config;
   const all = await outcomeOf(label, rules);
   const pairs = rules.flatMap((one, i) => rules.slice(i + 1).map((other) => [one, other]));
@@ -71,7 +71,7 @@ t.test(
     let starts = 0;
     for (const label of several) {
       await t.test(label.name, async (t) => {
-        starts += await same(t, label);
+        starts += await checkIndependence(t, label);
       });
     }
     t.ok(starts >= 3, `${starts} incidents`);
@@ -92,7 +92,7 @@ t.test(
       { id: 'come', kind: 'vehicle-in-pedestrian-zone', zone, purpose },
       { id: 'dump', kind: 'illegal-dumping', zone, purpose, afterS: 8 },
     ];
-    const starts = await same(t, { ...label, config: { ...label.config, rules } });
+    const starts = await checkIndependence(t, { ...label, config: { ...label.config, rules } });
     t.ok(starts >= 4, `${starts} incidents`);
   },
 );

@@ -234,7 +234,7 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
 });
 
 /** Starts a process that appends and erases at full speed until the test ends; returns its folder. */
-async function written(t: Test): Promise<string> {
+async function startWriter(t: Test): Promise<string> {
   // In memory where possible: the faster the writer, the more often a file disappears during a reading.
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
   const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -257,7 +257,7 @@ async function written(t: Test): Promise<string> {
 const sizeIn = (dir: string): number => Number(noteIn(dir).split('\n')[1]);
 
 void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during writing`, async (t) => {
-  const dir = await written(t);
+  const dir = await startWriter(t);
   const place = join(dir, 'journal');
   const key = keyOf(dir);
   const [cries, sizes]: [string[], Set<number>] = [[], new Set()];
@@ -266,7 +266,7 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
     cries.push(...wrong, ...(beyond > 1 ? [`${beyond} beyond`] : []));
     sizes.add(checkpoint?.size ?? 0);
     const file = join(dir, `export-${i}`);
-    if (i % 8 === 0) cries.push(...exported(place, file, key));
+    if (i % 8 === 0) cries.push(...exportAndCheck(place, file, key));
     const last = sizeIn(dir);
     await until(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
   }
@@ -279,7 +279,7 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   }
 });
 
-function exported(place: string, file: string, key: string): string[] {
+function exportAndCheck(place: string, file: string, key: string): string[] {
   exportJournal(place, file);
   const { wrong } = verifyJournal(file, parseVerifierKey(key));
   rmSync(file);
@@ -287,7 +287,7 @@ function exported(place: string, file: string, key: string): string[] {
 }
 
 void t.test('tampering is detected during writing too', async (t) => {
-  const dir = await written(t);
+  const dir = await startWriter(t);
   const place = join(dir, 'journal');
   const key = parseVerifierKey(keyOf(dir));
   const old = { file: 'older.txt', note: noteIn(dir) };

@@ -299,7 +299,7 @@ interface Placed {
   place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
 }
 
-function placed(t: Test): Placed {
+function placeOrders(t: Test): Placed {
   const dir = scratch(t);
   const { authorisation: _, ...base } = authorised(CONFIG, join(dir, 'order'), order());
   mkdirSync(join(dir, 'state'));
@@ -328,7 +328,7 @@ function placed(t: Test): Placed {
 }
 
 void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
-  const { clock, ruling, place } = placed(t);
+  const { clock, ruling, place } = placeOrders(t);
   t.match(ruling(), /`authorisation` is not in the configuration/);
   place('installation', signedOrder(permit()));
   t.equal(ruling(), '2026-80-I', 'a box without an order');
@@ -354,7 +354,7 @@ void t.test('the order applies where it is valid, otherwise the permit to instal
   );
   place('installation', signedOrder(permit(), testKey()));
   t.match(ruling(), /no key .* in authorityKey/);
-  const fresh = placed(t);
+  const fresh = placeOrders(t);
   fresh.place('authorisation', signedOrder(permit()));
   t.equal(fresh.ruling(), '2026-80-I', 'a permit where the order would lie');
 });

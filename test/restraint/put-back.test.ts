@@ -59,7 +59,7 @@ class Box {
   }
 }
 
-async function suspended(t: Test): Promise<Box> {
+async function suspendedBox(t: Test): Promise<Box> {
   const box = new Box(t);
   await box.lives('active');
   box.keep('before');
@@ -70,7 +70,7 @@ async function suspended(t: Test): Promise<Box> {
 }
 
 t.test('a box stays suspended and says so after one file was put back, edited or removed', async (t) => {
-  const box = await suspended(t);
+  const box = await suspendedBox(t);
   const putBackText =
     /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
   box.putBack('before', 'suspension.json');
@@ -93,7 +93,7 @@ t.test('a box stays suspended and says so after one file was put back, edited or
 t.test(
   'a journal put back beside newer files, or replaced by a new one, leaves nothing allowed',
   async (t) => {
-    const box = await suspended(t);
+    const box = await suspendedBox(t);
     box.putBack('before', 'journal');
     await box.lives('suspended');
     box.putBack('before');
@@ -103,7 +103,7 @@ t.test(
 );
 
 t.test('a whole folder put back is detected only by a head kept elsewhere', async (t) => {
-  const box = await suspended(t);
+  const box = await suspendedBox(t);
   const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
   box.putBack('before');
   t.equal(await box.lives('active'), '', 'nothing on the box knows better');

@@ -24,7 +24,7 @@ const skip = rtspMissing();
 t.setTimeout(240_000);
 
 /** Makes two films of a still street; the second has more frames, which shows whether they are counted. */
-function films(dir: string): [string, string] {
+function makeFilms(dir: string): [string, string] {
   const film = (name: string, size: string, fps: number): string => {
     const file = join(dir, name);
     const picture = `smptebars=size=${size}:rate=${fps}:duration=120,noise=alls=4:allf=t,format=yuv420p`;
@@ -63,7 +63,7 @@ void t.test(
   'a second stream named by the order is watched, and a suspension ends it',
   { skip },
   async (t) => {
-    const camera = await FilmCamera.start(...films(scratch(t)));
+    const camera = await FilmCamera.start(...makeFilms(scratch(t)));
     t.teardown(() => camera.stop());
     const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
     const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
@@ -98,7 +98,7 @@ void t.test(
 );
 
 void t.test('a second stream that the order does not name is not opened', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...films(scratch(t)));
+  const camera = await FilmCamera.start(...makeFilms(scratch(t)));
   t.teardown(() => camera.stop());
   const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
   const { report } = await box(t, camera, undefined);

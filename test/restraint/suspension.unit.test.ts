@@ -74,7 +74,7 @@ void t.test('a suspension that the disk refuses still applies', async (t) => {
 });
 
 /** Makes a box that its court has suspended, with root's record of it, which `atRoot` fills in. */
-function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
+function recordedBox(t: Test, whileRootAnswers: () => void = () => undefined) {
   const dir = scratch(t);
   const rootDir = join(dir, 'root');
   mkdirSync(rootDir);
@@ -112,7 +112,7 @@ function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
 const NAMES = ['prefect', 'mayor'];
 
 void t.test('an end at root that the box did not hear is not recorded again', async (t) => {
-  const { records, state, atRoot, asked, entered } = recorded(t);
+  const { records, state, atRoot, asked, entered } = recordedBox(t);
   await records.recordAtRoot();
   t.same(asked, [state], 'a suspension is');
   atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
@@ -123,7 +123,7 @@ void t.test('an end at root that the box did not hear is not recorded again', as
 });
 
 void t.test('an end that a reading completes while root answers is entered once', async (t) => {
-  const box = recorded(t, () => t.notOk(box.records.state().suspended));
+  const box = recordedBox(t, () => t.notOk(box.records.state().suspended));
   box.atRoot({});
   await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
   t.match(box.records.state(), { suspended: false, reason: 'lifted' });
@@ -131,7 +131,7 @@ void t.test('an end that a reading completes while root answers is entered once'
 });
 
 void t.test('a new suspension survives the end of the last one at root', async (t) => {
-  const box = recorded(t, () => {
+  const box = recordedBox(t, () => {
     t.notOk(box.records.state().suspended);
     box.file.suspend('again', 'desk', START_MS + 1);
   });

@@ -16,7 +16,7 @@ import { scratch } from '../lib/paths.ts';
 
 const HASH = 'a'.repeat(64);
 
-function tree(dir: string): string {
+function writeTree(dir: string): string {
   mkdirSync(join(dir, 'dist/agent'), { recursive: true });
   mkdirSync(join(dir, 'dist/agent-old'), { recursive: true });
   writeFileSync(join(dir, 'dist/agent/main.js'), 'main');
@@ -30,7 +30,7 @@ function tree(dir: string): string {
 }
 
 void t.test('a manifest reads back as written, and mtree(8) accepts the tree', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+  const dir = writeTree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const text = manifestText(entries.toReversed());
   t.equal(text.split('\n')[0], '#mtree');
@@ -49,7 +49,7 @@ void t.test('a manifest reads back as written, and mtree(8) accepts the tree', a
 });
 
 void t.test('a tree that differs from its manifest is refused', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+  const dir = writeTree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const differs = async (change: () => void, undo: () => void, message: RegExp): Promise<void> => {
     change();
@@ -185,7 +185,7 @@ void t.test('a hostile manifest is refused', (t) => {
 });
 
 void t.test('changed paths of two trees are listed', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+  const dir = writeTree(join(scratch(t), 'tree'));
   const from = await scanTree(dir);
   t.strictSame(changedPaths(from, from), { write: [], remove: [] });
   rmSync(join(dir, 'dist/agent-old'), { recursive: true });

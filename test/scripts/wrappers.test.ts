@@ -28,7 +28,7 @@ import { start } from '../lib/program.ts';
 
 const scripts = join(ROOT, 'scripts');
 
-function tallied(tap: string): { counts: string; failures: string[]; skips: string[] } {
+function tallyOf(tap: string): { counts: string; failures: string[]; skips: string[] } {
   const tally = new Tally();
   // In small pieces, as a pipe may deliver it.
   for (const piece of tap.match(/.{1,61}/gs) ?? []) tally.write(piece);
@@ -44,7 +44,7 @@ void t.test('assertions are counted once, at any depth', async (t) => {
   const deep = file('deep', 'ok 1 - x\n1..1\n', 'ok 2 - deep # time=1ms');
   const a = file('a', `ok 1 - one\n${deep}1..2\n`, 'ok 1 - a # time=2ms');
   const tapText = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
-  t.strictSame(tallied(tapText), { counts: '2/0/0', failures: [], skips: [] });
+  t.strictSame(tallyOf(tapText), { counts: '2/0/0', failures: [], skips: [] });
 });
 
 void t.test('a file that failed, crashed, hung or ran nothing is a failure', async (t) => {
@@ -62,7 +62,7 @@ void t.test('a file that failed, crashed, hung or ran nothing is a failure', asy
   );
   const hung = file('h.js', 'not ok 1 - timeout!\n1..1\n', 'not ok 5 - h.js # time=5000ms');
   const timeout = 'not ok 6 - timeout!\n  ---\n  expired: h.js\n  ...\n';
-  const result = tallied(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${timeout}`);
+  const result = tallyOf(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${timeout}`);
   t.strictSame(result, {
     counts: '2/5/0',
     failures: ['f.js > wrong', 'c.js', 'e.js: ran no test', 'x.js', 'h.js > timeout!'],
@@ -74,7 +74,7 @@ void t.test('skips are counted and named', async (t) => {
   const skipLines = 'ok 1 - camera # SKIP no camera\nok 2 - fine\nok 3 - later # TODO\n1..3\n';
   const inFile = file('s.js', skipLines, 'ok 1 - s.js # time=1ms');
   const skippedFile = file('w.js', '1..0 # no data\n', 'ok 2 - w.js # SKIP no data');
-  t.strictSame(tallied(`TAP version 14\n1..2\n${inFile}${skippedFile}`), {
+  t.strictSame(tallyOf(`TAP version 14\n1..2\n${inFile}${skippedFile}`), {
     counts: '1/0/3',
     failures: [],
     skips: ['s.js > camera: no camera', 's.js > later', 'w.js: no data'],
@@ -82,8 +82,8 @@ void t.test('skips are counted and named', async (t) => {
 });
 
 void t.test('a stream that is cut off does not pass', async (t) => {
-  t.match(tallied('TAP version 14\n1..3\nok 1 - one\n').counts, /^1\/1\//, 'plan not met');
-  t.match(tallied('TAP version 14\nok 1 - one\nBail out! no more\n').counts, /^1\/1\//, 'bail out');
+  t.match(tallyOf('TAP version 14\n1..3\nok 1 - one\n').counts, /^1\/1\//, 'plan not met');
+  t.match(tallyOf('TAP version 14\nok 1 - one\nBail out! no more\n').counts, /^1\/1\//, 'bail out');
 });
 
 const event = (data: object, subject: string): VigieEvent =>
@@ -353,12 +353,12 @@ void t.test('an evaluation of a clip that does not exist is one line and exit co
 });
 
 /** Removes the variables that an npm running the tests passes on. */
-function alone(...command: string[]): string[] {
+function withoutNpmVariables(...command: string[]): string[] {
   return ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${process.env['HOME']}`, ...command];
 }
 
 void t.test('npm prints nothing about the project’s settings', async (t) => {
-  const [program = '', ...args] = alone('npm', 'config', 'get', 'fund');
+  const [program = '', ...args] = withoutNpmVariables('npm', 'config', 'get', 'fund');
   const { status, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
   t.match({ status, stderr }, { status: 0, stderr: '' });
 });
@@ -389,7 +389,7 @@ void t.test('npm ci fetches no CUDA', async (t) => {
       writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'p', dependencies, allowScripts }));
       copyFileSync(join(ROOT, '.npmrc'), join(project, '.npmrc'));
       const options = ['--prefix', project, '--registry', registry, '--cache', join(dir, 'cache')];
-      const [program = '', ...args] = alone('npm', 'install', ...options);
+      const [program = '', ...args] = withoutNpmVariables('npm', 'install', ...options);
       const npm = start(t, program, args);
       t.equal(await npm.ended, 0, npm.err);
       t.ok(existsSync(join(project, 'node_modules/onnxruntime-node/package.json')), 'it is installed');
@@ -429,7 +429,7 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
   const runner = join(dir, 'dist/scripts/programs/test/main.js');
   const run = () => {
-    const [program = '', ...args] = alone(process.execPath, runner, '--quick');
+    const [program = '', ...args] = withoutNpmVariables(process.execPath, runner, '--quick');
     const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 });
     return { status, stdout };
   };

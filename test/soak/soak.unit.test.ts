@@ -42,7 +42,7 @@ void t.test('a slope comes with its uncertainty', async (t) => {
 });
 
 /** Result of a soak in which vision grows by this number of MB an hour. */
-function soaked(growth: number): Soaked {
+function soakResult(growth: number): Soaked {
   const samples = hourOf((hours) => 200 + growth * hours).map(({ hours, value }) => ({
     hours,
     processes: {
@@ -64,7 +64,7 @@ function soaked(growth: number): Soaked {
 
 void t.test('a soak reports its figures and whether memory is steady', async (t) => {
   const run = { hours: 1, warmupHours: 0.25, clip: 'street.avi', fps: 5 };
-  const steady = findingsOf(soaked(0.5), run);
+  const steady = findingsOf(soakResult(0.5), run);
   t.match(steady, {
     steady: true,
     events: 100,
@@ -75,11 +75,11 @@ void t.test('a soak reports its figures and whether memory is steady', async (t)
   t.ok(Math.abs((steady.processes.vision.slope?.perHour ?? 0) - 0.5) < 1e-6, 'in MB, not MiB');
   t.match(tableOf(steady), /vision {3}200\.1 .* 0\.50 ± 0\.00 .* 25 → 25 +1\n/);
   t.match(tableOf(steady), /at most 1 MB\/h: held/);
-  const growing = findingsOf(soaked(3), run);
+  const growing = findingsOf(soakResult(3), run);
   t.equal(growing.steady, false);
   t.match(tableOf(growing), /MISSED/);
 
-  const { samples } = soaked(3);
+  const { samples } = soakResult(3);
   const points = samples.map(({ hours, processes }) => ({ hours, value: processes.vision?.rssMiB ?? 0 }));
   const slope = growing.processes.vision.slope ?? undefined;
   const svg = memoryPicture([{ name: 'vision', points, slope }], 0.25);

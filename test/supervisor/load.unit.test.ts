@@ -11,7 +11,7 @@ import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
 /** Number of analysed frames of a 5 fps stream during `seconds`, where each takes `ms`. */
-function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
+function runFrames(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
     if (!pace.isDue(atMs, { fps: 5, pictured: false })) continue;
@@ -33,17 +33,17 @@ function board(t: Test): { sysClass: string; heat(celsius: number | null): void 
 
 t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
   const pace = new Pace(5, false);
-  t.equal(run(pace, 0, 60, 60), 300, 'every frame while there is time');
+  t.equal(runFrames(pace, 0, 60, 60), 300, 'every frame while there is time');
   t.same(pace.state, { step: 0, fps: 5, reason: null });
-  run(pace, 60_000, 20, 250);
+  runFrames(pace, 60_000, 20, 250);
   t.match(pace.state, { step: 1, fps: 3.33, reason: 'load' });
-  run(pace, 80_000, 60, 330);
+  runFrames(pace, 80_000, 60, 330);
   t.match(pace.state, { step: 2, fps: 2.5 }, 'until it fits');
-  t.equal(run(pace, 140_000, 60, 330), 150, 'every second frame');
+  t.equal(runFrames(pace, 140_000, 60, 330), 150, 'every second frame');
   t.equal(pace.state.step, 2, 'and stays there');
-  run(pace, 200_000, 50, 60);
+  runFrames(pace, 200_000, 50, 60);
   t.equal(pace.state.step, 2, 'not at once back');
-  run(pace, 250_000, 200, 60);
+  runFrames(pace, 250_000, 200, 60);
   t.same(pace.state, { step: 0, fps: 5, reason: null });
   t.ok(pace.shed > 100);
 });
@@ -52,7 +52,7 @@ t.test('a time at the edge does not switch the step back and forth', async (t) =
   const pace = new Pace(5, false);
   const steps: number[] = [];
   for (let minute = 0; minute < 30; minute += 1) {
-    run(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
+    runFrames(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
     if (steps.at(-1) !== pace.state.step) steps.push(pace.state.step);
   }
   t.same(steps, [1], 'one step, once');

@@ -12,7 +12,7 @@ const CONFIGURED = { detector: { input: [416, 256] as [number, number] }, camera
  * Observes people or cars of one height in turn, each for `looks` frames, moved by `step` of its longer side between
  * them.
  */
-function passing(
+function observePassing(
   group: 'person' | 'vehicle',
   { count, height, step, looks = 5 }: { count: number; height: number; step: number; looks?: number },
 ): ViewStatistics {
@@ -60,23 +60,27 @@ const advice = (statistics: ViewStatistics, meant?: Parameters<typeof viewFindin
   viewFindings(statistics.report, FINDING_TEXTS.en, meant)[0];
 
 t.test('heights and steps are measured, and too few of them say nothing', async (t) => {
-  const { report } = passing('person', { count: 30, height: 0.2, step: 0.3 });
+  const { report } = observePassing('person', { count: 30, height: 0.2, step: 0.3 });
   t.match(report, { people: 150, source: SOURCE, moving: 29, fps: 5 });
   t.ok(Math.abs(report.heightTenthNorm - 0.2) < 0.011 && Math.abs(report.heightHalfNorm - 0.2) < 0.011);
   t.ok(Math.abs(report.stepNineTenths - 0.3) < 0.051, `${report.stepNineTenths}`);
-  t.equal(advice(passing('person', { count: 3, height: 0.2, step: 0.3 })), undefined);
+  t.equal(advice(observePassing('person', { count: 3, height: 0.2, step: 0.3 })), undefined);
 });
 
 t.test('small people suggest a larger input, until it is set', async (t) => {
-  const far = passing('person', { count: 30, height: 0.07, step: 0.1 });
+  const far = observePassing('person', { count: 30, height: 0.07, step: 0.1 });
   t.match(advice(far), { state: 'failed', fix: /detector\.input: \[640, 384\]/ });
   t.match(advice(far, { input: [640, 384], fps: 5 }), { state: 'ok' });
-  t.match(advice(passing('person', { count: 30, height: 0.2, step: 0.1 })), { state: 'ok' });
+  t.match(advice(observePassing('person', { count: 30, height: 0.2, step: 0.1 })), { state: 'ok' });
 });
 
 t.test('objects that move by more than half of their length suggest a higher rate', async (t) => {
-  const fast = passing('vehicle', { count: 30, height: 0.1, step: 1 });
+  const fast = observePassing('vehicle', { count: 30, height: 0.1, step: 1 });
   t.match(advice(fast), { state: 'failed', fix: /camera\.fps: 1[01]:/ });
   t.match(advice(fast, { input: [416, 256], fps: 12 }), { state: 'ok' });
-  t.match(advice(passing('vehicle', { count: 30, height: 0.1, step: 1, looks: 2 })), undefined, 'a flicker');
+  t.match(
+    advice(observePassing('vehicle', { count: 30, height: 0.1, step: 1, looks: 2 })),
+    undefined,
+    'a flicker',
+  );
 });
