@@ -145,7 +145,7 @@ t.test('a broken model raises an event and does not end the agent', { skip }, as
   );
 });
 
-t.test('a broken model gives way to the one that ran last, and the room is told', async (t) => {
+t.test('a broken model gives way to the one that ran last, and the room is informed', async (t) => {
   const room = await makeRoom(t);
   const { received } = await listen(t, room);
   const dir = scratch(t);

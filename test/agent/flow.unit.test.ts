@@ -233,7 +233,7 @@ t.test('too many alerts become one event of the box with their number', async (t
 });
 
 t.test(
-  'a rule runs as far as it is permitted: shadow only counts, no grant makes it blind, events name their basis',
+  'a rule runs as far as it is permitted: shadow only counts, without a grant it is blind, events name their basis',
   async (t) => {
     const { see, told, events, made } = flow(60);
     const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));

@@ -127,7 +127,7 @@ void t.test('the page serves 35 phones while an attacker holds all its places', 
   }
 });
 
-void t.test('a client that sends nothing is cut soon, in TLS or before it', async (t) => {
+void t.test('a silent client is cut soon, in TLS or before it', async (t) => {
   const page = await openPage(t, { headersMs: 1000 });
   const silent = await attack(t, { port: page.port, connections: 3, addresses: 1 });
   const afterTls = await attack(t, { port: page.port, connections: 3, addresses: 1, says: 'G' });

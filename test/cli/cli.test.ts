@@ -217,7 +217,7 @@ void t.test('vigie check fails for a box that would run nothing', async (t) => {
   );
 });
 
-void t.test('a reader that closes early is no failure', async (t) => {
+void t.test('a reader that closes early causes no failure', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'example.yaml'), EXAMPLE);
   const line = `"${process.execPath}" "${VIGIE}" check --json --no-files example.yaml | true; echo "\${PIPESTATUS[0]}"`;

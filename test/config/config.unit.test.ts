@@ -108,7 +108,7 @@ void t.test('an unreadable configuration file is refused with one line', async (
   }
 });
 
-void t.test('the environment overrides the file for every scalar key', async (t) => {
+void t.test('the environment overrides each scalar key of the file', async (t) => {
   const values: Record<string, string> = {
     VIGIE_SITE: 'other',
     VIGIE_CAMERA_SOURCE: 'v4l2:/dev/video0',

@@ -40,7 +40,7 @@ t.test('messages come out as they went in, however the stream is cut', async (t)
   t.pass('all cuts');
 });
 
-t.test('an invalid message is refused as corrupt, and nothing else is thrown', async (t) => {
+t.test('an invalid message is refused as corrupt, without another error', async (t) => {
   const good = encodeMessage({ kind: 'ack', frame: 3, evidence: [] });
   const refusals = { bytes: 0, flips: 0 };
   const attempt = (bytes: Uint8Array): boolean => {

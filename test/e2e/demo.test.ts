@@ -26,7 +26,7 @@ import { allPids, procText } from '../lib/proc.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const root = packageRoot();
-/** Time within which a demo must end after it is asked to, ms; the agent has 5 s of it, the broker 3 s. */
+/** Time within which a demo must end after it is asked to, ms; the agent has 5 s, the broker 3 s. */
 const END_WITHIN_MS = 10_000;
 /**
  * Time within which the page finds the agent, ms. The page asks the agent for its identity at most every ten seconds
@@ -47,7 +47,7 @@ class Demo {
 
   constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     const path = withoutSbin(process.env['PATH'] ?? '');
-    // A process group of its own, so that Ctrl-C can be sent to all of it, as a terminal does.
+    // A process group of its own, so that Ctrl-C reaches the whole group, as from a terminal.
     this.child = spawn(join(root, 'scripts/demo'), args, {
       cwd: root,
       // The PATH of a user who is not root: without sbin, where Debian installs the broker.

@@ -24,7 +24,7 @@ const ROOM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
 const CLIP = '/usr/share/vigie-test/street.avi';
 const FIRMWARE = '/boot/firmware';
 
-/** Configuration that the room gives a new box for which nothing is drawn yet. */
+/** Configuration that the room gives a new box without drawn zones and lines. */
 const YAML = `# ${BOX}, on the lamp post at the corner
 site: ${SITE}
 box: ${BOX}

@@ -45,7 +45,7 @@ t.setTimeout(400_000);
 
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 
-void t.test('the quick start works as it is written', { skip }, async (t) => {
+void t.test('the quick start works as written', { skip }, async (t) => {
   const blocks = guideCommands();
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
   const [port, programsPort] = [String(await freePort()), String(await freePort())];

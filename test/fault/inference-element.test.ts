@@ -320,7 +320,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
   const clip = join(scratch(t), 'white.mkv');
   const white = ['-f', 'lavfi', '-i', 'color=white:s=768x576:r=10:d=20', '-c:v', 'ffv1', clip];
   execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);
-  // The script reports how dark the picture is in two places for the element; a white place is no detection.
+  // The script reports how dark the picture is in two places for the element; a white place is not a detection.
   const script = ['box 60 50 120 150 dark 0', 'box 240 50 300 150 dark 2'];
   const left: MaskConfig['polygon'] = [
     [0, 0],

@@ -169,19 +169,22 @@ void t.test('a refusal ends when the room acknowledges the refused message', asy
   t.equal(rowsOf(outbox), 0, 'and the row has gone');
 });
 
-void t.test('the end of a connection is no refusal, and an unreadable packet ends it', async (t) => {
-  const broker = await StrictBroker.start(t, { pubackAfterMs: 600_000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  outbox.append([alert()]);
-  const config = { url: broker.url, ack: 'broker' } as const;
-  const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
-  await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
-  broker.strictness = {};
-  // PUBACK with a reason code that MQTT 5 does not define for it.
-  broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
-  await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
-  t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
-});
+void t.test(
+  'the end of a connection does not count as a refusal, and an unreadable packet ends it',
+  async (t) => {
+    const broker = await StrictBroker.start(t, { pubackAfterMs: 600_000 });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    outbox.append([alert()]);
+    const config = { url: broker.url, ack: 'broker' } as const;
+    const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
+    await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
+    broker.strictness = {};
+    // PUBACK with a reason code that MQTT 5 does not define for it.
+    broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
+    await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
+    t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
+  },
+);
 
 void t.test(
   'another client under the same name is an identity conflict, and the box stays silent',

@@ -47,7 +47,7 @@ const intactDir = scratch(t);
   openJournal(intactDir);
 }
 
-void t.test('an intact journal is valid, and an erased content is no fault', async (t) => {
+void t.test('an intact journal is valid, and an erased content is not a fault', async (t) => {
   const dir = join(intactDir, 'journal');
   const result = verifyJournal(dir, parseVerifierKey(keyOf(intactDir)));
   t.strictSame(result.wrong, []);

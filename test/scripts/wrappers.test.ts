@@ -47,7 +47,7 @@ void t.test('assertions are counted once, at any depth', async (t) => {
   t.strictSame(tallyOf(tapText), { counts: '2/0/0', failures: [], skips: [] });
 });
 
-void t.test('a file that failed, crashed, hung or ran nothing is a failure', async (t) => {
+void t.test('a file that failed, crashed, hung or ran no test is a failure', async (t) => {
   const failing = file('f.js', 'ok 1 - fine\nnot ok 2 - wrong\n1..2\n', 'not ok 1 - f.js # time=3ms');
   const crashed = file(
     'c.js',

@@ -67,7 +67,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
   return { told: reports, sent: sentMessages, unusable, frame, failed };
 }
 
-t.test('a fault of vision itself is no lost stream, and ends with the next frame', async (t) => {
+t.test('a fault of vision itself is not a lost stream, and ends with the next frame', async (t) => {
   const { told, unusable, frame, failed } = receiver(t);
   frame(1000);
   t.same(told.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');

@@ -24,35 +24,38 @@ const AREA = {
 };
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
-t.test('a new case number is no new budget: the key’s day and the day bind', async (t) => {
-  const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
-  const budget = { case: 10, keyDay: 25, day: 40 };
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
-  box.live(12, cars);
-  t.equal((await box.ask({}, { number: 'a' })).tracks.length, 10, 'no more than the case has left');
-  await t.rejects(box.ask({}, { number: 'a' }), {
-    code: 'not-permitted',
-    message: /budget of case a is spent/,
-  });
-  t.equal((await box.ask({}, { number: 'b' })).tracks.length, 10);
-  t.equal((await box.ask({}, { number: 'c' })).tracks.length, 5, 'no more than the key has left');
-  await t.rejects(box.ask({}, { number: 'd' }), /budget of the key judge-desk in 24 hours is spent/);
-  t.equal((await box.ask({}, { number: 'd', key: 'other' })).tracks.length, 10);
-  t.equal(
-    (await box.ask({}, { number: 'e', key: 'other' })).tracks.length,
-    5,
-    'no more than the day has left',
-  );
-  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /budget of 24 hours is spent/);
-  box.restart();
-  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /is spent/, 'a restart gives none back');
-  box.sleep(25 * 3600, 600);
-  t.equal(
-    await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
-    'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
-    'a case has one budget for good',
-  );
-});
+t.test(
+  'a new case number gives no new budget: the limits of the key’s day and of the day apply',
+  async (t) => {
+    const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
+    const budget = { case: 10, keyDay: 25, day: 40 };
+    const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
+    box.live(12, cars);
+    t.equal((await box.ask({}, { number: 'a' })).tracks.length, 10, 'no more than the case has left');
+    await t.rejects(box.ask({}, { number: 'a' }), {
+      code: 'not-permitted',
+      message: /budget of case a is spent/,
+    });
+    t.equal((await box.ask({}, { number: 'b' })).tracks.length, 10);
+    t.equal((await box.ask({}, { number: 'c' })).tracks.length, 5, 'no more than the key has left');
+    await t.rejects(box.ask({}, { number: 'd' }), /budget of the key judge-desk in 24 hours is spent/);
+    t.equal((await box.ask({}, { number: 'd', key: 'other' })).tracks.length, 10);
+    t.equal(
+      (await box.ask({}, { number: 'e', key: 'other' })).tracks.length,
+      5,
+      'no more than the day has left',
+    );
+    await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /budget of 24 hours is spent/);
+    box.restart();
+    await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /is spent/, 'a restart gives none back');
+    box.sleep(25 * 3600, 600);
+    t.equal(
+      await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
+      'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
+      'a case has one budget for good',
+    );
+  },
+);
 
 t.test('many small counts cost as many tracks', async (t) => {
   const box = new TrackedBox(scratch(t), {

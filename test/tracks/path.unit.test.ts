@@ -75,7 +75,7 @@ t.test('a path reads back from its bytes, to the rounding', async (t) => {
   t.ok(count > RUNS, `${(bytes / count).toFixed(1)} B a point`);
 });
 
-t.test('bytes that are no path are refused as damaged, and nothing else happens', async (t) => {
+t.test('bytes that are not a path are refused as damaged, without another error', async (t) => {
   let refusedCount = 0;
   const start = fc.constantFrom(Uint8Array.of(1, 100), Uint8Array.of(2, 100), new Uint8Array(0));
   fc.assert(

@@ -163,7 +163,7 @@ async function listen(t: Test, room: Room, box: Box) {
   return client;
 }
 
-void t.test('an order is stored as it came, or refused with its reason', async (t) => {
+void t.test('an order is stored unchanged, or refused with its reason', async (t) => {
   const stateDir = scratch(t);
   const ops = makeSigner('ops', ['update', 'configure']);
   const [desk, other, stranger] = ['desk', 'other', 'stranger'].map((name) =>
