@@ -1,4 +1,7 @@
-/** What verdicts teach: spots that are wrong again and again, what would help there, and who is told. */
+/**
+ * Tests the proposals made from verdicts: places of repeated false alarms, the remedy for each, and the reminder to the
+ * room.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -25,22 +28,22 @@ const DUMPING: RuleConfig = {
   minAreaNorm: 0.0005,
 };
 
-function judged(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): Judged {
+function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): Judged {
   return { right, xyxyNorm, measure };
 }
 
-/** The spot, as another look finds it: moved by so many of its widths. */
-function shifted(widths: number): XyxyNorm {
+/** The spot, moved by a number of its widths, as a later inference reports it. */
+function shiftedSpot(widths: number): XyxyNorm {
   return [SPOT[0] + 0.1 * widths, SPOT[1], SPOT[2] + 0.1 * widths, SPOT[3]];
 }
 
-t.test('twice is a coincidence, three times in one spot is proposed, in three spots is not', async (t) => {
-  const wrong = [judged(false, 0.4), judged(false, 0.4, shifted(0.2))];
+t.test('a proposal needs three false alarms in one spot, not two and not three spots', async (t) => {
+  const wrong = [judgedAlert(false, 0.4), judgedAlert(false, 0.4, shiftedSpot(0.2))];
   t.same(proposalsOf(KERB, wrong), []);
-  t.same(proposalsOf(KERB, [...wrong, judged(false, 0.4, shifted(2))]), [], 'elsewhere');
-  t.same(proposalsOf(KERB, [...wrong, { ...judged(false), xyxyNorm: undefined }]), [], 'nowhere');
-  const [proposal, ...more] = proposalsOf(KERB, [...wrong, judged(false, 0.4, shifted(-0.2))]);
-  t.same(more, []);
+  t.same(proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(2))]), [], 'elsewhere');
+  t.same(proposalsOf(KERB, [...wrong, { ...judgedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
+  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(-0.2))]);
+  t.same(rest, []);
   t.match(proposal, { rule: 'kerb', false: 3, true: 0, remedy: { kind: 'mask' } });
   const box = proposal?.xyxyNorm ?? [];
   for (const [i, side] of [0.38, 0.5, 0.52, 0.6].entries()) {
@@ -48,47 +51,50 @@ t.test('twice is a coincidence, three times in one spot is proposed, in three sp
   }
 });
 
-t.test('a threshold where it would spare all true alerts, and lie between', async (t) => {
-  const wrong = [0.36, 0.41, 0.39].map((score) => judged(false, score));
-  const right = [0.7, 0.8, 0.65].map((score) => judged(true, score, shifted(3)));
-  t.match(proposalsOf(KERB, [...wrong, ...right]), [
-    { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
-  ]);
-  t.match(
-    proposalsOf(KERB, [...wrong, ...right.slice(1)]),
-    [{ remedy: { kind: 'mask' } }],
-    'two tell too little',
-  );
-  const weak = judged(true, 0.4, shifted(3));
-  t.match(
-    proposalsOf(KERB, [...wrong, ...right, weak]),
-    [{ remedy: { kind: 'mask' } }],
-    'it would cost a true one',
-  );
-  const areas = [
-    ...[0.001, 0.0012, 0.0009].map((area) => judged(false, area)),
-    ...[0.004, 0.006, 0.005].map((area) => judged(true, area)),
-  ];
-  t.match(proposalsOf(DUMPING, areas), [
-    { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
-  ]);
-});
+t.test(
+  'a threshold is proposed between false and true scores where it would spare all true alerts',
+  async (t) => {
+    const wrong = [0.36, 0.41, 0.39].map((score) => judgedAlert(false, score));
+    const right = [0.7, 0.8, 0.65].map((score) => judgedAlert(true, score, shiftedSpot(3)));
+    t.match(proposalsOf(KERB, [...wrong, ...right]), [
+      { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
+    ]);
+    t.match(
+      proposalsOf(KERB, [...wrong, ...right.slice(1)]),
+      [{ remedy: { kind: 'mask' } }],
+      'two tell too little',
+    );
+    const weak = judgedAlert(true, 0.4, shiftedSpot(3));
+    t.match(
+      proposalsOf(KERB, [...wrong, ...right, weak]),
+      [{ remedy: { kind: 'mask' } }],
+      'it would cost a true one',
+    );
+    const areas = [
+      ...[0.001, 0.0012, 0.0009].map((area) => judgedAlert(false, area)),
+      ...[0.004, 0.006, 0.005].map((area) => judgedAlert(true, area)),
+    ];
+    t.match(proposalsOf(DUMPING, areas), [
+      { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
+    ]);
+  },
+);
 
-t.test('no mask where something true was seen, nor over half of the street', async (t) => {
-  const wrong = [1, 2, 3].map(() => judged(false));
-  t.match(proposalsOf(LONG_STAY, [...wrong, judged(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
+t.test('no mask is proposed where a true alert was, nor over half of the street', async (t) => {
+  const wrong = [1, 2, 3].map(() => judgedAlert(false));
+  t.match(proposalsOf(LONG_STAY, [...wrong, judgedAlert(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
   const wide: XyxyNorm = [0.1, 0.1, 0.9, 0.9];
   t.match(
     proposalsOf(
       LONG_STAY,
-      [1, 2, 3].map(() => judged(false, undefined, wide)),
+      [1, 2, 3].map(() => judgedAlert(false, undefined, wide)),
     ),
     [{ remedy: { kind: 'redraw' } }],
   );
   const edge: XyxyNorm = [0, 0.9, 0.1, 1];
   const [proposal] = proposalsOf(
     LONG_STAY,
-    [1, 2, 3].map(() => judged(false, undefined, edge)),
+    [1, 2, 3].map(() => judgedAlert(false, undefined, edge)),
   );
   t.same(proposal?.remedy, {
     kind: 'mask',
@@ -101,49 +107,53 @@ t.test('no mask where something true was seen, nor over half of the street', asy
   });
 });
 
-t.test('alerts and verdicts of a running box, a restart, the command and the reminder', async (t) => {
-  const dir = scratch(t);
-  const file = join(dir, RECORD_FILE);
-  const clock = new HandClock();
-  let record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
-  record.start();
-  const reminder = () => oftenFalse(WATCHING.rules, record.proposals()).find(({ id }) => id === 'long-stay');
-  for (const n of [1, 2, 3]) {
-    t.match(reminder(), { active: false }, `${n - 1} false`);
-    const event = alert(`b-e${n}`, 'start', { id: `b-${n}` });
-    const object = { track: n, label: 'person' as const, score: 0.4, xyxyNorm: SPOT, since: event.time };
-    record.note({ ...event, data: { ...event.data, objects: [object] } });
-    record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
-  }
-  const told = reminder();
-  t.match(told, {
-    active: true,
-    params: { remedy: { kind: 'mask' } },
-    cause: { false: 3, true: 0, xyxyNorm: SPOT },
-  });
-  const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
-  t.ok(
-    kind !== undefined &&
-      Value.Check(kind.params, told?.params) &&
-      Value.Check(kind.cause, { ...told?.cause, standingS: 0 }),
-  );
-  record.stop();
+t.test(
+  'the accuracy command and the reminder propose a remedy for a running box, also after a restart',
+  async (t) => {
+    const dir = scratch(t);
+    const file = join(dir, RECORD_FILE);
+    const clock = new HandClock();
+    let record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
+    record.start();
+    const reminder = () =>
+      oftenFalse(WATCHING.rules, record.proposals()).find(({ id }) => id === 'long-stay');
+    for (const n of [1, 2, 3]) {
+      t.match(reminder(), { active: false }, `${n - 1} false`);
+      const event = alert(`b-e${n}`, 'start', { id: `b-${n}` });
+      const object = { track: n, label: 'person' as const, score: 0.4, xyxyNorm: SPOT, since: event.time };
+      record.note({ ...event, data: { ...event.data, objects: [object] } });
+      record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
+    }
+    const reminderEvent = reminder();
+    t.match(reminderEvent, {
+      active: true,
+      params: { remedy: { kind: 'mask' } },
+      cause: { false: 3, true: 0, xyxyNorm: SPOT },
+    });
+    const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
+    t.ok(
+      kind !== undefined &&
+        Value.Check(kind.params, reminderEvent?.params) &&
+        Value.Check(kind.cause, { ...reminderEvent?.cause, standingS: 0 }),
+    );
+    record.stop();
 
-  record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
-  record.start();
-  t.match(reminder(), { active: true }, 'a restart forgets nothing');
-  record.note(alert('b-e4', 'start', { id: 'b-4' }));
-  record.verdict(verdictOf({ episode: 'b-e4' }, 'false', clock));
-  t.match(reminder(), { active: true, cause: { false: 3 } }, 'an alert of no place teaches nothing');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [VIGIE, 'accuracy', '--state', dir], {
-    encoding: 'utf8',
-  });
-  t.equal(status, 0, stderr);
-  t.match(stdout, /long-stay was false 3 times at \[0\.40 0\.50 0\.50 0\.60\], true 0 times there\./);
-  t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
+    record = new AccuracyRecord({ file, watching: WATCHING, clock, log: SILENT });
+    record.start();
+    t.match(reminder(), { active: true }, 'a restart forgets nothing');
+    record.note(alert('b-e4', 'start', { id: 'b-4' }));
+    record.verdict(verdictOf({ episode: 'b-e4' }, 'false', clock));
+    t.match(reminder(), { active: true, cause: { false: 3 } }, 'an alert of no place teaches nothing');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [VIGIE, 'accuracy', '--state', dir], {
+      encoding: 'utf8',
+    });
+    t.equal(status, 0, stderr);
+    t.match(stdout, /long-stay was false 3 times at \[0\.40 0\.50 0\.50 0\.60\], true 0 times there\./);
+    t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
 
-  clock.advance(1000);
-  record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
-  t.match(reminder(), { active: false }, 'a verdict that is taken back takes the proposal back');
-  record.stop();
-});
+    clock.advance(1000);
+    record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
+    t.match(reminder(), { active: false }, 'a revoked verdict removes the proposal');
+    record.stop();
+  },
+);

@@ -1,4 +1,4 @@
-/** Measured accuracy without a broker: the interval, verdicts at the border, the record and what it shows. */
+/** Tests measured accuracy without a broker: the confidence interval, verdict checks, the record and its figures. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -23,18 +23,18 @@ const share = fc
   .integer({ min: 1, max: 2000 })
   .chain((tries) => fc.tuple(fc.integer({ min: 0, max: tries }), fc.constant(tries)));
 
-void t.test('Wilson’s interval: known values', async (t) => {
-  // The roots of the defining equation, found by bisection and not by the closed form.
-  const known: [number, number, number, number][] = [
+void t.test('Wilson’s interval has the known values', async (t) => {
+  // The roots of the defining equation, computed by bisection instead of the closed form.
+  const knownIntervals: [number, number, number, number][] = [
     [10, 10, 0.7224672, 1],
     [0, 10, 0, 0.2775328],
     [8, 10, 0.4901625, 0.9433178],
     [1, 2, 0.0945312, 0.9054688],
     [95, 100, 0.8882505, 0.9784558],
   ];
-  for (const [hits, tries, low, high] of known) {
-    const found = wilson(hits, tries);
-    t.ok(Math.abs(found.low - low) < 1e-6 && Math.abs(found.high - high) < 1e-6, `${hits} of ${tries}`);
+  for (const [hits, tries, low, high] of knownIntervals) {
+    const interval = wilson(hits, tries);
+    t.ok(Math.abs(interval.low - low) < 1e-6 && Math.abs(interval.high - high) < 1e-6, `${hits} of ${tries}`);
   }
   for (const [hits, tries] of [
     [1, 0],
@@ -47,24 +47,25 @@ void t.test('Wilson’s interval: known values', async (t) => {
   }
 });
 
-void t.test('Wilson’s interval: its properties', async (t) => {
+void t.test('Wilson’s interval has its defining properties', async (t) => {
   fc.assert(
     fc.property(share, ([hits, tries]) => {
       const { low, high } = wilson(hits, tries);
       const p = hits / tries;
-      // Both ends lie z standard errors away from the share, each by its own standard error: the definition.
-      const away = (end: number): number => Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
+      // By definition both ends lie z standard errors from the ratio, each measured with its own standard error.
+      const deviation = (end: number): number =>
+        Math.abs(p - end) - Z_95 * Math.sqrt((end * (1 - end)) / tries);
       const mirrored = wilson(tries - hits, tries);
-      const more = wilson(hits * 4, tries * 4);
+      const narrower = wilson(hits * 4, tries * 4);
       return (
         0 <= low &&
         low <= p &&
         p <= high &&
         high <= 1 &&
-        (hits === 0 ? low === 0 : Math.abs(away(low)) < 1e-9) &&
-        (hits === tries ? high === 1 : Math.abs(away(high)) < 1e-9) &&
+        (hits === 0 ? low === 0 : Math.abs(deviation(low)) < 1e-9) &&
+        (hits === tries ? high === 1 : Math.abs(deviation(high)) < 1e-9) &&
         Math.abs(mirrored.low - (1 - high)) < 1e-12 &&
-        more.high - more.low < high - low
+        narrower.high - narrower.low < high - low
       );
     }),
     { numRuns: 20_000 },
@@ -80,8 +81,8 @@ void t.test('Wilson’s interval: its properties', async (t) => {
   t.pass('for any share');
 });
 
-void t.test('Wilson’s interval holds the true share as often as it says', async (t) => {
-  // Exact binomial coverage, averaged over true shares (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
+void t.test('Wilson’s interval holds the true ratio as often as it says', async (t) => {
+  // Exact binomial coverage, averaged over true ratios (Brown, Cai and DasGupta 2001, figure 5: near 0.95).
   for (const tries of [5, 10, 30]) {
     const coverages = Array.from({ length: 199 }, (_, i) => coverage((i + 1) / 200, tries));
     const mean = coverages.reduce((sum, c) => sum + c, 0) / coverages.length;
@@ -101,44 +102,47 @@ function coverage(p: number, tries: number): number {
   return covered;
 }
 
-void t.test('a verdict at the border', async (t) => {
-  const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
-  const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
-  t.same(parse(good), good);
-  t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
-    event: 'a1b2c3d4-9',
-    verdict: 'true',
-    time: good.time,
-  });
-  const bad: [string, unknown][] = [
-    ['a remark', { ...good, note: 'Mr Smith’s car' }],
-    ['who judged', { ...good, operator: 'Smith' }],
-    ['both ids', { ...good, event: 'a1b2c3d4-9' }],
-    ['no id', { verdict: 'true', time: good.time }],
-    ['a boolean', { ...good, verdict: true }],
-    ['another verdict', { ...good, verdict: 'maybe' }],
-    ['an id with a slash', { ...good, episode: '../x' }],
-    ['a long id', { ...good, episode: 'x'.repeat(65) }],
-    ['no time', { ...good, time: undefined }],
-    ['the 25th hour', { ...good, time: '2026-11-24T25:00:00.000Z' }],
-    ['a list', [good]],
-    ['null', null],
-    ['too long', { ...good, episode: 'x'.repeat(600) }],
-  ];
-  for (const [name, value] of bad) t.throws(() => parse(value), { message: /^verdict refused: / }, name);
-  for (const text of ['', '{', '\u0000', '{"episode":"Smith"', 'Smith saw it']) {
-    try {
-      parseVerdict(Buffer.from(text));
-      t.fail(`taken: ${text}`);
-    } catch (error) {
-      t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
-      t.notMatch(String(error), 'Smith', 'nothing of the message is quoted');
-      t.equal((error as AgentError).cause, undefined);
+void t.test(
+  'a verdict is accepted in its form and otherwise refused without quoting the message',
+  async (t) => {
+    const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
+    const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
+    t.same(parse(good), good);
+    t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
+      event: 'a1b2c3d4-9',
+      verdict: 'true',
+      time: good.time,
+    });
+    const bad: [string, unknown][] = [
+      ['a remark', { ...good, note: 'Mr Smith’s car' }],
+      ['who judged', { ...good, operator: 'Smith' }],
+      ['both ids', { ...good, event: 'a1b2c3d4-9' }],
+      ['no id', { verdict: 'true', time: good.time }],
+      ['a boolean', { ...good, verdict: true }],
+      ['another verdict', { ...good, verdict: 'maybe' }],
+      ['an id with a slash', { ...good, episode: '../x' }],
+      ['a long id', { ...good, episode: 'x'.repeat(65) }],
+      ['no time', { ...good, time: undefined }],
+      ['the 25th hour', { ...good, time: '2026-11-24T25:00:00.000Z' }],
+      ['a list', [good]],
+      ['null', null],
+      ['too long', { ...good, episode: 'x'.repeat(600) }],
+    ];
+    for (const [name, value] of bad) t.throws(() => parse(value), { message: /^verdict refused: / }, name);
+    for (const text of ['', '{', '\u0000', '{"episode":"Smith"', 'Smith saw it']) {
+      try {
+        parseVerdict(Buffer.from(text));
+        t.fail(`taken: ${text}`);
+      } catch (error) {
+        t.match(error, { kind: 'corrupt', message: /^verdict refused: / });
+        t.notMatch(String(error), 'Smith', 'the message is not quoted');
+        t.equal((error as AgentError).cause, undefined);
+      }
     }
-  }
-});
+  },
+);
 
-void t.test('fuzz: a message is a verdict that fits the schema, or refused as corrupt', async (t) => {
+void t.test('a fuzzed message is a verdict that fits the schema, or is refused as corrupt', async (t) => {
   const good = fc.record({
     episode: fc.stringMatching(/^[a-f0-9]{8}-e[0-9]{1,5}$/),
     verdict: fc.constantFrom(...VERDICTS),
@@ -148,11 +152,11 @@ void t.test('fuzz: a message is a verdict that fits the schema, or refused as co
   });
   const text = good.map((verdict) => Buffer.from(JSON.stringify(verdict)));
   const flipped = fc.tuple(text, fc.nat(), fc.integer({ min: 1, max: 255 })).map(([bytes, at, mask]) => {
-    const changed = Buffer.from(bytes);
-    changed[at % changed.length] = (changed[at % changed.length] as number) ^ mask;
-    return changed;
+    const flippedBytes = Buffer.from(bytes);
+    flippedBytes[at % flippedBytes.length] = (flippedBytes[at % flippedBytes.length] as number) ^ mask;
+    return flippedBytes;
   });
-  const cut = fc.tuple(text, fc.nat()).map(([bytes, at]) => bytes.subarray(0, at % bytes.length));
+  const truncated = fc.tuple(text, fc.nat()).map(([bytes, at]) => bytes.subarray(0, at % bytes.length));
   const other = fc.json().map((json) => Buffer.from(json));
   const extended = fc
     .tuple(good, fc.string(), fc.jsonValue())
@@ -160,7 +164,7 @@ void t.test('fuzz: a message is a verdict that fits the schema, or refused as co
   const noise = fc.uint8Array({ maxLength: 700 }).map((bytes) => Buffer.from(bytes));
   const outcome = { taken: 0, refused: 0 };
   fc.assert(
-    fc.property(fc.oneof(text, flipped, cut, other, extended, noise), (payload) => {
+    fc.property(fc.oneof(text, flipped, truncated, other, extended, noise), (payload) => {
       try {
         const verdict = parseVerdict(payload);
         outcome.taken += 1;
@@ -175,7 +179,7 @@ void t.test('fuzz: a message is a verdict that fits the schema, or refused as co
   t.ok(outcome.taken > 10_000 && outcome.refused > 10_000, JSON.stringify(outcome));
 });
 
-function recorded(
+function openRecord(
   t: Test,
   file: string,
   options: { clock?: HandClock; log?: Logger; episodes?: number; watching?: Watching } = {},
@@ -186,16 +190,16 @@ function recorded(
   record.start();
   t.teardown(() => record.stop());
   const rule = (id = 'long-stay'): RuleAccuracy => {
-    const found = record.report()?.rules.find((line) => line.rule === id);
-    if (found === undefined) throw new Error(`no rule ${id} in the report`);
-    return found;
+    const ruleReport = record.report()?.rules.find((line) => line.rule === id);
+    if (ruleReport === undefined) throw new Error(`no rule ${id} in the report`);
+    return ruleReport;
   };
   return { record, clock, rule };
 }
 
 void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   const file = join(scratch(t), RECORD_FILE);
-  const { record, clock, rule } = recorded(t, file);
+  const { record, clock, rule } = openRecord(t, file);
   t.match(rule(), { alerts: 0, precision: null, low: null, high: null, walk: null });
   for (let i = 1; i <= 10; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   record.note(alert('b-e1', 'update', { id: 'b-11' }));
@@ -220,14 +224,14 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   record.stop();
   record.stop();
   t.equal(record.report(), null, 'nothing after the stop');
-  const again = recorded(t, file, { clock });
-  t.match(again.rule(), expected, 'the same after a restart');
-  again.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
-  t.equal(again.rule().true, 8, 'and alerts of an earlier life can be judged');
+  const restarted = openRecord(t, file, { clock });
+  t.match(restarted.rule(), expected, 'the same after a restart');
+  restarted.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
+  t.equal(restarted.rule().true, 8, 'and alerts of an earlier life can be judged');
 });
 
-void t.test('the later verdict counts, whatever comes when', async (t) => {
-  const { record, clock, rule } = recorded(t, join(scratch(t), RECORD_FILE));
+void t.test('the later verdict counts, in any order of arrival', async (t) => {
+  const { record, clock, rule } = openRecord(t, join(scratch(t), RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   const at = (minute: number): string => new Date(clock.epochMs - 3_600_000 + minute * 60_000).toISOString();
   const say = (verdict: string, minute: number): void => {
@@ -241,7 +245,7 @@ void t.test('the later verdict counts, whatever comes when', async (t) => {
   t.match(rule(), { true: 0, false: 1, unclear: 0 });
   t.match(record.report()?.verdicts, { taken: 2, repeated: 3 });
   say('unclear', 12);
-  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the one that came last');
+  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the last to arrive');
   clock.advance(60_000);
   record.verdict(
     Buffer.from(JSON.stringify({ event: 'b-1', verdict: 'true', time: '2999-01-01T00:00:00.000Z' })),
@@ -249,7 +253,7 @@ void t.test('the later verdict counts, whatever comes when', async (t) => {
   t.match(rule(), { true: 1 }, 'from a clock that is ahead');
   clock.advance(60_000);
   record.verdict(verdictOf({ event: 'b-1' }, 'false', clock));
-  t.match(rule(), { true: 0, false: 1 }, 'which has not the last word for ever');
+  t.match(rule(), { true: 0, false: 1 }, 'a later verdict still replaces it');
 });
 
 void t.test('any succession of verdicts leaves the latest, over restarts', async (t) => {
@@ -264,12 +268,12 @@ void t.test('any succession of verdicts leaves the latest, over restarts', async
     restart: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
   });
   fc.assert(
-    fc.property(fc.array(verdict, { minLength: 1, maxLength: 12 }), (said) => {
+    fc.property(fc.array(verdict, { minLength: 1, maxLength: 12 }), (verdicts) => {
       alerts += 1;
       const rule = `rule-${alerts}`;
       store.raise({ episode: `b-e${alerts}`, event: `b-${alerts}`, rule, wallMs: clock.epochMs });
-      let latest = said[0];
-      for (const one of said) {
+      let latest = verdicts[0];
+      for (const one of verdicts) {
         if (one.restart) {
           store.close();
           store = RecordStore.make(file);
@@ -294,45 +298,52 @@ void t.test('malformed verdicts are counted, and logged once without their conte
     lines.push(`${message} ${JSON.stringify(fields)}`);
   };
   const log: Logger = { error: keep, warn: keep, info: keep, debug: keep };
-  const { record } = recorded(t, join(scratch(t), RECORD_FILE), { log });
+  const { record } = openRecord(t, join(scratch(t), RECORD_FILE), { log });
   for (const text of ['', 'Smith', '{"operator":"Smith"}', '[]']) record.verdict(Buffer.from(text));
   t.equal(record.report()?.verdicts.malformed, 4);
   t.equal(lines.length, 1);
   t.notMatch(lines[0], 'Smith');
 });
 
-void t.test('retention and room', async (t) => {
-  const file = join(scratch(t), RECORD_FILE);
-  const { record, clock, rule } = recorded(t, file, { episodes: 100 });
-  const raise = (name: string, rule: string): void => {
-    const time = new Date(clock.epochMs).toISOString();
-    record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
-  };
-  for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
-  for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
-  t.equal(rule('kerb').alerts, 10, 'a rule that is always at it does not push another out');
-  const kept = rule('long-stay').alerts;
-  t.ok(kept > 0 && kept <= 90, `${kept} kept`);
-  t.equal(record.report()?.dropped, 300 - kept, 'and what went is counted');
-  record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
-  record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
-  t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
+void t.test(
+  'the record keeps alerts for 30 days and within its limits, and counts the removed ones',
+  async (t) => {
+    const file = join(scratch(t), RECORD_FILE);
+    const { record, clock, rule } = openRecord(t, file, { episodes: 100 });
+    const raise = (name: string, rule: string): void => {
+      const time = new Date(clock.epochMs).toISOString();
+      record.note(alert(name, 'start', { id: `id-${name}`, rule, time }));
+    };
+    for (let i = 0; i < 10; i += 1) raise(`rare-e${i}`, 'kerb');
+    for (let i = 0; i < 300; i += 1) raise(`often-e${i}`, 'long-stay');
+    t.equal(rule('kerb').alerts, 10, 'a busy rule does not displace another');
+    const storedAlerts = rule('long-stay').alerts;
+    t.ok(storedAlerts > 0 && storedAlerts <= 90, `${storedAlerts} kept`);
+    t.equal(record.report()?.dropped, 300 - storedAlerts, 'and what went is counted');
+    record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
+    record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
+    t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
 
-  clock.advance(29 * DAY_MS);
-  raise('late-e1', 'kerb');
-  t.equal(rule('kerb').alerts, 11);
-  clock.advance(2 * DAY_MS);
-  t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
-  t.match(record.report(), { expired: 10 + kept, dropped: 300 - kept });
-  record.stop();
-  t.match(recorded(t, file, { clock }).record.report(), { expired: 10 + kept }, 'counted over a restart');
-});
+    clock.advance(29 * DAY_MS);
+    raise('late-e1', 'kerb');
+    t.equal(rule('kerb').alerts, 11);
+    clock.advance(2 * DAY_MS);
+    t.equal(rule('kerb').alerts, 1, 'the others’ 30 days are over');
+    t.match(record.report(), { expired: 10 + storedAlerts, dropped: 300 - storedAlerts });
+    record.stop();
+    t.match(
+      openRecord(t, file, { clock }).record.report(),
+      { expired: 10 + storedAlerts },
+      'counted over a restart',
+    );
+  },
+);
 
-void t.test('a record that cannot be kept costs no alert', async (t) => {
+void t.test('a record that cannot be written costs no alert', async (t) => {
   const dir = scratch(t);
   const blocked = join(dir, 'blocked');
   writeFileSync(blocked, 'a file where a folder should be');
-  const { record, clock } = recorded(t, join(blocked, RECORD_FILE));
+  const { record, clock } = openRecord(t, join(blocked, RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   record.sees(true);
   record.verdict(verdictOf({ episode: 'b-e1' }, 'true', clock));
@@ -340,7 +351,7 @@ void t.test('a record that cannot be kept costs no alert', async (t) => {
   record.stop();
 
   const file = join(dir, RECORD_FILE);
-  const busy = recorded(t, file);
+  const busy = openRecord(t, file);
   const other = new Database(file);
   other.exec('BEGIN IMMEDIATE');
   busy.record.note(alert('b-e1', 'start', { id: 'b-1' }));
@@ -354,13 +365,13 @@ void t.test('a record that cannot be kept costs no alert', async (t) => {
 void t.test('a damaged record is moved aside', async (t) => {
   const dir = scratch(t);
   const file = join(dir, RECORD_FILE);
-  const first = recorded(t, file);
+  const first = openRecord(t, file);
   for (let i = 0; i < 500; i += 1) first.record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   first.record.stop();
   const bytes = readFileSync(file);
   bytes.fill(0x55, 4096, 16_384);
   writeFileSync(file, bytes);
-  const { record, rule, clock } = recorded(t, file);
+  const { record, rule, clock } = openRecord(t, file);
   record.note(alert('c-e1', 'start', { id: 'c-1' }));
   t.equal(rule().alerts, 1, 'a new one has begun');
   t.same(readFileSync(`${file}.damaged`), bytes);
@@ -380,17 +391,17 @@ void t.test('a record of a newer program is left alone', async (t) => {
   db.pragma('user_version = 9');
   db.close();
   t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 3/ });
-  t.equal(recorded(t, file).record.report(), null);
+  t.equal(openRecord(t, file).record.report(), null);
 });
 
-void t.test('the picture of an interval', async (t) => {
+void t.test('the bar of an interval shows its ratio and both ends', async (t) => {
   t.equal(bar(undefined), '·'.repeat(31));
   t.equal(bar({ share: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
   t.equal(bar({ share: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
   fc.assert(
     fc.property(share, ([hits, tries]) => {
-      const drawn = bar({ share: hits / tries, ...wilson(hits, tries) });
-      return drawn.length === 31 && /^·*├?─*●─*┤?·*$/.test(drawn);
+      const picture = bar({ share: hits / tries, ...wilson(hits, tries) });
+      return picture.length === 31 && /^·*├?─*●─*┤?·*$/.test(picture);
     }),
   );
 });

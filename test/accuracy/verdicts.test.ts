@@ -1,4 +1,4 @@
-/** Verdicts over a real broker into the record, and out again by health and commands. */
+/** Tests verdicts from a real broker into the record, and from there into health reports and commands. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -22,7 +22,7 @@ const JUDGED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url
 const TOPICS = topicsOf(SITE, BOX);
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
-/** Delivery and record joined as in the agent. */
+/** Connects delivery and record as the agent does. */
 function box(t: Test, room: Room, file: string): { record: AccuracyRecord; report(): AccuracyReport } {
   const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });
   record.start();
@@ -36,21 +36,21 @@ function box(t: Test, room: Room, file: string): { record: AccuracyRecord; repor
     record.stop();
   });
   const report = (): AccuracyReport => {
-    const found = record.report();
-    if (found === null) throw new Error('no report');
-    return found;
+    const current = record.report();
+    if (current === null) throw new Error('no report');
+    return current;
   };
   return { record, report };
 }
 
-void t.test('the room judges, the box counts; only the room may', async (t) => {
+void t.test('only the room may send a verdict, and the box counts it', async (t) => {
   const room = await makeRoom(t);
   const { record, report } = box(t, room, join(scratch(t), RECORD_FILE));
   for (let i = 1; i <= 4; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   const operators = await clientOf(t, room, 'room');
   const judge = (payload: Buffer | string, retain = false): Promise<unknown> =>
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
-  // Published until it is heard: the box may not have subscribed yet.
+  // Published until the box receives it, because the box may not have subscribed yet.
   await until(t, 'the first verdict', () => {
     void judge(verdictOf({ episode: 'b-e1' }, 'true', systemClock));
     return report().verdicts.taken > 0;
@@ -64,13 +64,13 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   t.equal(report().verdicts.unknown, 1);
 
   const neighbour = await clientOf(t, room, 'canebiere-018');
-  const refused = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
+  const refusal = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
     qos: 1,
   });
-  await t.rejects(refused, { code: 135 }, 'another box may not');
+  await t.rejects(refusal, { code: 135 }, 'another box may not');
   t.match(report().rules[0], { true: 1 });
 
-  // A room that retains by mistake: the old verdict comes at every connection, and changes nothing.
+  // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
   const old = verdictOf({ event: 'b-4' }, 'true', systemClock);
   await judge(old, true);
   await until(t, 'the retained one', () => report().rules[0]?.true === 2);
@@ -79,7 +79,7 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   const repeated = report().verdicts.repeated;
   await room.broker.stop();
   await room.broker.start();
-  await until(t, 'connected anew', () => {
+  await until(t, 'connected again', () => {
     if (!operators.connected) return false;
     void judge(old, true);
     return report().verdicts.repeated > repeated;
@@ -87,7 +87,7 @@ void t.test('the room judges, the box counts; only the room may', async (t) => {
   t.match(report().rules[0], { true: 1, false: 2, unclear: 1, alerts: 4 });
 });
 
-void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
+void t.test('a verdict topic that cannot be subscribed holds no alert back', async (t) => {
   const { archive, config } = await makeRoom(t);
   await archive.start();
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
@@ -98,7 +98,7 @@ void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
   const log = { ...SILENT, info: () => undefined, error: () => undefined, debug: () => undefined };
   const warn = (fields: object, message: string): number =>
     warned.push(`${message} ${JSON.stringify(fields)}`);
-  // No topic filter by MQTT 5.0, 4.7.1.2: subscribing fails at once.
+  // Not a valid topic filter (MQTT 5.0, 4.7.1.2), so subscribing fails immediately.
   const inbox = new Map([['vigie/#/verdict', () => t.fail('nothing can come')]]);
   const { delivery } = deliver(t, config, outbox, { log: { ...log, warn } }, inbox);
   await until(t, 'warned', () => warned.length > 0);
@@ -107,12 +107,12 @@ void t.test('a topic that cannot be heard keeps no alert back', async (t) => {
   t.match(warned, [/not subscribed on this connection .*vigie\/#\/verdict/]);
 });
 
-void t.test('what was acknowledged to the broker outlives a kill', async (t) => {
+void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
   const room = await makeRoom(t);
   const file = join(scratch(t), RECORD_FILE);
   const operators = await clientOf(t, room, 'room');
   const { url, ca, cert, key } = room.config;
-  let judged = 0;
+  let acknowledged = 0;
   for (let life = 0; life < 5; life += 1) {
     const program = start(t, process.execPath, [
       JUDGED_BOX,
@@ -123,27 +123,30 @@ void t.test('what was acknowledged to the broker outlives a kill', async (t) => 
       key ?? '',
       `${life}`,
     ]);
-    const taken = (): number => program.out.match(/taken/g)?.length ?? 0;
+    const takenCount = (): number => program.out.match(/taken/g)?.length ?? 0;
     let next = 0;
-    const some = (): boolean => {
+    const hasSome = (): boolean => {
       next = (next + 1) % 20;
       const verdict = verdictOf({ event: `life${life}-${next}` }, 'true', systemClock);
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
-      return taken() >= 5;
+      return takenCount() >= 5;
     };
-    await until(t, 'some are taken', some, 30_000);
+    await until(t, 'some verdicts are recorded', hasSome, 30_000);
     program.child.kill('SIGKILL');
     await program.ended;
-    judged += taken();
+    acknowledged += takenCount();
     const store = RecordStore.open(file);
-    const found = store.figures(['long-stay'])[0];
+    const figures = store.figures(['long-stay'])[0];
     store.close();
-    t.ok((found?.true ?? 0) >= judged, `life ${life}: ${found?.true} on record, ${judged} were reported`);
-    judged = found?.true ?? 0;
+    t.ok(
+      (figures?.true ?? 0) >= acknowledged,
+      `life ${life}: ${figures?.true} on record, ${acknowledged} were reported`,
+    );
+    acknowledged = figures?.true ?? 0;
   }
 });
 
-void t.test('accuracy: a table, and JSON', async (t) => {
+void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => {
   const dir = scratch(t);
   const none = vigie(t, 'accuracy', '--state', dir);
   t.equal(await none.ended, 2);
@@ -213,32 +216,36 @@ const wholeBox = (room: Room): Config =>
     mqtt: { ...room.config, ack: 'broker' },
   });
 
-void t.test('the whole agent: alert, verdict, health, command', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const operators = await clientOf(t, room, 'room');
-  const alerts: VigieEvent[] = [];
-  let health: AccuracyReport | undefined;
-  operators.on('message', (topic, payload) => {
-    const message = JSON.parse(String(payload)) as VigieEvent & { accuracy: AccuracyReport };
-    if (topic === TOPICS.health) health = message.accuracy;
-    else if (message.data.phase === 'start') alerts.push(message);
-  });
-  await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
-  const stateDir = join(scratch(t), 'state');
-  const agent = makeAgent(t, wholeBox(room), stateDir);
-  await agent.start();
-  await until(t, 'an alert', () => alerts.length > 0, 60_000);
+void t.test(
+  'a verdict on an alert of the whole agent reaches health and the command',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const operators = await clientOf(t, room, 'room');
+    const alerts: VigieEvent[] = [];
+    let health: AccuracyReport | undefined;
+    operators.on('message', (topic, payload) => {
+      const message = JSON.parse(String(payload)) as VigieEvent & { accuracy: AccuracyReport };
+      if (topic === TOPICS.health) health = message.accuracy;
+      else if (message.data.phase === 'start') alerts.push(message);
+    });
+    await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
+    const stateDir = join(scratch(t), 'state');
+    const agent = makeAgent(t, wholeBox(room), stateDir);
+    await agent.start();
+    await until(t, 'an alert', () => alerts.length > 0, 60_000);
 
-  const { id, data } = alerts[0] as VigieEvent;
-  const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
-  await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
-  await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
-  const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
-  await until(t, 'health says so', () => line()?.true === 1, 60_000);
-  t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
-  t.ok((line()?.alerts ?? 0) >= 1);
-  const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
-  t.equal(await json.ended, 0, json.err);
-  t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1 }] });
-  await agent.stop();
-});
+    const { id, data } = alerts[0] as VigieEvent;
+    const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
+    await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
+    await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
+    const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
+    await until(t, 'health says so', () => line()?.true === 1, 60_000);
+    t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
+    t.ok((line()?.alerts ?? 0) >= 1);
+    const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
+    t.equal(await json.ended, 0, json.err);
+    t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1 }] });
+    await agent.stop();
+  },
+);

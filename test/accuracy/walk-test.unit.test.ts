@@ -1,4 +1,4 @@
-/** Walk tests against a real record, with a technician whose answers are written down and a clock that hurries. */
+/** Tests walk tests on a real record, with a scripted technician and a clock that moves when it is asked to sleep. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { sceneS } from '../../agent/accuracy/scene.ts';
@@ -13,7 +13,7 @@ import { KERB, LONG_STAY, seeingBox } from '../lib/accuracy.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-/** Sleeping takes no time; what is planned happens when its time has come. */
+/** Clock on which sleeping advances the time at once and runs the actions that have become due. */
 class HurryingClock extends HandClock {
   #plans: { atMs: number; act: () => void }[] = [];
 
@@ -30,7 +30,7 @@ class HurryingClock extends HandClock {
   }
 }
 
-/** The street and the box: `agent` writes as the agent does, through a connection of its own. */
+/** Street and box; `agent` writes through a connection of its own, as the real agent does. */
 class Street {
   readonly clock = new HurryingClock();
   readonly agent: RecordStore;
@@ -48,7 +48,7 @@ class Street {
     });
   }
 
-  /** An alert now, or one that arose `agoS` ago and is recorded only now. */
+  /** Records an alert that began `agoS` seconds ago. */
   alert(rule: RuleConfig, { agoS = 0, over = true } = {}): string {
     this.#alerts += 1;
     const episode = `b-e${this.#alerts}`;
@@ -58,7 +58,7 @@ class Street {
     return episode;
   }
 
-  /** In `s` seconds. */
+  /** Records an alert in `s` seconds. */
   alertIn(s: number, rule: RuleConfig, options: { agoS?: number; over?: boolean } = {}): void {
     this.clock.in(s, () => this.alert(rule, options));
   }
@@ -72,15 +72,15 @@ class Street {
 
 type Step = readonly [answer: WalkAnswer, before?: () => void];
 
-/** Answers each question with the next step, as somebody with a phone does; then goes away. */
-async function led(
+/** Runs a walk test that answers each question with the next step, then aborts. */
+async function runWalkTest(
   street: Street,
   rule: RuleConfig,
   passes: number,
   steps: readonly Step[],
   { signal = new AbortController().signal, isOn = (): boolean => true } = {},
-): Promise<{ result: WalkResult | undefined; error: unknown; told: WalkEvent[]; asked: number }> {
-  const told: WalkEvent[] = [];
+): Promise<{ result: WalkResult | undefined; error: unknown; events: WalkEvent[]; askedSteps: number }> {
+  const events: WalkEvent[] = [];
   let step = 0;
   const ask = async (): Promise<WalkAnswer> => {
     const next = steps[step];
@@ -89,7 +89,7 @@ async function led(
     return next === undefined || signal.aborted ? 'abort' : next[0];
   };
   const technician: Technician = {
-    tell: (event) => void told.push(event),
+    tell: (event) => void events.push(event),
     ready: ask,
     keep: ask,
     watching: () => undefined,
@@ -99,40 +99,47 @@ async function led(
     (result) => ({ result, error: undefined }),
     (error: unknown) => ({ result: undefined, error }),
   );
-  return { ...outcome, told, asked: step };
+  return { ...outcome, events, askedSteps: step };
 }
 
 const codesOf = (told: readonly WalkEvent[]): string[] => told.map(({ code }) => code);
 
-void t.test('seen, missed, repeated, kept; and its alerts are not in the precision', async (t) => {
-  const street = new Street(t);
-  street.alert(LONG_STAY);
-  const { result, error, told } = await led(street, LONG_STAY, 3, [
-    ['go', () => street.alertIn(13, LONG_STAY)],
-    ['go'],
-    ['repeat'],
-    ['go', () => street.alertIn(12.5, LONG_STAY)],
-    ['go', () => street.alertIn(40, LONG_STAY)],
-    ['go'],
-  ]);
-  t.equal(error, undefined);
-  t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
-  t.strictSame(codesOf(told), ['seen', 'missed', 'seen', 'seen']);
-  t.match(told[0], { seconds: Number });
-  t.ok(told[0]?.code === 'seen' && told[0].seconds >= 13 && told[0].seconds < 14, 'as long as it took');
-  t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
+void t.test(
+  'a walk test counts seen, missed and repeated passes and leaves precision unchanged',
+  async (t) => {
+    const street = new Street(t);
+    street.alert(LONG_STAY);
+    const { result, error, events } = await runWalkTest(street, LONG_STAY, 3, [
+      ['go', () => street.alertIn(13, LONG_STAY)],
+      ['go'],
+      ['repeat'],
+      ['go', () => street.alertIn(12.5, LONG_STAY)],
+      ['go', () => street.alertIn(40, LONG_STAY)],
+      ['go'],
+    ]);
+    t.equal(error, undefined);
+    t.match(result, { passes: 3, seen: 3, repeated: 1, recall: 1, low: 0.439, high: 1 });
+    t.strictSame(codesOf(events), ['seen', 'missed', 'seen', 'seen']);
+    t.match(events[0], { seconds: Number });
+    t.ok(events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14, 'the time it took');
+    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
-  const next = await led(street, LONG_STAY, 2, [['go'], ['go', () => street.alertIn(20, LONG_STAY)], ['go']]);
-  t.match(next.result, { passes: 2, seen: 1, recall: 0.5, low: 0.095, high: 0.905 });
-  t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 2, seen: 1 } }, 'the last one is shown');
-});
+    const next = await runWalkTest(street, LONG_STAY, 2, [
+      ['go'],
+      ['go', () => street.alertIn(20, LONG_STAY)],
+      ['go'],
+    ]);
+    t.match(next.result, { passes: 2, seen: 1, recall: 0.5, low: 0.095, high: 0.905 });
+    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 2, seen: 1 } }, 'the last one is shown');
+  },
+);
 
-void t.test('what does not count for a pass', async (t) => {
+void t.test('a pass ignores alerts of other rules, from before it, or after its time limit', async (t) => {
   const street = new Street(t);
   street.alert(KERB);
-  const { result } = await led(street, KERB, 3, [
+  const { result } = await runWalkTest(street, KERB, 3, [
     ['go', () => street.alertIn(5, LONG_STAY)],
-    // Arose before the pass, and waited for its snapshot.
+    // It began before the pass and waited for its snapshot.
     ['go', () => street.alertIn(1, KERB, { agoS: 2 })],
     ['go', () => street.alertIn(31, KERB)],
     ['go'],
@@ -141,11 +148,11 @@ void t.test('what does not count for a pass', async (t) => {
   t.match(street.figures(LONG_STAY), { alerts: 1 }, 'another rule’s alert stays what it is');
 });
 
-void t.test('a box that does not see makes a pass void', async (t) => {
+void t.test('a pass is void if the box does not see', async (t) => {
   const street = new Street(t);
   const { agent, clock } = street;
   const seesAgainWhenAsked = (): void => agent.setBox(seeingBox());
-  const { result, told } = await led(street, KERB, 2, [
+  const { result, events } = await runWalkTest(street, KERB, 2, [
     ['go', () => clock.in(2, () => agent.setBox(seeingBox({ sees: false })))],
     [
       'go',
@@ -158,13 +165,13 @@ void t.test('a box that does not see makes a pass void', async (t) => {
     ['go'],
   ]);
   t.match(result, { passes: 2, seen: 2, repeated: 0 });
-  t.strictSame(codesOf(told), ['blind', 'seen', 'seen']);
+  t.strictSame(codesOf(events), ['blind', 'seen', 'seen']);
 });
 
-void t.test('the next pass waits until the last scene is over', async (t) => {
+void t.test('the next pass starts only after the last incident has ended', async (t) => {
   const street = new Street(t);
   let episode = '';
-  const { result, told } = await led(street, LONG_STAY, 2, [
+  const { result, events } = await runWalkTest(street, LONG_STAY, 2, [
     [
       'go',
       () =>
@@ -180,59 +187,59 @@ void t.test('the next pass waits until the last scene is over', async (t) => {
         street.alertIn(12, LONG_STAY, { over: false });
       },
     ],
-    // The last scene may stand when the result is kept.
+    // The last incident may still be active when the result is saved.
     ['go'],
   ]);
   t.match(result, { passes: 2, seen: 2 });
-  t.equal(codesOf(told).filter((code) => code === 'still-standing').length, 1);
+  t.equal(codesOf(events).filter((code) => code === 'still-standing').length, 1);
 
-  // What came too late for its pass stands as well; and somebody who knows better may go on.
+  // An alert that came too late for its pass may still be active; the technician may then continue.
   const late = new Street(t);
-  const other = await led(late, LONG_STAY, 2, [
+  const other = await runWalkTest(late, LONG_STAY, 2, [
     ['go'],
     ['go', () => late.alert(LONG_STAY, { over: false })],
     ['go', () => late.alertIn(12, LONG_STAY)],
     ['go'],
   ]);
-  t.strictSame(codesOf(other.told), ['missed', 'still-standing', 'seen']);
+  t.strictSame(codesOf(other.events), ['missed', 'still-standing', 'seen']);
   t.match(other.result, { passes: 2, seen: 1 });
 });
 
-void t.test('given up: nothing is kept', async (t) => {
+void t.test('a cancelled walk test saves nothing', async (t) => {
   const stopping = new AbortController();
   const ways: [string, Step[], AbortSignal?][] = [
     ['before the first pass', [['abort']]],
     ['when all are done', [['go'], ['go'], ['abort']]],
-    ['nobody answers any more', [['go']]],
+    ['no more answers', [['go']]],
     ['stopped at a question', [['go'], ['go', () => stopping.abort()]], stopping.signal],
   ];
   for (const [name, steps, signal] of ways) {
     const street = new Street(t);
     for (const s of [3, 40]) street.alertIn(s, KERB);
-    const { result, error } = await led(street, KERB, 2, steps, signal && { signal });
+    const { result, error } = await runWalkTest(street, KERB, 2, steps, signal && { signal });
     t.equal(result, undefined, name);
     t.match(error, { kind: 'unavailable', message: /given up; nothing was kept/ });
     t.equal(street.figures(KERB).walk, null);
-    t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts that came stay alerts');
+    t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts stay alerts');
   }
   const street = new Street(t);
   const during = new AbortController();
   const plan = (): void => street.clock.in(2, () => during.abort());
-  const { error } = await led(street, KERB, 2, [['go', plan]], { signal: during.signal });
+  const { error } = await runWalkTest(street, KERB, 2, [['go', plan]], { signal: during.signal });
   t.match(error, { message: /given up/ }, 'stopped while a pass is watched');
 });
 
-void t.test('a rule that goes off by its schedule ends the test', async (t) => {
+void t.test('a rule that its schedule switches off ends the test', async (t) => {
   const street = new Street(t);
   street.alertIn(5, KERB);
   const untilMs = street.clock.monoMs + 20_000;
   const isOn = (): boolean => street.clock.monoMs < untilMs;
-  const { error, told } = await led(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
+  const { error, events } = await runWalkTest(street, KERB, 3, [['go'], ['go'], ['go']], { isOn });
   t.match(error, { message: /rule kerb is off by its schedule now; nothing was kept/ });
-  t.strictSame(codesOf(told), ['seen'], 'the hours ended while a pass was watched');
+  t.strictSame(codesOf(events), ['seen'], 'the hours ended while a pass was watched');
 });
 
-void t.test('a hundred tests are kept, the last one counts', async (t) => {
+void t.test('the store keeps a hundred walk tests, and the last one counts', async (t) => {
   const { agent } = new Street(t);
   for (let i = 0; i < 150; i += 1) {
     agent.keepWalkTest({ rule: 'kerb', wallMs: i, passes: 200, seen: i, repeated: 0, afterId: 0 });
@@ -242,15 +249,15 @@ void t.test('a hundred tests are kept, the last one counts', async (t) => {
   t.throws(() => agent.keepWalkTest(none), { message: /CHECK|CONSTRAINT/ });
 });
 
-void t.test('a test needs a box that sees', async (t) => {
+void t.test('a walk test requires a box that sees', async (t) => {
   const street = new Street(t);
   street.agent.setBox(seeingBox({ sees: false }));
-  const { error, asked } = await led(street, KERB, 1, [['go']]);
+  const { error, askedSteps } = await runWalkTest(street, KERB, 1, [['go']]);
   t.match(error, { kind: 'unavailable', message: /no frames from its camera/ });
-  t.equal(asked, 0, 'nobody acts anything');
+  t.equal(askedSteps, 0, 'no pass was acted');
 });
 
-void t.test('the scene of every kind of rule has its length', async (t) => {
+void t.test('every kind of rule has a scene with a length', async (t) => {
   const { config } = inspectText(EXAMPLE, { env: {}, mode: 'check', files: false });
   const lengths = Object.fromEntries((config?.rules ?? []).map((rule) => [rule.kind, sceneS(rule)]));
   t.match(lengths, { 'illegal-parking': 60, 'wrong-way': 5, 'line-crossing': 0 });

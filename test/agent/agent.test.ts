@@ -1,4 +1,4 @@
-/** The whole agent against a real broker: a street clip goes in, events and redacted snapshots come out. */
+/** Tests the whole agent with a real broker: a street clip goes in, events and redacted snapshots come out. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts'
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
-interface Heard {
+interface ReceivedMessage {
   readonly topic: string;
   readonly payload: Buffer;
   readonly lane: string | undefined;
@@ -37,17 +37,17 @@ const boxAt = (room: Room, source: string): Config =>
     mqtt: { ...room.config, ack: 'broker' },
   });
 
-async function listen(t: Test, room: Room): Promise<{ heard: Heard[]; client: MqttClient }> {
+async function listen(t: Test, room: Room): Promise<{ received: ReceivedMessage[]; client: MqttClient }> {
   const client = await clientOf(t, room, 'room');
-  const heard: Heard[] = [];
+  const received: ReceivedMessage[] = [];
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
     for (const fault of contract.faults(packet)) t.fail(fault);
     const user = packet.properties?.userProperties ?? {};
-    heard.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
+    received.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
   });
   await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
-  return { heard, client };
+  return { received, client };
 }
 
 function startAgent(t: Test, config: Config, stateDir: string): { agent: Agent; unusable: string[] } {
@@ -56,59 +56,67 @@ function startAgent(t: Test, config: Config, stateDir: string): { agent: Agent; 
   return { agent, unusable };
 }
 
-t.test('events, snapshots, status and health, from the first frame to a clean end', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
-  const stateDir = join(scratch(t), 'state');
-  const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
-  await agent.start();
-  const starts = (): VigieEvent[] =>
-    heard
-      .filter(({ topic }) => topic.includes('/evt/alert/'))
-      .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
-      .filter(({ data }) => data.phase === 'start');
-  const pictures = (): Heard[] => heard.filter(({ topic }) => topic.includes('/snap/'));
-  await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
-  const health = (): Heard | undefined => heard.find(({ topic }) => topic.endsWith('/health'));
-  await until(t, 'a health report', () => health() !== undefined, 40_000);
+t.test(
+  'the agent publishes events, snapshots, status and health from the first frame to a clean end',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const { received } = await listen(t, room);
+    const stateDir = join(scratch(t), 'state');
+    const { agent } = startAgent(t, boxAt(room, `file:${STREET_CLIP}`), stateDir);
+    await agent.start();
+    const starts = (): VigieEvent[] =>
+      received
+        .filter(({ topic }) => topic.includes('/evt/alert/'))
+        .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
+        .filter(({ data }) => data.phase === 'start');
+    const pictures = (): ReceivedMessage[] => received.filter(({ topic }) => topic.includes('/snap/'));
+    await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
+    const health = (): ReceivedMessage | undefined => received.find(({ topic }) => topic.endsWith('/health'));
+    await until(t, 'a health report', () => health() !== undefined, 40_000);
 
-  const event = starts()[0] as VigieEvent;
-  t.match(event.data, {
-    rule: { id: 'passing' },
-    line: { id: 'across', purpose: 'counting' },
-    phase: 'start',
-  });
-  const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
-  t.equal(picture?.payload.length, event.data.evidence.snapshot?.bytes, 'the snapshot that the event names');
-  t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
+    const event = starts()[0] as VigieEvent;
+    t.match(event.data, {
+      rule: { id: 'passing' },
+      line: { id: 'across', purpose: 'counting' },
+      phase: 'start',
+    });
+    const picture = pictures().find(({ topic }) => topic === `vigie/${SITE}/${BOX}/snap/${event.id}`);
+    t.equal(
+      picture?.payload.length,
+      event.data.evidence.snapshot?.bytes,
+      'the snapshot that the event names',
+    );
+    t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
 
-  await agent.stop();
-  await until(t, 'the status `stopped`', () => {
-    const last = heard.filter(({ topic }) => topic.endsWith('/status')).at(-1);
-    return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
-  });
-  const seqs = heard.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
-  t.same(
-    [...new Set(seqs)].sort((a, b) => a - b),
-    seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
-    'gapless',
-  );
-  const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
-  const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
-  const head = heard.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
-  const known = { file: 'head', note: String(head?.payload) };
-  const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [known] });
-  t.same(wrong, [], 'the journal is in order, and in line with the head at the broker');
-  t.equal(openCheckpoint(known.note, verifier).size, checkpoint?.size, 'which is the last one');
-  const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
-  for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
-  for (const { topic, payload } of heard.filter(({ topic }) => topic.includes('/evt/alert/'))) {
-    t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
-  }
-});
+    await agent.stop();
+    await until(t, 'the status `stopped`', () => {
+      const last = received.filter(({ topic }) => topic.endsWith('/status')).at(-1);
+      return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
+    });
+    const seqs = received.filter(({ lane }) => lane === 'alert').map(({ seq }) => seq);
+    t.same(
+      [...new Set(seqs)].sort((a, b) => a - b),
+      seqs.map((_, i) => i + 1).slice(0, new Set(seqs).size),
+      'gapless',
+    );
+    const key = readJournalKey(join(stateDir, JOURNAL_KEY_FILE));
+    const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
+    const head = received.filter(({ topic }) => topic.endsWith('/journal/head')).at(-1);
+    const knownHead = { file: 'head', note: String(head?.payload) };
+    const { wrong, checkpoint } = verifyJournal(join(stateDir, 'journal'), verifier, { heads: [knownHead] });
+    t.same(wrong, [], 'the journal is valid, and agrees with the head at the broker');
+    t.equal(openCheckpoint(knownHead.note, verifier).size, checkpoint?.size, 'it signs the last head');
+    const contents = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+    for (const type of ['start', 'model', 'stop']) t.match(contents, `"type":"${type}"`);
+    for (const { topic, payload } of received.filter(({ topic }) => topic.includes('/evt/alert/'))) {
+      t.match(contents, createHash('sha256').update(payload).digest('hex'), `the hash of ${topic}`);
+    }
+  },
+);
 
-/** The real model in a folder of its own, with one bit flipped. */
-function spoiltModels(dir: string): string {
+/** Copies the real model to a folder of its own and flips one bit. */
+function copySpoiltModels(dir: string): string {
   const models = join(dir, 'models');
   mkdirSync(models);
   for (const file of ['nanodet-g-city10.json', 'nanodet-g-city10.onnx'])
@@ -119,92 +127,97 @@ function spoiltModels(dir: string): string {
   return models;
 }
 
-t.test('a broken model is an event, not an end', { skip }, async (t) => {
+t.test('a broken model raises an event and does not end the agent', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const dir = scratch(t);
   const config = boxAt(room, 'test:pattern');
-  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: spoiltModels(dir) });
+  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir: copySpoiltModels(dir) });
   await agent.start();
-  const down = (): Heard[] => heard.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
+  const down = (): ReceivedMessage[] =>
+    received.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
   await until(t, 'detector-down', () => down().length > 0, 20_000);
   const event = JSON.parse(String(down()[0]?.payload)) as VigieEvent;
   t.match(event.data.cause, { reason: /nanodet-g-city10/ });
   t.notOk(
-    heard.some(({ topic }) => topic.includes('/snap/')),
+    received.some(({ topic }) => topic.includes('/snap/')),
     'no snapshot without a detector',
   );
 });
 
-t.test('a broken model where another one has run: that one goes on, and the room is told', async (t) => {
+t.test('a broken model gives way to the one that ran last, and the room is informed', async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const dir = scratch(t);
   process.env['CACHE_DIRECTORY'] = join(dir, 'cache');
   t.teardown(() => delete process.env['CACHE_DIRECTORY']);
   const config = boxAt(room, 'test:pattern');
   const run = async (modelDir: string, topic: RegExp): Promise<VigieEvent['data']> => {
-    heard.length = 0;
+    received.length = 0;
     const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
     await agent.start();
-    const said = (): Heard | undefined => heard.find((one) => topic.test(one.topic));
+    const message = (): ReceivedMessage | undefined => received.find((one) => topic.test(one.topic));
     const analysed = (): boolean => agent.report().frames.analysed > 0;
-    await until(t, `${topic}`, () => said() !== undefined && analysed(), 20_000);
+    await until(t, `${topic}`, () => message() !== undefined && analysed(), 20_000);
     await agent.stop();
-    return (JSON.parse(String(said()?.payload)) as VigieEvent).data;
+    return (JSON.parse(String(message()?.payload)) as VigieEvent).data;
   };
   await run(MODEL_DIR, /health$/);
-  const began = await run(spoiltModels(dir), /detector-fallback$/);
+  const began = await run(copySpoiltModels(dir), /detector-fallback$/);
   t.match(began, { phase: 'start', cause: { reason: /altered.*the model that ran last/ } });
-  const ended = await run(MODEL_DIR, /detector-fallback$/);
-  t.match(ended, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
+  const endEvent = await run(MODEL_DIR, /detector-fallback$/);
+  t.match(endEvent, { phase: 'end', episode: began.episode }, 'over when the installed one runs again');
 });
 
-t.test('an element that fails is an event until it runs again', { skip: noCompiler }, async (t) => {
-  const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
-  const dir = scratch(t);
-  const [modelDir, kept, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
-    string,
-    string,
-    string,
-  ];
-  for (const made of [modelDir, kept]) mkdirSync(made);
-  writeFileSync(fault, '');
-  copyUsual(modelDir);
-  writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
-  withFakeElement(t, dir);
-  process.env['CACHE_DIRECTORY'] = kept;
-  t.teardown(() => delete process.env['CACHE_DIRECTORY']);
-  const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
-  const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
-  await agent.start();
-  const told = (phase: string): VigieEvent['data'] | undefined =>
-    heard
-      .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
-      .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
-      .find((data) => data.phase === phase);
-  await until(t, 'it begins', () => told('start') !== undefined, 20_000);
-  t.match(told('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
-  const analysed = agent.report().frames.analysed;
-  await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
-  rmSync(fault);
-  // As if its minute were over: by the next vision.
-  rmSync(join(kept, 'models', 'element-trial'));
-  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
-  const isVision = (pid: string): boolean =>
-    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
-  process.kill(Number(children.find(isVision)), 'SIGKILL');
-  await until(t, 'it ends', () => told('end') !== undefined, 20_000);
-  t.equal(told('end')?.episode, told('start')?.episode);
-});
+t.test(
+  'an inference element that fails raises an event until it runs again',
+  { skip: noCompiler },
+  async (t) => {
+    const room = await makeRoom(t);
+    const { received } = await listen(t, room);
+    const dir = scratch(t);
+    const [modelDir, cacheDir, fault] = ['models', 'cache', 'fault'].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const folder of [modelDir, cacheDir]) mkdirSync(folder);
+    writeFileSync(fault, '');
+    copyUsual(modelDir);
+    writeScript(modelDir, ['fault error', 'from 5', `while ${fault}`]);
+    withFakeElement(t, dir);
+    process.env['CACHE_DIRECTORY'] = cacheDir;
+    t.teardown(() => delete process.env['CACHE_DIRECTORY']);
+    const config = { ...boxAt(room, 'test:pattern'), detector: elementConfig('tfliteinference', 'fake') };
+    const agent = makeAgent(t, config, join(dir, 'state'), { modelDir });
+    await agent.start();
+    const eventOf = (phase: string): VigieEvent['data'] | undefined =>
+      received
+        .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
+        .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
+        .find((data) => data.phase === phase);
+    await until(t, 'it begins', () => eventOf('start') !== undefined, 20_000);
+    t.match(eventOf('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
+    const analysed = agent.report().frames.analysed;
+    await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
+    rmSync(fault);
+    // Removes the record of the trial, so that the next vision process tries the element again.
+    rmSync(join(cacheDir, 'models', 'element-trial'));
+    const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ');
+    const isVision = (pid: string): boolean =>
+      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
+    process.kill(Number(children.find(isVision)), 'SIGKILL');
+    await until(t, 'it ends', () => eventOf('end') !== undefined, 20_000);
+    t.equal(eventOf('end')?.episode, eventOf('start')?.episode);
+  },
+);
 
-t.test('a configuration that was refused is an event until one is taken', async (t) => {
+t.test('a refused configuration raises an event until one is accepted', async (t) => {
   const room = await makeRoom(t);
-  const { heard } = await listen(t, room);
+  const { received } = await listen(t, room);
   const state = join(scratch(t), 'state');
   const events = (): VigieEvent[] =>
-    heard
+    received
       .filter(({ topic }) => topic.endsWith('/config-refused'))
       .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent);
   for (const [configRefused, phase] of [
@@ -221,7 +234,7 @@ t.test('a configuration that was refused is an event until one is taken', async 
   t.equal(end?.data.episode, start?.data.episode);
 });
 
-t.test('a camera that cannot work is said at once', async (t) => {
+t.test('a camera that cannot work is reported at once', async (t) => {
   const room = await makeRoom(t);
   const { agent, unusable } = startAgent(
     t,
@@ -233,7 +246,7 @@ t.test('a camera that cannot work is said at once', async (t) => {
   t.match(unusable[0], /\/nonexistent\/clip\.mp4/);
 });
 
-t.test('what is impossibly small for its place is detected and not tracked', { skip }, async (t) => {
+t.test('a detection that is impossibly small for its place is not tracked', { skip }, async (t) => {
   const dir = scratch(t);
   const replayed = (name: string, people?: object[]): { detections: string; tracks: string } => {
     const config = join(dir, `${name}.json`);
@@ -243,16 +256,16 @@ t.test('what is impossibly small for its place is detected and not tracked', { s
     );
     const out = join(dir, name);
     const main = join(ROOT, 'dist/agent/cli/main.js');
-    const said = execFileSync(
+    const output = execFileSync(
       process.execPath,
       [main, 'replay', STREET_CLIP, '--config', config, '--out', out, '--fps', '2'],
       { stdio: 'pipe', encoding: 'utf8' },
     );
     t.match(
-      said,
+      output,
       /^\S+: 159 frames in 79\.\d s of the clip, 0 events; in events\.jsonl, .* and summary\.json\n$/,
     );
-    t.ok(said.startsWith(`${out}: `), 'where the files lie');
+    t.ok(output.startsWith(`${out}: `), 'the output names its folder');
     const read = (file: string): string => readFileSync(join(out, file), 'utf8');
     return { detections: read('detections.txt'), tracks: read('tracks.txt') };
   };
@@ -267,15 +280,15 @@ t.test('what is impossibly small for its place is detected and not tracked', { s
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => line.split(',').map(Number));
-  // There, people would be as tall as their feet are low; those at the frame's edges are not judged.
+  // At these places a person would be as tall as the feet are low. Tracks at the frame's edges are left out.
   const wrong = feet.filter(
     ([, , left = 0, top = 0, width = 0, height = 0]) =>
       height < 0.3 * (top + height) && top + height < 560 && left > 15 && left + width < 753,
   );
-  t.same(wrong, [], 'nobody is tracked who is less than a third as tall as people would be there');
+  t.same(wrong, [], 'no track is less than a third as tall as people would be there');
 });
 
-t.test('replay: wrong input is one line on stderr, and exit code 2', { skip }, async (t) => {
+t.test('replay answers wrong input with one line on stderr and exit code 2', { skip }, async (t) => {
   const dir = scratch(t);
   const config = join(dir, 'c.json');
   writeFileSync(config, JSON.stringify({ site: 'lab', box: 'lab-1' }));

@@ -1,4 +1,4 @@
-/** What the agent makes of observations as a whole: gaps in what is seen, and alerts that are too many. */
+/** Tests the agent's handling of observations: gaps in the video, conditions of the box, and alert storms. */
 import t from 'tap';
 import type { Clock } from '../../agent/base/clock.ts';
 import type { CameraCondition } from '../../agent/contract/condition.ts';
@@ -24,12 +24,12 @@ const RULE: RuleConfig = {
   afterS: 2,
 };
 
-/** A flow without snapshots, whose clock follows the observations, and which goes on with what is `kept`. */
-function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?: Ruling) {
+/** Makes a flow without snapshots. Its clock follows the observations, and it continues from the notes in `kept`. */
+function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling?: Ruling) {
   let nowMs = 0;
   const clock: Clock = { nowMs: () => nowMs, wallMs: () => nowMs, sleep: () => Promise.resolve() };
-  const { events } = kept;
-  const made = new AgentFlow({
+  const { events } = notes;
+  const agentFlow = new AgentFlow({
     keepSealed: undefined,
     config: {
       site: 'site',
@@ -39,15 +39,15 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
       holidays: [],
       alertsPerHour,
     },
-    sink: kept,
+    sink: notes,
     clock,
     log: SILENT,
     boot,
     clockSynced: () => true,
   });
-  made.start(kept);
+  agentFlow.start(notes);
   const permit = permitReplay({ rules: [RULE] });
-  made.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
+  agentFlow.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
   const see = (
     fromMs: number,
     toMs: number,
@@ -55,26 +55,26 @@ function flow(alertsPerHour: number, kept = new KeptNotes(), boot = 'b', ruling?
     camera: CameraCondition[] = [],
     answers = true,
   ): number[] => {
-    const asked: number[] = [];
+    const requests: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += 200) {
       nowMs = atMs;
-      const { evidence } = made.observe(observation(atMs, tracks, { camera }));
-      asked.push(...evidence.map(({ request }) => request));
+      const { evidence } = agentFlow.observe(observation(atMs, tracks, { camera }));
+      requests.push(...evidence.map(({ request }) => request));
       if (!answers) continue;
       for (const { request } of evidence)
-        made.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
+        agentFlow.evidence({ message: { kind: 'no-snapshot', request, reason: 'none' }, binary: NO_BYTES });
     }
-    return asked;
+    return requests;
   };
   const wait = (ms: number): void => {
     nowMs += ms;
   };
-  const told = (): string[] =>
+  const takeEvents = (): string[] =>
     events.splice(0).map(({ data: { rule, episode, phase } }) => `${rule.kind} ${episode} ${phase}`);
-  return { made, events, see, told, wait };
+  return { made: agentFlow, events, see, told: takeEvents, wait };
 }
 
-function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
+function standingTrack(id: number, sinceMs: number, left = 0.4): ObservedTrack {
   return track(id, {
     firstMs: sinceMs,
     xyxyNorm: [left, 0.4, left + 0.05, 0.6],
@@ -84,95 +84,95 @@ function standing(id: number, sinceMs: number, left = 0.4): ObservedTrack {
 }
 
 t.test('a condition begins once and ends once, restarts included', async (t) => {
-  const kept = new KeptNotes();
-  const first = flow(60, kept);
+  const notes = new KeptNotes();
+  const first = flow(60, notes);
   first.made.condition('config-refused', true, { reason: 'line 3' });
   first.made.condition('load-shed', true, { reason: 'heat', fps: 3 });
   t.same(first.told(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
-  const second = flow(60, kept, 'c');
+  const second = flow(60, notes, 'c');
   second.made.condition('config-refused', true, { reason: 'line 3' });
   t.same(
     second.told(),
     ['load-shed b-e2 end', 'config-refused b-e1 update'],
-    'whose source says nothing at the start ends; what holds on goes on, and that is told',
+    'a condition ends if its source does not repeat it at the start; others continue as updates',
   );
-  const third = flow(60, kept, 'd');
+  const third = flow(60, notes, 'd');
   third.made.condition('config-refused', false, {});
   t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
-  t.same(flow(60, kept, 'e').told(), [], 'and nothing is left');
+  t.same(flow(60, notes, 'e').told(), [], 'and no condition is left');
 });
 
-t.test('a suspension goes on over a restart as one incident', async (t) => {
-  const kept = new KeptNotes();
+t.test('a suspension continues over a restart as one incident', async (t) => {
+  const notes = new KeptNotes();
   const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
-  const first = flow(60, kept, 'b', suspended);
+  const first = flow(60, notes, 'b', suspended);
   t.same(first.told(), ['suspended b-e1 start']);
-  const second = flow(60, kept, 'c', suspended);
+  const second = flow(60, notes, 'c', suspended);
   t.same(second.told(), ['suspended b-e1 update'], 'the same one');
-  const third = flow(60, kept, 'd');
+  const third = flow(60, notes, 'd');
   t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
 
 t.test(
-  'what the box says of a rule ends over a restart where it holds no more, and goes on where it does',
+  'a rule’s event ends over a restart where it no longer applies, and continues where it does',
   async (t) => {
-    const kept = new KeptNotes();
+    const notes = new KeptNotes();
     const permit = permitReplay({ rules: [] });
-    const refused: Ruling = {
+    const refusal: Ruling = {
       mode: 'active',
       reason: null,
       permit,
       refused: new Map([[RULE.id, 'zone square is not in the order']]),
     };
-    t.same(flow(60, kept, 'b', refused).told(), ['rule-unauthorised b-e1 start']);
-    t.same(flow(60, kept, 'c', refused).told(), ['rule-unauthorised b-e1 update'], 'the same one');
-    const third = flow(1, kept, 'd');
+    t.same(flow(60, notes, 'b', refusal).told(), ['rule-unauthorised b-e1 start']);
+    t.same(flow(60, notes, 'c', refusal).told(), ['rule-unauthorised b-e1 update'], 'the same one');
+    const third = flow(1, notes, 'd');
     t.same(third.told(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
-    third.see(0, 5000, [standing(1, 0, 0.1), standing(2, 0, 0.5)]);
+    third.see(0, 5000, [standingTrack(1, 0, 0.1), standingTrack(2, 0, 0.5)]);
     t.match(third.told().at(-1), /^alert-limit .* start$/);
-    const fourth = flow(60, kept, 'e');
+    const fourth = flow(60, notes, 'e');
     fourth.see(0, 400, []);
     t.match(fourth.told(), [/^alert-limit d-e.* end$/], 'its hour is forgotten with that life');
   },
 );
 
-t.test('what stands while nothing is seen goes on when it is found again', async (t) => {
+t.test('an incident continues over a gap in the video when its object is found again', async (t) => {
   const { see, told } = flow(60);
-  see(0, 5000, [standing(1, 0)]);
+  see(0, 5000, [standingTrack(1, 0)]);
   t.same(told(), ['loitering b-e1 start']);
-  see(25_000, 30_000, [standing(7, 25_000)]);
+  see(25_000, 30_000, [standingTrack(7, 25_000)]);
   t.same(told(), [], 'after 20 s without a picture it is the same incident, under another number');
   see(30_000, 34_000, []);
   t.same(told(), ['loitering b-e1 end'], 'and it ends as ever');
 });
 
-t.test('while the camera is not fit to judge by nothing is raised, and what stands is held', async (t) => {
+t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
   for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
     const { see, told, made, events } = flow(60);
-    see(0, 5000, [standing(1, 0)]);
+    see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), ['loitering b-e1 start']);
-    see(5000, 50_000, [standing(1, 0), standing(2, 5000, 0.7)], [kind]);
+    see(5000, 50_000, [standingTrack(1, 0), standingTrack(2, 5000, 0.7)], [kind]);
     t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
     t.equal(made.blind, true);
     t.equal(made.report.standing, 1);
-    t.same(made.conditions, [kind], 'for whoever has missed the event');
-    see(50_000, 51_000, [standing(7, 50_000)]);
+    t.same(made.conditions, [kind], 'for a reader that has missed the event');
+    see(50_000, 51_000, [standingTrack(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
       { places: ['square'], standingS: 45 },
-      'what was not watched, how long',
+      'the unwatched places and the time',
     );
     t.same(told(), [`${kind} b-e2 end`]);
     t.same(made.conditions, []);
-    see(51_000, 60_000, [standing(7, 50_000)]);
-    t.same(told(), [], 'what stood goes on, under another number');
+    see(51_000, 60_000, [standingTrack(7, 50_000)]);
+    t.same(told(), [], 'the active incident continues under another number');
     t.match(made.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
   }
 });
 
-t.test('a defocused camera still raises, and its alerts say that they are to be doubted', async (t) => {
+t.test('a defocused camera still raises alerts, which say that they are doubtful', async (t) => {
   const { see, told, events } = flow(60);
-  see(0, 5000, [standing(1, 0)], ['defocused']);
+  see(0, 5000, [standingTrack(1, 0)], ['defocused']);
   t.same(
     events.map(({ data }) => data.degraded),
     [undefined, ['defocused']],
@@ -183,7 +183,7 @@ t.test('a defocused camera still raises, and its alerts say that they are to be 
   t.equal(events.at(-1)?.data.degraded, undefined, 'sharp again');
 });
 
-t.test('without a stream, or without vision, nothing is watched', async (t) => {
+t.test('the box reports itself blind without a stream or without vision', async (t) => {
   const { made, see, events } = flow(60);
   see(0, 5000, []);
   made.condition('stream-lost', true, { reason: 'pulled' });
@@ -194,9 +194,9 @@ t.test('without a stream, or without vision, nothing is watched', async (t) => {
   t.match(made.counters, { blind_s: 12 }, '7 s and 5 s');
 });
 
-t.test('what is gone after a gap ends once the rule has had its time', async (t) => {
+t.test('an incident whose object has gone in a gap ends after the time of its rule', async (t) => {
   const { see, told } = flow(60);
-  see(0, 5000, [standing(1, 0)]);
+  see(0, 5000, [standingTrack(1, 0)]);
   told();
   see(25_000, 25_000 + 32_000, []);
   t.same(told(), [], '2 s of the rule and half a minute on top, from the first picture');
@@ -204,9 +204,14 @@ t.test('what is gone after a gap ends once the rule has had its time', async (t)
   t.same(told(), ['loitering b-e1 end']);
 });
 
-t.test('too many alerts are one event of the box, which tells how many', async (t) => {
+t.test('too many alerts become one event of the box with their number', async (t) => {
   const { see, told, events, made } = flow(2);
-  const people = [standing(1, 0, 0.1), standing(2, 0, 0.3), standing(3, 0, 0.5), standing(4, 0, 0.7)];
+  const people = [
+    standingTrack(1, 0, 0.1),
+    standingTrack(2, 0, 0.3),
+    standingTrack(3, 0, 0.5),
+    standingTrack(4, 0, 0.7),
+  ];
   see(0, 5000, people);
   const [first, second, overflow] = events;
   t.same(
@@ -228,7 +233,7 @@ t.test('too many alerts are one event of the box, which tells how many', async (
 });
 
 t.test(
-  'a rule runs as far as it is permitted: shadow counts, no grant is blind, events say on which basis',
+  'a rule runs as far as it is permitted: shadow only counts, without a grant it is blind, events name their basis',
   async (t) => {
     const { see, told, events, made } = flow(60);
     const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));
@@ -238,31 +243,31 @@ t.test(
     };
     const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };
     rule({ ...terms, shadow: true });
-    see(0, 5000, [standing(1, 0)]);
+    see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), []);
     t.equal(made.shadowed(RULE.id), 1);
     rule({ ...terms, shadow: false });
-    see(5000, 10_000, [standing(1, 0)]);
+    see(5000, 10_000, [standingTrack(1, 0)]);
     t.match(events[0]?.data, { zone: { id: 'square', purpose: 'public-order', ...terms }, mode: 'active' });
     t.same(told(), ['loitering b-e1 start']);
     rule(undefined);
     t.same(told(), ['loitering b-e1 end']);
-    see(10_000, 20_000, [standing(1, 0)]);
-    t.same(told(), [], 'what is not permitted is not looked for');
+    see(10_000, 20_000, [standingTrack(1, 0)]);
+    t.same(told(), [], 'a rule without permission is not evaluated');
     t.equal(made.shadowed(RULE.id), 1);
   },
 );
 
-t.test('a picture that does not come is missed once, whatever is said of it afterwards', async (t) => {
+t.test('a picture that does not come is counted as missed once', async (t) => {
   const { see, told, made, wait } = flow(60);
-  const asked = see(0, 5000, [standing(1, 0)], [], false);
-  t.equal(asked.length, 1);
+  const requests = see(0, 5000, [standingTrack(1, 0)], [], false);
+  t.equal(requests.length, 1);
   t.same(told(), [], 'its alert waits for it');
   wait(4000);
   made.flush();
-  t.same(told(), ['loitering b-e1 start'], 'not for ever');
+  t.same(told(), ['loitering b-e1 start'], 'not indefinitely');
   t.match(made.counters, { evidence_missed: 1 });
-  for (const request of asked)
+  for (const request of requests)
     made.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
   t.match(made.counters, { evidence_missed: 1 }, 'said too late');
 });

@@ -1,6 +1,6 @@
 /**
- * The start and the end of an agent: it is ready, or it has ended with its reason; nobody starts beside it; and what one
- * of its files has lost is told as long as another knows of it.
+ * Tests the start and the end of an agent: it becomes ready or ends with a reason. A second agent cannot run beside it,
+ * and lost outbox numbers are reported as a gap.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -28,14 +28,16 @@ import { agentOn, archived, running, visionOf, WAIT_MS } from '../lib/running-ag
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
-/** Within which an agent is ready, or has ended with a reason. */
+/** Time within which an agent is ready or has ended with a reason, ms. */
 const DECIDED_MS = 60_000;
 const NOBODY = 65_534;
 
 const isReady = (agent: Program): boolean => agent.err.includes('agent started');
 
-/** Children of an agent that has ended would be init's; its vision dies with it. */
-async function ended(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
+/**
+ * Waits for the agent's end and checks its reason. Orphaned children would belong to init; vision ends with its agent.
+ */
+async function checkEnd(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
   const { pid = 0 } = agent.child;
   await until(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
   t.equal(agent.code, code, agent.err.slice(-500));
@@ -44,7 +46,7 @@ async function ended(t: Test, agent: Program, code: number, reason: RegExp): Pro
   t.notOk(existsSync(`/proc/${pid}`));
 }
 
-async function killed(t: Test, agent: Program): Promise<void> {
+async function killAgent(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGKILL');
   await agent.ended;
   await until(t, 'and its vision', () => agent.code !== undefined);
@@ -56,8 +58,8 @@ interface Lane {
   readonly gaps: readonly GapRecord[];
 }
 
-/** Of a copy, so that nothing in the folder is changed by looking. */
-function alerts(t: Test, stateDir: string): Lane {
+/** Reads the alert lane from a copy, so that reading changes nothing in the folder. */
+function alertLane(t: Test, stateDir: string): Lane {
   const dir = scratch(t);
   for (const name of readdirSync(stateDir).filter((name) => name.startsWith('outbox.db')))
     cpSync(join(stateDir, name), join(dir, name));
@@ -101,47 +103,45 @@ const LOSSES: readonly [string, (stateDir: string) => void][] = [
   ['with half of that', (dir) => truncateSync(join(dir, WAL), statSync(join(dir, WAL)).size >> 1)],
 ];
 
-t.test(
-  'an outbox that has lost what others know of: it is told as a gap, and numbers go on',
-  { skip },
-  async (t) => {
-    const first = scratch(t);
-    const lived = join(first, 'state');
-    const agent = agentOn(t, first, lived);
-    await running(t, agent, lived);
-    await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
-    await killed(t, agent);
-    t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
-    const before = alerts(t, lived);
-    for (const [how, lose] of LOSSES) {
-      const dir = scratch(t);
-      const stateDir = join(dir, 'state');
-      // The socket is the killed agent's.
-      cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
-      lose(stateDir);
-      const next = agentOn(t, dir, stateDir);
-      await until(t, `${how}: ready`, () => isReady(next), DECIDED_MS);
-      next.child.kill('SIGTERM');
-      t.equal(await next.ended, 0);
-      const after = alerts(t, stateDir);
-      t.ok(after.last >= before.last, 'no number is given out twice');
-      const told = new Set(after.rows);
-      for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) told.add(seq);
-      const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter((seq) => !told.has(seq));
-      t.same(silent, [], `${how}: all of ${after.last} numbers are rows or told as gaps`);
-      const kept = before.rows.filter((seq) => after.rows.includes(seq));
-      t.match(
-        after.gaps[0],
-        { reasons: ['store-lost'] },
-        `${kept.length} of ${before.rows.length} were kept`,
-      );
-      t.match(next.err, /"level":50[^\n]*outbox/, 'a person is told');
-    }
-  },
-);
+t.test('an outbox that has lost numbers reports a gap, and its numbers continue', { skip }, async (t) => {
+  const first = scratch(t);
+  const lived = join(first, 'state');
+  const agent = agentOn(t, first, lived);
+  await running(t, agent, lived);
+  await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
+  await killAgent(t, agent);
+  t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
+  const before = alertLane(t, lived);
+  for (const [loss, lose] of LOSSES) {
+    const dir = scratch(t);
+    const stateDir = join(dir, 'state');
+    // The socket belongs to the killed agent.
+    cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
+    lose(stateDir);
+    const next = agentOn(t, dir, stateDir);
+    await until(t, `${loss}: ready`, () => isReady(next), DECIDED_MS);
+    next.child.kill('SIGTERM');
+    t.equal(await next.ended, 0);
+    const after = alertLane(t, stateDir);
+    t.ok(after.last >= before.last, 'no number is given out twice');
+    const reportedSeqs = new Set(after.rows);
+    for (const { from, to } of after.gaps) for (let seq = from; seq <= to; seq += 1) reportedSeqs.add(seq);
+    const silent = Array.from({ length: after.last }, (_, i) => i + 1).filter(
+      (seq) => !reportedSeqs.has(seq),
+    );
+    t.same(silent, [], `${loss}: all of ${after.last} numbers are rows or reported as gaps`);
+    const remaining = before.rows.filter((seq) => after.rows.includes(seq));
+    t.match(
+      after.gaps[0],
+      { reasons: ['store-lost'] },
+      `${remaining.length} of ${before.rows.length} were kept`,
+    );
+    t.match(next.err, /"level":50[^\n]*outbox/, 'the error is logged');
+  }
+});
 
 t.test(
-  'a disk that refuses writes, and what a killed life left: ready, or ended with a reason',
+  'an agent restarted on a read-only disk after a kill is ready, without vision',
   { skip: skip || SmallDisk.unavailable() },
   async (t) => {
     const dir = scratch(t);
@@ -151,19 +151,19 @@ t.test(
     const stateDir = join(disk.dir, 'state');
     const agent = agentOn(t, dir, stateDir);
     await until(t, 'ready', () => isReady(agent), DECIDED_MS);
-    await killed(t, agent);
+    await killAgent(t, agent);
     t.ok(lstatSync(join(stateDir, LOCAL_SOCKET)).isSocket(), 'the socket of the killed life');
     execFileSync('mount', ['-o', 'remount,ro', disk.dir]);
     const next = agentOn(t, dir, stateDir);
     await until(t, 'decided', () => isReady(next) || next.code !== undefined, DECIDED_MS);
     t.ok(isReady(next), next.err.slice(-1000));
-    t.equal(visionOf(next), undefined, 'without a journal it does not look');
+    t.equal(visionOf(next), undefined, 'no vision runs without a journal');
     next.child.kill('SIGTERM');
     t.equal(await next.ended, 0);
   },
 );
 
-t.test('a start that fails ends, with its reason, and leaves nobody behind', { skip }, async (t) => {
+t.test('a start that fails ends with its reason and leaves no process behind', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const agent = agentOn(t, dir, stateDir);
@@ -182,8 +182,8 @@ t.test('a start that fails ends, with its reason, and leaves nobody behind', { s
     ['archive.db', 999],
   ] as const) {
     const was = version(file, other);
-    const told = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
-    await ended(t, agentOn(t, dir, stateDir), 2, new RegExp(told));
+    const refusal = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
+    await checkEnd(t, agentOn(t, dir, stateDir), 2, new RegExp(refusal));
     version(file, was);
   }
   const next = agentOn(t, dir, stateDir);
@@ -192,7 +192,7 @@ t.test('a start that fails ends, with its reason, and leaves nobody behind', { s
   t.equal(await next.ended, 0);
 });
 
-t.test('a second agent on the same folder ends, and the first one does not notice', { skip }, async (t) => {
+t.test('a second agent on the same folder ends, and the first one is unaffected', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const first = agentOn(t, dir, stateDir);
@@ -200,7 +200,7 @@ t.test('a second agent on the same folder ends, and the first one does not notic
   const files = (): string[] =>
     readdirSync(stateDir).map((name) => `${name} ${statSync(join(stateDir, name)).ino}`);
   const socket = files().filter((name) => name.startsWith(LOCAL_SOCKET));
-  await ended(t, agentOn(t, dir, stateDir), 1, /another agent uses .*state; stop that one first/);
+  await checkEnd(t, agentOn(t, dir, stateDir), 1, /another agent uses .*state; stop that one first/);
   t.same(
     files().filter((name) => name.startsWith(LOCAL_SOCKET)),
     socket,
@@ -213,14 +213,19 @@ t.test('a second agent on the same folder ends, and the first one does not notic
 
 const notRoot = process.getuid?.() !== 0 && 'another user’s folder needs root';
 t.test(
-  'root beside the service ends, and leaves nothing of root’s there',
+  'an agent started by root beside the service ends and leaves no file of root’s',
   { skip: skip || notRoot },
   async (t) => {
     const dir = scratch(t);
     const stateDir = join(dir, 'state');
     mkdirSync(stateDir);
     chownSync(stateDir, NOBODY, NOBODY);
-    await ended(t, agentOn(t, dir, stateDir), 2, /belongs to user 65534, and this is user 0.*sudo -u vigie/);
+    await checkEnd(
+      t,
+      agentOn(t, dir, stateDir),
+      2,
+      /belongs to user 65534, and this is user 0.*sudo -u vigie/,
+    );
     t.same(readdirSync(stateDir), []);
   },
 );

@@ -1,4 +1,4 @@
-/** What the log never holds: logins, keys, pictures. The whole program runs at its most talkative. */
+/** Tests that the log never contains credentials, keys or pictures, with the whole program at debug level. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 const PASSWORD = 'Kx7-canebiere';
 const WRONG_PASSWORD = 'Zw3-joliette';
 
-/** The lines of a PEM file that are secret: its body. */
+/** The secret lines of a PEM file: its body. */
 function bodyOf(pem: string): string[] {
   return readFileSync(pem, 'utf8')
     .split('\n')
@@ -24,7 +24,7 @@ function bodyOf(pem: string): string[] {
 }
 
 t.test(
-  'a run at debug level, through a wrong password, alerts, and a lost stream',
+  'the log at debug level holds no secret through a wrong password, alerts and a lost stream',
   { skip: rtspMissing() },
   async (t) => {
     const room = await makeRoom(t);
@@ -53,20 +53,20 @@ t.test(
       };
       writeFileSync(config, JSON.stringify(content), { mode: 0o600 });
       authoriseFile(config, join(dir, 'order'));
-      // GStreamer would write beside the log if it heard of this.
+      // GStreamer would write past the log if it received this variable.
       const env = { ...process.env, VIGIE_LOG: 'debug', GST_DEBUG: '2', GST_DEBUG_NO_COLOR: '1' };
       const args = [VIGIE, 'run', '--config', config, '--state', stateDir, '--log', 'debug'];
       const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
       t.teardown(() => child.kill('SIGKILL'));
-      const ended = once(child, 'exit');
+      const exit = once(child, 'exit');
       for (const stream of [child.stdout, child.stderr]) {
         stream.on('data', (chunk: Buffer) => {
           log += chunk;
         });
       }
-      await until(t, 'what is to be logged', over, 60_000);
+      await until(t, 'the log has lines', over, 60_000);
       child.kill('SIGTERM');
-      await ended;
+      await exit;
     };
     await run(server.url(`admin:${WRONG_PASSWORD}`), () => /refuses the user or password/.test(log));
     let killed: Promise<void> | undefined;
@@ -77,7 +77,7 @@ t.test(
     if (existsSync(STREET_CLIP)) await run(`file:${STREET_CLIP}`, () => snapshots > 0);
     else t.comment('no street clip, so no snapshot: run scripts/setup');
     t.match(log, /"level":20/, 'it was talkative');
-    t.notMatch(log, /\d:\d\d:\d\d\.\d{9} +\d+ 0x/, 'GStreamer says nothing by itself');
+    t.notMatch(log, /\d:\d\d:\d\d\.\d{9} +\d+ 0x/, 'GStreamer does not log on its own');
     t.match(log, '"name":"vision"', 'vision too');
     const secrets = {
       'the camera’s password': [PASSWORD],
@@ -87,9 +87,9 @@ t.test(
       'the certificate’s armour': ['PRIVATE KEY'],
       'a picture': ['/9j/', 'iVBORw0KGgo', '\xff\xd8\xff'],
     };
-    for (const [what, texts] of Object.entries(secrets)) {
-      t.ok(texts.length > 0, `${what} is known`);
-      for (const text of texts) t.notOk(log.includes(text), `${what} is not in the log`);
+    for (const [secretKind, texts] of Object.entries(secrets)) {
+      t.ok(texts.length > 0, `${secretKind} is known`);
+      for (const text of texts) t.notOk(log.includes(text), `${secretKind} is not in the log`);
     }
     const lines = log.split('\n').filter((line) => line.startsWith('{'));
     t.ok(lines.length > 5, `${lines.length} lines`);
@@ -100,12 +100,12 @@ t.test(
     for (const file of readdirSync(stateDir, { recursive: true })) {
       const path = join(stateDir, String(file));
       if (!existsSync(path) || String(file) === JOURNAL_KEY_FILE) continue;
-      t.notOk(filed(path).includes(PASSWORD), `the password is not in ${String(file)}`);
+      t.notOk(contentOfPath(path).includes(PASSWORD), `the password is not in ${String(file)}`);
     }
   },
 );
 
-function filed(path: string): string {
+function contentOfPath(path: string): string {
   try {
     return readFileSync(path, 'latin1');
   } catch (error) {
@@ -114,7 +114,7 @@ function filed(path: string): string {
   }
 }
 
-t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
+t.test('no line of the log holds a secret that was passed to it', async (t) => {
   const jpeg = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), Buffer.alloc(300, 7)]).toString(
     'base64',
   );
@@ -138,9 +138,9 @@ t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
       t.notOk(written.includes(secret), written);
       t.match(JSON.parse(written), { level: 30, name: 'vigie' }, 'and the line is JSON still');
       const timed = line(value).replace('{', '{"time":1764349200000,');
-      const shown = terminalLine(`${timed}\n`);
-      t.match(shown, /^2025-\S+ info {2}vigie: x value=/);
-      t.notOk(shown.includes(secret), 'nor on a terminal');
+      const terminalText = terminalLine(`${timed}\n`);
+      t.match(terminalText, /^2025-\S+ info {2}vigie: x value=/);
+      t.notOk(terminalText.includes(secret), 'nor on a terminal');
     }
   }
   for (const text of [
@@ -149,15 +149,15 @@ t.test('whatever is passed to the log, its lines hold no secret', async (t) => {
     'mqtts://room.example:8883',
     'token bucket',
   ]) {
-    t.equal(scrubbed(line(text)), line(text), 'what is no secret stays');
+    t.equal(scrubbed(line(text)), line(text), 'other text stays');
   }
 });
 
-t.test('a field that has the name of one of the log’s own does not break the line', async (t) => {
+t.test('a field named like one of the log’s own does not break the line', async (t) => {
   t.equal(terminalLine('{"level":30,"time":1,"name":"vigie","time":"x","msg":"m"}\n').trim().at(0), '{');
 });
 
-t.test('on a terminal a line is for a person; in a pipe it is JSON', async (t) => {
+t.test('a log line is text on a terminal and JSON in a pipe', async (t) => {
   const program = `import { makeLogger } from ${JSON.stringify(new URL('../../agent/base/log.js', import.meta.url).href)};
 const log = makeLogger('vigie', 'debug');
 log.warn({ url: 'rtsp://admin:s3cret@10.0.0.2/main', code: 7, why: 'two words' }, 'camera lost');
@@ -172,22 +172,22 @@ log.error({ why: '\\u001b[2J\\u202e' }, 'evil \\u001b[31m\\nlevel=50');`;
     });
     return `${stdout}${stderr}`;
   };
-  // script(1) of util-linux gives it a terminal; all that it shows comes on standard output.
-  const shown = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
+  // script(1) of util-linux provides a terminal and copies everything shown to standard output.
+  const output = run('script', '-qefc', `'${process.execPath}' '${file}'`, '/dev/null').replaceAll(
     '\r\n',
     '\n',
   );
-  const lines = shown.trimEnd().split('\n');
+  const lines = output.trimEnd().split('\n');
   const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0[12]:00/;
-  t.equal(lines.length, 2, 'a line each, whatever it holds');
+  t.equal(lines.length, 2, 'one line each, whatever its content');
   for (const one of lines) t.match(one, time, 'local time and its offset');
   t.equal(
     lines[0]?.replace(time, ''),
     ' warn  vigie: camera lost url=rtsp://***@10.0.0.2/main code=7 why="two words"',
   );
   t.match(lines[1], / ERROR vigie: evil \\x1b\[31m\\x0alevel=50 why="?\\/);
-  t.notMatch(shown, /s3cret/);
-  t.notOk(shown.includes('\x1b') || shown.includes('\u202e'), 'no character that a terminal obeys');
+  t.notMatch(output, /s3cret/);
+  t.notOk(output.includes('\x1b') || output.includes('\u202e'), 'no character that a terminal obeys');
   const piped = run(process.execPath, file).trimEnd().split('\n');
   t.match(JSON.parse(piped[0] ?? ''), {
     level: 40,

@@ -1,4 +1,4 @@
-/** The box's memory of its events on real files: complete, bounded, purged on time and never by a wrong clock. */
+/** Tests the box's event archive on real files: it is complete and bounded, and a wrong clock never purges an event. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
@@ -25,11 +25,11 @@ const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-interface Made {
+interface TestArchive {
   readonly archive: EventArchive;
   readonly clock: HandClock;
   readonly steady: SteadyClock;
-  /** Lets time pass in steps that upkeep sees. */
+  /** Advances the time in steps that upkeep can observe. */
   pass(ms: number): void;
   find(): string[];
 }
@@ -38,7 +38,7 @@ function make(
   t: Test,
   file: string,
   options: { clock?: HandClock; synced?: () => boolean; limitMiB?: number; boot?: string } = {},
-): Made {
+): TestArchive {
   const { clock = new HandClock(), synced = () => true, limitMiB = 8, boot = 'boot-1' } = options;
   const steady = new SteadyClock(clock, synced);
   const archive = new EventArchive({
@@ -62,7 +62,7 @@ function make(
   return { archive, clock, steady, pass, find: () => archive.search(query).events.map(({ id }) => id) };
 }
 
-void t.test('finds by time, kind and place, page by page, each event once', async (t) => {
+void t.test('a search finds each event once by time, kind and place, page by page', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   const events = history(clock.epochMs, 10, 200);
   archive.add(events.map((event, i) => entry(i + 1, event)));
@@ -72,7 +72,7 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
   const query = { from: iso(clock.epochMs - 8 * DAY_MS), to: iso(clock.epochMs - 2 * DAY_MS) };
   const inside = events.filter(({ time }) => time >= query.from && time < query.to);
 
-  const found: string[] = [];
+  const foundIds: string[] = [];
   let cursor: string | undefined;
   let pages = 0;
   do {
@@ -80,12 +80,12 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
     t.ok(Value.Check(SearchResult, page), 'fits the schema');
     t.equal(page.matches, inside.length, 'each page says how many there are in all');
     t.ok(JSON.stringify(page.events).length < PAGE_BYTES_MAX + 4096, 'a page is bounded');
-    found.push(...page.events.map(({ id }) => id));
+    foundIds.push(...page.events.map(({ id }) => id));
     cursor = page.next ?? undefined;
     pages += 1;
   } while (cursor !== undefined);
   t.same(
-    found,
+    foundIds,
     inside.map(({ id }) => id),
     'all of the period, in order',
   );
@@ -93,15 +93,15 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
   t.equal(archive.search(query).kept.oldest, events[0]?.time);
 
   const narrow = archive.search({ ...query, kinds: ['loitering', 'wrong-way'], zones: ['zone-3', 'zone-4'] });
-  const wanted = inside.filter(
+  const expected = inside.filter(
     ({ subject, data }) =>
       ['loitering', 'wrong-way'].includes(data.rule.kind) && ['zone/zone-3', 'zone/zone-4'].includes(subject),
   );
-  t.ok(wanted.length > 100);
-  t.equal(narrow.matches, wanted.length);
+  t.ok(expected.length > 100);
+  t.equal(narrow.matches, expected.length);
   t.same(
     narrow.events.map(({ id }) => id),
-    wanted.slice(0, narrow.events.length).map(({ id }) => id),
+    expected.slice(0, narrow.events.length).map(({ id }) => id),
   );
   const none = archive.search({ ...query, kinds: ['no-such-kind'] });
   t.match(none, { matches: 0, events: [], next: null });
@@ -118,7 +118,7 @@ void t.test('finds by time, kind and place, page by page, each event once', asyn
 });
 
 void t.test(
-  'purged when retention ends, with a record; a page of purged text stays in no file',
+  'events are purged with a record when retention ends, and no file keeps their text',
   async (t) => {
     const file = join(scratch(t), 'archive.db');
     const { archive, clock, pass, find } = make(t, file);
@@ -146,11 +146,11 @@ void t.test(
     await archive.stop();
     for (const suffix of ['', '-wal'].filter((end) => existsSync(file + end)))
       t.notOk(readFileSync(file + suffix).includes('old-marker-7391'), `archive.db${suffix}`);
-    t.equal(statSync(file).mode & 0o077, 0, 'nobody else may read it');
+    t.equal(statSync(file).mode & 0o077, 0, 'no other user may read it');
   },
 );
 
-void t.test('a clock that jumps deletes nothing; put right again, retention goes on', async (t) => {
+void t.test('a clock that jumps deletes nothing, and retention continues when it is corrected', async (t) => {
   const { archive, clock, steady, pass, find } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs, { id: 'kept' }))]);
   pass(3 * HOUR_MS);
@@ -167,7 +167,7 @@ void t.test('a clock that jumps deletes nothing; put right again, retention goes
   t.match(figures(archive), { archive_purged: 0 });
   t.equal(figure(steady, 'clock_steps'), 2);
   pass(30 * DAY_MS);
-  t.same(find(), [], 'and its time comes');
+  t.same(find(), [], 'and it expires');
 });
 
 void t.test('a clock that is not set deletes nothing; its events count from when it is', async (t) => {
@@ -203,7 +203,7 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   t.equal(figure(archive, 'archive_events'), 0);
 });
 
-void t.test('full: the oldest go, with a record; the file stays within its limit', async (t) => {
+void t.test('a full archive drops the oldest events with a record and stays within its limit', async (t) => {
   const file = join(scratch(t), 'archive.db');
   const { archive, clock } = make(t, file, { limitMiB: 2 });
   for (let day = 0; day < 20; day += 1) {
@@ -224,7 +224,7 @@ void t.test('full: the oldest go, with a record; the file stays within its limit
   t.match(records[0], { why: 'limit', count: 100 });
 });
 
-void t.test('what the outbox has accepted is in the archive, whatever happened in between', async (t) => {
+void t.test('every event that the outbox accepted is in the archive, also after a failure', async (t) => {
   const dir = scratch(t);
   const clock = new HandClock();
   const { outbox } = makeOutbox(join(dir, 'outbox.db'));
@@ -238,8 +238,8 @@ void t.test('what the outbox has accepted is in the archive, whatever happened i
   ]);
   await first.archive.stop();
   // The process dies between the two commits, many times.
-  const lost = accepting(outbox, { add: () => undefined, progress: () => undefined });
-  for (let i = 0; i < 250; i += 1) lost.accept({ ...event, id: `lost-${i}` }, [], {});
+  const interrupted = accepting(outbox, { add: () => undefined, progress: () => undefined });
+  for (let i = 0; i < 250; i += 1) interrupted.accept({ ...event, id: `lost-${i}` }, [], {});
   const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
   t.equal(figure(second.archive, 'archive_events'), 1);
   accepting(outbox, second.archive).completeAccepted();
@@ -263,23 +263,23 @@ void t.test('what the outbox has accepted is in the archive, whatever happened i
   );
 });
 
-void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, async (t) => {
+void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, async (t) => {
   const dir = scratch(t);
   const accepted = new Set<string>();
   for (let kill = 0; kill < KILLS; kill += 1) {
     const child = spawn(process.execPath, [WRITER, dir, `boot-${kill}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    let said = '';
+    let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
-    const gone = once(child, 'close');
-    await until(t, 'accepting', () => said.includes('\n'), 30_000);
+    const closed = once(child, 'close');
+    await until(t, 'accepting', () => output.includes('\n'), 30_000);
     await sleep(Math.random() * 200);
     child.kill('SIGKILL');
-    await gone;
-    for (const id of said.split('\n').slice(0, -1)) accepted.add(id);
+    await closed;
+    for (const id of output.split('\n').slice(0, -1)) accepted.add(id);
   }
   const { outbox } = makeOutbox(join(dir, 'outbox.db'), { limitMiB: 16 });
   outbox.start();
@@ -289,24 +289,24 @@ void t.test(`killed ${KILLS} times while it accepts: outbox and archive agree`, 
   const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
   const added = figure(archive, 'archive_added');
   accepting(outbox, archive).completeAccepted();
-  const found = new Set<string>();
+  const archivedIds = new Set<string>();
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
   for (let cursor: string | undefined = ''; cursor !== undefined; ) {
     const page = archive.search(query, cursor === '' ? undefined : cursor);
-    for (const { id } of page.events) found.add(id);
+    for (const { id } of page.events) archivedIds.add(id);
     cursor = page.next ?? undefined;
   }
-  const lost = [...accepted].filter((id) => !found.has(id));
+  const lostIds = [...accepted].filter((id) => !archivedIds.has(id));
   t.same(
-    lost,
+    lostIds,
     [],
     `${accepted.size} accepted, ${figure(archive, 'archive_added') - added} taken from the outbox at last`,
   );
-  t.equal(outbox.counters.lanes.alert.rows, found.size, 'and nothing is in one of the two only');
+  t.equal(outbox.counters.lanes.alert.rows, archivedIds.size, 'and both hold the same events');
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
 });
 
-void t.test('a disk that refuses: events wait in memory, searches are refused, nothing ends', async (t) => {
+void t.test('a disk that refuses writes keeps events in memory and refuses searches', async (t) => {
   const folder = join(scratch(t), 'state');
   writeFileSync(folder, 'a file where the folder should be');
   const { archive, clock, find } = make(t, join(folder, 'archive.db'));
@@ -326,7 +326,7 @@ void t.test('a disk that refuses: events wait in memory, searches are refused, n
   t.equal(find()[0], 'w-200', 'the newest were kept');
 });
 
-void t.test('each search is on record and counted; too many are told when to come again', async (t) => {
+void t.test('each search is journaled and counted, and one too many learns when to retry', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
   const desk = new SearchHandler({
@@ -339,9 +339,9 @@ void t.test('each search is on record and counted; too many are told when to com
   const ask = (change: object = {}) =>
     desk.answer(accepted('search', { ...args, ...change }, { counter: 7 }));
   t.match(ask(), { matches: 1, events: [{ id: 'hit' }] });
-  const [kept] = archive.records(0, 9);
-  t.ok(Value.Check(SearchRecord, kept?.record));
-  t.match(kept?.record, {
+  const [firstRecord] = archive.records(0, 9);
+  t.ok(Value.Check(SearchRecord, firstRecord?.record));
+  t.match(firstRecord?.record, {
     record: 'search',
     key: 'judge-desk',
     case: '2026/1234',

@@ -1,4 +1,4 @@
-/** Sealed stills, from the camera to the authority: opened with Debian's age, asked for over a real broker. */
+/** Tests sealed stills from the camera to the authority: opened with Debian's age, requested over a real broker. */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ async function pixelsOf(jpeg: Uint8Array): Promise<{ rgb: Buffer; size: SizePx }
   return { rgb: data, size: { widthPx: info.width, heightPx: info.height } };
 }
 
-t.test('opens with the authority’s key, and with no other', { skip: noAge }, async (t) => {
+t.test('a sealed still opens with the authority’s key and with no other', { skip: noAge }, async (t) => {
   const dir = scratch(t);
   const [authority, court, stranger] = ['authority', 'court', 'stranger'].map((n) => makeAuthority(dir, n));
   const recipients = [authority?.recipient ?? '', court?.recipient ?? ''];
@@ -38,21 +38,21 @@ t.test('opens with the authority’s key, and with no other', { skip: noAge }, a
     const [{ rgb, size }, before] = [await pixelsOf(content as Buffer), await pixelsOf(still.jpeg)];
     t.same(size, SMALL);
     const far = rgb.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (before.rgb[i] ?? 0))), 0);
-    t.ok(far < 40, `the still as it was, but for its second encoding (${far} levels)`);
+    t.ok(far < 40, `the original still except for its second encoding (${far} levels)`);
     t.notOk(String(content).includes('exif-of-the-camera'), 'no metadata');
   }
-  const refused = opened(evidence.bytes, stranger?.keyFile ?? '');
-  t.equal(refused.content, undefined);
-  t.match(refused.error, /no identity matched/);
+  const wrongKey = opened(evidence.bytes, stranger?.keyFile ?? '');
+  t.equal(wrongKey.content, undefined);
+  t.match(wrongKey.error, /no identity matched/);
   const bent = Buffer.from(evidence.bytes);
   bent[bent.length - 40] = (bent[bent.length - 40] as number) ^ 1;
   t.equal(opened(bent, authority?.keyFile ?? '').content, undefined, 'nor when a bit was changed');
-  const again = await sealed(still, recipients);
-  t.not(again.sha256, evidence.sha256, 'each file has a key of its own');
+  const second = await sealed(still, recipients);
+  t.not(second.sha256, evidence.sha256, 'each file has a key of its own');
   await t.rejects(sealed(still, ['age1nobody']), { kind: 'config', message: /not an age public key/ });
 });
 
-t.test('masks are black before it is sealed, scaled down or not', { skip: noAge }, async (t) => {
+t.test('masks are black before sealing, scaled down or not', { skip: noAge }, async (t) => {
   const { keyFile, recipient } = makeAuthority(scratch(t), 'authority');
   const polygon: [number, number][] = [
     [0.25, 0.25],
@@ -74,23 +74,23 @@ t.test('masks are black before it is sealed, scaled down or not', { skip: noAge 
         brightest = Math.max(brightest, value);
       }
     }
-    // Black but for what JPEG makes at the mask's edge.
+    // Black except for JPEG artefacts at the mask's edge.
     t.ok(brightest < 60, `${size.widthPx}×${size.heightPx}: ${brightest}`);
     t.ok((rgb[0] ?? 0) > 50, 'the rest is there');
   }
 });
 
 const noTrace = WriteTrace.unavailable() || noAge;
-t.test('no file is written on the way', { skip: noTrace }, async (t) => {
+t.test('sealing writes no file on the way', { skip: noTrace }, async (t) => {
   const dir = scratch(t);
   const { recipient } = makeAuthority(dir, 'authority');
   const still = join(dir, 'still.jpg');
   writeFileSync(still, (await stillOf(SMALL)).jpeg);
   const program = [process.execPath, join(ROOT, 'dist/test/lib/sealing.js'), 'seal', still, recipient];
-  const written = (more: string[]): string[] => {
+  const written = (extraArgs: string[]): string[] => {
     const trace = join(dir, 'trace');
     const calls = 'trace=open,openat,creat,memfd_create,rename,renameat2,link,linkat,mknod,mknodat';
-    const args = ['-f', '-qq', '-e', calls, '-o', trace, ...program, ...more];
+    const args = ['-f', '-qq', '-e', calls, '-o', trace, ...program, ...extraArgs];
     const { status, stderr } = spawnSync('strace', args);
     t.equal(status, 0, String(stderr));
     return (
@@ -107,110 +107,132 @@ t.test('no file is written on the way', { skip: noTrace }, async (t) => {
 
 const skip = (!existsSync(STREET_CLIP) && 'no street clip: run scripts/setup') || noAge;
 
-t.test('kept on the box, named in the event, handed out on a signed request only', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const dir = scratch(t);
-  const authority = makeAuthority(dir, 'authority');
-  const [judge, clerk] = [makeSigner('judge-desk', ['unseal']), makeSigner('clerk', ['search'])];
-  const stateDir = join(dir, 'state');
-  const config = configOf({
-    site: SITE,
-    box: BOX,
-    camera: { source: `file:${STREET_CLIP}`, fps: 5 },
-    lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
-    rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
-    mqtt: { ...room.config, ack: 'broker' },
-    commands: { keys: [judge.config, clerk.config] },
-  });
-  const client = await clientOf(t, room, 'room');
-  const heard: { topic: string; payload: Buffer }[] = [];
-  client.on('message', (topic, payload) => heard.push({ topic, payload }));
-  await client.subscribeAsync('vigie/#', { qos: 1 });
-  const agent = makeAgent(
-    t,
-    authorised(config, `${stateDir}.order`, { ageRecipients: [authority.recipient] }),
-    stateDir,
-  );
-  await agent.start();
-  const events = (): VigieEvent[] =>
-    heard
-      .filter(({ topic }) => topic.includes('/evt/alert/'))
-      .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
-      .filter(({ data }) => data.phase === 'start' && data.evidence.sealed !== undefined);
-  await until(t, 'an alert with a sealed still', () => events().length > 0, 60_000);
-  const event = events()[0] as VigieEvent;
-  const file = join(stateDir, 'sealed', `${event.id}.age`);
-  const bytes = readFileSync(file);
-  t.equal(statSync(file).mode & 0o777, 0o600);
-  t.equal(opened(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
-  t.same(event.data.evidence.sealed?.recipients, [authority.recipient]);
-  const beforeAsking = heard.length;
+t.test(
+  'a sealed still is kept on the box, named in the event and released only on a signed request',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const dir = scratch(t);
+    const authority = makeAuthority(dir, 'authority');
+    const [judge, clerk] = [makeSigner('judge-desk', ['unseal']), makeSigner('clerk', ['search'])];
+    const stateDir = join(dir, 'state');
+    const config = configOf({
+      site: SITE,
+      box: BOX,
+      camera: { source: `file:${STREET_CLIP}`, fps: 5 },
+      lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
+      rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
+      mqtt: { ...room.config, ack: 'broker' },
+      commands: { keys: [judge.config, clerk.config] },
+    });
+    const client = await clientOf(t, room, 'room');
+    const messages: { topic: string; payload: Buffer }[] = [];
+    client.on('message', (topic, payload) => messages.push({ topic, payload }));
+    await client.subscribeAsync('vigie/#', { qos: 1 });
+    const agent = makeAgent(
+      t,
+      authorised(config, `${stateDir}.order`, { ageRecipients: [authority.recipient] }),
+      stateDir,
+    );
+    await agent.start();
+    const events = (): VigieEvent[] =>
+      messages
+        .filter(({ topic }) => topic.includes('/evt/alert/'))
+        .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
+        .filter(({ data }) => data.phase === 'start' && data.evidence.sealed !== undefined);
+    await until(t, 'an alert with a sealed still', () => events().length > 0, 60_000);
+    const event = events()[0] as VigieEvent;
+    const file = join(stateDir, 'sealed', `${event.id}.age`);
+    const bytes = readFileSync(file);
+    t.equal(statSync(file).mode & 0o777, 0o600);
+    t.equal(opened(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
+    t.same(event.data.evidence.sealed?.recipients, [authority.recipient]);
+    const beforeAsking = messages.length;
 
-  const ask = async (payload: Buffer): Promise<CommandReply> => {
-    const token = `t${Math.random().toString(36).slice(2)}`;
-    const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
-    const reply = (): Buffer | undefined => heard.find(({ topic }) => topic === responseTopic)?.payload;
-    await client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, { qos: 1, properties: { responseTopic } });
-    await until(t, 'a reply', () => reply() !== undefined, 20_000);
-    return JSON.parse(String(reply())) as CommandReply;
-  };
-  const args = { case: '2026/1234', reason: 'assault on the forecourt', event: event.id };
-  const unseal = searchCommand({ op: 'unseal', args });
-  t.match(await ask(signed(clerk, unseal)), { refused: { code: 'not-permitted' } });
-  t.match(await ask(signed(makeSigner(), unseal)), { refused: { code: 'unknown-key' } });
-  t.match(await ask(signed(judge, searchCommand({ op: 'unseal', args, box: '*' }))), { refused: {} });
-  const { result } = await ask(signed(judge, searchCommand({ op: 'unseal', args })));
-  t.ok(Value.Check(UnsealResult, result));
-  const handed = result as UnsealResult;
-  t.equal(handed.sha256, event.data.evidence.sealed?.sha256, 'the file that the event names');
-  t.same(Buffer.from(handed.file, 'base64'), bytes);
+    const ask = async (payload: Buffer): Promise<CommandReply> => {
+      const token = `t${Math.random().toString(36).slice(2)}`;
+      const responseTopic = `vigie/${SITE}/${BOX}/reply/${token}`;
+      const reply = (): Buffer | undefined => messages.find(({ topic }) => topic === responseTopic)?.payload;
+      await client.publishAsync(`vigie/${SITE}/${BOX}/cmd`, payload, {
+        qos: 1,
+        properties: { responseTopic },
+      });
+      await until(t, 'a reply', () => reply() !== undefined, 20_000);
+      return JSON.parse(String(reply())) as CommandReply;
+    };
+    const args = { case: '2026/1234', reason: 'assault on the forecourt', event: event.id };
+    const unseal = searchCommand({ op: 'unseal', args });
+    t.match(await ask(signed(clerk, unseal)), { refused: { code: 'not-permitted' } });
+    t.match(await ask(signed(makeSigner(), unseal)), { refused: { code: 'unknown-key' } });
+    t.match(await ask(signed(judge, searchCommand({ op: 'unseal', args, box: '*' }))), { refused: {} });
+    const { result } = await ask(signed(judge, searchCommand({ op: 'unseal', args })));
+    t.ok(Value.Check(UnsealResult, result));
+    const handed = result as UnsealResult;
+    t.equal(handed.sha256, event.data.evidence.sealed?.sha256, 'the file that the event names');
+    t.same(Buffer.from(handed.file, 'base64'), bytes);
 
-  const desk = join(dir, 'desk.pem');
-  writeFileSync(desk, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const pair = await pairOf(room, 'room');
-  const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
-  writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: where }));
-  const unsealTo = (out: string, id: string) => {
-    const why = ['--case', '2026/1234', '--reason', 'assault', '--box', BOX, '--event', id, '--out', out];
-    const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', desk];
-    return start(t, process.execPath, [...program, ...why]);
-  };
-  const out = join(dir, 'still.age');
-  const done = unsealTo(out, event.id);
-  t.equal(await done.ended, 0, done.err);
-  t.match(done.out, /still\.age: \d+ bytes, SHA-256 .*\n.*case 2026\/1234 .*\n.*age --decrypt/);
-  t.equal(statSync(out).mode & 0o777, 0o600);
-  t.ok(opened(readFileSync(out), authority.keyFile).content, 'the authority opens it');
-  const twice = unsealTo(out, event.id);
-  t.equal(await twice.ended, 2);
-  t.match(twice.err, /^room: --out: .*still\.age is there already\n$/);
-  const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
-  t.equal(await none.ended, 1);
-  t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
-  chmodSync(desk, 0o644);
-  const open = unsealTo(join(dir, 'none.age'), event.id);
-  t.equal(await open.ended, 2);
-  t.match(open.err, /^room: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
+    const desk = join(dir, 'desk.pem');
+    writeFileSync(desk, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const pair = await pairOf(room, 'room');
+    const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+    writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: broker }));
+    const unsealTo = (out: string, id: string) => {
+      const options = [
+        '--case',
+        '2026/1234',
+        '--reason',
+        'assault',
+        '--box',
+        BOX,
+        '--event',
+        id,
+        '--out',
+        out,
+      ];
+      const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', desk];
+      return start(t, process.execPath, [...program, ...options]);
+    };
+    const out = join(dir, 'still.age');
+    const unsealed = unsealTo(out, event.id);
+    t.equal(await unsealed.ended, 0, unsealed.err);
+    t.match(unsealed.out, /still\.age: \d+ bytes, SHA-256 .*\n.*case 2026\/1234 .*\n.*age --decrypt/);
+    t.equal(statSync(out).mode & 0o777, 0o600);
+    t.ok(opened(readFileSync(out), authority.keyFile).content, 'the authority opens it');
+    const repeated = unsealTo(out, event.id);
+    t.equal(await repeated.ended, 2);
+    t.match(repeated.err, /^room: --out: .*still\.age is there already\n$/);
+    const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
+    t.equal(await none.ended, 1);
+    t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
+    chmodSync(desk, 0o644);
+    const open = unsealTo(join(dir, 'none.age'), event.id);
+    t.equal(await open.ended, 2);
+    t.match(open.err, /^room: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
 
-  const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
-  t.match(journal, /"type":"unseal".*"case":"2026\/1234"/);
-  t.equal(journal.match(/"type":"unseal"/g)?.length, 3, 'all that were asked by who may, the vain one too');
-  const head = bytes.subarray(0, 21);
-  const marks = [head.toString(), head.toString('base64').slice(0, 24)];
-  const carriers = heard.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
-  t.equal(carriers.length, 2, 'each asked for');
-  t.ok(
-    carriers.every(({ topic }) => topic.includes('/reply/')),
-    'and in no other topic',
-  );
-  t.ok(heard.indexOf(carriers[0] as (typeof heard)[0]) >= beforeAsking);
-  await agent.stop();
-  const grep = spawnSync('grep', ['-rla', 'AGE-SECRET-KEY', stateDir], { encoding: 'utf8' });
-  t.match(grep, { status: 1, stdout: '' }, 'no secret key on the box');
-  t.ok(readdirSync(join(stateDir, 'sealed')).every((name) => name.endsWith('.age')));
-});
+    const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
+    t.match(journal, /"type":"unseal".*"case":"2026\/1234"/);
+    t.equal(
+      journal.match(/"type":"unseal"/g)?.length,
+      3,
+      'all requests by permitted keys, also the fruitless one',
+    );
+    const head = bytes.subarray(0, 21);
+    const marks = [head.toString(), head.toString('base64').slice(0, 24)];
+    const carriers = messages.filter(({ payload }) => marks.some((mark) => payload.includes(mark)));
+    t.equal(carriers.length, 2, 'each asked for');
+    t.ok(
+      carriers.every(({ topic }) => topic.includes('/reply/')),
+      'and in no other topic',
+    );
+    t.ok(messages.indexOf(carriers[0] as (typeof messages)[0]) >= beforeAsking);
+    await agent.stop();
+    const grep = spawnSync('grep', ['-rla', 'AGE-SECRET-KEY', stateDir], { encoding: 'utf8' });
+    t.match(grep, { status: 1, stdout: '' }, 'no secret key on the box');
+    t.ok(readdirSync(join(stateDir, 'sealed')).every((name) => name.endsWith('.age')));
+  },
+);
 
-t.test('nobody to seal to: nothing is sealed', { skip }, async (t) => {
+t.test('no still is sealed without a recipient', { skip }, async (t) => {
   const room = await makeRoom(t);
   const stateDir = join(scratch(t), 'state');
   const config = configOf({

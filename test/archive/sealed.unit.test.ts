@@ -1,4 +1,4 @@
-/** Where sealed stills lie, how long, and who gets them; on a clock moved by hand. */
+/** Tests the store of sealed stills: place, retention and release, on a clock that the test moves. */
 
 import {
   chmodSync,
@@ -28,22 +28,22 @@ import { scratch } from '../lib/paths.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 
 const DAY_MS = 86_400_000;
-/** A public key of age that nobody has the secret of. */
+/** A public age key whose secret no one has. */
 const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
 const small = await sealed(await stillOf({ widthPx: 64, heightPx: 64 }), [RECIPIENT]);
 
-interface Made {
+interface TestStore {
   readonly store: SealedStore;
   readonly dir: string;
   readonly clock: HandClock;
   readonly purges: PurgeRecord[];
 }
 
-function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
+function make(t: Test, options: Partial<SealedStoreOptions> = {}): TestStore {
   const purges: PurgeRecord[] = [];
-  const clock = (more.clock as HandClock | undefined) ?? new HandClock();
-  const dir = more.dir ?? join(scratch(t), 'sealed');
+  const clock = (options.clock as HandClock | undefined) ?? new HandClock();
+  const dir = options.dir ?? join(scratch(t), 'sealed');
   const store = new SealedStore({
     dir,
     limitMiB: 1,
@@ -52,20 +52,20 @@ function make(t: Test, more: Partial<SealedStoreOptions> = {}): Made {
     log: SILENT,
     steady: new SteadyClock(clock, () => true),
     onPurged: (record) => purges.push(record),
-    ...more,
+    ...options,
   });
   return { store, dir, clock, purges };
 }
 
-/** Passes so many days, looking in every half hour. */
-function pass({ store, clock }: Pick<Made, 'store' | 'clock'>, days: number): void {
+/** Advances the clock by a number of days, with upkeep every half hour. */
+function passDays({ store, clock }: Pick<TestStore, 'store' | 'clock'>, days: number): void {
   for (let half = 0; half < days * 48; half += 1) {
     clock.advance(1_800_000);
     store.upkeep();
   }
 }
 
-t.test('kept for itself, whole, by the event’s id, readable by its owner only', async (t) => {
+t.test('a sealed still is stored complete under the event’s id, readable by its owner only', async (t) => {
   const { store, dir } = make(t);
   t.equal(store.keep('ab12-7', small), undefined);
   t.same(readdirSync(dir), ['ab12-7.age']);
@@ -80,7 +80,7 @@ t.test('kept for itself, whole, by the event’s id, readable by its owner only'
   t.match(figures(store), { sealed_files: 1, sealed_bytes: small.bytes.length });
 });
 
-t.test('what is no sealed still is not kept, and a damaged one not handed out', async (t) => {
+t.test('an invalid sealed still is not stored, and a damaged one not released', async (t) => {
   const { store, dir } = make(t);
   const jpeg = { ...small, bytes: (await stillOf({ widthPx: 64, heightPx: 64 })).jpeg };
   t.match(store.keep('a-1', jpeg), /could not be kept \(vision sent something other than a sealed still\)/);
@@ -92,7 +92,7 @@ t.test('what is no sealed still is not kept, and a damaged one not handed out', 
   t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is not an age file/ });
 });
 
-t.test('the link carries it as sealed only', async (t) => {
+t.test('the link carries sealed stills and refuses a JPEG in their place', async (t) => {
   const [message] = new LinkDecoder(FromVision).push(encodeSealed(3, small));
   t.match(message?.message, { kind: 'sealed', request: 3, recipients: [RECIPIENT] });
   const header = message?.message as Extract<FromVision, { kind: 'sealed' }>;
@@ -101,7 +101,7 @@ t.test('the link carries it as sealed only', async (t) => {
   t.throws(() => encodeSealed(3, jpeg), { kind: 'bug', message: /is not an age file/ });
 });
 
-t.test('a disk that refuses: the event is told why, and the next one is kept', async (t) => {
+t.test('a disk that refuses writes is named in the event, and the next still is stored', async (t) => {
   const dir = join(scratch(t), 'sealed');
   writeFileSync(dir, 'in the way');
   const { store } = make(t, { dir });
@@ -111,88 +111,91 @@ t.test('a disk that refuses: the event is told why, and the next one is kept', a
   t.equal(store.keep('a-2', small), undefined);
 });
 
-t.test('the oldest go when there is no room', async (t) => {
+t.test('the oldest sealed stills are removed when there is no room', async (t) => {
   const big = await sealed(await stillOf({ widthPx: 640, heightPx: 480 }, 120), [RECIPIENT]);
   const fit = Math.floor(1_048_576 / big.bytes.length);
   t.ok(fit >= 2, `${big.bytes.length} bytes`);
-  const made = make(t);
+  const testStore = make(t);
   for (let i = 1; i <= fit + 2; i += 1) {
-    made.clock.advance(1000);
-    made.store.keep(`a-${i}`, big);
+    testStore.clock.advance(1000);
+    testStore.store.keep(`a-${i}`, big);
   }
-  t.notOk(existsSync(join(made.dir, 'a-1.age')));
-  t.notOk(existsSync(join(made.dir, 'a-2.age')));
-  t.ok(existsSync(join(made.dir, `a-${fit + 2}.age`)));
-  made.store.upkeep();
-  t.match(made.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
-  t.ok(figure(made.store, 'sealed_bytes') <= 1_048_576);
-  t.equal(figure(made.store, 'sealed_evicted'), 2);
+  t.notOk(existsSync(join(testStore.dir, 'a-1.age')));
+  t.notOk(existsSync(join(testStore.dir, 'a-2.age')));
+  t.ok(existsSync(join(testStore.dir, `a-${fit + 2}.age`)));
+  testStore.store.upkeep();
+  t.match(testStore.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
+  t.ok(figure(testStore.store, 'sealed_bytes') <= 1_048_576);
+  t.equal(figure(testStore.store, 'sealed_evicted'), 2);
 });
 
-t.test('gone after its days, on record, once', async (t) => {
-  const made = make(t);
-  made.store.keep('a-1', small);
-  pass(made, 15);
-  made.store.keep('a-2', small);
-  pass(made, 14.9);
-  t.same(readdirSync(made.dir), ['a-1.age', 'a-2.age']);
-  pass(made, 0.2);
-  t.same(readdirSync(made.dir), ['a-2.age']);
-  pass(made, 1);
-  t.equal(made.purges.length, 1);
-  t.ok(Value.Check(PurgeRecord, made.purges[0]));
-  t.match(made.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
-  t.equal(made.store.read('a-1'), undefined);
+t.test('a sealed still is removed after its days, with one journal entry', async (t) => {
+  const testStore = make(t);
+  testStore.store.keep('a-1', small);
+  passDays(testStore, 15);
+  testStore.store.keep('a-2', small);
+  passDays(testStore, 14.9);
+  t.same(readdirSync(testStore.dir), ['a-1.age', 'a-2.age']);
+  passDays(testStore, 0.2);
+  t.same(readdirSync(testStore.dir), ['a-2.age']);
+  passDays(testStore, 1);
+  t.equal(testStore.purges.length, 1);
+  t.ok(Value.Check(PurgeRecord, testStore.purges[0]));
+  t.match(testStore.purges[0], { what: 'sealed', count: 1, why: 'retention', days: 30 });
+  t.equal(testStore.store.read('a-1'), undefined);
 });
 
-t.test('a purge that cannot be put on record is told later', async (t) => {
+t.test('a purge that cannot be journaled yet is reported later', async (t) => {
   let refuses = true;
-  const told: PurgeRecord[] = [];
-  const made = make(t, {
+  const reports: PurgeRecord[] = [];
+  const testStore = make(t, {
     onPurged: (record) => {
       if (refuses) throw new AgentError('unavailable', 'the journal is away');
-      told.push(record);
+      reports.push(record);
     },
   });
-  made.store.keep('a-1', small);
-  pass(made, 1);
-  made.store.keep('a-2', small);
-  pass(made, 30.5);
-  t.same(readdirSync(made.dir), [], 'retention does not wait');
+  testStore.store.keep('a-1', small);
+  passDays(testStore, 1);
+  testStore.store.keep('a-2', small);
+  passDays(testStore, 30.5);
+  t.same(readdirSync(testStore.dir), [], 'retention does not wait');
   refuses = false;
-  pass(made, 0.1);
-  t.match(told, [{ count: 2, why: 'retention' }]);
+  passDays(testStore, 0.1);
+  t.match(reports, [{ count: 2, why: 'retention' }]);
 });
 
-t.test('a wall clock that jumps deletes nothing; one that was wrong lets nothing stay', async (t) => {
+t.test('a wall clock that jumps deletes no still, and a corrected one lets none stay', async (t) => {
   let synced = true;
   const clock = new HandClock();
-  const made = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
-  pass(made, 0.1);
-  made.store.keep('a-1', small);
+  const testStore = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
+  passDays(testStore, 0.1);
+  testStore.store.keep('a-1', small);
   synced = false;
-  made.clock.epochMs += 400 * DAY_MS;
-  pass(made, 0.5);
-  t.same(readdirSync(made.dir), ['a-1.age'], 'not believed');
-  made.store.keep('a-2', small);
+  testStore.clock.epochMs += 400 * DAY_MS;
+  passDays(testStore, 0.5);
+  t.same(readdirSync(testStore.dir), ['a-1.age'], 'not believed');
+  testStore.store.keep('a-2', small);
   synced = true;
-  made.clock.epochMs -= 400 * DAY_MS;
-  pass(made, 0.5);
-  const madeMs = statSync(join(made.dir, 'a-2.age')).mtimeMs;
-  t.ok(Math.abs(made.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000, 'dated anew when the clock is right');
+  testStore.clock.epochMs -= 400 * DAY_MS;
+  passDays(testStore, 0.5);
+  const madeMs = statSync(join(testStore.dir, 'a-2.age')).mtimeMs;
+  t.ok(
+    Math.abs(testStore.clock.wallMs() - madeMs - DAY_MS / 2) < 120_000,
+    'dated again when the clock is right',
+  );
   synced = false;
-  pass(made, 29.9);
-  t.same(readdirSync(made.dir), [], 'thirty days are over by the monotonic clock too');
+  passDays(testStore, 29.9);
+  t.same(readdirSync(testStore.dir), [], 'thirty days are over by the monotonic clock too');
 });
 
-t.test('a restart finds what is there, and counts from now what has no true time', async (t) => {
+t.test('a restart finds the stored stills, and counts from now where no true time is known', async (t) => {
   const first = make(t);
   first.store.keep('a-1', small);
   first.store.keep('a-2', small);
   const { dir, clock } = first;
-  const [old, ahead] = [clock.wallMs() - 29 * DAY_MS, clock.wallMs() + 300 * DAY_MS];
+  const [old, futureMs] = [clock.wallMs() - 29 * DAY_MS, clock.wallMs() + 300 * DAY_MS];
   utimesSync(join(dir, 'a-1.age'), old / 1000, old / 1000);
-  utimesSync(join(dir, 'a-2.age'), ahead / 1000, ahead / 1000);
+  utimesSync(join(dir, 'a-2.age'), futureMs / 1000, futureMs / 1000);
   writeFileSync(join(dir, 'a-3.age.new'), 'half');
   mkdirSync(join(dir, 'stray'));
   chmodSync(dir, 0o755);
@@ -201,18 +204,18 @@ t.test('a restart finds what is there, and counts from now what has no true time
   t.same(readdirSync(dir), ['a-1.age', 'a-2.age']);
   t.equal(statSync(dir).mode & 0o777, 0o700);
   t.equal(figure(second.store, 'sealed_files'), 2);
-  pass(second, 1.5);
+  passDays(second, 1.5);
   t.same(readdirSync(dir), ['a-2.age']);
-  pass(second, 28.4);
+  passDays(second, 28.4);
   t.same(readdirSync(dir), ['a-2.age']);
-  pass(second, 0.5);
+  passDays(second, 0.5);
   t.same(readdirSync(dir), []);
 });
 
 const command = (args: Record<string, unknown>, counter = 1) => accepted('unseal', args, { counter });
-const ASKED = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
+const REQUEST_ARGS = { case: '2026/1234', reason: 'assault on the forecourt', event: 'a-1' };
 
-t.test('handed out as it lies there, and on record before that', async (t) => {
+t.test('a sealed still is released unchanged, and journaled before that', async (t) => {
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
@@ -231,19 +234,19 @@ t.test('handed out as it lies there, and on record before that', async (t) => {
       records.push(record);
     },
   });
-  const result = desk.answer(command(ASKED));
+  const result = desk.answer(command(REQUEST_ARGS));
   t.ok(Value.Check(UnsealResult, result));
   t.same(Buffer.from(result.file, 'base64'), Buffer.from(small.bytes));
   t.equal(result.sha256, small.sha256);
   t.match(records, [{ case: '2026/1234', key: 'judge-desk', event: 'a-1', sha256: small.sha256 }]);
   t.ok(Value.Check(UnsealRecord, records[0]));
-  t.throws(() => desk.answer(command({ ...ASKED, event: 'a-2' }, 2)), {
+  t.throws(() => desk.answer(command({ ...REQUEST_ARGS, event: 'a-2' }, 2)), {
     code: 'unavailable',
     message: /no sealed still of event a-2 is held here/,
   });
-  t.match(records[1], { event: 'a-2', sha256: null }, 'that somebody asked is on record all the same');
+  t.match(records[1], { event: 'a-2', sha256: null }, 'the request is audited all the same');
   refuses = true;
-  t.throws(() => desk.answer(command(ASKED, 3)), {
+  t.throws(() => desk.answer(command(REQUEST_ARGS, 3)), {
     code: 'unavailable',
     message: /nothing can be handed out: the journal cannot be written/,
   });
@@ -251,24 +254,24 @@ t.test('handed out as it lies there, and on record before that', async (t) => {
   t.equal(reads, 3);
 });
 
-t.test('without a case number, or with the name of another file: refused', async (t) => {
+t.test('an unseal request without a case number, or with the name of another file, is refused', async (t) => {
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
   const desk = new UnsealHandler({ store, clock, record: (record) => records.push(record) });
-  const { case: _, ...caseless } = ASKED;
+  const { case: _, ...caseless } = REQUEST_ARGS;
   for (const args of [
     caseless,
-    { ...ASKED, case: '' },
-    { ...ASKED, reason: '\u200b ' },
-    { ...ASKED, event: '../outbox' },
-    { ...ASKED, event: 'a-1.age' },
-    { ...ASKED, more: 1 },
+    { ...REQUEST_ARGS, case: '' },
+    { ...REQUEST_ARGS, reason: '\u200b ' },
+    { ...REQUEST_ARGS, event: '../outbox' },
+    { ...REQUEST_ARGS, event: 'a-1.age' },
+    { ...REQUEST_ARGS, more: 1 },
   ]) {
     t.throws(() => desk.answer(command(args)), { code: 'bad-arguments' }, JSON.stringify(args));
   }
   t.same(records, []);
-  for (let i = 0; i < 20; i += 1) desk.answer(command(ASKED));
-  t.throws(() => desk.answer(command(ASKED)), { code: 'rate-limited', retryAfterS: 10 });
+  for (let i = 0; i < 20; i += 1) desk.answer(command(REQUEST_ARGS));
+  t.throws(() => desk.answer(command(REQUEST_ARGS)), { code: 'rate-limited', retryAfterS: 10 });
   t.equal(records.length, 20);
 });

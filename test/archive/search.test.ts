@@ -1,4 +1,4 @@
-/** A search over real brokers and archives: asked by `scripts/room search`, answered by boxes that record it. */
+/** Tests searches over real brokers and archives: `scripts/room search` asks, and the boxes record each search. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -39,7 +39,7 @@ interface Answer {
   readonly events: VigieEvent[];
 }
 
-/** A room with its room.yaml and a key of the desk; `search` runs the program. */
+/** Makes a room with room.yaml and a signing key; `search` runs the program. */
 async function makeSearch(t: Test) {
   const room = await makeRoom(t);
   const dir = scratch(t);
@@ -57,34 +57,37 @@ async function makeSearch(t: Test) {
     ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
-  const search = (...more: string[]): Promise<Outcome> => asked([...basic, ...more]);
+  const search = (...more: string[]): Promise<Outcome> => searchWith([...basic, ...more]);
   return { room, dir, signer, key, tls, nowMs, basic, search };
 }
 
-const asked = (args: string[]): Promise<Outcome> => ended([roomProgram('search'), ...args]);
+const searchWith = (args: string[]): Promise<Outcome> => runToEnd([roomProgram('search'), ...args]);
 
-async function ended(args: string[]): Promise<Outcome> {
+async function runToEnd(args: string[]): Promise<Outcome> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const said = { out: '', err: '' };
+  const output = { out: '', err: '' };
   child.stdout.on('data', (chunk: Buffer) => {
-    said.out += chunk.toString();
+    output.out += chunk.toString();
   });
   child.stderr.on('data', (chunk: Buffer) => {
-    said.err += chunk.toString();
+    output.err += chunk.toString();
   });
   const [code] = (await once(child, 'close')) as [number | null];
-  return { code, ...said };
+  return { code, ...output };
 }
 
-/** Resolves when the box has said so: its status follows its subscriptions, and who has seen it can ask. */
+/**
+ * Resolves when the box reports itself online. The box publishes its status after it has subscribed, so it can be asked
+ * then.
+ */
 async function online(t: Test, room: Room, box: string): Promise<void> {
   const client = await clientOf(t, room, 'room');
-  let seen = false;
+  let isOnline = false;
   client.on('message', () => {
-    seen = true;
+    isOnline = true;
   });
   await client.subscribeAsync(`vigie/${SITE}/${box}/status`, { qos: 1 });
-  await until(t, `${box} online`, () => seen, 30_000);
+  await until(t, `${box} online`, () => isOnline, 30_000);
   await client.endAsync(true);
 }
 
@@ -95,7 +98,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], li
   t.teardown(() => outbox.stop());
   const { cert, key } = await pairOf(room, box);
   const config = { ...room.config, cert, key };
-  const made = new SearchableBox({
+  const searchableBox = new SearchableBox({
     site: SITE,
     box,
     stateDir: join(dir, 'state'),
@@ -104,13 +107,13 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[], li
     outbox,
     ...(limits && { limits }),
   });
-  t.teardown(() => made.stop());
-  made.start();
+  t.teardown(() => searchableBox.stop());
+  searchableBox.start();
   await online(t, room, box);
-  return made;
+  return searchableBox;
 }
 
-void t.test('all boxes are asked; who answers, who does not and why is said', async (t) => {
+void t.test('a search asks all boxes and reports which answer, which do not, and why', async (t) => {
   const { room, signer, nowMs, search } = await makeSearch(t);
   const boxes: SearchableBox[] = [];
   for (const name of ['alpha', 'beta', 'gamma']) {
@@ -118,8 +121,8 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
     boxes.push(await startBox(t, room, name, keys));
   }
   const [alpha, beta, gamma] = boxes as [SearchableBox, SearchableBox, SearchableBox];
-  const away = await startBox(t, room, 'delta', [signer.config]);
-  await away.stop();
+  const offlineBox = await startBox(t, room, 'delta', [signer.config]);
+  await offlineBox.stop();
   const at = (hours: number, id: string, box: string, change: object = {}) =>
     entry(1, eventAt(nowMs - hours * HOUR_MS, { id, box, ...change }));
   alpha.archive.add([at(30, 'too-old', 'alpha'), at(3, 'a-1', 'alpha'), at(1, 'a-2', 'alpha')]);
@@ -142,7 +145,7 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
   t.match(text.err, /refused by gamma: unknown-key: no key [0-9a-f]{16}… in commands.keys of this box/);
 
   const narrow = await search('--box', 'alpha', 'beta', '--kind', 'wrong-way', '--zone', 'lane', '--json');
-  t.match(narrow, { code: 0, err: '' }, 'both have answered: all is in order');
+  t.match(narrow, { code: 0, err: '' }, 'both have answered');
   const answer = JSON.parse(narrow.out) as Answer;
   t.same(
     answer.events.map(({ id }) => id),
@@ -154,8 +157,8 @@ void t.test('all boxes are asked; who answers, who does not and why is said', as
   ]);
   t.match(answer, { case: '2026/1234', query: { kinds: ['wrong-way'], zones: ['lane'] } });
 
-  const gone = await search('--box', 'delta', '--timeout', '20');
-  t.match(gone, { code: 1, out: '', err: /not connected: delta \(stopped, / });
+  const missingBox = await search('--box', 'delta', '--timeout', '20');
+  t.match(missingBox, { code: 1, out: '', err: /not connected: delta \(stopped, / });
   const silent = await search('--box', 'nobody', '--timeout', '1');
   t.match(silent, { code: 1, out: '', err: /no answer within 1 s: nobody/ });
 
@@ -173,21 +176,21 @@ void t.test('times are those of the site, and say so', async (t) => {
   const atMs = Math.floor((Date.now() - 5 * HOUR_MS) / 1000) * 1000;
   box.archive.add([entry(1, eventAt(atMs, { id: 'a-1', box: 'alpha' }))]);
   const local = (zone: string): string => new SiteTime(zone).rfc3339(atMs);
-  const here = await search('--box', 'alpha');
+  const localSearch = await search('--box', 'alpha');
   t.equal(
-    here.out.split('  ')[0],
+    localSearch.out.split('  ')[0],
     local(Intl.DateTimeFormat().resolvedOptions().timeZone),
-    'of this machine',
+    'in this machine’s time zone',
   );
-  const there = await search('--box', 'alpha', '--time-zone', 'America/St_Johns');
-  t.equal(there.out.split('  ')[0], local('America/St_Johns'), 'as asked');
-  t.match(there.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[23]:30 {2}alpha/);
-  t.match(there.err, /1 event of 1 box, \S+-0[23]:30 to \S+-0[23]:30;/);
-  // The file of the room knows its site's; what is typed without an offset is of there as well.
+  const zonedSearch = await search('--box', 'alpha', '--time-zone', 'America/St_Johns');
+  t.equal(zonedSearch.out.split('  ')[0], local('America/St_Johns'), 'as asked');
+  t.match(zonedSearch.out, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[23]:30 {2}alpha/);
+  t.match(zonedSearch.err, /1 event of 1 box, \S+-0[23]:30 to \S+-0[23]:30;/);
+  // The room's file has the site's time zone. A time typed without an offset is in that zone.
   const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.programsUrl, ...tls } };
   writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
   const inIndia = (...more: string[]) =>
-    asked(['--room', join(dir, 'india.yaml'), '--sign', key, '--case', '1', '--reason', 'r', ...more]);
+    searchWith(['--room', join(dir, 'india.yaml'), '--sign', key, '--case', '1', '--reason', 'r', ...more]);
   const [from, to] = [atMs, atMs + 1000].map((ms) => new SiteTime('Asia/Kolkata').rfc3339(ms).slice(0, 19));
   const india = await inIndia('--from', from ?? '', '--to', to ?? '');
   t.match(india, { code: 0, err: /1 event of 1 box/ });
@@ -198,7 +201,7 @@ void t.test('times are those of the site, and say so', async (t) => {
     new Date(atMs).toISOString(),
     'RFC 3339 for programs',
   );
-  const none = await asked(['--room', 'x', '--case', '1', '--reason', 'r', '--from', '1', '--to', '2']);
+  const none = await searchWith(['--room', 'x', '--case', '1', '--reason', 'r', '--from', '1', '--to', '2']);
   t.match(none, { code: 2, err: /^room: required option '--sign <file>' not specified\n$/ });
 });
 
@@ -210,23 +213,23 @@ void t.test('many matches come page by page, at the pace the box allows', async 
   const all = await search('--json');
   t.equal(all.code, 0);
   const answer = JSON.parse(all.out) as Answer;
-  const wanted = events.filter(({ time }) => time >= new Date(nowMs - 24 * HOUR_MS).toISOString());
+  const expected = events.filter(({ time }) => time >= new Date(nowMs - 24 * HOUR_MS).toISOString());
   t.same(
     answer.events.map(({ id }) => id),
-    wanted.map(({ id }) => id),
+    expected.map(({ id }) => id),
     'each once, in order',
   );
-  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: wanted.length, given: wanted.length }]);
+  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, given: expected.length }]);
   const [searches, limited] = [figure(box.search, 'searches'), figure(box.search, 'searches_limited')];
-  t.ok(searches >= 4 && limited >= 1, `${searches} pages, told ${limited} times to come again`);
+  t.ok(searches >= 4 && limited >= 1, `${searches} pages, rate limited ${limited} times`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
-  const cut = await search('--max', '150');
-  t.equal(cut.code, 1);
-  t.match(cut.err, /not all was fetched \(--max\) from: alpha/);
+  const limitedSearch = await search('--max', '150');
+  t.equal(limitedSearch.code, 1);
+  t.match(limitedSearch.err, /not all was fetched \(--max\) from: alpha/);
 });
 
-void t.test('nothing that is published to the command topics harms a box', async (t) => {
+void t.test('no message on the command topics harms a box', async (t) => {
   const { room, signer, search } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
   const client = await clientOf(t, room, 'room');
@@ -244,7 +247,7 @@ void t.test('nothing that is published to the command topics harms a box', async
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 3000 }),
     fc.json(),
-    // Never the whole of it, which is a command.
+    // Never the whole message, which is a valid command.
     fc.nat(good.length - 1).map((length) => good.subarray(0, length)),
     fc.constant(Buffer.alloc(60_000, 0x7b)),
   );
@@ -266,7 +269,7 @@ void t.test('nothing that is published to the command topics harms a box', async
     { numRuns: 300, seed: SEED },
   );
   for (const message of messages) {
-    // Slow enough for the box to read each of them.
+    // Slow enough for the box to read each message.
     await sleep(25);
     await client.publishAsync(`vigie/${SITE}/${message.to}/cmd`, Buffer.from(message.payload), {
       qos: 1,
@@ -281,13 +284,13 @@ void t.test('nothing that is published to the command topics harms a box', async
   t.equal(figure(box.dispatcher, 'commands_accepted'), 0);
   t.match(await search('--box', 'alpha', '--json'), { code: 0 }, 'and it answers as before');
   t.equal(box.delivery.state.reconnects, 0);
-  await until(t, 'some were told why', () => replies.length > 0);
+  await until(t, 'some refusals arrived', () => replies.length > 0);
   t.ok(replies.every((reply) => Value.Check(CommandReply, reply)));
   t.ok(replies.length <= 40, `${replies.length} answers to ${messages.length} messages`);
   t.same(strange, [], 'and nowhere else');
 });
 
-void t.test('only who may write commands and holds a key can search', async (t) => {
+void t.test('only a client that may write commands and holds a key can search', async (t) => {
   const { room, dir, signer, basic } = await makeSearch(t);
   const box = await startBox(t, room, 'alpha', [signer.config]);
   const pair = await pairOf(room, 'beta');
@@ -295,27 +298,23 @@ void t.test('only who may write commands and holds a key can search', async (t) 
   writeFileSync(join(dir, 'box.yaml'), JSON.stringify({ site: SITE, mqtt: asBox }));
   const args = [...basic, '--room', join(dir, 'box.yaml')];
   for (const to of [[], ['--box', 'alpha']]) {
-    const denied = await asked([...args, ...to, '--timeout', '3']);
+    const denied = await searchWith([...args, ...to, '--timeout', '3']);
     t.match(denied, { code: 1, out: '', err: /^room: .*does not authorise/ }, 'with a box’s certificate');
     t.equal(denied.err.trim().split('\n').length, 1);
   }
-  // A box hears no command for another, and no answer of another.
-  const heard: string[] = [];
+  // A box receives neither commands for another box nor replies of another box.
+  const topics: string[] = [];
   const spy = await clientOf(t, room, 'beta');
-  spy.on('message', (topic) => heard.push(topic));
+  spy.on('message', (topic) => topics.push(topic));
   await spy.subscribeAsync('vigie/#', { qos: 1 });
-  t.match(await asked([...basic, '--box', 'alpha']), { code: 0 });
-  t.match(await asked(basic), { code: 0 });
-  await until(t, 'the broadcast', () => heard.length > 0);
-  t.same(
-    [...new Set(heard)],
-    [`vigie/${SITE}/all/cmd`],
-    'a box hears the commands for all, and nothing else',
-  );
+  t.match(await searchWith([...basic, '--box', 'alpha']), { code: 0 });
+  t.match(await searchWith(basic), { code: 0 });
+  await until(t, 'the broadcast', () => topics.length > 0);
+  t.same([...new Set(topics)], [`vigie/${SITE}/all/cmd`], 'a box hears only the commands for all');
   t.equal(figure(box.search, 'searches'), 2);
 });
 
-/** A box that has been taken over: it answers every command with `reply`, and its status is no better. */
+/** A compromised box: it answers every command with `reply`, and its status is hostile as well. */
 async function hostileBox(t: Test, room: Room, box: string, reply: () => object): Promise<void> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
   client.on('message', (topic, _payload, { properties }) => {
@@ -333,7 +332,7 @@ async function hostileBox(t: Test, room: Room, box: string, reply: () => object)
   await client.publishAsync(`vigie/${SITE}/${box}/status`, JSON.stringify(status), { qos: 1, retain: true });
 }
 
-void t.test('a hostile box reaches nobody’s terminal', async (t) => {
+void t.test('a hostile box cannot send control characters to a terminal', async (t) => {
   const { room, basic, dir, tls, nowMs, search } = await makeSearch(t);
   const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
   const event = { ...from, subject: HOSTILE.slice(0, 80) };
@@ -341,20 +340,20 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
     result: { events: [event], matches: 1, next: null, kept: { days: 30, oldest: null } },
   };
   await hostileBox(t, room, 'mallory', () => gives);
-  // Another that is away, and says so in its own words.
-  const away = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
+  // Another box that is offline, with a hostile text as its reason.
+  const offlineBox = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
   const status = JSON.stringify({ state: HOSTILE, time: HOSTILE });
-  await away.publishAsync(`vigie/${SITE}/away/status`, status, { qos: 1, retain: true });
+  await offlineBox.publishAsync(`vigie/${SITE}/away/status`, status, { qos: 1, retain: true });
 
-  const found = await search('--timeout', '20');
-  t.equal(found.code, 1, found.err);
-  t.equal(found.out.trim().split('\n').length, 1, found.out);
-  t.strictSame(forbiddenIn(found.out + found.err), []);
-  t.match(found.out, /mallory {2}loitering start {2}\\x1b\[2J/);
-  t.match(found.err, /not connected: away \(\\x1b/);
+  const answer = await search('--timeout', '20');
+  t.equal(answer.code, 1, answer.err);
+  t.equal(answer.out.trim().split('\n').length, 1, answer.out);
+  t.strictSame(forbiddenIn(answer.out + answer.err), []);
+  t.match(answer.out, /mallory {2}loitering start {2}\\x1b\[2J/);
+  t.match(answer.err, /not connected: away \(\\x1b/);
   const json = await search('--json', '--timeout', '20');
   t.strictSame(forbiddenIn(json.out + json.err), []);
-  t.equal((JSON.parse(json.out) as Answer).events[0]?.id, event.id, 'for programs it is as it came');
+  t.equal((JSON.parse(json.out) as Answer).events[0]?.id, event.id, 'JSON for programs is unchanged');
 
   gives = { refused: { code: 'not-permitted', message: HOSTILE } };
   const to = ['--box', 'mallory', '--timeout', '20'];
@@ -371,19 +370,19 @@ void t.test('a hostile box reaches nobody’s terminal', async (t) => {
     suspend,
   ];
   for (const args of commands) {
-    const { code, out, err } = await ended(args);
+    const { code, out, err } = await runToEnd(args);
     t.equal(code, 1, `${args[1]}: ${err}`);
     t.match(err, /refused by mallory: not-permitted: \\x1b\[2J/);
     t.strictSame(forbiddenIn(out + err), []);
     t.notMatch(err, /^(?:room|fleet): all is well/m);
   }
   gives = { result: { mode: HOSTILE } };
-  const strange = await ended(suspend);
+  const strange = await runToEnd(suspend);
   t.match(strange, { code: 1, err: /another form/ });
   t.strictSame(forbiddenIn(strange.err), []);
 });
 
-void t.test('what is typed wrong is one line, exit 2', async (t) => {
+void t.test('a mistyped search is one line and exit code 2', async (t) => {
   const { dir, basic, key, tls } = await makeSearch(t);
   writeFileSync(join(dir, 'bad.yaml'), 'site: X\n');
   writeFileSync(join(dir, 'bad.pem'), 'no key');
@@ -405,12 +404,12 @@ void t.test('what is typed wrong is one line, exit 2', async (t) => {
     [['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', join(dir, 'none')], /none cannot be read/],
   ];
   for (const [args, message] of cases) {
-    const { code, out, err } = await asked([...basic, ...args]);
+    const { code, out, err } = await searchWith([...basic, ...args]);
     t.match({ code, out, err }, { code: /^[12]$/, out: '', err: message }, args.join(' ').slice(0, 80));
     t.match(err, /^room: [^\n]+\n$/, 'one line');
   }
   const nobody = ['--room', 'mqtts://localhost:1', '--site', SITE, '--ca', tls.ca, '--cert', tls.cert];
-  const { code, err } = await asked([...basic, ...nobody, '--cert-key', tls.key]);
+  const { code, err } = await searchWith([...basic, ...nobody, '--cert-key', tls.key]);
   t.match(
     { code, err },
     { code: 1, err: /^room: broker mqtts:\/\/localhost:1: nothing listens there; [^\n]*\n$/ },

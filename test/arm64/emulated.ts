@@ -1,6 +1,6 @@
 /**
- * The arm64 package on an arm64 Debian, under qemu-user: that it decodes, infers and replays, with the
- * results of this machine. Run by `scripts/test --arm64`; an inference takes seconds here, so there are few.
+ * Runs the arm64 package on an arm64 Debian under qemu-user: it must decode, infer and replay with the results of this
+ * machine. Run by `scripts/test --arm64`. An inference takes seconds here, so there are few.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
@@ -14,9 +14,11 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 const FRAMES = 100;
 /** 768×576 in 4:2:0. */
 const FRAME_BYTES = (768 * 576 * 3) / 2;
-/** All of the network is in whole numbers that are the same here and there; what follows is float. */
+/** The network computes in integers, which are the same on both machines; only the decoding after it is float. */
 const TOLERANCE = 0.001;
-/** The package alone is unpacked: root's, which brings /usr/bin/vigie, is not, and there is no user but root. */
+/**
+ * Only the box's package is unpacked. The root package, which brings /usr/bin/vigie, is not, and root is the only user.
+ */
 const PROGRAM = '/usr/lib/vigie/current/dist/agent/cli/main.js';
 const ON_BOX = 'dist/test/arm64/on-box.js';
 
@@ -35,7 +37,7 @@ interface Result {
 }
 
 const skip = Container.unavailable('arm64');
-void t.test('arm64', { skip }, async (t) => {
+void t.test('the arm64 package decodes, infers and replays like this machine', { skip }, async (t) => {
   const deb = buildPackage('arm64');
   const container = new Container(t, 'arm64');
   unpack(container, deb);
@@ -67,26 +69,26 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   );
   container.write('/root/clip.mp4', readFileSync(clip));
   container.write('/root/two.rgb', readFileSync(rgb));
-  const there = join(container.root, 'usr/lib/vigie/current', ON_BOX);
-  mkdirSync(dirname(there), { recursive: true });
-  copyFileSync(join(ROOT, ON_BOX), there);
+  const copyPath = join(container.root, 'usr/lib/vigie/current', ON_BOX);
+  mkdirSync(dirname(copyPath), { recursive: true });
+  copyFileSync(join(ROOT, ON_BOX), copyPath);
 
   const words = ['env', 'ORT_DISABLE_TELEMETRY=1', 'node'];
   const [clipHere, rgbHere] = [clip, rgb];
-  const here = execFileSync(
+  const localOutput = execFileSync(
     'env',
     [...words.slice(1), join(ROOT, ON_BOX), clipHere, String(FRAME_BYTES), rgbHere],
     { encoding: 'utf8' },
   );
-  const said = container.run(
+  const emulated = container.run(
     ...words,
     join('/usr/lib/vigie/current', ON_BOX),
     '/root/clip.mp4',
     String(FRAME_BYTES),
     '/root/two.rgb',
   );
-  t.equal(said.status, 0, said.status === 0 ? 'decoder and detector run' : said.err);
-  const [x64, arm64] = [here, said.out].map((text) => JSON.parse(text) as Result);
+  t.equal(emulated.status, 0, emulated.status === 0 ? 'decoder and detector run' : emulated.err);
+  const [x64, arm64] = [localOutput, emulated.out].map((text) => JSON.parse(text) as Result);
   if (x64 === undefined || arm64 === undefined) throw new Error('two results are expected');
   t.equal(arm64.arch, 'arm64');
   t.equal(arm64.frames, FRAMES, `${FRAMES} frames decoded by ${arm64.decoder}`);
@@ -94,17 +96,17 @@ async function sameResults(t: Test, container: Container): Promise<void> {
   for (const [index, one] of arm64.inferences.entries()) {
     const other: Inference | undefined = x64.inferences[index];
     t.ok(one.scores.length > 3, `inference ${index + 1}: ${one.scores.length} boxes (control)`);
-    t.equal(one.scores.length, other?.scores.length, 'as many as here');
+    t.equal(one.scores.length, other?.scores.length, 'as many as on this machine');
     if (other !== undefined) sameBoxes(t, one, other);
   }
 }
 
-/** Order among equal scores may differ: each box is compared with the one of its label that lies nearest. */
+/** Compares each box with the nearest one of its label, because the order among equal scores may differ. */
 function sameBoxes(t: Test, one: Inference, other: Inference): void {
   let worst = { score: 0, px: 0 };
   for (const [at, label] of one.labels.entries()) {
     const box = (of: Inference, index: number): number[] => of.boxes.slice(4 * index, 4 * index + 4);
-    const apart = other.labels
+    const nearest = other.labels
       .map((there, index) => ({
         px:
           there === label
@@ -113,8 +115,8 @@ function sameBoxes(t: Test, one: Inference, other: Inference): void {
         score: Math.abs((one.scores[at] ?? 0) - (other.scores[index] ?? Infinity)),
       }))
       .sort((a, b) => a.px - b.px)[0];
-    if (apart !== undefined) {
-      worst = { px: Math.max(worst.px, apart.px), score: Math.max(worst.score, apart.score) };
+    if (nearest !== undefined) {
+      worst = { px: Math.max(worst.px, nearest.px), score: Math.max(worst.score, nearest.score) };
     }
   }
   t.ok(worst.px <= TOLERANCE, `boxes at most ${worst.px.toFixed(6)} px apart`);
@@ -128,7 +130,7 @@ async function replays(t: Test, container: Container): Promise<void> {
     stdio: 'pipe',
   });
   container.write('/root/three.avi', readFileSync(clip));
-  const onCpu = replayed(t, container, '');
+  const onCpu = replayClip(t, container, '');
   t.equal(onCpu.frames, 3, 'every frame of it');
   t.ok(onCpu.detections > 0, `${onCpu.detections} detections`);
 
@@ -140,16 +142,16 @@ async function replays(t: Test, container: Container): Promise<void> {
     );
   }
   const element = `{ name: onnxinference, model: ${name} }`;
-  const byElement = replayed(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
+  const byElement = replayClip(t, container, `detector: { backend: gstreamer, element: ${element} }\n`);
   t.strictSame(byElement, onCpu, 'an element of GStreamer runs the same model: the same');
 }
 
-/** With the configuration for the doctor left behind. */
-function replayed(t: Test, container: Container, detector: string): { frames: number; detections: number } {
+/** Replays a clip with the configuration that the doctor test left behind. */
+function replayClip(t: Test, container: Container, detector: string): { frames: number; detections: number } {
   container.write('/root/replay.yaml', `site: s\nbox: b\nrules: []\n${detector}`);
   const words = ['replay', '/root/three.avi', '--config', '/root/replay.yaml', '--out', '/root/out'];
-  const said = container.run(PROGRAM, ...words);
-  t.equal(said.status, 0, said.status === 0 ? 'a clip is replayed' : said.err.slice(-2000));
+  const replay = container.run(PROGRAM, ...words);
+  t.equal(replay.status, 0, replay.status === 0 ? 'a clip is replayed' : replay.err.slice(-2000));
   const { frames, detections } = JSON.parse(container.read('/root/out/summary.json')) as {
     frames: number;
     detections: number;
@@ -159,8 +161,16 @@ function replayed(t: Test, container: Container, detector: string): { frames: nu
 }
 
 async function doctor(t: Test, container: Container): Promise<void> {
-  const said = container.run(PROGRAM, 'doctor', '--config', '/root/replay.yaml', '--seconds', '1', '--json');
-  const { findings } = JSON.parse(said.out) as {
+  const doctorRun = container.run(
+    PROGRAM,
+    'doctor',
+    '--config',
+    '/root/replay.yaml',
+    '--seconds',
+    '1',
+    '--json',
+  );
+  const { findings } = JSON.parse(doctorRun.out) as {
     findings: { name: string; state: string; detail: string }[];
   };
   for (const name of ['config', 'disk', 'state', 'detector']) {
@@ -169,7 +179,7 @@ async function doctor(t: Test, container: Container): Promise<void> {
   }
 }
 
-/** Starts the console of the room, asks it, ends it. */
+/** Starts the room's console, sends it a request, and ends it. */
 const CONSOLE = `
 const { spawn } = require('node:child_process');
 const options = ['--demo', '--database', '/root/room.db', '--listen', '127.0.0.1:0'];
@@ -186,9 +196,13 @@ child.stdout.on('data', async (chunk) => {
 });
 `;
 
-/** The room's package: its addon is compiled for arm64, too. */
+/** Tests the room's package, whose native addon is also compiled for arm64. */
 function room(t: Test, container: Container): void {
   execFileSync('dpkg-deb', ['-x', roomPackage('arm64'), container.root]);
-  const said = container.run('node', '-e', CONSOLE);
-  t.match(said, { status: 0, out: /^arm64 200 200$/m }, `the console starts and answers: ${said.err}`);
+  const consoleRun = container.run('node', '-e', CONSOLE);
+  t.match(
+    consoleRun,
+    { status: 0, out: /^arm64 200 200$/m },
+    `the console starts and answers: ${consoleRun.err}`,
+  );
 }

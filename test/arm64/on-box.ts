@@ -1,7 +1,7 @@
 /**
- * Runs on the box and, for comparison, on this machine: `on-box.js CLIP BYTES RGB` decodes an H.264 clip (BYTES
- * a decoded frame) with the decoder that Vigie chooses, and runs the detector over two raw frames (416×256 RGB, one after the other
- * in a file). Prints one JSON object.
+ * Runs on the box and, for comparison, on this machine: `on-box.js CLIP BYTES RGB` decodes an H.264 clip (BYTES per
+ * decoded frame) with the decoder that Vigie chooses. It then runs the detector over the two raw frames in RGB (416×256
+ * each, consecutive), and prints one JSON object.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -17,7 +17,7 @@ const MODEL = 'nanodet-g-city10';
 
 const [clip = '', frameBytes = '', rgb = ''] = process.argv.slice(2);
 const { h264 } = chooseDecoders(await installedElements());
-// H.264 decodes to the same bits everywhere; scaling and conversion need not.
+// H.264 decodes to the same bits everywhere; scaling and conversion may differ.
 const decoded = execFileSync(
   'gst-launch-1.0',
   ['-q', ...`filesrc location=${clip} ! qtdemux ! h264parse ! ${h264} ! fdsink fd=1`.split(' ')],
@@ -33,7 +33,7 @@ const session = await Session.open(await loadRuntime(), {
   features: card.features,
   input: INPUT,
   provider: 'cpu',
-  // Its first run needs no judge here: the box judges it at each load.
+  // Its first run needs no validation here, because the box validates the model at each load.
   mayName: () => true,
 });
 const pictures = readFileSync(rgb);

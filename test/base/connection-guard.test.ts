@@ -1,4 +1,7 @@
-/** Who holds all connections that a server has does not keep others out: enrolment and the technician's page, attacked. */
+/**
+ * Tests that a client which holds all connections of a server keeps no one else out, for enrolment and for the
+ * technician's page.
+ */
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { request } from 'node:https';
@@ -11,32 +14,32 @@ import { TestRoom } from '../lib/enrolment.ts';
 import { openPage } from '../lib/page.ts';
 import { until } from '../lib/room.ts';
 
-/** A loopback address of its own for each of many attackers. */
+/** A loopback address for each of many attackers. */
 const from = (index: number): string => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`;
 
 interface Attack {
   readonly port: number;
   readonly connections: number;
   readonly addresses: number;
-  /** Comes again as soon as it is cut. */
+  /** Connects again as soon as the server closes the connection. */
   readonly isStubborn?: boolean;
-  /** What it says, by TLS; nothing: nothing at all. */
+  /** Text sent over TLS; without it the attacker opens a TCP connection and sends nothing. */
   readonly says?: string;
 }
 
-/** Ends with the test; resolves when each attacker has connected once. */
+/** Opens the attacker's connections; resolves when all are open. The attack ends with the test. */
 async function attack(t: Test, { port, connections, addresses, isStubborn = false, says }: Attack) {
   const open = new Set<Socket>();
   let isOver = false;
-  let opened = 0;
+  let openCount = 0;
   const come = (index: number): void => {
     if (isOver) return;
     const at = { host: '127.0.0.1', port, localAddress: from(index % addresses) };
     const socket =
       says === undefined
-        ? connect(at, () => (opened += 1))
+        ? connect(at, () => (openCount += 1))
         : connectTls({ ...at, rejectUnauthorized: false }, () => {
-            opened += 1;
+            openCount += 1;
             socket.write(says);
           });
     open.add(socket);
@@ -52,18 +55,18 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     for (const socket of open) socket.destroy();
   };
   t.teardown(end);
-  await until(t, 'they hold what they can', () => opened >= connections);
+  await until(t, 'the attackers are connected', () => openCount >= connections);
   return { open, end };
 }
 
-/** How many of the honest are answered, who come from one address, some at a time. */
-async function answered(port: number, path: string, count: number, atOnce: number): Promise<number> {
+/** Number of answered requests of honest clients at one address, `atOnce` at a time. */
+async function countAnswered(port: number, path: string, count: number, atOnce: number): Promise<number> {
   let well = 0;
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const headers = { Host: `localhost:${port}`, 'Sec-Fetch-Site': 'same-origin' };
       const at = { host: '127.0.0.1', port, path, agent: false, rejectUnauthorized: false, headers } as const;
-      const asked = request(at, (response) => {
+      const attempt = request(at, (response) => {
         response.resume();
         response.on('end', () => {
           if (response.statusCode === 200) well += 1;
@@ -71,11 +74,11 @@ async function answered(port: number, path: string, count: number, atOnce: numbe
         });
         response.on('error', () => resolve());
       });
-      asked.on('error', () => resolve());
-      asked.end();
+      attempt.on('error', () => resolve());
+      attempt.end();
     });
-  for (let done = 0; done < count; done += atOnce) {
-    await Promise.all(Array.from({ length: Math.min(atOnce, count - done) }, one));
+  for (let startedCount = 0; startedCount < count; startedCount += atOnce) {
+    await Promise.all(Array.from({ length: Math.min(atOnce, count - startedCount) }, one));
   }
   return well;
 }
@@ -83,21 +86,21 @@ async function answered(port: number, path: string, count: number, atOnce: numbe
 const SLOW_BODY = (port: number, path: string): string =>
   `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\nx`;
 
-void t.test('enrolment: 50 boxes while all its places are held', async (t) => {
+void t.test('enrolment serves 50 boxes while an attacker holds all its places', async (t) => {
   const room = new TestRoom(t);
   await room.start();
   const { port } = room;
-  const boxes = (): Promise<number> => answered(port, '/.well-known/est/cacerts', 50, 25);
+  const boxes = (): Promise<number> => countAnswered(port, '/.well-known/est/cacerts', 50, 25);
   const says = SLOW_BODY(port, '/.well-known/est/simpleenroll');
-  for (const [what, more] of Object.entries({
+  for (const [attackKind, attackOptions] of Object.entries({
     'by one address that is silent': { connections: 600, addresses: 1 },
     'by two': { connections: 1200, addresses: 2 },
     'by 300 addresses': { connections: 900, addresses: 300 },
     'by one that comes again and again': { connections: 300, addresses: 1, isStubborn: true },
     'by 40 that send a body slowly': { connections: 520, addresses: 40, says },
   })) {
-    const { end } = await attack(t, { port, ...more });
-    t.equal(await boxes(), 50, what);
+    const { end } = await attack(t, { port, ...attackOptions });
+    t.equal(await boxes(), 50, attackKind);
     end();
   }
   await room.stop();
@@ -107,24 +110,24 @@ void t.test('enrolment: 50 boxes while all its places are held', async (t) => {
   );
 });
 
-void t.test('the page: 35 phones while all its places are held', async (t) => {
+void t.test('the page serves 35 phones while an attacker holds all its places', async (t) => {
   const page = await openPage(t, { connectionsOfOneMax: 16, headersMs: 60_000, requestMs: 60_000 });
   const { port } = page;
   const says = SLOW_BODY(port, '/api/pair');
-  for (const [what, more] of Object.entries({
+  for (const [attackKind, attackOptions] of Object.entries({
     'by one address that is silent': { connections: 64, addresses: 1 },
     'by two': { connections: 64, addresses: 2 },
     'by 100 addresses': { connections: 100, addresses: 100 },
     'by one that comes again and again': { connections: 40, addresses: 1, isStubborn: true },
     'by two that send a body slowly': { connections: 64, addresses: 2, says },
   })) {
-    const { end } = await attack(t, { port, ...more });
-    t.equal(await answered(port, '/api/hello', 35, 5), 35, what);
+    const { end } = await attack(t, { port, ...attackOptions });
+    t.equal(await countAnswered(port, '/api/hello', 35, 5), 35, attackKind);
     end();
   }
 });
 
-void t.test('who asks nothing goes soon, in TLS or before it', async (t) => {
+void t.test('a silent client is cut soon, in TLS or before it', async (t) => {
   const page = await openPage(t, { headersMs: 1000 });
   const silent = await attack(t, { port: page.port, connections: 3, addresses: 1 });
   const afterTls = await attack(t, { port: page.port, connections: 3, addresses: 1, says: 'G' });
@@ -133,7 +136,7 @@ void t.test('who asks nothing goes soon, in TLS or before it', async (t) => {
   t.match(page.lines.at(-1), /"silent":[3-6]/);
 });
 
-/** A connection as a server hears of it. */
+/** A connection as a server's listener receives it. */
 class FakeSocket extends EventEmitter {
   destroyed = false;
   readonly remotePort: number;
@@ -154,7 +157,7 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-void t.test('who goes for a newcomer', async (t) => {
+void t.test('a newcomer replaces the oldest idle connection of the client with the most', async (t) => {
   const server = new EventEmitter();
   const limits = { max: 6, ofOneMax: 4, freeOfOne: 1, askWithinMs: 60_000 };
   const guard = new ConnectionGuard(server as Server, limits);
@@ -164,8 +167,8 @@ void t.test('who goes for a newcomer', async (t) => {
     return socket;
   };
   const ask = (socket: FakeSocket, headers = {}): EventEmitter => {
-    const [asked, response] = [new EventEmitter(), new EventEmitter()];
-    server.emit('request', Object.assign(asked, { socket, headers }), response);
+    const [fakeRequest, response] = [new EventEmitter(), new EventEmitter()];
+    server.emit('request', Object.assign(fakeRequest, { socket, headers }), response);
     return response;
   };
   const honest = come('192.0.2.1');
@@ -179,13 +182,13 @@ void t.test('who goes for a newcomer', async (t) => {
   t.match(guard.counters, { ofOne: 1, crowded: 0 });
   come('192.0.2.2');
   come('192.0.2.3');
-  t.ok(own[1]?.destroyed, 'the oldest of whoever has the most');
+  t.ok(own[1]?.destroyed, 'the oldest of the address with the most');
   const response = ask(own[2] as FakeSocket);
   come('192.0.2.4');
   t.same([own[2]?.destroyed, own[3]?.destroyed], [false, true], 'not one that is being answered');
   for (let part = 5; part < 9; part += 1) come(`192.0.2.${part}`);
   t.notOk(own[2]?.destroyed, 'while any other is there');
-  t.ok(honest.destroyed, 'where each has one the oldest goes');
+  t.ok(honest.destroyed, 'with one connection each the oldest is closed');
   response.emit('close');
   t.equal(guard.size, 6);
   for (let part = 10; part < 16; part += 1) come(`192.0.2.${part}`);
@@ -194,7 +197,7 @@ void t.test('who goes for a newcomer', async (t) => {
   t.equal(guard.size, 0);
 });
 
-void t.test('what an address is counted by', async (t) => {
+void t.test('a client is counted by its IPv4 address, or by its IPv6 network of 64 bits', async (t) => {
   for (const [address, key] of [
     ['192.0.2.7', '192.0.2.7'],
     ['::ffff:192.0.2.7', '192.0.2.7'],

@@ -1,4 +1,7 @@
-/** Text from elsewhere: nothing of it moves a cursor, begins a line, turns or hides, and everything of it is shown. */
+/**
+ * Tests that foreign text cannot move a cursor, begin a line, reverse or hide text, and that every character of it is
+ * shown.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { scrubbed } from '../../agent/base/log.ts';
@@ -6,7 +9,7 @@ import { printable, printableJson, printableLine } from '../../agent/base/printa
 import { escaped, html } from '../../scripts/lib/html.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 
-void t.test('what no terminal should get is shown instead', async (t) => {
+void t.test('characters that no terminal should receive are shown as escapes', async (t) => {
   t.equal(printableLine('a\u001b[31m\tb\n'), 'a\\x1b[31m\\x09b\\x0a');
   t.equal(
     printableLine('\u009b\u007f\u202e\u200b\u2028\ufeff\u{e0041}'),
@@ -20,7 +23,7 @@ void t.test('what no terminal should get is shown instead', async (t) => {
   t.ok(printableLine('x'.repeat(1e6)).length < 5000);
 });
 
-void t.test('whatever comes', async (t) => {
+void t.test('no input leaves a forbidden character', async (t) => {
   const nasty = fc.constantFrom(...Array.from(HOSTILE), '\u2066', '\u061c', '\u3164', '\u00ad', ' ', 'a');
   const text = fc.array(fc.oneof(nasty, fc.string({ unit: 'binary', maxLength: 3 })), { maxLength: 40 });
   fc.assert(
@@ -42,7 +45,7 @@ void t.test('whatever comes', async (t) => {
   t.pass('5000 texts');
 });
 
-void t.test('pages and logs', async (t) => {
+void t.test('pages and logs escape hostile text too', async (t) => {
   t.equal(html`<p>${'<b>\u202e\u001b[1m'}</p>`.text, '<p>&lt;b&gt;\\u202e\\x1b[1m</p>');
   t.equal(escaped('two\nlines'), 'two\nlines');
   const line = `${JSON.stringify({ msg: HOSTILE })}\n`;

@@ -1,4 +1,4 @@
-/** V8's work is counted from the trace events of a whole run, without its first part. */
+/** Tests that V8's work is counted from the trace events of a whole run, without its first part. */
 import t from 'tap';
 import { workOf } from '../../scripts/programs/bench/v8-work.ts';
 
@@ -8,9 +8,9 @@ const collection = (name: string, ts: number, before: number, after: number) => 
   { name, ph: 'E', ts: ts + 1, dur: 0, args: { usedHeapSizeAfter: after } },
 ];
 
-t.test('only what came after the first part of the time counts', async (t) => {
+t.test('only work after the first part of the time counts', async (t) => {
   const events = [
-    // Without a time: it must not be taken for the beginning.
+    // An event without a time must not be taken for the beginning.
     { name: 'process_name', ph: 'M', ts: 0, dur: 0, args: {} },
     span('V8.OptimizeCode', 1000, 10),
     span('V8.OptimizeCode', 1400, 10),
@@ -31,7 +31,7 @@ t.test('a deoptimisation that writes two spans, one in the other, is one', async
   t.match(workOf(events, 0), { deoptimisations: 2 });
 });
 
-t.test('memory is what came between the end of a collection and the beginning of the next', async (t) => {
+t.test('memory counts the growth between the end of a collection and the next beginning', async (t) => {
   const events = [
     ...collection('MinorGC', 10, 5_000_000, 1_000_000),
     ...collection('MajorGC', 30, 3_500_000, 900_000),

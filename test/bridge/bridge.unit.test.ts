@@ -1,4 +1,4 @@
-/** The bridges' forms, kind by kind; the published contract is what they are held against. */
+/** Tests the messages of the bridges, kind by kind, against the published contract. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -59,7 +59,7 @@ function event(
 }
 
 /** Publishes what the contract allows, as the broker would see it; returns topic and payload. */
-function published({ topic, payload, contentType, retain }: Notice): [string, unknown] {
+function publishNotice({ topic, payload, contentType, retain }: Notice): [string, unknown] {
   const body = typeof payload === 'string' ? payload : Buffer.from(payload.bytes);
   const packet = {
     cmd: 'publish',
@@ -78,15 +78,15 @@ function published({ topic, payload, contentType, retain }: Notice): [string, un
   ];
 }
 
-/** Bridges whose notices are collected, each held against the contract. */
+/** Makes bridges whose notices are collected and checked against the contract. */
 function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
-  const told: [string, unknown][] = [];
+  const messages: [string, unknown][] = [];
   const options: BridgesOptions = {
     config: { bridges: { onvif: false, homeAssistant: true }, rules: [] },
     box: BOX,
     publisher: {
       notice: (notice) => {
-        told.push(published(notice));
+        messages.push(publishNotice(notice));
         return true;
       },
     },
@@ -95,22 +95,22 @@ function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
     retention: { snapshotsDays: () => 7 },
     ...over,
   };
-  return { bridges: new Bridges(options), told, options };
+  return { bridges: new Bridges(options), told: messages, options };
 }
 
-/** Kinds as rules, named after their kind. */
+/** Makes a rule of each kind, named after its kind. */
 function ruleOf(kind: RuleConfig['kind']): RuleConfig {
   return { id: `r-${kind}`.slice(0, 32), kind } as RuleConfig;
 }
 
-void t.test('ONVIF: every kind has its topic, or is left out on purpose', async (t) => {
+void t.test('every kind has its ONVIF topic, or is left out on purpose', async (t) => {
   const context = { inside: [], counted: 3 };
-  const told = (of: UnnumberedEvent, over = {}): unknown[] =>
-    onvifNotices(ROOT, of, { ...context, ...over }).map(published);
+  const messagesOf = (of: UnnumberedEvent, over = {}): unknown[] =>
+    onvifNotices(ROOT, of, { ...context, ...over }).map(publishNotice);
   const source = (rule: string): object => ({ VideoSource: '1', AnalyticsConfiguration: '1', Rule: rule });
   const UtcTime = '2026-11-24T00:00:05.000Z';
 
-  t.strictSame(told(event('loitering', 'start')), [
+  t.strictSame(messagesOf(event('loitering', 'start')), [
     [
       'RuleEngine/LoiteringDetector/ObjectIsLoitering/&1/1/r-loitering',
       {
@@ -124,7 +124,7 @@ void t.test('ONVIF: every kind has its topic, or is left out on purpose', async 
   for (const kind of ['illegal-parking', 'vehicle-in-pedestrian-zone']) {
     const rule = `r-${kind}`;
     const topic = `RuleEngine/FieldDetector/ObjectsInside/&1/1/${rule}`;
-    const inside = (phase: Phase, ids: number[]) => told(event(kind, phase), { inside: ids })[0];
+    const inside = (phase: Phase, ids: number[]) => messagesOf(event(kind, phase), { inside: ids })[0];
     const PropertyOperation = 'Changed';
     t.match(inside('start', [7]), [topic, { PropertyOperation, Data: { ObjectId: '7', IsInside: true } }]);
     t.match(
@@ -134,23 +134,27 @@ void t.test('ONVIF: every kind has its topic, or is left out on purpose', async 
     );
     t.match(inside('end', []), [topic, { PropertyOperation, Data: { ObjectId: '', IsInside: false } }]);
   }
-  t.match(told(event('line-crossing', 'start')), [
+  t.match(messagesOf(event('line-crossing', 'start')), [
     ['RuleEngine/LineDetector/Crossed/&1/1/r-line-crossing', { Data: { ObjectId: '7' } }],
     ['RuleEngine/CountAggregation/Counter/&1/1/r-line-crossing', { Data: { Count: 3 } }],
   ]);
-  t.strictSame(told(event('line-crossing', 'end')), [], 'a crossing is told once');
-  t.match(told(event('crowd-gathering', 'update', { cause: { count: 12 }, objects: [1, 2] })), [
+  t.strictSame(messagesOf(event('line-crossing', 'end')), [], 'a crossing is one event');
+  t.match(messagesOf(event('crowd-gathering', 'update', { cause: { count: 12 }, objects: [1, 2] })), [
     [/CountAggregation\/OccupancyCounter/, { PropertyOperation: 'Changed', Data: { Count: 12 } }],
   ]);
-  t.match(told(event('crowd-gathering', 'end', { cause: { count: 12 } })), [[/./, { Data: { Count: 0 } }]]);
-  t.match(told(event('illegal-dumping', 'start', { objects: [] })), [
+  t.match(messagesOf(event('crowd-gathering', 'end', { cause: { count: 12 } })), [
+    [/./, { Data: { Count: 0 } }],
+  ]);
+  t.match(messagesOf(event('illegal-dumping', 'start', { objects: [] })), [
     ['RuleEngine/ObjectAbandoned/&1/1/r-illegal-dumping', { Data: { ObjectId: 'e1' } }],
   ]);
-  t.match(told(event('wrong-way', 'start')), [
+  t.match(messagesOf(event('wrong-way', 'start')), [
     [/^RuleEngine\/vigie:WrongWay\//, { Data: { ObjectId: '7' } }],
   ]);
-  t.match(told(event('graffiti', 'start', { objects: [] })), [[/^RuleEngine\/vigie:SurfacePainted\//, {}]]);
-  t.strictSame(told(event('stream-lost', 'start')), [
+  t.match(messagesOf(event('graffiti', 'start', { objects: [] })), [
+    [/^RuleEngine\/vigie:SurfacePainted\//, {}],
+  ]);
+  t.strictSame(messagesOf(event('stream-lost', 'start')), [
     [
       'VideoSource/SignalLoss/&1/stream-lost',
       {
@@ -161,26 +165,26 @@ void t.test('ONVIF: every kind has its topic, or is left out on purpose', async 
       },
     ],
   ]);
-  t.match(told(event('stream-lost', 'end')), [[/SignalLoss/, { Data: { State: false } }]]);
+  t.match(messagesOf(event('stream-lost', 'end')), [[/SignalLoss/, { Data: { State: false } }]]);
   for (const [kind, topic] of [
     ['too-dark', 'VideoSource/ImageTooDark/AnalyticsService'],
     ['defocused', 'VideoSource/ImageTooBlurry/AnalyticsService'],
     ['covered', 'VideoSource/GlobalSceneChange/AnalyticsService'],
     ['moved', 'VideoSource/GlobalSceneChange/AnalyticsService'],
   ] as const) {
-    t.match(told(event(kind, 'start')), [[`${topic}/&1/${kind}`, { Data: { State: true } }]]);
-    t.match(told(event(kind, 'end')), [[`${topic}/&1/${kind}`, { Data: { State: false } }]]);
+    t.match(messagesOf(event(kind, 'start')), [[`${topic}/&1/${kind}`, { Data: { State: true } }]]);
+    t.match(messagesOf(event(kind, 'end')), [[`${topic}/&1/${kind}`, { Data: { State: false } }]]);
   }
-  t.strictSame(told(event('detector-down', 'start')), [], 'ONVIF has no word for the box itself');
+  t.strictSame(messagesOf(event('detector-down', 'start')), [], 'ONVIF has no word for the box itself');
   for (const { properties } of RULE_SCHEMAS) {
-    t.ok(told(event(properties.kind.const, 'start')).length > 0, `${properties.kind.const} is mapped`);
+    t.ok(messagesOf(event(properties.kind.const, 'start')).length > 0, `${properties.kind.const} is mapped`);
   }
 });
 
-void t.test('Home Assistant: entities as its documentation has them', async (t) => {
+void t.test('Home Assistant entities follow its documentation', async (t) => {
   const rules = RULE_SCHEMAS.map(({ properties }) => ruleOf(properties.kind.const));
   const retained = homeAssistantRetained(BOX, rules, () => 0);
-  const all = retained.map(published);
+  const all = retained.map(publishNotice);
   const configs = all.filter(([topic]) => topic.startsWith('homeassistant/')) as [
     string,
     Record<string, unknown>,
@@ -190,7 +194,7 @@ void t.test('Home Assistant: entities as its documentation has them', async (t) 
     'all of it is retained',
   );
   const unique = configs.map(([, { unique_id }]) => unique_id);
-  t.equal(new Set(unique).size, unique.length, 'ids that nothing else has');
+  t.equal(new Set(unique).size, unique.length, 'unique ids');
   const of = (component: string) => configs.filter(([topic]) => topic.split('/')[1] === component);
   t.equal(of('event').length, rules.length, 'an event of every rule');
   t.equal(of('binary_sensor').length, rules.length - 1, 'a state of every rule whose incidents last');
@@ -207,17 +211,23 @@ void t.test('Home Assistant: entities as its documentation has them', async (t) 
       origin: { name: 'vigie', sw_version: '1' },
     });
   }
-  const told = (component: string, kind: RuleConfig['kind']) =>
+  const configOf = (component: string, kind: RuleConfig['kind']) =>
     of(component).find(([topic]) => topic.endsWith(`/rule-${ruleOf(kind).id}/config`))?.[1];
-  t.equal(told('binary_sensor', 'line-crossing'), undefined, 'a crossing has no duration, and no state');
-  t.match(told('event', 'line-crossing'), {
+  t.equal(configOf('binary_sensor', 'line-crossing'), undefined, 'a crossing has no duration, and no state');
+  t.match(configOf('event', 'line-crossing'), {
     state_topic: `${ROOT}/home-assistant/r-line-crossing/event`,
     event_types: ['start'],
     device_class: 'motion',
     unique_id: 'vigie_s_b_rule-r-line-crossing_event',
   });
-  t.match(told('event', 'wrong-way'), { event_types: ['start', 'update', 'end'], device_class: 'motion' });
-  t.match(told('event', 'graffiti'), { event_types: ['start', 'update', 'end'], device_class: undefined });
+  t.match(configOf('event', 'wrong-way'), {
+    event_types: ['start', 'update', 'end'],
+    device_class: 'motion',
+  });
+  t.match(configOf('event', 'graffiti'), {
+    event_types: ['start', 'update', 'end'],
+    device_class: undefined,
+  });
   t.match(of('image')[0]?.[1], {
     image_topic: `${ROOT}/home-assistant/box/image`,
     content_type: 'image/jpeg',
@@ -226,14 +236,14 @@ void t.test('Home Assistant: entities as its documentation has them', async (t) 
 });
 
 void t.test(
-  'Home Assistant: a crossing is one event with its picture before it, and no ON and OFF',
+  'a crossing is one Home Assistant event with its picture before it, and no ON and OFF',
   async (t) => {
     const rules = [ruleOf('line-crossing'), ruleOf('loitering')];
     const notices: Notice[] = [];
     const { bridges, told } = bridgesOf(t, {
       config: { bridges: { onvif: false, homeAssistant: true }, rules },
       publisher: {
-        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(published(notice))),
+        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(publishNotice(notice))),
       },
     });
     const picture = receivedSnapshot(
@@ -280,7 +290,7 @@ void t.test(
   },
 );
 
-void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away', async (t) => {
+void t.test('Home Assistant entities are removed with their rule or the bridge', async (t) => {
   const config = (homeAssistant: boolean, ...kinds: RuleConfig['kind'][]): BridgesOptions['config'] => ({
     bridges: { onvif: false, homeAssistant },
     rules: kinds.map(ruleOf),
@@ -296,19 +306,19 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   first.bridges.online();
   t.strictSame(removed(first.told), [], 'nothing was there before');
 
-  const away = bridgesOf(t, {
+  const offline = bridgesOf(t, {
     stateDir,
     config: config(true, 'graffiti'),
     publisher: { notice: () => false },
   });
-  away.bridges.online();
+  offline.bridges.online();
   const second = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   second.bridges.online();
-  const gone = of('r-loitering', 'event', 'binary_sensor').sort();
-  t.strictSame(removed(second.told).sort(), gone, 'also after an attempt that did not go out');
+  const removedTopics = of('r-loitering', 'event', 'binary_sensor').sort();
+  t.strictSame(removed(second.told).sort(), removedTopics, 'also after an attempt that did not go out');
   second.told.length = 0;
   second.bridges.online();
-  t.strictSame(removed(second.told).sort(), gone, 'and once more on a further connection');
+  t.strictSame(removed(second.told).sort(), removedTopics, 'and once more on a further connection');
   const third = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   third.bridges.online();
   t.strictSame(removed(third.told), [], 'then it is done');
@@ -318,7 +328,7 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   t.strictSame(
     removed(off.told),
     off.told.map(([topic]) => topic),
-    'switched off it says nothing else',
+    'switched off it sends no more',
   );
   t.equal(off.told.length, 7, 'two entities and a state of the rule, the picture, three sensors');
 
@@ -327,7 +337,7 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   writeFileSync(file, JSON.stringify({ version: 1, topics: foreign }));
   const careful = bridgesOf(t, { stateDir, config: config(true) });
   careful.bridges.online();
-  t.strictSame(removed(careful.told), [], 'nobody else’s topics, whatever the file says');
+  t.strictSame(removed(careful.told), [], 'no foreign topics, whatever the file says');
   writeFileSync(file, 'damaged');
   const damaged = bridgesOf(t, { stateDir, config: config(true) });
   damaged.bridges.online();
@@ -335,8 +345,8 @@ void t.test('Home Assistant: what goes with a rule, or the bridge, is taken away
   t.match(JSON.parse(readFileSync(file, 'utf8')), { version: 1, topics: { length: 4 } });
 });
 
-void t.test('the bridges together: what stands, what is told before and after, what is lost', async (t) => {
-  let away = true;
+void t.test('both bridges together keep the state of active incidents and count lost notices', async (t) => {
+  let isOffline = true;
   const { bridges, told } = bridgesOf(t, {
     config: {
       bridges: { onvif: false, homeAssistant: true },
@@ -344,8 +354,8 @@ void t.test('the bridges together: what stands, what is told before and after, w
     },
     publisher: {
       notice: (notice) => {
-        if (!away) told.push(published(notice));
-        return !away;
+        if (!isOffline) told.push(publishNotice(notice));
+        return !isOffline;
       },
     },
   });
@@ -353,9 +363,9 @@ void t.test('the bridges together: what stands, what is told before and after, w
   t.strictSame(
     bridges.counters,
     { bridge_published: 0, bridge_dropped: 7, bridge_forgotten: 0 },
-    'nobody there: six configurations and a state',
+    'no one present: six configurations and a state',
   );
-  away = false;
+  isOffline = false;
   bridges.online();
   t.equal(told.length, 7);
   const state = (): unknown =>
@@ -366,7 +376,7 @@ void t.test('the bridges together: what stands, what is told before and after, w
   bridges.accepted(event('loitering', 'start', { episode: 'e2' }), []);
   t.equal(state(), 'ON');
   bridges.accepted(event('loitering', 'end'), []);
-  t.equal(state(), 'ON', 'the other still stands');
+  t.equal(state(), 'ON', 'the other incident is still active');
   bridges.accepted(event('loitering', 'update', { episode: 'e2', objects: [9] }), []);
   bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
   t.equal(state(), 'OFF');

@@ -1,4 +1,7 @@
-/** Bridges against a real Mosquitto: off they say nothing; on, what other systems expect, and nothing more. */
+/**
+ * Tests the bridges with a real Mosquitto. Disabled they publish nothing; enabled they publish exactly what other
+ * systems expect.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { IPublishPacket } from 'mqtt';
@@ -15,14 +18,14 @@ const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const ROOT_TOPIC = `vigie/${SITE}/${BOX}`;
 const contract = new Contract();
 
-interface Heard {
+interface ReceivedMessages {
   readonly all: IPublishPacket[];
-  /** Parsed payloads of the topics that the pattern names. */
+  /** Parsed payloads of the topics that match the pattern. */
   json<T>(topic: RegExp): T[];
 }
 
-/** Everything that the broker lets the room read, held against the published contract. */
-async function listen(t: Test, room: Room): Promise<Heard> {
+/** Collects everything that the broker lets the room read, and checks it against the published contract. */
+async function listen(t: Test, room: Room): Promise<ReceivedMessages> {
   const client = await clientOf(t, room, 'room');
   const all: IPublishPacket[] = [];
   client.on('message', (_topic, _payload, packet) => {
@@ -39,7 +42,7 @@ async function listen(t: Test, room: Room): Promise<Heard> {
 
 interface StartOptions {
   readonly stateDir?: string;
-  /** Of the rules below. */
+  /** Ids of the rules below to configure. */
   readonly rules?: readonly string[];
 }
 
@@ -80,18 +83,20 @@ async function start(
 const MAIN = new RegExp(
   `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|growth)|evt/.+|snap/.+)$`,
 );
-const alerts = (heard: Heard): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
-const bothKinds = (heard: Heard): boolean =>
+const alerts = (heard: ReceivedMessages): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
+const bothKinds = (heard: ReceivedMessages): boolean =>
   ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));
 
-/** A crossing is one event, and just before it the picture that the alert has on the main topic too. */
-function homeAssistantTold(t: Test, { all, json }: Heard): void {
+/**
+ * Checks that a crossing is one event, and that just before it comes the picture that the alert has on the main topic.
+ */
+function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
   const root = `${ROOT_TOPIC}/home-assistant`;
   const crossings = json<{ event_type: string }>(/\/home-assistant\/passing\/event$/);
   t.ok(crossings.length > 0, `${crossings.length} crossings`);
   t.ok(
     crossings.every(({ event_type }) => event_type === 'start'),
-    'each told once',
+    'each is one event',
   );
   t.strictSame(
     all.filter(({ topic, payload }) => topic === `${root}/passing` && payload.length > 0),
@@ -121,7 +126,7 @@ function homeAssistantTold(t: Test, { all, json }: Heard): void {
   t.ok(images.length > 0, `${images.length} pictures`);
   for (const { payload, properties } of images) {
     t.ok(stills.has(String(payload)), 'the very still that the main topics carry');
-    t.equal(properties?.messageExpiryInterval, 7 * 86_400, 'for no longer than a still is kept');
+    t.equal(properties?.messageExpiryInterval, 7 * 86_400, 'no longer than the retention of stills');
   }
   const next = all
     .slice(all.indexOf(images[0] as IPublishPacket) + 1)
@@ -129,8 +134,8 @@ function homeAssistantTold(t: Test, { all, json }: Heard): void {
   t.match(next?.topic, /\/event$/, 'the picture comes before its event');
 }
 
-/** What the broker keeps: topics below `pattern` with something in them, for whoever comes later. */
-async function retained(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
+/** Topics below `pattern` with a retained message, as a later subscriber receives them. */
+async function retainedTopicsOf(t: Test, room: Room, ...patterns: string[]): Promise<string[]> {
   const client = await clientOf(t, room, 'room');
   const topics: string[] = [];
   client.on('message', (topic, _payload, { retain }) => {
@@ -142,33 +147,41 @@ async function retained(t: Test, room: Room, ...patterns: string[]): Promise<str
   return topics.filter((topic) => !topic.endsWith('/status')).sort();
 }
 
-t.test('off by default: the main topics and nothing else', { skip }, async (t) => {
+t.test('bridges are off by default, and only the main topics are published', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   const agent = await start(t, room, {});
-  await until(t, 'events of both rules', () => bothKinds(heard), 60_000);
+  await until(t, 'events of both rules', () => bothKinds(received), 60_000);
   await agent.stop();
   t.strictSame(
-    heard.all.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic)),
+    received.all.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic)),
     [],
   );
 });
 
-t.test('both on: each in its own form', { skip }, async (t) => {
+t.test('both bridges publish their own form', { skip }, async (t) => {
   const room = await makeRoom(t);
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   const agent = await start(t, room, { onvif: true, homeAssistant: true });
-  const ended = (): VigieEvent | undefined =>
-    alerts(heard).find(({ data }) => data.rule.kind === 'loitering' && data.phase === 'end');
-  await until(t, 'a loitering that has ended', () => bothKinds(heard) && ended() !== undefined, 90_000);
-  await until(t, 'bridged', () => heard.json(/onvif-ej\/RuleEngine/).length > 0);
+  const endOfLoitering = (): VigieEvent | undefined =>
+    alerts(received).find(({ data }) => data.rule.kind === 'loitering' && data.phase === 'end');
+  await until(
+    t,
+    'a loitering that has ended',
+    () => bothKinds(received) && endOfLoitering() !== undefined,
+    90_000,
+  );
+  await until(t, 'bridged', () => received.json(/onvif-ej\/RuleEngine/).length > 0);
   type Counted = { counters: Record<string, number> };
   const counted = (): number =>
-    Math.max(0, ...heard.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_published'] ?? 0));
+    Math.max(
+      0,
+      ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_published'] ?? 0),
+    );
   await until(t, 'counted in a health report', () => counted() > 0, 60_000);
   await agent.stop();
 
-  const onvif = heard.all.filter(({ topic }) => topic.includes('/onvif-ej/'));
+  const onvif = received.all.filter(({ topic }) => topic.includes('/onvif-ej/'));
   const crossed = onvif.find(({ topic }) => topic.includes('LineDetector/Crossed'));
   t.equal(crossed?.topic, `${ROOT_TOPIC}/onvif-ej/RuleEngine/LineDetector/Crossed/&1/1/passing`);
   t.match(JSON.parse(String(crossed?.payload)), {
@@ -176,18 +189,18 @@ t.test('both on: each in its own form', { skip }, async (t) => {
     Source: { VideoSource: '1', AnalyticsConfiguration: '1', Rule: 'passing' },
     Data: { ObjectId: /^\d+$/ },
   });
-  const counts = heard.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
+  const counts = received.json<{ Data: { Count: number } }>(/CountAggregation\/Counter/);
   t.strictSame(
     counts.map(({ Data }) => Data.Count),
     counts.map((_, index) => index + 1),
     'the counter counts',
   );
-  t.match(heard.json(/LoiteringDetector\/ObjectIsLoitering\/&1\/1\/staying$/)[0], {
+  t.match(received.json(/LoiteringDetector\/ObjectIsLoitering\/&1\/1\/staying$/)[0], {
     PropertyOperation: 'Initialized',
     Data: { ObjectId: /^\d+$/, Since: /Z$/ },
   });
 
-  const configs = heard.all.filter(
+  const configs = received.all.filter(
     ({ topic, payload }) => topic.startsWith('homeassistant/') && payload.length > 0,
   );
   t.strictSame(
@@ -203,80 +216,92 @@ t.test('both on: each in its own form', { skip }, async (t) => {
     ],
     'an event a rule, a state where incidents last, the newest still, three of the health report',
   );
-  t.match(heard.json(/binary_sensor\/.+\/rule-staying\/config$/)[0], {
+  t.match(received.json(/binary_sensor\/.+\/rule-staying\/config$/)[0], {
     unique_id: `vigie_${SITE}_${BOX}_rule-staying`,
     state_topic: `${ROOT_TOPIC}/home-assistant/staying`,
     payload_on: 'ON',
     availability: [{ topic: `${ROOT_TOPIC}/status`, payload_available: 'online' }],
     device: { identifiers: [`vigie_${SITE}_${BOX}`], name: BOX },
   });
-  const states = heard.all.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
+  const states = received.all.filter(({ topic }) => topic.endsWith('/home-assistant/staying'));
   t.strictSame(
     states.slice(0, 2).map(({ payload }) => String(payload)),
     ['OFF', 'ON'],
     'first off, then on',
   );
-  homeAssistantTold(t, heard);
+  homeAssistantTold(t, received);
 });
 
-t.test('a rule that has gone is gone at Home Assistant; the broker keeps no picture', { skip }, async (t) => {
-  const room = await makeRoom(t);
-  const stateDir = join(scratch(t), 'state');
-  const heard = await listen(t, room);
-  const kept = (): Promise<string[]> =>
-    retained(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
-  const on = { homeAssistant: true };
-  const told = (): boolean => heard.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
-  const agent = await start(t, room, on, { stateDir });
-  await until(t, 'a picture', told, 90_000);
-  await agent.stop();
-  const ofBox = [
-    `homeassistant/image/${BOX}/snapshot/config`,
-    ...['backlog', 'camera', 'temperature'].map(
-      (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
-    ),
-  ];
-  const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];
-  const ofStaying = [
-    `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
-    `homeassistant/event/${BOX}/rule-staying/config`,
-    `${ROOT_TOPIC}/home-assistant/staying`,
-  ];
-  t.strictSame(await kept(), [...ofBox, ...ofPassing, ...ofStaying].sort(), 'no picture, and no event');
+t.test(
+  'a removed rule disappears from Home Assistant, and the broker keeps no picture',
+  { skip },
+  async (t) => {
+    const room = await makeRoom(t);
+    const stateDir = join(scratch(t), 'state');
+    const received = await listen(t, room);
+    const retainedTopics = (): Promise<string[]> =>
+      retainedTopicsOf(t, room, 'homeassistant/#', `${ROOT_TOPIC}/home-assistant/#`);
+    const on = { homeAssistant: true };
+    const hasPicture = (): boolean =>
+      received.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
+    const agent = await start(t, room, on, { stateDir });
+    await until(t, 'a picture', hasPicture, 90_000);
+    await agent.stop();
+    const ofBox = [
+      `homeassistant/image/${BOX}/snapshot/config`,
+      ...['backlog', 'camera', 'temperature'].map(
+        (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
+      ),
+    ];
+    const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];
+    const ofStaying = [
+      `homeassistant/binary_sensor/${BOX}/rule-staying/config`,
+      `homeassistant/event/${BOX}/rule-staying/config`,
+      `${ROOT_TOPIC}/home-assistant/staying`,
+    ];
+    t.strictSame(
+      await retainedTopics(),
+      [...ofBox, ...ofPassing, ...ofStaying].sort(),
+      'no picture, and no event',
+    );
 
-  const connected = (from: number): boolean =>
-    heard.all
-      .slice(from)
-      .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
-  let from = heard.all.length;
-  const without = await start(t, room, on, { stateDir, rules: ['passing'] });
-  await until(t, 'its entities are removed', () => connected(from), 60_000);
-  await without.stop();
-  t.strictSame(await kept(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
+    const connected = (from: number): boolean =>
+      received.all
+        .slice(from)
+        .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
+    let from = received.all.length;
+    const smallerAgent = await start(t, room, on, { stateDir, rules: ['passing'] });
+    await until(t, 'its entities are removed', () => connected(from), 60_000);
+    await smallerAgent.stop();
+    t.strictSame(await retainedTopics(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
 
-  from = heard.all.length;
-  const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
-  const emptied = (): boolean => heard.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
-  await until(t, 'everything is removed', emptied, 60_000);
-  await off.stop();
-  t.strictSame(await kept(), [], 'a bridge that is switched off leaves nothing');
-});
+    from = received.all.length;
+    const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
+    const emptied = (): boolean => received.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
+    await until(t, 'everything is removed', emptied, 60_000);
+    await off.stop();
+    t.strictSame(await retainedTopics(), [], 'a bridge that is switched off leaves nothing');
+  },
+);
 
-t.test('a broker that is away costs the bridges their notices, and they are counted', { skip }, async (t) => {
+t.test('a broker that is offline costs the bridges their notices, which are counted', { skip }, async (t) => {
   const room = await makeRoom(t, { persistent: true });
-  const heard = await listen(t, room);
+  const received = await listen(t, room);
   await start(t, room, { onvif: true });
-  await until(t, 'an event', () => alerts(heard).length > 0, 60_000);
+  await until(t, 'an event', () => alerts(received).length > 0, 60_000);
   room.broker.kill();
   await room.broker.stop();
-  const before = alerts(heard).length;
-  // Long enough for the street to go on; what is asserted does not hang on how long.
+  const before = alerts(received).length;
+  // Long enough for the street to continue; the assertions do not depend on the time.
   await new Promise((resolve) => setTimeout(resolve, 8000));
   await room.broker.start();
   type Counted = { counters: Record<string, number>; time: string };
-  const dropped = (): number =>
-    Math.max(0, ...heard.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_dropped'] ?? 0));
-  await until(t, 'the dropped are counted', () => dropped() > 0, 90_000);
-  await until(t, 'events that waited', () => alerts(heard).length > before, 60_000);
-  t.ok(dropped() > 0, `${dropped()} notices lost and counted`);
+  const droppedCount = (): number =>
+    Math.max(
+      0,
+      ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_dropped'] ?? 0),
+    );
+  await until(t, 'the dropped are counted', () => droppedCount() > 0, 90_000);
+  await until(t, 'events that waited', () => alerts(received).length > before, 60_000);
+  t.ok(droppedCount() > 0, `${droppedCount()} notices lost and counted`);
 });

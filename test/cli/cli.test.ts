@@ -1,4 +1,4 @@
-/** The built program as a person calls it: exit codes, and where which text goes. */
+/** Tests the built program from the command line: exit codes, and the stream on which each text appears. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,7 +31,7 @@ function vigie(args: readonly string[], env: Record<string, string> = {}): Outco
 
 const COMMANDS = makeProgram().commands.map((command) => command.name());
 
-void t.test('usage errors: one line on standard error, exit 2', async (t) => {
+void t.test('a usage error is one line on standard error and exit code 2', async (t) => {
   const cases: [string[], RegExp][] = [
     [['chek'], /unknown command 'chek' \(Did you mean check\?\)/],
     [['--verbose'], /unknown option '--verbose'/],
@@ -74,7 +74,7 @@ void t.test('help has examples for each command', async (t) => {
   }
 });
 
-void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
+void t.test('invalid input is one line and exit code 2', async (t) => {
   const dir = scratch(t);
   const file = (name: string, text: string): string => {
     writeFileSync(join(dir, name), text);
@@ -111,7 +111,7 @@ void t.test('input that cannot be worked with: one line, exit 2', async (t) => {
   }
 });
 
-void t.test('check', async (t) => {
+void t.test('vigie check prints a summary, warnings and errors with their exit code', async (t) => {
   const dir = scratch(t);
   const example = join(dir, 'example.yaml');
   writeFileSync(example, EXAMPLE);
@@ -138,9 +138,9 @@ void t.test('check', async (t) => {
 
   const bad = join(dir, 'bad.yaml');
   writeFileSync(bad, 'site: Lab\nbox: lab-1\nzone: []\n');
-  const refused = vigie(['check', bad]);
-  t.equal(refused.code, 2);
-  t.same(refused.err.split('\n'), [
+  const refusal = vigie(['check', bad]);
+  t.equal(refusal.code, 2);
+  t.same(refusal.err.split('\n'), [
     `${bad}:1:7 site: must be 1 to 32 of a-z, 0-9 and - (found "Lab")`,
     `${bad}:3:1 zone: unknown key; did you mean "zones"?`,
     `${bad}: 2 mistakes; the configuration is refused`,
@@ -172,7 +172,7 @@ void t.test('check', async (t) => {
   );
 });
 
-void t.test('check: a box that would run nothing is not in order', async (t) => {
+void t.test('vigie check fails for a box that would run nothing', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'vigie.yaml');
   const check = (change: (text: string) => string, ...options: string[]): Outcome => {
@@ -181,17 +181,17 @@ void t.test('check: a box that would run nothing is not in order', async (t) => 
   };
   const local = (text: string): string =>
     text.replace(/^mqtt:\n(?: .*\n)+/m, 'mqtt: { url: "mqtt://localhost" }\n');
-  const without = (key: string) => (text: string) => text.replace(new RegExp(`^${key}:.*\\n`, 'm'), '');
+  const withoutKey = (key: string) => (text: string) => text.replace(new RegExp(`^${key}:.*\\n`, 'm'), '');
   const noRules = (text: string): string => text.replace(/^rules:\n(?: .*\n|\n)+/m, 'rules: []\n');
   const cases: [string, (text: string) => string, RegExp][] = [
     [
       'no order is named',
-      without('authorisation'),
+      withoutKey('authorisation'),
       /NOTHING: `authorisation` is not set; it names the signed/,
     ],
     [
       'no key is named',
-      without('authorityKey'),
+      withoutKey('authorityKey'),
       /NOTHING: `authorityKey` is not set; it names the authority/,
     ],
     ['no rules', noRules, /NOTHING: `rules` is empty; name at least one rule/],
@@ -207,7 +207,7 @@ void t.test('check: a box that would run nothing is not in order', async (t) => 
   t.equal(JSON.parse(check((text) => text, '--no-files', '--json').out).runsNothing, null);
   t.match(check(local), { code: 1, out: /NOTHING: authorityKey .* cannot be read: ENOENT/ }, 'no key there');
   t.match(
-    check((text) => without('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
+    check((text) => withoutKey('authorisation')(local(text)).replace(/^mqtt: .*\n/m, '')),
     { code: 0, out: /`vigie replay` only: no mqtt/ },
     'a configuration for replay needs no order',
   );
@@ -217,7 +217,7 @@ void t.test('check: a box that would run nothing is not in order', async (t) => 
   );
 });
 
-void t.test('a reader that goes away early is no failure', async (t) => {
+void t.test('a reader that closes early causes no failure', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, 'example.yaml'), EXAMPLE);
   const line = `"${process.execPath}" "${VIGIE}" check --json --no-files example.yaml | true; echo "\${PIPESTATUS[0]}"`;
@@ -226,13 +226,13 @@ void t.test('a reader that goes away early is no failure', async (t) => {
   t.equal(stderr, '');
 });
 
-void t.test('the state folder: asked, else systemd’s, else the usual', async (t) => {
+void t.test('the state folder is the one asked for, else systemd’s, else the usual', async (t) => {
   t.equal(stateDir('/a', { STATE_DIRECTORY: '/b' }), '/a');
   t.equal(stateDir(undefined, { STATE_DIRECTORY: '/b:/c' }), '/b');
   t.equal(stateDir(undefined, {}), '/var/lib/vigie');
 });
 
-void t.test('the reference pages say what the sources say', async (t) => {
+void t.test('the reference pages match the sources', async (t) => {
   const program = built('scripts/programs/docs/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, '--check'], {
     cwd: ROOT,
@@ -241,7 +241,7 @@ void t.test('the reference pages say what the sources say', async (t) => {
   t.match({ status, stderr }, { status: 0, stderr: '' });
 });
 
-void t.test('the readme names every command, and signing is called the same everywhere', async (t) => {
+void t.test('the readme names every command, and all commands use the same signing options', async (t) => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   for (const name of COMMANDS) t.ok(new RegExp(`^\\|.*\`vigie ${name}\\b`, 'm').test(readme), name);
   const all = (commands: readonly CommandUnknownOpts[]): CommandUnknownOpts[] =>
@@ -249,7 +249,7 @@ void t.test('the readme names every command, and signing is called the same ever
   const options = all([makeProgram(), makeOversight()]).flatMap((command) =>
     command.options.filter(({ hidden }) => !hidden).map(({ long, description }) => ({ long, description })),
   );
-  // A private key that signs what a command makes; `resume` is signed by those whom the order names.
+  // Options for a private key that signs the command's output. Keyholders whom the authorisation names sign a `resume`.
   const signing = options.filter(({ description }) => /private key, PEM/.test(description));
   t.strictSame([...new Set(signing.map(({ long }) => long))].sort(), ['--cert-key', '--sign']);
 });

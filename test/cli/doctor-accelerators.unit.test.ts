@@ -1,4 +1,7 @@
-/** Accelerators found in made trees of sysfs, watts, agreement of two detectors, advice. */
+/**
+ * Tests the doctor's accelerators: detection in made sysfs trees, power readings, agreement of two detectors, and
+ * advice.
+ */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
@@ -22,8 +25,8 @@ import { LATENCY_BOUNDS_MS } from '../../agent/contract/latency.ts';
 import { viewOf } from '../lib/local-status.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 
-/** Files below `root`, by their path; a value that begins with `→` is a link. */
-function tree(root: string, files: Record<string, string>): string {
+/** Writes files below `root` by their path; a value that begins with `→` is a link. */
+function writeTree(root: string, files: Record<string, string>): string {
   for (const [path, content] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     if (content.startsWith('→')) symlinkSync(content.slice(1), join(root, path));
@@ -51,9 +54,9 @@ const group = (name: string): Record<string, string> => ({ 'etc/group': `root:x:
 
 const ALL = new Set(PRESETS.map(({ element }) => element));
 
-void t.test('nothing is found on a PC without an accelerator, nor on one that shows nothing', async (t) => {
+void t.test('a PC without an accelerator shows none, and its absent one is named', async (t) => {
   t.same(findAccelerators(scratch(t)), []);
-  const pc = tree(scratch(t), {
+  const pc = writeTree(scratch(t), {
     ...pci('0000:00:02.0', '8086', '9a49', 'i915'),
     ...usb('1-1', '046d', 'c52b'),
     'sys/bus/usb/devices/usb1/idVendor': '1d6b\n',
@@ -67,97 +70,100 @@ void t.test('nothing is found on a PC without an accelerator, nor on one that sh
     { name: 'accelerator', state: 'failed', detail: /none found for tfliteedgetpuinference/ },
   ]);
   t.match(acceleratorFindings([], new Set(), 'onnxinference'), [{ state: 'ok' }], 'which needs no device');
-  const other = findAccelerators(tree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
+  const other = findAccelerators(writeTree(scratch(t), pci('0000:01:00.0', '1e60', '2864')));
   const names = acceleratorFindings(other, new Set(), 'tfliteedgetpuinference').map(({ name }) => name);
   t.same(names, ['accelerator', 'hailo'], 'another one does not take its place');
 });
 
-void t.test('Hailo: its metadata is never called usable', async (t) => {
-  const whole = {
+void t.test('Hailo’s metadata is never called usable', async (t) => {
+  const complete = {
     ...pci('0001:01:00.0', '1e60', '2864', 'hailo'),
     'dev/hailo0': '',
     ...dropIn('50-hailo.conf'),
   };
-  const found = findAccelerators(tree(scratch(t), whole));
-  t.match(found, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
-  const [finding] = acceleratorFindings(found, ALL, 'hailonet');
+  const accelerators = findAccelerators(writeTree(scratch(t), complete));
+  t.match(accelerators, [{ preset: { name: 'hailo' }, driver: 'hailo', nodes: ['hailo0'], dropIn: true }]);
+  const [finding] = acceleratorFindings(accelerators, ALL, 'hailonet');
   t.match(finding, {
     name: 'hailo',
     state: 'unknown',
     detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU looks/,
   });
   t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
-  t.equal(isReady(found[0] as (typeof found)[0], ALL), false);
+  t.equal(isReady(accelerators[0] as (typeof accelerators)[0], ALL), false);
 
-  const bare = findAccelerators(tree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
+  const bare = findAccelerators(writeTree(scratch(t), pci('0001:01:00.0', '1E60', '45C4')));
   const [unasked] = acceleratorFindings(bare, new Set());
   t.match(unasked, {
     state: 'unknown',
     detail: /Hailo-10H.*missing: kernel driver hailo, GStreamer element/,
   });
   t.match(unasked?.detail, /To install them changes nothing yet: hailonet answers with GstHailoTensorMeta/);
-  const [asked] = acceleratorFindings(bare, new Set(), 'hailonet');
-  t.match(asked, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
+  const [missingElement] = acceleratorFindings(bare, new Set(), 'hailonet');
+  t.match(missingElement, { state: 'failed', fix: /hailo-all.*50-hailo\.conf.*daemon-reload/ });
 });
 
-void t.test('Coral: on PCIe with driver, node, group and drop-in; on USB without a driver', async (t) => {
-  const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
-  const found = findAccelerators(tree(scratch(t), card));
-  t.match(acceleratorFindings(found, ALL, 'tfliteedgetpuinference'), [
-    {
-      name: 'coral',
-      state: 'failed',
-      detail: /missing: \/dev\/apex_\*, group apex, drop-in 50-coral\.conf/,
-      fix: /groupadd --system apex; sudo install/,
-    },
-  ]);
-  const whole = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
-  const ready = findAccelerators(tree(scratch(t), whole));
-  t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
-  t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
-  t.match(
-    acceleratorFindings(ready, new Set()),
-    [
+void t.test(
+  'Coral is found on PCIe with driver, node, group and drop-in, and on USB without a driver',
+  async (t) => {
+    const card = pci('0000:03:00.0', '1ac1', '089a', 'apex');
+    const accelerators = findAccelerators(writeTree(scratch(t), card));
+    t.match(acceleratorFindings(accelerators, ALL, 'tfliteedgetpuinference'), [
       {
-        state: 'unknown',
-        detail:
-          /missing: GStreamer element tfliteedgetpuinference\. It is not used; to use it: build the tflite/,
+        name: 'coral',
+        state: 'failed',
+        detail: /missing: \/dev\/apex_\*, group apex, drop-in 50-coral\.conf/,
+        fix: /groupadd --system apex; sudo install/,
       },
-    ],
-    'Debian has no such element',
-  );
+    ]);
+    const complete = { ...card, 'dev/apex_0': '', ...group('apex'), ...dropIn('50-coral.conf') };
+    const ready = findAccelerators(writeTree(scratch(t), complete));
+    t.match(acceleratorFindings(ready, ALL), [{ name: 'coral', state: 'ok', detail: /--benchmark/ }]);
+    t.equal(ready.filter((one) => isReady(one, ALL)).length, 1);
+    t.match(
+      acceleratorFindings(ready, new Set()),
+      [
+        {
+          state: 'unknown',
+          detail:
+            /missing: GStreamer element tfliteedgetpuinference\. It is not used; to use it: build the tflite/,
+        },
+      ],
+      'Debian has no such element',
+    );
 
-  for (const [vendor, product] of [
-    ['1a6e', '089a'],
-    ['18d1', '9302'],
-  ] as const) {
-    const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
-    const found = findAccelerators(tree(scratch(t), stick));
-    t.match(found, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
-    t.match(acceleratorFindings(found, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
-  }
-  const both = { ...whole, ...usb('2-1', '1a6e', '089a') };
-  t.same(
-    findAccelerators(tree(scratch(t), both)).map(({ preset }) => preset.name),
-    ['coral', 'coral-usb'],
-  );
-});
+    for (const [vendor, product] of [
+      ['1a6e', '089a'],
+      ['18d1', '9302'],
+    ] as const) {
+      const stick = { ...usb('2-1', vendor, product), ...group('plugdev'), ...dropIn('50-coral-usb.conf') };
+      const sticks = findAccelerators(writeTree(scratch(t), stick));
+      t.match(sticks, [{ preset: { name: 'coral-usb' }, driver: null, nodes: [] }]);
+      t.match(acceleratorFindings(sticks, ALL), [{ name: 'coral-usb', state: 'ok', detail: /USB 2-1/ }]);
+    }
+    const both = { ...complete, ...usb('2-1', '1a6e', '089a') };
+    t.same(
+      findAccelerators(writeTree(scratch(t), both)).map(({ preset }) => preset.name),
+      ['coral', 'coral-usb'],
+    );
+  },
+);
 
-void t.test('doctor looks with the groups of vision, as far as they are there', async (t) => {
+void t.test('the doctor takes the groups of vision that exist', async (t) => {
   t.same(deviceGroups(scratch(t)), []);
   const groups = 'root:x:0:\nvideo:x:44:\napex:x:990:\nrendering:x:991:\n';
-  t.same(deviceGroups(tree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
+  t.same(deviceGroups(writeTree(scratch(t), { 'etc/group': groups })), ['video', 'apex']);
 });
 
-void t.test('what is part of the board: Jetson and RK3588', async (t) => {
+void t.test('built-in accelerators of Jetson and RK3588 are recognised', async (t) => {
   const orin = { ...board('nvidia,p3768-0000+p3767-0003', 'nvidia,tegra234'), 'dev/nvmap': '' };
-  const jetson = findAccelerators(tree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
+  const jetson = findAccelerators(writeTree(scratch(t), { ...orin, ...dropIn('50-jetson.conf') }));
   t.match(acceleratorFindings(jetson, ALL), [
     { name: 'jetson', state: 'unknown', detail: /Orin.*NvDsBatchMeta, which vision does not read/ },
   ]);
   const rock = board('radxa,rock-5b', 'rockchip,rk3588');
   const accel = { ...rock, 'dev/accel/accel0': '', 'dev/accel/accel1': '', ...dropIn('50-rk3588.conf') };
-  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), accel)), ALL), [
+  t.match(acceleratorFindings(findAccelerators(writeTree(scratch(t), accel)), ALL), [
     {
       name: 'rk3588',
       state: 'unknown',
@@ -171,16 +177,16 @@ void t.test('what is part of the board: Jetson and RK3588', async (t) => {
     'sys/class/drm/renderD128/device/of_node/name': 'gpu\0',
     'sys/class/drm/renderD129/device/of_node/name': 'npu\0',
   };
-  t.match(acceleratorFindings(findAccelerators(tree(scratch(t), vendor)), ALL), [
+  t.match(acceleratorFindings(findAccelerators(writeTree(scratch(t), vendor)), ALL), [
     { state: 'unknown', detail: /with driver rknpu; missing: kernel driver rocket/ },
   ]);
-  const older = findAccelerators(tree(scratch(t), { ...rock, 'dev/rknpu': '' }));
+  const older = findAccelerators(writeTree(scratch(t), { ...rock, 'dev/rknpu': '' }));
   t.match(older, [{ devices: [/with driver rknpu/], driver: undefined }]);
   const gpu = { ...rock, 'dev/dri/renderD128': '', 'sys/class/drm/renderD128/device/of_node/name': 'gpu\0' };
-  t.notMatch(findAccelerators(tree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is no NPU');
+  t.notMatch(findAccelerators(writeTree(scratch(t), gpu))[0]?.devices[0], /rknpu/, 'a GPU is not an NPU');
 });
 
-void t.test('presets and their files say the same', async (t) => {
+void t.test('presets match their files', async (t) => {
   const dir = join(ROOT, 'systemd/accelerators');
   for (const { folder, dropIn, element, group, nodes, obstacle } of PRESETS) {
     const conf = readFileSync(join(dir, folder, dropIn), 'utf8');
@@ -197,19 +203,19 @@ void t.test('presets and their files say the same', async (t) => {
   for (const folder of folders) {
     const text = `site: lab\nbox: lab-1\n${readFileSync(join(dir, folder, 'detector.yaml'), 'utf8')}`;
     const { problems } = inspectText(text, { env: {}, mode: 'check', files: false });
-    // The one for the element is made by whoever has the accelerator.
-    const others = problems.filter(
+    // The user of the accelerator makes the model for the element, so it is absent here.
+    const otherProblems = problems.filter(
       ({ path, message }) => path !== 'detector.element.model' || !/no model card/.test(message),
     );
-    t.same(others, [], `${folder}: a configuration may say so`);
+    t.same(otherProblems, [], `${folder}: a configuration may say so`);
   }
 });
 
-void t.test('watts, where a board tells them', async (t) => {
-  const none = tree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
+void t.test('watts are shown where a board reports them', async (t) => {
+  const none = writeTree(scratch(t), { 'sys/class/hwmon/hwmon0/name': 'cpu_thermal\n' });
   t.equal(await readPower(none), null);
   t.equal(await readPower(scratch(t)), null, 'no hwmon at all');
-  const jetson = tree(scratch(t), {
+  const jetson = writeTree(scratch(t), {
     'sys/class/hwmon/hwmon1/name': 'ina3221\n',
     'sys/class/hwmon/hwmon1/in1_label': 'VDD_IN\n',
     'sys/class/hwmon/hwmon1/in1_input': '5080\n',
@@ -221,13 +227,13 @@ void t.test('watts, where a board tells them', async (t) => {
     'sys/class/hwmon/hwmon1/curr4_input': '9999\n',
   });
   t.same(await readPower(jetson), { watts: 6.35, of: 'VDD_IN' }, 'the whole module, not a sum of its parts');
-  const meter = tree(scratch(t), {
+  const meter = writeTree(scratch(t), {
     'sys/class/hwmon/hwmon0/name': 'ina219\n',
     'sys/class/hwmon/hwmon0/power1_input': '3200000\n',
   });
   t.same(await readPower(meter), { watts: 3.2, of: 'ina219' });
-  const asleep = tree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
-  t.same(hwmonRails(asleep), [], 'an empty answer is no zero');
+  const asleep = writeTree(scratch(t), { 'hwmon0/name': 'ina219\n', 'hwmon0/power1_input': '\n' });
+  t.same(hwmonRails(asleep), [], 'an empty answer is not zero');
   t.equal(
     boardPower([
       { name: 'a', watts: 1 },
@@ -257,14 +263,14 @@ void t.test('watts, where a board tells them', async (t) => {
   );
 });
 
-const seen = (x: number, score: number, group = 'person'): Seen => ({
+const detection = (x: number, score: number, group = 'person'): Seen => ({
   xyxyNorm: [x, 0.1, x + 0.1, 0.4],
   score,
   group,
 });
 
-void t.test('agreement of two detectors', async (t) => {
-  const same = [seen(0.1, 0.9), seen(0.5, 0.31)];
+void t.test('two detectors are compared by the boxes on which they agree', async (t) => {
+  const same = [detection(0.1, 0.9), detection(0.5, 0.31)];
   t.same(agreementOf([[same, same]]), {
     frames: 1,
     matched: 2,
@@ -273,14 +279,25 @@ void t.test('agreement of two detectors', async (t) => {
     onlyFirst: 0,
     onlySecond: 0,
   });
-  const near = agreementOf([[[seen(0.1, 0.31)], [seen(0.11, 0.29)]]]);
+  const near = agreementOf([[[detection(0.1, 0.31)], [detection(0.11, 0.29)]]]);
   t.match(near, { matched: 1, onlyFirst: 0, onlySecond: 0 }, 'either side of the threshold is one thing');
   t.ok(Math.abs((near.iouMean ?? 0) - 9 / 11) < 1e-9);
-  t.match(agreementOf([[[seen(0.1, 0.29)], [seen(0.1, 0.2)]]]), { matched: 0, onlyFirst: 0, onlySecond: 0 });
-  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.9, 'vehicle')]]]), { onlyFirst: 1, onlySecond: 1 });
-  t.match(agreementOf([[[seen(0.1, 0.9)], [seen(0.18, 0.9)]]]), { matched: 0, onlyFirst: 1, onlySecond: 1 });
-  const twice = agreementOf([[[seen(0.1, 0.9)], [seen(0.1, 0.8), seen(0.105, 0.9)]]]);
-  t.match(twice, { matched: 1, onlySecond: 1 }, 'each box is matched once, with the nearest');
+  t.match(agreementOf([[[detection(0.1, 0.29)], [detection(0.1, 0.2)]]]), {
+    matched: 0,
+    onlyFirst: 0,
+    onlySecond: 0,
+  });
+  t.match(agreementOf([[[detection(0.1, 0.9)], [detection(0.1, 0.9, 'vehicle')]]]), {
+    onlyFirst: 1,
+    onlySecond: 1,
+  });
+  t.match(agreementOf([[[detection(0.1, 0.9)], [detection(0.18, 0.9)]]]), {
+    matched: 0,
+    onlyFirst: 1,
+    onlySecond: 1,
+  });
+  const doubled = agreementOf([[[detection(0.1, 0.9)], [detection(0.1, 0.8), detection(0.105, 0.9)]]]);
+  t.match(doubled, { matched: 1, onlySecond: 1 }, 'each box is matched once, with the nearest');
   t.same(agreementOf([]), {
     frames: 0,
     matched: 0,
@@ -292,13 +309,13 @@ void t.test('agreement of two detectors', async (t) => {
 
   const unit = fc.double({ min: 0, max: 0.9, noNaN: true });
   const boxes = fc.array(
-    fc.tuple(unit, fc.double({ min: 0, max: 1, noNaN: true })).map(([x, score]) => seen(x, score)),
+    fc.tuple(unit, fc.double({ min: 0, max: 1, noNaN: true })).map(([x, score]) => detection(x, score)),
     { maxLength: 8 },
   );
   fc.assert(
     fc.property(boxes, boxes, (a, b) => {
       const [one, other] = [agreementOf([[a, b]]), agreementOf([[b, a]])];
-      t.equal(one.matched, other.matched, 'it does not matter who is first');
+      t.equal(one.matched, other.matched, 'the order does not matter');
       t.equal(one.onlyFirst, other.onlySecond);
       const sure = (all: Seen[]): number => all.filter(({ score }) => score >= 0.3).length;
       return one.onlyFirst <= sure(a) && one.matched <= Math.min(a.length, b.length);
@@ -307,7 +324,7 @@ void t.test('agreement of two detectors', async (t) => {
   );
 });
 
-/** A run over a clip with `looks` looks, each in the class of that number. */
+/** A run over a clip with `looks` detector runs, each with a detection of that class. */
 function lookOf(
   on: string,
   looks: readonly number[],
@@ -338,13 +355,13 @@ function lookOf(
   };
 }
 
-void t.test('accelerator beside CPU', async (t) => {
+void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.equal(quantileBelowMs({ counts: [1, 1, 8] }, 0.5), 5);
   t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
-  const cpu = lookOf('cpu', [3, 3, 4], [seen(0.1, 0.9)]);
+  const cpu = lookOf('cpu', [3, 3, 4], [detection(0.1, 0.9)]);
   const alone = comparisonOf(cpu);
   t.match(alone, { accelerator: null, agreement: null, note: /nothing to compare it with/ });
-  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [seen(0.1, 0.8)]), cpu);
+  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [detection(0.1, 0.8)]), cpu);
   t.match(both, { cpu: { on: 'cpu' }, accelerator: { on: 'onnxinference' }, note: null });
   t.same(comparisonRows(both), [
     [
@@ -361,12 +378,12 @@ void t.test('accelerator beside CPU', async (t) => {
     ],
   ]);
   t.match(
-    comparisonOf(lookOf('cpu', [1], [seen(0.1, 0.9)], 'cuda is not there'), cpu),
+    comparisonOf(lookOf('cpu', [1], [detection(0.1, 0.9)], 'cuda is not there'), cpu),
     { agreement: null, note: /fell back to cpu: cuda is not there/ },
-    'that the CPU agrees with itself is not told',
+    'agreement of the CPU with itself is not reported',
   );
   const empty = comparisonOf(lookOf('onnxinference', [1], []), lookOf('cpu', [1], []));
-  t.match(empty.note, /nothing was detected on this clip/, 'agreement on nothing is not praised');
+  t.match(empty.note, /nothing was detected on this clip/, 'agreement on an empty clip is not praised');
 });
 
 const FACTS: AdviceFacts = {
@@ -384,7 +401,7 @@ const FACTS: AdviceFacts = {
   figures: [],
 };
 
-void t.test('advice for this board and this view', async (t) => {
+void t.test('advice fits this board and this view', async (t) => {
   const advice = (over: Partial<AdviceFacts>): string => adviceOf({ ...FACTS, ...over }).join('\n');
   t.equal(
     advice({}),
@@ -419,7 +436,7 @@ void t.test('advice for this board and this view', async (t) => {
   );
   t.match(advice({ fps: null }), /the CPU: a look takes 20 ms on one of 4 cores; without a camera/);
   t.match(advice({ view: far, takesOneSize: true }), /too small.*\(the model takes one size: make it/);
-  t.notMatch(advice({ takesOneSize: true }), /one size/, 'where the size suits');
+  t.notMatch(advice({ takesOneSize: true }), /one size/, 'not for a suitable size');
 
   const figure = (model: string, data: string, recall: number) => ({ model, data, recall });
   const own = [figure('nanodet-g-city10', 'a', 0.8), figure('nanodet-g-city10', 'b', 0.7)];
@@ -429,7 +446,7 @@ void t.test('advice for this board and this view', async (t) => {
   t.notMatch(advice({ figures: [...own, figure('ssd', 'c', 1)] }), /ssd/, 'other pictures are not compared');
 });
 
-void t.test('figures of the installed models', async (t) => {
+void t.test('installed models have figures', async (t) => {
   const figures = modelFigures(join(ROOT, 'models'));
   t.match(
     figures.find(({ data }) => /^TUD-Stadtmitte.*as it is, 416×256$/.test(data)),
@@ -440,6 +457,6 @@ void t.test('figures of the installed models', async (t) => {
     figures.length,
     'one figure each',
   );
-  const dir = tree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
+  const dir = writeTree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
   t.same(modelFigures(dir), []);
 });

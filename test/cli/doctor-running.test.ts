@@ -1,4 +1,7 @@
-/** The doctor beside a running agent takes over what only the agent knows, and does not take its place at the broker. */
+/**
+ * Tests the doctor beside a running agent: it takes over the agent's own figures and leaves the agent connected to the
+ * broker.
+ */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -14,7 +17,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, VIGIE, vigie } from '../lib/program.ts';
 import { BOX, makeRoom, SITE, until } from '../lib/room.ts';
 
-void t.test('an outbox that nobody acknowledges fails, with what to do', async (t) => {
+void t.test('an outbox that no archive acknowledges fails, with a fix', async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
@@ -49,7 +52,7 @@ void t.test('an outbox that nobody acknowledges fails, with what to do', async (
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 const PATIENCE_MS = 120_000;
 
-void t.test('a running agent stays connected', { skip, timeout: 300_000 }, async (t) => {
+void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_000 }, async (t) => {
   const { broker, config: mqtt } = await makeRoom(t);
   const dir = scratch(t);
   const [config, state] = [join(dir, 'vigie.yaml'), join(dir, 'state')];
@@ -63,26 +66,26 @@ void t.test('a running agent stays connected', { skip, timeout: 300_000 }, async
   };
   writeFileSync(config, JSON.stringify(content));
   authoriseFile(config, join(dir, 'order'), AT_ALL_TIMES);
-  const where = ['--config', config, '--state', state];
-  const agent = start(t, process.execPath, [VIGIE, 'run', ...where]);
+  const options = ['--config', config, '--state', state];
+  const agent = start(t, process.execPath, [VIGIE, 'run', ...options]);
   const connections = (): number =>
     readFileSync(broker.logFile, 'utf8').split(/New client connected .* as canebiere-017 /).length - 1;
   await until(t, 'the agent is connected', () => connections() > 0 || agent.code !== undefined, PATIENCE_MS);
   const doctor = async (): Promise<string> => {
-    const asked = start(t, process.execPath, [VIGIE, 'doctor', ...where, '--seconds', '1']);
-    await asked.ended;
-    return asked.out;
+    const doctorRun = start(t, process.execPath, [VIGIE, 'doctor', ...options, '--seconds', '1']);
+    await doctorRun.ended;
+    return doctorRun.out;
   };
-  let said = '';
-  for (let tries = 0; tries < 10 && !/^✓ broker/m.test(said); tries += 1) said = await doctor();
-  t.match(said, /^✓ broker +online since /m, said);
+  let output = '';
+  for (let tries = 0; tries < 10 && !/^✓ broker/m.test(output); tries += 1) output = await doctor();
+  t.match(output, /^✓ broker +online since /m, output);
   t.equal(connections(), 1, 'the agent has kept its connection');
   agent.child.kill('SIGTERM');
   await agent.ended;
   t.match(
     await doctor(),
     /^✓ broker +mqtts:\S+ answered in \d+ ms/m,
-    'where none runs it connects as the box',
+    'without a running agent it connects as the box',
   );
   t.equal(connections(), 2);
 });

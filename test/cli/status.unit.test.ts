@@ -1,4 +1,4 @@
-/** `vigie status`: what needs a person is said with its remedy, in 40 columns too, and in the exit code. */
+/** Tests `vigie status`: each problem is shown with its remedy, also in 40 columns, and sets the exit code. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
@@ -16,13 +16,13 @@ import { vigie } from '../lib/program.ts';
 
 type Change = (status: LocalStatus) => void;
 
-function changed(change: Change): LocalStatus {
+function changedStatus(change: Change): LocalStatus {
   const status = structuredClone(WELL);
   change(status);
   return status;
 }
 
-void t.test('what is wrong is named, with a remedy; what is not is left alone', async (t) => {
+void t.test('each problem is named with a remedy, and no healthy part is', async (t) => {
   t.same([...Value.Errors(LocalStatus, WELL)], []);
   t.same(
     statusFindings(WELL).filter(({ state }) => state !== 'ok'),
@@ -123,11 +123,11 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     ['heat', /84 °C/, ({ report }) => (report.temperatureC = 84)],
   ];
   for (const [name, detail, change] of cases) {
-    const wrong = statusFindings(changed(change)).filter(({ state }) => state === 'failed');
+    const wrong = statusFindings(changedStatus(change)).filter(({ state }) => state === 'failed');
     t.equal(wrong.length, 1, `${name}: one thing`);
     t.match(wrong[0], { name, detail, fix: /\w/ });
   }
-  const fresh = changed(({ report }) => {
+  const fresh = changedStatus(({ report }) => {
     report.uptimeS = 5;
     report.detector = null;
     report.camera = { ...report.camera, state: 'opening' };
@@ -138,7 +138,7 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
     [],
     'a box that just started is given time',
   );
-  const suspended = changed(({ report }) => {
+  const suspended = changedStatus(({ report }) => {
     Object.assign(report, { mode: 'suspended', detector: null });
     report.camera.state = 'off';
   });
@@ -149,7 +149,7 @@ void t.test('what is wrong is named, with a remedy; what is not is left alone', 
   );
 });
 
-void t.test('every text has its French one, which says the same figures', async (t) => {
+void t.test('every text has a French version with the same figures', async (t) => {
   const { en, fr } = FINDING_TEXTS;
   t.strictSame(Object.keys(fr), Object.keys(en));
   for (const key of Object.keys(en) as (keyof FindingTexts)[]) {
@@ -160,7 +160,7 @@ void t.test('every text has its French one, which says the same figures', async 
         (text as (...args: string[]) => string)(...values),
       );
       t.not(other, one, key);
-      // What is a yes or no is told in words.
+      // Values of yes-or-no fields are shown in words.
       const figures = values.filter((value) => one?.includes(value) === true);
       t.ok(figures.length >= Math.min(3, values.length), `${key} tells them`);
       for (const figure of figures) t.match(other, figure, key);
@@ -170,27 +170,27 @@ void t.test('every text has its French one, which says the same figures', async 
       }
     } else t.not(french, english, key);
   }
-  const status = changed(({ report, standing }) => {
+  const status = changedStatus(({ report, standing }) => {
     report.mode = 'unauthorised';
     report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
     standing.push({ ...event, kind: 'preview', severity: 'system' });
   });
-  const told = statusFindings(status, 'fr');
-  const named = (name: string) => told.find((finding) => finding.name === name);
-  t.match(named('mode'), {
+  const findings = statusFindings(status, 'fr');
+  const findingOf = (name: string) => findings.find((finding) => finding.name === name);
+  t.match(findingOf('mode'), {
     state: 'failed',
     detail: /^sans autorisation, démarré depuis/,
     fix: /^le boîtier/,
   });
-  t.match(named('preview'), { state: 'ok', detail: /^un technicien regarde/ });
+  t.match(findingOf('preview'), { state: 'ok', detail: /^un technicien regarde/ });
   t.strictSame(
-    told.map(({ name, state }) => [name, state]),
+    findings.map(({ name, state }) => [name, state]),
     statusFindings(status, 'en').map(({ name, state }) => [name, state]),
   );
 });
 
-void t.test('40 columns and 80; colours only where asked for', async (t) => {
-  const status = changed(({ report }) => {
+void t.test('the status fits 40 and 80 columns, and has colours only on request', async (t) => {
+  const status = changedStatus(({ report }) => {
     report.clock.synced = false;
     report.camera = { ...report.camera, state: 'lost', reason: `rtsp server ${'x'.repeat(90)} refuses` };
   });
@@ -200,7 +200,7 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
     t.same(
       lines.filter((line) => [...line].length > width),
       [],
-      `${width} columns hold it`,
+      `${width} columns are enough`,
     );
     t.match(text, /2 things need a person/);
     t.match(text, /✗ clock {5}not set by the network\n {4}→ sudo timedatectl/);
@@ -212,7 +212,7 @@ void t.test('40 columns and 80; colours only where asked for', async (t) => {
     [5, 61, 7260, 200_000].map((s) => durationText(s)),
     ['5 s', '1 min', '2 h 1 min', '2 days'],
   );
-  // By the site's clock, whatever the box's own zone is: midnight there is 23:00 UTC.
+  // By the site's time zone, independent of the box's own: midnight there is 23:00 UTC.
   const at = (time: string): string => clockText(time, 'Europe/Paris', new Date('2026-11-23T23:30:00.000Z'));
   t.equal(at('2026-11-23T23:05:00.000Z'), '00:05 CET');
   t.equal(at('2026-11-23T22:05:00.000Z'), '2026-11-23 23:05 CET');
@@ -232,26 +232,26 @@ async function boxWith(t: Test, body: string): Promise<string> {
   return dir;
 }
 
-void t.test('the program: exit code 0, 1 or 2', async (t) => {
-  const asked = async (
+void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
+  const statusOf = async (
     dir: string,
-    ...more: string[]
+    ...options: string[]
   ): Promise<{ code: number | null; out: string; err: string }> => {
-    const program = vigie(t, 'status', '--state', dir, ...more);
+    const program = vigie(t, 'status', '--state', dir, ...options);
     const code = await program.ended;
     return { code, out: program.out, err: program.err };
   };
   const well = await boxWith(t, JSON.stringify(WELL));
-  t.match(await asked(well), { code: 0, out: /all well/, err: '' });
-  const json = await asked(well, '--json');
+  t.match(await statusOf(well), { code: 0, out: /all well/, err: '' });
+  const json = await statusOf(well, '--json');
   t.match(JSON.parse(json.out), { ok: true, report: { box: 'canebiere-017' }, findings: [{ name: 'mode' }] });
-  const hot = await boxWith(t, JSON.stringify(changed(({ report }) => (report.temperatureC = 90))));
-  t.match(await asked(hot), { code: 1, out: /1 thing needs a person/, err: '' });
-  t.match(await asked(hot, '--json'), { code: 1, out: /"ok": false/ });
+  const hot = await boxWith(t, JSON.stringify(changedStatus(({ report }) => (report.temperatureC = 90))));
+  t.match(await statusOf(hot), { code: 1, out: /1 thing needs a person/, err: '' });
+  t.match(await statusOf(hot, '--json'), { code: 1, out: /"ok": false/ });
 
   const none = scratch(t);
-  t.match(await asked(none), { code: 2, out: '', err: /agent\.sock: no agent runs here; .*--state\n$/ });
+  t.match(await statusOf(none), { code: 2, out: '', err: /agent\.sock: no agent runs here; .*--state\n$/ });
   const old = await boxWith(t, JSON.stringify({ ...WELL, journal: 7 }));
-  t.match(await asked(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
+  t.match(await statusOf(old), { code: 2, out: '', err: /another version of the agent runs \(\/journal\)/ });
   t.notOk(existsSync(join(none, LOCAL_SOCKET)), 'asking leaves nothing behind');
 });

@@ -1,4 +1,4 @@
-/** What `vigie check` says of a second stream that the order does not name. */
+/** Tests the advice of `vigie check` for a second stream that the authorisation does not name. */
 import t from 'tap';
 import { coverageReport } from '../../agent/cli/coverage.ts';
 import { configOf } from '../lib/agent.ts';
@@ -22,18 +22,18 @@ const [main, sub] = ['rtsp://10.0.0.2/main', 'rtsp://10.0.0.2/sub?x=hunter2'];
 
 void t.test('an order that does not name the second stream is one line of advice', async (t) => {
   const { fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
-  t.equal(fault, undefined, 'and it holds all the same');
+  t.equal(fault, undefined, 'and the order still applies');
   t.strictSame(warnings, [
     'camera.substream: order 2026-77 does not name rtsp://10.0.0.2/sub?x=***, and the box runs without it; ask for an order that names it as substream',
   ]);
 });
 
-void t.test('an order that names both streams is not spoken of', async (t) => {
-  for (const named of [
+void t.test('an order that names both streams gives no advice', async (t) => {
+  for (const cameraFields of [
     { camera: main, substream: sub },
     { camera: sub, substream: main },
   ])
-    t.strictSame(coverageReport(authorised(CONFIG, scratch(t), named)).warnings, []);
+    t.strictSame(coverageReport(authorised(CONFIG, scratch(t), cameraFields)).warnings, []);
   const { substream: _, ...camera } = CONFIG.camera ?? { source: main, fps: 5 };
   t.strictSame(coverageReport(authorised({ ...CONFIG, camera }, scratch(t))).warnings, []);
 });

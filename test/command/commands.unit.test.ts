@@ -1,4 +1,4 @@
-/** The verifier of commands: nothing that is not exactly right passes, and each refusal says why. */
+/** Tests the verifier of commands: only an exactly valid command passes, and each refusal states its reason. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ function makeVerifier(file: string, keys = [signer.config], commands = new Map<s
 const verdict = (verifier: CommandVerifier, bytes: Uint8Array): Verdict =>
   verdictOf(() => verifier.open(bytes));
 
-/** A bug, which the dispatcher lets pass. */
+/** A programming error, which the dispatcher does not catch. */
 const nobody = (): never => {
   throw new TypeError('nobody asked for this');
 };
@@ -72,77 +72,86 @@ const NOT_ASKED: CommandHandlers = {
 void t.test('no single-bit flip is accepted; the original is, once', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   const original = signed(signer, command());
-  const seen = flips(original, (bytes) => verdict(verifier, bytes));
-  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
-  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  const outcomes = flips(original, (bytes) => verdict(verifier, bytes));
+  t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
+  t.ok(
+    (outcomes.get('bad-signature') ?? 0) > 100 && (outcomes.get('malformed') ?? 0) > 100,
+    'the flips reach far',
+  );
   t.equal(verdict(verifier, original), 'accepted');
   t.equal(verdict(verifier, original), 'replayed');
 });
 
-void t.test(`${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands: none accepted`, async (t) => {
-  const verifier = makeVerifier(join(scratch(t), 'counters.json'));
-  const stranger = makeSigner('stranger');
-  const accepted = signed(signer, command());
-  t.equal(verdict(verifier, accepted), 'accepted');
-  const iso = (ms: number): string => new Date(ms).toISOString();
-  const wrong: fc.Arbitrary<Wrong>[] = [
-    ...mutations(accepted),
-    fc.jsonValue().map((value) => ({ bytes: signed(signer, value), codes: ['malformed' as const] })),
-    fc.integer({ min: 1, max: 1e15 }).map((ms) => ({
-      bytes: signed(signer, command({ notAfter: iso(clock.epochMs - 1 - (ms % 1e12)) })),
-      codes: ['expired' as const],
-    })),
-    fc.integer({ min: 1, max: 1e12 }).map((ms) => ({
-      bytes: signed(signer, command({ notBefore: iso(clock.epochMs + ms) })),
-      codes: ['not-yet-valid' as const],
-    })),
-    fc
-      .stringMatching(/^[a-z0-9-]{1,32}$/)
-      .filter((name) => name !== BOX)
-      .map((box) => ({ bytes: signed(signer, command({ box })), codes: ['wrong-box' as const] })),
-    fc
-      .stringMatching(/^[a-z0-9-]{1,32}$/)
-      .filter((name) => name !== SITE)
-      .map((site) => ({ bytes: signed(signer, command({ site, box: '*' })), codes: ['wrong-box' as const] })),
-    fc.constant({ bytes: accepted, codes: ['replayed' as const] }),
-    fc.nat(1_000_000).map((less) => ({
-      bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
-      codes: ['replayed' as const],
-    })),
-    fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
-    fc
-      .stringMatching(/^[a-z-]{1,32}$/)
-      .filter((op) => op !== 'search')
-      .map((op) => ({
-        bytes: signed(signer, command({ op })),
-        codes: ['not-permitted' as const],
+void t.test(
+  `none of ${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands is accepted`,
+  async (t) => {
+    const verifier = makeVerifier(join(scratch(t), 'counters.json'));
+    const stranger = makeSigner('stranger');
+    const accepted = signed(signer, command());
+    t.equal(verdict(verifier, accepted), 'accepted');
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    const wrong: fc.Arbitrary<Wrong>[] = [
+      ...mutations(accepted),
+      fc.jsonValue().map((value) => ({ bytes: signed(signer, value), codes: ['malformed' as const] })),
+      fc.integer({ min: 1, max: 1e15 }).map((ms) => ({
+        bytes: signed(signer, command({ notAfter: iso(clock.epochMs - 1 - (ms % 1e12)) })),
+        codes: ['expired' as const],
       })),
-    fc.constant(0).map(() => {
-      const stolen = JSON.parse(String(signed(stranger, command())));
-      stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
-      return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
-    }),
-    fc.constantFrom('application/json', `${COMMAND_TYPE} `).map((type) => ({
-      bytes: signed(signer, command(), type),
-      codes: ['malformed' as const],
-    })),
-  ];
-  noneAccepted(t, wrong, (bytes) => verdict(verifier, bytes));
-  t.equal(
-    verdict(verifier, signed(signer, command())),
-    'accepted',
-    'the verifier still opens for what is right',
-  );
-});
+      fc.integer({ min: 1, max: 1e12 }).map((ms) => ({
+        bytes: signed(signer, command({ notBefore: iso(clock.epochMs + ms) })),
+        codes: ['not-yet-valid' as const],
+      })),
+      fc
+        .stringMatching(/^[a-z0-9-]{1,32}$/)
+        .filter((name) => name !== BOX)
+        .map((box) => ({ bytes: signed(signer, command({ box })), codes: ['wrong-box' as const] })),
+      fc
+        .stringMatching(/^[a-z0-9-]{1,32}$/)
+        .filter((name) => name !== SITE)
+        .map((site) => ({
+          bytes: signed(signer, command({ site, box: '*' })),
+          codes: ['wrong-box' as const],
+        })),
+      fc.constant({ bytes: accepted, codes: ['replayed' as const] }),
+      fc.nat(1_000_000).map((less) => ({
+        bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
+        codes: ['replayed' as const],
+      })),
+      fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
+      fc
+        .stringMatching(/^[a-z-]{1,32}$/)
+        .filter((op) => op !== 'search')
+        .map((op) => ({
+          bytes: signed(signer, command({ op })),
+          codes: ['not-permitted' as const],
+        })),
+      fc.constant(0).map(() => {
+        const stolen = JSON.parse(String(signed(stranger, command())));
+        stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
+        return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
+      }),
+      fc.constantFrom('application/json', `${COMMAND_TYPE} `).map((type) => ({
+        bytes: signed(signer, command(), type),
+        codes: ['malformed' as const],
+      })),
+    ];
+    noneAccepted(t, wrong, (bytes) => verdict(verifier, bytes));
+    t.equal(
+      verdict(verifier, signed(signer, command())),
+      'accepted',
+      'the verifier still opens for what is right',
+    );
+  },
+);
 
-void t.test('a file of counters that is gone or was put back obeys nothing twice', async (t) => {
+void t.test('a file of counters that is lost or was put back obeys nothing twice', async (t) => {
   const file = join(scratch(t), 'counters.json');
   const journal = new Map<string, number>();
-  const guarded = (known: { commands: ReadonlyMap<string, number> } | undefined) => {
+  const guarded = (journalState: { commands: ReadonlyMap<string, number> } | undefined) => {
     const enter = (entry: JournalEntry): void => {
       if (entry.type === 'command') journal.set(entry.keyid, entry.counter);
     };
-    const guard = new ReplayGuard({ file, journal: { known, enter } });
+    const guard = new ReplayGuard({ file, journal: { known: journalState, enter } });
     return new CommandVerifier({ site: SITE, box: BOX, keys: [signer.config], guard, clock });
   };
   const [first, second] = [signed(signer, command()), signed(signer, command())];
@@ -166,10 +175,10 @@ void t.test('a file of counters that is gone or was put back obeys nothing twice
     'unavailable',
     'while the journal is not read',
   );
-  t.notOk(existsSync(file), 'and nothing is begun anew');
+  t.notOk(existsSync(file), 'and no file is created again');
 });
 
-void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and it is opened', async (t) => {
+void t.test('the verifier opens a DSSE envelope that openssl(1) signed by the specification', async (t) => {
   const dir = scratch(t);
   const file = (name: string): string => join(dir, name);
   writeFileSync(file('key.pem'), signer.privateKey.export({ type: 'pkcs8', format: 'pem' }));
@@ -188,12 +197,12 @@ void t.test('envelopes are DSSE: openssl(1) signs one by the specification, and 
   };
   const verifier = makeVerifier(file('counters.json'));
   t.equal(verdict(verifier, Buffer.from(JSON.stringify(envelope))), 'accepted');
-  const twice = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
-  t.equal(verdict(verifier, Buffer.from(JSON.stringify(twice))), 'malformed', 'one signature');
+  const doubled = { ...envelope, signatures: [envelope.signatures[0], envelope.signatures[0]] };
+  t.equal(verdict(verifier, Buffer.from(JSON.stringify(doubled))), 'malformed', 'one signature');
 });
 
 void t.test(
-  'counters outlive the process, the key and the verifier; without them nothing is obeyed',
+  'counters survive the process, the key and the verifier; without them no command is obeyed',
   async (t) => {
     const file = join(scratch(t), 'counters.json');
     const first = signed(signer, command());
@@ -210,12 +219,12 @@ void t.test(
       t.equal(verdict(makeVerifier(file), signed(signer, command())), 'unavailable', `damaged: ${damage}`);
     }
     const nowhere = makeVerifier(join(file, 'below-a-file.json'));
-    t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be kept');
+    t.equal(verdict(nowhere, signed(signer, command())), 'unavailable', 'a counter that cannot be stored');
     t.equal(verdict(makeVerifier(file, []), signed(signer, command())), 'unknown-key', 'no key, no command');
   },
 );
 
-void t.test('a command that is meant for all boxes is for the whole site, and is a search', async (t) => {
+void t.test('a command for all boxes must be a search for the whole site', async (t) => {
   const verifier = makeVerifier(join(scratch(t), 'counters.json'));
   t.equal(verdict(verifier, signed(signer, command({ box: '*' }))), 'accepted');
   t.equal(verdict(verifier, signed(signer, command({ box: '*', op: 'suspend' }))), 'not-permitted');
@@ -227,7 +236,7 @@ void t.test('answers go below the box’s own topics only', async (t) => {
   const { replyTo } = topicsOf(SITE, BOX);
   t.equal(replyTo(`vigie/${SITE}/${BOX}/reply/a-1_B`), `vigie/${SITE}/${BOX}/reply/a-1_B`);
   t.equal(replyTo(`vigie/${SITE}/all/reply/a1`), `vigie/${SITE}/${BOX}/reply/a1`);
-  for (const elsewhere of [
+  for (const foreignTopic of [
     undefined,
     '',
     `vigie/${SITE}/other/reply/a`,
@@ -238,11 +247,11 @@ void t.test('answers go below the box’s own topics only', async (t) => {
     `vigie/${SITE}/${BOX}/reply/${'a'.repeat(65)}`,
     `vigie/other/${BOX}/reply/a`,
   ])
-    t.equal(replyTo(elsewhere), undefined, String(elsewhere));
+    t.equal(replyTo(foreignTopic), undefined, String(foreignTopic));
 });
 
 void t.test(
-  'the dispatcher survives any bytes, tells few of the unsigned and all of the signed',
+  'the dispatcher survives any bytes, answers few unsigned commands and all signed ones',
   async (t) => {
     const replies: CommandReply[] = [];
     const own = new HandClock();
@@ -281,7 +290,7 @@ void t.test(
     );
     dispatcher.hear(incoming(Buffer.alloc(1_000_000, 0x20)));
     t.equal(figure(dispatcher, 'commands_refused'), 501);
-    t.equal(replies.length, 20, 'twenty were told');
+    t.equal(replies.length, 20, 'twenty received a reply');
     t.match(replies[0], { site: SITE, box: BOX, refused: { code: 'malformed' } });
     t.match(replies[0]?.refused?.message, /JSON|envelope/);
 
@@ -309,7 +318,7 @@ void t.test(
   },
 );
 
-void t.test('what waits at a stop is answered before it is over, slow results too', async (t) => {
+void t.test('commands waiting at a stop are answered before it ends, slow results too', async (t) => {
   const replies: CommandReply[] = [];
   const slow = new HandClock();
   const may = { ...signer.config, may: ['suspend' as const] };

@@ -1,7 +1,7 @@
 /**
- * Configuration: test/fixtures/config/*.yaml each end with what must be said of them: lines that begin
- * with `#= `, exactly and completely (… stands for lists that grow with the schema). `#mode` and `#env`
- * lines set the circumstances.
+ * Tests the configuration loader with test/fixtures/config/*.yaml. Each file ends with its expected messages: lines
+ * that begin with `#= `, exact and complete (… replaces lists that grow with the schema). `#mode` and `#env` lines set
+ * the circumstances.
  */
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,20 +37,22 @@ const CORNERS = [
 const STAY = { id: 'stay', kind: 'loitering', zone: 'yard', purpose: 'order' };
 const FIXTURES = join(ROOT, 'test', 'fixtures', 'config');
 
-void t.test('every mistake of every bad configuration is told, with its place', async (t) => {
+void t.test('every mistake of every bad configuration is reported with its place', async (t) => {
   for (const file of readdirSync(FIXTURES)) {
-    const whole = readFileSync(join(FIXTURES, file), 'utf8');
-    const expected = [...whole.matchAll(/^#= (.*)$/gm)].map((match) => String(match[1]));
-    const text = whole.replace(/^#= .*\n/gm, '');
+    const content = readFileSync(join(FIXTURES, file), 'utf8');
+    const expected = [...content.matchAll(/^#= (.*)$/gm)].map((match) => String(match[1]));
+    const text = content.replace(/^#= .*\n/gm, '');
     const env = Object.fromEntries([...text.matchAll(/^#env ([^=]+)=(.*)$/gm)].map(([, k, v]) => [k, v]));
     const mode = (/^#mode (\w+)$/m.exec(text)?.[1] ?? 'check') as ConfigMode;
     const { config, problems } = inspectText(text, { env, mode });
-    const found = problems.map((problem) => problemText('', problem).replace(/^:?/, '').trim());
+    const messages = problems.map((problem) => problemText('', problem).replace(/^:?/, '').trim());
     t.ok(expected.length > 0, `${file} expects something`);
     t.equal(config, undefined, `${file} is refused`);
-    const wanted = expected.map((line, index) => (fits(line, found[index] ?? '') ? found[index] : line));
-    t.same(found, wanted, file);
-    t.notMatch(found.join('\n'), /hunter2/, `${file}: no secret is shown`);
+    const expectedMessages = expected.map((line, index) =>
+      fits(line, messages[index] ?? '') ? messages[index] : line,
+    );
+    t.same(messages, expectedMessages, file);
+    t.notMatch(messages.join('\n'), /hunter2/, `${file}: no secret is shown`);
   }
 });
 
@@ -70,12 +72,12 @@ void t.test('a file becomes a frozen configuration with its defaults', async (t)
     zones: [],
     retention: { eventsDays: 30, snapshotsDays: 7, sealedDays: 30, outboxMiB: 64 },
   });
-  t.notOk('camera' in config, 'what is absent stays absent');
+  t.notOk('camera' in config, 'absent keys stay absent');
   t.throws(() => (config.detector.input as number[]).push(1), TypeError, 'frozen to the bottom');
   t.throws(() => Object.assign(config, { site: 'other' }), TypeError);
 });
 
-void t.test('a file that cannot be a configuration is refused with one line', async (t) => {
+void t.test('an unreadable configuration file is refused with one line', async (t) => {
   const dir = scratch(t);
   const path = (name: string): string => join(dir, name);
   writeFileSync(path('empty.yaml'), '');
@@ -106,7 +108,7 @@ void t.test('a file that cannot be a configuration is refused with one line', as
   }
 });
 
-void t.test('the environment goes before the file, for every scalar key', async (t) => {
+void t.test('the environment overrides each scalar key of the file', async (t) => {
   const values: Record<string, string> = {
     VIGIE_SITE: 'other',
     VIGIE_CAMERA_SOURCE: 'v4l2:/dev/video0',
@@ -136,7 +138,7 @@ void t.test('the environment goes before the file, for every scalar key', async 
     t.match(describeConfig(), `\`${variable}\``, `${variable} is documented`);
 });
 
-void t.test('what is allowed depends on the command', async (t) => {
+void t.test('the required keys depend on the command', async (t) => {
   const rule = 'rules: [{ id: r, kind: loitering, zone: z, purpose: evaluation }]';
   const base = `site: lab\nbox: lab-1\nzones: [{ id: z, polygon: [[0, 0], [1, 0], [1, 1]] }]\n${rule}\n`;
   const full = `${base}camera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n`;
@@ -156,7 +158,7 @@ void t.test('what is allowed depends on the command', async (t) => {
   }
 });
 
-void t.test('a box has no name that the broker knows as another’s', async (t) => {
+void t.test('a box cannot have a name that the broker knows as another’s', async (t) => {
   const users = [...PROGRAM_RULES.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
   t.same(users, ['room', 'witness', 'fleet', 'metrics', 'reader', 'homeassistant']);
   const look = (box: string, mode: ConfigMode) =>
@@ -175,7 +177,7 @@ void t.test('a box has no name that the broker knows as another’s', async (t) 
   t.same(look('room-1', 'run'), []);
 });
 
-void t.test('keys and certificates must be there, and the key must be private', async (t) => {
+void t.test('keys and certificates must exist, and the key must be private', async (t) => {
   const dir = scratch(t);
   const pem = (name: string): string => join(dir, name);
   const authority = new CertificateAuthority(join(dir, 'authority'));
@@ -187,7 +189,7 @@ void t.test('keys and certificates must be there, and the key must be private', 
   const file = join(dir, 'vigie.yaml');
   const mqtt = { url: 'mqtts://room.example', ca: pem('ca'), cert: pem('cert'), key: pem('key') };
   const camera = { source: 'rtsp://admin:hunter2@10.0.0.2/main' };
-  // JSON is YAML: the same loader takes it.
+  // JSON is YAML, so the same loader reads it.
   const places = { zones: [{ id: 'yard', polygon: CORNERS }], rules: [STAY] };
   writeFileSync(file, JSON.stringify({ site: 'lab', box: 'lab-1', camera, mqtt, ...places }), {
     mode: 0o640,
@@ -204,7 +206,7 @@ void t.test('keys and certificates must be there, and the key must be private', 
     t.match(look().problems, [
       { path: 'mqtt.key', line: 1, message: /private key is open to others.*chmod 0640/ },
     ]);
-    t.same(look(false).problems, [], 'not looked at when the files lie elsewhere');
+    t.same(look(false).problems, [], 'not checked when the files are elsewhere');
   }
   chmodSync(pem('key'), 0o640);
   chmodSync(file, 0o644);
@@ -286,12 +288,12 @@ void t.test('certificates and key must be what their names say, and this box’s
       );
       t.match(problems, expected, `${name}, ${mode}`);
       t.equal(problems.length, expected.length, name);
-      t.notMatch(JSON.stringify(problems), 'PRIVATE KEY', 'nothing of a key is shown');
+      t.notMatch(JSON.stringify(problems), 'PRIVATE KEY', 'no part of a key is shown');
     }
   }
 });
 
-void t.test('what is allowed but cannot work is a warning', async (t) => {
+void t.test('settings that are allowed but cannot work give a warning', async (t) => {
   const text = `
 site: lab
 box: lab-1
@@ -339,7 +341,7 @@ rules:
   );
 });
 
-void t.test('a ground is two people who can be true; far zones are told', async (t) => {
+void t.test('a ground plane needs two plausible people, and far zones give a warning', async (t) => {
   const look = (people: string, zone = '[[0, 0.6], [1, 0.6], [1, 1]]') =>
     inspectText(
       `
@@ -380,16 +382,16 @@ void t.test('the documented example is complete and valid', async (t) => {
   for (const { path } of CONFIG_KEYS) {
     const value = path.reduce<unknown>((group, key) => Reflect.get(Object(group), key), config);
     t.not(value, undefined, path.join('.'));
-    t.match(EXAMPLE, new RegExp(`^ *${path.at(-1)}:`, 'm'), `${path.join('.')} stands in the example`);
+    t.match(EXAMPLE, new RegExp(`^ *${path.at(-1)}:`, 'm'), `${path.join('.')} is in the example`);
   }
   const kinds = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
   t.same(new Set(config?.rules.map(({ kind }) => kind)), new Set(kinds), 'every kind of rule');
   t.equal(readFileSync(join(ROOT, 'docs', 'ref', 'config.md'), 'utf8').includes(EXAMPLE), true);
 });
 
-void t.test('the configurations of the labelled clips are accepted as they are', async (t) => {
+void t.test('the configurations of the labelled clips are accepted unchanged', async (t) => {
   const { file: dir, skip } = evaluationData('labels');
-  void t.test('labels', { skip }, async (t) => {
+  void t.test('labelled clips fail only for rules of unknown kinds', { skip }, async (t) => {
     const kinds: string[] = RULE_SCHEMAS.map((schema) => schema.properties.kind.const);
     for (const name of readdirSync(dir)) {
       const { config } = JSON.parse(readFileSync(join(dir, name), 'utf8')) as {
@@ -404,7 +406,7 @@ void t.test('the configurations of the labelled clips are accepted as they are',
   });
 });
 
-void t.test('polygons', async (t) => {
+void t.test('a polygon may not cross itself, and covers only what lies wholly inside', async (t) => {
   const regular = (corners: number, radius: number): PointNorm[] =>
     Array.from({ length: corners }, (_, i) => {
       const angle = (2 * Math.PI * i) / corners;
@@ -450,7 +452,7 @@ void t.test('polygons', async (t) => {
   t.equal(covers(u, bar), false, 'corners inside, sides outside');
 });
 
-void t.test('words', async (t) => {
+void t.test('misspelt words get the nearest key, and secrets are hidden', async (t) => {
   const keys = ['eventsDays', 'snapshotsDays', 'zones', 'fps'];
   t.equal(nearest('eventDays', keys), 'eventsDays');
   t.equal(nearest('snapshots_days', keys), 'snapshotsDays');
@@ -462,22 +464,22 @@ void t.test('words', async (t) => {
   t.equal(hideSecrets('rtsp:/admin:pass@10.0.0.2'), 'rtsp:/***@10.0.0.2');
   t.equal(hideSecrets('file:/clips/a.mp4'), 'file:/clips/a.mp4');
   const source = (value: string): string | null => shown(value, ['camera', 'source']);
-  for (const [text, told] of [
+  for (const [text, hidden] of [
     ['rtsp://[fe80::1]:554/', 'rtsp://[fe80::1]/'],
     ['rtsp://h/cam?channel=1&x=y', 'rtsp://h/cam?channel=1&x=***'],
     ['file:/a:b.mp4', 'file:/a:b.mp4'],
     ['10.0.0.2/main', '***'],
     ['http://10.0.0.2:554/main', 'http://***'],
   ] as const) {
-    t.equal(source(text), JSON.stringify(told), 'what cannot be parsed is not shown');
+    t.equal(source(text), JSON.stringify(hidden), 'an unparsable part is not shown');
   }
-  for (const lost of [
+  for (const broken of [
     'rtsp://admin:hunter2 10.0.0.2/main',
     'admin:hunter2',
     'rtsp:admin:hunter2/x',
     'rtsp:////a:hunter2',
   ]) {
-    t.match(source(lost), /^"(rtsp:\/*)?\*\*\*"$/, 'a login that has lost its @');
+    t.match(source(broken), /^"(rtsp:\/*)?\*\*\*"$/, 'a login that has lost its @');
   }
   for (const address of [
     'rtsp://10.0.0.2/user=admin_password=hunter2_channel=1',

@@ -1,4 +1,7 @@
-/** What a technician proposes is written into the text that root keeps: read back it is the same, and comments stay. */
+/**
+ * Tests that a technician's proposal is written into the configuration text: it reads back as proposed, and comments
+ * stay.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -29,7 +32,7 @@ function asIs(text: string): Proposal {
 
 const demo = readFileSync(join(ROOT, 'scripts/programs/demo/config.yaml'), 'utf8');
 
-t.test('what is not changed stays as it was written', async (t) => {
+t.test('an edit changes only the proposed lines', async (t) => {
   t.equal(editedText(demo, asIs(demo)), demo, 'to the byte');
   const proposal = asIs(demo);
   proposal.zones = proposal.zones.map((zone): Config['zones'][number] =>
@@ -48,13 +51,17 @@ t.test('what is not changed stays as it was written', async (t) => {
     rule.id === 'coming-in' ? [] : rule.kind === 'loitering' ? [{ ...rule, afterS: 7 }] : [rule],
   );
   const text = editedText(demo, proposal);
-  const changed = text.split('\n').filter((line) => !demo.split('\n').includes(line));
-  t.strictSame(changed, ['    polygon: [[0, 0.5], [1, 0.5], [0.25, 1]]', '    afterS: 7', '    afterS: 7']);
+  const changedLines = text.split('\n').filter((line) => !demo.split('\n').includes(line));
+  t.strictSame(changedLines, [
+    '    polygon: [[0, 0.5], [1, 0.5], [0.25, 1]]',
+    '    afterS: 7',
+    '    afterS: 7',
+  ]);
   t.match(text, /# across the road on the right/);
   t.notMatch(text, /coming-in/);
 });
 
-t.test('blanks inside brackets stay where nothing is changed', async (t) => {
+t.test('blanks inside brackets stay where no value changes', async (t) => {
   const rule = (afterS: number): string =>
     `{ id: stay, kind: loitering, zone: lawn, afterS: ${afterS}, purpose: demo }`;
   const text = `site: s
@@ -76,19 +83,19 @@ commands:
   );
   const edited = editedText(text, { ...proposal, rules });
   const former = text.split('\n');
-  const changed = edited.split('\n').filter((line) => !former.includes(line));
-  t.strictSame(changed, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
+  const changedLines = edited.split('\n').filter((line) => !former.includes(line));
+  t.strictSame(changedLines, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
 });
 
-t.test('the camera’s login', async (t) => {
+t.test('the camera’s login is hidden, and stays where the source is unchanged', async (t) => {
   const text = (source: string): string => `site: s\nbox: b\ncamera:\n  source: "${source}" # by the door\n`;
   const withLogin = text('rtsp://admin:hunter2@10.0.0.2/main?token=1');
-  const shown = proposableOf(load(withLogin));
-  t.equal(shown.cameraAddress, 'rtsp://10.0.0.2/main', 'is not shown');
-  t.notMatch(JSON.stringify(shown), /hunter2|token/);
+  const shownProposal = proposableOf(load(withLogin));
+  t.equal(shownProposal.cameraAddress, 'rtsp://10.0.0.2/main', 'is not shown');
+  t.notMatch(JSON.stringify(shownProposal), /hunter2|token/);
   const proposal = asIs(withLogin);
   t.equal(editedText(withLogin, proposal), withLogin, 'stays where no source is proposed');
-  const same = editedText(withLogin, { ...proposal, source: shown.cameraAddress });
+  const same = editedText(withLogin, { ...proposal, source: shownProposal.cameraAddress });
   t.equal(same, withLogin, 'and where the source is the one that was shown');
   const other = editedText(withLogin, { ...proposal, source: 'rtsp://a:b@10.0.0.3/main' });
   t.equal(other, text('rtsp://a:b@10.0.0.3/main'));
@@ -99,7 +106,7 @@ t.test('the camera’s login', async (t) => {
   );
 });
 
-t.test('ground plane', async (t) => {
+t.test('a ground plane is set, kept or removed', async (t) => {
   const people = [
     { feet: [0.5, 0.9], head: [0.5, 0.5] },
     { feet: [0.5, 0.5], head: [0.5, 0.4] },
@@ -109,11 +116,11 @@ t.test('ground plane', async (t) => {
   const lens = editedText(marked, { ...asIs(marked), groundPlane: { people, hfovDeg: 80 } });
   t.strictSame(load(lens).groundPlane, { people, hfovDeg: 80 });
   const { groundPlane: _, ...rest } = asIs(lens);
-  t.equal(editedText(lens, rest), lens, 'absent: as it is');
+  t.equal(editedText(lens, rest), lens, 'absent: unchanged');
   t.equal(editedText(lens, { ...rest, groundPlane: null }), demo, 'null: none');
 });
 
-t.test('unusual texts', async (t) => {
+t.test('JSON, aliases and unusual texts are edited correctly or refused', async (t) => {
   const json = JSON.stringify({ site: 's', box: 'b', zones: [] });
   const zones: Config['zones'] = [
     {
@@ -134,7 +141,7 @@ t.test('unusual texts', async (t) => {
     kind: 'config',
     message: /anchors/,
   });
-  const moved = editedText(aliases, {
+  const movedText = editedText(aliases, {
     ...asIs(aliases),
     masks: [
       {
@@ -147,7 +154,7 @@ t.test('unusual texts', async (t) => {
       },
     ],
   });
-  t.strictSame(load(moved).zones, zones, 'what an alias stood for stays');
+  t.strictSame(load(movedText).zones, zones, 'the alias keeps its value');
   for (const text of ['', '[]', 'site: [', 'a', '['.repeat(5000)]) {
     let kind: unknown;
     try {
@@ -162,8 +169,8 @@ t.test('unusual texts', async (t) => {
 const id = fc.constantFrom(...'abcdefgh');
 const share = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
 const point = fc.tuple(share, share);
-/** Corners on a circle, in their order: it does not cross itself. */
-/** Corners on a circle, so far apart that no polygon is too thin to be taken. */
+/** Corners on a circle in order, so that the outline does not cross itself. */
+/** Number of corners on the circle, far enough apart that every polygon is thick enough to be accepted. */
 const CORNERS = 36;
 const polygon = fc
   .uniqueArray(fc.integer({ min: 0, max: CORNERS - 1 }), { minLength: 3, maxLength: 8 })
@@ -175,7 +182,7 @@ const polygon = fc
         return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)];
       }),
   );
-t.test('an alias of what is not proposed stands for what it stood for, or nothing is edited', async (t) => {
+t.test('an alias outside of the proposal keeps its value, or the edit is refused', async (t) => {
   const rule = (purpose: string) => `{ id: r, kind: loitering, zone: a, purpose: ${purpose} }`;
   const text = [
     'site: &p lab\nbox: b',
@@ -202,7 +209,7 @@ const places = fc.record({
 });
 const afterS = fc.double({ min: 0, max: 86_400, noNaN: true }).map(Math.abs);
 
-/** Rules in places that there are. */
+/** Arbitrary rules in existing places. */
 function rulesIn({ zones, lines }: Pick<Config, 'zones' | 'lines'>): fc.Arbitrary<Config['rules']> {
   const kinds: fc.Arbitrary<object>[] = [];
   const ids = (list: readonly { id: string }[]) => fc.constantFrom(...list.map((place) => place.id));
@@ -246,8 +253,8 @@ const proposals = places
   .filter(({ lines }) => lines.every(({ from, to }) => from[0] !== to[0] || from[1] !== to[1]))
   .chain((drawn) => rulesIn(drawn).map((rules): Proposal => ({ ...drawn, rules })));
 
-/** The text of it, with a comment before and beside each item, as a person would write it. */
-function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
+/** Writes it as text with a comment before and beside each item, as a person would. */
+function commentedText({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
   const list = (name: string, items: readonly object[]): string[] => {
     if (items.length === 0) return flow ? [`${name}: [] # none of ${name}`] : [];
     return [
@@ -275,33 +282,33 @@ function commented({ zones, lines, masks, rules }: Proposal, flow: boolean): str
   ].join('\n');
 }
 
-t.test('read back it is what was proposed, and the comments of what stays are there', async (t) => {
+t.test('an edited text reads back as proposed and keeps the comments of unchanged parts', async (t) => {
   const seed = SEED;
   fc.assert(
-    fc.property(proposals, proposals, fc.boolean(), (before, wanted, flow) => {
-      const old = commented(before, flow);
-      const text = editedText(old, wanted);
+    fc.property(proposals, proposals, fc.boolean(), (before, proposal, flow) => {
+      const old = commentedText(before, flow);
+      const text = editedText(old, proposal);
       const { zones, lines, masks, rules, alertsPerHour } = load(text);
-      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sorted) });
-      const should = JSON.stringify({ ...wanted, rules: wanted.rules.map(sorted) });
+      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sortedKeys) });
+      const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sortedKeys) });
       if (is !== should) throw new Error(`${is}\n${should}\n${text}`);
       if (alertsPerHour !== 7) throw new Error('another key was changed');
       for (const note of ['# the head', '# where', '# few', '# the end'])
         if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
       for (const name of ['zones', 'lines', 'masks', 'rules'] as const)
-        for (const { id: kept } of before[name].filter((item) =>
-          wanted[name].some((other) => other.id === item.id),
+        for (const { id: keptId } of before[name].filter((item) =>
+          proposal[name].some((other) => other.id === item.id),
         ))
-          for (const note of [`# before ${name}-${kept}.`, `# beside ${name}-${kept}.`])
+          for (const note of [`# before ${name}-${keptId}.`, `# beside ${name}-${keptId}.`])
             if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);
     }),
-    // Shrinking these can take for ever.
+    // Shrinking these cases can take indefinitely.
     { seed, numRuns: RUNS, interruptAfterTimeLimit: 120_000 },
   );
   t.pass(`${RUNS} pairs, seed ${seed}`);
 });
 
-/** The order of keys within a rule is the file's. */
-function sorted(rule: object): object {
+/** Sorts the keys of a rule, because their order comes from the file. */
+function sortedKeys(rule: object): object {
   return Object.fromEntries(Object.entries(rule).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,4 +1,6 @@
-/** No input makes the loader throw, hang or show a secret; what it accepts fits the schema. */
+/**
+ * Tests that no input makes the loader throw, hang or show a secret, and that accepted configurations fit the schema.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -23,8 +25,8 @@ interface Outcome {
   readonly fault: string | undefined;
 }
 
-/** What is wrong with the loader's answer, if anything. */
-function judge(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
+/** Loads a text and describes what is wrong with the loader's answer, if anything. */
+function checkLoad(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
   const { config, problems, warnings } = inspectText(text, { env, mode, files: false });
   const fault = (): string | undefined => {
     if ((config === undefined) === (problems.length === 0)) return 'neither accepted nor refused, or both';
@@ -33,14 +35,14 @@ function judge(text: string, env: Record<string, string>, mode: ConfigMode): Out
     const lineCount = text.split(/\r\n|\r|\n/).length;
     for (const problem of [...problems, ...warnings]) {
       const line = problemText('f', problem);
-      // Cut out of its address and put under another key, the word is no secret any more.
+      // Cut from its address and put under another key, the word is no longer a secret.
       const secret = text.includes('hunter2@') || /^(camera|mqtt)/.test(problem.path);
       if (secret && line.includes('hunter2')) return `a secret is shown: ${line}`;
       if (/\n|undefined|\[object|NaN/.test(problem.message)) return `not one line for a person: ${line}`;
       const placed = problem.line !== null && problem.column !== null && problem.line <= lineCount;
       if (!placed && problem.variable === null) return `no place: ${line}`;
-      const whole = /YAML|group of keys|key must be plain/.test(problem.message);
-      if (problem.path === '' && problem.variable === null && !whole) return `no path: ${line}`;
+      const hasNoPath = /YAML|group of keys|key must be plain/.test(problem.message);
+      if (problem.path === '' && problem.variable === null && !hasNoPath) return `no path: ${line}`;
     }
     return undefined;
   };
@@ -163,12 +165,12 @@ const INPUTS = { structured, textual, random: fc.string({ unit: 'binary', maxLen
 const SHARE = { structured: 0.6, textual: 0.35, random: 0.05 };
 
 for (const [name, texts] of Object.entries(INPUTS)) {
-  void t.test(`${name} input: accepted or refused with reasons`, async (t) => {
+  void t.test(`${name} input is accepted, or refused with reasons`, async (t) => {
     const numRuns = Math.ceil(RUNS * SHARE[name as keyof typeof SHARE]);
     let accepted = 0;
     fc.assert(
       fc.property(texts, environment, fc.constantFrom(...MODES), (text, env, mode) => {
-        const outcome = judge(text, env, mode);
+        const outcome = checkLoad(text, env, mode);
         if (outcome.accepted) accepted += 1;
         if (outcome.fault !== undefined) throw new Error(outcome.fault);
       }),
@@ -179,7 +181,7 @@ for (const [name, texts] of Object.entries(INPUTS)) {
   });
 }
 
-void t.test('the same input always gives the same answer, and is not changed by being read', async (t) => {
+void t.test('the same input always gives the same answer, and reading does not change it', async (t) => {
   const env = { VIGIE_CAMERA_FPS: '3' };
   const first = inspectText(BASE, { env, mode: 'check', files: false });
   const second = inspectText(BASE, { env, mode: 'check', files: false });
@@ -215,7 +217,7 @@ void t.test('hostile texts of 256 KiB are refused within seconds', async (t) => 
   };
   for (const [name, text] of Object.entries(texts)) {
     const from = performance.now();
-    const { fault, accepted } = judge(text, {}, 'check');
+    const { fault, accepted } = checkLoad(text, {}, 'check');
     t.equal(fault, undefined, name);
     t.notOk(accepted, `${name} is refused`);
     // The slowest takes about 1 s on one core of a laptop; a quadratic step would take minutes.

@@ -1,4 +1,7 @@
-/** A configuration that is refused gives way to the last good one, and a model that is damaged to the last that ran. */
+/**
+ * Tests the fallbacks: a refused configuration gives way to the last good one, a damaged model to the last one that
+ * ran.
+ */
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
@@ -35,49 +38,53 @@ function configText(box: string): string {
   ].join('\n');
 }
 
-t.test('a configuration that is refused: the last good one', async (t) => {
+t.test('a refused configuration gives way to the last good one', async (t) => {
   const dir = scratch(t);
-  const [file, kept] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
+  const [file, lastGoodFile] = [join(dir, 'vigie.yaml'), join(dir, LAST_GOOD_FILE)];
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   const first = use();
   t.match(first, { file, refused: undefined, config: { box: 'box-1' } });
   const text = readFileSync(file);
   writeFileSync(file, 'changed while it starts: [');
   keepConfig(first.bytes, dir);
-  t.strictSame(readFileSync(kept), text, 'what it has started with is kept, and not what lies there by now');
+  t.strictSame(readFileSync(lastGoodFile), text, 'the text of the start is stored, not the present file');
   writeFileSync(file, text);
-  t.equal(statSync(kept).mode & 0o777, 0o600, 'a camera’s password may be in it');
+  t.equal(statSync(lastGoodFile).mode & 0o777, 0o600, 'a camera’s password may be in it');
 
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
   const second = use();
-  t.match(second, { file: kept, config: { box: 'box-1' } }, 'it goes on with what it was started with');
+  t.match(
+    second,
+    { file: lastGoodFile, config: { box: 'box-1' } },
+    'it continues with the text of its start',
+  );
   t.ok(second.refused instanceof ConfigProblems);
   t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
 
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   writeFileSync(join(dir, 'cert.pem'), '');
   const third = use();
   t.match(
     third,
-    { file: kept, config: { box: 'box-1' } },
+    { file: lastGoodFile, config: { box: 'box-1' } },
     'a certificate that went bad does not blind the box',
   );
   t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: does not contain a certificate/);
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
 
-  writeFileSync(kept, 'site: [');
+  writeFileSync(lastGoodFile, 'site: [');
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'a damaged last good one is refused as well');
-  rmSync(kept);
+  rmSync(lastGoodFile);
   t.throws(use, { message: /vigie\.yaml:2:\d+ box/ }, 'without one the start fails as before');
-  await written(file, 'box-1', dir);
+  await writeConfig(file, 'box-1', dir);
   keepConfig(use().bytes, dir);
   rmSync(file);
-  t.throws(use, { message: /vigie\.yaml/ }, 'a file that was taken away is not replaced');
+  t.throws(use, { message: /vigie\.yaml/ }, 'a removed file is not replaced');
 });
 
-/** The file, and what it names. */
-async function written(file: string, box: string, dir: string): Promise<void> {
+/** Writes the configuration file and the files that it names. */
+async function writeConfig(file: string, box: string, dir: string): Promise<void> {
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
   const { cert, key } = await authority.client(box);
@@ -87,8 +94,8 @@ async function written(file: string, box: string, dir: string): Promise<void> {
   writeFileSync(file, configText(box).replaceAll(/(\w+)\.pem/g, `${dir}/$1.pem`));
 }
 
-/** A folder with the real model; `spoil` flips one bit of the file. */
-function installed(t: Test): { dir: string; spoil: () => void } {
+/** Makes a folder with the real model; `spoil` flips one bit of the file. */
+function installModel(t: Test): { dir: string; spoil: () => void } {
   const dir = scratch(t);
   for (const ext of ['json', 'onnx'])
     copyFileSync(join(MODEL_DIR, `${MODEL}.${ext}`), join(dir, `${MODEL}.${ext}`));
@@ -101,23 +108,23 @@ function installed(t: Test): { dir: string; spoil: () => void } {
   return { dir, spoil };
 }
 
-t.test('a model that is damaged: the one that ran last', async (t) => {
+t.test('a damaged model gives way to the one that ran last', async (t) => {
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
-  const { dir: modelDir, spoil } = installed(t);
+  const { dir: modelDir, spoil } = installModel(t);
   const keptDir = join(scratch(t), 'kept');
-  const refused = async (kept: string | undefined, kind: string): Promise<string> => {
-    const error: unknown = await start(kept).catch((error: unknown) => error);
+  const refusalOf = async (dir: string | undefined, kind: string): Promise<string> => {
+    const error: unknown = await start(dir).catch((error: unknown) => error);
     t.match(error, { kind });
     return error instanceof AgentError ? error.message : '';
   };
-  const start = async (kept?: string) => {
+  const start = async (dir?: string) => {
     const config = {
       model: MODEL,
       input: [416, 256] as [number, number],
       backend: 'onnxruntime' as const,
       providers: ['cpu'],
     };
-    const detector = new Detector({ config, modelDir, keptDir: kept, clock: systemClock, log: SILENT });
+    const detector = new Detector({ config, modelDir, keptDir: dir, clock: systemClock, log: SILENT });
     try {
       return await detector.start();
     } finally {
@@ -125,7 +132,7 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
     }
   };
   spoil();
-  t.match(await refused(keptDir, 'corrupt'), /altered/, 'none has run yet');
+  t.match(await refusalOf(keptDir, 'corrupt'), /altered/, 'none has run yet');
   spoil();
   const sound = await start(keptDir);
   t.equal(sound.fallback, null);
@@ -135,11 +142,11 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
   t.equal(statSync(join(keptDir, `${MODEL}.json`)).mtimeMs, keptAt, 'the same model is not written again');
 
   spoil();
-  const instead = await start(keptDir);
-  t.equal(instead.sha256, sound.sha256);
+  const fallbackRun = await start(keptDir);
+  t.equal(fallbackRun.sha256, sound.sha256);
   const last = `the model that ran last (SHA-256 ${sound.sha256.slice(0, 12)}…) runs instead`;
-  t.match(instead.fallback, /altered/);
-  t.ok(instead.fallback?.includes(last), instead.fallback ?? '');
+  t.match(fallbackRun.fallback, /altered/);
+  t.ok(fallbackRun.fallback?.includes(last), fallbackRun.fallback ?? '');
   await t.rejects(
     start(),
     { kind: 'corrupt', message: /altered/ },
@@ -147,13 +154,17 @@ t.test('a model that is damaged: the one that ran last', async (t) => {
   );
 
   rmSync(join(modelDir, `${MODEL}.json`));
-  t.match(await refused(keptDir, 'config'), /no model card/, 'what a person has to mend is not covered up');
+  t.match(
+    await refusalOf(keptDir, 'config'),
+    /no model card/,
+    'a mistake for a person to fix is not covered up',
+  );
   copyFileSync(join(MODEL_DIR, `${MODEL}.json`), join(modelDir, `${MODEL}.json`));
   writeFileSync(join(keptDir, `${sound.sha256}.onnx`), 'half');
-  t.match(await refused(keptDir, 'corrupt'), /truncated/, 'what is kept is checked as any other');
+  t.match(await refusalOf(keptDir, 'corrupt'), /truncated/, 'the stored model is checked like any other');
 });
 
-t.test('one model of a name is kept', async (t) => {
+t.test('only one model of a name is kept', async (t) => {
   const dir = scratch(t);
   const card = parseCard(readFileSync(join(MODEL_DIR, `${MODEL}.json`), 'utf8'), 'card');
   const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -167,13 +178,13 @@ t.test('one model of a name is kept', async (t) => {
   const third = join(dir, `${hash('third')}.onnx`);
   writeFileSync(third, 'thirt');
   await keep('one', 'third');
-  t.equal(readFileSync(third, 'utf8'), 'third', 'a damaged one is written anew');
+  t.equal(readFileSync(third, 'utf8'), 'third', 'a damaged one is written again');
   writeFileSync(join(dir, 'one.json'), 'half a car');
   await keep('one', 'third');
   t.match(
     JSON.parse(readFileSync(join(dir, 'one.json'), 'utf8')),
     { name: 'one' },
-    'a damaged card is written anew',
+    'a damaged card is written again',
   );
   const file = join(dir, 'file');
   writeFileSync(file, '');

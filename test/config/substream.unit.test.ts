@@ -1,4 +1,6 @@
-/** `camera.substream`: what it may be, and that its login leaves the box no more than that of `camera.source` does. */
+/**
+ * Tests `camera.substream`: accepted values, and that its credentials stay on the box like those of `camera.source`.
+ */
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -53,49 +55,46 @@ void t.test('a second stream is another RTSP stream of the same host and port', 
     t.notMatch(JSON.stringify(problems), /hunter2/, 'without its login');
   }
   const both = inspected(textOf('rtsp://h#x/main', SUB)).problems;
-  t.match(both, [{ path: 'camera.source' }], 'what is wrong with the source alone is told once');
+  t.match(both, [{ path: 'camera.source' }], 'a fault of the source alone is reported once');
   t.equal(both.length, 1);
 });
 
-void t.test(
-  'its login is hidden in what leaves the box, and filled in from the same device alone',
-  async (t) => {
-    for (const text of [
-      textOf(MAIN, SUB),
-      textOf('rtsp://10.0.0.2/main', SUB),
-      textOf(MAIN, 'rtsp://viewer:hunter2@10.0.0.2/sub?token=hunter2'),
-      `{"camera": {"substream": "${SUB}", "source": "${MAIN}"}}\n`,
-    ]) {
-      const shown = withoutSecrets(text) ?? '';
-      t.notMatch(shown, /hunter2/);
-      const filled = withSecretsOf(shown, text);
-      t.strictSame(parse(filled), parse(text), 'and is what it was');
-      t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
-      t.equal(heldSecret(shown), undefined);
-    }
-    t.equal(heldSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
-    t.equal(heldSecret(textOf(MAIN, SUB)), 'source');
+void t.test('its login is hidden outside the box, and filled in from the same device alone', async (t) => {
+  for (const text of [
+    textOf(MAIN, SUB),
+    textOf('rtsp://10.0.0.2/main', SUB),
+    textOf(MAIN, 'rtsp://viewer:hunter2@10.0.0.2/sub?token=hunter2'),
+    `{"camera": {"substream": "${SUB}", "source": "${MAIN}"}}\n`,
+  ]) {
+    const hiddenText = withoutSecrets(text) ?? '';
+    t.notMatch(hiddenText, /hunter2/);
+    const filled = withSecretsOf(hiddenText, text);
+    t.strictSame(parse(filled), parse(text), 'and is what it was');
+    t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
+    t.equal(heldSecret(hiddenText), undefined);
+  }
+  t.equal(heldSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
+  t.equal(heldSecret(textOf(MAIN, SUB)), 'source');
 
-    const former = textOf(MAIN);
-    const added = textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub');
-    t.equal(withSecretsOf(added, former), textOf(MAIN, SUB), 'a new one has the login of the source');
-    const own = textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub');
-    t.equal(
-      withSecretsOf(textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub2'), own),
-      textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub2'),
-      'or its own',
+  const former = textOf(MAIN);
+  const added = textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub');
+  t.equal(withSecretsOf(added, former), textOf(MAIN, SUB), 'a new one has the login of the source');
+  const own = textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub');
+  t.equal(
+    withSecretsOf(textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub2'), own),
+    textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub2'),
+    'or its own',
+  );
+  for (const foreignAddress of ['rtsp://***@10.0.0.3/sub', 'rtsp://***@10.0.0.2:8554/sub'])
+    t.throws(
+      () => withSecretsOf(textOf('rtsp://***@10.0.0.2/main', foreignAddress), textOf(MAIN, SUB)),
+      /^camera.substream: the login .* of another camera/,
     );
-    for (const elsewhere of ['rtsp://***@10.0.0.3/sub', 'rtsp://***@10.0.0.2:8554/sub'])
-      t.throws(
-        () => withSecretsOf(textOf('rtsp://***@10.0.0.2/main', elsewhere), textOf(MAIN, SUB)),
-        /^camera.substream: the login .* of another camera/,
-      );
-    const shared = `camera: { source: "rtsp://10.0.0.2/main", substream: &s "rtsp://***@10.0.0.2/sub" }\nsite: *s\n`;
-    t.throws(() => withSecretsOf(shared, textOf(MAIN, SUB)), /^camera.substream: .* by an alias/);
-  },
-);
+  const shared = `camera: { source: "rtsp://10.0.0.2/main", substream: &s "rtsp://***@10.0.0.2/sub" }\nsite: *s\n`;
+  t.throws(() => withSecretsOf(shared, textOf(MAIN, SUB)), /^camera.substream: .* by an alias/);
+});
 
-void t.test('its password in a file that everybody can read is told', async (t) => {
+void t.test('a password in a file that everybody can read gives a warning', async (t) => {
   const file = join(scratch(t), 'vigie.yaml');
   writeFileSync(file, textOf('rtsp://10.0.0.2/main', SUB));
   chmodSync(file, 0o644);
@@ -103,28 +102,28 @@ void t.test('its password in a file that everybody can read is told', async (t) 
   t.match(warnings, [{ path: 'camera.substream', message: /everybody can read/ }]);
 });
 
-void t.test('it is part of what is watched, without its login', async (t) => {
+void t.test('the second stream is part of the watched camera, without its login', async (t) => {
   const hash = (substream?: string): string => watchedHash(configOf(textOf(MAIN, substream)));
-  t.equal(hash(SUB), hash('rtsp://other:x@10.0.0.2/sub'), 'a password is no other camera');
+  t.equal(hash(SUB), hash('rtsp://other:x@10.0.0.2/sub'), 'another password is the same camera');
   t.not(hash(SUB), hash('rtsp://10.0.0.2/sub2'));
   t.not(hash(SUB), hash());
 });
 
 void t.test('a technician’s proposal keeps, sets or drops it', async (t) => {
   const text = textOf(MAIN, SUB);
-  const shown = proposableOf(configOf(text));
-  t.equal(shown.substreamAddress, 'rtsp://10.0.0.2/sub');
-  t.notMatch(JSON.stringify(shown), /hunter2/);
+  const shownProposal = proposableOf(configOf(text));
+  t.equal(shownProposal.substreamAddress, 'rtsp://10.0.0.2/sub');
+  t.notMatch(JSON.stringify(shownProposal), /hunter2/);
   t.notOk('substreamAddress' in proposableOf(configOf(textOf(MAIN))));
-  const { cameraAddress, substreamAddress, ...drawn } = shown;
+  const { cameraAddress, substreamAddress, ...drawn } = shownProposal;
   const edited = (change: object, before = text): string =>
     editedText(before, { ...structuredClone(drawn), ...change });
 
-  t.equal(edited({}), text, 'absent: as it is');
+  t.equal(edited({}), text, 'absent: unchanged');
   t.equal(
     edited({ source: cameraAddress, substream: substreamAddress }),
     text,
-    'as it was shown: with its login',
+    'proposed unchanged: with its login',
   );
   t.equal(edited({ substream: null }), textOf(MAIN), 'null: none');
   t.strictSame(parse(edited({ substream: SUB }, textOf(MAIN))), parse(text));

@@ -1,4 +1,7 @@
-/** What no compiler reads names every kind too: scenes, guides, alert rules; and a condition that is listed is raised. */
+/**
+ * Tests that files which no compiler checks name every kind: scenes, guides and alert rules. It also tests that every
+ * listed condition is raised.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -21,16 +24,16 @@ function firstColumn(file: string): string[] {
   return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/[a-z]+(?:-[a-z]+)*/g)].map(String));
 }
 
-function missing<K extends string>(all: readonly K[], named: readonly string[]): K[] {
-  return all.filter((kind) => !named.includes(kind));
+function missingKinds<K extends string>(all: readonly K[], names: readonly string[]): K[] {
+  return all.filter((kind) => !names.includes(kind));
 }
 
 void t.test('each kind of rule has scenes, and the busy street has all of them', async (t) => {
   const scenes = [...STREET_SCENES, ...PIXEL_SCENES].map(({ rule }) => rule.kind);
   const clips = CATALOGUE.flatMap((scene) => labelOf(scene).config.rules.map(({ kind }) => kind));
-  t.same(missing(RULE_KINDS, [...scenes, ...clips]), []);
+  t.same(missingKinds(RULE_KINDS, [...scenes, ...clips]), []);
   t.same(
-    missing(
+    missingKinds(
       RULE_KINDS,
       [BUSY_SCENE.rule, ...(BUSY_SCENE.beside ?? [])].map(({ kind }) => kind),
     ),
@@ -38,19 +41,22 @@ void t.test('each kind of rule has scenes, and the busy street has all of them',
   );
 });
 
-void t.test('each kind of rule stands in the guides', async (t) => {
+void t.test('each kind of rule is in the guides', async (t) => {
   for (const file of ['docs/guide/legal.md', 'docs/guide/bridges.md'])
-    t.same(missing(RULE_KINDS, firstColumn(file)), [], file);
+    t.same(missingKinds(RULE_KINDS, firstColumn(file)), [], file);
   const [, list = ''] = /^Rules: ([^;]*);/m.exec(read('README.md')) ?? [];
-  const named = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
-  t.same(named.sort(), [...RULE_KINDS].sort(), 'README.md');
+  const names = [...list.matchAll(/`([a-z-]+)`/g)].map(([, kind = '']) => kind);
+  t.same(names.sort(), [...RULE_KINDS].sort(), 'README.md');
 });
 
-void t.test('each command stands in the table of what a key may sign', async (t) => {
-  t.same(missing(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
+void t.test('each command is in the table of what a key may sign', async (t) => {
+  t.same(missingKinds(COMMAND_OPS, firstColumn('docs/guide/authorisation.md')), []);
 });
 
-/** Conditions that no alert rule names: the rule that sees the same by another metric, or null where nobody is called. */
+/**
+ * Conditions that no alert rule names: the rule that detects the same by another metric, or null where no alert is
+ * needed.
+ */
 const ALERTED_OTHERWISE: Partial<Readonly<Record<ConditionKind, string | null>>> = {
   'alert-limit': null,
   suspended: 'VigieBoxSuspended',
@@ -69,17 +75,17 @@ const ALERTED_OTHERWISE: Partial<Readonly<Record<ConditionKind, string | null>>>
 void t.test('each condition has an alert rule, or is listed as one that needs none of its own', async (t) => {
   const rules = read('docs/guide/prometheus-fleet-rules.yaml');
   const alerted = [...rules.matchAll(/condition=~?"([^"]+)"/g)].flatMap(([, kinds = '']) => kinds.split('|'));
-  t.same(missing(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
-  const twice = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
-  t.same(twice, [], 'in one place only');
+  t.same(missingKinds(CONDITION_KINDS, [...alerted, ...Object.keys(ALERTED_OTHERWISE)]), []);
+  const repeated = alerted.filter((kind) => Object.hasOwn(ALERTED_OTHERWISE, kind));
+  t.same(repeated, [], 'in one place only');
   for (const alert of Object.values(ALERTED_OTHERWISE))
     if (alert !== null) t.match(rules, `alert: ${alert}\n`, alert);
 });
 
-/** Files that must know every kind of condition; they raise none. */
+/** Files that must list every kind of condition; they raise none. */
 const TABLES = ['bridge/onvif.ts', 'local/findings.ts'];
 
-void t.test('each condition is raised by somebody', async (t) => {
+void t.test('each condition is raised by a source file', async (t) => {
   const sources = readdirSync(join(ROOT, 'agent'), { recursive: true, encoding: 'utf8' }).filter(
     (path) => /\.ts$/.test(path) && !/^(?:contract|cli|page|kit)\//.test(path) && !TABLES.includes(path),
   );

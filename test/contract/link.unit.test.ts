@@ -1,3 +1,6 @@
+/**
+ * Tests the messages between agent and vision: encoding, refusal of corrupt messages, and the limits on their content.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -37,7 +40,7 @@ t.test('messages come out as they went in, however the stream is cut', async (t)
   t.pass('all cuts');
 });
 
-t.test('what is no message is refused as corrupt, and nothing else is thrown', async (t) => {
+t.test('an invalid message is refused as corrupt, without another error', async (t) => {
   const good = encodeMessage({ kind: 'ack', frame: 3, evidence: [] });
   const refusals = { bytes: 0, flips: 0 };
   const attempt = (bytes: Uint8Array): boolean => {
@@ -67,7 +70,7 @@ t.test('what is no message is refused as corrupt, and nothing else is thrown', a
   t.ok(refusals.flips > RUNS * 0.5, `${refusals.flips} of ${RUNS} bit flips refused`);
 });
 
-t.test('limits and unknown content', async (t) => {
+t.test('messages beyond the limits or with unknown content are refused', async (t) => {
   const decode = (bytes: Buffer) => new LinkDecoder(ToVision).push(bytes);
   const long = Buffer.alloc(8);
   long.writeUInt32BE(LINK_MESSAGE_BYTES_MAX + 1);
@@ -80,19 +83,19 @@ t.test('limits and unknown content', async (t) => {
   t.throws(() => decode(extra), /link message refused/, 'unknown key');
 });
 
-/** Whether the agent takes a frame with such a track. */
+/** Reports whether the agent accepts a frame with such a track. */
 function isTaken(about: Partial<ObservedTrack>): boolean {
-  const seen = observation(400, [track(3, about)]);
+  const frame = observation(400, [track(3, about)]);
   try {
-    const sent = encodeMessage({ kind: 'frame', observation: seen, detections: [] });
-    return new LinkDecoder(FromVision).push(sent).length === 1;
+    const bytes = encodeMessage({ kind: 'frame', observation: frame, detections: [] });
+    return new LinkDecoder(FromVision).push(bytes).length === 1;
   } catch (error) {
     if (error instanceof AgentError && error.kind === 'corrupt') return false;
     throw error;
   }
 }
 
-t.test('of a track at most eight places from before it was confirmed are taken', async (t) => {
+t.test('a track carries at most eight places from before it was confirmed', async (t) => {
   const places = (count: number): FoundPlace[] =>
     Array.from({ length: count }, (_, i) => ({ atMs: i, xyxyNorm: [0.1, 0.1, 0.2, 0.3] }));
   t.same(
@@ -101,13 +104,13 @@ t.test('of a track at most eight places from before it was confirmed are taken',
   );
   t.notOk(
     isTaken({ before: [{ ...places(1)[0], hist: [1, 2, 3] } as never] }),
-    'and nothing is sent beside them',
+    'and no message is sent beside them',
   );
 });
 
-t.test('of colours at most two names out of the closed list are taken', async (t) => {
+t.test('a track carries at most two colour names out of the closed list', async (t) => {
   t.ok(isTaken({ colours: ['yellow'] }) && isTaken({ colours: ['yellow', 'green'] }));
-  const others: unknown[] = [
+  const invalid: unknown[] = [
     [],
     ['pink'],
     [''],
@@ -118,5 +121,5 @@ t.test('of colours at most two names out of the closed list are taken', async (t
     'yellow',
     { yellow: 0.9 },
   ];
-  for (const colours of others) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
+  for (const colours of invalid) t.notOk(isTaken({ colours } as never), JSON.stringify(colours));
 });

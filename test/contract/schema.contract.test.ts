@@ -1,6 +1,6 @@
 /**
- * The published contract: valid in its own languages, complete, open for members of later versions; and what a box sends
- * is no more than this version names.
+ * Tests the published contract: valid in its own languages, complete, and open to members of later versions. It also
+ * tests that a box sends nothing that this version does not name.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,8 +36,8 @@ import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
 
-/** The AsyncAPI project's own parser; what it does not know of itself is JSON Schema 2020-12. */
-async function parsed(text: string): Promise<ParseOutput> {
+/** Parses with the AsyncAPI project's own parser, with support added for JSON Schema 2020-12. */
+async function parseDocument(text: string): Promise<ParseOutput> {
   const parser = new Parser();
   parser.registerSchemaParser({
     getMimeTypes: () => [SCHEMA_FORMAT],
@@ -62,13 +62,13 @@ const serious = ({ diagnostics }: ParseOutput): string[] =>
 
 void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
   const text = readFileSync(ASYNCAPI_FILE, 'utf8');
-  const output = await parsed(text);
+  const output = await parseDocument(text);
   t.strictSame(serious(output), [], 'no error and no warning');
   const document = output.document;
   t.equal(document?.version(), '3.0.0');
   t.equal(document?.channels().length, MESSAGES.length);
-  const sent = MESSAGES.filter(({ direction }) => direction === 'from-box');
-  t.equal(document?.operations().filterBySend().length, sent.length, 'from the box’s view');
+  const sentMessages = MESSAGES.filter(({ direction }) => direction === 'from-box');
+  t.equal(document?.operations().filterBySend().length, sentMessages.length, 'from the box’s view');
   const event = document?.messages().find((message) => message.name() === 'VigieEvent');
   t.match(
     event?.json().payload,
@@ -78,7 +78,7 @@ void t.test('asyncapi.yaml is AsyncAPI 3.0', async (t) => {
 
   const broken = text.replace('#/channels/statusReport/messages/StatusReport', '#/channels/none');
   t.not(broken, text);
-  t.ok(serious(await parsed(broken)).length > 0, 'a broken reference would have been found (control)');
+  t.ok(serious(await parseDocument(broken)).length > 0, 'a broken reference would have been found (control)');
 });
 
 void t.test(
@@ -94,10 +94,10 @@ void t.test(
 );
 
 /** Every value that differs from `value` by one further member, in one of the objects within it. */
-function extended(value: unknown, member: object): unknown[] {
+function extendedValues(value: unknown, member: object): unknown[] {
   if (typeof value !== 'object' || value === null) return [];
   const within = Object.entries(value).flatMap(([key, part]) =>
-    extended(part, member).map((changed) =>
+    extendedValues(part, member).map((changed) =>
       Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed },
     ),
   );
@@ -124,7 +124,7 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
   t.strictSame(Object.keys(Object.fromEntries(messages)), ['VigieEvent', 'GapEvent', 'StatusReport']);
   for (const [name, message] of [...messages, ['VigieEvent', event] as const]) {
     t.equal(valid(name, message), true, name);
-    for (const later of extended(message, { later: { version: [2] } })) {
+    for (const later of extendedValues(message, { later: { version: [2] } })) {
       t.equal(valid(name, later), true, `${name}: ${JSON.stringify(later)}`);
     }
     t.equal(valid(name, { ...message, time: 5 }), false, `${name}: a wrong type is refused`);
@@ -146,7 +146,7 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
 const defOf = (name: string): unknown =>
   (JSON.parse(readFileSync(SCHEMA_FILE, 'utf8')) as { $defs: Record<string, unknown> }).$defs[name];
 
-void t.test('asyncapi.yaml says of the connection what the box says in its CONNECT', async (t) => {
+void t.test('asyncapi.yaml describes the connection as the box’s CONNECT packet does', async (t) => {
   const broker = await StrictBroker.start(t, {});
   deliver(t, { url: broker.url, ack: 'archive' }, openedOutbox(t, join(scratch(t), 'outbox.db')));
   await until(t, 'the box has connected', () => broker.connects.length > 0);
@@ -188,7 +188,7 @@ void t.test('every limit in asyncapi.yaml comes from the contract', async (t) =>
   const typed: string[] = [];
   const visit = (node: ts.Node): void => {
     if (ts.isNumericLiteral(node) && Number(node.text) > 1) typed.push(node.text);
-    // Versions of standards and the standard's port are no limits.
+    // Versions of standards and the standard port are not limits.
     if (ts.isStringLiteralLike(node) || ts.isTemplateLiteralToken(node)) {
       typed.push(...(node.text.match(/(?<![\w.-])\d{2,}(?![\w.-]*\d|-)/g) ?? []).filter((n) => n !== '8883'));
     }
@@ -237,7 +237,7 @@ void t.test('every rule and condition that the sources raise is in the list', as
   t.ok(addresses.includes(reply), reply);
 });
 
-void t.test('what the contract does not name is refused', async (t) => {
+void t.test('a message outside of the contract is refused', async (t) => {
   const contract = new Contract();
   const topics = topicsOf('marseille-1', 'canebiere-017');
   const message = (event: object, over: Partial<IPublishPacket> = {}): IPublishPacket => ({

@@ -1,4 +1,7 @@
-/** Times in signed orders and commands: what is taken exists, and every reader reads the same moment. */
+/**
+ * Tests times in signed authorisations and commands: only existing times are accepted, and every reader reads the same
+ * moment.
+ */
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
@@ -41,7 +44,7 @@ const TIMES = ['2028-02-29T00:00:00.000Z', '2400-02-29T23:59:59.999Z', '9999-12-
 
 const signer = makeSigner('desk', ['search', 'update']);
 const clock = new HandClock();
-/** A day before those that do not exist roll over. */
+/** A day earlier than the moments to which the invalid times roll over. */
 clock.epochMs = Date.UTC(2026, 1, 28, 12);
 const span = { notBefore: '2026-02-01T00:00:00.000Z', notAfter: '2027-03-01T00:00:00.000Z' };
 const config = configOf(
@@ -69,19 +72,19 @@ void t.test(
         }),
       authorisation: (times) => checkedAuthorisation({ ...orderFor(config), rules, ...times }),
     };
-    for (const [what, open] of Object.entries(opens)) {
+    for (const [form, open] of Object.entries(opens)) {
       const verdict = (times: object) => verdictOf(() => open({ ...span, ...times }));
-      t.equal(verdict({}), 'accepted', `${what}: times that exist`);
-      for (const notAfter of TIMES) t.equal(verdict({ notAfter }), 'accepted', `${what} until ${notAfter}`);
+      t.equal(verdict({}), 'accepted', `${form}: times that exist`);
+      for (const notAfter of TIMES) t.equal(verdict({ notAfter }), 'accepted', `${form} until ${notAfter}`);
       for (const time of NO_TIMES) {
-        t.equal(verdict({ notBefore: time }), 'malformed', `${what} from ${time}`);
-        t.equal(verdict({ notAfter: time }), 'malformed', `${what} until ${time}`);
+        t.equal(verdict({ notBefore: time }), 'malformed', `${form} from ${time}`);
+        t.equal(verdict({ notAfter: time }), 'malformed', `${form} until ${time}`);
       }
     }
   },
 );
 
-void t.test('what the pattern takes is read as it is written, and nothing else is taken', async (t) => {
+void t.test('a time of the pattern is read as written, and no other text is accepted', async (t) => {
   const pattern = new RegExp(TIME_PATTERN);
   for (const time of TIMES) t.match(time, pattern, time);
   for (const time of NO_TIMES) t.notMatch(time, pattern, time);
@@ -107,7 +110,7 @@ void t.test('what the pattern takes is read as it is written, and nothing else i
   );
 });
 
-void t.test('a time that somebody types exists too', async (t) => {
+void t.test('a typed time must exist too', async (t) => {
   const time = new SiteTime('Europe/Paris');
   const wrong = [
     ...['2026-02-30', '2026-02-30T00:00Z', '2026-02-28T24:00', '2026-02-28T12:60', '2026-02-28T12:00+99:00'],

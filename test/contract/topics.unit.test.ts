@@ -1,4 +1,4 @@
-/** Where a box answers: below its own name, in one level, whatever the one who asks writes. */
+/** Tests that a box replies only below its own name and in one level, whatever response topic a request names. */
 import fc from 'fast-check';
 import t from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
@@ -8,7 +8,7 @@ t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
 
 const { root, replyTo } = topicsOf('lyon', 'b-1');
 
-void t.test('a response topic', async (t) => {
+void t.test('a response topic is accepted only below the box’s own name, in one level', async (t) => {
   t.equal(replyTo('vigie/lyon/b-1/reply/Ab_9-'), `${root}/reply/Ab_9-`);
   t.equal(replyTo('vigie/lyon/all/reply/x'), `${root}/reply/x`, 'asked of all, answered below its own name');
   const wrong = [
@@ -54,8 +54,8 @@ void t.test('a response topic', async (t) => {
     '\u0445',
   );
   const topic = fc.array(level, { maxLength: 7 }).map((levels) => levels.join('/'));
-  const inside = fc.property(fc.oneof(topic, fc.string({ unit: 'binary' })), (asked) => {
-    const answer = replyTo(asked);
+  const inside = fc.property(fc.oneof(topic, fc.string({ unit: 'binary' })), (responseTopic) => {
+    const answer = replyTo(responseTopic);
     return answer === undefined || /^vigie\/lyon\/b-1\/reply\/[A-Za-z0-9_-]{1,64}$/.test(answer);
   });
   t.doesNotThrow(() => fc.assert(inside, { seed: SEED, numRuns: 5000 }));

@@ -1,4 +1,6 @@
-/** The hour of tracks that the demo makes from its clip: a box that starts on it keeps it, and answers from it. */
+/**
+ * Tests the hour of tracks that the demo makes from its clip: a box that starts with it keeps it and answers from it.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,7 +16,7 @@ const FPS = 5;
 const CLIP_S = 20;
 const CAMERA = 'rtsp://10.0.0.9/main';
 
-/** Two cars that pass within a clip of CLIP_S, numbered as vision numbers: from any number on. */
+/** Two cars that pass within a clip of CLIP_S; vision numbers tracks from an arbitrary first number. */
 function clip(): Observation[] {
   const cars = [mover(4711, [0.1, 0.5], [0.9, 0.5], [2, 8]), mover(9000, [0.9, 0.7], [0.1, 0.7], [5, 15])];
   return Array.from({ length: CLIP_S * FPS }, (_, i): Observation => {
@@ -36,7 +38,7 @@ function clip(): Observation[] {
   });
 }
 
-function made(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
+function makeHour(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
   const desk = makeSigner('judge-desk', ['tracks']);
   const box = new TrackedBox(scratch(t), { grant, keys: [desk.config], source: CAMERA });
   const endsMs = box.clock.wallMs();
@@ -56,7 +58,7 @@ function made(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
 void t.test(
   'a box whose clock is not set answers from the hour, and says what it does not know',
   async (t) => {
-    const { box, tracks, endsMs } = made(t, GRANT);
+    const { box, tracks, endsMs } = makeHour(t, GRANT);
     t.equal(tracks, 2 * (HOUR_MS / 1000 / CLIP_S), 'two in each round');
     box.synced = false;
     box.trusted = false;
@@ -81,11 +83,11 @@ void t.test(
       [0.5, 0],
       [0.5, 1],
     ];
-    const where = { line: middle, direction: 'both' } as const;
-    const crossed = await box.ask({ view, where, answer: 'count' });
+    const place = { line: middle, direction: 'both' } as const;
+    const crossed = await box.ask({ view, where: place, answer: 'count' });
     t.equal(crossed.matches, tracks, 'both cross the middle, in every round');
 
-    // Set at last: it goes on with the same view and other numbers.
+    // Once the clock is set, the box continues with the same view and other numbers.
     box.synced = true;
     box.live(10, [mover(1_000_000, [0.2, 0.6], [0.8, 0.6], [0, 10])]);
     const later = await box.ask({});
@@ -94,17 +96,17 @@ void t.test(
   },
 );
 
-void t.test('it goes where the order of the box is not the one it was made for', async (t) => {
-  const { box } = made(t, { ...GRANT, grade: 'counts' });
+void t.test('the made hour is removed where the order is another than its own', async (t) => {
+  const { box } = makeHour(t, { ...GRANT, grade: 'counts' });
   box.start();
   t.match(box.records, [{ record: 'purge', what: 'tracks', why: 'authorisation' }]);
-  const { box: without } = made(t, GRANT);
-  without.grant = undefined;
-  without.start();
-  t.notOk(existsSync(join(without.stateDir, 'tracks.db')));
+  const { box: unauthorisedBox } = makeHour(t, GRANT);
+  unauthorisedBox.grant = undefined;
+  unauthorisedBox.start();
+  t.notOk(existsSync(join(unauthorisedBox.stateDir, 'tracks.db')));
 });
 
-void t.test('of a clip without a frame nothing is made', (t) => {
+void t.test('no hour is made of a clip without a frame', (t) => {
   const stateDir = join(scratch(t), 'state');
   const hour = { stateDir, limitMiB: 16, grant: GRANT, order: 'made', camera: CAMERA } as const;
   t.equal(writeHour([], { ...hour, endsMs: Date.now(), why: 'not-running' }), 0);

@@ -1,4 +1,4 @@
-/** What documents point at is there: files move, and a guide that leads nowhere is found out at the pole. */
+/** Tests that every file and link that the documents name exists. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -6,15 +6,16 @@ import t from 'tap';
 import { ROOT } from '../lib/paths.ts';
 
 const LINK = /\]\(([^)#\s]+)/g;
-/** A file of the project named in passing. */
-const NAMED = /(?<![\w/.-])(?:agent|docs|scripts|test)\/[\w./-]*\.(?:ts|md|txt|py|yaml|mjs|json)(?![\w-])/g;
+/** A path of the project that the text mentions without a link. */
+const NAMED_PATH =
+  /(?<![\w/.-])(?:agent|docs|scripts|test)\/[\w./-]*\.(?:ts|md|txt|py|yaml|mjs|json)(?![\w-])/g;
 
-t.test('every link and every file that the documents name is there', async (t) => {
+t.test('every link and file that the documents name exists', async (t) => {
   const documents = execFileSync('git', ['ls-files', '-z', '*.md'], { cwd: ROOT, encoding: 'utf8' })
     .split('\0')
     .filter(Boolean);
   t.ok(documents.length > 30);
-  let seen = 0;
+  let pathCount = 0;
   const broken: string[] = [];
   for (const document of documents) {
     const text = readFileSync(join(ROOT, document), 'utf8');
@@ -22,27 +23,27 @@ t.test('every link and every file that the documents name is there', async (t) =
       .map(([, to]) => to as string)
       .filter((to) => !/^[a-z]+:/.test(to))
       .map((to) => normalize(join(dirname(document), to)));
-    const named = [...text.matchAll(NAMED)].map(([path]) => path);
-    for (const path of [...links, ...named]) {
-      seen += 1;
+    const namedPaths = [...text.matchAll(NAMED_PATH)].map(([path]) => path);
+    for (const path of [...links, ...namedPaths]) {
+      pathCount += 1;
       if (!existsSync(join(ROOT, path))) broken.push(`${document}: ${path}`);
     }
   }
   t.same(broken, []);
-  t.ok(seen > 100, `${seen} were looked at`);
+  t.ok(pathCount > 100, `${pathCount} paths were checked`);
 });
 
-/** Tables that say by which test something is held, as `folder/name`. */
-const HELD = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
+/** Documents whose tables name the test that proves each row, as `folder/name`. */
+const TABLE_DOCUMENTS = ['docs/design/029-borders.md', 'docs/design/030-threats.md'];
 const LAST_COLUMN = /\|([^|]*)\|$/gm;
 
-t.test('every test that a table of borders or threats names is there', async (t) => {
-  for (const document of HELD) {
+t.test('every test that a table of borders or threats names exists', async (t) => {
+  for (const document of TABLE_DOCUMENTS) {
     const text = readFileSync(join(ROOT, document), 'utf8');
     const cells = [...text.matchAll(LAST_COLUMN)].map(([, cell]) => cell ?? '').join('\n');
-    const named = [...cells.matchAll(/`([a-z0-9]+\/[a-z0-9.-]+)`/g)].map(([, name]) => name as string);
-    t.ok(named.length > 20, `${document}: ${named.length}`);
-    const missing = named.filter((name) => !existsSync(join(ROOT, 'test', `${name}.test.ts`)));
+    const testNames = [...cells.matchAll(/`([a-z0-9]+\/[a-z0-9.-]+)`/g)].map(([, name]) => name as string);
+    t.ok(testNames.length > 20, `${document}: ${testNames.length}`);
+    const missing = testNames.filter((name) => !existsSync(join(ROOT, 'test', `${name}.test.ts`)));
     t.same([...new Set(missing)], [], document);
   }
 });

@@ -1,4 +1,7 @@
-/** The whole chain for an hour at ten times the demo's rate: what a screen holds, and that it missed nothing. */
+/**
+ * Tests the whole chain for an hour at ten times the demo's rate: the page's heap stays bounded and no incident is
+ * missed.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
@@ -16,75 +19,79 @@ import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SECONDS = Number(process.env['VIGIE_HOUR_S'] ?? (FULL ? 3600 : 20));
-/** The demo makes 906 incidents an hour; ten times that. */
+/** Ten times the 906 incidents an hour of the demo. */
 const PER_S = 9060 / 3600;
 const BOXES = 10;
-/** As the demo's episodes last, in the mean. */
+/** Mean length of the demo's episodes, ms. */
 const LASTS_MS = 8000;
-/** As the demo's stills are. */
+/** Size of the demo's stills, in bytes. */
 const STILL_BYTES = 58_000;
 const HEAP_MB_MAX = 50;
 const LOOK_EVERY_MS = FULL ? 60_000 : 5000;
-/** A person who closes one after the other and thinks in between. */
+/** Time that a person thinks before closing the next incident, ms. */
 const THINKS_MS = 1500;
 
-t.test('an hour of ten demos', { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 }, async (t) => {
-  const database = await DATABASES.postgres(t);
-  const room = await makeRoom(t);
-  await RoomProgram.start(t, room, '--database', database.where, '--quiet');
-  const street = await startStreet(t, room, BOXES);
-  const desk = await ConsoleProgram.start(t, database.where);
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, desk, 'operator');
+t.test(
+  'the console shows every incident of ten demos for an hour within its memory',
+  { skip: browserMissing(), timeout: (SECONDS + 300) * 1000 },
+  async (t) => {
+    const database = await DATABASES.postgres(t);
+    const room = await makeRoom(t);
+    await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    const street = await startStreet(t, room, BOXES);
+    const desk = await ConsoleProgram.start(t, database.where);
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    const screen = await ConsoleScreen.open(browser, desk, 'operator');
 
-  const endsMs = performance.now() + SECONDS * 1000;
-  const isOver = (): boolean => performance.now() >= endsMs;
-  const [told, { closed, faults }, heaps] = await Promise.all([
-    tell(street, isOver),
-    work(t, screen, isOver),
-    weigh(t, screen, desk, endsMs),
-  ]);
-  await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
-  const numbers = async (): Promise<number[]> =>
-    (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
-  const known = await numbers();
-  t.equal(known.length, told, 'every incident is in the archive, once');
-  await screen.until('all told', `window.told.size >= ${known.length}`, 20_000);
-  const seen = await screen.told();
-  t.same(
-    known.filter((no) => !seen.has(no)),
-    [],
-    'and the screen was told of each',
-  );
-  t.equal(seen.size, known.length, 'and of no other');
-  const [judged] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
-  t.equal(Number(judged?.['n']), closed, 'what the operator closed is closed');
-  t.ok(closed > 0, `${closed} closed by keyboard`);
-  t.same(faults, [], 'nothing went otherwise than a person expects');
-  t.same(await screen.page.evaluate('window.twice'), [], 'no incident stands in two lines');
-  t.same(screen.complaints, []);
-  t.comment(
-    `${told} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
-      `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
-  );
-  t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
-});
+    const endsMs = performance.now() + SECONDS * 1000;
+    const isOver = (): boolean => performance.now() >= endsMs;
+    const [toldCount, { closed, faults }, heaps] = await Promise.all([
+      raiseIncidents(street, isOver),
+      work(t, screen, isOver),
+      measureHeap(t, screen, desk, endsMs),
+    ]);
+    await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
+    const numbers = async (): Promise<number[]> =>
+      (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
+    const archivedNos = await numbers();
+    t.equal(archivedNos.length, toldCount, 'every incident is in the archive, once');
+    await screen.until('all told', `window.told.size >= ${archivedNos.length}`, 20_000);
+    const drawnNos = await screen.told();
+    t.same(
+      archivedNos.filter((no) => !drawnNos.has(no)),
+      [],
+      'and the screen received each',
+    );
+    t.equal(drawnNos.size, archivedNos.length, 'and of no other');
+    const [closedRow] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
+    t.equal(Number(closedRow?.['n']), closed, 'the incidents that the operator closed are closed');
+    t.ok(closed > 0, `${closed} closed by keyboard`);
+    t.same(faults, [], 'nothing went otherwise than a person expects');
+    t.same(await screen.page.evaluate('window.twice'), [], 'no incident is in two lines');
+    t.same(screen.complaints, []);
+    t.comment(
+      `${toldCount} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
+        `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
+    );
+    t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
+  },
+);
 
-/** Incidents one after the other, each box in its turn; each ends after a while. Returns how many. */
-async function tell(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
-  // Of the size of the demo's: what follows the end of a JPEG is not drawn.
+/** Raises incidents on the boxes in turn and ends each after a while; returns the number of incidents. */
+async function raiseIncidents(street: readonly StreetBox[], isOver: () => boolean): Promise<number> {
+  // Padded to the size of the demo's stills; decoders ignore the bytes after the end of a JPEG.
   const small = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 50 }).toBuffer();
   const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
   const beganMs = performance.now();
   const ends: { readonly atMs: number; readonly box: StreetBox; readonly end: Told }[] = [];
-  let told = 0;
-  for (; !isOver(); told += 1) {
-    const dueMs = beganMs + (told * 1000) / PER_S;
+  let toldCount = 0;
+  for (; !isOver(); toldCount += 1) {
+    const dueMs = beganMs + (toldCount * 1000) / PER_S;
     await sleep(Math.max(0, dueMs - performance.now()));
-    const box = street[told % street.length] as StreetBox;
-    const kind = Math.floor(told / street.length) % 3 === 0 ? 'line-crossing' : 'loitering';
-    const id = `hour-${told}`;
+    const box = street[toldCount % street.length] as StreetBox;
+    const kind = Math.floor(toldCount / street.length) % 3 === 0 ? 'line-crossing' : 'loitering';
+    const id = `hour-${toldCount}`;
     box.tell({ id, kind, jpeg });
     ends.push({ atMs: performance.now() + LASTS_MS, box, end: { id, kind, phase: 'end' } });
     while (ends[0] !== undefined && ends[0].atMs < performance.now()) {
@@ -92,12 +99,12 @@ async function tell(street: readonly StreetBox[], isOver: () => boolean): Promis
       over?.box.tell(over.end);
     }
   }
-  return told;
+  return toldCount;
 }
 
 interface Worked {
   closed: number;
-  /** What did not go as a person expects it, in words. */
+  /** Deviations from what a person expects, in words. */
   readonly faults: string[];
 }
 
@@ -110,7 +117,7 @@ async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Prom
         await sleep(THINKS_MS);
       } else await sleep(100);
     } catch (error) {
-      // The hour goes on; it is told at its end.
+      // The hour continues; the failure is reported at its end.
       worked.faults.push(messageOf(error));
       t.comment(messageOf(error).slice(0, 300));
       await screen.keys('Escape');
@@ -119,8 +126,8 @@ async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Prom
   return worked;
 }
 
-/** Heap of the page, MB, at every look. */
-async function weigh(
+/** Heap of the page in MB, at each measurement. */
+async function measureHeap(
   t: Test,
   screen: ConsoleScreen,
   desk: ConsoleProgram,
@@ -132,10 +139,10 @@ async function weigh(
     await sleep(Math.min(LOOK_EVERY_MS, Math.max(0, endsMs - performance.now())));
     const heapMB = await screen.heapMB();
     heaps.push(heapMB);
-    const told = await screen.page.evaluate('window.told.size');
+    const drawnCount = await screen.page.evaluate('window.told.size');
     const s = Math.round((performance.now() - beganMs) / 1000);
     t.comment(
-      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(told)} told`,
+      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(drawnCount)} told`,
     );
   }
   return heaps;

@@ -1,4 +1,4 @@
-/** The console as the demo shows it: the picture of README; WRITE_SCREENS=1 makes it anew. */
+/** Tests the console as the demo shows it, and takes the picture of README; WRITE_SCREENS=1 writes that file. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,72 +14,76 @@ import { openBrowser } from '../page/phone.ts';
 
 const DEMO = fileURLToPath(new URL('../../scripts/programs/demo/main.js', import.meta.url));
 const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cache', 'console.png');
-/** Enough lines that one sees what a queue is. */
+/** Number of lines that lets a reader recognise a queue. */
 const ALERTS = 9;
 const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
 
-t.test('the queue of the demo, one incident open beside it', { skip, timeout: 120_000 }, async (t) => {
-  let said = '';
-  const demo = spawn(process.execPath, [DEMO, '--dir', scratch(t)], { cwd: ROOT });
-  const ended = new Promise((done) => demo.once('close', done));
-  for (const stream of [demo.stdout, demo.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+t.test(
+  'the console shows the demo’s queue with one incident open beside it',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    let output = '';
+    const demo = spawn(process.execPath, [DEMO, '--dir', scratch(t)], { cwd: ROOT });
+    const demoEnd = new Promise((done) => demo.once('close', done));
+    for (const stream of [demo.stdout, demo.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+    }
+    t.teardown(async () => {
+      demo.kill('SIGTERM');
+      await demoEnd;
     });
-  }
-  t.teardown(async () => {
-    demo.kill('SIGTERM');
-    await ended;
-  });
-  const alerts = (): number => said.match(/ {2}ALERT {2}/g)?.length ?? 0;
-  while (alerts() < ALERTS) {
-    if (demo.exitCode !== null) throw new Error(said);
-    await sleep(100);
-  }
-  t.notMatch(said, /clock was not synchronised/, 'not beside each alert');
-  t.ok(said.split('clock is not set by the network').length <= 2, 'once, where it is so');
-  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
-  const desk = { url, link };
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, desk, 'operator');
-  await screen.until('lines', `document.querySelectorAll('.row').length >= 2`);
-  const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
-  // A colleague has taken one, and sent somebody to another.
-  const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
-  for (const act of ['dispatch', 'claim']) {
-    const { incidents } = JSON.parse((await colleague.asked('/api/queue')).text) as Queue;
-    const one = incidents.find(({ state, kind }) => state === 'new' && kind === 'line-crossing');
-    const claimed = await colleague.asked(`/api/incidents/${one?.no}/claim`, {});
-    const { revision } = JSON.parse(claimed.text) as Incident;
-    if (act === 'dispatch') await colleague.asked(`/api/incidents/${one?.no}/dispatch`, { revision });
-  }
-  await colleague.page.browserContext().close();
-  await screen.page.bringToFront();
-  await screen.until('taken', `document.querySelector('.row.dispatched') !== null`);
-  // From the top: storms are unfolded, and the first that stays somewhere is claimed and opened.
-  for (let i = 0; i < 30; i++) {
-    const chosen = await screen.page.evaluate(
-      `document.querySelector('.row[aria-selected=true]')?.textContent ?? ''`,
-    );
-    if (/^(?!.*▸).*Loitering/.test(String(chosen))) break;
-    await screen.keys(...(String(chosen).includes('▸') ? ['Enter', 'j'] : ['j']));
-    await sleep(50);
-  }
-  await screen.keys('c', 'Enter');
-  await screen.until('a picture', hasPicture);
-  await screen.until('live', `document.querySelector('.link-live') !== null`);
-  await sleep(300);
-  mkdirSync(join(PICTURE, '..'), { recursive: true });
-  const shot = await screen.page.screenshot();
-  const { size } = await sharp(shot).png({ palette: true, colours: 128, effort: 10 }).toFile(PICTURE);
-  t.ok(size <= PICTURE_BYTES_MAX, `${size} bytes`);
-  const { width, height } = await sharp(PICTURE).metadata();
-  t.same([width, height], [1400, 900]);
-  const rows = Number(await screen.page.evaluate(`document.querySelectorAll('.row').length`));
-  t.ok(rows >= 3, `${rows} lines`);
-  t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
-  t.equal(await screen.page.$eval('html', (html) => html.getAttribute('lang')), 'en');
-  t.same(screen.complaints, []);
-});
+    const alerts = (): number => output.match(/ {2}ALERT {2}/g)?.length ?? 0;
+    while (alerts() < ALERTS) {
+      if (demo.exitCode !== null) throw new Error(output);
+      await sleep(100);
+    }
+    t.notMatch(output, /clock was not synchronised/, 'not beside each alert');
+    t.ok(output.split('clock is not set by the network').length <= 2, 'once, where it is so');
+    const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
+    const desk = { url, link };
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    const screen = await ConsoleScreen.open(browser, desk, 'operator');
+    await screen.until('lines', `document.querySelectorAll('.row').length >= 2`);
+    const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
+    // A colleague has claimed one incident and dispatched someone to another.
+    const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
+    for (const act of ['dispatch', 'claim']) {
+      const { incidents } = JSON.parse((await colleague.asked('/api/queue')).text) as Queue;
+      const one = incidents.find(({ state, kind }) => state === 'new' && kind === 'line-crossing');
+      const claimed = await colleague.asked(`/api/incidents/${one?.no}/claim`, {});
+      const { revision } = JSON.parse(claimed.text) as Incident;
+      if (act === 'dispatch') await colleague.asked(`/api/incidents/${one?.no}/dispatch`, { revision });
+    }
+    await colleague.page.browserContext().close();
+    await screen.page.bringToFront();
+    await screen.until('taken', `document.querySelector('.row.dispatched') !== null`);
+    // From the top: expand the storms, then claim and open the first loitering incident.
+    for (let i = 0; i < 30; i++) {
+      const selectedText = await screen.page.evaluate(
+        `document.querySelector('.row[aria-selected=true]')?.textContent ?? ''`,
+      );
+      if (/^(?!.*▸).*Loitering/.test(String(selectedText))) break;
+      await screen.keys(...(String(selectedText).includes('▸') ? ['Enter', 'j'] : ['j']));
+      await sleep(50);
+    }
+    await screen.keys('c', 'Enter');
+    await screen.until('a picture', hasPicture);
+    await screen.until('live', `document.querySelector('.link-live') !== null`);
+    await sleep(300);
+    mkdirSync(join(PICTURE, '..'), { recursive: true });
+    const shot = await screen.page.screenshot();
+    const { size } = await sharp(shot).png({ palette: true, colours: 128, effort: 10 }).toFile(PICTURE);
+    t.ok(size <= PICTURE_BYTES_MAX, `${size} bytes`);
+    const { width, height } = await sharp(PICTURE).metadata();
+    t.same([width, height], [1400, 900]);
+    const rows = Number(await screen.page.evaluate(`document.querySelectorAll('.row').length`));
+    t.ok(rows >= 3, `${rows} lines`);
+    t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
+    t.equal(await screen.page.$eval('html', (html) => html.getAttribute('lang')), 'en');
+    t.same(screen.complaints, []);
+  },
+);

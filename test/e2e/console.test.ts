@@ -1,4 +1,7 @@
-/** From boxes to a browser with nothing replaced: latency, bursts with programs killed, a shift's work, hostile boxes. */
+/**
+ * Tests the chain from boxes to a browser without stand-ins: latency, bursts with killed programs, a shift's work,
+ * hostile boxes.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,49 +20,63 @@ import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const JPEG = readFileSync(join(ROOT, 'docs/alert.jpg'));
-/** From the commit of a row to its being drawn; docs/design/026-room.md. */
+/** Latency from the commit of a row to its drawing (docs/design/026-room.md), ms. */
 const DRAWN_P95_MS = 300;
 const DRAWN_MAX_MS = 1000;
-/** What one does oneself shows at once, what another does within this. */
+/** Time until an operator's own action shows, and until another operator's shows, ms. */
 const OWN_ACT_MS = 100;
 const OTHERS_ACT_MS = 1000;
-/** More than a screen holds, 2,000. */
+/** More than the 2,000 lines that a screen holds. */
 const BURST = FULL ? 5000 : 2400;
-/** In one transaction of a box's outbox: a disk takes some hundred a second. */
+/** Messages in one transaction of a box's outbox, because a disk manages some hundred transactions a second. */
 const TOGETHER = 20;
 const BURST_WITHIN_MS = 180_000;
 const DAY_MS = 86_400_000;
 
-t.test('from box to screen', { skip: browserMissing(), timeout: 900_000 }, async (t) => {
-  const browser = await openBrowser(join(scratch(t), 'profile'));
-  t.teardown(() => browser.close());
-  await t.test('PostgreSQL', async (t) => {
-    const chain = await startChain(t, 'postgres');
-    const given = { chain, browser };
-    await t.test('two operators on one incident', (t) => together(t, given));
-    await t.test('a shift by keyboard alone', (t) => shift(t, given));
-    await t.test('an auditor', (t) => auditor(t, given));
-    await t.test('a hostile box', (t) => hostile(t, given));
-    await t.test('clocks that are a day off', (t) => clocks(t, given));
-    await t.test('two a second', (t) => latency(t, given, { count: FULL ? 200 : 60, perS: 2 }));
-    await t.test('twenty a second', (t) => latency(t, given, { count: 200, perS: 20 }));
-    await t.test('a burst, a console and a database that are killed', (t) => burst(t, given));
-  });
-  await t.test('SQLite', async (t) => {
-    const chain = await startChain(t, 'sqlite');
-    const given = { chain, browser };
-    await t.test('a shift by keyboard alone', (t) => shift(t, given));
-    await t.test('two a second', (t) => latency(t, given, { count: 40, perS: 2 }));
-    await t.test('twenty a second', (t) => latency(t, given, { count: 100, perS: 20 }));
-  });
-});
+t.test(
+  'alerts travel from the box to the screen',
+  { skip: browserMissing(), timeout: 900_000 },
+  async (t) => {
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    await t.test('the console works with PostgreSQL', async (t) => {
+      const chain = await startChain(t, 'postgres');
+      const setup = { chain, browser };
+      await t.test('two operators on one incident see each other’s actions', (t) =>
+        testTwoOperators(t, setup),
+      );
+      await t.test('a shift is worked by keyboard alone', (t) => testShift(t, setup));
+      await t.test('an auditor sees no picture and may not act', (t) => testAuditor(t, setup));
+      await t.test('a hostile box harms neither room nor screen', (t) => testHostileBox(t, setup));
+      await t.test('ages follow the room’s clock although boxes are a day off', (t) => testClocks(t, setup));
+      await t.test('two alerts a second are drawn in time', (t) =>
+        testLatency(t, setup, { count: FULL ? 200 : 60, perS: 2 }),
+      );
+      await t.test('twenty alerts a second are counted as storms', (t) =>
+        testLatency(t, setup, { count: 200, perS: 20 }),
+      );
+      await t.test('a burst survives a killed console and database', (t) => testBurst(t, setup));
+    });
+    await t.test('the console works with SQLite', async (t) => {
+      const chain = await startChain(t, 'sqlite');
+      const setup = { chain, browser };
+      await t.test('a shift is worked by keyboard alone', (t) => testShift(t, setup));
+      await t.test('two alerts a second are drawn in time', (t) =>
+        testLatency(t, setup, { count: 40, perS: 2 }),
+      );
+      await t.test('twenty alerts a second are counted as storms', (t) =>
+        testLatency(t, setup, { count: 100, perS: 20 }),
+      );
+    });
+  },
+);
 
-interface Given {
+interface ConsoleSetup {
   readonly chain: Chain;
   readonly browser: Browser;
 }
 
-async function at(t: Test, { chain, browser }: Given, account: string): Promise<ConsoleScreen> {
+async function at(t: Test, { chain, browser }: ConsoleSetup, account: string): Promise<ConsoleScreen> {
   const screen = await ConsoleScreen.open(browser, chain.desk, account);
   t.teardown(() => screen.page.browserContext().close());
   return screen;
@@ -67,8 +84,8 @@ async function at(t: Test, { chain, browser }: Given, account: string): Promise<
 
 const row = (no: number, more = ''): string => `document.querySelector('.row[data-no="${no}"]${more}')`;
 
-/** Its line is chosen, by key. */
-async function choose(screen: ConsoleScreen, no: number): Promise<void> {
+/** Selects the incident's line by keyboard. */
+async function selectLine(screen: ConsoleScreen, no: number): Promise<void> {
   await screen.until('a line', `${row(no)} !== null`);
   for (let i = 0; i < 60; i++) {
     if ((await screen.page.evaluate(`${row(no, '[aria-selected=true]')} !== null`)) === true) return;
@@ -78,7 +95,7 @@ async function choose(screen: ConsoleScreen, no: number): Promise<void> {
   throw new Error(`the keys do not lead to ${no}`);
 }
 
-/** All that is open is closed, as a program or another operator would. */
+/** Closes all open incidents through the API, as a program or another operator would. */
 async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promise<number> {
   const fits = only === undefined ? 'true' : `${JSON.stringify(only)}.includes(String(no))`;
   const closed = await screen.page.evaluate(`(async () => {
@@ -93,23 +110,23 @@ async function closeAll(screen: ConsoleScreen, only?: readonly string[]): Promis
   return Number(closed);
 }
 
-async function together(t: Test, given: Given): Promise<void> {
-  const one = await at(t, given, 'operator');
-  const other = await at(t, given, 'operator-2');
-  const no = await incidentOf(given.chain, { id: 'together', jpeg: JPEG });
-  for (const screen of [one, other]) await choose(screen, no);
+async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
+  const one = await at(t, setup, 'operator');
+  const other = await at(t, setup, 'operator-2');
+  const no = await incidentOf(setup.chain, { id: 'together', jpeg: JPEG });
+  for (const screen of [one, other]) await selectLine(screen, no);
   const pressedMs = performance.now();
   await Promise.all([one.keys('c'), other.keys('c')]);
-  const lost = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
+  const isRefused = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
   const loser = await Promise.race(
     [one, other].map(async (screen) => {
-      await screen.page.waitForFunction(lost, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
+      await screen.page.waitForFunction(isRefused, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
       return screen;
     }),
   );
   const toldMs = performance.now() - pressedMs;
   const winner = loser === one ? other : one;
-  t.ok(toldMs <= OTHERS_ACT_MS, `who was second is told after ${Math.round(toldMs)} ms`);
+  t.ok(toldMs <= OTHERS_ACT_MS, `the second operator is informed after ${Math.round(toldMs)} ms`);
   await loser.until('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
   t.equal((await loser.asked(`/api/incidents/${no}/claim`, {})).status, 409);
   t.equal(await winner.page.evaluate(`${row(no)}.querySelector('.owner b').textContent`), 'you');
@@ -127,18 +144,20 @@ async function together(t: Test, given: Given): Promise<void> {
   t.same([...one.complaints, ...other.complaints], []);
 }
 
-async function shift(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
+async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
   const no = await incidentOf(chain, { id: 'shift', jpeg: JPEG });
-  await choose(screen, no);
+  await selectLine(screen, no);
   await screen.keys('c');
   await screen.until('mine', `${row(no, '.claimed')} !== null`);
   await screen.keys('Enter');
   await screen.until('the picture', `document.querySelector('.pictures img')?.naturalWidth > 0`);
   const address = `/api/incidents/${no}/stills/snapshot`;
-  const shown = await screen.page.evaluate(`document.querySelector('.pictures img').getAttribute('src')`);
-  t.equal(shown, address);
+  const shownAddress = await screen.page.evaluate(
+    `document.querySelector('.pictures img').getAttribute('src')`,
+  );
+  t.equal(shownAddress, address);
   await screen.keys('n');
   await screen.until('a field', `document.activeElement?.tagName === 'TEXTAREA'`);
   await screen.page.keyboard.type('Patrol 2 is near');
@@ -156,23 +175,23 @@ async function shift(t: Test, given: Given): Promise<void> {
   t.same(
     [...acts].sort(),
     ['claim', 'dispatch', 'judge', 'note', 'see-still'],
-    'all of it stands in the record',
+    'the audit log has all of it',
   );
-  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the look at the picture before what came of it');
+  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the picture was viewed before the verdict');
   t.same([...new Set(record.map(({ who }) => who))], ['operator']);
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
-  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'which picture it was');
+  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
-  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the box is to be told');
-  t.notMatch(JSON.stringify(due), 'operator', 'and not who judged');
+  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the verdict is due at the box');
+  t.notMatch(JSON.stringify(due), 'operator', 'without the operator’s name');
   t.same(screen.complaints, []);
 }
 
-async function auditor(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
+async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
   const no = await incidentOf(chain, { id: 'audited', jpeg: JPEG });
-  const screen = await at(t, given, 'auditor');
-  await choose(screen, no);
+  const screen = await at(t, setup, 'auditor');
+  await selectLine(screen, no);
   await screen.keys('Enter');
   await screen.until('opened', `document.querySelector('.no-picture') !== null`);
   t.match(
@@ -180,13 +199,13 @@ async function auditor(t: Test, given: Given): Promise<void> {
     'An auditor sees no picture',
   );
   t.equal(await screen.page.$('.pictures'), null);
-  t.same(await recordOf(chain, no), [], 'nobody has seen it');
+  t.same(await recordOf(chain, no), [], 'no one has seen it');
   t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
   await screen.keys('t');
   t.equal((await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'true' })).status, 403);
-  const refused = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
-  t.match(refused, [{ who: 'auditor' }, { who: 'auditor' }]);
-  t.match(String(refused[0]?.['more']), /still/, 'that it was tried stands in the record');
+  const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
+  t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
+  t.match(String(refusals[0]?.['more']), /still/, 'the audit log has the attempt');
   t.same(screen.complaints, []);
 }
 
@@ -219,14 +238,15 @@ const HOSTILE: Readonly<Record<string, (event: VigieEvent) => void>> = {
   },
 };
 
-async function hostile(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
+async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
   await closeAll(screen);
-  const found: Record<string, number> = {};
+  const incidentNos: Record<string, number> = {};
   for (const [i, [name, change]] of Object.entries(HOSTILE).entries())
-    found[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
-  // A day that does not exist is kept unread, and a megabyte ends the connection of whoever sends it.
+    incidentNos[name] = await incidentOf(chain, { id: `hostile-${name}`, change }, i);
+  // The room stores the event with the impossible date unparsed, and ends the connection of the box that sends a
+  // megabyte.
   chain.street[8]?.tell({
     id: 'hostile-day',
     change: (event) => {
@@ -235,14 +255,14 @@ async function hostile(t: Test, given: Given): Promise<void> {
   });
   const flooder = await clientOf(t, chain.room, 'flooder', { reconnectPeriod: 0 });
   flooder.on('error', (error) => t.comment(error.message));
-  const cut = new Promise<void>((done) => flooder.once('close', () => done()));
+  const closed = new Promise<void>((done) => flooder.once('close', () => done()));
   const properties = { userProperties: { seq: '1', first: '1', lane: 'alert', epoch: 'e1' } };
   const large = JSON.stringify({ reason: 'x'.repeat(1_048_576) });
   flooder.publish(`vigie/${SITE}/flooder/evt/alert/loitering`, large, { qos: 1, properties });
-  await cut;
+  await closed;
   const read: Record<string, string> = {};
-  for (const [name, no] of Object.entries(found)) {
-    await choose(screen, no);
+  for (const [name, no] of Object.entries(incidentNos)) {
+    await selectLine(screen, no);
     await screen.keys('Enter');
     await screen.until(
       name,
@@ -251,15 +271,15 @@ async function hostile(t: Test, given: Given): Promise<void> {
     read[name] = String(await screen.page.evaluate(`document.querySelector('.incident').textContent`));
     await screen.keys('Escape');
   }
-  t.match(read['html'], HTML, 'shown as it is written');
+  t.match(read['html'], HTML, 'shown as text');
   t.match(read['kind'], /flying-car.*newer than this console/s);
   t.match(read['reason'], /<img src=x.*x{100}/s);
   t.ok((read['reason'] ?? '').length < 3000, 'and cut');
   t.match(read['future'], 'clock is in doubt');
-  const shown =
+  const shownText =
     Object.values(read).join('') +
     String(await screen.page.evaluate(`document.querySelector('.queue').textContent`));
-  t.notMatch(shown, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
+  t.notMatch(shownText, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
   await until(t, 'kept', () => chain.street.every(({ waiting }) => waiting === 0));
   const [unread] = await chain.database.read(
     "SELECT unread FROM event WHERE box = 'quay-08' AND unread IS NOT NULL",
@@ -267,43 +287,43 @@ async function hostile(t: Test, given: Given): Promise<void> {
   t.match(
     unread,
     { unread: /^\/time: must be a moment that exists/ },
-    'a day that does not exist is kept, and said to be none',
+    'an impossible date is stored and marked as invalid',
   );
   t.same(await chain.database.read("SELECT id FROM event WHERE box = 'flooder'"), []);
   const isHacked =
     'window.hacked !== undefined || document.querySelector("[onerror], .queue script, .incident script") !== null';
-  t.equal(await screen.page.evaluate(isHacked), false, 'nothing of it was run');
+  t.equal(await screen.page.evaluate(isHacked), false, 'no part of it was run');
   t.same(screen.complaints, [], 'the policy had nothing to stop');
   await closeAll(screen);
 }
 
-async function clocks(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
-  const screen = await at(t, given, 'operator');
-  const ahead = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
+async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
+  const screen = await at(t, setup, 'operator');
+  const aheadNo = await incidentOf(chain, { id: 'ahead', timeMs: Date.now() + DAY_MS });
   const unsynced = {
     timeMs: Date.now() - DAY_MS,
     change: ({ data }: VigieEvent) => {
       data.clock.synced = false;
     },
   };
-  const behind = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
+  const behindNo = await incidentOf(chain, { id: 'behind', ...unsynced }, 1);
   const late = await incidentOf(chain, { id: 'late', timeMs: Date.now() - DAY_MS }, 2);
   const right = await incidentOf(chain, { id: 'right' }, 3);
-  const said = async (no: number): Promise<{ age: string; doubt: boolean }> => {
+  const lineOf = async (no: number): Promise<{ age: string; doubt: boolean }> => {
     await screen.until('a line', `${row(no)} !== null`);
-    const shown = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
-    return (await screen.page.evaluate(shown)) as { age: string; doubt: boolean };
+    const expression = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
+    return (await screen.page.evaluate(expression)) as { age: string; doubt: boolean };
   };
   for (const [no, doubt] of [
-    [ahead, true],
-    [behind, true],
+    [aheadNo, true],
+    [behindNo, true],
     [late, false],
     [right, false],
   ] as const) {
-    t.match(await said(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
+    t.match(await lineOf(no), { age: /^0:[0-3]\d$/, doubt }, 'its age is that of the room’s clock');
   }
-  await choose(screen, ahead);
+  await selectLine(screen, aheadNo);
   await screen.keys('Enter');
   await screen.until('told', `document.querySelector('.incident .notice.warn') !== null`);
   t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
@@ -316,12 +336,15 @@ interface Pace {
   readonly perS: number;
 }
 
-/** At two a second somebody closes what is drawn, and each has its line; at twenty they are storms, and are counted. */
-async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<void> {
-  const { chain } = given;
-  const colleague = await at(t, given, 'operator-2');
+/**
+ * Measures the latency of incidents. At two a second a colleague closes those that are drawn, and each has its line; at
+ * twenty a second they are grouped into storms and counted.
+ */
+async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Promise<void> {
+  const { chain } = setup;
+  const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
-  const screen = await at(t, given, 'operator');
+  const screen = await at(t, setup, 'operator');
   const commits = await watchCommits(t, chain);
   const before = new Set(commits.keys());
   const isStorm = perS > 5;
@@ -332,17 +355,17 @@ async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<vo
     const kind = Math.floor(i / chain.street.length) % 2 === 0 ? 'loitering' : 'line-crossing';
     box?.tell({ id: `pace-${perS}-${i}`, kind, jpeg: JPEG });
     if (isStorm || i % 2 === 0) continue;
-    const drawn = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
-    await closeAll(colleague, drawn);
+    const drawnNos = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
+    await closeAll(colleague, drawnNos);
   }
   await until(t, 'stored', () => commits.size >= before.size + count);
   await sleep(DRAWN_MAX_MS);
-  const drawn = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
+  const drawnMs = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
   const counted = (await screen.page.evaluate('window.counted')) as [number, number][];
   const fresh = [...commits].filter(([no]) => !before.has(no));
   const took = fresh.map(([no, committedMs], i) => {
     const countedMs = counted.find(([, waiting]) => waiting > i)?.[0];
-    return ((isStorm ? countedMs : drawn[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
+    return ((isStorm ? countedMs : drawnMs[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
   });
   took.sort((a, b) => a - b);
   const share = (part: number): number =>
@@ -363,12 +386,12 @@ async function latency(t: Test, given: Given, { count, perS }: Pace): Promise<vo
   await closeAll(colleague);
 }
 
-async function burst(t: Test, given: Given): Promise<void> {
-  const { chain } = given;
+async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
+  const { chain } = setup;
   const { database, desk, street } = chain;
-  const colleague = await at(t, given, 'operator-2');
+  const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
-  const screen = await at(t, given, 'operator');
+  const screen = await at(t, setup, 'operator');
   const beganMs = performance.now();
   const tell = async (from: number, to: number): Promise<void> => {
     for (let i = from; i < to; i += TOGETHER) {
@@ -398,28 +421,28 @@ async function burst(t: Test, given: Given): Promise<void> {
   t.ok(atConsole < BURST / 2 && atDatabase < BURST, 'in the middle of it');
   await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), BURST_WITHIN_MS);
   const burstS = (performance.now() - beganMs) / 1000;
-  const known = await stored();
-  t.equal(known.length, BURST, 'every incident is in the database once');
+  const storedNos = await stored();
+  t.equal(storedNos.length, BURST, 'every incident is in the database once');
   t.comment(`${BURST} incidents in ${burstS.toFixed(1)} s, ${Math.round(BURST / burstS)} a second`);
   await screen.until('live again', `document.querySelector('.link-live') !== null`, 30_000);
   await sleep(2000);
   const missing = async (): Promise<number[]> => {
-    const seen = await screen.told();
-    return known.filter((no) => !seen.has(no));
+    const shownNos = await screen.told();
+    return storedNos.filter((no) => !shownNos.has(no));
   };
-  const held = (await missing()).length;
-  t.comment(`${held} of them had not come to the screen, which holds 2,000`);
+  const missingCount = (await missing()).length;
+  t.comment(`${missingCount} of them had not come to the screen, which holds 2,000`);
   await screen.until(
     'all are counted',
     `document.querySelector('.counts').textContent.includes('${BURST} open')`,
     20_000,
   );
-  // As a shift works the queue off, what was beyond comes up.
+  // While the shift works the queue off, the incidents beyond the screen's limit appear.
   for (let i = 0; i < 10 && (await missing()).length > 0; i++) {
     await closeAll(colleague);
     await sleep(1500);
   }
-  t.same(await missing(), [], 'the screen was told of each');
+  t.same(await missing(), [], 'the screen received each');
   const all = new Set((await database.read('SELECT no FROM incident')).map(({ no }) => Number(no)));
   t.same(
     [...(await screen.told())].filter((no) => !all.has(no)),
@@ -429,6 +452,6 @@ async function burst(t: Test, given: Given): Promise<void> {
   t.same(await screen.page.evaluate('window.twice'), [], 'none has two lines');
   await sleep(6000);
   const announced = Number(await screen.page.evaluate('window.announcedSum'));
-  t.ok(announced <= BURST, `${announced} told as new, none twice`);
+  t.ok(announced <= BURST, `${announced} announced as new, none twice`);
   t.same(screen.complaints, []);
 }

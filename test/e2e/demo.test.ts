@@ -1,6 +1,6 @@
 /**
- * ./scripts/demo as a person runs it: alerts with redacted snapshots, and nothing left behind however it ends.
- * Every process that a demo starts inherits a TMPDIR of its own, by which it is found.
+ * Tests ./scripts/demo as a person runs it: it shows alerts with redacted snapshots and leaves nothing behind, however
+ * it ends. Every process that a demo starts inherits a TMPDIR of its own, which identifies it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import {
@@ -26,12 +26,15 @@ import { allPids, procText } from '../lib/proc.ts';
 import { slowness } from '../lib/slowness.ts';
 
 const root = packageRoot();
-/** A demo must end within this time of being told to: the agent has 5 s, the broker 3. */
+/** Time within which a demo must end after it is asked to, ms; the agent has 5 s, the broker 3 s. */
 const END_WITHIN_MS = 10_000;
-/** The page asks the agent who it is every ten seconds until it knows, and looks for it as often at the most. */
+/**
+ * Time within which the page finds the agent, ms. The page asks the agent for its identity at most every ten seconds
+ * until it has it.
+ */
 const FOUND_WITHIN_MS = 40_000;
 
-interface Ended {
+interface DemoEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
@@ -39,24 +42,24 @@ interface Ended {
 class Demo {
   readonly dir = mkdtempSync(join(tmpdir(), 'demo-test-'));
   readonly child: ChildProcessWithoutNullStreams;
-  readonly ended: Promise<Ended>;
-  said = '';
+  readonly demoEnd: Promise<DemoEnd>;
+  output = '';
 
   constructor(t: Test, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
     const path = withoutSbin(process.env['PATH'] ?? '');
-    // Its own process group, so that Ctrl-C can be sent as a terminal does: to all of it.
+    // A process group of its own, so that Ctrl-C reaches the whole group, as from a terminal.
     this.child = spawn(join(root, 'scripts/demo'), args, {
       cwd: root,
-      // As a user has it who is not root: without sbin, where Debian has the broker.
+      // The PATH of a user who is not root: without sbin, where Debian installs the broker.
       env: { ...process.env, PATH: path, ...env, TMPDIR: this.dir },
       detached: true,
     });
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
-        this.said += chunk.toString();
+        this.output += chunk.toString();
       });
     }
-    this.ended = new Promise((resolveEnded) => {
+    this.demoEnd = new Promise((resolveEnded) => {
       this.child.once('close', (code, signal) => resolveEnded({ code, signal }));
     });
     t.teardown(() => {
@@ -65,24 +68,24 @@ class Demo {
     });
   }
 
-  async until(pattern: RegExp): Promise<RegExpExecArray> {
+  async untilOutput(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const match = pattern.exec(this.said);
+      const match = pattern.exec(this.output);
       if (match !== null) return match;
-      if (this.child.exitCode !== null) throw new Error(`the demo ended without ${pattern}:\n${this.said}`);
+      if (this.child.exitCode !== null) throw new Error(`the demo ended without ${pattern}:\n${this.output}`);
       await new Promise((resolveWait) => setTimeout(resolveWait, 50));
     }
   }
 
   /** Pid → command of every process with this demo's TMPDIR. */
   processes(): Map<number, string> {
-    const found = new Map<number, string>();
+    const processesById = new Map<number, string>();
     for (const pid of allPids()) {
       const environment = procText(pid, 'environ').split('\0');
       if (!environment.includes(`TMPDIR=${this.dir}`)) continue;
-      found.set(Number(pid), procText(pid, 'cmdline').replaceAll('\0', ' ').trim());
+      processesById.set(Number(pid), procText(pid, 'cmdline').replaceAll('\0', ' ').trim());
     }
-    return found;
+    return processesById;
   }
 
   pidOf(command: RegExp): number {
@@ -90,9 +93,9 @@ class Demo {
     throw new Error(`no process ${command} among ${[...this.processes().values()].join('; ')}`);
   }
 
-  /** What is still there after the end: processes, the ports of broker, page and console, temporary files. */
+  /** Leftovers after the end: processes, the ports of broker, page and console, temporary files. */
   async left(): Promise<string[]> {
-    const ports = [...this.said.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
+    const ports = [...this.output.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
       Number(port),
     );
     const open = await Promise.all(
@@ -120,7 +123,10 @@ function answers(port: number): Promise<boolean> {
 // Eleven demos of 5 to 15 s each, several times that on a busy machine.
 t.setTimeout(500_000);
 
-/** Words for the first seconds of the demo's own clip: before a demo starts its agent, it replays its whole clip once. */
+/**
+ * Options for the first seconds of the demo's own clip, because a demo replays its whole clip once before it starts its
+ * agent.
+ */
 function shortClip(t: Test): string[] {
   const clip = join(scratch(t), 'short.avi');
   const words = ['-v', 'error', '-i', join(root, '.cache/vtest.avi'), '-t', '4', '-c', 'copy', clip];
@@ -132,39 +138,43 @@ const ready = existsSync(join(root, 'node_modules/.vigie-setup'))
   ? false
   : 'scripts/setup has not been run here, and a test must not exchange node_modules under the others';
 
-void t.test('one alert, one picture, nothing left', { skip: ready }, async (t) => {
-  const demo = new Demo(t, ['--alerts', '1']);
-  const { code } = await demo.ended;
-  t.equal(code, 0, demo.said);
-  const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.said) ?? [];
-  // Before it an hour of passages is made from the clip.
-  const limitS = 15 * slowness();
-  t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
-  t.match(demo.said, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
-  t.notMatch(demo.said, /\d% of the clip/, 'no bar in a pipe');
-  const lines = demo.said.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
-  t.equal(lines.length, 1, 'one line for one alert');
-  const form =
-    /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
-  const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
-  t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
-  const bytes = readFileSync(resolve(root, picture));
-  const { format, width, height, exif } = await sharp(bytes).metadata();
-  t.equal(format, 'jpeg', 'a JPEG');
-  t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
-  t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
-  t.equal(exif, undefined, 'no metadata');
-  t.strictSame(await demo.left(), [], 'no process, port or file is left');
-});
+void t.test(
+  'the demo shows one alert with one picture and leaves nothing behind',
+  { skip: ready },
+  async (t) => {
+    const demo = new Demo(t, ['--alerts', '1']);
+    const { code } = await demo.demoEnd;
+    t.equal(code, 0, demo.output);
+    const [, upS] = /the agent is online \((\S+) s after the start\)/.exec(demo.output) ?? [];
+    // The demo first makes an hour of tracks from the clip.
+    const limitS = 15 * slowness();
+    t.ok(Number(upS) <= limitS, `the agent is up within ${limitS.toFixed(1)} s (${upS} s)`);
+    t.match(demo.output, /\nPassages press g t in the console: an hour of \d+ tracks, made from the clip\n/);
+    t.notMatch(demo.output, /\d% of the clip/, 'no bar in a pipe');
+    const lines = demo.output.split('\n').filter((line) => / {2}ALERT {2}/.test(line));
+    t.equal(lines.length, 1, 'one line for one alert');
+    const form =
+      /^\d\d:\d\d:\d\d CES?T {2}ALERT {3}[a-z-]+: person #\d{1,4} (over line|in zone) [a-z-]+.* {2}(\S+\.jpg)$/;
+    const [, , picture = ''] = form.exec(lines[0] ?? '') ?? [];
+    t.match(lines[0], form, 'time, severity, what, who, where and the snapshot');
+    const bytes = readFileSync(resolve(root, picture));
+    const { format, width, height, exif } = await sharp(bytes).metadata();
+    t.equal(format, 'jpeg', 'a JPEG');
+    t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
+    t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
+    t.equal(exif, undefined, 'no metadata');
+    t.strictSame(await demo.left(), [], 'no process, port or file is left');
+  },
+);
 
 void t.test(
-  'Ctrl-C, TERM, a dead broker: it ends, says why, and leaves nothing',
+  'the demo ends on Ctrl-C, TERM or a dead broker, says why, and leaves nothing behind',
   { skip: ready },
   async (t) => {
     const pid = (demo: Demo): number => demo.child.pid ?? Number.NaN;
     interface Way {
       readonly name: string;
-      /** What the demo has said by then; that the agent is online, where nothing else is named. */
+      /** Output of the demo after which it is ended; by default the line that the agent is online. */
       readonly after?: RegExp;
       readonly end: (demo: Demo) => void;
       readonly code: number | null;
@@ -192,19 +202,19 @@ void t.test(
         code: 1,
         says: /\ndemo: the agent ended \(SIGKILL\)[^\n]*\n$/,
       },
-      // Killed itself, it cannot tidy up: its program notices and does.
+      // A program killed by SIGKILL cannot clean up, so its children notice and end.
       { name: 'KILL', end: (demo) => process.kill(pid(demo), 'SIGKILL'), code: null, says: /\nEnded\.\n$/ },
     ];
     const short = shortClip(t);
     for (const { name, after = /the agent is online/, end, code, says } of ways) {
       const demo = new Demo(t, short);
-      await demo.until(after);
+      await demo.untilOutput(after);
       const beganMs = Date.now();
       end(demo);
-      t.equal((await demo.ended).code, code, `${name}: exit code ${code}`);
+      t.equal((await demo.demoEnd).code, code, `${name}: exit code ${code}`);
       t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
-      t.match(demo.said, says, `${name}: one line says why`);
-      t.strictSame(await demo.left(), [], `${name}: nothing is left`);
+      t.match(demo.output, says, `${name}: one line says why`);
+      t.strictSame(await demo.left(), [], `${name}: no leftovers`);
     }
   },
 );
@@ -215,12 +225,12 @@ void t.test(
     skip: ready,
   },
   async (t) => {
-    const without = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
-    const [, url = ''] = await without.until(
+    const headless = new Demo(t, ['--open', ...shortClip(t)], { DISPLAY: '', WAYLAND_DISPLAY: '' });
+    const [, url = ''] = await headless.untilOutput(
       /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
     );
-    await without.until(/Alerts /);
-    t.match(without.said, `--open: there is no display here; open ${url} in a browser on this machine\n`);
+    await headless.untilOutput(/Alerts /);
+    t.match(headless.output, `--open: there is no display here; open ${url} in a browser on this machine\n`);
     const { origin } = new URL(url);
     for (const address of [origin, url]) {
       const answer = await fetch(address);
@@ -230,77 +240,77 @@ void t.test(
     await t.rejects(enter(origin, 'supervisor'), /by the link/, 'another user of the machine');
     t.match(await enter(origin, 'supervisor', url), /^vigie=/);
     const token = new URL(url).searchParams.get('token') ?? 'none';
-    for (const [pid, line] of without.processes())
+    for (const [pid, line] of headless.processes())
       t.notOk(line.includes(token), `${pid}: seen by no other user`);
     for (const name of ['agent.log', 'console.log'])
       t.notOk(readFileSync(join(root, '.cache/demo', name), 'utf8').includes(token), `nor in ${name}`);
-    const pid = without.pidOf(/room\/console\/main\.js/);
+    const pid = headless.pidOf(/room\/console\/main\.js/);
     process.kill(pid, 'SIGKILL');
-    t.equal((await without.ended).code, 1, 'a console that dies is no silence');
-    t.match(without.said, /\ndemo: the console ended: [^\n]*\n$/);
-    t.strictSame(await without.left(), [], 'nothing is left');
+    t.equal((await headless.demoEnd).code, 1, 'a console that dies is reported');
+    t.match(headless.output, /\ndemo: the console ended: [^\n]*\n$/);
+    t.strictSame(await headless.left(), [], 'no leftovers');
 
     const bin = scratch(t);
-    const opened = join(bin, 'opened');
+    const openedFile = join(bin, 'opened');
     mkdirSync(join(bin, 'bin'));
-    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${opened}'\n`, { mode: 0o755 });
+    writeFileSync(join(bin, 'bin/xdg-open'), `#!/bin/sh\ncat "$1" >'${openedFile}'\n`, { mode: 0o755 });
     const path = [join(bin, 'bin'), withoutSbin(process.env['PATH'] ?? '')].join(delimiter);
-    const shown = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
-    t.equal((await shown.ended).code, 0, shown.said);
-    const [, at] = /Console {2}(\S+)/.exec(shown.said) ?? [];
-    t.match(readFileSync(opened, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
-    t.strictSame(await shown.left(), [], 'nothing is left');
+    const withDisplay = new Demo(t, ['--open', '--alerts', '1'], { DISPLAY: ':99', PATH: path });
+    t.equal((await withDisplay.demoEnd).code, 0, withDisplay.output);
+    const [, at] = /Console {2}(\S+)/.exec(withDisplay.output) ?? [];
+    t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
+    t.strictSame(await withDisplay.left(), [], 'no leftovers');
   },
 );
 
 void t.test(
-  '--page: the technician’s page answers a browser, and ends with the demo',
+  'the technician’s page answers a browser with --page, and ends with the demo',
   { skip: ready },
   async (t) => {
     const demo = new Demo(t, ['--page', ...shortClip(t)]);
-    const [, home = '', code = ''] = await demo.until(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
-    await demo.until(/the agent is online/);
-    const said = async (path: string, body?: object): Promise<unknown> => {
-      const answer = await asked(`${home}${path}`, home, body);
+    const [, home = '', code = ''] = await demo.untilOutput(/Page {5}(https:\/\/localhost:\d+)\/#(\S+)/);
+    await demo.untilOutput(/the agent is online/);
+    const ask = async (path: string, body?: object): Promise<unknown> => {
+      const answer = await answerOf(`${home}${path}`, home, body);
       return JSON.parse(answer);
     };
-    // The page finds the agent when it looks for it next.
+    // The page finds the agent at its next attempt.
     const beganMs = Date.now();
-    let hello = await said('/api/hello');
+    let hello = await ask('/api/hello');
     while ((hello as { site: string }).site === '' && Date.now() - beganMs < FOUND_WITHIN_MS) {
       await new Promise((resolveWait) => setTimeout(resolveWait, 1000));
-      hello = await said('/api/hello');
+      hello = await ask('/api/hello');
     }
     t.match(hello, { site: 'demo', box: 'square-1', paired: false });
-    t.match(await said('/api/pair', { code: 'wrong' }), { error: 'wrong' });
-    t.same(await said('/api/pair', { code }), {}, 'by the code that is shown');
+    t.match(await ask('/api/pair', { code: 'wrong' }), { error: 'wrong' });
+    t.same(await ask('/api/pair', { code }), {}, 'by the code that is shown');
     demo.child.kill('SIGTERM');
-    await demo.ended;
-    t.strictSame(await demo.left(), [], 'nothing is left');
+    await demo.demoEnd;
+    t.strictSame(await demo.left(), [], 'no leftovers');
   },
 );
 
-/** As a browser asks that was told to go on although the page made its certificate itself. */
-function asked(url: string, origin: string, body?: object): Promise<string> {
+/** Sends a request as a browser whose user accepts the page's self-signed certificate. */
+function answerOf(url: string, origin: string, body?: object): Promise<string> {
   return new Promise((resolveAnswer, reject) => {
     const method = body === undefined ? 'GET' : 'POST';
     const headers = { origin, 'content-type': 'application/json' };
-    const sent = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
+    const outgoing = request(url, { method, headers, rejectUnauthorized: false }, (answer) => {
       let text = '';
       answer.on('data', (chunk: Buffer) => {
         text += chunk.toString();
       });
       answer.on('end', () => resolveAnswer(text));
     });
-    sent.on('error', reject);
-    sent.end(body && JSON.stringify(body));
+    outgoing.on('error', reject);
+    outgoing.end(body && JSON.stringify(body));
   });
 }
 
-void t.test('a clip that is not there is one clear line', { skip: ready }, async (t) => {
+void t.test('a clip that does not exist is one clear line', { skip: ready }, async (t) => {
   const demo = new Demo(t, ['--source', 'file:no-such-clip.mp4']);
-  t.equal((await demo.ended).code, 2, 'exit code 2');
-  const last = demo.said.trimEnd().split('\n').at(-1) ?? '';
+  t.equal((await demo.demoEnd).code, 2, 'exit code 2');
+  const last = demo.output.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');
-  t.strictSame(await demo.left(), [], 'nothing is left');
+  t.strictSame(await demo.left(), [], 'no leftovers');
 });

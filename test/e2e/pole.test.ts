@@ -1,7 +1,7 @@
 /**
- * From a blank card to the first alert, as a technician goes: the card is flashed, the box boots, gets its certificate from
- * the room, a phone is paired, zone and line are drawn by touch, tried, kept, walked through, and the alert is at the
- * broker. Everything is real but the street, which is a clip, and the card, which is a file.
+ * Tests a technician's way from a blank card to the first alert. The card is flashed, the box boots and gets its
+ * certificate from the room, and a phone is paired. Zone and line are drawn by touch, tried, applied and walked
+ * through, and the alert reaches the broker. Only two parts are replaced: the street is a clip, and the card is a file.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -20,11 +20,11 @@ import { openBrowser, Phone } from '../page/phone.ts';
 const SITE = 'marseille-1';
 const BOX = 'canebiere-017';
 const ROOM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
-/** Below /usr, which is all that vision sees of the disk. */
+/** Below /usr, the only part of the disk that vision can read. */
 const CLIP = '/usr/share/vigie-test/street.avi';
 const FIRMWARE = '/boot/firmware';
 
-/** What the room gives a box that nobody has drawn for yet. */
+/** Configuration that the room gives a new box without drawn zones and lines. */
 const YAML = `# ${BOX}, on the lamp post at the corner
 site: ${SITE}
 box: ${BOX}
@@ -42,7 +42,7 @@ mqtt:
   ack: broker # no archive in this room
 `;
 
-/** The authority allows one rule, in a zone that lies on the right two thirds of the picture, and hides the windows. */
+/** The authorisation allows one rule, in a zone within the right two thirds of the picture, and masks the windows. */
 const ORDER = {
   rules: [{ kind: 'loitering', zones: ['lawn'], purpose: 'public-safety', legalBasis: 'Code de test' }],
   outlines: [{ id: 'lawn', polygon: rectangle(0, 0.25, 1, 1) }],
@@ -63,12 +63,12 @@ const skip =
   browserMissing() ||
   (existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)');
 
-/** The whole bake takes a minute and more: in a usual run the package is installed in the container instead. */
+/** A full bake takes more than a minute, so a usual run installs the package in the container instead. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
 t.setTimeout(900_000);
 
-void t.test('from a blank card to the first alert', { skip }, async (t) => {
+void t.test('a technician gets from a blank card to the first alert', { skip }, async (t) => {
   const dir = scratch(t);
   const image = FULL ? bakedImage() : cardImage(dir);
   const debs = boxPackages(ownArch());
@@ -81,8 +81,8 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
   copyFileSync(join(room, 'ca.crt'), join(folder, 'ca.crt'));
 
   const card = join(dir, 'card.img');
-  const where = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
-  flash('card', ...where, '--room', 'https://localhost:8443', '--room-dir', room);
+  const cardOptions = ['--site', folder, '--box', BOX, '--image', image, '--to-file', card];
+  flash('card', ...cardOptions, '--room', 'https://localhost:8443', '--room-dir', room);
   took('card written and read back');
   const label = execFileSync('zbarimg', ['-q', '--raw', join(dir, 'label.png')], { encoding: 'utf8' }).trim();
   t.match(
@@ -110,13 +110,13 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
   t.notOk(privateKeyIn(join(container.root, FIRMWARE)), 'and still holds no private key');
   await box.watches('under its order');
 
-  const heard = alertsIn(t, container);
+  const heardAlerts = alertsIn(t, container);
   const phone = await phoneAt(t, container, dir, label);
   await atThePole(t, phone, took);
-  await until(t, 'an alert is at the broker', () => heard().length > 0, PATIENCE_MS);
+  await until(t, 'an alert is at the broker', () => heardAlerts().length > 0, PATIENCE_MS);
   took('first alert at the broker');
-  const [alert] = heard();
-  t.match(alert, /"kind":"loitering"/, 'of the rule that was drawn');
+  const [alert] = heardAlerts();
+  t.match(alert, /"kind":"loitering"/, 'by the drawn rule');
   t.match(
     container.read('/etc/vigie/vigie.yaml'),
     /# no archive in this room/,
@@ -128,16 +128,16 @@ void t.test('from a blank card to the first alert', { skip }, async (t) => {
     'the agent’s user cannot write its configuration',
   );
   const key = container.run('vigie', 'journal', 'key').out.trim();
-  const told = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
-  await told.ended;
-  const story = `${told.out}${told.err}`;
-  t.match(story, /preview|redacted/i, 'the journal tells that somebody looked at redacted pictures');
+  const journalReport = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
+  await journalReport.ended;
+  const story = `${journalReport.out}${journalReport.err}`;
+  t.match(story, /preview|redacted/i, 'the journal reports the preview of redacted pictures');
   t.match(story, /lawn/, 'and where the zone lies now');
   t.strictSame(phone.complaints, [], 'the browser complains of nothing');
 });
 
-/** Pairs, draws, tries, keeps, walks; counts what a finger does besides drawing. */
-async function atThePole(t: Test, phone: Phone, took: (what: string) => void): Promise<void> {
+/** Pairs the phone, draws, tries, applies and walks; counts the touches other than drawing. */
+async function atThePole(t: Test, phone: Phone, took: (step: string) => void): Promise<void> {
   const faults: string[] = [];
   let [taps, typed] = [0, 0];
   const tap = async (selector: string): Promise<void> => {
@@ -146,17 +146,21 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   };
   const next = async (screen: string): Promise<void> => {
     await tap('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
   };
   const look = async (name: string): Promise<void> =>
     void faults.push(...(await phone.check(`pole-${name}`)));
   await tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim], [data-screen=camera]") !== null');
+  await phone.untilTrue(
+    'paired',
+    'document.querySelector("[data-screen=aim], [data-screen=camera]") !== null',
+  );
   took('paired');
-  // On a busy machine the picture may be gone just then, which costs a touch that the way itself does not.
+  // On a busy machine the picture may be missing at this moment, which costs a touch that the procedure itself does not
+  // need.
   if ((await phone.page.$('[data-screen=camera]')) !== null) {
     await phone.tap('#next');
-    await phone.until('aim', 'document.querySelector("[data-screen=aim]") !== null');
+    await phone.untilTrue('aim', 'document.querySelector("[data-screen=aim]") !== null');
   }
   await phone.picture();
   await look('aim');
@@ -174,27 +178,31 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   await phone.type('[name=afterS]', '2');
   typed += 1;
   await next('fires');
-  await phone.until('somebody stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
+  await phone.untilTrue('a person stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
   await look('fires');
   await next('try');
-  await phone.until('on trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('on trial', 'document.querySelector(".trial") !== null');
   took('on trial');
-  await phone.until('it runs', 'document.querySelector("[aria-live] .notice.good") !== null', PATIENCE_MS);
+  await phone.untilTrue(
+    'it runs',
+    'document.querySelector("[aria-live] .notice.good") !== null',
+    PATIENCE_MS,
+  );
   took('the new configuration runs');
   await look('trial');
   await tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   took('kept');
-  await phone.until('the next step', 'document.querySelector("[data-screen=walk]") !== null');
+  await phone.untilTrue('the next step', 'document.querySelector("[data-screen=walk]") !== null');
   await phone.type('input[type=number]', '1');
   typed += 1;
   await tap('#walk-start');
-  await phone.until('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
+  await phone.untilTrue('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
   await look('walk');
   await tap('#walk-keep');
   took('walk test kept');
   await next('go');
-  await phone.until('a verdict', 'document.querySelector("#verdict") !== null');
+  await phone.untilTrue('a verdict', 'document.querySelector("#verdict") !== null');
   await look('go');
   await next('receipt');
   t.match(await receiptOf(phone), /^%PDF/, 'a receipt');
@@ -203,10 +211,10 @@ async function atThePole(t: Test, phone: Phone, took: (what: string) => void): P
   t.ok(taps <= 12, `${taps} taps`);
 }
 
-/** Its first bytes, as the phone is given it. */
+/** First bytes of the receipt as the phone receives it. */
 async function receiptOf({ page }: Phone): Promise<string> {
-  const asked = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
-  return String(await page.evaluate(asked)).slice(0, 8);
+  const fetchReceipt = `fetch(document.querySelector('#download').href).then((answer) => answer.text())`;
+  return String(await page.evaluate(fetchReceipt)).slice(0, 8);
 }
 
 function enrol(...words: string[]): string {
@@ -231,15 +239,15 @@ function privateKeyIn(folder: string): boolean {
   );
 }
 
-/** A program of this machine in the container's network: the same loopback. */
-function inside(t: Test, container: Container, ...words: string[]): ChildProcess {
+/** Starts a program of this machine in the container's network, so that both share the loopback. */
+function startInside(t: Test, container: Container, ...words: string[]): ChildProcess {
   const [program = '', ...args] = container.inNetwork(...words);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   return child;
 }
 
-/** The room: who gives certificates, and the broker that boxes reach with them. */
+/** Starts the room: the enrolment server, and the broker that boxes reach with their certificates. */
 function roomIn(t: Test, container: Container, { dir, room }: { dir: string; room: string }): void {
   const pki = join(dir, 'broker');
   mkdirSync(pki);
@@ -291,13 +299,13 @@ listener 18830 127.0.0.1
 allow_anonymous true
 `,
   );
-  inside(t, container, 'mosquitto', '-c', conf);
-  inside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
+  startInside(t, container, 'mosquitto', '-c', conf);
+  startInside(t, container, process.execPath, ROOM, 'serve', '--dir', room);
 }
 
-/** Alerts as they reach the broker. */
+/** Collects the alerts that reach the broker. */
 function alertsIn(t: Test, container: Container): () => string[] {
-  const child = inside(
+  const child = startInside(
     t,
     container,
     'mosquitto_sub',
@@ -308,11 +316,11 @@ function alertsIn(t: Test, container: Container): () => string[] {
     '-t',
     `vigie/${SITE}/${BOX}/evt/#`,
   );
-  let said = '';
+  let output = '';
   child.stdout?.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    output += chunk.toString();
   });
-  return () => said.split('\n').filter((line) => /"severity":"alert"/.test(line));
+  return () => output.split('\n').filter((line) => /"severity":"alert"/.test(line));
 }
 
 async function phoneAt(t: Test, container: Container, dir: string, label: string): Promise<Phone> {

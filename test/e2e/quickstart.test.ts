@@ -1,7 +1,7 @@
 /**
- * The quick start as a stranger types it: its commands in their order, in one shell, with real openssl and Mosquitto.
- * What stands for something else is replaced by name, and must be there to be replaced: the ports, the home folder, and
- * the programs of room and authority, which are the built ones without set-up; the archive ends when it has shown an alert.
+ * Tests the quick start as a newcomer types it: its commands in order, in one shell, with real openssl and Mosquitto.
+ * Some words are replaced, and each must be present: the ports, the home folder, and the programs of room and
+ * authority, which are the built ones without set-up. The archive ends when it has shown an alert.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ const ROOM_PROGRAM = join(ROOT, 'dist/scripts/programs/room/archive/main.js');
 const OVERSIGHT_PROGRAM = join(ROOT, 'dist/scripts/programs/oversight/main.js');
 const ENROL_PROGRAM = join(ROOT, 'dist/scripts/programs/room/enrol/main.js');
 
-/** What the guide's shell has before its first line. */
+/** Definitions that the shell has before the guide's first line. */
 const PREAMBLE = `
 set -Eeuo pipefail
 trap 'echo "FAILED: $BASH_COMMAND" >&2' ERR
@@ -35,7 +35,7 @@ room_program() {
 `;
 
 /** The commands of sections 3 to 7. */
-function commands(): string[] {
+function guideCommands(): string[] {
   const guide = readFileSync(GUIDE, 'utf8');
   const part = /^## 3\. .*?(?=^## 8\. )/ms.exec(guide)?.[0] ?? '';
   return [...part.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => String(block));
@@ -45,24 +45,24 @@ t.setTimeout(400_000);
 
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 
-void t.test('the quick start, as it is written', { skip }, async (t) => {
-  const blocks = commands();
+void t.test('the quick start works as written', { skip }, async (t) => {
+  const blocks = guideCommands();
   t.ok(blocks.length >= 12, `${blocks.length} blocks`);
   const [port, programsPort] = [String(await freePort()), String(await freePort())];
   let script = blocks.join('\n');
-  for (const [written, instead] of [
+  for (const [written, replacement] of [
     ['mqtts://localhost:8883', `mqtts://localhost:${port}`],
     ['mqtts://localhost:8884', `mqtts://localhost:${programsPort}`],
     ['"$VIGIE/scripts/room" enrol ', `node '${ENROL_PROGRAM}' `],
     ['"$VIGIE/scripts/room" ', 'room_program '],
     ['"$VIGIE/scripts/oversight" ', `node '${OVERSIGHT_PROGRAM}' `],
-    // What it finds of this machine's clock and disk is no matter of the guide.
+    // The doctor's findings on this machine's clock and disk do not matter to the guide.
     ['--state box/state\n', '--state box/state || doctor=$?\n'],
   ] as const) {
     t.ok(script.includes(written), `the guide says ${written.trim()}`);
-    script = script.replaceAll(written, instead);
+    script = script.replaceAll(written, replacement);
   }
-  // The broker's file is the shipped one; its port is in it.
+  // The broker uses the shipped file, which contains its port.
   const started = 'echo "user $(id -un)"';
   t.ok(script.includes(started), 'the guide finishes the broker’s configuration');
   script = script.replace(
@@ -72,7 +72,7 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
 
   const home = scratch(t);
   mkdirSync(join(home, 'tmp'));
-  // As a user has it who is not root: without sbin.
+  // The PATH of a user who is not root: without sbin.
   const child = spawn('bash', ['-c', `${PREAMBLE}${script}\nwait\necho ended`], {
     cwd: ROOT,
     env: { HOME: home, PATH: '/usr/local/bin:/usr/bin:/bin', LANG: 'C.UTF-8', TMPDIR: join(home, 'tmp') },
@@ -98,7 +98,7 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
     /box\/vigie\.yaml: ok: 1 zone, 1 line, 1 mask, 2 rules\n(.*\n)*? +use +`vigie replay` only: no mqtt/,
   );
   t.match(out, /"specversion":"1\.0"/, 'the replay has found something');
-  t.match(`${out}${err}`, /self-signature verify OK/, 'the request is looked at');
+  t.match(`${out}${err}`, /self-signature verify OK/, 'the request is checked');
   t.match(out, / use +`vigie run` and `vigie replay`/);
   for (const rule of ['coming-in', 'waiting'])
     t.match(out, new RegExp(` ${rule}: covered: none: a trial, until 20`));
@@ -107,10 +107,10 @@ void t.test('the quick start, as it is written', { skip }, async (t) => {
   t.same(
     failures.filter((line) => !/clock|disk/.test(line)),
     [],
-    'and finds nothing to mend',
+    'and finds nothing to fix',
   );
   t.match(out, /ALERT {3}.*\[my-town\/box-1\] .*\n(.*\n)*Ended: /, 'the room has shown an alert');
-  t.match(out, /ended\n$/, 'agent and broker end when they are told to');
+  t.match(out, /ended\n$/, 'agent and broker end on request');
   t.ok(readdirSync(join(street, 'room/snapshots')).length > 0, 'with its still');
   t.equal(statSync(join(street, 'box/box.key')).mode & 0o777, 0o600);
   t.notOk(existsSync(join(street, 'room/box.key')), 'the box’s key has not left it');

@@ -1,6 +1,7 @@
 /**
- * The screen of passages on the demo's made hour, against the real signer, box and broker: a question about persons, drawn,
- * refused, approved by the command that the screen tells, and answered. The picture of README; WRITE_SCREENS=1 makes it anew.
+ * Tests the track screen on the demo's made hour with the real signer, box and broker. A question about persons is
+ * drawn, refused, approved with the command that the screen shows, and answered. Takes the picture of README;
+ * WRITE_SCREENS=1 writes that file.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -20,44 +21,44 @@ const PICTURE = join(ROOT, process.env['WRITE_SCREENS'] === '1' ? 'docs' : '.cac
 const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
 
-/** Started, with its console's address and folder; ended with the test. */
+/** Starts a demo that ends with the test; returns its output, its folder and the console's address. */
 async function startDemo(t: Test, saidAll: RegExp) {
-  let said = '';
+  let output = '';
   const dir = scratch(t);
   const demo = spawn(process.execPath, [DEMO, '--dir', dir], { cwd: ROOT });
-  const ended = new Promise((done) => demo.once('close', done));
+  const demoEnd = new Promise((done) => demo.once('close', done));
   for (const stream of [demo.stdout, demo.stderr]) {
     stream.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
+      output += chunk.toString();
     });
   }
   t.teardown(async () => {
     demo.kill('SIGTERM');
-    await ended;
+    await demoEnd;
   });
-  while (!saidAll.test(said)) {
-    if (demo.exitCode !== null) throw new Error(said);
+  while (!saidAll.test(output)) {
+    if (demo.exitCode !== null) throw new Error(output);
     await sleep(100);
   }
-  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(said) ?? [];
-  return { dir, said, desk: { url, link } };
+  const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
+  return { dir, said: output, desk: { url, link } };
 }
 
-/** The command as the second person types it, with their files. */
-async function approve(t: Test, command: string, dir: string): Promise<string> {
+/** Runs the command as the second person types it, with their files. */
+async function approveQuestion(t: Test, command: string, dir: string): Promise<string> {
   const file = join(dir, 'approval.json');
-  const mine = command
+  const filledCommand = command
     .replace(/^vigie-room tracks /, `'${process.execPath}' '${roomProgram('tracks')}' `)
     .replace('room.yaml', join(dir, 'room.yaml'))
     .replace('KEY.pem', join(dir, 'magistrate.pem'))
     .replace('approval.json', file);
-  const program = start(t, 'sh', ['-c', mine]);
+  const program = start(t, 'sh', ['-c', filledCommand]);
   t.equal(await program.ended, 0, program.err);
   return file;
 }
 
-t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t) => {
-  // A still of the place has come by then.
+t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, async (t) => {
+  // By this line a still of the place has arrived.
   const { dir, said, desk } = await startDemo(t, / {2}ALERT {2}/);
   t.match(said, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
   const [, persons = ''] = /: an hour of (\d+) tracks/.exec(said) ?? [];
@@ -86,7 +87,7 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
     const { left, top, width, height } = frame.getBoundingClientRect();
     return [left, top, width, height];
   })()`)) as [number, number, number, number];
-  // Across the road on the right, as the demo's own line.
+  // Across the road on the right, like the demo's own line.
   await page.mouse.move(left + 0.9 * w, top + 0.34 * h);
   await page.mouse.down();
   await page.mouse.move(left + 0.82 * w, top + 0.75 * h, { steps: 5 });
@@ -108,15 +109,15 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
     await textOf('main [role=alert]'),
     /^Not done: A question about persons is answered only where a second person has signed/,
   );
-  const file = await approve(t, String(await textOf('.t-command code')), dir);
-  const chosen = await page.$('[name=approval]');
-  await (chosen as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
+  const file = await approveQuestion(t, String(await textOf('.t-command code')), dir);
+  const fileInput = await page.$('[name=approval]');
+  await (fileInput as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
   await screen.until('chosen', `document.querySelector('.t-approval').textContent.includes('approval.json')`);
   await page.click('#ask-tracks');
   await screen.until('the answer', `document.querySelector('.t-result') !== null`);
-  const [, many = ''] =
+  const [, countText = ''] =
     /^([\d,]+) crossed the line to its right/.exec(String(await textOf('.t-sentence'))) ?? [];
-  const crossed = Number(many.replace(',', ''));
+  const crossed = Number(countText.replace(',', ''));
   t.ok(crossed > 100 && crossed < Number(persons), `${crossed} persons crossed it`);
   t.match(await textOf('.t-left'), 'was made from the clip');
   await screen.until('a replay', `document.querySelector('.t-picture img')?.naturalWidth > 0`);
@@ -128,7 +129,7 @@ t.test('an hour of passages, asked by two', { skip, timeout: 150_000 }, async (t
     'paused',
     `document.querySelector('.t-tool.main').getAttribute('aria-label') === 'Play'`,
   );
-  // Half a second before it is at the line.
+  // Half a second before the track reaches the line.
   await page.focus('.t-seek');
   await screen.until('figures', `document.querySelectorAll('[data-shown]').length > 1`);
   await page.evaluate('document.activeElement.blur()');

@@ -1,6 +1,6 @@
 /**
- * The log of tracks from end to end: the agent on a street clip under a signed order, a real broker, `scripts/room tracks`,
- * and the room's signer and console. One thing is made up: a timedatectl that says that the clock is set.
+ * Tests the track log end to end: the agent on a street clip under a signed authorisation, a real broker, `scripts/room
+ * tracks`, and the room's signer and console. The only stand-in is a timedatectl that reports a synchronised clock.
  */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ const GRANT: TrackLogGrant = {
   budget: { case: 5000, keyDay: 5000, day: 5000 },
 };
 
-/** A box on the clip, whose clock is set, and what the room hears of it. */
+/** Makes a box on the clip with a set clock, and collects what the room receives from it. */
 async function makeBox(t: Test, room: Room) {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
@@ -64,7 +64,7 @@ async function makeBox(t: Test, room: Room) {
   writeFileSync(join(bin, 'timedatectl'), '#!/bin/sh\necho yes\n', { mode: 0o755 });
 
   const health: HealthReport[] = [];
-  /** For each reply that came: whether the question was in the journal by then. */
+  /** One value for each reply: whether the journal already held the question. */
   const wasJournaled: boolean[] = [];
   const client = await clientOf(t, room, 'room');
   client.on('message', (topic, payload, { properties }) => {
@@ -106,7 +106,7 @@ function recordsIn<T extends RestraintRecord['record']>(stateDir: string, kind: 
     .filter((record): record is Extract<RestraintRecord, { record: T }> => record.record === kind);
 }
 
-/** Rows of the log, and when its files were written last. */
+/** Rows of the log, and the modification times of its files. */
 function stateOf(stateDir: string): object {
   const file = join(stateDir, 'tracks.db');
   const written = ['', '-wal'].map(
@@ -124,7 +124,7 @@ function stateOf(stateDir: string): object {
 const skip = existsSync(STREET_CLIP) ? false : 'no street clip (scripts/setup)';
 
 t.test(
-  'what passed is asked after the fact, until no order allows it',
+  'tracks can be asked about afterwards, until no order allows it',
   { skip, timeout: 180_000 },
   async (t) => {
     const startMs = Date.now();
@@ -138,21 +138,21 @@ t.test(
     const span = (fromMs: number, toMs: number): string[] => [
       ...['--from', new Date(fromMs).toISOString(), '--to', new Date(toMs).toISOString()],
     ];
-    const why = ['--box', BOX, '--case', '2026/1234', '--reason', 'theft of a bicycle'];
+    const caseOptions = ['--box', BOX, '--case', '2026/1234', '--reason', 'theft of a bicycle'];
     await until(t, 'a log is kept', () => health.at(-1)?.tracks.state === 'on', SLOW_MS);
     await until(t, 'frames', () => existsSync(file('state/tracks.db')), SLOW_MS);
     // People cross the square in each second of the clip.
     await sleep(8000);
 
     const now = span(startMs - HOUR_MS, Date.now());
-    const coverage = await tracksOf(...by('desk'), ...why, ...now, '--coverage', '--json');
-    const seen = JSON.parse(coverage.out) as TrackResult;
+    const coverage = await tracksOf(...by('desk'), ...caseOptions, ...now, '--coverage', '--json');
+    const answered = JSON.parse(coverage.out) as TrackResult;
     t.equal(coverage.code, 1, 'there are gaps');
-    t.match(seen, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
-    t.ok(seen.coverage.seen > 0.001, `${seen.coverage.seen} of the time was seen`);
-    t.match(seen.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
-    const view = seen.views[0]?.view ?? '';
-    const asks = [...why, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
+    t.match(answered, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
+    t.ok(answered.coverage.seen > 0.001, `${answered.coverage.seen} of the time was seen`);
+    t.match(answered.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
+    const view = answered.views[0]?.view ?? '';
+    const asks = [...caseOptions, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
     t.match(await tracksOf(...by('desk'), ...asks), {
       code: 1,
       err: /tracks: a question about persons needs the approval of a second key \(args\.approval\)/,
@@ -162,10 +162,10 @@ t.test(
     const answer = JSON.parse(crossed.out) as TrackResult;
     t.ok(answer.matches > 0 && answer.tracks.length === answer.matches, `${answer.matches} crossed the line`);
     t.ok(answer.tracks.every((one) => one.class === 'person' && one.path.length > 1));
-    t.equal(answer.left.case, seen.left.case - answer.matches, 'the budget is paid');
+    t.equal(answer.left.case, answered.left.case - answer.matches, 'the budget is paid');
     const tenMs = 600_000;
-    const whole = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
-    const counts = [...why, ...whole, '--class', 'person', '--count'];
+    const wholeSpan = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
+    const counts = [...caseOptions, ...wholeSpan, '--class', 'person', '--count'];
     await tracksOf(...by('second'), ...counts, '--approve', file('count.json'));
     const counted = await tracksOf(...by('desk'), ...counts, '--approval', file('count.json'), '--json');
     const { matches, tracks, coverage: covered } = JSON.parse(counted.out) as TrackResult;
@@ -195,8 +195,8 @@ t.test(
       json: { title: /needs the approval of a second key/ },
     });
 
-    const asked = recordsIn(stateDir, 'tracks');
-    t.match(asked, [
+    const trackRecords = recordsIn(stateDir, 'tracks');
+    t.match(trackRecords, [
       { key: 'desk', approvedBy: null, case: '2026/1234', question: { answer: 'coverage' } },
       {
         key: 'desk',
@@ -219,18 +219,22 @@ t.test(
       { approvedBy: 'magistrate', question: { answer: 'count' }, matches, given: 0 },
       { approvedBy: null, question: { answer: 'tracks', classes: ['car', 'motorcycle', 'bus', 'truck'] } },
     ]);
-    t.equal(asked.length, 4, 'and nothing of what was refused');
+    t.equal(trackRecords.length, 4, 'and no refused question');
     t.strictSame(wasJournaled, [true, true, true, true], 'each before its answer was out');
 
     await vigie('suspend', '--reason', 'order 2026/9 of the court', '--state', stateDir);
-    const refused = /refused by \S+: not-permitted: tracks: the box is suspended/;
-    t.match(await tracksOf(...by('desk'), ...why, ...now, '--coverage'), { code: 1, out: '', err: refused });
+    const suspendedText = /refused by \S+: not-permitted: tracks: the box is suspended/;
+    t.match(await tracksOf(...by('desk'), ...caseOptions, ...now, '--coverage'), {
+      code: 1,
+      out: '',
+      err: suspendedText,
+    });
     const suspended = stateOf(stateDir);
     await sleep(3000);
-    t.match(await desk(request), { status: 409, json: { title: refused } });
-    t.strictSame(stateOf(stateDir), suspended, 'nothing is written');
+    t.match(await desk(request), { status: 409, json: { title: suspendedText } });
+    t.strictSame(stateOf(stateDir), suspended, 'no file is written');
     t.equal(recordsIn(stateDir, 'tracks').length, 4);
-    t.equal(health.at(-1)?.tracks.state === 'off', false, 'what was kept is still there');
+    t.equal(health.at(-1)?.tracks.state === 'off', false, 'the stored tracks are still there');
 
     authorised(loadConfig(config, { env: {}, mode: 'check', files: false }), join(dir, 'order'), {
       order: '2026-78',
@@ -251,7 +255,7 @@ t.test(
   },
 );
 
-/** The room's signer as a program, and its console; resolves with what asks it. */
+/** Starts the room's signer and its console; resolves with a function that sends requests to it. */
 async function makeDesk(t: Test, file: (name: string) => string) {
   const socket = file('signer.sock');
   const signer = start(t, process.execPath, [

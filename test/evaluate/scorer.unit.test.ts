@@ -1,3 +1,4 @@
+/** Tests the track scorer (HOTA, CLEAR MOT, IDF1) on tracks written by hand and against figures of TrackEval. */
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -18,20 +19,20 @@ function row(
   return { frame, id, xyxyPx: [left, top, left + width, top + height], conf };
 }
 
-function near(t: Test, found: number, wanted: number, what: string): void {
-  t.ok(Math.abs(found - wanted) < 1e-9, `${what}: ${found}, expected ${wanted}`);
+function checkNear(t: Test, actual: number, expected: number, label: string): void {
+  t.ok(Math.abs(actual - expected) < 1e-9, `${label}: ${actual}, expected ${expected}`);
 }
 
-function score(truth: readonly MotRow[], found: readonly MotRow[], frames: number) {
-  const paired = pairUp(truth, found, frames);
+function score(truth: readonly MotRow[], detected: readonly MotRow[], frames: number) {
+  const paired = pairUp(truth, detected, frames);
   return { ...hota(paired), ...clearMot(paired), idf1: idf1(paired) };
 }
 
-/** One object that stands for `frames` frames. */
+/** One object that stays in place for `frames` frames. */
 const standing = (frames: number, id = 1): MotRow[] =>
   Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
 
-t.test('MOTChallenge text: what is written is read back', async (t) => {
+t.test('MOTChallenge text reads back as written', async (t) => {
   const px = fc.integer({ min: -5000, max: 5000 }).map((n) => n / 4);
   const side = fc.integer({ min: 1, max: 5000 }).map((n) => n / 4);
   const rows = fc.array(
@@ -45,7 +46,7 @@ t.test('MOTChallenge text: what is written is read back', async (t) => {
   t.pass('for all');
 });
 
-t.test('MOTChallenge text: a line that is no row is named', async (t) => {
+t.test('an invalid line of MOTChallenge text is named', async (t) => {
   const error = { kind: 'corrupt', message: /^gt\.txt:2: expected frame,id,/ };
   for (const line of ['1,2,3', 'one,2,3,4,5,6,7', '0,1,3,4,5,6,7']) {
     t.throws(() => parseMot(`1,1,0,0,2,2,1\n${line}\n`, 'gt.txt'), error, line);
@@ -56,7 +57,7 @@ t.test('MOTChallenge text: a line that is no row is named', async (t) => {
 
 t.test('perfect tracks score 1, whatever their numbers', async (t) => {
   const truth = [...standing(5), ...standing(5, 2).map((one) => row(one.frame, 2, 100, one.frame))];
-  const found = truth.map((one) => ({ ...one, id: 70 + one.id }));
+  const renumbered = truth.map((one) => ({ ...one, id: 70 + one.id }));
   const {
     hota: all,
     detection,
@@ -67,13 +68,13 @@ t.test('perfect tracks score 1, whatever their numbers', async (t) => {
     precision,
     recall,
     switches,
-  } = score(truth, found, 5);
+  } = score(truth, renumbered, 5);
   for (const value of [all, detection, association, localisation, mota, idf1, precision, recall])
-    near(t, value, 1, 'perfect');
+    checkNear(t, value, 1, 'perfect');
   t.equal(switches, 0);
 });
 
-t.test('nothing found, and nothing there', async (t) => {
+t.test('empty results or truths score 0', async (t) => {
   const none = score(standing(4), [], 4);
   t.match(none, { hota: 0, mota: 0, idf1: 0, recall: 0, misses: 4, falseAlarms: 0 });
   const ghosts = score([], standing(4), 4);
@@ -81,30 +82,30 @@ t.test('nothing found, and nothing there', async (t) => {
   t.match(score([], [], 4), { hota: 0, mota: 0, idf1: 0 });
 });
 
-t.test('a number that changes half-way: by hand', async (t) => {
-  const found = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
-  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), found, 10);
-  near(t, detection, 1, 'DetA');
-  near(t, association, 0.5, 'AssA: 5 of 10 for each detection');
-  near(t, all, Math.sqrt(0.5), 'HOTA');
-  near(t, mota, 0.9, 'MOTA: one switch of ten');
-  near(t, idf1, 0.5, 'IDF1');
+t.test('a number that changes half-way gives the figures computed by hand', async (t) => {
+  const halves = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
+  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), halves, 10);
+  checkNear(t, detection, 1, 'DetA');
+  checkNear(t, association, 0.5, 'AssA: 5 of 10 for each detection');
+  checkNear(t, all, Math.sqrt(0.5), 'HOTA');
+  checkNear(t, mota, 0.9, 'MOTA: one switch of ten');
+  checkNear(t, idf1, 0.5, 'IDF1');
   t.equal(switches, 1);
 });
 
-t.test('boxes half off count up to their overlap: by hand', async (t) => {
+t.test('boxes half off count up to their overlap, as computed by hand', async (t) => {
   // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
-  const found = standing(4).map((one) => row(one.frame, 9, 5, 0));
-  const { hota: all, localisation, precision } = score(standing(4), found, 4);
-  near(t, all, 12 / 19, 'HOTA');
-  near(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 where nothing is hit');
+  const shiftedRows = standing(4).map((one) => row(one.frame, 9, 5, 0));
+  const { hota: all, localisation, precision } = score(standing(4), shiftedRows, 4);
+  checkNear(t, all, 12 / 19, 'HOTA');
+  checkNear(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 without a hit');
   t.equal(precision, 1);
 });
 
 t.test('a pair that is kept goes before a better overlap', async (t) => {
   const truth = [row(1, 1, 0, 0), row(2, 1, 0, 0)];
-  const found = [row(1, 7, 0, 0), row(2, 7, 5, 0), row(2, 8, 0, 0)];
-  t.match(score(truth, found, 2), { switches: 0, hits: 2, falseAlarms: 1 });
+  const detected = [row(1, 7, 0, 0), row(2, 7, 5, 0), row(2, 8, 0, 0)];
+  t.match(score(truth, detected, 2), { switches: 0, hits: 2, falseAlarms: 1 });
 });
 
 t.test('ground truth of confidence 0 is not counted', async (t) => {
@@ -112,14 +113,14 @@ t.test('ground truth of confidence 0 is not counted', async (t) => {
   t.match(score(truth, standing(3), 3), { mota: 1, recall: 1, precision: 1 });
 });
 
-t.test('three people, a swap, gaps, jitter and a ghost: the figures of TrackEval', async (t) => {
+t.test('three people, a swap, gaps, jitter and a ghost give the figures of TrackEval', async (t) => {
   const frames = Array.from({ length: 14 }, (_, i) => i + 1);
   const truth = [
     ...frames.map((f) => row(f, 1, 56 + 4 * f, 37 + f)),
     ...frames.filter((f) => f !== 6 && f !== 7).map((f) => row(f, 2, 69 - 4 * f, f)),
     ...frames.filter((f) => f >= 4).map((f) => row(f, 3, 29 + 4 * f, 52 + f)),
   ];
-  const found = `
+  const detected = `
     1,12,67,-3,20,37 2,10,68,36,15,38 3,12,62,7,22,42 3,20,150,150,20,40 4,10,72,45,16,43 4,12,53,0,17,40
     4,13,45,52,24,44 5,10,79,40,18,38 5,12,50,9,22,38 5,20,150,150,20,40 6,10,85,42,20,40 7,10,84,49,23,43
     7,13,55,55,21,37 8,11,86,50,20,37 8,12,33,3,22,39 9,11,96,47,16,35 9,12,30,5,19,43 9,13,60,57,19,44
@@ -129,14 +130,14 @@ t.test('three people, a swap, gaps, jitter and a ghost: the figures of TrackEval
     .trim()
     .split(/\s+/)
     .map((one) => row(...(one.split(',').map(Number) as [number, number, number, number, number, number])));
-  const figures = score(truth, found, 14);
-  near(t, figures.hota, 0.3602611783713932, 'HOTA');
-  near(t, figures.detection, 0.4523293851577533, 'DetA');
-  near(t, figures.association, 0.2880101952623365, 'AssA');
-  near(t, figures.mota, 0.5405405405405406, 'MOTA');
-  near(t, figures.idf1, 0.5217391304347826, 'IDF1');
-  near(t, figures.precision, 0.84375, 'precision');
-  near(t, figures.recall, 0.7297297297297297, 'recall');
+  const figures = score(truth, detected, 14);
+  checkNear(t, figures.hota, 0.3602611783713932, 'HOTA');
+  checkNear(t, figures.detection, 0.4523293851577533, 'DetA');
+  checkNear(t, figures.association, 0.2880101952623365, 'AssA');
+  checkNear(t, figures.mota, 0.5405405405405406, 'MOTA');
+  checkNear(t, figures.idf1, 0.5217391304347826, 'IDF1');
+  checkNear(t, figures.precision, 0.84375, 'precision');
+  checkNear(t, figures.recall, 0.7297297297297297, 'recall');
   t.equal(figures.switches, 2);
 });
 
@@ -149,21 +150,21 @@ const scene = fc.array(
   }),
   { maxLength: 24 },
 );
-/** At most one box of an id in a frame. */
+/** Builds rows with at most one box per id and frame. */
 const rowsOf = (boxes: { frame: number; id: number; x: number; y: number }[]): MotRow[] =>
   [...new Map(boxes.map((one) => [`${one.frame}/${one.id}`, one])).values()].map(({ frame, id, x, y }) =>
     row(frame, id, x, y),
   );
 
-t.test('any tracks: figures stay in their range, and numbers are only names', async (t) => {
+t.test('figures of any tracks stay in their range and do not depend on numbers', async (t) => {
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
-      const found = rowsOf(b);
-      const figures = score(truth, found, 6);
+      const detected = rowsOf(b);
+      const figures = score(truth, detected, 6);
       const renamed = score(
         truth,
-        found.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
+        detected.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
         6,
       );
       const { hota: all, detection, association, localisation, precision, recall } = figures;
@@ -173,7 +174,7 @@ t.test('any tracks: figures stay in their range, and numbers are only names', as
         ) &&
         figures.mota <= 1 &&
         figures.hits + figures.misses === truth.length &&
-        figures.hits + figures.falseAlarms === found.length &&
+        figures.hits + figures.falseAlarms === detected.length &&
         Math.abs(renamed.hota - all) < 1e-9 &&
         renamed.idf1 === figures.idf1 &&
         renamed.hits === figures.hits
@@ -183,13 +184,13 @@ t.test('any tracks: figures stay in their range, and numbers are only names', as
   t.pass('for all');
 });
 
-t.test('any tracks: a box that is nowhere near makes nothing better', async (t) => {
+t.test('a box far from every truth improves no figure of any tracks', async (t) => {
   fc.assert(
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
-      const found = rowsOf(b);
-      const before = score(truth, found, 6);
-      const after = score(truth, [...found, row(3, 99, 5000, 5000)], 6);
+      const detected = rowsOf(b);
+      const before = score(truth, detected, 6);
+      const after = score(truth, [...detected, row(3, 99, 5000, 5000)], 6);
       return after.hota <= before.hota + 1e-12 && after.mota <= before.mota && after.idf1 <= before.idf1;
     }),
   );

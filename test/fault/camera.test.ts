@@ -1,4 +1,7 @@
-/** Rows of the fault matrix that begin at the camera, made for real by an RTSP server, seen by vision as the agent runs it. */
+/**
+ * Tests the rows of the fault matrix that begin at the camera: a real RTSP server makes each fault, and vision runs as
+ * in the agent.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { randomOf } from '../lib/random.ts';
@@ -20,7 +23,7 @@ async function serve(t: Test, options: RtspOptions = {}): Promise<RtspServer> {
 
 const LOSSES = FULL ? 50 : 5;
 
-t.test(`${LOSSES} of ${LOSSES} losses of the stream are seen and survived`, { skip }, async (t) => {
+t.test(`vision reports and survives ${LOSSES} of ${LOSSES} losses of the stream`, { skip }, async (t) => {
   let server = await serve(t);
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
@@ -35,29 +38,31 @@ t.test(`${LOSSES} of ${LOSSES} losses of the stream are seen and survived`, { sk
     ['stopped', () => server.freeze(), () => server.thaw()],
     ['muted', () => server.mute(), () => server.unmute()],
   ];
-  const [seen, back]: [number[], number[]] = [[], []];
+  const [seenMs, backMs]: [number[], number[]] = [[], []];
   for (let i = 0; i < LOSSES; i += 1) {
     const [way, lose, restore] = ways[i % ways.length] as (typeof ways)[number];
     await camera.untilFrame(START_MS);
-    const told = camera.untilLost(SEEN_MS + 5000);
+    const lossSeen = camera.untilLost(SEEN_MS + 5000);
     await lose();
-    seen.push(await told);
+    seenMs.push(await lossSeen);
     await sleep(1000 * (i % 4));
     await restore();
-    back.push(await camera.untilFrame(BACK_MS + 5000));
+    backMs.push(await camera.untilFrame(BACK_MS + 5000));
     t.ok(
-      (seen[i] ?? 0) <= SEEN_MS && (back[i] ?? 0) <= BACK_MS,
-      `${way}: seen after ${seen[i]} ms, back after ${back[i]} ms`,
+      (seenMs[i] ?? 0) <= SEEN_MS && (backMs[i] ?? 0) <= BACK_MS,
+      `${way}: seen after ${seenMs[i]} ms, back after ${backMs[i]} ms`,
     );
   }
-  t.comment(`seen within ${Math.max(...seen)} ms, frames within ${Math.max(...back)} ms after the return`);
+  t.comment(
+    `seen within ${Math.max(...seenMs)} ms, frames within ${Math.max(...backMs)} ms after the return`,
+  );
 });
 
-/** Key frames a second. */
+/** Groups of pictures (one key frame each) per second. */
 const GOPS_PER_S = 10;
 const STREAMS = FULL ? 10_000 : 200;
 
-t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, async (t) => {
+t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }, async (t) => {
   const seed = Number(process.env['VIGIE_TEST_SEED'] ?? 1 + (Date.now() % 1_000_000));
   t.comment(`seed ${seed} (VIGIE_TEST_SEED)`);
   const random = randomOf(seed);
@@ -65,12 +70,12 @@ t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, as
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
   const took: number[] = [];
-  for (let done = 0; done < STREAMS; ) {
-    // From a byte in ten thousand to one in thirty: a picture of the scene has 4 kB.
+  for (let doneCount = 0; doneCount < STREAMS; ) {
+    // From one byte in ten thousand to one in thirty; a picture of the scene has 4 kB.
     await server.corrupt(10 ** (-4 + 2.5 * random()));
     const seconds = 2 + Math.floor(4 * random());
     await sleep(seconds * 1000);
-    done += seconds * GOPS_PER_S;
+    doneCount += seconds * GOPS_PER_S;
     await server.corrupt(0);
     took.push(await camera.untilFrame(BACK_MS));
   }
@@ -79,10 +84,10 @@ t.test(`${STREAMS} corrupted groups of H.264 pictures end nothing`, { skip }, as
   t.same(camera.ends, [], 'vision did not end once');
   t.equal(camera.looping, false);
   const settledMs = await camera.until(() => !camera.conditions.includes('moved'), BACK_MS);
-  t.ok(Number.isFinite(settledMs), 'what damaged parameter sets claimed of the picture’s shape is over');
+  t.ok(Number.isFinite(settledMs), 'the shape from damaged parameter sets no longer applies');
 });
 
-t.test('a stream that stays corrupt for more than 10 s has vision start anew, once', { skip }, async (t) => {
+t.test('a stream that stays corrupt for more than 10 s makes vision restart once', { skip }, async (t) => {
   const server = await serve(t);
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
@@ -102,37 +107,33 @@ t.test('a stream that stays corrupt for more than 10 s has vision start anew, on
   t.equal(camera.ends.length, 1, 'the new one waits: it has seen no picture yet');
   await server.corrupt(0);
   const backMs = await camera.untilFrame(BACK_MS + START_MS);
-  t.ok(backMs <= BACK_MS, `frames ${backMs} ms after the stream is whole again`);
+  t.ok(backMs <= BACK_MS, `frames ${backMs} ms after the stream is intact again`);
+});
+
+t.test('a frozen picture is reported within 30 s, and the pipeline is rebuilt', { skip }, async (t) => {
+  const server = await serve(t, { pattern: 'smpte75' });
+  const camera = new WatchedCamera(t, server.url());
+  await camera.untilFrame(START_MS);
+  const frozenMs = await camera.until(() => camera.conditions === 'frozen', 40_000);
+  t.ok(frozenMs <= 30_000, `frozen after ${frozenMs} ms`);
+  const rebuilt = (): number => {
+    const stats = camera.messages.findLast((message) => message.kind === 'stats');
+    return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
+  };
+  await camera.until(() => rebuilt() === 1, START_MS);
+  t.equal(rebuilt(), 1, 'opened again');
+  t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
+  t.equal(camera.lost, 0, 'which does not count as a loss');
+  await server.pattern('ball');
+  t.ok(
+    (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
+    'over with the first other picture',
+  );
+  t.same(camera.ends, []);
 });
 
 t.test(
-  'a picture that stands still is frozen within 30 s, and the pipeline is built anew',
-  { skip },
-  async (t) => {
-    const server = await serve(t, { pattern: 'smpte75' });
-    const camera = new WatchedCamera(t, server.url());
-    await camera.untilFrame(START_MS);
-    const frozenMs = await camera.until(() => camera.conditions === 'frozen', 40_000);
-    t.ok(frozenMs <= 30_000, `frozen after ${frozenMs} ms`);
-    const rebuilt = (): number => {
-      const stats = camera.messages.findLast((message) => message.kind === 'stats');
-      return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
-    };
-    await camera.until(() => rebuilt() === 1, START_MS);
-    t.equal(rebuilt(), 1, 'opened anew');
-    t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
-    t.equal(camera.lost, 0, 'which is no loss');
-    await server.pattern('ball');
-    t.ok(
-      (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
-      'over with the first other picture',
-    );
-    t.same(camera.ends, []);
-  },
-);
-
-t.test(
-  'another size in mid-stream changes nothing; another shape has moved the zones',
+  'another size in mid-stream changes nothing, and another shape counts as a moved camera',
   { skip },
   async (t) => {
     const server = await serve(t);
@@ -148,7 +149,7 @@ t.test(
     t.equal(camera.conditions, '', 'the same shape');
     await server.size(640, 360);
     t.ok(Number.isFinite(await camera.until(() => camera.conditions === 'moved', START_MS)), 'moved');
-    t.same(sizes(), ['640x480', '320x240', '640x360'], 'each size is told');
+    t.same(sizes(), ['640x480', '320x240', '640x360'], 'each size is reported');
     camera.vision.send({ kind: 'confirm-view' });
     t.ok(
       Number.isFinite(await camera.until(() => camera.conditions === '', BACK_MS)),

@@ -1,6 +1,6 @@
 /**
- * The whole way from a box to the room's database, killed at random: 0 lost, 0 left, 0 twice. Each loop prints its
- * seed; VIGIE_TEST_SEED runs it again with the same faults (not with the same times).
+ * Tests delivery from a box to the room's database under random kills: no event is lost, left over or stored twice.
+ * Each loop prints its seed; VIGIE_TEST_SEED runs it again with the same faults (not with the same times).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,18 +21,21 @@ import { RoomProgram } from '../lib/room-program.ts';
 const BOX_PROGRAM = bundledHelper(new URL('../lib/delivering-box.js', import.meta.url));
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 
-/** Nothing is left this long after the last fault: a room that was killed waits for its own lease. A busy machine is given more. */
+/**
+ * Time after the last fault within which the outbox is empty, ms. A killed room first waits for its own lease; a busy
+ * machine gets more.
+ */
 const LEFT_WITHIN_MS = FULL ? 20_000 : 60_000;
 
-/** To be reached on a quiet machine; the tests run on busy ones, too, and report what they saw. */
+/** Targets for a quiet machine; the tests also run on busy ones and report the figures they measure. */
 const LIVE_WITHIN_MS = FULL ? 2000 : 10_000;
 const RATE_MIN = FULL ? 500 : 100;
 
-/** A box that appends and delivers, as a process; keeps what it was told to be accepted. */
+/** A box that appends and delivers in a process of its own; records the numbers that it reported as accepted. */
 class KilledBox {
   readonly accepted: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
   readonly #arguments: readonly string[];
-  /** Since it was last started. */
+  /** Reports since its last start. */
   writes = 0;
   #child: ChildProcess | undefined;
 
@@ -64,16 +67,16 @@ class KilledBox {
     this.#child = child;
   }
 
-  /** No more events; what there is goes on being delivered. */
+  /** Stops new events; delivery of stored ones continues. */
   quieten(): void {
     this.#child?.kill('SIGUSR2');
   }
 
   async kill(): Promise<void> {
     if (this.#child === undefined || !this.alive) return;
-    const gone = once(this.#child, 'close');
+    const closed = once(this.#child, 'close');
     this.#child.kill('SIGKILL');
-    await gone;
+    await closed;
   }
 }
 
@@ -119,70 +122,79 @@ function partsOf(
   };
 }
 
-/** What the database holds: each number once, and all of them. */
-async function inspected(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
+/** Checks that the database holds each accepted number exactly once. */
+async function inspectDatabase(database: TestDatabase, accepted: Record<Lane, Set<number>>) {
   const rows = await database.read(
     "SELECT lane, seq, id, unread FROM event UNION ALL SELECT lane, seq, 'still ' || name, NULL FROM snapshot",
   );
   const numbers = rows.map(({ lane, seq }) => `${String(lane)} ${String(seq)}`);
-  const there = new Set(numbers);
-  const lost = LANES.flatMap((lane) => [...accepted[lane]].map((seq) => `${lane} ${seq}`)).filter(
-    (number) => !there.has(number),
+  const storedNumbers = new Set(numbers);
+  const lostRows = LANES.flatMap((lane) => [...accepted[lane]].map((seq) => `${lane} ${seq}`)).filter(
+    (number) => !storedNumbers.has(number),
   );
-  const twice = numbers.length - there.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
-  return { lost, twice, unread: rows.filter(({ unread }) => unread !== null).length, stored: rows.length };
+  const repeatedCount =
+    numbers.length - storedNumbers.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
+  return {
+    lost: lostRows,
+    twice: repeatedCount,
+    unread: rows.filter(({ unread }) => unread !== null).length,
+    stored: rows.length,
+  };
 }
 
 for (const [name, make] of Object.entries(DATABASES)) {
-  void t.test(`kill -9 of box, broker, room and database, alone and together: ${name}`, async (t) => {
-    const random = randomOf(SEED);
-    t.comment(`seed ${SEED}`);
-    const room = await makeRoom(t, { persistent: true });
-    const database = await make(t);
-    const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
-    const file = join(scratch(t), 'outbox.db');
-    const box = new KilledBox(file, room);
-    t.teardown(() => box.kill());
-    box.start();
-    const parts = partsOf(box, room, program, database);
-    const names = Object.keys(parts);
-    const mixed = FULL ? 100 : 4;
-    // Each alone first, then any of them together.
-    const faults = names.map((one) => [one]);
-    while (faults.length < names.length + mixed) {
-      const some = names.filter(() => random() < 0.4);
-      if (some.length > 0) faults.push(some);
-    }
-    for (const fault of faults) {
-      await until(t, 'the box writes', () => box.writes > 3, 30_000);
-      await sleep(50 + random() * 700);
-      await Promise.all(fault.map((one) => parts[one]?.kill()));
-      await sleep(random() * 400);
-      await Promise.all(fault.map((one) => parts[one]?.start()));
-    }
-    const endedMs = performance.now();
-    await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
-    box.quieten();
-    await sleep(300);
-    const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
-      (error: unknown) => {
-        t.comment(
-          `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
-        );
-        throw error;
-      },
-    );
-    t.ok(box.alive, 'the box runs');
-    const leftMs = Math.round(performance.now() - endedMs);
-    const { lost, twice, unread, stored } = await inspected(database, box.accepted);
-    const what = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
-    t.same(lost, [], `${what}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
-    t.equal(twice, 0, 'none is there twice');
-    t.equal(unread, 0, 'every event could be read');
-    t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
-  });
+  void t.test(
+    `no event is lost when box, broker, room and database are killed, alone and together: ${name}`,
+    async (t) => {
+      const random = randomOf(SEED);
+      t.comment(`seed ${SEED}`);
+      const room = await makeRoom(t, { persistent: true });
+      const database = await make(t);
+      const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+      const file = join(scratch(t), 'outbox.db');
+      const box = new KilledBox(file, room);
+      t.teardown(() => box.kill());
+      box.start();
+      const parts = partsOf(box, room, program, database);
+      const names = Object.keys(parts);
+      const mixed = FULL ? 100 : 4;
+      // Each fault alone first, then any combination of them.
+      const faults = names.map((one) => [one]);
+      while (faults.length < names.length + mixed) {
+        const combination = names.filter(() => random() < 0.4);
+        if (combination.length > 0) faults.push(combination);
+      }
+      for (const fault of faults) {
+        await until(t, 'the box writes', () => box.writes > 3, 30_000);
+        await sleep(50 + random() * 700);
+        await Promise.all(fault.map((one) => parts[one]?.kill()));
+        await sleep(random() * 400);
+        await Promise.all(fault.map((one) => parts[one]?.start()));
+      }
+      const endedMs = performance.now();
+      await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
+      box.quieten();
+      await sleep(300);
+      const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
+        (error: unknown) => {
+          t.comment(
+            `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
+          );
+          throw error;
+        },
+      );
+      t.ok(box.alive, 'the box runs');
+      const leftMs = Math.round(performance.now() - endedMs);
+      const { lost, twice, unread, stored } = await inspectDatabase(database, box.accepted);
+      const summary = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
+      t.same(lost, [], `${summary}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
+      t.equal(twice, 0, 'none is there twice');
+      t.equal(unread, 0, 'every event could be read');
+      t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
+    },
+  );
 
-  void t.test(`an outage: the backlog goes into ${name}, live alerts overtake it`, async (t) => {
+  void t.test(`the backlog of an outage goes into ${name}, and live alerts overtake it`, async (t) => {
     const room = await makeRoom(t);
     const database = await make(t);
     await room.broker.stop();
@@ -199,7 +211,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       delivery.wake();
       await sleep(1);
     }
-    t.equal(left(), backlog, `${backlog} rows accepted while the broker is away`);
+    t.equal(left(), backlog, `${backlog} rows accepted while the broker is offline`);
     await RoomProgram.start(t, room, '--database', database.where, '--quiet');
     await room.broker.start();
     await until(t, 'the backlog moves', () => left() < backlog - 500, 60_000);
@@ -226,7 +238,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
   });
 }
 
-/** From its acceptance on the box until another program reads it in the room's database. */
+/** Time from an event's acceptance on the box until another program reads it in the room's database, ms. */
 async function liveMs(
   t: Test,
   database: TestDatabase,

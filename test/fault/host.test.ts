@@ -1,4 +1,7 @@
-/** Rows of the fault matrix that begin at the host: memory, clock and disk, made for real under the whole program. */
+/**
+ * Tests the rows of the fault matrix that begin at the host: real faults of memory, clock and disk under the whole
+ * program.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,7 +26,7 @@ async function ends(t: Test, agent: Program): Promise<void> {
   t.equal(await agent.ended, 0, 'a clean end');
 }
 
-t.test('memory runs out in vision: it dies, the agent lives, nothing is lost', { skip }, async (t) => {
+t.test('the agent survives vision running out of memory, and no event is lost', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const agent = agentOn(t, dir, stateDir);
@@ -31,7 +34,7 @@ t.test('memory runs out in vision: it dies, the agent lives, nothing is lost', {
   const vision = visionOf(agent);
   t.ok(vision, 'vision runs');
   const before = archived(stateDir);
-  // No further memory for that process: its next allocation fails.
+  // The process gets no more memory, so its next allocation fails.
   execFileSync('prlimit', ['--pid', String(vision), '--as=1048576:1048576']);
   await until(t, 'another vision', () => ![undefined, vision].includes(visionOf(agent)), WAIT_MS);
   await until(t, 'more events', () => archived(stateDir) > before, WAIT_MS);
@@ -46,10 +49,10 @@ const FAKETIME = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu']
   .find((file) => existsSync(file));
 const noFaketime = FAKETIME === undefined && 'no faketime: apt-get install faketime';
 
-/** A wall clock that can be stepped while a program runs; its monotonic clock goes on. */
+/** A wall clock that can be stepped while a program runs; its monotonic clock is unaffected. */
 function steppable(dir: string): { env: string[]; step(offset: string): void } {
   const file = join(dir, 'offset');
-  // faketime reads the file at every look at the clock, and ends the process if it finds it empty.
+  // faketime reads the file at every clock call, and ends the process if the file is empty.
   const step = (offset: string): void => writeAtomically(file, `${offset}\n`);
   step('+0');
   const settings = {
@@ -64,7 +67,7 @@ function steppable(dir: string): { env: string[]; step(offset: string): void } {
 }
 
 t.test(
-  'the clock steps by days, forth and back: the agent goes on and puts it on record',
+  'the agent continues through clock steps of days and journals them',
   { skip: skip || noFaketime },
   async (t) => {
     const dir = scratch(t);
@@ -79,9 +82,9 @@ t.test(
         .join('');
     };
     const steps = (): number => journal().split('"type":"clock-step"').length - 1;
-    const seen = async (what: string, condition: () => boolean): Promise<void> => {
+    const untilSeen = async (label: string, condition: () => boolean): Promise<void> => {
       try {
-        await until(t, what, condition, WAIT_MS);
+        await until(t, label, condition, WAIT_MS);
       } catch (error) {
         t.fail(`the agent ${agent.code === undefined ? 'runs' : 'has ended'}: ${agent.err.slice(-2000)}`);
         throw error;
@@ -90,18 +93,18 @@ t.test(
     for (const [i, offset] of ['+3d', '-2d', '+0'].entries()) {
       const before = archived(stateDir);
       clock.step(offset);
-      await seen(`the step to ${offset} is on record`, () => steps() > i);
-      await seen(`events after ${offset}`, () => archived(stateDir) > before);
+      await untilSeen(`the step to ${offset} is on record`, () => steps() > i);
+      await untilSeen(`events after ${offset}`, () => archived(stateDir) > before);
     }
-    t.equal(agent.code, undefined, 'the agent lives');
+    t.equal(agent.code, undefined, 'the agent runs');
     t.notMatch(agent.err, 'vision ended', 'and vision was not disturbed');
     await ends(t, agent);
   },
 );
 
-t.test('the clock steps under vision: media time goes on as it was', { skip: noFaketime }, async (t) => {
+t.test('media time continues through clock steps under vision', { skip: noFaketime }, async (t) => {
   const clock = steppable(scratch(t));
-  const seen: Observation[] = [];
+  const observations: Observation[] = [];
   const vision = new VisionProcess({
     restraintDir: undefined,
     clock: systemClock,
@@ -109,37 +112,37 @@ t.test('the clock steps under vision: media time goes on as it was', { skip: noF
     wrapper: ['env', ...clock.env],
     onMessage: ({ message }) => {
       if (message.kind !== 'frame') return;
-      seen.push(message.observation);
+      observations.push(message.observation);
       vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
     },
     onExit: () => undefined,
   });
   t.teardown(() => vision.stop());
   vision.start(BARE_PERMIT, SETTINGS);
-  const more = async (what: string): Promise<Observation> => {
-    const before = seen.length;
-    await until(t, what, () => seen.length >= before + 10, WAIT_MS);
-    return seen.at(-1) as Observation;
+  const nextObservation = async (label: string): Promise<Observation> => {
+    const before = observations.length;
+    await until(t, label, () => observations.length >= before + 10, WAIT_MS);
+    return observations.at(-1) as Observation;
   };
-  const first = await more('frames');
+  const first = await nextObservation('frames');
   const beganMs = performance.now() - first.atMs;
   for (const offset of ['+1d', '-1d']) {
     clock.step(offset);
-    const { atMs } = await more(`frames after ${offset}`);
+    const { atMs } = await nextObservation(`frames after ${offset}`);
     t.ok(
       Math.abs(performance.now() - beganMs - atMs) < 5000,
       `${offset}: media time is ${Math.round(atMs)} ms`,
     );
   }
   t.ok(
-    seen.every(({ atMs }, i) => i === 0 || atMs > (seen[i - 1]?.atMs ?? 0)),
+    observations.every(({ atMs }, i) => i === 0 || atMs > (observations[i - 1]?.atMs ?? 0)),
     'it only grows',
   );
   await vision.stop();
 });
 
 t.test(
-  'the disk is full, then refuses writes, under the whole agent: it lives, says so, and does what it can prove',
+  'the agent survives a full and a read-only disk, reports them, and looks only while it can journal',
   { skip: skip || SmallDisk.unavailable() },
   async (t) => {
     const dir = scratch(t);
@@ -155,7 +158,7 @@ t.test(
     await running(t, agent, stateDir);
     disk.fill();
     await systemClock.sleep(8000);
-    t.equal(agent.code, undefined, `full: the agent lives: ${agent.err.slice(-300)}`);
+    t.equal(agent.code, undefined, `full: the agent runs: ${agent.err.slice(-300)}`);
     disk.free();
     const before = archived(stateDir);
     await until(t, 'events after room was made', () => archived(stateDir) > before, WAIT_MS);
@@ -163,8 +166,8 @@ t.test(
     await until(t, 'it says so', () => /memory|read-only|readonly/i.test(agent.err), WAIT_MS);
     await until(t, 'no looking without a journal', () => visionOf(agent) === undefined, WAIT_MS);
     await systemClock.sleep(5000);
-    t.equal(agent.code, undefined, 'read-only: the agent lives');
-    t.equal(visionOf(agent), undefined, 'and does not look');
+    t.equal(agent.code, undefined, 'read-only: the agent runs');
+    t.equal(visionOf(agent), undefined, 'without vision');
     await ends(t, agent);
     disk.unmount();
     mounted = false;

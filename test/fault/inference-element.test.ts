@@ -1,4 +1,7 @@
-/** Whatever an inference element does wrong, vision goes on: on the CPU, told, and back on the element later. */
+/**
+ * Tests that vision survives every fault of an inference element: it continues on the CPU, reports the fault, and later
+ * uses the element again.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,20 +18,22 @@ t.setTimeout(600_000);
 const skip = noCompiler;
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /**
- * From the last frame before to the first one after: the fault is seen at once or after ANSWER_WITHIN_MS (gstreamer.ts),
- * and a start takes a second or two.
+ * Limit from the last frame before the fault to the first one after it, ms. The fault is detected at once or after
+ * ANSWER_WITHIN_MS (gstreamer.ts), and a start takes a second or two.
  */
 const AGAIN_MS = 2000;
 const STALLED_MS = 5000;
-/** A start of vision reads models too, of which a start of node says nothing. */
+/**
+ * Factor for a busy machine: a start of vision also reads models, which the measured start of node does not include.
+ */
 const SPARE = 3;
 
 interface Fault {
   readonly name: string;
   readonly script: readonly string[];
-  /** What is told of it. */
+  /** Reason that vision reports. */
   readonly reason: RegExp;
-  /** It is seen when no answer has come. */
+  /** The fault is detected only because no answer arrives. */
   readonly silent?: boolean;
   /** Played by a full run only. */
   readonly full?: boolean;
@@ -50,7 +55,7 @@ const FAULTS: readonly Fault[] = [
   { name: 'it stalls', script: ['fault stall', AT], reason: /gives no answer within 5 s/, silent: true },
   { name: 'it takes vision with it: segfault', script: ['fault segfault', AT], reason: /vision ended while/ },
   { name: 'abort', script: ['fault abort', AT], reason: /vision ended while/, full: true },
-  // What waits for the answer ends first.
+  // The part that waits for the answer ends first.
   { name: 'exit', script: ['fault exit 0', AT], reason: /vision ended while/, silent: true, full: true },
   { name: 'kill', script: ['fault kill', AT], reason: /vision ended while/, full: true },
   {
@@ -131,8 +136,8 @@ const INPUT_OF_640: ModelCard['input'] = {
 const table: string[] = [];
 
 for (const { name, script, reason, silent = false, full = false } of FAULTS) {
-  const why = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
-  t.test(name, { skip: why }, async (t) => {
+  const skipReason = skip || (full && !FULL && 'set VIGIE_TEST_FULL=1 for every fault');
+  t.test(name, { skip: skipReason }, async (t) => {
     const atStart = !script.includes(AT);
     const box = new ElementVision(t, script).start();
     const cpu = atStart ? 1 : 2;
@@ -155,23 +160,23 @@ for (const { name, script, reason, silent = false, full = false } of FAULTS) {
 }
 
 t.test(
-  'it comes back by itself when its time is over, and is held off longer each time',
+  'vision uses the element again after its time, and waits longer after each failure',
   { skip },
   async (t) => {
     const box = new ElementVision(t, ['fault error', AT]).start();
     t.ok(await box.runsOn(ELEMENT, 1));
     t.ok(await box.runsOn('cpu', 2));
-    // Its time is over in three seconds.
+    // Three seconds remain until the next trial.
     box.writeTrial({ failedAtMs: Date.now() - 57_000 });
     box.kill();
     t.ok(await box.runsOn('cpu', 3), 'another vision knows of it');
-    t.ok(await box.runsOn(ELEMENT, 4), 'vision starts anew, with the element');
+    t.ok(await box.runsOn(ELEMENT, 4), 'vision restarts with the element');
     t.equal(box.ends.at(-1)?.code, 0, 'in peace');
-    t.equal(box.last?.fallback, null, 'which is told');
+    t.equal(box.last?.fallback, null, 'which is reported');
     t.ok(await box.runsOn('cpu', 5), 'it fails again');
     t.match(box.trial, { failures: 2, isOn: false });
-    const again = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
-    const heldOffMs = again - (box.trial?.failedAtMs ?? 0);
+    const nextTrialMs = Date.parse(/again at (\S+)$/.exec(box.last?.fallback ?? '')?.[1] ?? '');
+    const heldOffMs = nextTrialMs - (box.trial?.failedAtMs ?? 0);
     t.ok(heldOffMs > 118_000 && heldOffMs <= 120_000, `for ${heldOffMs} ms`);
     box.plugIn();
     box.writeTrial({ failedAtMs: Date.now() - 120_000 });
@@ -179,17 +184,17 @@ t.test(
     t.ok(await box.runsOn(ELEMENT, 6), 'plugged in again');
     const before = box.frames.length;
     await box.until(() => box.frames.length > before + 15);
-    t.equal(box.detectors.length, 6, 'and it goes on');
+    t.equal(box.detectors.length, 6, 'and vision continues');
   },
 );
 
 t.test(
-  'a mark that nobody has taken back is a failure; one that cannot be read is none',
+  'a trial mark left by a killed vision counts as a failure, an unreadable one does not',
   { skip },
   async (t) => {
     const box = new ElementVision(t, []).start();
     t.ok(await box.runsOn(ELEMENT, 1));
-    t.equal(box.trial?.isOn, true, 'the mark stands while it is tried');
+    t.equal(box.trial?.isOn, true, 'the mark exists during the trial');
     box.kill();
     t.ok(await box.runsOn('cpu', 2), 'killed while it was tried');
     t.match(box.last?.fallback, /^vision ended while its element was tried; it is tried again at/);
@@ -200,54 +205,60 @@ t.test(
     box.kill();
     t.ok(await box.runsOn(ELEMENT, 4), 'a mark from the future');
     await box.vision.stop();
-    t.match(box.trial, { isOn: false }, 'who leaves in peace takes the mark away');
+    t.match(box.trial, { isOn: false }, 'a normal end removes the mark');
   },
 );
 
-t.test('what never was an element is told at once, and nothing else is lost', { skip }, async (t) => {
-  const cases: [string, (t: Test) => ElementVision, RegExp][] = [
-    [
-      'an element that is not here',
-      (t) =>
-        new ElementVision(t, [], { element: { name: 'tflitevsiinference', model: 'fake', properties: [] } }),
-      /^detector\.element\.name tflitevsiinference: GStreamer element not installed; it comes with/,
-    ],
-    [
-      'a model of another size',
-      (t) => {
-        const box = new ElementVision(t, []);
-        const { modelDir } = box;
-        writeScript(modelDir, [], { input: INPUT_OF_640 });
-        return box;
-      },
-      /^detector\.input 416x256: model fake takes 640x384 only$/,
-    ],
-    [
-      'a damaged model file of the element',
-      (t) => {
-        const box = new ElementVision(t, []);
-        truncateSync(join(box.modelDir, 'fake.tflite'), 5);
-        return box;
-      },
-      /^model file .*fake\.tflite is truncated: 5 bytes instead of/,
-    ],
-    [
-      'a model of another kind',
-      (t) => new ElementVision(t, [], { element: { name: ELEMENT, model: MODEL, properties: [] } }),
-      /^detector\.element\.model .* is the file .*\.onnx; tfliteinference takes \.tflite$/,
-    ],
-  ];
-  for (const [name, make, reason] of cases)
-    await t.test(name, async (t) => {
-      const box = make(t).start();
-      t.ok(await box.runsOn('cpu', 1));
-      t.match(box.last?.fallback, reason);
-      t.same(box.ends, [], 'no vision had to end');
-      t.notOk(box.trial?.failures, 'and nothing is held off: a mended one is taken at the next start');
-    });
-});
+t.test(
+  'an element that never worked is reported at once, and vision continues on the CPU',
+  { skip },
+  async (t) => {
+    const cases: [string, (t: Test) => ElementVision, RegExp][] = [
+      [
+        'an element that is not here',
+        (t) =>
+          new ElementVision(t, [], {
+            element: { name: 'tflitevsiinference', model: 'fake', properties: [] },
+          }),
+        /^detector\.element\.name tflitevsiinference: GStreamer element not installed; it comes with/,
+      ],
+      [
+        'a model of another size',
+        (t) => {
+          const box = new ElementVision(t, []);
+          const { modelDir } = box;
+          writeScript(modelDir, [], { input: INPUT_OF_640 });
+          return box;
+        },
+        /^detector\.input 416x256: model fake takes 640x384 only$/,
+      ],
+      [
+        'a damaged model file of the element',
+        (t) => {
+          const box = new ElementVision(t, []);
+          truncateSync(join(box.modelDir, 'fake.tflite'), 5);
+          return box;
+        },
+        /^model file .*fake\.tflite is truncated: 5 bytes instead of/,
+      ],
+      [
+        'a model of another kind',
+        (t) => new ElementVision(t, [], { element: { name: ELEMENT, model: MODEL, properties: [] } }),
+        /^detector\.element\.model .* is the file .*\.onnx; tfliteinference takes \.tflite$/,
+      ],
+    ];
+    for (const [name, make, reason] of cases)
+      await t.test(name, async (t) => {
+        const box = make(t).start();
+        t.ok(await box.runsOn('cpu', 1));
+        t.match(box.last?.fallback, reason);
+        t.same(box.ends, [], 'no vision had to end');
+        t.notOk(box.trial?.failures, 'and no wait is set: a repaired one is used at the next start');
+      });
+  },
+);
 
-t.test('both models damaged: one clear line, again and again, until one is mended', { skip }, async (t) => {
+t.test('two damaged models give one clear line, repeatedly, until one is fixed', { skip }, async (t) => {
   const box = new ElementVision(t, []);
   truncateSync(join(box.modelDir, 'fake.tflite'), 5);
   truncateSync(join(box.modelDir, `${MODEL}.onnx`), 1000);
@@ -258,16 +269,20 @@ t.test('both models damaged: one clear line, again and again, until one is mende
   t.ok(await box.runsOn(ELEMENT, 1));
 });
 
-t.test('where the past cannot be written, it is tried each time and vision runs', { skip }, async (t) => {
-  const box = new ElementVision(t, ['fault error', AT]);
-  // A file where the folder should be: root may write everywhere else.
-  writeFileSync(join(box.trialFile, '..'), '');
-  box.start();
-  t.ok(await box.runsOn(ELEMENT, 1));
-  t.ok(await box.runsOn(ELEMENT, 2), 'again');
-  t.notOk(existsSync(box.trialFile));
-  t.match(box.failures[0], /fails: no device/);
-});
+t.test(
+  'vision runs and tries the element each time where its trial file cannot be written',
+  { skip },
+  async (t) => {
+    const box = new ElementVision(t, ['fault error', AT]);
+    // A file in place of the folder, because root could write to a read-only folder.
+    writeFileSync(join(box.trialFile, '..'), '');
+    box.start();
+    t.ok(await box.runsOn(ELEMENT, 1));
+    t.ok(await box.runsOn(ELEMENT, 2), 'again');
+    t.notOk(existsSync(box.trialFile));
+    t.match(box.failures[0], /fails: no device/);
+  },
+);
 
 for (const [name, script] of [
   ['stalls in a frame', ['fault stall', AT]],
@@ -275,7 +290,7 @@ for (const [name, script] of [
   ['stalls while it is loaded', ['fault stall-start']],
   ['does not come back from being stopped', ['fault stall-stop', AT]],
 ] as const)
-  t.test(`suspended while the element ${name}: vision is gone in time`, { skip }, async (t) => {
+  t.test(`a suspension ends vision in time while the element ${name}`, { skip }, async (t) => {
     const box = new ElementVision(t, script).start();
     if (script.includes(AT as never)) t.ok(await box.runsOn(ELEMENT, 1));
     // The mark says that the element is being loaded.
@@ -283,14 +298,14 @@ for (const [name, script] of [
     await box.until(() => false, 1500);
     const { pid = 0 } = box.vision;
     const isGone = (): boolean => !existsSync(`/proc/${pid}`);
-    // Where systemd runs vision, nobody kills it when its time is over.
+    // Under systemd no supervisor kills vision when its time is over.
     box.vision.send({ kind: 'stop' });
     const tookMs = await box.until(isGone, 10_000);
     t.ok(tookMs < 2000, `gone after ${Math.round(tookMs)} ms`);
-    t.notOk(box.failures[0], 'and that is no failure of vision');
+    t.notOk(box.failures[0], 'and that does not count as a failure of vision');
   });
 
-t.test('a slow element is waited for, and frames are left out', { skip }, async (t) => {
+t.test('vision waits for a slow element and leaves out frames', { skip }, async (t) => {
   const box = new ElementVision(t, ['fault slow 400', AT]).start();
   t.ok(await box.runsOn(ELEMENT, 1));
   await box.until(() => box.frames.length > 22);
@@ -301,11 +316,11 @@ t.test('a slow element is waited for, and frames are left out', { skip }, async 
   t.equal(box.detectors.length, 1);
 });
 
-t.test('what is black under a mask is black for the element', { skip }, async (t) => {
+t.test('the element sees a masked area as black', { skip }, async (t) => {
   const clip = join(scratch(t), 'white.mkv');
   const white = ['-f', 'lavfi', '-i', 'color=white:s=768x576:r=10:d=20', '-c:v', 'ffv1', clip];
   execFileSync('ffmpeg', ['-v', 'error', '-y', ...white]);
-  // How dark the picture is in two places, as the element sees it: what is white is no detection.
+  // The script reports how dark the picture is in two places for the element; a white place is not a detection.
   const script = ['box 60 50 120 150 dark 0', 'box 240 50 300 150 dark 2'];
   const left: MaskConfig['polygon'] = [
     [0, 0],
@@ -314,18 +329,18 @@ t.test('what is black under a mask is black for the element', { skip }, async (t
     [0, 1],
   ];
   const camera = { source: `file:${clip}`, fps: 10 };
-  for (const [masks, seen] of [
+  for (const [masks, expected] of [
     [[], []],
     [[{ id: 'windows', polygon: left }], ['person']],
   ] as [MaskConfig[], string[]][])
-    await t.test(`${masks.length} masks`, async (t) => {
+    await t.test(`the element sees ${masks.length} masks as black`, async (t) => {
       const box = new ElementVision(t, script, {}, { masks, camera }).start();
       t.ok(await box.runsOn(ELEMENT, 1));
       await box.until(() => box.frames.length > 5);
       for (const { message } of box.frames) {
         t.same(
           message.detections.map(({ label }) => label),
-          seen,
+          expected,
         );
         t.ok(message.detections.every(({ score }) => score > 0.99));
       }

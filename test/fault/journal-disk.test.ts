@@ -1,4 +1,7 @@
-/** A journal's disk that is full or read-only stops the looking, not only the writing; it begins again by itself. */
+/**
+ * Tests that a full or read-only journal disk stops video analysis as well as writing, and that both restart
+ * automatically.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,11 +33,11 @@ const FAULTS = {
 } as const;
 
 for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
-  void t.test(`a journal's disk that is ${name}`, { skip }, async (t) => {
+  void t.test(`analysis stops while the journal’s disk is ${name}`, { skip }, async (t) => {
     const room = await makeRoom(t);
     const client = await clientOf(t, room, 'room');
-    const told: VigieEvent[] = [];
-    client.on('message', (_topic, payload) => told.push(JSON.parse(String(payload)) as VigieEvent));
+    const events: VigieEvent[] = [];
+    client.on('message', (_topic, payload) => events.push(JSON.parse(String(payload)) as VigieEvent));
     await client.subscribeAsync('vigie/+/+/evt/system/journal-down', { qos: 1 });
     const stateDir = join(scratch(t), 'state');
     const dir = join(stateDir, 'journal');
@@ -52,9 +55,9 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     await until(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
 
     begin(dir);
-    const phase = (): string | undefined => told.at(-1)?.data.phase;
+    const phase = (): string | undefined => events.at(-1)?.data.phase;
     await until(t, 'the event', () => phase() === 'start', 60_000);
-    t.match(JSON.stringify(told.at(-1)), reason);
+    t.match(JSON.stringify(events.at(-1)), reason);
     await until(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
     end(dir);
     await until(t, 'it is over', () => phase() === 'end', 60_000);

@@ -1,6 +1,7 @@
 /**
- * Power cuts with torn sectors: a trace of everything that a writer of the outbox or of the journal wrote is cut at
- * random moments, and what a disk could hold then is opened. FS_IOC_SHUTDOWN (outbox.test.ts) cuts a real file system, but never tears.
+ * Tests power cuts with torn sectors. A trace records every write to the outbox or the journal and is cut at random
+ * moments. The test then opens the state that a disk could hold. FS_IOC_SHUTDOWN (outbox.test.ts) cuts a real file
+ * system but never tears a sector.
  */
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,16 +17,16 @@ import { WriteTrace } from '../lib/write-trace.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/outbox-writer.js', import.meta.url));
 const JOURNAL_WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
-/** More than one file of 256. */
+/** More than one file of 256 entries. */
 const ENTRIES = 300;
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const CUTS = FULL ? 1000 : 50;
-/** Enough for the log to be taken into the file more than once: 2 MiB each time. */
+/** Enough appends to checkpoint the log into the file more than once, every 2 MiB. */
 const APPENDS = 400;
 
-function accepted(said: string): Record<Lane, number[]> {
+function acceptedSeqs(output: string): Record<Lane, number[]> {
   const numbers: Record<Lane, number[]> = { alert: [], bulk: [] };
-  for (const line of said.split('\n').slice(0, -1)) {
+  for (const line of output.split('\n').slice(0, -1)) {
     const [lane, ...seqs] = line.split(' ');
     if (lane === 'alert' || lane === 'bulk') numbers[lane].push(...seqs.map(Number));
   }
@@ -33,7 +34,7 @@ function accepted(said: string): Record<Lane, number[]> {
 }
 
 void t.test(
-  'torn sectors: nothing that was accepted is lost, and a careless writer does lose',
+  'torn sectors lose no accepted row of the outbox, and a careless writer loses some',
   { skip: WriteTrace.unavailable() },
   async (t) => {
     t.comment(`seed ${SEED}`);
@@ -56,36 +57,41 @@ void t.test(
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const after = join(dir, 'after.db');
       let checked = 0;
-      let lost = 0;
+      let lostCount = 0;
       const corrupt: string[] = [];
       trace.replay(cuts, random, ({ files, said }) => {
-        const numbers = accepted(said);
+        const numbers = acceptedSeqs(said);
         for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(after + suffix, { force: true });
         for (const [path, content] of files) writeFileSync(after + path.slice(file.length), content);
         const rows = LANES.reduce((sum, lane) => sum + numbers[lane].length, 0);
         checked += rows;
         try {
-          const there = careless ? carelessRows(after) : survivors(after);
-          lost += LANES.flatMap((lane) => numbers[lane].filter((seq) => !there[lane].has(seq))).length;
+          const storedRows = careless ? carelessRows(after) : survivors(after);
+          lostCount += LANES.flatMap((lane) =>
+            numbers[lane].filter((seq) => !storedRows[lane].has(seq)),
+          ).length;
         } catch (error) {
           corrupt.push(String(error));
-          lost += rows;
+          lostCount += rows;
         }
       });
-      const what = `seed ${SEED}, ${cuts.size} cuts`;
+      const summary = `seed ${SEED}, ${cuts.size} cuts`;
       if (careless) {
-        t.ok(lost > 0, `control: ${lost} of ${checked} rows lost without waiting for the disk (${what})`);
+        t.ok(
+          lostCount > 0,
+          `control: ${lostCount} of ${checked} rows lost without waiting for the disk (${summary})`,
+        );
       } else {
         t.same(corrupt, [], 'every file can be read');
-        t.equal(lost, 0, `0 of ${checked} accepted rows lost (${what})`);
+        t.equal(lostCount, 0, `0 of ${checked} accepted rows lost (${summary})`);
       }
     }
   },
 );
 
-/** Entries that are lost after the cut; throws where the journal cannot go on. */
-function lostOf(dir: string, said: string): number {
-  const before = Number(said.split('\n').at(-2) ?? -1) + 1;
+/** Number of entries lost in the cut; throws where the journal cannot continue. */
+function lostOf(dir: string, output: string): number {
+  const before = Number(output.split('\n').at(-2) ?? -1) + 1;
   const journal = openJournal(dir);
   const { size } = journal;
   const faults = wrongIn(dir);
@@ -96,27 +102,27 @@ function lostOf(dir: string, said: string): number {
 }
 
 void t.test(
-  'torn sectors: after a cut the journal opens, is in order, and holds all that a head covered',
+  'a journal opens valid after torn sectors, with every entry that a head covered',
   { skip: WriteTrace.unavailable() },
   async (t) => {
     t.comment(`seed ${SEED}`);
     const dir = join(scratch(t), 'state');
     mkdirSync(dir);
     openJournal(dir);
-    // What was there before the trace began.
+    // State before the trace began.
     const began = scratch(t);
     cpSync(dir, began, { recursive: true });
     const command = [process.execPath, JOURNAL_WRITER, dir, ORIGIN, String(ENTRIES)];
-    const whole = WriteTrace.record(command, dir, `${dir}.trace`);
+    const fullTrace = WriteTrace.record(command, dir, `${dir}.trace`);
     t.strictSame(wrongIn(dir), []);
-    for (const trace of [whole, whole.careless]) {
-      const careless = trace !== whole;
+    for (const trace of [fullTrace, fullTrace.careless]) {
+      const careless = trace !== fullTrace;
       const random = randomOf(SEED);
       const { length, firstSaid } = trace;
       const cuts = new Set<number>();
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const spoilt: string[] = [];
-      let lost = 0;
+      let lostCount = 0;
       trace.replay(cuts, random, ({ files, said }) => {
         const after = scratch(t);
         cpSync(began, after, { recursive: true });
@@ -126,21 +132,21 @@ void t.test(
           writeFileSync(file, content);
         }
         try {
-          lost += lostOf(after, said);
+          lostCount += lostOf(after, said);
         } catch (error) {
           if (!(error instanceof AgentError)) throw error;
           spoilt.push(error.message);
         }
       });
-      const what = `seed ${SEED}, ${cuts.size} cuts in ${length} operations`;
+      const summary = `seed ${SEED}, ${cuts.size} cuts in ${length} operations`;
       if (careless) {
         t.ok(
-          lost + spoilt.length > 0,
-          `control: without waiting for the disk ${spoilt.length} are spoilt, ${lost} entries lost (${what})`,
+          lostCount + spoilt.length > 0,
+          `control: without waiting for the disk ${spoilt.length} are spoilt, ${lostCount} entries lost (${summary})`,
         );
       } else {
-        t.strictSame(spoilt, [], `each opens and is in order (${what})`);
-        t.equal(lost, 0, '0 entries lost that were covered by a head');
+        t.strictSame(spoilt, [], `each opens and is valid (${summary})`);
+        t.equal(lostCount, 0, '0 entries lost that were covered by a head');
       }
     }
   },

@@ -1,3 +1,7 @@
+/**
+ * Tests the vision process in isolation: restarts after a kill, crash loops, a broken detector, telemetry, its
+ * environment and its memory.
+ */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -17,24 +21,24 @@ const asRoot = process.getuid?.() === 0;
 
 const SETTINGS = { ...bareSettings('test:pattern', 10), moveTolerances: [0.25] };
 
-/** Resolves at the first message of this kind that comes from now on. */
+/** Collects messages; `next` resolves at the next message of a kind. */
 class Messages {
-  #waiting: { kind: string; found: (received: ReceivedFromVision) => void }[] = [];
+  #waiting: { kind: string; resolve: (received: ReceivedFromVision) => void }[] = [];
   readonly kinds: string[] = [];
 
   readonly take = (received: ReceivedFromVision): void => {
     this.kinds.push(received.message.kind);
     const { kind } = received.message;
-    for (const { found } of this.#waiting.filter((w) => w.kind === kind)) found(received);
+    for (const { resolve } of this.#waiting.filter((w) => w.kind === kind)) resolve(received);
     this.#waiting = this.#waiting.filter((w) => w.kind !== kind);
   };
 
   next(kind: string): Promise<ReceivedFromVision> {
-    return new Promise((found) => this.#waiting.push({ kind, found }));
+    return new Promise((resolve) => this.#waiting.push({ kind, resolve }));
   }
 }
 
-t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGSEGV', async (t) => {
+t.test('vision comes back within 2 s after SIGKILL and SIGSEGV', async (t) => {
   const messages = new Messages();
   const ends: string[] = [];
   const vision = new VisionKeepAlive({
@@ -44,22 +48,22 @@ t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGS
     settings: () => SETTINGS,
     onMessage: messages.take,
     onEnd: ({ signal }) => ends.push(String(signal)),
-    onCrashLoop: () => t.fail('two crashes are no loop'),
+    onCrashLoop: () => t.fail('two crashes are not a loop'),
   });
   const beganMs = performance.now();
   vision.start(BARE_PERMIT);
   t.teardown(() => vision.stop());
   await messages.next('frame');
-  // On a busy machine a start alone takes longer than 2 s: then it may take so much longer.
+  // On a busy machine a start alone takes longer than 2 s, so the limit is twice the measured start.
   const limitMs = Math.max(2000, 2 * (performance.now() - beganMs));
   for (const signal of ['SIGKILL', 'SIGSEGV'] as const) {
     const pid = vision.pid;
     t.ok(pid, 'vision runs');
-    // Frames of the life before may still be on their way: those after the next hello count.
-    const back = messages.next('hello').then(() => messages.next('frame'));
+    // Frames of the previous process may still arrive, so only those after the next hello count.
+    const firstFrame = messages.next('hello').then(() => messages.next('frame'));
     const fromMs = performance.now();
     process.kill(pid as number, signal);
-    await back;
+    await firstFrame;
     const tookMs = performance.now() - fromMs;
     t.ok(tookMs <= limitMs, `frames again ${Math.round(tookMs)} ms after ${signal}`);
     t.not(vision.pid, pid, 'another process');
@@ -70,12 +74,12 @@ t.test('vision comes back within 2 s after it was killed, by SIGKILL and by SIGS
   t.throws(() => process.kill(pid as number, 0), /ESRCH/, 'after stop no vision process exists');
 });
 
-t.test('five ends within a minute are reported as a loop, once', async (t) => {
+t.test('five ends within a minute are reported as one loop', async (t) => {
   const messages = new Messages();
   const loops: boolean[] = [];
   const vision = new VisionKeepAlive({
     restraintDir: undefined,
-    // No delay between lives: the loop is what is tested here, not the backoff.
+    // No delay between restarts, because the test covers the loop and not the backoff.
     clock: { ...systemClock, sleep: async () => undefined },
     log,
     settings: () => SETTINGS,
@@ -97,7 +101,7 @@ t.test('five ends within a minute are reported as a loop, once', async (t) => {
 
 t.test('a broken detector is one clear message, and no snapshot is made', async (t) => {
   const messages = new Messages();
-  const gone = new Promise<number | null>((resolve) => {
+  const exit = new Promise<number | null>((resolve) => {
     const vision = new VisionProcess({
       restraintDir: undefined,
       clock: systemClock,
@@ -110,7 +114,7 @@ t.test('a broken detector is one clear message, and no snapshot is made', async 
   });
   const failed = (await messages.next('failed')).message;
   t.match(failed, { kind: 'failed', message: /cannot read the model folder \/nonexistent/ });
-  t.equal(await gone, 1, 'it ends with 1');
+  t.equal(await exit, 1, 'it ends with 1');
   t.notOk(messages.kinds.includes('snapshot'));
 });
 
@@ -118,39 +122,43 @@ const notRoot = asRoot
   ? false
   : 'a process that cannot be dumped shows its file names to a tracer of root alone';
 
-t.test('no telemetry: no machine id, no Microsoft cache, no DNS, no socket', { skip: notRoot }, async (t) => {
-  const dir = scratch(t);
-  const trace = join(dir, 'trace.txt');
-  const home = process.env['HOME'];
-  process.env['HOME'] = dir;
-  t.teardown(() => {
-    process.env['HOME'] = home;
-  });
-  const messages = new Messages();
-  const exited = new Promise<void>((resolve) => {
-    const vision = new VisionProcess({
-      restraintDir: undefined,
-      clock: systemClock,
-      log,
-      wrapper: ['strace', '-f', '-qq', '-e', 'trace=%file,%network', '-o', trace],
-      onMessage: messages.take,
-      onExit: () => resolve(),
+t.test(
+  'vision sends no telemetry: no machine id, no Microsoft cache, no DNS, no socket',
+  { skip: notRoot },
+  async (t) => {
+    const dir = scratch(t);
+    const trace = join(dir, 'trace.txt');
+    const home = process.env['HOME'];
+    process.env['HOME'] = dir;
+    t.teardown(() => {
+      process.env['HOME'] = home;
     });
-    vision.start(BARE_PERMIT, SETTINGS);
-    void (async () => {
-      for (let i = 0; i < 5; i++) await messages.next('frame');
-      await vision.stop();
-    })();
-  });
-  await exited;
-  const calls = readFileSync(trace, 'utf8');
-  t.match(calls, /nanodet-g-city10\.onnx/, 'the trace saw the model being read');
-  t.notMatch(calls, /\/etc\/machine-id/);
-  t.notMatch(calls, /\.cache\/Microsoft/);
-  t.notMatch(calls, /AF_INET/, 'a test pattern needs no internet socket at all');
-  t.notMatch(calls, /resolv\.conf/);
-  t.notOk(existsSync(join(dir, '.cache', 'Microsoft')), 'nothing written in a home without history');
-});
+    const messages = new Messages();
+    const exited = new Promise<void>((resolve) => {
+      const vision = new VisionProcess({
+        restraintDir: undefined,
+        clock: systemClock,
+        log,
+        wrapper: ['strace', '-f', '-qq', '-e', 'trace=%file,%network', '-o', trace],
+        onMessage: messages.take,
+        onExit: () => resolve(),
+      });
+      vision.start(BARE_PERMIT, SETTINGS);
+      void (async () => {
+        for (let i = 0; i < 5; i++) await messages.next('frame');
+        await vision.stop();
+      })();
+    });
+    await exited;
+    const calls = readFileSync(trace, 'utf8');
+    t.match(calls, /nanodet-g-city10\.onnx/, 'the trace saw the model being read');
+    t.notMatch(calls, /\/etc\/machine-id/);
+    t.notMatch(calls, /\.cache\/Microsoft/);
+    t.notMatch(calls, /AF_INET/, 'a test pattern needs no internet socket at all');
+    t.notMatch(calls, /resolv\.conf/);
+    t.notOk(existsSync(join(dir, '.cache', 'Microsoft')), 'nothing written in a home without history');
+  },
+);
 
 /** Changes the environment of this process until the test is over. */
 function setEnvironment(t: Test, changes: Readonly<Record<string, string>>): void {
@@ -164,7 +172,7 @@ function setEnvironment(t: Test, changes: Readonly<Record<string, string>>): voi
   });
 }
 
-/** A library that calls itself a plugin of GStreamer, and leaves a file when it is loaded. */
+/** Builds a library that poses as a GStreamer plugin and writes a marker file when it is loaded. */
 function makePlugin(dir: string, marker: string): void {
   mkdirSync(dir, { recursive: true });
   const code = '#include <fcntl.h>\n__attribute__((constructor)) void loaded(void) { creat(MARKER, 0600); }';
@@ -173,7 +181,7 @@ function makePlugin(dir: string, marker: string): void {
   if (status !== 0) throw new Error(`cc: ${stderr}`);
 }
 
-/** Runs vision until its first frame; it lives as long as the test. */
+/** Runs vision until its first frame; the process lives as long as the test. */
 async function runningVision(
   t: Test,
   wrapper: readonly string[] = [],
@@ -196,12 +204,12 @@ async function runningVision(
 const noCompiler =
   spawnSync('cc', ['--version']).status === 0 ? false : 'cc is not installed: apt-get install gcc';
 
-t.test('what the caller’s environment says reaches vision by name only', { skip: noCompiler }, async (t) => {
+t.test('the caller’s environment reaches vision by name only', { skip: noCompiler }, async (t) => {
   const dir = scratch(t);
   const home = join(dir, 'home');
-  const [ours, theirs] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
-  makePlugin(join(dir, 'plugins'), ours);
-  makePlugin(join(home, '.local/share/gstreamer-1.0/plugins'), theirs);
+  const [pathMarker, homeMarker] = [join(dir, 'loaded-from-path'), join(dir, 'loaded-from-home')];
+  makePlugin(join(dir, 'plugins'), pathMarker);
+  makePlugin(join(home, '.local/share/gstreamer-1.0/plugins'), homeMarker);
   const hostile = {
     HOME: home,
     GST_PLUGIN_PATH: join(dir, 'plugins'),
@@ -216,23 +224,23 @@ t.test('what the caller’s environment says reaches vision by name only', { ski
     VIGIE_MQTT_PASSWORD: 'secret-of-the-broker',
     LC_SECRET: 'secret-of-the-locale',
   };
-  const told = spawnSync('gst-inspect-1.0', [], {
+  const inspection = spawnSync('gst-inspect-1.0', [], {
     env: { ...process.env, ...hostile, GST_DEBUG_FILE: '/dev/null' },
   });
-  t.equal(told.status, 0);
-  t.same([existsSync(ours), existsSync(theirs)], [true, true], 'GStreamer itself would load them');
-  for (const made of [ours, theirs, join(home, '.cache')]) rmSync(made, { recursive: true });
+  t.equal(inspection.status, 0);
+  t.same([existsSync(pathMarker), existsSync(homeMarker)], [true, true], 'GStreamer itself would load them');
+  for (const path of [pathMarker, homeMarker, join(home, '.cache')]) rmSync(path, { recursive: true });
   mkdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR);
   setEnvironment(t, hostile);
   const { pid } = await runningVision(t);
-  t.same([existsSync(ours), existsSync(theirs)], [false, false], 'vision has loaded neither');
+  t.same([existsSync(pathMarker), existsSync(homeMarker)], [false, false], 'vision has loaded neither');
   t.notOk(existsSync(hostile.GST_DEBUG_FILE), 'nor written what GStreamer says');
   t.same(readdirSync(hostile.GST_DEBUG_DUMP_DOT_DIR), [], 'nor how it is built');
   t.ok(readdirSync(join(home, '.cache/gstreamer-1.0')).length > 0, 'only its list of plugins, in its cache');
   const skip = asRoot
     ? false
     : 'the environment of a process that cannot be dumped is for root alone to read';
-  await t.test('it sees these names and no others', { skip }, async (t) => seesItsOwn(t, pid));
+  await t.test('vision receives exactly these names', { skip }, async (t) => seesItsOwn(t, pid));
 });
 
 async function seesItsOwn(t: Test, pid: number): Promise<void> {
@@ -241,7 +249,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
     .split('\0')
     .filter(Boolean)
     .map((line) => line.replace(/=.*/s, ''));
-  const known = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
+  const expectedNames = ['PATH', 'HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'CACHE_DIRECTORY', 'VIGIE_LOG'];
   const set = [
     'UV_THREADPOOL_SIZE',
     'MALLOC_ARENA_MAX',
@@ -250,7 +258,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
     'XDG_DATA_HOME',
   ];
   t.same(
-    names.filter((name) => ![...known, ...set].includes(name)),
+    names.filter((name) => ![...expectedNames, ...set].includes(name)),
     [],
   );
   t.notMatch(environment, /secret-of|max-old-space/);
@@ -258,7 +266,7 @@ async function seesItsOwn(t: Test, pid: number): Promise<void> {
 
 const NOBODY = 65_534;
 
-/** What a process of the same user gets to see of another: the names of what it could open. */
+/** Names of the entries that a process of the same user could open of another process. */
 function openedBy(pid: number): string[] {
   const script = `cat /proc/${pid}/environ >/dev/null && echo environ; exec 3</proc/${pid}/mem && echo mem`;
   return String(spawnSync('env', [...as, 'bash', '-c', script]).stdout)
@@ -272,7 +280,7 @@ function sleeper(t: Test): ChildProcess {
   return child;
 }
 
-/** Root may read everything: then both are somebody else. */
+/** Root can read everything, so both processes run as another user. */
 const as = asRoot
   ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--no-new-privs']
   : [];
@@ -282,7 +290,7 @@ const noOther =
     ? false
     : `setpriv is not installed, or user ${NOBODY} cannot read ${model}`;
 
-t.test('nobody of its own user can read its memory', { skip: noOther }, async (t) => {
+t.test('no process of its own user can read its memory', { skip: noOther }, async (t) => {
   const home = scratch(t);
   chmodSync(home, 0o777);
   setEnvironment(t, { HOME: home, XDG_CACHE_HOME: join(home, 'cache') });
@@ -313,21 +321,28 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-const taken = (await answers(DEBUGGER_PORT)) && `something else listens on port ${DEBUGGER_PORT}`;
+const portInUse = (await answers(DEBUGGER_PORT)) && `something else listens on port ${DEBUGGER_PORT}`;
 
-t.test('SIGUSR1 opens no debugger, through which its memory could be read', { skip: taken }, async (t) => {
-  const { pid, messages } = await runningVision(t);
-  const control = spawn(process.execPath, ['-e', 'console.log("up"); setTimeout(() => undefined, 600_000)']);
-  t.teardown(() => control.kill('SIGKILL'));
-  await once(control.stdout, 'data');
-  process.kill(pid, 'SIGUSR1');
-  for (let i = 0; i < 10; i += 1) await messages.next('frame');
-  t.notOk(await answers(DEBUGGER_PORT));
-  control.kill('SIGUSR1');
-  let open = false;
-  for (let tries = 0; tries < 200 && !open; tries += 1) {
-    await systemClock.sleep(50);
-    open = await answers(DEBUGGER_PORT);
-  }
-  t.ok(open, 'another program of Node’s is open to it');
-});
+t.test(
+  'SIGUSR1 opens no debugger, through which its memory could be read',
+  { skip: portInUse },
+  async (t) => {
+    const { pid, messages } = await runningVision(t);
+    const control = spawn(process.execPath, [
+      '-e',
+      'console.log("up"); setTimeout(() => undefined, 600_000)',
+    ]);
+    t.teardown(() => control.kill('SIGKILL'));
+    await once(control.stdout, 'data');
+    process.kill(pid, 'SIGUSR1');
+    for (let i = 0; i < 10; i += 1) await messages.next('frame');
+    t.notOk(await answers(DEBUGGER_PORT));
+    control.kill('SIGUSR1');
+    let open = false;
+    for (let tries = 0; tries < 200 && !open; tries += 1) {
+      await systemClock.sleep(50);
+      open = await answers(DEBUGGER_PORT);
+    }
+    t.ok(open, 'another program of Node’s is open to it');
+  },
+);

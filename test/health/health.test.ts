@@ -1,4 +1,4 @@
-/** Health as it is published, from a real process over a real broker. */
+/** Tests the published health report of a real process over a real broker. */
 
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 
-void t.test('the report is retained, fits its schema and comes again', async (t) => {
+void t.test('the report is retained, fits its schema and is repeated', async (t) => {
   const { archive, config } = await makeRoom(t);
   const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'));
   outbox.start();
@@ -92,7 +92,7 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   await sleep(400);
   t.equal(published, after, 'none after the stop');
 
-  // Subscribed only now: what arrives is what the broker retained.
+  // Subscribed only now, so it receives the messages that the broker retained.
   await archive.start();
   const topic = topicsOf(SITE, BOX).health;
   await until(t, 'retained', () => archive.retained.has(topic));
@@ -115,37 +115,40 @@ void t.test('the report is retained, fits its schema and comes again', async (t)
   t.ok(JSON.stringify(report).length < 4096, `${JSON.stringify(report).length} bytes`);
 });
 
-void t.test('a source that cannot answer costs one report, a mistake in code is not hidden', async (t) => {
-  let asked = 0;
-  const broken = (error: Error): Health =>
-    new Health({
-      site: SITE,
-      box: BOX,
-      timeZone: 'Europe/Paris',
-      boot: 'b',
-      versions: {},
-      sources: {
-        outbox: {
-          get counters() {
-            asked += 1;
-            throw error;
+void t.test(
+  'a source that cannot answer costs one report, and a programming error is not hidden',
+  async (t) => {
+    let askCount = 0;
+    const broken = (error: Error): Health =>
+      new Health({
+        site: SITE,
+        box: BOX,
+        timeZone: 'Europe/Paris',
+        boot: 'b',
+        versions: {},
+        sources: {
+          outbox: {
+            get counters() {
+              askCount += 1;
+              throw error;
+            },
           },
-        },
-        delivery: { publisher: { health: () => t.fail('nothing to publish') } },
-      } as unknown as HealthSources,
-      clock: systemClock,
-      log: SILENT,
-      everyMs: 20,
-    });
-  const patient = broken(new AgentError('unavailable', 'the disk'));
-  patient.start();
-  await until(t, 'asked again', () => asked >= 3);
-  await patient.stop();
-  const mistaken = broken(new TypeError('x is undefined'));
-  t.throws(() => mistaken.report(), TypeError);
-});
+          delivery: { publisher: { health: () => t.fail('nothing to publish') } },
+        } as unknown as HealthSources,
+        clock: systemClock,
+        log: SILENT,
+        everyMs: 20,
+      });
+    const patient = broken(new AgentError('unavailable', 'the disk'));
+    patient.start();
+    await until(t, 'asked again', () => askCount >= 3);
+    await patient.stop();
+    const mistaken = broken(new TypeError('x is undefined'));
+    t.throws(() => mistaken.report(), TypeError);
+  },
+);
 
-void t.test('the clock is said to be set by timesyncd, by the kernel, or not at all', async (t) => {
+void t.test('the report says that timesyncd, the kernel or no one set the clock', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'synchronized');
   const kernel = (answer: string): string => {
@@ -156,7 +159,7 @@ void t.test('the clock is said to be set by timesyncd, by the kernel, or not at 
   };
   const looked = async (timedatectl: string): Promise<boolean> => {
     const sync = new ClockSync({ clock: systemClock, log: SILENT, timesyncFile: file, timedatectl });
-    t.equal(sync.synced, false, 'not before the first look');
+    t.equal(sync.synced, false, 'not before the first reading');
     await sync.start();
     await sync.stop();
     return sync.synced;
@@ -168,7 +171,7 @@ void t.test('the clock is said to be set by timesyncd, by the kernel, or not at 
   t.equal(await looked(join(dir, 'missing')), true, 'systemd-timesyncd');
 });
 
-void t.test('processes and temperature as Linux shows them', async (t) => {
+void t.test('processes and temperature are read as Linux shows them', async (t) => {
   t.ok((processReport(process.pid)?.rssMiB ?? 0) > 10);
   t.equal(processReport(2 ** 22 + 1), null, 'no such process');
   const dir = scratch(t);

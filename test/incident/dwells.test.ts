@@ -1,4 +1,7 @@
-/** What stays somewhere goes on through kill -9 and reboot; what was there before is told once and never as an alert. */
+/**
+ * Tests that dwell times continue through kill -9 and reboot, and that objects present at the start are reported once,
+ * never as an alert.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ const MORTAL = bundledHelper(new URL('../lib/mortal-dwells.js', import.meta.url)
 const DAY_S = 86_400;
 const NOBODY: Seen = { arrival: null, person: false };
 
-/** One street over several lives of the agent, each of which ends by SIGKILL. */
+/** A street over several runs of the agent, each of which ends by SIGKILL. */
 class Street {
   readonly #file: string;
   #lives = 0;
@@ -22,21 +25,21 @@ class Street {
     this.#file = join(scratch(t), 'outbox.db');
   }
 
-  /** From these times on, of its media and of the wall; what was told in that life. */
-  live(mediaS: number, wallS: number, forS: number, seen: Partial<Seen>): string[] {
-    const before = this.#told().length;
+  /** Runs the agent from these media and wall times; returns the reports of that run. */
+  live(mediaS: number, wallS: number, forS: number, scene: Partial<Seen>): string[] {
+    const before = this.#reports().length;
     this.#lives += 1;
     const args = [this.#file, `l${this.#lives}`, mediaS * 1000, 1_800_000_000_000 + wallS * 1000, forS];
     const { signal, stderr } = spawnSync(
       process.execPath,
-      [MORTAL, ...args.map(String), JSON.stringify({ ...NOBODY, ...seen })],
+      [MORTAL, ...args.map(String), JSON.stringify({ ...NOBODY, ...scene })],
       { encoding: 'utf8' },
     );
     if (signal !== 'SIGKILL') throw new Error(`a life ended by itself: ${stderr}`);
-    return this.#told().slice(before);
+    return this.#reports().slice(before);
   }
 
-  #told(): string[] {
+  #reports(): string[] {
     if (!existsSync(this.#file)) return [];
     const db = new Database(this.#file, { readonly: true });
     const rows = ['alert', 'bulk'].flatMap((lane) =>
@@ -54,34 +57,37 @@ class Street {
   }
 }
 
-void t.test('a vehicle that was seen to come is due when its time is over, kill or reboot', async (t) => {
-  const street = new Street(t);
-  t.same(street.live(1000, 0, 12, { arrival: 'followed' }), []);
-  t.same(street.live(1020, 20, 3, { arrival: 'unseen' }), ['illegal-parking start 20'], 'killed at 12 s');
-  t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot tells nothing anew');
-  t.same(street.live(30, 85, 60, {}), ['illegal-parking end'], 'and it ends');
-});
+void t.test(
+  'a vehicle that was seen to come is due when its time is over, despite kill or reboot',
+  async (t) => {
+    const street = new Street(t);
+    t.same(street.live(1000, 0, 12, { arrival: 'followed' }), []);
+    t.same(street.live(1020, 20, 3, { arrival: 'unseen' }), ['illegal-parking start 20'], 'killed at 12 s');
+    t.same(street.live(5, 60, 3, { arrival: 'unseen' }), [], 'a reboot repeats no report');
+    t.same(street.live(30, 85, 60, {}), ['illegal-parking end'], 'and it ends');
+  },
+);
 
-void t.test('it is due after a reboot, and not if it has gone meanwhile', async (t) => {
+void t.test('a vehicle is due after a reboot, but not if it has left meanwhile', async (t) => {
   const street = new Street(t);
   street.live(1000, 0, 15, { arrival: 'followed' });
   t.same(street.live(5, 90, 3, { arrival: 'unseen' }), ['illegal-parking start 90']);
   const other = new Street(t);
   other.live(1000, 0, 15, { arrival: 'followed' });
   t.same(other.live(5, 90, 80, {}), []);
-  t.same(other.live(200, 300, 10, { arrival: 'unseen' }), [], 'another one came while nobody looked');
+  t.same(other.live(200, 300, 10, { arrival: 'unseen' }), [], 'another one came while no agent ran');
   const late = new Street(t);
   late.live(1000, 0, 15, { arrival: 'followed' });
   t.same(late.live(5, 3600, 10, { arrival: 'unseen' }), [], 'after an hour it may be another');
 });
 
-void t.test('somebody who stays is due as well', async (t) => {
+void t.test('a loitering person is due after a reboot as well', async (t) => {
   const street = new Street(t);
   t.same(street.live(1000, 0, 12, { person: true }), []);
   t.same(street.live(3, 30, 3, { person: true }), ['loitering start 29']);
 });
 
-void t.test('what was there before is told once a day and place, and is no alert', async (t) => {
+void t.test('an object present before is reported once a day and place, and not as an alert', async (t) => {
   const street = new Street(t);
   const notice = ['present-at-start start 20', 'present-at-start end'];
   t.same(street.live(0, 0, 60, { arrival: 'unseen' }), notice);

@@ -1,3 +1,4 @@
+/** Tests the incident lifecycle: start, update, end, hold and cool-down times, the hourly alert limit, and restarts. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { RuleConfig } from '../../agent/contract/rule-config.ts';
@@ -17,7 +18,7 @@ function incidents(): Incidents {
   return new Incidents(() => `e${++n}`);
 }
 
-function standing(id: number, over = {}): Situation {
+function standingSituation(id: number, over = {}): Situation {
   return { key: `track-${id}`, objects: [track(id, over)], cause: {}, momentary: false };
 }
 
@@ -26,55 +27,56 @@ const phases = (all: { episode: string; phase: string }[]): string[] =>
 
 t.test('an incident starts once, is updated once a minute and ends once', async (t) => {
   const life = incidents();
-  const seen: string[] = [];
+  const phasesSeen: string[] = [];
   for (let atMs = 0; atMs <= 140_000; atMs += 200) {
     const present = atMs >= 1000 && atMs <= 130_000;
-    seen.push(...phases(life.step(present ? [standing(1)] : [], atMs)));
+    phasesSeen.push(...phases(life.step(present ? [standingSituation(1)] : [], atMs)));
   }
-  t.same(seen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
+  t.same(phasesSeen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
   t.equal(life.standing, 0);
 });
 
-t.test('a gap shorter than the hold time does not end it, a longer one does', async (t) => {
+t.test('a gap shorter than the hold time does not end an incident, a longer one does', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  t.same(at(0, [standing(1)]), ['e1 start']);
+  t.same(at(0, [standingSituation(1)]), ['e1 start']);
   t.same(at(2900, []), []);
-  t.same(at(2950, [standing(1)]), []);
-  const ended = life.step([], 5950);
-  t.same(phases(ended), ['e1 end']);
-  t.equal(ended[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
-  t.same(at(6000, [standing(1)]), [], 'it is there again: the place cools down');
-  t.same(at(12_900, [standing(1)]), []);
+  t.same(at(2950, [standingSituation(1)]), []);
+  const endEvents = life.step([], 5950);
+  t.same(phases(endEvents), ['e1 end']);
+  t.equal(endEvents[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
+  t.same(at(6000, [standingSituation(1)]), [], 'it is there again: the place cools down');
+  t.same(at(12_900, [standingSituation(1)]), []);
   t.equal(life.cooled, 1, 'counted once');
-  t.same(at(12_950, [standing(1)]), ['e2 start'], 'and raised when it stays');
+  t.same(at(12_950, [standingSituation(1)]), ['e2 start'], 'and raised when it stays');
 });
 
-t.test('only what is there again waits for the cool-down', async (t) => {
+t.test('only an incident in the same place waits for the cool-down', async (t) => {
   const life = incidents();
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  const box = (x: number): Situation => standing(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
+  const box = (x: number): Situation =>
+    standingSituation(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
   at(0, [box(20)]);
   t.same(at(3000, []), ['e1 end']);
   t.same(at(3200, [box(22), box(26)]), ['e2 start'], 'IoU .67 is the same place, .25 another');
   t.same(at(10_000, [box(22), box(26)]), ['e3 start']);
   at(13_200, []);
-  const driving = standing(30, { xyxyNorm: [0.22, 0.4, 0.32, 0.6], velocityNormPerS: [0.1, 0] });
+  const driving = standingSituation(30, { xyxyNorm: [0.22, 0.4, 0.32, 0.6], velocityNormPerS: [0.1, 0] });
   t.same(at(14_000, [driving]), ['e4 start'], 'the next one, which drives through the same place');
   at(17_000, []);
-  const passing: Situation = { ...standing(1), momentary: true };
-  t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'what happens in a moment is new');
+  const passing: Situation = { ...standingSituation(1), momentary: true };
+  t.same(at(17_200, [box(22), passing]), ['e5 start', 'e5 end'], 'a momentary situation is new');
 });
 
-t.test('so many alerts within an hour; what still stands is raised when there is room', async (t) => {
+t.test('alerts stop at the hourly limit, and an active incident is raised when there is room', async (t) => {
   let n = 0;
   const life = new Incidents(() => `e${++n}`, 4);
   const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
-  const passing = (id: number): Situation => ({ ...standing(id), momentary: true });
+  const passing = (id: number): Situation => ({ ...standingSituation(id), momentary: true });
   for (let minute = 0; minute < 4; minute += 1) at(minute * 60_000, [passing(minute)]);
   t.equal(n, 4);
   t.equal(life.limit.limiting, false, 'the share is used up, but nothing was held back');
-  const stays = standing(9);
+  const stays = standingSituation(9);
   for (let ms = 240_000; ms < 250_000; ms += 200) t.same(at(ms, [stays]), []);
   t.same(at(250_000, [stays, passing(10), passing(11)]), []);
   t.equal(life.heldBack, 3, 'each is counted once');
@@ -88,26 +90,38 @@ t.test('so many alerts within an hour; what still stands is raised when there is
 });
 
 t.test(
-  'the same object under a new number goes on with the incident; another place starts one',
+  'an incident continues with the same object under a new number, and another place starts one',
   async (t) => {
     const life = incidents();
     const moving = { velocityNormPerS: [0.1, 0] as [number, number] };
-    life.step([standing(1, moving)], 0);
+    life.step([standingSituation(1, moving)], 0);
     const further: [number, number, number, number] = [0.5, 0.4, 0.55, 0.6];
     t.same(
-      phases(life.step([standing(2, { xyxyNorm: further })], 1000)),
+      phases(life.step([standingSituation(2, { xyxyNorm: further })], 1000)),
       [],
-      'where its speed would bring it',
+      'at the place its speed predicts',
     );
-    const elsewhere: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
-    t.same(
-      phases(life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere })], 1200)),
-      ['e2 start'],
-    );
-    const beside = standing(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
+    const otherPlace: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
     t.same(
       phases(
-        life.step([standing(2, { xyxyNorm: further }), standing(3, { xyxyNorm: elsewhere }), beside], 1400),
+        life.step(
+          [standingSituation(2, { xyxyNorm: further }), standingSituation(3, { xyxyNorm: otherPlace })],
+          1200,
+        ),
+      ),
+      ['e2 start'],
+    );
+    const neighbour = standingSituation(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
+    t.same(
+      phases(
+        life.step(
+          [
+            standingSituation(2, { xyxyNorm: further }),
+            standingSituation(3, { xyxyNorm: otherPlace }),
+            neighbour,
+          ],
+          1400,
+        ),
       ),
       ['e3 start'],
       'a neighbour of an object that is still there is another incident',
@@ -115,7 +129,7 @@ t.test(
   },
 );
 
-t.test('property: every episode is start, update*, end, in this order, whatever comes', async (t) => {
+t.test('every episode is start, update*, end, in this order, for any situations', async (t) => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(fc.subarray([1, 2, 3, 4]), fc.integer({ min: 1, max: 2500 })), { maxLength: 80 }),
@@ -135,7 +149,7 @@ t.test('property: every episode is start, update*, end, in this order, whatever 
           atMs += dt;
           check(
             life.step(
-              ids.map((id) => standing(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
+              ids.map((id) => standingSituation(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
               atMs,
             ),
           );
@@ -148,14 +162,14 @@ t.test('property: every episode is start, update*, end, in this order, whatever 
   t.pass('no counter-example');
 });
 
-t.test('too many at once are counted, not raised', async (t) => {
+t.test('incidents beyond the limit are counted and not raised', async (t) => {
   const life = incidents();
-  const many = Array.from({ length: 70 }, (_, i) => standing(i + 1));
-  t.equal(life.step(many, 0).length, 64);
+  const situations = Array.from({ length: 70 }, (_, i) => standingSituation(i + 1));
+  t.equal(life.step(situations, 0).length, 64);
   t.equal(life.overflow, 6);
 });
 
-t.test('stay rules: classes, zone and time', async (t) => {
+t.test('stay rules check classes, zone and time', async (t) => {
   const rule = makeRule({
     id: 'cars',
     kind: 'vehicle-in-pedestrian-zone',
@@ -184,7 +198,7 @@ t.test('stay rules: classes, zone and time', async (t) => {
   );
 });
 
-t.test('line crossing: direction and classes; each crossing is an incident of its own', async (t) => {
+t.test('a line crossing checks direction and classes, and each is an incident of its own', async (t) => {
   const rule = makeRule({
     id: 'k',
     kind: 'line-crossing',
@@ -202,60 +216,66 @@ t.test('line crossing: direction and classes; each crossing is an incident of it
   const at = observation(1000, [track(1), track(2), track(3, { group: 'animal', label: 'dog' })], {
     crossings,
   });
-  const found = rule.observe(at);
+  const crossingsFound = rule.observe(at);
   t.same(
-    found.map(({ objects }) => objects[0]?.id),
+    crossingsFound.map(({ objects }) => objects[0]?.id),
     [1],
   );
-  t.same(phases(incidents().step(found, 1000)), ['e1 start', 'e1 end']);
+  t.same(phases(incidents().step(crossingsFound, 1000)), ['e1 start', 'e1 end']);
 });
 
-t.test('a restart: the incident goes on where its object still is, and ends where it is not', async (t) => {
-  const began = incidents().step(
-    [standing(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }), standing(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] })],
-    50_000,
-  );
-  const about = subjectOfRule(
-    { id: 'r', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 2 },
-    undefined,
-  );
-  const notes = began.flatMap((transition) =>
-    Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
-  );
-  const kept = notes.map(([key, text]) => ({ key, text: text ?? '' }));
-  const records = standingOf(kept, SILENT).get('r') ?? [];
-  t.same(
-    records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
-    [
-      ['e1', 1_050_000],
-      ['e2', 1_050_000],
-    ],
-  );
+t.test(
+  'an incident continues over a restart where its object still is, and ends where it is not',
+  async (t) => {
+    const began = incidents().step(
+      [
+        standingSituation(1, { xyxyNorm: [0.1, 0.1, 0.2, 0.2] }),
+        standingSituation(2, { xyxyNorm: [0.7, 0.7, 0.8, 0.8] }),
+      ],
+      50_000,
+    );
+    const about = subjectOfRule(
+      { id: 'r', kind: 'loitering', zone: 'z', purpose: 'p', classes: ['person'], afterS: 2 },
+      undefined,
+    );
+    const notes = began.flatMap((transition) =>
+      Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
+    );
+    const storedNotes = notes.map(([key, text]) => ({ key, text: text ?? '' }));
+    const records = standingOf(storedNotes, SILENT).get('r') ?? [];
+    t.same(
+      records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
+      [
+        ['e1', 1_050_000],
+        ['e2', 1_050_000],
+      ],
+    );
 
-  const after = new Incidents(() => 'new');
-  after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
-  t.same(after.step([], 600), [], 'nothing is ended while it may still be found');
-  t.same(
-    after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
-    [],
-    'the same car, not raised again',
-  );
-  t.same(
-    phases(after.step([standing(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
-    ['e2 end'],
-    'the other has gone',
-  );
-  const ended = after.step([], 43_600);
-  t.same(phases(ended), ['e1 end']);
-  t.equal(ended[0]?.standingMs, 30_000 + 40_500 - 500, 'it has stood since before the restart');
-});
+    const after = new Incidents(() => 'new');
+    after.restore(records, { atMs: 500, wallMs: 1_080_000 }, 40_000);
+    t.same(after.step([], 600), [], 'no incident ends while its object may still be found');
+    t.same(
+      after.step([standingSituation(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 20_000),
+      [],
+      'the same car, not raised again',
+    );
+    t.same(
+      phases(after.step([standingSituation(9, { xyxyNorm: [0.11, 0.1, 0.21, 0.2] })], 40_500)),
+      ['e2 end'],
+      'the other has gone',
+    );
+    const endEvents = after.step([], 43_600);
+    t.same(phases(endEvents), ['e1 end']);
+    t.equal(endEvents[0]?.standingMs, 30_000 + 40_500 - 500, 'it has been active since before the restart');
+  },
+);
 
-/** Something that lies there. */
+/** An object left behind. */
 function bag(key: string, left = 0.4): Situation {
   return { key, objects: [], cause: {}, momentary: false, focus: [[left, 0.4, left + 0.05, 0.45]] };
 }
 
-t.test('what is about a place and no object goes on after a gap, and after a restart', async (t) => {
+t.test('an incident about a place without an object continues after a gap and a restart', async (t) => {
   const before = incidents();
   t.same(phases(before.step([bag('region-1')], 0)), ['e1 start']);
   before.hold(8000, 60_000);
@@ -266,5 +286,5 @@ t.test('what is about a place and no object goes on after a gap, and after a res
   const place = bag('').focus?.[0];
   after.restore([{ episode: 'e1', startedWallMs: 0, objects: [], place }], { atMs: 0, wallMs: 9000 }, 40_000);
   t.same(after.step([bag('region-7')], 5000), []);
-  t.same(phases(after.step([bag('region-8', 0.7)], 6000)), ['new start'], 'another one is told');
+  t.same(phases(after.step([bag('region-8', 0.7)], 6000)), ['new start'], 'another one is reported');
 });

@@ -1,6 +1,6 @@
 /**
- * An alert is told once, whenever the agent dies: in the seconds in which a start waits for its picture, between the
- * note and the queue, between the queue and the outbox, and anywhere else.
+ * Tests that an alert is reported exactly once whenever the agent dies. Kills are aimed at the wait for its picture,
+ * between the note and the queue, and between the queue and the outbox; others are random.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,8 +27,8 @@ const MORTAL = bundledHelper(new URL('../lib/mortal-flow.js', import.meta.url));
 
 t.setTimeout(FULL ? 3_600_000 : 600_000);
 
-/** One life; true when it came to its end by itself. */
-async function live(
+/** Runs the agent once; returns true when it ended normally. */
+async function runOnce(
   file: string,
   boot: string,
   persons: number,
@@ -42,34 +42,34 @@ async function live(
   child.stdout.on('data', (chunk) => {
     out += chunk;
   });
-  const ended = once(child, 'close');
+  const exit = once(child, 'close');
   if (killAfterMs !== undefined) {
     while (!out.includes('lives') && child.exitCode === null) await sleep(5);
-    await Promise.race([ended, sleep(killAfterMs)]);
+    await Promise.race([exit, sleep(killAfterMs)]);
     child.kill('SIGKILL');
   }
-  await ended;
+  await exit;
   return out.includes('done');
 }
 
 void t.test(
-  `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills: no start lost, none twice, no end without one`,
+  `${RANDOM_KILLS} random and ${AIMED_KILLS} aimed kills lose no start, repeat none, and leave no end without one`,
   async (t) => {
     t.comment(`seed ${SEED} (VIGIE_TEST_SEED)`);
     const random = randomOf(SEED);
     const file = join(scratch(t), 'outbox.db');
-    // Two for each kill: a life that is killed late has told some.
+    // Two persons for each kill, because a run that is killed late has already reported some.
     const persons = RANDOM_KILLS + AIMED_KILLS;
     let kills = 0;
     for (let i = 0; i < RANDOM_KILLS; i += 1) {
-      if (!(await live(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
+      if (!(await runOnce(file, `r${i}`, persons, '-', random() * 600))) kills += 1;
     }
     for (let i = 0; i < AIMED_KILLS; i += 1) {
       const point = POINTS[i % POINTS.length];
-      if (!(await live(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
+      if (!(await runOnce(file, `a${i}`, persons, `${point}:${1 + (i % 3)}`))) kills += 1;
     }
-    t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} lives were cut short`);
-    t.ok(await live(file, 'last', persons, '-'), 'the last life tells the rest');
+    t.ok(kills > (RANDOM_KILLS + AIMED_KILLS) / 2, `${kills} runs were killed`);
+    t.ok(await runOnce(file, 'last', persons, '-'), 'the last life tells the rest');
 
     const db = new Database(file, { readonly: true });
     const bodies = db.prepare("SELECT body FROM alert WHERE topic LIKE '%/evt/%' ORDER BY seq").pluck().all();
@@ -84,8 +84,10 @@ void t.test(
       const track = objects[0]?.track ?? 0;
       if (phase === 'start') starts.set(track, [...(starts.get(track) ?? []), id]);
     }
-    const lost = Array.from({ length: persons }, (_, i) => i + 1).filter((person) => !starts.has(person));
-    t.same(lost, [], `a start for each of ${persons} persons`);
+    const lostPersons = Array.from({ length: persons }, (_, i) => i + 1).filter(
+      (person) => !starts.has(person),
+    );
+    t.same(lostPersons, [], `a start for each of ${persons} persons`);
     t.same(
       [...starts].filter(([, ids]) => ids.length > 1),
       [],
@@ -96,6 +98,6 @@ void t.test(
     );
     t.same(wrong, [], 'each episode starts, then ends, once');
     t.equal(new Set(events.map(({ id }) => id)).size, events.length, 'no id twice');
-    t.same(notes, [], 'and nothing is remembered of what is over');
+    t.same(notes, [], 'and no note of an ended incident remains');
   },
 );

@@ -1,3 +1,4 @@
+/** Tests that each supported detection head decodes random exports like a plain reference implementation. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -5,10 +6,10 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { packageRoot } from '../../agent/base/package-root.ts';
 
-/** Debian's own, whatever comes first in PATH: python3-onnx and python3-onnxruntime belong to it. */
+/** Debian's own, independent of PATH: python3-onnx and python3-onnxruntime belong to it. */
 const PYTHON = '/usr/bin/python3';
 const PROGRAMS = join(packageRoot(), 'scripts', 'programs', 'model');
-/** float32 keeps seven digits: of boxes up to some hundred pixels, and of scores below 1. */
+/** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;
 
@@ -48,15 +49,15 @@ t.test('each head decodes a random export as a plain reference does', options, a
     t.strictSame(sizes, ['96x64', '64x128', '160x96'], `${kind}: every size`);
   }
 
-  const refused = lines.filter((line) => 'misfit' in line);
-  t.equal(refused.length, MISFITS.size, 'every misfit was tried');
-  for (const { case: name, misfit } of refused) {
+  const misfitLines = lines.filter((line) => 'misfit' in line);
+  t.equal(misfitLines.length, MISFITS.size, 'every misfit was tried');
+  for (const { case: name, misfit } of misfitLines) {
     t.match(misfit, MISFITS.get(String(name)) ?? /^$/, `${String(name)}: ${String(misfit)}`);
     t.notMatch(misfit, /\n/, 'in one line');
   }
 });
 
-/** What the head says: what is there, and what would be right. */
+/** Mistakes in the declaration of a head, and the expected message with its advice. */
 const MISFITS = new Map<string, RegExp>([
   ['yolox: two lists', /expected one output .* has a \[1, 126, 10\], b/],
   ['yolox: of another size', /8400 anchors, and 96x64 .* has 126/],

@@ -1,3 +1,4 @@
+/** Tests that every kind and form of model passes through the whole import. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,12 +9,12 @@ import { readCard } from '../../agent/vision/detect/card.ts';
 import { detections, frameOf } from '../lib/model-looks.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
-/** Debian's own, whatever comes first in PATH. */
+/** Debian's own, independent of PATH. */
 const PYTHON = '/usr/bin/python3';
 const PROGRAMS = join(ROOT, 'scripts', 'programs', 'model');
 const CHECKER = join(ROOT, 'test', 'lib', 'model-imports.py');
 const ELEMENT_LOOKS = join(import.meta.dirname, '..', 'lib', 'element-looks.js');
-/** float32 keeps seven digits: of boxes up to some hundred pixels, and of scores below 1. */
+/** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;
 
@@ -23,7 +24,7 @@ const options = {
   skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
 };
 
-/** See model-imports.py. */
+/** One line of model-imports.py, which describes the members. */
 interface Imported {
   readonly name: string;
   readonly kind: string;
@@ -40,7 +41,7 @@ interface Imported {
 
 const run = promisify(execFile);
 
-t.test('every kind and form goes through the whole import', options, async (t) => {
+t.test('every kind and form passes through the whole import', options, async (t) => {
   const out = join(scratch(t), 'out');
   process.env['ORT_DISABLE_TELEMETRY'] = '1';
   const { stdout, stderr } = await run(PYTHON, ['-B', CHECKER, PROGRAMS, out, STREET_CLIP], {
@@ -68,9 +69,9 @@ t.test('every kind and form goes through the whole import', options, async (t) =
     for (const model of [name, `${name}-s8s8`, float]) {
       const card = await readCard(out, model);
       t.strictSame(card.classes, { 0: 'person', 2: 'car' }, `${model}: the card`);
-      const [found = []] = await detections(out, model, size, [frame]);
-      t.ok(found.length > 0, `${model}: ${found.length} detections by the box's own detector`);
-      if (model === float) outside.push(found);
+      const [detected = []] = await detections(out, model, size, [frame]);
+      t.ok(detected.length > 0, `${model}: ${detected.length} detections by the box's own detector`);
+      if (model === float) outside.push(detected);
     }
     looks.push(float, ...size.map(String), `${name}.rgb`);
   }
@@ -82,7 +83,7 @@ t.test('every kind and form goes through the whole import', options, async (t) =
     .map((line) => JSON.parse(line) as Detection[]);
   t.equal(inside.length, all.length, 'the element ran every float form');
   all.forEach(({ name }, index) => {
-    same(t, name, inside[index] ?? [], outside[index] ?? []);
+    checkSameBoxes(t, name, inside[index] ?? [], outside[index] ?? []);
   });
 });
 
@@ -92,19 +93,25 @@ function asTheExport(t: Test, one: Imported): void {
   t.ok(expected >= 5, `${name}: enough to compare`);
   t.ok(boxesPx <= BOXES_WITHIN_PX, `${name}: boxes within ${boxesPx} px`);
   t.ok(scores <= SCORES_WITHIN, `${name}: scores within ${scores}`);
-  // Random weights stand 8 bits badly: that both load and find of the same order is all that they can show.
+  // Random weights quantise badly to 8 bits, so the test only shows that both load and report a count of the same
+  // order.
   for (const form of ['u8', 's8'] as const)
     t.ok(Math.abs(one[form] - float) <= Math.max(8, 0.4 * float), `${name}: ${one[form]} boxes in ${form}`);
   t.strictSame(frames, [10, size[1], size[0], 3], `${name}: the calibration set`);
 }
 
-/** The same boxes in the same order but for scores that are equal to seven digits. */
-function same(t: Test, name: string, inside: readonly Detection[], outside: readonly Detection[]): void {
+/** Checks for the same boxes in the same order; scores equal to seven digits may swap. */
+function checkSameBoxes(
+  t: Test,
+  name: string,
+  inside: readonly Detection[],
+  outside: readonly Detection[],
+): void {
   t.equal(inside.length, outside.length, `${name}: as many boxes by the element`);
   const left = [...outside];
   let worst = 0;
   for (const one of inside) {
-    const apart = left.map((other) =>
+    const distances = left.map((other) =>
       other.label === one.label
         ? Math.max(
             Math.abs(other.score - one.score),
@@ -112,8 +119,8 @@ function same(t: Test, name: string, inside: readonly Detection[], outside: read
           )
         : Number.POSITIVE_INFINITY,
     );
-    const least = Math.min(...apart);
-    left.splice(apart.indexOf(least), 1);
+    const least = Math.min(...distances);
+    left.splice(distances.indexOf(least), 1);
     worst = Math.max(worst, least);
   }
   t.ok(worst <= BOXES_WITHIN_PX, `${name}: within ${worst} of those outside`);

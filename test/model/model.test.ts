@@ -1,3 +1,7 @@
+/**
+ * Tests `scripts/model import`: refusals, class names, int8 and float forms, and the reproducible build of the shipped
+ * model.
+ */
 import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,17 +21,17 @@ import { start } from '../lib/program.ts';
 const PROGRAM = join(ROOT, 'scripts', 'model');
 const HELPER = join(ROOT, 'test', 'lib', 'make-export.py');
 const FORKS = join(ROOT, 'test', 'lib', 'model-forks.py');
-/** Debian's own, whatever comes first in PATH. */
+/** Debian's own, independent of PATH. */
 const PYTHON = '/usr/bin/python3';
 const needed = [
   STREET_CLIP,
   ...['onnx', 'onnxruntime', 'cv2'].map((name) => `/usr/lib/python3/dist-packages/${name}`),
 ];
-// OpenCV's module is a file with the machine in its name.
-const there = (path: string): boolean =>
+// The file of OpenCV's module has the machine in its name.
+const exists = (path: string): boolean =>
   existsSync(path) ||
   readdirSync(join(path, '..')).some((name) => name.startsWith('cv2') && path.endsWith('cv2'));
-const absent = needed.find((path) => !there(path));
+const absent = needed.find((path) => !exists(path));
 const options = {
   skip: absent === undefined ? false : `${absent} is absent: scripts/setup --for test brings it`,
 };
@@ -45,18 +49,18 @@ interface Figures {
   readonly apAtIou50: number;
 }
 
-interface Ended {
+interface ImportEnd {
   readonly code: number;
   readonly out: string;
   readonly err: string;
 }
 
-async function imported(...args: string[]): Promise<Ended> {
+async function runImport(...args: string[]): Promise<ImportEnd> {
   return importedWith({}, ...args);
 }
 
-async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
-  const env = { ...process.env, ...more };
+async function importedWith(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<ImportEnd> {
+  const env = { ...process.env, ...environment };
   try {
     const { stdout, stderr } = await promisify(execFile)(PROGRAM, ['import', ...args], { env });
     return { code: 0, out: stdout, err: stderr };
@@ -66,8 +70,8 @@ async function importedWith(more: NodeJS.ProcessEnv, ...args: string[]): Promise
   }
 }
 
-/** What scripts/model import says to each of these lists of arguments. */
-async function importedTogether(all: readonly (readonly string[])[]): Promise<Ended[]> {
+/** Results of scripts/model import for each of these lists of arguments. */
+async function importedTogether(all: readonly (readonly string[])[]): Promise<ImportEnd[]> {
   const folder = join(ROOT, 'scripts', 'programs', 'model');
   const truth = join(process.env['VIGIE_DATA'] ?? join(ROOT, '../shared/data'), 'gt/pets09-s2l1.txt');
   const places = Object.entries({
@@ -79,18 +83,18 @@ async function importedTogether(all: readonly (readonly string[])[]): Promise<En
   }).flatMap(([name, value]) => [`--${name}`, value]);
   const running = promisify(execFile)(PYTHON, ['-B', FORKS, folder], { maxBuffer: 1e7 });
   running.child.stdin?.end(JSON.stringify(all.map((args) => [...places, ...args])));
-  return JSON.parse((await running).stdout) as Ended[];
+  return JSON.parse((await running).stdout) as ImportEnd[];
 }
 
-/** A folder with these exports, and eight stills. */
-function exportsIn(t: Test, wanted: Record<string, Record<string, string>>): string {
+/** Makes a folder with these exports and eight stills. */
+function exportsIn(t: Test, exportsWanted: Record<string, Record<string, string>>): string {
   const dir = scratch(t);
-  const all = { ...wanted, stills: { what: 'stills', clip: STREET_CLIP } };
+  const all = { ...exportsWanted, stills: { what: 'stills', clip: STREET_CLIP } };
   execFileSync(PYTHON, ['-B', HELPER, dir], { input: JSON.stringify(all) });
   return dir;
 }
 
-/** The street's first pictures alone, of which the gate looks at every fifth: as options of an import. */
+/** Import options for the street's first pictures only, of which the acceptance check uses every fifth. */
 function shortClip(dir: string, frames: number): string[] {
   const clip = join(dir, 'short.avi');
   const copied = ['-frames:v', String(frames), '-c', 'copy', clip];
@@ -104,8 +108,8 @@ const yolox = (names: string, more: Record<string, string> = {}): Record<string,
   ...more,
 });
 
-/** File, its export, arguments, what is said. */
-const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
+/** File, its export, arguments, expected message. */
+const REFUSALS: [string, Record<string, string>, string[], RegExp][] = [
   ['cut.onnx', yolox('person', { bytes: '900' }), [], /cut\.onnx is not an ONNX file, or is cut short/],
   [
     'faces.onnx',
@@ -150,23 +154,29 @@ const REFUSED: [string, Record<string, string>, string[], RegExp][] = [
 ];
 
 t.test(
-  'what cannot become a model is refused in one line, and nothing is left behind',
+  'an export that cannot become a model is refused in one line and leaves no file',
   options,
   async (t) => {
-    const dir = exportsIn(t, Object.fromEntries(REFUSED.map(([name, made]) => [name, made])));
+    const dir = exportsIn(
+      t,
+      Object.fromEntries(REFUSALS.map(([name, exportOptions]) => [name, exportOptions])),
+    );
     writeFileSync(join(dir, 'text.onnx'), 'hello\n');
     const out = join(dir, 'out');
-    const more: [string, string[], RegExp][] = [
+    const stillCases: [string, string[], RegExp][] = [
       ['text.onnx', [], /text\.onnx is not an ONNX file/],
       ['nowhere.onnx', [], /nowhere\.onnx is not a file/],
     ];
-    const cases = [...REFUSED.map(([name, , args, said]) => [name, args, said] as const), ...more];
+    const cases = [
+      ...REFUSALS.map(([name, , args, expected]) => [name, args, expected] as const),
+      ...stillCases,
+    ];
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), '--out', out, ...shortClip(dir, 20)];
-    const wanted = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
-    const said = await importedTogether(wanted);
-    t.strictSame(said[0], await imported(...(wanted[0] ?? [])), 'by the command as it is typed');
+    const argumentLists = cases.map(([name, args]) => [join(dir, name), ...common, ...args]);
+    const results = await importedTogether(argumentLists);
+    t.strictSame(results[0], await runImport(...(argumentLists[0] ?? [])), 'by the command line');
     for (const [index, [name, , expected]] of cases.entries()) {
-      const { code, out: printed, err } = said[index] as Ended;
+      const { code, out: printed, err } = results[index] as ImportEnd;
       t.match({ code, printed }, { code: 1, printed: '' }, name);
       t.match(err, expected, `${name}: ${err.trim()}`);
       t.match(err, /^model: [^\n]+\n$/, `${name}: one line`);
@@ -183,18 +193,18 @@ t.test(
       [['--kind', 'yolox', '--map', 'Human Face=person'], /--map: 'Human Face' tells who somebody is/],
       [['--kind', 'yolox', '--name', 'My Model'], /--name takes at most 40 small letters/],
     ];
-    const told = await importedTogether(usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]));
+    const usageResults = await importedTogether(usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]));
     for (const [index, [args, expected]] of usage.entries()) {
-      const { code, err } = told[index] as Ended;
+      const { code, err } = usageResults[index] as ImportEnd;
       t.match({ code, err }, { code: 2, err: expected }, args.join(' '));
     }
     const [first = []] = usage.map(([args]) => [join(dir, 'poor.onnx'), ...args]);
-    t.strictSame(told[0], await imported(...first), 'by the command as it is typed');
+    t.strictSame(usageResults[0], await runImport(...first), 'by the command line');
   },
 );
 
 t.test(
-  'a foreign class is not in the file, and what is kept says what the export said',
+  'a dropped class is not in the model, and the kept ones score as in the export',
   options,
   async (t) => {
     const names = 'face,person,cat,motorbike,license_plate,truck,van';
@@ -203,22 +213,22 @@ t.test(
       'plain.onnx': yolox(names),
     });
     const out = join(dir, 'out');
-    // Random weights find nobody, however many pictures are looked at.
+    // Random weights detect no one, in any number of pictures.
     const clip = shortClip(dir, 20);
     const common = ['--kind', 'yolox', '--stills', join(dir, 'stills'), ...clip, '--accept-accuracy'];
-    const half = await imported(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
+    const half = await runImport(join(dir, 'half.onnx'), ...common, '--out', out, '--input', '128x96');
     t.equal(half.code, 0, half.err);
     t.match(half.err, /float16 was turned into float32/);
     t.match(half.err, /the batch was open \(n\) and is 1 now/);
     t.match(half.err, /the export leaves its size open; it is 128x96 now/);
-    t.match(half.err, /AP 0\.000 on people/, 'what the gate said is said again');
+    t.match(half.err, /AP 0\.000 on people/, 'the gate’s figures are printed again');
     t.match(
       half.out,
       /^[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n[0-9a-f]{64} {2}\S+\.onnx\n$/,
       'quiet else',
     );
 
-    const plain = await imported(join(dir, 'plain.onnx'), ...common, '--out', out, '--map', 'van=car');
+    const plain = await runImport(join(dir, 'plain.onnx'), ...common, '--out', out, '--map', 'van=car');
     t.equal(plain.code, 0, plain.err);
     const files = readdirSync(out).filter((name) => !name.startsWith('half'));
     const expected = ['plain-96x64-calibration', 'plain-96x64-float.json', 'plain-96x64-float.onnx'];
@@ -247,62 +257,68 @@ t.test(
       t.strictSame(card.classes, { 0: 'person', 2: 'car', 3: 'motorcycle', 7: 'truck' }, name);
       t.match(card, { accuracyNote: /^NOT ACCEPTED BY THE GATE: / }, 'the card says so');
       const rgb = new Uint8Array(96 * 64 * 3).fill(114);
-      const found = await detections(out, name, [96, 64], [frameOf(rgb, [96, 64])]);
-      t.ok(Array.isArray(found[0]), `${name}: runs in the box's own detector`);
+      const detected = await detections(out, name, [96, 64], [frameOf(rgb, [96, 64])]);
+      t.ok(Array.isArray(detected[0]), `${name}: runs in the box's own detector`);
     }
   },
 );
 
-t.test('our own weights, as NanoDet exports them, give the detector of models/ again', options, async (t) => {
-  const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
-  const out = join(dir, 'out');
-  mkdirSync(out);
-  writeFileSync(join(out, 'again.json'), 'what was here before');
-  // The export has the normalisation in its first convolution already.
-  const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
-  const told = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
-  const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...told, '--out', out];
+t.test(
+  'the project’s own weights, as NanoDet exports them, give the detector of models/ again',
+  options,
+  async (t) => {
+    const dir = exportsIn(t, { 'again.onnx': { what: 'nanodet', size: '320x192' } });
+    const out = join(dir, 'out');
+    mkdirSync(out);
+    writeFileSync(join(out, 'again.json'), 'what was here before');
+    // The export already has the normalisation in its first convolution.
+    const levels = ['--colour', 'RGB', '--mean', '114,114,114', '--std', '1,1,1'];
+    const licenceOptions = ['--licence', 'Apache-2.0', '--source', 'https://github.com/RangiLyu/nanodet'];
+    const args = [join(dir, 'again.onnx'), '--kind', 'nanodet', ...levels, ...licenceOptions, '--out', out];
 
-  const cut = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
-  while (readdirSync(out).length < 2 && cut.code === undefined)
-    await new Promise((done) => setTimeout(done, 20));
-  cut.child.kill('SIGTERM');
-  t.equal(await cut.ended, 143, cut.err);
-  t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
+    const interrupted = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
+    while (readdirSync(out).length < 2 && interrupted.code === undefined)
+      await new Promise((done) => setTimeout(done, 20));
+    interrupted.child.kill('SIGTERM');
+    t.equal(await interrupted.ended, 143, interrupted.err);
+    t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
 
-  const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
-  const { code, err } = await importedWith(nowhere, ...args, '--stills', join(dir, 'stills'));
-  t.equal(code, 0, err);
-  const card = await readCard(out, 'again');
-  t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
-  const [plain, night] = card.accuracy as Figures[];
-  t.match(night, { frames: 159, copy: /^infra-red, by scripts\/model import$/ });
-  t.match(plain, { frames: 159, copy: undefined });
-  t.match(plain?.data, /without ground truth: agreement with what nanodet-g-city10 finds/);
-  t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
-  t.ok((night?.apAtIou50 ?? 0) >= 0.5, `AP ${night?.apAtIou50} on infra-red copies`);
-  const { groups } = card.thresholds;
-  t.match(groups.person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
+    const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };
+    const { code, err } = await importedWith(nowhere, ...args, '--stills', join(dir, 'stills'));
+    t.equal(code, 0, err);
+    const card = await readCard(out, 'again');
+    t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
+    const [plain, night] = card.accuracy as Figures[];
+    t.match(night, { frames: 159, copy: /^infra-red, by scripts\/model import$/ });
+    t.match(plain, { frames: 159, copy: undefined });
+    t.match(plain?.data, /without ground truth: agreement with what nanodet-g-city10 finds/);
+    t.ok((plain?.apAtIou50 ?? 0) >= 0.8, `AP ${plain?.apAtIou50} in agreement with the detector of models/`);
+    t.ok((night?.apAtIou50 ?? 0) >= 0.5, `AP ${night?.apAtIou50} on infra-red copies`);
+    const { groups } = card.thresholds;
+    t.match(groups.person, { reason: /^Not measured: taken over/ }, 'agreement sets no threshold');
 
-  const frames = await streetFrames([320, 192]);
-  const [ours, theirs] = [
-    await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
-    await detections(out, 'again', [320, 192], frames),
-  ];
-  const sure = ours.flatMap((found, index) =>
-    found.filter(({ score }) => score >= 0.5).map((one) => ({ one, others: theirs[index] ?? [] })),
-  );
-  const again = sure.filter(({ one, others }) =>
-    others.some(
-      ({ label, score, xyxyPx }) =>
-        label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
-    ),
-  );
-  t.ok(sure.length >= 10, `${sure.length} sure detections`);
-  t.ok(again.length >= sure.length * 0.9, `${again.length} of ${sure.length} found again`);
-});
+    const frames = await streetFrames([320, 192]);
+    const [shippedDetections, importedDetections] = [
+      await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
+      await detections(out, 'again', [320, 192], frames),
+    ];
+    const sure = shippedDetections.flatMap((found, index) =>
+      found
+        .filter(({ score }) => score >= 0.5)
+        .map((one) => ({ one, others: importedDetections[index] ?? [] })),
+    );
+    const foundAgain = sure.filter(({ one, others }) =>
+      others.some(
+        ({ label, score, xyxyPx }) =>
+          label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
+      ),
+    );
+    t.ok(sure.length >= 10, `${sure.length} sure detections`);
+    t.ok(foundAgain.length >= sure.length * 0.9, `${foundAgain.length} of ${sure.length} found again`);
+  },
+);
 
-t.test('int8 that a network does not stand is refused, its float form is not', options, async (t) => {
+t.test('int8 that loses too much accuracy is refused, and the float form is accepted', options, async (t) => {
   const dir = exportsIn(t, { 'fragile.onnx': { what: 'nanodet', size: '256x160', fragile: '' } });
   const out = join(dir, 'out');
   mkdirSync(out);
@@ -321,16 +337,19 @@ t.test('int8 that a network does not stand is refused, its float form is not', o
     /Written: fragile-256x160-float\.onnx, which passed; refused: fragile\.onnx and fragile-s8s8\.onnx/,
   );
   const float = 'fragile-256x160-float';
-  t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'what was written, no more');
+  t.match(printed, new RegExp(`^[0-9a-f]{64} {2}\\S+/${float}\\.onnx\n$`), 'only the written file');
   const files = ['fragile-256x160-calibration', `${float}.json`, `${float}.onnx`];
   t.strictSame(readdirSync(out).sort(), files, 'forms of an earlier import would pass for those of this one');
   const card = await readCard(out, float);
   t.match(card, { accuracyNote: /^A sample of 159 frames/ }, 'the float form passed');
 
-  // As its training had it, and as the export has it already.
-  const twice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
-  t.match(twice, { code: 1, out: '' });
-  t.match(twice.err, /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/);
+  // The normalisation of its training, which the export already contains.
+  const normalisedTwice = await importedWith(nowhere, ...args, '57.4,57.1,58.4', ...rest);
+  t.match(normalisedTwice, { code: 1, out: '' });
+  t.match(
+    normalisedTwice.err,
+    /the float model reaches AP 0\.\d+ on people, less than 0\.6: --kind, --colour, --mean/,
+  );
 });
 
 t.test('the gate weighs each form on each view', options, async (t) => {
@@ -405,7 +424,7 @@ async function streetFrames([widthPx, heightPx]: readonly [number, number]): Pro
   return frames;
 }
 
-t.test('what a detector may name is the same list in both languages', options, async (t) => {
+t.test('both languages have the same list of detectable classes', options, async (t) => {
   const script =
     'import json, sys; sys.path.insert(0, sys.argv[1]); import labels; print(json.dumps(labels.LABELS))';
   const folder = join(ROOT, 'scripts', 'programs', 'model');

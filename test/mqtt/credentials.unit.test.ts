@@ -1,4 +1,4 @@
-/** Private keys: by systemd's credentials, and from files that nobody else can read. */
+/** Tests private keys: from systemd's credentials, and from files that no other user can read. */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -26,8 +26,8 @@ const BOX = {
 const inspected = (mqtt: object, env: ConfigOptions['env'], mode: ConfigOptions['mode'] = 'run') =>
   inspectText(JSON.stringify({ ...BOX, mqtt: { url: 'mqtts://room.example:8883', ...mqtt } }), { env, mode });
 
-/** Folder with `ca`, `cert` and `mqtt.key` of this box. */
-async function credentials(t: Test): Promise<string> {
+/** Makes a folder with `ca`, `cert` and `mqtt.key` of this box. */
+async function makeCredentials(t: Test): Promise<string> {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'authority'));
   await authority.start();
@@ -39,7 +39,7 @@ async function credentials(t: Test): Promise<string> {
 }
 
 t.test('a key from systemd is the file in its folder', async (t) => {
-  const dir = await credentials(t);
+  const dir = await makeCredentials(t);
   const mqtt = { ca: 'credential:ca', cert: 'credential:cert', key: 'credential:mqtt.key' };
   const { config, problems } = inspected(mqtt, { CREDENTIALS_DIRECTORY: dir });
   t.same(problems, []);
@@ -51,8 +51,8 @@ t.test('a key from systemd is the file in its folder', async (t) => {
   t.equal(byEnvironment.config?.mqtt?.key, join(dir, 'mqtt.key'));
 });
 
-t.test('what is wrong with a credential is one clear line', async (t) => {
-  const dir = await credentials(t);
+t.test('each problem with a credential is one clear line', async (t) => {
+  const dir = await makeCredentials(t);
   const env = { CREDENTIALS_DIRECTORY: dir };
   const pair = { cert: 'credential:cert', ca: 'credential:ca' };
   const cases: [string, ConfigOptions['env'], RegExp][] = [
@@ -65,8 +65,8 @@ t.test('what is wrong with a credential is one clear line', async (t) => {
       /is given by systemd only: LoadCredential=mqtt\.key:FILE in the service's unit/,
     ],
   ];
-  for (const [key, given, message] of cases) {
-    const { config, problems } = inspected({ ...pair, key }, given);
+  for (const [key, environment, message] of cases) {
+    const { config, problems } = inspected({ ...pair, key }, environment);
     t.equal(config, undefined);
     const [problem] = problems.filter(({ path }) => path === 'mqtt.key');
     t.match(problem, { message, line: 1 }, key);
@@ -76,7 +76,7 @@ t.test('what is wrong with a credential is one clear line', async (t) => {
 });
 
 t.test('a private key that others can read is refused', async (t) => {
-  const dir = await credentials(t);
+  const dir = await makeCredentials(t);
   const file = join(dir, 'mqtt.key');
   for (const [mode, fine] of [
     [0o400, true],

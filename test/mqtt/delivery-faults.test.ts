@@ -1,4 +1,7 @@
-/** Delivery when the link, the broker or a certificate fails: told in one line, and nothing lost. */
+/**
+ * Tests delivery while the link, the broker or a certificate fails: each fault is one line in the log, and no event is
+ * lost.
+ */
 import { once } from 'node:events';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -24,126 +27,137 @@ const TOPICS = topicsOf(SITE, BOX);
 const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', bytes);
 const notice = (bytes?: number): OutboxItem => eventItem('notice', 'line-crossing', bytes);
 
-void t.test('a half-open link is seen within 1.5 keepalives; the room gets the Last Will', async (t) => {
-  const { archive, config, broker } = await makeRoom(t);
-  await archive.start();
-  const proxy = new TcpProxy(broker.port);
-  await proxy.start();
-  t.teardown(() => proxy.stop());
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const url = `mqtts://localhost:${proxy.port}`;
-  const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
-  await until(t, 'online', () => delivery.state.phase === 'online');
-  proxy.hold(true, true);
-  const took = await until(t, 'seen', () => delivery.state.phase !== 'online', 5000);
-  // 1.5 keepalives are 3 s; a second on top for timers that fire late on a busy machine.
-  t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
-  await until(
-    t,
-    'will',
-    // Nothing may have come yet: the link can go dead before the first status is on its way.
-    () => (archive.retained.get(TOPICS.status) as StatusReport | undefined)?.state === 'offline',
-    5000,
-  );
-  t.pass('the status is offline');
-  t.match(states.at(-1)?.fault?.code, 'unreachable');
-  proxy.hold(false, false);
-  await until(t, 'back', () => delivery.state.phase === 'online');
-  t.equal(delivery.state.reconnects, 1);
+void t.test(
+  'a half-open link is detected within 1.5 keepalives, and the room gets the Last Will',
+  async (t) => {
+    const { archive, config, broker } = await makeRoom(t);
+    await archive.start();
+    const proxy = new TcpProxy(broker.port);
+    await proxy.start();
+    t.teardown(() => proxy.stop());
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const url = `mqtts://localhost:${proxy.port}`;
+    const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
+    await until(t, 'online', () => delivery.state.phase === 'online');
+    proxy.hold(true, true);
+    const took = await until(t, 'seen', () => delivery.state.phase !== 'online', 5000);
+    // 1.5 keepalives are 3 s; one more second for timers that fire late on a busy machine.
+    t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
+    await until(
+      t,
+      'will',
+      // No message may have arrived yet: the link can fail before the first status is sent.
+      () => (archive.retained.get(TOPICS.status) as StatusReport | undefined)?.state === 'offline',
+      5000,
+    );
+    t.pass('the status is offline');
+    t.match(states.at(-1)?.fault?.code, 'unreachable');
+    proxy.hold(false, false);
+    await until(t, 'back', () => delivery.state.phase === 'online');
+    t.equal(delivery.state.reconnects, 1);
 
-  proxy.hold(true, true);
-  outbox.append([alert()]);
-  delivery.wake();
-  const beganMs = performance.now();
-  await delivery.stop();
-  t.ok(performance.now() - beganMs < 3000, 'stopping does not wait for a dead link');
-  t.equal(rowsOf(outbox), 1, 'and keeps what was not delivered');
-});
+    proxy.hold(true, true);
+    outbox.append([alert()]);
+    delivery.wake();
+    const beganMs = performance.now();
+    await delivery.stop();
+    t.ok(performance.now() - beganMs < 3000, 'stopping does not wait for a dead link');
+    t.equal(rowsOf(outbox), 1, 'and keeps what was not delivered');
+  },
+);
 
-void t.test('a publish that the ACL denies (135): said once, kept, and delivered when allowed', async (t) => {
-  const { archive, config, broker, authority } = await makeRoom(t);
-  await archive.start();
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
-  outbox.append([{ ...alert(), topic: elsewhere }]);
-  outbox.append([notice()]);
-  const { delivery, states } = deliver(t, config, outbox);
-  await until(t, 'refused', () => delivery.state.fault !== null);
-  const { fault } = delivery.state;
-  t.equal(fault?.code, 'denied');
-  t.match(fault?.message, new RegExp(`publishing to ${elsewhere}.*ACL`));
-  await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
-  await sleep(1000);
-  t.equal(delivery.state.refused, 1, 'not tried again and again');
-  t.equal(outbox.counters.lanes.alert.rows, 1, 'kept');
-  t.equal(states.filter(({ fault }) => fault !== null).length, 1, 'told once');
-  t.equal(delivery.state.phase, 'online', 'the connection stands');
-  outbox.append([notice()]);
-  delivery.wake();
-  await until(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
-
-  const spy = await authority.client('another-box');
-  await broker.enrol({ site: SITE, box: 'another-box' });
-  const client = await mqtt.connectAsync(broker.url, {
-    protocolVersion: 5,
-    ca: readFileSync(authority.ca),
-    cert: readFileSync(spy.cert),
-    key: readFileSync(spy.key),
-  });
-  t.teardown(() => client.endAsync(true));
-  let heard = 0;
-  client.on('message', () => {
-    heard += 1;
-  });
-  await client.subscribeAsync(`vigie/${SITE}/${BOX}/#`, { qos: 1 });
-  outbox.append([notice()]);
-  delivery.wake();
-  await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
-  t.equal(heard, 0, 'another box reads nothing of ours, retained status included');
-  const refusal = await probeBroker(
-    { ...config, cert: spy.cert, key: spy.key },
-    { site: SITE, box: BOX },
-    5000,
-  );
-  t.match(refusal, { ok: false, reason: /CN is another-box/ });
-});
-
-void t.test('a refusal stands until what was refused is accepted, whatever else goes through', async (t) => {
-  const { config, broker } = await makeRoom(t);
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const elsewhere = `vigie/${SITE}/another-box/evt/alert/loitering`;
-  outbox.append([{ ...alert(), topic: elsewhere }]);
-  outbox.append([notice()]);
-  const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox, { timing: { refusedRetryMs: 1000 } });
-  await until(t, 'refused', () => delivery.state.fault !== null);
-  const report = { made: 'up' } as never;
-  for (let i = 0; i < 5; i += 1) {
-    delivery.publisher.health(report);
-    delivery.publisher.mode('{}');
-    delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
+void t.test(
+  'a publish that the ACL denies (135) is reported once, kept, and delivered when allowed',
+  async (t) => {
+    const { archive, config, broker, authority } = await makeRoom(t);
+    await archive.start();
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const foreignTopic = `vigie/${SITE}/another-box/evt/alert/loitering`;
+    outbox.append([{ ...alert(), topic: foreignTopic }]);
+    outbox.append([notice()]);
+    const { delivery, states } = deliver(t, config, outbox);
+    await until(t, 'refused', () => delivery.state.fault !== null);
+    const { fault } = delivery.state;
+    t.equal(fault?.code, 'denied');
+    t.match(fault?.message, new RegExp(`publishing to ${foreignTopic}.*ACL`));
+    await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+    await sleep(1000);
+    t.equal(delivery.state.refused, 1, 'not tried again and again');
+    t.equal(outbox.counters.lanes.alert.rows, 1, 'kept');
+    t.equal(states.filter(({ fault }) => fault !== null).length, 1, 'told once');
+    t.equal(delivery.state.phase, 'online', 'the connection stays open');
     outbox.append([notice()]);
     delivery.wake();
-    await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
-    await sleep(150);
-    t.match(delivery.state, { phase: 'online', fault: { code: 'denied' } }, 'it is still stuck');
-  }
-  await until(t, 'offered again', () => delivery.state.refused > 1);
-  t.match(delivery.state.fault, { code: 'denied' }, 'a second refusal changes nothing');
-  broker.signal('SIGKILL');
-  await until(t, 'away', () => delivery.state.phase !== 'online');
-  await broker.stop();
-  await broker.start();
-  await until(t, 'back', () => delivery.state.phase === 'online');
-  await sleep(500);
-  t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
-  // The last block is the box's.
-  appendFileSync(broker.aclFile, `topic write vigie/${SITE}/another-box/#\n`);
-  await broker.reload();
-  await until(t, 'accepted', () => delivery.state.fault === null);
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
-});
+    await until(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
 
-void t.test('a refusal is over when the room has what was refused', async (t) => {
+    const spy = await authority.client('another-box');
+    await broker.enrol({ site: SITE, box: 'another-box' });
+    const client = await mqtt.connectAsync(broker.url, {
+      protocolVersion: 5,
+      ca: readFileSync(authority.ca),
+      cert: readFileSync(spy.cert),
+      key: readFileSync(spy.key),
+    });
+    t.teardown(() => client.endAsync(true));
+    let heardCount = 0;
+    client.on('message', () => {
+      heardCount += 1;
+    });
+    await client.subscribeAsync(`vigie/${SITE}/${BOX}/#`, { qos: 1 });
+    outbox.append([notice()]);
+    delivery.wake();
+    await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
+    t.equal(heardCount, 0, 'another box reads no message of this one, retained status included');
+    const refusal = await probeBroker(
+      { ...config, cert: spy.cert, key: spy.key },
+      { site: SITE, box: BOX },
+      5000,
+    );
+    t.match(refusal, { ok: false, reason: /CN is another-box/ });
+  },
+);
+
+void t.test(
+  'a refusal stays until the refused message is accepted, whatever else is delivered',
+  async (t) => {
+    const { config, broker } = await makeRoom(t);
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    const foreignTopic = `vigie/${SITE}/another-box/evt/alert/loitering`;
+    outbox.append([{ ...alert(), topic: foreignTopic }]);
+    outbox.append([notice()]);
+    const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox, {
+      timing: { refusedRetryMs: 1000 },
+    });
+    await until(t, 'refused', () => delivery.state.fault !== null);
+    const report = { made: 'up' } as never;
+    for (let i = 0; i < 5; i += 1) {
+      delivery.publisher.health(report);
+      delivery.publisher.mode('{}');
+      delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
+      outbox.append([notice()]);
+      delivery.wake();
+      await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+      await sleep(150);
+      t.match(delivery.state, { phase: 'online', fault: { code: 'denied' } }, 'it is still stuck');
+    }
+    await until(t, 'offered again', () => delivery.state.refused > 1);
+    t.match(delivery.state.fault, { code: 'denied' }, 'a second refusal changes nothing');
+    broker.signal('SIGKILL');
+    await until(t, 'away', () => delivery.state.phase !== 'online');
+    await broker.stop();
+    await broker.start();
+    await until(t, 'back', () => delivery.state.phase === 'online');
+    await sleep(500);
+    t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
+    // The line extends the last block of the file, which belongs to the box.
+    appendFileSync(broker.aclFile, `topic write vigie/${SITE}/another-box/#\n`);
+    await broker.reload();
+    await until(t, 'accepted', () => delivery.state.fault === null);
+    await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  },
+);
+
+void t.test('a refusal ends when the room acknowledges the refused message', async (t) => {
   const { archive, config } = await makeRoom(t);
   await archive.start();
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -152,25 +166,28 @@ void t.test('a refusal is over when the room has what was refused', async (t) =>
   await until(t, 'refused', () => delivery.state.fault?.code === 'denied');
   await archive.publish(TOPICS.ack, '{"alert":1}');
   await until(t, 'let go', () => delivery.state.fault === null);
-  t.equal(rowsOf(outbox), 0, 'and it is not kept any longer');
-});
-
-void t.test('the end of a connection refuses nothing; a packet that cannot be read ends it', async (t) => {
-  const broker = await StrictBroker.start(t, { pubackAfterMs: 600_000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  outbox.append([alert()]);
-  const config = { url: broker.url, ack: 'broker' } as const;
-  const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
-  await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
-  broker.strictness = {};
-  // PUBACK with a reason code that MQTT 5 does not have there.
-  broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
-  await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
-  t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
+  t.equal(rowsOf(outbox), 0, 'and the row has gone');
 });
 
 void t.test(
-  'another client under the same name: identity-conflict, and 60 s or more of silence',
+  'the end of a connection does not count as a refusal, and an unreadable packet ends it',
+  async (t) => {
+    const broker = await StrictBroker.start(t, { pubackAfterMs: 600_000 });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    outbox.append([alert()]);
+    const config = { url: broker.url, ack: 'broker' } as const;
+    const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
+    await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
+    broker.strictness = {};
+    // PUBACK with a reason code that MQTT 5 does not define for it.
+    broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
+    await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
+    t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
+  },
+);
+
+void t.test(
+  'another client under the same name is an identity conflict, and the box stays silent',
   async (t) => {
     const { config, broker, authority, box } = await makeRoom(t);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -216,9 +233,9 @@ void t.test(
     t.teardown(() => silent.close());
     const silentPort = (silent.address() as { port: number }).port;
     const none = await freePort();
-    const elsewhere = new TcpProxy(broker.port);
-    t.teardown(() => elsewhere.stop());
-    await elsewhere.start('127.0.0.2');
+    const foreignProxy = new TcpProxy(broker.port);
+    t.teardown(() => foreignProxy.stop());
+    await foreignProxy.start('127.0.0.2');
 
     const refusals: [string, Partial<typeof config>, string, RegExp][] = [
       ['nothing listens', { url: `mqtts://localhost:${none}` }, 'unreachable', /nothing listens there/],
@@ -233,7 +250,7 @@ void t.test(
       ['a broker of another authority', { ca: stranger.ca }, 'certificate', /not trusted/],
       [
         'a broker of another name',
-        { url: `mqtts://127.0.0.2:${elsewhere.port}` },
+        { url: `mqtts://127.0.0.2:${foreignProxy.port}` },
         'certificate',
         /another host/,
       ],
@@ -268,17 +285,21 @@ void t.test(
     outbox.append([alert()]);
     await Promise.all(
       refusals.map(async ([name, change, codes, line]) => {
-        const changed = { ...config, ...change };
+        const changedConfig = { ...config, ...change };
         const box = change.cert === expired.cert ? BOX.replace('017', '018') : BOX;
-        const probed = await probeBroker(changed, { site: SITE, box }, 3000);
+        const probed = await probeBroker(changedConfig, { site: SITE, box }, 3000);
         if (probed.ok) {
           t.fail(`${name}: was accepted`);
           return;
         }
-        const said = `${probed.reason}; ${probed.fix}`;
-        t.match(said, name.startsWith('an expired') ? /expired/ : line, `doctor: ${name}: ${said}`);
+        const doctorText = `${probed.reason}; ${probed.fix}`;
+        t.match(
+          doctorText,
+          name.startsWith('an expired') ? /expired/ : line,
+          `doctor: ${name}: ${doctorText}`,
+        );
         const timing = { connectTimeoutMs: 1500 };
-        const { delivery, states } = deliver(t, changed, outbox, { box, timing });
+        const { delivery, states } = deliver(t, changedConfig, outbox, { box, timing });
         await until(t, name, () => states.some(({ phase }) => phase === 'waiting'));
         const fault = states.find(({ phase }) => phase === 'waiting')?.fault;
         t.match(
@@ -301,7 +322,7 @@ void t.test(
   },
 );
 
-void t.test('a renewed certificate is taken at the next connection', async (t) => {
+void t.test('a renewed certificate is used at the next connection', async (t) => {
   const { config, authority } = await makeRoom(t);
   const dir = scratch(t);
   const [cert, key] = [join(dir, 'box.crt'), join(dir, 'box.key')];
@@ -332,7 +353,7 @@ void t.test('an archive that dies and comes back finds the rest waiting', async 
   for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
   delivery.wake();
   await sleep(500);
-  t.equal(rowsOf(outbox), 30, 'nobody has stored them');
+  t.equal(rowsOf(outbox), 30, 'no archive has stored them');
   const { url, ...pair } = await pairOf(room, 'room');
   const second = new Archive({
     url,

@@ -1,4 +1,7 @@
-/** A client that may write the box’s topics says a great deal: the box stays awake, and hears the others. */
+/**
+ * Tests a flood from a client that may write to the box’s topics: the box stays responsive and still receives other
+ * messages.
+ */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -15,28 +18,34 @@ const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
 const PER_S = 10_000;
 const LASTS_MS = process.env['VIGIE_TEST_FULL'] === '1' ? 60_000 : 3000;
-/** A room that may write what boxes write. */
+/** ACL of a room that may write to the boxes' own topics. */
 const programs = (): string => 'user room\ntopic readwrite vigie/#\n';
 
-/** Begins to flood; resolves with how many were sent when it is ended. */
-async function flood(t: Test, room: Room, topic: string, payload: string, qos: 0 | 1): Promise<() => number> {
+/** Starts a flood; returns a function that ends it and resolves with the number of sent messages. */
+async function startFlood(
+  t: Test,
+  room: Room,
+  topic: string,
+  payload: string,
+  qos: 0 | 1,
+): Promise<() => number> {
   const { url, cert, key } = await pairOf(room, 'room');
   const args = [FLOOD, url, room.authority.ca, cert, key, topic, payload, String(qos), String(PER_S)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
-  let said = '';
+  let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    said += chunk.toString();
+    output += chunk.toString();
   });
-  await until(t, 'the flood has begun', () => said !== '', 30_000);
+  await until(t, 'the flood has begun', () => output !== '', 30_000);
   return () => {
     child.kill('SIGKILL');
-    return Number(said.trim().split('\n').at(-1));
+    return Number(output.trim().split('\n').at(-1));
   };
 }
 
-/** An archive that hears events alone, so that the flood costs this process what it costs the box. */
-async function acknowledging(t: Test, room: Room): Promise<void> {
+/** An archive that subscribes to events only, so that the flood costs this process as much as it costs the box. */
+async function startArchive(t: Test, room: Room): Promise<void> {
   const client = await clientOf(t, room, 'room', { reconnectPeriod: 0 });
   client.on('message', (_topic, _payload, { properties }) => {
     const alert = Number(properties?.userProperties?.['seq']);
@@ -49,18 +58,18 @@ for (const [name, topic, payload, qos] of [
   ['verdicts, QoS 1', TOPICS.verdict, '{"verdict":"true","alert":"none"}', 1],
   ['the witness, QoS 0', TOPICS.journalWitnessed, 'vigie/site/box\n7\nAAAA\n', 0],
 ] as const) {
-  void t.test(`${PER_S} a second on the topic of ${name}`, async (t) => {
+  void t.test(`the box withstands ${PER_S} messages a second on the topic of ${name}`, async (t) => {
     const room = await makeRoom(t, { programs });
-    await acknowledging(t, room);
+    await startArchive(t, room);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const { log, lines } = keptLog();
-    let heard = 0;
+    let heardCount = 0;
     const inbox = new Map([
       [
         topic as string,
         (): void => {
-          heard += 1;
-          // As a signature costs that is not right, on a small board.
+          heardCount += 1;
+          // Time that checking an invalid signature takes on a small board.
           const untilMs = performance.now() + 1;
           while (performance.now() < untilMs);
         },
@@ -68,7 +77,7 @@ for (const [name, topic, payload, qos] of [
     ]);
     const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
     await until(t, 'online', () => delivery.state.phase === 'online');
-    const sent = await flood(t, room, topic, payload, qos);
+    const endFlood = await startFlood(t, room, topic, payload, qos);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
     const beganMs = performance.now();
@@ -82,20 +91,20 @@ for (const [name, topic, payload, qos] of [
       await sleep(100);
     }
     delay.disable();
-    const flooded = sent();
+    const flooded = endFlood();
     const [worstMs, p99Ms] = [delay.max / 1e6, delay.percentile(99) / 1e6].map(Math.round);
-    t.comment(`${flooded} sent, ${heard} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
+    t.comment(`${flooded} sent, ${heardCount} heard; loop late by ${p99Ms} ms (99 %), ${worstMs} ms at most`);
     t.comment(`${rows} rows, acknowledged within ${slowestMs} ms`);
     t.ok(flooded > 2 * PER_S, 'it was a flood');
     t.ok((worstMs ?? 0) < 1000, 'the loop does not stall');
-    t.ok(heard < 300, `${heard} were looked at`);
+    t.ok(heardCount < 300, `${heardCount} were processed`);
     t.ok(lines.length < 10, `${lines.length} lines in the log`);
     t.equal(delivery.state.phase, 'online');
     t.equal(delivery.state.reconnects, 0);
   });
 }
 
-void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
+void t.test('few bad acknowledgements are read, and one is reported', async (t) => {
   const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
@@ -104,10 +113,10 @@ void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
   const before = lines.length;
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
-  const sent = await flood(t, room, TOPICS.ack, '{"alert":99}', 0);
+  const endFlood = await startFlood(t, room, TOPICS.ack, '{"alert":99}', 0);
   await sleep(LASTS_MS);
   delay.disable();
-  const flooded = sent();
+  const flooded = endFlood();
   const worstMs = Math.round(delay.max / 1e6);
   t.comment(`${flooded} sent; loop late by ${worstMs} ms at most; ${JSON.stringify(delivery.state)}`);
   t.ok(worstMs < 1000, 'the loop does not stall');
@@ -116,21 +125,21 @@ void t.test('bad acknowledgements: a few are read, one is told', async (t) => {
   t.ok(lines.length - before <= 3, `${lines.length - before} lines`);
 });
 
-void t.test('a topic that was left is heard again when the flood is over', async (t) => {
+void t.test('a topic that was unsubscribed is heard again when the flood is over', async (t) => {
   const room = await makeRoom(t, { programs });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  const heard: string[] = [];
-  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void heard.push(payload.toString())]]);
+  const payloads: string[] = [];
+  const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
   await until(t, 'online', () => delivery.state.phase === 'online');
-  const sent = await flood(t, room, TOPICS.verdict, 'flood', 1);
+  const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
   await until(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
-  sent();
+  endFlood();
   const operator = await clientOf(t, room, 'room');
   const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
   t.teardown(() => clearInterval(asking));
-  await until(t, 'heard again', () => heard.includes('after'), 30_000);
+  await until(t, 'heard again', () => payloads.includes('after'), 30_000);
   clearInterval(asking);
   t.ok(lines.length < 10, `${lines.length} lines`);
 });

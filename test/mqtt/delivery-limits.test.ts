@@ -1,4 +1,7 @@
-/** Delivery to brokers that take less than usual: honoured to the letter, told once, and nothing waits behind it. */
+/**
+ * Tests delivery to brokers with low limits: each limit is honoured exactly and reported once, and no lane waits for
+ * the other.
+ */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
@@ -18,36 +21,39 @@ const alert = (bytes?: number): OutboxItem => eventItem('alert', 'loitering', by
 const notice = (): OutboxItem => eventItem('notice', 'line-crossing');
 const to = (broker: StrictBroker): MqttConfig => ({ url: broker.url, ack: 'broker' });
 
-void t.test('max_packet_size 20000 at Mosquitto: every event comes, large pictures are a gap', async (t) => {
-  const { archive, config } = await makeRoom(t, { extra: ['max_packet_size 20000'] });
-  await archive.start();
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  // The payload alone would fit.
-  outbox.append(eventWithStill('first', 19_950));
-  for (let i = 0; i < 35; i += 1) outbox.append(eventWithStill(`e-${i}`, i % 5 === 0 ? 12_000 : 40_000));
-  outbox.append([alert()]);
-  const { log, lines } = keptLog();
-  const { delivery } = deliver(t, config, outbox, { log });
-  await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-  const stored = [...archive.stored.alert.values()];
-  const events = stored.filter(({ topic }) => topic === TOPICS.event('alert', 'loitering'));
-  t.equal(events.length, 37, 'every event');
-  t.equal(stored.filter(({ topic }) => topic.includes('/snap/')).length, 7, 'every picture that fits');
-  t.equal(archive.through('alert'), 73, 'every number is accounted for');
-  const gaps = stored.filter(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
-  t.equal(gaps.length, 29);
-  const gap: unknown = JSON.parse(gaps[0]?.payload.toString() ?? 'null');
-  t.ok(Value.Check(GapEvent, gap));
-  t.match(gap, { data: { from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } } });
-  t.match(delivery.state, { reconnects: 0, fault: null });
-  t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 29, 'counted');
-  const told = lines.filter((line) => line.includes('20000'));
-  t.equal(told.length, 1, 'told once');
-  t.match(told[0], /^error .*at most 20000 bytes.*max_packet_size/);
-});
+void t.test(
+  'every event fits max_packet_size 20000 at Mosquitto, and large pictures become a gap',
+  async (t) => {
+    const { archive, config } = await makeRoom(t, { extra: ['max_packet_size 20000'] });
+    await archive.start();
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    // The payload alone would fit.
+    outbox.append(eventWithStill('first', 19_950));
+    for (let i = 0; i < 35; i += 1) outbox.append(eventWithStill(`e-${i}`, i % 5 === 0 ? 12_000 : 40_000));
+    outbox.append([alert()]);
+    const { log, lines } = keptLog();
+    const { delivery } = deliver(t, config, outbox, { log });
+    await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+    const stored = [...archive.stored.alert.values()];
+    const events = stored.filter(({ topic }) => topic === TOPICS.event('alert', 'loitering'));
+    t.equal(events.length, 37, 'every event');
+    t.equal(stored.filter(({ topic }) => topic.includes('/snap/')).length, 7, 'every picture that fits');
+    t.equal(archive.through('alert'), 73, 'every number is accounted for');
+    const gaps = stored.filter(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
+    t.equal(gaps.length, 29);
+    const gap: unknown = JSON.parse(gaps[0]?.payload.toString() ?? 'null');
+    t.ok(Value.Check(GapEvent, gap));
+    t.match(gap, { data: { from: 2, to: 2, reasons: ['too-large'], dropped: { snapshot: 1 } } });
+    t.match(delivery.state, { reconnects: 0, fault: null });
+    t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 29, 'counted');
+    const limitLines = lines.filter((line) => line.includes('20000'));
+    t.equal(limitLines.length, 1, 'told once');
+    t.match(limitLines[0], /^error .*at most 20000 bytes.*max_packet_size/);
+  },
+);
 
 for (const tooLarge of ['disconnect', 'puback'] as const) {
-  void t.test(`a limit that the broker did not announce, told by ${tooLarge} 149`, async (t) => {
+  void t.test(`a limit that the broker did not announce is learnt from ${tooLarge} 149`, async (t) => {
     const broker = await StrictBroker.start(t, { packetBytesMax: 50_000, silent: true, tooLarge });
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     for (let i = 0; i < 12; i += 1) {
@@ -56,26 +62,26 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     const { log, lines } = keptLog();
     const { delivery } = deliver(t, to(broker), outbox, { log });
     await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-    const seen = new Set(
+    const eventSeqs = new Set(
       broker.received.filter(({ topic }) => topic.includes('/evt/alert/')).map(({ seq }) => seq),
     );
-    t.equal(seen.size, 12, 'every event');
+    t.equal(eventSeqs.size, 12, 'every event');
     const stills = new Set(
       broker.received.filter(({ topic }) => topic.includes('/snap/')).map(({ seq }) => seq),
     );
     t.equal(stills.size, 4, 'every picture that fits');
     t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 8);
-    // Each end teaches a lower limit, at the worst one for each picture that is too large.
+    // Each ended connection teaches a lower limit; in the worst case each oversized picture ends one.
     t.ok(broker.ended.length <= 8, `${broker.ended.length} connections ended`);
     const before = broker.connections;
     outbox.append(eventWithStill('later', 70_000));
     delivery.wake();
     await until(t, 'drained', () => rowsOf(outbox) === 0);
-    t.equal(broker.connections, before, 'what it has learnt holds');
+    t.equal(broker.connections, before, 'the learnt limit applies');
     t.equal(delivery.state.phase, 'online');
     t.ok(
       lines.some((line) => /^error .*allow .* bytes/.test(line)),
-      'told, with what to change',
+      'reported with its remedy',
     );
   });
 }
@@ -95,29 +101,32 @@ void t.test('an event that is too large does not stop its lane', async (t) => {
   t.equal(outbox.counters.lanes.alert.tooLarge.alert, 1);
 });
 
-void t.test('below the size of events nothing is let go: what fits goes on, the rest waits', async (t) => {
-  const broker = await StrictBroker.start(t, { packetBytesMax: 2000 });
-  const outbox = opened(t, join(scratch(t), 'outbox.db'));
-  outbox.append([alert(), alert(4000), alert()]);
-  const { delivery } = deliver(t, to(broker), outbox, { timing: { refusedRetryMs: 500 } });
-  await until(t, 'the others', () => rowsOf(outbox) === 1);
-  await until(t, 'told', () => delivery.state.fault !== null);
-  t.match(delivery.state, {
-    phase: 'online',
-    reconnects: 0,
-    fault: { code: 'protocol', message: /2000 bytes.*allow/ },
-  });
-  await sleep(700);
-  t.equal(rowsOf(outbox), 1, 'the event is kept');
-  broker.strictness = {};
-  broker.cut();
-  await until(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
-  t.equal(delivery.state.fault, null);
-});
+void t.test(
+  'a limit below the size of events loses none: smaller ones continue, the rest wait',
+  async (t) => {
+    const broker = await StrictBroker.start(t, { packetBytesMax: 2000 });
+    const outbox = opened(t, join(scratch(t), 'outbox.db'));
+    outbox.append([alert(), alert(4000), alert()]);
+    const { delivery } = deliver(t, to(broker), outbox, { timing: { refusedRetryMs: 500 } });
+    await until(t, 'the others', () => rowsOf(outbox) === 1);
+    await until(t, 'told', () => delivery.state.fault !== null);
+    t.match(delivery.state, {
+      phase: 'online',
+      reconnects: 0,
+      fault: { code: 'protocol', message: /2000 bytes.*allow/ },
+    });
+    await sleep(700);
+    t.equal(rowsOf(outbox), 1, 'the event is kept');
+    broker.strictness = {};
+    broker.cut();
+    await until(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
+    t.equal(delivery.state.fault, null);
+  },
+);
 
 for (const receiveMaximum of [1, 2, 5]) {
   void t.test(
-    `Receive Maximum ${receiveMaximum}: never exceeded, neither lane waits for the other`,
+    `Receive Maximum ${receiveMaximum} is never exceeded, and neither lane waits for the other`,
     async (t) => {
       const broker = await StrictBroker.start(t, { receiveMaximum, pubackAfterMs: 10 });
       const outbox = opened(t, join(scratch(t), 'outbox.db'));
@@ -156,7 +165,7 @@ for (const receiveMaximum of [1, 2, 5]) {
   );
 }
 
-void t.test('a broker that keeps no retained messages gets none, and is told of once', async (t) => {
+void t.test('a broker without retained messages gets none, and this is reported once', async (t) => {
   const broker = await StrictBroker.start(t, { retain: false });
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
@@ -203,7 +212,7 @@ void t.test('a broker without QoS 1 is one clear fault', async (t) => {
   t.equal(rowsOf(outbox), 1, 'kept');
 });
 
-void t.test('doctor says what a broker does not take', async (t) => {
+void t.test('doctor names what a broker does not accept', async (t) => {
   const name = { site: SITE, box: BOX };
   const probed = async (strictness: Strictness): Promise<BrokerProbe> =>
     probeBroker(to(await StrictBroker.start(t, strictness)), name, 5000);

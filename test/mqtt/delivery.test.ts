@@ -1,4 +1,4 @@
-/** Delivery against a real Mosquitto with mTLS: nothing lost, in order, within its limits. */
+/** Tests delivery over a real Mosquitto with mTLS: complete, in order, and within its limits. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TOPICS = topicsOf(SITE, BOX);
-/** Of node, as the agent's unit has them: with others V8 lets its heap grow in another way. */
+/** Node flags of the agent's unit; with others V8 grows its heap differently. */
 const AGENT_FLAGS = (
   /^ExecStart=\S*node (.+) \/usr\//m.exec(
     readFileSync(join(packageRoot(), 'systemd/vigie.service'), 'utf8'),
@@ -34,7 +34,7 @@ const still = (bytes: number): OutboxItem => ({
   topic: TOPICS.snapshot('event-1'),
 });
 
-void t.test('form, order and release with a room that acknowledges', async (t) => {
+void t.test('delivery keeps form and order, and releases what the room acknowledges', async (t) => {
   const { archive, config, broker } = await makeRoom(t);
   await archive.start();
   archive.acking = false;
@@ -110,7 +110,7 @@ void t.test('form, order and release with a room that acknowledges', async (t) =
   t.match(readFileSync(broker.logFile, 'utf8'), /p5/, 'the broker saw MQTT 5');
 });
 
-void t.test('without an archive a row leaves on PUBACK', async (t) => {
+void t.test('a row leaves on PUBACK without an archive', async (t) => {
   const { config } = await makeRoom(t);
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   for (let i = 0; i < 100; i += 1) outbox.append([alert(), still(3000), notice()]);
@@ -129,11 +129,11 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
       stdio: 'ignore',
     });
     t.teardown(() => child.kill('SIGKILL'));
-    const gone = once(child, 'close');
+    const closed = once(child, 'close');
     await until(t, 'the box is through', over, 240_000);
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
     child.kill('SIGKILL');
-    await gone;
+    await closed;
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
   };
   const dir = scratch(t);
@@ -152,33 +152,37 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
     archive.forget();
     return peakOf(file, () => archive.stored.bulk.size >= backlog);
   };
-  // When V8 collects depends on the machine's load; what delivery holds on to shows both times.
+  // V8's collections depend on the machine's load; memory that delivery holds shows in both runs, so the lower figure
+  // counts.
   const busy = Math.min(await drainedPeak('one.db'), await drainedPeak('two.db'));
   t.ok(busy - idle <= 32, `RSS ${Math.round(idle)} MiB idle, ${Math.round(busy)} MiB at most while draining`);
 });
 
-void t.test('an outbox that overflowed while away says what went, and the lane goes on', async (t) => {
-  const { archive, config } = await makeRoom(t);
-  await archive.start();
-  const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
-  for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
-  outbox.append([alert(), still(30_000)]);
-  const { dropped } = outbox.counters.lanes.bulk;
-  deliver(t, config, outbox);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
-  t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
-  const [gap] = [...archive.stored.bulk.values()].filter(
-    ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
-  );
-  const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
-  t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
-  t.match(event, {
-    data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
-  });
-  t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
-});
+void t.test(
+  'an outbox that overflowed while offline reports its losses, and the lane continues',
+  async (t) => {
+    const { archive, config } = await makeRoom(t);
+    await archive.start();
+    const outbox = opened(t, join(scratch(t), 'outbox.db'), 1);
+    for (let i = 0; i < 150; i += 1) outbox.append(Array.from({ length: 10 }, () => notice(900)));
+    outbox.append([alert(), still(30_000)]);
+    const { dropped } = outbox.counters.lanes.bulk;
+    deliver(t, config, outbox);
+    await until(t, 'drained', () => rowsOf(outbox) === 0);
+    t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
+    const [gap] = [...archive.stored.bulk.values()].filter(
+      ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
+    );
+    const event: unknown = JSON.parse(gap?.payload.toString() ?? 'null');
+    t.ok(Value.Check(GapEvent, event), 'the gap record has its published form');
+    t.match(event, {
+      data: { lane: 'bulk', from: 1, reasons: ['overflow'], dropped: { notice: dropped.notice } },
+    });
+    t.ok(dropped.notice > 500, `${dropped.notice} notices went`);
+  },
+);
 
-void t.test('a window of 20 in all; neither lane waits for the other', async (t) => {
+void t.test('at most 20 messages are in flight, and neither lane waits for the other', async (t) => {
   const { archive, config, broker } = await makeRoom(t);
   await archive.start();
   const proxy = new TcpProxy(broker.port);

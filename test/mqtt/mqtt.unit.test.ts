@@ -1,3 +1,7 @@
+/**
+ * Tests the parts of the MQTT client without a broker: lane order, acknowledgements, error messages, packet sizes and
+ * learnt limits.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -13,7 +17,7 @@ import { Refusals } from '../../agent/mqtt/refusals.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { writtenBytes } from '../lib/strict-broker.ts';
 
-void t.test('a lane: each row once a session, live ones first, the backlog in order', async (t) => {
+void t.test('a lane sends each row once a session, live ones first, the backlog in order', async (t) => {
   const step = fc.oneof(
     {
       weight: 3,
@@ -34,7 +38,7 @@ void t.test('a lane: each row once a session, live ones first, the backlog in or
       fc.integer({ min: 0, max: 30 }),
       fc.integer({ min: 1, max: 20 }),
       fc.array(step, { maxLength: 80 }),
-      (old, ahead, steps) => {
+      (old, aheadMax, steps) => {
         let last = old;
         let first = 1;
         const peek = (after: number): OutboxRow | undefined => {
@@ -43,40 +47,41 @@ void t.test('a lane: each row once a session, live ones first, the backlog in or
         };
         const cursor = new LaneCursor();
         cursor.begin({ first, last });
-        let sent = new Set<number>();
+        let sentSeqs = new Set<number>();
         let backlogEnd = old;
         let previousBacklog = 0;
         const send = (): number | undefined => {
-          const next = cursor.next(first, ahead, peek)?.seq;
+          const next = cursor.next(first, aheadMax, peek)?.seq;
           if (next === undefined) return undefined;
-          if (sent.has(next)) throw new Error(`${next} was sent twice`);
-          sent.add(next);
+          if (sentSeqs.has(next)) throw new Error(`${next} was sent twice`);
+          sentSeqs.add(next);
           if (next <= backlogEnd) {
             const liveWaiting = Array.from({ length: last - backlogEnd }, (_, i) => backlogEnd + 1 + i);
-            if (liveWaiting.some((seq) => seq >= first && !sent.has(seq)))
+            if (liveWaiting.some((seq) => seq >= first && !sentSeqs.has(seq)))
               throw new Error(`${next} before a live row`);
             if (next < previousBacklog) throw new Error('the backlog is out of order');
-            if (next - first >= ahead) throw new Error(`${next} is ${next - first} ahead, ${ahead} allowed`);
+            if (next - first >= aheadMax)
+              throw new Error(`${next} is ${next - first} ahead, ${aheadMax} allowed`);
             previousBacklog = next;
           }
           return next;
         };
-        for (const { do: what, n } of steps) {
-          if (what === 'append') last += n;
-          if (what === 'send') for (let i = 0; i < n; i += 1) send();
-          if (what === 'release') first = Math.min(last + 1, first + n);
-          if (what === 'rewind') {
-            const live = Math.max(backlogEnd, ...sent);
+        for (const { do: action, n } of steps) {
+          if (action === 'append') last += n;
+          if (action === 'send') for (let i = 0; i < n; i += 1) send();
+          if (action === 'release') first = Math.min(last + 1, first + n);
+          if (action === 'rewind') {
+            const live = Math.max(backlogEnd, ...sentSeqs);
             cursor.rewind(first);
             backlogEnd = Math.max(backlogEnd, live);
             previousBacklog = 0;
-            sent = new Set();
+            sentSeqs = new Set();
           }
         }
-        // With room made by releases, everything goes out in the end.
+        // As releases make room, every row is sent in the end.
         for (let guard = 0; first <= last && guard < 1000; guard += 1) {
           while (send() !== undefined);
-          for (first; first <= last && sent.has(first); first += 1);
+          for (first; first <= last && sentSeqs.has(first); first += 1);
         }
         if (first <= last) throw new Error(`${first} is never sent`);
       },
@@ -98,9 +103,9 @@ void t.test('a lane: each row once a session, live ones first, the backlog in or
   }
 });
 
-void t.test('an acknowledgement is numbers or it is refused', async (t) => {
+void t.test('an acknowledgement holds numbers or is refused', async (t) => {
   t.same(parseAck(Buffer.from('{"alert":3,"bulk":0}')), { alert: 3, bulk: 0 });
-  t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'what is not known is left out');
+  t.same(parseAck(Buffer.from('{"bulk":7,"later":"field"}')), { bulk: 7 }, 'unknown members are left out');
   t.same(parseAck(Buffer.from('{}')), {});
   t.same(parseAck(Buffer.from('{"alert":3,"epoch":"1f00ab32"}')), { alert: 3, epoch: '1f00ab32' });
   t.throws(() => parseAck(Buffer.from('{"alert":3,"epoch":7}')), { message: /refused/ });
@@ -128,7 +133,7 @@ void t.test('an acknowledgement is numbers or it is refused', async (t) => {
     }),
   );
   fc.assert(fc.property(anything, accepted), { numRuns });
-  t.pass(`${numRuns} messages: numbers or a refusal, nothing else`);
+  t.pass(`${numRuns} messages: always numbers or a refusal`);
 });
 
 void t.test('errors of the network and the broker become one line with a remedy', async (t) => {
@@ -156,16 +161,16 @@ void t.test('errors of the network and the broker become one line with a remedy'
   t.match(of(250), { code: 'protocol', message: /code 250/ });
   t.match(deliveryErrorOf(142, 'x'), { code: 'identity-conflict' });
   t.match(deliveryError(new AgentError('config', 'mqtt.key: no'), 'mqtt://x'), { code: 'configuration' });
-  const once = of('ENOTFOUND');
-  t.equal(deliveryError(once, 'mqtt://other'), once, 'mapped once');
-  t.ok(once instanceof DeliveryError);
-  for (const error of [once, of('ETIMEDOUT'), of(135)]) {
+  const mapped = of('ENOTFOUND');
+  t.equal(deliveryError(mapped, 'mqtt://other'), mapped, 'mapped once');
+  t.ok(mapped instanceof DeliveryError);
+  for (const error of [mapped, of('ETIMEDOUT'), of(135)]) {
     t.notMatch(error.message, /secret/, 'no password is shown');
     t.equal(error.message, `${error.reason}; ${error.fix}`);
   }
 });
 
-void t.test('everything a box writes lies under its own name', async (t) => {
+void t.test('every topic of a box lies under its own name', async (t) => {
   const topics = topicsOf('marseille-1', 'canebiere-017');
   const all = [
     topics.status,
@@ -208,7 +213,7 @@ void t.test('a packet is as large as the codec writes it', async (t) => {
   t.pass('300 messages');
 });
 
-void t.test('what a broker has shown is believed for an hour', async (t) => {
+void t.test('a limit learnt from a broker is valid for an hour', async (t) => {
   const clock = new HandClock();
   const learnt = new LearntLimits(clock);
   t.match(learnt, { packetBytesMax: Number.POSITIVE_INFINITY, retain: true });
@@ -225,7 +230,7 @@ void t.test('what a broker has shown is believed for an hour', async (t) => {
   t.equal(learnt.packetBytesMax, 79_999);
 });
 
-void t.test('refusals: the oldest is shown, as long as it stands', async (t) => {
+void t.test('the oldest refusal is shown as long as it applies', async (t) => {
   let changes = 0;
   const refusals = new Refusals(() => {
     changes += 1;
@@ -241,16 +246,16 @@ void t.test('refusals: the oldest is shown, as long as it stands', async (t) => 
   t.equal(refusals.oldest, b);
   refusals.settle('status');
   t.equal(refusals.oldest, undefined);
-  t.equal(changes, 5, 'what did not stand changes nothing');
+  t.equal(changes, 5, 'an unknown refusal changes nothing');
 });
 
-void t.test('a line that repeats is told once in a while, with how often it was not', async (t) => {
+void t.test('a repeated line is logged at intervals with the number of the suppressed ones', async (t) => {
   const clock = new HandClock();
   const line = new RepeatedLine(60_000, clock);
-  const told: number[] = [];
+  const reportedCounts: number[] = [];
   for (let i = 0; i < 250; i += 1) {
-    line.due((leftOut) => told.push(leftOut));
+    line.due((leftOut) => reportedCounts.push(leftOut));
     clock.advance(1000);
   }
-  t.same(told, [0, 59, 59, 59, 59]);
+  t.same(reportedCounts, [0, 59, 59, 59, 59]);
 });

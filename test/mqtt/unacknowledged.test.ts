@@ -1,4 +1,7 @@
-/** A broker that takes everything while no archive acknowledges: told after 60 s, after a restart too, and over with the first acknowledgement. */
+/**
+ * Tests a broker that accepts every message while no archive acknowledges. The fault is reported after 60 s, also after
+ * a restart, and ends with the first acknowledgement.
+ */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../agent/base/clock.ts';
@@ -11,36 +14,36 @@ import { clientOf, deliver, makeRoom, type Room, until } from '../lib/room.ts';
 
 const alert = () => eventItem('alert', 'loitering');
 
-/** A delivery whose clock can be put ahead, and what it logs. */
-function delivering(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
+/** Makes a delivery with a clock that the test can advance, and collects its log. */
+function startDelivery(t: Test, { config }: Room, outbox: Outbox, ack: 'archive' | 'broker' = 'archive') {
   let aheadMs = 0;
   const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
   const { log, lines } = keptLog();
-  let taken = 0;
+  let takenCount = 0;
   const onPuback = (): void => {
-    taken += 1;
+    takenCount += 1;
   };
   const { delivery } = deliver(t, { ...config, ack }, outbox, { clock, log, onPuback });
-  /** Resolves when the broker has taken this many messages more. */
-  const untilTaken = (more: number): Promise<number> => {
-    const before = taken;
-    return until(t, 'taken', () => taken >= before + more, 20_000);
+  /** Resolves when the broker has accepted this number of further messages. */
+  const untilTaken = (extraCount: number): Promise<number> => {
+    const before = takenCount;
+    return until(t, 'taken', () => takenCount >= before + extraCount, 20_000);
   };
   const waitS = (seconds: number): void => {
     aheadMs += seconds * 1000;
   };
-  const told = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
-  return { delivery, untilTaken, waitS, told };
+  const errorLines = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
+  return { delivery, untilTaken, waitS, told: errorLines };
 }
 
-void t.test('messages that nobody acknowledges are told after 60 s, and after a restart again', async (t) => {
+void t.test('unacknowledged messages are reported after 60 s, and again after a restart', async (t) => {
   const room = await makeRoom(t);
-  // A plain subscriber, as somebody writes one first.
+  // A plain subscriber, as a first attempt at a room often is.
   const subscriber = await clientOf(t, room, 'room');
   await subscriber.subscribeAsync('vigie/#', { qos: 1 });
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert(), alert()]);
-  const first = delivering(t, room, outbox);
+  const first = startDelivery(t, room, outbox);
   await first.untilTaken(2);
   first.waitS(UNACKNOWLEDGED_S_MAX - 5);
   t.ok(first.delivery.state.unacknowledgedS < UNACKNOWLEDGED_S_MAX, 'not yet');
@@ -49,9 +52,9 @@ void t.test('messages that nobody acknowledges are told after 60 s, and after a 
   t.ok(first.delivery.state.unacknowledgedS >= UNACKNOWLEDGED_S_MAX);
   t.match(first.told()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
   await first.delivery.stop();
-  t.equal(rowsOf(outbox), 2, 'nothing is lost');
+  t.equal(rowsOf(outbox), 2, 'no row is lost');
 
-  const second = delivering(t, room, outbox);
+  const second = startDelivery(t, room, outbox);
   await second.untilTaken(2);
   t.ok(second.delivery.state.unacknowledgedS < 5, 'a new start has waited for nothing yet');
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
@@ -66,21 +69,21 @@ void t.test('messages that nobody acknowledges are told after 60 s, and after a 
   await until(t, 'delivered', () => rowsOf(outbox) === 0);
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
   await until(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
-  t.equal(second.told().length, 1, 'nothing waits: nothing is told');
+  t.equal(second.told().length, 1, 'no report without waiting rows');
 });
 
-void t.test('time without a connection is not the archive’s', async (t) => {
+void t.test('time without a connection does not count against the archive', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
-  const { delivery, untilTaken, waitS, told } = delivering(t, room, outbox);
+  const { delivery, untilTaken, waitS, told } = startDelivery(t, room, outbox);
   await untilTaken(1);
   waitS(40);
   await room.broker.stop();
   await until(t, 'away', () => delivery.state.phase !== 'online');
   const beforeS = delivery.state.unacknowledgedS;
   waitS(3600);
-  t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was away');
+  t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was offline');
   await room.broker.start();
   await untilTaken(1);
   t.same(told(), []);
@@ -88,11 +91,11 @@ void t.test('time without a connection is not the archive’s', async (t) => {
   await until(t, 'told', () => told().length === 1);
 });
 
-void t.test('with `ack: broker` there is nobody to wait for', async (t) => {
+void t.test('delivery waits for no archive with `ack: broker`', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
-  const { delivery, waitS } = delivering(t, room, outbox, 'broker');
+  const { delivery, waitS } = startDelivery(t, room, outbox, 'broker');
   await until(t, 'delivered', () => rowsOf(outbox) === 0);
   waitS(3600);
   t.equal(delivery.state.unacknowledgedS, 0);

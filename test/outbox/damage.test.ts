@@ -1,11 +1,11 @@
-/** An outbox whose file is damaged, or of a newer program. */
+/** Tests an outbox whose file is damaged or belongs to a newer program. */
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { keptLog, makeOutbox, snapshot, text } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-void t.test('a damaged file is moved aside, said, and the numbers go on', async (t) => {
+void t.test('a damaged file is moved aside and reported, and the numbers continue', async (t) => {
   const damages: Record<string, (file: string) => void> = {
     'pages of garbage': (file) => {
       const bytes = readFileSync(file);
@@ -24,7 +24,7 @@ void t.test('a damaged file is moved aside, said, and the numbers go on', async 
     },
     'cut short': (file) => truncateSync(file, 12_288),
   };
-  // Where the table of numbers can still be read, nothing is skipped.
+  // No number is skipped where the table of numbers is still readable.
   const readable = 'pages of garbage further on';
   for (const [name, damage] of Object.entries(damages)) {
     const file = join(scratch(t), 'outbox.db');
@@ -39,7 +39,7 @@ void t.test('a damaged file is moved aside, said, and the numbers go on', async 
     const after = makeOutbox(file, { log });
     after.outbox.start();
     t.equal(after.outbox.counters.damaged, 1, `${name}: counted`);
-    t.ok(existsSync(`${file}.damaged`), `${name}: kept for a person to look at`);
+    t.ok(existsSync(`${file}.damaged`), `${name}: kept for a person to examine`);
     t.match(
       lines.find((line) => line.startsWith('error')),
       /outbox\.db\.damaged/,
@@ -69,8 +69,8 @@ void t.test('damage that shows while running costs the rows, not the agent', asy
   const wal = readFileSync(`${file}-wal`);
   writeFileSync(file, bytes.fill(0xa5, 4096));
   writeFileSync(`${file}-wal`, wal.fill(0xa5));
-  const [found = 0] = outbox.append([text('alert', 'alert')]);
-  t.equal(found, 601, 'the number goes on, whether the damage shows at once or not');
+  const [nextSeq = 0] = outbox.append([text('alert', 'alert')]);
+  t.equal(nextSeq, 601, 'the numbers continue, whether the damage shows at once or not');
   outbox.peek('alert', 0, 9);
   const [next] = outbox.append([text('alert', 'alert')]);
   t.equal(next, 602);

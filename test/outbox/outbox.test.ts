@@ -1,4 +1,4 @@
-/** The outbox on real files and real disks. The contract suite runs against both of its stores. */
+/** Tests the outbox on real files and disks. The contract suite runs against both of its stores. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { statSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ const STORES = {
 };
 
 for (const [store, path] of Object.entries(STORES)) {
-  void t.test(`contract: an outbox kept on ${store}`, async (t) => {
+  void t.test(`an outbox kept on ${store} fulfils the contract`, async (t) => {
     const { outbox } = makeOutbox(path(scratch(t)), { limitMiB: 2 });
     outbox.start();
     t.teardown(() => outbox.stop());
@@ -56,7 +56,7 @@ for (const [store, path] of Object.entries(STORES)) {
     t.same(outbox.range('alert'), { first: base + 1, last: base + 3 });
     t.equal(outbox.releaseThrough('alert', base + 3), 2);
     t.same(outbox.range('alert'), { first: base + 4, last: base + 3 }, 'empty again');
-    t.equal(outbox.counters.lanes.bulk.rows, 1, 'the other lane is as it was');
+    t.equal(outbox.counters.lanes.bulk.rows, 1, 'the other lane is unchanged');
 
     outbox.append([text('bulk', 'notice')], { b: 'two', a: 'one', 'c/1': 'three' });
     t.same(outbox.notes(''), [
@@ -65,7 +65,7 @@ for (const [store, path] of Object.entries(STORES)) {
       { key: 'c/1', text: 'three' },
     ]);
     outbox.append([], { b: null, a: 'more' });
-    t.same(outbox.notes('a'), [{ key: 'a', text: 'more' }], 'kept, changed and forgotten');
+    t.same(outbox.notes('a'), [{ key: 'a', text: 'more' }], 'stored, changed and removed');
     t.same(
       outbox.notes('').map(({ key }) => key),
       ['a', 'c/1'],
@@ -81,7 +81,7 @@ for (const [store, path] of Object.entries(STORES)) {
       { kind: 'gap', gap: { reasons: ['overflow'] } },
       'and a record says so',
     );
-    t.equal(outbox.refusedBy === undefined, store === 'disk', 'why it is not on disk');
+    t.equal(outbox.refusedBy === undefined, store === 'disk', 'with the reason it is not on disk');
     await outbox.stop();
     await outbox.stop();
   });
@@ -104,13 +104,13 @@ void t.test('numbers and rows survive a restart; the file is private and bounded
   t.equal(second.outbox.epoch, epoch, 'the same counting');
   const other = makeOutbox(join(scratch(t), 'outbox.db'));
   other.outbox.start();
-  t.not(other.outbox.epoch, epoch, 'a new file counts anew, and says so');
+  t.not(other.outbox.epoch, epoch, 'a new file counts from the start, and says so');
   await other.outbox.stop();
   t.same(second.outbox.append([text('alert', 'alert')]), [3], 'a released number does not come back');
   t.match(second.outbox.peek('bulk', 0, 9), [{ seq: 1, boot: 'boot-1' }]);
   t.same(second.outbox.notes('standing/'), [{ key: 'standing/e1', text: 'told' }], 'and what was remembered');
   t.match(second.outbox.peek('alert', 0, 9), [{ seq: 3, boot: 'boot-2' }]);
-  t.equal(statSync(file).mode & 0o077, 0, 'nobody else may read it');
+  t.equal(statSync(file).mode & 0o077, 0, 'no other user may read it');
   t.ok(statSync(file).blocks * 512 >= 4 * 1_048_576, 'its space is reserved');
 });
 
@@ -120,7 +120,7 @@ async function write(
   limitMiB: number,
   count: number,
   killAfterMs: number,
-  { cut, careless = false }: { cut?: () => void; careless?: boolean } = {},
+  { cutPower, careless = false }: { cutPower?: () => void; careless?: boolean } = {},
 ): Promise<{ accepted: Record<Lane, number[]>; verdict: string }> {
   const child = spawn(
     process.execPath,
@@ -136,16 +136,16 @@ async function write(
   const over = once(child, 'close');
   await Promise.race([once(child.stdout, 'data'), over]);
   await sleep(killAfterMs);
-  // A sync that is under way at the very moment of the cut may return success (ext4 does so for a plain
-  // write and fdatasync, too); in a real cut nobody would be left to hear it. What was said before counts.
+  // A sync under way at the moment of the cut may return success (as ext4 does for a plain write and fdatasync). In a
+  // real cut the caller would be dead by then, so only earlier reports count.
   const saidBefore = out;
-  cut?.();
-  if (cut !== undefined) await sleep(50);
+  cutPower?.();
+  if (cutPower !== undefined) await sleep(50);
   child.kill('SIGKILL');
   await over;
-  if (cut !== undefined) out = saidBefore;
+  if (cutPower !== undefined) out = saidBefore;
   const accepted: Record<Lane, number[]> = { alert: [], bulk: [] };
-  // A last line without its newline was not said.
+  // A last line without its newline does not count as reported.
   const lines = out.split('\n').slice(0, -1);
   for (const line of lines) {
     const [lane, ...seqs] = line.split(' ');
@@ -154,7 +154,7 @@ async function write(
   return { accepted, verdict: lines.at(-1) ?? '' };
 }
 
-void t.test('kill -9 of the writer: nothing that was accepted is lost', async (t) => {
+void t.test('kill -9 of the writer loses no accepted row', async (t) => {
   const kills = FULL ? 300 : 6;
   const file = join(scratch(t), 'outbox.db');
   const all: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
@@ -171,15 +171,15 @@ void t.test('kill -9 of the writer: nothing that was accepted is lost', async (t
   const { outbox } = makeOutbox(file, { limitMiB: 512 });
   outbox.start();
   t.teardown(() => outbox.stop());
-  let lost = 0;
+  let lostCount = 0;
   for (const lane of LANES) {
-    const there = outbox.peek(lane, 0, 1e6);
-    const seqs = new Set(there.map(({ seq }) => seq));
-    for (const seq of all[lane]) if (!seqs.has(seq)) lost += 1;
-    t.equal(there.length, outbox.range(lane).last, `${lane}: every number from 1 to the last is there`);
+    const rows = outbox.peek(lane, 0, 1e6);
+    const seqs = new Set(rows.map(({ seq }) => seq));
+    for (const seq of all[lane]) if (!seqs.has(seq)) lostCount += 1;
+    t.equal(rows.length, outbox.range(lane).last, `${lane}: every number from 1 to the last is there`);
   }
   t.equal(
-    lost,
+    lostCount,
     0,
     `seed ${seed}: 0 of ${all.alert.size + all.bulk.size} accepted rows lost in ${kills} kills`,
   );
@@ -187,36 +187,33 @@ void t.test('kill -9 of the writer: nothing that was accepted is lost', async (t
 
 const skip = SmallDisk.unavailable();
 
-void t.test(
-  'power cuts: nothing that was accepted is lost, and a careless writer does lose',
-  { skip },
-  async (t) => {
-    const cuts = FULL ? 100 : 2;
-    for (const careless of [false, true]) {
-      let lost = 0;
-      let accepted = 0;
-      for (let i = 0; i < cuts; i += 1) {
-        const disk = new SmallDisk(scratch(t), 24);
-        disk.mount();
-        const file = join(disk.dir, 'outbox.db');
-        const cut = (): void => disk.cutPower();
-        const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cut, careless });
-        disk.powerBack();
-        const survived = careless ? carelessRows(file) : survivors(file);
-        for (const lane of LANES) {
-          accepted += report.accepted[lane].length;
-          lost += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
-        }
-        disk.unmount();
+void t.test('power cuts lose no accepted row, and a careless writer loses some', { skip }, async (t) => {
+  const cuts = FULL ? 100 : 2;
+  for (const careless of [false, true]) {
+    let lostCount = 0;
+    let accepted = 0;
+    for (let i = 0; i < cuts; i += 1) {
+      const disk = new SmallDisk(scratch(t), 24);
+      disk.mount();
+      const file = join(disk.dir, 'outbox.db');
+      const cutPower = (): void => disk.cutPower();
+      const report = await write(file, 8, 1e6, 40 + ((i * 61) % 120), { cutPower, careless });
+      disk.powerBack();
+      const survived = careless ? carelessRows(file) : survivors(file);
+      for (const lane of LANES) {
+        accepted += report.accepted[lane].length;
+        lostCount += report.accepted[lane].filter((seq) => !survived[lane].has(seq)).length;
       }
-      if (careless) t.ok(lost > 0, `control: ${lost} of ${accepted} rows lost without waiting for the disk`);
-      else t.equal(lost, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
+      disk.unmount();
     }
-  },
-);
+    if (careless)
+      t.ok(lostCount > 0, `control: ${lostCount} of ${accepted} rows lost without waiting for the disk`);
+    else t.equal(lostCount, 0, `0 of ${accepted} accepted rows lost in ${cuts} power cuts`);
+  }
+});
 
 void t.test('a disk that others fill does not stop the outbox', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+  const disk = mountDisk(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const first = makeOutbox(file, { limitMiB: 8 });
   first.outbox.start();
@@ -236,8 +233,8 @@ void t.test('a disk that others fill does not stop the outbox', { skip }, async 
   t.equal(first.outbox.append([text('alert', 'alert')]).length, 1);
 });
 
-void t.test('a nearly full disk: the outbox keeps what there is room for', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+void t.test('the outbox keeps what a nearly full disk has room for', { skip }, async (t) => {
+  const disk = mountDisk(t, 24);
   const { log, lines } = keptLog();
   const { outbox } = makeOutbox(join(disk.dir, 'outbox.db'), { limitMiB: 64, log });
   outbox.start();
@@ -252,8 +249,8 @@ void t.test('a nearly full disk: the outbox keeps what there is room for', { ski
   t.equal(outbox.counters.lanes.alert.dropped.alert, 0, 'no alert did');
 });
 
-void t.test('a full disk: memory until there is room again', { skip }, async (t) => {
-  const disk = mounted(t, 24);
+void t.test('the outbox uses memory on a full disk until there is room again', { skip }, async (t) => {
+  const disk = mountDisk(t, 24);
   const file = join(disk.dir, 'outbox.db');
   const earlier = makeOutbox(file, { limitMiB: 1 });
   earlier.outbox.start();
@@ -276,17 +273,17 @@ void t.test('a full disk: memory until there is room again', { skip }, async (t)
   clock.advance(31_000);
   await sleep(1500);
   t.equal(outbox.counters.store, 'disk', 'back on the disk');
-  t.equal(outbox.epoch, epoch, 'which now holds the numbers given out in memory');
+  t.equal(outbox.epoch, epoch, 'which now has the numbers given out in memory');
   t.same(bodies(outbox.peek('alert', 0, 9)), [2, 4], 'with everything, and without what was released');
   t.equal(outbox.refusedBy, undefined);
   t.same(outbox.append([text('alert', 'alert')]), [5]);
 });
 
 void t.test(
-  'a worn SD card: the disk turns read-only while running, and is mended at a later boot',
+  'the outbox survives a worn SD card that turns read-only and is repaired at a later boot',
   { skip },
   async (t) => {
-    const disk = mounted(t, 24);
+    const disk = mountDisk(t, 24);
     const file = join(disk.dir, 'outbox.db');
     const first = makeOutbox(file);
     first.outbox.start();
@@ -295,7 +292,7 @@ void t.test(
     t.same(first.outbox.append([text('alert', 'alert')]), [3], 'accepted, in memory');
     t.equal(first.outbox.counters.store, 'memory');
     const { epoch } = first.outbox;
-    t.match(first.outbox.refusedBy, /the disk refuses|no room/, 'and why is told');
+    t.match(first.outbox.refusedBy, /the disk refuses|no room/, 'with the reason');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'old and new are delivered');
     t.equal(first.outbox.dropTooLarge('alert', 1), false, 'a row on the disk cannot become a gap now');
     t.same(bodies(first.outbox.peek('alert', 0, 9)), [1, 2, 3], 'and stays');
@@ -308,9 +305,9 @@ void t.test(
     const second = makeOutbox(file, { clock, boot: 'boot-2' });
     second.outbox.start();
     t.equal(second.outbox.counters.store, 'memory', 'mounted read-only at the start');
-    t.same(bodies(second.outbox.peek('alert', 0, 9)), [1, 2], 'what is on the disk is still delivered');
+    t.same(bodies(second.outbox.peek('alert', 0, 9)), [1, 2], 'rows on the disk are still delivered');
     t.same(second.outbox.append([text('alert', 'alert')]), [3], 'and the numbers go on');
-    t.not(second.outbox.epoch, epoch, 'as another counting: 3 was given out before, in memory');
+    t.not(second.outbox.epoch, epoch, 'under another epoch: 3 was given out before, in memory');
     t.equal(second.outbox.release('alert', [1]), 1);
     t.equal(second.outbox.releaseThrough('alert', 2), 1);
     t.same(bodies(second.outbox.peek('alert', 0, 9)), [3], 'released, though the disk cannot forget it yet');
@@ -331,7 +328,7 @@ void t.test(
 );
 
 void t.test(
-  'a disk that cannot be read at the start: numbers of its own, and a record when it is back',
+  'an outbox on a disk that cannot be read at the start uses numbers above all earlier ones',
   { skip },
   async (t) => {
     const disk = new SmallDisk(scratch(t), 16);
@@ -353,7 +350,7 @@ void t.test(
   },
 );
 
-function mounted(t: Test, mib: number): SmallDisk {
+function mountDisk(t: Test, mib: number): SmallDisk {
   const disk = new SmallDisk(scratch(t), mib);
   disk.mount();
   t.teardown(() => {

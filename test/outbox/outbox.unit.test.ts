@@ -1,3 +1,6 @@
+/**
+ * Tests the outbox's store: every number is covered exactly once, and expiry, limits and gap records keep that true.
+ */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -20,7 +23,7 @@ function memoryStore(clock = new HandClock()): Store {
   return new Store(openDatabase(':memory:', LIMIT_MIB, SILENT), { boot: 'b', clock, log: SILENT });
 }
 
-/** Every number of a lane with what covers it; throws where two things cover one. */
+/** Each number of a lane with the message or gap that covers it; throws where two cover one number. */
 function coverage(store: Store, lane: Lane): Map<number, 'message' | GapRecord> {
   const covered = new Map<number, 'message' | GapRecord>();
   const cover = (seq: number, by: 'message' | GapRecord): void => {
@@ -76,23 +79,23 @@ const operation = fc.oneof(
 );
 
 void t.test(
-  'whatever is appended, released, expired, dropped or too large, every number is covered exactly once',
+  'every number is covered exactly once, after any appends, releases, expiries and drops',
   async (t) => {
     fc.assert(
       fc.property(fc.array(operation, { minLength: 5, maxLength: 60 }), (operations) => {
         const clock = new HandClock();
         const store = memoryStore(clock);
         const released: Record<Lane, Set<number>> = { alert: new Set(), bulk: new Set() };
-        const given: Record<Lane, number> = { alert: 0, bulk: 0 };
+        const givenSeqs: Record<Lane, number> = { alert: 0, bulk: 0 };
         try {
           for (const step of operations) {
             clock.advance(1000);
             if (step.do === 'append') {
               const seqs = store.append(step.items);
               step.items.forEach(({ lane }, i) => {
-                given[lane] += 1;
-                if (seqs[i] !== given[lane])
-                  throw new Error(`${lane}: ${String(seqs[i])} after ${given[lane]}`);
+                givenSeqs[lane] += 1;
+                if (seqs[i] !== givenSeqs[lane])
+                  throw new Error(`${lane}: ${String(seqs[i])} after ${givenSeqs[lane]}`);
               });
             } else if (step.do === 'expire') {
               clock.advance(3_600_000);
@@ -100,25 +103,26 @@ void t.test(
             } else {
               const { first, last } = store.range(step.lane);
               const seq = first + Math.floor(step.part * Math.max(0, last - first));
-              const gone = new Set(coverage(store, step.lane).keys());
+              const releasedSeqs = new Set(coverage(store, step.lane).keys());
               if (step.do === 'too-large') store.dropTooLarge(step.lane, seq);
               else if (step.do === 'through') store.releaseThrough(step.lane, seq);
               else store.release(step.lane, [seq]);
-              for (const left of coverage(store, step.lane).keys()) gone.delete(left);
-              for (const seq of gone) released[step.lane].add(seq);
+              for (const left of coverage(store, step.lane).keys()) releasedSeqs.delete(left);
+              for (const seq of releasedSeqs) released[step.lane].add(seq);
             }
           }
           for (const lane of LANES) {
             const covered = coverage(store, lane);
-            for (let seq = 1; seq <= given[lane]; seq += 1) {
+            for (let seq = 1; seq <= givenSeqs[lane]; seq += 1) {
               if (covered.has(seq) === released[lane].has(seq))
                 throw new Error(`${lane} ${seq} is not covered once`);
             }
             const gaps = store.peek(lane, 0, 1e6).flatMap((row) => (row.kind === 'gap' ? [row.gap] : []));
             for (const [i, gap] of gaps.entries()) {
               if (gaps[i + 1]?.from === gap.to + 1) throw new Error('two gap records are neighbours');
-              const known = Object.values(gap.dropped).reduce((sum, n) => sum + n, 0);
-              if (known !== gap.to - gap.from + 1) throw new Error('a gap record does not say what went');
+              const droppedCount = Object.values(gap.dropped).reduce((sum, n) => sum + n, 0);
+              if (droppedCount !== gap.to - gap.from + 1)
+                throw new Error('a gap record does not say what went');
             }
           }
         } finally {
@@ -134,23 +138,23 @@ void t.test(
 void t.test('a full store drops snapshots, then notices, and alerts last', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
-  const dropped = (rank: (typeof RANKS)[number]): number =>
+  const droppedOf = (rank: (typeof RANKS)[number]): number =>
     LANES.reduce((sum, lane) => sum + store.counters(lane).dropped[rank], 0);
   store.append(Array.from({ length: 3 }, () => snapshot('bulk', 100_000)));
   store.append(Array.from({ length: 120 }, () => text('bulk', 'notice', 2000)));
-  t.same([dropped('snapshot'), dropped('notice')], [0, 0], 'it all fits');
+  t.same([droppedOf('snapshot'), droppedOf('notice')], [0, 0], 'it all fits');
 
   const order: string[] = [];
   for (let i = 0; i < 600; i += 1) {
-    const before = RANKS.map(dropped);
+    const before = RANKS.map(droppedOf);
     store.append([text('alert', 'alert', 2000)]);
     RANKS.forEach((rank, r) => {
-      if (dropped(rank) > (before[r] ?? 0) && order.at(-1) !== rank) order.push(rank);
+      if (droppedOf(rank) > (before[r] ?? 0) && order.at(-1) !== rank) order.push(rank);
     });
   }
   t.same(order, ['snapshot', 'notice', 'alert'], 'one class after the other');
   const [oldest] = store.peek('alert', 0, 1);
-  t.equal(oldest?.kind, 'gap', 'of the alerts the oldest went');
+  t.equal(oldest?.kind, 'gap', 'the oldest alerts were dropped');
 
   const seqs = store.append([text('alert', 'alert', 10), snapshot('alert', 150_000)]);
   const born = store.peek('alert', (seqs[0] ?? 0) - 1, 2);
@@ -164,7 +168,7 @@ void t.test('a full store drops snapshots, then notices, and alerts last', async
   t.equal(lastSeq, 602, 'and their numbers are accounted for');
 });
 
-void t.test('a picture leaves after its expiry, by the monotonic clock', async (t) => {
+void t.test('a picture expires by the monotonic clock', async (t) => {
   const clock = new HandClock();
   const store = memoryStore(clock);
   t.teardown(() => store.close());
@@ -180,8 +184,8 @@ void t.test('a picture leaves after its expiry, by the monotonic clock', async (
   );
   clock.monoMs += 20_000;
   t.equal(store.expire(), 1);
-  const [, gone] = store.peek('alert', 0, 2);
-  t.match(gone, {
+  const [, gapRow] = store.peek('alert', 0, 2);
+  t.match(gapRow, {
     kind: 'gap',
     seq: 2,
     gap: { from: 2, to: 2, reasons: ['expired'], dropped: { snapshot: 1 } },
@@ -189,7 +193,7 @@ void t.test('a picture leaves after its expiry, by the monotonic clock', async (
   t.equal(store.counters('alert').expired, 1);
 });
 
-void t.test('what the broker does not take becomes a gap that says so', async (t) => {
+void t.test('a message that the broker does not accept becomes a gap that says so', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
   store.append([
@@ -205,9 +209,9 @@ void t.test('what the broker does not take becomes a gap that says so', async (t
   t.equal(store.dropTooLarge('alert', 3), true);
   t.match(store.peek('alert', 1, 1), [{ seq: 3, gap: { ...gap, to: 3, dropped: { snapshot: 2 } } }]);
   t.equal(store.dropTooLarge('alert', 4), true);
-  t.equal(store.dropTooLarge('alert', 5), false, 'nothing is there');
+  t.equal(store.dropTooLarge('alert', 5), false, 'no such row');
   store.releaseThrough('alert', 9);
-  t.equal(store.dropTooLarge('alert', 1), false, 'nothing is there any more');
+  t.equal(store.dropTooLarge('alert', 1), false, 'the row has gone');
   t.match(store.counters('alert'), {
     tooLarge: { snapshot: 2, notice: 0, alert: 1 },
     dropped: { snapshot: 0, notice: 0, alert: 0 },
@@ -215,7 +219,7 @@ void t.test('what the broker does not take becomes a gap that says so', async (t
   });
 });
 
-void t.test('a body that throws or is too long leaves nothing behind', async (t) => {
+void t.test('a body that throws or is too long uses no number', async (t) => {
   const store = memoryStore();
   t.teardown(() => store.close());
   const bad = { ...text('alert', 'alert'), body: () => 'x'.repeat(300_000) } as OutboxItem;
@@ -225,7 +229,7 @@ void t.test('a body that throws or is too long leaves nothing behind', async (t)
   t.same(store.append([text('alert', 'alert')]), [1]);
 });
 
-void t.test('gap records join, whatever comes first', async (t) => {
+void t.test('gap records join in any order', async (t) => {
   const a = gapOf('alert', 7, 'snapshot', 'overflow', Date.UTC(2026, 0, 2));
   const b = gapOf('alert', 8, 'notice', 'expired', Date.UTC(2026, 0, 1));
   const joined = {

@@ -1,4 +1,7 @@
-/** The technician's app in a real browser at a phone's size, by finger and by key, in both languages, by day and night. */
+/**
+ * Tests the technician's app in a real browser at a phone's size: by finger and by keyboard, in both languages, in
+ * light and dark.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -10,10 +13,10 @@ import { CAMERA, INSTALLED, ORDER } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
 import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
-import { drawing, keyboard, opened, type Parts } from './ways.ts';
+import { keyboard, openApp, type Parts, testDrawing } from './ways.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** All that a phone loads, gzip. */
+/** Limit for everything that a phone loads, gzip, kB. */
 const WEIGHT_KB_MAX = 60;
 const LOOKS: readonly Look[] = [
   ['fr', 'light'],
@@ -37,31 +40,33 @@ t.test('the app weighs little, and brings no schema library', async (t) => {
   t.notMatch(files.join(''), /TypeBox|https?:\/\/(?!www\.w3\.org)/);
 });
 
-t.test('in a browser', { skip, timeout: 180_000 }, async (t) => {
-  // What a published picture shows: nobody.
+t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
+  // The content of a published picture, without people.
   const jpeg = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 60 }).toBuffer();
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
   const parts = { browser, jpeg };
   for (const look of LOOKS)
-    await t.test(`every screen, ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
-  await t.test('pairing', (t) => pairing(t, parts));
-  await t.test('drawing with a finger', (t) => drawing(t, parts));
-  await t.test('what the order does not cover', (t) => order(t, parts));
-  await t.test('the second stream', (t) => secondStream(t, parts));
-  await t.test('by keyboard alone', (t) => keyboard(t, parts));
-  await t.test('no picture', (t) => noPicture(t, parts));
-  await t.test('a phone that slept through its trial', (t) => slept(t, parts));
+    await t.test(`every screen is correct in ${look.join(', ')}`, (t) => everyScreen(t, parts, look));
+  await t.test('a phone is paired by the code of its link, and refusals are explained', (t) =>
+    testPairing(t, parts),
+  );
+  await t.test('shapes are drawn with a finger', (t) => testDrawing(t, parts));
+  await t.test('a proposal outside of the authorisation is named', (t) => testOrder(t, parts));
+  await t.test('the second stream is off until it is ticked', (t) => secondStream(t, parts));
+  await t.test('the app works by keyboard alone', (t) => keyboard(t, parts));
+  await t.test('a missing picture is explained', (t) => noPicture(t, parts));
+  await t.test('a phone that slept through its trial learns the outcome', (t) => testSleptTrial(t, parts));
 });
 
 async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
-  const { box, phone } = await opened(t, parts, { look, paired: false });
+  const { box, phone } = await openApp(t, parts, { look, paired: false });
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => void faults.push(...(await phone.check(name)));
   await check('01-pair');
   await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
   await phone.tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
   await phone.go('camera');
   t.equal(await phone.text('#installed-camera'), CAMERA);
   await check('02-camera');
@@ -85,41 +90,41 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.page.select('[name=rule-kind]', 'illegal-parking');
   await phone.tap('#add-rule');
   await phone.tap('[data-rule=illegal-parking] fieldset:last-of-type button');
-  await phone.until('times', 'document.querySelector(".span") !== null');
+  await phone.untilTrue('times', 'document.querySelector(".span") !== null');
   await check('08-rules');
   await phone.tap('[data-rule=illegal-parking] .button.danger');
   await phone.tap('#next');
-  await phone.until(
-    'somebody stays',
+  await phone.untilTrue(
+    'a person stays',
     'document.querySelector("[data-watch=stays][data-fires=true]") !== null',
   );
   await check('09-fires');
   await phone.go('try');
   await check('10-try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await check('11-trial');
   await phone.tap('#back');
   await phone.picture();
   await check('12-trial-elsewhere');
   await phone.go('try');
   await phone.tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   await check('13-kept');
   await phone.go('walk');
   await check('14-walk');
   await walk(t, box, phone, check);
   await phone.tap('#next');
-  box.moved = true;
-  await phone.until('a camera that moved', 'document.querySelector("#confirm-view") !== null');
+  box.isMoved = true;
+  await phone.untilTrue('a camera that moved', 'document.querySelector("#confirm-view") !== null');
   await check('17-no-go');
   await phone.tap('#confirm-view');
   box.brokerFails = false;
-  await phone.until('a good verdict', 'document.querySelector("#verdict.ok") !== null');
+  await phone.untilTrue('a good verdict', 'document.querySelector("#verdict.ok") !== null');
   await check('18-go');
   await phone.tap('#next');
   await phone.tap('#fresh-code');
-  await phone.until('a code', 'document.body.textContent.includes("7XKQ")');
+  await phone.untilTrue('a code', 'document.body.textContent.includes("7XKQ")');
   await check('19-receipt');
   t.match(await phone.page.$eval('#download', (link) => link.getAttribute('href')), `language=${look[0]}`);
   t.same(faults, []);
@@ -128,7 +133,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.tap('#language');
   t.not(await phone.text('h1'), before, 'the other language');
   await phone.tap('#unpair');
-  await phone.until('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }
 
@@ -140,18 +145,18 @@ async function walk(
 ): Promise<void> {
   await phone.type('input[type=number]', '2');
   await phone.tap('#walk-start');
-  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  await phone.untilTrue('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
   await check('15-walk-pass');
   box.passed('seen');
   await phone.tap('#walk-go');
-  await phone.until('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
+  await phone.untilTrue('a pass', 'document.querySelector("#walk[data-phase=watching]") !== null');
   box.passed('missed');
-  await phone.until('done', 'document.querySelector("#walk[data-phase=done]") !== null');
+  await phone.untilTrue('done', 'document.querySelector("#walk[data-phase=done]") !== null');
   await check('16-walk-done');
   await phone.tap('#walk-keep');
-  await phone.until('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("#walk[data-phase=kept]") !== null');
   t.same(
-    box.asked.filter((line) => line.includes('/walk/')),
+    box.requests.filter((line) => line.includes('/walk/')),
     [
       'POST /api/walk/start {"rule":"stays","passes":2}',
       'POST /api/walk/answer {"answer":"go"}',
@@ -161,8 +166,8 @@ async function walk(
   );
 }
 
-async function pairing(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
+async function testPairing(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await openApp(t, parts, { paired: false, hash: '#7xkq-93md-22pv-h0tt' });
   t.equal(
     await phone.page.$eval('[name=code]', (input) => (input as unknown as { value: string }).value),
     '7xkq-93md-22pv-h0tt',
@@ -174,26 +179,32 @@ async function pairing(t: Test, parts: Parts): Promise<void> {
     [401, { error: 'used' }],
   ];
   await phone.tap('#pair');
-  await phone.until('told', 'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")');
+  await phone.untilTrue(
+    'told',
+    'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")',
+  );
   await phone.tap('#pair');
-  await phone.until('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
+  await phone.untilTrue('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
   t.ok(await phone.page.$('#pair:disabled'), 'locked');
-  await phone.until('open again', 'document.querySelector("#pair:not(:disabled)") !== null');
+  await phone.untilTrue('open again', 'document.querySelector("#pair:not(:disabled)") !== null');
   await phone.tap('#pair');
-  await phone.until('used', 'document.querySelector(".notice.bad")?.textContent.includes("has been used")');
+  await phone.untilTrue(
+    'used',
+    'document.querySelector(".notice.bad")?.textContent.includes("has been used")',
+  );
   t.same(await phone.check('20-code-used'), []);
-  // A question that a busy agent did not answer is asked again before the phone is sent to look for its camera.
+  // A state request that a busy agent does not answer is repeated before the app returns to the camera screen.
   box.agentBusy = 2;
   await phone.tap('#pair');
-  await phone.until('paired', 'document.querySelector("[data-screen=aim]") !== null');
-  t.equal(box.asked.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
+  await phone.untilTrue('paired', 'document.querySelector("[data-screen=aim]") !== null');
+  t.equal(box.requests.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
   box.paired = false;
-  await phone.until('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }
 
-async function order(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+async function testOrder(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
   await phone.tap('[data-add=zone]');
@@ -216,12 +227,12 @@ async function order(t: Test, parts: Parts): Promise<void> {
   await phone.go('camera');
   await phone.type('[name=address]', 'http://camera');
   await phone.tap('#take-address');
-  await phone.until('told', 'document.querySelector(".fault") !== null');
+  await phone.untilTrue('told', 'document.querySelector(".fault") !== null');
   await phone.tap('#find-cameras');
-  await phone.until('found', 'document.querySelector("[aria-pressed=false]") !== null');
+  await phone.untilTrue('found', 'document.querySelector("[aria-pressed=false]") !== null');
   await phone.tap('[aria-pressed=false]');
   await phone.tap('#ask-camera');
-  await phone.until('chosen', 'document.querySelector("#chosen-camera") !== null');
+  await phone.untilTrue('chosen', 'document.querySelector("#chosen-camera") !== null');
   t.match(await phone.text('#chosen-camera'), /rtsp:\/\/192\.0\.2\.7\/live.*order is for another camera/s);
   t.same(await phone.check('24-camera-refused'), []);
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
@@ -229,9 +240,9 @@ async function order(t: Test, parts: Parts): Promise<void> {
 
   box.order = { ...ORDER, installation: true };
   await phone.go('rules');
-  await phone.until('a permit', 'document.querySelector(".notice.warn") !== null');
+  await phone.untilTrue('a permit', 'document.querySelector(".notice.warn") !== null');
   box.order = null;
-  await phone.until('no order', 'document.querySelector("main > .notice.bad") !== null');
+  await phone.untilTrue('no order', 'document.querySelector("main > .notice.bad") !== null');
   t.ok(await phone.page.$('[data-rule=stays] .card.refused'));
   box.order = ORDER;
   await phone.go('try');
@@ -242,16 +253,16 @@ async function order(t: Test, parts: Parts): Promise<void> {
   await phone.tap('.check input');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('the box’s word', 'document.querySelector("#box-says") !== null');
+  await phone.untilTrue('the box’s word', 'document.querySelector("#box-says") !== null');
   t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
   t.same(phone.complaints, []);
 }
 
 async function noPicture(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { look: ['fr', 'light'] });
+  const { box, phone } = await openApp(t, parts, { look: ['fr', 'light'] });
   await phone.go('zones');
   await phone.picture();
-  // The worst: a mask over the whole place of the message.
+  // The worst case: a mask over the whole place of the message.
   box.installed = {
     ...INSTALLED,
     masks: [
@@ -266,67 +277,67 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
       },
     ],
   };
-  await phone.until('the mask', 'document.querySelector(".mask") !== null');
+  await phone.untilTrue('the mask', 'document.querySelector(".mask") !== null');
   await phone.tap('[data-chip="mask/all"]');
-  for (const why of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
-    box.noPicture = why;
-    await phone.until('no picture', 'document.querySelector(".stage img") === null');
-    await phone.until('told', 'document.querySelector(".stage-message").textContent !== ""');
-    t.same(await phone.check(`25-no-picture-${why}`), []);
-    t.ok(await legible(phone), `${why} can be read`);
+  for (const reason of ['detector-down', 'masks-not-applied', 'unauthorised'] as const) {
+    box.noPicture = reason;
+    await phone.untilTrue('no picture', 'document.querySelector(".stage img") === null');
+    await phone.untilTrue('told', 'document.querySelector(".stage-message").textContent !== ""');
+    t.same(await phone.check(`25-no-picture-${reason}`), []);
+    t.ok(await isLegible(phone), `${reason} can be read`);
     box.noPicture = undefined;
     await phone.picture();
   }
   box.noPicture = 'time-is-up';
-  await phone.until('no picture', 'document.querySelector(".stage img") === null');
+  await phone.untilTrue('no picture', 'document.querySelector(".stage img") === null');
   t.match(await phone.text('.stage-message'), 'dix minutes');
   box.noPicture = undefined;
   await phone.tap('#look-again');
   await phone.picture();
   await phone.go('camera');
-  await phone.until('nobody looks', 'document.querySelector(".stage") === null');
+  await phone.untilTrue('the preview has ended', 'document.querySelector(".stage") === null');
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
     await new Promise((done) => setTimeout(done, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');
   t.same(phone.complaints, []);
 }
 
-/** Off until somebody ticks it, and then proposed with the camera. */
+/** Tests that the second stream is off until someone ticks it, and is then proposed with the camera. */
 async function secondStream(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+  const { box, phone } = await openApp(t, parts);
   box.order = { ...ORDER, camera: 'rtsp://192.0.2.7/live' };
   const choose = async (): Promise<void> => {
     await phone.go('camera');
     await phone.tap('#find-cameras');
-    await phone.until('found', 'document.querySelector("[aria-pressed]") !== null');
+    await phone.untilTrue('found', 'document.querySelector("[aria-pressed]") !== null');
     await phone.tap('[aria-pressed]');
     await phone.tap('#ask-camera');
-    await phone.until('chosen', 'document.querySelector("#second-stream") !== null');
+    await phone.untilTrue('chosen', 'document.querySelector("#second-stream") !== null');
     t.match(await phone.text('#second-stream'), /rtsp:\/\/192\.0\.2\.7\/small/);
     t.equal(await phone.page.$('#second-stream input:checked'), null, 'off until it is ticked');
   };
-  const tried = async (): Promise<unknown> => {
+  const triedSubstream = async (): Promise<unknown> => {
     await phone.go('try');
-    await phone.until('the new order', 'document.querySelector("#try:enabled") !== null');
+    await phone.untilTrue('the new order', 'document.querySelector("#try:enabled") !== null');
     await phone.tap('#try');
-    await phone.until('a trial', 'document.querySelector("#revert") !== null');
+    await phone.untilTrue('a trial', 'document.querySelector("#revert") !== null');
     await phone.tap('#revert');
-    await phone.until('no trial', 'document.querySelector("#try") !== null');
+    await phone.untilTrue('no trial', 'document.querySelector("#try") !== null');
     return box.proposals.at(-1)?.substream;
   };
   await choose();
-  t.equal(await tried(), null, 'none');
+  t.equal(await triedSubstream(), null, 'none');
   await choose();
   await phone.tap('#second-stream input');
-  await phone.until('told', 'document.querySelector("#second-stream .notice.warn") !== null');
+  await phone.untilTrue('told', 'document.querySelector("#second-stream .notice.warn") !== null');
   t.same(await phone.check('25-second-stream'), []);
-  t.equal(await tried(), 'rtsp://admin:secret@192.0.2.7/small');
+  t.equal(await triedSubstream(), 'rtsp://admin:secret@192.0.2.7/small');
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
   t.same(phone.complaints, []);
 }
 
-/** The message as it is drawn is the message alone: shapes change nothing in it, and nothing of it is cut off. */
-async function legible({ page }: Phone): Promise<boolean> {
+/** Reports whether the message is drawn in full and without shapes inside it. */
+async function isLegible({ page }: Phone): Promise<boolean> {
   await page.evaluate('scrollTo(0, 0)');
   const [x, y, width, height, stage] = (await page.evaluate(MESSAGE_PLACE)) as [
     number,
@@ -336,41 +347,41 @@ async function legible({ page }: Phone): Promise<boolean> {
     number,
   ];
   if (height < 20 || height > stage) return false;
-  // Without its round corners, beside which anything may be.
+  // Without its round corners, where anything may show.
   const inset = 10;
   const clip = { x: x + inset, y, width: width - 2 * inset, height };
-  const shown = await page.screenshot({ clip });
+  const screenshot = await page.screenshot({ clip });
   await page.evaluate('document.querySelector(".stage-shapes").style.visibility = "hidden"');
   const alone = await page.screenshot({ clip });
   await page.evaluate('document.querySelector(".stage-shapes").style.visibility = ""');
-  const [grey] = (await sharp(shown).greyscale().stats()).channels;
-  const pixels = await Promise.all([shown, alone].map((png) => sharp(png).raw().toBuffer()));
+  const [grey] = (await sharp(screenshot).greyscale().stats()).channels;
+  const pixels = await Promise.all([screenshot, alone].map((png) => sharp(png).raw().toBuffer()));
   return (
     (pixels[0]?.equals(pixels[1] as Buffer) ?? false) && (grey?.max ?? 0) > 200 && (grey?.min ?? 255) < 30
   );
 }
 
-async function slept(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+async function testSleptTrial(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await openApp(t, parts);
   box.trialS = 2;
   await phone.go('zones');
   await phone.tap('[data-add=mask]');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await phone.page.goto('about:blank');
   await new Promise((done) => setTimeout(done, 2200));
   await phone.reload();
   await phone.go('try');
-  await phone.until('told', 'document.querySelector("[data-fate=went-back]") !== null');
+  await phone.untilTrue('told', 'document.querySelector("[data-fate=went-back]") !== null');
   t.same(await phone.check('26-went-back'), []);
   t.same(box.installed, INSTALLED);
   t.match(await phone.text('#changes'), 'masks', 'the draft is still there');
   box.trialS = 120;
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await phone.tap('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   await phone.go('try');
   t.ok(await phone.page.$('#try:disabled'));
   t.same(phone.complaints, []);

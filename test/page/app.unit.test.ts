@@ -1,4 +1,7 @@
-/** What the technician's app works out without a browser: geometry, the ruler, what would fire, what the order covers. */
+/**
+ * Tests the technician's app without a browser: geometry, the height gauge, the rule preview, and checks against the
+ * authorisation.
+ */
 
 import { Value } from '@sinclair/typebox/value';
 import fc from 'fast-check';
@@ -62,7 +65,7 @@ t.test('limits that a phone knows are those of the contract', async (t) => {
   t.equal(Config.properties.zones.items.properties.polygon.maxItems, CORNERS_MAX);
 });
 
-t.test('frames come out whole however the stream is cut', async (t) => {
+t.test('frames come out intact however the stream is cut', async (t) => {
   const frame = (header: object, body: Uint8Array): Buffer => {
     const text = Buffer.from(JSON.stringify(header));
     const lengths = [text.length, body.length].map((length) => {
@@ -102,16 +105,16 @@ t.test('frames come out whole however the stream is cut', async (t) => {
 
 t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   const { points } = SQUARE;
-  const beside = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
-  t.same(gripAt(points, beside(REACH_PX - 1), SIZE, true), { corner: 0 });
-  t.equal(gripAt(points, beside(REACH_PX + 1), SIZE, false), undefined);
+  const besideCorner = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
+  t.same(gripAt(points, besideCorner(REACH_PX - 1), SIZE, true), { corner: 0 });
+  t.equal(gripAt(points, besideCorner(REACH_PX + 1), SIZE, false), undefined);
   t.same(gripAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
   t.equal(gripAt(points, [0.49, 0.22], SIZE, false), undefined);
   t.same(gripAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
   t.same(gripAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
 });
 
-t.test('corners snap, and stay in the picture', async (t) => {
+t.test('corners snap and stay in the picture', async (t) => {
   t.same(snapped([0.03, 0.97], [], SIZE), [0, 1]);
   t.same(snapped([0.5, 0.5], [[0.52, 0.49]], SIZE), [0.52, 0.49]);
   t.same(snapped([0.5, 0.5], [[0.6, 0.49]], SIZE), [0.5, 0.5]);
@@ -127,14 +130,14 @@ t.test('corners snap, and stay in the picture', async (t) => {
       shifted(SQUARE.points, [x, y]).every(([px, py], i, all) => {
         const [x0, y0] = all[0] as PointNorm;
         const [ox, oy] = SQUARE.points[i] as PointNorm;
-        const kept = Math.abs(px - x0 - (ox - 0.2)) < 1e-3 && Math.abs(py - y0 - (oy - 0.2)) < 1e-3;
-        return kept && px >= 0 && px <= 1 && py >= 0 && py <= 1;
+        const keepsOffset = Math.abs(px - x0 - (ox - 0.2)) < 1e-3 && Math.abs(py - y0 - (oy - 0.2)) < 1e-3;
+        return keepsOffset && px >= 0 && px <= 1 && py >= 0 && py <= 1;
       }),
     ),
   );
 });
 
-t.test('shapes are changed, never broken', async (t) => {
+t.test('shapes change and stay valid', async (t) => {
   t.notOk(isFaulty(SQUARE));
   t.ok(isFaulty({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
   t.ok(
@@ -172,7 +175,7 @@ t.test('shapes are changed, never broken', async (t) => {
   t.equal(drawing.masks.length, 64);
 });
 
-t.test('every step can be taken back and made again', async (t) => {
+t.test('every step can be undone and redone', async (t) => {
   const to = (x: number): Drawing =>
     withPoints(DRAWING, { kind: 'line', id: 'east-road' }, [
       [x, 0],
@@ -180,7 +183,7 @@ t.test('every step can be taken back and made again', async (t) => {
     ]);
   let history: History = { past: [], now: DRAWING, future: [] };
   for (let i = 0; i < 150; i++) history = committed(history, to(i / 200));
-  t.equal(history.past.length, 100, 'a hundred are kept');
+  t.equal(history.past.length, 100, 'a hundred steps are kept');
   const last = history.now;
   history = undone(undone(history));
   t.same(history.now.lines[0]?.from, [147 / 200, 0]);
@@ -188,7 +191,7 @@ t.test('every step can be taken back and made again', async (t) => {
   t.same(committed(history, DRAWING).future, []);
 });
 
-t.test('the ruler measures in pixels of the detector', async (t) => {
+t.test('the height gauge measures in pixels of the detector', async (t) => {
   const person = { head: [0.5, 0.4] as PointNorm, feet: [0.5, 0.5] as PointNorm };
   const input = { widthPx: 416, heightPx: 256 };
   t.equal(Math.round(personPx(person, { widthPx: 768, heightPx: 576 }, input)), 26);
@@ -203,18 +206,18 @@ t.test('the ruler measures in pixels of the detector', async (t) => {
   t.equal(horizonOf([near, near]), undefined);
 });
 
-const seen = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'person'): SeenTrack => ({
+const seenTrack = (track: number, [x, y]: PointNorm, label: SeenTrack['label'] = 'person'): SeenTrack => ({
   track,
   group: 'person',
   label,
   xyxyNorm: [x - 0.02, y - 0.1, x + 0.02, y],
 });
 
-t.test('names in the picture make way for each other, and are seen whole', async (t) => {
+t.test('names in the picture make way for each other and are shown in full', async (t) => {
   const size = { w: 400, h: 300 };
   const name = (text: string, x: number, y: number) => ({ text, at: [x, y] as [number, number] });
   const alone = [name('lawn', 0.5, 0.5), name('road', 0.5, 0.8)];
-  t.same(apart(alone, size), alone, 'who is in nobody’s way stays');
+  t.same(apart(alone, size), alone, 'a name without a neighbour stays');
   const crowded = [name('one', 0.5, 0.5), name('two', 0.51, 0.5), name('three', 0.5, 0.52)];
   const placed = apart(crowded, size).map(({ at, text }) => lettered(at, size, text));
   t.equal(placed[0]?.y, 150, 'the first has its place');
@@ -225,20 +228,20 @@ t.test('names in the picture make way for each other, and are seen whole', async
   t.equal(trackName(7), '#7');
 });
 
-t.test('who stays in a zone fires after the seconds of its rule', async (t) => {
+t.test('a person in a zone fires after the seconds of its rule', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, ...tracks: SeenTrack[]) => watch.update({ atMs: s * 1000, tracks }, DRAWING)[0];
-  t.match(at(0, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
-  t.match(at(2, seen(1, [0.2, 0.9]), seen(2, [0.5, 0.1])), { stoodS: 2, fires: false });
-  t.match(at(3, seen(1, [0.2, 0.9]), seen(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
-  t.equal(at(3, seen(1, [0.2, 0.9]))?.inside.length, 1);
+  t.match(at(0, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
+  t.match(at(2, seenTrack(1, [0.2, 0.9]), seenTrack(2, [0.5, 0.1])), { stoodS: 2, fires: false });
+  t.match(at(3, seenTrack(1, [0.2, 0.9]), seenTrack(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
+  t.equal(at(3, seenTrack(1, [0.2, 0.9]))?.inside.length, 1);
   t.equal(at(5)?.inside.length, 0, 'hidden');
-  t.match(at(6, seen(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
-  t.match(at(7, seen(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
-  t.match(at(8, seen(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins anew');
+  t.match(at(6, seenTrack(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
+  t.match(at(7, seenTrack(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
+  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins again');
 });
 
-t.test('a crowd is many at once', async (t) => {
+t.test('a crowd needs its number of people at once', async (t) => {
   const crowd: RuleConfig = {
     id: 'c',
     kind: 'crowd-gathering',
@@ -250,7 +253,10 @@ t.test('a crowd is many at once', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, many: number) =>
     watch.update(
-      { atMs: s * 1000, tracks: Array.from({ length: many }, (_, i) => seen(i + 1, [0.2 + i / 20, 0.9])) },
+      {
+        atMs: s * 1000,
+        tracks: Array.from({ length: many }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
+      },
       { ...DRAWING, rules: [crowd] },
     )[0];
   t.match(at(0, 1), { fires: false });
@@ -264,7 +270,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
     [0.5, 0.2],
     [0.5, 0.8],
   ];
-  // Looking down the picture, its left is the right hand.
+  // Seen down the picture, its left is the right-hand side.
   t.equal(passed(from, to, [0.6, 0.5], [0.4, 0.5]), 'right');
   t.equal(passed(from, to, [0.4, 0.5], [0.6, 0.5]), 'left');
   t.equal(passed(from, to, [0.4, 0.9], [0.6, 0.9]), undefined, 'beside it');
@@ -280,7 +286,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
   const drawing: Drawing = { ...DRAWING, lines: [{ id: 'l', from, to }], rules: [line] };
   const watch = new FiringWatch();
   const at = (s: number, x: number, label?: SeenTrack['label']) =>
-    watch.update({ atMs: s * 1000, tracks: [seen(1, [x, 0.5], label)] }, drawing)[0];
+    watch.update({ atMs: s * 1000, tracks: [seenTrack(1, [x, 0.5], label)] }, drawing)[0];
   at(0, 0.6);
   t.match(at(1, 0.4), { fires: true, crossed: { left: 0, right: 1 } });
   t.match(at(3, 0.4), { fires: true });
@@ -290,7 +296,7 @@ t.test('a line is passed by feet, towards a side', async (t) => {
 });
 
 t.test(
-  'forms know every rule, and what they begin with is right but for what only a person knows',
+  'forms know every rule, and their defaults are valid except for what only a person knows',
   async (t) => {
     for (const kind of Object.keys(FIELDS) as (keyof RuleFields)[]) {
       const rule = newRule(FIELDS, kind, DRAWING, {
@@ -316,7 +322,7 @@ t.test(
   },
 );
 
-t.test('what the order does not cover is named', async (t) => {
+t.test('each part of a drawing outside of the authorisation is named', async (t) => {
   const [stays] = INSTALLED.rules as [RuleConfig];
   const context = { order: ORDER, installed: DRAWING, fields: FIELDS };
   const codes = (drawing: Drawing, source?: string) =>
@@ -335,7 +341,7 @@ t.test('what the order does not cover is named', async (t) => {
       ({ blocks }) => blocks,
     ),
     [false, false],
-    'what was installed before does not run, and hinders nothing',
+    'an installed rule outside the order does not run, and blocks nothing',
   );
   const outside: Drawing = {
     ...DRAWING,
@@ -358,7 +364,7 @@ t.test('what the order does not cover is named', async (t) => {
   t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
 });
 
-t.test('times are short', async (t) => {
+t.test('times are written in short form', async (t) => {
   t.equal(minutesAndSeconds(74.2), '1:15');
   t.equal(minutesAndSeconds(-1), '0:00');
   t.equal(hoursAndMinutes(27_000), '7 h 30');

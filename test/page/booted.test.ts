@@ -1,4 +1,7 @@
-/** The page as the package brings it: a socket that systemd opens, and a process that sees next to nothing of the box. */
+/**
+ * Tests the page as the package installs it: systemd opens its socket, and the process can access almost nothing of the
+ * box.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -15,7 +18,7 @@ import { BOX, SITE, until } from '../lib/room.ts';
 const skip = Container.unavailable();
 const APP = '/usr/lib/vigie/current/dist/agent/page/app';
 
-/** A phone within the container: a request each, the answers on standard output. */
+/** A phone within the container: prints the answer to each request on standard output. */
 const PHONE = `
 import { request } from 'node:https';
 let cookie;
@@ -34,24 +37,27 @@ for (const [method, path, body] of JSON.parse(process.argv[2])) {
   });
 }`;
 
-/** systemd itself carries the room's command from the agent's folder to root, who opens the hotspot under an order. */
+/**
+ * Tests that systemd carries the room's command from the agent's folder to root, which opens the hotspot under an
+ * authorisation.
+ */
 async function opensHotspot(t: Test, container: Container): Promise<void> {
   const run = (...words: string[]): string => container.run(...words).out.trim();
   const desk = makeSigner('desk', ['open-hotspot']);
   const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: 'square' };
   const corner = (x: number, y: number): number[] => [x, y];
   const zones = [{ id: 'square', polygon: [corner(0.1, 0.1), corner(0.9, 0.1), corner(0.5, 0.9)] }];
-  const named = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
-  const order = ownOrder(configOf(named, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
+  const fields = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
+  const order = ownOrder(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
   const authorisation = '/etc/vigie/authorisation.dsse.json';
   container.write(authorisation, readFileSync(order['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
-  container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...named, authorisation }));
+  container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...fields, authorisation }));
   run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0700', '/var/lib/vigie');
   run('mkdir', '-p', '/var/lib/vigie-restraint', '/run/NetworkManager/system-connections');
   const authority = readFileSync(order['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
   container.write('/var/lib/vigie-restraint/authority.pub', authority);
   container.write('/etc/vigie/page/hotspot-key', 'k7qf93mx');
-  // No Wi-Fi in a container: as far as nmcli(1) is asked.
+  // A container has no Wi-Fi, so nmcli(1) is replaced.
   container.write('/usr/bin/nmcli', '#!/bin/sh\ncase "$*" in *device*) echo wifi;; esac\n');
   run('chmod', '0755', '/usr/bin/nmcli');
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
@@ -69,16 +75,16 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   lay(Buffer.from('{}'));
   await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
   await until(t, 'over', idle, PATIENCE_MS);
-  const asked = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
-  lay(asked);
+  const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
+  lay(command);
   await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
   run('systemctl', 'stop', 'vigie-hotspot');
-  lay(asked);
+  lay(command);
   await says(/command is refused: counter \d+ is not above/);
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }
 
-void t.test('vigie-page.service', { skip }, async (t) => {
+void t.test('vigie-page.service sees only its own folders, and serves a phone', { skip }, async (t) => {
   const container = new Container(t);
   const installed = install(container, ...boxPackages(ownArch()));
   t.equal(installed.status, 0, installed.err.slice(-2000));
@@ -99,7 +105,7 @@ void t.test('vigie-page.service', { skip }, async (t) => {
   await until(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
   const ask = (...asked: unknown[]): string[] =>
     run('node', '/home/phone.mjs', JSON.stringify(asked)).split('\n');
-  const said = ask(
+  const answers = ask(
     ['GET', '/'],
     ['GET', '/api/hello'],
     ['POST', '/api/pair', { code }],
@@ -108,7 +114,7 @@ void t.test('vigie-page.service', { skip }, async (t) => {
     ['POST', '/api/cameras/stream', { address: '10.255.255.1:80', user: 'a', password: 'b' }],
     ['POST', '/api/pair', { code }],
   );
-  t.match(said, [
+  t.match(answers, [
     /^200 /,
     /^200 .*"paired":false/,
     /^200 \{\}/,
@@ -120,7 +126,7 @@ void t.test('vigie-page.service', { skip }, async (t) => {
 
   const pid = container.show('vigie-page', 'MainPID');
   const inside = (...words: string[]): string => run('nsenter', '-t', pid, '-m', '--', ...words);
-  t.equal(inside('ls', '/etc/vigie'), 'page', 'of the configuration it sees its own folder');
+  t.equal(inside('ls', '/etc/vigie'), 'page', 'it sees only its own folder of the configuration');
   for (const dir of ['/var/lib/vigie', '/run/vigie', '/var/lib/vigie-restraint', '/boot'])
     t.notMatch(inside('runuser', '-u', 'vigie-page', '--', 'ls', dir), /^[a-z]+\.|journal|socket$/, dir);
   const status = run('grep', '-E', '^(Uid|CapEff|NoNewPrivs|Seccomp):', `/proc/${pid}/status`);

@@ -1,4 +1,7 @@
-/** A box as a technician finds it: one zone and one line under an order that wants a little more. */
+/**
+ * Canned data of a box as a technician finds it: one zone and one line, under an authorisation that requires slightly
+ * more.
+ */
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
 import type { AgentView, OrderView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
@@ -154,7 +157,7 @@ export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentV
   };
 }
 
-/** One who stays on the lawn, and one who passes the line to the right and back, once every 2 s. */
+/** One person who stays on the lawn, and one who crosses the line to the right and back every 2 s. */
 export function cannedTracks(frame: number): SeenTrack[] {
   const right = frame % 10 < 5;
   return [

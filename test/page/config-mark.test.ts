@@ -1,4 +1,4 @@
-/** What a phone gets for the SHA-256 of a configuration. */
+/** Tests that a phone never receives the SHA-256 of a configuration. */
 import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -9,7 +9,7 @@ import { PROPOSAL } from '../lib/proposal.ts';
 import { until } from '../lib/room.ts';
 
 void t.test(
-  'no answer holds the SHA-256 of the configuration, by which a password could be tried out',
+  'no answer holds the SHA-256 of the configuration, which would allow to test passwords',
   async (t) => {
     const page = await openPage(t);
     const phone = page.phone();
@@ -22,7 +22,7 @@ void t.test(
     const [agents = '', helpers] = await marks();
     t.match(agents, /^[0-9a-f]{64}$/);
     t.equal(agents, helpers, 'the same configuration has the same mark');
-    t.not(agents, REPLY.sha256, 'which is not its hash');
+    t.not(agents, REPLY.sha256, 'the mark is not the hash');
     for (const op of ['check', 'try'] as const) {
       const answer = await phone.post(`/api/config/${op}`, PROPOSAL);
       t.match(answer, { status: 200, json: { sha256: agents } }, op);
@@ -32,9 +32,9 @@ void t.test(
       t.match(answer, { status: 200, json: { sha256: agents } }, op);
     }
     page.helper.answer = () => ({ ...REPLY, sha256: 'c'.repeat(64) });
-    const [same, changed] = await marks();
+    const [same, changedMark] = await marks();
     t.equal(same, agents);
-    t.not(changed, agents, 'another configuration has another');
+    t.not(changedMark, agents, 'another configuration has another');
     page.helper.answer = () => REPLY;
     await page.restart();
     await until(t, 'the agent is back', () => page.agent.connected);
@@ -44,8 +44,8 @@ void t.test(
     writeFileSync(key, 'short');
     await page.restart();
     await until(t, 'the agent is back', () => page.agent.connected);
-    const [anew = '', its] = await marks();
-    t.equal(anew, its, 'a damaged key is made anew');
-    t.not(anew, agents);
+    const [newMark = '', its] = await marks();
+    t.equal(newMark, its, 'a damaged key is made again');
+    t.not(newMark, agents);
   },
 );

@@ -1,13 +1,16 @@
-/** No request makes the page throw, hang, answer 500 or say a secret, and it still answers afterwards. */
+/**
+ * Tests that no request makes the page throw, hang, answer 500 or reveal a secret, and that it still answers
+ * afterwards.
+ */
 import t from 'tap';
 import { closed, openPage, type Page, REPLY } from '../lib/page.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const REQUESTS = FULL ? 200_000 : 2000;
-/** Connections at a time: fewer than the page takes, so that none is closed for that. */
+/** Parallel connections: fewer than the page accepts, so that it closes none for that reason. */
 const AT_ONCE = 24;
-// Two thousand take some eight seconds.
+// Two thousand requests take about eight seconds.
 if (FULL) t.setTimeout(3_600_000);
 
 type Random = () => number;
@@ -87,7 +90,7 @@ const HEADERS = [
 const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
 
 /** Cuts, doublings and insertions in the text. */
-function damaged(random: Random, text: string): string {
+function damagedText(random: Random, text: string): string {
   let result = text;
   for (let count = Math.floor(random() * 4); count >= 0; count -= 1) {
     const at = Math.floor(random() * result.length);
@@ -103,7 +106,7 @@ function bodyOf(random: Random): string {
   if (random() < 0.3) return text;
   if (random() < 0.1) return pick(random, ['[', '{"a":', '"', '1']).repeat(Math.floor(random() * 50_000));
   if (random() < 0.1) return `{"__proto__":${text},"constructor":${text}}`;
-  return damaged(random, text);
+  return damagedText(random, text);
 }
 
 function requestOf(random: Random, page: Page, cookie: string): Buffer {
@@ -111,39 +114,39 @@ function requestOf(random: Random, page: Page, cookie: string): Buffer {
     random() < 0.85
       ? pick(random, ['GET', 'POST', 'POST', 'HEAD'])
       : pick(random, ['PUT', 'get', '', 'X'.repeat(200)]);
-  const path = random() < 0.7 ? pick(random, PATHS) : damaged(random, pick(random, PATHS));
+  const path = random() < 0.7 ? pick(random, PATHS) : damagedText(random, pick(random, PATHS));
   const body = method === 'POST' || random() < 0.1 ? bodyOf(random) : '';
-  const host = random() < 0.9 ? `localhost:${page.port}` : damaged(random, `localhost:${page.port}`);
+  const host = random() < 0.9 ? `localhost:${page.port}` : damagedText(random, `localhost:${page.port}`);
   const head = [
     `${method} ${path} HTTP/1.1`,
     `Host: ${host}`,
     ...(random() < 0.9 ? [`Origin: https://${host}`] : []),
     ...(random() < 0.9 ? ['Content-Type: application/json'] : []),
     ...(body !== '' ? [`Content-Length: ${Buffer.byteLength(body)}`] : []),
-    ...(random() < 0.6 ? [`Cookie: ${random() < 0.9 ? cookie : damaged(random, cookie)}`] : []),
+    ...(random() < 0.6 ? [`Cookie: ${random() < 0.9 ? cookie : damagedText(random, cookie)}`] : []),
     ...(random() < 0.4 ? [pick(random, HEADERS)] : []),
   ].join('\r\n');
   const text = `${head}\r\n\r\n${body}`;
-  return Buffer.from(random() < 0.15 ? damaged(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
+  return Buffer.from(random() < 0.15 ? damagedText(random, text) : text, random() < 0.9 ? 'utf8' : 'latin1');
 }
 
-void t.test('fuzzed requests', async (t) => {
+void t.test('the page answers fuzzed requests and still works', async (t) => {
   const page = await openPage(t, { headersMs: 200, requestMs: 300, silenceMs: 400 });
   const phone = page.phone();
   await phone.pair();
   const statuses = new Map<string, number>();
   const faults: string[] = [];
-  /** Until the first answer, or the end of the connection: a preview has no end. */
+  /** Sends a request and waits for the first answer or the end of the connection, because a preview never ends. */
   const send = async (bytes: Buffer): Promise<void> => {
     const socket = await page.raw();
-    let said = '';
+    let received = '';
     socket.on('data', (chunk) => {
-      said += String(chunk);
-      if (/\r\n\r\n/.test(said)) socket.destroy();
+      received += String(chunk);
+      if (/\r\n\r\n/.test(received)) socket.destroy();
     });
     socket.write(bytes);
     await closed(socket);
-    const status = /^HTTP\/1\.1 (\d{3}) /.exec(said)?.[1] ?? (said === '' ? 'closed' : 'no HTTP');
+    const status = /^HTTP\/1\.1 (\d{3}) /.exec(received)?.[1] ?? (received === '' ? 'closed' : 'no HTTP');
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
     if (status === '500' || status === 'no HTTP')
       faults.push(`${status}: ${JSON.stringify(String(bytes).slice(0, 2000))}`);

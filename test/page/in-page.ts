@@ -1,15 +1,15 @@
-/** What tests run inside the page, as text: the compiler of the tests knows no browser. */
+/** Code that tests run inside the page, as text, because the compiler of the tests does not know a browser. */
 import axe from 'axe-core';
 import type { Page } from 'puppeteer-core';
 
-/** Before anything else of the page: what language its phone speaks, and complaints about the policy. */
+/** Script that runs before the page's own: sets the phone's language and reports policy violations. */
 export const beginning = (language: 'fr' | 'en'): string => `
   Object.defineProperty(navigator, 'language', { value: '${language === 'fr' ? 'fr-FR' : 'en-GB'}' });
   addEventListener('securitypolicyviolation', (event) => {
     console.error('policy: ' + event.violatedDirective + ' ' + event.blockedURI);
   });`;
 
-/** What scrolls sideways, letters in the picture that leave the screen, targets that are too small for a thumb. */
+/** Finds sideways scrolling, labels in the picture that leave the screen, and targets too small for a thumb. */
 export const MISFITS = `(() => {
   const faults = [];
   const width = document.documentElement.clientWidth;
@@ -26,20 +26,20 @@ export const MISFITS = `(() => {
   return faults;
 })()`;
 
-/** WCAG 2.2 A and AA; target-size is among the last. */
+/** WCAG 2.2 A and AA; target-size is in the last tag. */
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 const VIOLATIONS = `
   axe.run(document, { runOnly: ${JSON.stringify(WCAG)}, resultTypes: ['violations'] }).then(({ violations }) =>
     violations.map(({ id, nodes }) =>
       id + ' ×' + nodes.length + ': ' + nodes[0].html.slice(0, 120) + ' ' + nodes[0].failureSummary))`;
 
-/** What axe says against the page as it is now. */
+/** Violations that axe finds on the page in its present state. */
 export async function violations(page: Page): Promise<string[]> {
   if (!(await page.evaluate('"axe" in window'))) await page.evaluate(axe.source);
   return (await page.evaluate(VIOLATIONS)) as string[];
 }
 
-/** From the next key to the frame after the one in which the verdict stands, ms, in `verdictMs`. */
+/** Measures the time from the next key to the frame after the verdict appears, ms, in `verdictMs`. */
 export const VERDICT_TIME = `
   globalThis.verdictMs = undefined;
   addEventListener('keydown', () => {
@@ -56,7 +56,7 @@ export const FRAME_PLACE = `(() => {
   return [left, top, width, height];
 })()`;
 
-/** Of "no picture", whole pixels, and how high the picture's place is. */
+/** Place of the "no picture" message in whole pixels, and the height of the picture's place. */
 export const MESSAGE_PLACE = `(() => {
   const { left, top, right, bottom } = document.querySelector('.stage-message').getBoundingClientRect();
   const x = Math.ceil(left);

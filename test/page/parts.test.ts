@@ -1,4 +1,7 @@
-/** What the page shows and passes on: agent, helper, preview, cameras, receipt, certificate; and the command. */
+/**
+ * Tests the technician's page with its neighbours: agent, helper, preview, cameras, receipt, certificate and the `vigie
+ * page` command.
+ */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,22 +21,22 @@ import { openPage, type Page, type Phone, REPLY, VIEW } from '../lib/page.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { until } from '../lib/room.ts';
 
-async function paired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
+async function openPaired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
   const page = await openPage(t, limits);
   const phone = page.phone();
   await phone.pair();
   return { page, phone };
 }
 
-void t.test('the state is what agent, helper and enrolment say, checked', async (t) => {
-  const { page, phone } = await paired(t);
+void t.test('the state is checked and combines agent, helper and enrolment', async (t) => {
+  const { page, phone } = await openPaired(t);
   const { sha256: _, ...reply } = REPLY;
   const { configSha256: __, ...view } = VIEW;
   t.match(await phone.get('/api/state'), {
     json: { agent: view, agentReason: null, config: reply, configReason: null, enrolment: { state: 'none' } },
   });
   await phone.get('/api/state');
-  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every look');
+  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every request');
   const time = '2026-11-24T00:00:00.000Z';
   writeFileSync(
     join(page.dir, 'status.json'),
@@ -48,7 +51,7 @@ void t.test('the state is what agent, helper and enrolment say, checked', async 
   });
 
   page.agent.say({ kind: 'answer', request: 'one' });
-  await until(t, 'a link that says nonsense is cut and made anew', () =>
+  await until(t, 'a link with invalid messages is cut and opened again', () =>
     page.lines.some((line) => /does not answer; tried again.*link message refused/.test(line)),
   );
   t.match((await phone.get('/api/state')).json, { agent: null, agentReason: /the agent does not answer/ });
@@ -79,7 +82,7 @@ void t.test('the state is what agent, helper and enrolment say, checked', async 
 });
 
 void t.test('a configuration goes to root’s helper, and its answer comes back', async (t) => {
-  const { page, phone } = await paired(t);
+  const { page, phone } = await openPaired(t);
   const { zones, lines, masks, rules } = REPLY.installed ?? {};
   const proposal = { zones, lines, masks, rules: [] };
   const trial = { id: '0123456789abcdef', leftS: 120 };
@@ -97,7 +100,7 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
   t.match(
     await phone.post('/api/config/try', { ...proposal, mqtt: {} }),
     { status: 400 },
-    'nothing else of it',
+    'no other part of it',
   );
   t.strictSame(page.helper.asked, [
     { op: 'check', proposal },
@@ -115,10 +118,13 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
   t.match(await phone.post('/api/config/check', proposal), { status: 503 });
 });
 
-/** What comes over a preview that is open: headers, and how long the pictures are. */
-async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [PreviewHeader, number][] }> {
+/** Opens a preview; returns the received headers with the size of each picture. */
+async function openPreview(
+  page: Page,
+  phone: Phone,
+): Promise<{ socket: Socket; frames: [PreviewHeader, number][] }> {
   const socket = await page.raw();
-  const seen: [PreviewHeader, number][] = [];
+  const frames: [PreviewHeader, number][] = [];
   let pending = Buffer.alloc(0);
   let raw = Buffer.alloc(0);
   const parse = (): void => {
@@ -127,7 +133,7 @@ async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [
       if (pending.length < 8 + length) return;
       const picture = pending.readUInt32BE(4 + length);
       if (pending.length < 8 + length + picture) return;
-      seen.push([JSON.parse(pending.toString('utf8', 4, 4 + length)) as PreviewHeader, picture]);
+      frames.push([JSON.parse(pending.toString('utf8', 4, 4 + length)) as PreviewHeader, picture]);
       pending = pending.subarray(8 + length + picture);
     }
   };
@@ -151,62 +157,62 @@ async function look(page: Page, phone: Phone): Promise<{ socket: Socket; seen: [
   socket.write(
     `GET /api/preview HTTP/1.1\r\nHost: localhost:${page.port}\r\nCookie: ${phone.cookie}\r\n\r\n`,
   );
-  return { socket, seen };
+  return { socket, frames };
 }
 
-void t.test('preview: the newest picture or none, to two phones', async (t) => {
-  const { page, phone } = await paired(t);
+void t.test('the preview sends the newest picture or none to two phones', async (t) => {
+  const { page, phone } = await openPaired(t);
   const second = page.phone();
   await second.pair((await phone.post('/api/code')).json.code);
   page.agent.answer = ({ ask }) =>
     ask.op === 'preview-start' && ask.viewer === 2
       ? { refused: { code: 'day-is-up', reason: 'an hour a day' }, state: null }
       : { refused: null, state: null };
-  const one = await look(page, phone);
+  const one = await openPreview(page, phone);
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
-  const two = await look(page, second);
+  const two = await openPreview(page, second);
   const picture = { kind: 'picture', widthPx: 960, heightPx: 540, atMs: 5, tracks: [] };
-  await until(t, 'refused', () => two.seen.length === 1);
-  t.strictSame(two.seen[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
+  await until(t, 'refused', () => two.frames.length === 1);
+  t.strictSame(two.frames[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
   page.agent.say(picture, Buffer.alloc(90_000, 7));
-  await until(t, 'both', () => one.seen.length === 1 && two.seen.length === 2);
-  t.strictSame(one.seen[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
+  await until(t, 'both', () => one.frames.length === 1 && two.frames.length === 2);
+  t.strictSame(one.frames[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
   page.agent.say(picture, Buffer.alloc(150_001));
   page.agent.say(picture);
   page.agent.say({ kind: 'no-picture', why: 'suspended', reason: 'by the court', viewer: null });
   page.agent.say({ kind: 'no-picture', why: 'time-is-up', reason: '10 min', viewer: 1 });
-  await until(t, 'told', () => one.seen.length === 3 && two.seen.length === 3);
-  t.match(one.seen.slice(1), [
+  await until(t, 'told', () => one.frames.length === 3 && two.frames.length === 3);
+  t.match(one.frames.slice(1), [
     [{ why: 'suspended' }, 0],
     [{ why: 'time-is-up' }, 0],
   ]);
 
   await page.agent.stop();
-  await until(t, 'taken away', () => one.seen.length === 4 && two.seen.length === 4);
+  await until(t, 'taken away', () => one.frames.length === 4 && two.frames.length === 4);
   t.match(
-    one.seen.at(-1),
+    one.frames.at(-1),
     [{ picture: false, why: 'not-started' }, 0],
     'an agent that is gone shows nothing',
   );
   await page.agent.start();
   const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
-  await until(t, 'asked anew', () => starts() === 4);
+  await until(t, 'asked again', () => starts() === 4);
 
-  const again = await look(page, phone);
+  const third = await openPreview(page, phone);
   await until(t, 'one a phone', () => one.socket.destroyed);
   page.agent.say(picture, Buffer.alloc(1000));
-  await until(t, 'goes on', () => again.seen.length >= 1);
+  await until(t, 'goes on', () => third.frames.length >= 1);
   await phone.post('/api/unpair');
-  await until(t, 'ends with the session', () => again.socket.destroyed);
+  await until(t, 'ends with the session', () => third.socket.destroyed);
   const stops = (): unknown[] => page.agent.asked.filter(({ ask }) => ask.op === 'preview-stop');
   await until(t, 'and the agent knows', () => stops().length === 2);
   two.socket.destroy();
   await until(t, 'a phone that goes, too', () => stops().length === 3);
 });
 
-void t.test('a phone that reads nothing gets no queue, and is cut', async (t) => {
-  const { page, phone } = await paired(t);
-  const { socket } = await look(page, phone);
+void t.test('a phone that reads nothing gets no queue and is cut', async (t) => {
+  const { page, phone } = await openPaired(t);
+  const { socket } = await openPreview(page, phone);
   await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
   socket.pause();
   for (let count = 0; count < 200; count += 1) {
@@ -223,21 +229,21 @@ void t.test('a phone that reads nothing gets no queue, and is cut', async (t) =>
   t.match(page.lines.at(-1), /"skippedPictures":1\d\d,"stuckViewers":1/, 'most of the 200 were left out');
 });
 
-void t.test('cameras: found and asked by ONVIF, on the own networks alone', async (t) => {
-  const { page, phone } = await paired(t);
+void t.test('cameras are found and asked by ONVIF in the box’s own networks only', async (t) => {
+  const { page, phone } = await openPaired(t);
   const camera = new OnvifCamera(`Entr%C3%A9e${encodeURIComponent(HOSTILE.replaceAll('\ud800', ''))}`);
-  // What would end the library's process, what is no XML, and a device that speaks for another.
+  // A text that would end the library's process, a text that is not XML, and a device that answers for another.
   camera.strays.push('<Envelope><Body><ProbeMatches/></Body></Envelope>', '<', 'x'.repeat(60_000));
   await camera.start();
   t.teardown(() => camera.stop());
-  const [found, busy] = await Promise.all([
+  const [discovery, busy] = await Promise.all([
     phone.post('/api/cameras'),
     sleep(300).then(() => phone.post('/api/cameras')),
   ]);
   const address = `127.0.0.1:${camera.port}`;
-  t.match(found.json, { cameras: [{ name: /^Entrée/, address }] });
-  t.equal(found.json.cameras.length, 1);
-  t.strictSame(forbiddenIn(found.json.cameras[0].name), [], 'its name is fit for a screen');
+  t.match(discovery.json, { cameras: [{ name: /^Entrée/, address }] });
+  t.equal(discovery.json.cameras.length, 1);
+  t.strictSame(forbiddenIn(discovery.json.cameras[0].name), [], 'its name is fit for a screen');
   t.match(busy, { status: 429, json: { error: 'busy' } }, 'one search at a time');
 
   const ask = (change = {}): ReturnType<Phone['post']> =>
@@ -247,7 +253,7 @@ void t.test('cameras: found and asked by ONVIF, on the own networks alone', asyn
   t.equal(
     json.source,
     `rtsp://${login}@127.0.0.1:8554/stream1?profile=main`,
-    'where it was asked, not where it says',
+    'at the requested address, not at the one it names',
   );
   t.notOk('substream' in json, 'it has one stream');
   t.ok(camera.actions.includes('GetStreamUri'), 'its services were asked there too');
@@ -312,7 +318,7 @@ const noPoppler =
   spawnSync('pdftotext', ['-v']).error === undefined && spawnSync('zbarimg', ['-h']).error === undefined
     ? false
     : 'no pdftotext or zbarimg: poppler-utils or zbar-tools is not installed';
-/** The receipt's code as a phone's camera reads it off the paper. */
+/** Reads the code of the receipt as a phone's camera reads it from paper. */
 async function codeOf(phone: Phone): Promise<string> {
   const { body } = await phone.get('/api/receipt.pdf?language=en');
   const png = execFileSync('pdftoppm', ['-png', '-r', '150', '-singlefile', '-'], { input: body });
@@ -320,8 +326,8 @@ async function codeOf(phone: Phone): Promise<string> {
   return read.trim();
 }
 
-void t.test('the receipt: one page with what anybody can check later', { skip: noPoppler }, async (t) => {
-  const { page, phone } = await paired(t);
+void t.test('the receipt is one page that anyone can check later', { skip: noPoppler }, async (t) => {
+  const { page, phone } = await openPaired(t);
   const read = async (language: string): Promise<string> => {
     const { headers, body } = await phone.get(`/api/receipt.pdf?language=${language}`);
     t.match(headers, {
@@ -420,7 +426,7 @@ function shownBy(port: number): Promise<string> {
   });
 }
 
-void t.test('its own certificate, or the room’s as soon as it is there', async (t) => {
+void t.test('the page uses its own certificate, or the room’s as soon as it exists', async (t) => {
   const page = await openPage(t, { certificateEveryMs: 50 });
   const state = join(page.dir, 'state');
   const own = new X509Certificate(readFileSync(join(state, 'page.crt')));
@@ -450,7 +456,7 @@ void t.test('its own certificate, or the room’s as soon as it is there', async
   t.equal(await shownBy(page.port), rooms);
 });
 
-void t.test('vigie page, by hand and with a socket that systemd hands over', async (t) => {
+void t.test('vigie page runs by hand and with a socket that systemd hands over', async (t) => {
   const dir = scratch(t);
   for (const name of ['index.html', 'app.js', 'style.css']) writeFileSync(join(dir, name), name);
   const port = await freePort();
@@ -470,17 +476,22 @@ void t.test('vigie page, by hand and with a socket that systemd hands over', asy
   ];
   const handed = ['-l', `127.0.0.1:${port}`, process.execPath, main, ...options];
   const program = spawn('systemd-socket-activate', handed, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
+  let output = '';
   program.stderr.on('data', (chunk) => {
-    said += String(chunk);
+    output += String(chunk);
   });
   t.teardown(() => program.kill('SIGKILL'));
-  await until(t, 'listens', () => /Listening on/.test(said));
+  await until(t, 'listens', () => /Listening on/.test(output));
   t.match(await shownBy(port), /^[0-9A-F:]{95}$/);
-  const taken = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], { encoding: 'utf8' });
-  t.equal(taken.status, 2);
-  t.match(taken.stderr, /^vigie: --host 127\.0\.0\.1 --port \d+: cannot listen there \(.*EADDRINUSE.*\)$/m);
+  const portInUse = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], {
+    encoding: 'utf8',
+  });
+  t.equal(portInUse.status, 2);
+  t.match(
+    portInUse.stderr,
+    /^vigie: --host 127\.0\.0\.1 --port \d+: cannot listen there \(.*EADDRINUSE.*\)$/m,
+  );
   program.kill('SIGTERM');
   const [code] = (await once(program, 'exit')) as [number];
-  t.equal(code, 0, said);
+  t.equal(code, 0, output);
 });

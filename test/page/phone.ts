@@ -1,4 +1,4 @@
-/** A phone: Debian's Chromium at 360×740 with touch, and what a test does with it. */
+/** A phone for tests: Debian's Chromium at 360×740 with touch, and the actions of a test on it. */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Browser, launch, type Page } from 'puppeteer-core';
@@ -7,7 +7,7 @@ import { ROOT } from '../lib/paths.ts';
 import { beginning, FRAME_PLACE, MISFITS, violations } from './in-page.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/page-screens');
-/** Where Debian's package puts it. */
+/** Path in Debian's package. */
 const CHROMIUM = '/usr/bin/chromium';
 const GUIDE_DIR = join(ROOT, 'docs/guide/technician');
 /** Screens that the guide shows. */
@@ -17,7 +17,7 @@ const HEIGHT = 740;
 
 export type Look = readonly [language: 'fr' | 'en', scheme: 'light' | 'dark'];
 
-/** As root, as tests may be, Chromium has no sandbox; the page is ours. */
+/** Opens the browser. As root, as tests may run, Chromium has no sandbox; the page is the project's own. */
 export function openBrowser(
   profile: string,
   { program = CHROMIUM, args = [] as string[] } = {},
@@ -25,9 +25,9 @@ export function openBrowser(
   return launch({
     executablePath: program,
     userDataDir: profile,
-    // A box's page made its certificate itself.
+    // A box's page uses a self-signed certificate.
     acceptInsecureCerts: true,
-    // It may run where no port of it can be reached.
+    // The browser may run where no port of it is reachable.
     pipe: true,
     args: [
       '--no-sandbox',
@@ -40,7 +40,7 @@ export function openBrowser(
   });
 }
 
-/** A picture of the screen, for people: with WRITE_SCREENS=1 and in the full run. No test asks anything of it. */
+/** Saves a picture of the screen for people, with WRITE_SCREENS=1 and in the full run. No test reads it. */
 export async function pictured(page: Page, file: string, fullPage = false): Promise<void> {
   if (process.env['WRITE_SCREENS'] !== '1' && process.env['VIGIE_TEST_FULL'] !== '1') return;
   mkdirSync(dirname(file), { recursive: true });
@@ -50,7 +50,7 @@ export async function pictured(page: Page, file: string, fullPage = false): Prom
 export class Phone {
   readonly page: Page;
   readonly look: Look;
-  /** Whatever the browser complains of, and every request that leaves the box. */
+  /** Complaints of the browser, and each request that leaves the box. */
   readonly complaints: string[] = [];
   readonly #home: string;
 
@@ -60,14 +60,11 @@ export class Phone {
     this.#home = home;
     page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
     page.on('console', (message) => {
-      const where = message.location().url ?? '';
-      // A refusal of the API is an answer, and a browser asks for an icon whatever the page says.
-      if (
-        /the server responded with a status of 4/.test(message.text()) &&
-        /\/api\/|favicon\.ico$/.test(where)
-      )
+      const url = message.location().url ?? '';
+      // A refusal of the API is an answer, and a browser always requests an icon.
+      if (/the server responded with a status of 4/.test(message.text()) && /\/api\/|favicon\.ico$/.test(url))
         return;
-      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${where}`);
+      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${url}`);
     });
     page.on('request', (request) => {
       const url = request.url();
@@ -97,7 +94,7 @@ export class Phone {
     await this.page.browserContext().close();
   }
 
-  /** By the list of steps. */
+  /** Opens a step through the list of steps. */
   async go(step: string): Promise<void> {
     if ((await this.page.$(`[data-screen="${step}"]`)) !== null) return;
     await this.tap('#steps');
@@ -105,7 +102,7 @@ export class Phone {
     await this.page.waitForSelector(`[data-screen="${step}"]`);
   }
 
-  /** Scrolled to where a thumb can reach it, below the fixed bar. */
+  /** Scrolls an element to where a thumb can reach it, below the fixed bar, and taps it. */
   async tap(selector: string): Promise<void> {
     const element = await this.page.waitForSelector(selector);
     await element?.evaluate((one) => {
@@ -118,29 +115,30 @@ export class Phone {
         target.felt = true;
       });
     });
-    // Chromium takes a touch soon after a drag for its end, and makes no click of it: who is not felt taps again. On a busy
-    // machine a click comes late, and what it has switched off feels no other: it counts whenever it comes.
+    // Chromium takes a touch soon after a drag as its end and makes no click of it, so a tap without effect is
+    // repeated. On a busy machine a click comes late, and an element that it has disabled receives no other, so a late
+    // click counts.
     for (let tries = 0; tries < 4; tries++) {
       await element?.evaluate((one) => one.scrollIntoView({ block: 'center' }));
-      await this.#drawn();
+      await this.#untilDrawn();
       await element?.tap();
       for (let waits = 0; waits < 10; waits++) {
-        const gone = await element?.evaluate((found) => {
-          const { felt, isConnected } = found as unknown as { felt?: boolean; isConnected: boolean };
+        const hasEffect = await element?.evaluate((target) => {
+          const { felt, isConnected } = target as unknown as { felt?: boolean; isConnected: boolean };
           return felt === true || !isConnected;
         });
-        if (gone !== false) return;
+        if (hasEffect !== false) return;
         await new Promise((done) => setTimeout(done, 20));
       }
     }
-    const found = await element?.evaluate(
+    const description = await element?.evaluate(
       (one) => `${one.outerHTML} at ${one.getBoundingClientRect().top} px`,
     );
-    throw new Error(`${selector} does not feel a finger: ${found}`);
+    throw new Error(`${selector} does not feel a finger: ${description}`);
   }
 
-  /** What was scrolled or changed has reached the screen. */
-  async #drawn(): Promise<void> {
+  /** Resolves when scrolling and changes have reached the screen. */
+  async #untilDrawn(): Promise<void> {
     await this.page.evaluate(
       'new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))',
     );
@@ -155,19 +153,19 @@ export class Phone {
     await this.page.type(selector, text);
   }
 
-  async until(what: string, condition: string, withinMs = 40_000): Promise<void> {
+  async untilTrue(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs }).catch(async () => {
-      const shown = await this.text('main');
-      throw new Error(`${what}: not so: ${condition}\n${shown}`);
+      const mainText = await this.text('main');
+      throw new Error(`${label}: not so: ${condition}\n${mainText}`);
     });
   }
 
   async picture(): Promise<void> {
-    await this.until('a picture', 'document.querySelector(".stage img")?.complete === true');
-    await this.until('shapes', 'document.querySelector(".stage-shapes") !== null');
+    await this.untilTrue('a picture', 'document.querySelector(".stage img")?.complete === true');
+    await this.untilTrue('shapes', 'document.querySelector(".stage-shapes") !== null');
   }
 
-  /** What is wrong with the page; a picture of the whole of it goes into .cache/page-screens. */
+  /** Faults of the page; also saves a picture of the whole page in .cache/page-screens. */
   async check(name: string): Promise<string[]> {
     await this.page.evaluate('scrollTo(0, 0)');
     const file = join(SCREENS_DIR, `${name}-${this.look.join('-')}.png`);
@@ -180,7 +178,7 @@ export class Phone {
     return [...misfits, ...(await violations(this.page))].map((fault) => `${name}: ${fault}`);
   }
 
-  /** With WRITE_SCREENS=1 what the guide shows is made anew: a phone's screen, few colours. */
+  /** Writes a screen of the guide with WRITE_SCREENS=1: a phone's screen, few colours. */
   async #document(name: string): Promise<void> {
     const [language] = this.look;
     if (process.env['WRITE_SCREENS'] !== '1' || !DOCUMENTED.includes(name)) return;
@@ -191,16 +189,16 @@ export class Phone {
     await sharp(screen).png({ palette: true, colours: 64, effort: 10 }).toFile(file);
   }
 
-  /** Where a normalised place of the picture lies on the screen. */
+  /** Place of a normalised point of the picture on the screen, px. */
   async at(x: number, y: number): Promise<readonly [number, number]> {
     const box = (await this.page.evaluate(FRAME_PLACE)) as [number, number, number, number];
     return [box[0] + x * box[2], box[1] + y * box[3]];
   }
 
-  /** One finger from place to place. */
+  /** Drags one finger from place to place. */
   async drag(from: readonly [number, number], to: readonly [number, number]): Promise<void> {
     await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#drawn();
+    await this.#untilDrawn();
     const [x1, y1] = await this.at(...from);
     const [x2, y2] = await this.at(...to);
     await this.page.touchscreen.touchStart(x1, y1);
@@ -213,12 +211,12 @@ export class Phone {
 
   async touch(at: readonly [number, number]): Promise<void> {
     await this.page.$eval('.stage-frame', (frame) => frame.scrollIntoView({ block: 'center' }));
-    await this.#drawn();
+    await this.#untilDrawn();
     const [x, y] = await this.at(...at);
     await this.page.touchscreen.tap(x, y);
   }
 
-  /** Corners of the shape that is chosen, in hundredths. */
+  /** Corners of the selected shape, in hundredths. */
   async corners(): Promise<number[][]> {
     const texts = await this.page.$$eval('[data-handle]', (handles) =>
       handles.map((handle) => handle.getAttribute('aria-valuetext') ?? ''),
@@ -226,7 +224,7 @@ export class Phone {
     return texts.map((text) => [...text.matchAll(/\d+/g)].map(Number));
   }
 
-  /** Corners once they are so many, or that one is there: what a tap does comes a little later. */
+  /** Corners as soon as they fit, because the effect of a tap comes slightly later. */
   async settled(fits: (corners: number[][]) => boolean): Promise<number[][]> {
     let corners = await this.corners();
     for (let waits = 0; waits < 60 && !fits(corners); waits++) {

@@ -1,8 +1,8 @@
-/** The profile of a second stream: the smallest of the same picture that can be decoded often enough. */
+/** Tests the choice of a second stream's profile: the smallest of the same picture with a sufficient frame rate. */
 import t from 'tap';
 import { secondProfile } from '../../agent/page/server/second-profile.ts';
 
-interface Drawn {
+interface ProfileFields {
   readonly token?: unknown;
   readonly source?: string;
   readonly encoding?: string;
@@ -10,7 +10,13 @@ interface Drawn {
   readonly fps?: unknown;
 }
 
-const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640, fps }: Drawn): object => ({
+const profile = ({
+  token = 'sub',
+  source = 'vs1',
+  encoding = 'H264',
+  width = 640,
+  fps,
+}: ProfileFields): object => ({
   $: { token },
   videoSourceConfiguration: { sourceToken: source },
   videoEncoderConfiguration: {
@@ -21,9 +27,10 @@ const profile = ({ token = 'sub', source = 'vs1', encoding = 'H264', width = 640
 });
 const main = profile({ token: 'main', width: 1920, fps: 25 });
 
-void t.test('the smallest profile of the same source with five frames a second is the second', async (t) => {
-  const of = (...drawn: Drawn[]): string | undefined => secondProfile([main, ...drawn.map(profile)], 'main');
-  t.equal(of({}), 'sub', 'a camera that does not say how often is taken at its word');
+void t.test('the second profile is the smallest of the same source with five frames a second', async (t) => {
+  const of = (...drawn: ProfileFields[]): string | undefined =>
+    secondProfile([main, ...drawn.map(profile)], 'main');
+  t.equal(of({}), 'sub', 'a camera that names no frame rate is accepted');
   t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');
   t.equal(of({ token: 7 }), '7');
   t.equal(of({ token: 'd1', width: 704 }, { token: 'cif', width: 352 }, { token: 'hd', width: 1280 }), 'cif');
@@ -38,5 +45,5 @@ void t.test('the smallest profile of the same source with five frames a second i
   ])
     t.equal(of(other), undefined, JSON.stringify(other));
   for (const odd of [undefined, null, 'x', [], [null, 3, {}], [profile({})]])
-    t.equal(secondProfile(odd, 'main'), undefined, 'what is no list of profiles');
+    t.equal(secondProfile(odd, 'main'), undefined, 'an invalid list of profiles');
 });

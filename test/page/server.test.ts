@@ -1,4 +1,4 @@
-/** Who is let in by the page, what is answered, and what its limits stop. */
+/** Tests the page's server: pairing, refused requests, and limits. */
 import { once } from 'node:events';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,13 +15,13 @@ import { until } from '../lib/room.ts';
 const HOUR_MS = 3_600_000;
 const WRONG = '0000-0000-0000-0000';
 
-void t.test('a code is good once, and only a right one', async (t) => {
+void t.test('only the right code pairs a phone, and only once', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   t.match(await phone.get('/api/hello'), { status: 200, json: { box: 'canebiere-017', paired: false } });
   t.match(await phone.get('/api/state'), { status: 401, json: { error: 'not-paired' } });
   t.match(await phone.pair(WRONG), { status: 401, json: { error: 'wrong', left: 4 } });
-  // As a thumb types it.
+  // As a person types it.
   const paired = await phone.pair(page.code.toLowerCase().replaceAll('-', ' ').replaceAll('0', 'o'));
   t.equal(paired.status, 200);
   const cookie = paired.headers['set-cookie']?.[0] ?? '';
@@ -50,10 +50,10 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   await first.pair();
   await first.get('/api/state');
   const session = page.agent.asked.at(-1)?.session;
-  /** The box: its monotonic clock begins anew, and its wall clock is anything. */
-  const boot = async (wallMs: number, cut?: string): Promise<void> => {
+  /** Boots the box: its monotonic clock restarts, and its wall clock may have any value. */
+  const boot = async (wallMs: number, damagedText?: string): Promise<void> => {
     await page.stop();
-    if (cut !== undefined) writeFileSync(file, cut);
+    if (damagedText !== undefined) writeFileSync(file, damagedText);
     page.clock.monoMs = 5000;
     page.clock.epochMs = wallMs;
     await page.start();
@@ -66,13 +66,13 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   await boot(Date.UTC(2040, 1, 1));
   t.equal(await leftS(), 7 * 3600, 'a clock that is years ahead does not end it');
   const token = first.cookie?.split('=')[1] ?? '?';
-  const kept = readFileSync(file, 'utf8');
-  t.notMatch(kept, token, 'no token on disk');
+  const storedText = readFileSync(file, 'utf8');
+  t.notMatch(storedText, token, 'no token on disk');
   t.equal(statSync(file).mode & 0o777, 0o600);
   page.clock.advance(59_000);
   await leftS();
-  t.equal(readFileSync(file, 'utf8'), kept, 'not written more than once a minute');
-  await boot(0, kept);
+  t.equal(readFileSync(file, 'utf8'), storedText, 'not written more than once a minute');
+  await boot(0, storedText);
   t.equal(await leftS(), 7 * 3600 - 60, 'power that was cut costs a minute, and adds none');
 
   await second.pair((await first.post('/api/code')).json.code);
@@ -95,42 +95,49 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
 
   page.offer('ABCD-EFGH-JKMN-PQRS');
   await first.pair('ABCDEFGHJKMNPQRS');
-  for (const damaged of ['', '{"version":1,"sessions":[', kept.replace(/"leftS":[\d.]+/, '"leftS":1e9')]) {
+  for (const damaged of [
+    '',
+    '{"version":1,"sessions":[',
+    storedText.replace(/"leftS":[\d.]+/, '"leftS":1e9'),
+  ]) {
     const from = page.lines.length;
     await boot(0, damaged);
-    t.match(await first.get('/api/state'), { status: 401 }, 'nobody is let in by a damaged file');
+    t.match(await first.get('/api/state'), { status: 401 }, 'no phone is let in by a damaged file');
     await page.restart();
-    const said = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
-    t.equal(said.length, 1, 'said once');
+    const damageLines = page.lines.slice(from).filter((line) => /sessions\.json is damaged/.test(line));
+    t.equal(damageLines.length, 1, 'said once');
   }
 });
 
-void t.test('a second phone, by a code of the first', async (t) => {
-  const page = await openPage(t);
-  const [first, second, third, late] = [page.phone(), page.phone(), page.phone(), page.phone()];
-  t.match(await first.post('/api/code'), { status: 401 }, 'not from a phone that is not paired');
-  await first.pair();
-  const { json } = await first.post('/api/code');
-  t.match(json, { code: /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$/, minutes: 10 });
-  t.match(await second.pair(json.code), { status: 200 });
-  t.match(await late.pair(json.code), { status: 401, json: { error: 'no-code' } }, 'once');
-  t.match(await first.get('/api/state'), { status: 200 });
-  const old = (await second.post('/api/code')).json.code;
-  page.clock.advance(10 * 60_000);
-  t.match(await third.pair(old), { status: 401, json: { error: 'expired' } });
-  await third.pair((await second.post('/api/code')).json.code);
-  t.match(await third.get('/api/state'), { status: 200 });
-  t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
+void t.test(
+  'a paired phone issues a code for a second one, and the oldest of three is unpaired',
+  async (t) => {
+    const page = await openPage(t);
+    const [first, second, third, late] = [page.phone(), page.phone(), page.phone(), page.phone()];
+    t.match(await first.post('/api/code'), { status: 401 }, 'not from a phone that is not paired');
+    await first.pair();
+    const { json } = await first.post('/api/code');
+    t.match(json, { code: /^([0-9A-Z]{4}-){3}[0-9A-Z]{4}$/, minutes: 10 });
+    t.match(await second.pair(json.code), { status: 200 });
+    t.match(await late.pair(json.code), { status: 401, json: { error: 'no-code' } }, 'once');
+    t.match(await first.get('/api/state'), { status: 200 });
+    const old = (await second.post('/api/code')).json.code;
+    page.clock.advance(10 * 60_000);
+    t.match(await third.pair(old), { status: 401, json: { error: 'expired' } });
+    await third.pair((await second.post('/api/code')).json.code);
+    t.match(await third.get('/api/state'), { status: 200 });
+    t.match(await first.get('/api/state'), { status: 401 }, 'two at most: the oldest has gone');
 
-  const kept = second.cookie;
-  t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
-  second.cookie = kept;
-  t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever the phone has kept');
-  page.clock.advance(8 * HOUR_MS);
-  t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
-});
+    const oldCookie = second.cookie;
+    t.match(await second.post('/api/unpair'), { status: 200, headers: { 'set-cookie': [/Max-Age=0/] } });
+    second.cookie = oldCookie;
+    t.match(await second.get('/api/state'), { status: 401 }, 'unpaired, whatever cookie the phone has');
+    page.clock.advance(8 * HOUR_MS);
+    t.match(await third.get('/api/state'), { status: 401 }, 'a session of yesterday');
+  },
+);
 
-void t.test('wrong codes lock the phone that types them, for longer and longer, and no other', async (t) => {
+void t.test('wrong codes lock the phone that types them for a growing time, and no other', async (t) => {
   const page = await openPage(t);
   const guessing = (code = WRONG) => page.phone('127.0.0.9').pair(code);
   for (const left of [4, 3, 2, 1]) t.match(await guessing(), { json: { error: 'wrong', left } });
@@ -143,10 +150,10 @@ void t.test('wrong codes lock the phone that types them, for longer and longer, 
     t.match(await guessing(), { json: { error: 'wrong', retryInS } });
     t.match(await guessing(), { json: { error: 'locked', retryInS } });
   }
-  t.match(await page.phone().pair(), { status: 200 }, 'the technician comes in meanwhile');
+  t.match(await page.phone().pair(), { status: 200 }, 'the technician is paired meanwhile');
 });
 
-void t.test('a new label, and the room by a signed command, clear the lock', async (t) => {
+void t.test('a new label clears the lock, and so does the room by a signed command', async (t) => {
   const page = await openPage(t);
   await until(t, 'the agent is there', () => page.agent.connected);
   const lock = async (): Promise<void> => {
@@ -171,12 +178,12 @@ void t.test('a new label, and the room by a signed command, clear the lock', asy
   t.match(await page.phone().pair(other), { status: 200 });
 });
 
-void t.test('what can be guessed in a year', (t) => {
+void t.test('guessing for a year has a negligible chance', (t) => {
   const clock = new HandClock();
   const locks = new PairingLocks(clock);
   const label = 'a'.repeat(64);
   let [compared, honest] = [0, 0];
-  // An hour of 400 tries a second, each from an address that was not seen for long; the technician comes once a minute.
+  // An hour of 400 tries a second, each from an address not seen for a long time; the technician tries once a minute.
   const S = 3600;
   for (let turn = 0; turn < 400 * S; turn += 1) {
     clock.advance(2.5);
@@ -190,7 +197,7 @@ void t.test('what can be guessed in a year', (t) => {
   t.ok(compared > 0 && compared <= TRIES.burst + TRIES.perS * S, `${compared} codes were compared`);
   const inAYear = compared * 24 * 366;
   t.ok(inAYear / 2 ** 80 < 3e-15, `a chance of ${inAYear / 2 ** 80}`);
-  t.equal(honest, 60, 'who has typed nothing wrong waits for a second at most');
+  t.equal(honest, 60, 'an honest technician waits for a second at most');
   // One address for a year: five tries, and then one an hour.
   let tries = 0;
   for (let hour = 0; hour < 366 * 24; hour += 1) {
@@ -204,40 +211,40 @@ void t.test('what can be guessed in a year', (t) => {
   t.end();
 });
 
-void t.test('nobody is let in where it cannot be known who was', async (t) => {
+void t.test('no phone is paired where the state is unreadable or unwritable', async (t) => {
   const page = await openPage(t);
-  const refused = async (reason: RegExp): Promise<void> => {
+  const checkRefusal = async (reason: RegExp): Promise<void> => {
     t.match(await page.phone().pair(), { status: 401, json: { error: 'no-code', reason } });
   };
   await page.stop();
   writeFileSync(page.usedCodesFile, '{"version":1,"used":[');
   await page.start();
-  await refused(/is damaged/);
+  await checkRefusal(/is damaged/);
   await page.stop();
   rmSync(page.usedCodesFile);
   await page.start();
-  await refused(/missing although the page has run before/);
+  await checkRefusal(/missing although the page has run before/);
   await page.stop();
   rmSync(join(page.dir, 'state', 'fingerprint.txt'));
   await page.start();
-  // A folder where the next state should be written first.
+  // A folder at the path where the next state would be written first.
   rmSync(page.usedCodesFile);
   await page.restart();
-  await refused(/missing/);
+  await checkRefusal(/missing/);
   await page.stop();
   rmSync(join(page.dir, 'state', 'fingerprint.txt'));
   rmSync(join(page.dir, 'room', 'setup-code.json'));
   await page.start();
-  await refused(/holds no code/);
+  await checkRefusal(/holds no code/);
   writeFileSync(join(page.dir, 'room', 'setup-code.json'), '{}');
-  await refused(/holds no code/);
+  await checkRefusal(/holds no code/);
   page.offer(page.code);
   t.match(await page.phone().pair(WRONG), { json: { error: 'wrong' } });
   page.clock.advance(31 * 24 * HOUR_MS);
   t.match(await page.phone().pair(), { json: { error: 'expired' } }, 'the box has run with it for a month');
 });
 
-void t.test('what is asked under another name, from another page, or in another form', async (t) => {
+void t.test('a request under another name, from another page or in another form is refused', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   const { port } = page;
@@ -287,7 +294,7 @@ void t.test('what is asked under another name, from another page, or in another 
   t.match(await phone.ask('HEAD', '/', {}), { status: 200, body: Buffer.alloc(0) });
 });
 
-void t.test('the app, and no other file', async (t) => {
+void t.test('the server serves the app and no other file', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   const packed = await phone.get('/', { headers: { 'Accept-Encoding': 'gzip, br' } });
@@ -310,8 +317,8 @@ void t.test('the app, and no other file', async (t) => {
   ];
   for (const path of [...up, '//etc/passwd', '/index.html', '/app.js%00.css', '/.', '/app.js/', '/APP.JS'])
     t.match(await phone.get(path), { status: 404, json: { error: 'no-such-page' } }, path);
-  for (const said of [packed, await phone.get('/api/hello'), await phone.get('/nothing')]) {
-    t.match(said.headers, {
+  for (const answer of [packed, await phone.get('/api/hello'), await phone.get('/nothing')]) {
+    t.match(answer.headers, {
       'content-security-policy':
         /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'; require-trusted/,
       'cross-origin-opener-policy': 'same-origin',
@@ -326,7 +333,7 @@ void t.test('the app, and no other file', async (t) => {
 
 const HEAD = (page: Page): string => `Host: localhost:${page.port}\r\nOrigin: https://localhost:${page.port}`;
 
-void t.test('what could be read in two ways is not read', async (t) => {
+void t.test('an ambiguous request is not read', async (t) => {
   const page = await openPage(t, { headersMs: 400, requestMs: 800 });
   const json = 'Content-Type: application/json';
   const cases: Record<string, string> = {
@@ -344,10 +351,10 @@ void t.test('what could be read in two ways is not read', async (t) => {
     'a long head': `GET / HTTP/1.1\r\n${HEAD(page)}\r\nX: ${'x'.repeat(9000)}\r\n\r\n`,
     'a long path': `GET /${'a'.repeat(2000)} HTTP/1.1\r\n${HEAD(page)}\r\n\r\n`,
   };
-  for (const [what, text] of Object.entries(cases)) {
-    const said = await page.send(text);
-    t.match(said, /^$|^HTTP\/1\.1 4\d\d /, what);
-    t.equal(said.split('HTTP/1.1 ').length <= 2, true, `${what}: one answer at most`);
+  for (const [caseName, text] of Object.entries(cases)) {
+    const answer = await page.send(text);
+    t.match(answer, /^$|^HTTP\/1\.1 4\d\d /, caseName);
+    t.equal(answer.split('HTTP/1.1 ').length <= 2, true, `${caseName}: one answer at most`);
   }
   t.match(await page.phone().get('/api/hello'), { status: 200 });
   for (const options of [{ maxVersion: 'TLSv1.2' as const }, { ALPNProtocols: ['h2'] }]) {
@@ -357,7 +364,7 @@ void t.test('what could be read in two ways is not read', async (t) => {
   }
 });
 
-void t.test('too much, too slow, too many', async (t) => {
+void t.test('too large, too slow and too many requests are cut', async (t) => {
   const page = await openPage(t, { headersMs: 500, requestMs: 1000, silenceMs: 1500 });
   const { port } = page;
   const post = `POST /api/pair HTTP/1.1\r\n${HEAD(page)}\r\nContent-Type: application/json\r\n`;
@@ -366,24 +373,24 @@ void t.test('too much, too slow, too many', async (t) => {
   const chunk = `${(65_536).toString(16)}\r\n${'x'.repeat(65_536)}\r\n`;
   const socket = await page.raw();
   socket.write(`${post}Transfer-Encoding: chunked\r\n\r\n`);
-  for (let sent = 0; sent < 32 && !socket.destroyed; sent += 1) {
+  for (let sentMiB = 0; sentMiB < 32 && !socket.destroyed; sentMiB += 1) {
     socket.write(chunk);
     await sleep(2);
   }
   await closed(socket);
   t.ok(socket.bytesWritten < 2_200_000, 'and read no further than their limit');
 
-  const timed = async (text: string): Promise<{ said: string; ms: number }> => {
+  const timed = async (text: string): Promise<{ answer: string; ms: number }> => {
     const from = performance.now();
-    return { said: await page.send(text), ms: performance.now() - from };
+    return { answer: await page.send(text), ms: performance.now() - from };
   };
   const [head, body, nothing] = await Promise.all([
     timed(`GET / HTTP/1.1\r\nHost: localhost:${port}\r\n`),
     timed(`${post}Content-Length: 40\r\n\r\n{"code":`),
     timed(''),
   ]);
-  for (const { said, ms } of [head, body, nothing]) {
-    t.match(said, /^$|^HTTP\/1\.1 4/);
+  for (const { answer, ms } of [head, body, nothing]) {
+    t.match(answer, /^$|^HTTP\/1\.1 4/);
     t.ok(ms < 4000, `cut after ${Math.round(ms)} ms`);
   }
 
@@ -392,13 +399,13 @@ void t.test('too much, too slow, too many', async (t) => {
   for (const each of all) each.destroy();
   await sleep(200);
   t.match(await page.phone().get('/api/hello'), { status: 200 }, 'and there is room again');
-  const many = await page.send(`GET /api/hello HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(500));
-  t.ok(many.split('HTTP/1.1 200').length <= 202, 'no more than some requests on one connection');
+  const pipelined = await page.send(`GET /api/hello HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`.repeat(500));
+  t.ok(pipelined.split('HTTP/1.1 200').length <= 202, 'no more than some requests on one connection');
   await page.stop();
   t.match(page.lines.at(-1), /closed or left out.*"crowded":[1-9]/, 'and the log has counted them');
 });
 
-void t.test('one address cannot take it all', async (t) => {
+void t.test('one address cannot use all requests and connections', async (t) => {
   const connections = { burst: 30, perS: 1 };
   const page = await openPage(t, { connections, connectionsOfOneMax: 5, requests: { burst: 10, perS: 1 } });
   const statuses: number[] = [];
@@ -413,7 +420,7 @@ void t.test('one address cannot take it all', async (t) => {
   t.equal((await page.raw()).destroyed, true, 'nor come again and again');
 });
 
-void t.test('no secret in any line', async (t) => {
+void t.test('no secret is in any line of the log', async (t) => {
   const page = await openPage(t);
   const phone = page.phone();
   await phone.pair(WRONG);

@@ -1,4 +1,4 @@
-/** Speaks what contract/page-api.ts says, with canned answers: the page's server as far as a phone can tell. */
+/** Stand-in for the page's server: speaks contract/page-api.ts with canned answers. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
 import { ROOT } from '../lib/paths.ts';
 import { CAMERA, cannedAgent, cannedTracks, INSTALLED, ORDER } from './canned.ts';
 
-/** What the page's server is to send with every file. */
+/** Header that the page's server sends with every file. */
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
@@ -40,20 +40,20 @@ type Answer = readonly [status: number, body: unknown];
 
 export class StandIn {
   paired = true;
-  /** The last of these has been used up. */
+  /** Remaining answers to pairing requests, used from the end. */
   pairing: Answer[] = [];
   order: OrderView | null = ORDER;
   brokerFails = true;
-  /** So many questions for the state get no word of the agent. */
+  /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
-  moved = false;
+  isMoved = false;
   enrolment: EnrolmentView = { state: 'enrolled', reason: null, notAfter: '2027-11-24T00:00:00.000Z' };
   trialS = 120;
   problems: ConfigReply['problems'] = [];
   installed: Proposable = INSTALLED;
   walk: WalkView | null = null;
-  /** Method, path and body of all that was asked, without the state. */
-  readonly asked: string[] = [];
+  /** Method, path and body of each request except those for the state. */
+  readonly requests: string[] = [];
   readonly proposals: Proposal[] = [];
   #noPicture: NoPicture | undefined;
   #trial: { id: string; untilMs: number; before: Proposable } | undefined;
@@ -67,7 +67,7 @@ export class StandIn {
     this.#jpeg = jpeg;
   }
 
-  /** Its address. */
+  /** Starts the server; returns its address. */
   async start(): Promise<string> {
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
@@ -85,8 +85,8 @@ export class StandIn {
     await once(this.#server, 'close');
   }
 
-  set noPicture(why: NoPicture | undefined) {
-    this.#noPicture = why;
+  set noPicture(reason: NoPicture | undefined) {
+    this.#noPicture = reason;
     for (const viewer of this.#viewers) this.#send(viewer);
   }
 
@@ -124,7 +124,7 @@ export class StandIn {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
     if (pathname !== '/api/state')
-      this.asked.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
+      this.requests.push(`${request.method} ${pathname}${request.url?.slice(pathname.length)} ${text}`);
     if (pathname === '/api/preview' && this.paired) {
       response.setHeader('content-type', 'application/octet-stream');
       response.flushHeaders();
@@ -161,7 +161,7 @@ export class StandIn {
       case '/api/code':
         return [200, { code: '7XKQ-93MD-22PV-H0TT', minutes: 15 }];
       case '/api/view/confirm':
-        this.moved = false;
+        this.isMoved = false;
         return [200, {}];
       case '/api/cameras':
         return [200, { cameras: CAMERAS }];
@@ -184,7 +184,7 @@ export class StandIn {
 
   #state(language: 'fr' | 'en'): PageState {
     const agent = cannedAgent(language, this.brokerFails);
-    const status = this.moved
+    const status = this.isMoved
       ? {
           ...agent.status,
           standing: [
@@ -253,7 +253,7 @@ export class StandIn {
     this.walk = { rule, passes, phase: 'ready', outcomes: [], passedS: 0, windowS: 33, last: null };
   }
 
-  /** A pass is watched until the test says what came of it. */
+  /** A pass is watched until the test sets its outcome. */
   #walkAnswer(answer: string): void {
     if (this.walk === null) return;
     const { phase, outcomes } = this.walk;

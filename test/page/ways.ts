@@ -1,4 +1,4 @@
-/** A phone at a box, and the two longest ways through the app: drawing with a finger, and everything by keys. */
+/** A phone at a box, and the two longest tests of the app: drawing with a finger, and everything by keyboard. */
 import type { Browser } from 'puppeteer-core';
 import type { Test } from 'tap';
 import { INSTALLED } from './canned.ts';
@@ -10,8 +10,8 @@ export interface Parts {
   readonly jpeg: Buffer;
 }
 
-/** With a phone at it; what the phone has complained of by then is asked at the end of each part. */
-export async function opened(
+/** Opens a phone at a box. Each part checks the phone's complaints at its end. */
+export async function openApp(
   t: Test,
   { browser, jpeg }: Parts,
   { look = ['en', 'light'] as Look, hash = '', paired = true } = {},
@@ -34,12 +34,12 @@ async function cornerIs(
   expected: readonly number[] | undefined,
   message = `corner ${index}`,
 ): Promise<void> {
-  const found = await phone.settled((corners) => String(corners[index]) === String(expected));
-  t.same(found[index], expected, message);
+  const settledCorners = await phone.settled((corners) => String(corners[index]) === String(expected));
+  t.same(settledCorners[index], expected, message);
 }
 
-export async function drawing(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts);
+export async function testDrawing(t: Test, parts: Parts): Promise<void> {
+  const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
   await phone.tap('[data-chip="zone/lawn"]');
@@ -71,7 +71,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#remove-corner');
   t.equal((await phone.settled(({ length }) => length === 6)).length, 6);
 
-  // From the gutter: an edge corner is under no half finger.
+  // From the gutter, because half of an edge corner is outside the screen.
   await phone.drag([-0.05, 0.46], [0.2, 0.2]);
   await cornerIs(t, phone, 0, [25, 20]);
   await phone.drag([0.25, 0.2], [0.02, 0.2]);
@@ -90,7 +90,7 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.ok(await phone.page.$('[data-problem=shape-crosses]'));
   await phone.go('zones');
   await phone.tap('#undo');
-  await phone.until('mended', 'document.querySelector(".shape.bad") === null');
+  await phone.untilTrue('mended', 'document.querySelector(".shape.bad") === null');
 
   await phone.drag([0.3, 0.8], [0.3, 0.75]);
   await cornerIs(t, phone, 4, [96, 95], 'the whole, by its inside');
@@ -116,23 +116,23 @@ export async function drawing(t: Test, parts: Parts): Promise<void> {
   t.ok(await phone.page.$('[data-chip="mask/mask-1"]'), 'a page that was dropped keeps its drawing');
   await phone.go('try');
   await phone.tap('#try');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   const [proposal] = box.proposals;
   t.same(proposal?.lines, [{ id: 'east-road', from: [0.7, 0.75], to: [0.9, 0.34] }]);
   t.equal(proposal?.masks.length, 1);
   t.same(proposal?.zones, INSTALLED.zones);
-  t.notOk('source' in (proposal ?? {}), 'the camera stays as it is');
+  t.notOk('source' in (proposal ?? {}), 'the camera is unchanged');
   await phone.tap('#revert');
-  await phone.until('reverted', 'document.querySelector("[data-fate=reverted]") !== null');
+  await phone.untilTrue('reverted', 'document.querySelector("[data-fate=reverted]") !== null');
   t.same(box.installed, INSTALLED);
   await phone.tap('#discard');
-  await phone.until('nothing to try', 'document.querySelector("#try:disabled") !== null');
+  await phone.untilTrue('nothing to try', 'document.querySelector("#try:disabled") !== null');
   t.same(phone.complaints, []);
 }
 
-/** Tab, arrows, Enter and blank only, from the code to the receipt. */
+/** Uses only Tab, arrows, Enter and Space, from the code to the receipt. */
 export async function keyboard(t: Test, parts: Parts): Promise<void> {
-  const { box, phone } = await opened(t, parts, { paired: false });
+  const { box, phone } = await openApp(t, parts, { paired: false });
   const { keyboard: keys } = phone.page;
   const to = async (selector: string): Promise<void> => {
     for (let presses = 0; presses < 80; presses++) {
@@ -149,8 +149,8 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
   await keys.type('7XKQ93MD22PVH0TT');
   await keys.press('Enter');
   for (const screen of ['aim', 'zones']) {
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
     if (screen === 'aim') {
       await phone.picture();
       await to('[data-handle="0"]');
@@ -172,28 +172,28 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
   await keys.up('Shift');
   await cornerIs(t, phone, 1, [23, 48]);
   await keys.press('Insert');
-  await phone.until('a corner more', 'document.activeElement.getAttribute("data-handle") === "2"');
+  await phone.untilTrue('a corner more', 'document.activeElement.getAttribute("data-handle") === "2"');
   t.equal((await phone.settled(({ length }) => length === 7)).length, 7);
   await keys.press('Delete');
-  await phone.until('a corner less', 'document.querySelectorAll("[data-handle]").length === 6');
+  await phone.untilTrue('a corner less', 'document.querySelectorAll("[data-handle]").length === 6');
   for (const screen of ['rules', 'fires']) {
     await press('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
   }
-  // What is drawn can be tried: the way on does it at once.
+  // A drawn shape can be tried, and the button to continue does so at once.
   await press('#next');
-  await phone.until('a trial', 'document.querySelector(".trial") !== null');
+  await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await press('#keep');
-  await phone.until('kept', 'document.querySelector("[data-fate=kept]") !== null');
+  await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   t.same(box.installed.zones[0]?.polygon[1], [0.23, 0.48]);
   t.ok(box.installed.groundPlane);
   for (const screen of ['go', 'receipt']) {
     await press('#next');
-    await phone.until(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
-    await phone.until('told', 'document.activeElement.tagName === "H1"');
+    await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
+    await phone.untilTrue('told', 'document.activeElement.tagName === "H1"');
   }
   await press('#unpair');
-  await phone.until('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
+  await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
   t.same(phone.complaints, []);
 }

@@ -1,6 +1,6 @@
 /**
- * The picture of an alert in README: an alert of the demo's clip, by the demo's configuration. WRITE_PICTURE=1
- * writes it anew; without, it must still be what the program makes.
+ * Tests that the picture of an alert in README is an alert of the demo's clip with the demo's configuration.
+ * WRITE_PICTURE=1 writes it again.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -13,14 +13,14 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 const PICTURE = join(ROOT, 'docs', 'alert.jpg');
 const CONFIG = join(ROOT, 'scripts', 'programs', 'demo', 'config.yaml');
-/** The clip of 79.5 s is played on end, as the demo does without an end: by the third time the place is known. */
+/** Number of plays of the 79.5 s clip, which the demo loops; by the third the box knows the place. */
 const PLAYS = 3;
 const LEARNT_MS = 165_000;
-/** Soon after the alert: what comes then is not asked for. */
+/** Length soon after the alert, s; later events do not matter. */
 const LENGTH_S = 220;
 /** The demo's rate. */
 const FPS = ['--fps', '5'];
-/** Decoders and encoders of other versions differ by so much, levels in the mean. */
+/** Tolerated mean difference between decoders and encoders of other versions, in levels. */
 const SAME_LEVELS = 2;
 const skip = existsSync(STREET_CLIP) ? false : `${STREET_CLIP} is absent: scripts/setup fetches it`;
 
@@ -39,13 +39,13 @@ t.test('the picture in README is what an alert of the demo looks like', { skip }
     ({ time, data }) =>
       Date.parse(time) > LEARNT_MS && data.phase === 'start' && data.rule.id === 'on-the-lawn',
   );
-  const made = readFileSync(join(replayed.dir, 'snapshots', `${alert?.id ?? 'none'}.jpg`));
+  const picture = readFileSync(join(replayed.dir, 'snapshots', `${alert?.id ?? 'none'}.jpg`));
   t.match(alert?.data.evidence.snapshot?.redaction, { masks: 1, mosaicShare: Number });
-  t.ok((alert?.data.evidence.snapshot?.redaction.figures ?? 0) >= 1, 'somebody is drawn');
-  if (process.env['WRITE_PICTURE'] === '1') writeFileSync(PICTURE, made);
-  const [now, then] = await Promise.all([made, PICTURE].map((one) => sharp(one).raw().toBuffer()));
+  t.ok((alert?.data.evidence.snapshot?.redaction.figures ?? 0) >= 1, 'a person is drawn');
+  if (process.env['WRITE_PICTURE'] === '1') writeFileSync(PICTURE, picture);
+  const [now, then] = await Promise.all([picture, PICTURE].map((one) => sharp(one).raw().toBuffer()));
   if (now === undefined || then === undefined) throw new Error('a picture cannot be read');
   t.equal(now.length, then.length, 'of the same size');
   const difference = now.reduce((sum, level, at) => sum + Math.abs(level - (then[at] ?? 0)), 0) / now.length;
-  t.ok(difference < SAME_LEVELS, `${difference} levels; WRITE_PICTURE=1 writes it anew`);
+  t.ok(difference < SAME_LEVELS, `${difference} levels; WRITE_PICTURE=1 writes it again`);
 });

@@ -1,4 +1,7 @@
-/** Faults made of a street clip: each condition of the camera in time, and none where there is nothing. */
+/**
+ * Tests the camera conditions with faults made from a street clip: each is reported in time, and a healthy picture has
+ * none.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -14,29 +17,29 @@ import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { sampled } from '../lib/sampled.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip';
-/** The faults begin here, and end here where they end within the clip of 79 s. */
+/** Start of the faults, and their end where they end within the clip of 79 s. */
 const FROM_S = 24;
 const TO_S = 62;
 const during = `enable='between(t,${FROM_S},${TO_S})'`;
-/** Lays over the picture a copy of itself, filtered. */
+/** Lays a filtered copy of the picture over the picture. */
 const over = (copy: string): string => `split[a][b];[b]${copy}[c];[a][c]overlay=${during}`;
 
 async function changes(filter: string, night?: Light, clip?: ClipOptions): Promise<[number, string][]> {
   const conditions = new CameraConditions();
   const darken = night && nightOf(night);
-  const found: [number, string][] = [];
+  const changeList: [number, string][] = [];
   let before = '';
-  // The filter has no work with pictures that nobody looks at.
+  // The filter skips frames that no detector run uses.
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`, clip)) {
     darken?.(frame);
     const now = conditions.update(frame, []).join();
-    if (now !== before) found.push([frame.atMs / 1000, now]);
+    if (now !== before) changeList.push([frame.atMs / 1000, now]);
     before = now;
   }
-  return found;
+  return changeList;
 }
 
-t.test('each fault is told in its time and is over after it', { skip }, async (t) => {
+t.test('each fault is reported in its time and ends after it', { skip }, async (t) => {
   const faults = [
     { condition: 'covered', withinS: 10, filter: `drawbox=color=0x505050:t=fill:${during}` },
     {
@@ -50,14 +53,14 @@ t.test('each fault is told in its time and is over after it', { skip }, async (t
     { condition: 'too-dark', withinS: 60, filter: `lutrgb=r=val*0.06:g=val*0.06:b=val*0.06:${during}` },
   ];
   for (const { condition, withinS, filter } of faults) {
-    const found = await changes(filter);
+    const changeList = await changes(filter);
     t.same(
-      found.map(([, now]) => now),
+      changeList.map(([, now]) => now),
       [condition, ''],
-      `${condition}, by ${filter}: ${JSON.stringify(found)}`,
+      `${condition}, by ${filter}: ${JSON.stringify(changeList)}`,
     );
-    const [begins = Number.NaN, ends = Number.NaN] = found.map(([atS]) => atS);
-    t.ok(begins >= FROM_S && begins - FROM_S <= withinS, `within ${withinS} s`);
+    const [fromS = Number.NaN, ends = Number.NaN] = changeList.map(([atS]) => atS);
+    t.ok(fromS >= FROM_S && fromS - FROM_S <= withinS, `within ${withinS} s`);
     t.ok(ends >= TO_S && ends - TO_S <= 17, 'and over soon after');
   }
   const frozen = await changes(`loop=loop=${35 * FILTERED_FPS}:size=1:start=${FROM_S * FILTERED_FPS}`);
@@ -69,7 +72,7 @@ t.test('each fault is told in its time and is over after it', { skip }, async (t
   t.ok((frozen[0]?.[0] ?? 0) - FROM_S <= 30, 'within 30 s');
 });
 
-/** A glow that bleaches the left third of the picture, as of a low sun. */
+/** A glow that bleaches the left third of the picture, like a low sun. */
 const glare = `split[a][b];[b]scale=96:72,format=yuva444p,geq=lum=255:cb=128:cr=128:a='255*clip(1.6-1.6*hypot(X-W*0.2,Y-H*0.35)/(W*0.45),0,1)',scale=768:576[g];[a][g]overlay=enable='gte(t,24)'`;
 const ZONES = [
   {
@@ -92,7 +95,7 @@ const ZONES = [
   },
 ] satisfies ZoneConfig[];
 
-t.test('a veil is told within a minute of its beginning, and over after it', { skip }, async (t) => {
+t.test('haze is reported within a minute of its beginning and ends after it', { skip }, async (t) => {
   const whiteOut = await changes('fade=type=out:start_time=24:duration=20:color=white');
   t.same(
     whiteOut.map(([, now]) => now),
@@ -109,32 +112,32 @@ t.test('a veil is told within a minute of its beginning, and over after it', { s
   t.ok((haze[0]?.[0] ?? 99) - FROM_S <= 60, 'within 60 s');
 });
 
-t.test('a glare blinds the zones that lie in it, and only them', { skip }, async (t) => {
+t.test('a glare blinds only the zones that lie in it', { skip }, async (t) => {
   const conditions = new CameraConditions({ zones: ZONES });
-  const told: string[] = [];
+  const reports: string[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${glare}`)) {
     t.same(conditions.update(frame, []), []);
     const now = conditions.blindZones.join();
-    if (now !== (told.at(-1)?.split(' ')[1] ?? '')) told.push(`${frame.atMs / 1000} ${now}`);
+    if (now !== (reports.at(-1)?.split(' ')[1] ?? '')) reports.push(`${frame.atMs / 1000} ${now}`);
   }
-  t.match(told, [/^\d+(\.\d+)? left$/], 'once');
-  t.ok(Number(told[0]?.split(' ')[0]) <= FROM_S + 60, `after ${told[0]}`);
+  t.match(reports, [/^\d+(\.\d+)? left$/], 'once');
+  t.ok(Number(reports[0]?.split(' ')[0]) <= FROM_S + 60, `after ${reports[0]}`);
 });
 
-/** As the detector finds nothing in it, the same as a blind one. */
-t.test('people who pass and are never found are told within a minute', { skip }, async (t) => {
+/** The detector finds no one in the film, which equals a blind camera. */
+t.test('people who pass and are never detected are reported within a minute', { skip }, async (t) => {
   const conditions = new CameraConditions();
   const cells = new MovingCells();
   const infrared = 'hue=s=0,eq=gamma=0.6:contrast=0.35:brightness=-0.2,noise=alls=25:allf=t';
   let toldMs: number | undefined;
   for await (const frame of filteredClip(infrared)) {
-    const beside = { looked: true, foreground: cells.update(frame) };
-    if (conditions.update(frame, [], beside).includes('cannot-see')) toldMs ??= frame.atMs;
+    const context = { looked: true, foreground: cells.update(frame) };
+    if (conditions.update(frame, [], context).includes('cannot-see')) toldMs ??= frame.atMs;
   }
   t.ok(toldMs !== undefined && toldMs <= 60_000, `after ${toldMs} ms`);
 });
 
-t.test('a street as it is, dark, noisy, shaking or in other light has nothing', { skip }, async (t) => {
+t.test('a street has no condition when dark, noisy, shaking or in other light', { skip }, async (t) => {
   t.same(await changes('null'), []);
   t.same(await changes('null', { gain: 0.15, noise: 5 }), []);
   t.same(await changes('null', { gain: 1, noise: 8 }), []);
@@ -144,7 +147,7 @@ t.test('a street as it is, dark, noisy, shaking or in other light has nothing', 
   t.same(await changes(`drawbox=y=60:color=0x406080:t=fill:enable='between(t,30,34)'`), [], 'a lorry');
 });
 
-t.test('a cover becomes one incident of the box, with a start and an end', { skip }, async (t) => {
+t.test('a covered camera becomes one incident of the box, with a start and an end', { skip }, async (t) => {
   const clip = join(scratch(t), 'covered.mp4');
   const covered = `fps=3,scale=384:288,drawbox=color=0x505050:t=fill:enable='between(t,24,45)'`;
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-t', '60', '-threads', '1', clip];
@@ -152,14 +155,14 @@ t.test('a cover becomes one incident of the box, with a start and an end', { ski
   t.equal(status, 0, 'the clip was made');
   const replayed = await replayClip(clip, { site: 'lab', box: 'lab-1', rules: [] });
   t.teardown(replayed.forget);
-  const told = replayed.events.map(({ time, data: { rule, phase } }) => ({
+  const reports = replayed.events.map(({ time, data: { rule, phase } }) => ({
     atS: Date.parse(time) / 1000,
     what: `${rule.kind} ${phase}`,
   }));
-  t.match(told, [{ what: 'covered start' }, { what: 'covered end' }]);
-  t.equal(told.length, 2);
-  t.ok((told[0]?.atS ?? 0) > 24 && (told[0]?.atS ?? 99) <= 34, `starts at ${told[0]?.atS} s`);
-  t.ok((told[1]?.atS ?? 0) > 45 && (told[1]?.atS ?? 99) <= 55, `ends at ${told[1]?.atS} s`);
+  t.match(reports, [{ what: 'covered start' }, { what: 'covered end' }]);
+  t.equal(reports.length, 2);
+  t.ok((reports[0]?.atS ?? 0) > 24 && (reports[0]?.atS ?? 99) <= 34, `starts at ${reports[0]?.atS} s`);
+  t.ok((reports[1]?.atS ?? 0) > 45 && (reports[1]?.atS ?? 99) <= 55, `ends at ${reports[1]?.atS} s`);
 });
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -173,12 +176,12 @@ function sizeOf(clip: string): SizePx {
 }
 
 /**
- * Every clip by day and at night, again and again: an hour in the long run; in the usual one a third of them, some seconds
- * each. With less than a fifth of the light, 19 of 20 cells of the darkest clip are below the limit of `too-dark`, which
- * is then told.
+ * Every clip by day and at night, repeated for an hour in the full run; the usual run plays some seconds of a third of
+ * them. With less than a fifth of the light, 19 of 20 cells of the darkest clip are below the limit of `too-dark`,
+ * which is then reported.
  */
 t.test(
-  'no condition in a long time of street video',
+  'no condition appears in a long time of street video',
   { skip: skip || data.skip, timeout: 3_600_000 },
   async (t) => {
     const clips = [STREET_CLIP, ...readdirSync(data.file).map((name) => join(data.file, name))];

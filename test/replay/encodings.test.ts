@@ -1,6 +1,6 @@
 /**
- * What a box says of its camera does not hang on the encoder's noise: each film in a loop, its packets copied and its
- * pictures encoded anew, finely and coarsely, tells the same conditions. By default the film that tells one, copied and
+ * Tests that the reported conditions do not depend on the encoder's noise. Each film is looped with its packets copied
+ * and with its pictures encoded again, finely and coarsely. By default one film with a condition is played, copied and
  * coarse; VIGIE_TEST_FULL=1 plays them all.
  */
 import { join } from 'node:path';
@@ -21,26 +21,26 @@ import { sampled } from '../lib/sampled.ts';
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 /** Haze, in which few vehicles pass. */
 const BY_DEFAULT = ['a14-haze'];
-/** The rate at which a box looks at a quiet street. */
+/** The analysis rate of a box on a quiet street. */
 const FPS = '5';
 const LENGTH_S = FULL ? 100 : BLINDNESS_BY_S + 1;
 
-/** How a loop is made of a film, by name. */
+/** Functions that make a loop of a film, by name. */
 const ENCODINGS: Readonly<Record<string, (clip: string, dir: string) => Promise<string>>> = {
   copied: (clip, dir) => loopedClip(clip, LENGTH_S, dir),
-  'x264 crf 18': (clip, dir) => encoded(clip, 18, dir),
-  'x264 crf 30': (clip, dir) => encoded(clip, 30, dir),
+  'x264 crf 18': (clip, dir) => encodeClip(clip, 18, dir),
+  'x264 crf 30': (clip, dir) => encodeClip(clip, 30, dir),
 };
 
-async function encoded(clip: string, crf: number, dir: string): Promise<string> {
+async function encodeClip(clip: string, crf: number, dir: string): Promise<string> {
   const file = join(dir, `crf-${crf}.mp4`);
   const length = ['-t', String(LENGTH_S), '-an', '-r', FPS];
   await ffmpeg(['-stream_loop', '-1', '-i', clip, ...length, '-c:v', 'libx264', '-crf', String(crf), file]);
   return file;
 }
 
-/** Kinds of conditions that are told, and by when blindness was. */
-async function told(
+/** Kinds of the reported conditions, and the time of blindness. */
+async function conditionsOfClip(
   { config }: Label,
   clip: string,
 ): Promise<{ kinds: string[]; blindS: number | undefined }> {
@@ -54,23 +54,23 @@ async function told(
 const folders = ['labels-hard', 'labels'].map((name) => evaluationData(name));
 const skip = folders.find(({ skip }) => skip)?.skip ?? false;
 const labels = skip ? [] : folders.flatMap(({ file }) => labelsIn(file));
-/** One label for each film: conditions hang on no rule. */
+/** One label for each film, because conditions depend on no rule. */
 const films = labels.filter(
   ({ clipPath }, i) => labels.findIndex((other) => other.clipPath === clipPath) === i,
 );
 
-t.test('each encoding of a film tells the same of the camera', { skip, timeout: 7_200_000 }, async (t) => {
+t.test('each encoding of a film gives the same conditions', { skip, timeout: 7_200_000 }, async (t) => {
   const played = films.filter(({ name }) => FULL || BY_DEFAULT.includes(name));
   t.ok(played.length >= BY_DEFAULT.length, `${played.length} films`);
   for (const label of played) {
     const answers: string[][] = [];
     for (const [name, make] of sampled(t, 'encodings', Object.entries(ENCODINGS), 2)) {
-      const { kinds, blindS } = await told(label, await make(label.clipPath, scratch(t)));
+      const { kinds, blindS } = await conditionsOfClip(label, await make(label.clipPath, scratch(t)));
       answers.push(kinds);
       const inTime = blindS === undefined || blindS <= BLINDNESS_BY_S;
       t.ok(inTime, `${label.name}, ${name}: ${kinds.join(', ') || 'nothing'} at ${blindS ?? '–'} s`);
     }
     for (const answer of answers) t.same(answer, answers[0], label.name);
-    if (BY_DEFAULT.includes(label.name)) t.same(answers[0], ['cannot-see'], `${label.name} is told`);
+    if (BY_DEFAULT.includes(label.name)) t.same(answers[0], ['cannot-see'], `${label.name} is reported`);
   }
 });

@@ -1,4 +1,7 @@
-/** A street that stands still for a while: the detector rests, what is there stays, and nothing is left unredacted. */
+/**
+ * Tests a street that stays still for a while: the detector rests, objects stay tracked, and every person stays
+ * redacted.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,15 +37,15 @@ const CONFIG = {
 };
 
 t.test(
-  'people who stand are held, told in time, and redacted in frames that nobody looked at',
+  'people who stay are held, reported in time, and redacted in frames without an inference',
   { skip },
   async (t) => {
-    // From 8 s on the street is a still for 20 s, with a codec’s own noise, and no longer.
+    // From 8 s on the street is a still for 20 s, with a codec’s own noise.
     const clip = join(scratch(t), 'still.mp4');
     const filter = 'loop=loop=200:size=1:start=80,noise=alls=4:allf=t';
     const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '27', clip];
-    const made = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
-    t.equal(made.status, 0, 'the clip was made');
+    const encoding = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
+    t.equal(encoding.status, 0, 'the clip was made');
     const every = await replayClip(clip, CONFIG, ['--every-frame']);
     const gated = await replayClip(clip, CONFIG);
     t.teardown(() => {
@@ -57,14 +60,14 @@ t.test(
       gated.summary.framesHeld >= 60,
       `${gated.summary.framesHeld} of ${gated.summary.frames} frames held`,
     );
-    t.ok(beganS(every).length >= 2, `somebody stays: ${beganS(every)}`);
+    t.ok(beganS(every).length >= 2, `a person stays: ${beganS(every)}`);
     for (const atS of beganS(every)) {
       t.ok(
         beganS(gated).some((other) => Math.abs(other - atS) <= 2.5),
-        `the incident of ${atS} s is told with gating too: ${beganS(gated)}`,
+        `the incident of ${atS} s is reported with gating too: ${beganS(gated)}`,
       );
     }
-    // Who is known is drawn as a figure, and whatever a person may be is hidden: by the empty place, or by blocks.
+    // A tracked person is drawn as a figure; anything that may be a person is hidden by the clean plate or by blocks.
     const redactions = (replayed: Replayed) =>
       starts(replayed).flatMap(({ data }) => data.evidence.snapshot?.redaction ?? []);
     t.equal(redactions(gated).length, starts(gated).length, 'each has its snapshot');

@@ -1,6 +1,7 @@
 /**
- * What a rule says of a film depends on no other rule: every second one alone (with VIGIE_TEST_FULL=1 each, in pairs too and
- * on every label) and all together raise the same incidents at the same moments, and vision follows the same objects.
+ * Tests that a rule's result on a film depends on no other rule. Every second rule alone, and all together, must raise
+ * the same incidents at the same moments, and vision must follow the same objects. VIGIE_TEST_FULL=1 plays each rule
+ * alone, in pairs too, and on every label.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,10 +12,10 @@ import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
 import { sampled } from '../lib/sampled.ts';
 
-/** The rate at which a box analyses. */
+/** Rate at which a box analyses. */
 const FPS = ['--fps', '5'];
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** Of the labels with several rules: a short one, with incidents. */
+/** A short label with several rules and with incidents. */
 const BY_DEFAULT = ['crosswalk'];
 
 const labels = evaluationData('labels');
@@ -23,13 +24,13 @@ const skip = labels.skip || hard.skip;
 
 type Rule = Label['config']['rules'][number];
 
-interface Said {
-  /** By rule, media times of the starts, s. */
+interface ReplayOutcome {
+  /** Media times of the starts by rule, s. */
   readonly starts: ReadonlyMap<string, readonly number[]>;
   readonly tracks: string;
 }
 
-async function said({ clipPath, config }: Label, rules: readonly Rule[]): Promise<Said> {
+async function outcomeOf({ clipPath, config }: Label, rules: readonly Rule[]): Promise<ReplayOutcome> {
   const replayed = await replayClip(clipPath, { ...config, rules }, FPS);
   try {
     const starts = new Map<string, number[]>(rules.map(({ id }) => [id, []]));
@@ -42,15 +43,15 @@ async function said({ clipPath, config }: Label, rules: readonly Rule[]): Promis
   }
 }
 
-async function same(t: Test, label: Label): Promise<number> {
+async function checkIndependence(t: Test, label: Label): Promise<number> {
   const { rules } = label.config;
-  const all = await said(label, rules);
+  const all = await outcomeOf(label, rules);
   const pairs = rules.flatMap((one, i) => rules.slice(i + 1).map((other) => [one, other]));
   const alone = sampled(t, `rules of ${label.name} alone`, rules, 2).map((rule) => [rule]);
-  for (const some of [...alone, ...(FULL && rules.length > 2 ? pairs : [])]) {
-    const { starts, tracks } = await said(label, some);
-    const names = some.map(({ id }) => id).join(' and ');
-    for (const { id } of some) t.same(starts.get(id), all.starts.get(id), `${names}: ${id} as with all`);
+  for (const subset of [...alone, ...(FULL && rules.length > 2 ? pairs : [])]) {
+    const { starts, tracks } = await outcomeOf(label, subset);
+    const names = subset.map(({ id }) => id).join(' and ');
+    for (const { id } of subset) t.same(starts.get(id), all.starts.get(id), `${names}: ${id} as with all`);
     t.ok(tracks === all.tracks, `${names}: the same tracks as with all`);
   }
   return [...all.starts.values()].flat().length;
@@ -62,19 +63,23 @@ function isOfSeveral({ name, config }: Label): boolean {
   return config.rules.length > 1 && (FULL || BY_DEFAULT.includes(name));
 }
 
-t.test('labels', { skip, timeout: FULL ? 7_200_000 : 600_000 }, async (t) => {
-  t.ok(several.length >= BY_DEFAULT.length, `${several.length} labels`);
-  let starts = 0;
-  for (const label of several) {
-    await t.test(label.name, async (t) => {
-      starts += await same(t, label);
-    });
-  }
-  t.ok(starts >= 3, `${starts} incidents`);
-});
+t.test(
+  'a rule on a label gives the same incidents alone and with all others',
+  { skip, timeout: FULL ? 7_200_000 : 600_000 },
+  async (t) => {
+    t.ok(several.length >= BY_DEFAULT.length, `${several.length} labels`);
+    let starts = 0;
+    for (const label of several) {
+      await t.test(label.name, async (t) => {
+        starts += await checkIndependence(t, label);
+      });
+    }
+    t.ok(starts >= 3, `${starts} incidents`);
+  },
+);
 
 t.test(
-  'two tolerances of parking, and rules that see other things',
+  'two parking tolerances and other rules do not influence each other',
   { skip, timeout: 600_000 },
   async (t) => {
     const label = labelsIn(labels.file).find(({ name }) => name === 'parked-car') as Label;
@@ -87,7 +92,7 @@ t.test(
       { id: 'come', kind: 'vehicle-in-pedestrian-zone', zone, purpose },
       { id: 'dump', kind: 'illegal-dumping', zone, purpose, afterS: 8 },
     ];
-    const starts = await same(t, { ...label, config: { ...label.config, rules } });
+    const starts = await checkIndependence(t, { ...label, config: { ...label.config, rules } });
     t.ok(starts >= 4, `${starts} incidents`);
   },
 );

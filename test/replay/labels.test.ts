@@ -1,6 +1,6 @@
 /**
- * Every label of the evaluation data: each expected incident in its window, and nothing else. A box is asked at the rates at
- * which it looks itself, of two films by every frame; VIGIE_TEST_FULL=1 asks it so of all.
+ * Tests every label of the evaluation data: each expected incident in its window, and no others. The films play at a
+ * box's own rates, and two of them with every frame; VIGIE_TEST_FULL=1 plays all with every frame.
  */
 import {
   cpSync,
@@ -42,43 +42,43 @@ import { evaluateSight, goodFilms } from '../../scripts/programs/evaluate/sight.
 import { evaluationData, ROOT, scratch } from '../lib/paths.ts';
 
 const data = evaluationData('labels');
-/** What everybody passes, and films on which alerts were wrong once. */
+/** Labels that must always pass, and films that once had wrong alerts. */
 const folders = [
   { name: 'labels', ...data },
   { name: 'labels-hard', ...evaluationData('labels-hard') },
 ];
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-/** This one is asked of every frame, and twice. */
-const TWICE = 'car-detection';
-/** At a box's own rates the person who waits in the second is missed. */
-const BY_EVERY_FRAME = [TWICE, 'pets2006-s1-c3'];
+/** This one is played with every frame, and twice. */
+const REPLAYED_TWICE = 'car-detection';
+/** The waiting person in the second film is missed at a box's own rates. */
+const BY_EVERY_FRAME = [REPLAYED_TWICE, 'pets2006-s1-c3'];
 
 for (const { name, file, skip } of folders) {
   t.test(name, { skip, timeout: 600_000 }, async (t) => {
     const labels = labelsIn(file);
     if (name === 'labels')
       t.ok(
-        labels.some((label) => label.name === TWICE),
-        `${TWICE} is one of them`,
+        labels.some((label) => label.name === REPLAYED_TWICE),
+        `${REPLAYED_TWICE} is one of them`,
       );
     for (const label of labels) {
       await t.test(label.name, async (t) => {
         const rate = FULL || BY_EVERY_FRAME.includes(label.name) ? [] : ['--fps', 'live'];
         const replay = async (clip: string, config: object): Promise<Replayed> => {
           const replayed = await replayClip(clip, config, rate);
-          if (label.name === TWICE) await saysTheSameAgain(t, label, replayed);
+          if (label.name === REPLAYED_TWICE) await saysTheSameAgain(t, label, replayed);
           return replayed;
         };
         const { scores } = await evaluateLabel(label, { replay });
         t.ok(scores.length > 0, 'has rules');
         for (const { rule, truePositives, faults, forgiven } of scores) {
           for (const { line } of forgiven) t.comment(line);
-          const said = `${rule}: ${truePositives} found, none missed, none false`;
+          const summary = `${rule}: ${truePositives} found, none missed, none false`;
           t.same(
             faults.map(({ line }) => line),
             [],
-            said,
+            summary,
           );
         }
       });
@@ -86,7 +86,7 @@ for (const { name, file, skip } of folders) {
   });
 }
 
-/** Two replays say the same, in the published form, with redacted snapshots. */
+/** Checks that two replays give the same result in the published form, with redacted snapshots. */
 async function saysTheSameAgain(t: Test, label: Label, one: Replayed): Promise<void> {
   const two = await replayClip(label.clipPath, label.config);
   t.teardown(two.forget);
@@ -104,7 +104,7 @@ async function saysTheSameAgain(t: Test, label: Label, one: Replayed): Promise<v
   t.match(one.summary, { frames: 377, clipS: Number, cpuS: { vision: Number, agent: Number } });
 }
 
-t.test('--fps takes fewer frames', async (t) => {
+t.test('a replay with --fps takes fewer frames', async (t) => {
   const film = join(scratch(t), 'film.mp4');
   await ffmpeg(['-f', 'lavfi', '-i', 'testsrc2=s=128x96:r=10:d=20', film]);
   const replayed = await replayClip(film, { site: 'lab', box: 'lab-1', rules: [] }, ['--fps', '1']);
@@ -113,7 +113,7 @@ t.test('--fps takes fewer frames', async (t) => {
   t.ok(frames >= 19 && frames <= 21, `${frames} frames of 20 s`);
 });
 
-/** A wide road. The labels above ask each film once, some of them for longer than blindness takes to tell. */
+/** A wide road. Some labels above play their film for longer than blindness takes to be reported. */
 const SHORT_SIGHT = ['boulevard-park'];
 
 t.test(
@@ -134,7 +134,7 @@ t.test(
 );
 
 t.test(
-  'a contact sheet shows the frames of a false alert, and never lies in the project',
+  'a contact sheet shows the frames of a false alert and never lies in the project',
   { skip: data.skip },
   async (t) => {
     t.throws(() => pictureFolder(join(ROOT, 'sheets')), { kind: 'config', message: /is inside the project/ });
@@ -160,10 +160,10 @@ t.test('every degradation changes a film, and is the same each time', async (t) 
   const dir = scratch(t);
   const film = { widthPx: 128, heightPx: 96, fps: 5, lengthS: 4 };
   const source = ['-f', 'lavfi', '-i', 'testsrc2=s=128x96:r=5:d=4'];
-  const made: string[] = [];
+  const contents: string[] = [];
   for (const one of DEGRADATIONS) {
-    const twice = [0, 1].map((turn) => join(dir, `${one.name}-${turn}.mp4`));
-    for (const file of twice)
+    const files = [0, 1].map((turn) => join(dir, `${one.name}-${turn}.mp4`));
+    for (const file of files)
       await ffmpeg([
         ...source,
         '-vf',
@@ -172,37 +172,44 @@ t.test('every degradation changes a film, and is the same each time', async (t) 
         '-bitexact',
         file,
       ]);
-    const [first, second] = twice.map((file) => readFileSync(file).toString('base64'));
+    const [first, second] = files.map((file) => readFileSync(file).toString('base64'));
     t.equal(first === second, true, `${one.name}: the same bytes`);
-    made.push(first ?? '');
-    const facts = factsOf(twice[0] ?? '');
+    contents.push(first ?? '');
+    const facts = factsOf(files[0] ?? '');
     t.same([facts.widthPx, facts.heightPx, facts.fps], [128, 96, 5], `${one.name}: the same size and rate`);
     t.ok(Math.abs(facts.lengthS - 4) < 0.3, `${one.name}: ${facts.lengthS} s`);
   }
-  t.equal(new Set(made).size, DEGRADATIONS.length, 'no two are alike');
+  t.equal(new Set(contents).size, DEGRADATIONS.length, 'no two are alike');
 });
 
-t.test('a table of conditions: what is found, false and told in each', { skip: data.skip }, async (t) => {
-  const dir = scratch(t);
-  for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
-  cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
-  symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
-  const told: string[] = [];
-  const rows = await evaluateConditions({
-    dirs: [join(dir, 'labels')],
-    only: ['none', 'white-out'],
-    say: () => undefined,
-    onRow: ({ condition }) => told.push(condition),
-  });
-  t.same(told, ['none', 'white-out'], 'each is told as soon as it is ready');
-  const [none, white] = rows;
-  t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
-  t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
-  t.ok((white?.detectionsShare ?? 1) < 0.8, `of people in a white-out ${white?.detectionsShare} are found`);
-  t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
-});
+t.test(
+  'a table of conditions shows matches, false alerts and reports for each',
+  { skip: data.skip },
+  async (t) => {
+    const dir = scratch(t);
+    for (const folder of ['labels', 'clips']) mkdirSync(join(dir, folder));
+    cpSync(join(data.file, 'stadtmitte-quiet.json'), join(dir, 'labels', 'quiet.json'));
+    symlinkSync(evaluationData('clips/tud-stadtmitte.mp4').file, join(dir, 'clips', 'tud-stadtmitte.mp4'));
+    const conditions: string[] = [];
+    const rows = await evaluateConditions({
+      dirs: [join(dir, 'labels')],
+      only: ['none', 'white-out'],
+      say: () => undefined,
+      onRow: ({ condition }) => conditions.push(condition),
+    });
+    t.same(conditions, ['none', 'white-out'], 'each is reported as soon as it is ready');
+    const [none, white] = rows;
+    t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
+    t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
+    t.ok(
+      (white?.detectionsShare ?? 1) < 0.8,
+      `a ratio of ${white?.detectionsShare} of the people is detected in a white-out`,
+    );
+    t.match(conditionRow(white as ConditionRow), /^\| white-out \| 0 of 0 \| – \| 0 \| 0 \|.*\d of 1 films/);
+  },
+);
 
-t.test('scoring: windows, misses, false alerts, counts', async (t) => {
+t.test('scoring counts windows, misses and false alerts', async (t) => {
   const rules = [
     { id: 'a', kind: 'loitering' },
     { id: 'b', kind: 'wrong-way' },
@@ -230,49 +237,46 @@ t.test('scoring: windows, misses, false alerts, counts', async (t) => {
   t.match(b, { truePositives: 1, falseNegatives: 1, falsePositives: 0 });
 });
 
-t.test(
-  'scoring: what was there at the start, conditions of the camera, a box that says that it is blind',
-  async (t) => {
-    const label: Label = {
-      name: 'x',
-      clip: 'x',
-      clipPath: 'x',
-      config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
-      expected: [{ rule: 'a', startS: [10, 20] }],
-      mayTell: ['too-dark'],
-      orCannotSee: true,
-    };
-    const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
-      ({
-        time: new Date(atS * 1000).toISOString(),
-        data: { phase, rule: { id, kind, params: {} } },
-      }) as unknown as UnnumberedEvent;
-    const told = startsOf([
-      event('present-at-start', 3, 'a'),
-      event('illegal-parking', 30, 'a'),
-      event('too-dark', 40),
-      event('too-dark', 50, 'built-in', 'end'),
-      event('cannot-see', 61, 'built-in'),
-    ]);
-    const [score] = scoreStarts(label, told) as [RuleScore];
-    t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
-    t.match(
-      scoreConditions(label, told),
-      [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
-      'only what the label does not allow is false',
-    );
-    const blind = blindnessTold(told) as Start;
-    t.match(blind, { kind: 'too-dark', atS: 40 });
-    t.match(forgive(score, blind), {
-      falseNegatives: 0,
-      falsePositives: 1,
-      faults: [{ line: 'x: a false at 30.0 s' }],
-      forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
-    });
-    t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
-    t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
-  },
-);
+t.test('scoring forgives presence at the start, allowed conditions and reported blindness', async (t) => {
+  const label: Label = {
+    name: 'x',
+    clip: 'x',
+    clipPath: 'x',
+    config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
+    expected: [{ rule: 'a', startS: [10, 20] }],
+    mayTell: ['too-dark'],
+    orCannotSee: true,
+  };
+  const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
+    ({
+      time: new Date(atS * 1000).toISOString(),
+      data: { phase, rule: { id, kind, params: {} } },
+    }) as unknown as UnnumberedEvent;
+  const starts = startsOf([
+    event('present-at-start', 3, 'a'),
+    event('illegal-parking', 30, 'a'),
+    event('too-dark', 40),
+    event('too-dark', 50, 'built-in', 'end'),
+    event('cannot-see', 61, 'built-in'),
+  ]);
+  const [score] = scoreStarts(label, starts) as [RuleScore];
+  t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
+  t.match(
+    scoreConditions(label, starts),
+    [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
+    'only what the label does not allow is false',
+  );
+  const blind = blindnessTold(starts) as Start;
+  t.match(blind, { kind: 'too-dark', atS: 40 });
+  t.match(forgive(score, blind), {
+    falseNegatives: 0,
+    falsePositives: 1,
+    faults: [{ line: 'x: a false at 30.0 s' }],
+    forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
+  });
+  t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
+  t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
+});
 
 t.test('a folder of labels that cannot be read is one clear line', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-labels-'));

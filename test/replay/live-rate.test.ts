@@ -1,4 +1,7 @@
-/** A motorway, as a box sees it: at the configured rate cars are lost, at the rates that the street asks for hardly any. */
+/**
+ * Tests a motorway at a box's live rates: at the configured rate cars are lost, at the rates chosen from the traffic
+ * hardly any.
+ */
 import t from 'tap';
 import { replayClip } from '../../scripts/programs/evaluate/replay-clip.ts';
 import { evaluationData } from '../lib/paths.ts';
@@ -12,11 +15,11 @@ const CONFIG = {
   lines: [line('near', 0.72), line('far', 0.5)],
   rules: ['near', 'far'].map((id) => ({ id, kind: 'line-crossing', line: id, purpose: 'evaluation' })),
 };
-/** The budget's half minute, saved at the start, and what it gives in the clip's. */
+/** Detector runs that the budget allows: half a minute saved at the start, and the share earned during the clip. */
 const LOOKS_MAX = 2 * 30 * 5;
 
 void t.test(
-  'nearly all crossings that every frame shows, within the budget, twice alike',
+  'live rates report nearly all crossings that every frame shows, within the budget and repeatably',
   { skip },
   async (t) => {
     const run = async (extra: readonly string[]) => {

@@ -1,4 +1,4 @@
-/** People who cross lines by night: who is too small and too dark for the frame is found in the larger picture. */
+/** Tests line crossings at night: a person too small and dark for the frame is detected in the high-resolution pass. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const CONFIG = {
     classes: ['person'],
   })),
 };
-/** Whose feet pass from one side to the other after the first four seconds, by ground truth (PETS09-S2L1), in s. */
+/** Times at which feet cross after the first four seconds, by ground truth (PETS09-S2L1), s. */
 const CROSSINGS = [
   ['left', 17.9],
   ['left', 20.0],
@@ -42,13 +42,13 @@ const CROSSINGS = [
   ['right', 22.9],
 ] as const;
 
-t.test('a grey, dark and noisy street', { skip }, async (t) => {
+t.test('crossings are reported in a grey, dark and noisy street', { skip }, async (t) => {
   const clip = join(scratch(t), 'night.mp4');
   const night = 'fps=5,hue=s=0,eq=gamma=.35,noise=alls=20:allf=t:all_seed=1';
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-threads', '1', '-t', '24', clip];
-  const made = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', night, ...h264]);
-  t.equal(made.status, 0, 'the clip was made');
-  const told = ({ events }: Replayed): [string, number][] =>
+  const encoding = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', night, ...h264]);
+  t.equal(encoding.status, 0, 'the clip was made');
+  const crossingsOf = ({ events }: Replayed): [string, number][] =>
     events
       .filter(({ data }) => data.phase === 'start')
       .map(({ time, data }): [string, number] => [data.rule.id, Date.parse(time) / 1000]);
@@ -57,16 +57,16 @@ t.test('a grey, dark and noisy street', { skip }, async (t) => {
     one.forget();
     two.forget();
   });
-  t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} closer looks`);
+  t.ok(one.summary.looksFine >= 45, `${one.summary.looksFine} high-resolution passes`);
   t.equal(two.summary.looksFine, one.summary.looksFine);
-  t.same(told(two), told(one), 'twice the same');
-  const free = told(one).filter(([, atS]) => atS > 4.5);
+  t.same(crossingsOf(two), crossingsOf(one), 'twice the same');
+  const free = crossingsOf(one).filter(([, atS]) => atS > 4.5);
   const missed = CROSSINGS.filter(([line, atS]) => {
     const at = free.findIndex(([id, s]) => id === line && Math.abs(s - atS) < 1);
     if (at >= 0) free.splice(at, 1);
     return at < 0;
   });
-  // At six seconds one man passes behind another. Without closer looks a second one is missed.
+  // At six seconds one man passes behind another. Without the high-resolution pass a second crossing is missed.
   t.ok(missed.length <= 1, `missed: ${JSON.stringify(missed)}`);
-  t.same(free, [], 'nobody crosses twice, or without being there');
+  t.same(free, [], 'no one crosses twice, or without being there');
 });

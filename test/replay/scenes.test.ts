@@ -1,6 +1,6 @@
 /**
- * Composed scenes through the whole pipeline: what was left behind or drawn is found, and nothing else.
- * A fixed choice of short scenes by default; all of them with VIGIE_TEST_FULL=1.
+ * Tests composed scenes through the whole pipeline: objects left behind and graffiti are found, and nothing else is.
+ * Plays a fixed choice of short scenes by default, and all of them with VIGIE_TEST_FULL=1.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -11,7 +11,7 @@ import { CATALOGUE } from '../scenes/catalogue.ts';
 import { compose } from '../scenes/composer.ts';
 import type { Scene } from '../scenes/scene.ts';
 
-/** Of each kind of scene one or two, about as many without an incident as with one. */
+/** One or two of each kind of scene, about as many without an incident as with one. */
 const SHORT = new Set([
   'left-yard-heap',
   'street-verge-heap',
@@ -42,7 +42,7 @@ function clipOf(clip: string): string {
   return clip === 'vtest.avi' ? STREET_CLIP : evaluationData(clip).file;
 }
 
-t.test('the catalogue is balanced and its names are its own', async (t) => {
+t.test('the catalogue is balanced and its names are unique', async (t) => {
   const quiet = CATALOGUE.filter(({ expected }) => expected.length === 0).length;
   t.ok(CATALOGUE.length >= 110, `${CATALOGUE.length} scenes`);
   t.ok(quiet >= CATALOGUE.length / 2, `${quiet} of ${CATALOGUE.length} scenes expect nothing`);

@@ -1,6 +1,6 @@
 /**
- * Street scenes of real pixels through the real detector, tracker, observer, rules and incidents: cut out of
- * the street clip of the set-up, and of a motorway clip of the evaluation data.
+ * Tests street scenes of real pixels through the real detector, tracker, observer, rules and incidents. They are cut
+ * from the street clip of the set-up and from a motorway clip of the evaluation data.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -11,7 +11,7 @@ import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';
 import { judge } from '../scenes/street/verdict.ts';
 
-// Before ONNX Runtime is loaded: it reports home otherwise.
+// Set before ONNX Runtime is loaded, because it sends usage data otherwise.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 
 const road = evaluationData('clips/highway-320.avi');
@@ -27,14 +27,18 @@ const stages: readonly { name: StageName; clip: string; skip: string | false; le
 
 for (const { name, clip, skip, lengthS } of stages) {
   const scenes = PIXEL_SCENES.filter(({ stage }) => stage === name);
-  t.test(`${scenes.length} scenes on the ${name}`, { skip, timeout: 600_000 }, async (t) => {
-    const detector = makeDetector();
-    await detector.start();
-    try {
-      const stage = await loadStage(name, clip, detector, lengthS);
-      await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
-    } finally {
-      await detector.stop();
-    }
-  });
+  t.test(
+    `${scenes.length} scenes on the ${name} raise exactly their incidents`,
+    { skip, timeout: 600_000 },
+    async (t) => {
+      const detector = makeDetector();
+      await detector.start();
+      try {
+        const stage = await loadStage(name, clip, detector, lengthS);
+        await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
+      } finally {
+        await detector.stop();
+      }
+    },
+  );
 }

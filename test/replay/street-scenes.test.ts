@@ -1,6 +1,6 @@
 /**
- * Street scenes before a model of the detector, through the real tracker, observer, rules and incidents:
- * each rule finds what it must and nothing else, with the errors that the detector was measured to make.
+ * Tests street scenes with a model of the detector and the real tracker, observer, rules and incidents. With the
+ * measured errors of the detector, each rule finds exactly its incidents.
  */
 import { existsSync } from 'node:fs';
 import t from 'tap';
@@ -13,16 +13,16 @@ import { play } from '../scenes/street/run.ts';
 import { loadStage, makeDetector, type Stage } from '../scenes/street/stage.ts';
 import { judge } from '../scenes/street/verdict.ts';
 
-// Before ONNX Runtime is loaded: it reports home otherwise.
+// Set before ONNX Runtime is loaded, because it sends usage data otherwise.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
 
 const KINDS = 6;
 const SCENES_MIN = 8;
-/** CPU time a frame that observer and rules may take on a busy street, all kinds of rules on, in passes over the frame. */
+/** CPU time per frame for observer and rules on a busy street with all kinds of rules, in passes over the frame. */
 const OBSERVE_PASSES = 10;
 const skip = !existsSync(STREET_CLIP) && `no street clip: ${STREET_CLIP} (scripts/setup fetches it)`;
 
-t.test('the catalogue is balanced and its names are its own', async (t) => {
+t.test('the catalogue is balanced and its names are unique', async (t) => {
   const all = [...STREET_SCENES, ...PIXEL_SCENES];
   t.equal(new Set(all.map(({ name }) => name)).size, all.length);
   const kinds = [...new Set(all.map(({ rule }) => rule.kind))];
@@ -35,19 +35,23 @@ t.test('the catalogue is balanced and its names are its own', async (t) => {
   }
 });
 
-t.test(`${STREET_SCENES.length} street scenes`, { skip, timeout: 600_000 }, async (t) => {
-  const stage = await streetStage();
-  await judge(t, sampled(t, 'street scenes', STREET_SCENES, 4), () => stage);
-  // Once to warm up: no other scene watches static regions.
-  await play(BUSY_SCENE, stage);
-  const { frames, observeMs, trackMs } = await play(BUSY_SCENE, stage);
-  const [observe, track] = [observeMs / frames, trackMs / frames];
-  const pass = passMs();
-  t.comment(
-    `busy street: observe and rules ${observe.toFixed(2)}, track ${track.toFixed(2)} CPU-ms a frame, a pass over it ${pass.toFixed(2)}`,
-  );
-  t.ok(observe <= OBSERVE_PASSES * pass, `observe and rules: ${(observe / pass).toFixed(1)} passes`);
-});
+t.test(
+  `${STREET_SCENES.length} street scenes raise exactly their incidents`,
+  { skip, timeout: 600_000 },
+  async (t) => {
+    const stage = await streetStage();
+    await judge(t, sampled(t, 'street scenes', STREET_SCENES, 4), () => stage);
+    // Once to warm up, because no other scene watches static regions.
+    await play(BUSY_SCENE, stage);
+    const { frames, observeMs, trackMs } = await play(BUSY_SCENE, stage);
+    const [observe, track] = [observeMs / frames, trackMs / frames];
+    const pass = passMs();
+    t.comment(
+      `busy street: observe and rules ${observe.toFixed(2)}, track ${track.toFixed(2)} CPU-ms a frame, a pass over it ${pass.toFixed(2)}`,
+    );
+    t.ok(observe <= OBSERVE_PASSES * pass, `observe and rules: ${(observe / pass).toFixed(1)} passes`);
+  },
+);
 
 async function streetStage(): Promise<Stage> {
   const detector = makeDetector();

@@ -1,4 +1,7 @@
-/** Authorisation and suspension: nothing runs that is not positively allowed, whatever the files or the clock say. */
+/**
+ * Tests authorisation and suspension: without a positive authorisation nothing runs, whatever the files or the clock
+ * say.
+ */
 
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +38,7 @@ import { BOX, SITE } from '../lib/room.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
-/** What the journal of a box knows that has never run. */
+/** Journal knowledge of a box that has never run. */
 const NOTHING: { authority: string | undefined; confirmedBeforeMs: number | undefined } = {
   authority: undefined,
   confirmedBeforeMs: undefined,
@@ -69,7 +72,7 @@ const START_MS = new HandClock().epochMs;
 const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
-/** As the agent judges a file: signature, form, place and time. */
+/** Verifies a file as the agent does: signature, form, place and time. */
 function verdict(bytes: Buffer) {
   return verdictOf(() => {
     const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
@@ -79,14 +82,17 @@ function verdict(bytes: Buffer) {
 
 void t.test('no single-bit flip of an authorisation is accepted; the original is', async (t) => {
   const original = signedOrder(order());
-  const seen = flips(original, verdict);
-  t.notOk(seen.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...seen])}`);
-  t.ok((seen.get('bad-signature') ?? 0) > 100 && (seen.get('malformed') ?? 0) > 100, 'the flips reach far');
+  const outcomes = flips(original, verdict);
+  t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
+  t.ok(
+    (outcomes.get('bad-signature') ?? 0) > 100 && (outcomes.get('malformed') ?? 0) > 100,
+    'the flips reach far',
+  );
   t.equal(verdict(original), 'accepted');
 });
 
 void t.test(
-  `${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations: none accepted`,
+  `none of ${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations is accepted`,
   async (t) => {
     const accepted = signedOrder(order());
     t.equal(verdict(accepted), 'accepted');
@@ -136,7 +142,7 @@ void t.test(
       ],
       verdict,
     );
-    t.equal(verdict(accepted), 'accepted', 'what is right is still accepted');
+    t.equal(verdict(accepted), 'accepted', 'a valid one is still accepted');
   },
 );
 
@@ -155,23 +161,23 @@ void t.test('a resume needs two different keys of the order, for this box and th
         keys.map(({ privateKey }) => privateKey),
       ),
     );
-  const judged = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
-  t.equal(judged(sign([PREFECT, MAYOR])), 'accepted');
+  const verdictOfResume = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR])), 'accepted');
   t.same(openResume(sign([MAYOR, PREFECT]), order(), own, START_MS).names, ['prefect', 'mayor']);
-  t.equal(judged(sign([PREFECT])), 'malformed', 'one key');
-  t.equal(judged(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
-  t.equal(judged(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
-  t.equal(judged(sign([PREFECT, AUTHORITY])), 'unknown-key', 'the authority’s own key');
-  t.equal(judged(sign([PREFECT, MAYOR, testKey()])), 'malformed', 'three');
-  t.equal(judged(sign([PREFECT, MAYOR], { box: 'other' })), 'wrong-box');
-  t.equal(judged(sign([PREFECT, MAYOR], { suspension: 'cd'.repeat(8) })), 'replayed');
-  t.equal(judged(sign([PREFECT, MAYOR], { notAfter: iso(START_MS - 1) })), 'expired');
-  t.equal(judged(sign([PREFECT, MAYOR], { notBefore: iso(START_MS + 1) })), 'not-yet-valid');
+  t.equal(verdictOfResume(sign([PREFECT])), 'malformed', 'one key');
+  t.equal(verdictOfResume(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
+  t.equal(verdictOfResume(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
+  t.equal(verdictOfResume(sign([PREFECT, AUTHORITY])), 'unknown-key', 'the authority’s own key');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR, testKey()])), 'malformed', 'three');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { box: 'other' })), 'wrong-box');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { suspension: 'cd'.repeat(8) })), 'replayed');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { notAfter: iso(START_MS - 1) })), 'expired');
+  t.equal(verdictOfResume(sign([PREFECT, MAYOR], { notBefore: iso(START_MS + 1) })), 'not-yet-valid');
   const swapped = JSON.parse(String(sign([PREFECT, MAYOR])));
   swapped.signatures[1].sig = swapped.signatures[0].sig;
-  t.equal(judged(Buffer.from(JSON.stringify(swapped))), 'bad-signature');
-  const seen = flips(sign([PREFECT, MAYOR]), judged);
-  t.notOk(seen.has('accepted'), JSON.stringify([...seen]));
+  t.equal(verdictOfResume(Buffer.from(JSON.stringify(swapped))), 'bad-signature');
+  const outcomes = flips(sign([PREFECT, MAYOR]), verdictOfResume);
+  t.notOk(outcomes.has('accepted'), JSON.stringify([...outcomes]));
 });
 
 interface Desk {
@@ -179,8 +185,8 @@ interface Desk {
   readonly clock: HandClock;
   readonly config: Config;
   readonly pinned: (string | null)[][];
-  /** Why nothing is allowed, judged by a program that has just started; undefined: it is. */
-  fault(config?: Config, clock?: HandClock, known?: typeof NOTHING): string | undefined;
+  /** Reason for which a newly started program allows nothing; undefined when it allows analysis. */
+  fault(config?: Config, clock?: HandClock, journalState?: typeof NOTHING): string | undefined;
 }
 
 function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
@@ -190,23 +196,23 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
   const pinned: (string | null)[][] = [];
-  const fault = (judged = config, at = clock, known = NOTHING): string | undefined => {
+  const fault = (checkedConfig = config, at = clock, journalState = NOTHING): string | undefined => {
     const authority = new Authority({
-      config: judged,
+      config: checkedConfig,
       stateDir,
       clock: at,
-      journal: { known },
+      journal: { known: journalState },
       onPinned: (keyid, before) => pinned.push([before, keyid]),
     });
     authority.load();
     authority.keepTime();
-    const held = authority.now();
-    return 'reason' in held ? held.reason : undefined;
+    const ruling = authority.now();
+    return 'reason' in ruling ? ruling.reason : undefined;
   };
   return { dir, clock, config, pinned, fault };
 }
 
-void t.test('each way in which files can be wrong leaves nothing allowed, and says which', async (t) => {
+void t.test('each fault of the files leaves nothing allowed and is named', async (t) => {
   const { dir, config, fault } = desk(t);
   const path = (name: string, content: string | Buffer, mode = 0o644): string => {
     const file = join(dir, name);
@@ -270,14 +276,14 @@ void t.test('each way in which files can be wrong leaves nothing allowed, and sa
     ['private', { ...config, authorityKey: path('private', pem) }, /a private key, which belongs on no box/],
   ];
   for (const [name, wrong, reason] of cases) {
-    const said = fault(wrong) ?? 'ALLOWED';
-    t.match(said, reason, `${name}: ${said}`);
-    t.notMatch(said, /hunter2|\n/, 'one line, no secret');
+    const faultText = fault(wrong) ?? 'ALLOWED';
+    t.match(faultText, reason, `${name}: ${faultText}`);
+    t.notMatch(faultText, /hunter2|\n/, 'one line, no secret');
   }
   t.equal(fault(), undefined, 'and all is right again');
 });
 
-void t.test('the authority’s key is pinned at its first use, until a person says otherwise', async (t) => {
+void t.test('the authority’s key is pinned at its first use, until a person changes it', async (t) => {
   const { dir, config, pinned, fault } = desk(t);
   t.equal(fault(), undefined);
   t.equal(fault(), undefined);
@@ -288,12 +294,12 @@ void t.test('the authority’s key is pinned at its first use, until a person sa
   writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }));
   const forged = join(dir, 'forged.json');
   writeFileSync(forged, signedOrder(order(), other));
-  const changed = { ...config, authorityKey: file, authorisation: forged };
-  t.match(fault(changed), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
+  const changedConfig = { ...config, authorityKey: file, authorisation: forged };
+  t.match(fault(changedConfig), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
   const pin = join(dir, 'state', PIN_FILE);
   writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
-  t.equal(fault(changed), undefined);
-  t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is told');
+  t.equal(fault(changedConfig), undefined);
+  t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is reported');
   t.match(fault(), /is another key/, 'the first one counts no more');
   for (const damage of [
     '',
@@ -302,7 +308,7 @@ void t.test('the authority’s key is pinned at its first use, until a person sa
     readFileSync(pin, 'utf8').replace('"version":1', '"version":2'),
   ]) {
     writeFileSync(pin, damage);
-    t.match(fault(changed), /authority.json is damaged/, damage);
+    t.match(fault(changedConfig), /authority.json is damaged/, damage);
   }
 });
 
@@ -319,7 +325,7 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
   authority.load();
   t.ok(holds());
   clock.epochMs -= 300 * DAY_MS;
-  t.ok(holds(), 'put back: it still holds');
+  t.ok(holds(), 'put back: it still applies');
   for (let day = 0; day < 9; day += 1) clock.advance(DAY_MS);
   t.ok(holds(), 'on the ninth day');
   clock.advance(DAY_MS);
@@ -345,17 +351,21 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
   }
 });
 
-void t.test('what the journal knows and a file does not tell any more is not begun anew', async (t) => {
+void t.test('a file that the journal knows and that is missing is not created again', async (t) => {
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   t.equal(fault(), undefined);
   const authority = keyIdOf(AUTHORITY.publicKey);
-  const known = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
+  const journalState = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
   const time = join(dir, 'state', LATEST_TIME_FILE);
   rmSync(time);
   clock.epochMs -= 2 * DAY_MS;
-  t.match(fault(config, clock, known), /latest-time is missing, though by its journal/, 'no latest time');
+  t.match(
+    fault(config, clock, journalState),
+    /latest-time is missing, though by its journal/,
+    'no latest time',
+  );
   writeFileSync(time, `${START_MS}\n`);
-  t.match(fault(config, clock, known), /was valid until/, 'an older one put back, and the clock too');
+  t.match(fault(config, clock, journalState), /was valid until/, 'an older one put back, and the clock too');
 
   const pin = join(dir, 'state', PIN_FILE);
   rmSync(pin);
@@ -365,15 +375,19 @@ void t.test('what the journal knows and a file does not tell any more is not beg
   const [file, order_] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
   writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }));
   writeFileSync(order_, signedOrder(order(), foreign));
-  const theirs = { ...config, authorityKey: file, authorisation: order_ };
-  t.match(fault(theirs, clock, young), /authority.json is missing/, 'no pin, and another authority');
-  const told = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
-  writeFileSync(pin, JSON.stringify(told));
-  t.match(fault(theirs, clock, young), /than this box obeys .* says its journal/, 'a pin that was edited');
-  t.equal(fault(theirs, clock, NOTHING), undefined, 'without a journal it would pass (control)');
+  const foreignConfig = { ...config, authorityKey: file, authorisation: order_ };
+  t.match(fault(foreignConfig, clock, young), /authority.json is missing/, 'no pin, and another authority');
+  const foreignPin = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
+  writeFileSync(pin, JSON.stringify(foreignPin));
+  t.match(
+    fault(foreignConfig, clock, young),
+    /than this box obeys .* says its journal/,
+    'a pin that was edited',
+  );
+  t.equal(fault(foreignConfig, clock, NOTHING), undefined, 'without a journal it would pass (control)');
 });
 
-void t.test('a leap of a clock that nobody had set binds until one that is set says otherwise', async (t) => {
+void t.test('a leap of an unset clock binds until a set one corrects it', async (t) => {
   const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   t.equal(fault(), undefined);
   clock.epochMs += 55 * 365 * DAY_MS;
@@ -398,12 +412,12 @@ void t.test('a leap of a clock that nobody had set binds until one that is set s
   authority.confirmTime();
   clock.epochMs -= 11 * DAY_MS;
   authority.confirmTime();
-  t.match(authority.now(), { reason: /was valid until/ }, 'what was confirmed binds');
+  t.match(authority.now(), { reason: /was valid until/ }, 'a confirmed time binds');
   authority.resetTime();
-  t.notMatch(authority.now(), { reason: String }, 'until whoever may says otherwise');
+  t.notMatch(authority.now(), { reason: String }, 'until an authorised caller says otherwise');
 });
 
-void t.test('the latest time never goes back', async (t) => {
+void t.test('the latest time never decreases', async (t) => {
   const stateDir = scratch(t);
   fc.assert(
     fc.property(

@@ -1,6 +1,6 @@
 /**
- * The booted box under attack by its own agent's user, who may write the state folder, hold vision's link and ask root's
- * record: what restrains the box stands, and what was put back, cut or removed is told.
+ * Tests a booted box under attack by its own agent's user, who may write the state folder, hold vision's link and query
+ * root's record. Restraints stay active, and files put back, cut or removed are reported.
  */
 
 import { existsSync } from 'node:fs';
@@ -38,7 +38,7 @@ interface Stolen {
   readonly picture: string;
 }
 
-/** One request, its answer on standard output. */
+/** Sends one request and prints its answer on standard output. */
 const ASK = `import { createConnection } from 'node:net';
 const socket = createConnection(process.argv[3] ?? '/run/vigie-config/config.sock', () => socket.write(process.argv[2] + '\\n'));
 socket.pipe(process.stdout);`;
@@ -58,7 +58,7 @@ class Attacked {
     return this.container.run('runuser', '-u', 'vigie', '--', ...words);
   }
 
-  /** What the thief gets for this first message; nobody else holds the link meanwhile. */
+  /** Answer that the thief receives to this first message, while no one else holds the link. */
   steal(start: Start): Stolen {
     this.container.write('/home/thief.mjs', LINK_THIEF);
     this.container.write('/home/start.json', JSON.stringify(start));
@@ -72,16 +72,16 @@ class Attacked {
     return JSON.parse(out) as Stolen;
   }
 
-  /** Does it as the agent's user while no agent runs, and starts the agent. */
-  async behind(what: string): Promise<void> {
+  /** Runs a command as the agent's user while no agent runs, then starts the agent. */
+  async runBehind(script: string): Promise<void> {
     this.container.run('systemctl', 'stop', 'vigie');
-    const { status, err } = this.asVigie('sh', '-c', what);
-    if (status !== 0) throw new Error(`${what}: ${err}`);
+    const { status, err } = this.asVigie('sh', '-c', script);
+    if (status !== 0) throw new Error(`${script}: ${err}`);
     this.container.run('systemctl', 'start', 'vigie');
   }
 
-  /** The running agent's word on its mode, and why, as its commands on the box read it. */
-  get told(): { mode: string; reason: string } {
+  /** Mode and reason of the running agent, as its commands on the box read them. */
+  get localMode(): { mode: string; reason: string } {
     const file = `${STATE}/${LOCAL_MODE_FILE}`;
     const none = { mode: '', reason: '' };
     if (!existsSync(join(this.container.root, file))) return none;
@@ -89,14 +89,14 @@ class Attacked {
     return pid === this.box.agent ? { mode: statement.mode, reason: statement.reason ?? '' } : none;
   }
 
-  async stands(t: Test, mode: string, reason: RegExp, how: string): Promise<void> {
-    await until(t, `${how}: ${mode}`, () => this.told.mode === mode, PATIENCE_MS);
-    t.match(this.told.reason, reason, `${how}: and why is told`);
-    t.equal(this.box.vision, 0, `${how}: no vision`);
+  async stands(t: Test, mode: string, reason: RegExp, label: string): Promise<void> {
+    await until(t, `${label}: ${mode}`, () => this.localMode.mode === mode, PATIENCE_MS);
+    t.match(this.localMode.reason, reason, `${label}: with the reason`);
+    t.equal(this.box.vision, 0, `${label}: no vision`);
   }
 }
 
-void t.test('booted, and attacked by the agent’s own user', { skip }, async (t) => {
+void t.test('a booted box withstands its own agent’s user', { skip }, async (t) => {
   const container = new Container(t);
   t.match(install(container, ...boxPackages(ownArch())), { status: 0 });
   await provision(t, container, { more: MASK });
@@ -107,10 +107,10 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   await box.watches('starts');
   const keep = (name: string): Said => container.run('cp', '-a', STATE, `/home/${name}`);
 
-  await t.test('what vision goes by is root’s', async (t) => {
+  await t.test('vision’s settings belong to root', async (t) => {
     const dir = '/var/lib/vigie-restraint';
-    const kept = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
-    await until(t, 'the journal’s head is kept', kept, PATIENCE_MS);
+    const hasHead = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
+    await until(t, 'root has the journal’s head', hasHead, PATIENCE_MS);
     t.equal(
       container.run('sh', '-c', `stat -c '%n %U %a' ${dir} ${dir}/*`).out.trim(),
       [
@@ -124,7 +124,7 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
   });
   t.match(keep('before'), { status: 0 });
 
-  await t.test('whoever holds the link gets no more than the order allows', async (t) => {
+  await t.test('a holder of the link gets no more than the order allows', async (t) => {
     container.run('systemctl', 'stop', 'vigie');
     const config = loadConfig(join(container.root, 'etc/vigie/vigie.yaml'), {
       env: {},
@@ -139,11 +139,11 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       modelDir: '/usr/lib/vigie/current/models',
     };
     const order = container.read('/etc/vigie/authorisation.dsse.json');
-    const denied = (start: Partial<Start>, why: RegExp, how: string): void => {
+    const denied = (start: Partial<Start>, reason: RegExp, label: string): void => {
       const got = attacked.steal({ kind: 'start', settings, order, ...start });
-      t.match(got.failed, why, how);
-      t.notOk(got.said.includes('frame') || got.said.includes('opened'), `${how}: no frame`);
-      t.equal(got.picture, '', `${how}: no picture`);
+      t.match(got.failed, reason, label);
+      t.notOk(got.said.includes('frame') || got.said.includes('opened'), `${label}: no frame`);
+      t.equal(got.picture, '', `${label}: no picture`);
     };
     denied({ order: null }, /without a signed order only a recorded clip .* none by the service/, 'no order');
     const forged = { ...orderFor(config), ageRecipients: [RECIPIENT] };
@@ -152,8 +152,8 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       /no key .* in authorityKey/,
       'an order of its own',
     );
-    const elsewhere = { ...settings, camera: { source: 'rtsp://10.0.0.9/other', fps: 5 } };
-    denied({ settings: elsewhere }, /is for the camera/, 'another camera');
+    const otherCamera = { ...settings, camera: { source: 'rtsp://10.0.0.9/other', fps: 5 } };
+    denied({ settings: otherCamera }, /is for the camera/, 'another camera');
     denied(
       { order: signedOrder(orderFor(config, { box: 'another' })).toString() },
       /is for another/,
@@ -161,8 +161,8 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     );
 
     const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order });
-    t.not(got.picture, '', 'with the true order it looks (control)');
-    t.notOk(got.said.includes('sealed'), 'and seals to nobody, as the order names nobody');
+    t.not(got.picture, '', 'with the true order vision runs (control)');
+    t.notOk(got.said.includes('sealed'), 'and seals to no one, as the order names no recipient');
     const { data, info } = await sharp(Buffer.from(got.picture, 'base64'))
       .greyscale()
       .raw()
@@ -180,27 +180,27 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('again');
   });
 
-  await t.test('a suspension that its user would undo', async (t) => {
-    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
-    t.match(said, { status: 0, out: /root has it on record/ });
+  await t.test('the agent’s user cannot undo a suspension', async (t) => {
+    const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
+    t.match(suspendRun, { status: 0, out: /root has it on record/ });
     t.equal(box.vision, 0, 'vision has gone when it is answered');
     await attacked.stands(t, 'suspended', /^order of the court$/, 'suspended');
 
-    await attacked.behind(`cp /home/before/suspension.json ${STATE}/`);
+    await attacked.runBehind(`cp /home/before/suspension.json ${STATE}/`);
     await attacked.stands(t, 'suspended', /put back.*order of the court/, 'one file put back');
-    // With the last head that root knows: what is older than that is a folder put back.
+    // Includes the last head that root knows, so an older state shows that the folder was put back.
     container.run('systemctl', 'stop', 'vigie');
     t.match(keep('suspended'), { status: 0 });
-    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
+    await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
     await attacked.stands(t, 'suspended', /put back.*root.*order of the court/, 'the whole folder put back');
     const fork = `const { Journal } = await import('/usr/lib/vigie/current/dist/agent/restraint/journal/journal.js');
       const journal = new Journal({ stateDir: '${STATE}', origin: 'vigie/site-1/box-1' });
       journal.start();
       journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
     container.write('/home/fork.mjs', fork);
-    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /home/fork.mjs`);
-    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed anew');
-    await attacked.behind(`rm -rf ${STATE}/*`);
+    await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /home/fork.mjs`);
+    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed again');
+    await attacked.runBehind(`rm -rf ${STATE}/*`);
     await attacked.stands(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
 
     container.run('systemctl', 'stop', 'vigie');
@@ -218,14 +218,14 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       picture: '',
     });
 
-    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
-    await attacked.stands(t, 'suspended', /order of the court/, 'as it was');
+    await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
+    await attacked.stands(t, 'suspended', /order of the court/, 'as before');
     t.match(box.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
     await box.watches('resumed with two keys');
   });
 
-  await t.test('a folder put back while it looks is found, and root vouches for it', async (t) => {
-    await attacked.behind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
+  await t.test('a folder put back while the box looks is detected, and root vouches for it', async (t) => {
+    await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
     await attacked.stands(t, 'unauthorised', /journal does not continue what root/, 'put back');
     t.match(
       attacked.asVigie('vigie', 'pin'),
@@ -239,21 +239,21 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     await box.watches('vouched for');
   });
 
-  await t.test('suspended is answered when vision is gone, one that hangs too', async (t) => {
+  await t.test('a suspension is answered when vision has ended, even one that hangs', async (t) => {
     const vision = box.vision;
     box.signal('STOP', vision);
-    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'at once');
-    t.match(said, { status: 0 });
+    const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'at once');
+    t.match(suspendRun, { status: 0 });
     t.notOk(existsSync(join(container.root, 'proc', String(vision))), 'seen from inside');
     t.equal(container.run('kill', '-0', String(vision)).status, 1, 'no such process');
     t.match(box.resume(), { status: 0 });
     await box.watches('again');
   });
 
-  await t.test('without root’s record it is said, and made up for', async (t) => {
+  await t.test('a suspension without root’s record warns, and is recorded later', async (t) => {
     container.run('systemctl', 'stop', 'vigie-restraint.socket');
-    const said = attacked.asVigie('vigie', 'suspend', '--reason', 'no record');
-    t.match(said, { status: 1, err: /agent’s own user could undo it/ });
+    const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'no record');
+    t.match(suspendRun, { status: 1, err: /agent’s own user could undo it/ });
     await attacked.stands(t, 'suspended', /no record/, 'suspended all the same');
     container.run('systemctl', 'start', 'vigie-restraint.socket');
     const recorded = (): boolean =>
@@ -262,17 +262,13 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.match(box.resume(), { status: 0 });
   });
 
-  await t.test('lines of the log are the agent’s to ask for, and are all that it gets', async (t) => {
+  await t.test('the agent may ask for lines of the log, and gets no more than those', async (t) => {
     container.write('/home/ask.mjs', ASK);
     const ask = (user: string): Said =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', '{"bytesMax":100000}', LOGS_SOCKET);
     for (const user of ['vigie-page', 'vigie-vision', 'nobody'])
       t.match(ask(user), { out: '', err: /EACCES/ }, `${user} may not`);
-    t.notMatch(
-      attacked.asVigie('journalctl', '-u', 'vigie', '-q'),
-      { out: /agent started/ },
-      'nor by itself',
-    );
+    t.notMatch(attacked.asVigie('journalctl', '-u', 'vigie', '-q'), { out: /agent started/ }, 'nor directly');
     const answer: unknown = JSON.parse(ask('vigie').out);
     if (!Value.Check(LogsResult, answer)) throw new Error(JSON.stringify(answer));
     const lines = logLines(answer);
@@ -283,19 +279,19 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.equal(lines.length, answer.lines);
   });
 
-  await t.test('a configuration on trial is the page’s to ask for, and root’s to keep', async (t) => {
+  await t.test('only the page may ask for a configuration on trial, and root writes it', async (t) => {
     const file = '/etc/vigie/vigie.yaml';
     container.write('/home/ask.mjs', ASK);
     const programs = await BoxPrograms.watch(t, container);
-    const asked = (user: string, request: object): Said =>
+    const askAs = (user: string, request: object): Said =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', JSON.stringify(request));
     const ask = (request: object): ConfigReply => {
-      const { out, err } = asked('vigie-page', request);
+      const { out, err } = askAs('vigie-page', request);
       if (out === '') throw new Error(`no answer: ${err} ${container.run('journalctl', '-n', '30').out}`);
       return JSON.parse(out) as ConfigReply;
     };
     for (const user of ['vigie', 'vigie-vision'])
-      t.match(asked(user, { op: 'read' }), { out: '', err: /EACCES/ }, `${user} may not ask`);
+      t.match(askAs(user, { op: 'read' }), { out: '', err: /EACCES/ }, `${user} may not ask`);
     t.notMatch(attacked.asVigie('sh', '-c', `echo x >>${file}`), { status: 0 }, 'nor write it');
     const { installed } = ask({ op: 'read' });
     const { cameraAddress: _, ...proposal } = installed ?? { cameraAddress: '' };
@@ -312,8 +308,8 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
       const before = box.agent;
       const { trial, refused, problems } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
       if (trial === null) throw new Error(`${refused} ${JSON.stringify(problems)}`);
-      const again = (): boolean => box.agent !== before && box.agent !== 0;
-      await until(t, `${id}: the agent starts anew`, again, PATIENCE_MS);
+      const hasRestarted = (): boolean => box.agent !== before && box.agent !== 0;
+      await until(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
       if (watches) await box.watches(`with the mask ${id}`);
       t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
       return trial.id;
@@ -323,43 +319,45 @@ void t.test('booted, and attacked by the agent’s own user', { skip }, async (t
     t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
     const rests = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
     await until(t, 'the judge ends', rests, PATIENCE_MS);
-    const kept = container.read(file);
+    const keptText = container.read(file);
     t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
 
     await tries('second', false);
-    t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'nothing to go back to');
+    t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'no file to roll back to');
     const record = '/var/lib/vigie-root/state.json';
     const before = box.agent;
     container.write(record, container.read(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
     t.match(container.run('systemctl', 'restart', 'vigie-root-judge'), { status: 0 }, 'its time is over');
-    await until(t, 'put back', () => container.read(file) === kept, PATIENCE_MS);
-    await until(t, 'the agent starts anew', () => ![0, before].includes(box.agent), PATIENCE_MS);
+    await until(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
+    await until(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
 
     await tries('third', false);
     await container.cutPower();
     t.match(container.read(file), /third/);
     await container.boot(t);
     await box.watches('after a power cut');
-    t.equal(container.read(file), kept, 'the kept one again');
+    t.equal(container.read(file), keptText, 'the stored one again');
     t.notOk(existsSync(join(container.root, 'etc/vigie/vigie.yaml.before-trial')));
 
     const release = '/usr/lib/vigie/current/dist/agent/cli/main.js';
     const control = ['/usr/bin/node', release, 'check', '--no-files', file];
     container.run(...control);
-    const seen = await programs.stop();
+    const startedPrograms = await programs.stop();
     t.strictSame(
-      releaseAsRoot(seen),
+      releaseAsRoot(startedPrograms),
       [`0,0,0,0: ${control.join(' ')}`],
-      'as root nothing but what was typed (control)',
+      'as root only the typed commands (control)',
     );
     const commands = ['boot', 'camera-address', 'config-trial', 'judge', 'restraint-folder'];
     t.strictSame(
-      commands.filter((command) => !rootsCommands(seen).includes(command)),
+      commands.filter((command) => !rootsCommands(startedPrograms).includes(command)),
       [],
-      `root's own program ran: ${rootsCommands(seen).join(', ')}`,
+      `root's own program ran: ${rootsCommands(startedPrograms).join(', ')}`,
     );
     const uid = container.run('id', '-u', 'vigie').out.trim();
-    const checks = seen.filter(({ argv }) => argv.endsWith(`${release} check --json --no-files -`));
+    const checks = startedPrograms.filter(({ argv }) =>
+      argv.endsWith(`${release} check --json --no-files -`),
+    );
     t.strictSame(
       [...new Set(checks.map(({ uids }) => uids))],
       [[uid, uid, uid, uid].join()],

@@ -1,4 +1,4 @@
-/** An order's camera: its one form, the channel of a recorder, the second stream. */
+/** Tests the camera of an authorisation: its single form, the channel of a recorder, and the second stream. */
 import t from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
@@ -25,7 +25,7 @@ const order = (change: Partial<Authorisation>): Authorisation => orderFor(CONFIG
 void t.test(
   'an order names its camera in one form, one channel of a recorder, or two streams of one camera',
   async (t) => {
-    const judged = (change: Partial<Authorisation>, source: string) =>
+    const verdictFor = (change: Partial<Authorisation>, source: string) =>
       verdictOf(() => {
         const content = openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey);
         const fault = authorisationFault(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
@@ -33,7 +33,7 @@ void t.test(
       });
     const channel = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0' };
     const at = (query: string): string => `rtsp://admin:p%40ss@10.0.0.9:554/cam/realmonitor${query}`;
-    t.equal(judged(channel, at('?channel=1&subtype=0')), 'accepted');
+    t.equal(verdictFor(channel, at('?channel=1&subtype=0')), 'accepted');
     for (const query of [
       '?channel=2&subtype=0',
       '?channel=1&subtype=1',
@@ -41,18 +41,18 @@ void t.test(
       '',
       '?channel=1&subtype=0&x=1',
     ])
-      t.equal(judged(channel, at(query)), 'wrong-box', query);
+      t.equal(verdictFor(channel, at(query)), 'wrong-box', query);
     const both = { camera: 'rtsp://10.0.0.2/main', substream: 'rtsp://10.0.0.2/sub' };
     for (const path of ['main', 'sub'])
-      t.equal(judged(both, `rtsp://u:p@10.0.0.2/${path}`), 'accepted', path);
-    t.equal(judged(both, 'rtsp://10.0.0.2/other'), 'wrong-box');
+      t.equal(verdictFor(both, `rtsp://u:p@10.0.0.2/${path}`), 'accepted', path);
+    t.equal(verdictFor(both, 'rtsp://10.0.0.2/other'), 'wrong-box');
     for (const substream of [
       'rtsp://10.0.0.3/sub',
       'rtsp://10.0.0.2:8554/sub',
       'rtsp://10.0.0.2/main',
       'v4l2:/dev/video0',
     ])
-      t.equal(judged({ ...both, substream }, 'rtsp://10.0.0.2/main'), 'malformed', substream);
+      t.equal(verdictFor({ ...both, substream }, 'rtsp://10.0.0.2/main'), 'malformed', substream);
     for (const camera of [
       'rtsp://10.0.0.2:554/main',
       'rtsp://admin:x@10.0.0.2/main',
@@ -60,7 +60,7 @@ void t.test(
       'rtsp://10.0.0.7?@10.0.0.2/main',
       'RTSP://10.0.0.2/main',
     ])
-      t.equal(judged({ camera }, 'rtsp://10.0.0.2/main'), 'malformed', camera);
+      t.equal(verdictFor({ camera }, 'rtsp://10.0.0.2/main'), 'malformed', camera);
     t.throws(
       () =>
         openAuthorisation(
@@ -73,9 +73,9 @@ void t.test(
     );
     const evil = cameraAddress('rtsp://10.0.0.7:8554?@10.0.0.2/main');
     t.equal(
-      judged({}, 'rtsp://10.0.0.7:8554?@10.0.0.2/main'),
+      verdictFor({}, 'rtsp://10.0.0.7:8554?@10.0.0.2/main'),
       'wrong-box',
-      'read by nobody as the ordered camera',
+      'never read as the ordered camera',
     );
     t.equal(evil, '');
   },

@@ -1,4 +1,7 @@
-/** What changes under a box, and what ends, is told to the room: once, over restarts, and by whatever hand. */
+/**
+ * Tests that changes under a box and endings are reported to the room exactly once, across restarts and whoever caused
+ * them.
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,14 +33,17 @@ const SLOW_MS = 60_000;
 
 const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
 
-t.test('a zone that is drawn anew is in the journal with both drawings, and told once', async (t) => {
+t.test('a redrawn zone is in the journal with both drawings, and reported once', async (t) => {
   const stateDir = scratch(t);
   const first = live(stateDir, boxWith());
   t.strictSame([types(first), first.told], [['start'], []], 'the first start of all');
-  const again = live(stateDir, boxWith());
-  t.strictSame([types(again), again.told], [['start'], []], 'nothing has changed');
+  const unchangedRun = live(stateDir, boxWith());
+  t.strictSame([types(unchangedRun), unchangedRun.told], [['start'], []], 'nothing has changed');
 
-  const moved = boxWith({ zones: [zone('court', 0.6), zone('lawn', 0.2)], masks: [zone('windows', 0)] });
+  const movedConfig = boxWith({
+    zones: [zone('court', 0.6), zone('lawn', 0.2)],
+    masks: [zone('windows', 0)],
+  });
   const outline = {
     id: 'court',
     polygon: [
@@ -47,7 +53,7 @@ t.test('a zone that is drawn anew is in the journal with both drawings, and told
       [0.5, 1],
     ] as [number, number][],
   };
-  const change = live(stateDir, moved, { order: orderFor(moved, { outlines: [outline] }) });
+  const change = live(stateDir, movedConfig, { order: orderFor(movedConfig, { outlines: [outline] }) });
   t.strictSame(types(change), ['config', 'geometry', 'start']);
   t.strictSame((change.entered[1] as { places?: unknown }).places, [
     {
@@ -100,19 +106,19 @@ t.test('a zone that is drawn anew is in the journal with both drawings, and told
     reason:
       'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
   });
-  t.ok(fits('config-changed', 'cause', cause), 'as the published schema has it');
-  t.strictSame(live(stateDir, moved).told, [], 'once');
+  t.ok(fits('config-changed', 'cause', cause), 'fits the published schema');
+  t.strictSame(live(stateDir, movedConfig).told, [], 'once');
 
-  const back = live(stateDir, boxWith());
+  const restoredRun = live(stateDir, boxWith());
   t.match(
-    back.told[0]?.cause,
+    restoredRun.told[0]?.cause,
     { lists: ['zones', 'masks'], reason: /court \(no outline/ },
     'a file that was put back',
   );
-  t.match(back.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
+  t.match(restoredRun.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });
 });
 
-t.test('what else changes is told as well, by its name', async (t) => {
+t.test('every other change is reported too, by its name', async (t) => {
   const stateDir = scratch(t);
   live(stateDir, boxWith());
   const steps: [object, object][] = [
@@ -136,28 +142,28 @@ t.test('what else changes is told as well, by its name', async (t) => {
     [{ alertsPerHour: 7 }, { lists: ['other'], changed: [] }],
     [{ lines: [{ id: 'gate', from: [0, 0], to: [1, 1] }] }, { lists: ['lines'], changed: [{ id: 'gate' }] }],
   ];
-  let more = {};
+  let changes = {};
   for (const [step, cause] of steps) {
-    more = { ...more, ...step };
-    const { told } = live(stateDir, boxWith(more));
+    changes = { ...changes, ...step };
+    const { told } = live(stateDir, boxWith(changes));
     t.match(told[0]?.cause, cause);
     t.ok(fits('config-changed', 'cause', told[0]?.cause));
   }
   const { told } = live(
     stateDir,
     boxWith({
-      ...more,
+      ...changes,
       camera: {
         source: 'rtsp://admin:other@10.0.0.9/main',
         substream: 'rtsp://admin:other@10.0.0.9/sub',
       },
     }),
   );
-  t.match(told[0]?.cause, { lists: ['other'] }, 'a password is no other camera');
-  t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is kept nowhere');
+  t.match(told[0]?.cause, { lists: ['other'] }, 'another password is the same camera');
+  t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is stored nowhere');
 });
 
-t.test('what the journal says of a configuration lets no password be tried', async (t) => {
+t.test('the journal’s mark of a configuration does not allow to test passwords', async (t) => {
   const hashes = [scratch(t), scratch(t)].map((stateDir) => {
     const { entered } = live(stateDir, boxWith());
     return (entered[0] as Extract<JournalContent, { type: 'start' }>).config;
@@ -167,7 +173,7 @@ t.test('what the journal says of a configuration lets no password be tried', asy
   t.not(hashes[0], createHash('sha256').update(JSON.stringify(boxWith())).digest('hex'));
 });
 
-t.test('killed before it could tell, it tells at the next start, of all that has changed', async (t) => {
+t.test('an agent killed before its report sends it at the next start, with all changes', async (t) => {
   const stateDir = scratch(t);
   live(stateDir, boxWith());
   const one = boxWith({ zones: [zone('court', 0.2)] });
@@ -191,16 +197,20 @@ t.test('a record that was edited, put back or removed is not believed', async (t
     ['damaged', () => writeFileSync(file, 'x')],
     ['edited', () => writeFileSync(file, readFileSync(file, 'utf8').replaceAll('0.5', '0.51'))],
   ];
-  for (const [i, [how, damage]] of damages.entries()) {
+  for (const [i, [damageName, damage]] of damages.entries()) {
     damage();
     const { entered, told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
-    t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, how);
-    t.match(told[0]?.cause, { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ }, how);
+    t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, damageName);
+    t.match(
+      told[0]?.cause,
+      { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ },
+      damageName,
+    );
     t.ok(fits('config-changed', 'cause', told[0]?.cause));
   }
 });
 
-t.test('with every list full, each entry still fits into the journal', async (t) => {
+t.test('each entry fits into the journal with every list full', async (t) => {
   const stateDir = scratch(t);
   const ring = (id: number, radius: number): Config['masks'][number] => ({
     id: `place-${String(id).padStart(26, '0')}`,
@@ -221,14 +231,14 @@ t.test('with every list full, each entry still fits into the journal', async (t)
   t.match(told[0]?.cause, { changed: { length: 64 }, more: 64 });
 });
 
-t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
+t.test('an ending is reported 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {
   const clock = new HandClock();
-  const kept = new KeptNotes();
+  const notes = new KeptNotes();
   let endMs: number | null | undefined = clock.epochMs + 40 * DAY_MS;
   let synced = true;
   let boot = 0;
-  const told = (): string[] =>
-    kept.events.splice(0).map(({ data: { rule, phase, cause } }) => {
+  const takeReports = (): string[] =>
+    notes.events.splice(0).map(({ data: { rule, phase, cause } }) => {
       if (phase === 'start') t.ok(fits(rule.kind, 'cause', cause) && fits(rule.kind, 'params', rule.params));
       return `${rule.id} ${phase}${cause['daysLeft'] === undefined ? '' : ` ${String(cause['daysLeft'])}`}${cause['ended'] === undefined ? '' : ` ${String(cause['ended'])}`}`;
     });
@@ -237,14 +247,14 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
     const flow = new AgentFlow({
       keepSealed: undefined,
       config: boxWith(),
-      sink: kept,
+      sink: notes,
       clock,
       log: SILENT,
       boot: `b${++boot}`,
       clockSynced: () => synced,
     });
-    flow.start(kept);
-    // As the agent does it, twice a second; here each half hour.
+    flow.start(notes);
+    // The agent checks twice a second; here the check runs every half hour.
     return (days: number): string[] => {
       for (let step = 0; step <= days * 48; step += 1) {
         if (step > 0) clock.advance(DAY_MS / 48);
@@ -254,7 +264,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
         ];
         if (steady.trusted()) flow.remindersAre(remindersOf(endings, clock.wallMs()));
       }
-      return told();
+      return takeReports();
     };
   };
   let run = start();
@@ -278,7 +288,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
 
   const old = endMs;
   endMs = undefined;
-  t.strictSame(run(1), [], 'a file that cannot be read is no renewal');
+  t.strictSame(run(1), [], 'an unreadable file is not a renewal');
   run = start();
   endMs = old + 365 * DAY_MS;
   t.strictSame(run(1), ['order-30 end renewed', 'order-7 end renewed', 'order-1 end renewed']);
@@ -290,7 +300,7 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
   t.match(
     run(1),
     ['order-30 end renewed', /order-30 start 1\d/, 'order-7 end renewed'],
-    'renewed for two weeks while it was away',
+    'renewed for two weeks while the agent was stopped',
   );
   endMs = null;
   t.match(run(1), [/^order-30 end \d+ renewed$/], 'none is configured any more');
@@ -299,16 +309,16 @@ t.test('what ends is told 30 days, 7 days and 1 day before, once each, restarts 
   clock.epochMs += 20 * 365 * DAY_MS;
   endMs = START_AGAIN_MS;
   run = start();
-  t.strictSame(run(2), [], 'a clock that nobody has set does not cry');
+  t.strictSame(run(2), [], 'an unset clock raises no alarm');
   synced = true;
   run = start();
   t.strictSame(run(1 / 48), [], 'nor one that has just been set');
   t.match(run(1), ['order-30 start 0', 'order-7 start 0', 'order-1 start 0'], 'after an hour it counts');
 });
-/** Long over by the clock that has leapt. */
+/** A date long expired for the clock that has leapt. */
 const START_AGAIN_MS = Date.UTC(2027, 0, 1);
 
-t.test('the certificates of the broker’s connection are read again each day and when asked', async (t) => {
+t.test('the certificates of the broker’s connection are read again each day and on request', async (t) => {
   const dir = scratch(t);
   const authority = new CertificateAuthority(join(dir, 'pki'));
   await authority.start();
@@ -327,7 +337,7 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.strictSame(dates.report?.notAfter, '2027-01-01T12:00:00.000Z');
   place(cert, second.cert, authority.ca);
   clock.advance(23 * HOUR_MS);
-  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'not with each look');
+  t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'not at each check');
   clock.advance(HOUR_MS);
   t.equal(dates.report?.notAfter, '2028-01-01T12:00:00.000Z', 'after a day; the box’s own of a chain');
   place(cert, first.cert);
@@ -335,19 +345,19 @@ t.test('the certificates of the broker’s connection are read again each day an
   t.equal(dates.report?.notAfter, '2027-01-01T12:00:00.000Z', 'when asked');
   place(ca, second.cert, first.cert);
   dates.reload();
-  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'of a bundle the one that is the next to end');
+  t.equal(dates.ends.ca, Date.UTC(2027, 0, 1, 12), 'the certificate of a bundle that ends first');
   clock.epochMs += 60 * DAY_MS;
   dates.reload();
   t.equal(dates.ends.ca, Date.UTC(2028, 0, 1, 12), 'and is not over');
   writeFileSync(cert, '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n');
   rmSync(ca);
   dates.reload();
-  t.strictSame(dates.ends, { certificate: undefined, ca: undefined }, 'what cannot be read says nothing');
+  t.strictSame(dates.ends, { certificate: undefined, ca: undefined }, 'an unreadable file reports nothing');
   t.equal(dates.report, null);
   t.strictSame(new CertificateDates({ config: undefined, clock }).ends, { certificate: null, ca: null });
 });
 
-t.test('under a permit to install the box looks, no rule runs, and everybody is told so', async (t: Test) => {
+t.test('the box looks under a permit to install, runs no rule, and says so everywhere', async (t: Test) => {
   const room = await makeRoom(t);
   const client = await clientOf(t, room, 'room');
   const contract = new Contract();
@@ -408,7 +418,7 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
   await until(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
   t.match(modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
   const kinds = (): string[] => events.map(({ data }) => `${data.rule.kind} ${data.phase}`);
-  await until(t, 'the change was told', () => kinds().includes('config-changed end'), SLOW_MS);
+  await until(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
   t.match(
     events.find(({ data }) => data.rule.kind === 'config-changed'),
     {
@@ -420,11 +430,11 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
   const status = vigie(t, 'status', '--state', stateDir);
   await status.ended;
   t.match(status.out.replace(/\s+/g, ' '), /under the permit to install 2026-80-I: no rule runs/);
-  t.equal(status.code, 1, 'somebody is to place the order');
+  t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
   t.notOk(
     events.some(({ data }) => data.severity === 'alert'),
-    'nobody was alerted',
+    'no alert was raised',
   );
   const entries = contentsIn(stateDir);
   t.match(
@@ -432,11 +442,11 @@ t.test('under a permit to install the box looks, no rule runs, and everybody is 
     { installation: true },
   );
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
-  const told = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
-  await told.ended;
-  t.match(told.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
+  const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
+  await journalReport.ended;
+  t.match(journalReport.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
   t.match(
-    told.out,
+    journalReport.out,
     /drawn anew: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
   );
 });

@@ -1,4 +1,4 @@
-/** A journal in one file: it is checked as well as the folder, and whatever is done to it is found. */
+/** Tests a journal exported to one file: it is verified like the folder, and every tampering is detected. */
 import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,19 +15,19 @@ import { randomOf, SEED } from '../lib/random.ts';
 const TAMPERINGS = process.env['VIGIE_TEST_FULL'] === '1' ? 1000 : 250;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-const whole = scratch(t);
-const file = join(whole, 'export.jsonl');
+const sourceDir = scratch(t);
+const file = join(sourceDir, 'export.jsonl');
 {
-  const journal = openJournal(whole);
+  const journal = openJournal(sourceDir);
   fill(journal, 600);
   journal.erase([3, 255, 256], 'retention', AT);
-  exportJournal(join(whole, 'journal'), file);
+  exportJournal(join(sourceDir, 'journal'), file);
 }
-const key = keyOf(whole);
+const key = keyOf(sourceDir);
 
-/** What is wrong with it; a file that is no export at all is found too. */
+/** Faults of the export; a file that is not an export is a fault too. */
 function foundIn(text: Buffer | string, against: Against = {}): readonly string[] {
-  const tampered = join(whole, 'tampered.jsonl');
+  const tampered = join(sourceDir, 'tampered.jsonl');
   writeFileSync(tampered, text);
   try {
     return wrongAt(tampered, key, against);
@@ -37,77 +37,77 @@ function foundIn(text: Buffer | string, against: Against = {}): readonly string[
   }
 }
 
-type Below = (n: number) => number;
+type RandomBelow = (n: number) => number;
 
-/** Lines without their ends; the first one is the head. */
-const TAMPER: Readonly<Record<string, (lines: string[], below: Below) => void>> = {
-  'a bit': (lines, below) => {
-    const at = below(lines.length);
+/** Changes to lines without their ends; the first line is the head. */
+const TAMPER: Readonly<Record<string, (lines: string[], randomBelow: RandomBelow) => void>> = {
+  'a bit': (lines, randomBelow) => {
+    const at = randomBelow(lines.length);
     const bytes = Buffer.from(lines[at] as string);
-    const place = below(bytes.length);
-    bytes[place] = (bytes[place] as number) ^ (1 << below(7));
+    const place = randomBelow(bytes.length);
+    bytes[place] = (bytes[place] as number) ^ (1 << randomBelow(7));
     lines[at] = bytes.toString('latin1');
   },
   truncated: (lines, below) => void lines.splice(1 + below(lines.length - 1)),
   dropped: (lines, below) => void lines.splice(below(lines.length), 1),
-  repeated: (lines, below) => {
-    const at = below(lines.length);
+  repeated: (lines, randomBelow) => {
+    const at = randomBelow(lines.length);
     lines.splice(at, 0, lines[at] as string);
   },
-  reordered: (lines, below) => {
-    const [a, b] = [1 + below(lines.length - 1), 1 + below(lines.length - 1)];
+  reordered: (lines, randomBelow) => {
+    const [a, b] = [1 + randomBelow(lines.length - 1), 1 + randomBelow(lines.length - 1)];
     const [one, other] = [lines[a] as string, lines[b] as string];
     lines[a] = other;
     lines[b] = one;
   },
-  'reordered and renumbered': (lines, below) => {
-    const a = 1 + below(lines.length - 2);
+  'reordered and renumbered': (lines, randomBelow) => {
+    const a = 1 + randomBelow(lines.length - 2);
     const [one, other] = [lines[a] as string, lines[a + 1] as string];
     lines[a] = other.replace(/"index":\d+/, `"index":${a - 1}`);
     lines[a + 1] = one.replace(/"index":\d+/, `"index":${a}`);
   },
-  edited: (lines, below) => {
-    const at = 1 + below(lines.length - 1);
-    lines[at] = (lines[at] as string).replace(/"stepMs":\d+/, `"stepMs":${below(10_000)}`);
+  edited: (lines, randomBelow) => {
+    const at = 1 + randomBelow(lines.length - 1);
+    lines[at] = (lines[at] as string).replace(/"stepMs":\d+/, `"stepMs":${randomBelow(10_000)}`);
   },
-  'erased in secret': (lines, below) => {
-    const index = below(lines.length - 1);
+  'erased in secret': (lines, randomBelow) => {
+    const index = randomBelow(lines.length - 1);
     const sha256 = 'ab'.repeat(32);
     lines[index + 1] = JSON.stringify({ index, erased: true, sha256 });
   },
   appended: (lines) => void lines.push(lines.at(-1) as string),
-  'with another size': (lines, below) => {
-    lines[0] = (lines[0] as string).replace(/\\n\d+\\n/, `\\n${below(600)}\\n`);
+  'with another size': (lines, randomBelow) => {
+    lines[0] = (lines[0] as string).replace(/\\n\d+\\n/, `\\n${randomBelow(600)}\\n`);
   },
 };
 
-void t.test(`${TAMPERINGS} tamperings with an export are all found`, async (t) => {
+void t.test(`all of ${TAMPERINGS} tamperings with an export are detected`, async (t) => {
   t.strictSame(wrongAt(file, key), []);
   const text = readFileSync(file, 'utf8');
   const random = randomOf(SEED);
-  const below = (n: number): number => Math.floor(random() * n);
+  const randomBelow = (n: number): number => Math.floor(random() * n);
   const ways = Object.keys(TAMPER);
-  const tried = new Map<string, number>();
+  const triedWays = new Map<string, number>();
   for (let i = 0; i < TAMPERINGS; i += 1) {
     const way = ways[i % ways.length] as string;
     const lines = text.split('\n').slice(0, -1);
-    TAMPER[way]?.(lines, below);
+    TAMPER[way]?.(lines, randomBelow);
     const after = lines.map((line) => `${line}\n`).join('');
     if (after === text) {
       i -= 1;
       continue;
     }
-    tried.set(way, (tried.get(way) ?? 0) + 1);
+    triedWays.set(way, (triedWays.get(way) ?? 0) + 1);
     if (foundIn(after).length === 0) t.fail(`not found: ${way}, try ${i}`);
   }
-  t.comment(JSON.stringify(Object.fromEntries(tried)));
-  t.equal(tried.size, ways.length, 'every way was tried');
+  t.comment(JSON.stringify(Object.fromEntries(triedWays)));
+  t.equal(triedWays.size, ways.length, 'every way was tried');
   t.match(foundIn(text.slice(0, -1)), [/./], 'the last byte is missed too');
-  t.strictSame(foundIn(text), [], 'put back, it is in order again');
+  t.strictSame(foundIn(text), [], 'put back, it is valid again');
 });
 
 void t.test(
-  'an older image and a fork are in order alone, and found by a kept head or a witness',
+  'an older image and a fork are valid alone, and detected by a kept head or a witness',
   async (t) => {
     const witness = new Witness({
       dir: scratch(t),
@@ -118,12 +118,12 @@ void t.test(
     const { judgement } = witness.journal(file);
     t.equal(judgement.is, 'cosigned');
     const cosigned = { file: 'witnessed.txt', note: judgement.is === 'cosigned' ? judgement.note : '' };
-    const kept = { file: 'head.txt', note: noteIn(whole) };
+    const keptHead = { file: 'head.txt', note: noteIn(sourceDir) };
     const witnesses = [parseVerifierKey(witness.vkey, COSIGNATURE)];
 
     const [older, forked] = [scratch(t), scratch(t)];
-    // The key of the box signs both: that is what a stolen card can do.
-    for (const dir of [older, forked]) cpSync(join(whole, 'journal.key'), join(dir, 'journal.key'));
+    // The box's key signs both, as it can on a stolen card.
+    for (const dir of [older, forked]) cpSync(join(sourceDir, 'journal.key'), join(dir, 'journal.key'));
     fill(openJournal(older), 400);
     fill(openJournal(forked), 700, 1);
     for (const [dir, says] of [
@@ -132,44 +132,47 @@ void t.test(
     ] as const) {
       const other = join(dir, 'export.jsonl');
       exportJournal(join(dir, 'journal'), other);
-      t.strictSame(wrongAt(other, key), [], 'alone, it is in order');
-      t.match(wrongAt(other, key, { heads: [kept] }), [says]);
+      t.strictSame(wrongAt(other, key), [], 'alone, it is valid');
+      t.match(wrongAt(other, key, { heads: [keptHead] }), [says]);
       t.match(wrongAt(other, key, { heads: [cosigned], witnesses }), [says]);
       t.match(wrongAt(other, key, { witnesses }), [/the witness court\.example has cosigned none/]);
       t.match(witness.journal(other).judgement, { is: 'alarm' });
     }
-    t.strictSame(wrongAt(file, key, { heads: [kept, cosigned], witnesses }), []);
+    t.strictSame(wrongAt(file, key, { heads: [keptHead, cosigned], witnesses }), []);
   },
 );
 
-void t.test('the commands: export, then verify FILE with a plain sentence and its exit code', async (t) => {
-  const out = join(scratch(t), 'canebiere-017.jsonl');
-  const made = vigie(t, 'journal', 'export', join(whole, 'journal'), '--out', out);
-  t.equal(await made.ended, 0, made.err);
-  t.equal(made.out, `${out}: 601 entries\n`);
-  t.equal(statSync(out).mode & 0o777, 0o600);
-  t.notMatch(readFileSync(out, 'utf8'), /PRIVATE KEY/);
-  const vkey = join(scratch(t), 'box.vkey');
-  writeFileSync(vkey, `${key}\n`);
-  const good = oversight(t, 'verify', out, '--key', vkey);
-  t.equal(await good.ended, 0, good.err);
-  t.match(good.out, /\nIn order: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
-  writeFileSync(out, readFileSync(out, 'utf8').replace('"stepMs":77}', '"stepMs":78}'));
-  const bad = oversight(t, 'verify', out, '--key', vkey, '--json');
-  t.equal(await bad.ended, 1, bad.err);
-  t.match(JSON.parse(bad.out), {
-    inOrder: false,
-    sentence: /^NOT in order: /,
-    origin: ORIGIN,
-    wrong: [/root/],
-  });
-  for (const [args, says] of [
-    [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],
-    [['export', join(whole, 'nowhere'), '--out', `${out}.2`], /does not contain a journal/],
-    [['export', join(whole, 'journal'), '--out', out], /name a new file with --out/],
-  ] as const) {
-    const refused = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
-    t.equal(await refused.ended, 2);
-    t.match(refused.err, says);
-  }
-});
+void t.test(
+  'the commands export a journal and verify FILE with a plain sentence and its exit code',
+  async (t) => {
+    const out = join(scratch(t), 'canebiere-017.jsonl');
+    const exportRun = vigie(t, 'journal', 'export', join(sourceDir, 'journal'), '--out', out);
+    t.equal(await exportRun.ended, 0, exportRun.err);
+    t.equal(exportRun.out, `${out}: 601 entries\n`);
+    t.equal(statSync(out).mode & 0o777, 0o600);
+    t.notMatch(readFileSync(out, 'utf8'), /PRIVATE KEY/);
+    const vkey = join(scratch(t), 'box.vkey');
+    writeFileSync(vkey, `${key}\n`);
+    const good = oversight(t, 'verify', out, '--key', vkey);
+    t.equal(await good.ended, 0, good.err);
+    t.match(good.out, /\nIn order: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
+    writeFileSync(out, readFileSync(out, 'utf8').replace('"stepMs":77}', '"stepMs":78}'));
+    const bad = oversight(t, 'verify', out, '--key', vkey, '--json');
+    t.equal(await bad.ended, 1, bad.err);
+    t.match(JSON.parse(bad.out), {
+      inOrder: false,
+      sentence: /^NOT in order: /,
+      origin: ORIGIN,
+      wrong: [/root/],
+    });
+    for (const [args, says] of [
+      [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],
+      [['export', join(sourceDir, 'nowhere'), '--out', `${out}.2`], /does not contain a journal/],
+      [['export', join(sourceDir, 'journal'), '--out', out], /name a new file with --out/],
+    ] as const) {
+      const refusal = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
+      t.equal(await refusal.ended, 2);
+      t.match(refusal.err, says);
+    }
+  },
+);

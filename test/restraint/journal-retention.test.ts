@@ -1,4 +1,4 @@
-/** What of the journal is erased, when, and that the proof stands all the same. */
+/** Tests erasure from the journal: entries go when their time is over, and the proof stays valid. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -20,7 +20,7 @@ const alertOf = (day: number): JournalContent => ({
   sha256: 'y'.repeat(64),
 });
 
-/** An alert and a clock step a day. */
+/** Writes an alert and a clock step for each day. */
 function write(journal: Journal, days: number): void {
   const stepOf = (day: number): JournalContent => ({ at: alertOf(day).at, type: 'clock-step', stepMs: 1000 });
   journal.appendAll(Array.from({ length: days }, (_, day) => [alertOf(day), stepOf(day)]).flat());
@@ -35,64 +35,54 @@ function contentsOf(stateDir: string): string {
     .join('');
 }
 
-const found = (stateDir: string) =>
+const resultOf = (stateDir: string) =>
   verifyJournal(join(stateDir, 'journal'), parseVerifierKey(keyOf(stateDir)));
 
-void t.test(
-  'alerts go with the retention of events, nothing else does, and heads from before still fit',
-  async (t) => {
-    const dir = scratch(t);
-    const journal = openJournal(dir);
-    write(journal, 300);
-    const kept = { file: 'head.txt', note: noteIn(dir) };
-    const retention = new JournalRetention(journal, { alertsDays: () => 30 });
-    const now = BEGIN_MS + 200 * DAY_MS;
-    t.notOk(retention.step(now, false), 'a clock that cannot be trusted erases nothing');
-    t.equal(retention.erased.retention, 0);
-    while (retention.step(now, true));
-    t.equal(retention.erased.retention, 170);
-    const text = contentsOf(dir);
-    t.notMatch(text, /"alert-of-day-(0|1|50|169)"/);
-    t.match(text, /"alert-of-day-170"/);
-    t.equal(text.match(/"clock-step"/g)?.length, 300);
-    t.match(text, /"type":"erase","entries":\[0,2,.*"why":"retention","what":"alert"/);
-    t.strictSame(wrongIn(dir, kept), []);
-    t.equal(found(dir).erased, 170);
+void t.test('only alerts are erased with the retention of events, and earlier heads still fit', async (t) => {
+  const dir = scratch(t);
+  const journal = openJournal(dir);
+  write(journal, 300);
+  const keptHead = { file: 'head.txt', note: noteIn(dir) };
+  const retention = new JournalRetention(journal, { alertsDays: () => 30 });
+  const now = BEGIN_MS + 200 * DAY_MS;
+  t.notOk(retention.step(now, false), 'a clock that cannot be trusted erases nothing');
+  t.equal(retention.erased.retention, 0);
+  while (retention.step(now, true));
+  t.equal(retention.erased.retention, 170);
+  const text = contentsOf(dir);
+  t.notMatch(text, /"alert-of-day-(0|1|50|169)"/);
+  t.match(text, /"alert-of-day-170"/);
+  t.equal(text.match(/"clock-step"/g)?.length, 300);
+  t.match(text, /"type":"erase","entries":\[0,2,.*"why":"retention","what":"alert"/);
+  t.strictSame(wrongIn(dir, keptHead), []);
+  t.equal(resultOf(dir).erased, 170);
 
-    // Another start goes on where that one was.
-    const second = new JournalRetention(openJournal(dir), { alertsDays: () => 30 });
-    while (second.step(now + DAY_MS, true));
-    t.equal(second.erased.retention, 1);
-    t.equal(found(dir).erased, 171);
-  },
-);
+  // A later start continues from the state of the first one.
+  const second = new JournalRetention(openJournal(dir), { alertsDays: () => 30 });
+  while (second.step(now + DAY_MS, true));
+  t.equal(second.erased.retention, 1);
+  t.equal(resultOf(dir).erased, 171);
+});
 
-void t.test(
-  'beyond the limit the oldest contents go, the tree stays, and erasures stay on record',
-  async (t) => {
-    const dir = scratch(t);
-    const journal = openJournal(dir);
-    write(journal, 1500);
-    const retention = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 300_000 });
-    const before = journal.contentBytes;
-    t.ok(before > 400_000, `${before} bytes of contents`);
-    while (retention.step(BEGIN_MS, true));
-    t.ok(journal.contentBytes <= 300_000, `${journal.contentBytes} are left`);
-    t.equal(
-      journal.contentBytes,
-      Buffer.byteLength(contentsOf(dir)),
-      'what is counted is what is on the disk',
-    );
-    t.match(contentsOf(dir), /"why":"limit","what":"clock-step"/);
-    t.equal(found(dir).erased, retention.erased.limit);
-    t.strictSame(found(dir).wrong, []);
-    t.equal(openJournal(dir).contentBytes, journal.contentBytes, 'a restart counts the same');
+void t.test('the oldest contents are erased beyond the limit, while tree and erasures stay', async (t) => {
+  const dir = scratch(t);
+  const journal = openJournal(dir);
+  write(journal, 1500);
+  const retention = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 300_000 });
+  const before = journal.contentBytes;
+  t.ok(before > 400_000, `${before} bytes of contents`);
+  while (retention.step(BEGIN_MS, true));
+  t.ok(journal.contentBytes <= 300_000, `${journal.contentBytes} are left`);
+  t.equal(journal.contentBytes, Buffer.byteLength(contentsOf(dir)), 'the count equals the bytes on the disk');
+  t.match(contentsOf(dir), /"why":"limit","what":"clock-step"/);
+  t.equal(resultOf(dir).erased, retention.erased.limit);
+  t.strictSame(resultOf(dir).wrong, []);
+  t.equal(openJournal(dir).contentBytes, journal.contentBytes, 'a restart counts the same');
 
-    // Where all that may go has gone, it stays at that: the newest 4 files.
-    const tight = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 1 });
-    while (tight.step(BEGIN_MS, true));
-    t.strictSame(found(dir).wrong, []);
-    t.match(contentsOf(dir), /"alert-of-day-1499"/);
-    t.match(contentsOf(dir), /"why":"limit","what":"alert"/, 'the erasures themselves are never erased');
-  },
-);
+  // The newest 4 files remain after everything erasable is gone.
+  const tight = new JournalRetention(journal, { alertsDays: () => 36_500, bytesMax: 1 });
+  while (tight.step(BEGIN_MS, true));
+  t.strictSame(resultOf(dir).wrong, []);
+  t.match(contentsOf(dir), /"alert-of-day-1499"/);
+  t.match(contentsOf(dir), /"why":"limit","what":"alert"/, 'the erasures themselves are never erased');
+});

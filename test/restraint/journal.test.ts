@@ -1,4 +1,4 @@
-/** The journal on real disks: whatever is edited, cut, reordered, forked or rolled back is found. */
+/** Tests the journal on real disks: every edit, cut, reordering, fork and rollback is detected. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -32,30 +32,30 @@ const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TAMPERINGS = FULL ? 1000 : 250;
 const KILLS = FULL ? 20 : 8;
-/** Of a journal that is being written as fast as it can be. */
+/** Number of readings of a journal during continuous writing. */
 const BESIDE_A_WRITER = 80;
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-/** 600 entries, three of them erased, opened again: no file is there that does not count. */
-const whole = scratch(t);
+/** 600 entries, three of them erased, opened again; every file in the folder counts. */
+const intactDir = scratch(t);
 {
-  const journal = openJournal(whole);
+  const journal = openJournal(intactDir);
   // One by one over the end of a file, then many at once.
   for (let size = 1; size <= 270; size += 1) fill(journal, size);
   fill(journal, 600);
   journal.erase([3, 255, 256], 'retention', AT);
-  openJournal(whole);
+  openJournal(intactDir);
 }
 
-void t.test('what is whole is in order, and an erased content is no fault', async (t) => {
-  const dir = join(whole, 'journal');
-  const found = verifyJournal(dir, parseVerifierKey(keyOf(whole)));
-  t.strictSame(found.wrong, []);
-  t.equal(found.checkpoint?.size, 601);
-  t.equal(found.erased, 3);
-  t.equal(found.beyond, 0);
+void t.test('an intact journal is valid, and an erased content is not a fault', async (t) => {
+  const dir = join(intactDir, 'journal');
+  const result = verifyJournal(dir, parseVerifierKey(keyOf(intactDir)));
+  t.strictSame(result.wrong, []);
+  t.equal(result.checkpoint?.size, 601);
+  t.equal(result.erased, 3);
+  t.equal(result.beyond, 0);
   t.notMatch(readFileSync(join(dir, 'contents/000.jsonl'), 'utf8'), /"stepMs":(3|255)[,}]/);
-  t.equal(statSync(join(whole, JOURNAL_KEY_FILE)).mode & 0o777, 0o600);
+  t.equal(statSync(join(intactDir, JOURNAL_KEY_FILE)).mode & 0o777, 0o600);
   t.strictSame(
     filesBelow(dir).sort(),
     [
@@ -67,83 +67,83 @@ void t.test('what is whole is in order, and an erased content is no fault', asyn
   );
 });
 
-void t.test(`${TAMPERINGS} tamperings with its files are all found`, async (t) => {
-  const dir = join(whole, 'journal');
+void t.test(`all of ${TAMPERINGS} tamperings with its files are detected`, async (t) => {
+  const dir = join(intactDir, 'journal');
   const random = randomOf(SEED);
-  const below = (n: number): number => Math.floor(random() * n);
+  const randomBelow = (n: number): number => Math.floor(random() * n);
   const files = filesBelow(dir);
-  const tried = new Map<string, number>();
+  const triedWays = new Map<string, number>();
   for (let i = 0; i < TAMPERINGS; i += 1) {
-    const path = files[below(files.length)] as string;
+    const path = files[randomBelow(files.length)] as string;
     const before = readFileSync(join(dir, path));
     const ways = Object.keys(TAMPER) as (keyof typeof TAMPER)[];
-    const way = ways[below(ways.length)] as keyof typeof TAMPER;
-    const after = TAMPER[way](before, path, below);
+    const way = ways[randomBelow(ways.length)] as keyof typeof TAMPER;
+    const after = TAMPER[way](before, path, randomBelow);
     if (after === undefined || after.equals(before)) {
       i -= 1;
       continue;
     }
     writeFileSync(join(dir, path), after);
-    tried.set(way, (tried.get(way) ?? 0) + 1);
-    const wrong = wrongIn(whole);
+    triedWays.set(way, (triedWays.get(way) ?? 0) + 1);
+    const wrong = wrongIn(intactDir);
     if (wrong.length === 0) t.fail(`not found: ${way} in ${path}, try ${i}`);
     writeFileSync(join(dir, path), before);
   }
   for (const path of files) {
     const before = readFileSync(join(dir, path));
     rmSync(join(dir, path));
-    if (wrongIn(whole).length === 0) t.fail(`not found: ${path} is gone`);
+    if (wrongIn(intactDir).length === 0) t.fail(`not found: ${path} is gone`);
     writeFileSync(join(dir, path), before);
   }
-  t.comment(JSON.stringify(Object.fromEntries(tried)));
-  t.equal(tried.size, Object.keys(TAMPER).length, 'every way was tried');
-  t.strictSame(wrongIn(whole), [], 'put back, it is in order again');
+  t.comment(JSON.stringify(Object.fromEntries(triedWays)));
+  t.equal(triedWays.size, Object.keys(TAMPER).length, 'every way was tried');
+  t.strictSame(wrongIn(intactDir), [], 'put back, it is valid again');
 });
 
 /** Ways to tamper with one file; undefined where a way does not fit it. */
 const TAMPER = {
-  bit(before: Buffer, _path: string, below: (n: number) => number): Buffer {
+  bit(before: Buffer, _path: string, randomBelow: (n: number) => number): Buffer {
     const after = Buffer.from(before);
-    const at = below(after.length);
-    after[at] = (after[at] as number) ^ (1 << below(8));
+    const at = randomBelow(after.length);
+    after[at] = (after[at] as number) ^ (1 << randomBelow(8));
     return after;
   },
   cut: (before: Buffer, _path: string, below: (n: number) => number): Buffer =>
     before.subarray(0, below(before.length)),
-  swap(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+  swap(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     const pieces = piecesOf(before, path);
     if (pieces === undefined) return undefined;
-    const [a, b] = [below(pieces.length), below(pieces.length)];
+    const [a, b] = [randomBelow(pieces.length), randomBelow(pieces.length)];
     const [one, other] = [pieces[a] as Buffer, pieces[b] as Buffer];
     pieces[a] = other;
     pieces[b] = one;
     return Buffer.concat(pieces);
   },
-  drop(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+  drop(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     const pieces = piecesOf(before, path);
-    pieces?.splice(below(pieces.length), 1);
+    pieces?.splice(randomBelow(pieces.length), 1);
     return pieces && Buffer.concat(pieces);
   },
-  repeat(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+  repeat(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     const pieces = piecesOf(before, path);
     // After the last line of the newest contents it would be beyond the signed end.
-    const at = below((pieces?.length ?? 1) - 1);
+    const at = randomBelow((pieces?.length ?? 1) - 1);
     pieces?.splice(at, 0, pieces[at] as Buffer);
     return pieces && Buffer.concat(pieces);
   },
-  erase(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+  erase(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     if (!path.startsWith('contents/')) return undefined;
     const lines = before.toString().split('\n');
-    const at = below(lines.length - 1);
+    const at = randomBelow(lines.length - 1);
     const { index } = JSON.parse(lines[at] as string) as { index: number };
     lines[at] = JSON.stringify({ index, erased: true });
     return Buffer.from(lines.join('\n'));
   },
-  edit(before: Buffer, path: string, below: (n: number) => number): Buffer | undefined {
+  edit(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     if (!path.startsWith('contents/')) return undefined;
     const lines = before.toString().split('\n');
-    const at = below(lines.length - 1);
-    lines[at] = (lines[at] as string).replace(/"stepMs":\d+/, `"stepMs":${below(1000)}`);
+    const at = randomBelow(lines.length - 1);
+    lines[at] = (lines[at] as string).replace(/"stepMs":\d+/, `"stepMs":${randomBelow(1000)}`);
     return Buffer.from(lines.join('\n'));
   },
 };
@@ -163,36 +163,36 @@ function piecesOf(bytes: Buffer, path: string): Buffer[] | undefined {
   return unpackEntries(bytes).map((entry) => Buffer.concat([Buffer.of(0, entry.length), entry]));
 }
 
-void t.test('a rollback and a fork are found by a checkpoint that was kept elsewhere', async (t) => {
+void t.test('a rollback and a fork are detected by a checkpoint that was kept elsewhere', async (t) => {
   const [one, other, old] = [scratch(t), scratch(t), scratch(t)];
   const journal = openJournal(one);
   fill(journal, 40);
   cpSync(one, old, { recursive: true });
   cpSync(one, other, { recursive: true });
   fill(journal, 60);
-  const kept = { file: 'head.txt', note: noteIn(one) };
-  t.strictSame(wrongIn(old), [], 'alone, the older image is in order');
-  t.match(wrongIn(old, kept), [/^rolled back or cut short: head\.txt signs 60 entries, here are 40$/]);
+  const keptHead = { file: 'head.txt', note: noteIn(one) };
+  t.strictSame(wrongIn(old), [], 'alone, the older image is valid');
+  t.match(wrongIn(old, keptHead), [/^rolled back or cut short: head\.txt signs 60 entries, here are 40$/]);
   fill(openJournal(other), 70, 1);
-  t.strictSame(wrongIn(other), [], 'alone, the fork is in order');
-  t.match(wrongIn(other, kept), [/^forked: the first 60 entries are not those that head\.txt signs$/]);
+  t.strictSame(wrongIn(other), [], 'alone, the fork is valid');
+  t.match(wrongIn(other, keptHead), [/^forked: the first 60 entries are not those that head\.txt signs$/]);
   t.strictSame(wrongIn(one, { file: 'old.txt', note: noteIn(old) }), [], 'an earlier checkpoint fits');
-  t.strictSame(wrongIn(one, kept), []);
+  t.strictSame(wrongIn(one, keptHead), []);
 });
 
-void t.test('written again by another hand, it does not fit the key', async (t) => {
+void t.test('a journal rewritten by another hand does not fit the key', async (t) => {
   const forger = scratch(t);
   fill(openJournal(forger), 10);
-  const key = parseVerifierKey(keyOf(whole));
+  const key = parseVerifierKey(keyOf(intactDir));
   t.match(verifyJournal(join(forger, 'journal'), key).wrong, [/not signed by .* with this key/]);
   const otherName = signCheckpoint(
     { origin: 'vigie/a/b', size: 1, root: Buffer.alloc(32) },
-    readJournalKey(join(whole, JOURNAL_KEY_FILE)),
+    readJournalKey(join(intactDir, JOURNAL_KEY_FILE)),
   );
   t.throws(() => openCheckpoint(otherName, key), /not signed by/);
 });
 
-void t.test('a journal that was tampered with does not go on', async (t) => {
+void t.test('a journal that was tampered with does not continue', async (t) => {
   const dir = scratch(t);
   const journal = openJournal(dir);
   fill(journal, 5);
@@ -204,21 +204,21 @@ void t.test('a journal that was tampered with does not go on', async (t) => {
   t.match(wrongIn(dir)[0], /contents\/000\.jsonl:1: the content of entry 0 does not fit its hash/);
 });
 
-void t.test(`killed ${KILLS} times while it writes: in order, and nothing is lost`, async (t) => {
+void t.test(`a journal is valid and complete after ${KILLS} kills during writing`, async (t) => {
   const dir = scratch(t);
   openJournal(dir);
   const random = randomOf(SEED);
   let last = -1;
   for (let kill = 0; kill < KILLS; kill += 1) {
     const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let said = '';
-    const wanted = 1 + Math.floor(random() * 30);
+    let output = '';
+    const linesWanted = 1 + Math.floor(random() * 30);
     child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-      if (said.split('\n').length > wanted) child.kill('SIGKILL');
+      output += chunk.toString();
+      if (output.split('\n').length > linesWanted) child.kill('SIGKILL');
     });
     await once(child, 'close');
-    last = Math.max(last, ...said.split('\n').slice(0, -1).map(Number));
+    last = Math.max(last, ...output.split('\n').slice(0, -1).map(Number));
     const { wrong, checkpoint, beyond } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
     t.strictSame(wrong, [], `after kill ${kill}`);
     t.ok((checkpoint?.size ?? 0) > last, `all ${last + 1} that were reported are in`);
@@ -230,12 +230,12 @@ void t.test(`killed ${KILLS} times while it writes: in order, and nothing is los
   );
   const journal = openJournal(dir);
   journal.append({ at: AT, type: 'clock-step', stepMs: 1 });
-  t.strictSame(wrongIn(dir), [], 'and it goes on after a torn line');
+  t.strictSame(wrongIn(dir), [], 'and the journal continues after a torn line');
 });
 
-/** Appends and erases as fast as it can until the test ends. */
-async function written(t: Test): Promise<string> {
-  // In memory where there is such a folder: the faster it is, the more often a file goes while it is being read.
+/** Starts a process that appends and erases at full speed until the test ends; returns its folder. */
+async function startWriter(t: Test): Promise<string> {
+  // In memory where possible: the faster the writer, the more often a file disappears during a reading.
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'vigie-test-'));
   const child = spawn(process.execPath, [WRITER, dir, ORIGIN], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(async () => {
@@ -245,19 +245,19 @@ async function written(t: Test): Promise<string> {
     }
     rmSync(dir, { recursive: true, force: true });
   });
-  let said = '';
+  let output = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-100);
+    output = (output + chunk.toString()).slice(-100);
   });
-  // So many that something has been erased.
-  await until(t, 'it writes', () => Number(said.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
+  // Enough entries that some have been erased.
+  await until(t, 'it writes', () => Number(output.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
   return dir;
 }
 
 const sizeIn = (dir: string): number => Number(noteIn(dir).split('\n')[1]);
 
-void t.test(`read ${BESIDE_A_WRITER} times while it is written: in order each time`, async (t) => {
-  const dir = await written(t);
+void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during writing`, async (t) => {
+  const dir = await startWriter(t);
   const place = join(dir, 'journal');
   const key = keyOf(dir);
   const [cries, sizes]: [string[], Set<number>] = [[], new Set()];
@@ -266,42 +266,42 @@ void t.test(`read ${BESIDE_A_WRITER} times while it is written: in order each ti
     cries.push(...wrong, ...(beyond > 1 ? [`${beyond} beyond`] : []));
     sizes.add(checkpoint?.size ?? 0);
     const file = join(dir, `export-${i}`);
-    if (i % 8 === 0) cries.push(...exported(place, file, key));
+    if (i % 8 === 0) cries.push(...exportAndCheck(place, file, key));
     const last = sizeIn(dir);
     await until(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
   }
   t.strictSame(cries, []);
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
   for (const command of [['verify'], ['report', '--json']]) {
-    const [name = '', ...more] = command;
-    const run = oversight(t, name, place, '--key', key, ...more);
+    const [name = '', ...extraArgs] = command;
+    const run = oversight(t, name, place, '--key', key, ...extraArgs);
     t.equal(await run.ended, 0, run.out.slice(0, 2000));
   }
 });
 
-function exported(place: string, file: string, key: string): string[] {
+function exportAndCheck(place: string, file: string, key: string): string[] {
   exportJournal(place, file);
   const { wrong } = verifyJournal(file, parseVerifierKey(key));
   rmSync(file);
   return wrong.map((line) => `export: ${line}`);
 }
 
-void t.test('what was tampered with is found while it is written too', async (t) => {
-  const dir = await written(t);
+void t.test('tampering is detected during writing too', async (t) => {
+  const dir = await startWriter(t);
   const place = join(dir, 'journal');
   const key = parseVerifierKey(keyOf(dir));
   const old = { file: 'older.txt', note: noteIn(dir) };
   await until(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
   const first = join(place, 'contents/000.jsonl');
-  const found = (what: string, says: RegExp, against: Against = {}): void => {
+  const checkFault = (caseName: string, says: RegExp, against: Against = {}): void => {
     const { wrong } = verifyJournal(place, key, against);
-    t.match(wrong, [says], `${what}: ${wrong.join('; ').slice(0, 500)}`);
+    t.match(wrong, [says], `${caseName}: ${wrong.join('; ').slice(0, 500)}`);
   };
   const before = readFileSync(first);
   writeFileSync(first, before.toString().replace(/"stepMs":5\b/, '"stepMs":6'));
-  found('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
+  checkFault('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
   writeFileSync(first, before.toString().replace(/^\{"index":5,.*$/m, '{"index":5,"erased":true}'));
-  found(
+  checkFault(
     'an erasure that no entry names',
     /^contents\/000\.jsonl:6: entry 5 is erased, and no entry says so$/,
   );
@@ -309,18 +309,18 @@ void t.test('what was tampered with is found while it is written too', async (t)
   const tile = join(place, 'tile/0/000');
   const hashes = readFileSync(tile);
   rmSync(tile);
-  found('a full tile', /^tile\/0\/000: missing$/);
+  checkFault('a full tile', /^tile\/0\/000: missing$/);
   writeFileSync(tile, hashes);
-  const ahead = { origin: ORIGIN, size: 1_000_000, root: Buffer.alloc(32) };
-  const note = signCheckpoint(ahead, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
-  found('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
+  const aheadHead = { origin: ORIGIN, size: 1_000_000, root: Buffer.alloc(32) };
+  const note = signCheckpoint(aheadHead, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
+  checkFault('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
     heads: [{ file: 'kept.txt', note }],
   });
   const { wrong } = verifyJournal(place, key, { heads: [old] });
-  t.strictSame(wrong, [], 'put back, it is in order');
+  t.strictSame(wrong, [], 'put back, it is valid');
 });
 
-void t.test('a journal that never holds still is told so, after a bounded number of readings', async (t) => {
+void t.test('a journal that never holds still is refused after a bounded number of readings', async (t) => {
   const dir = join(scratch(t), 'journal');
   mkdirSync(dir);
   let readings = 0;
@@ -342,7 +342,7 @@ void t.test('a journal that never holds still is told so, after a bounded number
     dir,
     moving(() => 'the same'),
   );
-  t.match(faults, [{ line: /^line / }], 'what is wrong again is wrong');
+  t.match(faults, [{ line: /^line / }], 'a repeated fault is reported');
 });
 
 void t.test('an erasure that was cut off is finished at the next start', async (t) => {
@@ -355,11 +355,11 @@ void t.test('an erasure that was cut off is finished at the next start', async (
   t.strictSame(wrongIn(dir), []);
 });
 
-void t.test('the commands: key and verify', async (t) => {
-  const dir = join(whole, 'journal');
-  const key = vigie(t, 'journal', 'key', '--state', whole);
+void t.test('the commands show the key and verify the journal', async (t) => {
+  const dir = join(intactDir, 'journal');
+  const key = vigie(t, 'journal', 'key', '--state', intactDir);
   t.equal(await key.ended, 0, key.err);
-  t.equal(key.out.trim(), keyOf(whole));
+  t.equal(key.out.trim(), keyOf(intactDir));
   const good = oversight(t, 'verify', dir, '--key', key.out.trim());
   t.equal(await good.ended, 0, good.err);
   t.match(
@@ -369,7 +369,7 @@ void t.test('the commands: key and verify', async (t) => {
   t.match(good.out, / has 601 entries, .*; the contents of 3 were erased, and the journal says so\.\n$/);
 
   const copy = scratch(t);
-  cpSync(whole, copy, { recursive: true });
+  cpSync(intactDir, copy, { recursive: true });
   rmSync(join(copy, 'journal/tile/1/000.p/2'));
   const bad = oversight(t, 'verify', join(copy, 'journal'), '--key', key.out.trim());
   t.equal(await bad.ended, 1, bad.err);
@@ -377,17 +377,17 @@ void t.test('the commands: key and verify', async (t) => {
 
   for (const [args, says] of [
     [['verify', dir, '--key', 'nonsense'], /not an ed25519 verifier key/],
-    [['verify', join(whole, 'nowhere'), '--key', keyOf(whole)], /nowhere cannot be read/],
-    [['verify', dir, '--key', keyOf(whole), '--head', 'nowhere'], /nowhere cannot be read/],
-    [['key', '--state', join(whole, 'nowhere')], /does not exist/],
+    [['verify', join(intactDir, 'nowhere'), '--key', keyOf(intactDir)], /nowhere cannot be read/],
+    [['verify', dir, '--key', keyOf(intactDir), '--head', 'nowhere'], /nowhere cannot be read/],
+    [['key', '--state', join(intactDir, 'nowhere')], /does not exist/],
   ] as const) {
-    const refused = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
-    t.equal(await refused.ended, 2);
-    t.match(refused.err, says);
+    const refusal = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
+    t.equal(await refusal.ended, 2);
+    t.match(refusal.err, says);
   }
 });
 
-/** Where Debian puts the packages of golang-…-dev. */
+/** Folder in which Debian installs the packages of golang-…-dev. */
 const GOPATH = '/usr/share/gocode';
 const GO_SOURCE = join(ROOT, 'test/fixtures/journal/verify.go');
 
@@ -398,68 +398,64 @@ function goMissing(): string | false {
     : 'no sumdb/tlog: the package golang-golang-x-mod-dev is not installed';
 }
 
-/** With what its signatures decode to: Go takes base64 whose last, unused bits are set, and ours does not. */
+/** Decodes its signatures, because Go accepts base64 with unused last bits set and this project does not. */
 const decodedNote = (note: Buffer): string =>
   note
     .toString('latin1')
     .replace(/[A-Za-z0-9+/]+={1,2}$/gm, (text) => Buffer.from(text, 'base64').toString('hex'));
 
-void t.test(
-  'a verifier that is not ours agrees: Debian’s golang.org/x/mod',
-  { skip: goMissing() },
-  async (t) => {
-    const program = join(scratch(t), 'verify');
-    const env = { ...process.env, GOPATH, GO111MODULE: 'off', GOCACHE: join(ROOT, '.cache/go') };
-    execFileSync('go', ['build', '-o', program, GO_SOURCE], { env, stdio: 'pipe' });
-    const verified = (stateDir: string, key = keyOf(stateDir)): string =>
-      spawnSync(program, [join(stateDir, 'journal'), key], { encoding: 'utf8' }).stdout.trim();
-    t.equal(verified(whole), 'VERIFIED 601');
-    const small = scratch(t);
-    fill(openJournal(small), 1);
-    t.equal(verified(small), 'VERIFIED 1');
-    t.match(verified(whole, keyOf(small)), /^REJECTED/, 'another key');
+void t.test('an independent verifier agrees: Debian’s golang.org/x/mod', { skip: goMissing() }, async (t) => {
+  const program = join(scratch(t), 'verify');
+  const env = { ...process.env, GOPATH, GO111MODULE: 'off', GOCACHE: join(ROOT, '.cache/go') };
+  execFileSync('go', ['build', '-o', program, GO_SOURCE], { env, stdio: 'pipe' });
+  const verified = (stateDir: string, key = keyOf(stateDir)): string =>
+    spawnSync(program, [join(stateDir, 'journal'), key], { encoding: 'utf8' }).stdout.trim();
+  t.equal(verified(intactDir), 'VERIFIED 601');
+  const small = scratch(t);
+  fill(openJournal(small), 1);
+  t.equal(verified(small), 'VERIFIED 1');
+  t.match(verified(intactDir, keyOf(small)), /^REJECTED/, 'another key');
 
-    // Heads with their proofs, as a witness gets them.
-    const grown = scratch(t);
-    const journal = openJournal(grown);
-    const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
-    for (const [from, to] of [
-      [1, 2],
-      [3, 7],
-      [8, 200],
-      [200, 256],
-      [256, 257],
-      [257, 700],
-    ] as const) {
-      fill(journal, from);
-      writeFileSync(head, noteIn(grown));
-      fill(journal, to);
-      writeFileSync(provenHead, journal.provenHead(from));
-      const asked = (): string =>
-        spawnSync(program, [provenHead, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
-      t.equal(asked(), `VERIFIED ${to}`, `from ${from} to ${to}`);
-      writeFileSync(
-        provenHead,
-        journal.provenHead(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
-      );
-      t.match(asked(), /^REJECTED/);
-    }
+  // Heads with their proofs, as a witness receives them.
+  const grown = scratch(t);
+  const journal = openJournal(grown);
+  const [head, provenHead] = [join(grown, 'old'), join(grown, 'provenHead')];
+  for (const [from, to] of [
+    [1, 2],
+    [3, 7],
+    [8, 200],
+    [200, 256],
+    [256, 257],
+    [257, 700],
+  ] as const) {
+    fill(journal, from);
+    writeFileSync(head, noteIn(grown));
+    fill(journal, to);
+    writeFileSync(provenHead, journal.provenHead(from));
+    const goVerdict = (): string =>
+      spawnSync(program, [provenHead, keyOf(grown), head], { encoding: 'utf8' }).stdout.trim();
+    t.equal(goVerdict(), `VERIFIED ${to}`, `from ${from} to ${to}`);
+    writeFileSync(
+      provenHead,
+      journal.provenHead(from).replace(/\n(.)/, (_, first) => (first === 'A' ? '\nB' : '\nA')),
+    );
+    t.match(goVerdict(), /^REJECTED/);
+  }
 
-    // What both look at; the contents are ours alone.
-    const files = filesBelow(join(whole, 'journal')).filter((path) => !path.startsWith('contents/'));
-    const random = randomOf(SEED);
-    const below = (n: number): number => Math.floor(random() * n);
-    for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
-      const file = join(whole, 'journal', path);
-      const before = readFileSync(file);
-      const after = TAMPER.bit(before, path, below);
-      writeFileSync(file, after);
-      const theirs = verified(whole);
-      if (!theirs.startsWith('REJECTED') && decodedNote(after) !== decodedNote(before))
-        t.fail(`not found by Go in ${path}: ${theirs}`);
-      if (wrongIn(whole).length === 0) t.fail(`not found by us in ${path}`);
-      writeFileSync(file, before);
-    }
-    t.equal(verified(whole), 'VERIFIED 601', 'put back, it is verified again');
-  },
-);
+  // The files that both verifiers read; the contents are read by this project's only.
+  const files = filesBelow(join(intactDir, 'journal')).filter((path) => !path.startsWith('contents/'));
+  const random = randomOf(SEED);
+  const randomBelow = (n: number): number => Math.floor(random() * n);
+  for (const path of files.flatMap((file) => Array.from({ length: 12 }, () => file))) {
+    const file = join(intactDir, 'journal', path);
+    const before = readFileSync(file);
+    const after = TAMPER.bit(before, path, randomBelow);
+    writeFileSync(file, after);
+    const goResult = verified(intactDir);
+    if (!goResult.startsWith('REJECTED') && decodedNote(after) !== decodedNote(before))
+      t.fail(`not found by Go in ${path}: ${goResult}`);
+    if (wrongIn(intactDir).length === 0) t.fail(`not found by us in ${path}`);
+    writeFileSync(file, before);
+  }
+  t.equal(verified(intactDir), 'VERIFIED 601', 'put back, it is verified again');
+});

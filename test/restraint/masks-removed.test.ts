@@ -1,4 +1,4 @@
-/** A privacy mask that the configuration has no more, or smaller, is told to the room by its name. */
+/** Tests that a privacy mask removed from the configuration, or made smaller, is reported to the room by its name. */
 import t from 'tap';
 import type { Config } from '../../agent/contract/config.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
@@ -6,7 +6,7 @@ import { orderFor } from '../lib/authority.ts';
 import { boxWith, fits, live } from '../lib/config-lives.ts';
 import { scratch } from '../lib/paths.ts';
 
-t.test('a mask that is removed or gets smaller is an event of its own, told at least once', async (t) => {
+t.test('a mask that is removed or gets smaller is an event of its own, sent at least once', async (t) => {
   const stateDir = scratch(t);
   const mask = (id: string, left: number, right: number): Config['masks'][number] => ({
     id,
@@ -18,24 +18,28 @@ t.test('a mask that is removed or gets smaller is an event of its own, told at l
     ],
   });
   const masked = (...masks: Config['masks']): Config => boxWith({ masks });
-  const told = (config: Config, options: Parameters<typeof live>[2] = {}): object[] => {
+  const removalsOf = (config: Config, options: Parameters<typeof live>[2] = {}): object[] => {
     const all = live(stateDir, config, options).told.filter(({ kind }) => kind === 'mask-removed');
-    for (const { cause } of all) t.ok(fits('mask-removed', 'cause', cause), 'as the published schema has it');
+    for (const { cause } of all) t.ok(fits('mask-removed', 'cause', cause), 'fits the published schema');
     const { severities } = EVENT_KINDS.find(({ kind }) => kind === 'mask-removed') ?? {};
     t.strictSame(severities, ['system']);
     return all.filter(({ phase }) => phase === 'start').map(({ cause }) => cause);
   };
-  t.strictSame(told(masked(mask('windows', 0, 0.4), mask('garden', 0.5, 0.9))), [], 'the first start of all');
-  t.strictSame(told(masked(mask('panes', 0, 0.4), mask('garden', 0.5, 1))), [], 'renamed, and larger');
   t.strictSame(
-    told(masked(mask('panes-1', 0, 0.2), mask('panes-2', 0.2, 0.4), mask('garden', 0.5, 1))),
+    removalsOf(masked(mask('windows', 0, 0.4), mask('garden', 0.5, 0.9))),
+    [],
+    'the first start of all',
+  );
+  t.strictSame(removalsOf(masked(mask('panes', 0, 0.4), mask('garden', 0.5, 1))), [], 'renamed, and larger');
+  t.strictSame(
+    removalsOf(masked(mask('panes-1', 0, 0.2), mask('panes-2', 0.2, 0.4), mask('garden', 0.5, 1))),
     [],
     'in two',
   );
 
   const less = masked(mask('garden', 0.5, 0.8));
-  t.strictSame(told(less, { cut: true }), [], 'killed before it could tell');
-  t.match(told(less), [
+  t.strictSame(removalsOf(less, { cut: true }), [], 'killed before it could tell');
+  t.match(removalsOf(less), [
     {
       masks: [
         { id: 'panes-1', change: 'removed' },
@@ -45,23 +49,23 @@ t.test('a mask that is removed or gets smaller is an event of its own, told at l
       reason: 'mask panes-1 removed; mask panes-2 removed; mask garden smaller',
     },
   ]);
-  t.strictSame(told(less), [], 'and once');
+  t.strictSame(removalsOf(less), [], 'and once');
 
   live(stateDir, less, { cut: true });
   live(stateDir, masked(mask('garden', 0.5, 0.7)), { cut: true });
   t.match(
-    told(masked()),
+    removalsOf(masked()),
     [{ masks: [{ id: 'garden', change: 'removed' }] }],
-    'two changes, of which none was told',
+    'two changes that were not reported yet',
   );
 
-  const whole = masked(mask('windows', 0, 0.4));
-  live(stateDir, whole);
+  const maskedConfig = masked(mask('windows', 0, 0.4));
+  live(stateDir, maskedConfig);
   const order = orderFor(masked(), { masks: [mask('ordered', 0, 0.2), mask('ordered-2', 0.2, 0.5)] });
-  t.strictSame(told(masked(), { order }), [], 'the order has it black');
-  live(stateDir, whole);
+  t.strictSame(removalsOf(masked(), { order }), [], 'the order has it black');
+  live(stateDir, maskedConfig);
   const part = orderFor(masked(), { masks: [mask('ordered', 0, 0.3)] });
-  t.match(told(masked(mask('windows', 0.31, 0.4)), { order: part }), [
+  t.match(removalsOf(masked(mask('windows', 0.31, 0.4)), { order: part }), [
     { masks: [{ id: 'windows', change: 'smaller' }] },
   ]);
 });

@@ -1,4 +1,7 @@
-/** What an order signs besides names: where zones and lines must lie, what is black, and that a box may be installed. */
+/**
+ * Tests the signed content of an authorisation besides names: places for zones and lines, black areas, and the
+ * installation authorisation.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -35,7 +38,7 @@ const rectangle = (x1: number, y1: number, x2: number, y2: number): PointNorm[] 
   [x2, y2],
   [x1, y2],
 ];
-/** A courtyard round a house that is open to the street, at the picture's top. */
+/** A courtyard around a house that is open to the street, at the picture's top. */
 const COURT: PointNorm[] = [
   [0, 0],
   [0.3, 0],
@@ -83,7 +86,7 @@ const permit = (change: Partial<Authorisation> = {}): Authorisation =>
   });
 
 void t.test('a zone counts only where it lies inside the outline of its order', async (t) => {
-  const refused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
+  const isRefused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
     const [first] = coverageOf(order({ outlines: [{ id: 'court', polygon }] }), boxWith(zone));
     return first?.grant === undefined;
   };
@@ -133,9 +136,10 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
       COURT,
     ],
   ];
-  for (const [how, covered, zone, outline] of cases) t.equal(refused(zone, outline), !covered, how);
-  t.equal(refused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
-  const told = coverageOf(
+  for (const [caseName, covered, zone, outline] of cases)
+    t.equal(isRefused(zone, outline), !covered, caseName);
+  t.equal(isRefused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
+  const uncoveredRules = coverageOf(
     order({
       outlines: [
         { id: 'court', polygon: inner },
@@ -145,7 +149,7 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
     boxWith(rectangle(0, 0, 0.1, 0.1)),
   );
   t.strictSame(
-    told.map(({ reason }) => reason),
+    uncoveredRules.map(({ reason }) => reason),
     ['zone court', 'line gate'].map(
       (what) =>
         `the ${what} does not lie inside the outline that order 2026-77 gives for it; draw it inside that outline`,
@@ -172,12 +176,12 @@ void t.test('a line lies inside when both ends and all between them do', async (
   t.notOk(covered([0.4, 0.1], [0.6, 0.6]), 'in the house');
 });
 
-/** As a picture would show it: no point of many of the zone lies outside of the outline. */
-void t.test('inside means that no point of it is outside', async (t) => {
-  // Off the drawing's own digits.
+/** Checks many points of the zone's outline: none lies outside of the authorised outline, as a picture would show. */
+void t.test('a zone is inside only if no point of it is outside', async (t) => {
+  // Off the grid of the drawing's own digits.
   const steps = Array.from({ length: 50 }, (_, i) => 0.2003 + i * 0.01207);
   const points = steps.flatMap((x) => steps.map((y): PointNorm => [x, y]));
-  // Round a centre, so that it does not cross itself, with far and near corners: concave.
+  // Around a centre, so that it does not cross itself, with near and far corners, so that it is concave.
   const star = (scale: number) =>
     fc
       .record({
@@ -196,25 +200,25 @@ void t.test('inside means that no point of it is outside', async (t) => {
       const [x2, y2] = polygon[(i + 1) % polygon.length] ?? [x1, y1];
       return y1 > y !== y2 > y && x < x1 + ((y - y1) * (x2 - x1)) / (y2 - y1) ? !is : is;
     }, false);
-  let [within, beyond] = [0, 0];
+  let [within, outsideCount] = [0, 0];
   fc.assert(
     fc.property(star(1), star(0.3), (outer, inner) => {
       const strays = points.some((point) => inside(inner, point) && !inside(outer, point));
       const covered = covers(outer, inner);
       if (covered) within += 1;
-      else beyond += 1;
+      else outsideCount += 1;
       return !(covered && strays) && covers(outer, outer);
     }),
     { numRuns: 400 },
   );
-  t.ok(within > 5 && beyond > 50, `${within} inside, ${beyond} not`);
+  t.ok(within > 5 && outsideCount > 50, `${within} inside, ${outsideCount} not`);
 });
 
-void t.test('outlines and masks of an order are whole', async (t) => {
-  const wrong = (change: Partial<Authorisation>, why: RegExp): void => {
+void t.test('an order accepts only valid outlines and masks', async (t) => {
+  const wrong = (change: Partial<Authorisation>, message: RegExp): void => {
     t.throws(() => openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey), {
       code: 'malformed',
-      message: why,
+      message,
     });
   };
   const cross: PointNorm[] = [
@@ -237,7 +241,7 @@ void t.test('outlines and masks of an order are whole', async (t) => {
   );
   wrong({ masks: Array.from({ length: 65 }, (_, i) => ({ id: `z${i}`, polygon: square })) }, /\/masks/);
 
-  // With every list as full as it may be it can still be handed over.
+  // With every list at its limit it can still be handed over.
   const ring = Array.from({ length: 64 }, (_, i): PointNorm => {
     const angle = (2 * Math.PI * i) / 64;
     return [0.5 + 0.4 * Math.cos(angle), 0.5 + 0.4 * Math.sin(angle)].map((v) =>
@@ -251,7 +255,7 @@ void t.test('outlines and masks of an order are whole', async (t) => {
   t.same(openAuthorisation(signedOrder(full), AUTHORITY.publicKey), full);
 });
 
-void t.test('a permit to install names no rule, seals nothing, and holds for a day', async (t) => {
+void t.test('a permit to install names no rule, seals nothing, and is valid for a day', async (t) => {
   const verdict = (bytes: Buffer, nowMs = START_MS) =>
     verdictOf(() => {
       const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
@@ -265,8 +269,12 @@ void t.test('a permit to install names no rule, seals nothing, and holds for a d
     ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /24 hours at most/],
     ['no permit, and no rule', { installation: false }, /\/rules is empty/],
   ];
-  for (const [how, change, message] of wrong) {
-    t.throws(() => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey), { message }, how);
+  for (const [caseName, change, message] of wrong) {
+    t.throws(
+      () => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey),
+      { message },
+      caseName,
+    );
   }
   t.throws(() => openAuthorisation(signedOrder(order({ rules: [] })), AUTHORITY.publicKey), {
     message: /\/rules/,
@@ -275,8 +283,8 @@ void t.test('a permit to install names no rule, seals nothing, and holds for a d
   t.equal(verdict(signedOrder(permit({ camera: 'rtsp://10.0.0.9/main' }))), 'wrong-box');
   t.equal(verdict(signedOrder(permit()), START_MS + 23 * HOUR_MS), 'expired');
   t.equal(verdict(signedOrder(permit(), testKey())), 'unknown-key');
-  const seen = flips(signedOrder(permit()), verdict);
-  t.notOk(seen.has('accepted'), `no single-bit flip: ${JSON.stringify([...seen])}`);
+  const outcomes = flips(signedOrder(permit()), verdict);
+  t.notOk(outcomes.has('accepted'), `no single-bit flip: ${JSON.stringify([...outcomes])}`);
   const coverage = coverageOf(permit(), CONFIG);
   t.strictSame(
     coverage.map(({ grant, reason }) => [grant, reason]),
@@ -286,28 +294,28 @@ void t.test('a permit to install names no rule, seals nothing, and holds for a d
 
 interface Placed {
   readonly clock: HandClock;
-  /** The number of the order that holds, or why none does. */
-  held(): string;
+  /** Number of the authorisation that applies, or the reason for which none does. */
+  ruling(): string;
   place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
 }
 
-function placed(t: Test): Placed {
+function placeOrders(t: Test): Placed {
   const dir = scratch(t);
   const { authorisation: _, ...base } = authorised(CONFIG, join(dir, 'order'), order());
   mkdirSync(join(dir, 'state'));
   const clock = new HandClock();
   let config: Config = base;
-  const held = (): string => {
-    const known = { authority: undefined, confirmedBeforeMs: undefined };
-    const made = new Authority({
+  const ruling = (): string => {
+    const journalState = { authority: undefined, confirmedBeforeMs: undefined };
+    const authority = new Authority({
       config,
       stateDir: join(dir, 'state'),
       clock,
-      journal: { known },
+      journal: { known: journalState },
       onPinned: () => undefined,
     });
-    made.load();
-    const now = made.now();
+    authority.load();
+    const now = authority.now();
     return 'reason' in now ? now.reason : now.content.order;
   };
   const place: Placed['place'] = (name, content) => {
@@ -316,42 +324,42 @@ function placed(t: Test): Placed {
     if (content !== undefined) writeFileSync(file, content);
     config = content === undefined ? rest : { ...rest, [name]: file };
   };
-  return { clock, held, place };
+  return { clock, ruling, place };
 }
 
-void t.test('the order where it holds, else the permit to install where that does', async (t) => {
-  const { clock, held, place } = placed(t);
-  t.match(held(), /`authorisation` is not in the configuration/);
+void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
+  const { clock, ruling, place } = placeOrders(t);
+  t.match(ruling(), /`authorisation` is not in the configuration/);
   place('installation', signedOrder(permit()));
-  t.equal(held(), '2026-80-I', 'a box without an order');
+  t.equal(ruling(), '2026-80-I', 'a box without an order');
   place('authorisation', signedOrder(order()));
-  t.equal(held(), '2026-77', 'the order goes first');
+  t.equal(ruling(), '2026-77', 'the order goes first');
   place('authorisation', signedOrder(order({ box: 'other' })));
-  t.equal(held(), '2026-80-I', 'an order that does not hold here');
+  t.equal(ruling(), '2026-80-I', 'an order that does not hold here');
   place('authorisation', Buffer.from('x'));
-  t.equal(held(), '2026-80-I', 'one that cannot be read');
+  t.equal(ruling(), '2026-80-I', 'one that cannot be read');
   clock.advance(24 * HOUR_MS);
   t.match(
-    held(),
+    ruling(),
     /not JSON in UTF-8\); `vigie-oversight authorise` writes one; and the permit to install does not hold: order 2026-80-I was valid until/,
     'both over',
   );
   place('authorisation', undefined);
-  t.match(held(), /^the permit to install does not hold: order 2026-80-I was valid until/);
+  t.match(ruling(), /^the permit to install does not hold: order 2026-80-I was valid until/);
   place('installation', signedOrder(order()));
   t.match(
-    held(),
+    ruling(),
     /is not an installation authorisation; set it as `authorisation`/,
     'an order with rules in its place',
   );
   place('installation', signedOrder(permit(), testKey()));
-  t.match(held(), /no key .* in authorityKey/);
-  const fresh = placed(t);
+  t.match(ruling(), /no key .* in authorityKey/);
+  const fresh = placeOrders(t);
   fresh.place('authorisation', signedOrder(permit()));
-  t.equal(fresh.held(), '2026-80-I', 'a permit where the order would lie');
+  t.equal(fresh.ruling(), '2026-80-I', 'a permit where the order would lie');
 });
 
-void t.test('root lets a box go on that was suspended while it was installed', async (t) => {
+void t.test('root resumes a box that was suspended under a permit to install', async (t) => {
   const dir = scratch(t);
   const folder = new RestraintFolder(join(dir, 'record'));
   writeAuthority(folder, authorised(CONFIG, join(dir, 'order'), order()));
@@ -363,8 +371,8 @@ void t.test('root lets a box go on that was suspended while it was installed', a
   };
   const suspension = 'ab'.repeat(8);
   t.equal(ask({ op: 'suspend', id: suspension, since: null, reason: 'by order', by: 'desk' }), null);
-  const until = { notBefore: iso(START_MS - 1000), notAfter: iso(START_MS + 1000) };
-  const signed = signResume({ site: SITE, box: BOX, suspension, reason: 'lifted', ...until }, [
+  const validity = { notBefore: iso(START_MS - 1000), notAfter: iso(START_MS + 1000) };
+  const signed = signResume({ site: SITE, box: BOX, suspension, reason: 'lifted', ...validity }, [
     PREFECT.privateKey,
     MAYOR.privateKey,
   ]);
@@ -373,7 +381,7 @@ void t.test('root lets a box go on that was suspended while it was installed', a
   t.match(
     ask({ op: 'resume', envelope: signed }),
     /`authorisation` is not/,
-    'an order with rules is no permit',
+    'an order with rules is not a permit',
   );
   files.set('installation', signedOrder(permit({ notAfter: iso(START_MS) })));
   t.match(ask({ op: 'resume', envelope: signed }), /was valid until/);

@@ -1,4 +1,6 @@
-/** A file whose owner and mode are looked at is the file that is read, also where a link is turned in between. */
+/**
+ * Tests that a file is read through the same descriptor as its owner and mode, even if a link is switched in between.
+ */
 import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -9,7 +11,7 @@ import { scratch } from '../lib/paths.ts';
 
 const READS_MS = 700;
 
-void t.test('a link that is turned while a key is read', async (t) => {
+void t.test('a key is never read through a link that is switched to a file of others', async (t) => {
   const dir = scratch(t);
   const [own, foreign] = [testKey(), testKey()];
   const file = (name: string, { publicKey }: typeof own, mode: number): string => {
@@ -28,16 +30,16 @@ void t.test('a link that is turned while a key is read', async (t) => {
      for (let turn = 0; ; turn += 1) { symlinkSync(places[turn % 2], link + '.new'); renameSync(link + '.new', link); }`,
     { eval: true, workerData: { link, places: [bad, good] } },
   );
-  const seen = { own: 0, foreign: 0, refused: 0 };
+  const counts = { own: 0, foreign: 0, refused: 0 };
   for (const endMs = performance.now() + READS_MS; performance.now() < endMs; ) {
     try {
-      seen[readAuthorityKey(link).equals(own.publicKey) ? 'own' : 'foreign'] += 1;
+      counts[readAuthorityKey(link).equals(own.publicKey) ? 'own' : 'foreign'] += 1;
     } catch {
-      seen.refused += 1;
+      counts.refused += 1;
     }
   }
   await turning.terminate();
-  t.comment(JSON.stringify(seen));
-  t.ok(seen.own > 0 && seen.refused > 0, 'both files were met');
-  t.equal(seen.foreign, 0, 'the one that others may write was never taken');
+  t.comment(JSON.stringify(counts));
+  t.ok(counts.own > 0 && counts.refused > 0, 'both files were met');
+  t.equal(counts.foreign, 0, 'the key that others may write was never accepted');
 });

@@ -1,7 +1,7 @@
 /**
- * Older files put back in a plain run, where one user owns everything: one file is found by the others; all of them
- * together only by who keeps a head of the journal elsewhere (a witness, the room), or by root where the package is
- * installed (booted.test.ts).
+ * Tests older files put back in a plain run, where one user owns everything. The other files reveal a single file. If
+ * all files are put back together, only a keeper of the journal's head elsewhere (a witness, the room) detects it. Root
+ * detects it too where the package is installed (booted.test.ts).
  */
 import { cpSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ class Box {
     this.stateDir = join(this.#dir, 'state');
   }
 
-  /** From a start to a stop: the mode that it settles in, and why. */
+  /** Runs an agent until it settles in the mode; returns its reason. */
   async lives(mode: string): Promise<string> {
     const mqtt = { url: 'mqtt://127.0.0.1:1', ack: 'broker' };
     const config = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 }, mqtt });
@@ -59,7 +59,7 @@ class Box {
   }
 }
 
-async function suspended(t: Test): Promise<Box> {
+async function suspendedBox(t: Test): Promise<Box> {
   const box = new Box(t);
   await box.lives('active');
   box.keep('before');
@@ -69,12 +69,13 @@ async function suspended(t: Test): Promise<Box> {
   return box;
 }
 
-t.test('one file put back, edited or removed: still suspended, and it is told', async (t) => {
-  const box = await suspended(t);
-  const told = /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
+t.test('a box stays suspended and says so after one file was put back, edited or removed', async (t) => {
+  const box = await suspendedBox(t);
+  const putBackText =
+    /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
   box.putBack('before', 'suspension.json');
-  t.match(await box.lives('suspended'), told, 'put back');
-  t.match(await box.lives('suspended'), told, 'and so at every start');
+  t.match(await box.lives('suspended'), putBackText, 'put back');
+  t.match(await box.lives('suspended'), putBackText, 'and so at every start');
   const text = readFileSync(box.file('suspension.json'), 'utf8');
   t.match(text, /"suspended":true/, 'the file is put right');
   box.putBack('suspended');
@@ -89,17 +90,20 @@ t.test('one file put back, edited or removed: still suspended, and it is told', 
   t.match(await box.lives('suspended'), /order of the court/, 'without its journal');
 });
 
-t.test('a journal put back beside newer files, or begun anew, leaves nothing allowed', async (t) => {
-  const box = await suspended(t);
-  box.putBack('before', 'journal');
-  await box.lives('suspended');
-  box.putBack('before');
-  rmSync(box.file('journal'), { recursive: true });
-  await box.lives('unauthorised');
-});
+t.test(
+  'a journal put back beside newer files, or replaced by a new one, leaves nothing allowed',
+  async (t) => {
+    const box = await suspendedBox(t);
+    box.putBack('before', 'journal');
+    await box.lives('suspended');
+    box.putBack('before');
+    rmSync(box.file('journal'), { recursive: true });
+    await box.lives('unauthorised');
+  },
+);
 
-t.test('the whole folder put back: what this run cannot promise, and who finds it', async (t) => {
-  const box = await suspended(t);
+t.test('a whole folder put back is detected only by a head kept elsewhere', async (t) => {
+  const box = await suspendedBox(t);
   const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
   box.putBack('before');
   t.equal(await box.lives('active'), '', 'nothing on the box knows better');
@@ -107,5 +111,5 @@ t.test('the whole folder put back: what this run cannot promise, and who finds i
   const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
   const heads = [{ file: 'the witness’s', note: head }];
   const { wrong } = verifyJournal(box.file('journal'), verifier, { heads });
-  t.match(wrong, [/the witness’s/], 'a head that was kept elsewhere does not fit');
+  t.match(wrong, [/the witness’s/], 'a head kept elsewhere does not match');
 });

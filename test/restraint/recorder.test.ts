@@ -1,4 +1,4 @@
-/** What the agent journals: on a clock moved by hand, with the real archive and the real journal. */
+/** Tests the agent's journal entries on a clock that the test moves, with the real archive and journal. */
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ function makeBox(
   stateDir: string,
   config = boxWith(),
   clock = new HandClock(),
-  more: { configFile?: string } = {},
+  options: { configFile?: string } = {},
 ): Box {
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
@@ -57,7 +57,7 @@ function makeBox(
   });
   const recorder = new JournalRecorder({
     ...base,
-    ...more,
+    ...options,
     config,
     stateDir,
     archive,
@@ -86,7 +86,7 @@ function contentsIn(stateDir: string): JournalContent[] {
     .map((line) => asTold((JSON.parse(line) as { content: JournalContent }).content));
 }
 
-/** An entry that is not of the form which the report asks for would show as another type. */
+/** Normalises an entry as the report does, so that an entry of another form shows as another type. */
 const asTold = (content: JournalContent): JournalContent =>
   content === undefined ? content : contentOf(content);
 
@@ -103,35 +103,38 @@ function searchOf(clock: HandClock, counter: number) {
   return accepted('search', args, { counter });
 }
 
-t.test('start, heartbeats, alerts, clock steps, stop; heads once a minute at most', async (t) => {
-  const stateDir = scratch(t);
-  const { recorder, clock, heads } = makeBox(t, stateDir);
-  recorder.start();
-  recorder.tick();
-  t.equal(heads.length, 1, 'the first head is told at once');
-  const alert = eventAt(clock.epochMs);
-  recorder.event(alert);
-  recorder.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
-  recorder.tick();
-  t.equal(heads.length, 1, 'the next one waits');
-  clock.advance(MINUTE_MS);
-  recorder.tick();
-  t.equal(openCheckpoint(heads[1] as string, verifierIn(stateDir)).size, 2);
-  clock.advance(9 * MINUTE_MS);
-  recorder.tick();
-  clock.advance(500);
-  clock.epochMs -= 3_600_000;
-  recorder.tick();
-  clock.advance(10 * MINUTE_MS);
-  recorder.tick();
-  recorder.stop();
-  t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
-  t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
-  t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
-  t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'stop is told at once');
-  t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
-  t.equal(recorder.downBecause, undefined);
-});
+t.test(
+  'the recorder journals start, heartbeats, alerts, clock steps and stop, and heads once a minute at most',
+  async (t) => {
+    const stateDir = scratch(t);
+    const { recorder, clock, heads } = makeBox(t, stateDir);
+    recorder.start();
+    recorder.tick();
+    t.equal(heads.length, 1, 'the first head is sent at once');
+    const alert = eventAt(clock.epochMs);
+    recorder.event(alert);
+    recorder.event({ ...alert, data: { ...alert.data, severity: 'notice' } });
+    recorder.tick();
+    t.equal(heads.length, 1, 'the next one waits');
+    clock.advance(MINUTE_MS);
+    recorder.tick();
+    t.equal(openCheckpoint(heads[1] as string, verifierIn(stateDir)).size, 2);
+    clock.advance(9 * MINUTE_MS);
+    recorder.tick();
+    clock.advance(500);
+    clock.epochMs -= 3_600_000;
+    recorder.tick();
+    clock.advance(10 * MINUTE_MS);
+    recorder.tick();
+    recorder.stop();
+    t.strictSame(typesIn(stateDir), ['start', 'alert', 'heartbeat', 'clock-step', 'heartbeat', 'stop']);
+    t.match(contentsIn(stateDir)[2], { frames: { read: 0 }, config: /^[0-9a-f]{64}$/, model: null });
+    t.match(contentsIn(stateDir)[3], { stepMs: -3_600_000 });
+    t.equal(openCheckpoint(heads.at(-1) as string, verifierIn(stateDir)).size, 6, 'the stop is sent at once');
+    t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
+    t.equal(recorder.downBecause, undefined);
+  },
+);
 
 t.test('a change of the configuration is an entry with both hashes', async (t) => {
   const stateDir = scratch(t);
@@ -147,7 +150,7 @@ t.test('a change of the configuration is an entry with both hashes', async (t) =
   t.not((first as { config: string }).config, (last as { config: string }).config);
 });
 
-t.test('a change says whose file it was, and which zones; another version is an update', async (t) => {
+t.test('a change names its file and zones, and another version is an update', async (t) => {
   const stateDir = scratch(t);
   const configFile = join(stateDir, 'vigie.yaml');
   writeFileSync(configFile, 'site: x');
@@ -193,7 +196,7 @@ t.test('alerts are erased with the retention of events, once the clock can be tr
   t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
 });
 
-t.test('searches and purges, each once, also over a restart', async (t) => {
+t.test('searches and purges are journaled once each, also over a restart', async (t) => {
   const stateDir = scratch(t);
   const clock = new HandClock();
   const first = makeBox(t, stateDir, boxWith(), clock);
@@ -203,7 +206,7 @@ t.test('searches and purges, each once, also over a restart', async (t) => {
   clock.advance(31 * 24 * 60 * MINUTE_MS);
   first.archive.upkeep();
   clock.advance(MINUTE_MS);
-  // Cut off before the recorder looks again: the next start takes the record of the purge.
+  // Stopped before the recorder runs again, so the next start records the purge.
   await first.archive.stop();
   const second = makeBox(t, stateDir, boxWith(), clock);
   second.recorder.start();
@@ -216,7 +219,7 @@ t.test('searches and purges, each once, also over a restart', async (t) => {
 });
 
 t.test(
-  'a disk that refuses: told, searches get no answer, entries wait, and all goes on after it',
+  'entries wait while a disk refuses the journal, searches get no answer, and all continues after it',
   async (t) => {
     const stateDir = scratch(t);
     const { recorder, clock, search } = makeBox(t, stateDir);
@@ -244,7 +247,7 @@ t.test(
   },
 );
 
-t.test('a journal that was tampered with is told and left as it is', async (t) => {
+t.test('a journal that was tampered with is reported and left unchanged', async (t) => {
   const stateDir = scratch(t);
   makeBox(t, stateDir).recorder.start();
   const file = join(stateDir, 'journal/checkpoint');

@@ -1,4 +1,4 @@
-/** Root's record under requests of whoever may ask: it restrains more by anybody's word, and less by signatures alone. */
+/** Tests root's record under requests of any caller: any caller can add a restraint, and only signatures remove one. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -76,9 +76,9 @@ class Record {
 
   resume(suspension: string, keys: readonly TestKey[] = [PREFECT, MAYOR], nowMs = NOW_MS): string | null {
     const validity = { notBefore: iso(NOW_MS - 60_000), notAfter: iso(NOW_MS + 3_600_000) };
-    const said = { site: SITE, box: BOX, suspension, reason: 'lifted', ...validity };
+    const content = { site: SITE, box: BOX, suspension, reason: 'lifted', ...validity };
     const envelope = signResume(
-      said,
+      content,
       keys.map(({ privateKey }) => privateKey),
     );
     return this.ask({ op: 'resume', envelope }, nowMs);
@@ -90,14 +90,14 @@ class Record {
   }
 }
 
-void t.test('a suspension is taken from anybody, and ends by two keys of the order only', async (t) => {
+void t.test('any caller may suspend, and only two keys of the order end it', async (t) => {
   const record = new Record(t);
-  t.equal(record.resume(ID), null, 'nothing is suspended: nothing to do');
+  t.equal(record.resume(ID), null, 'not suspended, so nothing to do');
   t.equal(record.suspend(), null);
   t.match(record.folder.suspension(), { suspended: true, id: ID, since: iso(NOW_MS), reason: 'by order' });
   t.equal(record.suspend('f'.repeat(16)), null);
   t.equal(record.suspended, ID, 'a second one changes nothing');
-  const refused: [string | null, RegExp][] = [
+  const refusals: [string | null, RegExp][] = [
     [record.resume(ID, [PREFECT, testKey()]), /no key/],
     [record.resume(ID, [PREFECT]), /2/],
     [record.resume(ID, [PREFECT, PREFECT]), /2/],
@@ -107,9 +107,9 @@ void t.test('a suspension is taken from anybody, and ends by two keys of the ord
     [record.resume(ID, [PREFECT, MAYOR], NOW_MS - 60_001), /valid from/],
     [record.ask({ op: 'resume', envelope: '{}' }), /./],
   ];
-  for (const [said, why] of refused) t.match(said, why);
+  for (const [answer, reason] of refusals) t.match(answer, reason);
   record.order({ resumeKeys: [{ name: 'a', publicKey: testKey().line }] }, testKey());
-  t.match(record.resume(ID), /no key/, 'an order of somebody else’s');
+  t.match(record.resume(ID), /no key/, 'another authority’s order');
   record.order({ box: 'other' });
   t.match(record.resume(ID), /other/, 'an order for another box');
   record.order({ notAfter: iso(NOW_MS - 1) });
@@ -125,8 +125,8 @@ void t.test('the signed end of one suspension ends no other', async (t) => {
   record.suspend();
   t.equal(record.resume(ID), null);
   record.suspend();
-  t.not(record.suspended, ID, 'an id that has ended is no other’s');
-  t.match(record.resume(ID), /this one is/, 'what was signed for it is of no use');
+  t.not(record.suspended, ID, 'an id that has ended cannot be used again');
+  t.match(record.resume(ID), /this one is/, 'a signature for it is useless');
   const second = record.suspended ?? '';
   t.equal(record.resume(second), null);
   record.suspend(second);
@@ -162,15 +162,15 @@ void t.test('the journal’s head only moves to one that continues it', async (t
     /another one/,
     'another journal',
   );
-  const elsewhere = new Journal({ stateDir: scratch(t), origin: `vigie/${SITE}/other` });
-  elsewhere.start();
+  const otherJournal = new Journal({ stateDir: scratch(t), origin: `vigie/${SITE}/other` });
+  otherJournal.start();
   const fresh = new Record(t);
-  const theirs = { verifierKey: elsewhere.verifierKey, provenHead: elsewhere.provenHead(0) };
-  t.match(fresh.ask({ op: 'keep-head', ...theirs }), /this is/, 'another box’s');
-  t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'nothing of it was kept');
+  const otherHead = { verifierKey: otherJournal.verifierKey, provenHead: otherJournal.provenHead(0) };
+  t.match(fresh.ask({ op: 'keep-head', ...otherHead }), /this is/, 'another box’s');
+  t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'no part of it was stored');
 });
 
-void t.test('rubbish is refused, names no file and leaves nothing', async (t) => {
+void t.test('an invalid request is refused, names no file and leaves nothing', async (t) => {
   const record = new Record(t);
   const before = ['authority.pub', 'box.json'];
   fc.assert(
@@ -198,7 +198,7 @@ void t.test('rubbish is refused, names no file and leaves nothing', async (t) =>
   );
 });
 
-void t.test('a record that is damaged restrains', async (t) => {
+void t.test('a damaged record restrains the box', async (t) => {
   const record = new Record(t);
   for (const text of ['', '{}', '{"version":2,"suspended":false}', 'x']) {
     writeFileSync(record.folder.path(SUSPENSION_FILE), text);

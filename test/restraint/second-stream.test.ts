@@ -1,6 +1,6 @@
 /**
- * The camera's second stream under a real agent: it is opened where the order names it and nowhere else, its frames are
- * counted, and a suspension ends both connections and both counters.
+ * Tests the camera's second stream under a real agent. It is opened only where the authorisation names it, its frames
+ * are counted, and a suspension ends both connections and both counters.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,8 +23,8 @@ const MAIN = join(ROOT, 'dist/agent/cli/main.js');
 const skip = rtspMissing();
 t.setTimeout(240_000);
 
-/** Two films of a still street; the second has most of the frames, so that it shows whether they are counted. */
-function films(dir: string): [string, string] {
+/** Makes two films of a still street; the second has more frames, which shows whether they are counted. */
+function makeFilms(dir: string): [string, string] {
   const film = (name: string, size: string, fps: number): string => {
     const file = join(dir, name);
     const picture = `smptebars=size=${size}:rate=${fps}:duration=120,noise=alls=4:allf=t,format=yuv420p`;
@@ -35,7 +35,7 @@ function films(dir: string): [string, string] {
   return [film('main.mkv', '640x360', 5), film('second.mkv', '320x180', 25)];
 }
 
-/** TCP connections to a port of this machine that are open (proc(5), net/tcp: state 01 is ESTABLISHED). */
+/** Open TCP connections to a port of this machine (proc(5), net/tcp: state 01 is ESTABLISHED). */
 function connectionsTo(port: number): number {
   const place = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n');
@@ -49,8 +49,8 @@ async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
   const source = { source: camera.url, substream: camera.substreamUrl, fps: 5 };
   const room = await makeRoom(t);
   const config = configOf({ site: SITE, box: BOX, camera: source, mqtt: { ...room.config, ack: 'broker' } });
-  const named = substream === undefined ? {} : { substream };
-  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), named)));
+  const orderFields = substream === undefined ? {} : { substream };
+  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), orderFields)));
   const agent = start(t, process.execPath, [MAIN, 'run', '--config', file, '--state', stateDir]);
   const report = async (): Promise<HealthReport> => {
     const status = await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH);
@@ -59,42 +59,46 @@ async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
   return { agent, stateDir, report };
 }
 
-void t.test('named by the order, it is watched; suspended, nothing is', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...films(scratch(t)));
-  t.teardown(() => camera.stop());
-  const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
-  const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
-  const seen = async (): Promise<boolean> => {
-    const { quiet } = await report().catch(() => ({ quiet: undefined }));
-    return quiet?.reason === '0 of 20 beginnings of motion are compared';
-  };
-  const beganMs = Date.now();
-  while (!(await seen()) && Date.now() - beganMs < SLOW_MS)
-    await new Promise((done) => setTimeout(done, 500));
-  t.ok(await seen(), 'both streams give pictures of one shape, and nothing has moved yet');
-  t.equal(connectionsTo(port), 2, 'two connections to the camera');
-  const [from, fromMs] = [(await report()).frames, Date.now()];
-  await new Promise((done) => setTimeout(done, 6000));
-  const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
-  const perS = (to.read - from.read) / lastedS;
-  // Counters are up to three seconds old at either end.
-  t.ok(perS > 12 && perS < 60, `${perS} frames a second are decoded: 5 and 25`);
-  t.equal(to.watched, 0, 'all of them');
+void t.test(
+  'a second stream named by the order is watched, and a suspension ends it',
+  { skip },
+  async (t) => {
+    const camera = await FilmCamera.start(...makeFilms(scratch(t)));
+    t.teardown(() => camera.stop());
+    const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
+    const { agent, stateDir, report } = await box(t, camera, camera.substreamUrl);
+    const hasBothStreams = async (): Promise<boolean> => {
+      const { quiet } = await report().catch(() => ({ quiet: undefined }));
+      return quiet?.reason === '0 of 20 beginnings of motion are compared';
+    };
+    const beganMs = Date.now();
+    while (!(await hasBothStreams()) && Date.now() - beganMs < SLOW_MS)
+      await new Promise((done) => setTimeout(done, 500));
+    t.ok(await hasBothStreams(), 'both streams give pictures of one shape, and nothing has moved yet');
+    t.equal(connectionsTo(port), 2, 'two connections to the camera');
+    const [from, fromMs] = [(await report()).frames, Date.now()];
+    await new Promise((done) => setTimeout(done, 6000));
+    const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
+    const perS = (to.read - from.read) / lastedS;
+    // Counters are up to three seconds old at either end.
+    t.ok(perS > 12 && perS < 60, `${perS} frames a second are decoded: 5 and 25`);
+    t.equal(to.watched, 0, 'all of them');
 
-  const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
-  await suspend.ended;
-  t.match(suspend, { code: 0 });
-  t.same(visionsOf(agent.child.pid as number), []);
-  await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
-  // A page of the local status is up to a second old.
-  while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
-  const { frames } = await report();
-  await new Promise((done) => setTimeout(done, 4000));
-  t.same((await report()).frames, frames, 'the counters stand still');
-});
+    const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
+    await suspend.ended;
+    t.match(suspend, { code: 0 });
+    t.same(visionsOf(agent.child.pid as number), []);
+    await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
+    // A page of the local status is up to a second old.
+    while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
+    const { frames } = await report();
+    await new Promise((done) => setTimeout(done, 4000));
+    t.same((await report()).frames, frames, 'the counters do not change');
+  },
+);
 
-void t.test('where the order does not name it, it is not opened', { skip }, async (t) => {
-  const camera = await FilmCamera.start(...films(scratch(t)));
+void t.test('a second stream that the order does not name is not opened', { skip }, async (t) => {
+  const camera = await FilmCamera.start(...makeFilms(scratch(t)));
   t.teardown(() => camera.stop());
   const port = Number(new URL(camera.url.replace('rtsp:', 'http:')).port);
   const { report } = await box(t, camera, undefined);

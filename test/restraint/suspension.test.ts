@@ -1,4 +1,4 @@
-/** Suspended means that there is no vision process: through kill -9, a restart and another version of the program. */
+/** Tests that a suspended box has no vision process: after kill -9, a restart, and an update to another version. */
 
 import { createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
@@ -50,7 +50,7 @@ interface Ear {
   readonly envelopes: string[];
 }
 
-/** What the room hears, held against the contract. */
+/** Collects everything the room receives and checks it against the contract. */
 async function listen(t: Test, room: Room): Promise<Ear> {
   const client = await clientOf(t, room, 'room');
   const ear: Ear = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
@@ -98,15 +98,15 @@ function missingResumes(entries: readonly JournalContent[]): readonly MissingRes
   return suspensions.missing;
 }
 
-/** The program in another folder, as an update unpacks it beside the old one; its version is another. */
+/** Unpacks the program in another folder with another version, as an update does. */
 function anotherVersion(dir: string): string {
-  const there = join(dir, 'vigie-9.9.9');
-  mkdirSync(there);
-  cpSync(join(ROOT, 'dist'), join(there, 'dist'), { recursive: true });
-  for (const name of ['node_modules', 'models']) symlinkSync(join(ROOT, name), join(there, name));
+  const programDir = join(dir, 'vigie-9.9.9');
+  mkdirSync(programDir);
+  cpSync(join(ROOT, 'dist'), join(programDir, 'dist'), { recursive: true });
+  for (const name of ['node_modules', 'models']) symlinkSync(join(ROOT, name), join(programDir, name));
   const about = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as object;
-  writeFileSync(join(there, 'package.json'), JSON.stringify({ ...about, version: '9.9.9' }));
-  return there;
+  writeFileSync(join(programDir, 'package.json'), JSON.stringify({ ...about, version: '9.9.9' }));
+  return programDir;
 }
 
 function keyFile(dir: string, name: string, { privateKey }: Pick<TestKey, 'privateKey'>): string {
@@ -116,7 +116,7 @@ function keyFile(dir: string, name: string, { privateKey }: Pick<TestKey, 'priva
 }
 
 void t.test(
-  'suspended on the box: still so after kill -9, a restart and an update; two keys end it',
+  'a suspension on the box survives kill -9, a restart and an update, and two keys end it',
   async (t) => {
     t.setTimeout(600_000);
     const room = await makeRoom(t);
@@ -161,7 +161,7 @@ void t.test(
       const before = [modes.length, health.length] as const;
       agent = run(at);
       await until(t, 'suspended again', () => modes.length > before[0], SLOW_MS);
-      // The second one comes 30 s later.
+      // The second report comes 30 s later.
       const reports = before[1] + (at === update ? 2 : 1);
       await until(t, 'health reports', () => health.length >= reports, 2 * SLOW_MS);
       for (const statement of modes.slice(before[0])) {
@@ -236,10 +236,14 @@ void t.test(
       'every entry is of the form that the report asks for',
     );
     t.strictSame(missingResumes(journal), [], 'and the report misses no resume');
-    const without = journal.filter(({ type }) => type !== 'resume');
-    t.match(missingResumes(without), [{ suspension: first?.suspension }], 'as it would without its entry');
-    const told = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
-    t.same(told, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
+    const withoutResumes = journal.filter(({ type }) => type !== 'resume');
+    t.match(
+      missingResumes(withoutResumes),
+      [{ suspension: first?.suspension }],
+      'as if its entry were missing',
+    );
+    const modesEntered = journal.flatMap((entry) => (entry.type === 'mode' ? [entry.mode] : []));
+    t.same(modesEntered, ['active', 'suspended', 'suspended', 'suspended', 'suspended', 'active']);
     t.ok(
       journal.some(({ type }) => type === 'authority') &&
         journal.some(({ type }) => type === 'authorisation'),
@@ -247,7 +251,7 @@ void t.test(
   },
 );
 
-void t.test('suspend and resume by signed command', async (t) => {
+void t.test('signed commands suspend and resume a box', async (t) => {
   const room = await makeRoom(t);
   const desk = makeSigner('court-desk');
   const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
@@ -293,7 +297,7 @@ void t.test('suspend and resume by signed command', async (t) => {
   t.same(phases(), ['start suspended', 'end active']);
 });
 
-void t.test('suspended, resumed and told the time by the room’s program', async (t) => {
+void t.test('the room’s program suspends and resumes a box, and sets its time', async (t) => {
   const room = await makeRoom(t);
   const dir = scratch(t);
   const desk = makeSigner('court-desk');
@@ -307,7 +311,7 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   await agent.start();
   await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const pair = await pairOf(room, 'room');
-  const where = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
+  const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   const [sign, prefect, mayor] = [
     keyFile(dir, 'desk', desk),
     keyFile(dir, 'prefect', PREFECT),
@@ -315,13 +319,13 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   ];
   const fleetDir = join(dir, 'fleet');
   mkdirSync(fleetDir);
-  writeFileSync(join(fleetDir, 'fleet.yaml'), JSON.stringify({ mqtt: where, sign }));
+  writeFileSync(join(fleetDir, 'fleet.yaml'), JSON.stringify({ mqtt: broker, sign }));
   const remote = async (op: string, ...args: string[]): Promise<Program> => {
     const common = [`${SITE}/${BOX}`, '--dir', fleetDir];
-    const why = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
+    const caseOptions = ['reset-time', 'open-hotspot', 'unlock-pairing'].includes(op)
       ? []
       : ['--reason', 'court order'];
-    const program = start(t, process.execPath, [FLEET, op, ...common, ...why, ...args]);
+    const program = start(t, process.execPath, [FLEET, op, ...common, ...caseOptions, ...args]);
     await program.ended;
     return program;
   };
@@ -349,25 +353,29 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   t.match(await resume(suspension, prefect, mayor), { code: 0, out: /: active since / });
 
   await agent.stop();
-  // As a clock leaves it that nobody had set, and that said for a while that it was 2081.
+  // The state that a clock leaves which was never set and once showed the year 2081.
   writeFileSync(join(stateDir, LATEST_TIME_FILE), `${Date.UTC(2081, 0)}\n`);
   const next = makeAgent(t, config, stateDir);
   await next.start();
-  const told = () => modes.at(-1)?.mode;
-  await until(t, 'unauthorised', () => told() === 'unauthorised', SLOW_MS);
+  const currentMode = () => modes.at(-1)?.mode;
+  await until(t, 'unauthorised', () => currentMode() === 'unauthorised', SLOW_MS);
   t.match(modes.at(-1)?.reason, /was valid until .*; it is 2081-.* by the latest time seen/);
   const reset = await remote('reset-time');
   t.match(reset, { code: 0, out: /^\S+: what is valid is judged from 20(?!81).* on, no longer from 2081-/ });
-  await until(t, 'active', () => told() === 'active', SLOW_MS);
+  await until(t, 'active', () => currentMode() === 'active', SLOW_MS);
   t.match(
     contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
     { by: 'court-desk', before: /^2081/ },
   );
   t.match(await remote('open-hotspot', '--minutes', '61'), { code: 2, err: /whole number from 1 to 60/ });
-  const asked = await remote('open-hotspot', '--minutes', '30');
-  t.match(asked, { code: 0, err: '', out: /root was given the command to open the hotspot for 30 min\n$/ });
-  const laid = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
-  const inside = JSON.parse(Buffer.from(laid.payload, 'base64').toString());
+  const hotspotRun = await remote('open-hotspot', '--minutes', '30');
+  t.match(hotspotRun, {
+    code: 0,
+    err: '',
+    out: /root was given the command to open the hotspot for 30 min\n$/,
+  });
+  const storedCommand = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
+  const inside = JSON.parse(Buffer.from(storedCommand.payload, 'base64').toString());
   t.match(inside, { op: 'open-hotspot', box: BOX, args: { minutes: 30 } }, 'as the room has signed it');
   t.match(
     contentsIn(stateDir).findLast(({ type }) => type === 'command'),
@@ -380,80 +388,77 @@ void t.test('suspended, resumed and told the time by the room’s program', asyn
   });
   const page = connect(join(stateDir, 'page.sock'));
   t.teardown(() => page.destroy());
-  let heard = '';
-  page.on('data', (chunk) => (heard += String(chunk)));
+  let received = '';
+  page.on('data', (chunk) => (received += String(chunk)));
   await once(page, 'connect');
   t.match(await remote('unlock-pairing'), { code: 0, err: '', out: /may try again\n$/ });
-  await until(t, 'the page hears of it', () => heard.includes('"unlock-pairing"'));
+  await until(t, 'the page hears of it', () => received.includes('"unlock-pairing"'));
 });
 
-void t.test(
-  'no authorisation, no vision; a renewed one is taken without a restart, and one that ends is left',
-  async (t) => {
-    const room = await makeRoom(t);
-    const { modes, health, events } = await listen(t, room);
-    const dir = scratch(t);
-    const rules = ['passing', 'counted'].map((id) => ({
-      id,
-      kind: 'line-crossing',
-      line: 'across',
-      purpose: id,
-    }));
-    const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
-    const order = orderFor(config);
-    const file = config.authorisation ?? '';
-    rmSync(file);
-    const agent = makeAgent(t, config, join(dir, 'state'));
-    await agent.start();
-    const reported = (mode: string) => modes.at(-1)?.mode === mode;
-    await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
-    t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
-    await until(t, 'health', () => health.length > 0, SLOW_MS);
-    t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
+void t.test('the box has no vision without an authorisation; a renewed one needs no restart', async (t) => {
+  const room = await makeRoom(t);
+  const { modes, health, events } = await listen(t, room);
+  const dir = scratch(t);
+  const rules = ['passing', 'counted'].map((id) => ({
+    id,
+    kind: 'line-crossing',
+    line: 'across',
+    purpose: id,
+  }));
+  const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
+  const order = orderFor(config);
+  const file = config.authorisation ?? '';
+  rmSync(file);
+  const agent = makeAgent(t, config, join(dir, 'state'));
+  await agent.start();
+  const reported = (mode: string) => modes.at(-1)?.mode === mode;
+  await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
+  t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
+  await until(t, 'health', () => health.length > 0, SLOW_MS);
+  t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
 
-    const take = async (change: object, mode: string): Promise<void> => {
-      writeFileSync(file, signedOrder({ ...order, ...change }));
-      const before = modes.length;
-      agent.reload();
-      await until(
-        t,
-        `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
-        () => modes.length > before,
-        SLOW_MS,
-      );
-      t.equal(modes.at(-1)?.mode, mode);
-    };
-    const [first, second] = order.rules;
-    await take(
-      { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
-      'active',
-    );
-    t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
-    const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
-    await until(t, 'which rule does not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
-    t.match(of('rule-unauthorised')[0]?.data, {
-      rule: { id: 'counted' },
-      phase: 'start',
-      cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
-    });
+  const take = async (change: object, mode: string): Promise<void> => {
+    writeFileSync(file, signedOrder({ ...order, ...change }));
+    const before = modes.length;
+    agent.reload();
     await until(
       t,
-      'frames, and what health says of each rule',
-      () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
-      2 * SLOW_MS,
+      `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
+      () => modes.length > before,
+      SLOW_MS,
     );
-    t.match(health.at(-1)?.restraint.rules, [
-      { id: 'passing', state: 'shadow', reason: null },
-      { id: 'counted', state: 'unauthorised', reason: /not counted/ },
-    ]);
-    await take({ rules: [first, second], order: '2026-78' }, 'active');
-    await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
-    await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
-    await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
-    t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
-    const frames = modes.at(-1)?.framesRead;
-    await take({ box: 'another' }, 'unauthorised');
-    t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');
-    await take({ order: '2026-80' }, 'active');
-  },
-);
+    t.equal(modes.at(-1)?.mode, mode);
+  };
+  const [first, second] = order.rules;
+  await take(
+    { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
+    'active',
+  );
+  t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
+  const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
+  await until(t, 'the rules that do not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
+  t.match(of('rule-unauthorised')[0]?.data, {
+    rule: { id: 'counted' },
+    phase: 'start',
+    cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
+  });
+  await until(
+    t,
+    'frames, and what health says of each rule',
+    () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
+    2 * SLOW_MS,
+  );
+  t.match(health.at(-1)?.restraint.rules, [
+    { id: 'passing', state: 'shadow', reason: null },
+    { id: 'counted', state: 'unauthorised', reason: /not counted/ },
+  ]);
+  await take({ rules: [first, second], order: '2026-78' }, 'active');
+  await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
+  await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
+  await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
+  t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
+  const frames = modes.at(-1)?.framesRead;
+  await take({ box: 'another' }, 'unauthorised');
+  t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');
+  await take({ order: '2026-80' }, 'active');
+});

@@ -1,4 +1,4 @@
-/** The file of a suspension: what cannot be read suspends, and what the disk refuses holds. */
+/** Tests the suspension file: an unreadable file suspends, and a suspension that the disk refuses still applies. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,7 +14,7 @@ import { scratch } from '../lib/paths.ts';
 const START_MS = new HandClock().epochMs;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
-void t.test('suspension: what cannot be read, or is of another version, is suspended', async (t) => {
+void t.test('a suspension file that cannot be read, or is of another version, suspends', async (t) => {
   const file = join(scratch(t), 'suspension.json');
   const suspension = new Suspension(file);
   t.match(suspension.read(), { suspended: true, reason: /cannot be read/ }, 'gone');
@@ -22,8 +22,8 @@ void t.test('suspension: what cannot be read, or is of another version, is suspe
   t.equal(suspension.read().suspended, false);
   const state = suspension.suspend('court', 'box', START_MS);
   t.match(suspension.read(), { suspended: true, reason: 'court', by: 'box', since: iso(START_MS) });
-  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'it stays as it was');
-  t.same(new Suspension(file).read(), state, 'to whoever comes');
+  t.same(suspension.suspend('again', 'box', START_MS + 1), state, 'the first one stays');
+  t.same(new Suspension(file).read(), state, 'for a new reader too');
   const good = readFileSync(file, 'utf8');
   suspension.resume('lifted', 'prefect, mayor', START_MS);
   t.equal(new Suspension(file).read().suspended, false);
@@ -39,10 +39,10 @@ void t.test('suspension: what cannot be read, or is of another version, is suspe
   ];
   for (const [damage, reason] of damages) {
     writeFileSync(file, damage);
-    const { suspended, reason: said } = new Suspension(file).read();
+    const { suspended, reason: statedReason } = new Suspension(file).read();
     t.ok(suspended, damage);
-    t.match(said, reason);
-    t.equal(readFileSync(file, 'utf8'), damage, 'and left as it is');
+    t.match(statedReason, reason);
+    t.equal(readFileSync(file, 'utf8'), damage, 'and left unchanged');
   }
   t.ok(suspension.read().suspended, 'one that has read it before sees it as well');
   writeFileSync(file, good);
@@ -56,7 +56,7 @@ void t.test('suspension: what cannot be read, or is of another version, is suspe
   t.ok(suspension.read().suspended, 'a disk that refuses lets nothing go on');
 });
 
-void t.test('a suspension that the disk refuses holds all the same', async (t) => {
+void t.test('a suspension that the disk refuses still applies', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'below', 'suspension.json');
   mkdirSync(join(dir, 'below'));
@@ -73,46 +73,46 @@ void t.test('a suspension that the disk refuses holds all the same', async (t) =
   t.match(new Suspension(file).read(), { suspended: true, reason: 'court' }, 'written as soon as it can be');
 });
 
-/** A box that its court has suspended, and root's record of it, which `atRoot` fills in. */
-function recorded(t: Test, whileRootAnswers: () => void = () => undefined) {
+/** Makes a box that its court has suspended, with root's record of it, which `atRoot` fills in. */
+function recordedBox(t: Test, whileRootAnswers: () => void = () => undefined) {
   const dir = scratch(t);
   const rootDir = join(dir, 'root');
   mkdirSync(rootDir);
-  const asked: SuspensionState[] = [];
+  const requests: SuspensionState[] = [];
   const entered: string[] = [];
   const file = new Suspension(join(dir, 'suspension.json'));
   const state = file.suspend('court', 'box', START_MS);
   const atRoot = (over: Partial<SuspensionState>): void =>
     writeFileSync(join(rootDir, 'suspension.json'), suspensionText({ ...state, ...over }));
-  const known: { suspension: typeof state | undefined; authority: string } = {
+  const journalState: { suspension: typeof state | undefined; authority: string } = {
     suspension: state,
     authority: 'key',
   };
   const enter = ({ type }: JournalEntry): void => {
     entered.push(type);
-    if (type === 'resume') known.suspension = undefined;
+    if (type === 'resume') journalState.suspension = undefined;
   };
   const records = new SuspensionRecords({
     stateDir: dir,
     clock: { wallMs: () => START_MS },
     record: {
       folder: new RestraintFolder(rootDir),
-      suspend: async (one: SuspensionState) => void asked.push(one),
+      suspend: async (one: SuspensionState) => void requests.push(one),
       resume: async () => {
         atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
         whileRootAnswers();
       },
     } as unknown as RootRecord,
-    journal: { writable: true, known, enter, enterSurely: enter },
+    journal: { writable: true, known: journalState, enter, enterSurely: enter },
     onFailed: t.fail,
   });
-  return { records, file, state, atRoot, asked, entered };
+  return { records, file, state, atRoot, asked: requests, entered };
 }
 
 const NAMES = ['prefect', 'mayor'];
 
-void t.test('what root has ended while nobody knew it is not put on record again', async (t) => {
-  const { records, state, atRoot, asked, entered } = recorded(t);
+void t.test('an end at root that the box did not hear is not recorded again', async (t) => {
+  const { records, state, atRoot, asked, entered } = recordedBox(t);
   await records.recordAtRoot();
   t.same(asked, [state], 'a suspension is');
   atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
@@ -122,25 +122,22 @@ void t.test('what root has ended while nobody knew it is not put on record again
   t.same(entered, ['resume'], 'and the end is in the journal, once');
 });
 
-void t.test('an end that a look completes while root answers is entered once', async (t) => {
-  const box = recorded(t, () => t.notOk(box.records.state().suspended));
+void t.test('an end that a reading completes while root answers is entered once', async (t) => {
+  const box = recordedBox(t, () => t.notOk(box.records.state().suspended));
   box.atRoot({});
   await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
   t.match(box.records.state(), { suspended: false, reason: 'lifted' });
   t.same(box.entered, ['resume']);
 });
 
-void t.test(
-  'whoever suspends the box again while root ends the last suspension is not undone by it',
-  async (t) => {
-    const box = recorded(t, () => {
-      t.notOk(box.records.state().suspended);
-      box.file.suspend('again', 'desk', START_MS + 1);
-    });
-    box.atRoot({});
-    await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
-    t.match(box.records.state(), { suspended: true, reason: 'again' });
-    await box.records.recordAtRoot();
-    t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
-  },
-);
+void t.test('a new suspension survives the end of the last one at root', async (t) => {
+  const box = recordedBox(t, () => {
+    t.notOk(box.records.state().suspended);
+    box.file.suspend('again', 'desk', START_MS + 1);
+  });
+  box.atRoot({});
+  await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
+  t.match(box.records.state(), { suspended: true, reason: 'again' });
+  await box.records.recordAtRoot();
+  t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
+});

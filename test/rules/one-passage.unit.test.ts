@@ -1,13 +1,13 @@
-/** One vehicle that has two boxes while it passes a line passes once. */
+/** Tests that a vehicle with two boxes crosses a line only once. */
 import t from 'tap';
 import type { XyxyNorm } from '../../agent/contract/geometry.ts';
 import { LineCrossingRule } from '../../agent/rules/line-crossing.ts';
 import { observation, track } from '../lib/street.ts';
 
-/** Width of the cab's box, against .2 of the vehicle's; the boxes share .1 to the left of it. */
+/** Width of the cab's box by frame, against .2 of the vehicle's; the boxes share .1 to the left of it. */
 type Cab = (look: number) => number;
 
-/** Both pass in the last look; returns how many passages are told. */
+/** Both boxes cross in the last frame; returns the number of reported crossings. */
 function passages(cab: Cab, lowerBy = 0): number {
   const rule = new LineCrossingRule({
     id: 'line',
@@ -17,7 +17,7 @@ function passages(cab: Cab, lowerBy = 0): number {
     direction: 'both',
     classes: ['car'],
   });
-  let told = 0;
+  let reportCount = 0;
   for (let look = 0; look <= 4; look += 1) {
     const x = 0.2 + 0.02 * look;
     const boxes: XyxyNorm[] = [
@@ -29,22 +29,22 @@ function passages(cab: Cab, lowerBy = 0): number {
     );
     const crossings =
       look < 4 ? [] : [1, 2].map((id) => ({ line: 'kerb', track: id, direction: 'left' as const }));
-    told += rule.observe(observation(look * 200, tracks, { crossings })).length;
+    reportCount += rule.observe(observation(look * 200, tracks, { crossings })).length;
   }
-  return told;
+  return reportCount;
 }
 
-t.test('boxes that lay upon each other a moment before are of one vehicle', async (t) => {
+t.test('boxes that overlapped a moment before are one vehicle', async (t) => {
   const inside: Cab = () => 0.1;
-  t.equal(passages(inside), 1, 'upon each other in all looks');
+  t.equal(passages(inside), 1, 'overlapping in all frames');
   t.equal(
     passages((look) => (look < 3 ? 0.1 : 0.2)),
     1,
-    'no more in the look in which it passes',
+    'no longer overlapping in the frame of the crossing',
   );
 });
 
-t.test('boxes that never lay upon each other are of two', async (t) => {
+t.test('boxes that never overlapped are two vehicles', async (t) => {
   t.equal(
     passages(() => 0.2),
     2,
@@ -52,6 +52,6 @@ t.test('boxes that never lay upon each other are of two', async (t) => {
   t.equal(
     passages(() => 0.1, 0.1),
     2,
-    'one stands before the other',
+    'one in front of the other',
   );
 });

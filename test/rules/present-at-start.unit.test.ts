@@ -1,4 +1,6 @@
-/** A vehicle that stood in a pedestrian zone when the box began to look, by its place and not by a track. */
+/**
+ * Tests the report of a vehicle that stood in a pedestrian zone when analysis began; it follows the place, not a track.
+ */
 import t from 'tap';
 import type { StandingVehicle } from '../../agent/contract/observation.ts';
 import { VehicleInPedestrianZoneRule } from '../../agent/rules/vehicle-in-pedestrian-zone.ts';
@@ -7,17 +9,17 @@ import { observation, track } from '../lib/street.ts';
 const ZONES = [{ zone: 'square', sinceMs: 400 }];
 
 interface Stands {
-  /** When it came to stand. */
+  /** Time at which it stopped. */
   readonly sinceMs?: number;
   readonly arrival?: StandingVehicle['arrival'];
   readonly score?: number;
   readonly presence?: StandingVehicle['presence'];
-  /** The number of its track at a time. */
+  /** Number of its track at a time. */
   trackAt?(atMs: number): number | undefined;
 }
 
-/** Shows a vehicle that stands; returns when each situation was named first, and as what. */
-function told({
+/** Observes a stopped vehicle; returns the first time and the form of each situation. */
+function situationsOf({
   sinceMs = 400,
   arrival = 'unseen',
   score = 0.565,
@@ -56,20 +58,24 @@ function told({
   return [...lines.values()];
 }
 
-t.test('it is told once it has stood for ten seconds, whatever becomes of its tracks', async (t) => {
-  t.same(told({}), ['present at 10.4 s'], 'one track');
-  t.same(told({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
-  t.same(told({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }), ['present at 10.4 s'], 'one after another');
-  t.same(told({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
+t.test('a vehicle present at the start is reported after ten seconds, whatever its tracks do', async (t) => {
+  t.same(situationsOf({}), ['present at 10.4 s'], 'one track');
+  t.same(situationsOf({ trackAt: (ms) => (ms < 8000 ? undefined : 9) }), ['present at 10.4 s'], 'a late one');
+  t.same(
+    situationsOf({ trackAt: (ms) => 1 + Math.floor(ms / 3000) }),
+    ['present at 10.4 s'],
+    'one after another',
+  );
+  t.same(situationsOf({ trackAt: () => undefined }), ['present at 10.4 s'], 'none at the time');
 });
 
-t.test('nothing is told of what came, is not sure or is out of sight', async (t) => {
-  t.same(told({ arrival: 'followed' }), []);
-  t.same(told({ arrival: 'appeared' }), []);
-  t.same(told({ score: 0.45 }), []);
-  t.same(told({ presence: 'hidden' }), []);
+t.test('a vehicle that came, is not sure or is out of sight is not reported as present', async (t) => {
+  t.same(situationsOf({ arrival: 'followed' }), []);
+  t.same(situationsOf({ arrival: 'appeared' }), []);
+  t.same(situationsOf({ score: 0.45 }), []);
+  t.same(situationsOf({ presence: 'hidden' }), []);
 });
 
-t.test('a rule that begins while vision looks tells of what stands there by then', async (t) => {
-  t.same(told({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
+t.test('a rule that begins during analysis reports vehicles present by then', async (t) => {
+  t.same(situationsOf({ arrival: 'followed', sinceMs: -60_000 }), ['present at 3.4 s']);
 });

@@ -1,3 +1,4 @@
+/** Tests the rules on made tracks: wrong way, pedestrian zone, loitering, crowd and schedules. */
 import t from 'tap';
 import type { GroundPlaneConfig } from '../../agent/contract/config.ts';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
@@ -13,15 +14,15 @@ const makeRule = (config: RuleConfig) => makeRuleAt(config, SITE);
 
 const VEHICLE_CLASSES: ('car' | 'truck' | 'bus' | 'motorcycle')[] = ['car', 'truck', 'bus', 'motorcycle'];
 
-/** Runs a rule over tracks that move; 5 frames a second, in a picture of 768×576. */
+/** Runs a rule over moving tracks at 5 frames a second, in a picture of 768×576. */
 function run(
   rule: Rule,
   seconds: number,
   at: (s: number) => ObservedTrack[],
-): { s: number; found: Situation[] }[] {
+): { s: number; situations: Situation[] }[] {
   return Array.from({ length: seconds * 5 }, (_, i) => ({
     s: i / 5,
-    found: rule.observe(observation(i * 200, at(i / 5))),
+    situations: rule.observe(observation(i * 200, at(i / 5))),
   }));
 }
 
@@ -34,7 +35,7 @@ function placed(id: number, x: number, y: number, over: Partial<ObservedTrack> =
   });
 }
 
-t.test('wrong way: against the direction, not along it, not across it, not by a jump', async (t) => {
+t.test('wrong way fires against the direction, and not along it, across it or by a jump', async (t) => {
   const make = (directionDeg: number): Rule =>
     makeRule({
       id: 'w',
@@ -49,10 +50,10 @@ t.test('wrong way: against the direction, not along it, not across it, not by a 
   const car = { group: 'vehicle', label: 'car' } as const;
   const drive = (s: number) => [placed(1, 0.5 + 0.05 * s, 0.8 - 0.05 * s, car)];
   const raised = (rule: Rule, at: (s: number) => ObservedTrack[]) =>
-    run(rule, 6, at).filter(({ found }) => found.length > 0);
+    run(rule, 6, at).filter(({ situations }) => situations.length > 0);
   const wrong = raised(make(225), drive);
   t.ok(wrong[0] && wrong[0].s < 2.5, `raised after ${wrong[0]?.s} s`);
-  t.match(wrong[0]?.found[0], { key: 'track-1', cause: { headingDeg: Number, travel: Number } });
+  t.match(wrong[0]?.situations[0], { key: 'track-1', cause: { headingDeg: Number, travel: Number } });
   t.equal(raised(make(45), drive).length, 0, 'along');
   t.equal(raised(make(135), drive).length, 0, 'across');
   t.equal(
@@ -63,7 +64,7 @@ t.test('wrong way: against the direction, not along it, not across it, not by a 
   t.equal(raised(make(225), (s) => [placed(1, 0.5 + 0.001 * s, 0.5, car)]).length, 0, 'hardly moved');
 });
 
-t.test('wrong way: less than half of its own length says nothing', async (t) => {
+t.test('wrong way ignores less than half of the object’s own length', async (t) => {
   const rule = makeRule({
     id: 'w',
     kind: 'wrong-way',
@@ -78,15 +79,15 @@ t.test('wrong way: less than half of its own length says nothing', async (t) => 
     const x = 0.6 - (0.6 - toX) * Math.min(1, s / 3);
     return [placed(1, x, 0.6, { group: 'vehicle', label: 'car', xyxyNorm: [x - 0.15, 0.45, x + 0.15, 0.6] })];
   };
-  const raised = run(rule, 5, (s) => long(s, 0.5)).filter(({ found }) => found.length > 0);
+  const raised = run(rule, 5, (s) => long(s, 0.5)).filter(({ situations }) => situations.length > 0);
   t.equal(raised.length, 0, 'rolls back by a third');
   t.ok(
-    run(rule, 5, (s) => long(s, 0.3)).some(({ found }) => found.length > 0),
+    run(rule, 5, (s) => long(s, 0.3)).some(({ situations }) => situations.length > 0),
     'drives back by its length',
   );
 });
 
-t.test('pedestrian zone: a vehicle has come when it has driven, not when its box changed', async (t) => {
+t.test('a vehicle in a pedestrian zone has come when it has driven, not when its box changed', async (t) => {
   const make = (): Rule =>
     makeRule({
       id: 'v',
@@ -100,7 +101,7 @@ t.test('pedestrian zone: a vehicle has come when it has driven, not when its box
     placed(1, x, foot, { group: 'vehicle', label: 'car', xyxyNorm: [x - 0.1, 0.4, x + 0.1, foot] }),
   ];
   const raised = (at: (s: number) => ObservedTrack[]) =>
-    run(make(), 8, at).filter(({ found }) => found.length > 0).length;
+    run(make(), 8, at).filter(({ situations }) => situations.length > 0).length;
   t.ok(raised((s) => boxed(0.3 + 0.1 * Math.min(s, 4), 0.6)) > 0, 'drives in');
   t.equal(
     raised((s) => boxed(0.5, 0.6 - 0.11 * Math.min(1, Math.max(0, s - 3)))),
@@ -114,7 +115,7 @@ t.test('pedestrian zone: a vehicle has come when it has driven, not when its box
   );
 });
 
-t.test('loitering: who was taken for somebody lost is himself when that one is back', async (t) => {
+t.test('a person taken for a lost one becomes a person of its own when that one is back', async (t) => {
   const rule = makeRule({
     id: 'l',
     kind: 'loitering',
@@ -123,73 +124,76 @@ t.test('loitering: who was taken for somebody lost is himself when that one is b
     classes: ['person'],
     afterS: 10,
   });
-  const found = run(rule, 30, (s) => [
+  const results = run(rule, 30, (s) => [
     placed(1, 0.5, 0.6, s > 3 && s < 5 ? { seen: false } : {}),
     ...(s > 4 ? [placed(2, 0.54, 0.6)] : []),
   ]);
-  const keys = new Set(found.flatMap((one) => one.found.map(({ key }) => key)));
+  const keys = new Set(results.flatMap((one) => one.situations.map(({ key }) => key)));
   t.same([...keys].sort(), ['track-1', 'track-2']);
 });
 
-t.test('crowd: people who stay, not a stream; started and ended once though the count wavers', async (t) => {
-  const make = (): Rule =>
-    makeRule({ id: 'c', kind: 'crowd-gathering', purpose: 'p', zone: 'z', minCount: 8, afterS: 10 });
-  const keys = (all: { found: Situation[] }[]) =>
-    new Set(all.flatMap(({ found }) => found.map(({ key }) => key)));
-  const people = (count: number) =>
-    Array.from({ length: count }, (_, i) => placed(i + 1, 0.1 + 0.08 * i, 0.6));
+t.test(
+  'a crowd counts people who stay, not a stream, and starts and ends once though the count wavers',
+  async (t) => {
+    const make = (): Rule =>
+      makeRule({ id: 'c', kind: 'crowd-gathering', purpose: 'p', zone: 'z', minCount: 8, afterS: 10 });
+    const keys = (all: { situations: Situation[] }[]) =>
+      new Set(all.flatMap(({ situations }) => situations.map(({ key }) => key)));
+    const people = (count: number) =>
+      Array.from({ length: count }, (_, i) => placed(i + 1, 0.1 + 0.08 * i, 0.6));
 
-  const gathered = run(make(), 90, (s) =>
-    people(s < 5 ? 2 : s < 60 ? (Math.floor(s) % 3 === 0 ? 9 : 10) : 2),
-  );
-  t.same([...keys(gathered)], ['gathering-1']);
-  const [first, last] = [
-    gathered.find(({ found }) => found.length > 0),
-    gathered.findLast(({ found }) => found.length > 0),
-  ];
-  t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
-  t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
-  t.match(first?.found[0]?.cause, { count: Number, stayedS: Number });
-  t.notOk(first?.found[0]?.cause['peoplePerM2'], 'no density without a ground');
-  const marked: GroundPlaneConfig['people'] = [
-    { feet: [0.5, 0.9], head: [0.5, 0.5] },
-    { feet: [0.5, 0.5], head: [0.5, 0.3] },
-  ];
-  const dense = run(
-    makeRuleAt(make().config, {
-      ...SITE,
-      zones: [
-        {
-          id: 'z',
-          polygon: [
-            [0, 0.5],
-            [1, 0.5],
-            [1, 1],
-            [0, 1],
-          ],
-        },
-      ],
-      groundPlane: { people: marked, hfovDeg: 70 },
-    }),
-    30,
-    () => people(10),
-  ).findLast(({ found }) => found.length > 0);
-  const density = Number(dense?.found[0]?.cause['peoplePerM2']);
-  t.ok(density > 0.1 && density < 2, `${density} people per m² with a ground`);
+    const gathered = run(make(), 90, (s) =>
+      people(s < 5 ? 2 : s < 60 ? (Math.floor(s) % 3 === 0 ? 9 : 10) : 2),
+    );
+    t.same([...keys(gathered)], ['gathering-1']);
+    const [first, last] = [
+      gathered.find(({ situations }) => situations.length > 0),
+      gathered.findLast(({ situations }) => situations.length > 0),
+    ];
+    t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
+    t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
+    t.match(first?.situations[0]?.cause, { count: Number, stayedS: Number });
+    t.notOk(first?.situations[0]?.cause['peoplePerM2'], 'no density without a ground');
+    const marked: GroundPlaneConfig['people'] = [
+      { feet: [0.5, 0.9], head: [0.5, 0.5] },
+      { feet: [0.5, 0.5], head: [0.5, 0.3] },
+    ];
+    const dense = run(
+      makeRuleAt(make().config, {
+        ...SITE,
+        zones: [
+          {
+            id: 'z',
+            polygon: [
+              [0, 0.5],
+              [1, 0.5],
+              [1, 1],
+              [0, 1],
+            ],
+          },
+        ],
+        groundPlane: { people: marked, hfovDeg: 70 },
+      }),
+      30,
+      () => people(10),
+    ).findLast(({ situations }) => situations.length > 0);
+    const density = Number(dense?.situations[0]?.cause['peoplePerM2']);
+    t.ok(density > 0.1 && density < 2, `${density} people per m² with a ground`);
 
-  const stream = run(make(), 60, (s) =>
-    Array.from({ length: 12 }, (_, i) => {
-      const x = (0.05 + i * 0.08 + s * 0.09) % 1;
-      return placed(100 * Math.floor(0.05 + i * 0.08 + s * 0.09) + i + 1, x, 0.6, { firstMs: 0 });
-    }),
-  );
-  t.equal(keys(stream).size, 0, 'twelve who walk by are no crowd');
-  t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
-  const elsewhere = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
-  t.equal(keys(elsewhere).size, 0, 'outside the zone');
-});
+    const stream = run(make(), 60, (s) =>
+      Array.from({ length: 12 }, (_, i) => {
+        const x = (0.05 + i * 0.08 + s * 0.09) % 1;
+        return placed(100 * Math.floor(0.05 + i * 0.08 + s * 0.09) + i + 1, x, 0.6, { firstMs: 0 });
+      }),
+    );
+    t.equal(keys(stream).size, 0, 'twelve people who walk by are not a crowd');
+    t.equal(keys(run(make(), 60, () => people(7))).size, 0, 'seven are too few');
+    const outsideZone = run(make(), 60, () => people(12).map((p) => ({ ...p, zones: [] })));
+    t.equal(keys(outsideZone).size, 0, 'outside the zone');
+  },
+);
 
-t.test('schedules: site time, summer time, overnight spans and public holidays', async (t) => {
+t.test('schedules follow site time, summer time, overnight spans and public holidays', async (t) => {
   const schedule = new Schedule(
     [
       { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat'], from: '11:00', to: '24:00' },
@@ -208,12 +212,12 @@ t.test('schedules: site time, summer time, overnight spans and public holidays',
   t.equal(on('2026-01-17T04:00:00Z'), true, 'Saturday 05:00 belongs to Friday night');
   t.equal(on('2026-01-16T04:00:00Z'), false, 'Friday 05:00 does not');
   t.equal(on('2026-01-18T12:00:00Z'), false, 'Sunday');
-  t.equal(on('2026-07-14T12:00:00Z'), false, 'a holiday is no Tuesday');
+  t.equal(on('2026-07-14T12:00:00Z'), false, 'a holiday does not count as a Tuesday');
   t.equal(on('2026-07-14T06:30:00Z'), true, 'and has hours of its own');
   t.equal(on('2026-03-28T23:30:00Z'), false, 'the night in which summer time begins: Sunday 00:30');
 });
 
-t.test('a rule that is off says nothing but goes on counting', async (t) => {
+t.test('a rule that is off continues to count without reports', async (t) => {
   const rule = makeRule({
     id: 'cars',
     kind: 'vehicle-in-pedestrian-zone',
@@ -232,24 +236,24 @@ t.test('a rule that is off says nothing but goes on counting', async (t) => {
 });
 
 t.test(
-  'loitering counts from the first stop, goes on through pacing and a new number, ends by leaving',
+  'loitering counts from the first stop, continues through pacing and a new number, and ends by leaving',
   async (t) => {
     const make = (): Rule =>
       makeRule({ id: 'l', kind: 'loitering', purpose: 'p', zone: 'z', classes: ['person'], afterS: 10 });
-    const firstAt = (all: { s: number; found: Situation[] }[]) =>
-      all.find(({ found }) => found.length > 0)?.s;
+    const firstAt = (all: { s: number; situations: Situation[] }[]) =>
+      all.find(({ situations }) => situations.length > 0)?.s;
     const walk = (s: number) => [placed(1, 0.05 + 0.06 * s, 0.6)];
-    t.equal(firstAt(run(make(), 15, walk)), undefined, 'who walks through does not loiter');
+    t.equal(firstAt(run(make(), 15, walk)), undefined, 'a person who walks through does not loiter');
     const stop = (s: number) => [placed(1, 0.1 + 0.06 * Math.min(s, 3), 0.6)];
     const at = firstAt(run(make(), 30, stop)) ?? 0;
     t.ok(at >= 13 && at <= 14.4, `stopped at 3 s, raised at ${at} s`);
     const pace = (s: number) => [placed(s < 8 ? 1 : 2, 0.4 + (s < 2 ? 0 : 0.05 * Math.sin(s)), 0.6)];
     t.ok((firstAt(run(make(), 30, pace)) ?? 99) <= 12, 'pacing, and another number at the same place');
-    const away = (s: number) =>
+    const awayFromZone = (s: number) =>
       s < 9 || s > 10.5
         ? [placed(1, 0.4, 0.6, s < 9 ? {} : { zones: [{ zone: 'z', sinceMs: 0 }] })]
         : [placed(1, 0.4, 0.6, { zones: [] })];
-    const after = firstAt(run(make(), 40, away)) ?? 0;
+    const after = firstAt(run(make(), 40, awayFromZone)) ?? 0;
     t.ok(after >= 20, `left at 9 s, back at 10.5 s: raised at ${after} s`);
   },
 );

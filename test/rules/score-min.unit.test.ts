@@ -1,4 +1,4 @@
-/** A rule may ask for a surer detector than its own, as verdicts may have taught. */
+/** Tests a rule with a higher minimum score than the detector's, as verdicts may suggest. */
 import t from 'tap';
 import type { ObservedTrack } from '../../agent/contract/observation.ts';
 import { makeRule } from '../../agent/rules/registry.ts';
@@ -6,7 +6,7 @@ import { observation, track } from '../lib/street.ts';
 
 const SITE = { timeZone: 'Europe/Paris', holidays: [] };
 
-/** Seconds at which somebody who stays is told, by the best score that he has had by then. */
+/** Seconds at which a loitering person is reported, given the best score so far. */
 function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number): number | undefined {
   const rule = makeRule(
     {
@@ -28,7 +28,7 @@ function toldAt(scoreMin: number | undefined, bestScoreAt: (s: number) => number
   return undefined;
 }
 
-t.test('whoever was never as sure is not told, and whoever becomes it is told then', async (t) => {
+t.test('a person is reported once the rule’s minimum score was reached, and not before', async (t) => {
   const usual = toldAt(undefined, () => 0.4);
   t.ok(usual !== undefined && usual >= 3, `without it at ${usual} s`);
   t.equal(

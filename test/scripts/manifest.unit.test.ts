@@ -1,4 +1,6 @@
-/** The manifest of a release: what is written is read again and taken by mtree(8), what is hostile is refused. */
+/**
+ * Tests the manifest of a release: it reads back as written, mtree(8) accepts it, and hostile manifests are refused.
+ */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +16,7 @@ import { scratch } from '../lib/paths.ts';
 
 const HASH = 'a'.repeat(64);
 
-function tree(dir: string): string {
+function writeTree(dir: string): string {
   mkdirSync(join(dir, 'dist/agent'), { recursive: true });
   mkdirSync(join(dir, 'dist/agent-old'), { recursive: true });
   writeFileSync(join(dir, 'dist/agent/main.js'), 'main');
@@ -27,8 +29,8 @@ function tree(dir: string): string {
   return dir;
 }
 
-void t.test('a tree, its text, and back', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+void t.test('a manifest reads back as written, and mtree(8) accepts the tree', async (t) => {
+  const dir = writeTree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const text = manifestText(entries.toReversed());
   t.equal(text.split('\n')[0], '#mtree');
@@ -46,8 +48,8 @@ void t.test('a tree, its text, and back', async (t) => {
   t.throws(mtree, 'and would find another');
 });
 
-void t.test('a tree that is not what its manifest says', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+void t.test('a tree that differs from its manifest is refused', async (t) => {
+  const dir = writeTree(join(scratch(t), 'tree'));
   const entries = await scanTree(dir);
   const differs = async (change: () => void, undo: () => void, message: RegExp): Promise<void> => {
     change();
@@ -117,7 +119,7 @@ void t.test('a tree that is not what its manifest says', async (t) => {
     );
 });
 
-void t.test('hostile manifests', (t) => {
+void t.test('a hostile manifest is refused', (t) => {
   const good = [
     './a type=dir mode=0755',
     `./a/b type=file mode=0644 size=1 sha256digest=${HASH}`,
@@ -182,8 +184,8 @@ void t.test('hostile manifests', (t) => {
   t.end();
 });
 
-void t.test('what has changed', async (t) => {
-  const dir = tree(join(scratch(t), 'tree'));
+void t.test('changed paths of two trees are listed', async (t) => {
+  const dir = writeTree(join(scratch(t), 'tree'));
   const from = await scanTree(dir);
   t.strictSame(changedPaths(from, from), { write: [], remove: [] });
   rmSync(join(dir, 'dist/agent-old'), { recursive: true });

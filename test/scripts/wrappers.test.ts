@@ -1,4 +1,4 @@
-/** The programs that people run off the box: counting tests, showing alerts, long steps, arguments. */
+/** Tests the programs that people run off the box: test counts, alerts on a terminal, long steps, and arguments. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
@@ -28,7 +28,7 @@ import { start } from '../lib/program.ts';
 
 const scripts = join(ROOT, 'scripts');
 
-function tallied(tap: string): { counts: string; failures: string[]; skips: string[] } {
+function tallyOf(tap: string): { counts: string; failures: string[]; skips: string[] } {
   const tally = new Tally();
   // In small pieces, as a pipe may deliver it.
   for (const piece of tap.match(/.{1,61}/gs) ?? []) tally.write(piece);
@@ -40,14 +40,14 @@ function tallied(tap: string): { counts: string; failures: string[]; skips: stri
 const file = (name: string, inside: string, closing: string): string =>
   `# Subtest: ${name}\n${inside.replace(/^(?=.)/gm, '    ')}${closing}\n`;
 
-void t.test('assertions are counted, at any depth, once', async (t) => {
+void t.test('assertions are counted once, at any depth', async (t) => {
   const deep = file('deep', 'ok 1 - x\n1..1\n', 'ok 2 - deep # time=1ms');
   const a = file('a', `ok 1 - one\n${deep}1..2\n`, 'ok 1 - a # time=2ms');
-  const whole = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
-  t.strictSame(tallied(whole), { counts: '2/0/0', failures: [], skips: [] });
+  const tapText = `TAP version 14\n1..1\n${file('f.js', `${a}1..1\n`, 'ok 1 - f.js # time=3ms')}`;
+  t.strictSame(tallyOf(tapText), { counts: '2/0/0', failures: [], skips: [] });
 });
 
-void t.test('what failed, crashed, hung or ran nothing is a failure', async (t) => {
+void t.test('a file that failed, crashed, hung or ran no test is a failure', async (t) => {
   const failing = file('f.js', 'ok 1 - fine\nnot ok 2 - wrong\n1..2\n', 'not ok 1 - f.js # time=3ms');
   const crashed = file(
     'c.js',
@@ -61,8 +61,8 @@ void t.test('what failed, crashed, hung or ran nothing is a failure', async (t) 
     'not ok 4 - x.js # time=3ms\n  ---\n  exitCode: 3\n  ...',
   );
   const hung = file('h.js', 'not ok 1 - timeout!\n1..1\n', 'not ok 5 - h.js # time=5000ms');
-  const again = 'not ok 6 - timeout!\n  ---\n  expired: h.js\n  ...\n';
-  const result = tallied(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${again}`);
+  const timeout = 'not ok 6 - timeout!\n  ---\n  expired: h.js\n  ...\n';
+  const result = tallyOf(`TAP version 14\n1..6\n${failing}${crashed}${empty}${exited}${hung}${timeout}`);
   t.strictSame(result, {
     counts: '2/5/0',
     failures: ['f.js > wrong', 'c.js', 'e.js: ran no test', 'x.js', 'h.js > timeout!'],
@@ -71,10 +71,10 @@ void t.test('what failed, crashed, hung or ran nothing is a failure', async (t) 
 });
 
 void t.test('skips are counted and named', async (t) => {
-  const some = 'ok 1 - camera # SKIP no camera\nok 2 - fine\nok 3 - later # TODO\n1..3\n';
-  const inFile = file('s.js', some, 'ok 1 - s.js # time=1ms');
-  const whole = file('w.js', '1..0 # no data\n', 'ok 2 - w.js # SKIP no data');
-  t.strictSame(tallied(`TAP version 14\n1..2\n${inFile}${whole}`), {
+  const skipLines = 'ok 1 - camera # SKIP no camera\nok 2 - fine\nok 3 - later # TODO\n1..3\n';
+  const inFile = file('s.js', skipLines, 'ok 1 - s.js # time=1ms');
+  const skippedFile = file('w.js', '1..0 # no data\n', 'ok 2 - w.js # SKIP no data');
+  t.strictSame(tallyOf(`TAP version 14\n1..2\n${inFile}${skippedFile}`), {
     counts: '1/0/3',
     failures: [],
     skips: ['s.js > camera: no camera', 's.js > later', 'w.js: no data'],
@@ -82,8 +82,8 @@ void t.test('skips are counted and named', async (t) => {
 });
 
 void t.test('a stream that is cut off does not pass', async (t) => {
-  t.match(tallied('TAP version 14\n1..3\nok 1 - one\n').counts, /^1\/1\//, 'plan not met');
-  t.match(tallied('TAP version 14\nok 1 - one\nBail out! no more\n').counts, /^1\/1\//, 'bail out');
+  t.match(tallyOf('TAP version 14\n1..3\nok 1 - one\n').counts, /^1\/1\//, 'plan not met');
+  t.match(tallyOf('TAP version 14\nok 1 - one\nBail out! no more\n').counts, /^1\/1\//, 'bail out');
 });
 
 const event = (data: object, subject: string): VigieEvent =>
@@ -121,16 +121,19 @@ void t.test('an event is one line for a person', async (t) => {
     'line/kerb',
   );
   t.match(alertLine(crossing, NOW_MS), /line-crossing: person #4371 over line kerb, to the left$/);
-  const lost = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
-  t.match(alertLine(lost, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
+  const lostEvent = event({ severity: 'system', rule: { id: 'built-in', kind: 'stream-lost' } }, 'camera');
+  t.match(alertLine(lostEvent, NOW_MS), /SYSTEM {2}stream-lost: the camera$/);
   const unset = event(
     { cause: { reason: 'x' }, clock: { synced: false, timeZone: 'Europe/Paris' } },
     'zone/square',
   );
   t.match(alertLine(unset, NOW_MS), /zone square, x \(its clock was not synchronised\)$/);
   t.match(alertLine(unset, NOW_MS, true), /zone square, x$/, 'told elsewhere');
-  const ahead = { ...unset, time: '2199-01-01T00:00:00.000Z' };
-  t.match(alertLine(ahead, NOW_MS), /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/);
+  const futureEvent = { ...unset, time: '2199-01-01T00:00:00.000Z' };
+  t.match(
+    alertLine(futureEvent, NOW_MS),
+    /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/,
+  );
   t.equal(isMomentaryEnd(event({ phase: 'end', cause: { standingS: 0 } }, 'line/kerb')), true);
   t.equal(isMomentaryEnd(end), false);
   t.equal(snapshotName(start), '2026-11-24-140005-r1-a1b2-7.jpg');
@@ -141,7 +144,7 @@ void t.test('an event is one line for a person', async (t) => {
   );
 });
 
-void t.test('a long step: its log, its failure, its end on Ctrl-C', async (t) => {
+void t.test('a long step shows its log and its failure, and ends on Ctrl-C', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'vigie-steps-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const program = join(dir, 'program');
@@ -176,13 +179,13 @@ void t.test('a long step: its log, its failure, its end on Ctrl-C', async (t) =>
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'and the command is gone');
 });
 
-/** Programs of scripts/ that a person calls. */
+/** Programs in scripts/ that a person runs. */
 const WRAPPERS = readdirSync(scripts, { withFileTypes: true })
   .filter((entry) => entry.isFile() && (statSync(join(scripts, entry.name)).mode & 0o111) !== 0)
   .map(({ name }) => name);
 
-/** A PATH on which nothing can be installed, and a file that tells who tried. */
-function noInstallation(t: Test): { PATH: string; tried: () => string } {
+/** A PATH on which every installer fails, and a function that returns the attempts. */
+function noInstallation(t: Test): { PATH: string; attempts: () => string } {
   const dir = scratch(t);
   const record = join(dir, 'tried');
   for (const name of ['apt-get', 'apt', 'npm', 'npx', 'node', 'sudo', 'dpkg-query', 'mmdebstrap']) {
@@ -190,11 +193,11 @@ function noInstallation(t: Test): { PATH: string; tried: () => string } {
   }
   return {
     PATH: `${dir}:/usr/bin:/bin`,
-    tried: () => (existsSync(record) ? readFileSync(record, 'utf8') : ''),
+    attempts: () => (existsSync(record) ? readFileSync(record, 'utf8') : ''),
   };
 }
 
-/** A checkout whose set-up says what it was asked for, and that it is done. */
+/** Makes a checkout whose set-up prints its arguments and a final line. */
 function checkout(t: Test, setUp: string): string {
   const dir = scratch(t);
   cpSync(scripts, join(dir, 'scripts'), { recursive: true });
@@ -203,60 +206,53 @@ function checkout(t: Test, setUp: string): string {
   return dir;
 }
 
-void t.test(
-  'programs of the shell answer help and what nobody knows before anything is set up',
-  async (t) => {
-    const { PATH, tried } = noInstallation(t);
-    const call = (name: string, ...args: string[]) => {
-      const beganMs = performance.now();
-      const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
-        encoding: 'utf8',
-        timeout: 20_000,
-        env: { PATH },
-      });
-      return { status, stdout, stderr, tookMs: performance.now() - beganMs };
-    };
-    for (const name of ['demo', 'media-tree', 'package', 'setup', 'test']) {
-      for (const option of ['--help', '-h']) {
-        const help = call(name, option);
-        t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
-        t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
-      }
-      const stray = call(name, '--no-such-thing');
-      const said = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
-      t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
-      t.equal(tried(), '', `${name}: nothing was called that installs or builds`);
+void t.test('programs of the shell answer help and unknown arguments without a set-up', async (t) => {
+  const { PATH, attempts } = noInstallation(t);
+  const call = (name: string, ...args: string[]) => {
+    const beganMs = performance.now();
+    const { status, stdout, stderr } = spawnSync(join(scripts, name), args, {
+      encoding: 'utf8',
+      timeout: 20_000,
+      env: { PATH },
+    });
+    return { status, stdout, stderr, tookMs: performance.now() - beganMs };
+  };
+  for (const name of ['demo', 'media-tree', 'package', 'setup', 'test']) {
+    for (const option of ['--help', '-h']) {
+      const help = call(name, option);
+      t.match(help, { status: 0, stdout: /^Usage: (?:\.\/)?scripts\//, stderr: '' }, `${name} ${option}`);
+      t.ok(help.tookMs < 2000, `${name} ${option}: ${help.tookMs.toFixed(0)} ms`);
     }
-    const cases: [string, string[], RegExp][] = [
-      ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
-      ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
-      [
-        'test',
-        ['--quick', '--full'],
-        /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/,
-      ],
-      [
-        'setup',
-        ['--for', 'fun'],
-        /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
-      ],
-      ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
-      ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
-      ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
-      ['model', [], /^model: name one of build, import \(see --help\)\n$/],
-      ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
-    ];
-    for (const [name, args, said] of cases) {
-      t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
-    }
-    t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
-    t.equal(tried(), '');
-    call('soak', '--hours', '0.5', '--json');
-    t.match(tried(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
-  },
-);
+    const stray = call(name, '--no-such-thing');
+    const errorText = `${name}: unknown argument '--no-such-thing' (see --help)\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
+    t.equal(attempts(), '', `${name}: nothing was called that installs or builds`);
+  }
+  const cases: [string, string[], RegExp][] = [
+    ['demo', ['--source', 'camera1'], /^demo: --source takes rtsp:.* not 'camera1' \(see --help\)\n$/],
+    ['demo', ['--alerts=0'], /^demo: --alerts takes a number from 1 on, not '0' \(see --help\)\n$/],
+    ['test', ['--quick', '--full'], /^test: one of --quick, --full and --arm64 at a time \(see --help\)\n$/],
+    [
+      'setup',
+      ['--for', 'fun'],
+      /^setup: --for takes demo, test, full, package, flash, arm64 or peer, not 'fun'\n$/,
+    ],
+    ['package', ['--seq', 'x'], /^package: --seq takes a number from 1 on, not 'x'\n$/],
+    ['package', ['--release-tree', '/x'], /^package: --release-tree takes one --arch\n$/],
+    ['package', ['--release-tree', '/', '--arch', 'amd64'], /^package: \/ is there already\n$/],
+    ['model', [], /^model: name one of build, import \(see --help\)\n$/],
+    ['model', ['colours'], /^model: unknown argument 'colours' \(see --help\)\n$/],
+  ];
+  for (const [name, args, errorText] of cases) {
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: errorText }, `${name} ${args.join(' ')}`);
+  }
+  t.match(call('model', '--help'), { status: 0, stdout: /^Usage: scripts\/model/, stderr: '' });
+  t.equal(attempts(), '');
+  call('soak', '--hours', '0.5', '--json');
+  t.match(attempts(), /dpkg-query|apt-get/, 'the others go to the set-up (control)');
+});
 
-void t.test('all others set the checkout up and hand on what was typed', async (t) => {
+void t.test('all other programs set the checkout up and pass on the arguments', async (t) => {
   const dir = checkout(t, `#!/bin/sh\necho "set up $*" >&2\n`);
   const call = (name: string, ...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(join(dir, 'scripts', name), args, { encoding: 'utf8' });
@@ -266,8 +262,8 @@ void t.test('all others set the checkout up and hand on what was typed', async (
     t.match(call(name, '--help'), { status: 0, stdout: new RegExp(`^Usage: scripts/${name}`) }, name);
     const needed = name === 'room' ? ['--broker', 'mqtts://room.example'] : [];
     const stray = call(name, ...needed, '--no-such-thing');
-    const said = `SET UP ${name}: unknown option '--no-such-thing'\n`;
-    t.match(stray, { status: 2, stdout: '', stderr: said }, `${name}: one line`);
+    const errorText = `SET UP ${name}: unknown option '--no-such-thing'\n`;
+    t.match(stray, { status: 2, stdout: '', stderr: errorText }, `${name}: one line`);
   }
   const cases: [string, string[], RegExp][] = [
     ['bench', ['--passes', '2', 'more'], /^SET UP bench: (?:too many arguments|unknown command)[^\n]*\n$/],
@@ -279,8 +275,8 @@ void t.test('all others set the checkout up and hand on what was typed', async (
     ['fleet', ['release', 'sign', 'a', 'b', '--key', 'k'], /^SET UP fleet: too many arguments[^\n]*\n$/],
     ['fleet', ['release', 'sign', 'a', '--key'], /^SET UP fleet: option '--key <file>' argument missing\n$/],
   ];
-  for (const [name, args, said] of cases) {
-    t.match(call(name, ...args), { status: 2, stdout: '', stderr: said }, `${name} ${args.join(' ')}`);
+  for (const [name, args, errorText] of cases) {
+    t.match(call(name, ...args), { status: 2, stdout: '', stderr: errorText }, `${name} ${args.join(' ')}`);
   }
   const commands: [string, string[]][] = [
     ['evaluate', ['bytes']],
@@ -296,7 +292,7 @@ void t.test('all others set the checkout up and hand on what was typed', async (
   }
 });
 
-void t.test('who ends a program while it sets up ends the set-up too', async (t) => {
+void t.test('a program that is ended during set-up ends the set-up too', async (t) => {
   const setUp = /^[^#]*\bset_up /m;
   const names = WRAPPERS.filter((name) => setUp.test(readFileSync(join(scripts, name), 'utf8')));
   t.match(names.sort(), [
@@ -318,7 +314,7 @@ void t.test('who ends a program while it sets up ends the set-up too', async (t)
   await Promise.all(names.map((name) => endedInSetUp(t, name)));
 });
 
-/** Ends `name` by TERM in a checkout whose set-up is one long step, of a command that ignores TERM. */
+/** Ends `name` with TERM in a checkout whose set-up is one long step of a command that ignores TERM. */
 async function endedInSetUp(t: Test, name: string): Promise<void> {
   const pidFile = join(scratch(t), 'pid');
   const dir = checkout(
@@ -345,7 +341,7 @@ step long none bash -c 'trap "" TERM; echo $$ >${pidFile}.new; mv ${pidFile}.new
   if (isThere()) process.kill(pid, 'SIGKILL');
 }
 
-void t.test('evaluate: a clip that is not there is one line, and exit code 2', async (t) => {
+void t.test('an evaluation of a clip that does not exist is one line and exit code 2', async (t) => {
   const program = join(ROOT, 'dist/scripts/programs/evaluate/main.js');
   const { status, stderr } = spawnSync(process.execPath, [program, 'bytes', '--clip', '/nonexistent.avi'], {
     encoding: 'utf8',
@@ -356,20 +352,20 @@ void t.test('evaluate: a clip that is not there is one line, and exit code 2', a
   );
 });
 
-/** Without what an npm that runs the tests hands on in the environment. */
-function alone(...command: string[]): string[] {
+/** Removes the variables that an npm running the tests passes on. */
+function withoutNpmVariables(...command: string[]): string[] {
   return ['env', '-i', `PATH=${process.env['PATH']}`, `HOME=${process.env['HOME']}`, ...command];
 }
 
-void t.test('npm: no word about the project’s settings', async (t) => {
-  const [program = '', ...args] = alone('npm', 'config', 'get', 'fund');
+void t.test('npm prints nothing about the project’s settings', async (t) => {
+  const [program = '', ...args] = withoutNpmVariables('npm', 'config', 'get', 'fund');
   const { status, stderr } = spawnSync(program, args, { cwd: ROOT, encoding: 'utf8' });
   t.match({ status, stderr }, { status: 0, stderr: '' });
 });
 
 const npmVersion = spawnSync('npm', ['--version'], { encoding: 'utf8' }).stdout.trim();
 const [npmMajor = 0, npmMinor = 0] = npmVersion.split('.').map(Number);
-// 11.19 is the oldest that was tried; 10.9 does not know allowScripts.
+// 11.19 is the oldest tested version; 10.9 does not know allowScripts.
 const allows =
   npmMajor > 11 || (npmMajor === 11 && npmMinor >= 19)
     ? false
@@ -383,7 +379,7 @@ void t.test('npm ci fetches no CUDA', async (t) => {
   t.ok(installs.length >= 2);
   for (const line of installs) t.match(line, /ONNXRUNTIME_NODE_INSTALL=skip|--ignore-scripts/);
 
-  await t.test('by hand neither', { skip: allows }, async (t) => {
+  await t.test('npm by hand fetches no CUDA either', { skip: allows }, async (t) => {
     const dir = scratch(t);
     const registry = await oneScriptRegistry(t, dir);
     const own = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { allowScripts: object };
@@ -393,7 +389,7 @@ void t.test('npm ci fetches no CUDA', async (t) => {
       writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'p', dependencies, allowScripts }));
       copyFileSync(join(ROOT, '.npmrc'), join(project, '.npmrc'));
       const options = ['--prefix', project, '--registry', registry, '--cache', join(dir, 'cache')];
-      const [program = '', ...args] = alone('npm', 'install', ...options);
+      const [program = '', ...args] = withoutNpmVariables('npm', 'install', ...options);
       const npm = start(t, program, args);
       t.equal(await npm.ended, 0, npm.err);
       t.ok(existsSync(join(project, 'node_modules/onnxruntime-node/package.json')), 'it is installed');
@@ -433,7 +429,7 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   mkdirSync(join(dir, 'dist/test/outbox'), { recursive: true });
   const runner = join(dir, 'dist/scripts/programs/test/main.js');
   const run = () => {
-    const [program = '', ...args] = alone(process.execPath, runner, '--quick');
+    const [program = '', ...args] = withoutNpmVariables(process.execPath, runner, '--quick');
     const { status, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 120_000 });
     return { status, stdout };
   };
@@ -448,7 +444,7 @@ void t.test('the quick tests are those of the two names, and none is a failure',
   t.match(run(), { status: 1, stdout: /\n2 passed, 1 failed\n$/ });
 });
 
-void t.test('the rules of the house name what breaks them', async (t) => {
+void t.test('the project rules name what breaks them', async (t) => {
   const dir = scratch(t);
   const write = (name: string, text: string): void => {
     mkdirSync(join(dir, name, '..'), { recursive: true });
@@ -460,15 +456,15 @@ void t.test('the rules of the house name what breaks them', async (t) => {
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
   execFileSync('git', ['init', '--quiet'], { cwd: dir });
-  const told = (): string =>
+  const ruleOutput = (): string =>
     spawnSync(process.execPath, ['.house.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
-  t.equal(told(), '');
+  t.equal(ruleOutput(), '');
   write('agent/base/a.ts', 'export class A {\n  used = 1;\n  unused = 2;\n}\nconsole.log(new A().used);\n');
   write('test/a.test.ts', 'console.log(new A().unused);\n');
-  t.equal(told(), 'agent/base/a.ts:3: nobody but tests reads A.unused\n');
+  t.equal(ruleOutput(), 'agent/base/a.ts:3: nobody but tests reads A.unused\n');
   write('agent/base/a.ts', '\n'.repeat(401));
-  t.match(told(), /^agent\/base\/a\.ts: 401 lines, at most 400/);
+  t.match(ruleOutput(), /^agent\/base\/a\.ts: 401 lines, at most 400/);
   write('agent/base/a.ts', '');
   write('agent/flow.ts', ['a', 'b', 'c', 'd'].map((name) => `import './rules/${name}.ts';\n`).join(''));
-  t.equal(told(), 'agent/flow.ts: imports 4 files of rules, at most 3\n');
+  t.equal(ruleOutput(), 'agent/flow.ts: imports 4 files of rules, at most 3\n');
 });

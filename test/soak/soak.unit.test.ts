@@ -1,4 +1,4 @@
-/** The arithmetic of a soak: a slope with its certainty, what is steady and what is not, and the picture. */
+/** Tests the arithmetic of a soak: a slope with its uncertainty, the verdict on growth, and the chart. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,7 +15,7 @@ function hourOf(value: (hours: number) => number): Sample[] {
   return Array.from({ length: 720 }, (_, i) => ({ hours: i / 720, value: value(i / 720) }));
 }
 
-void t.test('a slope, and how sure one can be of it', async (t) => {
+void t.test('a slope comes with its uncertainty', async (t) => {
   const exact = slopeOf(hourOf((hours) => 200 + 3 * hours));
   t.ok(Math.abs((exact?.perHour ?? 0) - 3) < 1e-9 && (exact?.plusMinus ?? 1) < 1e-6);
   t.ok(Math.abs((exact?.from ?? 0) - 200) < 1e-9);
@@ -23,26 +23,26 @@ void t.test('a slope, and how sure one can be of it', async (t) => {
 
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
-  let held = 0;
-  // For memory that wanders like this it holds the truth in 91.5 %, whatever the seed: with so many trials, 88 are six
-  // standard deviations away. (With 200 it failed once in twenty runs.)
+  let heldCount = 0;
+  // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
+  // are six standard deviations away. (With 200 the test failed once in twenty runs.)
   const trials = 2000;
   for (let trial = 0; trial < trials; trial += 1) {
-    // Memory that is taken and given back: each sample resembles the one before.
+    // Memory that is allocated and released: each sample resembles the one before.
     let wander = 0;
-    const found = slopeOf(
+    const slope = slopeOf(
       hourOf((hours) => {
         wander = 0.9 * wander + random() - 0.5;
         return 200 + 1 * hours + wander;
       }),
     );
-    if (found !== undefined && Math.abs(found.perHour - 1) <= found.plusMinus) held += 1;
+    if (slope !== undefined && Math.abs(slope.perHour - 1) <= slope.plusMinus) heldCount += 1;
   }
-  t.ok(held > 0.88 * trials, `the interval of 95 % held the truth in ${held} of ${trials} trials`);
+  t.ok(heldCount > 0.88 * trials, `the interval of 95 % held the truth in ${heldCount} of ${trials} trials`);
 });
 
-/** What a soak brings home when vision grows by so many MB an hour. */
-function soaked(growth: number): Soaked {
+/** Result of a soak in which vision grows by this number of MB an hour. */
+function soakResult(growth: number): Soaked {
   const samples = hourOf((hours) => 200 + growth * hours).map(({ hours, value }) => ({
     hours,
     processes: {
@@ -62,9 +62,9 @@ function soaked(growth: number): Soaked {
   return { samples, status: { report } as unknown as LocalStatus, metrics, arrivalMs };
 }
 
-void t.test('what is found, and whether it is steady', async (t) => {
+void t.test('a soak reports its figures and whether memory is steady', async (t) => {
   const run = { hours: 1, warmupHours: 0.25, clip: 'street.avi', fps: 5 };
-  const steady = findingsOf(soaked(0.5), run);
+  const steady = findingsOf(soakResult(0.5), run);
   t.match(steady, {
     steady: true,
     events: 100,
@@ -75,11 +75,11 @@ void t.test('what is found, and whether it is steady', async (t) => {
   t.ok(Math.abs((steady.processes.vision.slope?.perHour ?? 0) - 0.5) < 1e-6, 'in MB, not MiB');
   t.match(tableOf(steady), /vision {3}200\.1 .* 0\.50 ± 0\.00 .* 25 → 25 +1\n/);
   t.match(tableOf(steady), /at most 1 MB\/h: held/);
-  const growing = findingsOf(soaked(3), run);
+  const growing = findingsOf(soakResult(3), run);
   t.equal(growing.steady, false);
   t.match(tableOf(growing), /MISSED/);
 
-  const { samples } = soaked(3);
+  const { samples } = soakResult(3);
   const points = samples.map(({ hours, processes }) => ({ hours, value: processes.vision?.rssMiB ?? 0 }));
   const slope = growing.processes.vision.slope ?? undefined;
   const svg = memoryPicture([{ name: 'vision', points, slope }], 0.25);

@@ -1,4 +1,4 @@
-/** What is kept of the camera's view over restarts, and its confirmation. */
+/** Tests the camera's stored view: kept over restarts, and confirmed by a person. */
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -14,10 +14,10 @@ import { observation } from '../lib/street.ts';
 
 const VIEW: KnownView = { signature: Buffer.alloc(384, 7).toString('base64'), aspect: 1.5, moved: false };
 
-/** A desk with a clock of its own, and what it sends to vision. */
+/** A camera view with a clock of its own; collects its messages to vision. */
 class Box {
-  readonly sent: ToVision[] = [];
-  readonly asked: EvidenceRequest[] = [];
+  readonly sentMessages: ToVision[] = [];
+  readonly requests: EvidenceRequest[] = [];
   readonly entries: JournalEntry[] = [];
   readonly desk: CameraView;
   readonly dir: string;
@@ -35,7 +35,7 @@ class Box {
       clock,
       log: SILENT,
       snapshotsDays: () => 30,
-      send: (m) => this.sent.push(m) > 0,
+      send: (m) => this.sentMessages.push(m) > 0,
       enter: (entry) => this.entries.push(entry),
       trackLog: { viewConfirmed: () => undefined },
     });
@@ -48,20 +48,20 @@ class Box {
 
   see(seconds: number, camera: CameraCondition[] = []): void {
     for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs; this.nowMs += 1000) {
-      this.asked.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
+      this.requests.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
     }
   }
 
-  /** Answers the pictures that were asked for; returns how many. */
+  /** Answers the requested pictures; returns their number. */
   answer(text: string): number {
-    const asked = this.asked.splice(0);
-    for (const { request, atMs } of asked) {
+    const requests = this.requests.splice(0);
+    for (const { request, atMs } of requests) {
       const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
       const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
       if (!this.say({ kind: 'snapshot', ...header }, Buffer.from(text)))
         throw new Error('taken for another’s');
     }
-    return asked.length;
+    return requests.length;
   }
 
   file(name: keyof typeof CAMERA_FILES): string {
@@ -84,35 +84,38 @@ function movedBox(t: Test): Box {
   return box;
 }
 
-t.test('before and after, redacted; moved over a restart until it was confirmed', async (t) => {
-  const box = movedBox(t);
-  t.equal(box.content('before'), 'as it was');
-  t.equal(box.content('after'), 'as it is');
-  t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
-  const restarted = new Box(box.dir);
-  t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
-  restarted.see(1, ['moved']);
-  const since = JSON.parse(restarted.content('record') ?? '').movedSince;
-  const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
-  const looking = setInterval(() => restarted.desk.tick(), 50);
-  t.teardown(() => clearInterval(looking));
-  t.equal(await confirming.ended, 0);
-  clearInterval(looking);
-  t.match(
-    confirming.out,
-    new RegExp(`told at ${since}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
-  );
-  t.match(confirming.out, 'Confirmed: the rules go on.');
-  t.match(restarted.sent, [{ kind: 'confirm-view' }]);
-  const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
-  t.same(restarted.entries, [{ type: 'view-confirmed', movedSince: since, by }], 'the journal says who');
-  t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
-  t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
-  t.notOk(existsSync(box.file('confirmed')));
-  t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
-});
+t.test(
+  'a moved camera keeps redacted stills of before and after, and stays moved over a restart until it is confirmed',
+  async (t) => {
+    const box = movedBox(t);
+    t.equal(box.content('before'), 'as it was');
+    t.equal(box.content('after'), 'as it is');
+    t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
+    const restarted = new Box(box.dir);
+    t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
+    restarted.see(1, ['moved']);
+    const movedSince = JSON.parse(restarted.content('record') ?? '').movedSince;
+    const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
+    const looking = setInterval(() => restarted.desk.tick(), 50);
+    t.teardown(() => clearInterval(looking));
+    t.equal(await confirming.ended, 0);
+    clearInterval(looking);
+    t.match(
+      confirming.out,
+      new RegExp(`told at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
+    );
+    t.match(confirming.out, 'Confirmed: the rules go on.');
+    t.match(restarted.sentMessages, [{ kind: 'confirm-view' }]);
+    const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
+    t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal names the person');
+    t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
+    t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
+    t.notOk(existsSync(box.file('confirmed')));
+    t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
+  },
+);
 
-t.test('a confirmation given while the agent is away is taken when it starts', async (t) => {
+t.test('a confirmation given while the agent is stopped is applied when it starts', async (t) => {
   const box = movedBox(t);
   const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
   t.equal(await confirming.ended, 0);
@@ -122,12 +125,12 @@ t.test('a confirmation given while the agent is away is taken when it starts', a
   t.same(restarted.desk.settings, {});
 });
 
-t.test('a confirmation of an earlier move counts for nothing', async (t) => {
+t.test('a confirmation of an earlier move is ignored', async (t) => {
   const box = movedBox(t);
   writeFileSync(box.file('confirmed'), '2020-01-01T00:00:00.000Z');
   box.desk.tick();
   t.match(box.desk.settings, { knownView: { moved: true } });
-  t.notOk(existsSync(box.file('confirmed')), 'and is taken away');
+  t.notOk(existsSync(box.file('confirmed')), 'and is removed');
   t.same(box.entries, []);
 });
 
@@ -136,12 +139,12 @@ t.test('a technician at the page confirms without a file', async (t) => {
   const { movedSince } = JSON.parse(box.content('record') ?? '') as { movedSince: string };
   t.equal(box.desk.confirm('page 0123456789abcdef'), undefined);
   t.same(box.entries, [{ type: 'view-confirmed', movedSince, by: 'page 0123456789abcdef' }]);
-  t.match(box.sent, [{ kind: 'confirm-view' }]);
+  t.match(box.sentMessages, [{ kind: 'confirm-view' }]);
   t.same(new Box(box.dir).desk.settings, {}, 'also after a restart');
   t.match(box.desk.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
 });
 
-t.test('both stills go when snapshots go', async (t) => {
+t.test('both stills are removed when snapshots expire', async (t) => {
   const box = movedBox(t);
   const wallMs = 1_790_000_000_000 + box.nowMs;
   for (const [name, days] of [
@@ -159,7 +162,7 @@ t.test('both stills go when snapshots go', async (t) => {
   t.match(box.desk.counters, { camera_pictures_expired: 2, camera_files_failed: 0 });
 });
 
-t.test('a picture taken within a minute of a condition is not one of before', async (t) => {
+t.test('a picture taken within a minute of a condition does not count as before', async (t) => {
   const box = new Box(scratch(t));
   box.see(2);
   box.answer('perhaps turned already');
@@ -177,11 +180,11 @@ t.test('a damaged record is moved aside', async (t) => {
   t.same(readdirSync(dir), [`${CAMERA_FILES.record}.damaged`]);
 });
 
-t.test('without a terminal nobody is asked; without a move there is nothing to confirm', async (t) => {
+t.test('a confirmation needs a terminal and a move', async (t) => {
   const box = movedBox(t);
-  const asked = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await asked.ended, 2);
-  t.match(asked.err, /a confirmation needs a terminal; compare both pictures, then pass --yes/);
+  const confirmRun = vigie(t, 'camera', 'confirm', '--state', box.dir);
+  t.equal(await confirmRun.ended, 2);
+  t.match(confirmRun.err, /a confirmation needs a terminal; compare both pictures, then pass --yes/);
   const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
   t.equal(await nowhere.ended, 2);
   t.match(nowhere.err, /camera-view.json does not exist or not for this user/);

@@ -1,4 +1,4 @@
-/** What vision is connected to: in the journal and at the box, and nowhere else. */
+/** Tests that the camera's address is recorded in the journal and on the box only. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ function entriesIn(stateDir: string): JournalContent[] {
 }
 
 t.test(
-  'each other address is in the journal, and a change under the same configuration is counted',
+  'each new address is in the journal, and a change under the same configuration is counted',
   async (t) => {
     const stateDir = scratch(t);
     const life = (source: string, ...openings: string[]): number | undefined => {
@@ -62,7 +62,7 @@ t.test(
       return connection.counters['camera_connection_changes'] as number;
     };
     const [one, other] = ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554'];
-    t.equal(life(BY_NAME, one, one), 0, 'the first is no change');
+    t.equal(life(BY_NAME, one, one), 0, 'the first does not count as a change');
     t.equal(life(BY_NAME, one), 0, 'a restart');
     t.equal(
       life(BY_NAME, other, other, one),
@@ -88,9 +88,9 @@ t.test(
   },
 );
 
-t.test('the room is told whether it is as ordered, and not where', async (t) => {
+t.test('the room learns whether the camera is as ordered, and not its address', async (t) => {
   const status = new VisionStatus({ detector: { input: [416, 256] }, camera: { source: BY_NAME, fps: 5 } });
-  const opened = (connected: string): FromVision => ({
+  const openedMessage = (connected: string): FromVision => ({
     kind: 'opened',
     source: { widthPx: 640, heightPx: 480 },
     decoder: 'x',
@@ -98,11 +98,11 @@ t.test('the room is told whether it is as ordered, and not where', async (t) => 
     durationMs: null,
     connected,
   });
-  status.hear(opened('rtsp://10.0.0.7:554'));
+  status.hear(openedMessage('rtsp://10.0.0.7:554'));
   t.match(status, { connected: 'rtsp://10.0.0.7:554', camera: { asOrdered: true } });
-  t.ok(Value.Check(CameraReport, status.camera), 'as the published schema has it');
+  t.ok(Value.Check(CameraReport, status.camera), 'fits the published schema');
   t.notMatch(JSON.stringify(status.camera), /10\.0\.0\.7/);
-  status.hear(opened('rtsp://10.0.0.7:8554'));
+  status.hear(openedMessage('rtsp://10.0.0.7:8554'));
   t.equal(status.camera.asOrdered, false, 'another port');
   status.hear({ kind: 'lost', reason: 'gone', retryInMs: 1000 });
   t.match(status, { connected: null, camera: { asOrdered: null } });
@@ -113,14 +113,14 @@ t.test('the room is told whether it is as ordered, and not where', async (t) => 
     stages: {},
     puback: new Latencies(new HandClock()).puback,
   });
-  t.notMatch(page.body, /10\.0\.0\.7/, 'nor whoever reads the metrics');
+  t.notMatch(page.body, /10\.0\.0\.7/, 'nor readers of the metrics');
   t.match(
     statusText(STATUS, [], { width: 80, colours: false }),
     /^camera: connected to rtsp:\/\/10\.0\.0\.7:554$/m,
   );
 });
 
-t.test('what is as ordered', async (t) => {
+t.test('a camera is as ordered by its address and port, or by its device', async (t) => {
   for (const [source, connected, expected] of [
     ['rtsp://10.0.0.7/main', 'rtsp://10.0.0.7:554', true],
     ['rtsp://10.0.0.7/main', 'rtsp://10.0.0.8:554', false],

@@ -1,4 +1,4 @@
-/** Heat and slowness lower the analysed rate in steps, and give it back with hysteresis. */
+/** Tests that heat and slowness lower the analysed rate in steps, and that it rises again with hysteresis. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -10,8 +10,8 @@ import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
-/** Frames at 5 a second for so long, each of which takes `ms`; how many were analysed. */
-function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
+/** Number of analysed frames of a 5 fps stream during `seconds`, where each takes `ms`. */
+function runFrames(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
     if (!pace.isDue(atMs, { fps: 5, pictured: false })) continue;
@@ -21,7 +21,7 @@ function run(pace: Pace, fromMs: number, seconds: number, ms: number): number {
   return analysed;
 }
 
-/** The kernel's files of a board with one sensor, °C; null: it cannot be read. */
+/** The kernel's files of a board with one sensor; `null` °C makes it unreadable. */
 function board(t: Test): { sysClass: string; heat(celsius: number | null): void } {
   const sysClass = scratch(t);
   const zone = join(sysClass, 'thermal', 'thermal_zone0');
@@ -33,32 +33,32 @@ function board(t: Test): { sysClass: string; heat(celsius: number | null): void 
 
 t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
   const pace = new Pace(5, false);
-  t.equal(run(pace, 0, 60, 60), 300, 'every frame while there is time');
+  t.equal(runFrames(pace, 0, 60, 60), 300, 'every frame while there is time');
   t.same(pace.state, { step: 0, fps: 5, reason: null });
-  run(pace, 60_000, 20, 250);
+  runFrames(pace, 60_000, 20, 250);
   t.match(pace.state, { step: 1, fps: 3.33, reason: 'load' });
-  run(pace, 80_000, 60, 330);
+  runFrames(pace, 80_000, 60, 330);
   t.match(pace.state, { step: 2, fps: 2.5 }, 'until it fits');
-  t.equal(run(pace, 140_000, 60, 330), 150, 'every second frame');
+  t.equal(runFrames(pace, 140_000, 60, 330), 150, 'every second frame');
   t.equal(pace.state.step, 2, 'and stays there');
-  run(pace, 200_000, 50, 60);
+  runFrames(pace, 200_000, 50, 60);
   t.equal(pace.state.step, 2, 'not at once back');
-  run(pace, 250_000, 200, 60);
+  runFrames(pace, 250_000, 200, 60);
   t.same(pace.state, { step: 0, fps: 5, reason: null });
   t.ok(pace.shed > 100);
 });
 
-t.test('a time at the edge does not make it come and go', async (t) => {
+t.test('a time at the edge does not switch the step back and forth', async (t) => {
   const pace = new Pace(5, false);
   const steps: number[] = [];
   for (let minute = 0; minute < 30; minute += 1) {
-    run(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
+    runFrames(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
     if (steps.at(-1) !== pace.state.step) steps.push(pace.state.step);
   }
   t.same(steps, [1], 'one step, once');
 });
 
-t.test('never slower than a frame a second, or than asked for', async (t) => {
+t.test('the rate never falls below a frame a second, or below the requested rate', async (t) => {
   const slow = new Pace(2, false);
   slow.heat(9);
   t.match(slow.state, { step: 2, fps: 1, reason: 'heat' });
@@ -67,7 +67,7 @@ t.test('never slower than a frame a second, or than asked for', async (t) => {
   t.match(slower.state, { step: 0, fps: 0.5, reason: null });
 });
 
-t.test('heat takes a step at a time, and gives it back when it has been cooler for a minute', async (t) => {
+t.test('heat lowers the rate by one step at a time, and a cooler minute raises it', async (t) => {
   const { sysClass, heat } = board(t);
   const thermal = new Thermal(sysClass);
   const at = (celsius: number | null, fromS: number, toS: number): number => {
@@ -87,43 +87,43 @@ t.test('heat takes a step at a time, and gives it back when it has been cooler f
   t.equal(at(60, 670, 900), 0);
 });
 
-t.test('the sensors’ files reach vision, and vision’s pace the room', async (t) => {
+t.test('vision reads the sensors’ files, and the room receives vision’s rate', async (t) => {
   const { sysClass, heat } = board(t);
   const thermal = new Thermal(sysClass);
   let nowMs = 0;
-  const sent: ToVision[] = [];
-  const told: unknown[] = [];
+  const messages: ToVision[] = [];
+  const shedReports: unknown[] = [];
   const desk = new LoadControl({
     clock: { nowMs: () => nowMs },
     log: SILENT,
     heatSteps: (atMs) => thermal.steps(atMs),
-    send: (message) => sent.push(message) > 0,
-    onShed: (active, cause) => told.push([active, cause]),
+    send: (message) => messages.push(message) > 0,
+    onShed: (active, cause) => shedReports.push([active, cause]),
   });
   const tick = (seconds: number): void => {
     for (const endMs = nowMs + seconds * 1000; nowMs < endMs; nowMs += 500) desk.tick();
   };
   heat(55);
   tick(20);
-  t.same(sent, []);
+  t.same(messages, []);
   heat(80);
   tick(30);
-  t.same(sent.splice(0), [
+  t.same(messages.splice(0), [
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 2 },
   ]);
   desk.hear({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
-  t.same(told.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
+  t.same(shedReports.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
   t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
   desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
-  t.same(sent.splice(0), [{ kind: 'heat', steps: 2 }], 'a new life of vision is told');
+  t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new vision process is informed');
   heat(50);
   tick(200);
-  t.same(sent.splice(0), [
+  t.same(messages.splice(0), [
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 0 },
   ]);
   desk.hear({ kind: 'pace', step: 0, fps: 5, reason: null });
-  t.same(told.splice(0), [[false, {}]]);
+  t.same(shedReports.splice(0), [[false, {}]]);
 });

@@ -1,4 +1,6 @@
-/** What the agent makes of what vision says: whose fault it is when nothing is seen, and that a picture is asked for once. */
+/**
+ * Tests the agent's handling of messages from vision: the fault it reports without video, and one request per picture.
+ */
 import t from 'tap';
 import type { FromVision, ToVision } from '../../agent/contract/link.ts';
 import { CameraView } from '../../agent/supervisor/camera-view.ts';
@@ -13,11 +15,11 @@ import { observation } from '../lib/street.ts';
 const NO_BYTES = new Uint8Array();
 
 function receiver(t: Parameters<typeof scratch>[0]) {
-  const told: string[] = [];
-  const sent: ToVision[] = [];
+  const reports: string[] = [];
+  const sentMessages: ToVision[] = [];
   const unusable: string[] = [];
   const clock = new HandClock();
-  const send = (message: ToVision): boolean => sent.push(message) > 0;
+  const send = (message: ToVision): boolean => sentMessages.push(message) > 0;
   const status = new VisionStatus({ detector: { input: [416, 256] } });
   const nothing = (): void => undefined;
   const messages = new VisionMessages({
@@ -45,7 +47,8 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     flow: {
       observe: () => ({ evidence: [] }),
       evidence: nothing,
-      condition: (kind, active, cause) => told.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
+      condition: (kind, active, cause) =>
+        reports.push(`${kind} ${active ? String(cause['reason']) : 'over'}`),
       visionReturns: nothing,
       blind: false,
     },
@@ -61,10 +64,10 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
   const failed = (error: string, message: string): void =>
     hear({ kind: 'failed', error, message } as FromVision);
-  return { told, sent, unusable, frame, failed };
+  return { told: reports, sent: sentMessages, unusable, frame, failed };
 }
 
-t.test('a fault of vision’s own is no lost stream, and is over with the next frame', async (t) => {
+t.test('a fault of vision itself is not a lost stream, and ends with the next frame', async (t) => {
   const { told, unusable, frame, failed } = receiver(t);
   frame(1000);
   t.same(told.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');
@@ -86,7 +89,7 @@ t.test('a fault of vision’s own is no lost stream, and is over with the next f
   t.same(unusable, []);
 });
 
-t.test('a camera that never worked is for a person', async (t) => {
+t.test('a camera that never worked needs a person', async (t) => {
   const { told, unusable, failed } = receiver(t);
   failed('config', 'no such camera');
   t.same([told, unusable], [[], ['no such camera']]);

@@ -1,4 +1,4 @@
-/** How large and how fast what passes is, and what that asks of input size and rate. */
+/** Tests the statistics of object sizes and speeds, and the input size and rate they suggest. */
 import t from 'tap';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import { FINDING_TEXTS } from '../../agent/local/finding-texts.ts';
@@ -8,8 +8,11 @@ import { ViewStatistics } from '../../agent/supervisor/view-statistics.ts';
 const SOURCE = { widthPx: 1600, heightPx: 900 };
 const CONFIGURED = { detector: { input: [416, 256] as [number, number] }, camera: { fps: 5 } };
 
-/** People or cars of a height, one after another, each seen `looks` times and moved on by `step` of its longer side. */
-function passing(
+/**
+ * Observes people or cars of one height in turn, each for `looks` frames, moved by `step` of its longer side between
+ * them.
+ */
+function observePassing(
   group: 'person' | 'vehicle',
   { count, height, step, looks = 5 }: { count: number; height: number; step: number; looks?: number },
 ): ViewStatistics {
@@ -46,7 +49,7 @@ function passing(
         ...nothing,
       };
       statistics.observe(observation);
-      // A frame that nobody looked at says nothing: neither a height nor a step.
+      // A frame without a detector run counts neither for heights nor for steps.
       statistics.observe({ ...observation, looked: false });
     }
   }
@@ -57,23 +60,27 @@ const advice = (statistics: ViewStatistics, meant?: Parameters<typeof viewFindin
   viewFindings(statistics.report, FINDING_TEXTS.en, meant)[0];
 
 t.test('heights and steps are measured, and too few of them say nothing', async (t) => {
-  const { report } = passing('person', { count: 30, height: 0.2, step: 0.3 });
+  const { report } = observePassing('person', { count: 30, height: 0.2, step: 0.3 });
   t.match(report, { people: 150, source: SOURCE, moving: 29, fps: 5 });
   t.ok(Math.abs(report.heightTenthNorm - 0.2) < 0.011 && Math.abs(report.heightHalfNorm - 0.2) < 0.011);
   t.ok(Math.abs(report.stepNineTenths - 0.3) < 0.051, `${report.stepNineTenths}`);
-  t.equal(advice(passing('person', { count: 3, height: 0.2, step: 0.3 })), undefined);
+  t.equal(advice(observePassing('person', { count: 3, height: 0.2, step: 0.3 })), undefined);
 });
 
-t.test('small people ask for a larger input, and no more once it is set', async (t) => {
-  const far = passing('person', { count: 30, height: 0.07, step: 0.1 });
+t.test('small people suggest a larger input, until it is set', async (t) => {
+  const far = observePassing('person', { count: 30, height: 0.07, step: 0.1 });
   t.match(advice(far), { state: 'failed', fix: /detector\.input: \[640, 384\]/ });
   t.match(advice(far, { input: [640, 384], fps: 5 }), { state: 'ok' });
-  t.match(advice(passing('person', { count: 30, height: 0.2, step: 0.1 })), { state: 'ok' });
+  t.match(advice(observePassing('person', { count: 30, height: 0.2, step: 0.1 })), { state: 'ok' });
 });
 
-t.test('what moves on by more than half of its length asks for a higher rate', async (t) => {
-  const fast = passing('vehicle', { count: 30, height: 0.1, step: 1 });
+t.test('objects that move by more than half of their length suggest a higher rate', async (t) => {
+  const fast = observePassing('vehicle', { count: 30, height: 0.1, step: 1 });
   t.match(advice(fast), { state: 'failed', fix: /camera\.fps: 1[01]:/ });
   t.match(advice(fast, { input: [416, 256], fps: 12 }), { state: 'ok' });
-  t.match(advice(passing('vehicle', { count: 30, height: 0.1, step: 1, looks: 2 })), undefined, 'a flicker');
+  t.match(
+    advice(observePassing('vehicle', { count: 30, height: 0.1, step: 1, looks: 2 })),
+    undefined,
+    'a flicker',
+  );
 });

@@ -1,4 +1,6 @@
-/** The agent's side of the technician's page, by its socket: a real agent with real vision on the street clip. */
+/**
+ * Tests the agent's side of the technician's page through its socket: a real agent with real vision on the street clip.
+ */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,21 +43,21 @@ const boxConfig = (): Config =>
     masks: [MASK],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     alertsPerHour: 3600,
-    // Nobody answers there.
+    // No broker answers at this address.
     mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
   });
 
 async function runningBox(
   t: Test,
-  more: Partial<AgentOptions> = {},
+  options: Partial<AgentOptions> = {},
 ): Promise<{ agent: Agent; stateDir: string; socket: string }> {
   const stateDir = join(scratch(t), 'state');
-  const agent = makeAgent(t, boxConfig(), stateDir, more);
+  const agent = makeAgent(t, boxConfig(), stateDir, options);
   await agent.start();
   return { agent, stateDir, socket: join(stateDir, 'page.sock') };
 }
 
-/** As the report tells them: what is not of its form would have another type. */
+/** Preview entries as the report reads them; an entry of another form would have another type. */
 function previewEntries(stateDir: string): JournalContent[] {
   const lines = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8').trim().split('\n');
   return lines
@@ -65,13 +67,13 @@ function previewEntries(stateDir: string): JournalContent[] {
 
 const counter = (agent: Agent, name: string): number => agent.report().counters[name] ?? Number.NaN;
 
-t.test('a technician looks, a second one too, a third may not; and the box says so', { skip }, async (t) => {
+t.test('one and a second technician may look, a third may not, and the box says so', { skip }, async (t) => {
   const { agent, stateDir, socket } = await runningBox(t);
-  t.equal(statSync(socket).mode & 0o777, 0o600, 'of a plain run: for the agent’s user alone');
+  t.equal(statSync(socket).mode & 0o777, 0o600, 'in a plain run only the agent’s user may use it');
   const page = await Page.connect(t, socket);
   const other = await Page.connect(t, socket, 'fedcba9876543210');
   await page.startsPreview(7);
-  t.equal(await page.ask({ op: 'preview-start', viewer: 7 }), null, 'who looks already may begin again');
+  t.equal(await page.ask({ op: 'preview-start', viewer: 7 }), null, 'a present viewer may start again');
   t.equal(await other.ask({ op: 'preview-start', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-start', viewer: 8 }), 'too-many-viewers');
   await until(t, 'pictures', () => page.pictures.length >= 6 && other.pictures.length >= 4, SLOW_MS);
@@ -102,7 +104,7 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
   t.match(state.running.masks, [{ id: 'window' }]);
   t.ok(
     state.status.standing.some(({ kind }) => kind === 'preview'),
-    'the room is told',
+    'the room is informed',
   );
   const looks = (findings: typeof state.findings) => findings.find(({ name }) => name === 'preview');
   t.match(looks(state.findings), { verdict: 'ok', detail: /^a technician has looked .* since / });
@@ -110,10 +112,10 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), 'not-started');
-  const seen = page.pictures.length;
+  const pictureCount = page.pictures.length;
   other.socket.destroy();
-  await until(t, 'nobody looks', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
-  // The state is made anew twice a second.
+  await until(t, 'no viewer remains', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
+  // The agent renews the state twice a second.
   await sleep(600);
   const after = await page.state();
   t.match(after.preview, { running: false, viewers: 0 });
@@ -126,7 +128,7 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
     'and that it is over',
   );
   await sleep(1200);
-  t.equal(page.pictures.length, seen, 'who has stopped is shown nothing');
+  t.equal(page.pictures.length, pictureCount, 'a stopped viewer gets no picture');
   t.strictSame(Object.keys(JSON.parse(readFileSync(join(stateDir, 'preview-use.json'), 'utf8'))), [
     'day',
     'usedS',
@@ -136,13 +138,13 @@ t.test('a technician looks, a second one too, a third may not; and the box says 
   t.match(previewEntries(stateDir), [
     { type: 'preview-started', session: '0123456789abcdef', order: '2026-77' },
     { type: 'preview-started', session: 'fedcba9876543210', order: '2026-77' },
-    { type: 'preview-ended', session: '0123456789abcdef', why: 'stopped', frames: seen },
+    { type: 'preview-ended', session: '0123456789abcdef', why: 'stopped', frames: pictureCount },
     { type: 'preview-ended', session: 'fedcba9876543210', why: 'page gone' },
   ]);
 });
 
 interface Box extends Awaited<ReturnType<typeof runningBox>> {
-  /** Undefined: the file is refused. */
+  /** Masks of the file on disk; undefined when the file is refused. */
   readonly onDisk: { masks: readonly MaskConfig[] | undefined };
 }
 
@@ -176,7 +178,7 @@ async function misuse(t: Test, { agent, socket }: Box): Promise<void> {
   page.flood({ op: 'state', language: 'fr' }, 10_000);
   await until(t, 'answers', () => page.answers.size > 500, SLOW_MS);
   lag.disable();
-  // This process is the agent and the page in one: what the page itself does is in it.
+  // This process is both agent and page, so the delay includes the page's own work.
   t.ok(lag.max / 1e6 < 500, `the loop was held up for ${Math.round(lag.max / 1e6)} ms at most`);
   t.ok(counter(agent, 'page_limited') > 100, `${counter(agent, 'page_limited')} refused`);
   page.socket.destroy();
@@ -241,7 +243,11 @@ async function walkTest(t: Test, { agent, socket }: Box): Promise<void> {
   await walks('done', ['seen', 'seen']);
   t.equal(await page.ask({ op: 'walk-answer', answer: 'go' }), null);
   await walks('kept', ['seen', 'seen']);
-  t.match(agent.report().accuracy?.rules, [{ rule: 'passing', walk: { passes: 2, seen: 2 } }], 'it is kept');
+  t.match(
+    agent.report().accuracy?.rules,
+    [{ rule: 'passing', walk: { passes: 2, seen: 2 } }],
+    'the result is saved',
+  );
 
   t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 1 }), null);
   t.equal(await page.ask({ op: 'walk-answer', answer: 'abort' }), null);
@@ -257,10 +263,10 @@ async function suspended(t: Test, { stateDir, socket }: Box): Promise<void> {
   const tookMs = await until(t, 'told', () => page.noPictures.length > 0);
   t.ok(tookMs <= 1000, `after ${tookMs} ms`);
   t.match(page.noPictures, [{ why: 'suspended', reason: 'order of the court', viewer: null }]);
-  const seen = page.pictures.length;
+  const pictureCount = page.pictures.length;
   t.equal(await page.ask({ op: 'preview-start', viewer: 1 }), 'suspended');
   await sleep(1500);
-  t.equal(page.pictures.length, seen);
+  t.equal(page.pictures.length, pictureCount);
   t.match(await page.state(), {
     mode: 'suspended',
     reason: 'order of the court',
@@ -268,22 +274,26 @@ async function suspended(t: Test, { stateDir, socket }: Box): Promise<void> {
   });
 }
 
-t.test('a box whose page is used, misused, led through a walk test, and suspended', { skip }, async (t) => {
-  const onDisk: Box['onDisk'] = { masks: [MASK] };
-  const masksOnDisk = (): readonly MaskConfig[] => {
-    if (onDisk.masks === undefined) throw new AgentError('config', 'line 3: no such key');
-    return onDisk.masks;
-  };
-  const box = { ...(await runningBox(t, { masksOnDisk })), onDisk };
-  await t.test('masks that are drawn and do not run yet: no picture', (t) => drawnMasks(t, box));
-  await t.test('whatever the page does, the agent goes on', (t) => misuse(t, box));
-  await t.test('a walk test by messages', (t) => walkTest(t, box));
-  await t.test('suspended: the picture is taken away within a second, and none follows', (t) =>
-    suspended(t, box),
-  );
-});
+t.test(
+  'a box with its page is used, misused, led through a walk test, and suspended',
+  { skip },
+  async (t) => {
+    const onDisk: Box['onDisk'] = { masks: [MASK] };
+    const masksOnDisk = (): readonly MaskConfig[] => {
+      if (onDisk.masks === undefined) throw new AgentError('config', 'line 3: no such key');
+      return onDisk.masks;
+    };
+    const box = { ...(await runningBox(t, { masksOnDisk })), onDisk };
+    await t.test('no picture is shown while drawn masks do not run yet', (t) => drawnMasks(t, box));
+    await t.test('the agent continues whatever the page does', (t) => misuse(t, box));
+    await t.test('a walk test runs by messages', (t) => walkTest(t, box));
+    await t.test('a suspension removes the picture within a second, and none follows', (t) =>
+      suspended(t, box),
+    );
+  },
+);
 
-t.test('where it cannot listen the agent runs on', async (t) => {
+t.test('the agent runs on where it cannot listen', async (t) => {
   const stateDir = join(scratch(t), 'state');
   const config = configOf({
     site: SITE,

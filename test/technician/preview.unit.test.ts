@@ -1,4 +1,4 @@
-/** Who may look, for how long, and what ends it: by a clock that the test moves. */
+/** Tests the preview's permission, limits and endings, on a clock that the test moves. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { HandClock, picture, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { track } from '../lib/street.ts';
 
-/** Who sleeps wakes when the test has moved the time so far. */
+/** Clock that wakes a sleeper when the test has moved the time far enough. */
 class SteppedClock extends HandClock {
   #sleeping: { untilMs: number; wake: () => void }[] = [];
 
@@ -27,7 +27,7 @@ class SteppedClock extends HandClock {
     });
   }
 
-  /** In steps, with everything done in between that is due. */
+  /** Advances the time in steps, and runs everything that becomes due. */
   async pass(ms: number, stepMs = 100): Promise<void> {
     for (const endMs = this.monoMs + ms; this.monoMs < endMs; ) {
       this.advance(Math.min(stepMs, endMs - this.monoMs));
@@ -49,8 +49,8 @@ class Box {
   order: string | undefined = '2026-77';
   journalDown = false;
   takesMs = 20;
-  asked = 0;
-  /** Vision's answer; undefined: a new picture at once. */
+  askCount = 0;
+  /** Vision's answer; undefined gives a new picture at once. */
   answer: (() => Promise<PreviewAnswer>) | undefined;
 
   constructor(file: string, epochMs?: number) {
@@ -78,7 +78,7 @@ class Box {
   }
 
   async #preview(): Promise<PreviewAnswer> {
-    this.asked += 1;
+    this.askCount += 1;
     if (this.answer !== undefined) return this.answer();
     return { picture: { ...picture(500), atMs: this.clock.monoMs }, tookMs: this.takesMs };
   }
@@ -88,7 +88,7 @@ class Box {
 class Screen {
   pictures = 0;
   tracks: number[] = [];
-  readonly told: string[] = [];
+  readonly reasons: string[] = [];
   reads = true;
 
   show(encoded: Buffer): boolean {
@@ -101,7 +101,7 @@ class Screen {
 
   tell(encoded: Buffer): void {
     for (const { message } of new LinkDecoder(ToPage).push(encoded)) {
-      if (message.kind === 'no-picture') this.told.push(message.why);
+      if (message.kind === 'no-picture') this.reasons.push(message.why);
     }
   }
 }
@@ -110,30 +110,33 @@ const SESSION = '0123456789abcdef';
 const boxIn = (t: Test): Box => new Box(join(scratch(t), 'use.json'));
 const numbers = ({ preview }: Box): Record<string, unknown> => ({ ...preview.counters });
 
-t.test('two pictures a second, fewer where the board is slow: a tenth of a core at most', async (t) => {
-  for (const [takesMs, pictures] of [
-    [20, 25],
-    [50, 25],
-    [100, 15],
-    [200, 10],
-  ] as const) {
-    const box = boxIn(t);
-    box.takesMs = takesMs;
-    const screen = new Screen();
-    t.equal(box.preview.start(screen, 1, SESSION), undefined);
-    await box.clock.pass(15_000);
-    t.ok(Math.abs(screen.pictures - pictures) <= 2, `${takesMs} ms: ${screen.pictures} pictures in 15 s`);
-    t.strictSame(screen.tracks, [3], 'with what the detector has just seen');
-    await box.preview.close();
-  }
-});
+t.test(
+  'the preview sends two pictures a second, and fewer on a slow board: a tenth of a core at most',
+  async (t) => {
+    for (const [takesMs, pictures] of [
+      [20, 25],
+      [50, 25],
+      [100, 15],
+      [200, 10],
+    ] as const) {
+      const box = boxIn(t);
+      box.takesMs = takesMs;
+      const screen = new Screen();
+      t.equal(box.preview.start(screen, 1, SESSION), undefined);
+      await box.clock.pass(15_000);
+      t.ok(Math.abs(screen.pictures - pictures) <= 2, `${takesMs} ms: ${screen.pictures} pictures in 15 s`);
+      t.strictSame(screen.tracks, [3], 'with what the detector has just seen');
+      await box.preview.close();
+    }
+  },
+);
 
-t.test('ten minutes a run, sixty a day, over restarts; a new day is a new one', async (t) => {
+t.test('the preview lasts ten minutes a run and sixty a day, over restarts', async (t) => {
   const file = join(scratch(t), 'use.json');
   let box = new Box(file);
   for (let run = 0; run < 6; run += 1) {
     if (run === 3) {
-      // A power cut in the middle: up to a minute is lost, and none is won.
+      // A power cut in the middle: up to a minute is lost, and none is gained.
       await box.clock.pass(100_000, 1000);
       t.equal(box.preview.start(new Screen(), 9, SESSION), undefined);
       await box.clock.pass(30_000, 1000);
@@ -148,28 +151,28 @@ t.test('ten minutes a run, sixty a day, over restarts; a new day is a new one', 
     await box.clock.pass(300_000, 2000);
     t.match(box.preview.view, { running: true, viewers: 1, leftS: 300 });
     await box.clock.pass(302_000, 2000);
-    t.strictSame(screen.told, [run === 5 ? 'day-is-up' : 'time-is-up']);
-    t.match(box.entries.at(-1), { type: 'preview-ended', why: screen.told[0] });
+    t.strictSame(screen.reasons, [run === 5 ? 'day-is-up' : 'time-is-up']);
+    t.match(box.entries.at(-1), { type: 'preview-ended', why: screen.reasons[0] });
     t.strictSame(box.conditions.slice(-2), [true, false]);
   }
   t.equal(box.use.leftS, 0);
   t.match(box.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' });
-  const again = new Box(file, box.clock.epochMs);
-  t.match(again.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' }, 'after a restart too');
-  again.clock.epochMs -= 86_400_000;
+  const restarted = new Box(file, box.clock.epochMs);
+  t.match(restarted.preview.start(new Screen(), 1, SESSION), { code: 'day-is-up' }, 'after a restart too');
+  restarted.clock.epochMs -= 86_400_000;
   t.match(
-    again.preview.start(new Screen(), 1, SESSION),
+    restarted.preview.start(new Screen(), 1, SESSION),
     { code: 'day-is-up' },
     'a clock put back wins nothing',
   );
-  again.clock.epochMs += 2 * 86_400_000;
-  t.equal(again.preview.start(new Screen(), 1, SESSION), undefined, 'tomorrow');
-  await again.preview.close();
+  restarted.clock.epochMs += 2 * 86_400_000;
+  t.equal(restarted.preview.start(new Screen(), 1, SESSION), undefined, 'tomorrow');
+  await restarted.preview.close();
   writeFileSync(file, '{"day":');
   t.equal(new Box(file).use.leftS, 0, 'a damaged file: none today');
 });
 
-t.test('midnight: what is used after it is of the new day', async (t) => {
+t.test('use after midnight belongs to the new day', async (t) => {
   const file = join(scratch(t), 'use.json');
   // 23:55 in Paris.
   const box = new Box(file, Date.UTC(2026, 10, 24, 22, 55));
@@ -180,7 +183,7 @@ t.test('midnight: what is used after it is of the new day', async (t) => {
   t.match(JSON.parse(readFileSync(file, 'utf8')), { day: '2026-11-25', usedS: 120 });
 });
 
-t.test('what forbids a picture takes it away, also the one that is on its way', async (t) => {
+t.test('a forbidden preview ends at once, including the picture on its way', async (t) => {
   for (const code of ['suspended', 'detector-down', 'camera-away', 'masks-not-applied'] as const) {
     const box = boxIn(t);
     const [screen, other] = [new Screen(), new Screen()];
@@ -193,26 +196,29 @@ t.test('what forbids a picture takes it away, also the one that is on its way', 
         give = resolve;
       });
     await box.clock.pass(1100);
-    const seen = screen.pictures;
-    t.ok(seen > 0);
+    const pictureCount = screen.pictures;
+    t.ok(pictureCount > 0);
     box.forbidden = { code, reason: 'so it is' };
     give({ picture: { ...picture(500), atMs: box.clock.monoMs }, tookMs: 20 });
     await turn();
-    t.strictSame([screen.told, other.told], [[code], [code]], 'at once');
+    t.strictSame([screen.reasons, other.reasons], [[code], [code]], 'at once');
     await box.clock.pass(2000);
-    t.strictSame([screen.pictures, other.pictures], [seen, seen], 'and nothing follows');
+    t.strictSame([screen.pictures, other.pictures], [pictureCount, pictureCount], 'and nothing follows');
     t.match(box.preview.start(screen, 1, SESSION), { code });
-    t.match(box.entries.slice(-2), [{ type: 'preview-ended', why: code, frames: seen }, { why: code }]);
+    t.match(box.entries.slice(-2), [
+      { type: 'preview-ended', why: code, frames: pictureCount },
+      { why: code },
+    ]);
     box.forbidden = undefined;
     box.answer = undefined;
     t.equal(box.preview.start(screen, 1, SESSION), undefined);
     await box.clock.pass(1000);
-    t.ok(screen.pictures > seen, 'when it is over he may begin anew');
+    t.ok(screen.pictures > pictureCount, 'afterwards the preview may start again');
     await box.preview.close();
   }
 });
 
-t.test('nothing is shown that cannot be proved, or whose time cannot be kept', async (t) => {
+t.test('no picture is shown without a journal entry, an authorisation and a stored time', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   box.journalDown = true;
@@ -221,7 +227,7 @@ t.test('nothing is shown that cannot be proved, or whose time cannot be kept', a
     reason: /proved is not shown: the disk/,
   });
   await box.clock.pass(1000);
-  t.equal(box.asked, 0);
+  t.equal(box.askCount, 0);
   t.equal(box.use.leftS, 3600);
   box.journalDown = false;
   box.order = undefined;
@@ -230,14 +236,14 @@ t.test('nothing is shown that cannot be proved, or whose time cannot be kept', a
   t.equal(box.preview.start(screen, 1, SESSION), undefined);
   box.order = '2026-78';
   await box.clock.pass(200);
-  t.strictSame(screen.told, ['unauthorised'], 'the journal has named another order');
+  t.strictSame(screen.reasons, ['unauthorised'], 'the journal has named another order');
 
   const nowhere = new Box(join(scratch(t), 'none', 'use.json'));
   t.match(nowhere.preview.start(screen, 1, SESSION), { code: 'unauthorised', reason: /cannot be written/ });
   t.strictSame(nowhere.entries, []);
 });
 
-t.test('no picture comes: whose fault it is, and that a picture is shown once', async (t) => {
+t.test('a missing picture is explained, and no picture is sent twice', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   const same = { ...picture(500), atMs: 7 };
@@ -245,17 +251,17 @@ t.test('no picture comes: whose fault it is, and that a picture is shown once', 
   box.preview.start(screen, 1, SESSION);
   await box.clock.pass(6000);
   t.equal(screen.pictures, 1, 'the same still is not sent again');
-  t.strictSame(screen.told, ['camera-away']);
+  t.strictSame(screen.reasons, ['camera-away']);
   box.answer = () => Promise.resolve({ picture: undefined, reason: 'a damaged still' });
   box.preview.start(screen, 1, SESSION);
   await box.clock.pass(6000);
-  t.strictSame(screen.told, ['camera-away', 'redaction']);
+  t.strictSame(screen.reasons, ['camera-away', 'redaction']);
   t.match(numbers(box), { preview_frames: 1 });
   t.ok(Number(numbers(box)['preview_failed']) >= 5);
   await box.preview.close();
 });
 
-t.test('a third one, one who begins again and again, and one who does not read', async (t) => {
+t.test('a third viewer and rapid restarts are refused, and a slow reader skips pictures', async (t) => {
   const box = boxIn(t);
   const screen = new Screen();
   t.equal(box.preview.start(screen, 1, SESSION), undefined);
@@ -268,7 +274,7 @@ t.test('a third one, one who begins again and again, and one who does not read',
   t.match(numbers(box), { preview_skipped: 3, preview_frames: 0 });
   screen.reads = true;
   await box.clock.pass(2000);
-  t.equal(screen.pictures, 2, 'what he missed is not made up for');
+  t.equal(screen.pictures, 2, 'missed pictures are not repeated');
   const codes: (string | undefined)[] = [];
   for (let i = 0; i < 20; i += 1) {
     codes.push(box.preview.start(screen, 9, SESSION)?.code);
@@ -281,21 +287,21 @@ t.test('a third one, one who begins again and again, and one who does not read',
   t.match(box.entries.at(-1), { type: 'preview-ended', why: 'page gone', frames: 2 });
 });
 
-/** A test of which the street has nothing to do: what is asked of the technician, and what he is told. */
+/** A walk test independent of the street: scripts the questions to the technician and the messages. */
 async function acted(technician: Technician, signal: AbortSignal): Promise<never> {
-  const given = (answer: string): void => {
+  const checkAnswer = (answer: string): void => {
     if (answer === 'abort' || signal.aborted) throw new WalkTestOver('given-up', 'given up');
   };
-  given(await technician.ready(false));
+  checkAnswer(await technician.ready(false));
   technician.watching(3, 30);
   technician.tell({ code: 'missed' });
-  given(await technician.ready(true));
+  checkAnswer(await technician.ready(true));
   technician.tell({ code: 'still-standing' });
-  given(await technician.ready(true));
+  checkAnswer(await technician.ready(true));
   throw new WalkTestOver('off', 'the hours are over');
 }
 
-t.test('a walk test as the page is shown it, and one that nobody answers', async (t) => {
+t.test('the page sees each step of a walk test, and one without answers ends', async (t) => {
   const clock = new SteppedClock();
   let on = false;
   const walk = new Walk({ clock, isOn: () => on, walkTest: (test) => acted(test.technician, test.signal) });

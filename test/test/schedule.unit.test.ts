@@ -1,4 +1,4 @@
-/** Which test files run beside which, and that the list of the longest names files that there are. */
+/** Tests the schedule of test files: which run in parallel, and that the list of the longest names existing files. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -10,8 +10,8 @@ const plain = (name: string): TestFile => ({ name, boots: false, timed: false })
 const boots = (name: string): TestFile => ({ name, boots: true, timed: false });
 const timed = (name: string): TestFile => ({ name, boots: false, timed: true });
 
-/** Names of all that may begin now. */
-function begun(schedule: Schedule, running: TestFile[] = []): string[] {
+/** Names of all files that may start now. */
+function startedNames(schedule: Schedule, running: TestFile[] = []): string[] {
   const names: string[] = [];
   for (let file = schedule.next(); file !== undefined; file = schedule.next()) {
     running.push(file);
@@ -20,51 +20,51 @@ function begun(schedule: Schedule, running: TestFile[] = []): string[] {
   return names;
 }
 
-t.test('as many at once as there are places, in their order', async (t) => {
+t.test('files start in order, as many as there are places', async (t) => {
   const schedule = new Schedule(['a', 'b', 'c', 'd'].map(plain), 3);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b', 'c']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b', 'c']);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule), ['d']);
+  t.strictSame(startedNames(schedule), ['d']);
 });
 
-t.test('two machines are booted at once, and others run meanwhile', async (t) => {
+t.test('two files that boot machines run at once, and others beside them', async (t) => {
   const schedule = new Schedule([boots('a'), boots('b'), boots('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b', 'd', 'e']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b', 'd', 'e']);
   schedule.ended(running[2] as TestFile);
-  t.strictSame(begun(schedule), []);
+  t.strictSame(startedNames(schedule), []);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), ['c']);
+  t.strictSame(startedNames(schedule), ['c']);
 });
 
-t.test('who holds a bar in wall time has room, and is the only one', async (t) => {
+t.test('only one timed file runs at a time, with a place left free', async (t) => {
   const schedule = new Schedule([timed('a'), timed('b'), plain('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'c', 'd']);
+  t.strictSame(startedNames(schedule, running), ['a', 'c', 'd']);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule, running), ['e']);
+  t.strictSame(startedNames(schedule, running), ['e']);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), ['b']);
+  t.strictSame(startedNames(schedule), ['b']);
 });
 
-t.test('places that one waits for are not taken from it', async (t) => {
+t.test('a waiting timed file keeps its places', async (t) => {
   const schedule = new Schedule([plain('a'), plain('b'), timed('c'), plain('d')], 2);
   const running: TestFile[] = [];
-  t.strictSame(begun(schedule, running), ['a', 'b']);
+  t.strictSame(startedNames(schedule, running), ['a', 'b']);
   schedule.ended(running[0] as TestFile);
-  t.strictSame(begun(schedule), []);
+  t.strictSame(startedNames(schedule), []);
   schedule.ended(running[1] as TestFile);
-  t.strictSame(begun(schedule), ['c']);
+  t.strictSame(startedNames(schedule), ['c']);
 });
 
-t.test('what a file is, is read from what it imports', async (t) => {
+t.test('the kind of a file is read from its imports', async (t) => {
   t.match(kindOf('a', "import { Container } from '../lib/nspawn.js';"), { boots: true, timed: false });
   t.match(kindOf('a', "import { slowness } from '../lib/slowness.js';"), { boots: false, timed: true });
   t.match(kindOf('a', "import t from 'tap';"), { boots: false, timed: false });
 });
 
-t.test('the longest are there', async (t) => {
+t.test('the longest files exist and are listed once', async (t) => {
   for (const name of LONGEST) t.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name);
   t.equal(new Set(LONGEST).size, LONGEST.length);
 });

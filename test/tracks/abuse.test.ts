@@ -1,4 +1,4 @@
-/** Whoever means the log of tracks harm: each threat, and what bounds it. */
+/** Tests each threat of abuse to the track log, and the limit that bounds it. */
 import { statSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
@@ -24,35 +24,38 @@ const AREA = {
 };
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
-t.test('a new case number is no new budget: the key’s day and the day bind', async (t) => {
-  const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
-  const budget = { case: 10, keyDay: 25, day: 40 };
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
-  box.live(12, cars);
-  t.equal((await box.ask({}, { number: 'a' })).tracks.length, 10, 'no more than the case has left');
-  await t.rejects(box.ask({}, { number: 'a' }), {
-    code: 'not-permitted',
-    message: /budget of case a is spent/,
-  });
-  t.equal((await box.ask({}, { number: 'b' })).tracks.length, 10);
-  t.equal((await box.ask({}, { number: 'c' })).tracks.length, 5, 'no more than the key has left');
-  await t.rejects(box.ask({}, { number: 'd' }), /budget of the key judge-desk in 24 hours is spent/);
-  t.equal((await box.ask({}, { number: 'd', key: 'other' })).tracks.length, 10);
-  t.equal(
-    (await box.ask({}, { number: 'e', key: 'other' })).tracks.length,
-    5,
-    'no more than the day has left',
-  );
-  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /budget of 24 hours is spent/);
-  box.restart();
-  await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /is spent/, 'a restart gives none back');
-  box.sleep(25 * 3600, 600);
-  t.equal(
-    await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
-    'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
-    'a case has one budget for good',
-  );
-});
+t.test(
+  'a new case number gives no new budget: the limits of the key’s day and of the day apply',
+  async (t) => {
+    const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
+    const budget = { case: 10, keyDay: 25, day: 40 };
+    const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
+    box.live(12, cars);
+    t.equal((await box.ask({}, { number: 'a' })).tracks.length, 10, 'no more than the case has left');
+    await t.rejects(box.ask({}, { number: 'a' }), {
+      code: 'not-permitted',
+      message: /budget of case a is spent/,
+    });
+    t.equal((await box.ask({}, { number: 'b' })).tracks.length, 10);
+    t.equal((await box.ask({}, { number: 'c' })).tracks.length, 5, 'no more than the key has left');
+    await t.rejects(box.ask({}, { number: 'd' }), /budget of the key judge-desk in 24 hours is spent/);
+    t.equal((await box.ask({}, { number: 'd', key: 'other' })).tracks.length, 10);
+    t.equal(
+      (await box.ask({}, { number: 'e', key: 'other' })).tracks.length,
+      5,
+      'no more than the day has left',
+    );
+    await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /budget of 24 hours is spent/);
+    box.restart();
+    await t.rejects(box.ask({}, { number: 'f', key: 'third' }), /is spent/, 'a restart gives none back');
+    box.sleep(25 * 3600, 600);
+    t.equal(
+      await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
+      'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
+      'a case has one budget for good',
+    );
+  },
+);
 
 t.test('many small counts cost as many tracks', async (t) => {
   const box = new TrackedBox(scratch(t), {
@@ -63,32 +66,29 @@ t.test('many small counts cost as many tracks', async (t) => {
   await t.rejects(box.ask({ answer: 'count' }), /budget of case/);
 });
 
-t.test(
-  'what touches an area that is not kept is gone whole, also what was written before it did',
-  async (t) => {
-    const grant = { ...GRANT, notKept: [AREA] };
-    const box = new TrackedBox(scratch(t), { grant }).start();
-    // Six minutes on its way to the door, so that a part of it is on the disk.
-    const visitor: Mover = {
-      id: 1,
-      label: 'car',
-      at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
-    };
-    const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
-    box.live(340, [visitor, other]);
-    t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, nobody knows');
-    const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
-    box.live(60, [later]);
-    t.strictSame(numbers((await box.ask()).tracks), [2]);
-    t.equal(box.log.counters['tracks_not_kept'], 1);
-    // Asked twice, before and after: the difference names who went in. It costs two questions on record, and the moment
-    // at which it went in was never written.
-    box.kill();
-    t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
-  },
-);
+t.test('a track that touches an excluded area is removed as a whole, also its earlier part', async (t) => {
+  const grant = { ...GRANT, notKept: [AREA] };
+  const box = new TrackedBox(scratch(t), { grant }).start();
+  // Six minutes on the way to the door, so that part of the track is on the disk.
+  const visitor: Mover = {
+    id: 1,
+    label: 'car',
+    at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
+  };
+  const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
+  box.live(340, [visitor, other]);
+  t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, it is answered');
+  const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
+  box.live(60, [later]);
+  t.strictSame(numbers((await box.ask()).tracks), [2]);
+  t.equal(box.log.counters['tracks_not_kept'], 1);
+  // Two questions, before and after, differ by the track that entered the area. They cost two audited questions, and
+  // the moment of entry was never written.
+  box.kill();
+  t.strictSame(numbers((await box.ask()).tracks), [2], 'nor after a restart');
+});
 
-t.test('no track that is left shows the door: whoever goes in leaves no end at it', async (t) => {
+t.test('no remaining track ends at the door of an excluded area', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, notKept: [AREA] } }).start();
   const visitors = Array.from({ length: 40 }, (_, i) =>
     mover(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
@@ -104,7 +104,7 @@ t.test('no track that is left shows the door: whoever goes in leaves no end at i
 });
 
 t.test(
-  'one who is cut at a border cannot be followed by it: pieces of two areas have no number in common to the outside of them',
+  'a track through the area between two zones is answered as two cut pieces with nothing between',
   async (t) => {
     const zones = [
       {
@@ -132,35 +132,35 @@ t.test(
     t.equal(tracks.length, 2);
     t.ok(
       tracks.every(({ cut }) => cut),
-      'that they are parts is said',
+      'both are marked as cut',
     );
     const xs = tracks.flatMap(({ path }) => path.map(([, x]) => x));
     t.ok(
       xs.every((x) => x <= 0.31 || x >= 0.69),
-      'nothing of what lies between',
+      'no point between them',
     );
-    const where = {
+    const place = {
       line: [
         [0.5, 0.1],
         [0.5, 0.9],
       ] as [[number, number], [number, number]],
       direction: 'both' as const,
     };
-    await t.rejects(box.ask({ where, view: views[0]?.view ?? '' }), {
+    await t.rejects(box.ask({ where: place, view: views[0]?.view ?? '' }), {
       code: 'not-permitted',
       message: /must lie inside one area in which the order lets the box keep tracks: west, east/,
     });
   },
 );
 
-t.test('the file is for the box’s user alone, with its log', (t) => {
+t.test('the track file is readable by the box’s user alone, with its log', (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   for (const suffix of ['', '-wal', '-shm']) t.equal(statSync(`${box.file}${suffix}`).mode & 0o077, 0);
   t.end();
 });
 
-t.test('of persons nothing is written under the grade of vehicles, whatever is asked later', async (t) => {
+t.test('no person is stored under the grade of vehicles, whatever is asked later', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [
     mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
@@ -173,7 +173,7 @@ t.test('of persons nothing is written under the grade of vehicles, whatever is a
 });
 
 t.test(
-  'a still is redacted, on record before it is made, and not given once the box is suspended',
+  'a still is redacted, on record before it is made, and refused once the box is suspended',
   async (t) => {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(12, []);
@@ -185,14 +185,14 @@ t.test(
     const answer = await box.raw(still);
     t.match(answer, { jpeg: Buffer.from(redacted.bytes).toString('base64'), sha256: redacted.sha256 });
     t.ok(answer.view);
-    const asked = box.raw(still);
+    const stillRequest = box.raw(still);
     box.mode = 'suspended';
     box.rule();
-    await t.rejects(asked, /suspended/);
+    await t.rejects(stillRequest, /suspended/);
   },
 );
 
-t.test('an order that ends, or a suspension, in the middle of a question ends the question', async (t) => {
+t.test('an order that ends, or a suspension, ends a question that is running', async (t) => {
   const cars = Array.from({ length: 450 }, (_, i) =>
     mover(1 + i, [0.1, 0.5], [0.9, 0.5], [(i % 10) / 10, 6]),
   );
@@ -202,19 +202,19 @@ t.test('an order that ends, or a suspension, in the middle of a question ends th
   ] as const) {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(8, cars);
-    const asked = box.ask();
+    const pending = box.ask();
     await new Promise(setImmediate);
     Object.assign(box, change);
     box.rule();
-    await t.rejects(asked, message, name);
+    await t.rejects(pending, message, name);
     t.notOk(
       box.records.some(({ record }) => record === 'tracks'),
-      'and nothing was told',
+      'and no track was answered',
     );
   }
 });
 
-t.test('a car that stands for hours in a jittering box is told in a page', async (t) => {
+t.test('a car that is parked for hours in a jittering box fits one page', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   const parked: Mover = {
     id: 1,
@@ -228,7 +228,7 @@ t.test('a car that stands for hours in a jittering box is told in a page', async
   t.ok(points >= 2 && points < 1100, `${points} points`);
 });
 
-t.test('whatever an allowed key signs is answered or refused with a line; the box goes on', async (t) => {
+t.test('any signed question is answered or refused with a line, and the box continues', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, colour: true } }).start();
   box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   const now = box.clock.wallMs();
@@ -246,7 +246,7 @@ t.test('whatever an allowed key signs is answered or refused with a line; the bo
       (minute) =>
         `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`,
     );
-  const where = fc.oneof(
+  const places = fc.oneof(
     fc.record({ line: fc.tuple(point, point), direction: fc.constantFrom('left', 'right', 'both') }),
     fc.record({
       polygon: fc.array(point, { minLength: 3, maxLength: 9 }),
@@ -267,7 +267,7 @@ t.test('whatever an allowed key signs is answered or refused with a line; the bo
       ),
       colours: fc.subarray(['white', 'red'], { minLength: 1 }),
       view: fc.constantFrom(...Array<string>(4).fill(views[0]?.view ?? ''), '2020-01-01T00:00:00.000Z'),
-      where,
+      where: places,
     },
     { requiredKeys: ['from', 'to', 'answer'] },
   );
@@ -288,10 +288,10 @@ t.test('whatever an allowed key signs is answered or refused with a line; the bo
   );
   let answered = 0;
   await fc.assert(
-    fc.asyncProperty(args, async (asked) => {
+    fc.asyncProperty(args, async (request) => {
       box.sleep(2, 2);
       try {
-        await box.raw(asked as Record<string, unknown>);
+        await box.raw(request as Record<string, unknown>);
         answered += 1;
       } catch (error) {
         if (!(error instanceof CommandRefused)) throw error;

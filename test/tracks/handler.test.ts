@@ -1,4 +1,4 @@
-/** Questions to the log of tracks: what is answered, in which order, what is refused, and that each is on record first. */
+/** Tests questions to the track log: answers, their order, refusals, and that each is journaled first. */
 import t from 'tap';
 import type { TrackLogGrant, TrackQuestion, TrackRecord } from '../../agent/contract/track-log.ts';
 import { makeSigner } from '../lib/commands.ts';
@@ -9,7 +9,7 @@ const CARS: readonly Mover[] = [
   mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9], { colours: ['white'] }),
   mover(2, [0.9, 0.6], [0.1, 0.6], [2, 10], { colours: ['grey', 'white'] }),
   mover(3, [0.1, 0.9], [0.9, 0.9], [3, 11], { label: 'bus' }),
-  // Comes, stands for 20 s near the middle, and leaves.
+  // Arrives, stands for 20 s near the middle, and leaves.
   {
     id: 4,
     label: 'truck',
@@ -37,39 +37,39 @@ async function street(dir: string, change: Partial<TrackLogGrant> = {}, movers =
 
 const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map(({ track }) => track);
 
-t.test('a line is passed as vision’s own would be, with direction, moment and way', async (t) => {
+t.test('a line is crossed as vision’s own would be, with direction, moment and path', async (t) => {
   const { box, view } = await street(scratch(t));
-  const asked = async (direction: 'left' | 'right' | 'both') =>
+  const tracksCrossing = async (direction: 'left' | 'right' | 'both') =>
     (await box.ask({ where: { line: MIDDLE, direction }, view })).tracks;
   t.strictSame(
-    numbers(await asked('both')),
+    numbers(await tracksCrossing('both')),
     [1, 2, 4],
     'in the order of the moments; one passes below its end',
   );
   t.strictSame(
-    numbers(await asked('left')),
+    numbers(await tracksCrossing('left')),
     [1, 4],
     'from the right-hand side of the line, seen from its first end',
   );
-  t.strictSame(numbers(await asked('right')), [2]);
-  const [first] = await asked('left');
+  t.strictSame(numbers(await tracksCrossing('right')), [2]);
+  const [first] = await tracksCrossing('left');
   t.equal(Date.parse(first?.at ?? '') - Date.parse(first?.from ?? ''), 4000);
 });
 
 t.test('an area is entered, left, stayed in and stopped in', async (t) => {
   const { box, view } = await street(scratch(t));
-  const asked = async (does: 'enters' | 'leaves' | 'stays' | 'stops', atLeastS = 0) =>
+  const tracksThat = async (does: 'enters' | 'leaves' | 'stays' | 'stops', atLeastS = 0) =>
     (await box.ask({ where: { polygon: SQUARE, does, atLeastS }, view })).tracks;
-  t.strictSame(numbers(await asked('enters')), [4, 1, 2]);
-  t.strictSame(numbers(await asked('leaves')).sort(), [1, 2, 4]);
-  t.strictSame(numbers(await asked('stays', 10)), [4]);
-  const [stop] = await asked('stops', 15);
+  t.strictSame(numbers(await tracksThat('enters')), [4, 1, 2]);
+  t.strictSame(numbers(await tracksThat('leaves')).sort(), [1, 2, 4]);
+  t.strictSame(numbers(await tracksThat('stays', 10)), [4]);
+  const [stop] = await tracksThat('stops', 15);
   t.match(stop, { track: 4, class: 'truck' });
   t.ok(Math.abs((stop?.durationS ?? 0) - 20) < 1, `${stop?.durationS} s`);
-  t.strictSame(await asked('stops', 60), []);
+  t.strictSame(await tracksThat('stops', 60), []);
 });
 
-t.test('classes choose; colours put in order and leave nobody out', async (t) => {
+t.test('classes select tracks, and colours only order them', async (t) => {
   const { box } = await street(scratch(t), { colour: true });
   t.strictSame(numbers((await box.ask({ classes: ['bus', 'truck'] })).tracks), [4, 3]);
   const { tracks, matches } = await box.ask({ colours: ['white'] });
@@ -79,36 +79,36 @@ t.test('classes choose; colours put in order and leave nobody out', async (t) =>
 });
 
 t.test('pages give every match once, each a question on record with its costs', async (t) => {
-  const many = Array.from({ length: 450 }, (_, i) =>
+  const movers = Array.from({ length: 450 }, (_, i) =>
     mover(100 + i, [0.1, 0.2], [0.9, 0.2 + i / 2000], [(i % 25) / 10, 4 + (i % 25) / 10]),
   );
-  const { box } = await street(scratch(t), {}, many);
-  const seen: number[] = [];
+  const { box } = await street(scratch(t), {}, movers);
+  const pageTracks: number[] = [];
   let cursor: string | undefined;
   let pages = 0;
   do {
     const page = await box.ask({}, cursor === undefined ? {} : { cursor });
     t.equal(page.matches, 450);
-    seen.push(...numbers(page.tracks));
+    pageTracks.push(...numbers(page.tracks));
     cursor = page.next ?? undefined;
     pages += 1;
   } while (cursor !== undefined);
   t.equal(pages, 3);
   t.strictSame(
-    seen.sort((a, b) => a - b),
-    many.map(({ id }) => id),
+    pageTracks.sort((a, b) => a - b),
+    movers.map(({ id }) => id),
   );
-  const asked = box.records.filter((one): one is TrackRecord => one.record === 'tracks');
+  const trackRecords = box.records.filter((one): one is TrackRecord => one.record === 'tracks');
   t.match(
-    asked.slice(1).map(({ given, matches }) => [given, matches]),
+    trackRecords.slice(1).map(({ given, matches }) => [given, matches]),
     [
       [200, 450],
       [200, 450],
       [50, 450],
     ],
   );
-  t.match(asked.at(-1), { key: 'judge-desk', case: '2026/1234', reason: 'theft', approvedBy: null });
-  t.match(asked.at(-1)?.question, { answer: 'tracks' }, 'whole');
+  t.match(trackRecords.at(-1), { key: 'judge-desk', case: '2026/1234', reason: 'theft', approvedBy: null });
+  t.match(trackRecords.at(-1)?.question, { answer: 'tracks' }, 'whole');
 });
 
 t.test('a question that cannot be put on record has no answer and costs nothing', async (t) => {
@@ -119,7 +119,7 @@ t.test('a question that cannot be put on record has no answer and costs nothing'
   t.equal((await box.ask({ answer: 'count' })).left.case, 3, 'this one, and the coverage before');
 });
 
-t.test('what is wrong with a question is said with its place and what would be right', async (t) => {
+t.test('each mistake of a question is named with its place and the correct form', async (t) => {
   const { box, view } = await street(scratch(t));
   const now = box.clock.wallMs();
   const iso = (ms: number): string => new Date(ms).toISOString();
@@ -179,7 +179,7 @@ t.test('what is wrong with a question is said with its place and what would be r
   await t.rejects(box.raw({ case: '1', reason: 'x' }), /tracks: \/question/);
 });
 
-t.test('daily hours are the site’s', async (t) => {
+t.test('daily hours are those of the site', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT });
   // 24 November, 01:00 in Paris.
   box.start();
@@ -193,7 +193,7 @@ t.test('daily hours are the site’s', async (t) => {
   t.ok(coverage.seen < 0.01, 'ten seconds of each hour');
 });
 
-t.test('counts: only numbers, of whole ten minutes, of all classes', async (t) => {
+t.test('counts give only numbers, of whole ten minutes, of all classes', async (t) => {
   const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(scratch(t), { grade: 'counts' }, [...CARS, ...walkers]);
   const end = Math.ceil(box.clock.wallMs() / 600_000) * 600_000;
@@ -213,7 +213,7 @@ t.test('counts: only numbers, of whole ten minutes, of all classes', async (t) =
   t.equal((await box.ask({ ...span, answer: 'count', classes: ['person'] })).matches, 1);
 });
 
-t.test('persons: two who sign the same question, a day at most', async (t) => {
+t.test('questions about persons need two signatures and cover a day at most', async (t) => {
   const [asker, second, stranger] = [
     makeSigner('desk', ['tracks']),
     makeSigner('magistrate', ['tracks']),
@@ -233,16 +233,16 @@ t.test('persons: two who sign the same question, a day at most', async (t) => {
     to: new Date(now).toISOString(),
     answer: 'tracks',
   };
-  const asked = { key: 'desk' };
-  await t.rejects(box.ask(question, asked), /needs the approval of a second key/);
+  const sender = { key: 'desk' };
+  await t.rejects(box.ask(question, sender), /needs the approval of a second key/);
   const approval = box.approval(second, { question });
-  const answer = await box.ask(question, { ...asked, approval });
+  const answer = await box.ask(question, { ...sender, approval });
   t.equal(answer.matches, 5);
   t.equal(
     box.records.at(-1)?.record === 'tracks' && (box.records.at(-1) as TrackRecord).approvedBy,
     'magistrate',
   );
-  for (const [what, other, message] of [
+  for (const [caseName, other, message] of [
     ['one’s own', box.approval(asker, { question }), /another key/],
     ['of a key that may not', box.approval(stranger, { question }), /commands\.keys|not|key/],
     [
@@ -258,19 +258,19 @@ t.test('persons: two who sign the same question, a day at most', async (t) => {
       /is valid from/,
     ],
   ] as const)
-    await t.rejects(box.ask(question, { ...asked, approval: other }), message, what);
+    await t.rejects(box.ask(question, { ...sender, approval: other }), message, caseName);
   await t.rejects(
-    box.ask({ ...question, from: new Date(now - 25 * 3_600_000).toISOString() }, { ...asked, approval }),
+    box.ask({ ...question, from: new Date(now - 25 * 3_600_000).toISOString() }, { ...sender, approval }),
     /about persons may look at 24 h/,
   );
   t.equal(
-    (await box.ask({ ...question, classes: ['car', 'bus'] }, asked)).matches,
+    (await box.ask({ ...question, classes: ['car', 'bus'] }, sender)).matches,
     3,
-    'of vehicles one asks alone',
+    'vehicles need one signature',
   );
 });
 
-t.test('one question at a time, and no faster than pages are read', async (t) => {
+t.test('questions run one at a time, and no faster than pages are read', async (t) => {
   const { box } = await street(scratch(t));
   const [one, other] = await Promise.allSettled([box.ask(), box.ask()]);
   t.equal(one.status, 'fulfilled');

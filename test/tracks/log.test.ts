@@ -1,4 +1,4 @@
-/** The log of tracks over real SQLite: when it is kept, what it says it has not seen, and how it ends. */
+/** Tests the track log over real SQLite: when it is written, which gaps it reports, and how it ends. */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
@@ -13,14 +13,14 @@ const gaps = ({ coverage }: TrackResult): string[] => coverage.gaps.map(({ why }
 const purges = (box: TrackedBox): PurgeRecord[] =>
   box.records.filter((one): one is PurgeRecord => one.record === 'purge');
 
-/** The last so many seconds. */
+/** Asks about the last `seconds` seconds. */
 function last(box: TrackedBox, seconds: number, answer: TrackQuestion['answer'] = 'tracks') {
   const nowMs = box.clock.wallMs();
   const iso = (ms: number): string => new Date(ms).toISOString();
   return { from: iso(nowMs - seconds * 1000), to: iso(nowMs), answer };
 }
 
-t.test('without an order that allows it there is no file, and status and health say off', async (t) => {
+t.test('no file exists without an order that allows it, and status and health say off', async (t) => {
   const box = new TrackedBox(scratch(t)).start();
   box.live(20, [CAR]);
   box.sleep(HOUR_S, 60);
@@ -30,7 +30,7 @@ t.test('without an order that allows it there is no file, and status and health 
   await t.rejects(box.ask(), /no order in force allows a log of tracks/);
 });
 
-t.test('what passes is kept, for the box’s user alone, and found with when and where', async (t) => {
+t.test('a passing car is stored for the box’s user alone, and found with its time and path', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [CAR]);
   t.equal(statSync(box.file).mode & 0o777, 0o600);
@@ -47,7 +47,7 @@ t.test('what passes is kept, for the box’s user alone, and found with when and
   t.match(box.status.report, { state: 'on', grade: 'vehicles', days: 30, rows: 1, questions: 1, given: 1 });
 });
 
-t.test('a power cut loses what was not written, and the answer says so', async (t) => {
+t.test('a power cut loses unwritten tracks, and the answer says so', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(310, [CAR, mover(8, [0.1, 0.6], [0.9, 0.6], [305, 309])]);
   box.live(100, [mover(9, [0.1, 0.7], [0.9, 0.7], [5, 12])]);
@@ -57,15 +57,15 @@ t.test('a power cut loses what was not written, and the answer says so', async (
   t.strictSame(
     answer.tracks.map(({ track }) => track),
     [7, 10],
-    'of what was seen in the last five minutes nothing',
+    'no track of the last five minutes',
   );
   t.ok(gaps(answer).includes('not-written'), gaps(answer).join());
   const gap = answer.coverage.gaps.find(({ why }) => why === 'not-written');
   const lostS = (Date.parse(gap?.to ?? '') - Date.parse(gap?.from ?? '')) / 1000;
-  t.ok(lostS > 100 && lostS < 115, `${lostS} s are told as lost`);
+  t.ok(lostS > 100 && lostS < 115, `${lostS} s are reported as lost`);
 });
 
-t.test('a track that a restart cuts is told with its end, and the way between is a gap', async (t) => {
+t.test('a track cut by a restart is answered with its end, and the time between is a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(5, [CAR]);
   box.restart();
@@ -76,7 +76,7 @@ t.test('a track that a restart cuts is told with its end, and the way between is
   t.ok(gaps(answer).includes('not-running'));
 });
 
-t.test('suspended nothing is taken in and nothing answered; after it the gap has its reason', async (t) => {
+t.test('a suspended box stores and answers nothing, and its gap has the reason', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [CAR]);
   box.mode = 'suspended';
@@ -96,7 +96,7 @@ t.test('suspended nothing is taken in and nothing answered; after it the gap has
 });
 
 t.test(
-  'what the camera cannot see is a gap: lost, covered, moved, with the minute before it was known',
+  'a lost, covered or moved camera is a gap, which begins a minute before a move is known',
   async (t) => {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(200, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
@@ -112,13 +112,13 @@ t.test(
       answer.tracks.map(({ track }) => track),
       [1],
     );
-    const moved = answer.coverage.gaps.at(-1);
-    const movedS = (Date.parse(moved?.to ?? '') - Date.parse(moved?.from ?? '')) / 1000;
+    const movedGap = answer.coverage.gaps.at(-1);
+    const movedS = (Date.parse(movedGap?.to ?? '') - Date.parse(movedGap?.from ?? '')) / 1000;
     t.ok(movedS >= 89 && movedS <= 93, `${movedS} s, of them 60 before it was known`);
   },
 );
 
-t.test('a clock that is not set keeps nothing; one that steps is a seam', async (t) => {
+t.test('a clock that is not set stores nothing, and one that steps makes a seam', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT });
   box.synced = false;
   box.start();
@@ -141,11 +141,11 @@ t.test('a clock that is not set keeps nothing; one that steps is a seam', async 
   );
 });
 
-t.test('watched without decoding is coverage of its own', async (t) => {
+t.test('time watched without decoding is coverage of its own', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(60, []);
   box.resting = true;
-  // A key frame a second is decoded all the same.
+  // One key frame a second is still decoded.
   for (let second = 0; second < 60; second += 1) {
     box.live(0, []);
     box.sleep(1, 0.5);
@@ -158,7 +158,7 @@ t.test('watched without decoding is coverage of its own', async (t) => {
 });
 
 t.test(
-  'a renewed order keeps the log; one that ends, or allows it no more, deletes it and says so',
+  'a renewed order keeps the log, and one that ends or no longer allows it deletes the log',
   async (t) => {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(12, [CAR]);
@@ -240,51 +240,45 @@ t.test('an order that cannot be read deletes nothing until it was to end', async
   t.match(purges(box), [{ why: 'authorisation', count: 1 }]);
 });
 
-t.test(
-  'an old file put back is deleted again when its order has ended, and a stranger’s file at once',
-  async (t) => {
-    const dir = scratch(t);
-    const box = new TrackedBox(dir, { grant: GRANT }).start();
-    box.live(12, [CAR]);
-    await box.ask(last(box, 60));
-    box.log.stop();
-    copyFileSync(box.file, `${dir}/old.db`);
-    box.kill();
-    box.grant = undefined;
-    box.rule();
-    t.notOk(existsSync(box.file));
-    copyFileSync(`${dir}/old.db`, box.file);
-    box.kill();
-    t.notOk(existsSync(box.file), 'the order in force allows none');
-  },
-);
+t.test('an old file put back is deleted when its order has ended, and a foreign file at once', async (t) => {
+  const dir = scratch(t);
+  const box = new TrackedBox(dir, { grant: GRANT }).start();
+  box.live(12, [CAR]);
+  await box.ask(last(box, 60));
+  box.log.stop();
+  copyFileSync(box.file, `${dir}/old.db`);
+  box.kill();
+  box.grant = undefined;
+  box.rule();
+  t.notOk(existsSync(box.file));
+  copyFileSync(`${dir}/old.db`, box.file);
+  box.kill();
+  t.notOk(existsSync(box.file), 'the active order allows none');
+});
 
-t.test(
-  'rows go after their days, by a clock that is trusted or by the time that has passed at least',
-  async (t) => {
-    const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
-    box.live(12, [CAR]);
-    box.sleep(47 * HOUR_S, 600);
-    t.equal(box.status.report.rows, 1);
-    box.sleep(2 * HOUR_S, 600);
-    t.equal(box.status.report.rows, 0);
-    t.match(purges(box), [{ why: 'retention', count: 1, days: 2 }]);
+t.test('rows expire after their days, by a trusted clock or by the least time that has passed', async (t) => {
+  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
+  box.live(12, [CAR]);
+  box.sleep(47 * HOUR_S, 600);
+  t.equal(box.status.report.rows, 1);
+  box.sleep(2 * HOUR_S, 600);
+  t.equal(box.status.report.rows, 0);
+  t.match(purges(box), [{ why: 'retention', count: 1, days: 2 }]);
 
-    for (const isRestarted of [true, false]) {
-      const other = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
-      other.live(12, [CAR]);
-      if (isRestarted) other.restart();
-      other.trusted = false;
-      other.clock.epochMs += 200 * 86_400_000;
-      other.sleep(2 * HOUR_S, 60);
-      t.equal(other.status.report.rows, 1, 'a clock that has jumped deletes nothing');
-      other.sleep(48 * HOUR_S, 600);
-      t.equal(other.status.report.rows, 0);
-    }
-  },
-);
+  for (const isRestarted of [true, false]) {
+    const other = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 2, spanHours: 48 } }).start();
+    other.live(12, [CAR]);
+    if (isRestarted) other.restart();
+    other.trusted = false;
+    other.clock.epochMs += 200 * 86_400_000;
+    other.sleep(2 * HOUR_S, 60);
+    t.equal(other.status.report.rows, 1, 'a clock that has jumped deletes nothing');
+    other.sleep(48 * HOUR_S, 600);
+    t.equal(other.status.report.rows, 0);
+  }
+});
 
-t.test('what was deleted is not in the file any more', async (t) => {
+t.test('deleted rows are no longer in the file', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
   box.live(12, [mover(123_456_789_012, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   await box.ask(last(box, 60));
@@ -297,13 +291,13 @@ t.test('what was deleted is not in the file any more', async (t) => {
   t.notOk(bytes().includes(needle));
 });
 
-t.test('a full file lets the oldest go, with a record, a counter and a gap', async (t) => {
+t.test('a full file drops the oldest rows with a record, a counter and a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT, tracksMiB: 1 }).start();
   for (let minute = 0; minute < 180; minute += 1) {
-    const many = Array.from({ length: 120 }, (_, i) =>
+    const movers = Array.from({ length: 120 }, (_, i) =>
       mover(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
     );
-    box.live(2, many);
+    box.live(2, movers);
     box.sleep(58, 29);
   }
   await box.ask(last(box, 60));
@@ -313,7 +307,7 @@ t.test('a full file lets the oldest go, with a record, a counter and a gap', asy
   t.equal(answer.coverage.gaps[0]?.why, 'storage');
 });
 
-t.test('another framing is another view: moved and confirmed, another camera, another shape', async (t) => {
+t.test('a move that is confirmed, another camera and another shape each begin another view', async (t) => {
   const dir = scratch(t);
   const box = new TrackedBox(dir, { grant: GRANT }).start();
   box.live(20, [CAR]);
@@ -329,23 +323,23 @@ t.test('another framing is another view: moved and confirmed, another camera, an
   t.equal(views[1]?.view, first?.view);
   t.equal(views[1]?.to, views[0]?.view);
   t.equal(views[0]?.to, null);
-  const where = {
+  const place = {
     line: [
       [0.5, 0.2],
       [0.5, 0.9],
     ] as [[number, number], [number, number]],
     direction: 'both' as const,
   };
-  const asked = await box.ask({ ...last(box, 120), where, view: first?.view ?? '' });
+  const answer = await box.ask({ ...last(box, 120), where: place, view: first?.view ?? '' });
   t.strictSame(
-    asked.tracks.map(({ track }) => track),
+    answer.tracks.map(({ track }) => track),
     [7],
     'a line that was drawn on the first is not laid on the second',
   );
-  t.ok(gaps(asked).includes('other-view'));
+  t.ok(gaps(answer).includes('other-view'));
 });
 
-t.test('a start whose clock is not set yet is a gap with that reason, from when it started', async (t) => {
+t.test('a start with an unset clock is a gap with that reason from its start', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [CAR]);
   box.log.stop();
@@ -356,11 +350,11 @@ t.test('a start whose clock is not set yet is a gap with that reason, from when 
   box.synced = true;
   box.live(12, []);
   const { coverage } = await box.ask(last(box, 160, 'coverage'));
-  const told = coverage.gaps.map(({ why, from, to }) => [
+  const gapLengths = coverage.gaps.map(({ why, from, to }) => [
     why,
     Math.round((Date.parse(to) - Date.parse(from)) / 1000),
   ]);
-  t.strictSame(told.slice(0, 2), [
+  t.strictSame(gapLengths.slice(0, 2), [
     ['not-running', 100],
     ['clock-not-set', 40],
   ]);
@@ -381,18 +375,21 @@ t.test('views are known again when a file that could not be opened can be', asyn
   t.equal(views.at(-1)?.view, view?.view);
 });
 
-t.test('what began before the days of the order is told to nobody, also before it is deleted', async (t) => {
-  const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
-  // Its purge is due each hour: at 24 h, and not yet at 24 h and 20 min.
-  box.sleep(1200, 600);
-  const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
-  box.live(1200, [parked]);
-  box.sleep(24 * HOUR_S - 600, 300);
-  t.ok(box.status.report.rows > 1, 'nothing is deleted yet');
-  const { tracks } = await box.ask(last(box, 86_400));
-  const keptMs = box.clock.wallMs() - 86_400_000;
-  t.ok(
-    tracks.every(({ from }) => Date.parse(from) >= keptMs - 100),
-    tracks.map(({ from }) => from).join(),
-  );
-});
+t.test(
+  'tracks from before the days of the order are not answered, even before they are deleted',
+  async (t) => {
+    const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
+    // Its hourly purge runs at 24 h, and not yet again at 24 h and 20 min.
+    box.sleep(1200, 600);
+    const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
+    box.live(1200, [parked]);
+    box.sleep(24 * HOUR_S - 600, 300);
+    t.ok(box.status.report.rows > 1, 'no row is deleted yet');
+    const { tracks } = await box.ask(last(box, 86_400));
+    const keptMs = box.clock.wallMs() - 86_400_000;
+    t.ok(
+      tracks.every(({ from }) => Date.parse(from) >= keptMs - 100),
+      tracks.map(({ from }) => from).join(),
+    );
+  },
+);

@@ -1,4 +1,4 @@
-/** Paths of tracks as bytes, simplified, and as cells of a grid: for whatever a track may do. */
+/** Tests paths of tracks as bytes, simplified, and as cells of a grid, for arbitrary movements. */
 import fc from 'fast-check';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
@@ -18,7 +18,7 @@ const share = fc.integer({ min: 0, max: 10_000 }).map((part) => part / 10_000);
 /** A box may reach beyond the picture. */
 const wide = fc.integer({ min: -3000, max: 13_000 }).map((part) => part / 10_000);
 
-/** Slow, fast, still, an hour between two points, out of sight; times are no multiples of anything. */
+/** Slow, fast, still, an hour between two points, out of sight; times are multiples of nothing. */
 const path = fc
   .array(
     fc.record({
@@ -38,7 +38,7 @@ const path = fc
     let atMs = 0.25;
     for (const { at, by, height, afterMs, seen } of steps) {
       const last = points.at(-1) ?? { x: 0.5, y: 0.5 };
-      // Most steps are small: a jump now and then.
+      // Most steps are small, with an occasional jump.
       const [x, y] =
         at !== undefined && afterMs > 100 ? at : [last.x + (by[0] - 0.5) / 50, last.y + (by[1] - 0.5) / 50];
       points.push({ atMs, x, y, height: 0.01 + height, seen: seen || points.length === 0 });
@@ -49,7 +49,7 @@ const path = fc
 
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-t.test('a path comes back from its bytes as it was, to the rounding', async (t) => {
+t.test('a path reads back from its bytes, to the rounding', async (t) => {
   let bytes = 0;
   let count = 0;
   fc.assert(
@@ -75,8 +75,8 @@ t.test('a path comes back from its bytes as it was, to the rounding', async (t) 
   t.ok(count > RUNS, `${(bytes / count).toFixed(1)} B a point`);
 });
 
-t.test('bytes that no path has are refused as damaged, and nothing else happens', async (t) => {
-  let refused = 0;
+t.test('bytes that are not a path are refused as damaged, without another error', async (t) => {
+  let refusedCount = 0;
   const start = fc.constantFrom(Uint8Array.of(1, 100), Uint8Array.of(2, 100), new Uint8Array(0));
   fc.assert(
     fc.property(start, fc.uint8Array({ maxLength: 300 }), (head, tail) => {
@@ -86,52 +86,50 @@ t.test('bytes that no path has are refused as damaged, and nothing else happens'
           throw new Error('no number');
       } catch (error) {
         if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-        refused += 1;
+        refusedCount += 1;
       }
     }),
     options,
   );
   t.throws(() => decodePath(Uint8Array.of(1, 100, ...new Array(60).fill(0xff), 0)), /too large/);
-  t.ok(refused > 0, `${refused} of ${RUNS}`);
+  t.ok(refusedCount > 0, `${refusedCount} of ${RUNS}`);
 });
 
-/** Of the tolerance of a place: how far it is from where the simplified path has it at its time. */
-function offWay(kept: readonly PathPoint[], point: PathPoint): number {
+/** Distance of a place from the simplified path at its time, as a ratio of its tolerance. */
+function offWay(keptPoints: readonly PathPoint[], point: PathPoint): number {
   const next = Math.max(
     0,
-    kept.findIndex(({ atMs }) => atMs >= point.atMs),
+    keptPoints.findIndex(({ atMs }) => atMs >= point.atMs),
   );
-  const to = kept[next] as PathPoint;
-  const from = kept[Math.max(0, next - 1)] as PathPoint;
+  const to = keptPoints[next] as PathPoint;
+  const from = keptPoints[Math.max(0, next - 1)] as PathPoint;
   const part = to.atMs === from.atMs ? 1 : (point.atMs - from.atMs) / (to.atMs - from.atMs);
   const at = between(from, to, part);
   const tolerance = Math.min(0.008, Math.max(1 / 768, 0.06 * point.height));
   return Math.hypot((at.x - point.x) * ASPECT, at.y - point.y) / tolerance;
 }
 
-t.test(
-  'simplifying moves no place further than its tolerance, and keeps the ends of what nobody saw',
-  async (t) => {
-    let before = 0;
-    let after = 0;
-    fc.assert(
-      fc.property(path, (points) => {
-        const kept = simplified(points, ASPECT);
-        if (!kept.every((one) => points.includes(one))) throw new Error('a point of its own');
-        if (kept[0] !== points[0] || kept.at(-1) !== points.at(-1)) throw new Error('an end is gone');
-        const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !kept.includes(one);
-        if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
-          throw new Error('an end of what nobody saw is gone');
-        const worst = Math.max(...points.map((one) => offWay(kept, one)));
-        if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
-        before += points.length;
-        after += kept.length;
-      }),
-      options,
-    );
-    t.ok(after < before, `${after} of ${before} points`);
-  },
-);
+t.test('simplifying moves no place beyond its tolerance, and keeps the ends of unseen parts', async (t) => {
+  let before = 0;
+  let after = 0;
+  fc.assert(
+    fc.property(path, (points) => {
+      const keptPoints = simplified(points, ASPECT);
+      if (!keptPoints.every((one) => points.includes(one))) throw new Error('a point of its own');
+      if (keptPoints[0] !== points[0] || keptPoints.at(-1) !== points.at(-1))
+        throw new Error('an end is gone');
+      const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !keptPoints.includes(one);
+      if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
+        throw new Error('an end of what nobody saw is gone');
+      const worst = Math.max(...points.map((one) => offWay(keptPoints, one)));
+      if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
+      before += points.length;
+      after += keptPoints.length;
+    }),
+    options,
+  );
+  t.ok(after < before, `${after} of ${before} points`);
+});
 
 const place: fc.Arbitrary<TrackPlace> = fc.oneof(
   fc.record({
@@ -143,7 +141,7 @@ const place: fc.Arbitrary<TrackPlace> = fc.oneof(
     does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const, 'stops' as const),
     atLeastS: fc.constant(0),
   }),
-  // Along the picture's edge, where a zone goes on beyond it.
+  // Along the picture's edge, where a zone continues beyond it.
   fc.record({
     polygon: fc.tuple(share, share, share).map(([a, b, top]): [number, number][] => [
       [a, top],
@@ -159,39 +157,37 @@ const place: fc.Arbitrary<TrackPlace> = fc.oneof(
 t.test('a path that does something at a place shares a cell with it', async (t) => {
   let did = 0;
   fc.assert(
-    fc.property(path, place, (points, where) => {
-      const kept = simplified(points, ASPECT);
-      const decoded = decodePath(encodePath(kept, 0, 1)).points;
-      if (deedOf(decoded, where, ASPECT) === undefined) return;
+    fc.property(path, place, (points, drawing) => {
+      const keptPoints = simplified(points, ASPECT);
+      const decoded = decodePath(encodePath(keptPoints, 0, 1)).points;
+      if (deedOf(decoded, drawing, ASPECT) === undefined) return;
       did += 1;
-      const cells = 'line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true);
-      if ((cells & cellsOfPath(kept)) === 0n) throw new Error('no cell in common');
+      const cells =
+        'line' in drawing ? cellsOfDrawing(drawing.line, false) : cellsOfDrawing(drawing.polygon, true);
+      if ((cells & cellsOfPath(keptPoints)) === 0n) throw new Error('no cell in common');
     }),
     options,
   );
   t.ok(did > RUNS / 20, `${did} of ${RUNS} did`);
 });
 
-t.test(
-  'a path passes a line that is asked about just where it passes one of the configuration',
-  async (t) => {
-    const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
-    let passed = 0;
-    fc.assert(
-      fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
-        const wire = new Tripwire({ id: 'wire', from, to });
-        const approach = newApproach();
-        const told = points.some(
-          ({ x, y, height }) =>
-            wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
-            undefined,
-        );
-        if (told) passed += 1;
-        if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== told)
-          throw new Error(`the line says ${told}`);
-      }),
-      options,
-    );
-    t.ok(passed > RUNS / 20, `${passed} of ${RUNS} passed`);
-  },
-);
+t.test('a path crosses a line of a question exactly where it crosses one of the configuration', async (t) => {
+  const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
+  let passed = 0;
+  fc.assert(
+    fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
+      const wire = new Tripwire({ id: 'wire', from, to });
+      const approach = newApproach();
+      const crosses = points.some(
+        ({ x, y, height }) =>
+          wire.approach(approach, size, [x * size.widthPx, y * size.heightPx], height * size.heightPx) !==
+          undefined,
+      );
+      if (crosses) passed += 1;
+      if ((deedOf(points, { line: [from, to], direction: 'both' }, ASPECT) !== undefined) !== crosses)
+        throw new Error(`the line says ${crosses}`);
+    }),
+    options,
+  );
+  t.ok(passed > RUNS / 20, `${passed} of ${RUNS} passed`);
+});

@@ -1,4 +1,4 @@
-/** The recorder of tracks, on observations made by hand: what it keeps, cuts, drops and marks. */
+/** Tests the track recorder on made observations: the tracks it keeps, cuts, drops and marks. */
 import t from 'tap';
 import type { Observation, ObservedTrack } from '../../agent/contract/observation.ts';
 import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
@@ -10,10 +10,10 @@ import { type Mover, mover, trackOf } from '../lib/tracked-box.ts';
 const FRAME_MS = 200;
 const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
 
-/** A recorder and what it has handed over; frames follow each other at five a second. */
+/** A recorder with the pieces that it has handed over; frames follow each other at five a second. */
 class Street {
   pieces: TrackPiece[] = [];
-  readonly dropped: number[] = [];
+  readonly droppedTracks: number[] = [];
   readonly recorder: TrackRecorder;
   atMs = 0;
 
@@ -22,13 +22,13 @@ class Street {
       grant: { ...OPEN_GRANT, ...grant },
       keep: (piece) => this.pieces.push(piece),
       drop: (track, fromMs) => {
-        this.dropped.push(track);
+        this.droppedTracks.push(track);
         this.pieces = this.pieces.filter((one) => one.track !== track || one.fromMs < fromMs);
       },
     });
   }
 
-  /** Movers count time from the beginning of all. */
+  /** Feeds the movers for some seconds; their time counts from the start of the street. */
   live(
     seconds: number,
     movers: readonly Mover[],
@@ -45,7 +45,7 @@ class Street {
     return this;
   }
 
-  frame(tracks: ObservedTrack[], more: Partial<Observation> = {}) {
+  frame(tracks: ObservedTrack[], fields: Partial<Observation> = {}) {
     const { atMs } = this;
     this.recorder.observe({
       frame: 1 + atMs / FRAME_MS,
@@ -56,11 +56,11 @@ class Street {
       crossings: [],
       standing: [],
       camera: [],
-      ...more,
+      ...fields,
     });
   }
 
-  /** Of all pieces. */
+  /** Size of all pieces. */
   get bytes(): number {
     return this.pieces.reduce((sum, { path }) => sum + path.length, 0);
   }
@@ -73,9 +73,9 @@ const box = (left: number, top: number, right: number, bottom: number): [number,
   [right, bottom],
   [left, bottom],
 ];
-const ACROSS = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
+const CROSSING = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
 
-t.test('outside of the order’s areas nothing is kept, and what lies inside is marked as cut', async (t) => {
+t.test('a track is stored only inside the order’s areas, and marked as cut', async (t) => {
   const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
   const thereAndBack: Mover = {
     id: 7,
@@ -92,50 +92,50 @@ t.test('outside of the order’s areas nothing is kept, and what lies inside is 
   t.strictSame(street.pieces, []);
 });
 
-t.test('what touches an area that is not kept is dropped whole, with what was handed over', async (t) => {
+t.test('a track that touches an excluded area is dropped as a whole, with its earlier pieces', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
   const other = mover(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
-  street.live(4, [ACROSS, other]);
+  street.live(4, [CROSSING, other]);
   street.recorder.cut();
   t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
-  street.live(6, [ACROSS, other]);
-  t.strictSame(street.dropped, [7]);
+  street.live(6, [CROSSING, other]);
+  t.strictSame(street.droppedTracks, [7]);
   t.ok(street.pieces.every(({ track }) => track === 8));
   t.equal(street.recorder.counts.dropped, 1);
 });
 
-t.test('what was dropped stays so for as long as it is followed, over a pause and a flush', async (t) => {
+t.test('a dropped track stays dropped while it is followed, over a pause and a flush', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.2, 0.4, 0.3, 0.6) }] });
-  street.live(4, [ACROSS]);
+  street.live(4, [CROSSING]);
   street.recorder.end();
-  street.live(2, [ACROSS]);
+  street.live(2, [CROSSING]);
   street.recorder.cut();
-  street.live(6, [ACROSS]);
+  street.live(6, [CROSSING]);
   street.recorder.end();
   t.strictSame(street.pieces, []);
-  t.strictSame(street.dropped, [7], 'once');
+  t.strictSame(street.droppedTracks, [7], 'once');
 });
 
-t.test('an area that is crossed between two frames drops what crosses it', async (t) => {
+t.test('a track that crosses an excluded area between two frames is dropped', async (t) => {
   const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.505, 0, 0.506, 1) }] });
-  street.live(12, [ACROSS]);
+  street.live(12, [CROSSING]);
   t.ok(Math.floor(0.505 / 0.02) === Math.floor(0.506 / 0.02), 'no frame has it inside');
-  t.strictSame(street.dropped, [7]);
+  t.strictSame(street.droppedTracks, [7]);
   t.strictSame(street.pieces, []);
 });
 
-t.test('an area that was crossed before the track was confirmed drops it', async (t) => {
+t.test('a track that crossed an excluded area before it was confirmed is dropped', async (t) => {
   const street = new Street({ notKept: [{ id: 'wire', polygon: box(0.305, 0, 0.306, 1) }] });
-  const { xyxyNorm } = trackOf(ACROSS, [0.3, 0.5], 0);
+  const { xyxyNorm } = trackOf(CROSSING, [0.3, 0.5], 0);
   street.atMs = 400;
-  street.frame([{ ...trackOf(ACROSS, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);
-  t.strictSame(street.dropped, [7]);
+  street.frame([{ ...trackOf(CROSSING, [0.34, 0.5], 400), before: [{ atMs: 0, xyxyNorm }] }]);
+  t.strictSame(street.droppedTracks, [7]);
 });
 
-t.test('fixed things are not kept however long they are there, and are not gathered in memory', async (t) => {
+t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {
   const street = new Street();
   const sign = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
-  // Its box jitters, so that no place is as the one before.
+  // Its box jitters, so that each place differs from the one before.
   const jitters: Mover = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
   for (let minute = 0; minute < 60; minute += 1) {
     street.live(60, [jitters]);
@@ -146,7 +146,7 @@ t.test('fixed things are not kept however long they are there, and are not gathe
   t.equal(street.recorder.counts.furniture, 1);
 });
 
-t.test('what proves to be no fixed thing is kept from then on', async (t) => {
+t.test('an object that proves not to be fixed is stored from then on', async (t) => {
   const street = new Street();
   const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
   street.live(20, [parked], (one) => ({ ...one, furniture: true }));
@@ -157,15 +157,15 @@ t.test('what proves to be no fixed thing is kept from then on', async (t) => {
   t.match(street.pieces[0], { cut: true });
 });
 
-t.test('what is seen less than three times is a flicker', async (t) => {
+t.test('an object seen less than three times is a flicker', async (t) => {
   const street = new Street();
-  street.live(0.4, [ACROSS]);
+  street.live(0.4, [CROSSING]);
   street.live(1, []);
   t.strictSame(street.pieces, []);
   t.equal(street.recorder.counts.flickers, 1);
 });
 
-t.test('frames that nobody looked at end nothing and add little', async (t) => {
+t.test('frames without an inference end no track and add little', async (t) => {
   const street = new Street();
   const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 1e6]);
   street.live(2, [parked]);
@@ -179,9 +179,9 @@ t.test('frames that nobody looked at end nothing and add little', async (t) => {
   t.ok(piece !== undefined && pointsOf(piece).length === 2);
 });
 
-/** Boxes of near cars that stand wander by .03 to .08 of their height, 5 to 95 %; those of far ones by whole cars. */
-t.test('a parked car of an hour is a few bytes, though its box jitters', async (t) => {
-  for (const [name, at, most] of [
+/** Boxes of near parked cars vary by .03 to .08 of their height (5 to 95 %); those of far ones by whole cars. */
+t.test('a car parked for an hour is a few bytes, though its box jitters', async (t) => {
+  for (const [name, at, bytesMax] of [
     ['still', () => [0.5, 0.5], 200],
     ['jittering', (s: number) => [0.5 + 0.001 * Math.sin(7 * s), 0.5 + 0.001 * Math.cos(5 * s)], 300],
   ] as const) {
@@ -192,7 +192,7 @@ t.test('a parked car of an hour is a few bytes, though its box jitters', async (
     }
     street.live(1, []);
     t.ok(street.pieces.length >= 6 && street.pieces.length <= 14, `${street.pieces.length} pieces`);
-    t.ok(street.bytes <= most, `${name}: ${street.bytes} B`);
+    t.ok(street.bytes <= bytesMax, `${name}: ${street.bytes} B`);
     const inRow = street.pieces.every((piece, i) => {
       const next = street.pieces[i + 1];
       if (next === undefined) return !piece.goesOn;
@@ -202,20 +202,20 @@ t.test('a parked car of an hour is a few bytes, though its box jitters', async (
   }
 });
 
-t.test('a part of the way that nobody saw is marked, a frame that was missed is none', async (t) => {
+t.test('an unseen part of the path is marked, a single missed frame is not', async (t) => {
   const street = new Street();
   const missed = (fromMs: number, toMs: number) => (one: ObservedTrack) => ({
     ...one,
     seen: !(one.lastMs >= fromMs && one.lastMs < toMs),
   });
-  street.live(12, [ACROSS], missed(3000, 5000));
+  street.live(12, [CROSSING], missed(3000, 5000));
   const [piece] = street.pieces;
   const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ seen }) => !seen);
   t.equal(unseen.length, 1);
   t.ok(Math.abs((unseen[0]?.atMs ?? 0) - 5000) <= 20, 'the first place after it');
   street.pieces = [];
-  const again = mover(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
-  street.live(12, [again], missed(15_000, 15_400));
+  const later = mover(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
+  street.live(12, [later], missed(15_000, 15_400));
   t.ok(street.pieces.every((one) => pointsOf(one).every(({ seen }) => seen)));
 });
 
@@ -231,7 +231,7 @@ t.test('each grade keeps its classes', async (t) => {
     'backpack',
     'unknown',
   ] as const;
-  for (const [grade, kept] of [
+  for (const [grade, keptLabels] of [
     ['counts', labels],
     ['vehicles', ['car', 'motorcycle', 'bus', 'truck']],
     ['persons', labels],
@@ -241,6 +241,6 @@ t.test('each grade keeps its classes', async (t) => {
       mover(i + 1, [0.1, 0.1 + 0.08 * i], [0.9, 0.1 + 0.08 * i], [0, 8], { label: label as never }),
     );
     street.live(12, movers);
-    t.strictSame(street.pieces.map(({ label }) => label).sort(), [...kept].sort(), grade);
+    t.strictSame(street.pieces.map(({ label }) => label).sort(), [...keptLabels].sort(), grade);
   }
 });

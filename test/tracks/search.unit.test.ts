@@ -1,4 +1,4 @@
-/** The search over the log of tracks, beside one that decodes every row and looks at every track as a whole. */
+/** Tests the search of the track log against one that decodes every row and evaluates each track as a whole. */
 import fc from 'fast-check';
 import t from 'tap';
 import { SiteTime } from '../../agent/base/site-time.ts';
@@ -20,7 +20,7 @@ const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 3000 : 300;
 const ASPECT = 16 / 9;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-/** The night in which the clocks of Paris go back. */
+/** The night in which the clocks of Paris are set back. */
 const BASE_MS = Date.parse('2026-10-24T22:00:00Z');
 
 interface MadeTrack {
@@ -35,7 +35,7 @@ interface MadeTrack {
   readonly seams: readonly number[];
 }
 
-/** The track as the recorder hands it over. */
+/** Pieces of the track as the recorder hands them over. */
 function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): TrackPiece[] {
   const ends = [...seams, points.length - 1];
   return ends.map((end, i) => {
@@ -63,7 +63,7 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
 const share = fc.integer({ min: 0, max: 1000 }).map((thousandth) => thousandth / 1000);
 const place = fc.tuple(share, share);
 
-/** A minute between two points at most, an hour in all; some of it out of sight, some of it still. */
+/** A minute between two points at most, an hour in all; partly out of sight, partly still. */
 const track = fc
   .record({
     label: fc.constantFrom(...CLASSES.slice(0, 4)),
@@ -91,7 +91,7 @@ const track = fc
       atMs += last === undefined ? 0 : afterMs;
       const [x, y] = stays && last !== undefined ? [last.x, last.y] : at;
       points.push({ atMs, x, y, height, seen: seen || last === undefined });
-      // As the recorder: a flush every five minutes, and no piece longer than ten.
+      // Cut like the recorder: a flush every five minutes, and no piece longer than ten.
       if (atMs - pieceMs < (isCut ? 5 : 10) * MINUTE_MS || points.length === steps.length) continue;
       seams.push(points.length - 1);
       pieceMs = atMs;
@@ -103,7 +103,7 @@ const tracks = fc
   .array(track, { minLength: 1, maxLength: 25 })
   .map((all) => all.map((one, i): MadeTrack => ({ ...one, id: i + 1 })));
 
-const where: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
+const placeFilter: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
   fc.constant(undefined),
   fc.record({
     line: fc.tuple(place, place),
@@ -119,7 +119,7 @@ const where: fc.Arbitrary<TrackPlace | undefined> = fc.oneof(
 );
 
 const question = fc.record({
-  where,
+  where: placeFilter,
   colours: fc.option(fc.uniqueArray(fc.constantFrom(...COLOURS.slice(0, 3)), { minLength: 1 }), {
     nil: undefined,
   }),
@@ -134,12 +134,15 @@ const question = fc.record({
       });
     }),
 });
-type Asked = typeof question extends fc.Arbitrary<infer T> ? T : never;
+type GeneratedQuestion = typeof question extends fc.Arbitrary<infer T> ? T : never;
 
-/** The same by every row: number, and moment of the deed, in the order of the answer. */
-function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows }: Asked): string[] {
+/** Reference result by decoding every row: number and moment of each match, in the order of the answer. */
+function everyRow(
+  madeTracks: readonly MadeTrack[],
+  { where, colours, classes, windows }: GeneratedQuestion,
+): string[] {
   const matches: { readonly id: number; readonly rank: number; readonly atMs: number }[] = [];
-  for (const one of made) {
+  for (const one of madeTracks) {
     if (!classes.includes(one.label)) continue;
     const startMs = Math.floor((one.fromMs + (one.points[0] as PathPoint).atMs) / 100) * 100;
     const points = piecesOf(one).flatMap(({ path, fromMs }, i) => {
@@ -163,11 +166,11 @@ function everyRow(made: readonly MadeTrack[], { where, colours, classes, windows
   return matches.map(({ id, rank, atMs }) => `${rank} ${new Date(atMs).toISOString()} ${id}`);
 }
 
-async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Promise<Page[]> {
+async function allPages(store: TrackStore, generated: GeneratedQuestion, tracksMax: number): Promise<Page[]> {
   const pages: Page[] = [];
   let after: Place | undefined;
   do {
-    const { where, colours, classes, windows } = asked;
+    const { where, colours, classes, windows } = generated;
     const page = await findTracks({
       keptFromMs: 0,
       store,
@@ -186,52 +189,57 @@ async function allPages(store: TrackStore, asked: Asked, tracksMax: number): Pro
 
 t.comment(`VIGIE_TEST_SEED=${SEED}`);
 
-t.test(
-  'pages give each track that does what was asked once, in order, as one that reads every row',
-  async (t) => {
-    let matched = 0;
-    await fc.assert(
-      fc.asyncProperty(tracks, question, fc.integer({ min: 1, max: 7 }), async (made, asked, tracksMax) => {
+t.test('pages give each matching track once, in order, as a search of every row does', async (t) => {
+  let matched = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      tracks,
+      question,
+      fc.integer({ min: 1, max: 7 }),
+      async (madeTracks, generated, tracksMax) => {
         const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
-        store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
-        const pages = await allPages(store, asked, tracksMax);
+        store.write({ pieces: madeTracks.flatMap(piecesOf), spans: [], views: [] });
+        const pages = await allPages(store, generated, tracksMax);
         store.close();
-        const found = pages.flatMap(({ tracks, places }) =>
+        const actual = pages.flatMap(({ tracks, places }) =>
           tracks.map(({ track, at }, i) => `${places[i]?.rank} ${at} ${track}`),
         );
-        const expected = everyRow(made, asked);
+        const expected = everyRow(madeTracks, generated);
         matched += expected.length;
         const order = (list: readonly string[]): string[] =>
           list.map((one) => one.slice(0, one.lastIndexOf(' ')));
         if (
-          order(found).join() !== order(expected).join() ||
-          [...found].sort().join() !== [...expected].sort().join()
+          order(actual).join() !== order(expected).join() ||
+          [...actual].sort().join() !== [...expected].sort().join()
         )
           throw new Error(
-            `found ${found.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !found.includes(x)).join(', ')}`,
+            `found ${actual.filter((x) => !expected.includes(x)).join(', ')}; by every row ${expected.filter((x) => !actual.includes(x)).join(', ')}`,
           );
         if (pages.some(({ matches }) => matches !== expected.length))
           throw new Error(`matches ${pages.map(({ matches }) => matches).join()} of ${expected.length}`);
         if (pages.slice(0, -1).some(({ tracks }) => tracks.length !== tracksMax))
           throw new Error('a page is not full');
-      }),
-      { seed: SEED, numRuns: RUNS, endOnFailure: true },
-    );
-    t.ok(matched > RUNS, `${matched} matches`);
-  },
-);
+      },
+    ),
+    { seed: SEED, numRuns: RUNS, endOnFailure: true },
+  );
+  t.ok(matched > RUNS, `${matched} matches`);
+});
 
-/** Of tracks that are given to the store. */
-async function ask(made: readonly MadeTrack[], asked: Partial<Asked> & Pick<Asked, 'windows'>) {
+/** Answers a question over tracks that are given to the store. */
+async function ask(
+  madeTracks: readonly MadeTrack[],
+  partial: Partial<GeneratedQuestion> & Pick<GeneratedQuestion, 'windows'>,
+) {
   const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
-  store.write({ pieces: made.flatMap(piecesOf), spans: [], views: [] });
-  const whole = { where: undefined, colours: undefined, classes: [...CLASSES], ...asked };
-  const pages = await allPages(store, whole, 100);
+  store.write({ pieces: madeTracks.flatMap(piecesOf), spans: [], views: [] });
+  const fullQuestion = { where: undefined, colours: undefined, classes: [...CLASSES], ...partial };
+  const pages = await allPages(store, fullQuestion, 100);
   store.close();
   return pages.flatMap(({ tracks }) => tracks);
 }
 
-/** One a second, at what a function says. */
+/** A track with one point a second, placed by a function. */
 function madeTrack(id: number, seconds: number, at: (s: number) => readonly [number, number]): MadeTrack {
   const points = Array.from({ length: seconds }, (_, s): PathPoint => {
     const [x, y] = at(s);
@@ -258,47 +266,47 @@ const span = (fromS: number, toS: number): Window[] => [
   { fromMs: BASE_MS + fromS * 1000, toMs: BASE_MS + toS * 1000 },
 ];
 
-t.test('of two stops of a track, the one within the time asked about is told', async (t) => {
-  // It stands for half an hour, goes round, and stands for ten minutes at the end.
+t.test('the search reports the stop within the requested time', async (t) => {
+  // It stands for half an hour, drives around, and stands for ten minutes at the end.
   const car = madeTrack(1, 3600, (s) =>
     s < 1800 || s >= 3000 ? [0.5, 0.5] : [0.5 + 0.4 * Math.sin(s / 3), 0.9],
   );
-  const where = { polygon: SQUARE, does: 'stops' as const, atLeastS: 300 };
+  const stopPlace = { polygon: SQUARE, does: 'stops' as const, atLeastS: 300 };
   for (const [fromS, toS, beganS, lastedS] of [
     [0, 3600, 0, 1799],
     [2400, 3600, 3000, 599],
     [0, 2400, 0, 1799],
   ] as const) {
-    const [told] = await ask([car], { where, windows: span(fromS, toS) });
-    t.equal((Date.parse(told?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
-    t.equal(told?.durationS, lastedS);
+    const [match] = await ask([car], { where: stopPlace, windows: span(fromS, toS) });
+    t.equal((Date.parse(match?.at ?? '') - BASE_MS) / 1000, beganS, `from ${fromS} to ${toS} s`);
+    t.equal(match?.durationS, lastedS);
   }
-  t.strictSame(await ask([car], { where, windows: span(2000, 2900) }), []);
+  t.strictSame(await ask([car], { where: stopPlace, windows: span(2000, 2900) }), []);
 });
 
-t.test('what stays for hours is one track in all windows, told from its beginning to its end', async (t) => {
+t.test('a track of hours is one track in all windows, from its beginning to its end', async (t) => {
   const vendor = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.001 * Math.sin(s), 0.5]);
   const windows = [1, 2, 3, 4].flatMap((hour) => span(hour * 3600, hour * 3600 + 600));
-  const [told, ...others] = await ask([vendor], {
+  const [match, ...rest] = await ask([vendor], {
     windows,
     where: { polygon: SQUARE, does: 'stays', atLeastS: 60 },
   });
-  t.strictSame(others, []);
-  t.match(told, { cut: false, durationS: 6 * 3600 - 1 });
-  t.equal(Date.parse(told?.to ?? '') - Date.parse(told?.from ?? ''), (6 * 3600 - 1) * 1000);
+  t.strictSame(rest, []);
+  t.match(match, { cut: false, durationS: 6 * 3600 - 1 });
+  t.equal(Date.parse(match?.to ?? '') - Date.parse(match?.from ?? ''), (6 * 3600 - 1) * 1000);
 });
 
-t.test('a path of hours is told in points that fit a message', async (t) => {
+t.test('a path of hours is reduced to points that fit a message', async (t) => {
   const restless = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.3 * Math.sin(s / 5), 0.5 + 0.3 * Math.cos(s / 7)]);
   const flickering = {
     ...restless,
     points: restless.points.map((one, s) => ({ ...one, seen: s % 2 === 0 })),
   };
   for (const one of [restless, flickering]) {
-    const [told] = await ask([one], { windows: span(0, 600) });
-    const path = told?.path ?? [];
+    const [match] = await ask([one], { windows: span(0, 600) });
+    const path = match?.path ?? [];
     t.ok(path.length > 100 && path.length <= 1024, `${path.length} points`);
-    t.ok(JSON.stringify(told).length < 65_536, `${JSON.stringify(told).length} B`);
+    t.ok(JSON.stringify(match).length < 65_536, `${JSON.stringify(match).length} B`);
     t.equal(path.at(-1)?.[0], 6 * 3600 - 1);
     t.ok(path.every((point, i) => i === 0 || point[0] > (path[i - 1]?.[0] ?? 0)));
   }
@@ -323,10 +331,10 @@ for (const [name, night] of [
   ['goes back', '2026-10-25T00:00:00Z'],
   ['goes forward', '2026-03-29T00:00:00Z'],
 ] as const) {
-  t.test(`daily hours are those that the site’s clock shows, in the night in which it ${name}`, async (t) => {
+  t.test(`daily hours are those that the site’s clock shows in the night in which it ${name}`, async (t) => {
     const site = new SiteTime('Europe/Paris');
     const nightMs = Date.parse(night);
-    // Within the hour that is twice there, or not at all, a time names no one moment.
+    // In the hour that occurs twice or not at all, a time does not name a single moment.
     const minute = fc.integer({ min: 0, max: 1439 }).filter((one) => one <= 120 || one >= 180);
     const hours = fc.integer({ min: -40, max: 40 });
     const nights = fc.check(
@@ -341,12 +349,13 @@ for (const [name, night] of [
           site,
         );
         for (let ms = spanMs.fromMs; ms < spanMs.toMs; ms += 5 * MINUTE_MS) {
-          const shown = minuteOfDay(ms);
-          const isMeant = from < to ? shown >= from && shown < to : shown >= from || shown < to;
+          const shownMinute = minuteOfDay(ms);
+          const isMeant =
+            from < to ? shownMinute >= from && shownMinute < to : shownMinute >= from || shownMinute < to;
           const inWindows = windows.filter(({ fromMs, toMs }) => ms >= fromMs && ms < toMs).length;
           if (inWindows !== (isMeant ? 1 : 0))
             throw new Error(
-              `${new Date(ms).toISOString()} is in ${inWindows} windows, the clock shows ${shown} min`,
+              `${new Date(ms).toISOString()} is in ${inWindows} windows, the clock shows ${shownMinute} min`,
             );
         }
       }),
@@ -360,24 +369,24 @@ for (const [name, night] of [
 const WHYS = ['no-picture', 'blind', 'suspended', 'not-running', 'clock-step'] as const;
 const WAITS_MS = [0, 40, 200, 2900, 3100, 20_000, 90_000];
 
-/** What happens to a recorder of coverage, each after a while. */
+/** An event at a coverage recorder after a while. */
 const happening = fc.record({
   does: fc.constantFrom('seen' as const, 'watched' as const, 'end' as const, 'flush' as const),
   afterMs: fc.constantFrom(...WAITS_MS),
   why: fc.constantFrom(...WHYS),
   backMs: fc.constantFrom(0, 0, 60_000),
-  /** The wall clock steps back. */
+  /** Step back of the wall clock, ms. */
   stepMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 45_000),
 });
 
-t.test('spans and gaps are the whole time asked about, and no part of it twice', async (t) => {
+t.test('spans and gaps cover the whole time of the question exactly once', async (t) => {
   const lives = fc.check(
     fc.property(
       fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),
       fc.integer({ min: -100, max: 1000 }),
       fc.integer({ min: 1, max: 1000 }),
       fc.option(share),
-      (happenings, beginS, lastsS, viewShare) => {
+      (happenings, startS, lastsS, viewShare) => {
         const recorder = new CoverageRecorder();
         const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
         let wallMs = BASE_MS;
@@ -392,7 +401,7 @@ t.test('spans and gaps are the whole time asked about, and no part of it twice',
           else recorder.note(does, wallMs);
         }
         store.write({ pieces: [], spans: recorder.take(), views: [] });
-        const window = { fromMs: BASE_MS + beginS * 1000, toMs: BASE_MS + (beginS + lastsS) * 1000 };
+        const window = { fromMs: BASE_MS + startS * 1000, toMs: BASE_MS + (startS + lastsS) * 1000 };
         const spans = store.spans(window.fromMs, window.toMs);
         store.close();
         const gaps = gapsIn(window, spans, 'not-authorised');
@@ -405,7 +414,7 @@ t.test('spans and gaps are the whole time asked about, and no part of it twice',
           const isGap = gaps.filter(has).length;
           if (isGap !== (spans.some(has) ? 0 : 1)) throw new Error(`${middle - BASE_MS}: ${isGap} gaps`);
         }
-        // What lies after a share of it may be of another view.
+        // Rows after a ratio of the window may belong to another view.
         const untilMs = window.fromMs + Math.round((viewShare ?? 1) * (window.toMs - window.fromMs));
         const ofView = [
           ...gapsIn({ ...window, toMs: untilMs }, spans, 'not-authorised'),

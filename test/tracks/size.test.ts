@@ -1,6 +1,6 @@
 /**
- * The size of the log of tracks, and the time of its answers: thirty days of a busy square, made of the movements of recorded
- * streets. With VIGIE_TEST_FULL a million rows, else a tenth of them.
+ * Tests the size of the track log and its answer times: thirty days of a busy square, made from the movements of
+ * recorded streets. With VIGIE_TEST_FULL a million rows, otherwise a tenth of them.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ import { logged, OPEN_GRANT } from '../lib/track-oracle.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DAYS = 30;
-/** A busy square's in a day. */
+/** Number of tracks a day on a busy square. */
 const TRACKS_A_DAY = 33_000;
 const TRACKS = Math.round((TRACKS_A_DAY * DAYS) / (FULL ? 1 : 10));
 const DAY_MS = 86_400_000;
@@ -41,7 +41,7 @@ const CLIPS = [
   { clip: 'pets2001-d3.mp4', isSlow: true },
   { clip: 'tud-stadtmitte.mp4' },
 ];
-/** Share of a day's tracks in each hour of the site's clock, from midnight on: two rush hours and a quiet night. */
+/** Weight of each hour of the site's clock in a day's tracks, from midnight on: two rush hours and a quiet night. */
 const BY_HOUR = [4, 3, 2, 2, 3, 8, 25, 60, 80, 55, 45, 50, 65, 55, 45, 45, 60, 85, 90, 70, 50, 35, 20, 8];
 
 const MB_A_DAY_MAX = 4;
@@ -54,7 +54,7 @@ const sources = [
 ];
 const skip = sources.find((one) => one.skip !== false)?.skip ?? false;
 
-/** Moments of tracks, in their order: so many in all. */
+/** Start times of tracks, in order. */
 function moments(random: () => number): number[] {
   const sum = BY_HOUR.reduce((a, b) => a + b, 0);
   const all = BY_HOUR.flatMap((weight, hour) =>
@@ -80,7 +80,7 @@ function writeDays(store: TrackStore, kinds: readonly TrackPiece[], random: () =
   };
   for (const fromMs of moments(random)) {
     while (fromMs >= flushMs) {
-      // Cars that are parked all day go on at each flush.
+      // Cars parked all day continue at each flush.
       pieces.push(...parked(flushMs - FLUSH_MS));
       flush();
       flushMs += FLUSH_MS;
@@ -93,7 +93,7 @@ function writeDays(store: TrackStore, kinds: readonly TrackPiece[], random: () =
   return rows;
 }
 
-/** The same cars for all of the thirty days, one of them in the area that is asked about. */
+/** The same cars for all of the thirty days, one of them in the area of the question. */
 const PARKED = 8;
 
 function parked(fromMs: number): TrackPiece[] {
@@ -117,10 +117,10 @@ function parked(fromMs: number): TrackPiece[] {
   });
 }
 
-interface Asked {
+interface NamedQuestion {
   readonly name: string;
   readonly question: TrackQuestion;
-  readonly refused?: true;
+  readonly isRefused?: true;
 }
 
 const at = (day: number, hour: number): string =>
@@ -142,7 +142,7 @@ const stopped = { polygon: area, does: 'stops' as const, atLeastS: 5 };
 const vehicles: TrackQuestion['classes'] = ['car', 'bus', 'truck', 'motorcycle'];
 const daily = { from: '02:00', to: '05:00' };
 
-const QUESTIONS: readonly Asked[] = [
+const QUESTIONS: readonly NamedQuestion[] = [
   {
     name: 'one night, white vehicles that stopped at a place',
     question: {
@@ -192,15 +192,18 @@ const QUESTIONS: readonly Asked[] = [
   {
     name: 'a month of everybody',
     question: { from: at(0, 0), to: at(30, 0), answer: 'tracks' },
-    refused: true,
+    isRefused: true,
   },
 ];
 
 const GRANT: TrackLogGrant = { ...OPEN_GRANT, spanHours: 744, colour: true };
 const hours = new SiteTime(ZONE);
 
-/** ms of the answer, by the wall and of CPU, and of the longest turn without the event loop; the second of two runs, as of a file that was read before. */
-async function asked(store: TrackStore, question: TrackQuestion) {
+/**
+ * Times of the answer in ms, by the wall and of CPU, and the longest block of the event loop. Measures the second of
+ * two runs, because the first one reads the file.
+ */
+async function measureAnswer(store: TrackStore, question: TrackQuestion) {
   const { where, colours } = question;
   let tookMs = 0;
   let cpuMs = 0;
@@ -234,55 +237,62 @@ async function asked(store: TrackStore, question: TrackQuestion) {
   return { tookMs, cpuMs, matches, longestMs };
 }
 
-t.test('thirty days of a busy square: bytes a day, and the time of five questions', { skip }, async (t) => {
-  t.comment(`VIGIE_TEST_SEED=${SEED}`);
-  const random = randomOf(SEED);
-  const dir = scratch(t);
-  const kinds: TrackPiece[] = [];
-  let busiest: readonly Observation[] = [];
-  for (const [i, source] of sources.entries()) {
-    const observations = await observedStreet(source, 5);
-    const log = logged(dir, observations, { name: `clip-${i}` });
-    kinds.push(...log.pieces.filter(({ goesOn }) => !goesOn));
-    log.store.close();
-    const tracks = (all: readonly Observation[]): number =>
-      all.reduce((sum, one) => sum + one.tracks.length, 0);
-    if (tracks(observations) > tracks(busiest)) busiest = observations;
-  }
-  const cost = Array.from({ length: 5 }, (_, i) => logged(dir, busiest, { name: `cost-${i}` }).cpuMsPerFrame);
-  const recorderMs = cost.sort((a, b) => a - b)[2] ?? Number.POSITIVE_INFINITY;
-  const perFrame = busiest.reduce((sum, one) => sum + one.tracks.length, 0) / busiest.length;
-  t.comment(`recorder ${recorderMs.toFixed(4)} CPU-ms a frame of ${perFrame.toFixed(1)} tracks`);
-  t.ok(recorderMs <= RECORDER_MS_MAX * slowness(), 'the recorder costs next to nothing');
-
-  const store = new TrackStore(openTrackDatabase(join(dir, 'month.db'), 512), 512);
-  t.teardown(() => store.close());
-  const beganMs = performance.now();
-  const rows = writeDays(store, kinds, random);
-  const parkedRows = (PARKED * DAY_MS) / FLUSH_MS;
-  const perDay = ((store.size().bytes / rows) * (TRACKS_A_DAY + parkedRows)) / 1e6;
-  const pathBytes = kinds.reduce((sum, { path }) => sum + path.length, 0) / kinds.length;
-  t.comment(
-    `${rows} rows, ${(store.size().bytes / 1e6).toFixed(1)} MB, ${(store.size().bytes / rows).toFixed(1)} B a row, ` +
-      `${pathBytes.toFixed(1)} B a path; written in ${((performance.now() - beganMs) / 1000).toFixed(1)} s`,
-  );
-  t.ok(
-    perDay <= MB_A_DAY_MAX,
-    `${perDay.toFixed(2)} MB a day of ${TRACKS_A_DAY} tracks and ${PARKED} parked cars`,
-  );
-
-  const slow = slowness();
-  for (const { name, question, refused = false } of QUESTIONS) {
-    if (refused) {
-      const ask = (): unknown => checkedQuestion(question, GRANT);
-      t.throws(ask, /may look at 24 h at most/, `${name} is refused`);
-      continue;
+t.test(
+  'thirty days of a busy square keep to the bytes a day and the times of five questions',
+  { skip },
+  async (t) => {
+    t.comment(`VIGIE_TEST_SEED=${SEED}`);
+    const random = randomOf(SEED);
+    const dir = scratch(t);
+    const kinds: TrackPiece[] = [];
+    let busiest: readonly Observation[] = [];
+    for (const [i, source] of sources.entries()) {
+      const observations = await observedStreet(source, 5);
+      const log = logged(dir, observations, { name: `clip-${i}` });
+      kinds.push(...log.pieces.filter(({ goesOn }) => !goesOn));
+      log.store.close();
+      const tracks = (all: readonly Observation[]): number =>
+        all.reduce((sum, one) => sum + one.tracks.length, 0);
+      if (tracks(observations) > tracks(busiest)) busiest = observations;
     }
-    const { tookMs, cpuMs, matches, longestMs } = await asked(store, question);
-    t.comment(
-      `${name}: ${tookMs.toFixed(0)} ms (${cpuMs.toFixed(0)} of CPU), ${matches} matches, the loop waited ${longestMs.toFixed(0)} ms`,
+    const cost = Array.from(
+      { length: 5 },
+      (_, i) => logged(dir, busiest, { name: `cost-${i}` }).cpuMsPerFrame,
     );
-    // The file is in memory: without other programs beside it an answer takes what it computes.
-    t.ok(cpuMs <= ANSWER_MS_MAX * slow, name);
-  }
-});
+    const recorderMs = cost.sort((a, b) => a - b)[2] ?? Number.POSITIVE_INFINITY;
+    const perFrame = busiest.reduce((sum, one) => sum + one.tracks.length, 0) / busiest.length;
+    t.comment(`recorder ${recorderMs.toFixed(4)} CPU-ms a frame of ${perFrame.toFixed(1)} tracks`);
+    t.ok(recorderMs <= RECORDER_MS_MAX * slowness(), 'the recorder costs next to nothing');
+
+    const store = new TrackStore(openTrackDatabase(join(dir, 'month.db'), 512), 512);
+    t.teardown(() => store.close());
+    const beganMs = performance.now();
+    const rows = writeDays(store, kinds, random);
+    const parkedRows = (PARKED * DAY_MS) / FLUSH_MS;
+    const perDay = ((store.size().bytes / rows) * (TRACKS_A_DAY + parkedRows)) / 1e6;
+    const pathBytes = kinds.reduce((sum, { path }) => sum + path.length, 0) / kinds.length;
+    t.comment(
+      `${rows} rows, ${(store.size().bytes / 1e6).toFixed(1)} MB, ${(store.size().bytes / rows).toFixed(1)} B a row, ` +
+        `${pathBytes.toFixed(1)} B a path; written in ${((performance.now() - beganMs) / 1000).toFixed(1)} s`,
+    );
+    t.ok(
+      perDay <= MB_A_DAY_MAX,
+      `${perDay.toFixed(2)} MB a day of ${TRACKS_A_DAY} tracks and ${PARKED} parked cars`,
+    );
+
+    const slow = slowness();
+    for (const { name, question, isRefused = false } of QUESTIONS) {
+      if (isRefused) {
+        const ask = (): unknown => checkedQuestion(question, GRANT);
+        t.throws(ask, /may look at 24 h at most/, `${name} is refused`);
+        continue;
+      }
+      const { tookMs, cpuMs, matches, longestMs } = await measureAnswer(store, question);
+      t.comment(
+        `${name}: ${tookMs.toFixed(0)} ms (${cpuMs.toFixed(0)} of CPU), ${matches} matches, the loop waited ${longestMs.toFixed(0)} ms`,
+      );
+      // The file is in memory, so without other programs an answer takes only its computing time.
+      t.ok(cpuMs <= ANSWER_MS_MAX * slow, name);
+    }
+  },
+);

@@ -1,4 +1,4 @@
-/** What root's program says, where it is of another version than the agent. */
+/** Tests that the agent reads status and history of root's program in another version. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -12,14 +12,14 @@ import { releaseRecord, status } from '../lib/root-said.ts';
 
 void t.test('members that a newer program of root’s has added are left out', (t) => {
   const updateDir = scratch(t);
-  const said = JSON.parse(status('idle', 1)) as { root: object };
-  const newer = { ...said, colour: 'blue', root: { ...said.root, shade: 3 } };
+  const statusContent = JSON.parse(status('idle', 1)) as { root: object };
+  const newer = { ...statusContent, colour: 'blue', root: { ...statusContent.root, shade: 3 } };
   writeFileSync(join(updateDir, STATUS_FILE), JSON.stringify(newer));
   const line = JSON.stringify({ ...JSON.parse(releaseRecord(1, 'confirmed')), colour: 'blue' });
   writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
   const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
   files.look();
-  t.strictSame(files.status, said, 'and nothing else is');
+  t.strictSame(files.status, statusContent, 'without other members');
   t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
   t.equal(files.unreadable, 0);
   t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [
@@ -29,7 +29,7 @@ void t.test('members that a newer program of root’s has added are left out', (
   t.end();
 });
 
-void t.test('what is no status says nothing, in one line', (t) => {
+void t.test('an invalid status gives one line and no status', (t) => {
   const updateDir = scratch(t);
   for (const text of ['', '{', '[]', '{"version":2}', status('running', 1)]) {
     writeFileSync(join(updateDir, STATUS_FILE), text);

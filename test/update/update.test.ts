@@ -1,4 +1,4 @@
-/** The agent between the room, which orders, and root, which acts: a real broker, the whole program, killed on the way. */
+/** Tests the agent between the room, which sends orders, and root, which executes them, with kills on the way. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -79,7 +79,7 @@ function configOrder(signer: Signer, counter: number): string {
   return signEnvelope(CONFIG_ORDER_TYPE, JSON.stringify(content), signer.privateKey);
 }
 
-/** A box as the package makes it, without a camera that it may look through. */
+/** A box as the package makes it, without a camera that it may access. */
 class Box {
   readonly dir: string;
   readonly state: string;
@@ -111,7 +111,7 @@ class Box {
     writeFileSync(this.config, JSON.stringify(content));
   }
 
-  /** Until it is killed, or the whole test has ended. */
+  /** Runs the agent until it is killed or the whole test has ended. */
   run(): void {
     const env = [`VIGIE_UPDATE_DIR=${this.updates}`, `VIGIE_LOGS_SOCKET=${join(this.dir, 'logs.sock')}`];
     const words = [process.execPath, VIGIE, 'run', '--config', this.config, '--state', this.state];
@@ -141,13 +141,13 @@ class Box {
     return this.entries.filter((content) => content.type === 'rollout');
   }
 
-  laid(file = UPDATE_ORDER_FILE): string {
+  orderText(file = UPDATE_ORDER_FILE): string {
     const path = join(this.state, file);
     return existsSync(path) ? readFileSync(path, 'utf8') : '';
   }
 }
 
-/** What the room hears, held against the contract; reports only where they are rightly signed. */
+/** Collects everything the room receives, checked against the contract; keeps only reports with a valid signature. */
 async function listen(t: Test, room: Room, box: Box) {
   const client = await clientOf(t, room, 'fleet', { properties: { maximumPacketSize: 1_000_000 } });
   const contract = new Contract();
@@ -163,14 +163,14 @@ async function listen(t: Test, room: Room, box: Box) {
   return client;
 }
 
-void t.test('an order is laid as it came, or refused with its reason', async (t) => {
+void t.test('an order is stored unchanged, or refused with its reason', async (t) => {
   const stateDir = scratch(t);
   const ops = makeSigner('ops', ['update', 'configure']);
   const [desk, other, stranger] = ['desk', 'other', 'stranger'].map((name) =>
     makeSigner(name, [name === 'desk' ? 'search' : 'update']),
   ) as [Signer, Signer, Signer];
   const keys = [ops.config, desk.config, other.config];
-  const made = (): RoomOrder =>
+  const makeOrder = (): RoomOrder =>
     new RoomOrder({
       kind: 'update',
       reader: { site: SITE, box: BOX, keys, wallMs: () => Date.now() },
@@ -178,12 +178,12 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
       clock: systemClock,
       log: SILENT,
     });
-  const laid = (): string => readFileSync(join(stateDir, UPDATE_ORDER_FILE), 'utf8');
+  const orderText = (): string => readFileSync(join(stateDir, UPDATE_ORDER_FILE), 'utf8');
   const first = order(ops, 5);
-  made().hear(Buffer.from(first));
-  const taken = made();
-  t.match(taken, { order: 5, refused: null });
-  for (const [why, payload] of [
+  makeOrder().hear(Buffer.from(first));
+  const accepted = makeOrder();
+  t.match(accepted, { order: 5, refused: null });
+  for (const [reason, payload] of [
     [/^wrong-box/, order(ops, 20, { box: 'another' })],
     [/^unknown-key/, order(stranger, 20)],
     [/^not-permitted: the key desk may not update/, order(desk, 20)],
@@ -195,31 +195,31 @@ void t.test('an order is laid as it came, or refused with its reason', async (t)
     [/^malformed: .*what/, order(ops, 20, { what: undefined })],
     [/^malformed/, randomBytes(60)],
   ] as const) {
-    taken.hear(Buffer.from(payload));
-    t.match(taken.refused, why);
-    t.equal(laid(), first, 'nothing of that replaces it');
+    accepted.hear(Buffer.from(payload));
+    t.match(accepted.refused, reason);
+    t.equal(orderText(), first, 'none of these replaces it');
   }
-  taken.hear(Buffer.alloc(0));
-  taken.hear(Buffer.from(first));
-  t.match(taken, { order: 5, refused: null, counters: { taken: 0, refused: 10, known: 1 } });
-  taken.hear(Buffer.from(order(other, 2)));
-  t.match(taken, { order: 2, refused: null }, 'another key counts by itself');
-  taken.hear(Buffer.from(order(ops, 4)));
-  t.match(taken.refused, /^replayed: counter 4 is not above 5/, 'also when another one lies there');
+  accepted.hear(Buffer.alloc(0));
+  accepted.hear(Buffer.from(first));
+  t.match(accepted, { order: 5, refused: null, counters: { taken: 0, refused: 10, known: 1 } });
+  accepted.hear(Buffer.from(order(other, 2)));
+  t.match(accepted, { order: 2, refused: null }, 'another key has its own counter');
+  accepted.hear(Buffer.from(order(ops, 4)));
+  t.match(accepted.refused, /^replayed: counter 4 is not above 5/, 'also when another one lies there');
   writeFileSync(join(stateDir, UPDATE_ORDER_FILE), 'rubbish');
-  const anew = made();
-  t.equal(anew.order, null);
-  anew.hear(Buffer.from(first));
-  t.equal(laid(), first, 'what is no order is replaced');
+  const restarted = makeOrder();
+  t.equal(restarted.order, null);
+  restarted.hear(Buffer.from(first));
+  t.equal(orderText(), first, 'an invalid order is replaced');
   const ofRoot = order(ops, 6, { what: 'root', seq: 13 });
-  anew.hear(Buffer.from(ofRoot));
-  t.equal(laid(), ofRoot, 'an order for root’s program takes the place of one for the agent');
+  restarted.hear(Buffer.from(ofRoot));
+  t.equal(orderText(), ofRoot, 'an order for root’s program takes the place of one for the agent');
   rmSync(stateDir, { recursive: true });
-  anew.hear(Buffer.from(order(ops, 7)));
-  t.match(anew.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
+  restarted.hear(Buffer.from(order(ops, 7)));
+  t.match(restarted.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
 });
 
-void t.test('orders reach root, and what root does reaches room and journal, whatever dies', async (t) => {
+void t.test('orders reach root, and root’s work reaches room and journal, whatever dies', async (t) => {
   t.setTimeout(300_000);
   const room = await makeRoom(t);
   const ops = makeSigner('ops', ['update', 'configure']);
@@ -236,7 +236,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await wants(first);
   box.run();
   await reported('the order that was there', (report) => report.order === 5);
-  t.equal(box.laid(), first, 'as it came');
+  t.equal(box.orderText(), first, 'unchanged');
   t.match(box.last, {
     updater: { phase: 'idle', release: { seq: 11 }, freeBytes: 5_000_000_000 },
     refused: null,
@@ -249,21 +249,21 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
 
   await wants(order(stranger, 20), false);
   await reported('a stranger’s', ({ refused }) => /^unknown-key: /.test(refused ?? ''));
-  t.equal(box.laid(), first, 'nothing of that replaces it');
+  t.equal(box.orderText(), first, 'none of these replaces it');
   await wants('', true);
   await wants(order(ops, 5), false);
   await reported('taken again', ({ refused }) => refused === null);
-  t.equal(box.laid(), first, 'what was cleared, and what came again, changes nothing');
+  t.equal(box.orderText(), first, 'a cleared and a repeated order change nothing');
 
-  // What comes too fast is left unread; the one that is retained is asked for again.
+  // The agent leaves messages beyond its rate unread, and requests the retained one again.
   await Promise.all(Array.from({ length: 2000 }, () => wants(randomBytes(60), false)));
   const next = order(ops, 9);
   await wants(next);
   await wants(configOrder(ops, 3), true, `${root}/config/desired`);
   await reported('the configuration', ({ config }) => config.order === 3);
-  t.ok(box.laid(CONFIG_ORDER_FILE).length > 300_000, 'larger than any command');
+  t.ok(box.orderText(CONFIG_ORDER_FILE).length > 300_000, 'larger than any command');
 
-  await t.test('root’s history', async (t) => {
+  await t.test('root’s history is reported once, and a shortened copy is detected', async (t) => {
     const history = join(box.updates, HISTORY_FILE);
     const entered = (count: number): Promise<number> =>
       until(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
@@ -274,13 +274,13 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
     await reported('that it switches', ({ updater }) => updater?.phase === 'switching');
     appendFileSync(history, releaseRecord(3, 'rolled-back', 'it crashed: 3 restarts'));
     appendFileSync(history, '{"n":4,');
-    // Who is killed before the broker has answered says it again, under the same id.
+    // An agent killed before the broker has answered sends it again under the same id.
     const failures = () => [
       ...new Map(
         box.events.filter(({ data }) => data.rule.kind === 'update-failed').map((event) => [event.id, event]),
       ).values(),
     ];
-    await until(t, 'the failure is told', () => failures().length === 2, SLOW_MS);
+    await until(t, 'the failure is reported', () => failures().length === 2, SLOW_MS);
     t.match(failures()[0]?.data.cause, { phase: 'rolled-back', reason: 'it crashed: 3 restarts' });
     await entered(3);
     await box.kill();
@@ -304,7 +304,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
       { data: { cause: { phase: 'rolled-back', rollout: 'november-root', reason: 'it does not run' } } },
     );
     await box.kill();
-    // An older copy put back, to which nothing was added.
+    // An older copy is put back, with nothing added to it.
     writeFileSync(history, copy);
     box.run();
     await entered(7);
@@ -327,7 +327,7 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   });
 
   await reported('what was left unread', (report) => report.order === 9);
-  t.equal(box.laid(), next);
+  t.equal(box.orderText(), next);
   await until(t, 'a health report', () => box.health.length > 0, SLOW_MS);
   t.match(box.health.at(-1)?.counters, { update_reports: Number, update_orders_refused: Number });
 
@@ -335,35 +335,35 @@ void t.test('orders reach root, and what root does reaches room and journal, wha
   await room.broker.stop();
   await room.broker.start();
   await reported('on a new connection', (report) => report.at !== at);
-  let kept: UpdateReport | undefined;
+  let retainedReport: UpdateReport | undefined;
   const later = await clientOf(t, room, 'metrics');
   later.on('message', (_topic, payload, { retain }) => {
-    if (retain) kept = openReport(payload, SITE, BOX).report;
+    if (retain) retainedReport = openReport(payload, SITE, BOX).report;
   });
   await later.subscribeAsync(`${root}/update/reported`, { qos: 1 });
-  await until(t, 'retained', () => kept !== undefined, SLOW_MS);
+  await until(t, 'retained', () => retainedReport !== undefined, SLOW_MS);
   const env = [`VIGIE_UPDATE_DIR=${box.updates}`, process.execPath, VIGIE, 'status', '--state', box.state];
   const screen = start(t, 'env', env);
   await screen.ended;
   t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, staged \(rollout november\)/);
   t.match(screen.out, /✗ root +10-0\.1\.0, rolled-back \(rollout november-root\): it does not run/);
-  const told = oversight(t, 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
-  await told.ended;
+  const journalReport = oversight(t, 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
+  await journalReport.ended;
   t.match(
-    told.out,
+    journalReport.out,
     /the release 12-0\.2\.0 was taken back, and the release 11-0\.1\.0 runs again \(rollout november\): it cr/,
   );
   t.match(
-    told.out,
+    journalReport.out,
     /root’s program 13-0\.2\.0 was taken back, and root’s program 10-0\.1\.0 runs again \(rollout november-root\)/,
   );
   t.match(
-    told.out,
+    journalReport.out,
     /the record of changes that root keeps is not whole: root’s numbers went from 6 back to 2/,
   );
 });
 
-/** As vigie-logs.socket: one program for each question, on a log that this machine need not have. */
+/** Stands in for vigie-logs.socket: one program for each request, on a log that this machine need not have. */
 function logsHelper(t: Test, dir: string): { close(): void } {
   const secrets = [
     'camera rtsp://viewer:hunter2@192.0.2.7/main?token=hunter2 is away',
@@ -408,7 +408,7 @@ program.parseAsync(process.argv, { from: 'electron' }).catch((error) => {
   process.exitCode = 2;
 });`;
 
-void t.test('logs, doctor and a new certificate, asked for by the room', async (t) => {
+void t.test('the room requests logs, a doctor run and a new certificate', async (t) => {
   t.setTimeout(300_000);
   const room = await makeRoom(t);
   const ops = makeSigner('ops', ['logs', 'doctor', 'renew-certificate']);
@@ -426,7 +426,7 @@ void t.test('logs, doctor and a new certificate, asked for by the room', async (
   const store = new FleetStore(dir);
   store.addBox(SITE, BOX, Date.now());
   store.close();
-  const asked = async (...words: string[]): Promise<Program> => {
+  const query = async (...words: string[]): Promise<Program> => {
     const program = start(t, 'env', [
       '-C',
       ROOT,
@@ -444,9 +444,9 @@ void t.test('logs, doctor and a new certificate, asked for by the room', async (
   };
   await until(t, 'online', () => box.last !== undefined, SLOW_MS);
 
-  const logs = await asked('logs', BOX, '--since', '2h');
-  const doctor = await asked('doctor', `${SITE}/${BOX}`, '--json');
-  const renewal = await asked('cert', 'renew', BOX);
+  const logs = await query('logs', BOX, '--since', '2h');
+  const doctor = await query('doctor', `${SITE}/${BOX}`, '--json');
+  const renewal = await query('cert', 'renew', BOX);
   t.match(logs, { code: 0, err: /^fleet: older lines were left out: \d+ lines, \d+ bytes\n$/ });
   const lines = logs.out.split('\n').slice(0, -1);
   t.match(lines.at(-4), /camera rtsp:\/\/\*\*\*@192\.0\.2\.7\/main\?\*\*\* is away$/, 'newest last');
@@ -461,19 +461,19 @@ void t.test('logs, doctor and a new certificate, asked for by the room', async (
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   t.match(doctor, { err: '' });
-  const named = new Map(checks.map((check) => [check['name'], check]));
-  t.match(named.get('broker'), { state: 'ok', detail: /^online since /, remedy: null });
-  t.match(named.get('mode'), { state: 'failed', remedy: /./ }, 'what the running agent knows');
+  const checksByName = new Map(checks.map((check) => [check['name'], check]));
+  t.match(checksByName.get('broker'), { state: 'ok', detail: /^online since /, remedy: null });
+  t.match(checksByName.get('mode'), { state: 'failed', remedy: /./ }, 'what the running agent knows');
   t.ok(
-    ['config', 'files', 'state', 'disk', 'clock'].every((name) => named.has(name)),
-    [...named.keys()].join(),
+    ['config', 'files', 'state', 'disk', 'clock'].every((name) => checksByName.has(name)),
+    [...checksByName.keys()].join(),
   );
   t.equal(doctor.code, 1, 'something failed');
   t.notMatch(doctor.out, /s3cret/);
 
   t.match(renewal, { code: 0, out: /root was given the command/ });
   t.match(
-    box.laid(RENEW_FILE),
+    box.orderText(RENEW_FILE),
     /"payloadType":"application\/vnd\.vigie\.command\+json"/,
     'as the room has signed it',
   );
@@ -485,16 +485,16 @@ void t.test('logs, doctor and a new certificate, asked for by the room', async (
     ['doctor', 'logs', 'renew-certificate'],
     'on record as every command',
   );
-  const kept = new FleetStore(dir);
-  const whats = kept.audit(3).map(({ what }) => what);
-  kept.close();
+  const fleetStore = new FleetStore(dir);
+  const whats = fleetStore.audit(3).map(({ what }) => what);
+  fleetStore.close();
   t.match(whats, [/^renew-certificate asked of /, /^doctor asked of /, /^logs asked of /], 'and at the room');
 
   helper.close();
   rmSync(join(dir, 'logs.sock'), { force: true });
-  t.match(await asked('logs', BOX), {
+  t.match(await query('logs', BOX), {
     code: 2,
     err: /^fleet: refused by .*: unavailable: no log can be read: .*vigie-logs\.socket\n$/,
   });
-  t.match(await asked('logs', 'nowhere'), { code: 2, err: /nowhere: the fleet knows no box of that name/ });
+  t.match(await query('logs', 'nowhere'), { code: 2, err: /nowhere: the fleet knows no box of that name/ });
 });
