@@ -125,9 +125,9 @@ export class AgentFlow {
     if (!this.#conditions.blind) {
       if (wasBlind) this.#rules.hold(atMs);
       happenings.push(...this.#rules.observe(observation, this.#conditions.blindZones));
-      for (const { about, limiting, heldBack } of this.#rules.limitChanges()) {
+      for (const { about, limiting, suppressed } of this.#rules.limitChanges()) {
         const { alertsPerHour } = this.#options.config;
-        const cause = limiting ? {} : { heldBack };
+        const cause = limiting ? {} : { suppressed };
         happenings.push(
           ...this.#conditions.tellOfRule(about, 'alert-limit', { alertsPerHour }, limiting, cause, atMs),
         );

@@ -5,7 +5,7 @@ import { type Db, openSqlite, PAGE_BYTES, type SqliteFile } from '../base/sqlite
 const FILE_BYTES_MAX = 33_554_432;
 
 /** Version of the tables below, in SQLite's user_version. */
-const TABLES_VERSION = 3;
+const TABLES_VERSION = 4;
 
 /**
  * `episode`: one row per alert of a rule.
@@ -19,7 +19,7 @@ const TABLES = `
 CREATE TABLE episode (
   id INTEGER PRIMARY KEY AUTOINCREMENT, episode TEXT NOT NULL UNIQUE, event TEXT NOT NULL UNIQUE,
   rule TEXT NOT NULL, raised_ms REAL NOT NULL, ended_ms REAL,
-  verdict TEXT CHECK (verdict IN ('true', 'false', 'unclear')), judged_ms REAL,
+  verdict TEXT CHECK (verdict IN ('confirmed', 'false-alarm', 'unclear')), judged_ms REAL,
   staged INTEGER NOT NULL DEFAULT 0 CHECK (staged IN (0, 1)), box TEXT, measure REAL
 ) STRICT;
 CREATE INDEX episode_figures ON episode (staged, rule, verdict);

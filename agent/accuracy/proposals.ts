@@ -45,8 +45,8 @@ export function proposalsOf(rule: RuleConfig, alerts: readonly Judged[]): Propos
       return {
         rule: rule.id,
         xyxyNorm,
-        false: spot.length,
-        true: rightHere.length,
+        falseAlarms: spot.length,
+        confirmed: rightHere.length,
         remedy: thresholdOf(rule, spot, right) ??
           maskOf(xyxyNorm, rightHere.length) ?? { kind: 'redraw' as const },
       };

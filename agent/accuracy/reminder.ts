@@ -18,15 +18,16 @@ export function oftenFalse(
 ): OftenFalse[] {
   return rules.map(({ id }) => {
     const proposal = proposals.find(({ rule }) => rule === id);
-    if (proposal === undefined) return { kind: 'often-false', id, params: {}, active: false, cause: {} };
-    const { remedy, xyxyNorm, false: wrong, true: right } = proposal;
+    if (proposal === undefined)
+      return { kind: 'high-false-alarm-rate', id, params: {}, active: false, cause: {} };
+    const { remedy, xyxyNorm, falseAlarms: wrong, confirmed: right } = proposal;
     // A further verdict of the same kind adds nothing; only another remedy makes another reminder.
     return {
-      kind: 'often-false',
+      kind: 'high-false-alarm-rate',
       id,
       params: { remedy },
       active: true,
-      cause: { xyxyNorm, false: wrong, true: right },
+      cause: { xyxyNorm, falseAlarms: wrong, confirmed: right },
     };
   });
 }

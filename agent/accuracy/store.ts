@@ -185,10 +185,10 @@ export class RecordStore {
       return {
         rule,
         alerts: ruleCounts.reduce((sum, row) => sum + row.n, 0),
-        true: n('true'),
-        false: n('false'),
+        confirmed: n('confirmed'),
+        falseAlarms: n('false-alarm'),
         unclear: n('unclear'),
-        ...precisionOf(n('true'), n('false')),
+        ...precisionOf(n('confirmed'), n('false-alarm')),
         walk: walk === undefined ? null : walkResult(walk, walk.time_ms),
       };
     });
@@ -199,11 +199,11 @@ export class RecordStore {
     return rules.flatMap((rule) => {
       const rows = this.#rows<{ verdict: VerdictValue; box: string | null; measure: number | null }>(
         `SELECT verdict, box, measure FROM episode
-         WHERE staged = 0 AND rule = ? AND verdict IN ('true', 'false') ORDER BY id`,
+         WHERE staged = 0 AND rule = ? AND verdict IN ('confirmed', 'false-alarm') ORDER BY id`,
         rule.id,
       );
       const alerts = rows.map(({ verdict, box, measure }) => ({
-        right: verdict === 'true',
+        right: verdict === 'confirmed',
         xyxyNorm: box === null ? undefined : boxOf(box),
         measure: measure ?? undefined,
       }));

@@ -23,7 +23,9 @@ export function parseVerdict(payload: Buffer): Verdict {
     throw refusalOf('not JSON');
   }
   if (!check.Check(verdict)) {
-    throw refusalOf('not {"episode" or "event": <id>, "verdict": "true" | "false" | "unclear", "time": …}');
+    throw refusalOf(
+      'not {"episode" or "event": <id>, "verdict": "confirmed" | "false-alarm" | "unclear", "time": …}',
+    );
   }
   return verdict;
 }

@@ -84,7 +84,7 @@ const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   covered: 'VideoSource/GlobalSceneChange/AnalyticsService',
   'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
   moved: 'VideoSource/GlobalSceneChange/AnalyticsService',
-  'cannot-see': 'VideoSource/ImageTooBlurry/AnalyticsService',
+  'no-visibility': 'VideoSource/ImageTooBlurry/AnalyticsService',
   defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
   'detector-down': null,
   'detector-fallback': null,
@@ -96,13 +96,13 @@ const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   'storage-readonly': null,
   'journal-down': null,
   'identity-conflict': null,
-  'certificate-ends': null,
-  'order-ends': null,
-  'often-false': null,
+  'certificate-expiring': null,
+  'authorisation-expiring': null,
+  'high-false-alarm-rate': null,
   'config-changed': null,
   'mask-removed': null,
   'update-failed': null,
-  certificate: null,
+  'certificate-refused': null,
 };
 
 /**

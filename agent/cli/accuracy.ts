@@ -56,13 +56,15 @@ export function accuracy(options: AccuracyOptions): void {
 }
 
 function precisionTable(figures: readonly RuleAccuracy[]): string[] {
-  const head = ['rule', 'alerts', 'true', 'false', 'unclear', 'precision', scale(), 'interval', ''];
-  const rows = figures.map(({ rule, alerts, true: right, false: wrong, unclear, precision, low, high }) => {
-    const estimate =
-      precision === null || low === null || high === null ? undefined : { share: precision, low, high };
-    const note = remark(estimate, right + wrong, 'verdict', 'verdicts');
-    return [rule, ...[alerts, right, wrong, unclear].map(String), ...estimateCells(estimate), note];
-  });
+  const head = ['rule', 'alerts', 'confirmed', 'false', 'unclear', 'precision', scale(), 'interval', ''];
+  const rows = figures.map(
+    ({ rule, alerts, confirmed: right, falseAlarms: wrong, unclear, precision, low, high }) => {
+      const estimate =
+        precision === null || low === null || high === null ? undefined : { share: precision, low, high };
+      const note = remark(estimate, right + wrong, 'verdict', 'verdicts');
+      return [rule, ...[alerts, right, wrong, unclear].map(String), ...estimateCells(estimate), note];
+    },
+  );
   return table([head, ...rows]);
 }
 
@@ -80,7 +82,7 @@ function recallTable(figures: readonly RuleAccuracy[]): string[] {
 }
 
 /** Returns proposals for the configuration. A person applies them; the box never does. */
-function proposalLines({ rule, xyxyNorm, false: wrong, true: right, remedy }: Proposal): string[] {
+function proposalLines({ rule, xyxyNorm, falseAlarms: wrong, confirmed: right, remedy }: Proposal): string[] {
   const spot = xyxyNorm.map((share) => share.toFixed(2)).join(' ');
   const head = `${rule} was false ${wrong} times at [${spot}], true ${right} times there.`;
   switch (remedy.kind) {

@@ -30,8 +30,8 @@ export const RuleAccuracy = Type.Object(
     rule: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
     /** Alerts raised within the retention period. Alerts and verdicts of walk tests are not counted. */
     alerts: Count,
-    true: Count,
-    false: Count,
+    confirmed: Count,
+    falseAlarms: Count,
     unclear: Count,
     /** true / (true + false); null without any such verdict. */
     precision: Unknown,
@@ -96,8 +96,8 @@ export const Proposal = Type.Object(
   {
     rule: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
     xyxyNorm: { ...XyxyNorm, description: 'the spot' },
-    false: { ...Count, description: 'alerts of the rule there that were judged false' },
-    true: { ...Count, description: 'and true' },
+    falseAlarms: { ...Count, description: 'false alarms of the rule there' },
+    confirmed: { ...Count, description: 'confirmed alerts of the rule there' },
     remedy: Remedy,
   },
   strict,

@@ -79,7 +79,7 @@ export const CONDITIONS = {
   covered: picture('the camera is covered, or its picture black', 'blind'),
   'too-dark': picture('it is too dark for the camera', 'blind'),
   moved: picture('the camera shows another view than before', 'blind'),
-  'cannot-see': picture(
+  'no-visibility': picture(
     'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
     'blind',
   ),
@@ -109,14 +109,19 @@ export const CONDITIONS = {
   'storage-readonly': box('state', 'the disk refuses writes; the outbox is in memory', 'impaired'),
   'journal-down': box('state', 'the tamper-evident journal cannot be written', 'impaired'),
   'identity-conflict': box('state', 'another client uses the box’s name', 'impaired', AT_START),
-  'certificate-ends': box(
+  'certificate-expiring': box(
     'reminder',
     'a certificate of the broker’s connection ends soon',
     'ending',
     AT_START,
   ),
-  'order-ends': box('reminder', 'the order under which the box looks ends soon', 'ending', AT_START),
-  'often-false': box(
+  'authorisation-expiring': box(
+    'reminder',
+    'the order under which the box looks ends soon',
+    'ending',
+    AT_START,
+  ),
+  'high-false-alarm-rate': box(
     'reminder',
     'a rule was judged false again and again at one spot; a person should see to it',
     'none',
@@ -129,7 +134,12 @@ export const CONDITIONS = {
     'none',
   ),
   'update-failed': box('moment', 'an update was given up or taken back; what ran before runs', 'impaired'),
-  certificate: box('state', 'the broker’s or the box’s certificate is refused', 'impaired', AT_START),
+  'certificate-refused': box(
+    'state',
+    'the broker’s or the box’s certificate is refused',
+    'impaired',
+    AT_START,
+  ),
 } as const satisfies Readonly<Record<string, ConditionFacts>>;
 
 type Conditions = typeof CONDITIONS;

@@ -174,7 +174,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   shared('gauge', 'detector_up', 'The detector is loaded', ({ detector }) => Number(detector !== null)),
   shared(
     'gauge',
-    'incidents_standing',
+    'incidents_active',
     'Incidents that have begun and not ended',
     ({ incidents }) => incidents.standing,
   ),

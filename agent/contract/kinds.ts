@@ -20,7 +20,7 @@ const Reason = Type.String({ maxLength: 1000, description: 'one line for a perso
 
 /** Fields in the cause of every event. */
 const COMMON = {
-  standingS: Seconds('how long the incident has stood'),
+  durationS: Seconds('how long the incident has stood'),
   ended: Type.Optional(
     Type.String({ maxLength: 200, description: 'why it ended, where that was not in the street' }),
   ),
@@ -38,14 +38,14 @@ export interface EventKind {
   readonly cause: TObject;
 }
 
-const carrier = Type.Object(
+const associatedTrack = Type.Object(
   { track: Type.Integer({ minimum: 1 }), label: LabelSchema },
   { ...strict, description: 'who was beside it when it appeared; a number, nobody’s name' },
 );
 
 /** The changed place, for events that concern no track. */
 const region = {
-  carrier,
+  associatedTrack,
   xyxyNorm: { ...XyxyNorm, description: 'where the thing is, [x1, y1, x2, y2] as shares of the frame' },
   areaNorm: Type.Number({ minimum: 0, maximum: 1, description: 'its area as a share of the frame' }),
 };
@@ -96,7 +96,7 @@ function endingTerms(kind: ReminderCondition, subjects: readonly string[]): Even
   return conditionTerms(kind, properties, params);
 }
 
-/** Places of a condition that makes the box blind. Its `standingS` is the time for which they were not watched. */
+/** Places of a condition that makes the box blind. Its `durationS` is the time for which they were not watched. */
 const places = Type.Array(Type.String({ pattern: '^[a-z0-9-]{1,32}$' }), {
   maxItems: 64,
   description: 'zones and lines with a rule, none of which is watched meanwhile',
@@ -126,10 +126,10 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     'vehicle-in-pedestrian-zone',
     'a vehicle in a zone for pedestrians',
     {
-      stayedS: Seconds('in the zone so far'),
+      dwellS: Seconds('in the zone so far'),
     },
   ),
-  loitering: ruleTerms('loitering', 'somebody stays in a zone', { stayedS: Seconds('in the zone so far') }),
+  loitering: ruleTerms('loitering', 'somebody stays in a zone', { dwellS: Seconds('in the zone so far') }),
   'line-crossing': ruleTerms('line-crossing', 'a line was crossed', {
     direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
   }),
@@ -146,24 +146,24 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   }),
   'crowd-gathering': ruleTerms('crowd-gathering', 'people gather and stay', {
     count: Type.Integer({ minimum: 0, description: 'people who stay' }),
-    stayedS: Seconds('since so many have stayed'),
+    dwellS: Seconds('since so many have stayed'),
     peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
   }),
   'illegal-dumping': ruleTerms('illegal-dumping', 'something was left behind', {
     ...region,
     depositTime: Time('when it appeared'),
-    leftTime: Time('when the carrier was last beside it'),
+    leftTime: Time('when the associated track was last next to it'),
     unattendedS: Seconds('without anybody beside it'),
   }),
   graffiti: ruleTerms('graffiti', 'a wall was painted', {
     ...region,
-    besideS: Seconds('the carrier was beside the place before it changed'),
+    nearbyS: Seconds('the associated track was next to the place before it changed'),
     beforeTime: Time('the last still that shows the place as it was'),
     changeTime: Time('when it began to change'),
     doneTime: Time('when it last grew'),
   }),
   'illegal-parking': ruleTerms('illegal-parking', 'a vehicle stands where it must not', {
-    stoodS: Seconds('at this place so far'),
+    stationaryS: Seconds('at this place so far'),
     presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
       description:
         '`held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule',
@@ -171,7 +171,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   }),
   'alert-limit': conditionTerms(
     'alert-limit',
-    { heldBack: Type.Integer({ minimum: 0, description: 'told at the end' }) },
+    { suppressed: Type.Integer({ minimum: 0, description: 'told at the end' }) },
     { kind: OfRule, alertsPerHour: Type.Integer({ minimum: 1 }) },
   ),
   'rule-unauthorised': conditionTerms('rule-unauthorised', { reason: Reason }, { kind: OfRule }),
@@ -180,7 +180,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     severities: ['notice'],
     params: Type.Object({ kind: OfRule }, strict),
     cause: cause({
-      stoodS: Seconds('at this place while the box looked'),
+      stationaryS: Seconds('at this place while the box looked'),
       zone: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
       label: LabelSchema,
       xyxyNorm: { ...XyxyNorm, description: 'where it stands, [x1, y1, x2, y2] as shares of the frame' },
@@ -193,7 +193,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   covered: conditionTerms('covered', {}),
   'too-dark': conditionTerms('too-dark', {}),
   moved: conditionTerms('moved', {}),
-  'cannot-see': conditionTerms('cannot-see', {}),
+  'no-visibility': conditionTerms('no-visibility', {}),
   defocused: conditionTerms('defocused', {}),
   'detector-down': conditionTerms('detector-down', { reason: Reason }),
   'detector-fallback': conditionTerms('detector-fallback', { reason: Reason }),
@@ -212,14 +212,14 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   'storage-readonly': conditionTerms('storage-readonly', { reason: Reason }),
   'journal-down': conditionTerms('journal-down', { reason: Reason }),
   'identity-conflict': conditionTerms('identity-conflict', { reason: Reason }),
-  'certificate-ends': endingTerms('certificate-ends', ['certificate', 'ca']),
-  'order-ends': endingTerms('order-ends', ['order']),
-  'often-false': conditionTerms(
-    'often-false',
+  'certificate-expiring': endingTerms('certificate-expiring', ['certificate', 'ca']),
+  'authorisation-expiring': endingTerms('authorisation-expiring', ['order']),
+  'high-false-alarm-rate': conditionTerms(
+    'high-false-alarm-rate',
     {
       xyxyNorm: { ...XyxyNorm, description: 'the spot' },
-      false: Type.Integer({ minimum: 0, description: 'alerts there that were judged false' }),
-      true: Type.Integer({ minimum: 0, description: 'and true' }),
+      falseAlarms: Type.Integer({ minimum: 0, description: 'false alarms there' }),
+      confirmed: Type.Integer({ minimum: 0, description: 'confirmed alerts there' }),
     },
     { remedy: Remedy },
   ),
@@ -239,7 +239,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     phase: Type.Union([Type.Literal('rolled-back'), Type.Literal('failed')]),
     reason: Reason,
   }),
-  certificate: conditionTerms('certificate', { reason: Reason }),
+  'certificate-refused': conditionTerms('certificate-refused', { reason: Reason }),
 };
 
 export const EVENT_KINDS: readonly EventKind[] = Object.keys(TERMS)

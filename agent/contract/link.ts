@@ -179,14 +179,14 @@ export const VISION_LIMITS = [
   'tracks_refused',
   'crossings_dropped',
   /** Places of intermittent weak boxes that were not stored. */
-  'furniture_dropped',
+  'static_false_positives_dropped',
   /** Detector runs whose place features were too many to store. */
   'grounds_dropped',
   /** Places where a vehicle may have stopped. */
   'standing_places_dropped',
   'static_regions_dropped',
   /** Track positions that were not stored, and from which an associated track would have been found. */
-  'carrier_places_dropped',
+  'associated_track_places_dropped',
   /** Frames whose boxes redaction discarded early. */
   'redaction_frames_dropped',
 ] as const;

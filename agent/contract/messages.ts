@@ -94,7 +94,7 @@ export const MESSAGES: readonly MessageContract[] = [
     name: 'JournalGrowth',
     summary:
       'The newest checkpoint with the proof that it continues the one that the witness cosigned last (c2sp.org/tlog-witness, body of add-checkpoint).',
-    topic: `${root}/journal/growth`,
+    topic: `${root}/journal/consistency`,
     contentType: 'text/plain; charset=utf-8',
     qos: 1,
     retained: true,
@@ -103,7 +103,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...toBox,
     name: 'JournalWitnessed',
     summary: 'The newest checkpoint that the witness has cosigned (c2sp.org/tlog-cosignature).',
-    topic: `${root}/journal/witnessed`,
+    topic: `${root}/journal/cosigned`,
     contentType: 'text/plain; charset=utf-8',
     retained: true,
   },

@@ -114,7 +114,7 @@ export const StaticRegion = Type.Object({
   beforeMs: Ms,
   /** True if at least one of the people nearby when it appeared is still there. */
   attended: Type.Boolean(),
-  carrier: Type.Optional(Carrier),
+  associatedTrack: Type.Optional(Carrier),
   places: Type.Array(RegionPlace, { maxItems: 64 }),
 });
 export type StaticRegion = Static<typeof StaticRegion>;

@@ -13,15 +13,15 @@ const Share = { minimum: 0, maximum: 1 } as const;
 export const Redaction = Type.Object(
   {
     figures: Type.Integer({ minimum: 0, description: 'figures drawn, one for each person who was found' }),
-    plate: Type.Object(
+    cleanPlate: Type.Object(
       {
-        share: Type.Number({
+        ratio: Type.Number({
           ...Share,
-          description: 'share of the picture that is the empty place (hatched)',
+          description: 'ratio of the picture that shows the clean plate (hatched)',
         }),
-        oldestS: Type.Number({
+        maxAgeS: Type.Number({
           minimum: 0,
-          description: 'its oldest part was seen so many seconds before the picture; 0 where there is none',
+          description: 'age of its oldest part, in seconds before the picture; 0 if there is none',
         }),
       },
       strict,

@@ -11,8 +11,8 @@ export const VERDICT_BYTES_MAX = 512;
 const strict = { additionalProperties: false } as const;
 const Id = Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' });
 
-/** `true`: an event that the rule is for. `false`: a false alarm. `unclear`: reviewed without a decision. */
-export const VERDICTS = ['true', 'false', 'unclear'] as const;
+/** `confirmed`: an event that the rule is for. `false-alarm`: a false alarm. `unclear`: reviewed without a decision. */
+export const VERDICTS = ['confirmed', 'false-alarm', 'unclear'] as const;
 export type VerdictValue = (typeof VERDICTS)[number];
 
 const verdictFields = {

@@ -13,7 +13,7 @@ export class AlertLimit {
   readonly #perHour: number;
   /** Oldest first. */
   readonly #raisedMs: number[] = [];
-  #heldBack = 0;
+  #suppressed = 0;
   #limiting = false;
   #heldBackNow = 0;
 
@@ -26,8 +26,8 @@ export class AlertLimit {
   }
 
   /** Alerts suppressed since the start. */
-  get heldBack(): number {
-    return this.#heldBack;
+  get suppressed(): number {
+    return this.#suppressed;
   }
 
   /** Alerts suppressed in the current or, if it has ended, in the last limiting period. */
@@ -50,7 +50,7 @@ export class AlertLimit {
   }
 
   holdBack(): void {
-    this.#heldBack += 1;
+    this.#suppressed += 1;
     this.#heldBackNow = this.#limiting ? this.#heldBackNow + 1 : 1;
     this.#limiting = true;
   }

@@ -31,12 +31,11 @@ function conditionsOf({ outbox, journal, delivery }: BoxConditionsOptions): Cond
     active: reason !== undefined,
     cause: reason === undefined ? {} : { reason },
   });
-  const broker = (['identity-conflict', 'certificate'] as const).map((kind) =>
-    condition(kind, fault?.code === kind ? fault.message : undefined),
-  );
+  const because = (code: string): string | undefined => (fault?.code === code ? fault?.message : undefined);
   return [
     condition('storage-readonly', outbox.refusedBy),
     condition('journal-down', journal.downBecause),
-    ...broker,
+    condition('identity-conflict', because('identity-conflict')),
+    condition('certificate-refused', because('certificate')),
   ];
 }

@@ -84,7 +84,7 @@ export function subjectOfCondition(kind: string): EventSubject {
 }
 
 /**
- * Returns the subject of a task for a person, often with a due date: `certificate-ends`, `order-ends`, `often-false`.
+ * Returns the subject of a task for a person, often with a due date: `certificate-expiring`, `authorisation-expiring`, `high-false-alarm-rate`.
  */
 export function subjectOfReminder(
   kind: ReminderCondition,
@@ -115,7 +115,7 @@ export function eventOf(about: EventSubject, transition: Transition, context: Ev
       ...(zone && { zone }),
       ...(line && { line }),
       objects: situation.objects.slice(0, OBJECTS_MAX).map((track) => eventObject(track, time)),
-      cause: { ...situation.cause, standingS: Math.round(standingMs / 100) / 10 },
+      cause: { ...situation.cause, durationS: Math.round(standingMs / 100) / 10 },
       evidence: context.evidence,
       clock: { synced: context.clockSynced, timeZone: context.timeZone },
       // A degraded picture does not affect reports of the box about itself.

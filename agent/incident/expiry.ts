@@ -24,7 +24,7 @@ function reminder(
   endMs: number | null,
   wallMs: number,
 ): Reminder {
-  const kind = subject === 'order' ? 'order-ends' : 'certificate-ends';
+  const kind = subject === 'order' ? 'authorisation-expiring' : 'certificate-expiring';
   const id = `${subject}-${daysBefore}`;
   if (endMs === null) return { kind, id, params: {}, active: false, cause: {} };
   const notAfter = new Date(endMs).toISOString();

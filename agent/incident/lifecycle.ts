@@ -106,8 +106,8 @@ export class Incidents {
   }
 
   /** Situations not raised because the hourly limit was reached. */
-  get heldBack(): number {
-    return this.#limit.heldBack;
+  get suppressed(): number {
+    return this.#limit.suppressed;
   }
 
   get limit(): Pick<AlertLimit, 'limiting' | 'heldBackNow'> {

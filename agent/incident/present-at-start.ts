@@ -77,9 +77,9 @@ export class PresentAtStart {
       const [object] = situation.objects;
       if (object === undefined || this.#isReported(rule.rule.id, object.xyxyNorm, wallMs)) return [];
       const { label, xyxyNorm } = object;
-      const { stoodS } = situation.cause;
+      const { stationaryS } = situation.cause;
       const zone = rule.zone?.id;
-      const cause = { stoodS, label, xyxyNorm, ...(zone !== undefined && { zone }) };
+      const cause = { stationaryS, label, xyxyNorm, ...(zone !== undefined && { zone }) };
       const transitions = this.#incidents.step([{ ...situation, cause, momentary: true }], atMs);
       const key = PRESENT + (transitions[0]?.episode ?? '');
       const place = { rule: rule.rule.id, xyxyNorm, toldWallMs: wallMs };

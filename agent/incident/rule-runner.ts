@@ -53,7 +53,7 @@ export interface LimitChange {
   readonly about: EventSubject;
   readonly limiting: boolean;
   /** Alerts suppressed in this period. */
-  readonly heldBack: number;
+  readonly suppressed: number;
 }
 
 export class RuleRunners {
@@ -78,7 +78,7 @@ export class RuleRunners {
     return {
       incidents_overflow: this.#sum(({ overflow }) => overflow),
       incidents_cooled: this.#sum(({ cooled }) => cooled),
-      alerts_held_back: this.#sum(({ heldBack }) => heldBack),
+      alerts_suppressed: this.#sum(({ suppressed }) => suppressed),
       present_at_start_forgotten: this.#present.forgotten,
     };
   }
@@ -286,7 +286,7 @@ class RuleRunner {
     const { limiting } = limit;
     if (limiting === this.#limitTold) return undefined;
     this.#limitTold = limiting;
-    return { about: this.#about, limiting, heldBack: limit.heldBackNow };
+    return { about: this.#about, limiting, suppressed: limit.heldBackNow };
   }
 
   #makeShadow(): Incidents {

@@ -94,7 +94,13 @@ export class SystemConditions {
     const zones = this.#camera
       .updateZones(observation)
       .flatMap(({ zone, blind }) =>
-        this.#change(`cannot-see/${zone}`, subjectOfCondition('cannot-see'), blind, { places: [zone] }, atMs),
+        this.#change(
+          `no-visibility/${zone}`,
+          subjectOfCondition('no-visibility'),
+          blind,
+          { places: [zone] },
+          atMs,
+        ),
       );
     const changes = this.#camera.update(observation);
     const happenings = changes.flatMap(({ kind, active }) =>

@@ -37,7 +37,7 @@ const REPORT_FORMS: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewh
   covered: 'to-mend',
   'too-dark': 'to-mend',
   moved: 'to-mend',
-  'cannot-see': 'to-mend',
+  'no-visibility': 'to-mend',
   defocused: 'to-mend',
   'detector-down': 'to-mend',
   'detector-fallback': 'elsewhere',
@@ -49,13 +49,13 @@ const REPORT_FORMS: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewh
   'storage-readonly': 'to-mend',
   'journal-down': 'to-mend',
   'identity-conflict': 'to-mend',
-  'certificate-ends': 'elsewhere',
-  'order-ends': 'elsewhere',
-  'often-false': 'elsewhere',
+  'certificate-expiring': 'elsewhere',
+  'authorisation-expiring': 'elsewhere',
+  'high-false-alarm-rate': 'elsewhere',
   'config-changed': 'to-mend',
   'mask-removed': 'to-mend',
   'update-failed': 'to-mend',
-  certificate: 'to-mend',
+  'certificate-refused': 'to-mend',
 };
 
 export function statusFindings(status: LocalStatus, language: Language = 'en'): Finding[] {

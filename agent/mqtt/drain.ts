@@ -99,7 +99,7 @@ interface LaneState {
   /** Monotonic time since which nothing has moved. */
   waitingSinceMs: number;
   /** Refused rows that are not sent again yet, with the monotonic time of the refusal. */
-  readonly heldBack: Map<number, number>;
+  readonly suppressed: Map<number, number>;
   /** Rows that were refused and not accepted since. */
   readonly refusedSeqs: Set<number>;
   readonly silence: ArchiveSilence;
@@ -236,17 +236,17 @@ export class Drain {
       state.silence.end();
     }
     for (const seq of state.refusedSeqs) if (seq < first) this.#settle(lane, seq);
-    const [refusedAtMs] = state.heldBack.values();
+    const [refusedAtMs] = state.suppressed.values();
     const dueMs = refusedAtMs === undefined ? state.waitingSinceMs + stallMs : refusedAtMs + refusedRetryMs;
     if (this.#session === undefined || state.inFlight > 0 || nowMs < dueMs) return;
     this.counters.resends += 1;
     state.waitingSinceMs = nowMs;
     // Behind a refused row the archive cannot acknowledge, so its silence means nothing.
-    if (ack === 'archive' && state.heldBack.size === 0) state.backlogMax = AHEAD_PROBE;
+    if (ack === 'archive' && state.suppressed.size === 0) state.backlogMax = AHEAD_PROBE;
     // A row that has become part of a gap is no longer stuck.
     for (const seq of state.refusedSeqs)
       if (outbox.peek(lane, seq - 1, 1)[0]?.seq !== seq) this.#settle(lane, seq);
-    state.heldBack.clear();
+    state.suppressed.clear();
     state.cursor.rewind(first);
   }
 
@@ -259,7 +259,7 @@ export class Drain {
     const peek = (after: number): OutboxRow | undefined => outbox.peek(lane, after, 1)[0];
     const row = state.cursor.next(outbox.range(lane).first, backlogMax, peek);
     if (row === undefined) return false;
-    if (!state.heldBack.has(row.seq)) this.#send(lane, row, session);
+    if (!state.suppressed.has(row.seq)) this.#send(lane, row, session);
     return true;
   }
 
@@ -310,19 +310,19 @@ export class Drain {
   }
 
   #holdBack(lane: Lane, seq: number, refusal: DeliveryError): void {
-    const { heldBack, refusedSeqs } = this.#lanes[lane];
+    const { suppressed, refusedSeqs } = this.#lanes[lane];
     this.counters.refusals += 1;
     if (refusedSeqs.size >= REFUSED_MAX) return;
     // Behind a refused row the archive cannot acknowledge; the refusal is reported on its own.
     this.#lanes[lane].silence.end();
-    heldBack.set(seq, this.#options.clock.nowMs());
+    suppressed.set(seq, this.#options.clock.nowMs());
     refusedSeqs.add(seq);
     this.#options.refusals.add(`${lane}/${seq}`, refusal);
   }
 
   #settle(lane: Lane, seq: number): void {
-    const { heldBack, refusedSeqs } = this.#lanes[lane];
-    heldBack.delete(seq);
+    const { suppressed, refusedSeqs } = this.#lanes[lane];
+    suppressed.delete(seq);
     if (refusedSeqs.delete(seq)) this.#options.refusals.settle(`${lane}/${seq}`);
   }
 
@@ -382,7 +382,7 @@ function emptyLane(clock: Clock): LaneState {
     backlogMax: AHEAD_UNPROVEN,
     acked: [],
     waitingSinceMs: 0,
-    heldBack: new Map(),
+    suppressed: new Map(),
     refusedSeqs: new Set(),
     silence: new ArchiveSilence(clock),
   };

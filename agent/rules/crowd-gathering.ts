@@ -102,7 +102,7 @@ export class CrowdGatheringRule implements Rule {
     const areaM2 = this.#measure?.(observation.source);
     const cause = {
       count,
-      stayedS: Math.round(stayedMs / 100) / 10,
+      dwellS: Math.round(stayedMs / 100) / 10,
       ...(areaM2 !== undefined && { peoplePerM2: Math.round((100 * count) / areaM2) / 100 }),
     };
     return [{ key: `gathering-${this.#gatherings}`, objects: staying, cause, momentary: false }];

@@ -20,8 +20,8 @@ export class GraffitiRule implements Rule {
   readonly config: Graffiti;
   readonly #regions = new RaisedRegions({
     carrierOf: (region, atMs) => this.#drawnBy(region, atMs),
-    causeOf: (region, carrier, _atMs, timeOf) => ({
-      besideS: Math.round(carrier.besideMs / 100) / 10,
+    causeOf: (region, associatedTrack, _atMs, timeOf) => ({
+      nearbyS: Math.round(associatedTrack.besideMs / 100) / 10,
       beforeTime: timeOf(region.beforeMs),
       changeTime: timeOf(region.firstMs),
       doneTime: timeOf(region.grownMs),
@@ -42,13 +42,13 @@ export class GraffitiRule implements Rule {
    * left.
    */
   #drawnBy(region: StaticRegion, atMs: number): Carrier | undefined {
-    const { zone, dwellS, persistS } = this.config;
-    const { kind, places, carrier, grownMs, areaNorm, attended, seen } = region;
+    const { zone, minNearbyS, persistS } = this.config;
+    const { kind, places, associatedTrack, grownMs, areaNorm, attended, seen } = region;
     if (kind === 'removed' || attended || !seen) return undefined;
     if (areaNorm < AREA_MIN_NORM) return undefined;
-    if (carrier === undefined || carrier.besideMs < dwellS * 1000) return undefined;
+    if (associatedTrack === undefined || associatedTrack.besideMs < minNearbyS * 1000) return undefined;
     if (!places.some((place) => place.zone === zone && place.share >= SHARE_MIN)) return undefined;
-    const stays = atMs - grownMs >= persistS * 1000 && atMs - carrier.leftMs >= AFTER_LEFT_MS;
-    return stays ? carrier : undefined;
+    const stays = atMs - grownMs >= persistS * 1000 && atMs - associatedTrack.leftMs >= AFTER_LEFT_MS;
+    return stays ? associatedTrack : undefined;
   }
 }

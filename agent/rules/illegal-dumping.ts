@@ -14,10 +14,10 @@ export class IllegalDumpingRule implements Rule {
   readonly config: IllegalDumping;
   readonly #regions = new RaisedRegions({
     carrierOf: (region, atMs) => this.#dumpedBy(region, atMs),
-    causeOf: (region, carrier, atMs, timeOf) => ({
+    causeOf: (region, associatedTrack, atMs, timeOf) => ({
       depositTime: timeOf(region.firstMs),
-      leftTime: timeOf(carrier.leftMs),
-      unattendedS: Math.round((atMs - Math.max(carrier.leftMs, region.firstMs)) / 100) / 10,
+      leftTime: timeOf(associatedTrack.leftMs),
+      unattendedS: Math.round((atMs - Math.max(associatedTrack.leftMs, region.firstMs)) / 100) / 10,
     }),
     momentsOf: (region) => [
       { moment: 'before', atMs: region.beforeMs },
@@ -36,10 +36,10 @@ export class IllegalDumpingRule implements Rule {
   /** Returns the track that left the region behind, if that was long enough ago. */
   #dumpedBy(region: StaticRegion, atMs: number): Carrier | undefined {
     const { zone, afterS, minAreaNorm } = this.config;
-    const { kind, areaNorm, places, attended, seen, carrier, firstMs } = region;
+    const { kind, areaNorm, places, attended, seen, associatedTrack, firstMs } = region;
     if (kind !== 'appeared' || areaNorm < minAreaNorm || attended || !seen) return undefined;
     if (!places.some((place) => place.zone === zone && place.standsIn)) return undefined;
-    if (carrier === undefined) return undefined;
-    return atMs - Math.max(carrier.leftMs, firstMs) >= afterS * 1000 ? carrier : undefined;
+    if (associatedTrack === undefined) return undefined;
+    return atMs - Math.max(associatedTrack.leftMs, firstMs) >= afterS * 1000 ? associatedTrack : undefined;
   }
 }

@@ -92,7 +92,7 @@ export class IllegalParkingRule implements Rule {
       labels.includes(vehicle.label) && score >= STANDING_SCORE_MIN[arrival] && presence !== 'hidden';
     if (stoodMs < afterS * 1000 || !(watched.raised || counts)) return [];
     watched.raised = true;
-    const cause = { stoodS: Math.round(stoodMs / 100) / 10, presence };
+    const cause = { stationaryS: Math.round(stoodMs / 100) / 10, presence };
     const situation = { key: `place-${place}`, objects: [{ ...vehicle, score }], cause, momentary: false };
     return [watched.arrived ? situation : { ...situation, presentAtStart: true }];
   }

@@ -67,7 +67,7 @@ export class LoiteringRule implements Rule {
       const root = succession.rootOf(track.id);
       const sinceMs = staying.get(root)?.sinceMs;
       if (sinceMs === undefined || atMs - sinceMs < afterS * 1000) continue;
-      const cause = { stayedS: Math.round((atMs - sinceMs) / 100) / 10 };
+      const cause = { dwellS: Math.round((atMs - sinceMs) / 100) / 10 };
       situations.push({ key: `track-${root}`, objects: [track], cause, momentary: false });
     }
     return situations;

@@ -12,7 +12,7 @@ export interface RegionJudge {
   /** Returns the cause of the alert. `timeOf` converts a media time to wall time. */
   causeOf(
     region: StaticRegion,
-    carrier: Carrier,
+    associatedTrack: Carrier,
     atMs: number,
     timeOf: (ms: number) => string,
   ): Situation['cause'];
@@ -33,17 +33,17 @@ export class RaisedRegions {
     }
     const timeOf = (ms: number): string => new Date(wallMs - (atMs - ms)).toISOString();
     return regions.flatMap((region) => {
-      const carrier = this.#raised.get(region.id) ?? this.#judge.carrierOf(region, atMs);
-      if (carrier === undefined) return [];
-      this.#raised.set(region.id, carrier);
+      const associatedTrack = this.#raised.get(region.id) ?? this.#judge.carrierOf(region, atMs);
+      if (associatedTrack === undefined) return [];
+      this.#raised.set(region.id, associatedTrack);
       const { id, xyxyNorm, areaNorm } = region;
       return [
         {
           key: `region-${id}`,
           objects: [],
           cause: {
-            carrier: { track: carrier.track, label: carrier.label },
-            ...this.#judge.causeOf(region, carrier, atMs, timeOf),
+            associatedTrack: { track: associatedTrack.track, label: associatedTrack.label },
+            ...this.#judge.causeOf(region, associatedTrack, atMs, timeOf),
             xyxyNorm,
             areaNorm,
           },

@@ -98,7 +98,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
       const stayedMs = atMs - sinceMs;
       const counts = labels.includes(track.label) && vehicle.hasMoved && isSure(track);
       if (stayedMs < afterS * 1000 || !counts) return [];
-      const cause = { stayedS: Math.round(stayedMs / 100) / 10 };
+      const cause = { dwellS: Math.round(stayedMs / 100) / 10 };
       return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
     });
     return [...came, ...this.#presentAtStart(observation)];
@@ -114,7 +114,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
       .map(({ place, vehicle }) => ({
         key: `place-${place}`,
         objects: [vehicle],
-        cause: { stoodS: Math.round((atMs - vehicle.firstMs) / 100) / 10 },
+        cause: { stationaryS: Math.round((atMs - vehicle.firstMs) / 100) / 10 },
         momentary: false,
         presentAtStart: true,
       }));

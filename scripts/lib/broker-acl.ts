@@ -24,7 +24,7 @@ topic write vigie/+/+/verdict
 # The witness: reads the journals' heads and answers with its signature.
 user witness
 topic read vigie/+/+/journal/#
-topic write vigie/+/+/journal/witnessed
+topic write vigie/+/+/journal/cosigned
 
 # The fleet: reads everything, says what boxes shall run, asks them, and writes nothing else.
 user fleet

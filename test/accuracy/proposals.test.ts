@@ -44,7 +44,7 @@ t.test('a proposal needs three false alarms in one spot, not two and not three s
   t.same(proposalsOf(KERB, [...wrong, { ...judgedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
   const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(-0.2))]);
   t.same(rest, []);
-  t.match(proposal, { rule: 'kerb', false: 3, true: 0, remedy: { kind: 'mask' } });
+  t.match(proposal, { rule: 'kerb', falseAlarms: 3, confirmed: 0, remedy: { kind: 'mask' } });
   const box = proposal?.xyxyNorm ?? [];
   for (const [i, side] of [0.38, 0.5, 0.52, 0.6].entries()) {
     t.ok(Math.abs((box[i] ?? 0) - side) < 1e-9, 'the spot holds all three');
@@ -75,14 +75,16 @@ t.test(
       ...[0.004, 0.006, 0.005].map((area) => judgedAlert(true, area)),
     ];
     t.match(proposalsOf(DUMPING, areas), [
-      { true: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
+      { confirmed: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
     ]);
   },
 );
 
 t.test('no mask is proposed where a true alert was, nor over half of the street', async (t) => {
   const wrong = [1, 2, 3].map(() => judgedAlert(false));
-  t.match(proposalsOf(LONG_STAY, [...wrong, judgedAlert(true)]), [{ true: 1, remedy: { kind: 'redraw' } }]);
+  t.match(proposalsOf(LONG_STAY, [...wrong, judgedAlert(true)]), [
+    { confirmed: 1, remedy: { kind: 'redraw' } },
+  ]);
   const wide: XyxyNorm = [0.1, 0.1, 0.9, 0.9];
   t.match(
     proposalsOf(
@@ -122,19 +124,19 @@ t.test(
       const event = alert(`b-e${n}`, 'start', { id: `b-${n}` });
       const object = { track: n, label: 'person' as const, score: 0.4, xyxyNorm: SPOT, since: event.time };
       record.note({ ...event, data: { ...event.data, objects: [object] } });
-      record.verdict(verdictOf({ episode: `b-e${n}` }, 'false', clock));
+      record.verdict(verdictOf({ episode: `b-e${n}` }, 'false-alarm', clock));
     }
     const reminderEvent = reminder();
     t.match(reminderEvent, {
       active: true,
       params: { remedy: { kind: 'mask' } },
-      cause: { false: 3, true: 0, xyxyNorm: SPOT },
+      cause: { falseAlarms: 3, confirmed: 0, xyxyNorm: SPOT },
     });
-    const kind = EVENT_KINDS.find((one) => one.kind === 'often-false');
+    const kind = EVENT_KINDS.find((one) => one.kind === 'high-false-alarm-rate');
     t.ok(
       kind !== undefined &&
         Value.Check(kind.params, reminderEvent?.params) &&
-        Value.Check(kind.cause, { ...reminderEvent?.cause, standingS: 0 }),
+        Value.Check(kind.cause, { ...reminderEvent?.cause, durationS: 0 }),
     );
     record.stop();
 
@@ -142,8 +144,8 @@ t.test(
     record.start();
     t.match(reminder(), { active: true }, 'a restart forgets nothing');
     record.note(alert('b-e4', 'start', { id: 'b-4' }));
-    record.verdict(verdictOf({ episode: 'b-e4' }, 'false', clock));
-    t.match(reminder(), { active: true, cause: { false: 3 } }, 'an alert of no place teaches nothing');
+    record.verdict(verdictOf({ episode: 'b-e4' }, 'false-alarm', clock));
+    t.match(reminder(), { active: true, cause: { falseAlarms: 3 } }, 'an alert of no place teaches nothing');
     const { status, stdout, stderr } = spawnSync(process.execPath, [VIGIE, 'accuracy', '--state', dir], {
       encoding: 'utf8',
     });
@@ -152,7 +154,7 @@ t.test(
     t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
 
     clock.advance(1000);
-    record.verdict(verdictOf({ episode: 'b-e2' }, 'true', clock));
+    record.verdict(verdictOf({ episode: 'b-e2' }, 'confirmed', clock));
     t.match(reminder(), { active: false }, 'a revoked verdict removes the proposal');
     record.stop();
   },

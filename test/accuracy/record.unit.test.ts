@@ -105,19 +105,19 @@ function coverage(p: number, tries: number): number {
 void t.test(
   'a verdict is accepted in its form and otherwise refused without quoting the message',
   async (t) => {
-    const good = { episode: 'a1b2c3d4-e7', verdict: 'true', time: '2026-11-24T14:00:00.000Z' };
+    const good = { episode: 'a1b2c3d4-e7', verdict: 'confirmed', time: '2026-11-24T14:00:00.000Z' };
     const parse = (value: unknown): Verdict => parseVerdict(Buffer.from(JSON.stringify(value)));
     t.same(parse(good), good);
     t.same(parse({ ...good, episode: undefined, event: 'a1b2c3d4-9' }), {
       event: 'a1b2c3d4-9',
-      verdict: 'true',
+      verdict: 'confirmed',
       time: good.time,
     });
     const bad: [string, unknown][] = [
       ['a remark', { ...good, note: 'Mr Smith’s car' }],
       ['who judged', { ...good, operator: 'Smith' }],
       ['both ids', { ...good, event: 'a1b2c3d4-9' }],
-      ['no id', { verdict: 'true', time: good.time }],
+      ['no id', { verdict: 'confirmed', time: good.time }],
       ['a boolean', { ...good, verdict: true }],
       ['another verdict', { ...good, verdict: 'maybe' }],
       ['an id with a slash', { ...good, episode: '../x' }],
@@ -206,17 +206,17 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   record.note(alert('b-e1', 'end', { id: 'b-12' }));
   record.note(alert('b-e99', 'start', { id: 'b-99', severity: 'system', rule: 'built-in' }));
   record.note(alert('b-e98', 'start', { id: 'b-98', rule: 'kerb' }));
-  for (let i = 1; i <= 7; i += 1) record.verdict(verdictOf({ episode: `b-e${i}` }, 'true', clock));
-  record.verdict(verdictOf({ event: 'b-8' }, 'false', clock));
+  for (let i = 1; i <= 7; i += 1) record.verdict(verdictOf({ episode: `b-e${i}` }, 'confirmed', clock));
+  record.verdict(verdictOf({ event: 'b-8' }, 'false-alarm', clock));
   record.verdict(verdictOf({ episode: 'b-e9' }, 'unclear', clock));
-  record.verdict(verdictOf({ episode: 'c-e1' }, 'true', clock));
-  record.verdict(verdictOf({ event: 'b-99' }, 'true', clock));
-  record.verdict(verdictOf({ event: 'b-12' }, 'true', clock));
+  record.verdict(verdictOf({ episode: 'c-e1' }, 'confirmed', clock));
+  record.verdict(verdictOf({ event: 'b-99' }, 'confirmed', clock));
+  record.verdict(verdictOf({ event: 'b-12' }, 'confirmed', clock));
   const { low, high } = wilson(7, 8);
-  const expected = { alerts: 10, true: 7, false: 1, unclear: 1, precision: 0.875 };
+  const expected = { alerts: 10, confirmed: 7, falseAlarms: 1, unclear: 1, precision: 0.875 };
   t.match(rule(), expected);
   t.ok(Math.abs((rule().low ?? 0) - low) <= 0.0005 && Math.abs((rule().high ?? 0) - high) <= 0.0005);
-  t.match(rule('kerb'), { alerts: 1, true: 0, precision: null });
+  t.match(rule('kerb'), { alerts: 1, confirmed: 0, precision: null });
   const report = record.report();
   t.same([...Value.Errors(AccuracyReport, report)], [], 'fits its schema');
   t.same(report?.verdicts, { taken: 9, repeated: 0, unknown: 3, malformed: 0 });
@@ -226,8 +226,8 @@ void t.test('alerts and verdicts make precision, over a restart', async (t) => {
   t.equal(record.report(), null, 'nothing after the stop');
   const restarted = openRecord(t, file, { clock });
   t.match(restarted.rule(), expected, 'the same after a restart');
-  restarted.record.verdict(verdictOf({ episode: 'b-e10' }, 'true', clock));
-  t.equal(restarted.rule().true, 8, 'and alerts of an earlier life can be judged');
+  restarted.record.verdict(verdictOf({ episode: 'b-e10' }, 'confirmed', clock));
+  t.equal(restarted.rule().confirmed, 8, 'and alerts of an earlier life can be judged');
 });
 
 void t.test('the later verdict counts, in any order of arrival', async (t) => {
@@ -237,23 +237,23 @@ void t.test('the later verdict counts, in any order of arrival', async (t) => {
   const say = (verdict: string, minute: number): void => {
     record.verdict(Buffer.from(JSON.stringify({ episode: 'b-e1', verdict, time: at(minute) })));
   };
-  say('true', 10);
-  say('true', 10);
-  say('false', 12);
-  say('true', 10);
+  say('confirmed', 10);
+  say('confirmed', 10);
+  say('false-alarm', 12);
+  say('confirmed', 10);
   say('unclear', 11);
-  t.match(rule(), { true: 0, false: 1, unclear: 0 });
+  t.match(rule(), { confirmed: 0, falseAlarms: 1, unclear: 0 });
   t.match(record.report()?.verdicts, { taken: 2, repeated: 3 });
   say('unclear', 12);
-  t.match(rule(), { false: 0, unclear: 1, precision: null }, 'at the same time: the last to arrive');
+  t.match(rule(), { falseAlarms: 0, unclear: 1, precision: null }, 'at the same time: the last to arrive');
   clock.advance(60_000);
   record.verdict(
-    Buffer.from(JSON.stringify({ event: 'b-1', verdict: 'true', time: '2999-01-01T00:00:00.000Z' })),
+    Buffer.from(JSON.stringify({ event: 'b-1', verdict: 'confirmed', time: '2999-01-01T00:00:00.000Z' })),
   );
-  t.match(rule(), { true: 1 }, 'from a clock that is ahead');
+  t.match(rule(), { confirmed: 1 }, 'from a clock that is ahead');
   clock.advance(60_000);
-  record.verdict(verdictOf({ event: 'b-1' }, 'false', clock));
-  t.match(rule(), { true: 0, false: 1 }, 'a later verdict still replaces it');
+  record.verdict(verdictOf({ event: 'b-1' }, 'false-alarm', clock));
+  t.match(rule(), { confirmed: 0, falseAlarms: 1 }, 'a later verdict still replaces it');
 });
 
 void t.test('any succession of verdicts leaves the latest, over restarts', async (t) => {
@@ -284,7 +284,8 @@ void t.test('any succession of verdicts leaves the latest, over restarts', async
         if (latest === undefined || one.minute >= latest.minute) latest = one;
       }
       const [figures] = store.figures([rule]);
-      return VERDICTS.every((value) => figures?.[value] === (value === latest?.verdict ? 1 : 0));
+      const count = { confirmed: 'confirmed', 'false-alarm': 'falseAlarms', unclear: 'unclear' } as const;
+      return VERDICTS.every((value) => figures?.[count[value]] === (value === latest?.verdict ? 1 : 0));
     }),
     { numRuns: 100 },
   );
@@ -320,8 +321,8 @@ void t.test(
     const storedAlerts = rule('long-stay').alerts;
     t.ok(storedAlerts > 0 && storedAlerts <= 90, `${storedAlerts} kept`);
     t.equal(record.report()?.dropped, 300 - storedAlerts, 'and what went is counted');
-    record.verdict(verdictOf({ episode: 'often-e299' }, 'true', clock));
-    record.verdict(verdictOf({ episode: 'often-e0' }, 'true', clock));
+    record.verdict(verdictOf({ episode: 'often-e299' }, 'confirmed', clock));
+    record.verdict(verdictOf({ episode: 'often-e0' }, 'confirmed', clock));
     t.match(record.report()?.verdicts, { taken: 1, unknown: 1 });
 
     clock.advance(29 * DAY_MS);
@@ -346,7 +347,7 @@ void t.test('a record that cannot be written costs no alert', async (t) => {
   const { record, clock } = openRecord(t, join(blocked, RECORD_FILE));
   record.note(alert('b-e1', 'start', { id: 'b-1' }));
   record.sees(true);
-  record.verdict(verdictOf({ episode: 'b-e1' }, 'true', clock));
+  record.verdict(verdictOf({ episode: 'b-e1' }, 'confirmed', clock));
   t.equal(record.report(), null);
   record.stop();
 
@@ -390,7 +391,7 @@ void t.test('a record of a newer program is left alone', async (t) => {
   const db = new Database(file);
   db.pragma('user_version = 9');
   db.close();
-  t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 3/ });
+  t.throws(() => RecordStore.open(file), { message: /version 9, this program knows 4/ });
   t.equal(openRecord(t, file).record.report(), null);
 });
 

@@ -52,30 +52,43 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
   // Published until the box receives it, because the box may not have subscribed yet.
   await until(t, 'the first verdict', () => {
-    void judge(verdictOf({ episode: 'b-e1' }, 'true', systemClock));
+    void judge(verdictOf({ episode: 'b-e1' }, 'confirmed', systemClock));
     return report().verdicts.taken > 0;
   });
-  await judge(verdictOf({ event: 'b-2' }, 'false', systemClock));
+  await judge(verdictOf({ event: 'b-2' }, 'false-alarm', systemClock));
   await judge(verdictOf({ event: 'b-3' }, 'unclear', systemClock));
-  await judge(verdictOf({ event: 'b-77' }, 'true', systemClock));
+  await judge(verdictOf({ event: 'b-77' }, 'confirmed', systemClock));
   for (const text of ['', 'x', '{"operator":"Smith"}', 'x'.repeat(50_000)]) await judge(text);
   await until(t, 'all of them', () => report().verdicts.malformed === 4);
-  t.match(report().rules[0], { rule: 'long-stay', alerts: 4, true: 1, false: 1, unclear: 1, precision: 0.5 });
+  t.match(report().rules[0], {
+    rule: 'long-stay',
+    alerts: 4,
+    confirmed: 1,
+    falseAlarms: 1,
+    unclear: 1,
+    precision: 0.5,
+  });
   t.equal(report().verdicts.unknown, 1);
 
   const neighbour = await clientOf(t, room, 'canebiere-018');
-  const refusal = neighbour.publishAsync(TOPICS.verdict, verdictOf({ event: 'b-4' }, 'true', systemClock), {
-    qos: 1,
-  });
+  const refusal = neighbour.publishAsync(
+    TOPICS.verdict,
+    verdictOf({ event: 'b-4' }, 'confirmed', systemClock),
+    {
+      qos: 1,
+    },
+  );
   await t.rejects(refusal, { code: 135 }, 'another box may not');
-  t.match(report().rules[0], { true: 1 });
+  t.match(report().rules[0], { confirmed: 1 });
 
   // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
-  const old = verdictOf({ event: 'b-4' }, 'true', systemClock);
+  const old = verdictOf({ event: 'b-4' }, 'confirmed', systemClock);
   await judge(old, true);
-  await until(t, 'the retained one', () => report().rules[0]?.true === 2);
-  await judge(verdictOf({ event: 'b-4' }, 'false', { ...systemClock, wallMs: () => Date.now() + 5000 }));
-  await until(t, 'the later one', () => report().rules[0]?.false === 2);
+  await until(t, 'the retained one', () => report().rules[0]?.confirmed === 2);
+  await judge(
+    verdictOf({ event: 'b-4' }, 'false-alarm', { ...systemClock, wallMs: () => Date.now() + 5000 }),
+  );
+  await until(t, 'the later one', () => report().rules[0]?.falseAlarms === 2);
   const repeated = report().verdicts.repeated;
   await room.broker.stop();
   await room.broker.start();
@@ -84,7 +97,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
     void judge(old, true);
     return report().verdicts.repeated > repeated;
   });
-  t.match(report().rules[0], { true: 1, false: 2, unclear: 1, alerts: 4 });
+  t.match(report().rules[0], { confirmed: 1, falseAlarms: 2, unclear: 1, alerts: 4 });
 });
 
 void t.test('a verdict topic that cannot be subscribed holds no alert back', async (t) => {
@@ -127,7 +140,7 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
     let next = 0;
     const hasSome = (): boolean => {
       next = (next + 1) % 20;
-      const verdict = verdictOf({ event: `life${life}-${next}` }, 'true', systemClock);
+      const verdict = verdictOf({ event: `life${life}-${next}` }, 'confirmed', systemClock);
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
       return takenCount() >= 5;
     };
@@ -139,10 +152,10 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
     const figures = store.figures(['long-stay'])[0];
     store.close();
     t.ok(
-      (figures?.true ?? 0) >= acknowledged,
-      `life ${life}: ${figures?.true} on record, ${acknowledged} were reported`,
+      (figures?.confirmed ?? 0) >= acknowledged,
+      `life ${life}: ${figures?.confirmed} on record, ${acknowledged} were reported`,
     );
-    acknowledged = figures?.true ?? 0;
+    acknowledged = figures?.confirmed ?? 0;
   }
 });
 
@@ -157,7 +170,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
   for (let i = 0; i < 120; i += 1) {
     store.raise({ episode: `b-e${i}`, event: `b-${i}`, rule: 'long-stay', wallMs: Date.now() });
   }
-  const verdict = (i: number): 'true' | 'false' => (i < 93 ? 'true' : 'false');
+  const verdict = (i: number): 'confirmed' | 'false-alarm' => (i < 93 ? 'confirmed' : 'false-alarm');
   for (let i = 0; i < 100; i += 1) {
     store.judge({ event: `b-${i}`, verdict: verdict(i), time: new Date().toISOString() }, Date.now());
   }
@@ -195,7 +208,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
     site: SITE,
     box: BOX,
     rules: [
-      { rule: 'long-stay', alerts: 120, true: 93, false: 7, precision: 0.93, walk: null },
+      { rule: 'long-stay', alerts: 120, confirmed: 93, falseAlarms: 7, precision: 0.93, walk: null },
       { rule: 'kerb', precision: null, walk: { passes: 10, seen: 9, repeated: 1, recall: 0.9 } },
     ],
     dropped: 0,
@@ -236,16 +249,18 @@ void t.test(
     await until(t, 'an alert', () => alerts.length > 0, 60_000);
 
     const { id, data } = alerts[0] as VigieEvent;
-    const payload = verdictOf({ episode: data.episode }, 'true', systemClock);
+    const payload = verdictOf({ episode: data.episode }, 'confirmed', systemClock);
     await operators.publishAsync(TOPICS.verdict, payload, { qos: 1 });
-    await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'true', systemClock), { qos: 1 });
+    await operators.publishAsync(TOPICS.verdict, verdictOf({ event: id }, 'confirmed', systemClock), {
+      qos: 1,
+    });
     const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
-    await until(t, 'health says so', () => line()?.true === 1, 60_000);
-    t.match(line(), { rule: 'passing', true: 1, false: 0, precision: 1, low: 0.207, high: 1 });
+    await until(t, 'health says so', () => line()?.confirmed === 1, 60_000);
+    t.match(line(), { rule: 'passing', confirmed: 1, falseAlarms: 0, precision: 1, low: 0.207, high: 1 });
     t.ok((line()?.alerts ?? 0) >= 1);
     const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
     t.equal(await json.ended, 0, json.err);
-    t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', true: 1 }] });
+    t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', confirmed: 1 }] });
     await agent.stop();
   },
 );

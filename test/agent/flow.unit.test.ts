@@ -147,7 +147,7 @@ t.test('an incident continues over a gap in the video when its object is found a
 });
 
 t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
-  for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
+  for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'no-visibility'] as const) {
     const { see, told, made, events } = flow(60);
     see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), ['loitering b-e1 start']);
@@ -159,7 +159,7 @@ t.test('an unusable picture raises no incident, and active ones are held', async
     see(50_000, 51_000, [standingTrack(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
-      { places: ['square'], standingS: 45 },
+      { places: ['square'], durationS: 45 },
       'the unwatched places and the time',
     );
     t.same(told(), [`${kind} b-e2 end`]);
@@ -224,11 +224,11 @@ t.test('too many alerts become one event of the box with their number', async (t
     zone: { id: 'square' },
   });
   t.equal(told().length, 3);
-  t.equal(made.counters['alerts_held_back'], 2);
+  t.equal(made.counters['alerts_suppressed'], 2);
   see(5000, 10_000, []);
   t.same(told(), ['loitering b-e1 end', 'loitering b-e2 end']);
   see(3_605_000, 3_605_400, []);
-  t.match(events[0]?.data, { phase: 'end', cause: { heldBack: 2, ended: 'recovered' } });
+  t.match(events[0]?.data, { phase: 'end', cause: { suppressed: 2, ended: 'recovered' } });
   t.same(told(), ['alert-limit b-e3 end']);
 });
 

@@ -111,7 +111,7 @@ function homeAssistantTold(t: Test, { all, json }: ReceivedMessages): void {
     severity: 'alert',
     zone: 'lawn',
     objects: [{ label: 'person' }],
-    cause: { stayedS: Number },
+    cause: { dwellS: Number },
   });
   t.ok(
     json<{ event_type: string }>(/\/home-assistant\/staying\/event$/).some(

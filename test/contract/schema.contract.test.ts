@@ -132,7 +132,7 @@ void t.test('a member or a kind that a later version adds is valid for a reader 
   const { data } = event;
   const later = { ...data, rule: { ...data.rule, kind: 'begging', params: { x: 1 } }, cause: { y: 2 } };
   t.equal(valid('VigieEvent', { ...event, type: 'vigie.begging.v1', data: later }), true, 'a new kind');
-  const odd = { ...data, cause: { ...data.cause, stayedS: 'long' } };
+  const odd = { ...data, cause: { ...data.cause, dwellS: 'long' } };
   t.equal(valid('VigieEvent', { ...event, data: odd }), false, 'a wrong type in the cause of a known kind');
   const closed = JSON.stringify(Object.fromEntries(ofBox.map((name) => [name, defOf(name)])));
   t.notMatch(closed, '"additionalProperties":false', 'no message of a box is closed');
@@ -224,7 +224,7 @@ void t.test('every rule and condition that the sources raise is in the list', as
   );
   t.equal(
     CONDITION_KINDS.filter(isBlinding).join(' '),
-    'stream-lost frozen covered too-dark moved cannot-see detector-down vision-failed decoder-crashloop',
+    'stream-lost frozen covered too-dark moved no-visibility detector-down vision-failed decoder-crashloop',
   );
   t.ok(raised.length >= 4, `${raised.length} calls found`);
   for (const kind of new Set(raised)) t.ok(kinds.includes(kind), kind);
@@ -258,10 +258,10 @@ void t.test('a message outside of the contract is refused', async (t) => {
   t.strictSame(contract.faults(message(event)), [], 'a good one');
   const bad: [string, IPublishPacket][] = [
     ['a plate', message({ ...event, data: { ...data, plate: 'AB-123-CD' } })],
-    ['a face in the cause', message({ ...event, data: { ...data, cause: { standingS: 1, face: 'x' } } })],
+    ['a face in the cause', message({ ...event, data: { ...data, cause: { durationS: 1, face: 'x' } } })],
     [
       'the cause of another kind',
-      message({ ...event, data: { ...data, cause: { standingS: 1, stoodS: 2 } } }),
+      message({ ...event, data: { ...data, cause: { durationS: 1, stationaryS: 2 } } }),
     ],
     [
       'an unknown label',

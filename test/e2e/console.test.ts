@@ -182,7 +182,7 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
   t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
-  t.match(due, [{ box: 'quay-00', verdict: 'true' }], 'the verdict is due at the box');
+  t.match(due, [{ box: 'quay-00', verdict: 'confirmed' }], 'the verdict is due at the box');
   t.notMatch(JSON.stringify(due), 'operator', 'without the operator’s name');
   t.same(screen.complaints, []);
 }
@@ -202,7 +202,10 @@ async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(await recordOf(chain, no), [], 'no one has seen it');
   t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
   await screen.keys('t');
-  t.equal((await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'true' })).status, 403);
+  t.equal(
+    (await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'confirmed' })).status,
+    403,
+  );
   const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
   t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
   t.match(String(refusals[0]?.['more']), /still/, 'the audit log has the attempt');

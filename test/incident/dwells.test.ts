@@ -51,7 +51,7 @@ class Street {
       .sort((a, b) => a.time.localeCompare(b.time))
       .filter(({ data }) => data.phase !== 'update')
       .map(({ data: { rule, phase, cause } }) => {
-        const seconds = cause['stoodS'] ?? cause['stayedS'];
+        const seconds = cause['stationaryS'] ?? cause['dwellS'];
         return [rule.kind, phase, ...(phase === 'start' ? [Math.round(Number(seconds))] : [])].join(' ');
       });
   }

@@ -79,7 +79,7 @@ t.test('alerts stop at the hourly limit, and an active incident is raised when t
   const stays = standingSituation(9);
   for (let ms = 240_000; ms < 250_000; ms += 200) t.same(at(ms, [stays]), []);
   t.same(at(250_000, [stays, passing(10), passing(11)]), []);
-  t.equal(life.heldBack, 3, 'each is counted once');
+  t.equal(life.suppressed, 3, 'each is counted once');
   t.equal(life.limit.limiting, true);
   t.same(at(3_599_800, [stays]), []);
   t.same(at(3_600_000, [stays]), ['e5 start'], 'an hour after the first');
@@ -194,7 +194,7 @@ t.test('stay rules check classes, zone and time', async (t) => {
   const at = observation(5000, cars(0.3));
   t.same(
     rule.observe(at).map(({ key, cause }) => [key, cause]),
-    [['track-1', { stayedS: 2 }]],
+    [['track-1', { dwellS: 2 }]],
   );
 });
 

@@ -232,7 +232,7 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
        CASE WHEN severity = 'system' THEN 'camera' ELSE 'zone/z-' || i % 5 END, at,
        CASE WHEN state = 'closed' OR severity <> 'alert' AND i < ${incidents - open} THEN at + interval '4 min' END,
        at + interval '1 s', i % 500 = 0,
-       '[{"label":"car","track":"t-1"}]', '{"stayedS":61}', ${Math.max(1, Math.round(city.events / incidents))},
+       '[{"label":"car","track":"t-1"}]', '{"dwellS":61}', ${Math.max(1, Math.round(city.events / incidents))},
        at + interval '4 min', CASE WHEN severity = 'alert' THEN md5((10 * i)::text) END, format(
        '{"stills":[{"moment":"now","name":"%1$s","time":"2026-11-01T00:00:00.000Z","sha256":"%1$s%1$s"}],"absent":null,'
        '"purpose":"safety","legalBasis":"Arrêté préfectoral 2026-77","validUntil":"2027-01-01T00:00:00.000Z","seen":[],'
@@ -245,8 +245,8 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
        verdict, CASE WHEN verdict IS NOT NULL THEN at + interval '5 min' END,
        CASE WHEN verdict IS NOT NULL THEN 'operator-' || i % 10 END,
        CASE WHEN state = 'closed' THEN at + interval '5 min' END, NULL
-     FROM (SELECT *, CASE WHEN state <> 'closed' OR severity <> 'alert' THEN NULL WHEN i % 10 < 6 THEN 'true'
-         WHEN i % 10 < 9 THEN 'false' ELSE 'unclear' END AS verdict
+     FROM (SELECT *, CASE WHEN state <> 'closed' OR severity <> 'alert' THEN NULL WHEN i % 10 < 6 THEN 'confirmed'
+         WHEN i % 10 < 9 THEN 'false-alarm' ELSE 'unclear' END AS verdict
        FROM (SELECT i, ${boxNo(city.boxes, 'i')} AS n, ${timeOf(city, incidents)} AS at,
          CASE WHEN i % 20 < 13 THEN 'alert' WHEN i % 20 < 17 THEN 'notice' ELSE 'system' END AS severity,
          CASE WHEN i % 20 >= 13 THEN 'new' WHEN i < ${incidents - open} THEN 'closed' WHEN i % 5 = 0 THEN 'claimed' WHEN i % 6 = 0 THEN 'dispatched'
@@ -264,7 +264,7 @@ async function fillRest(client: pg.Client, { incidents, timeZone }: City): Promi
   await client.query(
     `INSERT INTO day_figure SELECT to_char(received AT TIME ZONE $1, 'YYYY-MM-DD'),
        extract(hour FROM received AT TIME ZONE $1)::int, site, box, rule, kind, count(*),
-       count(*) FILTER (WHERE verdict = 'true'), count(*) FILTER (WHERE verdict = 'false'),
+       count(*) FILTER (WHERE verdict = 'confirmed'), count(*) FILTER (WHERE verdict = 'false-alarm'),
        count(*) FILTER (WHERE verdict = 'unclear'), count(claimed_first),
        coalesce(sum(extract(epoch FROM claimed_first - received)), 0)
      FROM incident WHERE severity = 'alert' GROUP BY 1, 2, 3, 4, 5, 6`,

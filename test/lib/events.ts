@@ -65,7 +65,7 @@ export function eventText(of: EventText): string {
       rule: { id: 'waiting', kind, params: crossing ? CROSSING : LOITERING },
       ...(crossing ? { line: place } : { zone: place }),
       objects: [],
-      cause: { standingS: 0, ...(crossing ? {} : { stayedS: 10.2 }) },
+      cause: { durationS: 0, ...(crossing ? {} : { dwellS: 10.2 }) },
       evidence: jpeg === undefined ? {} : { snapshot: described(jpeg) },
       clock: { synced: true, timeZone: 'Europe/Paris' },
       mode: 'active',
@@ -89,7 +89,7 @@ function described(jpeg: Buffer) {
     sha256: createHash('sha256').update(jpeg).digest('hex'),
     bytes: jpeg.length,
     time: '2026-11-24T14:00:00.000Z',
-    redaction: { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 },
+    redaction: { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 },
   };
 }
 

@@ -35,13 +35,13 @@ export function eventAt(timeMs: number, change: EventChange = {}): VigieEvent {
       objects: [
         { track: 12, label: 'person', score: 0.81, xyxyNorm: [0.1203, 0.2012, 0.1904, 0.4123], since: time },
       ],
-      cause: { stayedS: 21.2, standingS: 0 },
+      cause: { dwellS: 21.2, durationS: 0 },
       evidence: {
         snapshot: {
           sha256: '0f'.repeat(32),
           bytes: 61_234,
           time,
-          redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
+          redaction: { figures: 3, cleanPlate: { ratio: 0.06, maxAgeS: 41.3 }, mosaicShare: 0, masks: 1 },
         },
       },
       clock: { synced, timeZone: 'Europe/Paris' },

@@ -148,7 +148,7 @@ for (let frame = 1; emptyFrames < EMPTY_FRAMES; frame += 1) {
   while (pictures[0] !== undefined && frame - pictures[0].frame >= PICTURE_AFTER) {
     const { request, atMs: shownMs } = pictures.shift() as (typeof pictures)[0];
     passing('before-picture');
-    const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
+    const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
     const size = { widthPx: 1, heightPx: 1, sha256: '0'.repeat(64) };
     const header: SnapshotHeader = { kind: 'snapshot', request, ...size, atMs: shownMs, redaction };
     const { bytes } = receivedSnapshot(header, Buffer.from('picture'));

@@ -65,7 +65,7 @@ export function picture(bytes: number): RedactedJpeg {
     widthPx: 1280,
     heightPx: 720,
     atMs: 0,
-    redaction: { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 },
+    redaction: { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 },
   };
   return receivedSnapshot(header, binary);
 }

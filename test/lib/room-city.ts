@@ -51,8 +51,8 @@ const OUT: readonly (readonly [every: number, Condition, readonly string[]])[] =
   [307, 'blind', ['covered']],
   [401, 'suspended', ['suspended']],
   [97, 'impaired', ['load-shed', 'defocused']],
-  [113, 'ending', ['certificate-ends']],
-  [229, 'ending', ['order-ends']],
+  [113, 'ending', ['certificate-expiring']],
+  [229, 'ending', ['authorisation-expiring']],
 ];
 
 interface CameraRow extends Columns {
@@ -74,8 +74,9 @@ function camera(i: number, count: number, nowMs: number): CameraRow & { readonly
     conditions: JSON.stringify(['blind', 'impaired'].includes(condition) ? reasons : []),
     heard: at(isAway ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
     last_alert: i % 3 === 0 ? null : at((i % 900) * MINUTE),
-    certificate_ends: at(-(reasons.includes('certificate-ends') ? (i % 9) + 0.4 : 200) * DAY),
-    order_ends: condition === 'suspended' ? null : at(-(reasons.includes('order-ends') ? 2.5 : 300) * DAY),
+    certificate_ends: at(-(reasons.includes('certificate-expiring') ? (i % 9) + 0.4 : 200) * DAY),
+    order_ends:
+      condition === 'suspended' ? null : at(-(reasons.includes('authorisation-expiring') ? 2.5 : 300) * DAY),
     version: i % 50 === 0 ? '0.9.4' : '1.0.0',
     blind: condition === 'blind' ? (reasons[0] ?? null) : null,
   };
@@ -144,7 +145,7 @@ export async function city(db: Sql, count = 1500): Promise<void> {
     ...Array.from({ length: 30 }, (_, i) =>
       incident(100 + i, nowMs, count, {
         state: 'closed',
-        verdict: i < 18 ? 'true' : i < 27 ? 'false' : 'unclear',
+        verdict: i < 18 ? 'confirmed' : i < 27 ? 'false-alarm' : 'unclear',
         closed_at: at(i * MINUTE),
       }),
     ),
@@ -159,7 +160,7 @@ export async function city(db: Sql, count = 1500): Promise<void> {
       rule: 'bus-lane',
       received: at(3 * DAY),
       ended: at(3 * DAY - 20 * MINUTE),
-      cause: '{"heldBack":37}',
+      cause: '{"suppressed":37}',
     },
   ]);
   for (const [site, box, rule, alerts, yes, no, unclear, claimS] of FIGURES) {

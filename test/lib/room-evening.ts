@@ -17,7 +17,7 @@ export function numbered(no: number, change: Columns = {}): Columns {
     place: 'zone/tram-stop',
     received: ago(20),
     objects: '[{"label":"car","track":94371}]',
-    cause: '{"stoodS":62.4,"presence":"seen"}',
+    cause: '{"stationaryS":62.4,"presence":"seen"}',
     ...change,
   };
 }
@@ -44,7 +44,7 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
       kind: 'crowd-gathering',
       rule: 'crowd',
       place: 'zone/steps',
-      cause: '{"count":14,"stayedS":45}',
+      cause: '{"count":14,"dwellS":45}',
       objects: '[{"label":"person","track":1},{"label":"person","track":2}]',
     },
   ],
@@ -58,14 +58,14 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
       clock_doubt: true,
     },
   ],
-  [5, 300, { severity: 'notice', priority: 3, kind: 'present-at-start', cause: '{"stoodS":30}' }],
+  [5, 300, { severity: 'notice', priority: 3, kind: 'present-at-start', cause: '{"stationaryS":30}' }],
   [
     ...([6, 260] as const),
     {
       kind: 'graffiti',
       rule: 'wall',
       place: 'zone/east-wall',
-      cause: '{"besideS":24}',
+      cause: '{"nearbyS":24}',
       state: 'claimed',
       claimed_by: 'Nadia',
     },
@@ -76,7 +76,7 @@ const EVENING: readonly (readonly [no: number, agoS: number, change: Columns])[]
       kind: 'loitering',
       rule: 'stays',
       place: 'zone/hall',
-      cause: '{"stayedS":190}',
+      cause: '{"dwellS":190}',
       objects: '[{"label":"person","track":94371}]',
       state: 'claimed',
       claimed_by: 'Omar',
@@ -125,7 +125,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
       received: ago(1800),
       kind: 'line-crossing',
       state: 'closed',
-      verdict: 'false',
+      verdict: 'false-alarm',
       closed_at: ago(1700),
     }),
   ]);

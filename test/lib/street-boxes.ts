@@ -110,7 +110,7 @@ function itemsOf(box: string, report: Told): OutboxItem[] {
 /** A picture of a test's own making, typed as the link would hand it over. */
 function redacted(jpeg: Buffer): RedactedJpeg {
   const sha256 = createHash('sha256').update(jpeg).digest('hex');
-  const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
+  const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
   return receivedSnapshot(
     { kind: 'snapshot', request: 1, sha256, widthPx: 1280, heightPx: 720, atMs: 0, redaction },
     jpeg,

@@ -55,7 +55,7 @@ async function startArchive(t: Test, room: Room): Promise<void> {
 }
 
 for (const [name, topic, payload, qos] of [
-  ['verdicts, QoS 1', TOPICS.verdict, '{"verdict":"true","alert":"none"}', 1],
+  ['verdicts, QoS 1', TOPICS.verdict, '{"verdict":"confirmed","alert":"none"}', 1],
   ['the witness, QoS 0', TOPICS.journalWitnessed, 'vigie/site/box\n7\nAAAA\n', 0],
 ] as const) {
   void t.test(`the box withstands ${PER_S} messages a second on the topic of ${name}`, async (t) => {

@@ -75,7 +75,7 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
   fill(journal, 300);
   t.match(converse(journal, witness), { is: 'cosigned', size: 300, more: 260 });
   t.match(converse(journal, witness), { is: 'known', size: 300 });
-  const note = readFileSync(join(box, 'journal/witnessed'), 'utf8');
+  const note = readFileSync(join(box, 'journal/cosigned'), 'utf8');
   const key = parseVerifierKey(witness.vkey, COSIGNATURE);
   t.equal(cosignedAtMs(note, key), NOW_MS);
   t.strictSame(wrongAt(join(box, 'journal'), keyOf(box), { witnesses: [key] }), []);
@@ -139,7 +139,7 @@ void t.test('a cosignature verifies for its witness, head and time only', async 
   fill(journal, 5);
   const witness = witnessOf(scratch(t), keyOf(box));
   converse(journal, witness);
-  const note = readFileSync(join(box, 'journal/witnessed'), 'utf8');
+  const note = readFileSync(join(box, 'journal/cosigned'), 'utf8');
   const key = parseVerifierKey(witness.vkey, COSIGNATURE);
   const [, base64 = ''] = /^— witness\.example (\S+)$/m.exec(note) ?? [];
   const bytes = Buffer.from(base64, 'base64');

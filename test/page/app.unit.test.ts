@@ -231,14 +231,14 @@ t.test('names in the picture make way for each other and are shown in full', asy
 t.test('a person in a zone fires after the seconds of its rule', async (t) => {
   const watch = new FiringWatch();
   const at = (s: number, ...tracks: SeenTrack[]) => watch.update({ atMs: s * 1000, tracks }, DRAWING)[0];
-  t.match(at(0, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false, needS: 3 });
-  t.match(at(2, seenTrack(1, [0.2, 0.9]), seenTrack(2, [0.5, 0.1])), { stoodS: 2, fires: false });
-  t.match(at(3, seenTrack(1, [0.2, 0.9]), seenTrack(3, [0.3, 0.9], 'dog')), { stoodS: 3, fires: true });
+  t.match(at(0, seenTrack(1, [0.2, 0.9])), { stationaryS: 0, fires: false, needS: 3 });
+  t.match(at(2, seenTrack(1, [0.2, 0.9]), seenTrack(2, [0.5, 0.1])), { stationaryS: 2, fires: false });
+  t.match(at(3, seenTrack(1, [0.2, 0.9]), seenTrack(3, [0.3, 0.9], 'dog')), { stationaryS: 3, fires: true });
   t.equal(at(3, seenTrack(1, [0.2, 0.9]))?.inside.length, 1);
   t.equal(at(5)?.inside.length, 0, 'hidden');
-  t.match(at(6, seenTrack(1, [0.2, 0.9])), { stoodS: 6, fires: true }, 'and here again');
-  t.match(at(7, seenTrack(1, [0.5, 0.1])), { stoodS: 0, fires: false }, 'left');
-  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stoodS: 0, fires: false }, 'begins again');
+  t.match(at(6, seenTrack(1, [0.2, 0.9])), { stationaryS: 6, fires: true }, 'and here again');
+  t.match(at(7, seenTrack(1, [0.5, 0.1])), { stationaryS: 0, fires: false }, 'left');
+  t.match(at(8, seenTrack(1, [0.2, 0.9])), { stationaryS: 0, fires: false }, 'begins again');
 });
 
 t.test('a crowd needs its number of people at once', async (t) => {
@@ -260,7 +260,7 @@ t.test('a crowd needs its number of people at once', async (t) => {
       { ...DRAWING, rules: [crowd] },
     )[0];
   t.match(at(0, 1), { fires: false });
-  t.match(at(5, 2), { fires: false, stoodS: 0 });
+  t.match(at(5, 2), { fires: false, stationaryS: 0 });
   t.match(at(6, 2), { fires: true });
   t.match(at(7, 1), { fires: false });
 });

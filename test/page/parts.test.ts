@@ -370,8 +370,8 @@ void t.test('the receipt is one page that anyone can check later', { skip: noPop
       {
         rule: 'rule-1',
         alerts: 0,
-        true: 0,
-        false: 0,
+        confirmed: 0,
+        falseAlarms: 0,
         unclear: 0,
         precision: null,
         low: null,

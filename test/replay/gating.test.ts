@@ -74,7 +74,7 @@ t.test(
     const figures = (replayed: Replayed): number =>
       Math.min(...redactions(replayed).map((redaction) => redaction.figures));
     const hidden = (replayed: Replayed): number =>
-      Math.min(...redactions(replayed).map(({ plate, mosaicShare }) => plate.share + mosaicShare));
+      Math.min(...redactions(replayed).map(({ cleanPlate, mosaicShare }) => cleanPlate.ratio + mosaicShare));
     t.ok(
       figures(every) >= 1 && hidden(every) > 0,
       `${figures(every)} people, ${hidden(every).toFixed(4)} hidden by looking`,

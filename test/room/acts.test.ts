@@ -173,7 +173,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const no = await addIncident(db, NOW, { rule: 'r-judge', episode: 'judged' });
       const tries = await Promise.allSettled(
         consoles.map((one, index) =>
-          actionsOf(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'true' : 'false', { revision: 0 }),
+          actionsOf(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'confirmed' : 'false-alarm', {
+            revision: 0,
+          }),
         ),
       );
       const [won, ...otherWins] = tries.filter(ok);
@@ -187,7 +189,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const due = await db.all("SELECT * FROM verdict_due WHERE episode = 'judged'");
       t.same(due, [{ ...due[0], site: 'lyon', box: 'b-1', episode: 'judged', verdict, time: iso(NOW) }]);
       t.same(Object.keys(due[0] ?? {}).sort(), ['box', 'episode', 'no', 'site', 'time', 'verdict']);
-      const first = verdict === 'true' ? [1, 0] : [0, 1];
+      const first = verdict === 'confirmed' ? [1, 0] : [0, 1];
       t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [...first, 0]);
 
       const closed = await refusalOf(actionsOf(db, 'anna').claim(no));
@@ -218,22 +220,25 @@ for (const name of ['sqlite', 'postgres'] as const) {
       async (t) => {
         const no = await addIncident(db, NOW);
         await actionsOf(db, 'anna').claim(no);
-        const refusal = await refusalOf(actionsOf(db, 'ben').judge(no, 'false', { revision: 1 }));
+        const refusal = await refusalOf(actionsOf(db, 'ben').judge(no, 'false-alarm', { revision: 1 }));
         t.match([refusal.status, refusal.message], [409, /anna has it/]);
         t.equal(
-          (await refusalOf(actionsOf(db, 'supervisor').judge(no, 'false', { revision: 0 }))).status,
+          (await refusalOf(actionsOf(db, 'supervisor').judge(no, 'false-alarm', { revision: 0 }))).status,
           409,
         );
         t.equal(
-          (await actionsOf(db, 'ben').judge(no, 'false', { revision: 1, atS: 121 })).verdict,
-          'false',
+          (await actionsOf(db, 'ben').judge(no, 'false-alarm', { revision: 1, atS: 121 })).verdict,
+          'false-alarm',
           'it ran out',
         );
         const next = await addIncident(db, NOW);
         await actionsOf(db, 'anna').claim(next);
-        t.equal((await actionsOf(db, 'supervisor').judge(next, 'true', { revision: 1 })).state, 'closed');
+        t.equal(
+          (await actionsOf(db, 'supervisor').judge(next, 'confirmed', { revision: 1 })).state,
+          'closed',
+        );
         const system = await addIncident(db, NOW, { severity: 'system', kind: 'covered', rule: 'built-in' });
-        await actionsOf(db, 'anna').judge(system, 'true', {});
+        await actionsOf(db, 'anna').judge(system, 'confirmed', {});
         t.same(
           await figuresIn(db, 'built-in'),
           Array(5).fill(undefined),

@@ -155,7 +155,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     { who: 'Omar', act: 'reopen', incident: 2 },
   ]);
   t.same(await room.db.all('SELECT no, state, verdict, reopens FROM incident ORDER BY no'), [
-    { no: 1, state: 'closed', verdict: 'false', reopens: null },
+    { no: 1, state: 'closed', verdict: 'false-alarm', reopens: null },
     { no: 2, state: 'new', verdict: null, reopens: 1 },
   ]);
   t.same(complaints, []);
@@ -193,7 +193,7 @@ async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   const { room, another } = await openApp(t, browser, inQueue(1));
   const old = await another('/incidents/1');
   await old.until(LIVE);
-  await old.page.waitForSelector('.act.true');
+  await old.page.waitForSelector('.act.confirmed');
   // The tab receives no change by others, like one that the browser has suspended.
   room.link.hold(false, true);
   t.equal((await room.act('Omar', '/api/incidents/1/claim', {})).status, 200);
@@ -208,14 +208,14 @@ async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   t.same(await room.record('judge'), []);
   await old.page.keyboard.press('t');
   await old.until('document.querySelector(".toast.good") !== null');
-  t.same(old.posts, [{ path: '/api/incidents/1/verdict', body: { revision: 2, verdict: 'true' } }]);
+  t.same(old.posts, [{ path: '/api/incidents/1/verdict', body: { revision: 2, verdict: 'confirmed' } }]);
   t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
 async function checkLogout(t: Test, browser: Browser): Promise<void> {
   const { page, room, another, until: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   const other = await another('/incidents/2');
-  await other.page.waitForSelector('.act.true');
+  await other.page.waitForSelector('.act.confirmed');
   // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
@@ -230,7 +230,7 @@ async function checkLogout(t: Test, browser: Browser): Promise<void> {
   await until(t, 'no stream is open', () => room.streams.open === 0);
   await other.page.bringToFront();
   await other.page.click('[data-account=Nadia]');
-  await other.until('document.querySelector(".incident .act.true")?.checkVisibility() === true');
+  await other.until('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
   await other.page.keyboard.press('u');
   await other.until('document.querySelector(".toast.good") !== null');
   t.same(await room.record('logout', 'judge').then((all) => all.map(({ act }) => act)), ['logout', 'judge']);
@@ -250,12 +250,19 @@ const SCREENS: Readonly<Record<string, Act>> = {
 const BUTTONS: Readonly<Record<string, Act>> = {
   claim: 'claim',
   dispatch: 'dispatch',
-  true: 'judge',
-  false: 'judge',
+  confirmed: 'judge',
+  'false-alarm': 'judge',
   unclear: 'judge',
   note: 'note',
 };
-const KEYS = { claim: 'c', dispatch: 'd', true: 't', false: 'f', unclear: 'u', note: 'n' } as const;
+const KEYS = {
+  claim: 'c',
+  dispatch: 'd',
+  confirmed: 't',
+  'false-alarm': 'f',
+  unclear: 'u',
+  note: 'n',
+} as const;
 
 async function checkRoles(t: Test, browser: Browser): Promise<void> {
   const plan = join(scratch(t), 'plan.geojson');

@@ -217,9 +217,9 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
       'SELECT i.no, i.state, i.verdict, note.text FROM incident AS i LEFT JOIN note ON note.incident = i.no ORDER BY i.no',
     ),
     [
-      { no: 1, state: 'closed', verdict: 'true', text: 'Looked twice; t and f are letters here.' },
+      { no: 1, state: 'closed', verdict: 'confirmed', text: 'Looked twice; t and f are letters here.' },
       { no: 2, state: 'new', verdict: null, text: null },
-      { no: 3, state: 'closed', verdict: 'false', text: null },
+      { no: 3, state: 'closed', verdict: 'false-alarm', text: null },
     ],
   );
   t.strictSame(complaints, []);
@@ -238,7 +238,7 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 100));
     room.link.hold(false, false);
   };
-  await before('/api/incidents/1/verdict', { revision: 0, verdict: 'false' }, 't');
+  await before('/api/incidents/1/verdict', { revision: 0, verdict: 'false-alarm' }, 't');
   await until('document.querySelector(".toast.bad")?.textContent.includes("closed as false")');
   await until('document.querySelectorAll(".row").length === 1');
   await before('/api/incidents/2/claim', {}, 'c');

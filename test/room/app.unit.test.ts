@@ -37,7 +37,7 @@ function incidentOf(no: number, overrides: Partial<Incident> = {}): Incident {
     received: at,
     clockDoubt: false,
     objects: [{ label: 'car', track: 94371 }],
-    cause: { stoodS: 62.4, presence: 'seen' },
+    cause: { stationaryS: 62.4, presence: 'seen' },
     events: 1,
     still: 'a.jpg',
     state: 'new',
@@ -181,7 +181,7 @@ t.test('every kind has texts in both languages, and an unknown one shows its own
     );
     for (const kind of ['drone', '__proto__', 'constructor']) t.equal(kindText(kind, words), kind);
   }
-  const crowd = incidentOf(1, { kind: 'crowd-gathering', cause: { count: 12, stayedS: 300 } });
+  const crowd = incidentOf(1, { kind: 'crowd-gathering', cause: { count: 12, dwellS: 300 } });
   t.equal(sentence(crowd, EN), '12 people stay together in zone tram-stop, for 5 min so far.');
   t.equal(sentence(crowd, FR), '12 personnes restent ensemble dans la zone tram-stop, depuis 5 min.');
   t.equal(sentence(incidentOf(1), EN), 'A car #4371 stands in zone tram-stop, for 62 s so far.');

@@ -61,9 +61,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const incidents = (): Promise<Row[]> => db.all('SELECT * FROM incident ORDER BY no');
 
     await t.test('the events of one episode become one incident, in any order of arrival', async (t) => {
-      const end = arrival(phase('end', 30, { standingS: 30 }));
-      const start = arrival(phase('start', 0, { standingS: 0, stayedS: 10 }));
-      const update = arrival(phase('update', 10, { standingS: 10, stayedS: 20 }));
+      const end = arrival(phase('end', 30, { durationS: 30 }));
+      const start = arrival(phase('start', 0, { durationS: 0, dwellS: 10 }));
+      const update = arrival(phase('update', 10, { durationS: 10, dwellS: 20 }));
       await archive.store([end]);
       const [late] = await incidents();
       t.match(late, { started: at(0), ended: at(30), events: 1 }, 'by how long it stood');
@@ -71,7 +71,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const [row, ...otherRows] = await incidents();
       t.same(otherRows, []);
       t.match(row, { episode: 'ep-1', started: at(0), ended: at(30), events: 3, state: 'new', priority: 2 });
-      t.same(parseField(row, 'cause'), { standingS: 30 }, 'the newest by its own time');
+      t.same(parseField(row, 'cause'), { durationS: 30 }, 'the newest by its own time');
       t.match(parseField(row, 'detail'), { event: start.id, purpose: 'public-order' });
       t.ok(Number(row?.['rev']) > Number(late?.['rev']), 'each change has a number of its own');
       await archive.store([end, update]);
@@ -124,7 +124,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         event.data.rule.kind = 'from-the-future';
         Object.assign(event.data, { unheardOf: { deep: [1] } });
         event.data.cause = {
-          standingS: 0,
+          durationS: 0,
           reason: `\u0000\ud800<img src=x>${'x'.repeat(200_000)}`,
           list: [1, 2],
           ...Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`k${i}`, i])),
@@ -205,7 +205,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = database.sql();
     await db.run("UPDATE setting SET value = '2' WHERE name = 'version'");
     const remedy = 'run the program that made it, or name another database';
-    const message = `the database has tables of version 2, this program knows 3; ${remedy}`;
+    const message = `the database has tables of version 2, this program knows 4; ${remedy}`;
     await t.rejects(
       database.open(() => NOW),
       { message },

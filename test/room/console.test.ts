@@ -36,7 +36,7 @@ const QUERIES: Partial<Record<RouteName, string>> = {
 const BODIES: Partial<Record<RouteName, object>> = {
   enter: { name: 'operator' },
   dispatch: { revision: 0 },
-  judge: { revision: 0, verdict: 'true' },
+  judge: { revision: 0, verdict: 'confirmed' },
   note: { text: 'a note' },
   reassign: { revision: 0, to: 'operator' },
   reopen: { revision: 0 },

@@ -14,7 +14,7 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
        received, clock_doubt, objects, cause, events, newest, detail, state)
      SELECT n, 0, 'lyon', 'b-' || (n % 100), 'e-' || n, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z', at, at, false,
-       '[{"label":"person","track":12}]', '{"stayedS":10.2}', 1, at, '{}', 'new'
+       '[{"label":"person","track":12}]', '{"dwellS":10.2}', 1, at, '{}', 'new'
      FROM (SELECT n, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || n || ' seconds') AS at
        FROM (WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${INCIDENTS}) SELECT n FROM up))`,
   );

@@ -64,7 +64,7 @@ function poisonedText(): string {
   const never = '9999-99-99T99:99:99.999Z';
   const [object] = event.data.objects;
   const sha256 = '0'.repeat(64);
-  const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
+  const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
   const data = {
     ...event.data,
     zone: { id: 'square', purpose: bad, legalBasis: bad, validUntil: never },

@@ -236,7 +236,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       { received: iso(NOW), box: 'thief', site: 'nice' },
     ]);
     const lasting = await addIncident(db, NOW, { box: 'thief', severity: 'system', kind: 'covered' });
-    await addVerdict(db, { site: 'lyon', box: 'thief' }, 'e-x', 'true', NOW);
+    await addVerdict(db, { site: 'lyon', box: 'thief' }, 'e-x', 'confirmed', NOW);
     const { rev } = await changesSince(db, 0, NOW);
     set(revoked('lyon', 'thief'), enrolled('lyon', 'zebra'));
     started.wake();

@@ -293,7 +293,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
       await untilTrue(`document.querySelector('a[href="/auth/enter"]')?.checkVisibility() === true`);
       if (await page.evaluate(`(sessionStorage.getItem('kept-acts') ?? '[]') !== '[]'`)) return;
       await login();
-      await page.waitForSelector('.incident .act.true');
+      await page.waitForSelector('.incident .act.confirmed');
     }
   };
   const judgeEntries = () =>
@@ -303,7 +303,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   await page.waitForSelector('.row');
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'ines');
   await page.click('[data-no="1"]');
-  await page.waitForSelector('.incident .act.true');
+  await page.waitForSelector('.incident .act.confirmed');
   await judgedInVain('t');
   await login();
   await untilTrue('document.querySelector(".toast.good")?.textContent.includes("was sent")');
@@ -312,7 +312,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   t.same(await judgeEntries(), [{ who: 'ines', act: 'judge', incident: 1 }]);
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
-  await page.waitForSelector('.incident .act.true');
+  await page.waitForSelector('.incident .act.confirmed');
   await judgedInVain('f');
   person.name = 'marc';
   // She has logged out; at the provider he is now logged in.

@@ -119,7 +119,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     t.match(webhooks.counts, { city: { sent: 3, failures: 0 }, archive: { sent: 1, failures: 0 } });
     await webhooks.stop();
     await webhooks.stop();
-    await changeIncident(db, no, { verdict: 'true' });
+    await changeIncident(db, no, { verdict: 'confirmed' });
     const secondTeller = await startWebhooks(t, db, [hook(receiver)]);
     await until(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
     t.strictSame([...lines, ...secondTeller.lines], []);

@@ -244,7 +244,7 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     closedWhy: null,
     reopens: null,
   };
-  const all = [one, { ...one, no: 1, ended: at, verdict: 'true' as const, reopens: 5 }];
+  const all = [one, { ...one, no: 1, ended: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
@@ -265,7 +265,7 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
       dispatchedAt: time,
     }))(one),
   );
-  t.match(rows[1], { no: 1n, ended: time, verdict: 'true', reopens: 5n });
+  t.match(rows[1], { no: 1n, ended: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');
 });

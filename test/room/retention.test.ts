@@ -179,8 +179,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const expired = await addIncident(db, A, 'ep-old', NOW - 30 * DAY_MS - 1);
     const retained = await addIncident(db, A, 'ep-edge', NOW - 30 * DAY_MS);
     for (const no of [expired, expired, retained]) await addNote(db, no, NOW - DAY_MS);
-    await addVerdict(db, A, 'ep-old', 'true', NOW - 31 * DAY_MS);
-    await addVerdict(db, A, 'ep-edge', 'true', NOW - DAY_MS);
+    await addVerdict(db, A, 'ep-old', 'confirmed', NOW - 31 * DAY_MS);
+    await addVerdict(db, A, 'ep-edge', 'confirmed', NOW - DAY_MS);
     await db.run("INSERT INTO done VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
       iso(NOW - DAY_MS - 1),
       iso(NOW - DAY_MS),

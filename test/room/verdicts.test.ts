@@ -49,10 +49,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const room = await makeRoom(t);
     const archive = await clientOf(t, room, 'room');
     const incident = await addIncident(db, PLACE, 'ep-1', NOW);
-    await addVerdict(db, PLACE, 'ep-1', 'true', NOW);
+    await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);
     await addVerdict(db, PLACE, 'ep-2', 'unclear', NOW + 1);
-    await addVerdict(db, PLACE, 'ep-1', 'false', NOW + 2);
-    await addVerdict(db, { site: SITE, box: 'unknown' }, 'ep-9', 'true', NOW);
+    await addVerdict(db, PLACE, 'ep-1', 'false-alarm', NOW + 2);
+    await addVerdict(db, { site: SITE, box: 'unknown' }, 'ep-9', 'confirmed', NOW);
     await setCamera(db, PLACE, 'offline', 1, NOW);
 
     const lease = leaseOf(db, 'one');
@@ -77,21 +77,21 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(
       receivedVerdicts,
       [
-        { episode: 'ep-1', verdict: 'true', time: iso(NOW) },
+        { episode: 'ep-1', verdict: 'confirmed', time: iso(NOW) },
         { episode: 'ep-2', verdict: 'unclear', time: iso(NOW + 1) },
-        { episode: 'ep-1', verdict: 'false', time: iso(NOW + 2) },
+        { episode: 'ep-1', verdict: 'false-alarm', time: iso(NOW + 2) },
       ],
       'each once, in order, without further fields',
     );
     t.match(await recordsOf(db, 'verdict-delivered'), [
-      { ...PLACE, incident, more: { episode: 'ep-1', verdict: 'true' } },
+      { ...PLACE, incident, more: { episode: 'ep-1', verdict: 'confirmed' } },
       { ...PLACE, incident: null, more: { episode: 'ep-2' } },
-      { ...PLACE, incident, more: { verdict: 'false' } },
+      { ...PLACE, incident, more: { verdict: 'false-alarm' } },
     ]);
 
-    await addVerdict(db, PLACE, 'no such <name>', 'true', NOW);
+    await addVerdict(db, PLACE, 'no such <name>', 'confirmed', NOW);
     for (let index = 0; index < 250; index += 1)
-      await addVerdict(db, PLACE, `many-${index}`, 'true', NOW + index);
+      await addVerdict(db, PLACE, `many-${index}`, 'confirmed', NOW + index);
     await until(t, 'many are sent', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
     t.same(
       receivedVerdicts.slice(3).map(({ episode }) => episode),
@@ -117,7 +117,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       delivery(t, db, await clientOf(t, room, 'room'), leases.one),
       delivery(t, other, await clientOf(t, room, 'room'), leases.two),
     ];
-    for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'true', NOW);
+    for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'confirmed', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(receivedVerdicts.length, 0, 'no verdict is sent while another has the lease');
     t.ok(await leases.two.take(await leases.two.look()));
@@ -131,7 +131,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.equal(await countOf(db, 'verdict_due'), 0);
 
     await room.broker.stop();
-    await addVerdict(db, PLACE, 'meanwhile', 'true', NOW);
+    await addVerdict(db, PLACE, 'meanwhile', 'confirmed', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(await countOf(db, 'verdict_due'), 1, 'without a broker it stays due');
     await room.broker.start();
@@ -151,7 +151,7 @@ void t.test('a verdict that the broker refuses stays due', async (t) => {
   const db = await roomDatabase(t, where, NOW);
   const room = await makeRoom(t);
   await setCamera(db, PLACE, 'online', 1, NOW);
-  await addVerdict(db, PLACE, 'ep-1', 'true', NOW);
+  await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);
   const client = await mqtt.connectAsync(room.broker.url, {
     protocolVersion: 5,
     ...(await room.authority

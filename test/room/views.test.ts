@@ -215,7 +215,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         detail.nearby.map((one) => one.no),
         near,
       );
-      const counts = { alerts: 10, true: 6, false: 2, unclear: 1 };
+      const counts = { alerts: 10, confirmed: 6, falseAlarms: 2, unclear: 1 };
       t.same(detail.precision, { ...counts, share: 0.75, low: 0.409, high: 0.929 }, 'of the last 30 days');
       t.equal(detail.purpose, 'safety');
       t.equal(
@@ -238,7 +238,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const eyes = all.cameras.filter(({ site }) => site === 'eyes');
       t.match(eyes, [
         { box: 'e-1', condition: 'blind', blindS: 3660, reasons: ['frozen', 'stream-lost'] },
-        { box: 'e-2', condition: 'offline', blindS: 0, reasons: ['silent', 'order-ends'] },
+        { box: 'e-2', condition: 'offline', blindS: 0, reasons: ['silent', 'authorisation-expiring'] },
       ]);
       let text = '';
       for await (const line of await handlers.camerasCsv(callOf<'camerasCsv'>('anna', NOW))) text += line;
@@ -256,7 +256,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         day('2026-06-02', 12, { ...place, alerts: 100 }),
       ];
       for (const row of rows) await insert(db, 'day_figure', row);
-      const muted = { ...place, severity: 'system', kind: 'alert-limit', cause: '{"heldBack":7}' };
+      const muted = { ...place, severity: 'system', kind: 'alert-limit', cause: '{"suppressed":7}' };
       await addIncident(db, Date.parse(span.from), { ...muted, ended: '2026-06-01T11:00:00.000Z' });
       await addIncident(db, Date.parse(span.from) - DAY_MS, {
         ...muted,
@@ -267,10 +267,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const byRule = await figures('rule');
       t.ok(Value.Check(ROUTES.figures.gives, byRule));
       t.match(byRule.rows, [
-        { key: 'sums/b-1/r-1', alerts: 2, true: 1, share: 1, high: 1, meanClaimS: 12.5 },
-        { key: 'sums/b-2/r-1', alerts: 3, false: 1, share: 0, low: 0, meanClaimS: null },
+        { key: 'sums/b-1/r-1', alerts: 2, confirmed: 1, share: 1, high: 1, meanClaimS: 12.5 },
+        { key: 'sums/b-2/r-1', alerts: 3, falseAlarms: 1, share: 0, low: 0, meanClaimS: null },
       ]);
-      t.same(byRule.muted, [{ ...place, kind: 'loitering', heldBack: 7, at: span.from }]);
+      t.same(byRule.muted, [{ ...place, kind: 'loitering', suppressed: 7, at: span.from }]);
       const keys = async (by: Parameters<typeof figures>[0]) =>
         (await figures(by)).rows.map(({ key }) => key);
       t.same(await keys('hour'), ['11', '12']);
@@ -287,11 +287,17 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const [first] = (await page({ site: 'whole', box: 'b-10' })).incidents;
       await handlers.judge({
         ...callOf<'judge'>('anna', NOW, { params: { no: first?.no ?? 0 } }),
-        body: { revision: 0, verdict: 'true' },
+        body: { revision: 0, verdict: 'confirmed' },
       });
       const report = await handlers.handOver(callOf<'handOver'>('supervisor', NOW, shift));
       t.ok(Value.Check(ROUTES.handOver.gives, report));
-      t.match(report, { closed: 1, verdicts: { true: 1, false: 0 }, stillsSeen: 1, more: 0, dispatched: [] });
+      t.match(report, {
+        closed: 1,
+        verdicts: { confirmed: 1, 'false-alarm': 0 },
+        stillsSeen: 1,
+        more: 0,
+        dispatched: [],
+      });
       t.same(
         report.camerasDown.map(({ box }) => box),
         ['e-1', 'e-2'],

@@ -152,7 +152,7 @@ t.test(
     ];
     t.ok(first && first.s >= 15 && first.s < 25, `raised at ${first?.s} s`);
     t.ok(last && last.s >= 60 && last.s < 66, `over at ${last?.s} s`);
-    t.match(first?.situations[0]?.cause, { count: Number, stayedS: Number });
+    t.match(first?.situations[0]?.cause, { count: Number, dwellS: Number });
     t.notOk(first?.situations[0]?.cause['peoplePerM2'], 'no density without a ground');
     const marked: GroundPlaneConfig['people'] = [
       { feet: [0.5, 0.9], head: [0.5, 0.5] },

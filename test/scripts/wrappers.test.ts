@@ -105,19 +105,19 @@ const NOW_MS = Date.parse('2026-11-24T15:00:00.000Z');
 const person = { label: 'person', track: 630228974371 };
 
 void t.test('an event is one line for a person', async (t) => {
-  const start = event({ objects: [person], cause: { stayedS: 10.2, standingS: 0 } }, 'zone/square');
+  const start = event({ objects: [person], cause: { dwellS: 10.2, durationS: 0 } }, 'zone/square');
   t.match(
     alertLine(start, NOW_MS),
     /^15:00:05 CET {2}ALERT {3}loitering: person #4371 in zone square, there for 10.2 s$/,
   );
   const end = event(
-    { phase: 'end', objects: [person], cause: { stayedS: 15, standingS: 4.8 } },
+    { phase: 'end', objects: [person], cause: { dwellS: 15, durationS: 4.8 } },
     'zone/square',
   );
   t.match(alertLine(end, NOW_MS), /ended {3}loitering: person #4371 in zone square, lasted 4.8 s$/);
   const rule = { id: 'r2', kind: 'line-crossing' };
   const crossing = event(
-    { rule, objects: [person], cause: { direction: 'left', standingS: 0 } },
+    { rule, objects: [person], cause: { direction: 'left', durationS: 0 } },
     'line/kerb',
   );
   t.match(alertLine(crossing, NOW_MS), /line-crossing: person #4371 over line kerb, to the left$/);
@@ -134,7 +134,7 @@ void t.test('an event is one line for a person', async (t) => {
     alertLine(futureEvent, NOW_MS),
     /^--:--:-- {2}ALERT .* \(its clock says 2199-01-01T00:00:00.000Z\)$/,
   );
-  t.equal(isMomentaryEnd(event({ phase: 'end', cause: { standingS: 0 } }, 'line/kerb')), true);
+  t.equal(isMomentaryEnd(event({ phase: 'end', cause: { durationS: 0 } }, 'line/kerb')), true);
   t.equal(isMomentaryEnd(end), false);
   t.equal(snapshotName(start), '2026-11-24-140005-r1-a1b2-7.jpg');
   t.equal(

@@ -56,7 +56,7 @@ class Box {
   answer(text: string): number {
     const requests = this.requests.splice(0);
     for (const { request, atMs } of requests) {
-      const redaction = { figures: 1, plate: { share: 0.03, oldestS: 5 }, mosaicShare: 0, masks: 0 };
+      const redaction = { figures: 1, cleanPlate: { ratio: 0.03, maxAgeS: 5 }, mosaicShare: 0, masks: 0 };
       const header = { request, sha256: '0'.repeat(64), widthPx: 1, heightPx: 1, atMs, redaction };
       if (!this.say({ kind: 'snapshot', ...header }, Buffer.from(text)))
         throw new Error('taken for another’s');

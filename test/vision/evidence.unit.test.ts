@@ -238,7 +238,7 @@ t.test("an object of the event is framed at its place at the still's time", asyn
   t.ok(still.count(isYellow, at) > 300, `${still.count(isYellow, at)} pixels`);
   t.equal(still.count(isYellow, inside), 0);
   t.ok(still.count(isWhite, [230, 148, 250, 158]) >= 5, 'its number above it');
-  t.match(still, { figures: 0, plate: { share: 0 }, mosaicShare: 0 });
+  t.match(still, { figures: 0, cleanPlate: { ratio: 0 }, mosaicShare: 0 });
   // A fifth of a second earlier it was on its way: 10 % of the picture further left.
   const movedPicture = await pictureOf({
     atMs: 800,

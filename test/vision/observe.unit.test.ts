@@ -319,12 +319,12 @@ t.test('dropped items are counted, and reach the health report over all runs of 
   }
   const left = {
     crossings_dropped: 50 * 64 - 512,
-    furniture_dropped: 0,
+    static_false_positives_dropped: 0,
     grounds_dropped: 0,
     // Of 70 places 64 stay; each further one takes the place of the youngest, which is found again.
     standing_places_dropped: 6 + 7,
     static_regions_dropped: 0,
-    carrier_places_dropped: 2 * 2,
+    associated_track_places_dropped: 2 * 2,
   };
   t.same(observer.limits, left);
 

@@ -241,18 +241,18 @@ t.test('the redaction report names the parts that are not of the moment', async 
   const learnt = await box.picture({ person: [30, 30], ground: 120 });
   t.match(learnt.redaction, { figures: 1, mosaicShare: 0, masks: 0 });
   t.ok(
-    learnt.redaction.plate.share > 0.05 && learnt.redaction.plate.share < 0.2,
-    `${learnt.redaction.plate.share}`,
+    learnt.redaction.cleanPlate.ratio > 0.05 && learnt.redaction.cleanPlate.ratio < 0.2,
+    `${learnt.redaction.cleanPlate.ratio}`,
   );
   t.ok(
-    learnt.redaction.plate.oldestS >= 1 && learnt.redaction.plate.oldestS < 10,
-    `${learnt.redaction.plate.oldestS}`,
+    learnt.redaction.cleanPlate.maxAgeS >= 1 && learnt.redaction.cleanPlate.maxAgeS < 10,
+    `${learnt.redaction.cleanPlate.maxAgeS}`,
   );
   const fresh = await new Box().picture({ person: [30, 30], ground: 120 });
-  t.match(fresh.redaction, { figures: 1, plate: { share: 0, oldestS: 0 }, masks: 0 });
-  t.equal(fresh.redaction.mosaicShare, learnt.redaction.plate.share, 'what is not known is blocks');
+  t.match(fresh.redaction, { figures: 1, cleanPlate: { ratio: 0, maxAgeS: 0 }, masks: 0 });
+  t.equal(fresh.redaction.mosaicShare, learnt.redaction.cleanPlate.ratio, 'what is not known is blocks');
   const street = await new Box().learn({ ground: 120 }).picture({ ground: 120 }, { focus: [] });
-  t.same(street.redaction, { figures: 0, plate: { share: 0, oldestS: 0 }, mosaicShare: 0, masks: 0 });
+  t.same(street.redaction, { figures: 0, cleanPlate: { ratio: 0, maxAgeS: 0 }, mosaicShare: 0, masks: 0 });
 });
 
 t.test('the age of the clean plate is in the site’s own time, with the day where it differs', async (t) => {

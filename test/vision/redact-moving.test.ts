@@ -97,7 +97,7 @@ for (const source of [SMALL, LARGE]) {
     const still = await stillOf(rgb, source);
     const content = { foreground: foregroundOf(MISSED, MOVING) };
     const snapshotMade = await snapshot(still, content);
-    t.match(snapshotMade.redaction, { figures: 0, plate: { share: 0 } });
+    t.match(snapshotMade.redaction, { figures: 0, cleanPlate: { ratio: 0 } });
     // The region is 7 % of the picture; partly covered cells are hidden completely.
     const { mosaicShare } = snapshotMade.redaction;
     t.ok(

@@ -352,7 +352,7 @@ t.test('masked pixels affect no snapshot, at full size and scaled down', async (
     const outside = Buffer.from(one).fill(255, 0, source.widthPx * 30);
     const altered = await snapshot(await stillOf(outside, source, masks), people, focus);
     t.not(before.sha256, altered.sha256, `${source.widthPx}: while a change elsewhere is seen`);
-    t.match(before.redaction, { figures: 1, plate: { share: 0, oldestS: 0 }, masks: 1 });
+    t.match(before.redaction, { figures: 1, cleanPlate: { ratio: 0, maxAgeS: 0 }, masks: 1 });
     t.ok(before.redaction.mosaicShare > 0.02);
 
     const { rgb, size } = await pixelsOf(before.bytes);

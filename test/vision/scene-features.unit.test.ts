@@ -137,7 +137,7 @@ t.test('a stain beside a thing does not join it', async (t) => {
     tracks: passer,
   });
   const bag = seconds[22]?.find(({ xyxyNorm }) => xyxyNorm[0] < 0.46);
-  t.match(bag, { kind: 'appeared', carrier: { track: 7 } });
+  t.match(bag, { kind: 'appeared', associatedTrack: { track: 7 } });
   t.ok((bag?.xyxyNorm[2] ?? 1) < 0.515, `it ends where it ended: ${bag?.xyxyNorm}`);
 });
 
@@ -153,7 +153,7 @@ t.test('a thing that was partly hidden at first is one thing', async (t) => {
     },
   });
   t.equal(seconds[27]?.length, 1);
-  t.match(seconds[27], [{ kind: 'appeared', carrier: { track: 7 } }]);
+  t.match(seconds[27], [{ kind: 'appeared', associatedTrack: { track: 7 } }]);
   t.ok((seconds[27]?.[0]?.xyxyNorm[0] ?? 1) < 0.42);
 });
 
@@ -171,7 +171,7 @@ t.test('an associated track has moved, was at the place, and left after it', asy
     const { seconds } = play({ seconds: 24, paint: (s) => (s >= 8.5 ? block : nothing), tracks });
     t.equal(seconds[20]?.length, 1, `${name}: it is seen`);
     t.same(
-      seconds.flat().filter(({ carrier }) => carrier !== undefined),
+      seconds.flat().filter(({ associatedTrack }) => associatedTrack !== undefined),
       [],
       name,
     );

@@ -61,7 +61,7 @@ t.test('a thing left behind is found with its associated track, and ends when ta
       kind: 'appeared',
       attended: false,
       seen: true,
-      carrier: { track: 7, label: 'person' },
+      associatedTrack: { track: 7, label: 'person' },
     });
     if (region === undefined) return;
     t.ok(
@@ -151,7 +151,7 @@ function region(over: Partial<StaticRegion> = {}): StaticRegion {
     seen: true,
     beforeMs: 5000,
     attended: false,
-    carrier: { track: 4, label: 'person', besideMs: 6000, leftMs: 15_000 },
+    associatedTrack: { track: 4, label: 'person', besideMs: 6000, leftMs: 15_000 },
     places: [{ zone: 'square', standsIn: true, share: 1 }],
     ...over,
   };
@@ -175,7 +175,7 @@ t.test('illegal dumping: a thing that stays long enough raises it until taken aw
     {
       key: 'region-1',
       cause: {
-        carrier: { track: 4, label: 'person' },
+        associatedTrack: { track: 4, label: 'person' },
         depositTime: '1970-01-01T00:00:10.000Z',
         unattendedS: 30,
       },
@@ -187,7 +187,7 @@ t.test('illegal dumping: a thing that stays long enough raises it until taken aw
     'a person who passes does not end it',
   );
   t.equal(watching.observe(observation(47_000, [], { regions: [] })).length, 0);
-  const { carrier: _nobody, ...uncarried } = region();
+  const { associatedTrack: _nobody, ...uncarried } = region();
   for (const [name, bad] of Object.entries({
     attended: region({ attended: true }),
     removed: region({ kind: 'removed' }),
@@ -207,20 +207,20 @@ t.test('graffiti: a wall that stays changed after a person dwelt there raises it
       kind: 'graffiti',
       zone: 'square',
       purpose: 'evaluation',
-      dwellS: 5,
+      minNearbyS: 5,
       persistS: 30,
     });
   const at = (atMs: number, over: Partial<StaticRegion>) =>
     observation(atMs, [], { regions: [region(over)] });
   t.equal(rule().observe(at(41_900, {})).length, 0);
   t.match(rule().observe(at(42_000, {})), [
-    { cause: { besideS: 6, changeTime: '1970-01-01T00:00:10.000Z', doneTime: '1970-01-01T00:00:12.000Z' } },
+    { cause: { nearbyS: 6, changeTime: '1970-01-01T00:00:10.000Z', doneTime: '1970-01-01T00:00:12.000Z' } },
   ]);
   for (const over of [
     { attended: true },
     { kind: 'removed' as const },
-    { carrier: { track: 4, label: 'person' as const, besideMs: 4900, leftMs: 15_000 } },
-    { carrier: { track: 4, label: 'person' as const, besideMs: 6000, leftMs: 98_000 } },
+    { associatedTrack: { track: 4, label: 'person' as const, besideMs: 4900, leftMs: 15_000 } },
+    { associatedTrack: { track: 4, label: 'person' as const, besideMs: 6000, leftMs: 98_000 } },
     { places: [{ zone: 'square', standsIn: true, share: 0.4 }] },
     { areaNorm: 0.0004 },
   ]) {

@@ -27,7 +27,7 @@ export interface RuleWatch {
   /** Required time in s; undefined for a rule that fires at once. */
   readonly needS: number | undefined;
   /** Time in s for which the condition has held. */
-  readonly stoodS: number;
+  readonly stationaryS: number;
   readonly fires: boolean;
   /** Crossings of a line since the preview started. */
   readonly crossed: { readonly left: number; readonly right: number };
@@ -113,7 +113,7 @@ export class FiringWatch {
       rule,
       inside: [],
       needS: undefined,
-      stoodS: 0,
+      stationaryS: 0,
       fires: memory.firedAtMs !== undefined && atMs - memory.firedAtMs < SHOW_PASSAGE_MS,
       crossed: { left: memory.left, right: memory.right },
       judgedByBox: false,
@@ -152,15 +152,15 @@ function staying(
   const enough = inside.length >= (isOfMany ? rule.minCount : 1);
   memory.enoughSinceMs = enough ? (memory.enoughSinceMs ?? atMs) : undefined;
   const sinceMs = isOfMany ? memory.enoughSinceMs : inside[0]?.sinceMs;
-  const stoodS = sinceMs === undefined ? 0 : (atMs - sinceMs) / 1000;
+  const stationaryS = sinceMs === undefined ? 0 : (atMs - sinceMs) / 1000;
   const judgedByBox = JUDGED_FROM[rule.kind] === 'pictures';
   const needS = needOf(rule);
   return {
     rule,
     inside,
     needS,
-    stoodS,
-    fires: !judgedByBox && enough && needS !== undefined && stoodS >= needS,
+    stationaryS,
+    fires: !judgedByBox && enough && needS !== undefined && stationaryS >= needS,
     crossed: { left: 0, right: 0 },
     judgedByBox,
   };

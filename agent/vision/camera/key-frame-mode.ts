@@ -60,7 +60,7 @@ export class KeyFrameMode {
   #catchUpFromMs: number | undefined;
   /** Lag of frames in full decoding, in ms. */
   #usualLagMs = 0;
-  #heldBack = 0;
+  #suppressed = 0;
 
   constructor(pipeline: Pick<NativePipeline, 'get' | 'set'>, decoders: Decoders, clock: Clock) {
     this.#pipeline = pipeline;
@@ -85,7 +85,7 @@ export class KeyFrameMode {
   reopen(): void {
     for (const codec of this.#gated) this.#set(codec, false);
     this.#isWanted = false;
-    this.#heldBack = 0;
+    this.#suppressed = 0;
     this.#catchUpFromMs = undefined;
     this.#keepAll(false);
   }
@@ -96,7 +96,7 @@ export class KeyFrameMode {
   want(quiet: boolean): void {
     if (quiet === this.#isWanted) return;
     const gate = this.#gate;
-    if (gate === undefined || (quiet && this.#heldBack >= HELD_BACK_MIN)) return;
+    if (gate === undefined || (quiet && this.#suppressed >= HELD_BACK_MIN)) return;
     this.#isWanted = quiet;
     if (!quiet && this.#isResting(gate)) this.#keepAll(true);
     this.#set(gate, quiet);
@@ -127,9 +127,9 @@ export class KeyFrameMode {
   }
 
   #noteLag(lagMs: number): void {
-    const heldBack = lagMs - this.#usualLagMs > MARGIN_MS + HELD_BACK_MS;
-    this.#heldBack = heldBack ? this.#heldBack + 1 : 0;
-    if (this.#heldBack >= HELD_BACK_MIN) this.want(false);
+    const suppressed = lagMs - this.#usualLagMs > MARGIN_MS + HELD_BACK_MS;
+    this.#suppressed = suppressed ? this.#suppressed + 1 : 0;
+    if (this.#suppressed >= HELD_BACK_MIN) this.want(false);
   }
 
   /**
@@ -155,7 +155,7 @@ export class KeyFrameMode {
 
   #reasonOf(gate: Codec | undefined): string | undefined {
     if (gate === undefined) return 'no stream of H.264 or H.265 for libav';
-    if (this.#heldBack >= HELD_BACK_MIN) return 'the decoder holds pictures back';
+    if (this.#suppressed >= HELD_BACK_MIN) return 'the decoder holds pictures back';
     const reason = this.#pipeline.get(`gate-${gate}`, 'reason');
     return typeof reason === 'string' && reason !== '' ? reason : undefined;
   }

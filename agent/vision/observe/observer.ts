@@ -45,11 +45,11 @@ export type ObserverOptions = Pick<
 type ObserverLimit = Extract<
   VisionLimit,
   | 'crossings_dropped'
-  | 'furniture_dropped'
+  | 'static_false_positives_dropped'
   | 'grounds_dropped'
   | 'standing_places_dropped'
   | 'static_regions_dropped'
-  | 'carrier_places_dropped'
+  | 'associated_track_places_dropped'
 >;
 
 export class Observer {
@@ -187,14 +187,14 @@ export class Observer {
     const { regions = 0, places = 0, features = 0 } = this.#scene?.droppedCounts ?? {};
     return {
       crossings_dropped: this.#places.crossingsDropped,
-      furniture_dropped: this.#staticFalsePositives.dropped,
+      static_false_positives_dropped: this.#staticFalsePositives.dropped,
       grounds_dropped: features,
       standing_places_dropped: [...this.#standing.values()].reduce(
         (sum, { droppedCandidates }) => sum + droppedCandidates,
         this.#standingCut,
       ),
       static_regions_dropped: regions,
-      carrier_places_dropped: places,
+      associated_track_places_dropped: places,
     };
   }
 

@@ -126,7 +126,7 @@ export class SceneObserver {
   /** Media times whose stills are still needed as evidence, at most 34; all others may be removed. */
   get pinnedMs(): readonly number[] {
     const carried = this.#reported
-      .filter(({ carrier }) => carrier !== undefined)
+      .filter(({ associatedTrack }) => associatedTrack !== undefined)
       .slice(0, PINNED_REGIONS_MAX);
     return [...this.#quietMs, ...carried.flatMap(({ beforeMs, firstMs }) => [beforeMs, firstMs])];
   }
@@ -367,7 +367,7 @@ export class SceneObserver {
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
     const ground: [number, number] = [x((place[0] + place[2]) / 2), y(place[3])];
     const bystanders = people(state.bystanders, place, region.firstMs);
-    const carrier = associatedTrackOf(bystanders, region.firstMs, atMs);
+    const associatedTrack = associatedTrackOf(bystanders, region.firstMs, atMs);
     const leftMs = lastLeftMs(bystanders);
     return {
       id: region.id,
@@ -381,9 +381,16 @@ export class SceneObserver {
       seen: region.isVisible && region.difference >= REPORTED_LEVELS,
       beforeMs: state.beforeMs,
       attended: state.hinted > HINT_SHARE || hasBystander(bystanders, atMs) || isBody(place, bystanders),
-      ...(carrier === undefined
+      ...(associatedTrack === undefined
         ? {}
-        : { carrier: { track: carrier.track, label: carrier.label, besideMs: carrier.besideMs, leftMs } }),
+        : {
+            associatedTrack: {
+              track: associatedTrack.track,
+              label: associatedTrack.label,
+              besideMs: associatedTrack.besideMs,
+              leftMs,
+            },
+          }),
       places: placesOf(this.#options.zones, region, ground, grid),
     };
   }

@@ -209,10 +209,10 @@ function redactionOf(
   masks: number,
 ): Redaction {
   // A part seen after the still, but before the request, is not old.
-  const oldestS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
+  const maxAgeS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
   return {
     figures,
-    plate: { share: shareOf(cells, SHOWN.plate), oldestS },
+    cleanPlate: { ratio: shareOf(cells, SHOWN.plate), maxAgeS },
     mosaicShare: shareOf(cells, SHOWN.mosaic),
     masks,
   };

@@ -35,13 +35,13 @@ const event: VigieEvent = {
         since: '2026-11-24T13:59:57.200Z',
       },
     ],
-    cause: { stoodS: 60.2, presence: 'seen', standingS: 0 },
+    cause: { stationaryS: 60.2, presence: 'seen', durationS: 0 },
     evidence: {
       snapshot: {
         sha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
         bytes: 58_211,
         time: '2026-11-24T14:01:00.000Z',
-        redaction: { figures: 3, plate: { share: 0.06, oldestS: 41.3 }, mosaicShare: 0, masks: 1 },
+        redaction: { figures: 3, cleanPlate: { ratio: 0.06, maxAgeS: 41.3 }, mosaicShare: 0, masks: 1 },
       },
     },
     clock: { synced: true, timeZone: 'Europe/Paris' },

@@ -302,9 +302,9 @@ class Sum {
     counts.persons += people.length;
     this.#ms.push(ms);
     this.#bytesMax = Math.max(this.#bytesMax, bytes.length);
-    this.#shares.plate += redaction.plate.share;
+    this.#shares.plate += redaction.cleanPlate.ratio;
     this.#shares.mosaic += redaction.mosaicShare;
-    if (seam !== undefined && redaction.plate.share >= SEAM_PLATE_MIN) this.#seams.push(seam);
+    if (seam !== undefined && redaction.cleanPlate.ratio >= SEAM_PLATE_MIN) this.#seams.push(seam);
     if (people.length === 0) return;
     const person = new Uint8Array(size.widthPx * size.heightPx);
     for (const [x1, y1, x2, y2] of people) {

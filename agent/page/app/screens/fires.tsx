@@ -52,7 +52,7 @@ export function FiresScreen() {
 
 function Watch({ watch }: { readonly watch: RuleWatch }) {
   const { fires, kinds, labels } = words.value;
-  const { rule, inside, needS, stoodS, crossed, judgedByBox } = watch;
+  const { rule, inside, needS, stationaryS, crossed, judgedByBox } = watch;
   const now = previewFrame.value?.atMs ?? 0;
   return (
     <div class={watch.fires ? 'card firing' : 'card'}>
@@ -78,8 +78,8 @@ function Watch({ watch }: { readonly watch: RuleWatch }) {
           </ul>
           {needS !== undefined && !judgedByBox && (
             <>
-              <progress value={Math.min(stoodS, needS)} max={needS || 1} aria-label={fires.fires} />
-              <p>{fires.needs(number(Math.min(stoodS, needS)), number(needS))}</p>
+              <progress value={Math.min(stationaryS, needS)} max={needS || 1} aria-label={fires.fires} />
+              <p>{fires.needs(number(Math.min(stationaryS, needS)), number(needS))}</p>
             </>
           )}
         </>

@@ -109,7 +109,7 @@ class Listening {
     const { updateDesired, configDesired, command, ack, verdict } = topicsOf(site, this.#box);
     // Topics of the room, and the Last Will, which the broker sends.
     if ([updateDesired, configDesired, command, ack, verdict].includes(topic)) return;
-    if (rest.join('/') === 'journal/witnessed') return;
+    if (rest.join('/') === 'journal/cosigned') return;
     if (rest.join('/') === 'status' && isOffline(payload)) return;
     this.#live.push(topic);
   }

@@ -37,7 +37,7 @@ export function alertLine(event: VigieEvent, nowMs = Date.now(), isClockTold = f
 
 /** True for the end of a momentary incident, which needs no second line. */
 export function isMomentaryEnd({ data: { phase, cause } }: VigieEvent): boolean {
-  return phase === 'end' && cause['standingS'] === 0;
+  return phase === 'end' && cause['durationS'] === 0;
 }
 
 /** Returns a file name that sorts by time and names the rule. */
@@ -64,11 +64,11 @@ function label(severity: string, phase: string): string {
 }
 
 function causeText(phase: string, cause: Readonly<Record<string, unknown>>): string {
-  const { stayedS, standingS, direction, reason } = cause;
+  const { dwellS, durationS, direction, reason } = cause;
   const parts: string[] = [];
   if (typeof direction === 'string') parts.push(`to the ${printable(direction, 40)}`);
-  if (phase === 'start' && typeof stayedS === 'number') parts.push(`there for ${stayedS} s`);
-  if (phase !== 'start' && typeof standingS === 'number') parts.push(`lasted ${standingS} s`);
+  if (phase === 'start' && typeof dwellS === 'number') parts.push(`there for ${dwellS} s`);
+  if (phase !== 'start' && typeof durationS === 'number') parts.push(`lasted ${durationS} s`);
   if (typeof reason === 'string') parts.push(printable(reason, REASON_CHARS_MAX));
   return parts.map((part) => `, ${part}`).join('');
 }

@@ -245,8 +245,8 @@ function newRow(
 function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): void {
   const { phase, objects, cause, evidence, clock, degraded = [] } = event.data;
   const atMs = momentOf(time, nowMs);
-  const standingS = typeof cause['standingS'] === 'number' ? cause['standingS'] : 0;
-  const startMs = phase === 'start' ? atMs : atMs - Math.min(Math.max(standingS, 0), 366 * 86_400) * 1000;
+  const durationS = typeof cause['durationS'] === 'number' ? cause['durationS'] : 0;
+  const startMs = phase === 'start' ? atMs : atMs - Math.min(Math.max(durationS, 0), 366 * 86_400) * 1000;
   const isEarlier = row.started === '' || phase === 'start' || Date.parse(row.started) > startMs;
   if (isEarlier) row.started = iso(startMs);
   if (phase === 'end') row.ended = iso(Math.max(atMs, startMs));

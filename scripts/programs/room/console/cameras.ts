@@ -79,8 +79,8 @@ export function conditionOf(
   const suspended = row.mode !== null && conditionBy(row.mode) === 'suspended' ? [row.mode] : [];
   const limited = row.share_until !== null && Date.parse(row.share_until) > nowMs ? ['storage-share'] : [];
   const ending = [
-    ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-ends'] : []),
-    ...(endsSoon(row.order_ends, nowMs) ? ['order-ends'] : []),
+    ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-expiring'] : []),
+    ...(endsSoon(row.order_ends, nowMs) ? ['authorisation-expiring'] : []),
   ];
   const reasons = [...new Set([...offlineReasons, ...suspended, ...limited, ...standing, ...ending])].slice(
     0,

@@ -73,7 +73,7 @@ async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['mu
     rule,
     kind: kind ?? '',
     at: received,
-    heldBack: countIn(objectIn(cause)['heldBack']),
+    suppressed: countIn(objectIn(cause)['suppressed']),
   }));
 }
 

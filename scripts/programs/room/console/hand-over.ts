@@ -37,7 +37,11 @@ export async function handOverOf(
     received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
     closed: closed.reduce((sum, { n }) => sum + n, 0),
     withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NOT NULL'),
-    verdicts: { true: verdictCount('true'), false: verdictCount('false'), unclear: verdictCount('unclear') },
+    verdicts: {
+      confirmed: verdictCount('confirmed'),
+      'false-alarm': verdictCount('false-alarm'),
+      unclear: verdictCount('unclear'),
+    },
     open: open.incidents,
     dispatched: dispatched.incidents,
     more: open.more + dispatched.more,

@@ -29,7 +29,7 @@ export const SUMS = (['alerts', 'judged_true', 'judged_false', 'judged_unclear']
 /** Returns the precision. Unclear verdicts say nothing about the rule and do not count in the ratio. */
 export function precisionOf(sums: Sums): Precision {
   const { alerts, judged_true: right, judged_false: wrong, judged_unclear: unclear } = sums;
-  const counts = { alerts, true: right, false: wrong, unclear };
+  const counts = { alerts, confirmed: right, falseAlarms: wrong, unclear };
   const reviewedCount = right + wrong;
   if (reviewedCount === 0) return { ...counts, share: null, low: null, high: null };
   const { low, high } = wilson(right, reviewedCount);

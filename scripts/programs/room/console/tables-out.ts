@@ -36,7 +36,7 @@ export const CAMERAS: Table<Camera> = {
 };
 
 export const FIGURES: Table<Figures['rows'][number]> = {
-  columns: ['key', 'alerts', 'true', 'false', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
+  columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
   rowOf: (row) => row,
 };
 

@@ -108,7 +108,7 @@ export const IncidentQuery = Type.Object(
     rule: Type.Optional(Name),
     severity: Type.Optional(OneOf(['alert', 'notice', 'system'] as const)),
     state: Type.Optional(OneOf(STATES)),
-    verdict: Type.Optional(OneOf(['true', 'false', 'unclear', 'none'] as const)),
+    verdict: Type.Optional(OneOf(['confirmed', 'false-alarm', 'unclear', 'none'] as const)),
     cursor: Type.Optional(Text(80)),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
   },

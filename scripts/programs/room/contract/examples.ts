@@ -19,7 +19,7 @@ const incident: WebhookIncident = {
   received: '2026-05-04T10:00:00.020Z',
   clockDoubt: false,
   objects: [{ label: 'person', track: 12 }],
-  cause: { unattendedS: 30.2, areaNorm: 0.004, standingS: 0 },
+  cause: { unattendedS: 30.2, areaNorm: 0.004, durationS: 0 },
   events: 1,
   still: '5f3a9c1e-42',
   state: 'new',
@@ -39,7 +39,7 @@ const closed: WebhookIncident = {
   ended: '2026-05-04T10:06:11.000Z',
   events: 2,
   state: 'closed',
-  verdict: 'true',
+  verdict: 'confirmed',
   verdictAt: '2026-05-04T10:07:30.512Z',
   closedAt: '2026-05-04T10:07:30.512Z',
 };

@@ -25,7 +25,7 @@ export const Figures = Type.Object(
       ),
     ),
     muted: Type.Array(
-      Type.Object({ site: Name, box: Name, rule: Name, kind: Text(40), heldBack: Count, at: Time }, strict),
+      Type.Object({ site: Name, box: Name, rule: Name, kind: Text(40), suppressed: Count, at: Time }, strict),
       { description: 'rules that had used up their alerts of the hour, and what was held back' },
     ),
   },
@@ -40,7 +40,7 @@ export const HandOver = Type.Object(
     received: Count,
     closed: { ...Count, description: 'by people' },
     withdrawn: { ...Count, description: 'closed by the room, since their box was revoked' },
-    verdicts: Type.Object({ true: Count, false: Count, unclear: Count }, strict),
+    verdicts: Type.Object({ confirmed: Count, 'false-alarm': Count, unclear: Count }, strict),
     /** Incidents left to the next shift. */
     open: Type.Array(Incident),
     dispatched: Type.Array(Incident),

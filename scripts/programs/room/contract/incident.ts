@@ -63,8 +63,8 @@ export type Note = Static<typeof Note>;
 export const Precision = Type.Object(
   {
     alerts: Count,
-    true: Count,
-    false: Count,
+    confirmed: Count,
+    falseAlarms: Count,
     unclear: Count,
     share: Nullable({ ...Share, description: 'true / (true + false)' }),
     low: Nullable({ ...Share, description: 'Wilson score interval, 95 %' }),

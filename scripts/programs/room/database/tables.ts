@@ -1,11 +1,11 @@
 /**
- * Tables of the room, version 3.
+ * Tables of the room, version 4.
  *
  * Times of events (`at`, `started`) use the box's clock if it is credible. `received` uses the room's clock.
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 3;
+export const VERSION = 4;
 
 /** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {

@@ -6,13 +6,13 @@ import { words } from '../words/words.ts';
 import { dispatching, noting } from './dialogs.tsx';
 
 interface Doing {
-  readonly name: 'claim' | 'release' | 'dispatch' | 'true' | 'false' | 'unclear' | 'note';
+  readonly name: 'claim' | 'release' | 'dispatch' | 'confirmed' | 'false-alarm' | 'unclear' | 'note';
   readonly key: string;
   readonly isMain: boolean;
   readonly run: () => void;
 }
 
-const KEY = { true: 't', false: 'f', unclear: 'u' } as const;
+const KEY = { confirmed: 't', 'false-alarm': 'f', unclear: 'u' } as const;
 
 /** Returns the actions that the role and the state allow. */
 function doingsOf(incident: Incident): Doing[] {
@@ -31,7 +31,7 @@ function doingsOf(incident: Incident): Doing[] {
     doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run });
   }
   if (may('judge') && isOpen) {
-    for (const name of ['true', 'false', 'unclear'] as const)
+    for (const name of ['confirmed', 'false-alarm', 'unclear'] as const)
       doings.push({ name, key: KEY[name], isMain: false, run: () => void judge(incident, name) });
   }
   if (may('note')) {

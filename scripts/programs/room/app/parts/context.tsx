@@ -36,7 +36,7 @@ export function PrecisionOf({ precision }: { readonly precision: Precision }) {
               percent(share),
               percent(low),
               percent(high),
-              precision.true + precision.false,
+              precision.confirmed + precision.falseAlarms,
             )}
           </p>
         </>

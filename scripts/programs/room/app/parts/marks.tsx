@@ -9,7 +9,7 @@ const CROSS = <path d="M5.5 5.5l9 9m0-9l-9 9" class="drawn" />;
 const ASK = <path d="M7 7.2a3 3 0 1 1 4.6 2.6c-1 .6-1.6 1.2-1.6 2.4M10 15.4v.2" class="drawn" />;
 
 function shapeOf({ state, verdict }: Incident, isLate: boolean): JSX.Element {
-  if (state === 'closed') return verdict === 'true' ? CHECK : verdict === 'false' ? CROSS : ASK;
+  if (state === 'closed') return verdict === 'confirmed' ? CHECK : verdict === 'false-alarm' ? CROSS : ASK;
   if (state === 'dispatched') return <path d="M3 4l8 6-8 6zM11 4l7 6-7 6z" class="filled" />;
   if (state === 'claimed') {
     return (

@@ -77,7 +77,7 @@ function Loaded({ query }: { readonly query: string }) {
 }
 
 function judgedOf(row: Row): number {
-  return row.true + row.false;
+  return row.confirmed + row.falseAlarms;
 }
 
 /** Sorts hours and days by time, all others by number of alerts. */
@@ -104,10 +104,10 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
                 {figures.judged}
               </th>
               <th scope="col" class="d-n">
-                {figures.true}
+                {figures.confirmed}
               </th>
               <th scope="col" class="d-n">
-                {figures.false}
+                {figures.falseAlarms}
               </th>
               <th scope="col" class="d-n">
                 {figures.unclear}
@@ -126,8 +126,8 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
                   <Precision row={row} />
                 </td>
                 <td class="d-n">{count(judgedOf(row))}</td>
-                <td class="d-n">{count(row.true)}</td>
-                <td class="d-n">{count(row.false)}</td>
+                <td class="d-n">{count(row.confirmed)}</td>
+                <td class="d-n">{count(row.falseAlarms)}</td>
                 <td class="d-n">{count(row.unclear)}</td>
                 <td class="d-n">{row.meanClaimS === null ? '–' : lasting(row.meanClaimS)}</td>
               </tr>
@@ -187,18 +187,18 @@ function Muted({ muted }: Pick<Figures, 'muted'>) {
                 <th scope="col">{figures.rule}</th>
                 <th scope="col">{figures.by.kind}</th>
                 <th scope="col" class="d-n">
-                  {figures.heldBack}
+                  {figures.suppressed}
                 </th>
               </tr>
             </thead>
             <tbody>
-              {muted.map(({ site, box, rule, kind, heldBack, at }) => (
+              {muted.map(({ site, box, rule, kind, suppressed, at }) => (
                 <tr key={`${site}/${box}/${rule}/${at}`}>
                   <td class="d-time">{timeText(at)}</td>
                   <td>{`${site}/${box}`}</td>
                   <td>{rule}</td>
                   <td>{kindText(kind)}</td>
-                  <td class="d-n">{count(heldBack)}</td>
+                  <td class="d-n">{count(suppressed)}</td>
                 </tr>
               ))}
             </tbody>

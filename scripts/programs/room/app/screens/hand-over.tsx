@@ -59,7 +59,7 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         <Sum name={handOver.open} value={count(data.open.length)} isLoud={data.open.length > 0} />
         <Sum
           name={handOver.verdicts}
-          value={(['true', 'false', 'unclear'] as const)
+          value={(['confirmed', 'false-alarm', 'unclear'] as const)
             .map((verdict) => `${count(data.verdicts[verdict])} ${verdicts[verdict]}`)
             .join(' · ')}
         />

@@ -72,10 +72,10 @@ function figuresOf(cause: About['cause'], words: Words): FiguresOfCause {
     return typeof value === 'number' ? lasting(value, words) : '';
   };
   return {
-    stayed: time('stayedS'),
-    stood: time('stoodS'),
+    stayed: time('dwellS'),
+    stood: time('stationaryS'),
     unattended: time('unattendedS'),
-    beside: time('besideS'),
+    beside: time('nearbyS'),
     direction: textOf(cause['direction']),
     presence: textOf(cause['presence']),
     count: typeof cause['count'] === 'number' ? String(cause['count']) : '',
