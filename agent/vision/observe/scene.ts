@@ -367,8 +367,14 @@ export class SceneObserver {
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
     const ground: [number, number] = [x((place[0] + place[2]) / 2), y(place[3])];
     const bystanders = people(state.bystanders, place, region.firstMs);
-    const associatedTrack = associatedTrackOf(bystanders, region.firstMs, atMs);
+    const nearby = associatedTrackOf(bystanders, region.firstMs, atMs);
     const leftMs = lastLeftMs(bystanders);
+    const associatedTrack = nearby && {
+      track: nearby.track,
+      label: nearby.label,
+      besideMs: nearby.besideMs,
+      leftMs,
+    };
     return {
       id: region.id,
       kind,
@@ -381,16 +387,7 @@ export class SceneObserver {
       seen: region.isVisible && region.difference >= REPORTED_LEVELS,
       beforeMs: state.beforeMs,
       attended: state.hinted > HINT_SHARE || hasBystander(bystanders, atMs) || isBody(place, bystanders),
-      ...(associatedTrack === undefined
-        ? {}
-        : {
-            associatedTrack: {
-              track: associatedTrack.track,
-              label: associatedTrack.label,
-              besideMs: associatedTrack.besideMs,
-              leftMs,
-            },
-          }),
+      ...(associatedTrack && { associatedTrack }),
       places: placesOf(this.#options.zones, region, ground, grid),
     };
   }
