@@ -68,7 +68,7 @@ export const Crossing = Type.Object({
 export type Crossing = Static<typeof Crossing>;
 
 /** Person or vehicle that was within reach of a place when it changed: the associated track. */
-export const Carrier = Type.Object({
+export const AssociatedTrack = Type.Object({
   track: Type.Integer({ minimum: 1 }),
   label: LabelSchema,
   /** Time within reach of the place, up to the change, in ms. */
@@ -76,7 +76,7 @@ export const Carrier = Type.Object({
   /** Media time at which it was last beside the place. */
   leftMs: Ms,
 });
-export type Carrier = Static<typeof Carrier>;
+export type AssociatedTrack = Static<typeof AssociatedTrack>;
 
 /** Zone that a static region touches. */
 export const RegionPlace = Type.Object({
@@ -114,7 +114,7 @@ export const StaticRegion = Type.Object({
   beforeMs: Ms,
   /** True if at least one of the people nearby when it appeared is still there. */
   attended: Type.Boolean(),
-  associatedTrack: Type.Optional(Carrier),
+  associatedTrack: Type.Optional(AssociatedTrack),
   places: Type.Array(RegionPlace, { maxItems: 64 }),
 });
 export type StaticRegion = Static<typeof StaticRegion>;

@@ -3,7 +3,7 @@
  * finds the region has already excluded light, shadow and moving pictures.
  */
 
-import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { AssociatedTrack, Observation, StaticRegion } from '../contract/observation.ts';
 import type { Graffiti } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { RaisedRegions } from './raised-regions.ts';
@@ -19,7 +19,7 @@ const AFTER_LEFT_MS = 2000;
 export class GraffitiRule implements Rule {
   readonly config: Graffiti;
   readonly #regions = new RaisedRegions({
-    carrierOf: (region, atMs) => this.#drawnBy(region, atMs),
+    associatedTrackOf: (region, atMs) => this.#drawnBy(region, atMs),
     causeOf: (region, associatedTrack, _atMs, timeOf) => ({
       nearbyS: Math.round(associatedTrack.besideMs / 100) / 10,
       beforeTime: timeOf(region.beforeMs),
@@ -41,7 +41,7 @@ export class GraffitiRule implements Rule {
    * Returns the track that was beside the place long enough, if the place has changed and stayed so after the track
    * left.
    */
-  #drawnBy(region: StaticRegion, atMs: number): Carrier | undefined {
+  #drawnBy(region: StaticRegion, atMs: number): AssociatedTrack | undefined {
     const { zone, minNearbyS, persistS } = this.config;
     const { kind, places, associatedTrack, grownMs, areaNorm, attended, seen } = region;
     if (kind === 'removed' || attended || !seen) return undefined;

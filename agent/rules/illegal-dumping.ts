@@ -4,7 +4,7 @@
  * active until the object is removed, also while others pass by.
  */
 
-import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { AssociatedTrack, Observation, StaticRegion } from '../contract/observation.ts';
 import type { IllegalDumping } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { RaisedRegions } from './raised-regions.ts';
@@ -13,7 +13,7 @@ import type { Rule } from './rule.ts';
 export class IllegalDumpingRule implements Rule {
   readonly config: IllegalDumping;
   readonly #regions = new RaisedRegions({
-    carrierOf: (region, atMs) => this.#dumpedBy(region, atMs),
+    associatedTrackOf: (region, atMs) => this.#dumpedBy(region, atMs),
     causeOf: (region, associatedTrack, atMs, timeOf) => ({
       depositTime: timeOf(region.firstMs),
       leftTime: timeOf(associatedTrack.leftMs),
@@ -34,7 +34,7 @@ export class IllegalDumpingRule implements Rule {
   }
 
   /** Returns the track that left the region behind, if that was long enough ago. */
-  #dumpedBy(region: StaticRegion, atMs: number): Carrier | undefined {
+  #dumpedBy(region: StaticRegion, atMs: number): AssociatedTrack | undefined {
     const { zone, afterS, minAreaNorm } = this.config;
     const { kind, areaNorm, places, attended, seen, associatedTrack, firstMs } = region;
     if (kind !== 'appeared' || areaNorm < minAreaNorm || attended || !seen) return undefined;

@@ -2,17 +2,17 @@
  * Holds the static regions that a rule has raised, each with the associated track at that moment. A raised region stays
  * active until it is gone, also while others pass by.
  */
-import type { Carrier, Observation, StaticRegion } from '../contract/observation.ts';
+import type { AssociatedTrack, Observation, StaticRegion } from '../contract/observation.ts';
 import type { Situation } from '../contract/situation.ts';
 
 /** Decisions of one rule about a region. */
 export interface RegionJudge {
   /** Returns the associated track if the region is to be raised now. */
-  carrierOf(region: StaticRegion, atMs: number): Carrier | undefined;
+  associatedTrackOf(region: StaticRegion, atMs: number): AssociatedTrack | undefined;
   /** Returns the cause of the alert. `timeOf` converts a media time to wall time. */
   causeOf(
     region: StaticRegion,
-    associatedTrack: Carrier,
+    associatedTrack: AssociatedTrack,
     atMs: number,
     timeOf: (ms: number) => string,
   ): Situation['cause'];
@@ -21,7 +21,7 @@ export interface RegionJudge {
 
 export class RaisedRegions {
   readonly #judge: RegionJudge;
-  readonly #raised = new Map<number, Carrier>();
+  readonly #raised = new Map<number, AssociatedTrack>();
 
   constructor(judge: RegionJudge) {
     this.#judge = judge;
@@ -33,7 +33,7 @@ export class RaisedRegions {
     }
     const timeOf = (ms: number): string => new Date(wallMs - (atMs - ms)).toISOString();
     return regions.flatMap((region) => {
-      const associatedTrack = this.#raised.get(region.id) ?? this.#judge.carrierOf(region, atMs);
+      const associatedTrack = this.#raised.get(region.id) ?? this.#judge.associatedTrackOf(region, atMs);
       if (associatedTrack === undefined) return [];
       this.#raised.set(region.id, associatedTrack);
       const { id, xyxyNorm, areaNorm } = region;

@@ -7,6 +7,7 @@
  */
 import { iou, type SizePx, shareInside, type XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../contract/label.ts';
+import type { AssociatedTrack } from '../../contract/observation.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
 
 const SLOTS = 300;
@@ -283,7 +284,7 @@ export function hasBystander(bystanders: readonly Bystander[], atMs: number): bo
 }
 
 /** Returns the media time at which the last of them was still there. A vehicle that stays does not count. */
-export function lastLeftMs(bystanders: readonly Bystander[]): number {
+function lastLeftMs(bystanders: readonly Bystander[]): number {
   const counted = bystanders.filter(({ group, left }) => group !== 'vehicle' || left);
   return Math.max(0, ...counted.map(({ lastBesideMs }) => lastBesideMs));
 }
@@ -300,12 +301,12 @@ export function associatedTracks(bystanders: readonly Bystander[], firstMs: numb
   });
 }
 
-/** Returns the associated track: the nearest at the change, preferably one that has left. */
+/** Returns the associated track: the nearest at the change, preferably one that has left. Undefined if there is none. */
 export function associatedTrackOf(
   bystanders: readonly Bystander[],
   firstMs: number,
   atMs: number,
-): Bystander | undefined {
+): AssociatedTrack | undefined {
   const possible = associatedTracks(bystanders, firstMs);
   const goneBystanders = possible.filter(({ left, lastSeenMs }) => left || atMs - lastSeenMs > SUCCESSOR_MS);
   let best: Bystander | undefined;
@@ -314,7 +315,9 @@ export function associatedTrackOf(
     else if (bystander.nearest < best.nearest + SAME_DISTANCE && bystander.besideMs > best.besideMs)
       best = bystander;
   }
-  return best;
+  if (best === undefined) return undefined;
+  const { track, label, besideMs } = best;
+  return { track, label, besideMs, leftMs: lastLeftMs(bystanders) };
 }
 
 function hasMoved(group: Group, from: XyxyPx, to: XyxyPx, source: SizePx | undefined): boolean {

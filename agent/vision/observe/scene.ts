@@ -19,7 +19,6 @@ import {
   COVERS_MS,
   follow,
   hasBystander,
-  lastLeftMs,
   mergeBystanders,
   Presence,
   people,
@@ -367,14 +366,7 @@ export class SceneObserver {
     const y = (px: number): number => Math.min(1, Math.max(0, px / source.heightPx));
     const ground: [number, number] = [x((place[0] + place[2]) / 2), y(place[3])];
     const bystanders = people(state.bystanders, place, region.firstMs);
-    const nearby = associatedTrackOf(bystanders, region.firstMs, atMs);
-    const leftMs = lastLeftMs(bystanders);
-    const associatedTrack = nearby && {
-      track: nearby.track,
-      label: nearby.label,
-      besideMs: nearby.besideMs,
-      leftMs,
-    };
+    const associatedTrack = associatedTrackOf(bystanders, region.firstMs, atMs);
     return {
       id: region.id,
       kind,
