@@ -22,7 +22,7 @@ const MASK_AREA_MAX = 0.05;
 const MASK_MARGIN = 0.1;
 
 /** Alert with the verdict true or false. */
-export interface Judged {
+export interface ReviewedAlert {
   readonly right: boolean;
   /** Its place, if it has one. */
   readonly xyxyNorm: XyxyNorm | undefined;
@@ -31,7 +31,7 @@ export interface Judged {
 }
 
 /** Returns the proposals for the rule's spots, the one with most false alerts first. */
-export function proposalsOf(rule: RuleConfig, alerts: readonly Judged[]): Proposal[] {
+export function proposalsOf(rule: RuleConfig, alerts: readonly ReviewedAlert[]): Proposal[] {
   const wrong = alerts.flatMap(({ right, xyxyNorm, measure }) =>
     right || xyxyNorm === undefined ? [] : [{ xyxyNorm, measure }],
   );
@@ -69,7 +69,7 @@ const THRESHOLDS: Readonly<Record<RuleKind, 'scoreMin' | 'minAreaNorm' | null>> 
 function thresholdOf(
   rule: RuleConfig,
   wrong: readonly { readonly measure: number | undefined }[],
-  right: readonly Judged[],
+  right: readonly ReviewedAlert[],
 ): Proposal['remedy'] | undefined {
   const parameter = THRESHOLDS[rule.kind];
   if (parameter === null) return undefined;

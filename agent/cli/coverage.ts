@@ -9,7 +9,7 @@ import { cameraAddress, namesCamera, shownSource } from '../contract/camera-addr
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
-import { orderInForce, type Refused, readOrders, type Signed } from '../restraint/orders.ts';
+import { type OrderRefusal, orderInForce, readOrders, type Signed } from '../restraint/orders.ts';
 import { orderLines } from './order-lines.ts';
 
 export interface CoveredRule {
@@ -104,7 +104,7 @@ export function coverageLines({ content, rules }: CoverageReport): string[] {
   ];
 }
 
-const isSigned = (order: Signed | Refused | undefined): order is Signed =>
+const isSigned = (order: Signed | OrderRefusal | undefined): order is Signed =>
   order !== undefined && !('reason' in order);
 
 function excess({ retention, zones, lines }: Config, content: Authorisation): string[] {

@@ -15,7 +15,7 @@ const SNAP_PX = 12;
 /** A tenth of a pixel of the largest picture shown. */
 const ROUND = 10_000;
 
-export type Grip =
+export type DragHandle =
   | { readonly corner: number }
   /** Handle between this corner and the next. */
   | { readonly between: number; readonly at: PointNorm };
@@ -28,12 +28,12 @@ export function middles(points: readonly PointNorm[]): PointNorm[] {
 }
 
 /** Returns the nearest corner or middle of a side within reach; at equal distance, the corner. */
-export function gripAt(
+export function handleAt(
   points: readonly PointNorm[],
   at: PointNorm,
   size: ViewSize,
   withMiddles: boolean,
-): Grip | undefined {
+): DragHandle | undefined {
   const corner = nearest(points, at, size);
   const middle = withMiddles ? nearest(middles(points), at, size) : undefined;
   if (middle !== undefined && (corner === undefined || middle.px < corner.px))

@@ -23,8 +23,8 @@ export class Activity {
   }
 
   /** Records that vision was asked for these pictures. */
-  asked(requests: readonly EvidenceRequest[]): void {
-    for (const { request } of requests) this.latencies.asked(request);
+  recordRequests(requests: readonly EvidenceRequest[]): void {
+    for (const { request } of requests) this.latencies.recordRequest(request);
   }
 
   /** Records that the picture, or the reason for its absence, has arrived. */

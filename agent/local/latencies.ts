@@ -57,7 +57,7 @@ export class Latencies {
   }
 
   /** Records that vision was asked for this picture. */
-  asked(request: number): void {
+  recordRequest(request: number): void {
     keep(this.#askedMs, request, this.#clock.nowMs(), ASKED_MAX);
   }
 

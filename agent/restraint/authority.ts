@@ -17,7 +17,7 @@ import type { RestraintFolder } from '../orders/restraint-folder.ts';
 import type { Place } from '../orders/signed-order.ts';
 import { readAuthorityKey } from './authorisation.ts';
 import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
-import { NO_ORDER, type Orders, orderInForce, type Refused, readOrders, type Signed } from './orders.ts';
+import { NO_ORDER, type OrderRefusal, type Orders, orderInForce, readOrders, type Signed } from './orders.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 import { VOUCHING } from './places.ts';
 
@@ -41,7 +41,7 @@ export class Authority {
   readonly #options: AuthorityOptions;
   readonly #place: Place;
   #time: LatestTime | undefined;
-  #orders: Orders | Refused = { reason: 'the authorisation has not been read' };
+  #orders: Orders | OrderRefusal = { reason: 'the authorisation has not been read' };
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -70,7 +70,7 @@ export class Authority {
   }
 
   /** Returns the valid authorisation at this moment, or the reason why there is none. */
-  now(): Signed | Refused {
+  now(): Signed | OrderRefusal {
     if ('reason' in this.#orders) return this.#orders;
     return orderInForce(this.#orders, this.#place, this.nowMs());
   }

@@ -25,14 +25,14 @@ export interface Signed {
   readonly coverage: readonly Coverage[];
 }
 
-export interface Refused {
+export interface OrderRefusal {
   readonly reason: string;
 }
 
 export interface Orders {
-  readonly authorisation: Signed | Refused;
+  readonly authorisation: Signed | OrderRefusal;
   /** Undefined if none is configured. */
-  readonly installation: Signed | Refused | undefined;
+  readonly installation: Signed | OrderRefusal | undefined;
 }
 
 type Ordered = Pick<Config, 'authorisation' | 'installation' | 'rules' | 'zones' | 'lines'>;
@@ -53,7 +53,7 @@ export function orderInForce(
   { authorisation, installation }: Orders,
   place: Place,
   nowMs: number,
-): Signed | Refused {
+): Signed | OrderRefusal {
   const own = holding(authorisation, place, nowMs);
   if (!('reason' in own) || installation === undefined) return own;
   const permit = holding(installation, place, nowMs);
@@ -62,7 +62,7 @@ export function orderInForce(
   return { reason: own.reason === NO_ORDER ? reason : `${own.reason}; and ${reason}` };
 }
 
-function holding(order: Signed | Refused, place: Place, nowMs: number): Signed | Refused {
+function holding(order: Signed | OrderRefusal, place: Place, nowMs: number): Signed | OrderRefusal {
   if ('reason' in order) return order;
   const fault = authorisationFault(order.content, place, nowMs);
   if (fault === undefined) return order;
@@ -76,7 +76,7 @@ function read(
   name: 'authorisation' | 'installation',
   config: Ordered,
   key: KeyObject,
-): Signed | Refused {
+): Signed | OrderRefusal {
   try {
     const bytes = readAuthorisationFile(file, name);
     const content = openAuthorisation(bytes, key);

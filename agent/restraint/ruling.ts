@@ -6,7 +6,7 @@ import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { SuspensionState } from '../orders/suspension.ts';
 import type { Coverage } from './authorisation.ts';
-import type { Refused, Signed } from './orders.ts';
+import type { OrderRefusal, Signed } from './orders.ts';
 import { permitUnder } from './permit.ts';
 
 const TEXT_MAX = 500;
@@ -23,7 +23,7 @@ export interface Ruled extends Ruling {
 export interface Grounds {
   readonly suspension: SuspensionState;
   /** Valid authorisation, or the reason why there is none. */
-  readonly signedOrder: Signed | Refused;
+  readonly signedOrder: Signed | OrderRefusal;
   /** Required for a permit: without a working journal nothing can be proved. */
   readonly journalWritable: boolean;
   /** Reason why root's record cannot be kept; undefined if it can, or in a plain run. */

@@ -98,7 +98,7 @@ export class VisionKeepAlive {
   }
 
   #onExit(exit: VisionExit, permit: CapturePermit, signal: AbortSignal): void {
-    if (exit.asked || signal.aborted) return;
+    if (exit.isRequested || signal.aborted) return;
     const { clock, log, onEnd, onCrashLoop } = this.#options;
     this.#ends += 1;
     const now = clock.nowMs();

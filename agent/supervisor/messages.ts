@@ -30,7 +30,7 @@ export interface VisionMessagesOptions {
   /** Measures the duration of the agent's own part. */
   readonly view: {
     judging(): Stopwatch;
-    asked(requests: readonly EvidenceRequest[]): void;
+    recordRequests(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
   readonly trackLog: { observe(observation: Observation): void };
@@ -121,7 +121,7 @@ export class VisionMessages {
     const judging = view.judging();
     const { evidence } = flow.observe(observation);
     judging.stop();
-    view.asked(evidence);
+    view.recordRequests(evidence);
     trackLog.observe(observation);
     accuracy.sees(!flow.blind);
     const ofView = cameraView.observe(observation);

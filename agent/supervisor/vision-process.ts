@@ -28,7 +28,7 @@ export interface VisionExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /** True if `stop()` requested the exit. */
-  readonly asked: boolean;
+  readonly isRequested: boolean;
   /** Set if the link broke the protocol. */
   readonly error: Error | undefined;
 }
@@ -129,7 +129,7 @@ export class VisionProcess {
     return new Promise((resolve) => {
       const finish = (code: number | null, signal: NodeJS.Signals | null, error?: Error): void => {
         resolve();
-        this.#options.onExit({ code, signal, asked: this.#isStopRequested, error: error ?? linkError });
+        this.#options.onExit({ code, signal, isRequested: this.#isStopRequested, error: error ?? linkError });
       };
       child.once('error', (error) => finish(null, null, error));
       // `close`, not `exit`: by then everything that vision sent has been read.
@@ -141,7 +141,7 @@ export class VisionProcess {
     return new Promise((resolve) => {
       this.#attach(createConnection(socketPath), (error) => {
         resolve();
-        this.#options.onExit({ code: null, signal: null, asked: this.#isStopRequested, error });
+        this.#options.onExit({ code: null, signal: null, isRequested: this.#isStopRequested, error });
       });
     });
   }

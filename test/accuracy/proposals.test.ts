@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
-import { type Judged, proposalsOf } from '../../agent/accuracy/proposals.ts';
+import { proposalsOf, type ReviewedAlert } from '../../agent/accuracy/proposals.ts';
 import { AccuracyRecord } from '../../agent/accuracy/record.ts';
 import { oftenFalse } from '../../agent/accuracy/reminder.ts';
 import { RECORD_FILE } from '../../agent/accuracy/store.ts';
@@ -28,7 +28,7 @@ const DUMPING: RuleConfig = {
   minAreaNorm: 0.0005,
 };
 
-function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): Judged {
+function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): ReviewedAlert {
   return { right, xyxyNorm, measure };
 }
 

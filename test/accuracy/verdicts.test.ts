@@ -16,7 +16,7 @@ import { eventItem } from '../lib/events.ts';
 import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
-import { BOX, clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const JUDGED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
 const TOPICS = topicsOf(SITE, BOX);
@@ -51,7 +51,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   const judge = (payload: Buffer | string, retain = false): Promise<unknown> =>
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
   // Published until the box receives it, because the box may not have subscribed yet.
-  await until(t, 'the first verdict', () => {
+  await waitUntil(t, 'the first verdict', () => {
     void judge(verdictOf({ episode: 'b-e1' }, 'confirmed', systemClock));
     return report().verdicts.taken > 0;
   });
@@ -59,7 +59,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   await judge(verdictOf({ event: 'b-3' }, 'unclear', systemClock));
   await judge(verdictOf({ event: 'b-77' }, 'confirmed', systemClock));
   for (const text of ['', 'x', '{"operator":"Smith"}', 'x'.repeat(50_000)]) await judge(text);
-  await until(t, 'all of them', () => report().verdicts.malformed === 4);
+  await waitUntil(t, 'all of them', () => report().verdicts.malformed === 4);
   t.match(report().rules[0], {
     rule: 'long-stay',
     alerts: 4,
@@ -84,15 +84,15 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
   const old = verdictOf({ event: 'b-4' }, 'confirmed', systemClock);
   await judge(old, true);
-  await until(t, 'the retained one', () => report().rules[0]?.confirmed === 2);
+  await waitUntil(t, 'the retained one', () => report().rules[0]?.confirmed === 2);
   await judge(
     verdictOf({ event: 'b-4' }, 'false-alarm', { ...systemClock, wallMs: () => Date.now() + 5000 }),
   );
-  await until(t, 'the later one', () => report().rules[0]?.falseAlarms === 2);
+  await waitUntil(t, 'the later one', () => report().rules[0]?.falseAlarms === 2);
   const repeated = report().verdicts.repeated;
   await room.broker.stop();
   await room.broker.start();
-  await until(t, 'connected again', () => {
+  await waitUntil(t, 'connected again', () => {
     if (!operators.connected) return false;
     void judge(old, true);
     return report().verdicts.repeated > repeated;
@@ -114,8 +114,8 @@ void t.test('a verdict topic that cannot be subscribed holds no alert back', asy
   // Not a valid topic filter (MQTT 5.0, 4.7.1.2), so subscribing fails immediately.
   const inbox = new Map([['vigie/#/verdict', () => t.fail('nothing can come')]]);
   const { delivery } = deliver(t, config, outbox, { log: { ...log, warn } }, inbox);
-  await until(t, 'warned', () => warned.length > 0);
-  await until(t, 'the alert', () => archive.stored.alert.size === 1);
+  await waitUntil(t, 'warned', () => warned.length > 0);
+  await waitUntil(t, 'the alert', () => archive.stored.alert.size === 1);
   t.match(delivery.state, { phase: 'online', reconnects: 0 });
   t.match(warned, [/not subscribed on this connection .*vigie\/#\/verdict/]);
 });
@@ -144,9 +144,9 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
       return takenCount() >= 5;
     };
-    await until(t, 'some verdicts are recorded', hasSome, 30_000);
+    await waitUntil(t, 'some verdicts are recorded', hasSome, 30_000);
     program.child.kill('SIGKILL');
-    await program.ended;
+    await program.exit;
     acknowledged += takenCount();
     const store = RecordStore.open(file);
     const figures = store.figures(['long-stay'])[0];
@@ -162,7 +162,7 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
 void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => {
   const dir = scratch(t);
   const none = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await none.ended, 2);
+  t.equal(await none.exit, 2);
   t.match(none.err, /^vigie: .*accuracy\.db: no record of accuracy; `vigie run` makes it[^\n]*\n$/);
 
   const store = RecordStore.make(join(dir, RECORD_FILE));
@@ -183,7 +183,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
     afterId: 500,
   });
   const table = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await table.ended, 0, table.err);
+  t.equal(await table.exit, 0, table.err);
   const lines = table.out.split('\n');
   t.match(lines[0], `${BOX} at ${SITE}, alerts of the last 30 days`);
   t.match(
@@ -203,7 +203,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
     table.out,
   );
   const json = vigie(t, 'accuracy', '--json', '--state', dir);
-  t.equal(await json.ended, 0);
+  t.equal(await json.exit, 0);
   t.match(JSON.parse(json.out), {
     site: SITE,
     box: BOX,
@@ -215,7 +215,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
   });
   store.close();
   const stopped = vigie(t, 'accuracy', '--state', dir);
-  t.equal(await stopped.ended, 0, 'also when no agent runs');
+  t.equal(await stopped.exit, 0, 'also when no agent runs');
   t.equal(stopped.out, table.out);
 });
 
@@ -246,7 +246,7 @@ void t.test(
     const stateDir = join(scratch(t), 'state');
     const agent = makeAgent(t, wholeBox(room), stateDir);
     await agent.start();
-    await until(t, 'an alert', () => alerts.length > 0, 60_000);
+    await waitUntil(t, 'an alert', () => alerts.length > 0, 60_000);
 
     const { id, data } = alerts[0] as VigieEvent;
     const payload = verdictOf({ episode: data.episode }, 'confirmed', systemClock);
@@ -255,11 +255,11 @@ void t.test(
       qos: 1,
     });
     const line = (): AccuracyReport['rules'][number] | undefined => health?.rules[0];
-    await until(t, 'health says so', () => line()?.confirmed === 1, 60_000);
+    await waitUntil(t, 'health says so', () => line()?.confirmed === 1, 60_000);
     t.match(line(), { rule: 'passing', confirmed: 1, falseAlarms: 0, precision: 1, low: 0.207, high: 1 });
     t.ok((line()?.alerts ?? 0) >= 1);
     const json = vigie(t, 'accuracy', '--json', '--state', stateDir);
-    t.equal(await json.ended, 0, json.err);
+    t.equal(await json.exit, 0, json.err);
     t.match(JSON.parse(json.out), { box: BOX, rules: [{ rule: 'passing', confirmed: 1 }] });
     await agent.stop();
   },

@@ -16,7 +16,7 @@ import { configOf, makeAgent } from '../lib/agent.ts';
 import { withFakeElement } from '../lib/element-vision.ts';
 import { copyUsual, elementConfig, noCompiler, writeScript } from '../lib/inference-element.ts';
 import { MODEL_DIR, ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
@@ -71,9 +71,14 @@ t.test(
         .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
         .filter(({ data }) => data.phase === 'start');
     const pictures = (): ReceivedMessage[] => received.filter(({ topic }) => topic.includes('/snap/'));
-    await until(t, 'an alert with its snapshot', () => starts().length > 0 && pictures().length > 0, 40_000);
+    await waitUntil(
+      t,
+      'an alert with its snapshot',
+      () => starts().length > 0 && pictures().length > 0,
+      40_000,
+    );
     const health = (): ReceivedMessage | undefined => received.find(({ topic }) => topic.endsWith('/health'));
-    await until(t, 'a health report', () => health() !== undefined, 40_000);
+    await waitUntil(t, 'a health report', () => health() !== undefined, 40_000);
 
     const event = starts()[0] as VigieEvent;
     t.match(event.data, {
@@ -90,7 +95,7 @@ t.test(
     t.same([...(picture?.payload.subarray(0, 2) ?? [])], [0xff, 0xd8]);
 
     await agent.stop();
-    await until(t, 'the status `stopped`', () => {
+    await waitUntil(t, 'the status `stopped`', () => {
       const last = received.filter(({ topic }) => topic.endsWith('/status')).at(-1);
       return last !== undefined && JSON.parse(String(last.payload)).state === 'stopped';
     });
@@ -136,7 +141,7 @@ t.test('a broken model raises an event and does not end the agent', { skip }, as
   await agent.start();
   const down = (): ReceivedMessage[] =>
     received.filter(({ topic }) => topic.endsWith('/evt/system/detector-down'));
-  await until(t, 'detector-down', () => down().length > 0, 20_000);
+  await waitUntil(t, 'detector-down', () => down().length > 0, 20_000);
   const event = JSON.parse(String(down()[0]?.payload)) as VigieEvent;
   t.match(event.data.cause, { reason: /nanodet-g-city10/ });
   t.notOk(
@@ -158,7 +163,7 @@ t.test('a broken model gives way to the one that ran last, and the room is infor
     await agent.start();
     const message = (): ReceivedMessage | undefined => received.find((one) => topic.test(one.topic));
     const analysed = (): boolean => agent.report().frames.analysed > 0;
-    await until(t, `${topic}`, () => message() !== undefined && analysed(), 20_000);
+    await waitUntil(t, `${topic}`, () => message() !== undefined && analysed(), 20_000);
     await agent.stop();
     return (JSON.parse(String(message()?.payload)) as VigieEvent).data;
   };
@@ -196,10 +201,10 @@ t.test(
         .filter(({ topic }) => topic.endsWith('/evt/system/detector-fallback'))
         .map(({ payload }) => (JSON.parse(String(payload)) as VigieEvent).data)
         .find((data) => data.phase === phase);
-    await until(t, 'it begins', () => eventOf('start') !== undefined, 20_000);
+    await waitUntil(t, 'it begins', () => eventOf('start') !== undefined, 20_000);
     t.match(eventOf('start')?.cause, { reason: /the device was unplugged.*it is tried again at/ });
     const analysed = agent.report().frames.analysed;
-    await until(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
+    await waitUntil(t, 'frames go on', () => agent.report().frames.analysed > analysed + 5, 20_000);
     rmSync(fault);
     // Removes the record of the trial, so that the next vision process tries the element again.
     rmSync(join(cacheDir, 'models', 'element-trial'));
@@ -207,7 +212,7 @@ t.test(
     const isVision = (pid: string): boolean =>
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('vision/main');
     process.kill(Number(children.find(isVision)), 'SIGKILL');
-    await until(t, 'it ends', () => eventOf('end') !== undefined, 20_000);
+    await waitUntil(t, 'it ends', () => eventOf('end') !== undefined, 20_000);
     t.equal(eventOf('end')?.episode, eventOf('start')?.episode);
   },
 );
@@ -226,7 +231,7 @@ t.test('a refused configuration raises an event until one is accepted', async (t
   ] as const) {
     const agent = makeAgent(t, boxAt(room, 'test:pattern'), state, { configRefused });
     await agent.start();
-    await until(t, phase, () => events().some(({ data }) => data.phase === phase), 20_000);
+    await waitUntil(t, phase, () => events().some(({ data }) => data.phase === phase), 20_000);
     await agent.stop();
   }
   const [start, end] = events();
@@ -242,7 +247,7 @@ t.test('a camera that cannot work is reported at once', async (t) => {
     join(scratch(t), 'state'),
   );
   await agent.start();
-  await until(t, 'the reason', () => unusable.length > 0);
+  await waitUntil(t, 'the reason', () => unusable.length > 0);
   t.match(unusable[0], /\/nonexistent\/clip\.mp4/);
 });
 

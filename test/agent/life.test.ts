@@ -23,7 +23,7 @@ import { LOCAL_SOCKET, STATUS_PATH } from '../../agent/contract/local-status.ts'
 import type { GapRecord } from '../../agent/contract/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import type { Program } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { agentOn, archived, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
@@ -39,7 +39,7 @@ const isReady = (agent: Program): boolean => agent.err.includes('agent started')
  */
 async function checkEnd(t: Test, agent: Program, code: number, reason: RegExp): Promise<void> {
   const { pid = 0 } = agent.child;
-  await until(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
+  await waitUntil(t, 'it has ended', () => agent.code !== undefined, DECIDED_MS);
   t.equal(agent.code, code, agent.err.slice(-500));
   const last = agent.err.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, reason, 'with one line that says why');
@@ -48,8 +48,8 @@ async function checkEnd(t: Test, agent: Program, code: number, reason: RegExp): 
 
 async function killAgent(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGKILL');
-  await agent.ended;
-  await until(t, 'and its vision', () => agent.code !== undefined);
+  await agent.exit;
+  await waitUntil(t, 'and its vision', () => agent.code !== undefined);
 }
 
 interface Lane {
@@ -108,7 +108,7 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
   const lived = join(first, 'state');
   const agent = agentOn(t, first, lived);
   await running(t, agent, lived);
-  await until(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
+  await waitUntil(t, 'some alerts wait', () => archived(lived) >= 8, WAIT_MS);
   await killAgent(t, agent);
   t.notMatch(agent.err, /"level":50/, 'vision ends with its agent, and has nothing to complain of');
   const before = alertLane(t, lived);
@@ -119,9 +119,9 @@ t.test('an outbox that has lost numbers reports a gap, and its numbers continue'
     cpSync(lived, stateDir, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
     lose(stateDir);
     const next = agentOn(t, dir, stateDir);
-    await until(t, `${loss}: ready`, () => isReady(next), DECIDED_MS);
+    await waitUntil(t, `${loss}: ready`, () => isReady(next), DECIDED_MS);
     next.child.kill('SIGTERM');
-    t.equal(await next.ended, 0);
+    t.equal(await next.exit, 0);
     const after = alertLane(t, stateDir);
     t.ok(after.last >= before.last, 'no number is given out twice');
     const reportedSeqs = new Set(after.rows);
@@ -150,16 +150,16 @@ t.test(
     t.teardown(() => disk.unmount());
     const stateDir = join(disk.dir, 'state');
     const agent = agentOn(t, dir, stateDir);
-    await until(t, 'ready', () => isReady(agent), DECIDED_MS);
+    await waitUntil(t, 'ready', () => isReady(agent), DECIDED_MS);
     await killAgent(t, agent);
     t.ok(lstatSync(join(stateDir, LOCAL_SOCKET)).isSocket(), 'the socket of the killed life');
     execFileSync('mount', ['-o', 'remount,ro', disk.dir]);
     const next = agentOn(t, dir, stateDir);
-    await until(t, 'decided', () => isReady(next) || next.code !== undefined, DECIDED_MS);
+    await waitUntil(t, 'decided', () => isReady(next) || next.code !== undefined, DECIDED_MS);
     t.ok(isReady(next), next.err.slice(-1000));
     t.equal(visionOf(next), undefined, 'no vision runs without a journal');
     next.child.kill('SIGTERM');
-    t.equal(await next.ended, 0);
+    t.equal(await next.exit, 0);
   },
 );
 
@@ -167,9 +167,9 @@ t.test('a start that fails ends with its reason and leaves no process behind', {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const agent = agentOn(t, dir, stateDir);
-  await until(t, 'ready', () => isReady(agent), DECIDED_MS);
+  await waitUntil(t, 'ready', () => isReady(agent), DECIDED_MS);
   agent.child.kill('SIGTERM');
-  await agent.ended;
+  await agent.exit;
   const version = (file: string, to: number): number => {
     const db = new Database(join(stateDir, file));
     const was = db.pragma('user_version', { simple: true }) as number;
@@ -187,16 +187,16 @@ t.test('a start that fails ends with its reason and leaves no process behind', {
     version(file, was);
   }
   const next = agentOn(t, dir, stateDir);
-  await until(t, 'and starts where it can', () => isReady(next), DECIDED_MS);
+  await waitUntil(t, 'and starts where it can', () => isReady(next), DECIDED_MS);
   next.child.kill('SIGTERM');
-  t.equal(await next.ended, 0);
+  t.equal(await next.exit, 0);
 });
 
 t.test('a second agent on the same folder ends, and the first one is unaffected', { skip }, async (t) => {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   const first = agentOn(t, dir, stateDir);
-  await until(t, 'ready', () => isReady(first), DECIDED_MS);
+  await waitUntil(t, 'ready', () => isReady(first), DECIDED_MS);
   const files = (): string[] =>
     readdirSync(stateDir).map((name) => `${name} ${statSync(join(stateDir, name)).ino}`);
   const socket = files().filter((name) => name.startsWith(LOCAL_SOCKET));
@@ -208,7 +208,7 @@ t.test('a second agent on the same folder ends, and the first one is unaffected'
   );
   t.match(await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH), /"mode":"active"/, 'and answers');
   first.child.kill('SIGTERM');
-  t.equal(await first.ended, 0);
+  t.equal(await first.exit, 0);
 });
 
 const notRoot = process.getuid?.() !== 0 && 'another user’s folder needs root';

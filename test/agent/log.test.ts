@@ -10,7 +10,7 @@ import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { authoriseFile } from '../lib/authority.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { VIGIE } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
 const PASSWORD = 'Kx7-canebiere';
@@ -64,7 +64,7 @@ t.test(
           log += chunk;
         });
       }
-      await until(t, 'the log has lines', over, 60_000);
+      await waitUntil(t, 'the log has lines', over, 60_000);
       child.kill('SIGTERM');
       await exit;
     };

@@ -18,7 +18,7 @@ import { figure, figures } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const WRITER = bundledHelper(new URL('../lib/archive-writer.js', import.meta.url));
 const KILLS = process.env['VIGIE_TEST_FULL'] === '1' ? 300 : 10;
@@ -275,7 +275,7 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
       output += chunk.toString();
     });
     const closed = once(child, 'close');
-    await until(t, 'accepting', () => output.includes('\n'), 30_000);
+    await waitUntil(t, 'accepting', () => output.includes('\n'), 30_000);
     await sleep(Math.random() * 200);
     child.kill('SIGKILL');
     await closed;

@@ -14,8 +14,8 @@ import { authorised } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
-import { ageUnavailable, makeAuthority, opened, sealed, stillOf } from '../lib/sealing.ts';
+import { BOX, clientOf, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
+import { ageUnavailable, makeAuthority, openSealed, sealed, stillOf } from '../lib/sealing.ts';
 import { WriteTrace } from '../lib/write-trace.ts';
 
 const noAge = ageUnavailable();
@@ -34,19 +34,19 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
   const evidence = await sealed(still, recipients);
   t.same(evidence.recipients, recipients);
   for (const { keyFile } of [authority, court].filter((one) => one !== undefined)) {
-    const { content } = opened(evidence.bytes, keyFile);
+    const { content } = openSealed(evidence.bytes, keyFile);
     const [{ rgb, size }, before] = [await pixelsOf(content as Buffer), await pixelsOf(still.jpeg)];
     t.same(size, SMALL);
     const far = rgb.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (before.rgb[i] ?? 0))), 0);
     t.ok(far < 40, `the original still except for its second encoding (${far} levels)`);
     t.notOk(String(content).includes('exif-of-the-camera'), 'no metadata');
   }
-  const wrongKey = opened(evidence.bytes, stranger?.keyFile ?? '');
+  const wrongKey = openSealed(evidence.bytes, stranger?.keyFile ?? '');
   t.equal(wrongKey.content, undefined);
   t.match(wrongKey.error, /no identity matched/);
   const bent = Buffer.from(evidence.bytes);
   bent[bent.length - 40] = (bent[bent.length - 40] as number) ^ 1;
-  t.equal(opened(bent, authority?.keyFile ?? '').content, undefined, 'nor when a bit was changed');
+  t.equal(openSealed(bent, authority?.keyFile ?? '').content, undefined, 'nor when a bit was changed');
   const second = await sealed(still, recipients);
   t.not(second.sha256, evidence.sha256, 'each file has a key of its own');
   await t.rejects(sealed(still, ['age1nobody']), { kind: 'config', message: /not an age public key/ });
@@ -66,7 +66,7 @@ t.test('masks are black before sealing, scaled down or not', { skip: noAge }, as
   ] as const) {
     const evidence = await sealed(await stillOf(source, grain), [recipient], [{ id: 'window', polygon }]);
     t.ok(evidence.bytes.length <= SEALED_BYTES_MAX, `${evidence.bytes.length} bytes`);
-    const { rgb, size } = await pixelsOf(opened(evidence.bytes, keyFile).content as Buffer);
+    const { rgb, size } = await pixelsOf(openSealed(evidence.bytes, keyFile).content as Buffer);
     let brightest = 0;
     for (let y = Math.ceil(size.heightPx / 4); y < size.heightPx / 2; y += 1) {
       const row = (y * size.widthPx + Math.ceil(size.widthPx / 4)) * 3;
@@ -140,12 +140,12 @@ t.test(
         .filter(({ topic }) => topic.includes('/evt/alert/'))
         .map(({ payload }) => JSON.parse(String(payload)) as VigieEvent)
         .filter(({ data }) => data.phase === 'start' && data.evidence.sealed !== undefined);
-    await until(t, 'an alert with a sealed still', () => events().length > 0, 60_000);
+    await waitUntil(t, 'an alert with a sealed still', () => events().length > 0, 60_000);
     const event = events()[0] as VigieEvent;
     const file = join(stateDir, 'sealed', `${event.id}.age`);
     const bytes = readFileSync(file);
     t.equal(statSync(file).mode & 0o777, 0o600);
-    t.equal(opened(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
+    t.equal(openSealed(bytes, authority.keyFile).content?.subarray(0, 2).toString('hex'), 'ffd8');
     t.same(event.data.evidence.sealed?.recipients, [authority.recipient]);
     const beforeAsking = messages.length;
 
@@ -157,7 +157,7 @@ t.test(
         qos: 1,
         properties: { responseTopic },
       });
-      await until(t, 'a reply', () => reply() !== undefined, 20_000);
+      await waitUntil(t, 'a reply', () => reply() !== undefined, 20_000);
       return JSON.parse(String(reply())) as CommandReply;
     };
     const args = { case: '2026/1234', reason: 'assault on the forecourt', event: event.id };
@@ -194,19 +194,19 @@ t.test(
     };
     const out = join(dir, 'still.age');
     const unsealed = unsealTo(out, event.id);
-    t.equal(await unsealed.ended, 0, unsealed.err);
+    t.equal(await unsealed.exit, 0, unsealed.err);
     t.match(unsealed.out, /still\.age: \d+ bytes, SHA-256 .*\n.*case 2026\/1234 .*\n.*age --decrypt/);
     t.equal(statSync(out).mode & 0o777, 0o600);
-    t.ok(opened(readFileSync(out), authority.keyFile).content, 'the authority opens it');
+    t.ok(openSealed(readFileSync(out), authority.keyFile).content, 'the authority opens it');
     const repeated = unsealTo(out, event.id);
-    t.equal(await repeated.ended, 2);
+    t.equal(await repeated.exit, 2);
     t.match(repeated.err, /^room: --out: .*still\.age is there already\n$/);
     const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
-    t.equal(await none.ended, 1);
+    t.equal(await none.exit, 1);
     t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
     chmodSync(desk, 0o644);
     const open = unsealTo(join(dir, 'none.age'), event.id);
-    t.equal(await open.ended, 2);
+    t.equal(await open.exit, 2);
     t.match(open.err, /^room: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);
 
     const journal = readFileSync(join(stateDir, 'journal/contents/000.jsonl'), 'utf8');
@@ -251,7 +251,7 @@ t.test('no still is sealed without a recipient', { skip }, async (t) => {
   await client.subscribeAsync('vigie/#', { qos: 1 });
   const agent = makeAgent(t, config, stateDir);
   await agent.start();
-  await until(
+  await waitUntil(
     t,
     'an alert with its snapshot',
     () => starts.some(({ data }) => data.evidence.snapshot),

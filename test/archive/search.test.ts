@@ -23,7 +23,7 @@ import { makeOutbox } from '../lib/outbox.ts';
 import { MODEL_DIR, scratch } from '../lib/paths.ts';
 import { roomProgram } from '../lib/program.ts';
 import { SEED } from '../lib/random.ts';
-import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
 const HOUR_MS = 3_600_000;
@@ -87,7 +87,7 @@ async function online(t: Test, room: Room, box: string): Promise<void> {
     isOnline = true;
   });
   await client.subscribeAsync(`vigie/${SITE}/${box}/status`, { qos: 1 });
-  await until(t, `${box} online`, () => isOnline, 30_000);
+  await waitUntil(t, `${box} online`, () => isOnline, 30_000);
   await client.endAsync(true);
 }
 
@@ -279,12 +279,17 @@ void t.test('no message on the command topics harms a box', async (t) => {
       },
     });
   }
-  await until(t, 'all refused', () => figure(box.dispatcher, 'commands_refused') >= messages.length, 30_000);
+  await waitUntil(
+    t,
+    'all refused',
+    () => figure(box.dispatcher, 'commands_refused') >= messages.length,
+    30_000,
+  );
   t.equal(figure(box.dispatcher, 'commands_refused'), messages.length);
   t.equal(figure(box.dispatcher, 'commands_accepted'), 0);
   t.match(await search('--box', 'alpha', '--json'), { code: 0 }, 'and it answers as before');
   t.equal(box.delivery.state.reconnects, 0);
-  await until(t, 'some refusals arrived', () => replies.length > 0);
+  await waitUntil(t, 'some refusals arrived', () => replies.length > 0);
   t.ok(replies.every((reply) => Value.Check(CommandReply, reply)));
   t.ok(replies.length <= 40, `${replies.length} answers to ${messages.length} messages`);
   t.same(strange, [], 'and nowhere else');
@@ -309,7 +314,7 @@ void t.test('only a client that may write commands and holds a key can search', 
   await spy.subscribeAsync('vigie/#', { qos: 1 });
   t.match(await searchWith([...basic, '--box', 'alpha']), { code: 0 });
   t.match(await searchWith(basic), { code: 0 });
-  await until(t, 'the broadcast', () => topics.length > 0);
+  await waitUntil(t, 'the broadcast', () => topics.length > 0);
   t.same([...new Set(topics)], [`vigie/${SITE}/all/cmd`], 'a box hears only the commands for all');
   t.equal(figure(box.search, 'searches'), 2);
 });

@@ -12,7 +12,7 @@ import { addressKey } from '../../agent/base/address-key.ts';
 import { ConnectionGuard } from '../../agent/base/connection-guard.ts';
 import { TestRoom } from '../lib/enrolment.ts';
 import { openPage } from '../lib/page.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 /** A loopback address for each of many attackers. */
 const from = (index: number): string => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`;
@@ -55,7 +55,7 @@ async function attack(t: Test, { port, connections, addresses, isStubborn = fals
     for (const socket of open) socket.destroy();
   };
   t.teardown(end);
-  await until(t, 'the attackers are connected', () => openCount >= connections);
+  await waitUntil(t, 'the attackers are connected', () => openCount >= connections);
   return { open, end };
 }
 
@@ -131,7 +131,7 @@ void t.test('a silent client is cut soon, in TLS or before it', async (t) => {
   const page = await openPage(t, { headersMs: 1000 });
   const silent = await attack(t, { port: page.port, connections: 3, addresses: 1 });
   const afterTls = await attack(t, { port: page.port, connections: 3, addresses: 1, says: 'G' });
-  await until(t, 'they are cut', () => silent.open.size + afterTls.open.size === 0);
+  await waitUntil(t, 'they are cut', () => silent.open.size + afterTls.open.size === 0);
   await page.stop();
   t.match(page.lines.at(-1), /"silent":[3-6]/);
 });

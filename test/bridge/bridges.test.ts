@@ -12,7 +12,7 @@ import type { Agent } from '../../agent/main.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const ROOT_TOPIC = `vigie/${SITE}/${BOX}`;
@@ -142,7 +142,7 @@ async function retainedTopicsOf(t: Test, room: Room, ...patterns: string[]): Pro
     if (retain) topics.push(topic);
   });
   await client.subscribeAsync([...patterns, `${ROOT_TOPIC}/status`], { qos: 1 });
-  await until(t, 'the status, which comes last', () => topics.includes(`${ROOT_TOPIC}/status`));
+  await waitUntil(t, 'the status, which comes last', () => topics.includes(`${ROOT_TOPIC}/status`));
   await client.endAsync(true);
   return topics.filter((topic) => !topic.endsWith('/status')).sort();
 }
@@ -151,7 +151,7 @@ t.test('bridges are off by default, and only the main topics are published', { s
   const room = await makeRoom(t);
   const received = await listen(t, room);
   const agent = await start(t, room, {});
-  await until(t, 'events of both rules', () => bothKinds(received), 60_000);
+  await waitUntil(t, 'events of both rules', () => bothKinds(received), 60_000);
   await agent.stop();
   t.strictSame(
     received.all.map(({ topic }) => topic).filter((topic) => !MAIN.test(topic)),
@@ -165,20 +165,20 @@ t.test('both bridges publish their own form', { skip }, async (t) => {
   const agent = await start(t, room, { onvif: true, homeAssistant: true });
   const endOfLoitering = (): VigieEvent | undefined =>
     alerts(received).find(({ data }) => data.rule.kind === 'loitering' && data.phase === 'end');
-  await until(
+  await waitUntil(
     t,
     'a loitering that has ended',
     () => bothKinds(received) && endOfLoitering() !== undefined,
     90_000,
   );
-  await until(t, 'bridged', () => received.json(/onvif-ej\/RuleEngine/).length > 0);
+  await waitUntil(t, 'bridged', () => received.json(/onvif-ej\/RuleEngine/).length > 0);
   type Counted = { counters: Record<string, number> };
   const counted = (): number =>
     Math.max(
       0,
       ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_published'] ?? 0),
     );
-  await until(t, 'counted in a health report', () => counted() > 0, 60_000);
+  await waitUntil(t, 'counted in a health report', () => counted() > 0, 60_000);
   await agent.stop();
 
   const onvif = received.all.filter(({ topic }) => topic.includes('/onvif-ej/'));
@@ -245,7 +245,7 @@ t.test(
     const hasPicture = (): boolean =>
       received.all.some(({ topic }) => topic.endsWith('/home-assistant/box/image'));
     const agent = await start(t, room, on, { stateDir });
-    await until(t, 'a picture', hasPicture, 90_000);
+    await waitUntil(t, 'a picture', hasPicture, 90_000);
     await agent.stop();
     const ofBox = [
       `homeassistant/image/${BOX}/snapshot/config`,
@@ -271,14 +271,14 @@ t.test(
         .some(({ topic, payload }) => topic.endsWith('/rule-staying/config') && payload.length === 0);
     let from = received.all.length;
     const smallerAgent = await start(t, room, on, { stateDir, rules: ['passing'] });
-    await until(t, 'its entities are removed', () => connected(from), 60_000);
+    await waitUntil(t, 'its entities are removed', () => connected(from), 60_000);
     await smallerAgent.stop();
     t.strictSame(await retainedTopics(), [...ofBox, ...ofPassing].sort(), 'the rule is gone, the rest stays');
 
     from = received.all.length;
     const off = await start(t, room, {}, { stateDir, rules: ['passing'] });
     const emptied = (): boolean => received.all.slice(from).some(({ topic }) => topic === ofPassing[0]);
-    await until(t, 'everything is removed', emptied, 60_000);
+    await waitUntil(t, 'everything is removed', emptied, 60_000);
     await off.stop();
     t.strictSame(await retainedTopics(), [], 'a bridge that is switched off leaves nothing');
   },
@@ -288,7 +288,7 @@ t.test('a broker that is offline costs the bridges their notices, which are coun
   const room = await makeRoom(t, { persistent: true });
   const received = await listen(t, room);
   await start(t, room, { onvif: true });
-  await until(t, 'an event', () => alerts(received).length > 0, 60_000);
+  await waitUntil(t, 'an event', () => alerts(received).length > 0, 60_000);
   room.broker.kill();
   await room.broker.stop();
   const before = alerts(received).length;
@@ -301,7 +301,7 @@ t.test('a broker that is offline costs the bridges their notices, which are coun
       0,
       ...received.json<Counted>(/\/health$/).map(({ counters }) => counters['bridge_dropped'] ?? 0),
     );
-  await until(t, 'the dropped are counted', () => droppedCount() > 0, 90_000);
-  await until(t, 'events that waited', () => alerts(received).length > before, 60_000);
+  await waitUntil(t, 'the dropped are counted', () => droppedCount() > 0, 90_000);
+  await waitUntil(t, 'events that waited', () => alerts(received).length > before, 60_000);
   t.ok(droppedCount() > 0, `${droppedCount()} notices lost and counted`);
 });

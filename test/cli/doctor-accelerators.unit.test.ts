@@ -16,7 +16,7 @@ import {
   isReady,
 } from '../../agent/cli/doctor/accelerators.ts';
 import { type AdviceFacts, adviceOf } from '../../agent/cli/doctor/advice.ts';
-import { agreementOf, type Seen } from '../../agent/cli/doctor/agreement.ts';
+import { agreementOf, type DetectedBox } from '../../agent/cli/doctor/agreement.ts';
 import { comparisonOf, comparisonRows, type Look, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
 import { modelFigures } from '../../agent/cli/doctor/installed-models.ts';
 import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
@@ -263,7 +263,7 @@ void t.test('watts are shown where a board reports them', async (t) => {
   );
 });
 
-const detection = (x: number, score: number, group = 'person'): Seen => ({
+const detection = (x: number, score: number, group = 'person'): DetectedBox => ({
   xyxyNorm: [x, 0.1, x + 0.1, 0.4],
   score,
   group,
@@ -317,7 +317,7 @@ void t.test('two detectors are compared by the boxes on which they agree', async
       const [one, other] = [agreementOf([[a, b]]), agreementOf([[b, a]])];
       t.equal(one.matched, other.matched, 'the order does not matter');
       t.equal(one.onlyFirst, other.onlySecond);
-      const sure = (all: Seen[]): number => all.filter(({ score }) => score >= 0.3).length;
+      const sure = (all: DetectedBox[]): number => all.filter(({ score }) => score >= 0.3).length;
       return one.onlyFirst <= sure(a) && one.matched <= Math.min(a.length, b.length);
     }),
     { numRuns: 50 },
@@ -328,7 +328,7 @@ void t.test('two detectors are compared by the boxes on which they agree', async
 function lookOf(
   on: string,
   looks: readonly number[],
-  boxes: readonly Seen[],
+  boxes: readonly DetectedBox[],
   fallback: string | null = null,
 ): Look {
   const counts = [...LATENCY_BOUNDS_MS, Number.POSITIVE_INFINITY].map(

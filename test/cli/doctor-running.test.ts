@@ -15,7 +15,7 @@ import { STATUS } from '../lib/local-status.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, VIGIE, vigie } from '../lib/program.ts';
-import { BOX, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 
 void t.test('an outbox that no archive acknowledges fails, with a fix', async (t) => {
   const dir = scratch(t);
@@ -35,7 +35,7 @@ void t.test('an outbox that no archive acknowledges fails, with a fix', async (t
   const file = join(dir, 'vigie.yaml');
   writeFileSync(file, 'site: lab\nbox: lab-1\ncamera: { source: "test:pattern" }\n', { mode: 0o640 });
   const doctor = vigie(t, 'doctor', '--config', file, '--state', stateDir, '--json');
-  t.equal(await doctor.ended, 1, doctor.err);
+  t.equal(await doctor.exit, 1, doctor.err);
   const { findings } = JSON.parse(doctor.out) as { findings: Finding[] };
   t.match(
     findings.filter(({ name }) => name === 'outbox'),
@@ -70,10 +70,15 @@ void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_
   const agent = start(t, process.execPath, [VIGIE, 'run', ...options]);
   const connections = (): number =>
     readFileSync(broker.logFile, 'utf8').split(/New client connected .* as canebiere-017 /).length - 1;
-  await until(t, 'the agent is connected', () => connections() > 0 || agent.code !== undefined, PATIENCE_MS);
+  await waitUntil(
+    t,
+    'the agent is connected',
+    () => connections() > 0 || agent.code !== undefined,
+    PATIENCE_MS,
+  );
   const doctor = async (): Promise<string> => {
     const doctorRun = start(t, process.execPath, [VIGIE, 'doctor', ...options, '--seconds', '1']);
-    await doctorRun.ended;
+    await doctorRun.exit;
     return doctorRun.out;
   };
   let output = '';
@@ -81,7 +86,7 @@ void t.test('the doctor leaves a running agent connected', { skip, timeout: 300_
   t.match(output, /^✓ broker +online since /m, output);
   t.equal(connections(), 1, 'the agent has kept its connection');
   agent.child.kill('SIGTERM');
-  await agent.ended;
+  await agent.exit;
   t.match(
     await doctor(),
     /^✓ broker +mqtts:\S+ answered in \d+ ms/m,

@@ -238,7 +238,7 @@ void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
     ...options: string[]
   ): Promise<{ code: number | null; out: string; err: string }> => {
     const program = vigie(t, 'status', '--state', dir, ...options);
-    const code = await program.ended;
+    const code = await program.exit;
     return { code, out: program.out, err: program.err };
   };
   const well = await boxWith(t, JSON.stringify(WELL));

@@ -34,7 +34,7 @@ import {
   verdictOf,
   type Wrong,
 } from '../lib/refusals.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { BOX, SITE, waitUntil } from '../lib/room.ts';
 
 t.setTimeout(REFUSAL_TIMEOUT_S * 1000);
 
@@ -311,7 +311,7 @@ void t.test(
     );
     dispatcher.hear(incoming(signed(signer, command({ box: '*' })), { broadcast: true }));
     t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
-    await until(t, 'obeyed', () => obeyed === 1);
+    await waitUntil(t, 'obeyed', () => obeyed === 1);
     t.match(replies.at(-1), { op: 'search', result: { matches: 1 } });
     t.equal(figure(dispatcher, 'commands_accepted'), 1);
     await dispatcher.stop();

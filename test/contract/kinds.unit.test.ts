@@ -35,7 +35,7 @@ void t.test('each kind of rule has scenes, and the busy street has all of them',
   t.same(
     missingKinds(
       RULE_KINDS,
-      [BUSY_SCENE.rule, ...(BUSY_SCENE.beside ?? [])].map(({ kind }) => kind),
+      [BUSY_SCENE.rule, ...(BUSY_SCENE.extraRules ?? [])].map(({ kind }) => kind),
     ),
     [],
   );

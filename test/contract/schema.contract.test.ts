@@ -31,7 +31,7 @@ import { EXAMPLES } from '../../scripts/programs/docs/examples.ts';
 import { eventText } from '../lib/events.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { BOX, deliver, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
 import { StrictBroker } from '../lib/strict-broker.ts';
 
 const SCHEMA_FORMAT = 'application/schema+json;version=draft-2020-12';
@@ -149,7 +149,7 @@ const defOf = (name: string): unknown =>
 void t.test('asyncapi.yaml describes the connection as the box’s CONNECT packet does', async (t) => {
   const broker = await StrictBroker.start(t, {});
   deliver(t, { url: broker.url, ack: 'archive' }, openedOutbox(t, join(scratch(t), 'outbox.db')));
-  await until(t, 'the box has connected', () => broker.connects.length > 0);
+  await waitUntil(t, 'the box has connected', () => broker.connects.length > 0);
   const { clientId = '', clean, keepalive, properties, will } = broker.connects[0] ?? {};
   const { servers } = parse(readFileSync(ASYNCAPI_FILE, 'utf8')) as {
     servers: { room: { bindings: { mqtt: Record<string, unknown> } } };

@@ -12,9 +12,9 @@ import { ConsoleProgram } from '../lib/console-program.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { makeRoom, until } from '../lib/room.ts';
+import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
-import { type StreetBox, startStreet, type Told } from '../lib/street-boxes.ts';
+import { type Report, type StreetBox, startStreet } from '../lib/street-boxes.ts';
 import { openBrowser } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -37,9 +37,9 @@ t.test(
   async (t) => {
     const database = await DATABASES.postgres(t);
     const room = await makeRoom(t);
-    await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    await RoomProgram.start(t, room, '--database', database.address, '--quiet');
     const street = await startStreet(t, room, BOXES);
-    const desk = await ConsoleProgram.start(t, database.where);
+    const desk = await ConsoleProgram.start(t, database.address);
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
     const screen = await ConsoleScreen.open(browser, desk, 'operator');
@@ -51,13 +51,13 @@ t.test(
       work(t, screen, isOver),
       measureHeap(t, screen, desk, endsMs),
     ]);
-    await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
+    await waitUntil(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
     const numbers = async (): Promise<number[]> =>
       (await database.read('SELECT no FROM incident')).map(({ no }) => Number(no));
     const archivedNos = await numbers();
     t.equal(archivedNos.length, toldCount, 'every incident is in the archive, once');
-    await screen.until('all told', `window.told.size >= ${archivedNos.length}`, 20_000);
-    const drawnNos = await screen.told();
+    await screen.waitUntil('all told', `window.told.size >= ${archivedNos.length}`, 20_000);
+    const drawnNos = await screen.reportedIncidents();
     t.same(
       archivedNos.filter((no) => !drawnNos.has(no)),
       [],
@@ -84,7 +84,7 @@ async function raiseIncidents(street: readonly StreetBox[], isOver: () => boolea
   const small = await sharp(join(ROOT, 'docs/alert.jpg')).jpeg({ quality: 50 }).toBuffer();
   const jpeg = Buffer.concat([small, Buffer.alloc(Math.max(0, STILL_BYTES - small.length))]);
   const beganMs = performance.now();
-  const ends: { readonly atMs: number; readonly box: StreetBox; readonly end: Told }[] = [];
+  const ends: { readonly atMs: number; readonly box: StreetBox; readonly end: Report }[] = [];
   let toldCount = 0;
   for (; !isOver(); toldCount += 1) {
     const dueMs = beganMs + (toldCount * 1000) / PER_S;

@@ -47,20 +47,20 @@ t.test(
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
     const screen = await ConsoleScreen.open(browser, desk, 'operator');
-    await screen.until('lines', `document.querySelectorAll('.row').length >= 2`);
+    await screen.waitUntil('lines', `document.querySelectorAll('.row').length >= 2`);
     const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
     // A colleague has claimed one incident and dispatched someone to another.
     const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
     for (const act of ['dispatch', 'claim']) {
-      const { incidents } = JSON.parse((await colleague.asked('/api/queue')).text) as Queue;
+      const { incidents } = JSON.parse((await colleague.request('/api/queue')).text) as Queue;
       const one = incidents.find(({ state, kind }) => state === 'new' && kind === 'line-crossing');
-      const claimed = await colleague.asked(`/api/incidents/${one?.no}/claim`, {});
+      const claimed = await colleague.request(`/api/incidents/${one?.no}/claim`, {});
       const { revision } = JSON.parse(claimed.text) as Incident;
-      if (act === 'dispatch') await colleague.asked(`/api/incidents/${one?.no}/dispatch`, { revision });
+      if (act === 'dispatch') await colleague.request(`/api/incidents/${one?.no}/dispatch`, { revision });
     }
     await colleague.page.browserContext().close();
     await screen.page.bringToFront();
-    await screen.until('taken', `document.querySelector('.row.dispatched') !== null`);
+    await screen.waitUntil('taken', `document.querySelector('.row.dispatched') !== null`);
     // From the top: expand the storms, then claim and open the first loitering incident.
     for (let i = 0; i < 30; i++) {
       const selectedText = await screen.page.evaluate(
@@ -71,8 +71,8 @@ t.test(
       await sleep(50);
     }
     await screen.keys('c', 'Enter');
-    await screen.until('a picture', hasPicture);
-    await screen.until('live', `document.querySelector('.link-live') !== null`);
+    await screen.waitUntil('a picture', hasPicture);
+    await screen.waitUntil('live', `document.querySelector('.link-live') !== null`);
     await sleep(300);
     mkdirSync(join(PICTURE, '..'), { recursive: true });
     const shot = await screen.page.screenshot();

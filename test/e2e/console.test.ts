@@ -12,7 +12,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { clientOf, SITE, until } from '../lib/room.ts';
+import { clientOf, SITE, waitUntil } from '../lib/room.ts';
 import { type Chain, incidentOf, recordOf, startChain, watchCommits } from '../lib/room-chain.ts';
 import { slowness } from '../lib/slowness.ts';
 import { VERDICT_TIME } from '../page/in-page.ts';
@@ -86,7 +86,7 @@ const row = (no: number, more = ''): string => `document.querySelector('.row[dat
 
 /** Selects the incident's line by keyboard. */
 async function selectLine(screen: ConsoleScreen, no: number): Promise<void> {
-  await screen.until('a line', `${row(no)} !== null`);
+  await screen.waitUntil('a line', `${row(no)} !== null`);
   for (let i = 0; i < 60; i++) {
     if ((await screen.page.evaluate(`${row(no, '[aria-selected=true]')} !== null`)) === true) return;
     await screen.keys(i < 30 ? 'j' : 'k');
@@ -127,20 +127,20 @@ async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
   const toldMs = performance.now() - pressedMs;
   const winner = loser === one ? other : one;
   t.ok(toldMs <= OTHERS_ACT_MS, `the second operator is informed after ${Math.round(toldMs)} ms`);
-  await loser.until('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
-  t.equal((await loser.asked(`/api/incidents/${no}/claim`, {})).status, 409);
+  await loser.waitUntil('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
+  t.equal((await loser.request(`/api/incidents/${no}/claim`, {})).status, 409);
   t.equal(await winner.page.evaluate(`${row(no)}.querySelector('.owner b').textContent`), 'you');
   await winner.keys('r');
-  await loser.until('waits again', `${row(no, '.new')} !== null`, OTHERS_ACT_MS);
+  await loser.waitUntil('waits again', `${row(no, '.new')} !== null`, OTHERS_ACT_MS);
 
   await winner.keys('Enter');
-  await winner.until('opened', `document.querySelector('[data-incident="${no}"] .acts') !== null`);
+  await winner.waitUntil('opened', `document.querySelector('[data-incident="${no}"] .acts') !== null`);
   await winner.page.evaluate(VERDICT_TIME);
   await winner.keys('t');
-  await winner.until('a verdict', 'globalThis.verdictMs !== undefined');
+  await winner.waitUntil('a verdict', 'globalThis.verdictMs !== undefined');
   const verdictMs = Number(await winner.page.evaluate('globalThis.verdictMs'));
   t.ok(verdictMs <= OWN_ACT_MS, `a verdict is drawn after ${Math.round(verdictMs)} ms`);
-  await loser.until('gone from the other queue', `${row(no)} === null`, OTHERS_ACT_MS);
+  await loser.waitUntil('gone from the other queue', `${row(no)} === null`, OTHERS_ACT_MS);
   t.same([...one.complaints, ...other.complaints], []);
 }
 
@@ -150,26 +150,35 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
   const no = await incidentOf(chain, { id: 'shift', jpeg: JPEG });
   await selectLine(screen, no);
   await screen.keys('c');
-  await screen.until('mine', `${row(no, '.claimed')} !== null`);
+  await screen.waitUntil('mine', `${row(no, '.claimed')} !== null`);
   await screen.keys('Enter');
-  await screen.until('the picture', `document.querySelector('.pictures img')?.naturalWidth > 0`);
+  await screen.waitUntil('the picture', `document.querySelector('.pictures img')?.naturalWidth > 0`);
   const address = `/api/incidents/${no}/stills/snapshot`;
   const shownAddress = await screen.page.evaluate(
     `document.querySelector('.pictures img').getAttribute('src')`,
   );
   t.equal(shownAddress, address);
   await screen.keys('n');
-  await screen.until('a field', `document.activeElement?.tagName === 'TEXTAREA'`);
+  await screen.waitUntil('a field', `document.activeElement?.tagName === 'TEXTAREA'`);
   await screen.page.keyboard.type('Patrol 2 is near');
   await screen.keys('Enter');
-  await screen.until('a note', `document.querySelector('.notes')?.textContent.includes('Patrol 2 is near')`);
+  await screen.waitUntil(
+    'a note',
+    `document.querySelector('.notes')?.textContent.includes('Patrol 2 is near')`,
+  );
   await screen.keys('d');
-  await screen.until('the question', `document.querySelector('dialog[open] button[type=submit]') !== null`);
+  await screen.waitUntil(
+    'the question',
+    `document.querySelector('dialog[open] button[type=submit]') !== null`,
+  );
   await screen.keys('Enter');
-  await screen.until('sent', `document.querySelector('.incident .mark.dispatched') !== null`);
+  await screen.waitUntil('sent', `document.querySelector('.incident .mark.dispatched') !== null`);
   await screen.keys('t');
-  await screen.until('closed', `document.querySelector('.incident .mark.closed') !== null`);
-  await screen.until('kept', `document.querySelector('.toasts').textContent.includes('Closed as confirmed')`);
+  await screen.waitUntil('closed', `document.querySelector('.incident .mark.closed') !== null`);
+  await screen.waitUntil(
+    'kept',
+    `document.querySelector('.toasts').textContent.includes('Closed as confirmed')`,
+  );
   const record = await recordOf(chain, no);
   const acts = record.map(({ act }) => String(act));
   t.same(
@@ -193,17 +202,17 @@ async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
   const screen = await at(t, setup, 'auditor');
   await selectLine(screen, no);
   await screen.keys('Enter');
-  await screen.until('opened', `document.querySelector('.no-picture') !== null`);
+  await screen.waitUntil('opened', `document.querySelector('.no-picture') !== null`);
   t.match(
     await screen.page.$eval('.no-picture', ({ textContent }) => textContent),
     'An auditor sees no picture',
   );
   t.equal(await screen.page.$('.pictures'), null);
   t.same(await recordOf(chain, no), [], 'no one has seen it');
-  t.equal((await screen.asked(`/api/incidents/${no}/stills/snapshot`)).status, 403);
+  t.equal((await screen.request(`/api/incidents/${no}/stills/snapshot`)).status, 403);
   await screen.keys('t');
   t.equal(
-    (await screen.asked(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'confirmed' })).status,
+    (await screen.request(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'confirmed' })).status,
     403,
   );
   const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
@@ -267,7 +276,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
   for (const [name, no] of Object.entries(incidentNos)) {
     await selectLine(screen, no);
     await screen.keys('Enter');
-    await screen.until(
+    await screen.waitUntil(
       name,
       `document.querySelector('[data-incident="${no}"]')?.textContent.includes('Same box, an hour')`,
     );
@@ -283,7 +292,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
     Object.values(read).join('') +
     String(await screen.page.evaluate(`document.querySelector('.queue').textContent`));
   t.notMatch(shownText, /[\p{Cc}\p{Cf}\u2028\u2029]/u, 'nothing turns, hides or breaks a line');
-  await until(t, 'kept', () => chain.street.every(({ waiting }) => waiting === 0));
+  await waitUntil(t, 'kept', () => chain.street.every(({ waiting }) => waiting === 0));
   const [unread] = await chain.database.read(
     "SELECT unread FROM event WHERE box = 'quay-08' AND unread IS NOT NULL",
   );
@@ -314,7 +323,7 @@ async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   const late = await incidentOf(chain, { id: 'late', timeMs: Date.now() - DAY_MS }, 2);
   const right = await incidentOf(chain, { id: 'right' }, 3);
   const lineOf = async (no: number): Promise<{ age: string; doubt: boolean }> => {
-    await screen.until('a line', `${row(no)} !== null`);
+    await screen.waitUntil('a line', `${row(no)} !== null`);
     const expression = `({ age: ${row(no)}.querySelector('.age').textContent, doubt: ${row(no, ' .doubt')} !== null })`;
     return (await screen.page.evaluate(expression)) as { age: string; doubt: boolean };
   };
@@ -328,7 +337,7 @@ async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   }
   await selectLine(screen, aheadNo);
   await screen.keys('Enter');
-  await screen.until('told', `document.querySelector('.incident .notice.warn') !== null`);
+  await screen.waitUntil('told', `document.querySelector('.incident .notice.warn') !== null`);
   t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
   t.same(screen.complaints, []);
   await closeAll(screen);
@@ -361,7 +370,7 @@ async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: Pace):
     const drawnNos = (await screen.page.evaluate('Object.keys(window.firstDrawn)')) as string[];
     await closeAll(colleague, drawnNos);
   }
-  await until(t, 'stored', () => commits.size >= before.size + count);
+  await waitUntil(t, 'stored', () => commits.size >= before.size + count);
   await sleep(DRAWN_MAX_MS);
   const drawnMs = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
   const counted = (await screen.page.evaluate('window.counted')) as [number, number][];
@@ -422,20 +431,20 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   const atDatabase = (await stored()).length;
   t.comment(`killed: the console at ${atConsole}, the database at ${atDatabase} of ${BURST}`);
   t.ok(atConsole < BURST / 2 && atDatabase < BURST, 'in the middle of it');
-  await until(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), BURST_WITHIN_MS);
+  await waitUntil(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), BURST_WITHIN_MS);
   const burstS = (performance.now() - beganMs) / 1000;
   const storedNos = await stored();
   t.equal(storedNos.length, BURST, 'every incident is in the database once');
   t.comment(`${BURST} incidents in ${burstS.toFixed(1)} s, ${Math.round(BURST / burstS)} a second`);
-  await screen.until('live again', `document.querySelector('.link-live') !== null`, 30_000);
+  await screen.waitUntil('live again', `document.querySelector('.link-live') !== null`, 30_000);
   await sleep(2000);
   const missing = async (): Promise<number[]> => {
-    const shownNos = await screen.told();
+    const shownNos = await screen.reportedIncidents();
     return storedNos.filter((no) => !shownNos.has(no));
   };
   const missingCount = (await missing()).length;
   t.comment(`${missingCount} of them had not come to the screen, which holds 2,000`);
-  await screen.until(
+  await screen.waitUntil(
     'all are counted',
     `document.querySelector('.counts').textContent.includes('${BURST} open')`,
     20_000,
@@ -448,7 +457,7 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   t.same(await missing(), [], 'the screen received each');
   const all = new Set((await database.read('SELECT no FROM incident')).map(({ no }) => Number(no)));
   t.same(
-    [...(await screen.told())].filter((no) => !all.has(no)),
+    [...(await screen.reportedIncidents())].filter((no) => !all.has(no)),
     [],
     'and of none that is not there',
   );

@@ -14,7 +14,7 @@ import { bakedImage, cardImage, copyFat, FLASH, mountedRoot, siteFolder } from '
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { oversight } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { openBrowser, Phone } from '../page/phone.ts';
 
 const SITE = 'marseille-1';
@@ -100,7 +100,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   took('booted');
   roomIn(t, container, { dir, room });
   const box = new BootedBox(t, container);
-  await until(t, 'the box has its certificate and runs', () => box.agent > 0, PATIENCE_MS);
+  await waitUntil(t, 'the box has its certificate and runs', () => box.agent > 0, PATIENCE_MS);
   took('enrolled, the agent runs');
   t.match(
     container.read(`${FIRMWARE}/vigie/result.txt`),
@@ -113,7 +113,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   const heardAlerts = alertsIn(t, container);
   const phone = await phoneAt(t, container, dir, label);
   await atThePole(t, phone, took);
-  await until(t, 'an alert is at the broker', () => heardAlerts().length > 0, PATIENCE_MS);
+  await waitUntil(t, 'an alert is at the broker', () => heardAlerts().length > 0, PATIENCE_MS);
   took('first alert at the broker');
   const [alert] = heardAlerts();
   t.match(alert, /"kind":"loitering"/, 'by the drawn rule');
@@ -129,7 +129,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   );
   const key = container.run('vigie', 'journal', 'key').out.trim();
   const journalReport = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
-  await journalReport.ended;
+  await journalReport.exit;
   const story = `${journalReport.out}${journalReport.err}`;
   t.match(story, /preview|redacted/i, 'the journal reports the preview of redacted pictures');
   t.match(story, /lawn/, 'and where the zone lies now');

@@ -53,7 +53,7 @@ async function approveQuestion(t: Test, command: string, dir: string): Promise<s
     .replace('KEY.pem', join(dir, 'magistrate.pem'))
     .replace('approval.json', file);
   const program = start(t, 'sh', ['-c', filledCommand]);
-  t.equal(await program.ended, 0, program.err);
+  t.equal(await program.exit, 0, program.err);
   return file;
 }
 
@@ -70,17 +70,23 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
   const textOf = (selector: string) => page.$eval(selector, ({ textContent }) => textContent);
   const press = (selector: string) => page.evaluate(`document.querySelector('${selector}').click()`);
   await screen.keys('g', 't');
-  await screen.until('the camera is chosen', `document.querySelector('[name=box]')?.value === 'square-1'`);
+  await screen.waitUntil(
+    'the camera is chosen',
+    `document.querySelector('[name=box]')?.value === 'square-1'`,
+  );
   await page.type('[name=case]', '2026/1432');
   await page.type('[name=reason]', 'theft of a bicycle');
   await press('.d-interval button');
   await page.click('.t-form [type=submit]');
-  await screen.until('the view', `document.querySelector('.t-drawing .stage-frame img')?.naturalWidth > 0`);
+  await screen.waitUntil(
+    'the view',
+    `document.querySelector('.t-drawing .stage-frame img')?.naturalWidth > 0`,
+  );
   t.match(await textOf('.t-sight'), /analysed in 9\d(\.\d)?% of the time; .*gaps? \((?!0%)/);
   t.match(await textOf('.t-order'), 'the hour before its start was made from the clip', 'labelled');
 
   await press('.t-place button:nth-child(2)');
-  await screen.until('a line', `document.querySelector('.t-shape') !== null`);
+  await screen.waitUntil('a line', `document.querySelector('.t-shape') !== null`);
   const [left, top, w, h] = (await page.evaluate(`(() => {
     const frame = document.querySelector('.stage-frame');
     frame.scrollIntoView({ block: 'center' });
@@ -95,16 +101,16 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
   await page.select('[name=direction]', 'right');
 
   await press('.t-chips .check:nth-of-type(3) input');
-  await screen.until('vehicles need one key', `document.querySelector('.t-approval') === null`);
+  await screen.waitUntil('vehicles need one key', `document.querySelector('.t-approval') === null`);
   await page.click('#ask-tracks');
-  await screen.until('an answer about vehicles', `document.querySelector('.t-result') !== null`);
+  await screen.waitUntil('an answer about vehicles', `document.querySelector('.t-result') !== null`);
   t.match(await textOf('.t-sentence'), /^\d+ crossed the line to its right/);
   await press('.desk-acts button');
-  await screen.until('the question', `document.querySelector('.t-chips') !== null`);
+  await screen.waitUntil('the question', `document.querySelector('.t-chips') !== null`);
   await press('.t-chips .check:nth-of-type(3) input');
   await press('.t-chips .check:nth-of-type(1) input');
   await page.click('#ask-tracks');
-  await screen.until('refused', `document.querySelector('main [role=alert]') !== null`);
+  await screen.waitUntil('refused', `document.querySelector('main [role=alert]') !== null`);
   t.match(
     await textOf('main [role=alert]'),
     /^Not done: A question about persons is answered only where a second person has signed/,
@@ -112,26 +118,29 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
   const file = await approveQuestion(t, String(await textOf('.t-command code')), dir);
   const fileInput = await page.$('[name=approval]');
   await (fileInput as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
-  await screen.until('chosen', `document.querySelector('.t-approval').textContent.includes('approval.json')`);
+  await screen.waitUntil(
+    'chosen',
+    `document.querySelector('.t-approval').textContent.includes('approval.json')`,
+  );
   await page.click('#ask-tracks');
-  await screen.until('the answer', `document.querySelector('.t-result') !== null`);
+  await screen.waitUntil('the answer', `document.querySelector('.t-result') !== null`);
   const [, countText = ''] =
     /^([\d,]+) crossed the line to its right/.exec(String(await textOf('.t-sentence'))) ?? [];
   const crossed = Number(countText.replace(',', ''));
   t.ok(crossed > 100 && crossed < Number(persons), `${crossed} persons crossed it`);
   t.match(await textOf('.t-left'), 'was made from the clip');
-  await screen.until('a replay', `document.querySelector('.t-picture img')?.naturalWidth > 0`);
+  await screen.waitUntil('a replay', `document.querySelector('.t-picture img')?.naturalWidth > 0`);
   const clock = String(await textOf('.t-clock'));
-  await screen.until('it runs', `document.querySelector('.t-clock').textContent !== '${clock}'`);
+  await screen.waitUntil('it runs', `document.querySelector('.t-clock').textContent !== '${clock}'`);
   await press('.t-tool.main');
   await press('.t-list [data-track="3"] .t-row');
-  await screen.until(
+  await screen.waitUntil(
     'paused',
     `document.querySelector('.t-tool.main').getAttribute('aria-label') === 'Play'`,
   );
   // Half a second before the track reaches the line.
   await page.focus('.t-seek');
-  await screen.until('figures', `document.querySelectorAll('[data-shown]').length > 1`);
+  await screen.waitUntil('figures', `document.querySelectorAll('[data-shown]').length > 1`);
   await page.evaluate('document.activeElement.blur()');
   await sleep(300);
   mkdirSync(join(PICTURE, '..'), { recursive: true });

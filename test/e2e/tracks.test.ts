@@ -20,7 +20,7 @@ import { putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { roomProgram, start, VIGIE } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const SIGNER = join(ROOT, 'dist/scripts/programs/room/signer/main.js');
 const SLOW_MS = 60_000;
@@ -84,7 +84,7 @@ async function makeBox(t: Test, room: Room) {
   ]);
   const run = async (file: string, args: readonly string[]) => {
     const program = start(t, process.execPath, [file, ...args]);
-    const code = await program.ended;
+    const code = await program.exit;
     return { code, out: program.out, err: program.err };
   };
   const vigie = (...args: string[]) => run(VIGIE, args);
@@ -139,8 +139,8 @@ t.test(
       ...['--from', new Date(fromMs).toISOString(), '--to', new Date(toMs).toISOString()],
     ];
     const caseOptions = ['--box', BOX, '--case', '2026/1234', '--reason', 'theft of a bicycle'];
-    await until(t, 'a log is kept', () => health.at(-1)?.tracks.state === 'on', SLOW_MS);
-    await until(t, 'frames', () => existsSync(file('state/tracks.db')), SLOW_MS);
+    await waitUntil(t, 'a log is kept', () => health.at(-1)?.tracks.state === 'on', SLOW_MS);
+    await waitUntil(t, 'frames', () => existsSync(file('state/tracks.db')), SLOW_MS);
     // People cross the square in each second of the clip.
     await sleep(8000);
 
@@ -240,7 +240,7 @@ t.test(
       order: '2026-78',
     });
     agent.child.kill('SIGHUP');
-    await until(t, 'the file has gone', () => !existsSync(file('state/tracks.db')), SLOW_MS);
+    await waitUntil(t, 'the file has gone', () => !existsSync(file('state/tracks.db')), SLOW_MS);
     t.notOk(existsSync(file('state/tracks.db-wal')));
     t.match(recordsIn(stateDir, 'purge').at(-1), {
       what: 'tracks',
@@ -248,7 +248,7 @@ t.test(
       days: 1,
       count: Number,
     });
-    await until(t, 'told', () => health.at(-1)?.tracks.state === 'off', SLOW_MS);
+    await waitUntil(t, 'told', () => health.at(-1)?.tracks.state === 'off', SLOW_MS);
     t.match(health.at(-1)?.tracks, { state: 'off', grade: null, days: null, rows: 0, oldest: null });
     t.equal(agent.code, undefined, 'it runs');
     t.comment(`${((Date.now() - startMs) / 1000).toFixed(0)} s`);
@@ -262,8 +262,12 @@ async function makeDesk(t: Test, file: (name: string) => string) {
     ...[SIGNER, '--room', file('room.yaml'), '--sign', file('desk.pem')],
     ...['--socket', socket, '--sealed', file('.')],
   ]);
-  await until(t, 'the signer listens', () => signer.out.includes('Signer for') || signer.code !== undefined);
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  await waitUntil(
+    t,
+    'the signer listens',
+    () => signer.out.includes('Signer for') || signer.code !== undefined,
+  );
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const accounts = [{ name: 'operator', role: 'operator' }] as const;
   const { url } = await wholeConsole(t, db, { signer: socket, accounts });

@@ -83,7 +83,7 @@ t.test(`vision survives ${STREAMS} corrupted groups of H.264 pictures`, { skip }
   t.ok(worst <= 2000, `a picture within ${worst} ms of each end of corruption, ${took.length} times`);
   t.same(camera.ends, [], 'vision did not end once');
   t.equal(camera.looping, false);
-  const settledMs = await camera.until(() => !camera.conditions.includes('moved'), BACK_MS);
+  const settledMs = await camera.msUntil(() => !camera.conditions.includes('moved'), BACK_MS);
   t.ok(Number.isFinite(settledMs), 'the shape from damaged parameter sets no longer applies');
 });
 
@@ -92,7 +92,7 @@ t.test('a stream that stays corrupt for more than 10 s makes vision restart once
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
   await server.corrupt(0.5);
-  const endedMs = await camera.until(() => camera.ends.length === 1, 40_000);
+  const endedMs = await camera.msUntil(() => camera.ends.length === 1, 40_000);
   t.ok(endedMs > 9000 && endedMs < 25_000, `after ${endedMs} ms`);
   t.match(
     camera.messages.filter(({ kind }) => kind === 'failed'),
@@ -114,19 +114,19 @@ t.test('a frozen picture is reported within 30 s, and the pipeline is rebuilt', 
   const server = await serve(t, { pattern: 'smpte75' });
   const camera = new WatchedCamera(t, server.url());
   await camera.untilFrame(START_MS);
-  const frozenMs = await camera.until(() => camera.conditions === 'frozen', 40_000);
+  const frozenMs = await camera.msUntil(() => camera.conditions === 'frozen', 40_000);
   t.ok(frozenMs <= 30_000, `frozen after ${frozenMs} ms`);
   const rebuilt = (): number => {
     const stats = camera.messages.findLast((message) => message.kind === 'stats');
     return stats?.kind === 'stats' ? stats.stats.rebuilds : 0;
   };
-  await camera.until(() => rebuilt() === 1, START_MS);
+  await camera.msUntil(() => rebuilt() === 1, START_MS);
   t.equal(rebuilt(), 1, 'opened again');
   t.ok((await camera.untilFrame(BACK_MS)) <= BACK_MS, 'frames come');
-  t.equal(camera.lost, 0, 'which does not count as a loss');
+  t.equal(camera.losses, 0, 'which does not count as a loss');
   await server.pattern('ball');
   t.ok(
-    (await camera.until(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
+    (await camera.msUntil(() => camera.conditions === '', BACK_MS)) <= BACK_MS,
     'over with the first other picture',
   );
   t.same(camera.ends, []);
@@ -144,17 +144,17 @@ t.test(
         m.kind === 'opened' ? [`${m.source.widthPx}x${m.source.heightPx}`] : [],
       );
     await server.size(320, 240);
-    await camera.until(() => sizes().length === 2, START_MS);
+    await camera.msUntil(() => sizes().length === 2, START_MS);
     await camera.untilFrame(BACK_MS);
     t.equal(camera.conditions, '', 'the same shape');
     await server.size(640, 360);
-    t.ok(Number.isFinite(await camera.until(() => camera.conditions === 'moved', START_MS)), 'moved');
+    t.ok(Number.isFinite(await camera.msUntil(() => camera.conditions === 'moved', START_MS)), 'moved');
     t.same(sizes(), ['640x480', '320x240', '640x360'], 'each size is reported');
     camera.vision.send({ kind: 'confirm-view' });
     t.ok(
-      Number.isFinite(await camera.until(() => camera.conditions === '', BACK_MS)),
+      Number.isFinite(await camera.msUntil(() => camera.conditions === '', BACK_MS)),
       'until it is confirmed',
     );
-    t.same([camera.lost, camera.ends], [0, []]);
+    t.same([camera.losses, camera.ends], [0, []]);
   },
 );

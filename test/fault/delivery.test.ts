@@ -15,7 +15,7 @@ import { namedEvent } from '../lib/events.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { deliver, makeRoom, type Room, until } from '../lib/room.ts';
+import { deliver, makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const BOX_PROGRAM = bundledHelper(new URL('../lib/delivering-box.js', import.meta.url));
@@ -150,7 +150,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
       t.comment(`seed ${SEED}`);
       const room = await makeRoom(t, { persistent: true });
       const database = await make(t);
-      const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+      const program = await RoomProgram.start(t, room, '--database', database.address, '--quiet');
       const file = join(scratch(t), 'outbox.db');
       const box = new KilledBox(file, room);
       t.teardown(() => box.kill());
@@ -165,20 +165,20 @@ for (const [name, make] of Object.entries(DATABASES)) {
         if (combination.length > 0) faults.push(combination);
       }
       for (const fault of faults) {
-        await until(t, 'the box writes', () => box.writes > 3, 30_000);
+        await waitUntil(t, 'the box writes', () => box.writes > 3, 30_000);
         await sleep(50 + random() * 700);
         await Promise.all(fault.map((one) => parts[one]?.kill()));
         await sleep(random() * 400);
         await Promise.all(fault.map((one) => parts[one]?.start()));
       }
       const endedMs = performance.now();
-      await until(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
+      await waitUntil(t, 'the box writes after the last fault', () => box.writes > 3, 30_000);
       box.quieten();
       await sleep(300);
-      const took = await until(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
+      const took = await waitUntil(t, 'nothing is left', () => rowsLeft(file) === 0, LEFT_WITHIN_MS).catch(
         (error: unknown) => {
           t.comment(
-            `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.said}`,
+            `faults ${JSON.stringify(faults)}; ${rowsLeft(file)} rows left; the room said: ${program.output}`,
           );
           throw error;
         },
@@ -212,16 +212,16 @@ for (const [name, make] of Object.entries(DATABASES)) {
       await sleep(1);
     }
     t.equal(left(), backlog, `${backlog} rows accepted while the broker is offline`);
-    await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+    await RoomProgram.start(t, room, '--database', database.address, '--quiet');
     await room.broker.start();
-    await until(t, 'the backlog moves', () => left() < backlog - 500, 60_000);
+    await waitUntil(t, 'the backlog moves', () => left() < backlog - 500, 60_000);
     const beganMs = performance.now();
     const from = left();
     const latencies: number[] = [];
     while (left() > 500 && latencies.length < 40) {
       latencies.push(await liveMs(t, database, outbox, delivery, `live-${latencies.length}`));
     }
-    await until(t, 'drained', () => left() === 0, 300_000);
+    await waitUntil(t, 'drained', () => left() === 0, 300_000);
     const rate = (from + latencies.length) / ((performance.now() - beganMs) / 1000);
     latencies.sort((a, b) => a - b);
     const [median = 0, worst = 0] = [latencies[latencies.length >> 1], latencies.at(-1)].map((ms) =>

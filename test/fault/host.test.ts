@@ -13,7 +13,7 @@ import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import type { Program } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { agentOn, archived, intact, running, visionOf, WAIT_MS } from '../lib/running-agent.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
@@ -23,7 +23,7 @@ const SETTINGS = { ...bareSettings('test:pattern', 10), everyFrame: true };
 
 async function ends(t: Test, agent: Program): Promise<void> {
   agent.child.kill('SIGTERM');
-  t.equal(await agent.ended, 0, 'a clean end');
+  t.equal(await agent.exit, 0, 'a clean end');
 }
 
 t.test('the agent survives vision running out of memory, and no event is lost', { skip }, async (t) => {
@@ -36,8 +36,8 @@ t.test('the agent survives vision running out of memory, and no event is lost', 
   const before = archived(stateDir);
   // The process gets no more memory, so its next allocation fails.
   execFileSync('prlimit', ['--pid', String(vision), '--as=1048576:1048576']);
-  await until(t, 'another vision', () => ![undefined, vision].includes(visionOf(agent)), WAIT_MS);
-  await until(t, 'more events', () => archived(stateDir) > before, WAIT_MS);
+  await waitUntil(t, 'another vision', () => ![undefined, vision].includes(visionOf(agent)), WAIT_MS);
+  await waitUntil(t, 'more events', () => archived(stateDir) > before, WAIT_MS);
   t.equal(agent.code, undefined, 'the agent is the same process');
   t.match(agent.err, 'vision ended; starting it again');
   await ends(t, agent);
@@ -84,7 +84,7 @@ t.test(
     const steps = (): number => journal().split('"type":"clock-step"').length - 1;
     const untilSeen = async (label: string, condition: () => boolean): Promise<void> => {
       try {
-        await until(t, label, condition, WAIT_MS);
+        await waitUntil(t, label, condition, WAIT_MS);
       } catch (error) {
         t.fail(`the agent ${agent.code === undefined ? 'runs' : 'has ended'}: ${agent.err.slice(-2000)}`);
         throw error;
@@ -121,7 +121,7 @@ t.test('media time continues through clock steps under vision', { skip: noFaketi
   vision.start(BARE_PERMIT, SETTINGS);
   const nextObservation = async (label: string): Promise<Observation> => {
     const before = observations.length;
-    await until(t, label, () => observations.length >= before + 10, WAIT_MS);
+    await waitUntil(t, label, () => observations.length >= before + 10, WAIT_MS);
     return observations.at(-1) as Observation;
   };
   const first = await nextObservation('frames');
@@ -161,10 +161,10 @@ t.test(
     t.equal(agent.code, undefined, `full: the agent runs: ${agent.err.slice(-300)}`);
     disk.free();
     const before = archived(stateDir);
-    await until(t, 'events after room was made', () => archived(stateDir) > before, WAIT_MS);
+    await waitUntil(t, 'events after room was made', () => archived(stateDir) > before, WAIT_MS);
     disk.fail();
-    await until(t, 'it says so', () => /memory|read-only|readonly/i.test(agent.err), WAIT_MS);
-    await until(t, 'no looking without a journal', () => visionOf(agent) === undefined, WAIT_MS);
+    await waitUntil(t, 'it says so', () => /memory|read-only|readonly/i.test(agent.err), WAIT_MS);
+    await waitUntil(t, 'no looking without a journal', () => visionOf(agent) === undefined, WAIT_MS);
     await systemClock.sleep(5000);
     t.equal(agent.code, undefined, 'read-only: the agent runs');
     t.equal(visionOf(agent), undefined, 'without vision');

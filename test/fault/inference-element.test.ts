@@ -183,7 +183,7 @@ t.test(
     box.kill();
     t.ok(await box.runsOn(ELEMENT, 6), 'plugged in again');
     const before = box.frames.length;
-    await box.until(() => box.frames.length > before + 15);
+    await box.msUntil(() => box.frames.length > before + 15);
     t.equal(box.detectors.length, 6, 'and vision continues');
   },
 );
@@ -263,7 +263,7 @@ t.test('two damaged models give one clear line, repeatedly, until one is fixed',
   truncateSync(join(box.modelDir, 'fake.tflite'), 5);
   truncateSync(join(box.modelDir, `${MODEL}.onnx`), 1000);
   box.start();
-  await box.until(() => box.failures.length > 1);
+  await box.msUntil(() => box.failures.length > 1);
   t.match(box.failures[0], /model file .*nanodet-g-city10\.onnx is truncated/);
   writeScript(box.modelDir, ['box 150 60 200 200 0.9 0']);
   t.ok(await box.runsOn(ELEMENT, 1));
@@ -294,13 +294,13 @@ for (const [name, script] of [
     const box = new ElementVision(t, script).start();
     if (script.includes(AT as never)) t.ok(await box.runsOn(ELEMENT, 1));
     // The mark says that the element is being loaded.
-    else await box.until(() => box.trial?.isOn === true);
-    await box.until(() => false, 1500);
+    else await box.msUntil(() => box.trial?.isOn === true);
+    await box.msUntil(() => false, 1500);
     const { pid = 0 } = box.vision;
     const isGone = (): boolean => !existsSync(`/proc/${pid}`);
     // Under systemd no supervisor kills vision when its time is over.
     box.vision.send({ kind: 'stop' });
-    const tookMs = await box.until(isGone, 10_000);
+    const tookMs = await box.msUntil(isGone, 10_000);
     t.ok(tookMs < 2000, `gone after ${Math.round(tookMs)} ms`);
     t.notOk(box.failures[0], 'and that does not count as a failure of vision');
   });
@@ -308,7 +308,7 @@ for (const [name, script] of [
 t.test('vision waits for a slow element and leaves out frames', { skip }, async (t) => {
   const box = new ElementVision(t, ['fault slow 400', AT]).start();
   t.ok(await box.runsOn(ELEMENT, 1));
-  await box.until(() => box.frames.length > 22);
+  await box.msUntil(() => box.frames.length > 22);
   const gaps = box.frames.slice(-10).map(({ atMs }, i, all) => atMs - (all[i - 1]?.atMs ?? atMs - 400));
   t.ok(Math.min(...gaps.slice(1)) > 300, `${gaps.map(Math.round)} ms between frames`);
   const late = box.frames.at(-1)?.message.observation.wallMs ?? 0;
@@ -336,7 +336,7 @@ t.test('the element sees a masked area as black', { skip }, async (t) => {
     await t.test(`the element sees ${masks.length} masks as black`, async (t) => {
       const box = new ElementVision(t, script, {}, { masks, camera }).start();
       t.ok(await box.runsOn(ELEMENT, 1));
-      await box.until(() => box.frames.length > 5);
+      await box.msUntil(() => box.frames.length > 5);
       for (const { message } of box.frames) {
         t.same(
           message.detections.map(({ label }) => label),

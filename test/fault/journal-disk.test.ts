@@ -13,7 +13,7 @@ import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
-import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const skip = existsSync(STREET_CLIP) ? SmallDisk.unavailable() : 'no street clip: run scripts/setup';
@@ -52,16 +52,16 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
     });
     const agent = makeAgent(t, config, stateDir);
     await agent.start();
-    await until(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
+    await waitUntil(t, 'vision runs', () => visionsOf(process.pid).length === 1, 30_000);
 
     begin(dir);
     const phase = (): string | undefined => events.at(-1)?.data.phase;
-    await until(t, 'the event', () => phase() === 'start', 60_000);
+    await waitUntil(t, 'the event', () => phase() === 'start', 60_000);
     t.match(JSON.stringify(events.at(-1)), reason);
-    await until(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
+    await waitUntil(t, 'vision has ended', () => visionsOf(process.pid).length === 0, 30_000);
     end(dir);
-    await until(t, 'it is over', () => phase() === 'end', 60_000);
-    await until(t, 'vision runs again', () => visionsOf(process.pid).length === 1, 30_000);
+    await waitUntil(t, 'it is over', () => phase() === 'end', 60_000);
+    await waitUntil(t, 'vision runs again', () => visionsOf(process.pid).length === 1, 30_000);
     await agent.stop();
 
     t.same(visionsOf(process.pid), []);

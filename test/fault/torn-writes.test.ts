@@ -59,7 +59,7 @@ void t.test(
       let checked = 0;
       let lostCount = 0;
       const corrupt: string[] = [];
-      trace.replay(cuts, random, ({ files, said }) => {
+      trace.replay(cuts, random, ({ files, output: said }) => {
         const numbers = acceptedSeqs(said);
         for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(after + suffix, { force: true });
         for (const [path, content] of files) writeFileSync(after + path.slice(file.length), content);
@@ -123,7 +123,7 @@ void t.test(
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const spoilt: string[] = [];
       let lostCount = 0;
-      trace.replay(cuts, random, ({ files, said }) => {
+      trace.replay(cuts, random, ({ files, output: said }) => {
         const after = scratch(t);
         cpSync(began, after, { recursive: true });
         for (const [path, content] of files) {

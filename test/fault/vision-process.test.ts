@@ -13,7 +13,7 @@ import { makeLogger } from '../../agent/base/log.ts';
 import { VisionKeepAlive } from '../../agent/supervisor/keep-alive.ts';
 import { type ReceivedFromVision, VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const log = makeLogger('test', 'silent');
@@ -193,7 +193,7 @@ async function runningVision(
     log,
     wrapper,
     onMessage: messages.take,
-    onExit: ({ asked, code }) => asked || t.fail(`vision has ended with ${code}`),
+    onExit: ({ isRequested: asked, code }) => asked || t.fail(`vision has ended with ${code}`),
   });
   t.teardown(() => vision.stop());
   vision.start(BARE_PERMIT, SETTINGS);
@@ -296,7 +296,7 @@ t.test('no process of its own user can read its memory', { skip: noOther }, asyn
   setEnvironment(t, { HOME: home, XDG_CACHE_HOME: join(home, 'cache') });
   const control = sleeper(t);
   const readable = (): boolean => openedBy(control.pid as number).includes('environ');
-  await until(t, 'another process of that user can be read', readable);
+  await waitUntil(t, 'another process of that user can be read', readable);
   const { pid, messages } = await runningVision(t, as);
   t.match(
     readFileSync(`/proc/${pid}/status`, 'utf8'),

@@ -19,7 +19,7 @@ import {
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 /** A complete bake takes a minute or more, since it installs five hundred packages. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -90,11 +90,11 @@ void t.test('a vendor’s image becomes a bootable box', { skip: long }, async (
   await container.boot(t);
   const result = '/boot/firmware/vigie/result.txt';
   const isCardTaken = (): boolean => existsSync(join(container.root, result));
-  await until(t, 'the card is taken', isCardTaken, PATIENCE_MS);
+  await waitUntil(t, 'the card is taken', isCardTaken, PATIENCE_MS);
   t.match(container.read(result), /^\S+ installed\r\n/, container.read(result));
   t.equal(container.read('/etc/vigie/vigie.yaml'), readFileSync(yaml, 'utf8'));
   const active = (): boolean => container.show('vigie', 'ActiveState') === 'active';
-  await until(t, 'the agent runs', active, PATIENCE_MS);
+  await waitUntil(t, 'the agent runs', active, PATIENCE_MS);
 });
 
 void t.test('an interrupted bake leaves nothing', { skip: long }, async (t) => {
@@ -105,10 +105,10 @@ void t.test('an interrupted bake leaves nothing', { skip: long }, async (t) => {
     execFileSync('losetup', ['--list', '--noheadings', '-O', 'BACK-FILE']).toString();
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const program = start(t, process.execPath, [FLASH, 'bake', '--image', image, '--out', out, '--deb', deb]);
-    await until(t, 'it installs', () => loops().includes(dir), PATIENCE_MS);
+    await waitUntil(t, 'it installs', () => loops().includes(dir), PATIENCE_MS);
     program.child.kill(signal);
-    await program.ended;
-    await until(t, 'the loop device is free', () => !loops().includes(dir), PATIENCE_MS);
+    await program.exit;
+    await waitUntil(t, 'the loop device is free', () => !loops().includes(dir), PATIENCE_MS);
     t.notMatch(readFileSync('/proc/self/mountinfo', 'utf8'), dir, `${signal}: nothing is mounted`);
     t.notOk(existsSync(out), 'and no image');
     if (signal === 'SIGTERM') {

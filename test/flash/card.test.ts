@@ -112,7 +112,7 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
   const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--to-file', target];
   const enrol = ['--room', ROOM, '--token', TOKEN, '--page-fingerprint', fingerprint];
   const program = start(t, process.execPath, [FLASH, ...args, ...enrol]);
-  t.equal(await program.ended, 0);
+  t.equal(await program.exit, 0);
   t.equal(program.err, '', 'quiet in a pipe');
   const sum = createHash('sha256').update(readFileSync(target)).digest('hex');
   t.match(program.out, `SHA-256 ${sum}`, 'the sum is that of the file');
@@ -468,7 +468,7 @@ void t.test('the program refuses disks of this machine', async (t) => {
   ] as const) {
     const args = ['card', '--site', site.folder, '--box', BOX, '--image', image, '--device', device];
     const program = start(t, process.execPath, [FLASH, ...args, '--confirm', '1 x']);
-    t.equal(await program.ended, 1, device);
+    t.equal(await program.exit, 1, device);
     t.match(program.err, line);
     t.equal(program.out, '');
   }

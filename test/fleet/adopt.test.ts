@@ -18,7 +18,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import { Orders, until } from '../lib/heard-orders.ts';
+import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import type { Program } from '../lib/program.ts';
 import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 import type { Mortal } from '../lib/rollout-writer.ts';
@@ -60,15 +60,15 @@ async function beginRollout(t: Test, count = 8) {
   const start = (...args: string[]): Program => fleet.fleet('rollout', ...args, '--dir', dir);
   const run = async (...args: string[]) => {
     const program = start(...args);
-    return { code: await program.ended, out: program.out, err: program.err };
+    return { code: await program.exit, out: program.out, err: program.err };
   };
   t.match(await run('start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), { code: 0 });
   const running = start('run');
-  await until('canaries are ordered', () => orders.installs().size === 2);
+  await waitUntil('canaries are ordered', () => orders.installs().size === 2);
   backUp(t, fleet);
   const ordered = new Set<string>();
   const waveOne = async (): Promise<void> => {
-    await until('the first wave is ordered', () => orders.installs().size === count / 2);
+    await waitUntil('the first wave is ordered', () => orders.installs().size === count / 2);
     fleet.isFrozen = true;
     for (const box of orders.installs().keys()) ordered.add(box);
   };
@@ -80,7 +80,7 @@ function shell(t: Test, dir: string, line: string): void {
   t.equal(status, 0, `${line} ${stderr}`);
 }
 
-async function killProgram({ child, ended }: Program): Promise<void> {
+async function killProgram({ child, exit: ended }: Program): Promise<void> {
   child.kill('SIGKILL');
   await ended;
 }
@@ -129,7 +129,7 @@ void t.test('yesterday’s store during a rollout sends nothing, adopts, and goe
   t.equal(orders.all.length, before, 'still nothing was sent');
   fleet.isFrozen = false;
   const going = start('run');
-  t.equal(await going.ended, 0, going.err);
+  t.equal(await going.exit, 0, going.err);
   t.match(going.out, /r-1: release 43-1\.5\.0, done/);
   for (const [box, counters] of orders.installs())
     if (counters.size !== 1) t.fail(`${box}: ${counters.size} orders`);
@@ -142,13 +142,13 @@ void t.test('yesterday’s store after an abort never sends what was aborted', a
   const { fleet, dir, plan, orders, start, run, running, waveOne, ordered } = await beginRollout(t);
   await waveOne();
   t.match(await run('abort'), { code: 0, out: 'r-1: aborted\n' }, 'while another program runs it');
-  t.equal(await running.ended, 0);
+  t.equal(await running.exit, 0);
   t.strictSame(
-    [...orders.held].filter(([, order]) => order.final !== true || order.action !== 'withdraw'),
+    [...orders.retained].filter(([, order]) => order.final !== true || order.action !== 'withdraw'),
     [],
     'at the broker lie final withdrawals',
   );
-  t.strictSame(new Set(orders.held.keys()), ordered, 'of every box that was ordered, and of no other');
+  t.strictSame(new Set(orders.retained.keys()), ordered, 'of every box that was ordered, and of no other');
   const before = orders.installs();
   const sentCount = orders.all.length;
   restore(t, fleet);
@@ -167,7 +167,7 @@ void t.test('yesterday’s store after an abort never sends what was aborted', a
   const next = await run('start', '1.5.0', '--plan', planOfRest(fleet, plan), '--name', 'r-2', '--yes');
   t.match(next, { code: 0 }, next.err);
   const going = start('run');
-  t.equal(await going.ended, 0, going.err);
+  t.equal(await going.exit, 0, going.err);
   for (let i = 0; i < 8; i += 1) t.match(fleet.box(i).truth, { seq: 43 });
 });
 
@@ -194,7 +194,7 @@ void t.test('an abort is detected by a store from before the canaries’ orders'
     message: /behind the fleet: 2 of the orders at the broker/,
   });
   const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.ended, 0, adopt.err);
+  t.equal(await adopt.exit, 0, adopt.err);
   t.match(adopt.out, /r-1: aborted/);
 });
 
@@ -234,13 +234,13 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   shell(t, dir, 'cp fleet.db adopted.db; rm -f fleet.db fleet.db-wal fleet.db-shm');
   const adoption = await run('adopt', '--yes', '--abort');
   t.match(adoption, { code: 0, out: /no rollout is under way/ }, adoption.err);
-  t.ok([...orders.held.values()].every(({ final }) => final === true));
+  t.ok([...orders.retained.values()].every(({ final }) => final === true));
   fleet.isFrozen = false;
   t.equal(orders.installs().size, 4, 'no other box was ordered');
   // A copy that had gone on before the end is reported.
   shell(t, dir, 'rm -f fleet.db-wal fleet.db-shm && cp adopted.db fleet.db');
   const late = start('run');
-  t.equal(await late.ended, 1);
+  t.equal(await late.exit, 1);
   t.match(late.err, /behind the fleet/);
 });
 
@@ -250,11 +250,13 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
   const dir = join(fleet.dir, 'ops');
   fleet.create(store, NAME);
   await controller.run(NAME, signal, true);
-  await until('the canaries have it', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'waiting'));
+  await waitUntil('the canaries have it', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'waiting'));
   backUp(t, fleet);
   new Rollouts(store).want(NAME, 'abort');
   await controller.run(NAME, signal, true);
-  await until('their orders are withdrawn', () => [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'));
+  await waitUntil('their orders are withdrawn', () =>
+    [0, 1].every((i) => fleet.box(i).truth.phase === 'idle'),
+  );
   await link.stop();
   store.close();
   for (const box of fleet.world.boxes.values()) {
@@ -271,14 +273,14 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
     message: /0 of the orders at the broker and 2 of the boxes’ reports are newer/,
   });
   const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
-  t.equal(await adopt.ended, 0, adopt.err);
+  t.equal(await adopt.exit, 0, adopt.err);
   t.match(adopt.out, /r-1: paused \(boxes report later orders than the broker holds\)/);
   t.match(adopt.out, /`fleet rollout resume` goes on with it, `fleet rollout abort` ends it/);
   const next = await fleet.controller();
   t.match(await next.controller.run(NAME, signal, true), { state: 'paused' });
   new Rollouts(next.store).want(NAME, 'abort');
   t.match(await next.controller.run(NAME, signal, true), { state: 'aborted' });
-  await until('they are withdrawn for good', () => orders.held.get('b-1')?.final === true);
+  await waitUntil('they are withdrawn for good', () => orders.retained.get('b-1')?.final === true);
   t.equal(orders.installs().size, 0, 'no box was ordered');
 });
 
@@ -316,10 +318,10 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3', 'b-4'], hours: 1 } });
   await controller.run(NAME, signal, true);
   const orders = await Orders.of(t, fleet.broker.url);
-  await until('five are ordered', () => orders.held.size === 5);
+  await waitUntil('five are ordered', () => orders.retained.size === 5);
   backUp(t, fleet);
   await link.stop();
-  const finals = (): number => [...orders.held.values()].filter(({ final }) => final === true).length;
+  const finals = (): number => [...orders.retained.values()].filter(({ final }) => final === true).length;
   let partial = '';
   const abort = await runUntilAlive(fleet, { dir, deed: 'abort' }, [3, 4, 5, 7, 9], async () => {
     await sleep(100);
@@ -346,7 +348,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
       qos: 1,
       retain: true,
     });
-  await until('two withdrawals lie there', () => finals() === 2);
+  await waitUntil('two withdrawals lie there', () => finals() === 2);
   const sentCount = orders.all.length;
   restore(t, fleet);
   const adopt = await runUntilAlive(fleet, { dir, deed: 'adopt' }, [1, 2, 4], () => {
@@ -355,7 +357,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   });
   t.match(adopt, { output: 'no rollout is under way\n' });
   t.ok(adopt.deaths >= 2, `${adopt.deaths} deaths`);
-  await until('the others are withdrawn', () => finals() === 5);
+  await waitUntil('the others are withdrawn', () => finals() === 5);
   t.match(view(dir), [{ name: NAME, state: 'aborted' }]);
   t.equal(
     orders.all.slice(sentCount).filter(({ action }) => action === 'install').length,
@@ -371,7 +373,7 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   const reportCounter = async (i: number, order: number): Promise<void> => {
     const newer = { journalIndex: 5000 + i, order };
     await fleet.box(i).report(newer);
-    await until('it is heard', () => {
+    await waitUntil('it is heard', () => {
       controller.hear();
       return store.named(`b-${i}`)[0]?.report?.order === order;
     });

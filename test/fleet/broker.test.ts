@@ -7,7 +7,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { FleetLink, incomingMax } from '../../scripts/programs/fleet/broker.ts';
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
-import { Orders, until } from '../lib/heard-orders.ts';
+import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
 import { QUICK, RolloutFleet, SITE } from '../lib/rollout-fleet.ts';
 
@@ -21,10 +21,10 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   const stop = new AbortController();
   const going = controller.run(NAME, stop.signal);
   const rollouts = new Rollouts(store);
-  await until('orders are at the broker', () => installCount(rollouts) === 4);
+  await waitUntil('orders are at the broker', () => installCount(rollouts) === 4);
   fleet.isFrozen = true;
   // Their reports about the orders are at the broker.
-  await until('all have taken theirs', () =>
+  await waitUntil('all have taken theirs', () =>
     [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
   );
   for (const box of fleet.world.boxes.values()) {
@@ -35,15 +35,15 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   await sleep(200);
   await fleet.broker.start();
   const orders = await Orders.of(t, fleet.broker.url);
-  await until('the orders are there again', () => orders.held.size === 4);
-  t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+  await waitUntil('the orders are there again', () => orders.retained.size === 4);
+  t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
   t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
   for (const box of fleet.world.boxes.values()) await box.connect();
   fleet.isFrozen = false;
   // A further order for each box, then a broker that was restored to the previous one.
   const [first] = rollouts.ordersOf(SITE, 'b-0');
   rollouts.want(NAME, 'pause');
-  await until('they are paused', () => orders.held.get('b-0')?.action === 'pause');
+  await waitUntil('they are paused', () => orders.retained.get('b-0')?.action === 'pause');
   stop.abort();
   await going;
   await link.stop();
@@ -53,10 +53,10 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
     qos: 1,
     retain: true,
   });
-  await until('the older one lies there', () => orders.held.get('b-0')?.action === 'install');
+  await waitUntil('the older one lies there', () => orders.retained.get('b-0')?.action === 'install');
   const next = await fleet.controller();
   await next.controller.run(NAME, signal, true);
-  await until('the newer one lies there', () => orders.held.get('b-0')?.action === 'pause');
+  await waitUntil('the newer one lies there', () => orders.retained.get('b-0')?.action === 'pause');
   new Rollouts(next.store).want(NAME, 'abort');
   await next.controller.run(NAME, signal, true);
   t.match(new Rollouts(next.store).get(NAME), { state: 'aborted' });

@@ -16,7 +16,7 @@ import { messagesOf } from '../lib/fleet-reports.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { BOX, deliver, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, SITE, waitUntil } from '../lib/room.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../scripts/programs/fleet/main.js', import.meta.url));
 const DAY_MS = 86_400_000;
@@ -80,7 +80,7 @@ async function makeOps(t: Test, usesLists = true): Promise<Ops> {
     issue,
     fleet: async (...args) => {
       const program: Program = start(t, process.execPath, [PROGRAM, 'cert', ...args, '--dir', dir]);
-      const code = await program.ended;
+      const code = await program.exit;
       return { code, out: program.out, err: program.err };
     },
     client: async (name, clientId) => {
@@ -160,7 +160,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   const { delivery } = deliver(t, config, openedOutbox(t, join(scratch(t), 'outbox.db')), {
     timing: { reconnect: { firstMs: 100, maxMs: 500 }, conflict: { firstMs: 300, maxMs: 600 } },
   });
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   const other = issue('box-2', 365);
   const second = await client('box-2', `${SITE}.box-2`);
   const topics = topicsOf(SITE, BOX);
@@ -183,7 +183,7 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   const revoked = await fleet('revoke', BOX, '--yes', '--broker-pid', String(broker.pid), '--watch', '4');
   t.match(revoked, { code: 0, out: /is out; nothing was heard of it for 4 s\n$/, err: /^$/ }, revoked.err);
   t.equal(delivery.state.phase === 'online', false);
-  await until(t, 'with a reason', () => delivery.state.fault?.code === 'certificate');
+  await waitUntil(t, 'with a reason', () => delivery.state.fault?.code === 'certificate');
   t.equal(delivery.state.reconnects, 0, 'it was connected once, and never again');
   t.equal(retained.get(topics.updateDesired), '', 'no order lies there for it');
   t.equal(retained.get(topics.configDesired), '');

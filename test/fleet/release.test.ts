@@ -411,7 +411,7 @@ void t.test('a reader during a publication gets the old or the new state', async
     // In a process of its own, so that readers can interleave.
     const args = ['publish', file, '--online-key', f.onlineKey, '--repository', f.repository.dir];
     const publishing = start(t, process.execPath, [FLEET, 'release', ...args]);
-    t.equal(await publishing.ended, 0, publishing.err);
+    t.equal(await publishing.exit, 0, publishing.err);
   }
   isDone = true;
   await t.resolves(Promise.all(readers), `none of ${reads} readings failed`);

@@ -63,7 +63,7 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
   }));
   const { store, controller } = await fleet.controller();
   t.match(
-    fleet.said[0],
+    fleet.output[0],
     /^the first report, its key is kept: (site-1\/b-\d+, ){9}site-1\/b-\d+ and 2 more$/,
     'each key is stored and reported',
   );
@@ -206,7 +206,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   writeFileSync(plan, stringify({ ...QUICK, window: null }));
   const run = async (...args: string[]) => {
     const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.ended, out: program.out, err: program.err };
+    return { code: await program.exit, out: program.out, err: program.err };
   };
   const dry = await run('rollout', 'start', '1.5.0', '--plan', plan, '--dry-run');
   t.match(dry, { code: 0, out: /canaries +2 +2 +34\.0 kB/ });
@@ -230,7 +230,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
     '--dir',
     fleet.ops('other'),
   );
-  t.equal(await other.ended, 1);
+  t.equal(await other.exit, 1);
   t.match(
     other.err,
     /it is behind the fleet: 1 of the orders at the broker and 1 of the boxes’ reports are newer \(rollout r-1, site-1\/b-0, site-1\/b-1\); run `fleet rollout adopt`.* or end that rollout/,
@@ -238,7 +238,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   t.match(await run('rollout', 'pause'), { code: 0, out: /pause is said; the program that runs it does it/ });
   await waitFor('paused', () => running.out.includes('pause for 1 box'));
   running.child.kill('SIGTERM');
-  t.equal(await running.ended, 0);
+  t.equal(await running.exit, 0);
   t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` goes on/ });
   const status = await run('rollout', 'status', '--json');
   t.match(JSON.parse(status.out), { rollout: NAME, state: 'running', waitsFor: [idOf(1)] });
@@ -338,7 +338,7 @@ void t.test(
     await lay(2, { notAfter: '2026-01-02T00:00:00.000Z' });
     await sleep(100);
     await controller.run(NAME, signal, true);
-    t.match(fleet.said.at(-1), 'rollout theirs, for site-1/b-0; not by this fleet');
+    t.match(fleet.output.at(-1), 'rollout theirs, for site-1/b-0; not by this fleet');
     await lay(1);
     await lay(2);
     await sleep(100);
@@ -352,7 +352,7 @@ void t.test(
       await stranger.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, '', { qos: 1, retain: true });
     const { controller: next, store: secondStore } = await fleet.controller();
     await next.run(NAME, signal, true);
-    t.match(fleet.said.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
+    t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
     t.equal((await retainedMessages(t, fleet.broker.url, 'update/desired')).size, 4);
     t.equal(new Rollouts(secondStore).ordersOf(SITE, 'b-3').length, 1, 'the same order');
   },

@@ -21,8 +21,8 @@ import {
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
-import { Fleet, type Said } from '../lib/fleet-holders.ts';
-import { Orders, until } from '../lib/heard-orders.ts';
+import { Fleet, type Output } from '../lib/fleet-holders.ts';
+import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';
 import { QUICK, RolloutFleet, SITE, WELL } from '../lib/rollout-fleet.ts';
@@ -65,7 +65,7 @@ class Builder {
   async command(
     release: SampleRelease,
     ...args: readonly string[]
-  ): Promise<Said & { readonly file: string }> {
+  ): Promise<Output & { readonly file: string }> {
     const trees = [...(await this.#trees(release, ARCHES))].map(([arch, tree]) => `${arch}=${tree}`);
     const out = this.#out;
     const program = this.fleet.inRepository('release', 'make', '--tree', ...trees, '--out', out, ...args);
@@ -263,12 +263,12 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
     message: /the rollout r-1 is running; let it end/,
   });
   await turned('r-1', 'finishing');
-  t.match(orders.held.get('b-5'), { what: 'release', action: 'install', rollout: 'r-1' });
+  t.match(orders.retained.get('b-5'), { what: 'release', action: 'install', rollout: 'r-1' });
   fleet.create(store, 'r-2', PLAN, 'root');
   t.match(new Rollouts(store).get('r-1'), { state: 'incomplete', reason: 'replaced by r-2' });
   await turned('r-2', 'finishing');
-  t.strictSame([...orders.held.keys()], ['b-5'], 'completed orders are cleared');
-  t.match(orders.held.get('b-5'), { what: 'root', action: 'install', rollout: 'r-2', seq: 44 });
+  t.strictSame([...orders.retained.keys()], ['b-5'], 'completed orders are cleared');
+  t.match(orders.retained.get('b-5'), { what: 'root', action: 'install', rollout: 'r-2', seq: 44 });
   const counters = new Map<string, number>();
   for (const { box, counter } of orders.all) {
     if (counter <= (counters.get(box) ?? 0)) t.fail(`${box}: ${counter} is not above what came before`);
@@ -285,7 +285,7 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
   const { controller: next } = await fleet.controller();
   await next.run('r-2', signal, true);
   t.equal(orders.all.length, sentCount);
-  t.notMatch(fleet.said.join('\n'), /does not hold/);
+  t.notMatch(fleet.output.join('\n'), /does not hold/);
 
   await fleet.box(5).connect();
   t.match(await next.run('r-2', signal), { state: 'done' });
@@ -307,7 +307,7 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
     '44-1.5.0 confirmed',
     'r-2',
   ]);
-  await until('the last order is cleared', () => orders.held.size === 0);
+  await waitUntil('the last order is cleared', () => orders.retained.size === 0);
 });
 
 void t.test('commands take --root or a number, and show each box’s program of root', async (t) => {
@@ -318,7 +318,7 @@ void t.test('commands take --root or a number, and show each box’s program of 
   writeFileSync(plan, stringify({ ...PLAN, ...quick }));
   const run = async (...args: string[]) => {
     const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.ended, out: program.out, err: program.err };
+    return { code: await program.exit, out: program.out, err: program.err };
   };
   const start = ['rollout', 'start', '--plan', plan] as const;
   t.match(await run(...start, '1.5.0', '--dry-run'), { out: /3 boxes, .* in all: release 43-1\.5\.0\n/ });
@@ -349,7 +349,7 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   const day = fleet.create(store, 'r-2', { ...PLAN, canary: { boxes: ['b-0', 'b-1'], hours: 300 } }, 'root');
   t.equal(day.kind, 'root');
   await turned('r-2', 'running');
-  await until('the canaries have it', () =>
+  await waitUntil('the canaries have it', () =>
     [0, 1].every((i) => fleet.box(i).truth.seq === 44 && fleet.box(i).truth.phase === 'confirmed'),
   );
   await link.stop();
@@ -358,7 +358,7 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   copyFileSync(join(fleet.dir, 'yesterday.db'), join(dir, 'fleet.db'));
   const run = async (...args: string[]) => {
     const program = fleet.fleet('rollout', ...args, '--dir', dir);
-    return { code: await program.ended, out: program.out, err: program.err };
+    return { code: await program.exit, out: program.out, err: program.err };
   };
   t.match(await run('run'), { code: 1, err: /it is behind the fleet: .*rollout r-1, r-2/ });
   t.match(await run('adopt', '--yes'), {

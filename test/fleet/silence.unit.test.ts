@@ -9,7 +9,7 @@ import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollo
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
-import { HOUR, Life, many, PLAN } from '../lib/rollout-life.ts';
+import { boxesOf, HOUR, Life, PLAN } from '../lib/rollout-life.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const THRESHOLDS = PLAN.thresholds;
@@ -59,9 +59,9 @@ void t.test('silence is compared by Fisher’s test within sites', async (t) => 
 
 void t.test('silent canaries hold the next wave, and halt it from a certain number', async (t) => {
   const fleet = (canaries: number): RolloutBox[] => [
-    ...many(canaries, 0),
-    ...many(60, 1, canaries),
-    ...many(1400, 2, canaries + 60),
+    ...boxesOf(canaries, 0),
+    ...boxesOf(60, 1, canaries),
+    ...boxesOf(1400, 2, canaries + 60),
   ];
   for (const progress of ['begun', 'switched', 'confirmed'] as const) {
     const life = new Life(fleet(7), { thresholds: THRESHOLDS });
@@ -97,7 +97,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
 });
 
 void t.test('a canary that is lost after its report holds the next wave until it returns', async (t) => {
-  const life = new Life([...many(3, 0), ...many(60, 1, 3)], {
+  const life = new Life([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
     thresholds: THRESHOLDS,
     soakMs: [24 * HOUR, 0],
   });
@@ -113,7 +113,7 @@ void t.test('a canary that is lost after its report holds the next wave until it
 });
 
 void t.test('a wave with silent boxes halts with a reason; skip and resume continue it', async (t) => {
-  const life = new Life([...many(3, 0), ...many(50, 1, 3), ...many(100, 2, 53)], {
+  const life = new Life([...boxesOf(3, 0), ...boxesOf(50, 1, 3), ...boxesOf(100, 2, 53)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0, 0],
   });
@@ -136,7 +136,10 @@ void t.test('a wave with silent boxes halts with a reason; skip and resume conti
 });
 
 void t.test('resume accepts boxes that are silent until then; a later one counts', async (t) => {
-  const life = new Life([...many(7, 0), ...many(1400, 1, 7)], { thresholds: THRESHOLDS, soakMs: [0, 0] });
+  const life = new Life([...boxesOf(7, 0), ...boxesOf(1400, 1, 7)], {
+    thresholds: THRESHOLDS,
+    soakMs: [0, 0],
+  });
   life.at(0);
   life.say((_, i) => i < 7, { progress: 'switched' }).at(0.1);
   life.say((_, i) => i < 5, { online: false }).at(2);
@@ -172,7 +175,7 @@ void t.test('it halts exactly where the tried boxes are silent beyond chance', a
   fc.assert(
     fc.property(counts, ({ tried, untried, share, ...rest }) => {
       const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
-      const life = new Life([...many(tried, 0), ...many(untried, 1, tried)], {
+      const life = new Life([...boxesOf(tried, 0), ...boxesOf(untried, 1, tried)], {
         thresholds: THRESHOLDS,
         soakMs: [0, 0],
       });
@@ -214,7 +217,7 @@ function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
   reason: string;
 } {
   const random = randomOf(seed);
-  const boxes = [...many(7, 0), ...many(30, 1, 7), ...many(150, 2, 37), ...many(420, 3, 187)].map(
+  const boxes = [...boxesOf(7, 0), ...boxesOf(30, 1, 7), ...boxesOf(150, 2, 37), ...boxesOf(420, 3, 187)].map(
     (one, i) => ({
       ...one,
       id: `site-${i % 6}/${one.id}`,

@@ -112,7 +112,7 @@ void t.test('a silent canary ends the program with 1; skip and resume complete t
   writeFileSync(plan, stringify({ canary, waves, thresholds, notAfterDays: 300 }));
   const run = async (...args: string[]) => {
     const program = fleet.fleet(...args, '--dir', dir);
-    return { code: await program.ended, out: program.out, err: program.err };
+    return { code: await program.exit, out: program.out, err: program.err };
   };
   t.match(await run('rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), { code: 0 });
   const stuck = await run('rollout', 'run');
@@ -161,14 +161,14 @@ void t.test(
     await link.stop();
     t.equal(store.boxes().length, 4);
     const startArgs = ['rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes', '--dir', dir];
-    t.equal(await fleet.fleet(...startArgs).ended, 0);
+    t.equal(await fleet.fleet(...startArgs).exit, 0);
     const run = fleet.fleet('rollout', 'run', '--dir', dir);
     const confirmedCount = (): number =>
       fleet.states(store, NAME).filter((state) => state === 'confirmed').length;
     for (const untilMs = Date.now() + 40_000; confirmedCount() < 3 && Date.now() < untilMs; ) await sleep(50);
     // The plan's 300 days have passed.
     store.db.prepare('UPDATE rollout SET not_after = ?').run(Date.now());
-    t.equal(await run.ended, 1);
+    t.equal(await run.exit, 1);
     t.match(run.err, /r-1 is over and incomplete: 1 of 4 boxes are not confirmed: 1 expired/);
     t.match(run.out, /expired, not done in time: 1: site-1\/b-3/);
     t.equal(new Rollouts(store).present(), undefined);

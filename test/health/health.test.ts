@@ -16,7 +16,7 @@ import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { eventItem } from '../lib/events.ts';
 import { makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 
 void t.test('the report is retained, fits its schema and is repeated', async (t) => {
   const { archive, config } = await makeRoom(t);
@@ -85,7 +85,7 @@ void t.test('the report is retained, fits its schema and is repeated', async (t)
   health.register({ counters: { link_messages_dropped: 3 } });
   health.start();
   t.teardown(() => health.stop());
-  await until(t, 'online and published', () => delivery.state.phase === 'online' && published >= 4);
+  await waitUntil(t, 'online and published', () => delivery.state.phase === 'online' && published >= 4);
   await health.stop();
   await health.stop();
   const after = published;
@@ -95,7 +95,7 @@ void t.test('the report is retained, fits its schema and is repeated', async (t)
   // Subscribed only now, so it receives the messages that the broker retained.
   await archive.start();
   const topic = topicsOf(SITE, BOX).health;
-  await until(t, 'retained', () => archive.retained.has(topic));
+  await waitUntil(t, 'retained', () => archive.retained.has(topic));
   const report = archive.retained.get(topic);
   t.same([...Value.Errors(HealthReport, report)], [], 'fits the published schema');
   t.match(report, {
@@ -141,7 +141,7 @@ void t.test(
       });
     const patient = broken(new AgentError('unavailable', 'the disk'));
     patient.start();
-    await until(t, 'asked again', () => askCount >= 3);
+    await waitUntil(t, 'asked again', () => askCount >= 3);
     await patient.stop();
     const mistaken = broken(new TypeError('x is undefined'));
     t.throws(() => mistaken.report(), TypeError);

@@ -8,7 +8,7 @@ import { SdNotify } from '../../agent/health/sd-notify.ts';
 import { statusLine } from '../../agent/health/status-line.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const lane = { rows: 2 };
 const REPORT = {
@@ -85,11 +85,11 @@ void t.test(
   async (t) => {
     const state = startNotifier(t, { NOTIFY_SOCKET: '/run/systemd/notify', WATCHDOG_USEC: '900000' });
     state.notify.start();
-    await until(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
+    await waitUntil(t, 'ready', () => state.words()[0] === 'READY=1', 30_000);
     t.match(state.words()[1], /^STATUS=watching/);
     const living = setInterval(() => (state.signs += 1), 50);
     t.teardown(() => clearInterval(living));
-    await until(t, 'fed', () => beats(state) >= 3, 30_000);
+    await waitUntil(t, 'fed', () => beats(state) >= 3, 30_000);
     clearInterval(living);
     let before = -1;
     let statuses = -1;
@@ -98,10 +98,10 @@ void t.test(
       if (beats(state) !== before) [before, statuses] = [beats(state), now];
       return now >= statuses + 4;
     };
-    await until(t, 'the status continues without watchdog pings', starved, 60_000);
+    await waitUntil(t, 'the status continues without watchdog pings', starved, 60_000);
     state.mode = 'suspended';
     const hungry = beats(state);
-    await until(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);
+    await waitUntil(t, 'suspended: no sign is expected', () => beats(state) > hungry + 1, 30_000);
     await state.notify.stop();
     t.strictSame(state.words().slice(-2), ['STOPPING=1', 'STATUS=stopping']);
   },

@@ -9,12 +9,12 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { bundledHelper } from '../lib/bundled.ts';
-import type { Seen } from '../lib/mortal-dwells.ts';
+import type { SceneState } from '../lib/mortal-dwells.ts';
 import { scratch } from '../lib/paths.ts';
 
 const MORTAL = bundledHelper(new URL('../lib/mortal-dwells.js', import.meta.url));
 const DAY_S = 86_400;
-const NOBODY: Seen = { arrival: null, person: false };
+const NOBODY: SceneState = { arrival: null, person: false };
 
 /** A street over several runs of the agent, each of which ends by SIGKILL. */
 class Street {
@@ -26,7 +26,7 @@ class Street {
   }
 
   /** Runs the agent from these media and wall times; returns the reports of that run. */
-  live(mediaS: number, wallS: number, forS: number, scene: Partial<Seen>): string[] {
+  live(mediaS: number, wallS: number, forS: number, scene: Partial<SceneState>): string[] {
     const before = this.#reports().length;
     this.#lives += 1;
     const args = [this.#file, `l${this.#lives}`, mediaS * 1000, 1_800_000_000_000 + wallS * 1000, forS];

@@ -53,7 +53,7 @@ export class Archive {
   }
 
   /** Returns the highest number up to which every event is stored or is recorded as lost. */
-  through(lane: Lane): number {
+  storedThrough(lane: Lane): number {
     return this.#progress[lane].through;
   }
 
@@ -127,7 +127,7 @@ export class Archive {
     const { site, box } = this.#options;
     if (!this.#dirty || !this.acking || this.#client?.connected !== true) return;
     this.#dirty = false;
-    const ack = Object.fromEntries(LANES.map((lane) => [lane, this.through(lane)]));
+    const ack = Object.fromEntries(LANES.map((lane) => [lane, this.storedThrough(lane)]));
     this.#client.publish(`vigie/${site}/${box}/ack`, JSON.stringify(ack), { qos: 1 });
   }
 }

@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import type { Test } from 'tap';
 import { MAYOR, PREFECT } from './authority.ts';
-import type { Container, Said } from './nspawn.ts';
+import type { Container, Output } from './nspawn.ts';
 import { scratch } from './paths.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 /**
  * Time limit of a wait. A quiet machine boots a box in 10 s; one of half its speed with three tests beside took 91 s
@@ -63,7 +63,7 @@ export class BootedBox {
   }
 
   /** Ends a suspension with the keys of both holders. */
-  resume(): Said {
+  resume(): Output {
     const container = this.#container;
     const keys = [PREFECT, MAYOR].map(({ privateKey }, i) => {
       const file = `/media/holder-${i}.pem`;
@@ -82,7 +82,7 @@ export class BootedBox {
     const container = this.#container;
     const still = (): boolean =>
       container.states('vigie').some((state) => state.startsWith('active, suspended, nothing is watched'));
-    await until(this.#t, `${situation}: suspended`, still, PATIENCE_MS);
+    await waitUntil(this.#t, `${situation}: suspended`, still, PATIENCE_MS);
     const agent = this.agent;
     const dead = (): boolean => this.agent !== agent || this.vision !== 0;
     for (let i = 0; i < 22; i += 1) {
@@ -104,7 +104,7 @@ export class BootedBox {
       return /^active, watching, (?!0\.0 ).* \| active, /.test(states);
     };
     try {
-      await until(this.#t, `${situation}: active, and frames come`, isWatching, PATIENCE_MS);
+      await waitUntil(this.#t, `${situation}: active, and frames come`, isWatching, PATIENCE_MS);
     } catch (error) {
       const log = container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
       writeFileSync(join(scratch(this.#t), 'journal.txt'), log);

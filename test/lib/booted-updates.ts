@@ -27,7 +27,7 @@ import { makeSigner, signed, updateOrder } from './commands.ts';
 import { Container, ownArch } from './nspawn.ts';
 import { scratch } from './paths.ts';
 import { ReleaseRepository } from './release-server.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 /** Port of the server, on the container's own loopback. */
 const PORT = 8443;
@@ -122,7 +122,7 @@ export class BootedUpdates {
   }
 
   /** Requests that the server received: status and path. */
-  get asked(): string {
+  get requests(): string {
     return readFileSync(join(this.#dir, 'access.log'), 'utf8');
   }
 
@@ -227,7 +227,7 @@ export class BootedUpdates {
     const last = (): ChangeRecord | undefined => this.phases(rollout).at(-1);
     const over = (): boolean => ['confirmed', 'rolled-back', 'failed'].includes(last()?.phase ?? '');
     try {
-      await until(this.#t, `${rollout} ends`, over, withinMs);
+      await waitUntil(this.#t, `${rollout} ends`, over, withinMs);
     } catch (error) {
       this.#t.comment(this.phase, this.reason);
       this.#t.comment(this.container.run('journalctl', '--no-pager', '-o', 'short-precise', '-n', '80').out);

@@ -2,7 +2,7 @@
 
 import type { JournalContent, JournalEntry, Running } from '../../agent/contract/journal.ts';
 import type { Journal } from '../../agent/restraint/journal/journal.ts';
-import { Known } from '../../agent/restraint/journal/restraint-state.ts';
+import { RestraintState } from '../../agent/restraint/journal/restraint-state.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 
 const HEARTBEAT_MS = 600_000;
@@ -20,7 +20,7 @@ export class BoxLife {
   #watched = 0;
   #boot = 0;
   #synced = true;
-  readonly #knownState = new Known();
+  readonly #knownState = new RestraintState();
   #running: Omit<Running, 'clockSynced' | 'records' | 'restraint'> = {
     versions: { vigie: '0.1.0', node: '20.19.2' },
     config: 'c0'.repeat(32),

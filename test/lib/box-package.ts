@@ -8,7 +8,7 @@ import type { Test } from 'tap';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { authoriseFile } from './authority.ts';
 import { emptyStreet } from './empty-street.ts';
-import type { Container, Said } from './nspawn.ts';
+import type { Container, Output } from './nspawn.ts';
 import { ROOT, scratch } from './paths.ts';
 
 export const SITE = 'site-1';
@@ -90,7 +90,7 @@ function repacked(t: Test, deb: string, version: string, change: (tree: string) 
   return file;
 }
 
-export function install(container: Container, ...debs: readonly string[]): Said {
+export function install(container: Container, ...debs: readonly string[]): Output {
   mkdirSync(join(container.root, 'root'), { recursive: true });
   const files = debs.map((deb, index) => {
     const file = `/root/package-${index}.deb`;

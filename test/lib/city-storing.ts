@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 const WRITER = fileURLToPath(new URL('./city-writer.js', import.meta.url));
 
@@ -29,13 +29,13 @@ export class CityStoring {
     child.on('message', (batch) => {
       storing.#batches.push(batch as { events: number; tookMs: number });
     });
-    await until(t, 'the first events are stored', () => storing.#batches.length > 2, 60_000);
-    storing.taken();
+    await waitUntil(t, 'the first events are stored', () => storing.#batches.length > 2, 60_000);
+    storing.statistics();
     return storing;
   }
 
   /** Statistics of the batches stored since the start, or since the last call. */
-  taken(): {
+  statistics(): {
     readonly perS: number;
     readonly highMs: number;
     readonly longestMs: number;

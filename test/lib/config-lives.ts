@@ -53,7 +53,7 @@ export interface Life {
   /** Entries that this run added to the journal. */
   readonly entered: JournalContent[];
   /** Messages sent to the room. */
-  readonly told: readonly {
+  readonly messages: readonly {
     readonly kind: string;
     readonly phase: string;
     readonly cause: Record<string, unknown>;
@@ -108,7 +108,7 @@ export function live(
     phase,
     cause,
   }));
-  return { entered: contentsIn(stateDir).slice(before), told: messages };
+  return { entered: contentsIn(stateDir).slice(before), messages };
 }
 
 /** True if the value matches the published schema. */

@@ -67,6 +67,6 @@ export async function askConfiguration(
   const program = box.start('config-trial', env);
   program.child.stdin?.on('error', () => undefined);
   program.child.stdin?.write(`${JSON.stringify(request)}\n`);
-  await program.ended;
+  await program.exit;
   return program.code === 0 ? (JSON.parse(program.out) as ConfigReply) : undefined;
 }

@@ -45,7 +45,7 @@ export class ConfiguredBox {
   readonly own: string;
   readonly file: string;
   readonly former: string;
-  readonly said: string[] = [];
+  readonly output: string[] = [];
   boot = 'first';
   boottimeS = 1000;
   wallMs = NOON_MS;
@@ -105,7 +105,7 @@ ${extraLines}`;
   /** Starts a program of root's, with the content of the disk. */
   begin(): void {
     const { file } = this;
-    const say = (line: string): void => void this.said.push(line);
+    const say = (line: string): void => void this.output.push(line);
     const clock = {
       boottimeS: () => this.boottimeS,
       bootId: () => this.boot,
@@ -202,17 +202,17 @@ ${extraLines}`;
   }
 
   /** The file as the room has it, changed. */
-  shown(change: (text: string) => string = (text) => text.replace('afterS: 9', 'afterS: 3')): string {
+  changedText(change: (text: string) => string = (text) => text.replace('afterS: 9', 'afterS: 3')): string {
     return change(withoutSecrets(this.former) ?? '');
   }
 
   /** The changed configuration as the box runs it. */
-  get wanted(): string {
-    return withSecretsOf(this.shown(), this.former);
+  get targetText(): string {
+    return withSecretsOf(this.changedText(), this.former);
   }
 
   content(change: Partial<ConfigOrder> = {}): ConfigOrder {
-    const yaml = change.yaml ?? this.shown();
+    const yaml = change.yaml ?? this.changedText();
     counter += 1;
     return {
       rollout: `r${counter}`,
@@ -290,7 +290,7 @@ ${extraLines}`;
   async ask(request: object): Promise<ConfigReply> {
     const reply = await this.requests.answer(JSON.stringify(request));
     if (!Value.Check(ConfigReply, reply)) throw new Error(`no reply: ${JSON.stringify(reply)}`);
-    if (/hunter2|geheim/.test(JSON.stringify([reply, this.said]))) throw new Error('a password is shown');
+    if (/hunter2|geheim/.test(JSON.stringify([reply, this.output]))) throw new Error('a password is shown');
     return reply;
   }
 

@@ -14,7 +14,7 @@ const START_WITHIN_MS = 30_000;
 
 export class ConsoleProgram {
   /** Output since the first start. */
-  said = '';
+  output = '';
   readonly url: string;
   /** Link by which a browser may enter. */
   readonly link: string;
@@ -43,17 +43,17 @@ export class ConsoleProgram {
     const child = spawn(process.execPath, [CONSOLE_PROGRAM, ...this.#arguments], {
       env: { ...process.env, VIGIE_ROOM_DEMO_TOKEN: this.#token },
     });
-    const before = this.said.length;
+    const before = this.output.length;
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
-        this.said += chunk.toString();
+        this.output += chunk.toString();
       });
     }
     this.#child = child;
     const deadlineMs = performance.now() + START_WITHIN_MS;
-    while (!this.said.slice(before).includes('Console on ')) {
+    while (!this.output.slice(before).includes('Console on ')) {
       if (child.exitCode !== null || performance.now() > deadlineMs)
-        throw new Error(`the console does not start: ${this.said.slice(-500)}`);
+        throw new Error(`the console does not start: ${this.output.slice(-500)}`);
       await sleep(20);
     }
   }

@@ -97,7 +97,7 @@ export class ConsoleScreen {
     return screen;
   }
 
-  async until(label: string, condition: string, withinMs = 40_000): Promise<void> {
+  async waitUntil(label: string, condition: string, withinMs = 40_000): Promise<void> {
     await this.page.waitForFunction(condition, { timeout: withinMs, polling: 20 }).catch(async () => {
       const text = await this.page.evaluate('document.body.innerText.slice(0, 2000)');
       throw new Error(`${label}: not so within ${withinMs} ms: ${condition}\n${printableLine(String(text))}`);
@@ -109,12 +109,12 @@ export class ConsoleScreen {
   }
 
   /** Numbers of the incidents that the stream and the queue have reported. */
-  async told(): Promise<Set<number>> {
+  async reportedIncidents(): Promise<Set<number>> {
     return new Set((await this.page.evaluate('[...window.told]')) as number[]);
   }
 
   /** Sends a request from within the page and returns the reply. */
-  async asked(path: string, body?: object): Promise<{ status: number; text: string }> {
+  async request(path: string, body?: object): Promise<{ status: number; text: string }> {
     const reply =
       body === undefined
         ? '{}'
@@ -151,14 +151,14 @@ export class ConsoleScreen {
     if (line === 'none' || line === 'folded' || line === 'open') await this.keys('j');
     if (line !== 'new') return false;
     await this.keys('Enter');
-    await this.until('opened', `document.querySelector('.incident .acts .claim') !== null`);
+    await this.waitUntil('opened', `document.querySelector('.incident .acts .claim') !== null`);
     await this.keys('c');
-    await this.until(
+    await this.waitUntil(
       'a picture',
       `[...document.querySelectorAll('.pictures img, .no-picture')].some((one) => one.tagName !== 'IMG' || (one.complete && one.naturalWidth > 0))`,
     );
     await this.keys(verdict);
-    await this.until('closed', `document.querySelector('.incident .mark.closed') !== null`);
+    await this.waitUntil('closed', `document.querySelector('.incident .mark.closed') !== null`);
     await this.keys('Escape');
     return true;
   }

@@ -98,7 +98,7 @@ export async function startConsole(
   return { url: await server.start(), server, notices, clock };
 }
 
-export interface Asked {
+export interface Reply {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
   readonly text: string;
@@ -112,7 +112,7 @@ type Headers = Readonly<Record<string, string>>;
 export async function ask(
   url: string,
   { method = 'GET', headers = {}, body }: { method?: string; headers?: Headers; body?: unknown } = {},
-): Promise<Asked> {
+): Promise<Reply> {
   const payload = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
   const json = payload === undefined ? {} : { 'content-type': 'application/json' };
   const request = http.request(url, { method, headers: { ...json, ...headers }, agent: false });
@@ -133,7 +133,7 @@ export const from = (url: string): Headers => ({
 });
 
 /** The first cookie of that name that a reply sets, in the form that is sent back. */
-export function cookieOf({ headers }: Asked, name = 'vigie'): string {
+export function cookieOf({ headers }: Reply, name = 'vigie'): string {
   const line = (headers['set-cookie'] ?? []).find((one) => one.startsWith(`${name}=`)) ?? '';
   return line.split(';', 1)[0] ?? '';
 }

@@ -95,7 +95,7 @@ export class DatabaseCluster {
     cluster.#make();
     for (const name of MACHINES) cluster.startEtcd(name);
     for (const name of MACHINES) cluster.startDatabase(name);
-    await cluster.whole();
+    await cluster.waitUntilComplete();
     cluster.#run('proxy', 'proxy', ['/usr/sbin/haproxy', '-db', '-f', join(dir, 'haproxy.cfg')]);
     await cluster.#makeRoom();
     return cluster;
@@ -159,7 +159,7 @@ export class DatabaseCluster {
   }
 
   /** Resolves when one machine leads and both others follow, one of them synchronously. */
-  async whole(): Promise<void> {
+  async waitUntilComplete(): Promise<void> {
     let roleText = '';
     for (const untilMs = performance.now() + READY_WITHIN_MS; ; await sleep(500)) {
       const members = await this.members();

@@ -14,7 +14,7 @@ export type Row = Record<string, unknown>;
 
 export interface TestDatabase {
   /** Address for `--database`. */
-  readonly where: string;
+  readonly address: string;
   /** The server, where there is one that can be killed. */
   readonly server?: Postgres;
   /** Opens another archive on it until the test ends; `now` is its clock. */
@@ -38,7 +38,7 @@ async function sqlite(t: Test): Promise<TestDatabase> {
       db.close();
     }
   };
-  return { where: address, read, ...opener(t, address) };
+  return { address, read, ...opener(t, address) };
 }
 
 async function postgres(t: Test): Promise<TestDatabase> {
@@ -55,7 +55,7 @@ async function postgres(t: Test): Promise<TestDatabase> {
       await client.end();
     }
   };
-  return { where: address, server, read, ...opener(t, address) };
+  return { address, server, read, ...opener(t, address) };
 }
 
 /** Time zone in which tests count days and hours of statistics. */

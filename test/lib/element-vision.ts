@@ -110,7 +110,7 @@ export class ElementVision {
   }
 
   /** Milliseconds until the condition holds; Infinity if it does not within `limitMs`. */
-  async until(condition: () => boolean, limitMs = 60_000): Promise<number> {
+  async msUntil(condition: () => boolean, limitMs = 60_000): Promise<number> {
     const beganMs = performance.now();
     while (!condition()) {
       if (performance.now() - beganMs > limitMs) return Number.POSITIVE_INFINITY;
@@ -127,7 +127,7 @@ export class ElementVision {
         this.detectors.at(lives - 1)?.provider === provider && this.frames.some((one) => one.atMs > atMs)
       );
     };
-    return Number.isFinite(await this.until(isOn, limitMs));
+    return Number.isFinite(await this.msUntil(isOn, limitMs));
   }
 
   get trialFile(): string {

@@ -152,7 +152,7 @@ export class NewBox {
   readonly etc: string;
   readonly card: string;
   readonly statusFile: string;
-  readonly said: string[] = [];
+  readonly output: string[] = [];
   /** Waits between requests, ms. */
   readonly waits: number[] = [];
 
@@ -178,7 +178,7 @@ export class NewBox {
   /** Enrols until the box has its certificate. `onWait` is called instead of waiting; false ends the attempt. */
   async enrol(onWait: (waitMs: number) => Promise<boolean | undefined> | boolean | undefined = () => false) {
     const stopping = new AbortController();
-    const say = (line: string): void => void this.said.push(line);
+    const say = (line: string): void => void this.output.push(line);
     const options: EnrolOptions = {
       files: new EnrolFiles(this.etc),
       report: new EnrolReport({ from: this.card, statusFile: this.statusFile, say }),

@@ -22,18 +22,18 @@ import { bundled } from './bundled.ts';
 /** The built program. */
 export const FLEET = bundled('scripts/programs/fleet');
 
-export interface Said {
+export interface Output {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
 }
 
-export function fleet(...args: readonly string[]): Said {
+export function fleet(...args: readonly string[]): Output {
   return fleetWith('ignore', args);
 }
 
 /** Runs the program with a file as its descriptor 3. */
-function fleetWith(third: number | 'ignore', args: readonly string[]): Said {
+function fleetWith(third: number | 'ignore', args: readonly string[]): Output {
   const { status, stdout, stderr } = spawnSync(process.execPath, [FLEET, ...args], {
     encoding: 'utf8',
     stdio: ['pipe', 'pipe', 'pipe', third],
@@ -84,7 +84,7 @@ export class Fleet {
   }
 
   /** Makes the first root, signed by two and published; each keyholder gets it. */
-  begin(): Said[] {
+  begin(): Output[] {
     const root = join(this.dir, 'room/root1.json');
     const all = [
       this.inRepository(
@@ -144,7 +144,7 @@ export class Fleet {
     file: string,
     holder: string,
     key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
-  ): Said {
+  ): Output {
     const copy = join(this.dir, holder, basename(file));
     copyFileSync(file, copy);
     const passphrase = join(this.dir, 'passphrase');
@@ -163,7 +163,7 @@ export class Fleet {
     file: string,
     holder: string,
     key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
-  ): Said {
+  ): Output {
     try {
       const content = readSigningFile(file);
       checkOrigin(content, file, trustedRoot(key, undefined), Date.now());
@@ -176,11 +176,11 @@ export class Fleet {
     }
   }
 
-  inRepository(...args: readonly string[]): Said {
+  inRepository(...args: readonly string[]): Output {
     return fleet(...args, '--repository', this.repository.dir);
   }
 
-  publish(kind: 'release' | 'root', file: string, ...extraArgs: readonly string[]): Said {
+  publish(kind: 'release' | 'root', file: string, ...extraArgs: readonly string[]): Output {
     const agreed = kind === 'root' ? ['--agree', rootDigest(file)] : [];
     return this.inRepository(kind, 'publish', file, '--online-key', this.onlineKey, ...agreed, ...extraArgs);
   }

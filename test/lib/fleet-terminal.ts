@@ -25,6 +25,6 @@ export async function atTerminal(
     readLength = program.out.length;
     program.child.stdin?.write(answer);
   }
-  await program.ended;
+  await program.exit;
   return program;
 }

@@ -6,7 +6,7 @@ import type { UpdateOrder } from '../../agent/contract/update.ts';
 import { claimedOrder } from '../../agent/orders/room-order.ts';
 
 /** Waits until the condition holds. */
-export async function until(label: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+export async function waitUntil(label: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
   const untilMs = Date.now() + withinMs;
   while (!holds()) {
     if (Date.now() > untilMs) throw new Error(`${label}: not within ${withinMs} ms`);
@@ -17,7 +17,7 @@ export async function until(label: string, holds: () => boolean, withinMs = 60_0
 /** All orders in order of arrival, and the retained ones. */
 export class Orders {
   readonly all: UpdateOrder[] = [];
-  readonly held = new Map<string, UpdateOrder>();
+  readonly retained = new Map<string, UpdateOrder>();
 
   static async of(t: Test, url: string): Promise<Orders> {
     const orders = new Orders();
@@ -26,12 +26,12 @@ export class Orders {
     client.on('message', (topic, payload) => {
       const box = topic.split('/')[2] ?? '';
       if (payload.length === 0) {
-        orders.held.delete(box);
+        orders.retained.delete(box);
         return;
       }
       const order = claimedOrder('update', payload);
       orders.all.push(order);
-      orders.held.set(box, order);
+      orders.retained.set(box, order);
     });
     await client.subscribeAsync('vigie/+/+/update/desired', { qos: 1 });
     return orders;

@@ -17,7 +17,7 @@ import { DATABASES, type TestDatabase } from './databases.ts';
 import { csrOf, newKey, SITE, TestRoom } from './enrolment.ts';
 import { eventText } from './events.ts';
 import { scratch } from './paths.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 import { RoomProgram } from './room-program.ts';
 
 export const HONEST = 'honest';
@@ -91,12 +91,12 @@ export class HostileRoom {
     const list = ['--boxes', this.enrolment.list('boxes.json')];
     const program = new RoomProgram([
       ...['--broker', this.broker.programsUrl, '--ca', join(this.enrolment.dir, 'ca.crt')],
-      ...['--cert', cert, '--key', key, '--database', this.#database.where, ...list],
+      ...['--cert', cert, '--key', key, '--database', this.#database.address, ...list],
     ]);
     this.#program = program;
     this.#t.teardown(() => program.end('SIGKILL'));
     program.start();
-    await until(this.#t, 'the archive listens', () => program.said.includes('Room on'), PATIENCE_MS);
+    await waitUntil(this.#t, 'the archive listens', () => program.output.includes('Room on'), PATIENCE_MS);
   }
 
   /** The console's connection, once the archive has made its tables. */
@@ -106,8 +106,8 @@ export class HostileRoom {
   }
 
   /** Output of the archive. */
-  get said(): string {
-    return this.#program?.said ?? '';
+  get output(): string {
+    return this.#program?.output ?? '';
   }
 
   /** Gets a certificate by a token, as a box gets its own. */

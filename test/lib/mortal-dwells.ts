@@ -14,7 +14,7 @@ import { observation, track } from './street.ts';
 
 const FRAME_MS = 200;
 
-export interface Seen {
+export interface SceneState {
   /** Arrival of a parked vehicle; null without one. */
   readonly arrival: StandingVehicle['arrival'] | null;
   /** True if a person stays. */
@@ -23,7 +23,7 @@ export interface Seen {
 
 const [file = '', boot = '', mediaMs = '0', wallMs = '0', forS = '1', sceneText = '{}'] =
   process.argv.slice(2);
-const { arrival, person } = JSON.parse(sceneText) as Seen;
+const { arrival, person } = JSON.parse(sceneText) as SceneState;
 const rules = [
   {
     id: 'park',

@@ -23,7 +23,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { ROOT, scratch } from './paths.ts';
 import { allPids, childrenOf, procText } from './proc.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 /** Dependencies of the package, and a broker, which a test needs inside. */
 const PACKAGES = [
@@ -45,7 +45,7 @@ mount -t cgroup2 none /sys/fs/cgroup || exit 97
 exec "$@"`;
 const IN_PURE_CGROUP2 = ['unshare', '-m', '--propagation', 'private', 'sh', '-c', PURE_CGROUP2, 'sh'];
 
-export interface Said {
+export interface Output {
   readonly status: number | null;
   readonly out: string;
   readonly err: string;
@@ -98,7 +98,7 @@ export class Container {
   }
 
   /** Runs a program inside: in the booted system, or alone where none is booted. */
-  run(...command: readonly string[]): Said {
+  run(...command: readonly string[]): Output {
     const [program = '', ...args] = this.#inside(...command);
     const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: 900_000 });
     return { status, out: stdout, err: stderr };
@@ -137,15 +137,15 @@ export class Container {
     }
     this.#nspawn = child;
     // systemd-nspawn's child is the container's first process; before that, the shell has children of its own.
-    await until(t, 'the container begins', () => initOf(child.pid) !== undefined, BOOT_WITHIN_MS);
+    await waitUntil(t, 'the container begins', () => initOf(child.pid) !== undefined, BOOT_WITHIN_MS);
     this.#leader = initOf(child.pid);
     const bus = `/proc/${this.#leader}/root/run/dbus/system_bus_socket`;
-    await until(t, 'its bus is there', () => existsSync(bus), BOOT_WITHIN_MS);
+    await waitUntil(t, 'its bus is there', () => existsSync(bus), BOOT_WITHIN_MS);
     // Frequent requests would take CPU time that the boot needs.
     const [waits = '', ...words] = this.#inside('timeout', '30', 'systemctl', 'is-system-running', '--wait');
     await once(spawn(waits, words, { stdio: 'ignore' }), 'exit');
     const up = (): boolean => /running|degraded/.test(this.run('systemctl', 'is-system-running').out);
-    await until(t, 'the container is up', up, BOOT_WITHIN_MS);
+    await waitUntil(t, 'the container is up', up, BOOT_WITHIN_MS);
   }
 
   /** The last lines of its console, for diagnosing a failure. */

@@ -6,7 +6,7 @@ import type { Test } from 'tap';
 import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { type Asked, ask, roomDatabase, startConsole, type TestConsole, wholeConsole } from './console.ts';
+import { ask, type Reply, roomDatabase, startConsole, type TestConsole, wholeConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
 
 const SECRET = 'a-secret-of-the-client';
@@ -94,7 +94,7 @@ export async function consoleWith(
   issuer: string,
   isWhole = false,
 ): Promise<TestConsole & { db: Sql }> {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const settings = { listen: { host: '127.0.0.1', port }, accounts: undefined, oidc: oidcSettings(issuer) };
   return { ...(await (isWhole ? wholeConsole(t, db, settings) : startConsole(t, db, { settings }))), db };
 }
@@ -103,7 +103,7 @@ export async function consoleWith(
 export class Browser {
   readonly #jar = new Map<string, Map<string, string>>();
 
-  async get(url: string): Promise<Asked> {
+  async get(url: string): Promise<Reply> {
     const { host } = new URL(url);
     const own = this.#jar.get(host) ?? new Map<string, string>();
     this.#jar.set(host, own);

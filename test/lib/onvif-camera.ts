@@ -24,7 +24,7 @@ export class OnvifCamera {
   /** Further profiles, each with the address of its stream. */
   readonly further: { token: string; encoder: string; streamUri: string }[] = [];
   /** Reply that replaces every other reply. */
-  instead: string | undefined;
+  replacement: string | undefined;
   readonly #name: string;
   readonly #server: Server;
   readonly #discovery: Socket;
@@ -38,7 +38,7 @@ export class OnvifCamera {
       });
       request.on('end', () => {
         const [status, body] = this.#soap(text);
-        response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.instead ?? body);
+        response.writeHead(status, { 'Content-Type': 'application/soap+xml' }).end(this.replacement ?? body);
       });
     });
     this.#discovery = createSocket({ type: 'udp4', reuseAddr: true });

@@ -6,7 +6,7 @@ import { LinkEnd } from '../../agent/base/link-end.ts';
 import type { Received } from '../../agent/base/link-frame.ts';
 import { encodeFromPage } from '../../agent/contract/page-frames.ts';
 import { type AgentView, type PageAsk, type PagePicture, ToPage } from '../../agent/contract/page-link.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 type Answer = Extract<ToPage, { kind: 'answer' }>;
 
@@ -77,7 +77,7 @@ export class Page {
     this.#requests += 1;
     const request = this.#requests;
     this.#link.send(encodeFromPage({ kind: 'ask', request, session: this.#session, ask }));
-    await until(this.#t, `answer to ${ask.op}`, () => this.answers.has(request) || this.closed, 30_000);
+    await waitUntil(this.#t, `answer to ${ask.op}`, () => this.answers.has(request) || this.closed, 30_000);
     const answer = this.answers.get(request);
     if (answer === undefined) throw new Error(`${ask.op}: the connection was closed`);
     return answer;

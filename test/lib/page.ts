@@ -80,7 +80,7 @@ export const REPLY: ConfigReply = {
 
 /** The agent's end of page.sock. */
 export class PeerAgent {
-  readonly asked: FromPage[] = [];
+  readonly requests: FromPage[] = [];
   readonly #file: string;
   readonly #ends = new Map<Socket, LinkEnd<typeof FromPage>>();
   #server: Server | undefined;
@@ -96,7 +96,7 @@ export class PeerAgent {
     this.#server = createServer((socket) => {
       const end = new LinkEnd(socket, FromPage, {
         onMessage: ({ message }) => {
-          this.asked.push(message);
+          this.requests.push(message);
           const reply = this.answer(message);
           if (reply !== undefined)
             this.say({
@@ -139,7 +139,7 @@ export class PeerAgent {
 
 /** Root's helper, which replies to each line with a line. */
 export class PeerHelper {
-  readonly asked: ConfigRequest[] = [];
+  readonly requests: ConfigRequest[] = [];
   answer: (request: ConfigRequest) => unknown = () => REPLY;
   readonly #server: Server;
 
@@ -151,7 +151,7 @@ export class PeerHelper {
         text += String(chunk);
         if (!text.endsWith('\n')) return;
         const request = JSON.parse(text) as ConfigRequest;
-        this.asked.push(request);
+        this.requests.push(request);
         const reply = this.answer(request);
         socket.end(typeof reply === 'string' ? reply : `${JSON.stringify(reply)}\n`);
       });

@@ -39,7 +39,7 @@ export async function boxOnDisk(
 }
 
 /** Point in a program at which the power is cut. */
-export interface Cut {
+export interface CutPoint {
   /** Number of the file-system call before which it is cut. If the program makes fewer, it is cut after its end. */
   readonly at: number;
   /** True if the file system's log is written before the cut. */
@@ -89,7 +89,7 @@ export class CuttableBox {
    * the cut, `onEnd` checks what it has written before the power goes, and `calls` receives its number of calls.
    */
   async cutIn<T>(
-    { at, logged }: Cut,
+    { at, logged }: CutPoint,
     act: (env: Record<string, string>) => Promise<T>,
     onEnd: (result: T) => void = () => undefined,
   ): Promise<{ readonly result: T; readonly calls: number | undefined }> {

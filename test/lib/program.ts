@@ -15,7 +15,7 @@ export interface Program {
   /** Exit code; undefined while it runs. */
   code: number | null | undefined;
   /** Resolves with its exit code when all of its output has been read. */
-  readonly ended: Promise<number | null>;
+  readonly exit: Promise<number | null>;
 }
 
 /** Starts a program; ended with the test at the latest. */
@@ -25,7 +25,7 @@ export function start(t: Test, file: string, args: readonly string[]): Program {
     program.code = code ?? null;
     return program.code;
   });
-  const program: Program = { child, out: '', err: '', code: undefined, ended: exit };
+  const program: Program = { child, out: '', err: '', code: undefined, exit };
   child.stdout.on('data', (chunk: Buffer) => {
     program.out += chunk.toString();
   });

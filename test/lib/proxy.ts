@@ -25,7 +25,7 @@ export class TcpProxy {
   }
 
   async stop(): Promise<void> {
-    this.cut();
+    this.cutConnections();
     this.#server?.close();
     if (this.#server) await once(this.#server, 'close');
   }
@@ -37,7 +37,7 @@ export class TcpProxy {
   }
 
   /** Breaks every connection. */
-  cut(): void {
+  cutConnections(): void {
     for (const { near, far } of this.#pairs) {
       near.destroy();
       far.destroy();

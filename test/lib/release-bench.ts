@@ -31,8 +31,8 @@ export const iso = (ms: number): string => new Date(ms).toISOString();
 
 export class Bench {
   readonly dir: string;
-  readonly said: string[] = [];
-  readonly asked: string[] = [];
+  readonly output: string[] = [];
+  readonly requests: string[] = [];
   readonly ops = makeSigner('ops', ['update']);
   nowMs = NOON;
   boottimeS = 1000;
@@ -72,7 +72,7 @@ export class Bench {
       synced: () => this.synced,
       sleep: () => Promise.resolve(),
     };
-    const say = (line: string): void => void this.said.push(line);
+    const say = (line: string): void => void this.output.push(line);
     this.releases = new ReleaseFolder(this.lib);
     const current = () => {
       const release = this.releases.current();
@@ -84,7 +84,7 @@ export class Bench {
       remains: { current, isConfigurationOnTrial: () => false },
     });
     const note = (call: string, units: readonly string[] = []): Promise<void> => {
-      this.asked.push([call, ...units].join(' '));
+      this.requests.push([call, ...units].join(' '));
       return Promise.resolve();
     };
     const units: Units = {

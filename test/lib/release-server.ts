@@ -271,11 +271,11 @@ export class TestReleaseServer {
   readonly url: string;
   /** TLS files for a box. */
   readonly tls: (KeyPair & { readonly ca: string }) | undefined;
-  readonly asked: ServedRequest[] = [];
+  readonly requests: ServedRequest[] = [];
   /** Faults by path below the URL. */
   readonly faults = new Map<string, Fault>();
   /** Bytes of bodies that were sent. */
-  sent = 0;
+  sentBytes = 0;
   readonly #close: () => Promise<void>;
 
   /**
@@ -327,7 +327,7 @@ export class TestReleaseServer {
   answer(repository: string, request: IncomingMessage, response: ServerResponse): void {
     const path = (request.url ?? '').replace(/^\/fleet\//, '');
     const { range } = request.headers;
-    this.asked.push({ path, range });
+    this.requests.push({ path, range });
     const fault = this.faults.get(path);
     const file = join(repository, path);
     if (fault?.kind === 'status' || statSync(file, { throwIfNoEntry: false })?.isFile() !== true) {
@@ -378,7 +378,7 @@ export class TestReleaseServer {
   }
 
   #write(response: ServerResponse, bytes: Buffer): void {
-    this.sent += bytes.length;
+    this.sentBytes += bytes.length;
     response.write(bytes);
   }
 }

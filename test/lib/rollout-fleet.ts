@@ -57,7 +57,7 @@ export class RolloutFleet {
   readonly clock = fastClock(this.time);
   readonly keys = generateKeyPairSync('ed25519');
   readonly broker: Mosquitto;
-  readonly said: string[] = [];
+  readonly output: string[] = [];
   /** While true, boxes receive and reply, but make no progress. */
   isFrozen = false;
   #world: World | undefined;
@@ -136,7 +136,7 @@ export class RolloutFleet {
   /** Store and controller of a folder on the fast clock; the store is closed with the test. */
   async controller(name = 'ops'): Promise<{ store: FleetStore; controller: Controller; link: FleetLink }> {
     const store = new FleetStore(join(this.dir, name));
-    const say = (line: string): void => void this.said.push(line);
+    const say = (line: string): void => void this.output.push(line);
     const link = new FleetLink({
       config: { url: this.broker.url, ack: 'broker' },
       clock: systemClock,

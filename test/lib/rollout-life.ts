@@ -34,7 +34,7 @@ export const box = (id: number, wave: number, change: Partial<RolloutBox> = {}):
   ...change,
 });
 
-export const many = (count: number, wave: number, from = 0): RolloutBox[] =>
+export const boxesOf = (count: number, wave: number, from = 0): RolloutBox[] =>
   Array.from({ length: count }, (_, i) => box(from + i, wave));
 
 export class Life {

@@ -11,7 +11,7 @@ import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { beginning } from '../page/in-page.ts';
 import type { Look } from '../page/phone.ts';
-import { type Asked, ask, enter, roomDatabase, type TestConsole, wholeConsole } from './console.ts';
+import { ask, enter, type Reply, roomDatabase, type TestConsole, wholeConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
 import { TcpProxy } from './proxy.ts';
 
@@ -30,7 +30,7 @@ export interface AppRoom {
   /** Number of streams that are open at the server, and that were ever opened. */
   readonly streams: { open: number; opened: number };
   /** Acts as another person beside the browser, bypassing the link. */
-  act(user: string, path: string, body: unknown, key?: string): Promise<Asked>;
+  act(user: string, path: string, body: unknown, key?: string): Promise<Reply>;
   /** Entries of the audit log for these actions, in order. */
   record(...acts: string[]): Promise<{ who: string; act: string; incident: number | null }[]>;
 }
@@ -40,11 +40,14 @@ export interface Setup {
   readonly settings?: Partial<Settings>;
   readonly handlers?: Partial<DataHandlers>;
   /** Address for `--database`; an SQLite file by default. */
-  readonly where?: string;
+  readonly address?: string;
 }
 
-export async function appRoom(t: Test, { fill, settings, handlers, where }: Setup = {}): Promise<AppRoom> {
-  const db = await roomDatabase(t, where ?? (await DATABASES.sqlite(t)).where);
+export async function appRoom(
+  t: Test,
+  { fill, settings, handlers, address: where }: Setup = {},
+): Promise<AppRoom> {
+  const db = await roomDatabase(t, where ?? (await DATABASES.sqlite(t)).address);
   await fill?.(db);
   const port = await freePort();
   const link = new TcpProxy(port);
@@ -54,7 +57,7 @@ export async function appRoom(t: Test, { fill, settings, handlers, where }: Setu
   const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
   const streams = streamsOf(t, port);
   const server = await wholeConsole(t, db, { ...own, ...settings }, handlers);
-  const act = async (user: string, path: string, body: unknown, key?: string): Promise<Asked> => {
+  const act = async (user: string, path: string, body: unknown, key?: string): Promise<Reply> => {
     const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
     const session = await ask(`${server.url}/api/login`, {
       method: 'POST',
@@ -95,10 +98,10 @@ export interface Tab {
   /** Messages of the browser, and every request that leaves the room. */
   readonly complaints: string[];
   /** Paths that were requested. */
-  readonly asked: string[];
+  readonly requestedPaths: string[];
   /** Actions that the server has carried out. */
   readonly posts: { readonly path: string; readonly body: unknown }[];
-  until(condition: string, timeoutMs?: number): Promise<void>;
+  waitUntil(condition: string, timeoutMs?: number): Promise<void>;
   text(selector?: string): Promise<string>;
 }
 
@@ -149,7 +152,7 @@ export async function tabOf(
   { look = ['en', 'light'], path = '/', before, width = 1600, excused = /status of 4/ }: TabOptions = {},
 ): Promise<Tab> {
   const page = await context.newPage();
-  const tab = { page, complaints: [] as string[], asked: [] as string[], posts: [] as Tab['posts'] };
+  const tab = { page, complaints: [] as string[], requestedPaths: [] as string[], posts: [] as Tab['posts'] };
   await page.setViewport({ width, height: 900 });
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: look[1] }]);
   await page.evaluateOnNewDocument(beginning(look[0]));
@@ -158,7 +161,7 @@ export async function tabOf(
   await page.goto(home + path, { waitUntil: 'load' });
   return {
     ...tab,
-    until: async (condition, timeout = 8000) => {
+    waitUntil: async (condition, timeout = 8000) => {
       await page.waitForFunction(condition, { timeout, polling: 10 }).catch(async () => {
         const text = await page.$eval('body', (body) => body.textContent ?? '');
         throw new Error(`not so: ${condition}\n${text.slice(0, 1500)}`);
@@ -169,7 +172,7 @@ export async function tabOf(
 }
 
 function watch(
-  { page, complaints, asked, posts }: Omit<Tab, 'until' | 'text'>,
+  { page, complaints, requestedPaths, posts }: Omit<Tab, 'waitUntil' | 'text'>,
   home: string,
   excused: RegExp,
 ): void {
@@ -185,7 +188,7 @@ function watch(
     // Chromium draws its date picker with an icon of its own.
     if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
       complaints.push(`request: ${url}`);
-    asked.push(`${request.method()} ${url.slice(home.length)}`);
+    requestedPaths.push(`${request.method()} ${url.slice(home.length)}`);
   });
   page.on('response', (response) => {
     const request = response.request();

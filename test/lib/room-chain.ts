@@ -7,7 +7,7 @@ import { ConsoleProgram } from './console-program.ts';
 import { DATABASES, type Row, type TestDatabase } from './databases.ts';
 import { makeRoom, type Room } from './room.ts';
 import { RoomProgram } from './room-program.ts';
-import { type StreetBox, startStreet, type Told } from './street-boxes.ts';
+import { type Report, type StreetBox, startStreet } from './street-boxes.ts';
 
 const STORED_WITHIN_MS = 10_000;
 /** Polling interval for SQLite, which does not notify; small against a latency of tens of milliseconds. */
@@ -25,14 +25,14 @@ export interface Chain {
 export async function startChain(t: Test, name: Chain['name'], boxes = 10): Promise<Chain> {
   const database = await DATABASES[name](t);
   const room = await makeRoom(t);
-  const archive = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+  const archive = await RoomProgram.start(t, room, '--database', database.address, '--quiet');
   const street = await startStreet(t, room, boxes);
-  const desk = await ConsoleProgram.start(t, database.where);
+  const desk = await ConsoleProgram.start(t, database.address);
   return { name, room, database, archive, desk, street };
 }
 
 /** Number of the incident that results from a report. */
-export async function incidentOf({ database, street }: Chain, report: Told, box = 0): Promise<number> {
+export async function incidentOf({ database, street }: Chain, report: Report, box = 0): Promise<number> {
   street[box]?.tell(report);
   return storedNo(database, `${report.id}-e`);
 }
@@ -66,7 +66,7 @@ export async function watchCommits(t: Test, { name, database }: Chain): Promise<
   };
   const sql = (): string => `SELECT no FROM incident WHERE no > ${last} ORDER BY no`;
   if (name === 'sqlite') {
-    const db = new Database(database.where, { readonly: true });
+    const db = new Database(database.address, { readonly: true });
     const look = (): void => take(db.prepare(sql()).all() as Row[], Date.now());
     look();
     const looking = setInterval(look, COMMITS_EVERY_MS);
@@ -76,7 +76,7 @@ export async function watchCommits(t: Test, { name, database }: Chain): Promise<
     });
     return commits;
   }
-  const client = new pg.Client({ connectionString: database.where });
+  const client = new pg.Client({ connectionString: database.address });
   // The test may kill the server.
   client.on('error', (error) => t.comment(error.message));
   await client.connect();

@@ -9,7 +9,7 @@ export const ROOM_PROGRAM = bundled('scripts/programs/room/archive');
 
 export class RoomProgram {
   /** Output since the first start. */
-  said = '';
+  output = '';
   readonly #arguments: readonly string[];
   #child: ChildProcess | undefined;
 
@@ -35,7 +35,7 @@ export class RoomProgram {
     const child = spawn(process.execPath, [ROOM_PROGRAM, ...this.#arguments]);
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk: Buffer) => {
-        this.said += chunk.toString();
+        this.output += chunk.toString();
       });
     }
     this.#child = child;

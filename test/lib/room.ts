@@ -121,7 +121,7 @@ export function deliver(
 const ASKED_AGAIN_MS_MAX = 400;
 
 /** Resolves when `condition` holds; fails the test when it does not within `withinMs`. Returns the ms it took. */
-export async function until(
+export async function waitUntil(
   t: Test,
   label: string,
   condition: () => boolean,

@@ -10,7 +10,7 @@ import { AT_ALL_TIMES, authoriseFile } from './authority.ts';
 import { STREET_CLIP } from './paths.ts';
 import { visionsOf } from './proc.ts';
 import { type Program, start, VIGIE } from './program.ts';
-import { until } from './room.ts';
+import { waitUntil } from './room.ts';
 
 /** Time limit of waits, in ms, for a machine with a high load. */
 export const WAIT_MS = 90_000;
@@ -63,6 +63,6 @@ export function visionOf(agent: Program): number | undefined {
 }
 
 export async function running(t: Test, agent: Program, stateDir: string): Promise<void> {
-  await until(t, 'events', () => archived(stateDir) > 0 || agent.code !== undefined, WAIT_MS);
+  await waitUntil(t, 'events', () => archived(stateDir) > 0 || agent.code !== undefined, WAIT_MS);
   t.equal(agent.code, undefined, `the agent runs: ${agent.err.slice(-500)}`);
 }

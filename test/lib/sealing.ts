@@ -32,7 +32,10 @@ export function makeAuthority(dir: string, name: string): Authority {
 }
 
 /** Result of Debian's age for a sealed file: its content, or its error message. */
-export function opened(bytes: Uint8Array, keyFile: string): { content: Buffer | undefined; error: string } {
+export function openSealed(
+  bytes: Uint8Array,
+  keyFile: string,
+): { content: Buffer | undefined; error: string } {
   const { status, stdout, stderr } = spawnSync('age', ['--decrypt', '-i', keyFile], {
     input: bytes,
     maxBuffer: 16_777_216,

@@ -104,7 +104,7 @@ export class ShakenDetector {
   }
 
   /** Detections of the box's detector after the graph's own suppression. */
-  found({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): Sight['found'] {
+  resultOf({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): Sight['found'] {
     const { scoreMin } = this.#card.inGraph;
     const sure = (one: RawDetections): RawDetections => suppressed(shake(one), scoreMin, this.#iouMax);
     const iouMaxOf = (group: Group): number => thresholdsOf(this.#card, group).nmsIouMax;

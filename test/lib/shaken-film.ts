@@ -116,7 +116,7 @@ class ShakenBox {
     let features: Features | undefined;
     if (looked) {
       const sight = await look();
-      this.#detections = this.#detector.found(sight, frame, this.#shake);
+      this.#detections = this.#detector.resultOf(sight, frame, this.#shake);
       if (this.#regions && atMs >= this.#featuresDueMs) {
         this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
         features = sight.features;

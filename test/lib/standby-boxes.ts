@@ -14,7 +14,7 @@ import type { TestDatabase } from './databases.ts';
 import { eventText } from './events.ts';
 import { openedOutbox, picture, rowsOf, SILENT } from './outbox.ts';
 import { scratch } from './paths.ts';
-import { pairOf, type Room, SITE, until } from './room.ts';
+import { pairOf, type Room, SITE, waitUntil } from './room.ts';
 
 const EVERY_MS = 100;
 const STILL_BYTES = 2000;
@@ -24,7 +24,7 @@ const LEFT_WITHIN_MS = 120_000;
 
 export interface Street {
   /** Ids of the events, each with a still, that the boxes' outboxes have taken; `<box> <id>`. */
-  readonly given: readonly string[];
+  readonly eventIds: readonly string[];
   /** Number of rows that boxes still hold. */
   waiting(): number;
   /** Ends the events; the deliveries continue. */
@@ -48,7 +48,7 @@ export async function publishing(t: Test, room: Room, kinds: readonly MqttConfig
   }, EVERY_MS);
   t.teardown(() => clearInterval(appending));
   return {
-    given: eventIds,
+    eventIds,
     waiting: () => boxes.reduce((sum, { outbox }) => sum + rowsOf(outbox), 0),
     quieten: () => clearInterval(appending),
   };
@@ -100,9 +100,9 @@ function alert(box: string, id: string): OutboxItem[] {
  */
 export async function emptied(t: Test, street: Street, database: TestDatabase): Promise<void> {
   street.quieten();
-  await until(t, 'no box has anything left', () => street.waiting() === 0, LEFT_WITHIN_MS);
+  await waitUntil(t, 'no box has anything left', () => street.waiting() === 0, LEFT_WITHIN_MS);
   const deadlineMs = performance.now() + LEFT_WITHIN_MS;
-  while ((await storedCount(database)) < street.given.length && performance.now() < deadlineMs)
+  while ((await storedCount(database)) < street.eventIds.length && performance.now() < deadlineMs)
     await sleep(100);
 }
 

@@ -20,7 +20,7 @@ const OUTBOX_MIB = 128;
 
 const KINDS = ['loitering', 'line-crossing'] as const;
 
-export interface Told {
+export interface Report {
   readonly id: string;
   /** Kind of the topic and of the rule; `change` may set a kind that the program does not know. */
   readonly kind?: (typeof KINDS)[number];
@@ -71,7 +71,7 @@ export class StreetBox {
   }
 
   /** Adds events, with their stills, in one transaction of the outbox. */
-  tell(...reports: readonly Told[]): void {
+  tell(...reports: readonly Report[]): void {
     this.#outbox.append(reports.flatMap((one) => itemsOf(this.name, one)));
     this.#delivery.wake();
   }
@@ -86,7 +86,7 @@ export async function startStreet(t: Test, room: Room, count: number): Promise<S
   return boxes;
 }
 
-function itemsOf(box: string, report: Told): OutboxItem[] {
+function itemsOf(box: string, report: Report): OutboxItem[] {
   const { id, kind = 'loitering', jpeg, timeMs = Date.now(), phase = 'start', change } = report;
   const eventId = phase === 'end' ? `${id}-end` : id;
   const body = (seq: number): string => {

@@ -56,7 +56,7 @@ export class StrictBroker {
   /** Wills of the connections, in order. */
   readonly wills: { readonly qos: number; readonly retain: boolean }[] = [];
   /** Reason codes with which it ended a connection or refused one. */
-  readonly ended: number[] = [];
+  readonly endCodes: number[] = [];
   connections = 0;
   mostUnacknowledged = 0;
   readonly #server: Server;
@@ -87,7 +87,7 @@ export class StrictBroker {
   }
 
   /** Breaks every connection without a DISCONNECT. */
-  cut(): void {
+  cutConnections(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -129,7 +129,7 @@ export class StrictBroker {
     const { receiveMaximum, packetBytesMax, retain, qosMax, silent } = this.strictness;
     if (will !== undefined) this.wills.push({ qos: will.qos ?? 0, retain: will.retain ?? false });
     const refuse = (reasonCode: number): void => {
-      this.ended.push(reasonCode);
+      this.endCodes.push(reasonCode);
       say(socket, { cmd: 'connack', sessionPresent: false, reasonCode });
       socket.end();
     };
@@ -160,7 +160,7 @@ export class StrictBroker {
     const wrong = this.#wrong(packet, bytes, unacknowledged.size);
     const byPuback = wrong === 149 && tooLarge === 'puback';
     if (wrong !== undefined && !byPuback) {
-      this.ended.push(wrong);
+      this.endCodes.push(wrong);
       say(socket, { cmd: 'disconnect', reasonCode: wrong });
       socket.end();
       return;

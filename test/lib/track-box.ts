@@ -18,10 +18,10 @@ import { clientOf, type Room, SITE } from './room.ts';
 
 export interface TrackBox {
   /** Arguments of the received commands, in order. */
-  readonly asked: TrackArgs[];
+  readonly requests: TrackArgs[];
   readonly client: MqttClient;
   /** Replies that replace the next ones, first in first out; with `raw` they replace the envelope too. */
-  readonly instead: { readonly answer: object; readonly raw?: true }[];
+  readonly replacements: { readonly answer: object; readonly raw?: true }[];
   tracks: FoundTrack[];
   pageTracks: number;
   /** Members that replace those of every page. */
@@ -66,13 +66,13 @@ export function track(number: number, at: string, change: Partial<FoundTrack> = 
 /** Answers commands signed with this key. */
 export async function trackBox(t: Test, room: Room, box: string, key: KeyObject): Promise<TrackBox> {
   const client = await clientOf(t, room, box, { reconnectPeriod: 0 });
-  const started: TrackBox = { asked: [], client, instead: [], tracks: [], pageTracks: 2, result: {} };
+  const started: TrackBox = { requests: [], client, replacements: [], tracks: [], pageTracks: 2, result: {} };
   client.on('message', (_topic, payload, { properties }) => {
     const { payload: content } = open(payload, new Map([[keyIdOf(key), key]]));
     const command = JSON.parse(content.toString()) as Command;
     if (!Value.Check(TrackArgs, command.args)) throw new Error('no arguments of tracks');
-    started.asked.push(command.args);
-    const { answer, raw } = started.instead.shift() ?? {
+    started.requests.push(command.args);
+    const { answer, raw } = started.replacements.shift() ?? {
       answer: { result: answerOf(started, command.args) },
     };
     const envelope = {

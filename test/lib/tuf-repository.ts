@@ -113,7 +113,7 @@ export class TufRepository {
   /** Content of targets by name. */
   readonly targets = new Map<string, Buffer>();
   /** Fields of targets.json by name; made from `targets` where it is empty. */
-  readonly listed = new Map<string, object>();
+  readonly targetFields = new Map<string, object>();
   readonly keys: Record<RoleName, TufKey[]> = {
     root: [ed25519Key(), ed25519Key()],
     timestamp: [ed25519Key()],
@@ -156,7 +156,7 @@ export class TufRepository {
   publish(over: { targets?: Over; snapshot?: Over; timestamp?: Over } = {}): void {
     const entries = [...this.targets].map(([name, content]) => [
       name,
-      { length: content.length, hashes: { sha256: sha256(content) }, ...this.listed.get(name) },
+      { length: content.length, hashes: { sha256: sha256(content) }, ...this.targetFields.get(name) },
     ]);
     const targets = this.#file('targets', { targets: Object.fromEntries(entries) as object }, over.targets);
     const targetsMeta = this.#meta('targets', targets, over.targets);
@@ -202,7 +202,7 @@ export class TufRepository {
 export class TufServer {
   readonly url: string;
   /** Requested paths below the address, in order. */
-  readonly asked: string[] = [];
+  readonly requests: string[] = [];
   repository: TufRepository | undefined;
   readonly #server: Server;
 
@@ -224,7 +224,7 @@ export class TufServer {
   }
 
   find(path: string): Buffer | number | undefined {
-    this.asked.push(path.replace('/metadata/', ''));
+    this.requests.push(path.replace('/metadata/', ''));
     const [, folder = '', name = ''] = /^\/(metadata|targets)\/([^/]+)$/.exec(path) ?? [];
     const { files, targets } = this.repository ?? {};
     return folder === 'targets' ? targets?.get(decodeURIComponent(name)) : files?.get(name);

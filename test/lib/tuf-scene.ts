@@ -166,7 +166,7 @@ export function scene(dir: string, server: TufServer, root?: Case['given']): Sce
   const rootFile = join(dir, `${scenes}.root.json`);
   const bytes = r.root();
   r.targets.set(MANIFEST, Buffer.from('#mtree\n'));
-  r.listed.set(MANIFEST, { custom: CUSTOM });
+  r.targetFields.set(MANIFEST, { custom: CUSTOM });
   r.targets.set(CUSTOM.full, Buffer.from('archive'));
   r.publish();
   writeFileSync(rootFile, root?.(bytes, r) ?? bytes);
@@ -182,7 +182,7 @@ export async function play(t: Test, one: Case, { r, server, folder, trust }: Sce
   for (const [at, step] of one.steps.entries()) {
     const name = one.steps.length === 1 ? one.name : `${one.name}, step ${at + 1}`;
     step.change(r, folder);
-    server.asked.length = 0;
+    server.requests.length = 0;
     if (step.refused === undefined) {
       await t.resolves(trust().refresh(SIGNAL), `${name}: taken`);
       t.strictSame(folder.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
@@ -194,7 +194,7 @@ export async function play(t: Test, one: Case, { r, server, folder, trust }: Sce
       t.strictSame(folder.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
     }
     if (step.asked !== undefined)
-      t.strictSame(server.asked.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);
+      t.strictSame(server.requests.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);
   }
 }
 

@@ -238,7 +238,7 @@ export class UpdatingBox {
   /** Runs a command to its end. */
   async run(command: string, env: Readonly<Record<string, string>> = {}): Promise<Program> {
     const program = this.start(command, env);
-    await program.ended;
+    await program.exit;
     return program;
   }
 
@@ -313,7 +313,7 @@ export class UpdatingBox {
   }
 
   /** Calls of systemctl since the last call of this method, without queries. */
-  asked(): string[] {
+  calls(): string[] {
     const file = join(this.dir, 'bin/asked');
     const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
     writeFileSync(file, '');

@@ -12,7 +12,7 @@ export class WatchedCamera {
   readonly messages: ReceivedFromVision['message'][] = [];
   readonly ends: string[] = [];
   frames = 0;
-  lost = 0;
+  losses = 0;
   looping = false;
   /** Conditions of the last frame. */
   conditions = '';
@@ -44,7 +44,7 @@ export class WatchedCamera {
   }
 
   /** Milliseconds until the condition holds; Infinity if it does not within `limitMs`. */
-  async until(condition: () => boolean, limitMs: number): Promise<number> {
+  async msUntil(condition: () => boolean, limitMs: number): Promise<number> {
     const beganMs = performance.now();
     while (!condition()) {
       if (performance.now() - beganMs > limitMs) return Number.POSITIVE_INFINITY;
@@ -55,12 +55,12 @@ export class WatchedCamera {
 
   untilFrame(limitMs: number): Promise<number> {
     const before = this.frames;
-    return this.until(() => this.frames > before, limitMs);
+    return this.msUntil(() => this.frames > before, limitMs);
   }
 
   untilLost(limitMs: number): Promise<number> {
-    const before = this.lost;
-    return this.until(() => this.lost > before, limitMs);
+    const before = this.losses;
+    return this.msUntil(() => this.losses > before, limitMs);
   }
 
   #take({ message }: ReceivedFromVision): void {
@@ -73,7 +73,7 @@ export class WatchedCamera {
       this.vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
       return;
     }
-    if (message.kind === 'lost') this.lost += 1;
+    if (message.kind === 'lost') this.losses += 1;
     this.messages.push(message);
   }
 }

@@ -31,7 +31,7 @@ export interface PowerCut {
   /** Content of the disk by path. */
   readonly files: ReadonlyMap<string, Buffer>;
   /** Output of the process up to the cut. */
-  readonly said: string;
+  readonly output: string;
 }
 
 export class WriteTrace {
@@ -83,7 +83,7 @@ export class WriteTrace {
     this.#operations.forEach((operation, i) => {
       if (operation.kind === 'said') output += operation.text;
       else disk.take(operation);
-      if (after.has(i)) onCut({ files: disk.afterCut(random), said: output });
+      if (after.has(i)) onCut({ files: disk.afterCut(random), output });
     });
   }
 }

@@ -28,7 +28,7 @@ import { configOf, makeAgent } from '../lib/agent.ts';
 import { eventText } from '../lib/events.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { BOX, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
 const noDisk = SmallDisk.unavailable();
@@ -86,8 +86,8 @@ t.test(
     const look = setInterval(() => void now().then((text) => (metrics = text)), 200);
     t.teardown(() => clearInterval(look));
     const stages = ['capture', 'detect', 'track', 'observe', 'redact', 'link', 'rules', 'snapshot', 'commit'];
-    await until(t, 'every stage was measured', () => stages.every((stage) => count(stage) > 0), 60_000);
-    await until(
+    await waitUntil(t, 'every stage was measured', () => stages.every((stage) => count(stage) > 0), 60_000);
+    await waitUntil(
       t,
       'an event was acknowledged',
       () => (read(metrics).values.get('vigie_frame_to_puback_seconds_count') ?? 0) > 0,
@@ -252,9 +252,9 @@ t.test('the local server replaces a dead socket and keeps its limits', async (t)
     one.on('socket', (opened) => opened.write('GET /page HTTP/1.1\r\n'));
     return one;
   });
-  await until(t, 'connections beyond the limit are closed', () => closed >= 2);
+  await waitUntil(t, 'connections beyond the limit are closed', () => closed >= 2);
   for (const one of idle) one.destroy();
-  await until(t, 'room again', () => closed === idle.length);
+  await waitUntil(t, 'room again', () => closed === idle.length);
   t.ok(server.refused >= 2, `${server.refused} refused`);
   t.equal(server.unserved, 0);
   t.same(lines, ['a local page could not be made'], 'told once');
@@ -478,7 +478,7 @@ t.test('latencies include nested stages and the way to the broker', async (t) =>
   for (let seq = 0; seq < 5000; seq += 1) latencies.committed(event(seq));
   latencies.acknowledged('alert', 0);
   t.equal(Math.round(latencies.puback.sumMs), 1500, 'the oldest were forgotten');
-  latencies.asked(1);
+  latencies.recordRequest(1);
   nowMs += 40;
   latencies.answered(1);
   latencies.answered(2);

@@ -280,7 +280,7 @@ t.test(
     while (readdirSync(out).length < 2 && interrupted.code === undefined)
       await new Promise((done) => setTimeout(done, 20));
     interrupted.child.kill('SIGTERM');
-    t.equal(await interrupted.ended, 143, interrupted.err);
+    t.equal(await interrupted.exit, 143, interrupted.err);
     t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
 
     const nowhere = { VIGIE_DATA: join(dir, 'nowhere') };

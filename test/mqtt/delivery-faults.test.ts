@@ -20,7 +20,7 @@ import { eventItem } from '../lib/events.ts';
 import { openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';
-import { BOX, deliver, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
 import { StrictBroker } from '../lib/strict-broker.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
@@ -38,12 +38,12 @@ void t.test(
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const url = `mqtts://localhost:${proxy.port}`;
     const { delivery, states } = deliver(t, { ...config, url }, outbox, { timing: { keepaliveS: 2 } });
-    await until(t, 'online', () => delivery.state.phase === 'online');
+    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
     proxy.hold(true, true);
-    const took = await until(t, 'seen', () => delivery.state.phase !== 'online', 5000);
+    const took = await waitUntil(t, 'seen', () => delivery.state.phase !== 'online', 5000);
     // 1.5 keepalives are 3 s; one more second for timers that fire late on a busy machine.
     t.ok(took <= 4000, `seen after ${took} ms of a keepalive of 2 s`);
-    await until(
+    await waitUntil(
       t,
       'will',
       // No message may have arrived yet: the link can fail before the first status is sent.
@@ -53,7 +53,7 @@ void t.test(
     t.pass('the status is offline');
     t.match(states.at(-1)?.fault?.code, 'unreachable');
     proxy.hold(false, false);
-    await until(t, 'back', () => delivery.state.phase === 'online');
+    await waitUntil(t, 'back', () => delivery.state.phase === 'online');
     t.equal(delivery.state.reconnects, 1);
 
     proxy.hold(true, true);
@@ -76,11 +76,11 @@ void t.test(
     outbox.append([{ ...alert(), topic: foreignTopic }]);
     outbox.append([notice()]);
     const { delivery, states } = deliver(t, config, outbox);
-    await until(t, 'refused', () => delivery.state.fault !== null);
+    await waitUntil(t, 'refused', () => delivery.state.fault !== null);
     const { fault } = delivery.state;
     t.equal(fault?.code, 'denied');
     t.match(fault?.message, new RegExp(`publishing to ${foreignTopic}.*ACL`));
-    await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+    await waitUntil(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
     await sleep(1000);
     t.equal(delivery.state.refused, 1, 'not tried again and again');
     t.equal(outbox.counters.lanes.alert.rows, 1, 'kept');
@@ -88,7 +88,7 @@ void t.test(
     t.equal(delivery.state.phase, 'online', 'the connection stays open');
     outbox.append([notice()]);
     delivery.wake();
-    await until(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
+    await waitUntil(t, 'goes on', () => outbox.counters.lanes.bulk.rows === 0);
 
     const spy = await authority.client('another-box');
     await broker.enrol({ site: SITE, box: 'another-box' });
@@ -106,7 +106,7 @@ void t.test(
     await client.subscribeAsync(`vigie/${SITE}/${BOX}/#`, { qos: 1 });
     outbox.append([notice()]);
     delivery.wake();
-    await until(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
+    await waitUntil(t, 'delivered', () => outbox.counters.lanes.bulk.rows === 0);
     t.equal(heardCount, 0, 'another box reads no message of this one, retained status included');
     const refusal = await probeBroker(
       { ...config, cert: spy.cert, key: spy.key },
@@ -128,7 +128,7 @@ void t.test(
     const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox, {
       timing: { refusedRetryMs: 1000 },
     });
-    await until(t, 'refused', () => delivery.state.fault !== null);
+    await waitUntil(t, 'refused', () => delivery.state.fault !== null);
     const report = { made: 'up' } as never;
     for (let i = 0; i < 5; i += 1) {
       delivery.publisher.health(report);
@@ -136,24 +136,24 @@ void t.test(
       delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
       outbox.append([notice()]);
       delivery.wake();
-      await until(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
+      await waitUntil(t, 'the other lane', () => outbox.counters.lanes.bulk.rows === 0);
       await sleep(150);
       t.match(delivery.state, { phase: 'online', fault: { code: 'denied' } }, 'it is still stuck');
     }
-    await until(t, 'offered again', () => delivery.state.refused > 1);
+    await waitUntil(t, 'offered again', () => delivery.state.refused > 1);
     t.match(delivery.state.fault, { code: 'denied' }, 'a second refusal changes nothing');
     broker.signal('SIGKILL');
-    await until(t, 'away', () => delivery.state.phase !== 'online');
+    await waitUntil(t, 'away', () => delivery.state.phase !== 'online');
     await broker.stop();
     await broker.start();
-    await until(t, 'back', () => delivery.state.phase === 'online');
+    await waitUntil(t, 'back', () => delivery.state.phase === 'online');
     await sleep(500);
     t.match(delivery.state.fault, { code: 'denied' }, 'nor does a new connection');
     // The line extends the last block of the file, which belongs to the box.
     appendFileSync(broker.aclFile, `topic write vigie/${SITE}/another-box/#\n`);
     await broker.reload();
-    await until(t, 'accepted', () => delivery.state.fault === null);
-    await until(t, 'delivered', () => rowsOf(outbox) === 0);
+    await waitUntil(t, 'accepted', () => delivery.state.fault === null);
+    await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   },
 );
 
@@ -163,9 +163,9 @@ void t.test('a refusal ends when the room acknowledges the refused message', asy
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   outbox.append([{ ...alert(), topic: `vigie/${SITE}/another-box/evt/alert/loitering` }]);
   const { delivery } = deliver(t, config, outbox);
-  await until(t, 'refused', () => delivery.state.fault?.code === 'denied');
+  await waitUntil(t, 'refused', () => delivery.state.fault?.code === 'denied');
   await archive.publish(TOPICS.ack, '{"alert":1}');
-  await until(t, 'let go', () => delivery.state.fault === null);
+  await waitUntil(t, 'let go', () => delivery.state.fault === null);
   t.equal(rowsOf(outbox), 0, 'and the row has gone');
 });
 
@@ -177,11 +177,11 @@ void t.test(
     outbox.append([alert()]);
     const config = { url: broker.url, ack: 'broker' } as const;
     const { delivery } = deliver(t, config, outbox, { timing: { pubackTimeoutMs: 60_000 } });
-    await until(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
+    await waitUntil(t, 'sent', () => broker.received.some(({ seq }) => seq === 1));
     broker.strictness = {};
     // PUBACK with a reason code that MQTT 5 does not define for it.
     broker.raw(Buffer.from([0x40, 0x04, 0x00, 0x01, 0x96, 0x00]));
-    await until(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
+    await waitUntil(t, 'delivered on another connection', () => rowsOf(outbox) === 0, 5000);
     t.match(delivery.state, { refused: 0, reconnects: 1, fault: null });
   },
 );
@@ -192,7 +192,7 @@ void t.test(
     const { config, broker, authority, box } = await makeRoom(t);
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     const { delivery } = deliver(t, config, outbox);
-    await until(t, 'online', () => delivery.state.phase === 'online');
+    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
     const twin = await mqtt.connectAsync(broker.url, {
       protocolVersion: 5,
       clientId: BOX,
@@ -202,7 +202,7 @@ void t.test(
       reconnectPeriod: 0,
     });
     t.teardown(() => twin.endAsync(true));
-    await until(t, 'conflict', () => delivery.state.phase === 'waiting');
+    await waitUntil(t, 'conflict', () => delivery.state.phase === 'waiting');
     t.match(delivery.state.fault, { code: 'identity-conflict', message: /another client.*its own/ });
     await sleep(2500);
     t.equal(delivery.state.phase, 'waiting', 'no ping-pong');
@@ -300,7 +300,7 @@ void t.test(
         );
         const timing = { connectTimeoutMs: 1500 };
         const { delivery, states } = deliver(t, changedConfig, outbox, { box, timing });
-        await until(t, name, () => states.some(({ phase }) => phase === 'waiting'));
+        await waitUntil(t, name, () => states.some(({ phase }) => phase === 'waiting'));
         const fault = states.find(({ phase }) => phase === 'waiting')?.fault;
         t.match(
           fault?.code,
@@ -315,10 +315,10 @@ void t.test(
     t.equal(rowsOf(outbox), 1, 'nothing was lost by any of it');
     t.notOk(readFileSync(plain.logFile, 'utf8').includes(BOX), 'and nothing said in plaintext');
     const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox);
-    await until(t, 'a good one', () => rowsOf(outbox) === 0);
+    await waitUntil(t, 'a good one', () => rowsOf(outbox) === 0);
     t.equal(delivery.state.fault, null, 'a good connection clears the fault');
     broker.kill();
-    await until(t, 'away', () => delivery.state.phase !== 'online');
+    await waitUntil(t, 'away', () => delivery.state.phase !== 'online');
   },
 );
 
@@ -332,11 +332,11 @@ void t.test('a renewed certificate is used at the next connection', async (t) =>
   const outbox = opened(t, join(dir, 'outbox.db'));
   outbox.append([alert()]);
   const { delivery } = deliver(t, { ...config, cert, key, ack: 'broker' }, outbox);
-  await until(t, 'refused', () => delivery.state.fault?.code === 'certificate');
+  await waitUntil(t, 'refused', () => delivery.state.fault?.code === 'certificate');
   const renewed = await authority.client(BOX);
   writeFileSync(cert, readFileSync(renewed.cert));
   writeFileSync(key, readFileSync(renewed.key));
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   t.equal(delivery.state.phase, 'online');
 });
 
@@ -348,7 +348,7 @@ void t.test('an archive that dies and comes back finds the rest waiting', async 
   const { delivery } = deliver(t, config, outbox);
   outbox.append([alert(), notice()]);
   delivery.wake();
-  await until(t, 'first', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'first', () => rowsOf(outbox) === 0);
   await archive.stop();
   for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
   delivery.wake();
@@ -364,6 +364,6 @@ void t.test('an archive that dies and comes back finds the rest waiting', async 
   });
   t.teardown(() => second.stop());
   await second.start();
-  const took = await until(t, 'the rest', () => rowsOf(outbox) === 0, 10_000);
+  const took = await waitUntil(t, 'the rest', () => rowsOf(outbox) === 0, 10_000);
   t.pass(`${took} ms after its return`);
 });

@@ -12,7 +12,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { eventItem } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
 const FLOOD = fileURLToPath(new URL('../lib/flood-writer.js', import.meta.url));
@@ -37,7 +37,7 @@ async function startFlood(
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
-  await until(t, 'the flood has begun', () => output !== '', 30_000);
+  await waitUntil(t, 'the flood has begun', () => output !== '', 30_000);
   return () => {
     child.kill('SIGKILL');
     return Number(output.trim().split('\n').at(-1));
@@ -76,7 +76,7 @@ for (const [name, topic, payload, qos] of [
       ],
     ]);
     const { delivery } = deliver(t, room.config, outbox, { log }, inbox);
-    await until(t, 'online', () => delivery.state.phase === 'online');
+    await waitUntil(t, 'online', () => delivery.state.phase === 'online');
     const endFlood = await startFlood(t, room, topic, payload, qos);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
@@ -87,7 +87,7 @@ for (const [name, topic, payload, qos] of [
       outbox.append([eventItem('alert', 'loitering')]);
       rows += 1;
       delivery.wake();
-      slowestMs = Math.max(slowestMs, await until(t, 'acknowledged', () => rowsOf(outbox) === 0, 20_000));
+      slowestMs = Math.max(slowestMs, await waitUntil(t, 'acknowledged', () => rowsOf(outbox) === 0, 20_000));
       await sleep(100);
     }
     delay.disable();
@@ -109,7 +109,7 @@ void t.test('few bad acknowledgements are read, and one is reported', async (t) 
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log });
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   const before = lines.length;
   const delay = monitorEventLoopDelay({ resolution: 10 });
   delay.enable();
@@ -132,14 +132,14 @@ void t.test('a topic that was unsubscribed is heard again when the flood is over
   const inbox = new Map([[TOPICS.verdict, (payload: Buffer) => void payloads.push(payload.toString())]]);
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, room.config, outbox, { log, timing: { deafMs: 3000 } }, inbox);
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   const endFlood = await startFlood(t, room, TOPICS.verdict, 'flood', 1);
-  await until(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
+  await waitUntil(t, 'left', () => lines.some((line) => line.includes('not heard')), 30_000);
   endFlood();
   const operator = await clientOf(t, room, 'room');
   const asking = setInterval(() => operator.publish(TOPICS.verdict, 'after', { qos: 1 }), 200);
   t.teardown(() => clearInterval(asking));
-  await until(t, 'heard again', () => payloads.includes('after'), 30_000);
+  await waitUntil(t, 'heard again', () => payloads.includes('after'), 30_000);
   clearInterval(asking);
   t.ok(lines.length < 10, `${lines.length} lines`);
 });

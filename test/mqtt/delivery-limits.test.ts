@@ -13,7 +13,7 @@ import { type BrokerProbe, probeBroker } from '../../agent/mqtt/probe.ts';
 import { eventItem, eventWithStill } from '../lib/events.ts';
 import { keptLog, openedOutbox as opened, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { StrictBroker, type Strictness } from '../lib/strict-broker.ts';
 
 const TOPICS = topicsOf(SITE, BOX);
@@ -33,12 +33,12 @@ void t.test(
     outbox.append([alert()]);
     const { log, lines } = keptLog();
     const { delivery } = deliver(t, config, outbox, { log });
-    await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
     const stored = [...archive.stored.alert.values()];
     const events = stored.filter(({ topic }) => topic === TOPICS.event('alert', 'loitering'));
     t.equal(events.length, 37, 'every event');
     t.equal(stored.filter(({ topic }) => topic.includes('/snap/')).length, 7, 'every picture that fits');
-    t.equal(archive.through('alert'), 73, 'every number is accounted for');
+    t.equal(archive.storedThrough('alert'), 73, 'every number is accounted for');
     const gaps = stored.filter(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
     t.equal(gaps.length, 29);
     const gap: unknown = JSON.parse(gaps[0]?.payload.toString() ?? 'null');
@@ -61,7 +61,7 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     }
     const { log, lines } = keptLog();
     const { delivery } = deliver(t, to(broker), outbox, { log });
-    await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
     const eventSeqs = new Set(
       broker.received.filter(({ topic }) => topic.includes('/evt/alert/')).map(({ seq }) => seq),
     );
@@ -72,11 +72,11 @@ for (const tooLarge of ['disconnect', 'puback'] as const) {
     t.equal(stills.size, 4, 'every picture that fits');
     t.equal(outbox.counters.lanes.alert.tooLarge.snapshot, 8);
     // Each ended connection teaches a lower limit; in the worst case each oversized picture ends one.
-    t.ok(broker.ended.length <= 8, `${broker.ended.length} connections ended`);
+    t.ok(broker.endCodes.length <= 8, `${broker.endCodes.length} connections ended`);
     const before = broker.connections;
     outbox.append(eventWithStill('later', 70_000));
     delivery.wake();
-    await until(t, 'drained', () => rowsOf(outbox) === 0);
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
     t.equal(broker.connections, before, 'the learnt limit applies');
     t.equal(delivery.state.phase, 'online');
     t.ok(
@@ -92,7 +92,7 @@ void t.test('an event that is too large does not stop its lane', async (t) => {
   const large = { ...alert(), body: () => JSON.stringify({ filler: 'x'.repeat(25_000) }) } as OutboxItem;
   outbox.append([alert(), large, alert()]);
   const { delivery } = deliver(t, to(broker), outbox);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
   const gap = broker.received.find(({ topic }) => topic === TOPICS.event('system', 'outbox-gap'));
   t.match(JSON.parse(gap?.payload.toString() ?? '{}'), {
     data: { from: 2, to: 2, reasons: ['too-large'], dropped: { alert: 1 } },
@@ -108,8 +108,8 @@ void t.test(
     const outbox = opened(t, join(scratch(t), 'outbox.db'));
     outbox.append([alert(), alert(4000), alert()]);
     const { delivery } = deliver(t, to(broker), outbox, { timing: { refusedRetryMs: 500 } });
-    await until(t, 'the others', () => rowsOf(outbox) === 1);
-    await until(t, 'told', () => delivery.state.fault !== null);
+    await waitUntil(t, 'the others', () => rowsOf(outbox) === 1);
+    await waitUntil(t, 'told', () => delivery.state.fault !== null);
     t.match(delivery.state, {
       phase: 'online',
       reconnects: 0,
@@ -118,8 +118,8 @@ void t.test(
     await sleep(700);
     t.equal(rowsOf(outbox), 1, 'the event is kept');
     broker.strictness = {};
-    broker.cut();
-    await until(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
+    broker.cutConnections();
+    await waitUntil(t, 'delivered when the broker allows it', () => rowsOf(outbox) === 0);
     t.equal(delivery.state.fault, null);
   },
 );
@@ -135,7 +135,7 @@ for (const receiveMaximum of [1, 2, 5]) {
       for (let i = 0; i < 30; i += 1) outbox.append([alert()]);
       for (let i = 0; i < 10; i += 1) outbox.append([notice()]);
       let replies = 0;
-      await until(t, 'online', () => delivery.state.phase === 'online');
+      await waitUntil(t, 'online', () => delivery.state.phase === 'online');
       for (let i = 0; i < 10; i += 1) {
         delivery.publisher.mode('{}');
         delivery.publisher.journalHead(`head ${i}`, `provenHead ${i}`);
@@ -144,8 +144,8 @@ for (const receiveMaximum of [1, 2, 5]) {
         delivery.wake();
         await sleep(20);
       }
-      await until(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
-      await until(
+      await waitUntil(t, 'drained', () => rowsOf(outbox) === 0, 30_000);
+      await waitUntil(
         t,
         'all the rest',
         () =>
@@ -154,7 +154,7 @@ for (const receiveMaximum of [1, 2, 5]) {
             .at(-1)
             ?.payload.toString() === 'provenHead 9',
       );
-      t.same(broker.ended, [], 'the broker had no reason to end the connection');
+      t.same(broker.endCodes, [], 'the broker had no reason to end the connection');
       t.ok(broker.mostUnacknowledged <= receiveMaximum, `${broker.mostUnacknowledged} at most`);
       t.equal(broker.connections, 1);
       t.equal(broker.received.filter(({ topic }) => topic.includes('/reply/')).length, replies);
@@ -171,10 +171,12 @@ void t.test('a broker without retained messages gets none, and this is reported 
   outbox.append([alert()]);
   const { log, lines } = keptLog();
   const { delivery } = deliver(t, to(broker), outbox, { log });
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   delivery.publisher.journalHead('head', 'provenHead');
-  await until(t, 'published', () => broker.received.some(({ topic }) => topic === TOPICS.journalProvenHead));
-  t.same(broker.ended, [154], 'the Last Will was refused once');
+  await waitUntil(t, 'published', () =>
+    broker.received.some(({ topic }) => topic === TOPICS.journalProvenHead),
+  );
+  t.same(broker.endCodes, [154], 'the Last Will was refused once');
   t.same(
     broker.wills.map(({ retain }) => retain),
     [true, false],
@@ -183,9 +185,9 @@ void t.test('a broker without retained messages gets none, and this is reported 
   t.ok(broker.received.some(({ topic }) => topic === TOPICS.status));
   t.ok(delivery.state.unretained >= 3, `${delivery.state.unretained} counted`);
   t.equal(delivery.state.fault, null);
-  broker.cut();
-  await until(t, 'back', () => broker.connections === 3 && delivery.state.phase === 'online');
-  t.same(broker.ended, [154], 'not tried again');
+  broker.cutConnections();
+  await waitUntil(t, 'back', () => broker.connections === 3 && delivery.state.phase === 'online');
+  t.same(broker.endCodes, [154], 'not tried again');
   t.equal(lines.filter((line) => /retained/.test(line) && /allow/.test(line)).length, 1, 'told once');
 });
 
@@ -197,7 +199,7 @@ void t.test('a broker without QoS 1 is one clear fault', async (t) => {
   for (const one of [broker, lax]) {
     const { log, lines } = keptLog();
     const { delivery } = deliver(t, to(one), outbox, { log });
-    await until(t, 'tried several times', () => one.connections >= 4);
+    await waitUntil(t, 'tried several times', () => one.connections >= 4);
     t.match(delivery.state.fault, {
       code: 'protocol',
       message: /offers no QoS 1.*allow QoS 1/,

@@ -15,7 +15,7 @@ import { eventItem } from '../lib/events.ts';
 import { makeOutbox, openedOutbox as opened, rowsOf, snapshot } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { TcpProxy } from '../lib/proxy.ts';
-import { BOX, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const TOPICS = topicsOf(SITE, BOX);
@@ -41,10 +41,10 @@ void t.test('delivery keeps form and order, and releases what the room acknowled
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert(), still(20_000), alert()]);
   const { delivery, states } = deliver(t, config, outbox);
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   outbox.append([notice(), notice()]);
   delivery.wake();
-  await until(
+  await waitUntil(
     t,
     'all arrived',
     () => archive.arrived.alert.length === 3 && archive.arrived.bulk.length === 2,
@@ -73,11 +73,11 @@ void t.test('delivery keeps form and order, and releases what the room acknowled
   t.match(archive.retained.get(TOPICS.status), { state: 'online', boot: 'boot-1' });
 
   t.equal(rowsOf(outbox), 5, 'PUBACK alone lets nothing go');
-  const took = await until(t, 'sent again', () => archive.duplicates > 0, 6000);
+  const took = await waitUntil(t, 'sent again', () => archive.duplicates > 0, 6000);
   t.ok(took > 1500 && took < 4500, `sent again after 3 s without progress (${took} ms from here)`);
   t.ok(archive.duplicates <= 4, `by one row a lane at a time (${archive.duplicates})`);
   archive.acking = true;
-  await until(t, 'released', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'released', () => rowsOf(outbox) === 0);
   t.ok(delivery.state.resends >= 2);
   t.equal(delivery.state.acknowledged, 5);
 
@@ -92,13 +92,17 @@ void t.test('delivery keeps form and order, and releases what the room acknowled
   ]) {
     await archive.publish(TOPICS.ack, bad);
   }
-  await until(t, 'bad acks counted', () => delivery.state.badAcks === 7);
+  await waitUntil(t, 'bad acks counted', () => delivery.state.badAcks === 7);
   outbox.append([alert()]);
   delivery.wake();
-  await until(t, 'still delivering', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'still delivering', () => rowsOf(outbox) === 0);
 
   await delivery.stop();
-  await until(t, 'stopped', () => (archive.retained.get(TOPICS.status) as StatusReport).state === 'stopped');
+  await waitUntil(
+    t,
+    'stopped',
+    () => (archive.retained.get(TOPICS.status) as StatusReport).state === 'stopped',
+  );
   await sleep(200);
   const status = archive.retained.get(TOPICS.status);
   t.match(status, { state: 'stopped' }, 'a clean end keeps the Last Will back');
@@ -115,7 +119,7 @@ void t.test('a row leaves on PUBACK without an archive', async (t) => {
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   for (let i = 0; i < 100; i += 1) outbox.append([alert(), still(3000), notice()]);
   const { delivery } = deliver(t, { ...config, ack: 'broker' }, outbox);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
   t.match(delivery.state, { published: 300, acknowledged: 300, resends: 0, refused: 0, fault: null });
 });
 
@@ -130,7 +134,7 @@ void t.test('an outage costs the box at most 32 MiB of memory and 64 MiB of disk
     });
     t.teardown(() => child.kill('SIGKILL'));
     const closed = once(child, 'close');
-    await until(t, 'the box is through', over, 240_000);
+    await waitUntil(t, 'the box is through', over, 240_000);
     const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
     child.kill('SIGKILL');
     await closed;
@@ -168,8 +172,8 @@ void t.test(
     outbox.append([alert(), still(30_000)]);
     const { dropped } = outbox.counters.lanes.bulk;
     deliver(t, config, outbox);
-    await until(t, 'drained', () => rowsOf(outbox) === 0);
-    t.equal(archive.through('bulk'), 1500, 'every number is accounted for');
+    await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
+    t.equal(archive.storedThrough('bulk'), 1500, 'every number is accounted for');
     const [gap] = [...archive.stored.bulk.values()].filter(
       ({ topic }) => topic === TOPICS.event('system', 'outbox-gap'),
     );
@@ -190,7 +194,7 @@ void t.test('at most 20 messages are in flight, and neither lane waits for the o
   t.teardown(() => proxy.stop());
   const outbox = opened(t, join(scratch(t), 'outbox.db'));
   const { delivery } = deliver(t, { ...config, url: `mqtts://localhost:${proxy.port}` }, outbox);
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   await sleep(300);
   proxy.hold(false, true);
   for (let i = 0; i < 50; i += 1) outbox.append([alert()]);
@@ -207,7 +211,7 @@ void t.test('at most 20 messages are in flight, and neither lane waits for the o
   t.equal(archive.arrived.alert.length, 15);
   t.equal(archive.arrived.bulk.length, 5, 'and the other lane has its own quarter');
   proxy.hold(false, false);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
 
   proxy.hold(false, true);
   for (let i = 0; i < 10; i += 1) outbox.append([alert(), still(100_000)]);
@@ -215,5 +219,5 @@ void t.test('at most 20 messages are in flight, and neither lane waits for the o
   await sleep(600);
   t.equal(archive.arrived.alert.length, 50 + 4, 'large ones fill the window by their bytes');
   proxy.hold(false, false);
-  await until(t, 'drained', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'drained', () => rowsOf(outbox) === 0);
 });

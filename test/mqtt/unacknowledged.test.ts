@@ -10,7 +10,7 @@ import type { Outbox } from '../../agent/contract/outbox.ts';
 import { eventItem } from '../lib/events.ts';
 import { keptLog, openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { clientOf, deliver, makeRoom, type Room, until } from '../lib/room.ts';
+import { clientOf, deliver, makeRoom, type Room, waitUntil } from '../lib/room.ts';
 
 const alert = () => eventItem('alert', 'loitering');
 
@@ -27,7 +27,7 @@ function startDelivery(t: Test, { config }: Room, outbox: Outbox, ack: 'archive'
   /** Resolves when the broker has accepted this number of further messages. */
   const untilTaken = (extraCount: number): Promise<number> => {
     const before = takenCount;
-    return until(t, 'taken', () => takenCount >= before + extraCount, 20_000);
+    return waitUntil(t, 'taken', () => takenCount >= before + extraCount, 20_000);
   };
   const waitS = (seconds: number): void => {
     aheadMs += seconds * 1000;
@@ -48,7 +48,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   first.waitS(UNACKNOWLEDGED_S_MAX - 5);
   t.ok(first.delivery.state.unacknowledgedS < UNACKNOWLEDGED_S_MAX, 'not yet');
   first.waitS(10);
-  await until(t, 'told', () => first.told().length === 1);
+  await waitUntil(t, 'told', () => first.told().length === 1);
   t.ok(first.delivery.state.unacknowledgedS >= UNACKNOWLEDGED_S_MAX);
   t.match(first.told()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
   await first.delivery.stop();
@@ -58,17 +58,17 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await second.untilTaken(2);
   t.ok(second.delivery.state.unacknowledgedS < 5, 'a new start has waited for nothing yet');
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
-  await until(t, 'told again', () => second.told().length === 1);
+  await waitUntil(t, 'told again', () => second.told().length === 1);
 
   await subscriber.endAsync();
   await room.archive.start();
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   t.equal(second.delivery.state.unacknowledgedS, 0, 'over with the acknowledgement');
   outbox.append([alert()]);
   second.delivery.wake();
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
-  await until(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
+  await waitUntil(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
   t.equal(second.told().length, 1, 'no report without waiting rows');
 });
 
@@ -80,7 +80,7 @@ void t.test('time without a connection does not count against the archive', asyn
   await untilTaken(1);
   waitS(40);
   await room.broker.stop();
-  await until(t, 'away', () => delivery.state.phase !== 'online');
+  await waitUntil(t, 'away', () => delivery.state.phase !== 'online');
   const beforeS = delivery.state.unacknowledgedS;
   waitS(3600);
   t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was offline');
@@ -88,7 +88,7 @@ void t.test('time without a connection does not count against the archive', asyn
   await untilTaken(1);
   t.same(told(), []);
   waitS(30);
-  await until(t, 'told', () => told().length === 1);
+  await waitUntil(t, 'told', () => told().length === 1);
 });
 
 void t.test('delivery waits for no archive with `ack: broker`', async (t) => {
@@ -96,7 +96,7 @@ void t.test('delivery waits for no archive with `ack: broker`', async (t) => {
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
   const { delivery, waitS } = startDelivery(t, room, outbox, 'broker');
-  await until(t, 'delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   waitS(3600);
   t.equal(delivery.state.unacknowledgedS, 0);
 });

@@ -15,7 +15,7 @@ const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { trac
 const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
 async function toEnd(program: Program): Promise<Program> {
-  await program.ended;
+  await program.exit;
   return program;
 }
 

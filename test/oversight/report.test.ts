@@ -149,7 +149,7 @@ async function completeReport(t: Test, life: BoxLife): Promise<string> {
   const dir = scratch(t);
   life.into(openJournal(dir));
   const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
-  t.equal(await run.ended, 0, run.err);
+  t.equal(await run.exit, 0, run.err);
   return run.out;
 }
 
@@ -190,13 +190,13 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
   t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
   const place = join(dir, 'journal');
   const verify = oversight(t, 'verify', place, '--key', keyOf(dir));
-  t.equal(await verify.ended, 0, 'the journal itself is intact');
+  t.equal(await verify.exit, 0, 'the journal itself is intact');
   t.match(
     verify.out,
     /^warning: 2026-11-24T08:50:00.000Z: went on without a signed resume: .*5a5a5a5a5a5a5a5a/m,
   );
   const asJson = oversight(t, 'verify', place, '--key', keyOf(dir), '--json');
-  t.equal(await asJson.ended, 0);
+  t.equal(await asJson.exit, 0);
   t.match(JSON.parse(asJson.out), { inOrder: true, warnings: [/went on without a signed resume/] });
 });
 
@@ -275,9 +275,9 @@ async function makeReport(t: Test, dir: string, life: BoxLife, from: string, to:
   const out = join(dir, 'report.html');
   const args = ['report', join(dir, 'journal'), '--key', keyOf(dir), '--from', from, '--to', to];
   const text = oversight(t, ...args, '--out', out);
-  t.equal(await text.ended, 0, text.err);
+  t.equal(await text.exit, 0, text.err);
   const json = oversight(t, ...args, '--json');
-  t.equal(await json.ended, 0, json.err);
+  t.equal(await json.exit, 0, json.err);
   return {
     text: text.out,
     json: JSON.parse(json.out) as Record<string, unknown>,
@@ -333,7 +333,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
   );
   const out = join(dir, 'report.html');
   const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), '--out', out);
-  t.equal(await run.ended, 1, run.err);
+  t.equal(await run.exit, 1, run.err);
   t.match(
     run.out,
     /^wrong: .*the content of entry \d+ does not fit its hash\nNOT in order: one fault was found/,
@@ -347,7 +347,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
     ['--time-zone', 'Nowhere', /no time zone/],
   ] as const) {
     const program = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir), option, value);
-    t.equal(await program.ended, 2);
+    t.equal(await program.exit, 2);
     t.match(program.err, says);
   }
 });
@@ -428,7 +428,7 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
   const place = join(dir, 'journal');
   for (const extraArgs of [[], ['--json']]) {
     const verify = oversight(t, 'verify', place, '--key', keyOf(dir), ...extraArgs);
-    t.equal(await verify.ended, 0);
+    t.equal(await verify.exit, 0);
     t.match(verify.out, /without a signed resume/);
     t.strictSame(forbiddenIn(verify.out), []);
     t.equal(verify.out.includes('\nvigie: all is well'), false);
@@ -441,7 +441,7 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
     `${JSON.stringify({ form: 'vigie-journal-export-1', checkpoint: `${HOSTILE}\n\n— ${HOSTILE}\n`, witnessed: null })}\n`,
   );
   const forged = oversight(t, 'verify', bad, '--key', keyOf(dir));
-  t.equal(await forged.ended, 1, forged.err);
+  t.equal(await forged.exit, 1, forged.err);
   t.strictSame(forbiddenIn(forged.out + forged.err), []);
 });
 

@@ -111,7 +111,7 @@ async function madeOf(
     );
   const order = join(dir, 'order/authorisation.dsse.json');
   const run = runAgain('--order', order, ...extraArgs);
-  t.equal(await run.ended, 0, run.err);
+  t.equal(await run.exit, 0, run.err);
   const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
     readFileSync(join(out, name), 'utf8'),
   );
@@ -293,7 +293,7 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
   );
 
   const run = runAgain('--language', 'en');
-  t.equal(await run.ended, 0, run.err);
+  t.equal(await run.exit, 0, run.err);
   t.match(run.err, /^vigie-oversight: the page says that no order is valid: none was given with --order/);
   t.match(
     text(readFileSync(join(out, 'index.html'), 'utf8')),
@@ -327,14 +327,14 @@ void t.test('a changed journal is reported on the page and by exit code 1', asyn
   const contents = join(stateDir, 'journal/contents/000.jsonl');
   writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
   const run = runAgain();
-  t.equal(await run.ended, 1);
+  t.equal(await run.exit, 1);
   t.match(run.err, /^vigie-oversight: the journal is NOT in order.*`vigie-oversight verify` says why/m);
   t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
 });
 
 /** Checks that the output is one line and that nothing was written. */
 async function checkRefusal(t: Test, run: Program, says: RegExp): Promise<void> {
-  t.equal(await run.ended, 2, run.err);
+  t.equal(await run.exit, 2, run.err);
   t.match(run.err, says);
   t.equal(run.err.trim().split('\n').length, 1, run.err);
 }
@@ -351,7 +351,7 @@ void t.test('bad input is reported in one clear line', async (t) => {
     await checkRefusal(t, runAgain(...args), says);
   }
   const program = runAgain('--out', join(out, 'sign.txt', 'page'));
-  t.equal(await program.ended, 2, program.err);
+  t.equal(await program.exit, 2, program.err);
   t.match(
     program.err,
     /^vigie-oversight: .*sign.txt\/page\/index.html cannot be written: .*; name another --out/m,
@@ -414,7 +414,7 @@ void t.test('an order, key or configuration of another box or authority is refus
   }
   t.notOk(existsSync(out), 'nothing was written');
   const program = runAgain('--order', order, '--config', far, '--authority-key', String(config.authorityKey));
-  t.equal(await program.ended, 0, program.err);
+  t.equal(await program.exit, 0, program.err);
   t.equal(program.err, '', 'the key where it lies here');
 });
 
@@ -443,7 +443,7 @@ void t.test('an export gives the same figures as the folder', async (t) => {
   const file = join(scratch(t), 'box.jsonl');
   exportJournal(join(stateDir, 'journal'), file);
   const run = runAgain('--order', order, '--journal', file, '--language', 'en');
-  t.equal(await run.ended, 0, run.err);
+  t.equal(await run.exit, 0, run.err);
   const counts = (html: string): string => /<table class="months">.*<\/table>/s.exec(html)?.[0] ?? '';
   const figures = (html: string): string[] =>
     [...counts(html).matchAll(/<td class="figure">[^<]*/g)].map(([cell]) => cell);

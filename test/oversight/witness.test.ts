@@ -15,7 +15,7 @@ import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { BOX, clientOf, deliver, makeRoom, pairOf, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
 
 const NOW_MS = Date.parse('2026-11-24T15:00:00Z');
 
@@ -180,7 +180,7 @@ void t.test('the witness reads a journal or its export without a broker', async 
       'court.example',
       place,
     );
-    return { code: await run.ended, out: run.out, err: run.err };
+    return { code: await run.exit, out: run.out, err: run.err };
   };
   t.match(await witnessed(join(box, 'journal')), {
     code: 0,
@@ -188,7 +188,7 @@ void t.test('the witness reads a journal or its export without a broker', async 
   });
   fill(openJournal(box), 300);
   const file = join(dir, 'export.jsonl');
-  t.equal(await vigie(t, 'journal', 'export', join(box, 'journal'), '--out', file).ended, 0);
+  t.equal(await vigie(t, 'journal', 'export', join(box, 'journal'), '--out', file).exit, 0);
   t.match(await witnessed(file), { code: 0, out: /cosigned 300 entries, 280 more than before/ });
   t.match(await witnessed(old), {
     code: 1,
@@ -231,10 +231,10 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
     'witness.example',
   ];
   const program = oversight(t, 'witness', '--room', room.broker.programsUrl, ...tls, ...stateArgs);
-  await until(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
+  await waitUntil(t, 'the first head is cosigned', () => journal.witnessedSize === 3);
   fill(journal, 30);
   publish();
-  await until(t, 'the next one too', () => journal.witnessedSize === 30);
+  await waitUntil(t, 'the next one too', () => journal.witnessedSize === 30);
   t.ok(outcomes.every(Boolean));
   t.equal(program.err, '');
 
@@ -243,13 +243,13 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   cpSync(box, image, { recursive: true });
   fill(journal, 31);
   publish();
-  await until(t, 'and one more', () => journal.witnessedSize === 31);
+  await waitUntil(t, 'and one more', () => journal.witnessedSize === 31);
   const thief = await clientOf(t, room, BOX);
   await thief.publishAsync(topicsOf(SITE, BOX).journalProvenHead, openJournal(image).provenHead(), {
     qos: 1,
     retain: true,
   });
-  await until(t, 'the alarm', () => program.err.includes('ALARM'));
+  await waitUntil(t, 'the alarm', () => program.err.includes('ALARM'));
   t.match(
     program.err,
     /ALARM \S+ vigie\/marseille-1\/canebiere-017: rolled back: it has 30 entries, 31 entries were/,
@@ -257,7 +257,7 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
   const neighbour = await clientOf(t, room, 'canebiere-018');
   await t.rejects(neighbour.publishAsync(topic, 'forged', { qos: 1 }), 'no other box may write there');
   program.child.kill('SIGTERM');
-  t.equal(await program.ended, 1, 'there was an alarm');
+  t.equal(await program.exit, 1, 'there was an alarm');
   t.equal(journal.witnessedSize, 31);
   const vkey = /key of this witness: (\S+)/.exec(program.out)?.[1] ?? '';
   const verified = oversight(
@@ -270,6 +270,6 @@ void t.test('over a broker heads are cosigned as they arrive, and the box stores
     vkey,
     '--json',
   );
-  t.equal(await verified.ended, 0, verified.err);
+  t.equal(await verified.exit, 0, verified.err);
   t.match(JSON.parse(verified.out), { inOrder: true, witnesses: [{ name: 'witness.example', size: 31 }] });
 });

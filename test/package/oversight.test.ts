@@ -9,9 +9,9 @@ import { orderFor } from '../lib/authority.ts';
 import { BoxLife } from '../lib/box-life.ts';
 import { install, oversightPackage } from '../lib/box-package.ts';
 import { keyOf, ORIGIN, openJournal } from '../lib/journal.ts';
-import { Container, ownArch, type Said } from '../lib/nspawn.ts';
+import { Container, type Output, ownArch } from '../lib/nspawn.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const skip = Container.unavailable();
 const deb = skip === false ? oversightPackage(ownArch()) : '';
@@ -60,7 +60,7 @@ void t.test('its commands work without any other package of Vigie', { skip }, as
   const installation = install(container, deb);
   t.match(installation, { status: 0 }, installation.err);
   t.match(container.run('dpkg-query', '-W', 'vigie*').out, /^vigie-oversight\t\S+\n$/, 'no box, no room');
-  const oversight = (...words: string[]): Said => container.run('vigie-oversight', ...words);
+  const oversight = (...words: string[]): Output => container.run('vigie-oversight', ...words);
   const help = oversight('--help');
   t.match(help, { status: 0, out: /^Usage: vigie-oversight \[options\] \[command\]/ }, help.err);
   const version = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string })
@@ -138,7 +138,7 @@ void t.test('a witness cosigns at a broker and ends by SIGTERM', { skip }, async
   container.write('/etc/mosquitto/conf.d/test.conf', BROKER);
   await container.boot(t);
   const up = (): boolean => container.run('systemctl', 'is-active', 'mosquitto').out.trim() === 'active';
-  await until(t, 'the broker is up', up, PATIENCE_MS);
+  await waitUntil(t, 'the broker is up', up, PATIENCE_MS);
   const topics = topicsOf(SITE, BOX);
   const options = ['--room', 'mqtt://localhost:1883', '--site', SITE, '--dir', '/root/kept'];
   const unit = ['systemd-run', '--quiet', '--unit=witness', '/usr/bin/vigie-oversight', 'witness'];

@@ -22,7 +22,7 @@ import {
 import { Container } from '../lib/nspawn.ts';
 import { modelOfOneSize } from '../lib/one-size.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const skip = Container.unavailable();
 const arch =
@@ -315,7 +315,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   await t.test('vision is restarted after kill -9, and the agent goes on', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('KILL', before.vision);
-    await until(t, 'another vision', () => box.vision > 0 && box.vision !== before.vision, PATIENCE_MS);
+    await waitUntil(t, 'another vision', () => box.vision > 0 && box.vision !== before.vision, PATIENCE_MS);
     await box.watches('again');
     t.equal(box.agent, before.agent, 'the agent lives');
   });
@@ -323,7 +323,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   await t.test('the agent is restarted after kill -9, with a new vision', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('KILL', before.agent);
-    await until(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
+    await waitUntil(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
     await box.watches('again');
     t.not(box.vision, before.vision, 'with a vision of its own');
   });
@@ -331,7 +331,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   await t.test('an agent that hangs is killed by the watchdog', async (t) => {
     const before = box.agent;
     box.signal('STOP', before);
-    await until(t, 'another agent', () => box.agent > 0 && box.agent !== before, PATIENCE_MS);
+    await waitUntil(t, 'another agent', () => box.agent > 0 && box.agent !== before, PATIENCE_MS);
     await box.watches('again');
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /Watchdog timeout/);
   });
@@ -339,7 +339,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   await t.test('missing frames trip the watchdog', async (t) => {
     const before = { agent: box.agent, vision: box.vision };
     box.signal('STOP', before.vision);
-    await until(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
+    await waitUntil(t, 'another agent', () => box.agent > 0 && box.agent !== before.agent, PATIENCE_MS);
     await box.watches('again');
     t.not(box.vision, before.vision, 'vision that hung is gone');
     t.match(container.run('journalctl', '-u', 'vigie', '-o', 'cat').out, /vision is silent/);
@@ -375,7 +375,7 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
     await box.standsStill('suspended');
     const killed = box.agent;
     box.signal('KILL', killed);
-    await until(t, 'another agent', () => box.agent > 0 && box.agent !== killed, PATIENCE_MS);
+    await waitUntil(t, 'another agent', () => box.agent > 0 && box.agent !== killed, PATIENCE_MS);
     await box.standsStill('killed');
     await container.powerOff();
     await container.boot(t);
@@ -441,7 +441,7 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
     before = outboxIds(container);
     return before.length >= 3;
   };
-  await until(t, 'events wait', hasEvents, PATIENCE_MS);
+  await waitUntil(t, 'events wait', hasEvents, PATIENCE_MS);
   const stop = 'b=$(date +%s%N); systemctl stop vigie; echo $(( ($(date +%s%N) - b) / 1000000 ))';
   const stopMs = Number(container.run('sh', '-c', stop).out.trim());
   t.ok(stopMs <= 5000, `stopped in ${stopMs} ms`);
@@ -457,7 +457,7 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   container.run('systemctl', 'start', 'mosquitto');
   const listen = `mosquitto_sub -t 'vigie/${SITE}/${BOX}/evt/#' -q 1 -F '%p' >${outputFile}`;
   container.run('systemd-run', '--quiet', '--unit=listener', 'sh', '-c', listen);
-  await until(
+  await waitUntil(
     t,
     'the listener is connected',
     () => existsSync(join(container.root, outputFile)),
@@ -466,6 +466,6 @@ async function losesNothing(t: Test, container: Container, box: BootedBox): Prom
   container.run('systemctl', 'start', 'vigie');
   await box.watches('again');
   const haveArrived = (): boolean => after.every((id) => container.read(outputFile).includes(`"${id}"`));
-  await until(t, 'every one of them arrives', haveArrived, PATIENCE_MS);
+  await waitUntil(t, 'every one of them arrives', haveArrived, PATIENCE_MS);
   t.pass(`${after.length} events arrived that were accepted before the stop`);
 }

@@ -11,7 +11,7 @@ import { asVersion, boxPackages, install, provision, roomPackage } from '../lib/
 import { makeSigner } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const UNITS = ['archive', 'console', 'signer', 'metrics', 'enrol'].map((name) => `vigie-room-${name}`);
 const EXAMPLES = join(ROOT, 'scripts/programs/room/examples');
@@ -165,11 +165,11 @@ async function checkRevocation(t: Test, container: Container): Promise<void> {
   t.match(container.run('systemctl', 'start', 'vigie-room-boxes.service'), { status: 0 });
   const before = reloads();
   enrol(t, container, 'revoke', 'box-1');
-  await until(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);
+  await waitUntil(t, 'the broker reads the lists', () => reloads() > before, PATIENCE_MS);
   t.equal(container.run('cat', `${ENROLMENT}/boxes/broker.acl`).out.includes('readwrite'), false);
   const isDenied = (): boolean =>
     /denied/.test(container.run('runuser', '-u', 'vigie', '--', 'vigie', 'status').out);
-  await until(t, 'the box reports that it may not write', isDenied, PATIENCE_MS);
+  await waitUntil(t, 'the box reports that it may not write', isDenied, PATIENCE_MS);
 }
 
 /** Writes the settings that a unit waits for. */
@@ -226,7 +226,7 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
   writeSettings(container);
   container.run('systemctl', 'restart', 'vigie-room-archive', 'vigie-room-metrics', 'vigie-room-enrol');
   const database = (): boolean => container.run('test', '-s', '/var/lib/vigie-room/room.db').status === 0;
-  await until(t, 'the archive makes its tables', database, PATIENCE_MS);
+  await waitUntil(t, 'the archive makes its tables', database, PATIENCE_MS);
   container.run('systemctl', 'restart', 'vigie-room-console');
   const proxy = await startNginx(t, container, authority);
   const asking = asker(container, authority);
@@ -235,7 +235,7 @@ void t.test('the installed room runs behind nginx on a booted machine', { skip }
     return spawnSync(program, args, { encoding: 'utf8' }).stdout;
   };
   const log = (): string => container.run('journalctl', '--no-pager', '-o', 'cat', '-n', '60').out;
-  await until(t, 'the console answers', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS).catch(
+  await waitUntil(t, 'the console answers', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS).catch(
     (error: unknown) => {
       t.comment(log());
       throw error;
@@ -310,7 +310,7 @@ async function checkStream(t: Test, asking: ReturnType<typeof asker>): Promise<v
     }
   });
   try {
-    await until(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
+    await waitUntil(t, 'alerts come by the stream', () => late.size >= 3, 3 * PATIENCE_MS);
   } finally {
     await endChild(child);
   }
@@ -333,7 +333,7 @@ async function checkUpgrade(t: Test, container: Container, ask: (path: string) =
   t.match(install(container, deb), { status: 0 }, 'upgrades');
   t.notMatch(container.run('dpkg-query', '-W', 'vigie-room').out, '0.0.9');
   t.strictSame(of(), before, 'an upgrade keeps the settings');
-  await until(t, 'the console is back', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS);
+  await waitUntil(t, 'the console is back', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS);
   for (const [at, unit] of UNITS.entries()) {
     t.equal(container.show(unit, 'ActiveState'), 'active', `${unit} runs`);
     t.not(pids()[at], ran[at], 'anew');

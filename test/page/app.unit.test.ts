@@ -12,7 +12,7 @@ import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { PageAsk, PREVIEW_BYTES_MAX, type SeenTrack } from '../../agent/contract/page-link.ts';
 import { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { trackName } from '../../agent/contract/track-name.ts';
-import { gripAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/drag-handle.ts';
+import { handleAt, middles, REACH_PX, shifted, snapped } from '../../agent/kit/drag-handle.ts';
 import { FrameReader } from '../../agent/kit/frames.ts';
 import { hoursAndMinutes, minutesAndSeconds } from '../../agent/kit/time.ts';
 import {
@@ -34,7 +34,7 @@ import {
   withoutCorner,
   withPoints,
 } from '../../agent/page/app/drawing.ts';
-import { apart, lettered } from '../../agent/page/app/label-layout.ts';
+import { labelOf, separateLabels } from '../../agent/page/app/label-layout.ts';
 import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
@@ -106,12 +106,12 @@ t.test('frames come out intact however the stream is cut', async (t) => {
 t.test('a finger takes the nearest corner or middle in reach', async (t) => {
   const { points } = SQUARE;
   const besideCorner = (px: number): PointNorm => [0.2 + px / SIZE.w, 0.2];
-  t.same(gripAt(points, besideCorner(REACH_PX - 1), SIZE, true), { corner: 0 });
-  t.equal(gripAt(points, besideCorner(REACH_PX + 1), SIZE, false), undefined);
-  t.same(gripAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
-  t.equal(gripAt(points, [0.49, 0.22], SIZE, false), undefined);
-  t.same(gripAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
-  t.same(gripAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
+  t.same(handleAt(points, besideCorner(REACH_PX - 1), SIZE, true), { corner: 0 });
+  t.equal(handleAt(points, besideCorner(REACH_PX + 1), SIZE, false), undefined);
+  t.same(handleAt(points, [0.49, 0.22], SIZE, true), { between: 0, at: middles(points)[0] });
+  t.equal(handleAt(points, [0.49, 0.22], SIZE, false), undefined);
+  t.same(handleAt(points, [-0.05, 0.15], { w: 200, h: 200 }, true), undefined, 'too far out');
+  t.same(handleAt([[0, 0.5], ...points], [-0.07, 0.5], SIZE, true), { corner: 0 }, 'out of the picture');
 });
 
 t.test('corners snap and stay in the picture', async (t) => {
@@ -217,13 +217,13 @@ t.test('names in the picture make way for each other and are shown in full', asy
   const size = { w: 400, h: 300 };
   const name = (text: string, x: number, y: number) => ({ text, at: [x, y] as [number, number] });
   const alone = [name('lawn', 0.5, 0.5), name('road', 0.5, 0.8)];
-  t.same(apart(alone, size), alone, 'a name without a neighbour stays');
+  t.same(separateLabels(alone, size), alone, 'a name without a neighbour stays');
   const crowded = [name('one', 0.5, 0.5), name('two', 0.51, 0.5), name('three', 0.5, 0.52)];
-  const placed = apart(crowded, size).map(({ at, text }) => lettered(at, size, text));
+  const placed = separateLabels(crowded, size).map(({ at, text }) => labelOf(at, size, text));
   t.equal(placed[0]?.y, 150, 'the first has its place');
   const ys = placed.map(({ y }) => y).sort((a, b) => a - b);
   for (const [at, y] of ys.slice(1).entries()) t.ok(y - (ys[at] ?? 0) >= 18, 'a line between them');
-  t.match(lettered([0, 2], size, 'a name that is much too long'), { short: 'a name that is mu…', y: 308 });
+  t.match(labelOf([0, 2], size, 'a name that is much too long'), { short: 'a name that is mu…', y: 308 });
   t.equal(trackName(976_376_864_917), '#4917');
   t.equal(trackName(7), '#7');
 });

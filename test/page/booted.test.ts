@@ -13,7 +13,7 @@ import { boxPackages, install } from '../lib/box-package.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { Container, ownArch } from '../lib/nspawn.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { BOX, SITE, waitUntil } from '../lib/room.ts';
 
 const skip = Container.unavailable();
 const APP = '/usr/lib/vigie/current/dist/agent/page/app';
@@ -62,7 +62,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   run('chmod', '0755', '/usr/bin/nmcli');
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
   const says = (what: RegExp): Promise<unknown> =>
-    until(t, String(what), () => what.test(log()), PATIENCE_MS);
+    waitUntil(t, String(what), () => what.test(log()), PATIENCE_MS);
   const lay = (bytes: Buffer): void => {
     container.write('/home/laid', bytes.toString());
     const to = '/var/lib/vigie/open-hotspot.dsse.json';
@@ -71,10 +71,10 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   run('systemctl', 'start', 'vigie-hotspot.path', 'vigie-hotspot.service');
   await says(/no hotspot: order test-1 holds until/);
   const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
-  await until(t, 'over', idle, PATIENCE_MS);
+  await waitUntil(t, 'over', idle, PATIENCE_MS);
   lay(Buffer.from('{}'));
   await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
-  await until(t, 'over', idle, PATIENCE_MS);
+  await waitUntil(t, 'over', idle, PATIENCE_MS);
   const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
   lay(command);
   await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
@@ -102,7 +102,7 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
   container.write('/etc/vigie/page/setup-code.json', JSON.stringify(content));
   container.write('/home/phone.mjs', PHONE);
   run('systemctl', 'start', 'vigie-page');
-  await until(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
+  await waitUntil(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
   const ask = (...asked: unknown[]): string[] =>
     run('node', '/home/phone.mjs', JSON.stringify(asked)).split('\n');
   const answers = ask(

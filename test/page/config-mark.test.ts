@@ -6,7 +6,7 @@ import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import type { AgentView } from '../../agent/contract/page-link.ts';
 import { openPage, REPLY } from '../lib/page.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 void t.test(
   'no answer holds the SHA-256 of the configuration, which would allow to test passwords',
@@ -37,13 +37,13 @@ void t.test(
     t.not(changedMark, agents, 'another configuration has another');
     page.helper.answer = () => REPLY;
     await page.restart();
-    await until(t, 'the agent is back', () => page.agent.connected);
+    await waitUntil(t, 'the agent is back', () => page.agent.connected);
     t.same(await marks(), [agents, agents], 'and keeps it over a restart of the page');
     const key = join(page.dir, 'state', 'config-mark.key');
     t.equal(statSync(key).mode & 0o777, 0o600);
     writeFileSync(key, 'short');
     await page.restart();
-    await until(t, 'the agent is back', () => page.agent.connected);
+    await waitUntil(t, 'the agent is back', () => page.agent.connected);
     const [newMark = '', its] = await marks();
     t.equal(newMark, its, 'a damaged key is made again');
     t.not(newMark, agents);

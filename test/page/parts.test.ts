@@ -19,7 +19,7 @@ import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { encoderOf, OnvifCamera, PASSWORD } from '../lib/onvif-camera.ts';
 import { openPage, type Page, type Phone, REPLY, VIEW } from '../lib/page.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 async function openPaired(t: Test, limits = {}): Promise<{ page: Page; phone: Phone }> {
   const page = await openPage(t, limits);
@@ -36,7 +36,7 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
     json: { agent: view, agentReason: null, config: reply, configReason: null, enrolment: { state: 'none' } },
   });
   await phone.get('/api/state');
-  t.equal(page.helper.asked.length, 1, 'root’s helper is not started for every request');
+  t.equal(page.helper.requests.length, 1, 'root’s helper is not started for every request');
   const time = '2026-11-24T00:00:00.000Z';
   writeFileSync(
     join(page.dir, 'status.json'),
@@ -51,11 +51,11 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
   });
 
   page.agent.say({ kind: 'answer', request: 'one' });
-  await until(t, 'a link with invalid messages is cut and opened again', () =>
+  await waitUntil(t, 'a link with invalid messages is cut and opened again', () =>
     page.lines.some((line) => /does not answer; tried again.*link message refused/.test(line)),
   );
   t.match((await phone.get('/api/state')).json, { agent: null, agentReason: /the agent does not answer/ });
-  await until(t, 'again', () => page.agent.connected);
+  await waitUntil(t, 'again', () => page.agent.connected);
   await sleep(20);
   t.match((await phone.get('/api/state')).json, { agent: { box: VIEW.box } });
   page.agent.answer = () => ({ refused: { code: 'busy', reason: 'a walk test runs' }, state: null });
@@ -73,11 +73,11 @@ void t.test('the state is checked and combines agent, helper and enrolment', asy
   });
   t.match(await phone.post('/api/view/confirm'), { status: 200 });
   t.strictSame(
-    page.agent.asked.slice(-3).map(({ ask }) => ask),
+    page.agent.requests.slice(-3).map(({ ask }) => ask),
     [{ op: 'walk-start', ...start }, { op: 'walk-answer', answer: 'go' }, { op: 'confirm-view' }],
   );
   await page.agent.stop();
-  await until(t, 'gone', () => !page.agent.connected);
+  await waitUntil(t, 'gone', () => !page.agent.connected);
   t.match(await phone.post('/api/view/confirm'), { status: 503, json: { error: 'unavailable' } });
 });
 
@@ -102,7 +102,7 @@ void t.test('a configuration goes to root’s helper, and its answer comes back'
     { status: 400 },
     'no other part of it',
   );
-  t.strictSame(page.helper.asked, [
+  t.strictSame(page.helper.requests, [
     { op: 'check', proposal },
     { op: 'try', proposal },
     { op: 'keep', trial: trial.id },
@@ -169,51 +169,51 @@ void t.test('the preview sends the newest picture or none to two phones', async 
       ? { refused: { code: 'day-is-up', reason: 'an hour a day' }, state: null }
       : { refused: null, state: null };
   const one = await openPreview(page, phone);
-  await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
+  await waitUntil(t, 'asked', () => page.agent.requests.some(({ ask }) => ask.op === 'preview-start'));
   const two = await openPreview(page, second);
   const picture = { kind: 'picture', widthPx: 960, heightPx: 540, atMs: 5, tracks: [] };
-  await until(t, 'refused', () => two.frames.length === 1);
+  await waitUntil(t, 'refused', () => two.frames.length === 1);
   t.strictSame(two.frames[0], [{ picture: false, why: 'day-is-up', reason: 'an hour a day' }, 0]);
   page.agent.say(picture, Buffer.alloc(90_000, 7));
-  await until(t, 'both', () => one.frames.length === 1 && two.frames.length === 2);
+  await waitUntil(t, 'both', () => one.frames.length === 1 && two.frames.length === 2);
   t.strictSame(one.frames[0], [{ picture: true, widthPx: 960, heightPx: 540, atMs: 5, tracks: [] }, 90_000]);
   page.agent.say(picture, Buffer.alloc(150_001));
   page.agent.say(picture);
   page.agent.say({ kind: 'no-picture', why: 'suspended', reason: 'by the court', viewer: null });
   page.agent.say({ kind: 'no-picture', why: 'time-is-up', reason: '10 min', viewer: 1 });
-  await until(t, 'told', () => one.frames.length === 3 && two.frames.length === 3);
+  await waitUntil(t, 'told', () => one.frames.length === 3 && two.frames.length === 3);
   t.match(one.frames.slice(1), [
     [{ why: 'suspended' }, 0],
     [{ why: 'time-is-up' }, 0],
   ]);
 
   await page.agent.stop();
-  await until(t, 'taken away', () => one.frames.length === 4 && two.frames.length === 4);
+  await waitUntil(t, 'taken away', () => one.frames.length === 4 && two.frames.length === 4);
   t.match(
     one.frames.at(-1),
     [{ picture: false, why: 'not-started' }, 0],
     'an agent that is gone shows nothing',
   );
   await page.agent.start();
-  const starts = (): number => page.agent.asked.filter(({ ask }) => ask.op === 'preview-start').length;
-  await until(t, 'asked again', () => starts() === 4);
+  const starts = (): number => page.agent.requests.filter(({ ask }) => ask.op === 'preview-start').length;
+  await waitUntil(t, 'asked again', () => starts() === 4);
 
   const third = await openPreview(page, phone);
-  await until(t, 'one a phone', () => one.socket.destroyed);
+  await waitUntil(t, 'one a phone', () => one.socket.destroyed);
   page.agent.say(picture, Buffer.alloc(1000));
-  await until(t, 'goes on', () => third.frames.length >= 1);
+  await waitUntil(t, 'goes on', () => third.frames.length >= 1);
   await phone.post('/api/unpair');
-  await until(t, 'ends with the session', () => third.socket.destroyed);
-  const stops = (): unknown[] => page.agent.asked.filter(({ ask }) => ask.op === 'preview-stop');
-  await until(t, 'and the agent knows', () => stops().length === 2);
+  await waitUntil(t, 'ends with the session', () => third.socket.destroyed);
+  const stops = (): unknown[] => page.agent.requests.filter(({ ask }) => ask.op === 'preview-stop');
+  await waitUntil(t, 'and the agent knows', () => stops().length === 2);
   two.socket.destroy();
-  await until(t, 'a phone that goes, too', () => stops().length === 3);
+  await waitUntil(t, 'a phone that goes, too', () => stops().length === 3);
 });
 
 void t.test('a phone that reads nothing gets no queue and is cut', async (t) => {
   const { page, phone } = await openPaired(t);
   const { socket } = await openPreview(page, phone);
-  await until(t, 'asked', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-start'));
+  await waitUntil(t, 'asked', () => page.agent.requests.some(({ ask }) => ask.op === 'preview-start'));
   socket.pause();
   for (let count = 0; count < 200; count += 1) {
     page.agent.say(
@@ -223,7 +223,7 @@ void t.test('a phone that reads nothing gets no queue and is cut', async (t) => 
     await sleep(2);
   }
   page.clock.advance(20_000);
-  await until(t, 'cut', () => page.agent.asked.some(({ ask }) => ask.op === 'preview-stop'));
+  await waitUntil(t, 'cut', () => page.agent.requests.some(({ ask }) => ask.op === 'preview-stop'));
   socket.destroy();
   await page.stop();
   t.match(page.lines.at(-1), /"skippedPictures":1\d\d,"stuckViewers":1/, 'most of the 200 were left out');
@@ -279,7 +279,7 @@ void t.test('cameras are found and asked by ONVIF in the box’s own networks on
   t.match(await ask({ password: 'wrong' }), { status: 503, json: { reason: /camera refuses/ } });
   camera.streamUri = 'http://127.0.0.1/snapshot.jpg';
   t.match(await ask(), { status: 503, json: { reason: /no RTSP stream/ } });
-  camera.instead = '<x'.repeat(5000);
+  camera.replacement = '<x'.repeat(5000);
   t.match(await ask(), { status: 503 });
   for (const other of [
     '8.8.8.8',
@@ -446,13 +446,13 @@ void t.test('the page uses its own certificate, or the room’s as soon as it ex
   const pair = await authority.broker();
   copyFileSync(join(state, 'page.key'), join(page.dir, 'room', 'page.key'));
   copyFileSync(pair.cert, join(page.dir, 'room', 'page.crt'));
-  await until(t, 'refused', () =>
+  await waitUntil(t, 'refused', () =>
     page.lines.some((line) => /room’s certificate.*is not the key of/.test(line)),
   );
   t.equal(await shownBy(page.port), own.fingerprint256, 'a pair that does not fit is not shown');
   copyFileSync(pair.key, join(page.dir, 'room', 'page.key'));
   const rooms = new X509Certificate(readFileSync(pair.cert)).fingerprint256;
-  await until(t, 'taken', () => readFileSync(join(state, 'fingerprint.txt'), 'utf8').includes(rooms));
+  await waitUntil(t, 'taken', () => readFileSync(join(state, 'fingerprint.txt'), 'utf8').includes(rooms));
   t.equal(await shownBy(page.port), rooms);
 });
 
@@ -481,7 +481,7 @@ void t.test('vigie page runs by hand and with a socket that systemd hands over',
     output += String(chunk);
   });
   t.teardown(() => program.kill('SIGKILL'));
-  await until(t, 'listens', () => /Listening on/.test(output));
+  await waitUntil(t, 'listens', () => /Listening on/.test(output));
   t.match(await shownBy(port), /^[0-9A-F:]{95}$/);
   const portInUse = spawnSync(process.execPath, [main, ...options, '--host', '127.0.0.1'], {
     encoding: 'utf8',

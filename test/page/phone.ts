@@ -41,7 +41,7 @@ export function openBrowser(
 }
 
 /** Saves a picture of the screen for people, with WRITE_SCREENS=1 and in the full run. No test reads it. */
-export async function pictured(page: Page, file: string, fullPage = false): Promise<void> {
+export async function savePicture(page: Page, file: string, fullPage = false): Promise<void> {
   if (process.env['WRITE_SCREENS'] !== '1' && process.env['VIGIE_TEST_FULL'] !== '1') return;
   mkdirSync(dirname(file), { recursive: true });
   await page.screenshot({ path: file as `${string}.png`, fullPage });
@@ -171,7 +171,7 @@ export class Phone {
     const file = join(SCREENS_DIR, `${name}-${this.look.join('-')}.png`);
     // The bar at the bottom would lie across the middle.
     await this.page.evaluate(`document.querySelector('.way')?.style.setProperty('position', 'static')`);
-    await pictured(this.page, file, true);
+    await savePicture(this.page, file, true);
     await this.page.evaluate(`document.querySelector('.way')?.style.removeProperty('position')`);
     await this.#document(name);
     const misfits = (await this.page.evaluate(MISFITS)) as string[];

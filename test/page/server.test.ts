@@ -10,7 +10,7 @@ import { makeSetupCode } from '../../agent/contract/setup-code.ts';
 import { PairingLocks, TRIES } from '../../agent/page/server/pairing-locks.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { closed, openPage, type Page } from '../lib/page.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const HOUR_MS = 3_600_000;
 const WRONG = '0000-0000-0000-0000';
@@ -28,7 +28,7 @@ void t.test('only the right code pairs a phone, and only once', async (t) => {
   t.match(cookie, /^__Host-vigie=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=259200$/);
   t.match(await phone.get('/api/hello'), { json: { paired: true, site: 'marseille-1' } });
   t.match(await phone.get('/api/state?language=fr'), { status: 200, json: { sessionLeftS: 8 * 3600 } });
-  t.match(page.agent.asked.at(-1), {
+  t.match(page.agent.requests.at(-1), {
     session: /^(?!0{16})[0-9a-f]{16}$/,
     ask: { op: 'state', language: 'fr' },
   });
@@ -49,7 +49,7 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   const [first, second, third] = [page.phone(), page.phone(), page.phone()];
   await first.pair();
   await first.get('/api/state');
-  const session = page.agent.asked.at(-1)?.session;
+  const session = page.agent.requests.at(-1)?.session;
   /** Boots the box: its monotonic clock restarts, and its wall clock may have any value. */
   const boot = async (wallMs: number, damagedText?: string): Promise<void> => {
     await page.stop();
@@ -62,7 +62,7 @@ void t.test('a paired phone stays paired over restarts, for eight hours in all',
   page.clock.advance(HOUR_MS);
   await boot(0);
   t.equal(await leftS(), 7 * 3600, 'the clock of an image does not lengthen it');
-  t.equal(page.agent.asked.at(-1)?.session, session, 'the journal’s name of it is the same');
+  t.equal(page.agent.requests.at(-1)?.session, session, 'the journal’s name of it is the same');
   await boot(Date.UTC(2040, 1, 1));
   t.equal(await leftS(), 7 * 3600, 'a clock that is years ahead does not end it');
   const token = first.cookie?.split('=')[1] ?? '?';
@@ -155,14 +155,14 @@ void t.test('wrong codes lock the phone that types them for a growing time, and 
 
 void t.test('a new label clears the lock, and so does the room by a signed command', async (t) => {
   const page = await openPage(t);
-  await until(t, 'the agent is there', () => page.agent.connected);
+  await waitUntil(t, 'the agent is there', () => page.agent.connected);
   const lock = async (): Promise<void> => {
     for (let tries = 0; tries < 5; tries += 1) await page.phone().pair(WRONG);
     t.match(await page.phone().pair(), { json: { error: 'locked' } });
   };
   await lock();
   page.agent.say({ kind: 'unlock-pairing' });
-  await until(t, 'the page has heard it', () =>
+  await waitUntil(t, 'the page has heard it', () =>
     page.lines.some((line) => /let phones try again.*"phones":1/.test(line)),
   );
   t.match(await page.phone().pair(WRONG), { json: { error: 'wrong', left: 4 } });
@@ -395,7 +395,7 @@ void t.test('too large, too slow and too many requests are cut', async (t) => {
   }
 
   const all = await Promise.all(Array.from({ length: 40 }, () => page.raw()));
-  await until(t, 'those beyond are closed', () => all.filter(({ destroyed }) => !destroyed).length <= 32);
+  await waitUntil(t, 'those beyond are closed', () => all.filter(({ destroyed }) => !destroyed).length <= 32);
   for (const each of all) each.destroy();
   await sleep(200);
   t.match(await page.phone().get('/api/hello'), { status: 200 }, 'and there is room again');
@@ -414,7 +414,7 @@ void t.test('one address cannot use all requests and connections', async (t) => 
   page.clock.advance(1000);
   t.match(await page.phone().get('/api/hello'), { status: 200 }, 'a second later one more');
   const sockets = await Promise.all(Array.from({ length: 12 }, () => page.raw()));
-  await until(t, 'cut', () => sockets.filter(({ destroyed }) => !destroyed).length <= 5);
+  await waitUntil(t, 'cut', () => sockets.filter(({ destroyed }) => !destroyed).length <= 5);
   for (const socket of sockets) socket.destroy();
   await Promise.all(Array.from({ length: 30 }, () => page.raw()));
   t.equal((await page.raw()).destroyed, true, 'nor come again and again');

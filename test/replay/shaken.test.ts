@@ -97,12 +97,12 @@ t.test('unshaken detections are those of the installed model', { skip }, async (
   }
   const expected = await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], frames);
   const actual: Detection[][] = [];
-  for (const frame of frames) actual.push(detector.found(await detector.look(frame), frame, unshaken));
+  for (const frame of frames) actual.push(detector.resultOf(await detector.look(frame), frame, unshaken));
   t.ok(expected.flat().length > 50, `${expected.flat().length} boxes`);
   t.same(actual, expected);
   const [first] = frames as [Frame];
   t.notSame(
-    detector.found(await detector.look(first), first, shakeOf(1)),
+    detector.resultOf(await detector.look(first), first, shakeOf(1)),
     expected[0],
     'a shake changes them',
   );

@@ -23,8 +23,8 @@ import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install, provision } from '../lib/box-package.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { LINK_THIEF } from '../lib/link-thief.ts';
-import { Container, ownArch, type Said } from '../lib/nspawn.ts';
-import { until } from '../lib/room.ts';
+import { Container, type Output, ownArch } from '../lib/nspawn.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const skip = Container.unavailable();
 const STATE = '/var/lib/vigie';
@@ -54,7 +54,7 @@ class Attacked {
     this.box = new BootedBox(t, container);
   }
 
-  asVigie(...words: readonly string[]): Said {
+  asVigie(...words: readonly string[]): Output {
     return this.container.run('runuser', '-u', 'vigie', '--', ...words);
   }
 
@@ -90,7 +90,7 @@ class Attacked {
   }
 
   async stands(t: Test, mode: string, reason: RegExp, label: string): Promise<void> {
-    await until(t, `${label}: ${mode}`, () => this.localMode.mode === mode, PATIENCE_MS);
+    await waitUntil(t, `${label}: ${mode}`, () => this.localMode.mode === mode, PATIENCE_MS);
     t.match(this.localMode.reason, reason, `${label}: with the reason`);
     t.equal(this.box.vision, 0, `${label}: no vision`);
   }
@@ -105,12 +105,12 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
   const attacked = new Attacked(t, container);
   const { box } = attacked;
   await box.watches('starts');
-  const keep = (name: string): Said => container.run('cp', '-a', STATE, `/home/${name}`);
+  const keep = (name: string): Output => container.run('cp', '-a', STATE, `/home/${name}`);
 
   await t.test('vision’s settings belong to root', async (t) => {
     const dir = '/var/lib/vigie-restraint';
     const hasHead = (): boolean => existsSync(join(container.root, dir, 'journal.json'));
-    await until(t, 'root has the journal’s head', hasHead, PATIENCE_MS);
+    await waitUntil(t, 'root has the journal’s head', hasHead, PATIENCE_MS);
     t.equal(
       container.run('sh', '-c', `stat -c '%n %U %a' ${dir} ${dir}/*`).out.trim(),
       [
@@ -258,13 +258,13 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     container.run('systemctl', 'start', 'vigie-restraint.socket');
     const recorded = (): boolean =>
       /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
-    await until(t, 'root has it on record', recorded, PATIENCE_MS);
+    await waitUntil(t, 'root has it on record', recorded, PATIENCE_MS);
     t.match(box.resume(), { status: 0 });
   });
 
   await t.test('the agent may ask for lines of the log, and gets no more than those', async (t) => {
     container.write('/home/ask.mjs', ASK);
-    const ask = (user: string): Said =>
+    const ask = (user: string): Output =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', '{"bytesMax":100000}', LOGS_SOCKET);
     for (const user of ['vigie-page', 'vigie-vision', 'nobody'])
       t.match(ask(user), { out: '', err: /EACCES/ }, `${user} may not`);
@@ -283,7 +283,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     const file = '/etc/vigie/vigie.yaml';
     container.write('/home/ask.mjs', ASK);
     const programs = await BoxPrograms.watch(t, container);
-    const askAs = (user: string, request: object): Said =>
+    const askAs = (user: string, request: object): Output =>
       container.run('runuser', '-u', user, '--', 'node', '/home/ask.mjs', JSON.stringify(request));
     const ask = (request: object): ConfigReply => {
       const { out, err } = askAs('vigie-page', request);
@@ -309,7 +309,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       const { trial, refused, problems } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
       if (trial === null) throw new Error(`${refused} ${JSON.stringify(problems)}`);
       const hasRestarted = (): boolean => box.agent !== before && box.agent !== 0;
-      await until(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
+      await waitUntil(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
       if (watches) await box.watches(`with the mask ${id}`);
       t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
       return trial.id;
@@ -318,7 +318,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     t.equal(container.show('vigie-root-judge.service', 'ActiveState'), 'active');
     t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
     const rests = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
-    await until(t, 'the judge ends', rests, PATIENCE_MS);
+    await waitUntil(t, 'the judge ends', rests, PATIENCE_MS);
     const keptText = container.read(file);
     t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
 
@@ -328,8 +328,8 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     const before = box.agent;
     container.write(record, container.read(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
     t.match(container.run('systemctl', 'restart', 'vigie-root-judge'), { status: 0 }, 'its time is over');
-    await until(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
-    await until(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
+    await waitUntil(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
+    await waitUntil(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
 
     await tries('third', false);
     await container.cutPower();

@@ -25,7 +25,7 @@ import { KeptNotes } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -36,9 +36,9 @@ const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
 t.test('a redrawn zone is in the journal with both drawings, and reported once', async (t) => {
   const stateDir = scratch(t);
   const first = live(stateDir, boxWith());
-  t.strictSame([types(first), first.told], [['start'], []], 'the first start of all');
+  t.strictSame([types(first), first.messages], [['start'], []], 'the first start of all');
   const unchangedRun = live(stateDir, boxWith());
-  t.strictSame([types(unchangedRun), unchangedRun.told], [['start'], []], 'nothing has changed');
+  t.strictSame([types(unchangedRun), unchangedRun.messages], [['start'], []], 'nothing has changed');
 
   const movedConfig = boxWith({
     zones: [zone('court', 0.6), zone('lawn', 0.2)],
@@ -92,10 +92,10 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
     },
   ]);
   t.strictSame(
-    change.told.map(({ phase }) => phase),
+    change.messages.map(({ phase }) => phase),
     ['start', 'end'],
   );
-  const cause = change.told[0]?.cause;
+  const cause = change.messages[0]?.cause;
   t.match(cause, {
     lists: ['zones', 'masks'],
     changed: [
@@ -107,11 +107,11 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
       'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
   });
   t.ok(fits('config-changed', 'cause', cause), 'fits the published schema');
-  t.strictSame(live(stateDir, movedConfig).told, [], 'once');
+  t.strictSame(live(stateDir, movedConfig).messages, [], 'once');
 
   const restoredRun = live(stateDir, boxWith());
   t.match(
-    restoredRun.told[0]?.cause,
+    restoredRun.messages[0]?.cause,
     { lists: ['zones', 'masks'], reason: /court \(no outline/ },
     'a file that was put back',
   );
@@ -145,11 +145,11 @@ t.test('every other change is reported too, by its name', async (t) => {
   let changes = {};
   for (const [step, cause] of steps) {
     changes = { ...changes, ...step };
-    const { told } = live(stateDir, boxWith(changes));
+    const { messages: told } = live(stateDir, boxWith(changes));
     t.match(told[0]?.cause, cause);
     t.ok(fits('config-changed', 'cause', told[0]?.cause));
   }
-  const { told } = live(
+  const { messages: told } = live(
     stateDir,
     boxWith({
       ...changes,
@@ -180,9 +180,9 @@ t.test('an agent killed before its report sends it at the next start, with all c
   t.match(types(live(stateDir, one, { cut: true })), ['config', 'geometry', 'start']);
   const two = boxWith({ zones: [zone('court', 0.2)], rules: [] });
   live(stateDir, two, { cut: true });
-  const { told } = live(stateDir, two);
+  const { messages: told } = live(stateDir, two);
   t.match(told[0]?.cause, { lists: ['zones', 'rules'], changed: [{ id: 'court' }, { id: 'stays' }] });
-  t.strictSame(live(stateDir, two).told, []);
+  t.strictSame(live(stateDir, two).messages, []);
 });
 
 t.test('a record that was edited, put back or removed is not believed', async (t) => {
@@ -199,7 +199,7 @@ t.test('a record that was edited, put back or removed is not believed', async (t
   ];
   for (const [i, [damageName, damage]] of damages.entries()) {
     damage();
-    const { entered, told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
+    const { entered, messages: told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
     t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, damageName);
     t.match(
       told[0]?.cause,
@@ -224,7 +224,7 @@ t.test('each entry fits into the journal with every list full', async (t) => {
     return { ...boxWith(), zones: places, masks: places, rules: [] };
   };
   live(stateDir, full(0.3));
-  const { entered, told } = live(stateDir, full(0.31));
+  const { entered, messages: told } = live(stateDir, full(0.31));
   const places = entered.flatMap((entry) => (entry.type === 'geometry' ? entry.places : []));
   t.equal(places.length, 128, 'none is left out');
   t.ok(places.every(({ before, after }) => before?.length === 64 && after?.length === 64));
@@ -400,7 +400,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   writeFileSync(installation, signedOrder(orderFor(box(0.6), permit)));
   const agent = makeAgent(t, { ...config, installation }, stateDir);
   await agent.start();
-  await until(t, 'it looks', () => agent.report().frames.analysed > 2, SLOW_MS);
+  await waitUntil(t, 'it looks', () => agent.report().frames.analysed > 2, SLOW_MS);
   const report = agent.report();
   t.match(report, {
     mode: 'active',
@@ -415,10 +415,10 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
       ],
     },
   });
-  await until(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
+  await waitUntil(t, 'the room knows', () => modes.some((mode) => mode.installation === true), SLOW_MS);
   t.match(modes.at(-1), { order: '2026-80-I', installation: true, mode: 'active' });
   const kinds = (): string[] => events.map(({ data }) => `${data.rule.kind} ${data.phase}`);
-  await until(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
+  await waitUntil(t, 'the change was reported', () => kinds().includes('config-changed end'), SLOW_MS);
   t.match(
     events.find(({ data }) => data.rule.kind === 'config-changed'),
     {
@@ -428,7 +428,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   );
   t.ok(kinds().includes('rule-unauthorised start'));
   const status = vigie(t, 'status', '--state', stateDir);
-  await status.ended;
+  await status.exit;
   t.match(status.out.replace(/\s+/g, ' '), /under the permit to install 2026-80-I: no rule runs/);
   t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
@@ -443,7 +443,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   );
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
   const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
-  await journalReport.ended;
+  await journalReport.exit;
   t.match(journalReport.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
   t.match(
     journalReport.out,

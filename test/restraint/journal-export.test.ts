@@ -147,18 +147,18 @@ void t.test(
   async (t) => {
     const out = join(scratch(t), 'canebiere-017.jsonl');
     const exportRun = vigie(t, 'journal', 'export', join(sourceDir, 'journal'), '--out', out);
-    t.equal(await exportRun.ended, 0, exportRun.err);
+    t.equal(await exportRun.exit, 0, exportRun.err);
     t.equal(exportRun.out, `${out}: 601 entries\n`);
     t.equal(statSync(out).mode & 0o777, 0o600);
     t.notMatch(readFileSync(out, 'utf8'), /PRIVATE KEY/);
     const vkey = join(scratch(t), 'box.vkey');
     writeFileSync(vkey, `${key}\n`);
     const good = oversight(t, 'verify', out, '--key', vkey);
-    t.equal(await good.ended, 0, good.err);
+    t.equal(await good.exit, 0, good.err);
     t.match(good.out, /\nIn order: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
     writeFileSync(out, readFileSync(out, 'utf8').replace('"stepMs":77}', '"stepMs":78}'));
     const bad = oversight(t, 'verify', out, '--key', vkey, '--json');
-    t.equal(await bad.ended, 1, bad.err);
+    t.equal(await bad.exit, 1, bad.err);
     t.match(JSON.parse(bad.out), {
       inOrder: false,
       sentence: /^NOT in order: /,
@@ -171,7 +171,7 @@ void t.test(
       [['export', join(sourceDir, 'journal'), '--out', out], /name a new file with --out/],
     ] as const) {
       const refusal = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
-      t.equal(await refusal.ended, 2);
+      t.equal(await refusal.exit, 2);
       t.match(refusal.err, says);
     }
   },

@@ -26,7 +26,7 @@ import { AT, filesBelow, fill, keyOf, noteIn, ORIGIN, openJournal, wrongIn } fro
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, vigie } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const WRITER = fileURLToPath(new URL('../lib/journal-writer.js', import.meta.url));
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -250,7 +250,7 @@ async function startWriter(t: Test): Promise<string> {
     output = (output + chunk.toString()).slice(-100);
   });
   // Enough entries that some have been erased.
-  await until(t, 'it writes', () => Number(output.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
+  await waitUntil(t, 'it writes', () => Number(output.trim().split('\n').at(-2) ?? 0) > 120, 60_000);
   return dir;
 }
 
@@ -268,14 +268,14 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
     const file = join(dir, `export-${i}`);
     if (i % 8 === 0) cries.push(...exportAndCheck(place, file, key));
     const last = sizeIn(dir);
-    await until(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
+    await waitUntil(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
   }
   t.strictSame(cries, []);
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
   for (const command of [['verify'], ['report', '--json']]) {
     const [name = '', ...extraArgs] = command;
     const run = oversight(t, name, place, '--key', key, ...extraArgs);
-    t.equal(await run.ended, 0, run.out.slice(0, 2000));
+    t.equal(await run.exit, 0, run.out.slice(0, 2000));
   }
 });
 
@@ -291,7 +291,7 @@ void t.test('tampering is detected during writing too', async (t) => {
   const place = join(dir, 'journal');
   const key = parseVerifierKey(keyOf(dir));
   const old = { file: 'older.txt', note: noteIn(dir) };
-  await until(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
+  await waitUntil(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
   const first = join(place, 'contents/000.jsonl');
   const checkFault = (caseName: string, says: RegExp, against: Against = {}): void => {
     const { wrong } = verifyJournal(place, key, against);
@@ -358,10 +358,10 @@ void t.test('an erasure that was cut off is finished at the next start', async (
 void t.test('the commands show the key and verify the journal', async (t) => {
   const dir = join(intactDir, 'journal');
   const key = vigie(t, 'journal', 'key', '--state', intactDir);
-  t.equal(await key.ended, 0, key.err);
+  t.equal(await key.exit, 0, key.err);
   t.equal(key.out.trim(), keyOf(intactDir));
   const good = oversight(t, 'verify', dir, '--key', key.out.trim());
-  t.equal(await good.ended, 0, good.err);
+  t.equal(await good.exit, 0, good.err);
   t.match(
     good.out,
     /^key: .*\ntree head: 601 entries, root .*\nIn order: the journal of box canebiere-017 at/,
@@ -372,7 +372,7 @@ void t.test('the commands show the key and verify the journal', async (t) => {
   cpSync(intactDir, copy, { recursive: true });
   rmSync(join(copy, 'journal/tile/1/000.p/2'));
   const bad = oversight(t, 'verify', join(copy, 'journal'), '--key', key.out.trim());
-  t.equal(await bad.ended, 1, bad.err);
+  t.equal(await bad.exit, 1, bad.err);
   t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT in order: one fault was found .*\n$/s);
 
   for (const [args, says] of [
@@ -382,7 +382,7 @@ void t.test('the commands show the key and verify the journal', async (t) => {
     [['key', '--state', join(intactDir, 'nowhere')], /does not exist/],
   ] as const) {
     const refusal = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
-    t.equal(await refusal.ended, 2);
+    t.equal(await refusal.exit, 2);
     t.match(refusal.err, says);
   }
 });

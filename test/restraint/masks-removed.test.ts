@@ -19,7 +19,7 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
   });
   const masked = (...masks: Config['masks']): Config => boxWith({ masks });
   const removalsOf = (config: Config, options: Parameters<typeof live>[2] = {}): object[] => {
-    const all = live(stateDir, config, options).told.filter(({ kind }) => kind === 'mask-removed');
+    const all = live(stateDir, config, options).messages.filter(({ kind }) => kind === 'mask-removed');
     for (const { cause } of all) t.ok(fits('mask-removed', 'cause', cause), 'fits the published schema');
     const { severities } = EVENT_KINDS.find(({ kind }) => kind === 'mask-removed') ?? {};
     t.strictSame(severities, ['system']);

@@ -14,7 +14,7 @@ import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { authorised } from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { BOX, SITE, waitUntil } from '../lib/room.ts';
 
 class Box {
   readonly stateDir: string;
@@ -34,7 +34,7 @@ class Box {
     const agent = makeAgent(this.#t, authorised(config, join(this.#dir, 'order')), this.stateDir);
     await agent.start();
     try {
-      await until(this.#t, mode, () => agent.report().mode === mode, 20_000);
+      await waitUntil(this.#t, mode, () => agent.report().mode === mode, 20_000);
       return agent.report().restraint.reason ?? '';
     } finally {
       await agent.stop();

@@ -15,7 +15,7 @@ import { authorised } from '../lib/authority.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { start } from '../lib/program.ts';
-import { BOX, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { rtspMissing } from '../lib/rtsp-server.ts';
 
 const SLOW_MS = 60_000;
@@ -85,10 +85,10 @@ void t.test(
     t.equal(to.watched, 0, 'all of them');
 
     const suspend = start(t, process.execPath, [MAIN, 'suspend', '--reason', 'order', '--state', stateDir]);
-    await suspend.ended;
+    await suspend.exit;
     t.match(suspend, { code: 0 });
     t.same(visionsOf(agent.child.pid as number), []);
-    await until(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
+    await waitUntil(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
     // A page of the local status is up to a second old.
     while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
     const { frames } = await report();

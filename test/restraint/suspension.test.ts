@@ -36,7 +36,7 @@ import { FLEET } from '../lib/fleet-holders.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { type Program, start } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 const SLOW_MS = 60_000;
 const root = `vigie/${SITE}/${BOX}`;
@@ -130,13 +130,13 @@ void t.test(
       start(t, process.execPath, [main(at), 'run', '--config', file, '--state', stateDir]);
     const vigie = async (...args: string[]): Promise<Program> => {
       const program = start(t, process.execPath, [main(ROOT), ...args, '--state', stateDir]);
-      await program.ended;
+      await program.exit;
       return program;
     };
     let agent = run();
-    await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
-    await until(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
-    await until(t, 'frames in health', () => (health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
+    await waitUntil(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+    await waitUntil(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
+    await waitUntil(t, 'frames in health', () => (health.at(-1)?.frames.read ?? 0) > 0, SLOW_MS);
 
     const suspended = await vigie('suspend', '--reason', 'order 2026/1234 of the court');
     t.match(suspended, { code: 0, err: '' });
@@ -145,7 +145,7 @@ void t.test(
       /^suspended since .*\nthe agent has stopped looking; frames read since its start: [1-9]\d*\n$/,
     );
     t.same(visionsOf(agent.child.pid as number), [], 'there is no vision process');
-    await until(t, 'told', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
+    await waitUntil(t, 'told', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
     const first = modes.at(-1);
     t.match(first, { reason: 'order 2026/1234 of the court', order: '2026-77' });
     t.ok((first?.framesRead ?? 0) > 0);
@@ -157,13 +157,13 @@ void t.test(
     const update = anotherVersion(dir);
     for (const at of [ROOT, update, ROOT]) {
       agent.child.kill('SIGKILL');
-      await agent.ended;
+      await agent.exit;
       const before = [modes.length, health.length] as const;
       agent = run(at);
-      await until(t, 'suspended again', () => modes.length > before[0], SLOW_MS);
+      await waitUntil(t, 'suspended again', () => modes.length > before[0], SLOW_MS);
       // The second report comes 30 s later.
       const reports = before[1] + (at === update ? 2 : 1);
-      await until(t, 'health reports', () => health.length >= reports, 2 * SLOW_MS);
+      await waitUntil(t, 'health reports', () => health.length >= reports, 2 * SLOW_MS);
       for (const statement of modes.slice(before[0])) {
         t.match(statement, {
           mode: 'suspended',
@@ -201,11 +201,11 @@ void t.test(
     t.match(await resume(prefect, mayor, stranger), { code: 1, err: /refused/ }, 'three keys');
     t.same(visionsOf(agent.child.pid as number), []);
     t.match(await resume(prefect, mayor), { code: 0, out: /^resumed; the box is now active\n/, err: '' });
-    await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
-    await until(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
+    await waitUntil(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+    await waitUntil(t, 'vision', () => visionsOf(agent.child.pid as number).length === 1, SLOW_MS);
     t.match(await resume(prefect, mayor), { code: 2, err: /not suspended/ });
     agent.child.kill('SIGTERM');
-    t.equal(await agent.ended, 0);
+    t.equal(await agent.exit, 0);
 
     const key = createPublicKey(readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
     for (const text of envelopes) {
@@ -258,19 +258,19 @@ void t.test('signed commands suspend and resume a box', async (t) => {
   const { client, modes, replies, events } = await listen(t, room);
   const agent = makeAgent(t, boxAt(room, { commands: { keys } }), join(scratch(t), 'state'));
   await agent.start();
-  await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+  await waitUntil(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const ask = async (change: Partial<Command>): Promise<CommandReply | undefined> => {
     const before = replies.length;
     const properties = { responseTopic: `${root}/reply/desk`, correlationData: Buffer.from('1') };
     const payload = signed(desk, searchCommand(change));
     await client.publishAsync(`${root}/cmd`, payload, { qos: 1, properties });
-    await until(t, 'a reply', () => replies.length > before, SLOW_MS);
+    await waitUntil(t, 'a reply', () => replies.length > before, SLOW_MS);
     return replies.at(-1);
   };
   t.match(await ask({ op: 'suspend', args: {} }), { refused: { code: 'bad-arguments', message: /reason/ } });
   const answer = await ask({ op: 'suspend', args: { reason: 'court order' } });
   t.match(answer, { op: 'suspend', result: { mode: 'suspended', reason: 'court order' } });
-  await until(t, 'the mode', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
+  await waitUntil(t, 'the mode', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
   const { suspension = '' } = (answer?.result ?? {}) as { suspension?: string };
   t.equal(modes.at(-1)?.suspension, suspension);
   const resume = (over: object, ...by: TestKey[]): Promise<CommandReply | undefined> => {
@@ -293,7 +293,7 @@ void t.test('signed commands suspend and resume a box', async (t) => {
     events
       .filter(({ data }) => data.rule.kind === 'suspended')
       .map(({ data }) => `${data.phase} ${data.mode}`);
-  await until(t, 'the event of it has begun and ended', () => phases().length === 2, SLOW_MS);
+  await waitUntil(t, 'the event of it has begun and ended', () => phases().length === 2, SLOW_MS);
   t.same(phases(), ['start suspended', 'end active']);
 });
 
@@ -309,7 +309,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   const config = authorised(boxAt(room, { commands: { keys } }), join(dir, 'order'));
   const agent = makeAgent(t, config, stateDir);
   await agent.start();
-  await until(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
+  await waitUntil(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
   const pair = await pairOf(room, 'room');
   const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   const [sign, prefect, mayor] = [
@@ -326,7 +326,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
       ? []
       : ['--reason', 'court order'];
     const program = start(t, process.execPath, [FLEET, op, ...common, ...caseOptions, ...args]);
-    await program.ended;
+    await program.exit;
     return program;
   };
   const suspended = await remote('suspend');
@@ -341,7 +341,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
     err: /^fleet: refused by .*: replayed: /,
   });
   const unnamed = start(t, process.execPath, [FLEET, 'suspend', 'No', '--dir', fleetDir, '--reason', 'r']);
-  await unnamed.ended;
+  await unnamed.exit;
   t.match(unnamed, { code: 2, err: /^fleet: invalid box name "No"/ });
   t.match(await remote('suspend', '--reason', ''), { code: 2, err: /^fleet: --reason: 1 to 500/ });
   t.match(
@@ -358,11 +358,11 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   const next = makeAgent(t, config, stateDir);
   await next.start();
   const currentMode = () => modes.at(-1)?.mode;
-  await until(t, 'unauthorised', () => currentMode() === 'unauthorised', SLOW_MS);
+  await waitUntil(t, 'unauthorised', () => currentMode() === 'unauthorised', SLOW_MS);
   t.match(modes.at(-1)?.reason, /was valid until .*; it is 2081-.* by the latest time seen/);
   const reset = await remote('reset-time');
   t.match(reset, { code: 0, out: /^\S+: what is valid is judged from 20(?!81).* on, no longer from 2081-/ });
-  await until(t, 'active', () => currentMode() === 'active', SLOW_MS);
+  await waitUntil(t, 'active', () => currentMode() === 'active', SLOW_MS);
   t.match(
     contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
     { by: 'court-desk', before: /^2081/ },
@@ -392,7 +392,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   page.on('data', (chunk) => (received += String(chunk)));
   await once(page, 'connect');
   t.match(await remote('unlock-pairing'), { code: 0, err: '', out: /may try again\n$/ });
-  await until(t, 'the page hears of it', () => received.includes('"unlock-pairing"'));
+  await waitUntil(t, 'the page hears of it', () => received.includes('"unlock-pairing"'));
 });
 
 void t.test('the box has no vision without an authorisation; a renewed one needs no restart', async (t) => {
@@ -412,16 +412,16 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   const agent = makeAgent(t, config, join(dir, 'state'));
   await agent.start();
   const reported = (mode: string) => modes.at(-1)?.mode === mode;
-  await until(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
+  await waitUntil(t, 'unauthorised', () => reported('unauthorised'), SLOW_MS);
   t.match(modes.at(-1), { reason: /authorisation .* cannot be read/, framesRead: 0, order: null });
-  await until(t, 'health', () => health.length > 0, SLOW_MS);
+  await waitUntil(t, 'health', () => health.length > 0, SLOW_MS);
   t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
 
   const take = async (change: object, mode: string): Promise<void> => {
     writeFileSync(file, signedOrder({ ...order, ...change }));
     const before = modes.length;
     agent.reload();
-    await until(
+    await waitUntil(
       t,
       `${mode}, by ${JSON.stringify(change).slice(0, 60)}`,
       () => modes.length > before,
@@ -436,13 +436,13 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   );
   t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
   const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
-  await until(t, 'the rules that do not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
+  await waitUntil(t, 'the rules that do not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
   t.match(of('rule-unauthorised')[0]?.data, {
     rule: { id: 'counted' },
     phase: 'start',
     cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
   });
-  await until(
+  await waitUntil(
     t,
     'frames, and what health says of each rule',
     () => (health.at(-1)?.frames.read ?? 0) > 0 && health.at(-1)?.mode === 'active',
@@ -453,9 +453,9 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
     { id: 'counted', state: 'unauthorised', reason: /not counted/ },
   ]);
   await take({ rules: [first, second], order: '2026-78' }, 'active');
-  await until(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
+  await waitUntil(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
   await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
-  await until(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
+  await waitUntil(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
   t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
   const frames = modes.at(-1)?.framesRead;
   await take({ box: 'another' }, 'unauthorised');

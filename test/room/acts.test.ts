@@ -63,7 +63,7 @@ const auditLines = async (db: Sql, no: number): Promise<string[]> => {
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`operators’ actions are stored in ${name}`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const other = await roomDatabase(t, where, NOW);
     const consoles = [db, other];

@@ -14,7 +14,7 @@ import { enter, readStream, roomDatabase, wholeConsole } from '../lib/console.ts
 import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import {
   type AppRoom,
   appRoom,
@@ -58,14 +58,14 @@ async function openApp(
   const openAnother = (to: string) =>
     tabOf(context, room.home, { path: to, before: HURRY, excused: /status of (4|503)/ });
   const tab = await openAnother(path);
-  await tab.until(LIVE);
+  await tab.waitUntil(LIVE);
   return { ...tab, room, another: openAnother };
 }
 
 t.test('the console handles faults in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).where));
+  const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).address));
   const quiet = readStream(t, url, await enter(url, 'operator'));
   await t.test('a connection that hangs without an error is reported', (t) => checkHang(t, browser));
   await t.test('the console reports an unavailable database and recovers with it', (t) =>
@@ -78,11 +78,11 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
   await t.test('a stale tab gets the current state before it acts', (t) => checkStaleTab(t, browser));
   await t.test('a logout in one tab ends the session in the other', (t) => checkLogout(t, browser));
   await t.test('each role sees and does what its rights allow', (t) => checkRoles(t, browser));
-  await until(t, 'an idle stream sends heartbeats', () => quiet.names().includes('beat'), 20_000);
+  await waitUntil(t, 'an idle stream sends heartbeats', () => quiet.names().includes('beat'), 20_000);
 });
 
 async function checkHang(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
+  const { page, room, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
   // From now on the stream is silent. In this page 40 s pass in two.
   await addIncidents(room.db, [numbered(2)]);
@@ -101,9 +101,14 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
 }
 
 async function databaseOutage(t: Test, browser: Browser): Promise<void> {
-  const { where, server } = await DATABASES.postgres(t);
-  const { page, room, complaints, until } = await openApp(t, browser, {
-    where,
+  const { address: where, server } = await DATABASES.postgres(t);
+  const {
+    page,
+    room,
+    complaints,
+    waitUntil: until,
+  } = await openApp(t, browser, {
+    address: where,
     // PostgreSQL assigns the numbers: 1 and 2.
     fill: (db) => addIncidents(db, [1, 2].map(withoutNumber)),
   });
@@ -126,7 +131,13 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until, text } = await openApp(t, browser, {
+  const {
+    page,
+    room,
+    complaints,
+    waitUntil: until,
+    text,
+  } = await openApp(t, browser, {
     ...inQueue(1),
     userName: 'Omar',
     path: '/incidents/1',
@@ -162,7 +173,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkRenewal(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, until: untilTrue } = await openApp(t, browser, inQueue(1));
+  const { page, room, posts, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1));
   const claimedUntil = async (): Promise<number> => {
     const [row] = await room.db.all<{ claimed_until: string }>('SELECT claimed_until FROM incident');
     return Date.parse(row?.claimed_until ?? '');
@@ -177,7 +188,7 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('.incident .act.release');
   for (const renewed of [2, 3]) {
     room.console.clock.aheadMs += 60_000;
-    await until(t, 'the claim is renewed', () => posts.length >= renewed);
+    await waitUntil(t, 'the claim is renewed', () => posts.length >= renewed);
   }
   const extensionMs = (await claimedUntil()) - before;
   t.ok(extensionMs >= 60_000, `${extensionMs} ms longer`);
@@ -192,7 +203,7 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
 async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   const { room, another } = await openApp(t, browser, inQueue(1));
   const old = await another('/incidents/1');
-  await old.until(LIVE);
+  await old.waitUntil(LIVE);
   await old.page.waitForSelector('.act.confirmed');
   // The tab receives no change by others, like one that the browser has suspended.
   room.link.hold(false, true);
@@ -201,38 +212,38 @@ async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   await old.page.keyboard.press('t');
   await new Promise((resolve) => setTimeout(resolve, 100));
   room.link.hold(false, false);
-  await old.until(
+  await old.waitUntil(
     'document.querySelector(".toast.bad")?.textContent.includes("it is waiting again and unclaimed")',
   );
-  await old.until('document.querySelector(".incident .mark.closed") === null');
+  await old.waitUntil('document.querySelector(".incident .mark.closed") === null');
   t.same(await room.record('judge'), []);
   await old.page.keyboard.press('t');
-  await old.until('document.querySelector(".toast.good") !== null');
+  await old.waitUntil('document.querySelector(".toast.good") !== null');
   t.same(old.posts, [{ path: '/api/incidents/1/verdict', body: { revision: 2, verdict: 'confirmed' } }]);
   t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
 async function checkLogout(t: Test, browser: Browser): Promise<void> {
-  const { page, room, another, until: untilTrue } = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, another, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   const other = await another('/incidents/2');
   await other.page.waitForSelector('.act.confirmed');
   // Chromium draws nothing in a background tab, and a click waits for a frame.
   await page.bringToFront();
   await page.click('#logout');
   await untilTrue('document.querySelector("[data-account=Nadia]") !== null');
-  await other.until('document.querySelector("[data-account=Nadia]") !== null');
+  await other.waitUntil('document.querySelector("[data-account=Nadia]") !== null');
   t.match(await other.text('.login'), 'The session of Nadia is over');
   t.equal(
     await other.page.$eval('.frame', (frame) => frame.hasAttribute('hidden')),
     true,
     'nothing can be read',
   );
-  await until(t, 'no stream is open', () => room.streams.open === 0);
+  await waitUntil(t, 'no stream is open', () => room.streams.open === 0);
   await other.page.bringToFront();
   await other.page.click('[data-account=Nadia]');
-  await other.until('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
+  await other.waitUntil('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
   await other.page.keyboard.press('u');
-  await other.until('document.querySelector(".toast.good") !== null');
+  await other.waitUntil('document.querySelector(".toast.good") !== null');
   t.same(await room.record('logout', 'judge').then((all) => all.map(({ act }) => act)), ['logout', 'judge']);
 }
 
@@ -284,7 +295,7 @@ async function checkRoles(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
-  const { page, room, posts, until } = tab;
+  const { page, room, posts, waitUntil: until } = tab;
   const allowed = (of: Readonly<Record<string, Act>>) =>
     Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
   const isThere = async (selector: string): Promise<boolean> => (await page.$(selector)) !== null;

@@ -13,12 +13,12 @@ import { browserMissing } from '../lib/browser.ts';
 import { BUILT_APP } from '../lib/console.ts';
 import { addIncident, addIncidents, insert } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
 import { sampled } from '../lib/sampled.ts';
 import { VERDICT_TIME, violations } from '../page/in-page.ts';
-import { type Look, openBrowser, pictured } from '../page/phone.ts';
+import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
@@ -81,13 +81,17 @@ async function openApp(t: Test, browser: Browser, opening: Opening): Promise<Ope
 
 /** Writes a screenshot into .cache/console-screens and returns what axe finds. */
 async function screenFaults(page: Page, name: string, look: Look): Promise<string[]> {
-  await pictured(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
+  await savePicture(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
   const faults = await violations(page);
   return faults.map((fault) => `${name}: ${fault}`);
 }
 
 async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look): Promise<void> {
-  const { page, complaints, until } = await openApp(t, browser, {
+  const {
+    page,
+    complaints,
+    waitUntil: until,
+  } = await openApp(t, browser, {
     look,
     userName: undefined,
     fill: (db) => evening(db, jpeg),
@@ -164,7 +168,7 @@ async function checkQuickKeys(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkShift(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, complaints, until } = await openApp(t, browser, inQueue(1, 2, 3));
+  const { page, room, posts, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1, 2, 3));
   const { keyboard } = page;
   await page.waitForSelector('.row');
   await keyboard.press('j');
@@ -226,7 +230,7 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkConflict(t: Test, browser: Browser): Promise<void> {
-  const { page, room, until } = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, waitUntil: until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   /** Sends Omar's action to the server first, and to Nadia's screen after her own action. */
@@ -253,7 +257,7 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkExpiry(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, until } = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, posts, waitUntil: until } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await room.db.run('DELETE FROM session');
   await page.keyboard.press('j');
@@ -274,7 +278,13 @@ async function checkExpiry(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkAuditor(t: Test, browser: Browser): Promise<void> {
-  const { page, room, asked, posts, text } = await openApp(t, browser, {
+  const {
+    page,
+    room,
+    requestedPaths: asked,
+    posts,
+    text,
+  } = await openApp(t, browser, {
     ...inQueue(1),
     userName: 'Anna',
     path: '/incidents/1',
@@ -312,22 +322,22 @@ async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   const first = await openApp(t, browser, inQueue(1));
   const { page, room, complaints } = first;
   await page.waitForSelector('.row');
-  await first.until('document.querySelector(".link-live") !== null');
+  await first.waitUntil('document.querySelector(".link-live") !== null');
   const second = await first.another('/queue', ['fr', 'dark']);
   await second.page.waitForSelector('.row');
-  await second.until('document.querySelector(".link-live") !== null');
+  await second.waitUntil('document.querySelector(".link-live") !== null');
   t.equal(room.streams.open, 1);
   await addIncidents(room.db, [numbered(2)]);
-  await second.until('document.querySelector("[data-no=\\"2\\"]") !== null');
+  await second.waitUntil('document.querySelector("[data-no=\\"2\\"]") !== null');
   await page.close();
-  await until(t, 'the other tab reads on', () => room.streams.opened === 2 && room.streams.open === 1);
+  await waitUntil(t, 'the other tab reads on', () => room.streams.opened === 2 && room.streams.open === 1);
   await addIncidents(room.db, [numbered(3)]);
-  await second.until('document.querySelector("[data-no=\\"3\\"]") !== null');
+  await second.waitUntil('document.querySelector("[data-no=\\"3\\"]") !== null');
   t.strictSame([...complaints, ...second.complaints], []);
 }
 
 async function checkStorm(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, until } = await openApp(t, browser, inQueue(1));
+  const { page, room, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   const received = iso(Date.now());
@@ -354,6 +364,6 @@ async function checkStorm(t: Test, browser: Browser): Promise<void> {
   t.ok(drawnCount <= 60, `${drawnCount} drawn`);
   t.ok(merged > 0, `${merged} storms`);
   t.match(unheldCount, String(STORM + 2 - 2000), 'alerts beyond the limit are counted');
-  await pictured(page, join(SCREENS_DIR, '7-storm-en-light.png'));
+  await savePicture(page, join(SCREENS_DIR, '7-storm-en-light.png'));
   t.strictSame(complaints, []);
 }

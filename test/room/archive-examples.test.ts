@@ -15,7 +15,7 @@ import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { eventWithStill, namedEvent } from '../lib/events.ts';
 import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { clientOf, deliver, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 interface Example {
   /** Program and arguments; the certificates' arguments follow. */
@@ -115,11 +115,13 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
 
     const first = await startExample(t, room, example, file);
     for (let i = 0; i < 10; i += 1) add(`a-${i}`);
-    await until(t, 'some is stored', () => stored().length > 1, 30_000);
+    await waitUntil(t, 'some is stored', () => stored().length > 1, 30_000);
     // Without an acknowledgement a box repeats its oldest messages, and does not send all.
     const { published } = delivery.state;
-    await until(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
-    await until(t, 'it reports that it may not acknowledge', () => /[Nn]ot authorized/.test(first.output()));
+    await waitUntil(t, 'it came again', () => delivery.state.published > published + 5, 30_000);
+    await waitUntil(t, 'it reports that it may not acknowledge', () =>
+      /[Nn]ot authorized/.test(first.output()),
+    );
     const before = stored();
     t.strictSame([...new Set(before)], before, 'each is stored once');
     t.equal(rowsOf(outbox), expected.length, 'and still on the box');
@@ -132,12 +134,12 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     expected.push(`evt gap-${outbox.epoch}-bulk-${outbox.range('bulk').last}-${outbox.range('bulk').last}`);
     add('c-0');
     const second = await startExample(t, room, example, file);
-    await until(t, 'some is stored', () => stored().length > 40, 30_000);
+    await waitUntil(t, 'some is stored', () => stored().length > 40, 30_000);
     await killExample(second);
 
     for (let i = 0; i < 10; i += 1) add(`d-${i}`);
     const third = await startExample(t, room, example, file);
-    await until(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
+    await waitUntil(t, 'the box is rid of all', () => rowsOf(outbox) === 0, 60_000);
     t.strictSame(stored().sort(), [...expected].sort(), 'each is stored once, and none is lost');
     t.equal(third.child.exitCode, null, 'and it goes on');
   });
@@ -165,7 +167,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
         qos: 1,
         properties: { contentType: EVENT_CONTENT_TYPE, userProperties: userProperties(seq, first) },
       });
-    await until(t, 'it has subscribed', () => room.broker.pid !== undefined && existsSync(file), 20_000);
+    await waitUntil(t, 'it has subscribed', () => room.broker.pid !== undefined && existsSync(file), 20_000);
     const bodies = [
       ...['no JSON', '', '[]', 'null', '7', '{"id":7}', '{"id":"\\ud800"}', '['.repeat(100_000)],
       JSON.stringify({ ...gap, data: { from: 9e99 } }),
@@ -183,7 +185,7 @@ for (const [name, example] of Object.entries(EXAMPLES)) {
     const last = `{"bulk":${bodies.length + 1},"epoch":"e"}`;
     const sending = setInterval(() => void all(), 1000);
     t.teardown(() => clearInterval(sending));
-    await until(
+    await waitUntil(
       t,
       'all that has a number is acknowledged',
       () => acks.some((ack) => ack.replaceAll(' ', '') === last),

@@ -20,7 +20,7 @@ import { eventText, eventWithStill } from '../lib/events.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox, picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, clientOf, deliver, makeRoom, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, deliver, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
 
 const now = (): string => new Date().toISOString();
@@ -148,7 +148,7 @@ void t.test('the program stores, acknowledges and shows events, and stops cleanl
   const { delivery } = deliver(t, broker.config, outbox);
   for (let i = 0; i < 40; i += 1) outbox.append(eventWithStill(`a1-${i}`, 20_000));
   const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', join(dir, 'stills'));
-  await until(t, 'all is acknowledged', () => rows() === 0, 30_000);
+  await waitUntil(t, 'all is acknowledged', () => rows() === 0, 30_000);
   delivery.publisher.health({ made: 'up' } as never);
   const read = (sql: string): unknown[] => {
     const db = new Database(file, { readonly: true });
@@ -158,7 +158,7 @@ void t.test('the program stores, acknowledges and shows events, and stops cleanl
       db.close();
     }
   };
-  await until(
+  await waitUntil(
     t,
     'health is stored',
     () => read("SELECT body FROM report WHERE topic = 'health'").length === 1,
@@ -167,7 +167,7 @@ void t.test('the program stores, acknowledges and shows events, and stops cleanl
   t.same(read('SELECT length(jpeg) FROM snapshot LIMIT 1'), [20_000]);
   t.match(read("SELECT body FROM report WHERE topic = 'status'")[0], /"state":"online"/);
   t.match(
-    running.said,
+    running.output,
     /ALERT {3}loitering: person #12 in zone square, there for 10.2 s {2}\[marseille-1\/canebiere-017\]/,
   );
 
@@ -181,12 +181,12 @@ void t.test('the program stores, acknowledges and shows events, and stops cleanl
   });
   await client.publishAsync(topicsOf(SITE, BOX).event('alert', 'loitering'), '{}', { qos: 1 });
   await client.endAsync();
-  await until(t, 'refused', () =>
-    /refused a message on .*loitering: the user property seq/.test(running.said),
+  await waitUntil(t, 'refused', () =>
+    /refused a message on .*loitering: the user property seq/.test(running.output),
   );
   t.equal(await running.end('SIGTERM'), 0, 'exit code');
   t.match(
-    running.said,
+    running.output,
     /Ended: 40 events and 40 snapshots stored, \d+ came again, 0 kept unread, 1 refused, 0 reports dropped\.\n$/,
   );
   t.same(readdirSync(join(dir, 'stills')), [], 'no still is saved that its event does not name');
@@ -197,7 +197,7 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   const file = join(scratch(t), 'room.db');
   const stills = join(scratch(t), 'stills');
   const running = await RoomProgram.start(t, broker, '--database', file, '--snapshots', stills);
-  await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
+  await waitUntil(t, 'it listens', () => running.output.includes('Room on'), 30_000);
   const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
   // The broker retains this one for a room that has not subscribed yet. A client other than our boxes does not send
   // again.
@@ -210,7 +210,7 @@ void t.test('a hostile box cannot forge a line or send control characters to the
       db.close();
     }
   };
-  await until(t, 'it has subscribed', hasSubscribed, 30_000);
+  await waitUntil(t, 'it has subscribed', hasSubscribed, 30_000);
   let seq = 0;
   const send = async (change: (event: VigieEvent) => unknown, branch = 'evt/alert/loitering') => {
     seq += 1;
@@ -243,16 +243,16 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   await box.publishAsync(`vigie/${SITE}/${BOX}/evt/alert/\u202egnp.`, '{}', { qos: 1, properties });
   await send(() => HOSTILE, 'status');
 
-  const alerts = (): string[] => running.said.split('\n').filter((line) => line.includes('ALERT  '));
-  await until(
+  const alerts = (): string[] => running.output.split('\n').filter((line) => line.includes('ALERT  '));
+  await waitUntil(
     t,
     'all is printed',
-    () => alerts().length >= 8 && /refused a message/.test(running.said),
+    () => alerts().length >= 8 && /refused a message/.test(running.output),
     30_000,
   );
   t.equal(await running.end('SIGTERM'), 0);
-  t.strictSame(forbiddenIn(running.said), []);
-  const lines = running.said.split('\n').slice(0, -1);
+  t.strictSame(forbiddenIn(running.output), []);
+  const lines = running.output.split('\n').slice(0, -1);
   const forged = lines.filter(
     (line) =>
       !/^(Room on |Ended: |room: |(\d\d:\d\d:\d\d CES?T|--:--:--) {2}ALERT {3}loitering: .*\[marseille-1\/canebiere-017\])/.test(
@@ -262,14 +262,14 @@ void t.test('a hostile box cannot forge a line or send control characters to the
   t.strictSame(forged, []);
   t.equal(alerts().length, 8, 'each is shown once');
   t.equal(lines.filter((line) => line.length > 2000).length, 0, 'and no line is endless');
-  t.match(running.said, /\\x1b\[2J/, 'earlier alerts are shown');
-  t.match(running.said, /--:--:-- .*its clock says 2199-01-01T00:00:00\.000Z/);
-  t.match(running.said, /its clock was not synchronised/);
+  t.match(running.output, /\\x1b\[2J/, 'earlier alerts are shown');
+  t.match(running.output, /--:--:-- .*its clock says 2199-01-01T00:00:00\.000Z/);
+  t.match(running.output, /its clock was not synchronised/);
   t.match(
-    running.said,
+    running.output,
     /room: kept unread, a message of marseille-1\/canebiere-017: \/time: must be a moment that exists/,
   );
-  t.match(running.said, /Ended: 12 events and 0 snapshots stored, 0 came again, 5 kept unread, 1 refused/);
+  t.match(running.output, /Ended: 12 events and 0 snapshots stored, 0 came again, 5 kept unread, 1 refused/);
 
   const db = new Database(file, { readonly: true });
   t.teardown(() => db.close());
@@ -286,15 +286,15 @@ void t.test('repeated refusals do not flood the terminal', async (t) => {
   const broker = await makeRoom(t);
   const file = join(scratch(t), 'room.db');
   const running = await RoomProgram.start(t, broker, '--database', file);
-  await until(t, 'it listens', () => running.said.includes('Room on'), 30_000);
+  await waitUntil(t, 'it listens', () => running.output.includes('Room on'), 30_000);
   const box = await clientOf(t, broker, BOX, { reconnectPeriod: 0 });
   const topic = topicsOf(SITE, BOX).event('alert', 'loitering');
   await Promise.all(Array.from({ length: 500 }, () => box.publishAsync(topic, '{}', { qos: 1 })));
-  await until(t, 'the last of them', () => /refused .*\(500 so far\)/.test(running.said), 30_000);
+  await waitUntil(t, 'the last of them', () => /refused .*\(500 so far\)/.test(running.output), 30_000);
   t.equal(await running.end('SIGTERM'), 0);
-  const refusalLines = running.said.split('\n').filter((line) => line.includes('refused a message'));
+  const refusalLines = running.output.split('\n').filter((line) => line.includes('refused a message'));
   t.ok(refusalLines.length < 40, `${refusalLines.length} lines for 500`);
-  t.match(running.said, /500 refused, 0 reports dropped\.\n$/);
+  t.match(running.output, /500 refused, 0 reports dropped\.\n$/);
 });
 
 void t.test('a new archive and a box that lost its folder leave no message waiting', async (t) => {
@@ -304,21 +304,21 @@ void t.test('a new archive and a box that lost its folder leave no message waiti
   const before = boxOf(t, join(dir, 'outbox.db'));
   const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, before.outbox);
   for (let i = 0; i < 10; i += 1) before.outbox.append(eventWithStill(`a1-${i}`, 500));
-  await until(t, 'a broker without an archive', () => before.rows() === 0);
+  await waitUntil(t, 'a broker without an archive', () => before.rows() === 0);
   await delivery.stop();
 
   await RoomProgram.start(t, broker, '--database', file);
   const second = deliver(t, broker.config, before.outbox);
   before.outbox.append(eventWithStill('a1-new', 500));
   second.delivery.wake();
-  await until(t, 'an archive without a past acknowledges', () => before.rows() === 0, 30_000);
+  await waitUntil(t, 'an archive without a past acknowledges', () => before.rows() === 0, 30_000);
   await second.delivery.stop();
 
   const after = boxOf(t, join(dir, 'other.db'));
   t.not(after.outbox.epoch, before.outbox.epoch);
   for (let i = 0; i < 3; i += 1) after.outbox.append(eventWithStill(`b2-${i}`, 500));
   deliver(t, broker.config, after.outbox);
-  await until(t, 'a box with a new epoch is acknowledged', () => after.rows() === 0, 30_000);
+  await waitUntil(t, 'a box with a new epoch is acknowledged', () => after.rows() === 0, 30_000);
   const db = new Database(file, { readonly: true });
   t.teardown(() => db.close());
   t.same(db.prepare('SELECT id FROM event ORDER BY id').pluck().all(), ['a1-new', 'b2-0', 'b2-1', 'b2-2']);
@@ -339,44 +339,44 @@ void t.test('an archive that is killed at work misses no acknowledged message', 
   };
   const { outbox, rows } = boxOf(t, join(scratch(t), 'outbox.db'));
   const { delivery } = deliver(t, { ...broker.config, ack: 'broker' }, outbox);
-  await until(t, 'the room has subscribed: it knows the box', () => count('report') === 1, 30_000);
+  await waitUntil(t, 'the room has subscribed: it knows the box', () => count('report') === 1, 30_000);
   let publishedCount = 0;
   // Each start takes as long as a lease.
   for (let i = 0; i < 2; i += 1) {
     for (let k = 0; k < 100; k += 1) outbox.append(eventWithStill(`a1-${publishedCount++}`, 500));
     delivery.wake();
     const before = count('event');
-    await until(t, 'in the middle of it', () => count('event') > before, 30_000);
+    await waitUntil(t, 'in the middle of it', () => count('event') > before, 30_000);
     await program.end('SIGKILL');
-    await until(t, 'the broker has all of it', () => rows() === 0, 30_000);
+    await waitUntil(t, 'the broker has all of it', () => rows() === 0, 30_000);
     program.start();
   }
-  await until(t, 'all of it', () => count('event') === publishedCount, 30_000);
+  await waitUntil(t, 'all of it', () => count('event') === publishedCount, 30_000);
   t.equal(count('event'), publishedCount, 'every PUBACK was given after the commit');
 });
 
 void t.test('an unavailable PostgreSQL is retried, and a refusal by it ends the program', async (t) => {
   const broker = await makeRoom(t);
-  const { server, where } = await DATABASES.postgres(t);
+  const { server, address: where } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('PostgreSQL has a server');
   await server.stop();
   const url = where.replace('postgres@', 'postgres:hidden@');
   const running = await RoomProgram.start(t, broker, '--database', url);
-  await until(
+  await waitUntil(
     t,
     'said',
-    () => /archive: .*nothing listens there.*; tried again until it works/.test(running.said),
+    () => /archive: .*nothing listens there.*; tried again until it works/.test(running.output),
     30_000,
   );
   await server.start();
-  await until(t, 'at work', () => /Room on localhost:\d+; Ctrl-C ends it/.test(running.said), 30_000);
-  t.notMatch(running.said, /hidden/, 'no password');
+  await waitUntil(t, 'at work', () => /Room on localhost:\d+; Ctrl-C ends it/.test(running.output), 30_000);
+  t.notMatch(running.output, /hidden/, 'no password');
   t.equal(await running.end('SIGINT'), 0);
 
   const wrong = await RoomProgram.start(t, broker, '--database', url.replace(/postgres$/, 'nowhere'));
-  await until(t, 'refused', () => wrong.said.endsWith('\n'), 30_000);
+  await waitUntil(t, 'refused', () => wrong.output.endsWith('\n'), 30_000);
   t.equal(await wrong.end('SIGINT'), 2, 'exit code');
-  t.equal(wrong.said, 'room: --database cannot be opened: database "nowhere" does not exist\n');
+  t.equal(wrong.output, 'room: --database cannot be opened: database "nowhere" does not exist\n');
 });
 
 void t.test('a usage error is one line and exit code 2', async (t) => {

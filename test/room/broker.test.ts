@@ -7,7 +7,7 @@ import { BODY_BYTES_MAX } from '../../agent/contract/outbox.ts';
 import { NAMES_OF_OTHERS, topicsOf } from '../../agent/contract/topics.ts';
 import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { ROOT } from '../lib/paths.ts';
-import { clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
 interface Client {
   readonly client: MqttClient;
@@ -68,10 +68,10 @@ void t.test('a box reaches only its own topics, and the room reads and acknowled
   for (const rest of ['ack', 'cmd']) {
     t.equal(await operator.publish(`vigie/${SITE}/box-a/${rest}`), 0, `the room may ${rest}`);
   }
-  await until(t, 'the room reads', () => operator.receivedTopics.length >= own.length + 1);
+  await waitUntil(t, 'the room reads', () => operator.receivedTopics.length >= own.length + 1);
   t.ok(a.client.connected && operator.client.connected, 'a refusal ends no connection');
   t.equal(await b.publish(`vigie/${SITE}/box-b/evt/alert/loitering`), 0);
-  await until(t, 'b hears itself', () => b.receivedTopics.length > 0);
+  await waitUntil(t, 'b hears itself', () => b.receivedTopics.length > 0);
   t.strictSame(
     [...new Set(b.receivedTopics)],
     [`vigie/${SITE}/box-b/evt/alert/loitering`],
@@ -80,7 +80,7 @@ void t.test('a box reaches only its own topics, and the room reads and acknowled
   const late = await connect(t, room, 'box-c');
   await late.client.subscribeAsync('#', { qos: 1 });
   t.equal(await late.publish(`vigie/${SITE}/box-c/probe`), 0);
-  await until(t, 'c hears itself', () => late.receivedTopics.length > 0);
+  await waitUntil(t, 'c hears itself', () => late.receivedTopics.length > 0);
   t.strictSame(late.receivedTopics, [`vigie/${SITE}/box-c/probe`], 'nothing retained of others either');
 });
 
@@ -124,7 +124,7 @@ void t.test('each program’s topics are open to their owners and to no one else
   // Everyone may read a message to all boxes of a site, since it is signed and contains nothing about one box.
   const metricsTopics = (): string[] =>
     metrics.receivedTopics.filter((topic) => topic !== topics.commandAll).sort();
-  await until(
+  await waitUntil(
     t,
     'both have read',
     () => metricsTopics().length >= read.length && fleet.receivedTopics.length > 0,
@@ -155,7 +155,7 @@ void t.test('Home Assistant reads its entities, their states and pictures, and n
     t.equal(await assistant.publish(topic), DENIED, `${topic} is not Home Assistant’s`);
   }
   const expectedTopics = [...entities, ...own, 'homeassistant/status'].sort();
-  await until(t, 'it has read', () => assistant.receivedTopics.length >= expectedTopics.length);
+  await waitUntil(t, 'it has read', () => assistant.receivedTopics.length >= expectedTopics.length);
   t.strictSame([...assistant.receivedTopics].sort(), expectedTopics);
 });
 
@@ -178,7 +178,7 @@ void t.test('a reader receives events, stills and health, and cannot publish', a
   for (const topic of [...readTopics, ...otherTopics, ...ofOthers, 'homeassistant/status']) {
     t.equal(await reader.publish(topic), DENIED, `${topic} is not a reader’s`);
   }
-  await until(t, 'it has read', () => new Set(reader.receivedTopics).size >= readTopics.length);
+  await waitUntil(t, 'it has read', () => new Set(reader.receivedTopics).size >= readTopics.length);
   t.strictSame([...new Set(reader.receivedTopics)].sort(), readTopics.sort(), 'these topics only');
   t.ok('reader' in NAMES_OF_OTHERS, 'no box is called so');
 });
@@ -204,7 +204,7 @@ void t.test('the retained messages of 1,500 boxes arrive completely, also after 
   const all = async (): Promise<void> => {
     const reader = await connect(t, room, 'room');
     await reader.client.subscribeAsync('vigie/+/+/+', { qos: 1 });
-    await until(t, 'all of them', () => reader.receivedTopics.length >= topics.length, 20_000);
+    await waitUntil(t, 'all of them', () => reader.receivedTopics.length >= topics.length, 20_000);
     t.equal(
       new Set(reader.receivedTopics).size,
       topics.length,
@@ -229,6 +229,6 @@ void t.test('the largest valid message passes, and a larger one ends the connect
   });
   box.client.on('error', () => undefined);
   box.client.publish(topic, Buffer.alloc(610_000), { qos: 1 });
-  await until(t, 'the connection is ended', () => closed);
+  await waitUntil(t, 'the connection is ended', () => closed);
   t.ok(closed, 'larger than any message of the contract');
 });

@@ -15,7 +15,7 @@ import { boxOf, CITY, fillCity, SMALL_CITY, siteOf } from '../lib/city.ts';
 import { CityStoring } from '../lib/city-storing.ts';
 import { callOf } from '../lib/console-room.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { countOf, DAY_MS, roomDatabase, TIME_ZONE } from '../lib/room-rows.ts';
 import { slowness } from '../lib/slowness.ts';
 
@@ -121,7 +121,7 @@ function questionsOf(db: Sql): Question[] {
 const FILLED = process.env['VIGIE_TEST_CITY'];
 
 void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3_600_000 }, async (t) => {
-  const database = FILLED ?? (await DATABASES.postgres(t)).where;
+  const database = FILLED ?? (await DATABASES.postgres(t)).address;
   const db = await roomDatabase(t, database, NOW);
   if (FILLED === undefined) {
     const beganMs = performance.now();
@@ -137,8 +137,8 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
     });
     await t.test('the archive alone reaches its rate', async (t) => {
       const storing = await CityStoring.start(t, database, NOW, 0);
-      await until(t, 'some seconds', after(10_000), 60_000);
-      const { perS, text } = storing.taken();
+      await waitUntil(t, 'some seconds', after(10_000), 60_000);
+      const { perS, text } = storing.statistics();
       t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
       await storing.end();
     });
@@ -146,7 +146,7 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
   await t.test('console and archive meet their limits together', async (t) => {
     const storing = await CityStoring.start(t, database, NOW, OFFERED_PER_S);
     for (const question of questions) await checkQuery(t, question);
-    const { perS, text } = storing.taken();
+    const { perS, text } = storing.statistics();
     t.ok(perS >= STORED_PER_S, `${text}; at least ${STORED_PER_S}; load ${load()}`);
     await storing.end();
   });
@@ -235,7 +235,7 @@ const after = (ms: number): (() => boolean) => {
 
 /** Checks the longest batch against the limit in the full run, and the 95th percentile in the normal one. */
 function checkWait(t: Test, storing: CityStoring, name: string): void {
-  const { longestMs, highMs, text } = storing.taken();
+  const { longestMs, highMs, text } = storing.statistics();
   const limitMs = FULL ? BATCH_MS_MAX : Math.round(BATCH_MS_MAX * slowness());
   t.ok((FULL ? longestMs : highMs) <= limitMs, `${name}: ${text}; at most ${limitMs} ms; load ${load()}`);
 }
@@ -246,7 +246,7 @@ async function checkPurge(t: Test, db: Sql, nowMs: number, expectedLine: RegExp)
   const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => nowMs }, (line) => lines.push(line));
   t.teardown(() => purge.stop());
   purge.start();
-  const tookMs = await until(t, 'it is deleted', () => lines.length > 0, 900_000);
+  const tookMs = await waitUntil(t, 'it is deleted', () => lines.length > 0, 900_000);
   await purge.stop();
   t.match(lines, [expectedLine]);
   t.comment(`${lines[0]} within ${tookMs} ms`);

@@ -13,7 +13,7 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { ask, cookieOf, enter, from, readStream, roomDatabase, startConsole } from '../lib/console.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const TOKENS: Readonly<Record<Role, string>> = {
   operator: 'token-of-an-operator-program',
@@ -72,7 +72,7 @@ function recordingHandlers(): {
 }
 
 async function sqliteDatabase(test: Test): Promise<Sql> {
-  return roomDatabase(test, (await DATABASES.sqlite(test)).where);
+  return roomDatabase(test, (await DATABASES.sqlite(test)).address);
 }
 
 const auditOf = async (db: Sql): Promise<AuditEntry[]> => {
@@ -92,7 +92,7 @@ function checkChain(test: Test, entries: readonly AuditEntry[]): void {
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`every route answers every role by its rights (${kind})`, async (t) => {
-    const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
+    const db = await roomDatabase(t, (await DATABASES[kind](t)).address);
     const { handlers, calls } = recordingHandlers();
     const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
     let refusals = 0;
@@ -117,7 +117,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         }
       }
       const stream = readStream(t, url, cookie);
-      await until(t, 'the stream answers', () => stream.status !== 0);
+      await waitUntil(t, 'the stream answers', () => stream.status !== 0);
       t.equal(stream.status, may(role, 'see-incidents') ? 200 : 403);
       const program = await ask(`${url}/api/logout`, {
         method: 'POST',
@@ -304,7 +304,7 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`a session ends by its limits, and is audited (${kind})`, async (t) => {
-    const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
+    const db = await roomDatabase(t, (await DATABASES[kind](t)).address);
     const { url, clock, server } = await startConsole(t, db);
     const status = async (cookie: string) =>
       (await ask(`${url}/api/session`, { headers: { cookie } })).status;
@@ -343,7 +343,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 
     const left = await enter(url, 'auditor');
     const stream = readStream(t, url, left);
-    await until(t, 'the stream answers', () => stream.status === 200);
+    await waitUntil(t, 'the stream answers', () => stream.status === 200);
     const out = await ask(`${url}/api/logout`, {
       method: 'POST',
       headers: { cookie: left, ...from(url) },
@@ -351,7 +351,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     });
     t.match(out.headers['set-cookie'], [/^vigie=; Max-Age=0/]);
     t.equal(await status(left), 401);
-    await until(t, 'the stream ends', () => stream.isOver);
+    await waitUntil(t, 'the stream ends', () => stream.isOver);
     t.equal(stream.names().at(-1), 'session');
 
     const names = ['nobody\u001b[31m', 'x'.repeat(64)];

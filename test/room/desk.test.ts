@@ -16,7 +16,7 @@ import { type AppRoom, appRoom, contextOf, LOOKS, type Setup, type Tab, tabOf } 
 import { city, cityMapFile, ENTRIES, HOSTILE, SEARCH } from '../lib/room-city.ts';
 import { sampled } from '../lib/sampled.ts';
 import { violations } from '../page/in-page.ts';
-import { type Look, openBrowser, pictured } from '../page/phone.ts';
+import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
 const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
@@ -65,7 +65,7 @@ interface OpenView extends Tab {
 }
 
 /** The browser's last request to that path. */
-const lastOf = ({ asked }: Tab, path: string): string =>
+const lastOf = ({ requestedPaths: asked }: Tab, path: string): string =>
   asked.findLast((one) => one.startsWith(`GET ${path}`)) ?? '';
 
 /** The request to that path that `act` causes, once answered; an action shows nothing before. */
@@ -98,14 +98,14 @@ async function openView(t: Test, browser: Browser, opening: Opening = {}): Promi
   const context = await contextOf(t, browser, room.home, 'Omar');
   const before = `localStorage.setItem('theme', '${look[1]}')`;
   const tab = await tabOf(context, room.home, { look, before, width: 1440, excused });
-  await tab.until('document.querySelector(".link-live") !== null');
+  await tab.waitUntil('document.querySelector(".link-live") !== null');
   return {
     ...tab,
     room,
     show: async (screen) => {
       await tab.page.evaluate(`document.querySelector('nav a[href="/${screen}"]').click()`);
-      await tab.until(`document.querySelector('[data-screen="${screen}"]') !== null`);
-      await tab.until(`document.querySelector('main [role=status]')?.textContent !== 'Loading…'`);
+      await tab.waitUntil(`document.querySelector('[data-screen="${screen}"]') !== null`);
+      await tab.waitUntil(`document.querySelector('main [role=status]')?.textContent !== 'Loading…'`);
     },
   };
 }
@@ -167,7 +167,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   const view = await openView(t, browser, { look, cameras: LOOKED_AT });
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
-    await pictured(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
+    await savePicture(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
     const axeFaults = await violations(view.page);
     const wide = await view.page.evaluate('document.documentElement.scrollWidth > innerWidth');
     faults.push(
@@ -177,17 +177,17 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
   };
   for (const screen of SCREENS) {
     await view.show(screen);
-    await view.until(screen === 'cameras' ? allShown(LOOKED_AT) : (READY[screen] ?? 'true'));
+    await view.waitUntil(screen === 'cameras' ? allShown(LOOKED_AT) : (READY[screen] ?? 'true'));
     await check(screen);
     if (screen === 'cameras') {
       await view.page.click('[role=option].blind');
-      await view.until('document.querySelectorAll(".d-rows.d-links li").length > 0');
+      await view.waitUntil('document.querySelectorAll(".d-rows.d-links li").length > 0');
       await check('cameras-chosen');
     } else if (screen === 'search') {
       await view.page.type('[name=case]', '2026/1432');
       await view.page.type('[name=reason]', 'theft of a bicycle');
       await view.page.click('[type=submit]');
-      await view.until('document.querySelector("table") !== null');
+      await view.waitUntil('document.querySelector("table") !== null');
       await check('search-found');
     } else if (screen === 'hand-over') {
       await view.page.emulateMediaType('print');
@@ -215,7 +215,7 @@ const DRAW = `(async () => {
 async function tiles(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('cameras');
-  await view.until(READY['cameras'] ?? '');
+  await view.waitUntil(READY['cameras'] ?? '');
   // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
   const barMs = DRAWN_PASSES_MAX * passMs();
   const runs: [number, number][] = [];
@@ -235,7 +235,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
   const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
   await putCameras(view.room.db, [change]);
-  await view.until(
+  await view.waitUntil(
     `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape blind'`,
   );
   t.match(await view.text('.desk-aside'), '<img src=x', 'a reason from a box is text');
@@ -246,11 +246,11 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
 async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser, { excused: /status of (4|503)/ });
   await view.show('cameras');
-  await view.until(READY['cameras'] ?? '');
+  await view.waitUntil(READY['cameras'] ?? '');
   const { keyboard } = view.page;
   await keyboard.press('/');
   await keyboard.type('stream cam-');
-  await view.until('document.querySelectorAll("[role=option]").length === 8');
+  await view.waitUntil('document.querySelectorAll("[role=option]").length === 8');
   t.equal(
     await view.page.$eval('input[type=search]', (input) => (input as unknown as { value: string }).value),
     'stream cam-',
@@ -258,27 +258,27 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   await keyboard.press('Tab');
   await keyboard.press('ArrowRight');
   t.equal(await view.page.evaluate('document.activeElement.className'), 'd-tiles');
-  await view.until('document.querySelector("[aria-selected=true]") !== null');
+  await view.waitUntil('document.querySelector("[aria-selected=true]") !== null');
   const first = await view.page.$eval('[aria-selected=true]', ({ id }) => id);
   await keyboard.press('ArrowRight');
-  await view.until(`document.querySelector("[aria-selected=true]").id !== "${first}"`);
+  await view.waitUntil(`document.querySelector("[aria-selected=true]").id !== "${first}"`);
   const second = await view.page.$eval('[aria-selected=true]', ({ id }) => id);
   await keyboard.press('Enter');
-  await view.until('document.activeElement.id === "camera-title"');
+  await view.waitUntil('document.activeElement.id === "camera-title"');
   t.equal(`camera-${await view.text('#camera-title')}`, second);
   t.match(await view.text('.desk-aside'), /stream lost[\s\S]*1 h \d\d min \(\d+/);
   t.match(await view.text('.desk-aside'), 'Certificate expires');
   await keyboard.press('Escape');
-  await view.until('document.querySelector("#camera-title") === null');
+  await view.waitUntil('document.querySelector("#camera-title") === null');
   await view.page.click('.d-tally.offline');
-  await view.until('document.body.textContent.includes("No camera matches.")');
+  await view.waitUntil('document.body.textContent.includes("No camera matches.")');
   t.same(await view.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
   (await replacedAnswers(view)).set('/api/cameras', outage('the database is away'));
   await view.show('audit');
   await view.show('cameras');
-  await view.until('document.querySelector("main [role=alert]") !== null');
+  await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Not up to date: the database is away');
   t.same(view.complaints, []);
 }
@@ -288,11 +288,11 @@ const VIEW = 'document.querySelector(".d-map svg").getAttribute("viewBox")';
 async function plan(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('plan');
-  await view.until(READY['plan'] ?? '');
+  await view.waitUntil(READY['plan'] ?? '');
   const views: unknown[] = [await view.page.evaluate(VIEW)];
   const after = async (act: () => Promise<unknown>): Promise<void> => {
     await act();
-    await view.until(`${VIEW} !== ${JSON.stringify(views.at(-1))}`);
+    await view.waitUntil(`${VIEW} !== ${JSON.stringify(views.at(-1))}`);
     views.push(await view.page.evaluate(VIEW));
   };
   const { keyboard, mouse } = view.page;
@@ -311,11 +311,11 @@ async function plan(t: Test, browser: Browser): Promise<void> {
   t.equal(views.at(-1), views[0]);
   await view.page.evaluate(`document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, button: 0 }));
     document.querySelector('.d-alarm .d-ring').dispatchEvent(new PointerEvent('pointerup', { bubbles: true, button: 0 }))`);
-  await view.until('/^\\/incidents\\/\\d+$/.test(location.pathname)');
+  await view.waitUntil('/^\\/incidents\\/\\d+$/.test(location.pathname)');
   await view.show('plan');
-  await view.until(READY['plan'] ?? '');
+  await view.waitUntil(READY['plan'] ?? '');
   await view.page.click('.d-rows a.d-row-button');
-  await view.until('document.querySelector("#camera-title") !== null');
+  await view.waitUntil('document.querySelector("#camera-title") !== null');
   t.same(view.complaints, []);
 }
 
@@ -332,7 +332,7 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
     answers.set('/api/plan', { status: 200, body: typeof body === 'string' ? body : JSON.stringify(body) });
     await view.show('search');
     await view.show('plan');
-    await view.until('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
+    await view.waitUntil('document.querySelector("[data-screen=plan] :is(.notice, svg)") !== null');
     return view.text();
   };
   for (const none of [null, [], { type: 'Topology' }, { type: 'FeatureCollection' }])
@@ -360,7 +360,7 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   answers.set('/api/plan', { status: 404, body: JSON.stringify({ title: 'no map', status: 404 }) });
   await view.show('search');
   await view.show('plan');
-  await view.until('document.body.textContent.includes("The control room has no map")');
+  await view.waitUntil('document.body.textContent.includes("The control room has no map")');
   t.same(await view.page.$$('img'), []);
   t.same(view.complaints, []);
 }
@@ -389,12 +389,12 @@ async function search(t: Test, browser: Browser): Promise<void> {
   await view.page.type('[name=case]', '2026/1432');
   await view.page.type('[name=reason]', 'theft of a bicycle');
   await view.page.type('[name=boxes]', 'cam-0001, Cam_2');
-  await view.until('document.body.textContent.includes("“Cam_2” is no name")');
+  await view.waitUntil('document.body.textContent.includes("“Cam_2” is no name")');
   await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
   says.fault = 'the signer is away';
   await view.page.click('[type=submit]');
-  await view.until('document.querySelector("main [role=alert]") !== null');
+  await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
   await view.show('audit');
   await view.show('search');
@@ -404,17 +404,17 @@ async function search(t: Test, browser: Browser): Promise<void> {
   );
   says.fault = undefined;
   await view.page.click('[type=submit]');
-  await view.until('document.querySelector("table") !== null');
+  await view.waitUntil('document.querySelector("table") !== null');
   const body = asked.at(-1) ?? {};
   t.match(body, { case: '2026/1432', reason: 'theft of a bicycle', boxes: ['cam-0001', 'cam-0002'] });
   t.notOk('kinds' in body);
   t.match(await view.text(), '1,371 of 1,500 boxes have answered');
   t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
   says.fault = 'away';
-  await view.until('document.body.textContent.includes("its state is asked for again")');
+  await view.waitUntil('document.body.textContent.includes("its state is asked for again")');
   says.fault = undefined;
   says.state = { ...SEARCH, done: true, answered: 1497 };
-  await view.until('document.body.textContent.includes("1,497 of 1,500")');
+  await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await view.text(), 'Done');
   t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
   t.same(view.complaints, []);
@@ -438,7 +438,7 @@ const inParis = (iso: string): string =>
 async function papers(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser);
   await view.show('figures');
-  await view.until(READY['figures'] ?? '');
+  await view.waitUntil(READY['figures'] ?? '');
   t.match(await view.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
   t.match(await view.text(), 'few verdicts');
   t.match(await view.text(), 'Suppressed');
@@ -447,7 +447,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.match(figures, { from: /:00\.000Z$/, by: 'hour' });
   t.match(await view.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
   await view.show('hand-over');
-  await view.until(READY['hand-over'] ?? '');
+  await view.waitUntil(READY['hand-over'] ?? '');
   const shift = spanOf(lastOf(view, '/api/hand-over'));
   t.equal(Date.parse(shift.to) - Date.parse(shift.from), 8 * 3_600_000);
   t.match(
@@ -461,7 +461,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   await view.page.click('.desk-acts .button');
   t.equal(await view.page.title(), 'printed');
   await view.show('audit');
-  await view.until(READY['audit'] ?? '');
+  await view.waitUntil(READY['audit'] ?? '');
   t.match(await view.text('.notice'), 'The record is whole');
   const [{ newest } = { newest: 0 }] = await view.room.db.all<{ newest: number }>(
     'SELECT max(no) AS newest FROM audit',
@@ -480,12 +480,12 @@ async function broken(t: Test, browser: Browser): Promise<void> {
   };
   const view = await openView(t, browser, { fill });
   await view.show('audit');
-  await view.until(READY['audit'] ?? '');
+  await view.waitUntil(READY['audit'] ?? '');
   await view.page.type('[name=who]', 'Camille');
   await view.page.type('[name=incident]', '12');
   const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));
   t.equal(narrowed, 'GET /api/audit?who=Camille&incident=12');
-  await view.until('document.querySelector("main [role=alert]") !== null');
+  await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'The record is broken');
   t.match(await view.text('main [role=alert]'), 'entry 17');
   t.same(view.complaints, []);

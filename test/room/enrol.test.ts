@@ -22,7 +22,7 @@ import { openedOutbox, rowsOf } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { deliver, until } from '../lib/room.ts';
+import { deliver, waitUntil } from '../lib/room.ts';
 
 const PROGRAM = bundled('scripts/programs/room/enrol');
 const ENROL = '/.well-known/est/simpleenroll';
@@ -200,7 +200,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   } as const;
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   const { delivery } = deliver(t, config, outbox);
-  await until(t, 'online', () => delivery.state.phase === 'online');
+  await waitUntil(t, 'online', () => delivery.state.phase === 'online');
   let madeCount = 0;
   const street = setInterval(() => {
     madeCount += 1;
@@ -208,7 +208,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
     delivery.wake();
   }, 3);
   t.teardown(() => clearInterval(street));
-  await until(t, 'events flow', () => heardIds.size > 20);
+  await waitUntil(t, 'events flow', () => heardIds.size > 20);
   delivery.reload();
   await systemClock.sleep(600);
   t.equal(delivery.state.reconnects, 0, 'the same certificate: the connection stays');
@@ -226,15 +226,15 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   // Shorter than the wait before a mismatched pair is read again.
   await systemClock.sleep(150);
   writeFileSync(box.file('box.crt'), next);
-  await until(
+  await waitUntil(
     t,
     'connected with it',
     () => delivery.state.reconnects === 1 && delivery.state.phase === 'online',
   );
   const [then, madeBefore] = [heardIds.size, madeCount];
-  await until(t, 'and events go on', () => heardIds.size > then + 20 && madeCount > madeBefore + 20);
+  await waitUntil(t, 'and events go on', () => heardIds.size > then + 20 && madeCount > madeBefore + 20);
   clearInterval(street);
-  await until(t, 'all are delivered', () => rowsOf(outbox) === 0);
+  await waitUntil(t, 'all are delivered', () => rowsOf(outbox) === 0);
   t.equal(heardIds.size, madeCount, `${madeCount} events, none lost`);
   t.notOk(
     states.includes('stopped') || states.includes('offline'),
@@ -245,7 +245,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   await broker.reload();
   outbox.append([namedEvent('alert', 'after')]);
   delivery.wake();
-  await until(t, 'denied', () => delivery.state.fault?.code === 'denied');
+  await waitUntil(t, 'denied', () => delivery.state.fault?.code === 'denied');
   t.notOk(heardIds.has('after'), 'an open connection can no longer publish');
   const revoked = { cert: readFileSync(config.cert), key: readFileSync(config.key), ca: room.ca };
   let isRefused = false;
@@ -262,7 +262,7 @@ void t.test('renewal interrupts no event, and the broker cuts off a revoked box'
   t.equal(delivery.state.reconnects, 1, 'an open connection is not ended');
   await broker.stop();
   await broker.start();
-  await until(t, 'shut out', () => delivery.state.fault?.code === 'certificate', 20_000);
+  await waitUntil(t, 'shut out', () => delivery.state.fault?.code === 'certificate', 20_000);
   t.match(readFileSync(broker.logFile, 'utf8'), /certificate verify failed/, 'as the broker’s log says');
 });
 
@@ -371,7 +371,7 @@ void t.test('the program enrols, lists and ends cleanly, and stores no token', a
   const token = program.stdout.trim();
   for (const name of ['room', 'Box_1']) t.match(enrolProgram(dir, 'token', SITE, name), { status: 2 }, name);
   const server: Program = start(t, process.execPath, [PROGRAM, 'serve', '--dir', dir, '--port', '0']);
-  await until(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
+  await waitUntil(t, 'it serves', () => server.out.includes('Enrolment on https://localhost:'));
   const room = {
     url: /https:\/\/localhost:\d+/.exec(server.out)?.[0],
     ca: readFileSync(join(dir, 'ca.crt')),
@@ -395,7 +395,7 @@ void t.test('the program enrols, lists and ends cleanly, and stores no token', a
   );
   t.match(enrolProgram(dir, 'revoke', BOX), { status: 0, stdout: /2 certificates revoked/ });
   server.child.kill('SIGTERM');
-  t.equal(await server.ended, 0, 'ends cleanly');
+  t.equal(await server.exit, 0, 'ends cleanly');
   t.notMatch(server.out + server.err, token);
   const stored = readFileSync(join(dir, 'enrolment.db'), 'latin1');
   t.notOk(stored.includes(token), 'the token itself is stored nowhere');
@@ -436,7 +436,7 @@ void t.test('the newer of two concurrent writers of the lists wins', async (t) =
       await new Promise((resolve) => setTimeout(resolve, 3));
     }`;
   const child: Program = start(t, process.execPath, ['--input-type=module', '-e', writer]);
-  await until(t, 'it writes', () => child.out !== '' || child.code !== undefined);
+  await waitUntil(t, 'it writes', () => child.out !== '' || child.code !== undefined);
   for (const box of boxes) {
     room.enrolment.revoke(box, Date.now());
     await systemClock.sleep(50);

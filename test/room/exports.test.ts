@@ -8,7 +8,7 @@ import { DATABASES } from '../lib/databases.ts';
 const INCIDENTS = 100_000;
 
 void t.test('an export of 100,000 incidents holds up no other request', { timeout: 300_000 }, async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   await db.run(
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,

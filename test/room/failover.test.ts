@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { ask, enter, readStream } from '../lib/console.ts';
 import { ConsoleProgram } from '../lib/console-program.ts';
 import { DatabaseCluster, MACHINES } from '../lib/database-cluster.ts';
-import { makeRoom, until } from '../lib/room.ts';
+import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { type StreetBox, startStreet } from '../lib/street-boxes.ts';
 
@@ -203,7 +203,7 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const load = new Load(t, boxes);
   const isStored = async (id: string): Promise<boolean> =>
     (await queryLeader(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
-  await until(t, 'an event is acknowledged', () => load.acknowledgedIds.size > 0);
+  await waitUntil(t, 'an event is acknowledged', () => load.acknowledgedIds.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
   const desk = await ConsoleProgram.start(t, cluster.url);
   const cookie = await enter(desk.url, 'operator', desk.link);
@@ -220,13 +220,13 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
       'the console answers',
       async () => (await ask(`${desk.url}/api/queue`, { headers: { cookie } })).status === 200,
     );
-    await cluster.whole();
+    await cluster.waitUntilComplete();
     const longest = await pauseMs(cluster.url, beganMs - 1000);
     t.ok(longest <= pauseMsMax, `${name}: nothing was stored for ${(longest / 1000).toFixed(1)} s`);
   }
 
   load.stop();
-  await until(t, 'all is acknowledged', () => load.waiting === 0, BACK_WITHIN_MS);
+  await waitUntil(t, 'all is acknowledged', () => load.waiting === 0, BACK_WITHIN_MS);
   const rows = await queryLeader<{ id: string; unread: string | null }>(
     cluster.url,
     'SELECT id, unread FROM event',
@@ -249,8 +249,8 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const expectedStills = String(Math.ceil(load.acknowledgedIds.size / STILL_EACH));
   t.match(stills, { n: expectedStills, names: expectedStills }, 'nor is a picture');
   const [newest] = await queryLeader<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
-  await until(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
-  t.comment(program.said);
-  t.comment(desk.said);
+  await waitUntil(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
+  t.comment(program.output);
+  t.comment(desk.output);
   t.equal(await program.end('SIGTERM'), 0, 'the archive ends cleanly');
 });

@@ -14,7 +14,7 @@ import { topicsOf } from '../../agent/contract/topics.ts';
 import { queueOf } from '../../scripts/programs/room/console/queue.ts';
 import { ask, csrOf, newKey, SITE } from '../lib/enrolment.ts';
 import { alertOf, answerTo, FAR, FAR_SITE, HONEST, HostileRoom, THIEF } from '../lib/hostile-room.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const DENIED = 135;
@@ -109,7 +109,7 @@ const IDENTITY: readonly Attack[] = [
       });
       thief.stream.destroy();
       await answerTo(await room.connect(THIEF), own.status);
-      await until(t, 'its own topic arrives', () => receivedTopics.includes(own.status));
+      await waitUntil(t, 'its own topic arrives', () => receivedTopics.includes(own.status));
       t.notOk(receivedTopics.includes(honestTopics.status), 'the other one is not');
     },
   },
@@ -385,7 +385,7 @@ const DETECTION: Attack = {
       url: room.broker.programsUrl,
       clientId: THIEF,
     });
-    await until(t, 'its connection is ended', () => !thief.connected);
+    await waitUntil(t, 'its connection is ended', () => !thief.connected);
     await fleet.endAsync(true);
     t.ok(await refusedTo(room.connect(THIEF)), 'and it does not come back');
     const body = csrOf(room.pairOf(THIEF).key, THIEF).toString('base64');
@@ -423,6 +423,6 @@ for (const name of ['sqlite', 'postgres'] as const) {
         await room.hearsHonest(t, 'afterwards');
       });
     }
-    t.notMatch(room.said, /Ended:|another program uses/, 'the archive ran all the time');
+    t.notMatch(room.output, /Ended:|another program uses/, 'the archive ran all the time');
   });
 }

@@ -25,7 +25,7 @@ import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -109,7 +109,7 @@ void t.test('a name that no box can have creates no camera', async (t) => {
 });
 
 void t.test('a room clock set back an hour neither prolongs a claim nor hides a silent camera', async (t) => {
-  const { where, open } = await DATABASES.sqlite(t);
+  const { address: where, open } = await DATABASES.sqlite(t);
   const before = await open(() => NOW);
   const health = (at: number): IPublishPacket => ({
     ...packet('vigie/lyon/b-1/status', JSON.stringify({ state: 'online', boot: 'b', time: iso(at) })),
@@ -134,7 +134,7 @@ void t.test('a room clock set back an hour neither prolongs a claim nor hides a 
 });
 
 void t.test('a full database is reported as unavailable, and smaller writes go on', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const no = await addIncident(db, NOW);
   const filler = new Database(where);
@@ -155,7 +155,7 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
 });
 
 void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, NOW);
   const quietNo = await addIncident(db, NOW - 60_000, { box: 'quiet' });
   await db.run(
@@ -178,7 +178,7 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
 });
 
 void t.test('another site in an operator’s browser gets no answer', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const { url } = await startConsole(t, db, { handlers });
@@ -200,7 +200,7 @@ void t.test('another site in an operator’s browser gets no answer', async (t) 
 });
 
 void t.test('a camera that falls silent while a screen reconnects is reported', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const real = Date.now;
   t.teardown(() => {
@@ -227,7 +227,7 @@ void t.test('a camera that falls silent while a screen reconnects is reported', 
 });
 
 void t.test('a truncated audit log with a reset counter is detected', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const page = (): Promise<AuditPage> => handlers.audit(callOf<'audit'>('aud', NOW));
@@ -258,9 +258,9 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
 
 void t.test('a box that floods delays no other box', { timeout: 180_000, skip: noFlood }, async (t) => {
   const broker = await makeRoom(t);
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const room = await RoomProgram.start(t, broker, '--database', where);
-  await until(t, 'it listens', () => room.said.includes('Room on'), 30_000);
+  await waitUntil(t, 'it listens', () => room.output.includes('Room on'), 30_000);
   const flooding = await floodOf(t, broker, 'flooder');
   const quiet = await clientOf(t, broker, BOX);
   const db = await roomDatabase(t, where);
@@ -287,7 +287,7 @@ void t.test('a box that floods delays no other box', { timeout: 180_000, skip: n
   t.comment(`${perS} messages a second of one box; alerts of another: ${late.map(Math.round).join(', ')} ms`);
   t.ok(perS > 2000, `${perS} a second is a flood`);
   t.ok((late.at(-1) ?? 0) < 5000, 'each alert of the other box is there within 5 s');
-  t.match(room.said, /left out a message of marseille-1\/flooder: it waits for no acknowledgement/);
+  t.match(room.output, /left out a message of marseille-1\/flooder: it waits for no acknowledgement/);
 });
 
 /** Publishes with the box's own certificate as fast as the broker accepts it. */
@@ -304,6 +304,6 @@ async function floodOf(t: Test, broker: Room, box: string): Promise<{ sentCount(
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString();
   });
-  await until(t, 'it floods', () => output.includes('\n'), 30_000);
+  await waitUntil(t, 'it floods', () => output.includes('\n'), 30_000);
   return { sentCount: () => Number(output.trim().split('\n').at(-1)) };
 }

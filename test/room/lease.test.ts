@@ -13,7 +13,7 @@ import type { EventArrival } from '../../scripts/programs/room/archive/message.t
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { eventText } from '../lib/events.ts';
-import { makeRoom, pairOf, type Room, until } from '../lib/room.ts';
+import { makeRoom, pairOf, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { checkStored, emptied, publishing, storedCount } from '../lib/standby-boxes.ts';
 
@@ -119,7 +119,7 @@ void t.test('a dead holder is replaced after the lease time, whatever its clock 
   });
   t.teardown(() => duty.stop());
   duty.start();
-  await until(t, 'it takes over', () => hasBegun);
+  await waitUntil(t, 'it takes over', () => hasBegun);
   const tookMs = performance.now() - beganMs;
   t.ok(tookMs >= 10_000, `after ${Math.round(tookMs)} ms, not before the time of the lease`);
   t.match(lines, [/stands by/, /holds the lease/]);
@@ -132,18 +132,20 @@ void t.test('an archive that loses its database for longer than the lease reconn
   const database = await DATABASES.postgres(t);
   const { server } = database;
   if (server === undefined) throw new Error('PostgreSQL has a server');
-  const archive = await RoomProgram.start(t, room, '--database', database.where);
-  await until(t, 'it is at work', () => archive.said.includes('Ctrl-C'));
+  const archive = await RoomProgram.start(t, room, '--database', database.address);
+  await waitUntil(t, 'it is at work', () => archive.output.includes('Ctrl-C'));
   const street = await publishing(t, room, ['archive', 'broker']);
-  await until(t, 'the boxes publish', () => street.given.length > 20);
+  await waitUntil(t, 'the boxes publish', () => street.eventIds.length > 20);
   await server.stop();
-  await until(t, 'it has left', () => archive.said.includes('has lost the lease: it has left the broker'));
+  await waitUntil(t, 'it has left', () =>
+    archive.output.includes('has lost the lease: it has left the broker'),
+  );
   await server.start();
-  await until(t, 'it is back', () => archive.said.includes('archive: holds the lease; it is at work'));
+  await waitUntil(t, 'it is back', () => archive.output.includes('archive: holds the lease; it is at work'));
   await emptied(t, street, database);
-  await checkStored(t, database, street.given);
+  await checkStored(t, database, street.eventIds);
   t.equal(await archive.end('SIGTERM'), 0);
-  t.notMatch(archive.said, /stands by/, 'there was no other holder');
+  t.notMatch(archive.output, /stands by/, 'there was no other holder');
 });
 
 const THEFT_MS = FULL ? 60_000 : 8000;
@@ -155,21 +157,21 @@ void t.test(
   async (t) => {
     const room = await makeRoom(t);
     const database = await DATABASES.sqlite(t);
-    const archive = await RoomProgram.start(t, room, '--database', database.where);
-    await until(t, 'it is at work', () => archive.said.includes('Ctrl-C'));
+    const archive = await RoomProgram.start(t, room, '--database', database.address);
+    await waitUntil(t, 'it is at work', () => archive.output.includes('Ctrl-C'));
     // The broker drops messages of the session that a thief has ended. A box that waits for the archive repeats them.
     const street = await publishing(t, room, ['archive', 'archive', 'archive']);
-    await until(t, 'the boxes publish', () => street.given.length > 30);
+    await waitUntil(t, 'the boxes publish', () => street.eventIds.length > 30);
     const triedCount = await stealClientId(t, room, 'stolen-box', 3000);
     t.notMatch(
-      archive.said,
+      archive.output,
       /broker:/,
       `a box that asks ${triedCount} times for the archive's id is given its own`,
     );
-    const [givenBefore, storedBefore] = [street.given.length, await storedCount(database)];
+    const [givenBefore, storedBefore] = [street.eventIds.length, await storedCount(database)];
     const thefts = await stealClientId(t, room, 'fleet', THEFT_MS);
     const [givenCount, stored] = [
-      street.given.length - givenBefore,
+      street.eventIds.length - givenBefore,
       (await storedCount(database)) - storedBefore,
     ];
     t.ok(
@@ -177,22 +179,22 @@ void t.test(
       `${stored} of ${givenCount} events stored in ${THEFT_MS / 1000} s of ${thefts} takeovers`,
     );
     t.equal(
-      archive.said.split('\n').filter((line) => line.includes("connected under the archive's client id"))
+      archive.output.split('\n').filter((line) => line.includes("connected under the archive's client id"))
         .length,
       1,
       'it is reported once',
     );
     await emptied(t, street, database);
-    await checkStored(t, database, street.given);
+    await checkStored(t, database, street.eventIds);
     if (FULL)
-      await until(
+      await waitUntil(
         t,
         'its end is reported',
-        () => /connected for 60 s, after \d+ times/.test(archive.said),
+        () => /connected for 60 s, after \d+ times/.test(archive.output),
         90_000,
       );
     t.equal(await archive.end('SIGTERM'), 0, 'it is still running');
-    t.match(archive.said, /, \d+ connections taken over by another program\.\n$/, 'and counted');
+    t.match(archive.output, /, \d+ connections taken over by another program\.\n$/, 'and counted');
   },
 );
 

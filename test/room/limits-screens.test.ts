@@ -11,7 +11,7 @@ import { addIncident, insert, putCameras } from '../lib/console-rows.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { appRoom, contextOf, tabOf } from '../lib/room-browser.ts';
-import { openBrowser, pictured } from '../page/phone.ts';
+import { openBrowser, savePicture } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/room-limits-screens');
 
@@ -58,8 +58,8 @@ for (const language of ['en', 'fr'] as const) {
     await enter(home, 'Nadia');
     const look = [language, 'light'] as const;
     const tab = await tabOf(await contextOf(t, browser, home, 'Omar'), home, { look, path: '/cameras' });
-    const picture = (name: string) => pictured(tab.page, join(SCREENS_DIR, `${name}-${language}.png`));
-    await tab.until('document.querySelectorAll("[role=option]").length === 5000', 30_000);
+    const picture = (name: string) => savePicture(tab.page, join(SCREENS_DIR, `${name}-${language}.png`));
+    await tab.waitUntil('document.querySelectorAll("[role=option]").length === 5000', 30_000);
     const list = await tab.text();
     t.match(list, says.more);
     t.match(list, says.strangers);
@@ -80,19 +80,19 @@ for (const language of ['en', 'fr'] as const) {
     writeBoxes(file, [revoked('a', 'thief')]);
     register.look();
     withdrawal.wake();
-    await tab.until('!document.querySelector("main").textContent.includes("thief")', 30_000);
+    await tab.waitUntil('!document.querySelector("main").textContent.includes("thief")', 30_000);
     t.pass('the camera leaves the list that is shown');
     await tab.page.goto(`${home}/incidents/${no}`);
-    await tab.until('document.querySelector(".facts") !== null', 30_000);
+    await tab.waitUntil('document.querySelector(".facts") !== null', 30_000);
     t.match(await tab.text(), says.closed);
     await picture('incident');
     await tab.page.goto(`${home}/audit`);
-    await tab.until('document.querySelector(".d-people summary") !== null', 30_000);
+    await tab.waitUntil('document.querySelector(".d-people summary") !== null', 30_000);
     await tab.page.click('.d-people summary');
-    await tab.until('document.querySelectorAll(".d-people tbody tr").length === 2', 30_000);
+    await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 2', 30_000);
     await picture('people');
     await tab.page.click('.d-people tbody tr button');
-    await tab.until('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
+    await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
     t.match(await tab.text('.toasts'), says.ended);
     t.match(await room.record('end-sessions', 'box-revoked'), [
       { who: 'room', act: 'box-revoked' },

@@ -19,7 +19,7 @@ import { DATABASES, TIME_ZONE } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { eventText } from '../lib/events.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { addVerdict, countOf, recordsOf } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-24T14:00:00.000Z');
@@ -198,7 +198,7 @@ const isDone = async (db: Sql): Promise<boolean> => {
 async function untilDone(t: Test, db: Sql): Promise<void> {
   let isOver = false;
   let looking: Promise<void> | undefined;
-  await until(
+  await waitUntil(
     t,
     'the box is taken out',
     () => {
@@ -380,7 +380,7 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
     changes += 1;
   });
   writeFileSync(file, '{"version":1,');
-  await until(t, 'it is reported', () => notices.length > 0);
+  await waitUntil(t, 'it is reported', () => notices.length > 0);
   register.look();
   register.look();
   t.equal(notices.length, 1, 'once');
@@ -388,7 +388,7 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
   t.ok(register.isEnrolled('lyon', 'b-1'), 'the last good list counts');
   t.equal(changes, 0);
   writeBoxes(file, [revoked('lyon', 'b-1')]);
-  await until(t, 'it is read again', () => register.isRevoked('b-1'));
+  await waitUntil(t, 'it is read again', () => register.isRevoked('b-1'));
   t.equal(changes, 1);
   t.match(notices[1], /is read again/);
 });

@@ -14,7 +14,7 @@ import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { cpuS, Load, machineCpuS, makeCertificates, openFiles, rssMB } from '../lib/load.ts';
 import { loadName, loadSite } from '../lib/load-protocol.ts';
 import { scratch } from '../lib/paths.ts';
-import { makeRoom, type Room, until } from '../lib/room.ts';
+import { makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -97,7 +97,7 @@ async function runStage(t: Test, parts: Parts, { name, perS, stills, lastsMs }: 
       `${behindS.toFixed(1)} s behind; load ${(loadavg()[0] ?? 0).toFixed(1)}${hasKeptUp ? '' : ': SOMETHING GAVE'}`,
     ].join('; '),
   );
-  await until(t, 'all is stored', () => load.counts.stored >= load.counts.sent, DRAINED_WITHIN_MS);
+  await waitUntil(t, 'all is stored', () => load.counts.stored >= load.counts.sent, DRAINED_WITHIN_MS);
   return hasKeptUp;
 }
 
@@ -126,16 +126,16 @@ void t.test('the open files of a unit are the first limit', { skip, timeout: 600
   const load = new Load(t, PROCESSES);
   load.connect(room.broker.url, dir, count, CONNECTS_PER_S);
   const isFull = (): boolean => load.counts.connected > OPEN_FILES - 50 && load.counts.failed > 50;
-  await until(t, 'no more are taken', isFull, CONNECTED_WITHIN_MS);
+  await waitUntil(t, 'no more are taken', isFull, CONNECTED_WITHIN_MS);
   const { connected } = load.counts;
   t.ok(connected < OPEN_FILES, `${connected} are connected`);
   // The broker writes its log in blocks. Without a free descriptor it cannot read /etc/hosts.allow, and logs a denial.
   const log = (): string => readFileSync(room.broker.logFile, 'utf8');
   const saysWhy = (): boolean => log().includes('denied access by tcpd');
-  await until(t, 'the log says why', saysWhy, CONNECTED_WITHIN_MS);
+  await waitUntil(t, 'the log says why', saysWhy, CONNECTED_WITHIN_MS);
   limit(String(2 * OPEN_FILES));
   const isThere = (): boolean => load.counts.connected === count;
-  await until(t, 'with a higher limit all are there', isThere, CONNECTED_WITHIN_MS);
+  await waitUntil(t, 'with a higher limit all are there', isThere, CONNECTED_WITHIN_MS);
 });
 
 for (const name of ['postgres', 'sqlite'] as const) {
@@ -148,7 +148,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
       const room = await makeRoom(t, { persistent: true });
       await writeEnrolment(dir, room, BOXES);
       const database = await DATABASES[name](t);
-      const program = await RoomProgram.start(t, room, '--database', database.where, '--quiet');
+      const program = await RoomProgram.start(t, room, '--database', database.address, '--quiet');
       const load = new Load(t, PROCESSES);
       const parts = { load, room, program, database };
       const broker = room.broker.pid ?? 0;
@@ -156,7 +156,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
 
       const [emptyMB, emptyS, beganMs] = [rssMB(broker), cpuS(broker), performance.now()];
       load.connect(room.broker.url, dir, BOXES, CONNECTS_PER_S);
-      await until(t, 'all are connected', () => load.counts.connected === BOXES, CONNECTED_WITHIN_MS);
+      await waitUntil(t, 'all are connected', () => load.counts.connected === BOXES, CONNECTED_WITHIN_MS);
       const handshakeMs = ((cpuS(broker) - emptyS) * 1000) / BOXES;
       t.comment(
         `connected within ${((performance.now() - beganMs) / 1000).toFixed(0)} s: ${handshakeMs.toFixed(2)} ms of the broker's ` +
@@ -179,7 +179,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
         'SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM snapshot) AS n',
       );
       t.equal(Number(row?.['n']), sent, 'and there');
-      t.comment(program.said);
+      t.comment(program.output);
     },
   );
 }

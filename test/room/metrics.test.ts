@@ -14,7 +14,7 @@ import { CONDITIONS, healthOf, messagesOf, type SimulatedBox, simulatedBoxes } f
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { clientOf, makeRoom, pairOf, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, waitUntil } from '../lib/room.ts';
 
 const PROGRAM = bundled('scripts/programs/room/metrics');
 const RULES = join(ROOT, 'docs/guide/prometheus-fleet-rules.yaml');
@@ -32,7 +32,7 @@ async function plainBroker(t: Test): Promise<{ broker: Mosquitto; client: MqttCl
 
 async function startExporter(t: Test, ...args: string[]): Promise<{ program: Program; url: string }> {
   const program = start(t, process.execPath, [PROGRAM, '--port', '0', ...args]);
-  await until(t, 'it listens', () => program.out.includes('Ctrl-C'));
+  await waitUntil(t, 'it listens', () => program.out.includes('Ctrl-C'));
   return { program, url: /http:\/\/\S+\/metrics/.exec(program.out)?.[0] ?? '' };
 }
 
@@ -127,7 +127,7 @@ t.test('the metrics of 1,500 boxes fit one page within the limits of a scrape', 
       if (!name.startsWith('vigie_rollout_')) t.ok(metricNames.includes(name), `${name} exists`);
   }
   program.child.kill('SIGTERM');
-  t.equal(await program.ended, 0, 'ends cleanly');
+  t.equal(await program.exit, 0, 'ends cleanly');
 });
 
 t.test('a hostile box does not disturb the metrics of the others', async (t) => {
@@ -225,7 +225,7 @@ t.test('a hostile box does not disturb the metrics of the others', async (t) => 
   const lone = await pageWith(t, url, 'vigie_box_up{site="site-0",box="lone"}', 0);
   t.equal(valueIn(lone, 'vigie_fleet_boxes'), 19);
   program.child.kill('SIGTERM');
-  await program.ended;
+  await program.exit;
   const restarted = await startExporter(t, '--broker', broker.url, '--forget-days', '5');
   const forgets = await pageWith(t, restarted.url, 'vigie_fleet_boxes_forgotten', 1);
   t.notMatch(forgets, /box="lone"/, 'retained, and of six days ago');
@@ -271,7 +271,7 @@ t.test('the broker’s user for metrics suffices, and its outage keeps the last 
     [['--broker', room.broker.programsUrl, ...tls, '--host', '203.0.113.9'], /cannot be listened on/],
   ] as const) {
     const wrong = start(t, process.execPath, [PROGRAM, ...args]);
-    t.equal(await wrong.ended, 2);
+    t.equal(await wrong.exit, 2);
     t.match(wrong.err, reason);
     t.equal(wrong.err.trim().split('\n').length, 1, 'one line');
   }

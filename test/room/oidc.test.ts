@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'no
 import t from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { type Asked, ask, from } from '../lib/console.ts';
+import { ask, from, type Reply } from '../lib/console.ts';
 import { addIncidents } from '../lib/console-rows.ts';
 import { Browser, consoleWith, listening, provider } from '../lib/oidc-people.ts';
 import { scratch } from '../lib/paths.ts';
@@ -202,7 +202,7 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     response.end(JSON.stringify(answers[path]?.() ?? {}));
   });
   const { url, db } = await consoleWith(t, port, issuer);
-  const logIn = async (): Promise<Asked> => {
+  const logIn = async (): Promise<Reply> => {
     const browser = new Browser();
     const { headers } = await browser.get(`${url}/auth/enter`);
     const params = new URL(headers.location ?? '').searchParams;

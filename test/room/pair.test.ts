@@ -15,7 +15,7 @@ import { eventWithStill } from '../lib/events.ts';
 import { makeOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { deliver, makeRoom, until } from '../lib/room.ts';
+import { deliver, makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 const CONSOLE = bundled('scripts/programs/room/console');
@@ -34,7 +34,7 @@ interface Console {
 async function startConsole(t: Test, database: string): Promise<Console> {
   const args = ['--app', appFolder(t), '--demo', '--database', database, '--listen', '127.0.0.1:0'];
   const program = start(t, process.execPath, [CONSOLE, ...args]);
-  await until(t, 'a console listens', () => program.out.includes('Ctrl-C'), 30_000);
+  await waitUntil(t, 'a console listens', () => program.out.includes('Ctrl-C'), 30_000);
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
 }
 
@@ -84,12 +84,12 @@ class Screen {
 void t.test(
   `an archive, a standby and two consoles: ${ALERTS} alerts survive the death of an archive and a console`,
   async (t) => {
-    const { where, sql } = await DATABASES.postgres(t);
+    const { address: where, sql } = await DATABASES.postgres(t);
     const room = await makeRoom(t);
     const archive = await RoomProgram.start(t, room, '--database', where);
-    await until(t, 'an archive has the lease', () => archive.said.includes('Ctrl-C'));
+    await waitUntil(t, 'an archive has the lease', () => archive.output.includes('Ctrl-C'));
     const standby = await RoomProgram.start(t, room, '--database', where);
-    await until(t, 'the other one stands by', () => standby.said.includes('stands by'));
+    await waitUntil(t, 'the other one stands by', () => standby.output.includes('stands by'));
     const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
     const [one = '', two = ''] = consoles.map(({ url }) => url);
     // One session is valid for both, since it is in the database.
@@ -109,25 +109,30 @@ void t.test(
     const beganMs = performance.now();
     deliver(t, room.config, outbox);
 
-    await until(t, 'some reach the screens', () => screens.killed.revs.length > ALERTS / 10, 30_000);
+    await waitUntil(t, 'some reach the screens', () => screens.killed.revs.length > ALERTS / 10, 30_000);
     wanderer.move();
     await archive.end('SIGKILL');
     const [leftByArchive, toldCount] = [waiting(), screens.killed.revs.length];
     t.ok(leftByArchive > 0, `an archive is killed while ${leftByArchive} messages wait at the box`);
-    await until(t, 'the standby goes on', () => screens.killed.revs.length > toldCount + ALERTS / 20, 60_000);
+    await waitUntil(
+      t,
+      'the standby goes on',
+      () => screens.killed.revs.length > toldCount + ALERTS / 20,
+      60_000,
+    );
     consoles[0]?.program.child.kill('SIGKILL');
-    await consoles[0]?.program.ended;
+    await consoles[0]?.program.exit;
     t.ok(waiting() > 0, `a console is killed while ${waiting()} messages wait at the box`);
-    await until(t, 'the box has nothing left', () => waiting() === 0, 120_000);
+    await waitUntil(t, 'the box has nothing left', () => waiting() === 0, 120_000);
     t.comment(`${ALERTS} alerts with their stills within ${Math.round(performance.now() - beganMs)} ms`);
 
     const db = sql();
     await checkWhole(t, db);
-    await until(t, 'all reach the screens', () => screens.steady.revs.length >= ALERTS);
+    await waitUntil(t, 'all reach the screens', () => screens.steady.revs.length >= ALERTS);
     const revs = (await db.all<{ rev: number }>('SELECT rev FROM incident ORDER BY rev')).map(
       ({ rev }) => rev,
     );
-    await until(t, 'all of them', () =>
+    await waitUntil(t, 'all of them', () =>
       [screens.killed, wanderer].every((screen) => screen.revs.length >= ALERTS),
     );
     t.same(screens.steady.revs, revs, 'at the console that stayed: each number once, in order');

@@ -7,7 +7,7 @@ import { ask, cookieOf, enter, from, readStream, roomDatabase, startConsole } fr
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { recordsOf } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-24T14:00:00.000Z');
@@ -17,7 +17,7 @@ const SESSIONS = 16;
 const STREAMS = 8;
 
 void t.test('two users with all their sessions and streams do not shut out a third', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const { url, server } = await startConsole(t, db);
   const readers = [];
   for (const name of ['operator', 'operator-2']) {
@@ -28,26 +28,26 @@ void t.test('two users with all their sessions and streams do not shut out a thi
       const cookie = cookieOf(entered);
       for (let at = 0; at < STREAMS; at += 1) readers.push(readStream(t, url, cookie));
       const lastReaders = readers.slice(-STREAMS);
-      await until(t, 'all are answered', () => lastReaders.every(({ status }) => status !== 0));
+      await waitUntil(t, 'all are answered', () => lastReaders.every(({ status }) => status !== 0));
     }
   }
   const supervisor = readStream(t, url, await enter(url, 'supervisor'));
-  await until(t, 'the supervisor is answered', () => supervisor.status !== 0);
+  await waitUntil(t, 'the supervisor is answered', () => supervisor.status !== 0);
   t.equal(supervisor.status, 200, 'is let in');
   await addIncident(db);
-  await until(t, 'and reported', () => supervisor.names().includes('incidents'));
+  await waitUntil(t, 'and reported', () => supervisor.names().includes('incidents'));
   const open = readers.filter(({ status, isOver }) => status === 200 && !isOver);
   t.equal(open.length, 2 * 24, 'of one person 24');
   t.equal(readers.filter(({ status }) => status === 429).length, 2 * (SESSIONS * STREAMS - 24));
   open[0]?.close();
   await sleep(100);
   const reconnected = readStream(t, url, await enter(url, 'operator'));
-  await until(t, 'one that was closed is free again', () => reconnected.status === 200);
+  await waitUntil(t, 'one that was closed is free again', () => reconnected.status === 200);
   t.match(server.summary(), /208 streams too many/);
 });
 
 void t.test('a user with few streams gets one of the user with most when all are taken', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const accounts = Array.from({ length: 12 }, (_, n) => ({ name: `person-${n}`, role: 'operator' as const }));
   const { url, server } = await startConsole(t, db, { settings: { accounts } });
   const readers = new Map<string, ReturnType<typeof readStream>[]>();
@@ -55,14 +55,14 @@ void t.test('a user with few streams gets one of the user with most when all are
     const cookie = await enter(url, name);
     const own = Array.from({ length: 24 }, () => readStream(t, url, cookie));
     readers.set(name, own);
-    await until(t, 'all are answered', () => own.every(({ status }) => status !== 0));
+    await waitUntil(t, 'all are answered', () => own.every(({ status }) => status !== 0));
   }
   const late = readStream(t, url, await enter(url, 'person-11'));
-  await until(t, 'the last one is answered', () => late.status !== 0);
+  await waitUntil(t, 'the last one is answered', () => late.status !== 0);
   t.equal(late.status, 200);
   const open = (name: string): number =>
     readers.get(name)?.filter(({ status, isOver }) => status === 200 && !isOver).length ?? 0;
-  await until(
+  await waitUntil(
     t,
     'one user has one fewer',
     () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
@@ -72,7 +72,7 @@ void t.test('a user with few streams gets one of the user with most when all are
 });
 
 void t.test('the audit log of a search names every queried box', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const { search, sealed } = signerHandlers(new SignerClient('/nowhere/signer.sock'), db, Date.now);
   const boxes = Array.from({ length: 150 }, (_, n) => `box-${n}`);
   const body = {
@@ -101,7 +101,7 @@ void t.test('the audit log of a search names every queried box', async (t) => {
 });
 
 void t.test('a supervisor ends another user’s sessions', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const { url } = await startConsole(t, db);
   const [one, two, boss] = [
     await enter(url, 'operator'),
@@ -110,7 +110,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
   ];
   const streams = [readStream(t, url, one), readStream(t, url, two)];
   const otherStream = readStream(t, url, boss);
-  await until(t, 'streams', () => [...streams, otherStream].every(({ status }) => status === 200));
+  await waitUntil(t, 'streams', () => [...streams, otherStream].every(({ status }) => status === 200));
   const headers = (cookie: string) => ({ cookie, ...from(url) });
   const present = await ask(`${url}/api/sessions`, { headers: { cookie: boss } });
   t.match(present.json.people, [
@@ -123,7 +123,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
   t.equal((await ask(path, { method: 'POST', headers: headers(one), body })).status, 403);
   const answer = await ask(path, { method: 'POST', headers: headers(boss), body });
   t.same(answer.json, { ended: 2 });
-  await until(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
+  await waitUntil(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
   t.same(
     streams.map((stream) => stream.names().at(-1)),
     ['session', 'session'],
@@ -135,7 +135,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
 });
 
 void t.test('a changed or removed account of the settings ends its sessions', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const before = await startConsole(t, db);
   const cookies = [await enter(before.url, 'operator'), await enter(before.url, 'operator-2')];
   await before.server.stop();

@@ -15,7 +15,7 @@ import { scratch } from '../lib/paths.ts';
 import { newestPostgres, Postgres } from '../lib/postgres.ts';
 import { start } from '../lib/program.ts';
 import { TcpProxy } from '../lib/proxy.ts';
-import { makeRoom, until } from '../lib/room.ts';
+import { makeRoom, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 
 /** Settings of a server that waits for a standby, or is one. */
@@ -136,9 +136,11 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
   for (const act of acts) await t.rejects(act(), { constructor: DatabaseAway, message: standby });
   const room = await makeRoom(t);
   const program = await RoomProgram.start(t, room, '--database', server.url);
-  await until(t, 'the program tells it', () => standby.test(program.said.replace(/^room: archive: /, '')));
+  await waitUntil(t, 'the program tells it', () =>
+    standby.test(program.output.replace(/^room: archive: /, '')),
+  );
   await administer(server, 'SELECT pg_promote()');
-  await until(t, 'and goes on', () => program.said.includes('Room on'));
+  await waitUntil(t, 'and goes on', () => program.output.includes('Room on'));
   t.same(
     (await archive.store([event(2)])).lanes.map(({ through }) => through),
     [2],
@@ -176,7 +178,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
     'it is committed',
     async () => (await administer(server, 'SELECT * FROM event')).rows.length === 2,
   );
-  proxy.cut();
+  proxy.cutConnections();
   t.ok((await outcome) instanceof DatabaseAway, 'the outcome is unknown');
   proxy.hold(false, false);
   const { fresh, lanes } = await archive.store([event(2)]);
@@ -264,20 +266,20 @@ void t.test('a listener whose server is silent reconnects and is notified', asyn
   });
   t.equal(calls, 1, 'once at the beginning');
   await administer(server, 'NOTIFY vigie_room');
-  await until(t, 'it is called', () => calls === 2);
+  await waitUntil(t, 'it is called', () => calls === 2);
   // Half open: neither side is notified.
   proxy.hold(true, true);
-  await until(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
+  await waitUntil(t, 'the silence is noticed', () => broken.length > 0 && proxy.connections > 1);
   t.equal(broken.length, 1, 'it is reported once');
   proxy.hold(false, false);
-  proxy.cut();
-  await until(t, 'it listens again, and calls since something may have been missed', () => calls > 2);
+  proxy.cutConnections();
+  await waitUntil(t, 'it listens again, and calls since something may have been missed', () => calls > 2);
   const before = calls;
   await administer(server, 'NOTIFY vigie_room');
-  await until(t, 'it hears', () => calls > before);
+  await waitUntil(t, 'it hears', () => calls > before);
   await server.kill();
   await server.start();
-  await until(t, 'after a crash as well', () => calls > before + 1);
+  await waitUntil(t, 'after a crash as well', () => calls > before + 1);
   await unlisten();
   await unlisten();
 });

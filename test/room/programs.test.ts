@@ -25,7 +25,7 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { complaints, imported, typesOf } from '../lib/room-client.ts';
 import { type Receiver, receiverFor } from '../lib/webhook-receiver.ts';
 
@@ -70,7 +70,7 @@ const idsOf = ({ all }: Receiver): string[] => all.map(({ id }) => id);
 
 for (const [name, make] of Object.entries(DATABASES)) {
   void t.test(`webhooks are signed, in order, and name no user: ${name}`, async (t) => {
-    const db = await openDatabase(t, (await make(t)).where);
+    const db = await openDatabase(t, (await make(t)).address);
     await addIncident(db, Date.now(), { claimed_by: 'before' });
     const receiver = await receiverFor(t);
     const closings = await receiverFor(t);
@@ -85,20 +85,20 @@ for (const [name, make] of Object.entries(DATABASES)) {
       box: 'b-12',
       cause: '{"seconds":60}',
     });
-    await until(t, 'the incident is sent', () => receiver.all.length === 1);
+    await waitUntil(t, 'the incident is sent', () => receiver.all.length === 1);
     // While the receiver has not answered, all changes count as one moment, on any machine.
     let answer: () => void = () => undefined;
     receiver.answer = (response) => {
       answer = () => response.writeHead(204).end();
     };
     await putCamera(db, 'b-1', Date.now(), { state: 'offline' });
-    await until(t, 'the camera is sent', () => receiver.all.length === 2);
+    await waitUntil(t, 'the camera is sent', () => receiver.all.length === 2);
     await changeIncident(db, no);
     await changeIncident(db, no, { state: 'closed' });
     receiver.answer = (response) => response.writeHead(204).end();
     answer();
     const { city, archive } = webhooks.counts;
-    await until(t, 'both took that it is closed', () => archive?.sent === 1 && (city?.sent ?? 0) >= 3);
+    await waitUntil(t, 'both took that it is closed', () => archive?.sent === 1 && (city?.sent ?? 0) >= 3);
     t.strictSame(
       receiver.all.map(({ message }) => message.type),
       ['incident.received', 'camera.changed', 'incident.closed'],
@@ -121,7 +121,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     await webhooks.stop();
     await changeIncident(db, no, { verdict: 'confirmed' });
     const secondTeller = await startWebhooks(t, db, [hook(receiver)]);
-    await until(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
+    await waitUntil(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
     t.strictSame([...lines, ...secondTeller.lines], []);
   });
 }
@@ -133,13 +133,13 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   const settings = hook({ url: `${receiver.url}?token=hidden` });
   const { webhooks, lines } = await startWebhooks(t, db, [settings]);
   const no = await addIncident(db);
-  await until(t, 'it is sent again', () => receiver.all.length >= 2);
+  await waitUntil(t, 'it is sent again', () => receiver.all.length >= 2);
   receiver.answer = (response) => response.writeHead(500).end('<b>no</b>'.repeat(100_000));
   const [tries] = [receiver.all.length];
-  await until(t, 'and again', () => receiver.all.length > tries);
+  await waitUntil(t, 'and again', () => receiver.all.length > tries);
   receiver.answer = (response) => response.writeHead(204).end();
   await changeIncident(db, no);
-  await until(t, 'it is accepted', () => webhooks.counts['city']?.sent === 1, 20_000);
+  await waitUntil(t, 'it is accepted', () => webhooks.counts['city']?.sent === 1, 20_000);
   t.strictSame(thief.all, [], 'no redirect is followed');
   t.equal(
     receiver.all.at(-1)?.id,
@@ -147,7 +147,7 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
     'in its current state, and still as a new one',
   );
   t.equal(new Set(idsOf(receiver)).size, 2, 'the same message has the same id');
-  await until(t, 'the log says so', () => lines.length === 2);
+  await waitUntil(t, 'the log says so', () => lines.length === 2);
   t.match(lines[0], /^warn .*again until it can.*"webhook":"city".*answers 307, a redirect/);
   t.match(lines[1], /^info .*told again.*"failures":\d/);
   t.notMatch(lines.join('\n'), /hidden|<b>/);
@@ -186,7 +186,7 @@ void t.test('the guide’s manual signature check accepts exactly what was sent'
   const receiver = await receiverFor(t);
   await startWebhooks(t, db, [hook(receiver)]);
   await addIncident(db, Date.now(), { place: 'zone/déposé' });
-  await until(t, 'a message has come', () => receiver.all.length === 1);
+  await waitUntil(t, 'a message has come', () => receiver.all.length === 1);
   const { headers = {}, text = '' } = receiver.all[0] ?? {};
   const guide = readFileSync(join(ROOT, 'docs/guide/room-api.md'), 'utf8');
   const [, code = ''] = /```python\n([\s\S]*?)```/.exec(guide) ?? [];
@@ -208,17 +208,17 @@ void t.test('the guide’s manual signature check accepts exactly what was sent'
 });
 
 void t.test('changes after an outage of PostgreSQL are sent, and each outage is logged', async (t) => {
-  const { where, server } = await DATABASES.postgres(t);
+  const { address: where, server } = await DATABASES.postgres(t);
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   const { lines } = await startWebhooks(t, db, [hook(receiver)]);
   const no = await addIncident(db);
-  await until(t, 'it is sent', () => receiver.all.length === 1);
+  await waitUntil(t, 'it is sent', () => receiver.all.length === 1);
   await server?.kill();
-  await until(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
+  await waitUntil(t, 'it is seen at the next look', () => lines.length === 1, 20_000);
   await server?.start();
   await changeIncident(db, no);
-  await until(t, 'the change is sent', () => receiver.all.length === 2, 20_000);
+  await waitUntil(t, 'the change is sent', () => receiver.all.length === 2, 20_000);
   t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
   t.match(lines[0], /^warn .*again until it can/);
 });
@@ -245,13 +245,13 @@ const leaseEnded = (db: Sql): Promise<number> =>
   db.run('UPDATE webhook SET until = $1 WHERE holder IS NOT NULL', ['2020-01-01T00:00:00.000Z']);
 
 void t.test('a console that is killed before it stores the cursor sends the message again', async (t) => {
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   receiver.answer = () => undefined;
   const first = await startWriter(t, where, [hook(receiver)]);
   const no = await addIncident(db);
-  await until(t, 'it is received, and not answered', () => receiver.all.length === 1);
+  await waitUntil(t, 'it is received, and not answered', () => receiver.all.length === 1);
   await killChild(first);
   receiver.answer = (response) => response.writeHead(204).end();
   const second = await startWriter(t, where, [hook(receiver)]);
@@ -259,7 +259,7 @@ void t.test('a console that is killed before it stores the cursor sends the mess
   t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
   await leaseEnded(db);
   await addIncident(db);
-  await until(t, 'it is sent again, and then the next', () => receiver.all.length === 3);
+  await waitUntil(t, 'it is sent again, and then the next', () => receiver.all.length === 3);
   t.strictSame(idsOf(receiver), [
     ...[`incident-${no}-1-received`, `incident-${no}-1-received`, `incident-${no + 1}-2-received`],
   ]);
@@ -270,12 +270,12 @@ void t.test('a console that is killed before it stores the cursor sends the mess
 });
 
 void t.test('two consoles on one database lose and repeat nothing when one is killed', async (t) => {
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const db = await openDatabase(t, where);
   const receiver = await receiverFor(t);
   const first = await startWriter(t, where, [hook(receiver)]);
   const numbers = [await addIncident(db)];
-  await until(
+  await waitUntil(
     t,
     'the first one tells, and goes on as long as there is something',
     () => receiver.all.length > 0,
@@ -301,7 +301,7 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   };
   await burst(100);
   const before = await newest();
-  await until(t, 'the newest of each is sent', () => isTold(before), 60_000);
+  await waitUntil(t, 'the newest of each is sent', () => isTold(before), 60_000);
   const ids = idsOf(receiver);
   t.equal(new Set(ids).size, ids.length, 'nothing twice');
   const revs = receiver.all.map(({ message }) => ('rev' in message.data ? message.data.rev : 0));
@@ -319,7 +319,7 @@ void t.test('two consoles on one database lose and repeat nothing when one is ki
   await leaseEnded(db);
   await addIncident(db);
   const after = await newest();
-  await until(t, 'the other sends all', () => isTold(after), 60_000);
+  await waitUntil(t, 'the other sends all', () => isTold(after), 60_000);
   const duplicates = idsOf(receiver).filter((id, index, all) => all.indexOf(id) !== index);
   t.ok(duplicates.length <= 1, `at most the one that was on its way: ${duplicates.join()}`);
 });

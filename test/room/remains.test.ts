@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Purge } from '../../scripts/programs/room/retention/purge.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { addIncident, countOf, DAY_MS, roomDatabase } from '../lib/room-rows.ts';
 
 /** Noon in Paris, and hours around the following night. */
@@ -103,7 +103,7 @@ function startPurge(t: Test, db: Sql, nowMs: () => number): { lines: string[]; p
 }
 
 void t.test('a deleted row remains neither in the SQLite file nor in its log', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const folder = join(where, '..');
   const db = await roomDatabase(t, where, NOON);
   await fill(db);
@@ -111,10 +111,10 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
 
   let nowMs = NOON;
   const { lines, purge } = startPurge(t, db, () => nowMs);
-  await until(t, 'it is deleted', () =>
+  await waitUntil(t, 'it is deleted', () =>
     lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
   );
-  await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  await waitUntil(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
   const byDay = marksIn(folder);
   t.equal(byDay['picture-due'], undefined, 'no picture is left by day');
   t.equal(byDay['note-due'], undefined);
@@ -122,8 +122,8 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   const bytes = statSync(where).size;
 
   nowMs = NIGHT;
-  await until(t, 'the file is rewritten in the night', () => statSync(where).size < bytes * 0.7);
-  await until(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  await waitUntil(t, 'the file is rewritten in the night', () => statSync(where).size < bytes * 0.7);
+  await waitUntil(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
   await purge.stop();
   t.same(marksIn(folder), REMAINING, 'no due row, and all retained ones');
   t.equal(await countOf(db, 'snapshot'), HALF);
@@ -131,7 +131,7 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
 });
 
 void t.test('SQLite reports a file that has a long reader, or is too large to rewrite', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOON);
   await fill(db, 100);
   t.same(await db.scrub(true, { sizeMax: 1_000_000 }), [
@@ -151,7 +151,7 @@ void t.test('SQLite reports a file that has a long reader, or is too large to re
 });
 
 void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its WAL', async (t) => {
-  const { where, server } = await DATABASES.postgres(t);
+  const { address: where, server } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('there is no server');
   const db = await roomDatabase(t, where, NOON);
   await db.run('ALTER SYSTEM SET wal_recycle = off');
@@ -164,7 +164,7 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
 
   let nowMs = NOON;
   const { lines, purge } = startPurge(t, db, () => nowMs);
-  await until(t, 'it is deleted', () =>
+  await waitUntil(t, 'it is deleted', () =>
     lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
   );
   const counted =
@@ -189,7 +189,7 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
 });
 
 void t.test('PostgreSQL reports a table that is in use, or is too large to rewrite', async (t) => {
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, NOON);
   const other = await roomDatabase(t, where, NOON);
   await fill(db, 100);

@@ -12,7 +12,7 @@ import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/
 import { AUTHORITY, MAYOR, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import {
   addEvent,
   addIncident,
@@ -154,7 +154,7 @@ async function purgeAt(
   purge.start();
   let left = 1;
   const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 20);
-  await until(t, 'the run is over', () => left === 0, 60_000);
+  await waitUntil(t, 'the run is over', () => left === 0, 60_000);
   clearInterval(looking);
   await purge.stop();
   return lines;
@@ -162,7 +162,7 @@ async function purgeAt(
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`expired rows are deleted in ${name}`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const folder = join(scratch(t), 'orders');
     put(folder, 'b', { box: 'b', order: 'b-1', events: 60, snapshots: 3 });
@@ -228,7 +228,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`two programs delete many rows despite a crash in ${name}`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const rows = 12_001;
     await manyEvents(db, rows);
@@ -251,7 +251,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     let left = rows;
     const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 50);
     t.teardown(() => clearInterval(looking));
-    await until(t, 'the successor deletes the rest', () => left === 0, 60_000);
+    await waitUntil(t, 'the successor deletes the rest', () => left === 0, 60_000);
     clearInterval(looking);
     await Promise.all(purges.map((purge) => purge.stop()));
     t.equal(await countOf(db, 'event'), 0);
@@ -263,7 +263,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`a failed slice is deleted later in ${name}`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     await manyEvents(db, 10);
     await db.run('ALTER TABLE audit RENAME TO away');
@@ -273,11 +273,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
     );
     t.teardown(() => purge.stop());
     purge.start();
-    await until(t, 'it says so', () => lines.length > 0);
+    await waitUntil(t, 'it says so', () => lines.length > 0);
     t.match(lines[0], /^purge: .*audit.*; what is left is deleted with the next run$/);
     t.equal(await countOf(db, 'event'), 10, 'nothing goes without its record');
     await db.run('ALTER TABLE away RENAME TO audit');
-    await until(t, 'it goes on', () => lines.some((line) => /deleted 10 of event/.test(line)));
+    await waitUntil(t, 'it goes on', () => lines.some((line) => /deleted 10 of event/.test(line)));
     await purge.stop();
   });
 }
@@ -309,7 +309,7 @@ async function isWhole(t: Test, db: Sql): Promise<void> {
 }
 
 void t.test('expired months in PostgreSQL are dropped as whole partitions', async (t) => {
-  const { where } = await DATABASES.postgres(t);
+  const { address: where } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where, Date.parse('2026-08-10T00:00:00.000Z'));
   const names = async (): Promise<string[]> => (await partitionsOf(db)).map((month) => month.name);
   t.match(await names(), [
@@ -376,9 +376,9 @@ async function blockedPurge(t: Test, db: Sql, url: string, folder: string): Prom
   await reader.transaction(async (transaction) => {
     await transaction.all('SELECT count(*) FROM event');
     purge.start();
-    await until(t, 'it has given up', () => lines.length > 0, 20_000);
+    await waitUntil(t, 'it has given up', () => lines.length > 0, 20_000);
   });
-  await until(t, 'the rest is done', () => lines.length > 1, 20_000);
+  await waitUntil(t, 'the rest is done', () => lines.length > 1, 20_000);
   await purge.stop();
   return lines;
 }

@@ -3,7 +3,7 @@ import t from 'tap';
 import { freePort } from '../../scripts/lib/mosquitto.ts';
 import { readStream } from '../lib/console.ts';
 import { Browser, consoleWith, GROUPS, listening, provider } from '../lib/oidc-people.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 t.test('a withdrawn role or account loses its rights within minutes', async (t) => {
   const [port, idp] = [await freePort(), await freePort()];
@@ -32,13 +32,13 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   t.equal(rows.filter(({ renewal }) => renewal !== null).length, 3);
   const cookie = `vigie=${paul.cookie(url, 'vigie')}`;
   const stream = readStream(t, url, cookie);
-  await until(t, 'a stream', () => stream.status === 200);
+  await waitUntil(t, 'a stream', () => stream.status === 200);
   const endings = () =>
     db.all<{ more: string }>("SELECT more FROM audit WHERE act = 'session-ended' ORDER BY no");
   let endedRecords: string[] = [];
   const untilEnded = async (count: number): Promise<void> => {
     let isAsking = false;
-    await until(t, `${count} are logged out`, () => {
+    await waitUntil(t, `${count} are logged out`, () => {
       if (!isAsking) {
         isAsking = true;
         void endings().then((entries) => {
@@ -61,7 +61,7 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   // An unavailable provider ends no session.
   server.close().closeAllConnections();
   clock.aheadMs = 12 * 60_000;
-  await until(t, 'it is reported', () =>
+  await waitUntil(t, 'it is reported', () =>
     notices.some((line) => /identity provider does not answer/.test(line)),
   );
   t.equal(await status(otto), 200);

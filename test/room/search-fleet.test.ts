@@ -13,7 +13,7 @@ import { entry, history } from '../lib/history.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { roomProgram } from '../lib/program.ts';
-import { clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import type { SearchableBoxOptions } from '../lib/searchable-box.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -108,7 +108,7 @@ async function startFleet(
     });
     children.push(child);
   }
-  await until(t, `${BOXES} boxes online`, () => online === PROCESSES, FULL ? 900_000 : 120_000);
+  await waitUntil(t, `${BOXES} boxes online`, () => online === PROCESSES, FULL ? 900_000 : 120_000);
 }
 
 /** Reads the broker's counters of received and sent MQTT bytes, before TLS. */
@@ -128,7 +128,7 @@ async function trafficMeter(
   return async () => {
     // Waits for two complete rounds, since one may be in flight.
     const from = rounds;
-    await until(t, 'the broker’s figures', () => rounds >= from + 4, 30_000);
+    await waitUntil(t, 'the broker’s figures', () => rounds >= from + 4, 30_000);
     return { ...counters };
   };
 }

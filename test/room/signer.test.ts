@@ -25,7 +25,7 @@ import { makeOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { Postgres } from '../lib/postgres.ts';
 import { type Program, start } from '../lib/program.ts';
-import { makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
 import { SearchableBox } from '../lib/searchable-box.ts';
 
@@ -51,7 +51,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
   });
   t.teardown(() => searchable.stop());
   searchable.start();
-  await until(t, `${box} connects`, () => searchable.delivery.state.phase === 'online', 30_000);
+  await waitUntil(t, `${box} connects`, () => searchable.delivery.state.phase === 'online', 30_000);
   return searchable;
 }
 
@@ -84,7 +84,7 @@ async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
   };
   const ready = async (): Promise<Program> => {
     const program = run();
-    await until(
+    await waitUntil(
       t,
       'the signer listens',
       () => program.out.includes('Signer for') || program.code !== undefined,
@@ -279,7 +279,7 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   await t.rejects(calls.search(account('erin')), { status: 429, message: /4 others have a search running/ });
   t.equal((await auditOf(db)).length, 7, 'a refused user is audited too');
   program.child.kill('SIGTERM');
-  t.equal(await program.ended, 0);
+  t.equal(await program.exit, 0);
   for (const [i, name] of ['alice', 'bob'].entries()) {
     const state = await calls.ended(account(name), running[i] as SearchState);
     t.match(state, { done: true, fault: /signer does not answer .*start vigie-room-signer/ });
@@ -287,7 +287,7 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   t.notOk(existsSync(desk.socket), 'the socket is gone');
   writeFileSync(join(desk.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
   const broken = desk.run();
-  t.equal(await broken.ended, 2);
+  t.equal(await broken.exit, 2);
   t.match(broken.err, /^room: --sign: .*desk\.pem does not contain a private key .*\n$/);
 });
 
@@ -328,13 +328,13 @@ void t.test('an invalid request is refused in one line', async (t) => {
   );
   t.match(await ask('POST', '/search', ' '.repeat(300_000)), /^413 /);
   const second = desk.run();
-  t.equal(await second.ended, 2);
+  t.equal(await second.exit, 2);
   t.match(second.err, /^room: --socket .*: another signer answers there; end it first\n$/);
   program.child.kill('SIGKILL');
-  await program.ended;
+  await program.exit;
   await desk.ready();
   const nowhere = desk.run('--sealed', join(desk.dir, 'nowhere'));
-  t.equal(await nowhere.ended, 2);
+  t.equal(await nowhere.exit, 2);
   t.match(nowhere.err, /^room: --sealed .*nowhere: ENOENT.*name a folder to write into\n$/);
 });
 

@@ -11,7 +11,7 @@ import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { DATABASES, type TestDatabase } from '../lib/databases.ts';
 import { randomOf, SEED } from '../lib/random.ts';
-import { makeRoom, type Room, until } from '../lib/room.ts';
+import { makeRoom, type Room, waitUntil } from '../lib/room.ts';
 import { RoomProgram } from '../lib/room-program.ts';
 import { checkStored, emptied, publishing, storedCount } from '../lib/standby-boxes.ts';
 
@@ -51,27 +51,27 @@ class Pair {
   }
 
   static async start(t: Test, room: Room, database: TestDatabase): Promise<Pair> {
-    const first = await RoomProgram.start(t, room, '--database', database.where);
-    await until(t, 'an archive is at work', () => first.said.includes('Ctrl-C'));
-    const second = await RoomProgram.start(t, room, '--database', database.where);
-    await until(t, 'the other stands by', () => second.said.includes('stands by'));
+    const first = await RoomProgram.start(t, room, '--database', database.address);
+    await waitUntil(t, 'an archive is at work', () => first.output.includes('Ctrl-C'));
+    const second = await RoomProgram.start(t, room, '--database', database.address);
+    await waitUntil(t, 'the other stands by', () => second.output.includes('stands by'));
     t.match(
-      second.said,
+      second.output,
       /^room: archive: stands by: another archive on this database holds the lease[^\n]*\n$/,
     );
-    t.equal(first.said.split('\n').length, 2, 'the active one does not log it');
+    t.equal(first.output.split('\n').length, 2, 'the active one does not log it');
     return new Pair(t, room, database, [first, second]);
   }
 
   get output(): string {
-    return this.#programs.map(({ said }) => said).join('');
+    return this.#programs.map(({ output: said }) => said).join('');
   }
 
   /** Returns for how long nothing was stored, ms. The previously active one is the standby afterwards. */
   async change(fault: Fault): Promise<number> {
     const [atWork, standby] = this.#programs;
-    const linesBefore = standby.said.length;
-    const atWorkBefore = atWork.said.length;
+    const linesBefore = standby.output.length;
+    const atWorkBefore = atWork.output.length;
     if (fault === 'frozen') await this.#freeze(atWork);
     else await atWork.end(fault === 'ended' ? 'SIGTERM' : 'SIGKILL');
     const beganMs = performance.now();
@@ -86,11 +86,11 @@ class Pair {
       await sleep(20);
     }
     const tookMs = Math.round(performance.now() - beganMs);
-    this.#t.match(standby.said.slice(linesBefore), /archive: holds the lease; it is at work/, fault);
+    this.#t.match(standby.output.slice(linesBefore), /archive: holds the lease; it is at work/, fault);
     if (fault === 'frozen') atWork.signal('SIGCONT');
     else atWork.start();
-    await until(this.#t, 'the other one stands by', () =>
-      atWork.said.slice(atWorkBefore).includes('stands by'),
+    await waitUntil(this.#t, 'the other one stands by', () =>
+      atWork.output.slice(atWorkBefore).includes('stands by'),
     );
     this.#programs = [standby, atWork];
     return tookMs;
@@ -103,7 +103,7 @@ class Pair {
   async #freeze(program: RoomProgram): Promise<void> {
     for (;;) {
       program.signal('SIGSTOP');
-      if (this.#database.server !== undefined || isWritable(this.#database.where)) return;
+      if (this.#database.server !== undefined || isWritable(this.#database.address)) return;
       program.signal('SIGCONT');
       await sleep(5);
     }
@@ -149,7 +149,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         t.comment(`${fault}: nothing was stored for ${await pair.change(fault)} ms`);
       }
       await emptied(t, street, database);
-      await checkStored(t, database, street.given);
+      await checkStored(t, database, street.eventIds);
       t.notMatch(pair.output, /another program connected/, 'one follows the other without a conflict');
       await pair.end();
     },

@@ -6,7 +6,7 @@ import t from 'tap';
 import { DATABASES, type Row } from '../lib/databases.ts';
 import { enrolled, revoked, writeBoxes } from '../lib/enrolled-boxes.ts';
 import { scratch } from '../lib/paths.ts';
-import { clientOf, makeRoom, SITE, until } from '../lib/room.ts';
+import { clientOf, makeRoom, SITE, waitUntil } from '../lib/room.ts';
 import { ROOM_PROGRAM, RoomProgram } from '../lib/room-program.ts';
 import { StreetBox } from '../lib/street-boxes.ts';
 
@@ -15,8 +15,8 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   const database = await DATABASES.sqlite(t);
   const file = join(scratch(t), 'boxes.json');
   writeBoxes(file, [enrolled(SITE, 'b-1')]);
-  const archive = await RoomProgram.start(t, broker, '--database', database.where, '--boxes', file);
-  await until(t, 'it listens', () => archive.said.includes('Room on'));
+  const archive = await RoomProgram.start(t, broker, '--database', database.address, '--boxes', file);
+  await waitUntil(t, 'it listens', () => archive.output.includes('Room on'));
   const [enrolledBox, late] = await Promise.all(
     ['b-1', 'b-2'].map((name) => StreetBox.start(t, broker, name)),
   );
@@ -24,7 +24,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   const rows = { now: [] as Row[] };
   const untilRows = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
     for (let looking = false, isDone = false; !isDone; ) {
-      await until(t, sql, () => {
+      await waitUntil(t, sql, () => {
         if (!looking) {
           looking = true;
           void database.read(sql).then((result) => {
@@ -42,7 +42,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   await untilRows('SELECT box FROM incident', (found) => found.length === 1);
   await untilRows('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
   t.match(rows.now, [{ site: SITE, box: 'b-2' }]);
-  t.match(archive.said, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
+  t.match(archive.output, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
   t.same(await database.read('SELECT box FROM incident'), [{ box: 'b-1' }]);
   t.same(
     (await database.read('SELECT box FROM camera')).map(({ box }) => box),
@@ -70,7 +70,7 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   );
   t.same(await database.read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
   t.equal(await archive.end('SIGINT'), 0);
-  t.match(archive.said, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
+  t.match(archive.output, /Ended: .* [1-9]\d* left out of boxes that are not enrolled\./);
 });
 
 void t.test('an unreadable list of boxes is a usage error', async (t) => {

@@ -26,7 +26,7 @@ import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const PROGRAM = bundled('scripts/programs/room/console');
 
@@ -60,7 +60,7 @@ const last = (reader: StreamReader): number => reader.revs.at(-1) ?? 0;
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`a screen that reconnects during a burst misses no change (${kind})`, async (t) => {
-    const { where } = await DATABASES[kind](t);
+    const { address: where } = await DATABASES[kind](t);
     const db = await roomDatabase(t, where);
     const before = await addSome(db, 10);
     const queryTimesMs: number[] = [];
@@ -77,7 +77,9 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const fresh = readStream(t, url, cookie);
     let broken = readStream(t, url, cookie, before);
     const parts: number[] = [];
-    await until(t, 'all are there', () => [steady, old, fresh, broken].every(({ status }) => status === 200));
+    await waitUntil(t, 'all are there', () =>
+      [steady, old, fresh, broken].every(({ status }) => status === 200),
+    );
     // Written by another program, as by the archive.
     const writer = databaseOf(where, () => undefined);
     t.teardown(() => writer.close());
@@ -94,7 +96,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       broken = readStream(t, url, cookie, before, lastId);
     }
     const tookMs = performance.now() - beganMs;
-    await until(t, 'all have arrived', () =>
+    await waitUntil(t, 'all have arrived', () =>
       [steady, old, fresh, broken].every((reader) => last(reader) === end),
     );
     await checkWhole(t, db, steady.revs, before, 'who was there');
@@ -108,20 +110,20 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     );
     const committedMs = performance.now();
     const rev = await addSome(writer, 1);
-    await until(t, 'one more', () => last(steady) === rev);
+    await waitUntil(t, 'one more', () => last(steady) === rev);
     t.comment(`told ${Math.round(performance.now() - committedMs)} ms after it was begun`);
   });
 }
 
 t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate', async (t) => {
-  const { where, server } = await DATABASES.postgres(t);
+  const { address: where, server } = await DATABASES.postgres(t);
   const db = await roomDatabase(t, where);
   const { url, notices } = await startConsole(t, db);
   const cookie = await enter(url, 'operator');
   const steady = readStream(t, url, cookie, 0);
   let broken = readStream(t, url, cookie, 0);
   const parts: number[] = [];
-  await until(t, 'both are there', () => steady.status === 200 && broken.status === 200);
+  await waitUntil(t, 'both are there', () => steady.status === 200 && broken.status === 200);
   const writer = databaseOf(where, () => undefined);
   t.teardown(() => writer.close());
   let isOver = false;
@@ -140,9 +142,9 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
   })();
   for (let round = 1; round <= 3; round += 1) {
     const from_ = last(steady);
-    await until(t, 'some have arrived', () => last(steady) > from_ + 30, 30_000);
+    await waitUntil(t, 'some have arrived', () => last(steady) > from_ + 30, 30_000);
     await server?.kill();
-    await until(
+    await waitUntil(
       t,
       'the screen has the change',
       () => steady.names().filter((name) => name === 'away').length === round,
@@ -154,7 +156,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
       broken.close();
       await server?.start();
       broken = readStream(t, url, cookie, 0, lastId);
-      await until(t, 'it may come back', () => broken.status !== 0);
+      await waitUntil(t, 'it may come back', () => broken.status !== 0);
       t.equal(broken.status, 200);
     } else {
       t.equal((await ask(`${url}/healthz`)).status, 503);
@@ -162,7 +164,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
       t.match(answer, { status: 503, json: { title: /^the database does not answer/ } });
       await server?.start();
     }
-    await until(
+    await waitUntil(
       t,
       'and again',
       () => steady.names().filter((name) => name === 'back').length === round,
@@ -172,7 +174,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
   isOver = true;
   await writing;
   end = await addSome(writer, 1);
-  await until(t, 'all have arrived', () => last(steady) === end && last(broken) === end, 30_000);
+  await waitUntil(t, 'all have arrived', () => last(steady) === end && last(broken) === end, 30_000);
   await checkWhole(t, db, steady.revs, 0, 'who was there');
   await checkWhole(t, db, [...parts, ...broken.revs], 0, 'who came back');
   t.ok(failed > 0, `${failed} writes failed`);
@@ -184,7 +186,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
 });
 
 t.test('a screen too far behind reloads, and a change between two queries comes once', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const state = { rev: 5000, put: [] as number[], cameras: 0 };
   const changesSince = async (since: number): Promise<Changes> => ({
     rev: state.rev,
@@ -195,10 +197,10 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
   const current = readStream(t, url, cookie, 5000);
-  await until(t, 'it is there', () => current.status === 200);
+  await waitUntil(t, 'it is there', () => current.status === 200);
   await sleep(250);
   const [far, future, near] = [2999, 6000, 3000].map((after) => readStream(t, url, cookie, after));
-  await until(t, 'both get a reset', () => far?.names()[0] === 'reset' && future?.names()[0] === 'reset');
+  await waitUntil(t, 'both get a reset', () => far?.names()[0] === 'reset' && future?.names()[0] === 'reset');
   t.equal(far?.events[0]?.id, 5000);
   // Newer than the number that the query returns: it comes with the next one, and once.
   state.put = [5001, 5002];
@@ -207,11 +209,11 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   const poke = () =>
     db.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [String(Math.random())]);
   await poke();
-  await until(t, 'the first', () => current.revs.length === 1);
+  await waitUntil(t, 'the first', () => current.revs.length === 1);
   state.rev = 5002;
   state.cameras = 0;
   await poke();
-  await until(t, 'the second', () => current.revs.length === 2 && near?.revs.length === 2);
+  await waitUntil(t, 'the second', () => current.revs.length === 2 && near?.revs.length === 2);
   for (const reader of [current, far, future, near]) t.same(reader?.revs, [5001, 5002]);
   t.match(
     current.events.map(({ name, id }) => ({ name, id })),
@@ -224,17 +226,17 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   state.put = Array.from({ length: 2001 }, (_, at) => 5003 + at);
   state.rev = 5003 + 2000;
   await poke();
-  await until(t, 'a storm', () => current.names().at(-1) === 'reset');
+  await waitUntil(t, 'a storm', () => current.names().at(-1) === 'reset');
   t.equal(current.lastId, 7003);
   const otherReaders = Array.from({ length: 20 }, () => readStream(t, url, cookie));
-  await until(t, 'others are there', () => otherReaders.every(({ status }) => status === 200));
+  await waitUntil(t, 'others are there', () => otherReaders.every(({ status }) => status === 200));
   const one = readStream(t, url, cookie);
-  await until(t, 'one too many', () => one.status === 429);
+  await waitUntil(t, 'one too many', () => one.status === 429);
   t.match(server.summary(), /1 streams too many/);
 });
 
 t.test('a slow database is reported, and loses nothing', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
   let slowMs = 0;
   const { url, notices } = await startConsole(t, db, {
@@ -245,14 +247,14 @@ t.test('a slow database is reported, and loses nothing', async (t) => {
     },
   });
   const reader = readStream(t, url, await enter(url, 'operator'), 0);
-  await until(t, 'it is there', () => reader.status === 200);
+  await waitUntil(t, 'it is there', () => reader.status === 200);
   await sleep(250);
   slowMs = 4000;
   await addSome(db, 2);
-  await until(t, 'it is reported', () => reader.names()[0] === 'away');
+  await waitUntil(t, 'it is reported', () => reader.names()[0] === 'away');
   slowMs = 0;
   const end = await addSome(db, 2);
-  await until(t, 'all is sent', () => last(reader) === end && reader.names().includes('back'));
+  await waitUntil(t, 'all is sent', () => last(reader) === end && reader.names().includes('back'));
   t.same(reader.revs, [1, 2, 3, 4]);
   t.same(notices, [
     'console: the database does not answer (no answer in 3 s); asked again',
@@ -261,7 +263,7 @@ t.test('a slow database is reported, and loses nothing', async (t) => {
 });
 
 t.test('a stalled screen is cut off, and a session that ends elsewhere ends its stream', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where);
   const state = { rev: 0 };
   const text = 'x'.repeat(2000);
@@ -283,24 +285,24 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   slow.on('error', () => undefined);
   slow.write(`GET /api/stream?after=0 HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\n\r\n`);
   slow.pause();
-  await until(t, 'it is there', () => reader.status === 200);
+  await waitUntil(t, 'it is there', () => reader.status === 200);
   const other = databaseOf(where, () => undefined);
   t.teardown(() => other.close());
   for (let at = 0; at < 30 && !notices.some((line) => /takes nothing/.test(line)); at += 1) {
     state.rev += 1000;
     await other.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [`slow-${at}`]);
-    await until(t, 'the other one has it', () => last(reader) === state.rev);
+    await waitUntil(t, 'the other one has it', () => last(reader) === state.rev);
   }
   t.match(server.summary(), /1 slow screens cut off/);
   t.equal(reader.isOver, false);
   await other.run('DELETE FROM session');
-  await until(t, 'the heartbeat sees it', () => reader.isOver, 20_000);
+  await waitUntil(t, 'the heartbeat sees it', () => reader.isOver, 20_000);
   t.equal(reader.names().at(-1), 'session');
 });
 
 async function consoleProgram(t: Test, ...args: string[]): Promise<{ program: Program; url: string }> {
   const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...args]);
-  await until(t, 'it listens', () => program.out.includes('Ctrl-C'), 30_000);
+  await waitUntil(t, 'it listens', () => program.out.includes('Ctrl-C'), 30_000);
   return { program, url: /http:\/\/\S+(?=\/;)/.exec(program.out)?.[0] ?? '' };
 }
 
@@ -321,13 +323,13 @@ t.test('two consoles of the program share one database and end cleanly', async (
   const cookie = await enter(one.url, 'operator', link);
   t.equal((await ask(`${two.url}/api/session`, { headers: { cookie } })).status, 200, 'one session for both');
   const reader = readStream(t, two.url, cookie);
-  await until(t, 'the stream answers', () => reader.status === 200);
+  await waitUntil(t, 'the stream answers', () => reader.status === 200);
   two.program.child.kill('SIGTERM');
-  t.equal(await two.program.ended, 0);
-  await until(t, 'streams are ended', () => reader.isOver);
+  t.equal(await two.program.exit, 0);
+  await waitUntil(t, 'streams are ended', () => reader.isOver);
   await ask(`${one.url}/api/login`, { method: 'POST', headers: from(one.url), body: { name: 'x' } });
   one.program.child.kill('SIGTERM');
-  t.equal(await one.program.ended, 0);
+  t.equal(await one.program.exit, 0);
   t.match(one.program.out, /Ended: 5 logins refused\n$/);
   t.equal(one.program.err + two.program.err, '');
 
@@ -348,7 +350,7 @@ t.test('two consoles of the program share one database and end cleanly', async (
   ];
   const endings = cases.map(async ([extraArgs, code, line]) => {
     const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...extraArgs]);
-    t.equal(await program.ended, code, extraArgs.join(' '));
+    t.equal(await program.exit, code, extraArgs.join(' '));
     t.match(program.err, line);
     t.equal(program.err.trim().split('\n').length, 1, 'one line');
   });

@@ -42,7 +42,7 @@ async function makeDesk(t: Test) {
   ];
   const run = async (...args: string[]) => {
     const program = start(t, process.execPath, [roomProgram('tracks'), ...args]);
-    const code = await program.ended;
+    const code = await program.exit;
     return { code, out: program.out, err: program.err };
   };
   const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
@@ -94,7 +94,7 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
   );
   t.match(all.err, /^left of the budgets: 98 tracks in this case, 1,900 for this key/m);
   t.match(all.err, /colour that was asked for: 1 of 3/);
-  t.strictSame(box.asked[0], {
+  t.strictSame(box.requests[0], {
     case: '2026/1234',
     reason: 'theft',
     question: {
@@ -117,7 +117,7 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
     },
   });
   t.strictSame(
-    box.asked.map(({ cursor }) => cursor),
+    box.requests.map(({ cursor }) => cursor),
     [undefined, '0.2.0'],
     'each page by the cursor of the one before',
   );
@@ -186,15 +186,20 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
   const refusalOf = (code: string, message: string, more = {}) => ({
     answer: { refused: { code, message, ...more } },
   });
-  box.instead.push(refusalOf('not-permitted', 'the order has no log of tracks'));
+  box.replacements.push(refusalOf('not-permitted', 'the order has no log of tracks'));
   t.match(await ask(...NIGHT), {
     code: 1,
     out: '',
     err: /^room: refused by alpha: not-permitted: the order has no log of tracks\n$/,
   });
-  box.instead.push(refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }), refusalOf('replayed', 'later'));
+  box.replacements.push(
+    refusalOf('rate-limited', 'soon', { retryAfterS: 0.1 }),
+    refusalOf('replayed', 'later'),
+  );
   t.match(await ask(...NIGHT), { code: 0 }, 'the requested pause is observed');
-  box.instead.push(refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }));
+  box.replacements.push(
+    refusalOf('rate-limited', 'the budget of the day is used up', { retryAfterS: 40_000 }),
+  );
   t.match(await ask(...NIGHT), { code: 1, err: /^room: refused by alpha: rate-limited: the budget/ });
 
   const page = {
@@ -209,7 +214,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     next: '0.1.0',
     left: { case: 1, keyDay: 1, day: 1 },
   };
-  box.instead.push({ answer: { result: page } }, refusalOf('not-permitted', `used up${HOSTILE}`));
+  box.replacements.push({ answer: { result: page } }, refusalOf('not-permitted', `used up${HOSTILE}`));
   const half = await ask(...NIGHT);
   t.match(
     half,
@@ -217,10 +222,12 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     'received pages are kept',
   );
   t.strictSame(forbiddenIn(half.out + half.err), []);
-  box.instead.push({ answer: { result: page } }, { answer: { result: page } });
+  box.replacements.push({ answer: { result: page } }, { answer: { result: page } });
   t.match(await ask(...NIGHT), { code: 1, err: /the pages of alpha have no end/ });
 
-  box.instead.push({ answer: { result: { ...page, order: HOSTILE.slice(0, 100), next: null, matches: 1 } } });
+  box.replacements.push({
+    answer: { result: { ...page, order: HOSTILE.slice(0, 100), next: null, matches: 1 } },
+  });
   const hostile = await ask(...NIGHT);
   t.equal(hostile.code, 0, hostile.err);
   t.strictSame(forbiddenIn(hostile.out + hostile.err), []);
@@ -230,7 +237,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     { result: { ...page, secret: 1 } },
     { result: 'all is well' },
   ]) {
-    box.instead.push({ answer });
+    box.replacements.push({ answer });
     const strange = await ask(...NIGHT);
     t.match(strange, {
       code: 2,
@@ -239,7 +246,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
     });
     t.strictSame(forbiddenIn(strange.err), []);
   }
-  box.instead.push({
+  box.replacements.push({
     raw: true,
     answer: { site: SITE, box: 'mallory', time: new Date().toISOString(), result: { ...page, next: null } },
   });
@@ -267,21 +274,21 @@ void t.test('a still and a second person’s approval are written to files', asy
   });
   t.same(readFileSync(file('now.jpg')), STILL);
   t.equal(statSync(file('now.jpg')).mode & 0o777, 0o600);
-  box.instead.push({
+  box.replacements.push({
     answer: { result: { view: null, at: VIEW, sha256: '0'.repeat(64), jpeg: STILL.toString('base64') } },
   });
   t.match(await ask('--still', file('other.jpg')), { code: 2, err: /not the JPEG that the reply names/ });
   t.notOk(existsSync(file('other.jpg')));
 
   const question = [...NIGHT, '--class', 'person'];
-  const before = box.asked.length;
+  const before = box.requests.length;
   const bySecond = basic.map((arg) => (arg === file('desk.pem') ? file('second.pem') : arg));
   const approved = await run(...bySecond, ...question, '--approve', file('ok.json'));
   t.match(approved, {
     code: 0,
     out: /ok\.json: approves this question in case 2026\/1234 at alpha, until .*; nothing was sent/,
   });
-  t.equal(box.asked.length, before, 'nothing was sent');
+  t.equal(box.requests.length, before, 'nothing was sent');
   const open = envelopeOpener({
     payloadType: TRACK_APPROVAL_TYPE,
     bytesMax: TRACK_APPROVAL_BYTES_MAX,
@@ -305,7 +312,7 @@ void t.test('a still and a second person’s approval are written to files', asy
   t.equal(Date.parse(approval.notAfter) - Date.parse(approval.notBefore), 86_400_000);
 
   t.match(await ask(...question, '--approval', file('ok.json')), { code: 0 });
-  t.match(box.asked.at(-1), { approval: { signatures: [{ keyid: keyIdOf(key) }] } });
+  t.match(box.requests.at(-1), { approval: { signatures: [{ keyid: keyIdOf(key) }] } });
   const wrong: [string[], RegExp][] = [
     [
       [...NIGHT, '--class', 'car', '--approval', file('ok.json')],
@@ -358,7 +365,7 @@ void t.test('a still and a second person’s approval are written to files', asy
 void t.test('the help of each command has examples', async (t) => {
   for (const name of ['search', 'tracks', 'unseal']) {
     const program = start(t, process.execPath, [roomProgram(name), '--help']);
-    t.equal(await program.ended, 0, name);
+    t.equal(await program.exit, 0, name);
     t.match(program.out, new RegExp(`^Usage: scripts/room ${name} `));
     t.match(program.out, new RegExp(`\\nExamples:\\n(  # .+\\n  .*scripts/room ${name} .*\\n)+$`));
     t.equal(program.err, '');
@@ -421,7 +428,7 @@ void t.test('a usage error is one line and exit code 2', async (t) => {
   ];
   for (const [args, err] of cases) {
     const program = start(t, process.execPath, [roomProgram('tracks'), ...basic, ...args]);
-    t.equal(await program.ended, 2, args.join(' '));
+    t.equal(await program.exit, 2, args.join(' '));
     t.equal(program.out, '');
     t.match(program.err, err);
     t.match(program.err, /^room: [^\n]+\n$/, 'one line');

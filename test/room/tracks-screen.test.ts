@@ -61,7 +61,7 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
   ]);
   const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
   await standIn(page, box);
-  await tab.until('document.querySelector(".link-live") !== null');
+  await tab.waitUntil('document.querySelector(".link-live") !== null');
   const screen: OpenScreen = {
     ...tab,
     box,
@@ -90,12 +90,12 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
     lookUp: async () => {
       await screen.fill();
       await page.click('.t-form [type=submit]');
-      await tab.until('document.querySelector(".t-drawing .stage-shapes") !== null');
+      await tab.waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
     },
   };
   if (userName !== 'Anna') {
     await page.evaluate(`document.querySelector('nav a[href="/tracks"]').click()`);
-    await tab.until('document.querySelector("[data-screen=tracks]") !== null');
+    await tab.waitUntil('document.querySelector("[data-screen=tracks]") !== null');
   }
   return screen;
 }
@@ -189,7 +189,7 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
 
 async function byMouse(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, until } = screen;
+  const { page, box, waitUntil: until } = screen;
   await page.click('.t-form [type=submit]');
   await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
   t.same(box.requests, [], 'no question is sent without camera, case and reason');
@@ -255,7 +255,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
 
 async function byKey(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, until, tabTo } = screen;
+  const { page, box, waitUntil: until, tabTo } = screen;
   const { keyboard } = page;
   const typed = async (selector: string, text: string): Promise<void> => {
     await tabTo(selector);
@@ -338,7 +338,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser, { isStill: false });
-  const { page, until } = screen;
+  const { page, waitUntil: until } = screen;
   await screen.lookUp();
   await page.click('#ask-tracks');
   await until('document.querySelector(".t-result") !== null');
@@ -379,7 +379,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
 
 async function withoutStill(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, until } = screen;
+  const { page, box, waitUntil: until } = screen;
   const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
   box.change = { views: [view] };
   await screen.lookUp();
@@ -397,7 +397,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
 
 async function approved(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, until } = screen;
+  const { page, box, waitUntil: until } = screen;
   box.change = { grade: 'vehicles' };
   await screen.lookUp();
   t.equal(await page.$('[name=approval]'), null, 'it is hidden until the box requires it');
@@ -443,7 +443,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
 
 async function counted(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, until } = screen;
+  const { page, box, waitUntil: until } = screen;
   box.change = { grade: 'counts' };
   await screen.lookUp();
   await page.click('#ask-tracks');
@@ -461,7 +461,7 @@ async function auditor(t: Test, browser: Browser): Promise<void> {
 
 async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
   const screen = await openScreen(t, browser, opening);
-  const { page, until } = screen;
+  const { page, waitUntil: until } = screen;
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);

@@ -22,7 +22,7 @@ import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
-import { makeRoom, pairOf, SITE, until } from '../lib/room.ts';
+import { makeRoom, pairOf, SITE, waitUntil } from '../lib/room.ts';
 import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 
 const MAIN = bundled('scripts/programs/room/signer');
@@ -66,9 +66,13 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
     ...[MAIN, '--room', join(dir, 'room.yaml'), '--sign', join(dir, 'desk.pem')],
     ...['--socket', socket, '--sealed', dir, '--timeout', `${timeoutS}`],
   ]);
-  await until(t, 'the signer listens', () => signer.out.includes('Signer for') || signer.code !== undefined);
+  await waitUntil(
+    t,
+    'the signer listens',
+    () => signer.out.includes('Signer for') || signer.code !== undefined,
+  );
   const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
-  const db = await roomDatabase(t, (await DATABASES[kind](t)).where);
+  const db = await roomDatabase(t, (await DATABASES[kind](t)).address);
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const video = {
     link: 'https://vms.example/play?camera={camera}&from={from}&to={to}',
@@ -249,7 +253,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     t.match(await post(change, extraFields), { status, json: { title } });
   t.strictSame(await entriesOf(db, 'ask-tracks'), [], 'none of it is a question that went out');
 
-  box.instead.push({
+  box.replacements.push({
     answer: { refused: { code: 'not-permitted', message: 'the order has no log of tracks' } },
   });
   t.match(await post({}), {
@@ -257,11 +261,11 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     json: { title: 'refused by alpha: not-permitted: the order has no log of tracks' },
   });
   t.equal((await entriesOf(db, 'ask-tracks')).length, 1, 'it went out');
-  box.instead.push({ answer: { result: { all: 'is well' } } });
+  box.replacements.push({ answer: { result: { all: 'is well' } } });
   t.match(await post({}), { status: 503, json: { title: /^the answer of alpha has another form/ } });
   box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
   const first = { ...PAGE, tracks: box.tracks.slice(0, 2), matches: 3, next: '0.2.0' };
-  box.instead.push(
+  box.replacements.push(
     { answer: { result: first } },
     { answer: { refused: { code: 'rate-limited', message: 'the budget is used up', retryAfterS: 9000 } } },
   );
@@ -278,7 +282,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     more: { given: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
   });
   const slow = post({}, { box: 'nobody' });
-  await until(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
+  await waitUntil(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
   const second = await post({}, { box: 'nobody' });
   t.match([await slow, second].map(({ status }) => status).sort(), [429, 503], 'one at a time for each user');
   t.match([(await slow).text, second.text].join(), /no answer from nobody within 2 s/);
@@ -292,7 +296,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   const approval = JSON.parse(signedApproval(subject, other.privateKey, Date.now()).text) as object;
   t.equal((await post({}, { approval })).status, 200);
   const keyid = keyIdOf(other.privateKey);
-  t.match(box.asked.at(-1), { approval: { signatures: [{ keyid }] } });
+  t.match(box.requests.at(-1), { approval: { signatures: [{ keyid }] } });
   t.match((await entriesOf(db, 'ask-tracks')).at(-2), { more: { approvedBy: [keyid] } });
   t.match(await post({ classes: ['person'] }, { approval }), {
     status: 400,
@@ -340,7 +344,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   );
 
   signer.child.kill('SIGTERM');
-  await signer.ended;
+  await signer.exit;
   const before = (await entriesOf(db, 'ask-tracks')).length;
   t.match(await post({}), {
     status: 503,
@@ -362,13 +366,13 @@ void t.test('at most two thousand tracks are returned, and the rest are counted'
     { status, ...answer, tracks: answer.tracks.length },
     { status: 200, matches: 2300, tracks: 2000, more: 300 },
   );
-  t.equal(box.asked.length, 11, 'no further page is asked for');
+  t.equal(box.requests.length, 11, 'no further page is asked for');
   t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, given: 2000 } });
   t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 });
 
 void t.test('a question without a signer is refused', async (t) => {
-  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).where);
+  const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const { url } = await wholeConsole(t, db);
   const headers = { cookie: await enter(url, 'operator'), ...from(url) };
   const answer = await ask(`${url}/api/tracks`, {

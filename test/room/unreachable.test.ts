@@ -7,16 +7,16 @@ import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const programOf = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
 /** Returns the program's first line on standard error, and ends it. */
 async function firstFault(t: Test, name: string, ...args: string[]): Promise<string> {
   const program: Program = start(t, process.execPath, [programOf(name), ...args]);
-  await until(t, 'a fault', () => program.err.includes('\n') || program.code !== undefined, 30_000);
+  await waitUntil(t, 'a fault', () => program.err.includes('\n') || program.code !== undefined, 30_000);
   program.child.kill('SIGTERM');
-  await program.ended;
+  await program.exit;
   return program.err.split('\n')[0] ?? '';
 }
 

@@ -6,7 +6,7 @@ import { VerdictDelivery } from '../../scripts/programs/room/archive/verdicts.ts
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { WatchedLease } from '../../scripts/programs/room/database/watched-lease.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { BOX, clientOf, makeRoom, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { addIncident, addVerdict, countOf, recordsOf, roomDatabase, setCamera } from '../lib/room-rows.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
@@ -44,7 +44,7 @@ function delivery(
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`verdicts from ${name} reach the box once`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const room = await makeRoom(t);
     const archive = await clientOf(t, room, 'room');
@@ -61,19 +61,19 @@ for (const name of ['sqlite', 'postgres'] as const) {
     let due = 0;
     const looking = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
     t.teardown(() => clearInterval(looking));
-    await until(t, 'looked at', () => due === 4);
+    await waitUntil(t, 'looked at', () => due === 4);
     t.equal(verdicts.counters.unheard, 0, 'an offline box is not called');
 
     await setCamera(db, PLACE, 'online', 2, NOW);
-    await until(t, 'the broker reports no subscriber', () => verdicts.counters.unheard > 0);
+    await waitUntil(t, 'the broker reports no subscriber', () => verdicts.counters.unheard > 0);
     t.equal(await countOf(db, 'verdict_due'), 4, 'it stays due');
     t.same(await recordsOf(db, 'verdict-delivered'), [], 'and is not audited as sent');
 
     const { verdicts: receivedVerdicts } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 3, NOW);
-    await until(t, 'told', () => due === 1);
+    await waitUntil(t, 'told', () => due === 1);
     // The broker has acknowledged to the archive; it delivers to the box in its own time.
-    await until(t, 'heard', () => receivedVerdicts.length >= 3);
+    await waitUntil(t, 'heard', () => receivedVerdicts.length >= 3);
     t.same(
       receivedVerdicts,
       [
@@ -92,7 +92,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await addVerdict(db, PLACE, 'no such <name>', 'confirmed', NOW);
     for (let index = 0; index < 250; index += 1)
       await addVerdict(db, PLACE, `many-${index}`, 'confirmed', NOW + index);
-    await until(t, 'many are sent', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
+    await waitUntil(t, 'many are sent', () => due === 1 && receivedVerdicts.length >= 253, 30_000);
     t.same(
       receivedVerdicts.slice(3).map(({ episode }) => episode),
       Array.from({ length: 250 }, (_, index) => `many-${index}`),
@@ -105,7 +105,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`two archives send each verdict once, despite a broker outage, in ${name}`, async (t) => {
-    const { where } = await DATABASES[name](t);
+    const { address: where } = await DATABASES[name](t);
     const db = await roomDatabase(t, where, NOW);
     const room = await makeRoom(t);
     const { verdicts: receivedVerdicts } = await boxOf(t, room);
@@ -121,7 +121,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(receivedVerdicts.length, 0, 'no verdict is sent while another has the lease');
     t.ok(await leases.two.take(await leases.two.look()));
-    await until(t, 'told', () => receivedVerdicts.length >= 40, 20_000);
+    await waitUntil(t, 'told', () => receivedVerdicts.length >= 40, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.same(
       receivedVerdicts.map(({ episode }) => episode),
@@ -135,7 +135,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(await countOf(db, 'verdict_due'), 1, 'without a broker it stays due');
     await room.broker.start();
-    await until(
+    await waitUntil(
       t,
       'sent after the broker is back',
       () => receivedVerdicts.some(({ episode }) => episode === 'meanwhile'),
@@ -147,7 +147,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
 }
 
 void t.test('a verdict that the broker refuses stays due', async (t) => {
-  const { where } = await DATABASES.sqlite(t);
+  const { address: where } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, where, NOW);
   const room = await makeRoom(t);
   await setCamera(db, PLACE, 'online', 1, NOW);
@@ -163,7 +163,7 @@ void t.test('a verdict that the broker refuses stays due', async (t) => {
   const lease = leaseOf(db, 'one');
   await lease.take(undefined);
   const { verdicts, lines } = delivery(t, db, client, lease);
-  await until(t, 'the broker refuses it', () => verdicts.counters.failed > 0);
+  await waitUntil(t, 'the broker refuses it', () => verdicts.counters.failed > 0);
   t.match(lines, [new RegExp(`^verdicts: ${TOPIC} cannot be published: .*[Nn]ot authorized`)]);
   t.equal(await countOf(db, 'verdict_due'), 1, 'it stays due');
 });

@@ -15,7 +15,7 @@ import { editedText } from '../../agent/config/edit.ts';
 import type { ConfigReply } from '../../agent/contract/config-trial.ts';
 import { AT_REST, State } from '../../scripts/programs/root/change/record.ts';
 import { askConfiguration, maskProposal, orderConfiguration, sha256 } from '../lib/configuration-changes.ts';
-import { boxOnDisk, type Cut, type CutLibraries, CuttableBox, cutLibraries } from '../lib/power-cuts.ts';
+import { boxOnDisk, type CutLibraries, type CutPoint, CuttableBox, cutLibraries } from '../lib/power-cuts.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 
@@ -69,7 +69,7 @@ abstract class Bench {
   }
 
   /** Runs the n-th change of this box up to the cut program, cuts it, and continues to the end. */
-  async runCut(way: string, cutPlan: Cut): Promise<Outcome> {
+  async runCut(way: string, cutPlan: CutPoint): Promise<Outcome> {
     this.n += 1;
     this.#faults.length = 0;
     try {
@@ -80,7 +80,7 @@ abstract class Bench {
     }
   }
 
-  protected abstract go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>>;
+  protected abstract go(way: string, cutPlan: CutPoint): Promise<Omit<Outcome, 'faults'>>;
 
   protected get box() {
     return this.cuttable.box;
@@ -183,7 +183,7 @@ class OrderBench extends Bench {
     boot: 39,
   };
 
-  protected async go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>> {
+  protected async go(way: string, cutPlan: CutPoint): Promise<Omit<Outcome, 'faults'>> {
     const { box, cuttable, n } = this;
     const former = this.text;
     const ordered = `# revision ${n}\n${former.replace(REVISION, '')}`;
@@ -253,7 +253,7 @@ class OrderBench extends Bench {
 class TrialBench extends Bench {
   readonly ways = { try: 53, keep: 13, revert: 27, boot: 39 };
 
-  protected async go(way: string, cutPlan: Cut): Promise<Omit<Outcome, 'faults'>> {
+  protected async go(way: string, cutPlan: CutPoint): Promise<Omit<Outcome, 'faults'>> {
     const { box, cuttable, n } = this;
     const former = this.text;
     // Every other time an order of the room waits for a later day.

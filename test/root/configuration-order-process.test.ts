@@ -18,7 +18,7 @@ import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
 import { type Program, start, VIGIE, vigie } from '../lib/program.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const WAIT_MS = 60_000;
@@ -39,7 +39,7 @@ class Unit {
   restart(): void {
     const { program } = this;
     program.child.kill('SIGTERM');
-    this.#next = program.ended.then(() => {
+    this.#next = program.exit.then(() => {
       this.program = this.#begin();
       this.#next = undefined;
     });
@@ -95,7 +95,7 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
 
 async function runFleet(t: Test, dir: string, ...words: string[]): Promise<Program> {
   const program = start(t, process.execPath, [FLEET, ...words, '--dir', dir]);
-  await program.ended;
+  await program.exit;
   return program;
 }
 
@@ -149,7 +149,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     return { phase, revision: target?.number, reason };
   };
   const up = (): Promise<number> =>
-    until(t, `up: ${unit.program.err.slice(-300)}`, () => unit.state.active, WAIT_MS);
+    waitUntil(t, `up: ${unit.program.err.slice(-300)}`, () => unit.state.active, WAIT_MS);
   await up();
 
   const pulled = await runFleet(t, room, 'config', 'pull', 'all');
@@ -169,7 +169,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     t.equal(program.code, 0, program.err);
     const ran = await runFleet(t, room, 'rollout', 'run', '--once');
     t.equal(ran.code, 0, ran.err);
-    await until(t, 'the agent lays it', () => orderTimeMs() > before, WAIT_MS);
+    await waitUntil(t, 'the agent lays it', () => orderTimeMs() > before, WAIT_MS);
   };
   const dry = await push('--set', 'rules[stay].afterS=5', '--dry-run');
   t.match(dry.out, /^lab\/lab-1\n@@.*\n(.*\n)*-.*"afterS":9.*\n\+.*"afterS":5/m, dry.err);
@@ -195,8 +195,8 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   await runFleet(t, room, 'rollout', 'abort');
 
   const suspended = vigie(t, 'suspend', '--reason', 'market', '--state', state);
-  t.equal(await suspended.ended, 0, suspended.err);
-  await until(t, 'suspended', () => /"mode":"suspended"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
+  t.equal(await suspended.exit, 0, suspended.err);
+  await waitUntil(t, 'suspended', () => /"mode":"suspended"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
   await sendOrder('--set', 'rules[stay].afterS=6');
   await follow();
   t.match(status(), { phase: 'awaits-resume' });
@@ -207,8 +207,8 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     return ['--key', key];
   });
   const resumed = vigie(t, 'resume', ...keys.flat(), '--reason', 'over', '--state', state);
-  t.equal(await resumed.ended, 0, resumed.err);
-  await until(t, 'active', () => /"mode":"active"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
+  t.equal(await resumed.exit, 0, resumed.err);
+  await waitUntil(t, 'active', () => /"mode":"active"/.test(textOf(join(state, 'mode.json'))), WAIT_MS);
   await follow();
   t.match(status(), { phase: 'confirmed' }, 'tried when it looks again');
   t.match(textOf(file), /"afterS":6/);

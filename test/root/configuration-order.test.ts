@@ -22,16 +22,16 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
   await box.follow();
   const { sha256 } = box.lay();
   await box.follow();
-  t.equal(box.text, box.wanted);
+  t.equal(box.text, box.targetText);
   t.match(box.text, /# where\nbox: box-1\ncamera: \{ source: "rtsp:\/\/admin:hunter2@.*# behind the house/s);
   t.match(box.status, { phase: 'confirmed', rollout: /^r/, revision: 7, sha256, reason: null });
-  t.notMatch(JSON.stringify(box.status) + box.said.join(), /hunter2/);
+  t.notMatch(JSON.stringify(box.status) + box.output.join(), /hunter2/);
   t.equal(statSync(box.file).mode & 0o777, 0o640, 'for the agent to read');
   t.strictSame(box.left, []);
   const { n } = box.status;
   await box.follow();
   t.equal(box.restarts, 1, 'once');
-  const order = box.lay({ yaml: box.shown() });
+  const order = box.lay({ yaml: box.changedText() });
   await box.follow();
   t.match(box.status, { phase: 'confirmed', reason: 'it ran already' });
   t.equal(box.restarts, 1);
@@ -40,11 +40,11 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
   // The agent stores an older order again.
   box.lay({ counter: order.counter - 1 });
   await box.follow();
-  t.match(box.said.at(-1), /replayed: the counter \d+ is below/, 'replayed');
-  box.lay({ counter: order.counter, yaml: box.shown((text) => `${text}# other\n`) });
+  t.match(box.output.at(-1), /replayed: the counter \d+ is below/, 'replayed');
+  box.lay({ counter: order.counter, yaml: box.changedText((text) => `${text}# other\n`) });
   await box.follow();
-  t.equal(box.text, box.wanted, 'the same counter is the same order');
-  box.lay({ yaml: box.shown((text) => text.replace('10.0.0.2', '10.0.0.66')) });
+  t.equal(box.text, box.targetText, 'the same counter is the same order');
+  box.lay({ yaml: box.changedText((text) => text.replace('10.0.0.2', '10.0.0.66')) });
   await box.follow();
   t.match(box.status, { phase: 'failed', reason: /login .* of another camera/ }, 'a login goes nowhere else');
 });
@@ -53,7 +53,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   const box = new ConfiguredBox(t);
   const checkRefusal = async (name: string, message: RegExp): Promise<void> => {
     await box.follow();
-    t.match(box.said.at(-1), message, name);
+    t.match(box.output.at(-1), message, name);
     t.equal(box.text, box.former, name);
   };
   box.lay({}, makeSigner('mine', ['configure']));
@@ -91,7 +91,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   const window = { tz: 'Mars/Olympus', days: ['mon' as const], from: '02:00', to: '04:00' };
   await checkFailure('no such zone', { window }, /time zone is unknown to this box: Mars/);
   await checkFailure('no configuration', { yaml: 'site: [' }, /YAML/);
-  const yaml = (change: (text: string) => string) => ({ yaml: box.shown(change) });
+  const yaml = (change: (text: string) => string) => ({ yaml: box.changedText(change) });
   await checkFailure(
     'a mistake',
     yaml((text) => text.replace('zone: yard', 'zone: yrad')),
@@ -141,9 +141,9 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   early.lay({ notBefore: '2026-11-26T00:00:00.000Z', notAfter: '2026-12-01T00:00:00.000Z' });
   await early.follow();
   t.match(early.status, { phase: 'waiting', reason: /clock says 1970.*waiting for the network/ });
-  const { length } = early.said;
+  const { length } = early.output;
   await early.follow();
-  t.equal(early.said.length, length, 'waiting is reported once');
+  t.equal(early.output.length, length, 'waiting is reported once');
   early.wallMs = Date.parse('2026-11-27T00:00:00.000Z');
   await early.follow();
   t.match(early.status, { phase: 'confirmed' }, 'and is right once it is');
@@ -173,7 +173,7 @@ void t.test(
     // The text of the next order is on the disk; its record is not, and the order itself is gone.
     writeFileSync(
       join(box.own, 'ordered-configuration.yaml'),
-      box.shown((text) => text.replace('9', '8')),
+      box.changedText((text) => text.replace('9', '8')),
     );
     box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
     await box.follow();
@@ -182,7 +182,7 @@ void t.test(
     box.lay();
     await box.follow();
     t.match(box.status, { phase: 'confirmed' }, 'another order is carried out');
-    t.equal(box.text, box.wanted);
+    t.equal(box.text, box.targetText);
   },
 );
 
@@ -192,11 +192,11 @@ void t.test('a switch that a cut has undone leaves no previous file beside a wai
   box.lay({ window });
   await box.follow();
   const { configuration } = box.store.state;
-  const files = { former: sha256Of(box.former), tried: sha256Of(box.wanted) };
+  const files = { former: sha256Of(box.former), tried: sha256Of(box.targetText) };
   const trial = { ...FIRST_TRIAL, started: ['vigie.service'], files };
   // Cut after the previous file was saved, and before the new one has replaced it.
   box.store.put('configuration', { ...configuration, phase: 'switching', trial });
-  writeFileSync(`${box.file}.next`, box.wanted);
+  writeFileSync(`${box.file}.next`, box.targetText);
   writeFileSync(formerFile(box.file), box.former);
   await box.powerUp('after the cut');
   await box.follow();
@@ -223,14 +223,14 @@ void t.test('the camera’s login stays in its place', async (t) => {
       .replace(/source: "[^"]*"/, 'source: *cam')
       .replace(/\nmqtt: .*127.*\n/, '\n');
   for (const change of [shared, within, editComment]) {
-    box.lay({ yaml: box.shown(change) });
+    box.lay({ yaml: box.changedText(change) });
     await box.follow();
     t.match(box.status, {
       phase: 'failed',
       reason: /camera\.source: the login \(\*\*\*\) would stand in two places/,
     });
     t.equal(box.text, box.former);
-    t.notMatch(JSON.stringify(box.status) + box.said.join(), /hunter2/);
+    t.notMatch(JSON.stringify(box.status) + box.output.join(), /hunter2/);
   }
 });
 
@@ -256,7 +256,7 @@ void t.test('an order waits for its window, pauses, and can be withdrawn', async
   box.lay({ action: 'withdraw' });
   await box.follow();
   t.match(box.status, { phase: 'idle', reason: /withdrawn/ });
-  t.equal(box.text, box.wanted);
+  t.equal(box.text, box.targetText);
 });
 
 void t.test('an order obeys the authorisation, and masks may not shrink', async (t) => {
@@ -267,7 +267,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
   };
   const tryChange = async (name: string, change: (text: string) => string, reason: RegExp | null) => {
     const { text } = box;
-    box.lay({ yaml: box.shown(change) });
+    box.lay({ yaml: box.changedText(change) });
     await box.follow();
     if (reason === null) t.match(box.status, { phase: 'confirmed' }, name);
     else t.match(box.status, { phase: 'failed', reason }, name);
@@ -344,7 +344,7 @@ void t.test('an unhealthy agent rolls the configuration back', async (t) => {
     ['# unauthorised', /its mode was active and is unauthorised/, 120],
   ] as const) {
     const box = new ConfiguredBox(t);
-    box.lay({ yaml: box.shown((text) => `${text}${mark}\n`) });
+    box.lay({ yaml: box.changedText((text) => `${text}${mark}\n`) });
     const beganS = box.boottimeS;
     await box.follow();
     t.match(box.status, { phase: 'rolled-back', reason }, mark);
@@ -371,7 +371,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   ] as const) {
     const box = new ConfiguredBox(t);
     box.mode = mode;
-    box.lay({ yaml: box.shown((text) => `${text}# new\n${mark}`) });
+    box.lay({ yaml: box.changedText((text) => `${text}# new\n${mark}`) });
     await box.follow();
     t.match(box.status, { phase: 'awaits-resume' }, mode);
     t.equal(box.running, box.text);
@@ -397,7 +397,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   };
   const locked = new ConfiguredBox(t);
   locked.mode = 'suspended';
-  locked.lay({ yaml: locked.shown((text) => `${text}# lockout\n`) });
+  locked.lay({ yaml: locked.changedText((text) => `${text}# lockout\n`) });
   await locked.follow();
   t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'validated as far as possible');
 
@@ -414,7 +414,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   t.equal(second.running, second.former);
 
   const next = await waitingBox();
-  next.lay({ revision: 8, yaml: next.shown((text) => text.replace('afterS: 9', 'afterS: 4')) });
+  next.lay({ revision: 8, yaml: next.changedText((text) => text.replace('afterS: 9', 'afterS: 4')) });
   await next.follow();
   t.match(next.status, { phase: 'awaits-resume', revision: 8 }, 'another order takes its place');
   next.mode = 'active';
@@ -469,7 +469,7 @@ void t.test('a restart on trial or a lost record rolls back', async (t) => {
     box.lay();
     await box.machine.run(() => undefined);
     t.match(box.status, { phase: 'probation' });
-    t.equal(box.text, box.wanted);
+    t.equal(box.text, box.targetText);
     const record = join(box.own, 'state.json');
     if (damage !== 'power') rmSync(record);
     if (damage === 'folder') mkdirSync(record);

@@ -48,7 +48,7 @@ void t.test('the unit’s program answers one request each', async (t) => {
     // A refused request is not read to its end, which breaks the pipe.
     program.child.stdin?.on('error', () => undefined);
     program.child.stdin?.write(`${line}\n`);
-    t.equal(await program.ended, 0, program.err);
+    t.equal(await program.exit, 0, program.err);
     return JSON.parse(program.out) as ConfigReply;
   };
   const silent = helper('config-trial');
@@ -82,12 +82,12 @@ void t.test('the unit’s program answers one request each', async (t) => {
   const record = join(state, 'state.json');
   writeFileSync(record, textOf(record).replace(/"beganS":[\d.]+/, '"beganS":0'));
   const end = helper('judge');
-  t.equal(await end.ended, 0, end.err);
+  t.equal(await end.exit, 0, end.err);
   t.match(end.err, /rolled-back: its time was over/);
   t.match(textOf(file), /afterS: 9/);
   t.match(log(), /restart vigie\.service\n.*restart vigie\.service\n/s);
   for (const slow of [silent, half]) {
-    t.equal(await slow.ended, 0, 'a silent client is not waited for');
+    t.equal(await slow.exit, 0, 'a silent client is not waited for');
     t.match(slow.out, /not a request/);
   }
 });

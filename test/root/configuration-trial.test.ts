@@ -146,7 +146,7 @@ void t.test('a file that someone edits during a trial is not overwritten', async
   writeFileSync(box.file, edited);
   await box.judges();
   t.equal(box.text, edited, 'is not overwritten');
-  t.match(box.said.join('\n'), /was changed by somebody else and stays; .*vigie\.yaml\.before$/m);
+  t.match(box.output.join('\n'), /was changed by somebody else and stays; .*vigie\.yaml\.before$/m);
   t.equal(readFileSync(`${box.file}.before`, 'utf8'), FORMER);
   t.strictSame(box.left, ['vigie.yaml.before']);
 

@@ -71,7 +71,7 @@ void t.test('an unavailable or busy room is asked again until it answers', async
   t.equal(state, 'enrolled');
   t.equal(box.waits.length, 8);
   t.ok((box.waits[0] ?? 0) <= 2000 && (box.waits[7] ?? 0) > 100_000, 'its pauses grow');
-  t.equal(box.said.filter((line) => line.includes('waiting')).length, 1, 'reported once');
+  t.equal(box.output.filter((line) => line.includes('waiting')).length, 1, 'reported once');
 });
 
 void t.test('a refused token is reported, and asked again each hour', async (t) => {
@@ -295,11 +295,11 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
   writeFileSync(box.file('box.crt.next'), readFileSync(box.file('box.crt')));
   writeFileSync(box.file('box.crt'), room.store.certificates()[0]?.pem ?? '');
   const mend = start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]);
-  t.equal(await mend.ended, 0, mend.err);
+  t.equal(await mend.exit, 0, mend.err);
   t.match(mend.out, /was cut off is finished/);
   t.strictSame([readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))], pair);
   writeFileSync(box.file('box.crt.next'), old.pem.slice(0, 300));
-  t.match(await start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]).ended, 0);
+  t.match(await start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]).exit, 0);
   t.notOk(existsSync(box.file('box.crt.next')), 'a certificate without a key here is discarded');
 
   room.store.revoke(BOX, Date.now());
@@ -335,7 +335,7 @@ void t.test('a read-only or removed card does not stop the enrolment', { skip: n
       ...folders,
     ];
     const program = start(t, 'unshare', words);
-    t.equal(await program.ended, 0, program.err);
+    t.equal(await program.exit, 0, program.err);
     t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*told here only/, card);
     t.match(box.status, { state: 'enrolled', reason: null }, card);
     t.equal(modeOf(box.statusFile), '644', 'readable for all users');
@@ -369,7 +369,7 @@ printf '%+d\\n' $(( \${2#--set=@} - $(/usr/bin/date +%s) )) >${offset}.new && mv
     ...[process.execPath, VIGIE_ROOT, 'enrol', '--from', box.card],
     ...['--to', box.etc, '--status', box.statusFile],
   ]);
-  t.equal(await program.ended, 0, program.err);
+  t.equal(await program.exit, 0, program.err);
   t.match(
     program.out,
     /the clock was behind \(1970-01-01T.*\) and is raised to 20\d\d-.*when this image was made/,
@@ -389,7 +389,7 @@ void t.test('an invalid enrol.json ends with one line', async (t) => {
   writeFileSync(join(box.etc, 'enrol.json'), `{"version":1,"site":"${SITE}"}`);
   const words = ['enrol', '--from', box.card, '--to', box.etc, '--status', box.statusFile];
   const program = start(t, process.execPath, [VIGIE_ROOT, ...words]);
-  t.equal(await program.ended, 2);
+  t.equal(await program.exit, 2);
   t.match(box.status, {
     state: 'refused',
     reason: /enrol\.json: is no request of enrolment; must be JSON with/,

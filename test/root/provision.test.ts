@@ -58,7 +58,7 @@ ${extraLines}`;
 
 async function take(t: Test, { from, to }: Card): Promise<{ code: number | null; output: string }> {
   const program = start(t, process.execPath, [VIGIE_ROOT, 'boot-partition', '--from', from, '--to', to]);
-  const code = await program.ended;
+  const code = await program.exit;
   return { code, output: program.out + program.err };
 }
 
@@ -403,7 +403,7 @@ void t.test('a read-only partition installs nothing', { skip: noMounts }, async 
   const command = [process.execPath, VIGIE_ROOT, 'boot-partition', '--from', box.from, '--to', box.to];
   const run = async (): Promise<Program> => {
     const program = start(t, 'unshare', ['-m', 'sh', '-c', readOnly, 'sh', box.from, ...command]);
-    await program.ended;
+    await program.exit;
     return program;
   };
   t.match(

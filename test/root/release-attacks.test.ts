@@ -154,10 +154,10 @@ void t.test('files of the agent’s user neither break root’s program nor hold
   const begunMs = performance.now();
   const running = box.start('run');
   const late = setTimeout(() => running.child.kill('SIGKILL'), 15_000);
-  await running.ended;
+  await running.exit;
   clearTimeout(late);
   writer.child.kill('SIGKILL');
-  await writer.ended;
+  await writer.exit;
   t.ok(performance.now() - begunMs < 15_000);
   t.equal(running.code, 0);
   const looks = running.err.split('is refused').length - 1;

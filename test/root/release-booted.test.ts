@@ -13,7 +13,7 @@ import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { BootedUpdates, type MadeRelease, type Times } from '../lib/booted-updates.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
 import { Container } from '../lib/nspawn.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 
 /** Uses the times of a real box, where an unhealthy release takes ten minutes. */
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -119,14 +119,14 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
   await t.test('a suspended box stays suspended with a good and after a bad release', async (t) => {
     container.run('runuser', '-u', 'vigie', '--', 'vigie', 'suspend', '--reason', 'order of the court');
     const suspended = (): boolean => container.show('vigie', 'StatusText').startsWith('suspended');
-    await until(t, 'suspended', suspended, PATIENCE_MS);
+    await waitUntil(t, 'suspended', suspended, PATIENCE_MS);
     const release = await updates.release(good, better('three'));
     await updates.ends(updates.order(release), 'confirmed', WITHIN_MS);
     good = release;
     t.ok(suspended() && box.vision === 0, 'with it');
     const bad = await updates.release(good, GIVES_UP);
     t.match(await updates.ends(updates.order(bad), 'rolled-back', WITHIN_MS), /^it gave up: exit code 2/);
-    await until(t, 'suspended', suspended, PATIENCE_MS);
+    await waitUntil(t, 'suspended', suspended, PATIENCE_MS);
     t.equal(box.vision, 0, 'after it');
     t.match(box.resume(), { status: 0 });
     await box.watches('resumed');
@@ -142,13 +142,13 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
       const next = await updates.release(installedRoot, { 'vigie-root.js': `${code}// another\n` });
       const before = box.agent;
       const order = updates.order(next);
-      await until(t, 'on trial', () => updates.rootPhase === 'probation', WITHIN_MS);
+      await waitUntil(t, 'on trial', () => updates.rootPhase === 'probation', WITHIN_MS);
       t.strictSame(links(), [nameOf(next), nameOf(installedRoot)], 'the former one judges');
       await container.cutPower();
       await updates.boot();
       await updates.ends(order, 'confirmed', WITHIN_MS);
       // The record comes first, then the link.
-      await until(t, 'the new one judges', () => links()[1] === nameOf(next), PATIENCE_MS);
+      await waitUntil(t, 'the new one judges', () => links()[1] === nameOf(next), PATIENCE_MS);
       t.equal(links()[0], nameOf(next));
       await box.watches('with it');
       t.not(box.agent, before);
@@ -186,7 +186,7 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
       await box.watches('the old one');
       updates.goOn();
       await updates.cutWhen('it is staged', () => updates.phase === 'staged');
-      t.match(updates.asked, /^206 .*from-/m, 'fetched parts were not fetched again');
+      t.match(updates.requests, /^206 .*from-/m, 'fetched parts were not fetched again');
       t.equal(updates.current, nameOf(good), 'when it was staged');
       await updates.boot();
       updates.goOn();

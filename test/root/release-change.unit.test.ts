@@ -33,9 +33,9 @@ void t.test('an order for another box is refused once, and changes nothing', asy
     lay();
     t.equal(await bench.run(), 'idle', name);
     t.match(bench.state.refused?.reason, reason, name);
-    const lineCount = bench.said.length;
+    const lineCount = bench.output.length;
     await bench.run();
-    t.equal(bench.said.length, lineCount, 'said once');
+    t.equal(bench.output.length, lineCount, 'said once');
     t.strictSame(bench.state.counters, {});
   }
   const file = join(bench.agentState, 'update-desired.dsse.json');
@@ -47,7 +47,7 @@ void t.test('an order for another box is refused once, and changes nothing', asy
   rmSync(file);
   execFileSync('mkfifo', [file]);
   t.equal(await bench.run(), 'idle', 'a pipe is not waited for');
-  t.strictSame(bench.asked, [], 'nothing was touched');
+  t.strictSame(bench.requests, [], 'nothing was touched');
 });
 
 void t.test('an equal counter is the same order, and a lower one is replayed', async (t) => {
@@ -148,7 +148,7 @@ void t.test('an order begins and switches within its window, in the site’s tim
   late.fault = undefined;
   t.equal(await late.run(), 'staged', 'a download goes on past the end, the switch waits');
   t.match(late.state.reason, /waiting for the window/);
-  t.strictSame(late.asked, []);
+  t.strictSame(late.requests, []);
   late.nowMs = Date.parse('2026-10-31T22:00:00.000Z');
   t.equal(await late.run(), 'probation');
 
@@ -188,7 +188,7 @@ void t.test('an order can be paused, resumed and withdrawn until its switch', as
   t.ok(existsSync(join(bench.lib, 'releases/2-0.2.0')));
   t.equal(await bench.run(), 'idle');
   t.notOk(existsSync(join(bench.lib, 'releases/2-0.2.0')), 'the stage is forgotten');
-  t.strictSame(bench.asked, []);
+  t.strictSame(bench.requests, []);
   bench.order({ seq: 3, window });
   await bench.run();
   bench.order({ seq: 4 });
@@ -210,7 +210,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
     const bench = new Bench(t);
     bench.order();
     t.equal(await bench.run(), 'probation');
-    bench.asked.length = 0;
+    bench.requests.length = 0;
     return bench;
   };
   const old = { seq: 1, version: version(1) };
@@ -241,7 +241,7 @@ void t.test('a boot continues, confirms or rolls back each phase', async (t) => 
   await afterMove.reboot();
   t.equal(afterMove.phase, 'rolled-back', 'a fourth boot without having proved itself');
   t.match(afterMove.releases.current(), old);
-  t.strictSame(afterMove.asked, [], 'no unit is stopped or started: the boot does that');
+  t.strictSame(afterMove.requests, [], 'no unit is stopped or started: the boot does that');
 
   const returning = await stagedBench();
   const begunTrial = returning.state.trial;
@@ -361,7 +361,7 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
       null,
       `${name}: below the least that may run there is nothing to go to`,
     );
-    t.match(bench.said.at(-1), /no intact release of 2 or later/);
+    t.match(bench.output.at(-1), /no intact release of 2 or later/);
   }
   const onTrial = new Bench(t);
   onTrial.order();
@@ -400,7 +400,7 @@ void t.test('a state file of any content gives a state and a log line', async (t
         await bench.run();
         if (phase === 'confirmed') bench.machine.confirm('release');
         damage(join(bench.stateDir, name));
-        bench.said.length = 0;
+        bench.output.length = 0;
         await bench.start();
         const context = `${name} ${damageName} in ${phase}`;
         t.equal(bench.phase, phase, context);
@@ -411,7 +411,7 @@ void t.test('a state file of any content gives a state and a log line', async (t
             name === 'history.jsonl' && ['empty', 'half', 'of a later version', 'a list'].includes(damageName)
           )
         )
-          t.match(bench.said.join('\n'), /set aside/, context);
+          t.match(bench.output.join('\n'), /set aside/, context);
         if (phase === 'probation') {
           await bench.machine.rollBack('release', 'it crashed');
           t.match([bench.phase, bench.releases.current()], ['rolled-back', { seq: 1 }], context);

@@ -155,7 +155,7 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
       ...['--settings', join(dir, 'none'), '--systemctl', bin, '--timedatectl', 'false'],
     ]);
     helper.child.stdin?.write(`${JSON.stringify({ op: 'try', proposal: PROPOSAL })}\n`);
-    t.equal(await helper.ended, 0, helper.err);
+    t.equal(await helper.exit, 0, helper.err);
     return JSON.parse(helper.out) as ConfigReply;
   };
   const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };

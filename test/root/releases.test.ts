@@ -19,7 +19,7 @@ import { boardOf } from '../../scripts/programs/root/board.ts';
 import { History } from '../../scripts/programs/root/change/history.ts';
 import { readOrderReader, readSettings } from '../../scripts/programs/root/settings.ts';
 import { scratch } from '../lib/paths.ts';
-import { until } from '../lib/room.ts';
+import { waitUntil } from '../lib/room.ts';
 import { SmallDisk } from '../lib/small-disk.ts';
 import { UPDATER, UpdatingBox } from '../lib/updating-box.ts';
 
@@ -58,16 +58,16 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
   box.order();
   const run = await box.run('run');
   t.equal(run.code, 0, run.err);
-  t.strictSame(box.asked(), STEPS, 'all that runs is stopped before the link moves');
+  t.strictSame(box.calls(), STEPS, 'all that runs is stopped before the link moves');
   t.ok(
-    box.server.asked.some(({ path }) => path.endsWith('.from-1.tar.zst')),
+    box.server.requests.some(({ path }) => path.endsWith('.from-1.tar.zst')),
     'by the delta',
   );
   t.notOk(
-    box.server.asked.some(({ path }) => path.endsWith('.manifest')),
+    box.server.requests.some(({ path }) => path.endsWith('.manifest')),
     'and so its manifest',
   );
-  t.notOk(box.server.asked.some(({ path }) => path.includes('.full.')));
+  t.notOk(box.server.requests.some(({ path }) => path.includes('.full.')));
   const begunMs = performance.now();
   t.equal((await box.run('judge')).code, 0);
   t.ok(performance.now() - begunMs > 1000, 'a second of health');
@@ -86,14 +86,14 @@ void t.test('two orders in sequence are confirmed, and can be rolled back by han
     ['staged', 'switching', 'probation', 'confirmed'].map((phase, index) => [index + 1, phase, 1, 2]),
   );
   await checkComplete(box, 2);
-  box.asked();
+  box.calls();
   t.equal((await box.run('run')).code, 0);
-  t.strictSame(box.asked(), [], 'the same order is done');
+  t.strictSame(box.calls(), [], 'the same order is done');
 
   // Deltas are from the previous release, so this one is fetched completely.
   box.order({ seq: 4 });
   t.equal(await settle(box), 'confirmed');
-  t.ok(box.server.asked.some(({ path }) => path.includes('4-0.4.0') && path.includes('.full.')));
+  t.ok(box.server.requests.some(({ path }) => path.includes('4-0.4.0') && path.includes('.full.')));
   await checkComplete(box, 4);
   t.strictSame(readdirSync(join(box.lib, 'releases')).sort(), ['2-0.2.0', '4-0.4.0'], 'two are kept');
   t.notOk(existsSync(join(box.state, 'downloads')));
@@ -133,7 +133,7 @@ void t.test('an unhealthy release rolls back, and is not tried again in its roll
   t.equal(await settle(box), 'rolled-back');
   t.comment(`back ${Math.round(performance.now() - begunMs)} ms after the order`);
   t.match(box.status, { release: { seq: 1 }, reason: /it crashed: 7 restarts/ });
-  t.strictSame(box.asked().slice(STEPS.length, STEPS.length + 3), [
+  t.strictSame(box.calls().slice(STEPS.length, STEPS.length + 3), [
     'stop vigie-vision.socket vigie-page.socket vigie.service vigie-vision.service vigie-page.service',
     'reset-failed vigie-vision.socket vigie.service',
     '--no-block start vigie-vision.socket vigie.service',
@@ -159,7 +159,7 @@ void t.test('a release on a box without a running agent is confirmed by a start'
   t.equal(await settle(box), 'confirmed');
   t.match(box.record.reason, /the agent did not run before: only that its program starts was judged/);
   t.notOk(
-    box.asked().some((line) => line.includes('start vigie.service')),
+    box.calls().some((line) => line.includes('start vigie.service')),
     'it is not started',
   );
 });
@@ -180,10 +180,10 @@ void t.test('a change that is killed at any step goes on', async (t) => {
     box.order({ seq });
     if (command === 'judge') await box.run('run');
     const program = box.start(command);
-    await until(t, phase, () => isIn(box, phase, seq), 30_000);
+    await waitUntil(t, phase, () => isIn(box, phase, seq), 30_000);
     if (delayMs > 0) await sleep(delayMs);
     program.child.kill('SIGKILL');
-    await program.ended;
+    await program.exit;
     t.equal(await settle(box), 'confirmed', `${command} in ${phase}`);
     t.equal(box.current, `${seq}-0.${seq}.0`);
     await checkComplete(box, seq);
@@ -213,7 +213,7 @@ void t.test('a full disk stops a change, not a roll-back', { skip: SmallDisk.una
   disk.fill();
   const full = await box.run('run');
   t.match(`${full.code} ${full.err}`, /^1 [\s\S]*^vigie-root: .*state\.json cannot be written: ENOSPC/m);
-  t.strictSame(box.asked(), [], 'nothing was touched');
+  t.strictSame(box.calls(), [], 'nothing was touched');
   disk.free();
   t.equal(await settle(box), 'confirmed', 'and with room again it goes on');
 

@@ -101,11 +101,11 @@ void t.test('a box with a read-only state folder rolls back', { skip: NO_MOUNT }
 void t.test('a read-only releases folder keeps the agent running', { skip: NO_MOUNT }, async (t) => {
   const box = await makeCrashing(t);
   const over = readOnly(t, box.lib);
-  box.asked();
+  box.calls();
   const judge = await box.run('judge');
   t.equal(judge.code, 1);
   t.match(judge.err, /current cannot be changed: EROFS/);
-  t.notMatch(box.asked().join('\n'), /^stop/m, 'nothing that runs is stopped for it');
+  t.notMatch(box.calls().join('\n'), /^stop/m, 'nothing that runs is stopped for it');
   t.ok(isUp(box));
   over();
   t.equal((await box.run('judge')).code, 0);

@@ -68,7 +68,7 @@ class RootBox {
     const link = command === 'run' ? 'current' : 'judge';
     const file = join(this.box.rootLib, link, 'vigie-root.js');
     const ran = start(this.#t, process.execPath, [file, command, ...this.box.places()]);
-    await ran.ended;
+    await ran.exit;
     return ran;
   }
 
@@ -97,7 +97,7 @@ void t.test('a good release is tried, judged by the previous one, and judges the
   t.equal(root.link('current'), 12, 'the new one runs');
   t.equal(root.link('judge'), 11, 'and is judged by the former one');
   t.match(
-    box.asked(),
+    box.calls(),
     [/^stop .*vigie.service/, /reset-failed/, /start .*vigie.service/],
     'the agent is restarted',
   );
@@ -236,7 +236,7 @@ void t.test('a command by hand switches to the program of the package', async (t
   const file = join(box.rootLib, 'current/vigie-root.js');
   const byHand = async (): Promise<Program> => {
     const ran = start(t, process.execPath, [file, 'from-package', 'root', ...box.places()]);
-    await ran.ended;
+    await ran.exit;
     return ran;
   };
   t.match((await byHand()).err, /no package has brought a release/);

@@ -417,14 +417,14 @@ async function serve(t: Test) {
   /** Fetches, and returns the requested targets in order and the output. */
   const fetchStage = async (): Promise<[string[], string]> => {
     const { signal } = new AbortController();
-    for (const list of [server.asked, lines]) list.length = 0;
+    for (const list of [server.requests, lines]) list.length = 0;
     rmSync(downloads, { recursive: true, force: true });
-    server.sent = 0;
+    server.sentBytes = 0;
     const offered = await source.find('release', NEW, signal);
     if (offered === undefined) throw new Error('not offered');
     await offered.download(signal, () => undefined);
     t.ok(readFileSync(join(downloads, FULL_MANIFEST)).equals(bytes), 'the manifest equals the signed one');
-    const paths = server.asked.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
+    const paths = server.requests.map(({ path }) => path).filter((path) => path.startsWith('targets/'));
     return [paths.map((path) => path.replace('targets/', '')), lines.join('\n')];
   };
   return { current, repository, server, fetched: fetchStage, bytes };
@@ -443,9 +443,11 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   const { current, repository, server, fetched, bytes } = await serve(t);
   t.same(await fetched(), [[PATCH, DELTA], ''], 'by the differences');
   const length = (name: string): number => statSync(join(repository.dir, 'targets', name)).size;
-  t.comment(`${server.sent} bytes; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`);
+  t.comment(
+    `${server.sentBytes} bytes; manifest of ${bytes.length}: ${length(PATCH)}, files: ${length(DELTA)}`,
+  );
   t.ok(bytes.length > 80_000, 'the whole manifest would be more');
-  t.ok(server.sent <= 50_000, `${server.sent} bytes`);
+  t.ok(server.sentBytes <= 50_000, `${server.sentBytes} bytes`);
 
   const check = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
     const [paths, output] = await fetched();

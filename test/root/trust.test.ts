@@ -280,7 +280,7 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   await fault('timestamp.json', { kind: 'status', status: 403 }, 'unavailable', /answers 403/);
   await fault('targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/);
   await fault('timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/);
-  t.ok(server.sent < 8_000_000, 'an endless one is left');
+  t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
   await fault('snapshot.json', { kind: 'short', length: 100 }, 'corrupt', /refused: no metadata/);
   await fault('targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/);
   await fault('targets.json', { kind: 'swap', content: Buffer.from('{}') }, 'corrupt', /no metadata/);
@@ -368,11 +368,11 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     t.notOk(existsSync(file));
   };
   const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
-    server.asked.length = 0;
+    server.requests.length = 0;
     await fetch();
     t.ok(readFileSync(file).equals(content), name);
     t.same(
-      server.asked.map(({ range }) => range),
+      server.requests.map(({ range }) => range),
       ranges,
       `${name}: requested ranges`,
     );
@@ -421,9 +421,9 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
     undefined,
   );
   await failure({ kind: 'swap', content: Buffer.alloc(300_001) }, 'corrupt', /has 300001 bytes/, undefined);
-  server.sent = 0;
+  server.sentBytes = 0;
   await failure({ kind: 'endless' }, 'corrupt', /more than the 300000 bytes/, undefined);
-  t.ok(server.sent < 8_000_000, 'an endless one is left');
+  t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
   await failure({ kind: 'status', status: 404 }, 'unavailable', /targets\/big: the server answers 404/, 0);
   server.faults.set('targets/big', { kind: 'slow', everyMs: 5 });
   const cancel = new AbortController();

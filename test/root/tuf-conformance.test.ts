@@ -67,7 +67,7 @@ void t.test('5.7 Fetch target', async (t) => {
   };
   for (const [name, fields] of Object.entries(listedTargets)) {
     r.targets.set(name, Buffer.from('x'));
-    r.listed.set(name, fields);
+    r.targetFields.set(name, fields);
   }
   r.publish({ targets: { change: (signed) => void Object.assign(signed, delegation(r)) } });
   const own = trust();
@@ -118,7 +118,7 @@ void t.test('5.7 Fetch target', async (t) => {
   }
   t.equal(await own.release({ ...RELEASE, seq: SEQ + 1 }), undefined, 'a release without a signature');
   t.notOk(
-    server.asked.some((name) => name.includes('delegated')),
+    server.requests.some((name) => name.includes('delegated')),
     'delegations are not followed',
   );
 });

@@ -391,7 +391,7 @@ void t.test('npm ci fetches no CUDA', async (t) => {
       const options = ['--prefix', project, '--registry', registry, '--cache', join(dir, 'cache')];
       const [program = '', ...args] = withoutNpmVariables('npm', 'install', ...options);
       const npm = start(t, program, args);
-      t.equal(await npm.ended, 0, npm.err);
+      t.equal(await npm.exit, 0, npm.err);
       t.ok(existsSync(join(project, 'node_modules/onnxruntime-node/package.json')), 'it is installed');
       return existsSync(join(project, 'node_modules/onnxruntime-node/ran'));
     };

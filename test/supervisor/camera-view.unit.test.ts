@@ -98,7 +98,7 @@ t.test(
     const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
     const looking = setInterval(() => restarted.desk.tick(), 50);
     t.teardown(() => clearInterval(looking));
-    t.equal(await confirming.ended, 0);
+    t.equal(await confirming.exit, 0);
     clearInterval(looking);
     t.match(
       confirming.out,
@@ -118,7 +118,7 @@ t.test(
 t.test('a confirmation given while the agent is stopped is applied when it starts', async (t) => {
   const box = movedBox(t);
   const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
-  t.equal(await confirming.ended, 0);
+  t.equal(await confirming.exit, 0);
   t.match(confirming.out, 'Confirmed: the rules go on when the agent runs.');
   const restarted = new Box(box.dir);
   restarted.desk.tick();
@@ -183,13 +183,13 @@ t.test('a damaged record is moved aside', async (t) => {
 t.test('a confirmation needs a terminal and a move', async (t) => {
   const box = movedBox(t);
   const confirmRun = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await confirmRun.ended, 2);
+  t.equal(await confirmRun.exit, 2);
   t.match(confirmRun.err, /a confirmation needs a terminal; compare both pictures, then pass --yes/);
   const nowhere = vigie(t, 'camera', 'confirm', '--state', scratch(t));
-  t.equal(await nowhere.ended, 2);
+  t.equal(await nowhere.exit, 2);
   t.match(nowhere.err, /camera-view.json does not exist or not for this user/);
   box.see(1);
   const settled = vigie(t, 'camera', 'confirm', '--state', box.dir);
-  t.equal(await settled.ended, 0);
+  t.equal(await settled.exit, 0);
   t.match(settled.out, /has not moved, or was confirmed already/);
 });

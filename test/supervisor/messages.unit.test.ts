@@ -52,7 +52,7 @@ function receiver(t: Parameters<typeof scratch>[0]) {
       visionReturns: nothing,
       blind: false,
     },
-    view: { judging: () => ({ stop: nothing }), asked: nothing, answered: nothing },
+    view: { judging: () => ({ stop: nothing }), recordRequests: nothing, answered: nothing },
     accuracy: { sees: nothing },
     journal: { detectorLoaded: nothing },
     connection: { opened: nothing },

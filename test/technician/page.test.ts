@@ -20,7 +20,7 @@ import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { Page } from '../lib/page-asking.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { BOX, SITE, waitUntil } from '../lib/room.ts';
 
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 const SLOW_MS = 60_000;
@@ -76,7 +76,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   t.equal(await page.ask({ op: 'preview-start', viewer: 7 }), null, 'a present viewer may start again');
   t.equal(await other.ask({ op: 'preview-start', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-start', viewer: 8 }), 'too-many-viewers');
-  await until(t, 'pictures', () => page.pictures.length >= 6 && other.pictures.length >= 4, SLOW_MS);
+  await waitUntil(t, 'pictures', () => page.pictures.length >= 6 && other.pictures.length >= 4, SLOW_MS);
 
   for (const { header, jpeg } of page.pictures) {
     t.ok(jpeg.length <= PREVIEW_BYTES_MAX, `${jpeg.length} bytes`);
@@ -96,7 +96,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   );
   const spanMs = (last?.atMs ?? 0) - (page.pictures[0]?.atMs ?? 0);
   t.ok(spanMs >= (page.pictures.length - 1) * 450, `two a second at most: ${Math.round(spanMs)} ms`);
-  await until(t, 'tracks', () => page.pictures.some(({ header }) => header.tracks.length > 0), SLOW_MS);
+  await waitUntil(t, 'tracks', () => page.pictures.some(({ header }) => header.tracks.length > 0), SLOW_MS);
 
   const state = await page.state();
   t.match(state, { mode: 'active', preview: { running: true, viewers: 2 }, refusedRules: [], walk: null });
@@ -114,7 +114,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), 'not-started');
   const pictureCount = page.pictures.length;
   other.socket.destroy();
-  await until(t, 'no viewer remains', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
+  await waitUntil(t, 'no viewer remains', () => counter(agent, 'preview_viewers') === 0, SLOW_MS);
   // The agent renews the state twice a second.
   await sleep(600);
   const after = await page.state();
@@ -151,9 +151,9 @@ interface Box extends Awaited<ReturnType<typeof runningBox>> {
 async function drawnMasks(t: Test, { socket, onDisk }: Box): Promise<void> {
   const page = await Page.connect(t, socket);
   await page.startsPreview(1);
-  await until(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
+  await waitUntil(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
   onDisk.masks = [MASK, { ...MASK, id: 'balcony' }];
-  await until(t, 'told', () => page.noPictures.length > 0);
+  await waitUntil(t, 'told', () => page.noPictures.length > 0);
   t.match(page.noPictures, [{ why: 'masks-not-applied' }]);
   onDisk.masks = undefined;
   await sleep(2000);
@@ -176,33 +176,33 @@ async function misuse(t: Test, { agent, socket }: Box): Promise<void> {
   const lag = monitorEventLoopDelay({ resolution: 5 });
   lag.enable();
   page.flood({ op: 'state', language: 'fr' }, 10_000);
-  await until(t, 'answers', () => page.answers.size > 500, SLOW_MS);
+  await waitUntil(t, 'answers', () => page.answers.size > 500, SLOW_MS);
   lag.disable();
   // This process is both agent and page, so the delay includes the page's own work.
   t.ok(lag.max / 1e6 < 500, `the loop was held up for ${Math.round(lag.max / 1e6)} ms at most`);
   t.ok(counter(agent, 'page_limited') > 100, `${counter(agent, 'page_limited')} refused`);
   page.socket.destroy();
-  await until(t, 'gone', () => counter(agent, 'preview_viewers') === 0);
+  await waitUntil(t, 'gone', () => counter(agent, 'preview_viewers') === 0);
 
   const rubbish = await Page.connect(t, socket);
   rubbish.socket.write(randomBytes(4096));
-  await until(t, 'its connection ends', () => rubbish.closed);
+  await waitUntil(t, 'its connection ends', () => rubbish.closed);
   const long = await Page.connect(t, socket);
   long.socket.write(Buffer.from([0, 0x10, 0, 0]));
-  await until(t, 'its connection ends', () => long.closed);
-  await until(t, 'it is counted', () => counter(agent, 'page_refused') >= 2);
+  await waitUntil(t, 'its connection ends', () => long.closed);
+  await waitUntil(t, 'it is counted', () => counter(agent, 'page_refused') >= 2);
 
   const two = [await Page.connect(t, socket), await Page.connect(t, socket)];
   const third = await Page.connect(t, socket);
-  await until(t, 'a third connection ends', () => third.closed);
+  await waitUntil(t, 'a third connection ends', () => third.closed);
   t.match(await two[0]?.state(), { mode: 'active' });
 
   const deaf = two[1] as Page;
   await deaf.startsPreview(2);
-  await until(t, 'a picture', () => deaf.pictures.length > 0, SLOW_MS);
+  await waitUntil(t, 'a picture', () => deaf.pictures.length > 0, SLOW_MS);
   deaf.socket.pause();
   const skipped = counter(agent, 'preview_skipped');
-  await until(t, 'pictures are left out', () => counter(agent, 'preview_skipped') > skipped + 2, SLOW_MS);
+  await waitUntil(t, 'pictures are left out', () => counter(agent, 'preview_skipped') > skipped + 2, SLOW_MS);
   t.equal(agent.report().mode, 'active');
   for (const one of two) one.socket.destroy();
 }
@@ -213,7 +213,7 @@ async function walkTest(t: Test, { agent, socket }: Box): Promise<void> {
   t.equal(await page.ask({ op: 'walk-start', rule: 'nobody', passes: 1 }), 'no-such-rule');
   t.equal(await page.ask({ op: 'confirm-view' }), 'not-confirmed', 'the camera has not moved');
   await page.startsPreview(1);
-  await until(t, 'frames', () => page.pictures.length > 0, SLOW_MS);
+  await waitUntil(t, 'frames', () => page.pictures.length > 0, SLOW_MS);
   t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 2 }), null);
   t.equal(await page.ask({ op: 'walk-start', rule: 'passing', passes: 2 }), 'walk-runs');
   t.match((await page.state()).walk, {
@@ -258,9 +258,9 @@ async function walkTest(t: Test, { agent, socket }: Box): Promise<void> {
 async function suspended(t: Test, { stateDir, socket }: Box): Promise<void> {
   const page = await Page.connect(t, socket);
   await page.startsPreview(1);
-  await until(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
+  await waitUntil(t, 'a picture', () => page.pictures.length > 0, SLOW_MS);
   new Suspension(join(stateDir, SUSPENSION_FILE)).suspend('order of the court', 'box', Date.now());
-  const tookMs = await until(t, 'told', () => page.noPictures.length > 0);
+  const tookMs = await waitUntil(t, 'told', () => page.noPictures.length > 0);
   t.ok(tookMs <= 1000, `after ${tookMs} ms`);
   t.match(page.noPictures, [{ why: 'suspended', reason: 'order of the court', viewer: null }]);
   const pictureCount = page.pictures.length;

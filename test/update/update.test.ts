@@ -38,7 +38,7 @@ import { keyOf } from '../lib/journal.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { oversight, type Program, start, VIGIE } from '../lib/program.ts';
-import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, until } from '../lib/room.ts';
+import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../lib/room.ts';
 import { configRecord, releaseRecord, rootRecord, status, T } from '../lib/root-said.ts';
 
 const SLOW_MS = 20_000;
@@ -123,7 +123,7 @@ class Box {
 
   async kill(): Promise<void> {
     this.#program?.child.kill('SIGKILL');
-    await this.#program?.ended;
+    await this.#program?.exit;
   }
 
   get last(): UpdateReport | undefined {
@@ -230,7 +230,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   const wants = (payload: string | Buffer, retain = true, topic = `${root}/update/desired`) =>
     client.publishAsync(topic, payload, { qos: 1, retain });
   const reported = (what: string, fits: (report: UpdateReport) => boolean): Promise<number> =>
-    until(t, what, () => box.last !== undefined && fits(box.last), SLOW_MS);
+    waitUntil(t, what, () => box.last !== undefined && fits(box.last), SLOW_MS);
 
   const first = order(ops, 5);
   await wants(first);
@@ -266,7 +266,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   await t.test('root’s history is reported once, and a shortened copy is detected', async (t) => {
     const history = join(box.updates, HISTORY_FILE);
     const entered = (count: number): Promise<number> =>
-      until(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
+      waitUntil(t, `${count} entries`, () => box.rollouts.length >= count, SLOW_MS);
     writeFileSync(join(box.updates, STATUS_FILE), status('switching', 2));
     writeFileSync(history, releaseRecord(1, 'staged') + releaseRecord(2, 'switching'));
     const copy = readFileSync(history);
@@ -280,7 +280,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
         box.events.filter(({ data }) => data.rule.kind === 'update-failed').map((event) => [event.id, event]),
       ).values(),
     ];
-    await until(t, 'the failure is reported', () => failures().length === 2, SLOW_MS);
+    await waitUntil(t, 'the failure is reported', () => failures().length === 2, SLOW_MS);
     t.match(failures()[0]?.data.cause, { phase: 'rolled-back', reason: 'it crashed: 3 restarts' });
     await entered(3);
     await box.kill();
@@ -298,7 +298,7 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
       phase: 'rolled-back',
       rollout: 'november-root',
     });
-    await until(t, 'the failure of root’s program', () => failures().length === 4, SLOW_MS);
+    await waitUntil(t, 'the failure of root’s program', () => failures().length === 4, SLOW_MS);
     t.match(
       failures().find(({ data }) => data.cause['what'] === 'root'),
       { data: { cause: { phase: 'rolled-back', rollout: 'november-root', reason: 'it does not run' } } },
@@ -323,12 +323,12 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
       ],
       'each once',
     );
-    await until(t, 'the third failure', () => failures().length === 6, SLOW_MS);
+    await waitUntil(t, 'the third failure', () => failures().length === 6, SLOW_MS);
   });
 
   await reported('what was left unread', (report) => report.order === 9);
   t.equal(box.orderText(), next);
-  await until(t, 'a health report', () => box.health.length > 0, SLOW_MS);
+  await waitUntil(t, 'a health report', () => box.health.length > 0, SLOW_MS);
   t.match(box.health.at(-1)?.counters, { update_reports: Number, update_orders_refused: Number });
 
   const at = box.last?.at;
@@ -341,14 +341,14 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
     if (retain) retainedReport = openReport(payload, SITE, BOX).report;
   });
   await later.subscribeAsync(`${root}/update/reported`, { qos: 1 });
-  await until(t, 'retained', () => retainedReport !== undefined, SLOW_MS);
+  await waitUntil(t, 'retained', () => retainedReport !== undefined, SLOW_MS);
   const env = [`VIGIE_UPDATE_DIR=${box.updates}`, process.execPath, VIGIE, 'status', '--state', box.state];
   const screen = start(t, 'env', env);
-  await screen.ended;
+  await screen.exit;
   t.match(screen.out, /✓ release +11-0\.1\.0, ordered 12-0\.2\.0, staged \(rollout november\)/);
   t.match(screen.out, /✗ root +10-0\.1\.0, rolled-back \(rollout november-root\): it does not run/);
   const journalReport = oversight(t, 'report', join(box.state, 'journal'), '--key', keyOf(box.state));
-  await journalReport.ended;
+  await journalReport.exit;
   t.match(
     journalReport.out,
     /the release 12-0\.2\.0 was taken back, and the release 11-0\.1\.0 runs again \(rollout november\): it cr/,
@@ -439,10 +439,10 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
       '--dir',
       dir,
     ]);
-    await program.ended;
+    await program.exit;
     return program;
   };
-  await until(t, 'online', () => box.last !== undefined, SLOW_MS);
+  await waitUntil(t, 'online', () => box.last !== undefined, SLOW_MS);
 
   const logs = await query('logs', BOX, '--since', '2h');
   const doctor = await query('doctor', `${SITE}/${BOX}`, '--json');

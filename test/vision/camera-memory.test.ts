@@ -24,7 +24,7 @@ void t.test('openings and frames leave no memory behind', async (t) => {
     ],
     ...[REOPENER, clip, String(OPENINGS), String(WARMUP), String(READS)],
   ]);
-  t.equal(await program.ended, 0, program.err);
+  t.equal(await program.exit, 0, program.err);
   const { opening, reading } = JSON.parse(program.out) as LeftBehind;
   t.comment(program.out);
   t.ok(opening.heap < 2000, `${opening.heap.toFixed(0)} bytes of V8's heap an opening`);

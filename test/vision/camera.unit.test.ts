@@ -284,7 +284,7 @@ void t.test('stills, planes and larger pictures lie next to their marks', async 
     for (let ms = 0; ms <= 6000; ms += everyMs) {
       const ptsNs = BigInt(ms + 777) * 1_000_000n;
       const due = times.due(ptsNs, isStill(ms));
-      times.made(due, ptsNs);
+      times.noteMade(due, ptsNs);
       if (due[kind]) at.push(ms / 1000);
     }
     return at;

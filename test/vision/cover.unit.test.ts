@@ -7,7 +7,7 @@ import { type Detection, type Foreground, MOVING, type Track } from '../../agent
 import { CELL_PX, COARSE, HIDDEN, LIVE } from '../../agent/vision/redact/cells.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
 import { coarsen } from '../../agent/vision/redact/mosaic.ts';
-import { type Cover, coverOf, grownBox } from '../../agent/vision/redact/redaction-map.ts';
+import { grownBox, type RedactionMap, redactionMapOf } from '../../agent/vision/redact/redaction-map.ts';
 import { isTouched } from '../lib/pictures.ts';
 
 const PLACE = fc.double({ min: -300, max: 1200, noNaN: true });
@@ -36,19 +36,23 @@ interface FrameContent {
 }
 
 /** Visible parts of a still at `atMs` when frames of the given times showed these objects. */
-function coverAt(frames: Readonly<Record<number, FrameContent>>, atMs: number, thing?: XyxyNorm): Cover {
+function coverAt(
+  frames: Readonly<Record<number, FrameContent>>,
+  atMs: number,
+  thing?: XyxyNorm,
+): RedactionMap {
   const history = new DetectionHistory();
   for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
     history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, found, tracks, foreground);
   }
   const neighbours = history.around(atMs);
   if (neighbours === undefined) throw new Error(`no frame at ${atMs} ms`);
-  return coverOf(neighbours, SOURCE, 0, thing && [thing]);
+  return redactionMapOf(neighbours, SOURCE, 0, thing && [thing]);
 }
 /** Left edges of the hidden areas, of people of the usual size, without their margin of 10 px. */
-const leftsOf = ({ hidden }: Cover): number[] =>
+const leftsOf = ({ hidden }: RedactionMap): number[] =>
   hidden.map(([x]) => Math.round(x + 10)).sort((a, b) => a - b);
-const valuesAt = ({ grid, cells }: Cover, ...points: [number, number][]): (number | undefined)[] =>
+const valuesAt = ({ grid, cells }: RedactionMap, ...points: [number, number][]): (number | undefined)[] =>
   points.map(([x, y]) => cells[Math.floor(y / CELL_PX) * grid.columns + Math.floor(x / CELL_PX)]);
 
 t.test('cover: a box stays hidden for two seconds before and after its detection', async (t) => {
@@ -99,7 +103,7 @@ t.test('cover: people and riders are hidden, and sure vehicles are coarse', asyn
 
 t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
-  const before = (xyxyPx: XyxyPx, score: number, more: FrameContent = {}): Cover =>
+  const before = (xyxyPx: XyxyPx, score: number, more: FrameContent = {}): RedactionMap =>
     coverAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
   const small: XyxyPx = [300, 250, 340, 350];
   t.same(valuesAt(before(small, 0.5), [320, 300], [500, 400]), [HIDDEN, COARSE], 'who is sure is hidden');
@@ -139,8 +143,8 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
     found: [detection('person', 'person', [600, 600, 700, 800], score)],
   });
   const [doubtful, sure] = [0.3, 0.5].map((score) => coverAt({ 0: frameWith(score) }, 0, thing)) as [
-    Cover,
-    Cover,
+    RedactionMap,
+    RedactionMap,
   ];
   const points: [number, number][] = [
     [620, 620],
@@ -173,7 +177,7 @@ t.test('cover: exactly the pixels of a box with its margin are hidden or coarse'
     fc.property(fc.array(anybody, { maxLength: 6 }), fc.nat({ max: 4 }), (detections, reachPx) => {
       const history = new DetectionHistory();
       const own = history.add({ atMs: 0, wallMs: 0, source: SOURCE }, detections, []);
-      const { grid, cells } = coverOf({ own, before: [], after: [] }, SOURCE, reachPx);
+      const { grid, cells } = redactionMapOf({ own, before: [], after: [] }, SOURCE, reachPx);
       const boxes = own.detections.map((box) => ({ box, around: grownBox(box, SOURCE, reachPx) }));
       const vehicles = boxes.some(({ box }) => box.treatment === 'vehicle' && box.sure);
       return cells.every((value, cell) => {

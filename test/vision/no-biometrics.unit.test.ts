@@ -11,7 +11,7 @@ import { MESSAGES } from '../../agent/contract/messages.ts';
 import type { Detection } from '../../agent/contract/picture.ts';
 import { COLOURS } from '../../agent/contract/track-log.ts';
 import { SETTINGS } from '../../agent/vision/track/settings.ts';
-import { Followed } from '../../agent/vision/track/track-state.ts';
+import { TrackState } from '../../agent/vision/track/track-state.ts';
 
 /** Words for data that distinguishes one person, or one vehicle, from all others. */
 const NAMING = new RegExp(
@@ -140,7 +140,7 @@ t.test('the colours of a track are erased after 2 s and never reported', async (
   const oneColour = (colour: number): Float32Array =>
     new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
   const print = oneColour(0);
-  const track = new Followed(7, { detection, cut: edges, print, crowded: false }, 0, SETTINGS);
+  const track = new TrackState(7, { detection, cut: edges, print, crowded: false }, 0, SETTINGS);
   // Other colours at the same place match perfectly only a track that has forgotten its own.
   const other = oneColour(1);
   const worth = (): number => track.worth({ detection, cut: edges, print: other, crowded: false }, 0.9);

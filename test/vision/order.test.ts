@@ -17,7 +17,7 @@ import { configOf } from '../lib/agent.ts';
 import { authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
-import { BOX, SITE, until } from '../lib/room.ts';
+import { BOX, SITE, waitUntil } from '../lib/room.ts';
 import { BARE_PERMIT, bareSettings } from '../lib/vision.ts';
 
 const CAMERA = 'rtsp://admin:hunter2@10.0.0.2/main';
@@ -224,7 +224,7 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
   });
   t.teardown(() => vision.stop());
   vision.start(permitUnder(order, []), bareSettings('test:pattern', 5));
-  await until(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
+  await waitUntil(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
   await vision.stop();
   t.notOk(kinds.includes('sealed'), 'no message is sealed');
   return jpeg ?? Buffer.alloc(0);
@@ -295,7 +295,7 @@ t.test('the vision process itself opens no camera without an authorisation', asy
     });
     t.teardown(() => vision.stop());
     vision.start(BARE_PERMIT, bareSettings(source, 5));
-    await until(t, `${source}: it ends`, () => over, 20_000);
+    await waitUntil(t, `${source}: it ends`, () => over, 20_000);
     t.match(messages.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
     t.notOk(
       messages.some(({ kind }) => kind === 'opened' || kind === 'frame'),

@@ -3,7 +3,7 @@
  */
 import t from 'tap';
 import { type Foreground, MOVING } from '../../agent/contract/picture.ts';
-import { Passages } from '../../agent/vision/observe/unclassified-motion.ts';
+import { UnclassifiedMotion } from '../../agent/vision/observe/unclassified-motion.ts';
 import { randomOf } from '../lib/random.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -19,7 +19,7 @@ interface Cells {
 
 /** Shows one part in each picture; returns the number of passages. */
 function passed(parts: readonly Cells[]): number {
-  const passages = new Passages();
+  const passages = new UnclassifiedMotion();
   let count = 0;
   // Nothing moves at the end for as long as it takes to forget the part.
   for (let k = 0; k < parts.length + 5; k += 1) {

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { Frame, Track } from '../../agent/contract/picture.ts';
 import { PixelMotion } from '../../agent/vision/observe/pixel-motion.ts';
-import { Furniture } from '../../agent/vision/observe/static-false-positives.ts';
+import { StaticFalsePositives } from '../../agent/vision/observe/static-false-positives.ts';
 
 const SIZE = { widthPx: 416, heightPx: 256 };
 const STEP_MS = 200;
@@ -107,7 +107,7 @@ t.test('a newly confirmed track is compared with its earlier places', async (t) 
 });
 
 t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
-  const furniture = new Furniture();
+  const furniture = new StaticFalsePositives();
   const box = boxAt(200);
   let atMs = 0;
   let id = 0;

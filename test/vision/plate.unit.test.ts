@@ -17,7 +17,7 @@ import {
   type YuvPlanes,
 } from '../../agent/contract/picture.ts';
 import { gridOf } from '../../agent/vision/redact/cells.ts';
-import { type Known, Plate } from '../../agent/vision/redact/clean-plate.ts';
+import { CleanPlate, type LearntScene } from '../../agent/vision/redact/clean-plate.ts';
 import { drawCell } from '../../agent/vision/redact/clean-plate-cell.ts';
 import { DetectionHistory } from '../../agent/vision/redact/history.ts';
 import { randomOf, SEED } from '../lib/random.ts';
@@ -89,7 +89,7 @@ function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: L
 
 /** A camera at five frames a second, with planes once a second. */
 class Street {
-  readonly plate = new Plate();
+  readonly plate = new CleanPlate();
   readonly #history = new DetectionHistory();
   #atMs = 0;
 
@@ -97,7 +97,7 @@ class Street {
     return this.#atMs;
   }
 
-  get knownPlate(): Known {
+  get knownPlate(): LearntScene {
     const { known } = this.plate;
     if (known === undefined) throw new Error('nothing was seen yet');
     return known;
@@ -360,7 +360,7 @@ t.test('a picture of another size starts a new clean plate', async (t) => {
 });
 
 t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {
-  const plate = new Plate();
+  const plate = new CleanPlate();
   const history = new DetectionHistory();
   const planes = paint({});
   for (let s = 0; s < 10; s += 1) {
@@ -389,7 +389,7 @@ t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async
   const size = { widthPx: 1280, heightPx: 720 };
   const [y, u, v] = [1280 * 720, 640 * 360, 640 * 360].map((bytes) => new Uint8Array(bytes).fill(128));
   const planes = { size, y, u, v, strideY: 1280, strideUv: 640 } as YuvPlanes;
-  const plate = new Plate();
+  const plate = new CleanPlate();
   const history = new DetectionHistory();
   await collect();
   const before = process.memoryUsage().arrayBuffers;

@@ -2,7 +2,7 @@
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 
 /** Box of either detector, in one kind of coordinates, pixels or normalised. */
-export interface Seen {
+export interface DetectedBox {
   readonly xyxyNorm: XyxyPx;
   readonly score: number;
   readonly group: string;
@@ -28,7 +28,9 @@ const SCORE_MIN = 0.3;
  * Compares the frames. In each, boxes of one group are matched by IoU, best first. A reliable box (score ≥ 0.3) may
  * match a weaker box of the other detector. Otherwise 0.31 and 0.29 would count as two objects that only one detected.
  */
-export function agreementOf(frames: Iterable<readonly [readonly Seen[], readonly Seen[]]>): Agreement {
+export function agreementOf(
+  frames: Iterable<readonly [readonly DetectedBox[], readonly DetectedBox[]]>,
+): Agreement {
   let [looked, matched, ious, differences, onlyFirst, onlySecond] = [0, 0, 0, 0, 0, 0];
   for (const [first, second] of frames) {
     looked += 1;
@@ -53,12 +55,12 @@ export function agreementOf(frames: Iterable<readonly [readonly Seen[], readonly
 }
 
 interface Match {
-  readonly a: Seen;
-  readonly b: Seen;
+  readonly a: DetectedBox;
+  readonly b: DetectedBox;
   readonly overlap: number;
 }
 
-function matchesOf(first: readonly Seen[], second: readonly Seen[]): Match[] {
+function matchesOf(first: readonly DetectedBox[], second: readonly DetectedBox[]): Match[] {
   const candidates = first.flatMap((a) =>
     second.flatMap((b) => {
       if (a.group !== b.group || Math.max(a.score, b.score) < SCORE_MIN) return [];
@@ -66,7 +68,7 @@ function matchesOf(first: readonly Seen[], second: readonly Seen[]): Match[] {
       return overlap >= IOU_MIN ? [{ a, b, overlap }] : [];
     }),
   );
-  const matchedBoxes = new Set<Seen>();
+  const matchedBoxes = new Set<DetectedBox>();
   return candidates
     .sort((one, other) => other.overlap - one.overlap)
     .filter(({ a, b }) => {
@@ -76,6 +78,6 @@ function matchesOf(first: readonly Seen[], second: readonly Seen[]): Match[] {
     });
 }
 
-function unmatched(boxes: readonly Seen[], matched: readonly Seen[]): number {
+function unmatched(boxes: readonly DetectedBox[], matched: readonly DetectedBox[]): number {
   return boxes.filter((one) => one.score >= SCORE_MIN && !matched.includes(one)).length;
 }

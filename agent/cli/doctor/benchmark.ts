@@ -18,7 +18,7 @@ import { temperatureC } from '../../health/host.ts';
 import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
 import { acceleratorFindings, elementsOf, findAccelerators } from './accelerators.ts';
-import type { Seen } from './agreement.ts';
+import type { DetectedBox } from './agreement.ts';
 import { type Comparison, comparisonOf, comparisonRows, isAccelerated, type Look, onCpu } from './compare.ts';
 import { tryVision, type VisionTrial } from './vision-trial.ts';
 import { meanPower, readPower } from './watts.ts';
@@ -141,7 +141,7 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
     mode,
     camera: { source, fps: mode === 'replay' ? null : 5 },
   });
-  const boxesByFrame = new Map<number, readonly Seen[]>();
+  const boxesByFrame = new Map<number, readonly DetectedBox[]>();
   const running = tryVision({
     permit,
     settings: { ...settings, everyFrame: mode === 'replay', detections: mode === 'replay' },

@@ -6,7 +6,7 @@
 import type { Config } from '../../contract/config.ts';
 import { CPU_BACKEND, DETECTOR_BACKENDS } from '../../contract/detector-backend.ts';
 import { LATENCY_BOUNDS_MS, type LatencyCounts } from '../../contract/latency.ts';
-import { type Agreement, agreementOf, type Seen } from './agreement.ts';
+import { type Agreement, agreementOf, type DetectedBox } from './agreement.ts';
 import type { VisionTrial } from './vision-trial.ts';
 import type { Power } from './watts.ts';
 
@@ -14,7 +14,7 @@ import type { Power } from './watts.ts';
 export interface Look {
   readonly trial: VisionTrial;
   /** Detections of each frame of the clip, by its number from 1. */
-  readonly seen: ReadonlyMap<number, readonly Seen[]>;
+  readonly seen: ReadonlyMap<number, readonly DetectedBox[]>;
   readonly power: Power | null;
 }
 
@@ -63,10 +63,12 @@ export function comparisonOf(configured: Look, cpu?: Look): Comparison {
     return { cpu: figuresOf(configured), accelerator: null, agreement: null, note };
   }
   const accelerator = figuresOf(configured);
-  const common = [...cpu.seen].flatMap(([frame, boxes]): [readonly Seen[], readonly Seen[]][] => {
-    const other = configured.seen.get(frame);
-    return other === undefined ? [] : [[other, boxes]];
-  });
+  const common = [...cpu.seen].flatMap(
+    ([frame, boxes]): [readonly DetectedBox[], readonly DetectedBox[]][] => {
+      const other = configured.seen.get(frame);
+      return other === undefined ? [] : [[other, boxes]];
+    },
+  );
   const figures = figuresOf(cpu);
   // The CPU agrees with itself.
   const fellBack = accelerator !== null && accelerator.on === figures?.on;

@@ -16,7 +16,7 @@ import { writeOwnFolder } from '../../restraint/folder.ts';
 import { Journal } from '../../restraint/journal/journal.ts';
 import { JOURNAL_DIR } from '../../restraint/journal/key.ts';
 import { CHECKPOINT } from '../../restraint/journal/layout.ts';
-import { Known } from '../../restraint/journal/restraint-state.ts';
+import { RestraintState } from '../../restraint/journal/restraint-state.ts';
 import { permitUnder } from '../../restraint/permit.ts';
 import type { RootRecord } from '../../restraint/root-record.ts';
 import { SuspensionRecords } from '../../restraint/suspension-records.ts';
@@ -60,7 +60,7 @@ export function mayLook(config: Config, stateDir: string, record: RootRecord | u
 
 function judge(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): MayLook {
   const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
-  const history = new Known();
+  const history = new RestraintState();
   journal.probe();
   journal.start();
   for (const content of journal.contentsSince((entry) => 'restraint' in entry)) history.learn(content);
@@ -117,7 +117,7 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
 function suspensionOf(
   stateDir: string,
   record: RootRecord | undefined,
-  facts: { readonly suspension: Known['suspension']; readonly authority: string | undefined },
+  facts: { readonly suspension: RestraintState['suspension']; readonly authority: string | undefined },
 ): { suspended: boolean; reason: string } {
   const refuse = (): never => {
     throw new AgentError('bug', 'a look ends no suspension');

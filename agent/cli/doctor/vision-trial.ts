@@ -87,7 +87,7 @@ export async function tryVision({
       if (sure || notes.watchedMs >= watchMs || message.kind === 'failed' || message.kind === 'ended')
         over.abort();
     },
-    onExit: ({ code, signal, asked, error }) => {
+    onExit: ({ code, signal, isRequested: asked, error }) => {
       if (!asked && notes.failed === undefined && notes.stats === undefined) {
         notes.died = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
       }

@@ -18,7 +18,7 @@ interface Label {
 }
 
 /** Shortens the text and moves it so that all of it is visible. */
-export function lettered(at: PointNorm, size: StageSize, text: string): Label {
+export function labelOf(at: PointNorm, size: StageSize, text: string): Label {
   const short = text.length > NAME_LETTERS_MAX ? `${text.slice(0, NAME_LETTERS_MAX - 1)}…` : text;
   const half = (short.length * LETTER_PX) / 2 + 2;
   const x = Math.min(size.w + GUTTER_PX - half, Math.max(half - GUTTER_PX, at[0] * size.w));
@@ -27,7 +27,7 @@ export function lettered(at: PointNorm, size: StageSize, text: string): Label {
 }
 
 /** Moves each name up or down by as many lines as keep it off the earlier ones. */
-export function apart<T extends { readonly at: PointNorm; readonly text: string }>(
+export function separateLabels<T extends { readonly at: PointNorm; readonly text: string }>(
   names: readonly T[],
   size: StageSize,
 ): T[] {
@@ -38,13 +38,13 @@ export function apart<T extends { readonly at: PointNorm; readonly text: string 
       return [name.at[0], name.at[1] + (lines * LINE_PX) / size.h] satisfies PointNorm;
     });
     const isFree = (at: PointNorm): boolean => {
-      const one = lettered(at, size, name.text);
+      const one = labelOf(at, size, name.text);
       return !placedLabels.some(
         (other) => Math.abs(other.x - one.x) < other.half + one.half && Math.abs(other.y - one.y) < LINE_PX,
       );
     };
     const at = places.find(isFree) ?? name.at;
-    placedLabels.push(lettered(at, size, name.text));
+    placedLabels.push(labelOf(at, size, name.text));
     return { ...name, at };
   });
 }

@@ -29,7 +29,7 @@ import { changesBetween, hashesOf } from './changes.ts';
 import { Journal } from './journal.ts';
 import { JOURNAL_DIR } from './key.ts';
 import { CHECKPOINT } from './layout.ts';
-import { isSummary, Known } from './restraint-state.ts';
+import { isSummary, RestraintState } from './restraint-state.ts';
 import { JournalRetention } from './retention.ts';
 
 const HEARTBEAT_EVERY_MS = 600_000;
@@ -84,7 +84,7 @@ export class JournalRecorder {
   readonly #retention: JournalRetention;
   #hashes: ReturnType<typeof hashesOf> | undefined;
   #isOpen = false;
-  #state = new Known();
+  #state = new RestraintState();
   /** Last time of a set clock in the journal, before this start, ms since the epoch. */
   #confirmedBeforeMs: number | undefined;
   #pending: Pending[] = [];
@@ -278,7 +278,7 @@ export class JournalRecorder {
   #write(): void {
     const { clock, log } = this.#options;
     this.#dueMs.write = clock.nowMs() + WRITE_EVERY_MS;
-    let previous: Known | undefined;
+    let previous: RestraintState | undefined;
     try {
       this.#journal.probe();
       if (!this.#isOpen) this.#open();

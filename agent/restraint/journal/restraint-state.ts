@@ -10,7 +10,7 @@ import type {
   RolloutsKnown,
 } from '../../contract/journal.ts';
 
-export class Known {
+export class RestraintState {
   #authority: string | null = null;
   #suspension: RestraintKnown['suspension'] = null;
   readonly #commands = new Map<string, number>();
@@ -19,8 +19,8 @@ export class Known {
   #confirmedMs: number | undefined;
 
   /** Returns a copy, to learn entries that may not get into the journal. */
-  copy(): Known {
-    const other = new Known();
+  copy(): RestraintState {
+    const other = new RestraintState();
     other.#restore(this.summary);
     other.#confirmedMs = this.#confirmedMs;
     return other;

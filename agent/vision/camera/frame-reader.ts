@@ -154,7 +154,7 @@ export class FrameReader {
     pipeline.pictures.letterbox(this.#rgb, input, placementOf(source, input), ranges);
     const planes = due.planes ? this.#planesOf(picture) : undefined;
     const fine = due.fine && this.#fineWanted ? this.#fineOf(picture) : undefined;
-    this.#times.made(due, ptsNs);
+    this.#times.noteMade(due, ptsNs);
     // Releases the decoder's picture, so that the decoder holds one less during the analysis.
     this.#picture = undefined;
     pipeline.pictures.release();

@@ -86,7 +86,7 @@ export class PictureTimes {
   }
 
   /** Marks the pictures as made from the frame of the last `due` call. */
-  made({ still }: PictureKinds, ptsNs: bigint): void {
+  noteMade({ still }: PictureKinds, ptsNs: bigint): void {
     if (still) this.#stillNs = ptsNs;
     for (const marks of [this.#stills, this.#planes, this.#fine]) marks.pass(ptsNs, this.#gapNs);
   }

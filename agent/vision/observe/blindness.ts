@@ -21,7 +21,12 @@ import { isInside } from '../../contract/plane.ts';
 import { ClearView, type Haze } from './condition-haze.ts';
 import { type Light, lightOf } from './condition-light.ts';
 import { BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS, type ConditionPicture } from './condition-picture.ts';
-import { Passages, type PassedObject, SEEN_SCORE, type UnclassifiedObject } from './unclassified-motion.ts';
+import {
+  type PassedObject,
+  SEEN_SCORE,
+  UnclassifiedMotion,
+  type UnclassifiedObject,
+} from './unclassified-motion.ts';
 
 /** Ratio of hazy blocks that blinds the camera, and the ratio at which it sees again. Haze affects 0.94 and more. */
 const HAZY_MOST = 0.85;
@@ -86,7 +91,7 @@ interface BlindZone {
 
 export class Blindness {
   readonly #zones: readonly BlindZone[];
-  readonly #unclassifiedMotion = new Passages();
+  readonly #unclassifiedMotion = new UnclassifiedMotion();
   /** Passing objects of the last PASSED_MS, the oldest first. */
   #passed: PassedObject[] = [];
   #clear: ClearView | undefined;

@@ -27,7 +27,7 @@ import { MovingCells } from './moving.ts';
 import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
 import { StandingVehicles } from './standing.ts';
-import { Furniture } from './static-false-positives.ts';
+import { StaticFalsePositives } from './static-false-positives.ts';
 import { type PlacedTrack, TrackPlaces } from './track-places.ts';
 import type { UnclassifiedObject } from './unclassified-motion.ts';
 import { VehicleColours } from './vehicle-colour.ts';
@@ -54,7 +54,7 @@ type ObserverLimit = Extract<
 
 export class Observer {
   readonly #pixels = new PixelMotion();
-  readonly #staticFalsePositives = new Furniture();
+  readonly #staticFalsePositives = new StaticFalsePositives();
   readonly #places: TrackPlaces;
   /**
    * Parked vehicles with the tolerance that decides when the detector runs; the others serve rules that request them.

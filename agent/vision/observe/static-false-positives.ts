@@ -71,7 +71,7 @@ interface Place {
   notedMs: number;
 }
 
-export class Furniture {
+export class StaticFalsePositives {
   #lives = new Map<number, Life>();
   #places: Place[] = [];
   #droppedPlaces = 0;

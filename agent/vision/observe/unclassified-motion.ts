@@ -120,7 +120,7 @@ interface DetectedParts {
   readonly sure: readonly Part[];
 }
 
-export class Passages {
+export class UnclassifiedMotion {
   #movingObjects: MovingObject[] = [];
   #foreground: Foreground | undefined;
   #source: SizePx | undefined;

@@ -75,7 +75,7 @@ interface Pending {
 }
 
 /** Learnt scene, for a picture of its size. */
-export interface Known {
+export interface LearntScene {
   readonly planes: YuvPlanes;
   /** 1 where a cell is known. */
   readonly cells: Uint8Array;
@@ -86,7 +86,7 @@ export interface Known {
   readonly light: Light;
 }
 
-export class Plate {
+export class CleanPlate {
   #state: CleanPlateState | undefined;
   #pending: Pending[] = [];
   #before: Means | undefined;
@@ -97,7 +97,7 @@ export class Plate {
   #pictures = 0;
 
   /** The learnt scene; undefined before the first picture. */
-  get known(): Known | undefined {
+  get known(): LearntScene | undefined {
     const state = this.#state;
     if (state === undefined) return undefined;
     const { planes, cells, seenMs, means, light } = state;

@@ -6,12 +6,12 @@
  */
 import type { Foreground } from '../../contract/picture.ts';
 import { CELL_PX, COARSE, fillTouched, type Grid, HIDDEN, LIVE } from './cells.ts';
-import { isOtherView, type Known } from './clean-plate.ts';
+import { isOtherView, type LearntScene } from './clean-plate.ts';
 import { drawCell } from './clean-plate-cell.ts';
 import { type Light, lightBetween } from './clean-plate-light.ts';
 import { meansOfRgb } from './means.ts';
 import { coarsen, fillUnknown } from './mosaic.ts';
-import type { Cover } from './redaction-map.ts';
+import type { RedactionMap } from './redaction-map.ts';
 
 /** Content by which a cell is drawn. */
 export const SHOWN = { live: 0, plate: 1, mosaic: 2, coarse: 3 } as const;
@@ -44,8 +44,8 @@ const HATCH_LEVELS = 20;
 /** Draws into `rgb` (8 bits, row-major, no padding), a picture of the redaction map's size. */
 export function compose(
   rgb: Uint8Array,
-  redactionMap: Cover,
-  scene: Known | undefined,
+  redactionMap: RedactionMap,
+  scene: LearntScene | undefined,
   foreground: Foreground | undefined,
 ): Composed {
   const { grid, cells: mapCells } = redactionMap;
@@ -79,8 +79,8 @@ export function compose(
 /** Compares clean plate and still; undefined if they cannot be compared or the clean plate shows another view. */
 function compare(
   rgb: Uint8Array,
-  { grid, cells }: Cover,
-  scene: Known,
+  { grid, cells }: RedactionMap,
+  scene: LearntScene,
   foreground: Foreground | undefined,
 ): Comparison | undefined {
   const use = new Uint8Array(cells.length);

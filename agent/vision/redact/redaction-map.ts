@@ -51,7 +51,7 @@ export interface FrameContext {
   readonly after: readonly SeenFrame[];
 }
 
-export interface Cover {
+export interface RedactionMap {
   readonly grid: Grid;
   /** LIVE, HIDDEN or COARSE, by cell. */
   readonly cells: Uint8Array;
@@ -65,12 +65,12 @@ export interface Cover {
  * Computes the map. `reachPx` is the distance by which the down-scaling kernel spread an object's pixels. `things` are
  * the objects of the event.
  */
-export function coverOf(
+export function redactionMapOf(
   { own, before, after }: FrameContext,
   size: SizePx,
   reachPx: number,
   things: readonly XyxyNorm[] = [],
-): Cover {
+): RedactionMap {
   const grid = gridOf(size);
   const cells = new Uint8Array(grid.columns * grid.rows);
   const ownBoxes = [...own.detections, ...own.tracks];

@@ -20,14 +20,14 @@ import {
   SNAPSHOT_BYTES_MAX,
   SNAPSHOT_LONG_SIDE_PX_MAX,
 } from '../../contract/redacted-jpeg.ts';
-import { Plate } from './clean-plate.ts';
+import { CleanPlate } from './clean-plate.ts';
 import { type Composed, compose, SHOWN } from './compose.ts';
 import type { Figure } from './figures.ts';
 import { DetectionHistory, type SeenFrame } from './history.ts';
 import { encode } from './jpeg.ts';
 import { drawLegendOf, drawMarks, PATH_MS, type Subject } from './marks.ts';
 import { placeTime } from './place-time.ts';
-import { coverOf, type FrameContext } from './redaction-map.ts';
+import { type FrameContext, redactionMapOf } from './redaction-map.ts';
 
 /** Encoding of a drawn picture; independent of the hidden areas. */
 export interface Format {
@@ -67,7 +67,7 @@ export const PREVIEW: Format = {
 };
 
 /** Picture that is ready to be encoded, with the content of each cell. */
-export interface Drawn extends Composed {
+export interface DrawnPicture extends Composed {
   readonly size: SizePx;
   readonly rgb: Uint8Array;
   readonly figures: readonly Figure[];
@@ -76,7 +76,7 @@ export interface Drawn extends Composed {
 
 export class Redactor {
   readonly #history = new DetectionHistory();
-  readonly #cleanPlate = new Plate();
+  readonly #cleanPlate = new CleanPlate();
   readonly #timeZone: string;
   /** Frame that was recorded but not passed to the clean plate yet. */
   #pendingFrame: SeenFrame | undefined;
@@ -154,7 +154,7 @@ export class Redactor {
   }
 
   /** Makes the same picture as `redact`, without encoding it. */
-  async draw(still: Still, subject: Subject): Promise<Drawn> {
+  async draw(still: Still, subject: Subject): Promise<DrawnPicture> {
     const context = this.#contextOf(still.atMs);
     const path = this.#history.between(still.atMs - PATH_MS, context.own.atMs);
     const scene = this.#cleanPlate.known;
@@ -163,7 +163,7 @@ export class Redactor {
     // A library's Buffer has its own hidden class, which is freed with the last such Buffer. V8 would then compile all
     // drawing code again.
     const rgb = new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.length);
-    const redactionMap = coverOf(context, size, reachPx, thingsIn(subject));
+    const redactionMap = redactionMapOf(context, size, reachPx, thingsIn(subject));
     const usable = sameSize(scene?.planes.size, size) ? scene : undefined;
     const composed = compose(rgb, redactionMap, usable, context.own.foreground);
     const { items, figures } = drawMarks(rgb, size, subject, path);

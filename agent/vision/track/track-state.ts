@@ -30,7 +30,7 @@ interface FoundBox {
 
 const NOWHERE: readonly FoundBox[] = [];
 
-export class Followed {
+export class TrackState {
   readonly id: number;
   readonly group: Group;
   readonly #settings: TrackerSettings;

@@ -19,7 +19,7 @@ import { colourPrint } from './colour.ts';
 import type { CutSides } from './kalman.ts';
 import { PlaceFlow } from './place-flow.ts';
 import { SETTINGS, type TrackerSettings } from './settings.ts';
-import { type Candidate, Followed } from './track-state.ts';
+import { type Candidate, TrackState } from './track-state.ts';
 
 /**
  * Longest interval of a frame rate, in ms; a longer one is a gap in the stream. The lowest configurable rate is 0.2/s.
@@ -46,7 +46,7 @@ export class Tracker {
   readonly #flows = new Map<Group, PlaceFlow>();
   /** The flow cell in which each track was last recorded. */
   #noted = new Map<number, number>();
-  #tracks: Followed[] = [];
+  #tracks: TrackState[] = [];
   #nextId: number;
   #atMs: number | undefined;
   #intervalMs = 0;
@@ -160,7 +160,7 @@ export class Tracker {
     const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
     this.#intervalMs = Math.min(intervalMs, INTERVAL_MS_MAX);
-    const remaining: Followed[] = [];
+    const remaining: TrackState[] = [];
     for (const track of this.#tracks) {
       if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) continue;
       track.predict(intervalMs / 1000, atMs);
@@ -200,12 +200,12 @@ export class Tracker {
   #associate(high: Candidate[], low: Candidate[], atMs: number): Candidate[] {
     const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
     const matched: Candidate[] = [];
-    const confirmed: Followed[] = [];
-    const tentative: Followed[] = [];
+    const confirmed: TrackState[] = [];
+    const tentative: TrackState[] = [];
     for (const track of this.#tracks) (track.confirmed ? confirmed : tentative).push(track);
     this.#pass(confirmed, high, { overlapMin: iouMin, share: 0 }, matched);
     this.#pass(this.#mayTakeLow(confirmed, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
-    const missed: Followed[] = [];
+    const missed: TrackState[] = [];
     for (const track of confirmed) if (track.lastMs !== atMs) missed.push(track);
     const far = { overlapMin: enlargedIouMin, share: enlargeShare };
     this.#pass(missed, high, far, matched);
@@ -215,14 +215,14 @@ export class Tracker {
   }
 
   /** Removes the pairs from both and adds their detections to `matched`. */
-  #pass(tracks: Followed[], candidates: Candidate[], pass: Pass, matched: Candidate[]): void {
+  #pass(tracks: TrackState[], candidates: Candidate[], pass: Pass, matched: Candidate[]): void {
     if (tracks.length === 0 || candidates.length === 0) return;
     const atMs = this.#atMs as number;
     const indices = associate(tracks, candidates, worthOf, pass);
     const before = matched.length;
     let left = 0;
     for (let i = 0; i < tracks.length; i += 1) {
-      const track = tracks[i] as Followed;
+      const track = tracks[i] as TrackState;
       const index = indices[i] as number;
       if (index < 0) {
         tracks[left] = track;
@@ -238,8 +238,8 @@ export class Tracker {
   }
 
   /** Returns the tracks that a weak detection may continue. */
-  #mayTakeLow(tracks: readonly Followed[], groups: TrackerSettings['groups']): Followed[] {
-    const may: Followed[] = [];
+  #mayTakeLow(tracks: readonly TrackState[], groups: TrackerSettings['groups']): TrackState[] {
+    const may: TrackState[] = [];
     for (const track of tracks) {
       if (track.lastMs === this.#atMs) continue;
       if (this.#isWithin(groups[track.group].lowMemoryMs, track.lastHighMs)) may.push(track);
@@ -264,7 +264,7 @@ export class Tracker {
     const flow = this.#flows.get(group);
     const expected = flow?.at(flow.cellOf(xyxyPx, source));
     const settings = { ...this.#settings, groups };
-    this.#tracks.push(new Followed(this.#nextId, candidate, atMs, settings, expected));
+    this.#tracks.push(new TrackState(this.#nextId, candidate, atMs, settings, expected));
     this.#nextId += 1;
     matched.push(candidate);
   }
@@ -276,7 +276,7 @@ interface Pass {
   readonly share: number;
 }
 
-function worthOf(track: Followed, candidate: Candidate, { overlapMin, share }: Pass): number {
+function worthOf(track: TrackState, candidate: Candidate, { overlapMin, share }: Pass): number {
   if (track.group !== candidate.detection.group) return 0;
   const detectedBox = enlarged(candidate.detection.xyxyPx, share);
   const overlap = Math.max(

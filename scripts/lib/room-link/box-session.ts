@@ -184,7 +184,7 @@ export async function inSession<T>(
   }
 }
 
-export interface Asked<K extends CommandOp> {
+export interface BoxRequest<K extends CommandOp> {
   readonly op: K;
   readonly args: CommandArgs<K>;
   readonly box: string;
@@ -199,7 +199,7 @@ export interface Asked<K extends CommandOp> {
  */
 export async function askBox<K extends CommandOp>(
   room: Room,
-  { op, args, box, key, timeoutS }: Asked<K>,
+  { op, args, box, key, timeoutS }: BoxRequest<K>,
 ): Promise<CommandResult<K>> {
   const stop = new AbortController();
   const interrupt = (): void => stop.abort();

@@ -47,7 +47,7 @@ export function observeClip({
       clock: systemClock,
       log,
       onMessage: take,
-      onExit: ({ code, signal: killedBy, asked, error }) => {
+      onExit: ({ code, signal: killedBy, isRequested: asked, error }) => {
         signal?.removeEventListener('abort', stop);
         if (hasEnded && !asked) resolve(observations);
         else {

@@ -12,7 +12,7 @@ import { ModeStatement } from '../../../agent/contract/mode.ts';
 import { GapEvent, GapRecord } from '../../../agent/contract/outbox.ts';
 import { ConfigOrder, UpdateOrder, UpdateReport } from '../../../agent/contract/update.ts';
 import { type JsonObject, plain } from '../../lib/json-schema.ts';
-import { opened } from '../room/contract/open-schema.ts';
+import { openSchema } from '../room/contract/open-schema.ts';
 
 /**
  * Returns the file's text for readers: open for members and kinds of later versions. The same sources always give the
@@ -37,7 +37,7 @@ interface Form {
 }
 
 const READERS: Form = {
-  adaptSent: opened,
+  adaptSent: openSchema,
   kind: (names, schema) => ({ ...schema, examples: names }),
 };
 const EXACT: Form = {

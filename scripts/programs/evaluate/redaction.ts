@@ -18,11 +18,11 @@ import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
 import { MovingCells } from '../../../agent/vision/observe/moving.ts';
 import { CELL_PX, gridOf } from '../../../agent/vision/redact/cells.ts';
-import { Plate } from '../../../agent/vision/redact/clean-plate.ts';
+import { CleanPlate } from '../../../agent/vision/redact/clean-plate.ts';
 import { SHOWN } from '../../../agent/vision/redact/compose.ts';
 import { isFigure } from '../../../agent/vision/redact/figures.ts';
 import { DetectionHistory } from '../../../agent/vision/redact/history.ts';
-import { type Drawn, Redactor } from '../../../agent/vision/redact/redactor.ts';
+import { type DrawnPicture, Redactor } from '../../../agent/vision/redact/redactor.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type MotRow, parseMot } from './mot.ts';
 
@@ -188,9 +188,9 @@ async function startedDetector(): Promise<Detector> {
 }
 
 interface RedactedPicture {
-  readonly drawing: Drawn;
+  readonly drawing: DrawnPicture;
   /** Same picture with the people painted over. */
-  readonly painted: Drawn;
+  readonly painted: DrawnPicture;
   readonly bytes: Uint8Array;
   readonly ms: number;
 }
@@ -202,7 +202,7 @@ class Box {
   readonly #cells = new MovingCells();
   readonly #redactor = new Redactor('UTC');
   readonly #history = new DetectionHistory();
-  readonly #plate = new Plate();
+  readonly #plate = new CleanPlate();
   #learntMs: Float64Array | undefined;
 
   /** Returns the cells that the clean plate has learnt with this frame, by the moment at which they were seen. */

@@ -44,7 +44,7 @@ export const BUSY_SCENE: StreetScene = {
   ],
   line: { from: [0.5, 0.35], to: [0.5, 0.98] },
   rule: { kind: 'crowd-gathering', minCount: 100 },
-  beside: [
+  extraRules: [
     { kind: 'vehicle-in-pedestrian-zone' },
     { kind: 'illegal-parking' },
     { kind: 'wrong-way', directionDeg: 180 },

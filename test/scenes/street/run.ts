@@ -17,7 +17,7 @@ import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
 import { PixelMotion } from '../../../agent/vision/observe/pixel-motion.ts';
 import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
 import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
-import { Furniture } from '../../../agent/vision/observe/static-false-positives.ts';
+import { StaticFalsePositives } from '../../../agent/vision/observe/static-false-positives.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
@@ -156,7 +156,7 @@ class Street {
 
   /** CPU time, read only where it is used, because reading it is a system call. */
   #cpuMs(): number {
-    if (this.#scene.beside === undefined) return 0;
+    if (this.#scene.extraRules === undefined) return 0;
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   }
@@ -192,7 +192,7 @@ function visionOf(config: Config, life: number) {
   });
   return {
     pixels: new PixelMotion(),
-    known: new Furniture(),
+    known: new StaticFalsePositives(),
     tracker: new Tracker(undefined, 1 + 100_000 * life),
     places: new TrackPlaces({ zones, lines }),
     standing: moveTolerances.map(

@@ -59,7 +59,7 @@ export interface StreetScene {
   /** Rule in the form of the configuration file; its id and purpose are added. */
   readonly rule: { readonly kind: string; readonly [parameter: string]: unknown };
   /** Rules that run beside it and are not evaluated: the load of a busy box. */
-  readonly beside?: readonly StreetScene['rule'][];
+  readonly extraRules?: readonly StreetScene['rule'][];
   readonly zone?: readonly (readonly [number, number])[];
   readonly line?: { readonly from: readonly [number, number]; readonly to: readonly [number, number] };
   /** Intervals in which one incident each must start. */
@@ -67,7 +67,7 @@ export interface StreetScene {
 }
 
 /** The configuration of a scene, as a person would write it. */
-export function configOf({ rule, beside = [], zone, line }: StreetScene): object {
+export function configOf({ rule, extraRules: beside = [], zone, line }: StreetScene): object {
   return {
     site: 'lab',
     box: 'lab-1',

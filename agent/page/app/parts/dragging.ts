@@ -3,7 +3,7 @@
  * of a side becomes a corner. Otherwise it moves the shape itself, and a tap selects another.
  */
 import type { PointNorm } from '../../../contract/geometry.ts';
-import { type Grip, gripAt } from '../../../kit/drag-handle.ts';
+import { type DragHandle, handleAt } from '../../../kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../kit/stage.ts';
 
 export interface Draggable {
@@ -73,7 +73,7 @@ export function dragging(target: () => Draggable | undefined, tap: (at: PointNor
 function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, size: StageSize): Grab {
   const idle = { pointer, from: at, off: [0, 0] as PointNorm, hasMoved: false };
   if (target === undefined) return { ...idle, corner: undefined, movesAll: false };
-  const grip = gripAt(target.points, at, size, target.withMiddles);
+  const grip = handleAt(target.points, at, size, target.withMiddles);
   const heldCorner = grip === undefined ? undefined : take(target, grip);
   if (heldCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
   target.take(heldCorner.corner);
@@ -81,7 +81,7 @@ function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, 
   return { ...idle, corner: heldCorner.corner, off, movesAll: false };
 }
 
-function take(target: Draggable, grip: Grip): { corner: number; at: PointNorm } | undefined {
+function take(target: Draggable, grip: DragHandle): { corner: number; at: PointNorm } | undefined {
   if ('corner' in grip) return { corner: grip.corner, at: target.points[grip.corner] as PointNorm };
   if (!target.insert(grip.between, grip.at)) return undefined;
   return { corner: grip.between + 1, at: grip.at };

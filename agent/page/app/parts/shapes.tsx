@@ -3,7 +3,7 @@ import type { PointNorm } from '../../../contract/geometry.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { drawing, problems } from '../draft.ts';
 import { type Shape, type ShapeName, sameShape, shapesOf } from '../drawing.ts';
-import { apart, lettered } from '../label-layout.ts';
+import { labelOf, separateLabels } from '../label-layout.ts';
 import { footOf, type SeenFrame } from '../rule-preview.ts';
 import { order } from '../store.ts';
 import { words } from '../words/words.ts';
@@ -28,7 +28,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
   const selectedShapes = all.filter((shape) => sameShape(shape, selected));
   // The selected shape keeps its name in place; other names move.
   const labels = [...selectedShapes, ...rest].map((shape) => ({ shape, at: nameAt(shape), text: shape.id }));
-  const names = new Map(apart(labels, size).map(({ shape, at }) => [shape, at]));
+  const names = new Map(separateLabels(labels, size).map(({ shape, at }) => [shape, at]));
   return (
     <g class={quiet ? 'shapes quiet-shapes' : 'shapes'}>
       <defs>
@@ -129,7 +129,7 @@ function Arrows({ shape, size, sides }: Pick<ShapeViewProps, 'shape' | 'size' | 
 
 /** Text that stays readable inside the picture. */
 export function Letters({ at, size, text }: { at: PointNorm; size: StageSize; text: string }) {
-  const { short, x, y } = lettered(at, size, text);
+  const { short, x, y } = labelOf(at, size, text);
   return (
     <text class="letters" x={x} y={y} text-anchor="middle" dominant-baseline="central">
       {short}

@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { PointNorm } from '../../../contract/geometry.ts';
 import { covers } from '../../../contract/polygon.ts';
-import { gripAt, shifted, snapped } from '../../../kit/drag-handle.ts';
+import { handleAt, shifted, snapped } from '../../../kit/drag-handle.ts';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing, history, selected } from '../draft.ts';
 import {
@@ -81,5 +81,5 @@ export function tapped(at: PointNorm, size: StageSize): void {
 
 /** A line is thin, so its ends and middles are the targets. */
 function nearSide(points: readonly PointNorm[], at: PointNorm, size: StageSize): boolean {
-  return gripAt(points, at, size, true) !== undefined;
+  return handleAt(points, at, size, true) !== undefined;
 }

@@ -11,7 +11,7 @@ import type { Config } from '../../../../agent/contract/config.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
 import { authorisationFault } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
-import { type Refused, readOrders, type Signed } from '../../../../agent/restraint/orders.ts';
+import { type OrderRefusal, readOrders, type Signed } from '../../../../agent/restraint/orders.ts';
 
 export interface NamedOrder {
   readonly order?: string;
@@ -30,7 +30,7 @@ export function orderFor(
   config: Config,
   { order, authorityKey }: NamedOrder,
   time: OrderTime,
-): Signed | Refused {
+): Signed | OrderRefusal {
   if (order === undefined) return { reason: 'none was given with --order' };
   const key = authority(config, authorityKey, time.obeyed);
   const { rules, zones, lines, site, box, camera } = config;

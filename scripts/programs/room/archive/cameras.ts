@@ -2,12 +2,12 @@
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts';
-import { isTime, opened } from '../contract/open-schema.ts';
+import { isTime, openSchema } from '../contract/open-schema.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { EventArrival, ReportArrival } from './message.ts';
 
-const status = TypeCompiler.Compile(opened(StatusReport));
-const health = TypeCompiler.Compile(opened(HealthReport));
+const status = TypeCompiler.Compile(openSchema(StatusReport));
+const health = TypeCompiler.Compile(openSchema(HealthReport));
 
 /** Maximum number of conditions, as in the health report. */
 const CONDITIONS_MAX = 64;

@@ -4,14 +4,14 @@ import type { IPublishPacket } from 'mqtt';
 import { VigieEvent } from '../../../../agent/contract/event.ts';
 import { GapEvent, LANES, type Lane } from '../../../../agent/contract/outbox.ts';
 import { TIME_RULE } from '../../../../agent/contract/time.ts';
-import { isTime, opened } from '../contract/open-schema.ts';
+import { isTime, openSchema } from '../contract/open-schema.ts';
 
 /** Tolerance for a time in the future, in ms. No clock of a box or a room is this wrong unnoticed. */
 const AHEAD_MAX_MS = 86_400_000;
 
 // Open schemas: a newer box may send unknown members, which must not keep its alerts from the screen.
-const vigieEvent = TypeCompiler.Compile(opened(VigieEvent));
-const gapEvent = TypeCompiler.Compile(opened(GapEvent));
+const vigieEvent = TypeCompiler.Compile(openSchema(VigieEvent));
+const gapEvent = TypeCompiler.Compile(openSchema(GapEvent));
 
 /** Name of a site or a box, as in the agent's configuration. A broker without its own rules lets anything through. */
 const NAME = /^[a-z0-9-]{1,32}$/;

@@ -11,7 +11,7 @@ const TIME_FORM = '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$';
  * Nested times are only checked for their form, so that an invalid one does not keep an alert from the screen. A reader
  * of such a time checks it with `isTime`.
  */
-export function opened<S extends object>(schema: S): S {
+export function openSchema<S extends object>(schema: S): S {
   return open(schema) as S;
 }
 

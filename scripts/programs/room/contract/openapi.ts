@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox';
 import { isObject, type Json, type JsonObject, plain } from '../../../lib/json-schema.ts';
 import { IdempotencyKey, Problem, ROUTES, type Route } from './api.ts';
 import { WEBHOOK_EXAMPLES } from './examples.ts';
-import { opened } from './open-schema.ts';
+import { openSchema } from './open-schema.ts';
 import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
@@ -47,7 +47,7 @@ export function openApi(version: string): object {
   const schemas = new Map<string, Json>();
   const form: Forms = {
     requestSchema: (schema) => referred(plain(schema), schemas),
-    answerSchema: (schema) => referred(opened(plain(schema)), schemas),
+    answerSchema: (schema) => referred(openSchema(plain(schema)), schemas),
   };
   const paths: Record<string, Record<string, Json>> = {};
   for (const [name, route] of Object.entries<Route>(ROUTES)) {

@@ -13,7 +13,7 @@ import { HealthReport, StatusReport } from '../../../../agent/contract/health.ts
 import type { MeasuredHealth } from '../../../../agent/contract/health-metrics.ts';
 import { MODE_TYPE, ModeStatement } from '../../../../agent/contract/mode.ts';
 import { UPDATE_REPORT_TYPE, UpdateReport } from '../../../../agent/contract/update.ts';
-import { isTime, opened } from '../contract/open-schema.ts';
+import { isTime, openSchema } from '../contract/open-schema.ts';
 
 /** Maximum message size in bytes, also for a hostile box. A health report has 3 kB, a signed update report 2 kB. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -29,10 +29,10 @@ export interface BoxReports {
   report?: UpdateReport;
 }
 
-const status = TypeCompiler.Compile(opened(StatusReport));
-const health = TypeCompiler.Compile(opened(HealthReport));
-const mode = TypeCompiler.Compile(opened(ModeStatement));
-const report = TypeCompiler.Compile(opened(UpdateReport));
+const status = TypeCompiler.Compile(openSchema(StatusReport));
+const health = TypeCompiler.Compile(openSchema(HealthReport));
+const mode = TypeCompiler.Compile(openSchema(ModeStatement));
+const report = TypeCompiler.Compile(openSchema(UpdateReport));
 const envelope = TypeCompiler.Compile(envelopeOf(MESSAGE_BYTES_MAX, 1));
 
 /** Reasons to refuse a message. */

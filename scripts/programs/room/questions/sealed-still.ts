@@ -3,7 +3,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { argsFault } from '../../../../agent/contract/commands.ts';
 import { isAgeFile, type UnsealArgs, type UnsealResult } from '../../../../agent/contract/sealed-evidence.ts';
-import { type Asked, askBox } from '../../../lib/room-link/box-session.ts';
+import { askBox, type BoxRequest } from '../../../lib/room-link/box-session.ts';
 import { assertBox, type Room } from '../../../lib/room-link/room-file.ts';
 
 /** Requested still, case and reason, as typed. */
@@ -27,7 +27,7 @@ export function unsealArgs({ case: number, reason, event, box }: StillAsked): Un
 }
 
 /** Box, arguments and signing key of a request. */
-export type SealedAsked = Omit<Asked<'unseal'>, 'op'>;
+export type SealedAsked = Omit<BoxRequest<'unseal'>, 'op'>;
 
 /**
  * Fetches the sealed still as the box stores it.

@@ -4,7 +4,7 @@
  */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { covers } from '../../../../../agent/contract/polygon.ts';
-import { gripAt, rounded, shifted, snapped } from '../../../../../agent/kit/drag-handle.ts';
+import { handleAt, rounded, shifted, snapped } from '../../../../../agent/kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
 import { type DrawnPlace, placed, rectangle, withCorner, withInserted } from './place.ts';
 import { drawnPlace } from './question.ts';
@@ -53,7 +53,7 @@ export function pointing(size: StageSize) {
 }
 
 function grabbed(place: DrawnPlace, from: PointNorm, size: StageSize): Grab['to'] {
-  const grip = gripAt(place.points, from, size, place.kind === 'area');
+  const grip = handleAt(place.points, from, size, place.kind === 'area');
   if (grip !== undefined && 'corner' in grip)
     return (at, size) => withCorner(place, grip.corner, snapped(at, [], size));
   if (grip !== undefined) {
