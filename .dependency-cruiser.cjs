@@ -1,4 +1,4 @@
-// The import rules of the house (docs/design/016-house.md). Data flows down the tree; whatever must go up belongs in
+// The import rules of the house (docs/design/016-project-rules.md). Data flows down the tree; whatever must go up belongs in
 // agent/contract. What a stage is, is read from the folders: a new one is covered without a line here.
 const { existsSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');

@@ -1,5 +1,5 @@
 /**
- * Wording check: counts breaches of the project's language rules (docs/design/016-house.md) in names, comments, messages
+ * Wording check: counts breaches of the project's language rules (docs/design/016-project-rules.md) in names, comments, messages
  * and documents, and compares each count with .wording.json, which may only fall.
  *
  *   node .wording.mjs                exit 1 where a count differs from .wording.json

@@ -187,7 +187,7 @@ export class AgentFlow {
 
   /** Reports that vision was unavailable. Active incidents get time to be found again. */
   visionReturns(): void {
-    this.#conditions.visionIsAway(this.#options.clock.nowMs());
+    this.#conditions.visionIsUnavailable(this.#options.clock.nowMs());
     this.#rules.hold(this.#time.nowAtMs());
   }
 

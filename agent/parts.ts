@@ -14,7 +14,7 @@ import type { Clock } from './base/clock.ts';
 import { type AgentError, assert } from './base/errors.ts';
 import type { Logger } from './base/log.ts';
 import { programVersion } from './base/package-root.ts';
-import { SteadyClock } from './base/steady-clock.ts';
+import { TrustedClock } from './base/trusted-clock.ts';
 import { Bridges } from './bridge/bridges.ts';
 import { CommandDispatcher, commandHandlers } from './command/dispatcher.ts';
 import { ReplayGuard } from './command/replay-guard.ts';
@@ -93,7 +93,7 @@ export function makeParts(options: AgentOptions) {
 
   // Shared parts: time, retention, status of vision, measurements.
   const clockSync = new ClockSync({ clock, log });
-  const steady = new SteadyClock(clock, () => clockSync.synced);
+  const steady = new TrustedClock(clock, () => clockSync.synced);
   const retention = new Retention(config.retention);
   const status = new VisionStatus(config);
   const activity = new Activity(clock);

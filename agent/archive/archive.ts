@@ -15,7 +15,7 @@ import { type Counters, gauge } from '../base/counters.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { forgetDamaged, moveAside } from '../base/sqlite.ts';
-import type { SteadyClock } from '../base/steady-clock.ts';
+import type { TrustedClock } from '../base/trusted-clock.ts';
 import type { VigieEvent } from '../contract/event.ts';
 import type { Lane } from '../contract/outbox.ts';
 import {
@@ -45,7 +45,7 @@ export interface ArchiveOptions {
   readonly boot: string;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly steady: Pick<SteadyClock, 'trusted'>;
+  readonly steady: Pick<TrustedClock, 'trusted'>;
 }
 
 export class EventArchive {

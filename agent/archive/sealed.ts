@@ -21,7 +21,7 @@ import { type Counters, gauge } from '../base/counters.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { sha256Of } from '../base/sha256.ts';
-import type { SteadyClock } from '../base/steady-clock.ts';
+import type { TrustedClock } from '../base/trusted-clock.ts';
 import { isAgeFile, SEALED_BYTES_MAX, type SealedEvidence } from '../contract/sealed-evidence.ts';
 import type { PurgeRecord } from '../contract/search.ts';
 
@@ -37,7 +37,7 @@ export interface SealedStoreOptions {
   days(): number;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly steady: Pick<SteadyClock, 'trusted'>;
+  readonly steady: Pick<TrustedClock, 'trusted'>;
   /**
    * Records deletions.
    * @throws AgentError on failure

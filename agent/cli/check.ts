@@ -80,8 +80,8 @@ async function seenView({ detector, camera }: Config, { state }: CheckOptions): 
 function tell({ file, config, problems, warnings, coverage, idle, view }: CheckResult): void {
   if (config === undefined) {
     printNote(...problems.map((problem) => problemText(file, problem)));
-    const mistakes = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
-    printNote(`${file}: ${mistakes}; the configuration is refused`);
+    const validationErrors = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
+    printNote(`${file}: ${validationErrors}; the configuration is refused`);
     return;
   }
   const { zones, lines, masks, rules } = config;

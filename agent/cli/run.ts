@@ -8,7 +8,7 @@ import { sha256Of } from '../base/sha256.ts';
 import { configCopy } from '../config/copy.ts';
 import { keepConfig, usableConfig } from '../config/last-good.ts';
 import { loadConfig, problemText } from '../config/load.ts';
-import { formerFile } from '../contract/config-trial.ts';
+import { previousFile } from '../contract/config-trial.ts';
 import { SdNotify } from '../health/sd-notify.ts';
 import { Agent } from '../main.ts';
 import { rootRecord } from '../restraint/root-record.ts';
@@ -75,7 +75,7 @@ export async function run(options: RunOptions): Promise<void> {
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // A configuration on trial must not become the last good one.
-      if (refused === undefined && !existsSync(formerFile(configFile))) keep(bytes, state, log);
+      if (refused === undefined && !existsSync(previousFile(configFile))) keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;

@@ -4,7 +4,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { type Path, shown } from './problem.ts';
-import type { Mistake } from './shape.ts';
+import type { ValidationError } from './shape.ts';
 
 /** Maximum size in bytes; a chain of certificates takes some kB. */
 const PEM_BYTES_MAX = 256 * 1024;
@@ -23,8 +23,8 @@ export type CertificateFiles = Readonly<Partial<Record<Name, string>>>;
  * Returns the validation errors. `files` are readable; an absent one is not checked. `box` is undefined if its name is
  * itself invalid.
  */
-export function certificateFaults(box: string | undefined, files: CertificateFiles): Mistake[] {
-  const faults: Mistake[] = [];
+export function certificateFaults(box: string | undefined, files: CertificateFiles): ValidationError[] {
+  const faults: ValidationError[] = [];
   const fault = (name: Name, message: string): void => {
     const path: Path = ['mqtt', name];
     faults.push({ path, at: 'value', found: shown(files[name], path), message });

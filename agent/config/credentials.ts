@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { type Path, shown } from './problem.ts';
-import { isGroup, type Mistake } from './shape.ts';
+import { isGroup, type ValidationError } from './shape.ts';
 
 const CREDENTIAL = /^credential:([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})$/;
 
@@ -29,9 +29,9 @@ export function resolveCredentials(
   data: Record<string, unknown>,
   env: Readonly<Record<string, string | undefined>>,
   needed: boolean,
-): Mistake[] {
+): ValidationError[] {
   const dir = env['CREDENTIALS_DIRECTORY'];
-  return PLACES.flatMap((path): Mistake[] => {
+  return PLACES.flatMap((path): ValidationError[] => {
     const group = path.length === 1 ? data : data[path[0]];
     const key = path.at(-1) ?? '';
     const value = isGroup(group) ? group[key] : undefined;
@@ -53,6 +53,6 @@ export function isOutOfSight(file: string): boolean {
   return file.startsWith(`${OF_THE_UNIT}/`) && process.env['CREDENTIALS_DIRECTORY'] === undefined;
 }
 
-function fault(path: Path, value: string, message: string): Mistake {
+function fault(path: Path, value: string, message: string): ValidationError {
   return { path, at: 'value', found: shown(value, path), message };
 }

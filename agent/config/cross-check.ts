@@ -17,7 +17,7 @@ import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
 import { polygonFault } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
 import { type Path, shown } from './problem.ts';
-import { isGroup, type Mistake } from './shape.ts';
+import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
 
 /** Purpose for which the configuration is validated. */
@@ -34,7 +34,7 @@ const DEPTHS_APART_NORM = 0.1;
 const IDS_LISTED_MAX = 10;
 
 /** Returns all errors. Also works on invalid data: parts of the right shape are checked, others are skipped. */
-export function crossCheck(data: Data, use: Use): Mistake[] {
+export function crossCheck(data: Data, use: Use): ValidationError[] {
   return [
     ...['zones', 'lines', 'masks', 'rules'].flatMap((list) => repeatedIds(data, list)),
     ...shapes(data),
@@ -53,7 +53,7 @@ export function crossCheck(data: Data, use: Use): Mistake[] {
 }
 
 /** Finds a missing but required element, and properties that it may not have. */
-function elementFaults(detector: unknown): Mistake[] {
+function elementFaults(detector: unknown): ValidationError[] {
   if (!isGroup(detector)) return [];
   const { backend, element } = detector;
   const usesElement =
@@ -61,7 +61,7 @@ function elementFaults(detector: unknown): Mistake[] {
   if (usesElement && element === undefined) {
     const names = Object.keys(INFERENCE_ELEMENTS).join(', ');
     const message = `${backend} needs detector.element, with a name (one of ${names}) and a model`;
-    return [mistake(['detector', 'backend'], backend, message)];
+    return [validationError(['detector', 'backend'], backend, message)];
   }
   if (!isGroup(element)) return [];
   const { name, properties } = element;
@@ -74,7 +74,7 @@ function elementFaults(detector: unknown): Mistake[] {
     if (Object.hasOwn(definition.properties, key) && definition.properties[key]?.includes(value)) return [];
     const right = Object.entries(definition.properties).map(([one, values]) => `${one}=${values.join('|')}`);
     return [
-      mistake(
+      validationError(
         ['detector', 'element', 'properties', index],
         property,
         `${name} takes ${right.join(', ')} here, and nothing else`,
@@ -83,7 +83,7 @@ function elementFaults(detector: unknown): Mistake[] {
   });
 }
 
-function mistake(path: Path, value: unknown, message: string): Mistake {
+function validationError(path: Path, value: unknown, message: string): ValidationError {
   return { path, at: 'value', found: shown(value, path), message };
 }
 
@@ -101,9 +101,9 @@ function sound<S extends TSchema>(data: Data, list: string, schema: S): { index:
   });
 }
 
-function repeatedIds(data: Data, list: string): Mistake[] {
+function repeatedIds(data: Data, list: string): ValidationError[] {
   const first = new Map<string, number>();
-  const mistakes: Mistake[] = [];
+  const validationErrors: ValidationError[] = [];
   for (const { index, group } of groups(data, list)) {
     const id = group['id'];
     if (typeof id !== 'string') continue;
@@ -111,29 +111,29 @@ function repeatedIds(data: Data, list: string): Mistake[] {
     if (before === undefined) first.set(id, index);
     else {
       const message = `${list}[${before}] has the same id; ids are unique in their list`;
-      mistakes.push(mistake([list, index, 'id'], id, message));
+      validationErrors.push(validationError([list, index, 'id'], id, message));
     }
   }
-  return mistakes;
+  return validationErrors;
 }
 
 /** Refuses a name that would give the box the rights, or the topics, of another client. */
-function reservedName({ box }: Data): Mistake[] {
+function reservedName({ box }: Data): ValidationError[] {
   const conflict = typeof box === 'string' && Object.hasOwn(NAMES_OF_OTHERS, box) && NAMES_OF_OTHERS[box];
-  return conflict ? [mistake(['box'], box, `${conflict}; give this box another name`)] : [];
+  return conflict ? [validationError(['box'], box, `${conflict}; give this box another name`)] : [];
 }
 
 /**
  * Finds control characters. YAML can contain ones that occur in no address, path or name, and that move a terminal's
  * cursor.
  */
-function controlCharacters(value: unknown, path: Path): Mistake[] {
+function controlCharacters(value: unknown, path: Path): ValidationError[] {
   if (typeof value === 'string') {
     const [character] = /\p{Cc}/u.exec(value) ?? [];
     if (character === undefined) return [];
     const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0');
     const message = `must hold no control character; here one is U+${code}`;
-    return [mistake(path, undefined, message)];
+    return [validationError(path, undefined, message)];
   }
   if (typeof value !== 'object' || value === null) return [];
   const inner = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
@@ -141,16 +141,16 @@ function controlCharacters(value: unknown, path: Path): Mistake[] {
 }
 
 /** Finds a retention of pictures longer than that of events. A picture is found by its event. */
-function longPictures({ retention }: Data): Mistake[] {
+function longPictures({ retention }: Data): ValidationError[] {
   if (!Value.Check(RetentionConfig, retention)) return [];
   const { eventsDays, snapshotsDays } = retention;
   if (snapshotsDays <= eventsDays) return [];
   const message = `must be at most retention.eventsDays, ${eventsDays}: no picture is kept longer than its event`;
-  return [mistake(['retention', 'snapshotsDays'], snapshotsDays, message)];
+  return [validationError(['retention', 'snapshotsDays'], snapshotsDays, message)];
 }
 
 /** Finds repeated names and keys. A name identifies one key in the records, and a key has one set of permissions. */
-function repeatedKeys(commands: unknown): Mistake[] {
+function repeatedKeys(commands: unknown): ValidationError[] {
   if (!isGroup(commands)) return [];
   const keys = groups(commands, 'keys');
   return (['name', 'publicKey'] as const).flatMap((field) =>
@@ -159,12 +159,12 @@ function repeatedKeys(commands: unknown): Mistake[] {
       const before = keys.findIndex((other) => other.group[field] === value);
       if (typeof value !== 'string' || keys[before]?.index === index) return [];
       const message = `commands.keys[${keys[before]?.index}] has the same; each key stands here once`;
-      return [mistake(['commands', 'keys', index, field], value, message)];
+      return [validationError(['commands', 'keys', index, field], value, message)];
     }),
   );
 }
 
-function shapes(data: Data): Mistake[] {
+function shapes(data: Data): ValidationError[] {
   const polygons = [
     ...sound(data, 'zones', ZoneConfig).map((found) => ({ list: 'zones', ...found })),
     ...sound(data, 'masks', MaskConfig).map((found) => ({ list: 'masks', ...found })),
@@ -172,24 +172,24 @@ function shapes(data: Data): Mistake[] {
   return [
     ...polygons.flatMap(({ list, index, item }) => {
       const fault = polygonFault(item.polygon);
-      return fault === undefined ? [] : [mistake([list, index, 'polygon'], undefined, fault)];
+      return fault === undefined ? [] : [validationError([list, index, 'polygon'], undefined, fault)];
     }),
     ...sound(data, 'lines', LineConfig)
       .filter(({ item: { from, to } }) => from[0] === to[0] && from[1] === to[1])
       .map(({ index, item }) =>
-        mistake(['lines', index, 'to'], item.to, 'must differ from `from`: a line has a length'),
+        validationError(['lines', index, 'to'], item.to, 'must differ from `from`: a line has a length'),
       ),
   ];
 }
 
 /** Checks that the two people define a ground plane: upright, at different depths, the nearer one taller. */
-function groundFaults(ground: unknown): Mistake[] {
+function groundFaults(ground: unknown): ValidationError[] {
   if (!Value.Check(GroundPlaneConfig, ground)) return [];
   const upsideDown = ground.people.flatMap(({ feet, head }, index) =>
     feet[1] > head[1]
       ? []
       : [
-          mistake(
+          validationError(
             ['groundPlane', 'people', index, 'head'],
             head,
             'must lie above the feet: y grows downwards',
@@ -202,14 +202,20 @@ function groundFaults(ground: unknown): Mistake[] {
   const path = ['groundPlane', 'people'];
   if (near.feet[1] - far.feet[1] < DEPTHS_APART_NORM) {
     const message = `the two must stand at different distances: their feet at least ${DEPTHS_APART_NORM} apart in y`;
-    return [mistake(path, undefined, message)];
+    return [validationError(path, undefined, message)];
   }
   if (near.feet[1] - near.head[1] > far.feet[1] - far.head[1]) return [];
-  return [mistake(path, undefined, 'the one who stands lower in the picture is nearer and must look taller')];
+  return [
+    validationError(
+      path,
+      undefined,
+      'the one who stands lower in the picture is nearer and must look taller',
+    ),
+  ];
 }
 
 /** Finds rules whose zone or line does not exist. */
-function danglingPlaces(data: Data): Mistake[] {
+function danglingPlaces(data: Data): ValidationError[] {
   return groups(data, 'rules').flatMap(({ index, group }) =>
     (['zone', 'line'] as const).flatMap((key) => {
       const placeId = group[key];
@@ -222,31 +228,31 @@ function danglingPlaces(data: Data): Mistake[] {
       const list = knownIds.length > IDS_LISTED_MAX ? [...knownIds.slice(0, IDS_LISTED_MAX), '…'] : knownIds;
       const right = list.length > 0 ? `; there are ${list.join(', ')}` : `; the list ${key}s is empty`;
       const message = `no ${key} has this id${didYouMean(placeId, knownIds) || right}`;
-      return [mistake(['rules', index, key], placeId, message)];
+      return [validationError(['rules', index, key], placeId, message)];
     }),
   );
 }
 
 /** Finds a time zone, dates and times that have the right form but do not exist. */
-function calendarFaults(data: Data): Mistake[] {
+function calendarFaults(data: Data): ValidationError[] {
   const { timeZone, holidays } = data;
-  const mistakes: Mistake[] = [];
+  const validationErrors: ValidationError[] = [];
   if (typeof timeZone === 'string' && timeZone !== '' && !isTimeZone(timeZone)) {
     const message = `no such time zone; IANA names are known${didYouMean(timeZone, Intl.supportedValuesOf('timeZone'))}`;
-    mistakes.push(mistake(['timeZone'], timeZone, message));
+    validationErrors.push(validationError(['timeZone'], timeZone, message));
   }
   for (const [index, date] of (Array.isArray(holidays) ? holidays : []).entries()) {
     if (typeof date !== 'string' || !/^\d{4}-\d{2}-\d{2}$/.test(date) || isDate(date)) continue;
-    mistakes.push(mistake(['holidays', index], date, 'no such day in the calendar'));
+    validationErrors.push(validationError(['holidays', index], date, 'no such day in the calendar'));
   }
   for (const { index, group } of groups(data, 'rules')) {
     for (const span of groups(group, 'schedule')) {
       if (span.group['from'] !== '24:00') continue;
       const path = ['rules', index, 'schedule', span.index, 'from'];
-      mistakes.push(mistake(path, '24:00', 'must be 23:59 or earlier; 24:00 is an end only'));
+      validationErrors.push(validationError(path, '24:00', 'must be 23:59 or earlier; 24:00 is an end only'));
     }
   }
-  return mistakes;
+  return validationErrors;
 }
 
 function isTimeZone(name: string): boolean {
@@ -264,7 +270,7 @@ function isDate(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
-function missingForRun(data: Data): Mistake[] {
+function missingForRun(data: Data): ValidationError[] {
   const needs = [
     { key: 'camera', schema: CameraConfig },
     { key: 'mqtt', schema: MqttConfig },
@@ -272,7 +278,7 @@ function missingForRun(data: Data): Mistake[] {
   return needs
     .filter(({ key }) => data[key] === undefined)
     .map(({ key, schema }) =>
-      mistake(
+      validationError(
         [key],
         undefined,
         `missing; \`vigie run\` needs it (${Object.keys(schema.properties).join(', ')})`,
@@ -280,65 +286,67 @@ function missingForRun(data: Data): Mistake[] {
     );
 }
 
-function evaluationPurposes(data: Data): Mistake[] {
+function evaluationPurposes(data: Data): ValidationError[] {
   return groups(data, 'rules')
     .filter(({ group }) => group['purpose'] === 'evaluation')
     .map(({ index }) => {
       const message = 'is for `vigie replay` only; name the purpose for which this street is watched';
-      return mistake(['rules', index, 'purpose'], 'evaluation', message);
+      return validationError(['rules', index, 'purpose'], 'evaluation', message);
     });
 }
 
-function cameraFaults(camera: unknown): Mistake[] {
+function cameraFaults(camera: unknown): ValidationError[] {
   if (!isGroup(camera)) return [];
   const [main, second] = [streamOf(camera, 'source'), streamOf(camera, 'substream')];
   const faults = [main, second].flatMap((parsed) => (Array.isArray(parsed) ? parsed : []));
   if (main === undefined || second === undefined || Array.isArray(main) || Array.isArray(second))
     return faults;
   const fault = secondStreamFault(main, second, 'camera.source');
-  return fault === undefined ? [] : [mistake(['camera', 'substream'], camera['substream'], fault)];
+  return fault === undefined ? [] : [validationError(['camera', 'substream'], camera['substream'], fault)];
 }
 
 /** Returns the parsed stream or its errors; undefined if there is none or the schema has already refused it. */
-function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | Mistake[] | undefined {
+function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | ValidationError[] | undefined {
   const text = camera[key];
   // Control characters are reported for any text.
   if (!Value.Check(CameraConfig.properties[key], text) || typeof text !== 'string' || /\p{Cc}/u.test(text))
     return undefined;
   const parsed = parseCameraSource(text);
-  return 'fault' in parsed ? [mistake(['camera', key], text, parsed.fault)] : parsed;
+  return 'fault' in parsed ? [validationError(['camera', key], text, parsed.fault)] : parsed;
 }
 
 /** Checks that the connection to the room is mutually authenticated, or does not leave the machine. */
-function mqttFaults(mqtt: unknown): Mistake[] {
+function mqttFaults(mqtt: unknown): ValidationError[] {
   if (!isGroup(mqtt) || typeof mqtt['url'] !== 'string') return [];
   const path = ['mqtt', 'url'];
   const url = parseUrl(mqtt['url']);
   if (url === undefined) {
     // The schema has already reported an invalid scheme.
     return /^mqtts?:\/\//.test(mqtt['url'])
-      ? [mistake(path, mqtt['url'], 'must be mqtts://host:port, the port from 1 to 65535')]
+      ? [validationError(path, mqtt['url'], 'must be mqtts://host:port, the port from 1 to 65535')]
       : [];
   }
-  const mistakes: Mistake[] = [];
+  const validationErrors: ValidationError[] = [];
   if (url.username !== '' || url.password !== '') {
     const message =
       'must hold no name and no password: the box is known by its certificate (mqtt.cert, mqtt.key)';
-    mistakes.push(mistake(path, mqtt['url'], message));
+    validationErrors.push(validationError(path, mqtt['url'], message));
   }
   if (!['', '/'].includes(url.pathname) || url.search !== '' || url.hash !== '') {
-    mistakes.push(mistake(path, mqtt['url'], 'must end after host and port: mqtts://host:port'));
+    validationErrors.push(
+      validationError(path, mqtt['url'], 'must end after host and port: mqtts://host:port'),
+    );
   }
   if (url.protocol === 'mqtt:' && !isLoopback(url.hostname)) {
     const message = 'must begin with mqtts:// (plain mqtt:// is for a broker on this machine only)';
-    mistakes.push(mistake(path, mqtt['url'], message));
+    validationErrors.push(validationError(path, mqtt['url'], message));
   }
-  if (url.protocol !== 'mqtts:') return mistakes;
+  if (url.protocol !== 'mqtts:') return validationErrors;
   const missing = ['ca', 'cert', 'key'].filter((key) => mqtt[key] === undefined);
   return [
-    ...mistakes,
+    ...validationErrors,
     ...missing.map((key) =>
-      mistake(['mqtt', key], undefined, 'missing; mqtts:// needs the PEM files ca, cert and key'),
+      validationError(['mqtt', key], undefined, 'missing; mqtts:// needs the PEM files ca, cert and key'),
     ),
   ];
 }

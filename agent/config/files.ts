@@ -10,7 +10,7 @@ import { certificateFaults } from './certificates.ts';
 import { isOutOfSight } from './credentials.ts';
 import type { Path } from './problem.ts';
 import { shown } from './problem.ts';
-import { isGroup, type Mistake } from './shape.ts';
+import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
 
 /** Maximum size in bytes; cards have about 13 kB. */
@@ -24,7 +24,7 @@ const OneSize = Type.Object({
  * Checks the PEM files: readable, the key only by its owner, valid content. A missing or invalid authorisation is
  * reported when it is used.
  */
-export function checkFiles(data: Record<string, unknown>): Mistake[] {
+export function checkFiles(data: Record<string, unknown>): ValidationError[] {
   const mqtt = isGroup(data['mqtt']) ? data['mqtt'] : {};
   const unreadable = ['ca', 'cert', 'key'].flatMap((name) => fileFault(['mqtt', name], mqtt[name]));
   const readable = (name: string): string | undefined => {
@@ -39,7 +39,7 @@ export function checkFiles(data: Record<string, unknown>): Mistake[] {
 }
 
 /** Checks that the detector's model has a card. */
-export function checkModel(data: Record<string, unknown>, modelDir: string): Mistake[] {
+export function checkModel(data: Record<string, unknown>, modelDir: string): ValidationError[] {
   const { detector } = data;
   if (!isGroup(detector)) return [];
   const { element, model } = detector;
@@ -49,7 +49,7 @@ export function checkModel(data: Record<string, unknown>, modelDir: string): Mis
   ];
 }
 
-function modelFault(model: unknown, path: Path, modelDir: string): Mistake[] {
+function modelFault(model: unknown, path: Path, modelDir: string): ValidationError[] {
   if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
   // Root's program may run without a release, which holds the cards; the release's own check covers them.
   if (!existsSync(modelDir)) return [];
@@ -73,7 +73,7 @@ export function onlySizeOf(modelDir: string, model: string): readonly [number, n
   return Value.Check(OneSize, card) ? card.input.default : undefined;
 }
 
-function fileFault(path: Path, file: unknown): Mistake[] {
+function fileFault(path: Path, file: unknown): ValidationError[] {
   if (typeof file !== 'string' || !file.startsWith('/') || isOutOfSight(file)) return [];
   const fault = readFault(file);
   return fault === undefined ? [] : [{ path, at: 'value', found: shown(file, path), message: fault }];
@@ -94,7 +94,7 @@ export function readFault(file: string): string | undefined {
   }
 }
 
-function keyModeFault(file: unknown): Mistake[] {
+function keyModeFault(file: unknown): ValidationError[] {
   if (typeof file !== 'string' || !file.startsWith('/') || readFault(file) !== undefined) return [];
   const message = openToOthers(file);
   if (message === undefined) return [];

@@ -15,9 +15,9 @@ import { resolveCredentials } from './credentials.ts';
 import { crossCheck, type Use } from './cross-check.ts';
 import { type EnvironmentValue, readEnvironment } from './environment.ts';
 import { checkFiles, checkModel, readFault } from './files.ts';
-import { misplacedKeys, rootMistakes } from './misplaced.ts';
+import { misplacedKeys, rootErrors } from './misplaced.ts';
 import { ConfigProblems, type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
-import { checkShape, isGroup, type Mistake } from './shape.ts';
+import { checkShape, isGroup, type ValidationError } from './shape.ts';
 import { CONFIG_BYTES_MAX, readSource, type Source } from './source.ts';
 import { findWarnings } from './warnings.ts';
 
@@ -73,10 +73,10 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
   const environment = readEnvironment(options.env);
   const place = placer(source, environment.values);
   const earlyProblems = [...source.problems, ...environment.problems];
-  const refuse = (mistakes: readonly Mistake[]): Inspection => {
+  const refuse = (validationErrors: readonly ValidationError[]): Inspection => {
     // An error already reported by the reader (an alias without an anchor) is reported only once.
     const reportedPaths = new Set(source.problems.map(({ path }) => path));
-    const placed = mistakes.map(place).filter(({ path }) => path === '' || !reportedPaths.has(path));
+    const placed = validationErrors.map(place).filter(({ path }) => path === '' || !reportedPaths.has(path));
     const problems = [...earlyProblems, ...placed].sort(inFileOrder).slice(0, PROBLEMS_MAX);
     return { config: undefined, problems, warnings: [] };
   };
@@ -88,15 +88,18 @@ export function inspectText(text: string, options: ConfigOptions, file?: string)
     ]);
   }
   overlay(data, environment.values);
-  const mistakes = findMistakes(data, options);
-  if (earlyProblems.length + mistakes.length > 0) return refuse(mistakes);
+  const validationErrors = findValidationErrors(data, options);
+  if (earlyProblems.length + validationErrors.length > 0) return refuse(validationErrors);
   // structuredClone gives the objects their ordinary prototype; the shape has just been checked.
   const config = deepFreeze(structuredClone(data)) as Config;
   const warnings = findWarnings(config, file, modelsDir()).map(place).sort(inFileOrder);
   return { config, problems: [], warnings };
 }
 
-function findMistakes(data: Record<string, unknown>, { env, mode, files }: ConfigOptions): Mistake[] {
+function findValidationErrors(
+  data: Record<string, unknown>,
+  { env, mode, files }: ConfigOptions,
+): ValidationError[] {
   const credentials = resolveCredentials(data, env, mode === 'run');
   const misplaced = misplacedKeys(data);
   const shape = checkShape(data);
@@ -115,7 +118,7 @@ function findMistakes(data: Record<string, unknown>, { env, mode, files }: Confi
     const key = JSON.stringify(path);
     return !seenPaths.has(key) && seenPaths.add(key);
   });
-  return rootMistakes(first, misplaced);
+  return rootErrors(first, misplaced);
 }
 
 function overlay(data: Record<string, unknown>, values: readonly EnvironmentValue[]): void {
@@ -132,7 +135,10 @@ function overlay(data: Record<string, unknown>, values: readonly EnvironmentValu
 }
 
 /** Returns the position of an error: the variable that set the value, otherwise line and column. */
-function placer(source: Source, values: readonly EnvironmentValue[]): (mistake: Mistake) => Problem {
+function placer(
+  source: Source,
+  values: readonly EnvironmentValue[],
+): (validationError: ValidationError) => Problem {
   return ({ path, at, found, message }) => {
     const text = pathText(path);
     const variable = values.find((value) => startsWith(path, value.path))?.variable ?? null;

@@ -7,7 +7,7 @@
 import { KindGuard, type TObject } from '@sinclair/typebox';
 import { Config } from '../contract/config.ts';
 import { type Path, pathText } from './problem.ts';
-import { isGroup, type Mistake } from './shape.ts';
+import { isGroup, type ValidationError } from './shape.ts';
 
 interface Misplaced {
   readonly path: Path;
@@ -51,21 +51,25 @@ function groupsOf(schema: TObject, data: Record<string, unknown> | undefined, pa
 }
 
 /** Returns the errors, with one for all keys that belong together elsewhere and without its consequences. */
-export function rootMistakes(mistakes: readonly Mistake[], misplaced: readonly Misplaced[]): Mistake[] {
-  const reportedKeys = misplaced.filter((one) => mistakes.some(({ path }) => isSame(path, one.path)));
+export function rootErrors(
+  validationErrors: readonly ValidationError[],
+  misplaced: readonly Misplaced[],
+): ValidationError[] {
+  const reportedKeys = misplaced.filter((one) => validationErrors.some(({ path }) => isSame(path, one.path)));
   const belongTogether = (one: Misplaced): Misplaced[] =>
     reportedKeys.filter(
       ({ path, home }) => isSame(home, one.home) && isSame(path.slice(0, -1), one.path.slice(0, -1)),
     );
-  return mistakes.flatMap((mistake): Mistake[] => {
-    const one = reportedKeys.find(({ path }) => isSame(path, mistake.path));
-    if (one === undefined) return reportedKeys.some((key) => isFollowUp(mistake.path, key)) ? [] : [mistake];
+  return validationErrors.flatMap((validationError): ValidationError[] => {
+    const one = reportedKeys.find(({ path }) => isSame(path, validationError.path));
+    if (one === undefined)
+      return reportedKeys.some((key) => isFollowUp(validationError.path, key)) ? [] : [validationError];
     const together = belongTogether(one);
     if (together[0] !== one) return [];
     const otherKeys = together.slice(1).map(({ key }) => key);
     const also = otherKeys.length === 0 ? '' : ` (${otherKeys.join(', ')} too)`;
     const place = one.home.length === 0 ? 'at the top level' : `below ${pathText(one.home)}`;
-    return [{ ...mistake, message: `belongs ${place}${also}; check the indentation` }];
+    return [{ ...validationError, message: `belongs ${place}${also}; check the indentation` }];
   });
 }
 

@@ -7,7 +7,7 @@ import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 
 /** Validation error whose position is not yet known. */
-export interface Mistake {
+export interface ValidationError {
   readonly path: Path;
   /** Invalid part of the path: an unknown key, or the value. */
   readonly at: 'key' | 'value';
@@ -22,15 +22,15 @@ const Outline = Type.Object(
 );
 
 /** Fills in defaults (in place) and returns every error, at most PROBLEMS_MAX. */
-export function checkShape(data: Record<string, unknown>): Mistake[] {
+export function checkShape(data: Record<string, unknown>): ValidationError[] {
   fillDefaults(Outline, data);
-  const mistakes = new Map<string, Mistake>();
-  collect(Value.Errors(Outline, data), data, [], mistakes);
+  const validationErrors = new Map<string, ValidationError>();
+  collect(Value.Errors(Outline, data), data, [], validationErrors);
   const rules = data['rules'];
   if (Array.isArray(rules)) {
-    for (const [index, rule] of rules.entries()) checkRule(rule, ['rules', index], mistakes);
+    for (const [index, rule] of rules.entries()) checkRule(rule, ['rules', index], validationErrors);
   }
-  return [...mistakes.values()].slice(0, PROBLEMS_MAX);
+  return [...validationErrors.values()].slice(0, PROBLEMS_MAX);
 }
 
 /**
@@ -51,10 +51,10 @@ function fillDefaults({ properties }: TObject, group: Record<string, unknown>): 
   }
 }
 
-function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): void {
+function checkRule(rule: unknown, path: Path, validationErrors: Map<string, ValidationError>): void {
   if (!isGroup(rule)) {
     const message = 'must be a group of keys (id, kind, purpose, …)';
-    add(mistakes, { path, at: 'value', found: shown(rule, path), message });
+    add(validationErrors, { path, at: 'value', found: shown(rule, path), message });
     return;
   }
   const { kind } = rule;
@@ -64,34 +64,34 @@ function checkRule(rule: unknown, path: Path, mistakes: Map<string, Mistake>): v
   if (!isKnown) {
     const hint = likelyKind === undefined ? '' : `; did you mean "${likelyKind}"?`;
     const message = `${kind === undefined ? 'missing; ' : ''}must be one of ${RULE_KINDS.join(', ')}${hint}`;
-    add(mistakes, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
+    add(validationErrors, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
   }
   const checkedKind = likelyKind ?? kind;
   if (typeof checkedKind !== 'string' || !isRuleKind(checkedKind)) return;
   const schema = ruleSchema(checkedKind);
   fillDefaults(schema, rule);
-  collect(Value.Errors(schema, rule), rule, path, mistakes);
+  collect(Value.Errors(schema, rule), rule, path, validationErrors);
 }
 
 function collect(
   errors: Iterable<ValueError>,
   root: unknown,
   at: Path,
-  mistakes: Map<string, Mistake>,
+  validationErrors: Map<string, ValidationError>,
 ): void {
   for (const error of errors) {
-    if (mistakes.size >= PROBLEMS_MAX) return;
-    add(mistakes, mistakeOf(error, [...at, ...pathOf(root, error.path)]));
+    if (validationErrors.size >= PROBLEMS_MAX) return;
+    add(validationErrors, validationErrorOf(error, [...at, ...pathOf(root, error.path)]));
   }
 }
 
 /** Adds one error per path: the first is the most useful (a missing key is also "not text"). */
-function add(mistakes: Map<string, Mistake>, mistake: Mistake): void {
-  const key = JSON.stringify(mistake.path);
-  if (!mistakes.has(key)) mistakes.set(key, mistake);
+function add(validationErrors: Map<string, ValidationError>, validationError: ValidationError): void {
+  const key = JSON.stringify(validationError.path);
+  if (!validationErrors.has(key)) validationErrors.set(key, validationError);
 }
 
-function mistakeOf(error: ValueError, path: Path): Mistake {
+function validationErrorOf(error: ValueError, path: Path): ValidationError {
   const { schema, value } = error;
   if (error.type === ValueErrorType.ObjectAdditionalProperties) {
     const knownKeys = Object.keys(schema['properties'] as object);

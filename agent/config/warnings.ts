@@ -10,7 +10,7 @@ import { GroundPlane } from '../contract/ground-plane.ts';
 import { areaNorm, covers } from '../contract/polygon.ts';
 import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 import { onlySizeOf } from './files.ts';
-import type { Mistake } from './shape.ts';
+import type { ValidationError } from './shape.ts';
 
 /** Minimum number of analysed frames in a dwell. With fewer, one missed detection decides. */
 const DWELL_FRAMES_MIN = 3;
@@ -25,13 +25,13 @@ const ZONE_AREA_INPUT_PX_MIN = 8 * 8;
  */
 const PERSON_INPUT_PX_MIN = 2 * 8;
 
-type Warning = Omit<Mistake, 'at'>;
+type Warning = Omit<ValidationError, 'at'>;
 
 /**
  * Returns all warnings. `file` is the path of the configuration, or undefined if its mode is irrelevant. `modelDir` is
  * the folder of the cards.
  */
-export function findWarnings(config: Config, file: string | undefined, modelDir: string): Mistake[] {
+export function findWarnings(config: Config, file: string | undefined, modelDir: string): ValidationError[] {
   const warnings: Warning[] = [
     ...noRules(config),
     ...shortDwells(config),
@@ -112,7 +112,7 @@ function farZones({ zones, rules, detector, groundPlane }: Config): Warning[] {
 
 /** Finds zones and lines under a privacy mask. A mask is black before detection, so they observe nothing. */
 function blindPlaces({ zones, lines, masks }: Config): Warning[] {
-  const places: { path: Mistake['path']; points: readonly PointNorm[] }[] = [
+  const places: { path: ValidationError['path']; points: readonly PointNorm[] }[] = [
     ...zones.map(({ polygon }, index) => ({ path: ['zones', index], points: polygon })),
     ...lines.map(({ from, to }, index) => ({ path: ['lines', index], points: [from, to] })),
   ];

@@ -80,7 +80,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(bare(word).length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = typingMistakes(bare(word), bare(candidate));
+    const distance = spellingSuggestions(bare(word), bare(candidate));
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
@@ -89,7 +89,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   return best;
 }
 
-function typingMistakes(a: string, b: string): number {
+function spellingSuggestions(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const at = (i: number, j: number): number => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;
   for (let i = 1; i <= a.length; i++) {

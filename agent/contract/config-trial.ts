@@ -19,7 +19,7 @@ export const CONFIG_SOCKET = '/run/vigie-config/config.sock';
  * File beside the configuration that holds the version before a trial. While it exists, the installed configuration is
  * on trial.
  */
-export const formerFile = (config: string): string => `${config}.before-trial`;
+export const previousFile = (config: string): string => `${config}.before-trial`;
 /** Seconds after which a tried configuration is reverted unless it was confirmed, as with `netplan try`. */
 export const TRIAL_S = 120;
 

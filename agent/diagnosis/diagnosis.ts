@@ -30,7 +30,7 @@ import {
 } from '../contract/diagnosis.ts';
 import { type Finding, failed, OF_THE_AGENT } from '../contract/finding.ts';
 import type { ConfigCopy } from '../contract/update.ts';
-import { layForRoot } from '../orders/for-root.ts';
+import { writeForRoot } from '../orders/for-root.ts';
 
 /** Time limit in ms. The helper unit gives the journal 20 s, and is a program that must start first. */
 const LOGS_WITHIN_MS = 40_000;
@@ -107,7 +107,7 @@ export class Diagnosis {
    * @throws CommandRefused
    */
   renew({ envelope }: CheckedCommand<'renew-certificate'>): RenewResult {
-    layForRoot(this.#options.stateDir, RENEW_FILE, envelope);
+    writeForRoot(this.#options.stateDir, RENEW_FILE, envelope);
     return { given: true };
   }
 

@@ -84,7 +84,7 @@ export class SystemConditions {
   }
 
   /** Records from a monotonic time on that the zones are not visible, because vision is unavailable. */
-  visionIsAway(nowMs: number): void {
+  visionIsUnavailable(nowMs: number): void {
     this.#camera.sees(false, nowMs);
   }
 

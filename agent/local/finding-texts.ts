@@ -15,8 +15,8 @@ export interface FindingTexts {
   mode(mode: string, up: string, version: string): string;
   readonly modeFix: string;
   /** Installation authorisation, by its number. */
-  underPermit(order: string): string;
-  readonly permitFix: string;
+  underInstallation(order: string): string;
+  readonly installationFix: string;
   validUntil(subject: string, time: string): string;
   readonly orderFix: string;
   readonly boxCertificate: string;
@@ -85,8 +85,8 @@ const ENGLISH: FindingTexts = {
   unknown: 'unknown',
   mode: (mode, up, version) => `${mode}, up for ${up}, version ${version}`,
   modeFix: 'the box watches nothing until it has a valid authorisation',
-  underPermit: (order) => `under the permit to install ${order}: no rule runs`,
-  permitFix: 'place the order (`authorisation`) before the permit ends',
+  underInstallation: (order) => `under the permit to install ${order}: no rule runs`,
+  installationFix: 'place the order (`authorisation`) before the permit ends',
   validUntil: (what, time) => `${what} until ${time}`,
   orderFix: 'ask the authority for the next order; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'the box’s',
@@ -154,8 +154,8 @@ const FRENCH: FindingTexts = {
   unknown: 'inconnue',
   mode: (mode, up, version) => `${mode}, démarré depuis ${up}, version ${version}`,
   modeFix: 'le boîtier ne regarde rien tant qu’il n’a pas d’autorisation valable',
-  underPermit: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
-  permitFix: 'mettre l’arrêté en place (`authorisation`) avant la fin du permis',
+  underInstallation: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
+  installationFix: 'mettre l’arrêté en place (`authorisation`) avant la fin du permis',
   validUntil: (what, time) => `${what} jusqu’au ${time}`,
   orderFix: 'demander l’arrêté suivant à l’autorité ; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'celui du boîtier',

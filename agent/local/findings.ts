@@ -89,7 +89,11 @@ function modeFinding({ mode, uptimeS, versions, restraint }: HealthReport, texts
   const detail = texts.mode(texts.modes[mode], durationText(uptimeS, texts.days), version);
   const reasonText = restraint.reason === null ? '' : `: ${restraint.reason}`;
   if (mode === 'active' && restraint.installation === true) {
-    return failed('mode', `${detail}, ${texts.underPermit(restraint.order ?? '')}`, texts.permitFix);
+    return failed(
+      'mode',
+      `${detail}, ${texts.underInstallation(restraint.order ?? '')}`,
+      texts.installationFix,
+    );
   }
   if (mode !== 'unauthorised') return ok('mode', `${detail}${reasonText}`);
   return failed('mode', `${detail}${reasonText}`, texts.modeFix);

@@ -8,7 +8,7 @@ import { messageOf } from '../base/errors.ts';
 import { CommandRefused } from '../contract/command.ts';
 
 /** Durable on return. Throws CommandRefused `unavailable` if the disk refuses the write. */
-export function layForRoot(stateDir: string, name: string, envelope: Uint8Array): void {
+export function writeForRoot(stateDir: string, name: string, envelope: Uint8Array): void {
   try {
     writeAtomically(join(stateDir, name), envelope);
   } catch (error) {

@@ -15,7 +15,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Counters } from '../base/counters.ts';
 import { messageOf, rethrowBug } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { SteadyClock } from '../base/steady-clock.ts';
+import type { TrustedClock } from '../base/trusted-clock.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { CheckedCommand, CommandResult } from '../contract/commands.ts';
@@ -49,7 +49,7 @@ export interface RestraintControllerOptions {
   readonly stateDir: string;
   readonly boot: string;
   readonly clock: Clock;
-  readonly steady: Pick<SteadyClock, 'trusted'>;
+  readonly steady: Pick<TrustedClock, 'trusted'>;
   readonly log: Logger;
   /** Root's record; undefined in a plain run, where one user owns everything. */
   readonly record: RootRecord | undefined;

@@ -37,7 +37,7 @@ const TOGETHER_MS = 1000;
  */
 const FOUND_AGAIN_SIZES = 1;
 
-interface Passage {
+interface LinePassage {
   readonly track: number;
   readonly direction: Crossing['direction'];
   readonly atMs: number;
@@ -49,7 +49,7 @@ interface Passage {
 
 export class LineCrossingRule implements Rule {
   readonly config: LineCrossing;
-  #passages: Passage[] = [];
+  #passages: LinePassage[] = [];
   #movedMs = new Map<number, number>();
   /** Time of the last overlap of two vehicles' boxes, by their numbers. */
   #togetherMs = new Map<string, number>();
@@ -140,7 +140,7 @@ export class LineCrossingRule implements Rule {
 }
 
 /** True if the crossing track is the object that has already crossed. Two tracks seen side by side are two objects. */
-function isSame({ last, lastMs }: Passage, now: ObservedTrack, atMs: number, aspect: number): boolean {
+function isSame({ last, lastMs }: LinePassage, now: ObservedTrack, atMs: number, aspect: number): boolean {
   if (last.id === now.id || last.group !== now.group) return false;
   const predictedBox = movedOn(last, (atMs - lastMs) / 1000);
   if (now.firstMs <= last.lastMs) {

@@ -35,7 +35,7 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
     // The rule keeps observing while it is off, so that an object present since the night already has its age in the
     // morning.
     observe: (observation) => {
-      const all = rule.observe(withoutFurniture(observation));
+      const all = rule.observe(withoutFalsePositives(observation));
       const situations = scoreMin === 0 ? all : all.filter(isSureEnough);
       return schedule === undefined || schedule.isOn(observation.wallMs) ? situations : [];
     },
@@ -43,7 +43,7 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
 }
 
 /** Removes static false positives from an observation; no rule uses them. */
-function withoutFurniture(observation: Observation): Observation {
+function withoutFalsePositives(observation: Observation): Observation {
   const { tracks } = observation;
   if (!tracks.some(({ furniture }) => furniture)) return observation;
   return { ...observation, tracks: tracks.filter(({ furniture }) => !furniture) };

@@ -5,13 +5,13 @@
 
 import type { CheckedCommand } from '../contract/commands.ts';
 import { OPEN_HOTSPOT_FILE, type OpenHotspotResult } from '../contract/hotspot.ts';
-import { layForRoot } from '../orders/for-root.ts';
+import { writeForRoot } from '../orders/for-root.ts';
 
 /** Throws CommandRefused. */
 export function requestHotspot(
   stateDir: string,
   { args, envelope }: CheckedCommand<'open-hotspot'>,
 ): OpenHotspotResult {
-  layForRoot(stateDir, OPEN_HOTSPOT_FILE, envelope);
+  writeForRoot(stateDir, OPEN_HOTSPOT_FILE, envelope);
   return { minutes: args.minutes };
 }

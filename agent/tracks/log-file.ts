@@ -13,7 +13,7 @@ import type { Clock } from '../base/clock.ts';
 import { AgentError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { moveAside } from '../base/sqlite.ts';
-import type { SteadyClock } from '../base/steady-clock.ts';
+import type { TrustedClock } from '../base/trusted-clock.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import type { PurgeRecord } from '../contract/search.ts';
@@ -37,7 +37,7 @@ export interface LogFileOptions {
   readonly stateDir: string;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
+  readonly steady: Pick<TrustedClock, 'synced' | 'trusted'>;
   /** Writes a deletion to the audit log, durably; throws AgentError if that fails. */
   record(record: PurgeRecord): void;
 }

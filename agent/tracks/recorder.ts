@@ -175,9 +175,9 @@ export class TrackRecorder {
     const last = open.points.at(-1);
     if (last === undefined || open.points.length < 2 || open.sightings < SIGHTINGS_MIN) return;
     // A static false positive may still turn out to be a real stopped object, so only its last place is kept.
-    if (isFurniture(open)) open.isCut = true;
+    if (isStaticFalsePositive(open)) open.isCut = true;
     else this.#close(open, true);
-    open.continues = !isFurniture(open);
+    open.continues = !isStaticFalsePositive(open);
     open.points = [{ ...last, seen: true }];
   }
 
@@ -189,7 +189,7 @@ export class TrackRecorder {
     open.continues = false;
     open.isCut = false;
     if (first === undefined || last === undefined || open.isDropped) return;
-    if (!continues && isFurniture(open)) this.#counts.furniture += 1;
+    if (!continues && isStaticFalsePositive(open)) this.#counts.furniture += 1;
     else if (!continues && (sightings < SIGHTINGS_MIN || points.length < 2)) this.#counts.flickers += 1;
     else {
       const path = simplified(points, aspect);
@@ -235,7 +235,7 @@ function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspec
 }
 
 /** True if it was a static false positive for most of its time. */
-const isFurniture = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
+const isStaticFalsePositive = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>
   a?.seen === true && b.seen && a.x === b.x && a.y === b.y && a.height === b.height;

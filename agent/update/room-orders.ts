@@ -19,7 +19,7 @@ import { RepeatedLine } from '../base/repeated-line.ts';
 import { sha256Of } from '../base/sha256.ts';
 import { CommandRefused } from '../contract/command.ts';
 import { CONFIG_ORDER_FILE, UPDATE_ORDER_FILE } from '../contract/update.ts';
-import { layForRoot } from '../orders/for-root.ts';
+import { writeForRoot } from '../orders/for-root.ts';
 import { type OrderKind, type OrderReader, openOrder } from '../orders/room-order.ts';
 
 const FILES: Readonly<Record<OrderKind, string>> = {
@@ -109,7 +109,7 @@ export class RoomOrder {
       );
     if (newest === undefined && this.#newest.size >= KEYS_MAX)
       throw new CommandRefused('unavailable', `more than ${KEYS_MAX} keys have signed orders for this box`);
-    layForRoot(stateDir, FILES[kind], payload);
+    writeForRoot(stateDir, FILES[kind], payload);
     this.#storedOrder = { counter, sha256 };
     this.#newest.set(keyid, this.#storedOrder as { counter: number; sha256: string });
     log.info({ kind, rollout, action, counter, key }, 'an order of the room is laid for root');

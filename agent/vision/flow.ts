@@ -37,7 +37,7 @@ const STATS_EVERY_MS = 2000;
  * Longest wait for an empty street before a restart that retries the element, in ms. A restart loses all tracks, but
  * without a limit a busy street would stay on the CPU indefinitely.
  */
-const ANEW_WITHIN_MS = 600_000;
+const RESTART_WITHIN_MS = 600_000;
 /**
  * Interval of reopening the camera while the picture stays frozen, in ms. An opening takes a second or two, and a fault
  * of the camera may last for hours.
@@ -69,7 +69,7 @@ export class VisionFlow {
   #stopped = false;
   #stuck: AgentError | undefined;
   /** Media time from which a restart could bring the element back. */
-  #anewFromMs: number | undefined;
+  #restartFromMs: number | undefined;
 
   constructor(options: VisionFlowOptions) {
     this.#options = options;
@@ -93,7 +93,7 @@ export class VisionFlow {
       if (frame !== undefined) await this.#pacedAnalyse(frame);
       if (!this.#live) await this.#lockStep();
       this.#tellStats();
-      if (this.#live && this.#parts.detector.startsBetterAnew) this.#startAnew(glimpse.atMs);
+      if (this.#live && this.#parts.detector.shouldRestart) this.#restart(glimpse.atMs);
     }
     if (this.#stuck !== undefined) throw this.#stuck;
     if (!this.#stopped) this.#tell({ kind: 'ended', stats: this.#stats() });
@@ -135,10 +135,10 @@ export class VisionFlow {
     void this.#parts.camera.stop();
   }
 
-  /** Ends vision for a restart: when no track is followed or awaited, or after `ANEW_WITHIN_MS` in any case. */
-  #startAnew(atMs: number): void {
-    if (this.#anewFromMs === undefined) this.#anewFromMs = atMs;
-    if (this.#isAwaited(atMs) && atMs - this.#anewFromMs < ANEW_WITHIN_MS) return;
+  /** Ends vision for a restart: when no track is followed or awaited, or after `RESTART_WITHIN_MS` in any case. */
+  #restart(atMs: number): void {
+    if (this.#restartFromMs === undefined) this.#restartFromMs = atMs;
+    if (this.#isAwaited(atMs) && atMs - this.#restartFromMs < RESTART_WITHIN_MS) return;
     this.#options.log.info({}, 'vision starts anew, to try its element again');
     void this.stop();
   }
@@ -185,7 +185,7 @@ export class VisionFlow {
     const looked = heldBefore === this.#framesHeld;
     // A frame without a detector run gives no measure of the time that one takes.
     schedule.analysed(frame, looked, this.#live && looked ? threadCpuMs() - beganMs : undefined);
-    const pace = schedule.changedPace();
+    const pace = schedule.changedRateControl();
     if (pace !== undefined) this.#tell({ kind: 'pace', ...pace });
   }
 

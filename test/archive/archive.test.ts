@@ -8,7 +8,7 @@ import { Value } from '@sinclair/typebox/value';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import { CommandRefused } from '../../agent/contract/command.ts';
 import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../agent/contract/search.ts';
 import { accepting } from '../lib/accepting.ts';
@@ -28,7 +28,7 @@ const HOUR_MS = 3_600_000;
 interface TestArchive {
   readonly archive: EventArchive;
   readonly clock: HandClock;
-  readonly steady: SteadyClock;
+  readonly steady: TrustedClock;
   /** Advances the time in steps that upkeep can observe. */
   pass(ms: number): void;
   find(): string[];
@@ -40,7 +40,7 @@ function make(
   options: { clock?: HandClock; synced?: () => boolean; limitMiB?: number; boot?: string } = {},
 ): TestArchive {
   const { clock = new HandClock(), synced = () => true, limitMiB = 8, boot = 'boot-1' } = options;
-  const steady = new SteadyClock(clock, synced);
+  const steady = new TrustedClock(clock, synced);
   const archive = new EventArchive({
     file,
     limitMiB,

@@ -17,7 +17,7 @@ import t, { type Test } from 'tap';
 import { SealedStore, type SealedStoreOptions } from '../../agent/archive/sealed.ts';
 import { UnsealHandler } from '../../agent/archive/unseal.ts';
 import { AgentError } from '../../agent/base/errors.ts';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import { encodeSealed, FromVision, LinkDecoder, receivedSealed } from '../../agent/contract/link.ts';
 import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/contract/sealed-evidence.ts';
 import { PurgeRecord } from '../../agent/contract/search.ts';
@@ -50,7 +50,7 @@ function make(t: Test, options: Partial<SealedStoreOptions> = {}): TestStore {
     days: () => 30,
     clock,
     log: SILENT,
-    steady: new SteadyClock(clock, () => true),
+    steady: new TrustedClock(clock, () => true),
     onPurged: (record) => purges.push(record),
     ...options,
   });
@@ -167,7 +167,7 @@ t.test('a purge that cannot be journaled yet is reported later', async (t) => {
 t.test('a wall clock that jumps deletes no still, and a corrected one lets none stay', async (t) => {
   let synced = true;
   const clock = new HandClock();
-  const testStore = make(t, { clock, steady: new SteadyClock(clock, () => synced) });
+  const testStore = make(t, { clock, steady: new TrustedClock(clock, () => synced) });
   passDays(testStore, 0.1);
   testStore.store.keep('a-1', small);
   synced = false;

@@ -18,7 +18,7 @@ import {
 import { type AdviceFacts, adviceOf } from '../../agent/cli/doctor/advice.ts';
 import { agreementOf, type DetectedBox } from '../../agent/cli/doctor/agreement.ts';
 import { comparisonOf, comparisonRows, type Look, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
-import { modelFigures } from '../../agent/cli/doctor/installed-models.ts';
+import { modelMetrics } from '../../agent/cli/doctor/installed-models.ts';
 import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import { LATENCY_BOUNDS_MS } from '../../agent/contract/latency.ts';
@@ -447,7 +447,7 @@ void t.test('advice fits this board and this view', async (t) => {
 });
 
 void t.test('installed models have figures', async (t) => {
-  const figures = modelFigures(join(ROOT, 'models'));
+  const figures = modelMetrics(join(ROOT, 'models'));
   t.match(
     figures.find(({ data }) => /^TUD-Stadtmitte.*as it is, 416×256$/.test(data)),
     { model: 'nanodet-g-city10', recall: 0.841 },
@@ -458,5 +458,5 @@ void t.test('installed models have figures', async (t) => {
     'one figure each',
   );
   const dir = writeTree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });
-  t.same(modelFigures(dir), []);
+  t.same(modelMetrics(dir), []);
 });

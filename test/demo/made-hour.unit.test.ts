@@ -9,7 +9,7 @@ import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
 import { type MadeHour, writeHour } from '../../scripts/programs/demo/made-hour.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
-import { GRANT, mover, TrackedBox, trackOf } from '../lib/tracked-box.ts';
+import { GRANT, movingObject, TrackedBox, trackOf } from '../lib/tracked-box.ts';
 
 const HOUR_MS = 3_600_000;
 const FPS = 5;
@@ -18,7 +18,10 @@ const CAMERA = 'rtsp://10.0.0.9/main';
 
 /** Two cars that pass within a clip of CLIP_S; vision numbers tracks from an arbitrary first number. */
 function clip(): Observation[] {
-  const cars = [mover(4711, [0.1, 0.5], [0.9, 0.5], [2, 8]), mover(9000, [0.9, 0.7], [0.1, 0.7], [5, 15])];
+  const cars = [
+    movingObject(4711, [0.1, 0.5], [0.9, 0.5], [2, 8]),
+    movingObject(9000, [0.9, 0.7], [0.1, 0.7], [5, 15]),
+  ];
   return Array.from({ length: CLIP_S * FPS }, (_, i): Observation => {
     const atMs = 40 + (i * 1000) / FPS;
     const tracks = cars.flatMap((car) => {
@@ -89,7 +92,7 @@ void t.test(
 
     // Once the clock is set, the box continues with the same view and other numbers.
     box.synced = true;
-    box.live(10, [mover(1_000_000, [0.2, 0.6], [0.8, 0.6], [0, 10])]);
+    box.live(10, [movingObject(1_000_000, [0.2, 0.6], [0.8, 0.6], [0, 10])]);
     const later = await box.ask({});
     t.equal(later.matches, Number(tracks) + 1);
     t.equal(later.views.length, 1);

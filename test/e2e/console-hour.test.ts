@@ -69,7 +69,7 @@ t.test(
     t.ok(closed > 0, `${closed} closed by keyboard`);
     t.same(faults, [], 'nothing went otherwise than a person expects');
     t.same(await screen.page.evaluate('window.twice'), [], 'no incident is in two lines');
-    t.same(screen.complaints, []);
+    t.same(screen.pageErrors, []);
     t.comment(
       `${toldCount} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
         `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,

@@ -84,6 +84,6 @@ t.test(
     t.ok(rows >= 3, `${rows} lines`);
     t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
     t.equal(await screen.page.$eval('html', (html) => html.getAttribute('lang')), 'en');
-    t.same(screen.complaints, []);
+    t.same(screen.pageErrors, []);
   },
 );

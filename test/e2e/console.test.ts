@@ -24,8 +24,8 @@ const JPEG = readFileSync(join(ROOT, 'docs/alert.jpg'));
 const DRAWN_P95_MS = 300;
 const DRAWN_MAX_MS = 1000;
 /** Time until an operator's own action shows, and until another operator's shows, ms. */
-const OWN_ACT_MS = 100;
-const OTHERS_ACT_MS = 1000;
+const OWN_ACTION_MS = 100;
+const OTHERS_ACTION_MS = 1000;
 /** More than the 2,000 lines that a screen holds. */
 const BURST = FULL ? 5000 : 2400;
 /** Messages in one transaction of a box's outbox, because a disk manages some hundred transactions a second. */
@@ -126,12 +126,12 @@ async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
   );
   const toldMs = performance.now() - pressedMs;
   const winner = loser === one ? other : one;
-  t.ok(toldMs <= OTHERS_ACT_MS, `the second operator is informed after ${Math.round(toldMs)} ms`);
-  await loser.waitUntil('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACT_MS);
+  t.ok(toldMs <= OTHERS_ACTION_MS, `the second operator is informed after ${Math.round(toldMs)} ms`);
+  await loser.waitUntil('claimed', `${row(no, '.claimed')} !== null`, OTHERS_ACTION_MS);
   t.equal((await loser.request(`/api/incidents/${no}/claim`, {})).status, 409);
   t.equal(await winner.page.evaluate(`${row(no)}.querySelector('.owner b').textContent`), 'you');
   await winner.keys('r');
-  await loser.waitUntil('waits again', `${row(no, '.new')} !== null`, OTHERS_ACT_MS);
+  await loser.waitUntil('waits again', `${row(no, '.new')} !== null`, OTHERS_ACTION_MS);
 
   await winner.keys('Enter');
   await winner.waitUntil('opened', `document.querySelector('[data-incident="${no}"] .acts') !== null`);
@@ -139,9 +139,9 @@ async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
   await winner.keys('t');
   await winner.waitUntil('a verdict', 'globalThis.verdictMs !== undefined');
   const verdictMs = Number(await winner.page.evaluate('globalThis.verdictMs'));
-  t.ok(verdictMs <= OWN_ACT_MS, `a verdict is drawn after ${Math.round(verdictMs)} ms`);
-  await loser.waitUntil('gone from the other queue', `${row(no)} === null`, OTHERS_ACT_MS);
-  t.same([...one.complaints, ...other.complaints], []);
+  t.ok(verdictMs <= OWN_ACTION_MS, `a verdict is drawn after ${Math.round(verdictMs)} ms`);
+  await loser.waitUntil('gone from the other queue', `${row(no)} === null`, OTHERS_ACTION_MS);
+  t.same([...one.pageErrors, ...other.pageErrors], []);
 }
 
 async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
@@ -193,7 +193,7 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
   t.match(due, [{ box: 'quay-00', verdict: 'confirmed' }], 'the verdict is due at the box');
   t.notMatch(JSON.stringify(due), 'operator', 'without the operator’s name');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
@@ -218,7 +218,7 @@ async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
   const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
   t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
   t.match(String(refusals[0]?.['more']), /still/, 'the audit log has the attempt');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 const HTML = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
@@ -305,7 +305,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
   const isHacked =
     'window.hacked !== undefined || document.querySelector("[onerror], .queue script, .incident script") !== null';
   t.equal(await screen.page.evaluate(isHacked), false, 'no part of it was run');
-  t.same(screen.complaints, [], 'the policy had nothing to stop');
+  t.same(screen.pageErrors, [], 'the policy had nothing to stop');
   await closeAll(screen);
 }
 
@@ -339,11 +339,11 @@ async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   await screen.keys('Enter');
   await screen.waitUntil('told', `document.querySelector('.incident .notice.warn') !== null`);
   t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
   await closeAll(screen);
 }
 
-interface Pace {
+interface RateControl {
   readonly count: number;
   readonly perS: number;
 }
@@ -352,7 +352,7 @@ interface Pace {
  * Measures the latency of incidents. At two a second a colleague closes those that are drawn, and each has its line; at
  * twenty a second they are grouped into storms and counted.
  */
-async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: Pace): Promise<void> {
+async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: RateControl): Promise<void> {
   const { chain } = setup;
   const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
@@ -394,7 +394,7 @@ async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: Pace):
   );
   t.ok(max <= DRAWN_MAX_MS * slow, `max ${max} ms`);
   t.same(await screen.page.evaluate('window.twice'), []);
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
   await closeAll(colleague);
 }
 
@@ -465,5 +465,5 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   await sleep(6000);
   const announced = Number(await screen.page.evaluate('window.announcedSum'));
   t.ok(announced <= BURST, `${announced} announced as new, none twice`);
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }

@@ -130,10 +130,10 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   const key = container.run('vigie', 'journal', 'key').out.trim();
   const journalReport = oversight(t, 'report', join(container.root, 'var/lib/vigie/journal'), '--key', key);
   await journalReport.exit;
-  const story = `${journalReport.out}${journalReport.err}`;
-  t.match(story, /preview|redacted/i, 'the journal reports the preview of redacted pictures');
-  t.match(story, /lawn/, 'and where the zone lies now');
-  t.strictSame(phone.complaints, [], 'the browser complains of nothing');
+  const timeline = `${journalReport.out}${journalReport.err}`;
+  t.match(timeline, /preview|redacted/i, 'the journal reports the preview of redacted pictures');
+  t.match(timeline, /lawn/, 'and where the zone lies now');
+  t.strictSame(phone.pageErrors, [], 'the browser complains of nothing');
 });
 
 /** Pairs the phone, draws, tries, applies and walks; counts the touches other than drawing. */

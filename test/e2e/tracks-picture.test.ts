@@ -151,5 +151,5 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
   t.ok(size <= PICTURE_BYTES_MAX, `${size} bytes`);
   t.same([width, height], [1400, 900]);
   t.equal(await page.$eval('html', (html) => html.getAttribute('lang')), 'en');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 });

@@ -259,13 +259,13 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
   );
   await link.stop();
   store.close();
-  for (const box of fleet.world.boxes.values()) {
+  for (const box of fleet.simulation.boxes.values()) {
     await box.settled;
     box.drop();
   }
   await fleet.broker.stop();
   await fleet.broker.start();
-  for (const box of fleet.world.boxes.values()) await box.connect();
+  for (const box of fleet.simulation.boxes.values()) await box.connect();
   restore(t, fleet);
   const orders = await Orders.of(t, fleet.broker.url);
   await t.rejects(fleet.controller(), {

@@ -27,7 +27,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   await waitUntil('all have taken theirs', () =>
     [0, 1, 2, 3].every((i) => fleet.box(i).truth.phase === 'waiting'),
   );
-  for (const box of fleet.world.boxes.values()) {
+  for (const box of fleet.simulation.boxes.values()) {
     await box.settled;
     box.drop();
   }
@@ -38,7 +38,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
   await waitUntil('the orders are there again', () => orders.retained.size === 4);
   t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');
   t.equal(rollouts.ordersOf(SITE, 'b-0').length, 1, 'the same order');
-  for (const box of fleet.world.boxes.values()) await box.connect();
+  for (const box of fleet.simulation.boxes.values()) await box.connect();
   fleet.isFrozen = false;
   // A further order for each box, then a broker that was restored to the previous one.
   const [first] = rollouts.ordersOf(SITE, 'b-0');

@@ -251,9 +251,9 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   t.equal(choose(['rules[stay].afterS=9']).there.length, 2);
 
   const checkRefusal = (set: string[], reason: RegExp, orders?: Orders): void => {
-    const { changes, mistakes } = choose(set, orders, [one]);
+    const { changes, validationErrors } = choose(set, orders, [one]);
     t.equal(changes.length, 0, set.join());
-    t.match(mistakes[0]?.lines[0], reason, set.join());
+    t.match(validationErrors[0]?.lines[0], reason, set.join());
   };
   checkRefusal(['rules[stay].zone=yrad'], /^rules\[0\]\.zone: no zone has this id/);
   checkRefusal(['site=nice'], /^site: must stay lyon/);

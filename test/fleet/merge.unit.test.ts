@@ -107,7 +107,7 @@ class Fleet {
     this.store.rollouts.unshift({ name, state: 'running', wave: 0, newest: this.#ms, boxes });
   }
 
-  #lay(rollout: Stored, id: string, action: Action, final = false): void {
+  #write(rollout: Stored, id: string, action: Action, final = false): void {
     const counter = Math.max(this.#ms, (this.store.counters.get(id) ?? 0) + 1);
     this.store.counters.set(id, counter);
     this.broker.set(id, { kind: kindOf(rollout.name), id, rollout: rollout.name, action, counter, final });
@@ -125,7 +125,7 @@ class Fleet {
         box.state !== 'confirmed',
     );
     for (const [id, box] of due.slice(0, 1 + (n % BOXES))) {
-      this.#lay(rollout, id, 'install');
+      this.#write(rollout, id, 'install');
       box.state = 'ordered';
     }
   }
@@ -134,7 +134,7 @@ class Fleet {
     rollout.state = state;
     for (const [id, box] of rollout.boxes) {
       if (box.state !== 'ordered') continue;
-      this.#lay(rollout, id, action);
+      this.#write(rollout, id, action);
       if (action === 'withdraw') box.state = 'withdrawn';
     }
   }
@@ -143,7 +143,7 @@ class Fleet {
     rollout.state = 'aborted';
     for (const [id, box] of rollout.boxes) {
       if (box.action === null && box.wave !== 0) continue;
-      this.#lay(rollout, id, 'withdraw', true);
+      this.#write(rollout, id, 'withdraw', true);
       if (box.state === 'ordered') box.state = 'withdrawn';
     }
   }

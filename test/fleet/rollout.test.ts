@@ -310,7 +310,7 @@ void t.test(
     await controller.run(NAME, signal, true);
     const stranger = await connectClient(t, fleet.broker.url);
     const key = generateKeyPairSync('ed25519').privateKey;
-    const lay = (i: number, change: object = {}): Promise<unknown> => {
+    const writeRequest = (i: number, change: object = {}): Promise<unknown> => {
       const order = {
         rollout: 'theirs',
         site: SITE,
@@ -333,14 +333,14 @@ void t.test(
         retain: true,
       });
     };
-    await lay(0);
-    await lay(1, { action: 'withdraw' });
-    await lay(2, { notAfter: '2026-01-02T00:00:00.000Z' });
+    await writeRequest(0);
+    await writeRequest(1, { action: 'withdraw' });
+    await writeRequest(2, { notAfter: '2026-01-02T00:00:00.000Z' });
     await sleep(100);
     await controller.run(NAME, signal, true);
     t.match(fleet.output.at(-1), 'rollout theirs, for site-1/b-0; not by this fleet');
-    await lay(1);
-    await lay(2);
+    await writeRequest(1);
+    await writeRequest(2);
     await sleep(100);
     await t.rejects(controller.run(NAME, signal, true), {
       kind: 'denied',

@@ -9,7 +9,7 @@ import { compare, DOUBT, type Watched } from '../../scripts/programs/fleet/rollo
 import { stalledAt } from '../../scripts/programs/fleet/rollout/stall.ts';
 import type { BoxState, RolloutBox, Step } from '../../scripts/programs/fleet/rollout/states.ts';
 import { Timeline } from '../../scripts/programs/fleet/simulate/timeline.ts';
-import { boxesOf, HOUR, Life, PLAN } from '../lib/rollout-life.ts';
+import { boxesOf, HOUR, Lifetime, PLAN } from '../lib/rollout-life.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
 const THRESHOLDS = PLAN.thresholds;
@@ -64,7 +64,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
     ...boxesOf(1400, 2, canaries + 60),
   ];
   for (const progress of ['begun', 'switched', 'confirmed'] as const) {
-    const life = new Life(fleet(7), { thresholds: THRESHOLDS });
+    const life = new Lifetime(fleet(7), { thresholds: THRESHOLDS });
     life.at(0);
     life.say((_, i) => i < 7, { progress }).at(0.1);
     life.say((_, i) => i < 6, { online: false }).say((_, i) => i === 6, { progress: 'confirmed' });
@@ -79,7 +79,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
     });
     t.equal(life.last?.silent.length, 6, 'and they are named');
   }
-  const one = new Life(fleet(3), { thresholds: THRESHOLDS });
+  const one = new Lifetime(fleet(3), { thresholds: THRESHOLDS });
   one.at(0);
   one.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
   one.say((_, i) => i === 0, { online: false });
@@ -97,7 +97,7 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
 });
 
 void t.test('a canary that is lost after its report holds the next wave until it returns', async (t) => {
-  const life = new Life([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
+  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
     thresholds: THRESHOLDS,
     soakMs: [24 * HOUR, 0],
   });
@@ -113,7 +113,7 @@ void t.test('a canary that is lost after its report holds the next wave until it
 });
 
 void t.test('a wave with silent boxes halts with a reason; skip and resume continue it', async (t) => {
-  const life = new Life([...boxesOf(3, 0), ...boxesOf(50, 1, 3), ...boxesOf(100, 2, 53)], {
+  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(50, 1, 3), ...boxesOf(100, 2, 53)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0, 0],
   });
@@ -136,7 +136,7 @@ void t.test('a wave with silent boxes halts with a reason; skip and resume conti
 });
 
 void t.test('resume accepts boxes that are silent until then; a later one counts', async (t) => {
-  const life = new Life([...boxesOf(7, 0), ...boxesOf(1400, 1, 7)], {
+  const life = new Lifetime([...boxesOf(7, 0), ...boxesOf(1400, 1, 7)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0],
   });
@@ -175,7 +175,7 @@ void t.test('it halts exactly where the tried boxes are silent beyond chance', a
   fc.assert(
     fc.property(counts, ({ tried, untried, share, ...rest }) => {
       const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
-      const life = new Life([...boxesOf(tried, 0), ...boxesOf(untried, 1, tried)], {
+      const life = new Lifetime([...boxesOf(tried, 0), ...boxesOf(untried, 1, tried)], {
         thresholds: THRESHOLDS,
         soakMs: [0, 0],
       });
@@ -223,7 +223,7 @@ function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
       id: `site-${i % 6}/${one.id}`,
     }),
   );
-  const life = new Life(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
+  const life = new Lifetime(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
   // A street's mounting points lose power together, each by its own lamp within half an hour.
   const isDark = boxes.map(() => random() < dark);
   const vanishes = boxes.map(() => random() < vanish);

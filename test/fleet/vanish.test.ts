@@ -29,8 +29,8 @@ const vanishing = (at: NonNullable<Fate['vanishes']>['at'], afterMs = 0): Fate =
   vanishes: { at, afterMs },
 });
 
-const lostIn = ({ world }: RolloutFleet): number =>
-  [...world.boxes.values()].filter(({ truth }) => truth.gone).length;
+const lostIn = ({ simulation }: RolloutFleet): number =>
+  [...simulation.boxes.values()].filter(({ truth }) => truth.gone).length;
 
 void t.test('a rollout halts when two of three canaries vanish in the switch', async (t) => {
   const fleet = await new RolloutFleet(t).start(100, (i) => ({

@@ -23,14 +23,14 @@ import { step } from '../../scripts/programs/fleet/rollout/waves.ts';
 import { targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
 import { type BoxRow, FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { scratch } from '../lib/paths.ts';
-import { box, boxesOf, HOUR, Life, NEW, PLAN } from '../lib/rollout-life.ts';
+import { box, boxesOf, HOUR, Lifetime, NEW, PLAN } from '../lib/rollout-life.ts';
 
 const OUTCOMES = ['confirmed', 'rolled-back', 'failed'] as const;
 const ordersOf = ({ orders }: Step, action: Action): number =>
   orders.filter((order) => order.action === action).length;
 
 void t.test('canaries are followed by their soak, the next wave and the last', async (t) => {
-  const life = new Life([...boxesOf(3, 0), ...boxesOf(20, 1, 3), ...boxesOf(100, 2, 23)]);
+  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(20, 1, 3), ...boxesOf(100, 2, 23)]);
   t.strictSame(
     life.at(0).orders.map(({ id }) => id),
     ['b-0', 'b-1', 'b-2'],
@@ -65,7 +65,7 @@ void t.test('canaries are followed by their soak, the next wave and the last', a
 });
 
 void t.test('a rollout halts at its limits, and a person can resume or abort it', async (t) => {
-  const canaries = new Life(boxesOf(3, 0));
+  const canaries = new Lifetime(boxesOf(3, 0));
   canaries.at(0);
   canaries.say((_, i) => i === 0, { progress: 'rolled-back' });
   t.equal(canaries.at(1).rollout.state, 'running', 'one canary');
@@ -78,7 +78,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   });
   t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'install' }], 'called back, and sent for again');
 
-  const wide = new Life([box(0, 0), ...boxesOf(200, 1, 1)], { soakMs: [0, 0] });
+  const wide = new Lifetime([box(0, 0), ...boxesOf(200, 1, 1)], { soakMs: [0, 0] });
   wide.at(0);
   wide.say((_, i) => i === 0, { progress: 'confirmed' }).at(1);
   t.equal(wide.rollout.wave, 1);
@@ -97,7 +97,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
 });
 
 void t.test('pause holds, resume continues, and silent canaries prove nothing', async (t) => {
-  const life = new Life([...boxesOf(3, 0), ...boxesOf(10, 1, 3)], { soakMs: [0, 0] });
+  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(10, 1, 3)], { soakMs: [0, 0] });
   life.at(0);
   life.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
   t.strictSame(life.at(1, 'pause').orders, [
@@ -107,7 +107,7 @@ void t.test('pause holds, resume continues, and silent canaries prove nothing', 
   life.say((_, i) => i < 3, { progress: 'confirmed' });
   t.strictSame(life.at(2).orders, [], 'no box is ordered during a pause');
   t.equal(ordersOf(life.at(3, 'resume'), 'install'), 10);
-  const silent = new Life(
+  const silent = new Lifetime(
     [...boxesOf(3, 0).map((one) => ({ ...one, online: false })), ...boxesOf(10, 1, 3)],
     {
       soakMs: [0, 0],
@@ -139,7 +139,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
   let [halts, ends] = [0, 0];
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
-      const life = new Life([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
+      const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
       let hours = 0;
       for (const { hours: hoursLater, words, wanted } of events) {
         hours += hoursLater;
@@ -183,7 +183,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
 void t.test('offline boxes never hold up boxes that are online', async (t) => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (isOffline) => {
-      const life = new Life([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
+      const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
       life.say((_, i) => i > 0 && isOffline[i] === true, { online: false });
       for (let hours = 0; hours < 60; hours += 1) {
         life.at(hours);

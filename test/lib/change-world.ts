@@ -65,7 +65,7 @@ export class CuttableStore extends Store {
 class MadeUpPayload implements Payload {
   readonly kind: Kind;
   readonly needsActive: boolean;
-  readonly #world: World;
+  readonly #simulation: Simulation;
   is: Target | 'foreign' = targetNumbered(1);
   /** Targets that have proved themselves, or were there at first. */
   readonly proven = [targetNumbered(1)];
@@ -74,10 +74,10 @@ class MadeUpPayload implements Payload {
   /** Target with which the agent was started. */
   runs: Target | 'foreign' | null = targetNumbered(1);
 
-  constructor(kind: Kind, world: World) {
+  constructor(kind: Kind, simulation: Simulation) {
     this.kind = kind;
     this.needsActive = kind === 'configuration';
-    this.#world = world;
+    this.#simulation = simulation;
   }
 
   get current(): Target | null {
@@ -102,16 +102,16 @@ class MadeUpPayload implements Payload {
   }
 
   fetch(): Promise<void> {
-    this.#world.cutPoint();
-    const { fetchFault, download } = this.#world;
+    this.#simulation.cutPoint();
+    const { fetchFault, download } = this.#simulation;
     if (fetchFault !== undefined) return Promise.reject(fetchFault);
     return this.kind === 'configuration' ? Promise.resolve() : download;
   }
 
   stage({ target }: Change): Promise<void> {
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     this.staged = target;
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     return Promise.resolve();
   }
 
@@ -129,11 +129,11 @@ class MadeUpPayload implements Payload {
     const state = this.installed(change);
     if (state === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
     if (state === 'from') this.former = this.current;
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     this.runs = null;
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     if (change.target !== null) this.is = change.target;
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     return Promise.resolve(['vigie.service']);
   }
 
@@ -145,9 +145,9 @@ class MadeUpPayload implements Payload {
     const former = from ?? this.former;
     if (former === null)
       return Promise.resolve({ found: 'nothing', reason: 'nothing to go back to', starts });
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     this.is = former;
-    this.#world.cutPoint();
+    this.#simulation.cutPoint();
     return Promise.resolve({ found: 'from', reason: '', starts });
   }
 
@@ -178,7 +178,7 @@ class MadeUpPayload implements Payload {
   }
 }
 
-export class World {
+export class Simulation {
   readonly dir = mkdtempSync('/dev/shm/vigie-change-');
   readonly ops = makeSigner('ops', ['update', 'configure']);
   nowMs = NOON;

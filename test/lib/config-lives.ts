@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
@@ -14,7 +14,7 @@ import { ConfigNotice } from '../../agent/restraint/config-notice.ts';
 import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
-import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
+import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf } from './agent.ts';
 import { KeptNotes } from './kept-notes.ts';
 import { HandClock, SILENT } from './outbox.ts';
@@ -49,7 +49,7 @@ export function contentsIn(stateDir: string): JournalContent[] {
     .map((line) => contentOf((JSON.parse(line) as { content: JournalContent }).content));
 }
 
-export interface Life {
+export interface Lifetime {
   /** Entries that this run added to the journal. */
   readonly entered: JournalContent[];
   /** Messages sent to the room. */
@@ -65,7 +65,7 @@ export function live(
   stateDir: string,
   config: Config,
   { order, cut: isKilled = false }: { order?: Authorisation; cut?: boolean } = {},
-): Life {
+): Lifetime {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
     boot: 'b',
@@ -75,7 +75,7 @@ export function live(
     stateDir,
     alertsDays: () => 30,
     publisher: undefined,
-    steady: new SteadyClock(clock, () => true),
+    steady: new TrustedClock(clock, () => true),
     archive: { records: () => [], record: () => undefined },
     status: new VisionStatus({ detector: { input: [416, 256] } }),
     folder: ownFolder(stateDir),

@@ -11,7 +11,7 @@ import { AgentError } from '../../agent/base/errors.ts';
 import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import type { CommandKey, MaskConfig } from '../../agent/contract/config.ts';
-import { ConfigReply, formerFile } from '../../agent/contract/config-trial.ts';
+import { ConfigReply, previousFile } from '../../agent/contract/config-trial.ts';
 import type { Mode } from '../../agent/contract/mode.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE, type ConfigOrder } from '../../agent/contract/update.ts';
 import { ConfigurationPayload } from '../../scripts/programs/root/change/configuration-payload.ts';
@@ -133,7 +133,7 @@ ${extraLines}`;
     this.store = new Store(this.own, clock, {
       say,
       changed: () => undefined,
-      remains: { current: () => null, isConfigurationOnTrial: () => existsSync(formerFile(file)) },
+      remains: { current: () => null, isConfigurationOnTrial: () => existsSync(previousFile(file)) },
     });
     const trialContext = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
     this.#payload = new ConfigurationPayload({
@@ -231,13 +231,13 @@ ${extraLines}`;
   }
 
   /** Writes an order to the request spool, as the agent does. */
-  lay(change: Partial<ConfigOrder> = {}, by = this.desk): ConfigOrder {
+  writeRequest(change: Partial<ConfigOrder> = {}, by = this.desk): ConfigOrder {
     const order = this.content(change);
-    this.layBytes(signed(by, order, CONFIG_ORDER_TYPE));
+    this.writeBytes(signed(by, order, CONFIG_ORDER_TYPE));
     return order;
   }
 
-  layBytes(bytes: Uint8Array): void {
+  writeBytes(bytes: Uint8Array): void {
     writeFileSync(join(this.state, CONFIG_ORDER_FILE), bytes);
   }
 

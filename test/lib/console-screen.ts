@@ -51,26 +51,26 @@ const HOOKS = `
 export class ConsoleScreen {
   readonly page: Page;
   /** Errors of the page, messages of the browser, requests that leave the console. */
-  readonly complaints: string[] = [];
+  readonly pageErrors: string[] = [];
   #devtools: CDPSession | undefined;
 
   private constructor(page: Page, home: string) {
     this.page = page;
-    page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
+    page.on('pageerror', (error) => this.pageErrors.push(`error: ${String(error)}`));
     page.on('dialog', (dialog) => {
-      this.complaints.push(`dialog: ${dialog.message()}`);
+      this.pageErrors.push(`dialog: ${dialog.message()}`);
       void dialog.dismiss();
     });
     page.on('console', (message) => {
       // A refusal, or an unreachable server, is not an error of the page.
       const text = message.text();
       if (/the server responded with a status of|net::ERR_|favicon/.test(text)) return;
-      if (['error', 'warn'].includes(message.type())) this.complaints.push(text);
+      if (['error', 'warn'].includes(message.type())) this.pageErrors.push(text);
     });
     page.on('request', (request) => {
       // Chromium loads its own icons of a date field as data.
       if (!request.url().startsWith(home) && !request.url().startsWith('data:'))
-        this.complaints.push(`request: ${request.url()}`);
+        this.pageErrors.push(`request: ${request.url()}`);
     });
   }
 

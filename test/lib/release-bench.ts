@@ -104,7 +104,7 @@ export class Bench {
           seqMin: 1,
           misfit: () => this.misfit,
           download: () => (this.rotten === undefined ? Promise.resolve() : Promise.reject(this.rotten)),
-          stage: () => Promise.resolve(this.lay(seq)),
+          stage: () => Promise.resolve(this.writeRequest(seq)),
         });
       },
     };
@@ -148,7 +148,7 @@ export class Bench {
       mode: () => Promise.resolve(undefined),
       say,
     });
-    this.lay(1);
+    this.writeRequest(1);
     releases.point({ seq: 1, version: version(1) });
     this.store.load();
     this.set({}, { boot: this.boot });
@@ -171,7 +171,7 @@ export class Bench {
     this.store.put('release', { ...this.store.state.release, ...change }, shared);
   }
 
-  lay(seq: number): void {
+  writeRequest(seq: number): void {
     const dir = join(this.lib, 'releases', releaseName(seq, version(seq)));
     mkdirSync(dir, { recursive: true });
     const versionFile = {

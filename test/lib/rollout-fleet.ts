@@ -21,7 +21,7 @@ import { type RolloutRow, Rollouts } from '../../scripts/programs/fleet/rollout/
 import type { SimBoxOptions } from '../../scripts/programs/fleet/simulate/box.ts';
 import type { Fate } from '../../scripts/programs/fleet/simulate/fate.ts';
 import { RUNS, TARGETS, targetsOf } from '../../scripts/programs/fleet/simulate/scenario.ts';
-import { World } from '../../scripts/programs/fleet/simulate/world.ts';
+import { Simulation } from '../../scripts/programs/fleet/simulate/world.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
 import { bundled } from './bundled.ts';
 import { type FastTime, fastClock } from './fast-clock.ts';
@@ -60,7 +60,7 @@ export class RolloutFleet {
   readonly output: string[] = [];
   /** While true, boxes receive and reply, but make no progress. */
   isFrozen = false;
-  #world: World | undefined;
+  #simulation: Simulation | undefined;
   readonly #t: Test;
   #stopping = false;
 
@@ -90,14 +90,14 @@ export class RolloutFleet {
       }),
     );
     const keys = [{ name: 'ops', publicKey, may: ['update' as const] }];
-    this.#world = new World({ url: this.broker.url, keys, startMs: this.clock.wallMs(), boxes });
-    await this.world.start();
+    this.#simulation = new Simulation({ url: this.broker.url, keys, startMs: this.clock.wallMs(), boxes });
+    await this.simulation.start();
     void this.#goOn();
     this.#t.teardown(async () => {
       this.#stopping = true;
       // The last message is answered: a box that is dropped during its processing has no answer to its own message.
       await sleep(SETTLE_MS);
-      for (const box of this.world.boxes.values()) {
+      for (const box of this.simulation.boxes.values()) {
         await box.settled;
         box.drop();
       }
@@ -106,13 +106,13 @@ export class RolloutFleet {
     return this;
   }
 
-  get world(): World {
-    if (this.#world === undefined) throw new Error('the fleet has not started');
-    return this.#world;
+  get simulation(): Simulation {
+    if (this.#simulation === undefined) throw new Error('the fleet has not started');
+    return this.#simulation;
   }
 
   box(i: number) {
-    const box = this.world.boxes.get(idOf(i));
+    const box = this.simulation.boxes.get(idOf(i));
     if (box === undefined) throw new Error(`there is no box ${i}`);
     return box;
   }
@@ -174,7 +174,7 @@ export class RolloutFleet {
 
   async #goOn(): Promise<void> {
     while (!this.#stopping) {
-      if (!this.isFrozen) await this.world.advance(this.clock.wallMs());
+      if (!this.isFrozen) await this.simulation.advance(this.clock.wallMs());
       await sleep(5);
     }
   }

@@ -37,7 +37,7 @@ export const box = (id: number, wave: number, change: Partial<RolloutBox> = {}):
 export const boxesOf = (count: number, wave: number, from = 0): RolloutBox[] =>
   Array.from({ length: count }, (_, i) => box(from + i, wave));
 
-export class Life {
+export class Lifetime {
   rollout: Rollout;
   boxes: RolloutBox[];
   last: Step | undefined;

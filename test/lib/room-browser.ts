@@ -96,7 +96,7 @@ function streamsOf(t: Test, port: number): AppRoom['streams'] {
 export interface Tab {
   readonly page: Page;
   /** Messages of the browser, and every request that leaves the room. */
-  readonly complaints: string[];
+  readonly pageErrors: string[];
   /** Paths that were requested. */
   readonly requestedPaths: string[];
   /** Actions that the server has carried out. */
@@ -152,7 +152,7 @@ export async function tabOf(
   { look = ['en', 'light'], path = '/', before, width = 1600, excused = /status of 4/ }: TabOptions = {},
 ): Promise<Tab> {
   const page = await context.newPage();
-  const tab = { page, complaints: [] as string[], requestedPaths: [] as string[], posts: [] as Tab['posts'] };
+  const tab = { page, pageErrors: [] as string[], requestedPaths: [] as string[], posts: [] as Tab['posts'] };
   await page.setViewport({ width, height: 900 });
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: look[1] }]);
   await page.evaluateOnNewDocument(beginning(look[0]));
@@ -172,22 +172,22 @@ export async function tabOf(
 }
 
 function watch(
-  { page, complaints, requestedPaths, posts }: Omit<Tab, 'waitUntil' | 'text'>,
+  { page, pageErrors, requestedPaths, posts }: Omit<Tab, 'waitUntil' | 'text'>,
   home: string,
   excused: RegExp,
 ): void {
-  page.on('pageerror', (error) => complaints.push(`error: ${String(error)}`));
-  page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
+  page.on('pageerror', (error) => pageErrors.push(`error: ${String(error)}`));
+  page.on('dialog', (dialog) => pageErrors.push(`dialog: ${dialog.message()}`));
   page.on('console', (message) => {
     const url = message.location().url ?? '';
     if (excused.test(message.text()) && /\/api\/|favicon\.ico$/.test(url)) return;
-    if (['error', 'warn'].includes(message.type())) complaints.push(`${message.text()} ${url}`);
+    if (['error', 'warn'].includes(message.type())) pageErrors.push(`${message.text()} ${url}`);
   });
   page.on('request', (request) => {
     const url = request.url();
     // Chromium draws its date picker with an icon of its own.
     if (!url.startsWith(home) && !url.startsWith('data:image/svg+xml;base64,'))
-      complaints.push(`request: ${url}`);
+      pageErrors.push(`request: ${url}`);
     requestedPaths.push(`${request.method()} ${url.slice(home.length)}`);
   });
   page.on('response', (response) => {

@@ -64,15 +64,15 @@ interface CameraRow extends Columns {
 /** Row of a camera with the basis of its condition, and the time since a blind one has been so. */
 function camera(i: number, count: number, nowMs: number): CameraRow & { readonly blind: string | null } {
   const [, condition, reasons] = OUT.find(([every]) => i % every === every - 1) ?? [0, 'well', []];
-  const isAway = condition === 'offline';
+  const isUnavailable = condition === 'offline';
   const at = (agoMs: number): string => iso(nowMs - agoMs);
   return {
     site: SITES[Math.floor((i * SITES.length) / count)] ?? 'elsewhere',
     box: `cam-${String(i).padStart(4, '0')}`,
-    state: isAway ? 'offline' : 'online',
+    state: isUnavailable ? 'offline' : 'online',
     mode: condition === 'suspended' ? 'suspended' : 'active',
     conditions: JSON.stringify(['blind', 'impaired'].includes(condition) ? reasons : []),
-    heard: at(isAway ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
+    heard: at(isUnavailable ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
     last_alert: i % 3 === 0 ? null : at((i % 900) * MINUTE),
     certificate_ends: at(-(reasons.includes('certificate-expiring') ? (i % 9) + 0.4 : 200) * DAY),
     order_ends:
@@ -107,7 +107,7 @@ function incident(no: number, nowMs: number, count: number, change: Columns = {}
 }
 
 /** Rules, how often each was right, and how long an alert waited. */
-const FIGURES = [
+const STATISTICS = [
   ['bellecour', 'cam-0012', 'quay', 412, 301, 22, 8, 34],
   ['part-dieu', 'cam-1170', 'bus-lane', 268, 91, 44, 3, 71],
   ['parc-est', 'cam-1054', 'lawn', 61, 7, 5, 1, 48],
@@ -163,7 +163,7 @@ export async function city(db: Sql, count = 1500): Promise<void> {
       cause: '{"suppressed":37}',
     },
   ]);
-  for (const [site, box, rule, alerts, yes, no, unclear, claimS] of FIGURES) {
+  for (const [site, box, rule, alerts, yes, no, unclear, claimS] of STATISTICS) {
     await insert(db, 'day_figure', {
       day: at(DAY).slice(0, 10),
       hour: 12,

@@ -21,7 +21,7 @@ const OPTIONS: ts.CompilerOptions = {
 };
 
 /** The compiler's messages for files that exist only in memory, one per line. */
-export function complaints(files: Readonly<Record<string, string>>): string[] {
+export function pageErrors(files: Readonly<Record<string, string>>): string[] {
   const host = ts.createCompilerHost(OPTIONS);
   const { getSourceFile, fileExists, readFile } = host;
   const text = (name: string): string | undefined => files[name.replace(/^.*\//, '')];

@@ -21,7 +21,7 @@ export class RootReleases {
    * Installs release `first` on the box and publishes `count` further ones. `systemctl start vigie-root.service` runs
    * what is `current`.
    */
-  async lay(first: number, count: number, code = codeOf): Promise<void> {
+  async writeRequest(first: number, count: number, code = codeOf): Promise<void> {
     const { rootLib, repository } = this.#box;
     mkdirSync(join(rootLib, 'releases'), { recursive: true });
     cpSync(await this.tree(first, code(first)), this.folder(first), { recursive: true });

@@ -16,7 +16,7 @@ import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { Camera } from '../../agent/vision/camera/camera.ts';
 import { FEATURES_EVERY_MS } from '../../agent/vision/detect/detector.ts';
 import { Observer } from '../../agent/vision/observe/observer.ts';
-import { FineLooks } from '../../agent/vision/schedule/fine-looks.ts';
+import { HighResolutionPasses } from '../../agent/vision/schedule/high-resolution-passes.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
 import type { Label } from '../../scripts/programs/evaluate/labels.ts';
@@ -51,7 +51,7 @@ export async function playShaken(
     onLost: () => undefined,
   });
   // The pictures alone decide whether larger pictures are requested, so one instance requests for all.
-  const fine = new FineLooks();
+  const fine = new HighResolutionPasses();
   await camera.start();
   try {
     for (let frame = await camera.next(); frame !== null; frame = await camera.next()) {
@@ -71,7 +71,7 @@ class ShakenBox {
   readonly #shake: Shake;
   readonly #detector: ShakenDetector;
   readonly #gate: MotionGate;
-  readonly #fine = new FineLooks();
+  readonly #fine = new HighResolutionPasses();
   readonly #tracker: Tracker;
   readonly #observer: Observer;
   readonly #regions: boolean;

@@ -39,7 +39,7 @@ const SOURCE = { widthPx: 1600, heightPx: 900 };
 /** Frames a second. */
 const FPS = 5;
 
-export interface Mover {
+export interface MovingObject {
   readonly id: number;
   readonly label?: Label;
   /** Place of its foot at a time since the beginning of the scene, s; undefined outside the scene. */
@@ -50,13 +50,13 @@ export interface Mover {
 }
 
 /** A mover that goes evenly from one place to another. */
-export function mover(
+export function movingObject(
   id: number,
   from: readonly [number, number],
   to: readonly [number, number],
   [startS, endS]: readonly [number, number],
-  options: Partial<Mover> = {},
-): Mover {
+  options: Partial<MovingObject> = {},
+): MovingObject {
   const at = (s: number): [number, number] | undefined => {
     if (s < startS || s > endS) return undefined;
     const share = (s - startS) / Math.max(0.001, endS - startS);
@@ -161,9 +161,13 @@ export class TrackedBox {
   }
 
   /** Lets the street continue for this time; the agent runs after each frame. */
-  live(seconds: number, movers: readonly Mover[] = [], camera: readonly CameraCondition[] = []): void {
+  live(
+    seconds: number,
+    movingObjects: readonly MovingObject[] = [],
+    camera: readonly CameraCondition[] = [],
+  ): void {
     for (let i = 0; i <= seconds * FPS; i += 1) {
-      this.log.observe(this.#observation(i / FPS, movers, camera));
+      this.log.observe(this.#observation(i / FPS, movingObjects, camera));
       this.log.tick();
       if (i < seconds * FPS) this.clock.advance(1000 / FPS);
     }
@@ -252,10 +256,14 @@ export class TrackedBox {
     this.handler = new TrackHandler({ config, log: this.log, clock, supervisor, status, record });
   }
 
-  #observation(s: number, movers: readonly Mover[], camera: readonly CameraCondition[]): Observation {
+  #observation(
+    s: number,
+    movingObjects: readonly MovingObject[],
+    camera: readonly CameraCondition[],
+  ): Observation {
     const atMs = this.clock.nowMs();
     this.#frame += 1;
-    const tracks = movers.flatMap((one) => {
+    const tracks = movingObjects.flatMap((one) => {
       const place = one.at(s);
       return place === undefined ? [] : [trackOf(one, place, atMs)];
     });
@@ -273,7 +281,7 @@ export class TrackedBox {
 }
 
 export function trackOf(
-  { id, label = 'car', heightNorm = 0.1, furniture = false, colours }: Mover,
+  { id, label = 'car', heightNorm = 0.1, furniture = false, colours }: MovingObject,
   [x, y]: readonly [number, number],
   atMs: number,
 ): ObservedTrack {

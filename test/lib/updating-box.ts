@@ -146,7 +146,7 @@ export class UpdatingBox {
     if (process.geteuid?.() === 0) {
       for (const folder of [dir, dirname(lib), dirname(dirname(lib))]) chmodSync(folder, 0o711);
     }
-    this.lay(1);
+    this.writeRequest(1);
     symlinkSync(`releases/${releaseName(1, versionOf(1))}`, join(lib, 'current'));
     mkdirSync(join(dir, 'bin'));
     writeFileSync(join(dir, 'bin/systemctl'), SYSTEMCTL, { mode: 0o755 });
@@ -201,7 +201,7 @@ export class UpdatingBox {
   }
 
   /** Installs the complete folder of a release on this box. */
-  lay(seq: number): void {
+  writeRequest(seq: number): void {
     cpSync(this.treeOf(seq), join(this.lib, 'releases', releaseName(seq, versionOf(seq))), {
       recursive: true,
     });
@@ -245,7 +245,7 @@ export class UpdatingBox {
   /** Replaces the order file atomically, as the agent does. Returns the order. */
   order(change: Partial<UpdateOrder> = {}, signer = this.signer): UpdateOrder {
     const order = this.orderOf(change);
-    this.layOrder(signed(signer, order, UPDATE_ORDER_TYPE));
+    this.writeOrder(signed(signer, order, UPDATE_ORDER_TYPE));
     return order;
   }
 
@@ -256,7 +256,7 @@ export class UpdatingBox {
     return updateOrder({ ...names, seq, version: versionOf(seq), ...change }, nowMs);
   }
 
-  layOrder(bytes: Uint8Array): void {
+  writeOrder(bytes: Uint8Array): void {
     const file = join(this.agentState, 'update-desired.dsse.json');
     writeFileSync(`${file}.new`, bytes);
     renameSync(`${file}.new`, file);

@@ -5,8 +5,8 @@ import t, { type Test } from 'tap';
 import { durationText, SiteTime } from '../../agent/base/site-time.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { rolloutText } from '../../scripts/programs/oversight/report/rollouts.ts';
-import { StoryTeller } from '../../scripts/programs/oversight/story/story.ts';
-import { BoxLife, dayOf, yearOf } from '../lib/box-life.ts';
+import { TimelineWriter } from '../../scripts/programs/oversight/timeline/timeline.ts';
+import { BoxLifetime, dayOf, yearOf } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
@@ -16,8 +16,8 @@ import { oversight } from '../lib/program.ts';
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
-function storyOf(life: BoxLife, from: string, to: string) {
-  const teller = new StoryTeller();
+function timelineOf(life: BoxLifetime, from: string, to: string) {
+  const teller = new TimelineWriter();
   life.entries.forEach((content, index) => {
     teller.add(index, content);
   });
@@ -25,76 +25,84 @@ function storyOf(life: BoxLife, from: string, to: string) {
   return teller.tell(time.parse('--from', from), time.parse('--to', to));
 }
 
-const durationMs = (story: ReturnType<typeof storyOf>, state: string): number =>
-  story.periods
+const durationMs = (timeline: ReturnType<typeof timelineOf>, state: string): number =>
+  timeline.periods
     .filter((period) => period.state === state)
     .reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
 
 void t.test('periods cover every minute of the interval with the box’s state', async (t) => {
-  const story = storyOf(dayOf(), '2026-11-24', '2026-11-25');
-  t.equal(durationMs(story, 'suspended'), 200 * MINUTE_MS);
-  t.equal(durationMs(story, 'unauthorised'), 60 * MINUTE_MS);
-  t.equal(durationMs(story, 'down'), 35 * MINUTE_MS);
-  t.equal(durationMs(story, 'unproved'), 100 * MINUTE_MS, 'the silence, and the time after the last entry');
-  const all = story.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
+  const timeline = timelineOf(dayOf(), '2026-11-24', '2026-11-25');
+  t.equal(durationMs(timeline, 'suspended'), 200 * MINUTE_MS);
+  t.equal(durationMs(timeline, 'unauthorised'), 60 * MINUTE_MS);
+  t.equal(durationMs(timeline, 'down'), 35 * MINUTE_MS);
+  t.equal(
+    durationMs(timeline, 'unproved'),
+    100 * MINUTE_MS,
+    'the silence, and the time after the last entry',
+  );
+  const all = timeline.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   t.equal(all, 24 * HOUR_MS);
-  for (const [i, { fromMs }] of story.periods.entries()) {
-    if (i > 0) t.equal(fromMs, story.periods[i - 1]?.toMs, 'each begins where the one before ends');
+  for (const [i, { fromMs }] of timeline.periods.entries()) {
+    if (i > 0) t.equal(fromMs, timeline.periods[i - 1]?.toMs, 'each begins where the one before ends');
   }
-  t.equal(story.frames.read, dayOf().counted.frames);
-  t.equal(story.framesWhileOff, 0);
-  t.equal(story.brokenOff.length, 1);
-  t.equal(story.unsynced.length, 1);
+  t.equal(timeline.frames.read, dayOf().counted.frames);
+  t.equal(timeline.framesWhileOff, 0);
+  t.equal(timeline.brokenOff.length, 1);
+  t.equal(timeline.unsynced.length, 1);
 });
 
 void t.test('frames read during a suspension are found; those at the edges are not split', async (t) => {
-  const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
+  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
   const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
   const laterFrames = { ...last.frames, read: last.frames.read + 7 };
   life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: laterFrames });
-  t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
-  const half = storyOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
+  t.equal(timelineOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
+  const half = timelineOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
   t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
 });
 
 void t.test(
   'watched but not decoded frames are counted, and none may occur during a suspension',
   async (t) => {
-    const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
-    const { frames, framesWhileOff } = storyOf(life, '2026-11-24', '2026-11-25');
+    const life = new BoxLifetime('2026-11-24T00:00:00Z')
+      .start()
+      .live(60)
+      .quiet(60)
+      .mode('suspended', 'order');
+    const { frames, framesWhileOff } = timelineOf(life, '2026-11-24', '2026-11-25');
     t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
     life.live(30);
     const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
     const laterFrames = { ...last.frames, watched: last.frames.watched + 9 };
     life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: laterFrames });
-    t.equal(storyOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
+    t.equal(timelineOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
   },
 );
 
 /** Entries of a real start: the previous state, then the mode. */
-function startOf(life: BoxLife): BoxLife {
+function startOf(life: BoxLifetime): BoxLifetime {
   return life.start().mode('active', 'order 2026-77');
 }
 
 void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
-  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).run(5);
+  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(5);
   // Suspended before the first heartbeat, and killed during the suspension.
   life.suspend('5a'.repeat(8)).silence(3);
   startOf(life.resume('5a'.repeat(8)))
     .run(4)
     .stop()
     .silence(1);
-  const stopped = storyOf(life, '2026-11-24', '2026-11-25');
+  const stopped = timelineOf(life, '2026-11-24', '2026-11-25');
   t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
   t.strictSame(stopped.uncounted, [], 'and there is no other');
 
   startOf(life).live(20).run(7).alerts(2);
-  const alive = storyOf(life, '2026-11-24', '2026-11-25');
+  const alive = timelineOf(life, '2026-11-24', '2026-11-25');
   t.equal(alive.frames.read, 2700 + 6000);
   t.match(alive.uncounted, [{ why: 'end', toMs: Date.parse('2026-11-24T08:40:00Z') }], 'seven minutes');
 
   startOf(life.silence(30)).run(3).alerts(169).silence(5).start();
-  const killed = storyOf(life, '2026-11-24', '2026-11-25');
+  const killed = timelineOf(life, '2026-11-24', '2026-11-25');
   t.equal(killed.frames.read, 2700 + 6000);
   t.match(
     killed.uncounted.map(({ why, alerts }) => ({ why, alerts })),
@@ -103,16 +111,16 @@ void t.test('frames are taken from every entry that counts them, run by run', as
       { why: 'killed', alerts: 169 },
     ],
   );
-  const inside = storyOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
+  const inside = timelineOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
   t.strictSame(inside.uncounted, [], 'uncounted frames are outside of the interval');
 
   // Another run without its start in the journal: the time of its frames before its first count is unknown.
   t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
-  t.match(storyOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
+  t.match(timelineOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
 });
 
 void t.test('the report says in words which frames it cannot count', async (t) => {
-  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
+  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
   const dir = scratch(t);
   const none = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
@@ -125,8 +133,8 @@ void t.test('the report says in words which frames it cannot count', async (t) =
 });
 
 void t.test('the report describes the state at the last entry', async (t) => {
-  const at = (life: BoxLife): Promise<string> => completeReport(t, life);
-  const active = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(30);
+  const at = (life: BoxLifetime): Promise<string> => completeReport(t, life);
+  const active = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30);
   t.match(
     await at(active),
     /At its last entry, 24 Nov 2026, 09:30 \+01:00, the box was active, since 24 Nov 2026, 09:00/,
@@ -145,7 +153,7 @@ void t.test('the report describes the state at the last entry', async (t) => {
 });
 
 /** Makes a report without an interval: the complete journal. */
-async function completeReport(t: Test, life: BoxLife): Promise<string> {
+async function completeReport(t: Test, life: BoxLifetime): Promise<string> {
   const dir = scratch(t);
   life.into(openJournal(dir));
   const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
@@ -155,9 +163,9 @@ async function completeReport(t: Test, life: BoxLife): Promise<string> {
 
 void t.test('a suspension that ended without a resume is reported', async (t) => {
   const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
-  const missing = (life: BoxLife) =>
-    storyOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
-  const suspended = () => startOf(new BoxLife('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
+  const missing = (life: BoxLifetime) =>
+    timelineOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
+  const suspended = () => startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
   t.strictSame(missing(suspended()), [], 'it is still suspended');
   t.strictSame(missing(suspended().silence(5).start().suspendedAgain(one)), [], 'after a restart too');
   t.strictSame(missing(suspended().resume(one).mode('active', 'order')), [], 'as it should be');
@@ -177,7 +185,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
     'another in its place, and only that one is ended',
   );
   // The resume may be in the journal before its suspension has been carried out.
-  const crossing = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
+  const crossing = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).resume(one).suspend(one);
   t.strictSame(missing(crossing.mode('active', 'order')), [], 'crossing each other');
 
   const dir = scratch(t);
@@ -201,13 +209,13 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
 });
 
 void t.test('a clock set back, an unknown kind and erased entries are harmless', async (t) => {
-  const life = new BoxLife('2026-11-24T00:00:00Z').start().live(60).silence(-90);
+  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).silence(-90);
   life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
   life
     .note({ type: 'unsealing', case: '2026/77' } as never)
     .live(20)
     .alerts(1);
-  const teller = new StoryTeller();
+  const teller = new TimelineWriter();
   life.entries.forEach((content, index) => {
     teller.add(index, content.type === 'alert' ? undefined : content);
   });
@@ -218,9 +226,9 @@ void t.test('a clock set back, an unknown kind and erased entries are harmless',
     why: 'retention',
     what: 'alert',
   });
-  const story = teller.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
-  t.equal(story.erased.get('alert'), 1);
-  t.ok(story.periods.every(({ fromMs, toMs }) => toMs > fromMs));
+  const timeline = teller.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
+  t.equal(timeline.erased.get('alert'), 1);
+  t.ok(timeline.periods.every(({ fromMs, toMs }) => toMs > fromMs));
 });
 
 void t.test('times are local to the site, also when the clocks change', async (t) => {
@@ -269,7 +277,7 @@ const LOOKED = `(() => {
 const layoutOf = (dir: string, html: string, width: number) =>
   measured(dir, html, width, LOOKED) as Record<string, unknown>;
 
-async function makeReport(t: Test, dir: string, life: BoxLife, from: string, to: string) {
+async function makeReport(t: Test, dir: string, life: BoxLifetime, from: string, to: string) {
   const journal = openJournal(dir);
   life.into(journal);
   const out = join(dir, 'report.html');
@@ -353,7 +361,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
 });
 
 void t.test('the report names who suspended, who resumed and who requested sealed stills', async (t) => {
-  const life = new BoxLife('2026-11-24T08:00:00Z')
+  const life = new BoxLifetime('2026-11-24T08:00:00Z')
     .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
     .start()
     .note({
@@ -400,7 +408,7 @@ void t.test('the report names who suspended, who resumed and who requested seale
 });
 
 void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
-  const life = startOf(new BoxLife('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
   life.note({
     type: 'suspend',
     id: HOSTILE,
@@ -448,7 +456,7 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
 void t.test('text of others is text on the page, never markup', async (t) => {
   const dir = scratch(t);
   const evil = '<img src=x onerror=alert(1)>"';
-  const life = new BoxLife('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
+  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
   life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
   const { html, text } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   t.match(text, /unsealing: \{"case":"2026\/77",/, 'an unknown kind is shown as text');

@@ -11,7 +11,7 @@ import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { verifierKey } from '../../agent/restraint/journal/note.ts';
 import { AUTHORITY, authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
-import { BoxLife } from '../lib/box-life.ts';
+import { BoxLifetime } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
 import { scratch } from '../lib/paths.ts';
@@ -27,7 +27,7 @@ const ZONE = [
 ];
 
 interface Setup {
-  readonly life: BoxLife;
+  readonly life: BoxLifetime;
   readonly page: string;
   readonly sign: string;
   readonly words: string;
@@ -41,8 +41,8 @@ interface Setup {
 }
 
 /** Four days up to this minute, of which the last one is suspended. */
-function fourDays(): BoxLife {
-  const life = new BoxLife(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
+function fourDays(): BoxLifetime {
+  const life = new BoxLifetime(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
   life
     .note({ type: 'connected', camera: 'rtsp://10.0.0.2/main', to: 'rtsp://10.0.0.2:554', before: null })
     .live(2 * DAY_MIN)
@@ -58,7 +58,7 @@ const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string
 
 async function madeOf(
   t: Test,
-  life: BoxLife,
+  life: BoxLifetime,
   change: Partial<Authorisation> = {},
   ...extraArgs: string[]
 ): Promise<Setup> {
@@ -173,13 +173,15 @@ void t.test('an installation authorisation is named as one, in both languages', 
 });
 
 /** An hour of entries, starting `minutes` before now. */
-const hourBefore = (minutes: number): BoxLife =>
-  new BoxLife(new Date(Date.now() - (60 + minutes) * 60_000).toISOString()).start().mode('active', 'order');
+const hourBefore = (minutes: number): BoxLifetime =>
+  new BoxLifetime(new Date(Date.now() - (60 + minutes) * 60_000).toISOString())
+    .start()
+    .mode('active', 'order');
 
 const ID = '5a'.repeat(8);
 
 void t.test('the current state is the journal’s last one, or not proved', async (t) => {
-  const cases: [string, BoxLife, RegExp][] = [
+  const cases: [string, BoxLifetime, RegExp][] = [
     [
       '20 s after a resume',
       hourBefore(1 / 3)
@@ -419,7 +421,7 @@ void t.test('an order, key or configuration of another box or authority is refus
 });
 
 void t.test('the authority’s key must be the one in the box’s journal', async (t) => {
-  const obeys = (after: string): BoxLife =>
+  const obeys = (after: string): BoxLifetime =>
     fourDays().note({ type: 'authority', before: null, after }).live(10);
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');

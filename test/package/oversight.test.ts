@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { orderFor } from '../lib/authority.ts';
-import { BoxLife } from '../lib/box-life.ts';
+import { BoxLifetime } from '../lib/box-lifetime.ts';
 import { install, oversightPackage } from '../lib/box-package.ts';
 import { keyOf, ORIGIN, openJournal } from '../lib/journal.ts';
 import { Container, type Output, ownArch } from '../lib/nspawn.ts';
@@ -46,7 +46,9 @@ void t.test('the package has the oversight program and nothing else', { skip }, 
 /** A box's journal of an hour, as the box exports it. */
 function handedOver(t: Test, container: Container): { stateDir: string; key: string } {
   const stateDir = scratch(t);
-  const life = new BoxLife(new Date(Date.now() - 3_600_000).toISOString()).start().mode('active', 'order');
+  const life = new BoxLifetime(new Date(Date.now() - 3_600_000).toISOString())
+    .start()
+    .mode('active', 'order');
   life.live(30).alerts(2).live(25).into(openJournal(stateDir));
   mkdirSync(join(container.root, 'root/box'), { recursive: true });
   exportJournal(join(stateDir, 'journal'), join(container.root, 'root/box/box.jsonl'));

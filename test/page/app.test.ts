@@ -134,7 +134,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   t.not(await phone.text('h1'), before, 'the other language');
   await phone.tap('#unpair');
   await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 async function walk(
@@ -200,7 +200,7 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
   t.equal(box.requests.filter((line) => line.includes('"7xkq-93md-22pv-h0tt"')).length, 4);
   box.paired = false;
   await phone.untilTrue('sent back to the code', 'document.querySelector("[data-screen=pair]") !== null');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 async function testOrder(t: Test, parts: Parts): Promise<void> {
@@ -255,7 +255,7 @@ async function testOrder(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#try');
   await phone.untilTrue('the box’s word', 'document.querySelector("#box-says") !== null');
   t.match(await phone.text('#box-says'), 'zones[0].polygon the helper has another view');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 async function noPicture(t: Test, parts: Parts): Promise<void> {
@@ -299,7 +299,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
     await new Promise((done) => setTimeout(done, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 /** Tests that the second stream is off until someone ticks it, and is then proposed with the camera. */
@@ -333,7 +333,7 @@ async function secondStream(t: Test, parts: Parts): Promise<void> {
   t.same(await phone.check('25-second-stream'), []);
   t.equal(await triedSubstream(), 'rtsp://admin:secret@192.0.2.7/small');
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 /** Reports whether the message is drawn in full and without shapes inside it. */
@@ -384,5 +384,5 @@ async function testSleptTrial(t: Test, parts: Parts): Promise<void> {
   await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   await phone.go('try');
   t.ok(await phone.page.$('#try:disabled'));
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }

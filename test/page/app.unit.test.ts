@@ -34,12 +34,18 @@ import {
   withoutCorner,
   withPoints,
 } from '../../agent/page/app/drawing.ts';
+import {
+  heightGaugeVerdict,
+  horizonOf,
+  PEOPLE,
+  peopleFault,
+  personPx,
+} from '../../agent/page/app/height-gauge.ts';
 import { labelOf, separateLabels } from '../../agent/page/app/label-layout.ts';
 import { JPEG_BYTES_MAX, PASSES_MAX, TRIAL_SECONDS } from '../../agent/page/app/limits.ts';
 import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
 import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
-import { horizonOf, PEOPLE, peopleFault, personPx, rulerVerdict } from '../../agent/page/app/ruler.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
 import { INSTALLED, ORDER } from './canned.ts';
 
@@ -196,7 +202,7 @@ t.test('the height gauge measures in pixels of the detector', async (t) => {
   const input = { widthPx: 416, heightPx: 256 };
   t.equal(Math.round(personPx(person, { widthPx: 768, heightPx: 576 }, input)), 26);
   t.equal(Math.round(personPx(person, { widthPx: 1920, heightPx: 1080 }, input)), 23, 'borders count');
-  t.same([15.9, 16, 32, 32.1].map(rulerVerdict), ['too-small', 'enough', 'enough', 'good']);
+  t.same([15.9, 16, 32, 32.1].map(heightGaugeVerdict), ['too-small', 'enough', 'enough', 'good']);
   t.equal(peopleFault(PEOPLE), undefined);
   t.equal(Math.round(100 * (horizonOf(PEOPLE) ?? 0)), 23);
   const [near, far] = PEOPLE;

@@ -63,7 +63,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
   const says = (what: RegExp): Promise<unknown> =>
     waitUntil(t, String(what), () => what.test(log()), PATIENCE_MS);
-  const lay = (bytes: Buffer): void => {
+  const writeRequest = (bytes: Buffer): void => {
     container.write('/home/laid', bytes.toString());
     const to = '/var/lib/vigie/open-hotspot.dsse.json';
     run('runuser', '-u', 'vigie', '--', 'sh', '-c', `cp /home/laid ${to}.new && mv ${to}.new ${to}`);
@@ -72,14 +72,14 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   await says(/no hotspot: order test-1 holds until/);
   const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
   await waitUntil(t, 'over', idle, PATIENCE_MS);
-  lay(Buffer.from('{}'));
+  writeRequest(Buffer.from('{}'));
   await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
   await waitUntil(t, 'over', idle, PATIENCE_MS);
   const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
-  lay(command);
+  writeRequest(command);
   await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
   run('systemctl', 'stop', 'vigie-hotspot');
-  lay(command);
+  writeRequest(command);
   await says(/command is refused: counter \d+ is not above/);
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }

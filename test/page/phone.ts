@@ -51,24 +51,24 @@ export class Phone {
   readonly page: Page;
   readonly look: Look;
   /** Complaints of the browser, and each request that leaves the box. */
-  readonly complaints: string[] = [];
+  readonly pageErrors: string[] = [];
   readonly #home: string;
 
   private constructor(page: Page, look: Look, home: string) {
     this.page = page;
     this.look = look;
     this.#home = home;
-    page.on('pageerror', (error) => this.complaints.push(`error: ${String(error)}`));
+    page.on('pageerror', (error) => this.pageErrors.push(`error: ${String(error)}`));
     page.on('console', (message) => {
       const url = message.location().url ?? '';
       // A refusal of the API is an answer, and a browser always requests an icon.
       if (/the server responded with a status of 4/.test(message.text()) && /\/api\/|favicon\.ico$/.test(url))
         return;
-      if (['error', 'warn'].includes(message.type())) this.complaints.push(`${message.text()} ${url}`);
+      if (['error', 'warn'].includes(message.type())) this.pageErrors.push(`${message.text()} ${url}`);
     });
     page.on('request', (request) => {
       const url = request.url();
-      if (!url.startsWith(home) && !url.startsWith(`blob:${home}`)) this.complaints.push(`request: ${url}`);
+      if (!url.startsWith(home) && !url.startsWith(`blob:${home}`)) this.pageErrors.push(`request: ${url}`);
     });
   }
 

@@ -127,7 +127,7 @@ export async function testDrawing(t: Test, parts: Parts): Promise<void> {
   t.same(box.installed, INSTALLED);
   await phone.tap('#discard');
   await phone.untilTrue('nothing to try', 'document.querySelector("#try:disabled") !== null');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }
 
 /** Uses only Tab, arrows, Enter and Space, from the code to the receipt. */
@@ -195,5 +195,5 @@ export async function keyboard(t: Test, parts: Parts): Promise<void> {
   }
   await press('#unpair');
   await phone.untilTrue('unpaired', 'document.querySelector("[data-screen=pair]") !== null');
-  t.same(phone.complaints, []);
+  t.same(phone.pageErrors, []);
 }

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import type { HealthReport } from '../../agent/contract/health.ts';
@@ -20,7 +20,7 @@ import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { authorised, orderFor, signedOrder } from '../lib/authority.ts';
-import { boxWith, contentsIn, fits, type Life, live, RULE, zone } from '../lib/config-lives.ts';
+import { boxWith, contentsIn, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -31,7 +31,7 @@ const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 const SLOW_MS = 60_000;
 
-const types = ({ entered }: Life): string[] => entered.map(({ type }) => type);
+const types = ({ entered }: Lifetime): string[] => entered.map(({ type }) => type);
 
 t.test('a redrawn zone is in the journal with both drawings, and reported once', async (t) => {
   const stateDir = scratch(t);
@@ -243,7 +243,7 @@ t.test('an ending is reported 30 days, 7 days and 1 day before, once each, resta
       return `${rule.id} ${phase}${cause['daysLeft'] === undefined ? '' : ` ${String(cause['daysLeft'])}`}${cause['ended'] === undefined ? '' : ` ${String(cause['ended'])}`}`;
     });
   const start = () => {
-    const steady = new SteadyClock(clock, () => synced);
+    const steady = new TrustedClock(clock, () => synced);
     const flow = new AgentFlow({
       keepSealed: undefined,
       config: boxWith(),

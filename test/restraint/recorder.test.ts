@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { EventArchive } from '../../agent/archive/archive.ts';
 import { SearchHandler } from '../../agent/archive/search.ts';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import type { JournalContent } from '../../agent/contract/journal.ts';
 import { ownFolder } from '../../agent/orders/restraint-folder.ts';
@@ -16,7 +16,7 @@ import { JournalRecorder } from '../../agent/restraint/journal/recorder.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
-import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
+import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted } from '../lib/commands.ts';
 import { figure, figures } from '../lib/counters.ts';
@@ -47,7 +47,7 @@ function makeBox(
 ): Box {
   const heads: string[] = [];
   const boot = `boot-${clock.epochMs}`;
-  const steady = new SteadyClock(clock, () => true);
+  const steady = new TrustedClock(clock, () => true);
   const base = { boot, clock, log: SILENT, steady };
   const archive = new EventArchive({
     ...base,

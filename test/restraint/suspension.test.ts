@@ -19,8 +19,8 @@ import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/
 import { LATEST_TIME_FILE } from '../../agent/restraint/latest-time.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
-import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
-import { type MissingResume, Suspensions } from '../../scripts/programs/oversight/story/suspensions.ts';
+import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
+import { type MissingResume, Suspensions } from '../../scripts/programs/oversight/timeline/suspensions.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import {
   authorised,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Browser } from 'puppeteer-core';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
-import { type Act, may, ROLES, type Role } from '../../scripts/programs/room/contract/roles.ts';
+import { type Action, may, ROLES, type Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { enter, readStream, roomDatabase, wholeConsole } from '../lib/console.ts';
@@ -82,7 +82,7 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
 });
 
 async function checkHang(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1));
+  const { page, room, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
   // From now on the stream is silent. In this page 40 s pass in two.
   await addIncidents(room.db, [numbered(2)]);
@@ -97,7 +97,7 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
   room.link.hold(false, false);
   await until(LIVE);
   await until('document.querySelector("[data-no=\\"3\\"]") !== null');
-  t.same(complaints, []);
+  t.same(pageErrors, []);
 }
 
 async function databaseOutage(t: Test, browser: Browser): Promise<void> {
@@ -105,7 +105,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   const {
     page,
     room,
-    complaints,
+    pageErrors,
     waitUntil: until,
   } = await openApp(t, browser, {
     address: where,
@@ -127,14 +127,14 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   await page.keyboard.press('t');
   await until('document.querySelectorAll(".row").length === 1');
   t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
-  t.same(complaints, []);
+  t.same(pageErrors, []);
 }
 
 async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
   const {
     page,
     room,
-    complaints,
+    pageErrors,
     waitUntil: until,
     text,
   } = await openApp(t, browser, {
@@ -169,7 +169,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     { no: 1, state: 'closed', verdict: 'false-alarm', reopens: null },
     { no: 2, state: 'new', verdict: null, reopens: 1 },
   ]);
-  t.same(complaints, []);
+  t.same(pageErrors, []);
 }
 
 async function checkRenewal(t: Test, browser: Browser): Promise<void> {
@@ -248,7 +248,7 @@ async function checkLogout(t: Test, browser: Browser): Promise<void> {
 }
 
 /** Action of `roles.ts` that each screen requires. */
-const SCREENS: Readonly<Record<string, Act>> = {
+const SCREENS: Readonly<Record<string, Action>> = {
   queue: 'see-incidents',
   cameras: 'see-cameras',
   plan: 'see-cameras',
@@ -258,7 +258,7 @@ const SCREENS: Readonly<Record<string, Act>> = {
   'hand-over': 'hand-over',
   audit: 'see-audit',
 };
-const BUTTONS: Readonly<Record<string, Act>> = {
+const BUTTONS: Readonly<Record<string, Action>> = {
   claim: 'claim',
   dispatch: 'dispatch',
   confirmed: 'judge',
@@ -296,7 +296,7 @@ async function checkRoles(t: Test, browser: Browser): Promise<void> {
 
 async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
   const { page, room, posts, waitUntil: until } = tab;
-  const allowed = (of: Readonly<Record<string, Act>>) =>
+  const allowed = (of: Readonly<Record<string, Action>>) =>
     Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
   const isThere = async (selector: string): Promise<boolean> => (await page.$(selector)) !== null;
   await until('document.querySelector(".told .notes") !== null');
@@ -339,5 +339,5 @@ async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): 
   }
   t.same(posts, [], 'nothing was done by looking');
   t.same(await room.record('refused'), [], 'and nothing was asked for that is refused');
-  t.same(tab.complaints, []);
+  t.same(tab.pageErrors, []);
 }

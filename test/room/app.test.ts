@@ -89,7 +89,7 @@ async function screenFaults(page: Page, name: string, look: Look): Promise<strin
 async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look): Promise<void> {
   const {
     page,
-    complaints,
+    pageErrors,
     waitUntil: until,
   } = await openApp(t, browser, {
     look,
@@ -123,7 +123,7 @@ async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look):
   await page.waitForSelector('textarea');
   faults.push(...(await screenFaults(page, '6-note', look)));
   t.strictSame(faults, []);
-  t.strictSame(complaints, []);
+  t.strictSame(pageErrors, []);
 }
 
 const inQueue = (...nos: number[]) => ({
@@ -160,15 +160,15 @@ const QUICK = `(async () => {
 })()`;
 
 async function checkQuickKeys(t: Test, browser: Browser): Promise<void> {
-  const { page, posts, complaints } = await openApp(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
+  const { page, posts, pageErrors } = await openApp(t, browser, { ...inQueue(1, 2), path: '/incidents/1' });
   await page.waitForSelector('.incident .act');
   t.strictSame(await page.evaluate(QUICK), ['filter', 'filter', true, 'TEXTAREA', 'TEXTAREA']);
   t.strictSame(posts, [], 'keys typed into a field neither claim nor review');
-  t.strictSame(complaints, []);
+  t.strictSame(pageErrors, []);
 }
 
 async function checkShift(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1, 2, 3));
+  const { page, room, posts, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1, 2, 3));
   const { keyboard } = page;
   await page.waitForSelector('.row');
   await keyboard.press('j');
@@ -226,7 +226,7 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
       { no: 3, state: 'closed', verdict: 'false-alarm', text: null },
     ],
   );
-  t.strictSame(complaints, []);
+  t.strictSame(pageErrors, []);
 }
 
 async function checkConflict(t: Test, browser: Browser): Promise<void> {
@@ -301,7 +301,7 @@ async function checkAuditor(t: Test, browser: Browser): Promise<void> {
 
 async function checkHostileBox(t: Test, browser: Browser): Promise<void> {
   const line = '<img src=x onerror=alert(1)>\u001b[31m'.repeat(10).slice(0, 300);
-  const { page, complaints, text } = await openApp(t, browser, {
+  const { page, pageErrors, text } = await openApp(t, browser, {
     fill: async (db) => {
       const cause = JSON.stringify({ reason: line });
       await addIncidents(db, [
@@ -315,12 +315,12 @@ async function checkHostileBox(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('.told .notes');
   t.match(await text('.sentence'), '<img src=x');
   t.equal(await page.$('[onerror]'), null);
-  t.strictSame(complaints, []);
+  t.strictSame(pageErrors, []);
 }
 
 async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   const first = await openApp(t, browser, inQueue(1));
-  const { page, room, complaints } = first;
+  const { page, room, pageErrors } = first;
   await page.waitForSelector('.row');
   await first.waitUntil('document.querySelector(".link-live") !== null');
   const second = await first.another('/queue', ['fr', 'dark']);
@@ -333,11 +333,11 @@ async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   await waitUntil(t, 'the other tab reads on', () => room.streams.opened === 2 && room.streams.open === 1);
   await addIncidents(room.db, [numbered(3)]);
   await second.waitUntil('document.querySelector("[data-no=\\"3\\"]") !== null');
-  t.strictSame([...complaints, ...second.complaints], []);
+  t.strictSame([...pageErrors, ...second.pageErrors], []);
 }
 
 async function checkStorm(t: Test, browser: Browser): Promise<void> {
-  const { page, room, complaints, waitUntil: until } = await openApp(t, browser, inQueue(1));
+  const { page, room, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1));
   await page.waitForSelector('.row');
   await until('document.querySelector(".link-live") !== null');
   const received = iso(Date.now());
@@ -365,5 +365,5 @@ async function checkStorm(t: Test, browser: Browser): Promise<void> {
   t.ok(merged > 0, `${merged} storms`);
   t.match(unheldCount, String(STORM + 2 - 2000), 'alerts beyond the limit are counted');
   await savePicture(page, join(SCREENS_DIR, '7-storm-en-light.png'));
-  t.strictSame(complaints, []);
+  t.strictSame(pageErrors, []);
 }

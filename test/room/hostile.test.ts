@@ -19,7 +19,7 @@ import { demoSettings } from '../../scripts/programs/room/console/settings.ts';
 import type { AuditPage } from '../../scripts/programs/room/contract/audit.ts';
 import type { HandOver } from '../../scripts/programs/room/contract/figures.ts';
 import { IncidentDetail } from '../../scripts/programs/room/contract/incident.ts';
-import { DatabaseAway, iso } from '../../scripts/programs/room/database/sql.ts';
+import { DatabaseUnavailable, iso } from '../../scripts/programs/room/database/sql.ts';
 import { ask, enter, roomDatabase, startConsole, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, putCamera } from '../lib/console-rows.ts';
@@ -149,7 +149,7 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
       .then(() => transaction.run('INSERT INTO setting VALUES ($1, $2)', ['full', 'x'.repeat(1_000_000)]));
   });
   const fault: unknown = await fill.catch((error: unknown) => error);
-  t.ok(fault instanceof DatabaseAway, 'reported as an unavailable database, to be retried');
+  t.ok(fault instanceof DatabaseUnavailable, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
 });

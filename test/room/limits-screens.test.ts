@@ -98,6 +98,6 @@ for (const language of ['en', 'fr'] as const) {
       { who: 'room', act: 'box-revoked' },
       { who: 'Omar', act: 'end-sessions' },
     ]);
-    t.same(tab.complaints, []);
+    t.same(tab.pageErrors, []);
   });
 }

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { Archive } from '../../scripts/programs/room/archive/archive.ts';
 import type { EventArrival } from '../../scripts/programs/room/archive/message.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { DatabaseUnavailable, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { standbyFault } from '../../scripts/programs/room/database/standbys.ts';
 import { eventText } from '../lib/events.ts';
 import { scratch } from '../lib/paths.ts';
@@ -133,7 +133,7 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
     () => archive.store([event(2)]),
     () => db.listen(() => undefined),
   ];
-  for (const act of acts) await t.rejects(act(), { constructor: DatabaseAway, message: standby });
+  for (const act of acts) await t.rejects(act(), { constructor: DatabaseUnavailable, message: standby });
   const room = await makeRoom(t);
   const program = await RoomProgram.start(t, room, '--database', server.url);
   await waitUntil(t, 'the program tells it', () =>
@@ -153,7 +153,7 @@ void t.test('a read-only server is treated as unavailable', async (t) => {
   const archive = await archiveOn(t, openDatabase(t, server.url));
   await administer(server, 'ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()');
   const error = await failureOf(() => archive.store([event(1)]));
-  t.ok(error instanceof DatabaseAway, String(error));
+  t.ok(error instanceof DatabaseUnavailable, String(error));
 });
 
 void t.test('a COMMIT whose answer was lost is recognised on repetition, and acknowledged', async (t) => {
@@ -179,7 +179,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
     async () => (await administer(server, 'SELECT * FROM event')).rows.length === 2,
   );
   proxy.cutConnections();
-  t.ok((await outcome) instanceof DatabaseAway, 'the outcome is unknown');
+  t.ok((await outcome) instanceof DatabaseUnavailable, 'the outcome is unknown');
   proxy.hold(false, false);
   const { fresh, lanes } = await archive.store([event(2)]);
   t.same(fresh, [], 'it was there');
@@ -201,7 +201,7 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
     );
     await administer(server, `SELECT pg_cancel_backend(${await waitingPid(server)})`);
     const error = await outcome;
-    t.ok(error instanceof DatabaseAway, `${name}: ${String(error)}`);
+    t.ok(error instanceof DatabaseUnavailable, `${name}: ${String(error)}`);
   }
   await waitNoMore(server);
   const { fresh, lanes } = await archive.store([event(1)]);
@@ -239,7 +239,7 @@ void t.test('no setting of server, role or URL changes the durability of a trans
     await one.all('SELECT 1').finally(() => one.close());
   });
   t.match(error, { message: fsync });
-  t.notOk(error instanceof DatabaseAway, 'a mistake, which is not tried again');
+  t.notOk(error instanceof DatabaseUnavailable, 'a mistake, which is not tried again');
 });
 
 interface Setting {
@@ -293,7 +293,7 @@ void t.test('a listener that could not start leaves nothing behind', async (t) =
     db.listen(() => {
       calls += 1;
     }),
-    { constructor: DatabaseAway, message: /nothing listens there/ },
+    { constructor: DatabaseUnavailable, message: /nothing listens there/ },
   );
   await server.start();
   await sleep(1500);

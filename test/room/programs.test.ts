@@ -26,7 +26,7 @@ import { addIncident, changeIncident, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
-import { complaints, imported, typesOf } from '../lib/room-client.ts';
+import { imported, pageErrors, typesOf } from '../lib/room-client.ts';
 import { type Receiver, receiverFor } from '../lib/webhook-receiver.ts';
 
 const SECRET = `whsec_${randomBytes(32).toString('base64')}`;
@@ -345,9 +345,9 @@ void t.test('a client with types generated from the description reads an inciden
   const [, exampleText = ''] = /```ts\n([\s\S]*?)```/.exec(guide) ?? [];
   const fromGuide = `declare const base: string, token: string;\n${exampleText}`;
   const files = { 'room.d.ts': types, 'client.ts': CLIENT, 'guide.ts': fromGuide };
-  t.strictSame(complaints(files), [], 'this one, and the guide’s');
+  t.strictSame(pageErrors(files), [], 'this one, and the guide’s');
   const wrong = CLIENT.replace('incident.kind', 'incident.colour');
-  t.match(complaints({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
+  t.match(pageErrors({ 'room.d.ts': types, 'client.ts': wrong }), [/Property 'colour' does not exist/]);
   const server = createServer(({ url, headers }, response) => {
     const isKnown = url === '/api/incidents/7' && headers.authorization === 'Bearer secret';
     const incident = { kind: 'loitering', site: 'lyon', box: 'b-12', state: 'claimed', claimedBy: 'ada' };

@@ -9,7 +9,7 @@ import type { Changes } from '../../scripts/programs/room/console/stream.ts';
 import type { Camera } from '../../scripts/programs/room/contract/camera.ts';
 import type { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
-import { DatabaseAway, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { DatabaseUnavailable, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { bundled } from '../lib/bundled.ts';
 import {
   appFolder,
@@ -134,7 +134,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
         // A new number each time, since a write with an unknown outcome is not repeated.
         end = await addSome(writer, 3);
       } catch (error) {
-        if (!(error instanceof DatabaseAway)) throw error;
+        if (!(error instanceof DatabaseUnavailable)) throw error;
         failed += 1;
         await sleep(20);
       }

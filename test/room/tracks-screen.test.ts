@@ -149,7 +149,7 @@ const press = (page: Page, text: string): Promise<unknown> =>
   );
 
 /** Counts the drawn points of the canvas, and those in the colour of a figure. */
-const FIGURES = `(() => {
+const STATISTICS = `(() => {
   const canvas = document.querySelector('canvas');
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
   copy.drawImage(canvas, 0, 0);
@@ -250,7 +250,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   const area = box.requests.at(-1)?.question.where as { polygon: number[][] } | undefined;
   t.match(area, { does: 'stops', atLeastS: 20 });
   t.equal(area?.polygon.length, 5, 'the middle of a side has become a corner');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function byKey(t: Test, browser: Browser): Promise<void> {
@@ -333,7 +333,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await keyboard.press('?');
   await until('document.querySelector("dialog[open]") !== null');
   t.match(await screen.text('dialog'), /passages: play, pause[\s\S]*Passages/);
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
@@ -349,7 +349,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.ok(rows.indexOf('t-gap-row') > 2 && rows.indexOf('t-gap-row') < 30, 'a gap stands among the tracks');
   const first = await page.evaluate(CLOCK);
   await until(`${CLOCK} !== ${JSON.stringify(first)}`);
-  await until(`${FIGURES} > 40`);
+  await until(`${STATISTICS} > 40`);
   await page.keyboard.press(' ');
   await page.click('.t-list [data-track="4"] .t-row');
   await until('document.querySelector(".t-video") !== null');
@@ -365,7 +365,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.match(await screen.text('.t-tip'), 'the camera could not see');
   await page.mouse.click(...bar(300 / 1200, 0.3));
   await until('document.querySelector(".t-blank") !== null');
-  t.equal(await page.evaluate(FIGURES), 0, 'unseen parts are not drawn');
+  t.equal(await page.evaluate(STATISTICS), 0, 'unseen parts are not drawn');
   await press(page, 'Hits together');
   await until('document.querySelector(".t-blank") === null');
   t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);
@@ -374,7 +374,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   const csv = page.waitForRequest((request) => request.url().endsWith('tracks.csv'));
   await page.click('a[download]');
   await csv;
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function withoutStill(t: Test, browser: Browser): Promise<void> {
@@ -392,7 +392,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
   t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
   t.match(await screen.text('.t-still-note'), 'Still of 13 Nov 2026');
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function approved(t: Test, browser: Browser): Promise<void> {
@@ -438,7 +438,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".t-result .notice") !== null');
   t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
   t.match(box.requests.at(-1), { question: { classes: ['car'] } });
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function counted(t: Test, browser: Browser): Promise<void> {
@@ -451,7 +451,7 @@ async function counted(t: Test, browser: Browser): Promise<void> {
   t.match(box.requests.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
   t.match(await screen.text('.t-count'), '34 passed');
   t.equal(await page.$('canvas'), null);
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }
 
 async function auditor(t: Test, browser: Browser): Promise<void> {
@@ -494,5 +494,5 @@ async function looks(t: Test, browser: Browser, opening: Opening & { look: Look 
   await until('document.querySelector(".t-blank") !== null');
   await check('5-gap');
   t.same(faults, []);
-  t.same(screen.complaints, []);
+  t.same(screen.pageErrors, []);
 }

@@ -18,7 +18,7 @@ import {
   sameTarget,
 } from '../../scripts/programs/root/change/record.ts';
 import { actOf, type Input, type Installed, step } from '../../scripts/programs/root/change/step.ts';
-import { DAY_MS, iso, NOON, TRIAL, targetNumbered, World } from '../lib/change-world.ts';
+import { DAY_MS, iso, NOON, Simulation, TRIAL, targetNumbered } from '../lib/change-world.ts';
 import { SEED } from '../lib/random.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -185,59 +185,59 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-async function applyEvent(world: World, event: Event): Promise<void> {
+async function applyEvent(simulation: Simulation, event: Event): Promise<void> {
   switch (event.is) {
     case 'order':
-      world.order(event.kind, event.action, event.number);
+      simulation.order(event.kind, event.action, event.number);
       return;
     case 'run':
-      await world.does((machine) => machine.run(() => undefined), event.power);
+      await simulation.does((machine) => machine.run(() => undefined), event.power);
       return;
     case 'judge':
-      await world.judges(event.verdict, event.power);
+      await simulation.judges(event.verdict, event.power);
       return;
     case 'cut':
-      world.cutIn = event.n;
+      simulation.cutIn = event.n;
       return;
     case 'clock':
-      world.nowMs += (event.n - 50) * DAY_MS;
+      simulation.nowMs += (event.n - 50) * DAY_MS;
       return;
     case 'damage':
-      world.damage(event.n);
-      await world.comesBack(event.power);
+      simulation.damage(event.n);
+      await simulation.comesBack(event.power);
       return;
     case 'fetch':
-      world.fetchFault = [
+      simulation.fetchFault = [
         undefined,
         new AgentError('unavailable', 'no route'),
         new AgentError('corrupt', 'rotten'),
       ][event.n % 3];
       return;
     case 'mode':
-      world.mode = event.n % 2 === 0 ? 'active' : 'suspended';
+      simulation.mode = event.n % 2 === 0 ? 'active' : 'suspended';
   }
 }
 
 /** Ends all faults, and returns what is wrong with the final state, if anything. */
-async function endOf(world: World): Promise<string | undefined> {
-  world.cutIn = undefined;
-  world.fetchFault = undefined;
-  world.mode = 'active';
+async function endOf(simulation: Simulation): Promise<string | undefined> {
+  simulation.cutIn = undefined;
+  simulation.fetchFault = undefined;
+  simulation.mode = 'active';
   // Later than all that the box has acted on, and than a lost record; before, it waits for the network, or refuses.
-  const { seenMs, ordersFromMs } = world.store.state;
-  world.nowMs = Math.max(world.nowMs, NOON, seenMs, ordersFromMs) + 3 * DAY_MS;
-  world.boottimeS += 3 * 86_400;
-  await world.comesBack(false);
+  const { seenMs, ordersFromMs } = simulation.store.state;
+  simulation.nowMs = Math.max(simulation.nowMs, NOON, seenMs, ordersFromMs) + 3 * DAY_MS;
+  simulation.boottimeS += 3 * 86_400;
+  await simulation.comesBack(false);
   const settle = async (): Promise<void> => {
     for (let n = 0; n < 4; n += 1) {
-      await world.does((machine) => machine.run(() => undefined), false);
-      await world.judges('good', false);
+      await simulation.does((machine) => machine.run(() => undefined), false);
+      await simulation.judges('good', false);
     }
   };
   await settle();
   for (const kind of CHANGE_KINDS) {
-    const payload = world.payloads[kind];
-    const { phase, reason, target, trial } = world.store.state[kind];
+    const payload = simulation.payloads[kind];
+    const { phase, reason, target, trial } = simulation.store.state[kind];
     const context = `${kind} ${phase} (${reason})`;
     const waits = (phase === 'waiting' || phase === 'staged') && reason !== null;
     if (!AT_REST.has(phase) && !waits) return `${context}: no end`;
@@ -249,9 +249,9 @@ async function endOf(world: World): Promise<string | undefined> {
     if (!payload.proven.some((one) => sameTarget(one, payload.current)))
       return `${context}: ${JSON.stringify(payload.is)} runs and was never judged good`;
     // A further order succeeds.
-    world.order(kind, 'install', 9);
+    simulation.order(kind, 'install', 9);
     await settle();
-    const after = world.store.state[kind];
+    const after = simulation.store.state[kind];
     if (after.phase !== 'confirmed' || payload.current?.number !== 9)
       return `${context}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refused)}`;
   }
@@ -261,13 +261,13 @@ async function endOf(world: World): Promise<string | undefined> {
 void t.test('the machine ends in a proven state after any faults, orders and power cuts', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(anyEvent, { minLength: 5, maxLength: 40 }), async (events) => {
-      const world = new World();
+      const simulation = new Simulation();
       try {
-        for (const event of events) await applyEvent(world, event);
-        const fault = await endOf(world);
+        for (const event of events) await applyEvent(simulation, event);
+        const fault = await endOf(simulation);
         if (fault !== undefined) throw new Error(fault);
       } finally {
-        world.end();
+        simulation.end();
       }
     }),
     { ...RUNS, numRuns: FULL ? 3000 : 100 },
@@ -276,28 +276,28 @@ void t.test('the machine ends in a proven state after any faults, orders and pow
 });
 
 void t.test('a configuration does not wait for a download', async (t) => {
-  const world = new World();
-  t.teardown(() => world.end());
+  const simulation = new Simulation();
+  t.teardown(() => simulation.end());
   let ends = (): void => undefined;
-  world.download = new Promise((resolve) => {
+  simulation.download = new Promise((resolve) => {
     ends = resolve;
   });
-  world.order('release', 'install', 2);
-  const running = world.machine.run(() => undefined);
-  const phase = (kind: Kind): string => world.store.state[kind].phase;
+  simulation.order('release', 'install', 2);
+  const running = simulation.machine.run(() => undefined);
+  const phase = (kind: Kind): string => simulation.store.state[kind].phase;
   const checkPhase = async (kind: Kind, expected: string): Promise<void> => {
     for (const untilMs = Date.now() + 40_000; phase(kind) !== expected && Date.now() < untilMs; )
       await sleep(20);
     t.equal(phase(kind), expected);
   };
   await checkPhase('release', 'downloading');
-  world.order('configuration', 'install', 2);
+  simulation.order('configuration', 'install', 2);
   await checkPhase('configuration', 'probation');
   t.equal(phase('release'), 'downloading');
   ends();
   await running;
-  t.match(world.store.state.release, { phase: 'staged', reason: /another configuration is on trial/ });
-  await world.judges('good', false);
-  await world.machine.run(() => undefined);
+  t.match(simulation.store.state.release, { phase: 'staged', reason: /another configuration is on trial/ });
+  await simulation.judges('good', false);
+  await simulation.machine.run(() => undefined);
   t.equal(phase('release'), 'probation', 'and the release comes after it');
 });

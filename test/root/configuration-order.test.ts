@@ -6,7 +6,7 @@ import t from 'tap';
 import { sha256Of } from '../../agent/base/sha256.ts';
 import { loadConfig } from '../../agent/config/load.ts';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
-import { formerFile } from '../../agent/contract/config-trial.ts';
+import { previousFile } from '../../agent/contract/config-trial.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { FIRST_TRIAL } from '../../scripts/programs/root/change/record.ts';
 import { orderFor } from '../lib/authority.ts';
@@ -20,7 +20,7 @@ const iso = (ms: number): string => new Date(ms).toISOString();
 void t.test('an order is carried out once, and confirmed when the agent is healthy with it', async (t) => {
   const box = new ConfiguredBox(t);
   await box.follow();
-  const { sha256 } = box.lay();
+  const { sha256 } = box.writeRequest();
   await box.follow();
   t.equal(box.text, box.targetText);
   t.match(box.text, /# where\nbox: box-1\ncamera: \{ source: "rtsp:\/\/admin:hunter2@.*# behind the house/s);
@@ -31,20 +31,20 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
   const { n } = box.status;
   await box.follow();
   t.equal(box.restarts, 1, 'once');
-  const order = box.lay({ yaml: box.changedText() });
+  const order = box.writeRequest({ yaml: box.changedText() });
   await box.follow();
   t.match(box.status, { phase: 'confirmed', reason: 'it ran already' });
   t.equal(box.restarts, 1);
   t.ok(box.status.n >= n);
 
   // The agent stores an older order again.
-  box.lay({ counter: order.counter - 1 });
+  box.writeRequest({ counter: order.counter - 1 });
   await box.follow();
   t.match(box.output.at(-1), /replayed: the counter \d+ is below/, 'replayed');
-  box.lay({ counter: order.counter, yaml: box.changedText((text) => `${text}# other\n`) });
+  box.writeRequest({ counter: order.counter, yaml: box.changedText((text) => `${text}# other\n`) });
   await box.follow();
   t.equal(box.text, box.targetText, 'the same counter is the same order');
-  box.lay({ yaml: box.changedText((text) => text.replace('10.0.0.2', '10.0.0.66')) });
+  box.writeRequest({ yaml: box.changedText((text) => text.replace('10.0.0.2', '10.0.0.66')) });
   await box.follow();
   t.match(box.status, { phase: 'failed', reason: /login .* of another camera/ }, 'a login goes nowhere else');
 });
@@ -56,14 +56,14 @@ void t.test('an order of another room, box or time is refused', async (t) => {
     t.match(box.output.at(-1), message, name);
     t.equal(box.text, box.former, name);
   };
-  box.lay({}, makeSigner('mine', ['configure']));
+  box.writeRequest({}, makeSigner('mine', ['configure']));
   await checkRefusal('another key', /no key/);
-  box.lay({ box: 'box-2' });
+  box.writeRequest({ box: 'box-2' });
   await checkRefusal('another box', /is for box-2 at s/);
-  box.lay({ site: 'elsewhere' });
+  box.writeRequest({ site: 'elsewhere' });
   await checkRefusal('another site', /at elsewhere/);
   for (const bytes of ['{}', '\u0000', 'x'.repeat(600_000)]) {
-    box.layBytes(Buffer.from(bytes));
+    box.writeBytes(Buffer.from(bytes));
     await checkRefusal('rubbish', /refused/);
   }
   const file = join(box.state, CONFIG_ORDER_FILE);
@@ -76,12 +76,16 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   rmSync(file);
   const captured = signed(box.desk, box.content(), CONFIG_ORDER_TYPE);
   writeFileSync(join(box.own, 'state.json'), '{');
-  box.layBytes(captured);
+  box.writeBytes(captured);
   await checkRefusal('what may have been obeyed', /may have been obeyed before/);
   box.wallMs += 2 * DAY_MS;
 
-  const checkFailure = async (name: string, change: Parameters<typeof box.lay>[0], reason: RegExp) => {
-    box.lay(change);
+  const checkFailure = async (
+    name: string,
+    change: Parameters<typeof box.writeRequest>[0],
+    reason: RegExp,
+  ) => {
+    box.writeRequest(change);
     await box.follow();
     t.match(box.status, { phase: 'failed', reason }, name);
     t.equal(box.text, box.former, name);
@@ -138,7 +142,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
 
   const early = new ConfiguredBox(t);
   early.wallMs = 0;
-  early.lay({ notBefore: '2026-11-26T00:00:00.000Z', notAfter: '2026-12-01T00:00:00.000Z' });
+  early.writeRequest({ notBefore: '2026-11-26T00:00:00.000Z', notAfter: '2026-12-01T00:00:00.000Z' });
   await early.follow();
   t.match(early.status, { phase: 'waiting', reason: /clock says 1970.*waiting for the network/ });
   const { length } = early.output;
@@ -148,7 +152,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   await early.follow();
   t.match(early.status, { phase: 'confirmed' }, 'and is right once it is');
   early.wallMs = Date.parse('2026-11-26T12:00:00.000Z');
-  early.lay({
+  early.writeRequest({
     ...night('configure'),
     notBefore: '2026-11-26T00:00:00.000Z',
     notAfter: '2026-11-26T18:00:00.000Z',
@@ -167,7 +171,7 @@ void t.test(
   async (t) => {
     const box = new ConfiguredBox(t);
     const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
-    box.lay({ window });
+    box.writeRequest({ window });
     await box.follow();
     t.match(box.status, { phase: 'waiting' });
     // The text of the next order is on the disk; its record is not, and the order itself is gone.
@@ -179,7 +183,7 @@ void t.test(
     await box.follow();
     t.match(box.status, { phase: 'failed', reason: /the ordered configuration has disappeared/ });
     t.equal(box.text, box.former);
-    box.lay();
+    box.writeRequest();
     await box.follow();
     t.match(box.status, { phase: 'confirmed' }, 'another order is carried out');
     t.equal(box.text, box.targetText);
@@ -189,7 +193,7 @@ void t.test(
 void t.test('a switch that a cut has undone leaves no previous file beside a waiting order', async (t) => {
   const box = new ConfiguredBox(t);
   const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
-  box.lay({ window });
+  box.writeRequest({ window });
   await box.follow();
   const { configuration } = box.store.state;
   const files = { former: sha256Of(box.former), tried: sha256Of(box.targetText) };
@@ -197,7 +201,7 @@ void t.test('a switch that a cut has undone leaves no previous file beside a wai
   // Cut after the previous file was saved, and before the new one has replaced it.
   box.store.put('configuration', { ...configuration, phase: 'switching', trial });
   writeFileSync(`${box.file}.next`, box.targetText);
-  writeFileSync(formerFile(box.file), box.former);
+  writeFileSync(previousFile(box.file), box.former);
   await box.powerUp('after the cut');
   await box.follow();
   t.match(box.status, { phase: 'staged', reason: /waiting for the window/ });
@@ -223,7 +227,7 @@ void t.test('the camera’s login stays in its place', async (t) => {
       .replace(/source: "[^"]*"/, 'source: *cam')
       .replace(/\nmqtt: .*127.*\n/, '\n');
   for (const change of [shared, within, editComment]) {
-    box.lay({ yaml: box.changedText(change) });
+    box.writeRequest({ yaml: box.changedText(change) });
     await box.follow();
     t.match(box.status, {
       phase: 'failed',
@@ -237,23 +241,26 @@ void t.test('the camera’s login stays in its place', async (t) => {
 void t.test('an order waits for its window, pauses, and can be withdrawn', async (t) => {
   const box = new ConfiguredBox(t);
   const window = { tz: 'Europe/Paris', days: ['fri' as const], from: '02:00', to: '04:00' };
-  box.lay({ window });
+  box.writeRequest({ window });
   await box.follow();
   t.match(box.status, {
     phase: 'waiting',
     reason: /waiting for the window fri 02:00 to 04:00 \(Europe\/Paris\)/,
   });
-  box.lay({ action: 'pause' });
+  box.writeRequest({ action: 'pause' });
   await box.follow();
   t.match(box.status, { phase: 'waiting', reason: /paused/ });
   box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
   await box.follow();
-  box.lay({ window });
+  box.writeRequest({ window });
   await box.follow();
   t.match(box.status, { phase: 'confirmed' });
-  box.lay({ window: { ...window, days: ['mon'] }, yaml: box.former.replace(/admin:hunter2/, '***') });
+  box.writeRequest({
+    window: { ...window, days: ['mon'] },
+    yaml: box.former.replace(/admin:hunter2/, '***'),
+  });
   await box.follow();
-  box.lay({ action: 'withdraw' });
+  box.writeRequest({ action: 'withdraw' });
   await box.follow();
   t.match(box.status, { phase: 'idle', reason: /withdrawn/ });
   t.equal(box.text, box.targetText);
@@ -267,7 +274,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
   };
   const tryChange = async (name: string, change: (text: string) => string, reason: RegExp | null) => {
     const { text } = box;
-    box.lay({ yaml: box.changedText(change) });
+    box.writeRequest({ yaml: box.changedText(change) });
     await box.follow();
     if (reason === null) t.match(box.status, { phase: 'confirmed' }, name);
     else t.match(box.status, { phase: 'failed', reason }, name);
@@ -344,7 +351,7 @@ void t.test('an unhealthy agent rolls the configuration back', async (t) => {
     ['# unauthorised', /its mode was active and is unauthorised/, 120],
   ] as const) {
     const box = new ConfiguredBox(t);
-    box.lay({ yaml: box.changedText((text) => `${text}${mark}\n`) });
+    box.writeRequest({ yaml: box.changedText((text) => `${text}${mark}\n`) });
     const beganS = box.boottimeS;
     await box.follow();
     t.match(box.status, { phase: 'rolled-back', reason }, mark);
@@ -356,7 +363,7 @@ void t.test('an unhealthy agent rolls the configuration back', async (t) => {
   }
   const stuck = new ConfiguredBox(t);
   stuck.refuses = true;
-  stuck.lay();
+  stuck.writeRequest();
   await stuck.follow();
   t.match(stuck.status, { phase: 'rolled-back', reason: /systemd refuses/ });
   t.equal(stuck.text, stuck.former);
@@ -371,7 +378,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   ] as const) {
     const box = new ConfiguredBox(t);
     box.mode = mode;
-    box.lay({ yaml: box.changedText((text) => `${text}# new\n${mark}`) });
+    box.writeRequest({ yaml: box.changedText((text) => `${text}# new\n${mark}`) });
     await box.follow();
     t.match(box.status, { phase: 'awaits-resume' }, mode);
     t.equal(box.running, box.text);
@@ -391,13 +398,13 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   const waitingBox = async (): Promise<ConfiguredBox> => {
     const box = new ConfiguredBox(t);
     box.mode = 'suspended';
-    box.lay();
+    box.writeRequest();
     await box.follow();
     return box;
   };
   const locked = new ConfiguredBox(t);
   locked.mode = 'suspended';
-  locked.lay({ yaml: locked.changedText((text) => `${text}# lockout\n`) });
+  locked.writeRequest({ yaml: locked.changedText((text) => `${text}# lockout\n`) });
   await locked.follow();
   t.match(locked.status, { phase: 'rolled-back', reason: /broker/ }, 'validated as far as possible');
 
@@ -408,13 +415,16 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   };
   await second.follow();
   t.match(second.status, { phase: 'awaits-resume' }, 'suspended once more, it waits on');
-  second.lay({ action: 'withdraw' });
+  second.writeRequest({ action: 'withdraw' });
   await second.follow();
   t.match(second.status, { phase: 'rolled-back', reason: /withdrawn/ });
   t.equal(second.running, second.former);
 
   const next = await waitingBox();
-  next.lay({ revision: 8, yaml: next.changedText((text) => text.replace('afterS: 9', 'afterS: 4')) });
+  next.writeRequest({
+    revision: 8,
+    yaml: next.changedText((text) => text.replace('afterS: 9', 'afterS: 4')),
+  });
   await next.follow();
   t.match(next.status, { phase: 'awaits-resume', revision: 8 }, 'another order takes its place');
   next.mode = 'active';
@@ -432,7 +442,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
 void t.test('an order respects a technician’s trial and a manual edit', async (t) => {
   const box = new ConfiguredBox(t);
   const trial = await box.try();
-  box.lay();
+  box.writeRequest();
   await box.machine.run(() => undefined);
   t.match((await box.ask({ op: 'read' })).trial, { id: trial }, 'a technician’s trial is not disturbed');
   await box.ask({ op: 'revert', trial });
@@ -440,22 +450,22 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   t.match(box.status, { phase: 'confirmed', revision: 7 }, 'and the order comes after it');
 
   const waiting = new ConfiguredBox(t);
-  const { counter } = waiting.lay({ notBefore: iso(waiting.wallMs + DAY_MS / 4) });
+  const { counter } = waiting.writeRequest({ notBefore: iso(waiting.wallMs + DAY_MS / 4) });
   await waiting.follow();
   t.match(waiting.status, { phase: 'waiting' });
   const trialId = await waiting.try();
   await waiting.ask({ op: 'keep', trial: trialId });
   await waiting.follow();
   t.match(waiting.status, { phase: 'waiting', revision: 7 }, 'an order that waited goes on waiting');
-  waiting.lay({ counter: counter - 1 });
+  waiting.writeRequest({ counter: counter - 1 });
   await waiting.follow();
   t.match(waiting.status.refused, /replayed/);
-  waiting.lay({ counter: counter + 1 });
+  waiting.writeRequest({ counter: counter + 1 });
   await waiting.follow();
   t.match(waiting.status, { phase: 'confirmed' });
 
   const edited = new ConfiguredBox(t);
-  edited.lay();
+  edited.writeRequest();
   edited.onSleep = () => writeFileSync(edited.file, `${edited.former}# by hand\n`);
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
@@ -466,7 +476,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
 void t.test('a restart on trial or a lost record rolls back', async (t) => {
   for (const damage of ['power', 'lost', 'folder'] as const) {
     const box = new ConfiguredBox(t);
-    box.lay();
+    box.writeRequest();
     await box.machine.run(() => undefined);
     t.match(box.status, { phase: 'probation' });
     t.equal(box.text, box.targetText);

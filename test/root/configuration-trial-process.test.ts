@@ -12,7 +12,7 @@ import { PROPOSAL } from '../lib/proposal.ts';
 
 const VIGIE_ROOT = rootProgram();
 
-const FORMER = `site: s
+const PREVIOUS = `site: s
 box: box-1
 camera: { source: "rtsp://viewer:secret@192.0.2.7/street" }
 zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
@@ -27,7 +27,7 @@ const SYSTEMCTL = '#!/bin/sh\necho "$@" >>"$0.log"\n';
 void t.test('the unit’s program answers one request each', async (t) => {
   const dir = scratch(t);
   const file = join(dir, 'vigie.yaml');
-  writeFileSync(file, FORMER);
+  writeFileSync(file, PREVIOUS);
   const bin = join(dir, 'systemctl');
   writeFileSync(bin, SYSTEMCTL, { mode: 0o755 });
   const [lib, state, agentState] = [join(dir, 'lib'), join(dir, 'root'), join(dir, 'agent')];

@@ -9,7 +9,7 @@ import { orderFor } from '../lib/authority.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 
-const FORMER = `site: s # where
+const PREVIOUS = `site: s # where
 box: box-1
 camera: { source: "rtsp://admin:hunter2@10.0.0.2/main" }
 zones:
@@ -26,17 +26,17 @@ const TRIANGLE = [
 ] as [number, number][];
 const rule = { id: 'stay', kind: 'loitering', zone: 'yard', classes: ['person'], purpose: 'safety' } as const;
 
-const boxOf = (t: Test, content = FORMER): ConfiguredBox => new ConfiguredBox(t, { content });
+const boxOf = (t: Test, content = PREVIOUS): ConfiguredBox => new ConfiguredBox(t, { content });
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 void t.test('a configuration can be read, checked, tried, kept and reverted', async (t) => {
   const box = boxOf(t);
   const read = await box.ask({ op: 'read' });
-  t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(FORMER) });
+  t.match(read, { refused: null, problems: [], trial: null, sha256: sha256(PREVIOUS) });
   t.equal(read.installed?.cameraAddress, 'rtsp://10.0.0.2/main', 'without the login');
   t.match(await box.ask({ op: 'check', proposal: PROPOSAL }), { refused: null, problems: [], trial: null });
-  t.equal(box.text, FORMER, 'checked is not tried');
+  t.equal(box.text, PREVIOUS, 'checked is not tried');
 
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
   t.match(reply, {
@@ -112,13 +112,13 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though not rolled back yet');
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /its time is over/ }, 'too late');
   await box.judges();
-  t.equal(box.text, FORMER);
-  t.equal(box.running, FORMER);
+  t.equal(box.text, PREVIOUS);
+  t.equal(box.running, PREVIOUS);
 
   await box.try();
   const beganS = box.boottimeS;
   await box.judges();
-  t.equal(box.text, FORMER, 'by the judge');
+  t.equal(box.text, PREVIOUS, 'by the judge');
   t.ok(box.boottimeS - beganS >= 120 && box.boottimeS - beganS < 123);
   await box.try();
   let keptAtS = 0;
@@ -130,7 +130,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   };
   await box.judges();
   t.equal(box.boottimeS, keptAtS, 'the judge ends on confirmation');
-  t.not(box.text, FORMER);
+  t.not(box.text, PREVIOUS);
   const keptText = box.text;
   await box.try({ ...PROPOSAL, zones: [{ ...PROPOSAL.zones[0], id: 'yard', polygon: TRIANGLE }] });
   t.not(box.text, keptText);
@@ -147,7 +147,7 @@ void t.test('a file that someone edits during a trial is not overwritten', async
   await box.judges();
   t.equal(box.text, edited, 'is not overwritten');
   t.match(box.output.join('\n'), /was changed by somebody else and stays; .*vigie\.yaml\.before$/m);
-  t.equal(readFileSync(`${box.file}.before`, 'utf8'), FORMER);
+  t.equal(readFileSync(`${box.file}.before`, 'utf8'), PREVIOUS);
   t.strictSame(box.left, ['vigie.yaml.before']);
 
   const linked = boxOf(t);
@@ -163,7 +163,7 @@ void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
   const box = boxOf(t);
   box.refuses = true;
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
-  t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(FORMER) });
+  t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(PREVIOUS) });
   t.strictSame(box.left, []);
 });
 
@@ -176,7 +176,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     order = false,
   ): Promise<void> => {
     const reply = await box.ask({ op: 'try', proposal: { ...PROPOSAL, ...proposal } });
-    t.match(reply, { refused: null, trial: null, sha256: sha256(FORMER) });
+    t.match(reply, { refused: null, trial: null, sha256: sha256(PREVIOUS) });
     t.match(reply.problems, [{ path, message, order }], path);
   };
   const crossing = [
@@ -243,7 +243,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
   await box.try({ ...PROPOSAL, source: 'rtsp://b:geheim@10.0.0.2/main' });
   t.match(box.text, /b:geheim@10/, 'a new login for the same camera');
 
-  const idle = boxOf(t, FORMER.replace('purpose: safety', 'purpose: fun'));
+  const idle = boxOf(t, PREVIOUS.replace('purpose: safety', 'purpose: fun'));
   idle.order = orderFor(config);
   const movedProposal = {
     ...PROPOSAL,

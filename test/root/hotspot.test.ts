@@ -380,26 +380,29 @@ void t.test('the updater’s files are installed from the card', async (t) => {
     'they go where root’s program reads them',
   );
   const etc = settingsDir(to);
-  const lay = (name: string, text: string): void => writeFileSync(join(from, name), text);
+  const writeRequest = (name: string, text: string): void => writeFileSync(join(from, name), text);
   const checkRefusal = (line: RegExp): unknown =>
     t.match(take(), { state: 'refused', lines: [/refused/, line] });
-  lay('update.yaml', 'url: https://releases.example/\n');
+  writeRequest('update.yaml', 'url: https://releases.example/\n');
   checkRefusal(/^update\.yaml: this box has no .*vigie-root; install vigie-root/);
   mkdirSync(etc);
   checkRefusal(/^update-root\.json: must lie here too, beside update\.yaml/);
-  lay('update-root.json', '{}');
+  writeRequest('update-root.json', '{}');
   checkRefusal(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
-  lay('update-root.json', JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }));
+  writeRequest(
+    'update-root.json',
+    JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }),
+  );
   for (const [yaml, line] of [
     ['url: releases.example\n', /^update\.yaml: url: .*https/],
     ['rateKiBps: 70\n', /^update\.yaml: url: /],
     ['url: https://releases.example/\nrate: 7\n', /^update\.yaml: rate: Unexpected property/],
   ] as const) {
-    lay('update.yaml', yaml);
+    writeRequest('update.yaml', yaml);
     checkRefusal(line);
   }
   t.strictSame(readdirSync(etc), [], 'no file is taken');
-  lay('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');
+  writeRequest('update.yaml', 'url: https://releases.example/\nrateKiBps: 70\n');
   const { state, lines } = take();
   t.equal(state, 'installed', lines.join());
   t.strictSame(readdirSync(etc).sort(), ['root.json', 'update.yaml']);

@@ -70,7 +70,7 @@ const release: Payload = {
 /** First number of root's releases. */
 const ROOT = 100;
 const root: Payload = {
-  furnish: (box) => new RootReleases(box).lay(ROOT, KILLS_A_BOX + 3),
+  furnish: (box) => new RootReleases(box).writeRequest(ROOT, KILLS_A_BOX + 3),
   order: (box, n, rollout = `root-${n}`) => {
     const seq = ROOT + n;
     box.order({ what: 'root', seq, version: rootVersionOf(seq), rollout });

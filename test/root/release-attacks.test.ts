@@ -49,7 +49,7 @@ void t.test('restored old records lead to no older release', async (t) => {
       writeFileSync(history, withHistory ? day.history : nowHistory);
       rmSync(join(box.state, 'tuf'), { recursive: true });
       cpSync(day.tuf, join(box.state, 'tuf'), { recursive: true });
-      box.layOrder(captured);
+      box.writeOrder(captured);
       for (const command of ['run', 'judge', 'run']) await box.run(command);
       const name = `${day.phase}${withHistory ? ', its history too' : ''}`;
       t.equal(box.current, '3-0.3.0', name);
@@ -70,7 +70,7 @@ void t.test('restored old records lead to no older release', async (t) => {
   mkdirSync(join(box.dir, 'run/systemd/timesync'), { recursive: true });
   writeFileSync(join(box.dir, 'run/systemd/timesync/synchronized'), '');
   await box.run('run');
-  box.layOrder(
+  box.writeOrder(
     signed(box.signer, box.orderOf({ seq: 4, notBefore: new Date().toISOString() }), UPDATE_ORDER_TYPE),
   );
   await box.run('run');
@@ -83,7 +83,7 @@ void t.test('a staged release is verified against its manifest again before the 
 
   const other = await UpdatingBox.make(t);
   cpSync(box.state, other.state, { recursive: true });
-  other.lay(2);
+  other.writeRequest(2);
   const { rollout, counter, notBefore, notAfter, window } = other.order();
   rmSync(join(other.state, 'history.jsonl'));
   const order = { rollout, counter, notBefore, notAfter, window, may: [] };
@@ -134,7 +134,7 @@ void t.test('a login in an unreadable configuration is in no message', async (t)
 void t.test('files of the agent’s user neither break root’s program nor hold it up', async (t) => {
   const box = await UpdatingBox.make(t);
   const file = join(box.agentState, 'update-desired.dsse.json');
-  for (const lay of [
+  for (const writeRequest of [
     () => symlinkSync('update-desired.dsse.json', file),
     () => symlinkSync('/etc/shadow', file),
     () => spawnSync('mkfifo', [file]),
@@ -142,7 +142,7 @@ void t.test('files of the agent’s user neither break root’s program nor hold
     () => spawnSync('truncate', ['--size=1T', file]),
   ]) {
     rmSync(file, { recursive: true, force: true });
-    lay();
+    writeRequest();
     const run = await box.run('run');
     t.equal(run.code, 0, run.err);
     t.match(box.record.refused?.reason, /malformed|not JSON|empty/i);

@@ -29,8 +29,8 @@ void t.test('an order for another box is refused once, and changes nothing', asy
     ['no order', () => bench.put(Buffer.from('{}')), /DSSE/],
     ['too long', () => bench.put(Buffer.alloc(16_385, ' ')), /JSON/],
   ];
-  for (const [name, lay, reason] of refusals) {
-    lay();
+  for (const [name, writeRequest, reason] of refusals) {
+    writeRequest();
     t.equal(await bench.run(), 'idle', name);
     t.match(bench.state.refused?.reason, reason, name);
     const lineCount = bench.output.length;
@@ -333,9 +333,9 @@ void t.test('a dangling link is set to the newest proven release', async (t) => 
     ['a link to what is gone', ({ lib }) => damageTo(lib, (link) => symlinkSync('releases/9-0.9.0', link))],
     ['a link to itself', ({ lib }) => damageTo(lib, (link) => symlinkSync('current', link))],
   ];
-  const damageTo = (lib: string, lay: (link: string) => void): void => {
+  const damageTo = (lib: string, writeRequest: (link: string) => void): void => {
     rmSync(join(lib, 'current'), { recursive: true, force: true });
-    lay(join(lib, 'current'));
+    writeRequest(join(lib, 'current'));
   };
   for (const [name, damage] of forms) {
     const bench = new Bench(t);

@@ -37,7 +37,7 @@ class RootBox {
 
   static async make(t: Test, code = program, withinS = 20): Promise<RootBox> {
     const root = new RootBox(t, await UpdatingBox.make(t, { withinS }));
-    await root.releases.lay(FIRST, 0, () => program);
+    await root.releases.writeRequest(FIRST, 0, () => program);
     await root.publish(FIRST + 1, code, { [FIRST]: root.releases.treeOf(FIRST) });
     return root;
   }

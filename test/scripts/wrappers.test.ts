@@ -452,12 +452,12 @@ void t.test('the project rules name what breaks them', async (t) => {
   };
   for (const home of ['agent', 'agent/vision'])
     for (const name of ['parts', 'main', 'flow']) write(`${home}/${name}.ts`, '');
-  copyFileSync(join(ROOT, '.house.mjs'), join(dir, '.house.mjs'));
+  copyFileSync(join(ROOT, '.lint.mjs'), join(dir, '.lint.mjs'));
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
   execFileSync('git', ['init', '--quiet'], { cwd: dir });
   const ruleOutput = (): string =>
-    spawnSync(process.execPath, ['.house.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
+    spawnSync(process.execPath, ['.lint.mjs'], { cwd: dir, encoding: 'utf8' }).stderr;
   t.equal(ruleOutput(), '');
   write('agent/base/a.ts', 'export class A {\n  used = 1;\n  unused = 2;\n}\nconsole.log(new A().used);\n');
   write('test/a.test.ts', 'console.log(new A().unused);\n');

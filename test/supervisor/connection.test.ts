@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
 import { SiteTime } from '../../agent/base/site-time.ts';
-import { SteadyClock } from '../../agent/base/steady-clock.ts';
+import { TrustedClock } from '../../agent/base/trusted-clock.ts';
 import { statusText } from '../../agent/cli/status/screen.ts';
 import { isConnectedAs } from '../../agent/contract/camera-connection.ts';
 import { CameraReport } from '../../agent/contract/health.ts';
@@ -19,7 +19,7 @@ import { CameraConnection } from '../../agent/supervisor/connection.ts';
 import { VisionStatus } from '../../agent/supervisor/status.ts';
 import { TrackLogStatus } from '../../agent/tracks/status.ts';
 import { changeText } from '../../scripts/programs/oversight/report/account.ts';
-import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
+import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf } from '../lib/agent.ts';
 import { STATUS } from '../lib/local-status.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
@@ -50,7 +50,7 @@ t.test(
         stateDir,
         alertsDays: () => 30,
         publisher: undefined,
-        steady: new SteadyClock(clock, () => true),
+        steady: new TrustedClock(clock, () => true),
         archive: { records: () => [], record: () => undefined },
         status: new VisionStatus(config),
         folder: ownFolder(stateDir),

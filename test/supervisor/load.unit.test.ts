@@ -5,13 +5,13 @@ import t, { type Test } from 'tap';
 import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
-import { Pace } from '../../agent/vision/schedule/pace.ts';
+import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
 import { figures } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
 /** Number of analysed frames of a 5 fps stream during `seconds`, where each takes `ms`. */
-function runFrames(pace: Pace, fromMs: number, seconds: number, ms: number): number {
+function runFrames(pace: RateControl, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
     if (!pace.isDue(atMs, { fps: 5, pictured: false })) continue;
@@ -32,7 +32,7 @@ function board(t: Test): { sysClass: string; heat(celsius: number | null): void 
 }
 
 t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
-  const pace = new Pace(5, false);
+  const pace = new RateControl(5, false);
   t.equal(runFrames(pace, 0, 60, 60), 300, 'every frame while there is time');
   t.same(pace.state, { step: 0, fps: 5, reason: null });
   runFrames(pace, 60_000, 20, 250);
@@ -49,7 +49,7 @@ t.test('a board that is too slow for its camera analyses less, step by step, and
 });
 
 t.test('a time at the edge does not switch the step back and forth', async (t) => {
-  const pace = new Pace(5, false);
+  const pace = new RateControl(5, false);
   const steps: number[] = [];
   for (let minute = 0; minute < 30; minute += 1) {
     runFrames(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
@@ -59,10 +59,10 @@ t.test('a time at the edge does not switch the step back and forth', async (t) =
 });
 
 t.test('the rate never falls below a frame a second, or below the requested rate', async (t) => {
-  const slow = new Pace(2, false);
+  const slow = new RateControl(2, false);
   slow.heat(9);
   t.match(slow.state, { step: 2, fps: 1, reason: 'heat' });
-  const slower = new Pace(0.5, false);
+  const slower = new RateControl(0.5, false);
   slower.heat(9);
   t.match(slower.state, { step: 0, fps: 0.5, reason: null });
 });

@@ -16,7 +16,7 @@ import type { Agent } from '../../agent/main.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import type { AgentOptions } from '../../agent/parts.ts';
 import { Suspension } from '../../agent/restraint/suspension.ts';
-import { contentOf } from '../../scripts/programs/oversight/story/content.ts';
+import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { Page } from '../lib/page-asking.ts';
 import { STREET_CLIP, scratch } from '../lib/paths.ts';

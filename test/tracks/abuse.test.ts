@@ -11,7 +11,7 @@ import { picture } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
 import { BOX, SITE } from '../lib/room.ts';
-import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
+import { GRANT, type MovingObject, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
 const AREA = {
   id: 'clinic',
@@ -27,7 +27,9 @@ const numbers = (tracks: readonly { track: number }[]): number[] => tracks.map((
 t.test(
   'a new case number gives no new budget: the limits of the key’s day and of the day apply',
   async (t) => {
-    const cars = Array.from({ length: 30 }, (_, i) => mover(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]));
+    const cars = Array.from({ length: 30 }, (_, i) =>
+      movingObject(1 + i, [0.1, 0.5], [0.9, 0.5 + i / 100], [1, 9]),
+    );
     const budget = { case: 10, keyDay: 25, day: 40 };
     const box = new TrackedBox(scratch(t), { grant: { ...GRANT, budget } }).start();
     box.live(12, cars);
@@ -61,7 +63,7 @@ t.test('many small counts cost as many tracks', async (t) => {
   const box = new TrackedBox(scratch(t), {
     grant: { ...GRANT, budget: { case: 5, keyDay: 50, day: 50 } },
   }).start();
-  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   for (let i = 0; i < 5; i += 1) t.equal((await box.ask({ answer: 'count' })).matches, 1);
   await t.rejects(box.ask({ answer: 'count' }), /budget of case/);
 });
@@ -70,12 +72,12 @@ t.test('a track that touches an excluded area is removed as a whole, also its ea
   const grant = { ...GRANT, notKept: [AREA] };
   const box = new TrackedBox(scratch(t), { grant }).start();
   // Six minutes on the way to the door, so that part of the track is on the disk.
-  const visitor: Mover = {
+  const visitor: MovingObject = {
     id: 1,
     label: 'car',
     at: (s) => (s > 420 ? undefined : [0.05 + (0.45 * s) / 400, 0.5]),
   };
-  const other = mover(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
+  const other = movingObject(2, [0.1, 0.9], [0.9, 0.9], [10, 20]);
   box.live(340, [visitor, other]);
   t.strictSame(numbers((await box.ask()).tracks), [1, 2], 'until it touches, it is answered');
   const later = { ...visitor, at: (s: number) => visitor.at(s + 340) };
@@ -91,9 +93,11 @@ t.test('a track that touches an excluded area is removed as a whole, also its ea
 t.test('no remaining track ends at the door of an excluded area', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, notKept: [AREA] } }).start();
   const visitors = Array.from({ length: 40 }, (_, i) =>
-    mover(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
+    movingObject(1 + i, [0.02 * i + 0.05, 0.95], [0.5, 0.5], [i, i + 8]),
   );
-  const passers = Array.from({ length: 40 }, (_, i) => mover(100 + i, [0.05, 0.8], [0.95, 0.8], [i, i + 8]));
+  const passers = Array.from({ length: 40 }, (_, i) =>
+    movingObject(100 + i, [0.05, 0.8], [0.95, 0.8], [i, i + 8]),
+  );
   box.live(50, [...visitors, ...passers]);
   const { tracks } = await box.ask();
   t.strictSame(
@@ -127,7 +131,7 @@ t.test(
       },
     ];
     const box = new TrackedBox(scratch(t), { grant: { ...GRANT, zones } }).start();
-    box.live(12, [mover(1, [0.05, 0.5], [0.95, 0.5], [0, 10])]);
+    box.live(12, [movingObject(1, [0.05, 0.5], [0.95, 0.5], [0, 10])]);
     const { tracks, views } = await box.ask();
     t.equal(tracks.length, 2);
     t.ok(
@@ -155,7 +159,7 @@ t.test(
 
 t.test('the track file is readable by the box’s user alone, with its log', (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   for (const suffix of ['', '-wal', '-shm']) t.equal(statSync(`${box.file}${suffix}`).mode & 0o077, 0);
   t.end();
 });
@@ -163,8 +167,8 @@ t.test('the track file is readable by the box’s user alone, with its log', (t)
 t.test('no person is stored under the grade of vehicles, whatever is asked later', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
   box.live(12, [
-    mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
-    mover(6, [0.1, 0.6], [0.9, 0.6], [1, 9], { label: 'bicycle' }),
+    movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' }),
+    movingObject(6, [0.1, 0.6], [0.9, 0.6], [1, 9], { label: 'bicycle' }),
   ]);
   box.grant = { ...GRANT, grade: 'persons', magistrate: 'Mme Test' };
   box.rule();
@@ -194,7 +198,7 @@ t.test(
 
 t.test('an order that ends, or a suspension, ends a question that is running', async (t) => {
   const cars = Array.from({ length: 450 }, (_, i) =>
-    mover(1 + i, [0.1, 0.5], [0.9, 0.5], [(i % 10) / 10, 6]),
+    movingObject(1 + i, [0.1, 0.5], [0.9, 0.5], [(i % 10) / 10, 6]),
   );
   for (const [name, change, message] of [
     ['suspended', { mode: 'suspended' }, /suspended/],
@@ -216,7 +220,7 @@ t.test('an order that ends, or a suspension, ends a question that is running', a
 
 t.test('a car that is parked for hours in a jittering box fits one page', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  const parked: Mover = {
+  const parked: MovingObject = {
     id: 1,
     label: 'car',
     at: (s) => [0.5 + 0.01 * Math.sin(s * 7), 0.5 + 0.01 * Math.cos(s * 5)],
@@ -230,7 +234,7 @@ t.test('a car that is parked for hours in a jittering box fits one page', async 
 
 t.test('any signed question is answered or refused with a line, and the box continues', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, colour: true } }).start();
-  box.live(12, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   const now = box.clock.wallMs();
   const time = (min: number, max: number) =>
     fc

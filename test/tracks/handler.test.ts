@@ -3,12 +3,12 @@ import t from 'tap';
 import type { TrackLogGrant, TrackQuestion, TrackRecord } from '../../agent/contract/track-log.ts';
 import { makeSigner } from '../lib/commands.ts';
 import { scratch } from '../lib/paths.ts';
-import { GRANT, type Mover, mover, TrackedBox } from '../lib/tracked-box.ts';
+import { GRANT, type MovingObject, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
-const CARS: readonly Mover[] = [
-  mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9], { colours: ['white'] }),
-  mover(2, [0.9, 0.6], [0.1, 0.6], [2, 10], { colours: ['grey', 'white'] }),
-  mover(3, [0.1, 0.9], [0.9, 0.9], [3, 11], { label: 'bus' }),
+const CARS: readonly MovingObject[] = [
+  movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9], { colours: ['white'] }),
+  movingObject(2, [0.9, 0.6], [0.1, 0.6], [2, 10], { colours: ['grey', 'white'] }),
+  movingObject(3, [0.1, 0.9], [0.9, 0.9], [3, 11], { label: 'bus' }),
   // Arrives, stands for 20 s near the middle, and leaves.
   {
     id: 4,
@@ -28,9 +28,9 @@ const SQUARE: [number, number][] = [
   [0.4, 0.8],
 ];
 
-async function street(dir: string, change: Partial<TrackLogGrant> = {}, movers = CARS, options = {}) {
+async function street(dir: string, change: Partial<TrackLogGrant> = {}, movingObjects = CARS, options = {}) {
   const box = new TrackedBox(dir, { grant: { ...GRANT, ...change }, ...options }).start();
-  box.live(40, movers);
+  box.live(40, movingObjects);
   const { views } = await box.ask({ answer: 'coverage' });
   return { box, view: views[0]?.view ?? '' };
 }
@@ -79,10 +79,10 @@ t.test('classes select tracks, and colours only order them', async (t) => {
 });
 
 t.test('pages give every match once, each a question on record with its costs', async (t) => {
-  const movers = Array.from({ length: 450 }, (_, i) =>
-    mover(100 + i, [0.1, 0.2], [0.9, 0.2 + i / 2000], [(i % 25) / 10, 4 + (i % 25) / 10]),
+  const movingObjects = Array.from({ length: 450 }, (_, i) =>
+    movingObject(100 + i, [0.1, 0.2], [0.9, 0.2 + i / 2000], [(i % 25) / 10, 4 + (i % 25) / 10]),
   );
-  const { box } = await street(scratch(t), {}, movers);
+  const { box } = await street(scratch(t), {}, movingObjects);
   const pageTracks: number[] = [];
   let cursor: string | undefined;
   let pages = 0;
@@ -96,7 +96,7 @@ t.test('pages give every match once, each a question on record with its costs', 
   t.equal(pages, 3);
   t.strictSame(
     pageTracks.sort((a, b) => a - b),
-    movers.map(({ id }) => id),
+    movingObjects.map(({ id }) => id),
   );
   const trackRecords = box.records.filter((one): one is TrackRecord => one.record === 'tracks');
   t.match(
@@ -184,7 +184,7 @@ t.test('daily hours are those of the site', async (t) => {
   // 24 November, 01:00 in Paris.
   box.start();
   for (let hour = 0; hour < 48; hour += 1) {
-    box.live(10, [mover(1000 + hour, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+    box.live(10, [movingObject(1000 + hour, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
     box.sleep(3590, 10);
   }
   const from = new Date(box.clock.wallMs() - 48 * 3_600_000).toISOString();
@@ -194,7 +194,7 @@ t.test('daily hours are those of the site', async (t) => {
 });
 
 t.test('counts give only numbers, of whole ten minutes, of all classes', async (t) => {
-  const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
+  const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(scratch(t), { grade: 'counts' }, [...CARS, ...walkers]);
   const end = Math.ceil(box.clock.wallMs() / 600_000) * 600_000;
   const span = { from: new Date(end - 86_400_000).toISOString(), to: new Date(end).toISOString() };
@@ -220,7 +220,7 @@ t.test('questions about persons need two signatures and cover a day at most', as
     makeSigner('other', ['search']),
   ];
   const keys = [asker.config, second.config, stranger.config];
-  const walkers = [mover(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
+  const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(
     scratch(t),
     { grade: 'persons', magistrate: 'Mme Test' },

@@ -4,10 +4,10 @@ import t from 'tap';
 import type { PurgeRecord } from '../../agent/contract/search.ts';
 import type { TrackLogGrant, TrackQuestion, TrackResult } from '../../agent/contract/track-log.ts';
 import { scratch } from '../lib/paths.ts';
-import { GRANT, mover, TrackedBox } from '../lib/tracked-box.ts';
+import { GRANT, movingObject, TrackedBox } from '../lib/tracked-box.ts';
 
 const HOUR_S = 3600;
-const CAR = mover(7, [0.1, 0.5], [0.9, 0.5], [1, 9]);
+const CAR = movingObject(7, [0.1, 0.5], [0.9, 0.5], [1, 9]);
 
 const gaps = ({ coverage }: TrackResult): string[] => coverage.gaps.map(({ why }) => why);
 const purges = (box: TrackedBox): PurgeRecord[] =>
@@ -49,10 +49,10 @@ t.test('a passing car is stored for the box’s user alone, and found with its t
 
 t.test('a power cut loses unwritten tracks, and the answer says so', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-  box.live(310, [CAR, mover(8, [0.1, 0.6], [0.9, 0.6], [305, 309])]);
-  box.live(100, [mover(9, [0.1, 0.7], [0.9, 0.7], [5, 12])]);
+  box.live(310, [CAR, movingObject(8, [0.1, 0.6], [0.9, 0.6], [305, 309])]);
+  box.live(100, [movingObject(9, [0.1, 0.7], [0.9, 0.7], [5, 12])]);
   box.kill();
-  box.live(60, [mover(10, [0.1, 0.7], [0.9, 0.7], [5, 12])]);
+  box.live(60, [movingObject(10, [0.1, 0.7], [0.9, 0.7], [5, 12])]);
   const answer = await box.ask(last(box, 480));
   t.strictSame(
     answer.tracks.map(({ track }) => track),
@@ -81,12 +81,12 @@ t.test('a suspended box stores and answers nothing, and its gap has the reason',
   box.live(12, [CAR]);
   box.mode = 'suspended';
   box.rule();
-  box.live(12, [mover(11, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(11, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   await t.rejects(box.ask(), /suspended/);
   t.match(box.status.report, { state: 'paused' });
   box.mode = 'active';
   box.rule();
-  box.live(12, [mover(12, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(12, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   const answer = await box.ask(last(box, 60));
   t.strictSame(
     answer.tracks.map(({ track }) => track),
@@ -99,13 +99,13 @@ t.test(
   'a lost, covered or moved camera is a gap, which begins a minute before a move is known',
   async (t) => {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
-    box.live(200, [mover(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+    box.live(200, [movingObject(1, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
     box.camera.state = 'lost';
     box.sleep(30);
     box.camera.state = 'streaming';
     box.live(30, [], ['covered']);
     box.live(200, []);
-    box.live(30, [mover(2, [0.1, 0.5], [0.9, 0.5], [1, 9])], ['moved']);
+    box.live(30, [movingObject(2, [0.1, 0.5], [0.9, 0.5], [1, 9])], ['moved']);
     const answer = await box.ask(last(box, 520));
     t.strictSame([...new Set(gaps(answer))], ['not-authorised', 'no-picture', 'blind']);
     t.strictSame(
@@ -127,11 +127,11 @@ t.test('a clock that is not set stores nothing, and one that steps makes a seam'
   box.synced = true;
   box.live(12, [CAR]);
   box.synced = false;
-  box.live(12, [mover(8, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(8, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   box.synced = true;
-  box.live(4, [mover(9, [0.1, 0.5], [0.5, 0.5], [0, 9])]);
+  box.live(4, [movingObject(9, [0.1, 0.5], [0.5, 0.5], [0, 9])]);
   box.clock.epochMs += 60_000;
-  box.live(4, [mover(9, [0.3, 0.5], [0.7, 0.5], [0, 9])]);
+  box.live(4, [movingObject(9, [0.3, 0.5], [0.7, 0.5], [0, 9])]);
   const answer = await box.ask(last(box, 120));
   t.ok(gaps(answer).includes('clock-not-set') && gaps(answer).includes('clock-step'), gaps(answer).join());
   t.strictSame(
@@ -280,7 +280,7 @@ t.test('rows expire after their days, by a trusted clock or by the least time th
 
 t.test('deleted rows are no longer in the file', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
-  box.live(12, [mover(123_456_789_012, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(12, [movingObject(123_456_789_012, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   await box.ask(last(box, 60));
   const needle = Buffer.alloc(6);
   needle.writeUIntBE(123_456_789_012, 0, 6);
@@ -294,10 +294,10 @@ t.test('deleted rows are no longer in the file', async (t) => {
 t.test('a full file drops the oldest rows with a record, a counter and a gap', async (t) => {
   const box = new TrackedBox(scratch(t), { grant: GRANT, tracksMiB: 1 }).start();
   for (let minute = 0; minute < 180; minute += 1) {
-    const movers = Array.from({ length: 120 }, (_, i) =>
-      mover(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
+    const movingObjects = Array.from({ length: 120 }, (_, i) =>
+      movingObject(1 + minute * 200 + i, [0.1, 0.5], [0.9, 0.1 + 0.006 * i], [0, 2]),
     );
-    box.live(2, movers);
+    box.live(2, movingObjects);
     box.sleep(58, 29);
   }
   await box.ask(last(box, 60));
@@ -317,7 +317,7 @@ t.test('a move that is confirmed, another camera and another shape each begin an
   box.live(20, []);
   t.equal((await box.ask(last(box, 120, 'coverage'))).views.length, 1, 'a restart is none');
   box.log.viewConfirmed();
-  box.live(20, [mover(8, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
+  box.live(20, [movingObject(8, [0.1, 0.5], [0.9, 0.5], [1, 9])]);
   const { views } = await box.ask(last(box, 120, 'coverage'));
   t.equal(views.length, 2);
   t.equal(views[1]?.view, first?.view);
@@ -381,7 +381,7 @@ t.test(
     const box = new TrackedBox(scratch(t), { grant: { ...GRANT, days: 1, spanHours: 24 } }).start();
     // Its hourly purge runs at 24 h, and not yet again at 24 h and 20 min.
     box.sleep(1200, 600);
-    const parked = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
+    const parked = movingObject(7, [0.1, 0.5], [0.9, 0.5], [0, 1500]);
     box.live(1200, [parked]);
     box.sleep(24 * HOUR_S - 600, 300);
     t.ok(box.status.report.rows > 1, 'no row is deleted yet');

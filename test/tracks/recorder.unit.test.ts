@@ -5,7 +5,7 @@ import type { TrackLogGrant } from '../../agent/contract/track-log.ts';
 import { decodePath } from '../../agent/tracks/path.ts';
 import { type TrackPiece, TrackRecorder } from '../../agent/tracks/recorder.ts';
 import { OPEN_GRANT } from '../lib/track-oracle.ts';
-import { type Mover, mover, trackOf } from '../lib/tracked-box.ts';
+import { type MovingObject, movingObject, trackOf } from '../lib/tracked-box.ts';
 
 const FRAME_MS = 200;
 const WALL_MS = Date.parse('2026-11-24T10:00:00Z');
@@ -31,12 +31,12 @@ class Street {
   /** Feeds the movers for some seconds; their time counts from the start of the street. */
   live(
     seconds: number,
-    movers: readonly Mover[],
+    movingObjects: readonly MovingObject[],
     change: (track: ObservedTrack) => ObservedTrack = (one) => one,
   ) {
     for (const endMs = this.atMs + seconds * 1000; this.atMs < endMs; this.atMs += FRAME_MS) {
       this.frame(
-        movers.flatMap((one) => {
+        movingObjects.flatMap((one) => {
           const at = one.at(this.atMs / 1000);
           return at === undefined ? [] : [change(trackOf(one, at, this.atMs))];
         }),
@@ -73,11 +73,11 @@ const box = (left: number, top: number, right: number, bottom: number): [number,
   [right, bottom],
   [left, bottom],
 ];
-const CROSSING = mover(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
+const CROSSING = movingObject(7, [0.1, 0.5], [0.9, 0.5], [0, 8]);
 
 t.test('a track is stored only inside the order’s areas, and marked as cut', async (t) => {
   const street = new Street({ zones: [{ id: 'square', polygon: box(0.4, 0, 0.6, 1) }] });
-  const thereAndBack: Mover = {
+  const thereAndBack: MovingObject = {
     id: 7,
     at: (s) => (s > 16 ? undefined : [0.1 + 0.1 * (s <= 8 ? s : 16 - s), 0.5]),
   };
@@ -88,13 +88,13 @@ t.test('a track is stored only inside the order’s areas, and marked as cut', a
     t.ok(pointsOf(piece).every(({ x }) => x >= 0.399 && x <= 0.601));
   }
   street.pieces = [];
-  street.live(20, [mover(8, [0.1, 0.5], [0.3, 0.5], [20, 30])]);
+  street.live(20, [movingObject(8, [0.1, 0.5], [0.3, 0.5], [20, 30])]);
   t.strictSame(street.pieces, []);
 });
 
 t.test('a track that touches an excluded area is dropped as a whole, with its earlier pieces', async (t) => {
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
-  const other = mover(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
+  const other = movingObject(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
   street.live(4, [CROSSING, other]);
   street.recorder.cut();
   t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
@@ -134,9 +134,9 @@ t.test('a track that crossed an excluded area before it was confirmed is dropped
 
 t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {
   const street = new Street();
-  const sign = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
+  const sign = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
   // Its box jitters, so that each place differs from the one before.
-  const jitters: Mover = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
+  const jitters: MovingObject = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
   for (let minute = 0; minute < 60; minute += 1) {
     street.live(60, [jitters]);
     if (minute % 5 === 4) street.recorder.cut();
@@ -148,7 +148,7 @@ t.test('fixed objects are not stored however long they stay, and do not use memo
 
 t.test('an object that proves not to be fixed is stored from then on', async (t) => {
   const street = new Street();
-  const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
+  const parked = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
   street.live(20, [parked], (one) => ({ ...one, furniture: true }));
   street.recorder.cut();
   street.live(60, [parked]);
@@ -167,7 +167,7 @@ t.test('an object seen less than three times is a flicker', async (t) => {
 
 t.test('frames without an inference end no track and add little', async (t) => {
   const street = new Street();
-  const parked = mover(3, [0.5, 0.5], [0.5, 0.5], [0, 1e6]);
+  const parked = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 1e6]);
   street.live(2, [parked]);
   for (let i = 0; i < 500; i += 1, street.atMs += FRAME_MS)
     street.frame([trackOf(parked, [0.5, 0.5], street.atMs)], { looked: false });
@@ -214,7 +214,7 @@ t.test('an unseen part of the path is marked, a single missed frame is not', asy
   t.equal(unseen.length, 1);
   t.ok(Math.abs((unseen[0]?.atMs ?? 0) - 5000) <= 20, 'the first place after it');
   street.pieces = [];
-  const later = mover(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
+  const later = movingObject(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
   street.live(12, [later], missed(15_000, 15_400));
   t.ok(street.pieces.every((one) => pointsOf(one).every(({ seen }) => seen)));
 });
@@ -237,10 +237,10 @@ t.test('each grade keeps its classes', async (t) => {
     ['persons', labels],
   ] as const) {
     const street = new Street({ grade });
-    const movers = labels.map((label, i) =>
-      mover(i + 1, [0.1, 0.1 + 0.08 * i], [0.9, 0.1 + 0.08 * i], [0, 8], { label: label as never }),
+    const movingObjects = labels.map((label, i) =>
+      movingObject(i + 1, [0.1, 0.1 + 0.08 * i], [0.9, 0.1 + 0.08 * i], [0, 8], { label: label as never }),
     );
-    street.live(12, movers);
+    street.live(12, movingObjects);
     t.strictSame(street.pieces.map(({ label }) => label).sort(), [...keptLabels].sort(), grade);
   }
 });

@@ -1,7 +1,7 @@
 /** Tests the analysis rate: it depends on objects in zones and at lines, and stays within a budget. */
 import t from 'tap';
 import type { Glimpse, Track } from '../../agent/contract/picture.ts';
-import { Pace } from '../../agent/vision/schedule/pace.ts';
+import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
 import { FPS_MAX, WantedRate } from '../../agent/vision/schedule/wanted-rate.ts';
 
 const SOURCE = { widthPx: 832, heightPx: 512 };
@@ -106,7 +106,7 @@ t.test('a fast object in a zone gets three detector runs where the rate allows i
 });
 
 /** Number of analysed frames, of 15 a second for the given time. */
-function analysed(pace: Pace, fromS: number, seconds: number, fps: number): number {
+function analysed(pace: RateControl, fromS: number, seconds: number, fps: number): number {
   let count = 0;
   for (let i = 0; i < seconds * 15; i += 1) {
     const atMs = fromS * 1000 + i * FRAME_MS;
@@ -118,7 +118,7 @@ function analysed(pace: Pace, fromS: number, seconds: number, fps: number): numb
 }
 
 t.test('the rate follows the street within its mean, and is never below the usual', async (t) => {
-  const pace = new Pace(5, true);
+  const pace = new RateControl(5, true);
   t.equal(analysed(pace, 0, 10, 15), 150, 'ten seconds at fifteen');
   const minute = analysed(pace, 10, 60, 15);
   t.ok(minute >= 300 && minute <= 360, `a minute more: ${minute}`);
@@ -138,7 +138,7 @@ t.test('any rate is kept on average with frames that come at another', async (t)
     [15, 12.5],
     [6, 12.5],
   ] as const) {
-    const pace = new Pace(5, true);
+    const pace = new RateControl(5, true);
     let count = 0;
     for (let i = 0; i < 10 * comes; i += 1) {
       if (pace.isDue((i * 1000) / comes, { fps, pictured: false })) count += 1;
@@ -148,7 +148,7 @@ t.test('any rate is kept on average with frames that come at another', async (t)
 });
 
 t.test('a frame with a picture is analysed, unless the board is hot', async (t) => {
-  const pace = new Pace(5, true);
+  const pace = new RateControl(5, true);
   pace.isDue(0, { fps: 1, pictured: false });
   t.equal(pace.isDue(67, { fps: 1, pictured: false }), false);
   t.equal(pace.isDue(133, { fps: 1, pictured: true }), true);
@@ -159,7 +159,7 @@ t.test('a frame with a picture is analysed, unless the board is hot', async (t) 
 });
 
 t.test('a board with slow detector runs gets no higher rate than it can do', async (t) => {
-  const pace = new Pace(5, true);
+  const pace = new RateControl(5, true);
   for (let i = 0; i < 50; i += 1) pace.noteDuration(100, i * 200);
   const rate = analysed(pace, 10, 10, 15) / 10;
   t.ok(rate > 6 && rate <= 7.5, `looks of 100 ms, 0.7 of the time: ${rate}`);

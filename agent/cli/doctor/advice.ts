@@ -4,7 +4,7 @@
  */
 import type { ViewReport } from '../../contract/view-report.ts';
 import { betterInput } from '../../local/view-advice.ts';
-import type { ModelFigure } from './installed-models.ts';
+import type { ModelMetrics } from './installed-models.ts';
 import { INTERVAL_SHARE_MAX } from './vision.ts';
 
 export interface AdviceFacts {
@@ -28,7 +28,7 @@ export interface AdviceFacts {
   readonly unready: readonly string[];
   /** Undefined if no camera was observed. */
   readonly view: ViewReport | undefined;
-  readonly figures: readonly ModelFigure[];
+  readonly figures: readonly ModelMetrics[];
 }
 
 /**
@@ -128,9 +128,9 @@ function modelAdvice({ model, figures }: AdviceFacts): string[] {
   const gains = [...new Set(figures.map((one) => one.model))]
     .filter((other) => other !== model)
     .flatMap((other) => {
-      const pairs = own.flatMap((ownFigure) => {
-        const otherFigure = figures.find((one) => one.model === other && one.data === ownFigure.data);
-        return otherFigure === undefined ? [] : [otherFigure.recall - ownFigure.recall];
+      const pairs = own.flatMap((ownMetrics) => {
+        const otherMetrics = figures.find((one) => one.model === other && one.data === ownMetrics.data);
+        return otherMetrics === undefined ? [] : [otherMetrics.recall - ownMetrics.recall];
       });
       if (pairs.length === 0) return [];
       const gain = pairs.reduce((total, one) => total + one, 0) / pairs.length;

@@ -18,7 +18,7 @@ export interface Look {
   readonly power: Power | null;
 }
 
-export interface LookFigures {
+export interface InferenceMetrics {
   /** Execution provider, or GStreamer element. */
   readonly on: string;
   readonly model: string;
@@ -35,9 +35,9 @@ export interface LookFigures {
 }
 
 export interface Comparison {
-  readonly cpu: LookFigures | null;
+  readonly cpu: InferenceMetrics | null;
   /** Null if the configured detector runs on the CPU. */
-  readonly accelerator: LookFigures | null;
+  readonly accelerator: InferenceMetrics | null;
   readonly agreement: Agreement | null;
   /** Reason why there is no agreement, or why it means nothing. */
   readonly note: string | null;
@@ -76,14 +76,14 @@ export function comparisonOf(configured: Look, cpu?: Look): Comparison {
   return { cpu: figures, accelerator, agreement, note: noteOf(accelerator, agreement) };
 }
 
-function noteOf(accelerator: LookFigures | null, agreement: Agreement | null): string | null {
+function noteOf(accelerator: InferenceMetrics | null, agreement: Agreement | null): string | null {
   if (accelerator?.fallback != null) return `it fell back to ${accelerator.on}: ${accelerator.fallback}`;
   if (agreement === null) return 'no frame was looked at by both';
   if (agreement.matched + agreement.onlyFirst + agreement.onlySecond > 0) return null;
   return 'nothing was detected on this clip: give one of a street with --clip FILE';
 }
 
-function figuresOf({ trial: { detector, stats }, power }: Look): LookFigures | null {
+function figuresOf({ trial: { detector, stats }, power }: Look): InferenceMetrics | null {
   const detect = stats?.stages['detect'];
   if (detector === undefined || stats === undefined || detect === undefined) return null;
   const frames = detect.latency.counts.reduce((total, count) => total + count, 0);
@@ -115,14 +115,14 @@ export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share
 /** Returns rows of a table: name and text. */
 export function comparisonRows({ cpu, accelerator, agreement, note }: Comparison): [string, string][] {
   const rows: [string, string][] = [];
-  if (accelerator !== null) rows.push(['compared', figuresText(accelerator)]);
-  if (cpu !== null) rows.push(['cpu', figuresText(cpu)]);
+  if (accelerator !== null) rows.push(['compared', metricsText(accelerator)]);
+  if (cpu !== null) rows.push(['cpu', metricsText(cpu)]);
   if (agreement !== null) rows.push(['agreement', agreementText(agreement)]);
   if (note !== null) rows.push(['note', note]);
   return rows;
 }
 
-function figuresText({ on, model, frames, meanMs, p50BelowMs, p95BelowMs, power }: LookFigures): string {
+function metricsText({ on, model, frames, meanMs, p50BelowMs, p95BelowMs, power }: InferenceMetrics): string {
   const boundText = (ms: number | null): string =>
     ms === null ? `over ${LATENCY_BOUNDS_MS.at(-1)} ms` : `at most ${ms} ms`;
   const watts = power === null ? 'watts not told' : `${power.watts} W (${power.of})`;

@@ -34,7 +34,7 @@ import {
 } from './accelerators.ts';
 import { adviceOf } from './advice.ts';
 import { benchmark, benchmarkText } from './benchmark.ts';
-import { modelFigures } from './installed-models.ts';
+import { modelMetrics } from './installed-models.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
 import { type Look, mayLook } from './restraint.ts';
 import { lookMs, visionFindings } from './vision.ts';
@@ -236,7 +236,7 @@ function adviceFinding(
     ready: ready.map(({ preset }) => preset.name),
     unready: unready.map(({ preset }) => preset.name),
     takesOneSize: DETECTOR_BACKENDS[backend].usesElement || onlySizeOf(modelDir, model) !== undefined,
-    figures: modelFigures(modelDir),
+    figures: modelMetrics(modelDir),
   });
   return ok('advice', [...lines, ...substreamAdvice(config)].join('; '));
 }

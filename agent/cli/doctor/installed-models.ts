@@ -5,7 +5,7 @@ import { Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { jsonOf } from '../../base/json.ts';
 
-export interface ModelFigure {
+export interface ModelMetrics {
   readonly model: string;
   /** Pictures, their copy and input size; only equal ones are compared. */
   readonly data: string;
@@ -29,7 +29,7 @@ const Figure = Type.Object({
 });
 
 /** Returns the figures of all readable cards. The detector's own check reports a damaged model. */
-export function modelFigures(modelDir: string): ModelFigure[] {
+export function modelMetrics(modelDir: string): ModelMetrics[] {
   return readdirSync(modelDir)
     .filter((name) => name.endsWith('.json'))
     .sort()

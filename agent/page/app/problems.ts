@@ -4,8 +4,8 @@ import type { OrderView } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
 import { type Drawing, isFaulty, type Shape, shapesOf } from './drawing.ts';
+import { peopleFault } from './height-gauge.ts';
 import { badFields, placeOf, type RuleFields } from './rule-fields.ts';
-import { peopleFault } from './ruler.ts';
 
 export type ProblemCode =
   | 'shape-crosses'

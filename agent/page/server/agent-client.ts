@@ -31,7 +31,7 @@ export interface AgentEvents {
   onUnlock(): void;
   onConnected(): void;
   /** Called when the agent is unreachable and the shown picture must be removed. */
-  onAway(): void;
+  onUnavailable(): void;
 }
 
 export interface AgentClientOptions {
@@ -134,7 +134,7 @@ export class AgentClient {
     this.#end = undefined;
     this.#fault = error === undefined ? 'it has closed the connection' : messageOf(error);
     this.#giveUp(this.#fault);
-    if (was) events.onAway();
+    if (was) events.onUnavailable();
     if (this.#stopped) return;
     this.#faultLine.due((leftOut) =>
       log.warn({ socket, reason: this.#fault, leftOut }, 'the agent does not answer; tried again'),

@@ -140,7 +140,7 @@ export class PageServer {
         onNoPicture: (message) => this.#preview.showNone(message),
         onUnlock: () => this.#pairing.unlock(),
         onConnected: () => this.#preview.connected(),
-        onAway: () => this.#preview.showUnavailable(),
+        onUnavailable: () => this.#preview.showUnavailable(),
       },
     });
     this.#preview = new Preview({ agent: this.#agent, clock });

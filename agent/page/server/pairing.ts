@@ -120,7 +120,7 @@ export class Pairing {
   }
 
   /** Issues a code for one more phone, valid for `minutes`; it replaces the previous one. */
-  freshCode(): { readonly code: string; readonly minutes: number } {
+  newCode(): { readonly code: string; readonly minutes: number } {
     const code = makeSetupCode();
     this.#fresh = { sha256: setupCodeHash(code), untilMs: this.#options.clock.nowMs() + FRESH_MS };
     return { code, minutes: FRESH_MS / 60_000 };

@@ -147,7 +147,7 @@ export class Routes {
 
   async #code({ request }: RequestContext): Promise<Reply> {
     await bodyOf(request, Nothing);
-    return json(this.#parts.pairing.freshCode());
+    return json(this.#parts.pairing.newCode());
   }
 
   async #state({ query }: RequestContext, session: Session): Promise<Reply> {

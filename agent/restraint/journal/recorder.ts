@@ -14,7 +14,7 @@ import { type Counters, gauge } from '../../base/counters.ts';
 import { AgentError, rethrowBug } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { programVersion } from '../../base/package-root.ts';
-import type { SteadyClock } from '../../base/steady-clock.ts';
+import type { TrustedClock } from '../../base/trusted-clock.ts';
 import type { Config } from '../../contract/config.ts';
 import type { VigieEvent } from '../../contract/event.ts';
 import type { DetectorReport, FramesReport } from '../../contract/health.ts';
@@ -55,7 +55,7 @@ export interface JournalRecorderOptions {
   alertsDays(): number;
   readonly boot: string;
   readonly clock: Clock;
-  readonly steady: Pick<SteadyClock, 'synced' | 'trusted'>;
+  readonly steady: Pick<TrustedClock, 'synced' | 'trusted'>;
   readonly log: Logger;
   readonly archive: {
     /** Returns the archive's records above a row, oldest first. */

@@ -100,13 +100,13 @@ export class WatchedFile {
     const watched = watchedOf(config);
     const stored = this.#read();
     const former = stored?.known.find((known) => hashOf(known) === before?.watched);
-    const drawnAnew = before !== undefined && before.zones !== now.zones;
+    const redrawn = before !== undefined && before.zones !== now.zones;
     const same = before === undefined || before.config === now.config;
     const untold = same ? stored?.untold : merged(stored?.untold, changeOf(former, watched, before, now));
     const knownConfigs =
       former === undefined || hashOf(former) === hashOf(watched) ? [watched] : [watched, former];
     this.#write({ version: 1, known: knownConfigs, untold: untold ?? null });
-    return drawnAnew ? chunked(redrawnPlaces(former, watched)) : [];
+    return redrawn ? chunked(redrawnPlaces(former, watched)) : [];
   }
 
   #read(): StoredWatch | undefined {

@@ -72,7 +72,7 @@ export class Detector {
   /**
    * True while it runs on the CPU because its element was held off, and a restart of vision may try the element again.
    */
-  get startsBetterAnew(): boolean {
+  get shouldRestart(): boolean {
     return this.#loader.mayTryAgain;
   }
 

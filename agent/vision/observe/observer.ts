@@ -96,7 +96,7 @@ export class Observer {
     const moving = this.#pixels.update(frame, tracks);
     const staticFalsePositives = this.#staticFalsePositives.update(frame, tracks, moving);
     const foreground = this.#moving.update(frame);
-    const isFresh = foreground !== this.#foreground;
+    const isNew = foreground !== this.#foreground;
     this.#foreground = foreground;
     const camera = this.#conditions.update(frame, found, { looked, foreground });
     this.#followSight(camera);
@@ -106,7 +106,7 @@ export class Observer {
       moving,
       furniture: staticFalsePositives,
     });
-    this.#nameColours(frame, tracks, observed, isFresh);
+    this.#nameColours(frame, tracks, observed, isNew);
     const observation: Observation = {
       frame: index,
       atMs,
@@ -129,11 +129,11 @@ export class Observer {
     frame: Frame,
     tracks: readonly Track[],
     observed: readonly ObservedTrack[],
-    isFresh: boolean,
+    isNew: boolean,
   ): void {
     const colours = this.#colours;
     if (colours === undefined) return;
-    const foreground = isFresh && !this.#blind ? this.#foreground : undefined;
+    const foreground = isNew && !this.#blind ? this.#foreground : undefined;
     colours.update(frame, tracks, { foreground, light: this.#conditions.light });
     for (const track of observed) {
       const names = colours.namesOf(track.id);

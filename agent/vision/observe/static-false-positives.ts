@@ -51,7 +51,7 @@ const SURE_SCORE: Readonly<Record<Group, number>> = {
 };
 const MARK_BLEND = 0.3;
 
-interface Life {
+interface Lifetime {
   readonly group: Group;
   readonly box: XyxyPx;
   readonly patch: Patch | undefined;
@@ -72,7 +72,7 @@ interface Place {
 }
 
 export class StaticFalsePositives {
-  #lives = new Map<number, Life>();
+  #lives = new Map<number, Lifetime>();
   #places: Place[] = [];
   #droppedPlaces = 0;
 
@@ -85,7 +85,7 @@ export class StaticFalsePositives {
   update(frame: Frame, tracks: readonly Track[], moving: ReadonlySet<number>): ReadonlySet<number> {
     const { atMs } = frame;
     const picture = new FrameLuma(frame);
-    const lives = new Map<number, Life>();
+    const lives = new Map<number, Lifetime>();
     const marked = new Set<number>();
     for (const track of tracks) {
       const life = this.#lives.get(track.id) ?? this.#begin(track, picture, atMs);
@@ -98,7 +98,7 @@ export class StaticFalsePositives {
     return marked;
   }
 
-  #begin({ group, xyxyPx }: Track, picture: LumaPicture, atMs: number): Life {
+  #begin({ group, xyxyPx }: Track, picture: LumaPicture, atMs: number): Lifetime {
     const patch = patchOf(picture, xyxyPx);
     const place = patch && this.#placeOf(group, xyxyPx, patch);
     const marked = place !== undefined && notesOf(place, atMs) >= NOTED_MIN - 0.5;
@@ -114,7 +114,7 @@ export class StaticFalsePositives {
     );
   }
 
-  #note({ group, box, patch, still, lastMs }: Life): void {
+  #note({ group, box, patch, still, lastMs }: Lifetime): void {
     if (!still || patch === undefined) return;
     const place = this.#placeOf(group, box, patch);
     if (place !== undefined) {
@@ -134,7 +134,7 @@ export class StaticFalsePositives {
 }
 
 function follow(
-  life: Life,
+  life: Lifetime,
   { id, bestScore, group, xyxyPx }: Track,
   moving: ReadonlySet<number>,
   picture: LumaPicture,

@@ -17,7 +17,7 @@
  * - A cell is learnt only from a moment at which redaction would have shown it.
  * - It belongs to one view, and is dropped when the camera moves or the picture's size changes.
  * LIMITS: a picture of SNAPSHOT_LONG_SIDE_PX_MAX in 4:2:0, PENDING_MAX waiting ones, and the state of each cell: 5.6
- * MiB at 1280 × 720 (test/vision/plate.unit.test.ts).
+ * MiB at 1280 × 720 (test/vision/clean-plate.unit.test.ts).
  */
 import { sameSize } from '../../contract/geometry.ts';
 import type { YuvPlanes } from '../../contract/picture.ts';

@@ -6,10 +6,10 @@
  */
 import type { QuietReport } from '../../contract/health.ts';
 import type { Frame, Glimpse, Track } from '../../contract/picture.ts';
-import { FineLooks } from './fine-looks.ts';
+import { HighResolutionPasses } from './high-resolution-passes.ts';
 import { MotionGate } from './motion-gate.ts';
-import { Pace, type PaceState } from './pace.ts';
 import type { QuietStreetOptions } from './quiet-street.ts';
+import { RateControl, type RateControlState } from './rate-control.ts';
 import { Street } from './street.ts';
 import type { WantedRateOptions } from './wanted-rate.ts';
 
@@ -40,15 +40,15 @@ export interface Awaited {
 
 export class Schedule {
   /** Undefined in a replay at a fixed rate, which analyses every frame. */
-  readonly #pace: Pace | undefined;
+  readonly #pace: RateControl | undefined;
   /** Undefined if the rate does not follow the street. */
   readonly #street: Street | undefined;
   readonly #gate: MotionGate;
-  readonly #fineLooks = new FineLooks();
+  readonly #highResolutionPasses = new HighResolutionPasses();
   #toldStep: number | undefined;
 
   constructor({ fps, follows, live, everyFrame, zones, lines, quiet }: ScheduleOptions) {
-    if (fps !== null && (live || follows)) this.#pace = new Pace(fps, follows);
+    if (fps !== null && (live || follows)) this.#pace = new RateControl(fps, follows);
     if (fps !== null && follows) this.#street = new Street({ zones, lines, usualFps: fps, quiet });
     this.#gate = new MotionGate({ everyFrame });
   }
@@ -75,22 +75,22 @@ export class Schedule {
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */
   wantsFine(frame: Frame): boolean {
-    return this.#fineLooks.wants(frame, (this.#pace?.state.step ?? 0) > 0);
+    return this.#highResolutionPasses.wants(frame, (this.#pace?.state.step ?? 0) > 0);
   }
 
   /** Reports whether the detector must run on the frame. `awaited` states that an object is awaited. */
   mustLook(frame: Frame, awaited: boolean): boolean {
-    return this.#gate.mustLook(frame, awaited || this.#fineLooks.isDue(frame));
+    return this.#gate.mustLook(frame, awaited || this.#highResolutionPasses.isDue(frame));
   }
 
   /** Records that the detector has run on the frame. */
   looked(frame: Frame): void {
-    this.#fineLooks.looked(frame);
+    this.#highResolutionPasses.looked(frame);
   }
 
   /** True if the picture is dark. */
   get dark(): boolean {
-    return this.#fineLooks.dark;
+    return this.#highResolutionPasses.dark;
   }
 
   /** Takes the tracks after an analysed frame. */
@@ -109,7 +109,7 @@ export class Schedule {
   }
 
   /** Returns the state of the frame rate control if it has changed since the last call. */
-  changedPace(): PaceState | undefined {
+  changedRateControl(): RateControlState | undefined {
     const state = this.#pace?.state;
     if (state === undefined || state.step === this.#toldStep) return undefined;
     this.#toldStep = state.step;
@@ -123,7 +123,11 @@ export class Schedule {
 
   /** Frames skipped for heat or load, frames that the budget could not pay, high-resolution passes. */
   get counts(): { readonly shed: number; readonly short: number; readonly fine: number } {
-    return { shed: this.#pace?.shed ?? 0, short: this.#pace?.short ?? 0, fine: this.#fineLooks.count };
+    return {
+      shed: this.#pace?.shed ?? 0,
+      short: this.#pace?.short ?? 0,
+      fine: this.#highResolutionPasses.count,
+    };
   }
 
   /** Undefined if no second stream may wake. */

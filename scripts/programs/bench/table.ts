@@ -26,7 +26,7 @@ export function tableOf(report: Report): string {
           `Python peer, CPU-ms     ${peer.cpuMs.toFixed(2)}  (${peer.versions}; peak RSS ${peer.rssPeakMiB.toFixed(0)} MiB)`,
           `vision ÷ peer           ${(vision.total / peer.cpuMs).toFixed(3)}  (at most ${GOALS.peerRatioMax}: ${verdict(goals.peer === true)})`,
         ]),
-    `plate, CPU-ms at 5 fps  ${vision.plateMs.toFixed(2)}  (at most ${GOALS.plateMsMax}: ${verdict(goals.plate)})`,
+    `plate, CPU-ms at 5 fps  ${vision.cleanPlateMs.toFixed(2)}  (at most ${GOALS.cleanPlateMsMax}: ${verdict(goals.plate)})`,
     `vision ÷ floor          ${ratio.vision.toFixed(3)}  (at most ${GOALS.ratioMax}: ${verdict(goals.ratio)}; without the plate)`,
     `vision + agent ÷ floor  ${ratio.both.toFixed(3)}`,
     `agent, CPU-ms           ${agent.total.toFixed(2)}  (at most ${GOALS.agentMsMax}: ${verdict(goals.agent)})`,

@@ -43,7 +43,7 @@ const HEALTH_PER_HOUR = 120;
 const PARTS = ['event', 'snapshot', 'health', 'status'] as const;
 type Part = (typeof PARTS)[number];
 
-interface PartFigures {
+interface PartMetrics {
   readonly messages: number;
   /** MQTT packets. */
   readonly bytes: number;
@@ -61,15 +61,15 @@ interface Hour {
   readonly snapshotWireBytes: number;
 }
 
-interface BytesFigures {
+interface BytesMetrics {
   readonly seconds: number;
-  readonly parts: Readonly<Record<Part, PartFigures>>;
+  readonly parts: Readonly<Record<Part, PartMetrics>>;
   /** Two hours, one with the clip's incidents and one with a street's. */
   readonly hours: readonly Hour[];
   readonly h264: { readonly bytesPerHour: number; readonly mbitPerS: number };
 }
 
-export async function measureBytes(clip: string, say: (line: string) => void): Promise<BytesFigures> {
+export async function measureBytes(clip: string, say: (line: string) => void): Promise<BytesMetrics> {
   if (!existsSync(clip)) throw new AgentError('config', `${clip}: no such clip; name another with --clip`);
   const dir = mkdtempSync(join(tmpdir(), 'vigie-bytes-'));
   try {
@@ -181,10 +181,10 @@ async function certificateOf(authority: CertificateAuthority): Promise<Record<st
   return { VIGIE_MQTT_CERT: cert, VIGIE_MQTT_KEY: key };
 }
 
-function figuresOf(packets: readonly IPublishPacket[], { bytes, seconds }: Video): BytesFigures {
-  const parts = Object.fromEntries(PARTS.map((part) => [part, partFigures(part, packets)])) as Record<
+function figuresOf(packets: readonly IPublishPacket[], { bytes, seconds }: Video): BytesMetrics {
+  const parts = Object.fromEntries(PARTS.map((part) => [part, partMetrics(part, packets)])) as Record<
     Part,
-    PartFigures
+    PartMetrics
   >;
   const incidents = packets.filter(isStart).length;
   if (incidents === 0 || parts.health.messages === 0) {
@@ -205,10 +205,10 @@ function isStart({ topic, payload }: IPublishPacket): boolean {
   return (JSON.parse(String(payload)) as VigieEvent).data.phase === 'start';
 }
 
-function hourOf(rate: number, incidents: number, { event, snapshot, health }: BytesFigures['parts']): Hour {
+function hourOf(rate: number, incidents: number, { event, snapshot, health }: BytesMetrics['parts']): Hour {
   const times = rate / incidents;
   const healthTimes = HEALTH_PER_HOUR / health.messages;
-  const sum = (pick: (figures: PartFigures) => number): number =>
+  const sum = (pick: (figures: PartMetrics) => number): number =>
     Math.round((pick(event) + pick(snapshot)) * times + pick(health) * healthTimes);
   return {
     incidents: rate,
@@ -219,7 +219,7 @@ function hourOf(rate: number, incidents: number, { event, snapshot, health }: By
   };
 }
 
-function partFigures(part: Part, packets: readonly IPublishPacket[]): PartFigures {
+function partMetrics(part: Part, packets: readonly IPublishPacket[]): PartMetrics {
   const own = packets.filter(({ topic }) => partOf(topic) === part).map(packetBytes);
   const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   return { messages: own.length, bytes: sum(own), wireBytes: sum(own.map(wireBytes)) };
@@ -242,7 +242,7 @@ function wireBytes(bytes: number): number {
   return inTls + SEGMENT_HEADERS_BYTES * Math.ceil(inTls / SEGMENT_BYTES);
 }
 
-export function bytesTable({ parts, hours, h264, seconds }: BytesFigures): string {
+export function bytesTable({ parts, hours, h264, seconds }: BytesMetrics): string {
   const number = (value: number): string => Math.round(value).toLocaleString('en');
   const partRows = PARTS.map((part) => {
     const { messages, bytes, wireBytes } = parts[part];

@@ -32,7 +32,7 @@ const film = (chain: string): (() => string) => {
 const noise = (sigma: number): string => `noise=alls=${Math.round(sigma * Math.sqrt(3))}:allf=t:all_seed=11`;
 
 /** Moves every level towards `level`, so that `contrast` of the differences is left. */
-const veil = (contrast: number, level: number): string => {
+const haze = (contrast: number, level: number): string => {
   const to = `'val*${contrast}+${Math.round(level * (1 - contrast))}'`;
   return `format=gbrp,lutrgb=r=${to}:g=${to}:b=${to}`;
 };
@@ -79,7 +79,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     blinding: true,
   },
   // A quarter of the contrast is left, around light grey (Koschmieder's law at 1.4 extinction lengths).
-  { name: 'haze', graph: film(veil(0.25, 200)), mayTell: ['no-visibility'], blinding: true },
+  { name: 'haze', graph: film(haze(0.25, 200)), mayTell: ['no-visibility'], blinding: true },
   {
     // Drops fall through the picture during an exposure: streaks of a twentieth of its height, slightly slanted.
     name: 'rain',
@@ -146,7 +146,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     // A low sun shines into the lens: haze over the whole picture, white around the sun.
     name: 'glare',
     graph: ({ widthPx, heightPx, fps }) =>
-      `${glow(2 * widthPx, 2 * heightPx, fps, 1, 0.16)}[sun];[film]${veil(0.5, 215)}[veiled];[veiled][sun]overlay=x=-W*0.35:y=-H*0.8:shortest=1`,
+      `${glow(2 * widthPx, 2 * heightPx, fps, 1, 0.16)}[sun];[film]${haze(0.5, 215)}[veiled];[veiled][sun]overlay=x=-W*0.35:y=-H*0.8:shortest=1`,
     mayTell: ['no-visibility', 'covered'],
     blinding: true,
   },

@@ -27,7 +27,7 @@ export interface DetectorEvaluationOptions {
   say(line: string): void;
 }
 
-export interface DetectorFigures extends Accuracy {
+export interface DetectorMetrics extends Accuracy {
   readonly clip: string;
   readonly model: string;
   readonly input: readonly [number, number];
@@ -63,8 +63,8 @@ function sequencesIn(dataDir: string): Sequence[] {
 }
 
 /** @throws AgentError `config` if no sequence exists */
-export async function evaluateDetector(options: DetectorEvaluationOptions): Promise<DetectorFigures[]> {
-  const figures: DetectorFigures[] = [];
+export async function evaluateDetector(options: DetectorEvaluationOptions): Promise<DetectorMetrics[]> {
+  const figures: DetectorMetrics[] = [];
   for (const sequence of sequencesIn(options.dataDir)) {
     const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
     if (absent !== undefined) {
@@ -83,7 +83,7 @@ async function evaluateSequence(
   { name, clip, truth }: Sequence,
   input: readonly [number, number],
   { model, copy, say }: DetectorEvaluationOptions,
-): Promise<DetectorFigures> {
+): Promise<DetectorMetrics> {
   const title = copy === undefined ? name : `${name}, ${copy.name}`;
   say(`${title} at ${input.join('x')}`);
   const truths = peopleByFrame(truth);
@@ -145,7 +145,7 @@ function peopleByFrame(path: string): Map<number, { truth: XyxyPx[]; ignored: Xy
   return frames;
 }
 
-export function detectorTable(figures: readonly DetectorFigures[]): string {
+export function detectorTable(figures: readonly DetectorMetrics[]): string {
   const head =
     '| sequence | input | frames | people | AP@0.5 | recall at precision 0.9 | from score | ms a frame |';
   const rows = figures.map((one) =>

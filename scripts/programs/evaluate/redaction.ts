@@ -28,7 +28,7 @@ import { type MotRow, parseMot } from './mot.ts';
 
 const INPUT: SizePx = { widthPx: 416, heightPx: 256 };
 /** Minimum ratio of clean plate in a picture; below it there is no relevant border. */
-const SEAM_PLATE_MIN = 0.005;
+const SEAM_CLEAN_PLATE_MIN = 0.005;
 /** Smaller people are not recognisable in the first place. */
 const PERSON_HEIGHT_PX_MIN = 40;
 /** Middle part of a person's box that contains only the person. */
@@ -55,7 +55,7 @@ export interface RedactionOptions {
 const PARTS = ['figure', 'plate', 'mosaic', 'coarse', 'live'] as const;
 type Part = (typeof PARTS)[number];
 
-export interface RedactionFigures {
+export interface RedactionMetrics {
   readonly name: string;
   readonly pictures: number;
   readonly persons: number;
@@ -65,7 +65,7 @@ export interface RedactionFigures {
   /** Pixels that are not live and differ when the people are painted over; any such pixel is a leak. */
   readonly leaked: number;
   /** Mean ratios of the pictures. */
-  readonly plateShare: number;
+  readonly cleanPlateRatio: number;
   readonly mosaicShare: number;
   /** Mean difference of brightness between clean plate and adjacent still, in levels. */
   readonly seam: number;
@@ -105,8 +105,8 @@ export function knownRedactionSequences(dataDir: string): RedactionSequence[] {
 export async function evaluateRedaction(
   sequences: readonly RedactionSequence[],
   options: RedactionOptions,
-): Promise<RedactionFigures[]> {
-  const figures: RedactionFigures[] = [];
+): Promise<RedactionMetrics[]> {
+  const figures: RedactionMetrics[] = [];
   for (const sequence of sequences) {
     const absent = [sequence.clip, sequence.truth].find((path) => path !== undefined && !existsSync(path));
     if (absent === undefined) figures.push(await measureRedaction(sequence, options));
@@ -122,7 +122,7 @@ export async function evaluateRedaction(
 export async function measureRedaction(
   { name, clip, truth, passes }: RedactionSequence,
   { framesMax = Number.POSITIVE_INFINITY, stillsDir, say }: RedactionOptions,
-): Promise<RedactionFigures> {
+): Promise<RedactionMetrics> {
   const detector = await startedDetector();
   const box = new Box();
   const rows = truth === undefined ? [] : parseMot(readFileSync(truth, 'utf8'), truth);
@@ -304,7 +304,7 @@ class Sum {
     this.#bytesMax = Math.max(this.#bytesMax, bytes.length);
     this.#shares.plate += redaction.cleanPlate.ratio;
     this.#shares.mosaic += redaction.mosaicShare;
-    if (seam !== undefined && redaction.cleanPlate.ratio >= SEAM_PLATE_MIN) this.#seams.push(seam);
+    if (seam !== undefined && redaction.cleanPlate.ratio >= SEAM_CLEAN_PLATE_MIN) this.#seams.push(seam);
     if (people.length === 0) return;
     const person = new Uint8Array(size.widthPx * size.heightPx);
     for (const [x1, y1, x2, y2] of people) {
@@ -326,7 +326,7 @@ class Sum {
     }
   }
 
-  figures(msPerFrame: number): RedactionFigures {
+  figures(msPerFrame: number): RedactionMetrics {
     const { pictures } = this.#counts;
     return {
       name: this.#name,
@@ -334,7 +334,7 @@ class Sum {
       by: this.#by,
       bytesMax: this.#bytesMax,
       msPerFrame,
-      plateShare: this.#shares.plate / pictures,
+      cleanPlateRatio: this.#shares.plate / pictures,
       mosaicShare: this.#shares.mosaic / pictures,
       seam: this.#seams.reduce((sum, seam) => sum + seam, 0) / Math.max(1, this.#seams.length),
       msPerPicture: median(this.#ms),
@@ -368,9 +368,9 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
-export function redactionTable(figures: readonly RedactionFigures[]): string {
+export function redactionTable(figures: readonly RedactionMetrics[]): string {
   const percent = (share: number, digits: number): string => `${(100 * share).toFixed(digits)} %`;
-  const cells = (one: RedactionFigures): string =>
+  const cells = (one: RedactionMetrics): string =>
     [
       one.name,
       one.pictures,
@@ -378,7 +378,7 @@ export function redactionTable(figures: readonly RedactionFigures[]): string {
       ...PARTS.map((part) => (one.personPixels === 0 ? '–' : percent(one.by[part] / one.personPixels, 3))),
       one.leaked,
       `${one.learntFromPeople} of ${one.learnt}`,
-      percent(one.plateShare, 1),
+      percent(one.cleanPlateRatio, 1),
       percent(one.mosaicShare, 1),
       one.seam.toFixed(1),
       one.msPerPicture.toFixed(1),

@@ -34,7 +34,7 @@ export interface TrackEvaluationOptions {
   say(line: string): void;
 }
 
-export interface TrackFigures extends Hota, ClearMot {
+export interface TrackMetrics extends Hota, ClearMot {
   readonly name: string;
   readonly frames: number;
   readonly idf1: number;
@@ -65,10 +65,10 @@ export function knownTrackSequences(dataDir: string): TrackSequence[] {
 }
 
 /** @throws AgentError `config` if no sequence exists, `corrupt` if the ground truth cannot be read */
-export async function evaluateTracks(options: TrackEvaluationOptions): Promise<TrackFigures[]> {
+export async function evaluateTracks(options: TrackEvaluationOptions): Promise<TrackMetrics[]> {
   const { sequences, outDir, say } = options;
   mkdirSync(outDir, { recursive: true });
-  const figures: TrackFigures[] = [];
+  const figures: TrackMetrics[] = [];
   for (const sequence of sequences) {
     const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
     if (absent === undefined) figures.push(await evaluateSequence(sequence, options));
@@ -82,7 +82,7 @@ export async function evaluateTracks(options: TrackEvaluationOptions): Promise<T
 async function evaluateSequence(
   sequence: TrackSequence,
   options: TrackEvaluationOptions,
-): Promise<TrackFigures> {
+): Promise<TrackMetrics> {
   const { name, truth, every } = sequence;
   options.say(`${name} at ${options.input.join('x')}`);
   const truthRows = parseMot(readFileSync(truth, 'utf8'), truth)
@@ -165,7 +165,7 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
-export function tracksTable(figures: readonly TrackFigures[]): string {
+export function tracksTable(figures: readonly TrackMetrics[]): string {
   const percent = (share: number): string => (100 * share).toFixed(1);
   const head =
     '| sequence | frames | HOTA | DetA | AssA | MOTA | IDF1 | ID switches | precision | recall | tracker ms a frame |';

@@ -7,7 +7,7 @@ import { printable } from '../../../agent/base/printable.ts';
 import { parseYaml } from '../../../agent/base/yaml-text.ts';
 
 /** Maximum number of reported validation errors. */
-const MISTAKES_MAX = 20;
+const VALIDATION_ERRORS_MAX = 20;
 
 /** Returns the content with its defaults. Throws AgentError `config`. */
 export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> {
@@ -30,17 +30,18 @@ export function readYaml<S extends TSchema>(file: string, schema: S): Static<S> 
 export function ofSchema<S extends TSchema>(file: string, content: unknown, schema: S): Static<S> {
   const full: unknown = Value.Default(schema, Value.Clone(content ?? {}));
   if (Value.Check(schema, full)) return full;
-  const mistakes = new Map<string, string>();
+  const validationErrors = new Map<string, string>();
   for (const error of Value.Errors(schema, full)) {
     const keyPath = error.path.slice(1).replaceAll('/', '.');
     // Of several errors at one place, the first says most.
-    if (!mistakes.has(keyPath)) mistakes.set(keyPath, mistakeText(file, keyPath, error));
-    if (mistakes.size === MISTAKES_MAX) break;
+    if (!validationErrors.has(keyPath))
+      validationErrors.set(keyPath, validationErrorText(file, keyPath, error));
+    if (validationErrors.size === VALIDATION_ERRORS_MAX) break;
   }
-  throw new AgentError('config', [...mistakes.values()].join('\n'));
+  throw new AgentError('config', [...validationErrors.values()].join('\n'));
 }
 
-function mistakeText(
+function validationErrorText(
   file: string,
   keyPath: string,
   { message, value, schema }: { message: string; value: unknown; schema: TSchema },

@@ -8,7 +8,7 @@ import { writeAtomically } from '../../../agent/base/atomic-file.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../agent/base/errors.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
-import { formerFile } from '../../../agent/contract/config-trial.ts';
+import { previousFile } from '../../../agent/contract/config-trial.ts';
 import { type ReleaseKind, VERSION_FILE } from '../../../agent/contract/release.ts';
 import { machine as machineOf } from './board.ts';
 import { type ConfigurationJudge, ConfigurationPayload } from './change/configuration-payload.ts';
@@ -88,7 +88,7 @@ export function openBox(
         const current = releases[kind].current();
         return current === null ? null : targetOf(current);
       },
-      isConfigurationOnTrial: () => existsSync(formerFile(config)),
+      isConfigurationOnTrial: () => existsSync(previousFile(config)),
     },
   });
   const optionsOf = (kind: ReleaseKind): ReleasePayloadOptions => ({

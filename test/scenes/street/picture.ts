@@ -7,9 +7,9 @@ import { groupOf, type Label } from '../../../agent/contract/label.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import { randomOf } from '../../lib/random.ts';
 import { type Canvas, paint } from '../paint.ts';
-import type { VisibleActor } from './eyes.ts';
 import { type Actor, placeOf, type StreetScene } from './scene.ts';
 import { type CutOut, INPUT, type Stage, toInput } from './stage.ts';
+import type { VisibleActor } from './stand-in-detector.ts';
 
 /** Height and width of a box, in heights of a person at the same distance; vehicles from the side. */
 const SIZES: Readonly<Partial<Record<Label, readonly [number, number]>>> = {

@@ -22,10 +22,10 @@ import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
 import { type RuleScore, scoreStarts, startsOf } from '../../../scripts/programs/evaluate/labels.ts';
 import { randomOf } from '../../lib/random.ts';
-import { StandInDetector } from './eyes.ts';
 import { StreetPainter } from './picture.ts';
 import { configOf, type StreetScene } from './scene.ts';
 import { INPUT, type Stage } from './stage.ts';
+import { StandInDetector } from './stand-in-detector.ts';
 
 const NO_BYTES = new Uint8Array();
 
@@ -59,7 +59,7 @@ export async function play(scene: StreetScene, stage: Stage, realDetector?: Real
   let frames = 0;
   for (let k = 0; k < scene.lengthS * scene.fps; k += 1) {
     const atS = Math.max(0, (k + UNEVEN * (random() - 0.5)) / scene.fps);
-    if (isAway(scene, atS)) continue;
+    if (isUnavailable(scene, atS)) continue;
     const actors = painter.visibleActors(atS);
     frames += 1;
     const frame: Frame = {
@@ -80,7 +80,7 @@ export async function play(scene: StreetScene, stage: Stage, realDetector?: Real
   return { ...street.end(), frames };
 }
 
-function isAway({ outages = [], restartS = [] }: StreetScene, atS: number): boolean {
+function isUnavailable({ outages = [], restartS = [] }: StreetScene, atS: number): boolean {
   const breaks = [...outages, ...restartS.map((s) => [s, s + RESTART_S] as const)];
   return breaks.some(([fromS, toS]) => atS >= fromS && atS < toS);
 }

@@ -73,18 +73,19 @@ export function dragging(target: () => Draggable | undefined, tap: (at: PointNor
 function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, size: StageSize): Grab {
   const idle = { pointer, from: at, off: [0, 0] as PointNorm, hasMoved: false };
   if (target === undefined) return { ...idle, corner: undefined, movesAll: false };
-  const grip = handleAt(target.points, at, size, target.withMiddles);
-  const heldCorner = grip === undefined ? undefined : take(target, grip);
+  const dragHandle = handleAt(target.points, at, size, target.withMiddles);
+  const heldCorner = dragHandle === undefined ? undefined : take(target, dragHandle);
   if (heldCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
   target.take(heldCorner.corner);
   const off: PointNorm = [heldCorner.at[0] - at[0], heldCorner.at[1] - at[1]];
   return { ...idle, corner: heldCorner.corner, off, movesAll: false };
 }
 
-function take(target: Draggable, grip: DragHandle): { corner: number; at: PointNorm } | undefined {
-  if ('corner' in grip) return { corner: grip.corner, at: target.points[grip.corner] as PointNorm };
-  if (!target.insert(grip.between, grip.at)) return undefined;
-  return { corner: grip.between + 1, at: grip.at };
+function take(target: Draggable, dragHandle: DragHandle): { corner: number; at: PointNorm } | undefined {
+  if ('corner' in dragHandle)
+    return { corner: dragHandle.corner, at: target.points[dragHandle.corner] as PointNorm };
+  if (!target.insert(dragHandle.between, dragHandle.at)) return undefined;
+  return { corner: dragHandle.between + 1, at: dragHandle.at };
 }
 
 function placeOf(event: PointerEvent, { w, h }: StageSize): PointNorm {

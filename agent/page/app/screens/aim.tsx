@@ -6,20 +6,20 @@ import { rounded } from '../../../kit/drag-handle.ts';
 import { Handle } from '../../../kit/handle.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
 import { change, dragged, drawing } from '../draft.ts';
-import { type Draggable, dragging } from '../parts/dragging.ts';
-import { Letters, Shapes } from '../parts/shapes.tsx';
-import { Stage } from '../parts/stage.tsx';
-import { aspect } from '../preview.ts';
 import {
   handlesOf,
+  heightGaugeVerdict,
   horizonOf,
   type MarkedPerson,
   PEOPLE,
   peopleFault,
   personPx,
-  rulerVerdict,
   withHandle,
-} from '../ruler.ts';
+} from '../height-gauge.ts';
+import { type Draggable, dragging } from '../parts/dragging.ts';
+import { Letters, Shapes } from '../parts/shapes.tsx';
+import { Stage } from '../parts/stage.tsx';
+import { aspect } from '../preview.ts';
 import { agent } from '../store.ts';
 import { words } from '../words/words.ts';
 
@@ -37,7 +37,7 @@ function put(next: readonly MarkedPerson[], isDone: boolean): void {
   if (isDone) change(nextDrawing);
 }
 
-const rulers: Draggable = {
+const heightGauges: Draggable = {
   get points() {
     return handlesOf(people.value);
   },
@@ -53,7 +53,7 @@ const rulers: Draggable = {
   },
 };
 const pointer = dragging(
-  () => rulers,
+  () => heightGauges,
   () => undefined,
 );
 
@@ -70,10 +70,10 @@ export function AimScreen() {
             <Shapes size={size} quiet />
             <Horizon size={size} />
             {people.value.map((person, i) => (
-              <Ruler key={i} person={person} size={size} name={i === 0 ? 'A' : 'B'} />
+              <HeightGauge key={i} person={person} size={size} name={i === 0 ? 'A' : 'B'} />
             ))}
             {handlesOf(people.value).map((at, i) => (
-              <RulerHandle key={i} index={i} at={at} size={size} />
+              <HeightGaugeHandle key={i} index={i} at={at} size={size} />
             ))}
           </>
         )}
@@ -102,7 +102,7 @@ function Tall({ person, name }: { readonly person: MarkedPerson; readonly name: 
   if (input === undefined) return null;
   const picture = { widthPx: Math.round(1000 * aspect.value), heightPx: 1000 };
   const px = personPx(person, picture, { widthPx: input[0], heightPx: input[1] });
-  const verdict = rulerVerdict(px);
+  const verdict = heightGaugeVerdict(px);
   return (
     <Notice tone={verdict === 'too-small' ? 'bad' : verdict === 'enough' ? 'warn' : 'good'}>
       <strong>{name}</strong> {aim.tall(Math.round(px))} – {ruler[verdict]}
@@ -121,13 +121,13 @@ function Horizon({ size }: { readonly size: StageSize }) {
   );
 }
 
-interface RulerProps {
+interface HeightGaugeProps {
   readonly person: MarkedPerson;
   readonly size: StageSize;
   readonly name: string;
 }
 
-function Ruler({ person: { head, feet }, size: { w, h }, name }: RulerProps) {
+function HeightGauge({ person: { head, feet }, size: { w, h }, name }: HeightGaugeProps) {
   const ends = { x1: head[0] * w, y1: head[1] * h, x2: feet[0] * w, y2: feet[1] * h };
   const labelPoint: PointNorm = [(head[0] + feet[0]) / 2 + 16 / w, (head[1] + feet[1]) / 2];
   return (
@@ -139,7 +139,7 @@ function Ruler({ person: { head, feet }, size: { w, h }, name }: RulerProps) {
   );
 }
 
-function RulerHandle({ index, at, size }: { index: number; at: PointNorm; size: StageSize }) {
+function HeightGaugeHandle({ index, at, size }: { index: number; at: PointNorm; size: StageSize }) {
   const { aim } = words.value;
   const name = `${index < 2 ? aim.near : aim.far}, ${index % 2 === 0 ? aim.head : aim.feet}`;
   return (

@@ -41,7 +41,7 @@ export function CameraScreen() {
 }
 
 function Health() {
-  const { camera, agentAway, configAway } = words.value;
+  const { camera, agentUnavailable, configUnavailable } = words.value;
   const state = agent.value;
   const { agentReason, configReason } = page.value ?? {};
   const fps = state?.status.analysedFps ?? 0;
@@ -49,7 +49,7 @@ function Health() {
     <>
       {state === null ? (
         <Notice tone="bad">
-          {agentAway} {agentReason}
+          {agentUnavailable} {agentReason}
         </Notice>
       ) : fps > 0 ? (
         <Notice tone="good">{camera.seeing(number(fps, 1))}</Notice>
@@ -60,7 +60,7 @@ function Health() {
       )}
       {config.value === null && (
         <Notice tone="bad">
-          {configAway} {configReason}
+          {configUnavailable} {configReason}
         </Notice>
       )}
     </>

@@ -15,14 +15,14 @@ function verdictOf(findings: readonly PageFinding[]): PageFinding['verdict'] {
 }
 
 export function GoScreen() {
-  const { go, agentAway } = words.value;
+  const { go, agentUnavailable } = words.value;
   const state = agent.value;
   if (state === null)
     return (
       <>
         <p class="verdict failed">{go.verdict.failed}</p>
         <Notice tone="bad">
-          {agentAway} {page.value?.agentReason}
+          {agentUnavailable} {page.value?.agentReason}
         </Notice>
         <Enrolment />
       </>

@@ -4,9 +4,9 @@ import type { EnrolmentView, PairRefused } from '../../../contract/page-api.ts';
 import type { NoPicture, WalkView } from '../../../contract/page-link.ts';
 import type { RuleKind } from '../../../contract/rule-config.ts';
 import type { ShapeKind } from '../drawing.ts';
+import type { HeightGaugeVerdict, PeopleFault } from '../height-gauge.ts';
 import type { ProblemCode } from '../problems.ts';
 import type { FieldName } from '../rule-fields.ts';
-import type { PeopleFault, RulerVerdict } from '../ruler.ts';
 import type { Screen } from '../screens.ts';
 
 export type Day = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun' | 'holiday';
@@ -110,7 +110,7 @@ const problems: Record<ProblemCode, string> = {
   'camera-order': 'The authorisation is for another camera.',
   ground: 'The two measurements are inconsistent.',
 };
-const ruler: Record<RulerVerdict, string> = {
+const ruler: Record<HeightGaugeVerdict, string> = {
   'too-small': 'too small: a person of this size is rarely detected',
   enough: 'large enough',
   good: 'good',
@@ -362,8 +362,8 @@ export const EN = {
     left: (clock: string) => `This session ends automatically in ${clock}.`,
     bye: 'This phone is no longer paired. You can close the page.',
   },
-  agentAway: 'The agent does not answer.',
-  configAway: 'The configuration cannot be read.',
+  agentUnavailable: 'The agent does not answer.',
+  configUnavailable: 'The configuration cannot be read.',
 };
 
 export type Words = typeof EN;

@@ -333,6 +333,6 @@ export const FR: Words = {
     left: (clock) => `Cette session se termine automatiquement dans ${clock}.`,
     bye: 'Ce téléphone n’est plus associé. Vous pouvez fermer la page.',
   },
-  agentAway: 'L’agent ne répond pas.',
-  configAway: 'La configuration ne peut pas être lue.',
+  agentUnavailable: 'L’agent ne répond pas.',
+  configUnavailable: 'La configuration ne peut pas être lue.',
 };

@@ -13,7 +13,7 @@ export interface Choice {
   readonly there: readonly BoxRow[];
   readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
   /** Validation errors. If there are any, nothing is sent. */
-  readonly mistakes: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
+  readonly validationErrors: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
 }
 
 export interface ChoiceOptions {
@@ -29,7 +29,7 @@ export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOp
   const changes: FileChange[] = [];
   const upToDate: BoxRow[] = [];
   const left: { box: BoxRow; why: string }[] = [];
-  const mistakes: { box: BoxRow; lines: readonly string[] }[] = [];
+  const validationErrors: { box: BoxRow; lines: readonly string[] }[] = [];
   for (const box of boxes) {
     const before = copyOf(box, copies);
     if (typeof before !== 'string') left.push({ box, why: before.reason });
@@ -38,15 +38,15 @@ export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOp
         const after = textToSend(change(before));
         const lines = problemsOf(box, { before, after }, orders, nowMs);
         if (after === before) upToDate.push(box);
-        else if (lines.length > 0) mistakes.push({ box, lines });
+        else if (lines.length > 0) validationErrors.push({ box, lines });
         else changes.push({ site: box.site, box: box.box, before, after });
       } catch (error) {
         rethrowBug(error);
-        mistakes.push({ box, lines: [error.message] });
+        validationErrors.push({ box, lines: [error.message] });
       }
     }
   }
-  return { changes, there: upToDate, left, mistakes };
+  return { changes, there: upToDate, left, validationErrors };
 }
 
 /** Returns the file that the box has, or why it is unknown. */

@@ -5,7 +5,7 @@ import { parseYaml } from '../../../../agent/base/yaml-text.ts';
 import { signingKey } from '../fleet-file.ts';
 import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
-import { controllerOf, refuseStrangers } from '../rollout/drive.ts';
+import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
 import { someOf } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
@@ -17,7 +17,7 @@ import { Orders } from './judge.ts';
 import { patched, patchOf } from './patch.ts';
 import { boardOf, selected } from './selector.ts';
 
-const MISTAKES_MAX = 20;
+const VALIDATION_ERRORS_MAX = 20;
 
 export interface PushOptions {
   readonly dir: string;
@@ -42,7 +42,7 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
       const controller = controllerOf(context);
       await controller.start(signal);
       if (lock !== undefined) await controller.finish();
-      refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
+      refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
       const boxes = selected(options.to, store.boxes());
       if (change.whole !== undefined) mustBe(change.whole, boxes);
       const copies = new Copies(options.dir);
@@ -139,19 +139,19 @@ function mustBe(target: string, boxes: readonly BoxRow[]): void {
 }
 
 /** Prints the choice. Throws AgentError `config` if a file would be refused on its box. */
-function tell({ changes, there, left, mistakes }: Choice): void {
+function tell({ changes, there, left, validationErrors }: Choice): void {
   const reasons = new Map<string, string[]>();
   for (const { box, why: reason } of left)
     reasons.set(reason, [...(reasons.get(reason) ?? []), `${box.site}/${box.box}`]);
   for (const [reason, names] of reasons) warn(`left out: ${someOf(names)}: ${reason}`);
-  if (mistakes.length > 0) {
-    const lines = mistakes.flatMap(({ box, lines: of }) =>
+  if (validationErrors.length > 0) {
+    const lines = validationErrors.flatMap(({ box, lines: of }) =>
       of.map((line) => `${box.site}/${box.box}: ${line}`),
     );
-    const restCount = lines.length - MISTAKES_MAX;
+    const restCount = lines.length - VALIDATION_ERRORS_MAX;
     const rest = restCount > 0 ? [`and ${restCount} more`] : [];
-    const sum = `${mistakes.length} of the files would be refused; nothing was sent`;
-    throw new AgentError('config', [...lines.slice(0, MISTAKES_MAX), ...rest, sum].join('\n'));
+    const sum = `${validationErrors.length} of the files would be refused; nothing was sent`;
+    throw new AgentError('config', [...lines.slice(0, VALIDATION_ERRORS_MAX), ...rest, sum].join('\n'));
   }
   if (there.length > 0) say(`${there.length} have it already: ${someOf(there.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;

@@ -42,7 +42,7 @@ interface SignOptions {
 
 export interface PublishFlags extends InRepository {
   readonly onlineKey: string;
-  readonly formerOnlineKey?: string;
+  readonly previousOnlineKey?: string;
   readonly targets?: string;
   readonly releasesLater?: true;
   /** SHA-256 of a root. */
@@ -123,10 +123,10 @@ export async function withRepository(
 }
 
 export function publishing(
-  { onlineKey, formerOnlineKey, targets, releasesLater }: PublishFlags,
+  { onlineKey, previousOnlineKey, targets, releasesLater }: PublishFlags,
   needed = true,
 ): PublishOptions {
-  const files = needed ? [onlineKey, ...(formerOnlineKey === undefined ? [] : [formerOnlineKey])] : [];
+  const files = needed ? [onlineKey, ...(previousOnlineKey === undefined ? [] : [previousOnlineKey])] : [];
   return {
     online: files.map((file) => signingKey(file, '--online-key')),
     targetsDir: targets,

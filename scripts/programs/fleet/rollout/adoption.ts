@@ -21,7 +21,7 @@ import {
 } from './kinds.ts';
 import type { Knowledge, Standing } from './knowledge.ts';
 import type { KnownRollout, Merged, MergedRollout, SeenReport, Witnesses } from './merge.ts';
-import { isWhole, layOrder } from './orders.ts';
+import { isWhole, writeOrder } from './orders.ts';
 import { type Plan, planOf } from './plan.ts';
 import { believableCounter, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, type RolloutState } from './states.ts';
@@ -290,7 +290,7 @@ function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs 
   for (const box of rollouts.boxes(name)) {
     const order = standing.get(`${box.site}/${box.box}`);
     if (order === undefined || order.action === 'withdraw' || !isWhole(box.fields)) continue;
-    layOrder(rollouts, row, box, 'withdraw', { key, nowMs }, true);
+    writeOrder(rollouts, row, box, 'withdraw', { key, nowMs }, true);
     const state = OPEN.includes(box.state) && box.state !== 'switched' ? 'withdrawn' : box.state;
     rollouts.saveBox(name, { ...box, state, action: 'withdraw', since: nowMs });
   }

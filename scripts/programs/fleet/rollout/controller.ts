@@ -22,7 +22,7 @@ import type { FleetStore } from '../store.ts';
 import { Evidence, type Lag } from './behind.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type Standing } from './knowledge.ts';
-import { layOrder, layWithdrawals } from './orders.ts';
+import { writeOrder, writeWithdrawals } from './orders.ts';
 import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf } from './rollouts.ts';
 import { Sending } from './sending.ts';
@@ -36,7 +36,7 @@ const ABORTED = 'aborted by a person';
  * Number of boxes with orders by another key that prove another rollout. One box may publish such an order below its
  * own name.
  */
-const STRANGERS_MIN = 3;
+const FOREIGN_ORDERS_MIN = 3;
 /** Patience with the first connection, ms: a person waits for it, or a service that is restarted. */
 const CONNECT_WITHIN_MS = 60_000;
 /**
@@ -66,7 +66,7 @@ export class Controller {
   readonly knowledge: Knowledge;
   readonly #evidence: Evidence;
   readonly #sending: Sending;
-  #strangersTold = '';
+  #foreignOrdersReported = '';
   #behindTold = '';
   /** Copies of the store's boxes: no one else writes them while this program holds the lock. */
   readonly #boxes = new Map<string, RolloutBoxRow[]>();
@@ -159,7 +159,7 @@ export class Controller {
   async #turn(name: string): Promise<number | undefined> {
     this.hear();
     this.#refuseBehind();
-    this.#refuseStrangers(name);
+    this.#refuseForeignOrders(name);
     let nextMs: number | undefined;
     try {
       const row = this.#row(name);
@@ -208,7 +208,7 @@ export class Controller {
       const actions = new Map<string, Action>(orders.map(({ id, action }) => [id, action]));
       for (const [i, box] of rows.entries()) {
         const action = actions.get(`${box.site}/${box.box}`);
-        if (action !== undefined) layOrder(this.#rollouts, row, box, action, { key, nowMs });
+        if (action !== undefined) writeOrder(this.#rollouts, row, box, action, { key, nowMs });
         const after = this.#after(box, {
           state: states[i] ?? box.state,
           action: action ?? box.action,
@@ -234,7 +234,7 @@ export class Controller {
     const { name } = row;
     store.transaction(() => {
       if (this.#rollouts.finals(name).laid > 0) return;
-      layWithdrawals(this.#rollouts, row, ABORTED, { key, nowMs: clock.wallMs() });
+      writeWithdrawals(this.#rollouts, row, ABORTED, { key, nowMs: clock.wallMs() });
     });
     this.#boxes.delete(name);
     await this.#sending.send(true);
@@ -268,22 +268,22 @@ export class Controller {
     this.#behindTold = lag?.text ?? '';
   }
 
-  #refuseStrangers(name: string): void {
+  #refuseForeignOrders(name: string): void {
     const { clock, say } = this.#options;
     const ownIds = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
     const foreignOrders = this.strangers(clock.wallMs()).filter(({ site, box }) =>
       ownIds.has(`${site}/${box}`),
     );
     if (foreignOrders.length === 0) return;
-    const text = strangersText(foreignOrders);
-    if (foreignOrders.length >= STRANGERS_MIN) {
+    const text = foreignOrdersText(foreignOrders);
+    if (foreignOrders.length >= FOREIGN_ORDERS_MIN) {
       throw new AgentError(
         'denied',
         `${text}; sending has stopped. Another controller runs a rollout: end one of them (rollout abort)`,
       );
     }
-    if (text !== this.#strangersTold) say(`${text}; not by this fleet`);
-    this.#strangersTold = text;
+    if (text !== this.#foreignOrdersReported) say(`${text}; not by this fleet`);
+    this.#foreignOrdersReported = text;
   }
 
   #isOver(row: RolloutRow): boolean {
@@ -356,7 +356,7 @@ export function rolloutOf({
   };
 }
 
-export function strangersText(orders: readonly Standing[]): string {
+export function foreignOrdersText(orders: readonly Standing[]): string {
   const names = [...new Set(orders.map(({ rollout }) => rollout))].join(', ');
   const boxes = someOf(orders.map(({ site, box }) => `${site}/${box}`));
   return `orders that this folder has not given lie at the broker: rollout ${names}, for ${boxes}`;

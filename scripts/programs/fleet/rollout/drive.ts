@@ -12,7 +12,7 @@ import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
 import { say, warn } from '../said.ts';
 import { type Choice, chooseBoxes } from './choose.ts';
-import { Controller, strangersText } from './controller.ts';
+import { Controller, foreignOrdersText } from './controller.ts';
 import { createRollout, freeName } from './create.ts';
 import { KIND_NAMES } from './kinds.ts';
 import type { DirOption } from './looks.ts';
@@ -69,7 +69,7 @@ export function start(version: string, options: StartOptions): Promise<void> {
       const controller = controllerOf(context);
       await controller.start(signal);
       if (lock !== undefined) await controller.finish();
-      refuseStrangers(controller, clock.wallMs(), options.takeOver === true);
+      refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
       const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
       const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
       const about = choice.what === 'root' ? `root-${version}` : version;
@@ -98,16 +98,16 @@ export function start(version: string, options: StartOptions): Promise<void> {
  * Throws AgentError `denied` if the store is behind the fleet, or if orders by another key are retained and must not be
  * overwritten.
  */
-export function refuseStrangers(controller: Controller, nowMs: number, takeOver: boolean): void {
+export function refuseForeignOrders(controller: Controller, nowMs: number, takeOver: boolean): void {
   const lag = controller.behind();
   if (lag !== undefined) throw new AgentError('denied', lag.text);
   const strangers = controller.strangers(nowMs);
   if (strangers.length === 0) return;
-  if (takeOver) say(`${strangersText(strangers)}; they are written over`);
+  if (takeOver) say(`${foreignOrdersText(strangers)}; they are written over`);
   else
     throw new AgentError(
       'denied',
-      `${strangersText(strangers)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
+      `${foreignOrdersText(strangers)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
     );
 }
 

@@ -22,7 +22,7 @@ export interface Signing {
 }
 
 /** Signs and stores an order, in the caller's transaction. `final`: the rollout ends with it. */
-export function layOrder(
+export function writeOrder(
   rollouts: Rollouts,
   { name, kind, plan, not_after }: Pick<RolloutRow, 'name' | 'kind' | 'plan' | 'not_after'>,
   { site, box, fields }: Pick<RolloutBoxRow, 'site' | 'box' | 'fields'>,
@@ -63,7 +63,7 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
   const { name, wave, reached, not_after, accepted, state } = row;
   for (const box of rollouts.boxes(name)) {
     if (!OPEN.includes(box.state)) continue;
-    layOrder(rollouts, row, box, 'withdraw', signing, true);
+    writeOrder(rollouts, row, box, 'withdraw', signing, true);
     rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
   }
   const base: Omit<Rollout, 'state' | 'reason'> = {
@@ -90,11 +90,16 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
  * Ends a rollout at its boxes, in the caller's transaction. Makes a final withdrawal for each ordered box and for each
  * canary, so that the broker holds one even if nothing was sent yet.
  */
-export function layWithdrawals(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
+export function writeWithdrawals(
+  rollouts: Rollouts,
+  row: RolloutRow,
+  reason: string,
+  signing: Signing,
+): void {
   for (const box of rollouts.boxes(row.name)) {
     if (box.action === null && box.wave !== 0) continue;
     if (!isWhole(box.fields)) continue;
-    layOrder(rollouts, row, box, 'withdraw', signing, true);
+    writeOrder(rollouts, row, box, 'withdraw', signing, true);
     const after = { ...box, action: 'withdraw' as const };
     rollouts.saveBox(
       row.name,

@@ -1,10 +1,10 @@
 /** Messages between the simulation and the processes of its boxes. */
 import type { Mode } from '../../../../agent/contract/mode.ts';
 import type { ChangePhase } from '../../../../agent/contract/update.ts';
-import type { WorldOptions, WorldState } from './world.ts';
+import type { SimulationOptions, SimulationState } from './world.ts';
 
 export type Ask =
-  | { readonly n: number; readonly what: 'start'; readonly world: WorldOptions }
+  | { readonly n: number; readonly what: 'start'; readonly simulation: SimulationOptions }
   | { readonly n: number; readonly what: 'advance'; readonly toMs: number }
   /** Pairs of box and hash of the last message sent to it since the last request. */
   | { readonly n: number; readonly what: 'settle'; readonly orders: readonly (readonly [string, string])[] }
@@ -21,7 +21,7 @@ export interface Truth {
   readonly gone: boolean;
 }
 
-export interface Answer extends WorldState {
+export interface Answer extends SimulationState {
   readonly n: number;
   readonly truth?: readonly Truth[];
 }

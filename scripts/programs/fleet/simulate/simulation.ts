@@ -11,7 +11,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import type { FleetLink, Outgoing } from '../broker.ts';
 import { hashOf } from './box.ts';
 import type { Answer, Ask, Truth } from './protocol.ts';
-import type { WorldOptions } from './world.ts';
+import type { SimulationOptions } from './world.ts';
 
 const BOXES = fileURLToPath(new URL('./boxes/main.js', import.meta.url));
 /** Events within this time are handled together, as by a busy controller, ms. */
@@ -55,7 +55,7 @@ export class Simulation implements Clock {
   }
 
   /** Resolves when all boxes have reported once. */
-  async start({ boxes, ...options }: Omit<WorldOptions, 'startMs'>, processes: number): Promise<void> {
+  async start({ boxes, ...options }: Omit<SimulationOptions, 'startMs'>, processes: number): Promise<void> {
     const share = Math.ceil(boxes.length / processes);
     for (let i = 0; i < processes; i += 1) {
       const child = fork(BOXES, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -74,7 +74,7 @@ export class Simulation implements Clock {
     }
     await this.#all((i) => ({
       what: 'start',
-      world: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * share, (i + 1) * share) },
+      simulation: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * share, (i + 1) * share) },
     }));
   }
 

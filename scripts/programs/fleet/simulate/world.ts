@@ -15,28 +15,28 @@ const ACT_AT_ONCE = 250;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-export interface WorldOptions {
+export interface SimulationOptions {
   readonly url: string;
   readonly keys: readonly CommandKey[];
   readonly startMs: number;
   readonly boxes: readonly SimBoxOptions[];
 }
 
-export interface WorldState {
+export interface SimulationState {
   /** Time of the next event; null if there is none. */
   readonly nextMs: number | null;
   /** Number of the boxes' messages at the broker. */
   readonly published: number;
 }
 
-export class World {
+export class Simulation {
   readonly boxes: ReadonlyMap<string, SimBox>;
   #nowMs: number;
   readonly #timeline = new Timeline();
   /** Hash of the last message to each box that it has not confirmed as received. */
   readonly #unheard = new Map<string, string>();
 
-  constructor({ url, keys, startMs, boxes }: WorldOptions) {
+  constructor({ url, keys, startMs, boxes }: SimulationOptions) {
     this.#nowMs = startMs;
     const surroundings = {
       url,
@@ -52,7 +52,7 @@ export class World {
   /**
    * Connects all boxes once with their reports, then disconnects those that are offline or without power at this hour.
    */
-  async start(): Promise<WorldState> {
+  async start(): Promise<SimulationState> {
     const all = [...this.boxes.values()];
     await this.#connectAll(all, (box) => box.connect());
     for (const box of all) {
@@ -65,13 +65,13 @@ export class World {
     return this.state();
   }
 
-  state(): WorldState {
+  state(): SimulationState {
     const published = [...this.boxes.values()].reduce((sum, box) => sum + box.published, 0);
     return { nextMs: this.#timeline.nextMs ?? null, published };
   }
 
   /** Runs all events up to this time, in order. */
-  async advance(toMs: number): Promise<WorldState> {
+  async advance(toMs: number): Promise<SimulationState> {
     for (;;) {
       const firstMs = this.#timeline.nextMs;
       if (firstMs === undefined || firstMs > toMs) break;
@@ -86,7 +86,7 @@ export class World {
   }
 
   /** Resolves when the connected boxes have received and handled their last messages. */
-  async settle(orders: ReadonlyMap<string, string>): Promise<WorldState> {
+  async settle(orders: ReadonlyMap<string, string>): Promise<SimulationState> {
     for (const [id, hash] of orders) if (this.boxes.has(id)) this.#unheard.set(id, hash);
     const untilMs = performance.now() + SETTLE_WITHIN_MS;
     const waits = (): boolean => {
@@ -107,7 +107,7 @@ export class World {
   }
 
   /** Reconnects the connected boxes to a restarted, empty broker, and drops the expected orders. */
-  async reconnect(): Promise<WorldState> {
+  async reconnect(): Promise<SimulationState> {
     this.#unheard.clear();
     await this.#connectAll([...this.boxes.values()], (box) => box.reconnect());
     return this.state();

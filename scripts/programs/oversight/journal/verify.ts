@@ -2,8 +2,8 @@
 
 import { print, printJson } from '../../../../agent/cli/print.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
-import { contentOf } from '../story/content.ts';
-import { Suspensions } from '../story/suspensions.ts';
+import { contentOf } from '../timeline/content.ts';
+import { Suspensions } from '../timeline/suspensions.ts';
 import { type CheckOptions, checkedJournal, type EntryReader, groundsOf, verdictOf } from './checked.ts';
 
 export interface VerifyOptions extends CheckOptions {

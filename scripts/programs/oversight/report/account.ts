@@ -2,9 +2,9 @@
 
 import { durationText, numberText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import type { JournalContent } from '../../../../agent/contract/journal.ts';
-import type { Uncounted } from '../story/frames.ts';
-import { type AtEnd, type Period, STATES, type State, type Story } from '../story/story.ts';
-import type { MissingResume } from '../story/suspensions.ts';
+import type { Uncounted } from '../timeline/frames.ts';
+import type { MissingResume } from '../timeline/suspensions.ts';
+import { type AtEnd, type Period, STATES, type State, type Timeline } from '../timeline/timeline.ts';
 import { counted, short } from './counted.ts';
 import { purgeText, searchText, tracksText, unsealText } from './record-texts.ts';
 import { redrawnText } from './redrawn.ts';
@@ -48,54 +48,54 @@ export interface Account {
 }
 
 /** Returns the account; `atEnd` is the state at the journal's last entry. */
-export function accountOf(story: Story, atEnd: AtEnd | undefined, time: SiteTime): Account {
+export function accountOf(timeline: Timeline, atEnd: AtEnd | undefined, time: SiteTime): Account {
   const totals = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
-  for (const { state, fromMs, toMs } of story.periods) totals[state] += toMs - fromMs;
-  const alerts = { present: ofType(story, 'alert').length, erased: story.erased.get('alert') ?? 0 };
+  for (const { state, fromMs, toMs } of timeline.periods) totals[state] += toMs - fromMs;
+  const alerts = { present: ofType(timeline, 'alert').length, erased: timeline.erased.get('alert') ?? 0 };
   return {
     totals,
     alerts,
-    alarms: alarmsOf(story, time),
-    summary: [...summaryOf(story, totals, alerts, time), ...endOf(story, atEnd, time)],
+    alarms: alarmsOf(timeline, time),
+    summary: [...summaryOf(timeline, totals, alerts, time), ...endOf(timeline, atEnd, time)],
     sections: [
-      section('When it did not look', periodLines(story.periods, time)),
-      section('What could not be proved', unprovedLines(story, time)),
-      section('Who stopped it, who let it go on, under which order', restraintLines(story, time)),
-      section('Searches in its record', linesOf(story, time, searchText)),
-      section('Questions to its log of tracks', linesOf(story, time, tracksText)),
-      section('Unredacted stills that were asked for', linesOf(story, time, unsealText)),
-      section('Changes: program, configuration, zones, model', linesOf(story, time, changeText)),
-      section('Deleted and erased', linesOf(story, time, purgeText)),
-      section('Everything else on record', otherLines(story, time)),
+      section('When it did not look', periodLines(timeline.periods, time)),
+      section('What could not be proved', unprovedLines(timeline, time)),
+      section('Who stopped it, who let it go on, under which order', restraintLines(timeline, time)),
+      section('Searches in its record', linesOf(timeline, time, searchText)),
+      section('Questions to its log of tracks', linesOf(timeline, time, tracksText)),
+      section('Unredacted stills that were asked for', linesOf(timeline, time, unsealText)),
+      section('Changes: program, configuration, zones, model', linesOf(timeline, time, changeText)),
+      section('Deleted and erased', linesOf(timeline, time, purgeText)),
+      section('Everything else on record', otherLines(timeline, time)),
     ],
   };
 }
 
 type Of<T extends JournalContent['type']> = Extract<JournalContent, { type: T }>;
 
-function ofType<T extends JournalContent['type']>(story: Story, type: T): Of<T>[] {
-  return story.entries.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
+function ofType<T extends JournalContent['type']>(timeline: Timeline, type: T): Of<T>[] {
+  return timeline.entries.flatMap(({ content }) => (content.type === type ? [content as Of<T>] : []));
 }
 
 function summaryOf(
-  story: Story,
+  timeline: Timeline,
   totals: Readonly<Record<State, number>>,
   alerts: Account['alerts'],
   time: SiteTime,
 ): string[] {
-  const { framesAtEdges, framesWhileOff, fromMs, toMs } = story;
+  const { framesAtEdges, framesWhileOff, fromMs, toMs } = timeline;
   const off = totals.suspended + totals.unauthorised;
   const erasedText =
     alerts.erased > 0
       ? ` (${counted(alerts.erased, 'of their entries is', 'of their entries are')} erased)`
       : '';
   const phrases = STATES.filter((state) => totals[state] > 0).map((state) =>
-    phrase(state, story, totals[state], time),
+    phrase(state, timeline, totals[state], time),
   );
   return [
-    `From ${time.span(fromMs, toMs)} the box ${framesText(story)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${erasedText}.`,
+    `From ${time.span(fromMs, toMs)} the box ${framesText(timeline)} and raised ${counted(alerts.present + alerts.erased, 'alert', 'alerts')}${erasedText}.`,
     `It was ${phrases.join('; ')}.`,
-    ...trackLogText(story),
+    ...trackLogText(timeline),
     ...(framesAtEdges > 0
       ? [
           `${counted(framesAtEdges, 'further frame', 'further frames')} were read between two counts, one of which lies outside of this interval.`,
@@ -108,8 +108,8 @@ function summaryOf(
 }
 
 /** Returns whether tracks were stored, according to the heartbeats. */
-function trackLogText(story: Story): string[] {
-  const reports = ofType(story, 'heartbeat').map(({ tracks }) => tracks);
+function trackLogText(timeline: Timeline): string[] {
+  const reports = ofType(timeline, 'heartbeat').map(({ tracks }) => tracks);
   if (reports.length === 0) return [];
   const rowsMax = Math.max(...reports.map(({ rows }) => rows));
   const isOff = reports.every(({ state, rows }) => state === 'off' && rows === 0);
@@ -121,7 +121,7 @@ function trackLogText(story: Story): string[] {
 }
 
 /** Returns a text such as `read at least 7,200 frames, analysed at least 6,000`. */
-function framesText({ frames, uncounted, analysedUnknown }: Story): string {
+function framesText({ frames, uncounted, analysedUnknown }: Timeline): string {
   if (frames.read === 0 && uncounted.length > 0) {
     const surely = uncounted.some(({ alerts }) => alerts > 0);
     return `${surely ? 'read' : 'may have read'} frames of which no entry has a count,`;
@@ -131,7 +131,7 @@ function framesText({ frames, uncounted, analysedUnknown }: Story): string {
   return `read ${read}, analysed ${analysedUnknown ? 'at least ' : ''}${numberText(frames.analysed)}${watched}`;
 }
 
-function alarmsOf({ framesWhileOff, missingResumes }: Story, time: SiteTime): string[] {
+function alarmsOf({ framesWhileOff, missingResumes }: Timeline, time: SiteTime): string[] {
   return [
     ...missingResumes.map(
       ({ suspension, sinceMs, atMs }) =>
@@ -154,7 +154,7 @@ const ENDS: Readonly<Record<State, string>> = {
 };
 
 /** Returns nothing if the interval ends before the journal does. */
-function endOf({ toMs }: Story, atEnd: AtEnd | undefined, time: SiteTime): string[] {
+function endOf({ toMs }: Timeline, atEnd: AtEnd | undefined, time: SiteTime): string[] {
   if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
   const { state, sinceMs, lastMs } = atEnd;
   return [
@@ -171,7 +171,7 @@ const PHRASES: Readonly<Record<State, string>> = {
 };
 
 /** Returns a text such as `suspended for 2 h (24 Nov 2026, 14:00 to …)`, with the times if there is one period. */
-function phrase(state: State, { periods }: Story, ms: number, time: SiteTime): string {
+function phrase(state: State, { periods }: Timeline, ms: number, time: SiteTime): string {
   const own = periods.filter((period) => period.state === state);
   const [only] = own;
   if (state === 'active') return `${PHRASES[state]} ${durationText(ms)}`;
@@ -193,31 +193,31 @@ function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
     }));
 }
 
-function unprovedLines(story: Story, time: SiteTime): Line[] {
-  const gaps = story.periods.filter(({ state }) => state === 'unproved');
-  const missed = ofType(story, 'missed').reduce((sum, { count }) => sum + count, 0);
+function unprovedLines(timeline: Timeline, time: SiteTime): Line[] {
+  const gaps = timeline.periods.filter(({ state }) => state === 'unproved');
+  const missed = ofType(timeline, 'missed').reduce((sum, { count }) => sum + count, 0);
   const lines: Line[] = [
     ...gaps.map(({ fromMs, toMs, why }) => ({
       atMs: fromMs,
       timeText: time.span(fromMs, toMs),
       text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
     })),
-    ...story.brokenOff.map((ms) => ({
+    ...timeline.brokenOff.map((ms) => ({
       atMs: ms,
       timeText: time.text(ms),
       text: 'last sign of a run that ended without a stop',
     })),
-    ...story.uncounted.map((uncounted) => ({
+    ...timeline.uncounted.map((uncounted) => ({
       atMs: uncounted.fromMs,
       timeText: time.span(uncounted.fromMs, uncounted.toMs),
       text: uncountedText(uncounted),
     })),
-    ...story.unsynced.map(({ fromMs, toMs }) => ({
+    ...timeline.unsynced.map(({ fromMs, toMs }) => ({
       atMs: fromMs,
       timeText: time.span(fromMs, toMs),
       text: 'the clock was not synchronised: the order of entries is sure, their times are not',
     })),
-    ...story.entries.flatMap(({ atMs, content }) =>
+    ...timeline.entries.flatMap(({ atMs, content }) =>
       content.type === 'clock-step'
         ? [
             {
@@ -228,16 +228,16 @@ function unprovedLines(story: Story, time: SiteTime): Line[] {
           ]
         : [],
     ),
-    ...[...story.erased].map(([kind, count]) =>
+    ...[...timeline.erased].map(([kind, count]) =>
       timeless(
         `${counted(count, 'entry', 'entries')} of the kind “${kind}” can no longer be read: erased, as the journal says; that they were there is proved`,
       ),
     ),
-    ...(story.undated === 0
+    ...(timeline.undated === 0
       ? []
       : [
           timeless(
-            `${counted(story.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
+            `${counted(timeline.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
           ),
         ]),
     ...(missed === 0
@@ -258,24 +258,24 @@ function uncountedText({ why, alerts }: Uncounted): string {
 const steps = (ms: number): string => `${ms < 0 ? 'back' : 'forward'} by ${durationText(Math.abs(ms))}`;
 
 function linesOf(
-  story: Story,
+  timeline: Timeline,
   time: SiteTime,
   textOf: (content: JournalContent, time: SiteTime) => string | undefined,
 ): Line[] {
-  return story.entries.flatMap(({ atMs, content }) => {
+  return timeline.entries.flatMap(({ atMs, content }) => {
     const text = textOf(content, time);
     return text === undefined ? [] : [{ atMs, timeText: time.text(atMs), text }];
   });
 }
 
 /** Includes missing resumes. */
-function restraintLines(story: Story, time: SiteTime): Line[] {
+function restraintLines(timeline: Timeline, time: SiteTime): Line[] {
   const missing = ({ suspension, atMs }: MissingResume): Line => ({
     atMs,
     timeText: time.text(atMs),
     text: `went on without a signed resume of the suspension ${suspension}`,
   });
-  const lines = [...linesOf(story, time, restraintText), ...story.missingResumes.map(missing)];
+  const lines = [...linesOf(timeline, time, restraintText), ...timeline.missingResumes.map(missing)];
   return lines.sort((a, b) => (a.atMs ?? 0) - (b.atMs ?? 0));
 }
 
@@ -355,9 +355,9 @@ const HANDLED = new Set([
 ]);
 
 /** Includes types that this program does not know, with their content unchanged. */
-function otherLines(story: Story, time: SiteTime): Line[] {
+function otherLines(timeline: Timeline, time: SiteTime): Line[] {
   const counts = new Map<string, number>();
-  const unknown = linesOf(story, time, (content) => {
+  const unknown = linesOf(timeline, time, (content) => {
     if (HANDLED.has(content.type)) return undefined;
     if (!COUNTED.has(content.type)) return `${content.type}: ${detailsOf(content)}`;
     counts.set(content.type, (counts.get(content.type) ?? 0) + 1);

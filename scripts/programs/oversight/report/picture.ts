@@ -2,7 +2,7 @@
 
 import { durationText, type SiteTime } from '../../../../agent/base/site-time.ts';
 import { escaped } from '../../../lib/html.ts';
-import { type Period, STATES, type State, type Story } from '../story/story.ts';
+import { type Period, STATES, type State, type Timeline } from '../timeline/timeline.ts';
 import { changeText, STATE_NAMES } from './account.ts';
 import { counted } from './counted.ts';
 
@@ -16,8 +16,12 @@ const MERGE = 0.3;
 const COLUMNS = 120;
 const TICKS_MAX = 8;
 
-export function pictureOf(story: Story, time: SiteTime, totals: Readonly<Record<State, number>>): string {
-  const { fromMs, toMs, periods } = story;
+export function pictureOf(
+  timeline: Timeline,
+  time: SiteTime,
+  totals: Readonly<Record<State, number>>,
+): string {
+  const { fromMs, toMs, periods } = timeline;
   const spanMs = toMs - fromMs;
   const x = (ms: number): number => ((ms - fromMs) / spanMs) * 100;
   const scale: Scale = { x, time };
@@ -34,8 +38,8 @@ export function pictureOf(story: Story, time: SiteTime, totals: Readonly<Record<
         scale,
       ),
     })),
-    alertRow(story, scale),
-    { label: 'Starts and changes (dark), searches (violet)', body: marks(story, scale) },
+    alertRow(timeline, scale),
+    { label: 'Starts and changes (dark), searches (violet)', body: marks(timeline, scale) },
   ];
   const bottom = TOP + rows.length * ROW;
   const ticks = time.ticks(fromMs, toMs, TICKS_MAX);
@@ -95,8 +99,8 @@ function bar(group: readonly Period[], { x, time }: Scale): string {
   return rect(first.state, left, width, 0, BAR, `${name}: ${spanText}${reason}`);
 }
 
-function alertRow(story: Story, scale: Scale): { label: string; body: string } {
-  const { fromMs, toMs, entries, erased } = story;
+function alertRow(timeline: Timeline, scale: Scale): { label: string; body: string } {
+  const { fromMs, toMs, entries, erased } = timeline;
   const widthMs = (toMs - fromMs) / COLUMNS;
   const counts = Array.from({ length: COLUMNS }, () => 0);
   for (const { atMs, content } of entries) {
@@ -121,7 +125,7 @@ function alertRow(story: Story, scale: Scale): { label: string; body: string } {
   return { label: countMax > 1 ? `${label}; at most ${countMax} in ${durationText(widthMs)}` : label, body };
 }
 
-function marks({ entries }: Story, scale: Scale): string {
+function marks({ entries }: Timeline, scale: Scale): string {
   return entries
     .flatMap(({ atMs, content }) => {
       const text =

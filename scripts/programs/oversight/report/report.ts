@@ -17,7 +17,7 @@ import {
   nameOf,
   verdictOf,
 } from '../journal/checked.ts';
-import { type AtEnd, type Story, StoryTeller } from '../story/story.ts';
+import { type AtEnd, type Timeline, TimelineWriter } from '../timeline/timeline.ts';
 import { type Account, accountOf } from './account.ts';
 import { pageOf } from './page.ts';
 import { pictureOf } from './picture.ts';
@@ -36,7 +36,7 @@ const WRONG_SHOWN = 20;
 
 /** Returns the exit code. */
 export function report(place: string, options: ReportOptions): number {
-  const { checked, read: teller } = checkedJournal(place, options, () => new StoryTeller());
+  const { checked, read: teller } = checkedJournal(place, options, () => new TimelineWriter());
   const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
   const { firstMs = 0, lastMs = 0 } = teller;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
@@ -44,11 +44,11 @@ export function report(place: string, options: ReportOptions): number {
   const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
-  const story = teller.tell(fromMs, toMs);
+  const timeline = teller.tell(fromMs, toMs);
   const atEnd = teller.atEnd();
-  const account = accountOf(story, atEnd, time);
-  if (options.out !== undefined) write(options.out, page(place, checked, story, account, time, options));
-  if (options.json) printJson(asJson(checked, story, atEnd, account));
+  const account = accountOf(timeline, atEnd, time);
+  if (options.out !== undefined) write(options.out, page(place, checked, timeline, account, time, options));
+  if (options.json) printJson(asJson(checked, timeline, atEnd, account));
   else print(...plain(checked, account, time, options));
   return checked.wrong.length > 0 ? 1 : 0;
 }
@@ -80,7 +80,7 @@ function plain(checked: Checked, account: Account, time: SiteTime, options: Repo
 
 function asJson(
   checked: Checked,
-  story: Story,
+  timeline: Timeline,
   atEnd: AtEnd | undefined,
   { totals, alerts }: Account,
 ): object {
@@ -88,18 +88,18 @@ function asJson(
   return {
     inOrder: checked.wrong.length === 0,
     origin: checked.key.name,
-    from: at(story.fromMs),
-    to: at(story.toMs),
-    timeZone: story.timeZone ?? null,
-    frames: story.frames,
-    framesAtEdges: story.framesAtEdges,
-    framesWhileOff: story.framesWhileOff,
-    uncounted: story.uncounted.map(({ fromMs, toMs, ...rest }) => ({
+    from: at(timeline.fromMs),
+    to: at(timeline.toMs),
+    timeZone: timeline.timeZone ?? null,
+    frames: timeline.frames,
+    framesAtEdges: timeline.framesAtEdges,
+    framesWhileOff: timeline.framesWhileOff,
+    uncounted: timeline.uncounted.map(({ fromMs, toMs, ...rest }) => ({
       from: at(fromMs),
       to: at(toMs),
       ...rest,
     })),
-    missingResumes: story.missingResumes.map(({ suspension, sinceMs, atMs }) => ({
+    missingResumes: timeline.missingResumes.map(({ suspension, sinceMs, atMs }) => ({
       suspension,
       since: at(sinceMs),
       at: at(atMs),
@@ -107,9 +107,13 @@ function asJson(
     atEnd: atEnd && { state: atEnd.state, since: at(atEnd.sinceMs), last: at(atEnd.lastMs) },
     alerts,
     totalsMs: totals,
-    periods: story.periods.map(({ fromMs, toMs, ...rest }) => ({ from: at(fromMs), to: at(toMs), ...rest })),
-    erased: Object.fromEntries(story.erased),
-    entries: story.entries.map(({ content }) => content),
+    periods: timeline.periods.map(({ fromMs, toMs, ...rest }) => ({
+      from: at(fromMs),
+      to: at(toMs),
+      ...rest,
+    })),
+    erased: Object.fromEntries(timeline.erased),
+    entries: timeline.entries.map(({ content }) => content),
     wrong: checked.wrong,
   };
 }
@@ -117,7 +121,7 @@ function asJson(
 function page(
   place: string,
   checked: Checked,
-  story: Story,
+  timeline: Timeline,
   account: Account,
   time: SiteTime,
   options: ReportOptions,
@@ -130,12 +134,12 @@ function page(
     .replace(/(.{8})(?=.)/g, '$1 ');
   const heads = (options.head ?? []).map((file) => ` --head ${file}`).join('');
   return pageOf({
-    title: `What ${nameOf(key.name)} did, ${time.span(story.fromMs, story.toMs)}`,
+    title: `What ${nameOf(key.name)} did, ${time.span(timeline.fromMs, timeline.toMs)}`,
     inOrder: wrong.length === 0,
     verdict: verdictOf(checked),
     wrong: wrong.slice(0, WRONG_SHOWN),
     account,
-    picture: pictureOf(story, time, account.totals),
+    picture: pictureOf(timeline, time, account.totals),
     grounds: [...groundsOf(checked, options.head), `fingerprint of the key (SHA-256): ${fingerprint}`],
     howTo: `vigie-oversight verify ${place} --key '${keyText}'${heads}`,
     zone: time.zone,

@@ -1,14 +1,14 @@
 /** Computes each month's counts, and the present state, from a journal that was just copied from its box. */
 
 import type { SiteTime } from '../../../../agent/base/site-time.ts';
-import { STATES, type State, type Story, type StoryTeller } from '../story/story.ts';
+import { STATES, type State, type Timeline, type TimelineWriter } from '../timeline/timeline.ts';
 import type { MonthCounts } from './facts.ts';
 
 /** A year, and the present month. */
 const MONTHS_MAX = 13;
 
 /** Returns the months, newest first; none while the journal is empty. */
-export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): MonthCounts[] {
+export function monthsOf(teller: TimelineWriter, site: SiteTime, nowMs: number): MonthCounts[] {
   const { firstMs } = teller;
   if (firstMs === undefined) return [];
   const months: MonthCounts[] = [];
@@ -29,7 +29,7 @@ export function monthsOf(teller: StoryTeller, site: SiteTime, nowMs: number): Mo
 
 /** Returns the state and its beginning; a state without an entry is unproved. */
 export function stateNow(
-  teller: StoryTeller,
+  teller: TimelineWriter,
   nowMs: number,
 ): { readonly mode: State; readonly sinceTime: Date } {
   const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
@@ -37,14 +37,18 @@ export function stateNow(
 }
 
 /** Returns missing resumes within the reported months. */
-export function missingResumes(teller: StoryTeller, months: readonly MonthCounts[], nowMs: number): Date[] {
+export function missingResumes(
+  teller: TimelineWriter,
+  months: readonly MonthCounts[],
+  nowMs: number,
+): Date[] {
   const first = months.at(-1);
   if (first === undefined) return [];
   const { missingResumes: missing } = teller.tell(first.from.getTime(), nowMs + 1, nowMs);
   return missing.map(({ atMs }) => new Date(atMs));
 }
 
-function framesUntil(teller: StoryTeller, firstMs: number, toMs: number): number {
+function framesUntil(teller: TimelineWriter, firstMs: number, toMs: number): number {
   return toMs <= firstMs ? 0 : teller.tell(firstMs, toMs + 1).frames.read;
 }
 
@@ -57,22 +61,22 @@ function monthAt(site: SiteTime, ms: number): string {
   return `${year}-${month}`;
 }
 
-function countsOf(month: string, frames: number, story: Story): MonthCounts {
-  const wholeMs = story.toMs - story.fromMs;
+function countsOf(month: string, frames: number, timeline: Timeline): MonthCounts {
+  const wholeMs = timeline.toMs - timeline.fromMs;
   const shares = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
-  for (const { state, fromMs, toMs } of story.periods) shares[state] += (toMs - fromMs) / wholeMs;
+  for (const { state, fromMs, toMs } of timeline.periods) shares[state] += (toMs - fromMs) / wholeMs;
   const count = (type: string): number =>
-    story.entries.filter(({ content }) => content.type === type).length + (story.erased.get(type) ?? 0);
+    timeline.entries.filter(({ content }) => content.type === type).length + (timeline.erased.get(type) ?? 0);
   // Requests for missing stills hand out nothing.
-  const inVain = story.entries.filter(
+  const inVain = timeline.entries.filter(
     ({ content }) =>
       content.type === 'unseal' && content.record.record === 'unseal' && content.record.sha256 === null,
   ).length;
   return {
     month,
-    from: new Date(story.fromMs),
+    from: new Date(timeline.fromMs),
     frames,
-    framesAtLeast: story.uncounted.length > 0,
+    framesAtLeast: timeline.uncounted.length > 0,
     alerts: count('alert'),
     searches: count('search'),
     unsealings: count('unseal') - inVain,

@@ -1,7 +1,7 @@
 /** Facts on the public page and the sign of a box; none comes from a picture. */
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import type { TrackLogGrant } from '../../../../agent/contract/track-log.ts';
-import type { State } from '../story/story.ts';
+import type { State } from '../timeline/timeline.ts';
 
 /** Counts of one calendar month in the site's time zone, from the journal. */
 export interface MonthCounts {

@@ -1,7 +1,7 @@
 /** Renders the public page and the sign: self-contained HTML without a script, from facts alone. */
 import { renderSVG } from 'uqr';
 import { Html, html } from '../../../lib/html.ts';
-import { STATES, type State } from '../story/story.ts';
+import { STATES, type State } from '../timeline/timeline.ts';
 import type { MonthCounts, PublicFacts, PublicRule } from './facts.ts';
 import { type Language, TEXTS, type Texts } from './texts.ts';
 

@@ -1,6 +1,6 @@
 /** Texts of the public page, in its languages. */
 import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
-import type { State } from '../story/story.ts';
+import type { State } from '../timeline/timeline.ts';
 import type { PublicFacts } from './facts.ts';
 
 export const LANGUAGES = ['fr', 'en'] as const;

@@ -15,7 +15,7 @@ import type { Authorisation } from '../../../../agent/contract/authorisation.ts'
 import type { Config } from '../../../../agent/contract/config.ts';
 import type { Signed } from '../../../../agent/restraint/orders.ts';
 import { type Checked, checkedJournal, nameOf } from '../journal/checked.ts';
-import { StoryTeller } from '../story/story.ts';
+import { TimelineWriter } from '../timeline/timeline.ts';
 import { missingResumes, monthsOf, stateNow } from './counts.ts';
 import type { PublicFacts, PublicRule } from './facts.ts';
 import { orderFor } from './order.ts';
@@ -67,7 +67,7 @@ function gather(options: TransparencyOptions): PublicFacts {
   }
   // Read as on the box, without this machine's environment.
   const config = loadConfig(file, { env: {}, mode: 'check', files: false });
-  const { checked: journal, read: teller } = checkedJournal(place, { key }, () => new StoryTeller());
+  const { checked: journal, read: teller } = checkedJournal(place, { key }, () => new TimelineWriter());
   assertSameBox(config, journal);
   // Taken after the journal was read, so that no entry is later.
   const madeMs = systemClock.wallMs();

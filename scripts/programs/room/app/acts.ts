@@ -21,7 +21,7 @@ import { words } from './words/words.ts';
 /** Last pending action of each incident, with the resulting revision. */
 const chains = new Map<number, Promise<number>>();
 
-interface Act {
+interface Action {
   readonly incident: Incident;
   readonly change: Partial<Incident>;
   /** Rejects with ApiProblem. */
@@ -30,7 +30,7 @@ interface Act {
 }
 
 /** Performs an action and reports a refusal. Returns true if it was done. */
-async function act({ incident, change, send, successText }: Act): Promise<boolean> {
+async function act({ incident, change, send, successText }: Action): Promise<boolean> {
   const { no, revision } = incident;
   begin(no, change);
   const before = chains.get(no) ?? Promise.resolve(revision);

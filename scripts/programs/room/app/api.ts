@@ -20,7 +20,7 @@ const ANSWER_MS = 20_000;
 export const LONG_ANSWER_MS = 80_000;
 /** Maximum number of stored actions, more than a person does before noticing the end of a session. */
 const KEPT_MAX = 20;
-const ACTS_KEY = 'kept-acts';
+const ACTIONS_KEY = 'kept-acts';
 /** A refusal of this path concerns the login itself. */
 const LOGIN = '/api/login';
 
@@ -39,7 +39,7 @@ export class ApiProblem extends Error {
   }
 }
 
-export interface KeptAct {
+export interface StoredAction {
   readonly id: string;
   readonly user: string;
   readonly path: string;
@@ -74,9 +74,9 @@ export function newKey(): string {
 }
 
 /** Takes the actions that were stored because a login left the page. */
-export function takeKept(): KeptAct[] {
-  const acts = keptActs();
-  sessionStorage.removeItem(ACTS_KEY);
+export function takeKept(): StoredAction[] {
+  const acts = storedActions();
+  sessionStorage.removeItem(ACTIONS_KEY);
   return acts;
 }
 
@@ -94,7 +94,7 @@ function posting(body: unknown, key: string | undefined): RequestInit {
 async function requestJson<T>(
   path: string,
   init: RequestInit,
-  act?: KeptAct,
+  act?: StoredAction,
   withinMs = ANSWER_MS,
 ): Promise<T> {
   for (;;) {
@@ -148,17 +148,17 @@ function entered(): Promise<void> {
   });
 }
 
-function keptActs(): KeptAct[] {
-  return JSON.parse(sessionStorage.getItem(ACTS_KEY) ?? '[]') as KeptAct[];
+function storedActions(): StoredAction[] {
+  return JSON.parse(sessionStorage.getItem(ACTIONS_KEY) ?? '[]') as StoredAction[];
 }
 
-function keep(act: KeptAct): boolean {
-  const otherActs = keptActs().filter(({ id }) => id !== act.id);
-  if (otherActs.length >= KEPT_MAX) return false;
-  sessionStorage.setItem(ACTS_KEY, JSON.stringify([...otherActs, act]));
+function keep(act: StoredAction): boolean {
+  const otherActions = storedActions().filter(({ id }) => id !== act.id);
+  if (otherActions.length >= KEPT_MAX) return false;
+  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify([...otherActions, act]));
   return true;
 }
 
-function forget(act: KeptAct): void {
-  sessionStorage.setItem(ACTS_KEY, JSON.stringify(keptActs().filter(({ id }) => id !== act.id)));
+function forget(act: StoredAction): void {
+  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify(storedActions().filter(({ id }) => id !== act.id)));
 }

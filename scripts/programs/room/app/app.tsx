@@ -54,6 +54,6 @@ async function sendKept(user: string): Promise<void> {
     }
   }
   if (sentCount > 0) tell('good', login.sent(sentCount));
-  const otherActs = acts.filter((act) => act.user !== user);
-  if (otherActs[0] !== undefined) tell('bad', login.notSent(otherActs[0].user, otherActs.length));
+  const otherActions = acts.filter((act) => act.user !== user);
+  if (otherActions[0] !== undefined) tell('bad', login.notSent(otherActions[0].user, otherActions.length));
 }

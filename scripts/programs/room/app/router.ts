@@ -1,6 +1,6 @@
 /** Maps URLs to places: `/queue`, `/incidents/42`, `/cameras`… Back, forward and links work as usual. */
 import { computed, signal } from '@preact/signals';
-import { type Act, may } from '../contract/roles.ts';
+import { type Action, may } from '../contract/roles.ts';
 import type { Session } from '../contract/session.ts';
 
 export const PLACES = [
@@ -16,7 +16,7 @@ export const PLACES = [
 export type Place = (typeof PLACES)[number];
 
 /** Required permission, and the letter that leads there after g. */
-const PLACE: Readonly<Record<Place, { readonly act: Act; readonly letter: string }>> = {
+const PLACE: Readonly<Record<Place, { readonly act: Action; readonly letter: string }>> = {
   queue: { act: 'see-incidents', letter: 'q' },
   cameras: { act: 'see-cameras', letter: 'c' },
   plan: { act: 'see-cameras', letter: 'p' },

@@ -1,6 +1,6 @@
 /** Holds the session of this browser and the room's time. */
 import { signal } from '@preact/signals';
-import { type Act, may as roleMay } from '../contract/roles.ts';
+import { type Action, may as roleMay } from '../contract/roles.ts';
 import type { Session } from '../contract/session.ts';
 
 /** Undefined before the login. */
@@ -10,7 +10,7 @@ export const expired = signal(false);
 
 let offsetMs = 0;
 
-export function may(act: Act): boolean {
+export function may(act: Action): boolean {
   const { role } = session.value ?? {};
   return role !== undefined && roleMay(role, act);
 }

@@ -5,17 +5,17 @@
 import type { Archive } from './archive.ts';
 import { isName } from './message.ts';
 import type { Register } from './register.ts';
-import type { Strangers } from './strangers.ts';
+import type { UnknownSenders } from './unknown-senders.ts';
 import type { Withdrawal } from './withdrawal.ts';
 
 export class Admission {
   readonly #register: Register;
-  readonly #strangers: Strangers;
+  readonly #unknownSenders: UnknownSenders;
   readonly #withdrawal: Withdrawal;
 
   constructor(register: Register, archive: Archive) {
     this.#register = register;
-    this.#strangers = archive.strangers();
+    this.#unknownSenders = archive.strangers();
     this.#withdrawal = archive.withdrawal(register);
   }
 
@@ -29,14 +29,14 @@ export class Admission {
   async stop(): Promise<void> {
     this.#register.stop();
     await this.#withdrawal.stop();
-    await this.#strangers.stop();
+    await this.#unknownSenders.stop();
   }
 
   /** Returns the reason to leave out a message of this box, and counts it; undefined if the message is to be stored. */
   refusal(site: string, box: string, bytes: number): string | undefined {
     // A later check refuses names that no box can have.
     if (!isName(site) || !isName(box) || this.#register.isEnrolled(site, box)) return undefined;
-    this.#strangers.note(site, box, bytes);
+    this.#unknownSenders.note(site, box, bytes);
     return this.#register.isRevoked(box) ? 'the box is revoked' : 'the box is not enrolled there';
   }
 }

@@ -31,7 +31,7 @@ import { advance, NOTHING } from './numbers.ts';
 import type { Register } from './register.ts';
 import { giveBack, SHARE, type Share, showLeftOut, takeShares } from './share.ts';
 import { insertSnapshots } from './snapshots.ts';
-import { Strangers } from './strangers.ts';
+import { UnknownSenders } from './unknown-senders.ts';
 import { type Publisher, VerdictDelivery } from './verdicts.ts';
 import { Withdrawal } from './withdrawal.ts';
 
@@ -107,11 +107,11 @@ export class Archive {
       const { within, leftOut, exceededBoxes } = shared;
       const { events, snapshots, reports, lanes } = sorted(within);
       const throughs = await this.#moveLanes(transaction, lanes);
-      const freshEvents = await insertEvents(transaction, dialect, events, nowMs);
-      const freshSnapshots = await insertSnapshots(transaction, snapshots, received);
+      const newEvents = await insertEvents(transaction, dialect, events, nowMs);
+      const newSnapshots = await insertSnapshots(transaction, snapshots, received);
       await this.#putReports(transaction, reports, received);
-      const boxes = new Set([...reports, ...freshEvents.map(({ place }) => place)].map(boxKey)).size;
-      const readableEvents = freshEvents.filter(({ event }) => event !== undefined);
+      const boxes = new Set([...reports, ...newEvents.map(({ place }) => place)].map(boxKey)).size;
+      const readableEvents = newEvents.filter(({ event }) => event !== undefined);
       if (boxes + exceededBoxes.length > 0) {
         const rev = await next(transaction, 'rev', readableEvents.length + boxes + exceededBoxes.length);
         const incidents = await keepIncidents(transaction, dialect, readableEvents, {
@@ -132,7 +132,7 @@ export class Archive {
         if (incidents + cameras + exceededBoxes.length > 0 && dialect.changed !== undefined)
           await transaction.run(dialect.changed);
       }
-      const fresh = new Set<Arrival>([...freshEvents, ...freshSnapshots, ...reports]);
+      const fresh = new Set<Arrival>([...newEvents, ...newSnapshots, ...reports]);
       const duplicates = within.filter((arrival) => !fresh.has(arrival));
       await giveBack(transaction, dialect, duplicates);
       return {
@@ -151,9 +151,9 @@ export class Archive {
   }
 
   /** Returns the counter of messages from boxes that are not enrolled. */
-  strangers(): Strangers {
+  strangers(): UnknownSenders {
     const { now, onNotice } = this.#options;
-    return new Strangers({ db: this.#db, now, onNotice });
+    return new UnknownSenders({ db: this.#db, now, onNotice });
   }
 
   /** Returns the withdrawal of revoked boxes, not started yet. */

@@ -16,7 +16,7 @@
 import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import type { IPublishPacket } from 'mqtt';
-import { DatabaseAway, DataRefused } from '../database/sql.ts';
+import { DatabaseUnavailable, DataRefused } from '../database/sql.ts';
 import { LeaseLost } from '../database/watched-lease.ts';
 import { Admission } from './admission.ts';
 import type { Archive } from './archive.ts';
@@ -247,7 +247,7 @@ export class Room {
   async #openArchive(): Promise<boolean> {
     const isOpen = await this.#insist(
       () => this.#options.archive.open().then(() => true),
-      (error) => error instanceof DatabaseAway,
+      (error) => error instanceof DatabaseUnavailable,
     );
     return isOpen === true;
   }

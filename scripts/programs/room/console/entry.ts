@@ -257,11 +257,11 @@ function page(line: string, content: ReturnType<typeof html>): string {
 }
 
 function refusePage(reply: FastifyReply, error: unknown): FastifyReply {
-  const isAway = error instanceof AgentError && error.kind === 'unavailable';
-  if (!(error instanceof LoginRefused) && !isAway) throw error;
+  const isUnavailable = error instanceof AgentError && error.kind === 'unavailable';
+  if (!(error instanceof LoginRefused) && !isUnavailable) throw error;
   const line = error.message;
   return reply
-    .code(isAway ? 503 : 403)
+    .code(isUnavailable ? 503 : 403)
     .type('text/html; charset=utf-8')
     .send(page(line, html`<p>${line}</p><p><a href="/">Vigie</a></p>`));
 }

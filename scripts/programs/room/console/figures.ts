@@ -1,5 +1,5 @@
 /** Computes the precision of the boxes, grouped as requested, and lists the rules that reached their alert limit. */
-import type { Figures, FiguresBy } from '../contract/figures.ts';
+import type { Figures, StatisticsBy } from '../contract/figures.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { precisionOf, SUMS, type Sums, sumOf } from './precision.ts';
@@ -7,7 +7,7 @@ import { type Span, spanAsked } from './request-params.ts';
 import { objectIn } from './rows.ts';
 
 /** Columns whose values form the key, joined with `/`. */
-const COLUMNS: Readonly<Record<FiguresBy, readonly string[]>> = {
+const COLUMNS: Readonly<Record<StatisticsBy, readonly string[]>> = {
   rule: ['site', 'box', 'rule'],
   kind: ['kind'],
   box: ['site', 'box'],
@@ -19,7 +19,7 @@ const COLUMNS: Readonly<Record<FiguresBy, readonly string[]>> = {
 /** Returns the statistics of all whole hours that the span touches, because sums are stored by hour. */
 export async function figuresOf(
   db: Queries,
-  query: { readonly from: string; readonly to: string; readonly by: FiguresBy },
+  query: { readonly from: string; readonly to: string; readonly by: StatisticsBy },
   timeZone: string,
 ): Promise<Figures> {
   const span = spanAsked(query);
@@ -40,7 +40,7 @@ export async function figuresOf(
       ...precisionOf(row),
       meanClaimS: row.claims > 0 ? Math.round((row.claim_s / row.claims) * 10) / 10 : null,
     })),
-    muted: await mutedOf(db, span),
+    muted: await suppressionsOf(db, span),
   };
 }
 
@@ -51,8 +51,8 @@ const keyPart = (value: unknown): string => String(value).padStart(typeof value 
  * Returns the rules at their alert limit. An active limit does not report its number of suppressed alerts yet. The kind
  * is that of the rule, if it ever alerted.
  */
-async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['muted']> {
-  const mutedWhile = (still: string): string =>
+async function suppressionsOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['muted']> {
+  const suppressedWhile = (still: string): string =>
     `SELECT site, box, rule, received, cause, no, (SELECT max(figure.kind) FROM day_figure AS figure
        WHERE figure.site = incident.site AND figure.box = incident.box AND figure.rule = incident.rule) AS kind
      FROM incident WHERE severity = 'system' AND kind = 'alert-limit' AND received < $2 AND ${still}`;
@@ -64,7 +64,7 @@ async function mutedOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['mu
     cause: string;
     kind: string | null;
   }>(
-    `${mutedWhile('ended >= $1')} UNION ALL ${mutedWhile('ended IS NULL')} ORDER BY received DESC, no DESC`,
+    `${suppressedWhile('ended >= $1')} UNION ALL ${suppressedWhile('ended IS NULL')} ORDER BY received DESC, no DESC`,
     [iso(fromMs), iso(toMs)],
   );
   return rows.map(({ site, box, rule, received, cause, kind }) => ({

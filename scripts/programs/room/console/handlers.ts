@@ -14,7 +14,7 @@ import { incidentsParquet } from './parquet.ts';
 import { queueOf } from './queue.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
-import { AUDIT, CAMERAS, FIGURES, INCIDENTS, rowsOf, type Table } from './tables-out.ts';
+import { AUDIT, CAMERAS, INCIDENTS, rowsOf, STATISTICS, type Table } from './tables-out.ts';
 import { judge, reopen } from './verdicts.ts';
 
 export type RoomHandlers = Pick<
@@ -76,7 +76,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     figuresCsv: async ({ who, query, nowMs }) => {
       const { rows } = await figuresOf(db, query, timeZone);
       await exported(who, nowMs, 'figures', query);
-      return table(FIGURES, rows);
+      return table(STATISTICS, rows);
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
     audit: async ({ query, nowMs }) => ({

@@ -11,7 +11,7 @@ import { typedProgram } from '../../../lib/typed-program.ts';
 import { ENTER_PATH } from '../contract/terms.ts';
 import { databaseOf } from '../database/open.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
-import { DatabaseAway, type Sql } from '../database/sql.ts';
+import { DatabaseUnavailable, type Sql } from '../database/sql.ts';
 import { partsOf } from './parts.ts';
 import { changesSince as webhookChanges } from './queue.ts';
 import { ConsoleServer } from './server.ts';
@@ -67,7 +67,7 @@ async function openDatabase(db: Sql, isDemo: boolean): Promise<string> {
     }
     return await timeZoneOf(db);
   } catch (error) {
-    if (error instanceof AgentError || error instanceof DatabaseAway) throw error;
+    if (error instanceof AgentError || error instanceof DatabaseUnavailable) throw error;
     throw new AgentError(
       'config',
       `database: is none of a room yet (${messageOf(error)}); start the archive (scripts/room) with it first`,
@@ -132,7 +132,7 @@ const program = typedProgram('room console')
 try {
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof DatabaseAway) {
+  if (error instanceof DatabaseUnavailable) {
     warn(`database: does not answer (${error.message})`);
     process.exitCode = 1;
   } else {

@@ -199,7 +199,7 @@ function refusalOf(error: unknown): Error {
   if (error instanceof client.WWWAuthenticateChallengeError && error.status < 500) {
     return new LoginRefused('the identity provider does not know the account any more');
   }
-  const isAway = !(error instanceof client.ClientError) || error.code === 'OAUTH_TIMEOUT';
-  if (isAway) return unavailable(error);
+  const isUnavailable = !(error instanceof client.ClientError) || error.code === 'OAUTH_TIMEOUT';
+  if (isUnavailable) return unavailable(error);
   return new LoginRefused(`the answer of the identity provider is not right (${printable(error.message)})`);
 }

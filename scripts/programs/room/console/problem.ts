@@ -4,7 +4,7 @@ import { messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { Problem } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
-import { DatabaseAway } from '../database/sql.ts';
+import { DatabaseUnavailable } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
 /** Maximum length of a problem's title, as in its schema. */
@@ -41,7 +41,7 @@ export function refuseError(
   onFault: (line: string) => void,
 ): FastifyReply {
   if (error instanceof CallError) return refuse(reply, error.status, error.message, error);
-  if (error instanceof DatabaseAway) {
+  if (error instanceof DatabaseUnavailable) {
     const line = 'the database does not answer; ask again: what was asked for may have been done or not';
     return refuse(reply, 503, line, { retryS: 1 });
   }

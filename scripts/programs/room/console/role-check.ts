@@ -45,7 +45,7 @@ export class RoleCheck {
   readonly #keys = new Map<string, Buffer>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
-  #isAway = false;
+  #isUnavailable = false;
 
   constructor(options: RoleCheckOptions) {
     this.#options = options;
@@ -101,7 +101,7 @@ export class RoleCheck {
       const now = await oidc.renew(renewal);
       const { name, role } = now.account;
       this.counters.read += 1;
-      this.#isAway = false;
+      this.#isUnavailable = false;
       if (name !== account.name) return await this.#end(id, account, 'the account has another name now');
       if (role !== account.role) return await this.#end(id, account, `the role is ${role} now`);
       await sessions.renew(id, seal(key, now.renewal), nowMs());
@@ -109,8 +109,9 @@ export class RoleCheck {
       if (error instanceof LoginRefused) return this.#end(id, account, error.message);
       if (!(error instanceof AgentError)) throw error;
       this.counters.away += 1;
-      if (!this.#isAway) onNotice(`console: ${error.message}; roles are as they were, and asked for again`);
-      this.#isAway = true;
+      if (!this.#isUnavailable)
+        onNotice(`console: ${error.message}; roles are as they were, and asked for again`);
+      this.#isUnavailable = true;
     }
   }
 

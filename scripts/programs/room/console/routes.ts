@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { printable } from '../../../../agent/base/printable.ts';
 import { type BucketLimits, TokenBuckets } from '../../../../agent/base/token-bucket.ts';
 import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
-import { type Act, may } from '../contract/roles.ts';
+import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { faultOf } from './fault.ts';
@@ -52,7 +52,7 @@ export interface RoutesOptions {
  * Rate of refused actions per account. A screen does not offer forbidden actions, so a refusal comes from a program or
  * an attack.
  */
-const REFUSED_ACTS: BucketLimits = { burst: 60, perS: 1 };
+const REFUSED_ACTIONS: BucketLimits = { burst: 60, perS: 1 };
 
 /**
  * Form of the header Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): visible ASCII. A UUID has 36
@@ -70,7 +70,7 @@ export function registerRoutes(
   app: FastifyInstance,
   options: RoutesOptions,
 ): { readonly refusals: TokenBuckets } {
-  const refusals = new TokenBuckets(REFUSED_ACTS);
+  const refusals = new TokenBuckets(REFUSED_ACTIONS);
   const callers = new WeakMap<FastifyRequest, Caller>();
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const route: Route = ROUTES[name];
@@ -85,7 +85,7 @@ export function registerRoutes(
           throw new CallError(401, 'not logged in, or the session has ended; log in again');
         callers.set(request, caller);
         if (route.act === undefined || may(caller.account.role, route.act)) return;
-        await refuseAct(options, refusals, caller.account, route.act, request);
+        await refuseAction(options, refusals, caller.account, route.act, request);
       },
       handler: async (request, reply) => {
         const nowMs = options.nowMs();
@@ -120,11 +120,11 @@ const NOBODY: Account = { name: '', role: 'auditor', isProgram: true };
 
 const isOwn = (name: RouteName): name is OwnName => (OWN as readonly string[]).includes(name);
 
-async function refuseAct(
+async function refuseAction(
   { db, nowMs }: RoutesOptions,
   refusals: TokenBuckets,
   { name, role, isProgram }: Account,
-  act: Act,
+  act: Action,
   request: FastifyRequest,
 ): Promise<never> {
   const waitS = refusals.take(name);

@@ -102,7 +102,7 @@ export class Pump {
   #asking: Promise<void> | undefined;
   #askedMs = Number.NEGATIVE_INFINITY;
   #isStale = false;
-  #isAway = false;
+  #isUnavailable = false;
   #isOver = false;
   #rev = 0;
 
@@ -173,7 +173,7 @@ export class Pump {
     // The connection broke during a write; `close` follows.
     response.on('error', () => this.#forget(stream));
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
-    if (this.#isAway) this.#write(stream, eventOf('away', {}));
+    if (this.#isUnavailable) this.#write(stream, eventOf('away', {}));
     if (stream.rev === this.#rev) return;
     this.#laggingStreams.add(stream);
     this.#wake();
@@ -199,7 +199,7 @@ export class Pump {
   /** Schedules a query because something may have changed. */
   #wake(): void {
     this.#isStale = true;
-    this.#plan(this.#isAway ? AGAIN_MS : 0);
+    this.#plan(this.#isUnavailable ? AGAIN_MS : 0);
   }
 
   #plan(leastMs: number): void {
@@ -209,7 +209,7 @@ export class Pump {
       this.#next = undefined;
       this.#asking = this.#ask().finally(() => {
         this.#asking = undefined;
-        if (this.#isStale || this.#laggingStreams.size > 0) this.#plan(this.#isAway ? AGAIN_MS : 0);
+        if (this.#isStale || this.#laggingStreams.size > 0) this.#plan(this.#isUnavailable ? AGAIN_MS : 0);
       });
     }, waitMs);
   }
@@ -230,15 +230,15 @@ export class Pump {
     } finally {
       clearTimeout(slow);
     }
-    if (!this.#isAway) return;
-    this.#isAway = false;
+    if (!this.#isUnavailable) return;
+    this.#isUnavailable = false;
     this.#options.onNotice('console: the database answers again');
     this.#toAll(eventOf('back', {}));
   }
 
   #fall(error: unknown): void {
-    if (this.#isAway) return;
-    this.#isAway = true;
+    if (this.#isUnavailable) return;
+    this.#isUnavailable = true;
     this.counters.away += 1;
     this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); asked again`);
     this.#toAll(eventOf('away', {}));

@@ -35,7 +35,7 @@ export const CAMERAS: Table<Camera> = {
   rowOf: ({ reasons, ...camera }) => ({ ...camera, reasons: reasons.join(' ') }),
 };
 
-export const FIGURES: Table<Figures['rows'][number]> = {
+export const STATISTICS: Table<Figures['rows'][number]> = {
   columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
   rowOf: (row) => row,
 };

@@ -34,7 +34,7 @@ export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<I
       throw conflict(row, `${holder} has it: it is closed by whoever has it, or by a supervisor`);
     }
     mustBeAsSeen(row, body.revision);
-    const former = await formerOf(transaction, row);
+    const former = await previousOf(transaction, row);
     // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
     const at = iso(Math.max(nowMs, former === undefined ? nowMs : Date.parse(former.at) + 1));
     if (row.severity === 'alert') await tellBox(transaction, row, body.verdict, at);
@@ -57,7 +57,7 @@ export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<I
   });
 }
 
-async function formerOf(
+async function previousOf(
   transaction: Queries,
   { site, box, episode, entry }: IncidentRow,
 ): Promise<{ verdict: Verdict; at: string } | undefined> {

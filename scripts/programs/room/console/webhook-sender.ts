@@ -21,7 +21,7 @@ import { Backoff } from '../../../../agent/base/backoff.ts';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { type Logger, withoutSecret } from '../../../../agent/base/log.ts';
 import type { WebhookType } from '../contract/webhook.ts';
-import { DatabaseAway, iso, type Queries, type Sql } from '../database/sql.ts';
+import { DatabaseUnavailable, iso, type Queries, type Sql } from '../database/sql.ts';
 import { type CameraRev, type Changes, type Message, type Place, stepsOf } from './webhook-messages.ts';
 
 /** Webhook entry of the console's settings. */
@@ -262,7 +262,7 @@ export class WebhookSender {
     if (error instanceof NotTaken) this.#counts.failures += 1;
     this.#inARow += 1;
     if (this.#inARow > 1) return;
-    const isOurs = !(error instanceof NotTaken || error instanceof DatabaseAway);
+    const isOurs = !(error instanceof NotTaken || error instanceof DatabaseUnavailable);
     const fields = {
       webhook: this.#settings.name,
       url: withoutSecret(this.#settings.url),

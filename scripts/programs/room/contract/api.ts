@@ -9,9 +9,9 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
-import { FIGURES_BY, Figures, HandOver } from './figures.ts';
+import { Figures, HandOver, STATISTICS_BY } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
-import type { Act } from './roles.ts';
+import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
@@ -133,7 +133,7 @@ const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
 
 /** Route of an action on an incident. `params` and `body` keep their static types for the handler. */
-interface ActRoute<B extends TSchema> extends Route {
+interface ActionRoute<B extends TSchema> extends Route {
   readonly params: typeof No;
   readonly body: B;
   readonly gives: typeof Incident;
@@ -141,11 +141,11 @@ interface ActRoute<B extends TSchema> extends Route {
 
 const act = <B extends TSchema>(
   name: string,
-  act_: Act,
+  act_: Action,
   summary: string,
   body: B,
   more: { readonly idempotent?: true } = {},
-): ActRoute<B> => ({
+): ActionRoute<B> => ({
   method: 'POST',
   path: `/api/incidents/:no/${name}`,
   summary,
@@ -317,7 +317,7 @@ export const ROUTES = {
     path: '/api/figures',
     summary: 'how right the boxes were',
     act: 'see-figures',
-    query: Type.Object({ ...Interval, by: OneOf(FIGURES_BY) }, strict),
+    query: Type.Object({ ...Interval, by: OneOf(STATISTICS_BY) }, strict),
     gives: Figures,
   },
   figuresCsv: {
@@ -325,7 +325,7 @@ export const ROUTES = {
     path: '/api/figures.csv',
     summary: 'the same as a table',
     act: 'export',
-    query: Type.Object({ ...Interval, by: OneOf(FIGURES_BY) }, strict),
+    query: Type.Object({ ...Interval, by: OneOf(STATISTICS_BY) }, strict),
     gives: 'text/csv',
   },
   handOver: {

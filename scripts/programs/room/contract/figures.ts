@@ -4,8 +4,8 @@ import { AuditHead } from './audit.ts';
 import { Incident, Precision } from './incident.ts';
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 
-export const FIGURES_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
-export type FiguresBy = (typeof FIGURES_BY)[number];
+export const STATISTICS_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
+export type StatisticsBy = (typeof STATISTICS_BY)[number];
 
 export const Figures = Type.Object(
   {

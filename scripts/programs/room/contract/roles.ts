@@ -24,9 +24,9 @@ const ALLOWED = {
   'end-sessions': ['supervisor'],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
-export type Act = keyof typeof ALLOWED;
-export const ACTS = Object.keys(ALLOWED) as readonly Act[];
+export type Action = keyof typeof ALLOWED;
+export const ACTS = Object.keys(ALLOWED) as readonly Action[];
 
-export function may(role: Role, act: Act): boolean {
+export function may(role: Role, act: Action): boolean {
   return (ALLOWED[act] as readonly Role[]).includes(role);
 }

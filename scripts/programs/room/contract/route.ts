@@ -1,6 +1,6 @@
 /** Defines the shape of a route of the room's interface. */
 import type { TSchema } from '@sinclair/typebox';
-import type { Act } from './roles.ts';
+import type { Action } from './roles.ts';
 
 /** Media types of an answer. */
 export type Media =
@@ -16,7 +16,7 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   /** Undefined: any logged-in person or program. `open`: no login needed. */
-  readonly act?: Act | 'open';
+  readonly act?: Action | 'open';
   readonly params?: TSchema;
   readonly query?: TSchema;
   readonly body?: TSchema;

@@ -17,7 +17,7 @@ import { prepareSession, READ_ONLY, StandbyError, watchCommits } from './postgre
 import {
   CHANNEL,
   type Columns,
-  DatabaseAway,
+  DatabaseUnavailable,
   DataRefused,
   type Dialect,
   type Queries,
@@ -180,19 +180,19 @@ export class PostgresDatabase implements Sql {
  */
 function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
   if (!isUnsure) return;
-  throw new DatabaseAway(
+  throw new DatabaseUnavailable(
     'PostgreSQL was told not to wait for its standby: the transaction is on one disk only',
   );
 }
 
 /** Returns one line that names the server, without user and password. */
-function awayText(error: Error, url: string): string {
+function unavailableText(error: Error, url: string): string {
   const { hostname, port } = new URL(url);
   const server = hostname === '' ? 'this machine' : `${hostname}:${port === '' ? PORT : port}`;
-  return `PostgreSQL on ${server}: ${awayReason(error)}`;
+  return `PostgreSQL on ${server}: ${unavailableReason(error)}`;
 }
 
-function awayReason(error: Error): string {
+function unavailableReason(error: Error): string {
   if ('code' in error && error.code === READ_ONLY) {
     return 'takes no writes (a standby, or read-only); wait for the failover, or name the primary';
   }
@@ -206,8 +206,8 @@ async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
-    if (error instanceof DatabaseAway) throw error;
-    if (isAway(error)) throw new DatabaseAway(awayText(error, url), { cause: error });
+    if (error instanceof DatabaseUnavailable) throw error;
+    if (isUnavailable(error)) throw new DatabaseUnavailable(unavailableText(error, url), { cause: error });
     // Data exceptions, integrity violations, program limits exceeded.
     const isRefusal = error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '');
     throw isRefusal ? new DataRefused(error.message, { cause: error }) : error;
@@ -221,7 +221,7 @@ async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
  * 57P (shutting down, starting), 25006 (a standby), 40003 (unknown whether committed).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-function isAway(error: unknown): error is Error {
+function isUnavailable(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   if (error instanceof StandbyError) return true;
   if (error instanceof pg.DatabaseError) return /^(08|53|57P|25006|40003)/.test(error.code ?? '08');

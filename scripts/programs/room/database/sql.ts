@@ -12,7 +12,7 @@ export type Row = Readonly<Record<string, unknown>>;
  * Reports that the server does not answer or is starting: the caller retries. Every other error is a bug or a wrong
  * setting.
  */
-export class DatabaseAway extends Error {}
+export class DatabaseUnavailable extends Error {}
 
 /** Reports data that the database refuses. A retry would fail too. */
 export class DataRefused extends Error {}

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import {
   type Columns,
-  DatabaseAway,
+  DatabaseUnavailable,
   DataRefused,
   type Dialect,
   type Queries,
@@ -161,12 +161,12 @@ async function begin(writer: Connection): Promise<void> {
 
 /** Maps errors as for PostgreSQL: retry later, refused data, or a bug. */
 function mappedError(error: unknown): unknown {
-  if (isAway(error)) return new DatabaseAway(error.message, { cause: error });
+  if (isUnavailable(error)) return new DatabaseUnavailable(error.message, { cause: error });
   return isRefusal(error) ? new DataRefused(error.message, { cause: error }) : error;
 }
 
 /** The file is locked, the disk is full, or an I/O error occurred: a retry may succeed. */
-function isAway(error: unknown): error is Error {
+function isUnavailable(error: unknown): error is Error {
   return error instanceof Database.SqliteError && /^SQLITE_(BUSY|FULL|IOERR)/.test(error.code);
 }
 

@@ -54,14 +54,14 @@ export class Enrolment {
   static make(dir: string, name: string, nowMs: number): boolean {
     const isNew = OpensslAuthority.make(dir, name);
     const programs = join(dir, PROGRAMS);
-    const isKeyAway = existsSync(join(programs, 'ca.crt')) && !existsSync(join(programs, 'ca.key'));
-    if (!isKeyAway) OpensslAuthority.make(programs, `${name}, programs`);
+    const isKeyUnavailable = existsSync(join(programs, 'ca.crt')) && !existsSync(join(programs, 'ca.key'));
+    if (!isKeyUnavailable) OpensslAuthority.make(programs, `${name}, programs`);
     // The folder may also be a link to another place.
     if (!existsSync(join(dir, BOXES))) mkdirSync(join(dir, BOXES), { mode: 0o755 });
     if (!existsSync(join(dir, RULES))) writeAtomically(join(dir, RULES), PROGRAM_RULES, 0o644);
     new EnrolStore(join(dir, STORE)).close();
     withEnrolment(dir, (enrolment) => {
-      if (!isKeyAway) enrolment.writePrograms(nowMs);
+      if (!isKeyUnavailable) enrolment.writePrograms(nowMs);
       enrolment.writeLists(nowMs);
     });
     return isNew;

@@ -12,7 +12,7 @@ import { dirname } from 'node:path';
 import { flush, writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { AgentError, hasCode, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { formerFile, type ProposalProblem, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
+import { type ProposalProblem, previousFile, TRIAL_S } from '../../../../agent/contract/config-trial.ts';
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import { agentReport } from './agent-report.ts';
@@ -157,7 +157,7 @@ export class ConfigurationPayload implements Payload {
       const next = this.#next();
       if (sha256Of(next) !== files.tried)
         throw new AgentError('corrupt', 'the staged configuration has disappeared');
-      this.#write(formerFile(file), this.#former(), this.#stat());
+      this.#write(previousFile(file), this.#former(), this.#stat());
       this.#rename(this.#nextFile, file);
     }
     await units.restart(AGENT_UNIT);
@@ -208,7 +208,7 @@ export class ConfigurationPayload implements Payload {
    * Removes leftover files. The previous file is the sign that a change is on trial, so it goes once the trial is over.
    */
   tidy({ configuration: { phase } }: State): void {
-    if (!ON_TRIAL.has(phase)) this.#remove(formerFile(this.#options.file));
+    if (!ON_TRIAL.has(phase)) this.#remove(previousFile(this.#options.file));
     if (AT_REST.has(phase) || phase === 'waiting') this.#remove(this.#nextFile);
   }
 
@@ -224,7 +224,7 @@ export class ConfigurationPayload implements Payload {
 
   #putBack(files: Trial['files']): Left['found'] {
     const { file, say } = this.#options;
-    const before = formerFile(file);
+    const before = previousFile(file);
     const is = this.sha256();
     if (files !== null && is === files.former) return 'from';
     const former = contentOf(before);

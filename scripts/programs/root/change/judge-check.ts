@@ -10,7 +10,7 @@ import { type BoxOptions, flagsOf, releaseProgram } from '../places.ts';
 import { type Release, ReleaseFolder, sameRelease } from '../releases.ts';
 import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts';
 
-const FORMER: Release = { seq: 1, version: '0.0.1' };
+const PREVIOUS: Release = { seq: 1, version: '0.0.1' };
 const TARGET: Release = { seq: 2, version: '0.0.2' };
 
 interface Clock {
@@ -28,7 +28,7 @@ export async function judgeFault(
   clock: Clock,
 ): Promise<string | undefined> {
   const cases = [
-    { code: 'process.exit(1);\n', stays: FORMER, what: 'a release that does not start is not taken back' },
+    { code: 'process.exit(1);\n', stays: PREVIOUS, what: 'a release that does not start is not taken back' },
     { code: '', stays: TARGET, what: 'a release that starts does not stay' },
   ];
   try {
@@ -58,7 +58,7 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
     systemctl: 'true',
   };
   mkdirSync(state, { recursive: true, mode: 0o755 });
-  for (const { seq, version } of [FORMER, TARGET]) {
+  for (const { seq, version } of [PREVIOUS, TARGET]) {
     const release = join(lib, 'releases', releaseName(seq, version));
     mkdirSync(release, { recursive: true, mode: 0o755 });
     writeFileSync(join(release, VERSION_FILE), '{}\n');
@@ -76,7 +76,7 @@ function trialIn(dir: string, places: BoxOptions, code: string, clock: Clock): B
       target: { number: TARGET.seq, name: TARGET.version },
       trial: {
         ...FIRST_TRIAL,
-        from: { number: FORMER.seq, name: FORMER.version },
+        from: { number: PREVIOUS.seq, name: PREVIOUS.version },
         beganS: clock.boottimeS(),
       },
     },

@@ -104,9 +104,9 @@ export type Input =
   | { readonly on: 'returned'; readonly found: 'from' | 'other' | 'nothing'; readonly reason: string };
 
 /** Next action for a change. */
-export type Act = 'none' | 'gate' | 'fetch' | 'stage' | 'switch' | 'judge' | 'await' | 'return';
+export type Action = 'none' | 'gate' | 'fetch' | 'stage' | 'switch' | 'judge' | 'await' | 'return';
 
-export function actOf({ phase, trial }: Change): Act {
+export function actOf({ phase, trial }: Change): Action {
   if (ON_TRIAL.has(phase) && trial?.returning != null) return 'return';
   switch (phase) {
     case 'waiting':

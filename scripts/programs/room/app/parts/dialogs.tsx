@@ -45,7 +45,7 @@ function Dialog({ title, onClose, children }: DialogProps) {
   );
 }
 
-function putAway(dialog: Signal<Incident | undefined>): void {
+function dismiss(dialog: Signal<Incident | undefined>): void {
   dialog.value = undefined;
 }
 
@@ -64,17 +64,17 @@ function DispatchDialog({ incident }: { readonly incident: Incident }) {
   const { kind, place, site, box } = incident;
   const placeLine = `${placeText(place, words.value)}, ${site}/${box}`;
   return (
-    <Dialog title={texts.title} onClose={() => putAway(dispatching)}>
+    <Dialog title={texts.title} onClose={() => dismiss(dispatching)}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          putAway(dispatching);
+          dismiss(dispatching);
           void dispatch(incident);
         }}
       >
         <p class="clamp">{texts.ask(kindText(kind, words.value), placeLine)}</p>
         <div class="answers">
-          <Button onClick={() => putAway(dispatching)}>{texts.no}</Button>
+          <Button onClick={() => dismiss(dispatching)}>{texts.no}</Button>
           <Button type="submit" tone="main" autofocus>
             {texts.yes}
           </Button>
@@ -92,11 +92,11 @@ function NoteDialog({ incident }: { readonly incident: Incident }) {
   const id = useId();
   const save = async (): Promise<void> => {
     if (text.value.trim() === '') return;
-    putAway(noting);
+    dismiss(noting);
     if (await note(incident, text.value.trim(), key.current)) drafts.delete(no);
   };
   return (
-    <Dialog title={texts.title} onClose={() => putAway(noting)}>
+    <Dialog title={texts.title} onClose={() => dismiss(noting)}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -123,7 +123,7 @@ function NoteDialog({ incident }: { readonly incident: Incident }) {
           }}
         />
         <div class="answers">
-          <Button onClick={() => putAway(noting)}>{answers.no}</Button>
+          <Button onClick={() => dismiss(noting)}>{answers.no}</Button>
           <Button type="submit" tone="main">
             {texts.save}
           </Button>

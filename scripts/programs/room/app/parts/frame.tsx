@@ -132,7 +132,7 @@ function Connection() {
   return (
     <div aria-live="assertive" class="connection">
       {link.value === 'lost' && <Notice tone="bad">{frame.lostNotice}</Notice>}
-      {link.value === 'away' && <Notice tone="warn">{frame.awayNotice}</Notice>}
+      {link.value === 'away' && <Notice tone="warn">{frame.unavailableNotice}</Notice>}
     </div>
   );
 }

@@ -43,7 +43,7 @@ export const haystack = signal<(incident: Incident) => string>(({ kind }) => kin
 /** Held incidents with pending actions applied. */
 export const heldIncidents = computed<readonly Incident[]>(() => {
   void version.value;
-  const all = rows.held.map((incident) => withActs(incident));
+  const all = rows.held.map((incident) => withActions(incident));
   const leaving = [...lingering.values()].filter(({ no }) => rows.of(no) === undefined);
   return leaving.length === 0 ? all : [...all, ...leaving];
 });
@@ -116,7 +116,7 @@ export function toggleStorm(id: string): void {
 export function rowOf(no: number): Incident | undefined {
   void version.value;
   const row = rows.of(no) ?? lingering.get(no);
-  return row === undefined ? undefined : withActs(row);
+  return row === undefined ? undefined : withActions(row);
 }
 
 export function revOf(): number {
@@ -173,7 +173,7 @@ function linger(incident: Incident): void {
   }, LINGER_MS);
 }
 
-function withActs(incident: Incident): Incident {
+function withActions(incident: Incident): Incident {
   const changes = doing.get(incident.no);
   return changes === undefined ? incident : Object.assign({}, incident, ...changes);
 }

@@ -1,7 +1,7 @@
 /** Statistics screen: precision of the boxes, with its confidence interval. */
 import { signal } from '@preact/signals';
 import { Choice } from '../../../../../agent/kit/controls.tsx';
-import type { Figures, FiguresBy } from '../../contract/figures.ts';
+import type { Figures, StatisticsBy } from '../../contract/figures.ts';
 import { may } from '../session.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
@@ -15,9 +15,9 @@ type Row = Figures['rows'][number];
 const DAYS = [24, 7 * 24, 30 * 24, 90 * 24];
 const FIRST_DAYS = 30;
 /** Order of the list. Repeated here because contract/figures.ts needs a library that the browser lacks. */
-const BY: readonly FiguresBy[] = ['rule', 'kind', 'site', 'box', 'hour', 'day'];
+const BY: readonly StatisticsBy[] = ['rule', 'kind', 'site', 'box', 'hour', 'day'];
 
-const by = signal<FiguresBy>('rule');
+const by = signal<StatisticsBy>('rule');
 const interval = signal<Interval | undefined>(undefined);
 /** Keeps the first interval; one that moves with the clock would cause endless requests. */
 const currentInterval = () => {
@@ -25,7 +25,7 @@ const currentInterval = () => {
   return interval.value;
 };
 
-export function FiguresScreen() {
+export function StatisticsScreen() {
   const { figures } = viewWords.value;
   const between = currentInterval();
   const query = `${queryOf(between)}&by=${by.value}`;
@@ -42,7 +42,7 @@ export function FiguresScreen() {
           value={by.value}
           options={BY.map((value) => [value, figures.by[value]] as const)}
           onChoose={(value) => {
-            by.value = value as FiguresBy;
+            by.value = value as StatisticsBy;
           }}
         />
         <IntervalFields
@@ -69,7 +69,7 @@ function Loaded({ query }: { readonly query: string }) {
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>
           {data.rows.length === 0 ? <p>{figures.none}</p> : <Rows rows={data.rows} />}
-          <Muted muted={data.muted} />
+          <Suppressed muted={data.muted} />
         </div>
       )}
     </>
@@ -171,12 +171,12 @@ function Precision({ row }: { readonly row: Row }) {
   );
 }
 
-function Muted({ muted }: Pick<Figures, 'muted'>) {
+function Suppressed({ muted }: Pick<Figures, 'muted'>) {
   const { figures } = viewWords.value;
   return (
     <section>
       <h2>{figures.muted}</h2>
-      <p class="hint">{muted.length === 0 ? figures.mutedNone : figures.mutedIntro}</p>
+      <p class="hint">{muted.length === 0 ? figures.suppressedNone : figures.suppressedIntro}</p>
       {muted.length > 0 && (
         <Scroll label={figures.muted}>
           <table>

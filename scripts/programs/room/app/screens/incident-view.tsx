@@ -6,7 +6,7 @@ import type { Incident, IncidentDetail } from '../../contract/incident.ts';
 import { explain, isMine, renew, reopen } from '../acts.ts';
 import { ApiProblem, get } from '../api.ts';
 import { useKeys } from '../keys.ts';
-import { ActBar, actKeys } from '../parts/act-bar.tsx';
+import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
 import { Nearby, Notes, PrecisionOf } from '../parts/context.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Mark, stateText } from '../parts/marks.tsx';
@@ -67,7 +67,7 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   const holds = incident !== undefined && incident.state === 'claimed' && isMine(incident);
   const current = useRef(incident);
   current.current = incident;
-  useKeys({ Escape: () => go('/queue'), ...actKeys(incident) });
+  useKeys({ Escape: () => go('/queue'), ...actionKeys(incident) });
   // Moves the focus to the title before the next key press, so that screen readers announce the change.
   useLayoutEffect(() => title.current?.focus(), [no]);
   // The title is replaced after loading. A person who is already in a field stays there.
@@ -95,7 +95,7 @@ export function IncidentScreen({ no }: { readonly no: number }) {
       ) : (
         <>
           <Head incident={incident} title={title} />
-          <Acts incident={incident} />
+          <Actions incident={incident} />
           <Doubts incident={incident} detail={detail} />
           <div class="incident-body">
             <div class="seen">{detail !== undefined && <Pictures detail={detail} />}</div>
@@ -158,13 +158,13 @@ function Head({ incident, title }: HeadProps) {
   );
 }
 
-function Acts({ incident }: { readonly incident: Incident }) {
+function Actions({ incident }: { readonly incident: Incident }) {
   const isClosed = incident.state === 'closed';
   // An unclaimed incident must be claimed, not reassigned.
   const isTaken = !isClosed && incident.state !== 'new';
   return (
     <div class="incident-acts">
-      <ActBar incident={incident} />
+      <ActionBar incident={incident} />
       {isTaken && may('reassign') && <GiveTo incident={incident} />}
       {isClosed && may('reopen') && (
         <Button id="reopen" onClick={() => void reopen(incident)}>

@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import { useKeys } from '../keys.ts';
-import { ActBar, actKeys } from '../parts/act-bar.tsx';
+import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
 import { ROW_PX, Row } from '../parts/row.tsx';
 import { isEscalated, keyOf, type Line } from '../queue/lines.ts';
 import {
@@ -72,7 +72,7 @@ export function QueueScreen() {
       },
     }),
     // An open incident handles its own keys; a key meant for it must not give a verdict on the next line here.
-    ...(openNo.value === undefined && actKeys(incidentOf(line))),
+    ...(openNo.value === undefined && actionKeys(incidentOf(line))),
   });
   useEffect(() => {
     const texts = words.value;
@@ -116,7 +116,7 @@ export function QueueScreen() {
         {line === undefined ? null : line.type === 'storm' ? (
           <p class="quiet">{acts.stormNone}</p>
         ) : (
-          <ActBar incident={line.incident} />
+          <ActionBar incident={line.incident} />
         )}
       </footer>
     </section>

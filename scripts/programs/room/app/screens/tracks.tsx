@@ -11,13 +11,13 @@ import {
   asking,
   coverage,
   form,
-  isAskingAnew,
+  isAskingAgain,
   isStale,
   startInterval,
   trouble,
   viewOfNow,
 } from '../tracks/question.ts';
-import { Result, ResultActs } from '../tracks/result.tsx';
+import { Result, ResultActions } from '../tracks/result.tsx';
 import { Sight } from '../tracks/sight.tsx';
 import { fleet, selectedKey, watchFleet } from '../views/fleet.ts';
 import { Head } from '../views/parts.tsx';
@@ -38,15 +38,15 @@ export function TracksScreen() {
     if (only !== undefined && form.value.box === '') form.value = { ...form.value, box: only };
   }, [only]);
   const got = answer.value;
-  const isShown = got !== undefined && !isAskingAnew.value;
+  const isShown = got !== undefined && !isAskingAgain.value;
   return (
     <div class="desk d-search t-tracks" data-screen="tracks">
       <Head title={words.value.places.tracks}>
-        {isShown && <ResultActs answer={got} />}
+        {isShown && <ResultActions answer={got} />}
         {!isShown && got !== undefined && (
           <Button
             onClick={() => {
-              isAskingAnew.value = false;
+              isAskingAgain.value = false;
             }}
           >
             {texts.backToAnswer}

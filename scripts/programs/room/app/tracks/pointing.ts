@@ -53,12 +53,12 @@ export function pointing(size: StageSize) {
 }
 
 function grabbed(place: DrawnPlace, from: PointNorm, size: StageSize): Grab['to'] {
-  const grip = handleAt(place.points, from, size, place.kind === 'area');
-  if (grip !== undefined && 'corner' in grip)
-    return (at, size) => withCorner(place, grip.corner, snapped(at, [], size));
-  if (grip !== undefined) {
-    const extendedPlace = withInserted(place, grip.between, grip.at);
-    return (at, size) => withCorner(extendedPlace, grip.between + 1, snapped(at, [], size));
+  const dragHandle = handleAt(place.points, from, size, place.kind === 'area');
+  if (dragHandle !== undefined && 'corner' in dragHandle)
+    return (at, size) => withCorner(place, dragHandle.corner, snapped(at, [], size));
+  if (dragHandle !== undefined) {
+    const extendedPlace = withInserted(place, dragHandle.between, dragHandle.at);
+    return (at, size) => withCorner(extendedPlace, dragHandle.between + 1, snapped(at, [], size));
   }
   if (place.kind === 'area' && covers(place.points, [from])) {
     return (at) => ({ ...place, points: shifted(place.points, [at[0] - from[0], at[1] - from[1]]) });

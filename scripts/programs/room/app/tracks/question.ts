@@ -35,7 +35,7 @@ export const approval = signal<{ name: string; envelope: NonNullable<TrackReques
 export const coverage = signal<TrackAnswer | undefined>(undefined);
 export const answer = signal<TrackAnswer | undefined>(undefined);
 /** True while the query is shown instead of the existing answer. */
-export const isAskingAnew = signal(true);
+export const isAskingAgain = signal(true);
 export const asking = signal<'coverage' | 'answer' | 'still' | undefined>(undefined);
 export const trouble = signal<string | undefined>(undefined);
 /** True after the first attempt; validation errors are shown only then. */
@@ -145,7 +145,7 @@ export async function ask(): Promise<void> {
   );
   if (got === undefined) return;
   answer.value = got;
-  isAskingAnew.value = false;
+  isAskingAgain.value = false;
   wasTried.value = false;
   // An approval is valid for one query only.
   approval.value = undefined;

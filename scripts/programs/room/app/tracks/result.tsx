@@ -8,7 +8,7 @@ import { trackWords } from '../words/tracks.ts';
 import { Controls } from './controls.tsx';
 import { TrackList } from './list.tsx';
 import { chosenIndex, gaps, nowMs, seek, span, tracks } from './player.ts';
-import { isAskingAnew } from './question.ts';
+import { isAskingAgain } from './question.ts';
 import { ReplayPicture } from './replay-canvas.tsx';
 import { coverageText, deedText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
@@ -67,14 +67,14 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
 }
 
 /** Actions on an answer. */
-export function ResultActs({ answer }: { readonly answer: TrackAnswer }) {
+export function ResultActions({ answer }: { readonly answer: TrackAnswer }) {
   const { form } = trackWords.value;
   return (
     <>
       {may('export') && !isCountOf(answer) && <Exports id={answer.id} />}
       <Button
         onClick={() => {
-          isAskingAnew.value = true;
+          isAskingAgain.value = true;
         }}
       >
         {form.change}

@@ -12,7 +12,7 @@ export interface Subject {
 }
 
 /** Values as text, times with their unit; empty if the box gives none. */
-export interface FiguresOfCause {
+export interface CauseTexts {
   readonly stayed: string;
   readonly stood: string;
   readonly unattended: string;

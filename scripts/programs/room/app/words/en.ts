@@ -1,6 +1,6 @@
 /** English texts of the console: frame, queue and incident. */
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
-import type { FiguresOfCause, Subject, WatchedKind } from './cause.ts';
+import type { CauseTexts, Subject, WatchedKind } from './cause.ts';
 
 /** Names of kinds. A kind that only a newer box knows is shown by its own name. */
 const kinds: Readonly<Record<EventKindName, string>> = {
@@ -62,7 +62,7 @@ const has = (who: Subject, one: string, several: string) => (who.isPlural ? seve
 
 /** Sentences about an incident by kind, without the full stop. */
 const causes: Readonly<
-  Record<WatchedKind, (subject: Subject, placeName: string, figures: FiguresOfCause) => string>
+  Record<WatchedKind, (subject: Subject, placeName: string, figures: CauseTexts) => string>
 > = {
   'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
     `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,
@@ -127,7 +127,7 @@ export const EN = {
     },
     lostNotice:
       'No connection to the control room’s server. The display may be out of date; the console reconnects automatically.',
-    awayNotice:
+    unavailableNotice:
       'The control room’s database does not answer. The display may be out of date; actions are refused until it is back.',
     noPlace: 'Your role has no access to this screen.',
     unreached: 'The control room’s server does not answer.',

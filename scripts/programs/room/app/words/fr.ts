@@ -117,7 +117,7 @@ export const FR: Words = {
     },
     lostNotice:
       'Pas de connexion au serveur du CSU. L’affichage peut être ancien ; la reconnexion est automatique.',
-    awayNotice:
+    unavailableNotice:
       'La base de données du CSU ne répond pas. L’affichage peut être ancien ; les actions sont refusées jusqu’à son retour.',
     noPlace: 'Votre rôle ne donne pas accès à cet écran.',
     unreached: 'Le serveur du CSU ne répond pas.',

@@ -1,7 +1,7 @@
 /** Describes an incident in one sentence of the chosen language, from the cause that the box gives. */
 import { trackName } from '../../../../../agent/contract/track-name.ts';
 import type { Incident } from '../../contract/incident.ts';
-import type { FiguresOfCause, Subject } from './cause.ts';
+import type { CauseTexts, Subject } from './cause.ts';
 import type { Words } from './en.ts';
 import { plain } from './plain.ts';
 
@@ -66,7 +66,7 @@ function whoOf(objects: About['objects'], words: Words): Subject {
   return { text: `${parts.join(', ')}${name}`, isPlural: objects.length > 1 };
 }
 
-function figuresOf(cause: About['cause'], words: Words): FiguresOfCause {
+function figuresOf(cause: About['cause'], words: Words): CauseTexts {
   const time = (name: string): string => {
     const value = cause[name];
     return typeof value === 'number' ? lasting(value, words) : '';

@@ -196,7 +196,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
     }
   }
   t.same(faults, []);
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 /** Measures from the data's arrival to the finished layout, and to the next frame. */
@@ -219,7 +219,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
   // Other programs can only add time, so the fastest run must hold; more runs follow while none does.
   const barMs = DRAWN_PASSES_MAX * passMs();
   const runs: [number, number][] = [];
-  while (runs.length < 5 || (runs.length < 60 && runs.every(([laidMs]) => laidMs > barMs))) {
+  while (runs.length < 5 || (runs.length < 60 && runs.every(([writtenMs]) => writtenMs > barMs))) {
     runs.push((await view.page.evaluate(DRAW)) as [number, number]);
   }
   const inOrder = (of: 0 | 1) => runs.map((run) => run[of]).sort((a, b) => a - b);
@@ -240,7 +240,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
   );
   t.match(await view.text('.desk-aside'), '<img src=x', 'a reason from a box is text');
   t.same(await view.page.$$('img'), []);
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 async function camerasByKey(t: Test, browser: Browser): Promise<void> {
@@ -280,7 +280,7 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   await view.show('cameras');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Not up to date: the database is away');
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 const VIEW = 'document.querySelector(".d-map svg").getAttribute("viewBox")';
@@ -316,7 +316,7 @@ async function plan(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil(READY['plan'] ?? '');
   await view.page.click('.d-rows a.d-row-button');
   await view.waitUntil('document.querySelector("#camera-title") !== null');
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 async function hostileMaps(t: Test, browser: Browser): Promise<void> {
@@ -362,7 +362,7 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
   await view.show('plan');
   await view.waitUntil('document.body.textContent.includes("The control room has no map")');
   t.same(await view.page.$$('img'), []);
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 /** A stand-in for the signer: records requests and gives prepared answers. */
@@ -417,7 +417,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await view.text(), 'Done');
   t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 const DAY_MS = 86_400_000;
@@ -469,7 +469,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.ok(newest > ENTRIES);
   const older = await askedBy(view, '/api/audit', () => view.page.click('.d-pages .button'));
   t.equal(older, `GET /api/audit?before=${newest - 99}`);
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }
 
 /** Changes the tables behind the program's back. */
@@ -488,5 +488,5 @@ async function broken(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'The record is broken');
   t.match(await view.text('main [role=alert]'), 'entry 17');
-  t.same(view.complaints, []);
+  t.same(view.pageErrors, []);
 }

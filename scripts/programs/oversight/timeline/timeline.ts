@@ -23,7 +23,7 @@ export interface Period {
   readonly why: string;
 }
 
-export interface StoryEntry {
+export interface TimelineEntry {
   readonly atMs: number;
   readonly content: JournalContent;
 }
@@ -36,13 +36,13 @@ export interface AtEnd {
   readonly lastMs: number;
 }
 
-export interface Story extends FrameFindings {
+export interface Timeline extends FrameFindings {
   readonly fromMs: number;
   readonly toMs: number;
   readonly timeZone: string | undefined;
   readonly periods: readonly Period[];
   /** Entries of the interval, in order. */
-  readonly entries: readonly StoryEntry[];
+  readonly entries: readonly TimelineEntry[];
   /** Number of erased entries by type; `entries` if the type is unknown. */
   readonly erased: ReadonlyMap<string, number>;
   /** Number of entries in the journal without a time; they get the time of the previous entry. */
@@ -62,8 +62,8 @@ const STARTING = new Set(['start', 'config', 'update']);
 /** Types that only a running program writes. */
 const RUNNING = new Set(['start', 'heartbeat', 'mode', 'alert']);
 
-export class StoryTeller {
-  readonly #entries: StoryEntry[] = [];
+export class TimelineWriter {
+  readonly #entries: TimelineEntry[] = [];
   /** Erased entries, with the number of entries before them. */
   readonly #erased: { index: number; after: number }[] = [];
   readonly #kinds = new Map<number, string>();
@@ -124,7 +124,7 @@ export class StoryTeller {
    * Returns the timeline. `readMs` is when the journal was copied from the box; the last state extends until a
    * heartbeat is due.
    */
-  tell(fromMs: number, toMs: number, readMs?: number): Story {
+  tell(fromMs: number, toMs: number, readMs?: number): Timeline {
     const walk = this.#walk(fromMs, toMs, readMs);
     const inside = (ms: number): boolean => ms >= fromMs && ms < toMs;
     const erased = new Map<string, number>();
@@ -183,7 +183,7 @@ class Walk {
   readonly #brokenOff: number[] = [];
   readonly #frames: FrameCount;
   readonly #suspensions = new Suspensions();
-  #before: StoryEntry | undefined;
+  #before: TimelineEntry | undefined;
   #count = 0;
   /** Undefined until an entry gives it. */
   #mode: Mode | undefined;
@@ -210,7 +210,7 @@ class Walk {
     };
   }
 
-  step(entry: StoryEntry): void {
+  step(entry: TimelineEntry): void {
     const { atMs, content } = entry;
     const before = this.#before;
     if (before === undefined)
@@ -253,7 +253,7 @@ class Walk {
     return this.#stateFor(lastedMs);
   }
 
-  #between({ atMs: from }: StoryEntry, entry: StoryEntry): void {
+  #between({ atMs: from }: TimelineEntry, entry: TimelineEntry): void {
     const to = entry.atMs;
     if (this.#unsyncedNow && to > from) this.#merge(this.#unsynced, from, to);
     if (this.#running && STARTING.has(entry.content.type) && to >= this.#fromMs && from < this.#toMs) {

@@ -1,4 +1,4 @@
-// House rules that no linter knows (docs/design/016-house.md): how long a file is, how much of a stage main and flow use,
+// House rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
 // and that every member of a class is read by somebody but its test. One line for each breach; exit 1.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -13,7 +13,7 @@ const ROWS_MAX = 1000;
 
 const WRITE_EVERY_MS = 1000;
 
-interface Stranger {
+interface UnknownSender {
   readonly site: string;
   readonly box: string;
   readonly first_at: string;
@@ -31,21 +31,21 @@ const COLUMNS = {
   bytes: 'integer',
 } as const;
 
-export interface StrangersOptions {
+export interface UnknownSendersOptions {
   readonly db: Sql;
   readonly now: () => number;
   /** Receives one line for a person. */
   readonly onNotice: (line: string) => void;
 }
 
-export class Strangers {
-  readonly #options: StrangersOptions;
-  readonly #noted = new Map<string, Stranger>();
+export class UnknownSenders {
+  readonly #options: UnknownSendersOptions;
+  readonly #noted = new Map<string, UnknownSender>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #isFailing = false;
 
-  constructor(options: StrangersOptions) {
+  constructor(options: UnknownSendersOptions) {
     this.#options = options;
   }
 
@@ -96,7 +96,7 @@ export class Strangers {
       });
   }
 
-  #put(noted: readonly Stranger[]): Promise<void> {
+  #put(noted: readonly UnknownSender[]): Promise<void> {
     const { db } = this.#options;
     const { dialect } = db;
     const columns = Object.keys(COLUMNS).join(', ');
@@ -104,7 +104,7 @@ export class Strangers {
       const storedKeys = new Set(
         (await transaction.all<{ site: string; box: string }>('SELECT site, box FROM stranger')).map(keyOf),
       );
-      const rows = new Map<string, Stranger>();
+      const rows = new Map<string, UnknownSender>();
       for (const one of noted) {
         const isNamed = storedKeys.has(keyOf(one)) || storedKeys.size < ROWS_MAX || one.box === '';
         const counted = isNamed ? one : { ...one, site: '', box: '' };
@@ -125,6 +125,6 @@ export class Strangers {
 
 const keyOf = ({ site, box }: { readonly site: string; readonly box: string }): string => `${site}/${box}`;
 
-function sumOf(a: Stranger, b: Stranger): Stranger {
+function sumOf(a: UnknownSender, b: UnknownSender): UnknownSender {
   return { ...a, last_at: b.last_at, messages: a.messages + b.messages, bytes: a.bytes + b.bytes };
 }

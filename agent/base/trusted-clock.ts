@@ -19,7 +19,7 @@ const STEP_MS = 60_000;
  */
 const STEADY_MS = 3_600_000;
 
-export class SteadyClock {
+export class TrustedClock {
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #synced: () => boolean;
   readonly #clockSteps: ClockSteps;

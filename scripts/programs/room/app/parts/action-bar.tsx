@@ -44,12 +44,12 @@ function doingsOf(incident: Incident): Doing[] {
 }
 
 /** Returns the keys for useKeys. */
-export function actKeys(incident: Incident | undefined): Record<string, () => void> {
+export function actionKeys(incident: Incident | undefined): Record<string, () => void> {
   if (incident === undefined || session.value === undefined) return {};
   return Object.fromEntries(doingsOf(incident).map(({ key, run }) => [key, run]));
 }
 
-export function ActBar({ incident }: { readonly incident: Incident }) {
+export function ActionBar({ incident }: { readonly incident: Incident }) {
   const { acts } = words.value;
   const doings = doingsOf(incident);
   if (doings.length === 0) return null;

@@ -5,7 +5,7 @@ import { GroundPlane } from '../../contract/ground-plane.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 
 export type MarkedPerson = GroundPlaneConfig['people'][number];
-export type RulerVerdict = 'too-small' | 'enough' | 'good';
+export type HeightGaugeVerdict = 'too-small' | 'enough' | 'good';
 
 /** Two cells of the detector's finest grid (NanoDet's stride 8). Smaller people are hardly ever detected. */
 const ENOUGH_PX = 16;
@@ -25,7 +25,7 @@ export function personPx({ feet, head }: MarkedPerson, picture: SizePx, input: S
   return Math.max(0, feet[1] - head[1]) * placementOf(picture, input).heightPx;
 }
 
-export function rulerVerdict(px: number): RulerVerdict {
+export function heightGaugeVerdict(px: number): HeightGaugeVerdict {
   return px < ENOUGH_PX ? 'too-small' : px <= GOOD_PX ? 'enough' : 'good';
 }
 

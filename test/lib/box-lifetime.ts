@@ -8,7 +8,7 @@ import { TrackLogStatus } from '../../agent/tracks/status.ts';
 const HEARTBEAT_MS = 600_000;
 const FRAMES_PER_SECOND = 5;
 
-export class BoxLife {
+export class BoxLifetime {
   readonly entries: JournalContent[] = [];
   /** Totals that a report of this lifetime must show. */
   readonly counted = { frames: 0, alerts: 0 };
@@ -214,8 +214,8 @@ export class BoxLife {
 }
 
 /** A day from the evening before to the morning after: a night, a suspension, a power cut, an update. */
-export function dayOf(): BoxLife {
-  return new BoxLife('2026-11-23T23:00:00Z')
+export function dayOf(): BoxLifetime {
+  return new BoxLifetime('2026-11-23T23:00:00Z')
     .start()
     .live(8 * 60)
     .alerts(2)
@@ -253,8 +253,8 @@ export function dayOf(): BoxLife {
 }
 
 /** A year: market days are suspended, and every month has an update or a power cut. */
-export function yearOf(): BoxLife {
-  const life = new BoxLife('2025-11-30T23:00:00Z').start();
+export function yearOf(): BoxLifetime {
+  const life = new BoxLifetime('2025-11-30T23:00:00Z').start();
   for (let day = 0; day < 365; day += 1) {
     life.live(9 * 60);
     if (day % 7 === 6)

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
-import { FineLooks } from '../../agent/vision/schedule/fine-looks.ts';
+import { HighResolutionPasses } from '../../agent/vision/schedule/high-resolution-passes.ts';
 import { FILTERED_FPS, filteredClip } from '../lib/filtered-clip.ts';
 import { STREET_CLIP } from '../lib/paths.ts';
 
@@ -12,7 +12,7 @@ const GREY = 'hue=s=0';
 
 /** Times at which larger pictures began and ceased to be wanted, in s. */
 async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
-  const looks = new FineLooks();
+  const looks = new HighResolutionPasses();
   const atS: number[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
     const isWanted = looks.wants({ ...frame, ...over }, false);
@@ -47,7 +47,7 @@ t.test(
   'a board that drops frames gets no larger pictures, nor within six hours after',
   { skip },
   async (t) => {
-    const looks = new FineLooks();
+    const looks = new HighResolutionPasses();
     const base: number[] = [];
     for (const [hour, slowed, filter] of [
       [-1, true, 'null'],
@@ -66,7 +66,7 @@ t.test(
 );
 
 t.test('a quiet street gets a larger picture before the gate would run the detector', { skip }, async (t) => {
-  const looks = new FineLooks();
+  const looks = new HighResolutionPasses();
   const looked: number[] = [];
   for await (const frame of filteredClip('trim=end=6')) {
     const even = frame.index % 2 === 0;

@@ -34,7 +34,7 @@ const REST_MS = 21_600_000;
  */
 const CHECK_MS = 1600;
 
-export class FineLooks {
+export class HighResolutionPasses {
   #size = '';
   /** Index in `rgb` of each cell's first byte; without the letterbox's borders and masked cells. */
   #offsets = new Int32Array();

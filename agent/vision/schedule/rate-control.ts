@@ -39,7 +39,7 @@ const EARLY = 0.25;
 /** Ratio of savings above which the street gets its rate; below it, the rate depends on the remainder. */
 const AMPLE = 0.25;
 
-export interface PaceState {
+export interface RateControlState {
   readonly step: number;
   /** Analysed frames a second. */
   readonly fps: number;
@@ -54,7 +54,7 @@ export interface Demand {
   readonly pictured: boolean;
 }
 
-export class Pace {
+export class RateControl {
   readonly #intervalMs: number;
   readonly #factors: readonly number[];
   readonly #budget: LookBudget | undefined;
@@ -87,7 +87,7 @@ export class Pace {
     return this.#short;
   }
 
-  get state(): PaceState {
+  get state(): RateControlState {
     const step = this.#step;
     const reason = step === 0 ? null : this.#heatSteps >= this.#loadSteps ? 'heat' : 'load';
     return { step, fps: Math.round(100_000 / (this.#intervalMs * this.#factorAt(step))) / 100, reason };

@@ -97,7 +97,7 @@ class Street {
     return this.#atMs;
   }
 
-  get knownPlate(): LearntScene {
+  get knownCleanPlate(): LearntScene {
     const { known } = this.plate;
     if (known === undefined) throw new Error('nothing was seen yet');
     return known;
@@ -125,7 +125,7 @@ class Street {
     for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
       for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
         cells += 1;
-        knownCount += this.knownPlate.cells[y * GRID.columns + x] ?? 0;
+        knownCount += this.knownCleanPlate.cells[y * GRID.columns + x] ?? 0;
       }
     }
     return knownCount / cells;
@@ -133,7 +133,7 @@ class Street {
 
   /** Pixels of known cells with the paint's colour. */
   get painted(): number {
-    const { planes, cells } = this.knownPlate;
+    const { planes, cells } = this.knownCleanPlate;
     const { u, v, strideUv } = planes;
     return u.filter((level, at) => {
       const [x, y] = [at % strideUv, Math.floor(at / strideUv)];
@@ -144,7 +144,7 @@ class Street {
 
   /** Mean difference of brightness between the drawn clean plate, in the current light, and the empty street. */
   errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
-    const { planes, cells, light: correction } = this.knownPlate;
+    const { planes, cells, light: correction } = this.knownCleanPlate;
     const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
     for (let cell = 0; cell < cells.length; cell += 1) {
       if (cells[cell] === 1) drawCell(rgb, planes, cell, GRID, correction);
@@ -292,7 +292,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
   watched.watch(60, () => ({ things: [car] }));
   t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
   watched.watch(600, () => ({ things: [car] }));
-  const { planes } = watched.knownPlate;
+  const { planes } = watched.knownCleanPlate;
   let finest = 0;
   for (let y = 152; y < 176; y += 1) {
     for (let x = 104; x < 216; x += 1) {
@@ -355,8 +355,8 @@ t.test('a picture of another size starts a new clean plate', async (t) => {
   const watched = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
   watched.watch(2, () => ({ size }));
-  t.same(watched.knownPlate.planes.size, size);
-  t.notOk(watched.knownPlate.cells.includes(1));
+  t.same(watched.knownCleanPlate.planes.size, size);
+  t.notOk(watched.knownCleanPlate.cells.includes(1));
 });
 
 t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {
