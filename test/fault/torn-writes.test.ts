@@ -59,8 +59,8 @@ void t.test(
       let checked = 0;
       let lostCount = 0;
       const corrupt: string[] = [];
-      trace.replay(cuts, random, ({ files, output: said }) => {
-        const numbers = acceptedSeqs(said);
+      trace.replay(cuts, random, ({ files, output }) => {
+        const numbers = acceptedSeqs(output);
         for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(after + suffix, { force: true });
         for (const [path, content] of files) writeFileSync(after + path.slice(file.length), content);
         const rows = LANES.reduce((sum, lane) => sum + numbers[lane].length, 0);
@@ -123,7 +123,7 @@ void t.test(
       while (cuts.size < CUTS) cuts.add(firstSaid + Math.floor(random() * (length - firstSaid)));
       const spoilt: string[] = [];
       let lostCount = 0;
-      trace.replay(cuts, random, ({ files, output: said }) => {
+      trace.replay(cuts, random, ({ files, output }) => {
         const after = scratch(t);
         cpSync(began, after, { recursive: true });
         for (const [path, content] of files) {
@@ -132,7 +132,7 @@ void t.test(
           writeFileSync(file, content);
         }
         try {
-          lostCount += lostOf(after, said);
+          lostCount += lostOf(after, output);
         } catch (error) {
           if (!(error instanceof AgentError)) throw error;
           spoilt.push(error.message);

@@ -193,7 +193,7 @@ async function runningVision(
     log,
     wrapper,
     onMessage: messages.take,
-    onExit: ({ isRequested: asked, code }) => asked || t.fail(`vision has ended with ${code}`),
+    onExit: ({ isRequested, code }) => isRequested || t.fail(`vision has ended with ${code}`),
   });
   t.teardown(() => vision.stop());
   vision.start(BARE_PERMIT, SETTINGS);

@@ -80,9 +80,9 @@ function shell(t: Test, dir: string, line: string): void {
   t.equal(status, 0, `${line} ${stderr}`);
 }
 
-async function killProgram({ child, exit: ended }: Program): Promise<void> {
+async function killProgram({ child, exit }: Program): Promise<void> {
   child.kill('SIGKILL');
-  await ended;
+  await exit;
 }
 
 const view = (dir: string) => {

@@ -43,11 +43,8 @@ export interface Setup {
   readonly address?: string;
 }
 
-export async function appRoom(
-  t: Test,
-  { fill, settings, handlers, address: where }: Setup = {},
-): Promise<AppRoom> {
-  const db = await roomDatabase(t, where ?? (await DATABASES.sqlite(t)).address);
+export async function appRoom(t: Test, { fill, settings, handlers, address }: Setup = {}): Promise<AppRoom> {
+  const db = await roomDatabase(t, address ?? (await DATABASES.sqlite(t)).address);
   await fill?.(db);
   const port = await freePort();
   const link = new TcpProxy(port);

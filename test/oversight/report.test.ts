@@ -35,11 +35,7 @@ void t.test('periods cover every minute of the interval with the box’s state',
   t.equal(durationMs(timeline, 'suspended'), 200 * MINUTE_MS);
   t.equal(durationMs(timeline, 'unauthorised'), 60 * MINUTE_MS);
   t.equal(durationMs(timeline, 'down'), 35 * MINUTE_MS);
-  t.equal(
-    durationMs(timeline, 'unproved'),
-    100 * MINUTE_MS,
-    'the silence, and the time after the last entry',
-  );
+  t.equal(durationMs(timeline, 'unproved'), 100 * MINUTE_MS, 'the silence, and after the last entry');
   const all = timeline.periods.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);
   t.equal(all, 24 * HOUR_MS);
   for (const [i, { fromMs }] of timeline.periods.entries()) {
@@ -64,11 +60,7 @@ void t.test('frames read during a suspension are found; those at the edges are n
 void t.test(
   'watched but not decoded frames are counted, and none may occur during a suspension',
   async (t) => {
-    const life = new BoxLifetime('2026-11-24T00:00:00Z')
-      .start()
-      .live(60)
-      .quiet(60)
-      .mode('suspended', 'order');
+    const life = new BoxLifetime('2026-11-24T00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
     const { frames, framesWhileOff } = timelineOf(life, '2026-11-24', '2026-11-25');
     t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
     life.live(30);

@@ -145,9 +145,9 @@ t.test('every other change is reported too, by its name', async (t) => {
   let changes = {};
   for (const [step, cause] of steps) {
     changes = { ...changes, ...step };
-    const { messages: told } = live(stateDir, boxWith(changes));
-    t.match(told[0]?.cause, cause);
-    t.ok(fits('config-changed', 'cause', told[0]?.cause));
+    const { messages } = live(stateDir, boxWith(changes));
+    t.match(messages[0]?.cause, cause);
+    t.ok(fits('config-changed', 'cause', messages[0]?.cause));
   }
   const { messages: told } = live(
     stateDir,
@@ -180,8 +180,8 @@ t.test('an agent killed before its report sends it at the next start, with all c
   t.match(types(live(stateDir, one, { cut: true })), ['config', 'geometry', 'start']);
   const two = boxWith({ zones: [zone('court', 0.2)], rules: [] });
   live(stateDir, two, { cut: true });
-  const { messages: told } = live(stateDir, two);
-  t.match(told[0]?.cause, { lists: ['zones', 'rules'], changed: [{ id: 'court' }, { id: 'stays' }] });
+  const { messages } = live(stateDir, two);
+  t.match(messages[0]?.cause, { lists: ['zones', 'rules'], changed: [{ id: 'court' }, { id: 'stays' }] });
   t.strictSame(live(stateDir, two).messages, []);
 });
 
@@ -199,14 +199,14 @@ t.test('a record that was edited, put back or removed is not believed', async (t
   ];
   for (const [i, [damageName, damage]] of damages.entries()) {
     damage();
-    const { entered, messages: told } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
+    const { entered, messages } = live(stateDir, boxWith({ zones: [zone('court', 0.4 + i / 100)] }));
     t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, damageName);
     t.match(
-      told[0]?.cause,
+      messages[0]?.cause,
       { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ },
       damageName,
     );
-    t.ok(fits('config-changed', 'cause', told[0]?.cause));
+    t.ok(fits('config-changed', 'cause', messages[0]?.cause));
   }
 });
 
@@ -224,11 +224,11 @@ t.test('each entry fits into the journal with every list full', async (t) => {
     return { ...boxWith(), zones: places, masks: places, rules: [] };
   };
   live(stateDir, full(0.3));
-  const { entered, messages: told } = live(stateDir, full(0.31));
+  const { entered, messages } = live(stateDir, full(0.31));
   const places = entered.flatMap((entry) => (entry.type === 'geometry' ? entry.places : []));
   t.equal(places.length, 128, 'none is left out');
   t.ok(places.every(({ before, after }) => before?.length === 64 && after?.length === 64));
-  t.match(told[0]?.cause, { changed: { length: 64 }, more: 64 });
+  t.match(messages[0]?.cause, { changed: { length: 64 }, more: 64 });
 });
 
 t.test('an ending is reported 30 days, 7 days and 1 day before, once each, restarts included', async (t) => {

@@ -63,9 +63,9 @@ const auditLines = async (db: Sql, no: number): Promise<string[]> => {
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`operators’ actions are stored in ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
-    const other = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
+    const other = await roomDatabase(t, address, NOW);
     const consoles = [db, other];
 
     await t.test('one of five concurrent claims wins, and the others get its owner', async (t) => {

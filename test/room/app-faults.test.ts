@@ -101,14 +101,14 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
 }
 
 async function databaseOutage(t: Test, browser: Browser): Promise<void> {
-  const { address: where, server } = await DATABASES.postgres(t);
+  const { address, server } = await DATABASES.postgres(t);
   const {
     page,
     room,
     pageErrors,
     waitUntil: until,
   } = await openApp(t, browser, {
-    address: where,
+    address,
     // PostgreSQL assigns the numbers: 1 and 2.
     fill: (db) => addIncidents(db, [1, 2].map(withoutNumber)),
   });

@@ -278,13 +278,7 @@ async function checkExpiry(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkAuditor(t: Test, browser: Browser): Promise<void> {
-  const {
-    page,
-    room,
-    requestedPaths: asked,
-    posts,
-    text,
-  } = await openApp(t, browser, {
+  const { page, room, requestedPaths, posts, text } = await openApp(t, browser, {
     ...inQueue(1),
     userName: 'Anna',
     path: '/incidents/1',
@@ -294,7 +288,7 @@ async function checkAuditor(t: Test, browser: Browser): Promise<void> {
   await page.keyboard.press('t');
   await page.keyboard.press('c');
   await page.waitForNetworkIdle({ idleTime: 100, concurrency: 1 });
-  t.strictSame([asked.filter((one) => /stills|POST/.test(one)), posts], [[], []]);
+  t.strictSame([requestedPaths.filter((one) => /stills|POST/.test(one)), posts], [[], []]);
   t.strictSame(await room.record('see-still', 'judge', 'claim', 'refused'), []);
   t.equal(await page.$('.act'), null);
 }

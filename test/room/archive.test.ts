@@ -357,10 +357,10 @@ void t.test('an archive that is killed at work misses no acknowledged message', 
 
 void t.test('an unavailable PostgreSQL is retried, and a refusal by it ends the program', async (t) => {
   const broker = await makeRoom(t);
-  const { server, address: where } = await DATABASES.postgres(t);
+  const { server, address } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('PostgreSQL has a server');
   await server.stop();
-  const url = where.replace('postgres@', 'postgres:hidden@');
+  const url = address.replace('postgres@', 'postgres:hidden@');
   const running = await RoomProgram.start(t, broker, '--database', url);
   await waitUntil(
     t,

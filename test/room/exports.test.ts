@@ -8,8 +8,8 @@ import { DATABASES } from '../lib/databases.ts';
 const INCIDENTS = 100_000;
 
 void t.test('an export of 100,000 incidents holds up no other request', { timeout: 300_000 }, async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address);
   await db.run(
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
        received, clock_doubt, objects, cause, events, newest, detail, state)
@@ -19,7 +19,7 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
        FROM (WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${INCIDENTS}) SELECT n FROM up))`,
   );
   await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
-  const desk = await ConsoleProgram.start(t, where);
+  const desk = await ConsoleProgram.start(t, address);
   const cookie = await enter(desk.url, 'supervisor', desk.link);
   for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {
     const gaps: number[] = [];

@@ -109,14 +109,14 @@ void t.test('a name that no box can have creates no camera', async (t) => {
 });
 
 void t.test('a room clock set back an hour neither prolongs a claim nor hides a silent camera', async (t) => {
-  const { address: where, open } = await DATABASES.sqlite(t);
+  const { address, open } = await DATABASES.sqlite(t);
   const before = await open(() => NOW);
   const health = (at: number): IPublishPacket => ({
     ...packet('vigie/lyon/b-1/status', JSON.stringify({ state: 'online', boot: 'b', time: iso(at) })),
     properties: {},
   });
   await before.store([arrivalOf(health(NOW), NOW)]);
-  const db = await roomDatabase(t, where, NOW);
+  const db = await roomDatabase(t, address, NOW);
   const no = await addIncident(db, NOW - 1000);
   await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   const early = NOW - HOUR_MS;
@@ -134,10 +134,10 @@ void t.test('a room clock set back an hour neither prolongs a claim nor hides a 
 });
 
 void t.test('a full database is reported as unavailable, and smaller writes go on', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where, NOW);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address, NOW);
   const no = await addIncident(db, NOW);
-  const filler = new Database(where);
+  const filler = new Database(address);
   t.teardown(() => filler.close());
   const [{ page_count: pages } = { page_count: 0 }] = filler.pragma('page_count') as { page_count: number }[];
   await db.run(`INSERT INTO setting VALUES ('room', 'for later')`);
@@ -155,8 +155,8 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
 });
 
 void t.test('one box alone does not fill the screen', { timeout: 120_000 }, async (t) => {
-  const { address: where } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, where, NOW);
+  const { address } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, address, NOW);
   const quietNo = await addIncident(db, NOW - 60_000, { box: 'quiet' });
   await db.run(
     `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
@@ -178,8 +178,8 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
 });
 
 void t.test('another site in an operator’s browser gets no answer', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const { url } = await startConsole(t, db, { handlers });
   const headers = { cookie: await enter(url, 'operator'), 'sec-fetch-site': 'same-site' };
@@ -200,15 +200,15 @@ void t.test('another site in an operator’s browser gets no answer', async (t) 
 });
 
 void t.test('a camera that falls silent while a screen reconnects is reported', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address);
   const real = Date.now;
   t.teardown(() => {
     Date.now = real;
   });
   const beganMs = real();
   await putCamera(db, 'b-1', beganMs);
-  const { changesSince } = partsOf(db, demoSettings(where, '127.0.0.1:0'), TIME_ZONE);
+  const { changesSince } = partsOf(db, demoSettings(address, '127.0.0.1:0'), TIME_ZONE);
   t.equal((await changesSince(0, 2000, true)).cameras.length, 1);
   Date.now = () => beganMs + 10 * 60_000;
   await changesSince(0, 2000, false);
@@ -227,8 +227,8 @@ void t.test('a camera that falls silent while a screen reconnects is reported', 
 });
 
 void t.test('a truncated audit log with a reset counter is detected', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where, NOW);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address, NOW);
   const handlers = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   const page = (): Promise<AuditPage> => handlers.audit(callOf<'audit'>('aud', NOW));
   const handOver = (): Promise<HandOver> =>
@@ -258,12 +258,12 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
 
 void t.test('a box that floods delays no other box', { timeout: 180_000, skip: noFlood }, async (t) => {
   const broker = await makeRoom(t);
-  const { address: where } = await DATABASES.postgres(t);
-  const room = await RoomProgram.start(t, broker, '--database', where);
+  const { address } = await DATABASES.postgres(t);
+  const room = await RoomProgram.start(t, broker, '--database', address);
   await waitUntil(t, 'it listens', () => room.output.includes('Room on'), 30_000);
   const flooding = await floodOf(t, broker, 'flooder');
   const quiet = await clientOf(t, broker, BOX);
-  const db = await roomDatabase(t, where);
+  const db = await roomDatabase(t, address);
   const late: number[] = [];
   const beganMs = performance.now();
   for (let seq = 1; performance.now() - beganMs < FLOOD_MS; seq += 1) {

@@ -84,13 +84,13 @@ class Screen {
 void t.test(
   `an archive, a standby and two consoles: ${ALERTS} alerts survive the death of an archive and a console`,
   async (t) => {
-    const { address: where, sql } = await DATABASES.postgres(t);
+    const { address, sql } = await DATABASES.postgres(t);
     const room = await makeRoom(t);
-    const archive = await RoomProgram.start(t, room, '--database', where);
+    const archive = await RoomProgram.start(t, room, '--database', address);
     await waitUntil(t, 'an archive has the lease', () => archive.output.includes('Ctrl-C'));
-    const standby = await RoomProgram.start(t, room, '--database', where);
+    const standby = await RoomProgram.start(t, room, '--database', address);
     await waitUntil(t, 'the other one stands by', () => standby.output.includes('stands by'));
-    const consoles = await Promise.all([startConsole(t, where), startConsole(t, where)]);
+    const consoles = await Promise.all([startConsole(t, address), startConsole(t, address)]);
     const [one = '', two = ''] = consoles.map(({ url }) => url);
     // One session is valid for both, since it is in the database.
     const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));

@@ -208,8 +208,8 @@ void t.test('the guide’s manual signature check accepts exactly what was sent'
 });
 
 void t.test('changes after an outage of PostgreSQL are sent, and each outage is logged', async (t) => {
-  const { address: where, server } = await DATABASES.postgres(t);
-  const db = await openDatabase(t, where);
+  const { address, server } = await DATABASES.postgres(t);
+  const db = await openDatabase(t, address);
   const receiver = await receiverFor(t);
   const { lines } = await startWebhooks(t, db, [hook(receiver)]);
   const no = await addIncident(db);
@@ -245,16 +245,16 @@ const leaseEnded = (db: Sql): Promise<number> =>
   db.run('UPDATE webhook SET until = $1 WHERE holder IS NOT NULL', ['2020-01-01T00:00:00.000Z']);
 
 void t.test('a console that is killed before it stores the cursor sends the message again', async (t) => {
-  const { address: where } = await DATABASES.postgres(t);
-  const db = await openDatabase(t, where);
+  const { address } = await DATABASES.postgres(t);
+  const db = await openDatabase(t, address);
   const receiver = await receiverFor(t);
   receiver.answer = () => undefined;
-  const first = await startWriter(t, where, [hook(receiver)]);
+  const first = await startWriter(t, address, [hook(receiver)]);
   const no = await addIncident(db);
   await waitUntil(t, 'it is received, and not answered', () => receiver.all.length === 1);
   await killChild(first);
   receiver.answer = (response) => response.writeHead(204).end();
-  const second = await startWriter(t, where, [hook(receiver)]);
+  const second = await startWriter(t, address, [hook(receiver)]);
   await sleep(1000);
   t.equal(receiver.all.length, 1, 'as long as the dead one might tell, the other does not');
   await leaseEnded(db);
@@ -270,17 +270,17 @@ void t.test('a console that is killed before it stores the cursor sends the mess
 });
 
 void t.test('two consoles on one database lose and repeat nothing when one is killed', async (t) => {
-  const { address: where } = await DATABASES.postgres(t);
-  const db = await openDatabase(t, where);
+  const { address } = await DATABASES.postgres(t);
+  const db = await openDatabase(t, address);
   const receiver = await receiverFor(t);
-  const first = await startWriter(t, where, [hook(receiver)]);
+  const first = await startWriter(t, address, [hook(receiver)]);
   const numbers = [await addIncident(db)];
   await waitUntil(
     t,
     'the first one tells, and goes on as long as there is something',
     () => receiver.all.length > 0,
   );
-  await startWriter(t, where, [hook(receiver)]);
+  await startWriter(t, address, [hook(receiver)]);
   const burst = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i += 1) {
       numbers.push(await addIncident(db));

@@ -103,9 +103,9 @@ function startPurge(t: Test, db: Sql, nowMs: () => number): { lines: string[]; p
 }
 
 void t.test('a deleted row remains neither in the SQLite file nor in its log', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const folder = join(where, '..');
-  const db = await roomDatabase(t, where, NOON);
+  const { address } = await DATABASES.sqlite(t);
+  const folder = join(address, '..');
+  const db = await roomDatabase(t, address, NOON);
   await fill(db);
   t.same(marksIn(folder), ALL, 'all of it is there to be found');
 
@@ -114,16 +114,16 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
   await waitUntil(t, 'it is deleted', () =>
     lines.some((line) => /deleted 600 of event, 600 of snapshot/.test(line)),
   );
-  await waitUntil(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  await waitUntil(t, 'the log is cut', () => statSync(`${address}-wal`).size === 0);
   const byDay = marksIn(folder);
   t.equal(byDay['picture-due'], undefined, 'no picture is left by day');
   t.equal(byDay['note-due'], undefined);
   t.ok((byDay['event-due'] ?? 0) <= HALF / 100, 'copies in pages that were divided, at most');
-  const bytes = statSync(where).size;
+  const bytes = statSync(address).size;
 
   nowMs = NIGHT;
-  await waitUntil(t, 'the file is rewritten in the night', () => statSync(where).size < bytes * 0.7);
-  await waitUntil(t, 'the log is cut', () => statSync(`${where}-wal`).size === 0);
+  await waitUntil(t, 'the file is rewritten in the night', () => statSync(address).size < bytes * 0.7);
+  await waitUntil(t, 'the log is cut', () => statSync(`${address}-wal`).size === 0);
   await purge.stop();
   t.same(marksIn(folder), REMAINING, 'no due row, and all retained ones');
   t.equal(await countOf(db, 'snapshot'), HALF);
@@ -131,14 +131,14 @@ void t.test('a deleted row remains neither in the SQLite file nor in its log', a
 });
 
 void t.test('SQLite reports a file that has a long reader, or is too large to rewrite', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where, NOON);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address, NOON);
   await fill(db, 100);
   t.same(await db.scrub(true, { sizeMax: 1_000_000 }), [
-    `${where}: more than 1 MB; what was deleted may stand in pages in use: VACUUM it by hand, see docs/guide/room.md`,
+    `${address}: more than 1 MB; what was deleted may stand in pages in use: VACUUM it by hand, see docs/guide/room.md`,
   ]);
   const { default: Database } = await import('better-sqlite3');
-  const reader = new Database(where);
+  const reader = new Database(address);
   t.teardown(() => reader.close());
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM event').get();
@@ -151,9 +151,9 @@ void t.test('SQLite reports a file that has a long reader, or is too large to re
 });
 
 void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its WAL', async (t) => {
-  const { address: where, server } = await DATABASES.postgres(t);
+  const { address, server } = await DATABASES.postgres(t);
   if (server === undefined) throw new Error('there is no server');
-  const db = await roomDatabase(t, where, NOON);
+  const db = await roomDatabase(t, address, NOON);
   await db.run('ALTER SYSTEM SET wal_recycle = off');
   await db.run("ALTER SYSTEM SET min_wal_size = '32MB'");
   await db.run('SELECT pg_reload_conf()');
@@ -189,9 +189,9 @@ void t.test('a deleted row remains neither in PostgreSQL’s tables nor in its W
 });
 
 void t.test('PostgreSQL reports a table that is in use, or is too large to rewrite', async (t) => {
-  const { address: where } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, where, NOON);
-  const other = await roomDatabase(t, where, NOON);
+  const { address } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, address, NOON);
+  const other = await roomDatabase(t, address, NOON);
   await fill(db, 100);
   await db.run("DELETE FROM note WHERE text LIKE '%due%'");
   let notices: string[] = [];

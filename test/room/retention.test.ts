@@ -162,8 +162,8 @@ async function purgeAt(
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`expired rows are deleted in ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     const folder = join(scratch(t), 'orders');
     put(folder, 'b', { box: 'b', order: 'b-1', events: 60, snapshots: 3 });
 
@@ -228,8 +228,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`two programs delete many rows despite a crash in ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     const rows = 12_001;
     await manyEvents(db, rows);
     await db.run(
@@ -263,8 +263,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`a failed slice is deleted later in ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     await manyEvents(db, 10);
     await db.run('ALTER TABLE audit RENAME TO away');
     const lines: string[] = [];
@@ -309,8 +309,8 @@ async function isWhole(t: Test, db: Sql): Promise<void> {
 }
 
 void t.test('expired months in PostgreSQL are dropped as whole partitions', async (t) => {
-  const { address: where } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, where, Date.parse('2026-08-10T00:00:00.000Z'));
+  const { address } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, address, Date.parse('2026-08-10T00:00:00.000Z'));
   const names = async (): Promise<string[]> => (await partitionsOf(db)).map((month) => month.name);
   t.match(await names(), [
     'event_2026_07',
@@ -340,7 +340,7 @@ void t.test('expired months in PostgreSQL are dropped as whole partitions', asyn
     [`a-${lastOfAugust}`],
   );
 
-  const blocked = await blockedPurge(t, db, where, folder);
+  const blocked = await blockedPurge(t, db, address, folder);
   t.match(blocked, [
     /event_2026_08: in use for more than 2 s; tried again with the next run/,
     /deleted 1 of event/,

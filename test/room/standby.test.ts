@@ -64,7 +64,7 @@ class Pair {
   }
 
   get output(): string {
-    return this.#programs.map(({ output: said }) => said).join('');
+    return this.#programs.map(({ output }) => output).join('');
   }
 
   /** Returns for how long nothing was stored, ms. The previously active one is the standby afterwards. */

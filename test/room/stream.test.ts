@@ -60,8 +60,8 @@ const last = (reader: StreamReader): number => reader.revs.at(-1) ?? 0;
 
 for (const kind of ['sqlite', 'postgres'] as const) {
   t.test(`a screen that reconnects during a burst misses no change (${kind})`, async (t) => {
-    const { address: where } = await DATABASES[kind](t);
-    const db = await roomDatabase(t, where);
+    const { address } = await DATABASES[kind](t);
+    const db = await roomDatabase(t, address);
     const before = await addSome(db, 10);
     const queryTimesMs: number[] = [];
     const changesSince = (rev: number) => queueChanges(db, rev, Date.now());
@@ -81,7 +81,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       [steady, old, fresh, broken].every(({ status }) => status === 200),
     );
     // Written by another program, as by the archive.
-    const writer = databaseOf(where, () => undefined);
+    const writer = databaseOf(address, () => undefined);
     t.teardown(() => writer.close());
     const beganMs = performance.now();
     let end = 0;
@@ -116,15 +116,15 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 }
 
 t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate', async (t) => {
-  const { address: where, server } = await DATABASES.postgres(t);
-  const db = await roomDatabase(t, where);
+  const { address, server } = await DATABASES.postgres(t);
+  const db = await roomDatabase(t, address);
   const { url, notices } = await startConsole(t, db);
   const cookie = await enter(url, 'operator');
   const steady = readStream(t, url, cookie, 0);
   let broken = readStream(t, url, cookie, 0);
   const parts: number[] = [];
   await waitUntil(t, 'both are there', () => steady.status === 200 && broken.status === 200);
-  const writer = databaseOf(where, () => undefined);
+  const writer = databaseOf(address, () => undefined);
   t.teardown(() => writer.close());
   let isOver = false;
   let [end, failed] = [0, 0];
@@ -263,8 +263,8 @@ t.test('a slow database is reported, and loses nothing', async (t) => {
 });
 
 t.test('a stalled screen is cut off, and a session that ends elsewhere ends its stream', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address);
   const state = { rev: 0 };
   const text = 'x'.repeat(2000);
   const changesSince = async (since: number): Promise<Changes> => ({
@@ -286,7 +286,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   slow.write(`GET /api/stream?after=0 HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\n\r\n`);
   slow.pause();
   await waitUntil(t, 'it is there', () => reader.status === 200);
-  const other = databaseOf(where, () => undefined);
+  const other = databaseOf(address, () => undefined);
   t.teardown(() => other.close());
   for (let at = 0; at < 30 && !notices.some((line) => /takes nothing/.test(line)); at += 1) {
     state.rev += 1000;

@@ -189,9 +189,9 @@ t.test('the tracks screen works in a browser', { skip: browserMissing(), timeout
 
 async function byMouse(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, waitUntil: until } = screen;
+  const { page, box, waitUntil } = screen;
   await page.click('.t-form [type=submit]');
-  await until('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
+  await waitUntil('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
   t.same(box.requests, [], 'no question is sent without camera, case and reason');
   await screen.lookUp();
   t.equal(box.requests.length, 1);
@@ -206,16 +206,16 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   t.match(await screen.text('.t-still-note'), /Still of 11 Nov 2026/);
 
   await press(page, 'Line');
-  await until('document.querySelector(".t-shape") !== null');
+  await waitUntil('document.querySelector(".t-shape") !== null');
   const at = await frameOf(page, '.stage-frame');
   await drag(page, at(0.2, 0.5), at(0.8, 0.75));
   await page.select('[name=direction]', 'right');
-  await until('document.querySelectorAll(".t-arrow").length === 1');
+  await waitUntil('document.querySelectorAll(".t-arrow").length === 1');
   t.equal(await page.$eval('.t-arrow', (arrow) => arrow.getAttribute('data-side')), 'right');
   await drag(page, at(0.8, 0.75), at(0.8, 0.5));
   await page.click('[name=colour-white]');
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   const line = box.requests.at(-1)?.question.where as { line: [number, number][] } | undefined;
   t.match(box.requests.at(-1)?.question, { answer: 'tracks', view: VIEW, colours: ['white'] });
   t.match(line, { direction: 'right' });
@@ -236,9 +236,9 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
     t.ok(Math.hypot((line?.line[i]?.[0] ?? 9) - x, (line?.line[i]?.[1] ?? 9) - y) < 0.01, `end ${i}`);
 
   await press(page, 'Change the question');
-  await until('document.querySelector(".t-drawing .stage-shapes") !== null');
+  await waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
   await press(page, 'Area');
-  await until('document.querySelector(".t-area") !== null');
+  await waitUntil('document.querySelector(".t-area") !== null');
   const on = await frameOf(page, '.stage-frame');
   await drag(page, on(0.05, 0.1), on(0.25, 0.4));
   await drag(page, on(0.15, 0.1), on(0.15, 0.2));
@@ -246,7 +246,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await page.$eval('[name=at-least]', (input) => (input as unknown as { select(): void }).select());
   await page.type('[name=at-least]', '20');
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   const area = box.requests.at(-1)?.question.where as { polygon: number[][] } | undefined;
   t.match(area, { does: 'stops', atLeastS: 20 });
   t.equal(area?.polygon.length, 5, 'the middle of a side has become a corner');
@@ -255,7 +255,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
 
 async function byKey(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, waitUntil: until, tabTo } = screen;
+  const { page, box, waitUntil, tabTo } = screen;
   const { keyboard } = page;
   const typed = async (selector: string, text: string): Promise<void> => {
     await tabTo(selector);
@@ -265,10 +265,10 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await typed('[name=case]', CASE);
   await typed('[name=reason]', 'theft of a bicycle');
   await keyboard.press('Enter');
-  await until('document.querySelector(".t-drawing .stage-shapes") !== null');
+  await waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
   await tabTo('.t-place button:nth-child(2)');
   await keyboard.press('Enter');
-  await until('document.querySelector(".t-line") !== null');
+  await waitUntil('document.querySelector(".t-line") !== null');
   // The picture comes before its controls.
   await keyboard.down('Shift');
   for (let i = 0; i < 40; i++) {
@@ -289,7 +289,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
   await keyboard.press('ArrowDown');
   await tabTo('#ask-tracks');
   await keyboard.press('Enter');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   t.match(box.requests.at(-1)?.question.where, {
     line: [
       [0.325, 0.65],
@@ -301,58 +301,58 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
 
   const first = await page.evaluate(CLOCK);
   await keyboard.press(' ');
-  await until(`${CLOCK} !== ${JSON.stringify(first)}`);
+  await waitUntil(`${CLOCK} !== ${JSON.stringify(first)}`);
   await keyboard.press(' ');
-  await until('document.querySelector(".t-tool.main").getAttribute("aria-label") === "Play"');
+  await waitUntil('document.querySelector(".t-tool.main").getAttribute("aria-label") === "Play"');
   await keyboard.press('ArrowRight');
-  await until('document.querySelector(".t-chosen-row") !== null');
+  await waitUntil('document.querySelector(".t-chosen-row") !== null');
   const chosenName = () => page.$eval('.t-chosen-row b', ({ textContent }) => textContent);
   const before = await chosenName();
   await keyboard.press('ArrowRight');
-  await until(`document.querySelector('.t-chosen-row b').textContent !== '${before}'`);
+  await waitUntil(`document.querySelector('.t-chosen-row b').textContent !== '${before}'`);
   await keyboard.press('ArrowLeft');
-  await until(`document.querySelector('.t-chosen-row b').textContent === '${before}'`);
+  await waitUntil(`document.querySelector('.t-chosen-row b').textContent === '${before}'`);
   await keyboard.press('t');
-  await until('document.querySelector(".t-batch")?.textContent.endsWith("of 34") === true');
+  await waitUntil('document.querySelector(".t-batch")?.textContent.endsWith("of 34") === true');
   await keyboard.press('h');
-  await until('document.querySelectorAll(".t-toggle[aria-pressed=true]").length === 2');
+  await waitUntil('document.querySelectorAll(".t-toggle[aria-pressed=true]").length === 2');
   await keyboard.press('t');
   await tabTo('.t-row');
   await keyboard.press('End');
   await keyboard.press('Enter');
-  await until('document.querySelector(".t-blank") !== null');
+  await waitUntil('document.querySelector(".t-blank") !== null');
   t.match(await screen.text('.t-blank'), 'the camera showed another view');
   await tabTo('.t-seek');
   await keyboard.press('Home');
-  await until('document.querySelector(".t-blank") === null');
+  await waitUntil('document.querySelector(".t-blank") === null');
   await keyboard.press('ArrowRight');
   t.match(
     await page.$eval('.t-seek', (bar) => bar.getAttribute('aria-valuetext')),
     /; [\d:]{8}–[\d:]{8}: \d/,
   );
   await keyboard.press('?');
-  await until('document.querySelector("dialog[open]") !== null');
+  await waitUntil('document.querySelector("dialog[open]") !== null');
   t.match(await screen.text('dialog'), /passages: play, pause[\s\S]*Passages/);
   t.same(screen.pageErrors, []);
 }
 
 async function replayed(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser, { isStill: false });
-  const { page, waitUntil: until } = screen;
+  const { page, waitUntil } = screen;
   await screen.lookUp();
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   t.match(await screen.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
   const rows = (await page.$$eval('.t-list li', (all) => all.map(({ className }) => className))) as string[];
   t.equal(rows.length, 37);
   t.equal(rows.filter((name) => name === 't-gap-row').length, 3);
   t.ok(rows.indexOf('t-gap-row') > 2 && rows.indexOf('t-gap-row') < 30, 'a gap stands among the tracks');
   const first = await page.evaluate(CLOCK);
-  await until(`${CLOCK} !== ${JSON.stringify(first)}`);
-  await until(`${STATISTICS} > 40`);
+  await waitUntil(`${CLOCK} !== ${JSON.stringify(first)}`);
+  await waitUntil(`${STATISTICS} > 40`);
   await page.keyboard.press(' ');
   await page.click('.t-list [data-track="4"] .t-row');
-  await until('document.querySelector(".t-video") !== null');
+  await waitUntil('document.querySelector(".t-video") !== null');
   t.same(await page.$eval('.t-video a', (link) => ['target', 'rel'].map((name) => link.getAttribute(name))), [
     '_blank',
     'noopener noreferrer',
@@ -361,13 +361,13 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
   t.same(await page.$$('.t-video img'), [], 'text of others stays text');
   const bar = await frameOf(page, '.t-bar svg');
   await page.mouse.move(...bar(300 / 1200, 0.5));
-  await until('document.querySelector(".t-tip.t-in-gap") !== null');
+  await waitUntil('document.querySelector(".t-tip.t-in-gap") !== null');
   t.match(await screen.text('.t-tip'), 'the camera could not see');
   await page.mouse.click(...bar(300 / 1200, 0.3));
-  await until('document.querySelector(".t-blank") !== null');
+  await waitUntil('document.querySelector(".t-blank") !== null');
   t.equal(await page.evaluate(STATISTICS), 0, 'unseen parts are not drawn');
   await press(page, 'Hits together');
-  await until('document.querySelector(".t-blank") === null');
+  await waitUntil('document.querySelector(".t-blank") === null');
   t.match(await page.$eval('canvas', (canvas) => canvas.getAttribute('aria-label')), /[1-8] figures/);
   const exports = await page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href')));
   t.same(exports, ['/api/tracks/answer-tracks/tracks.csv', '/api/tracks/answer-tracks/tracks.mf.json']);
@@ -379,7 +379,7 @@ async function replayed(t: Test, browser: Browser): Promise<void> {
 
 async function withoutStill(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, waitUntil: until } = screen;
+  const { page, box, waitUntil } = screen;
   const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
   box.change = { views: [view] };
   await screen.lookUp();
@@ -389,7 +389,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
   )) as { width: number; height: number };
   t.ok(Math.abs(width / height - 4 / 3) < 0.02);
   await press(page, 'Request a still from the box');
-  await until('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
+  await waitUntil('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
   t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
   t.match(await screen.text('.t-still-note'), 'Still of 13 Nov 2026');
   t.same(screen.pageErrors, []);
@@ -397,13 +397,13 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
 
 async function approved(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, waitUntil: until } = screen;
+  const { page, box, waitUntil } = screen;
   box.change = { grade: 'vehicles' };
   await screen.lookUp();
   t.equal(await page.$('[name=approval]'), null, 'it is hidden until the box requires it');
   box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
   await page.click('#ask-tracks');
-  await until('document.querySelector("[name=approval]") !== null');
+  await waitUntil('document.querySelector("[name=approval]") !== null');
   t.match(await screen.text('main [role=alert]'), 'Your input is kept.');
   const choose = async (name: string, content: object): Promise<void> => {
     const file = join(scratch(t), name);
@@ -412,30 +412,30 @@ async function approved(t: Test, browser: Browser): Promise<void> {
     await (input as unknown as { uploadFile(path: string): Promise<void> }).uploadFile(file);
   };
   await choose('other.json', { nothing: 'of it' });
-  await until('document.querySelector(".t-approval .fault") !== null');
+  await waitUntil('document.querySelector(".t-approval .fault") !== null');
   const signed = { payloadType: TRACK_APPROVAL_TYPE, payload: 'e30=', signatures: [] };
   await choose('approval.json', signed);
-  await until('document.querySelector(".t-approval").textContent.includes("approval.json")');
+  await waitUntil('document.querySelector(".t-approval").textContent.includes("approval.json")');
   box.refusal = undefined;
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   t.match(box.requests.at(-1), { approval: signed });
   await press(page, 'Change the question');
-  await until('document.querySelector(".t-command code") !== null');
+  await waitUntil('document.querySelector(".t-command code") !== null');
   t.match(
     await screen.text('.t-command'),
     /vigie-room tracks .* --approve approval\.json --box square-1 .*--to 2026/,
   );
   await press(page, 'Look up again');
-  await until('document.querySelector("#ask-tracks:not([disabled])") !== null');
+  await waitUntil('document.querySelector("#ask-tracks:not([disabled])") !== null');
   t.notOk('approval' in (box.requests.at(-1) ?? {}), 'which it is not about');
   box.change = { grade: 'persons', stopped: 'refused by square-1: the budget is used up', more: 3 };
   await page.evaluate(
     `[...document.querySelectorAll('.t-chips label')].find((one) => one.textContent === 'car').click()`,
   );
-  await until('document.querySelector(".t-approval") === null');
+  await waitUntil('document.querySelector(".t-approval") === null');
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result .notice") !== null');
+  await waitUntil('document.querySelector(".t-result .notice") !== null');
   t.match(await screen.text('.t-result .notice'), '3 more are not shown here: refused by square-1');
   t.match(box.requests.at(-1), { question: { classes: ['car'] } });
   t.same(screen.pageErrors, []);
@@ -443,11 +443,11 @@ async function approved(t: Test, browser: Browser): Promise<void> {
 
 async function counted(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
-  const { page, box, waitUntil: until } = screen;
+  const { page, box, waitUntil } = screen;
   box.change = { grade: 'counts' };
   await screen.lookUp();
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-count") !== null');
+  await waitUntil('document.querySelector(".t-count") !== null');
   t.match(box.requests.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
   t.match(await screen.text('.t-count'), '34 passed');
   t.equal(await page.$('canvas'), null);
@@ -461,7 +461,7 @@ async function auditor(t: Test, browser: Browser): Promise<void> {
 
 async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
   const screen = await openScreen(t, browser, opening);
-  const { page, waitUntil: until } = screen;
+  const { page, waitUntil } = screen;
   const faults: string[] = [];
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
@@ -473,25 +473,25 @@ async function looks(t: Test, browser: Browser, opening: Opening & { look: Look 
   await check('1-empty');
   await screen.lookUp();
   await page.click('.t-place button:nth-child(2)');
-  await until('document.querySelector(".t-shape") !== null');
+  await waitUntil('document.querySelector(".t-shape") !== null');
   const at = await frameOf(page, '.stage-frame');
   await drag(page, at(0.3, 0.55), at(0.62, 0.92));
   await page.select('[name=direction]', 'left');
   await check('2-drawing');
   await page.click('#ask-tracks');
-  await until('document.querySelector(".t-result") !== null');
+  await waitUntil('document.querySelector(".t-result") !== null');
   await page.click('.t-list [data-track="7"] .t-row');
-  await until('document.querySelector(".t-video") !== null');
+  await waitUntil('document.querySelector(".t-video") !== null');
   await page.evaluate('document.querySelector(".t-controls").scrollIntoView()');
   await page.evaluate('document.querySelector(".screen").scrollTop = 0');
   await check('3-replay');
   await page.keyboard.press('h');
   await page.keyboard.press('t');
-  await until('document.querySelector(".t-batch") !== null');
+  await waitUntil('document.querySelector(".t-batch") !== null');
   await check('4-together');
   await page.keyboard.press('t');
   await page.click('.t-gap-row .t-row');
-  await until('document.querySelector(".t-blank") !== null');
+  await waitUntil('document.querySelector(".t-blank") !== null');
   await check('5-gap');
   t.same(faults, []);
   t.same(screen.pageErrors, []);

@@ -44,8 +44,8 @@ function delivery(
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`verdicts from ${name} reach the box once`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     const room = await makeRoom(t);
     const archive = await clientOf(t, room, 'room');
     const incident = await addIncident(db, PLACE, 'ep-1', NOW);
@@ -105,12 +105,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
   });
 
   void t.test(`two archives send each verdict once, despite a broker outage, in ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     const room = await makeRoom(t);
     const { verdicts: receivedVerdicts } = await boxOf(t, room);
     await setCamera(db, PLACE, 'online', 1, NOW);
-    const other = await roomDatabase(t, where, NOW);
+    const other = await roomDatabase(t, address, NOW);
     await leaseOf(db, 'killed').take(undefined);
     const leases = { one: leaseOf(db, 'one'), two: leaseOf(other, 'two') };
     const both = [
@@ -147,8 +147,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
 }
 
 void t.test('a verdict that the broker refuses stays due', async (t) => {
-  const { address: where } = await DATABASES.sqlite(t);
-  const db = await roomDatabase(t, where, NOW);
+  const { address } = await DATABASES.sqlite(t);
+  const db = await roomDatabase(t, address, NOW);
   const room = await makeRoom(t);
   await setCamera(db, PLACE, 'online', 1, NOW);
   await addVerdict(db, PLACE, 'ep-1', 'confirmed', NOW);

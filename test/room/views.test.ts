@@ -40,8 +40,8 @@ const day = (dayText: string, hour: number, change: Record<string, string | numb
 
 for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`the console shows the data of ${name}`, async (t) => {
-    const { address: where } = await DATABASES[name](t);
-    const db = await roomDatabase(t, where, NOW);
+    const { address } = await DATABASES[name](t);
+    const db = await roomDatabase(t, address, NOW);
     const handlers = handlersOf(db);
     const page = (query: IncidentQuery) => handlers.incidents(callOf<'incidents'>('anna', NOW, { query }));
 

@@ -87,8 +87,8 @@ export async function tryVision({
       if (sure || notes.watchedMs >= watchMs || message.kind === 'failed' || message.kind === 'ended')
         over.abort();
     },
-    onExit: ({ code, signal, isRequested: asked, error }) => {
-      if (!asked && notes.failed === undefined && notes.stats === undefined) {
+    onExit: ({ code, signal, isRequested, error }) => {
+      if (!isRequested && notes.failed === undefined && notes.stats === undefined) {
         notes.died = error?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
       }
       over.abort();

@@ -47,11 +47,11 @@ export function observeClip({
       clock: systemClock,
       log,
       onMessage: take,
-      onExit: ({ code, signal: killedBy, isRequested: asked, error }) => {
+      onExit: ({ code, signal: killedBy, isRequested, error }) => {
         signal?.removeEventListener('abort', stop);
-        if (hasEnded && !asked) resolve(observations);
+        if (hasEnded && !isRequested) resolve(observations);
         else {
-          const manner = asked ? 'interrupted' : (error?.message ?? killedBy ?? `exit code ${code}`);
+          const manner = isRequested ? 'interrupted' : (error?.message ?? killedBy ?? `exit code ${code}`);
           reject(fault ?? new AgentError('unavailable', `vision ended before the clip (${manner})`));
         }
       },

@@ -67,13 +67,13 @@ export interface StreetScene {
 }
 
 /** The configuration of a scene, as a person would write it. */
-export function configOf({ rule, extraRules: beside = [], zone, line }: StreetScene): object {
+export function configOf({ rule, extraRules = [], zone, line }: StreetScene): object {
   return {
     site: 'lab',
     box: 'lab-1',
     zones: zone === undefined ? [] : [{ id: 'zone', polygon: zone }],
     lines: line === undefined ? [] : [{ id: 'line', ...line }],
-    rules: [rule, ...beside].map((one, i) => ({
+    rules: [rule, ...extraRules].map((one, i) => ({
       id: i === 0 ? 'rule' : `beside-${i}`,
       purpose: 'evaluation',
       ...one,
