@@ -21,6 +21,6 @@ export function sceneS(rule: RuleConfig): number {
     case 'crowd-gathering':
       return rule.afterS + CROWD_SETTLES_S;
     case 'graffiti':
-      return rule.minNearbyS + rule.persistS;
+      return rule.dwellS + rule.persistS;
   }
 }

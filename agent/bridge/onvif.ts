@@ -84,7 +84,7 @@ const CONDITION_TOPICS: Readonly<Record<ConditionKind, string | null>> = {
   covered: 'VideoSource/GlobalSceneChange/AnalyticsService',
   'too-dark': 'VideoSource/ImageTooDark/AnalyticsService',
   moved: 'VideoSource/GlobalSceneChange/AnalyticsService',
-  'no-visibility': 'VideoSource/ImageTooBlurry/AnalyticsService',
+  'cannot-see': 'VideoSource/ImageTooBlurry/AnalyticsService',
   defocused: 'VideoSource/ImageTooBlurry/AnalyticsService',
   'detector-down': null,
   'detector-fallback': null,

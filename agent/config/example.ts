@@ -96,7 +96,7 @@ rules:
     kind: graffiti
     zone: west-wall
     purpose: cleanliness
-    minNearbyS: 5
+    dwellS: 5
     persistS: 30
 
 authorisation: /etc/vigie/authorisation.dsse.json # without one that holds, nothing is analysed

@@ -14,7 +14,7 @@ import type { ValidationError } from './shape.ts';
 
 /** Minimum number of analysed frames in a dwell. With fewer, one missed detection decides. */
 const DWELL_FRAMES_MIN = 3;
-const DWELL_KEYS = ['afterS', 'minNearbyS'] as const;
+const DWELL_KEYS = ['afterS', 'dwellS'] as const;
 
 /** Area of one cell of the detector's finest grid, in px² of the input: NanoDet's stride is 8. */
 const ZONE_AREA_INPUT_PX_MIN = 8 * 8;
@@ -59,10 +59,10 @@ function shortDwells({ camera, rules }: Config): Warning[] {
   const leastS = DWELL_FRAMES_MIN / camera.fps;
   return rules.flatMap((rule, index) =>
     DWELL_KEYS.flatMap((key) => {
-      const minNearbyS: unknown = Reflect.get(rule, key);
-      if (typeof minNearbyS !== 'number' || minNearbyS >= leastS) return [];
+      const dwellS: unknown = Reflect.get(rule, key);
+      if (typeof dwellS !== 'number' || dwellS >= leastS) return [];
       const message = `shorter than ${DWELL_FRAMES_MIN} analysed frames at ${camera.fps} fps; use ${round(leastS)} or more, or raise camera.fps`;
-      return [{ path: ['rules', index, key], found: String(minNearbyS), message }];
+      return [{ path: ['rules', index, key], found: String(dwellS), message }];
     }),
   );
 }

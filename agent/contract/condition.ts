@@ -79,7 +79,7 @@ export const CONDITIONS = {
   covered: picture('the camera is covered, or its picture black', 'blind'),
   'too-dark': picture('it is too dark for the camera', 'blind'),
   moved: picture('the camera shows another view than before', 'blind'),
-  'no-visibility': picture(
+  'cannot-see': picture(
     'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
     'blind',
   ),

@@ -193,7 +193,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   covered: conditionTerms('covered', {}),
   'too-dark': conditionTerms('too-dark', {}),
   moved: conditionTerms('moved', {}),
-  'no-visibility': conditionTerms('no-visibility', {}),
+  'cannot-see': conditionTerms('cannot-see', {}),
   defocused: conditionTerms('defocused', {}),
   'detector-down': conditionTerms('detector-down', { reason: Reason }),
   'detector-fallback': conditionTerms('detector-fallback', { reason: Reason }),

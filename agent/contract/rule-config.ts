@@ -158,7 +158,7 @@ export type IllegalDumping = Static<typeof IllegalDumping>;
 
 export const Graffiti = rule('graffiti', {
   zone: id('id of the zone that is watched: a wall'),
-  minNearbyS: afterS(5, 'seconds somebody must have been beside the changed place'),
+  dwellS: afterS(5, 'seconds somebody must have been beside the changed place'),
   persistS: afterS(30, 'seconds the change must have stood'),
 });
 export type Graffiti = Static<typeof Graffiti>;

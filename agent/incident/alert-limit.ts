@@ -15,7 +15,7 @@ export class AlertLimit {
   readonly #raisedMs: number[] = [];
   #suppressed = 0;
   #limiting = false;
-  #heldBackNow = 0;
+  #suppressedNow = 0;
 
   constructor(perHour: number) {
     this.#perHour = perHour;
@@ -31,8 +31,8 @@ export class AlertLimit {
   }
 
   /** Alerts suppressed in the current or, if it has ended, in the last limiting period. */
-  get heldBackNow(): number {
-    return this.#heldBackNow;
+  get suppressedNow(): number {
+    return this.#suppressedNow;
   }
 
   /** Removes timestamps older than an hour; must be called before `admits`. */
@@ -51,7 +51,7 @@ export class AlertLimit {
 
   holdBack(): void {
     this.#suppressed += 1;
-    this.#heldBackNow = this.#limiting ? this.#heldBackNow + 1 : 1;
+    this.#suppressedNow = this.#limiting ? this.#suppressedNow + 1 : 1;
     this.#limiting = true;
   }
 }

@@ -110,7 +110,7 @@ export class Incidents {
     return this.#limit.suppressed;
   }
 
-  get limit(): Pick<AlertLimit, 'limiting' | 'heldBackNow'> {
+  get limit(): Pick<AlertLimit, 'limiting' | 'suppressedNow'> {
     return this.#limit;
   }
 

@@ -286,7 +286,7 @@ class RuleRunner {
     const { limiting } = limit;
     if (limiting === this.#limitTold) return undefined;
     this.#limitTold = limiting;
-    return { about: this.#about, limiting, suppressed: limit.heldBackNow };
+    return { about: this.#about, limiting, suppressed: limit.suppressedNow };
   }
 
   #makeShadow(): Incidents {

@@ -94,13 +94,7 @@ export class SystemConditions {
     const zones = this.#camera
       .updateZones(observation)
       .flatMap(({ zone, blind }) =>
-        this.#change(
-          `no-visibility/${zone}`,
-          subjectOfCondition('no-visibility'),
-          blind,
-          { places: [zone] },
-          atMs,
-        ),
+        this.#change(`cannot-see/${zone}`, subjectOfCondition('cannot-see'), blind, { places: [zone] }, atMs),
       );
     const changes = this.#camera.update(observation);
     const happenings = changes.flatMap(({ kind, active }) =>

@@ -37,7 +37,7 @@ const REPORT_FORMS: Readonly<Record<ConditionKind, 'to-mend' | 'known' | 'elsewh
   covered: 'to-mend',
   'too-dark': 'to-mend',
   moved: 'to-mend',
-  'no-visibility': 'to-mend',
+  'cannot-see': 'to-mend',
   defocused: 'to-mend',
   'detector-down': 'to-mend',
   'detector-fallback': 'elsewhere',

@@ -42,11 +42,11 @@ export class GraffitiRule implements Rule {
    * left.
    */
   #drawnBy(region: StaticRegion, atMs: number): AssociatedTrack | undefined {
-    const { zone, minNearbyS, persistS } = this.config;
+    const { zone, dwellS, persistS } = this.config;
     const { kind, places, associatedTrack, grownMs, areaNorm, attended, seen } = region;
     if (kind === 'removed' || attended || !seen) return undefined;
     if (areaNorm < AREA_MIN_NORM) return undefined;
-    if (associatedTrack === undefined || associatedTrack.besideMs < minNearbyS * 1000) return undefined;
+    if (associatedTrack === undefined || associatedTrack.besideMs < dwellS * 1000) return undefined;
     if (!places.some((place) => place.zone === zone && place.share >= SHARE_MIN)) return undefined;
     const stays = atMs - grownMs >= persistS * 1000 && atMs - associatedTrack.leftMs >= AFTER_LEFT_MS;
     return stays ? associatedTrack : undefined;

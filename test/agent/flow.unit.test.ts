@@ -147,7 +147,7 @@ t.test('an incident continues over a gap in the video when its object is found a
 });
 
 t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
-  for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'no-visibility'] as const) {
+  for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
     const { see, told, made, events } = flow(60);
     see(0, 5000, [standingTrack(1, 0)]);
     t.same(told(), ['loitering b-e1 start']);

@@ -81,7 +81,7 @@ async function start(
 }
 
 const MAIN = new RegExp(
-  `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|growth)|evt/.+|snap/.+)$`,
+  `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|consistency)|evt/.+|snap/.+)$`,
 );
 const alerts = (heard: ReceivedMessages): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
 const bothKinds = (heard: ReceivedMessages): boolean =>

@@ -224,7 +224,7 @@ void t.test('every rule and condition that the sources raise is in the list', as
   );
   t.equal(
     CONDITION_KINDS.filter(isBlinding).join(' '),
-    'stream-lost frozen covered too-dark moved no-visibility detector-down vision-failed decoder-crashloop',
+    'stream-lost frozen covered too-dark moved cannot-see detector-down vision-failed decoder-crashloop',
   );
   t.ok(raised.length >= 4, `${raised.length} calls found`);
   for (const kind of new Set(raised)) t.ok(kinds.includes(kind), kind);

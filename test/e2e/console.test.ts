@@ -117,7 +117,7 @@ async function testTwoOperators(t: Test, setup: ConsoleSetup): Promise<void> {
   for (const screen of [one, other]) await selectLine(screen, no);
   const pressedMs = performance.now();
   await Promise.all([one.keys('c'), other.keys('c')]);
-  const isRefused = `document.querySelector('.toast.bad')?.textContent.includes('Not done: operator')`;
+  const isRefused = `document.querySelector('.toast.bad')?.textContent.includes('Action refused: operator')`;
   const loser = await Promise.race(
     [one, other].map(async (screen) => {
       await screen.page.waitForFunction(isRefused, { timeout: 5000, polling: 20 }).catch(() => sleep(5000));
@@ -205,7 +205,7 @@ async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
   await screen.waitUntil('opened', `document.querySelector('.no-picture') !== null`);
   t.match(
     await screen.page.$eval('.no-picture', ({ textContent }) => textContent),
-    'An auditor sees no picture',
+    'Auditors have no access to pictures',
   );
   t.equal(await screen.page.$('.pictures'), null);
   t.same(await recordOf(chain, no), [], 'no one has seen it');
@@ -278,7 +278,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
     await screen.keys('Enter');
     await screen.waitUntil(
       name,
-      `document.querySelector('[data-incident="${no}"]')?.textContent.includes('Same box, an hour')`,
+      `document.querySelector('[data-incident="${no}"]')?.textContent.includes('Same box, one hour')`,
     );
     read[name] = String(await screen.page.evaluate(`document.querySelector('.incident').textContent`));
     await screen.keys('Escape');
@@ -287,7 +287,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
   t.match(read['kind'], /flying-car.*newer than this console/s);
   t.match(read['reason'], /<img src=x.*x{100}/s);
   t.ok((read['reason'] ?? '').length < 3000, 'and cut');
-  t.match(read['future'], 'clock is in doubt');
+  t.match(read['future'], 'clock is not reliable');
   const shownText =
     Object.values(read).join('') +
     String(await screen.page.evaluate(`document.querySelector('.queue').textContent`));
@@ -338,7 +338,7 @@ async function testClocks(t: Test, setup: ConsoleSetup): Promise<void> {
   await selectLine(screen, aheadNo);
   await screen.keys('Enter');
   await screen.waitUntil('told', `document.querySelector('.incident .notice.warn') !== null`);
-  t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is in doubt');
+  t.match(await screen.page.$eval('.incident', ({ textContent }) => textContent), 'clock is not reliable');
   t.same(screen.pageErrors, []);
   await closeAll(screen);
 }

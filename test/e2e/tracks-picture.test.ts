@@ -113,7 +113,7 @@ t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, asy
   await screen.waitUntil('refused', `document.querySelector('main [role=alert]') !== null`);
   t.match(
     await textOf('main [role=alert]'),
-    /^Not done: A question about persons is answered only where a second person has signed/,
+    /^Search refused: A question about persons is answered only where a second person has signed/,
   );
   const file = await approveQuestion(t, String(await textOf('.t-command code')), dir);
   const fileInput = await page.$('[name=approval]');

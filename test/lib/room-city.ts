@@ -172,9 +172,9 @@ export async function city(db: Sql, count = 1500): Promise<void> {
       rule,
       kind: 'illegal-parking',
       alerts,
-      judged_true: yes,
-      judged_false: no,
-      judged_unclear: unclear,
+      confirmed: yes,
+      false_alarms: no,
+      unclear,
       claims: claimS === null ? 0 : alerts,
       claim_s: (claimS ?? 0) * alerts,
     });

@@ -143,9 +143,9 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
     rule: 'tram-track',
     kind: 'illegal-parking',
     alerts: 80,
-    judged_true: 48,
-    judged_false: 9,
-    judged_unclear: 3,
+    confirmed: 48,
+    false_alarms: 9,
+    unclear: 3,
     claims: 60,
     claim_s: 1500,
   });

@@ -181,7 +181,7 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#pair');
   await phone.untilTrue(
     'told',
-    'document.querySelector(".notice.bad")?.textContent.includes("2 tries left")',
+    'document.querySelector(".notice.bad")?.textContent.includes("2 attempts left")',
   );
   await phone.tap('#pair');
   await phone.untilTrue('locked', 'document.querySelector(".wait")?.textContent.includes("0:0")');
@@ -220,7 +220,7 @@ async function testOrder(t: Test, parts: Parts): Promise<void> {
   await phone.go('rules');
   await phone.page.select('[name=rule-kind]', 'graffiti');
   await phone.tap('#add-rule');
-  t.match(await phone.text('[data-rule=graffiti]'), /does not name this kind/);
+  t.match(await phone.text('[data-rule=graffiti]'), /does not name this type/);
   t.same(await phone.check('23-rule-refused'), []);
   await phone.go('try');
   t.ok(await phone.page.$('#try:disabled'));
@@ -233,7 +233,10 @@ async function testOrder(t: Test, parts: Parts): Promise<void> {
   await phone.tap('[aria-pressed=false]');
   await phone.tap('#ask-camera');
   await phone.untilTrue('chosen', 'document.querySelector("#chosen-camera") !== null');
-  t.match(await phone.text('#chosen-camera'), /rtsp:\/\/192\.0\.2\.7\/live.*order is for another camera/s);
+  t.match(
+    await phone.text('#chosen-camera'),
+    /rtsp:\/\/192\.0\.2\.7\/live.*authorisation is for another camera/s,
+  );
   t.same(await phone.check('24-camera-refused'), []);
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
   t.notMatch(await phone.page.evaluate('JSON.stringify(sessionStorage)'), 'secret', 'and not stored');

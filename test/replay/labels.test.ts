@@ -245,7 +245,7 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
     config: { rules: [{ id: 'a', kind: 'illegal-parking' }] },
     expected: [{ rule: 'a', startS: [10, 20] }],
     mayTell: ['too-dark'],
-    orNoVisibility: true,
+    orCannotSee: true,
   };
   const event = (kind: string, atS: number, id = 'built-in', phase = 'start'): UnnumberedEvent =>
     ({
@@ -257,13 +257,13 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
     event('illegal-parking', 30, 'a'),
     event('too-dark', 40),
     event('too-dark', 50, 'built-in', 'end'),
-    event('no-visibility', 61, 'built-in'),
+    event('cannot-see', 61, 'built-in'),
   ]);
   const [score] = scoreStarts(label, starts) as [RuleScore];
   t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
   t.match(
     scoreConditions(label, starts),
-    [{ kind: 'no-visibility', falsePositives: 1, faults: [{ line: 'x: no-visibility false at 61.0 s' }] }],
+    [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
     'only what the label does not allow is false',
   );
   const blind = blindnessTold(starts) as Start;
@@ -274,7 +274,7 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
     faults: [{ line: 'x: a false at 30.0 s' }],
     forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
   });
-  t.equal(blindnessTold(startsOf([event('no-visibility', 61)])), undefined, 'too late');
+  t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
   t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');
 });
 

@@ -119,7 +119,7 @@ t.test('no shake adds a false alert or loses an incident', { skip, timeout: 14_4
       SHAKES.map(([, shake]) => shake()),
     );
     // A box may report blindness on some films; incidents missed without a shake are no fault of the shake.
-    const unshakenFaults = label.orNoVisibility === true ? faultsOf(label, startsByShake[0] ?? []) : [];
+    const unshakenFaults = label.orCannotSee === true ? faultsOf(label, startsByShake[0] ?? []) : [];
     SHAKES.forEach(([name], k) => {
       const key = `${label.name}, ${name}`;
       t.same(faultsOf(label, startsByShake[k] ?? []), EXCEPTIONS[key] ?? unshakenFaults, key);

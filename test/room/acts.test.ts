@@ -48,10 +48,10 @@ const actionsOf = (db: Sql, name: string) => {
 
 const figuresIn = async (db: Sql, rule: string): Promise<(number | undefined)[]> => {
   const [row] = await db.all<Record<string, number>>(
-    'SELECT judged_true, judged_false, judged_unclear, claims, claim_s FROM day_figure WHERE rule = $1',
+    'SELECT confirmed, false_alarms, unclear, claims, claim_s FROM day_figure WHERE rule = $1',
     [rule],
   );
-  return ['judged_true', 'judged_false', 'judged_unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
+  return ['confirmed', 'false_alarms', 'unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
 };
 const auditLines = async (db: Sql, no: number): Promise<string[]> => {
   const rows = await db.all<{ who: string; act: string }>(

@@ -284,7 +284,7 @@ async function checkAuditor(t: Test, browser: Browser): Promise<void> {
     path: '/incidents/1',
   });
   await page.waitForSelector('.no-picture');
-  t.match(await text('.no-picture'), 'An auditor sees no picture');
+  t.match(await text('.no-picture'), 'Auditors have no access to pictures');
   await page.keyboard.press('t');
   await page.keyboard.press('c');
   await page.waitForNetworkIdle({ idleTime: 100, concurrency: 1 });

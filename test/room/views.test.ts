@@ -30,9 +30,9 @@ const day = (dayText: string, hour: number, change: Record<string, string | numb
   rule: 'r-1',
   kind: 'loitering',
   alerts: 0,
-  judged_true: 0,
-  judged_false: 0,
-  judged_unclear: 0,
+  confirmed: 0,
+  false_alarms: 0,
+  unclear: 0,
   claims: 0,
   claim_s: 0,
   ...change,
@@ -205,10 +205,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await insert(
         db,
         'day_figure',
-        day('2026-11-27', 13, { ...place, alerts: 9, judged_true: 6, judged_false: 2 }),
+        day('2026-11-27', 13, { ...place, alerts: 9, confirmed: 6, false_alarms: 2 }),
       );
-      await insert(db, 'day_figure', day('2026-10-29', 0, { ...place, alerts: 1, judged_unclear: 1 }));
-      await insert(db, 'day_figure', day('2026-10-28', 23, { ...place, alerts: 99, judged_false: 99 }));
+      await insert(db, 'day_figure', day('2026-10-29', 0, { ...place, alerts: 1, unclear: 1 }));
+      await insert(db, 'day_figure', day('2026-10-28', 23, { ...place, alerts: 99, false_alarms: 99 }));
       const detail = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
       t.ok(Value.Check(ROUTES.incident.gives, detail));
       t.same(
@@ -251,8 +251,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const place = { site: 'sums', box: 'b-1', rule: 'r-1' };
       const rows = [
         day('2026-06-01', 11, { ...place, alerts: 100 }),
-        day('2026-06-01', 12, { ...place, alerts: 2, judged_true: 1, claims: 2, claim_s: 25 }),
-        day('2026-06-02', 11, { ...place, alerts: 3, judged_false: 1, box: 'b-2' }),
+        day('2026-06-01', 12, { ...place, alerts: 2, confirmed: 1, claims: 2, claim_s: 25 }),
+        day('2026-06-02', 11, { ...place, alerts: 3, false_alarms: 1, box: 'b-2' }),
         day('2026-06-02', 12, { ...place, alerts: 100 }),
       ];
       for (const row of rows) await insert(db, 'day_figure', row);

@@ -301,3 +301,15 @@ void t.test('a configuration does not wait for a download', async (t) => {
   await simulation.machine.run(() => undefined);
   t.equal(phase('release'), 'probation', 'and the release comes after it');
 });
+
+void t.test('an order that arrives while the last one ends is carried out in the same run', async (t) => {
+  const simulation = new Simulation();
+  t.teardown(() => simulation.end());
+  let isPending = true;
+  simulation.payloads.configuration.tidy = () => {
+    if (isPending) simulation.order('release', 'install', 2);
+    isPending = false;
+  };
+  await simulation.machine.run(() => undefined);
+  t.match(simulation.store.state.release, { phase: 'probation', target: { number: 2 } });
+});

@@ -65,7 +65,7 @@ export function labelOf(scene: Scene) {
     config: configOf(scene),
     expected: scene.expected,
     mayTell: [...(degradation?.mayTell ?? []), ...(scene.mayTell ?? [])],
-    orNoVisibility: degradation?.blinding === true,
+    orCannotSee: degradation?.blinding === true,
   };
 }
 
@@ -87,7 +87,7 @@ function configOf({ zones, masks }: Scene) {
             kind: 'graffiti',
             zone: id,
             purpose: 'evaluation',
-            minNearbyS: DWELL_S,
+            dwellS: DWELL_S,
             persistS: PERSIST_S,
           }
         : { id: 'bag', kind: 'illegal-dumping', zone: id, purpose: 'evaluation', afterS: AFTER_S },

@@ -207,7 +207,7 @@ t.test('graffiti: a wall that stays changed after a person dwelt there raises it
       kind: 'graffiti',
       zone: 'square',
       purpose: 'evaluation',
-      minNearbyS: 5,
+      dwellS: 5,
       persistS: 30,
     });
   const at = (atMs: number, over: Partial<StaticRegion>) =>

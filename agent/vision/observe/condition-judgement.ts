@@ -17,7 +17,7 @@ export const BEGINS_MS: Readonly<Record<CameraCondition, number>> = {
   'too-dark': 30_000,
   moved: 30_000,
   // As for blur: a lorry that stops in front of the lens has driven on by then.
-  'no-visibility': 20_000,
+  'cannot-see': 20_000,
   defocused: 20_000,
 };
 /** Time that it must not hold to end, in ms. */
@@ -26,7 +26,7 @@ const ENDS_MS: Readonly<Record<CameraCondition, number>> = {
   covered: WINDOW_MS,
   'too-dark': 10_000,
   moved: WINDOW_MS,
-  'no-visibility': 10_000,
+  'cannot-see': 10_000,
   defocused: 10_000,
 };
 
@@ -36,7 +36,7 @@ const RANK: Readonly<Record<CameraCondition, number>> = {
   frozen: 1,
   'too-dark': 2,
   moved: 3,
-  'no-visibility': 4,
+  'cannot-see': 4,
   defocused: 5,
 };
 

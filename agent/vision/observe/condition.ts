@@ -2,7 +2,7 @@
  * Evaluates whether the camera is usable: frozen, covered, too dark, moved, blind or defocused.
  *
  *   Frame ─▶ window of 2.4 s (condition-picture) ─▶ compared with the learnt view (condition-view) ─▶ conditions
- *                         └─▶ haze, or objects pass undetected (blindness) ─▶ no-visibility, blind zones
+ *                         └─▶ haze, or objects pass undetected (blindness) ─▶ cannot-see, blind zones
  *
  * The view is learnt from the first 20 s and follows slowly. It stops following when the picture changes suddenly; it
  * is then the reference for a return.
@@ -202,7 +202,7 @@ export class CameraConditions {
       const { active, sinceMs } = this.#judgement;
       // A dark or white picture cannot be recognised as frozen, because noise is clipped at both ends.
       const unlit = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
-      const dark = unlit || active === 'no-visibility' || sinceMs.has('no-visibility');
+      const dark = unlit || active === 'cannot-see' || sinceMs.has('cannot-see');
       judge(
         this.#judgement,
         'frozen',
@@ -275,9 +275,7 @@ export class CameraConditions {
     const { keptRatio, energy, edges, coarse, blurred } = comparison;
     const isNamed = atMs - this.#namedMs < WINDOW_MS;
     const well =
-      !judgement.upset &&
-      !isNamed &&
-      (judgement.active === undefined || judgement.active === 'no-visibility');
+      !judgement.upset && !isNamed && (judgement.active === undefined || judgement.active === 'cannot-see');
     this.#blindness.look(picture, WINDOW_MS, well, atMs);
     this.#hazyWindows = this.#blindness.isHazy ? this.#hazyWindows + 1 : 0;
     const same = !tells || keptRatio >= KEPT_MOST;
@@ -293,7 +291,7 @@ export class CameraConditions {
     judge(judgement, 'moved', hasMoved, !upset, atMs, 0);
     const { isHazy, missed, over } = this.#blindness.camera;
     const blinds = isHazy && !upset && !isNamed;
-    judge(judgement, 'no-visibility', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['no-visibility']);
+    judge(judgement, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
     judge(judgement, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
     if (tells && !upset && judgement.active === undefined && !isNamed) this.#tellView(picture, atMs);
   }

@@ -78,7 +78,7 @@ async function evaluateDegraded(
     ...label,
     clipPath: await degradedClip(label.clipPath, one, { fps: FPS }),
     mayTell: [...(label.mayTell ?? []), ...one.mayTell],
-    orNoVisibility: label.orNoVisibility === true || one.blinding === true,
+    orCannotSee: label.orCannotSee === true || one.blinding === true,
   };
   const loop = (lengthS: number): Promise<string> =>
     degradedClip(label.clipPath, one, { fps: FPS, loopS: lengthS });

@@ -60,7 +60,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
   {
     name: 'dark',
     graph: film(`eq=gamma=0.45,${noise(3)}`),
-    mayTell: ['too-dark', 'no-visibility'],
+    mayTell: ['too-dark', 'cannot-see'],
     blinding: true,
   },
   {
@@ -68,18 +68,18 @@ export const DEGRADATIONS: readonly Degradation[] = [
     name: 'infra-red',
     graph: ({ widthPx }) =>
       `[film]hue=s=0,eq=gamma=0.6:contrast=0.7,vignette=PI/4,gblur=sigma=${(widthPx / 400).toFixed(2)},${noise(8)}`,
-    mayTell: ['too-dark', 'no-visibility'],
+    mayTell: ['too-dark', 'cannot-see'],
     blinding: true,
   },
   {
     // Two pixels of the detector's input.
     name: 'blur',
     graph: ({ widthPx }) => `[film]gblur=sigma=${(widthPx / 200).toFixed(2)}`,
-    mayTell: ['defocused', 'no-visibility'],
+    mayTell: ['defocused', 'cannot-see'],
     blinding: true,
   },
   // A quarter of the contrast is left, around light grey (Koschmieder's law at 1.4 extinction lengths).
-  { name: 'haze', graph: film(haze(0.25, 200)), mayTell: ['no-visibility'], blinding: true },
+  { name: 'haze', graph: film(haze(0.25, 200)), mayTell: ['cannot-see'], blinding: true },
   {
     // Drops fall through the picture during an exposure: streaks of a twentieth of its height, slightly slanted.
     name: 'rain',
@@ -123,7 +123,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
         `[c][l2]overlay=${way(11, true, 0.47)}:shortest=1`,
       ].join(';');
     },
-    mayTell: ['too-dark', 'no-visibility'],
+    mayTell: ['too-dark', 'cannot-see'],
     blinding: true,
   },
   {
@@ -139,7 +139,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
       const white = `color=0xE6E6E6:s=${widthPx}x${heightPx}:r=${fps},format=rgba,colorchannelmixer=aa=0.96,${fade}[white]`;
       return `${white};[film][white]overlay=shortest=1,${noise(2)}`;
     },
-    mayTell: ['no-visibility', 'covered'],
+    mayTell: ['cannot-see', 'covered'],
     blinding: true,
   },
   {
@@ -147,7 +147,7 @@ export const DEGRADATIONS: readonly Degradation[] = [
     name: 'glare',
     graph: ({ widthPx, heightPx, fps }) =>
       `${glow(2 * widthPx, 2 * heightPx, fps, 1, 0.16)}[sun];[film]${haze(0.5, 215)}[veiled];[veiled][sun]overlay=x=-W*0.35:y=-H*0.8:shortest=1`,
-    mayTell: ['no-visibility', 'covered'],
+    mayTell: ['cannot-see', 'covered'],
     blinding: true,
   },
 ];

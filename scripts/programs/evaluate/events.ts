@@ -48,7 +48,7 @@ export interface EvaluateOptions {
 }
 
 /**
- * Replays one label and scores its starts. If a label with `orNoVisibility` has misses, its film is replayed in a loop.
+ * Replays one label and scores its starts. If a label with `orCannotSee` has misses, its film is replayed in a loop.
  * There the box must report in time that it has no usable image. Windows and false alerts are evaluated on the film
  * itself, once. The cut from a loop's end to its beginning is not a real event, and its further rounds have no expected
  * incidents.
@@ -61,9 +61,9 @@ export async function evaluateLabel(label: Label, options: EvaluateOptions = {})
     const { vision, agent } = summary.cpuS;
     const scores = scoreStarts(label, starts);
     const misses = scores.some(({ falseNegatives }) => falseNegatives > 0);
-    const asks = options.askBlindness === true || (label.orNoVisibility === true && misses);
+    const asks = options.askBlindness === true || (label.orCannotSee === true && misses);
     const blind = asks ? await blindnessOf(label, starts, summary.clipS, options) : undefined;
-    const forgives = blind !== undefined && label.orNoVisibility === true;
+    const forgives = blind !== undefined && label.orCannotSee === true;
     const all = [
       ...(forgives ? scores.map((score) => forgive(score, blind)) : scores),
       ...scoreConditions(label, starts),

@@ -3,7 +3,7 @@
  *
  * A label names a clip, holds a complete configuration, and lists the expected incidents. Each has its rule and the
  * window (seconds of the clip) in which its start must fall. Any other start is a false alert. `expectedAtLeast`
- * requires only a count. `mayTell` names the camera conditions that are correct on this film. `orNoVisibility` forgives
+ * requires only a count. `mayTell` names the camera conditions that are correct on this film. `orCannotSee` forgives
  * misses there if the box reports in time that it has no usable image.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const LabelSchema = Type.Object({
     Type.Array(Type.Object({ rule: Type.String(), count: Type.Integer({ minimum: 1 }) })),
   ),
   mayTell: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
-  orNoVisibility: Type.Optional(Type.Boolean()),
+  orCannotSee: Type.Optional(Type.Boolean()),
 });
 type LabelFile = Static<typeof LabelSchema>;
 
@@ -73,7 +73,7 @@ export interface Fault {
  * Conditions for which a miss is forgiven. They are fewer than those that blind a camera, since no clip here is frozen,
  * covered or turned.
  */
-const FORGIVING: readonly CameraCondition[] = ['no-visibility', 'too-dark'];
+const FORGIVING: readonly CameraCondition[] = ['cannot-see', 'too-dark'];
 export const BLINDNESS: readonly string[] = FORGIVING;
 /**
  * Deadline of the report, s. A short film is replayed in a loop, which need not be longer, because later reports do not

@@ -22,8 +22,8 @@ export interface Sight {
 /** Returns labels of films with a good view, one for each film. */
 export function goodFilms(labels: readonly Label[]): Label[] {
   const good = labels.filter(
-    ({ orNoVisibility, mayTell = [] }) =>
-      orNoVisibility !== true && !mayTell.some((kind) => BLINDNESS.includes(kind)),
+    ({ orCannotSee, mayTell = [] }) =>
+      orCannotSee !== true && !mayTell.some((kind) => BLINDNESS.includes(kind)),
   );
   return good.filter(({ clipPath }, i) => good.findIndex((other) => other.clipPath === clipPath) === i);
 }

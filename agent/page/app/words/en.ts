@@ -46,7 +46,7 @@ const fields: Record<FieldName, string> = {
   minTravel: 'Minimum distance travelled (picture heights)',
   minCount: 'Minimum number of people',
   minAreaNorm: 'Minimum object size (fraction of the picture)',
-  minNearbyS: 'Seconds with a person next to it',
+  dwellS: 'Seconds with a person next to it',
   persistS: 'Minimum duration of the change in seconds',
 };
 const labels: Record<ObjectLabel, string> = {

@@ -37,7 +37,7 @@ export const FR: Words = {
     minTravel: 'Trajet minimal (en hauteurs d’image)',
     minCount: 'Nombre minimal de personnes',
     minAreaNorm: 'Taille minimale de l’objet (part de l’image)',
-    minNearbyS: 'Durée de présence à proximité (s)',
+    dwellS: 'Durée de présence à proximité (s)',
     persistS: 'Durée minimale du changement (s)',
   },
   labels: {

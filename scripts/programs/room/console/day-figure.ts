@@ -4,7 +4,7 @@ import type { Queries, Sql } from '../database/sql.ts';
 import type { IncidentRow } from './rows.ts';
 
 /** Sums of people's actions. The archive adds the sums of box messages. */
-type Column = 'judged_true' | 'judged_false' | 'judged_unclear' | 'claims' | 'claim_s';
+type Column = 'confirmed' | 'false_alarms' | 'unclear' | 'claims' | 'claim_s';
 
 /**
  * Adds to the sums of an alert; ignores other severities. Sums never fall below zero, and there are never more verdicts
@@ -22,7 +22,7 @@ export async function addFigures(
   const { day, hour } = dayHourOf(Date.parse(received), timeZone);
   const key = [day, hour, site, box, rule, kind];
   await transaction.run(
-    `INSERT INTO day_figure (day, hour, site, box, rule, kind, alerts, judged_true, judged_false, judged_unclear,
+    `INSERT INTO day_figure (day, hour, site, box, rule, kind, alerts, confirmed, false_alarms, unclear,
        claims, claim_s) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING`,
     key,
   );

@@ -10,9 +10,9 @@ const DAYS = 30;
 
 export interface Sums {
   readonly alerts: number;
-  readonly judged_true: number;
-  readonly judged_false: number;
-  readonly judged_unclear: number;
+  readonly confirmed: number;
+  readonly false_alarms: number;
+  readonly unclear: number;
 }
 
 /**
@@ -22,13 +22,11 @@ export interface Sums {
 export const sumOf = (column: string): string => `coalesce(sum(CAST(${column} AS integer)), 0) AS ${column}`;
 
 /** SQL for the columns of `Sums`; 0 if there is no row. */
-export const SUMS = (['alerts', 'judged_true', 'judged_false', 'judged_unclear'] as const)
-  .map(sumOf)
-  .join(', ');
+export const SUMS = (['alerts', 'confirmed', 'false_alarms', 'unclear'] as const).map(sumOf).join(', ');
 
 /** Returns the precision. Unclear verdicts say nothing about the rule and do not count in the ratio. */
 export function precisionOf(sums: Sums): Precision {
-  const { alerts, judged_true: right, judged_false: wrong, judged_unclear: unclear } = sums;
+  const { alerts, confirmed: right, false_alarms: wrong, unclear } = sums;
   const counts = { alerts, confirmed: right, falseAlarms: wrong, unclear };
   const reviewedCount = right + wrong;
   if (reviewedCount === 0) return { ...counts, share: null, low: null, high: null };
@@ -46,5 +44,5 @@ export async function precisionOfRule(
     `SELECT ${SUMS} FROM day_figure WHERE site = $1 AND box = $2 AND rule = $3 AND day > $4`,
     [site, box, rule, day],
   );
-  return precisionOf(sums ?? { alerts: 0, judged_true: 0, judged_false: 0, judged_unclear: 0 });
+  return precisionOf(sums ?? { alerts: 0, confirmed: 0, false_alarms: 0, unclear: 0 });
 }

@@ -82,11 +82,18 @@ async function tellBox(
   );
 }
 
+/** Column of a verdict in the statistics of a day. */
+const COLUMNS = {
+  confirmed: 'confirmed',
+  'false-alarm': 'false_alarms',
+  unclear: 'unclear',
+} as const satisfies Record<Verdict, string>;
+
 function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeof addFigures>[4] {
-  const add = { [`judged_${verdict}`]: 1 };
-  if (former === undefined) return add;
-  const column = `judged_${former}`;
-  return { ...add, [column]: (add[column] ?? 0) - 1 };
+  const sums = { [COLUMNS[verdict]]: 1 };
+  if (former === undefined) return sums;
+  const column = COLUMNS[former];
+  return { ...sums, [column]: (sums[column] ?? 0) - 1 };
 }
 
 /** Columns that a new entry copies from the one that it reopens. */

@@ -71,8 +71,8 @@ export function tables({ types, name }: Dialect): string[] {
       bytes ${integer} NOT NULL, left_out ${integer} NOT NULL)`,
     // Alerts and verdicts by day and hour in the room's time zone: sums without personal data.
     `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
-      kind ${text} NOT NULL, alerts ${integer} NOT NULL, judged_true ${integer} NOT NULL,
-      judged_false ${integer} NOT NULL, judged_unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
+      kind ${text} NOT NULL, alerts ${integer} NOT NULL, confirmed ${integer} NOT NULL,
+      false_alarms ${integer} NOT NULL, unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
       claim_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
     // Opening an incident queries one rule of one box over 30 days.
     'CREATE INDEX day_figure_rule ON day_figure (site, box, rule, day)',

@@ -10,14 +10,13 @@
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
-import type { OrderReader } from '../../../../agent/orders/room-order.ts';
 import type { BoxClock } from '../clock.ts';
 import { JUDGE_UNIT } from '../units.ts';
 import { gateOf } from './gate.ts';
-import { actionFor, type OrderOf, readOrder, stampOf } from './orders.ts';
+import { actionFor, type Orders, readOrder, stampOf } from './orders.ts';
 import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
-import { type Change, type Kind, type State, SWITCHED, type Target } from './record.ts';
+import { type Change, type Kind, type State, SWITCHED } from './record.ts';
 import { actOf, type Input, step } from './step.ts';
 import type { Shared, Store } from './store.ts';
 
@@ -28,21 +27,6 @@ const ORDERS_MAX = 5;
 const LOOK_EVERY_MS = 2000;
 /** Interval at which a waiting configuration is checked during a download, s. */
 const AGAIN_EVERY_S = 30;
-
-export interface Orders {
-  /** Returns the order file of the kind, in the agent's state folder. */
-  file(kind: Kind): string;
-  /** Reads root's own configuration. Throws AgentError. */
-  reader(): OrderReader;
-  /**
-   * Stores an order. Returns its target, and a fault if it can never be carried out. Throws AgentError if not stored.
-   */
-  take<K extends Kind>(
-    kind: K,
-    order: OrderOf<K>,
-    bytes: Uint8Array,
-  ): { readonly target: Target; readonly fault?: string };
-}
 
 export interface MachineOptions {
   readonly store: Store;
@@ -103,6 +87,20 @@ export class Machine {
     // Starts the judge again if it was killed, or if systemd has stopped restarting it.
     if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
+    // systemd's path unit misses an order that arrives while this program is ending; the timer would come minutes later.
+    for (let passes = 0, stamps = ''; passes < ORDERS_MAX && stamps !== this.#stamps(); passes += 1) {
+      stamps = this.#stamps();
+      await this.#pass(progress);
+    }
+  }
+
+  /** Identifies the orders of both files. */
+  #stamps(): string {
+    const { orders } = this.#options;
+    return CHANGE_KINDS.map((kind) => stampOf(orders.file(kind))).join();
+  }
+
+  async #pass(progress: Progress): Promise<void> {
     // An order is either for the agent or for vigie-root.
     const release = this.advance('release', progress).then(() => this.advance('root', progress));
     // A download may take a day; a configuration order does not wait for it.

@@ -21,7 +21,7 @@ import {
   type OrderReader,
   openOrder,
 } from '../../../../agent/orders/room-order.ts';
-import { type Change, COUNTERS_MAX, type Kind } from './record.ts';
+import { type Change, COUNTERS_MAX, type Kind, type Target } from './record.ts';
 
 export const ORDER_KINDS = {
   release: 'update',
@@ -29,6 +29,22 @@ export const ORDER_KINDS = {
   root: 'update',
 } as const satisfies Record<Kind, OrderKind>;
 export type OrderOf<K extends Kind> = OpenedOrder<(typeof ORDER_KINDS)[K]>['order'];
+/** Access to the orders of the room. */
+export interface Orders {
+  /** Returns the order file of the kind, in the agent's state folder. */
+  file(kind: Kind): string;
+  /** Reads root's own configuration. Throws AgentError. */
+  reader(): OrderReader;
+  /**
+   * Stores an order. Returns its target, and a fault if it can never be carried out. Throws AgentError if not stored.
+   */
+  take<K extends Kind>(
+    kind: K,
+    order: OrderOf<K>,
+    bytes: Uint8Array,
+  ): { readonly target: Target; readonly fault?: string };
+}
+
 const BYTES_MAX: Readonly<Record<Kind, number>> = {
   release: UPDATE_ORDER_BYTES_MAX,
   configuration: CONFIG_ORDER_BYTES_MAX,

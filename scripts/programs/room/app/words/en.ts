@@ -22,7 +22,7 @@ const kinds: Readonly<Record<EventKindName, string>> = {
   covered: 'Camera covered',
   'too-dark': 'Too dark',
   moved: 'Camera moved',
-  'no-visibility': 'No visibility',
+  'cannot-see': 'No visibility',
   defocused: 'Out of focus',
   'detector-down': 'Detector not running',
   'detector-fallback': 'Detector in fallback mode',

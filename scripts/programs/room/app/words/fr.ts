@@ -25,7 +25,7 @@ export const FR: Words = {
     covered: 'Caméra obstruée',
     'too-dark': 'Trop sombre',
     moved: 'Caméra déplacée',
-    'no-visibility': 'Visibilité nulle',
+    'cannot-see': 'Visibilité nulle',
     defocused: 'Image floue',
     'detector-down': 'Détecteur à l’arrêt',
     'detector-fallback': 'Détecteur en mode réduit',
