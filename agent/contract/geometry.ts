@@ -33,7 +33,7 @@ export function iou(a: XyxyPx, b: XyxyPx): number {
 }
 
 /** Returns the ratio of `box` that lies in `place`, 0..1. */
-export function shareInside(box: XyxyPx, place: XyxyPx): number {
+export function ratioInside(box: XyxyPx, place: XyxyPx): number {
   const both = common(box, place);
   return both === 0 ? 0 : both / area(box);
 }
@@ -49,7 +49,7 @@ const FOOT_BEFORE = 0.1;
  */
 export function isPartOf(part: XyxyPx, container: XyxyPx, insideMin: number): boolean {
   return (
-    shareInside(part, container) >= insideMin && part[3] - container[3] <= FOOT_BEFORE * (part[3] - part[1])
+    ratioInside(part, container) >= insideMin && part[3] - container[3] <= FOOT_BEFORE * (part[3] - part[1])
   );
 }
 

@@ -6,7 +6,7 @@
  * day is a road seen from straight above without cars: 2 and more in 14 of 100 cells.
  */
 export const COLOUR_LEVELS_MIN = 2;
-export const COLOURED_SHARE_MAX = 0.05;
+export const COLOURED_RATIO_MAX = 0.05;
 /**
  * Maximum mean brightness of a dark picture, in levels. Exposure control holds it near middle grey (118) as long as it
  * can. 48 is 2.6 stops below that (sRGB), so the camera has no light left. The darkest street measured by day has 73.

@@ -12,7 +12,7 @@ import { Value } from '@sinclair/typebox/value';
 import { jsonOf } from '../base/json.ts';
 import type { Logger } from '../base/log.ts';
 import type { Moment } from '../base/media-time.ts';
-import { iou, shareInside, XyxyNorm } from '../contract/geometry.ts';
+import { iou, ratioInside, XyxyNorm } from '../contract/geometry.ts';
 import type { Notes, Outbox } from '../contract/outbox.ts';
 import type { Situation } from '../contract/situation.ts';
 import { type EventSubject, subjectOfPresent } from './event.ts';
@@ -115,5 +115,5 @@ export class PresentAtStart {
 }
 
 function isSamePlace(a: XyxyNorm, b: XyxyNorm): boolean {
-  return iou(a, b) >= SAME_PLACE_MIN || Math.max(shareInside(a, b), shareInside(b, a)) >= SAME_PLACE_MIN;
+  return iou(a, b) >= SAME_PLACE_MIN || Math.max(ratioInside(a, b), ratioInside(b, a)) >= SAME_PLACE_MIN;
 }

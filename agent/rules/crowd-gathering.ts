@@ -7,7 +7,7 @@
  * LIMITS: 512 riders, the maximum of an observation.
  */
 
-import { type SizePx, shareInside } from '../contract/geometry.ts';
+import { ratioInside, type SizePx } from '../contract/geometry.ts';
 import type { Observation, ObservedTrack } from '../contract/observation.ts';
 import type { CrowdGathering } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
@@ -42,9 +42,9 @@ const RIDDEN_HEIGHTS = 1;
 /** A bicycle that has not moved for longer is parked. No red light and no talk in the saddle lasts longer. */
 const RIDDEN_MAX_MS = 300_000;
 /** Minimum overlap, as a ratio of the cycle's box, of a rider who is also detected as a person. */
-const RIDER_SHARE_MIN = 0.2;
+const RIDER_RATIO_MIN = 0.2;
 /** The crowd ends below this ratio of minCount. */
-const END_SHARE = 0.7;
+const END_RATIO = 0.7;
 
 interface Ridden {
   /** Position in frame heights. */
@@ -90,7 +90,7 @@ export class CrowdGatheringRule implements Rule {
       // The median lags by half of its window; the counts in it do not.
       this.#sinceMs ??= this.#counts.find((one) => one.count >= minCount)?.atMs ?? atMs;
       this.#enoughMs = atMs;
-    } else if (this.#standing ? count < END_SHARE * minCount : atMs - this.#enoughMs > LAPSE_MAX_MS) {
+    } else if (this.#standing ? count < END_RATIO * minCount : atMs - this.#enoughMs > LAPSE_MAX_MS) {
       this.#sinceMs = undefined;
     }
     const stayedMs = this.#sinceMs === undefined ? 0 : atMs - this.#sinceMs;
@@ -124,7 +124,7 @@ export class CrowdGatheringRule implements Rule {
         Math.hypot(x - previous.x, y - previous.y) >= RIDDEN_HEIGHTS * (xyxyNorm[3] - xyxyNorm[1]);
       const from = hasMoved ? { x, y, movedMs: atMs } : previous;
       const hasDetectedRider = people.some(
-        (person) => shareInside(xyxyNorm, person.xyxyNorm) >= RIDER_SHARE_MIN,
+        (person) => ratioInside(xyxyNorm, person.xyxyNorm) >= RIDER_RATIO_MIN,
       );
       this.#cycles.set(root, { ...from, ridden: !hasDetectedRider && atMs - from.movedMs < RIDDEN_MAX_MS });
     }

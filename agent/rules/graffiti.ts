@@ -10,7 +10,7 @@ import { RaisedRegions } from './raised-regions.ts';
 import type { Rule } from './rule.ts';
 
 /** A region belongs to the wall on which most of it lies. */
-const SHARE_MIN = 0.5;
+const RATIO_MIN = 0.5;
 /** Minimum area of a tag as a ratio of the frame. Smaller regions are indistinguishable from a codec's blocks. */
 const AREA_MIN_NORM = 0.0005;
 /** An object that a person only held against the wall disappears with the person, within this time. */
@@ -47,7 +47,7 @@ export class GraffitiRule implements Rule {
     if (kind === 'removed' || attended || !seen) return undefined;
     if (areaNorm < AREA_MIN_NORM) return undefined;
     if (associatedTrack === undefined || associatedTrack.besideMs < dwellS * 1000) return undefined;
-    if (!places.some((place) => place.zone === zone && place.share >= SHARE_MIN)) return undefined;
+    if (!places.some((place) => place.zone === zone && place.share >= RATIO_MIN)) return undefined;
     const stays = atMs - grownMs >= persistS * 1000 && atMs - associatedTrack.leftMs >= AFTER_LEFT_MS;
     return stays ? associatedTrack : undefined;
   }

@@ -38,21 +38,21 @@ const STEPS_MIN = 3;
  * Minimum ratio of the way that every corner of the box must have moved. A driving vehicle moves with all corners. A
  * box that grows or shrinks at one end, as when two cars are taken for one lorry, moves by at most half of that.
  */
-const LESSER_END_SHARE = 0.5;
+const LESSER_END_RATIO = 0.5;
 /**
  * Minimum ratio of the straight distance to the sum of the steps. A quarter turn has 0.9. Numbers that are swapped to
  * and fro between the cars of a queue have less than half, and a box that wanders over an object still less.
  */
-const STRAIGHT_SHARE_MIN = 0.7;
+const STRAIGHT_RATIO_MIN = 0.7;
 /**
  * Minimum ratio of the way, and of the steps, that must be witnessed. In real drives pixels move in at least two thirds
  * of the detector runs at 5 frames a second. In 98 of 100 drives they move in half. Boxes that jump over standing
  * objects reach hardly one in ten. Steps count too, because a jump that ends where something moves is one step, however
  * long.
  */
-const WITNESSED_SHARE_MIN = 0.5;
+const WITNESSED_RATIO_MIN = 0.5;
 /** Largest ratio of the whole way that a single step may have: a jump is not a drive. */
-const LARGEST_STEP_SHARE = 0.5;
+const LARGEST_STEP_RATIO = 0.5;
 /** Two missed frames make three intervals; half of one is added for uneven frame times. */
 const GAP_INTERVALS = 3.5;
 
@@ -134,7 +134,7 @@ export function driveOf(
 /** True if every corner of the box has gone a good part of the way, in its direction. */
 function isRigid(start: PathPoint, now: PathPoint, travel: number): boolean {
   const [ux, uy] = [(now.x - start.x) / travel, (now.y - start.y) / travel];
-  const along = (xs: number, ys: number): boolean => xs * ux + ys * uy >= LESSER_END_SHARE * travel;
+  const along = (xs: number, ys: number): boolean => xs * ux + ys * uy >= LESSER_END_RATIO * travel;
   const [top, bottom] = [now.topY - start.topY, now.y - start.y];
   return [now.leftX - start.leftX, now.rightX - start.rightX].every((x) => along(x, top) && along(x, bottom));
 }
@@ -152,8 +152,8 @@ function isSteady(path: readonly PathPoint[], travel: number): boolean {
     }
     largest = Math.max(largest, step);
   }
-  if (largest > LARGEST_STEP_SHARE * travel || travel < STRAIGHT_SHARE_MIN * sum) return false;
-  return witnessed >= WITNESSED_SHARE_MIN * sum && steps >= WITNESSED_SHARE_MIN * (path.length - 1);
+  if (largest > LARGEST_STEP_RATIO * travel || travel < STRAIGHT_RATIO_MIN * sum) return false;
+  return witnessed >= WITNESSED_RATIO_MIN * sum && steps >= WITNESSED_RATIO_MIN * (path.length - 1);
 }
 
 /** Longer side of a track's box, in frame heights. */

@@ -5,7 +5,7 @@
  * LIMITS: 64 dwells, a break of ten minutes, and a minute of observation after it.
  */
 import { DWELLS_MAX, type Dwell } from '../contract/dwell.ts';
-import { iou, shareInside } from '../contract/geometry.ts';
+import { iou, ratioInside } from '../contract/geometry.ts';
 import type { ObservedTrack } from '../contract/observation.ts';
 
 /** Two boxes of one standing object overlap by at least 0.6; neighbours in a crowd by less than this. */
@@ -68,6 +68,6 @@ export function dwellOf(
 function isSamePlace(dwell: Dwell, { group, xyxyNorm }: ObservedTrack): boolean {
   if (dwell.group !== group) return false;
   if (iou(dwell.xyxyNorm, xyxyNorm) >= SAME_PLACE_IOU_MIN) return true;
-  const inside = Math.max(shareInside(dwell.xyxyNorm, xyxyNorm), shareInside(xyxyNorm, dwell.xyxyNorm));
+  const inside = Math.max(ratioInside(dwell.xyxyNorm, xyxyNorm), ratioInside(xyxyNorm, dwell.xyxyNorm));
   return group === 'vehicle' && inside >= PART_INSIDE_MIN;
 }

@@ -36,7 +36,7 @@ const STARTS = { burst: 10, perS: 0.1 } as const;
 /** Longest delay before a suspension is noticed, ms. A picture that arrives after it is never shown. */
 const LOOK_EVERY_MS = 100;
 /** Largest ratio of one core; the detector gets the rest. */
-const CORE_SHARE_MAX = 0.1;
+const CORE_RATIO_MAX = 0.1;
 /**
  * Number of pictures whose shortest duration counts, which estimates the cost of one undisturbed by the detector. Until
  * there are as many, one is made a second, because the first ones load the code that makes them.
@@ -263,7 +263,7 @@ export class Preview {
   get #everyMs(): number {
     if (this.#takesMs.length < TAKES) return FIRST_EVERY_MS;
     const takesMs = Math.min(...this.#takesMs);
-    return Math.max(1000 / PREVIEW_FPS_MAX, takesMs / CORE_SHARE_MAX);
+    return Math.max(1000 / PREVIEW_FPS_MAX, takesMs / CORE_RATIO_MAX);
   }
 
   #answered(run: Run, answer: PreviewAnswer): void {

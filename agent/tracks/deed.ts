@@ -106,7 +106,7 @@ function* passagesOf(
   for (let i = 0; i < path.length; i += 1) {
     const point = path[i] as PathPoint;
     const before = path[i - 1];
-    const share = before === undefined ? undefined : shareAtLine(before, point, line);
+    const share = before === undefined ? undefined : ratioAtLine(before, point, line);
     if (before !== undefined && share !== undefined)
       met = { atMs: between(before, point, share).atMs, durationMs: 0, isSeen: point.seen };
     const passed = wire.approach(
@@ -121,7 +121,7 @@ function* passagesOf(
 }
 
 /** Returns the point of the way at which the infinite line is crossed, 0..1. */
-function shareAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']): number | undefined {
+function ratioAtLine(a: PathPoint, b: PathPoint, [from, to]: LinePlace['line']): number | undefined {
   const side = ({ x, y }: PathPoint): number =>
     (to[0] - from[0]) * (y - from[1]) - (to[1] - from[1]) * (x - from[0]);
   const [before, after] = [side(a), side(b)];

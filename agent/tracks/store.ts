@@ -24,7 +24,7 @@ import {
 /** About 4 MB, the volume of a busy day. */
 const SPARE_PAGES = 1024;
 /** Ratio of all rows that is removed at once: a day and a half of thirty. */
-const EVICT_SHARE = 0.05;
+const EVICT_RATIO = 0.05;
 const ROWS_NOTE = 'rows';
 const COLUMNS = 'at, duration, track, kind, score, stop, path';
 /** Time after every row. */
@@ -190,7 +190,7 @@ export class TrackStore {
   /** Time before which a nearly full file should be purged; undefined while there is room. */
   get fullBeforeMs(): number | undefined {
     if (this.#usedPages() <= this.#limitPages - Math.min(SPARE_PAGES, this.#limitPages / 2)) return undefined;
-    const row = this.#call(() => this.#sql.nth.get(Math.ceil(this.#rows * EVICT_SHARE)));
+    const row = this.#call(() => this.#sql.nth.get(Math.ceil(this.#rows * EVICT_RATIO)));
     return row === undefined ? undefined : startMsOf((row as { at: number }).at);
   }
 

@@ -31,7 +31,7 @@ const SHORT = new Set([
   'stood-before-bin-cloud',
 ]);
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
-const SHARE_MIN = 0.95;
+const RATIO_MIN = 0.95;
 
 const scenes = CATALOGUE.filter(({ name }) => FULL || SHORT.has(name));
 const missing = [...new Set(scenes.map(({ stage }) => stage.clip))].filter(
@@ -68,8 +68,8 @@ t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 :
     t.comment(
       `${kind}: recall ${recall.toFixed(3)}, precision ${precision.toFixed(3)} of ${scenes.length} scenes`,
     );
-    t.ok(recall >= SHARE_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
-    t.ok(precision >= SHARE_MIN, `${kind}: ${falsePositives} false`);
+    t.ok(recall >= RATIO_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
+    t.ok(precision >= RATIO_MIN, `${kind}: ${falsePositives} false`);
   }
 });
 

@@ -386,7 +386,7 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
       fc.integer({ min: -100, max: 1000 }),
       fc.integer({ min: 1, max: 1000 }),
       fc.option(share),
-      (happenings, startS, lastsS, viewShare) => {
+      (happenings, startS, lastsS, viewRatio) => {
         const recorder = new CoverageRecorder();
         const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
         let wallMs = BASE_MS;
@@ -415,7 +415,7 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
           if (isGap !== (spans.some(has) ? 0 : 1)) throw new Error(`${middle - BASE_MS}: ${isGap} gaps`);
         }
         // Rows after a ratio of the window may belong to another view.
-        const untilMs = window.fromMs + Math.round((viewShare ?? 1) * (window.toMs - window.fromMs));
+        const untilMs = window.fromMs + Math.round((viewRatio ?? 1) * (window.toMs - window.fromMs));
         const ofView = [
           ...gapsIn({ ...window, toMs: untilMs }, spans, 'not-authorised'),
           ...(untilMs < window.toMs ? [{ ...window, fromMs: untilMs, why: 'other-view' as const }] : []),

@@ -37,7 +37,7 @@ function see(background: Background, frame: Frame): void {
   background.update(frame.atMs);
 }
 
-const shareOf = (background: Background, of: Uint8Array, value: number): number => {
+const ratioOf = (background: Background, of: Uint8Array, value: number): number => {
   const { used } = background.picture.grid;
   return used.filter((cell) => of[cell] === value).length / used.length;
 };
@@ -49,8 +49,8 @@ t.test('a noisy sensor at full gain comes to rest within seconds', async (t) => 
       background,
       picture(() => 100, 60, k),
     );
-  t.ok(shareOf(background, background.resting, 1) > 0.97, 'nearly all of it rests after 5 s');
-  t.ok(shareOf(background, background.state, GROUND) > 0.97, 'and is ground');
+  t.ok(ratioOf(background, background.resting, 1) > 0.97, 'nearly all of it rests after 5 s');
+  t.ok(ratioOf(background, background.state, GROUND) > 0.97, 'and is ground');
 });
 
 /** A dark floor, and a wall that is mostly behind a person. */

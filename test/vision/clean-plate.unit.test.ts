@@ -120,7 +120,7 @@ class Street {
     return this;
   }
 
-  knownShare([left, top, right, bottom]: XyxyPx = [0, 0, SIZE.widthPx, SIZE.heightPx]): number {
+  knownRatio([left, top, right, bottom]: XyxyPx = [0, 0, SIZE.widthPx, SIZE.heightPx]): number {
     let [cells, knownCount] = [0, 0];
     for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
       for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
@@ -185,9 +185,9 @@ const EVERYWHERE: XyxyPx = [0, 0, 320, 240];
 
 t.test('an empty place is known unchanged within seconds', async (t) => {
   const watched = new Street().watch(2);
-  t.equal(watched.knownShare(), 0, 'not at once');
+  t.equal(watched.knownRatio(), 0, 'not at once');
   watched.watch(8);
-  t.equal(watched.knownShare(), 1);
+  t.equal(watched.knownRatio(), 1);
   t.ok(watched.errorIn(EVERYWHERE) < 2, `${watched.errorIn(EVERYWHERE)} levels`);
 });
 
@@ -198,10 +198,10 @@ t.test('a walker is never learnt, and the place walked over is', async (t) => {
   };
   const watched = new Street().watch(60, walking);
   t.equal(watched.painted, 0);
-  t.ok(watched.knownShare([0, 96, 320, 160]) > 0.9, 'while he walks there');
+  t.ok(watched.knownRatio([0, 96, 320, 160]) > 0.9, 'while he walks there');
   watched.watch(60);
   t.equal(watched.painted, 0);
-  t.equal(watched.knownShare(), 1);
+  t.equal(watched.knownRatio(), 1);
 });
 
 t.test('a person who stays for a minute is not learnt, however rarely detected', async (t) => {
@@ -218,10 +218,10 @@ t.test('a person who stays for a minute is not learnt, however rarely detected',
       return { things: [{ box: BOX, ...(detection !== undefined && { score: detection }) }] };
     };
     const watched = new Street().watch(60, standing);
-    t.equal(watched.knownShare(BOX), 0, name);
+    t.equal(watched.knownRatio(BOX), 0, name);
     watched.watch(65);
     t.equal(watched.painted, 0, `${name}: he has gone without a trace`);
-    t.equal(watched.knownShare(BOX), 1, `${name}: and the place is known`);
+    t.equal(watched.knownRatio(BOX), 1, `${name}: and the place is known`);
   }
 });
 
@@ -230,16 +230,16 @@ t.test('a person who stays for an hour is not learnt with some sure detections',
     things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
   const watched = new Street().watch(3600, standing);
-  t.equal(watched.knownShare([128, 104, 144, 152]), 0, 'his body');
-  t.equal(watched.knownShare([0, 0, 80, 240]), 1, 'beside him the place is known');
+  t.equal(watched.knownRatio([128, 104, 144, 152]), 0, 'his body');
+  t.equal(watched.knownRatio([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
 
 t.test('a weak but constant detection is a static false positive after a minute', async (t) => {
   const bench = { box: BOX, score: 0.3, level: (x: number) => 70 + (x % 5) * 4 };
   const watched = new Street().watch(58, () => ({ things: [bench] }));
-  t.equal(watched.knownShare(BOX), 0);
+  t.equal(watched.knownRatio(BOX), 0);
   watched.watch(12, () => ({ things: [bench] }));
-  t.equal(watched.knownShare(BOX), 1);
+  t.equal(watched.knownRatio(BOX), 1);
 });
 
 t.test('motion is not learnt, nor a put-down object for a minute, even if undetected', async (t) => {
@@ -249,7 +249,7 @@ t.test('motion is not learnt, nor a put-down object for a minute, even if undete
   ] as const) {
     const standing = (): Look => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
     const watched = new Street().watch(seconds, standing);
-    t.equal(watched.knownShare(BOX), 0);
+    t.equal(watched.knownRatio(BOX), 0);
     t.equal(watched.painted, 0);
   }
 });
@@ -259,7 +259,7 @@ t.test('a left thing is not in the clean plate before it belongs to the place', 
   const watched = new Street().watch(20);
   watched.watch(60, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
   t.equal(watched.painted, 0, 'while it is new');
-  t.equal(watched.knownShare(BOX), 1, 'the place without it stays known');
+  t.equal(watched.knownRatio(BOX), 1, 'the place without it stays known');
   watched.watch(20, () => ({ things: [bag], foreground: foregroundIn(BOX, SETTLED) }));
   t.ok(watched.painted > 500, 'after more than a minute it belongs to the place');
 });
@@ -273,8 +273,8 @@ t.test('a crowd that never leaves hides the place indefinitely and is never lear
   });
   const watched = new Street().watch(180, crowd);
   t.equal(watched.painted, 0);
-  t.equal(watched.knownShare([0, 80, 320, 176]), 0);
-  t.equal(watched.knownShare([0, 216, 320, 240]), 1, 'at their feet it is known');
+  t.equal(watched.knownRatio([0, 80, 320, 176]), 0);
+  t.equal(watched.knownRatio([0, 216, 320, 240]), 1, 'at their feet it is known');
 });
 
 t.test('a car that parks over night is learnt without its licence plate', async (t) => {
@@ -325,7 +325,7 @@ t.test('the clean plate follows the light, also where a person hides it', async 
 
 t.test('the place is known in the dark with a noisy sensor too', async (t) => {
   const watched = new Street().watch(30, () => ({ light: 0.15, noise: 8 }));
-  t.ok(watched.knownShare() > 0.95, `${watched.knownShare()}`);
+  t.ok(watched.knownRatio() > 0.95, `${watched.knownRatio()}`);
   t.ok(watched.errorIn(EVERYWHERE, 0.15) < 10, `${watched.errorIn(EVERYWHERE, 0.15)} levels`);
 });
 
@@ -339,10 +339,10 @@ t.test('a shaking camera learns the unchanging parts, and no people', async (t) 
 
 t.test('the clean plate is forgotten immediately when the camera shows another view', async (t) => {
   const watched = new Street().watch(20);
-  t.equal(watched.knownShare(), 1);
+  t.equal(watched.knownRatio(), 1);
   watched.watch(8, () => ({ turned: 1000, light: 1.4 }));
   t.ok(
-    watched.errorIn(EVERYWHERE, 1, 0) > 20 && watched.knownShare() === 0,
+    watched.errorIn(EVERYWHERE, 1, 0) > 20 && watched.knownRatio() === 0,
     'by what is seen, within a few pictures',
   );
   watched.watch(10, () => ({ turned: 1000, light: 1.4 }));

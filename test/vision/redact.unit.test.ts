@@ -20,13 +20,13 @@ interface Scene {
   readonly size: SizePx;
   readonly boxes: XyxyPx[];
   readonly seed: number;
-  readonly openShare: number;
+  readonly openRatio: number;
 }
 const anyScene: fc.Arbitrary<Scene> = fc.record({
   size: anySize,
   boxes: fc.array(anyBox, { minLength: 1, maxLength: 6 }),
   seed: fc.nat(),
-  openShare: fc.constantFrom(0, 0.02, 0.5, 1),
+  openRatio: fc.constantFrom(0, 0.02, 0.5, 1),
 });
 
 /** Reproducible bytes of a seed (xorshift32). */
@@ -59,14 +59,14 @@ function cellsIn([x1, y1, x2, y2]: XyxyPx, { columns, rows }: Grid): Uint8Array 
 }
 
 /** A scene in which the cells in a box show nothing, and some of the others neither. */
-function sceneOf({ size, boxes, seed, openShare }: Scene) {
+function sceneOf({ size, boxes, seed, openRatio }: Scene) {
   const grid = gridOf(size);
   const inBoxes = boxes.map((box) => cellsIn(box, grid));
   const unknown = Uint8Array.from({ length: grid.columns * grid.rows }, (_, cell) =>
     inBoxes.some((cells) => cells[cell] === 1) ? 1 : 0,
   );
   const chance = noise(unknown.length, seed + 1);
-  const open = unknown.map((hidden, cell) => (hidden === 0 && (chance[cell] ?? 0) / 256 < openShare ? 1 : 0));
+  const open = unknown.map((hidden, cell) => (hidden === 0 && (chance[cell] ?? 0) / 256 < openRatio ? 1 : 0));
   return { grid, inBoxes, unknown, open };
 }
 

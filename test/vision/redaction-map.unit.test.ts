@@ -36,7 +36,7 @@ interface FrameContent {
 }
 
 /** Visible parts of a still at `atMs` when frames of the given times showed these objects. */
-function coverAt(
+function redactionAt(
   frames: Readonly<Record<number, FrameContent>>,
   atMs: number,
   thing?: XyxyNorm,
@@ -64,20 +64,20 @@ t.test('cover: a box stays hidden for two seconds before and after its detection
     6000: {},
     5000: { found: [person(200)] },
   };
-  t.same(leftsOf(coverAt(frames, 2000)), [500]);
-  t.same(leftsOf(coverAt(frames, 3000)), [200, 500], 'two seconds on either side');
-  t.same(leftsOf(coverAt(frames, 3001)), [200], 'and no longer');
-  t.same(leftsOf(coverAt(frames, 6000)), [200]);
+  t.same(leftsOf(redactionAt(frames, 2000)), [500]);
+  t.same(leftsOf(redactionAt(frames, 3000)), [200, 500], 'two seconds on either side');
+  t.same(leftsOf(redactionAt(frames, 3001)), [200], 'and no longer');
+  t.same(leftsOf(redactionAt(frames, 6000)), [200]);
 });
 
 t.test('cover: a detected person leaves no trail, and a missed one stays hidden', async (t) => {
   const at = (...lefts: number[][]): Record<number, FrameContent> =>
     Object.fromEntries(lefts.map((xs, i) => [i * 200, { found: xs.map((x) => person(x)) }]));
-  t.same(leftsOf(coverAt(at([100], [115], [130]), 400)), [130]);
-  t.same(leftsOf(coverAt(at([100, 300], [110], [120]), 400)), [120, 300], 'one box continues one chain');
+  t.same(leftsOf(redactionAt(at([100], [115], [130]), 400)), [130]);
+  t.same(leftsOf(redactionAt(at([100, 300], [110], [120]), 400)), [120, 300], 'one box continues one chain');
   const passing = at([100, 140], [115, 140], [132], [150]);
-  t.same(leftsOf(coverAt(passing, 600)), [140, 150], 'who passes does not take the other’s box along');
-  t.same(leftsOf(coverAt(at([100], [400]), 200)), [100, 400], 'a chain that breaks hides more');
+  t.same(leftsOf(redactionAt(passing, 600)), [140, 150], 'who passes does not take the other’s box along');
+  t.same(leftsOf(redactionAt(at([100], [400]), 200)), [100, 400], 'a chain that breaks hides more');
 });
 
 t.test('cover: people and riders are hidden, and sure vehicles are coarse', async (t) => {
@@ -90,21 +90,21 @@ t.test('cover: people and riders are hidden, and sure vehicles are coarse', asyn
     detection('animal', 'dog', [10, 10, 40, 40], 0.9),
     detection('bag', 'handbag', [50, 10, 60, 20], 0.9),
   ];
-  const cover = coverAt({ 0: { found: detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
+  const cover = redactionAt({ 0: { found: detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
   const [walker, predicted] = [valuesAt(cover, [120, 150]), valuesAt(cover, [620, 150])];
   t.same([walker, predicted], [[HIDDEN], [HIDDEN]], 'who is found, and whom the tracker predicts');
   const riders = valuesAt(cover, [350, 550], [350, 430], [550, 550], [550, 430]);
   t.same(riders, Array(4).fill(HIDDEN), 'cycles, and who sits on them');
   t.same(valuesAt(cover, [800, 550], [800, 850]), [COARSE, HIDDEN], 'a sure car, and a doubtful one');
   t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are not people');
-  const departed = coverAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
+  const departed = redactionAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
   t.same(valuesAt(departed, [800, 550]), [HIDDEN], 'where a car has just been, a person may be visible now');
 });
 
 t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
   const before = (xyxyPx: XyxyPx, score: number, more: FrameContent = {}): RedactionMap =>
-    coverAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
+    redactionAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
   const small: XyxyPx = [300, 250, 340, 350];
   t.same(valuesAt(before(small, 0.5), [320, 300], [500, 400]), [HIDDEN, COARSE], 'who is sure is hidden');
   const driver = before(small, 0.49);
@@ -142,7 +142,7 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
   const frameWith = (score: number): FrameContent => ({
     found: [detection('person', 'person', [600, 600, 700, 800], score)],
   });
-  const [doubtful, sure] = [0.3, 0.5].map((score) => coverAt({ 0: frameWith(score) }, 0, thing)) as [
+  const [doubtful, sure] = [0.3, 0.5].map((score) => redactionAt({ 0: frameWith(score) }, 0, thing)) as [
     RedactionMap,
     RedactionMap,
   ];
@@ -153,7 +153,7 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
   ];
   t.same(valuesAt(doubtful, ...points), [HIDDEN, COARSE, LIVE], 'a thing of an event is seen coarsely');
   t.same(valuesAt(sure, ...points), [HIDDEN, HIDDEN, LIVE], 'but not where a person is for sure');
-  const carried = coverAt(
+  const carried = redactionAt(
     { 0: { ...frameWith(0.3), foreground: { ...moving, cells: new Uint8Array(100).fill(MOVING) } } },
     0,
     thing,
@@ -254,7 +254,7 @@ t.test('history: it marks sure detections and tracks, and gives their speeds', a
 t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   for (const nowhere of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const invalid = detection('person', 'person', [nowhere, 100, 200, 300], 0.8);
-    t.throws(() => coverAt({ 1000: { found: [invalid] } }, 1000), {
+    t.throws(() => redactionAt({ 1000: { found: [invalid] } }, 1000), {
       kind: 'bug',
       message: /has coordinates/,
     });
@@ -263,7 +263,7 @@ t.test('cover: a box without coordinates stops the snapshot', async (t) => {
 
 t.test('cover: a small thing is as coarse as a person who may be lying there', async (t) => {
   const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
-  const { coarse } = coverAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
+  const { coarse } = redactionAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(
     coarse.map(({ sidePx }) => sidePx),
     [256],
@@ -273,7 +273,7 @@ t.test('cover: a small thing is as coarse as a person who may be lying there', a
 
 t.test('cover: a coarse cell is completely coarse, however fine its blocks are', async (t) => {
   const detections = [car([203, 203, 241, 227]), car([150, 150, 300, 300], 0.3)];
-  const { grid, cells, coarse } = coverAt({ 1000: { found: detections } }, 1000);
+  const { grid, cells, coarse } = redactionAt({ 1000: { found: detections } }, 1000);
   const rgb = Uint8Array.from({ length: 1000 * 1000 * 3 }, (_, i) => (i * 2_654_435_761) >>> 24);
   const before = rgb.slice();
   coarsen(rgb, grid, cells, coarse);

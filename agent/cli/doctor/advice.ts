@@ -5,7 +5,7 @@
 import type { ViewReport } from '../../contract/view-report.ts';
 import { betterInput } from '../../local/view-advice.ts';
 import type { ModelMetrics } from './installed-models.ts';
-import { INTERVAL_SHARE_MAX } from './vision.ts';
+import { INTERVAL_RATIO_MAX } from './vision.ts';
 
 export interface AdviceFacts {
   readonly cores: number;
@@ -80,7 +80,7 @@ function sizeAndBackend(facts: AdviceFacts): string {
  */
 function looksAt({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
   if (inferenceMs === null || (isCpu(on) && ready.length > 0)) return Number.POSITIVE_INFINITY;
-  return (1000 * INTERVAL_SHARE_MAX) / costAt(inferenceMs, input, size);
+  return (1000 * INTERVAL_RATIO_MAX) / costAt(inferenceMs, input, size);
 }
 
 function isCpu(on: string | null): boolean {
@@ -102,7 +102,7 @@ function backendFor(
     return { backend, reason };
   }
   const ms = costAt(inferenceMs, input, size);
-  const mayMs = (1000 / fps) * INTERVAL_SHARE_MAX;
+  const mayMs = (1000 / fps) * INTERVAL_RATIO_MAX;
   const costs = `a look takes ${about(inferenceMs, ms)}${cpu}, and may take ${round(mayMs)} ms at ${fps} a second`;
   if (ms <= mayMs) {
     const spare =

@@ -8,12 +8,12 @@ import { viewFindings } from '../../local/view-advice.ts';
 import type { VisionTrial } from './vision-trial.ts';
 
 /** Ratio of the configured rate below which a camera needs a technician. */
-const RATE_SHARE_MIN = 0.8;
+const RATE_RATIO_MIN = 0.8;
 /**
  * Maximum ratio of the frame interval that one stage may take. The other stages and the board's other work need the
  * other half.
  */
-export const INTERVAL_SHARE_MAX = 0.5;
+export const INTERVAL_RATIO_MAX = 0.5;
 
 const ELEMENT_FIX =
   'docs/guide/accelerators.md says what to do for each reason, and how to go back to the CPU';
@@ -82,7 +82,7 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
     ];
   }
   const detail = `${source}: ${streamText}, ${round(measured)} analysed of ${camera.fps} wanted`;
-  const slow = measured < targetFps * RATE_SHARE_MIN;
+  const slow = measured < targetFps * RATE_RATIO_MIN;
   const fix = 'lower camera.fps or detector.input, or the camera’s own resolution (a substream)';
   return [slow ? failed('camera', detail, fix) : ok('camera', detail), ok('decoder', decoder)];
 }
@@ -128,7 +128,7 @@ function speedFindings({ camera, detector }: Config, trial: VisionTrial): Findin
   if (camera === undefined) return [ok('inference', detail)];
   const intervalMs = 1000 / camera.fps;
   const share = `${detail}, ${Math.round((100 * frameMs) / intervalMs)} % of the ${round(intervalMs)} ms between frames`;
-  if (frameMs <= intervalMs * INTERVAL_SHARE_MAX) return [ok('inference', share)];
+  if (frameMs <= intervalMs * INTERVAL_RATIO_MAX) return [ok('inference', share)];
   return [failed('inference', share, 'lower camera.fps or detector.input, or choose a faster provider')];
 }
 

@@ -31,14 +31,14 @@ export function detectionsOf(
     if (xyxyPx === undefined) continue;
     const label = labelOf(labels[row], card);
     const group = groupOf(label);
-    if (shareOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) continue;
+    if (ratioOf(xyxyPx, source) > thresholdsOf(card, group).boxShareMax) continue;
     detections.push({ xyxyPx, score: Math.min(score, 1), label, group });
   }
   return detections;
 }
 
 /** Returns the ratio of the frame that a box covers, 0..1. */
-function shareOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
+function ratioOf(box: XyxyPx, { widthPx, heightPx }: SizePx): number {
   return ((box[2] - box[0]) * (box[3] - box[1])) / (widthPx * heightPx);
 }
 

@@ -5,7 +5,7 @@
  *
  * LIMITS: `SLOTS` samples of `TRACKS_MAX` tracks. Further tracks are dropped and counted.
  */
-import { iou, type SizePx, shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import { iou, ratioInside, type SizePx, type XyxyPx } from '../../contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../contract/label.ts';
 import type { AssociatedTrack } from '../../contract/observation.ts';
 import type { Frame, Track } from '../../contract/picture.ts';
@@ -271,8 +271,8 @@ export function people(bystanders: readonly Bystander[], placePx: XyxyPx, firstM
   return bystanders.filter(
     ({ firstSeenMs, firstBox, lastBox }) =>
       firstSeenMs < firstMs - BEGAN_MS ||
-      shareInside(firstBox, placePx) < THING_INSIDE ||
-      shareInside(lastBox, placePx) < THING_INSIDE,
+      ratioInside(firstBox, placePx) < THING_INSIDE ||
+      ratioInside(lastBox, placePx) < THING_INSIDE,
   );
 }
 

@@ -37,7 +37,7 @@ const LUMA_MIN = 8;
  * Ratio of the chroma limit to the luma limit. Chroma is coded at half the resolution and a coarser scale; by day its
  * noise is about 1.5 times as large.
  */
-const CHROMA_SHARE = 1.6;
+const CHROMA_RATIO = 1.6;
 /** Limit in mean absolute deviations, which hold 99.99 % of a normal distribution. */
 const DEVIATIONS = 5;
 /** Time constant of the noise estimate, in ms. */
@@ -200,7 +200,7 @@ export class Background {
   }
 
   #chromaFrom(i: number): number {
-    return Math.max(CHROMA_SHARE * this.#lumaFrom(i), DEVIATIONS * (this.#chromaNoise[i] as number));
+    return Math.max(CHROMA_RATIO * this.#lumaFrom(i), DEVIATIONS * (this.#chromaNoise[i] as number));
   }
 
   /** Makes the present appearance of a cell its ground. */

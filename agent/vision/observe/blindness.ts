@@ -53,7 +53,7 @@ const ZONE_BEGINS_MS = 20_000;
 const ZONE_ENDS_MS = 10_000;
 /** Time constant in ms, and minimum ratio of detector runs with a named object, for a camera that sees. */
 const NAMED_MS = 20_000;
-const NAMED_SHARE = 0.5;
+const NAMED_RATIO = 0.5;
 /** Time for which passing objects count, in ms. The goal is a report within a minute if four or more pass in it. */
 const PASSED_MS = 180_000;
 /** Minimum time between the first and the last one, in ms: one gust or one beam of light is a single cause. */
@@ -64,7 +64,7 @@ const SPREAD_MS = 20_000;
  */
 const NIGHT_PASSED = 8;
 /** Maximum ratio of detector runs with a named object at night, which noise alone can cause. */
-const SILENT_SHARE = 0.05;
+const SILENT_RATIO = 0.05;
 /** Maximum number of stored passing objects; the oldest are removed first. */
 const PASSED_MAX = 64;
 /** Upper 97.5 % bound of the detected ratio: fewer than half are detected, so at least 4 of 4 are missed. */
@@ -108,7 +108,7 @@ export class Blindness {
   constructor({ zones }: { readonly zones: readonly Pick<ZoneConfig, 'id' | 'polygon'>[] }) {
     this.#zones = zones.map(({ id, polygon }) => ({
       id,
-      shares: sharesOf(polygon),
+      shares: ratiosOf(polygon),
       blind: false,
       contraryMs: undefined,
     }));
@@ -130,7 +130,7 @@ export class Blindness {
    */
   get camera(): { readonly isHazy: boolean; readonly missed: boolean; readonly over: boolean } {
     const { telling = 0, share = 0, flat = false } = this.#haze ?? {};
-    const isNamed = this.#namedRatio >= NAMED_SHARE;
+    const isNamed = this.#namedRatio >= NAMED_RATIO;
     const missed = this.#isMissed();
     const clear = !flat && (telling < TELLING_MIN || share <= HAZY_FEW);
     const lasts = this.#flatMs !== undefined && this.#atMs - this.#flatMs >= FLAT_MS;
@@ -195,8 +195,8 @@ export class Blindness {
     const missed = passed.filter((object) => !object.wasDetected && !(night && object.hinted));
     const [first, last] = [missed[0], missed.at(-1)];
     if (first === undefined || last === undefined || last.atMs - first.atMs < SPREAD_MS) return false;
-    if (night) return missed.length >= NIGHT_PASSED && seenCount === 0 && this.#namedLong <= SILENT_SHARE;
-    return this.#namedRatio < NAMED_SHARE && wilson(seenCount, passed.length).high < SEEN_HALF;
+    if (night) return missed.length >= NIGHT_PASSED && seenCount === 0 && this.#namedLong <= SILENT_RATIO;
+    return this.#namedRatio < NAMED_RATIO && wilson(seenCount, passed.length).high < SEEN_HALF;
   }
 }
 
@@ -224,7 +224,7 @@ function judgeZone(zone: BlindZone, { bright }: Haze, atMs: number): void {
   zone.contraryMs = undefined;
 }
 
-function sharesOf(polygon: ZoneConfig['polygon']): Float64Array {
+function ratiosOf(polygon: ZoneConfig['polygon']): Float64Array {
   const shares = new Float64Array(BLOCKS);
   for (let y = 0; y < POINTS; y += 1) {
     for (let x = 0; x < POINTS; x += 1) {

@@ -2,7 +2,7 @@
  * Classifies the light of the street. A detector trained on colour pictures by day works by day and in colour. In other
  * light it may be blind, and only then is that checked (blindness.ts).
  */
-import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
+import { COLOUR_LEVELS_MIN, COLOURED_RATIO_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
 import type { ConditionPicture } from './condition-picture.ts';
 
 /**
@@ -34,7 +34,7 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
     const chroma = Math.max(Math.abs(red[k] as number), Math.abs(blue[k] as number));
     if (chroma >= COLOUR_LEVELS_MIN * frames) coloured += 1;
   }
-  if (sum < DARK_LEVEL_MAX * frames * cells || coloured <= COLOURED_SHARE_MAX * cells) return 'night';
+  if (sum < DARK_LEVEL_MAX * frames * cells || coloured <= COLOURED_RATIO_MAX * cells) return 'night';
   const counts = new Uint32Array(256);
   for (let k = 0; k < level.length; k += 1) {
     const bin = Math.min(255, Math.round((level[k] as number) / frames));

@@ -28,7 +28,7 @@ export const BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS;
  */
 const SAME_LEVELS = 1;
 /** Largest ratio of changed samples of a frozen picture, which a clock drawn into it stays below. */
-const SAME_SHARE = 0.001;
+const SAME_RATIO = 0.001;
 
 export class ConditionPicture {
   /** Block of each cell. */
@@ -111,7 +111,7 @@ export class ConditionPicture {
       if (differs(d, anchor[k4 + 3] as number)) other += 1;
     }
     this.frames += 1;
-    if (this.#anchorMs === undefined || other > SAME_SHARE * anchor.length) {
+    if (this.#anchorMs === undefined || other > SAME_RATIO * anchor.length) {
       this.#setAnchor(rgb);
       this.#anchorMs = atMs;
     }

@@ -66,7 +66,7 @@ const BLURRED_FEW = 0.5;
  */
 const DARK_LEVEL = 24;
 const BRIGHT_LEVEL = 32;
-const BRIGHT_SHARE = 0.05;
+const BRIGHT_RATIO = 0.05;
 /** Hazy windows before most edges vanished that make haze the cause: 5 s, in which a hand has come and gone. */
 const HAZY_BEFORE = 3;
 /** Time after which a picture that is neither covered nor another view becomes the view, in ms. */
@@ -88,7 +88,7 @@ const GAP_MAX_MS = 600_000;
  * ratio of the picture that they fill. The parts that they hide are neither covered nor moved.
  */
 const NAMED_SCORE_MIN = 0.3;
-const NAMED_SHARE_MIN = 0.25;
+const NAMED_RATIO_MIN = 0.25;
 
 export interface ConditionOptions {
   /** View known from before this process. */
@@ -192,7 +192,7 @@ export class CameraConditions {
     const { atMs, source } = frame;
     if (this.#isPassing(frame)) return this.#activeConditions(true);
     if (observerData !== undefined) this.#blindness.see({ ...observerData, found: detections }, source, atMs);
-    if (namedShare(detections, source) >= NAMED_SHARE_MIN) this.#namedMs = atMs;
+    if (namedRatio(detections, source) >= NAMED_RATIO_MIN) this.#namedMs = atMs;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
     if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(source) !== this.#gathering?.size) {
       const gathering = this.#gatheringFor(frame, elapsedMs);
@@ -352,14 +352,14 @@ export class CameraConditions {
   }
 }
 
-/** Returns the level that only `BRIGHT_SHARE` of the cells exceed. */
+/** Returns the level that only `BRIGHT_RATIO` of the cells exceed. */
 function brightLevel({ level, frames }: ConditionPicture): number {
   const counts = new Uint32Array(256);
   for (let k = 0; k < level.length; k += 1) {
     const bin = Math.min(255, Math.round((level[k] as number) / frames));
     counts[bin] = (counts[bin] as number) + 1;
   }
-  let left = BRIGHT_SHARE * level.length;
+  let left = BRIGHT_RATIO * level.length;
   for (let bin = 255; bin > 0; bin -= 1) {
     left -= counts[bin] as number;
     if (left < 0) return bin;
@@ -371,7 +371,7 @@ function sizeOf({ widthPx, heightPx }: SizePx): string {
   return `${widthPx}x${heightPx}`;
 }
 
-function namedShare(detections: readonly Detection[], { widthPx, heightPx }: SizePx): number {
+function namedRatio(detections: readonly Detection[], { widthPx, heightPx }: SizePx): number {
   let areaPx = 0;
   for (const { group, score, xyxyPx } of detections) {
     if (score < NAMED_SCORE_MIN || (group !== 'person' && group !== 'vehicle')) continue;

@@ -33,7 +33,7 @@ const SEEN_MIN = 2;
 const PHASES = 8;
 const FIRST_MS = 10_000;
 /** Ratio of a feature cell that a region must cover to contain it. */
-const INSIDE_SHARE = 0.5;
+const INSIDE_RATIO = 0.5;
 /** Cells that must remain for the rim of a region to be ignored. */
 const CORE_CELLS = 4;
 const NEIGHBOURS = [
@@ -139,7 +139,7 @@ export class FeatureBackground {
       const share = Math.min(1, count / this.#perCell);
       distanceSum += share * distance;
       shares += share;
-      if (share < INSIDE_SHARE) continue;
+      if (share < INSIDE_RATIO) continue;
       add(area, distance);
       if (NEIGHBOURS.every(([x, y]) => this.#covers.has(i + x + y * this.#columns))) add(core, distance);
     }

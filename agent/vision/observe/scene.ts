@@ -55,16 +55,16 @@ const UNCARRIED_MS = 60_000;
 /** Longest memory of a change, in ms: a day. */
 const CARRIED_MS = 86_400_000;
 /** Ratio of the picture above which people cannot have caused a sudden change; the camera or the light did. */
-const RELEARN_SHARE = 0.25;
+const RELEARN_RATIO = 0.25;
 const RELEARN_MS = 10_000;
 /** Reach of a person's shadows, sleeves and reflections beyond the box, in its heights. */
-const BESIDE_SHARE = 0.3;
+const BESIDE_RATIO = 0.3;
 /** Ratio of its former outline below which an object has been taken away. */
 const OUTLINE_GONE = 0.4;
 /** Score from which a detection hints at a person, the tracker's high score; below it, bags pass for people. */
 const HINT_SCORE = 0.4;
 /** Ratio of frames with such a detection, and its time constant in ms. */
-const HINT_SHARE = 0.3;
+const HINT_RATIO = 0.3;
 const HINT_MS = 3000;
 /** Interval of stored stills of a quiet street, in ms, which later show a place before its change. */
 const QUIET_MS = 10_000;
@@ -191,7 +191,7 @@ export class SceneObserver {
         if (group === 'bag' || atMs - lastMs > COVERS_MS) continue;
         const [x1, y1, x2, y2] = xyxyPx;
         if (pass === BESIDE_OBJECT && group === 'vehicle') continue;
-        const margin = pass === BESIDE_OBJECT ? BESIDE_SHARE * (y2 - y1) : 0;
+        const margin = pass === BESIDE_OBJECT ? BESIDE_RATIO * (y2 - y1) : 0;
         fillBox(covered, picture.grid, [x1 - margin, y1 - margin, x2 + margin, y2 + margin], pass);
       }
     }
@@ -225,7 +225,7 @@ export class SceneObserver {
 
   #look(background: Background, regions: StaticRegions, atMs: number): void {
     if (this.#isAnother(regions, atMs)) return;
-    if (background.changedCells > RELEARN_SHARE * background.picture.grid.used.length) {
+    if (background.changedCells > RELEARN_RATIO * background.picture.grid.used.length) {
       regions.relearn(atMs - RELEARN_MS);
     }
     for (const region of regions.look(atMs))
@@ -378,7 +378,7 @@ export class SceneObserver {
       grownMs: region.grownMs,
       seen: region.isVisible && region.difference >= REPORTED_LEVELS,
       beforeMs: state.beforeMs,
-      attended: state.hinted > HINT_SHARE || hasBystander(bystanders, atMs) || isBody(place, bystanders),
+      attended: state.hinted > HINT_RATIO || hasBystander(bystanders, atMs) || isBody(place, bystanders),
       ...(associatedTrack && { associatedTrack }),
       places: placesOf(this.#options.zones, region, ground, grid),
     };

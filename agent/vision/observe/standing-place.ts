@@ -1,5 +1,5 @@
 /** State of a place at which a vehicle is parked or may stop, and the test for two places of one vehicle. */
-import { iou, isPartOf, shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import { iou, isPartOf, ratioInside, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
 import type { StandingVehicle } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
@@ -46,7 +46,7 @@ const SAME_ARRIVAL_MS = 5000;
 /** Longest absence in ms: longer than a detector's lapse or a passing cloud edge, too short for the next car. */
 const ABSENT_MAX_MS = 5000;
 /** Ratio of the place that a foreground object must cover to hide the car. */
-const COVER_SHARE_MIN = 0.2;
+const COVER_RATIO_MIN = 0.2;
 
 export interface Place {
   readonly id: number;
@@ -226,7 +226,7 @@ function isCovered(
 }
 
 function isBefore(box: XyxyPx, other: XyxyPx, iouMax: number): boolean {
-  return iou(other, box) < iouMax && shareInside(box, other) >= COVER_SHARE_MIN;
+  return iou(other, box) < iouMax && ratioInside(box, other) >= COVER_RATIO_MIN;
 }
 
 function area(box: XyxyPx): number {

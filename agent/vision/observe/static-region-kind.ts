@@ -26,7 +26,7 @@ const PAIRS_MIN = 6;
 const FAINT_LEVELS2 = 6;
 /** Largest smooth step, levels², and minimum ratio of smooth steps; the others are penumbra. */
 const SMOOTH_LEVELS2 = 9;
-const SMOOTH_SHARE = 0.5;
+const SMOOTH_RATIO = 0.5;
 /** Mean squared step between neighbouring cells from which the ground has a comparable pattern, levels². */
 const PATTERN_LEVELS2 = 1.5;
 /**
@@ -317,7 +317,7 @@ class Pattern {
 
   /** Reports whether the ground was smooth and is smooth now, except for the rim. */
   isSmooth(): boolean {
-    return this.#before2 <= FAINT_LEVELS2 * this.#pairs && this.#smoothPairs >= SMOOTH_SHARE * this.#pairs;
+    return this.#before2 <= FAINT_LEVELS2 * this.#pairs && this.#smoothPairs >= SMOOTH_RATIO * this.#pairs;
   }
 
   /** Reports whether the region is the ground in another light. */

@@ -13,12 +13,12 @@ const GAP_CELLS = 2;
 const CELLS_MIN = 4;
 const REGIONS_MAX = 32;
 /** Ratio of its largest number of cells that must still look changed for a region to remain. */
-const REMAINING_SHARE = 0.35;
+const REMAINING_RATIO = 0.35;
 
 /** Number of evaluations (1.5 s) for which a cell must look lit. */
 const LIT_LOOKS = 3;
 /** Ratio of cells that must be visible for an object to count as seen. */
-const SEEN_SHARE = 0.5;
+const SEEN_RATIO = 0.5;
 /** Number of evaluations (3 s) after which the kind is final. */
 export const DECIDED_LOOKS = 6;
 /**
@@ -262,7 +262,7 @@ export class StaticRegions {
   }
 
   #refresh(region: Region): void {
-    if (region.cells.length < Math.max(CELLS_MIN, REMAINING_SHARE * region.cellsMost)) {
+    if (region.cells.length < Math.max(CELLS_MIN, REMAINING_RATIO * region.cellsMost)) {
       // A removed object leaves an outline where the ground's model is inexact. The remainder of a region of undecided
       // kind may be a separate object and is evaluated again.
       if (region.decided) for (const cell of region.cells) this.#background.absorb(cell);
@@ -306,7 +306,7 @@ export class StaticRegions {
     const { resting } = this.#background;
     let count = 0;
     for (const cell of cells) count += resting[cell] as number;
-    return count >= SEEN_SHARE * cells.length;
+    return count >= SEEN_RATIO * cells.length;
   }
 
   /** Returns the media time by which a ratio of the cells had changed. */

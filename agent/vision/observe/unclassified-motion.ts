@@ -52,12 +52,12 @@ const STRAIGHT_MIN = 0.75;
 const STRIDE_SIZES = 0.5;
 /** Score from which the detector has seen it, which is the score for alerts, and minimum ratio of updates with it. */
 export const SEEN_SCORE = 0.35;
-const SEEN_SHARE = 0.2;
+const SEEN_RATIO = 0.2;
 /**
  * Minimum ratio of updates beside a detected object. A shadow accompanies its object most of the way; an object met or
  * overtaken does not.
  */
-const BESIDE_SHARE = 0.5;
+const BESIDE_RATIO = 0.5;
 /** Time after which a moving object is evaluated, unless it ends before, in ms. */
 const JUDGED_MS = 6000;
 
@@ -185,8 +185,8 @@ function judge(object: MovingObject, atMs: number): PassedObject[] {
   const { isJudged, looks } = object;
   if (isJudged || !travels(object)) return [];
   object.isJudged = true;
-  const wasDetected = object.sightings >= Math.max(1, SEEN_SHARE * looks);
-  if (!wasDetected && object.nearSightings >= BESIDE_SHARE * looks) return [];
+  const wasDetected = object.sightings >= Math.max(1, SEEN_RATIO * looks);
+  if (!wasDetected && object.nearSightings >= BESIDE_RATIO * looks) return [];
   return [{ atMs, wasDetected, hinted: !wasDetected && object.hinted }];
 }
 

@@ -12,7 +12,7 @@
  * - There is no vote where the picture does not differ from the learnt empty street.
  * LIMITS: names are often off by a neighbour (white and grey, grey and black, black and blue in the shade).
  */
-import { shareInside, type XyxyPx } from '../../contract/geometry.ts';
+import { ratioInside, type XyxyPx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Foreground, Frame, Track } from '../../contract/picture.ts';
 import { COLOURS, type Colour } from '../../contract/track-log.ts';
@@ -23,7 +23,7 @@ const VOTE_MS = 990;
 /** Score below which detections are wrong more often than right. */
 const SCORE_MIN = 0.3;
 /** Ratio of a box that another box may cover. */
-const CROWDED_SHARE = 0.2;
+const CROWDED_RATIO = 0.2;
 /** Minimum width of a box, in its heights; a narrower one has the shape of an upright person, whatever its label. */
 const WIDTH_MIN = 0.5;
 /** Minimum width and height of a box, in cells of the learnt street; a smaller one contains no complete cell. */
@@ -39,12 +39,12 @@ const INSIDE_MIN = (SAMPLES * SAMPLES) / 2;
  * Ratio of samples that must differ from the empty street. Boxes of vehicles that have come have 0.31 and more, nine of
  * ten 0.65, though a box lags behind a fast vehicle. Boxes over an unchanged street have 0.24 and less.
  */
-const VEHICLE_SHARE = 0.3;
+const VEHICLE_RATIO = 0.3;
 
 /** Interval of measuring the street's white and brightness, in ms; automatic exposure settles within it. */
 const STREET_MS = 2000;
 /** Minimum ratio of empty cells for measuring white: a tenth of the picture's cells. */
-const STREET_SHARE = 0.1;
+const STREET_RATIO = 0.1;
 /**
  * Largest ratio of the street's strongest to its weakest channel. Streets by day have at most 1.2, sodium lamps 3 and
  * more.
@@ -54,7 +54,7 @@ const CAST_MAX = 2;
 /** Difference of the strongest to the weakest channel from which a sample has a hue, in levels. */
 const HUE_LEVELS_MIN = 18;
 /** The same as a ratio of the strongest channel. */
-const HUE_SHARE_MIN = 0.2;
+const HUE_RATIO_MIN = 0.2;
 /** Brightness below which a sample is black, and from which it is white, relative to the empty street. */
 const BLACK_BELOW = 0.5;
 const WHITE_FROM = 1.25;
@@ -163,7 +163,7 @@ function isPlain(track: Track, tracks: readonly Track[]): boolean {
   if (!seen || score < SCORE_MIN || box[2] - box[0] < WIDTH_MIN * (box[3] - box[1])) return false;
   for (let i = 0; i < tracks.length; i += 1) {
     const other = tracks[i] as Track;
-    if (other !== track && other.seen && shareInside(box, other.xyxyPx) > CROWDED_SHARE) return false;
+    if (other !== track && other.seen && ratioInside(box, other.xyxyPx) > CROWDED_RATIO) return false;
   }
   return true;
 }
@@ -188,7 +188,7 @@ function streetOf({ rgb, input, source, masked, atMs }: Frame, foreground: Foreg
       }
     }
   }
-  if (read < STREET_SHARE * cells.length) return undefined;
+  if (read < STREET_RATIO * cells.length) return undefined;
   const [red, green, blue] = counts.map((of) => Math.max(1, medianOf(of, read))) as [number, number, number];
   if (Math.max(red, green, blue) > CAST_MAX * Math.min(red, green, blue)) return undefined;
   const level = brightness(red, green, blue);
@@ -240,7 +240,7 @@ function vote(
       shares[name] = (shares[name] as number) + 1;
     }
   }
-  if (inside < INSIDE_MIN || own < VEHICLE_SHARE * inside) return false;
+  if (inside < INSIDE_MIN || own < VEHICLE_RATIO * inside) return false;
   for (let k = 0; k < NAMES; k += 1)
     votes.shares[k] = (votes.shares[k] as number) + (shares[k] as number) / own;
   votes.count += 1;
@@ -254,7 +254,7 @@ function nameOf(rgb: Uint8Array, at: number, { gains, level }: Street): number {
   const blue = gains[2] * (rgb[at + 2] as number);
   const maxChannel = Math.max(red, green, blue);
   const range = maxChannel - Math.min(red, green, blue);
-  if (range < Math.max(HUE_LEVELS_MIN, HUE_SHARE_MIN * maxChannel)) {
+  if (range < Math.max(HUE_LEVELS_MIN, HUE_RATIO_MIN * maxChannel)) {
     const shade = brightness(red, green, blue);
     if (shade < BLACK_BELOW * level) return BLACK;
     return shade < Math.min(WHITE_LEVELS, WHITE_FROM * level) ? GREY : WHITE;

@@ -19,7 +19,7 @@ const SAME_OBJECT_IOU_MIN = 0.3;
  * Weight of the last step in a trajectory's velocity; the previous velocity has the other half. A single step is mostly
  * the detector's jitter.
  */
-const LAST_STEP_SHARE = 0.5;
+const LAST_STEP_RATIO = 0.5;
 
 const STILL: readonly [number, number] = [0, 0];
 
@@ -113,5 +113,5 @@ function extended(trajectory: BoxTrajectory | undefined, box: SeenBox, atMs: num
 }
 
 function mixed(last: number, before: number): number {
-  return last * LAST_STEP_SHARE + before * (1 - LAST_STEP_SHARE);
+  return last * LAST_STEP_RATIO + before * (1 - LAST_STEP_RATIO);
 }

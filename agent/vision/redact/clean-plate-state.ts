@@ -34,7 +34,7 @@ const PEOPLE_MS = 60_000;
 const LOOKS_PASSED = 10;
 const RETURNS_MIN = 2;
 /** Ratio of a box's width and height that a body fills, in the middle. */
-const BODY_SHARE = 0.5;
+const BODY_RATIO = 0.5;
 /** Time after which a body in front of a cell counts as staying there, and the largest gap in it, in ms. */
 const STAYS_MS = 3000;
 const BODY_GAP_MS = 1000;
@@ -164,8 +164,8 @@ export function coveredSince(state: CleanPlateState | undefined, fromMs: number)
 }
 
 function bodyOf(box: XyxyPx): XyxyPx {
-  const x = ((1 - BODY_SHARE) / 2) * (box[2] - box[0]);
-  const y = ((1 - BODY_SHARE) / 2) * (box[3] - box[1]);
+  const x = ((1 - BODY_RATIO) / 2) * (box[2] - box[0]);
+  const y = ((1 - BODY_RATIO) / 2) * (box[3] - box[1]);
   return [box[0] + x, box[1] + y, box[2] - x, box[3] - y];
 }
 

@@ -53,7 +53,7 @@ const NEIGHBOUR_MS_MAX = 6000;
 const NEAR_MS = 500;
 /** A known cell blends in every 16th picture, at a ratio of one half, and so follows in some 20 s. */
 const BLEND_EVERY = 16;
-const BLEND_SHARE = 1 / 2;
+const BLEND_RATIO = 1 / 2;
 /** Factor on the matching pictures of an unknown cell that looks different. */
 const FADE = 0.8;
 /** Pictures from one update of the light to the next. A published picture is corrected by its own light in any case. */
@@ -62,7 +62,7 @@ const LIGHT_EVERY = 4;
  * Ratio of comparable cells that must differ by this number of levels, after the light is corrected, for a changed
  * view.
  */
-const OTHER_VIEW_SHARE = 0.5;
+const OTHER_VIEW_RATIO = 0.5;
 const OTHER_VIEW_LEVELS = 16;
 const COMPARED_MIN = 50;
 
@@ -229,8 +229,8 @@ export class CleanPlate {
   }
 
   #blend(state: CleanPlateState, cell: number, planes: YuvPlanes, means: Means): void {
-    blendCell(state.planes, planes, cell, state.grid, BLEND_SHARE, state.light);
-    this.#settle(state, cell, means, BLEND_SHARE);
+    blendCell(state.planes, planes, cell, state.grid, BLEND_RATIO, state.light);
+    this.#settle(state, cell, means, BLEND_RATIO);
   }
 
   /** Updates the means after blending in a picture at the ratio `share`; the cell's light is then the picture's. */
@@ -272,5 +272,5 @@ export function isOtherView(learntMeans: Means, seenMeans: Means, use: Uint8Arra
     const level = (learntMeans.y[cell] as number) * (light.gain[cell] as number);
     if (Math.abs(level - (seenMeans.y[cell] as number)) > OTHER_VIEW_LEVELS) other += 1;
   }
-  return compared >= COMPARED_MIN && other > OTHER_VIEW_SHARE * compared;
+  return compared >= COMPARED_MIN && other > OTHER_VIEW_RATIO * compared;
 }

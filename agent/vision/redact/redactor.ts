@@ -212,14 +212,14 @@ function redactionOf(
   const maxAgeS = oldestMs === undefined ? 0 : Math.max(0, Math.round((atMs - oldestMs) / 100) / 10);
   return {
     figures,
-    cleanPlate: { ratio: shareOf(cells, SHOWN.plate), maxAgeS },
-    mosaicShare: shareOf(cells, SHOWN.mosaic),
+    cleanPlate: { ratio: ratioOf(cells, SHOWN.plate), maxAgeS },
+    mosaicShare: ratioOf(cells, SHOWN.mosaic),
     masks,
   };
 }
 
 /** Returns the ratio of the cells with this value: 0 to 1, four decimals. */
-function shareOf(cells: Uint8Array, value: number): number {
+function ratioOf(cells: Uint8Array, value: number): number {
   let count = 0;
   for (let cell = 0; cell < cells.length; cell += 1) if (cells[cell] === value) count += 1;
   return Number((count / cells.length).toFixed(4));

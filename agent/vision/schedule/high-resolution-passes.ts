@@ -9,7 +9,7 @@
  * LIMITS: no high-resolution pass while frames are skipped for heat or load, and for six hours after that.
  */
 import { placementOf } from '../../contract/letterbox.ts';
-import { COLOUR_LEVELS_MIN, COLOURED_SHARE_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
+import { COLOUR_LEVELS_MIN, COLOURED_RATIO_MAX, DARK_LEVEL_MAX } from '../../contract/light.ts';
 import { isMasked } from '../../contract/masked.ts';
 import type { Frame } from '../../contract/picture.ts';
 
@@ -126,7 +126,7 @@ export class HighResolutionPasses {
     // A completely masked picture gives no information.
     if (cells === 0) return;
     this.#dark = level < DARK_LEVEL_MAX * pixels * cells;
-    if (coloured <= COLOURED_SHARE_MAX * cells || this.#dark) {
+    if (coloured <= COLOURED_RATIO_MAX * cells || this.#dark) {
       this.#poor = true;
       this.#poorMs = atMs;
     } else if (atMs - this.#poorMs >= ENDS_MS) this.#poor = false;

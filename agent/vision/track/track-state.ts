@@ -122,7 +122,7 @@ export class TrackState {
   }
 
   /** Returns the ratio of the box that lies outside the frame, 0..1. */
-  outsideShare({ widthPx, heightPx }: SizePx): number {
+  outsideRatio({ widthPx, heightPx }: SizePx): number {
     const box = this.#xyxyPx;
     const width = Math.max(0, Math.min(box[2], widthPx) - Math.max(box[0], 0));
     const height = Math.max(0, Math.min(box[3], heightPx) - Math.max(box[1], 0));

@@ -164,7 +164,7 @@ export class Tracker {
     for (const track of this.#tracks) {
       if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) continue;
       track.predict(intervalMs / 1000, atMs);
-      if (track.outsideShare(source) <= outsideShareMax) remaining.push(track);
+      if (track.outsideRatio(source) <= outsideShareMax) remaining.push(track);
     }
     this.#tracks = remaining;
   }

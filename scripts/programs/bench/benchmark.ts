@@ -254,7 +254,7 @@ async function v8PerFrames(
   { wholeClip, frames }: Material,
   dir: string,
 ): Promise<V8PerFrames> {
-  const work = await v8Work(wholeClip, dir, { model, input, warmShare: warmFrames / frames });
+  const work = await v8Work(wholeClip, dir, { model, input, warmRatio: warmFrames / frames });
   const counted = frames - warmFrames;
   return {
     compilations: (work.compilations / counted) * 1000,

@@ -40,13 +40,13 @@ const CATEGORIES = 'v8,disabled-by-default-v8.compile';
 const COLLECTIONS = new Set(['MinorGC', 'MajorGC']);
 
 /**
- * Measures V8's work in the vision process over a replay of `clip`, without the first `warmShare` of its time (0 to 1).
+ * Measures V8's work in the vision process over a replay of `clip`, without the first `warmRatio` of its time (0 to 1).
  * `dir`: a folder for the output of the replay.
  */
 export async function v8Work(
   clip: string,
   dir: string,
-  { model, input, warmShare }: { readonly model: string; readonly input: Input; readonly warmShare: number },
+  { model, input, warmRatio }: { readonly model: string; readonly input: Input; readonly warmRatio: number },
 ): Promise<V8Work> {
   const traces = mkdtempSync(join(dir, 'v8-'));
   const plan: TracedReplay = { ...planReplay(clip, dir, model, input), traces };
@@ -61,7 +61,7 @@ export async function v8Work(
     };
     return traceEvents;
   });
-  return workOf(events, warmShare);
+  return workOf(events, warmRatio);
 }
 
 /** Runs the traced replay itself. */
@@ -77,12 +77,12 @@ export async function tracedReplay({ clip, config, out, traces }: TracedReplay):
   });
 }
 
-/** Sums the events of a whole run after the first `warmShare` of its time. */
-export function workOf(events: readonly TraceEvent[], warmShare: number): V8Work {
+/** Sums the events of a whole run after the first `warmRatio` of its time. */
+export function workOf(events: readonly TraceEvent[], warmRatio: number): V8Work {
   // Events that describe the process and its threads have no time.
   const timed = events.filter(({ ph }) => ph !== 'M').sort((a, b) => a.ts - b.ts || b.dur - a.dur);
   const beginUs = timed[0]?.ts ?? 0;
-  const warmUs = beginUs + warmShare * ((timed.at(-1)?.ts ?? 0) - beginUs);
+  const warmUs = beginUs + warmRatio * ((timed.at(-1)?.ts ?? 0) - beginUs);
   const later = timed.filter(({ ts }) => ts >= warmUs);
   let allocatedBytes = 0;
   let usedBytes: number | undefined;

@@ -31,7 +31,7 @@ const READ_WITHIN_MS = 20_000;
  * Ratio of the fitting size to which text is cut in each step. Log text usually compresses to a tenth, and needs no
  * cut.
  */
-const TRY_SHARE = 0.9;
+const TRY_RATIO = 0.9;
 
 const packed = promisify(gzip);
 
@@ -114,7 +114,7 @@ export async function logsResult(
     const packedText = (await packed(text)).toString('base64');
     if (packedText.length <= LOGS_PACKED_CHARS_MAX)
       return { lines: keptLines.length, bytes, cut: isCut, gzip: packedText };
-    room = Math.floor((bytes * LOGS_PACKED_CHARS_MAX * TRY_SHARE) / packedText.length);
+    room = Math.floor((bytes * LOGS_PACKED_CHARS_MAX * TRY_RATIO) / packedText.length);
   }
 }
 

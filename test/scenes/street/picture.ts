@@ -51,7 +51,7 @@ export class StreetPainter {
     const boxes = this.#scene.actors.flatMap((actor) => {
       const place = placeOf(actor, atS);
       const boxPx = place && this.#boxOf(actor, place);
-      return boxPx === undefined || outsideShare(boxPx, source) > 0.7
+      return boxPx === undefined || outsideRatio(boxPx, source) > 0.7
         ? []
         : [{ actor, boxPx, motion: motionOf(actor, boxPx, source, atS) }];
     });
@@ -132,7 +132,7 @@ function motionOf(actor: Actor, boxPx: XyxyPx, { widthPx, heightPx }: SizePx, at
   return Math.min(1, wayPx / 0.5 / (boxPx[3] - boxPx[1]) / MOVES_FROM);
 }
 
-function outsideShare([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
+function outsideRatio([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): number {
   const width = Math.max(0, Math.min(x2, widthPx) - Math.max(x1, 0));
   const height = Math.max(0, Math.min(y2, heightPx) - Math.max(y1, 0));
   return 1 - (width * height) / ((x2 - x1) * (y2 - y1));

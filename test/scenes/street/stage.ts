@@ -4,7 +4,7 @@
  */
 import { systemClock } from '../../../agent/base/clock.ts';
 import { makeLogger } from '../../../agent/base/log.ts';
-import { type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
+import { ratioInside, type SizePx, type XyxyPx } from '../../../agent/contract/geometry.ts';
 import { placementOf } from '../../../agent/contract/letterbox.ts';
 import type { Detection, Frame } from '../../../agent/contract/picture.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
@@ -156,7 +156,7 @@ function cutOuts(
         isWanted(one) &&
         isWhole(one.xyxyPx, source) &&
         !detections.some(
-          (other) => other !== one && other.score > 0.25 && shareInside(one.xyxyPx, other.xyxyPx) > 0.02,
+          (other) => other !== one && other.score > 0.25 && ratioInside(one.xyxyPx, other.xyxyPx) > 0.02,
         ),
     );
     return free.map(({ xyxyPx }) => cutOut(rgb, still, source, xyxyPx));

@@ -3,7 +3,7 @@
  * nanodet-g-city10 at 416 × 256 on PETS09-S2L1 and TUD-Stadtmitte (people) and on two clips of traffic (vehicles).
  * Errors last: a pose, a label, a lapse.
  */
-import { iou, type SizePx, shareInside, type XyxyPx } from '../../../agent/contract/geometry.ts';
+import { iou, ratioInside, type SizePx, type XyxyPx } from '../../../agent/contract/geometry.ts';
 import { type Group, groupOf, type Label } from '../../../agent/contract/label.ts';
 import type { Detection } from '../../../agent/contract/picture.ts';
 import { randomOf } from '../../lib/random.ts';
@@ -50,7 +50,7 @@ const BOX_MEMORY_S = 0.28;
  * height 0.023 heights, score 0.03. No lapse, and another label in one frame of twenty. People who stand: 0.002 to
  * 0.024 in x, 0.003 to 0.03 at the feet.
  */
-const STANDING_SHARE: Readonly<Record<Group, number>> = {
+const STANDING_RATIO: Readonly<Record<Group, number>> = {
   person: 0.5,
   vehicle: 0.35,
   cycle: 0.5,
@@ -64,7 +64,7 @@ const FLIP = { meanS: 0.6, share: 0.3 };
 /** Visible ratio below which the detector reports nothing; above it, the score falls with the visible ratio. */
 const IN_SIGHT_MIN = 0.35;
 /** Ratio of objects of which a part is reported a second time, with a low score. */
-const PART_SHARE = 0.1;
+const PART_RATIO = 0.1;
 /**
  * Number of places with false boxes, which stay where they are.
  *
@@ -116,14 +116,14 @@ export class StandInDetector {
     source: SizePx,
   ): Detection[] {
     const detections = clip.filter(
-      ({ xyxyPx }) => !actors.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && shareInside(xyxyPx, boxPx) > 0.5),
+      ({ xyxyPx }) => !actors.some(({ boxPx }) => boxPx[3] > xyxyPx[3] && ratioInside(xyxyPx, boxPx) > 0.5),
     );
     for (const one of actors) detections.push(...this.#detectionsOf(one, atS, source));
     for (const { ghost, spell: now, jitter } of this.#ghosts) {
       if (!now.at(atS)) continue;
       const boxPx = inSource(ghost.box, source);
       // The cause of the false box is out of sight behind an actor.
-      if (actors.some((one) => shareInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
+      if (actors.some((one) => ratioInside(boxPx, one.boxPx) > GHOST_HIDDEN)) continue;
       const [x1, y1, x2, y2] = boxPx;
       const shift = 0.05 * (y2 - y1) * jitter.at(atS);
       push(detections, ghost.label, [x1 + shift, y1, x2 + shift, y2], ghost.score, source);
@@ -142,7 +142,7 @@ export class StandInDetector {
     if (missed || inSight < IN_SIGHT_MIN) return [];
     const group = groupOf(actor.label);
     const mean = actor.score ?? MEAN_SCORE[group];
-    const still = STANDING_SHARE[group];
+    const still = STANDING_RATIO[group];
     const error = still + (1 - still) * motion;
     const lapsed = lapse && (motion > 0.5 || mean < LAPSES_BELOW || group === 'person') ? 0.45 : 1;
     const sigma = SCORE_SIGMA * (mean / 0.69) * error;
@@ -161,7 +161,7 @@ export class StandInDetector {
       score,
       source,
     );
-    if (actorErrors.random() < PART_SHARE) {
+    if (actorErrors.random() < PART_RATIO) {
       const [x1, y1, x2, y2] = boxPx;
       push(
         detections,

@@ -4,7 +4,7 @@ import { type Played, play, type RealDetector } from './run.ts';
 import type { StreetScene } from './scene.ts';
 import type { Stage } from './stage.ts';
 
-const SHARE_MIN = 0.95;
+const RATIO_MIN = 0.95;
 
 interface Test {
   comment(...words: unknown[]): unknown;
@@ -32,7 +32,7 @@ export async function judge(
     t.comment(
       `${kind}: ${truePositives} TP, ${falseNegatives} FN, ${falsePositives} FP, ${shares}; ${own.length} scenes, ${quiet} of them quiet`,
     );
-    t.ok(recall >= SHARE_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
-    t.ok(precision >= SHARE_MIN, `${kind}: ${falsePositives} false`);
+    t.ok(recall >= RATIO_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
+    t.ok(precision >= RATIO_MIN, `${kind}: ${falsePositives} false`);
   }
 }

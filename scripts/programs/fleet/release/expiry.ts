@@ -1,6 +1,6 @@
 /** Limits the expiry dates that people sign. */
 import { printable } from '../../../../agent/base/printable.ts';
-import { LIFE_DAYS } from './metadata.ts';
+import { LIFETIME_DAYS } from './metadata.ts';
 
 const DAY_MS = 86_400_000;
 /** Maximum clock difference, in days, between the machine of the maker and a keyholder's, which has no network. */
@@ -15,7 +15,7 @@ export function expiryFault(role: 'root' | 'targets', expires: string, nowMs: nu
     return `expires: "${printable(expires, 40)}" is not a time in UTC`;
   const now = new Date(nowMs).toISOString();
   if (untilMs <= nowMs) return `is stale: it ended on ${expires}, and it is ${now}; make it again`;
-  const days = LIFE_DAYS[role] + CLOCK_DIFFERENCE_DAYS;
+  const days = LIFETIME_DAYS[role] + CLOCK_DIFFERENCE_DAYS;
   if (untilMs <= nowMs + days * DAY_MS) return undefined;
   return `would be good until ${expires}; at most ${days} days from now (${now}) are accepted for ${role}: make it again, or set this machine's clock`;
 }

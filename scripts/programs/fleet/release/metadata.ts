@@ -28,7 +28,7 @@ const DAY_MS = 86_400_000;
 /** Version of the TUF specification that tuf-js implements. */
 export const SPECIFICATION = '1.0.31';
 /** Days for which a signature is valid. People sign root and targets; the room's own key signs the other two. */
-export const LIFE_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
+export const LIFETIME_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
 /** Number of keyholders that must sign root and targets. */
 export const THRESHOLD = 2;
 export const HOLDERS_MIN = 3;
@@ -69,7 +69,7 @@ export function holderOf(key: Key): string {
 export const fingerprintOf = (key: Key): string => publicKeyFingerprint(key.keyVal['public'] ?? '');
 
 export function expiry(role: RoleName, nowMs: number): string {
-  return new Date(nowMs + LIFE_DAYS[role] * DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
+  return new Date(nowMs + LIFETIME_DAYS[role] * DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 export interface Holders {

@@ -81,7 +81,7 @@ const HOUR_MS = 3_600_000;
  * Ratio of the limit below which the remaining time is an alarm. Of 48 h this is 19 h: more than a day has passed, and
  * with it a night's window.
  */
-const ALARM_SHARE = 0.4;
+const ALARM_RATIO = 0.4;
 const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
 
 export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): RolloutView {
@@ -130,7 +130,7 @@ function stuckOf(
     since: new Date(sinceMs).toISOString(),
     halts: new Date(haltsMs).toISOString(),
     unheard,
-    isAlarm: haltsMs - nowMs < ALARM_SHARE * limitMs,
+    isAlarm: haltsMs - nowMs < ALARM_RATIO * limitMs,
   };
 }
 

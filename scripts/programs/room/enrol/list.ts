@@ -9,7 +9,7 @@ const USE_NAMES = { client: 'certificate', server: 'page', host: 'server', progr
  * Ratio of the lifetime after which a missing renewal is reported. Boxes renew after two thirds of it; one that has not
  * renewed by five sixths will not do so automatically.
  */
-const LATE_SHARE = 5 / 6;
+const LATE_RATIO = 5 / 6;
 
 export function listLines(store: EnrolStore, nowMs: number): string[] {
   const open = store.tokens().filter(({ serial, until }) => serial === null && until > nowMs);
@@ -51,7 +51,7 @@ function certificateLine(
   if (revoked !== null) return `${line}  revoked ${time(revoked)}`;
   if (newer) return `${line}  renewed`;
   if (not_after < nowMs) return `${line}  WARNING: has ended`;
-  const late = nowMs > not_before + (not_after - not_before) * LATE_SHARE;
+  const late = nowMs > not_before + (not_after - not_before) * LATE_RATIO;
   return late ? `${line}  WARNING: ends soon and is not renewed` : line;
 }
 

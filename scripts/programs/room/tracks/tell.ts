@@ -9,7 +9,7 @@ import type {
   TrackQuestion,
   TrackView,
 } from '../../../../agent/contract/track-log.ts';
-import { roundedShare } from '../contract/rounded-share.ts';
+import { roundedRatio } from '../contract/rounded-share.ts';
 import type { FetchedTracks } from '../questions/tracks/fetch.ts';
 import { type Gap, timelineOf } from '../questions/tracks/timeline.ts';
 import { GAP_WORDS } from './words.ts';
@@ -90,4 +90,4 @@ function viewLine({ view, to }: TrackView, time: SiteTime): string {
 }
 
 const percent = (share: number, round: 'down' | 'up'): string =>
-  `${(roundedShare(share, round) * 100).toFixed(1)} %`;
+  `${(roundedRatio(share, round) * 100).toFixed(1)} %`;

@@ -21,7 +21,7 @@ import { type Issued, issuedFrom, makeRequest } from './openssl.ts';
  * Ratio of the lifetime after which a renewal is due. A third is left in case the room is unreachable (RFC 9773 and
  * ACME clients renew at two thirds as well).
  */
-const DUE_SHARE = 2 / 3;
+const DUE_RATIO = 2 / 3;
 
 export interface RenewOptions {
   readonly files: EnrolFiles;
@@ -70,7 +70,7 @@ export function endOf(files: EnrolFiles): Date | undefined {
 function isDue(pem: string): boolean {
   const { validFrom, validTo } = new X509Certificate(pem);
   const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
-  return Date.now() >= from + (to - from) * DUE_SHARE;
+  return Date.now() >= from + (to - from) * DUE_RATIO;
 }
 
 interface RenewRequest {

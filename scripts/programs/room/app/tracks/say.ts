@@ -2,7 +2,7 @@
 
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
-import { roundedShare } from '../../contract/rounded-share.ts';
+import { roundedRatio } from '../../contract/rounded-share.ts';
 import { session } from '../session.ts';
 import { count, plain } from '../views/say.ts';
 import { wallTime } from '../views/zone.ts';
@@ -80,5 +80,5 @@ export function coverageText(matchText: string, { seen, watched, gaps, more }: T
 /** Formats a ratio in tenths of a percent, rounded so that 100 % excludes any gap, and a gap is never 0 %. */
 function tenths(part: number, round: 'down' | 'up'): string {
   const format = new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 1 });
-  return format.format(roundedShare(part, round));
+  return format.format(roundedRatio(part, round));
 }

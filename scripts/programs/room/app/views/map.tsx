@@ -24,7 +24,7 @@ const view = computed(() => currentView.value ?? fullView.value);
 const KEY_STEP = 0.15;
 const ZOOM_STEP = 1.5;
 /** Zoom exponent per pixel of the wheel; one notch (about 100) is slightly less than ZOOM_STEP. */
-const WHEEL_SHARE = 0.003;
+const WHEEL_RATIO = 0.003;
 /** Movement in px that still counts as a click. */
 const CLICK_PX = 4;
 /** Zoom factor from which names are drawn; below it they would overlap. */
@@ -217,7 +217,7 @@ function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: 
     const wheel = (event: WheelEvent) => {
       event.preventDefault();
       const { x, y } = at(event);
-      currentView.value = zoomed(view.value, fullView.value, Math.exp(-event.deltaY * WHEEL_SHARE), x, y);
+      currentView.value = zoomed(view.value, fullView.value, Math.exp(-event.deltaY * WHEEL_RATIO), x, y);
     };
     const press = (event: PointerEvent) => {
       if (event.button === 0)
