@@ -1,6 +1,6 @@
 /** Unit tests of rounded ratios of time: a ratio with a gap is never shown as complete. */
 import t from 'tap';
-import { roundedShare } from '../../scripts/programs/room/contract/rounded-share.ts';
+import { roundedShare } from '../../scripts/programs/room/contract/rounded-ratio.ts';
 
 t.test('a ratio is rounded down, and its gap up', async (t) => {
   // A gap of one second in an hour, a day, and a year.

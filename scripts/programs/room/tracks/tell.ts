@@ -9,7 +9,7 @@ import type {
   TrackQuestion,
   TrackView,
 } from '../../../../agent/contract/track-log.ts';
-import { roundedRatio } from '../contract/rounded-share.ts';
+import { roundedRatio } from '../contract/rounded-ratio.ts';
 import type { FetchedTracks } from '../questions/tracks/fetch.ts';
 import { type Gap, timelineOf } from '../questions/tracks/timeline.ts';
 import { GAP_WORDS } from './words.ts';

@@ -2,7 +2,7 @@
 
 import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { language } from '../../../../../agent/kit/words.ts';
-import { roundedRatio } from '../../contract/rounded-share.ts';
+import { roundedRatio } from '../../contract/rounded-ratio.ts';
 import { session } from '../session.ts';
 import { count, plain } from '../views/say.ts';
 import { wallTime } from '../views/zone.ts';
