@@ -361,7 +361,7 @@ void t.test('each search is journaled and counted, and one too many learns when 
   ])
     t.throws(() => ask(bad), { code: 'bad-arguments', message: /^search: \// }, JSON.stringify(bad));
   const { from } = args['query'] as { from: string };
-  t.throws(() => ask({ query: { from, to: from } }), { code: 'bad-arguments', message: /no period/ });
+  t.throws(() => ask({ query: { from, to: from } }), { code: 'bad-arguments', message: /is not a period/ });
   ask();
   try {
     ask();

@@ -398,7 +398,7 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     const may = await addIncident(db, 'gamma', 'four', detail('e-4'));
     await t.rejects(calls.unseal(sue, may), { status: 409, message: /refused by gamma: not-permitted/ });
     const unsealedNo = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
-    await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /no sealed still/ });
+    await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /sealed still does not exist/ });
     await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /incident 4711 does not exist/ });
     t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the still that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
