@@ -190,7 +190,7 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#pair');
   await phone.untilTrue(
     'used',
-    'document.querySelector(".notice.bad")?.textContent.includes("has been used")',
+    'document.querySelector(".notice.bad")?.textContent.includes("already been used")',
   );
   t.same(await phone.check('20-code-used'), []);
   // A state request that a busy agent does not answer is repeated before the app returns to the camera screen.

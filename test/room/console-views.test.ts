@@ -385,11 +385,11 @@ async function search(t: Test, browser: Browser): Promise<void> {
   const view = await openView(t, browser, { handlers, excused: /status of (4|503)/ });
   await view.show('search');
   await view.page.click('[type=submit]');
-  t.match(await view.text('form'), /Case number\s*Needed:/, 'no search is sent without a case');
+  t.match(await view.text('form'), /Case number\s*Required:/, 'no search is sent without a case');
   await view.page.type('[name=case]', '2026/1432');
   await view.page.type('[name=reason]', 'theft of a bicycle');
   await view.page.type('[name=boxes]', 'cam-0001, Cam_2');
-  await view.waitUntil('document.body.textContent.includes("“Cam_2” is no name")');
+  await view.waitUntil('document.body.textContent.includes("“Cam_2” is not a valid name")');
   await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
   says.fault = 'the signer is away';
@@ -462,7 +462,7 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.equal(await view.page.title(), 'printed');
   await view.show('audit');
   await view.waitUntil(READY['audit'] ?? '');
-  t.match(await view.text('.notice'), 'The record is whole');
+  t.match(await view.text('.notice'), 'Audit log intact');
   const [{ newest } = { newest: 0 }] = await view.room.db.all<{ newest: number }>(
     'SELECT max(no) AS newest FROM audit',
   );
@@ -486,7 +486,7 @@ async function broken(t: Test, browser: Browser): Promise<void> {
   const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));
   t.equal(narrowed, 'GET /api/audit?who=Camille&incident=12');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(await view.text('main [role=alert]'), 'The record is broken');
+  t.match(await view.text('main [role=alert]'), 'Audit log altered');
   t.match(await view.text('main [role=alert]'), 'entry 17');
   t.same(view.pageErrors, []);
 }
