@@ -91,7 +91,10 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
   await addIncidents(room.db, [numbered(3)]);
   t.ok(await page.evaluate(LIVE), 'no error came');
   await until('document.querySelector(".link.lost") !== null');
-  t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'No connection to the control room');
+  t.match(
+    await page.$eval('.connection', ({ textContent }) => textContent),
+    'No connection to the control room',
+  );
   await page.evaluate('hurry = 1');
   t.equal(await page.$('[data-no="3"]'), null);
   room.link.hold(false, false);

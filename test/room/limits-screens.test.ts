@@ -19,14 +19,14 @@ const SAYS = {
   en: {
     more: /Cameras not listed here: 1\./,
     strangers: /Boxes that are not enrolled and sent data in the last 24 hours: 1/,
-    share: /Sends more than the room stores of a box in a day/,
+    share: /Exceeds the daily storage limit per box/,
     closed: /closed by the control room: the certificates of its box were revoked/,
     ended: /One session of Nadia is ended/,
   },
   fr: {
     more: /Caméras qui ne figurent pas ici : 1\./,
     strangers: /Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : 1/,
-    share: /Envoie plus que ce que la salle conserve d’un boîtier par jour/,
+    share: /Dépasse le volume conservé par boîtier et par jour/,
     closed: /clôturé par le CSU : les certificats de son boîtier ont été révoqués/,
     ended: /Une session de Nadia est close/,
   },
