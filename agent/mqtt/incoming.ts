@@ -24,7 +24,7 @@ const ACKS: BucketLimits = { burst: 100, perS: 100 };
 /** Operators review by hand. Each verdict is a commit, which takes 4 to 20 ms. */
 const VERDICTS: BucketLimits = { burst: 50, perS: 10 };
 /** A witness replies to a head, and there is one a minute. */
-const WITNESSED: BucketLimits = { burst: 5, perS: 1 / 30 };
+const COSIGNED: BucketLimits = { burst: 5, perS: 1 / 30 };
 /** A search requests page after page. */
 const COMMANDS: BucketLimits = { burst: 50, perS: 20 };
 
@@ -80,7 +80,7 @@ export class Incoming {
     const limits = new Map([
       [topics.ack, ACKS],
       [topics.verdict, VERDICTS],
-      [topics.journalWitnessed, WITNESSED],
+      [topics.journalWitnessed, COSIGNED],
       [topics.updateDesired, ORDERS],
       [topics.configDesired, ORDERS],
     ]);

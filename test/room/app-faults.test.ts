@@ -153,7 +153,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     'Nadia',
   ]);
   await page.select('.give', 'Nadia');
-  await until('document.querySelector(".toast.good")?.textContent.includes("Given to Nadia")');
+  await until('document.querySelector(".toast.good")?.textContent.includes("Reassigned to Nadia")');
   await until('document.querySelector(".row .owner b")?.textContent === "Nadia"');
   t.equal(await page.$('.act.release'), null, 'no longer his to release');
   await page.keyboard.press('f');
@@ -235,7 +235,7 @@ async function checkLogout(t: Test, browser: Browser): Promise<void> {
   await page.click('#logout');
   await untilTrue('document.querySelector("[data-account=Nadia]") !== null');
   await other.waitUntil('document.querySelector("[data-account=Nadia]") !== null');
-  t.match(await other.text('.login'), 'The session of Nadia is over');
+  t.match(await other.text('.login'), 'The session of Nadia has expired');
   t.equal(
     await other.page.$eval('.frame', (frame) => frame.hasAttribute('hidden')),
     true,
@@ -331,7 +331,7 @@ async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): 
     if (screen === 'queue') continue;
     const is = may(role, act);
     const closed =
-      'document.querySelector("main")?.textContent.includes("Your role does not open this screen")';
+      'document.querySelector("main")?.textContent.includes("Your role has no access to this screen")';
     await go(`/${screen}`, is ? `document.querySelector('[data-screen="${screen}"]') !== null` : closed);
   }
   if (!may(role, 'judge')) {

@@ -74,7 +74,7 @@ interface Opening extends Setup {
 async function openApp(t: Test, browser: Browser, opening: Opening): Promise<OpenApp> {
   const { look = ['en', 'light'], path = '/' } = opening;
   const room = await appRoom(t, opening);
-  const context = await contextOf(t, browser, room.home, 'who' in opening ? opening.userName : 'Nadia');
+  const context = await contextOf(t, browser, room.home, 'userName' in opening ? opening.userName : 'Nadia');
   const tab = await tabOf(context, room.home, { look, path });
   return { ...tab, room, another: (to, as) => tabOf(context, room.home, { look: as, path: to }) };
 }
@@ -243,11 +243,11 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
     room.link.hold(false, false);
   };
   await before('/api/incidents/1/verdict', { revision: 0, verdict: 'false-alarm' }, 't');
-  await until('document.querySelector(".toast.bad")?.textContent.includes("closed as false")');
+  await until('document.querySelector(".toast.bad")?.textContent.includes("closed as false alarm")');
   await until('document.querySelectorAll(".row").length === 1');
   await before('/api/incidents/2/claim', {}, 'c');
   await until(
-    '[...document.querySelectorAll(".toast.bad")].some(({ textContent }) => textContent.includes("Omar has it"))',
+    '[...document.querySelectorAll(".toast.bad")].some(({ textContent }) => textContent.includes("Omar has claimed it"))',
   );
   await until('document.querySelector(".row .owner b")?.textContent === "Omar"');
   t.strictSame(await room.record('judge', 'claim'), [

@@ -411,7 +411,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   t.match(await view.text(), '1,371 of 1,500 boxes have answered');
   t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
   says.fault = 'away';
-  await view.waitUntil('document.body.textContent.includes("its state is asked for again")');
+  await view.waitUntil('document.body.textContent.includes("its state is requested again")');
   says.fault = undefined;
   says.state = { ...SEARCH, done: true, answered: 1497 };
   await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');

@@ -203,7 +203,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   });
   t.notOk('where' in (box.requests[0]?.question ?? {}));
   t.match(await screen.text('.t-sight'), /analysed in 71(\.\d)?%.*3 gaps/);
-  t.match(await screen.text('.t-still-note'), /Still of 11 Nov 2026/);
+  t.match(await screen.text('.t-still-note'), /Still from 11 Nov 2026/);
 
   await press(page, 'Line');
   await waitUntil('document.querySelector(".t-shape") !== null');
@@ -391,7 +391,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
   await press(page, 'Request a still from the box');
   await waitUntil('document.querySelector(".stage-frame img")?.naturalWidth === 1280');
   t.match(box.stills, [{ box: 'square-1', case: CASE, reason: 'theft of a bicycle' }]);
-  t.match(await screen.text('.t-still-note'), 'Still of 13 Nov 2026');
+  t.match(await screen.text('.t-still-note'), 'Still from 13 Nov 2026');
   t.same(screen.pageErrors, []);
 }
 

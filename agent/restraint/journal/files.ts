@@ -13,7 +13,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, hasCode } from '../../base/errors.ts';
-import { CHECKPOINT, contentsPath, tilePath, WITNESSED } from './layout.ts';
+import { CHECKPOINT, COSIGNED, contentsPath, tilePath } from './layout.ts';
 import { partialPlaces, TILE_WIDTH } from './tree.ts';
 
 /** About 0.2 ms each, against two appends of seven flushes. */
@@ -39,7 +39,7 @@ export class JournalFiles {
     this.dir = dir;
     for (let tries = 0; tries < PARTIAL_TRIES; tries += 1) {
       // Read before the checkpoint, which is then at least as new.
-      this.witnessed = this.#onDisk(WITNESSED)?.toString();
+      this.witnessed = this.#onDisk(COSIGNED)?.toString();
       this.checkpoint = this.#onDisk(CHECKPOINT)?.toString();
       this.size = sizeOf(this.checkpoint);
       const partial = partialPaths(this.size);

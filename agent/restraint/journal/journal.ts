@@ -19,6 +19,7 @@ import { Contents } from './contents.ts';
 import { JOURNAL_DIR, JOURNAL_KEY_FILE, makeJournalKey, readJournalKey } from './key.ts';
 import {
   CHECKPOINT,
+  COSIGNED,
   contentLine,
   contentsPath,
   entryOf,
@@ -28,7 +29,6 @@ import {
   SALT_BYTES,
   tilePath,
   unpackEntries,
-  WITNESSED,
   writeIn,
 } from './layout.ts';
 import {
@@ -164,7 +164,7 @@ export class Journal {
     if (note === '') {
       this.#witnessed = undefined;
       this.#proveFrom = 0;
-      this.#disk(() => rmSync(join(this.#dir, WITNESSED), { force: true }));
+      this.#disk(() => rmSync(join(this.#dir, COSIGNED), { force: true }));
       return true;
     }
     const checkpoint = openCheckpoint(note, this.#verifier());
@@ -172,7 +172,7 @@ export class Journal {
     this.#proveFrom = checkpoint.size;
     if (!this.#continues(checkpoint)) return false;
     if (checkpoint.size === this.witnessedSize) return true;
-    this.#disk(() => writeIn(this.#dir, WITNESSED, note));
+    this.#disk(() => writeIn(this.#dir, COSIGNED, note));
     this.#witnessed = checkpoint;
     return true;
   }
@@ -323,10 +323,9 @@ export class Journal {
     const width = size % TILE_WIDTH;
     this.#tree = tree;
     this.#head = note;
-    const cosigned = join(this.#dir, WITNESSED);
+    const cosigned = join(this.#dir, COSIGNED);
     const witnessed = existsSync(cosigned) && readFileSync(cosigned, 'utf8');
-    if (witnessed)
-      this.#witnessed = this.#parse(WITNESSED, () => openCheckpoint(witnessed, this.#verifier()));
+    if (witnessed) this.#witnessed = this.#parse(COSIGNED, () => openCheckpoint(witnessed, this.#verifier()));
     this.#open = { index, ...this.#takeUpFile(index, width, edges[0] ?? []) };
     this.#stale = ['entries' as const, ...places.map(({ level }) => level)].flatMap((level) => {
       const place = level === 'entries' ? { index, width } : (places[level] ?? { index: 0, width: 0 });

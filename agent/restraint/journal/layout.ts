@@ -11,7 +11,7 @@ import { sha256, TILE_WIDTH } from './tree.ts';
 
 export const CHECKPOINT = 'checkpoint';
 /** Newest checkpoint that a witness cosigned; absent before there is a witness. */
-export const WITNESSED = 'witnessed';
+export const COSIGNED = 'cosigned';
 export const SALT_BYTES = 32;
 /** Start of an entry. The hash, in hex, of salt and content follows. */
 const ENTRY_PREFIX = 'vigie-journal-1 sha256 ';

@@ -13,7 +13,7 @@ import {
   parseLine,
   tilePath,
   unpackEntries,
-  WITNESSED,
+  COSIGNED,
 } from '../../../agent/restraint/journal/layout.ts';
 import { type Checkpoint, openCheckpoint, type Verifier } from '../../../agent/restraint/journal/note.ts';
 import { leafHash, TILE_WIDTH, type Tile, Tree } from '../../../agent/restraint/journal/tree.ts';
@@ -148,7 +148,7 @@ class Verification {
   /** Checks all signed heads and returns the journal's own. */
   #heads(own: string | undefined, witnessed: string | undefined): KnownHead | undefined {
     const { heads = [], witnesses = [] } = this.#against;
-    const witnessedHeads = witnessed === undefined ? [] : [{ file: WITNESSED, note: witnessed }];
+    const witnessedHeads = witnessed === undefined ? [] : [{ file: COSIGNED, note: witnessed }];
     const otherHeads = [...witnessedHeads, ...heads].flatMap((head) => this.#openHead(head) ?? []);
     const ownHead = own === undefined ? undefined : this.#openHead({ file: CHECKPOINT, note: own });
     if (own === undefined) this.#wrong(`${CHECKPOINT}: missing`);
