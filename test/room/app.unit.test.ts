@@ -184,7 +184,7 @@ t.test('every kind has texts in both languages, and an unknown one shows its own
   const crowd = incidentOf(1, { kind: 'crowd-gathering', cause: { count: 12, dwellS: 300 } });
   t.equal(sentence(crowd, EN), '12 people stay together in zone tram-stop, for 5 min so far.');
   t.equal(sentence(crowd, FR), '12 personnes restent ensemble dans la zone tram-stop, depuis 5 min.');
-  t.equal(sentence(incidentOf(1), EN), 'A car #4371 stands in zone tram-stop, for 62 s so far.');
+  t.equal(sentence(incidentOf(1), EN), 'A car #4371 is parked in zone tram-stop, for 62 s so far.');
   t.equal(
     sentence(incidentOf(1, { kind: 'drone', objects: [], place: 'camera', cause: { reason: 'x' } }), EN),
     'Something in the camera’s view: x.',

@@ -181,7 +181,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       });
       t.match(
         (await refusalOf(ask('snapshot', bare))).message,
-        /no picture 'snapshot': the camera was covered/,
+        /picture 'snapshot' does not exist: the camera was covered/,
       );
       t.equal((await rows()).length, 1, 'a picture that was not shown is not audited');
       const incident = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
