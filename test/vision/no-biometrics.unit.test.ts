@@ -27,7 +27,7 @@ const PIXELS_MOVE = 'pixelsMove';
 /** Colours of a vehicle, where the authorisation allows them: at most two names out of a closed list. */
 const VEHICLE_COLOURS = 'colours';
 /** Path of the statistics of the clean plate in a snapshot: a ratio and an age. */
-const EMPTY_PLACE = /\/redaction\/plate$/;
+const EMPTY_PLACE = /\/redaction\/cleanPlate$/;
 /** Longest list of numbers. A box has four, a point two, and an appearance vector dozens. */
 const NUMBERS_MAX = 4;
 
@@ -112,10 +112,10 @@ t.test('the search finds naming fields and vectors', async (t) => {
   ])
     t.same(faultsOf(colours(over), 'x'), ['x/colours'], JSON.stringify(over));
   t.same(faultsOf(object({ xyxyNorm: { ...numbers, maxItems: 4 } }), 'x'), []);
-  const redaction = object({ plate: object({ share: { type: 'number' }, plate: { type: 'string' } }) });
+  const redaction = object({ cleanPlate: object({ ratio: { type: 'number' }, plate: { type: 'string' } }) });
   t.same(
     faultsOf(object({ redaction }), 'x'),
-    ['x/redaction/plate/plate'],
+    ['x/redaction/cleanPlate/plate'],
     'the clean plate is not a licence plate',
   );
 });
