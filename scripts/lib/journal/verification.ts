@@ -5,6 +5,7 @@ import type { JournalContent } from '../../../agent/contract/journal.ts';
 import { type Fault, type JournalFiles, readSteadily } from '../../../agent/restraint/journal/files.ts';
 import {
   CHECKPOINT,
+  COSIGNED,
   contentsPath,
   entryOf,
   entryOfHash,
@@ -13,7 +14,6 @@ import {
   parseLine,
   tilePath,
   unpackEntries,
-  COSIGNED,
 } from '../../../agent/restraint/journal/layout.ts';
 import { type Checkpoint, openCheckpoint, type Verifier } from '../../../agent/restraint/journal/note.ts';
 import { leafHash, TILE_WIDTH, type Tile, Tree } from '../../../agent/restraint/journal/tree.ts';
