@@ -335,7 +335,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, holder).code, 0);
   t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
   const now = ['--online-key', fresh];
-  const published = f.publish('root', fourth, ...now, '--former-online-key', former);
+  const published = f.publish('root', fourth, ...now, '--previous-online-key', former);
   t.match(published, { code: 0, out: /published: root 4/ }, published.err);
   const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
   for (const root of roots.slice(2))

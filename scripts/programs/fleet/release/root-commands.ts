@@ -79,7 +79,7 @@ export function rootCommands(program: Command): void {
     .argument('<file>', 'the signed file')
     .addOption(agreeOption())
     .option(
-      '--former-online-key <file>',
+      '--previous-online-key <file>',
       'where the online key changes: the one until now, so that no box is refused meanwhile',
     )
     .option(
