@@ -475,7 +475,7 @@ void t.test('a release that damages the state is not offered for signing', async
   const good = tree(t, '');
   const forgets = tree(
     t,
-    `if (existsSync(state + '/outbox.db')) new Database(state + '/outbox.db').exec('DELETE FROM alert')`,
+    `if (existsSync(state + '/outbox.db')) new Database(state + '/outbox.db').exec('DELETE FROM alert; DELETE FROM bulk')`,
   );
   const outgrows = tree(t, '', `new Database(state + '/archive.db').pragma('user_version = 99')`);
   const checkRefusal = async (next: string, before: string | undefined, reason: RegExp): Promise<void> => {

@@ -6,7 +6,7 @@
  * - The record is read and written under one lock, which is not held during a download or while a probation waits.
  * - No failure on the way back prevents the box from running.
  *
- * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start. The unit's timer starts it again.
+ * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start, and one more. The unit's timer starts it again.
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
@@ -88,10 +88,9 @@ export class Machine {
     if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
     // systemd's path unit misses an order that arrives while this program is ending; the timer would come minutes later.
-    for (let passes = 0, stamps = ''; passes < ORDERS_MAX && stamps !== this.#stamps(); passes += 1) {
-      stamps = this.#stamps();
-      await this.#pass(progress);
-    }
+    const stamps = this.#stamps();
+    await this.#pass(progress, ORDERS_MAX);
+    if (this.#stamps() !== stamps) await this.#pass(progress, 1);
   }
 
   /** Identifies the orders of both files. */
@@ -100,16 +99,18 @@ export class Machine {
     return CHANGE_KINDS.map((kind) => stampOf(orders.file(kind))).join();
   }
 
-  async #pass(progress: Progress): Promise<void> {
+  async #pass(progress: Progress, ordersMax: number): Promise<void> {
     // An order is either for the agent or for vigie-root.
-    const release = this.advance('release', progress).then(() => this.advance('root', progress));
+    const release = this.advance('release', progress, ordersMax).then(() =>
+      this.advance('root', progress, ordersMax),
+    );
     // A download may take a day; a configuration order does not wait for it.
-    const results = await Promise.allSettled([release, this.#advanceUntil(release, progress)]);
+    const results = await Promise.allSettled([release, this.#advanceUntil(release, progress, ordersMax)]);
     for (const one of results) if (one.status === 'rejected') throw one.reason;
     await this.locked(() => Promise.resolve(this.tidy()));
   }
 
-  async #advanceUntil(release: Promise<void>, progress: Progress): Promise<void> {
+  async #advanceUntil(release: Promise<void>, progress: Progress, ordersMax: number): Promise<void> {
     const { clock, orders } = this.#options;
     let isOver = false;
     const note = (): void => {
@@ -121,7 +122,7 @@ export class Machine {
       if (newest !== stamp || clock.boottimeS() >= againS) {
         stamp = newest;
         againS = clock.boottimeS() + AGAIN_EVERY_S;
-        await this.advance('configuration', progress);
+        await this.advance('configuration', progress, ordersMax);
       }
       if (isOver) return;
       await passed(LOOK_EVERY_MS, over);
@@ -231,14 +232,14 @@ export class Machine {
   }
 
   /** Carries out the order of one kind as far as possible now. */
-  async advance(kind: Kind, progress: Progress): Promise<void> {
+  async advance(kind: Kind, progress: Progress, ordersMax = ORDERS_MAX): Promise<void> {
     await this.locked(() => Promise.resolve(this.#put(kind, { on: 'restart' })));
     let stamp = '';
     for (let orders = 0, before = ''; ; ) {
       // Also handles an order that arrives meanwhile.
       const newest = stampOf(this.#options.orders.file(kind));
       const now = `${newest} ${JSON.stringify(this.#change(kind))}`;
-      if (now === before || (newest !== stamp && orders >= ORDERS_MAX)) return;
+      if (now === before || (newest !== stamp && orders >= ordersMax)) return;
       if (newest !== stamp) orders += 1;
       stamp = newest;
       before = now;
