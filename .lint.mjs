@@ -1,9 +1,8 @@
-// House rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
-// and that every member of a class is read by somebody but its test. One line for each breach; exit 1.
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+// Project rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
+// and that every member of a class is read by other code than its test. One line for each breach; exit 1.
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
+import { listedFiles } from './.listed-files.mjs';
 
 const LINES_MAX = 400;
 /** Every file costs the runner more than a second. */
@@ -13,29 +12,11 @@ const FILES_OF_A_STAGE_MAX = 3;
 const ROOTS = ['agent', 'agent/vision'].flatMap((home) =>
   ['parts', 'main', 'flow'].map((name) => `${home}/${name}.ts`),
 );
-const files = execFileSync(
-  'git',
-  ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts', '*.tsx'],
-  {
-    encoding: 'utf8',
-  },
-)
-  .split('\n')
-  .filter((file) => file !== '')
-  .flatMap((file) => {
-    try {
-      return [{ file, text: readFileSync(file, 'utf8') }];
-    } catch (error) {
-      // Listed by git, and deleted in the work tree.
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    }
-  })
-  .map(({ file, text }) => ({
-    file,
-    text,
-    tree: ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true),
-  }));
+const files = listedFiles('*.ts', '*.tsx').map(({ file, text }) => ({
+  file,
+  text,
+  tree: ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true),
+}));
 
 const breaches = [];
 

@@ -6,10 +6,10 @@
  *   node .wording.mjs --list RULE    one line for each breach of a rule
  *   node .wording.mjs --lower        writes the counts that have fallen
  */
-import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
+import { listedFiles } from './.listed-files.mjs';
 
 const COUNTS = '.wording.json';
 const SENTENCE_WORDS_MAX = 30;
@@ -76,22 +76,9 @@ const breaches = [];
 const add = (rule, file, line, text) =>
   breaches.push({ rule, file, line, text: text.replace(/\s+/g, ' ').slice(0, 110) });
 
-const listed = execFileSync(
-  'git',
-  ['ls-files', '--cached', '--others', '--exclude-standard', '*.ts', '*.tsx', '*.md'],
-  { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 },
-);
-for (const file of new Set(listed.split('\n'))) {
+for (const { file, text } of listedFiles('*.ts', '*.tsx', '*.md')) {
   // References are generated; notices are written by others.
-  if (file === '' || /^(?:docs\/ref|test\/fixtures)\/|NOTICE|\.d\.ts$/.test(file)) continue;
-  let text;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    // Listed by git, and deleted in the work tree.
-    if (error.code === 'ENOENT') continue;
-    throw error;
-  }
+  if (/^(?:docs\/ref|test\/fixtures)\/|NOTICE|\.d\.ts$/.test(file)) continue;
   if (file.endsWith('.md')) checkDocument(file, text);
   else checkSource(file, text);
 }

@@ -13,7 +13,7 @@ interface Project {
 /** An empty project with the check in it and no breach allowed. */
 function makeProject(t: Test): Project {
   const dir = scratch(t);
-  copyFileSync(join(ROOT, '.wording.mjs'), join(dir, '.wording.mjs'));
+  for (const name of ['.wording.mjs', '.listed-files.mjs']) copyFileSync(join(ROOT, name), join(dir, name));
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
   writeFileSync(join(dir, '.wording.json'), '{}\n');

@@ -452,7 +452,7 @@ void t.test('the project rules name what breaks them', async (t) => {
   };
   for (const home of ['agent', 'agent/vision'])
     for (const name of ['parts', 'main', 'flow']) write(`${home}/${name}.ts`, '');
-  copyFileSync(join(ROOT, '.lint.mjs'), join(dir, '.lint.mjs'));
+  for (const name of ['.lint.mjs', '.listed-files.mjs']) copyFileSync(join(ROOT, name), join(dir, name));
   symlinkSync(realpathSync(join(ROOT, 'node_modules')), join(dir, 'node_modules'));
   writeFileSync(join(dir, '.gitignore'), 'node_modules\n');
   execFileSync('git', ['init', '--quiet'], { cwd: dir });

@@ -6,7 +6,7 @@
  * - The record is read and written under one lock, which is not held during a download or while a probation waits.
  * - No failure on the way back prevents the box from running.
  *
- * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start, and one more. The unit's timer starts it again.
+ * LIMITS: FETCH_WITHIN_S for a download, ORDERS_MAX orders of a kind per start. The unit's timer starts it again.
  */
 import { messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
@@ -89,7 +89,7 @@ export class Machine {
       await this.#options.units.start([JUDGE_UNIT]);
     // systemd's path unit misses an order that arrives while this program is ending; the timer would come minutes later.
     const stamps = this.#stamps();
-    await this.#pass(progress, ORDERS_MAX);
+    await this.#pass(progress, ORDERS_MAX - 1);
     if (this.#stamps() !== stamps) await this.#pass(progress, 1);
   }
 
