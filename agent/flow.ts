@@ -91,16 +91,16 @@ export class AgentFlow {
 
   /** Restores the active incidents and the unsent events of an earlier run of the agent. */
   start(outbox: Pick<Outbox, 'notes'>): void {
-    const standing = this.#queue.recover(outbox);
+    const openIncidents = this.#queue.recover(outbox);
     const now = this.#time.last;
-    this.#rules.restore({ standing, outbox }, now);
-    this.#add(this.#conditions.restore(standing, now));
+    this.#rules.restore({ incidents: openIncidents, outbox }, now);
+    this.#add(this.#conditions.restore(openIncidents, now));
   }
 
   /** Applies a ruling. Incidents that may no longer be watched end. No rule runs before the first call. */
   permit(ruling: Ruling): void {
     const atMs = this.#time.nowAtMs();
-    this.#add(this.#rules.permit(ruling, atMs));
+    this.#add(this.#rules.applyRuling(ruling, atMs));
     for (const { about, reason: refusal } of this.#rules.refusals(ruling)) {
       const cause = { reason: refusal };
       this.#add(this.#conditions.tellOfRule(about, 'rule-unauthorised', {}, refusal !== '', cause, atMs));
@@ -218,12 +218,12 @@ export class AgentFlow {
   }
 
   get report(): IncidentsReport {
-    return { standing: this.#rules.standing, episodes: this.#episodes, events: this.#queue.events };
+    return { standing: this.#rules.activeCount, episodes: this.#episodes, events: this.#queue.events };
   }
 
   /** Kinds of the active conditions of the box and its camera. */
   get conditions(): string[] {
-    return this.#conditions.standing;
+    return this.#conditions.activeKinds;
   }
 
   get counters(): Counters {

@@ -79,8 +79,8 @@ export class Agent {
   }
 
   /** Returns a count that grows with every message and every exit of vision, for the watchdog. */
-  signsOfLife(): number {
-    return this.#parts.supervisor.signsOfLife;
+  activityCount(): number {
+    return this.#parts.supervisor.activityCount;
   }
 
   /** Returns the receivers of the room's messages, by topic. */

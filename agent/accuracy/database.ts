@@ -39,7 +39,7 @@ PRAGMA user_version = ${TABLES_VERSION};
 
 /** Returns the file description for messages and errors. */
 export function recordFile(path: string): SqliteFile {
-  return { what: 'record', path };
+  return { title: 'record', path };
 }
 
 /**

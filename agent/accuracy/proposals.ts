@@ -91,7 +91,7 @@ function thresholdOf(
 function maskOf([x1, y1, x2, y2]: XyxyNorm, right: number): Proposal['remedy'] | undefined {
   if (right > 0) return undefined;
   const [dx, dy] = [MASK_MARGIN * (x2 - x1), MASK_MARGIN * (y2 - y1)];
-  const within = (share: number): number => Math.round(1000 * Math.min(1, Math.max(0, share))) / 1000;
+  const within = (ratio: number): number => Math.round(1000 * Math.min(1, Math.max(0, ratio))) / 1000;
   const [left, top, end, foot] = [within(x1 - dx), within(y1 - dy), within(x2 + dx), within(y2 + dy)];
   if ((end - left) * (foot - top) > MASK_AREA_MAX) return undefined;
   return {

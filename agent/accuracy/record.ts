@@ -90,7 +90,7 @@ export class AccuracyRecord {
     try {
       const message = parseVerdict(payload);
       const wasRecorded = this.#attempt((store) => {
-        this.#verdicts[store.judge(message, clock.wallMs())] += 1;
+        this.#verdicts[store.recordVerdict(message, clock.wallMs())] += 1;
         this.#proposals = undefined;
       });
       if (!wasRecorded) this.#unrecorded += 1;
@@ -149,7 +149,7 @@ export class AccuracyRecord {
         this.#proposals = undefined;
       }
       report = {
-        rules: store.figures(watching.rules.map(({ id }) => id)),
+        rules: store.statistics(watching.rules.map(({ id }) => id)),
         verdicts: { ...this.#verdicts },
         unrecorded: this.#unrecorded,
         ...store.counters(),
@@ -159,11 +159,11 @@ export class AccuracyRecord {
   }
 
   /** Returns whether `act` was executed. */
-  #attempt(act: (store: RecordStore) => void): boolean {
+  #attempt(operation: (store: RecordStore) => void): boolean {
     try {
       const store = this.#openStore();
       if (store === undefined) return false;
-      act(store);
+      operation(store);
       this.#failing = false;
       return true;
     } catch (error) {
@@ -173,10 +173,10 @@ export class AccuracyRecord {
     }
   }
 
-  #must<T>(act: (store: RecordStore) => T): T {
+  #must<T>(operation: (store: RecordStore) => T): T {
     const store = this.#openStore();
     if (store === undefined) throw new AgentError('unavailable', 'the record of accuracy cannot be used now');
-    return act(store);
+    return operation(store);
   }
 
   #openStore(): RecordStore | undefined {

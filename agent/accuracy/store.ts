@@ -137,22 +137,22 @@ export class RecordStore {
    * Stores a verdict. `nowMs` limits its own time, so that the verdict of a room whose clock is ahead cannot win
    * indefinitely.
    */
-  judge(message: Verdict, nowMs: number): 'taken' | 'repeated' | 'unknown' {
+  recordVerdict(message: Verdict, nowMs: number): 'taken' | 'repeated' | 'unknown' {
     const [column, id] = 'episode' in message ? ['episode', message.episode] : ['event', message.event];
     const row = this.#row<{ id: number; verdict: VerdictValue | null; judged_ms: number | null }>(
       `SELECT id, verdict, judged_ms FROM episode WHERE ${column} = ?`,
       id,
     );
     if (row === undefined) return 'unknown';
-    const judgedMs = Math.min(Date.parse(message.time), nowMs);
+    const reviewedMs = Math.min(Date.parse(message.time), nowMs);
     if (row.judged_ms !== null) {
-      const same = judgedMs === row.judged_ms && message.verdict === row.verdict;
-      if (same || judgedMs < row.judged_ms) return 'repeated';
+      const same = reviewedMs === row.judged_ms && message.verdict === row.verdict;
+      if (same || reviewedMs < row.judged_ms) return 'repeated';
     }
     this.#run(
       'UPDATE episode SET verdict = ?, judged_ms = ? WHERE id = ?',
       message.verdict,
-      judgedMs,
+      reviewedMs,
       row.id,
     );
     return 'taken';
@@ -169,7 +169,7 @@ export class RecordStore {
   }
 
   /** Returns one entry for each of `rules`, in their order. */
-  figures(rules: readonly string[]): RuleAccuracy[] {
+  statistics(rules: readonly string[]): RuleAccuracy[] {
     const counted = this.#rows<{ rule: string; verdict: VerdictValue | null; n: number }>(
       'SELECT rule, verdict, count(*) AS n FROM episode WHERE staged = 0 GROUP BY rule, verdict',
     );
@@ -217,16 +217,16 @@ export class RecordStore {
   }
 
   /** Returns alerts of a rule raised after row `afterId`, oldest first. */
-  raisedSince(rule: string, afterId: number): { id: number; raisedMs: number; standing: boolean }[] {
+  raisedSince(rule: string, afterId: number): { id: number; raisedMs: number; isOpen: boolean }[] {
     return this.#rows<{ id: number; raised_ms: number; ended_ms: number | null }>(
       'SELECT id, raised_ms, ended_ms FROM episode WHERE id > ? AND rule = ? ORDER BY id',
       afterId,
       rule,
-    ).map(({ id, raised_ms, ended_ms }) => ({ id, raisedMs: raised_ms, standing: ended_ms === null }));
+    ).map(({ id, raised_ms, ended_ms }) => ({ id, raisedMs: raised_ms, isOpen: ended_ms === null }));
   }
 
   /** Stores a complete walk test, and excludes the alerts that it caused from the rule's precision. */
-  keepWalkTest({ rule, wallMs, passes, seen, repeated, afterId }: WalkTestRecord): WalkResult {
+  keepWalkTest({ rule, wallMs, passes, seen: seenCount, repeated, afterId }: WalkTestRecord): WalkResult {
     sqliteCall(this.#file, () =>
       this.#db
         .transaction(() => {
@@ -235,7 +235,7 @@ export class RecordStore {
             rule,
             wallMs,
             passes,
-            seen,
+            seenCount,
             repeated,
           );
           this.#run('UPDATE episode SET staged = 1 WHERE rule = ? AND id > ?', rule, afterId);
@@ -243,7 +243,7 @@ export class RecordStore {
         })
         .immediate(),
     );
-    return walkResult({ passes, seen, repeated }, wallMs);
+    return walkResult({ passes, seen: seenCount, repeated }, wallMs);
   }
 
   #makeRoom(): void {
@@ -310,14 +310,14 @@ function precisionOf(right: number, wrong: number): Pick<RuleAccuracy, 'precisio
 }
 
 function walkResult(test: Pick<WalkTestRecord, 'passes' | 'seen' | 'repeated'>, wallMs: number): WalkResult {
-  const { passes, seen, repeated } = test;
-  const { low, high } = wilson(seen, passes);
+  const { passes, seen: seenCount, repeated } = test;
+  const { low, high } = wilson(seenCount, passes);
   return {
     time: new Date(wallMs).toISOString(),
     passes,
-    seen,
+    seen: seenCount,
     repeated,
-    recall: compact(seen / passes),
+    recall: compact(seenCount / passes),
     low: compact(low),
     high: compact(high),
   };

@@ -114,16 +114,16 @@ export class WalkTest {
 
   /** Reports whether the next pass may start: the last incident has ended, or the technician insists. */
   #cleared(): boolean {
-    if (!this.#stands() || this.#warned) return true;
+    if (!this.#hasOpenAlert() || this.#warned) return true;
     this.#options.technician.tell({ code: 'still-standing' });
     this.#warned = true;
     return false;
   }
 
-  #stands(): boolean {
+  #hasOpenAlert(): boolean {
     const { store, rule } = this.#options;
     if (this.#lastAfterId === undefined) return false;
-    return store.raisedSince(rule.id, this.#lastAfterId).some(({ standing }) => standing);
+    return store.raisedSince(rule.id, this.#lastAfterId).some(({ isOpen }) => isOpen);
   }
 
   /** Watches one pass, from now to its alert or its time limit. */

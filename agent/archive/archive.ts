@@ -201,10 +201,10 @@ export class EventArchive {
   }
 
   /** Runs `act`; a damaged file is replaced at the next use. */
-  #reading<T>(act: (store: ArchiveStore) => T): T {
+  #reading<T>(operation: (store: ArchiveStore) => T): T {
     const store = this.#open();
     try {
-      return act(store);
+      return operation(store);
     } catch (error) {
       this.#leaveIfDamaged(error);
       throw error;
@@ -212,9 +212,9 @@ export class EventArchive {
   }
 
   /** Runs work that will be repeated later. */
-  #guarded<T>(act: () => T): T | undefined {
+  #guarded<T>(operation: () => T): T | undefined {
     try {
-      return act();
+      return operation();
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind === 'bug' || error.kind === 'config') throw error;
       this.#leaveIfDamaged(error);

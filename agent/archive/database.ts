@@ -26,7 +26,7 @@ PRAGMA user_version = ${TABLES_VERSION};
 
 /** Returns the file description for messages and errors. */
 export function archiveFile(path: string): SqliteFile {
-  return { what: 'archive', path };
+  return { title: 'archive', path };
 }
 
 /**

@@ -59,7 +59,7 @@ export class SealedStore {
   /** Stored files by event, oldest first. */
   readonly #files = new Map<string, SealedFile>();
   readonly #untold = new Map<PurgeRecord['why'], PurgeRecord>();
-  readonly #counts = { kept: 0, purged: 0, evicted: 0, missed: 0 };
+  readonly #counts = { stored: 0, purged: 0, evicted: 0, missed: 0 };
   #bytes = 0;
   #isOpen = false;
   #upkeepAtMs = Number.NEGATIVE_INFINITY;
@@ -82,7 +82,7 @@ export class SealedStore {
       const now = { madeMs: clock.wallMs(), sinceMs: clock.nowMs(), own: true };
       this.#files.set(event, { bytes: bytes.length, ...now });
       this.#bytes += bytes.length;
-      this.#counts.kept += 1;
+      this.#counts.stored += 1;
       return undefined;
     } catch (error) {
       this.#counts.missed += 1;
@@ -133,11 +133,11 @@ export class SealedStore {
   }
 
   get counters(): Counters {
-    const { kept, purged, evicted, missed } = this.#counts;
+    const { stored, purged, evicted, missed } = this.#counts;
     return {
       sealed_files: gauge(this.#files.size),
       sealed_bytes: gauge(this.#bytes),
-      sealed_kept: kept,
+      sealed_kept: stored,
       sealed_purged: purged,
       sealed_evicted: evicted,
       sealed_missed: missed,

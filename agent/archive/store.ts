@@ -241,18 +241,18 @@ export class ArchiveStore {
     return this.#call(() => read('page_count') - read('freelist_count'));
   }
 
-  #transaction<T>(act: () => T): T {
+  #transaction<T>(operation: () => T): T {
     const before = { ...this.counters };
     try {
-      return this.#call(() => this.#db.transaction(act).immediate());
+      return this.#call(() => this.#db.transaction(operation).immediate());
     } catch (error) {
       Object.assign(this.counters, before);
       throw error;
     }
   }
 
-  #call<T>(act: () => T): T {
-    return sqliteCall(archiveFile(this.#db.name), act);
+  #call<T>(operation: () => T): T {
+    return sqliteCall(archiveFile(this.#db.name), operation);
   }
 }
 

@@ -15,7 +15,7 @@ export class ClockSteps {
 
   constructor(clock: Pick<Clock, 'nowMs' | 'wallMs'>) {
     this.#clock = clock;
-    this.#last = this.#look();
+    this.#last = this.#read();
   }
 
   /**
@@ -24,11 +24,11 @@ export class ClockSteps {
    */
   sinceLastMs(): number {
     const before = this.#last;
-    this.#last = this.#look();
+    this.#last = this.#read();
     return this.#last.wallMs - before.wallMs - (this.#last.nowMs - before.nowMs);
   }
 
-  #look(): { wallMs: number; nowMs: number } {
+  #read(): { wallMs: number; nowMs: number } {
     return { wallMs: this.#clock.wallMs(), nowMs: this.#clock.nowMs() };
   }
 }

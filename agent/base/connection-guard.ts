@@ -103,8 +103,8 @@ export class ConnectionGuard {
     connection.hasAsked = true;
     const { headers } = request;
     // A client that sends a body slowly holds a place like a silent one.
-    const isWhole = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
-    if (isWhole) this.#set(connection, true);
+    const hasNoBody = headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
+    if (hasNoBody) this.#set(connection, true);
     else request.once('end', () => this.#set(connection, !response.closed));
     response.once('close', () => this.#set(connection, false));
   }
@@ -142,8 +142,8 @@ export class ConnectionGuard {
 
   #forget(connection: Connection): void {
     if (!this.#connections.delete(connection.key)) return;
-    const left = (this.#counts.get(connection.of) ?? 1) - 1;
-    if (left > 0) this.#counts.set(connection.of, left);
+    const remaining = (this.#counts.get(connection.of) ?? 1) - 1;
+    if (remaining > 0) this.#counts.set(connection.of, remaining);
     else this.#counts.delete(connection.of);
   }
 }

@@ -51,7 +51,7 @@ export class LinkEnd<S extends TSchema> {
   }
 
   /** Closes the link immediately, dropping unsent data. */
-  cut(): void {
+  destroy(): void {
     this.#socket.destroy();
   }
 

@@ -1,5 +1,5 @@
 /** Messages for people for the error codes of Node's net and dns (libuv). */
-export const NETWORK_FAULTS = {
+export const NETWORK_PROBLEMS = {
   ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'the name is unknown',
   EAI_AGAIN: 'the DNS does not answer',
@@ -10,7 +10,7 @@ export const NETWORK_FAULTS = {
 } as const;
 
 /** Returns the message for a network error, or undefined for any other error. */
-export function networkFault(error: unknown): string | undefined {
+export function networkProblem(error: unknown): string | undefined {
   const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return Object.entries(NETWORK_FAULTS).find(([name]) => name === code)?.[1];
+  return Object.entries(NETWORK_PROBLEMS).find(([name]) => name === code)?.[1];
 }

@@ -17,7 +17,7 @@ export const PAGE_BYTES = 4096;
 
 /** Name of a file in messages, and its path (`:memory:` for none). */
 export interface SqliteFile {
-  readonly what: string;
+  readonly title: string;
   readonly path: string;
   /** Only one agent may use it. Another process is an error (`denied`), not a reason to retry (`unavailable`). */
   readonly alone?: boolean;
@@ -47,7 +47,7 @@ export interface Tables {
  * `sqliteCall`
  */
 export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tables): Db {
-  const { what, path } = file;
+  const { title, path } = file;
   const onDisk = path !== ':memory:';
   const { busyMs, mustExist = false } = options;
   if (onDisk && !mustExist) makePrivate(file, path);
@@ -68,7 +68,7 @@ export function openSqlite(file: SqliteFile, options: SqliteOptions, tables: Tab
       if (prepareTables(db, file, tables) === 'made') return;
       const verdict: unknown = db.pragma('quick_check(1)', { simple: true });
       if (verdict !== 'ok') {
-        throw new AgentError('corrupt', `the ${what} ${path} is damaged (${String(verdict)})`);
+        throw new AgentError('corrupt', `the ${title} ${path} is damaged (${String(verdict)})`);
       }
     });
     return db;
@@ -108,9 +108,9 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
  * - `denied`: another process uses a file that only one agent may use.
  * - `bug`: any other error of SQLite.
  */
-export function sqliteCall<T>(file: SqliteFile, act: () => T): T {
+export function sqliteCall<T>(file: SqliteFile, operation: () => T): T {
   try {
-    return act();
+    return operation();
   } catch (error) {
     throw mapped(error, file);
   }
@@ -155,7 +155,7 @@ export function forgetDamaged(file: SqliteFile, beforeMs: number): boolean {
   });
 }
 
-function prepareTables(db: Db, { what: title, path }: SqliteFile, tables: Tables): 'made' | 'found' {
+function prepareTables(db: Db, { title, path }: SqliteFile, tables: Tables): 'made' | 'found' {
   const version = Number(db.pragma('user_version', { simple: true }));
   if (version === 0) {
     db.transaction(() => db.exec(tables.create)).immediate();
@@ -170,30 +170,30 @@ function prepareTables(db: Db, { what: title, path }: SqliteFile, tables: Tables
   return 'found';
 }
 
-function mapped(error: unknown, { what, path, alone = false }: SqliteFile): unknown {
+function mapped(error: unknown, { title, path, alone = false }: SqliteFile): unknown {
   if (error instanceof Database.SqliteError) {
     const { code } = error;
     if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
-      return new AgentError('corrupt', `the ${what} ${path} is damaged (${code})`, error);
+      return new AgentError('corrupt', `the ${title} ${path} is damaged (${code})`, error);
     }
-    if (code === 'SQLITE_FULL') return new AgentError('exhausted', `no room for the ${what} ${path}`, error);
+    if (code === 'SQLITE_FULL') return new AgentError('exhausted', `no room for the ${title} ${path}`, error);
     if (alone && /^SQLITE_(BUSY|LOCKED|CONSTRAINT)/.test(code)) {
-      const message = `another process uses the ${what} ${path}; only one agent may run`;
+      const message = `another process uses the ${title} ${path}; only one agent may run`;
       return new AgentError('denied', message, error);
     }
     if (/^SQLITE_(BUSY|LOCKED)/.test(code)) {
-      return new AgentError('unavailable', `another program uses the ${what} ${path} (${code})`, error);
+      return new AgentError('unavailable', `another program uses the ${title} ${path} (${code})`, error);
     }
     if (/^SQLITE_(IOERR|READONLY|CANTOPEN|PERM|AUTH|NOLFS)/.test(code)) {
-      return new AgentError('unavailable', `the disk refuses the ${what} ${path} (${code})`, error);
+      return new AgentError('unavailable', `the disk refuses the ${title} ${path} (${code})`, error);
     }
-    return new AgentError('bug', `${what} ${path}: ${code}: ${messageOf(error)}`, error);
+    return new AgentError('bug', `${title} ${path}: ${code}: ${messageOf(error)}`, error);
   }
   if (error instanceof TypeError && /directory does not exist/.test(error.message)) {
-    return new AgentError('unavailable', `the folder of the ${what} ${path} does not exist; make it`, error);
+    return new AgentError('unavailable', `the folder of the ${title} ${path} does not exist; make it`, error);
   }
   if (error instanceof Error && 'syscall' in error) {
-    return new AgentError('unavailable', `the disk refuses the ${what} ${path}: ${messageOf(error)}`, error);
+    return new AgentError('unavailable', `the disk refuses the ${title} ${path}: ${messageOf(error)}`, error);
   }
   return error;
 }

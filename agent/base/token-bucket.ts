@@ -47,7 +47,7 @@ export class TokenBuckets {
   }
 
   /** Number of refusals over all keys. */
-  get refused(): number {
+  get refusedCount(): number {
     return this.#refusals;
   }
 

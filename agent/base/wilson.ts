@@ -19,10 +19,10 @@ export interface Interval {
 export function wilson(hits: number, tries: number): Interval {
   const areIntegers = Number.isInteger(hits) && Number.isInteger(tries);
   assert(areIntegers && hits >= 0 && tries >= 1 && hits <= tries, `no share: ${hits} of ${tries}`);
-  const share = hits / tries;
+  const ratio = hits / tries;
   const z2 = Z_95 ** 2 / tries;
-  const middle = (share + z2 / 2) / (1 + z2);
-  const half = Math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2);
+  const middle = (ratio + z2 / 2) / (1 + z2);
+  const half = Math.sqrt(z2 * (ratio * (1 - ratio) + z2 / 4)) / (1 + z2);
   return {
     // Exact at the ends, where rounding could leave 1e-17 on the wrong side.
     low: hits === 0 ? 0 : Math.max(0, middle - half),
@@ -31,6 +31,6 @@ export function wilson(hits: number, tries: number): Interval {
 }
 
 /** Rounds to three decimals, more than such counts can resolve. */
-export function compact(share: number): number {
-  return Math.round(share * 1000) / 1000;
+export function compact(ratio: number): number {
+  return Math.round(ratio * 1000) / 1000;
 }

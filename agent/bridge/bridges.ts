@@ -78,8 +78,8 @@ export class Bridges {
   online(): void {
     const { config, box } = this.#options;
     const on = config.bridges.homeAssistant;
-    const standing = (rule: string): number => this.#standing(rule).length;
-    const retained = on ? homeAssistantRetained(box, config.rules, standing) : [];
+    const openCount = (rule: string): number => this.#openEpisodes(rule).length;
+    const retained = on ? homeAssistantRetained(box, config.rules, openCount) : [];
     const staleTopics = this.#retained.fill(retained.map(({ topic }) => topic));
     const removed = staleTopics.map((topic) => this.#publish(removalNotice(topic)));
     if (removed.every(Boolean)) this.#retained.removed();
@@ -97,17 +97,17 @@ export class Bridges {
     if (severity === 'notice') return;
     const ruleId = severity === 'system' ? rule.kind : rule.id;
     this.#remember(event, ruleId);
-    const standing = this.#standing(ruleId);
+    const openEpisodes = this.#openEpisodes(ruleId);
     if (onvif) {
       const counted = this.#counted.get(ruleId) ?? 0;
-      const inside = standing.flatMap(({ tracks }) => tracks);
+      const inside = openEpisodes.flatMap(({ tracks }) => tracks);
       for (const notice of onvifNotices(box.root, event, { inside, counted })) this.#publish(notice);
     }
-    if (homeAssistant && severity === 'alert') this.#tellHomeAssistant(event, pictures, standing.length);
+    if (homeAssistant && severity === 'alert') this.#tellHomeAssistant(event, pictures, openEpisodes.length);
   }
 
   /** Publishes the picture first, so that an automation triggered by the event finds it. */
-  #tellHomeAssistant(event: UnnumberedEvent, pictures: readonly EventPicture[], standing: number): void {
+  #tellHomeAssistant(event: UnnumberedEvent, pictures: readonly EventPicture[], openCount: number): void {
     const { config, box, retention } = this.#options;
     const rule = config.rules.find(({ id }) => id === event.data.rule.id);
     if (rule === undefined) return;
@@ -115,7 +115,7 @@ export class Bridges {
     const expiryS = retention.snapshotsDays() * DAY_S;
     if (still !== undefined) this.#publish(homeAssistantImage(box.root, still, expiryS));
     for (const notice of homeAssistantEvent(box.root, rule, event)) this.#publish(notice);
-    for (const notice of homeAssistantState(box.root, rule, standing)) this.#publish(notice);
+    for (const notice of homeAssistantState(box.root, rule, openCount)) this.#publish(notice);
   }
 
   #remember({ data: { episode, phase, objects } }: UnnumberedEvent, rule: string): void {
@@ -127,7 +127,7 @@ export class Bridges {
     if (this.#episodes.size > EPISODES_MAX && oldest !== undefined) this.#episodes.delete(oldest);
   }
 
-  #standing(rule: string): Episode[] {
+  #openEpisodes(rule: string): Episode[] {
     return [...this.#episodes.values()].filter((episode) => episode.rule === rule);
   }
 

@@ -71,7 +71,7 @@ const HEALTH_SENSORS = [
 export function homeAssistantRetained(
   box: HomeAssistantBox,
   rules: readonly Rule[],
-  standing: (rule: string) => number,
+  openCount: (rule: string) => number,
 ): Notice[] {
   return [
     ...rules.flatMap((rule) => ruleConfigs(box, rule)),
@@ -87,7 +87,7 @@ export function homeAssistantRetained(
         entity_category: 'diagnostic',
       }),
     ),
-    ...rules.flatMap(({ id, kind }) => homeAssistantState(box.root, { id, kind }, standing(id))),
+    ...rules.flatMap(({ id, kind }) => homeAssistantState(box.root, { id, kind }, openCount(id))),
   ];
 }
 
@@ -99,9 +99,9 @@ export function isRetainedTopic({ box, root }: HomeAssistantBox, topic: string):
 }
 
 /** Returns whether the rule has active incidents; nothing for a kind without duration. */
-export function homeAssistantState(root: string, { id, kind }: Rule, standing: number): Notice[] {
+export function homeAssistantState(root: string, { id, kind }: Rule, openCount: number): Notice[] {
   if (KINDS[kind].state === undefined) return [];
-  const payload = standing > 0 ? 'ON' : 'OFF';
+  const payload = openCount > 0 ? 'ON' : 'OFF';
   return [{ topic: stateTopic(root, id), payload, contentType: 'text/plain', retain: true }];
 }
 

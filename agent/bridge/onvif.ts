@@ -35,7 +35,7 @@ interface OnvifNotice {
   readonly as: 'state' | 'life' | 'once';
 }
 
-const LIFE: Readonly<Record<Phase, string>> = {
+const PROPERTY_OPERATIONS: Readonly<Record<Phase, string>> = {
   start: 'Initialized',
   update: 'Changed',
   end: 'Deleted',
@@ -118,7 +118,7 @@ export function onvifNotices(root: string, event: UnnumberedEvent, context: Onvi
     .map(({ topic, data, as }) =>
       jsonNotice(`${root}/onvif-ej/${topic}/&${Object.values(source).join('/')}`, {
         UtcTime: event.time,
-        ...(as !== 'once' && { PropertyOperation: as === 'state' ? 'Changed' : LIFE[phase] }),
+        ...(as !== 'once' && { PropertyOperation: as === 'state' ? 'Changed' : PROPERTY_OPERATIONS[phase] }),
         Source: source,
         Data: data,
       }),

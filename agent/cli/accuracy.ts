@@ -14,11 +14,11 @@ export interface AccuracyOptions {
  * Widest conclusive interval. A wider one cannot distinguish a rule that is right 7 times in 10 from one that is right
  * 9 times. A good rule needs few counts to get below it (about 30), a mediocre one more (93).
  */
-const TELLING_WIDTH = 0.2;
+const CONCLUSIVE_WIDTH = 0.2;
 const BAR_CELLS = 31;
 
 interface Estimate {
-  readonly share: number;
+  readonly ratio: number;
   readonly low: number;
   readonly high: number;
 }
@@ -30,23 +30,23 @@ export function accuracy(options: AccuracyOptions): void {
     const box = store.box();
     if (box === undefined) throw new AgentError('config', `no agent has run with the state in ${dir} yet`);
     const { site, box: name, retentionDays, rules } = box.watching;
-    const figures = store.figures(rules.map(({ id }) => id));
-    const { expired, dropped } = store.counters();
+    const metrics = store.statistics(rules.map(({ id }) => id));
+    const { expired, dropped: droppedCount } = store.counters();
     const proposals = store.proposals(rules);
     if (options.json) {
-      const report = { site, box: name, retentionDays, rules: figures, expired, dropped, proposals };
+      const report = { site, box: name, retentionDays, rules: metrics, expired, dropped: droppedCount, proposals };
       printJson(report);
       return;
     }
     const lines = [
       `${name} at ${site}, alerts of the last ${retentionDays} days`,
-      ...(dropped > 0 ? [`${dropped} alerts left the record before that, for want of room`] : []),
+      ...(droppedCount > 0 ? [`${droppedCount} alerts left the record before that, for want of room`] : []),
       '',
       'Precision: the share of true ones among the alerts that the room judged true or false',
-      ...precisionTable(figures),
+      ...precisionTable(metrics),
       '',
       'Recall: the share of the scenes acted in the last walk test that raised an alert',
-      ...recallTable(figures),
+      ...recallTable(metrics),
       ...proposals.flatMap((proposal) => ['', ...proposalLines(proposal)]),
     ];
     print(...lines);
@@ -55,12 +55,12 @@ export function accuracy(options: AccuracyOptions): void {
   }
 }
 
-function precisionTable(figures: readonly RuleAccuracy[]): string[] {
+function precisionTable(metrics: readonly RuleAccuracy[]): string[] {
   const head = ['rule', 'alerts', 'confirmed', 'false', 'unclear', 'precision', scale(), 'interval', ''];
-  const rows = figures.map(
+  const rows = metrics.map(
     ({ rule, alerts, confirmed: right, falseAlarms: wrong, unclear, precision, low, high }) => {
       const estimate =
-        precision === null || low === null || high === null ? undefined : { share: precision, low, high };
+        precision === null || low === null || high === null ? undefined : { ratio: precision, low, high };
       const note = remark(estimate, right + wrong, 'verdict', 'verdicts');
       return [rule, ...[alerts, right, wrong, unclear].map(String), ...estimateCells(estimate), note];
     },
@@ -68,13 +68,13 @@ function precisionTable(figures: readonly RuleAccuracy[]): string[] {
   return table([head, ...rows]);
 }
 
-function recallTable(figures: readonly RuleAccuracy[]): string[] {
+function recallTable(metrics: readonly RuleAccuracy[]): string[] {
   const head = ['rule', 'passes', 'seen', 'repeated', 'recall', scale(), 'interval', 'tested', ''];
-  const rows = figures.map(({ rule, walk }) => {
+  const rows = metrics.map(({ rule, walk }) => {
     if (walk === null) return [rule, '–', '–', '–', ...estimateCells(undefined), '–', 'no walk test yet'];
-    const { passes, seen, repeated, recall, time } = walk;
-    const estimate = { share: recall, low: walk.low, high: walk.high };
-    const counts = [passes, seen, repeated].map(String);
+    const { passes, seen: seenCount, repeated, recall, time } = walk;
+    const estimate = { ratio: recall, low: walk.low, high: walk.high };
+    const counts = [passes, seenCount, repeated].map(String);
     const note = remark(estimate, passes, 'pass', 'passes');
     return [rule, ...counts, ...estimateCells(estimate), `${time.slice(0, 16).replace('T', ' ')}Z`, note];
   });
@@ -83,7 +83,7 @@ function recallTable(figures: readonly RuleAccuracy[]): string[] {
 
 /** Returns proposals for the configuration. A person applies them; the box never does. */
 function proposalLines({ rule, xyxyNorm, falseAlarms: wrong, confirmed: right, remedy }: Proposal): string[] {
-  const spot = xyxyNorm.map((share) => share.toFixed(2)).join(' ');
+  const spot = xyxyNorm.map((coordinate) => coordinate.toFixed(2)).join(' ');
   const head = `${rule} was false ${wrong} times at [${spot}], true ${right} times there.`;
   switch (remedy.kind) {
     case 'threshold':
@@ -104,32 +104,32 @@ function proposalLines({ rule, xyxyNorm, falseAlarms: wrong, confirmed: right, r
 /** Returns a remark if there are too few counts. */
 function remark(estimate: Estimate | undefined, n: number, one: string, plural: string): string {
   if (estimate === undefined) return `no ${one} yet`;
-  const tells = estimate.high - estimate.low <= TELLING_WIDTH;
-  return tells ? '' : `too few ${plural} to tell (${n})`;
+  const isConclusive = estimate.high - estimate.low <= CONCLUSIVE_WIDTH;
+  return isConclusive ? '' : `too few ${plural} to tell (${n})`;
 }
 
 function estimateCells(estimate: Estimate | undefined): string[] {
   if (estimate === undefined) return ['–', bar(undefined), '–'];
-  const { share, low, high } = estimate;
-  return [share.toFixed(2), bar(estimate), `${low.toFixed(2)}–${high.toFixed(2)}`];
+  const { ratio, low, high } = estimate;
+  return [ratio.toFixed(2), bar(estimate), `${low.toFixed(2)}–${high.toFixed(2)}`];
 }
 
 /** Returns the scale `0 … 95 % … 1`, as wide as the bars below it. */
 function scale(): string {
   const middle = ' 95 % interval ';
-  const left = Math.floor((BAR_CELLS - 2 - middle.length) / 2);
-  return `0${' '.repeat(left)}${middle}${' '.repeat(BAR_CELLS - 2 - middle.length - left)}1`;
+  const leftPadding = Math.floor((BAR_CELLS - 2 - middle.length) / 2);
+  return `0${' '.repeat(leftPadding)}${middle}${' '.repeat(BAR_CELLS - 2 - middle.length - leftPadding)}1`;
 }
 
 /** Returns the interval from 0 to 1 with the ratio marked: `····├───●─┤···`. */
 export function bar(estimate: Estimate | undefined): string {
   const cells = Array.from({ length: BAR_CELLS }, () => '·');
   if (estimate === undefined) return cells.join('');
-  const at = (share: number): number => Math.round(share * (BAR_CELLS - 1));
+  const at = (ratio: number): number => Math.round(ratio * (BAR_CELLS - 1));
   cells.fill('─', at(estimate.low), at(estimate.high) + 1);
   cells[at(estimate.low)] = '├';
   cells[at(estimate.high)] = '┤';
-  cells[at(estimate.share)] = '●';
+  cells[at(estimate.ratio)] = '●';
   return cells.join('');
 }
 

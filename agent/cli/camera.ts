@@ -85,9 +85,9 @@ function pictureIn(dir: string, name: 'before' | 'after'): string {
 }
 
 /** @throws AgentError `config` if the folder refuses access */
-function acting<T>(dir: string, act: () => T): T {
+function acting<T>(dir: string, action: () => T): T {
   try {
-    return act();
+    return action();
   } catch (error) {
     if (!(error instanceof Error) || !('syscall' in error)) throw error;
     throw new AgentError('config', `${dir}: ${messageOf(error)}; run it as the service’s user`, error);

@@ -201,8 +201,8 @@ function asJson({ file, config, problems, warnings, coverage, idle, view }: Chec
   const missing = config === undefined ? undefined : missingForRun(config);
   const use = missing === undefined ? [] : missing.length === 0 ? ['run', 'replay'] : ['replay'];
   const authorisation = coverage && {
-    holds: coverage.fault === undefined,
-    fault: coverage.fault ?? null,
+    holds: coverage.problem === undefined,
+    fault: coverage.problem ?? null,
     order: coverage.content?.order ?? null,
     validUntil: coverage.content?.notAfter ?? null,
     rules: coverage.rules,

@@ -9,8 +9,8 @@ import { cameraAddress, namesCamera, shownSource } from '../contract/camera-addr
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
-import { type OrderRefusal, orderInForce, readOrders, type Signed } from '../restraint/orders.ts';
-import { orderLines } from './order-lines.ts';
+import { type AuthorisationRefusal, orderInForce, readAuthorisations, type SignedAuthorisation } from '../restraint/orders.ts';
+import { authorisationLines } from './order-lines.ts';
 
 export interface CoveredRule {
   readonly rule: string;
@@ -20,14 +20,14 @@ export interface CoveredRule {
 
 export interface CoverageReport {
   /** Reason why the authorisation is not valid; undefined if it is. */
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
   readonly content: Authorisation | undefined;
   readonly rules: readonly CoveredRule[];
   /** Settings that exceed the authorisation. */
   readonly warnings: readonly string[];
 }
 
-const NO_ORDER =
+const NO_AUTHORISATION =
   '`authorisation` is not set; it names the signed order (`vigie-oversight authorise` signs one)';
 const NO_KEY = '`authorityKey` is not set; it names the authority’s public key';
 
@@ -35,14 +35,14 @@ const NO_KEY = '`authorityKey` is not set; it names the authority’s public key
 export function whyNothingRuns(config: Config, report: CoverageReport | undefined): string | undefined {
   if (config.rules.length === 0) return '`rules` is empty; name at least one rule';
   // An installation authorisation alone lets no rule run.
-  if (config.authorisation === undefined && report?.content === undefined) return NO_ORDER;
+  if (config.authorisation === undefined && report?.content === undefined) return NO_AUTHORISATION;
   if (config.authorityKey === undefined) return NO_KEY;
-  if (report?.fault !== undefined) return report.fault;
+  if (report?.problem !== undefined) return report.problem;
   if (report?.content?.installation === true) {
     return `order ${report.content.order} is a permit to install: the box looks under it, and no rule runs`;
   }
-  const covered = report?.rules.some(({ state }) => state !== 'not covered') ?? true;
-  return covered ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
+  const coversAny = report?.rules.some(({ state }) => state !== 'not covered') ?? true;
+  return coversAny ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
 }
 
 /**
@@ -52,31 +52,31 @@ export function whyNothingRuns(config: Config, report: CoverageReport | undefine
 export function coverageReport(config: Config): CoverageReport {
   const { authorisation, installation, authorityKey, site, box, camera, rules } = config;
   try {
-    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_ORDER);
+    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_AUTHORISATION);
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
-    const orders = readOrders(config, readAuthorityKey(authorityKey));
+    const authorisations = readAuthorisations(config, readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source) };
-    const activeOrder = orderInForce(orders, place, systemClock.wallMs());
+    const activeAuthorisation = orderInForce(authorisations, place, systemClock.wallMs());
     // An authorisation that is not valid here and now is still shown, with the reason.
-    const shownOrder = [activeOrder, orders.authorisation, orders.installation].find(isSigned);
-    const fault =
-      'reason' in activeOrder
-        ? activeOrder.reason.replace(/; it is \S+ by the latest time seen/g, '')
+    const shownAuthorisation = [activeAuthorisation, authorisations.authorisation, authorisations.installation].find(isSigned);
+    const problem =
+      'reason' in activeAuthorisation
+        ? activeAuthorisation.reason.replace(/; it is \S+ by the latest time seen/g, '')
         : undefined;
-    if (shownOrder === undefined) throw new AgentError('config', fault ?? NO_ORDER);
-    const covered = shownOrder.coverage.map(({ rule, grant, reason }): CoveredRule => {
+    if (shownAuthorisation === undefined) throw new AgentError('config', problem ?? NO_AUTHORISATION);
+    const ruleStates = shownAuthorisation.coverage.map(({ rule, grant, reason }): CoveredRule => {
       if (grant === undefined) return { rule, state: 'not covered', detail: reason ?? '' };
       const detail = `${grant.legalBasis ?? ''}, until ${grant.validUntil ?? ''}`;
       return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
     });
-    const unnamed = unnamedSubstream(config, shownOrder.content);
-    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, shownOrder.content)];
-    return { fault, content: shownOrder.content, rules: covered, warnings };
+    const unnamed = unnamedSubstream(config, shownAuthorisation.content);
+    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, shownAuthorisation.content)];
+    return { problem, content: shownAuthorisation.content, rules: ruleStates, warnings };
   } catch (error) {
     rethrowBug(error);
     const noCoverage = { state: 'not covered', detail: 'no authorisation' } as const;
     return {
-      fault: error.message,
+      problem: error.message,
       content: undefined,
       rules: rules.map(({ id }) => ({ rule: id, ...noCoverage })),
       warnings: [],
@@ -96,7 +96,7 @@ export function coverageLines({ content, rules }: CoverageReport): string[] {
   if (content === undefined) return [];
   const marks = { covered: 'covered', shadow: 'only counted (shadow)', 'not covered': 'NOT covered' };
   return [
-    ...orderLines(content),
+    ...authorisationLines(content),
     ...rules.map(
       ({ rule, state, detail }, index) =>
         `  ${(index === 0 ? 'covers' : '').padEnd(9)} ${rule}: ${marks[state]}: ${detail}`,
@@ -104,8 +104,8 @@ export function coverageLines({ content, rules }: CoverageReport): string[] {
   ];
 }
 
-const isSigned = (order: Signed | OrderRefusal | undefined): order is Signed =>
-  order !== undefined && !('reason' in order);
+const isSigned = (authorisation: SignedAuthorisation | AuthorisationRefusal | undefined): authorisation is SignedAuthorisation =>
+  authorisation !== undefined && !('reason' in authorisation);
 
 function excess({ retention, zones, lines }: Config, content: Authorisation): string[] {
   const { order, masks = [] } = content;

@@ -12,7 +12,7 @@ import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 const REASON_CHARS_MAX = 500;
 /** Time limit in ms. The agent checks twice a second, and vision has 2 s to stop. */
 export const ANSWER_WITHIN_MS = 20_000;
-const LOOK_EVERY_MS = 100;
+const CHECK_EVERY_MS = 100;
 
 /**
  * Returns the state folder; creates it if it was named and is missing.
@@ -46,7 +46,7 @@ export async function answered(
   while (performance.now() < untilMs) {
     const local = readLocalMode(dir);
     if (local !== undefined && fits(local)) return local;
-    await sleep(LOOK_EVERY_MS);
+    await sleep(CHECK_EVERY_MS);
   }
   return undefined;
 }
@@ -76,9 +76,9 @@ export function readLocalMode(dir: string): LocalMode | undefined {
 }
 
 /** Maps errors of the disk and of permissions. */
-export function writing(file: string, act: () => unknown): void {
+export function writing(file: string, action: () => unknown): void {
   try {
-    act();
+    action();
   } catch (error) {
     if (error instanceof AgentError) throw error;
     const message = `${file} cannot be written: ${messageOf(error)}; use sudo -u vigie`;

@@ -7,10 +7,10 @@ import { keyIdOf, publicKeyOf } from '../orders/dsse.ts';
  * Returns the content of an authorisation, one line per field. A key is shown as its fingerprint, for comparison with
  * the one read out by its keyholder.
  */
-export function orderLines(content: Authorisation): string[] {
+export function authorisationLines(content: Authorisation): string[] {
   const { order, authority, site, box, camera, rules, notBefore, notAfter, retention, resumeKeys } = content;
   const { substream, outlines = [], masks = [], ageRecipients: recipients = [], tracks } = content;
-  const holders = resumeKeys.map(({ name, publicKey }) => [
+  const keyholders = resumeKeys.map(({ name, publicKey }) => [
     '',
     `${name}  ${keyIdOf(publicKeyOf(publicKey))}`,
   ]);
@@ -40,7 +40,7 @@ export function orderLines(content: Authorisation): string[] {
     ],
     ...trackLines(tracks),
     ['resumes', 'with two keys of:'],
-    ...holders,
+    ...keyholders,
     ['seals', recipients.length === 0 ? 'nothing: no recipient is named' : 'evidence to:'],
     ...recipients.map((recipient) => ['', recipient]),
   ].map(([name = '', text = '']) => `  ${name.padEnd(9)} ${text}`);
@@ -86,4 +86,4 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
 /** Formats corners: `(0.1, 0.25) (0.9, 0.25) (0.9, 0.8)`. */
 const cornersText = (polygon: readonly (readonly number[])[]): string =>
   polygon.map(([x = 0, y = 0]) => `(${rounded(x)}, ${rounded(y)})`).join(' ');
-const rounded = (share: number): number => Number(share.toFixed(4));
+const rounded = (coordinate: number): number => Number(coordinate.toFixed(4));

@@ -2,9 +2,9 @@
 import { AgentError, messageOf } from '../base/errors.ts';
 
 /** @throws AgentError `config` for an unreadable file */
-export function reading<T>(subject: string, act: () => T): T {
+export function reading<T>(subject: string, action: () => T): T {
   try {
-    return act();
+    return action();
   } catch (error) {
     if (!(error instanceof Error) || !('syscall' in error)) throw error;
     throw new AgentError('config', `${subject} cannot be read: ${messageOf(error)}`, error);

@@ -111,7 +111,7 @@ class ReplayRun {
   }
 
   async play(permit: CapturePermit, settings: VisionSettings): Promise<void> {
-    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
     const visionExit = new Promise<void>((resolve) => {
       this.#finished = resolve;
     });
@@ -157,7 +157,7 @@ class ReplayRun {
         return;
       case 'frame':
         this.#answer(message.observation);
-        if (process.stderr.isTTY) this.#bar.update(this.#share(), this.#progress());
+        if (process.stderr.isTTY) this.#bar.update(this.#clipRatio(), this.#progress());
         return;
       case 'ended':
         this.#stats = message.stats;
@@ -174,7 +174,7 @@ class ReplayRun {
     this.#vision.send({ kind: 'ack', frame: observation.frame, ...this.#flow.observe(observation) });
   }
 
-  #share(): number {
+  #clipRatio(): number {
     return this.#durationMs === null ? 0 : Math.min(1, this.#atMs / this.#durationMs);
   }
 

@@ -27,8 +27,8 @@ export async function run(options: RunOptions): Promise<void> {
   const state = stateDir(options.state, env);
   const log = makeLogger('vigie', options.log);
   const record = rootRecord(state, DEFAULT_STATE_DIR, env);
-  const { config, bytes, file, warnings, refused } = usableConfig(configFile, state, { env, mode: 'run' });
-  if (refused !== undefined) log.error({ instead: file }, refused.message);
+  const { config, bytes, file, warnings, refusal } = usableConfig(configFile, state, { env, mode: 'run' });
+  if (refusal !== undefined) log.error({ instead: file }, refusal.message);
   for (const warning of warnings) log.warn({}, problemText(file, warning));
   let failed: AgentError | undefined;
   await new Promise<void>((resolve, reject) => {
@@ -37,7 +37,7 @@ export async function run(options: RunOptions): Promise<void> {
       configFile: file,
       configSha256: sha256Of(bytes),
       orderedFile: configFile,
-      configRefused: refused?.message,
+      configRefused: refusal?.message,
       stateDir: state,
       clock: systemClock,
       log,
@@ -57,7 +57,7 @@ export async function run(options: RunOptions): Promise<void> {
       clock: systemClock,
       log,
       report: () => agent.report(),
-      signsOfLife: () => agent.signsOfLife(),
+      activityCount: () => agent.activityCount(),
     });
     let ending = false;
     const stop = (): void => {
@@ -75,7 +75,7 @@ export async function run(options: RunOptions): Promise<void> {
       log.info({ site: config.site, box: config.box }, 'agent started');
       notify.start();
       // A configuration on trial must not become the last good one.
-      if (refused === undefined && !existsSync(previousFile(configFile))) keep(bytes, state, log);
+      if (refusal === undefined && !existsSync(previousFile(configFile))) keep(bytes, state, log);
     }, reject);
   });
   if (failed !== undefined) throw failed;

@@ -31,7 +31,7 @@ export interface ReplayGuardOptions {
   readonly file: string;
   /** Counters by the fingerprint of the key; undefined while the journal cannot be read. */
   readonly journal: {
-    readonly known: { readonly commands: ReadonlyMap<string, number> } | undefined;
+    readonly recordedState: { readonly commands: ReadonlyMap<string, number> } | undefined;
     enter(entry: JournalEntry): void;
   };
 }
@@ -50,14 +50,14 @@ export class ReplayGuard {
    */
   use({ op, key, keyid, counter }: UsedCommand): void {
     const { file, journal } = this.#options;
-    if (journal.known === undefined) {
+    if (journal.recordedState === undefined) {
       throw new CommandRefused(
         'unavailable',
         'the journal of the box cannot be read, and with it what was obeyed',
       );
     }
     this.#newest ??= this.#read();
-    const newest = Math.max(this.#newest.get(keyid) ?? 0, journal.known.commands.get(keyid) ?? 0);
+    const newest = Math.max(this.#newest.get(keyid) ?? 0, journal.recordedState.commands.get(keyid) ?? 0);
     if (counter <= newest) {
       throw new CommandRefused(
         'replayed',

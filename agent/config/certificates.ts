@@ -3,7 +3,7 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { type Path, shown } from './problem.ts';
+import { type Path, displayValue } from './problem.ts';
 import type { ValidationError } from './shape.ts';
 
 /** Maximum size in bytes; a chain of certificates takes some kB. */
@@ -23,11 +23,11 @@ export type CertificateFiles = Readonly<Partial<Record<Name, string>>>;
  * Returns the validation errors. `files` are readable; an absent one is not checked. `box` is undefined if its name is
  * itself invalid.
  */
-export function certificateFaults(box: string | undefined, files: CertificateFiles): ValidationError[] {
-  const faults: ValidationError[] = [];
-  const fault = (name: Name, message: string): void => {
+export function certificateErrors(box: string | undefined, files: CertificateFiles): ValidationError[] {
+  const validationErrors: ValidationError[] = [];
+  const addError = (name: Name, message: string): void => {
     const path: Path = ['mqtt', name];
-    faults.push({ path, at: 'value', found: shown(files[name], path), message });
+    validationErrors.push({ path, at: 'value', found: displayValue(files[name], path), message });
   };
   const read = <T>(name: Name, open: (pem: string) => T): T | undefined => {
     const file = files[name];
@@ -35,29 +35,29 @@ export function certificateFaults(box: string | undefined, files: CertificateFil
     const pem = tryOpen(() => (statSync(file).size > PEM_BYTES_MAX ? null : readFileSync(file, 'utf8')));
     if (typeof pem !== 'string') {
       const problem = `is larger than ${PEM_BYTES_MAX / 1024} KiB; this is no PEM file`;
-      fault(name, pem === null ? problem : `cannot be read; ${RIGHT[name]}`);
+      addError(name, pem === null ? problem : `cannot be read; ${RIGHT[name]}`);
       return undefined;
     }
     const result = tryOpen(() => open(pem));
-    if (result === undefined) fault(name, `${whatInstead(name, pem)}; ${RIGHT[name]}`);
+    if (result === undefined) addError(name, `${whatInstead(name, pem)}; ${RIGHT[name]}`);
     else if (name === 'ca' && holdsKey(pem)) {
-      fault(name, `holds a private key too, which belongs on no box; ${RIGHT.ca} alone`);
+      addError(name, `holds a private key too, which belongs on no box; ${RIGHT.ca} alone`);
     }
     return result;
   };
   read('ca', (pem) => new X509Certificate(pem));
   const certificate = read('cert', (pem) => new X509Certificate(pem));
   const key = read('key', (pem): KeyObject => createPrivateKey(pem));
-  if (certificate === undefined) return faults;
+  if (certificate === undefined) return validationErrors;
   if (key !== undefined && !certificate.checkPrivateKey(key)) {
-    fault('key', `does not belong to the certificate ${files.cert ?? ''} (mqtt.cert)`);
+    addError('key', `does not belong to the certificate ${files.cert ?? ''} (mqtt.cert)`);
   }
   const name = commonName(certificate);
   if (box !== undefined && name !== box) {
     const owner = name === undefined ? 'has no common name' : `is the certificate of ${name}`;
-    fault('cert', `${owner}; must be one with the CN of \`box\`, ${box}`);
+    addError('cert', `${owner}; must be one with the CN of \`box\`, ${box}`);
   }
-  return faults;
+  return validationErrors;
 }
 
 /** Returns undefined on an exception, because messages of the system and the library suggest no fix. */

@@ -2,7 +2,7 @@
 import { isIPv4 } from 'node:net';
 import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
-import { type CameraSource, parseCameraSource, secondStreamFault } from '../contract/camera-address.ts';
+import { type CameraSource, parseCameraSource, secondStreamProblem } from '../contract/camera-address.ts';
 import {
   CameraConfig,
   GroundPlaneConfig,
@@ -14,9 +14,9 @@ import {
 } from '../contract/config.ts';
 import { DETECTOR_BACKENDS, isDetectorBackend } from '../contract/detector-backend.ts';
 import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
-import { polygonFault } from '../contract/polygon.ts';
+import { polygonProblem } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
-import { type Path, shown } from './problem.ts';
+import { type Path, displayValue } from './problem.ts';
 import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
 
@@ -38,22 +38,22 @@ export function crossCheck(data: Data, use: Use): ValidationError[] {
   return [
     ...['zones', 'lines', 'masks', 'rules'].flatMap((list) => repeatedIds(data, list)),
     ...shapes(data),
-    ...groundFaults(data['groundPlane']),
+    ...groundErrors(data['groundPlane']),
     ...danglingPlaces(data),
     ...controlCharacters(data, []),
     ...repeatedKeys(data['commands']),
-    ...calendarFaults(data),
+    ...calendarErrors(data),
     ...(use === 'run'
       ? [...reservedName(data), ...missingForRun(data), ...evaluationPurposes(data), ...longPictures(data)]
       : []),
-    ...elementFaults(data['detector']),
-    ...cameraFaults(data['camera']),
-    ...mqttFaults(data['mqtt']),
+    ...elementErrors(data['detector']),
+    ...cameraErrors(data['camera']),
+    ...mqttErrors(data['mqtt']),
   ];
 }
 
 /** Finds a missing but required element, and properties that it may not have. */
-function elementFaults(detector: unknown): ValidationError[] {
+function elementErrors(detector: unknown): ValidationError[] {
   if (!isGroup(detector)) return [];
   const { backend, element } = detector;
   const usesElement =
@@ -84,7 +84,7 @@ function elementFaults(detector: unknown): ValidationError[] {
 }
 
 function validationError(path: Path, value: unknown, message: string): ValidationError {
-  return { path, at: 'value', found: shown(value, path), message };
+  return { path, at: 'value', found: displayValue(value, path), message };
 }
 
 function groups(data: Data, list: string): { index: number; group: Data }[] {
@@ -166,13 +166,13 @@ function repeatedKeys(commands: unknown): ValidationError[] {
 
 function shapes(data: Data): ValidationError[] {
   const polygons = [
-    ...sound(data, 'zones', ZoneConfig).map((found) => ({ list: 'zones', ...found })),
-    ...sound(data, 'masks', MaskConfig).map((found) => ({ list: 'masks', ...found })),
+    ...sound(data, 'zones', ZoneConfig).map((entry) => ({ list: 'zones', ...entry })),
+    ...sound(data, 'masks', MaskConfig).map((entry) => ({ list: 'masks', ...entry })),
   ];
   return [
     ...polygons.flatMap(({ list, index, item }) => {
-      const fault = polygonFault(item.polygon);
-      return fault === undefined ? [] : [validationError([list, index, 'polygon'], undefined, fault)];
+      const problem = polygonProblem(item.polygon);
+      return problem === undefined ? [] : [validationError([list, index, 'polygon'], undefined, problem)];
     }),
     ...sound(data, 'lines', LineConfig)
       .filter(({ item: { from, to } }) => from[0] === to[0] && from[1] === to[1])
@@ -183,7 +183,7 @@ function shapes(data: Data): ValidationError[] {
 }
 
 /** Checks that the two people define a ground plane: upright, at different depths, the nearer one taller. */
-function groundFaults(ground: unknown): ValidationError[] {
+function groundErrors(ground: unknown): ValidationError[] {
   if (!Value.Check(GroundPlaneConfig, ground)) return [];
   const upsideDown = ground.people.flatMap(({ feet, head }, index) =>
     feet[1] > head[1]
@@ -234,7 +234,7 @@ function danglingPlaces(data: Data): ValidationError[] {
 }
 
 /** Finds a time zone, dates and times that have the right form but do not exist. */
-function calendarFaults(data: Data): ValidationError[] {
+function calendarErrors(data: Data): ValidationError[] {
   const { timeZone, holidays } = data;
   const validationErrors: ValidationError[] = [];
   if (typeof timeZone === 'string' && timeZone !== '' && !isTimeZone(timeZone)) {
@@ -295,14 +295,14 @@ function evaluationPurposes(data: Data): ValidationError[] {
     });
 }
 
-function cameraFaults(camera: unknown): ValidationError[] {
+function cameraErrors(camera: unknown): ValidationError[] {
   if (!isGroup(camera)) return [];
   const [main, second] = [streamOf(camera, 'source'), streamOf(camera, 'substream')];
-  const faults = [main, second].flatMap((parsed) => (Array.isArray(parsed) ? parsed : []));
+  const streamErrors = [main, second].flatMap((parsed) => (Array.isArray(parsed) ? parsed : []));
   if (main === undefined || second === undefined || Array.isArray(main) || Array.isArray(second))
-    return faults;
-  const fault = secondStreamFault(main, second, 'camera.source');
-  return fault === undefined ? [] : [validationError(['camera', 'substream'], camera['substream'], fault)];
+    return streamErrors;
+  const problem = secondStreamProblem(main, second, 'camera.source');
+  return problem === undefined ? [] : [validationError(['camera', 'substream'], camera['substream'], problem)];
 }
 
 /** Returns the parsed stream or its errors; undefined if there is none or the schema has already refused it. */
@@ -316,7 +316,7 @@ function streamOf(camera: Data, key: 'source' | 'substream'): CameraSource | Val
 }
 
 /** Checks that the connection to the room is mutually authenticated, or does not leave the machine. */
-function mqttFaults(mqtt: unknown): ValidationError[] {
+function mqttErrors(mqtt: unknown): ValidationError[] {
   if (!isGroup(mqtt) || typeof mqtt['url'] !== 'string') return [];
   const path = ['mqtt', 'url'];
   const url = parseUrl(mqtt['url']);

@@ -82,11 +82,11 @@ function unproposed(text: string): unknown {
 
 /** Returns `edited` with the original form of lines that differ from one of `text` only by blanks inside brackets. */
 function spacedAs(text: string, edited: string): string {
-  const former = new Set(text.split('\n'));
-  const spaced = new Map([...former].map((line) => [unpadded(line), line]));
+  const originalLines = new Set(text.split('\n'));
+  const spaced = new Map([...originalLines].map((line) => [unpadded(line), line]));
   const lines = edited
     .split('\n')
-    .map((line) => (former.has(line) ? line : (spaced.get(unpadded(line)) ?? line)));
+    .map((line) => (originalLines.has(line) ? line : (spaced.get(unpadded(line)) ?? line)));
   const result = lines.join('\n');
   if (result === edited) return edited;
   const content = (of: string): unknown =>
@@ -128,10 +128,10 @@ function editCamera(document: Document, root: YAMLMap<unknown, unknown>, proposa
  * Returns the second stream under a new source. At another address there is none. A second stream with the previous
  * login gets the new login.
  */
-function keptSubstream(substream: string, former: string, source: string): string | null {
-  if (cameraAddress(former) !== cameraAddress(source)) return null;
+function keptSubstream(substream: string, previousSource: string, source: string): string | null {
+  if (cameraAddress(previousSource) !== cameraAddress(source)) return null;
   const masked = maskedSource(substream);
-  return (withLoginOf(masked, former) === substream && withLoginOf(masked, source)) || substream;
+  return (withLoginOf(masked, previousSource) === substream && withLoginOf(masked, source)) || substream;
 }
 
 function editGroup(document: Document, root: YAMLMap<unknown, unknown>, key: string, target: object): void {

@@ -6,10 +6,10 @@ import { Value } from '@sinclair/typebox/value';
 import { readForeign } from '../base/foreign-file.ts';
 import { jsonOf } from '../base/json.ts';
 import { openToOthers } from '../base/private-file.ts';
-import { certificateFaults } from './certificates.ts';
+import { certificateErrors } from './certificates.ts';
 import { isOutOfSight } from './credentials.ts';
 import type { Path } from './problem.ts';
-import { shown } from './problem.ts';
+import { displayValue } from './problem.ts';
 import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
 
@@ -26,16 +26,16 @@ const OneSize = Type.Object({
  */
 export function checkFiles(data: Record<string, unknown>): ValidationError[] {
   const mqtt = isGroup(data['mqtt']) ? data['mqtt'] : {};
-  const unreadable = ['ca', 'cert', 'key'].flatMap((name) => fileFault(['mqtt', name], mqtt[name]));
+  const unreadable = ['ca', 'cert', 'key'].flatMap((name) => fileErrors(['mqtt', name], mqtt[name]));
   const readable = (name: string): string | undefined => {
     const file = mqtt[name];
-    const usable = typeof file === 'string' && file.startsWith('/') && readFault(file) === undefined;
+    const usable = typeof file === 'string' && file.startsWith('/') && readProblem(file) === undefined;
     return usable ? file : undefined;
   };
   const [ca, cert, key] = [readable('ca'), readable('cert'), readable('key')];
   const files = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
   const box = typeof data['box'] === 'string' ? data['box'] : undefined;
-  return [...unreadable, ...keyModeFault(mqtt['key']), ...certificateFaults(box, files)];
+  return [...unreadable, ...keyModeErrors(mqtt['key']), ...certificateErrors(box, files)];
 }
 
 /** Checks that the detector's model has a card. */
@@ -44,12 +44,12 @@ export function checkModel(data: Record<string, unknown>, modelDir: string): Val
   if (!isGroup(detector)) return [];
   const { element, model } = detector;
   return [
-    ...modelFault(model, ['detector', 'model'], modelDir),
-    ...(isGroup(element) ? modelFault(element['model'], ['detector', 'element', 'model'], modelDir) : []),
+    ...modelErrors(model, ['detector', 'model'], modelDir),
+    ...(isGroup(element) ? modelErrors(element['model'], ['detector', 'element', 'model'], modelDir) : []),
   ];
 }
 
-function modelFault(model: unknown, path: Path, modelDir: string): ValidationError[] {
+function modelErrors(model: unknown, path: Path, modelDir: string): ValidationError[] {
   if (typeof model !== 'string' || !/^[a-z0-9-]+$/.test(model)) return [];
   // Root's program may run without a release, which holds the cards; the release's own check covers them.
   if (!existsSync(modelDir)) return [];
@@ -59,7 +59,7 @@ function modelFault(model: unknown, path: Path, modelDir: string): ValidationErr
   if (cards.includes(model)) return [];
   const right = didYouMean(model, cards) || `; there are ${cards.join(', ') || 'none'}`;
   const message = `no model card has this name${right}`;
-  return [{ path, at: 'value', found: shown(model, path), message }];
+  return [{ path, at: 'value', found: displayValue(model, path), message }];
 }
 
 /**
@@ -73,14 +73,14 @@ export function onlySizeOf(modelDir: string, model: string): readonly [number, n
   return Value.Check(OneSize, card) ? card.input.default : undefined;
 }
 
-function fileFault(path: Path, file: unknown): ValidationError[] {
+function fileErrors(path: Path, file: unknown): ValidationError[] {
   if (typeof file !== 'string' || !file.startsWith('/') || isOutOfSight(file)) return [];
-  const fault = readFault(file);
-  return fault === undefined ? [] : [{ path, at: 'value', found: shown(file, path), message: fault }];
+  const problem = readProblem(file);
+  return problem === undefined ? [] : [{ path, at: 'value', found: displayValue(file, path), message: problem }];
 }
 
 /** Returns why the file cannot be read, or undefined. */
-export function readFault(file: string): string | undefined {
+export function readProblem(file: string): string | undefined {
   try {
     if (!statSync(file).isFile()) return 'is not a file';
     accessSync(file, constants.R_OK);
@@ -94,9 +94,9 @@ export function readFault(file: string): string | undefined {
   }
 }
 
-function keyModeFault(file: unknown): ValidationError[] {
-  if (typeof file !== 'string' || !file.startsWith('/') || readFault(file) !== undefined) return [];
+function keyModeErrors(file: unknown): ValidationError[] {
+  if (typeof file !== 'string' || !file.startsWith('/') || readProblem(file) !== undefined) return [];
   const message = openToOthers(file);
   if (message === undefined) return [];
-  return [{ path: ['mqtt', 'key'], at: 'value', found: shown(file, ['mqtt', 'key']), message }];
+  return [{ path: ['mqtt', 'key'], at: 'value', found: displayValue(file, ['mqtt', 'key']), message }];
 }

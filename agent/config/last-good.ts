@@ -23,7 +23,7 @@ export interface UsableConfig {
   readonly file: string;
   readonly warnings: readonly Problem[];
   /** Reason why the requested file is refused; undefined if it is used. */
-  readonly refused: ConfigProblems | undefined;
+  readonly refusal: ConfigProblems | undefined;
 }
 
 /**
@@ -34,14 +34,14 @@ export function usableConfig(file: string, stateDir: string, options: ConfigOpti
   const inspection = inspectConfig(file, options);
   if (inspection.config !== undefined && inspection.bytes !== undefined) {
     const { config, bytes, warnings } = inspection;
-    return { config, bytes, file, warnings, refused: undefined };
+    return { config, bytes, file, warnings, refusal: undefined };
   }
   const refusal = new ConfigProblems(file, inspection.problems);
   const lastGoodFile = join(stateDir, LAST_GOOD_FILE);
   if (!existsSync(file) || !existsSync(lastGoodFile)) throw refusal;
   const { config, bytes, warnings } = inspectConfig(lastGoodFile, { ...options, files: false });
   if (config === undefined || bytes === undefined) throw refusal;
-  return { config, bytes, file: lastGoodFile, warnings, refused: refusal };
+  return { config, bytes, file: lastGoodFile, warnings, refusal };
 }
 
 /**

@@ -14,7 +14,7 @@ import type { Config } from '../contract/config.ts';
 import { resolveCredentials } from './credentials.ts';
 import { crossCheck, type Use } from './cross-check.ts';
 import { type EnvironmentValue, readEnvironment } from './environment.ts';
-import { checkFiles, checkModel, readFault } from './files.ts';
+import { checkFiles, checkModel, readProblem } from './files.ts';
 import { misplacedKeys, rootErrors } from './misplaced.ts';
 import { ConfigProblems, type Path, PROBLEMS_MAX, type Problem, pathText } from './problem.ts';
 import { checkShape, isGroup, type ValidationError } from './shape.ts';
@@ -165,18 +165,18 @@ function fileProblem(message: string): Problem {
 type Read = { readonly text: string; readonly bytes: Buffer } | { readonly fault: string };
 
 function readText(file: string): Read {
-  const fault = readFault(file) ?? sizeFault(statSync(file).size);
-  return fault === undefined ? decoded(readFileSync(file)) : { fault };
+  const problem = readProblem(file) ?? sizeProblem(statSync(file).size);
+  return problem === undefined ? decoded(readFileSync(file)) : { fault: problem };
 }
 
-function sizeFault(size: number): string | undefined {
+function sizeProblem(size: number): string | undefined {
   if (size > CONFIG_BYTES_MAX) return `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration`;
   return size === 0 ? 'is empty; docs/ref/config.md has a full example' : undefined;
 }
 
 function decoded(bytes: Buffer): Read {
-  const fault = sizeFault(bytes.length);
-  if (fault !== undefined) return { fault };
+  const problem = sizeProblem(bytes.length);
+  if (problem !== undefined) return { fault: problem };
   try {
     return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), bytes };
   } catch (error) {

@@ -73,7 +73,7 @@ export function pathText(path: Path): string {
 const SHOWN_CHARS_MAX = 80;
 
 /** Returns a value in the notation of people, on one line and without passwords; null if there is none. */
-export function shown(value: unknown, path: Path): string | null {
+export function displayValue(value: unknown, path: Path): string | null {
   if (value === undefined) return null;
   if (value === null) return 'nothing';
   if (typeof value === 'string') {

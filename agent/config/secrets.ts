@@ -59,10 +59,10 @@ export function shownSha256(text: string): string | undefined {
  * if it is a stream of the same device.
  * @throws AgentError `config` if `former` has none for this address
  */
-export function withSecretsOf(text: string, former: string): string {
+export function withSecretsOf(text: string, previousText: string): string {
   const document = documentOf(text);
   if (document === undefined) return text;
-  const before = documentOf(former);
+  const before = documentOf(previousText);
   const edits = STREAMS.flatMap((stream): Edit[] => {
     const node = streamIn(document, stream);
     const address = String(node?.value ?? '');
@@ -78,7 +78,7 @@ export function withSecretsOf(text: string, former: string): string {
 }
 
 /** Returns the first field of `camera` that contains a login, or undefined. */
-export function heldSecret(text: string): Stream | undefined {
+export function streamWithSecret(text: string): Stream | undefined {
   const document = documentOf(text);
   return STREAMS.find((stream) => {
     const address = String(streamIn(document, stream)?.value ?? '');

@@ -3,7 +3,7 @@ import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { Config } from '../contract/config.ts';
 import { isRuleKind, RULE_KINDS, ruleSchema } from '../contract/rule-config.ts';
-import { type Path, PROBLEMS_MAX, shown } from './problem.ts';
+import { type Path, PROBLEMS_MAX, displayValue } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 
 /** Validation error whose position is not yet known. */
@@ -54,7 +54,7 @@ function fillDefaults({ properties }: TObject, group: Record<string, unknown>): 
 function checkRule(rule: unknown, path: Path, validationErrors: Map<string, ValidationError>): void {
   if (!isGroup(rule)) {
     const message = 'must be a group of keys (id, kind, purpose, …)';
-    add(validationErrors, { path, at: 'value', found: shown(rule, path), message });
+    add(validationErrors, { path, at: 'value', found: displayValue(rule, path), message });
     return;
   }
   const { kind } = rule;
@@ -64,7 +64,7 @@ function checkRule(rule: unknown, path: Path, validationErrors: Map<string, Vali
   if (!isKnown) {
     const hint = likelyKind === undefined ? '' : `; did you mean "${likelyKind}"?`;
     const message = `${kind === undefined ? 'missing; ' : ''}must be one of ${RULE_KINDS.join(', ')}${hint}`;
-    add(validationErrors, { path: [...path, 'kind'], at: 'value', found: shown(kind, path), message });
+    add(validationErrors, { path: [...path, 'kind'], at: 'value', found: displayValue(kind, path), message });
   }
   const checkedKind = likelyKind ?? kind;
   if (typeof checkedKind !== 'string' || !isRuleKind(checkedKind)) return;
@@ -103,7 +103,7 @@ function validationErrorOf(error: ValueError, path: Path): ValidationError {
     const meaning = schema.title === undefined ? '' : ` (${schema.title})`;
     return { path, at: 'value', found: null, message: `missing${meaning}; must be ${expected(schema)}` };
   }
-  return { path, at: 'value', found: shown(value, path), message: `must be ${rightValue(error, path)}` };
+  return { path, at: 'value', found: displayValue(value, path), message: `must be ${rightValue(error, path)}` };
 }
 
 function rightValue({ type, schema, value }: ValueError, path: Path): string {

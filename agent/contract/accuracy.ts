@@ -5,8 +5,8 @@ import { Time } from './time.ts';
 
 const strict = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0 });
-const Share = Type.Number({ minimum: 0, maximum: 1 });
-const Unknown = Type.Union([Share, Type.Null()]);
+const Ratio = Type.Number({ minimum: 0, maximum: 1 });
+const Unknown = Type.Union([Ratio, Type.Null()]);
 
 /** Result of the last walk test of a rule: the staged scenes, and the number of them that raised an alert. */
 export const WalkResult = Type.Object(
@@ -16,10 +16,10 @@ export const WalkResult = Type.Object(
     seen: Count,
     /** Passes that the technician discarded and repeated. */
     repeated: Count,
-    recall: Share,
+    recall: Ratio,
     /** Wilson score interval, 95 %. */
-    low: Share,
-    high: Share,
+    low: Ratio,
+    high: Ratio,
   },
   strict,
 );
@@ -77,7 +77,7 @@ export const Remedy = Type.Union([
     {
       kind: Type.Literal('threshold'),
       parameter: Type.Union([Type.Literal('scoreMin'), Type.Literal('minAreaNorm')]),
-      value: { ...Share, description: 'above what all false alerts had there, below what all true ones had' },
+      value: { ...Ratio, description: 'above what all false alerts had there, below what all true ones had' },
     },
     strict,
   ),

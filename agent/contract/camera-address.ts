@@ -18,7 +18,7 @@ export interface RtspCamera {
   /** Form used in authorisations: `rtsp://host[:port]/path[?query]`, without user, password and login keys. */
   readonly address: string;
   /** `address` with `***` for the value of each query key that may be a secret. Safe for messages and screens. */
-  readonly shown: string;
+  readonly displayAddress: string;
   /** The source with `***` for its login and for such values. Safe for a copy of the configuration. */
   readonly masked: string;
   /** Lower case. An IPv6 address has no brackets and the form of RFC 5952. */
@@ -35,7 +35,7 @@ export interface RtspCamera {
 export interface LocalSource {
   readonly kind: 'file' | 'v4l2' | 'libcamera' | 'test';
   readonly address: string;
-  readonly shown: string;
+  readonly displayAddress: string;
   readonly masked: string;
   /**
    * Path of the clip (relative to the working directory unless it begins with `/`), path of the device, or libcamera's
@@ -50,7 +50,7 @@ export type CameraSource = RtspCamera | LocalSource;
  * One-line reason why a text is not a source, with the accepted form. It contains no part of the text that could be
  * secret.
  */
-export interface SourceFault {
+export interface SourceProblem {
   readonly fault: string;
 }
 
@@ -75,7 +75,7 @@ const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 
 /** Parses a source; never throws. */
-export function parseCameraSource(text: string): CameraSource | SourceFault {
+export function parseCameraSource(text: string): CameraSource | SourceProblem {
   if (text.length > SOURCE_CHARS_MAX) return { fault: `must have at most ${SOURCE_CHARS_MAX} characters` };
   if (text.startsWith('rtsp://')) return parseRtsp(text.slice('rtsp://'.length));
   if (/\p{Cc}/u.test(text)) return { fault: 'must hold no control character' };
@@ -104,7 +104,7 @@ export function cameraAddress(source: string | undefined): string {
 /** Returns the source in a form safe for messages and screens. If it cannot be parsed, only its scheme is shown. */
 export function shownSource(source: string): string {
   const parsed = parseCameraSource(source);
-  return 'fault' in parsed ? maskedSource(source) : parsed.shown;
+  return 'fault' in parsed ? maskedSource(source) : parsed.displayAddress;
 }
 
 /**
@@ -119,10 +119,10 @@ export function maskedSource(source: string): string {
 
 /** Reports whether an authorisation that names these streams of one camera allows analysis of `address`. */
 export function namesCamera(
-  order: { readonly camera: string; readonly substream?: string | undefined },
+  authorisation: { readonly camera: string; readonly substream?: string | undefined },
   address: string,
 ): boolean {
-  return address !== '' && (address === order.camera || address === order.substream);
+  return address !== '' && (address === authorisation.camera || address === authorisation.substream);
 }
 
 /** Reports whether two sources are streams of one network device: the same host and port. */
@@ -134,7 +134,7 @@ export function isSameDevice(one: CameraSource, other: CameraSource): boolean {
  * Returns why `second` cannot be the second stream of the camera `main`, or undefined if it can. Authorisations and
  * configurations share this rule. `mainName` is the field that holds `main`.
  */
-export function secondStreamFault(
+export function secondStreamProblem(
   main: CameraSource,
   second: CameraSource,
   mainName: string,
@@ -164,7 +164,7 @@ export function withLoginOf(source: string, had: string): string | undefined {
   return filled.includes(HIDDEN) ? undefined : filled;
 }
 
-function parseRtsp(rest: string): RtspCamera | SourceFault {
+function parseRtsp(rest: string): RtspCamera | SourceProblem {
   if (/[^\x21-\x7e]/.test(rest))
     return { fault: 'must hold printable ASCII characters only, and no space; write others as %XX' };
   const [authority = ''] = /^[^/]*/.exec(rest) ?? [];
@@ -180,8 +180,8 @@ function parseRtsp(rest: string): RtspCamera | SourceFault {
   const place = placeOf(authority.slice(at + 1));
   if ('fault' in place) return place;
   const target = tail === '' ? '/' : tail.replace(/%[0-9a-f]{2}/gi, (byte) => byte.toUpperCase());
-  const fault = targetFault(target);
-  if (fault !== undefined) return { fault };
+  const problem = targetProblem(target);
+  if (problem !== undefined) return { fault: problem };
   const origin = `rtsp://${hostText(place)}`;
   const address = withoutLogins(target);
   return {
@@ -190,28 +190,28 @@ function parseRtsp(rest: string): RtspCamera | SourceFault {
     ...login,
     target,
     address: `${origin}${address}`,
-    shown: `${origin}${maskedTarget(address)}`,
+    displayAddress: `${origin}${maskedTarget(address)}`,
     masked: `rtsp://${at < 0 ? '' : `${HIDDEN}@`}${hostText(place)}${maskedTarget(target)}`,
   };
 }
 
-function loginOf(text: string): { user: string; password: string } | SourceFault {
-  const wrong = { fault: `has a user or password that cannot be read; ${ESCAPES}` };
-  if (text === '' || !LOGIN_TEXT.test(text)) return wrong;
+function loginOf(text: string): { user: string; password: string } | SourceProblem {
+  const problem = { fault: `has a user or password that cannot be read; ${ESCAPES}` };
+  if (text === '' || !LOGIN_TEXT.test(text)) return problem;
   const [user = ''] = /^[^:]*/.exec(text) ?? [];
   try {
     const login = {
       user: decodeURIComponent(user),
       password: decodeURIComponent(text.slice(user.length + 1)),
     };
-    return /\p{Cc}/u.test(login.user + login.password) ? wrong : login;
+    return /\p{Cc}/u.test(login.user + login.password) ? problem : login;
   } catch {
     // The escaped bytes are not valid UTF-8.
-    return wrong;
+    return problem;
   }
 }
 
-function placeOf(text: string): { host: string; port: number } | SourceFault {
+function placeOf(text: string): { host: string; port: number } | SourceProblem {
   const [, name = '', portText] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(.*))?$/.exec(text) ?? [];
   if (name === '')
     return { fault: 'must name a host, as rtsp://192.168.1.20/path or rtsp://camera.lan/path' };
@@ -231,7 +231,7 @@ function placeOf(text: string): { host: string; port: number } | SourceFault {
   return { host, port };
 }
 
-function ipv6Place(name: string, port: number): { host: string; port: number } | SourceFault {
+function ipv6Place(name: string, port: number): { host: string; port: number } | SourceProblem {
   // Used only for the short form of RFC 5952. All URL parsers agree on an address in brackets.
   const url = `ws://${name}/`;
   if (!URL.canParse(url))
@@ -325,7 +325,7 @@ function withoutLogins(target: string): string {
   return owed === '/' ? `${text}/` : text;
 }
 
-function targetFault(target: string): string | undefined {
+function targetProblem(target: string): string | undefined {
   if (!TARGET_TEXT.test(target))
     return `must hold letters, digits and -._~!$&'()*+,;=:/ in path and query; write others as %XX`;
   const [path = '', ...queries] = target.split('?');
@@ -360,22 +360,22 @@ function hasOddSegment(path: string, emptyIsPlain = false): boolean {
     .some((part) => part === '.' || part === '..' || (part === '' && !emptyIsPlain));
 }
 
-function fileSource(text: string): LocalSource | SourceFault {
+function fileSource(text: string): LocalSource | SourceProblem {
   const path = text.slice('file:'.length);
   if (!path.startsWith('//'))
     return path === '' ? { fault: 'must name a clip, as file:/path/clip.mp4' } : local('file', path);
-  const wrong = { fault: 'is not a path to a clip; use file:/path/clip.mp4' };
-  if (!path.startsWith('///') || /[?#]/.test(path)) return wrong;
+  const problem = { fault: 'is not a path to a clip; use file:/path/clip.mp4' };
+  if (!path.startsWith('///') || /[?#]/.test(path)) return problem;
   try {
     const decoded = decodeURIComponent(path.slice(2));
-    return /\p{Cc}/u.test(decoded) ? wrong : local('file', decoded);
+    return /\p{Cc}/u.test(decoded) ? problem : local('file', decoded);
   } catch {
     // The escaped bytes are not valid UTF-8.
-    return wrong;
+    return problem;
   }
 }
 
 function local(kind: LocalSource['kind'], path: string): LocalSource {
   const address = `${kind}:${path}`;
-  return { kind, path, address, shown: address, masked: address };
+  return { kind, path, address, displayAddress: address, masked: address };
 }

@@ -118,7 +118,7 @@ export function isResultOf<K extends CommandOp>(op: K, result: unknown): result 
 }
 
 /** Returns the JSON pointer and message of the first fault in the arguments, or undefined if they are valid. */
-export function argsFault(
+export function argsProblem(
   op: CommandOp,
   args: unknown,
 ): { readonly path: string; readonly message: string } | undefined {
@@ -134,9 +134,9 @@ const Case = Type.Object({ case: Type.String(), reason: Type.String() });
 
 function checkedArgs<K extends CommandOp>(op: K, args: unknown): CommandArgs<K> {
   const schema: Commands[K]['args'] = COMMANDS[op].args;
-  const fault = argsFault(op, args);
-  if (fault === undefined && Value.Check(schema, args)) return args;
+  const problem = argsProblem(op, args);
+  if (problem === undefined && Value.Check(schema, args)) return args;
   const { takes } = COMMANDS[op];
-  const message = takes === null ? `${op}: ${fault?.path}: ${fault?.message}` : `${op} takes ${takes}`;
+  const message = takes === null ? `${op}: ${problem?.path}: ${problem?.message}` : `${op} takes ${takes}`;
   throw new CommandRefused('bad-arguments', message);
 }

@@ -133,7 +133,7 @@ export const BREAK_MAX_MS = 60_000;
 export const PLACE_TOLERANCE = 0.25;
 
 /** Stationary vehicle, followed by place and not by track. */
-export const StandingVehicle = Type.Object({
+export const StationaryVehicle = Type.Object({
   /** Unique during one run of the process among vehicles of the same tolerance. */
   place: Type.Integer({ minimum: 1 }),
   /**
@@ -151,10 +151,10 @@ export const StandingVehicle = Type.Object({
   /** `firstMs` is the time at which it stopped, `score` the best at this place. */
   vehicle: ObservedTrack,
 });
-export type StandingVehicle = Static<typeof StandingVehicle>;
+export type StationaryVehicle = Static<typeof StationaryVehicle>;
 
 /** 64 places for each tolerance; a box has one tolerance or few. */
-export const STANDING_MAX = 256;
+export const STATIONARY_MAX = 256;
 
 export const Observation = Type.Object({
   /** 1-based count of analysed frames. */
@@ -171,7 +171,7 @@ export const Observation = Type.Object({
   looked: Type.Optional(Type.Boolean()),
   tracks: Type.Array(ObservedTrack, { maxItems: 512 }),
   crossings: Type.Array(Crossing, { maxItems: 512 }),
-  standing: Type.Array(StandingVehicle, { maxItems: STANDING_MAX }),
+  standing: Type.Array(StationaryVehicle, { maxItems: STATIONARY_MAX }),
   /** Active static regions; absent if no rule needs them. */
   regions: Type.Optional(Type.Array(StaticRegion, { maxItems: 32 })),
   /** Active conditions of the camera; absent if they are not checked. */

@@ -43,10 +43,10 @@ export const NO_PICTURE = [
   'redaction',
 ] as const;
 export type NoPicture = (typeof NO_PICTURE)[number];
-const NoPictureSchema = Type.Union(NO_PICTURE.map((why) => Type.Literal(why)));
+const NoPictureSchema = Type.Union(NO_PICTURE.map((code) => Type.Literal(code)));
 
 /** Permissions of the valid authorisation; null if there is none. */
-export const OrderView = Type.Object(
+export const AuthorisationView = Type.Object(
   {
     order: Type.String({ maxLength: 100 }),
     authority: Type.String({ maxLength: 200 }),
@@ -64,7 +64,7 @@ export const OrderView = Type.Object(
   },
   strict,
 );
-export type OrderView = Static<typeof OrderView>;
+export type AuthorisationView = Static<typeof AuthorisationView>;
 
 /** State of a running walk test. */
 export const WalkView = Type.Object(
@@ -123,7 +123,7 @@ export const AgentView = Type.Object(
     version: Text,
     mode: Mode,
     reason: Type.Union([Text, Type.Null()]),
-    order: Type.Union([OrderView, Type.Null()]),
+    order: Type.Union([AuthorisationView, Type.Null()]),
     /** Rules of the running configuration that the authorisation does not cover, with the reason. */
     refusedRules: Type.Array(Type.Object({ id: Id, reason: Text }, strict), { maxItems: 64 }),
     /** Input size of the detector in px, used by the height gauge. */

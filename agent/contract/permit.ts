@@ -33,5 +33,5 @@ export interface Ruling {
   /** Undefined if no vision process may run. */
   readonly permit: CapturePermit | undefined;
   /** Reasons why rules do not run although analysis does, by id. */
-  readonly refused: ReadonlyMap<string, string>;
+  readonly refusals: ReadonlyMap<string, string>;
 }

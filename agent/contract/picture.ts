@@ -131,9 +131,9 @@ export interface Features {
 }
 
 /** Content of a frame: from a detector run, or from the last run if nothing has moved since. */
-export interface Look {
-  readonly looked: boolean;
-  readonly found: readonly Detection[];
+export interface FrameAnalysis {
+  readonly detectorRan: boolean;
+  readonly detections: readonly Detection[];
   readonly tracks: readonly Track[];
   /** About twice a second, if the model provides them and a consumer needs them. */
   readonly features?: Features | undefined;

@@ -57,9 +57,9 @@ export function meetingPoint(from: Point, to: Point, a: Point, b: Point): number
   const before = distanceRightOf(from, to, a);
   const after = distanceRightOf(from, to, b);
   if (before >= 0 === after >= 0) return undefined;
-  const share = before / (before - after);
-  const x = a[0] + share * (b[0] - a[0]) - from[0];
-  const y = a[1] + share * (b[1] - a[1]) - from[1];
+  const ratio = before / (before - after);
+  const x = a[0] + ratio * (b[0] - a[0]) - from[0];
+  const y = a[1] + ratio * (b[1] - a[1]) - from[1];
   const dx = to[0] - from[0];
   const dy = to[1] - from[1];
   return (x * dx + y * dy) / (dx * dx + dy * dy);

@@ -8,7 +8,7 @@ import type { PointNorm } from './geometry.ts';
 const AREA_NORM_MIN = 1e-6;
 
 /** Returns the fault of a polygon and its fix, or undefined if it is valid. */
-export function polygonFault(polygon: readonly PointNorm[]): string | undefined {
+export function polygonProblem(polygon: readonly PointNorm[]): string | undefined {
   const edges = edgesOf(polygon);
   for (const [index, [from, to]] of edges.entries()) {
     if (from[0] !== to[0] || from[1] !== to[1]) continue;
@@ -46,11 +46,11 @@ export function covers(outer: readonly PointNorm[], inner: readonly PointNorm[])
 
 /** Reports whether an edge lies in `outer`. Between two points where it meets the border, it stays on one side. */
 function coversEdge(outer: readonly PointNorm[], [a, b]: Edge): boolean {
-  const shares = [0, 1, ...edgesOf(outer).flatMap((edge) => meetings([a, b], edge))].sort((p, q) => p - q);
-  const at = (share: number): PointNorm => [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
-  return shares.every((share, index) => {
-    const before = shares[index - 1] ?? share;
-    return contains(outer, at(share)) && contains(outer, at((before + share) / 2));
+  const ratios = [0, 1, ...edgesOf(outer).flatMap((edge) => meetings([a, b], edge))].sort((p, q) => p - q);
+  const at = (ratio: number): PointNorm => [a[0] + ratio * (b[0] - a[0]), a[1] + ratio * (b[1] - a[1])];
+  return ratios.every((ratio, index) => {
+    const before = ratios[index - 1] ?? ratio;
+    return contains(outer, at(ratio)) && contains(outer, at((before + ratio) / 2));
   });
 }
 
@@ -59,18 +59,18 @@ function coversEdge(outer: readonly PointNorm[], [a, b]: Edge): boolean {
  * edge.
  */
 function meetings([a, b]: Edge, [c, d]: Edge): number[] {
-  const shares: number[] = [];
+  const ratios: number[] = [];
   if (side(a, b, c) * side(a, b, d) <= 0) {
     const [from, to] = [side(c, d, a), side(c, d, b)];
-    shares.push(from / (from - to));
+    ratios.push(from / (from - to));
   }
   // Twice the limit, so that nothing can come near and leave again between two meetings.
   if (distanceNorm([a, b], c) <= 2 * ON_EDGE_NORM) {
     const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
-    shares.push(((c[0] - a[0]) * dx + (c[1] - a[1]) * dy) / (dx ** 2 + dy ** 2));
+    ratios.push(((c[0] - a[0]) * dx + (c[1] - a[1]) * dy) / (dx ** 2 + dy ** 2));
   }
   // NaN results from parallel edges or an edge of zero length.
-  return shares.filter((share) => share > 0 && share < 1);
+  return ratios.filter((ratio) => ratio > 0 && ratio < 1);
 }
 
 /** Ratio of the width below which two coordinates of a drawing are equal. */
@@ -179,8 +179,8 @@ function contains(polygon: readonly PointNorm[], point: PointNorm): boolean {
 function distanceNorm([a, b]: Edge, point: PointNorm): number {
   const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
   const length2 = dx ** 2 + dy ** 2;
-  const share = length2 === 0 ? 0 : ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / length2;
-  const near = Math.min(1, Math.max(0, share));
+  const ratio = length2 === 0 ? 0 : ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / length2;
+  const near = Math.min(1, Math.max(0, ratio));
   return Math.hypot(a[0] + near * dx - point[0], a[1] + near * dy - point[1]);
 }
 
@@ -195,7 +195,7 @@ export function notAmong<S extends Shape>(shapes: readonly S[], otherShapes: rea
 }
 
 /** Returns the shapes that `covers` do not cover, singly or together. */
-export function uncovered<S extends Shape>(shapes: readonly S[], covers: readonly Shape[]): S[] {
-  const outers = covers.map(({ polygon }) => polygon);
-  return notAmong(shapes, covers).filter(({ polygon }) => !coversTogether(outers, polygon));
+export function uncovered<S extends Shape>(shapes: readonly S[], outerShapes: readonly Shape[]): S[] {
+  const outers = outerShapes.map(({ polygon }) => polygon);
+  return notAmong(shapes, outerShapes).filter(({ polygon }) => !coversTogether(outers, polygon));
 }

@@ -7,7 +7,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 
 const strict = { additionalProperties: false } as const;
-const Share = { minimum: 0, maximum: 1 } as const;
+const Ratio = { minimum: 0, maximum: 1 } as const;
 
 /** Parts of a snapshot that differ from the camera's picture of that moment. */
 export const Redaction = Type.Object(
@@ -16,7 +16,7 @@ export const Redaction = Type.Object(
     cleanPlate: Type.Object(
       {
         ratio: Type.Number({
-          ...Share,
+          ...Ratio,
           description: 'ratio of the picture that shows the clean plate (hatched)',
         }),
         maxAgeS: Type.Number({
@@ -27,7 +27,7 @@ export const Redaction = Type.Object(
       strict,
     ),
     mosaicShare: Type.Number({
-      ...Share,
+      ...Ratio,
       description: 'share that is blocks in the colours around it, since the empty place is not known there',
     }),
     masks: Type.Integer({ minimum: 0, description: 'privacy masks drawn black' }),

@@ -18,7 +18,7 @@ export const TIME_RULE = 'must be a moment that exists, as 2026-11-24T08:00:00.0
 export const Time = Type.String({ pattern: TIME_PATTERN });
 
 /** Returns the message for a person about a value that does not match its schema. */
-export function faultText({
+export function schemaProblem({
   schema,
   message,
 }: {

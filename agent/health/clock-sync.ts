@@ -43,7 +43,7 @@ export class ClockSync {
 
   /** Makes the first check before it returns. */
   async start(): Promise<void> {
-    await this.#look();
+    await this.#check();
     this.#stopping = new AbortController();
     this.#running = this.#run(this.#stopping.signal);
   }
@@ -56,11 +56,11 @@ export class ClockSync {
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#options.clock.sleep(ASK_EVERY_MS, signal);
-      if (!signal.aborted) await this.#look();
+      if (!signal.aborted) await this.#check();
     }
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { log, timesyncFile = TIMESYNC_FILE, timedatectl = TIMEDATECTL } = this.#options;
     const before = this.#synced;
     this.#synced = existsSync(timesyncFile) || (await this.#kernelSays(timedatectl));

@@ -37,7 +37,7 @@ export interface SdNotifyOptions {
   readonly log: Logger;
   report(): HealthReport;
   /** Returns a count that grows with every message and every observed exit of vision. */
-  signsOfLife(): number;
+  activityCount(): number;
   /** Program for tests; default systemd-notify. */
   readonly program?: string;
 }
@@ -94,9 +94,9 @@ export class SdNotify {
   }
 
   #alive(): boolean {
-    const { clock, log, signsOfLife } = this.#options;
+    const { clock, log, activityCount } = this.#options;
     const nowMs = clock.nowMs();
-    const signs = signsOfLife();
+    const signs = activityCount();
     const { mode } = this.#report() ?? { mode: 'active' };
     if (signs !== this.#signs || mode !== 'active') this.#signMs = nowMs;
     this.#signs = signs;

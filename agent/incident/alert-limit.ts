@@ -49,7 +49,7 @@ export class AlertLimit {
     this.#raisedMs.push(atMs);
   }
 
-  holdBack(): void {
+  suppress(): void {
     this.#suppressed += 1;
     this.#suppressedNow = this.#limiting ? this.#suppressedNow + 1 : 1;
     this.#limiting = true;

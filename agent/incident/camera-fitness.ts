@@ -28,9 +28,9 @@ export interface ZoneChange {
 export class CameraFitness {
   #blindZones: readonly string[] = [];
   readonly #zonesMs = new Map<string, number>();
-  readonly #standing = new Set<CameraCondition>();
+  readonly #activeKinds = new Set<CameraCondition>();
   readonly #beginCounts = new Map<CameraCondition, number>();
-  readonly #stoodMs = new Map<CameraCondition, number>();
+  readonly #activeMs = new Map<CameraCondition, number>();
   #atMs: number | undefined;
   #blindMs = 0;
   #blindSinceMs: number | undefined;
@@ -40,7 +40,7 @@ export class CameraFitness {
    * is still usable.
    */
   get blind(): boolean {
-    for (const kind of this.#standing) if (isBlinding(kind)) return true;
+    for (const kind of this.#activeKinds) if (isBlinding(kind)) return true;
     return false;
   }
 
@@ -51,7 +51,7 @@ export class CameraFitness {
 
   /** Active conditions that degrade the picture. */
   get degraded(): DegradingCondition[] {
-    return DEGRADING.filter((kind) => this.#standing.has(kind));
+    return DEGRADING.filter((kind) => this.#activeKinds.has(kind));
   }
 
   /** Sets whether the zones are visible from a monotonic time on. */
@@ -80,7 +80,7 @@ export class CameraFitness {
         const name = `camera_${kind.replaceAll('-', '_')}`;
         return [
           [name, this.#beginCounts.get(kind) ?? 0],
-          [`${name}_s`, Math.round((this.#stoodMs.get(kind) ?? 0) / 1000)],
+          [`${name}_s`, Math.round((this.#activeMs.get(kind) ?? 0) / 1000)],
         ];
       }),
     ]);
@@ -104,13 +104,13 @@ export class CameraFitness {
     // A larger gap between two observations means a lost stream, which is another condition.
     const stepMs = Math.min(HOLD_MS, atMs - (this.#atMs ?? atMs));
     this.#atMs = atMs;
-    if (this.#standing.size === 0 && camera.length === 0) return [];
-    for (const kind of this.#standing) this.#stoodMs.set(kind, (this.#stoodMs.get(kind) ?? 0) + stepMs);
-    const endedKinds = [...this.#standing].filter((kind) => !camera.includes(kind));
-    const newKinds = camera.filter((kind) => !this.#standing.has(kind));
-    for (const kind of endedKinds) this.#standing.delete(kind);
+    if (this.#activeKinds.size === 0 && camera.length === 0) return [];
+    for (const kind of this.#activeKinds) this.#activeMs.set(kind, (this.#activeMs.get(kind) ?? 0) + stepMs);
+    const endedKinds = [...this.#activeKinds].filter((kind) => !camera.includes(kind));
+    const newKinds = camera.filter((kind) => !this.#activeKinds.has(kind));
+    for (const kind of endedKinds) this.#activeKinds.delete(kind);
     for (const kind of newKinds) {
-      this.#standing.add(kind);
+      this.#activeKinds.add(kind);
       this.#beginCounts.set(kind, (this.#beginCounts.get(kind) ?? 0) + 1);
     }
     return [

@@ -42,7 +42,7 @@ export class DwellNotes {
   readonly #log: Logger;
   /** Start of each written dwell, and the time of writing, by rule. */
   readonly #written = new Map<string, { readonly starts: string; readonly atMs: number }>();
-  #lookedMs = Number.NEGATIVE_INFINITY;
+  #checkedMs = Number.NEGATIVE_INFINITY;
 
   constructor(remember: (notes: Notes) => void, log: Logger) {
     this.#remember = remember;
@@ -76,12 +76,12 @@ export class DwellNotes {
 
   /** Reports whether the next write is due at a media time. */
   isDue(atMs: number): boolean {
-    return atMs - this.#lookedMs >= WRITE_EVERY_MS;
+    return atMs - this.#checkedMs >= WRITE_EVERY_MS;
   }
 
   /** Writes the dwells at a media time; durable on return. */
   write(all: readonly RuleDwells[], atMs: number, wallAtMs: (atMs: number) => number): void {
-    this.#lookedMs = atMs;
+    this.#checkedMs = atMs;
     const notes = Object.fromEntries(all.flatMap((one) => this.#noteOf(one, atMs, wallAtMs)));
     if (Object.keys(notes).length > 0) this.#remember(notes);
   }
@@ -98,8 +98,8 @@ export class DwellNotes {
       .slice(0, DWELLS_MAX);
     const starts = keptDwells.map(({ sinceMs }) => Math.round(sinceMs)).join();
     const before = this.#written.get(rule);
-    const fresh = before !== undefined && atMs - before.atMs < REFRESH_EVERY_MS;
-    if ((before?.starts ?? '') === starts && (fresh || keptDwells.length === 0)) return [];
+    const isRecent = before !== undefined && atMs - before.atMs < REFRESH_EVERY_MS;
+    if ((before?.starts ?? '') === starts && (isRecent || keptDwells.length === 0)) return [];
     this.#written.set(rule, { starts, atMs });
     const records = keptDwells.map(
       ({ sinceMs, seenMs, ...place }): KeptDwell => ({

@@ -95,7 +95,7 @@ export function subjectOfReminder(
 }
 
 export function eventOf(about: EventSubject, transition: Transition, context: EventContext): UnnumberedEvent {
-  const { episode, phase, situation, atMs, standingMs } = transition;
+  const { episode, phase, situation, atMs, activeMs } = transition;
   const time = (ms: number): string => new Date(context.wallAtMs(ms)).toISOString();
   const { rule, severity, subject, zone, line } = about;
   return {
@@ -115,7 +115,7 @@ export function eventOf(about: EventSubject, transition: Transition, context: Ev
       ...(zone && { zone }),
       ...(line && { line }),
       objects: situation.objects.slice(0, OBJECTS_MAX).map((track) => eventObject(track, time)),
-      cause: { ...situation.cause, durationS: Math.round(standingMs / 100) / 10 },
+      cause: { ...situation.cause, durationS: Math.round(activeMs / 100) / 10 },
       evidence: context.evidence,
       clock: { synced: context.clockSynced, timeZone: context.timeZone },
       // A degraded picture does not affect reports of the box about itself.

@@ -22,10 +22,10 @@ import type { SealedEvidence } from '../contract/sealed-evidence.ts';
 import { type Circumstances, type EventSubject, eventOf } from './event.ts';
 import type { Transition } from './lifecycle.ts';
 import {
-  STANDING,
-  type StandingByOwner,
-  standingNote,
-  standingOf,
+  ACTIVE,
+  type IncidentsByOwner,
+  incidentNote,
+  incidentsOf,
   WAITING,
   waitingKey,
   waitingOf,
@@ -108,14 +108,14 @@ export class EvidenceQueue {
       this.#eventCount += 1;
       const id = `${boot}-${this.#eventCount}`;
       const event = eventOf(about, transition, { ...circumstances, id, site, box, evidence: {} });
-      const standing = { ...standingNote(about, transition, wallAtMs), ...extraNotes };
+      const incidentNotes = { ...incidentNote(about, transition, wallAtMs), ...extraNotes };
       const pictureRequests = isShown(about, transition) ? this.#ask(about, transition) : [];
       if (this.#waiting.length === 0 && pictureRequests.length === 0) {
-        this.#accept(event, [], standing);
+        this.#accept(event, [], incidentNotes);
         continue;
       }
       const key = waitingKey(this.#eventCount);
-      notes = { ...notes, ...standing, [key]: JSON.stringify(event) };
+      notes = { ...notes, ...incidentNotes, [key]: JSON.stringify(event) };
       const pending = new Map(pictureRequests.map(({ moment, request }) => [request.request, moment]));
       const sinceMs = this.#options.clock.nowMs();
       this.#waiting.push({ event, key, sinceMs, pending, pictures: [], evidence: {}, wallAtMs });
@@ -130,13 +130,13 @@ export class EvidenceQueue {
    * Sends the events of an earlier run whose pictures will no longer arrive. Returns the incidents that were active in
    * it.
    */
-  recover(outbox: Pick<Outbox, 'notes'>): StandingByOwner {
+  recover(outbox: Pick<Outbox, 'notes'>): IncidentsByOwner {
     const { log } = this.#options;
     const absent = 'the agent ended before it was made';
     for (const { key, event } of waitingOf(outbox.notes(WAITING), log)) {
       this.#accept({ ...event, data: { ...event.data, evidence: { absent } } }, [], { [key]: null });
     }
-    return standingOf(outbox.notes(STANDING), log);
+    return incidentsOf(outbox.notes(ACTIVE), log);
   }
 
   snapshot(request: number, picture: RedactedJpeg): void {

@@ -13,8 +13,8 @@ export interface Ending {
 
 /** Returns the reminders. Requires a trusted wall clock: with an unset one, reminders would be false or missing. */
 export function remindersOf(endings: readonly Ending[], wallMs: number): Reminder[] {
-  return endings.flatMap(({ what, endMs }) =>
-    endMs === undefined ? [] : DAYS_BEFORE.map((days) => reminder(what, days, endMs, wallMs)),
+  return endings.flatMap(({ what: subject, endMs }) =>
+    endMs === undefined ? [] : DAYS_BEFORE.map((days) => reminder(subject, days, endMs, wallMs)),
   );
 }
 

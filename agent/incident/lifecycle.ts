@@ -26,7 +26,7 @@ export const HOLD_MS = 3000;
  * operators and 1,500 cameras.
  */
 const UPDATE_EVERY_MS = 60_000;
-const STANDING_MAX = 64;
+const ACTIVE_MAX = 64;
 /**
  * Cool-down of a place in ms, from the last observation of its incident. An object that reappears there within this
  * time is nearly always the same one. The alert of a different one is delayed by this time.
@@ -46,7 +46,7 @@ export interface Transition {
   /** Media time of this transition, in ms. */
   readonly atMs: number;
   /** Time for which the incident has been active, in ms. */
-  readonly standingMs: number;
+  readonly activeMs: number;
 }
 
 interface Incident {
@@ -72,7 +72,7 @@ interface Cooling {
 }
 
 /** Data of an active incident that survives a restart: its place and start, in wall time. */
-export interface StandingRecord {
+export interface IncidentRecord {
   readonly episode: string;
   readonly startedWallMs: number;
   readonly objects: readonly ObservedTrack[];
@@ -83,7 +83,7 @@ export interface StandingRecord {
 export class Incidents {
   readonly #nextEpisode: () => string;
   readonly #limit: AlertLimit;
-  readonly #standing = new Map<string, Incident>();
+  readonly #active = new Map<string, Incident>();
   /** Present situations that were not raised, by key. */
   readonly #refusals = new Map<string, Refusal>();
   #cooling: Cooling[] = [];
@@ -114,8 +114,8 @@ export class Incidents {
     return this.#limit;
   }
 
-  get standing(): number {
-    return this.#standing.size;
+  get activeCount(): number {
+    return this.#active.size;
   }
 
   /** Processes the situations of one observation and returns what starts, continues and ends. */
@@ -127,9 +127,9 @@ export class Incidents {
       if (situation.momentary) out.push(...this.#momentary(situation, atMs));
       else out.push(...this.#present(situation, situations, atMs));
     }
-    for (const [key, incident] of this.#standing) {
+    for (const [key, incident] of this.#active) {
       if (atMs - incident.presentMs < HOLD_MS) continue;
-      this.#standing.delete(key);
+      this.#active.delete(key);
       const { situation, presentMs } = incident;
       this.#cooling.push({ situation, untilMs: presentMs + COOL_DOWN_MS });
       out.push(transition(incident, 'end', Math.min(atMs, presentMs)));
@@ -145,11 +145,11 @@ export class Incidents {
    * Restores incidents of an earlier run. Each continues if its object is found at its place within `graceMs`, and ends
    * otherwise. Media times may be negative, because the incident began before this boot.
    */
-  restore(records: readonly StandingRecord[], now: { atMs: number; wallMs: number }, graceMs: number): void {
-    for (const { episode, startedWallMs, objects, place } of records.slice(0, STANDING_MAX)) {
+  restore(records: readonly IncidentRecord[], now: { atMs: number; wallMs: number }, graceMs: number): void {
+    for (const { episode, startedWallMs, objects, place } of records.slice(0, ACTIVE_MAX)) {
       const key = `restored-${episode}`;
       const placeField = place === undefined ? {} : { focus: [place] };
-      this.#standing.set(key, {
+      this.#active.set(key, {
         episode,
         startedMs: now.atMs - (now.wallMs - startedWallMs),
         situation: { key, objects: objects.map(atRest), cause: {}, momentary: false, ...placeField },
@@ -164,13 +164,13 @@ export class Incidents {
    */
   resume(
     key: string,
-    { episode, startedWallMs }: StandingRecord,
+    { episode, startedWallMs }: IncidentRecord,
     now: { atMs: number; wallMs: number },
   ): void {
     const situation = { key, objects: [], cause: {}, momentary: false };
     const startedMs = now.atMs - (now.wallMs - startedWallMs);
     const updatedMs = Number.NEGATIVE_INFINITY;
-    this.#standing.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs });
+    this.#active.set(key, { episode, startedMs, situation, presentMs: now.atMs, updatedMs });
   }
 
   /**
@@ -178,30 +178,30 @@ export class Incidents {
    * `graceMs`.
    */
   hold(atMs: number, graceMs: number): void {
-    const standing = [...this.#standing.values()];
-    this.#standing.clear();
-    for (const incident of standing) {
+    const incidents = [...this.#active.values()];
+    this.#active.clear();
+    for (const incident of incidents) {
       const { objects } = incident.situation;
       incident.situation = { ...incident.situation, objects: objects.map(atRest) };
       incident.presentMs = atMs + graceMs - HOLD_MS;
-      this.#standing.set(`held-${incident.episode}`, incident);
+      this.#active.set(`held-${incident.episode}`, incident);
     }
   }
 
   /** Ends all active incidents, for a reason outside the street. */
   endAll(reason: string, atMs: number, cause: Situation['cause'] = {}): Transition[] {
-    const ends = [...this.#standing.values()].map((incident) => {
+    const ends = [...this.#active.values()].map((incident) => {
       const { situation } = incident;
       incident.situation = { ...situation, cause: { ...situation.cause, ...cause, ended: reason } };
       return transition(incident, 'end', atMs);
     });
-    this.#standing.clear();
+    this.#active.clear();
     return ends;
   }
 
   #momentary(situation: Situation, atMs: number): Transition[] {
     if (!this.#limit.admits) {
-      this.#limit.holdBack();
+      this.#limit.suppress();
       return [];
     }
     const incident = this.#begin(situation, atMs);
@@ -209,7 +209,7 @@ export class Incidents {
   }
 
   #present(situation: Situation, all: readonly Situation[], atMs: number): Transition[] {
-    const incident = this.#standing.get(situation.key) ?? this.#takeOver(situation, all, atMs);
+    const incident = this.#active.get(situation.key) ?? this.#takeOver(situation, all, atMs);
     if (incident === undefined) {
       const refusal = this.#refusal(situation);
       if (refusal !== undefined) {
@@ -217,7 +217,7 @@ export class Incidents {
         return [];
       }
       const newIncident = this.#begin(situation, atMs);
-      this.#standing.set(situation.key, newIncident);
+      this.#active.set(situation.key, newIncident);
       return [transition(newIncident, 'start', atMs)];
     }
     incident.situation = situation;
@@ -230,18 +230,18 @@ export class Incidents {
   /** Returns the incident whose object or place was lost a moment ago where this situation is now. */
   #takeOver(situation: Situation, all: readonly Situation[], atMs: number): Incident | undefined {
     const present = new Set(all.map(({ key }) => key));
-    for (const [key, incident] of this.#standing) {
+    for (const [key, incident] of this.#active) {
       if (present.has(key) || !samePlace(incident, situation, atMs)) continue;
-      this.#standing.delete(key);
-      this.#standing.set(situation.key, incident);
+      this.#active.delete(key);
+      this.#active.set(situation.key, incident);
       return incident;
     }
     return undefined;
   }
 
   #refusal(situation: Situation): Refusal | undefined {
-    if (this.#cooling.some((ended) => samePlaceAgain(ended.situation, situation))) return 'cooling';
-    if (this.#standing.size >= STANDING_MAX) return 'full';
+    if (this.#cooling.some((cooling) => samePlaceAgain(cooling.situation, situation))) return 'cooling';
+    if (this.#active.size >= ACTIVE_MAX) return 'full';
     return this.#limit.admits ? undefined : 'limited';
   }
 
@@ -251,7 +251,7 @@ export class Incidents {
     this.#refusals.set(key, refusal);
     if (refusal === 'cooling') this.#cooled += 1;
     if (refusal === 'full') this.#overflow += 1;
-    if (refusal === 'limited') this.#limit.holdBack();
+    if (refusal === 'limited') this.#limit.suppress();
   }
 
   #begin(situation: Situation, atMs: number): Incident {
@@ -262,7 +262,7 @@ export class Incidents {
 
 function transition(incident: Incident, phase: Phase, atMs: number): Transition {
   const { episode, situation, startedMs } = incident;
-  return { episode, phase, situation, atMs, standingMs: Math.max(0, atMs - startedMs) };
+  return { episode, phase, situation, atMs, activeMs: Math.max(0, atMs - startedMs) };
 }
 
 /** Its movement in the meantime is unknown. */

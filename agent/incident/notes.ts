@@ -18,9 +18,9 @@ import { XyxyNorm } from '../contract/geometry.ts';
 import { ObservedTrack } from '../contract/observation.ts';
 import type { Notes } from '../contract/outbox.ts';
 import { BUILT_IN, type EventSubject } from './event.ts';
-import { placeOf, type StandingRecord, type Transition } from './lifecycle.ts';
+import { placeOf, type IncidentRecord, type Transition } from './lifecycle.ts';
 
-export const STANDING = 'standing/';
+export const ACTIVE = 'standing/';
 export const WAITING = 'waiting/';
 
 /** Track without the fields of a single frame, and without those for the log of tracks, which no other file stores. */
@@ -35,7 +35,7 @@ const Record = Type.Object({
 const { rule, severity, zone, line } = EventData.properties;
 /** Same fields as EventSubject. */
 const About = Type.Object({ rule, severity, zone, line, subject: VigieEvent.properties.subject });
-const Standing = Type.Object({
+const ActiveIncident = Type.Object({
   owner: Type.String({ minLength: 1, maxLength: 100 }),
   /** Subject of a condition of the box: its rule may have been removed from the configuration. */
   about: Type.Optional(About),
@@ -43,31 +43,31 @@ const Standing = Type.Object({
 });
 const Waiting = Type.Omit(VigieEvent, ['sequence']);
 
-export interface Remembered extends StandingRecord {
+export interface StoredIncident extends IncidentRecord {
   readonly about?: EventSubject | undefined;
 }
 
 /** Active incidents, by the id of their rule, or by the key of their condition after `box/`. */
-export type StandingByOwner = ReadonlyMap<string, readonly Remembered[]>;
+export type IncidentsByOwner = ReadonlyMap<string, readonly StoredIncident[]>;
 
 type StoredNotes = readonly { readonly key: string; readonly text: string }[];
 
 /** Returns the change of the stored active incidents by a transition. */
-export function standingNote(
+export function incidentNote(
   about: EventSubject,
-  { episode, phase, situation, atMs, standingMs }: Transition,
+  { episode, phase, situation, atMs, activeMs }: Transition,
   wallAtMs: (atMs: number) => number,
 ): Notes {
   const place = placeOf(situation);
-  const record: StandingRecord = {
+  const record: IncidentRecord = {
     episode,
-    startedWallMs: wallAtMs(atMs - standingMs),
+    startedWallMs: wallAtMs(atMs - activeMs),
     objects: situation.objects.map(({ before: _before, colours: _colours, ...track }) => track),
     ...(place && { place }),
   };
   const owner = ownerOf(about);
   const text = JSON.stringify({ owner, ...(about.severity === 'system' && { about }), ...record });
-  return { [STANDING + episode]: phase === 'end' ? null : text };
+  return { [ACTIVE + episode]: phase === 'end' ? null : text };
 }
 
 /** The id of a rule contains no slash. */
@@ -79,11 +79,11 @@ function ownerOf({ rule, severity }: EventSubject): string {
   return rule.id === BUILT_IN ? BOX_OWNER + rule.kind : `${BOX_OWNER}${rule.kind}/${rule.id}`;
 }
 
-export function standingOf(storedNotes: StoredNotes, log: Logger): StandingByOwner {
-  const records = new Map<string, Remembered[]>();
+export function incidentsOf(storedNotes: StoredNotes, log: Logger): IncidentsByOwner {
+  const records = new Map<string, StoredIncident[]>();
   for (const { key, text } of storedNotes) {
     const content = jsonOf(text);
-    if (Value.Check(Standing, content)) {
+    if (Value.Check(ActiveIncident, content)) {
       const { owner, ...record } = content;
       records.set(owner, [...(records.get(owner) ?? []), record]);
     } else log.warn({ key }, 'a note of what stands cannot be read; that incident will not be ended');

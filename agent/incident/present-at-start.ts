@@ -21,7 +21,7 @@ import { Incidents } from './lifecycle.ts';
 
 const PRESENT = 'present/';
 const DAY_MS = 86_400_000;
-const TOLD_MAX = 512;
+const REPORTED_MAX = 512;
 /** Minimum overlap of the same vehicle: as for a resumed incident (IoU), or half of one box within the other. */
 const SAME_PLACE_MIN = 0.5;
 
@@ -44,7 +44,7 @@ export class PresentAtStart {
   /** Reported places by the key of their note, in order of reporting. */
   readonly #reportedPlaces = new Map<string, ReportedPlace>();
   /** Keys of obsolete notes. */
-  #over: string[] = [];
+  #obsoleteKeys: string[] = [];
   #forgotten = 0;
 
   constructor({ log, nextEpisode }: { readonly log: Logger; nextEpisode(): string }) {
@@ -64,7 +64,7 @@ export class PresentAtStart {
         this.#reportedPlaces.set(key, { ...content, seenWallMs: content.toldWallMs });
       else {
         this.#log.warn({ key }, 'a note of what was told cannot be read; it may be told again');
-        this.#over.push(key);
+        this.#obsoleteKeys.push(key);
       }
     }
   }
@@ -85,10 +85,10 @@ export class PresentAtStart {
       const place = { rule: rule.rule.id, xyxyNorm, toldWallMs: wallMs };
       this.#reportedPlaces.set(key, { ...place, seenWallMs: wallMs });
       const notes: Notes = {
-        ...Object.fromEntries(this.#over.map((over) => [over, null])),
+        ...Object.fromEntries(this.#obsoleteKeys.map((obsoleteKey) => [obsoleteKey, null])),
         [key]: JSON.stringify(place),
       };
-      this.#over = [];
+      this.#obsoleteKeys = [];
       const about = subjectOfPresent(rule);
       return transitions.map((transition) => ({ about, transition, notes }));
     });
@@ -105,11 +105,11 @@ export class PresentAtStart {
 
   #expire(wallMs: number): void {
     for (const [key, { seenWallMs }] of this.#reportedPlaces) {
-      const tooMany = this.#reportedPlaces.size >= TOLD_MAX;
+      const tooMany = this.#reportedPlaces.size >= REPORTED_MAX;
       if (!tooMany && wallMs - seenWallMs < DAY_MS) continue;
       if (tooMany) this.#forgotten += 1;
       this.#reportedPlaces.delete(key);
-      this.#over.push(key);
+      this.#obsoleteKeys.push(key);
     }
   }
 }

@@ -9,7 +9,7 @@ export interface RemindersOptions {
   readonly steady: { trusted(): boolean };
   /** Expiry of the box's and the authority's certificates in ms since the epoch; as Ending.endMs. */
   readonly certificates: { readonly ends: Readonly<Record<'certificate' | 'ca', Ending['endMs']>> };
-  readonly restraint: { readonly orderEndMs: Ending['endMs'] };
+  readonly restraint: { readonly authorisationEndMs: Ending['endMs'] };
   /** Reminders derived from the verdicts. */
   oftenFalse(): readonly Reminder[];
   readonly flow: { remindersAre(reminders: readonly Reminder[]): void };
@@ -31,7 +31,7 @@ export class Reminders {
     const endings: Ending[] = [
       { what: 'certificate', endMs: certificate },
       { what: 'ca', endMs: ca },
-      { what: 'order', endMs: restraint.orderEndMs },
+      { what: 'order', endMs: restraint.authorisationEndMs },
     ];
     flow.remindersAre(remindersOf(endings, clock.wallMs()));
   }

@@ -13,7 +13,7 @@ import { DwellNotes, type RuleDwells } from './dwell-notes.ts';
 import { type EventSubject, subjectOfRule } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
 import { HOLD_MS, Incidents, type Transition } from './lifecycle.ts';
-import type { StandingByOwner } from './notes.ts';
+import type { IncidentsByOwner } from './notes.ts';
 import { PresentAtStart } from './present-at-start.ts';
 
 /** Maximum length of the reason why an incident ended (the schema's limit). */
@@ -44,7 +44,7 @@ export interface RuleRunnersOptions {
 
 /** State stored by an earlier run. */
 export interface RestoredRules {
-  readonly standing: StandingByOwner;
+  readonly incidents: IncidentsByOwner;
   readonly outbox: Pick<Outbox, 'notes'>;
 }
 
@@ -83,8 +83,8 @@ export class RuleRunners {
     };
   }
 
-  get standing(): number {
-    return this.#sum(({ standing }) => standing);
+  get activeCount(): number {
+    return this.#sum(({ activeCount }) => activeCount);
   }
 
   /** Restores the active incidents and the dwells of an earlier run of the agent. */
@@ -93,7 +93,7 @@ export class RuleRunners {
     const dwells = this.#dwells.recover(previousRun.outbox, now);
     for (const runner of this.#runners) {
       const { config, incidents } = runner;
-      const records = previousRun.standing.get(config.id) ?? [];
+      const records = previousRun.incidents.get(config.id) ?? [];
       incidents.restore(records, now, graceMs(config));
       runner.restore(dwells.get(config.id) ?? []);
     }
@@ -114,12 +114,12 @@ export class RuleRunners {
   }
 
   /** Applies a ruling. Returns the ends of active incidents that may no longer be watched. */
-  permit({ reason, permit, refused }: Ruling, atMs: number): Happening[] {
+  applyRuling({ reason, permit, refusals }: Ruling, atMs: number): Happening[] {
     return this.#runners.flatMap((runner) => {
       const { id } = runner.config;
-      const refusal = refused.get(id) ?? '';
+      const refusal = refusals.get(id) ?? '';
       const { about } = runner;
-      const ends = runner.permit(
+      const ends = runner.applyGrant(
         permit?.rules.get(id),
         reason ?? (refusal || 'its rule runs in shadow now'),
         atMs,
@@ -129,8 +129,8 @@ export class RuleRunners {
   }
 
   /** Returns each rule with the reason why it may not run; empty if it may. */
-  refusals({ refused }: Ruling): { about: EventSubject; reason: string }[] {
-    return this.#runners.map(({ about, config }) => ({ about, reason: refused.get(config.id) ?? '' }));
+  refusals({ refusals }: Ruling): { about: EventSubject; reason: string }[] {
+    return this.#runners.map(({ about, config }) => ({ about, reason: refusals.get(config.id) ?? '' }));
   }
 
   /**
@@ -208,7 +208,7 @@ class RuleRunner {
   #shadow: Incidents;
   #shadowed = 0;
   /** The reached hourly limit has been reported. */
-  #limitTold = false;
+  #isLimitReported = false;
   /** Dwells of an earlier run, until the rule's first observation. */
   #restored: readonly Dwell[] = [];
 
@@ -234,7 +234,7 @@ class RuleRunner {
    * Applies a grant. Returns the ends of active incidents that may no longer be watched, to be published with the
    * previous subject.
    */
-  permit(grant: RuleGrant | undefined, reason: string, atMs: number): Transition[] {
+  applyGrant(grant: RuleGrant | undefined, reason: string, atMs: number): Transition[] {
     const runs = grant !== undefined && !grant.shadow;
     const ends = runs ? [] : this.incidents.endAll(reason.slice(0, ENDED_MAX), atMs);
     if (grant?.shadow !== this.#grant?.shadow) {
@@ -276,16 +276,16 @@ class RuleRunner {
     if (!this.#grant.shadow) {
       return { transitions: this.incidents.step(situations, observation.atMs), present };
     }
-    const began = this.#shadow.step(situations, observation.atMs).filter(({ phase }) => phase === 'start');
-    this.#shadowed += began.length;
+    const starts = this.#shadow.step(situations, observation.atMs).filter(({ phase }) => phase === 'start');
+    this.#shadowed += starts.length;
     return { transitions: [], present: [] };
   }
 
   limitChange(): LimitChange | undefined {
     const { limit } = this.incidents;
     const { limiting } = limit;
-    if (limiting === this.#limitTold) return undefined;
-    this.#limitTold = limiting;
+    if (limiting === this.#isLimitReported) return undefined;
+    this.#isLimitReported = limiting;
     return { about: this.#about, limiting, suppressed: limit.suppressedNow };
   }
 

@@ -21,7 +21,7 @@ import { CameraFitness } from './camera-fitness.ts';
 import { type EventSubject, subjectOfBoxRule, subjectOfCondition, subjectOfReminder } from './event.ts';
 import type { Happening } from './evidence-queue.ts';
 import { Incidents } from './lifecycle.ts';
-import { BOX_OWNER, type StandingByOwner } from './notes.ts';
+import { BOX_OWNER, type IncidentsByOwner } from './notes.ts';
 
 type Cause = Readonly<Record<string, unknown>>;
 
@@ -58,8 +58,8 @@ export class SystemConditions {
   }
 
   /** Kinds of the active conditions, each once, sorted alphabetically. */
-  get standing(): string[] {
-    const keys = [...this.#incidents].filter(([, { standing }]) => standing > 0).map(([key]) => key);
+  get activeKinds(): string[] {
+    const keys = [...this.#incidents].filter(([, { activeCount }]) => activeCount > 0).map(([key]) => key);
     return [...new Set(keys.map((key) => key.split('/', 1)[0] ?? key))].sort();
   }
 
@@ -129,15 +129,15 @@ export class SystemConditions {
     const key = `${kind}/${id}`;
     const about = subjectOfReminder(kind, id, params);
     const before = this.#reminded.get(key) ?? about;
-    const renewed = JSON.stringify(before.rule.params) !== JSON.stringify(params);
-    const over =
-      renewed || !active
+    const isRenewed = JSON.stringify(before.rule.params) !== JSON.stringify(params);
+    const ends =
+      isRenewed || !active
         ? this.#of(key)
             .endAll('renewed', atMs)
             .map((transition) => ({ about: before, transition }))
         : [];
     this.#reminded.set(key, about);
-    return active ? [...over, ...this.#change(key, about, true, cause, atMs)] : over;
+    return active ? [...ends, ...this.#change(key, about, true, cause, atMs)] : ends;
   }
 
   /** Reports a condition of one of the box's rules. */
@@ -154,7 +154,7 @@ export class SystemConditions {
   }
 
   /** Restores the active conditions; returns the ends of those that their source would not end. */
-  restore(records: StandingByOwner, now: Moment): Happening[] {
+  restore(records: IncidentsByOwner, now: Moment): Happening[] {
     return [...records].flatMap(([owner, [record]]) => {
       if (!owner.startsWith(BOX_OWNER) || record === undefined) return [];
       const key = owner.slice(BOX_OWNER.length);

@@ -12,15 +12,15 @@ interface Labelled {
   readonly label: string;
   readonly hint?: string | undefined;
   /** Fault of its content. */
-  readonly fault?: string | undefined;
+  readonly problem?: string | undefined;
 }
 
 type FieldProps = Omit<JSX.IntrinsicElements['input'], 'label' | 'onInput'> &
   Labelled & { readonly onText: (text: string) => void };
 
-export function Field({ label, hint, fault, onText, ...rest }: FieldProps) {
+export function Field({ label, hint, problem, onText, ...rest }: FieldProps) {
   const id = useId();
-  const hintId = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  const hintId = hint === undefined && problem === undefined ? undefined : `${id}-told`;
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -28,12 +28,12 @@ export function Field({ label, hint, fault, onText, ...rest }: FieldProps) {
         {...rest}
         id={id}
         aria-describedby={hintId}
-        aria-invalid={fault !== undefined}
+        aria-invalid={problem !== undefined}
         onInput={(event) => onText(event.currentTarget.value)}
       />
       {hintId !== undefined && (
-        <p id={hintId} class={fault === undefined ? 'hint' : 'fault'}>
-          {fault ?? hint}
+        <p id={hintId} class={problem === undefined ? 'hint' : 'fault'}>
+          {problem ?? hint}
         </p>
       )}
     </div>
@@ -47,9 +47,9 @@ interface ChoiceProps extends Labelled {
   readonly name?: string;
 }
 
-export function Choice({ label, hint, fault, value, options, onChoose, name }: ChoiceProps) {
+export function Choice({ label, hint, problem, value, options, onChoose, name }: ChoiceProps) {
   const id = useId();
-  const hintId = hint === undefined && fault === undefined ? undefined : `${id}-told`;
+  const hintId = hint === undefined && problem === undefined ? undefined : `${id}-told`;
   return (
     <div class="field">
       <label for={id}>{label}</label>
@@ -58,7 +58,7 @@ export function Choice({ label, hint, fault, value, options, onChoose, name }: C
         name={name}
         value={value}
         aria-describedby={hintId}
-        aria-invalid={fault !== undefined}
+        aria-invalid={problem !== undefined}
         onChange={(event) => onChoose(event.currentTarget.value)}
       >
         {options.map(([key, text]) => (
@@ -68,8 +68,8 @@ export function Choice({ label, hint, fault, value, options, onChoose, name }: C
         ))}
       </select>
       {hintId !== undefined && (
-        <p id={hintId} class={fault === undefined ? 'hint' : 'fault'}>
-          {fault ?? hint}
+        <p id={hintId} class={problem === undefined ? 'hint' : 'fault'}>
+          {problem ?? hint}
         </p>
       )}
     </div>

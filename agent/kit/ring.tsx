@@ -11,7 +11,7 @@ interface RingProps {
 }
 
 export function Ring({ leftS, ofS, label }: RingProps) {
-  const left = Math.min(1, Math.max(0, leftS / ofS));
+  const remainingRatio = Math.min(1, Math.max(0, leftS / ofS));
   return (
     <svg class="ring" viewBox="0 0 100 100" role="timer" aria-label={`${label} ${minutesAndSeconds(leftS)}`}>
       <circle class="ring-way" cx="50" cy="50" r={RADIUS} />
@@ -20,7 +20,7 @@ export function Ring({ leftS, ofS, label }: RingProps) {
         cx="50"
         cy="50"
         r={RADIUS}
-        stroke-dasharray={`${CIRCUMFERENCE * left} ${CIRCUMFERENCE}`}
+        stroke-dasharray={`${CIRCUMFERENCE * remainingRatio} ${CIRCUMFERENCE}`}
         transform="rotate(-90 50 50)"
       />
       <text x="50" y="50" text-anchor="middle" dominant-baseline="central">

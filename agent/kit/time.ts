@@ -3,8 +3,8 @@ import type { Language } from './language.ts';
 
 /** Formats minutes and seconds: 75 → 1:15. */
 export function minutesAndSeconds(seconds: number): string {
-  const wholeSeconds = Math.max(0, Math.ceil(seconds));
-  return `${Math.floor(wholeSeconds / 60)}:${String(wholeSeconds % 60).padStart(2, '0')}`;
+  const roundedSeconds = Math.max(0, Math.ceil(seconds));
+  return `${Math.floor(roundedSeconds / 60)}:${String(roundedSeconds % 60).padStart(2, '0')}`;
 }
 
 /** Formats hours and minutes: 27000 → 7 h 30. */

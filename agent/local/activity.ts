@@ -17,7 +17,7 @@ export class Activity {
   }
 
   /** Starts measuring the rules for a frame. */
-  judging(): Stopwatch {
+  evaluating(): Stopwatch {
     this.recent.frame();
     return this.latencies.begin('rules');
   }

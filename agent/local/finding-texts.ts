@@ -18,7 +18,7 @@ export interface FindingTexts {
   underInstallation(order: string): string;
   readonly installationFix: string;
   validUntil(subject: string, time: string): string;
-  readonly orderFix: string;
+  readonly authorisationFix: string;
   readonly boxCertificate: string;
   readonly caCertificate: string;
   readonly certificateFix: string;
@@ -38,7 +38,7 @@ export interface FindingTexts {
   readonly detectorLoading: string;
   readonly detectorMissing: string;
   readonly doctor: string;
-  incidents(standing: number, episodes: number, events: number): string;
+  incidents(openCount: number, episodes: number, events: number): string;
   activeSince(time: string): string;
   previewSince(time: string): string;
   outbox(alerts: number, rest: number, kb: number, onDisk: boolean): string;
@@ -87,8 +87,8 @@ const ENGLISH: FindingTexts = {
   modeFix: 'the box watches nothing until it has a valid authorisation',
   underInstallation: (order) => `under the permit to install ${order}: no rule runs`,
   installationFix: 'place the order (`authorisation`) before the permit ends',
-  validUntil: (what, time) => `${what} until ${time}`,
-  orderFix: 'ask the authority for the next order; docs/guide/authorisation.md, Renewal',
+  validUntil: (subject, time) => `${subject} until ${time}`,
+  authorisationFix: 'ask the authority for the next order; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'the box’s',
   caCertificate: 'the broker’s authority’s',
   certificateFix: 'renew it; docs/guide/operations.md, certificate-expiring',
@@ -96,7 +96,7 @@ const ENGLISH: FindingTexts = {
   cameraOpening: 'is being opened',
   noPicture: (state) => `no picture (${state})`,
   cameraFix: 'look at its power, cable and address; sudo -u vigie vigie doctor tries it and says more',
-  analysis: (fps, analysed, dropped) => `${fps} fps, ${analysed} frames, ${dropped} dropped`,
+  analysis: (fps, analysed, droppedFrames) => `${fps} fps, ${analysed} frames, ${droppedFrames} dropped`,
   keyFramesAlone: 'key frames alone are decoded',
   decodedInFull: 'decoded in full',
   rests: (rests, idleWakings) =>
@@ -107,8 +107,8 @@ const ENGLISH: FindingTexts = {
   detectorLoading: 'is being loaded',
   detectorMissing: 'not loaded: nothing is detected',
   doctor: 'sudo -u vigie vigie doctor tries it and says more',
-  incidents: (standing, episodes, events) =>
-    `${standing} standing, ${episodes} since the start, ${events} events`,
+  incidents: (openCount, episodes, events) =>
+    `${openCount} standing, ${episodes} since the start, ${events} events`,
   activeSince: (time) => `since ${time}`,
   previewSince: (time) => `a technician has looked at redacted pictures since ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>
@@ -156,8 +156,8 @@ const FRENCH: FindingTexts = {
   modeFix: 'le boîtier ne regarde rien tant qu’il n’a pas d’autorisation valable',
   underInstallation: (order) => `sous le permis d’installation ${order} : aucune règle ne tourne`,
   installationFix: 'mettre l’arrêté en place (`authorisation`) avant la fin du permis',
-  validUntil: (what, time) => `${what} jusqu’au ${time}`,
-  orderFix: 'demander l’arrêté suivant à l’autorité ; docs/guide/authorisation.md, Renewal',
+  validUntil: (subject, time) => `${subject} jusqu’au ${time}`,
+  authorisationFix: 'demander l’arrêté suivant à l’autorité ; docs/guide/authorisation.md, Renewal',
   boxCertificate: 'celui du boîtier',
   caCertificate: 'celui de l’autorité du serveur MQTT',
   certificateFix: 'le renouveler ; docs/guide/operations.md, certificate-expiring',
@@ -166,8 +166,8 @@ const FRENCH: FindingTexts = {
   noPicture: (state) => `pas d’image (${state})`,
   cameraFix:
     'vérifier son alimentation, son câble et son adresse ; sudo -u vigie vigie doctor l’essaie et en dit plus',
-  analysis: (fps, analysed, dropped) =>
-    `${decimal(fps)} images/s, ${analysed} analysées, ${dropped} abandonnées`,
+  analysis: (fps, analysed, droppedFrames) =>
+    `${decimal(fps)} images/s, ${analysed} analysées, ${droppedFrames} abandonnées`,
   keyFramesAlone: 'seules les images clés sont décodées',
   decodedInFull: 'décodé en entier',
   rests: (rests, idleWakings) => `${rests} repos, dont ${idleWakings} terminés sans mouvement`,
@@ -177,8 +177,8 @@ const FRENCH: FindingTexts = {
   detectorLoading: 'en cours de chargement',
   detectorMissing: 'non chargé : rien n’est détecté',
   doctor: 'sudo -u vigie vigie doctor l’essaie et en dit plus',
-  incidents: (standing, episodes, events) =>
-    `${standing} en cours, ${episodes} depuis le démarrage, ${events} événements`,
+  incidents: (openCount, episodes, events) =>
+    `${openCount} en cours, ${episodes} depuis le démarrage, ${events} événements`,
   activeSince: (time) => `depuis ${time}`,
   previewSince: (time) => `un technicien regarde des images caviardées depuis ${time}`,
   outbox: (alerts, rest, kb, onDisk) =>

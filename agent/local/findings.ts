@@ -72,7 +72,7 @@ export function statusFindings(status: LocalStatus, language: Language = 'en'): 
     ...viewFindings(status.view, texts),
     incidentsFinding(report, texts),
     ...status.standing
-      .filter(({ severity, kind }) => severity === 'system' && howTold(kind) !== 'elsewhere')
+      .filter(({ severity, kind }) => severity === 'system' && reportFormOf(kind) !== 'elsewhere')
       .map((event) => conditionFinding(event, timeZone, texts)),
     outboxFinding(report, texts),
     brokerFinding(report, texts),
@@ -110,7 +110,7 @@ function endFindings({ restraint, certificate, clock, time }: HealthReport, text
   const own =
     order === null || validUntil === null
       ? []
-      : [finding('order', order, validUntil, installation !== true && isSoon(validUntil), texts.orderFix)];
+      : [finding('order', order, validUntil, installation !== true && isSoon(validUntil), texts.authorisationFix)];
   if (certificate == null) return own;
   const { notAfter, caNotAfter } = certificate;
   const box = finding('certificate', texts.boxCertificate, notAfter, isSoon(notAfter), texts.certificateFix);
@@ -165,12 +165,12 @@ function detectorFinding({ detector, mode, uptimeS }: HealthReport, texts: Findi
 }
 
 function incidentsFinding({ incidents }: HealthReport, texts: FindingTexts): Finding {
-  const { standing, episodes, events } = incidents;
-  return ok('incidents', texts.incidents(standing, episodes, events));
+  const { standing: openCount, episodes, events } = incidents;
+  return ok('incidents', texts.incidents(openCount, episodes, events));
 }
 
 /** Returns how a condition is reported; one known only to another version needs a fix. */
-function howTold(kind: string): (typeof REPORT_FORMS)[ConditionKind] {
+function reportFormOf(kind: string): (typeof REPORT_FORMS)[ConditionKind] {
   return isConditionKind(kind) ? REPORT_FORMS[kind] : 'to-mend';
 }
 
@@ -181,7 +181,7 @@ function conditionFinding(
   texts: FindingTexts,
 ): Finding {
   const startText = clockText(time, timeZone);
-  if (howTold(kind) === 'known') return ok(kind, texts.previewSince(startText));
+  if (reportFormOf(kind) === 'known') return ok(kind, texts.previewSince(startText));
   const reasonText = reason === null ? '' : `: ${reason}`;
   return failed(kind, `${texts.activeSince(startText)}${reasonText}`, `docs/guide/operations.md, ${kind}`);
 }
@@ -206,13 +206,13 @@ function outboxFinding({ outbox: { store, lanes }, mqtt }: HealthReport, texts: 
 
 function brokerFinding({ mqtt, uptimeS, clock }: HealthReport, texts: FindingTexts): Finding {
   if (mqtt === null) return unknown('broker', texts.noBroker);
-  const { since, fault } = mqtt;
+  const { since: sinceTime, fault } = mqtt;
   const phase = texts.phases[mqtt.phase];
-  const sinceThen = texts.phaseSince(phase, clockText(since, clock.timeZone));
-  if (mqtt.phase === 'online' && fault === null) return ok('broker', sinceThen);
+  const phaseDetail = texts.phaseSince(phase, clockText(sinceTime, clock.timeZone));
+  if (mqtt.phase === 'online' && fault === null) return ok('broker', phaseDetail);
   if (fault !== null) return failed('broker', `${phase}, ${fault.code}`, fault.message);
   if (uptimeS < SETTLE_S) return unknown('broker', phase);
-  return failed('broker', sinceThen, texts.doctor);
+  return failed('broker', phaseDetail, texts.doctor);
 }
 
 function journalFinding({ journal, report }: LocalStatus, texts: FindingTexts): Finding {
@@ -224,8 +224,8 @@ function journalFinding({ journal, report }: LocalStatus, texts: FindingTexts): 
 }
 
 function diskFinding({ disk: { freeMiB, sizeMiB } }: LocalStatus, texts: FindingTexts): Finding {
-  const share = sizeMiB === 0 ? 0 : Math.round((100 * freeMiB) / sizeMiB);
-  const detail = texts.disk(freeMiB, share);
+  const freePercent = sizeMiB === 0 ? 0 : Math.round((100 * freeMiB) / sizeMiB);
+  const detail = texts.disk(freeMiB, freePercent);
   if (freeMiB >= FREE_MIB_MIN) return ok('disk', detail);
   return failed('disk', detail, texts.diskFix(FREE_MIB_MIN));
 }

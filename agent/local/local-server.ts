@@ -21,8 +21,8 @@ import { type Answer, answerOnce, type Request } from './one-request.ts';
 
 const LOOPBACK = '127.0.0.1';
 const CONNECTIONS_MAX = 8;
-const MADE_EVERY_MS = 1000;
-const FAULT_EVERY_MS = 60_000;
+const PAGE_EVERY_MS = 1000;
+const ERROR_EVERY_MS = 60_000;
 /** unix(7); node truncates a longer path silently. */
 const SOCKET_PATH_MAX = 107;
 const SOCKET_MODE = 0o600;
@@ -61,13 +61,13 @@ export class LocalServer {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #answers = new Map<string, { readonly answer: Answer; readonly atMs: number }>();
-  readonly #faultLine: RepeatedLine;
+  readonly #errorLine: RepeatedLine;
   #unserved = 0;
   #refusals = 0;
 
   constructor(options: LocalServerOptions) {
     this.#options = options;
-    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
+    this.#errorLine = new RepeatedLine(ERROR_EVERY_MS, options.clock);
   }
 
   /** Number of listeners that failed. */
@@ -76,7 +76,7 @@ export class LocalServer {
   }
 
   /** Connections beyond the limit, and requests that were too slow, too long, unreadable or under another name. */
-  get refused(): number {
+  get refusals(): number {
     return this.#refusals;
   }
 
@@ -181,7 +181,7 @@ export class LocalServer {
   #page(path: string): Answer {
     const nowMs = this.#options.clock.nowMs();
     const before = this.#answers.get(path);
-    if (before !== undefined && nowMs - before.atMs < MADE_EVERY_MS) return before.answer;
+    if (before !== undefined && nowMs - before.atMs < PAGE_EVERY_MS) return before.answer;
     const answer = this.#make(path);
     this.#answers.set(path, { answer, atMs: nowMs });
     return answer;
@@ -194,7 +194,7 @@ export class LocalServer {
       return page === undefined ? textAnswer(404, 'no such page\n') : { status: 200, ...page };
     } catch (error) {
       const reason = messageOf(error);
-      this.#faultLine.due((leftOut) =>
+      this.#errorLine.due((leftOut) =>
         log.warn({ reason, page: path, leftOut }, 'a local page could not be made'),
       );
       return textAnswer(500, `${reason}\n`);

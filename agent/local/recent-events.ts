@@ -8,13 +8,13 @@ import type { UnnumberedEvent } from '../contract/event-sink.ts';
 import type { LocalEvent } from '../contract/local-status.ts';
 
 const RECENT_MAX = 8;
-const STANDING_MAX = 64;
+const OPEN_INCIDENTS_MAX = 64;
 const RATE_OVER_MS = 10_000;
 
 export class RecentEvents {
   readonly #clock: Clock;
   readonly #recent: LocalEvent[] = [];
-  readonly #standing = new Map<string, LocalEvent>();
+  readonly #openIncidents = new Map<string, LocalEvent>();
   /** Monotonic times of the frames of the last seconds. */
   readonly #framesMs: number[] = [];
 
@@ -26,8 +26,8 @@ export class RecentEvents {
     return this.#recent;
   }
 
-  get standing(): readonly LocalEvent[] {
-    return [...this.#standing.values()];
+  get openIncidents(): readonly LocalEvent[] {
+    return [...this.#openIncidents.values()];
   }
 
   get analysedFps(): number {
@@ -54,11 +54,11 @@ export class RecentEvents {
       this.#recent.push(event);
       this.#recent.splice(0, this.#recent.length - RECENT_MAX);
     }
-    if (phase === 'end') this.#standing.delete(episode);
-    else if (!this.#standing.has(episode)) this.#standing.set(episode, event);
-    if (this.#standing.size <= STANDING_MAX) return;
-    const [oldest] = this.#standing.keys();
-    if (oldest !== undefined) this.#standing.delete(oldest);
+    if (phase === 'end') this.#openIncidents.delete(episode);
+    else if (!this.#openIncidents.has(episode)) this.#openIncidents.set(episode, event);
+    if (this.#openIncidents.size <= OPEN_INCIDENTS_MAX) return;
+    const [oldest] = this.#openIncidents.keys();
+    if (oldest !== undefined) this.#openIncidents.delete(oldest);
   }
 
   #forget(): void {

@@ -55,7 +55,7 @@ export class LocalView {
   }
 
   get counters(): Counters {
-    return { metrics_unserved: gauge(this.#server.unserved), local_refused: this.#server.refused };
+    return { metrics_unserved: gauge(this.#server.unserved), local_refused: this.#server.refusals };
   }
 
   start(): Promise<void> {
@@ -67,7 +67,7 @@ export class LocalView {
   }
 
   /** Returns the status for the technician's page, with the actions for a person. */
-  told(language: Language): { status: LocalStatus; findings: readonly Finding[] } {
+  statusWithFindings(language: Language): { status: LocalStatus; findings: readonly Finding[] } {
     const status = this.#status();
     return { status, findings: statusFindings(status, language) };
   }
@@ -96,7 +96,7 @@ export class LocalView {
       analysedFps: activity.recent.analysedFps,
       disk: diskOf(stateDir),
       journal: headOf(journal.head),
-      standing: [...activity.recent.standing],
+      standing: [...activity.recent.openIncidents],
       recent: [...activity.recent.recent],
     };
   }

@@ -10,7 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import type { CertificateReport } from '../contract/health.ts';
 
-const LOOK_EVERY_MS = 86_400_000;
+const READ_EVERY_MS = 86_400_000;
 /** Maximum size in bytes; a chain of certificates takes some kB. */
 const PEM_BYTES_MAX = 262_144;
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -29,7 +29,7 @@ interface Ends {
 export class CertificateDates {
   readonly #options: CertificateDatesOptions;
   #ends: Ends | undefined;
-  #lookAtMs = 0;
+  #nextReadMs = 0;
 
   constructor(options: CertificateDatesOptions) {
     this.#options = options;
@@ -38,8 +38,8 @@ export class CertificateDates {
   /** Dates as of the last reading, at most a day ago. */
   get ends(): Ends {
     const { config, clock } = this.#options;
-    if (this.#ends !== undefined && clock.nowMs() < this.#lookAtMs) return this.#ends;
-    this.#lookAtMs = clock.nowMs() + LOOK_EVERY_MS;
+    if (this.#ends !== undefined && clock.nowMs() < this.#nextReadMs) return this.#ends;
+    this.#nextReadMs = clock.nowMs() + READ_EVERY_MS;
     this.#ends = {
       certificate: config?.cert === undefined ? null : endsOf(config.cert)[0],
       ca: config?.ca === undefined ? null : firstToEnd(endsOf(config.ca), clock.wallMs()),

@@ -93,8 +93,8 @@ export class Delivery {
   #phase: DeliveryState['phase'] = 'stopped';
   #sinceWallMs: number;
   /** Reason why there is no connection. */
-  #fault: DeliveryError | undefined;
-  #toldFault: string | undefined;
+  #error: DeliveryError | undefined;
+  #reportedMessage: string | undefined;
   /** Last reported refusal, while it is active. */
   #refusal: DeliveryError | undefined;
   #sessions = 0;
@@ -123,17 +123,17 @@ export class Delivery {
   }
 
   get state(): DeliveryState {
-    const fault = this.#phase === 'online' ? this.#refusals.oldest : this.#fault;
+    const error = this.#phase === 'online' ? this.#refusals.oldest : this.#error;
     const { refusals, ...drained } = this.#drain.counters;
     const published = this.publisher.counters;
     return {
       phase: this.#phase,
       since: new Date(this.#sinceWallMs).toISOString(),
-      fault: fault === undefined ? null : { code: fault.code, message: fault.message.slice(0, 500) },
+      fault: error === undefined ? null : { code: error.code, message: error.message.slice(0, 500) },
       reconnects: Math.max(0, this.#sessions - 1),
       ...drained,
       unacknowledgedS: this.#drain.unacknowledgedS,
-      refused: refusals + published.refused,
+      refused: refusals + published.refusals,
       unretained: published.unretained,
       limited: this.#incoming.limited,
     };
@@ -210,25 +210,25 @@ export class Delivery {
   async #run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      this.#enter('connecting', this.#fault);
+      this.#enter('connecting', this.#error);
       this.#renewal = new AbortController();
-      const fault = await this.#live(signal);
+      const outcome = await this.#live(signal);
       if (signal.aborted) break;
-      if (fault === 'renewed') continue;
-      const conflict = fault.code === 'identity-conflict';
+      if (outcome === 'renewed') continue;
+      const conflict = outcome.code === 'identity-conflict';
       const waitMs = (conflict ? this.#conflict : this.#reconnect).nextMs();
-      this.#enter('waiting', fault);
-      this.#tell(fault, waitMs);
+      this.#enter('waiting', outcome);
+      this.#tell(outcome, waitMs);
       await clock.sleep(waitMs, this.#renewal.signal);
     }
     this.#enter('stopped', undefined);
   }
 
-  #tell(fault: DeliveryError, waitMs: number): void {
-    const { code, message, reasonCode } = fault;
+  #tell(error: DeliveryError, waitMs: number): void {
+    const { code, message, reasonCode } = error;
     // The next connection takes it into account, and the publisher reports it with its fix.
-    if (message === this.#toldFault || reasonCode === RETAIN_NOT_SUPPORTED) return;
-    this.#toldFault = message;
+    if (message === this.#reportedMessage || reasonCode === RETAIN_NOT_SUPPORTED) return;
+    this.#reportedMessage = message;
     // A person must act on the others; unreachability resolves automatically.
     const level = code === 'unreachable' ? 'warn' : 'error';
     this.#options.log[level]({ code, waitMs: Math.round(waitMs) }, message);
@@ -275,14 +275,14 @@ export class Delivery {
   ): Promise<DeliveryError | 'renewed'> {
     const { config, clock, log } = this.#options;
     let over: DeliveryError | undefined;
-    void session.closed.then((fault) => {
-      over = fault;
+    void session.closed.then((error) => {
+      over = error;
     });
     const openedMs = clock.nowMs();
     this.#incoming.attach(session);
     this.publisher.attach(session);
     this.#sessions += 1;
-    this.#toldFault = undefined;
+    this.#reportedMessage = undefined;
     log.info({ url: withoutSecret(config.url) }, 'connected to the broker');
     this.#enter('online', undefined);
     const acknowledgedBefore = this.#drain.counters.acknowledged;
@@ -293,10 +293,10 @@ export class Delivery {
       this.#tick(session);
       renewed = this.#renewal.signal.aborted && (await this.#isRenewed(credentials, signal));
       // A useful or long connection makes the next attempt early.
-      const heldMs = clock.nowMs() - openedMs;
+      const connectedMs = clock.nowMs() - openedMs;
       const useful = this.#drain.counters.acknowledged > acknowledgedBefore;
-      if (useful || heldMs > this.#timing.reconnect.maxMs) this.#reconnect.reset();
-      if (heldMs > this.#timing.conflict.maxMs) this.#conflict.reset();
+      if (useful || connectedMs > this.#timing.reconnect.maxMs) this.#reconnect.reset();
+      if (connectedMs > this.#timing.conflict.maxMs) this.#conflict.reset();
     }
     if (over !== undefined) return over;
     this.#drain.detach();
@@ -368,9 +368,9 @@ export class Delivery {
   }
 
   /** `fault` is the reason why there is no connection. The last one remains until there is a connection. */
-  #enter(phase: DeliveryState['phase'], fault: DeliveryError | undefined): void {
+  #enter(phase: DeliveryState['phase'], error: DeliveryError | undefined): void {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;
-    this.#fault = fault;
+    this.#error = error;
   }
 }

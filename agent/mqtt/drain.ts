@@ -208,7 +208,7 @@ export class Drain {
     const nowMs = this.#options.clock.nowMs();
     for (const lane of LANES) {
       this.#releaseAcked(lane);
-      this.#lookForStall(lane, nowMs);
+      this.#checkForStall(lane, nowMs);
     }
     this.#tellSilence();
     this.pump();
@@ -227,7 +227,7 @@ export class Drain {
     this.#hasToldSilence = isSilent;
   }
 
-  #lookForStall(lane: Lane, nowMs: number): void {
+  #checkForStall(lane: Lane, nowMs: number): void {
     const state = this.#lanes[lane];
     const { outbox, ack, stallMs, refusedRetryMs } = this.#options;
     const { first, last } = outbox.range(lane);

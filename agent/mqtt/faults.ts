@@ -1,7 +1,7 @@
 /** Explains errors of MQTT.js, TLS and the network to a person; the only module that interprets them. */
 import { AgentError, type ErrorKind, messageOf } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
-import { NETWORK_FAULTS } from '../base/network-fault.ts';
+import { NETWORK_PROBLEMS } from '../base/network-fault.ts';
 import type { DeliveryFaultCode } from '../contract/health.ts';
 
 /** Fault of the delivery; `message` is reason and fix on one line. */
@@ -102,12 +102,12 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
 
 /** Codes of Node's net, dns and tls. */
 const SYSTEM_CODES: Readonly<Record<string, Explanation>> = {
-  ECONNREFUSED: ['unreachable', NETWORK_FAULTS.ECONNREFUSED, 'start the broker, or put mqtt.url right'],
-  ENOTFOUND: ['unreachable', NETWORK_FAULTS.ENOTFOUND, 'put the host in mqtt.url right, or mend the DNS'],
-  EAI_AGAIN: ['unreachable', NETWORK_FAULTS.EAI_AGAIN, 'check the network and its DNS'],
-  EHOSTUNREACH: ['unreachable', NETWORK_FAULTS.EHOSTUNREACH, 'check the network'],
-  ENETUNREACH: ['unreachable', NETWORK_FAULTS.ENETUNREACH, 'check cable and address of the box'],
-  ETIMEDOUT: ['unreachable', NETWORK_FAULTS.ETIMEDOUT, 'check the network and the firewall'],
+  ECONNREFUSED: ['unreachable', NETWORK_PROBLEMS.ECONNREFUSED, 'start the broker, or put mqtt.url right'],
+  ENOTFOUND: ['unreachable', NETWORK_PROBLEMS.ENOTFOUND, 'put the host in mqtt.url right, or mend the DNS'],
+  EAI_AGAIN: ['unreachable', NETWORK_PROBLEMS.EAI_AGAIN, 'check the network and its DNS'],
+  EHOSTUNREACH: ['unreachable', NETWORK_PROBLEMS.EHOSTUNREACH, 'check the network'],
+  ENETUNREACH: ['unreachable', NETWORK_PROBLEMS.ENETUNREACH, 'check cable and address of the box'],
+  ETIMEDOUT: ['unreachable', NETWORK_PROBLEMS.ETIMEDOUT, 'check the network and the firewall'],
   CERT_HAS_EXPIRED: [
     'certificate',
     'the broker’s certificate has expired',
@@ -147,7 +147,7 @@ const ROOM_WORDS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Returns the text of deliveryError in one line, for a program of the room that was given the broker by `--broker`. */
-export function roomBrokerFault(error: unknown, url: string): string {
+export function roomBrokerProblem(error: unknown, url: string): string {
   const { message } = deliveryError(error, url);
   return ROOM_WORDS.reduce((text, [box, room]) => text.replace(box, room), message);
 }
@@ -161,15 +161,15 @@ export function deliveryError(error: unknown, url: string): DeliveryError {
     return new DeliveryError('configuration', error.message, fix, { cause: error });
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const [fault, problem, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
+  const [deliveryCode, problem, fix] = explain(code, url.startsWith('mqtts:'), messageOf(error));
   const reasonCode = typeof code === 'number' ? code : undefined;
-  return new DeliveryError(fault, `broker ${context}: ${problem}`, fix, { cause: error, reasonCode });
+  return new DeliveryError(deliveryCode, `broker ${context}: ${problem}`, fix, { cause: error, reasonCode });
 }
 
 /** Converts a reason code sent by the broker. */
 export function deliveryErrorOf(reasonCode: number, context: string): DeliveryError {
-  const [fault, problem, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
-  return new DeliveryError(fault, `${context}: ${problem}`, fix, { reasonCode });
+  const [deliveryCode, problem, fix] = explain(reasonCode, false, `reason code ${reasonCode}`);
+  return new DeliveryError(deliveryCode, `${context}: ${problem}`, fix, { reasonCode });
 }
 
 /** Returns the error for an unsent message: the broker accepts none beyond `bytesMax`. */
@@ -222,6 +222,6 @@ function closed(tls: boolean): Explanation {
 
 /** Returns the error for a connection that the broker closed without a reason. */
 export function closedError(url: string): DeliveryError {
-  const [fault, problem, fix] = closed(url.startsWith('mqtts:'));
-  return new DeliveryError(fault, `broker ${withoutSecret(url)}: ${problem}`, fix);
+  const [deliveryCode, problem, fix] = closed(url.startsWith('mqtts:'));
+  return new DeliveryError(deliveryCode, `broker ${withoutSecret(url)}: ${problem}`, fix);
 }

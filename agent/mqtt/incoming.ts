@@ -143,8 +143,8 @@ export class Incoming {
     const { clock, deafMs, log } = this.#options;
     subscription.deafUntilMs = clock.nowMs() + deafMs;
     log.warn({ topic, deafMs }, 'a flood: this topic is not heard for a while');
-    this.#session?.unsubscribe(topic).catch((fault: DeliveryError) => {
-      log.warn({ topic, reason: fault.message }, 'the broker goes on sending a topic that was left');
+    this.#session?.unsubscribe(topic).catch((error: DeliveryError) => {
+      log.warn({ topic, reason: error.message }, 'the broker goes on sending a topic that was left');
     });
   }
 
@@ -154,9 +154,9 @@ export class Incoming {
    */
   #subscribe(topic: string, session: Session): void {
     const { topics, log } = this.#options;
-    session.subscribe(topic).catch((fault: DeliveryError) => {
-      if (topic === topics.ack) session.destroy(fault);
-      else log.warn({ topic, reason: fault.message }, 'not subscribed on this connection');
+    session.subscribe(topic).catch((error: DeliveryError) => {
+      if (topic === topics.ack) session.destroy(error);
+      else log.warn({ topic, reason: error.message }, 'not subscribed on this connection');
     });
   }
 }

@@ -22,7 +22,7 @@ import type { Refusals } from './refusals.ts';
 import type { Session } from './session.ts';
 
 /** Maximum age in ms of a report sent on a new connection; the next one arrives within 30 s. */
-const HEALTH_FRESH_MS = 60_000;
+const HEALTH_AGE_MAX_MS = 60_000;
 
 /**
  * Maximum number of bridge notices not yet taken by the socket. A bridge retains and removes that many for 64 rules
@@ -61,7 +61,7 @@ export class Publisher {
   /**
    * Messages refused by the broker (`refused`), and messages sent without being retained as they should (`unretained`).
    */
-  readonly counters = { refused: 0, unretained: 0 };
+  readonly counters = { refusals: 0, unretained: 0 };
   readonly #options: PublisherOptions;
   readonly #tooLargeLine: RepeatedLine;
   #session: Session | undefined;
@@ -180,7 +180,7 @@ export class Publisher {
 
   #sendHealth(): void {
     const { topics, clock } = this.#options;
-    if (this.#health === undefined || clock.nowMs() - this.#health.atMs > HEALTH_FRESH_MS) return;
+    if (this.#health === undefined || clock.nowMs() - this.#health.atMs > HEALTH_AGE_MAX_MS) return;
     const { payload } = this.#health;
     this.#send({ topic: topics.health, payload, qos: 0, retain: true, contentType: JSON_TYPE });
   }
@@ -217,7 +217,7 @@ export class Publisher {
         refusals.settle(subject);
         return;
       }
-      this.counters.refused += 1;
+      this.counters.refusals += 1;
       refusals.add(subject, refusal);
     });
   }

@@ -6,7 +6,7 @@ import type { DeliveryError } from './faults.ts';
 
 export class Refusals {
   /** Active refusals in the order in which they began. */
-  readonly #standing = new Map<string, DeliveryError>();
+  readonly #active = new Map<string, DeliveryError>();
   readonly #onChange: () => void;
 
   /** The function `onChange` is called when the oldest one may have changed. It must not throw. */
@@ -16,17 +16,17 @@ export class Refusals {
 
   /** Refusal that has been active the longest. */
   get oldest(): DeliveryError | undefined {
-    const [oldest] = this.#standing.values();
+    const [oldest] = this.#active.values();
     return oldest;
   }
 
   add(subject: string, refusal: DeliveryError): void {
-    this.#standing.set(subject, refusal);
+    this.#active.set(subject, refusal);
     this.#onChange();
   }
 
   /** Removes a refusal whose message was accepted or dropped. */
   settle(subject: string): void {
-    if (this.#standing.delete(subject)) this.#onChange();
+    if (this.#active.delete(subject)) this.#onChange();
   }
 }

@@ -101,7 +101,7 @@ export class Session {
   readonly closed: Promise<DeliveryError>;
   readonly #client: MqttClient;
   readonly #options: SessionOptions;
-  #fault: DeliveryError | undefined;
+  #error: DeliveryError | undefined;
   #over = false;
   #receiveMaximum = RECEIVE_MAXIMUM_DEFAULT;
   #packetBytesMax = Number.POSITIVE_INFINITY;
@@ -132,7 +132,7 @@ export class Session {
     this.closed = new Promise((resolve) => {
       this.#client.on('close', () => {
         this.#over = true;
-        resolve(this.#fault ?? closedError(url));
+        resolve(this.#error ?? closedError(url));
       });
     });
   }
@@ -240,8 +240,8 @@ export class Session {
   }
 
   /** Drops the connection without a DISCONNECT; the broker sends the Last Will. */
-  destroy(fault?: DeliveryError): void {
-    this.#fault ??= fault;
+  destroy(error?: DeliveryError): void {
+    this.#error ??= error;
     this.#over = true;
     this.#client.end(true);
     this.#client.stream?.destroy();
@@ -282,10 +282,10 @@ export class Session {
   }
 
   /** Records why the connection ends or fails. The first reason is the cause; later ones are its consequences. */
-  #ends(fault: DeliveryError): void {
-    this.#fault ??= fault;
-    const bytes = [...this.#sentMessages].map((sent) => sent.bytes);
-    this.#options.learnt?.learn(fault, Math.max(this.#qos0BytesMax, ...bytes));
+  #ends(error: DeliveryError): void {
+    this.#error ??= error;
+    const bytes = [...this.#sentMessages].map((message) => message.bytes);
+    this.#options.learnt?.learn(error, Math.max(this.#qos0BytesMax, ...bytes));
   }
 }
 

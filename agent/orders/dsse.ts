@@ -13,7 +13,7 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../base/errors.ts';
 import { strictJsonOf } from '../base/json.ts';
 import { CommandRefused, type Envelope, envelopeOf } from '../contract/command.ts';
-import { faultText } from '../contract/time.ts';
+import { schemaProblem } from '../contract/time.ts';
 
 export interface OpenedEnvelope {
   /** Ids of the signing keys, in the order of the envelope. */
@@ -138,7 +138,7 @@ export function parseJson(bytes: Uint8Array, subject: string): unknown {
 export function ofForm<S extends TSchema>(schema: S, content: unknown, otherwise: string): Static<S> {
   if (Value.Check(schema, content)) return content;
   const error = Value.Errors(schema, content).First();
-  const problem = error === undefined ? '' : faultText(error);
+  const problem = error === undefined ? '' : schemaProblem(error);
   throw new CommandRefused('malformed', `${otherwise}: ${error?.path || '/'}: ${problem}`);
 }
 

@@ -14,11 +14,11 @@ import {
 import {
   namesCamera,
   parseCameraSource,
-  secondStreamFault,
+  secondStreamProblem,
   shownSource,
 } from '../contract/camera-address.ts';
 import { CommandRefused } from '../contract/command.ts';
-import { polygonFault } from '../contract/polygon.ts';
+import { polygonProblem } from '../contract/polygon.ts';
 import { envelopeOpener, envelopeReader, keyIdOf, type OpenedEnvelope, ofForm, parseJson } from './dsse.ts';
 
 const KIND = {
@@ -76,7 +76,7 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   if (!(Date.parse(notBefore) < Date.parse(notAfter))) {
     throw new CommandRefused('malformed', `notBefore ${notBefore} does not come before notAfter ${notAfter}`);
   }
-  const cameraText = cameraFault(authorisation);
+  const cameraText = cameraProblem(authorisation);
   if (cameraText !== undefined) throw new CommandRefused('malformed', cameraText);
   for (const field of ['name', 'publicKey'] as const) {
     if (new Set(resumeKeys.map((key) => key[field])).size < resumeKeys.length) {
@@ -90,17 +90,17 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   const shaped = { outlines, masks, 'tracks/zones': zones === 'all' ? [] : zones, 'tracks/notKept': notKept };
   for (const [list, shapes] of Object.entries(shaped)) {
     for (const { id, polygon } of shapes) {
-      const fault = polygonFault(polygon);
-      if (fault !== undefined) throw new CommandRefused('malformed', `${list}: ${id}: ${fault}`);
+      const shapeProblem = polygonProblem(polygon);
+      if (shapeProblem !== undefined) throw new CommandRefused('malformed', `${list}: ${id}: ${shapeProblem}`);
     }
   }
-  const fault = installationFault(authorisation) ?? trackLogFault(authorisation);
-  if (fault !== undefined) throw new CommandRefused('malformed', fault);
+  const problem = installationProblem(authorisation) ?? trackLogProblem(authorisation);
+  if (problem !== undefined) throw new CommandRefused('malformed', problem);
   return authorisation;
 }
 
 /** Returns an error unless both addresses have the canonical form without login and are streams of the same camera. */
-function cameraFault({ camera, substream }: Authorisation): string | undefined {
+function cameraProblem({ camera, substream }: Authorisation): string | undefined {
   const addresses = { camera, ...(substream === undefined ? {} : { substream }) };
   for (const [key, text] of Object.entries(addresses)) {
     const parsed = parseCameraSource(text);
@@ -110,12 +110,12 @@ function cameraFault({ camera, substream }: Authorisation): string | undefined {
   if (substream === undefined) return undefined;
   const [main, second] = [parseCameraSource(camera), parseCameraSource(substream)];
   if ('fault' in main || 'fault' in second) return undefined;
-  const fault = secondStreamFault(main, second, 'camera');
-  return fault === undefined ? undefined : `substream ${fault}`;
+  const problem = secondStreamProblem(main, second, 'camera');
+  return problem === undefined ? undefined : `substream ${problem}`;
 }
 
 /** Checks an installation authorisation: it is short, and permits no alerts and no sealing. */
-function installationFault(authorisation: Authorisation): string | undefined {
+function installationProblem(authorisation: Authorisation): string | undefined {
   const { installation = false, rules, notBefore, notAfter, ageRecipients } = authorisation;
   if (!installation) {
     return rules.length > 0
@@ -129,7 +129,7 @@ function installationFault(authorisation: Authorisation): string | undefined {
   return `a permit to install is valid for 24 hours at most; this one from ${notBefore} until ${notAfter}`;
 }
 
-function trackLogFault({ tracks }: Authorisation): string | undefined {
+function trackLogProblem({ tracks }: Authorisation): string | undefined {
   if (tracks === undefined) return undefined;
   const { grade, magistrate, colour, spanHours, days } = tracks;
   if (grade === 'persons' && magistrate === undefined)
@@ -143,7 +143,7 @@ function trackLogFault({ tracks }: Authorisation): string | undefined {
 }
 
 /** Returns the reason why the authorisation does not apply at this place and time, or undefined if it does. */
-export function authorisationFault(
+export function authorisationRefusal(
   authorisation: Authorisation,
   place: Place,
   nowMs: number,

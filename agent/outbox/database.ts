@@ -63,7 +63,7 @@ PRAGMA user_version = ${TABLES_VERSION};
 
 /** Describes the file for messages and errors. */
 export function outboxFile(path: string): SqliteFile {
-  return { what: 'outbox', path, alone: true };
+  return { title: 'outbox', path, alone: true };
 }
 
 /** Opens `path` for writing; creates and checks it if needed. Throws AgentError as `openSqlite` does. */

@@ -232,18 +232,18 @@ export class DurableOutbox implements Outbox {
   }
 
   /** Runs a change. A damaged file is replaced; if the disk refuses, the change runs in memory. */
-  #write<T>(act: (store: Store) => T): T {
+  #write<T>(operation: (store: Store) => T): T {
     const store = this.#store;
     assert(store !== undefined, 'the outbox is not started');
     try {
-      return act(store);
+      return operation(store);
     } catch (error) {
       if (store !== this.#disk || !(error instanceof AgentError)) throw error;
       if (error.kind === 'corrupt') this.#recover(store, error);
       else if (refusedByDisk(error)) this.#toMemory(error);
       else throw error;
       assert(this.#store !== undefined && this.#store !== store, 'there is a new store');
-      return act(this.#store);
+      return operation(this.#store);
     }
   }
 
@@ -277,17 +277,17 @@ export class DurableOutbox implements Outbox {
   }
 
   /** Releases rows. Those on a disk that refuses are recorded as owed to it. */
-  #release(act: (store: Store) => number, owe: (disk: Store) => number): number {
-    const released = this.#write(act);
+  #release(operation: (store: Store) => number, owe: (disk: Store) => number): number {
+    const released = this.#write(operation);
     return this.#memory === undefined ? released : released + this.#read(owe, 0);
   }
 
   /** Reads from disk. A damaged file is replaced, and an unreadable one counts as empty. */
-  #read<T>(act: (disk: Store) => T, empty: T): T {
+  #read<T>(operation: (disk: Store) => T, empty: T): T {
     const disk = this.#disk;
     if (disk === undefined) return empty;
     try {
-      return act(disk);
+      return operation(disk);
     } catch (error) {
       const damaged = error instanceof AgentError && error.kind === 'corrupt';
       if (!damaged && !refusedByDisk(error)) throw error;
@@ -297,7 +297,7 @@ export class DurableOutbox implements Outbox {
         return empty;
       }
       this.#recover(disk, error);
-      return this.#disk === undefined ? empty : act(this.#disk);
+      return this.#disk === undefined ? empty : operation(this.#disk);
     }
   }
 
@@ -346,9 +346,9 @@ export class DurableOutbox implements Outbox {
   }
 
   /** Runs work that is retried later. A failure is logged and loses nothing. */
-  #guarded<T>(act: () => T): T | undefined {
+  #guarded<T>(operation: () => T): T | undefined {
     try {
-      return act();
+      return operation();
     } catch (error) {
       this.#options.log.warn({ reason: messageOf(error) }, 'outbox: not now; it is tried again');
       return undefined;

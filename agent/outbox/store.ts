@@ -351,19 +351,19 @@ export class Store {
     return row.last;
   }
 
-  #counted(lane: Lane, act: () => number): number {
+  #counted(lane: Lane, operation: () => number): number {
     return this.#transaction(() => {
-      const released = act();
+      const released = operation();
       this.#tally[lane].released += released;
       return released;
     });
   }
 
   /** Applies all of `act` or nothing, in the tables and in memory. */
-  #transaction<T>(act: () => T): T {
+  #transaction<T>(operation: () => T): T {
     const before = { last: { ...this.#last }, tally: structuredClone(this.#tally) };
     try {
-      return this.#call(() => this.#db.transaction(act).immediate());
+      return this.#call(() => this.#db.transaction(operation).immediate());
     } catch (error) {
       this.#last = before.last;
       this.#tally = before.tally;
@@ -371,8 +371,8 @@ export class Store {
     }
   }
 
-  #call<T>(act: () => T): T {
-    return sqliteCall(outboxFile(this.#db.name), act);
+  #call<T>(operation: () => T): T {
+    return sqliteCall(outboxFile(this.#db.name), operation);
   }
 }
 

@@ -79,8 +79,8 @@ export class ReplayFiles implements EventSink {
     const classes = this.#classes;
     let rows = '';
     for (let i = 0; i < tracks.length; i++) {
-      const { id, label, seen, lastMs, xyxyNorm, score } = tracks[i] as ObservedTrack;
-      if (!seen && atMs - lastMs > BRIDGED_MS) continue;
+      const { id, label, seen: isSeen, lastMs, xyxyNorm, score } = tracks[i] as ObservedTrack;
+      if (!isSeen && atMs - lastMs > BRIDGED_MS) continue;
       classes.set(id, label);
       rows += motLine(frame, id, xyxyNorm, source, score);
     }

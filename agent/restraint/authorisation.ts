@@ -38,7 +38,7 @@ export function coverageOf(
 ): Coverage[] {
   return config.rules.map((rule) => {
     const entry = entryFor(authorisation, rule);
-    const reason = typeof entry === 'string' ? entry : outlineFault(authorisation, rule, config);
+    const reason = typeof entry === 'string' ? entry : outlineProblem(authorisation, rule, config);
     if (typeof entry === 'string' || reason !== undefined) return { rule: rule.id, grant: undefined, reason };
     const { legalBasis, shadow = false } = entry;
     const validUntil = authorisation.notAfter;
@@ -75,7 +75,7 @@ function entryFor(
   return `order ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
 }
 
-function outlineFault({ order, outlines = [] }: Authorisation, rule: RuleConfig, places: DrawnPlaces) {
+function outlineProblem({ order, outlines = [] }: Authorisation, rule: RuleConfig, places: DrawnPlaces) {
   const { list, id } = placeOf(rule);
   const outline = outlines.find((one) => one.id === id);
   if (outline === undefined) return undefined;
@@ -138,23 +138,23 @@ export function readAuthorityKey(file: string): KeyObject {
 export function readAuthorisationFile(
   file: string,
   name: 'authorisation' | 'installation' = 'authorisation',
-  judge?: (stat: Stats) => void,
+  validate?: (stat: Stats) => void,
 ): Buffer {
-  const bytes = readFile(file, name, judge);
+  const bytes = readFile(file, name, validate);
   if (bytes.length <= AUTHORISATION_BYTES_MAX) return bytes;
   const message = `${name} ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; this is no authorisation`;
   throw new AgentError('config', message);
 }
 
 /** Reads one byte more than any of these files may have, which suffices to detect a wrong file. */
-function readFile(file: string, subject: string, judge?: (stat: Stats) => void): Buffer {
+function readFile(file: string, subject: string, validate?: (stat: Stats) => void): Buffer {
   try {
     // A pipe would block on opening.
     const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stat = fstatSync(fd);
       if (!stat.isFile()) throw new AgentError('config', `${subject} ${file} is not a file`);
-      judge?.(stat);
+      validate?.(stat);
       const bytes = Buffer.alloc(AUTHORISATION_BYTES_MAX + 1);
       return bytes.subarray(0, readSync(fd, bytes));
     } finally {

@@ -17,7 +17,7 @@ import type { RestraintFolder } from '../orders/restraint-folder.ts';
 import type { Place } from '../orders/signed-order.ts';
 import { readAuthorityKey } from './authorisation.ts';
 import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
-import { NO_ORDER, type OrderRefusal, type Orders, orderInForce, readOrders, type Signed } from './orders.ts';
+import { NO_AUTHORISATION, type AuthorisationRefusal, type Authorisations, orderInForce, readAuthorisations, type SignedAuthorisation } from './orders.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 import { VOUCHING } from './places.ts';
 
@@ -29,7 +29,7 @@ export interface AuthorityOptions {
   readonly folder?: RestraintFolder | undefined;
   /** State that the journal holds; undefined while it cannot be read. Absent for callers that only query the file. */
   readonly journal?: {
-    readonly known:
+    readonly recordedState:
       | { readonly authority: string | undefined; readonly confirmedBeforeMs: number | undefined }
       | undefined;
   };
@@ -41,7 +41,7 @@ export class Authority {
   readonly #options: AuthorityOptions;
   readonly #place: Place;
   #time: LatestTime | undefined;
-  #orders: Orders | OrderRefusal = { reason: 'the authorisation has not been read' };
+  #authorisations: Authorisations | AuthorisationRefusal = { reason: 'the authorisation has not been read' };
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -62,24 +62,24 @@ export class Authority {
   /** Reads all files again. */
   load(): void {
     try {
-      this.#orders = this.#read();
+      this.#authorisations = this.#read();
     } catch (error) {
       rethrowBug(error);
-      this.#orders = { reason: error.message };
+      this.#authorisations = { reason: error.message };
     }
   }
 
   /** Returns the valid authorisation at this moment, or the reason why there is none. */
-  now(): Signed | OrderRefusal {
-    if ('reason' in this.#orders) return this.#orders;
-    return orderInForce(this.#orders, this.#place, this.nowMs());
+  now(): SignedAuthorisation | AuthorisationRefusal {
+    if ('reason' in this.#authorisations) return this.#authorisations;
+    return orderInForce(this.#authorisations, this.#place, this.nowMs());
   }
 
   /** End of the authorisation, ms, past or not; null if none is configured, undefined if it cannot be read. */
   get endMs(): number | null | undefined {
     if (this.#options.config.authorisation === undefined) return null;
-    if ('reason' in this.#orders || 'reason' in this.#orders.authorisation) return undefined;
-    const { installation, notAfter } = this.#orders.authorisation.content;
+    if ('reason' in this.#authorisations || 'reason' in this.#authorisations.authorisation) return undefined;
+    const { installation, notAfter } = this.#authorisations.authorisation.content;
     // An installation authorisation is meant to end soon.
     return installation === true ? null : Date.parse(notAfter);
   }
@@ -101,20 +101,20 @@ export class Authority {
     this.#time = this.#makeTime();
   }
 
-  #read(): Orders {
+  #read(): Authorisations {
     const { config } = this.#options;
     const { authorisation, installation, authorityKey } = config;
     const key = authorityKey === undefined ? undefined : readAuthorityKey(authorityKey);
     if (key !== undefined) this.#pin(key);
     this.#time ??= this.#makeTime();
-    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_ORDER);
+    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_AUTHORISATION);
     if (key === undefined) throw new AgentError('config', '`authorityKey` is not in the configuration');
-    return readOrders(config, key);
+    return readAuthorisations(config, key);
   }
 
   #makeTime(): LatestTime {
     const { stateDir, clock, journal } = this.#options;
-    return new LatestTime({ stateDir, clock, knownMs: journal?.known?.confirmedBeforeMs });
+    return new LatestTime({ stateDir, clock, knownMs: journal?.recordedState?.confirmedBeforeMs });
   }
 
   /** Throws AgentError if the key is not the one that this box obeys. */
@@ -123,13 +123,13 @@ export class Authority {
     const file = join(stateDir, PIN_FILE);
     const keyid = keyIdOf(key);
     if (folder !== undefined) this.#mustBe(keyid, keyIdOf(folder.authority()), folder.dir);
-    const journalKey = journal?.known?.authority;
+    const journalKey = journal?.recordedState?.authority;
     const storedPin = readPin(file);
     if (storedPin === undefined && journalKey !== undefined) {
       const message = `${file} is missing, though by its journal this box obeys the key ${short(journalKey)}; if authorityKey is right, ${VOUCHING}`;
       throw new AgentError('denied', message);
     }
-    if (storedPin === undefined && onPinned !== undefined && journal?.known === undefined) {
+    if (storedPin === undefined && onPinned !== undefined && journal?.recordedState === undefined) {
       throw new AgentError(
         'unavailable',
         'the journal cannot be read: whether this box has obeyed another key is not known',
@@ -139,7 +139,7 @@ export class Authority {
     this.#mustBe(keyid, pin.keyid, file);
     if (pin.told && journalKey !== undefined) this.#mustBe(keyid, journalKey, 'its journal');
     // Reported only once the journal accepts it. Until then a missing journal may be created (pin.ts).
-    if (pin.told || onPinned === undefined || journal?.known === undefined) return;
+    if (pin.told || onPinned === undefined || journal?.recordedState === undefined) return;
     // Vouching for the box also accepts the present time.
     if (storedPin !== undefined) resetTime(stateDir, clock.wallMs());
     this.#time = undefined;

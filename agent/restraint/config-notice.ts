@@ -27,7 +27,7 @@ export interface ConfigNoticeOptions {
   readonly log: Logger;
   readonly journal: { readonly writable: boolean };
   /** Valid authorisation, whose outlines may cover the drawn places. */
-  readonly restraint: { readonly order: Authorisation | undefined };
+  readonly restraint: { readonly authorisation: Authorisation | undefined };
   readonly flow: { happened(kind: MomentCondition, cause: object): void };
 }
 
@@ -49,8 +49,8 @@ export class ConfigNotice {
     this.#isDone = true;
     const change = this.#file.untold;
     if (change === undefined) return;
-    flow.happened('config-changed', causeOf(change, config, restraint.order));
-    const uncovered = uncoveredMasks(change, config, restraint.order);
+    flow.happened('config-changed', causeOf(change, config, restraint.authorisation));
+    const uncovered = uncoveredMasks(change, config, restraint.authorisation);
     if (uncovered.length > 0) flow.happened('mask-removed', maskCauseOf(uncovered));
     try {
       this.#file.markReported();
@@ -61,10 +61,10 @@ export class ConfigNotice {
   }
 }
 
-function causeOf({ lists, places }: ConfigChange, config: Config, order: Authorisation | undefined): object {
+function causeOf({ lists, places }: ConfigChange, config: Config, authorisation: Authorisation | undefined): object {
   const changedPlaces = places.map(({ list, id }) =>
     list === 'zones' || list === 'lines'
-      ? { list, id, outlined: order !== undefined && isOutlined(order, list, id, config) }
+      ? { list, id, outlined: authorisation !== undefined && isOutlined(authorisation, list, id, config) }
       : { list, id },
   );
   const listedPlaces = changedPlaces.slice(0, PLACES_TOLD_MAX);
@@ -88,10 +88,10 @@ type LostMask = ConfigChange['masksLost'][number];
 function uncoveredMasks(
   { masksLost }: ConfigChange,
   { masks }: Config,
-  order: Authorisation | undefined,
+  authorisation: Authorisation | undefined,
 ): readonly LostMask[] {
-  const ordered = order?.masks ?? [];
-  return ordered.length === 0 ? masksLost : uncovered(masksLost, [...masks, ...ordered]);
+  const authorisedMasks = authorisation?.masks ?? [];
+  return authorisedMasks.length === 0 ? masksLost : uncovered(masksLost, [...masks, ...authorisedMasks]);
 }
 
 function maskCauseOf(masks: readonly LostMask[]): object {

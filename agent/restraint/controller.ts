@@ -38,7 +38,7 @@ import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
 import { openResume } from './resume.ts';
 import { type LinkedJournal, RootLink } from './root-link.ts';
 import type { RootRecord } from './root-record.ts';
-import { isSame, orderEntry, type Ruled, reportOf, rulingOf, statementOf } from './ruling.ts';
+import { isSame, authorisationEntry, type Ruled, reportOf, rulingOf, statementOf } from './ruling.ts';
 import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;
@@ -57,7 +57,7 @@ export interface RestraintControllerOptions {
   /** Required for a permit: without a working journal nothing can be proved. */
   readonly journal: SuspensionRecordsOptions['journal'] &
     LinkedJournal & {
-      readonly known: { readonly confirmedBeforeMs: number | undefined } | undefined;
+      readonly recordedState: { readonly confirmedBeforeMs: number | undefined } | undefined;
     };
   readonly retention: Retention;
   /** Publishes signed statements, retained. */
@@ -157,7 +157,7 @@ export class RestraintController {
       this.#trying(() => this.#authority.keepTime());
     }
     this.#takeRequest();
-    this.#look();
+    this.#evaluate();
     if (this.#root.due) this.#next(() => this.#root.keepHead());
     if (this.mode === 'suspended' && !this.#suspension.recordedAtRoot && this.#root.mayRetry())
       this.#next(() => this.#record());
@@ -168,7 +168,7 @@ export class RestraintController {
     try {
       this.#suspension.suspend(args.reason, key);
     } finally {
-      this.#look();
+      this.#evaluate();
     }
     await this.#carrying;
     return this.#result();
@@ -214,12 +214,12 @@ export class RestraintController {
   }
 
   /** Signed and valid authorisation, whether the box analyses under it or not. */
-  get order(): Authorisation | undefined {
+  get authorisation(): Authorisation | undefined {
     return this.#carriedOut?.authorisation;
   }
 
   /** End of the configured authorisation, as `Authority.endMs`. */
-  get orderEndMs(): number | null | undefined {
+  get authorisationEndMs(): number | null | undefined {
     return this.#authority.endMs;
   }
 
@@ -227,15 +227,15 @@ export class RestraintController {
     const { site, box } = this.#options.config;
     const { suspended, id: suspension } = this.#suspension.state();
     if (!suspended) throw new CommandRefused('not-permitted', 'this box is not suspended');
-    const signedOrder = this.#authority.now();
-    if ('reason' in signedOrder) {
-      const message = `no authorisation holds whose resumeKeys could sign: ${signedOrder.reason}`;
+    const authorisation = this.#authority.now();
+    if ('reason' in authorisation) {
+      const message = `no authorisation holds whose resumeKeys could sign: ${authorisation.reason}`;
       throw new CommandRefused('not-permitted', message);
     }
     const own = { site, box, suspension };
-    const { reason, names } = openResume(bytes, signedOrder.content, own, this.#authority.nowMs());
+    const { reason, names } = openResume(bytes, authorisation.content, own, this.#authority.nowMs());
     await this.#suspension.end(suspension, reason, names, bytes);
-    this.#look();
+    this.#evaluate();
   }
 
   /** Takes a request that `vigie resume` on the box has left in the folder. */
@@ -267,25 +267,25 @@ export class RestraintController {
     this.#next(async () => this.#writeLocalMode());
   }
 
-  #look(): void {
+  #evaluate(): void {
     const ruling = rulingOf({
       suspension: this.#suspension.state(),
-      signedOrder: this.#authority.now(),
+      signedAuthorisation: this.#authority.now(),
       journalWritable: this.#options.journal.writable,
-      rootFault: this.#root.fault,
+      rootProblem: this.#root.problem,
     });
     if (this.#ruled !== undefined && isSame(this.#ruled, ruling)) return;
     const sinceText =
-      ruling.mode === this.#ruled?.mode && ruling.since === '' ? this.#ruled.since : ruling.since;
-    const ruled = { ...ruling, since: sinceText === '' ? this.#now() : sinceText };
+      ruling.mode === this.#ruled?.mode && ruling.startTime === '' ? this.#ruled.startTime : ruling.startTime;
+    const ruled = { ...ruling, startTime: sinceText === '' ? this.#now() : sinceText };
     this.#ruled = ruled;
     if (ruling.authorisation !== undefined) this.#options.retention.allow(ruling.authorisation.retention);
     this.#next(() => this.#carryOut(ruled));
   }
 
   /** Runs tasks in sequence. */
-  #next(act: () => Promise<void>): void {
-    this.#carrying = this.#carrying.then(act);
+  #next(action: () => Promise<void>): void {
+    this.#carrying = this.#carrying.then(action);
   }
 
   async #carryOut(ruled: Ruled): Promise<void> {
@@ -297,18 +297,18 @@ export class RestraintController {
     if (ruled.permit === undefined) await this.#root.stopVision();
     if (ruled.mode === 'suspended') await this.#record();
     this.#carriedOut = ruled;
-    const { mode, reason, since, suspension, by, authorisation, sha256 } = ruled;
+    const { mode, reason, startTime, suspension, by, authorisation, sha256 } = ruled;
     const fields = { mode, reason, order: authorisation?.order ?? null };
     log[mode === 'unauthorised' ? 'error' : 'info'](fields, `mode: ${mode}`);
     if (authorisation !== undefined && sha256 !== undefined && sha256 !== before?.sha256)
-      journal.enter(orderEntry(authorisation, sha256));
+      journal.enter(authorisationEntry(authorisation, sha256));
     const { read: framesRead, watched: packetsWatched } = status.frames;
     if (before !== undefined && mode === 'suspended' && suspension !== before.suspension) {
       const entry = { id: suspension ?? '', reason: reason ?? '', by: by ?? '', framesRead, packetsWatched };
       journal.enter({ type: 'suspend', ...entry });
     }
     if (mode !== before?.mode || reason !== before.reason || suspension !== before.suspension) {
-      journal.enter({ type: 'mode', mode, since, reason, suspension, framesRead, packetsWatched });
+      journal.enter({ type: 'mode', mode, since: startTime, reason, suspension, framesRead, packetsWatched });
     }
     if (mode === 'unauthorised') this.#trying(() => this.#authority.keepTime());
     if (mode !== before?.mode) await this.#root.keepHead();
@@ -354,9 +354,9 @@ export class RestraintController {
   }
 
   /** Runs `act`. A refusal by the disk is logged once and counted, and permits nothing. */
-  #trying<T>(act: () => T): T | undefined {
+  #trying<T>(action: () => T): T | undefined {
     try {
-      return act();
+      return action();
     } catch (error) {
       rethrowBug(error);
       this.#failed(error.message);

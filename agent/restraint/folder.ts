@@ -91,9 +91,9 @@ function write(folder: RestraintFolder, name: string, text: string): void {
   });
 }
 
-function onDisk(file: string, act: () => void): void {
+function onDisk(file: string, action: () => void): void {
   try {
-    act();
+    action();
   } catch (error) {
     throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
   }

@@ -43,7 +43,7 @@ export class LatestTime {
       const lastRun = new Date(knownMs).toISOString();
       throw new AgentError(
         'corrupt',
-        `${file} is missing, though by its journal this box has run until ${lastRun}; ${MEND}`,
+        `${file} is missing, though by its journal this box has run until ${lastRun}; ${FIX}`,
       );
     }
     this.#confirmedMs = Math.max(
@@ -77,7 +77,7 @@ export class LatestTime {
   }
 }
 
-const MEND = `see that the clock is right, then ${VOUCHING} or send it the signed command \`reset-time\``;
+const FIX = `see that the clock is right, then ${VOUCHING} or send it the signed command \`reset-time\``;
 
 /** Resets both times to the wall clock. Throws AgentError `unavailable`. */
 export function resetTime(stateDir: string, wallMs: number): void {
@@ -101,5 +101,5 @@ function readTime(file: string): number | undefined {
     throw new AgentError('corrupt', `${file} cannot be read: ${messageOf(error)}`, error);
   }
   if (FORM.test(text)) return Number(text);
-  throw new AgentError('corrupt', `${file} is damaged; ${MEND}`);
+  throw new AgentError('corrupt', `${file} is damaged; ${FIX}`);
 }

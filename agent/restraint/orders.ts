@@ -11,72 +11,72 @@ import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
-import { authorisationFault, openAuthorisation, type Place } from '../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation, type Place } from '../orders/signed-order.ts';
 import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
 
 /** An authorisation that is valid in everything but time. */
-export interface Signed {
+export interface SignedAuthorisation {
   readonly content: Authorisation;
   /** Text of the signed envelope. */
-  readonly order: string;
+  readonly envelope: string;
   /** Hash of the file, lower-case hex. */
   readonly sha256: string;
   /** Coverage of the configuration's rules. */
   readonly coverage: readonly Coverage[];
 }
 
-export interface OrderRefusal {
+export interface AuthorisationRefusal {
   readonly reason: string;
 }
 
-export interface Orders {
-  readonly authorisation: Signed | OrderRefusal;
+export interface Authorisations {
+  readonly authorisation: SignedAuthorisation | AuthorisationRefusal;
   /** Undefined if none is configured. */
-  readonly installation: Signed | OrderRefusal | undefined;
+  readonly installation: SignedAuthorisation | AuthorisationRefusal | undefined;
 }
 
-type Ordered = Pick<Config, 'authorisation' | 'installation' | 'rules' | 'zones' | 'lines'>;
+type AuthorisationConfig = Pick<Config, 'authorisation' | 'installation' | 'rules' | 'zones' | 'lines'>;
 
-export const NO_ORDER = '`authorisation` is not in the configuration';
+export const NO_AUTHORISATION = '`authorisation` is not in the configuration';
 
-export function readOrders(config: Ordered, key: KeyObject): Orders {
+export function readAuthorisations(config: AuthorisationConfig, key: KeyObject): Authorisations {
   const { authorisation, installation } = config;
   return {
     authorisation:
-      authorisation === undefined ? { reason: NO_ORDER } : read(authorisation, 'authorisation', config, key),
+      authorisation === undefined ? { reason: NO_AUTHORISATION } : read(authorisation, 'authorisation', config, key),
     installation: installation === undefined ? undefined : read(installation, 'installation', config, key),
   };
 }
 
 /** Returns the authorisation under which the box may analyse at this time, or the reason why there is none. */
 export function orderInForce(
-  { authorisation, installation }: Orders,
+  { authorisation, installation }: Authorisations,
   place: Place,
   nowMs: number,
-): Signed | OrderRefusal {
-  const own = holding(authorisation, place, nowMs);
+): SignedAuthorisation | AuthorisationRefusal {
+  const own = checkValidity(authorisation, place, nowMs);
   if (!('reason' in own) || installation === undefined) return own;
-  const permit = holding(installation, place, nowMs);
-  if (!('reason' in permit)) return permit;
-  const reason = `the permit to install does not hold: ${permit.reason}`;
-  return { reason: own.reason === NO_ORDER ? reason : `${own.reason}; and ${reason}` };
+  const installationAuthorisation = checkValidity(installation, place, nowMs);
+  if (!('reason' in installationAuthorisation)) return installationAuthorisation;
+  const reason = `the permit to install does not hold: ${installationAuthorisation.reason}`;
+  return { reason: own.reason === NO_AUTHORISATION ? reason : `${own.reason}; and ${reason}` };
 }
 
-function holding(order: Signed | OrderRefusal, place: Place, nowMs: number): Signed | OrderRefusal {
-  if ('reason' in order) return order;
-  const fault = authorisationFault(order.content, place, nowMs);
-  if (fault === undefined) return order;
-  const late = fault.code === 'expired' || fault.code === 'not-yet-valid';
+function checkValidity(authorisation: SignedAuthorisation | AuthorisationRefusal, place: Place, nowMs: number): SignedAuthorisation | AuthorisationRefusal {
+  if ('reason' in authorisation) return authorisation;
+  const error = authorisationRefusal(authorisation.content, place, nowMs);
+  if (error === undefined) return authorisation;
+  const late = error.code === 'expired' || error.code === 'not-yet-valid';
   const now = new Date(nowMs).toISOString();
-  return { reason: late ? `${fault.message}; it is ${now} by the latest time seen` : fault.message };
+  return { reason: late ? `${error.message}; it is ${now} by the latest time seen` : error.message };
 }
 
 function read(
   file: string,
   name: 'authorisation' | 'installation',
-  config: Ordered,
+  config: AuthorisationConfig,
   key: KeyObject,
-): Signed | OrderRefusal {
+): SignedAuthorisation | AuthorisationRefusal {
   try {
     const bytes = readAuthorisationFile(file, name);
     const content = openAuthorisation(bytes, key);
@@ -87,7 +87,7 @@ function read(
       );
     }
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    return { content, order: bytes.toString('utf8'), sha256, coverage: coverageOf(content, config) };
+    return { content, envelope: bytes.toString('utf8'), sha256, coverage: coverageOf(content, config) };
   } catch (error) {
     rethrowBug(error);
     return { reason: error instanceof CommandRefused ? `${name} ${file}: ${error.message}` : error.message };

@@ -4,11 +4,11 @@ import type { CapturePermit, RuleGrant } from '../contract/permit.ts';
 import type { Coverage } from './authorisation.ts';
 
 /** Issues a permit for a signed authorisation that has just been found valid, with its coverage. */
-export function permitUnder(order: string, coverage: readonly Coverage[]): CapturePermit {
+export function permitUnder(envelope: string, coverage: readonly Coverage[]): CapturePermit {
   const grants = coverage.flatMap(({ rule, grant }): [string, RuleGrant][] =>
     grant === undefined ? [] : [[rule, grant]],
   );
-  return { rules: new Map(grants), order } as unknown as CapturePermit;
+  return { rules: new Map(grants), order: envelope } as unknown as CapturePermit;
 }
 
 /** Issues a permit for recorded clips and test pictures: no live camera is used, and nothing is published. */

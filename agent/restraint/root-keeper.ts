@@ -20,7 +20,7 @@ import {
   type JournalRecord,
   type RestraintFolder,
 } from '../orders/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../orders/signed-order.ts';
 import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../orders/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';
@@ -38,7 +38,7 @@ export interface RootKeeperOptions {
    * Returns a signed authorisation of the configuration; undefined if there is no installation authorisation. Throws
    * AgentError.
    */
-  readOrder(name: 'authorisation' | 'installation'): Uint8Array | undefined;
+  readAuthorisation(name: 'authorisation' | 'installation'): Uint8Array | undefined;
 }
 
 /** Executes the request in the line; returns the reason for a refusal, or null. */
@@ -46,7 +46,7 @@ export function keep(line: string, options: RootKeeperOptions): string | null {
   const request = jsonOf(line);
   if (!Value.Check(RootRequest, request)) return 'not a request of this version';
   try {
-    act(request, options);
+    execute(request, options);
     return null;
   } catch (error) {
     rethrowBug(error);
@@ -54,7 +54,7 @@ export function keep(line: string, options: RootKeeperOptions): string | null {
   }
 }
 
-function act(request: RootRequest, options: RootKeeperOptions): void {
+function execute(request: RootRequest, options: RootKeeperOptions): void {
   if (request.op === 'suspend') suspend(request, options);
   if (request.op === 'resume') resume(Buffer.from(request.envelope), options);
   if (request.op === 'keep-head') keepHead(request, options);
@@ -80,8 +80,8 @@ function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
   const state = folder.suspension();
   if (state?.suspended !== true) return;
   const { site, box } = folder.box();
-  const order = orderInForce(site, box, options);
-  const { reason, names } = openResume(envelope, order, { site, box, suspension: state.id }, nowMs);
+  const authorisation = activeAuthorisation(site, box, options);
+  const { reason, names } = openResume(envelope, authorisation, { site, box, suspension: state.id }, nowMs);
   const nowText = new Date(nowMs).toISOString();
   const by = names.join(', ').slice(0, 100);
   // Written first: a cut between the two must not leave an id that can be used again.
@@ -93,27 +93,27 @@ function resume(envelope: Uint8Array, options: RootKeeperOptions): void {
 }
 
 /** Returns the authorisation if it holds, otherwise the installation authorisation. */
-function orderInForce(
+function activeAuthorisation(
   site: string,
   box: string,
-  { folder, nowMs, readOrder }: RootKeeperOptions,
+  { folder, nowMs, readAuthorisation }: RootKeeperOptions,
 ): Authorisation {
-  const validOrder = (name: 'authorisation' | 'installation'): Authorisation | undefined => {
-    const bytes = readOrder(name);
+  const validAuthorisation = (name: 'authorisation' | 'installation'): Authorisation | undefined => {
+    const bytes = readAuthorisation(name);
     if (bytes === undefined) return undefined;
-    const order = openAuthorisation(bytes, folder.authority());
-    const fault = authorisationFault(order, { site, box, camera: order.camera }, nowMs);
-    if (fault !== undefined) throw fault;
-    return order;
+    const authorisation = openAuthorisation(bytes, folder.authority());
+    const error = authorisationRefusal(authorisation, { site, box, camera: authorisation.camera }, nowMs);
+    if (error !== undefined) throw error;
+    return authorisation;
   };
   try {
-    const order = validOrder('authorisation');
-    if (order !== undefined) return order;
+    const authorisation = validAuthorisation('authorisation');
+    if (authorisation !== undefined) return authorisation;
     throw new AgentError('config', '`authorisation` is not in the configuration');
   } catch (error) {
     rethrowBug(error);
-    const permit = validOrder('installation');
-    if (permit?.installation === true) return permit;
+    const installation = validAuthorisation('installation');
+    if (installation?.installation === true) return installation;
     throw error;
   }
 }

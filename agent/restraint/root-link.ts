@@ -35,7 +35,7 @@ export interface RootLinkOptions {
 
 export class RootLink {
   readonly #options: RootLinkOptions;
-  #fault: string | undefined;
+  #problem: string | undefined;
   #tellAtMs = Number.NEGATIVE_INFINITY;
   #retryAtMs = Number.NEGATIVE_INFINITY;
 
@@ -44,8 +44,8 @@ export class RootLink {
   }
 
   /** Reason why nothing may run, or undefined. */
-  get fault(): string | undefined {
-    return this.#fault;
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** True if the journal's head is due to be reported. */
@@ -66,10 +66,10 @@ export class RootLink {
   load(): void {
     const { record, stateDir, config } = this.#options;
     try {
-      this.#fault = record === undefined ? writeOwnFolder(stateDir, config) : this.#compare(record);
+      this.#problem = record === undefined ? writeOwnFolder(stateDir, config) : this.#compare(record);
     } catch (error) {
       rethrowBug(error);
-      this.#fault = error.message;
+      this.#problem = error.message;
     }
   }
 

@@ -6,13 +6,13 @@ import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { SuspensionState } from '../orders/suspension.ts';
 import type { Coverage } from './authorisation.ts';
-import type { OrderRefusal, Signed } from './orders.ts';
+import type { AuthorisationRefusal, SignedAuthorisation } from './orders.ts';
 import { permitUnder } from './permit.ts';
 
 const TEXT_MAX = 500;
 
 export interface Ruled extends Ruling {
-  readonly since: string;
+  readonly startTime: string;
   readonly suspension: string | null;
   readonly by: string | null;
   readonly authorisation: Authorisation | undefined;
@@ -23,39 +23,39 @@ export interface Ruled extends Ruling {
 export interface Grounds {
   readonly suspension: SuspensionState;
   /** Valid authorisation, or the reason why there is none. */
-  readonly signedOrder: Signed | OrderRefusal;
+  readonly signedAuthorisation: SignedAuthorisation | AuthorisationRefusal;
   /** Required for a permit: without a working journal nothing can be proved. */
   readonly journalWritable: boolean;
   /** Reason why root's record cannot be kept; undefined if it can, or in a plain run. */
-  readonly rootFault: string | undefined;
+  readonly rootProblem: string | undefined;
 }
 
 /**
  * Rules by the suspension first, then the authorisation, then the proof. `since` is empty if the ruling began just now.
  */
-export function rulingOf({ suspension, signedOrder, journalWritable, rootFault }: Grounds): Ruled {
+export function rulingOf({ suspension, signedAuthorisation, journalWritable, rootProblem }: Grounds): Ruled {
   const { suspended, id, since, reason, by } = suspension;
   const [authorisation, sha256, coverage] =
-    'reason' in signedOrder
+    'reason' in signedAuthorisation
       ? [undefined, undefined, []]
-      : [signedOrder.content, signedOrder.sha256, signedOrder.coverage];
-  const refusedRules = new Map(
+      : [signedAuthorisation.content, signedAuthorisation.sha256, signedAuthorisation.coverage];
+  const refusals = new Map(
     coverage.flatMap(({ rule, reason: ruleReason }): [string, string][] =>
       ruleReason === undefined ? [] : [[rule, ruleReason]],
     ),
   );
-  const base = { authorisation, sha256, coverage, refused: refusedRules, permit: undefined };
-  if (suspended) return { ...base, suspension: id, by, since: since ?? '', mode: 'suspended', reason };
-  const own = { ...base, suspension: null, by: null, since: '' };
-  const unauthorised = (why: string): Ruled => ({
+  const base = { authorisation, sha256, coverage, refusals, permit: undefined };
+  if (suspended) return { ...base, suspension: id, by, startTime: since ?? '', mode: 'suspended', reason };
+  const own = { ...base, suspension: null, by: null, startTime: '' };
+  const unauthorised = (cause: string): Ruled => ({
     ...own,
     mode: 'unauthorised',
-    reason: why.slice(0, TEXT_MAX),
+    reason: cause.slice(0, TEXT_MAX),
   });
-  if ('reason' in signedOrder) return unauthorised(signedOrder.reason);
+  if ('reason' in signedAuthorisation) return unauthorised(signedAuthorisation.reason);
   if (!journalWritable) return unauthorised('journal-down: what could not be proved is not done');
-  if (rootFault !== undefined) return unauthorised(rootFault);
-  return { ...own, mode: 'active', reason: null, permit: permitUnder(signedOrder.order, coverage) };
+  if (rootProblem !== undefined) return unauthorised(rootProblem);
+  return { ...own, mode: 'active', reason: null, permit: permitUnder(signedAuthorisation.envelope, coverage) };
 }
 
 /** True if two rulings are the same. Reasons about time contain the time, which is not a change. */
@@ -66,7 +66,7 @@ export function isSame(a: Ruled, b: Ruled): boolean {
 }
 
 export function statementOf(
-  { mode, since, reason, authorisation, suspension }: Ruled,
+  { mode, startTime, reason, authorisation, suspension }: Ruled,
   { site, box }: { readonly site: string; readonly box: string },
   boot: string,
   time: string,
@@ -78,27 +78,27 @@ export function statementOf(
     boot,
     time,
     mode,
-    since,
+    since: startTime,
     reason,
     framesRead,
     packetsWatched,
     suspension,
-    ...orderOf(authorisation),
+    ...authorisationFields(authorisation),
   };
 }
 
 /** Returns the report of a ruling. `shadowed`: incidents that a shadow rule has suppressed. */
 export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => number): RestraintReport {
   const {
-    since = '1970-01-01T00:00:00.000Z',
+    startTime = '1970-01-01T00:00:00.000Z',
     reason = 'starting',
     authorisation,
     coverage = [],
   } = ruled ?? {};
   return {
-    since,
+    since: startTime,
     reason,
-    ...orderOf(authorisation),
+    ...authorisationFields(authorisation),
     rules: coverage.map(({ rule, grant, reason: ruleReason }) => ({
       id: rule,
       state: grant === undefined ? 'unauthorised' : grant.shadow ? 'shadow' : 'active',
@@ -109,7 +109,7 @@ export function reportOf(ruled: Ruled | undefined, shadowed: (rule: string) => n
 }
 
 /** Returns the journal entry for an authorisation that is valid from now on. */
-export function orderEntry(authorisation: Authorisation, sha256: string): JournalEntry {
+export function authorisationEntry(authorisation: Authorisation, sha256: string): JournalEntry {
   const { order, notBefore, notAfter, installation, tracks } = authorisation;
   return {
     type: 'authorisation',
@@ -122,7 +122,7 @@ export function orderEntry(authorisation: Authorisation, sha256: string): Journa
   };
 }
 
-function orderOf(authorisation: Authorisation | undefined) {
+function authorisationFields(authorisation: Authorisation | undefined) {
   return {
     order: authorisation?.order ?? null,
     validUntil: authorisation?.notAfter ?? null,

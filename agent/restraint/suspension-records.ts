@@ -25,7 +25,7 @@ export interface SuspensionRecordsOptions {
   readonly record: RootRecord | undefined;
   readonly journal: {
     readonly writable: boolean;
-    readonly known:
+    readonly recordedState:
       | {
           readonly suspension: Omit<SuspensionState, 'suspended'> | undefined;
           readonly authority: string | undefined;
@@ -56,14 +56,14 @@ export class SuspensionRecords {
     const { journal, record, clock } = this.#options;
     if (existsSync(this.#path) || hasRun || record?.folder.suspension() !== undefined) return;
     // While the journal cannot be read, this is unknown.
-    if (journal.known === undefined || journal.known.authority !== undefined) return;
+    if (journal.recordedState === undefined || journal.recordedState.authority !== undefined) return;
     this.#trying(() => this.#file.begin(clock.wallMs()));
   }
 
   state(): SuspensionState {
     const root = this.#options.record?.folder.suspension();
     const own = this.#file.read();
-    const journalSuspension = this.#options.journal.known?.suspension;
+    const journalSuspension = this.#options.journal.recordedState?.suspension;
     if (root?.suspended === true) {
       if (own.suspended && own.id === root.id) return own;
       return this.#putRight(root, 'root’s record');
@@ -116,7 +116,7 @@ export class SuspensionRecords {
   #completeEnd({ id, reason, by, ...root }: SuspensionState): SuspensionState {
     const { journal, clock, readOnly = false } = this.#options;
     if (readOnly) return { id, reason, by, ...root };
-    if (journal.known?.suspension?.id === id) {
+    if (journal.recordedState?.suspension?.id === id) {
       journal.enter({ type: 'resume', id, reason, by: by.split(', ') });
     }
     this.#trying(() => this.#file.resume(reason, by, clock.wallMs()));
@@ -131,9 +131,9 @@ export class SuspensionRecords {
     return right;
   }
 
-  #trying(act: () => unknown): void {
+  #trying(action: () => unknown): void {
     try {
-      act();
+      action();
     } catch (error) {
       rethrowBug(error);
       this.#options.onFailed(error.message);

@@ -16,7 +16,7 @@ import type { Rule } from './rule.ts';
 import { Succession } from './succession.ts';
 
 /** Long enough for a walker to leave his place, short enough that people in a crowd keep their track. */
-const LOOK_BACK_MS = 3000;
+const PATH_MS = 3000;
 /** A younger track has not yet shown whether it stays. */
 const AGE_MIN_MS = 1000;
 /**
@@ -51,7 +51,7 @@ interface Ridden {
   readonly x: number;
   readonly y: number;
   readonly movedMs: number;
-  readonly ridden: boolean;
+  readonly isRidden: boolean;
 }
 
 /** Returns the area of the zone's ground, in m², for a camera of this frame size; undefined if unknown. */
@@ -60,7 +60,7 @@ export type MeasureZone = (source: SizePx) => number | undefined;
 export class CrowdGatheringRule implements Rule {
   readonly config: CrowdGathering;
   readonly #measure: MeasureZone | undefined;
-  readonly #paths = new Paths(LOOK_BACK_MS);
+  readonly #paths = new Paths(PATH_MS);
   readonly #succession = new Succession();
   /** Oldest first. */
   readonly #counts: { readonly atMs: number; readonly count: number }[] = [];
@@ -69,7 +69,7 @@ export class CrowdGatheringRule implements Rule {
   #sinceMs: number | undefined;
   /** Time of the last sufficient count. */
   #enoughMs = 0;
-  #standing = false;
+  #isActive = false;
   #gatherings = 0;
 
   constructor(config: CrowdGathering, measure?: MeasureZone) {
@@ -85,20 +85,20 @@ export class CrowdGatheringRule implements Rule {
     const { atMs } = observation;
     const count = this.#median(staying.length, atMs);
     const { minCount, afterS } = this.config;
-    const enough = count >= minCount;
-    if (enough) {
+    const hasEnough = count >= minCount;
+    if (hasEnough) {
       // The median lags by half of its window; the counts in it do not.
       this.#sinceMs ??= this.#counts.find((one) => one.count >= minCount)?.atMs ?? atMs;
       this.#enoughMs = atMs;
-    } else if (this.#standing ? count < END_RATIO * minCount : atMs - this.#enoughMs > LAPSE_MAX_MS) {
+    } else if (this.#isActive ? count < END_RATIO * minCount : atMs - this.#enoughMs > LAPSE_MAX_MS) {
       this.#sinceMs = undefined;
     }
     const stayedMs = this.#sinceMs === undefined ? 0 : atMs - this.#sinceMs;
-    const isBeginning = enough && stayedMs >= afterS * 1000;
-    const stands = this.#sinceMs !== undefined && (this.#standing || isBeginning);
-    if (stands && !this.#standing) this.#gatherings += 1;
-    this.#standing = stands;
-    if (!stands) return [];
+    const isBeginning = hasEnough && stayedMs >= afterS * 1000;
+    const isActive = this.#sinceMs !== undefined && (this.#isActive || isBeginning);
+    if (isActive && !this.#isActive) this.#gatherings += 1;
+    this.#isActive = isActive;
+    if (!isActive) return [];
     const areaM2 = this.#measure?.(observation.source);
     const cause = {
       count,
@@ -119,19 +119,19 @@ export class CrowdGatheringRule implements Rule {
       if (label !== 'bicycle' && label !== 'motorcycle') continue;
       const [x, y] = [ground[0] * aspect, ground[1]];
       const root = this.#succession.rootOf(id);
-      const previous = before.get(root) ?? { x, y, movedMs: Number.NEGATIVE_INFINITY, ridden: false };
+      const previous = before.get(root) ?? { x, y, movedMs: Number.NEGATIVE_INFINITY, isRidden: false };
       const hasMoved =
         Math.hypot(x - previous.x, y - previous.y) >= RIDDEN_HEIGHTS * (xyxyNorm[3] - xyxyNorm[1]);
       const from = hasMoved ? { x, y, movedMs: atMs } : previous;
       const hasDetectedRider = people.some(
         (person) => ratioInside(xyxyNorm, person.xyxyNorm) >= RIDER_RATIO_MIN,
       );
-      this.#cycles.set(root, { ...from, ridden: !hasDetectedRider && atMs - from.movedMs < RIDDEN_MAX_MS });
+      this.#cycles.set(root, { ...from, isRidden: !hasDetectedRider && atMs - from.movedMs < RIDDEN_MAX_MS });
     }
   }
 
   #isRidden({ id }: ObservedTrack): boolean {
-    return this.#cycles.get(this.#succession.rootOf(id))?.ridden === true;
+    return this.#cycles.get(this.#succession.rootOf(id))?.isRidden === true;
   }
 
   #stays(track: ObservedTrack, { atMs }: Observation): boolean {

@@ -43,8 +43,8 @@ export class GraffitiRule implements Rule {
    */
   #drawnBy(region: StaticRegion, atMs: number): AssociatedTrack | undefined {
     const { zone, dwellS, persistS } = this.config;
-    const { kind, places, associatedTrack, grownMs, areaNorm, attended, seen } = region;
-    if (kind === 'removed' || attended || !seen) return undefined;
+    const { kind, places, associatedTrack, grownMs, areaNorm, attended, seen: isSeen } = region;
+    if (kind === 'removed' || attended || !isSeen) return undefined;
     if (areaNorm < AREA_MIN_NORM) return undefined;
     if (associatedTrack === undefined || associatedTrack.besideMs < dwellS * 1000) return undefined;
     if (!places.some((place) => place.zone === zone && place.share >= RATIO_MIN)) return undefined;

@@ -36,8 +36,8 @@ export class IllegalDumpingRule implements Rule {
   /** Returns the track that left the region behind, if that was long enough ago. */
   #dumpedBy(region: StaticRegion, atMs: number): AssociatedTrack | undefined {
     const { zone, afterS, minAreaNorm } = this.config;
-    const { kind, areaNorm, places, attended, seen, associatedTrack, firstMs } = region;
-    if (kind !== 'appeared' || areaNorm < minAreaNorm || attended || !seen) return undefined;
+    const { kind, areaNorm, places, attended, seen: isSeen, associatedTrack, firstMs } = region;
+    if (kind !== 'appeared' || areaNorm < minAreaNorm || attended || !isSeen) return undefined;
     if (!places.some((place) => place.zone === zone && place.standsIn)) return undefined;
     if (associatedTrack === undefined) return undefined;
     return atMs - Math.max(associatedTrack.leftMs, firstMs) >= afterS * 1000 ? associatedTrack : undefined;

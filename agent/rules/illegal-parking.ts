@@ -7,12 +7,12 @@
  */
 
 import type { Dwell } from '../contract/dwell.ts';
-import type { Observation, StandingVehicle } from '../contract/observation.ts';
+import type { Observation, StationaryVehicle } from '../contract/observation.ts';
 import type { IllegalParking } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
-import { STANDING_SCORE_MIN } from './standing-score.ts';
+import { STATIONARY_SCORE_MIN } from './standing-score.ts';
 
 /** A vehicle at its place. */
 interface Watched {
@@ -46,28 +46,28 @@ export class IllegalParkingRule implements Rule {
     this.#remembered.remember(dwells);
   }
 
-  observe({ standing, atMs }: Observation): Situation[] {
+  observe({ standing: stationaryVehicles, atMs }: Observation): Situation[] {
     this.#remembered.advance(atMs);
     const before = this.#vehicles;
     this.#vehicles = new Map();
-    return standing.flatMap((stands) => {
-      if (!this.#isWatched(stands)) return [];
-      const existing = before.get(stands.place);
+    return stationaryVehicles.flatMap((stationaryVehicle) => {
+      if (!this.#isWatched(stationaryVehicle)) return [];
+      const existing = before.get(stationaryVehicle.place);
       if (existing !== undefined) this.#remembered.forget(existing.last);
-      const watched = existing ?? this.#begin(stands);
-      this.#vehicles.set(stands.place, watched);
-      return this.#situation(stands, watched, atMs);
+      const watched = existing ?? this.#begin(stationaryVehicle);
+      this.#vehicles.set(stationaryVehicle.place, watched);
+      return this.#situation(stationaryVehicle, watched, atMs);
     });
   }
 
-  #isWatched({ moveTolerance, vehicle }: StandingVehicle): boolean {
+  #isWatched({ moveTolerance, vehicle }: StationaryVehicle): boolean {
     return (
       moveTolerance === this.config.moveTolerance &&
       vehicle.zones.some(({ zone }) => zone === this.config.zone)
     );
   }
 
-  #begin({ vehicle, arrival }: StandingVehicle): Watched {
+  #begin({ vehicle, arrival }: StationaryVehicle): Watched {
     const dwell = this.#remembered.take(vehicle);
     const sinceMs = Math.min(vehicle.firstMs, dwell?.sinceMs ?? vehicle.firstMs);
     const score = dwell?.score ?? 0;
@@ -76,12 +76,12 @@ export class IllegalParkingRule implements Rule {
     return { sinceMs, resumed, arrived: resumed || arrival !== 'unseen', score, raised: false, last };
   }
 
-  #situation(stands: StandingVehicle, watched: Watched, atMs: number): Situation[] {
-    const { place, presence, vehicle } = stands;
+  #situation(stationaryVehicle: StationaryVehicle, watched: Watched, atMs: number): Situation[] {
+    const { place, presence, vehicle } = stationaryVehicle;
     const { afterS, classes } = this.config;
     const { sinceMs, resumed } = watched;
     // A vehicle that stood here before a break was tracked then.
-    const arrival = resumed ? 'followed' : stands.arrival;
+    const arrival = resumed ? 'followed' : stationaryVehicle.arrival;
     watched.arrived = arrival !== 'unseen';
     const score = Math.max(watched.score, vehicle.score);
     watched.last = dwellOf(vehicle, { sinceMs, score, seenMs: atMs });
@@ -89,7 +89,7 @@ export class IllegalParkingRule implements Rule {
     const stoodMs = atMs - sinceMs;
     // The label of a raised vehicle may change; it is still the same vehicle.
     const counts =
-      labels.includes(vehicle.label) && score >= STANDING_SCORE_MIN[arrival] && presence !== 'hidden';
+      labels.includes(vehicle.label) && score >= STATIONARY_SCORE_MIN[arrival] && presence !== 'hidden';
     if (stoodMs < afterS * 1000 || !(watched.raised || counts)) return [];
     watched.raised = true;
     const cause = { stationaryS: Math.round(stoodMs / 100) / 10, presence };

@@ -98,7 +98,7 @@ export class LineCrossingRule implements Rule {
   /** Tracks overlaps of vehicles only: two people who walk side by side both cross. */
   #pairUp(tracks: readonly ObservedTrack[], atMs: number): void {
     for (const [pair, ms] of this.#togetherMs) if (atMs - ms > TOGETHER_MS) this.#togetherMs.delete(pair);
-    const vehicles = tracks.filter(({ group, seen }) => group === 'vehicle' && seen);
+    const vehicles = tracks.filter(({ group, seen: isSeen }) => group === 'vehicle' && isSeen);
     for (let i = 1; i < vehicles.length; i++) {
       const one = vehicles[i] as ObservedTrack;
       for (let j = 0; j < i; j++) {

@@ -81,9 +81,9 @@ export class Paths {
     const keptMs = this.#keptMs;
     // Indexed loop: an iterator for each track and each box costs more than all the work on them.
     for (let i = 0; i < tracks.length; i++) {
-      const { id, ground, xyxyNorm, seen } = tracks[i] as ObservedTrack;
+      const { id, ground, xyxyNorm, seen: isSeen } = tracks[i] as ObservedTrack;
       const path = paths.get(id) ?? [];
-      if (seen) {
+      if (isSeen) {
         const last = path.at(-1);
         if (last !== undefined && atMs - last.atMs > gapMs) path.length = 0;
         path.push({

@@ -6,7 +6,7 @@ import type { AssociatedTrack, Observation, StaticRegion } from '../contract/obs
 import type { Situation } from '../contract/situation.ts';
 
 /** Decisions of one rule about a region. */
-export interface RegionJudge {
+export interface RegionCriteria {
   /** Returns the associated track if the region is to be raised now. */
   associatedTrackOf(region: StaticRegion, atMs: number): AssociatedTrack | undefined;
   /** Returns the cause of the alert. `timeOf` converts a media time to wall time. */
@@ -20,11 +20,11 @@ export interface RegionJudge {
 }
 
 export class RaisedRegions {
-  readonly #judge: RegionJudge;
+  readonly #criteria: RegionCriteria;
   readonly #raised = new Map<number, AssociatedTrack>();
 
-  constructor(judge: RegionJudge) {
-    this.#judge = judge;
+  constructor(criteria: RegionCriteria) {
+    this.#criteria = criteria;
   }
 
   situations({ regions = [], atMs, wallMs }: Observation): Situation[] {
@@ -33,7 +33,7 @@ export class RaisedRegions {
     }
     const timeOf = (ms: number): string => new Date(wallMs - (atMs - ms)).toISOString();
     return regions.flatMap((region) => {
-      const associatedTrack = this.#raised.get(region.id) ?? this.#judge.associatedTrackOf(region, atMs);
+      const associatedTrack = this.#raised.get(region.id) ?? this.#criteria.associatedTrackOf(region, atMs);
       if (associatedTrack === undefined) return [];
       this.#raised.set(region.id, associatedTrack);
       const { id, xyxyNorm, areaNorm } = region;
@@ -43,13 +43,13 @@ export class RaisedRegions {
           objects: [],
           cause: {
             associatedTrack: { track: associatedTrack.track, label: associatedTrack.label },
-            ...this.#judge.causeOf(region, associatedTrack, atMs, timeOf),
+            ...this.#criteria.causeOf(region, associatedTrack, atMs, timeOf),
             xyxyNorm,
             areaNorm,
           },
           momentary: false,
           focus: [xyxyNorm],
-          moments: this.#judge.momentsOf(region),
+          moments: this.#criteria.momentsOf(region),
         },
       ];
     });

@@ -45,8 +45,8 @@ export function makeRule(config: RuleConfig, site: RuleSite): Rule {
 /** Removes static false positives from an observation; no rule uses them. */
 function withoutFalsePositives(observation: Observation): Observation {
   const { tracks } = observation;
-  if (!tracks.some(({ furniture }) => furniture)) return observation;
-  return { ...observation, tracks: tracks.filter(({ furniture }) => !furniture) };
+  if (!tracks.some(({ furniture: isFalsePositive }) => isFalsePositive)) return observation;
+  return { ...observation, tracks: tracks.filter(({ furniture: isFalsePositive }) => !isFalsePositive) };
 }
 
 function always(config: RuleConfig, site: RuleSite): Rule {

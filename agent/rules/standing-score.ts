@@ -1,6 +1,6 @@
 /** Minimum scores of stopped vehicles, below which a rule ignores them. */
 
-import type { StandingVehicle } from '../contract/observation.ts';
+import type { StationaryVehicle } from '../contract/observation.ts';
 
 /**
  * Minimum best score of a vehicle that was never seen to move. After as many detector runs, the scores of trunks, kerbs
@@ -14,7 +14,7 @@ export const UNMOVED_SCORE_MIN = 0.5;
  * detector's start threshold (its model card) suffices. A car seen from straight above scores at most .32
  * (parked-car-composed). Shadow edges and noise usually score .2.
  */
-export const STANDING_SCORE_MIN: Readonly<Record<StandingVehicle['arrival'], number>> = {
+export const STATIONARY_SCORE_MIN: Readonly<Record<StationaryVehicle['arrival'], number>> = {
   followed: 0.3,
   appeared: 0.3,
   unseen: UNMOVED_SCORE_MIN,

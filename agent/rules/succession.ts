@@ -41,17 +41,17 @@ export class Succession {
     const inSight = new Set<number>();
     const present = new Set<number>();
     for (let i = 0; i < tracks.length; i++) {
-      const { id, seen } = tracks[i] as ObservedTrack;
+      const { id, seen: isSeen } = tracks[i] as ObservedTrack;
       present.add(id);
-      if (seen) inSight.add(id);
+      if (isSeen) inSight.add(id);
     }
     for (let i = 0; i < tracks.length; i++) {
-      const { id, group, xyxyNorm, seen } = tracks[i] as ObservedTrack;
+      const { id, group, xyxyNorm, seen: isSeen } = tracks[i] as ObservedTrack;
       const entry = all.get(id);
       if (entry === undefined) {
         const root = this.#predecessor(group, xyxyNorm, inSight, atMs, aspect) ?? id;
         all.set(id, { root, group, box: xyxyNorm, lastMs: atMs });
-      } else if (seen) {
+      } else if (isSeen) {
         entry.box = xyxyNorm;
         entry.lastMs = atMs;
       }

@@ -14,7 +14,7 @@ import {
   type Observation,
   type ObservedTrack,
   PLACE_TOLERANCE,
-  type StandingVehicle,
+  type StationaryVehicle,
 } from '../contract/observation.ts';
 import type { VehicleInPedestrianZone } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
@@ -33,10 +33,10 @@ const MOVED_IOU_MAX = 0.5;
  * track may jump from one false box to the next. A drive of a quarter of its longer side within 5 s is slower than
  * walking pace.
  */
-const LOOK_BACK_MS = 5000;
+const PATH_MS = 5000;
 const DRIVE_MIN_SIZES = 0.25;
 /** A stop at a crossing or to drop a passenger is shorter. */
-const STANDS_FOR_MS = 10_000;
+const STATIONARY_MIN_MS = 10_000;
 
 interface Vehicle {
   /** Box at the first sighting. */
@@ -50,7 +50,7 @@ interface Vehicle {
 export class VehicleInPedestrianZoneRule implements Rule {
   readonly config: VehicleInPedestrianZone;
   readonly #succession = new Succession();
-  readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
+  readonly #paths = new Paths(PATH_MS, new Witness());
   readonly #remembered = new RememberedDwells();
   /** Vehicles by root number. */
   readonly #vehicles = new Map<number, Vehicle>();
@@ -81,7 +81,7 @@ export class VehicleInPedestrianZoneRule implements Rule {
     const { tracks, atMs, source } = observation;
     const { zone, classes, afterS } = this.config;
     const labels: readonly string[] = classes;
-    const came = tracks.flatMap((track) => {
+    const situations = tracks.flatMap((track) => {
       if (track.group !== 'vehicle') return [];
       const root = this.#succession.rootOf(track.id);
       const vehicle = this.#vehicleOf(root, track);
@@ -101,16 +101,16 @@ export class VehicleInPedestrianZoneRule implements Rule {
       const cause = { dwellS: Math.round(stayedMs / 100) / 10 };
       return [{ key: `track-${root}`, objects: [track], cause, momentary: false }];
     });
-    return [...came, ...this.#presentAtStart(observation)];
+    return [...situations, ...this.#presentAtStart(observation)];
   }
 
   /**
    * Returns vehicles that have stood in the zone since before the rule could see their arrival, and have not moved
    * since.
    */
-  #presentAtStart({ standing, atMs }: Observation): Situation[] {
-    return standing
-      .filter((stands) => this.#wasThere(stands, atMs))
+  #presentAtStart({ standing: stationaryVehicles, atMs }: Observation): Situation[] {
+    return stationaryVehicles
+      .filter((stationaryVehicle) => this.#wasThere(stationaryVehicle, atMs))
       .map(({ place, vehicle }) => ({
         key: `place-${place}`,
         objects: [vehicle],
@@ -120,14 +120,14 @@ export class VehicleInPedestrianZoneRule implements Rule {
       }));
   }
 
-  #wasThere({ arrival, moveTolerance, presence, vehicle }: StandingVehicle, atMs: number): boolean {
+  #wasThere({ arrival, moveTolerance, presence, vehicle }: StationaryVehicle, atMs: number): boolean {
     const { zone, classes, afterS } = this.config;
     const labels: readonly string[] = classes;
     if (moveTolerance !== PLACE_TOLERANCE || presence === 'hidden') return false;
     // A rule created while vision was running has not seen the arrival either.
     if (arrival !== 'unseen' && vehicle.firstMs > (this.#beganMs ?? atMs)) return false;
     if (vehicle.score < UNMOVED_SCORE_MIN || !labels.includes(vehicle.label)) return false;
-    if (atMs - vehicle.firstMs < Math.max(STANDS_FOR_MS, afterS * 1000)) return false;
+    if (atMs - vehicle.firstMs < Math.max(STATIONARY_MIN_MS, afterS * 1000)) return false;
     const hasMoved = this.#vehicles.get(this.#succession.rootOf(vehicle.id))?.hasMoved ?? false;
     return !hasMoved && vehicle.zones.some((visit) => visit.zone === zone);
   }

@@ -34,8 +34,8 @@ export class Witness {
     const vehicles = seenTracks.filter(({ group }) => group !== 'person');
     const witnessed = seenTracks.filter((track) => track.pixelsMove && this.#isVehiclesStep(track, vehicles));
     const present = new Map<number, XyxyNorm>();
-    for (const { id, seen, xyxyNorm } of tracks) {
-      const box = seen ? xyxyNorm : this.#last.get(id);
+    for (const { id, seen: isSeen, xyxyNorm } of tracks) {
+      const box = isSeen ? xyxyNorm : this.#last.get(id);
       if (box !== undefined) present.set(id, box);
     }
     this.#last = present;

@@ -13,7 +13,7 @@ import { isSure } from './sure.ts';
 import { Witness } from './witnessed.ts';
 
 /** Time in which a car at walking pace (the slowest relevant speed) covers a tenth of the frame's height. */
-const LOOK_BACK_MS = 5000;
+const PATH_MS = 5000;
 /**
  * Minimum way in box sizes. A moving vehicle's box is wrong by up to a tenth of its size (0.05, standard deviation).
  * Over half of its own length that makes 15 degrees; over less, its direction is unknown.
@@ -22,7 +22,7 @@ const TRAVEL_MIN_SIZES = 0.5;
 
 export class WrongWayRule implements Rule {
   readonly config: WrongWay;
-  readonly #paths = new Paths(LOOK_BACK_MS, new Witness());
+  readonly #paths = new Paths(PATH_MS, new Witness());
   /** Tracks that were found against the direction, until they end. */
   #wrong = new Set<number>();
 

@@ -10,7 +10,7 @@ import type { ConnectionKnown, JournalEntry } from '../contract/journal.ts';
 export interface CameraConnectionOptions {
   readonly camera: { readonly source: string };
   readonly journal: {
-    readonly known: { readonly connection: ConnectionKnown | null } | undefined;
+    readonly recordedState: { readonly connection: ConnectionKnown | null } | undefined;
     enter(entry: JournalEntry): void;
   };
 }
@@ -32,7 +32,7 @@ export class CameraConnection {
   opened(to: string): void {
     const { camera, journal } = this.#options;
     const address = cameraAddress(camera.source);
-    const stored = journal.known?.connection ?? null;
+    const stored = journal.recordedState?.connection ?? null;
     const before = stored?.camera === address ? stored.to : null;
     if (before === to) return;
     if (before !== null) this.#changes += 1;

@@ -57,10 +57,10 @@ export class VisionKeepAlive {
   /** Keeps vision running under this permit. May be called again after `stop`. */
   start(permit: CapturePermit): void {
     this.#stopping = new AbortController();
-    this.#live(permit);
+    this.#run(permit);
   }
 
-  #live(permit: CapturePermit): void {
+  #run(permit: CapturePermit): void {
     const { clock, log, socketPath, restraintDir, onMessage } = this.#options;
     const { signal } = this.#stopping;
     this.#current = new VisionProcess({
@@ -114,7 +114,7 @@ export class VisionKeepAlive {
       'vision ended; starting it again',
     );
     void clock.sleep(delayMs, signal).then(() => {
-      if (!signal.aborted) this.#live(permit);
+      if (!signal.aborted) this.#run(permit);
     });
   }
 }

@@ -36,7 +36,7 @@ export class LoadControl {
   }
 
   /** Handles an opened camera, and a change of the analysis rate. */
-  hear(message: FromVision): void {
+  receive(message: FromVision): void {
     if (message.kind === 'opened') this.#options.send({ kind: 'heat', steps: this.#heatSteps });
     if (message.kind !== 'pace') return;
     const { step, fps, reason } = message;

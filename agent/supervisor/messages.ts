@@ -29,7 +29,7 @@ export interface VisionMessagesOptions {
   readonly flow: VisionReceiver;
   /** Measures the duration of the agent's own part. */
   readonly view: {
-    judging(): Stopwatch;
+    evaluating(): Stopwatch;
     recordRequests(requests: readonly EvidenceRequest[]): void;
     answered(request: number): void;
   };
@@ -47,18 +47,18 @@ export class VisionMessages {
   readonly #options: VisionMessagesOptions;
   #framesSeen = 0;
   /** `vision-failed` may be active, also from an earlier run of the agent. */
-  #failedMayStand = true;
+  #mayBeFailed = true;
 
   constructor(options: VisionMessagesOptions) {
     this.#options = options;
   }
 
-  hear(received: Received<FromVision>): void {
+  receive(received: Received<FromVision>): void {
     const { log, status, cameraView, load, previews, flow, view, journal, accuracy, connection } =
       this.#options;
     const { message } = received;
-    status.hear(message);
-    load.hear(message);
+    status.receive(message);
+    load.receive(message);
     switch (message.kind) {
       case 'frame':
         this.#frame(message.observation);
@@ -71,7 +71,7 @@ export class VisionMessages {
         return;
       case 'preview':
       case 'no-preview':
-        previews.hear(received);
+        previews.receive(received);
         return;
       case 'sealed':
       case 'not-sealed':
@@ -109,7 +109,7 @@ export class VisionMessages {
   /** Handles the end of the vision process, requested or not. */
   onVisionEnd(): void {
     const { status, previews, accuracy, flow } = this.#options;
-    status.gone();
+    status.onVisionEnd();
     previews.onVisionEnd();
     accuracy.sees(false);
     flow.visionReturns();
@@ -118,16 +118,16 @@ export class VisionMessages {
   #frame(observation: Observation): void {
     const { flow, view, accuracy, cameraView, trackLog, send } = this.#options;
     this.#framesSeen += 1;
-    const judging = view.judging();
+    const stopwatch = view.evaluating();
     const { evidence } = flow.observe(observation);
-    judging.stop();
+    stopwatch.stop();
     view.recordRequests(evidence);
     trackLog.observe(observation);
     accuracy.sees(!flow.blind);
     const ofView = cameraView.observe(observation);
     send({ kind: 'ack', frame: observation.frame, evidence: [...evidence, ...ofView] });
-    if (this.#failedMayStand) flow.condition('vision-failed', false, {});
-    this.#failedMayStand = false;
+    if (this.#mayBeFailed) flow.condition('vision-failed', false, {});
+    this.#mayBeFailed = false;
   }
 
   /**
@@ -143,7 +143,7 @@ export class VisionMessages {
     log.error({ kind }, reason);
     // Only a failure of the camera is a lost stream. Vision's own errors, or a refused permission, have other causes.
     const own = kind === 'bug' || kind === 'exhausted' || kind === 'denied';
-    if (own) this.#failedMayStand = true;
+    if (own) this.#mayBeFailed = true;
     flow.condition(kind === 'corrupt' ? 'detector-down' : own ? 'vision-failed' : 'stream-lost', true, {
       reason,
     });

@@ -57,7 +57,7 @@ export class PreviewRequests {
   }
 
   /** Late answers are ignored. */
-  hear({ message, binary }: Received<FromVision>): void {
+  receive({ message, binary }: Received<FromVision>): void {
     if (message.kind !== 'preview' && message.kind !== 'no-preview') return;
     if (message.request !== this.#waiting?.request) return;
     if (message.kind === 'no-preview') this.#answer({ picture: undefined, reason: message.reason });

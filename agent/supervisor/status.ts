@@ -137,7 +137,7 @@ export class VisionStatus {
     return this.#stats?.stages;
   }
 
-  hear(message: FromVision): void {
+  receive(message: FromVision): void {
     this.#messageCount += 1;
     switch (message.kind) {
       case 'hello':
@@ -151,9 +151,9 @@ export class VisionStatus {
       }
       case 'opened': {
         const { source, decoder, fps, connected } = message;
-        const asOrdered = isConnectedAs(this.#source, connected);
+        const isAsConfigured = isConnectedAs(this.#source, connected);
         this.#connected = connected;
-        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps, asOrdered };
+        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps, asOrdered: isAsConfigured };
         break;
       }
       case 'frame':
@@ -180,7 +180,7 @@ export class VisionStatus {
   }
 
   /** Handles the end of the vision process. */
-  gone(): void {
+  onVisionEnd(): void {
     this.#before = this.frames;
     this.#limitsBefore = this.#limits;
     this.#stats = undefined;

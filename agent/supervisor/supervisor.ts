@@ -94,7 +94,7 @@ export class VisionSupervisor {
       socketPath: options.socketPath,
       restraintDir: options.restraintDir,
       settings: (permit) => this.#settings(permit),
-      onMessage: (received) => this.#messages.hear(received),
+      onMessage: (received) => this.#messages.receive(received),
       onEnd: () => this.#messages.onVisionEnd(),
       onCrashLoop: (looping) => flow.condition('decoder-crashloop', looping, { ends: this.#vision.ends }),
     });
@@ -106,7 +106,7 @@ export class VisionSupervisor {
   }
 
   /** Grows with every message of vision and with every unrequested end, for the watchdog. */
-  get signsOfLife(): number {
+  get activityCount(): number {
     return this.#options.status.messageCount + this.#vision.ends;
   }
 

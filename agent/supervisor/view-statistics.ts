@@ -17,11 +17,11 @@ const STEP_BIN = 0.05;
 /** Equals some hours of detector runs in a busy street. Rarer events are remembered longer. */
 const COUNTED_MAX = 100_000;
 /** Same as in the tracker: an object detected twice may be a flicker. */
-const LOOKS_MIN = 3;
+const SIGHTINGS_MIN = 3;
 
 interface TrackEntry {
   readonly group: ObservedTrack['group'];
-  looks: number;
+  sightings: number;
   /** Steps between consecutive detector runs, in longer sides. */
   steps: number;
   stepSum: number;
@@ -42,16 +42,16 @@ export class ViewStatistics {
   readonly #steps = new Float64Array(STEP_BINS);
   #tracks = new Map<number, TrackEntry>();
   #source: SizePx | undefined;
-  #looks = 0;
+  #inferences = 0;
 
   constructor({ detector, camera }: Configured) {
     this.#configured = { input: detector.input, fps: camera?.fps ?? null };
   }
 
   /** Adds an observation. A frame without a detector run is ignored. */
-  observe({ looked, tracks, source }: Observation): void {
-    if (looked === false) return;
-    this.#looks += 1;
+  observe({ looked: detectorRan, tracks, source }: Observation): void {
+    if (detectorRan === false) return;
+    this.#inferences += 1;
     this.#source = source;
     const nextTracks = new Map<number, TrackEntry>();
     for (const track of tracks) {
@@ -90,24 +90,24 @@ export class ViewStatistics {
     const aspect = source.widthPx / source.heightPx;
     const height = xyxyNorm[3] - xyxyNorm[1];
     const [x, y] = [ground[0] * aspect, ground[1]];
-    const entry = previous ?? { group, looks: 0, steps: 0, stepSum: 0, x, y, frame: 0 };
+    const entry = previous ?? { group, sightings: 0, steps: 0, stepSum: 0, x, y, frame: 0 };
     if (group === 'person') add(this.#heights, height * HEIGHT_BINS);
     const side = Math.max(height, (xyxyNorm[2] - xyxyNorm[0]) * aspect);
-    if (entry.frame === this.#looks - 1 && side > 0) {
+    if (entry.frame === this.#inferences - 1 && side > 0) {
       entry.steps += 1;
       entry.stepSum += Math.hypot(x - entry.x, y - entry.y) / side;
     }
-    entry.looks += 1;
+    entry.sightings += 1;
     entry.x = x;
     entry.y = y;
-    entry.frame = this.#looks;
+    entry.frame = this.#inferences;
     return entry;
   }
 
   /** Counts each object once, however long it stays, because fast objects are seen only a few times. */
-  #count({ group, looks, steps, stepSum }: TrackEntry): void {
+  #count({ group, sightings, steps, stepSum }: TrackEntry): void {
     const moves = group === 'person' || group === 'vehicle' || group === 'cycle';
-    if (moves && looks >= LOOKS_MIN && steps > 0) add(this.#steps, stepSum / steps / STEP_BIN);
+    if (moves && sightings >= SIGHTINGS_MIN && steps > 0) add(this.#steps, stepSum / steps / STEP_BIN);
   }
 }
 
@@ -122,11 +122,11 @@ function sum(bins: Float64Array): number {
 }
 
 /** Returns the bin in which the given ratio of the counts is reached. */
-function quantile(bins: Float64Array, share: number): number {
-  let left = share * sum(bins);
+function quantile(bins: Float64Array, ratio: number): number {
+  let remaining = ratio * sum(bins);
   for (let bin = 0; bin < bins.length; bin += 1) {
-    left -= bins[bin] as number;
-    if (left < 0) return bin;
+    remaining -= bins[bin] as number;
+    if (remaining < 0) return bin;
   }
   return bins.length - 1;
 }

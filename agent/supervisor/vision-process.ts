@@ -101,7 +101,7 @@ export class VisionProcess {
     void this.#options.clock.sleep(STOP_GRACE_MS, enough.signal).then(() => {
       if (enough.signal.aborted) return;
       // If systemd owns the process, it ends vision with the agent (ExecStopPost=).
-      if (child === undefined) this.#link?.cut();
+      if (child === undefined) this.#link?.destroy();
       else child.kill('SIGKILL');
     });
     await this.#exit;

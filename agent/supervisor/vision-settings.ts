@@ -8,7 +8,7 @@ import type { RuleConfig, RuleKind } from '../contract/rule-config.ts';
 export type VisionSource = Pick<VisionSettings, 'mode' | 'camera' | 'modelDir'>;
 
 /** Input of each rule kind besides tracks and crossings. Vision observes only these inputs. */
-const JUDGES: Readonly<Record<RuleKind, 'tracks' | 'standing' | 'regions'>> = {
+const RULE_INPUTS: Readonly<Record<RuleKind, 'tracks' | 'standing' | 'regions'>> = {
   'vehicle-in-pedestrian-zone': 'standing',
   loitering: 'tracks',
   'line-crossing': 'tracks',
@@ -40,7 +40,7 @@ export function visionSettings(
     ...(groundPlane !== undefined && { groundPlane }),
     // Each rule gets the same observations as if it ran alone.
     moveTolerances: [...new Set(tolerances)],
-    regions: rules.some(({ kind }) => JUDGES[kind] === 'regions'),
+    regions: rules.some(({ kind }) => RULE_INPUTS[kind] === 'regions'),
     everyFrame: false,
     detections: mode === 'replay',
   };
@@ -48,6 +48,6 @@ export function visionSettings(
 
 /** Returns the tolerance for stopped vehicles of a rule; empty if the rule does not use them. */
 function toleranceOf(rule: RuleConfig): number[] {
-  if (JUDGES[rule.kind] !== 'standing') return [];
+  if (RULE_INPUTS[rule.kind] !== 'standing') return [];
   return ['moveTolerance' in rule ? rule.moveTolerance : PLACE_TOLERANCE];
 }

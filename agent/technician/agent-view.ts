@@ -4,14 +4,14 @@ import type { Authorisation } from '../contract/authorisation.ts';
 import type { Config } from '../contract/config.ts';
 import type { Finding } from '../contract/finding.ts';
 import type { LocalStatus } from '../contract/local-status.ts';
-import type { AgentView, OrderView, PageFinding } from '../contract/page-link.ts';
+import type { AgentView, AuthorisationView, PageFinding } from '../contract/page-link.ts';
 import type { Ruling } from '../contract/permit.ts';
 
 const TEXT_MAX = 1000;
 const LIST_MAX = 64;
 
 /** A ruling with its authorisation. */
-export interface RuledOrder extends Ruling {
+export interface RulingWithAuthorisation extends Ruling {
   readonly authorisation: Authorisation | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface AgentViewSources
   extends Pick<AgentView, 'preview' | 'walk' | 'configSha256'>,
     Pick<Config, 'site' | 'box' | 'detector' | 'timeZone' | 'zones' | 'lines' | 'masks'> {
   /** Undefined before the first ruling. */
-  readonly ruled: RuledOrder | undefined;
+  readonly ruled: RulingWithAuthorisation | undefined;
   readonly status: LocalStatus;
   readonly findings: readonly Finding[];
 }
@@ -27,7 +27,7 @@ export interface AgentViewSources
 export function agentView(sources: AgentViewSources): AgentView {
   const { site, box, detector, timeZone, zones, lines, masks, ruled, status, findings } = sources;
   const { preview, walk, configSha256 } = sources;
-  const refusedRules = [...(ruled?.refused ?? [])].slice(0, LIST_MAX);
+  const refusedRules = [...(ruled?.refusals ?? [])].slice(0, LIST_MAX);
   return {
     site,
     box,
@@ -39,7 +39,7 @@ export function agentView(sources: AgentViewSources): AgentView {
     status,
     mode: ruled?.mode ?? 'unauthorised',
     reason: ruled === undefined ? 'starting' : (ruled.reason?.slice(0, TEXT_MAX) ?? null),
-    order: ruled?.authorisation === undefined ? null : orderView(ruled.authorisation),
+    order: ruled?.authorisation === undefined ? null : authorisationView(ruled.authorisation),
     refusedRules: refusedRules.map(([id, reason]) => ({ id, reason: reason.slice(0, TEXT_MAX) })),
     detectorInputPx: [detector.input[0], detector.input[1]],
     running: { zones: [...zones], lines: [...lines], masks: [...masks] },
@@ -47,7 +47,7 @@ export function agentView(sources: AgentViewSources): AgentView {
   };
 }
 
-function orderView(authorisation: Authorisation): OrderView {
+function authorisationView(authorisation: Authorisation): AuthorisationView {
   const { order, authority, camera, substream, notAfter, rules, installation, outlines, masks } =
     authorisation;
   return {

@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import { rethrowBug } from '../base/errors.ts';
 import type { MaskConfig } from '../contract/config.ts';
 
-const LOOK_EVERY_MS = 2000;
+const CHECK_EVERY_MS = 2000;
 
 export interface MasksOptions {
   readonly running: readonly MaskConfig[];
@@ -20,24 +20,24 @@ export interface MasksOptions {
 
 export class Masks {
   readonly #options: MasksOptions;
-  #lookedMs = Number.NEGATIVE_INFINITY;
-  #fault: string | undefined;
+  #checkedMs = Number.NEGATIVE_INFINITY;
+  #problem: string | undefined;
 
   constructor(options: MasksOptions) {
     this.#options = options;
   }
 
   /** Reason why a picture may lack a mask, or undefined. */
-  get fault(): string | undefined {
+  get problem(): string | undefined {
     const nowMs = this.#options.clock.nowMs();
-    if (nowMs - this.#lookedMs >= LOOK_EVERY_MS) {
-      this.#fault = this.#look();
-      this.#lookedMs = nowMs;
+    if (nowMs - this.#checkedMs >= CHECK_EVERY_MS) {
+      this.#problem = this.#check();
+      this.#checkedMs = nowMs;
     }
-    return this.#fault;
+    return this.#problem;
   }
 
-  #look(): string | undefined {
+  #check(): string | undefined {
     const { running, onDisk } = this.#options;
     try {
       if (isDeepStrictEqual(onDisk(), running)) return undefined;

@@ -30,7 +30,7 @@ import type { Screen } from './preview.ts';
 const CONNECTIONS_MAX = 2;
 /** Covers two phones that request the state once a second, plus their taps. */
 const ASKS = { burst: 40, perS: 10 } as const;
-const FAULT_EVERY_MS = 60_000;
+const ERROR_EVERY_MS = 60_000;
 
 export interface PageServerOptions {
   /** Path of the socket; anything left there by an earlier run is replaced. */
@@ -39,14 +39,14 @@ export interface PageServerOptions {
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
   ask(message: FromPage, screen: Screen): void;
-  left(screen: Screen): void;
+  onScreenClosed(screen: Screen): void;
 }
 
 export class PageServer {
   readonly #options: PageServerOptions;
   readonly #sockets = new Set<Socket>();
   readonly #screens = new Set<Screen>();
-  readonly #faultLine: RepeatedLine;
+  readonly #errorLine: RepeatedLine;
   #server: Server | undefined;
   #unserved = 0;
   #refusedCount = 0;
@@ -54,7 +54,7 @@ export class PageServer {
 
   constructor(options: PageServerOptions) {
     this.#options = options;
-    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
+    this.#errorLine = new RepeatedLine(ERROR_EVERY_MS, options.clock);
   }
 
   get counters(): Counters {
@@ -106,13 +106,13 @@ export class PageServer {
   }
 
   #serve(socket: Socket): void {
-    const { clock, log, ask, left } = this.#options;
+    const { clock, log, ask, onScreenClosed } = this.#options;
     const bucket = new TokenBucket(ASKS, clock);
     this.#sockets.add(socket);
     const screen: Screen = {
       show: (encoded) => socket.writableLength === 0 && link.send(encoded),
       tell: (encoded) => {
-        if (!link.send(encoded)) link.cut();
+        if (!link.send(encoded)) link.destroy();
       },
     };
     const link = new LinkEnd(
@@ -127,11 +127,11 @@ export class PageServer {
         onClosed: (error) => {
           this.#sockets.delete(socket);
           this.#screens.delete(screen);
-          left(screen);
+          onScreenClosed(screen);
           if (error === undefined) return;
           this.#refusedCount += 1;
           const reason = messageOf(error);
-          this.#faultLine.due((leftOut) => log.warn({ reason, leftOut }, 'connection of the page ended'));
+          this.#errorLine.due((leftOut) => log.warn({ reason, leftOut }, 'connection of the page ended'));
         },
       },
       FROM_PAGE_BYTES_MAX,

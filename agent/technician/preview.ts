@@ -34,7 +34,7 @@ import type { PreviewUse } from './preview-use.ts';
 /** Limit on starts. Each causes two journal entries and two events, which a faulty page must not flood. */
 const STARTS = { burst: 10, perS: 0.1 } as const;
 /** Longest delay before a suspension is noticed, ms. A picture that arrives after it is never shown. */
-const LOOK_EVERY_MS = 100;
+const CHECK_EVERY_MS = 100;
 /** Largest ratio of one core; the detector gets the rest. */
 const CORE_RATIO_MAX = 0.1;
 /**
@@ -108,7 +108,7 @@ export class Preview {
   #watching: Promise<void> = Promise.resolve();
   #asking = false;
   #takesMs: number[] = [];
-  readonly #counts = { started: 0, refused: 0, frames: 0, skipped: 0, failed: 0 };
+  readonly #counts = { started: 0, refusals: 0, frames: 0, skipped: 0, failed: 0 };
 
   constructor(options: PreviewOptions) {
     this.#options = options;
@@ -116,11 +116,11 @@ export class Preview {
   }
 
   get counters(): Counters {
-    const { started, refused, frames, skipped, failed } = this.#counts;
+    const { started, refusals, frames, skipped, failed } = this.#counts;
     return {
       preview_viewers: gauge(this.#run?.viewers.length ?? 0),
       preview_started: started,
-      preview_refused: refused,
+      preview_refused: refusals,
       preview_frames: frames,
       preview_skipped: skipped,
       preview_failed: failed,
@@ -141,7 +141,7 @@ export class Preview {
     if (this.#viewer(screen, id) !== undefined) return undefined;
     const refusal = this.#refusal() ?? this.#begin({ screen, id, session, frames: 0 });
     if (refusal === undefined) this.#counts.started += 1;
-    else this.#counts.refused += 1;
+    else this.#counts.refusals += 1;
     return refusal;
   }
 
@@ -154,7 +154,7 @@ export class Preview {
   }
 
   /** Handles a closed connection: ends all its viewers. */
-  left(screen: Screen): void {
+  screenClosed(screen: Screen): void {
     this.#leave(this.#run?.viewers.filter((viewer) => viewer.screen === screen) ?? [], 'page gone');
   }
 
@@ -213,7 +213,7 @@ export class Preview {
     const { clock } = this.#options;
     while (run === this.#run) {
       if (!this.#over(run) && clock.nowMs() >= run.dueMs) this.#ask(run);
-      await clock.sleep(LOOK_EVERY_MS, run.ending.signal);
+      await clock.sleep(CHECK_EVERY_MS, run.ending.signal);
     }
   }
 

@@ -20,7 +20,7 @@ import type { LocalStatus } from '../contract/local-status.ts';
 import { encodeToPage } from '../contract/page-frames.ts';
 import { type FromPage, PAGE_SOCKET, type PageAsk } from '../contract/page-link.ts';
 import type { RuleConfig } from '../contract/rule-config.ts';
-import { agentView, type RuledOrder } from './agent-view.ts';
+import { agentView, type RulingWithAuthorisation } from './agent-view.ts';
 import { Masks } from './masks.ts';
 import { PageServer } from './page-server.ts';
 import { type Forbidden, Preview, type PreviewOptions, type Refusal, type Screen } from './preview.ts';
@@ -32,7 +32,7 @@ const USE_FILE = 'preview-use.json';
 /** Modes of the socket. A service's socket also belongs to the group of the page's user. */
 const [OWN_MODE, GROUP_MODE] = [0o600, 0o660];
 /** Time for which a state is reused, ms, because each phone requests it. */
-const TOLD_FOR_MS = 500;
+const VIEW_REUSED_MS = 500;
 /** Limit of the contract on a line of text. */
 const TEXT_MAX = 1000;
 
@@ -48,7 +48,7 @@ export interface TechnicianPageOptions {
   readonly pageSocket: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly restraint: { readonly ruled: RuledOrder | undefined };
+  readonly restraint: { readonly ruled: RulingWithAuthorisation | undefined };
   readonly status: PreviewOptions['status'] & {
     readonly camera: CameraReport;
     readonly detector: DetectorReport | null;
@@ -58,7 +58,7 @@ export interface TechnicianPageOptions {
   readonly flow: PreviewOptions['flow'];
   readonly accuracy: { walkTest: WalkOptions['walkTest'] };
   /** State of the box as shown to a person on site. */
-  readonly view: { told(language: Language): LocalView };
+  readonly view: { statusWithFindings(language: Language): LocalView };
   isOn(rule: RuleConfig): boolean;
   /** Masks of the configuration on the disk. Throws AgentError if they cannot be read. */
   masksOnDisk(): readonly MaskConfig[];
@@ -97,7 +97,7 @@ export class TechnicianPage {
       clock,
       log,
       ask: (message, screen) => this.#ask(message, screen),
-      left: (screen) => this.#preview.left(screen),
+      onScreenClosed: (screen) => this.#preview.screenClosed(screen),
     });
   }
 
@@ -179,7 +179,7 @@ export class TechnicianPage {
     if (detector === null)
       return { code: 'detector-down', reason: 'no detector is loaded: nobody is hidden' };
     if (camera.state !== 'streaming') return { code: 'camera-away', reason: 'the camera is being opened' };
-    const masks = this.#masks.fault;
+    const masks = this.#masks.problem;
     return masks === undefined ? undefined : { code: 'masks-not-applied', reason: masks };
   }
 
@@ -194,8 +194,8 @@ export class TechnicianPage {
     const { clock, view } = this.#options;
     const nowMs = clock.nowMs();
     const before = this.#views.get(language);
-    if (before !== undefined && nowMs - before.atMs < TOLD_FOR_MS) return before.localView;
-    const localView = view.told(language);
+    if (before !== undefined && nowMs - before.atMs < VIEW_REUSED_MS) return before.localView;
+    const localView = view.statusWithFindings(language);
     this.#views.set(language, { localView, atMs: nowMs });
     return localView;
   }

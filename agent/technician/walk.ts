@@ -101,7 +101,7 @@ export class Walk {
   get #technician(): Technician {
     return {
       tell: (event) => this.#tell(event),
-      ready: (again) => this.#ask('ready', again),
+      ready: (mayRepeat) => this.#ask('ready', mayRepeat),
       keep: () => this.#ask('done', true),
       watching: (passedS, windowS) => this.#show({ passedS: Math.min(passedS, windowS), windowS }),
     };

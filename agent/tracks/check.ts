@@ -7,7 +7,7 @@ import type { KeyObject } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { CommandRefused } from '../contract/command.ts';
 import type { CommandKey, Config } from '../contract/config.ts';
-import { covers, polygonFault } from '../contract/polygon.ts';
+import { covers, polygonProblem } from '../contract/polygon.ts';
 import {
   COUNT_STEP_MS,
   type FoundTrack,
@@ -35,14 +35,14 @@ const notPermitted = (message: string): CommandRefused =>
 
 /** Returns the classes that the question concerns. Throws CommandRefused. */
 export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): FoundTrack['class'][] {
-  const { from, to, view, where, answer } = question;
+  const { from, to, view, where: place, answer } = question;
   const spanMs = Date.parse(to) - Date.parse(from);
   if (!(spanMs > 0)) throw badArgument('to', `${to} is not after from ${from}`);
-  if (where !== undefined && view === undefined)
+  if (place !== undefined && view === undefined)
     throw badArgument('view', 'is needed with where: the view that the place was drawn on');
-  if (answer === 'coverage' && where !== undefined)
+  if (answer === 'coverage' && place !== undefined)
     throw badArgument('where', 'coverage is of the whole picture; leave where out');
-  checkPlace(where, grant);
+  checkPlace(place, grant);
   checkColours(question, grant);
   const classes = classesOf(question, grant);
   checkSpan(spanMs, question, classes, grant);
@@ -77,9 +77,9 @@ function checkSpan(
   const allowed = question.answer === 'coverage' ? COVERAGE_HOURS_MAX : grant.spanHours;
   const hours = ofPersons ? Math.min(allowed, PERSONS_SPAN_HOURS_MAX) : allowed;
   if (spanMs <= hours * HOUR_MS) return;
-  const whom = ofPersons ? ' about persons' : '';
+  const subjectText = ofPersons ? ' about persons' : '';
   throw notPermitted(
-    `one question${whom} may look at ${hours} h at most; from and to are ${(spanMs / HOUR_MS).toFixed(1)} h apart`,
+    `one question${subjectText} may look at ${hours} h at most; from and to are ${(spanMs / HOUR_MS).toFixed(1)} h apart`,
   );
 }
 
@@ -113,8 +113,8 @@ function checkColours({ colours, answer }: TrackQuestion, { colour = false }: Tr
 function checkPlace(place: TrackPlace | undefined, { zones }: TrackLogGrant): void {
   if (place === undefined) return;
   const points = 'line' in place ? place.line : place.polygon;
-  const fault = 'line' in place ? lineFault(place.line) : polygonFault(place.polygon);
-  if (fault !== undefined) throw badArgument('where', fault);
+  const problem = 'line' in place ? lineProblem(place.line) : polygonProblem(place.polygon);
+  if (problem !== undefined) throw badArgument('where', problem);
   if ('does' in place && place.atLeastS > 0 && (place.does === 'enters' || place.does === 'leaves'))
     throw badArgument('where/atLeastS', `must be 0 for ${place.does}`);
   if (zones === 'all' || zones.some(({ polygon }) => covers(polygon, points))) return;
@@ -124,7 +124,7 @@ function checkPlace(place: TrackPlace | undefined, { zones }: TrackLogGrant): vo
   );
 }
 
-function lineFault([from, to]: readonly [readonly [number, number], readonly [number, number]]) {
+function lineProblem([from, to]: readonly [readonly [number, number], readonly [number, number]]) {
   return from[0] === to[0] && from[1] === to[1] ? 'the two ends of the line are the same point' : undefined;
 }
 

@@ -87,7 +87,7 @@ export interface Window {
 }
 
 export interface Gap extends Window {
-  readonly why: GapReason;
+  readonly reason: GapReason;
 }
 
 /**
@@ -103,13 +103,13 @@ export function gapsIn({ fromMs, toMs }: Window, spans: readonly Span[], beforeA
   for (const span of spans) {
     if (span.fromMs >= toMs) break;
     if (span.fromMs > reachedMs) {
-      gaps.push({ fromMs: reachedMs, toMs: span.fromMs, why: reason });
+      gaps.push({ fromMs: reachedMs, toMs: span.fromMs, reason });
       reachedMs = span.fromMs;
     }
     reachedMs = Math.max(reachedMs, Math.min(toMs, span.toMs));
     reason = span.why ?? 'not-written';
   }
-  if (reachedMs < toMs) gaps.push({ fromMs: reachedMs, toMs, why: reason });
+  if (reachedMs < toMs) gaps.push({ fromMs: reachedMs, toMs, reason });
   return gaps.filter((gap) => gap.toMs > gap.fromMs);
 }
 
@@ -124,18 +124,18 @@ export function coverageOf(
 ): TrackCoverage {
   const lengthMs = (parts: readonly Window[]): number =>
     parts.reduce((sum, part) => sum + part.toMs - part.fromMs, 0);
-  const wholeMs = Math.max(1, lengthMs(windows));
-  const covered = windows.flatMap((window) => withoutGaps(window, gaps));
-  const watchedMs = covered.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
-  const share = (ms: number): number => Math.min(1, Math.max(0, Number((ms / wholeMs).toFixed(9))));
+  const totalMs = Math.max(1, lengthMs(windows));
+  const coveredParts = windows.flatMap((window) => withoutGaps(window, gaps));
+  const watchedMs = coveredParts.reduce((sum, part) => sum + watchedMsIn(part, spans), 0);
+  const ratioOf = (ms: number): number => Math.min(1, Math.max(0, Number((ms / totalMs).toFixed(9))));
   const mergedGaps = merged(gaps);
   return {
-    seen: share(lengthMs(covered) - watchedMs),
-    watched: share(watchedMs),
-    gaps: mergedGaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, why }) => ({
+    seen: ratioOf(lengthMs(coveredParts) - watchedMs),
+    watched: ratioOf(watchedMs),
+    gaps: mergedGaps.slice(0, GAPS_MAX).map(({ fromMs, toMs, reason }) => ({
       from: new Date(fromMs).toISOString(),
       to: new Date(toMs).toISOString(),
-      why,
+      why: reason,
     })),
     more: Math.max(0, mergedGaps.length - GAPS_MAX),
   };
@@ -146,7 +146,7 @@ function merged(gaps: readonly Gap[]): Gap[] {
   const all: Gap[] = [];
   for (const gap of gaps) {
     const last = all.at(-1);
-    if (last?.why === gap.why && last.toMs === gap.fromMs) all[all.length - 1] = { ...last, toMs: gap.toMs };
+    if (last?.reason === gap.reason && last.toMs === gap.fromMs) all[all.length - 1] = { ...last, toMs: gap.toMs };
     else all.push(gap);
   }
   return all;

@@ -27,7 +27,7 @@ PRAGMA user_version = ${TABLES_VERSION};
 
 /** Describes the file for messages and errors. */
 export function trackFile(path: string): SqliteFile {
-  return { what: 'log of tracks', path };
+  return { title: 'log of tracks', path };
 }
 
 /** Opens `path`; creates and checks it if needed. Throws AgentError as `openSqlite` does. */

@@ -83,7 +83,7 @@ function deedsOf(
   aspect: number,
   within: Within,
 ): Iterable<Deed> {
-  if ('line' in place) return passagesOf(path, place, aspect);
+  if ('line' in place) return crossingsOf(path, place, aspect);
   return place.does === 'stops' ? stopsIn(path, place, aspect, within) : visitsOf(path, place, aspect);
 }
 
@@ -93,7 +93,7 @@ type AreaPlace = Extract<TrackPlace, { polygon: unknown }>;
 const sizeOf = (aspect: number) => ({ widthPx: aspect * HEIGHT, heightPx: HEIGHT });
 
 /** Yields crossings in the requested direction. */
-function* passagesOf(
+function* crossingsOf(
   path: readonly PathPoint[],
   { line, direction }: LinePlace,
   aspect: number,
@@ -106,9 +106,9 @@ function* passagesOf(
   for (let i = 0; i < path.length; i += 1) {
     const point = path[i] as PathPoint;
     const before = path[i - 1];
-    const share = before === undefined ? undefined : ratioAtLine(before, point, line);
-    if (before !== undefined && share !== undefined)
-      met = { atMs: between(before, point, share).atMs, durationMs: 0, isSeen: point.seen };
+    const ratio = before === undefined ? undefined : ratioAtLine(before, point, line);
+    if (before !== undefined && ratio !== undefined)
+      met = { atMs: between(before, point, ratio).atMs, durationMs: 0, isSeen: point.wasSeen };
     const passed = wire.approach(
       approach,
       size,
@@ -167,10 +167,10 @@ function* visitsOf(
     if (visit.present) {
       entries += 1;
       if (does === 'enters' && !(beganInside && entries === 1))
-        yield { atMs: changedMs, durationMs: 0, isSeen: point.seen };
+        yield { atMs: changedMs, durationMs: 0, isSeen: point.wasSeen };
       continue;
     }
-    if (does === 'leaves') yield { atMs: changedMs, durationMs: 0, isSeen: point.seen };
+    if (does === 'leaves') yield { atMs: changedMs, durationMs: 0, isSeen: point.wasSeen };
     if (does === 'stays' && changedMs - sinceMs >= atLeastS * 1000)
       yield { atMs: sinceMs, durationMs: changedMs - sinceMs, isSeen: true };
   }
@@ -190,7 +190,7 @@ function* places(path: readonly PathPoint[], polygon: Polygon, visit: Readonly<V
     const from = path[i - 1];
     if (
       from !== undefined &&
-      to.seen &&
+      to.wasSeen &&
       (visit.present || visit.contraryMs !== undefined || isNear(from, to, box))
     ) {
       const way = Math.hypot(to.x - from.x, to.y - from.y) / Math.max(to.height, 0.01);

@@ -60,7 +60,7 @@ export interface TrackHandlerOptions {
   record(record: TrackRecord): void;
 }
 
-type Left = TrackResult['left'];
+type Remaining = TrackResult['left'];
 
 export class TrackHandler {
   readonly #options: TrackHandlerOptions;
@@ -76,8 +76,8 @@ export class TrackHandler {
   }
 
   get counters(): Counters {
-    const { questions, given } = this.#options.status.report;
-    return { track_questions: questions, tracks_given: given, track_questions_limited: this.#limited };
+    const { questions, given: givenCount } = this.#options.status.report;
+    return { track_questions: questions, tracks_given: givenCount, track_questions_limited: this.#limited };
   }
 
   /** Rejects with CommandRefused. */
@@ -123,10 +123,10 @@ export class TrackHandler {
     const approver = needsApproval(question, classes, log.grant)
       ? approvedBy(args, command.key, config, nowMs)
       : null;
-    const left = this.#left(log, command.key, args.case, nowMs);
+    const remaining = this.#remaining(log, command.key, args.case, nowMs);
     const questionWindows = windowsOf(question, this.#site);
     const scope = seenTime(log, question, questionWindows, nowMs);
-    const page = await this.#page(log, args, classes, scope, left);
+    const page = await this.#page(log, args, classes, scope, remaining);
     // The box may have been suspended, or its authorisation ended, while rows were read.
     this.#options.log.assertMayAnswer();
     const givenCount = page.tracks.length;
@@ -149,7 +149,7 @@ export class TrackHandler {
       matches: page.matches,
       tracks: [...page.tracks],
       next: page.next === null ? null : `${page.next.rank}.${page.next.atMs}.${page.next.row}`,
-      left: { case: left.case - cost, keyDay: left.keyDay - cost, day: left.day - cost },
+      left: { case: remaining.case - cost, keyDay: remaining.keyDay - cost, day: remaining.day - cost },
     };
   }
 
@@ -158,10 +158,10 @@ export class TrackHandler {
     { question, cursor }: TrackArgs & { readonly question: TrackQuestion },
     classes: readonly FoundTrack['class'][],
     { windows, aspect }: SeenTime,
-    left: Left,
+    remaining: Remaining,
   ): Promise<Page> {
     if (question.answer === 'coverage') return NOTHING;
-    const tracksMax = Math.min(PAGE_TRACKS_MAX, left.case, left.keyDay, left.day);
+    const tracksMax = Math.min(PAGE_TRACKS_MAX, remaining.case, remaining.keyDay, remaining.day);
     const result = await findTracks({
       store: log.store,
       keptFromMs: log.keptFromMs,
@@ -176,26 +176,26 @@ export class TrackHandler {
   }
 
   /** Returns the remaining budget. Throws CommandRefused if a budget is used up. */
-  #left({ store, grant: { budget } }: OpenLog, key: string, number: string, nowMs: number): Left {
+  #remaining({ store, grant: { budget } }: OpenLog, key: string, number: string, nowMs: number): Remaining {
     const spent = store.spent(nowMs - DAY_MS, key, number);
-    const left = {
+    const remaining = {
       case: budget.case - spent.case,
       keyDay: budget.keyDay - spent.key,
       day: budget.day - spent.all,
     };
     const names = { case: `of case ${number}`, keyDay: `of the key ${key} in 24 hours`, day: 'of 24 hours' };
     for (const name of ['case', 'keyDay', 'day'] as const) {
-      if (left[name] > 0) continue;
+      if (remaining[name] > 0) continue;
       const message = `the budget ${names[name]} is spent: order ${budget[name]} tracks (tracks.budget.${name})`;
       throw new CommandRefused('not-permitted', `tracks: ${message}`);
     }
-    return left;
+    return remaining;
   }
 
   async #still(command: QuestionId, args: TrackArgs): Promise<TrackStillResult> {
     const { supervisor, clock } = this.#options;
     const log = this.#options.log.open();
-    this.#left(log, command.key, args.case, clock.wallMs());
+    this.#remaining(log, command.key, args.case, clock.wallMs());
     this.#record(command, args, null, { matches: 0, given: 0, seen: 0 });
     log.store.spend(clock.wallMs(), command.key, args.case, 1);
     this.#options.status.answered(0);
@@ -255,8 +255,8 @@ function seenTime(
       `tracks: /question/view: ${view} is not a view of this log: ${viewNames}`,
     );
   }
-  const wholeWindow = { fromMs: questionWindows[0]?.fromMs ?? 0, toMs: questionWindows.at(-1)?.toMs ?? 0 };
-  const spans = log.store.spans(wholeWindow.fromMs, wholeWindow.toMs);
+  const fullWindow = { fromMs: questionWindows[0]?.fromMs ?? 0, toMs: questionWindows.at(-1)?.toMs ?? 0 };
+  const spans = log.store.spans(fullWindow.fromMs, fullWindow.toMs);
   const ofView = selectedView && {
     fromMs: selectedView.fromMs,
     toMs: selectedView.toMs ?? Number.POSITIVE_INFINITY,
@@ -267,11 +267,11 @@ function seenTime(
     const parts = [
       ...clipped([window], { fromMs: 0, toMs: log.keptFromMs }).map((part) => ({
         ...part,
-        why: log.takenOut,
+        reason: log.takenOut,
       })),
       ...clipped([window], { fromMs: nowMs, toMs: Number.POSITIVE_INFINITY }).map((part) => ({
         ...part,
-        why: 'future' as const,
+        reason: 'future' as const,
       })),
     ];
     const keptWindows = clipped([window], { fromMs: log.keptFromMs, toMs: nowMs });
@@ -282,7 +282,7 @@ function seenTime(
         { fromMs: ofView.toMs, toMs: Number.POSITIVE_INFINITY },
       ];
       for (const other of otherWindows)
-        parts.push(...clipped(keptWindows, other).map((part) => ({ ...part, why: 'other-view' as const })));
+        parts.push(...clipped(keptWindows, other).map((part) => ({ ...part, reason: 'other-view' as const })));
     }
     windows.push(...inView);
     for (const part of inView) parts.push(...gapsIn(part, spans, 'not-authorised'));
@@ -291,7 +291,7 @@ function seenTime(
   const viewList = views
     .filter(
       ({ fromMs, toMs }) =>
-        fromMs < wholeWindow.toMs && (toMs ?? Number.POSITIVE_INFINITY) > wholeWindow.fromMs,
+        fromMs < fullWindow.toMs && (toMs ?? Number.POSITIVE_INFINITY) > fullWindow.fromMs,
     )
     .map(({ fromMs, toMs, aspect }) => ({
       view: timeOf(fromMs),

@@ -111,9 +111,9 @@ export class LogFile {
    * Deletes data that no authorisation permits any more: its authorisation has ended, or a new one does not permit it.
    * If the authorisation is unreadable for now it may still be valid, so the data stays until its known end. Throws
    * AgentError.
-   * @param judgedAtMs time used for the last evaluation of authorisations
+   * @param evaluatedAtMs time used for the last evaluation of authorisations
    */
-  deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined, judgedAtMs: number): boolean {
+  deleteIfEnded(authorisation: Pick<Authorisation, 'tracks'> | undefined, evaluatedAtMs: number): boolean {
     const current = this.#authorisation;
     if (this.#store === undefined) return false;
     const grant = authorisation?.tracks;
@@ -122,7 +122,7 @@ export class LogFile {
         ? authorisation === undefined &&
           this.#options.config.authorisation !== undefined &&
           current !== undefined &&
-          Math.max(this.#trueMs(), judgedAtMs) < current.notAfterMs
+          Math.max(this.#trueMs(), evaluatedAtMs) < current.notAfterMs
         : current === undefined || mayStayUnder(current, grant);
     if (!isAllowed) this.#delete(this.#store);
     return !isAllowed;

@@ -25,7 +25,7 @@ export interface PathPoint {
   /** Height of the box, 0..1 of the picture. */
   readonly height: number;
   /** True if it was in sight on the way to this point. */
-  readonly seen: boolean;
+  readonly wasSeen: boolean;
 }
 
 export interface StoredPath {
@@ -72,7 +72,7 @@ export function simplified(points: readonly PathPoint[], aspect: number, coarser
   keeps[0] = 1;
   keeps[points.length - 1] = 1;
   for (let i = 1; i < points.length; i += 1) {
-    if ((points[i] as PathPoint).seen) continue;
+    if ((points[i] as PathPoint).wasSeen) continue;
     keeps[i] = 1;
     keeps[i - 1] = 1;
   }
@@ -108,7 +108,7 @@ export function withinPoints(
   const every = Math.ceil((result.length - 1) / (max - 1));
   return result.flatMap((point, i) => {
     if (i % every !== 0 && i !== result.length - 1) return [];
-    return [{ ...point, seen: result.slice(Math.max(0, i - every + 1), i + 1).every(({ seen }) => seen) }];
+    return [{ ...point, wasSeen: result.slice(Math.max(0, i - every + 1), i + 1).every(({ wasSeen: seen }) => seen) }];
   });
 }
 
@@ -139,9 +139,9 @@ function furthest(
   let largest = coarser;
   for (let i = from + 1; i < to; i += 1) {
     const point = points[i] as PathPoint;
-    const share = b.atMs === a.atMs ? 0 : (point.atMs - a.atMs) / (b.atMs - a.atMs);
-    const dx = (point.x - a.x - share * (b.x - a.x)) * aspect;
-    const dy = point.y - a.y - share * (b.y - a.y);
+    const ratio = b.atMs === a.atMs ? 0 : (point.atMs - a.atMs) / (b.atMs - a.atMs);
+    const dx = (point.x - a.x - ratio * (b.x - a.x)) * aspect;
+    const dy = point.y - a.y - ratio * (b.y - a.y);
     const off =
       Math.hypot(dx, dy) / Math.min(TOLERANCE_MAX, Math.max(TOLERANCE_MIN, TOLERANCE_HEIGHTS * point.height));
     if (off <= largest) continue;
@@ -161,7 +161,7 @@ export function encodePath(points: readonly PathPoint[], fromMs: number, widthTo
     const y = Math.round(point.y * PLACE_UNITS);
     const height = Math.max(1, Math.round(point.height * HEIGHT_UNITS));
     const [expectedX, expectedY] = way.expected(time);
-    putNumber(groups, time * 2 + (point.seen ? 0 : 1));
+    putNumber(groups, time * 2 + (point.wasSeen ? 0 : 1));
     for (const change of [x - expectedX, y - expectedY, height - way.height])
       putNumber(groups, change < 0 ? -2 * change - 1 : 2 * change);
     way.go(time, x, y, height);
@@ -191,7 +191,7 @@ export function decodePath(bytes: Uint8Array): StoredPath {
       x: way.x / PLACE_UNITS,
       y: way.y / PLACE_UNITS,
       height: way.height / HEIGHT_UNITS,
-      seen: step % 2 === 0,
+      wasSeen: step % 2 === 0,
     });
   }
   return { points, widthToHeight: (bytes[1] as number) / SHAPE_UNITS };
@@ -223,7 +223,7 @@ class Way {
   }
 }
 
-const damaged = (what: string): AgentError => new AgentError('corrupt', `the log of tracks has ${what}`);
+const damaged = (problem: string): AgentError => new AgentError('corrupt', `the log of tracks has ${problem}`);
 
 /** Reading position; `at` counts half bytes. */
 interface Reader {

@@ -40,7 +40,7 @@ export interface TrackPiece {
   /** The track is stored after this piece, from the same point on. */
   readonly goesOn: boolean;
   /** It was there before or after, and that part is not stored. */
-  readonly cut: boolean;
+  readonly isCut: boolean;
 }
 
 export interface RecorderOptions {
@@ -62,7 +62,7 @@ interface OpenTrack {
   /** Sum of width / height of its boxes, in pixels. */
   shapes: number;
   sightings: number;
-  furniture: number;
+  staticFalsePositives: number;
   wasMissed: boolean;
   continues: boolean;
   isCut: boolean;
@@ -106,7 +106,7 @@ export class TrackRecorder {
   }
 
   /** Hands over open tracks as continuing pieces, for a flush. */
-  cut(): void {
+  cutOpenTracks(): void {
     for (const open of this.#open.values()) this.#cutTrack(open);
   }
 
@@ -131,7 +131,7 @@ export class TrackRecorder {
         this.#add(open, beforeMs, [(box[0] + box[2]) / 2, box[3]], box[3] - box[1]);
     }
     open.latest = track;
-    if (track.furniture) open.furniture += 1;
+    if (track.furniture) open.staticFalsePositives += 1;
     if (!track.seen) {
       open.wasMissed = true;
       return;
@@ -149,7 +149,7 @@ export class TrackRecorder {
     const last = open.points.at(-1);
     const isSeen = !(open.wasMissed && last !== undefined && atMs - last.atMs > UNSEEN_MS);
     open.wasMissed = false;
-    const point = { atMs, x, y, height, seen: isSeen };
+    const point = { atMs, x, y, height, wasSeen: isSeen };
     if (this.#notKept.some((polygon) => touches(polygon, last, point))) {
       this.#drop(open);
       return;
@@ -178,7 +178,7 @@ export class TrackRecorder {
     if (isStaticFalsePositive(open)) open.isCut = true;
     else this.#close(open, true);
     open.continues = !isStaticFalsePositive(open);
-    open.points = [{ ...last, seen: true }];
+    open.points = [{ ...last, wasSeen: true }];
   }
 
   /** `leaves`: it is still there, outside the areas. */
@@ -210,7 +210,7 @@ export class TrackRecorder {
         ),
         continues,
         goesOn,
-        cut: isCut || leaves,
+        isCut: isCut || leaves,
       });
     }
   }
@@ -226,7 +226,7 @@ function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspec
     points: [],
     shapes: 0,
     sightings: 0,
-    furniture: 0,
+    staticFalsePositives: 0,
     wasMissed: false,
     continues: false,
     isCut: false,
@@ -235,10 +235,10 @@ function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspec
 }
 
 /** True if it was a static false positive for most of its time. */
-const isStaticFalsePositive = ({ furniture, sightings }: OpenTrack): boolean => furniture * 2 > sightings;
+const isStaticFalsePositive = ({ staticFalsePositives, sightings }: OpenTrack): boolean => staticFalsePositives * 2 > sightings;
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>
-  a?.seen === true && b.seen && a.x === b.x && a.y === b.y && a.height === b.height;
+  a?.wasSeen === true && b.wasSeen && a.x === b.x && a.y === b.y && a.height === b.height;
 
 function touches(polygon: Polygon, from: PathPoint | undefined, to: PathPoint): boolean {
   const end: PointNorm = [to.x, to.y];

@@ -67,16 +67,16 @@ export function rowOf(piece: TrackPiece): Omit<TrackRow, 'at' | 'near'> & { read
   };
 }
 
-function kindOf({ label, colours, continues, goesOn, cut }: TrackPiece): number {
+function kindOf({ label, colours, continues, goesOn, isCut }: TrackPiece): number {
   const [first, second] = colours.map((colour) => COLOURS.indexOf(colour) + 1);
-  const marks = (continues ? CONTINUES : 0) | (goesOn ? GOES_ON : 0) | (cut ? CUT_FLAG : 0);
+  const marks = (continues ? CONTINUES : 0) | (goesOn ? GOES_ON : 0) | (isCut ? CUT_FLAG : 0);
   return CLASSES.indexOf(label) | ((first ?? 0) << 4) | ((second ?? 0) << 8) | marks;
 }
 
 /** Decodes the number. Throws AgentError `corrupt` for one that `rowOf` did not produce. */
 export function readKind(
   kind: number,
-): Pick<TrackPiece, 'label' | 'colours' | 'continues' | 'goesOn' | 'cut'> {
+): Pick<TrackPiece, 'label' | 'colours' | 'continues' | 'goesOn' | 'isCut'> {
   const label = CLASSES[kind & 15];
   if (label === undefined)
     throw new AgentError('corrupt', `the log of tracks has a row of class ${kind & 15}`);
@@ -86,7 +86,7 @@ export function readKind(
     colours: colourNames.filter((colour): colour is Colour => colour !== undefined),
     continues: (kind & CONTINUES) !== 0,
     goesOn: (kind & GOES_ON) !== 0,
-    cut: (kind & CUT_FLAG) !== 0,
+    isCut: (kind & CUT_FLAG) !== 0,
   };
 }
 

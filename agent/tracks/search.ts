@@ -71,7 +71,7 @@ export async function findTracks(options: SearchOptions): Promise<Page> {
       if (matchedTracks.has(pieces) || !mayMatch(pieces, window, options)) continue;
       let match = matchOf(pieces, window, options);
       if (match === undefined) continue;
-      const fullTrack = wholeTrack(options, pieces);
+      const fullTrack = completeTrack(options, pieces);
       if (fullTrack !== pieces) {
         await setImmediate();
         if (matchedTracks.has(fullTrack)) continue;
@@ -113,7 +113,7 @@ class MatchedTracks {
 }
 
 /** Returns the pieces of the track, with those before and after the ones that were read. */
-function wholeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRow[]): readonly TrackRow[] {
+function completeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRow[]): readonly TrackRow[] {
   const before: TrackRow[] = [];
   const after: TrackRow[] = [];
   for (let first = read[0]; before.length < SIDE_PIECES_MAX; ) {
@@ -132,18 +132,18 @@ function wholeTrack({ store, keptFromMs }: SearchOptions, read: readonly TrackRo
 
 /** Yields every track that may match, as all the rows that the answer may need. */
 async function* tracksIn(
-  { store, keptFromMs, question: { where }, classes }: SearchOptions,
+  { store, keptFromMs, question: { where: place }, classes }: SearchOptions,
   window: Window,
 ): AsyncGenerator<readonly TrackRow[]> {
-  const atLeastMs = where !== undefined && 'polygon' in where ? where.atLeastS * 1000 : 0;
+  const atLeastMs = place !== undefined && 'polygon' in place ? place.atLeastS * 1000 : 0;
   const filter: RowFilter = {
     // A long stay began earlier and continues later.
     fromMs: Math.max(keptFromMs, window.fromMs - Math.max(PIECE_MS, atLeastMs) - PIECE_MS),
     toMs: window.toMs,
     onMs: window.toMs + atLeastMs + PIECE_MS,
     cells:
-      where && ('line' in where ? cellsOfDrawing(where.line, false) : cellsOfDrawing(where.polygon, true)),
-    stopS: where !== undefined && 'does' in where && where.does === 'stops' ? where.atLeastS : 0,
+      place && ('line' in place ? cellsOfDrawing(place.line, false) : cellsOfDrawing(place.polygon, true)),
+    stopS: place !== undefined && 'does' in place && place.does === 'stops' ? place.atLeastS : 0,
     classes: numbersOf(classes),
   };
   const open = new Map<number, TrackRow[]>();
@@ -168,27 +168,27 @@ async function* tracksIn(
 function mayMatch(
   pieces: readonly TrackRow[],
   window: Window,
-  { classes, question: { where } }: SearchOptions,
+  { classes, question: { where: place } }: SearchOptions,
 ): boolean {
   const [first] = pieces;
   const last = pieces.at(-1);
   if (first === undefined || last === undefined) return false;
   if (startMsOf(first.at) >= window.toMs || startMsOf(last.at) + last.duration * 100 < window.fromMs)
     return false;
-  if (where !== undefined && pieces.every(({ near }) => near === 0)) return false;
+  if (place !== undefined && pieces.every(({ near }) => near === 0)) return false;
   return classes.includes(readKind(last.kind).label);
 }
 
 function matchOf(pieces: readonly TrackRow[], window: Window, options: SearchOptions): Match | undefined {
-  const { where, colours } = options.question;
+  const { where: place, colours } = options.question;
   const [first] = pieces;
   const last = pieces.at(-1);
   if (first === undefined || last === undefined) return undefined;
   const startMs = startMsOf(first.at);
   let deed: Deed | undefined = { atMs: 0, durationMs: 0, isSeen: true };
-  if (where !== undefined) {
+  if (place !== undefined) {
     const within = { fromMs: window.fromMs - startMs, toMs: window.toMs - startMs };
-    deed = deedOf(joined(pieces).points, where, options.aspect, within);
+    deed = deedOf(joined(pieces).points, place, options.aspect, within);
   }
   if (deed === undefined) return undefined;
   const atMs = Math.floor(startMs + deed.atMs);
@@ -240,14 +240,14 @@ function foundTrack({ place, deed, pieces }: Match, aspect: number): FoundTrack 
     seen: deed.isSeen,
     score: Math.max(...pieces.map(({ score }) => score)) / 100,
     stoppedS: Math.max(...pieces.map(({ stop }) => stop)),
-    cut: kinds.some(({ cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,
+    cut: kinds.some(({ isCut: cut }) => cut) || kinds[0]?.continues === true || kinds.at(-1)?.goesOn === true,
     widthToHeight,
-    path: withinPoints(points, aspect, PATH_POINTS_MAX).map(({ atMs, x, y, height, seen }) => [
+    path: withinPoints(points, aspect, PATH_POINTS_MAX).map(({ atMs, x, y, height, wasSeen }) => [
       Number(((startMsOf(first.at) + atMs - startMs) / 1000).toFixed(2)),
       rounded(x),
       rounded(y),
       rounded(height),
-      seen ? 1 : 0,
+      wasSeen ? 1 : 0,
     ]),
   };
 }

@@ -69,13 +69,13 @@ function spaced(points: readonly PathPoint[]): PathPoint[] {
 }
 
 /** Returns the place at a ratio of the way, at constant speed. */
-export function between(from: PathPoint, to: PathPoint, share: number): PathPoint {
-  const at = (a: number, b: number): number => a + share * (b - a);
+export function between(from: PathPoint, to: PathPoint, ratio: number): PathPoint {
+  const at = (a: number, b: number): number => a + ratio * (b - a);
   return {
     atMs: at(from.atMs, to.atMs),
     x: at(from.x, to.x),
     y: at(from.y, to.y),
     height: at(from.height, to.height),
-    seen: to.seen,
+    wasSeen: to.wasSeen,
   };
 }

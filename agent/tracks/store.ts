@@ -88,8 +88,8 @@ export class TrackStore {
     const byStart = [...pieces].sort((a, b) => a.fromMs - b.fromMs);
     this.#transaction(() => {
       for (const piece of byStart) this.#insert(piece);
-      for (const { fromMs, toMs, kind, why } of spans)
-        this.#sql.span.run(Math.round(fromMs), Math.round(toMs), kind, why);
+      for (const { fromMs, toMs, kind, why: reason } of spans)
+        this.#sql.span.run(Math.round(fromMs), Math.round(toMs), kind, reason);
       for (const { fromMs, camera, aspect } of views) this.#sql.view.run(Math.round(fromMs), camera, aspect);
       this.#count(pieces.length);
     });
@@ -219,20 +219,20 @@ export class TrackStore {
     this.#sql.setNote.run(ROWS_NOTE, String(this.#rows));
   }
 
-  #transaction<T>(act: () => T): T {
+  #transaction<T>(operation: () => T): T {
     const before = this.#rows;
     try {
-      return this.#call(() => this.#db.transaction(act).immediate());
+      return this.#call(() => this.#db.transaction(operation).immediate());
     } catch (error) {
       this.#rows = before;
       throw error;
     }
   }
 
-  #call<T>(act: () => T): T {
+  #call<T>(operation: () => T): T {
     // A question waits between its batches, and the authorisation may end in the meantime.
     if (!this.#db.open) throw new AgentError('unavailable', 'the log of tracks was closed meanwhile');
-    return sqliteCall(trackFile(this.#db.name), act);
+    return sqliteCall(trackFile(this.#db.name), operation);
   }
 }
 

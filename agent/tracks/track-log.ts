@@ -43,7 +43,7 @@ const MOVED_KNOWN_AFTER_MS = 60_000;
 const SAME_ASPECT = 0.01;
 
 /** Authorisation under which the box runs, as last evaluated. */
-export interface TrackPermit {
+export interface TrackRuling {
   readonly mode: Mode;
   /** Valid authorisation, even if the box is suspended; undefined if there is none. */
   readonly authorisation: Pick<Authorisation, 'order' | 'notAfter' | 'tracks'> | undefined;
@@ -71,7 +71,7 @@ export class TrackLog {
   readonly #file: LogFile;
   /** Address of the camera, without its login. */
   readonly #camera: string;
-  #permit: TrackPermit = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
+  #ruling: TrackRuling = { mode: 'unauthorised', authorisation: undefined, nowMs: 0 };
   /** Undefined while nothing is recorded. */
   #recorder: TrackRecorder | undefined;
   #coverage = new CoverageRecorder();
@@ -92,7 +92,7 @@ export class TrackLog {
   /** Wall time of the newest flush. */
   #flushedMs = 0;
   #refusedBy: string | undefined;
-  readonly #counts = { kept: 0, lost: 0, flushes: 0, flickers: 0, furniture: 0, dropped: 0 };
+  readonly #counts = { stored: 0, lost: 0, flushes: 0, flickers: 0, furniture: 0, dropped: 0 };
 
   constructor(options: TrackLogOptions) {
     this.#options = options;
@@ -101,24 +101,24 @@ export class TrackLog {
   }
 
   get counters(): Counters {
-    const { kept, lost, flushes, flickers, furniture, dropped } = this.#counts;
+    const { stored, lost: lostCount, flushes, flickers, furniture: staticFalsePositives, dropped: droppedCount } = this.#counts;
     const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0, dropped: 0 };
     const size = this.#attempt(() => this.#file.store?.size());
     return {
       track_rows: gauge(size?.rows ?? 0),
       track_bytes: gauge(size?.bytes ?? 0),
       track_pending: gauge(this.#pending.length),
-      tracks_kept: kept,
+      tracks_kept: stored,
       // Lost because the disk refused for too long.
-      tracks_lost: lost,
+      tracks_lost: lostCount,
       tracks_purged: this.#file.counts.purged,
       // Removed early for lack of space.
       tracks_evicted: this.#file.counts.evicted,
       track_flushes: flushes,
       // Not stored: tracks seen too rarely, static false positives, and tracks that touched an excluded area.
       tracks_flickering: flickers + now.flickers,
-      tracks_fixed: furniture + now.furniture,
-      tracks_not_kept: dropped + now.dropped,
+      tracks_fixed: staticFalsePositives + now.furniture,
+      tracks_not_kept: droppedCount + now.dropped,
     };
   }
 
@@ -129,8 +129,8 @@ export class TrackLog {
   }
 
   /** Takes the new ruling before it is carried out. */
-  permit(permit: TrackPermit): void {
-    this.#permit = permit;
+  permit(ruling: TrackRuling): void {
+    this.#ruling = ruling;
     this.#attempt(() => this.#follow());
     if (this.#reason !== undefined) this.#pause(this.#reason);
     this.#tell();
@@ -208,7 +208,7 @@ export class TrackLog {
   }
 
   #answerable(): { readonly grant: TrackLogGrant; readonly order: string } {
-    const { mode, authorisation } = this.#permit;
+    const { mode, authorisation } = this.#ruling;
     if (mode === 'suspended') throw new CommandRefused('not-permitted', 'tracks: the box is suspended');
     if (mode !== 'active' || authorisation?.tracks === undefined)
       throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
@@ -223,7 +223,7 @@ export class TrackLog {
 
   /** Reason why nothing is recorded now, or undefined. */
   get #reason(): GapReason | undefined {
-    const { mode, authorisation } = this.#permit;
+    const { mode, authorisation } = this.#ruling;
     if (authorisation?.tracks === undefined) return 'not-authorised';
     if (mode !== 'active') return mode === 'suspended' ? 'suspended' : 'not-authorised';
     return this.#options.steady.synced ? undefined : 'clock-not-set';
@@ -231,7 +231,7 @@ export class TrackLog {
 
   /** Begins, continues or ends the log as the authorisation demands. Throws AgentError. */
   #follow(): void {
-    const { authorisation, nowMs } = this.#permit;
+    const { authorisation, nowMs } = this.#ruling;
     if (this.#file.deleteIfEnded(authorisation, nowMs)) this.#begin();
     if (authorisation?.tracks === undefined) return;
     if (this.#file.authorisation === undefined && this.#reason !== undefined) return;
@@ -311,7 +311,7 @@ export class TrackLog {
     this.#flushAtMs = clock.nowMs() + FLUSH_EVERY_MS;
     const { store } = this.#file;
     if (store === undefined) return;
-    this.#recorder?.cut();
+    this.#recorder?.cutOpenTracks();
     const [pieces, views, spans] = [this.#pending, this.#newViews, this.#coverage.take()];
     if (pieces.length + views.length + spans.length === 0) return;
     try {
@@ -324,7 +324,7 @@ export class TrackLog {
       throw error;
     }
     this.#flushedMs = clock.wallMs();
-    this.#counts.kept += pieces.length;
+    this.#counts.stored += pieces.length;
     this.#counts.flushes += 1;
     this.#pending = [];
     this.#newViews = [];
@@ -353,9 +353,9 @@ export class TrackLog {
   }
 
   /** Runs `act`. A disk error is logged once, and the work is retried. */
-  #attempt<T>(act: () => T): T | undefined {
+  #attempt<T>(operation: () => T): T | undefined {
     try {
-      return act();
+      return operation();
     } catch (error) {
       rethrowBug(error);
       const { log } = this.#options;

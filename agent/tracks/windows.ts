@@ -10,17 +10,17 @@ export function windowsOf(
   { from, to, daily }: Pick<TrackQuestion, 'from' | 'to' | 'daily'>,
   site: SiteTime,
 ): Window[] {
-  const wholeWindow = { fromMs: Date.parse(from), toMs: Date.parse(to) };
-  if (daily === undefined) return wholeWindow.fromMs < wholeWindow.toMs ? [wholeWindow] : [];
+  const fullWindow = { fromMs: Date.parse(from), toMs: Date.parse(to) };
+  if (daily === undefined) return fullWindow.fromMs < fullWindow.toMs ? [fullWindow] : [];
   const windows: Window[] = [];
   // The hours of the day before may extend past midnight. Not every day has 24 hours.
   const dayOf = (ms: number): string => site.rfc3339(ms).slice(0, 10);
-  const lastDay = dayOf(wholeWindow.toMs);
-  for (let day = dayOf(wholeWindow.fromMs - DAY_MS); day <= lastDay; day = nextDay(day)) {
+  const lastDay = dayOf(fullWindow.toMs);
+  for (let day = dayOf(fullWindow.fromMs - DAY_MS); day <= lastDay; day = nextDay(day)) {
     const fromMs = site.parse('daily', `${day}T${daily.from}`);
     const sameDayMs = site.parse('daily', `${day}T${daily.to}`);
     const toMs = sameDayMs > fromMs ? sameDayMs : site.parse('daily', `${nextDay(day)}T${daily.to}`);
-    const window = intersection(wholeWindow, { fromMs, toMs });
+    const window = intersection(fullWindow, { fromMs, toMs });
     if (window !== undefined && window.fromMs >= (windows.at(-1)?.toMs ?? 0)) windows.push(window);
   }
   return windows;

@@ -22,7 +22,7 @@ type Entry = Extract<JournalEntry, { type: 'rollout' }>;
 export interface ProgressOptions {
   readonly journal: {
     readonly writable: boolean;
-    readonly known: { readonly rollouts: RolloutsKnown | null } | undefined;
+    readonly recordedState: { readonly rollouts: RolloutsKnown | null } | undefined;
     enter(entry: JournalEntry): void;
   };
   readonly flow: { happened(kind: MomentCondition, cause: Readonly<Record<string, unknown>>): void };
@@ -43,15 +43,15 @@ export class Progress {
   }
 
   /** Must be called often, with the present content of root's history. */
-  look(history: readonly ChangeRecord[]): void {
+  check(history: readonly ChangeRecord[]): void {
     const { journal, flow } = this.#options;
-    const { known } = journal;
-    if (known === undefined || !journal.writable || history.length === 0) return;
-    const before = this.#entered ?? known.rollouts ?? { n: 0, noted: '' };
+    const { recordedState } = journal;
+    if (recordedState === undefined || !journal.writable || history.length === 0) return;
+    const before = this.#entered ?? recordedState.rollouts ?? { n: 0, noted: '' };
     for (const entry of newSince(history.map(entryOf), before).slice(0, ENTRIES_MAX)) {
-      const { what, n, noted, phase, rollout, reason } = entry;
+      const { what: subject, n, noted, phase, rollout, reason } = entry;
       if (phase === 'rolled-back' || phase === 'failed')
-        flow.happened('update-failed', { what, rollout: rollout ?? 'local', phase, reason: reason ?? phase });
+        flow.happened('update-failed', { what: subject, rollout: rollout ?? 'local', phase, reason: reason ?? phase });
       journal.enter(entry);
       this.#entered = { n, noted };
       this.#entries += 1;
@@ -81,18 +81,18 @@ function newSince(entries: readonly Entry[], reported: RolloutsKnown): readonly 
   return [toldAs('history-went-back', last, from, reason), ...later];
 }
 
-function toldAs(phase: string, { what }: Entry, { n, noted }: RolloutsKnown, reason: string): Entry {
-  return { type: 'rollout', what, n, noted, rollout: null, phase, from: null, to: null, reason };
+function toldAs(phase: string, { what: subject }: Entry, { n, noted }: RolloutsKnown, reason: string): Entry {
+  return { type: 'rollout', what: subject, n, noted, rollout: null, phase, from: null, to: null, reason };
 }
 
-function entryOf({ n, at, what, rollout, phase, from, to, reason }: ChangeRecord): Entry {
+function entryOf({ n, at, what: subject, rollout, phase, from, to, reason }: ChangeRecord): Entry {
   const name = (target: ChangeTarget | null): string | null => {
     if (target === null) return null;
-    return what === 'configuration' ? target.name : releaseName(target.number, target.name);
+    return subject === 'configuration' ? target.name : releaseName(target.number, target.name);
   };
   return {
     type: 'rollout',
-    what,
+    what: subject,
     n,
     noted: at,
     rollout,

@@ -40,7 +40,7 @@ export interface RoomOrderOptions {
 
 export class RoomOrder {
   /** Orders written, refused, and received again. */
-  readonly counters = { taken: 0, refused: 0, known: 0 };
+  readonly counters = { takenCount: 0, refusedCount: 0, knownCount: 0 };
   readonly #options: RoomOrderOptions;
   readonly #line: RepeatedLine;
   /** Newest order of each key, written by this start or found on disk. */
@@ -63,7 +63,7 @@ export class RoomOrder {
   }
 
   /** Reason why the newest received order was refused; null if it was accepted. */
-  get refused(): string | null {
+  get refusalReason(): string | null {
     return this.#refusalReason;
   }
 
@@ -74,14 +74,14 @@ export class RoomOrder {
   hear(payload: Buffer): void {
     if (payload.length === 0) return;
     try {
-      if (this.#take(payload)) this.counters.taken += 1;
-      else this.counters.known += 1;
+      if (this.#take(payload)) this.counters.takenCount += 1;
+      else this.counters.knownCount += 1;
       this.#refusalReason = null;
     } catch (error) {
       rethrowBug(error);
       const { message } = error;
       const code = error instanceof CommandRefused ? error.code : 'unavailable';
-      this.counters.refused += 1;
+      this.counters.refusedCount += 1;
       this.#refusalReason = `${code}: ${message}`.slice(0, REASON_MAX);
       const { kind, log } = this.#options;
       this.#line.due((leftOut) =>
@@ -117,11 +117,11 @@ export class RoomOrder {
   }
 
   #stored(): { readonly counter: number | null; readonly sha256: string } {
-    this.#storedOrder ??= this.#look();
+    this.#storedOrder ??= this.#read();
     return this.#storedOrder;
   }
 
-  #look(): { readonly counter: number | null; readonly sha256: string } {
+  #read(): { readonly counter: number | null; readonly sha256: string } {
     const { kind, reader, stateDir, log } = this.#options;
     const file = join(stateDir, FILES[kind]);
     if (!existsSync(file)) return { counter: null, sha256: '' };

@@ -28,18 +28,18 @@ const HISTORY_BYTES_MAX = 262_144;
 class Watched<T> {
   readonly #file: string | undefined;
   readonly #read: (file: string) => T;
-  readonly #onFault: (file: string, reason: string) => void;
+  readonly #onProblem: (file: string, reason: string) => void;
   #mark = '';
   #value: T | undefined;
 
   constructor(
     file: string | undefined,
     read: (file: string) => T,
-    onFault: (file: string, reason: string) => void,
+    onProblem: (file: string, reason: string) => void,
   ) {
     this.#file = file;
     this.#read = read;
-    this.#onFault = onFault;
+    this.#onProblem = onProblem;
   }
 
   /** Undefined if the file is missing or invalid. */
@@ -48,7 +48,7 @@ class Watched<T> {
   }
 
   /** Costs one stat(2) if nothing has changed. */
-  look(): void {
+  poll(): void {
     const file = this.#file;
     if (file === undefined) return;
     try {
@@ -59,7 +59,7 @@ class Watched<T> {
       this.#value = stat === undefined ? undefined : this.#read(file);
     } catch (error) {
       this.#value = undefined;
-      this.#onFault(file, messageOf(error));
+      this.#onProblem(file, messageOf(error));
     }
   }
 }
@@ -87,13 +87,13 @@ export class RootFiles {
 
   constructor({ updateDir, orderedFile, configCopy, log }: RootFilesOptions) {
     this.#log = log;
-    const onFault = (file: string, reason: string): void => this.#fault(file, reason);
+    const onProblem = (file: string, reason: string): void => this.#logProblem(file, reason);
     const inDir = (name: string): string | undefined => updateDir && join(updateDir, name);
-    this.#status = new Watched(inDir(STATUS_FILE), readStatus, onFault);
+    this.#status = new Watched(inDir(STATUS_FILE), readStatus, onProblem);
     const skipped = (file: string, count: number): void =>
-      onFault(file, `${count} lines of it are no records and are skipped`);
-    this.#history = new Watched(inDir(HISTORY_FILE), (file) => historyOf(file, skipped), onFault);
-    this.#config = new Watched(configCopy && orderedFile, () => configCopy?.().sha256, onFault);
+      onProblem(file, `${count} lines of it are no records and are skipped`);
+    this.#history = new Watched(inDir(HISTORY_FILE), (file) => historyOf(file, skipped), onProblem);
+    this.#config = new Watched(configCopy && orderedFile, () => configCopy?.().sha256, onProblem);
   }
 
   get unreadable(): number {
@@ -115,11 +115,11 @@ export class RootFiles {
   }
 
   /** Must be called often. */
-  look(): void {
-    for (const file of [this.#status, this.#history, this.#config]) file.look();
+  poll(): void {
+    for (const file of [this.#status, this.#history, this.#config]) file.poll();
   }
 
-  #fault(file: string, reason: string): void {
+  #logProblem(file: string, reason: string): void {
     this.#unreadable += 1;
     if (this.#lastLogged === file + reason) return;
     this.#lastLogged = file + reason;

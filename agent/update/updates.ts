@@ -38,8 +38,8 @@ export interface UpdatesOptions extends RootSources, Pick<ProgressOptions, 'flow
   readonly journal: ProgressOptions['journal'] & { readonly head: string | undefined };
   readonly restraint: {
     readonly mode: Mode;
-    readonly order: Authorisation | undefined;
-    readonly orderEndMs: number | null | undefined;
+    readonly authorisation: Authorisation | undefined;
+    readonly authorisationEndMs: number | null | undefined;
     /** Signs with the key of the journal; undefined while the key cannot be read. */
     sign(payloadType: string, statement: (publicKey: string) => object): string | undefined;
   };
@@ -80,12 +80,12 @@ export class Updates {
   get counters(): Counters {
     const [update, configure] = [this.#update.counters, this.#configure.counters];
     return {
-      update_orders_taken: update.taken,
-      update_orders_refused: update.refused,
-      update_orders_known: update.known,
-      config_orders_taken: configure.taken,
-      config_orders_refused: configure.refused,
-      config_orders_known: configure.known,
+      update_orders_taken: update.takenCount,
+      update_orders_refused: update.refusedCount,
+      update_orders_known: update.knownCount,
+      config_orders_taken: configure.takenCount,
+      config_orders_refused: configure.refusedCount,
+      config_orders_known: configure.knownCount,
       update_reports: this.#reports,
       update_records_entered: this.#progress.entries,
       update_files_unreadable: this.#files.unreadable,
@@ -108,8 +108,8 @@ export class Updates {
 
   /** Must be called often. Costs three stat(2) calls if nothing has changed. */
   tick(): void {
-    this.#files.look();
-    this.#progress.look(this.#files.history);
+    this.#files.poll();
+    this.#progress.check(this.#files.history);
     // Before the first connection no one would receive it.
     if (this.#reportAtMs !== Number.POSITIVE_INFINITY) this.#report();
   }
@@ -141,7 +141,7 @@ export class Updates {
     const { config, boot, restraint, certificates } = this.#options;
     const { status, configSha256 } = this.#files;
     const configuration = status?.configuration;
-    const { orderEndMs } = restraint;
+    const { authorisationEndMs } = restraint;
     return {
       site: config.site,
       box: config.box,
@@ -149,7 +149,7 @@ export class Updates {
       version: this.#version,
       updater: status === undefined ? null : updaterOf(status),
       order: this.#update.order,
-      refused: this.#update.refused,
+      refused: this.#update.refusalReason,
       config: {
         sha256: configSha256 ?? null,
         phase: configuration?.phase ?? 'idle',
@@ -157,11 +157,11 @@ export class Updates {
         revision: configuration?.target?.number ?? 0,
         reason: configuration?.reason ?? null,
         order: this.#configure.order,
-        refused: this.#configure.refused,
+        refused: this.#configure.refusalReason,
       },
       mode: restraint.mode,
-      authorisation: restraint.order?.order ?? null,
-      orderNotAfter: orderEndMs == null ? null : new Date(orderEndMs).toISOString(),
+      authorisation: restraint.authorisation?.order ?? null,
+      orderNotAfter: authorisationEndMs == null ? null : new Date(authorisationEndMs).toISOString(),
       certNotAfter: certificates.report?.notAfter ?? null,
     };
   }

@@ -25,7 +25,7 @@ import {
   type ToVision,
   type VisionStats,
 } from '../contract/link.ts';
-import type { Detection, Features, Frame, Glimpse, Look } from '../contract/picture.ts';
+import type { Detection, Features, Frame, Glimpse, FrameAnalysis } from '../contract/picture.ts';
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
 import { StageClock } from './schedule/stage-clock.ts';
 import { threadCpuMs } from './schedule/thread-cpu.ts';
@@ -182,46 +182,46 @@ export class VisionFlow {
     const beganMs = threadCpuMs();
     const heldBefore = this.#framesHeld;
     await this.#analyse(frame);
-    const looked = heldBefore === this.#framesHeld;
+    const detectorRan = heldBefore === this.#framesHeld;
     // A frame without a detector run gives no measure of the time that one takes.
-    schedule.analysed(frame, looked, this.#live && looked ? threadCpuMs() - beganMs : undefined);
-    const pace = schedule.changedRateControl();
-    if (pace !== undefined) this.#tell({ kind: 'pace', ...pace });
+    schedule.analysed(frame, detectorRan, this.#live && detectorRan ? threadCpuMs() - beganMs : undefined);
+    const rateControl = schedule.changedRateControl();
+    if (rateControl !== undefined) this.#tell({ kind: 'pace', ...rateControl });
   }
 
   async #analyse(frame: Frame): Promise<void> {
-    const look = await this.#look(frame);
-    const observation = this.#parts.observer.observationOf(frame, look);
-    this.#parts.schedule.note(frame, look.tracks);
+    const analysis = await this.#detectAndTrack(frame);
+    const observation = this.#parts.observer.observationOf(frame, analysis);
+    this.#parts.schedule.note(frame, analysis.tracks);
     this.#followView(observation.camera ?? [], frame.atMs);
     this.#stageClock.book('observe');
-    this.#parts.evidence.remember(frame, look, this.#parts.observer.foreground);
+    this.#parts.evidence.remember(frame, analysis, this.#parts.observer.foreground);
     this.#parts.evidence.keep(this.#parts.observer.pinnedMs, frame.atMs);
     this.#stageClock.book('redact');
     this.#parts.evidence.learnPlace(frame);
     this.#stageClock.book('plate');
     this.#framesAnalysed += 1;
-    if (look.looked) this.#detections += look.found.length;
+    if (analysis.detectorRan) this.#detections += analysis.detections.length;
     else this.#framesHeld += 1;
-    this.#tellFrame({ kind: 'frame', observation, detections: this.#linkDetections(frame, look) });
+    this.#tellFrame({ kind: 'frame', observation, detections: this.#linkDetections(frame, analysis) });
     this.#stageClock.book('link');
   }
 
   /** Runs the detector, or keeps its last detections if nothing has moved since. */
-  async #look(frame: Frame): Promise<Look> {
+  async #detectAndTrack(frame: Frame): Promise<FrameAnalysis> {
     const { camera, detector, schedule, tracker } = this.#parts;
-    camera.wantFine(schedule.wantsFine(frame) && detector.looksCloser);
-    const looked = schedule.mustLook(frame, this.#isAwaited(frame.atMs));
+    camera.wantFine(schedule.wantsFine(frame) && detector.takesLargerPicture);
+    const detectorRan = schedule.mustDetect(frame, this.#isAwaited(frame.atMs));
     let features: Features | undefined;
-    if (looked) {
-      ({ found: this.#lastDetections, features } = await detector.look(frame));
-      schedule.looked(frame);
+    if (detectorRan) {
+      ({ detections: this.#lastDetections, features } = await detector.detectWithFeatures(frame));
+      schedule.noteDetectorRun(frame);
     }
     this.#stageClock.book('detect');
     const detections = this.#lastDetections;
-    const tracks = looked ? tracker.update(frame, detections, schedule.dark) : tracker.hold(frame);
+    const tracks = detectorRan ? tracker.update(frame, detections, schedule.dark) : tracker.hold(frame);
     this.#stageClock.book('track');
-    return { looked, found: detections, tracks, features };
+    return { detectorRan, detections, tracks, features };
   }
 
   #isAwaited(atMs: number): boolean {
@@ -245,10 +245,10 @@ export class VisionFlow {
     }
   }
 
-  #linkDetections({ source: { widthPx, heightPx } }: Frame, { found }: Look): LinkDetections {
+  #linkDetections({ source: { widthPx, heightPx } }: Frame, { detections: frameDetections }: FrameAnalysis): LinkDetections {
     if (!this.#options.settings.detections) return [];
     const detections: LinkDetections = [];
-    for (const { xyxyPx, score, label, group } of found) {
+    for (const { xyxyPx, score, label, group } of frameDetections) {
       const [x1, y1, x2, y2] = xyxyPx;
       const xyxyNorm: XyxyNorm = [x1 / widthPx, y1 / heightPx, x2 / widthPx, y2 / heightPx];
       detections.push({ xyxyNorm, score, label, group });
@@ -306,7 +306,7 @@ export class VisionFlow {
       impossible: this.#parts.tracker.impossible,
       limits: {
         stills_cut: stillsCut,
-        tracks_refused: this.#parts.tracker.refused,
+        tracks_refused: this.#parts.tracker.refusedTracks,
         redaction_frames_dropped: this.#parts.evidence.forgotten,
         ...this.#parts.observer.limits,
       },

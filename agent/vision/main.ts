@@ -20,7 +20,7 @@ import { allowed } from './order/order.ts';
 
 const LINK_FD = 3;
 /** Interval between checks of the authorisation's dates and of the suspension record, in ms. */
-const LOOK_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 /**
  * V8 flags by major version of Node. They are set here because an unknown flag on the command line would stop Node.
  *
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
       } catch (error) {
         fail(error);
       }
-    }, LOOK_EVERY_MS).unref();
+    }, CHECK_EVERY_MS).unref();
     return new VisionFlow({
       settings: { ...settings, masks: [...masks], vehicleColours },
       substream,

@@ -95,26 +95,26 @@ export class Contract {
   }
 
   /** Returns the violations in a message that a box published; empty if it keeps the contract. */
-  faults(packet: IPublishPacket): string[] {
+  problems(packet: IPublishPacket): string[] {
     const channel = this.#expected.find(({ topic }) => topic.test(packet.topic));
     if (channel === undefined) return [`${packet.topic}: no channel of the contract has this address`];
     if (channel.action === 'receive') return [];
     const payload = Buffer.from(packet.payload);
     if (payload.length === 0 && packet.retain && channel.message['x-removable'] === true) return [];
     return [
-      ...this.#wayFaults(channel, packet),
-      ...payloadFaults(channel, payload),
-      ...topicFaults(packet),
-    ].map((fault) => `${packet.topic} (${channel.name}): ${fault}`);
+      ...this.#deliveryProblems(channel, packet),
+      ...payloadProblems(channel, payload),
+      ...topicProblems(packet),
+    ].map((problem) => `${packet.topic} (${channel.name}): ${problem}`);
   }
 
   /** Returns the violations in an event from any source, such as the files of a replay. */
-  eventFaults(event: object): string[] {
-    return faultsBy(this.#event, event);
+  eventProblems(event: object): string[] {
+    return problemsBy(this.#event, event);
   }
 
   /** Checks the properties of the delivery: content type, QoS, user properties. */
-  #wayFaults({ message, qos, retain }: Expected, { properties, ...packet }: IPublishPacket): string[] {
+  #deliveryProblems({ message, qos, retain }: Expected, { properties, ...packet }: IPublishPacket): string[] {
     const user = { ...properties?.userProperties };
     const numbered = message.traits === undefined || this.#numbered(user);
     return [
@@ -126,21 +126,21 @@ export class Contract {
   }
 }
 
-function payloadFaults({ message, payload }: Expected, bytes: Buffer): string[] {
+function payloadProblems({ message, payload }: Expected, bytes: Buffer): string[] {
   const { 'x-bytesMax': bytesMax = Infinity } = message;
   if (bytes.length > bytesMax) return [`${bytes.length} bytes, at most ${bytesMax}`];
   if (payload.length === 0) return bytes.length > 0 ? [] : ['empty'];
   const text = bytes.toString('utf8');
   const value: unknown = message.contentType.includes('json') ? JSON.parse(text) : text;
-  return faultsBy(payload, value);
+  return problemsBy(payload, value);
 }
 
-function faultsBy(checks: readonly ValidateFunction[], value: unknown): string[] {
+function problemsBy(checks: readonly ValidateFunction[], value: unknown): string[] {
   return checks.flatMap((check) => (check(value) ? [] : [errorText(check.errors)]));
 }
 
 /** Checks that topic and event name the same box, severity and kind. */
-function topicFaults({ topic, payload }: IPublishPacket): string[] {
+function topicProblems({ topic, payload }: IPublishPacket): string[] {
   const [, site, box, branch, severity, kind] = topic.split('/');
   if (branch !== 'evt') return [];
   const { source, type, data } = JSON.parse(payload.toString()) as Record<string, unknown>;

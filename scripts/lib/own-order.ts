@@ -16,7 +16,7 @@ const HOUR_MS = 3_600_000;
  * Writes key and authorisation into `dir`; returns the environment that names them. The private keys are not stored.
  * @param extraFields its number, if it has one of its own, and the permitted log of tracks
  */
-export function ownOrder(
+export function ownAuthorisation(
   config: Config,
   source: string,
   dir: string,
@@ -24,11 +24,11 @@ export function ownOrder(
   extraFields: Partial<Pick<Authorisation, 'order' | 'tracks'>> = {},
 ): NodeJS.ProcessEnv {
   const substream = config.camera?.substream;
-  const files = { key: join(dir, 'authority.pub'), order: join(dir, 'authorisation.dsse.json') };
+  const files = { key: join(dir, 'authority.pub'), authorisation: join(dir, 'authorisation.dsse.json') };
   const authority = generateKeyPairSync('ed25519');
-  const holders = [1, 2].map(() => generateKeyPairSync('ed25519'));
+  const keyholders = [1, 2].map(() => generateKeyPairSync('ed25519'));
   const [fromMs, untilMs] = [Date.now() - HOUR_MS, Date.now() + 30 * 24 * HOUR_MS];
-  const order: Authorisation = {
+  const authorisation: Authorisation = {
     order: `${runName}-1`,
     authority: `nobody: a ${runName} on this machine`,
     site: config.site,
@@ -44,13 +44,13 @@ export function ownOrder(
     notBefore: new Date(fromMs).toISOString(),
     notAfter: new Date(untilMs).toISOString(),
     retention: { eventsDays: 30, snapshotsDays: 7, sealedDays: 30 },
-    resumeKeys: holders.map(({ publicKey }, i) => ({
+    resumeKeys: keyholders.map(({ publicKey }, i) => ({
       name: `holder-${i + 1}`,
       publicKey: publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
     })),
     ...extraFields,
   };
   writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
-  writeFileSync(files.order, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), authority.privateKey));
-  return { VIGIE_AUTHORISATION: files.order, VIGIE_AUTHORITY_KEY: files.key };
+  writeFileSync(files.authorisation, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(authorisation), authority.privateKey));
+  return { VIGIE_AUTHORISATION: files.authorisation, VIGIE_AUTHORITY_KEY: files.key };
 }

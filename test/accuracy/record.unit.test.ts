@@ -280,10 +280,10 @@ void t.test('any succession of verdicts leaves the latest, over restarts', async
         }
         const about = one.byEvent ? { event: `b-${alerts}` } : { episode: `b-e${alerts}` };
         const time = new Date(clock.epochMs - 3_600_000 + one.minute * 60_000).toISOString();
-        store.judge({ ...about, verdict: one.verdict, time }, clock.epochMs);
+        store.recordVerdict({ ...about, verdict: one.verdict, time }, clock.epochMs);
         if (latest === undefined || one.minute >= latest.minute) latest = one;
       }
-      const [figures] = store.figures([rule]);
+      const [figures] = store.statistics([rule]);
       const count = { confirmed: 'confirmed', 'false-alarm': 'falseAlarms', unclear: 'unclear' } as const;
       return VERDICTS.every((value) => figures?.[count[value]] === (value === latest?.verdict ? 1 : 0));
     }),
@@ -397,11 +397,11 @@ void t.test('a record of a newer program is left alone', async (t) => {
 
 void t.test('the bar of an interval shows its ratio and both ends', async (t) => {
   t.equal(bar(undefined), '·'.repeat(31));
-  t.equal(bar({ share: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
-  t.equal(bar({ share: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
+  t.equal(bar({ ratio: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
+  t.equal(bar({ ratio: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
   fc.assert(
     fc.property(share, ([hits, tries]) => {
-      const picture = bar({ share: hits / tries, ...wilson(hits, tries) });
+      const picture = bar({ ratio: hits / tries, ...wilson(hits, tries) });
       return picture.length === 31 && /^·*├?─*●─*┤?·*$/.test(picture);
     }),
   );

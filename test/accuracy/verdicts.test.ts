@@ -149,7 +149,7 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
     await program.exit;
     acknowledged += takenCount();
     const store = RecordStore.open(file);
-    const figures = store.figures(['long-stay'])[0];
+    const figures = store.statistics(['long-stay'])[0];
     store.close();
     t.ok(
       (figures?.confirmed ?? 0) >= acknowledged,
@@ -172,7 +172,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
   }
   const verdict = (i: number): 'confirmed' | 'false-alarm' => (i < 93 ? 'confirmed' : 'false-alarm');
   for (let i = 0; i < 100; i += 1) {
-    store.judge({ event: `b-${i}`, verdict: verdict(i), time: new Date().toISOString() }, Date.now());
+    store.recordVerdict({ event: `b-${i}`, verdict: verdict(i), time: new Date().toISOString() }, Date.now());
   }
   store.keepWalkTest({
     rule: 'kerb',

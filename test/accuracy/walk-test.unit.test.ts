@@ -63,8 +63,8 @@ class Street {
     this.clock.in(s, () => this.alert(rule, options));
   }
 
-  figures(rule: RuleConfig): ReturnType<RecordStore['figures']>[number] {
-    const [line] = this.agent.figures([rule.id]);
+  figures(rule: RuleConfig): ReturnType<RecordStore['statistics']>[number] {
+    const [line] = this.agent.statistics([rule.id]);
     if (line === undefined) throw new Error('no line');
     return line;
   }
@@ -244,7 +244,7 @@ void t.test('the store keeps a hundred walk tests, and the last one counts', asy
   for (let i = 0; i < 150; i += 1) {
     agent.keepWalkTest({ rule: 'kerb', wallMs: i, passes: 200, seen: i, repeated: 0, afterId: 0 });
   }
-  t.match(agent.figures(['kerb', 'other']), [{ walk: { seen: 149 } }, { walk: null }]);
+  t.match(agent.statistics(['kerb', 'other']), [{ walk: { seen: 149 } }, { walk: null }]);
   const none = { rule: 'kerb', wallMs: 0, passes: 0, seen: 0, repeated: 0, afterId: 0 };
   t.throws(() => agent.keepWalkTest(none), { message: /CHECK|CONSTRAINT/ });
 });

@@ -47,7 +47,7 @@ function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling
   });
   agentFlow.start(notes);
   const permit = permitReplay({ rules: [RULE] });
-  agentFlow.permit(ruling ?? { mode: 'active', reason: null, permit, refused: new Map() });
+  agentFlow.permit(ruling ?? { mode: 'active', reason: null, permit, refusals: new Map() });
   const see = (
     fromMs: number,
     toMs: number,
@@ -104,7 +104,7 @@ t.test('a condition begins once and ends once, restarts included', async (t) => 
 
 t.test('a suspension continues over a restart as one incident', async (t) => {
   const notes = new KeptNotes();
-  const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refused: new Map() };
+  const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refusals: new Map() };
   const first = flow(60, notes, 'b', suspended);
   t.same(first.told(), ['suspended b-e1 start']);
   const second = flow(60, notes, 'c', suspended);
@@ -122,7 +122,7 @@ t.test(
       mode: 'active',
       reason: null,
       permit,
-      refused: new Map([[RULE.id, 'zone square is not in the order']]),
+      refusals: new Map([[RULE.id, 'zone square is not in the order']]),
     };
     t.same(flow(60, notes, 'b', refusal).told(), ['rule-unauthorised b-e1 start']);
     t.same(flow(60, notes, 'c', refusal).told(), ['rule-unauthorised b-e1 update'], 'the same one');
@@ -239,7 +239,7 @@ t.test(
     const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));
     const rule = (grant: RuleGrant | undefined): void => {
       const permit = permitUnder(signed, [{ rule: RULE.id, grant, reason: undefined }]);
-      made.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+      made.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
     };
     const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };
     rule({ ...terms, shadow: true });

@@ -43,7 +43,7 @@ function event(
     cause: cause as Record<string, unknown>,
     momentary: false,
   };
-  const transition = { episode, phase, situation, atMs: 5000, standingMs: 2000 };
+  const transition = { episode, phase, situation, atMs: 5000, activeMs: 2000 };
   events += 1;
   return eventOf(isRule ? subjectOfRule(rule, undefined) : subjectOfCondition(kind), transition, {
     id: `x-${events}`,
@@ -70,7 +70,7 @@ function publishNotice({ topic, payload, contentType, retain }: Notice): [string
     dup: false,
     properties: { contentType },
   } as const;
-  const faults = contract.faults(packet);
+  const faults = contract.problems(packet);
   if (faults.length > 0) throw new Error(faults.join('; '));
   return [
     topic.replace(`${ROOT}/onvif-ej/`, ''),

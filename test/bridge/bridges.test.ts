@@ -29,7 +29,7 @@ async function listen(t: Test, room: Room): Promise<ReceivedMessages> {
   const client = await clientOf(t, room, 'room');
   const all: IPublishPacket[] = [];
   client.on('message', (_topic, _payload, packet) => {
-    for (const fault of contract.faults(packet)) t.fail(fault);
+    for (const fault of contract.problems(packet)) t.fail(fault);
     all.push(packet);
   });
   await client.subscribeAsync('#', { qos: 1, rap: true });

@@ -17,7 +17,7 @@ import {
 } from '../../agent/cli/doctor/accelerators.ts';
 import { type AdviceFacts, adviceOf } from '../../agent/cli/doctor/advice.ts';
 import { agreementOf, type DetectedBox } from '../../agent/cli/doctor/agreement.ts';
-import { comparisonOf, comparisonRows, type Look, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
+import { comparisonOf, comparisonRows, type DetectorRun, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
 import { modelMetrics } from '../../agent/cli/doctor/installed-models.ts';
 import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
 import { inspectText } from '../../agent/config/load.ts';
@@ -330,7 +330,7 @@ function lookOf(
   looks: readonly number[],
   boxes: readonly DetectedBox[],
   fallback: string | null = null,
-): Look {
+): DetectorRun {
   const counts = [...LATENCY_BOUNDS_MS, Number.POSITIVE_INFINITY].map(
     (_, index) => looks.filter((one) => one === index).length,
   );
@@ -344,13 +344,13 @@ function lookOf(
         provider: on,
         fallback,
       },
-      stats: { stages: { detect } } as unknown as Look['trial']['stats'] & object,
+      stats: { stages: { detect } } as unknown as DetectorRun['trial']['stats'] & object,
       frames: looks.length,
       watchedFrames: 0,
       watchedMs: 0,
       view: viewOf({}),
     },
-    seen: new Map([[1, boxes]]),
+    boxesByFrame: new Map([[1, boxes]]),
     power: on === 'cpu' ? null : { watts: 6.35, of: 'VDD_IN' },
   };
 }
@@ -398,7 +398,7 @@ const FACTS: AdviceFacts = {
   ready: [],
   unready: [],
   view: viewOf({}),
-  figures: [],
+  metrics: [],
 };
 
 void t.test('advice fits this board and this view', async (t) => {
@@ -441,9 +441,9 @@ void t.test('advice fits this board and this view', async (t) => {
   const figure = (model: string, data: string, recall: number) => ({ model, data, recall });
   const own = [figure('nanodet-g-city10', 'a', 0.8), figure('nanodet-g-city10', 'b', 0.7)];
   const better = [...own, figure('ssd', 'a', 0.86), figure('ssd', 'b', 0.72), figure('other', 'c', 1)];
-  t.match(advice({ figures: better }), /model ssd is installed too and found 4 of 100 people more.* 2 sets/);
-  t.notMatch(advice({ figures: [...own, figure('ssd', 'a', 0.81)] }), /ssd/, 'less than what chance makes');
-  t.notMatch(advice({ figures: [...own, figure('ssd', 'c', 1)] }), /ssd/, 'other pictures are not compared');
+  t.match(advice({ metrics: better }), /model ssd is installed too and found 4 of 100 people more.* 2 sets/);
+  t.notMatch(advice({ metrics: [...own, figure('ssd', 'a', 0.81)] }), /ssd/, 'less than what chance makes');
+  t.notMatch(advice({ metrics: [...own, figure('ssd', 'c', 1)] }), /ssd/, 'other pictures are not compared');
 });
 
 void t.test('installed models have figures', async (t) => {

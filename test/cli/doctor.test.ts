@@ -74,7 +74,7 @@ const HEALTHY: VisionTrial = {
     provider: 'cpu',
     fallback: null,
   },
-  opened: {
+  stream: {
     kind: 'opened',
     source: { widthPx: 1280, heightPx: 720 },
     decoder: 'avdec_h264',
@@ -104,12 +104,12 @@ void t.test('a healthy camera shows its size, rates, decoder, model and speed', 
 });
 
 void t.test('each failure is named with its fix', async (t) => {
-  const { opened: _, stats: __, ...unopened } = HEALTHY;
+  const { stream: _, stats: __, ...unopened } = HEALTHY;
   const cases: [string, Config, VisionTrial, string, RegExp, RegExp][] = [
     [
       'refused',
       RTSP,
-      { ...unopened, frames: 0, lost: '10.0.0.2:554 does not answer' },
+      { ...unopened, frames: 0, lostReason: '10.0.0.2:554 does not answer' },
       'camera',
       /^10\.0\.0\.2:554 does not answer$/,
       /cable, address and port/,
@@ -117,7 +117,7 @@ void t.test('each failure is named with its fix', async (t) => {
     [
       'password',
       RTSP,
-      { ...unopened, frames: 0, lost: '10.0.0.2:554 refuses the user or password' },
+      { ...unopened, frames: 0, lostReason: '10.0.0.2:554 refuses the user or password' },
       'camera',
       /refuses/,
       /user and password/,
@@ -125,7 +125,7 @@ void t.test('each failure is named with its fix', async (t) => {
     [
       'path',
       RTSP,
-      { ...unopened, frames: 0, lost: '10.0.0.2:554 has no stream at /main' },
+      { ...unopened, frames: 0, lostReason: '10.0.0.2:554 has no stream at /main' },
       'camera',
       /has no stream at/,
       /no such stream/,

@@ -21,7 +21,7 @@ const CONFIG = configOf(
 const [main, sub] = ['rtsp://10.0.0.2/main', 'rtsp://10.0.0.2/sub?x=hunter2'];
 
 void t.test('an order that does not name the second stream is one line of advice', async (t) => {
-  const { fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
+  const { problem: fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
   t.equal(fault, undefined, 'and the order still applies');
   t.strictSame(warnings, [
     'camera.substream: order 2026-77 does not name rtsp://10.0.0.2/sub?x=***, and the box runs without it; ask for an order that names it as substream',

@@ -43,7 +43,7 @@ const clock = new HandClock();
 const command = (change: Partial<Command> = {}): Command => searchCommand(change, clock.epochMs);
 
 function makeVerifier(file: string, keys = [signer.config], commands = new Map<string, number>()) {
-  const guard = new ReplayGuard({ file, journal: { known: { commands }, enter: () => undefined } });
+  const guard = new ReplayGuard({ file, journal: { recordedState: { commands }, enter: () => undefined } });
   return new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock });
 }
 
@@ -151,7 +151,7 @@ void t.test('a file of counters that is lost or was put back obeys nothing twice
     const enter = (entry: JournalEntry): void => {
       if (entry.type === 'command') journal.set(entry.keyid, entry.counter);
     };
-    const guard = new ReplayGuard({ file, journal: { known: journalState, enter } });
+    const guard = new ReplayGuard({ file, journal: { recordedState: journalState, enter } });
     return new CommandVerifier({ site: SITE, box: BOX, keys: [signer.config], guard, clock });
   };
   const [first, second] = [signed(signer, command()), signed(signer, command())];

@@ -20,10 +20,10 @@ import {
   loadConfig,
   problemText,
 } from '../../agent/config/load.ts';
-import { hideSecrets, shown } from '../../agent/config/problem.ts';
+import { hideSecrets, displayValue } from '../../agent/config/problem.ts';
 import { nearest } from '../../agent/config/words.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
-import { covers, polygonFault } from '../../agent/contract/polygon.ts';
+import { covers, polygonProblem } from '../../agent/contract/polygon.ts';
 import { RULE_SCHEMAS } from '../../agent/contract/rule-config.ts';
 import { PROGRAM_RULES } from '../../scripts/lib/broker-acl.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
@@ -422,9 +422,9 @@ void t.test('a polygon may not cross itself, and covers only what lies wholly in
         const crossed =
           corners > 3 && first && second && rest[0] ? [first, rest[0], second, ...rest.slice(1)] : undefined;
         return (
-          polygonFault(polygon) === undefined &&
-          polygonFault([...polygon].reverse()) === undefined &&
-          (crossed === undefined || polygonFault(crossed) !== undefined) &&
+          polygonProblem(polygon) === undefined &&
+          polygonProblem([...polygon].reverse()) === undefined &&
+          (crossed === undefined || polygonProblem(crossed) !== undefined) &&
           covers(regular(corners, radius + 0.005), polygon) &&
           !covers(polygon, regular(corners, radius + 0.005))
         );
@@ -448,7 +448,7 @@ void t.test('a polygon may not cross itself, and covers only what lies wholly in
     [0.9, 0.2],
     [0.1, 0.2],
   ];
-  t.equal(polygonFault(u), undefined);
+  t.equal(polygonProblem(u), undefined);
   t.equal(covers(u, bar), false, 'corners inside, sides outside');
 });
 
@@ -463,7 +463,7 @@ void t.test('misspelt words get the nearest key, and secrets are hidden', async 
   t.equal(hideSecrets('admin:pass@10.0.0.2'), 'admin:***@10.0.0.2');
   t.equal(hideSecrets('rtsp:/admin:pass@10.0.0.2'), 'rtsp:/***@10.0.0.2');
   t.equal(hideSecrets('file:/clips/a.mp4'), 'file:/clips/a.mp4');
-  const source = (value: string): string | null => shown(value, ['camera', 'source']);
+  const source = (value: string): string | null => displayValue(value, ['camera', 'source']);
   for (const [text, hidden] of [
     ['rtsp://[fe80::1]:554/', 'rtsp://[fe80::1]/'],
     ['rtsp://h/cam?channel=1&x=y', 'rtsp://h/cam?channel=1&x=***'],

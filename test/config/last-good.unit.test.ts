@@ -59,8 +59,8 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
     { file: lastGoodFile, config: { box: 'box-1' } },
     'it continues with the text of its start',
   );
-  t.ok(second.refused instanceof ConfigProblems);
-  t.match(second.refused?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
+  t.ok(second.refusal instanceof ConfigProblems);
+  t.match(second.refusal?.message, /vigie\.yaml:2:\d+ box: .*Box 1/, 'and says where and why');
 
   await writeConfig(file, 'box-1', dir);
   writeFileSync(join(dir, 'cert.pem'), '');
@@ -70,7 +70,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
     { file: lastGoodFile, config: { box: 'box-1' } },
     'a certificate that went bad does not blind the box',
   );
-  t.match(third.refused?.message, /vigie\.yaml:4:\d+ mqtt\.cert: does not contain a certificate/);
+  t.match(third.refusal?.message, /vigie\.yaml:4:\d+ mqtt\.cert: does not contain a certificate/);
   writeFileSync(file, readFileSync(file, 'utf8').replace('box-1', 'Box 1'));
 
   writeFileSync(lastGoodFile, 'site: [');

@@ -7,7 +7,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { editedText, proposableOf } from '../../agent/config/edit.ts';
 import { inspectConfig, inspectText, problemText } from '../../agent/config/load.ts';
-import { heldSecret, shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
+import { streamWithSecret, shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { watchedHash } from '../../agent/restraint/journal/watched.ts';
 import { scratch } from '../lib/paths.ts';
@@ -71,10 +71,10 @@ void t.test('its login is hidden outside the box, and filled in from the same de
     const filled = withSecretsOf(hiddenText, text);
     t.strictSame(parse(filled), parse(text), 'and is what it was');
     t.equal(shownSha256(text.replaceAll('hunter2', 'other')), shownSha256(text), 'its hash tells no login');
-    t.equal(heldSecret(hiddenText), undefined);
+    t.equal(streamWithSecret(hiddenText), undefined);
   }
-  t.equal(heldSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
-  t.equal(heldSecret(textOf(MAIN, SUB)), 'source');
+  t.equal(streamWithSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
+  t.equal(streamWithSecret(textOf(MAIN, SUB)), 'source');
 
   const former = textOf(MAIN);
   const added = textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub');

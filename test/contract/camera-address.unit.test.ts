@@ -10,7 +10,7 @@ import {
   maskedSource,
   namesCamera,
   parseCameraSource,
-  secondStreamFault,
+  secondStreamProblem,
   withLoginOf,
 } from '../../agent/contract/camera-address.ts';
 import { camerasDrawn } from '../lib/camera-sources.ts';
@@ -166,7 +166,7 @@ void t.test('random sources share an address only where just the login differs',
       const parsed = parseCameraSource(source);
       if ('fault' in parsed) return false;
       const reparsed = parseCameraSource(parsed.address);
-      const open = `${parsed.address} ${parsed.shown} ${parsed.masked}`;
+      const open = `${parsed.address} ${parsed.displayAddress} ${parsed.masked}`;
       return (
         !('fault' in reparsed) &&
         reparsed.address === parsed.address &&
@@ -206,7 +206,7 @@ void t.test('a hidden login is filled in from the same device alone', async (t) 
 void t.test('a second stream is another RTSP address of the same host and port', async (t) => {
   const faultOf = (main: string, second: string): string | undefined => {
     const [one, other] = [parseCameraSource(main), parseCameraSource(second)];
-    return 'fault' in one || 'fault' in other ? 'unreadable' : secondStreamFault(one, other, 'camera.source');
+    return 'fault' in one || 'fault' in other ? 'unreadable' : secondStreamProblem(one, other, 'camera.source');
   };
   const main = 'rtsp://u:p@10.0.0.2/main?channel=1&token=a';
   for (const second of [

@@ -255,7 +255,7 @@ void t.test('a message outside of the contract is refused', async (t) => {
   });
   const event = JSON.parse(eventText({ id: 'alert-1', seq: 1 })) as VigieEvent;
   const { data } = event;
-  t.strictSame(contract.faults(message(event)), [], 'a good one');
+  t.strictSame(contract.problems(message(event)), [], 'a good one');
   const bad: [string, IPublishPacket][] = [
     ['a plate', message({ ...event, data: { ...data, plate: 'AB-123-CD' } })],
     ['a face in the cause', message({ ...event, data: { ...data, cause: { durationS: 1, face: 'x' } } })],
@@ -280,7 +280,7 @@ void t.test('a message outside of the contract is refused', async (t) => {
     ['a picture without bytes', message({}, { topic: topics.snapshot('e'), payload: '' })],
   ];
   for (const [name, packet] of bad) {
-    const faults = contract.faults(packet);
+    const faults = contract.problems(packet);
     t.ok(faults.length > 0, `${name}: ${faults.join(' | ')}`);
   }
 });

@@ -57,7 +57,7 @@ const update = updateOrder({ rollout: 'r-1', site: SITE, box: BOX, counter: 1, s
 void t.test(
   'a command, an order and an authorisation with a time that does not exist are refused',
   async (t) => {
-    const journal = { known: { commands: new Map() }, enter: () => undefined };
+    const journal = { recordedState: { commands: new Map() }, enter: () => undefined };
     const guard = new ReplayGuard({ file: join(scratch(t), 'counters.json'), journal });
     const keys = [signer.config];
     const verifier = new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock });

@@ -52,7 +52,7 @@ function makeHour(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {})
     order: 'made',
     camera: CAMERA,
     endsMs,
-    why: 'clock-not-set',
+    gapReason: 'clock-not-set',
     ...change,
   });
   return { box, tracks, endsMs };
@@ -112,7 +112,7 @@ void t.test('the made hour is removed where the order is another than its own', 
 void t.test('no hour is made of a clip without a frame', (t) => {
   const stateDir = join(scratch(t), 'state');
   const hour = { stateDir, limitMiB: 16, grant: GRANT, order: 'made', camera: CAMERA } as const;
-  t.equal(writeHour([], { ...hour, endsMs: Date.now(), why: 'not-running' }), 0);
+  t.equal(writeHour([], { ...hour, endsMs: Date.now(), gapReason: 'not-running' }), 0);
   t.notOk(existsSync(stateDir));
   t.end();
 });

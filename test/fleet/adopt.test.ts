@@ -375,15 +375,15 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
     await fleet.box(i).report(newer);
     await waitUntil('it is heard', () => {
       controller.hear();
-      return store.named(`b-${i}`)[0]?.report?.order === order;
+      return store.boxesNamed(`b-${i}`)[0]?.report?.order === order;
     });
   };
   await reportCounter(5, Number.MAX_SAFE_INTEGER);
-  t.equal(controller.behind(), undefined, 'no clock gives that');
+  t.equal(controller.lag(), undefined, 'no clock gives that');
   const futureCounter = fleet.clock.wallMs() + 86_400_000;
   await reportCounter(0, futureCounter);
   await reportCounter(3, futureCounter);
-  t.match(controller.behind(), {
+  t.match(controller.lag(), {
     isSure: false,
     text: /0 of the orders at the broker and 2 of the boxes’ reports/,
   });
@@ -391,7 +391,7 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   const counter = (i: number): number => new Rollouts(store).ordersOf(SITE, `b-${i}`)[0]?.counter ?? 0;
   t.equal(counter(0), futureCounter + 1, 'its order is above the counter that it reports');
   t.ok(counter(1) < futureCounter, 'and no other box’s');
-  t.match(controller.behind(), { text: /1 of the boxes’ reports/ });
+  t.match(controller.lag(), { text: /1 of the boxes’ reports/ });
   await reportCounter(2, futureCounter);
   await reportCounter(4, futureCounter);
   await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; nothing is sent$/ });

@@ -14,7 +14,7 @@ import type { UpdateReport } from '../../agent/contract/update.ts';
 import { chooseChanges } from '../../scripts/programs/fleet/config/choice.ts';
 import { Copies } from '../../scripts/programs/fleet/config/copies.ts';
 import { diffLines } from '../../scripts/programs/fleet/config/diff.ts';
-import { Orders } from '../../scripts/programs/fleet/config/judge.ts';
+import { Authorisations } from '../../scripts/programs/fleet/config/judge.ts';
 import { patched, patchOf } from '../../scripts/programs/fleet/config/patch.ts';
 import { selected } from '../../scripts/programs/fleet/config/selector.ts';
 import type { BoxRow } from '../../scripts/programs/fleet/store.ts';
@@ -218,11 +218,11 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
     rowOf('lyon', 'a-7', null),
     rowOf('lyon', 'a-8', '', { report: undefined }),
   ];
-  const choose = (set: string[], orders = new Orders([]), of = boxes) =>
+  const choose = (set: string[], orders = new Authorisations([]), of = boxes) =>
     chooseChanges({
       boxes: of,
       copies,
-      orders,
+      authorisations: orders,
       nowMs: Date.now(),
       change: (text) => patched(text, patchOf(undefined, set, [])),
     });
@@ -232,7 +232,7 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
     ['a-1', 'a-2'],
   );
   t.match(
-    choice.left.map(({ box, why }) => `${box.box}: ${why}`),
+    choice.leftOut.map(({ box, reason: why }) => `${box.box}: ${why}`),
     [
       /a-3: its file was changed on the box/,
       /a-4: there is no copy/,
@@ -248,9 +248,9 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   const painted = diffLines(choice.changes, true).map((line) => line.replaceAll('\u001b', 'ESC'));
   t.ok(painted.some((line) => /^ESC\[31m- {2}- \{ id: stay.*afterS: 9.*ESC\[0m$/.test(line)));
   t.ok(painted.some((line) => /^ESC\[32m\+ {2}- \{ id: stay.*afterS: 5.*ESC\[0m$/.test(line)));
-  t.equal(choose(['rules[stay].afterS=9']).there.length, 2);
+  t.equal(choose(['rules[stay].afterS=9']).upToDate.length, 2);
 
-  const checkRefusal = (set: string[], reason: RegExp, orders?: Orders): void => {
+  const checkRefusal = (set: string[], reason: RegExp, orders?: Authorisations): void => {
     const { changes, validationErrors } = choose(set, orders, [one]);
     t.equal(changes.length, 0, set.join());
     t.match(validationErrors[0]?.lines[0], reason, set.join());
@@ -272,13 +272,13 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   const folder = join(dir, 'orders');
   mkdirSync(folder);
   writeFileSync(join(folder, 'a-1.dsse.json'), signedOrder(orderFor(config)));
-  const orders = new Orders([folder]);
+  const orders = new Authorisations([folder]);
   checkRefusal(['rules[stay].purpose=fun'], /^rules\[0\]: order 2026-77 .*not fun/, orders);
   checkRefusal(['camera.source=test:pattern'], /order 2026-77 is for the camera/, orders);
   t.equal(choose(['rules[stay].afterS=4'], orders, [one]).changes.length, 1);
-  t.throws(() => new Orders([join(dir, 'nowhere')]), /no such file/);
+  t.throws(() => new Authorisations([join(dir, 'nowhere')]), /no such file/);
   writeFileSync(join(dir, 'x.json'), '{}');
-  t.throws(() => new Orders([join(dir, 'x.json')]), /--order: .*x\.json: not a DSSE envelope/);
+  t.throws(() => new Authorisations([join(dir, 'x.json')]), /--order: .*x\.json: not a DSSE envelope/);
 });
 
 void t.test('the room’s copies follow the boxes’ confirmed configurations', async (t) => {

@@ -33,7 +33,7 @@ void t.test('a failed write is reported once, and again only after a successful 
   const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => warnings.push(line) });
   const look = (): void => {
     clock.advance(15_000);
-    metrics.look(() => VIEW);
+    metrics.writeIfDue(() => VIEW);
   };
   for (let i = 0; i < 3; i += 1) look();
   t.equal(warnings.length, 1);

@@ -52,7 +52,7 @@ async function make(
   const dir = mkdtempSync(join(f.dir, 'tree-'));
   const tree = await sampleRelease(dir, { files: FILES, ...release });
   const options: MakeOptions = {
-    what: undefined,
+    kind: undefined,
     arches: [release.arch ?? ARCH],
     boards: [],
     seq: undefined,

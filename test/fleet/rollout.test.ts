@@ -264,7 +264,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await fleet.box(0).report({ journalIndex: 5000, version: '1.4.3' });
   await sleep(100);
   controller.hear();
-  t.equal(store.named('b-0')[0]?.report?.version, '1.4.3');
+  t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
   const stranger = await connectClient(t, fleet.broker.url);
   const topic = (box: string) => topicsOf(SITE, box).updateReported;
   const otherReport = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
@@ -279,8 +279,8 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await stranger.publishAsync(topic('b-0'), JSON.stringify(bent), { qos: 1 });
   await sleep(200);
   controller.hear();
-  t.equal(store.named('b-0')[0]?.report?.version, '1.4.3');
-  const whys = store.refused().map(({ box, why }) => `${box}: ${why}`);
+  t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
+  const whys = store.refusals().map(({ box, why }) => `${box}: ${why}`);
   t.strictSame(
     whys.sort(),
     [
@@ -292,13 +292,13 @@ void t.test('reports of others, with another key or of yesterday are counted wit
       'b-2: the envelope is not JSON in UTF-8',
     ].sort(),
   );
-  const other = store.named('b-0')[0]?.other ?? '';
+  const other = store.boxesNamed('b-0')[0]?.other ?? '';
   t.throws(() => store.acceptKey(SITE, 'b-0', '0'.repeat(64), 0), /it has not reported with/);
   store.acceptKey(SITE, 'b-0', other, 0);
   await stranger.publishAsync(topic('b-0'), otherReport, { qos: 1 });
   await sleep(100);
   controller.hear();
-  t.match(store.named('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
+  t.match(store.boxesNamed('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
 });
 
 void t.test(

@@ -75,7 +75,7 @@ class Builder {
   /** Makes a release in this process; the trial of an agent's release is in another test. */
   async make(release: SampleRelease, arches: readonly Arch[] = ARCHES): Promise<string> {
     const options: MakeOptions = {
-      what: undefined,
+      kind: undefined,
       arches,
       boards: [],
       seq: undefined,
@@ -290,13 +290,13 @@ void t.test('a rollout of root’s program replaces one of the agent that only w
   await fleet.box(5).connect();
   t.match(await next.run('r-2', signal), { state: 'done' });
   t.match(fleet.box(5).truth, { phase: 'confirmed', seq: 44 });
-  t.match(store.named('b-5')[0]?.report?.updater, {
+  t.match(store.boxesNamed('b-5')[0]?.report?.updater, {
     release: { seq: 42 },
     phase: 'idle',
     rollout: null,
     root: { release: { seq: 44 }, rollout: 'r-2' },
   });
-  t.match(store.named('b-0')[0]?.report?.updater, {
+  t.match(store.boxesNamed('b-0')[0]?.report?.updater, {
     release: { seq: 43 },
     phase: 'confirmed',
     rollout: 'r-1',

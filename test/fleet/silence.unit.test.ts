@@ -304,7 +304,7 @@ void t.test('the simulator’s timeline returns what is due, the earliest first'
   fc.assert(
     fc.property(fc.array(fc.nat(1000)), fc.nat(1000), (times, untilMs) => {
       const timeline = new Timeline();
-      for (const ms of times) timeline.add({ ms, act: async () => undefined });
+      for (const ms of times) timeline.add({ ms, action: async () => undefined });
       const sorted = [...times].sort((a, b) => a - b);
       const takenMs = timeline.take(untilMs).map(({ ms }) => ms);
       const rest = timeline.take(1000).map(({ ms }) => ms);

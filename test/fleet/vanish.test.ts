@@ -67,7 +67,7 @@ void t.test('a rollout of root’s program halts on vanished canaries like one o
   t.match(halted.reason, /^2 of 3 boxes that tried it are silent for more than 0.5 h, and 0 of 97/);
   t.equal(lostIn(fleet), 2, 'of 100 boxes');
   t.match(fleet.box(2).truth, { phase: 'confirmed', seq: 44 });
-  const { report } = store.named('b-2')[0] ?? {};
+  const { report } = store.boxesNamed('b-2')[0] ?? {};
   t.match(report?.updater, {
     phase: 'idle',
     release: { seq: 42 },
@@ -208,13 +208,13 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
   const vanished = await runSimulation('90 % vanish', { vanish: 0.9, dark: 0.4 });
   t.match(vanished.view, { state: 'halted' });
   t.ok(
-    vanished.view.wave <= 1 && vanished.lost.length <= 0.05 * base.boxes + 8,
-    `${vanished.lost.length} lost`,
+    vanished.view.wave <= 1 && vanished.lostBoxes.length <= 0.05 * base.boxes + 8,
+    `${vanished.lostBoxes.length} lost`,
   );
   const dark = await runSimulation('no power by day', { dark: 0.4, offline: 0 });
   t.match(
     dark,
-    { view: { state: 'done', wave: 3 }, lost: [] },
+    { view: { state: 'done', wave: 3 }, lostBoxes: [] },
     'boxes without power by day are not evidence',
   );
   const restored = await runSimulation('an older database in wave 2', { restoreInWave: 2, offline: 0 });

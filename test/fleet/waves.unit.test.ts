@@ -134,7 +134,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
   const event = fc.record({
     hours: fc.integer({ min: 0, max: 90 }),
     words: fc.array(word, { maxLength: 12 }),
-    wanted: fc.constantFrom<Rollout['wanted']>(null, null, null, null, 'pause', 'resume', 'abort'),
+    wanted: fc.constantFrom<Rollout['request']>(null, null, null, null, 'pause', 'resume', 'abort'),
   });
   let [halts, ends] = [0, 0];
   fc.assert(
@@ -170,7 +170,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
           halts += 1;
         }
       }
-      const end = step({ ...life.rollout, wanted: null }, life.boxes, 3000 * HOUR);
+      const end = step({ ...life.rollout, request: null }, life.boxes, 3000 * HOUR);
       if (end.states.some((state) => OPEN.includes(state))) throw new Error('somebody is left half way');
       if (!OVER.includes(end.rollout.state)) throw new Error(`it ends as ${end.rollout.state}`);
       ends += 1;
@@ -373,7 +373,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     row('silent', {}, { report: undefined }),
     row('other', {}, { other: 'ab' }),
   ];
-  const { takes, there, left } = chooseBoxes(targets, { name: '1.5.0' }, rows);
+  const { takes, upToDate: there, leftOut: left } = chooseBoxes(targets, { name: '1.5.0' }, rows);
   t.strictSame(
     takes.map(({ box: name, way, bytes }) => [name, way, bytes]),
     [
@@ -385,7 +385,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     there.map(({ box: name }) => name),
     ['there'],
   );
-  const whys = Object.fromEntries(left.map(({ box: { box: name }, why }) => [name, why]));
+  const whys = Object.fromEntries(left.map(({ box: { box: name }, reason: why }) => [name, why]));
   t.match(whys, {
     ahead: 'is not newer than 44',
     pc: 'this box is pc',
@@ -414,7 +414,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
   ];
   for (const target of [{ name: '1.5.0', isRoot: true }, { name: '44' }, { name: '44', isRoot: true }]) {
     const choice = chooseBoxes(targets, target, roots);
-    t.match(choice, { what: 'root', seq: 44, version: '1.5.0' });
+    t.match(choice, { kind: 'root', seq: 44, version: '1.5.0' });
     t.strictSame(
       choice.takes.map(({ box: name, way, fields }) => [name, way, fields]),
       [
@@ -423,10 +423,10 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
       ],
     );
     t.strictSame(
-      choice.there.map(({ box: name }) => name),
+      choice.upToDate.map(({ box: name }) => name),
       ['there'],
     );
-    t.match(Object.fromEntries(choice.left.map(({ box: { box: name }, why }) => [name, why])), {
+    t.match(Object.fromEntries(choice.leftOut.map(({ box: { box: name }, reason: why }) => [name, why])), {
       ahead: 'is not newer than 45',
       'old-package': /its root’s program is of a package without releases; install the package vigie-root/,
       pc: 'this box is pc',
@@ -458,7 +458,7 @@ void t.test('a box’s messages cannot fill the store', (t) => {
   });
   for (let n = 0; n < 200; n += 1) knowledge.take([send('a', n), send('nobody', n)], n);
   t.equal(store.boxes().length, 1);
-  const rows = store.refused();
+  const rows = store.refusals();
   t.ok(rows.length <= 42, `${rows.length} rows`);
   t.equal(
     rows.reduce((sum, { count }) => sum + count, 0),

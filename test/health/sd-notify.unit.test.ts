@@ -63,7 +63,7 @@ function startNotifier(t: Test, env: NodeJS.ProcessEnv): NotifierState {
       clock: systemClock,
       log: SILENT,
       report: () => ({ ...REPORT, mode: state.mode }),
-      signsOfLife: () => state.signs,
+      activityCount: () => state.signs,
       program,
     }),
   };

@@ -5,7 +5,7 @@ import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import type { Situation } from '../../agent/contract/situation.ts';
 import { subjectOfRule } from '../../agent/incident/event.ts';
 import { Incidents } from '../../agent/incident/lifecycle.ts';
-import { standingNote, standingOf } from '../../agent/incident/notes.ts';
+import { incidentNote, incidentsOf } from '../../agent/incident/notes.ts';
 import { makeRule as makeRuleAt } from '../../agent/rules/registry.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { observation, track } from '../lib/street.ts';
@@ -33,7 +33,7 @@ t.test('an incident starts once, is updated once a minute and ends once', async 
     phasesSeen.push(...phases(life.step(present ? [standingSituation(1)] : [], atMs)));
   }
   t.same(phasesSeen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
-  t.equal(life.standing, 0);
+  t.equal(life.activeCount, 0);
 });
 
 t.test('a gap shorter than the hold time does not end an incident, a longer one does', async (t) => {
@@ -239,10 +239,10 @@ t.test(
       undefined,
     );
     const notes = began.flatMap((transition) =>
-      Object.entries(standingNote(about, transition, (atMs) => 1_000_000 + atMs)),
+      Object.entries(incidentNote(about, transition, (atMs) => 1_000_000 + atMs)),
     );
     const storedNotes = notes.map(([key, text]) => ({ key, text: text ?? '' }));
-    const records = standingOf(storedNotes, SILENT).get('r') ?? [];
+    const records = incidentsOf(storedNotes, SILENT).get('r') ?? [];
     t.same(
       records.map(({ episode, startedWallMs }) => [episode, startedWallMs]),
       [
@@ -266,7 +266,7 @@ t.test(
     );
     const endEvents = after.step([], 43_600);
     t.same(phases(endEvents), ['e1 end']);
-    t.equal(endEvents[0]?.standingMs, 30_000 + 40_500 - 500, 'it has been active since before the restart');
+    t.equal(endEvents[0]?.activeMs, 30_000 + 40_500 - 500, 'it has been active since before the restart');
   },
 );
 

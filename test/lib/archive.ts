@@ -74,7 +74,7 @@ export class Archive {
       this.errors += 1;
     });
     this.#client.handleMessage = (packet, callback) => {
-      for (const fault of this.#contract.faults(packet)) this.#options.onFault(fault);
+      for (const fault of this.#contract.problems(packet)) this.#options.onFault(fault);
       this.#store(packet);
       callback();
     };

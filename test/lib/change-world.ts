@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
 import { CHANGE_KINDS, CONFIG_ORDER_TYPE, UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { Machine } from '../../scripts/programs/root/change/machine.ts';
-import type { Left, Payload } from '../../scripts/programs/root/change/payload.ts';
+import type { LeaveResult, Payload } from '../../scripts/programs/root/change/payload.ts';
 import {
   AT_REST,
   type Change,
@@ -14,9 +14,9 @@ import {
   type Target,
   type Trial,
 } from '../../scripts/programs/root/change/record.ts';
-import { actOf, type Installed } from '../../scripts/programs/root/change/step.ts';
+import { nextAction, type Installed } from '../../scripts/programs/root/change/step.ts';
 import { Store } from '../../scripts/programs/root/change/store.ts';
-import { clockFault } from '../../scripts/programs/root/clock.ts';
+import { clockProblem } from '../../scripts/programs/root/clock.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { BOX, SITE } from '../lib/room.ts';
 
@@ -137,18 +137,18 @@ class MadeUpPayload implements Payload {
     return Promise.resolve(['vigie.service']);
   }
 
-  leave(change: Change, { from }: Trial, booting: boolean): Promise<Left> {
+  leave(change: Change, { from }: Trial, booting: boolean): Promise<LeaveResult> {
     const state = this.installed(change);
     const starts = booting ? [] : ['vigie.service'];
-    const foreign = { found: 'other' as const, reason: 'somebody else has changed it', starts };
+    const foreign = { outcome: 'other' as const, reason: 'somebody else has changed it', starts };
     if (state === 'other') return Promise.resolve(foreign);
     const former = from ?? this.former;
     if (former === null)
-      return Promise.resolve({ found: 'nothing', reason: 'nothing to go back to', starts });
+      return Promise.resolve({ outcome: 'nothing', reason: 'nothing to go back to', starts });
     this.#simulation.cutPoint();
     this.is = former;
     this.#simulation.cutPoint();
-    return Promise.resolve({ found: 'from', reason: '', starts });
+    return Promise.resolve({ outcome: 'from', reason: '', starts });
   }
 
   restarts(): Promise<number> {
@@ -225,7 +225,7 @@ export class Simulation {
     const { payloads } = this;
     const store = new CuttableStore(this.dir, clock, {
       say: () => undefined,
-      changed: () => undefined,
+      onChange: () => undefined,
       remains: {
         current: (what) => payloads[what].current,
         isConfigurationOnTrial: () => payloads.configuration.former !== null,
@@ -254,7 +254,7 @@ export class Simulation {
           return { target: targetNumbered(number) };
         },
       },
-      clockDoubt: () => clockFault(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
+      clockDoubt: () => clockProblem(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
       units: { start: started, resetFailed: () => Promise.resolve() },
       locked: (act) => act(),
       mode: () => Promise.resolve(this.mode),
@@ -315,7 +315,7 @@ export class Simulation {
   async judges(verdict: 'good' | 'bad', power: boolean): Promise<void> {
     await this.does(async (machine) => {
       for (const kind of CHANGE_KINDS) {
-        if (actOf(machine.state[kind]) !== 'judge') continue;
+        if (nextAction(machine.state[kind]) !== 'judge') continue;
         const payload = this.payloads[kind];
         const is = payload.installed(machine.state[kind]);
         if (verdict === 'bad' || is !== 'target') await machine.rollBack(kind, 'it crashed');

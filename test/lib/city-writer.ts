@@ -30,7 +30,7 @@ const now = (): number => Number(startMs) + performance.now() - beganMs;
 const epoch = randomUUID();
 const archive = new Archive(
   databaseOf(address, (error) => process.stderr.write(`idle: ${error.message}\n`)),
-  { timeZone: 'Europe/Paris', now, holder: epoch, onNotice: (line) => process.stderr.write(`${line}\n`) },
+  { timeZone: 'Europe/Paris', now, instanceId: epoch, onNotice: (line) => process.stderr.write(`${line}\n`) },
 );
 const counts = new Map<number, number>();
 
@@ -64,7 +64,7 @@ await archive.open();
 for (let batch = 0; process.connected; batch += 1) {
   const arrivals = Array.from({ length: BATCH }, (_, i) => arrival((batch * 463 + i * 7) % CITY.boxes));
   const sentMs = performance.now();
-  const { fresh } = await archive.store(arrivals);
+  const { newArrivals: fresh } = await archive.store(arrivals);
   if (process.connected) process.send?.({ events: fresh.length, tookMs: performance.now() - sentMs });
   const dueMs = perS === '0' ? 0 : beganMs + ((batch + 1) * BATCH * 1000) / Number(perS);
   await sleep(Math.max(0, dueMs - performance.now()));

@@ -99,7 +99,7 @@ export function live(
     stateDir,
     log: SILENT,
     journal: recorder,
-    restraint: { order },
+    restraint: { authorisation: order },
     flow,
   });
   if (!isKilled) for (let i = 0; i < 3; i += 1) notice.tick();

@@ -15,14 +15,14 @@ import { ConfigReply, previousFile } from '../../agent/contract/config-trial.ts'
 import type { Mode } from '../../agent/contract/mode.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE, type ConfigOrder } from '../../agent/contract/update.ts';
 import { ConfigurationPayload } from '../../scripts/programs/root/change/configuration-payload.ts';
-import { judge } from '../../scripts/programs/root/change/judge.ts';
+import { assessTrials } from '../../scripts/programs/root/change/judge.ts';
 import { Machine } from '../../scripts/programs/root/change/machine.ts';
 import type { AgentHealth, UnitState } from '../../scripts/programs/root/change/probation.ts';
 import { ReleasePayload } from '../../scripts/programs/root/change/release-payload.ts';
 import { ConfigurationRequests } from '../../scripts/programs/root/change/requests.ts';
 import { Store } from '../../scripts/programs/root/change/store.ts';
-import { clockFault } from '../../scripts/programs/root/clock.ts';
-import { trialJudge, wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import { clockProblem } from '../../scripts/programs/root/clock.ts';
+import { trialValidator, fullTextProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readOrderReader } from '../../scripts/programs/root/settings.ts';
@@ -132,10 +132,10 @@ ${extraLines}`;
     };
     this.store = new Store(this.own, clock, {
       say,
-      changed: () => undefined,
+      onChange: () => undefined,
       remains: { current: () => null, isConfigurationOnTrial: () => existsSync(previousFile(file)) },
     });
-    const trialContext = { env: this.env, order: () => this.order, wallMs: () => this.wallMs };
+    const trialContext = { env: this.env, authorisation: () => this.order, wallMs: () => this.wallMs };
     this.#payload = new ConfigurationPayload({
       file,
       units,
@@ -143,12 +143,12 @@ ${extraLines}`;
       say,
       orderedFile: join(this.own, 'ordered-configuration.yaml'),
       healthyS: () => 20,
-      judge: {
+      validator: {
         filled: withSecretsOf,
         shownSha256,
         problems: (text, former, may) =>
           Promise.resolve(
-            wholeProblems(text, former, {
+            fullTextProblems(text, former, {
               ...trialContext,
               files: true,
               may: may as CommandKey['may'],
@@ -177,15 +177,15 @@ ${extraLines}`;
         take: (_kind, order) => payload.take(order as ConfigOrder),
       },
       clock,
-      clockDoubt: () => clockFault(clock, { seenMs: this.store.state.seenMs, madeMs: MADE_MS }),
+      clockDoubt: () => clockProblem(clock, { seenMs: this.store.state.seenMs, madeMs: MADE_MS }),
       units,
       locked: (act) => act(),
       mode: () => Promise.resolve(this.#health()?.mode),
       say,
     });
-    const plain = trialJudge({
+    const plain = trialValidator({
       env: this.env,
-      order: () => {
+      authorisation: () => {
         if (this.order === undefined) throw new AgentError('config', 'none');
         return this.order;
       },
@@ -196,7 +196,7 @@ ${extraLines}`;
       machine: this.machine,
       payload,
       clock,
-      judge: { ...plain, problems: (...words) => Promise.resolve(plain.problems(...words)) },
+      validator: { ...plain, problems: (...words) => Promise.resolve(plain.problems(...words)) },
     });
     this.store.load();
   }
@@ -270,7 +270,7 @@ ${extraLines}`;
   async judges(): Promise<void> {
     const { machine, store } = this;
     const payload = this.#payload;
-    await judge({
+    await assessTrials({
       machine,
       store,
       payloads: { release: payload as never, configuration: payload, root: payload as never },

@@ -129,7 +129,7 @@ export async function insert(db: Queries, table: string, columns: Columns): Prom
 function changing<T>(db: Sql, work: (transaction: Queries) => Promise<T>): Promise<T> {
   return db.transaction(async (transaction) => {
     const result = await work(transaction);
-    if (db.dialect.changed !== undefined) await transaction.run(db.dialect.changed);
+    if (db.dialect.notifySql !== undefined) await transaction.run(db.dialect.notifySql);
     return result;
   });
 }

@@ -68,7 +68,7 @@ function opener(t: Test, address: string): Pick<TestDatabase, 'open' | 'sql'> {
       const archive = new Archive(database(), {
         timeZone: TIME_ZONE,
         now,
-        holder: randomUUID(),
+        instanceId: randomUUID(),
         onNotice: (line) => t.comment(line),
         ...options,
       });

@@ -5,7 +5,7 @@
  * Its clocks begin at the arguments: after a reboot the media time is small again, the wall time never. SEEN is JSON:
  * the parked vehicle, the person who stays, and the vehicle's arrival.
  */
-import type { StandingVehicle } from '../../agent/contract/observation.ts';
+import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
 import { accepting } from './accepting.ts';
@@ -16,7 +16,7 @@ const FRAME_MS = 200;
 
 export interface SceneState {
   /** Arrival of a parked vehicle; null without one. */
-  readonly arrival: StandingVehicle['arrival'] | null;
+  readonly arrival: StationaryVehicle['arrival'] | null;
   /** True if a person stays. */
   readonly person: boolean;
 }
@@ -59,7 +59,7 @@ const flow = new AgentFlow({
   clockSynced: () => true,
 });
 flow.start(outbox);
-flow.permit({ mode: 'active', reason: null, permit: permitReplay({ rules }), refused: new Map() });
+flow.permit({ mode: 'active', reason: null, permit: permitReplay({ rules }), refusals: new Map() });
 
 const zones = [{ zone: 'square', sinceMs: beganMs }];
 for (; atMs < beganMs + Number(forS) * 1000; atMs += FRAME_MS) {
@@ -73,7 +73,7 @@ for (; atMs < beganMs + Number(forS) * 1000; atMs += FRAME_MS) {
     xyxyNorm: [0.6, 0.5, 0.8, 0.7],
   });
   const somebody = track(beganMs + 1, { firstMs: beganMs, lastMs: atMs, zones });
-  const standing: StandingVehicle[] =
+  const standing: StationaryVehicle[] =
     arrival === null ? [] : [{ place: 1, arrival, moveTolerance: 0.25, presence: 'seen', vehicle: car }];
   const { evidence } = flow.observe(
     observation(atMs, person ? [somebody] : [], { wallMs: wall(), standing }),

@@ -115,7 +115,7 @@ flow.permit({
   mode: 'active',
   reason: null,
   permit: permitReplay({ rules: [{ ...RULE, classes: ['person'] }] }),
-  refused: new Map(),
+  refusals: new Map(),
 });
 
 const left = (person: number): number => (person % 8) / 10;

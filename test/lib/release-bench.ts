@@ -14,7 +14,7 @@ import type { Change } from '../../scripts/programs/root/change/record.ts';
 import { ReleasePayload, releaseOf, targetOf } from '../../scripts/programs/root/change/release-payload.ts';
 import { RootPayload } from '../../scripts/programs/root/change/root-payload.ts';
 import { type Shared, Store } from '../../scripts/programs/root/change/store.ts';
-import { clockFault } from '../../scripts/programs/root/clock.ts';
+import { clockProblem } from '../../scripts/programs/root/clock.ts';
 import { DEFAULT_PLACES, orderFile } from '../../scripts/programs/root/places.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import type { ReleaseSource } from '../../scripts/programs/root/source.ts';
@@ -80,7 +80,7 @@ export class Bench {
     };
     this.store = new Store(this.stateDir, clock, {
       say,
-      changed: () => undefined,
+      onChange: () => undefined,
       remains: { current, isConfigurationOnTrial: () => false },
     });
     const note = (call: string, units: readonly string[] = []): Promise<void> => {
@@ -139,7 +139,7 @@ export class Bench {
       },
       clock,
       clockDoubt: () =>
-        clockFault(clock, {
+        clockProblem(clock, {
           seenMs: this.store.state.seenMs,
           madeMs: Date.parse('2026-02-01T00:00:00.000Z'),
         }),

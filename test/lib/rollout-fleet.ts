@@ -147,7 +147,7 @@ export class RolloutFleet {
       store.close();
     });
     const key = this.keys.privateKey;
-    const controller = new Controller({ store, link, clock: this.clock, key, lookMs: 60_000, say });
+    const controller = new Controller({ store, link, clock: this.clock, key, pollMs: 60_000, say });
     await controller.start(new AbortController().signal);
     return { store, controller, link };
   }
@@ -161,7 +161,7 @@ export class RolloutFleet {
     const signing = { key: this.keys.privateKey, nowMs: this.clock.wallMs() };
     return createRollout(
       store,
-      { kind, name, what: label, plan: planOf(plan, 'Europe/Paris'), boxes },
+      { kind, name, description: label, plan: planOf(plan, 'Europe/Paris'), boxes },
       signing,
     );
   }

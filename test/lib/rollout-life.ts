@@ -17,7 +17,7 @@ export const NEW: Rollout = {
   notAfterMs: 720 * HOUR,
   thresholds: { ...PLAN.thresholds, heardMinutes: 0 },
   accepted: { failures: 0, tried: 0, atMs: 0 },
-  wanted: null,
+  request: null,
   reason: null,
 };
 
@@ -47,10 +47,10 @@ export class Lifetime {
     this.rollout = { ...NEW, ...change };
   }
 
-  at(hours: number, wish: Rollout['wanted'] = null): Step {
+  at(hours: number, wish: Rollout['request'] = null): Step {
     const nowMs = hours * HOUR;
     this.boxes = this.boxes.map((old) => (old.online ? { ...old, heardMs: nowMs } : old));
-    const result = step({ ...this.rollout, wanted: wish }, this.boxes, nowMs);
+    const result = step({ ...this.rollout, request: wish }, this.boxes, nowMs);
     const actions = new Map<string, Action>(result.orders.map(({ id, action }) => [id, action]));
     this.boxes = this.boxes.map((old, i) => {
       const state = result.states[i] ?? old.state;

@@ -65,7 +65,7 @@ async function act(): Promise<string> {
     return (await adoptInto(parts, undefined, { yes: true })).join(', ');
   }
   const key = createPrivateKey(readFileSync(join(dir, 'ops.key')));
-  const controller = new Controller({ store, link, clock, key, lookMs: 60_000, say: () => undefined });
+  const controller = new Controller({ store, link, clock, key, pollMs: 60_000, say: () => undefined });
   await controller.start(signal);
   if (deed === 'run') return (await controller.run(rollout, signal)).state;
   // As the command does it: a started abort continues, otherwise it is requested.

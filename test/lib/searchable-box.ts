@@ -60,7 +60,7 @@ export class SearchableBox {
     this.sealed = new SealedArchive({ stateDir, days: () => 30, clock, log: SILENT, steady, record });
     const guard = new ReplayGuard({
       file: join(stateDir, 'command-counters.json'),
-      journal: { known: { commands: new Map() }, enter: () => undefined },
+      journal: { recordedState: { commands: new Map() }, enter: () => undefined },
     });
     this.dispatcher = new CommandDispatcher({
       site,

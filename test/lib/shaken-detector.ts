@@ -17,7 +17,7 @@ import type { Features, Frame } from '../../agent/contract/picture.ts';
 import type { RawDetections } from '../../agent/vision/detect/backend.ts';
 import { type ModelCard, readCard, thresholdsOf } from '../../agent/vision/detect/card.ts';
 import { detectionsOf } from '../../agent/vision/detect/detections.ts';
-import { CLOSER_GROUP, type Sight } from '../../agent/vision/detect/detector.ts';
+import { CLOSER_GROUP, type DetectorResult } from '../../agent/vision/detect/detector.ts';
 import { featuresOf } from '../../agent/vision/detect/features.ts';
 import { loadRuntime, Session } from '../../agent/vision/detect/onnxruntime.ts';
 import { suppressWithinGroups } from '../../agent/vision/detect/suppress.ts';
@@ -104,7 +104,7 @@ export class ShakenDetector {
   }
 
   /** Detections of the box's detector after the graph's own suppression. */
-  resultOf({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): Sight['found'] {
+  resultOf({ raw, closer }: RawSight, { source, fine }: Frame, shake: Shake): DetectorResult['detections'] {
     const { scoreMin } = this.#card.inGraph;
     const sure = (one: RawDetections): RawDetections => suppressed(shake(one), scoreMin, this.#iouMax);
     const iouMaxOf = (group: Group): number => thresholdsOf(this.#card, group).nmsIouMax;

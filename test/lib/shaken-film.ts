@@ -104,7 +104,7 @@ class ShakenBox {
       clockSynced: () => true,
     });
     const permit = permitReplay(config);
-    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
   }
 
   async take(frame: Frame, look: () => Promise<RawSight>): Promise<void> {
@@ -112,7 +112,7 @@ class ShakenBox {
     this.#atMs = atMs;
     this.#fine.wants(frame, false);
     const awaited = this.#tracker.waits || this.#observer.waits(atMs) || this.#fine.isDue(frame);
-    const looked = this.#gate.mustLook(frame, awaited);
+    const looked = this.#gate.mustDetect(frame, awaited);
     let features: Features | undefined;
     if (looked) {
       const sight = await look();
@@ -121,13 +121,13 @@ class ShakenBox {
         this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
         features = sight.features;
       }
-      this.#fine.looked(frame);
+      this.#fine.noteDetectorRun(frame);
     }
     const detections = this.#detections;
     const tracks: readonly Track[] = looked
       ? this.#tracker.update(frame, detections, this.#fine.dark)
       : this.#tracker.hold(frame);
-    const observation = this.#observer.observationOf(frame, { looked, found: detections, tracks, features });
+    const observation = this.#observer.observationOf(frame, { detectorRan: looked, detections, tracks, features });
     for (const { request } of this.#flow.observe(observation).evidence) {
       const reason = 'no pictures are made';
       this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });

@@ -59,7 +59,7 @@ export function logged(
     recorder.observe(observation);
     if (observation.atMs - flushedMs < flushMs) continue;
     flushedMs = observation.atMs;
-    recorder.cut();
+    recorder.cutOpenTracks();
   }
   recorder.end();
   const { user, system } = process.cpuUsage(before);

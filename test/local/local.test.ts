@@ -239,7 +239,7 @@ t.test('the local server replaces a dead socket and keeps its limits', async (t)
   fail = false;
   clock.advance(1000);
   t.equal(await getLocal(socket, '/page'), 'here');
-  t.equal(server.refused, 0);
+  t.equal(server.refusals, 0);
   // Ten connections that send nothing: the server closes those beyond the limit at once, the others after their time.
   let closed = 0;
   const idle = Array.from({ length: 10 }, () => {
@@ -255,7 +255,7 @@ t.test('the local server replaces a dead socket and keeps its limits', async (t)
   await waitUntil(t, 'connections beyond the limit are closed', () => closed >= 2);
   for (const one of idle) one.destroy();
   await waitUntil(t, 'room again', () => closed === idle.length);
-  t.ok(server.refused >= 2, `${server.refused} refused`);
+  t.ok(server.refusals >= 2, `${server.refusals} refused`);
   t.equal(server.unserved, 0);
   t.same(lines, ['a local page could not be made'], 'told once');
   await server.stop();
@@ -328,7 +328,7 @@ t.test('an invalid request gets one line and a closed connection', async (t) => 
   ];
   for (const [name, requestText, expected] of cases)
     t.match(await sendRaw({ port }, requestText), expected, name);
-  t.equal(server.refused, 6);
+  t.equal(server.refusals, 6);
   t.match(await sendRaw({ path: socket }, get('anything')), /^HTTP\/1\.1 200 OK/, 'any name on the socket');
   t.match(await sendRaw({ path: socket }, get('anything', STATUS_PATH)), /\{\}$/);
 

@@ -9,7 +9,7 @@ import type { Journal } from '../../agent/restraint/journal/journal.ts';
 import { COSIGNATURE, openCheckpoint, parseVerifierKey } from '../../agent/restraint/journal/note.ts';
 import { parseProvenHead } from '../../agent/restraint/journal/proven-head.ts';
 import { cosignedAtMs } from '../../scripts/lib/journal/cosignature.ts';
-import { type Judgement, Witness } from '../../scripts/programs/oversight/witness/witness.ts';
+import { type Assessment, Witness } from '../../scripts/programs/oversight/witness/witness.ts';
 import { fill, keyOf, noteIn, ORIGIN, openJournal, wrongAt, wrongIn } from '../lib/journal.ts';
 import { openedOutbox } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -24,9 +24,9 @@ function witnessOf(dir: string, ...keys: string[]): Witness {
 }
 
 /** Exchanges messages between a box and its witness until there is nothing new. */
-function converse(journal: Journal, witness: Witness): Judgement {
+function converse(journal: Journal, witness: Witness): Assessment {
   for (let turn = 0; turn < 3; turn += 1) {
-    const judgement = witness.judge(ORIGIN, journal.provenHead());
+    const judgement = witness.assess(ORIGIN, journal.provenHead());
     if (judgement.is === 'alarm') return judgement;
     journal.takeWitnessed(judgement.note);
     if (judgement.is !== 'elsewhere') return judgement;
@@ -115,8 +115,8 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
     is: 'alarm',
     message: /not signed by .* with this key/,
   });
-  t.match(witness.judge('vigie/a/b', journal.provenHead()), { is: 'alarm', message: /no key of this box/ });
-  t.match(witness.judge(ORIGIN, 'nonsense'), {
+  t.match(witness.assess('vigie/a/b', journal.provenHead()), { is: 'alarm', message: /no key of this box/ });
+  t.match(witness.assess(ORIGIN, 'nonsense'), {
     is: 'alarm',
     message: /not a checkpoint with a consistency proof/,
   });

@@ -22,7 +22,7 @@ import {
   type Drawing,
   freeName,
   type History,
-  isFaulty,
+  isInvalidShape,
   redone,
   removed,
   renamed,
@@ -38,7 +38,7 @@ import {
   heightGaugeVerdict,
   horizonOf,
   PEOPLE,
-  peopleFault,
+  peopleProblem,
   personPx,
 } from '../../agent/page/app/height-gauge.ts';
 import { labelOf, separateLabels } from '../../agent/page/app/label-layout.ts';
@@ -144,10 +144,10 @@ t.test('corners snap and stay in the picture', async (t) => {
 });
 
 t.test('shapes change and stay valid', async (t) => {
-  t.notOk(isFaulty(SQUARE));
-  t.ok(isFaulty({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
+  t.notOk(isInvalidShape(SQUARE));
+  t.ok(isInvalidShape({ ...SQUARE, points: withCorner(SQUARE, 1, [0.3, 0.95]) }), 'sides cross');
   t.ok(
-    isFaulty({
+    isInvalidShape({
       kind: 'line',
       id: 'l',
       points: [
@@ -203,12 +203,12 @@ t.test('the height gauge measures in pixels of the detector', async (t) => {
   t.equal(Math.round(personPx(person, { widthPx: 768, heightPx: 576 }, input)), 26);
   t.equal(Math.round(personPx(person, { widthPx: 1920, heightPx: 1080 }, input)), 23, 'borders count');
   t.same([15.9, 16, 32, 32.1].map(heightGaugeVerdict), ['too-small', 'enough', 'enough', 'good']);
-  t.equal(peopleFault(PEOPLE), undefined);
+  t.equal(peopleProblem(PEOPLE), undefined);
   t.equal(Math.round(100 * (horizonOf(PEOPLE) ?? 0)), 23);
   const [near, far] = PEOPLE;
-  t.equal(peopleFault([near, { ...far, feet: [0.6, 0.3] }]), 'upside-down');
-  t.equal(peopleFault([near, { feet: [0.6, 0.88], head: [0.6, 0.7] }]), 'same-depth');
-  t.equal(peopleFault([near, { feet: [0.6, 0.6], head: [0.6, 0.2] }]), 'nearer-smaller');
+  t.equal(peopleProblem([near, { ...far, feet: [0.6, 0.3] }]), 'upside-down');
+  t.equal(peopleProblem([near, { feet: [0.6, 0.88], head: [0.6, 0.7] }]), 'same-depth');
+  t.equal(peopleProblem([near, { feet: [0.6, 0.6], head: [0.6, 0.2] }]), 'nearer-smaller');
   t.equal(horizonOf([near, near]), undefined);
 });
 
@@ -330,7 +330,7 @@ t.test(
 
 t.test('each part of a drawing outside of the authorisation is named', async (t) => {
   const [stays] = INSTALLED.rules as [RuleConfig];
-  const context = { order: ORDER, installed: DRAWING, fields: FIELDS };
+  const context = { authorisation: ORDER, installed: DRAWING, fields: FIELDS };
   const codes = (drawing: Drawing, source?: string) =>
     problemsOf({ drawing, source }, context).map(
       ({ code, blocks }) => `${code}${blocks ? '' : ' (runs not)'}`,
@@ -343,7 +343,7 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
   t.same(codes(withRule({ zone: 'elsewhere' })), ['rule-no-place', 'rule-place']);
   t.same(codes(withRule({ purpose: 'other' })), ['rule-purpose']);
   t.same(
-    problemsOf({ drawing: DRAWING, source: undefined }, { ...context, order: null }).map(
+    problemsOf({ drawing: DRAWING, source: undefined }, { ...context, authorisation: null }).map(
       ({ blocks }) => blocks,
     ),
     [false, false],

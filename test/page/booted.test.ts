@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeSetupCode, setupCodeHash } from '../../agent/contract/setup-code.ts';
-import { ownOrder } from '../../scripts/lib/own-order.ts';
+import { ownAuthorisation } from '../../scripts/lib/own-order.ts';
 import { configOf } from '../lib/agent.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install } from '../lib/box-package.ts';
@@ -48,7 +48,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   const corner = (x: number, y: number): number[] => [x, y];
   const zones = [{ id: 'square', polygon: [corner(0.1, 0.1), corner(0.9, 0.1), corner(0.5, 0.9)] }];
   const fields = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
-  const order = ownOrder(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
+  const order = ownAuthorisation(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
   const authorisation = '/etc/vigie/authorisation.dsse.json';
   container.write(authorisation, readFileSync(order['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
   container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...fields, authorisation }));

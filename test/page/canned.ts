@@ -3,7 +3,7 @@
  * more.
  */
 import type { LocalStatus } from '../../agent/contract/local-status.ts';
-import type { AgentView, OrderView, SeenTrack } from '../../agent/contract/page-link.ts';
+import type { AgentView, AuthorisationView, SeenTrack } from '../../agent/contract/page-link.ts';
 import type { Proposable } from '../../agent/contract/proposal.ts';
 import { STATUS as WELL } from '../lib/local-status.ts';
 
@@ -66,7 +66,7 @@ export const INSTALLED: Proposable = {
   ],
 };
 
-export const ORDER: OrderView = {
+export const ORDER: AuthorisationView = {
   order: '2026/17',
   authority: 'Ville de Marseille',
   camera: CAMERA,

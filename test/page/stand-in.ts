@@ -14,7 +14,7 @@ import type {
   PageState,
   PreviewHeader,
 } from '../../agent/contract/page-api.ts';
-import type { NoPicture, OrderView, WalkView } from '../../agent/contract/page-link.ts';
+import type { NoPicture, AuthorisationView, WalkView } from '../../agent/contract/page-link.ts';
 import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
 import { ROOT } from '../lib/paths.ts';
 import { CAMERA, cannedAgent, cannedTracks, INSTALLED, ORDER } from './canned.ts';
@@ -42,7 +42,7 @@ export class StandIn {
   paired = true;
   /** Remaining answers to pairing requests, used from the end. */
   pairing: Answer[] = [];
-  order: OrderView | null = ORDER;
+  order: AuthorisationView | null = ORDER;
   brokerFails = true;
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;

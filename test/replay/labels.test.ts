@@ -72,7 +72,7 @@ for (const { name, file, skip } of folders) {
         };
         const { scores } = await evaluateLabel(label, { replay });
         t.ok(scores.length > 0, 'has rules');
-        for (const { rule, truePositives, faults, forgiven } of scores) {
+        for (const { rule, truePositives, mistakes: faults, forgiven } of scores) {
           for (const { line } of forgiven) t.comment(line);
           const summary = `${rule}: ${truePositives} found, none missed, none false`;
           t.same(
@@ -126,7 +126,7 @@ t.test(
     t.ok(films.length >= SHORT_SIGHT.length, `${films.length} are asked`);
     const lengthS = FULL ? 3600 / films.length : BLINDNESS_BY_S + 5;
     for (const label of films) {
-      const { seenS, faults } = await evaluateSight(label, lengthS);
+      const { seenS, mistakes: faults } = await evaluateSight(label, lengthS);
       t.ok(seenS >= lengthS - 2, `${label.name}: ${seenS} s`);
       t.same(faults, []);
     }
@@ -145,7 +145,7 @@ t.test(
     const fault = {
       label: label.name,
       rule: 'bag',
-      what: 'false',
+      outcome: 'false',
       count: 1,
       windowS: [3, 3],
       line: '',
@@ -231,7 +231,7 @@ t.test('scoring counts windows, misses and false alerts', async (t) => {
   const [a, b] = scoreStarts(label, [...starts, { rule: 'b', kind: 'wrong-way', atS: 1 }]);
   t.match(a, { truePositives: 2, falseNegatives: 1, falsePositives: 1 });
   t.same(
-    a?.faults.map(({ line }) => line),
+    a?.mistakes.map(({ line }) => line),
     ['x: a missed between 40 and 50 s', 'x: a false at 30.0 s'],
   );
   t.match(b, { truePositives: 1, falseNegatives: 1, falsePositives: 0 });

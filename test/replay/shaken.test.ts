@@ -80,7 +80,7 @@ const films = skip ? [] : folders.flatMap(({ file }) => labelsIn(file));
 function faultsOf(label: Label, events: readonly UnnumberedEvent[]): string[] {
   const starts = startsOf(events);
   const scores = [...scoreStarts(label, starts), ...scoreConditions(label, starts)];
-  return scores.flatMap(({ faults }) => faults.map(({ line }) => line));
+  return scores.flatMap(({ mistakes: faults }) => faults.map(({ line }) => line));
 }
 
 async function openDetector(t: Test): Promise<ShakenDetector> {

@@ -16,7 +16,7 @@ import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
 import { keyIdOf, signEnvelope } from '../../agent/orders/dsse.ts';
-import { authorisationFault, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
 import { CONFIRMED_TIME_FILE, LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';
@@ -75,7 +75,7 @@ const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 /** Verifies a file as the agent does: signature, form, place and time. */
 function verdict(bytes: Buffer) {
   return verdictOf(() => {
-    const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
+    const fault = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
     if (fault !== undefined) throw fault;
   });
 }
@@ -201,7 +201,7 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
       config: checkedConfig,
       stateDir,
       clock: at,
-      journal: { known: journalState },
+      journal: { recordedState: journalState },
       onPinned: (keyid, before) => pinned.push([before, keyid]),
     });
     authority.load();
@@ -318,7 +318,7 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
     config,
     stateDir: join(dir, 'state'),
     clock,
-    journal: { known: NOTHING },
+    journal: { recordedState: NOTHING },
     onPinned: () => undefined,
   });
   const holds = (): boolean => !('reason' in authority.now());
@@ -399,7 +399,7 @@ void t.test('a leap of an unset clock binds until a set one corrects it', async 
     config,
     stateDir,
     clock,
-    journal: { known: NOTHING },
+    journal: { recordedState: NOTHING },
     onPinned: () => undefined,
   });
   authority.load();

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
-import { authorisationFault, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { configOf } from '../lib/agent.ts';
 import { AUTHORITY, orderFor, signedOrder } from '../lib/authority.ts';
 import { verdictOf } from '../lib/refusals.ts';
@@ -28,7 +28,7 @@ void t.test(
     const verdictFor = (change: Partial<Authorisation>, source: string) =>
       verdictOf(() => {
         const content = openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey);
-        const fault = authorisationFault(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
+        const fault = authorisationRefusal(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
         if (fault !== undefined) throw fault;
       });
     const channel = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0' };

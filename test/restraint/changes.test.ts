@@ -365,7 +365,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const health: HealthReport[] = [];
   const modes: { installation?: boolean; order: string | null; mode: string }[] = [];
   client.on('message', (topic, payload, packet) => {
-    for (const fault of contract.faults(packet)) t.fail(fault);
+    for (const fault of contract.problems(packet)) t.fail(fault);
     const content = (): never => JSON.parse(String(payload)) as never;
     if (topic.includes('/evt/')) events.push(content());
     if (topic.endsWith('/health')) health.push(content());

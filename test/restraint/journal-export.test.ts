@@ -115,7 +115,7 @@ void t.test(
       keys: key,
       wallMs: () => Date.parse(AT),
     });
-    const { judgement } = witness.journal(file);
+    const { assessment: judgement } = witness.journal(file);
     t.equal(judgement.is, 'cosigned');
     const cosigned = { file: 'witnessed.txt', note: judgement.is === 'cosigned' ? judgement.note : '' };
     const keptHead = { file: 'head.txt', note: noteIn(sourceDir) };
@@ -136,7 +136,7 @@ void t.test(
       t.match(wrongAt(other, key, { heads: [keptHead] }), [says]);
       t.match(wrongAt(other, key, { heads: [cosigned], witnesses }), [says]);
       t.match(wrongAt(other, key, { witnesses }), [/the witness court\.example has cosigned none/]);
-      t.match(witness.journal(other).judgement, { is: 'alarm' });
+      t.match(witness.journal(other).assessment, { is: 'alarm' });
     }
     t.strictSame(wrongAt(file, key, { heads: [keptHead, cosigned], witnesses }), []);
   },

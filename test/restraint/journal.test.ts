@@ -53,7 +53,7 @@ void t.test('an intact journal is valid, and an erased content is not a fault', 
   t.strictSame(result.wrong, []);
   t.equal(result.checkpoint?.size, 601);
   t.equal(result.erased, 3);
-  t.equal(result.beyond, 0);
+  t.equal(result.trailingLines, 0);
   t.notMatch(readFileSync(join(dir, 'contents/000.jsonl'), 'utf8'), /"stepMs":(3|255)[,}]/);
   t.equal(statSync(join(intactDir, JOURNAL_KEY_FILE)).mode & 0o777, 0o600);
   t.strictSame(
@@ -219,7 +219,7 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
     });
     await once(child, 'close');
     last = Math.max(last, ...output.split('\n').slice(0, -1).map(Number));
-    const { wrong, checkpoint, beyond } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
+    const { wrong, checkpoint, trailingLines: beyond } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
     t.strictSame(wrong, [], `after kill ${kill}`);
     t.ok((checkpoint?.size ?? 0) > last, `all ${last + 1} that were reported are in`);
     t.ok(beyond <= 1, 'one line at most is beyond the signed end');
@@ -262,7 +262,7 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   const key = keyOf(dir);
   const [cries, sizes]: [string[], Set<number>] = [[], new Set()];
   for (let i = 0; i < BESIDE_A_WRITER; i += 1) {
-    const { wrong, checkpoint, beyond } = verifyJournal(place, parseVerifierKey(key));
+    const { wrong, checkpoint, trailingLines: beyond } = verifyJournal(place, parseVerifierKey(key));
     cries.push(...wrong, ...(beyond > 1 ? [`${beyond} beyond`] : []));
     sizes.add(checkpoint?.size ?? 0);
     const file = join(dir, `export-${i}`);
@@ -327,7 +327,7 @@ void t.test('a journal that never holds still is refused after a bounded number 
   const moving = (what: (reading: number) => string) => () => {
     readings += 1;
     writeFileSync(join(dir, 'checkpoint'), `${ORIGIN}\n0\n${readings}\n`);
-    return { faults: [{ what: what(readings), line: `line ${readings}` }] };
+    return { problems: [{ key: what(readings), line: `line ${readings}` }] };
   };
   t.throws(
     () =>
@@ -338,11 +338,11 @@ void t.test('a journal that never holds still is refused after a bounded number 
     { kind: 'unavailable', message: /journal: the journal is being written too fast to be read; try again/ },
   );
   t.ok(readings > 1 && readings <= 10, `${readings} readings`);
-  const { faults } = readSteadily(
+  const { problems } = readSteadily(
     dir,
     moving(() => 'the same'),
   );
-  t.match(faults, [{ line: /^line / }], 'a repeated fault is reported');
+  t.match(problems, [{ line: /^line / }], 'a repeated fault is reported');
 });
 
 void t.test('an erasure that was cut off is finished at the next start', async (t) => {

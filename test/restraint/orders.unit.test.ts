@@ -11,7 +11,7 @@ import type { Config } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { covers } from '../../agent/contract/polygon.ts';
 import { BOX_FILE, RestraintFolder } from '../../agent/orders/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
@@ -258,7 +258,7 @@ void t.test('an order accepts only valid outlines and masks', async (t) => {
 void t.test('a permit to install names no rule, seals nothing, and is valid for a day', async (t) => {
   const verdict = (bytes: Buffer, nowMs = START_MS) =>
     verdictOf(() => {
-      const fault = authorisationFault(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
+      const fault = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
       if (fault !== undefined) throw fault;
     });
   t.equal(verdict(signedOrder(permit())), 'accepted');
@@ -311,7 +311,7 @@ function placeOrders(t: Test): Placed {
       config,
       stateDir: join(dir, 'state'),
       clock,
-      journal: { known: journalState },
+      journal: { recordedState: journalState },
       onPinned: () => undefined,
     });
     authority.load();
@@ -367,7 +367,7 @@ void t.test('root resumes a box that was suspended under a permit to install', a
   const files = new Map<string, Buffer>();
   const ask = (request: object): string | null => {
     const readOrder = (name: string): Buffer | undefined => files.get(name);
-    return keep(JSON.stringify(request), { folder, nowMs: START_MS, readOrder });
+    return keep(JSON.stringify(request), { folder, nowMs: START_MS, readAuthorisation: readOrder });
   };
   const suspension = 'ab'.repeat(8);
   t.equal(ask({ op: 'suspend', id: suspension, since: null, reason: 'by order', by: 'desk' }), null);

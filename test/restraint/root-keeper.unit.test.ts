@@ -67,7 +67,7 @@ class Record {
 
   ask(request: object | string, nowMs = NOW_MS): string | null {
     const line = typeof request === 'string' ? request : JSON.stringify(request);
-    return keep(line, { folder: this.folder, nowMs, readOrder: () => this.#order });
+    return keep(line, { folder: this.folder, nowMs, readAuthorisation: () => this.#order });
   }
 
   suspend(id = ID): string | null {

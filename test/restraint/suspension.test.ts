@@ -56,7 +56,7 @@ async function listen(t: Test, room: Room): Promise<Ear> {
   const ear: Ear = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
-    if (!topic.endsWith('/cmd')) for (const fault of contract.faults(packet)) t.fail(fault);
+    if (!topic.endsWith('/cmd')) for (const fault of contract.problems(packet)) t.fail(fault);
     const content = (): never => JSON.parse(String(payload)) as never;
     if (topic === `${root}/mode`) {
       ear.envelopes.push(String(payload));

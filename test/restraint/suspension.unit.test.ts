@@ -103,7 +103,7 @@ function recordedBox(t: Test, whileRootAnswers: () => void = () => undefined) {
         whileRootAnswers();
       },
     } as unknown as RootRecord,
-    journal: { writable: true, known: journalState, enter, enterSurely: enter },
+    journal: { writable: true, recordedState: journalState, enter, enterSurely: enter },
     onFailed: t.fail,
   });
   return { records, file, state, atRoot, asked: requests, entered };

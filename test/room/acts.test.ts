@@ -7,7 +7,7 @@ import t from 'tap';
 import { claim, dispatch, note, reassign, release } from '../../scripts/programs/room/console/acts.ts';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
 import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import { judge, reopen } from '../../scripts/programs/room/console/verdicts.ts';
+import { review, reopen } from '../../scripts/programs/room/console/verdicts.ts';
 import { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
@@ -37,7 +37,7 @@ const actionsOf = (db: Sql, name: string) => {
     release: (no: number, how: Asking = {}) => release(db, callOf<'release'>(name, at(how), parts(no, how))),
     dispatch: (no: number, how: Asking) => dispatch(db, callOf<'dispatch'>(name, at(how), parts(no, how))),
     judge: (no: number, verdict: string, how: Asking) =>
-      judge(db, callOf<'judge'>(name, at(how), parts(no, how, { verdict })), TIME_ZONE),
+      review(db, callOf<'judge'>(name, at(how), parts(no, how, { verdict })), TIME_ZONE),
     note: (no: number, text: string, how: Asking) =>
       note(db, callOf<'note'>(name, at(how), parts(no, how, { text }))),
     reassign: (no: number, to: string, how: Asking) =>
@@ -318,22 +318,22 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     await t.test('the audit log verifies, and a changed or missing entry is named', async (t) => {
       const verification = await verifyChain(db);
-      t.equal(verification.fault, null);
+      t.equal(verification.problem, null);
       t.ok(verification.no > 60, `${verification.no} entries of all that was done here`);
       const [entry] = await db.all<{ who: string }>('SELECT who FROM audit WHERE no = 7');
       await db.run("UPDATE audit SET who = 'eve' WHERE no = 7");
-      t.equal((await verifyChain(other)).fault, 'entry 7 is not as it was written');
+      t.equal((await verifyChain(other)).problem, 'entry 7 is not as it was written');
       await db.run('UPDATE audit SET who = $1 WHERE no = 7', [entry?.who ?? '']);
-      t.equal((await verifyChain(other)).fault, null);
+      t.equal((await verifyChain(other)).problem, null);
       await db.run("UPDATE counter SET value = value + 1 WHERE name = 'audit'");
       t.match(
-        (await verifyChain(db)).fault,
+        (await verifyChain(db)).problem,
         new RegExp(`missing after ${verification.no}: ${verification.no + 1} have been`),
       );
       await db.run("UPDATE counter SET value = value - 1 WHERE name = 'audit'");
       await db.run('DELETE FROM audit WHERE no = 9');
-      t.equal((await verifyChain(db)).fault, 'entry 9 is missing');
-      t.equal((await verifyChain(db, verification)).fault, null, 'a walk goes on where one ended');
+      t.equal((await verifyChain(db)).problem, 'entry 9 is missing');
+      t.equal((await verifyChain(db, verification)).problem, null, 'a walk goes on where one ended');
     });
   });
 }

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { parse } from 'yaml';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { faultOf } from '../../scripts/programs/room/console/fault.ts';
+import { problemOf } from '../../scripts/programs/room/console/fault.ts';
 import { timeAsked } from '../../scripts/programs/room/console/request-params.ts';
 import { SettingsFile } from '../../scripts/programs/room/console/settings.ts';
 import { ROUTES, type Route } from '../../scripts/programs/room/contract/api.ts';
@@ -100,7 +100,7 @@ void t.test('the guide’s table of actions is complete, and its bodies are acce
 void t.test('the guide’s settings and webhook are valid', async (t) => {
   for (const yaml of codeBlocks('yaml')) {
     const settings = { database: 'room.db', ...(parse(yaml) as object) };
-    t.equal(faultOf(SettingsFile, settings), undefined, yaml);
+    t.equal(problemOf(SettingsFile, settings), undefined, yaml);
   }
   t.ok(codeBlocks('yaml').length >= 2);
   const messages = codeBlocks('json').map(
@@ -162,7 +162,7 @@ void t.test('every schema compiles in strict mode, and only answers allow furthe
 
 void t.test('a time from a program must be valid RFC 3339 and exist in the calendar', async (t) => {
   const at = (text: string): number | string => {
-    const fault = faultOf(AskedTime, text);
+    const fault = problemOf(AskedTime, text);
     if (fault !== undefined) return fault;
     try {
       return timeAsked('from', text);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
 import { isEscalated, type LinesOptions, linesOf } from '../../scripts/programs/room/app/queue/lines.ts';
-import { HELD_MAX, Rows } from '../../scripts/programs/room/app/queue/rows.ts';
+import { LOADED_MAX, Rows } from '../../scripts/programs/room/app/queue/rows.ts';
 import { EN } from '../../scripts/programs/room/app/words/en.ts';
 import { FR } from '../../scripts/programs/room/app/words/fr.ts';
 import {
@@ -146,7 +146,7 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
   rows.settle(incidentOf(1, { rev: 14, state: 'closed' }));
   rows.apply([incidentOf(1, { rev: 14, state: 'closed' }), incidentOf(2, { rev: 15, state: 'claimed' })]);
   t.strictSame(
-    rows.held.map(({ no, state }) => [no, state]),
+    rows.incidents.map(({ no, state }) => [no, state]),
     [
       [2, 'claimed'],
       [3, 'new'],
@@ -156,7 +156,7 @@ t.test('the queue’s rows are bounded, current and unique', async (t) => {
     incidentOf(100 + i, { rev: 100 + i, priority: i === 4999 ? 1 : 2, received: secondsAgo(-i) }),
   );
   rows.apply(manyIncidents);
-  t.equal(rows.held.length, HELD_MAX);
+  t.equal(rows.incidents.length, LOADED_MAX);
   t.equal(rows.more, 3002);
   t.ok(rows.of(2) !== undefined && rows.of(5099) !== undefined, 'claimed and urgent incidents stay');
   t.equal(rows.of(5098), undefined);
@@ -197,13 +197,13 @@ t.test('every kind has texts in both languages, and an unknown one shows its own
 t.test('a box that floods the room does not displace alerts of others', async (t) => {
   const rows = new Rows();
   rows.reset({ rev: 1, incidents: [incidentOf(1, { box: 'quiet', priority: 2, rev: 1 })], more: 0 });
-  const flood = Array.from({ length: HELD_MAX + 500 }, (_, at) =>
+  const flood = Array.from({ length: LOADED_MAX + 500 }, (_, at) =>
     incidentOf(10 + at, { box: 'mad', priority: 1, rev: 2 + at }),
   );
   rows.apply(flood);
   rows.apply([incidentOf(9000, { box: 'late', priority: 3, rev: 9000, received: secondsAgo(0) })]);
   t.ok(rows.of(1), 'the existing rows stay');
   t.ok(rows.of(9000), 'and a new one is added');
-  t.equal(rows.held.length, HELD_MAX);
+  t.equal(rows.incidents.length, LOADED_MAX);
   t.equal(rows.more, 502);
 });

@@ -54,14 +54,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     const batch: Arrival[] = [event(1), still(2), event(1, { lane: 'bulk' }, 'n-1')];
     const first = await archive.store(batch);
-    t.same(first.fresh, batch, 'all of it is new');
+    t.same(first.newArrivals, batch, 'all of it is new');
     t.equal(throughOf(first.lanes), 2);
     t.equal(throughOf(first.lanes, 'bulk'), 1, 'each lane for itself');
     const repeated = await archive.store([event(1), still(2)]);
-    t.same(repeated.fresh, [], 'the same again changes nothing');
+    t.same(repeated.newArrivals, [], 'the same again changes nothing');
     t.equal(throughOf(repeated.lanes), 2, 'and is acknowledged again');
     const duplicated = await archive.store([event(3), event(3)]);
-    t.equal(duplicated.fresh.length, 1, 'the same twice in one batch is one');
+    t.equal(duplicated.newArrivals.length, 1, 'the same twice in one batch is one');
 
     t.equal(throughOf((await archive.store([event(6)])).lanes), 3, 'a number ahead waits');
     const gap = { ...event(5, { from: 4 }, 'gap-1'), type: 'vigie.outbox-gap.v1' };
@@ -120,7 +120,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         return archive.store(batch);
       });
       for (const stored of await Promise.all(hands)) {
-        fresh += stored.fresh.length;
+        fresh += stored.newArrivals.length;
         lanes = [...lanes, ...stored.lanes];
       }
     }

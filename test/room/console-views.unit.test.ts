@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type CityMap, cityMap } from '../../scripts/programs/room/app/views/geo.ts';
 import { badNames, names } from '../../scripts/programs/room/app/views/names.ts';
-import { moved, wholeView, zoomed } from '../../scripts/programs/room/app/views/view.ts';
+import { panned, cityView, zoomed } from '../../scripts/programs/room/app/views/view.ts';
 import { wallMs, wallTime } from '../../scripts/programs/room/app/views/zone.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 
@@ -81,13 +81,13 @@ t.test('a map is validated and projected with true proportions', (t) => {
 });
 
 t.test('the map’s view never loses the city', (t) => {
-  const all = wholeView(1000, 600);
+  const all = cityView(1000, 600);
   const share = fc.double({ min: -3, max: 3, noNaN: true });
   fc.assert(
     fc.property(fc.array(fc.tuple(share, share, fc.double({ min: 0.1, max: 10, noNaN: true }))), (steps) => {
       let view = all;
       for (const [right, down, by] of steps)
-        view = moved(zoomed(view, all, by, right * 500, down * 300), all, right, down);
+        view = panned(zoomed(view, all, by, right * 500, down * 300), all, right, down);
       return (
         view.x >= all.x - 1e-6 &&
         view.x + view.width <= all.x + all.width + 1e-6 &&

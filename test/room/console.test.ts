@@ -109,7 +109,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
             headers: { ...headers, ...(route.idempotent === true && { 'idempotency-key': 'k' }) },
             ...(route.method === 'POST' && { body: BODIES[name as RouteName] ?? {} }),
           });
-          const mayIt = route.act === undefined || route.act === 'open' || may(role, route.act);
+          const mayIt = route.action === undefined || route.action === 'open' || may(role, route.action);
           t.equal(answer.status, mayIt ? 200 : 403, `${name} by ${caller}: ${answer.text.slice(0, 200)}`);
           if (!mayIt) refusals += 1;
           if (!['login', 'enter', 'session', 'sessions', 'endSessions'].includes(name))
@@ -153,7 +153,7 @@ t.test('a request without a session gets nothing, and input is validated before 
   const db = await sqliteDatabase(t);
   const { handlers, calls } = recordingHandlers();
   const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
-  for (const [name, { method, path, act }] of Object.entries<Route>(ROUTES)) {
+  for (const [name, { method, path, action: act }] of Object.entries<Route>(ROUTES)) {
     if (act === 'open') continue;
     const headers = from(url);
     const answer = await ask(`${url}${path.replace(':no', '1')}`, { method, headers });

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
 import { claim, release } from '../../scripts/programs/room/console/acts.ts';
-import { faultOf } from '../../scripts/programs/room/console/fault.ts';
+import { problemOf } from '../../scripts/programs/room/console/fault.ts';
 import { dataHandlers } from '../../scripts/programs/room/console/handlers.ts';
 import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
 import { partsOf } from '../../scripts/programs/room/console/parts.ts';
@@ -87,7 +87,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     t.equal(incidents.length, 1, 'it is still on the screen');
     const no = incidents[0]?.no ?? 0;
     const detail = await detailOf(db, no, { timeZone: TIME_ZONE, nowMs: NOW });
-    t.equal(faultOf(IncidentDetail, detail), undefined, 'it keeps the contract');
+    t.equal(problemOf(IncidentDetail, detail), undefined, 'it keeps the contract');
     t.ok(JSON.stringify(detail).length < 10_000, 'unknown fields are not stored with the incident');
     t.equal(detail.validUntil, null, 'an invalid time is stored as none');
     t.equal(detail.timeZone, null, 'so is an invalid time zone');

@@ -32,12 +32,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
   void t.test(`contract: the lease in ${name} has one holder, and only its holder stores`, async (t) => {
     const database = await DATABASES[name](t);
     const [one, two] = [await database.open(), await database.open()];
-    t.equal(await one.lease.look(), undefined, 'at first it has no holder');
+    t.equal(await one.lease.read(), undefined, 'at first it has no holder');
     t.ok(await one.lease.take(undefined));
     t.notOk(await two.lease.take(undefined), 'of two that found it free one gets it');
-    const first = await two.lease.look();
+    const first = await two.lease.read();
     t.match(first, { isOurs: false });
-    t.match(await one.lease.look(), { isOurs: true });
+    t.match(await one.lease.read(), { isOurs: true });
     await sleep(2);
     t.ok(await one.lease.renew());
     t.notOk(await two.lease.take(first), 'a lease renewed after the look is not taken');
@@ -45,7 +45,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await one.store([event(1)], one.lease);
     await t.rejects(two.store([event(2)], two.lease), LEASE_LOST, 'a standby stores nothing');
 
-    t.ok(await two.lease.take(await two.lease.look()), 'an unchanged lease is taken over');
+    t.ok(await two.lease.take(await two.lease.read()), 'an unchanged lease is taken over');
     t.notOk(await one.lease.renew());
     await t.rejects(
       one.store([event(2)], one.lease),
@@ -53,12 +53,12 @@ for (const name of ['sqlite', 'postgres'] as const) {
       'a delayed holder stores nothing beside its successor',
     );
     await one.lease.release();
-    t.match(await two.lease.look(), { isOurs: true }, 'and lets go of nothing that is not his');
+    t.match(await two.lease.read(), { isOurs: true }, 'and lets go of nothing that is not his');
     t.equal(await storedCount(database), 1);
     await two.store([event(2)], two.lease);
     t.equal(await storedCount(database), 2);
     await two.lease.release();
-    t.equal(await one.lease.look(), undefined);
+    t.equal(await one.lease.read(), undefined);
   });
 }
 
@@ -76,7 +76,7 @@ void t.test('a lease in PostgreSQL is not taken during a transaction that confir
   await db.transaction(async (transaction) => {
     await ownLease.confirm(transaction);
     taking = otherLease
-      .look()
+      .read()
       .then((row) => otherLease.take(row))
       .then(() => order.push('taken'));
     await sleep(500);
@@ -124,7 +124,7 @@ void t.test('a dead holder is replaced after the lease time, whatever its clock 
   t.ok(tookMs >= 10_000, `after ${Math.round(tookMs)} ms, not before the time of the lease`);
   t.match(lines, [/stands by/, /holds the lease/]);
   await duty.stop();
-  t.equal(await archive.lease.look(), undefined, 'a clean stop lets go of it');
+  t.equal(await archive.lease.read(), undefined, 'a clean stop lets go of it');
 });
 
 void t.test('an archive that loses its database for longer than the lease reconnects', async (t) => {

@@ -71,14 +71,14 @@ for (const language of ['en', 'fr'] as const) {
     const withdrawal = new Withdrawal({
       db,
       register,
-      holder: randomUUID(),
+      instanceId: randomUUID(),
       nowMs: Date.now,
       log: (line) => t.comment(line),
     });
     t.teardown(() => withdrawal.stop());
     withdrawal.start();
     writeBoxes(file, [revoked('a', 'thief')]);
-    register.look();
+    register.refresh();
     withdrawal.wake();
     await tab.waitUntil('!document.querySelector("main").textContent.includes("thief")', 30_000);
     t.pass('the camera leaves the list that is shown');

@@ -131,19 +131,19 @@ for (const name of ['sqlite', 'postgres'] as const) {
       'people see it at the camera',
     );
     clock.ms += DAY_MS;
-    const { fresh } = await second.store(alerts.slice(300, 500));
+    const { newArrivals: fresh } = await second.store(alerts.slice(300, 500));
     t.equal(fresh.length, 200, 'on the day after it is stored');
     const [camera] = (await camerasOf(db, clock.ms)).cameras;
     t.notOk(camera?.reasons.includes('storage-share'));
     t.equal(Number((await read("SELECT count(*) AS n FROM event WHERE box = 'thief'"))[0]?.['n']), 500);
-    const large = await open(() => clock.ms, { ...options, share: { messages: 10_000, bytes: 200_000 } });
+    const large = await open(() => clock.ms, { ...options, dailyQuota: { messages: 10_000, bytes: 200_000 } });
     const bytes = await large.store(alerts.slice(500, 700));
     t.ok(bytes.leftOut.length > 50, 'bytes count as well');
   });
 
   void t.test(`repeated messages use no quota (${name})`, async (t) => {
     const { open, sql } = await DATABASES[name](t);
-    const archive = await open(() => NOW, { share: { messages: 250, bytes: 10_000_000 } });
+    const archive = await open(() => NOW, { dailyQuota: { messages: 250, bytes: 10_000_000 } });
     const alerts = Array.from({ length: 100 }, (_, at) => alertOf('lyon', 'b-1', at + 1));
     for (let round = 0; round < 5; round += 1) t.equal((await archive.store(alerts)).leftOut.length, 0);
     t.match(await sql().all('SELECT messages, left_out FROM box_share'), [{ messages: 100, left_out: 0 }]);
@@ -163,7 +163,7 @@ function listsOf(t: Test, ...boxes: Parameters<typeof writeBoxes>[1]): Lists {
     register,
     set: (...now) => {
       writeBoxes(file, now);
-      register.look();
+      register.refresh();
     },
   };
 }
@@ -173,7 +173,7 @@ function startWithdrawal(t: Test, db: Sql, register: Register): { started: Withd
   const started = new Withdrawal({
     db,
     register,
-    holder: randomUUID(),
+    instanceId: randomUUID(),
     nowMs: () => NOW,
     log: (line) => {
       notices.push(line);
@@ -254,7 +254,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     );
     const changes = await changesSince(db, rev, NOW);
     t.equal(changes.incidents.length, 4, 'every screen hears of each');
-    t.same(changes.gone, [{ site: 'lyon', box: 'thief' }]);
+    t.same(changes.removedCameras, [{ site: 'lyon', box: 'thief' }]);
     t.same(changes.cameras, []);
     const { incident } = await detailOf(db, claimedNo, { timeZone: TIME_ZONE, nowMs: NOW });
     t.match(incident, {
@@ -381,8 +381,8 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
   });
   writeFileSync(file, '{"version":1,');
   await waitUntil(t, 'it is reported', () => notices.length > 0);
-  register.look();
-  register.look();
+  register.refresh();
+  register.refresh();
   t.equal(notices.length, 1, 'once');
   t.match(notices[0], /cannot be read .*the list of before counts/);
   t.ok(register.isEnrolled('lyon', 'b-1'), 'the last good list counts');

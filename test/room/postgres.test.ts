@@ -9,7 +9,7 @@ import { Archive } from '../../scripts/programs/room/archive/archive.ts';
 import type { EventArrival } from '../../scripts/programs/room/archive/message.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 import { DatabaseUnavailable, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { standbyFault } from '../../scripts/programs/room/database/standbys.ts';
+import { standbyProblem } from '../../scripts/programs/room/database/standbys.ts';
 import { eventText } from '../lib/events.ts';
 import { scratch } from '../lib/paths.ts';
 import { newestPostgres, Postgres } from '../lib/postgres.ts';
@@ -40,7 +40,7 @@ async function archiveOn(
   onNotice: (line: string) => void = (line) => t.comment(line),
 ): Promise<Archive> {
   const holder = randomUUID();
-  const archive = new Archive(db, { timeZone: 'Europe/Paris', now: Date.now, holder, onNotice });
+  const archive = new Archive(db, { timeZone: 'Europe/Paris', now: Date.now, instanceId: holder, onNotice });
   await archive.open();
   return archive;
 }
@@ -181,7 +181,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
   proxy.cutConnections();
   t.ok((await outcome) instanceof DatabaseUnavailable, 'the outcome is unknown');
   proxy.hold(false, false);
-  const { fresh, lanes } = await archive.store([event(2)]);
+  const { newArrivals: fresh, lanes } = await archive.store([event(2)]);
   t.same(fresh, [], 'it was there');
   t.equal(lanes[0]?.through, 2, 'and is acknowledged now');
 });
@@ -204,7 +204,7 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
     t.ok(error instanceof DatabaseUnavailable, `${name}: ${String(error)}`);
   }
   await waitNoMore(server);
-  const { fresh, lanes } = await archive.store([event(1)]);
+  const { newArrivals: fresh, lanes } = await archive.store([event(1)]);
   t.same(fresh, [], 'it was there');
   t.equal(lanes[0]?.through, 1);
 });
@@ -321,6 +321,6 @@ void t.test('an archive reports standbys that are not synchronous', async (t) =>
   ]);
   await waitForNobody(server);
   const db = openDatabase(t, server.url);
-  t.equal(await standbyFault(db), undefined, 'a synchronous standby is healthy');
+  t.equal(await standbyProblem(db), undefined, 'a synchronous standby is healthy');
   await waitNoMore(server);
 });

@@ -98,7 +98,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     receiver.answer = (response) => response.writeHead(204).end();
     answer();
     const { city, archive } = webhooks.counts;
-    await waitUntil(t, 'both took that it is closed', () => archive?.sent === 1 && (city?.sent ?? 0) >= 3);
+    await waitUntil(t, 'both took that it is closed', () => archive?.deliveries === 1 && (city?.deliveries ?? 0) >= 3);
     t.strictSame(
       receiver.all.map(({ message }) => message.type),
       ['incident.received', 'camera.changed', 'incident.closed'],
@@ -139,7 +139,7 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   await waitUntil(t, 'and again', () => receiver.all.length > tries);
   receiver.answer = (response) => response.writeHead(204).end();
   await changeIncident(db, no);
-  await waitUntil(t, 'it is accepted', () => webhooks.counts['city']?.sent === 1, 20_000);
+  await waitUntil(t, 'it is accepted', () => webhooks.counts['city']?.deliveries === 1, 20_000);
   t.strictSame(thief.all, [], 'no redirect is followed');
   t.equal(
     receiver.all.at(-1)?.id,

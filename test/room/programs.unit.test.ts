@@ -111,10 +111,10 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
     rev: 20,
     incidents: [incident(3, 12), incident(6, 13), incident(5, 15, 'closed')],
     cameras: [camera],
-    gone: [],
+    removedCameras: [],
   };
   const revs = [{ site: 'lyon', box: 'b-1', rev: 14 }];
-  const cursor = { place, told: new Set<number>(), later: undefined };
+  const cursor = { place, deliveredNos: new Set<number>(), later: undefined };
   const steps = stepsOf(changes, revs, cursor, WEBHOOK_TYPES, NOW);
   t.strictSame(
     steps.map(({ messages, place }) => [messages.map(({ id }) => id), place]),
@@ -129,10 +129,10 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
   );
   const bodies = steps.flatMap(({ messages }) => messages.map(({ body }) => JSON.stringify(body)));
   t.notMatch(bodies.join(), /ada|bob|claimedBy|dispatchedBy/, 'no user’s name');
-  const laterCursor = { place: { rev: 13, incident: 4 }, told: new Set([6]), later: undefined };
+  const laterCursor = { place: { rev: 13, incident: 4 }, deliveredNos: new Set([6]), later: undefined };
   t.match(
     stepsOf(
-      { rev: 21, incidents: [incident(6, 21)], cameras: [], gone: [] },
+      { rev: 21, incidents: [incident(6, 21)], cameras: [], removedCameras: [] },
       [],
       laterCursor,
       WEBHOOK_TYPES,
@@ -141,10 +141,10 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
     { messages: [{ id: 'incident-6-21-changed' }] },
     'received once',
   );
-  const cutCursor = { place, told: new Set<number>(), later: 5 };
+  const cutCursor = { place, deliveredNos: new Set<number>(), later: 5 };
   t.match(
     stepsOf(
-      { rev: 13, incidents: [incident(6, 13)], cameras: [], gone: [] },
+      { rev: 13, incidents: [incident(6, 13)], cameras: [], removedCameras: [] },
       [],
       cutCursor,
       WEBHOOK_TYPES,
@@ -153,7 +153,7 @@ void t.test('webhook messages are in order, and the cursor covers what was sent'
     { place: { rev: 13, incident: 4 } },
     'a new one that lies beyond these changes is waited for',
   );
-  const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [], gone: [] };
+  const both = { rev: 12, incidents: [incident(1, 12), incident(2, 12)], cameras: [], removedCameras: [] };
   t.strictSame(
     stepsOf(both, [], cursor, ['camera.changed'], NOW).map(({ messages, place: { rev } }) => [
       messages.length,

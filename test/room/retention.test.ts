@@ -7,7 +7,7 @@ import { hashOf } from '../../scripts/programs/room/database/audit.ts';
 import { hold } from '../../scripts/programs/room/database/lease.ts';
 import { partitionsOf } from '../../scripts/programs/room/database/partitions.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
-import { Orders } from '../../scripts/programs/room/retention/orders.ts';
+import { Authorisations } from '../../scripts/programs/room/retention/orders.ts';
 import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/purge.ts';
 import { AUTHORITY, MAYOR, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
 import { DATABASES } from '../lib/databases.ts';
@@ -75,9 +75,9 @@ void t.test('the retention of each box follows its valid authorisations', async 
   const lines: string[] = [];
   const other = testKey();
   const keys = [AUTHORITY.publicKey, other.publicKey];
-  const orders = new Orders({ folder, keys, log: (line) => lines.push(line) });
+  const orders = new Authorisations({ folder, keys, log: (line) => lines.push(line) });
   const daysOf = async (box: string, nowMs = NOW) => {
-    const { eventsDays, snapshotsDays, why } = (await orders.read(nowMs)).of({ site: SITE, box });
+    const { eventsDays, snapshotsDays, reason: why } = (await orders.read(nowMs)).of({ site: SITE, box });
     return [eventsDays, snapshotsDays, why];
   };
   t.same(await daysOf('a'), [30, 7, 'default'], 'no order');
@@ -148,7 +148,7 @@ async function purgeAt(
   );
   const purge = new Purge(
     db,
-    { holder: 'one', keys: [AUTHORITY.publicKey], nowMs: () => nowMs, ...options },
+    { instanceId: 'one', keys: [AUTHORITY.publicKey], nowMs: () => nowMs, ...options },
     (line) => lines.push(line),
   );
   purge.start();
@@ -237,11 +237,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
       [iso(NOW - 1)],
     );
 
-    t.ok(await hold(db, { name: 'lease-purge', holder: 'killed', forMs: 60_000 }, NOW));
+    t.ok(await hold(db, { name: 'lease-purge', instanceId: 'killed', forMs: 60_000 }, NOW));
     let nowMs = NOW;
     const options = { keys: [], nowMs: () => nowMs, everyMs: 30 };
     const purges = ['one', 'two'].map(
-      (holder) => new Purge(db, { ...options, holder }, (line) => t.comment(line)),
+      (holder) => new Purge(db, { ...options, instanceId: holder }, (line) => t.comment(line)),
     );
     t.teardown(() => Promise.all(purges.map((purge) => purge.stop())));
     for (const purge of purges) purge.start();
@@ -268,7 +268,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await manyEvents(db, 10);
     await db.run('ALTER TABLE audit RENAME TO away');
     const lines: string[] = [];
-    const purge = new Purge(db, { holder: 'one', keys: [], nowMs: () => NOW, everyMs: 50 }, (line) =>
+    const purge = new Purge(db, { instanceId: 'one', keys: [], nowMs: () => NOW, everyMs: 50 }, (line) =>
       lines.push(line),
     );
     t.teardown(() => purge.stop());
@@ -370,7 +370,7 @@ async function blockedPurge(t: Test, db: Sql, url: string, folder: string): Prom
   const nowMs = Date.parse('2026-11-30T00:00:00.000Z');
   const purge = new Purge(
     db,
-    { holder: 'one', keys: [AUTHORITY.publicKey], folder, nowMs: () => nowMs },
+    { instanceId: 'one', keys: [AUTHORITY.publicKey], folder, nowMs: () => nowMs },
     (line) => lines.push(line),
   );
   await reader.transaction(async (transaction) => {

@@ -192,7 +192,7 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
     rev: state.rev,
     incidents: state.put.filter((rev) => rev > since).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
-    gone: [],
+    removedCameras: [],
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
@@ -274,7 +274,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
       (_, at) => ({ rev: since + 1 + at, kind: text }) as Incident,
     ),
     cameras: [],
-    gone: [],
+    removedCameras: [],
   });
   const { url, notices, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'operator');

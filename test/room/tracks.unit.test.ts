@@ -8,7 +8,7 @@ import {
   arrowsOf,
   asDrawn,
   asPlace,
-  isFaulty,
+  isInvalid,
   placed,
   rectangle,
   withCorner,
@@ -61,10 +61,10 @@ function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
   };
 }
 
-const gap = (fromS: number, toS: number, why: Gap['why'] = 'blind'): Gap => ({
+const gap = (fromS: number, toS: number, why: Gap['reason'] = 'blind'): Gap => ({
   fromMs: START + fromS * 1000,
   toMs: START + toS * 1000,
-  why,
+  reason: why,
 });
 
 const secondsOf = (ms: number): number => (ms - START) / 1000;
@@ -182,7 +182,7 @@ t.test('a replay skips empty time, and shows every gap', (t) => {
   for (let i = 0; i < 5000 && ms < course.toMs; i++) {
     ms = advanced(course, ms, 1 / 60, 60);
     const gapHere = gapAt(gaps, ms);
-    if (gapHere !== undefined) reasons.add(gapHere.why);
+    if (gapHere !== undefined) reasons.add(gapHere.reason);
   }
   t.same([ms, [...reasons]], [course.toMs, ['blind', 'clock-step']]);
   t.end();
@@ -200,12 +200,12 @@ t.test('gaps are listed at their place in time', (t) => {
   });
   const rows = listRows(playedTracks([track(0), track(100), track(400)]), gaps);
   t.same(
-    rows.map((row) => (row.kind === 'gap' ? row.gap.why : row.track.index)),
+    rows.map((row) => (row.kind === 'gap' ? row.gap.reason : row.track.index)),
     ['other-view', 0, 1, 'blind', 2],
   );
   t.same(listRows([], []), []);
   t.equal(gapAt(gaps, START + 300_000), undefined, 'its end is not in it');
-  t.equal(gapAt(gaps, START + 299_999)?.why, 'blind');
+  t.equal(gapAt(gaps, START + 299_999)?.reason, 'blind');
   t.end();
 });
 
@@ -218,7 +218,7 @@ t.test('tracks with a requested colour come first in the list, and no other is l
   ]);
   const rows = listRows(tracks, [gap(60, 70)], ['white']);
   t.same(
-    rows.map((row) => (row.kind === 'gap' ? row.gap.why : row.track.index)),
+    rows.map((row) => (row.kind === 'gap' ? row.gap.reason : row.track.index)),
     [0, 1, 2, 'blind', 3],
   );
   t.end();
@@ -303,13 +303,13 @@ t.test('a drawing is converted to a question and back without loss', (t) => {
   t.equal(arrowsOf(line, 100, 100, 20).length, 2);
   t.equal(withInserted(line, 0, [0.5, 0.5]), line, 'a line has two ends');
   t.equal(withoutCorner(line, 0), line);
-  t.ok(isFaulty(withCorner(line, 1, [0.2, 0.5])));
+  t.ok(isInvalid(withCorner(line, 1, [0.2, 0.5])));
 
   const area = placed('area', rectangle([0.1, 0.1], [0.4, 0.4]));
   t.same(withCorner(area, 0, [-3, 0.33333333]).points[0], [0, 0.3333], 'within the picture');
   t.equal(withInserted(area, 3, [0, 0.2]).points.length, 5);
   t.equal(withoutCorner(withoutCorner(area, 0), 0).points.length, 3);
-  t.ok(isFaulty(withCorner(area, 0, [0.6, 0.3])), 'sides cross');
+  t.ok(isInvalid(withCorner(area, 0, [0.6, 0.3])), 'sides cross');
   t.match(asPlace({ ...area, atLeastS: 45 }), { does: 'enters', atLeastS: 0 });
   t.match(asPlace({ ...area, does: 'stops', atLeastS: 45 }), { does: 'stops', atLeastS: 45 });
   for (const drawing of [line, { ...area, does: 'stays', atLeastS: 9 } as const])

@@ -88,7 +88,7 @@ void t.test('at most 1,000 unknown senders are counted by name', async (t) => {
   const database = await DATABASES.sqlite(t);
   const archive = await database.open();
   for (const round of ['a', 'b']) {
-    const strangers = archive.strangers();
+    const strangers = archive.unknownSenders();
     for (let n = 0; n < 800; n += 1) strangers.note(`${round}-${n}`, 'thief', 10);
     strangers.note('a-1', 'thief', 10);
     await strangers.stop();

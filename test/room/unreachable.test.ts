@@ -1,7 +1,7 @@
 /** Tests programs of the control room with an unreachable broker or database: one line with the address and the fix. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { roomBrokerFault } from '../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../agent/mqtt/faults.ts';
 import { CertificateAuthority, RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';
@@ -65,7 +65,7 @@ void t.test('an unreachable database is one line with its address and the fix', 
 
 void t.test('a program’s broker errors name its own options', async (t) => {
   const coded = (code: string | number): string =>
-    roomBrokerFault(Object.assign(new Error('x'), { code }), 'mqtts://broker:8883');
+    roomBrokerProblem(Object.assign(new Error('x'), { code }), 'mqtts://broker:8883');
   t.match(coded('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), /refuses this machine’s certificate .*--cert, --key/);
   t.match(coded(135), /does not authorise this program; check the certificate’s CN and the ACL/);
   for (const code of ['ERR_TLS_CERT_ALTNAME_INVALID', 'CERT_NOT_YET_VALID', 'ECONNRESET', 134, 142]) {

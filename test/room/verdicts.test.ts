@@ -120,7 +120,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     for (let index = 0; index < 40; index += 1) await addVerdict(db, PLACE, `e-${index}`, 'confirmed', NOW);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.equal(receivedVerdicts.length, 0, 'no verdict is sent while another has the lease');
-    t.ok(await leases.two.take(await leases.two.look()));
+    t.ok(await leases.two.take(await leases.two.read()));
     await waitUntil(t, 'told', () => receivedVerdicts.length >= 40, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
     t.same(

@@ -17,7 +17,7 @@ import {
   SWITCHED,
   sameTarget,
 } from '../../scripts/programs/root/change/record.ts';
-import { actOf, type Input, type Installed, step } from '../../scripts/programs/root/change/step.ts';
+import { nextAction, type Input, type Installed, step } from '../../scripts/programs/root/change/step.ts';
 import { DAY_MS, iso, NOON, Simulation, TRIAL, targetNumbered } from '../lib/change-world.ts';
 import { SEED } from '../lib/random.ts';
 
@@ -79,7 +79,7 @@ const anyInput = fc.oneof(
   fc.record({ on: fc.constant('switch-failed' as const), reason, installed }),
   fc.record({
     on: fc.constant('returned' as const),
-    found: fc.constantFrom('from', 'other', 'nothing'),
+    outcome: fc.constantFrom('from', 'other', 'nothing'),
     reason,
   }),
 );
@@ -122,8 +122,8 @@ void t.test('the transition function takes only allowed steps and never rolls a 
           ['confirmed', 'awaits-resume'].includes(next.phase)
         )
           throw new Error(`confirmed on the way back by ${input.on}`);
-        if (AT_REST.has(next.phase) && actOf(next) !== 'none') throw new Error('at rest, and not done');
-        if (!AT_REST.has(next.phase) && actOf(next) === 'none')
+        if (AT_REST.has(next.phase) && nextAction(next) !== 'none') throw new Error('at rest, and not done');
+        if (!AT_REST.has(next.phase) && nextAction(next) === 'none')
           throw new Error(`${next.phase} without a way on`);
         for (const [keyid, { counter }] of Object.entries(change.counters)) {
           const after = next.counters[keyid]?.counter ?? 0;

@@ -10,8 +10,8 @@ import { openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { readAuthorisationFile } from '../../agent/restraint/authorisation.ts';
 import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/programs/root/box.ts';
-import { judge } from '../../scripts/programs/root/change/judge.ts';
-import { wholeProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import { assessTrials } from '../../scripts/programs/root/change/judge.ts';
+import { fullTextProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
 import { bundled } from '../lib/bundled.ts';
@@ -76,16 +76,16 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
       restart: () => Promise.resolve(unit.restart()),
       state: () => Promise.resolve(unit.state),
     },
-    judge: {
+    validator: {
       filled: withSecretsOf,
       shownSha256,
       problems: (text, former) =>
         Promise.resolve(
-          wholeProblems(text, former, {
+          fullTextProblems(text, former, {
             env: {},
             files: true,
             wallMs: () => Date.now(),
-            order: ({ authorisation = '' }) =>
+            authorisation: ({ authorisation = '' }) =>
               openAuthorisation(readAuthorisationFile(authorisation), AUTHORITY.publicKey),
           }),
         ),
@@ -142,7 +142,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
     const { machine, store, payloads, clock, units, health } = box;
     await machine.recover(false);
     await machine.run(() => undefined);
-    await judge({ machine, store, payloads, clock, health, unit: () => units.state('') });
+    await assessTrials({ machine, store, payloads, clock, health, unit: () => units.state('') });
   };
   const status = () => {
     const { phase, target, reason } = box.store.state.configuration;

@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Command } from '../../agent/contract/command.ts';
 import { requestHotspot } from '../../agent/technician/hotspot-request.ts';
-import { ownOrder } from '../../scripts/lib/own-order.ts';
+import { ownAuthorisation } from '../../scripts/lib/own-order.ts';
 import { type Provisioned, takeFromBootPartition } from '../../scripts/programs/root/card/boot-partition.ts';
 import { settingsDir, UPDATE_FILES, updatePlace } from '../../scripts/programs/root/card/update-files.ts';
 import {
@@ -27,7 +27,7 @@ import {
   hotspotProfile,
   readHotspotKey,
 } from '../../scripts/programs/root/network/hotspot.ts';
-import { orderThatHolds } from '../../scripts/programs/root/network/hotspot-command.ts';
+import { hotspotRefusal } from '../../scripts/programs/root/network/hotspot-command.ts';
 import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
 import { configOf } from '../lib/agent.ts';
@@ -221,14 +221,14 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     });
   const look = (bytes: Uint8Array): unknown => {
     writeFileSync(file, bytes);
-    return judge().look();
+    return judge().newRequest();
   };
-  t.equal(judge().look(), undefined, 'nothing there');
+  t.equal(judge().newRequest(), undefined, 'nothing there');
   const right = signed(desk, asks());
   const one = judge();
   writeFileSync(file, right);
-  t.strictSame(one.look(), { minutes: 20 });
-  t.equal(one.look(), undefined, 'reported once');
+  t.strictSame(one.newRequest(), { minutes: 20 });
+  t.equal(one.newRequest(), undefined, 'reported once');
   t.match(
     look(right),
     { refused: /is not above/ },
@@ -250,10 +250,10 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     t.match(look(bytes), { refused: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  t.match(judge().look(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
+  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  t.match(judge().look(), { refused: /is not JSON/ }, 'nor does a pipe hold it up');
+  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'nor does a pipe hold it up');
   rmSync(file);
   t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
 
@@ -280,18 +280,18 @@ void t.test('a valid order closes it; an expired or foreign one does not', async
   };
   const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: zone.id };
   const config = configOf({ site: 's', box: 'box-1', zones: [zone], rules: [rule] }, 'replay');
-  const env = ownOrder(config, 'rtsp://10.0.0.2/1', dir, 'test');
+  const env = ownAuthorisation(config, 'rtsp://10.0.0.2/1', dir, 'test');
   const authorisation = env['VIGIE_AUTHORISATION'] ?? '';
   const { createPublicKey } = await import('node:crypto');
   const authority = { authority: () => createPublicKey(readFileSync(env['VIGIE_AUTHORITY_KEY'] ?? '')) };
   const under = (change: object, nowMs = Date.now()): string | undefined =>
-    orderThatHolds({ ...config, authorisation, ...change }, authority, nowMs);
+    hotspotRefusal({ ...config, authorisation, ...change }, authority, nowMs);
   t.match(under({}), /^order test-1 holds until .*use a cable$/);
   t.match(under({}, 0), /holds until/, 'a clock that is behind opens nothing');
   t.equal(under({}, Date.now() + 40 * 86_400_000), undefined, 'an expired order closes nothing');
   t.equal(under({ box: 'box-2' }), undefined, 'of another box');
   t.equal(under({ authorisation: join(dir, 'none') }), undefined);
-  t.equal(orderThatHolds(undefined, authority, 0), undefined, 'a box that is not configured yet');
+  t.equal(hotspotRefusal(undefined, authority, 0), undefined, 'a box that is not configured yet');
 });
 
 const noNmcli =

@@ -302,9 +302,9 @@ void t.test('probation needs all signs of health at once, and rolls back in doub
   const end = (over: Partial<AgentHealth>, unit = {}, was: Partial<AgentHealth> = {}): string => {
     const probation = new Probation({ before: { ...before, ...was }, healthyS: 60, withinS: 600 });
     for (let s = 0; s <= 601; s += 1) {
-      const verdict = probation.look(s, { ...up, ...unit }, { ...well, analysed: 5 + s, ...over });
+      const verdict = probation.assess(s, { ...up, ...unit }, { ...well, analysed: 5 + s, ...over });
       if (verdict.state !== 'wait')
-        return `${s} ${verdict.state}${verdict.state === 'bad' ? `: ${verdict.why}` : ''}`;
+        return `${s} ${verdict.state}${verdict.state === 'bad' ? `: ${verdict.reason}` : ''}`;
     }
     return 'never';
   };

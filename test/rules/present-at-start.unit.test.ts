@@ -2,7 +2,7 @@
  * Tests the report of a vehicle that stood in a pedestrian zone when analysis began; it follows the place, not a track.
  */
 import t from 'tap';
-import type { StandingVehicle } from '../../agent/contract/observation.ts';
+import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import { VehicleInPedestrianZoneRule } from '../../agent/rules/vehicle-in-pedestrian-zone.ts';
 import { observation, track } from '../lib/street.ts';
 
@@ -11,9 +11,9 @@ const ZONES = [{ zone: 'square', sinceMs: 400 }];
 interface Stands {
   /** Time at which it stopped. */
   readonly sinceMs?: number;
-  readonly arrival?: StandingVehicle['arrival'];
+  readonly arrival?: StationaryVehicle['arrival'];
   readonly score?: number;
-  readonly presence?: StandingVehicle['presence'];
+  readonly presence?: StationaryVehicle['presence'];
   /** Number of its track at a time. */
   trackAt?(atMs: number): number | undefined;
 }

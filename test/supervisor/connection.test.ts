@@ -98,13 +98,13 @@ t.test('the room learns whether the camera is as ordered, and not its address', 
     durationMs: null,
     connected,
   });
-  status.hear(openedMessage('rtsp://10.0.0.7:554'));
+  status.receive(openedMessage('rtsp://10.0.0.7:554'));
   t.match(status, { connected: 'rtsp://10.0.0.7:554', camera: { asOrdered: true } });
   t.ok(Value.Check(CameraReport, status.camera), 'fits the published schema');
   t.notMatch(JSON.stringify(status.camera), /10\.0\.0\.7/);
-  status.hear(openedMessage('rtsp://10.0.0.7:8554'));
+  status.receive(openedMessage('rtsp://10.0.0.7:8554'));
   t.equal(status.camera.asOrdered, false, 'another port');
-  status.hear({ kind: 'lost', reason: 'gone', retryInMs: 1000 });
+  status.receive({ kind: 'lost', reason: 'gone', retryInMs: 1000 });
   t.match(status, { connected: null, camera: { asOrdered: null } });
 
   const page = metricsPage({

@@ -112,11 +112,11 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 2 },
   ]);
-  desk.hear({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
+  desk.receive({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
   t.same(shedReports.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
   t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
-  desk.hear({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
+  desk.receive({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
   t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new vision process is informed');
   heat(50);
   tick(200);
@@ -124,6 +124,6 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 0 },
   ]);
-  desk.hear({ kind: 'pace', step: 0, fps: 5, reason: null });
+  desk.receive({ kind: 'pace', step: 0, fps: 5, reason: null });
   t.same(shedReports.splice(0), [[false, {}]]);
 });

@@ -52,14 +52,14 @@ function receiver(t: Parameters<typeof scratch>[0]) {
       visionReturns: nothing,
       blind: false,
     },
-    view: { judging: () => ({ stop: nothing }), recordRequests: nothing, answered: nothing },
+    view: { evaluating: () => ({ stop: nothing }), recordRequests: nothing, answered: nothing },
     accuracy: { sees: nothing },
     journal: { detectorLoaded: nothing },
     connection: { opened: nothing },
     send,
     onUnusable: ({ message }) => unusable.push(message),
   });
-  const hear = (message: FromVision): void => messages.hear({ message, binary: NO_BYTES });
+  const hear = (message: FromVision): void => messages.receive({ message, binary: NO_BYTES });
   const frame = (atMs: number): void =>
     hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
   const failed = (error: string, message: string): void =>

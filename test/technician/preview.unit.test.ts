@@ -282,7 +282,7 @@ t.test('a third viewer and rapid restarts are refused, and a slow reader skips p
   }
   t.equal(codes.filter((code) => code === undefined).length, 8, 'ten starts at once');
   t.equal(codes.at(-1), 'too-often');
-  box.preview.left(screen);
+  box.preview.screenClosed(screen);
   t.match(box.preview.view, { running: false, viewers: 0 });
   t.match(box.entries.at(-1), { type: 'preview-ended', why: 'page gone', frames: 2 });
 });

@@ -24,7 +24,7 @@ t.test('files start in order, as many as there are places', async (t) => {
   const schedule = new Schedule(['a', 'b', 'c', 'd'].map(plain), 3);
   const running: TestFile[] = [];
   t.strictSame(startedNames(schedule, running), ['a', 'b', 'c']);
-  schedule.ended(running[1] as TestFile);
+  schedule.finish(running[1] as TestFile);
   t.strictSame(startedNames(schedule), ['d']);
 });
 
@@ -32,9 +32,9 @@ t.test('two files that boot machines run at once, and others beside them', async
   const schedule = new Schedule([boots('a'), boots('b'), boots('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
   t.strictSame(startedNames(schedule, running), ['a', 'b', 'd', 'e']);
-  schedule.ended(running[2] as TestFile);
+  schedule.finish(running[2] as TestFile);
   t.strictSame(startedNames(schedule), []);
-  schedule.ended(running[0] as TestFile);
+  schedule.finish(running[0] as TestFile);
   t.strictSame(startedNames(schedule), ['c']);
 });
 
@@ -42,9 +42,9 @@ t.test('only one timed file runs at a time, with a place left free', async (t) =
   const schedule = new Schedule([timed('a'), timed('b'), plain('c'), plain('d'), plain('e')], 4);
   const running: TestFile[] = [];
   t.strictSame(startedNames(schedule, running), ['a', 'c', 'd']);
-  schedule.ended(running[1] as TestFile);
+  schedule.finish(running[1] as TestFile);
   t.strictSame(startedNames(schedule, running), ['e']);
-  schedule.ended(running[0] as TestFile);
+  schedule.finish(running[0] as TestFile);
   t.strictSame(startedNames(schedule), ['b']);
 });
 
@@ -52,9 +52,9 @@ t.test('a waiting timed file keeps its places', async (t) => {
   const schedule = new Schedule([plain('a'), plain('b'), timed('c'), plain('d')], 2);
   const running: TestFile[] = [];
   t.strictSame(startedNames(schedule, running), ['a', 'b']);
-  schedule.ended(running[0] as TestFile);
+  schedule.finish(running[0] as TestFile);
   t.strictSame(startedNames(schedule), []);
-  schedule.ended(running[1] as TestFile);
+  schedule.finish(running[1] as TestFile);
   t.strictSame(startedNames(schedule), ['c']);
 });
 

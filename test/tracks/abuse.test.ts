@@ -316,7 +316,7 @@ t.test('the key of another box, of another right, and a question to all boxes ar
   ];
   const guard = new ReplayGuard({
     file: `${scratch(t)}/counters.json`,
-    journal: { known: { commands: new Map() }, enter: () => undefined },
+    journal: { recordedState: { commands: new Map() }, enter: () => undefined },
   });
   const keys = [desk.config, search.config];
   const verifier = new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock: systemClock });

@@ -41,7 +41,7 @@ const path = fc
       // Most steps are small, with an occasional jump.
       const [x, y] =
         at !== undefined && afterMs > 100 ? at : [last.x + (by[0] - 0.5) / 50, last.y + (by[1] - 0.5) / 50];
-      points.push({ atMs, x, y, height: 0.01 + height, seen: seen || points.length === 0 });
+      points.push({ atMs, x, y, height: 0.01 + height, wasSeen: seen || points.length === 0 });
       atMs += afterMs;
     }
     return points;
@@ -57,13 +57,13 @@ t.test('a path reads back from its bytes, to the rounding', async (t) => {
       const encoded = encodePath(points, 0, widthToHeight);
       const decoded = decodePath(encoded);
       if (decoded.points.length !== points.length) throw new Error(`${decoded.points.length} points`);
-      for (const [i, { atMs, x, y, height, seen }] of decoded.points.entries()) {
+      for (const [i, { atMs, x, y, height, wasSeen: seen }] of decoded.points.entries()) {
         const was = points[i] as PathPoint;
         const isSame =
           Math.abs(atMs - was.atMs) <= 10.001 &&
           Math.max(Math.abs(x - was.x), Math.abs(y - was.y)) <= 0.5001 / 1024 &&
           Math.abs(height - was.height) <= 0.5001 / 256 &&
-          seen === was.seen;
+          seen === was.wasSeen;
         if (!isSame) throw new Error(`${i}: ${JSON.stringify(was)} is ${JSON.stringify(decoded.points[i])}`);
       }
       if (Math.abs(decoded.widthToHeight - widthToHeight) > 0.0051) throw new Error('another shape');
@@ -119,7 +119,7 @@ t.test('simplifying moves no place beyond its tolerance, and keeps the ends of u
       if (keptPoints[0] !== points[0] || keptPoints.at(-1) !== points.at(-1))
         throw new Error('an end is gone');
       const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !keptPoints.includes(one);
-      if (points.some(({ seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
+      if (points.some(({ wasSeen: seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
         throw new Error('an end of what nobody saw is gone');
       const worst = Math.max(...points.map((one) => offWay(keptPoints, one)));
       if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);

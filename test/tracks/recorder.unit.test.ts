@@ -84,7 +84,7 @@ t.test('a track is stored only inside the order’s areas, and marked as cut', a
   street.live(20, [thereAndBack]);
   t.equal(street.pieces.length, 2, 'on the way there and on the way back');
   for (const piece of street.pieces) {
-    t.match(piece, { cut: true, continues: false, goesOn: false });
+    t.match(piece, { isCut: true, continues: false, goesOn: false });
     t.ok(pointsOf(piece).every(({ x }) => x >= 0.399 && x <= 0.601));
   }
   street.pieces = [];
@@ -96,7 +96,7 @@ t.test('a track that touches an excluded area is dropped as a whole, with its ea
   const street = new Street({ notKept: [{ id: 'door', polygon: box(0.7, 0.4, 0.8, 0.6) }] });
   const other = movingObject(8, [0.1, 0.2], [0.9, 0.2], [0, 8]);
   street.live(4, [CROSSING, other]);
-  street.recorder.cut();
+  street.recorder.cutOpenTracks();
   t.strictSame(street.pieces.map(({ track }) => track).sort(), [7, 8]);
   street.live(6, [CROSSING, other]);
   t.strictSame(street.droppedTracks, [7]);
@@ -109,7 +109,7 @@ t.test('a dropped track stays dropped while it is followed, over a pause and a f
   street.live(4, [CROSSING]);
   street.recorder.end();
   street.live(2, [CROSSING]);
-  street.recorder.cut();
+  street.recorder.cutOpenTracks();
   street.live(6, [CROSSING]);
   street.recorder.end();
   t.strictSame(street.pieces, []);
@@ -139,7 +139,7 @@ t.test('fixed objects are not stored however long they stay, and do not use memo
   const jitters: MovingObject = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
   for (let minute = 0; minute < 60; minute += 1) {
     street.live(60, [jitters]);
-    if (minute % 5 === 4) street.recorder.cut();
+    if (minute % 5 === 4) street.recorder.cutOpenTracks();
   }
   street.live(1, []);
   t.strictSame(street.pieces, []);
@@ -150,11 +150,11 @@ t.test('an object that proves not to be fixed is stored from then on', async (t)
   const street = new Street();
   const parked = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 100]);
   street.live(20, [parked], (one) => ({ ...one, furniture: true }));
-  street.recorder.cut();
+  street.recorder.cutOpenTracks();
   street.live(60, [parked]);
   street.live(1, []);
   t.equal(street.pieces.length, 1);
-  t.match(street.pieces[0], { cut: true });
+  t.match(street.pieces[0], { isCut: true });
 });
 
 t.test('an object seen less than three times is a flicker', async (t) => {
@@ -188,7 +188,7 @@ t.test('a car parked for an hour is a few bytes, though its box jitters', async 
     const street = new Street();
     for (let flush = 0; flush < 12; flush += 1) {
       street.live(300, [{ id: 3, at: (s) => at(s) as [number, number] }]);
-      street.recorder.cut();
+      street.recorder.cutOpenTracks();
     }
     street.live(1, []);
     t.ok(street.pieces.length >= 6 && street.pieces.length <= 14, `${street.pieces.length} pieces`);
@@ -210,13 +210,13 @@ t.test('an unseen part of the path is marked, a single missed frame is not', asy
   });
   street.live(12, [CROSSING], missed(3000, 5000));
   const [piece] = street.pieces;
-  const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ seen }) => !seen);
+  const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ wasSeen: seen }) => !seen);
   t.equal(unseen.length, 1);
   t.ok(Math.abs((unseen[0]?.atMs ?? 0) - 5000) <= 20, 'the first place after it');
   street.pieces = [];
   const later = movingObject(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
   street.live(12, [later], missed(15_000, 15_400));
-  t.ok(street.pieces.every((one) => pointsOf(one).every(({ seen }) => seen)));
+  t.ok(street.pieces.every((one) => pointsOf(one).every(({ wasSeen: seen }) => seen)));
 });
 
 t.test('each grade keeps its classes', async (t) => {

@@ -40,7 +40,7 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
   const ends = [...seams, points.length - 1];
   return ends.map((end, i) => {
     const begin = i === 0 ? 0 : (ends[i - 1] as number);
-    const own = points.slice(begin, end + 1).map((point, k) => (k === 0 ? { ...point, seen: true } : point));
+    const own = points.slice(begin, end + 1).map((point, k) => (k === 0 ? { ...point, wasSeen: true } : point));
     const first = own[0] as PathPoint;
     const beganMs = fromMs + first.atMs;
     return {
@@ -49,7 +49,7 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
       colours,
       score: 0.5,
       fromMs: beganMs,
-      cut: false,
+      isCut: false,
       durationMs: (own.at(-1) as PathPoint).atMs - first.atMs,
       stopS: longestStopS(own, ASPECT),
       cells: cellsOfPath(own),
@@ -90,7 +90,7 @@ const track = fc
       const last = points.at(-1);
       atMs += last === undefined ? 0 : afterMs;
       const [x, y] = stays && last !== undefined ? [last.x, last.y] : at;
-      points.push({ atMs, x, y, height, seen: seen || last === undefined });
+      points.push({ atMs, x, y, height, wasSeen: seen || last === undefined });
       // Cut like the recorder: a flush every five minutes, and no piece longer than ten.
       if (atMs - pieceMs < (isCut ? 5 : 10) * MINUTE_MS || points.length === steps.length) continue;
       seams.push(points.length - 1);
@@ -243,7 +243,7 @@ async function ask(
 function madeTrack(id: number, seconds: number, at: (s: number) => readonly [number, number]): MadeTrack {
   const points = Array.from({ length: seconds }, (_, s): PathPoint => {
     const [x, y] = at(s);
-    return { atMs: s * 1000, x, y, height: 0.1, seen: true };
+    return { atMs: s * 1000, x, y, height: 0.1, wasSeen: true };
   });
   const seams = Array.from({ length: Math.floor((seconds - 1) / 300) }, (_, i) => 300 * (i + 1));
   return {
@@ -300,7 +300,7 @@ t.test('a path of hours is reduced to points that fit a message', async (t) => {
   const restless = madeTrack(1, 6 * 3600, (s) => [0.5 + 0.3 * Math.sin(s / 5), 0.5 + 0.3 * Math.cos(s / 7)]);
   const flickering = {
     ...restless,
-    points: restless.points.map((one, s) => ({ ...one, seen: s % 2 === 0 })),
+    points: restless.points.map((one, s) => ({ ...one, wasSeen: s % 2 === 0 })),
   };
   for (const one of [restless, flickering]) {
     const [match] = await ask([one], { windows: span(0, 600) });
@@ -418,7 +418,7 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
         const untilMs = window.fromMs + Math.round((viewRatio ?? 1) * (window.toMs - window.fromMs));
         const ofView = [
           ...gapsIn({ ...window, toMs: untilMs }, spans, 'not-authorised'),
-          ...(untilMs < window.toMs ? [{ ...window, fromMs: untilMs, why: 'other-view' as const }] : []),
+          ...(untilMs < window.toMs ? [{ ...window, fromMs: untilMs, reason: 'other-view' as const }] : []),
         ];
         const { seen, watched } = coverageOf([window], spans, ofView);
         const gapMs = ofView.reduce((sum, { fromMs, toMs }) => sum + toMs - fromMs, 0);

@@ -98,7 +98,7 @@ const PARKED = 8;
 
 function parked(fromMs: number): TrackPiece[] {
   return Array.from({ length: PARKED }, (_, i) => {
-    const point: PathPoint = { atMs: 0, x: 0.1 + 0.11 * i, y: 0.5, height: 0.1, seen: true };
+    const point: PathPoint = { atMs: 0, x: 0.1 + 0.11 * i, y: 0.5, height: 0.1, wasSeen: true };
     const path = [point, { ...point, atMs: FLUSH_MS }];
     return {
       track: 1 + i,
@@ -106,7 +106,7 @@ function parked(fromMs: number): TrackPiece[] {
       colours: ['white' as const],
       score: 0.8,
       fromMs,
-      cut: false,
+      isCut: false,
       durationMs: FLUSH_MS,
       stopS: FLUSH_MS / 1000,
       continues: true,

@@ -18,7 +18,7 @@ void t.test('members that a newer program of root’s has added are left out', (
   const line = JSON.stringify({ ...JSON.parse(releaseRecord(1, 'confirmed')), colour: 'blue' });
   writeFileSync(join(updateDir, HISTORY_FILE), `${line}\n`);
   const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
-  files.look();
+  files.poll();
   t.strictSame(files.status, statusContent, 'without other members');
   t.strictSame(files.history, [JSON.parse(releaseRecord(1, 'confirmed'))]);
   t.equal(files.unreadable, 0);
@@ -34,7 +34,7 @@ void t.test('an invalid status gives one line and no status', (t) => {
   for (const text of ['', '{', '[]', '{"version":2}', status('running', 1)]) {
     writeFileSync(join(updateDir, STATUS_FILE), text);
     const files = new RootFiles({ orderedFile: undefined, configCopy: undefined, updateDir, log: SILENT });
-    files.look();
+    files.poll();
     t.equal(files.status, undefined, text.slice(0, 20));
     t.equal(files.unreadable, 1);
     t.match(releaseFindings({ VIGIE_UPDATE_DIR: updateDir }), [{ detail: /status\.json cannot be read: / }]);

@@ -154,7 +154,7 @@ async function listen(t: Test, room: Room, box: Box) {
   client.on('message', (topic, payload, packet) => {
     if (topic.startsWith(`${root}/update/desired`) || topic.startsWith(`${root}/config/desired`)) return;
     if (!topic.endsWith('/cmd') && payload.length > 0)
-      for (const fault of contract.faults(packet)) t.fail(`${topic}: ${fault}`);
+      for (const fault of contract.problems(packet)) t.fail(`${topic}: ${fault}`);
     if (topic === `${root}/update/reported`) box.reports.push(openReport(payload, SITE, BOX).report);
     if (topic === `${root}/health`) box.health.push(JSON.parse(String(payload)) as HealthReport);
     if (topic.startsWith(`${root}/evt/`)) box.events.push(JSON.parse(String(payload)) as VigieEvent);
@@ -196,16 +196,16 @@ void t.test('an order is stored unchanged, or refused with its reason', async (t
     [/^malformed/, randomBytes(60)],
   ] as const) {
     accepted.hear(Buffer.from(payload));
-    t.match(accepted.refused, reason);
+    t.match(accepted.refusalReason, reason);
     t.equal(orderText(), first, 'none of these replaces it');
   }
   accepted.hear(Buffer.alloc(0));
   accepted.hear(Buffer.from(first));
-  t.match(accepted, { order: 5, refused: null, counters: { taken: 0, refused: 10, known: 1 } });
+  t.match(accepted, { order: 5, refusalReason: null, counters: { takenCount: 0, refusedCount: 10, knownCount: 1 } });
   accepted.hear(Buffer.from(order(other, 2)));
-  t.match(accepted, { order: 2, refused: null }, 'another key has its own counter');
+  t.match(accepted, { order: 2, refusalReason: null }, 'another key has its own counter');
   accepted.hear(Buffer.from(order(ops, 4)));
-  t.match(accepted.refused, /^replayed: counter 4 is not above 5/, 'also when another one lies there');
+  t.match(accepted.refusalReason, /^replayed: counter 4 is not above 5/, 'also when another one lies there');
   writeFileSync(join(stateDir, UPDATE_ORDER_FILE), 'rubbish');
   const restarted = makeOrder();
   t.equal(restarted.order, null);
@@ -216,7 +216,7 @@ void t.test('an order is stored unchanged, or refused with its reason', async (t
   t.equal(orderText(), ofRoot, 'an order for root’s program takes the place of one for the agent');
   rmSync(stateDir, { recursive: true });
   restarted.hear(Buffer.from(order(ops, 7)));
-  t.match(restarted.refused, /^unavailable: update-desired\.dsse\.json cannot be written/);
+  t.match(restarted.refusalReason, /^unavailable: update-desired\.dsse\.json cannot be written/);
 });
 
 void t.test('orders reach root, and root’s work reaches room and journal, whatever dies', async (t) => {

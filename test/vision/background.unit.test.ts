@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
-import { COVERED, GROUND } from '../../agent/vision/observe/background-state.ts';
+import { OCCLUDED, GROUND } from '../../agent/vision/observe/background-state.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
 import { EVERYWHERE, INPUT, SOURCE } from '../lib/scene-play.ts';
 
@@ -38,7 +38,7 @@ function see(background: Background, frame: Frame): void {
 }
 
 const ratioOf = (background: Background, of: Uint8Array, value: number): number => {
-  const { used } = background.picture.grid;
+  const { usedCells: used } = background.picture.grid;
   return used.filter((cell) => of[cell] === value).length / used.length;
 };
 
@@ -61,13 +61,13 @@ const inSight = (x: number): boolean => x > 0.8;
 
 function roomWith(...levels: Level[]): Background {
   const background = street();
-  const { columns, used } = background.picture.grid;
+  const { columns, usedCells: used } = background.picture.grid;
   let k = 1;
   for (; k <= 20; k += 1) see(background, picture(room, 4, k));
   for (const level of levels) {
     for (const cell of used) {
       const [x, y] = [(cell % columns) / columns, cell / columns / background.picture.grid.rows];
-      background.covered[cell] = y < 0.5 && !inSight(x) ? COVERED : 0;
+      background.occlusion[cell] = y < 0.5 && !inSight(x) ? OCCLUDED : 0;
     }
     for (const to = k + 5; k < to; k += 1) see(background, picture(level, 4, k));
   }

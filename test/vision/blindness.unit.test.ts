@@ -51,11 +51,11 @@ function blindAfter(street: Street, seconds: number, detection?: WeakDetection, 
       const { score } = detection;
       detections.push({ xyxyPx: [leftPx, 192, leftPx + 52, 294], score, label: 'person', group: 'person' });
     }
-    blindness.see({ found: detections, looked: true, foreground }, SOURCE, atMs);
+    blindness.see({ detections, detectorRan: true, foreground }, SOURCE, atMs);
     picture ??= new ConditionPicture(frame);
     picture.add(frame);
     if (picture.frames < 12) continue;
-    blindness.look(picture, 2400, true, atMs);
+    blindness.assessWindow(picture, 2400, true, atMs);
     picture.clear();
     if (blindness.camera.missed) return atMs / 1000;
   }

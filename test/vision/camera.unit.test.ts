@@ -11,7 +11,7 @@ import { pipelineText } from '../../agent/vision/camera/pipeline.ts';
 import { chooseDecoders } from '../../agent/vision/camera/presets.ts';
 import { ReturnProbe } from '../../agent/vision/camera/return-probe.ts';
 import { sourceOf } from '../../agent/vision/camera/source.ts';
-import type { HeldStill } from '../../agent/vision/camera/still.ts';
+import type { StoredStill } from '../../agent/vision/camera/still.ts';
 import { StillRing } from '../../agent/vision/camera/still-ring.ts';
 import { Timeline } from '../../agent/vision/camera/timeline.ts';
 
@@ -207,7 +207,7 @@ void t.test(
     const reader = readerOf(pipeline, { fps: 5 });
     t.match(await reader.next(), { index: 1, ptsNs: 0n });
     t.match(await reader.next(), { index: 2, ptsNs: 200_000_000n });
-    t.equal(reader.dropped, 3);
+    t.equal(reader.droppedFrames, 3);
   },
 );
 
@@ -216,7 +216,7 @@ void t.test('the count of dropped pictures continues after frames without a numb
   const { pipeline } = sinkOf(orders.map((order, n) => [BigInt(n) * 1_000_000_000n, order]));
   const reader = readerOf(pipeline, { fps: 5 });
   for (const _ of orders) await reader.next();
-  t.equal(reader.dropped, 2, 'one between 0 and 2, and one between 41 and 43');
+  t.equal(reader.droppedFrames, 2, 'one between 0 and 2, and one between 41 and 43');
 });
 
 void t.test(
@@ -351,7 +351,7 @@ void t.test('the ring of stills is bounded and ordered, and finds the nearest', 
     ),
   );
   const ring = new StillRing();
-  const at = (atMs: number, bytes = 1): HeldStill => ({
+  const at = (atMs: number, bytes = 1): StoredStill => ({
     ptsNs: BigInt(atMs),
     atMs,
     source: SMALL,
@@ -361,12 +361,12 @@ void t.test('the ring of stills is bounded and ordered, and finds the nearest', 
   });
   for (let ms = 0; ms <= 20_000; ms += 500) ring.add(at(ms));
   t.equal(ring.all().length, 31, '15 s at two a second');
-  t.equal(ring.cut, 0);
+  t.equal(ring.earlyRemovals, 0);
   t.equal(ring.near(10_250)?.atMs, 10_000, 'the earlier of two');
   t.equal(ring.near(0)?.atMs, 5000);
   t.equal(ring.near(-1), undefined, 'not one of another moment');
   for (let ms = 20_500; ms < 22_000; ms += 500) ring.add(at(ms, 10_000_000));
-  t.ok(ring.cut > 0, 'only two fit: the rest was cut, and counted');
+  t.ok(ring.earlyRemovals > 0, 'only two fit: the rest was cut, and counted');
 });
 
 void t.test('media time never decreases, also over openings', async (t) => {

@@ -98,7 +98,7 @@ class Street {
   }
 
   get knownCleanPlate(): LearntScene {
-    const { known } = this.plate;
+    const { learntScene: known } = this.plate;
     if (known === undefined) throw new Error('nothing was seen yet');
     return known;
   }
@@ -348,7 +348,7 @@ t.test('the clean plate is forgotten immediately when the camera shows another v
   watched.watch(10, () => ({ turned: 1000, light: 1.4 }));
   t.ok(watched.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
   watched.plate.drop();
-  t.equal(watched.plate.known, undefined, 'and when a move is reported');
+  t.equal(watched.plate.learntScene, undefined, 'and when a move is reported');
 });
 
 t.test('a picture of another size starts a new clean plate', async (t) => {
@@ -372,7 +372,7 @@ t.test('the clean plate copies its pictures, since the camera uses the memory ag
     planes.u.set(u);
     planes.v.set(v);
   }
-  const { known } = plate;
+  const { learntScene: known } = plate;
   t.equal(known?.cells.includes(0), false);
   t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'without any later picture');
 });
@@ -400,5 +400,5 @@ t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async
   await collect();
   const mib = (process.memoryUsage().arrayBuffers - before) / 1_048_576;
   t.ok(mib > 4 && mib <= 12, `${mib.toFixed(1)} MiB`);
-  t.ok(plate.known?.cells.includes(1));
+  t.ok(plate.learntScene?.cells.includes(1));
 });

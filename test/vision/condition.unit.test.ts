@@ -242,7 +242,7 @@ function knownStreet(level: Level = street): KnownView {
 t.test('a restart recognises the known view in any light, and another as moved', async (t) => {
   const view = knownStreet();
   const next = (level: Level, over: Partial<KnownView> = {}): [CameraConditions, [number, string][]] => {
-    const conditions = new CameraConditions({ known: { ...view, ...over } });
+    const conditions = new CameraConditions({ knownView: { ...view, ...over } });
     return [conditions, film(conditions, [{ seconds: 60, level }])[0] ?? []];
   };
   t.same(next(street)[1], []);

@@ -170,9 +170,9 @@ t.test('other input sizes find the same people', WITH_CLIP, async (t) => {
 
 t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP, async (t) => {
   const one = detector(MODELS);
-  t.notOk(one.looksCloser, 'before the model is loaded');
+  t.notOk(one.takesLargerPicture, 'before the model is loaded');
   await one.start();
-  t.ok(one.looksCloser);
+  t.ok(one.takesLargerPicture);
   const people = (found: Detection[]): Detection[] =>
     found.filter(({ group, score }) => group === 'person' && score >= 0.5);
   const file = join(scratch(t), 'night.mkv');
@@ -370,10 +370,10 @@ t.test('features of places come twice a second of media time, when requested', W
   });
   const plain = detector(MODELS);
   await Promise.all([one.start(), plain.start()]);
-  const { found } = await plain.look(frame);
+  const { detections: found } = await plain.detectWithFeatures(frame);
   const at = async (atMs: number): Promise<Features | undefined> => {
-    const sight = await one.look({ ...frame, atMs });
-    t.same(sight.found, found, 'what is found is the same');
+    const sight = await one.detectWithFeatures({ ...frame, atMs });
+    t.same(sight.detections, found, 'what is found is the same');
     return sight.features;
   };
   const times: number[] = [];
@@ -393,7 +393,7 @@ t.test('features of places come twice a second of media time, when requested', W
     first.size > 100 && [...first].every((level) => Math.abs(unquantised(level)) < 1),
     'values of the network',
   );
-  t.equal((await plain.look(frame)).features, undefined, 'without a request');
+  t.equal((await plain.detectWithFeatures(frame)).features, undefined, 'without a request');
   await Promise.all([one.stop(), plain.stop()]);
 });
 
@@ -432,7 +432,7 @@ t.test('features that the card does not describe are refused like any other outp
     log: keeping().log,
   });
   await one.start();
-  const { features } = await one.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  const { features } = await one.detectWithFeatures(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
   t.ok(features?.values.length === 2 * 32 * 52 && features.values.every((value) => value === 3));
   await one.stop();
   const modest = withFile(t, 'other.onnx', constantModel(frame, plain));
@@ -444,7 +444,7 @@ t.test('features that the card does not describe are refused like any other outp
     log: keeping().log,
   });
   await other.start();
-  const look = await other.look(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  const look = await other.detectWithFeatures(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
   t.equal(look.features, undefined, 'a model without features works all the same');
   await other.stop();
 });

@@ -56,7 +56,7 @@ class ElementRuns {
 t.test('a working element leaves no mark after ten minutes, nor after a peaceful end', async (t) => {
   const runs = new ElementRuns(t);
   const first = runs.start();
-  t.equal(first.heldOff, undefined);
+  t.equal(first.postponedReason, undefined);
   t.notOk(existsSync(runs.file), 'no file for an element that was never tried');
   first.begin();
   t.same(runs.onDisk, { failures: 0, isOn: true }, 'the mark is there before it is loaded');
@@ -74,7 +74,7 @@ t.test('a working element leaves no mark after ten minutes, nor after a peaceful
   second.end();
   second.end();
   t.same(runs.onDisk, { failures: 0, isOn: false });
-  t.equal(runs.start().heldOff, undefined);
+  t.equal(runs.start().postponedReason, undefined);
   t.same(runs.warnings, []);
 });
 
@@ -83,15 +83,15 @@ t.test('a failing element is held off for a minute, doubled each time up to an h
   const minutes = [1, 2, 4, 8, 16, 32, 60, 60, 60];
   for (const [i, forMinutes] of minutes.entries()) {
     const trial = runs.start();
-    t.equal(trial.heldOff, undefined, `trial ${i + 1}`);
+    t.equal(trial.postponedReason, undefined, `trial ${i + 1}`);
     trial.begin();
     runs.pass(3000);
     trial.failed('it is unplugged');
     t.same(runs.onDisk, { failures: i + 1, isOn: false });
     const retryTime = new Date(runs.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
-    t.equal(trial.heldOff, `it is unplugged; it is tried again at ${retryTime}`);
+    t.equal(trial.postponedReason, `it is unplugged; it is tried again at ${retryTime}`);
     runs.pass(forMinutes * MINUTE_MS - 1);
-    t.match(runs.start().heldOff, /^it is unplugged; it is tried again at/, 'the next run knows it too');
+    t.match(runs.start().postponedReason, /^it is unplugged; it is tried again at/, 'the next run knows it too');
     runs.pass(1);
   }
 });
@@ -118,15 +118,15 @@ t.test('an element that crashes vision every two minutes is held off longer each
   const runs = new ElementRuns(t);
   for (const forMinutes of [1, 2, 4, 8]) {
     const trial = runs.start();
-    t.equal(trial.heldOff, undefined);
+    t.equal(trial.postponedReason, undefined);
     trial.begin();
     for (let s = 0; s < 120; s += 1) {
       runs.pass(1000);
       trial.works();
     }
-    t.ok(runs.start().heldOff, 'the next vision finds the mark');
+    t.ok(runs.start().postponedReason, 'the next vision finds the mark');
     runs.pass(forMinutes * MINUTE_MS - 1);
-    t.ok(runs.start().heldOff);
+    t.ok(runs.start().postponedReason);
     runs.pass(1);
   }
 });
@@ -136,20 +136,20 @@ t.test('a mark left on the disk counts as a failure at the time of the next star
   runs.start().begin();
   runs.pass(10 * HOUR_MS);
   const next = runs.start();
-  t.match(next.heldOff, /^vision ended while its element was tried; it is tried again at/);
+  t.match(next.postponedReason, /^vision ended while its element was tried; it is tried again at/);
   t.same(runs.onDisk, { failures: 1, isOn: false });
-  t.same(runs.start().heldOff, next.heldOff, 'it is counted once');
+  t.same(runs.start().postponedReason, next.postponedReason, 'it is counted once');
 });
 
 t.test('a clock that was set back or was years ahead does not hold off', async (t) => {
   const runs = new ElementRuns(t);
   const trial = runs.start();
   trial.failed('cold');
-  t.ok(trial.heldOff);
+  t.ok(trial.postponedReason);
   runs.wallMs -= 1;
-  t.equal(trial.heldOff, undefined);
+  t.equal(trial.postponedReason, undefined);
   runs.wallMs += 10 * 365 * 24 * HOUR_MS;
-  t.equal(runs.start().heldOff, undefined);
+  t.equal(runs.start().postponedReason, undefined);
 });
 
 t.test('an unreadable file loses the memory and logs one line', async (t) => {
@@ -166,14 +166,14 @@ t.test('an unreadable file loses the memory and logs one line', async (t) => {
     const runs = new ElementRuns(t);
     runs.write(content);
     const trial = runs.start();
-    t.equal(trial.heldOff, undefined, name);
+    t.equal(trial.postponedReason, undefined, name);
     t.same(runs.warnings, ['what became of the element before cannot be read; it is tried'], name);
     trial.begin();
     t.same(runs.onDisk, { failures: 0, isOn: true }, `${name}: and a good one is written`);
   }
   const folder = new ElementRuns(t);
   mkdirSync(folder.file, { recursive: true });
-  t.equal(folder.start().heldOff, undefined, 'a folder in its place');
+  t.equal(folder.start().postponedReason, undefined, 'a folder in its place');
   t.equal(folder.warnings.length, 1);
 });
 
@@ -183,24 +183,24 @@ t.test('an unwritable folder limits the memory to one run of vision', async (t) 
   const trial = runs.start();
   trial.begin();
   trial.failed('hot');
-  t.match(trial.heldOff, /^hot; /);
+  t.match(trial.postponedReason, /^hot; /);
   t.ok(runs.warnings.includes('what becomes of the element cannot be written'), String(runs.warnings));
-  t.equal(runs.start().heldOff, undefined, 'the next life tries it');
+  t.equal(runs.start().postponedReason, undefined, 'the next life tries it');
 });
 
 t.test('the stored reason is cut to a thousand characters', async (t) => {
   const runs = new ElementRuns(t);
   runs.start().failed('x'.repeat(5000));
-  const { length } = runs.start().heldOff ?? '';
+  const { length } = runs.start().postponedReason ?? '';
   t.ok(length > 1000 && length < 1100, String(length));
 });
 
 t.test('a failure applies only to the same element, model, size and property', async (t) => {
   const runs = new ElementRuns(t);
   runs.start().failed('compiled for another chip');
-  t.ok(runs.start().heldOff);
+  t.ok(runs.start().postponedReason);
   const mended = runs.start('tfliteinference, another model, 416x256');
-  t.equal(mended.heldOff, undefined, 'a changed element is tried');
+  t.equal(mended.postponedReason, undefined, 'a changed element is tried');
   mended.begin();
-  t.ok(runs.start('tfliteinference, another model, 416x256').heldOff, 'and its own mark counts');
+  t.ok(runs.start('tfliteinference, another model, 416x256').postponedReason, 'and its own mark counts');
 });

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import t from 'tap';
 import type { PointNorm, SizePx, XyxyNorm, XyxyPx } from '../../agent/contract/geometry.ts';
 import { type EvidenceRequest, type Focus, FromVision, LinkDecoder } from '../../agent/contract/link.ts';
-import type { Detection, Frame, Look, Track } from '../../agent/contract/picture.ts';
+import type { Detection, Frame, FrameAnalysis, Track } from '../../agent/contract/picture.ts';
 import type { Redaction } from '../../agent/contract/redacted-jpeg.ts';
 import { Evidence } from '../../agent/vision/redact/evidence.ts';
 import { SILENT } from '../lib/outbox.ts';
@@ -15,7 +15,7 @@ const JPEG = await sharp(Buffer.alloc(384 * 320 * 3, 110), { raw: { width: 384, 
   .jpeg({ quality: 97 })
   .toBuffer();
 const STEP_MS = 200;
-const NOBODY: Look = { looked: true, found: [], tracks: [] };
+const NOBODY: FrameAnalysis = { detectorRan: true, detections: [], tracks: [] };
 
 function frame(atMs: number): Frame {
   const input = { widthPx: 32, heightPx: 32 };
@@ -40,7 +40,7 @@ class Answers {
   onAnswer: (count: number) => void = () => undefined;
 
   /** Makes the redactor with these detector runs up to the still's frame. */
-  constructor(looks: readonly Look[] = [NOBODY]) {
+  constructor(looks: readonly FrameAnalysis[] = [NOBODY]) {
     this.evidence = new Evidence({
       stillNear: (atMs) => (atMs > 500 && atMs <= 1000 ? stillFrom(JPEG, SOURCE) : undefined),
       sealTo: [],
@@ -163,7 +163,7 @@ interface Picture extends Redaction {
 }
 
 /** The picture of one request. */
-async function pictureOf(change: Partial<EvidenceRequest>, looks?: readonly Look[]): Promise<Picture> {
+async function pictureOf(change: Partial<EvidenceRequest>, looks?: readonly FrameAnalysis[]): Promise<Picture> {
   const answers = new Answers(looks);
   answers.evidence.request({ ...request(1, 1000), ...change });
   await answers.evidence.idle();
@@ -254,7 +254,7 @@ t.test('people are figures: orange with a number for subjects, blue for others',
     Detection,
     Detection,
   ];
-  const look = { looked: true, found: [first, second, third], tracks: [track(7, first), track(8, second)] };
+  const look = { detectorRan: true, detections: [first, second, third], tracks: [track(7, first), track(8, second)] };
   // The second is where the tracker says, whatever the box in the event.
   const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
   const still = await pictureOf({ focus }, [look]);
@@ -280,7 +280,7 @@ t.test('people are figures: orange with a number for subjects, blue for others',
   );
   t.equal(still.count(isOrange, [0, 0, 38, 76]), 0, 'none where the event had its box');
 
-  const unsure = await pictureOf({}, [{ looked: true, found: [person(40, 60, 0.2)], tracks: [] }]);
+  const unsure = await pictureOf({}, [{ detectorRan: true, detections: [person(40, 60, 0.2)], tracks: [] }]);
   t.equal(unsure.figures, 0, 'of whom it is not sure is hidden, and not drawn');
   t.ok(unsure.mosaicShare > 0.02, `${unsure.mosaicShare}`);
 });
@@ -288,7 +288,7 @@ t.test('people are figures: orange with a number for subjects, blue for others',
 t.test("the path of the event's subject runs along the feet, and no one else has one", async (t) => {
   const looks = [30, 80, 130, 180, 230].map((x) => {
     const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
-    return { looked: true, found: [], tracks };
+    return { detectorRan: true, detections: [], tracks };
   });
   const still = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
   const steps = [45, 95, 145].map((x) => still.count(isOrange, [x, 137, x + 50, 144]));

@@ -1,7 +1,7 @@
 /** Tests when the detector need not run: moving parts, expected objects, and tracks held in the meantime. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
-import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+import { StationaryVehicles } from '../../agent/vision/observe/standing.ts';
 import { Motion } from '../../agent/vision/schedule/motion.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';
@@ -57,7 +57,7 @@ function movedIn(frames: readonly Frame[]): number[] {
     const hasMoved = motion.update(frame);
     if (hasMoved || frame.atMs - lookMs >= 2000) {
       lookMs = frame.atMs;
-      motion.looked();
+      motion.noteDetectorRun();
     }
     return hasMoved && i > 0 ? [i] : [];
   });
@@ -112,7 +112,7 @@ t.test('motion under a privacy mask is ignored', async (t) => {
   const mask = masking([{ id: 'window', polygon }]);
   const film = (atMs: number, things: readonly Thing[]): Frame => mask(bare(atMs, things));
   motion.update(film(0, []));
-  motion.looked();
+  motion.noteDetectorRun();
   t.equal(motion.update(film(200, [{ box: [50, 50, 60, 60], levels: 80 }])), false);
   t.equal(motion.update(film(400, [{ box: [250, 50, 60, 60], levels: 80 }])), true);
 });
@@ -128,7 +128,7 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
     const out: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
       if (moving) frameNo = 1 - frameNo;
-      if (gate.mustLook({ ...(frames[frameNo] as Frame), atMs }, awaited)) out.push(atMs);
+      if (gate.mustDetect({ ...(frames[frameNo] as Frame), atMs }, awaited)) out.push(atMs);
     }
     return out;
   };
@@ -140,7 +140,7 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
   t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
   const free = new MotionGate({ everyFrame: true });
   t.ok(
-    [0, 1, 2].every((atMs) => free.mustLook({ ...frames[0], atMs }, false)),
+    [0, 1, 2].every((atMs) => free.mustDetect({ ...frames[0], atMs }, false)),
     'switched off',
   );
 });
@@ -203,7 +203,7 @@ t.test('half of the frames give the same tracks in the same time', async (t) => 
 
 t.test('a car that stops is waited for until it is sure, and then held', async (t) => {
   const film = filming(1);
-  const standing = new StandingVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
+  const standing = new StationaryVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
   const tracker = new Tracker();
   const body: Thing[] = [
     { box: [150, 100, 80, 45], levels: 70 },
@@ -242,7 +242,7 @@ t.test('finding motion costs a fraction of an inference', async (t) => {
   const frames = still(2, 3);
   const motion = new Motion();
   motion.update(frames[0] as Frame);
-  motion.looked();
+  motion.noteDetectorRun();
   const before = process.cpuUsage();
   for (let i = 0; i < 2000; i += 1) motion.update(frames[i % 2] as Frame);
   const { user, system } = process.cpuUsage(before);

@@ -73,7 +73,7 @@ t.test('a quiet street gets a larger picture before the gate would run the detec
     const fine = even ? { fine: { size: frame.input, rgb: frame.rgb } } : {};
     const nextFrame = { ...frame, ...fine };
     if (!looks.isDue(nextFrame)) continue;
-    looks.looked(nextFrame);
+    looks.noteDetectorRun(nextFrame);
     looked.push(frame.atMs);
   }
   t.same(looked, [200, 1800, 3400, 5000]);

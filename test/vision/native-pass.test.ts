@@ -10,7 +10,7 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
-import { type HeldPicture, NativePipeline } from '../../agent/vision/native/gstreamer.ts';
+import { type SinkPicture, NativePipeline } from '../../agent/vision/native/gstreamer.ts';
 import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };
@@ -52,7 +52,7 @@ function heldPicture(shape: Shape): Promise<HeldResult> {
 
 interface HeldResult {
   readonly pipeline: NativePipeline;
-  readonly picture: HeldPicture;
+  readonly picture: SinkPicture;
 }
 
 async function heldOf(picturesText: string): Promise<HeldResult> {

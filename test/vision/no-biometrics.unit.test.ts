@@ -140,10 +140,10 @@ t.test('the colours of a track are erased after 2 s and never reported', async (
   const oneColour = (colour: number): Float32Array =>
     new Float32Array(72).map((_, i) => (i % 36 === colour ? 1 : 0));
   const print = oneColour(0);
-  const track = new TrackState(7, { detection, cut: edges, print, crowded: false }, 0, SETTINGS);
+  const track = new TrackState(7, { detection, cutSides: edges, print, crowded: false }, 0, SETTINGS);
   // Other colours at the same place match perfectly only a track that has forgotten its own.
   const other = oneColour(1);
-  const worth = (): number => track.worth({ detection, cut: edges, print: other, crowded: false }, 0.9);
+  const worth = (): number => track.worth({ detection, cutSides: edges, print: other, crowded: false }, 0.9);
   track.predict(2, 2000);
   t.equal(worth(), 0);
   const fields = Object.keys(track.toTrack(2000)).sort();

@@ -87,7 +87,7 @@ t.test('an observation fits the contract, wherever the boxes lie', async (t) => 
           trackAt(0, 0, { id: i + 1, xyxyPx: [x, y, x + w, y + h], seen }),
         );
         const frame = { index, ptsNs: 0n, atMs: 100 * index, wallMs: index, source: SOURCE, input, rgb };
-        const observation = observer.observationOf(frame, { looked, found: [], tracks });
+        const observation = observer.observationOf(frame, { detectorRan: looked, detections: [], tracks });
         return (
           Value.Check(Observation, observation) &&
           observation.tracks.length === boxes.length &&
@@ -314,7 +314,7 @@ t.test('dropped items are counted, and reach the health report over all runs of 
     const tracks = crowd(y).map((track) => ({ ...track, lastMs: i * 200 }));
     observer.observationOf(
       { ...frame, index: i + 1, atMs: i * 200 },
-      { looked: true, found: detections, tracks },
+      { detectorRan: true, detections, tracks },
     );
   }
   const left = {
@@ -331,12 +331,12 @@ t.test('dropped items are counted, and reach the health report over all runs of 
   const state = new VisionStatus({ detector: { input: [416, 256] } });
   const limits = { ...NO_LIMITS, ...observer.limits };
   const life = (): void => {
-    state.hear({ kind: 'hello', pid: 1 });
-    state.hear({ kind: 'stats', stats: { limits } as VisionStats });
+    state.receive({ kind: 'hello', pid: 1 });
+    state.receive({ kind: 'stats', stats: { limits } as VisionStats });
   };
   life();
   t.match(state.counters, left);
-  state.gone();
+  state.onVisionEnd();
   t.match(state.counters, left);
   life();
   t.match(state.counters, { crossings_dropped: 2 * left.crossings_dropped, tracks_refused: 0 });

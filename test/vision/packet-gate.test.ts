@@ -117,7 +117,7 @@ async function read(
     pipeline.set('gate', 'quiet', isQuiet(Number(ptsNs) / 1e6));
   }
   const undecoded = Number(pipeline.get('gate', 'undecoded'));
-  t.equal(pipeline.fault, undefined);
+  t.equal(pipeline.error, undefined);
   await pipeline.dispose();
   return { pictures, undecoded, reason, rested };
 }

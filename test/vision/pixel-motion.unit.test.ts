@@ -134,5 +134,5 @@ t.test('a weak box that returns over the same picture becomes a static false pos
   t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
   t.same(visit(undefined, {}, true), [true, false], 'until it moves');
   t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');
-  t.equal(furniture.dropped, 0);
+  t.equal(furniture.droppedPlaces, 0);
 });

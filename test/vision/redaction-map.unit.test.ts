@@ -45,7 +45,7 @@ function redactionAt(
   for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
     history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, found, tracks, foreground);
   }
-  const neighbours = history.around(atMs);
+  const neighbours = history.framesAround(atMs);
   if (neighbours === undefined) throw new Error(`no frame at ${atMs} ms`);
   return redactionMapOf(neighbours, SOURCE, 0, thing && [thing]);
 }
@@ -209,7 +209,7 @@ t.test('history: it is bounded in time and number, and copies its arrays', async
   for (let i = 0; i < 3000; i += 1) history.add(frame(i * 100), [], []);
   t.equal(history.length, 171, 'seventeen seconds at 10 frames a second');
   t.equal(history.forgotten, 0);
-  t.equal(history.around(299_900 - 17_100), undefined, 'older frames are gone');
+  t.equal(history.framesAround(299_900 - 17_100), undefined, 'older frames are gone');
   const records = history.between(299_000, 299_200).map(({ atMs, wallMs }) => [atMs, wallMs]);
   t.same(
     records,
@@ -220,15 +220,15 @@ t.test('history: it is bounded in time and number, and copies its arrays', async
   for (let i = 0; i < 3000; i += 1) history.add(frame(400_000 + i), [], []);
   t.equal(history.length, 600);
   t.equal(history.forgotten, 2400, 'the others had their time');
-  t.equal(history.around(402_999.4)?.own.atMs, 402_999, 'half a millisecond is the same frame');
-  t.equal(history.around(402_999.6), undefined, 'another moment is not');
+  t.equal(history.framesAround(402_999.4)?.own.atMs, 402_999, 'half a millisecond is the same frame');
+  t.equal(history.framesAround(402_999.6), undefined, 'another moment is not');
 
   const detections = [person(100)];
   history.add(frame(500_000), detections, []);
   detections.pop();
-  t.equal(history.around(500_000)?.own.detections.length, 1);
+  t.equal(history.framesAround(500_000)?.own.detections.length, 1);
   history.add(frame(500_100, { widthPx: 2000, heightPx: 2000 }), [person(200)], []);
-  t.same(history.around(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
+  t.same(history.framesAround(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
 });
 
 t.test('history: it marks sure detections and tracks, and gives their speeds', async (t) => {

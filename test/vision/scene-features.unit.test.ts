@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Features, Track } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
-import { CHANGED, COVERED, GROUND } from '../../agent/vision/observe/background-state.ts';
+import { CHANGED, OCCLUDED, GROUND } from '../../agent/vision/observe/background-state.ts';
 import { FeatureBackground } from '../../agent/vision/observe/feature-background.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
 import {
@@ -54,7 +54,7 @@ const dark: Paint = (x, y, level) =>
 
 t.test('features of places ignore light and gain, show a thing, and never learn a person', async (t) => {
   const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
-  const { columns, used } = background.picture.grid;
+  const { columns, usedCells: used } = background.picture.grid;
   background.state.fill(GROUND);
   background.resting.fill(1);
   const inside = [...used].filter((cell) => {
@@ -85,9 +85,9 @@ t.test('features of places ignore light and gain, show a thing, and never learn 
   learn(street(), 18_500, 6);
   t.ok((watched.turnOf(inside, 18_000)?.distance ?? 1) < 0.05);
   // A person stays there for a minute, and the ground beside them is not learnt either.
-  for (const cell of inside) background.covered[cell] = COVERED;
+  for (const cell of inside) background.occlusion[cell] = OCCLUDED;
   learn(withThing(), 24_000, 120);
-  background.covered.fill(0);
+  background.occlusion.fill(0);
   learn(street(), 84_000, 6);
   t.ok((watched.turnOf(inside, 84_000)?.distance ?? 1) < 0.05, 'the person has left no trace');
   learn(

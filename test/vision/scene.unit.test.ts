@@ -23,7 +23,7 @@ import { observation } from '../lib/street.ts';
 t.test('the small picture consists of means, within its bound on cells', async (t) => {
   const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);
   picture.read(frame(1, 0, () => 100));
-  const { used } = picture.grid;
+  const { usedCells: used } = picture.grid;
   t.equal(used.length, picture.grid.columns * picture.grid.rows);
   for (const cell of used) {
     if (Math.abs((picture.green[cell] as number) - 100) > 4) t.fail(`cell ${cell}: ${picture.green[cell]}`);
@@ -44,7 +44,7 @@ t.test('the small picture consists of means, within its bound on cells', async (
   const polygon = EVERYWHERE.map(([x, y]): [number, number] => [x / 2, y]);
   const masked = masking([{ id: 'left', polygon }])(frame(1, 0, () => 100));
   const half = new SmallPicture(masked, [EVERYWHERE]);
-  t.ok(half.grid.used.length < 0.51 * used.length, 'what a mask covers is not looked at');
+  t.ok(half.grid.usedCells.length < 0.51 * used.length, 'what a mask covers is not looked at');
 });
 
 t.test('a thing left behind is found with its associated track, and ends when taken away', async (t) => {

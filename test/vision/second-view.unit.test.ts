@@ -40,7 +40,7 @@ class Street {
   }
 
   get fault(): string | undefined {
-    return this.view.fault(this.atMs);
+    return this.view.problem(this.atMs);
   }
 }
 
@@ -80,7 +80,7 @@ void t.test('silence, a gap and another shape do not count as stillness', (t) =>
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) street.begin(0).still(5);
   t.equal(street.fault, undefined);
-  t.match(street.view.fault(street.atMs + 1001), /gives no pictures/);
+  t.match(street.view.problem(street.atMs + 1001), /gives no pictures/);
   street.atMs += 5000;
   t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap it is unknown');
   t.notOk(street.view.isStill(street.atMs + 1900));

@@ -2,9 +2,9 @@
 import t from 'tap';
 import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
-import type { StandingVehicle } from '../../agent/contract/observation.ts';
+import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
-import { StandingVehicles } from '../../agent/vision/observe/standing.ts';
+import { StationaryVehicles } from '../../agent/vision/observe/standing.ts';
 import { masking, paintGrey } from '../lib/pictures.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };
@@ -76,7 +76,7 @@ function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 
 /** One street, five frames a second; each step gives the detections. */
 class Street {
-  readonly #standing: StandingVehicles;
+  readonly #standing: StationaryVehicles;
   readonly #mask: (frame: Frame) => Frame;
   #index = 0;
 
@@ -85,7 +85,7 @@ class Street {
   constructor(masks: readonly MaskConfig[] = []) {
     this.#mask = masking(masks);
     const nextPlace = (): number => ++this.#places;
-    this.#standing = new StandingVehicles({ zones: ZONES, moveTolerance: 0.25, nextPlace });
+    this.#standing = new StationaryVehicles({ zones: ZONES, moveTolerance: 0.25, nextPlace });
   }
 
   step(
@@ -93,25 +93,25 @@ class Street {
     detections: Detection[],
     tracks: Track[],
     light?: (v: number) => number,
-  ): StandingVehicle[] {
+  ): StationaryVehicle[] {
     this.#index += 1;
     const frame = this.#mask(frameAt(this.#index, things, light));
     return this.#standing.update(frame, tracks, detections);
   }
 
   /** A car comes in from the left and stops at PARKED. */
-  arrive(seed = 1): StandingVehicle[] {
+  arrive(seed = 1): StationaryVehicle[] {
     for (let i = 0; i < 30; i++) this.empty();
     for (let i = 10; i > 0; i--) {
       const box: XyxyPx = [PARKED[0] - 18 * i, PARKED[1], PARKED[2] - 18 * i, PARKED[3]];
       this.step([{ box, seed }], [car(box, 0.35)], [trackOf(5, box)]);
     }
-    let last: StandingVehicle[] = [];
+    let last: StationaryVehicle[] = [];
     for (let i = 0; i < 20; i++) last = this.parked(true, seed);
     return last;
   }
 
-  parked(isDetected: boolean, seed = 1, light?: (v: number) => number): StandingVehicle[] {
+  parked(isDetected: boolean, seed = 1, light?: (v: number) => number): StationaryVehicle[] {
     return this.step(
       [{ box: PARKED, seed }],
       isDetected ? [car(PARKED)] : [],
@@ -120,7 +120,7 @@ class Street {
     );
   }
 
-  empty(): StandingVehicle[] {
+  empty(): StationaryVehicle[] {
     return this.step([], [], []);
   }
 }
@@ -143,7 +143,7 @@ t.test('a car that arrives and stops is one place in its zone since its stop', a
 t.test('a place lasts through lost detections, light, occlusion and flicker', async (t) => {
   const street = new Street();
   const place = street.arrive()[0]?.place;
-  const still = (standing: StandingVehicle[], presence: string): void => {
+  const still = (standing: StationaryVehicle[], presence: string): void => {
     t.match(standing, [{ place, presence }], `${presence} at the same place`);
   };
   for (let i = 0; i < 200; i++) still(street.parked(false), 'held');
@@ -222,7 +222,7 @@ t.test('a vehicle from before the start counts as unseen arrival, whenever it is
   const things = [{ box: PARKED, seed: 3 }] as const;
   for (const foundFromS of [0, 1, 4, 9, 20]) {
     const street = new Street();
-    let last: StandingVehicle[] = [];
+    let last: StationaryVehicle[] = [];
     for (let i = 0; i < 5 * (foundFromS + 8); i++) {
       const isFound = i >= 5 * foundFromS;
       last = street.step(things, isFound ? [car(PARKED, 0.6)] : [], isFound ? [trackOf(4, PARKED)] : []);
@@ -236,7 +236,7 @@ t.test('a vehicle in the first picture counts as unseen arrival, even if a track
   const neighbour: XyxyPx = [PARKED[0] - 60, PARKED[1], PARKED[2] - 60, PARKED[3]];
   for (const jumpsAtS of [0.4, 1, 3]) {
     const street = new Street();
-    let last: StandingVehicle[] = [];
+    let last: StationaryVehicle[] = [];
     for (let i = 0; i < 60; i++) {
       const box = i < 5 * jumpsAtS ? neighbour : PARKED;
       last = street.step(things, [car(box, 0.6)], [trackOf(4, box)]);
@@ -247,7 +247,7 @@ t.test('a vehicle in the first picture counts as unseen arrival, even if a track
 
 t.test('a vehicle that arrives within the first seconds was followed', async (t) => {
   const street = new Street();
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 0; i < 40; i++) {
     const left = PARKED[0] - 18 * Math.max(0, 8 - i);
     const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
@@ -265,7 +265,7 @@ t.test('cars found in a queue replace the bus that it was taken for', async (t) 
   const bus: XyxyPx = [190, 110, 300, 160];
   const things = [one, other].map((box, k) => ({ box, seed: 5 + k }));
   const both = [car(one, 0.5), car(other, 0.5)];
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 0; i < 25; i++) last = street.step(things, [car(bus, 0.6)], [trackOf(4, bus)]);
   t.equal(last.length, 1, 'the bus is accepted');
   for (let i = 0; i < 60; i++) last = street.step(things, both, [trackOf(5, one), trackOf(6, other)]);
@@ -286,7 +286,7 @@ t.test('a bus stays one vehicle when its halves are detected now and then', asyn
     [250, 110, 300, 160],
   ];
   const things = [{ box: bus, seed: 5 }];
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 0; i < 150; i++) {
     const detections = i % 3 === 2 ? halves.map((half) => car(half, 0.4)) : [car(bus, 0.6)];
     last = street.step(things, detections, [trackOf(4, bus)]);
@@ -302,7 +302,7 @@ t.test('a similar vehicle after a departure is another one immediately', async (
     street.step([{ box, seed: 1 }], [car(box)], [trackOf(5, box)]);
   }
   for (let i = 0; i < 30; i++) street.empty();
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 10; i > -20; i--) {
     const left = PARKED[0] - 18 * Math.max(0, i);
     const box: XyxyPx = [left, PARKED[1], left + 60, PARKED[3]];
@@ -316,7 +316,7 @@ t.test('a part of a vehicle is not a second one, but a vehicle before it is', as
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
   const part: XyxyPx = [206, 120, 256, 136];
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 0; i < 40; i++) {
     last = street.step(
       [{ box: PARKED, seed: 1 }],
@@ -360,7 +360,7 @@ t.test('a false box does not become a vehicle when only its occlusion is remembe
 t.test('a briefly detected vehicle stands only when it is detected again', async (t) => {
   const street = new Street();
   for (let i = 0; i < 30; i++) street.empty();
-  let last: StandingVehicle[] = [];
+  let last: StationaryVehicle[] = [];
   for (let i = 0; i < 30; i++) last = street.parked(i < 4);
   t.equal(last.length, 0, 'its picture alone is not enough');
   last = street.parked(true);

@@ -376,7 +376,7 @@ t.test('there is room for 256 tracks; further ones are counted', async (t) => {
     hit([(i % 30) * 27, Math.floor(i / 30) * 50, (i % 30) * 27 + 18, Math.floor(i / 30) * 50 + 45]),
   );
   tracker.update(frameAt(0), crowd);
-  t.equal(tracker.refused, 44);
+  t.equal(tracker.refusedTracks, 44);
   t.equal(tracker.update(frameAt(200), crowd).length, 256);
 });
 

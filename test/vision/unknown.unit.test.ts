@@ -56,7 +56,7 @@ function crossings(classes: ('person' | 'unknown')[], over: { score?: number; sw
               group: 'person',
             },
           ];
-    const observation = observer.observationOf(image, { looked: true, found: detections, tracks: [] });
+    const observation = observer.observationOf(image, { detectorRan: true, detections, tracks: [] });
     t.ok(Value.Check(Observation, observation));
     times.push(...rule.observe(observation).map(() => s));
   }

@@ -116,7 +116,7 @@ function observe(scene: Scene): Observation[] {
       isParked || i >= COMES_S * FPS
         ? [trackAt(7, box, atMs, track), ...otherTracks.map((other) => ({ ...other, lastMs: atMs }))]
         : [];
-    return observer.observationOf(frame, { looked: true, found: [], tracks });
+    return observer.observationOf(frame, { detectorRan: true, detections: [], tracks });
   });
 }
 
@@ -243,7 +243,7 @@ t.test('the memory of a vehicle’s colours ends with its track', async (t) => {
     const frame = painted(scene, i + 1, i >= COMES_S * FPS);
     const { id, score } = idAt(i);
     const tracks = i < COMES_S * FPS ? [] : [trackAt(id, BOX, frame.atMs, { score })];
-    for (const track of observer.observationOf(frame, { looked: true, found: [], tracks }).tracks)
+    for (const track of observer.observationOf(frame, { detectorRan: true, detections: [], tracks }).tracks)
       coloursById.set(track.id, track.colours ?? []);
   }
   t.same(

@@ -10,7 +10,7 @@ import {
   positiveNumber,
   rateOrLive,
   stateOption,
-  wholeNumber,
+  integerUpTo,
 } from './options.ts';
 
 export function addBoxCommands(program: Command): void {
@@ -191,7 +191,7 @@ function addPage(program: Command): void {
     .option(
       '--port <n>',
       'port; where systemd hands over a socket, the port of that',
-      wholeNumber(65_535),
+      integerUpTo(65_535),
       443,
     )
     .addOption(

@@ -47,7 +47,7 @@ export function rateOrLive(max: number): (text: string) => number | 'live' {
   return (text) => (text === 'live' ? text : number(text));
 }
 
-export function wholeNumber(max: number, least = 1): (text: string) => number {
+export function integerUpTo(max: number, least = 1): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (/^(0|[1-9]\d*)$/.test(text) && value >= least && value <= max) return value;

@@ -28,7 +28,7 @@ export interface AdviceFacts {
   readonly unready: readonly string[];
   /** Undefined if no camera was observed. */
   readonly view: ViewReport | undefined;
-  readonly figures: readonly ModelMetrics[];
+  readonly metrics: readonly ModelMetrics[];
 }
 
 /**
@@ -62,7 +62,7 @@ function sizeAndBackend(facts: AdviceFacts): string {
     return `model ${model}, input ${input.join('×')}, ${backend}: ${reason}`;
   }
   const isLarger = better[0] * better[1] > input[0] * input[1];
-  const isTooSlow = isLarger && looksAt(facts, better) < WALKING_FPS_MIN;
+  const isTooSlow = isLarger && inferencesPerSecond(facts, better) < WALKING_FPS_MIN;
   const size = isTooSlow ? input : better;
   const sizeReason = isLarger
     ? 'a tenth of the people are too small for the present size'
@@ -78,7 +78,7 @@ function sizeAndBackend(facts: AdviceFacts): string {
  * Returns the detector runs per second that this board can make with the current detector. A ready accelerator can make
  * more.
  */
-function looksAt({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
+function inferencesPerSecond({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
   if (inferenceMs === null || (isCpu(on) && ready.length > 0)) return Number.POSITIVE_INFINITY;
   return (1000 * INTERVAL_RATIO_MAX) / costAt(inferenceMs, input, size);
 }
@@ -113,7 +113,7 @@ function backendFor(
     const file = `/usr/share/vigie/accelerators/${other}/detector.yaml`;
     return { backend: `the accelerator ${other} (${file})`, reason: costs };
   }
-  const slower = Math.max(0.2, Math.floor(10 * looksAt(facts, size)) / 10);
+  const slower = Math.max(0.2, Math.floor(10 * inferencesPerSecond(facts, size)) / 10);
   const fewer =
     slower < WALKING_FPS_MIN
       ? `, too few for people who walk (${WALKING_FPS_MIN} and more): take a faster board or an accelerator`
@@ -123,13 +123,13 @@ function backendFor(
 }
 
 /** Recommends another installed model that was measured on the same pictures and found more people. */
-function modelAdvice({ model, figures }: AdviceFacts): string[] {
-  const own = figures.filter((one) => one.model === model);
-  const gains = [...new Set(figures.map((one) => one.model))]
+function modelAdvice({ model, metrics }: AdviceFacts): string[] {
+  const own = metrics.filter((one) => one.model === model);
+  const gains = [...new Set(metrics.map((one) => one.model))]
     .filter((other) => other !== model)
     .flatMap((other) => {
       const pairs = own.flatMap((ownMetrics) => {
-        const otherMetrics = figures.find((one) => one.model === other && one.data === ownMetrics.data);
+        const otherMetrics = metrics.find((one) => one.model === other && one.data === ownMetrics.data);
         return otherMetrics === undefined ? [] : [otherMetrics.recall - ownMetrics.recall];
       });
       if (pairs.length === 0) return [];

@@ -31,9 +31,9 @@ const SCORE_MIN = 0.3;
 export function agreementOf(
   frames: Iterable<readonly [readonly DetectedBox[], readonly DetectedBox[]]>,
 ): Agreement {
-  let [looked, matched, ious, differences, onlyFirst, onlySecond] = [0, 0, 0, 0, 0, 0];
+  let [frameCount, matched, ious, differences, onlyFirst, onlySecond] = [0, 0, 0, 0, 0, 0];
   for (const [first, second] of frames) {
-    looked += 1;
+    frameCount += 1;
     const pairs = matchesOf(first, second);
     for (const { a, b, overlap } of pairs) {
       matched += 1;
@@ -51,7 +51,7 @@ export function agreementOf(
   }
   const mean = (sum: number): number | null => (matched === 0 ? null : sum / matched);
   const [iouMean, scoreDifferenceMean] = [mean(ious), mean(differences)];
-  return { frames: looked, matched, iouMean, scoreDifferenceMean, onlyFirst, onlySecond };
+  return { frames: frameCount, matched, iouMean, scoreDifferenceMean, onlyFirst, onlySecond };
 }
 
 interface Match {

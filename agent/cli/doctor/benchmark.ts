@@ -19,7 +19,7 @@ import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
 import { acceleratorFindings, elementsOf, findAccelerators } from './accelerators.ts';
 import type { DetectedBox } from './agreement.ts';
-import { type Comparison, comparisonOf, comparisonRows, isAccelerated, type Look, onCpu } from './compare.ts';
+import { type Comparison, comparisonOf, comparisonRows, isAccelerated, type DetectorRun, onCpu } from './compare.ts';
 import { tryVision, type VisionTrial } from './vision-trial.ts';
 import { meanPower, readPower } from './watts.ts';
 
@@ -80,11 +80,11 @@ export async function benchmark(config: Config, seconds: number, clip?: string):
       return false;
     });
     const source = clipResult === false ? 'test:pattern' : `file:${pattern}`;
-    const look = await lookAt(config, source, seconds);
-    const { trial } = look;
+    const detectorRun = await runDetector(config, source, seconds);
+    const { trial } = detectorRun;
     const decodeFps = clipResult === false ? null : await decodingRate(pattern, trial, notes);
     const compared = recorded ?? (clipResult === false ? undefined : source);
-    const comparison = compared === undefined ? null : await compare(config, look, source, compared, seconds);
+    const comparison = compared === undefined ? null : await compare(config, detectorRun, source, compared, seconds);
     const accelerators = await acceleratorLines();
     const measures = { ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat() };
     return { ...host(), ...measures, comparison, accelerators, notes };
@@ -111,14 +111,14 @@ async function acceleratorLines(): Promise<string[]> {
  */
 async function compare(
   config: Config,
-  look: Look,
+  detectorRun: DetectorRun,
   source: string,
   compared: string,
   seconds: number,
 ): Promise<Comparison> {
-  const configured = compared === source ? look : await lookAt(config, compared, seconds);
+  const configured = compared === source ? detectorRun : await runDetector(config, compared, seconds);
   if (!isAccelerated(config)) return comparisonOf(configured);
-  return comparisonOf(configured, await lookAt(onCpu(config), compared, seconds));
+  return comparisonOf(configured, await runDetector(onCpu(config), compared, seconds));
 }
 
 /** Generates H.264 as a camera sends it, of a pattern that moves everywhere. */
@@ -133,7 +133,7 @@ async function makeClip(file: string): Promise<void> {
  * Runs frame by frame at full speed, because a camera would only cause waiting. On a clip, the detector runs on every
  * frame.
  */
-async function lookAt(config: Config, source: string, seconds: number): Promise<Look> {
+async function runDetector(config: Config, source: string, seconds: number): Promise<DetectorRun> {
   const mode = source.startsWith('file:') ? 'replay' : 'live';
   const permit = permitReplay(config);
   const settings = visionSettings(config, permit, {
@@ -158,12 +158,12 @@ async function lookAt(config: Config, source: string, seconds: number): Promise<
       `benchmark: vision did not run: ${failure ?? 'no frame came in time'}`,
     );
   }
-  return { trial, seen: boxesByFrame, power };
+  return { trial, boxesByFrame, power };
 }
 
 /** Measures the decoder alone, with the pictures in ordinary memory and discarded. */
-async function decodingRate(clip: string, { opened }: VisionTrial, notes: string[]): Promise<number | null> {
-  const decoder = opened?.decoder;
+async function decodingRate(clip: string, { stream }: VisionTrial, notes: string[]): Promise<number | null> {
+  const decoder = stream?.decoder;
   if (decoder === undefined) return null;
   const text = `filesrc location=${clip} ! matroskademux ! h264parse ! ${decoder} ! fakesink sync=false`;
   const began = performance.now();
@@ -178,7 +178,7 @@ async function decodingRate(clip: string, { opened }: VisionTrial, notes: string
 
 function measured(
   { detector }: Config,
-  { detector: loaded, opened, stats }: VisionTrial,
+  { detector: loaded, stream, stats }: VisionTrial,
 ): Pick<
   Benchmark,
   'input' | 'provider' | 'decoder' | 'inferenceMs' | 'frameMs' | 'frameCpuMs' | 'framesTimed' | 'rssMiB'
@@ -191,7 +191,7 @@ function measured(
   return {
     input: detector.input.join('×'),
     provider: loaded?.provider ?? null,
-    decoder: opened?.decoder ?? null,
+    decoder: stream?.decoder ?? null,
     inferenceMs: each(stats?.stages['detect']?.wallMs),
     frameMs: each(sum('wallMs')),
     frameCpuMs: each(sum('cpuMs')),

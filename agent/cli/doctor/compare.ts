@@ -11,10 +11,10 @@ import type { VisionTrial } from './vision-trial.ts';
 import type { Power } from './watts.ts';
 
 /** Result of one run over the clip. */
-export interface Look {
+export interface DetectorRun {
   readonly trial: VisionTrial;
   /** Detections of each frame of the clip, by its number from 1. */
-  readonly seen: ReadonlyMap<number, readonly DetectedBox[]>;
+  readonly boxesByFrame: ReadonlyMap<number, readonly DetectedBox[]>;
   readonly power: Power | null;
 }
 
@@ -57,23 +57,23 @@ export function onCpu(config: Config): Config {
  * Compares two runs. `configured` used the unchanged configuration. `cpu` used the CPU, and is absent if that is the
  * same.
  */
-export function comparisonOf(configured: Look, cpu?: Look): Comparison {
+export function comparisonOf(configured: DetectorRun, cpu?: DetectorRun): Comparison {
   if (cpu === undefined) {
     const note = 'the configuration has the CPU look: nothing to compare it with';
-    return { cpu: figuresOf(configured), accelerator: null, agreement: null, note };
+    return { cpu: metricsOf(configured), accelerator: null, agreement: null, note };
   }
-  const accelerator = figuresOf(configured);
-  const common = [...cpu.seen].flatMap(
+  const accelerator = metricsOf(configured);
+  const common = [...cpu.boxesByFrame].flatMap(
     ([frame, boxes]): [readonly DetectedBox[], readonly DetectedBox[]][] => {
-      const other = configured.seen.get(frame);
+      const other = configured.boxesByFrame.get(frame);
       return other === undefined ? [] : [[other, boxes]];
     },
   );
-  const figures = figuresOf(cpu);
+  const cpuMetrics = metricsOf(cpu);
   // The CPU agrees with itself.
-  const fellBack = accelerator !== null && accelerator.on === figures?.on;
+  const fellBack = accelerator !== null && accelerator.on === cpuMetrics?.on;
   const agreement = common.length === 0 || fellBack ? null : agreementOf(common);
-  return { cpu: figures, accelerator, agreement, note: noteOf(accelerator, agreement) };
+  return { cpu: cpuMetrics, accelerator, agreement, note: noteOf(accelerator, agreement) };
 }
 
 function noteOf(accelerator: InferenceMetrics | null, agreement: Agreement | null): string | null {
@@ -83,7 +83,7 @@ function noteOf(accelerator: InferenceMetrics | null, agreement: Agreement | nul
   return 'nothing was detected on this clip: give one of a street with --clip FILE';
 }
 
-function figuresOf({ trial: { detector, stats }, power }: Look): InferenceMetrics | null {
+function metricsOf({ trial: { detector, stats }, power }: DetectorRun): InferenceMetrics | null {
   const detect = stats?.stages['detect'];
   if (detector === undefined || stats === undefined || detect === undefined) return null;
   const frames = detect.latency.counts.reduce((total, count) => total + count, 0);
@@ -102,8 +102,8 @@ function figuresOf({ trial: { detector, stats }, power }: Look): InferenceMetric
 }
 
 /** Returns the upper bound of the bucket in which the ratio of all is reached; null beyond the last. */
-export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, share: number): number | null {
-  const target = share * counts.reduce((total, count) => total + count, 0);
+export function quantileBelowMs({ counts }: Pick<LatencyCounts, 'counts'>, ratio: number): number | null {
+  const target = ratio * counts.reduce((total, count) => total + count, 0);
   let passed = 0;
   const index = counts.findIndex((count) => {
     passed += count;

@@ -36,8 +36,8 @@ import { adviceOf } from './advice.ts';
 import { benchmark, benchmarkText } from './benchmark.ts';
 import { modelMetrics } from './installed-models.ts';
 import { clockFinding, diskFinding, fileFindings, stateFinding } from './machine.ts';
-import { type Look, mayLook } from './restraint.ts';
-import { lookMs, visionFindings } from './vision.ts';
+import { type CameraAccess, decideAccess } from './restraint.ts';
+import { meanInferenceMs, visionFindings } from './vision.ts';
 import { tryVision } from './vision-trial.ts';
 
 export interface DoctorOptions {
@@ -85,7 +85,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   const agent = existsSync(state) && StateLock.isHeld(state) ? await localStatus(state) : undefined;
   // The camera takes the longest, so the other checks run in parallel.
   const [vision, machineFindings, broker, elements] = await Promise.all([
-    eyes(config, state, seconds, agent),
+    inspectVision(config, state, seconds, agent),
     checksOfMachine(file, config, state),
     agent === undefined ? tryBroker(config) : ofAgent(agent, ['broker']),
     elementsOf(accelerators),
@@ -126,7 +126,7 @@ async function checksOfMachine(file: string, config: Config, state: string): Pro
 }
 
 /** Findings about camera and detector. */
-interface Sight {
+interface VisionInspection {
   readonly findings: Finding[];
   /** Undefined if no camera was observed. */
   readonly view: ViewReport | undefined;
@@ -137,12 +137,12 @@ interface Sight {
 }
 
 /** Returns the findings of a running agent about camera and detector, or else those of a trial, if permitted. */
-async function eyes(
+async function inspectVision(
   config: Config,
   dir: string,
   seconds: number,
   agent: LocalStatus | undefined,
-): Promise<Sight> {
+): Promise<VisionInspection> {
   if (config.camera === undefined) return tryOut(config, undefined, seconds);
   if (agent !== undefined) {
     const findings = ofAgent(
@@ -153,8 +153,8 @@ async function eyes(
     const untimed = 'the agent runs; `vigie doctor --benchmark` with the agent stopped times this board';
     return { findings, view: agent.view, inferenceMs: null, untimed, on };
   }
-  const { look, findings } = mayLook(config, dir, recordFor(dir));
-  const trial = await tryOut(config, look, seconds);
+  const { access, findings } = decideAccess(config, dir, recordFor(dir));
+  const trial = await tryOut(config, access, seconds);
   const hasCameraFinding = findings.some(({ name }) => name === 'camera');
   return {
     ...trial,
@@ -178,10 +178,10 @@ function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
  * Tests detector and decoder with the camera. Without a camera, or without the permission to access it, a test picture
  * is used.
  */
-async function tryOut(fullConfig: Config, look: Look | undefined, seconds: number): Promise<Sight> {
+async function tryOut(fullConfig: Config, access: CameraAccess | undefined, seconds: number): Promise<VisionInspection> {
   const { camera: own, ...rest } = fullConfig;
-  const config: Config = look === undefined ? rest : fullConfig;
-  const permit = look?.permit ?? permitReplay(config);
+  const config: Config = access === undefined ? rest : fullConfig;
+  const permit = access?.permit ?? permitReplay(config);
   const camera = config.camera ?? { source: 'test:pattern', fps: 5 };
   // Errors are reported as findings; the trial's own log would only mix with them.
   process.env['VIGIE_LOG'] ??= 'silent';
@@ -190,7 +190,7 @@ async function tryOut(fullConfig: Config, look: Look | undefined, seconds: numbe
     const trial = await tryVision({
       permit,
       settings: visionSettings(config, permit, { modelDir: modelsDir(), mode: 'live', camera }),
-      restraintDir: look?.restraintDir,
+      restraintDir: access?.restraintDir,
       clock: systemClock,
       log: makeLogger('doctor', process.env['VIGIE_LOG'] as LogLevel),
       watchMs: seconds * 1000,
@@ -200,22 +200,22 @@ async function tryOut(fullConfig: Config, look: Look | undefined, seconds: numbe
     const { view, detector } = trial;
     const untimed =
       detector === undefined ? 'the detector did not start, its line says why' : 'no frame was analysed';
-    const sight = { findings, view, inferenceMs: lookMs(trial), untimed, on: detector?.provider ?? null };
-    if (own === undefined || look !== undefined) return sight;
+    const inspection = { findings, view, inferenceMs: meanInferenceMs(trial), untimed, on: detector?.provider ?? null };
+    if (own === undefined || access !== undefined) return inspection;
     const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
     return {
-      ...sight,
+      ...inspection,
       findings: findings.map((finding) => (finding.name === 'camera' ? untried : finding)),
     };
   } finally {
-    look?.end(framesRead);
+    access?.end(framesRead);
   }
 }
 
 /** Reports the configuration of the box and recommended changes. */
 function adviceFinding(
   config: Config,
-  { view, inferenceMs, untimed, on }: Sight,
+  { view, inferenceMs, untimed, on }: VisionInspection,
   accelerators: readonly FoundAccelerator[],
   elements: ReadonlySet<string>,
 ): Finding {
@@ -236,7 +236,7 @@ function adviceFinding(
     ready: ready.map(({ preset }) => preset.name),
     unready: unready.map(({ preset }) => preset.name),
     takesOneSize: DETECTOR_BACKENDS[backend].usesElement || onlySizeOf(modelDir, model) !== undefined,
-    figures: modelMetrics(modelDir),
+    metrics: modelMetrics(modelDir),
   });
   return ok('advice', [...lines, ...substreamAdvice(config)].join('; '));
 }

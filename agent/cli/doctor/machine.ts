@@ -56,13 +56,13 @@ export function fileFindings({ mqtt, authorisation }: Config, problems: readonly
     return [ok('files', `${files.length} files readable; no private key is open to others`)];
   }
   const fixes = { key: /chmod .*/, missing: /no such file/ };
-  return problems.map(({ path, message, found }) => {
+  return problems.map(({ path, message, found: foundValue }) => {
     const fix =
       fixes.key.exec(message)?.[0] ??
       (fixes.missing.test(message)
         ? 'copy it there, or put the path right'
         : `make it readable for ${userInfo().username}`);
-    return failed(`files ${path}`, `${found ?? path}: ${message.replace(/; chmod .*/, '')}`, fix);
+    return failed(`files ${path}`, `${foundValue ?? path}: ${message.replace(/; chmod .*/, '')}`, fix);
   });
 }
 

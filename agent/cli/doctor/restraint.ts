@@ -22,7 +22,7 @@ import type { RootRecord } from '../../restraint/root-record.ts';
 import { SuspensionRecords } from '../../restraint/suspension-records.ts';
 
 /** Permission for camera access, with its proof. */
-export interface Look {
+export interface CameraAccess {
   readonly permit: CapturePermit;
   /** Folder in which vision finds the trusted keys. */
   readonly restraintDir: string;
@@ -30,35 +30,35 @@ export interface Look {
   end(framesRead: number): void;
 }
 
-export interface MayLook {
+export interface AccessDecision {
   /** Undefined: the camera must not be accessed. */
-  readonly look: Look | undefined;
+  readonly access: CameraAccess | undefined;
   readonly findings: readonly Finding[];
 }
 
 /** Decides if no agent runs on this folder. The start of the access is in the journal before it returns. */
-export function mayLook(config: Config, stateDir: string, record: RootRecord | undefined): MayLook {
+export function decideAccess(config: Config, stateDir: string, record: RootRecord | undefined): AccessDecision {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
     const reason = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
-    return { look: undefined, findings: [unknown('camera', reason)] };
+    return { access: undefined, findings: [unknown('camera', reason)] };
   }
   const lock = new StateLock(stateDir);
   try {
     lock.take();
-    const result = judge(config, stateDir, record, lock);
-    if (result.look === undefined) lock.release();
+    const result = evaluateAccess(config, stateDir, record, lock);
+    if (result.access === undefined) lock.release();
     return result;
   } catch (error) {
     lock.release();
     rethrowBug(error);
     return {
-      look: undefined,
+      access: undefined,
       findings: [failed('journal', error.message, 'sudo vigie doctor, or as the agent’s user')],
     };
   }
 }
 
-function judge(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): MayLook {
+function evaluateAccess(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): AccessDecision {
   const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
   const history = new RestraintState();
   journal.probe();
@@ -71,20 +71,20 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     stateDir,
     clock: systemClock,
     folder: record?.folder,
-    journal: { known: facts },
+    journal: { recordedState: facts },
   });
   authority.load();
-  const activeOrder = authority.now();
-  if ('reason' in activeOrder) {
+  const activeAuthorisation = authority.now();
+  if ('reason' in activeAuthorisation) {
     const fix = 'docs/guide/authorisation.md says how to get and place one';
-    return { look: undefined, findings: [failed('authorisation', activeOrder.reason, fix)] };
+    return { access: undefined, findings: [failed('authorisation', activeAuthorisation.reason, fix)] };
   }
-  const { order, notAfter } = activeOrder.content;
-  const { coverage } = activeOrder;
-  const permit =
-    activeOrder.content.installation === true ? ', a permit to install: no rule runs under it' : '';
+  const { order, notAfter } = activeAuthorisation.content;
+  const { coverage } = activeAuthorisation;
+  const installationNote =
+    activeAuthorisation.content.installation === true ? ', a permit to install: no rule runs under it' : '';
   const findings = [
-    ok('authorisation', `order ${order}, valid until ${notAfter}${permit}`),
+    ok('authorisation', `order ${order}, valid until ${notAfter}${installationNote}`),
     ...coverage.flatMap(({ rule, reason: obstacle }) =>
       obstacle === undefined
         ? []
@@ -94,7 +94,7 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
   const { suspended, reason } = suspensionOf(stateDir, record, facts);
   if (suspended) {
     const fix = 'vigie resume, with two of its keys; the camera is not looked at until then';
-    return { look: undefined, findings: [...findings, failed('suspended', reason, fix)] };
+    return { access: undefined, findings: [...findings, failed('suspended', reason, fix)] };
   }
   if (record === undefined) writeOwnFolder(stateDir, config);
   const enter = (phase: 'begin' | 'end', framesRead: number | null): void => {
@@ -110,7 +110,7 @@ function judge(config: Config, stateDir: string, record: RootRecord | undefined,
     }
   };
   const restraintDir = (record?.folder ?? ownFolder(stateDir)).dir;
-  return { look: { permit: permitUnder(activeOrder.order, coverage), restraintDir, end }, findings };
+  return { access: { permit: permitUnder(activeAuthorisation.envelope, coverage), restraintDir, end }, findings };
 }
 
 /** Combines all records of suspensions. It repairs none of them, because this command only reads. */
@@ -128,7 +128,7 @@ function suspensionOf(
     record,
     readOnly: true,
     onFailed: refuse,
-    journal: { writable: false, known: facts, enter: refuse, enterSurely: refuse },
+    journal: { writable: false, recordedState: facts, enter: refuse, enterSurely: refuse },
   });
   return records.state();
 }

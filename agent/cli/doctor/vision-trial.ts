@@ -9,9 +9,9 @@ import { VisionProcess } from '../../supervisor/vision-process.ts';
 
 export interface VisionTrial {
   readonly detector?: Extract<FromVision, { kind: 'detector' }>;
-  readonly opened?: Extract<FromVision, { kind: 'opened' }>;
+  readonly stream?: Extract<FromVision, { kind: 'opened' }>;
   /** Reason why no stream started, or why it was lost: the last message. */
-  readonly lost?: string;
+  readonly lostReason?: string;
   /** Final error of vision. */
   readonly failed?: Extract<FromVision, { kind: 'failed' }>;
   /** Vision crashed, or violated the link's protocol. */
@@ -81,7 +81,7 @@ export async function tryVision({
         vision.send({ kind: 'ack', frame: message.observation.frame, evidence: [] });
       }
       // A repeated reason is final; a camera that is only slow sends none.
-      const sure = message.kind === 'lost' && message.reason === notes.lost;
+      const sure = message.kind === 'lost' && message.reason === notes.lostReason;
       note(notes, message);
       if (message.kind === 'detector') loaded.abort();
       if (sure || notes.watchedMs >= watchMs || message.kind === 'failed' || message.kind === 'ended')
@@ -108,10 +108,10 @@ function note(notes: Notes, message: FromVision): void {
       notes.detector = message;
       return;
     case 'opened':
-      notes.opened = message;
+      notes.stream = message;
       return;
     case 'lost':
-      notes.lost = message.reason;
+      notes.lostReason = message.reason;
       return;
     case 'failed':
       notes.failed = message;

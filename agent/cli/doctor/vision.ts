@@ -59,15 +59,15 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
 function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   if (camera === undefined) return [unknown('camera', 'none in the configuration; a test picture was used')];
   const source = shownSource(camera.source);
-  const { opened, lost, failed: failure, died } = trial;
-  if (opened === undefined) {
+  const { stream, lostReason, failed: failure, died } = trial;
+  if (stream === undefined) {
     // Vision's message names the setting itself, and often ends with the fix.
-    const messageParts = (failure?.message ?? lost)?.replace(/^camera\.source: /, '').split('; ');
+    const messageParts = (failure?.message ?? lostReason)?.replace(/^camera\.source: /, '').split('; ');
     const silence = died === undefined ? 'no picture in time' : `vision died (${died})`;
     const [reason = `${source}: ${silence}`, remedy = cameraFix(camera.source, reason)] = messageParts ?? [];
     return [failed('camera', reason, remedy)];
   }
-  const { source: size, fps, decoder } = opened;
+  const { source: size, fps, decoder } = stream;
   const measured = rate(trial);
   const read = readRate(trial);
   const announced = fps === null ? 'no frame rate announced' : `${round(fps)} fps announced`;
@@ -114,22 +114,22 @@ function cameraFix(source: string, reason: string): string {
 }
 
 /** Returns the wall time of a detector run in ms; null if it did not run. */
-export function lookMs({ stats }: VisionTrial): number | null {
+export function meanInferenceMs({ stats }: VisionTrial): number | null {
   const detect = stats?.stages['detect'];
   if (stats === undefined || detect === undefined) return null;
-  const looks = stats.framesAnalysed - stats.framesHeld;
-  return looks > 0 ? detect.wallMs / looks : null;
+  const inferences = stats.framesAnalysed - stats.framesHeld;
+  return inferences > 0 ? detect.wallMs / inferences : null;
 }
 
 function speedFindings({ camera, detector }: Config, trial: VisionTrial): Finding[] {
-  const frameMs = lookMs(trial);
+  const frameMs = meanInferenceMs(trial);
   if (frameMs === null) return [unknown('inference', 'no frame was analysed')];
   const detail = `${round(frameMs)} ms a frame at ${detector.input.join('×')}`;
   if (camera === undefined) return [ok('inference', detail)];
   const intervalMs = 1000 / camera.fps;
-  const share = `${detail}, ${Math.round((100 * frameMs) / intervalMs)} % of the ${round(intervalMs)} ms between frames`;
-  if (frameMs <= intervalMs * INTERVAL_RATIO_MAX) return [ok('inference', share)];
-  return [failed('inference', share, 'lower camera.fps or detector.input, or choose a faster provider')];
+  const loadDetail = `${detail}, ${Math.round((100 * frameMs) / intervalMs)} % of the ${round(intervalMs)} ms between frames`;
+  if (frameMs <= intervalMs * INTERVAL_RATIO_MAX) return [ok('inference', loadDetail)];
+  return [failed('inference', loadDetail, 'lower camera.fps or detector.input, or choose a faster provider')];
 }
 
 function round(value: number): number {

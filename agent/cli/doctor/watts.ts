@@ -102,13 +102,13 @@ export function hwmonRails(dir: string): Rail[] {
 }
 
 /** NVIDIA's name for the power of the complete module. */
-const WHOLE_MODULE = 'VDD_IN';
+const MODULE_RAIL = 'VDD_IN';
 
 /**
  * Returns one value for the board, if there is one. Rails are parts of each other, so a sum of several is meaningless.
  */
 export function boardPower(rails: readonly Rail[]): Power | null {
-  const rail = rails.find(({ name }) => name === WHOLE_MODULE) ?? (rails.length === 1 ? rails[0] : undefined);
+  const rail = rails.find(({ name }) => name === MODULE_RAIL) ?? (rails.length === 1 ? rails[0] : undefined);
   return rail === undefined ? null : { watts: rail.watts, of: rail.name };
 }
 

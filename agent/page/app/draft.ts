@@ -14,7 +14,7 @@ import type { Proposable, Proposal } from '../../contract/proposal.ts';
 import { committed, type Drawing, type History, redone, type ShapeName, undone } from './drawing.ts';
 import { problemsOf } from './problems.ts';
 import type { RuleFields } from './rule-fields.ts';
-import { config, order, trial } from './store.ts';
+import { config, authorisation, trial } from './store.ts';
 
 /** Fields of every kind of rule, inserted by the build. */
 declare const RULE_FIELDS: RuleFields;
@@ -62,7 +62,7 @@ export const changes = computed((): Part[] => {
 export const problems = computed(() =>
   problemsOf(
     { drawing: drawing.value, source: source.value },
-    { order: order.value, installed: installed.value, fields: ruleFields },
+    { authorisation: authorisation.value, installed: installed.value, fields: ruleFields },
   ),
 );
 

@@ -1,6 +1,6 @@
 /** Shapes that a technician draws: zones, lines and masks with their corners, and their undo history. */
 import type { PointNorm } from '../../contract/geometry.ts';
-import { polygonFault } from '../../contract/polygon.ts';
+import { polygonProblem } from '../../contract/polygon.ts';
 import type { Proposable } from '../../contract/proposal.ts';
 
 export type Drawing = Omit<Proposable, 'cameraAddress' | 'substreamAddress'>;
@@ -120,8 +120,8 @@ export function withoutCorner({ kind, points }: Shape, index: number): readonly 
 }
 
 /** True if the shape's sides cross, or it has no area or no length. */
-export function isFaulty({ kind, points }: Shape): boolean {
-  if (kind !== 'line') return polygonFault(points) !== undefined;
+export function isInvalidShape({ kind, points }: Shape): boolean {
+  if (kind !== 'line') return polygonProblem(points) !== undefined;
   const [from, to] = points;
   return from === undefined || to === undefined || (from[0] === to[0] && from[1] === to[1]);
 }

@@ -29,10 +29,10 @@ export function heightGaugeVerdict(px: number): HeightGaugeVerdict {
   return px < ENOUGH_PX ? 'too-small' : px <= GOOD_PX ? 'enough' : 'good';
 }
 
-export type PeopleFault = 'upside-down' | 'same-depth' | 'nearer-smaller';
+export type PeopleProblem = 'upside-down' | 'same-depth' | 'nearer-smaller';
 
 /** Returns the reason why two people define no ground plane, or undefined. */
-export function peopleFault(people: readonly MarkedPerson[]): PeopleFault | undefined {
+export function peopleProblem(people: readonly MarkedPerson[]): PeopleProblem | undefined {
   const [near, far] = [...people].sort((a, b) => b.feet[1] - a.feet[1]);
   if (near === undefined || far === undefined) return 'same-depth';
   const [nearTall, farTall] = [near.feet[1] - near.head[1], far.feet[1] - far.head[1]];
@@ -43,7 +43,7 @@ export function peopleFault(people: readonly MarkedPerson[]): PeopleFault | unde
 
 /** Returns y of the horizon; undefined if the two people define none. */
 export function horizonOf(people: readonly MarkedPerson[]): number | undefined {
-  return peopleFault(people) === undefined ? new GroundPlane({ people: [...people] }).horizonNorm : undefined;
+  return peopleProblem(people) === undefined ? new GroundPlane({ people: [...people] }).horizonNorm : undefined;
 }
 
 /** Returns head and feet of each in turn, as drag handles. */

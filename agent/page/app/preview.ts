@@ -14,7 +14,7 @@ import { FrameReader } from '../../kit/frames.ts';
 import { fetched, RefusalError } from './api.ts';
 import { JPEG_BYTES_MAX } from './limits.ts';
 import type { SeenFrame } from './rule-preview.ts';
-import { LOOKING } from './screens.ts';
+import { PICTURE_SCREENS } from './screens.ts';
 import { explain, hello, screen } from './store.ts';
 import { words } from './words/words.ts';
 
@@ -46,26 +46,26 @@ export function startPreview(): void {
     hidden.value = document.hidden;
   });
   effect(() => {
-    const shouldRun = LOOKING.includes(screen.value) && !hidden.value && hello.value?.paired === true;
-    if (shouldRun && running === undefined) lookAgain();
+    const shouldRun = PICTURE_SCREENS.includes(screen.value) && !hidden.value && hello.value?.paired === true;
+    if (shouldRun && running === undefined) restartPreview();
     if (!shouldRun) stop();
   });
 }
 
-export function lookAgain(): void {
+export function restartPreview(): void {
   stop();
   running = new AbortController();
-  void look(running.signal);
+  void receivePictures(running.signal);
 }
 
 function stop(): void {
   running?.abort();
   running = undefined;
   hasEnded.value = false;
-  takeAway(undefined);
+  removePicture(undefined);
 }
 
-async function look(signal: AbortSignal): Promise<void> {
+async function receivePictures(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const forGood = await stream(signal);
     if (signal.aborted) return;
@@ -93,17 +93,17 @@ async function stream(signal: AbortSignal): Promise<boolean> {
       const header = newest.header as PreviewHeader;
       reason = header.picture ? undefined : header.why;
       if (header.picture) await put(header, newest.body, signal);
-      else takeAway(header);
+      else removePicture(header);
       if (reason !== undefined && FOR_GOOD.includes(reason)) {
         await reader?.cancel();
         break;
       }
     }
-    if (!signal.aborted && reason === undefined) takeAway(undefined);
+    if (!signal.aborted && reason === undefined) removePicture(undefined);
     return reason !== undefined && FOR_GOOD.includes(reason);
   } catch (error) {
     if (signal.aborted) return true;
-    takeAway(undefined);
+    removePicture(undefined);
     if (!(error instanceof RefusalError)) {
       missing.value = () => words.value.errors['unreachable'] ?? '';
       return false;
@@ -135,7 +135,7 @@ async function put(header: SeenFrame, jpeg: Uint8Array<ArrayBuffer>, signal: Abo
   if (before !== undefined) URL.revokeObjectURL(before.url);
 }
 
-function takeAway(header: Extract<PreviewHeader, { picture: false }> | undefined): void {
+function removePicture(header: Extract<PreviewHeader, { picture: false }> | undefined): void {
   const before = previewFrame.value;
   previewFrame.value = undefined;
   missing.value = header === undefined ? undefined : () => words.value.noPicture[header.why];

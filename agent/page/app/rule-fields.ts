@@ -1,5 +1,5 @@
 /** Fields of the form of each rule kind, which the build takes from the schema, and the defaults of a new rule. */
-import type { OrderView } from '../../contract/page-link.ts';
+import type { AuthorisationView } from '../../contract/page-link.ts';
 import type { RuleConfig, RuleKind } from '../../contract/rule-config.ts';
 import type { Drawing } from './drawing.ts';
 
@@ -28,9 +28,9 @@ export function newRule(
   fields: RuleFields,
   kind: RuleKind,
   drawing: Drawing,
-  order: OrderView | null,
+  authorisation: AuthorisationView | null,
 ): RuleConfig {
-  const entry = order?.rules.find((rule) => rule.kind === kind);
+  const entry = authorisation?.rules.find((rule) => rule.kind === kind);
   const placeIds = (watchesLine(fields, kind) ? drawing.lines : drawing.zones).map(({ id }) => id);
   const allowed = placeIds.find((id) => entry?.zones === 'all' || entry?.zones.includes(id));
   const parameters = fields[kind].flatMap(({ name, type, default: initial }) => {

@@ -32,7 +32,7 @@ export interface RuleWatch {
   /** Crossings of a line since the preview started. */
   readonly crossed: { readonly left: number; readonly right: number };
   /** True if tracks alone cannot show the rule's condition. */
-  readonly judgedByBox: boolean;
+  readonly evaluatedByBox: boolean;
 }
 
 interface Memory {
@@ -48,7 +48,7 @@ interface Memory {
  * Input that each rule kind needs. Objects and walls have no tracks, and a driving direction takes more than a place:
  * only the box can evaluate those, from its pictures.
  */
-const JUDGED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
+const EVALUATED_FROM: Readonly<Record<RuleKind, 'tracks' | 'pictures'>> = {
   'vehicle-in-pedestrian-zone': 'tracks',
   loitering: 'tracks',
   'line-crossing': 'tracks',
@@ -69,7 +69,7 @@ const COUNTED: Readonly<Record<Exclude<RuleConfig, { classes: unknown }>['kind']
 /** Four pictures of a slow box. A track that was hidden for longer counts as ended. */
 const GONE_MS = 4000;
 /** Display time of a crossing, which itself is momentary. */
-const SHOW_PASSAGE_MS = 3000;
+const SHOW_CROSSING_MS = 3000;
 
 export class FiringWatch {
   #memories = new Map<string, Memory>();
@@ -114,9 +114,9 @@ export class FiringWatch {
       inside: [],
       needS: undefined,
       stationaryS: 0,
-      fires: memory.firedAtMs !== undefined && atMs - memory.firedAtMs < SHOW_PASSAGE_MS,
+      fires: memory.firedAtMs !== undefined && atMs - memory.firedAtMs < SHOW_CROSSING_MS,
       crossed: { left: memory.left, right: memory.right },
-      judgedByBox: false,
+      evaluatedByBox: false,
     };
   }
 }
@@ -153,16 +153,16 @@ function staying(
   memory.enoughSinceMs = enough ? (memory.enoughSinceMs ?? atMs) : undefined;
   const sinceMs = isOfMany ? memory.enoughSinceMs : inside[0]?.sinceMs;
   const stationaryS = sinceMs === undefined ? 0 : (atMs - sinceMs) / 1000;
-  const judgedByBox = JUDGED_FROM[rule.kind] === 'pictures';
+  const evaluatedByBox = EVALUATED_FROM[rule.kind] === 'pictures';
   const needS = needOf(rule);
   return {
     rule,
     inside,
     needS,
     stationaryS,
-    fires: !judgedByBox && enough && needS !== undefined && stationaryS >= needS,
+    fires: !evaluatedByBox && enough && needS !== undefined && stationaryS >= needS,
     crossed: { left: 0, right: 0 },
-    judgedByBox,
+    evaluatedByBox,
   };
 }
 

@@ -17,4 +17,4 @@ export type Screen = (typeof SCREENS)[number];
 /** Screens that a paired phone goes through. */
 export const STEPS = SCREENS.filter((screen) => screen !== 'pair');
 /** Screens with the live picture. Previews are journaled and limited, and so end with these screens. */
-export const LOOKING: readonly Screen[] = ['aim', 'zones', 'rules', 'fires'];
+export const PICTURE_SCREENS: readonly Screen[] = ['aim', 'zones', 'rules', 'fires'];

@@ -22,7 +22,7 @@ export const isUnreachable = signal(false);
 export const stateAtMs = signal(0);
 
 export const agent = computed(() => page.value?.agent ?? null);
-export const order = computed(() => agent.value?.order ?? null);
+export const authorisation = computed(() => agent.value?.order ?? null);
 export const config = computed(() => page.value?.config ?? null);
 export const trial = computed(() => config.value?.trial ?? null);
 
@@ -45,7 +45,7 @@ export function explain(error: unknown): string {
   }
   const errorText = error.status === 401 ? words.value.errors['unpaired'] : words.value.errors[code];
   const noPicture = (words.value.noPicture as Readonly<Record<string, string>>)[code];
-  const text = errorText ?? noPicture ?? words.value.refused;
+  const text = errorText ?? noPicture ?? words.value.refusal;
   return reason === undefined ? text : `${text} ${reason}`;
 }
 

@@ -19,7 +19,7 @@ import { type PageAsk, ToPage } from '../../contract/page-link.ts';
 const ANSWER_WITHIN_MS = 5000;
 const ASKED_MAX = 64;
 const RETRY_BACKOFF = { firstMs: 500, maxMs: 10_000 };
-const FAULT_EVERY_MS = 600_000;
+const ERROR_EVERY_MS = 600_000;
 
 export type Answer = Extract<ToPage, { kind: 'answer' }>;
 export type Picture = Extract<ToPage, { kind: 'picture' }>;
@@ -50,18 +50,18 @@ interface Waiting {
 export class AgentClient {
   readonly #options: AgentClientOptions;
   readonly #backoff = new Backoff(RETRY_BACKOFF);
-  readonly #faultLine: RepeatedLine;
+  readonly #errorLine: RepeatedLine;
   readonly #waiting = new Map<number, Waiting>();
   #end: LinkEnd<typeof ToPage> | undefined;
   #socket: Socket | undefined;
   #retry: NodeJS.Timeout | undefined;
   #requestCount = 0;
   #stopped = false;
-  #fault = 'not connected yet';
+  #reason = 'not connected yet';
 
   constructor(options: AgentClientOptions) {
     this.#options = options;
-    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, options.clock);
+    this.#errorLine = new RepeatedLine(ERROR_EVERY_MS, options.clock);
   }
 
   start(): void {
@@ -80,7 +80,7 @@ export class AgentClient {
   ask(session: string, ask: PageAsk): Promise<Answer> {
     const end = this.#end;
     if (end === undefined)
-      return Promise.reject(new AgentError('unavailable', `the agent does not answer: ${this.#fault}`));
+      return Promise.reject(new AgentError('unavailable', `the agent does not answer: ${this.#reason}`));
     if (this.#waiting.size >= ASKED_MAX)
       return Promise.reject(new AgentError('exhausted', `${ASKED_MAX} questions wait for the agent already`));
     this.#requestCount += 1;
@@ -132,12 +132,12 @@ export class AgentClient {
     const { log, events, socket } = this.#options;
     const was = this.#end !== undefined;
     this.#end = undefined;
-    this.#fault = error === undefined ? 'it has closed the connection' : messageOf(error);
-    this.#giveUp(this.#fault);
+    this.#reason = error === undefined ? 'it has closed the connection' : messageOf(error);
+    this.#giveUp(this.#reason);
     if (was) events.onUnavailable();
     if (this.#stopped) return;
-    this.#faultLine.due((leftOut) =>
-      log.warn({ socket, reason: this.#fault, leftOut }, 'the agent does not answer; tried again'),
+    this.#errorLine.due((leftOut) =>
+      log.warn({ socket, reason: this.#reason, leftOut }, 'the agent does not answer; tried again'),
     );
     this.#retry = setTimeout(() => this.#connect(), this.#backoff.nextMs());
   }

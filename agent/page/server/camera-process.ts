@@ -45,7 +45,7 @@ async function find(interfaces: readonly string[], waitMs: number): Promise<Came
     const scopes = /<[^<>]*Scopes[^<>]*>([^<]*)</.exec(xml)?.[1] ?? '';
     const place = placeOf(urls, address);
     if (place === undefined || devices.length >= DEVICES_MAX) return;
-    if (!devices.some((known) => known.address === place))
+    if (!devices.some((other) => other.address === place))
       devices.push({ name: nameOf(scopes), address: place });
   });
   const networks = Object.entries(networkInterfaces())

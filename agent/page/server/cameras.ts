@@ -15,7 +15,7 @@ import { Value } from '@sinclair/typebox/value';
 import { AgentError, messageOf } from '../../base/errors.ts';
 import { jsonOf } from '../../base/json.ts';
 import { printable } from '../../base/printable.ts';
-import { DEFAULT_RTSP_PORT, parseCameraSource, secondStreamFault } from '../../contract/camera-address.ts';
+import { DEFAULT_RTSP_PORT, parseCameraSource, secondStreamProblem } from '../../contract/camera-address.ts';
 import type { CameraStreams, FoundCamera } from '../../contract/page-api.ts';
 import { CameraAnswer, type CameraQuestion } from './camera-question.ts';
 import { ownAddresses } from './own-names.ts';
@@ -149,7 +149,7 @@ function sourceOf(uri: string, host: string, login: { user: string; password: st
 function isSecond(source: string, second: string): boolean {
   const [main, other] = [parseCameraSource(source), parseCameraSource(second)];
   return (
-    !('fault' in main) && !('fault' in other) && secondStreamFault(main, other, 'camera.source') === undefined
+    !('fault' in main) && !('fault' in other) && secondStreamProblem(main, other, 'camera.source') === undefined
   );
 }
 

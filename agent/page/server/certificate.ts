@@ -52,13 +52,13 @@ export class Certificate {
   /** Returns the pair to use from now on; undefined if nothing has changed. Throws `unavailable` if there is none. */
   async load(): Promise<KeyPair | undefined> {
     const { roomDir, log } = this.#options;
-    const looked = this.#look();
-    if (looked === this.#seenMark) return undefined;
+    const mark = this.#filesMark();
+    if (mark === this.#seenMark) return undefined;
     const room = pairIn(roomDir);
     if (typeof room === 'string' && existsSync(join(roomDir, CERT_FILE)))
       log.warn({ reason: room }, 'the room’s certificate for the page cannot be used; the box shows its own');
     const pair = typeof room === 'string' ? await this.#own() : room;
-    this.#seenMark = this.#look();
+    this.#seenMark = this.#filesMark();
     const { fingerprint256 } = new X509Certificate(pair.cert);
     const of = typeof room === 'string' ? 'own' : 'room';
     this.#note(`SHA-256 ${fingerprint256}\n`);
@@ -110,7 +110,7 @@ export class Certificate {
     }
   }
 
-  #look(): string {
+  #filesMark(): string {
     const { stateDir, roomDir } = this.#options;
     return [roomDir, stateDir]
       .flatMap((dir) => [join(dir, KEY_FILE), join(dir, CERT_FILE)])

@@ -6,7 +6,7 @@ import { hostname, networkInterfaces } from 'node:os';
 import type { Clock } from '../../base/clock.ts';
 
 /** Delay before a new cable or address is noticed. */
-const LOOK_EVERY_MS = 5000;
+const CHECK_EVERY_MS = 5000;
 /** Address at which NetworkManager puts a shared connection: the hotspot. */
 const HOTSPOT_ADDRESS = '10.42.0.1';
 const HOST = /^(\[[0-9a-f:.]{2,45}\]|[a-z0-9.-]{1,253})(?::(\d{1,5}))?$/;
@@ -15,7 +15,7 @@ const HTTPS_PORT = 443;
 export class OwnNames {
   readonly #clock: Pick<Clock, 'nowMs'>;
   #names: ReadonlySet<string> = new Set();
-  #lookAtMs = Number.NEGATIVE_INFINITY;
+  #checkAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Pick<Clock, 'nowMs'>) {
     this.#clock = clock;
@@ -30,8 +30,8 @@ export class OwnNames {
 
   #ownAddresses(): ReadonlySet<string> {
     const nowMs = this.#clock.nowMs();
-    if (nowMs >= this.#lookAtMs) {
-      this.#lookAtMs = nowMs + LOOK_EVERY_MS;
+    if (nowMs >= this.#checkAtMs) {
+      this.#checkAtMs = nowMs + CHECK_EVERY_MS;
       const addresses = ownAddresses().map((each) => (each.includes(':') ? plainIpv6(`[${each}]`) : each));
       this.#names = new Set([localName(), 'localhost', '127.0.0.1', '[::1]', HOTSPOT_ADDRESS, ...addresses]);
     }

@@ -67,7 +67,7 @@ const REQUESTS_A_CONNECTION = 200;
 const TICK_MS = 1000;
 const PAIRING_EVERY_MS = 60_000;
 const COUNTS_EVERY_MS = 600_000;
-const FAULT_EVERY_MS = 60_000;
+const ERROR_EVERY_MS = 60_000;
 
 export interface PageServerOptions {
   readonly listen:
@@ -97,7 +97,7 @@ export class PageServer {
   readonly #agent: AgentClient;
   readonly #cameras: Cameras;
   readonly #routes: Routes;
-  readonly #faultLine: RepeatedLine;
+  readonly #errorLine: RepeatedLine;
   readonly #countsLine: RepeatedLine;
   #files: ReadonlyMap<string, StaticFile> = new Map();
   #server: Server | undefined;
@@ -114,7 +114,7 @@ export class PageServer {
     this.#port = options.listen.port;
     this.#names = new OwnNames(clock);
     this.#limits = new AddressLimits(limits, clock);
-    this.#faultLine = new RepeatedLine(FAULT_EVERY_MS, clock);
+    this.#errorLine = new RepeatedLine(ERROR_EVERY_MS, clock);
     this.#countsLine = new RepeatedLine(COUNTS_EVERY_MS, clock);
     const names = [
       localName(),
@@ -123,8 +123,8 @@ export class PageServer {
     ];
     const roomDir = dirname(setupCodeFile);
     this.#certificate = new Certificate({ stateDir, roomDir, names: [...new Set(names)], log });
-    const livedBefore = existsSync(join(stateDir, FINGERPRINT_FILE));
-    this.#pairing = new Pairing({ stateDir, setupCodeFile, livedBefore, clock, log });
+    const hasRunBefore = existsSync(join(stateDir, FINGERPRINT_FILE));
+    this.#pairing = new Pairing({ stateDir, setupCodeFile, hasRunBefore, clock, log });
     this.#sessions = new Sessions({
       stateDir,
       clock,
@@ -255,7 +255,7 @@ export class PageServer {
       const reply = await this.#answer(request, response);
       if (reply !== undefined) write(response, reply);
     } catch (error) {
-      write(response, refusal(this.#refusedBy(error)));
+      write(response, refusal(this.#refusalOf(error)));
     }
   }
 
@@ -272,7 +272,7 @@ export class PageServer {
     return this.#routes.answer(method, path, { request, response, query });
   }
 
-  #refusedBy(error: unknown): RefusalError {
+  #refusalOf(error: unknown): RefusalError {
     if (error instanceof RefusalError) return error;
     if (error instanceof AgentError) {
       const reason = error.message;
@@ -284,7 +284,7 @@ export class PageServer {
     }
     // Logs only the place of the error, because a message may contain typed text.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join(' ') : '';
-    this.#faultLine.due((leftOut) =>
+    this.#errorLine.due((leftOut) =>
       this.#options.log.error({ stack, leftOut }, 'a request failed by a mistake of the program'),
     );
     return new RefusalError(500, {
@@ -293,8 +293,8 @@ export class PageServer {
     });
   }
 
-  #every(ms: number, act: () => void): void {
-    this.#timers.push(setInterval(act, ms).unref());
+  #every(ms: number, action: () => void): void {
+    this.#timers.push(setInterval(action, ms).unref());
   }
 
   #tick(): void {

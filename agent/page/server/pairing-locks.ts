@@ -52,7 +52,7 @@ export class PairingLocks {
   }
 
   /** Returns the remaining tries, and the duration of the present lock. */
-  wrong(address: string): { readonly left: number; readonly lockS: number } {
+  wrong(address: string): { readonly triesLeft: number; readonly lockS: number } {
     const key = addressKey(address);
     const wrong = (this.#phones.get(key)?.wrong ?? 0) + 1;
     const lockMs =
@@ -61,7 +61,7 @@ export class PairingLocks {
     this.#phones.set(key, { wrong, untilMs: this.#clock.nowMs() + lockMs });
     const [oldest] = this.#phones.keys();
     if (this.#phones.size > PHONES_MAX && oldest !== undefined) this.#phones.delete(oldest);
-    return { left: Math.max(0, TRIES_FREE - wrong), lockS: lockMs / 1000 };
+    return { triesLeft: Math.max(0, TRIES_FREE - wrong), lockS: lockMs / 1000 };
   }
 
   /** Returns the number of phones that were locked. */

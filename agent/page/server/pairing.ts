@@ -32,7 +32,7 @@ export const USED_CODES_FILE = 'used-codes.json';
  */
 const VALID_S = 30 * 86_400;
 const KEEP_EVERY_MS = 3_600_000;
-const FRESH_MS = 10 * 60_000;
+const NEW_CODE_MS = 10 * 60_000;
 const USED_MAX = 1000;
 
 const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
@@ -56,7 +56,7 @@ export interface PairingOptions {
   /** File with the hash of the label's code (contract/setup-code.ts). */
   readonly setupCodeFile: string;
   /** True if the state folder is from an earlier start. */
-  readonly livedBefore: boolean;
+  readonly hasRunBefore: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly log: Logger;
 }
@@ -65,12 +65,12 @@ export class Pairing {
   readonly #options: PairingOptions;
   readonly #file: string;
   #state: UsedCodes | undefined;
-  #fault = 'not started';
+  #reason = 'not started';
   readonly #locks: PairingLocks;
   #countedAtMs: number;
   #keptAtMs: number;
   /** Code for a second phone, only in memory. */
-  #fresh: { readonly sha256: string; readonly untilMs: number } | undefined;
+  #newCode: { readonly sha256: string; readonly untilMs: number } | undefined;
 
   constructor(options: PairingOptions) {
     this.#options = options;
@@ -87,7 +87,7 @@ export class Pairing {
       this.#state = this.#load();
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind === 'bug') throw error;
-      this.#fault = error.message;
+      this.#reason = error.message;
       log.error({ reason: error.message }, 'no phone can be paired');
       return;
     }
@@ -104,16 +104,16 @@ export class Pairing {
     const retryInS = this.#locks.waitS(address, label);
     if (retryInS > 0) return { error: 'locked', retryInS };
     const state = this.#state;
-    if (state === undefined) return { error: 'no-code', reason: this.#fault };
+    if (state === undefined) return { error: 'no-code', reason: this.#reason };
     const hash = setupCodeHash(typed);
-    if (this.#fresh !== undefined && same(hash, this.#fresh.sha256)) return this.#tryFresh(nowMs);
-    if (state.used.some((used) => same(hash, used))) return { error: 'used' };
-    if (label === undefined && this.#fresh === undefined) return this.#noCode();
+    if (this.#newCode !== undefined && same(hash, this.#newCode.sha256)) return this.#tryNewCode(nowMs);
+    if (state.used.some((usedHash) => same(hash, usedHash))) return { error: 'used' };
+    if (label === undefined && this.#newCode === undefined) return this.#noCode();
     if (label === undefined || !same(hash, label)) return this.#wrong(address);
     if ((state.offered?.ranS ?? 0) > VALID_S) return { error: 'expired' };
     const usedLabels = [...state.used.slice(1 - USED_MAX), label];
     if (!this.#keep({ ...state, used: usedLabels, offered: null }))
-      return { error: 'no-code', reason: this.#fault };
+      return { error: 'no-code', reason: this.#reason };
     this.#locks.clear();
     log.info({}, 'a phone was paired by the code of the label, which is used now');
     return undefined;
@@ -122,8 +122,8 @@ export class Pairing {
   /** Issues a code for one more phone, valid for `minutes`; it replaces the previous one. */
   newCode(): { readonly code: string; readonly minutes: number } {
     const code = makeSetupCode();
-    this.#fresh = { sha256: setupCodeHash(code), untilMs: this.#options.clock.nowMs() + FRESH_MS };
-    return { code, minutes: FRESH_MS / 60_000 };
+    this.#newCode = { sha256: setupCodeHash(code), untilMs: this.#options.clock.nowMs() + NEW_CODE_MS };
+    return { code, minutes: NEW_CODE_MS / 60_000 };
   }
 
   /** Removes all locks on behalf of the room; returns the number of locked phones. */
@@ -141,7 +141,7 @@ export class Pairing {
   #load(): UsedCodes {
     const first: UsedCodes = { version: 1, used: [], offered: null };
     if (!existsSync(this.#file)) {
-      if (this.#options.livedBefore) {
+      if (this.#options.hasRunBefore) {
         const fix = 'put a new setup-code.json in place and remove the rest of the state folder';
         throw new AgentError('corrupt', `${this.#file} is missing although the page has run before; ${fix}`);
       }
@@ -155,9 +155,9 @@ export class Pairing {
     return readJson(this.#file, UsedCodes);
   }
 
-  #tryFresh(nowMs: number): PairRefused | undefined {
-    const expired = nowMs >= (this.#fresh?.untilMs ?? 0);
-    this.#fresh = undefined;
+  #tryNewCode(nowMs: number): PairRefused | undefined {
+    const expired = nowMs >= (this.#newCode?.untilMs ?? 0);
+    this.#newCode = undefined;
     if (expired) return { error: 'expired' };
     this.#options.log.info({}, 'a phone was paired by a code of a paired phone');
     return undefined;
@@ -168,9 +168,9 @@ export class Pairing {
   }
 
   #wrong(address: string): PairRefused {
-    const { left, lockS } = this.#locks.wrong(address);
-    this.#options.log.warn({ left, lockS }, 'a wrong code was typed');
-    return { error: 'wrong', left, ...(lockS > 0 && { retryInS: lockS }) };
+    const { triesLeft, lockS } = this.#locks.wrong(address);
+    this.#options.log.warn({ left: triesLeft, lockS }, 'a wrong code was typed');
+    return { error: 'wrong', left: triesLeft, ...(lockS > 0 && { retryInS: lockS }) };
   }
 
   /** Hash of the label's code; undefined if there is none to use. */
@@ -204,8 +204,8 @@ export class Pairing {
     try {
       writeState(this.#file, state);
     } catch (error) {
-      this.#fault = `${this.#file} cannot be written: ${messageOf(error)}`;
-      this.#options.log.error({ reason: this.#fault }, 'no phone can be paired');
+      this.#reason = `${this.#file} cannot be written: ${messageOf(error)}`;
+      this.#options.log.error({ reason: this.#reason }, 'no phone can be paired');
       return false;
     }
     this.#keptAtMs = this.#options.clock.nowMs();

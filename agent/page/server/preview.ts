@@ -61,7 +61,7 @@ export class Preview {
     this.#lastId += 1;
     const viewer: Viewer = { id: this.#lastId, session, response, unreadSinceMs: undefined, owed: undefined };
     this.#viewers.set(viewer.id, viewer);
-    response.on('close', () => this.#left(viewer));
+    response.on('close', () => this.#remove(viewer));
     this.#ask(viewer);
   }
 
@@ -124,7 +124,7 @@ export class Preview {
     this.#options.agent.ask(session.id, { op: 'preview-start', viewer: id }).then(
       ({ refused }) => {
         if (refused === null) return;
-        this.#tell(viewer, { picture: false, why: whyOf(refused.code), reason: refused.reason });
+        this.#tell(viewer, { picture: false, why: noPictureOf(refused.code), reason: refused.reason });
       },
       (error: unknown) => {
         rethrowBug(error);
@@ -133,7 +133,7 @@ export class Preview {
     );
   }
 
-  #left(viewer: Viewer): void {
+  #remove(viewer: Viewer): void {
     if (this.#viewers.delete(viewer.id)) this.#tellLeft(viewer);
   }
 
@@ -163,8 +163,8 @@ export class Preview {
   }
 }
 
-function whyOf(code: string): NoPicture {
-  return NO_PICTURE.find((why) => why === code) ?? 'not-started';
+function noPictureOf(code: string): NoPicture {
+  return NO_PICTURE.find((candidate) => candidate === code) ?? 'not-started';
 }
 
 function pack(header: PreviewHeader, jpeg: Uint8Array): Buffer {

@@ -5,8 +5,8 @@ export interface ReceiptTexts {
   readonly title: string;
   readonly box: string;
   readonly issuedAt: string;
-  readonly order: string;
-  readonly noOrder: string;
+  readonly authorisation: string;
+  readonly noAuthorisation: string;
   readonly installation: string;
   readonly validUntil: string;
   readonly camera: string;
@@ -38,8 +38,8 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     title: 'Procès-verbal d’installation',
     box: 'Boîtier et site',
     issuedAt: 'Établi le',
-    order: 'Arrêté',
-    noOrder: 'aucun arrêté en cours de validité',
+    authorisation: 'Arrêté',
+    noAuthorisation: 'aucun arrêté en cours de validité',
     installation: 'arrêté d’installation : aucune règle',
     validUntil: 'jusqu’au',
     camera: 'Caméra',
@@ -55,7 +55,7 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     heads: ['Règle', 'Type', 'Lieu', 'Test de passage'],
     none: '–',
     notWalked: 'aucun test',
-    seenPasses: (seen, passes) => `${seen} sur ${passes} ${seen <= 1 ? 'détecté' : 'détectés'}`,
+    seenPasses: (seenCount, passes) => `${seenCount} sur ${passes} ${seenCount <= 1 ? 'détecté' : 'détectés'}`,
     notCovered: 'non couverte par l’arrêté',
     moreItems: (count) => `… et ${count} autres`,
     trial: 'Une configuration est en cours de test : elle n’est pas encore validée.',
@@ -69,8 +69,8 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     title: 'Installation receipt',
     box: 'Box and site',
     issuedAt: 'Date',
-    order: 'Authorisation',
-    noOrder: 'no valid authorisation',
+    authorisation: 'Authorisation',
+    noAuthorisation: 'no valid authorisation',
     installation: 'authorisation to install: no rule',
     validUntil: 'until',
     camera: 'Camera',
@@ -86,7 +86,7 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     heads: ['Rule', 'Type', 'Place', 'Walk test'],
     none: '–',
     notWalked: 'no test',
-    seenPasses: (seen, passes) => `${seen} of ${passes} detected`,
+    seenPasses: (seenCount, passes) => `${seenCount} of ${passes} detected`,
     notCovered: 'not covered by the authorisation',
     moreItems: (count) => `… and ${count} more`,
     trial: 'A configuration is being tested: it is not applied yet.',

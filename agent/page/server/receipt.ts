@@ -64,17 +64,17 @@ function drawHead(
   { agent, config, nowMs }: ReceiptInput,
   texts: ReceiptTexts,
 ): void {
-  const { order, box, site } = agent;
+  const { order: authorisation, box, site } = agent;
   doc.font('Helvetica-Bold').fontSize(20).text(latin(texts.title), MARGIN_PT, MARGIN_PT);
   doc.moveDown(0.6);
   const narrow = WIDTH_PT - QR_PT - 20;
   field(doc, texts.box, `${box} · ${site} · vigie ${agent.version}`, narrow);
   field(doc, texts.issuedAt, timeText(nowMs, agent.timeZone), narrow);
-  if (order === null) field(doc, texts.order, texts.noOrder, narrow);
+  if (authorisation === null) field(doc, texts.authorisation, texts.noAuthorisation, narrow);
   else {
-    const untilText = `${texts.validUntil} ${timeText(Date.parse(order.notAfter), agent.timeZone)}`;
-    const permit = order.installation ? `; ${texts.installation}` : '';
-    field(doc, texts.order, `${order.order} (${order.authority}), ${untilText}${permit}`, narrow);
+    const untilText = `${texts.validUntil} ${timeText(Date.parse(authorisation.notAfter), agent.timeZone)}`;
+    const installationNote = authorisation.installation ? `; ${texts.installation}` : '';
+    field(doc, texts.authorisation, `${authorisation.order} (${authorisation.authority}), ${untilText}${installationNote}`, narrow);
   }
   field(doc, texts.camera, config.installed?.cameraAddress ?? texts.notKnown, narrow);
   doc.y = Math.max(doc.y, MARGIN_PT + QR_PT + 16);

@@ -106,8 +106,8 @@ export class Routes {
     if (open !== undefined) return open(context);
     const paired = this.#paired.get(key);
     if (paired === undefined) {
-      const other = [...this.#open.keys(), ...this.#paired.keys()].some((known) =>
-        known.endsWith(` ${path}`),
+      const other = [...this.#open.keys(), ...this.#paired.keys()].some((route) =>
+        route.endsWith(` ${path}`),
       );
       throw other
         ? new RefusalError(405, { error: 'no-such-method' })
@@ -229,20 +229,20 @@ export class Routes {
 
   /** Rejects with AgentError `unavailable`. */
   async #agentView(session: string, language: Language): Promise<AgentView> {
-    const { state, refused } = await this.#parts.agent.ask(session, { op: 'state', language });
+    const { state, refused: refusal } = await this.#parts.agent.ask(session, { op: 'state', language });
     if (state === null)
       throw new AgentError(
         'unavailable',
-        `the agent says nothing of itself: ${refused?.reason ?? 'no reason'}`,
+        `the agent says nothing of itself: ${refusal?.reason ?? 'no reason'}`,
       );
     this.#identity = { site: state.site, box: state.box };
     return state;
   }
 
   async #askAgent(session: Session, ask: PageAsk): Promise<Reply> {
-    const { refused } = await this.#parts.agent.ask(session.id, ask);
-    if (refused === null) return json({});
-    throw new RefusalError(409, { error: refused.code, reason: refused.reason });
+    const { refused: refusal } = await this.#parts.agent.ask(session.id, ask);
+    if (refusal === null) return json({});
+    throw new RefusalError(409, { error: refusal.code, reason: refusal.reason });
   }
 }
 

@@ -5,7 +5,7 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
-import { type Fault, JournalFiles, readSteadily } from './files.ts';
+import { type JournalProblem, JournalFiles, readSteadily } from './files.ts';
 import { CHECKPOINT, contentsPath, erasedBy, parseLine, tilePath, unpackEntries } from './layout.ts';
 import { TILE_WIDTH } from './tree.ts';
 
@@ -43,7 +43,7 @@ interface Exported {
   readonly size: number;
   /** File that lacks some of its entries; then nothing can be exported. */
   readonly hole: string | undefined;
-  readonly faults: readonly Fault[];
+  readonly problems: readonly JournalProblem[];
 }
 
 function exported(files: JournalFiles, file: string): Exported {
@@ -56,7 +56,7 @@ function exported(files: JournalFiles, file: string): Exported {
       const lines = linesOf(files, index, Math.min(TILE_WIDTH, size - index * TILE_WIDTH));
       if (lines === undefined) {
         const hole = join(dir, contentsPath(index));
-        return { size, hole, faults: [{ what: hole, line: hole }] };
+        return { size, hole, problems: [{ key: hole, line: hole }] };
       }
       for (const { parsed, index: entry } of lines) {
         if (parsed === 'erased') erased.add(entry);
@@ -69,8 +69,8 @@ function exported(files: JournalFiles, file: string): Exported {
     closeSync(fd);
   }
   // Erased under an entry after the checkpoint: the export would appear tampered with.
-  const faults = [...erased].filter((index) => !mayBeErased.has(index)).map((index) => `erased ${index}`);
-  return { size, hole: undefined, faults: faults.map((what) => ({ what, line: what })) };
+  const problems = [...erased].filter((index) => !mayBeErased.has(index)).map((index) => `erased ${index}`);
+  return { size, hole: undefined, problems: problems.map((key) => ({ key, line: key })) };
 }
 
 /** Returns the first line of the file, without its line end. */

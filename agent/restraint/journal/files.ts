@@ -21,8 +21,8 @@ const PARTIAL_TRIES = 100;
 const READ_TRIES = 10;
 
 /** A fault; `what` stays the same however far the journal has grown. */
-export interface Fault {
-  readonly what: string;
+export interface JournalProblem {
+  readonly key: string;
   readonly line: string;
 }
 
@@ -74,7 +74,7 @@ export class JournalFiles {
  * Reads a journal's folder from its first entry to its checkpoint. Repeats the reading if a fault may only result from
  * a concurrent write. Throws AgentError `unavailable` if that continues.
  */
-export function readSteadily<T extends { readonly faults: readonly Fault[] }>(
+export function readSteadily<T extends { readonly problems: readonly JournalProblem[] }>(
   dir: string,
   read: (files: JournalFiles) => T,
 ): T {
@@ -82,10 +82,10 @@ export function readSteadily<T extends { readonly faults: readonly Fault[] }>(
   for (let tries = 0; tries < READ_TRIES; tries += 1) {
     const files = new JournalFiles(dir);
     const result = read(files);
-    if (result.faults.length === 0 || !files.hasMoved) return result;
-    const repeatedFaults = result.faults.filter(({ what }) => before.has(what));
-    if (repeatedFaults.length > 0) return { ...result, faults: repeatedFaults };
-    before = new Set(result.faults.map(({ what }) => what));
+    if (result.problems.length === 0 || !files.hasMoved) return result;
+    const repeatedProblems = result.problems.filter(({ key }) => before.has(key));
+    if (repeatedProblems.length > 0) return { ...result, problems: repeatedProblems };
+    before = new Set(result.problems.map(({ key }) => key));
   }
   throw tooFast(dir);
 }

@@ -45,7 +45,7 @@ import { leafHash, partialPlaces, TILE_WIDTH, type Tile, Tree } from './tree.ts'
 const CONTENT_MAX = 32_768;
 
 /** Number of content files that `newest` searches: at least a month of heartbeats. */
-const LOOK_BACK = 20;
+const FILES_MAX = 20;
 
 const HASH_BYTES = 32;
 /** Free bytes required, because an entry takes five new blocks while the old ones still exist. */
@@ -227,7 +227,7 @@ export class Journal {
     return this.#disk(() => {
       const last = this.#open.index;
       let recentContents: JournalContent[] = [];
-      for (let file = last; file >= 0 && file > last - LOOK_BACK; file -= 1) {
+      for (let file = last; file >= 0 && file > last - FILES_MAX; file -= 1) {
         const contents = this.#contentsOf(file).flatMap(({ content }) => content ?? []);
         const from = contents.findLastIndex(fits);
         recentContents = [...contents.slice(Math.max(0, from)), ...recentContents];
@@ -391,8 +391,8 @@ export class Journal {
     }
   }
 
-  #disk<T>(act: () => T): T {
-    return onDisk(this.#dir, act);
+  #disk<T>(action: () => T): T {
+    return onDisk(this.#dir, action);
   }
 }
 

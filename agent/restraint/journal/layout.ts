@@ -110,9 +110,9 @@ export function makeFolder(folder: string): void {
 }
 
 /** Throws AgentError `exhausted` or `unavailable` if the disk refuses; passes every other error on. */
-export function onDisk<T>(dir: string, act: () => T): T {
+export function onDisk<T>(dir: string, action: () => T): T {
   try {
-    return act();
+    return action();
   } catch (error) {
     if (!(error instanceof Error) || !('syscall' in error)) throw error;
     const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');

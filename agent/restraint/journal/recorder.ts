@@ -102,7 +102,7 @@ export class JournalRecorder {
     note: undefined,
     provenHead: undefined,
   };
-  #witnessFaults = 0;
+  #witnessConflicts = 0;
 
   constructor(options: JournalRecorderOptions) {
     const { config, stateDir, clock } = options;
@@ -123,9 +123,9 @@ export class JournalRecorder {
   tick(): void {
     const { clock, steady } = this.#options;
     const nowMs = clock.nowMs();
-    const due = (what: Task): boolean => nowMs >= this.#dueMs[what];
+    const due = (task: Task): boolean => nowMs >= this.#dueMs[task];
     const waits = (): boolean => this.#down !== undefined || this.#pending.length > 0;
-    this.#lookAtClock();
+    this.#checkClock();
     if (due('heartbeat')) this.#heartbeat(nowMs);
     if (due('write') || (this.#down === undefined && this.#pending.length > 0)) this.#write();
     if (due('records') && this.#down === undefined) this.#recordsAreDue(nowMs);
@@ -140,7 +140,7 @@ export class JournalRecorder {
   }
 
   /** State of the restraints as the journal records it; undefined while it cannot be read. */
-  get known() {
+  get recordedState() {
     if (!this.#isOpen) return undefined;
     const { authority, suspension, commands, rollouts, connection } = this.#state;
     const confirmedBeforeMs = this.#confirmedBeforeMs;
@@ -178,7 +178,7 @@ export class JournalRecorder {
     if (!this.#isOpen) return;
     this.#attempt('the witness and this journal do not agree', () => {
       if (this.#journal.takeWitnessed(note)) return;
-      this.#witnessFaults += 1;
+      this.#witnessConflicts += 1;
       throw new AgentError('corrupt', 'the witness has cosigned a head that this journal does not continue');
     });
   }
@@ -241,7 +241,7 @@ export class JournalRecorder {
       journal_erased_retention: this.#retention.erased.retention,
       journal_erased_limit: this.#retention.erased.limit,
       journal_witnessed: gauge(this.#journal.witnessedSize),
-      journal_witness_faults: this.#witnessFaults,
+      journal_witness_faults: this.#witnessConflicts,
     };
   }
 
@@ -370,7 +370,7 @@ export class JournalRecorder {
     }
   }
 
-  #lookAtClock(): void {
+  #checkClock(): void {
     const stepMs = Math.round(this.#clockSteps.sinceLastMs());
     if (Math.abs(stepMs) >= CLOCK_STEP_MS) this.#note(() => ({ type: 'clock-step', stepMs }));
   }
@@ -388,9 +388,9 @@ export class JournalRecorder {
   }
 
   /** Returns undefined if the disk or the data refuse, which is logged. */
-  #attempt<T>(failure: string, act: () => T): T | undefined {
+  #attempt<T>(failure: string, action: () => T): T | undefined {
     try {
-      return act();
+      return action();
     } catch (error) {
       rethrowBug(error);
       this.#options.log.error({ reason: error.message }, failure);

@@ -99,14 +99,14 @@ export class WatchedFile {
   take(config: Config, now: Running, before: Running | undefined): readonly RedrawnPlace[][] {
     const watched = watchedOf(config);
     const stored = this.#read();
-    const former = stored?.known.find((known) => hashOf(known) === before?.watched);
+    const previous = stored?.known.find((candidate) => hashOf(candidate) === before?.watched);
     const redrawn = before !== undefined && before.zones !== now.zones;
     const same = before === undefined || before.config === now.config;
-    const untold = same ? stored?.untold : merged(stored?.untold, changeOf(former, watched, before, now));
+    const untold = same ? stored?.untold : merged(stored?.untold, changeOf(previous, watched, before, now));
     const knownConfigs =
-      former === undefined || hashOf(former) === hashOf(watched) ? [watched] : [watched, former];
+      previous === undefined || hashOf(previous) === hashOf(watched) ? [watched] : [watched, previous];
     this.#write({ version: 1, known: knownConfigs, untold: untold ?? null });
-    return redrawn ? chunked(redrawnPlaces(former, watched)) : [];
+    return redrawn ? chunked(redrawnPlaces(previous, watched)) : [];
   }
 
   #read(): StoredWatch | undefined {
@@ -160,31 +160,31 @@ function bounded(file: string): string {
 }
 
 function changeOf(
-  former: Watched | undefined,
+  previous: Watched | undefined,
   now: Watched,
   before: Running | undefined,
   after: Running,
 ): ConfigChange {
-  if (former === undefined) {
+  if (previous === undefined) {
     const drawnLists = before?.zones === after.zones ? [] : (['zones', 'lines', 'masks'] as const);
     return { lists: [...drawnLists, 'unknown'], places: [], masksLost: [] };
   }
   const places = (['zones', 'lines', 'masks', 'rules'] as const).flatMap((list) =>
-    differing(former[list], now[list]).map((id) => ({ list, id })),
+    differing(previous[list], now[list]).map((id) => ({ list, id })),
   );
-  const isCameraChanged = JSON.stringify(former.camera) !== JSON.stringify(now.camera);
+  const isCameraChanged = JSON.stringify(previous.camera) !== JSON.stringify(now.camera);
   const lists = CHANGED_LISTS.filter((list) =>
     list === 'camera' ? isCameraChanged : places.some((place) => place.list === list),
   );
-  const masksLost = masksLostOf(former.masks, now.masks);
+  const masksLost = masksLostOf(previous.masks, now.masks);
   return { lists: lists.length === 0 ? ['other'] : lists, places, masksLost };
 }
 
 /** Returns the masks that the present ones do not cover, singly or together. A renamed mask counts as the same. */
-function masksLostOf(former: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
+function masksLostOf(previous: Watched['masks'], now: Watched['masks']): ConfigChange['masksLost'] {
   const compared =
-    [...former, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
-  return (compared ? uncovered(former, now) : notAmong(former, now)).map(({ id, polygon }) => ({
+    [...previous, ...now].reduce((sum, { polygon }) => sum + polygon.length, 0) <= CORNERS_COMPARED;
+  return (compared ? uncovered(previous, now) : notAmong(previous, now)).map(({ id, polygon }) => ({
     id,
     polygon,
     change: now.some((mask) => mask.id === id) ? ('smaller' as const) : ('removed' as const),

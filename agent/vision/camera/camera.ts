@@ -20,7 +20,7 @@ import { CONNECTED_MAX } from '../../contract/camera-connection.ts';
 import type { MaskConfig } from '../../contract/config.ts';
 import { type SizePx, sameSize } from '../../contract/geometry.ts';
 import type { Frame, Glimpse, Still } from '../../contract/picture.ts';
-import type { Fault } from '../native/gstreamer.ts';
+import type { PipelineError } from '../native/gstreamer.ts';
 import { frameRateOf } from './caps.ts';
 import type { KeyFrameMode } from './key-frame-mode.ts';
 import { PrivacyMasks } from './mask.ts';
@@ -117,10 +117,10 @@ export class Camera {
     const reader = this.#parts?.reader;
     return {
       framesRead: reader?.read ?? 0,
-      framesDropped: reader?.dropped ?? 0,
+      framesDropped: reader?.droppedFrames ?? 0,
       reconnects: this.#reconnects,
       rebuilds: this.#rebuilds,
-      stillsCut: this.#ring.cut,
+      stillsCut: this.#ring.earlyRemovals,
     };
   }
 
@@ -144,7 +144,7 @@ export class Camera {
     this.#first = await this.#read(parts);
     if (this.#first !== undefined || this.#stopping.signal.aborted) return;
     await parts.pipeline.dispose();
-    const slow = this.#live && isStall(parts.pipeline.fault);
+    const slow = this.#live && isStall(parts.pipeline.error);
     throw new AgentError(slow ? 'unavailable' : 'config', `camera.source: ${this.#reasonOf(parts)}`);
   }
 
@@ -332,10 +332,10 @@ export class Camera {
     if (this.#stopping.signal.aborted) return;
     if (!this.#live) {
       this.#over = true;
-      if (pipeline.fault === undefined) return;
+      if (pipeline.error === undefined) return;
       throw new AgentError('corrupt', `camera.source: after ${reader.read} frames: ${this.#reasonOf(parts)}`);
     }
-    const clipOver = source.recording && pipeline.fault === undefined && reader.flowing;
+    const clipOver = source.recording && pipeline.error === undefined && reader.flowing;
     if (this.#rebuilding) this.#rebuilds += 1;
     else if (!clipOver) await this.#waitForRetry(parts);
     this.#rebuilding = false;
@@ -376,10 +376,10 @@ export class Camera {
   }
 
   #reasonOf({ source, pipeline, reader }: Parts): string {
-    const { fault } = pipeline;
-    if (fault !== undefined) {
-      const isOwnStall = isStall(fault) && (reader.flowing || !source.recording);
-      return isOwnStall ? fault.message : source.explain(fault);
+    const { error } = pipeline;
+    if (error !== undefined) {
+      const isOwnStall = isStall(error) && (reader.flowing || !source.recording);
+      return isOwnStall ? error.message : source.explain(error);
     }
     if (reader.flowing) return 'the camera ended the stream';
     return source.explain({ message: 'it gave no picture', debug: '' });
@@ -389,8 +389,8 @@ export class Camera {
 const NO_PICTURE = 'no picture for';
 
 /** Reports whether this class ended the opening for lack of a frame, rather than GStreamer. */
-function isStall(fault: Fault | undefined): boolean {
-  return fault?.message.startsWith(NO_PICTURE) ?? false;
+function isStall(error: PipelineError | undefined): boolean {
+  return error?.message.startsWith(NO_PICTURE) ?? false;
 }
 
 function noPicture(ms: number): string {

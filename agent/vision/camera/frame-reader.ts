@@ -15,7 +15,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import type { HeldPicture, NativePipeline } from '../native/gstreamer.ts';
+import type { SinkPicture, NativePipeline } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
 import { type DecodedSize, type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';
@@ -59,7 +59,7 @@ export class FrameReader {
   #fine: Buffer = Buffer.alloc(0);
   #fineWanted = false;
   #streetStill = false;
-  #picture: HeldPicture | undefined;
+  #picture: SinkPicture | undefined;
   #due: PictureKinds | undefined;
   #lastPtsNs: bigint | undefined;
   /** Undefined after a frame without a number. */
@@ -83,7 +83,7 @@ export class FrameReader {
   }
 
   /** Frames due for analysis that a newer one replaced. */
-  get dropped(): number {
+  get droppedFrames(): number {
     return this.#droppedFrames;
   }
 
@@ -124,9 +124,9 @@ export class FrameReader {
       const { ptsNs, order } = picture;
       this.#countDropped(order);
       if (ptsNs === null) continue;
-      const fault = faultOf(picture.source, this.#options.input);
-      if (fault !== undefined) {
-        this.#options.pipeline.fail({ message: fault, debug: '' });
+      const problem = sizeProblem(picture.source, this.#options.input);
+      if (problem !== undefined) {
+        this.#options.pipeline.fail({ message: problem, debug: '' });
         continue;
       }
       if (this.#lastPtsNs !== undefined && ptsNs - this.#lastPtsNs < this.#spacingNs) continue;
@@ -169,7 +169,7 @@ export class FrameReader {
     this.#lastOrder = order;
   }
 
-  #glimpse(ptsNs: bigint, picture: HeldPicture): Glimpse {
+  #glimpse(ptsNs: bigint, picture: SinkPicture): Glimpse {
     const { timeline, pipeline, small } = this.#options;
     const atMs = timeline.atMs(ptsNs);
     // A pipeline that is being stopped resets its count; the number of frames read must not fall.
@@ -231,7 +231,7 @@ export class FrameReader {
 }
 
 /** Returns the reason why pictures of this size cannot be used, whatever the stream claims; undefined if they can. */
-function faultOf(source: SizePx, input: SizePx): string | undefined {
+function sizeProblem(source: SizePx, input: SizePx): string | undefined {
   const { widthPx, heightPx } = source;
   const inner = placementOf(source, input);
   const isSmall = Math.min(widthPx, heightPx, inner.widthPx, inner.heightPx) < SIDE_PX_MIN;

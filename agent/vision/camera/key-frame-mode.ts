@@ -25,9 +25,9 @@ const MARGIN_MS = 1000;
  * Additional lag from which a decoder counts as holding pictures back, in ms. Other decoders output a picture within a
  * few milliseconds; half a key-frame interval is clearly more.
  */
-const HELD_BACK_MS = 500;
+const LATE_LAG_MS = 500;
 /** Late frames in a row that are needed; a single one may have waited for the detector. */
-const HELD_BACK_MIN = 2;
+const LATE_FRAMES_MIN = 2;
 /** Bytes for stored packets and those that arrive while they are decoded; compressed, allocated on demand. */
 const QUEUE_BYTES = 16_777_216;
 
@@ -60,7 +60,7 @@ export class KeyFrameMode {
   #catchUpFromMs: number | undefined;
   /** Lag of frames in full decoding, in ms. */
   #usualLagMs = 0;
-  #suppressed = 0;
+  #lateFrames = 0;
 
   constructor(pipeline: Pick<NativePipeline, 'get' | 'set'>, decoders: Decoders, clock: Clock) {
     this.#pipeline = pipeline;
@@ -85,7 +85,7 @@ export class KeyFrameMode {
   reopen(): void {
     for (const codec of this.#gated) this.#set(codec, false);
     this.#isWanted = false;
-    this.#suppressed = 0;
+    this.#lateFrames = 0;
     this.#catchUpFromMs = undefined;
     this.#keepAll(false);
   }
@@ -96,7 +96,7 @@ export class KeyFrameMode {
   want(quiet: boolean): void {
     if (quiet === this.#isWanted) return;
     const gate = this.#gate;
-    if (gate === undefined || (quiet && this.#suppressed >= HELD_BACK_MIN)) return;
+    if (gate === undefined || (quiet && this.#lateFrames >= LATE_FRAMES_MIN)) return;
     this.#isWanted = quiet;
     if (!quiet && this.#isResting(gate)) this.#keepAll(true);
     this.#set(gate, quiet);
@@ -120,16 +120,16 @@ export class KeyFrameMode {
   #catchUp(gate: Codec): void {
     const nowMs = this.#clock.nowMs();
     this.#catchUpFromMs ??= nowMs;
-    const left = Number(this.#pipeline.get(`kept-${gate}`, 'current-level-buffers'));
-    if (left > 1 && nowMs - this.#catchUpFromMs < CATCH_UP_MS) return;
+    const remaining = Number(this.#pipeline.get(`kept-${gate}`, 'current-level-buffers'));
+    if (remaining > 1 && nowMs - this.#catchUpFromMs < CATCH_UP_MS) return;
     this.#catchUpFromMs = undefined;
     this.#keepAll(false);
   }
 
   #noteLag(lagMs: number): void {
-    const suppressed = lagMs - this.#usualLagMs > MARGIN_MS + HELD_BACK_MS;
-    this.#suppressed = suppressed ? this.#suppressed + 1 : 0;
-    if (this.#suppressed >= HELD_BACK_MIN) this.want(false);
+    const isLate = lagMs - this.#usualLagMs > MARGIN_MS + LATE_LAG_MS;
+    this.#lateFrames = isLate ? this.#lateFrames + 1 : 0;
+    if (this.#lateFrames >= LATE_FRAMES_MIN) this.want(false);
   }
 
   /**
@@ -155,7 +155,7 @@ export class KeyFrameMode {
 
   #reasonOf(gate: Codec | undefined): string | undefined {
     if (gate === undefined) return 'no stream of H.264 or H.265 for libav';
-    if (this.#suppressed >= HELD_BACK_MIN) return 'the decoder holds pictures back';
+    if (this.#lateFrames >= LATE_FRAMES_MIN) return 'the decoder holds pictures back';
     const reason = this.#pipeline.get(`gate-${gate}`, 'reason');
     return typeof reason === 'string' && reason !== '' ? reason : undefined;
   }

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { resolve } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
 import { parseCameraSource, type RtspCamera } from '../../contract/camera-address.ts';
-import type { Fault } from '../native/gstreamer.ts';
+import type { PipelineError } from '../native/gstreamer.ts';
 import { CODECS, gateText } from './key-frame-mode.ts';
 import type { Codec, Decoders } from './presets.ts';
 import { clipTarget, deviceTarget, rtspTarget, shownUrl, type Target } from './target.ts';
@@ -53,7 +53,7 @@ export interface Source {
   /** Checks at little cost whether the source answers; used to detect the return of a camera. */
   probe?(): Promise<boolean>;
   /** Explains a fault to a person, in one line. */
-  explain(fault: Fault): string;
+  explain(error: PipelineError): string;
 }
 
 /** Returns the addresses of a host, at least one; rejects if there are none. */
@@ -79,7 +79,7 @@ function config(message: string): AgentError {
 }
 
 function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
-  const { shown, host, port } = camera;
+  const { displayAddress: visibleUrl, host, port } = camera;
   const place = `${host}:${port}`;
   let openings = 0;
   // All connections of an opening use the same address. Several addresses are used in turn.
@@ -88,7 +88,7 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
     return addresses[openings++ % addresses.length] ?? host;
   };
   return {
-    label: shown,
+    label: visibleUrl,
     recording: false,
     elements: ['rtspsrc', 'switchbin', 'rtph264depay', 'h264parse', 'rtph265depay', 'h265parse'],
     // `:` instead of `!` links again at each opening. The switch creates only the path of the camera's codec.
@@ -117,22 +117,22 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
       const [address = host] = await resolveHost(host).catch(() => []);
       return answers(address, port);
     },
-    explain: (fault) => explainRtsp(fault, place, shown),
+    explain: (error) => explainRtsp(error, place, visibleUrl),
   };
 }
 
-function explainRtsp({ message, debug }: Fault, place: string, visibleUrl: string): string {
-  const faultText = `${message} ${debug}`;
+function explainRtsp({ message, debug }: PipelineError, place: string, visibleUrl: string): string {
+  const errorText = `${message} ${debug}`;
   if (message === LED_ELSEWHERE)
     return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${visibleUrl} and what lies below it are asked for`;
-  if (/\(401\)|Unauthorized/i.test(faultText)) return `${place} refuses the user or password`;
-  if (/\(404\)|Not found/i.test(faultText))
+  if (/\(401\)|Unauthorized/i.test(errorText)) return `${place} refuses the user or password`;
+  if (/\(404\)|Not found/i.test(errorText))
     return `${place} has no stream at ${visibleUrl.replace(/^rtsp:\/\/[^/]*/, '')}`;
-  if (/\(5\d\d\)/.test(faultText)) return `${place} cannot serve the stream now (${message})`;
-  if (/not-negotiated|not-linked|no streams|No supported stream/i.test(faultText)) {
+  if (/\(5\d\d\)/.test(errorText)) return `${place} cannot serve the stream now (${message})`;
+  if (/not-negotiated|not-linked|no streams|No supported stream/i.test(errorText)) {
     return `${place} sends no H.264 or H.265 video that can be decoded`;
   }
-  if (/connect|resource/i.test(faultText)) return `${place} does not answer`;
+  if (/connect|resource/i.test(errorText)) return `${place} does not answer`;
   return `${place}: ${message}`;
 }
 
@@ -207,11 +207,11 @@ function fileSource(path: string): Source {
     decoders: (decoders) => clipPaths(decoders).map(({ decoder }) => decoder),
     locate: () => Promise.resolve(clipTarget(path)),
     check: () => clipTarget(path).close(),
-    explain: (fault) => explainClip(fault, path),
+    explain: (error) => explainClip(error, path),
   };
 }
 
-function explainClip({ message, debug }: Fault, path: string): string {
+function explainClip({ message, debug }: PipelineError, path: string): string {
   if (!existsSync(path)) return `file not found: ${path}; give the path of a video clip`;
   const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
   const cause = missing ?? message.replace(/\.$/, '');

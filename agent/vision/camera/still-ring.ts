@@ -5,7 +5,7 @@
  * LIMITS: 15 s, 64 stills, 24 MiB; the oldest is removed first. Stills removed before their 15 s are over (very large
  * pictures) are counted in `cut`.
  */
-import type { HeldStill } from './still.ts';
+import type { StoredStill } from './still.ts';
 
 /**
  * Retention in ms. Evidence is requested for moments up to 12 s ago (an incident's start, detected late), plus a
@@ -22,16 +22,16 @@ const BYTES_MAX = 25_165_824;
 const DISTANCE_MAX_MS = 5000;
 
 export class StillRing {
-  readonly #stills: HeldStill[] = [];
+  readonly #stills: StoredStill[] = [];
   #bytes = 0;
   #earlyRemovals = 0;
 
   /** Stills removed before their time. */
-  get cut(): number {
+  get earlyRemovals(): number {
     return this.#earlyRemovals;
   }
 
-  add(still: HeldStill): void {
+  add(still: StoredStill): void {
     this.#stills.push(still);
     this.#bytes += still.jpeg.length;
     for (let oldest = this.#stills[0]; oldest !== undefined; oldest = this.#stills[0]) {
@@ -44,8 +44,8 @@ export class StillRing {
   }
 
   /** Returns the still nearest in media time, the earlier of two; undefined if none lies within 5 s. */
-  near(atMs: number): HeldStill | undefined {
-    let best: HeldStill | undefined;
+  near(atMs: number): StoredStill | undefined {
+    let best: StoredStill | undefined;
     let bestMs = DISTANCE_MAX_MS;
     for (const still of this.#stills) {
       const distanceMs = Math.abs(still.atMs - atMs);
@@ -57,7 +57,7 @@ export class StillRing {
     return best;
   }
 
-  all(): readonly HeldStill[] {
+  all(): readonly StoredStill[] {
     return [...this.#stills];
   }
 }

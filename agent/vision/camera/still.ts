@@ -11,7 +11,7 @@ import type { Still, StillPixels } from '../../contract/picture.ts';
 import type { PrivacyMasks } from './mask.ts';
 
 /** JPEG of `size`, at most the size of the source. Its pixels are spread by `spreadPx` of its own pixels. */
-export type HeldStill = Omit<Still, 'pixels'> & {
+export type StoredStill = Omit<Still, 'pixels'> & {
   readonly size: SizePx;
   readonly spreadPx: number;
   readonly jpeg: Uint8Array;
@@ -37,7 +37,7 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /** Returns the still as it may leave the camera. */
-export function givenOut({ jpeg, size: stored, spreadPx, ...still }: HeldStill, masks: PrivacyMasks): Still {
+export function givenOut({ jpeg, size: stored, spreadPx, ...still }: StoredStill, masks: PrivacyMasks): Still {
   const pixels = async (size: SizePx): Promise<StillPixels> => {
     const rgb = await decode(jpeg, stored, size);
     const reachPx = spreadPx + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);

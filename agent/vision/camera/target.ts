@@ -96,13 +96,13 @@ export function clipTarget(path: string): Target & { close(): void } {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (hasCode(error, 'ENOENT'))
-      throw clipFault(`file not found: ${path}; give the path of a video clip`, error);
-    throw clipFault(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
+      throw clipError(`file not found: ${path}; give the path of a video clip`, error);
+    throw clipError(`${path} cannot be read (${messageOf(error)}); allow this user to read it`, error);
   }
   const stat = fstatSync(fd);
   if (!stat.isFile() || stat.size === 0) {
     closeSync(fd);
-    throw clipFault(`${path} is ${stat.isFile() ? 'empty' : 'not a file'}; give the path of a video clip`);
+    throw clipError(`${path} is ${stat.isFile() ? 'empty' : 'not a file'}; give the path of a video clip`);
   }
   const location = `/proc/self/fd/${fd}`;
   return {
@@ -112,7 +112,7 @@ export function clipTarget(path: string): Target & { close(): void } {
   };
 }
 
-function clipFault(message: string, cause?: unknown): AgentError {
+function clipError(message: string, cause?: unknown): AgentError {
   return new AgentError('config', `camera.source: ${message.replace(/\s+/g, ' ')}`, cause);
 }
 

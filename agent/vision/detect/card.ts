@@ -23,7 +23,7 @@ const MODEL_BYTES_MAX = 268_435_456;
 
 const Text = Type.String({ minLength: 1, maxLength: 2000 });
 const Score = Type.Number({ minimum: 0, maximum: 1 });
-const Share = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
+const Ratio = Type.Number({ exclusiveMinimum: 0, maximum: 1 });
 const SidePx = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
 /** Limits for detections of one class group. */
@@ -31,8 +31,8 @@ const GroupThresholds = Type.Object({
   labels: Type.Array(LabelSchema, { minItems: 1, maxItems: 16 }),
   startScoreMin: { ...Score, description: 'a new track may begin with such a detection' },
   lowScoreMin: { ...Score, description: 'a weaker detection may still continue a track' },
-  nmsIouMax: { ...Share, description: 'of two boxes of the group that overlap more, the weaker one goes' },
-  boxShareMax: { ...Share, description: 'a box that covers a larger share of the frame goes' },
+  nmsIouMax: { ...Ratio, description: 'of two boxes of the group that overlap more, the weaker one goes' },
+  boxShareMax: { ...Ratio, description: 'a box that covers a larger share of the frame goes' },
 });
 export type GroupThresholds = Static<typeof GroupThresholds>;
 
@@ -123,7 +123,7 @@ function allowedLabel(index: string, name: string, path: string): Label {
  */
 export async function readCard(modelDir: string, name: string): Promise<ModelCard> {
   const path = join(modelDir, `${name}.json`);
-  const bytes = await readWhole(path, CARD_BYTES_MAX);
+  const bytes = await readFully(path, CARD_BYTES_MAX);
   if (bytes === undefined) {
     const modelNames = await knownModels(modelDir);
     throw new AgentError(
@@ -143,7 +143,7 @@ export async function readCard(modelDir: string, name: string): Promise<ModelCar
 export async function readModel(modelDir: string, card: ModelCard): Promise<Buffer> {
   const path = join(modelDir, card.file);
   const remedy = 'install the package again or run scripts/model build';
-  const bytes = await readWhole(path, MODEL_BYTES_MAX);
+  const bytes = await readFully(path, MODEL_BYTES_MAX);
   if (bytes === undefined) throw new AgentError('config', `model file ${path} is missing: ${remedy}`);
   if (bytes.length !== card.bytes) {
     const damage = bytes.length < card.bytes ? 'truncated' : 'altered';
@@ -163,7 +163,7 @@ export async function readModel(modelDir: string, card: ModelCard): Promise<Buff
 }
 
 /** Returns the file's bytes, or undefined if there is no file. */
-async function readWhole(path: string, bytesMax: number): Promise<Buffer | undefined> {
+async function readFully(path: string, bytesMax: number): Promise<Buffer | undefined> {
   try {
     const file = await open(path);
     try {

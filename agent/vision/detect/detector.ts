@@ -15,8 +15,8 @@ export interface DetectorOptions extends LoadOptions {
 }
 
 /** Result of a detector run. */
-export interface Sight {
-  readonly found: Detection[];
+export interface DetectorResult {
+  readonly detections: Detection[];
   readonly features?: Features | undefined;
 }
 
@@ -64,7 +64,7 @@ export class Detector {
    * True if a larger picture beside a frame is useful. The model must take any size and run on the CPU, where another
    * size costs only its pixels. (Accelerators compile a model for one size.)
    */
-  get looksCloser(): boolean {
+  get takesLargerPicture(): boolean {
     const loaded = this.#loaded;
     return loaded !== undefined && loaded.info.provider === 'cpu' && loaded.backend.takesAnySize;
   }
@@ -92,11 +92,11 @@ export class Detector {
    * @throws AgentError `corrupt` if the model outputs a label that its card does not know
    */
   async detect(frame: Frame): Promise<Detection[]> {
-    return (await this.look(frame)).found;
+    return (await this.detectWithFeatures(frame)).detections;
   }
 
   /** Does the same as `detect`, and adds features about twice a second if they are needed and the model has them. */
-  async look(frame: Frame): Promise<Sight> {
+  async detectWithFeatures(frame: Frame): Promise<DetectorResult> {
     assert(this.#loaded !== undefined, 'the detector was not started');
     const [widthPx, heightPx] = this.#options.config.input;
     assert(
@@ -116,13 +116,13 @@ export class Detector {
         ? undefined
         : featuresOf(features, frame.input, raw.features);
     if (fine === undefined)
-      return { found: suppressWithinGroups(detections, this.#iouMaxOf), features: frameFeatures };
+      return { detections: suppressWithinGroups(detections, this.#iouMaxOf), features: frameFeatures };
     const closer = await this.#loader.run(fine.rgb, { input: fine.size });
     const closerDetections = detectionsOf(closer, card, frame.source, fine.size).filter(
       ({ group }) => group === CLOSER_GROUP,
     );
     return {
-      found: suppressWithinGroups([...detections, ...closerDetections], this.#iouMaxOf, 2),
+      detections: suppressWithinGroups([...detections, ...closerDetections], this.#iouMaxOf, 2),
       features: frameFeatures,
     };
   }

@@ -26,7 +26,7 @@ export class ElementLoader implements Loader {
   readonly #trial: ElementTrial | undefined;
   #element: InferenceElementBackend | undefined;
   /** True if the element is not tried yet. */
-  #heldOff = false;
+  #isPostponed = false;
   #failed = false;
   /** True while an element is being loaded, which may hang. */
   #opening = false;
@@ -40,7 +40,7 @@ export class ElementLoader implements Loader {
   }
 
   get mayTryAgain(): boolean {
-    return this.#heldOff && this.#trial?.heldOff === undefined;
+    return this.#isPostponed && this.#trial?.postponedReason === undefined;
   }
 
   get failed(): boolean {
@@ -91,10 +91,10 @@ export class ElementLoader implements Loader {
     }
     const { card, options } = prepared;
     trial?.start(whatRuns(card, options));
-    const heldOff = trial?.heldOff;
-    if (heldOff !== undefined) {
-      this.#heldOff = true;
-      return heldOff;
+    const postponedReason = trial?.postponedReason;
+    if (postponedReason !== undefined) {
+      this.#isPostponed = true;
+      return postponedReason;
     }
     // The mark of an element that is never loaded would remain indefinitely.
     if (this.#released) throw stopped();

@@ -29,7 +29,7 @@ const WORKS_AFTER_MS = 600_000;
  * Time for which it is held off, in ms. A minute is short for a device that was reset; an hour costs little for a
  * broken one.
  */
-const HELD_OFF_MS = { first: 60_000, max: 3_600_000 } as const;
+const RETRY_MS = { first: 60_000, max: 3_600_000 } as const;
 const FILE = 'element-trial';
 
 const Trial = Type.Object({
@@ -74,11 +74,11 @@ export class ElementTrial {
   }
 
   /** Reason why it is not to be tried yet, one line; undefined if it may be. */
-  get heldOff(): string | undefined {
+  get postponedReason(): string | undefined {
     const { failures, failedAtMs, reason } = this.#trial;
     if (failures === 0) return undefined;
     const sinceMs = this.#options.clock.wallMs() - failedAtMs;
-    const forMs = heldOffMs(failures);
+    const forMs = retryMs(failures);
     if (sinceMs < 0 || sinceMs >= forMs) return undefined;
     const retryTime = new Date(failedAtMs + forMs).toISOString().replace(/\.\d+Z$/, 'Z');
     return `${reason}; it is tried again at ${retryTime}`;
@@ -97,7 +97,7 @@ export class ElementTrial {
     const forMs = this.#options.clock.nowMs() - this.#startedMs;
     if (forMs < WORKS_AFTER_MS) return;
     // After repeated failures the record is cleared only when it has worked for the time that it was held off.
-    if (failures > 0 && forMs >= heldOffMs(failures)) this.#write({ ...this.#trial, ...NONE });
+    if (failures > 0 && forMs >= retryMs(failures)) this.#write({ ...this.#trial, ...NONE });
     else if (isOn) this.#write({ ...this.#trial, isOn: false });
   }
 
@@ -141,6 +141,6 @@ export class ElementTrial {
   }
 }
 
-function heldOffMs(failures: number): number {
-  return Math.min(HELD_OFF_MS.first * 2 ** (failures - 1), HELD_OFF_MS.max);
+function retryMs(failures: number): number {
+  return Math.min(RETRY_MS.first * 2 ** (failures - 1), RETRY_MS.max);
 }

@@ -172,9 +172,9 @@ export class InferenceElementBackend implements Backend {
   async #noAnswer(limitMs: number): Promise<AgentError> {
     // The element's error message may come after the end of the wait.
     await this.#options.clock.sleep(100);
-    const { fault } = this.#pipeline;
-    if (fault !== undefined)
-      return this.#broken(`fails: ${printable(fault.message)} (${causeOf(fault.debug)})`);
+    const { error } = this.#pipeline;
+    if (error !== undefined)
+      return this.#broken(`fails: ${printable(error.message)} (${causeOf(error.debug)})`);
     return this.#broken(`gives no answer within ${limitMs / 1000} s`);
   }
 

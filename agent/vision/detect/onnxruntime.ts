@@ -177,11 +177,11 @@ export class Session implements Backend {
       throw new AgentError('corrupt', `model ${model} takes ${frame} instead of ${inputName} uint8 ${shape}`);
     }
     const outputs = this.#session.outputMetadata;
-    const fault = Object.entries(OUTPUTS).find(
+    const missingOutput = Object.entries(OUTPUTS).find(
       ([name, [type, shape]]) => !outputs.some((one) => one.name === name && isOf(one, type, shape)),
     );
-    if (fault !== undefined) {
-      const [name, [type, shape]] = fault;
+    if (missingOutput !== undefined) {
+      const [name, [type, shape]] = missingOutput;
       const expected = `${name} ${type} [${shape.map((side) => (side === -1 ? 'n' : side)).join(',')}]`;
       throw new AgentError(
         'corrupt',

@@ -41,7 +41,7 @@ const binding = createRequire(import.meta.url)('node-gstreamer-superficial') as 
 };
 
 /** GStreamer's message about a failure. */
-export interface Fault {
+export interface PipelineError {
   readonly message: string;
   readonly debug: string;
 }
@@ -52,7 +52,7 @@ interface Size {
 }
 
 /** Picture that the sink holds. */
-export interface HeldPicture {
+export interface SinkPicture {
   /** Null if it has none. */
   readonly ptsNs: bigint | null;
   /** Number of the pictures before it; undefined if no element has numbered it. */
@@ -67,7 +67,7 @@ export interface HeldPicture {
  * Makes other formats from the picture that the sink holds. Black parts are given in ranges
  * (node-gstreamer-superficial.d.ts).
  */
-export class HeldPictures {
+export class SinkPictures {
   readonly #sink: AppSink;
 
   constructor(sink: AppSink) {
@@ -141,12 +141,12 @@ export class NativePipeline {
   readonly #pipeline: Pipeline;
   readonly #elements = new Map<string, Element>();
   readonly #pictureData = new BigInt64Array(6);
-  #pictures: HeldPictures | undefined;
+  #pictures: SinkPictures | undefined;
   readonly #stopAtExit = (): void => this.#nudge();
   #up = false;
   #polling = false;
   #disposed = false;
-  #fault: Fault | undefined;
+  #error: PipelineError | undefined;
   #decoder: string | undefined;
   /** Ends the wait in `infer`. */
   #endInfer: () => void = () => undefined;
@@ -173,8 +173,8 @@ export class NativePipeline {
   }
 
   /** Reason for the end of the opening, complete after `close()`; undefined for an ordinary end of stream. */
-  get fault(): Fault | undefined {
-    return this.#fault;
+  get error(): PipelineError | undefined {
+    return this.#error;
   }
 
   /** Returns the length of an open clip, in ms; null if unknown. */
@@ -215,20 +215,20 @@ export class NativePipeline {
   /**
    * Returns the next picture, held by the sink until the next call; null at the end of the opening. One call at a time.
    */
-  async pull(): Promise<HeldPicture | null> {
+  async pull(): Promise<SinkPicture | null> {
     const sink = this.#element('sink') as AppSink;
     // A picture that is already there needs no worker.
-    if (sink.takePicture(this.#pictureData)) return heldPicture(this.#pictureData);
+    if (sink.takePicture(this.#pictureData)) return sinkPicture(this.#pictureData);
     return new Promise((resolve) => {
       sink.pullPicture(this.#pictureData, (isThere) => {
-        resolve(isThere ? heldPicture(this.#pictureData) : null);
+        resolve(isThere ? sinkPicture(this.#pictureData) : null);
       });
     });
   }
 
   /** Access to the last pulled picture. */
-  get pictures(): HeldPictures {
-    this.#pictures ??= new HeldPictures(this.#element('sink') as AppSink);
+  get pictures(): SinkPictures {
+    this.#pictures ??= new SinkPictures(this.#element('sink') as AppSink);
     return this.#pictures;
   }
 
@@ -246,7 +246,7 @@ export class NativePipeline {
   infer(limitMs: number): Promise<Inferred | null> {
     return new Promise((resolve) => {
       this.#endInfer = () => resolve(null);
-      if (this.#fault !== undefined) resolve(null);
+      if (this.#error !== undefined) resolve(null);
       else (this.#element('sink') as AppSink).pullTensors(limitMs, resolve);
     });
   }
@@ -259,8 +259,8 @@ export class NativePipeline {
   }
 
   /** Ends the opening: `pull` returns null. The first fault of an opening is kept. */
-  fail(fault: Fault): void {
-    this.#fault ??= fault;
+  fail(error: PipelineError): void {
+    this.#error ??= error;
     this.#endInfer();
     if (this.#stopsAtError) this.#stop();
   }
@@ -302,7 +302,7 @@ export class NativePipeline {
   }
 
   #reset(): void {
-    this.#fault = undefined;
+    this.#error = undefined;
     this.#decoder = undefined;
     this.#playing = new Deferred();
     this.#goodbye = new Deferred();
@@ -370,7 +370,7 @@ export class NativePipeline {
   }
 }
 
-function heldPicture(pictureData: BigInt64Array): HeldPicture {
+function sinkPicture(pictureData: BigInt64Array): SinkPicture {
   const [ptsNs = NO_TIME, order = 0n, ...rest] = pictureData;
   const [width = 0, height = 0, over = 1, under = 1] = rest.map(Number);
   const widthPx = Math.round((width * over) / under);

@@ -57,7 +57,7 @@ const EDGE_NORM = 0.02;
  */
 const DEPOSIT_SLACK_MS = 1000;
 /** Time for which an undetected track may still cover its place, in ms: half of the tracker's memory. */
-export const COVERS_MS = 1000;
+export const OCCLUDES_MS = 1000;
 /**
  * Time of detections at the spot of a lost track, in ms. From there on it has not left, or is an object that looks like
  * a person.
@@ -80,7 +80,7 @@ export interface Bystander {
   /** Distance at the moment nearest to the change, in heights. */
   nearest: number;
   /** True if seen beyond `LEFT_DISTANCE` since. */
-  left: boolean;
+  hasLeft: boolean;
   /**
    * True if its box was seen in another place, so it is neither a parked car nor an object that looks like a person.
    */
@@ -118,8 +118,8 @@ export class Presence {
     this.#filled = Math.min(SLOTS, this.#filled + 1);
     this.#times[this.#slot] = atMs;
     let count = 0;
-    for (const { id, label, xyxyPx, seen, group } of tracks) {
-      if (!seen || group === 'bag') continue;
+    for (const { id, label, xyxyPx, seen: isSeen, group } of tracks) {
+      if (!isSeen || group === 'bag') continue;
       if (count >= TRACKS_MAX) {
         this.#droppedPositions += 1;
         continue;
@@ -162,7 +162,7 @@ export class Presence {
         }
         const placeDistance = distance(placePx, box);
         if (entry !== undefined && placeDistance <= LEFT_DISTANCE) entry.lastBesideMs = atMs;
-        if (entry !== undefined && atMs > firstMs) entry.left = placeDistance > LEFT_DISTANCE;
+        if (entry !== undefined && atMs > firstMs) entry.hasLeft = placeDistance > LEFT_DISTANCE;
         if (placeDistance > REACH) continue;
         totals.set(id, (totals.get(id) ?? 0) + (atMs <= grownMs ? stepMs : 0));
         if (entry !== undefined) {
@@ -178,7 +178,7 @@ export class Presence {
             besideMs: 0,
             lastBesideMs: atMs,
             nearest,
-            left: false,
+            hasLeft: false,
             hasChangedPlace: hasMoved(group, first.box, box, this.#source),
             againMs: 0,
             backMs: undefined,
@@ -211,8 +211,8 @@ export function follow(
     const track = tracks.find(({ id }) => id === bystander.track);
     if (track?.seen !== true) {
       const isDetectedAgain = tracks.some(
-        ({ seen, group, xyxyPx }) =>
-          seen && group === bystander.group && iou(xyxyPx, bystander.lastBox) >= AGAIN_IOU,
+        ({ seen: isSeen, group, xyxyPx }) =>
+          isSeen && group === bystander.group && iou(xyxyPx, bystander.lastBox) >= AGAIN_IOU,
       );
       if (isDetectedAgain && atMs - bystander.lastSeenMs > SUCCESSOR_MS) bystander.againMs += elapsedMs;
       continue;
@@ -222,34 +222,34 @@ export function follow(
     bystander.hasChangedPlace ||= hasMoved(bystander.group, bystander.firstBox, track.xyxyPx, source);
     const placeDistance = distance(placePx, track.xyxyPx);
     if (placeDistance > LEFT_DISTANCE) {
-      bystander.left = true;
+      bystander.hasLeft = true;
       bystander.backMs = undefined;
       continue;
     }
     bystander.backMs ??= atMs;
-    if (bystander.left && atMs - bystander.backMs < BACK_MS) continue;
-    bystander.left = false;
+    if (bystander.hasLeft && atMs - bystander.backMs < BACK_MS) continue;
+    bystander.hasLeft = false;
     bystander.lastBesideMs = atMs;
   }
   for (const track of tracks) {
     if (!track.seen || track.group === 'bag' || bystanders.some(({ track: id }) => id === track.id)) continue;
     if (distance(placePx, track.xyxyPx) > LEFT_DISTANCE) continue;
     const predecessor = bystanders.find(
-      ({ left, lastSeenMs, lastBox }) =>
-        !left &&
+      ({ hasLeft, lastSeenMs, lastBox }) =>
+        !hasLeft &&
         track.firstMs >= lastSeenMs - 500 &&
         track.firstMs <= lastSeenMs + SUCCESSOR_MS &&
         iou(lastBox, track.xyxyPx) >= SUCCESSOR_IOU,
     );
     if (predecessor === undefined) continue;
-    predecessor.left = true;
+    predecessor.hasLeft = true;
     bystanders.push({
       ...predecessor,
       track: track.id,
       label: track.label,
       group: track.group,
       lastBesideMs: atMs,
-      left: false,
+      hasLeft: false,
       backMs: undefined,
       lastBox: track.xyxyPx,
       lastSeenMs: atMs,
@@ -258,10 +258,10 @@ export function follow(
 }
 
 /** Merges the bystanders of two regions: those of the part were also beside the whole. */
-export function mergeBystanders(wholeBystanders: Bystander[], part: readonly Bystander[]): void {
+export function mergeBystanders(bystanders: Bystander[], part: readonly Bystander[]): void {
   for (const bystander of part) {
-    const entry = wholeBystanders.find(({ track }) => track === bystander.track);
-    if (entry === undefined) wholeBystanders.push(bystander);
+    const entry = bystanders.find(({ track }) => track === bystander.track);
+    if (entry === undefined) bystanders.push(bystander);
     else entry.besideMs = Math.max(entry.besideMs, bystander.besideMs);
   }
 }
@@ -279,13 +279,13 @@ export function people(bystanders: readonly Bystander[], placePx: XyxyPx, firstM
 /** Reports whether a person is still there or was lost there a moment ago. Vehicles do not count. */
 export function hasBystander(bystanders: readonly Bystander[], atMs: number): boolean {
   return bystanders.some(
-    ({ left, lastSeenMs, group }) => group !== 'vehicle' && !left && atMs - lastSeenMs <= SUCCESSOR_MS,
+    ({ hasLeft, lastSeenMs, group }) => group !== 'vehicle' && !hasLeft && atMs - lastSeenMs <= SUCCESSOR_MS,
   );
 }
 
 /** Returns the media time at which the last of them was still there. A vehicle that stays does not count. */
 function lastLeftMs(bystanders: readonly Bystander[]): number {
-  const counted = bystanders.filter(({ group, left }) => group !== 'vehicle' || left);
+  const counted = bystanders.filter(({ group, hasLeft }) => group !== 'vehicle' || hasLeft);
   return Math.max(0, ...counted.map(({ lastBesideMs }) => lastBesideMs));
 }
 
@@ -294,10 +294,10 @@ function lastLeftMs(bystanders: readonly Bystander[]): number {
  * must have been seen to do both. A person whose track broke on the spot has left if the spot shows no more detections.
  */
 export function associatedTracks(bystanders: readonly Bystander[], firstMs: number): Bystander[] {
-  return bystanders.filter(({ hasChangedPlace, left, lastBesideMs, againMs, group }) => {
-    const slackMs = DEPOSIT_SLACK_MS + (left ? 0 : COVERS_MS);
+  return bystanders.filter(({ hasChangedPlace, hasLeft, lastBesideMs, againMs, group }) => {
+    const slackMs = DEPOSIT_SLACK_MS + (hasLeft ? 0 : OCCLUDES_MS);
     if (lastBesideMs < firstMs - slackMs) return false;
-    return group === 'vehicle' ? hasChangedPlace && left : hasChangedPlace || againMs < AGAIN_MS;
+    return group === 'vehicle' ? hasChangedPlace && hasLeft : hasChangedPlace || againMs < AGAIN_MS;
   });
 }
 
@@ -308,7 +308,7 @@ export function associatedTrackOf(
   atMs: number,
 ): AssociatedTrack | undefined {
   const possible = associatedTracks(bystanders, firstMs);
-  const goneBystanders = possible.filter(({ left, lastSeenMs }) => left || atMs - lastSeenMs > SUCCESSOR_MS);
+  const goneBystanders = possible.filter(({ hasLeft, lastSeenMs }) => hasLeft || atMs - lastSeenMs > SUCCESSOR_MS);
   let best: Bystander | undefined;
   for (const bystander of goneBystanders.length > 0 ? goneBystanders : possible) {
     if (best === undefined || bystander.nearest < best.nearest - SAME_DISTANCE) best = bystander;

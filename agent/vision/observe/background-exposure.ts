@@ -3,7 +3,7 @@
  * difference of the picture from it. The result is a curve instead of one factor, because cameras compress bright
  * parts, saturate, and brighten dark parts alone.
  */
-import { COVERED, GROUND } from './background-state.ts';
+import { OCCLUDED, GROUND } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
 /** Number of samples: about 100 in each of 8 bands. Their median is accurate to a level on a noisy street. */
@@ -40,18 +40,18 @@ export class Exposure {
    * Returns the levels to add to each level 0..255 of the ground; undefined if there is no change or no measurement.
    */
   measure(
-    { grid: { used } }: SmallPicture,
+    { grid: { usedCells } }: SmallPicture,
     present: Float32Array,
     ground: Float32Array,
     state: Uint8Array,
-    covered: Uint8Array,
+    occlusion: Uint8Array,
   ): Float32Array | undefined {
     const bins = this.#bins.fill(0);
     const counts = this.#counts.fill(0);
-    const step = Math.max(1, Math.floor(used.length / SAMPLES));
-    for (let k = 0; k < used.length; k += step) {
-      const i = used[k] as number;
-      if (state[i] !== GROUND || covered[i] === COVERED) continue;
+    const step = Math.max(1, Math.floor(usedCells.length / SAMPLES));
+    for (let k = 0; k < usedCells.length; k += step) {
+      const i = usedCells[k] as number;
+      if (state[i] !== GROUND || occlusion[i] === OCCLUDED) continue;
       const level = ground[i] as number;
       const change = Math.round((present[i] as number) - level);
       const band = Math.min(BANDS - 1, Math.max(0, Math.floor(level / BAND_LEVELS)));
@@ -93,8 +93,8 @@ export class Exposure {
       const start = from < 0 ? 0 : middle(from);
       const end = middle(band);
       for (let level = start; level <= end; level += 1) {
-        const share = end === start ? 1 : (level - start) / (end - start);
-        this.#curve[level] = before + share * (to - before);
+        const ratio = end === start ? 1 : (level - start) / (end - start);
+        this.#curve[level] = before + ratio * (to - before);
       }
       from = band;
     }

@@ -14,6 +14,6 @@ export interface Planes {
 }
 
 /** An object is in front of the cell. */
-export const COVERED = 1;
+export const OCCLUDED = 1;
 /** An object is beside the cell. */
 export const BESIDE_OBJECT = 2;

@@ -17,7 +17,7 @@
  */
 import { MOVING, SETTLED } from '../../contract/picture.ts';
 import { Exposure } from './background-exposure.ts';
-import { CHANGED, COVERED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
+import { CHANGED, OCCLUDED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
 /** Time of the same appearance after which a cell rests, in ms; longer than a walker pauses between steps. */
@@ -75,7 +75,7 @@ export class Background {
   /** 1 where the cell rests now and is not covered. */
   readonly resting: Uint8Array;
   /** COVERED where an object is in front of the cell, BESIDE_OBJECT near it, else 0. */
-  readonly covered: Uint8Array;
+  readonly occlusion: Uint8Array;
   readonly #nowMs: Float64Array;
   readonly #noise: Float32Array;
   /** A sensor at full gain has far more chroma noise than luma noise. */
@@ -99,7 +99,7 @@ export class Background {
     this.state = new Uint8Array(cells);
     this.changedMs = new Float64Array(cells);
     this.resting = new Uint8Array(cells);
-    this.covered = new Uint8Array(cells);
+    this.occlusion = new Uint8Array(cells);
     this.#nowMs = new Float64Array(cells);
     this.#noise = new Float32Array(cells).fill(FIRST_NOISE_MIN);
     this.#chromaNoise = new Float32Array(cells).fill(FIRST_NOISE_MIN);
@@ -122,21 +122,21 @@ export class Background {
     this.#expose();
     if (this.#frames > 0 && this.#frames <= FIRST_FRAMES) this.#hearAll();
     this.#frames = Math.min(this.#frames + 1, FIRST_FRAMES + 1);
-    const { used } = this.picture.grid;
+    const { usedCells } = this.picture.grid;
     const { red, green, blue } = this.picture;
-    const { now, resting, covered } = this;
+    const { now, resting, occlusion } = this;
     const follow = first ? 1 : 1 - Math.exp(-elapsedMs / NOW_MS);
     const learn = 1 - Math.exp(-elapsedMs / GROUND_MS);
     const listen = 1 - Math.exp(-elapsedMs / NOISE_MS);
     let changedCells = 0;
-    for (let k = 0; k < used.length; k += 1) {
-      const i = used[k] as number;
+    for (let k = 0; k < usedCells.length; k += 1) {
+      const i = usedCells[k] as number;
       const dr = (red[i] as number) - (now.red[i] as number);
       const dg = (green[i] as number) - (now.green[i] as number);
       const db = (blue[i] as number) - (now.blue[i] as number);
       const dy = lumaBy(dr, dg, db);
       const dc = chromaBy(dr, dg, db);
-      if (first || covered[i] === COVERED || dy > this.#lumaFrom(i) || dc > this.#chromaFrom(i)) {
+      if (first || occlusion[i] === OCCLUDED || dy > this.#lumaFrom(i) || dc > this.#chromaFrom(i)) {
         copy(this.picture, now, i);
         this.#nowMs[i] = atMs;
         resting[i] = 0;
@@ -158,9 +158,9 @@ export class Background {
 
   /** Writes which cells of the last picture show something in front of their ground. */
   foreground(cells: Uint8Array): void {
-    const { used } = this.picture.grid;
-    for (let k = 0; k < used.length; k += 1) {
-      const i = used[k] as number;
+    const { usedCells } = this.picture.grid;
+    for (let k = 0; k < usedCells.length; k += 1) {
+      const i = usedCells[k] as number;
       cells[i] = this.#shownBy(i);
     }
   }
@@ -179,11 +179,11 @@ export class Background {
    */
   #hearAll(): void {
     const { picture, now } = this;
-    const { used } = picture.grid;
-    const step = Math.max(1, Math.floor(used.length / FIRST_SAMPLES));
+    const { usedCells } = picture.grid;
+    const step = Math.max(1, Math.floor(usedCells.length / FIRST_SAMPLES));
     const [luma, chroma]: [number[], number[]] = [[], []];
-    for (let k = 0; k < used.length; k += step) {
-      const i = used[k] as number;
+    for (let k = 0; k < usedCells.length; k += step) {
+      const i = usedCells[k] as number;
       const dr = (picture.red[i] as number) - (now.red[i] as number);
       const dg = (picture.green[i] as number) - (now.green[i] as number);
       const db = (picture.blue[i] as number) - (now.blue[i] as number);
@@ -226,13 +226,13 @@ export class Background {
   }
 
   #exposeChannel(channel: keyof Planes): boolean {
-    const { picture, ground, now, changedPlanes, state, covered } = this;
-    const curve = this.#exposure.measure(picture, picture[channel], ground[channel], state, covered);
+    const { picture, ground, now, changedPlanes, state, occlusion } = this;
+    const curve = this.#exposure.measure(picture, picture[channel], ground[channel], state, occlusion);
     if (curve === undefined) return false;
-    const { used } = picture.grid;
+    const { usedCells } = picture.grid;
     for (const model of [ground[channel], now[channel], changedPlanes[channel]]) {
-      for (let k = 0; k < used.length; k += 1) {
-        const i = used[k] as number;
+      for (let k = 0; k < usedCells.length; k += 1) {
+        const i = usedCells[k] as number;
         const level = model[i] as number;
         model[i] = level + (curve[Math.max(0, Math.min(255, Math.round(level)))] as number);
       }
@@ -309,10 +309,10 @@ function copy(from: Planes, to: Planes, i: number): void {
   to.blue[i] = from.blue[i] as number;
 }
 
-function blend(model: Planes, present: Planes, i: number, share: number): void {
-  model.red[i] = (model.red[i] as number) + share * ((present.red[i] as number) - (model.red[i] as number));
+function blend(model: Planes, present: Planes, i: number, ratio: number): void {
+  model.red[i] = (model.red[i] as number) + ratio * ((present.red[i] as number) - (model.red[i] as number));
   model.green[i] =
-    (model.green[i] as number) + share * ((present.green[i] as number) - (model.green[i] as number));
+    (model.green[i] as number) + ratio * ((present.green[i] as number) - (model.green[i] as number));
   model.blue[i] =
-    (model.blue[i] as number) + share * ((present.blue[i] as number) - (model.blue[i] as number));
+    (model.blue[i] as number) + ratio * ((present.blue[i] as number) - (model.blue[i] as number));
 }

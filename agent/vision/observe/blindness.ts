@@ -74,16 +74,16 @@ const POINTS = 64;
 
 /** Observer's data of a frame beside its pixels. */
 export interface ObservedFrame {
-  readonly found: readonly Detection[];
+  readonly detections: readonly Detection[];
   /** False if `found` is from an earlier frame. */
-  readonly looked: boolean;
+  readonly detectorRan: boolean;
   readonly foreground: Foreground | undefined;
 }
 
 interface BlindZone {
   readonly id: string;
   /** Ratio of the zone in each block. */
-  readonly shares: Float64Array;
+  readonly ratios: Float64Array;
   blind: boolean;
   /** Time since which the opposite of `blind` holds. */
   contraryMs: number | undefined;
@@ -108,7 +108,7 @@ export class Blindness {
   constructor({ zones }: { readonly zones: readonly Pick<ZoneConfig, 'id' | 'polygon'>[] }) {
     this.#zones = zones.map(({ id, polygon }) => ({
       id,
-      shares: ratiosOf(polygon),
+      ratios: ratiosOf(polygon),
       blind: false,
       contraryMs: undefined,
     }));
@@ -121,7 +121,7 @@ export class Blindness {
 
   /** True if most blocks are hazy: the picture must not be learnt from, even if it looks unchanged. */
   get isHazy(): boolean {
-    return this.#haze !== undefined && this.#haze.telling >= TELLING_MIN && this.#haze.share >= HAZY_MOST;
+    return this.#haze !== undefined && this.#haze.telling >= TELLING_MIN && this.#haze.hazyRatio >= HAZY_MOST;
   }
 
   /**
@@ -129,10 +129,10 @@ export class Blindness {
    * `over`: no longer blind, if that lasts.
    */
   get camera(): { readonly isHazy: boolean; readonly missed: boolean; readonly over: boolean } {
-    const { telling = 0, share = 0, flat = false } = this.#haze ?? {};
+    const { telling = 0, hazyRatio = 0, flat = false } = this.#haze ?? {};
     const isNamed = this.#namedRatio >= NAMED_RATIO;
     const missed = this.#isMissed();
-    const clear = !flat && (telling < TELLING_MIN || share <= HAZY_FEW);
+    const clear = !flat && (telling < TELLING_MIN || hazyRatio <= HAZY_FEW);
     const lasts = this.#flatMs !== undefined && this.#atMs - this.#flatMs >= FLAT_MS;
     return { isHazy: !isNamed && (this.isHazy || lasts), missed, over: !missed && (isNamed || clear) };
   }
@@ -148,30 +148,30 @@ export class Blindness {
   }
 
   /** Takes the next frame. */
-  see({ found, looked, foreground }: ObservedFrame, source: SizePx, atMs: number): void {
-    if (!looked) return;
+  see({ detections, detectorRan, foreground }: ObservedFrame, source: SizePx, atMs: number): void {
+    if (!detectorRan) return;
     const elapsedMs = atMs - (this.#namedMs ?? atMs);
-    const namedNow = found.some(isSure) ? 1 : 0;
+    const namedNow = detections.some(isSure) ? 1 : 0;
     this.#namedRatio += (1 - Math.exp(-elapsedMs / NAMED_MS)) * (namedNow - this.#namedRatio);
     this.#namedLong += (1 - Math.exp(-elapsedMs / PASSED_MS)) * (namedNow - this.#namedLong);
     this.#namedMs = atMs;
     if (foreground === undefined) return;
     const passed = this.#passed;
-    passed.push(...this.#unclassifiedMotion.update(foreground, found, source, atMs));
+    passed.push(...this.#unclassifiedMotion.update(foreground, detections, source, atMs));
     let old = Math.max(0, passed.length - PASSED_MAX);
     while (old < passed.length && atMs - (passed[old] as PassedObject).atMs > PASSED_MS) old += 1;
     if (old > 0) passed.splice(0, old);
   }
 
   /** Takes a window of frames. `sound` states that the picture may count as a good one. */
-  look(picture: ConditionPicture, windowMs: number, sound: boolean, atMs: number): void {
+  assessWindow(picture: ConditionPicture, windowMs: number, sound: boolean, atMs: number): void {
     this.#clear ??= new ClearView(picture.cells);
-    const haze = this.#clear.look(picture, windowMs, sound);
+    const haze = this.#clear.compareWindow(picture, windowMs, sound);
     this.#haze = haze;
     this.#light = lightOf(picture);
     this.#atMs = atMs;
     this.#flatMs = haze.flat ? (this.#flatMs ?? atMs) : undefined;
-    for (const zone of this.#zones) judgeZone(zone, haze, atMs);
+    for (const zone of this.#zones) assessZone(zone, haze, atMs);
   }
 
   /** Forgets the picture after a change of the view or of the picture's size. */
@@ -204,13 +204,13 @@ function isSure({ score }: Detection): boolean {
   return score >= SEEN_SCORE;
 }
 
-function judgeZone(zone: BlindZone, { bright }: Haze, atMs: number): void {
+function assessZone(zone: BlindZone, { bright }: Haze, atMs: number): void {
   let [all, telling, hazy] = [0, 0, 0];
   for (let b = 0; b < BLOCKS; b += 1) {
-    const share = zone.shares[b] as number;
-    all += share;
-    if (bright[b] !== 0) telling += share;
-    if ((bright[b] as number) > 0) hazy += share;
+    const ratio = zone.ratios[b] as number;
+    all += ratio;
+    if (bright[b] !== 0) telling += ratio;
+    if ((bright[b] as number) > 0) hazy += ratio;
   }
   const tells = telling > 0 && telling >= ZONE_TELLING_MIN * all;
   const contrary = zone.blind ? !tells || hazy <= ZONE_FEW * telling : tells && hazy >= ZONE_MOST * telling;
@@ -225,14 +225,14 @@ function judgeZone(zone: BlindZone, { bright }: Haze, atMs: number): void {
 }
 
 function ratiosOf(polygon: ZoneConfig['polygon']): Float64Array {
-  const shares = new Float64Array(BLOCKS);
+  const counts = new Float64Array(BLOCKS);
   for (let y = 0; y < POINTS; y += 1) {
     for (let x = 0; x < POINTS; x += 1) {
       const [u, v] = [(x + 0.5) / POINTS, (y + 0.5) / POINTS];
       if (!isInside(polygon, [u, v])) continue;
       const b = Math.floor(v * BLOCK_ROWS) * BLOCK_COLUMNS + Math.floor(u * BLOCK_COLUMNS);
-      shares[b] = (shares[b] as number) + 1;
+      counts[b] = (counts[b] as number) + 1;
     }
   }
-  return shares;
+  return counts;
 }

@@ -16,7 +16,7 @@ import { BLOCKS, type ConditionPicture } from './condition-picture.ts';
 /** Time constant of the reference, in ms: a fog bank comes in minutes, the sun's shadows pass in an hour. */
 const CLEAR_MS = 1_200_000;
 /** Windows required for a reference: 10 s. */
-const CLEAR_LOOKS = 4;
+const CLEAR_WINDOWS = 4;
 /**
  * Transmission below which a block is hazy: a quarter of the contrast. People differ from the ground by 40 levels in
  * the median, and a detector needs about 10.
@@ -52,7 +52,7 @@ export interface Haze {
    */
   readonly bright: Int8Array;
   /** Ratio of hazy blocks among the usable ones, and the number of usable blocks. */
-  readonly share: number;
+  readonly hazyRatio: number;
   readonly telling: number;
   /** True if hardly any block has a visible contrast, whatever was there before. */
   readonly flat: boolean;
@@ -64,14 +64,14 @@ type Sums = Record<'level' | 'square' | 'edges' | 'clear' | 'clearSquare' | 'bot
 export class ClearView {
   readonly #level: Float32Array;
   readonly #edges = new Float64Array(BLOCKS);
-  readonly #looks = new Uint16Array(BLOCKS);
+  readonly #windows = new Uint16Array(BLOCKS);
 
   constructor(cells: number) {
     this.#level = new Float32Array(cells);
   }
 
   /** Compares a window with the reference; `learn` states that the picture may count as a good one. */
-  look(picture: ConditionPicture, windowMs: number, learn: boolean): Haze {
+  compareWindow(picture: ConditionPicture, windowMs: number, learn: boolean): Haze {
     const sums = this.#sums(picture);
     const blocks = new Int8Array(BLOCKS);
     const bright = new Int8Array(BLOCKS);
@@ -95,13 +95,13 @@ export class ClearView {
     const sorted = contrasts.subarray(0, compared).sort();
     const contrast = sorted[Math.floor(FLAT_QUANTILE * compared)] ?? 1;
     const flat = meanOf(picture) >= DARK_LEVEL && contrast < FLAT_CONTRAST;
-    return { bright, telling, share: hazyBlocks / Math.max(1, telling), flat };
+    return { bright, telling, hazyRatio: hazyBlocks / Math.max(1, telling), flat };
   }
 
   #verdictOf(sums: Sums, b: number, cells: number): -1 | 0 | 1 {
     const mean = (sums.level[b] as number) / cells;
     if (mean >= BLEACHED_LEVEL) return 1;
-    if (mean < DARK_LEVEL || (this.#looks[b] as number) < CLEAR_LOOKS) return 0;
+    if (mean < DARK_LEVEL || (this.#windows[b] as number) < CLEAR_WINDOWS) return 0;
     const clearMean = (sums.clear[b] as number) / cells;
     const clearSpread = spreadOf(sums.clear, sums.clearSquare, b, cells);
     if (clearSpread < TELLING_CONTRAST * clearMean) return 0;
@@ -112,19 +112,19 @@ export class ClearView {
   }
 
   #learn(picture: ConditionPicture, sums: Sums, blocks: Int8Array, windowMs: number): void {
-    const share = new Float64Array(BLOCKS);
+    const weights = new Float64Array(BLOCKS);
     for (let b = 0; b < BLOCKS; b += 1) {
       if (blocks[b] === 1) continue;
-      share[b] = Math.max(windowMs / CLEAR_MS, 1 / ((this.#looks[b] as number) + 1));
-      this.#looks[b] = Math.min(65_535, (this.#looks[b] as number) + 1);
+      weights[b] = Math.max(windowMs / CLEAR_MS, 1 / ((this.#windows[b] as number) + 1));
+      this.#windows[b] = Math.min(65_535, (this.#windows[b] as number) + 1);
       const edges = this.#edges[b] as number;
-      this.#edges[b] = edges + (share[b] as number) * ((sums.edges[b] as number) - edges);
+      this.#edges[b] = edges + (weights[b] as number) * ((sums.edges[b] as number) - edges);
     }
     const { block, level, frames } = picture;
     for (let k = 0; k < block.length; k += 1) {
       const clear = this.#level[k] as number;
       this.#level[k] =
-        clear + (share[block[k] as number] as number) * ((level[k] as number) / frames - clear);
+        clear + (weights[block[k] as number] as number) * ((level[k] as number) / frames - clear);
     }
   }
 

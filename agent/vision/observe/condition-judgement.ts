@@ -41,7 +41,7 @@ const RANK: Readonly<Record<CameraCondition, number>> = {
 };
 
 /** State of the evaluation of one learnt view. A new view gets a new record without any state of another. */
-export interface Judgement {
+export interface Assessment {
   readonly view: View;
   /** Appearance of the picture since it differs. */
   readonly other: View;
@@ -59,7 +59,7 @@ export interface Judgement {
 }
 
 /** Creates the state. `view` may be learnt already; `soundMs` is when the picture last matched it. */
-export function judgementBy(view: View, other: View, soundMs: number): Judgement {
+export function newAssessment(view: View, other: View, soundMs: number): Assessment {
   return {
     view,
     other,
@@ -75,37 +75,37 @@ export function judgementBy(view: View, other: View, soundMs: number): Judgement
 }
 
 /** Records the edge energy of a picture that matches the view. */
-export function noteSound(judgement: Judgement, edges: number): void {
-  const sound = judgement.lastSound;
-  judgement.lastSound = edges;
+export function noteSound(assessment: Assessment, edges: number): void {
+  const sound = assessment.lastSound;
+  assessment.lastSound = edges;
   if (sound === undefined) return;
-  const risen = judgement.least + (sound - judgement.least) * (WINDOW_MS / LEAST_MS);
-  judgement.least = Number.isFinite(judgement.least) ? Math.min(sound, risen) : sound;
+  const risen = assessment.least + (sound - assessment.least) * (WINDOW_MS / LEAST_MS);
+  assessment.least = Number.isFinite(assessment.least) ? Math.min(sound, risen) : sound;
 }
 
 /**
  * Begins a condition after `holds` has lasted long enough, unless a more severe one is active. Ends it after `over` has
  * lasted long enough.
  */
-export function judge(
-  judgement: Judgement,
+export function assess(
+  assessment: Assessment,
   condition: CameraCondition,
   holds: boolean,
   over: boolean,
   atMs: number,
   beginsMs = BEGINS_MS[condition],
 ): void {
-  const stands = judgement.active === condition;
-  if (stands ? !over : !holds) {
-    judgement.sinceMs.delete(condition);
+  const isActive = assessment.active === condition;
+  if (isActive ? !over : !holds) {
+    assessment.sinceMs.delete(condition);
     return;
   }
-  const sinceMs = judgement.sinceMs.get(condition) ?? atMs;
-  judgement.sinceMs.set(condition, sinceMs);
-  if (atMs - sinceMs < (stands ? ENDS_MS[condition] : beginsMs)) return;
-  if (stands) judgement.active = undefined;
-  else if (judgement.active === undefined || RANK[condition] < RANK[judgement.active])
-    judgement.active = condition;
+  const sinceMs = assessment.sinceMs.get(condition) ?? atMs;
+  assessment.sinceMs.set(condition, sinceMs);
+  if (atMs - sinceMs < (isActive ? ENDS_MS[condition] : beginsMs)) return;
+  if (isActive) assessment.active = undefined;
+  else if (assessment.active === undefined || RANK[condition] < RANK[assessment.active])
+    assessment.active = condition;
   else return;
-  judgement.sinceMs.delete(condition);
+  assessment.sinceMs.delete(condition);
 }

@@ -46,10 +46,10 @@ export function lightOf({ level, red, blue, frames, cells }: ConditionPicture): 
 
 /** Returns the first level with more than `cellsBelow` cells at or under it. */
 function levelAt(counts: Uint32Array, cellsBelow: number): number {
-  let left = cellsBelow;
+  let remaining = cellsBelow;
   for (let level = 0; level < counts.length; level += 1) {
-    left -= counts[level] as number;
-    if (left < 0) return level;
+    remaining -= counts[level] as number;
+    if (remaining < 0) return level;
   }
   return -1;
 }

@@ -39,7 +39,7 @@ export class View {
   readonly #level: Float32Array;
   /** Variance that noise leaves in the means of a window, summed over each block. */
   readonly #noise = new Float64Array(BLOCKS);
-  #looks = 0;
+  #windows = 0;
 
   constructor(cells: number) {
     this.#x = new Float32Array(cells);
@@ -48,12 +48,12 @@ export class View {
   }
 
   /** Number of windows that it was learnt from. */
-  get looks(): number {
-    return this.#looks;
+  get windows(): number {
+    return this.#windows;
   }
 
   forget(): void {
-    this.#looks = 0;
+    this.#windows = 0;
   }
 
   /** Returns the only data of it that may be stored outside of vision (condition-signature.ts). */
@@ -62,9 +62,9 @@ export class View {
   }
 
   /** Learns a window, at first with the weight of an even mean, later with at least `share`. */
-  learn(picture: ConditionPicture, share: number): void {
-    const weight = Math.max(share, 1 / (this.#looks + 1));
-    this.#looks += 1;
+  learn(picture: ConditionPicture, weightMin: number): void {
+    const weight = Math.max(weightMin, 1 / (this.#windows + 1));
+    this.#windows += 1;
     const scale = 1 / picture.frames;
     blend(this.#x, picture.stepX, scale, weight);
     blend(this.#y, picture.stepY, scale, weight);
@@ -83,21 +83,21 @@ export class View {
     for (let b = 0; b < BLOCKS; b += 1) {
       const cells = picture.cellsOf[b] as number;
       const own = view[b] as number;
-      const left = Math.max(0, (now[b] as number) - (noise[b] as number));
-      edges += left / picture.cells;
+      const signal = Math.max(0, (now[b] as number) - (noise[b] as number));
+      edges += signal / picture.cells;
       if (cells === 0 || own < TELLING_SQUARE * cells || own < TELLING_NOISE * (this.#noise[b] as number))
         continue;
       telling += 1;
-      energyNow += left;
+      energyNow += signal;
       energyView += own;
       const deviation = Math.sqrt((own * (noise[b] as number)) / (2 * cells));
       const least = Math.max(
-        SAME_CORRELATION * Math.sqrt(left * own),
+        SAME_CORRELATION * Math.sqrt(signal * own),
         SAME_LEAST * own,
         DEVIATIONS * deviation,
       );
       if ((both[b] as number) >= least) keptBlocks += 1;
-      if (left < BLURRED_ENERGY * gain * gain * own) blurred += 1;
+      if (signal < BLURRED_ENERGY * gain * gain * own) blurred += 1;
     }
     const of = Math.max(1, telling);
     const energy = energyView === 0 ? 1 : energyNow / energyView;

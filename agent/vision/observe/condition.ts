@@ -24,7 +24,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
 import { Blindness } from './blindness.ts';
-import { BEGINS_MS, judge, judgementBy, noteSound, WINDOW_MS } from './condition-judgement.ts';
+import { BEGINS_MS, assess, newAssessment, noteSound, WINDOW_MS } from './condition-judgement.ts';
 import type { Light } from './condition-light.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
@@ -35,7 +35,7 @@ import type { UnclassifiedObject } from './unclassified-motion.ts';
 const TICK_MS = 480;
 const FRAMES_MIN = 2;
 /** Windows after which the view is learnt: 20 s. */
-const LEARNT_LOOKS = 8;
+const LEARNT_WINDOWS = 8;
 /** Time constant of the view, in ms. The sun's shadows move by a pixel in it, and dusk takes ten times as long. */
 const VIEW_MS = 120_000;
 /** Usable blocks required: a sixth of the picture. */
@@ -92,14 +92,14 @@ const NAMED_RATIO_MIN = 0.25;
 
 export interface ConditionOptions {
   /** View known from before this process. */
-  readonly known?: KnownView | undefined;
+  readonly knownView?: KnownView | undefined;
   readonly zones?: readonly Pick<ZoneConfig, 'id' | 'polygon'>[];
 }
 
 /** Observer's data of a frame beside its pixels and detections. */
 export interface ObserverData {
   /** False if the detections are from an earlier frame. */
-  readonly looked: boolean;
+  readonly detectorRan: boolean;
   readonly foreground: Foreground | undefined;
 }
 
@@ -124,7 +124,7 @@ interface Gathering {
 const NEVER_MS = Number.NEGATIVE_INFINITY;
 
 export class CameraConditions {
-  #judgement = judgementBy(new View(0), new View(0), NEVER_MS);
+  #assessment = newAssessment(new View(0), new View(0), NEVER_MS);
   #knowledge: Knowledge;
   #gathering: Gathering | undefined;
   /** Another shape that has not lasted long. */
@@ -137,12 +137,12 @@ export class CameraConditions {
   /** Hazy windows in a row. */
   #hazyWindows = 0;
 
-  constructor({ known, zones = [] }: ConditionOptions = {}) {
+  constructor({ knownView, zones = [] }: ConditionOptions = {}) {
     this.#blindness = new Blindness({ zones });
     this.#knowledge = {
-      signature: known?.signature ?? undefined,
-      aspect: known?.aspect,
-      unconfirmed: known?.moved ?? false,
+      signature: knownView?.signature ?? undefined,
+      aspect: knownView?.aspect,
+      unconfirmed: knownView?.moved ?? false,
       toldMs: NEVER_MS,
     };
   }
@@ -156,7 +156,7 @@ export class CameraConditions {
 
   /** True if no condition is active or has begun; then one picture in two seconds suffices. */
   get settled(): boolean {
-    const { active, upset, sinceMs } = this.#judgement;
+    const { active, upset, sinceMs } = this.#assessment;
     return active === undefined && !upset && sinceMs.size === 0 && this.#passing === undefined;
   }
 
@@ -172,7 +172,7 @@ export class CameraConditions {
 
   /** Blind zones, as long as no condition states the same of the complete picture. */
   get blindZones(): string[] {
-    return this.#judgement.active === undefined || this.#judgement.active === 'defocused'
+    return this.#assessment.active === undefined || this.#assessment.active === 'defocused'
       ? this.#blindness.zones
       : [];
   }
@@ -182,8 +182,8 @@ export class CameraConditions {
     this.#blindness.forget();
     const aspect = this.#passing?.aspect ?? this.#knowledge.aspect;
     this.#passing = undefined;
-    const { active, view, other } = this.#judgement;
-    if (active === 'moved') this.#judgement = judgementBy(other, view, this.#tickMs ?? 0);
+    const { active, view, other } = this.#assessment;
+    if (active === 'moved') this.#assessment = newAssessment(other, view, this.#tickMs ?? 0);
     this.#knowledge = { signature: undefined, aspect, unconfirmed: false, toldMs: NEVER_MS };
   }
 
@@ -191,7 +191,7 @@ export class CameraConditions {
   update(frame: Frame, detections: readonly Detection[], observerData?: ObserverData): CameraCondition[] {
     const { atMs, source } = frame;
     if (this.#isPassing(frame)) return this.#activeConditions(true);
-    if (observerData !== undefined) this.#blindness.see({ ...observerData, found: detections }, source, atMs);
+    if (observerData !== undefined) this.#blindness.see({ ...observerData, detections }, source, atMs);
     if (namedRatio(detections, source) >= NAMED_RATIO_MIN) this.#namedMs = atMs;
     const elapsedMs = atMs - (this.#tickMs ?? atMs);
     if (this.#tickMs === undefined || elapsedMs >= TICK_MS || sizeOf(source) !== this.#gathering?.size) {
@@ -199,12 +199,12 @@ export class CameraConditions {
       this.#tickMs = atMs;
       const { picture } = gathering;
       const sameMs = picture.add(frame);
-      const { active, sinceMs } = this.#judgement;
+      const { active, sinceMs } = this.#assessment;
       // A dark or white picture cannot be recognised as frozen, because noise is clipped at both ends.
       const unlit = active === 'covered' || active === 'too-dark' || sinceMs.has('too-dark');
       const dark = unlit || active === 'cannot-see' || sinceMs.has('cannot-see');
-      judge(
-        this.#judgement,
+      assess(
+        this.#assessment,
         'frozen',
         sameMs >= BEGINS_MS.frozen && !dark,
         sameMs < BEGINS_MS.frozen,
@@ -212,7 +212,7 @@ export class CameraConditions {
         0,
       );
       if (atMs - gathering.sinceMs >= WINDOW_MS && picture.frames >= FRAMES_MIN) {
-        this.#look(picture, atMs);
+        this.#assessWindow(picture, atMs);
         picture.clear();
         gathering.sinceMs = atMs;
       }
@@ -221,7 +221,7 @@ export class CameraConditions {
   }
 
   #activeConditions(hasMoved: boolean): CameraCondition[] {
-    const { active } = this.#judgement;
+    const { active } = this.#assessment;
     const conditions = active === undefined ? [] : [active];
     return hasMoved && active !== 'moved' ? [...conditions, 'moved'] : conditions;
   }
@@ -246,11 +246,11 @@ export class CameraConditions {
     if (gathering === undefined || size !== gathering.size || elapsedMs > GAP_MAX_MS) {
       const aspect = source.widthPx / source.heightPx;
       // Until now it was reported while it was active; from now on its end can no longer be detected.
-      const hasMoved = !this.#isSameShape(aspect) || this.#judgement.active === 'moved';
+      const hasMoved = !this.#isSameShape(aspect) || this.#assessment.active === 'moved';
       const unconfirmed = this.#knowledge.unconfirmed || hasMoved;
       this.#knowledge = { ...this.#knowledge, aspect, unconfirmed, toldMs: NEVER_MS };
       const picture = new ConditionPicture(frame);
-      this.#judgement = judgementBy(new View(picture.cells), new View(picture.cells), NEVER_MS);
+      this.#assessment = newAssessment(new View(picture.cells), new View(picture.cells), NEVER_MS);
       this.#blindness.forget();
       this.#gathering = { size, picture, sinceMs: atMs };
       return this.#gathering;
@@ -259,48 +259,48 @@ export class CameraConditions {
       // Time without frames does not count.
       gathering.picture.clear();
       gathering.sinceMs = atMs;
-      this.#judgement.soundMs += elapsedMs;
-      this.#judgement.otherSinceMs += elapsedMs;
-      this.#judgement.sinceMs.clear();
+      this.#assessment.soundMs += elapsedMs;
+      this.#assessment.otherSinceMs += elapsedMs;
+      this.#assessment.sinceMs.clear();
     }
     return gathering;
   }
 
-  #look(picture: ConditionPicture, atMs: number): void {
-    const judgement = this.#judgement;
+  #assessWindow(picture: ConditionPicture, atMs: number): void {
+    const assessment = this.#assessment;
     const bright = brightLevel(picture);
-    const learnt = judgement.view.looks >= LEARNT_LOOKS;
-    const comparison = judgement.view.compare(picture);
+    const learnt = assessment.view.windows >= LEARNT_WINDOWS;
+    const comparison = assessment.view.compare(picture);
     const tells = learnt && comparison.telling >= TELLING_MIN;
     const { keptRatio, energy, edges, coarse, blurred } = comparison;
     const isNamed = atMs - this.#namedMs < WINDOW_MS;
     const well =
-      !judgement.upset && !isNamed && (judgement.active === undefined || judgement.active === 'cannot-see');
-    this.#blindness.look(picture, WINDOW_MS, well, atMs);
+      !assessment.upset && !isNamed && (assessment.active === undefined || assessment.active === 'cannot-see');
+    this.#blindness.assessWindow(picture, WINDOW_MS, well, atMs);
     this.#hazyWindows = this.#blindness.isHazy ? this.#hazyWindows + 1 : 0;
     const same = !tells || keptRatio >= KEPT_MOST;
     const unsharp = tells && coarse >= COARSE_KEPT && blurred >= BLURRED_MOST;
     this.#follow(picture, comparison, tells, unsharp, atMs);
-    const { upset } = judgement;
-    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * judgement.least;
+    const { upset } = assessment;
+    const few = energy < LOST_ENERGY && edges < LOST_ENERGY * assessment.least;
     const isLost = upset && few && coarse < COARSE_KEPT && !isNamed;
-    const otherMs = upset ? atMs - judgement.otherSinceMs : 0;
+    const otherMs = upset ? atMs - assessment.otherSinceMs : 0;
     const hasMoved = upset && !isNamed && !unsharp && energy >= MOVED_ENERGY && otherMs >= BEGINS_MS.moved;
-    judge(judgement, 'covered', isLost, same || energy >= BACK_ENERGY || !upset, atMs);
-    judge(judgement, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
-    judge(judgement, 'moved', hasMoved, !upset, atMs, 0);
+    assess(assessment, 'covered', isLost, same || energy >= BACK_ENERGY || !upset, atMs);
+    assess(assessment, 'too-dark', bright < DARK_LEVEL, bright > BRIGHT_LEVEL, atMs);
+    assess(assessment, 'moved', hasMoved, !upset, atMs, 0);
     const { isHazy, missed, over } = this.#blindness.camera;
     const blinds = isHazy && !upset && !isNamed;
-    judge(judgement, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
-    judge(judgement, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
-    if (tells && !upset && judgement.active === undefined && !isNamed) this.#tellView(picture, atMs);
+    assess(assessment, 'cannot-see', blinds || missed, over, atMs, missed ? 0 : BEGINS_MS['cannot-see']);
+    assess(assessment, 'defocused', unsharp, !tells || blurred <= BLURRED_FEW, atMs);
+    if (tells && !upset && assessment.active === undefined && !isNamed) this.#tellView(picture, atMs);
   }
 
   /** Compares the learnt view with the previously known one, and reports it from then on. */
   #tellView(picture: ConditionPicture, atMs: number): void {
     const { signature: before, aspect, unconfirmed, toldMs } = this.#knowledge;
     if (unconfirmed || atMs - toldMs < TOLD_EVERY_MS) return;
-    const signature = this.#judgement.view.signature(picture);
+    const signature = this.#assessment.view.signature(picture);
     if (before !== undefined && !isSameView(before, signature)) {
       this.#knowledge = { ...this.#knowledge, unconfirmed: true };
       return;
@@ -317,36 +317,36 @@ export class CameraConditions {
     unsharp: boolean,
     atMs: number,
   ): void {
-    const judgement = this.#judgement;
-    const { view, other } = judgement;
+    const assessment = this.#assessment;
+    const { view, other } = assessment;
     const { keptRatio } = comparison;
     if (!tells || keptRatio >= KEPT_MOST) {
-      judgement.soundMs = atMs;
-      judgement.upset = false;
-      noteSound(judgement, comparison.edges);
+      assessment.soundMs = atMs;
+      assessment.upset = false;
+      noteSound(assessment, comparison.edges);
     } else if (this.#hazyWindows >= HAZY_BEFORE) {
       // The edges were lost gradually, so nothing has suddenly come in front of the lens.
-    } else if (keptRatio <= KEPT_FEW && !judgement.upset && atMs - judgement.soundMs <= AT_ONCE_MS) {
-      judgement.upset = true;
-      judgement.upsetMs = atMs;
-      judgement.lastSound = undefined;
+    } else if (keptRatio <= KEPT_FEW && !assessment.upset && atMs - assessment.soundMs <= AT_ONCE_MS) {
+      assessment.upset = true;
+      assessment.upsetMs = atMs;
+      assessment.lastSound = undefined;
       other.forget();
     }
     // Neither covered nor another view in all this time: only the present appearance is known.
-    if (judgement.upset && judgement.active === undefined && atMs - judgement.upsetMs >= ADOPTED_MS) {
-      judgement.upset = false;
+    if (assessment.upset && assessment.active === undefined && atMs - assessment.upsetMs >= ADOPTED_MS) {
+      assessment.upset = false;
       view.forget();
       this.#blindness.forget();
       this.#knowledge = { ...this.#knowledge, signature: undefined };
     }
-    if (!judgement.upset) {
-      if (!unsharp && !this.#blindness.isHazy && judgement.active !== 'defocused')
+    if (!assessment.upset) {
+      if (!unsharp && !this.#blindness.isHazy && assessment.active !== 'defocused')
         view.learn(picture, WINDOW_MS / VIEW_MS);
       return;
     }
-    if (other.looks === 0 || other.compare(picture).keptRatio < KEPT_MOST) {
+    if (other.windows === 0 || other.compare(picture).keptRatio < KEPT_MOST) {
       other.forget();
-      judgement.otherSinceMs = atMs;
+      assessment.otherSinceMs = atMs;
     }
     other.learn(picture, WINDOW_MS / VIEW_MS);
   }
@@ -359,10 +359,10 @@ function brightLevel({ level, frames }: ConditionPicture): number {
     const bin = Math.min(255, Math.round((level[k] as number) / frames));
     counts[bin] = (counts[bin] as number) + 1;
   }
-  let left = BRIGHT_RATIO * level.length;
+  let remaining = BRIGHT_RATIO * level.length;
   for (let bin = 255; bin > 0; bin -= 1) {
-    left -= counts[bin] as number;
-    if (left < 0) return bin;
+    remaining -= counts[bin] as number;
+    if (remaining < 0) return bin;
   }
   return 0;
 }

@@ -46,7 +46,7 @@ const NEIGHBOURS = [
 const SAMPLES = 32;
 const SAMPLES_MIN = 12;
 /** An object is in front of the cell or beside it. */
-const STANDS_BEFORE = 2;
+const OBJECT_NEAR = 2;
 
 /** Turn of a region's place from its ground. */
 export interface Turn {
@@ -79,11 +79,11 @@ export class FeatureBackground {
   #marks = new Uint8Array(0);
   /** Cells to blend into a mean, and at which ratio. */
   #due = new Int32Array(0);
-  #shares = new Float32Array(0);
-  readonly #covers = new Map<number, number>();
+  #ratios = new Float32Array(0);
+  readonly #cellCounts = new Map<number, number>();
   readonly #samples: number[] = [];
   #firstMs = 0;
-  #looks = 0;
+  #usedRuns = 0;
   #unrest: number | undefined;
 
   /** Runs with too many features. */
@@ -92,8 +92,8 @@ export class FeatureBackground {
   }
 
   /** Runs that were used. */
-  get looks(): number {
-    return this.#looks;
+  get usedRuns(): number {
+    return this.#usedRuns;
   }
 
   /**
@@ -119,7 +119,7 @@ export class FeatureBackground {
       return;
     }
     this.#fit(features, background.picture.grid, source, atMs);
-    this.#looks += 1;
+    this.#usedRuns += 1;
     this.#block(background);
     this.#sample(features);
     this.#learnDue(features, atMs);
@@ -128,33 +128,33 @@ export class FeatureBackground {
 
   /** Returns the turn of a place; undefined if too little of it is known. `sinceMs` is the time of its change. */
   turnOf(cells: readonly number[], sinceMs: number): Turn | undefined {
-    this.#cover(cells);
+    this.#countCells(cells);
     let distanceSum = 0;
-    let shares = 0;
+    let ratioSum = 0;
     const area = { distance: 0, cells: 0 };
     const core = { distance: 0, cells: 0 };
-    for (const [i, count] of this.#covers) {
+    for (const [i, count] of this.#cellCounts) {
       if ((this.#runs[i] as number) < SEEN_MIN || (this.#nowMs[i] as number) < sinceMs) continue;
       const distance = turn(this.#ground, this.#now, i, this.#channels, 0);
-      const share = Math.min(1, count / this.#perCell);
-      distanceSum += share * distance;
-      shares += share;
-      if (share < INSIDE_RATIO) continue;
+      const ratio = Math.min(1, count / this.#perCell);
+      distanceSum += ratio * distance;
+      ratioSum += ratio;
+      if (ratio < INSIDE_RATIO) continue;
       add(area, distance);
-      if (NEIGHBOURS.every(([x, y]) => this.#covers.has(i + x + y * this.#columns))) add(core, distance);
+      if (NEIGHBOURS.every(([x, y]) => this.#cellCounts.has(i + x + y * this.#columns))) add(core, distance);
     }
     // The rim turns with every edge, including a shadow's.
     const inside = core.cells >= CORE_CELLS ? core : area;
     if (inside.cells > 0) return { distance: inside.distance / inside.cells, cells: inside.cells };
-    return shares > 0 ? { distance: distanceSum / shares, cells: 0 } : undefined;
+    return ratioSum > 0 ? { distance: distanceSum / ratioSum, cells: 0 } : undefined;
   }
 
   /** Counts the cells of a region in each feature cell. */
-  #cover(cells: readonly number[]): void {
-    this.#covers.clear();
+  #countCells(cells: readonly number[]): void {
+    this.#cellCounts.clear();
     for (const cell of cells) {
       const i = this.#at[cell];
-      if (i !== undefined) this.#covers.set(i, (this.#covers.get(i) ?? 0) + 1);
+      if (i !== undefined) this.#cellCounts.set(i, (this.#cellCounts.get(i) ?? 0) + 1);
     }
   }
 
@@ -194,7 +194,7 @@ export class FeatureBackground {
     this.#blocked = new Uint8Array(cells);
     this.#marks = new Uint8Array(cells);
     this.#due = new Int32Array(cells);
-    this.#shares = new Float32Array(cells);
+    this.#ratios = new Float32Array(cells);
     const placement = placementOf(source, input);
     const cellWidthPx = (placement.widthPx * grid.sourcePxPerCell[0]) / source.widthPx;
     const cellHeightPx = (placement.heightPx * grid.sourcePxPerCell[1]) / source.heightPx;
@@ -208,13 +208,13 @@ export class FeatureBackground {
   }
 
   /** Blocks cells that are not ground and their neighbours, because features extend over neighbouring cells. */
-  #block({ picture, state, resting, covered }: Background): void {
+  #block({ picture, state, resting, occlusion }: Background): void {
     const blocked = this.#blocked.fill(1);
     const marks = this.#marks.fill(0);
-    for (const cell of picture.grid.used) {
+    for (const cell of picture.grid.usedCells) {
       const i = this.#at[cell] as number;
       blocked[i] = 0;
-      if (covered[cell] !== 0) marks[i] = STANDS_BEFORE;
+      if (occlusion[cell] !== 0) marks[i] = OBJECT_NEAR;
       else if (marks[i] === 0 && (resting[cell] === 0 || state[cell] !== GROUND)) marks[i] = 1;
     }
     const columns = this.#columns;
@@ -236,8 +236,8 @@ export class FeatureBackground {
     samples.length = 0;
     const cells = this.#runs.length;
     const step = Math.max(1, Math.floor(cells / SAMPLES));
-    for (let i = this.#looks % step; i < cells; i += step) {
-      if ((this.#runs[i] as number) < SEEN_MIN || this.#marks[i] === STANDS_BEFORE) continue;
+    for (let i = this.#usedRuns % step; i < cells; i += step) {
+      if ((this.#runs[i] as number) < SEEN_MIN || this.#marks[i] === OBJECT_NEAR) continue;
       samples.push(turn(this.#ground, values, i, channels, zeroPoint));
     }
     samples.sort((a, b) => a - b);
@@ -246,7 +246,7 @@ export class FeatureBackground {
 
   #learnDue(features: Features, atMs: number): void {
     const all = atMs - this.#firstMs < FIRST_MS;
-    const phase = this.#looks % PHASES;
+    const phase = this.#usedRuns % PHASES;
     let count = 0;
     for (let i = 0; i < this.#blocked.length; i += 1) {
       if (this.#blocked[i] !== 0) continue;
@@ -254,7 +254,7 @@ export class FeatureBackground {
       if (!all && i % PHASES !== phase && runs >= SEEN_MIN) continue;
       const elapsedMs = atMs - (this.#learntMs[i] as number);
       this.#due[count] = i;
-      this.#shares[count] = Math.max(1 / (runs + 1), 1 - Math.exp(-elapsedMs / GROUND_MS));
+      this.#ratios[count] = Math.max(1 / (runs + 1), 1 - Math.exp(-elapsedMs / GROUND_MS));
       this.#learntMs[i] = atMs;
       this.#runs[i] = Math.min(65_535, runs + 1);
       count += 1;
@@ -265,19 +265,19 @@ export class FeatureBackground {
   /** Updates the present of the regions' places that have no object in front. */
   #see(
     features: Features,
-    { covered }: Background,
+    { occlusion }: Background,
     regions: Iterable<readonly number[]>,
     atMs: number,
   ): void {
     const marks = this.#marks.fill(0);
     for (const cells of regions) {
-      for (const cell of cells) if (covered[cell] === 0) marks[this.#at[cell] as number] = 1;
+      for (const cell of cells) if (occlusion[cell] === 0) marks[this.#at[cell] as number] = 1;
     }
     let count = 0;
     for (let i = 0; i < marks.length; i += 1) {
       if (marks[i] === 0) continue;
       this.#due[count] = i;
-      this.#shares[count] = 1 - Math.exp(-(atMs - (this.#nowMs[i] as number)) / NOW_MS);
+      this.#ratios[count] = 1 - Math.exp(-(atMs - (this.#nowMs[i] as number)) / NOW_MS);
       this.#nowMs[i] = atMs;
       count += 1;
     }
@@ -288,10 +288,10 @@ export class FeatureBackground {
   #blend(mean: Float32Array, { values, channels, zeroPoint }: Features, count: number): void {
     for (let k = 0; k < count; k += 1) {
       const from = channels * (this.#due[k] as number);
-      const share = this.#shares[k] as number;
+      const ratio = this.#ratios[k] as number;
       for (let at = from; at < from + channels; at += 1) {
         const was = mean[at] as number;
-        mean[at] = was + share * ((values[at] as number) - zeroPoint - was);
+        mean[at] = was + ratio * ((values[at] as number) - zeroPoint - was);
       }
     }
   }

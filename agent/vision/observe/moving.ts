@@ -67,7 +67,7 @@ export class MovingCells {
   #absorb(background: Background, atMs: number): void {
     if (background.changedCells === 0) return;
     const { state, changedMs, picture } = background;
-    for (const i of picture.grid.used) {
+    for (const i of picture.grid.usedCells) {
       if (state[i] === CHANGED && atMs - (changedMs[i] as number) > ABSORBED_MS) background.absorb(i);
     }
   }

@@ -18,15 +18,15 @@ import {
   type Observation,
   type ObservedTrack,
   PLACE_TOLERANCE,
-  STANDING_MAX,
-  type StandingVehicle,
+  STATIONARY_MAX,
+  type StationaryVehicle,
 } from '../../contract/observation.ts';
-import type { Foreground, Frame, Look, Track } from '../../contract/picture.ts';
+import type { Foreground, Frame, FrameAnalysis, Track } from '../../contract/picture.ts';
 import { CameraConditions } from './condition.ts';
 import { MovingCells } from './moving.ts';
 import { PixelMotion } from './pixel-motion.ts';
 import { SceneObserver } from './scene.ts';
-import { StandingVehicles } from './standing.ts';
+import { StationaryVehicles } from './standing.ts';
 import { StaticFalsePositives } from './static-false-positives.ts';
 import { type PlacedTrack, TrackPlaces } from './track-places.ts';
 import type { UnclassifiedObject } from './unclassified-motion.ts';
@@ -59,11 +59,11 @@ export class Observer {
   /**
    * Parked vehicles with the tolerance that decides when the detector runs; the others serve rules that request them.
    */
-  readonly #waiting: StandingVehicles;
-  readonly #standing: ReadonlyMap<number, StandingVehicles>;
+  readonly #waiting: StationaryVehicles;
+  readonly #stationary: ReadonlyMap<number, StationaryVehicles>;
   readonly #moveTolerances: ReadonlySet<number>;
   #placesGiven = 0;
-  #standingCut = 0;
+  #stationaryDropped = 0;
   readonly #scene: SceneObserver | undefined;
   readonly #conditions: CameraConditions;
   readonly #moving = new MovingCells();
@@ -77,34 +77,34 @@ export class Observer {
     this.#places = new TrackPlaces({ zones, lines });
     this.#moveTolerances = new Set(moveTolerances);
     const nextPlace = (): number => ++this.#placesGiven;
-    const standing = (moveTolerance: number): StandingVehicles =>
-      new StandingVehicles({ zones, moveTolerance, nextPlace });
-    this.#waiting = standing(WAITING_TOLERANCE);
+    const newVehicles = (moveTolerance: number): StationaryVehicles =>
+      new StationaryVehicles({ zones, moveTolerance, nextPlace });
+    this.#waiting = newVehicles(WAITING_TOLERANCE);
     const otherTolerances = moveTolerances.filter((moveTolerance) => moveTolerance !== WAITING_TOLERANCE);
-    this.#standing = new Map([
+    this.#stationary = new Map([
       [WAITING_TOLERANCE, this.#waiting],
-      ...otherTolerances.map((one) => [one, standing(one)] as const),
+      ...otherTolerances.map((one) => [one, newVehicles(one)] as const),
     ]);
     this.#scene = regions ? new SceneObserver({ zones }) : undefined;
-    this.#conditions = new CameraConditions({ known: knownView, zones });
+    this.#conditions = new CameraConditions({ knownView, zones });
     this.#colours = vehicleColours === true ? new VehicleColours() : undefined;
   }
 
   /** Takes the next frame and its detections and tracks. */
-  observationOf(frame: Frame, { looked, found, tracks, features }: Look): Observation {
+  observationOf(frame: Frame, { detectorRan, detections, tracks, features }: FrameAnalysis): Observation {
     const { index, atMs, wallMs, source } = frame;
     const moving = this.#pixels.update(frame, tracks);
     const staticFalsePositives = this.#staticFalsePositives.update(frame, tracks, moving);
     const foreground = this.#moving.update(frame);
     const isNew = foreground !== this.#foreground;
     this.#foreground = foreground;
-    const camera = this.#conditions.update(frame, found, { looked, foreground });
+    const camera = this.#conditions.update(frame, detections, { detectorRan, foreground });
     this.#followSight(camera);
     const { unknown } = this.#conditions;
     const placed = unknown.length === 0 ? tracks : [...tracks, ...unnamed(unknown, tracks, atMs)];
     const { tracks: observed, crossings } = this.#places.update(frame, placed, {
       moving,
-      furniture: staticFalsePositives,
+      staticFalsePositives,
     });
     this.#nameColours(frame, tracks, observed, isNew);
     const observation: Observation = {
@@ -114,10 +114,10 @@ export class Observer {
       source: { widthPx: source.widthPx, heightPx: source.heightPx },
       tracks: observed,
       crossings,
-      standing: this.#standingIn(frame, { looked, found, tracks }),
+      standing: this.#stationaryIn(frame, { detectorRan, detections, tracks }),
     };
-    if (!looked) observation.looked = looked;
-    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, found, features);
+    if (!detectorRan) observation.looked = detectorRan;
+    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, detections, features);
     observation.camera = camera;
     const { blindZones } = this.#conditions;
     if (blindZones.length > 0) observation.blindZones = blindZones;
@@ -144,20 +144,20 @@ export class Observer {
   /** Restarts the arrivals when the camera sees again, because any vehicle may have come meanwhile. */
   #followSight(conditions: readonly CameraCondition[]): void {
     const blind = conditions.length > 0 && conditions.some(isBlinding);
-    if (this.#blind && !blind) for (const standing of this.#standing.values()) standing.viewReturns();
+    if (this.#blind && !blind) for (const vehicles of this.#stationary.values()) vehicles.viewReturns();
     this.#blind = blind;
   }
 
   /** Returns the parked vehicles. Each tolerance has its own places, independent of the others. */
-  #standingIn(frame: Frame, { looked, found, tracks }: Look): StandingVehicle[] {
-    const all: StandingVehicle[] = [];
-    for (const places of this.#standing.values()) {
-      const standing = places.update(frame, tracks, found, looked);
-      if (this.#moveTolerances.has(places.moveTolerance)) all.push(...standing);
+  #stationaryIn(frame: Frame, { detectorRan, detections, tracks }: FrameAnalysis): StationaryVehicle[] {
+    const all: StationaryVehicle[] = [];
+    for (const places of this.#stationary.values()) {
+      const stationary = places.update(frame, tracks, detections, detectorRan);
+      if (this.#moveTolerances.has(places.moveTolerance)) all.push(...stationary);
     }
-    if (all.length > STANDING_MAX) {
-      this.#standingCut += all.length - STANDING_MAX;
-      all.length = STANDING_MAX;
+    if (all.length > STATIONARY_MAX) {
+      this.#stationaryDropped += all.length - STATIONARY_MAX;
+      all.length = STATIONARY_MAX;
     }
     return all;
   }
@@ -187,11 +187,11 @@ export class Observer {
     const { regions = 0, places = 0, features = 0 } = this.#scene?.droppedCounts ?? {};
     return {
       crossings_dropped: this.#places.crossingsDropped,
-      static_false_positives_dropped: this.#staticFalsePositives.dropped,
+      static_false_positives_dropped: this.#staticFalsePositives.droppedPlaces,
       grounds_dropped: features,
-      standing_places_dropped: [...this.#standing.values()].reduce(
+      standing_places_dropped: [...this.#stationary.values()].reduce(
         (sum, { droppedCandidates }) => sum + droppedCandidates,
-        this.#standingCut,
+        this.#stationaryDropped,
       ),
       static_regions_dropped: regions,
       associated_track_places_dropped: places,

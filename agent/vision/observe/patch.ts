@@ -101,11 +101,11 @@ export function likeness(a: Patch, b: Patch): number {
 }
 
 /** Moves `patch` by `share` towards `now`. */
-export function blend(patch: Patch, now: Patch, share: number): Patch {
+export function blend(patch: Patch, now: Patch, ratio: number): Patch {
   const mixed = new Float32Array(POINTS);
   for (let i = 0; i < POINTS; i++) {
     const value = patch[i] as number;
-    mixed[i] = value + share * ((now[i] as number) - value);
+    mixed[i] = value + ratio * ((now[i] as number) - value);
   }
   return normalise(mixed, 0) ?? patch;
 }

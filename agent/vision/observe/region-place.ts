@@ -36,8 +36,8 @@ export function placesOf(
       ]),
     ).length;
     // The ground point lies on the region's lower edge; half a cell above it lies the region itself.
-    const standsIn = isInside(polygon, [ground[0], ground[1] - cellHeight / 2]);
-    return inside === 0 && !standsIn ? [] : [{ zone: id, standsIn, share: inside / cells.length }];
+    const isGroundInside = isInside(polygon, [ground[0], ground[1] - cellHeight / 2]);
+    return inside === 0 && !isGroundInside ? [] : [{ zone: id, standsIn: isGroundInside, share: inside / cells.length }];
   });
 }
 
@@ -59,8 +59,8 @@ export function fillBox(
 /** Reports whether the region is the remainder of a track that was lost on the spot. */
 export function isBody(place: XyxyPx, bystanders: readonly Bystander[]): boolean {
   return bystanders.some(
-    ({ left, lastBox, group }) =>
-      !left && (iou(place, lastBox) >= BODY_IOU || (group === 'vehicle' && isPart(place, lastBox))),
+    ({ hasLeft, lastBox, group }) =>
+      !hasLeft && (iou(place, lastBox) >= BODY_IOU || (group === 'vehicle' && isPart(place, lastBox))),
   );
 }
 

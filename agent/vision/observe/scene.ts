@@ -16,7 +16,7 @@ import {
   associatedTrackOf,
   associatedTracks,
   type Bystander,
-  COVERS_MS,
+  OCCLUDES_MS,
   follow,
   hasBystander,
   mergeBystanders,
@@ -24,7 +24,7 @@ import {
   people,
 } from './associated-track.ts';
 import { Background } from './background.ts';
-import { BESIDE_OBJECT, COVERED } from './background-state.ts';
+import { BESIDE_OBJECT, OCCLUDED } from './background-state.ts';
 import { FeatureBackground, type Turn } from './feature-background.ts';
 import { BODY_IOU, fillBox, isBody, isPart, placePx, placesOf } from './region-place.ts';
 import { SmallPicture } from './small-picture.ts';
@@ -34,13 +34,13 @@ import { LIGHT_TURN, OTHER_TURN, thingBits } from './static-region-evidence.ts';
 /** Interval of the updates: 5 Hz of media time is enough for changes of seconds, also at 30 frames a second. */
 const TICK_MS = 190;
 /** Interval of searching for regions and updating their data, in ms. */
-const LOOK_MS = 500;
+const SEARCH_MS = 500;
 /** Rest of a cell before it counts as changed, in ms; the object's other cells follow within that time. */
 const SETTLED_MS = 1500;
 /** Number of evaluations with the same kind of change before it is acted on. */
-const LIGHT_LOOKS = 3;
-const REMOVED_LOOKS = 6;
-const REPORTED_LOOKS = 2;
+const LIGHT_STREAK = 3;
+const REMOVED_STREAK = 6;
+const REPORTED_STREAK = 2;
 /** Number of feature cells inside a region from which features overrule the pixels; a shadow's edge is thinner. */
 const OTHER_CELLS = 4;
 /**
@@ -81,7 +81,7 @@ interface RegionState {
   wasReported: boolean;
   /** Turn of the features in its place, and number of their evaluations that indicated light. */
   turn: Turn | undefined;
-  lightLooks: number;
+  lightStreak: number;
   /** Running ratio of frames with a detection in its place. */
   hinted: number;
 }
@@ -99,9 +99,9 @@ export class SceneObserver {
   #background: Background | undefined;
   #regions: StaticRegions | undefined;
   #tickMs: number | undefined;
-  #lookMs = 0;
+  #searchMs = 0;
   /** Number of feature updates at the last search for regions. */
-  #featureLooks = 0;
+  #featureRuns = 0;
   /** Time since which the complete picture has turned. */
   #anotherMs: number | undefined;
   #quietMs: number[] = [];
@@ -145,7 +145,7 @@ export class SceneObserver {
     this.#tickMs = atMs;
     const { background, regions } = this.#models(frame);
     background.picture.read(frame);
-    this.#cover(background, tracks, atMs);
+    this.#markObjects(background, tracks, atMs);
     background.update(atMs);
     this.#presence.remember(frame, tracks);
     if (features !== undefined) {
@@ -156,9 +156,9 @@ export class SceneObserver {
     for (const [id, region] of regions.followedById) {
       this.#attend(region, this.#states.get(id), tracks, detections, elapsedMs, frame);
     }
-    if (atMs - this.#lookMs >= LOOK_MS) {
-      this.#lookMs = atMs;
-      this.#look(background, regions, atMs);
+    if (atMs - this.#searchMs >= SEARCH_MS) {
+      this.#searchMs = atMs;
+      this.#search(background, regions, atMs);
       this.#reported = this.#report(regions, atMs);
     }
     return this.#reported;
@@ -184,15 +184,15 @@ export class SceneObserver {
   }
 
   /** Marks the cells behind a track's box, and those beside it. */
-  #cover({ covered, picture }: Background, tracks: readonly Track[], atMs: number): void {
-    covered.fill(0);
-    for (const pass of [BESIDE_OBJECT, COVERED]) {
+  #markObjects({ occlusion, picture }: Background, tracks: readonly Track[], atMs: number): void {
+    occlusion.fill(0);
+    for (const pass of [BESIDE_OBJECT, OCCLUDED]) {
       for (const { xyxyPx, group, lastMs } of tracks) {
-        if (group === 'bag' || atMs - lastMs > COVERS_MS) continue;
+        if (group === 'bag' || atMs - lastMs > OCCLUDES_MS) continue;
         const [x1, y1, x2, y2] = xyxyPx;
         if (pass === BESIDE_OBJECT && group === 'vehicle') continue;
         const margin = pass === BESIDE_OBJECT ? BESIDE_RATIO * (y2 - y1) : 0;
-        fillBox(covered, picture.grid, [x1 - margin, y1 - margin, x2 + margin, y2 + margin], pass);
+        fillBox(occlusion, picture.grid, [x1 - margin, y1 - margin, x2 + margin, y2 + margin], pass);
       }
     }
   }
@@ -223,28 +223,28 @@ export class SceneObserver {
     state.hinted += (1 - Math.exp(-elapsedMs / HINT_MS)) * ((hint ? 1 : 0) - state.hinted);
   }
 
-  #look(background: Background, regions: StaticRegions, atMs: number): void {
+  #search(background: Background, regions: StaticRegions, atMs: number): void {
     if (this.#isAnother(regions, atMs)) return;
-    if (background.changedCells > RELEARN_RATIO * background.picture.grid.used.length) {
+    if (background.changedCells > RELEARN_RATIO * background.picture.grid.usedCells.length) {
       regions.relearn(atMs - RELEARN_MS);
     }
-    for (const region of regions.look(atMs))
+    for (const region of regions.evaluate(atMs))
       this.#states.set(region.id, {
         beforeMs: this.#beforeMs(region),
         bystanders: [],
         turn: undefined,
-        lightLooks: 0,
+        lightStreak: 0,
         hinted: 0,
         closed: false,
         wasReported: false,
       });
-    const turned = this.#features.looks !== this.#featureLooks;
-    this.#featureLooks = this.#features.looks;
+    const turned = this.#features.usedRuns !== this.#featureRuns;
+    this.#featureRuns = this.#features.usedRuns;
     for (const region of [...regions.followedById.values()]) {
       const state = this.#states.get(region.id);
       if (state === undefined) continue;
       if (turned) this.#turn(region, state);
-      const growing = atMs - Math.max(region.foundMs, region.grownMs) < LOOK_MS + SETTLED_MS;
+      const growing = atMs - Math.max(region.foundMs, region.grownMs) < SEARCH_MS + SETTLED_MS;
       if (growing && !state.closed) this.#findBystanders(region, state);
       if (this.#isOver(regions, region, state, atMs)) this.#absorb(regions, region, state);
     }
@@ -273,7 +273,7 @@ export class SceneObserver {
     if (turn === undefined) return;
     state.turn = turn;
     const light = turn.distance < LIGHT_TURN && this.#bits(region, state) < 0;
-    state.lightLooks = light ? state.lightLooks + 1 : 0;
+    state.lightStreak = light ? state.lightStreak + 1 : 0;
     region.other = turn.distance >= OTHER_TURN && turn.cells >= OTHER_CELLS;
   }
 
@@ -292,11 +292,11 @@ export class SceneObserver {
     if (regions.followedById.size < 2) return;
     for (const region of [...regions.followedById.values()]) {
       const ownState = this.#states.get(region.id);
-      if (ownState === undefined || !regions.followedById.has(region.id) || !this.#isJudged(region, ownState))
+      if (ownState === undefined || !regions.followedById.has(region.id) || !this.#isObject(region, ownState))
         continue;
       for (const part of regions.regionsBeside(region)) {
         const other = this.#states.get(part.id);
-        if (part.id < region.id || other === undefined || !this.#isJudged(part, other)) continue;
+        if (part.id < region.id || other === undefined || !this.#isObject(part, other)) continue;
         if (part.kind !== region.kind && (!region.decided || part.kind === 'removed')) continue;
         const shared = associatedTracks(other.bystanders, part.firstMs).some(({ track }) =>
           ownState.bystanders.some((bystander) => bystander.track === track),
@@ -309,9 +309,9 @@ export class SceneObserver {
     }
   }
 
-  #isJudged(region: Region, state: RegionState): boolean {
+  #isObject(region: Region, state: RegionState): boolean {
     const least = state.turn === undefined ? SILENT_BITS : 0;
-    return region.kind !== 'light' && region.looks >= REPORTED_LOOKS && this.#bits(region, state) > least;
+    return region.kind !== 'light' && region.streak >= REPORTED_STREAK && this.#bits(region, state) > least;
   }
 
   #findBystanders(region: Region, state: RegionState): void {
@@ -331,15 +331,15 @@ export class SceneObserver {
   }
 
   #isOver(regions: StaticRegions, region: Region, state: RegionState, atMs: number): boolean {
-    const { kind, looks, grownMs, firstMs, outline } = region;
+    const { kind, streak, grownMs, firstMs, outline } = region;
     // A change beside a person is decided after that person has left, as the person may be part of it.
     const bystanders = people(state.bystanders, this.#placePx(region), firstMs);
     if (hasBystander(bystanders, atMs)) return false;
     if (atMs - region.foundMs >= SETTLED_MS) state.closed = true;
     regions.decide(region);
-    if ((kind === 'light' && looks >= LIGHT_LOOKS) || state.lightLooks >= LIGHT_LOOKS) return true;
-    if (kind === 'removed' && looks >= REMOVED_LOOKS) return true;
-    if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > LOOK_MS) return true;
+    if ((kind === 'light' && streak >= LIGHT_STREAK) || state.lightStreak >= LIGHT_STREAK) return true;
+    if (kind === 'removed' && streak >= REMOVED_STREAK) return true;
+    if (region.outlineNow < OUTLINE_GONE * outline && atMs - grownMs > SEARCH_MS) return true;
     return associatedTracks(bystanders, firstMs).length === 0
       ? atMs - grownMs > UNCARRIED_MS
       : atMs - firstMs > CARRIED_MS;
@@ -351,7 +351,7 @@ export class SceneObserver {
       const state = this.#states.get(region.id);
       if (state === undefined || region.kind === 'light') continue;
       // A reported region stays reported until it is over.
-      state.wasReported ||= this.#isJudged(region, state) && region.difference >= REPORTED_LEVELS;
+      state.wasReported ||= this.#isObject(region, state) && region.difference >= REPORTED_LEVELS;
       if (!state.wasReported) continue;
       reported.push(this.#describe(region, region.kind, state, atMs));
     }
@@ -372,7 +372,7 @@ export class SceneObserver {
       kind,
       xyxyNorm: [x(place[0]), y(place[1]), x(place[2]), y(place[3])],
       contrast: Math.min(1, region.difference / 255),
-      areaNorm: Math.min(1, region.covers * grid.cellNorm),
+      areaNorm: Math.min(1, region.objectCells * grid.cellNorm),
       ground,
       firstMs: region.firstMs,
       grownMs: region.grownMs,

@@ -32,7 +32,7 @@ export interface Grid {
   /** Ratio of the frame that one cell covers. */
   readonly cellNorm: number;
   /** Indices of the cells in use, ascending: in or beside a zone, and not touched by a mask. */
-  readonly used: Int32Array;
+  readonly usedCells: Int32Array;
 }
 
 export class SmallPicture {
@@ -47,13 +47,13 @@ export class SmallPicture {
 
   constructor(shape: Shape, zones: readonly Polygon[], cellsMax = CELLS_MAX) {
     this.grid = gridOf(shape, zones, cellsMax);
-    const { columns, rows, cellPx, placement, used } = this.grid;
+    const { columns, rows, cellPx, placement, usedCells } = this.grid;
     const cells = columns * rows;
     this.red = new Float32Array(cells);
     this.green = new Float32Array(cells);
     this.blue = new Float32Array(cells);
     this.#stride = shape.input.widthPx * 3;
-    this.#offsets = used.map((cell) => {
+    this.#offsets = usedCells.map((cell) => {
       const x = placement.leftPx + (cell % columns) * cellPx;
       const y = placement.topPx + Math.floor(cell / columns) * cellPx;
       return y * this.#stride + x * 3;
@@ -62,14 +62,14 @@ export class SmallPicture {
 
   /** Reads the means of a frame of the initial size. */
   read({ rgb }: Frame): void {
-    const { cellPx, used } = this.grid;
+    const { cellPx, usedCells } = this.grid;
     const { red, green, blue } = this;
     const offsets = this.#offsets;
     const stride = this.#stride;
     const rowBytes = cellPx * 3;
     // Every second pixel, as on a chessboard; neighbours in a scaled picture are nearly equal.
     const scale = 1 / Math.ceil((cellPx * cellPx) / 2);
-    for (let k = 0; k < used.length; k += 1) {
+    for (let k = 0; k < usedCells.length; k += 1) {
       let r = 0;
       let g = 0;
       let b = 0;
@@ -82,7 +82,7 @@ export class SmallPicture {
           b += rgb[at + 2] as number;
         }
       }
-      const cell = used[k] as number;
+      const cell = usedCells[k] as number;
       red[cell] = r * scale;
       green[cell] = g * scale;
       blue[cell] = b * scale;
@@ -116,6 +116,6 @@ function gridOf(shape: Shape, zones: readonly Polygon[], cellsMax: number): Grid
     placement,
     sourcePxPerCell: [source.widthPx / wide, source.heightPx / high],
     cellNorm: 1 / (wide * high),
-    used: Int32Array.from(usedCells),
+    usedCells: Int32Array.from(usedCells),
   };
 }

@@ -13,7 +13,7 @@
  * - The starts of 512 tracks, and 64 places of vehicles of which no arrival was seen; the oldest is removed first.
  */
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
-import { BREAK_MAX_MS, type StandingVehicle } from '../../contract/observation.ts';
+import { BREAK_MAX_MS, type StationaryVehicle } from '../../contract/observation.ts';
 import type { Track } from '../../contract/picture.ts';
 import { KeptLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
 import { distanceSizes, type Place, SAME_BOX_IOU_MIN } from './standing-place.ts';
@@ -24,7 +24,7 @@ const HISTORY_MAX = 12;
 /** Minimum age of a picture that can show the place without the vehicle, in ms; the vehicle was not near yet. */
 const HISTORY_BEFORE_MS = 2000;
 /** Time until there are two pictures from before a vehicle came, in ms. */
-const FIRST_LOOK_MS = HISTORY_EVERY_MS + HISTORY_BEFORE_MS;
+const HISTORY_READY_MS = HISTORY_EVERY_MS + HISTORY_BEFORE_MS;
 /** Minimum correlation of the same vehicle. Street surface and car have below 0.3, a car in other light above 0.6. */
 export const LIKENESS_MIN = 0.5;
 /**
@@ -45,7 +45,7 @@ interface TrackStart {
 
 type StoredPicture = { readonly atMs: number; readonly picture: LumaPicture };
 
-export class StandingArrivals {
+export class VehicleArrivals {
   #history: StoredPicture[] = [];
   /** First picture of the present view. */
   #first: StoredPicture | undefined;
@@ -109,17 +109,17 @@ export class StandingArrivals {
   }
 
   /** Returns how a vehicle came; undefined if that is unknown, so it belongs to the scene. */
-  of(place: Place): StandingVehicle['arrival'] | undefined {
+  of(place: Place): StationaryVehicle['arrival'] | undefined {
     const { box, sinceMs, patch } = place;
     const firstMs = this.#first?.atMs ?? sinceMs;
     const before = this.#before(place);
-    const unlike = patch !== undefined && before.every((kept) => !isLike(place, kept));
+    const unlike = patch !== undefined && before.every((picture) => !isLike(place, picture));
     const cameIn = this.#cameIn(place);
     const stoodBefore = this.#unseenBefore.some((other) => iou(other, box) >= SAME_BOX_IOU_MIN);
     // A track that jumps onto a parked vehicle also seems to have come in. Without a picture from before, the first one
     // decides.
     if (cameIn && before.length === 0 && this.#isInFirstPicture(place)) return 'unseen';
-    if (!cameIn && (stoodBefore || this.#bornMs(place) - firstMs < FIRST_LOOK_MS)) return 'unseen';
+    if (!cameIn && (stoodBefore || this.#bornMs(place) - firstMs < HISTORY_READY_MS)) return 'unseen';
     if (unlike && cameIn) return 'followed';
     if (unlike && before.length > 0) return 'appeared';
     return this.#isInFirstPicture(place) ? 'unseen' : undefined;
@@ -149,7 +149,7 @@ export class StandingArrivals {
   /** Reports whether the track that is seen here now was here in the first seconds. */
   wasThere(place: Place): boolean {
     const firstMs = this.#first?.atMs ?? place.sinceMs;
-    return !this.#cameIn(place) && this.#bornMs(place) - firstMs < FIRST_LOOK_MS;
+    return !this.#cameIn(place) && this.#bornMs(place) - firstMs < HISTORY_READY_MS;
   }
 
   /** Returns when a vehicle was first detected here; a track that did not come in was here at its start. */

@@ -1,7 +1,7 @@
 /** State of a place at which a vehicle is parked or may stop, and the test for two places of one vehicle. */
 import { iou, isPartOf, ratioInside, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
-import type { StandingVehicle } from '../../contract/observation.ts';
+import type { StationaryVehicle } from '../../contract/observation.ts';
 import type { Detection, Track } from '../../contract/picture.ts';
 import type { Visit } from '../../contract/zone-visit.ts';
 import type { Patch } from './patch.ts';
@@ -46,7 +46,7 @@ const SAME_ARRIVAL_MS = 5000;
 /** Longest absence in ms: longer than a detector's lapse or a passing cloud edge, too short for the next car. */
 const ABSENT_MAX_MS = 5000;
 /** Ratio of the place that a foreground object must cover to hide the car. */
-const COVER_RATIO_MIN = 0.2;
+const OCCLUSION_RATIO_MIN = 0.2;
 
 export interface Place {
   readonly id: number;
@@ -60,10 +60,10 @@ export interface Place {
   readonly visits: readonly Visit[];
   readonly votes: Map<Label, number>;
   /** Arrival of the vehicle, once its stop is confirmed. */
-  confirmed: StandingVehicle['arrival'] | undefined;
-  judgedMs: number;
+  confirmed: StationaryVehicle['arrival'] | undefined;
+  evaluatedMs: number;
   /** Time of the next attempt to confirm it. */
-  lookMs: number;
+  confirmDueMs: number;
   /** Number of the track last seen there; 0 = none yet. */
   track: number;
   /** Best score there since the last evaluation. */
@@ -91,8 +91,8 @@ export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Vis
     visits,
     votes: new Map(),
     confirmed: undefined,
-    judgedMs: Number.NEGATIVE_INFINITY,
-    lookMs: atMs + CONFIRM_AFTER_MS,
+    evaluatedMs: Number.NEGATIVE_INFINITY,
+    confirmDueMs: atMs + CONFIRM_AFTER_MS,
     track: 0,
     score: 0,
     scoreMax: 0,
@@ -109,7 +109,7 @@ export function newPlace(id: number, { xyxyPx }: Detection, visits: readonly Vis
 export function restart(place: Place, atMs: number): void {
   place.box = place.foundBox;
   place.sinceMs = atMs;
-  place.lookMs = atMs + CONFIRM_AFTER_MS;
+  place.confirmDueMs = atMs + CONFIRM_AFTER_MS;
 }
 
 /**
@@ -198,22 +198,22 @@ function isBesideItself(a: XyxyPx, b: XyxyPx): boolean {
  * Reports whether another object covers much of the place. The vehicle's own detections would count as seen. Other
  * detections hide it only if they are certain, since a false box hides nothing.
  */
-export function covered(place: Place, tracks: readonly Track[], vehicles: readonly Detection[]): boolean {
+export function isOccluded(place: Place, tracks: readonly Track[], vehicles: readonly Detection[]): boolean {
   // No overlap excludes a box here.
-  return isCovered(place, tracks, vehicles, Number.POSITIVE_INFINITY);
+  return hasObjectInFront(place, tracks, vehicles, Number.POSITIVE_INFINITY);
 }
 
 /** Reports the same while the vehicle itself is detected; boxes that match it are its own. */
-export function partlyCovered(
+export function isPartlyOccluded(
   place: Place,
   tracks: readonly Track[],
   vehicles: readonly Detection[],
 ): boolean {
-  return isCovered(place, tracks, vehicles, SAME_BOX_IOU_MIN);
+  return hasObjectInFront(place, tracks, vehicles, SAME_BOX_IOU_MIN);
 }
 
 /** Ignores objects that overlap the place by `iouMax` and more. */
-function isCovered(
+function hasObjectInFront(
   { box, track }: Place,
   tracks: readonly Track[],
   vehicles: readonly Detection[],
@@ -226,7 +226,7 @@ function isCovered(
 }
 
 function isBefore(box: XyxyPx, other: XyxyPx, iouMax: number): boolean {
-  return iou(other, box) < iouMax && ratioInside(box, other) >= COVER_RATIO_MIN;
+  return iou(other, box) < iouMax && ratioInside(box, other) >= OCCLUSION_RATIO_MIN;
 }
 
 function area(box: XyxyPx): number {

@@ -15,14 +15,14 @@
 import type { ZoneConfig } from '../../contract/config.ts';
 import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import type { Label } from '../../contract/label.ts';
-import type { StandingVehicle } from '../../contract/observation.ts';
+import type { StationaryVehicle } from '../../contract/observation.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { newVisit, type Visit, Zone } from '../../contract/zone-visit.ts';
 import { blend, FrameLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
-import { LIKENESS_MIN, StandingArrivals } from './standing-arrival.ts';
+import { LIKENESS_MIN, VehicleArrivals } from './standing-arrival.ts';
 import {
   bestTrack,
-  covered,
+  isOccluded,
   distanceSizes,
   isGroup,
   isInPlace,
@@ -31,7 +31,7 @@ import {
   newPlace,
   noteGroup,
   type Place,
-  partlyCovered,
+  isPartlyOccluded,
   restart,
   SAME_BOX_IOU_MIN,
   stays,
@@ -44,9 +44,9 @@ const PLACES_MAX = 64;
  */
 const FOUND_FOR_MS = 1000;
 /** Interval of comparing pictures of places, in ms; all evaluated changes last longer. */
-const JUDGE_EVERY_MS = 190;
+const EVALUATE_EVERY_MS = 190;
 /** Time until a rejected candidate is evaluated again, in ms, because the comparison with the last minute is costly. */
-const LOOK_AGAIN_MS = 1000;
+const RECHECK_MS = 1000;
 /** Detections required. A single box is a flicker, two may be; the tracker requires no more. */
 const HITS_MIN = 3;
 /** Age from which a candidate belongs to the scene, in ms; half of the pictures from before it are then gone. */
@@ -56,7 +56,7 @@ const HIDDEN_MAX_MS = 600_000;
 /** Time constant in ms with which the stored picture follows slow changes of light. */
 const RELEARN_MS = 10_000;
 
-export interface StandingOptions {
+export interface StationaryVehiclesOptions {
   readonly zones: readonly ZoneConfig[];
   /** Largest movement of a parked vehicle's box centre, in sizes of the box. */
   readonly moveTolerance: number;
@@ -64,17 +64,17 @@ export interface StandingOptions {
   nextPlace(): number;
 }
 
-export class StandingVehicles {
+export class StationaryVehicles {
   readonly #zones: readonly Zone[];
   readonly moveTolerance: number;
   readonly #nextPlace: () => number;
-  readonly #arrivals = new StandingArrivals();
+  readonly #arrivals = new VehicleArrivals();
   #places: Place[] = [];
   #droppedCandidates = 0;
   /** Time of the last detector run. */
   #seenMs: number | undefined;
 
-  constructor({ zones, moveTolerance, nextPlace }: StandingOptions) {
+  constructor({ zones, moveTolerance, nextPlace }: StationaryVehiclesOptions) {
     this.#zones = zones.map((zone) => new Zone(zone));
     this.moveTolerance = moveTolerance;
     this.#nextPlace = nextPlace;
@@ -100,8 +100,8 @@ export class StandingVehicles {
     frame: Frame,
     tracks: readonly Track[],
     detections: readonly Detection[],
-    looked = true,
-  ): StandingVehicle[] {
+    detectorRan = true,
+  ): StationaryVehicle[] {
     const vehicles = detections.filter(isVehicle);
     const vehicleTracks = tracks.filter(isSeenVehicle);
     const picture = new FrameLuma(frame);
@@ -109,21 +109,21 @@ export class StandingVehicles {
     // A picture without contrast gives no information about any place; the vehicles are behind it.
     const blank = patchOf(picture, [0, 0, widthPx, heightPx]) === undefined;
     if (!blank) this.#arrivals.begin(picture, vehicleTracks, frame.atMs);
-    if (looked) this.#see(vehicles, vehicleTracks, frame.atMs);
+    if (detectorRan) this.#see(vehicles, vehicleTracks, frame.atMs);
     for (const place of this.#places) {
       if (blank) hide(place, frame.atMs);
-      else this.#judge(place, picture, frame.atMs, tracks, vehicles);
+      else this.#evaluate(place, picture, frame.atMs, tracks, vehicles);
     }
     const places: Place[] = [];
     for (const place of this.#places) if (stays(place, frame.atMs)) places.push(place);
     this.#places = places;
     for (const place of places) this.#confirm(place, frame);
     if (!blank) this.#arrivals.keep(picture, frame.atMs);
-    const standing: StandingVehicle[] = [];
+    const stationary: StationaryVehicle[] = [];
     for (const place of places) {
-      if (place.confirmed !== undefined) standing.push(this.#describe(place, place.confirmed, frame));
+      if (place.confirmed !== undefined) stationary.push(this.#describe(place, place.confirmed, frame));
     }
-    return standing;
+    return stationary;
   }
 
   /**
@@ -136,7 +136,7 @@ export class StandingVehicles {
 
   #see(vehicles: readonly Detection[], tracks: readonly Track[], atMs: number): void {
     const takenPlaces = new Set<Place>();
-    const elapsedMs = Math.min(LOOK_AGAIN_MS, atMs - (this.#seenMs ?? atMs));
+    const elapsedMs = Math.min(RECHECK_MS, atMs - (this.#seenMs ?? atMs));
     this.#seenMs = atMs;
     for (const detection of vehicles) {
       const place = this.#placeOf(detection.xyxyPx, takenPlaces) ?? this.#begin(detection, atMs);
@@ -184,36 +184,36 @@ export class StandingVehicles {
   }
 
   #confirm(place: Place, { atMs }: Frame): void {
-    if (place.confirmed !== undefined || atMs < place.lookMs || place.hits < HITS_MIN) return;
+    if (place.confirmed !== undefined || atMs < place.confirmDueMs || place.hits < HITS_MIN) return;
     if (place.seenMs - place.sinceMs < FOUND_FOR_MS || atMs - place.sinceMs > CONFIRM_UNTIL_MS) return;
-    place.lookMs = atMs + LOOK_AGAIN_MS;
+    place.confirmDueMs = atMs + RECHECK_MS;
     if (!isLikely(place)) return;
-    const standing: XyxyPx[] = [];
+    const confirmedBoxes: XyxyPx[] = [];
     for (const other of this.#places) {
       if (other.confirmed === undefined) continue;
       if (isSameVehicle(place, other)) return;
-      standing.push(other.box);
+      confirmedBoxes.push(other.box);
     }
-    if (isGroup(place, standing)) return;
+    if (isGroup(place, confirmedBoxes)) return;
     place.confirmed = this.#arrivals.of(place);
     place.scoreMax = Math.max(place.scoreMax, this.#arrivals.bestOf(place.track));
   }
 
   /** Evaluates whether the vehicle is still there: detected, with an unchanged picture, or hidden by an object. */
-  #judge(
+  #evaluate(
     place: Place,
     picture: LumaPicture,
     atMs: number,
     tracks: readonly Track[],
     vehicles: readonly Detection[],
   ): void {
-    if (atMs - place.judgedMs < JUDGE_EVERY_MS) return;
+    if (atMs - place.evaluatedMs < EVALUATE_EVERY_MS) return;
     // One detection since the last evaluation suffices, so a detector may find it in every second frame only.
-    const isSeen = place.seenMs > place.judgedMs;
-    place.judgedMs = atMs;
+    const isSeen = place.seenMs > place.evaluatedMs;
+    place.evaluatedMs = atMs;
     const now = patchOf(picture, place.box);
     const like = now !== undefined && place.patch !== undefined && likeness(place.patch, now) >= LIKENESS_MIN;
-    const inSight = isInPlace(place) && !partlyCovered(place, tracks, vehicles);
+    const inSight = isInPlace(place) && !isPartlyOccluded(place, tracks, vehicles);
     if (place.confirmed === 'unseen' && isSeen && !like && inSight) {
       // Another vehicle at the same place, or the same in another light, which will be detected again.
       this.#arrivals.changes(place);
@@ -229,10 +229,10 @@ export class StandingVehicles {
         const hasChanged = place.confirmed === undefined && place.patch !== undefined && !like;
         if (hasChanged && (inSight || !isInPlace(place))) restart(place, atMs);
         // A candidate has the last picture, not a mean.
-        const share = 1 - Math.exp(-(atMs - place.presentMs) / RELEARN_MS);
+        const ratio = 1 - Math.exp(-(atMs - place.presentMs) / RELEARN_MS);
         place.patch =
           place.confirmed !== undefined && place.patch !== undefined
-            ? blend(place.patch, now, share)
+            ? blend(place.patch, now, ratio)
             : patchOf(picture, place.box);
       }
       place.presentMs = atMs;
@@ -245,7 +245,7 @@ export class StandingVehicles {
     } else {
       const { presentMs } = place;
       hide(place, atMs);
-      if (!covered(place, tracks, vehicles)) place.presentMs = presentMs;
+      if (!isOccluded(place, tracks, vehicles)) place.presentMs = presentMs;
     }
   }
 
@@ -256,13 +256,13 @@ export class StandingVehicles {
     return own !== undefined && distanceSizes(place.box, own.xyxyPx) > 2 * this.moveTolerance;
   }
 
-  #describe(place: Place, arrival: StandingVehicle['arrival'], { source, atMs }: Frame): StandingVehicle {
+  #describe(place: Place, arrival: StationaryVehicle['arrival'], { source, atMs }: Frame): StationaryVehicle {
     const x1 = place.box[0];
     const y1 = place.box[1];
     const x2 = place.box[2];
     const y2 = place.box[3];
     const { widthPx, heightPx } = source;
-    const zones: StandingVehicle['vehicle']['zones'] = [];
+    const zones: StationaryVehicle['vehicle']['zones'] = [];
     for (let i = 0; i < this.#zones.length; i += 1) {
       const zone = this.#zones[i] as Zone;
       const visit = place.visits[i] as Visit;
@@ -270,7 +270,7 @@ export class StandingVehicles {
       if (visit.present) zones.push({ zone: zone.id, sinceMs: place.sinceMs });
     }
     const presence = place.seenMs === atMs ? 'seen' : place.hiddenSinceMs === undefined ? 'held' : 'hidden';
-    const vehicle: StandingVehicle['vehicle'] = {
+    const vehicle: StationaryVehicle['vehicle'] = {
       // A vehicle without a track has the number of its place.
       id: place.track === 0 ? place.id : place.track,
       group: 'vehicle',
@@ -295,8 +295,8 @@ function isVehicle({ group }: Detection): boolean {
   return group === 'vehicle';
 }
 
-function isSeenVehicle({ group, seen }: Track): boolean {
-  return group === 'vehicle' && seen;
+function isSeenVehicle({ group, seen: isSeen }: Track): boolean {
+  return group === 'vehicle' && isSeen;
 }
 
 /** Returns the label with the highest sum; the first of equal ones. */

@@ -36,7 +36,7 @@ const SAME_PICTURE_MIN = 0.6;
 /** Minimum likeness within one track. The light is nearly the same, and living beings shift their weight. */
 const STILL_PICTURE_MIN = 0.8;
 /** Interval of comparing the picture, in ms. */
-const JUDGE_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 /**
  * Score from which a track is certain. Of walking people, 95 of 100 tracks reach 0.7 (PETS09, TUD). Of driving
  * vehicles, three of four reach 0.5 (boulevard25, crosswalk, car-detection, highway-320 at 5 frames a second). Vehicles
@@ -58,7 +58,7 @@ interface Lifetime {
   /** True while it has neither moved nor scored high, over the same picture. */
   still: boolean;
   readonly marked: boolean;
-  judgedMs: number;
+  checkedMs: number;
   lastMs: number;
 }
 
@@ -72,12 +72,12 @@ interface Place {
 }
 
 export class StaticFalsePositives {
-  #lives = new Map<number, Lifetime>();
+  #lifetimes = new Map<number, Lifetime>();
   #places: Place[] = [];
   #droppedPlaces = 0;
 
   /** Places that were removed because there were too many. */
-  get dropped(): number {
+  get droppedPlaces(): number {
     return this.#droppedPlaces;
   }
 
@@ -85,16 +85,16 @@ export class StaticFalsePositives {
   update(frame: Frame, tracks: readonly Track[], moving: ReadonlySet<number>): ReadonlySet<number> {
     const { atMs } = frame;
     const picture = new FrameLuma(frame);
-    const lives = new Map<number, Lifetime>();
+    const lifetimes = new Map<number, Lifetime>();
     const marked = new Set<number>();
     for (const track of tracks) {
-      const life = this.#lives.get(track.id) ?? this.#begin(track, picture, atMs);
-      lives.set(track.id, life);
-      if (track.seen) follow(life, track, moving, picture, atMs);
-      if (life.marked && life.still) marked.add(track.id);
+      const lifetime = this.#lifetimes.get(track.id) ?? this.#begin(track, picture, atMs);
+      lifetimes.set(track.id, lifetime);
+      if (track.seen) follow(lifetime, track, moving, picture, atMs);
+      if (lifetime.marked && lifetime.still) marked.add(track.id);
     }
-    for (const [id, life] of this.#lives) if (!lives.has(id)) this.#note(life);
-    this.#lives = lives;
+    for (const [id, lifetime] of this.#lifetimes) if (!lifetimes.has(id)) this.#note(lifetime);
+    this.#lifetimes = lifetimes;
     return marked;
   }
 
@@ -102,7 +102,7 @@ export class StaticFalsePositives {
     const patch = patchOf(picture, xyxyPx);
     const place = patch && this.#placeOf(group, xyxyPx, patch);
     const marked = place !== undefined && notesOf(place, atMs) >= NOTED_MIN - 0.5;
-    return { group, box: xyxyPx, patch, still: true, marked, judgedMs: atMs, lastMs: atMs };
+    return { group, box: xyxyPx, patch, still: true, marked, checkedMs: atMs, lastMs: atMs };
   }
 
   #placeOf(group: Group, box: XyxyPx, patch: Patch): Place | undefined {
@@ -134,21 +134,21 @@ export class StaticFalsePositives {
 }
 
 function follow(
-  life: Lifetime,
+  lifetime: Lifetime,
   { id, bestScore, group, xyxyPx }: Track,
   moving: ReadonlySet<number>,
   picture: LumaPicture,
   atMs: number,
 ): void {
-  life.lastMs = atMs;
-  if (!life.still) return;
-  if (moving.has(id) || bestScore >= SURE_SCORE[group]) life.still = false;
-  if (atMs - life.judgedMs < JUDGE_EVERY_MS) return;
-  life.judgedMs = atMs;
-  const now = patchOf(picture, life.box);
-  if (iou(life.box, xyxyPx) < SAME_BOX_IOU_MIN) life.still = false;
-  if (life.patch !== undefined && (now === undefined || likeness(life.patch, now) < STILL_PICTURE_MIN)) {
-    life.still = false;
+  lifetime.lastMs = atMs;
+  if (!lifetime.still) return;
+  if (moving.has(id) || bestScore >= SURE_SCORE[group]) lifetime.still = false;
+  if (atMs - lifetime.checkedMs < CHECK_EVERY_MS) return;
+  lifetime.checkedMs = atMs;
+  const now = patchOf(picture, lifetime.box);
+  if (iou(lifetime.box, xyxyPx) < SAME_BOX_IOU_MIN) lifetime.still = false;
+  if (lifetime.patch !== undefined && (now === undefined || likeness(lifetime.patch, now) < STILL_PICTURE_MIN)) {
+    lifetime.still = false;
   }
 }
 

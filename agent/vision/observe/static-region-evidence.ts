@@ -41,9 +41,9 @@ const PIXELS_BITS = 1;
 
 /** Returns the bits in favour of an object; negative for light. */
 export function thingBits(region: Region, turn: Turn | undefined, { columns, rows }: Grid): number {
-  const { box, covers, cells, spread, gradients = GRADIENTS_EVEN } = region;
+  const { box, objectCells, cells, spread, gradients = GRADIENTS_EVEN } = region;
   const [left, top, right, bottom] = box;
-  const fill = covers / Math.max(1, (right - left) * (bottom - top));
+  const fill = objectCells / Math.max(1, (right - left) * (bottom - top));
   const edge = left <= 0 || top <= 0 || right >= columns || bottom >= rows;
   return (
     PIXELS_BITS +

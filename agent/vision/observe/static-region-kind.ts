@@ -59,7 +59,7 @@ const LEAN_MIN = 0.08;
 
 export type Kind = 'appeared' | 'removed' | 'changed' | 'light';
 
-export interface Judgement {
+export interface Classification {
   readonly kind: Kind;
   /** Mean difference of colour to the ground, 0..255. */
   readonly difference: number;
@@ -73,12 +73,12 @@ export interface Judgement {
 }
 
 /** Classifies the changed cells of a region. `own` selects its cells; `mayBeLight` states whether light is possible. */
-export function judge(
+export function classify(
   background: Background,
   cells: readonly number[],
   own: (cell: number) => boolean,
   mayBeLight = true,
-): Judgement {
+): Classification {
   const { pattern, outline } = compare(background, cells, own);
   const difference = pattern.difference(cells.length);
   const now = outline.now();

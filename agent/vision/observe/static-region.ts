@@ -5,7 +5,7 @@
  */
 import type { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
-import { colourStep, isLit, judge, type Kind } from './static-region-kind.ts';
+import { colourStep, isLit, classify, type Kind } from './static-region-kind.ts';
 
 /** Largest gap in cells between the strokes of a scribble or the parts of an object. */
 const GAP_CELLS = 2;
@@ -16,11 +16,11 @@ const REGIONS_MAX = 32;
 const REMAINING_RATIO = 0.35;
 
 /** Number of evaluations (1.5 s) for which a cell must look lit. */
-const LIT_LOOKS = 3;
+const LIT_STREAK = 3;
 /** Ratio of cells that must be visible for an object to count as seen. */
 const SEEN_RATIO = 0.5;
 /** Number of evaluations (3 s) after which the kind is final. */
-export const DECIDED_LOOKS = 6;
+export const DECIDED_STREAK = 6;
 /**
  * Longest time between the cells of one object coming to rest, in ms: the rest of a cell (1.5 s) and a step aside. A
  * later change next to a region is a separate region: a shadow, a stain or a sleeve.
@@ -38,7 +38,7 @@ export interface Region {
   box: [number, number, number, number];
   kind: Kind;
   /** Number of successive evaluations of this kind. */
-  looks: number;
+  streak: number;
   /** True once its kind is final. */
   decided: boolean;
   /** Mean difference of colour to the ground, 0..255. */
@@ -46,7 +46,7 @@ export interface Region {
   /** Correlation of the ground's gradients with the present ones in its place; undefined if there are too few. */
   gradients: number | undefined;
   /** Number of cells, weighted by the ratio of them that the object covers. */
-  covers: number;
+  objectCells: number;
   /** True if most of its cells are visible now, with their changed appearance. */
   isVisible: boolean;
   /** True if the detector's features exclude light, whatever the pixels look like. */
@@ -68,7 +68,7 @@ export class StaticRegions {
   readonly #lit: Uint8Array;
   readonly #regions = new Map<number, Region>();
   #nextId = 1;
-  #look = 0;
+  #evaluation = 0;
   #droppedRegions = 0;
 
   constructor(background: Background) {
@@ -91,20 +91,20 @@ export class StaticRegions {
   }
 
   /** Evaluates the background; returns the newly found regions. */
-  look(atMs: number): Region[] {
+  evaluate(atMs: number): Region[] {
     const newRegions: Region[] = [];
     if (this.#background.changedCells === 0 && this.#regions.size === 0) return newRegions;
-    this.#look += 1;
+    this.#evaluation += 1;
     const { state, picture } = this.#background;
-    for (const cell of picture.grid.used) {
+    for (const cell of picture.grid.usedCells) {
       if (state[cell] !== CHANGED) this.#owner[cell] = 0;
       else this.#weighLight(cell);
     }
     for (const region of this.#regions.values()) {
       region.cells = region.cells.filter((cell) => this.#owner[cell] === region.id);
     }
-    for (const cell of picture.grid.used) {
-      if (!this.#isLoose(cell) || this.#mark[cell] === this.#look) continue;
+    for (const cell of picture.grid.usedCells) {
+      if (!this.#isLoose(cell) || this.#mark[cell] === this.#evaluation) continue;
       const region = this.#assign(this.#gather(cell), atMs);
       if (region !== undefined) newRegions.push(region);
     }
@@ -120,7 +120,7 @@ export class StaticRegions {
 
   /** Makes the kind of a lasting object final, whatever happens around it. */
   decide(region: Region): void {
-    if (region.kind === 'appeared' && region.looks >= DECIDED_LOOKS) region.decided = true;
+    if (region.kind === 'appeared' && region.streak >= DECIDED_STREAK) region.decided = true;
   }
 
   /** Returns the regions within `GAP_CELLS` of this one. */
@@ -145,7 +145,7 @@ export class StaticRegions {
   /** Makes all changes ground after a change of the complete picture, except regions from before `sinceMs`. */
   relearn(sinceMs: number): void {
     for (const region of [...this.#regions.values()]) if (region.foundMs >= sinceMs) this.absorb(region);
-    for (const cell of this.#background.picture.grid.used) {
+    for (const cell of this.#background.picture.grid.usedCells) {
       if (this.#owner[cell] === 0) this.#background.absorb(cell);
     }
   }
@@ -157,14 +157,14 @@ export class StaticRegions {
 
   /** Reports whether the cell has changed, is visible, and belongs to no region yet. */
   #isLoose(cell: number): boolean {
-    const { state, covered, resting } = this.#background;
+    const { state, occlusion, resting } = this.#background;
     // A change beside a person may be a shadow or a sleeve. It waits until the person has left and the cell is visible
     // again, because the ground there may look as before.
     return (
       state[cell] === CHANGED &&
       this.#owner[cell] === 0 &&
       this.#lit[cell] === 0 &&
-      covered[cell] === 0 &&
+      occlusion[cell] === 0 &&
       resting[cell] === 1
     );
   }
@@ -174,11 +174,11 @@ export class StaticRegions {
    * ground after some of them.
    */
   #weighLight(cell: number): void {
-    const lit = isLit(this.#background, cell) ? Math.min(LIT_LOOKS, (this.#lit[cell] as number) + 1) : 0;
+    const lit = isLit(this.#background, cell) ? Math.min(LIT_STREAK, (this.#lit[cell] as number) + 1) : 0;
     this.#lit[cell] = lit;
     if (lit === 0) return;
     this.#owner[cell] = 0;
-    if (lit < LIT_LOOKS || this.#background.covered[cell] !== 0) return;
+    if (lit < LIT_STREAK || this.#background.occlusion[cell] !== 0) return;
     this.#lit[cell] = 0;
     this.#background.absorb(cell);
   }
@@ -188,11 +188,11 @@ export class StaticRegions {
     const queue = this.#queue;
     let length = 1;
     queue[0] = start;
-    this.#mark[start] = this.#look;
+    this.#mark[start] = this.#evaluation;
     for (let head = 0; head < length; head += 1) {
       this.#eachNear(queue[head] as number, (next) => {
-        if (!this.#isLoose(next) || this.#mark[next] === this.#look) return;
-        this.#mark[next] = this.#look;
+        if (!this.#isLoose(next) || this.#mark[next] === this.#evaluation) return;
+        this.#mark[next] = this.#evaluation;
         queue[length++] = next;
       });
     }
@@ -246,11 +246,11 @@ export class StaticRegions {
       cellsMost: cells.length,
       box: [0, 0, 0, 0],
       kind: 'changed',
-      looks: 0,
+      streak: 0,
       decided: false,
       difference: 0,
       gradients: undefined,
-      covers: 0,
+      objectCells: 0,
       isVisible: false,
       other: false,
       spread: 0,
@@ -270,10 +270,10 @@ export class StaticRegions {
       return;
     }
     region.box = this.#boxOf(region.cells);
-    region.covers = this.#coversOf(region.cells);
+    region.objectCells = this.#objectCellsOf(region.cells);
     region.isVisible = this.#seenOf(region.cells);
     region.grownMs = this.#timeAt(region.cells, 0.8);
-    const { kind, difference, outline, gradients } = judge(
+    const { kind, difference, outline, gradients } = classify(
       this.#background,
       region.cells,
       (cell) => this.#owner[cell] === region.id,
@@ -284,7 +284,7 @@ export class StaticRegions {
     region.outlineNow = outline;
     region.cellsMost = Math.max(region.cells.length, region.cellsMost);
     if (region.decided) return;
-    region.looks = kind === region.kind ? region.looks + 1 : 1;
+    region.streak = kind === region.kind ? region.streak + 1 : 1;
     region.kind = kind;
     region.outline = outline;
   }
@@ -293,7 +293,7 @@ export class StaticRegions {
    * Returns the number of covered cells. A cell on the edge of an object is partly covered, and differs from its ground
    * by that part. So cells count by their difference, relative to that of the upper fifth.
    */
-  #coversOf(cells: readonly number[]): number {
+  #objectCellsOf(cells: readonly number[]): number {
     const { ground, changedPlanes } = this.#background;
     const differences = cells
       .map((cell) => colourStep(ground, cell, changedPlanes, cell))
@@ -310,10 +310,10 @@ export class StaticRegions {
   }
 
   /** Returns the media time by which a ratio of the cells had changed. */
-  #timeAt(cells: ArrayLike<number>, share: number): number {
+  #timeAt(cells: ArrayLike<number>, ratio: number): number {
     const { changedMs } = this.#background;
     const times = Array.from(cells, (cell) => changedMs[cell] as number).sort((a, b) => a - b);
-    return times[Math.min(times.length - 1, Math.floor(share * times.length))] as number;
+    return times[Math.min(times.length - 1, Math.floor(ratio * times.length))] as number;
   }
 
   #boxOf(cells: readonly number[]): [number, number, number, number] {

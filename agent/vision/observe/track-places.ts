@@ -26,10 +26,10 @@ export type PlacedTrack = Omit<Track, 'group' | 'label'> & Pick<ObservedTrack, '
 /** Further facts about tracks, by number. */
 export interface TrackFacts {
   readonly moving: ReadonlySet<number>;
-  readonly furniture: ReadonlySet<number>;
+  readonly staticFalsePositives: ReadonlySet<number>;
 }
 
-const NOTHING_MORE: TrackFacts = { moving: new Set(), furniture: new Set() };
+const NOTHING_MORE: TrackFacts = { moving: new Set(), staticFalsePositives: new Set() };
 
 interface Memory {
   readonly visits: readonly Visit[];
@@ -95,7 +95,7 @@ export class TrackPlaces {
   }
 
   #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
-    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen, before } =
+    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen: isSeen, before } =
       track;
     const { widthPx, heightPx } = source;
     const zones: ObservedTrack['zones'] = [];
@@ -110,27 +110,27 @@ export class TrackPlaces {
       score,
       bestScore,
       xyxyNorm: normalised(xyxyPx, source),
-      ground: [share((xyxyPx[0] + xyxyPx[2]) / 2, widthPx), share(xyxyPx[3], heightPx)],
+      ground: [ratioOf((xyxyPx[0] + xyxyPx[2]) / 2, widthPx), ratioOf(xyxyPx[3], heightPx)],
       velocityNormPerS: [velocityPxPerS[0] / widthPx, velocityPxPerS[1] / heightPx],
       firstMs,
       lastMs,
-      seen,
+      seen: isSeen,
       pixelsMove: facts.moving.has(id),
-      furniture: facts.furniture.has(id),
+      furniture: facts.staticFalsePositives.has(id),
       zones,
     };
     // Most tracks of most frames have none, so they cost only a comparison.
     if (before !== undefined && before.length > 0)
-      observed.before = before.map((found) => ({
-        atMs: found.atMs,
-        xyxyNorm: normalised(found.xyxyPx, source),
+      observed.before = before.map((position) => ({
+        atMs: position.atMs,
+        xyxyNorm: normalised(position.xyxyPx, source),
       }));
     return observed;
   }
 }
 
 function normalised(box: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
-  return [share(box[0], widthPx), share(box[1], heightPx), share(box[2], widthPx), share(box[3], heightPx)];
+  return [ratioOf(box[0], widthPx), ratioOf(box[1], heightPx), ratioOf(box[2], widthPx), ratioOf(box[3], heightPx)];
 }
 
 function pass(
@@ -147,6 +147,6 @@ function pass(
 }
 
 /** Returns the position as a ratio of a side of the picture, clipped to 0..1. */
-function share(px: number, sidePx: number): number {
+function ratioOf(px: number, sidePx: number): number {
   return Math.min(1, Math.max(0, px / sidePx));
 }

@@ -38,7 +38,7 @@ const STEP_MAX = 1.2;
 const MISSING_MS = 700;
 /** Minimum travel in own sizes, number of updates and duration in ms. A gust moves a branch for half a second. */
 const TRAVEL_SIZES = 1.5;
-const LOOKS_MIN = 4;
+const UPDATES_MIN = 4;
 const LASTS_MS = 800;
 /** Minimum ratio of the direct distance to the path. A walker has 0.9, four random steps leave 0.5. */
 const STRAIGHT_MIN = 0.75;
@@ -59,7 +59,7 @@ const SEEN_RATIO = 0.2;
  */
 const BESIDE_RATIO = 0.5;
 /** Time after which a moving object is evaluated, unless it ends before, in ms. */
-const JUDGED_MS = 6000;
+const EVALUATE_AFTER_MS = 6000;
 
 interface Part {
   /** Centre and half sides, in heights of the frame. */
@@ -76,7 +76,7 @@ interface MovingObject {
   readonly first: Part;
   readonly firstMs: number;
   lastMs: number;
-  looks: number;
+  updates: number;
   sightings: number;
   /** Updates with a confident detection at it or beside it. */
   nearSightings: number;
@@ -86,7 +86,7 @@ interface MovingObject {
   way: number;
   /** Position where the last such step ended. */
   stride: Part;
-  isJudged: boolean;
+  isEvaluated: boolean;
   /**
    * True if it travels like an object without a confident detection at it or beside it; then kept while it is followed.
    */
@@ -140,22 +140,22 @@ export class UnclassifiedMotion {
     const aspect = source.widthPx / source.heightPx;
     const parts = partsOf(foreground, aspect);
     const boxes = partsFound(detections, source, aspect);
-    const left = new Set(parts);
+    const remaining = new Set(parts);
     const over: MovingObject[] = [];
     for (const object of this.#movingObjects) {
-      const part = nearest(object.part, left);
+      const part = nearest(object.part, remaining);
       if (part !== undefined) {
-        left.delete(part);
+        remaining.delete(part);
         follow(object, part, boxes, atMs);
       }
       if (atMs - object.lastMs > MISSING_MS) over.push(object);
     }
     this.#movingObjects = this.#movingObjects.filter((object) => !over.includes(object));
-    for (const part of left) this.#movingObjects.push(newObject(++this.#lastId, part, boxes, atMs));
+    for (const part of remaining) this.#movingObjects.push(newObject(++this.#lastId, part, boxes, atMs));
     const ripe = this.#movingObjects.filter(
-      ({ isJudged, firstMs }) => !isJudged && atMs - firstMs >= JUDGED_MS,
+      ({ isEvaluated, firstMs }) => !isEvaluated && atMs - firstMs >= EVALUATE_AFTER_MS,
     );
-    return [...over, ...ripe].flatMap((object) => judge(object, atMs));
+    return [...over, ...ripe].flatMap((object) => evaluate(object, atMs));
   }
 
   /** Unclassified motion that is followed now. */
@@ -181,20 +181,20 @@ export class UnclassifiedMotion {
   }
 }
 
-function judge(object: MovingObject, atMs: number): PassedObject[] {
-  const { isJudged, looks } = object;
-  if (isJudged || !travels(object)) return [];
-  object.isJudged = true;
-  const wasDetected = object.sightings >= Math.max(1, SEEN_RATIO * looks);
-  if (!wasDetected && object.nearSightings >= BESIDE_RATIO * looks) return [];
+function evaluate(object: MovingObject, atMs: number): PassedObject[] {
+  const { isEvaluated, updates } = object;
+  if (isEvaluated || !travels(object)) return [];
+  object.isEvaluated = true;
+  const wasDetected = object.sightings >= Math.max(1, SEEN_RATIO * updates);
+  if (!wasDetected && object.nearSightings >= BESIDE_RATIO * updates) return [];
   return [{ atMs, wasDetected, hinted: !wasDetected && object.hinted }];
 }
 
 /** Reports whether it moves steadily, by its own size and more. */
-function travels({ part, first, looks, way, stride, firstMs, lastMs }: MovingObject): boolean {
+function travels({ part, first, updates, way, stride, firstMs, lastMs }: MovingObject): boolean {
   const travelled = distance(part, first);
   const size = 2 * Math.max(part.halfX, part.halfY, first.halfX, first.halfY);
-  if (looks < LOOKS_MIN || lastMs - firstMs < LASTS_MS) return false;
+  if (updates < UPDATES_MIN || lastMs - firstMs < LASTS_MS) return false;
   return travelled >= TRAVEL_SIZES * size && travelled >= STRAIGHT_MIN * (way + distance(part, stride));
 }
 
@@ -204,12 +204,12 @@ function distance(a: Part, b: Part): number {
 
 function newObject(id: number, part: Part, detected: DetectedParts, atMs: number): MovingObject {
   const none = {
-    looks: 0,
+    updates: 0,
     sightings: 0,
     nearSightings: 0,
     hinted: false,
     way: 0,
-    isJudged: false,
+    isEvaluated: false,
     unknown: false,
   };
   const object: MovingObject = {
@@ -234,7 +234,7 @@ function follow(object: MovingObject, part: Part, { all, sure }: DetectedParts, 
   }
   object.part = part;
   object.lastMs = atMs;
-  object.looks += 1;
+  object.updates += 1;
   if (isSeen(part, sure)) object.sightings += 1;
   if (isBeside(part, sure)) object.nearSightings += 1;
   object.hinted ||= isBeside(part, all);

@@ -101,7 +101,7 @@ interface Street {
 
 interface Votes {
   /** Sums of the ratios of each name. */
-  readonly shares: Float64Array;
+  readonly ratioSums: Float64Array;
   count: number;
   dueMs: number;
   names: readonly Colour[];
@@ -129,7 +129,7 @@ export class VehicleColours {
       if (track.group !== 'vehicle' || track.label === 'motorcycle') continue;
       const { id } = track;
       const votes = this.#votes.get(id) ?? {
-        shares: new Float64Array(NAMES),
+        ratioSums: new Float64Array(NAMES),
         count: 0,
         dueMs: Number.NEGATIVE_INFINITY,
         names: NO_NAMES,
@@ -159,8 +159,8 @@ export class VehicleColours {
 }
 
 function isPlain(track: Track, tracks: readonly Track[]): boolean {
-  const { seen, score, xyxyPx: box } = track;
-  if (!seen || score < SCORE_MIN || box[2] - box[0] < WIDTH_MIN * (box[3] - box[1])) return false;
+  const { seen: isSeen, score, xyxyPx: box } = track;
+  if (!isSeen || score < SCORE_MIN || box[2] - box[0] < WIDTH_MIN * (box[3] - box[1])) return false;
   for (let i = 0; i < tracks.length; i += 1) {
     const other = tracks[i] as Track;
     if (other !== track && other.seen && ratioInside(box, other.xyxyPx) > CROWDED_RATIO) return false;
@@ -196,10 +196,10 @@ function streetOf({ rgb, input, source, masked, atMs }: Frame, foreground: Foreg
 }
 
 function medianOf(counts: Uint32Array, count: number): number {
-  let left = count / 2;
+  let remaining = count / 2;
   for (let level = 0; level < counts.length; level += 1) {
-    left -= counts[level] as number;
-    if (left < 0) return level;
+    remaining -= counts[level] as number;
+    if (remaining < 0) return level;
   }
   return counts.length - 1;
 }
@@ -219,7 +219,7 @@ function vote(
   const width = box[2] / source.widthPx - left;
   const height = box[3] / source.heightPx - top;
   if (width < CELLS_MIN * cellNorm[0] || height < CELLS_MIN * cellNorm[1]) return false;
-  const shares = new Float64Array(NAMES);
+  const counts = new Float64Array(NAMES);
   let inside = 0;
   let own = 0;
   for (let j = 0; j < SAMPLES; j += 1) {
@@ -237,12 +237,12 @@ function vote(
       if (cells[row * columns + column] === 0) continue;
       own += 1;
       const name = nameOf(rgb, pixel * 3, street);
-      shares[name] = (shares[name] as number) + 1;
+      counts[name] = (counts[name] as number) + 1;
     }
   }
   if (inside < INSIDE_MIN || own < VEHICLE_RATIO * inside) return false;
   for (let k = 0; k < NAMES; k += 1)
-    votes.shares[k] = (votes.shares[k] as number) + (shares[k] as number) / own;
+    votes.ratioSums[k] = (votes.ratioSums[k] as number) + (counts[k] as number) / own;
   votes.count += 1;
   return true;
 }
@@ -273,19 +273,19 @@ function brightness(red: number, green: number, blue: number): number {
   return 0.25 * (red + 2 * green + blue);
 }
 
-function namesOf({ shares, count }: Votes): Colour[] {
-  const share = (k: number): number => (shares[k] as number) / count;
-  const order = COLOURS.map((_, k) => k).sort((a, b) => share(b) - share(a));
-  const main = mainOf(share, order);
+function namesOf({ ratioSums, count }: Votes): Colour[] {
+  const ratioOf = (k: number): number => (ratioSums[k] as number) / count;
+  const order = COLOURS.map((_, k) => k).sort((a, b) => ratioOf(b) - ratioOf(a));
+  const main = mainOf(ratioOf, order);
   if (main === undefined) return [];
-  const second = order.find((k) => k !== main && share(k) >= (k === BLACK ? BLACK_SECOND : SECOND));
+  const second = order.find((k) => k !== main && ratioOf(k) >= (k === BLACK ? BLACK_SECOND : SECOND));
   return [main, ...(second === undefined ? [] : [second])].map((k) => COLOURS[k] as Colour);
 }
 
-function mainOf(share: (k: number) => number, order: readonly number[]): number | undefined {
+function mainOf(ratioOf: (k: number) => number, order: readonly number[]): number | undefined {
   const hue = order.find((k) => k > WHITE);
-  if (hue !== undefined && share(hue) >= HUE_MAIN) return hue;
-  if (share(WHITE) >= WHITE_MAIN) return WHITE;
-  if (share(GREY) + 0.5 * share(WHITE) >= GREY_MAIN) return GREY;
-  return share(BLACK) >= BLACK_MAIN ? BLACK : undefined;
+  if (hue !== undefined && ratioOf(hue) >= HUE_MAIN) return hue;
+  if (ratioOf(WHITE) >= WHITE_MAIN) return WHITE;
+  if (ratioOf(GREY) + 0.5 * ratioOf(WHITE) >= GREY_MAIN) return GREY;
+  return ratioOf(BLACK) >= BLACK_MAIN ? BLACK : undefined;
 }

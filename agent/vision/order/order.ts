@@ -17,7 +17,7 @@ import { cameraAddress, namesCamera, parseCameraSource } from '../../contract/ca
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../orders/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../orders/signed-order.ts';
 
 export interface AccessRequest {
   /** Signed envelope; null for a recorded clip. */
@@ -52,7 +52,7 @@ export interface Allowed {
  * @throws AgentError `denied` if nothing may be opened.
  */
 export function allowed(request: AccessRequest): Allowed {
-  return request.order === null ? recorded(request) : ordered(request, request.order);
+  return request.order === null ? recorded(request) : authorised(request, request.order);
 }
 
 function recorded({ settings, unit }: AccessRequest): Allowed {
@@ -67,15 +67,15 @@ function recorded({ settings, unit }: AccessRequest): Allowed {
   return { masks, sealTo: [], substream: undefined, vehicleColours, stillHolds: () => undefined };
 }
 
-function ordered({ settings, folder }: AccessRequest, order: string): Allowed {
+function authorised({ settings, folder }: AccessRequest, envelope: string): Allowed {
   if (folder === undefined)
     throw new AgentError('denied', 'no folder tells whose orders count (VIGIE_RESTRAINT_DIR)');
   const { site, box, masks } = folder.box();
   const place = { site, box, camera: cameraAddress(settings.camera.source) };
-  const content = openOrder(order, folder);
+  const content = openEnvelope(envelope, folder);
   const stillHolds = (): void => {
-    const fault = authorisationFault(content, place, Date.now());
-    if (fault !== undefined) throw new AgentError('denied', fault.message);
+    const problem = authorisationRefusal(content, place, Date.now());
+    if (problem !== undefined) throw new AgentError('denied', problem.message);
     const suspension = folder.suspension();
     if (suspension?.suspended === true) throw new AgentError('denied', `suspended: ${suspension.reason}`);
   };
@@ -91,9 +91,9 @@ function ordered({ settings, folder }: AccessRequest, order: string): Allowed {
   };
 }
 
-function openOrder(order: string, folder: RestraintFolder): Authorisation {
+function openEnvelope(envelope: string, folder: RestraintFolder): Authorisation {
   try {
-    return openAuthorisation(Buffer.from(order), folder.authority());
+    return openAuthorisation(Buffer.from(envelope), folder.authority());
   } catch (error) {
     rethrowBug(error);
     throw new AgentError('denied', error.message, error);

@@ -53,10 +53,10 @@ export class Canvas {
       const [x2, y2] = this.#at(points[i] as PointNorm);
       const length = Math.hypot(x2 - x1, y2 - y1);
       for (; offsetPx <= length; offsetPx += everyPx) {
-        const share = length === 0 ? 0 : offsetPx / length;
+        const ratio = length === 0 ? 0 : offsetPx / length;
         // A line along the edge of the picture is drawn within it.
-        const x = Math.min(widthPx - linePx, Math.max(0, x1 + share * (x2 - x1) - linePx / 2));
-        const y = Math.min(heightPx - linePx, Math.max(0, y1 + share * (y2 - y1) - linePx / 2));
+        const x = Math.min(widthPx - linePx, Math.max(0, x1 + ratio * (x2 - x1) - linePx / 2));
+        const y = Math.min(heightPx - linePx, Math.max(0, y1 + ratio * (y2 - y1) - linePx / 2));
         this.rectangle([x, y, x + linePx, y + linePx], colour);
       }
       offsetPx -= length;

@@ -37,7 +37,7 @@ export function blendCell(
   from: YuvPlanes,
   cell: number,
   grid: Grid,
-  share: number,
+  ratio: number,
   light: Light,
 ): void {
   const gain = light.gain[cell] as number;
@@ -46,11 +46,11 @@ export function blendCell(
   const zero = 128 * (1 - gain);
   const lines = linesOf(into, cell, grid, 1);
   for (let at = lines.start; at < lines.end; at += lines.stride)
-    blend(into.y, from.y, at, at + lines.width, share, gain, 0);
+    blend(into.y, from.y, at, at + lines.width, ratio, gain, 0);
   const half = linesOf(into, cell, grid, 2);
   for (let at = half.start; at < half.end; at += half.stride) {
-    blend(into.u, from.u, at, at + half.width, share, gain, zero + u);
-    blend(into.v, from.v, at, at + half.width, share, gain, zero + v);
+    blend(into.u, from.u, at, at + half.width, ratio, gain, zero + u);
+    blend(into.v, from.v, at, at + half.width, ratio, gain, zero + v);
   }
 }
 
@@ -59,12 +59,12 @@ function blend(
   from: Uint8Array,
   start: number,
   end: number,
-  share: number,
+  ratio: number,
   gain: number,
   step: number,
 ): void {
   for (let at = start; at < end; at += 1) {
-    into[at] = level((1 - share) * ((into[at] as number) * gain + step) + share * (from[at] as number));
+    into[at] = level((1 - ratio) * ((into[at] as number) * gain + step) + ratio * (from[at] as number));
   }
 }
 

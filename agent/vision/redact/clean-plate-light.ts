@@ -42,8 +42,8 @@ export function lightBetween(
   grid: Grid,
   smooth: boolean,
 ): Light | undefined {
-  const wholeGain = medianGain(learntMeans, seenMeans, use);
-  if (wholeGain === undefined) return undefined;
+  const overallGain = medianGain(learntMeans, seenMeans, use);
+  if (overallGain === undefined) return undefined;
   const { columns, rows } = grid;
   const tileColumns = Math.ceil(columns / TILE_CELLS);
   const tileRows = Math.ceil(rows / TILE_CELLS);
@@ -53,7 +53,7 @@ export function lightBetween(
   for (let cell = 0; cell < use.length; cell += 1) {
     if (use[cell] === 0) continue;
     const gain =
-      ((seenMeans.y[cell] as number) + BLACK) / ((learntMeans.y[cell] as number) + BLACK) / wholeGain;
+      ((seenMeans.y[cell] as number) + BLACK) / ((learntMeans.y[cell] as number) + BLACK) / overallGain;
     if (gain > SAME_LIGHT || gain < 1 / SAME_LIGHT) continue;
     const row = Math.floor(cell / columns);
     const tile = Math.floor(row / TILE_CELLS) * tileColumns + Math.floor((cell - row * columns) / TILE_CELLS);

@@ -21,17 +21,17 @@ import { grownBox, toPx } from './redaction-map.ts';
 const SAME_Y = 8;
 const SAME_UV = 8;
 /** Matching pictures required before a cell is known. */
-const LOOKS_MIN = 2;
+const PICTURES_MIN = 2;
 /** Differing pictures required before a known cell counts as changed. */
-const LOOKS_CHANGED = 10;
+const PICTURES_CHANGED = 10;
 /**
  * Matching pictures required if a person was detected there within `PEOPLE_MS`: more than a minute of pictures, because
  * the person may be standing there.
  */
-const LOOKS_PEOPLE = 61;
+const PICTURES_PEOPLE = 61;
 const PEOPLE_MS = 60_000;
 /** Matching pictures required after an object has covered and uncovered the cell `RETURNS_MIN` times. */
-const LOOKS_PASSED = 10;
+const PICTURES_PASSED = 10;
 const RETURNS_MIN = 2;
 /** Ratio of a box's width and height that a body fills, in the middle. */
 const BODY_RATIO = 0.5;
@@ -59,13 +59,13 @@ export class CleanPlateState {
   readonly cells: Uint8Array;
   readonly seenMs: Float64Array;
   /** Pictures in which the cell looked as in the clean plate. */
-  readonly looks: Uint8Array;
+  readonly matches: Uint8Array;
   readonly doubts: Uint8Array;
   /** True if it has looked different since; then how often it returned to that appearance. */
   readonly differenceFlags: Uint8Array;
   readonly returns: Uint8Array;
   /** Time when something last moved in front of the cell, or a confident (`sure`) box covered it. */
-  readonly coveredMs: Float64Array;
+  readonly occludedMs: Float64Array;
   /** Time when an uncertain box, a vehicle or foreground covered the cell; then the same for a vehicle alone. */
   readonly doubtfulMs: Float64Array;
   readonly vehicleMs: Float64Array;
@@ -90,12 +90,12 @@ export class CleanPlateState {
     this.light = { gain: gain.fill(1), u, v };
     this.cells = new Uint8Array(cells);
     this.seenMs = new Float64Array(cells);
-    this.looks = new Uint8Array(cells);
+    this.matches = new Uint8Array(cells);
     this.doubts = new Uint8Array(cells);
     this.differenceFlags = new Uint8Array(cells);
     this.returns = new Uint8Array(cells);
     const never = (): Float64Array => new Float64Array(cells).fill(Number.NEGATIVE_INFINITY);
-    this.coveredMs = never();
+    this.occludedMs = never();
     this.doubtfulMs = never();
     this.vehicleMs = never();
     this.vehicleCells = new Uint8Array(cells);
@@ -106,11 +106,11 @@ export class CleanPlateState {
 }
 
 /** Records the cells that a box or the foreground covers. */
-export function markCovered(
+export function markOccluded(
   state: CleanPlateState,
   { atMs, detections, tracks, foreground }: SeenFrame,
 ): void {
-  const { grid, coveredMs, doubtfulMs, peopleMs } = state;
+  const { grid, occludedMs, doubtfulMs, peopleMs } = state;
   for (let i = 0; i < detections.length + tracks.length; i += 1) {
     const box = (i < detections.length ? detections[i] : tracks[i - detections.length]) as SeenBox;
     const boxPx = grownBox(box, grid.size, 0);
@@ -119,7 +119,7 @@ export function markCovered(
       markVehicle(state, boxPx, atMs);
       continue;
     }
-    fillBox(box.sure ? coveredMs : doubtfulMs, boxPx, grid, atMs);
+    fillBox(box.sure ? occludedMs : doubtfulMs, boxPx, grid, atMs);
     fillBox(peopleMs, boxPx, grid, atMs);
     if (box.sure) markBody(state, bodyOf(toPx(box.xyxyNorm, grid.size)), atMs);
   }
@@ -127,7 +127,7 @@ export function markCovered(
   if (foreground === undefined || foreground === state.foreground) return;
   state.foreground = foreground;
   fillTouched(doubtfulMs, foreground, foreground.cells, grid, atMs);
-  fillTouched(coveredMs, foreground, movingCells(foreground), grid, atMs);
+  fillTouched(occludedMs, foreground, movingCells(foreground), grid, atMs);
 }
 
 function markVehicle({ grid, vehicleMs, vehicleCells }: CleanPlateState, boxPx: XyxyPx, atMs: number): void {
@@ -155,12 +155,12 @@ function markBody({ grid, bodySinceMs, bodyMs }: CleanPlateState, body: XyxyPx, 
 }
 
 /** Returns 1 for cells that were covered at a moment or later. */
-export function coveredSince(state: CleanPlateState | undefined, fromMs: number): Uint8Array {
-  const covered = new Uint8Array(state?.coveredMs.length ?? 0);
-  for (let cell = 0; cell < covered.length; cell += 1) {
-    if ((state?.coveredMs[cell] as number) >= fromMs) covered[cell] = 1;
+export function occludedSince(state: CleanPlateState | undefined, fromMs: number): Uint8Array {
+  const occluded = new Uint8Array(state?.occludedMs.length ?? 0);
+  for (let cell = 0; cell < occluded.length; cell += 1) {
+    if ((state?.occludedMs[cell] as number) >= fromMs) occluded[cell] = 1;
   }
-  return covered;
+  return occluded;
 }
 
 function bodyOf(box: XyxyPx): XyxyPx {
@@ -170,8 +170,8 @@ function bodyOf(box: XyxyPx): XyxyPx {
 }
 
 /** Returns the use of each cell of the second of three successive pictures: FREE, PASSED, OCCUPIED or 0. */
-export function looksOf(
-  { grid, coveredMs, bodySinceMs, bodyMs, sinceMs }: CleanPlateState,
+export function cellUses(
+  { grid, occludedMs, bodySinceMs, bodyMs, sinceMs }: CleanPlateState,
   atMs: number,
   near: Uint8Array | undefined,
   [before, own, next]: readonly [Means, Means, Means],
@@ -180,12 +180,12 @@ export function looksOf(
   const fromMs = atMs - HOLD_MS;
   if (fromMs < sinceMs) return use;
   for (let cell = 0; cell < use.length; cell += 1) {
-    const lastMs = coveredMs[cell] as number;
-    const covered = lastMs >= fromMs;
+    const lastMs = occludedMs[cell] as number;
+    const isOccluded = lastMs >= fromMs;
     const stays =
       (bodySinceMs[cell] as number) <= atMs - STAYS_MS / 2 && (bodyMs[cell] as number) >= atMs + STAYS_MS / 2;
     if (!same(before, own, cell) || !same(own, next, cell)) continue;
-    if (!covered) use[cell] = FREE;
+    if (!isOccluded) use[cell] = FREE;
     else if (stays) use[cell] = OCCUPIED;
     else if (near?.[cell] === 0) use[cell] = PASSED;
   }
@@ -193,11 +193,11 @@ export function looksOf(
 }
 
 /** Returns the number of matching pictures required before a cell is known. */
-export function looksWanted(state: CleanPlateState, cell: number, atMs: number): number {
+export function matchesRequired(state: CleanPlateState, cell: number, atMs: number): number {
   const { peopleMs, returns } = state;
-  if (isDoubtful(state, cell, atMs)) return LOOKS_PEOPLE;
-  if (atMs - (peopleMs[cell] as number) >= PEOPLE_MS) return LOOKS_MIN;
-  return (returns[cell] as number) >= RETURNS_MIN ? LOOKS_PASSED : LOOKS_PEOPLE;
+  if (isDoubtful(state, cell, atMs)) return PICTURES_PEOPLE;
+  if (atMs - (peopleMs[cell] as number) >= PEOPLE_MS) return PICTURES_MIN;
+  return (returns[cell] as number) >= RETURNS_MIN ? PICTURES_PASSED : PICTURES_PEOPLE;
 }
 
 /** Reports whether the cell has an uncertain detection, a vehicle or foreground. */
@@ -208,13 +208,13 @@ export function isDoubtful({ doubtfulMs }: CleanPlateState, cell: number, atMs: 
 /** Returns the number of successive differing pictures required before a known cell counts as changed. */
 export function doubtsWanted({ doubtfulMs, peopleMs }: CleanPlateState, cell: number, atMs: number): number {
   const people = atMs - Math.max(peopleMs[cell] as number, doubtfulMs[cell] as number) < PEOPLE_MS;
-  return people ? LOOKS_PEOPLE : LOOKS_CHANGED;
+  return people ? PICTURES_PEOPLE : PICTURES_CHANGED;
 }
 
 /** Marks a cell as unknown: a person is standing there, and the cell looks as it should without that person. */
-export function forget({ cells, looks, doubts, returns }: CleanPlateState, cell: number): void {
+export function forget({ cells, matches, doubts, returns }: CleanPlateState, cell: number): void {
   cells[cell] = 0;
-  looks[cell] = 0;
+  matches[cell] = 0;
   doubts[cell] = 0;
   returns[cell] = 0;
 }

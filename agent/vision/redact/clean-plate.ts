@@ -25,15 +25,15 @@ import { blendCell, copyCell, copyPlanes, emptyPlanes, flattenCell } from './cle
 import { type Light, lightBetween } from './clean-plate-light.ts';
 import {
   CleanPlateState,
-  coveredSince,
+  occludedSince,
   doubtsWanted,
   FREE,
   forget,
   isDoubtful,
   isVehicle,
-  looksOf,
-  looksWanted,
-  markCovered,
+  cellUses,
+  matchesRequired,
+  markOccluded,
   OCCUPIED,
   PASSED,
   same,
@@ -97,7 +97,7 @@ export class CleanPlate {
   #pictures = 0;
 
   /** The learnt scene; undefined before the first picture. */
-  get known(): LearntScene | undefined {
+  get learntScene(): LearntScene | undefined {
     const state = this.#state;
     if (state === undefined) return undefined;
     const { planes, cells, seenMs, means, light } = state;
@@ -107,10 +107,10 @@ export class CleanPlate {
   /** Takes the next frame and its boxes. */
   take(frame: SeenFrame, planes: YuvPlanes | undefined): void {
     const { atMs } = frame;
-    if (this.#state !== undefined) markCovered(this.#state, frame);
+    if (this.#state !== undefined) markOccluded(this.#state, frame);
     for (const pending of this.#pending) {
       if (pending.near !== undefined || atMs < pending.atMs + NEAR_MS) continue;
-      pending.near = coveredSince(this.#state, pending.atMs - NEAR_MS);
+      pending.near = occludedSince(this.#state, pending.atMs - NEAR_MS);
     }
     this.#learnDue(atMs);
     if (planes !== undefined) this.#wait(frame, planes);
@@ -143,7 +143,7 @@ export class CleanPlate {
     if (!sameSize(this.#state?.planes.size, planes.size)) this.drop();
     if (this.#state === undefined) {
       this.#state = new CleanPlateState(planes, atMs);
-      markCovered(this.#state, frame);
+      markOccluded(this.#state, frame);
     }
     const means = meansOfPlanes(planes, this.#state.grid, this.#spare.pop());
     const copy = this.#sparePlanes.pop() ?? emptyPlanes(planes);
@@ -160,14 +160,14 @@ export class CleanPlate {
     const state = this.#state as CleanPlateState;
     const before = this.#before;
     if (before === undefined || atMs - this.#beforeMs > NEIGHBOUR_MS_MAX) return;
-    const use = looksOf(state, atMs, near, [before, own, next.means]);
+    const use = cellUses(state, atMs, near, [before, own, next.means]);
     const means = withVehicles(state, own, atMs, use);
     this.#pictures += 1;
     if (this.#pictures % LIGHT_EVERY === 0 && !this.#followLight(state, atMs, means, use)) return;
-    const { means: now, cells, looks, doubts, differenceFlags, seenMs } = state;
+    const { means: now, cells, matches, doubts, differenceFlags, seenMs } = state;
     for (let cell = 0; cell < use.length; cell += 1) {
-      const agrees = looks[cell] !== 0 && same(now, means, cell);
-      if (looks[cell] !== 0 && !agrees) differenceFlags[cell] = 1;
+      const agrees = matches[cell] !== 0 && same(now, means, cell);
+      if (matches[cell] !== 0 && !agrees) differenceFlags[cell] = 1;
       if (use[cell] === OCCUPIED && agrees) forget(state, cell);
       if (use[cell] !== FREE && use[cell] !== PASSED) continue;
       if (agrees) {
@@ -176,15 +176,15 @@ export class CleanPlate {
         // blended.
         if (blends) this.#blend(state, cell, planes, means);
       } else if (use[cell] === PASSED) continue;
-      else if (looks[cell] === 0) this.#put(state, cell, atMs, planes, means);
-      else if (cells[cell] === 0) looks[cell] = Math.floor(FADE * (looks[cell] as number));
+      else if (matches[cell] === 0) this.#put(state, cell, atMs, planes, means);
+      else if (cells[cell] === 0) matches[cell] = Math.floor(FADE * (matches[cell] as number));
       else {
         doubts[cell] = (doubts[cell] as number) + 1;
         if ((doubts[cell] as number) < doubtsWanted(state, cell, atMs)) continue;
         this.#put(state, cell, atMs, planes, means);
       }
       if (cells[cell] === 1 && doubts[cell] === 0) seenMs[cell] = atMs;
-      if (cells[cell] === 0 && (looks[cell] as number) >= looksWanted(state, cell, atMs)) {
+      if (cells[cell] === 0 && (matches[cell] as number) >= matchesRequired(state, cell, atMs)) {
         cells[cell] = 1;
         seenMs[cell] = atMs;
       }
@@ -223,7 +223,7 @@ export class CleanPlate {
     copyCell(state.planes, planes, cell, state.grid);
     if (isVehicle(state, cell, atMs)) flattenCell(state.planes, cell, state.grid, means);
     this.#settle(state, cell, means, 1);
-    state.looks[cell] = Math.max(1, state.looks[cell] as number);
+    state.matches[cell] = Math.max(1, state.matches[cell] as number);
     state.differenceFlags[cell] = 0;
     state.returns[cell] = 0;
   }
@@ -238,14 +238,14 @@ export class CleanPlate {
     { means: learntMeans, light, doubts }: CleanPlateState,
     cell: number,
     seenMeans: Means,
-    share: number,
+    ratio: number,
   ): void {
     learntMeans.y[cell] =
-      (1 - share) * (learntMeans.y[cell] as number) + share * (seenMeans.y[cell] as number);
+      (1 - ratio) * (learntMeans.y[cell] as number) + ratio * (seenMeans.y[cell] as number);
     learntMeans.u[cell] =
-      (1 - share) * (learntMeans.u[cell] as number) + share * (seenMeans.u[cell] as number);
+      (1 - ratio) * (learntMeans.u[cell] as number) + ratio * (seenMeans.u[cell] as number);
     learntMeans.v[cell] =
-      (1 - share) * (learntMeans.v[cell] as number) + share * (seenMeans.v[cell] as number);
+      (1 - ratio) * (learntMeans.v[cell] as number) + ratio * (seenMeans.v[cell] as number);
     light.gain[cell] = 1;
     light.u[cell] = 0;
     light.v[cell] = 0;
@@ -254,9 +254,9 @@ export class CleanPlate {
 }
 
 /** Counts a matching picture; returns true if it is to be blended in. */
-function agree({ looks, cells, doubts, returns, differenceFlags }: CleanPlateState, cell: number): boolean {
-  const count = looks[cell] as number;
-  looks[cell] = count === 255 ? 256 - BLEND_EVERY : count + 1;
+function agree({ matches, cells, doubts, returns, differenceFlags }: CleanPlateState, cell: number): boolean {
+  const count = matches[cell] as number;
+  matches[cell] = count === 255 ? 256 - BLEND_EVERY : count + 1;
   doubts[cell] = 0;
   returns[cell] = Math.min(255, (returns[cell] as number) + (differenceFlags[cell] as number));
   differenceFlags[cell] = 0;

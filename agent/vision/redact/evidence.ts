@@ -23,10 +23,10 @@ import {
   encodeSnapshot,
   type Focus,
 } from '../../contract/link.ts';
-import type { Foreground, Frame, Look, Still } from '../../contract/picture.ts';
+import type { Foreground, Frame, FrameAnalysis, Still } from '../../contract/picture.ts';
 import type { RedactedJpeg } from '../../contract/redacted-jpeg.ts';
 import type { Place } from './marks.ts';
-import { RecentLooks } from './recent-looks.ts';
+import { RecentDetections } from './recent-looks.ts';
 import { PREVIEW, Redactor } from './redactor.ts';
 import { Sealer } from './sealer.ts';
 
@@ -55,7 +55,7 @@ export class Evidence {
   readonly #options: EvidenceOptions;
   readonly #redactor: Redactor;
   readonly #sealer: Sealer | undefined;
-  readonly #recent = new RecentLooks();
+  readonly #recent = new RecentDetections();
   readonly #tasks: (() => Promise<void>)[] = [];
   /** Number of the waiting preview request. */
   #preview: number | undefined;
@@ -70,9 +70,9 @@ export class Evidence {
   }
 
   /** Records each analysed frame in sequence: the objects to hide in its still. */
-  remember(frame: Frame, { looked, found, tracks }: Look, foreground: Foreground | undefined): void {
-    if (looked) this.#recent.add(found);
-    this.#redactor.remember(frame, looked ? found : this.#recent.places, tracks, foreground);
+  remember(frame: Frame, { detectorRan, detections, tracks }: FrameAnalysis, foreground: Foreground | undefined): void {
+    if (detectorRan) this.#recent.add(detections);
+    this.#redactor.remember(frame, detectorRan ? detections : this.#recent.places, tracks, foreground);
   }
 
   /** Learns the empty scene from the last recorded frame. */

@@ -116,7 +116,7 @@ export class DetectionHistory {
   /**
    * Returns the frame at a media time, with those up to HOLD_MS before it (oldest first) and after it (newest first).
    */
-  around(atMs: number): { own: SeenFrame; before: SeenFrame[]; after: SeenFrame[] } | undefined {
+  framesAround(atMs: number): { own: SeenFrame; before: SeenFrame[]; after: SeenFrame[] } | undefined {
     const frames = this.#frames;
     let index = frames.length - 1;
     while (index >= 0 && Math.abs((frames[index] as SeenFrame).atMs - atMs) > SAME_FRAME_MS) index -= 1;

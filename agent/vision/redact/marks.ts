@@ -7,7 +7,7 @@ import { Canvas, type Colour } from './canvas.ts';
 import { coloured, drawFigure, drawNumber, type Figure, OTHER_TINT, SUBJECT_TINT } from './figures.ts';
 import { type SeenBox, type SeenFrame, type SeenTrack, treatmentOf } from './history.ts';
 import { drawLegend, type LegendItem } from './legend.ts';
-import { toPx, wholeOf } from './redaction-map.ts';
+import { toPx, fullBoxOf } from './redaction-map.ts';
 
 /** Subject of a picture. */
 export interface Subject {
@@ -139,8 +139,8 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
     const box = track?.xyxyNorm ?? xyxyNorm;
     const number = object === undefined ? undefined : index + 1;
     if (treatment === 'person' || treatment === 'rider') {
-      const wholeBox = wholeOf({ treatment, xyxyNorm: box });
-      figures.push({ box: wholeBox, xyxyPx: toPx(wholeBox, size), number });
+      const fullBox = fullBoxOf({ treatment, xyxyNorm: box });
+      figures.push({ box: fullBox, xyxyPx: toPx(fullBox, size), number });
     } else objects.push({ xyxyPx: toPx(box, size), number });
   });
   const subjects = new Set(focus.map(({ object }) => object?.track));
@@ -149,7 +149,7 @@ function shownIn(focus: readonly Focus[], own: SeenFrame | undefined, size: Size
     ...detections.filter(({ sure, treatment }) => sure && treatment === 'person'),
   ];
   const add = (one: SeenBox): void => {
-    const box = wholeOf(one);
+    const box = fullBoxOf(one);
     if (!figures.some((other) => iou(box, other.box) >= SAME_IOU))
       figures.push({ box, xyxyPx: toPx(box, size) });
   };

@@ -10,21 +10,21 @@ import { iou } from '../../contract/geometry.ts';
 import type { Detection } from '../../contract/picture.ts';
 
 /** Number of runs: two seconds at the usual five frames a second, the redactor's own memory (history.ts). */
-const LOOKS_MAX = 10;
+const RUNS_MAX = 10;
 const SAME_IOU = 0.85;
 
-export class RecentLooks {
-  #looks: (readonly Detection[])[] = [];
+export class RecentDetections {
+  #runs: (readonly Detection[])[] = [];
   #places: readonly Detection[] | undefined;
 
   add(detections: readonly Detection[]): void {
-    this.#looks = [...this.#looks.slice(1 - LOOKS_MAX), detections];
+    this.#runs = [...this.#runs.slice(1 - RUNS_MAX), detections];
     this.#places = undefined;
   }
 
   /** All stored detections, the newest first. */
   get places(): readonly Detection[] {
-    this.#places ??= distinct(this.#looks.toReversed().flat());
+    this.#places ??= distinct(this.#runs.toReversed().flat());
     return this.#places;
   }
 }

@@ -42,7 +42,7 @@ const WITHIN_VEHICLE = 0.8;
 const LOWER_THAN_VEHICLE = 0.8;
 
 /** Speed below which a track is at rest, in heights of its box per second: detector jitter, 15 cm/s for a car. */
-const STANDING_SPEED = 0.1;
+const STATIONARY_SPEED = 0.1;
 
 /** The still's own frame and the frames up to 2 s before it (oldest first) and after it (newest first). */
 export interface FrameContext {
@@ -106,7 +106,7 @@ export function redactionMapOf(
     }
   }
   // Motion in front of a parked vehicle belongs to another object.
-  const driving = vehicles.filter((box) => !own.tracks.some((track) => stands(track, box)));
+  const driving = vehicles.filter((box) => !own.tracks.some((track) => isStationary(track, box)));
   if (own.foreground !== undefined) {
     hideMoving(own.foreground, cells, grid, grownBoxes(driving, size, reachPx), reachPx);
   }
@@ -146,8 +146,8 @@ function hideMoving(
     if (moving[cell] === 1 && vehicle[cell] === 0) cells[cell] = HIDDEN;
 }
 
-function stands(track: SeenTrack, box: SeenBox): boolean {
-  return isVehicle(track) && track.speed < STANDING_SPEED && sameObject(track, box);
+function isStationary(track: SeenTrack, box: SeenBox): boolean {
+  return isVehicle(track) && track.speed < STATIONARY_SPEED && sameObject(track, box);
 }
 
 function isVehicle({ treatment }: SeenBox): boolean {
@@ -156,7 +156,7 @@ function isVehicle({ treatment }: SeenBox): boolean {
 
 function isPartOfOne(box: SeenBox, vehicles: readonly SeenBox[]): boolean {
   if (box.sure || isVehicle(box)) return false;
-  const [x1, y1, x2, y2] = wholeOf(box);
+  const [x1, y1, x2, y2] = fullBoxOf(box);
   return vehicles.some(({ xyxyNorm: [left, top, right, bottom] }) => {
     const overlapX = Math.max(0, Math.min(x2, right) - Math.max(x1, left));
     const overlapY = Math.max(0, Math.min(y2, bottom) - Math.max(y1, top));
@@ -188,7 +188,7 @@ export function grownBox(box: SeenBox, { widthPx, heightPx }: SizePx, reachPx: n
 }
 
 /** Returns the box including, above a cycle, its rider. */
-export function wholeOf(box: TreatedBox): XyxyNorm {
+export function fullBoxOf(box: TreatedBox): XyxyNorm {
   const norm = box.xyxyNorm;
   return [norm[0], topOf(box), norm[2], norm[3]];
 }

@@ -118,7 +118,7 @@ export class Redactor {
 
   /** Reports whether a picture can be made of the still at a media time. */
   hasSeen(atMs: number): boolean {
-    return this.#history.around(atMs) !== undefined;
+    return this.#history.framesAround(atMs) !== undefined;
   }
 
   /** Forgets the clean plate, because the camera shows another view. */
@@ -157,7 +157,7 @@ export class Redactor {
   async draw(still: Still, subject: Subject): Promise<DrawnPicture> {
     const context = this.#contextOf(still.atMs);
     const path = this.#history.between(still.atMs - PATH_MS, context.own.atMs);
-    const scene = this.#cleanPlate.known;
+    const scene = this.#cleanPlate.learntScene;
     const size = fitted(still.source, SNAPSHOT_LONG_SIDE_PX_MAX);
     const { rgb: decoded, reachPx, black } = await still.pixels(size);
     // A library's Buffer has its own hidden class, which is freed with the last such Buffer. V8 would then compile all
@@ -186,7 +186,7 @@ export class Redactor {
   }
 
   #contextOf(atMs: number): FrameContext {
-    const context = this.#history.around(atMs);
+    const context = this.#history.framesAround(atMs);
     if (context !== undefined) return context;
     const newestMs = this.#history.newestMs;
     const seenFrames = newestMs === undefined ? 'no frame yet' : `frames up to ${Math.round(newestMs)} ms`;

@@ -49,7 +49,7 @@ export class HighResolutionPasses {
   /** Time when the picture was last grey or dark. */
   #poorMs = 0;
   #restUntilMs = Number.NEGATIVE_INFINITY;
-  #lookedMs = Number.NEGATIVE_INFINITY;
+  #lastRunMs = Number.NEGATIVE_INFINITY;
   #count = 0;
 
   /** Number of high-resolution passes. */
@@ -75,13 +75,13 @@ export class HighResolutionPasses {
 
   /** Reports whether the detector must run on the frame even without motion. */
   isDue({ fine, atMs }: Frame): boolean {
-    return fine !== undefined && atMs - this.#lookedMs >= CHECK_MS;
+    return fine !== undefined && atMs - this.#lastRunMs >= CHECK_MS;
   }
 
   /** Records that the detector has run on the frame. */
-  looked({ fine, atMs }: Frame): void {
+  noteDetectorRun({ fine, atMs }: Frame): void {
     if (fine === undefined) return;
-    this.#lookedMs = atMs;
+    this.#lastRunMs = atMs;
     this.#count += 1;
   }
 
@@ -107,10 +107,10 @@ export class HighResolutionPasses {
       sums[k * 3 + 2] = (sums[k * 3 + 2] as number) + green;
     }
     this.#frames += 1;
-    if (this.#frames >= WINDOW_FRAMES_MIN && atMs - this.#windowMs >= WINDOW_MS) this.#judge(atMs);
+    if (this.#frames >= WINDOW_FRAMES_MIN && atMs - this.#windowMs >= WINDOW_MS) this.#evaluate(atMs);
   }
 
-  #judge(atMs: number): void {
+  #evaluate(atMs: number): void {
     const sums = this.#sums;
     const cells = this.#offsets.length;
     const pixels = this.#frames * (CELL_PX / CELL_STEP_PX) ** 2;

@@ -19,7 +19,7 @@ export type Analysis = 'held' | 'look' | 'closer look';
  */
 const COSTS: Readonly<Record<Analysis, number>> = { held: 0.1, look: 1, 'closer look': 5 };
 
-export class LookBudget {
+export class InferenceBudget {
   readonly #fps: number;
   #saved: number;
   #atMs: number | undefined;
@@ -39,10 +39,10 @@ export class LookBudget {
   /** Pays for an analysed frame. */
   spend(analysis: Analysis, atMs: number): void {
     this.#fill(atMs);
-    const left = this.#saved - COSTS[analysis];
+    const remaining = this.#saved - COSTS[analysis];
     // The usual rate may go into debt by at most one run. A high-resolution pass is paid only from the savings. So a
     // night of them keeps the rate at the usual one and leaves no debt to the morning.
-    this.#saved = Math.max(left, Math.min(this.#saved, analysis === 'closer look' ? 0 : -1));
+    this.#saved = Math.max(remaining, Math.min(this.#saved, analysis === 'closer look' ? 0 : -1));
   }
 
   #fill(atMs: number): void {

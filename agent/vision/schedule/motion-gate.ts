@@ -17,7 +17,7 @@ const SETTLE_MS = 600;
 export class MotionGate {
   readonly #everyFrame: boolean;
   readonly #motion = new Motion();
-  #lookMs: number | undefined;
+  #lastRunMs: number | undefined;
   #atMs: number | undefined;
   #movedMs = Number.NEGATIVE_INFINITY;
   #hasMoved = false;
@@ -28,7 +28,7 @@ export class MotionGate {
   }
 
   /** Takes the next frame. `awaited` states that an object is awaited. */
-  mustLook(frame: Frame, awaited: boolean): boolean {
+  mustDetect(frame: Frame, awaited: boolean): boolean {
     if (this.#everyFrame) return true;
     const { atMs } = frame;
     const stepMs = atMs - (this.#atMs ?? atMs);
@@ -36,11 +36,11 @@ export class MotionGate {
     const before = this.#hasMoved;
     this.#hasMoved = this.#motion.update(frame);
     if (before && this.#hasMoved) this.#movedMs = atMs;
-    const check = this.#lookMs === undefined || atMs + stepMs - this.#lookMs > CHECK_MS;
-    const look = this.#hasMoved || awaited || check || atMs - this.#movedMs < SETTLE_MS;
-    if (!look) return false;
-    this.#lookMs = atMs;
-    this.#motion.looked();
+    const check = this.#lastRunMs === undefined || atMs + stepMs - this.#lastRunMs > CHECK_MS;
+    const isDue = this.#hasMoved || awaited || check || atMs - this.#movedMs < SETTLE_MS;
+    if (!isDue) return false;
+    this.#lastRunMs = atMs;
+    this.#motion.noteDetectorRun();
     return true;
   }
 }

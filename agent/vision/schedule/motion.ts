@@ -27,11 +27,11 @@ export class Motion {
   #stride = 0;
   #cellPx = CELL_PX;
   #now = new Float32Array();
-  #looked = new Float32Array();
+  #reference = new Float32Array();
   #noise = new Float32Array();
   #movedCells = new Uint8Array();
   #shifts = new Float32Array();
-  #fresh = true;
+  #isNew = true;
 
   /** Takes the next frame; returns true if something has moved since `looked()`, or before the first one. */
   update(frame: Frame): boolean {
@@ -39,21 +39,21 @@ export class Motion {
     const size = `${widthPx}x${heightPx}`;
     if (size !== this.#size) this.#begin(frame, size);
     this.#read(frame.rgb);
-    if (this.#fresh) return true;
+    if (this.#isNew) return true;
     return this.#differs();
   }
 
   /** Records that the detector has run on the last frame. */
-  looked(): void {
-    this.#looked.set(this.#now);
-    this.#fresh = false;
+  noteDetectorRun(): void {
+    this.#reference.set(this.#now);
+    this.#isNew = false;
   }
 
   #begin(frame: Frame, size: string): void {
     const { source, input } = frame;
     const { widthPx, heightPx, leftPx, topPx } = placementOf(source, input);
     this.#size = size;
-    this.#fresh = true;
+    this.#isNew = true;
     this.#cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
     this.#columns = Math.floor(widthPx / this.#cellPx);
     const rows = Math.floor(heightPx / this.#cellPx);
@@ -68,7 +68,7 @@ export class Motion {
     }
     this.#offsets = offsets;
     this.#now = new Float32Array(offsets.length);
-    this.#looked = new Float32Array(offsets.length);
+    this.#reference = new Float32Array(offsets.length);
     this.#noise = new Float32Array(offsets.length).fill(1);
     this.#movedCells = new Uint8Array(offsets.length);
     this.#shifts = new Float32Array(Math.ceil(offsets.length / 8));
@@ -90,17 +90,17 @@ export class Motion {
   }
 
   #differs(): boolean {
-    const shift = shiftOf(this.#now, this.#looked, this.#offsets, this.#shifts);
+    const shift = shiftOf(this.#now, this.#reference, this.#offsets, this.#shifts);
     const columns = this.#columns;
     const movedCells = this.#movedCells;
     let touching = false;
     for (let k = 0; k < movedCells.length; k += 1) {
       movedCells[k] = 0;
       if ((this.#offsets[k] as number) < 0) continue;
-      const by = Math.abs((this.#now[k] as number) - (this.#looked[k] as number) - shift);
+      const by = Math.abs((this.#now[k] as number) - (this.#reference[k] as number) - shift);
       const noise = this.#noise[k] as number;
       this.#noise[k] = noiseAfter(noise, by);
-      if (by < changeFrom(this.#looked[k] as number, noise)) continue;
+      if (by < changeFrom(this.#reference[k] as number, noise)) continue;
       movedCells[k] = 1;
       const left = k % columns === 0 ? 0 : (movedCells[k - 1] as number);
       const above = k < columns ? 0 : (movedCells[k - columns] as number);

@@ -37,7 +37,7 @@ export class MotionTrigger {
   #movedMs = new Float64Array();
   #shifts = new Float32Array();
   #cellPx = CELL_PX;
-  #fresh = true;
+  #isNew = true;
 
   /** `isWatched` reports whether a normalised place is at or near one that a rule watches. */
   constructor(isWatched: (point: Point) => boolean) {
@@ -50,8 +50,8 @@ export class MotionTrigger {
     const size = `${widthPx}x${heightPx}`;
     if (size !== this.#size) this.#begin(small, size);
     this.#read(small);
-    const first = this.#fresh;
-    this.#fresh = false;
+    const first = this.#isNew;
+    this.#isNew = false;
     const motion = first ? { any: true, unknown: false } : this.#compare(atMs, isKnown);
     [this.#now, this.#before] = [this.#before, this.#now];
     return motion;
@@ -59,7 +59,7 @@ export class MotionTrigger {
 
   #begin({ size: { widthPx, heightPx }, masked }: SmallPicture, size: string): void {
     this.#size = size;
-    this.#fresh = true;
+    this.#isNew = true;
     const cellPx = Math.max(CELL_PX, Math.ceil(Math.sqrt((widthPx * heightPx) / CELLS_MAX)));
     this.#cellPx = cellPx;
     this.#columns = Math.floor(widthPx / cellPx);

@@ -61,7 +61,7 @@ export class QuietStreet {
     const { starts } = this.#view;
     return {
       resting: state?.resting ?? false,
-      reason: this.#fault() ?? state?.reason ?? null,
+      reason: this.#problem() ?? state?.reason ?? null,
       rests: this.#rests,
       idleWakings: this.#idleWakings,
       startsCompared: starts.length,
@@ -90,7 +90,7 @@ export class QuietStreet {
     this.#countRests(isStill);
     const nowMs = this.#options.clock.nowMs();
     const isQuiet = isStill && mayRest && this.#view.isStill(nowMs);
-    this.#options.keyFrames()?.want(isQuiet && this.#fault() === undefined);
+    this.#options.keyFrames()?.want(isQuiet && this.#problem() === undefined);
   }
 
   async stop(): Promise<void> {
@@ -98,8 +98,8 @@ export class QuietStreet {
     await this.#options.second.stop();
   }
 
-  #fault(): string | undefined {
-    return this.#failed ?? this.#view.fault(this.#options.clock.nowMs());
+  #problem(): string | undefined {
+    return this.#failed ?? this.#view.problem(this.#options.clock.nowMs());
   }
 
   #decodeAll(): void {
@@ -112,7 +112,7 @@ export class QuietStreet {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await clock.sleep(SILENT_MS / 4, signal);
-      if (this.#fault() !== undefined) this.#decodeAll();
+      if (this.#problem() !== undefined) this.#decodeAll();
     }
   }
 

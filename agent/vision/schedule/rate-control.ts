@@ -13,7 +13,7 @@
  * LIMITS: never slower than `FPS_MIN`, or than configured if that is slower. Never faster than the frames come, or than
  * leaves `ROOM`.
  */
-import { type Analysis, LookBudget } from './look-budget.ts';
+import { type Analysis, InferenceBudget } from './look-budget.ts';
 
 /** Multiples of the configured interval. */
 const FACTORS = [1, 1.5, 2, 3, 4] as const;
@@ -57,7 +57,7 @@ export interface Demand {
 export class RateControl {
   readonly #intervalMs: number;
   readonly #factors: readonly number[];
-  readonly #budget: LookBudget | undefined;
+  readonly #budget: InferenceBudget | undefined;
   #heatSteps = 0;
   #loadSteps = 0;
   #meanMs = 0;
@@ -74,7 +74,7 @@ export class RateControl {
   constructor(fps: number, follows: boolean) {
     this.#intervalMs = 1000 / fps;
     this.#factors = FACTORS.filter((factor) => factor === 1 || fps / factor >= FPS_MIN);
-    this.#budget = follows ? new LookBudget(fps) : undefined;
+    this.#budget = follows ? new InferenceBudget(fps) : undefined;
   }
 
   /** Frames skipped for heat or load. */

@@ -40,7 +40,7 @@ export interface Awaited {
 
 export class Schedule {
   /** Undefined in a replay at a fixed rate, which analyses every frame. */
-  readonly #pace: RateControl | undefined;
+  readonly #rateControl: RateControl | undefined;
   /** Undefined if the rate does not follow the street. */
   readonly #street: Street | undefined;
   readonly #gate: MotionGate;
@@ -48,7 +48,7 @@ export class Schedule {
   #toldStep: number | undefined;
 
   constructor({ fps, follows, live, everyFrame, zones, lines, quiet }: ScheduleOptions) {
-    if (fps !== null && (live || follows)) this.#pace = new RateControl(fps, follows);
+    if (fps !== null && (live || follows)) this.#rateControl = new RateControl(fps, follows);
     if (fps !== null && follows) this.#street = new Street({ zones, lines, usualFps: fps, quiet });
     this.#gate = new MotionGate({ everyFrame });
   }
@@ -69,23 +69,23 @@ export class Schedule {
   follow(glimpse: Glimpse, state: Awaited): { readonly due: boolean; readonly isStill: boolean | undefined } {
     const { atMs, pictured } = glimpse;
     const demand = this.#street?.follow(glimpse, state);
-    const due = this.#pace?.isDue(atMs, { fps: demand?.fps ?? 0, pictured }) ?? true;
+    const due = this.#rateControl?.isDue(atMs, { fps: demand?.fps ?? 0, pictured }) ?? true;
     return { due, isStill: demand?.isStill };
   }
 
   /** Takes the next analysed frame; returns whether larger pictures are needed from now on. */
   wantsFine(frame: Frame): boolean {
-    return this.#highResolutionPasses.wants(frame, (this.#pace?.state.step ?? 0) > 0);
+    return this.#highResolutionPasses.wants(frame, (this.#rateControl?.state.step ?? 0) > 0);
   }
 
   /** Reports whether the detector must run on the frame. `awaited` states that an object is awaited. */
-  mustLook(frame: Frame, awaited: boolean): boolean {
-    return this.#gate.mustLook(frame, awaited || this.#highResolutionPasses.isDue(frame));
+  mustDetect(frame: Frame, awaited: boolean): boolean {
+    return this.#gate.mustDetect(frame, awaited || this.#highResolutionPasses.isDue(frame));
   }
 
   /** Records that the detector has run on the frame. */
-  looked(frame: Frame): void {
-    this.#highResolutionPasses.looked(frame);
+  noteDetectorRun(frame: Frame): void {
+    this.#highResolutionPasses.noteDetectorRun(frame);
   }
 
   /** True if the picture is dark. */
@@ -100,17 +100,17 @@ export class Schedule {
 
   /**
    * Records that the frame was analysed.
-   * @param looked by the detector too
+   * @param detectorRan by the detector too
    * @param tookMs CPU time of the thread, if it counts for the frame rate control
    */
-  analysed({ fine, atMs }: Frame, looked: boolean, tookMs: number | undefined): void {
-    this.#pace?.noteAnalysed(!looked ? 'held' : fine === undefined ? 'look' : 'closer look', atMs);
-    if (tookMs !== undefined) this.#pace?.noteDuration(tookMs, atMs);
+  analysed({ fine, atMs }: Frame, detectorRan: boolean, tookMs: number | undefined): void {
+    this.#rateControl?.noteAnalysed(!detectorRan ? 'held' : fine === undefined ? 'look' : 'closer look', atMs);
+    if (tookMs !== undefined) this.#rateControl?.noteDuration(tookMs, atMs);
   }
 
   /** Returns the state of the frame rate control if it has changed since the last call. */
   changedRateControl(): RateControlState | undefined {
-    const state = this.#pace?.state;
+    const state = this.#rateControl?.state;
     if (state === undefined || state.step === this.#toldStep) return undefined;
     this.#toldStep = state.step;
     return state;
@@ -118,14 +118,14 @@ export class Schedule {
 
   /** Sets the number of steps by which to reduce the rate, because the board is too hot. */
   heat(steps: number): void {
-    this.#pace?.heat(steps);
+    this.#rateControl?.heat(steps);
   }
 
   /** Frames skipped for heat or load, frames that the budget could not pay, high-resolution passes. */
   get counts(): { readonly shed: number; readonly short: number; readonly fine: number } {
     return {
-      shed: this.#pace?.shed ?? 0,
-      short: this.#pace?.short ?? 0,
+      shed: this.#rateControl?.shed ?? 0,
+      short: this.#rateControl?.short ?? 0,
       fine: this.#highResolutionPasses.count,
     };
   }

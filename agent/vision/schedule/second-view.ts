@@ -79,7 +79,7 @@ export class SecondView {
   }
 
   /** Returns why the second stream cannot be trusted; undefined if it can. */
-  fault(nowMs: number): string | undefined {
+  problem(nowMs: number): string | undefined {
     if (nowMs - this.#pictureMs > SILENT_MS) return 'the second stream gives no pictures';
     if (!sameSize(this.#secondSize, this.#mainSize)) return 'the second stream shows another shape';
     if (this.#starts.length < STARTS)

@@ -38,7 +38,7 @@ const STEP_SIZES_MAX = 0.35;
  * Runs required in a zone. Three boxes confirm a vehicle's track (track/settings.ts); a known track needs two to be in
  * a zone.
  */
-const LOOKS_MIN = 3;
+const RUNS_MIN = 3;
 /** Examined part of an object's path, in s before and after now. A slower object has three runs at 5 a second. */
 const PATH_S = { from: -0.6, to: 1, step: 0.1 };
 /** Time in which a new track is assumed quick, and in which the filter's velocity settles, in ms. */
@@ -142,7 +142,7 @@ export class WantedRate {
       if (count === 0) continue;
       fps = Math.max(fps, sizesPerS / STEP_SIZES_MAX);
       const passesThrough = inside.at(0) === false && inside.at(-1) === false;
-      const needed = LOOKS_MIN / (count * PATH_S.step);
+      const needed = RUNS_MIN / (count * PATH_S.step);
       // An object that cuts a corner of the zone too quickly for any rate is ignored.
       if (passesThrough && needed <= FPS_MAX) fps = Math.max(fps, needed);
     }

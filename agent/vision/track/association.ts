@@ -3,12 +3,12 @@ import type { XyxyPx } from '../../contract/geometry.ts';
 import { heaviestMatching } from './assignment.ts';
 
 /** Returns the box with each side moved outwards by `share` of the box's width or height. */
-export function enlarged(xyxyPx: XyxyPx, share: number): XyxyPx {
+export function enlarged(xyxyPx: XyxyPx, ratio: number): XyxyPx {
   // The usual case, without an allocation.
-  if (share === 0) return xyxyPx;
+  if (ratio === 0) return xyxyPx;
   const [x1, y1, x2, y2] = xyxyPx;
-  const dx = (x2 - x1) * share;
-  const dy = (y2 - y1) * share;
+  const dx = (x2 - x1) * ratio;
+  const dy = (y2 - y1) * ratio;
   return [x1 - dx, y1 - dy, x2 + dx, y2 + dy];
 }
 

@@ -63,11 +63,11 @@ export function likeness(a: ColourPrint, b: ColourPrint): number {
 }
 
 /** Moves `print` towards `seenPrint` by `share` (0..1). */
-export function blend(print: ColourPrint, seenPrint: ColourPrint, share: number): void {
+export function blend(print: ColourPrint, seenPrint: ColourPrint, ratio: number): void {
   for (let half = 0; half < PRINT_LENGTH; half += COLOURS) {
     let squares = 0;
     for (let i = half; i < half + COLOURS; i += 1) {
-      const mixed = (1 - share) * (print[i] as number) + share * (seenPrint[i] as number);
+      const mixed = (1 - ratio) * (print[i] as number) + ratio * (seenPrint[i] as number);
       print[i] = mixed;
       squares += mixed * mixed;
     }

@@ -23,7 +23,7 @@ export interface MotionNoise {
   /** Deviation of the change of velocity in one second, per second. */
   readonly agility: number;
   /** Vertical velocity and agility, relative to the horizontal ones. */
-  readonly verticalShare: number;
+  readonly verticalRatio: number;
   /** The same as `agility`, for width and height; also their initial velocity. */
   readonly sizeAgility: number;
 }
@@ -108,17 +108,17 @@ export class BoxFilter {
     const size = noise.size * doubt(score) * scale;
     const velocity = noise.startVelocity * scale;
     this.#x = new Axis((x1 + x2) / 2, centre, velocity, expected[0] * scale);
-    this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalShare, expected[1] * scale);
+    this.#y = new Axis((y1 + y2) / 2, centre, velocity * noise.verticalRatio, expected[1] * scale);
     this.#w = new Axis(x2 - x1, size, cutSides.width ? velocity : noise.sizeAgility * scale);
     this.#h = new Axis(y2 - y1, size, cutSides.height ? velocity : noise.sizeAgility * scale);
   }
 
   /** Moves the state on by `seconds` ≥ 0. */
   predict(seconds: number): void {
-    const { agility, verticalShare, sizeAgility, startVelocity } = this.#noise;
+    const { agility, verticalRatio, sizeAgility, startVelocity } = this.#noise;
     const scale = this.#scalePx;
     this.#x.predict(seconds, agility * scale);
-    this.#y.predict(seconds, agility * verticalShare * scale);
+    this.#y.predict(seconds, agility * verticalRatio * scale);
     this.#w.predict(seconds, (this.#cutSides.width ? startVelocity : sizeAgility) * scale);
     this.#h.predict(seconds, (this.#cutSides.height ? startVelocity : sizeAgility) * scale);
   }

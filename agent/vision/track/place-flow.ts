@@ -54,6 +54,6 @@ export class PlaceFlow {
 }
 
 /** Returns the index of a ratio among `steps` steps from 0 to 1. */
-function step(share: number, steps: number): number {
-  return Math.min(steps - 1, Math.max(0, Math.floor(share * steps)));
+function step(ratio: number, steps: number): number {
+  return Math.min(steps - 1, Math.max(0, Math.floor(ratio * steps)));
 }

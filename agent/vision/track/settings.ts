@@ -21,7 +21,7 @@ export interface GroupSettings {
   /** Number of detections that confirm a track. */
   readonly confirmHits: number;
   /** Minimum ratio of frames with a detection since the first, for a confirmation. */
-  readonly confirmShare: number;
+  readonly confirmRatio: number;
   /** Minimum time over which they occur, in ms. */
   readonly confirmMs: number;
   /** Minimum score of the best of them. */
@@ -44,7 +44,7 @@ const walking: MotionNoise = {
   correlationS: 0.1,
   startVelocity: 0.8,
   agility: 0.35,
-  verticalShare: 0.4,
+  verticalRatio: 0.4,
   sizeAgility: 0.04,
 };
 
@@ -52,7 +52,7 @@ const walking: MotionNoise = {
  * A car of 4.5 m at 50 km/h moves 3 lengths a second; braking and turning at 4 m/s² change that by 1 in a second. A car
  * that comes towards the camera from 20 m grows by half in a second; it moves in any direction.
  */
-const driving: MotionNoise = { ...walking, startVelocity: 3, agility: 1, verticalShare: 1, sizeAgility: 0.3 };
+const driving: MotionNoise = { ...walking, startVelocity: 3, agility: 1, verticalRatio: 1, sizeAgility: 0.3 };
 
 const person: GroupSettings = {
   // Below it more boxes are wrong than right.
@@ -67,7 +67,7 @@ const person: GroupSettings = {
   // Twice in the same place: most false boxes come once.
   confirmHits: 2,
   confirmMs: 0,
-  confirmShare: 0,
+  confirmRatio: 0,
   noise: walking,
 };
 
@@ -89,7 +89,7 @@ const vehicle: GroupSettings = {
   confirmHits: 3,
   confirmMs: 300,
   // A car is found in two frames of three, a stone that looks like one in one of three.
-  confirmShare: 0.5,
+  confirmRatio: 0.5,
   noise: driving,
   flow: true,
 };
@@ -110,7 +110,7 @@ export interface TrackerSettings {
   /** Minimum overlap with a box of low score, which is accepted only where the object must be. */
   readonly lowIouMin: number;
   /** Enlargement of boxes on each side in the last pass, as a ratio (Yang et al., "C-BIoU", 2023). */
-  readonly enlargeShare: number;
+  readonly enlargeRatio: number;
   /** Minimum overlap of boxes after that enlargement. */
   readonly enlargedIouMin: number;
   /** Maximum squared Mahalanobis distance, four degrees of freedom: chance exceeds it once in 20,000. */
@@ -126,7 +126,7 @@ export interface TrackerSettings {
   /** Overlap with a matched box above which a box begins no track, because it is the same object. */
   readonly duplicateIou: number;
   /** Ratio of the predicted box outside the frame above which a track has left. */
-  readonly outsideShareMax: number;
+  readonly outsideRatioMax: number;
   /** Distance to the frame's edge, in frame sizes, within which it cuts off a side of a box. */
   readonly edgeSlack: number;
   /** Maximum number of tracks; further ones are refused and counted. */
@@ -142,7 +142,7 @@ export const SETTINGS: TrackerSettings = {
   tentativeMs: 500,
   iouMin: 0.2,
   lowIouMin: 0.5,
-  enlargeShare: 0.4,
+  enlargeRatio: 0.4,
   enlargedIouMin: 0.1,
   distance2Max: 25,
   likenessMin: 0.4,
@@ -150,7 +150,7 @@ export const SETTINGS: TrackerSettings = {
   printS: 1,
   crowdedIou: 0.2,
   duplicateIou: 0.4,
-  outsideShareMax: 0.5,
+  outsideRatioMax: 0.5,
   edgeSlack: 0.02,
   tracksMax: 256,
 };

@@ -16,7 +16,7 @@ const MEASURED_HITS = 4;
 /** Detection with the tracker's additions for one update. */
 export interface Candidate {
   readonly detection: Detection;
-  readonly cut: CutSides;
+  readonly cutSides: CutSides;
   /** Undefined if the score is too low, or the box too small, for a colour print. */
   readonly print: ColourPrint | undefined;
   /** True if another box overlaps this one, so that some of its colours belong to another object. */
@@ -59,12 +59,12 @@ export class TrackState {
     settings: TrackerSettings,
     expected?: readonly [number, number],
   ) {
-    const { detection, cut, print } = candidate;
+    const { detection, cutSides, print } = candidate;
     this.id = id;
     this.group = detection.group;
     this.#settings = settings;
     this.#groupSettings = settings.groups[detection.group];
-    this.#filter = new BoxFilter(detection.xyxyPx, detection.score, cut, this.#groupSettings.noise, expected);
+    this.#filter = new BoxFilter(detection.xyxyPx, detection.score, cutSides, this.#groupSettings.noise, expected);
     this.#firstMs = atMs;
     this.#label = detection.label;
     this.#lastMs = atMs;
@@ -142,9 +142,9 @@ export class TrackState {
   }
 
   /** Updates the track with the matched detection. */
-  match({ detection, cut, print, crowded }: Candidate, atMs: number): void {
+  match({ detection, cutSides, print, crowded }: Candidate, atMs: number): void {
     const seconds = (atMs - this.#lastMs) / 1000;
-    this.#filter.correct(detection.xyxyPx, detection.score, cut, seconds);
+    this.#filter.correct(detection.xyxyPx, detection.score, cutSides, seconds);
     this.#xyxyPx = this.#filter.xyxyPx;
     this.#count(detection, atMs);
     if (print === undefined || crowded) return;
@@ -158,10 +158,10 @@ export class TrackState {
   }
 
   /** Shifts the times, because time without a detector run and without motion does not count as out of sight. */
-  hold(heldMs: number): void {
+  hold(elapsedMs: number): void {
     this.#before = this.#confirmed ? NOWHERE : this.#before;
-    this.#lastMs += heldMs;
-    this.#lastHighMs += heldMs;
+    this.#lastMs += elapsedMs;
+    this.#lastHighMs += elapsedMs;
   }
 
   /** Speed in sizes of the box (the root of its area) a second. */
@@ -190,7 +190,7 @@ export class TrackState {
   }
 
   #count({ score, label, xyxyPx }: Detection, atMs: number): void {
-    const { highScoreMin, confirmHits, confirmShare, peakScoreMin, confirmMs } = this.#groupSettings;
+    const { highScoreMin, confirmHits, confirmRatio, peakScoreMin, confirmMs } = this.#groupSettings;
     this.#hits += 1;
     this.#score = score;
     this.#peakScore = Math.max(this.#peakScore, score);
@@ -201,7 +201,7 @@ export class TrackState {
     if (votes > (this.#votes.get(this.#label) ?? 0)) this.#label = label;
     this.#confirmed ||=
       this.#hits >= confirmHits &&
-      this.#hits >= confirmShare * this.#frames &&
+      this.#hits >= confirmRatio * this.#frames &&
       this.#peakScore >= peakScoreMin &&
       atMs - this.#firstMs >= confirmMs;
     if (!this.#confirmed) this.#before = [...this.#before.slice(1 - BEFORE_MAX), { atMs, xyxyPx }];

@@ -32,7 +32,7 @@ const INTERVAL_MS_MAX = 5000;
 const STILL_SIZES_PER_S = 0.4;
 
 /** Weight of a new track at rest, against moving on like others there; the second wins if both fit alike. */
-const STANDS_WORTH = 0.9;
+const AT_REST_WEIGHT = 0.9;
 
 /**
  * Width of a person's box above which it is invalid, as a ratio of the picture. It is a person close to the lens with
@@ -64,7 +64,7 @@ export class Tracker {
   }
 
   /** Tracks that were not begun because there were too many. */
-  get refused(): number {
+  get refusedTracks(): number {
     return this.#refusedTracks;
   }
 
@@ -88,9 +88,9 @@ export class Tracker {
 
   /** Takes a frame without motion and without a detector run: every object keeps its place, seen or not. */
   hold({ atMs }: Pick<Frame, 'atMs'>): readonly Track[] {
-    const heldMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
+    const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
-    for (const track of this.#tracks) track.hold(heldMs);
+    for (const track of this.#tracks) track.hold(intervalMs);
     return this.#confirmed(atMs);
   }
 
@@ -156,7 +156,7 @@ export class Tracker {
 
   /** Forgets tracks that are too old or have left, and predicts the rest. */
   #advance({ atMs, source }: Frame): void {
-    const { memoryMs, tentativeMs, outsideShareMax } = this.#settings;
+    const { memoryMs, tentativeMs, outsideRatioMax } = this.#settings;
     const intervalMs = this.#atMs === undefined ? 0 : atMs - this.#atMs;
     this.#atMs = atMs;
     this.#intervalMs = Math.min(intervalMs, INTERVAL_MS_MAX);
@@ -164,7 +164,7 @@ export class Tracker {
     for (const track of this.#tracks) {
       if (!this.#isWithin(track.confirmed ? memoryMs : tentativeMs, track.lastMs)) continue;
       track.predict(intervalMs / 1000, atMs);
-      if (track.outsideRatio(source) <= outsideShareMax) remaining.push(track);
+      if (track.outsideRatio(source) <= outsideRatioMax) remaining.push(track);
     }
     this.#tracks = remaining;
   }
@@ -188,9 +188,9 @@ export class Tracker {
       if (score >= groups[group].highScoreMin) {
         const print = likenessPower > 0 ? colourPrint(frame, xyxyPx) : undefined;
         const crowded = isCrowded(detection, believed, crowdedIou);
-        high.push({ detection, cut: cutSides, print, crowded });
+        high.push({ detection, cutSides, print, crowded });
       } else if (score >= groups[group].lowScoreMin) {
-        low.push({ detection, cut: cutSides, print: undefined, crowded: true });
+        low.push({ detection, cutSides, print: undefined, crowded: true });
       }
     }
     return { high, low };
@@ -198,19 +198,19 @@ export class Tracker {
 
   /** Runs the passes; removes matched detections from `high` and `low` and returns them. */
   #associate(high: Candidate[], low: Candidate[], atMs: number): Candidate[] {
-    const { groups, iouMin, lowIouMin, enlargeShare, enlargedIouMin } = this.#settings;
+    const { groups, iouMin, lowIouMin, enlargeRatio, enlargedIouMin } = this.#settings;
     const matched: Candidate[] = [];
     const confirmed: TrackState[] = [];
     const tentative: TrackState[] = [];
     for (const track of this.#tracks) (track.confirmed ? confirmed : tentative).push(track);
-    this.#pass(confirmed, high, { overlapMin: iouMin, share: 0 }, matched);
-    this.#pass(this.#mayTakeLow(confirmed, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
+    this.#pass(confirmed, high, { overlapMin: iouMin, ratio: 0 }, matched);
+    this.#pass(this.#mayTakeLow(confirmed, groups), low, { overlapMin: lowIouMin, ratio: 0 }, matched);
     const missed: TrackState[] = [];
     for (const track of confirmed) if (track.lastMs !== atMs) missed.push(track);
-    const far = { overlapMin: enlargedIouMin, share: enlargeShare };
+    const far = { overlapMin: enlargedIouMin, ratio: enlargeRatio };
     this.#pass(missed, high, far, matched);
     this.#pass(tentative, high, far, matched);
-    this.#pass(this.#mayTakeLow(tentative, groups), low, { overlapMin: lowIouMin, share: 0 }, matched);
+    this.#pass(this.#mayTakeLow(tentative, groups), low, { overlapMin: lowIouMin, ratio: 0 }, matched);
     return matched;
   }
 
@@ -220,20 +220,20 @@ export class Tracker {
     const atMs = this.#atMs as number;
     const indices = associate(tracks, candidates, worthOf, pass);
     const before = matched.length;
-    let left = 0;
+    let remaining = 0;
     for (let i = 0; i < tracks.length; i += 1) {
       const track = tracks[i] as TrackState;
       const index = indices[i] as number;
       if (index < 0) {
-        tracks[left] = track;
-        left += 1;
+        tracks[remaining] = track;
+        remaining += 1;
         continue;
       }
       const candidate = candidates[index] as Candidate;
       track.match(candidate, atMs);
       matched.push(candidate);
     }
-    tracks.length = left;
+    tracks.length = remaining;
     if (matched.length > before) leaveOut(candidates, matched, before);
   }
 
@@ -273,28 +273,28 @@ export class Tracker {
 /** Required overlap of a pair's boxes, after each is enlarged by a ratio of its sides. */
 interface Pass {
   readonly overlapMin: number;
-  readonly share: number;
+  readonly ratio: number;
 }
 
-function worthOf(track: TrackState, candidate: Candidate, { overlapMin, share }: Pass): number {
+function worthOf(track: TrackState, candidate: Candidate, { overlapMin, ratio }: Pass): number {
   if (track.group !== candidate.detection.group) return 0;
-  const detectedBox = enlarged(candidate.detection.xyxyPx, share);
+  const detectedBox = enlarged(candidate.detection.xyxyPx, ratio);
   const overlap = Math.max(
-    iou(enlarged(track.xyxyPx, share), detectedBox),
-    track.foundPx === undefined ? 0 : STANDS_WORTH * iou(enlarged(track.foundPx, share), detectedBox),
+    iou(enlarged(track.xyxyPx, ratio), detectedBox),
+    track.foundPx === undefined ? 0 : AT_REST_WEIGHT * iou(enlarged(track.foundPx, ratio), detectedBox),
   );
   return overlap < overlapMin ? 0 : track.worth(candidate, overlap);
 }
 
 /** Removes the detections matched since `from` from the candidates. */
 function leaveOut(candidates: Candidate[], matched: readonly Candidate[], from: number): void {
-  let left = 0;
+  let remaining = 0;
   for (const candidate of candidates) {
     if (matched.includes(candidate, from)) continue;
-    candidates[left] = candidate;
-    left += 1;
+    candidates[remaining] = candidate;
+    remaining += 1;
   }
-  candidates.length = left;
+  candidates.length = remaining;
 }
 
 /** Reports whether one of its group overlaps it by more than `iouMax`. */

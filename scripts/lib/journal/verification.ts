@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { JournalContent } from '../../../agent/contract/journal.ts';
-import { type Fault, type JournalFiles, readSteadily } from '../../../agent/restraint/journal/files.ts';
+import { type JournalProblem, type JournalFiles, readSteadily } from '../../../agent/restraint/journal/files.ts';
 import {
   CHECKPOINT,
   COSIGNED,
@@ -56,7 +56,7 @@ export interface JournalFindings {
   readonly checkpoint: (Checkpoint & { readonly note: string }) | undefined;
   readonly erased: number;
   /** Lines of contents after the signed end, left by an interrupted append; they count for nothing. */
-  readonly beyond: number;
+  readonly trailingLines: number;
 }
 
 type KnownHead = Checkpoint & KnownCheckpoint;
@@ -67,20 +67,20 @@ type KnownHead = Checkpoint & KnownCheckpoint;
  */
 export function verifyJournal(place: string, verifier: Verifier, against: Against = {}): JournalFindings {
   const verification = (): Verification => new Verification(place, verifier, against);
-  const { faults, ...findings } = statSync(place).isDirectory()
+  const { problems, ...findings } = statSync(place).isDirectory()
     ? readSteadily(place, (files) => verification().folder(files))
     : verification().file();
-  return { ...findings, wrong: faults.map(({ line }) => line) };
+  return { ...findings, wrong: problems.map(({ line }) => line) };
 }
 
 /** Findings of one reading. */
-type Reading = Omit<JournalFindings, 'wrong'> & { readonly faults: readonly Fault[] };
+type Reading = Omit<JournalFindings, 'wrong'> & { readonly problems: readonly JournalProblem[] };
 
 class Verification {
   readonly #place: string;
   readonly #verifier: Verifier;
   readonly #against: Against;
-  readonly #faults: Fault[] = [];
+  readonly #problems: JournalProblem[] = [];
   readonly #witnessed: Witnessed[] = [];
   #checkpoint: KnownHead | undefined;
   #trailingLines = 0;
@@ -137,11 +137,11 @@ class Verification {
 
   #reading(): Reading {
     return {
-      faults: this.#faults,
+      problems: this.#problems,
       witnessed: this.#witnessed,
       checkpoint: this.#checkpoint,
       erased: this.#erased.size,
-      beyond: this.#trailingLines,
+      trailingLines: this.#trailingLines,
     };
   }
 
@@ -289,7 +289,7 @@ class Verification {
 
   /** `key`: identifies the fault if its line changes when the journal has grown. */
   #wrong(line: string, key = line): void {
-    this.#faults.push({ what: key, line });
+    this.#problems.push({ key, line });
   }
 }
 

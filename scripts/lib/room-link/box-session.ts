@@ -55,7 +55,7 @@ export class BoxSession {
   #counter = 0;
   #waiting: Waiting | undefined;
   /** Reason why no answer can come. */
-  #fault: Error | undefined;
+  #error: Error | undefined;
 
   constructor(options: BoxSessionOptions) {
     const { room, box } = options;
@@ -75,7 +75,7 @@ export class BoxSession {
   async open(): Promise<void> {
     const { signal } = this.#options;
     await this.#link.start(signal);
-    void this.#link.closed.then((fault) => this.#end(fault));
+    void this.#link.closed.then((error) => this.#end(error));
     signal.addEventListener('abort', () => this.#end(new AgentError('unavailable', 'interrupted')));
     if (signal.aborted) this.#end(new AgentError('unavailable', 'interrupted'));
   }
@@ -91,15 +91,15 @@ export class BoxSession {
   async ask<K extends CommandOp>(op: K, args: CommandArgs<K>): Promise<CommandResult<K>> {
     const { box, signal } = this.#options;
     for (let waits = 0, overtaken = 0; ; ) {
-      const { result, refused } = await this.#sendOnce(op, args);
-      if (refused === undefined) {
+      const { result, refused: refusal } = await this.#sendOnce(op, args);
+      if (refusal === undefined) {
         if (isResultOf(op, result)) return result;
         const error = Value.Errors(COMMANDS[op].result, result).First();
         const errorText = `${error?.path || '/'}: ${error?.message ?? ''}`;
         const form = `the answer of ${box} has another form, ${errorText}; is it of another version?`;
         throw new AgentError('corrupt', form);
       }
-      const { code, message, retryAfterS = 1 } = refused;
+      const { code, message, retryAfterS = 1 } = refusal;
       const isShort = retryAfterS <= WAIT_S_MAX && performance.now() + retryAfterS * 1000 <= this.#untilMs;
       const mayWait = code === 'rate-limited' && isShort && waits < WAITS_MAX;
       const isOvertaken = code === 'replayed' && overtaken < OVERTAKEN_MAX;
@@ -139,9 +139,9 @@ export class BoxSession {
         else resolve(outcome);
       };
       this.#waiting = { correlation, end };
-      if (this.#fault === undefined)
+      if (this.#error === undefined)
         this.#link.ask(box, envelope, correlation, (refusal) => this.#end(refusal));
-      else end(this.#fault);
+      else end(this.#error);
     });
     const reply = jsonOf(payload.toString());
     if (Value.Check(CommandReply, reply) && reply.site === room.site && reply.box === box) return reply;
@@ -164,9 +164,9 @@ export class BoxSession {
     );
   }
 
-  #end(fault: Error): void {
-    this.#fault ??= fault;
-    this.#waiting?.end(fault);
+  #end(error: Error): void {
+    this.#error ??= error;
+    this.#waiting?.end(error);
   }
 }
 

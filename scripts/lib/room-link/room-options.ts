@@ -1,7 +1,7 @@
 /** Options of the programs that send the room's commands to boxes. */
 import { Option } from '@commander-js/extra-typings';
 
-export const DESK_KEY =
+export const ROOM_KEY_TEXT =
   'ed25519 private key, PEM (openssl genpkey -algorithm ed25519 -out FILE), whose public half the box lets command this';
 
 export const roomOption = () =>

@@ -11,7 +11,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
 import { bareCapture, concatenate, cutClip, framesPerSecond, type Input, record } from './gstreamer.ts';
-import { benchmarkLive, type LiveReport, LOOKS_PER_S } from './live.ts';
+import { benchmarkLive, type LiveReport, INFERENCES_PER_S } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
 import { v8Work } from './v8-work.ts';
@@ -130,7 +130,7 @@ interface AgentRound {
 
 /** The same pictures in three forms. */
 interface Material {
-  readonly wholeClip: string;
+  readonly fullClip: string;
   readonly warm: string;
   readonly recording: string;
   readonly frames: number;
@@ -169,31 +169,31 @@ export async function benchmark(options: BenchmarkOptions): Promise<Report> {
 async function prepare(options: BenchmarkOptions, dir: string): Promise<Material> {
   const { clip, passes, input, warmFrames } = options;
   options.say('recording frames');
-  const wholeClip = join(dir, 'whole.mkv');
-  await concatenate(Array<string>(passes).fill(clip), wholeClip);
+  const fullClip = join(dir, 'whole.mkv');
+  await concatenate(Array<string>(passes).fill(clip), fullClip);
   const warm = join(dir, 'warm.mkv');
-  await cutClip(wholeClip, warmFrames, warm);
+  await cutClip(fullClip, warmFrames, warm);
   const recording = join(dir, 'frames.rgb');
-  const frames = await record(wholeClip, input, recording);
+  const frames = await record(fullClip, input, recording);
   if (frames < 2 * warmFrames) {
     throw new AgentError(
       'config',
       `${clip}: ${frames} frames in ${passes} passes are too few; ${2 * warmFrames} are needed`,
     );
   }
-  return { wholeClip, warm, recording, frames, clipFps: await framesPerSecond(clip) };
+  return { fullClip, warm, recording, frames, clipFps: await framesPerSecond(clip) };
 }
 
 async function floorRound(options: BenchmarkOptions, material: Material): Promise<FloorRound> {
   const { input, warmFrames } = options;
   const counted = material.frames - warmFrames;
   const warm = await bareCapture(material.warm, input);
-  const wholeRun = await bareCapture(material.wholeClip, input);
+  const fullRun = await bareCapture(material.fullClip, input);
   const { bare, rssPeakMiB } = await runBareInference(options, material);
   return {
-    stages: { capture: (wholeRun.cpuMs - warm.cpuMs) / counted, detect: bare.cpuMs / counted },
-    wallMs: { capture: (wholeRun.wallMs - warm.wallMs) / counted, detect: bare.wallMs / counted },
-    rssPeakMiB: { ...wholeRun.rssPeakMiB, ...rssPeakMiB },
+    stages: { capture: (fullRun.cpuMs - warm.cpuMs) / counted, detect: bare.cpuMs / counted },
+    wallMs: { capture: (fullRun.wallMs - warm.wallMs) / counted, detect: bare.wallMs / counted },
+    rssPeakMiB: { ...fullRun.rssPeakMiB, ...rssPeakMiB },
   };
 }
 
@@ -227,34 +227,34 @@ function modelFileOf(model: string): string {
 async function agentRound(options: BenchmarkOptions, material: Material, dir: string): Promise<AgentRound> {
   const { model, input, warmFrames } = options;
   const warm = await agentRun(material.warm, dir, model, input);
-  const wholeRun = await agentRun(material.wholeClip, dir, model, input);
-  if (warm.frames !== warmFrames || wholeRun.frames !== material.frames) {
+  const fullRun = await agentRun(material.fullClip, dir, model, input);
+  if (warm.frames !== warmFrames || fullRun.frames !== material.frames) {
     throw new AgentError(
       'bug',
-      `the agent analysed ${warm.frames} and ${wholeRun.frames} frames, the floor ${warmFrames} and ${material.frames}`,
+      `the agent analysed ${warm.frames} and ${fullRun.frames} frames, the floor ${warmFrames} and ${material.frames}`,
     );
   }
   const perFrame = (pick: (run: AgentRun) => number): number =>
-    (pick(wholeRun) - pick(warm)) / (material.frames - warmFrames);
+    (pick(fullRun) - pick(warm)) / (material.frames - warmFrames);
   const vision = perFrame(({ cpuMs }) => cpuMs.vision);
-  const names = Object.keys(wholeRun.stagesMs);
+  const names = Object.keys(fullRun.stagesMs);
   const stages = names.map((stage) => [stage, perFrame((run) => run.stagesMs[stage] ?? 0)] as const);
   return {
     stages: Object.fromEntries(stages),
     vision,
     agent: perFrame(({ cpuMs }) => cpuMs.agent),
     wallMs: perFrame(({ wallMs }) => wallMs),
-    events: wholeRun.events,
-    rssPeakMiB: wholeRun.rssPeakMiB,
+    events: fullRun.events,
+    rssPeakMiB: fullRun.rssPeakMiB,
   };
 }
 
 async function v8PerFrames(
   { model, input, warmFrames }: BenchmarkOptions,
-  { wholeClip, frames }: Material,
+  { fullClip, frames }: Material,
   dir: string,
 ): Promise<V8PerFrames> {
-  const work = await v8Work(wholeClip, dir, { model, input, warmRatio: warmFrames / frames });
+  const work = await v8Work(fullClip, dir, { model, input, warmRatio: warmFrames / frames });
   const counted = frames - warmFrames;
   return {
     compilations: (work.compilations / counted) * 1000,
@@ -273,7 +273,7 @@ function summarise(
   const visionEach = agents.map(({ vision }) => vision);
   const cleanPlates = agents.map(({ stages }) => stages['plate'] ?? 0);
   // Planes come once a second: on the clip for one of `clipFps` frames, on a box for every fifth.
-  const cleanPlateMs = median(cleanPlates) * (clipFps / LOOKS_PER_S);
+  const cleanPlateMs = median(cleanPlates) * (clipFps / INFERENCES_PER_S);
   const agentEach = agents.map(({ agent }) => agent);
   const floor = median(floorEach);
   const ratio = {

@@ -24,7 +24,7 @@ import {
 import { costOf } from './measure.ts';
 
 /** Detector runs a second. */
-export const LOOKS_PER_S = 5;
+export const INFERENCES_PER_S = 5;
 const CAMERA_FPS = 25;
 /**
  * Warm-up time, after which a box has used its saved budget for a quick street (schedule/look-budget.ts), and hot code
@@ -85,7 +85,7 @@ export async function benchmarkLive(options: LiveOptions): Promise<LiveReport[]>
         ...(await (film === 'busy' ? makeBusy : makeQuiet)(options, dir)),
       );
       const [logFile, { signal }] = [join(dir, 'agent.log'), interrupted];
-      const box = { source: camera.url, fps: LOOKS_PER_S, logFile, signal };
+      const box = { source: camera.url, fps: INFERENCES_PER_S, logFile, signal };
       try {
         options.say(`${film}: agent`);
         const vigie = await runAgent(box, options.seconds);
@@ -148,7 +148,7 @@ interface Spent {
   readonly visionPid: number;
   readonly visionS: number;
   readonly agentS: number;
-  readonly looks: number;
+  readonly inferences: number;
 }
 
 function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> {
@@ -172,7 +172,7 @@ function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> 
       agentPercent,
       cpuPercent: visionPercent + agentPercent,
       pssMiB: pssMiB([to.visionPid, box.agentPid]),
-      looksPerS: (to.looks - from.looks) / wallS,
+      looksPerS: (to.inferences - from.inferences) / wallS,
     };
   });
 }
@@ -180,15 +180,15 @@ function runAgent(options: LiveBoxOptions, seconds: number): Promise<AgentCost> 
 async function spentBy({ socket, agentPid }: LiveBox): Promise<Spent> {
   const { report } = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
   const visionPid = report.processes.vision?.pid;
-  const framesHeld = report.counters['frames_held'];
-  if (visionPid === undefined || framesHeld === undefined)
+  const skippedFrames = report.counters['frames_held'];
+  if (visionPid === undefined || skippedFrames === undefined)
     throw new AgentError('unavailable', 'vision does not run');
   return {
     wallMs: performance.now(),
     visionPid,
     visionS: cpuS(visionPid),
     agentS: cpuS(agentPid),
-    looks: report.frames.analysed - framesHeld,
+    inferences: report.frames.analysed - skippedFrames,
   };
 }
 
@@ -212,7 +212,7 @@ function pssMiB(pids: readonly number[]): number | null {
 
 async function runLivePeer(url: string, { modelFile, input, seconds }: LiveOptions): Promise<LiveCost> {
   const program = join(packageRoot(), 'scripts', 'programs', 'bench', 'peer.py');
-  const every = String(CAMERA_FPS / LOOKS_PER_S);
+  const every = String(CAMERA_FPS / INFERENCES_PER_S);
   const places = [url, modelFile, ...input.map(String)];
   const { stdout } = await costOf(
     ['/usr/bin/python3', program, '--live', ...places, every, String(WARM_S), String(seconds)],

@@ -14,7 +14,7 @@ export interface PeerReport {
 }
 
 export interface PeerOptions {
-  readonly wholeClip: string;
+  readonly fullClip: string;
   readonly frames: number;
   readonly warmFrames: number;
   readonly modelFile: string;
@@ -23,7 +23,7 @@ export interface PeerOptions {
 
 /** @throws AgentError `unavailable` (Debian's packages are missing), `bug` (it saw other frames than the floor) */
 export async function runPeer({
-  wholeClip,
+  fullClip,
   frames,
   warmFrames,
   modelFile,
@@ -33,7 +33,7 @@ export async function runPeer({
   const command = [
     '/usr/bin/python3',
     program,
-    wholeClip,
+    fullClip,
     modelFile,
     ...input.map(String),
     String(warmFrames),

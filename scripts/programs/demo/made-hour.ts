@@ -30,12 +30,12 @@ export interface MadeHour {
   /** End of the hour, ms since the epoch. */
   readonly endsMs: number;
   /** Reason for the gap between the hour and the start of the box. */
-  readonly why: GapReason;
+  readonly gapReason: GapReason;
 }
 
 /** Writes the hour; returns its number of tracks. Throws AgentError if the file cannot be written. */
 export function writeHour(observations: readonly Observation[], hour: MadeHour): number {
-  const { grant, order, camera, endsMs, why } = hour;
+  const { grant, order, camera, endsMs, gapReason } = hour;
   const [first, last] = [observations[0], observations.at(-1)];
   if (first === undefined || last === undefined) return 0;
   const pieces: TrackPiece[] = [];
@@ -48,7 +48,7 @@ export function writeHour(observations: readonly Observation[], hour: MadeHour):
     recorder.observe(observation);
   }
   recorder.end();
-  coverage.end(why, undefined);
+  coverage.end(gapReason, undefined);
   const { widthPx, heightPx } = first.source;
   const view: View = { fromMs, camera, aspect: widthPx / heightPx };
   mkdirSync(hour.stateDir, { recursive: true, mode: 0o700 });

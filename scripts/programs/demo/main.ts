@@ -14,10 +14,10 @@ import { printable, printableLine } from '../../../agent/base/printable.ts';
 import { loadConfig } from '../../../agent/config/load.ts';
 import { shownSource } from '../../../agent/contract/camera-address.ts';
 import type { VigieEvent } from '../../../agent/contract/event.ts';
-import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../agent/mqtt/faults.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { roomBroker } from '../../lib/mosquitto.ts';
-import { ownOrder } from '../../lib/own-order.ts';
+import { ownAuthorisation } from '../../lib/own-order.ts';
 import { AlertFeed } from '../room/archive/alert-feed.ts';
 import { alertLine, isMomentaryEnd } from '../room/archive/alert-line.ts';
 import { Archive, localTimeZone } from '../room/archive/archive.ts';
@@ -132,14 +132,14 @@ async function start(): Promise<void> {
   const environment = agentEnvironment(broker.url, ofBox, ca, stateDir);
   signer.addKeys(config);
   const loaded = loadConfig(config, { env: environment, mode: 'run', files: false });
-  const { order, tracks, fault } = await trackHour.written(stateDir, loaded);
+  const { authorisation, tracks, problem } = await trackHour.written(stateDir, loaded);
   isEnding.signal.throwIfAborted();
-  if (fault !== undefined) say(`Passages of the clip could not be made: ${printable(fault, 500)}`);
-  if (tracks !== undefined) tellPassages(tracks, signer);
-  const ordered = { ...environment, ...ownOrder(loaded, source, dir, 'demonstration', order) };
+  if (problem !== undefined) say(`Passages of the clip could not be made: ${printable(problem, 500)}`);
+  if (tracks !== undefined) explainTrackHour(tracks, signer);
+  const authorisedEnvironment = { ...environment, ...ownAuthorisation(loaded, source, dir, 'demonstration', authorisation) };
   const agent = new AgentProcess(
     [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
-    ordered,
+    authorisedEnvironment,
     logPath,
   );
   undo.push(() => agent.stop());
@@ -175,7 +175,7 @@ async function showConsole(roomSigner: RoomSigner): Promise<void> {
 }
 
 /** Tells how to see the made hour, and how to ask about persons. */
-function tellPassages(tracks: number, { room, magistrate }: RoomSigner): void {
+function explainTrackHour(tracks: number, { room, magistrate }: RoomSigner): void {
   const vigie = `node ${relative(process.cwd(), PROGRAM)}`;
   say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
   say('         vehicles need one key; a question about persons that was saved there is approved by:');
@@ -193,14 +193,14 @@ function roomOf(url: string, { cert, key }: KeyPair, ca: string, feed: AlertFeed
     archive: new Archive(new SqliteDatabase(database), {
       timeZone: localTimeZone(),
       now: Date.now,
-      holder: 'this',
+      instanceId: 'this',
       onNotice: () => undefined,
     }),
-    onStored: (fresh) => {
-      feed.take(fresh);
-      for (const arrival of fresh) onReport(arrival);
+    onStored: (arrivals) => {
+      feed.take(arrivals);
+      for (const arrival of arrivals) onReport(arrival);
     },
-    brokerFault: (error) => roomBrokerFault(error, url),
+    brokerProblem: (error) => roomBrokerProblem(error, url),
     // On one machine no part recovers: an outage that a room would wait out ends the demo.
     onNotice: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),
     onStandby: (line) => finish({ code: 1, message: `demo: ${printable(line, 500)}` }),

@@ -15,7 +15,7 @@ export interface ClipReplay {
   /** Ends the replay early. */
   readonly signal?: AbortSignal;
   /** Called with each frame and the completed ratio of the clip, 0..1. */
-  onProgress?(share: number): void;
+  onProgress?(ratio: number): void;
 }
 
 /** Returns all observations of the clip, in order. Throws AgentError, one line. */
@@ -29,7 +29,7 @@ export function observeClip({
   const observations: Observation[] = [];
   let durationMs: number | null = null;
   let hasEnded = false;
-  let fault: AgentError | undefined;
+  let visionError: AgentError | undefined;
   return new Promise((resolve, reject) => {
     const take = ({ message }: ReceivedFromVision): void => {
       if (message.kind === 'opened') durationMs = message.durationMs;
@@ -39,7 +39,7 @@ export function observeClip({
         vision.send({ kind: 'ack', frame: observation.frame, evidence: [] });
         if (durationMs !== null) onProgress?.(Math.min(1, observation.atMs / durationMs));
       } else if (message.kind === 'ended') hasEnded = true;
-      else if (message.kind === 'failed') fault = new AgentError(message.error, message.message);
+      else if (message.kind === 'failed') visionError = new AgentError(message.error, message.message);
     };
     const stop = (): void => void vision.stop();
     const vision = new VisionProcess({
@@ -52,7 +52,7 @@ export function observeClip({
         if (hasEnded && !isRequested) resolve(observations);
         else {
           const manner = isRequested ? 'interrupted' : (error?.message ?? killedBy ?? `exit code ${code}`);
-          reject(fault ?? new AgentError('unavailable', `vision ended before the clip (${manner})`));
+          reject(visionError ?? new AgentError('unavailable', `vision ended before the clip (${manner})`));
         }
       },
     });

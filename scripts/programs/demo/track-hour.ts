@@ -42,11 +42,11 @@ const ORDER_OF_HOUR = `${ORDER}: the hour before its start was made from the cli
 
 export interface Hour {
   /** Parts of the authorisation under which the agent is to run. */
-  readonly order: Pick<Authorisation, 'order' | 'tracks'>;
+  readonly authorisation: Pick<Authorisation, 'order' | 'tracks'>;
   /** Number of tracks written; undefined if there is no hour. */
   readonly tracks: number | undefined;
   /** Reason why there is none although there could have been. */
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
 }
 
 /** Replay of the clip, which takes some seconds in parallel with the other starts. */
@@ -55,7 +55,7 @@ export class TrackHour {
   readonly #log = makeLogger('demo', 'silent');
   readonly #observed: Promise<Observation[] | string | undefined>;
   readonly #clock = new ClockSync({ clock: systemClock, log: this.#log });
-  #share = 0;
+  #ratio = 0;
   #bar: SingleBar | undefined;
 
   /** Begins at once. `config` is the file of the demo's configuration, and `signal` ends the replay early. */
@@ -67,7 +67,7 @@ export class TrackHour {
   /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
   async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
     const observed = await this.#observeWithBar();
-    if (!Array.isArray(observed)) return { order: { order: ORDER }, tracks: undefined, fault: observed };
+    if (!Array.isArray(observed)) return { authorisation: { order: ORDER }, tracks: undefined, problem: observed };
     await this.#clock.start();
     await this.#clock.stop();
     const tracks = writeHour(observed, {
@@ -78,9 +78,9 @@ export class TrackHour {
       camera: cameraAddress(this.#source),
       endsMs: Date.now(),
       // The agent stores nothing until its clock is set.
-      why: this.#clock.synced ? 'not-running' : 'clock-not-set',
+      gapReason: this.#clock.synced ? 'not-running' : 'clock-not-set',
     });
-    return { order: { order: ORDER_OF_HOUR, tracks: GRANT }, tracks, fault: undefined };
+    return { authorisation: { order: ORDER_OF_HOUR, tracks: GRANT }, tracks, problem: undefined };
   }
 
   async #observe(file: string, signal: AbortSignal): Promise<Observation[] | undefined> {
@@ -97,9 +97,9 @@ export class TrackHour {
       signal,
       log: this.#log,
       settings: { ...settings, detections: false, vehicleColours: true },
-      onProgress: (share) => {
-        this.#share = share;
-        this.#bar?.update(share);
+      onProgress: (ratio) => {
+        this.#ratio = ratio;
+        this.#bar?.update(ratio);
       },
     });
   }
@@ -110,7 +110,7 @@ export class TrackHour {
       const format = 'Passages {bar} {percentage}% of the clip, from which an hour of tracks is made';
       const stream = process.stderr;
       this.#bar = new SingleBar({ format, stream, hideCursor: true, clearOnComplete: true });
-      this.#bar.start(1, this.#share);
+      this.#bar.start(1, this.#ratio);
     }
     try {
       return await this.#observed;

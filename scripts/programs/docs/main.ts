@@ -34,12 +34,12 @@ for (const [name, make] of Object.entries(PAGES)) {
   const file = join(packageRoot(), name);
   mkdirSync(dirname(file), { recursive: true });
   const text = make();
-  const fresh = existsSync(file) && readFileSync(file, 'utf8') === text;
-  if (checking && !fresh) {
+  const isCurrent = existsSync(file) && readFileSync(file, 'utf8') === text;
+  if (checking && !isCurrent) {
     process.stderr.write(`${name} is not what the sources say; run \`npm run docs\`\n`);
     process.exitCode = 1;
   }
-  if (!checking && !fresh) {
+  if (!checking && !isCurrent) {
     writeFileSync(file, text);
     process.stdout.write(`${name} written\n`);
   }

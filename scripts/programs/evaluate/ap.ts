@@ -19,8 +19,8 @@ export interface ScoredBox {
   readonly score: number;
 }
 
-export interface JudgedFrame {
-  readonly found: readonly ScoredBox[];
+export interface EvaluatedFrame {
+  readonly detections: readonly ScoredBox[];
   readonly truth: readonly XyxyPx[];
   /** Objects that exist but are not evaluated; none if absent. */
   readonly ignored?: readonly XyxyPx[];
@@ -34,12 +34,12 @@ export interface Accuracy {
   readonly scoreAtPrecision: number | null;
 }
 
-export interface Judgement {
+export interface EvaluationCriteria {
   readonly iouMin: number;
   readonly precisionMin: number;
 }
 
-export function accuracyOf(frames: readonly JudgedFrame[], { iouMin, precisionMin }: Judgement): Accuracy {
+export function accuracyOf(frames: readonly EvaluatedFrame[], { iouMin, precisionMin }: EvaluationCriteria): Accuracy {
   const truths = frames.reduce((sum, { truth }) => sum + truth.length, 0);
   const ranked = rank(frames, iouMin);
   let right = 0;
@@ -56,13 +56,13 @@ export function accuracyOf(frames: readonly JudgedFrame[], { iouMin, precisionMi
   };
 }
 
-function rank(frames: readonly JudgedFrame[], iouMin: number): { score: number; right: boolean }[] {
+function rank(frames: readonly EvaluatedFrame[], iouMin: number): { score: number; right: boolean }[] {
   const places = frames.map(({ truth, ignored = [] }) => ({
     truth: new Set(truth),
     ignored: new Set(ignored),
   }));
   const ranked: { score: number; right: boolean }[] = [];
-  const all = frames.flatMap(({ found }, index) => found.map((box) => ({ ...box, place: places[index] })));
+  const all = frames.flatMap(({ detections }, index) => detections.map((box) => ({ ...box, place: places[index] })));
   for (const { xyxyPx, score, place } of all.sort((a, b) => b.score - a.score)) {
     const right = takeBest(place?.truth, xyxyPx, iouMin);
     if (right || !takeBest(place?.ignored, xyxyPx, iouMin)) ranked.push({ score, right });

@@ -76,7 +76,7 @@ export async function measureBytes(clip: string, say: (line: string) => void): P
     say('encoding the clip as H.264');
     const video = await encode(clip, dir);
     const packets = await watch(clip, dir, video.seconds, say);
-    return figuresOf(packets, video);
+    return metricsOf(packets, video);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -153,8 +153,8 @@ async function watch(
     });
     undo.push(() => agent.stop());
     await agent.start();
-    for (let left = Math.ceil(seconds); left > 0; left -= 1) {
-      if (process.stderr.isTTY) say(`the agent watches: ${left} s to go, ${packets.length} messages so far`);
+    for (let remainingS = Math.ceil(seconds); remainingS > 0; remainingS -= 1) {
+      if (process.stderr.isTTY) say(`the agent watches: ${remainingS} s to go, ${packets.length} messages so far`);
       await sleep(1000);
     }
     return packets;
@@ -181,7 +181,7 @@ async function certificateOf(authority: CertificateAuthority): Promise<Record<st
   return { VIGIE_MQTT_CERT: cert, VIGIE_MQTT_KEY: key };
 }
 
-function figuresOf(packets: readonly IPublishPacket[], { bytes, seconds }: Video): BytesMetrics {
+function metricsOf(packets: readonly IPublishPacket[], { bytes, seconds }: Video): BytesMetrics {
   const parts = Object.fromEntries(PARTS.map((part) => [part, partMetrics(part, packets)])) as Record<
     Part,
     PartMetrics
@@ -208,7 +208,7 @@ function isStart({ topic, payload }: IPublishPacket): boolean {
 function hourOf(rate: number, incidents: number, { event, snapshot, health }: BytesMetrics['parts']): Hour {
   const times = rate / incidents;
   const healthTimes = HEALTH_PER_HOUR / health.messages;
-  const sum = (pick: (figures: PartMetrics) => number): number =>
+  const sum = (pick: (metrics: PartMetrics) => number): number =>
     Math.round((pick(event) + pick(snapshot)) * times + pick(health) * healthTimes);
   return {
     incidents: rate,

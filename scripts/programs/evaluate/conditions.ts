@@ -28,7 +28,7 @@ export interface ConditionRow {
   /** Films on which the box reported in time that it has no usable image, of those where that was required. */
   readonly blind: { readonly told: number; readonly asked: number } | null;
   /** Misses and false alerts, each with its rule and time. */
-  readonly faults: readonly string[];
+  readonly mistakes: readonly string[];
   readonly forgave: readonly string[];
 }
 
@@ -97,7 +97,7 @@ function rowOf(
   const [foundCount, missed, forgiven] = [
     sum((s) => s.truePositives),
     sum((s) => s.falseNegatives),
-    sum((s) => s.forgiven.reduce((total, fault) => total + fault.count, 0)),
+    sum((s) => s.forgiven.reduce((total, mistake) => total + mistake.count, 0)),
   ];
   const reportTimes: Record<string, number[]> = {};
   for (const { kind, atS } of reports.flatMap(({ conditions }) => conditions)) {
@@ -116,7 +116,7 @@ function rowOf(
     blind: blinding
       ? { told: reports.filter(({ blind }) => blind !== undefined).length, asked: askedCount }
       : null,
-    faults: scores.flatMap(({ faults }) => faults.map(({ line }) => line)),
+    mistakes: scores.flatMap(({ mistakes: faults }) => faults.map(({ line }) => line)),
     forgave: scores.flatMap((score) => score.forgiven.map(({ line }) => line)),
   };
 }
@@ -131,20 +131,20 @@ export const CONDITIONS_HEAD = [
 ].join('\n');
 
 export function conditionRow(row: ConditionRow): string {
-  const { condition, found, expected, forgiven, falseAlerts, hours, detectionsShare, told, blind } = row;
-  const times = Object.entries(told).map(([kind, atS]) => {
+  const { condition, found: foundCount, expected, forgiven, falseAlerts, hours, detectionsShare: detectionsRatio, told: reportTimes, blind } = row;
+  const times = Object.entries(reportTimes).map(([kind, atS]) => {
     const [first, last] = [atS[0] ?? 0, atS.at(-1) ?? 0];
     return `${kind} × ${atS.length} (${first.toFixed(0)}–${last.toFixed(0)})`;
   });
   return [
     '',
     condition,
-    `${found} of ${expected}`,
-    expected === 0 ? '–' : (found / expected).toFixed(2),
+    `${foundCount} of ${expected}`,
+    expected === 0 ? '–' : (foundCount / expected).toFixed(2),
     forgiven,
     falseAlerts,
     (falseAlerts / hours).toFixed(1),
-    detectionsShare === null ? '–' : `${Math.round(100 * detectionsShare)} %`,
+    detectionsRatio === null ? '–' : `${Math.round(100 * detectionsRatio)} %`,
     blind === null ? '–' : `${blind.told} of ${blind.asked} films`,
     times.length === 0 ? '–' : times.join(', '),
     '',

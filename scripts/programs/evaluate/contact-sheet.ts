@@ -10,7 +10,7 @@ import sharp from 'sharp';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type ClipFacts, factsOf, ffmpeg } from './ffmpeg.ts';
-import type { Fault, Label } from './labels.ts';
+import type { Mistake, Label } from './labels.ts';
 import { type MotRow, parseMot } from './mot.ts';
 
 const COLUMNS = 4;
@@ -35,14 +35,14 @@ export function pictureFolder(dir: string): string {
 
 /** Writes `<label>-<rule>-<what>-<second>.jpg`; `replayDir` holds the output of the clip's replay. */
 export async function contactSheet(
-  { label, rule, what, windowS }: Fault,
+  { label, rule, outcome, windowS }: Mistake,
   { clipPath, config }: Label,
   replayDir: string,
   dir: string,
 ): Promise<void> {
   const facts = factsOf(clipPath);
   const [fromS, toS] = windowS ?? [0, facts.lengthS];
-  const [before, after] = AROUND_S[what];
+  const [before, after] = AROUND_S[outcome];
   const frames = framesBetween(Math.max(0, fromS - before), Math.min(facts.lengthS, toS + after), facts);
   const tracksFile = join(replayDir, 'tracks.txt');
   const tracks = parseMot(readFileSync(tracksFile, 'utf8'), tracksFile);
@@ -72,7 +72,7 @@ export async function contactSheet(
       channels: 3 as const,
       background: '#000',
     };
-    const name = `${label}-${rule}-${what}-${fromS.toFixed(1)}.jpg`.replaceAll(/[^\w.-]/g, '-');
+    const name = `${label}-${rule}-${outcome}-${fromS.toFixed(1)}.jpg`.replaceAll(/[^\w.-]/g, '-');
     await sharp({ create: sheet }).composite(tiles).jpeg({ quality: 80 }).toFile(join(dir, name));
   } finally {
     rmSync(work, { recursive: true, force: true });

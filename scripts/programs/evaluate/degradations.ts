@@ -110,8 +110,8 @@ export const DEGRADATIONS: readonly Degradation[] = [
       const lamp = glow(0.12 * widthPx, 0.07 * widthPx, fps, 1, 0.14);
       const cone = glow(0.5 * widthPx, 0.12 * widthPx, fps, 0.55, 0.17);
       const way = (periodS: number, isBackward: boolean, y: number): string => {
-        const share = `(mod(t,${periodS})/${periodS}*1.6-0.4)`;
-        return `x='W*${isBackward ? `(0.8-${share})` : share}':y='${Math.round(y * heightPx)}'`;
+        const position = `(mod(t,${periodS})/${periodS}*1.6-0.4)`;
+        return `x='W*${isBackward ? `(0.8-${position})` : position}':y='${Math.round(y * heightPx)}'`;
       };
       return [
         `${lamp},split[l1][l2]`,

@@ -11,7 +11,7 @@ import { modelsDir, packageRoot } from '../../../agent/base/package-root.ts';
 import type { SizePx, XyxyPx } from '../../../agent/contract/geometry.ts';
 import { Camera } from '../../../agent/vision/camera/camera.ts';
 import { Detector } from '../../../agent/vision/detect/detector.ts';
-import { type Accuracy, accuracyOf, type JudgedFrame } from './ap.ts';
+import { type Accuracy, accuracyOf, type EvaluatedFrame } from './ap.ts';
 import type { Degradation } from './degradations.ts';
 import { degradedClip } from './degraded-clip.ts';
 import { parseMot } from './mot.ts';
@@ -43,7 +43,7 @@ interface Sequence {
 }
 
 /** Overlap with the truth at which a detection counts (usual in PASCAL VOC and MOTChallenge). */
-const JUDGEMENT = { iouMin: 0.5, precisionMin: 0.9 } as const;
+const CRITERIA = { iouMin: 0.5, precisionMin: 0.9 } as const;
 /** Every n-th frame is evaluated, because neighbouring frames are nearly the same. */
 const EVERY = 5;
 
@@ -64,7 +64,7 @@ function sequencesIn(dataDir: string): Sequence[] {
 
 /** @throws AgentError `config` if no sequence exists */
 export async function evaluateDetector(options: DetectorEvaluationOptions): Promise<DetectorMetrics[]> {
-  const figures: DetectorMetrics[] = [];
+  const metrics: DetectorMetrics[] = [];
   for (const sequence of sequencesIn(options.dataDir)) {
     const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
     if (absent !== undefined) {
@@ -73,9 +73,9 @@ export async function evaluateDetector(options: DetectorEvaluationOptions): Prom
       );
       continue;
     }
-    for (const input of options.inputs) figures.push(await evaluateSequence(sequence, input, options));
+    for (const input of options.inputs) metrics.push(await evaluateSequence(sequence, input, options));
   }
-  if (figures.length > 0) return figures;
+  if (metrics.length > 0) return metrics;
   throw new AgentError('config', `nothing to evaluate: neither clips nor ground truth in ${options.dataDir}`);
 }
 
@@ -96,7 +96,7 @@ async function evaluateSequence(
   });
   const shownClip = copy === undefined ? clip : await degradedClip(clip, copy);
   const camera = cameraOf(shownClip, { widthPx: input[0], heightPx: input[1] }, log);
-  const judgedFrames: JudgedFrame[] = [];
+  const evaluatedFrames: EvaluatedFrame[] = [];
   let spentMs = 0;
   try {
     await detector.start();
@@ -107,15 +107,15 @@ async function evaluateSequence(
       const detections = await detector.detect(frame);
       spentMs += performance.now() - fromMs;
       const people = detections.filter(({ label }) => label === 'person');
-      judgedFrames.push({ found: people, ...(truths.get(frame.index) ?? { truth: [] }) });
+      evaluatedFrames.push({ detections: people, ...(truths.get(frame.index) ?? { truth: [] }) });
     }
   } finally {
     await camera.stop();
     await detector.stop();
   }
-  const accuracy = accuracyOf(judgedFrames, JUDGEMENT);
-  const msPerFrame = spentMs / judgedFrames.length;
-  return { clip: title, model, input, frames: judgedFrames.length, msPerFrame, ...accuracy };
+  const accuracy = accuracyOf(evaluatedFrames, CRITERIA);
+  const msPerFrame = spentMs / evaluatedFrames.length;
+  return { clip: title, model, input, frames: evaluatedFrames.length, msPerFrame, ...accuracy };
 }
 
 function cameraOf(clip: string, input: SizePx, log: ReturnType<typeof makeLogger>): Camera {
@@ -145,10 +145,10 @@ function peopleByFrame(path: string): Map<number, { truth: XyxyPx[]; ignored: Xy
   return frames;
 }
 
-export function detectorTable(figures: readonly DetectorMetrics[]): string {
+export function detectorTable(metrics: readonly DetectorMetrics[]): string {
   const head =
     '| sequence | input | frames | people | AP@0.5 | recall at precision 0.9 | from score | ms a frame |';
-  const rows = figures.map((one) =>
+  const rows = metrics.map((one) =>
     [
       '',
       one.clip,

@@ -69,8 +69,8 @@ export async function evaluateLabel(label: Label, options: EvaluateOptions = {})
       ...scoreConditions(label, starts),
     ];
     if (options.pictureDir !== undefined)
-      for (const fault of all.flatMap(({ faults, forgiven }) => [...faults, ...forgiven]))
-        await contactSheet(fault, label, replayed.dir, options.pictureDir);
+      for (const mistake of all.flatMap(({ mistakes, forgiven }) => [...mistakes, ...forgiven]))
+        await contactSheet(mistake, label, replayed.dir, options.pictureDir);
     return {
       scores: all,
       conditions: conditionsOf(starts),
@@ -124,7 +124,7 @@ export function byKind(scores: readonly RuleScore[]): RuleScore[] {
       falseNegatives: sum((s) => s.falseNegatives),
       falsePositives: sum((s) => s.falsePositives),
       errorsS: own.flatMap((s) => s.errorsS),
-      faults: own.flatMap((s) => s.faults),
+      mistakes: own.flatMap((s) => s.mistakes),
       forgiven: own.flatMap((s) => s.forgiven),
     };
   });
@@ -155,7 +155,7 @@ export async function evaluateEvents(
     const counts = [truePositives, falseNegatives, forgiven.length, falsePositives].join(' | ');
     say(`| ${kind} | ${counts} | ${error} | ${perHour} |`);
   }
-  for (const { line } of kinds.flatMap(({ faults, forgiven }) => [...faults, ...forgiven])) say(`- ${line}`);
+  for (const { line } of kinds.flatMap(({ mistakes, forgiven }) => [...mistakes, ...forgiven])) say(`- ${line}`);
   say(`${reports.length} clips, ${(hours * 60).toFixed(1)} minutes of video`);
   return kinds.every(({ falseNegatives, falsePositives }) => falseNegatives + falsePositives === 0);
 }

@@ -49,16 +49,16 @@ export interface RuleScore {
   falsePositives: number;
   /** Distance of each hit from the middle of its window, s. */
   errorsS: number[];
-  faults: Fault[];
+  mistakes: Mistake[];
   /** Misses that are forgiven because the box reported that it has no usable image. */
-  forgiven: Fault[];
+  forgiven: Mistake[];
 }
 
 /** A miss or a false alert. */
-export interface Fault {
+export interface Mistake {
   readonly label: string;
   readonly rule: string;
-  readonly what: 'missed' | 'false';
+  readonly outcome: 'missed' | 'false';
   /** Number of incidents; more than one if a count is short by that many. */
   readonly count: number;
   /**
@@ -129,7 +129,7 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     falseNegatives: 0,
     falsePositives: 0,
     errorsS: [],
-    faults: [],
+    mistakes: [],
     forgiven: [],
   };
   const free = [...startsS].sort((a, b) => a - b);
@@ -139,7 +139,7 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     if (index < 0) {
       score.falseNegatives += 1;
       const line = `${label.name}: ${rule} missed between ${fromS} and ${toS} s`;
-      score.faults.push({ label: label.name, rule, what: 'missed', count: 1, windowS: [fromS, toS], line });
+      score.mistakes.push({ label: label.name, rule, outcome: 'missed', count: 1, windowS: [fromS, toS], line });
       continue;
     }
     const [hit] = free.splice(index, 1);
@@ -147,7 +147,7 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     score.errorsS.push((hit as number) - (fromS + toS) / 2);
   }
   score.falsePositives = free.length;
-  score.faults.push(...free.map((atS) => falseAlert(label.name, rule, rule, atS)));
+  score.mistakes.push(...free.map((atS) => falseAlert(label.name, rule, rule, atS)));
   return score;
 }
 
@@ -161,16 +161,16 @@ function scoreCount(label: Label, rule: string, kind: string, count: number, atL
     falseNegatives: missing,
     falsePositives: 0,
     errorsS: [],
-    faults: missing === 0 ? [] : [{ label: label.name, rule, what: 'missed', count: missing, line }],
+    mistakes: missing === 0 ? [] : [{ label: label.name, rule, outcome: 'missed', count: missing, line }],
     forgiven: [],
   };
 }
 
-function falseAlert(label: string, rule: string, name: string, atS: number): Fault {
+function falseAlert(label: string, rule: string, name: string, atS: number): Mistake {
   return {
     label,
     rule,
-    what: 'false',
+    outcome: 'false',
     count: 1,
     windowS: [atS, atS],
     line: `${label}: ${name} false at ${atS.toFixed(1)} s`,
@@ -198,7 +198,7 @@ export function scoreConditions({ name, mayTell = [] }: Label, starts: readonly 
       falseNegatives: 0,
       falsePositives: 1,
       errorsS: [],
-      faults: [falseAlert(name, rule, kind, atS)],
+      mistakes: [falseAlert(name, rule, kind, atS)],
       forgiven: [],
     }));
 }
@@ -215,12 +215,12 @@ export function blindnessTold(starts: readonly Start[]): Start | undefined {
 
 /** Returns the score with its misses marked as forgiven; false alerts stay unchanged. */
 export function forgive(score: RuleScore, { kind, atS }: Start): RuleScore {
-  const missed = score.faults.filter(({ what }) => what === 'missed');
+  const missed = score.mistakes.filter(({ outcome }) => outcome === 'missed');
   const remark = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;
   return {
     ...score,
     falseNegatives: 0,
-    faults: score.faults.filter(({ what }) => what === 'false'),
-    forgiven: missed.map((fault) => ({ ...fault, line: `${fault.line}; ${remark}` })),
+    mistakes: score.mistakes.filter(({ outcome }) => outcome === 'false'),
+    forgiven: missed.map((mistake) => ({ ...mistake, line: `${mistake.line}; ${remark}` })),
   };
 }

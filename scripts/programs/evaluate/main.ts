@@ -56,9 +56,9 @@ async function detector({
     [640, 384],
   ];
   const degradation = copy === undefined ? undefined : degradationOf(copy);
-  const figures = await evaluateDetector({ model, inputs, dataDir, copy: degradation, say });
+  const metrics = await evaluateDetector({ model, inputs, dataDir, copy: degradation, say });
   clearLine();
-  process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : detectorTable(figures)}\n`);
+  process.stdout.write(`${json ? JSON.stringify(metrics, null, 2) : detectorTable(metrics)}\n`);
 }
 
 interface TracksArguments {
@@ -70,9 +70,9 @@ interface TracksArguments {
 
 async function tracks({ model, input, out, json }: TracksArguments): Promise<void> {
   const sequences = knownTrackSequences(dataDir);
-  const figures = await evaluateTracks({ model, input, sequences, outDir: out, say });
+  const metrics = await evaluateTracks({ model, input, sequences, outDir: out, say });
   clearLine();
-  process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : tracksTable(figures)}\n`);
+  process.stdout.write(`${json ? JSON.stringify(metrics, null, 2) : tracksTable(metrics)}\n`);
 }
 
 async function events({ labels, pictures }: { labels: string; pictures?: string }): Promise<void> {
@@ -100,8 +100,8 @@ async function conditions({ labels, only, json }: ConditionsArguments): Promise<
     onRow: (row) => (json ? undefined : print(conditionRow(row))),
   });
   if (json) return print(JSON.stringify(rows, null, 2));
-  for (const { condition, faults, forgave } of rows) {
-    for (const line of [...faults, ...forgave]) print(`- ${condition}: ${line}`);
+  for (const { condition, mistakes, forgave } of rows) {
+    for (const line of [...mistakes, ...forgave]) print(`- ${condition}: ${line}`);
   }
 }
 
@@ -118,8 +118,8 @@ async function sight({ labels, seconds }: SightArguments): Promise<void> {
     const one = await evaluateSight(label, seconds / films.length);
     seenS += one.seenS;
     clearLine();
-    for (const fault of one.faults) process.stdout.write(`- ${fault}\n`);
-    if (one.faults.length > 0) process.exitCode = 1;
+    for (const line of one.mistakes) process.stdout.write(`- ${line}\n`);
+    if (one.mistakes.length > 0) process.exitCode = 1;
   }
   process.stdout.write(`${films.length} films, ${(seenS / 60).toFixed(1)} minutes of video\n`);
 }
@@ -135,16 +135,16 @@ async function gating({ labels }: { labels: string }): Promise<void> {
 }
 
 async function bytes({ clip, json }: { clip: string; json?: true }): Promise<void> {
-  const figures = await measureBytes(clip, say);
+  const metrics = await measureBytes(clip, say);
   clearLine();
-  process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : bytesTable(figures)}\n`);
+  process.stdout.write(`${json ? JSON.stringify(metrics, null, 2) : bytesTable(metrics)}\n`);
 }
 
 async function redaction({ stills, json }: { stills?: string; json?: true }): Promise<void> {
   const sequences = knownRedactionSequences(dataDir);
-  const figures = await evaluateRedaction(sequences, { stillsDir: stills, say });
+  const metrics = await evaluateRedaction(sequences, { stillsDir: stills, say });
   clearLine();
-  process.stdout.write(`${json ? JSON.stringify(figures, null, 2) : redactionTable(figures)}\n`);
+  process.stdout.write(`${json ? JSON.stringify(metrics, null, 2) : redactionTable(metrics)}\n`);
 }
 
 const labelsOption = () =>

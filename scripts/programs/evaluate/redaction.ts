@@ -106,16 +106,16 @@ export async function evaluateRedaction(
   sequences: readonly RedactionSequence[],
   options: RedactionOptions,
 ): Promise<RedactionMetrics[]> {
-  const figures: RedactionMetrics[] = [];
+  const metrics: RedactionMetrics[] = [];
   for (const sequence of sequences) {
     const absent = [sequence.clip, sequence.truth].find((path) => path !== undefined && !existsSync(path));
-    if (absent === undefined) figures.push(await measureRedaction(sequence, options));
+    if (absent === undefined) metrics.push(await measureRedaction(sequence, options));
     else
       options.say(
         `skipped ${sequence.name}: ${absent} is absent (VIGIE_DATA names the folder with clips/ and gt/)`,
       );
   }
-  if (figures.length > 0) return figures;
+  if (metrics.length > 0) return metrics;
   throw new AgentError('config', 'nothing to evaluate: no clip was found');
 }
 
@@ -157,7 +157,7 @@ export async function measureRedaction(
   } finally {
     await detector.stop();
   }
-  return sum.figures(median(box.frameMs));
+  return sum.metrics(median(box.frameMs));
 }
 
 function cameraOf(clip: string): Camera {
@@ -202,7 +202,7 @@ class Box {
   readonly #cells = new MovingCells();
   readonly #redactor = new Redactor('UTC');
   readonly #history = new DetectionHistory();
-  readonly #plate = new CleanPlate();
+  readonly #cleanPlate = new CleanPlate();
   #learntMs: Float64Array | undefined;
 
   /** Returns the cells that the clean plate has learnt with this frame, by the moment at which they were seen. */
@@ -213,9 +213,9 @@ class Box {
     this.#redactor.remember(frame, detections, tracks, foreground);
     this.#redactor.learnPlace(frame.planes);
     this.frameMs.push(performance.now() - beganMs);
-    this.#plate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
+    this.#cleanPlate.take(this.#history.add(frame, detections, tracks, foreground), frame.planes);
     const learnt = new Map<number, number[]>();
-    const seenMs = this.#plate.known?.seenMs;
+    const seenMs = this.#cleanPlate.learntScene?.seenMs;
     seenMs?.forEach((ms, cell) => {
       if (ms <= 0 || ms === this.#learntMs?.[cell]) return;
       const cells = learnt.get(ms);
@@ -261,7 +261,7 @@ class Sum {
   readonly #by: Record<Part, number> = { figure: 0, plate: 0, mosaic: 0, coarse: 0, live: 0 };
   readonly #counts = { pictures: 0, persons: 0, personPixels: 0, leaked: 0, learntFromPeople: 0, learnt: 0 };
   readonly #ms: number[] = [];
-  #shares = { plate: 0, mosaic: 0 };
+  #ratios = { cleanPlate: 0, mosaic: 0 };
   #seams: number[] = [];
   #bytesMax = 0;
   /** People of recent frames, since the clean plate learns from frames of two seconds ago. */
@@ -302,8 +302,8 @@ class Sum {
     counts.persons += people.length;
     this.#ms.push(ms);
     this.#bytesMax = Math.max(this.#bytesMax, bytes.length);
-    this.#shares.plate += redaction.cleanPlate.ratio;
-    this.#shares.mosaic += redaction.mosaicShare;
+    this.#ratios.cleanPlate += redaction.cleanPlate.ratio;
+    this.#ratios.mosaic += redaction.mosaicShare;
     if (seam !== undefined && redaction.cleanPlate.ratio >= SEAM_CLEAN_PLATE_MIN) this.#seams.push(seam);
     if (people.length === 0) return;
     const person = new Uint8Array(size.widthPx * size.heightPx);
@@ -326,7 +326,7 @@ class Sum {
     }
   }
 
-  figures(msPerFrame: number): RedactionMetrics {
+  metrics(msPerFrame: number): RedactionMetrics {
     const { pictures } = this.#counts;
     return {
       name: this.#name,
@@ -334,8 +334,8 @@ class Sum {
       by: this.#by,
       bytesMax: this.#bytesMax,
       msPerFrame,
-      cleanPlateRatio: this.#shares.plate / pictures,
-      mosaicShare: this.#shares.mosaic / pictures,
+      cleanPlateRatio: this.#ratios.cleanPlate / pictures,
+      mosaicShare: this.#ratios.mosaic / pictures,
       seam: this.#seams.reduce((sum, seam) => sum + seam, 0) / Math.max(1, this.#seams.length),
       msPerPicture: median(this.#ms),
     };
@@ -368,8 +368,8 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 }
 
-export function redactionTable(figures: readonly RedactionMetrics[]): string {
-  const percent = (share: number, digits: number): string => `${(100 * share).toFixed(digits)} %`;
+export function redactionTable(metrics: readonly RedactionMetrics[]): string {
+  const percent = (ratio: number, digits: number): string => `${(100 * ratio).toFixed(digits)} %`;
   const cells = (one: RedactionMetrics): string =>
     [
       one.name,
@@ -393,6 +393,6 @@ export function redactionTable(figures: readonly RedactionMetrics[]): string {
     '',
     '| sequence | pictures | people | figure | place | blocks | vehicle | live | leaked | learnt from people | picture: place | picture: blocks | seam | ms a picture | ms a frame | kB at most |',
     `| ${Array<string>(16).fill('---').join(' | ')} |`,
-    ...figures.map((one) => `| ${cells(one)} |`),
+    ...metrics.map((one) => `| ${cells(one)} |`),
   ].join('\n');
 }

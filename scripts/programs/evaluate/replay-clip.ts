@@ -59,8 +59,8 @@ export async function replayClip(
     .filter((line) => line !== '');
   const events = lines.map((line) => JSON.parse(line) as VigieEvent);
   for (const event of events) {
-    const [fault] = contract.eventFaults(event);
-    if (fault !== undefined) throw new AgentError('bug', `replay of ${clip}: event ${event.id}: ${fault}`);
+    const [problem] = contract.eventProblems(event);
+    if (problem !== undefined) throw new AgentError('bug', `replay of ${clip}: event ${event.id}: ${problem}`);
   }
   return {
     dir,

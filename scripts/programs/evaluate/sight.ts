@@ -16,7 +16,7 @@ export interface Sight {
   /** Seconds of analysed video. */
   readonly seenS: number;
   /** One readable line for each condition that was wrongly reported. */
-  readonly faults: readonly string[];
+  readonly mistakes: readonly string[];
 }
 
 /** Returns labels of films with a good view, one for each film. */
@@ -35,8 +35,8 @@ export async function evaluateSight(label: Label, lengthS: number): Promise<Sigh
     const looped = await loopedClip(label.clipPath, lengthS, dir);
     const { events, summary, forget } = await replayClip(looped, label.config, ['--fps', String(FPS)]);
     forget();
-    const faults = scoreConditions(label, startsOf(events)).flatMap((score) => score.faults);
-    return { seenS: summary.clipS, faults: faults.map(({ line }) => line) };
+    const mistakes = scoreConditions(label, startsOf(events)).flatMap((score) => score.mistakes);
+    return { seenS: summary.clipS, mistakes: mistakes.map(({ line }) => line) };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

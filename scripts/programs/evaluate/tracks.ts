@@ -68,14 +68,14 @@ export function knownTrackSequences(dataDir: string): TrackSequence[] {
 export async function evaluateTracks(options: TrackEvaluationOptions): Promise<TrackMetrics[]> {
   const { sequences, outDir, say } = options;
   mkdirSync(outDir, { recursive: true });
-  const figures: TrackMetrics[] = [];
+  const metrics: TrackMetrics[] = [];
   for (const sequence of sequences) {
     const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
-    if (absent === undefined) figures.push(await evaluateSequence(sequence, options));
+    if (absent === undefined) metrics.push(await evaluateSequence(sequence, options));
     else
       say(`skipped ${sequence.name}: ${absent} is absent (VIGIE_DATA names the folder with clips/ and gt/)`);
   }
-  if (figures.length > 0) return figures;
+  if (metrics.length > 0) return metrics;
   throw new AgentError('config', 'nothing to evaluate: no clip with ground truth was found');
 }
 
@@ -165,11 +165,11 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
-export function tracksTable(figures: readonly TrackMetrics[]): string {
-  const percent = (share: number): string => (100 * share).toFixed(1);
+export function tracksTable(metrics: readonly TrackMetrics[]): string {
+  const percent = (ratio: number): string => (100 * ratio).toFixed(1);
   const head =
     '| sequence | frames | HOTA | DetA | AssA | MOTA | IDF1 | ID switches | precision | recall | tracker ms a frame |';
-  const rows = figures.map((one) =>
+  const rows = metrics.map((one) =>
     [
       '',
       one.name,

@@ -56,20 +56,20 @@ export async function bake(options: BakeOptions, { say, signal }: Surroundings):
   const arch = await archOf(image, layout);
   const { debs, version } = await packagesFor(arch, options.deb, signal);
   const baked: Baked = { version, image: await sumOf(image), time: new Date().toISOString() };
-  const fresh = `${out}.part`;
+  const partFile = `${out}.part`;
   const work = mkdtempSync(join(tmpdir(), 'vigie-bake-'));
   try {
-    await tool('cp', ['--sparse=always', '--reflink=auto', '--', image, fresh], { signal });
-    const grown = await withRoom(fresh, layout);
-    const packages = await install(fresh, grown, { debs, arch, baked, root: work, signal });
-    await new Fat(fresh, grown.boot.start).write([json(BAKED_FILE, baked)]);
-    renameSync(fresh, out);
+    await tool('cp', ['--sparse=always', '--reflink=auto', '--', image, partFile], { signal });
+    const grown = await withRoom(partFile, layout);
+    const packages = await install(partFile, grown, { debs, arch, baked, root: work, signal });
+    await new Fat(partFile, grown.boot.start).write([json(BAKED_FILE, baked)]);
+    renameSync(partFile, out);
     await writeSum(out);
     const { size, blocks } = statSync(out);
     const [bytes, onDisk] = [size, blocks * 512].map((count) => (count / 1e9).toFixed(2));
     say(`${out}: vigie ${version} for ${arch}, ${packages} packages; ${bytes} GB, ${onDisk} GB of it in use`);
   } finally {
-    rmSync(fresh, { force: true });
+    rmSync(partFile, { force: true });
     rmSync(work, { recursive: true, force: true });
   }
 }
@@ -127,8 +127,8 @@ async function packagesFor(
 
 async function versionOf(deb: string, name: string, arch: string): Promise<string> {
   if (!existsSync(deb)) throw new AgentError('config', `${deb}: no such package`);
-  const field = async (what: string): Promise<string> =>
-    (await tool('dpkg-deb', ['-f', deb, what])).toString().trim();
+  const field = async (fieldName: string): Promise<string> =>
+    (await tool('dpkg-deb', ['-f', deb, fieldName])).toString().trim();
   const [isName, isArch] = [await field('Package'), await field('Architecture')];
   if (isName === name && isArch === arch) return await field('Version');
   throw new AgentError('config', `${deb} is ${isName} for ${isArch}; must be ${name} for ${arch}`);

@@ -23,7 +23,7 @@ import { fingerprintOf, writeLabel } from './label.ts';
 import { readSite, type Site } from './site.ts';
 import { checkSum } from './sum.ts';
 import { tool } from './tool.ts';
-import { mediumFault, type Progress, type Source, type Target, writeVerified } from './write.ts';
+import { mediumError, type Progress, type Source, type Target, writeVerified } from './write.ts';
 
 export interface CardOptions {
   readonly site: string;
@@ -157,12 +157,12 @@ async function toNewFile(file: string, source: Source, context: Surroundings): P
   // If other users could read this file of root's, they would get the hotspot's key and the token.
   const handle = await open(file, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600).catch(
     (error: unknown) => {
-      throw mediumFault(error, file);
+      throw mediumError(error, file);
     },
   );
   try {
     await handle.truncate(source.bytes).catch((error: unknown) => {
-      throw mediumFault(error, file);
+      throw mediumError(error, file);
     });
     return await write(source, { handle, name: file, sparse: true }, context);
   } catch (error) {
@@ -208,7 +208,7 @@ async function stickFolder(folder: string, load: Load): Promise<Put> {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, content, { mode: 0o600, flush: true });
     } catch (error) {
-      throw mediumFault(error, folder);
+      throw mediumError(error, folder);
     }
     if (!(await readFile(file)).equals(content)) {
       throw new AgentError('corrupt', `${file} does not hold what was written`);

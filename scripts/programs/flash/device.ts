@@ -15,7 +15,7 @@ const SECTOR_BYTES = 512;
  * SCSI and USB disks (sdX), and cards in a slot (mmcblkN). Boot areas of eMMC, optical drives, NVMe and loops do not
  * match.
  */
-const WHOLE_DISK = /^(?:sd[a-z]+|mmcblk\d+)$/;
+const DISK = /^(?:sd[a-z]+|mmcblk\d+)$/;
 const PARTITION = /^(?:sd[a-z]+\d+|mmcblk\d+p\d+)$/;
 /** A USB device is some folders above its disk. */
 const PARENTS_MAX = 8;
@@ -51,7 +51,7 @@ export function writableDisk(name: string, sys: string, use: InUse): Disk {
     const diskName = name.replace(/(?<=^mmcblk\d+)p\d+$|(?<=^sd[a-z]+)\d+$/, '');
     refuse(`is a partition; name the whole disk, /dev/${diskName}`);
   }
-  if (!WHOLE_DISK.test(name)) refuse('is neither a card nor a stick (sdX or mmcblkN)');
+  if (!DISK.test(name)) refuse('is neither a card nor a stick (sdX or mmcblkN)');
   const dir = join(sys, 'block', name);
   if (!existsSync(dir)) refuse('is not there; is the card in its slot?');
   const read = (file: string): string => textOf(join(dir, file));
@@ -130,7 +130,7 @@ function usedBy(family: readonly Member[], { mountinfo, swaps }: InUse): string 
   if (swap !== undefined) return `is this machine’s own disk: it swaps to ${swap}`;
   const [place] = places;
   if (place !== undefined) return `is mounted on ${place}; unmount it first (umount ${place})`;
-  const [holder] = family.filter(({ name }) => !PARTITION.test(name) && !WHOLE_DISK.test(name));
+  const [holder] = family.filter(({ name }) => !PARTITION.test(name) && !DISK.test(name));
   return holder === undefined ? undefined : `is in use by ${holder.name} (LVM, encryption or RAID)`;
 }
 

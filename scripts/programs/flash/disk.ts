@@ -5,7 +5,7 @@ import { basename } from 'node:path';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { confirm } from './confirm.ts';
 import { assertSame, type Disk, writableDisk } from './device.ts';
-import { mediumFault } from './write.ts';
+import { mediumError } from './write.ts';
 
 const SYS = '/sys';
 
@@ -25,12 +25,12 @@ export async function openDisk(
   if (!stat.isBlockDevice())
     throw new AgentError('config', `${path} not a block device; use --to-file to write an image file`);
   const name = basename(realpathSync(path));
-  const look = (): Disk =>
+  const readDisk = (): Disk =>
     writableDisk(name, SYS, {
       mountinfo: readFileSync('/proc/self/mountinfo', 'utf8'),
       swaps: readFileSync('/proc/swaps', 'utf8'),
     });
-  const disk = look();
+  const disk = readDisk();
   if (disk.bytes < bytesMin) {
     throw new AgentError('exhausted', `${path} has ${disk.bytes} bytes; the image needs ${bytesMin}`);
   }
@@ -38,7 +38,7 @@ export async function openDisk(
   const handle = await openExclusively(path);
   try {
     // Another card may have been inserted in the meantime, or another disk may have this name now.
-    assertSame(disk, look());
+    assertSame(disk, readDisk());
     const number = numberOf((await handle.stat()).rdev);
     if (number !== disk.number)
       throw new AgentError('denied', `${path} is ${number}, not ${disk.number}; begin again`);
@@ -59,7 +59,7 @@ async function openExclusively(path: string): Promise<FileHandle> {
     if (code === 'EACCES' || code === 'EPERM') {
       throw new AgentError('denied', `${path} may not be written by this user; run this with sudo`, error);
     }
-    throw mediumFault(error, path);
+    throw mediumError(error, path);
   }
 }
 

@@ -65,7 +65,7 @@ program
   .requiredOption('--image <file>', 'raw image of the vendor: one FAT and one ext4 partition')
   .option('--out <file>', 'the image that is made (default: the vendor’s name with -vigie)')
   .option('--deb <file>', 'the package, that of the updater beside it (default: those of this checkout)')
-  .action((options: BakeOptions) => withProgress((around) => bake(options, around)));
+  .action((options: BakeOptions) => withProgress((context) => bake(options, context)));
 
 program
   .command('card')
@@ -92,7 +92,7 @@ program
     if (device === undefined && toFile === undefined && stick === undefined) {
       command.error('error: name one of --device, --to-file, --stick');
     }
-    await withProgress((around) => card(options, around));
+    await withProgress((context) => card(options, context));
   });
 
 program
@@ -102,7 +102,7 @@ program
   .requiredOption('--box <name>', 'folder in SITE/boxes')
   .option('--code-out <folder>', 'where label and setup-code.json go', '.')
   .option('--page-fingerprint <hex>', 'SHA-256 of the page’s certificate')
-  .action((options: LabelOptions) => withProgress((around) => newLabel(options, around)));
+  .action((options: LabelOptions) => withProgress((context) => newLabel(options, context)));
 
 try {
   await program.parseAsync();

@@ -15,7 +15,7 @@ import { inspectConfig, problemText } from '../../../agent/config/load.ts';
 import { cameraAddress } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
-import { authorisationFault } from '../../../agent/orders/signed-order.ts';
+import { authorisationRefusal } from '../../../agent/orders/signed-order.ts';
 import type { BootFile } from './fat.ts';
 
 /** Largest file that provisioning accepts (scripts/programs/root/card/found-files.ts). */
@@ -62,7 +62,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
     throw new AgentError('config', `${yaml}: box ${box} ${message}; the phone would not find it`);
   }
   const places = placesOf(config, folder, own);
-  const late = judgeOrder(config, places, nowMs);
+  const late = checkAuthorisation(config, places, nowMs);
   const usedNames = new Set(['vigie.yaml', ...[...places.values()].map((file) => basename(file))]);
   const files: BootFile[] = [
     { path: 'vigie/vigie.yaml', content: safeFile(yaml, SMALL_BYTES_MAX) },
@@ -129,7 +129,7 @@ function pathsIn(value: unknown): string[] {
 }
 
 /** Checks that the authorisation is valid for this box. Returns a warning if it begins later. */
-function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: number): string[] {
+function checkAuthorisation(config: Config, places: ReadonlyMap<string, string>, nowMs: number): string[] {
   const [authorisation, authorityKey] = [config.authorisation, config.authorityKey].map((place) =>
     places.get(place ?? ''),
   );
@@ -139,11 +139,11 @@ function judgeOrder(config: Config, places: ReadonlyMap<string, string>, nowMs: 
   const { content } = report;
   if (content !== undefined && nowMs < Date.parse(content.notBefore)) {
     const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source) };
-    const fault = authorisationFault(content, place, Date.parse(content.notBefore));
-    if (fault === undefined)
+    const refusal = authorisationRefusal(content, place, Date.parse(content.notBefore));
+    if (refusal === undefined)
       return [`order ${content.order} begins ${content.notBefore}; nothing runs before`];
   }
-  if (report.fault === undefined && (config.rules.length === 0 || content?.installation === true)) {
+  if (report.problem === undefined && (config.rules.length === 0 || content?.installation === true)) {
     return [
       `nothing runs at first: ${whyNothingRuns(boxConfig, report) ?? ''}; zones and rules are for the technician`,
     ];

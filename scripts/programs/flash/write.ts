@@ -56,7 +56,7 @@ export async function writeVerified(source: Source, target: Target, options: Wri
 }
 
 /** Translates a failed write or read of a medium for the user. */
-export function mediumFault(error: unknown, name: string): AgentError {
+export function mediumError(error: unknown, name: string): AgentError {
   if (error instanceof AgentError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'ENOSPC' || code === 'EFBIG' || code === 'EDQUOT') {
@@ -87,7 +87,7 @@ async function write(source: Source, target: Target, { progress, signal }: Write
     }
     await sync(target);
     await target.handle.write(first, 0, first.length, 0).catch((error: unknown) => {
-      throw mediumFault(error, target.name);
+      throw mediumError(error, target.name);
     });
     await sync(target);
     progress(bytes, bytes, 'write');
@@ -154,7 +154,7 @@ async function put({ handle, name, sparse }: Target, block: Buffer, at: number):
       doneBytes += bytesWritten;
     }
   } catch (error) {
-    throw mediumFault(error, name);
+    throw mediumError(error, name);
   }
 }
 
@@ -162,7 +162,7 @@ async function sync({ handle, name }: Target): Promise<void> {
   await handle.sync().catch((error: unknown) => {
     // A target that is not a disk (a pipe, /dev/full) has nothing to flush.
     if (hasCode(error, 'EINVAL')) return;
-    throw mediumFault(error, name);
+    throw mediumError(error, name);
   });
 }
 

@@ -195,8 +195,8 @@ export class FleetLink {
     const answered = new Promise<DeliveryError | undefined>((resolve) =>
       session.publish({ topic, payload, qos: 1, retain, contentType: 'application/json' }, resolve),
     );
-    const fault = await Promise.race([answered, session.closed]);
-    if (fault !== undefined) throw fault;
+    const error = await Promise.race([answered, session.closed]);
+    if (error !== undefined) throw error;
   }
 
   #took(topic: string, payload: Buffer): void {
@@ -234,8 +234,8 @@ export class FleetLink {
     this.#isLearning = true;
     try {
       for (const filter of FILTERS) {
-        const fault = await Promise.race([session.subscribe(filter), session.closed]);
-        if (fault !== undefined) throw fault;
+        const error = await Promise.race([session.subscribe(filter), session.closed]);
+        if (error !== undefined) throw error;
       }
       // No box has this name, and nothing is retained there.
       this.#marker = `vigie/fleet/${clientId}/update/desired`;

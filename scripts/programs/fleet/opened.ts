@@ -10,7 +10,7 @@ import { type Fleet, readFleet } from './fleet-file.ts';
 import { warn } from './said.ts';
 import { FleetStore } from './store.ts';
 
-export interface OpenedFleet {
+export interface FleetContext {
   readonly fleet: Fleet;
   readonly store: FleetStore;
   /** Not connected yet. */
@@ -21,7 +21,7 @@ export interface OpenedFleet {
 }
 
 /** Runs `work`, and closes everything afterwards. */
-export async function withFleet<T>(dir: string, work: (context: OpenedFleet) => Promise<T>): Promise<T> {
+export async function withFleet<T>(dir: string, work: (context: FleetContext) => Promise<T>): Promise<T> {
   const fleet = readFleet(dir);
   mkdirSync(dir, { recursive: true });
   const store = new FleetStore(dir);
@@ -57,7 +57,7 @@ export function lockFleet(dir: string): StateLock {
 }
 
 /** Asks a person at the terminal; `yes` skips the question. Throws AgentError `denied` unless the answer is yes. */
-export async function confirmed(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
+export async function requireConfirmation(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);

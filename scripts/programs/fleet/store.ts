@@ -107,12 +107,12 @@ export interface AuditRow {
 export type ReportOutcome = 'taken' | 'pinned' | 'known' | { readonly refusal: string };
 
 export class FleetStore {
-  readonly #file: { readonly what: string; readonly path: string };
+  readonly #file: { readonly title: string; readonly path: string };
   readonly #db: Db;
 
   /** Throws AgentError as openSqlite does. */
   constructor(dir: string, mustExist = false) {
-    this.#file = { what: 'store of the fleet', path: join(dir, STORE_FILE) };
+    this.#file = { title: 'store of the fleet', path: join(dir, STORE_FILE) };
     this.#db = openSqlite(this.#file, { ...OPTIONS, mustExist }, TABLES);
   }
 
@@ -136,7 +136,7 @@ export class FleetStore {
   }
 
   /** Returns the boxes with this name; several sites may use it. */
-  named(box: string): BoxRow[] {
+  boxesNamed(box: string): BoxRow[] {
     const rows = this.#db.prepare('SELECT * FROM box WHERE box = ? ORDER BY site').all(box) as RawBox[];
     return rows.map(boxOf);
   }
@@ -218,7 +218,7 @@ export class FleetStore {
       .run(...place, otherReasons.n < REASONS_MAX ? reason : OTHER_REASONS, nowMs);
   }
 
-  refused(): RefusedRow[] {
+  refusals(): RefusedRow[] {
     return this.#db.prepare('SELECT * FROM refused ORDER BY last DESC').all() as RefusedRow[];
   }
 
@@ -328,14 +328,14 @@ function boxOf(row: RawBox): BoxRow {
 
 /** Returns the part of a report that makes a line of history: all but the download progress and the time. */
 function lineOf(report: UpdateReport): string {
-  const { updater, config, mode, refused } = report;
+  const { updater, config, mode, refused: refusal } = report;
   const { phase, rollout, reason, root } = updater ?? {
     phase: null,
     rollout: null,
     reason: null,
     root: null,
   };
-  return JSON.stringify([releaseText(report), phase, rollout, reason, root, config, mode, refused]);
+  return JSON.stringify([releaseText(report), phase, rollout, reason, root, config, mode, refusal]);
 }
 
 function sameReport(a: UpdateReport, b: UpdateReport): boolean {

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
-import { orderLines } from '../../../agent/cli/order-lines.ts';
+import { authorisationLines } from '../../../agent/cli/order-lines.ts';
 import { print } from '../../../agent/cli/print.ts';
 import { signingKey } from '../../../agent/cli/signing-key.ts';
 import { oneOf } from '../../../agent/config/words.ts';
@@ -24,7 +24,7 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d
 
 export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   const key = signingKey(sign);
-  const content = readOrder(file);
+  const content = readAuthorisation(file);
   const nowMs = systemClock.wallMs();
   if (!(nowMs < Date.parse(content.notAfter))) {
     const now = new Date(nowMs).toISOString();
@@ -40,26 +40,26 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   } catch (error) {
     throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
   }
-  print(`${out}: signed by ${keyIdOf(key)}`, ...orderLines(content));
+  print(`${out}: signed by ${keyIdOf(key)}`, ...authorisationLines(content));
 }
 
-function readOrder(file: string): Authorisation {
-  let order: unknown;
+function readAuthorisation(file: string): Authorisation {
+  let parsed: unknown;
   let written: unknown;
   try {
     const document = parseDocument(readFileSync(file, 'utf8'));
-    const [fault] = [...document.errors, ...document.warnings];
-    if (fault !== undefined) throw fault;
-    order = document.toJS();
+    const [error] = [...document.errors, ...document.warnings];
+    if (error !== undefined) throw error;
+    parsed = document.toJS();
     const number = isMap(document.contents) ? document.contents.get('order', true) : undefined;
     written = isScalar(number) ? number.source : undefined;
   } catch (error) {
     throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
   }
-  if (typeof order !== 'object' || order === null || Array.isArray(order)) {
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
   }
-  const fields = order as Record<string, unknown>;
+  const fields = parsed as Record<string, unknown>;
   if ('payloadType' in fields) {
     throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
   }
@@ -95,9 +95,9 @@ function timeOf(place: string, value: unknown): string {
   throw new AgentError('config', `${place}: invalid time "${text}"; use 2026-11-24T00:00:00+01:00`);
 }
 
-function refusedAsConfig<T>(file: string, act: () => T): T {
+function refusedAsConfig<T>(file: string, operation: () => T): T {
   try {
-    return act();
+    return operation();
   } catch (error) {
     if (!(error instanceof CommandRefused)) throw error;
     throw new AgentError('config', `${file}: ${error.message}`, error);

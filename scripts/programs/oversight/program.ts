@@ -58,9 +58,9 @@ function addAuthority(program: Command): void {
     .requiredOption('--sign <file>', 'the authority’s private key, PEM')
     .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
     .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
-    .action(async (order: string, options: AuthoriseOptions) => {
+    .action(async (file: string, options: AuthoriseOptions) => {
       const { authorise } = await import('./authorise.ts');
-      authorise(order, options);
+      authorise(file, options);
     });
 }
 

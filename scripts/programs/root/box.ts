@@ -11,13 +11,13 @@ import { shownSha256, withSecretsOf } from '../../../agent/config/secrets.ts';
 import { previousFile } from '../../../agent/contract/config-trial.ts';
 import { type ReleaseKind, VERSION_FILE } from '../../../agent/contract/release.ts';
 import { machine as machineOf } from './board.ts';
-import { type ConfigurationJudge, ConfigurationPayload } from './change/configuration-payload.ts';
+import { type ConfigurationValidator, ConfigurationPayload } from './change/configuration-payload.ts';
 import { Machine } from './change/machine.ts';
 import { type AgentHealth, agentHealth } from './change/probation.ts';
 import { ReleasePayload, type ReleasePayloadOptions, targetOf } from './change/release-payload.ts';
 import { RootPayload } from './change/root-payload.ts';
 import { Store } from './change/store.ts';
-import { type BoxClock, builtMs, clockFault, systemBoxClock } from './clock.ts';
+import { type BoxClock, builtMs, clockProblem, systemBoxClock } from './clock.ts';
 import { onDisk } from './disk-error.ts';
 import { type BoxOptions, orderedFile, orderFile, type Places, rootOrderFile } from './places.ts';
 import { ReleaseFolder } from './releases.ts';
@@ -34,7 +34,7 @@ const LOCK_AGAIN_MS = 100;
 export interface BoxParts {
   readonly units?: Units;
   readonly clock?: BoxClock;
-  readonly judge?: ConfigurationJudge;
+  readonly validator?: ConfigurationValidator;
 }
 
 export interface Box {
@@ -65,7 +65,7 @@ export function openBox(
   {
     units = systemUnits(places.systemctl),
     clock = systemBoxClock(places),
-    judge = rootsConfigurationJudge(places),
+    validator = rootConfigurationValidator(places),
   }: BoxParts = {},
 ): Box {
   const { lib, rootLib, state, agentState, config } = places;
@@ -82,7 +82,7 @@ export function openBox(
   });
   const store = new Store(state, clock, {
     say,
-    changed: (now) => status.write(now),
+    onChange: (now) => status.write(now),
     remains: {
       current: (kind) => {
         const current = releases[kind].current();
@@ -119,12 +119,12 @@ export function openBox(
     healthyS: () => release.times().healthyS,
     health,
     say,
-    judge,
+    validator,
   });
   const payloads = { release, configuration, root };
   const clockDoubt = (): string | undefined => {
     const madeMs = builtMs(join(lib, 'current', VERSION_FILE));
-    return clockFault(clock, { seenMs: store.state.seenMs, madeMs });
+    return clockProblem(clock, { seenMs: store.state.seenMs, madeMs });
   };
   const machine = new Machine({
     store,
@@ -150,7 +150,7 @@ export function openBox(
       },
     },
     clockDoubt,
-    locked: (act) => lockedIn(recordLock(places), withinMs, act),
+    locked: (action) => lockedIn(recordLock(places), withinMs, action),
     mode: async () => (await health())?.mode,
   });
   return { places, clock, releases, units, store, status, machine, payloads, health };
@@ -168,11 +168,11 @@ export const workerLock = ({ lib }: Places): string => join(lib, 'releases');
  *
  * @throws AgentError denied: another process held the lock for all of `withinMs`
  */
-export async function lockedIn<T>(dir: string, withinMs: number, act: () => Promise<T>): Promise<T> {
+export async function lockedIn<T>(dir: string, withinMs: number, action: () => Promise<T>): Promise<T> {
   const lock = new StateLock(dir);
   await take(lock, dir, withinMs);
   try {
-    return await act();
+    return await action();
   } finally {
     lock.release();
   }
@@ -205,14 +205,14 @@ async function take(lock: StateLock, dir: string, withinMs: number): Promise<voi
   }
 }
 
-function rootsConfigurationJudge(places: Places): ConfigurationJudge {
+function rootConfigurationValidator(places: Places): ConfigurationValidator {
   return {
     filled: withSecretsOf,
     shownSha256,
-    problems: async (text, former, may) => {
+    problems: async (text, previous, may) => {
       // Loaded only here: the models and rules of a configuration take a while to load.
       const { orderProblems } = await import('./configuration/judges.ts');
-      return orderProblems(places, text, former, may);
+      return orderProblems(places, text, previous, may);
     },
   };
 }

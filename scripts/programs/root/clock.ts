@@ -72,7 +72,7 @@ export function builtMs(releaseFile: string): number {
  * If the network's clock is earlier than what was seen or made here, that time was wrong, and the box does not wait for
  * it.
  */
-export function clockFault(
+export function clockProblem(
   clock: Pick<BoxClock, 'wallMs' | 'synced'>,
   { seenMs, madeMs }: { readonly seenMs: number; readonly madeMs: number },
 ): string | undefined {

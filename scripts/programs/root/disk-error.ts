@@ -15,9 +15,9 @@ export function diskError(place: string, error: unknown): AgentError {
  *
  * @throws AgentError as in `diskError`
  */
-export function onDisk<T>(place: string, act: () => T): T {
+export function onDisk<T>(place: string, action: () => T): T {
   try {
-    return act();
+    return action();
   } catch (error) {
     throw diskError(place, error);
   }

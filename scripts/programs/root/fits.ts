@@ -24,10 +24,10 @@ const SPACE_FACTOR = 2;
 
 /** Returns one line why this box refuses the release; undefined if it accepts it. */
 export function misfit(custom: ReleaseTarget, box: BoxFacts): string | undefined {
-  const { what, seq, version, arch, boards, node, stateReads } = custom;
+  const { what: kind, seq, version, arch, boards, node, stateReads } = custom;
   const [least, nodeLimit] = node;
   const [oldest, newest] = stateReads;
-  const name = `${TITLES[what]} ${seq}-${version}`;
+  const name = `${TITLES[kind]} ${seq}-${version}`;
   if (arch !== box.arch) return `${name} is for ${arch}, this box is ${box.arch}`;
   if (!boards.includes(box.board)) return `${name} is for ${boards.join(', ')}, this box is ${box.board}`;
   if (seq <= box.seq)

@@ -71,7 +71,7 @@ export const rootOrderFile = ({ state }: Places): string => join(state, 'root-or
 /** Folder in which a new vigie-root shows that it can be replaced (rehearsal.ts). */
 export const rehearsalDir = ({ state }: Places): string => join(state, 'rehearsal');
 const DOWNLOADS: Readonly<Record<ReleaseKind, string>> = { release: 'downloads', root: 'downloads-root' };
-export const downloadsDir = ({ state }: Places, what: ReleaseKind): string => join(state, DOWNLOADS[what]);
+export const downloadsDir = ({ state }: Places, kind: ReleaseKind): string => join(state, DOWNLOADS[kind]);
 export const tufDir = ({ state }: Places): string => join(state, 'tuf');
 /** File name of vigie-root in a release of it. */
 export const ROOT_PROGRAM = 'vigie-root.js';

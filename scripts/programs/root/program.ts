@@ -16,7 +16,7 @@ import {
   workerLock,
 } from './box.ts';
 import { type ByHand, fromPackage, rollBack } from './change/by-hand.ts';
-import { judge } from './change/judge.ts';
+import { assessTrials } from './change/judge.ts';
 import { stampOf } from './change/orders.ts';
 import { AT_REST } from './change/record.ts';
 import { ConfigurationRequests } from './change/requests.ts';
@@ -58,8 +58,8 @@ export function makeProgram(): Command {
   );
   add('from-package', 'go to the release that a package has brought: of the agent, or of root’s own program')
     .addArgument(new Argument('[what]', 'release: the agent’s').choices(RELEASE_KINDS).default('release'))
-    .action((what: ReleaseKind, options: Options) =>
-      byHand(options, what, (hand) => fromPackage(hand, what)),
+    .action((kind: ReleaseKind, options: Options) =>
+      byHand(options, kind, (hand) => fromPackage(hand, kind)),
     );
   add('config-trial', 'check, try, keep or revert a configuration: one request on standard input').action(
     trialCommand,
@@ -139,7 +139,7 @@ async function bootCommand(options: Options): Promise<void> {
 async function judgeCommand(options: Options): Promise<void> {
   const box = await loadBox(options, false);
   const { machine, store, payloads, clock, units, health } = box;
-  await judge({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
+  await assessTrials({ machine, store, payloads, clock, unit: () => units.state(AGENT_UNIT), health });
   // Handles orders that have arrived meanwhile.
   await units.start([RUN_UNIT]);
 }
@@ -155,10 +155,10 @@ function statusCommand(options: Options & { readonly json?: true }): void {
 async function byHand(
   options: Options,
   kind: ReleaseKind,
-  act: (hand: ByHand) => Promise<void>,
+  action: (hand: ByHand) => Promise<void>,
 ): Promise<void> {
   const { machine, releases, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
-  await machine.locked(() => act({ machine, releases, places }));
+  await machine.locked(() => action({ machine, releases, places }));
   const { phase, reason } = machine.state[kind];
   if (phase !== 'probation')
     throw new AgentError('unavailable', `${phase}: ${reason ?? 'see the journal of the unit'}`);
@@ -169,12 +169,12 @@ async function byHand(
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
   const { machine, payloads, clock, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
-  const { proposalJudge } = await import('./configuration/judges.ts');
+  const { proposalValidator } = await import('./configuration/judges.ts');
   const requests = new ConfigurationRequests({
     file: places.config,
     machine,
     payload: payloads.configuration,
-    judge: proposalJudge(places),
+    validator: proposalValidator(places),
     clock,
   });
   const reply = await requests.answer(line);

@@ -32,7 +32,7 @@ const NOTHING_RUNS: Units = {
  * Failures are logged.
  */
 export async function rehearse({ places, store, clock }: Box, say: (line: string) => void): Promise<void> {
-  const { phase, order, since, trial } = store.state.root;
+  const { phase, order, since: phaseStart, trial } = store.state.root;
   if (phase !== 'probation' || trial?.returning !== null || order === null) return;
   const dir = rehearsalDir(places);
   if (existsSync(join(dir, 'lib/current')) || !existsSync(rootOrderFile(places))) return;
@@ -40,7 +40,7 @@ export async function rehearse({ places, store, clock }: Box, say: (line: string
   await attemptLater(tell, async () => {
     const rehearsalPlaces = prepared(places, dir);
     // Uses the time of the switch: the window may be closed by now, and the order may have ended.
-    const sinceMs = Date.parse(since);
+    const sinceMs = Date.parse(phaseStart);
     const isOpen = gateOf({ order, paused: false }, sinceMs, undefined) === undefined;
     const wallMs = (): number => (isOpen ? sinceMs : sinceMs - SWITCH_MS);
     const box = openBox(rehearsalPlaces, tell, WORK_WITHIN_MS, {

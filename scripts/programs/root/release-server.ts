@@ -121,7 +121,7 @@ async function* chunksOf(
           'body',
           () => chunks.next(),
           give,
-          (why) => unavailable(address, why),
+          (reason) => unavailable(address, reason),
         ),
       );
       if (done === true) return;
@@ -170,7 +170,7 @@ function head(address: URL, options: RequestOptions, patience: ServerPatience): 
     'head',
     () => answered,
     (error) => void clientRequest.destroy(error),
-    (why) => unavailable(address, why),
+    (reason) => unavailable(address, reason),
   );
 }
 
@@ -182,9 +182,9 @@ async function pemOf({ ca, cert, key }: TlsFiles): Promise<object> {
   return { ca: await read(ca), cert: await read(cert), key: await read(key), minVersion: 'TLSv1.2' };
 }
 
-async function mapped<T>(address: URL, act: () => Promise<T>): Promise<T> {
+async function mapped<T>(address: URL, action: () => Promise<T>): Promise<T> {
   try {
-    return await act();
+    return await action();
   } catch (error) {
     throw failureOf(address, error);
   }

@@ -121,9 +121,9 @@ export class ReleaseFolder {
     });
   }
 
-  #onDisk(act: () => void): void {
+  #onDisk(action: () => void): void {
     try {
-      act();
+      action();
     } catch (error) {
       const message = `${this.#link} cannot be changed: ${messageOf(error)}`;
       throw new AgentError('unavailable', message, error);

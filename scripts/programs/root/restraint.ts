@@ -43,13 +43,13 @@ export async function provisionRestraintRecord({
   config: file,
   folder: dir,
 }: RestraintOptions): Promise<void> {
-  const readOrder = (name: 'authorisation' | 'installation'): Uint8Array | undefined => {
+  const readAuthorisation = (name: 'authorisation' | 'installation'): Uint8Array | undefined => {
     // Reads root's own file, never a configuration that the agent has stored.
     assertOwn(file);
-    return readOwnOrder(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
+    return readOwnAuthorisation(loadConfig(file, { env: process.env, mode: 'check', files: false }), name);
   };
   const line = await firstLine(ROOT_REQUEST_BYTES_MAX);
-  const refusal = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readOrder });
+  const refusal = keep(line, { folder: new RestraintFolder(dir), nowMs: Date.now(), readAuthorisation });
   if (refusal !== null) process.stderr.write(`refused: ${refusal}\n`);
   await answerAndLeave({ refused: refusal });
 }
@@ -58,13 +58,13 @@ export async function provisionRestraintRecord({
  * Reads an authorisation from a file that only root can change; undefined if the configuration names none. Throws
  * AgentError.
  */
-export function readOwnOrder(
+export function readOwnAuthorisation(
   config: Pick<Config, 'authorisation' | 'installation'>,
   name: 'authorisation' | 'installation',
 ): Uint8Array | undefined {
-  const order = config[name];
-  if (order === undefined) return undefined;
-  return readAuthorisationFile(order, name, (stat) => assertOwnStat(order, stat));
+  const file = config[name];
+  if (file === undefined) return undefined;
+  return readAuthorisationFile(file, name, (stat) => assertOwnStat(file, stat));
 }
 
 /** Throws AgentError unless only root can change the file. */

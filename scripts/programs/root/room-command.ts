@@ -40,20 +40,20 @@ export type RoomRequest<K extends RootCommand> =
 
 export class RoomCommand<K extends RootCommand> {
   readonly #options: RoomCommandOptions<K>;
-  #judgedBytes: Buffer | undefined;
+  #lastBytes: Buffer | undefined;
 
   constructor(options: RoomCommandOptions<K>) {
     this.#options = options;
   }
 
   /** Returns a new command since the last call; undefined if there is none. */
-  look(): RoomRequest<K> | undefined {
+  newCommand(): RoomRequest<K> | undefined {
     const file = join(this.#options.stateDir, this.#options.file);
     try {
       const bytes = readForeign(file, COMMAND_BYTES_MAX);
-      if (bytes === undefined || this.#judgedBytes?.equals(bytes) === true) return undefined;
-      this.#judgedBytes = bytes;
-      return this.#judge(bytes);
+      if (bytes === undefined || this.#lastBytes?.equals(bytes) === true) return undefined;
+      this.#lastBytes = bytes;
+      return this.#verify(bytes);
     } catch (error) {
       rethrowBug(error);
       return {
@@ -64,13 +64,13 @@ export class RoomCommand<K extends RootCommand> {
   }
 
   /** Verifies a command. Throws AgentError. */
-  #judge(bytes: Buffer): RoomRequest<K> {
+  #verify(bytes: Buffer): RoomRequest<K> {
     const { op, countersFile, folder, clock } = this.#options;
     const { site, box, commands } = this.#options.config();
     // Restricts the keys to this operation, so that no other command uses up a counter of root's.
     const keys = commands.keys.map((key) => ({ ...key, may: key.may.filter((may) => may === op) }));
     // An empty journal: the real one belongs to the agent, and root trusts only its own folder.
-    const journal = { known: { commands: new Map<string, number>() }, enter: () => undefined };
+    const journal = { recordedState: { commands: new Map<string, number>() }, enter: () => undefined };
     const guard = new ReplayGuard({ file: join(folder, countersFile), journal });
     const command = new CommandVerifier({ site, box, keys, guard, clock }).open(bytes);
     return { args: checkedCommand(op, command).args };

@@ -87,8 +87,8 @@ export async function stage(options: StageOptions): Promise<Staged> {
     const failure = options.signal.aborted
       ? new AgentError('unavailable', `${dir}: staging cancelled`, error)
       : diskError(dir, error);
-    await clear(releases).catch((left: unknown) => {
-      const also = diskError(releases, left).message;
+    await clear(releases).catch((cleanupError: unknown) => {
+      const also = diskError(releases, cleanupError).message;
       throw new AgentError(
         failure.kind,
         `${failure.message}; the partial files cannot be removed: ${also}`,
@@ -149,18 +149,18 @@ async function fromDelta(
   await verifyTree(current, from);
   const { write, remove } = changedPaths(from, entries);
   const written = new Set(write);
-  const fresh = entries.filter(({ path }) => written.has(path));
+  const newEntries = entries.filter(({ path }) => written.has(path));
   const unpacked = join(dirname(into), UNPACKED);
   await mkdir(unpacked, { mode: 0o755 });
-  await unpack(archive, unpacked, filesOf(fresh), signal);
+  await unpack(archive, unpacked, filesOf(newEntries), signal);
   // Makes folders; files and links share their content with the running release.
   await run('cp', ['--archive', '--link', '--no-target-directory', await realpath(current), into], {
     signal,
   });
   for (const path of [MANIFEST_FILE, ...remove]) await rm(join(into, path), { recursive: true });
-  for (const { path, type } of fresh) if (type !== 'dir') await rm(join(into, path), { force: true });
-  foldersAndLinks(into, fresh);
-  for (const { path } of filesOf(fresh)) await rename(join(unpacked, path), join(into, path));
+  for (const { path, type } of newEntries) if (type !== 'dir') await rm(join(into, path), { force: true });
+  foldersAndLinks(into, newEntries);
+  for (const { path } of filesOf(newEntries)) await rename(join(unpacked, path), join(into, path));
   await rm(unpacked, { recursive: true });
 }
 
@@ -193,7 +193,7 @@ async function finish(dir: string, { text, entries, custom }: Making): Promise<v
 /** Reports whether an earlier attempt has completed the folder. An incomplete one is removed. */
 async function isPresent(dir: string, text: string, { lib, current }: StageOptions): Promise<boolean> {
   if (!existsSync(dir)) return false;
-  if (await isWhole(dir, text)) return true;
+  if (await isIntact(dir, text)) return true;
   const usedDirs = await Promise.all(
     [join(lib, 'current'), ...(current === undefined ? [] : [current])].map(realPathOf),
   );
@@ -202,7 +202,7 @@ async function isPresent(dir: string, text: string, { lib, current }: StageOptio
   return false;
 }
 
-async function isWhole(dir: string, text: string): Promise<boolean> {
+async function isIntact(dir: string, text: string): Promise<boolean> {
   const manifest = join(dir, MANIFEST_FILE);
   if (!existsSync(manifest) || (await readFile(manifest, 'utf8')) !== text) return false;
   try {

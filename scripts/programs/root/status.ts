@@ -90,24 +90,24 @@ export class StatusWriter {
   }
 }
 
-function reasonOf({ reason, refused }: State['release']): string | null {
+function reasonOf({ reason, refused: refusal }: State['release']): string | null {
   const parts = [
     ...(reason === null ? [] : [reason]),
-    ...(refused === null ? [] : [`an order was refused: ${refused.reason}`]),
+    ...(refusal === null ? [] : [`an order was refused: ${refusal.reason}`]),
   ];
   return parts.length === 0 ? null : parts.join('; ').slice(0, REASON_CHARS_MAX);
 }
 
 /** Returns the lines of one screen. */
 export function screenOf(status: UpdaterStatus): string[] {
-  const { phase, since, target, rollout, reason, bytes, metadata, osUpdates } = status;
+  const { phase, since: phaseStart, target, rollout, reason, bytes, metadata, osUpdates } = status;
   const row = (name: string, value: string): string => `${name.padEnd(10)} ${value}`;
   const targetText =
     target === null ? '' : ` ${releaseText(target)}${rollout === null ? '' : ` of ${printable(rollout)}`}`;
   const lines = [
     row('release', releaseText(status.release)),
     row('previous', releaseText(status.previous)),
-    row('phase', Date.parse(since) > 0 ? `${phase}${targetText}, since ${since}` : phase),
+    row('phase', Date.parse(phaseStart) > 0 ? `${phase}${targetText}, since ${phaseStart}` : phase),
   ];
   if (reason !== null) lines.push(row('reason', printable(reason, REASON_CHARS_MAX)));
   if (bytes !== null) lines.push(row('fetched', `${bytes.done} of ${bytes.total} bytes`));

@@ -297,7 +297,7 @@ class MetadataFetcher extends BaseFetcher {
  * Returns the maximum size for a file. With consistent snapshots its name begins with the version: `7.targets.json`.
  */
 function lengthMaxOf(name: string): number {
-  const role = ROLES.find((known) => name.replace(/^\d+\./, '') === `${known}.json`) ?? 'root';
+  const role = ROLES.find((roleName) => name.replace(/^\d+\./, '') === `${roleName}.json`) ?? 'root';
   return LENGTHS_MAX[role];
 }
 
@@ -335,8 +335,8 @@ function refusal(place: string, error: unknown): AgentError {
   const message = printable(
     messageOf(error).replace(/^(Unable to load \w+( metadata)? error )?(\w*Error: )?/, ''),
   );
-  const errorOf = (kind: 'denied' | 'corrupt', why: string): AgentError =>
-    new AgentError(kind, `${place}: refused: ${why} (${message})`, error);
+  const errorOf = (kind: 'denied' | 'corrupt', reason: string): AgentError =>
+    new AgentError(kind, `${place}: refused: ${reason} (${message})`, error);
   if (/Failed to persist/.test(message))
     return new AgentError('unavailable', `signed metadata cannot be kept: ${message}`, error);
   if (/is expired/.test(message))

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
-import { ownOrder } from '../../lib/own-order.ts';
+import { ownAuthorisation } from '../../lib/own-order.ts';
 
 export const SITE = 'soak';
 export const BOX = 'soak-1';
@@ -61,7 +61,7 @@ export function soakBox(options: BoxOptions): BoxCommand {
   };
   // JSON is YAML too.
   writeFileSync(config, JSON.stringify(content, null, 2));
-  const environment = ownOrder(
+  const environment = ownAuthorisation(
     loadConfig(config, { env: {}, mode: 'run', files: false }),
     source,
     dir,

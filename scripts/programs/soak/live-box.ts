@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { getLocal } from '../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
-import { roomBrokerFault } from '../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../agent/mqtt/faults.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';
@@ -109,15 +109,15 @@ function roomOf(
     archive: new Archive(new SqliteDatabase(file), {
       timeZone: localTimeZone(),
       now: Date.now,
-      holder: 'this',
+      instanceId: 'this',
       onNotice: breaks,
     }),
-    onStored: (fresh) => {
-      for (const arrival of fresh)
+    onStored: (arrivals) => {
+      for (const arrival of arrivals)
         if (arrival.kind === 'event' && arrival.event?.data.phase === 'start')
           arrivalMs.push(Date.now() - Date.parse(arrival.time));
     },
-    brokerFault: (error) => roomBrokerFault(error, url),
+    brokerProblem: (error) => roomBrokerProblem(error, url),
     onNotice: breaks,
     onStandby: breaks,
   });

@@ -95,10 +95,10 @@ function findingsOfProcess(name: ProcessName, soaked: Soaked, { warmupHours }: R
 }
 
 function percentiles(values: readonly number[]): Percentiles {
-  const ordered = [...values].sort((a, b) => a - b);
-  const at = (share: number): number | null =>
-    ordered[Math.min(ordered.length - 1, Math.floor(share * ordered.length))] ?? null;
-  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: ordered.at(-1) ?? null };
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (ratio: number): number | null =>
+    sorted[Math.min(sorted.length - 1, Math.floor(ratio * sorted.length))] ?? null;
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1) ?? null };
 }
 
 /** Parses `vigie_frame_to_puback_seconds_bucket{le="…"} n`. */
@@ -109,8 +109,8 @@ function bucketPercentiles(metrics: string): Percentiles {
     count: Number(count),
   }));
   const total = upTo.at(-1)?.count ?? 0;
-  const at = (share: number): number | null =>
-    total === 0 ? null : (upTo.find(({ count }) => count >= share * total)?.ms ?? null);
+  const at = (ratio: number): number | null =>
+    total === 0 ? null : (upTo.find(({ count }) => count >= ratio * total)?.ms ?? null);
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1) };
 }
 
@@ -118,10 +118,10 @@ export function tableOf(findings: Findings): string {
   const { hours, warmupHours, fps, clip, processes, frames, events, latencyMs, steady } = findings;
   const mb = (value: number | null): string => value?.toFixed(1) ?? '–';
   const rows = PROCESSES.map((name) => {
-    const { slope, rssMb, fds, lives } = processes[name];
+    const { slope, rssMb, fds, lives: processCount } = processes[name];
     const growth = slope === null ? '–' : `${slope.perHour.toFixed(2)} ± ${slope.plusMinus.toFixed(2)}`;
     const descriptors = `${fds.afterWarmup ?? '–'} → ${fds.last ?? '–'}`;
-    return [name, mb(rssMb.afterWarmup), mb(rssMb.last), mb(rssMb.max), growth, descriptors, String(lives)];
+    return [name, mb(rssMb.afterWarmup), mb(rssMb.last), mb(rssMb.max), growth, descriptors, String(processCount)];
   });
   const header = ['process', 'RSS warm, MB', 'last', 'max', 'MB/h (95 %)', 'fds', 'lives'];
   return [

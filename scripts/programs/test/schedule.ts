@@ -57,7 +57,7 @@ export class Schedule {
     return file;
   }
 
-  ended(file: TestFile): void {
+  finish(file: TestFile): void {
     this.#free += placesOf(file);
     if (file.boots) this.#booted -= 1;
     if (file.timed) this.#timed = false;

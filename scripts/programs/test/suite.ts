@@ -48,7 +48,7 @@ async function fill(): Promise<void> {
 
 async function runToEnd(file: TestFile): Promise<void> {
   await run(file.name);
-  schedule.ended(file);
+  schedule.finish(file);
   await fill();
 }
 

@@ -16,7 +16,7 @@ import { permitReplay } from '../../../agent/restraint/permit.ts';
 import { visionSettings } from '../../../agent/supervisor/vision-settings.ts';
 import { PixelMotion } from '../../../agent/vision/observe/pixel-motion.ts';
 import { SceneObserver } from '../../../agent/vision/observe/scene.ts';
-import { StandingVehicles } from '../../../agent/vision/observe/standing.ts';
+import { StationaryVehicles } from '../../../agent/vision/observe/standing.ts';
 import { StaticFalsePositives } from '../../../agent/vision/observe/static-false-positives.ts';
 import { TrackPlaces } from '../../../agent/vision/observe/track-places.ts';
 import { Tracker } from '../../../agent/vision/track/tracker.ts';
@@ -116,7 +116,7 @@ class Street {
       clockSynced: () => true,
     });
     const permit = permitReplay(this.#config);
-    this.#flow.permit({ mode: 'active', reason: null, permit, refused: new Map() });
+    this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
     this.#vision = visionOf(this.#config, this.#lives);
   }
 
@@ -141,7 +141,7 @@ class Street {
       atMs,
       wallMs,
       source,
-      ...places.update(frame, tracks, { moving, furniture }),
+      ...places.update(frame, tracks, { moving, staticFalsePositives: furniture }),
       standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, detections)),
     };
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, detections);
@@ -196,7 +196,7 @@ function visionOf(config: Config, life: number) {
     tracker: new Tracker(undefined, 1 + 100_000 * life),
     places: new TrackPlaces({ zones, lines }),
     standing: moveTolerances.map(
-      (moveTolerance) => new StandingVehicles({ zones, moveTolerance, nextPlace }),
+      (moveTolerance) => new StationaryVehicles({ zones, moveTolerance, nextPlace }),
     ),
     regions: regions ? new SceneObserver({ zones }) : undefined,
   };

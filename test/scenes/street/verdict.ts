@@ -20,10 +20,10 @@ export async function judge(
 ): Promise<void> {
   const played: Played[] = [];
   for (const scene of scenes) played.push(await play(scene, stageOf(scene), detector));
-  for (const { kind, truePositives, falseNegatives, falsePositives, faults } of byKind(
+  for (const { kind, truePositives, falseNegatives, falsePositives, mistakes } of byKind(
     played.map(({ score }) => score),
   )) {
-    for (const { line } of faults) t.comment(line);
+    for (const { line } of mistakes) t.comment(line);
     const own = scenes.filter(({ rule }) => rule.kind === kind);
     const quiet = own.filter(({ expected }) => expected.length === 0).length;
     const recall = truePositives / Math.max(1, truePositives + falseNegatives);

@@ -74,11 +74,11 @@ function grabbed(pointer: number, target: Draggable | undefined, at: PointNorm, 
   const idle = { pointer, from: at, off: [0, 0] as PointNorm, hasMoved: false };
   if (target === undefined) return { ...idle, corner: undefined, movesAll: false };
   const dragHandle = handleAt(target.points, at, size, target.withMiddles);
-  const heldCorner = dragHandle === undefined ? undefined : take(target, dragHandle);
-  if (heldCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
-  target.take(heldCorner.corner);
-  const off: PointNorm = [heldCorner.at[0] - at[0], heldCorner.at[1] - at[1]];
-  return { ...idle, corner: heldCorner.corner, off, movesAll: false };
+  const grabbedCorner = dragHandle === undefined ? undefined : take(target, dragHandle);
+  if (grabbedCorner === undefined) return { ...idle, corner: undefined, movesAll: target.holds(at) };
+  target.take(grabbedCorner.corner);
+  const off: PointNorm = [grabbedCorner.at[0] - at[0], grabbedCorner.at[1] - at[1]];
+  return { ...idle, corner: grabbedCorner.corner, off, movesAll: false };
 }
 
 function take(target: Draggable, dragHandle: DragHandle): { corner: number; at: PointNorm } | undefined {

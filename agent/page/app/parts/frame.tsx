@@ -127,10 +127,10 @@ function Way({ now }: { readonly now: Screen }) {
   const before = STEPS[at - 1];
   const next = STEPS[at + 1];
   return (
-    <nav class="way" aria-label={words.value.next}>
+    <nav class="way" aria-label={words.value.nextStep}>
       {before !== undefined && (
         <Button id="back" onClick={() => show(before)}>
-          ← {words.value.back}
+          ← {words.value.previousStep}
         </Button>
       )}
       {next !== undefined && (

@@ -4,7 +4,7 @@ import type { RuleConfig, ScheduleSpan } from '../../../contract/rule-config.ts'
 import { Button, Check, Choice, Field } from '../../../kit/controls.tsx';
 import { change, drawing, ruleFields } from '../draft.ts';
 import { badFields, placeOf, type RuleField, TIME } from '../rule-fields.ts';
-import { order } from '../store.ts';
+import { authorisation } from '../store.ts';
 import type { Day } from '../words/en.ts';
 import { number, words } from '../words/words.ts';
 
@@ -57,12 +57,12 @@ function Control({ rule, field, bad }: ControlProps) {
           label={label}
           name={field.name}
           value={placeOf(rule)}
-          fault={placeIds.length === 0 ? rules.notDrawn : undefined}
+          problem={placeIds.length === 0 ? rules.notDrawn : undefined}
           options={[
             ...(placeIds.includes(placeOf(rule)) ? [] : [['', rules.choosePlace] as const]),
             ...placeIds.map((id) => [id, id] as const),
           ]}
-          onChoose={(chosen) => put(rule, field.name, chosen)}
+          onChoose={(choice) => put(rule, field.name, choice)}
         />
       );
     }
@@ -76,7 +76,7 @@ function Control({ rule, field, bad }: ControlProps) {
           name={field.name}
           value={String(value)}
           options={(field.options ?? []).map((one) => [one, directions[one] ?? one])}
-          onChoose={(chosen) => put(rule, field.name, chosen)}
+          onChoose={(choice) => put(rule, field.name, choice)}
         />
       );
     case 'labels':
@@ -100,7 +100,7 @@ function NumberControl({ rule, field, bad }: ControlProps) {
       max={max}
       step={type === 'integer' ? 1 : 'any'}
       value={value === null ? '' : String(value)}
-      {...(bad ? { fault: range } : { hint: range })}
+      {...(bad ? { problem: range } : { hint: range })}
       onText={(text) => put(rule, name, text === '' ? null : Number(text))}
     />
   );
@@ -162,7 +162,7 @@ function Schedule({ rule, spans }: { readonly rule: RuleConfig; readonly spans: 
                 value={span[end]}
                 inputMode="numeric"
                 maxLength={5}
-                {...(TIME.test(span[end]) ? {} : { fault: rules.time })}
+                {...(TIME.test(span[end]) ? {} : { problem: rules.time })}
                 onText={(text) => change(i, { [end]: text })}
               />
             ))}
@@ -178,7 +178,7 @@ function Schedule({ rule, spans }: { readonly rule: RuleConfig; readonly spans: 
 /** Offers purposes from the authorisation, because a technician cannot invent one on site. */
 function Purpose({ rule }: { readonly rule: RuleConfig }) {
   const { rules } = words.value;
-  const fitting = (order.value?.rules ?? []).filter(
+  const fitting = (authorisation.value?.rules ?? []).filter(
     ({ kind, zones }) => kind === rule.kind && (zones === 'all' || zones.includes(placeOf(rule))),
   );
   const purposes = [...new Set([...fitting.map(({ purpose }) => purpose), rule.purpose])].filter(Boolean);
@@ -191,7 +191,7 @@ function Purpose({ rule }: { readonly rule: RuleConfig }) {
         ...(rule.purpose === '' ? [['', rules.purposeNone] as const] : []),
         ...purposes.map((purpose) => [purpose, purpose] as const),
       ]}
-      onChoose={(chosen) => put(rule, 'purpose', chosen)}
+      onChoose={(choice) => put(rule, 'purpose', choice)}
     />
   );
 }

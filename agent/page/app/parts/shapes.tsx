@@ -5,7 +5,7 @@ import { drawing, problems } from '../draft.ts';
 import { type Shape, type ShapeName, sameShape, shapesOf } from '../drawing.ts';
 import { labelOf, separateLabels } from '../label-layout.ts';
 import { footOf, type SeenFrame } from '../rule-preview.ts';
-import { order } from '../store.ts';
+import { authorisation } from '../store.ts';
 import { words } from '../words/words.ts';
 
 const ARROW_PX = 20;
@@ -22,7 +22,7 @@ interface ShapesProps {
 }
 
 export function Shapes({ size, selected, firing = [], quiet = false, sides = false }: ShapesProps) {
-  const faulty = new Set(problems.value.flatMap(({ about, id }) => (about === 'shape' ? [id] : [])));
+  const problemIds = new Set(problems.value.flatMap(({ about, id }) => (about === 'shape' ? [id] : [])));
   const all = shapesOf(drawing.value);
   const rest = all.filter((shape) => !sameShape(shape, selected));
   const selectedShapes = all.filter((shape) => sameShape(shape, selected));
@@ -37,7 +37,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
           <rect width="3" height="8" fill="#888" />
         </pattern>
       </defs>
-      {order.value?.masks.map(({ id, polygon }) => (
+      {authorisation.value?.masks.map(({ id, polygon }) => (
         <polygon key={`o-${id}`} class="order-mask" points={pointsOf(polygon, size)} fill="url(#hatch)" />
       ))}
       {[...rest, ...selectedShapes].map((shape) => (
@@ -47,12 +47,12 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
           size={size}
           nameAt={names.get(shape) ?? nameAt(shape)}
           sides={sides || sameShape(shape, selected)}
-          state={`${sameShape(shape, selected) ? ' selected' : ''}${faulty.has(shape.id) ? ' bad' : ''}${
+          state={`${sameShape(shape, selected) ? ' selected' : ''}${problemIds.has(shape.id) ? ' bad' : ''}${
             firing.includes(shape.id) ? ' fires' : ''
           }`}
         />
       ))}
-      {order.value?.outlines.map(({ id, polygon }) => (
+      {authorisation.value?.outlines.map(({ id, polygon }) => (
         <polygon key={`l-${id}`} class="outline" points={pointsOf(polygon, size)} />
       ))}
     </g>

@@ -7,12 +7,12 @@ import { endTrial, leftS } from '../trial.ts';
 import { words } from '../words/words.ts';
 
 export function TrialBar() {
-  const left = leftS.value;
-  if (left === undefined) return null;
-  const { running, goesBack, keep, revert, left: leftWord } = words.value.try;
+  const secondsLeft = leftS.value;
+  if (secondsLeft === undefined) return null;
+  const { running, goesBack, keep, revert, timeLeft: leftWord } = words.value.try;
   return (
     <section class="trial" aria-label={running}>
-      <Ring leftS={left} ofS={TRIAL_SECONDS} label={leftWord} />
+      <Ring leftS={secondsLeft} ofS={TRIAL_SECONDS} label={leftWord} />
       <p>
         <strong>{running}.</strong> {goesBack}
       </p>

@@ -6,7 +6,7 @@ import { words } from '../words/words.ts';
 export function TrialFate() {
   const texts = words.value.try;
   if (fate.value === undefined) return null;
-  const text = { kept: texts.kept, 'went-back': texts.wentBack, reverted: texts.reverted }[fate.value];
+  const text = { kept: texts.appliedNote, 'went-back': texts.wentBack, reverted: texts.reverted }[fate.value];
   return (
     <div id="fate" data-fate={fate.value}>
       <Notice tone={fate.value === 'kept' ? 'good' : 'warn'}>{text}</Notice>

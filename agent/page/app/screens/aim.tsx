@@ -12,7 +12,7 @@ import {
   horizonOf,
   type MarkedPerson,
   PEOPLE,
-  peopleFault,
+  peopleProblem,
   personPx,
   withHandle,
 } from '../height-gauge.ts';
@@ -58,8 +58,8 @@ const pointer = dragging(
 );
 
 export function AimScreen() {
-  const { aim, people: faults } = words.value;
-  const fault = peopleFault(people.value);
+  const { aim, people: problemTexts } = words.value;
+  const problem = peopleProblem(people.value);
   const isUsed = drawing.value.groundPlane !== null;
   return (
     <>
@@ -83,7 +83,7 @@ export function AimScreen() {
           <Tall key={i} person={person} name={i === 0 ? aim.near : aim.far} />
         ))}
       </div>
-      <p class="hint">{aim.how}</p>
+      <p class="hint">{aim.instruction}</p>
       <Check
         label={aim.ground}
         checked={isUsed}
@@ -91,13 +91,13 @@ export function AimScreen() {
           change({ ...drawing.value, groundPlane: checked ? { people: [...people.value] } : null })
         }
       />
-      {isUsed && fault !== undefined && <Notice tone="bad">{faults[fault]}</Notice>}
+      {isUsed && problem !== undefined && <Notice tone="bad">{problemTexts[problem]}</Notice>}
     </>
   );
 }
 
 function Tall({ person, name }: { readonly person: MarkedPerson; readonly name: string }) {
-  const { aim, ruler } = words.value;
+  const { aim, heightGauge } = words.value;
   const input = agent.value?.detectorInputPx;
   if (input === undefined) return null;
   const picture = { widthPx: Math.round(1000 * aspect.value), heightPx: 1000 };
@@ -105,7 +105,7 @@ function Tall({ person, name }: { readonly person: MarkedPerson; readonly name: 
   const verdict = heightGaugeVerdict(px);
   return (
     <Notice tone={verdict === 'too-small' ? 'bad' : verdict === 'enough' ? 'warn' : 'good'}>
-      <strong>{name}</strong> {aim.tall(Math.round(px))} – {ruler[verdict]}
+      <strong>{name}</strong> {aim.tall(Math.round(px))} – {heightGauge[verdict]}
     </Notice>
   );
 }

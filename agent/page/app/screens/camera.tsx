@@ -10,7 +10,7 @@ import type { CameraStreams, FoundCamera } from '../../../contract/page-api.ts';
 import { Button, Check, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
 import { chooseCamera, problems, secondStream, source } from '../draft.ts';
-import { agent, attempt, config, order, page } from '../store.ts';
+import { agent, attempt, config, authorisation, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
 /** Source kinds for real use; clips and test pictures are for a bench. */
@@ -73,12 +73,12 @@ function ChosenCamera() {
   const against = problems.value.find(({ about }) => about === 'camera');
   return (
     <section id="chosen-camera">
-      <h2>{camera.chosen}</h2>
+      <h2>{camera.selection}</h2>
       <p class="address">{shownSource(source.value)}</p>
       {against !== undefined ? (
         <Notice tone="bad">{texts[against.code]}</Notice>
       ) : (
-        order.value !== null && <Notice tone="good">{camera.covered}</Notice>
+        authorisation.value !== null && <Notice tone="good">{camera.authorisedNote}</Notice>
       )}
       <Second />
       <p>{camera.later}</p>
@@ -94,7 +94,7 @@ function Second() {
   const { camera } = words.value;
   const second = secondStream.value;
   if (second === undefined) return null;
-  const isNamed = order.value === null || namesCamera(order.value, cameraAddress(second.address));
+  const isNamed = authorisation.value === null || namesCamera(authorisation.value, cameraAddress(second.address));
   return (
     <div id="second-stream">
       <Check
@@ -141,7 +141,7 @@ function Finder() {
       <Button id="find-cameras" disabled={busy.value} onClick={() => void find()}>
         {busy.value ? camera.finding : camera.find}
       </Button>
-      <p role="status">{foundCameras.value === undefined ? '' : camera.found(foundCameras.value.length)}</p>
+      <p role="status">{foundCameras.value === undefined ? '' : camera.foundCount(foundCameras.value.length)}</p>
       {foundCameras.value?.map((one) => (
         <Button
           key={one.address}
@@ -208,13 +208,13 @@ function ByHand() {
   const address = useSignal('');
   const user = useSignal('');
   const password = useSignal('');
-  const fault = useSignal(false);
+  const isInvalid = useSignal(false);
   const take = (event: Event): void => {
     event.preventDefault();
     const text = withLogin(address.value.trim(), user.value, password.value);
     const parsed = parseCameraSource(text);
-    fault.value = 'fault' in parsed || !KINDS.includes(parsed.kind);
-    if (fault.value) return;
+    isInvalid.value = 'fault' in parsed || !KINDS.includes(parsed.kind);
+    if (isInvalid.value) return;
     chooseCamera({ source: text });
     password.value = '';
   };
@@ -225,7 +225,7 @@ function ByHand() {
         <Field
           label={camera.address}
           hint={camera.addressHint}
-          fault={fault.value ? camera.addressFault : undefined}
+          problem={isInvalid.value ? camera.addressProblem : undefined}
           name="address"
           value={address.value}
           autocomplete="off"

@@ -52,7 +52,7 @@ export function FiresScreen() {
 
 function Watch({ watch }: { readonly watch: RuleWatch }) {
   const { fires, kinds, labels } = words.value;
-  const { rule, inside, needS, stationaryS, crossed, judgedByBox } = watch;
+  const { rule, inside, needS, stationaryS, crossed, evaluatedByBox } = watch;
   const now = previewFrame.value?.atMs ?? 0;
   return (
     <div class={watch.fires ? 'card firing' : 'card'}>
@@ -72,11 +72,11 @@ function Watch({ watch }: { readonly watch: RuleWatch }) {
           <ul class="inside">
             {inside.slice(0, NAMED_MAX).map(({ track, label, sinceMs }) => (
               <li key={track}>
-                {fires.since(labels[label], trackName(track), number((now - sinceMs) / 1000))}
+                {fires.insideFor(labels[label], trackName(track), number((now - sinceMs) / 1000))}
               </li>
             ))}
           </ul>
-          {needS !== undefined && !judgedByBox && (
+          {needS !== undefined && !evaluatedByBox && (
             <>
               <progress value={Math.min(stationaryS, needS)} max={needS || 1} aria-label={fires.fires} />
               <p>{fires.needs(number(Math.min(stationaryS, needS)), number(needS))}</p>
@@ -84,7 +84,7 @@ function Watch({ watch }: { readonly watch: RuleWatch }) {
           )}
         </>
       )}
-      {judgedByBox && <p class="hint">{fires.byBox}</p>}
+      {evaluatedByBox && <p class="hint">{fires.byBox}</p>}
     </div>
   );
 }

@@ -75,7 +75,7 @@ function Enrolment() {
     <section id="enrolment" data-state={state}>
       <h2>{go.enrolment}</h2>
       <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
-        {texts[state]} {reason} {notAfter !== null && go.until(siteMoment(notAfter, agent.value?.timeZone))}
+        {texts[state]} {reason} {notAfter !== null && go.validUntil(siteMoment(notAfter, agent.value?.timeZone))}
       </Notice>
     </section>
   );
@@ -96,7 +96,7 @@ function MovedCamera() {
   };
   return (
     <Notice tone="warn">
-      {go.moved}{' '}
+      {go.viewChanged}{' '}
       <Button id="confirm-view" onClick={() => void confirm()}>
         {go.confirm}
       </Button>

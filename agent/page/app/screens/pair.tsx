@@ -30,13 +30,13 @@ async function firstWord(): Promise<void> {
   }
 }
 
-interface Fault {
+interface Problem {
   readonly text: () => string;
   readonly untilMs: number;
 }
 
 export function PairScreen() {
-  const fault = useSignal<Fault | undefined>(undefined);
+  const problem = useSignal<Problem | undefined>(undefined);
   const nowMs = useSignal(Date.now());
   const busy = useSignal(false);
   useEffect(() => {
@@ -46,12 +46,12 @@ export function PairScreen() {
     return () => clearInterval(timer);
   }, [nowMs]);
   const { pair, pairing } = words.value;
-  const waitS = Math.max(0, ((fault.value?.untilMs ?? 0) - nowMs.value) / 1000);
+  const waitS = Math.max(0, ((problem.value?.untilMs ?? 0) - nowMs.value) / 1000);
 
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     busy.value = true;
-    fault.value = undefined;
+    problem.value = undefined;
     try {
       await ask('POST', '/api/pair', { code: code.value });
       code.value = '';
@@ -60,7 +60,7 @@ export function PairScreen() {
       // A camera that delivers pictures needs no check of its address.
       show(agent.value?.status.report.camera.state === 'streaming' ? 'aim' : 'camera');
     } catch (error) {
-      fault.value = faultOf(error);
+      problem.value = problemOf(error);
     }
     busy.value = false;
   };
@@ -86,14 +86,14 @@ export function PairScreen() {
         {pair.go}
       </Button>
       <div aria-live="assertive">
-        {fault.value !== undefined && <Notice tone="bad">{fault.value.text()}</Notice>}
+        {problem.value !== undefined && <Notice tone="bad">{problem.value.text()}</Notice>}
       </div>
       {waitS > 0 && <p class="wait">{pair.wait(minutesAndSeconds(waitS))}</p>}
     </form>
   );
 
-  function faultOf(error: unknown): Fault {
-    const { error: reason = '', left, retryInS } = error instanceof RefusalError ? error.refusal : {};
+  function problemOf(error: unknown): Problem {
+    const { error: reason = '', left: triesLeft, retryInS } = error instanceof RefusalError ? error.refusal : {};
     nowMs.value = Date.now();
     const untilMs = retryInS === undefined ? 0 : nowMs.value + retryInS * 1000;
     if (!(reason in pairing)) {
@@ -102,7 +102,7 @@ export function PairScreen() {
     }
     const text = () => {
       const refusalText = words.value.pairing[reason as keyof typeof pairing];
-      return left === undefined ? refusalText : `${refusalText} ${words.value.pair.left(left)}`;
+      return triesLeft === undefined ? refusalText : `${refusalText} ${words.value.pair.triesLeft(triesLeft)}`;
     };
     return { untilMs, text };
   }

@@ -9,17 +9,17 @@ import { words } from '../words/words.ts';
 
 export function ReceiptScreen() {
   const { receipt } = words.value;
-  const fresh = useSignal<{ code: string; minutes: number } | undefined>(undefined);
+  const newCode = useSignal<{ code: string; minutes: number } | undefined>(undefined);
   const issueCode = async (): Promise<void> => {
     await attempt(async () => {
-      fresh.value = await ask<{ code: string; minutes: number }>('POST', '/api/code', {});
+      newCode.value = await ask<{ code: string; minutes: number }>('POST', '/api/code', {});
     });
   };
   const leave = async (): Promise<void> => {
-    const left = await attempt(async () => {
+    const hasLeft = await attempt(async () => {
       await ask('POST', '/api/unpair', {});
     });
-    if (!left) return;
+    if (!hasLeft) return;
     if (hello.value !== undefined) hello.value = { ...hello.value, paired: false };
     page.value = undefined;
     sessionStorage.clear();
@@ -43,8 +43,8 @@ export function ReceiptScreen() {
           {receipt.moreGo}
         </Button>
         <div role="status">
-          {fresh.value !== undefined && (
-            <Notice tone="info">{receipt.code(fresh.value.code, fresh.value.minutes)}</Notice>
+          {newCode.value !== undefined && (
+            <Notice tone="info">{receipt.code(newCode.value.code, newCode.value.minutes)}</Notice>
           )}
         </div>
       </section>
@@ -54,7 +54,7 @@ export function ReceiptScreen() {
         <Button id="unpair" tone="danger" onClick={() => void leave()}>
           {receipt.leaveGo}
         </Button>
-        <p class="hint">{receipt.left(hoursAndMinutes(page.value?.sessionLeftS ?? 0))}</p>
+        <p class="hint">{receipt.sessionLeft(hoursAndMinutes(page.value?.sessionLeftS ?? 0))}</p>
       </section>
     </>
   );

@@ -7,7 +7,7 @@ import { RuleForm } from '../parts/rule-form.tsx';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { isRuleKind, newRule, placeOf } from '../rule-fields.ts';
-import { agent, order } from '../store.ts';
+import { agent, authorisation } from '../store.ts';
 import { siteMoment, words } from '../words/words.ts';
 
 const open = signal<string | undefined>(undefined);
@@ -19,7 +19,7 @@ export function RulesScreen() {
     <>
       <p>{rules.intro}</p>
       <Stage>{(size) => <Shapes size={size} />}</Stage>
-      <Order />
+      <AuthorisationNotice />
       {drawing.value.rules.length === 0 && <p>{rules.none}</p>}
       <ul class="cards">
         {drawing.value.rules.map((rule) => (
@@ -33,16 +33,16 @@ export function RulesScreen() {
   );
 }
 
-function Order() {
+function AuthorisationNotice() {
   const { rules, kinds } = words.value;
-  const currentOrder = order.value;
-  if (currentOrder === null) return <Notice tone="bad">{rules.noOrder}</Notice>;
-  if (currentOrder.installation) return <Notice tone="warn">{rules.permit}</Notice>;
+  const currentAuthorisation = authorisation.value;
+  if (currentAuthorisation === null) return <Notice tone="bad">{rules.noAuthorisation}</Notice>;
+  if (currentAuthorisation.installation) return <Notice tone="warn">{rules.installationOnly}</Notice>;
   return (
     <div class="notice info" id="order">
-      <strong>{rules.order(currentOrder.order, currentOrder.authority)}</strong>
+      <strong>{rules.authorisation(currentAuthorisation.order, currentAuthorisation.authority)}</strong>
       <ul>
-        {currentOrder.rules.map((rule) => (
+        {currentAuthorisation.rules.map((rule) => (
           <li key={`${rule.kind}/${rule.purpose}/${String(rule.zones)}`}>
             {(kinds as Readonly<Record<string, string>>)[rule.kind] ?? rule.kind}:{' '}
             {rule.zones === 'all' ? rules.anywhere : rule.zones.join(', ')} ({rule.purpose}
@@ -50,7 +50,7 @@ function Order() {
           </li>
         ))}
       </ul>
-      {rules.orderUntil(siteMoment(currentOrder.notAfter, agent.value?.timeZone))}
+      {rules.authorisationUntil(siteMoment(currentAuthorisation.notAfter, agent.value?.timeZone))}
     </div>
   );
 }
@@ -60,7 +60,7 @@ function Card({ rule }: { readonly rule: RuleConfig }) {
   const against = problems.value.filter(({ about, id }) => about === 'rule' && id === rule.id);
   const isOpen = open.value === rule.id;
   return (
-    <div class={against.some(({ order: isOrder }) => isOrder) ? 'card refused' : 'card'}>
+    <div class={against.some(({ byAuthorisation }) => byAuthorisation) ? 'card refused' : 'card'}>
       <h2>{kinds[rule.kind]}</h2>
       <p>
         {rule.id} · {placeOf(rule) || rules.choosePlace}
@@ -80,7 +80,7 @@ function Card({ rule }: { readonly rule: RuleConfig }) {
             open.value = isOpen ? undefined : rule.id;
           }}
         >
-          {isOpen ? rules.done : rules.edit(rule.id)}
+          {isOpen ? rules.finish : rules.edit(rule.id)}
         </Button>
         {isOpen && (
           <Button
@@ -99,13 +99,13 @@ function Card({ rule }: { readonly rule: RuleConfig }) {
 
 function Add() {
   const { rules, kinds } = words.value;
-  const allowed = new Set<string>(order.value?.rules.map((rule) => rule.kind));
+  const allowed = new Set<string>(authorisation.value?.rules.map((rule) => rule.kind));
   const all = Object.keys(ruleFields).filter((one) => isRuleKind(ruleFields, one));
   const sorted = [...all.filter((one) => allowed.has(one)), ...all.filter((one) => !allowed.has(one))];
   const value = kind.value ?? sorted[0];
   if (value === undefined) return null;
   const add = (): void => {
-    const rule = newRule(ruleFields, value, drawing.value, order.value);
+    const rule = newRule(ruleFields, value, drawing.value, authorisation.value);
     change({ ...drawing.value, rules: [...drawing.value.rules, rule] });
     open.value = rule.id;
   };
@@ -115,7 +115,7 @@ function Add() {
         label={rules.kind}
         name="rule-kind"
         value={value}
-        options={sorted.map((one) => [one, allowed.has(one) ? kinds[one] : rules.notInOrder(kinds[one])])}
+        options={sorted.map((one) => [one, allowed.has(one) ? kinds[one] : rules.notAuthorised(kinds[one])])}
         onChoose={(choice) => {
           if (isRuleKind(ruleFields, choice)) kind.value = choice;
         }}

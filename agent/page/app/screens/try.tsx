@@ -10,7 +10,7 @@ import { show, trial } from '../store.ts';
 import { canTry, checkDraft, fate, inForce, lastReply, tryDraft, trying } from '../trial.ts';
 import { words } from '../words/words.ts';
 
-const MENDED_ON: Readonly<Record<Problem['about'], Screen>> = {
+const FIX_SCREENS: Readonly<Record<Problem['about'], Screen>> = {
   shape: 'zones',
   rule: 'rules',
   camera: 'camera',
@@ -84,8 +84,8 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
           <li key={`${problem.about}/${problem.id}/${problem.code}`} data-problem={problem.code}>
             {problem.id !== '' && `${problem.id}: `}
             {problemTexts[problem.code]}{' '}
-            <Button onClick={() => show(MENDED_ON[problem.about])} aria-label={`${texts.mend} ${problem.id}`}>
-              {texts.mend}
+            <Button onClick={() => show(FIX_SCREENS[problem.about])} aria-label={`${texts.fix} ${problem.id}`}>
+              {texts.fix}
             </Button>
           </li>
         ))}
@@ -96,13 +96,13 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
 
 /** Shows the box's own words, because the box has checked the whole configuration. */
 function BoxReply() {
-  const { refused, problems: boxProblems = [] } = lastReply.value ?? {};
-  if ((refused ?? null) === null && boxProblems.length === 0) return null;
+  const { refused: refusal, problems: boxProblems = [] } = lastReply.value ?? {};
+  if ((refusal ?? null) === null && boxProblems.length === 0) return null;
   return (
     <Notice tone="bad" urgent>
       <strong>{words.value.try.boxSays}</strong>
       <ul id="box-says" lang="en">
-        {typeof refused === 'string' && <li>{refused}</li>}
+        {typeof refusal === 'string' && <li>{refusal}</li>}
         {boxProblems.map(({ path, message }) => (
           <li key={`${path} ${message}`}>
             {path} {message}

@@ -59,7 +59,7 @@ function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
   const range = words.value.rules.range('1', String(PASSES_MAX));
   return (
     <section>
-      {isRepeat && <h2>{walk.fresh}</h2>}
+      {isRepeat && <h2>{walk.anotherTest}</h2>}
       <Choice
         label={walk.rule}
         name="walk-rule"
@@ -76,7 +76,7 @@ function Begin({ isRepeat }: { readonly isRepeat: boolean }) {
         min={1}
         max={PASSES_MAX}
         value={passes.value}
-        {...(fine ? { hint: range } : { fault: range })}
+        {...(fine ? { hint: range } : { problem: range })}
         onText={(text) => {
           passes.value = text;
         }}
@@ -98,7 +98,7 @@ function Test({ test }: { readonly test: WalkView }) {
         {test.rule} ·{' '}
         {phase === 'ready' || phase === 'watching'
           ? walk.pass(Math.min(outcomes.length + 1, passes), passes)
-          : walk.done(seenCount, outcomes.length)}
+          : walk.result(seenCount, outcomes.length)}
       </h2>
       <ol class="outcomes">
         {outcomes.map((outcome, i) => (
@@ -126,7 +126,7 @@ function Test({ test }: { readonly test: WalkView }) {
 
 function Last({ test: { last, phase } }: { readonly test: WalkView }) {
   const { walk, walkLast } = words.value;
-  if (phase === 'kept') return <Notice tone="good">{walk.kept}</Notice>;
+  if (phase === 'kept') return <Notice tone="good">{walk.savedNote}</Notice>;
   if (last === null) return null;
   return (
     <Notice tone={last.code === 'seen' ? 'good' : last.code === 'missed' ? 'bad' : 'warn'}>

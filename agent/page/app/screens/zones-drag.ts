@@ -15,7 +15,7 @@ import {
   withPoints,
 } from '../drawing.ts';
 import type { Draggable } from '../parts/dragging.ts';
-import { order } from '../store.ts';
+import { authorisation } from '../store.ts';
 
 /** Last touched corner of the selected shape. */
 export const corner = signal<number | undefined>(undefined);
@@ -64,7 +64,7 @@ function drop(): void {
 
 function cornersBeside(shape: Shape): PointNorm[] {
   const otherShapes = shapesOf(drawing.value).filter((other) => !sameShape(other, shape));
-  const outlines = order.value?.outlines ?? [];
+  const outlines = authorisation.value?.outlines ?? [];
   return [...otherShapes.flatMap(({ points }) => points), ...outlines.flatMap(({ polygon }) => polygon)];
 }
 

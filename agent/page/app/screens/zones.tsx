@@ -24,7 +24,7 @@ import { dragging } from '../parts/dragging.ts';
 import { Shapes } from '../parts/shapes.tsx';
 import { Stage } from '../parts/stage.tsx';
 import { watchesLine } from '../rule-fields.ts';
-import { order } from '../store.ts';
+import { authorisation } from '../store.ts';
 import { words } from '../words/words.ts';
 import { corner, editable, selectedShape, tapped } from './zones-drag.ts';
 
@@ -54,7 +54,7 @@ export function ZonesScreen() {
       <List />
       <Panel />
       {drawing.value.masks.length > 0 && <p class="hint">{zones.maskNote}</p>}
-      {order.value !== null && <p class="hint">{zones.ofOrder}</p>}
+      {authorisation.value !== null && <p class="hint">{zones.authorisationNote}</p>}
       <p class="hint">{zones.keys}</p>
     </>
   );
@@ -140,7 +140,7 @@ function List() {
 
 /** Adds a shape under a name of the authorisation that is not drawn yet, if there is one. */
 function add(kind: ShapeKind): void {
-  const authorisedIds = order.value?.rules.flatMap((rule) =>
+  const authorisedIds = authorisation.value?.rules.flatMap((rule) =>
     rule.zones === 'all' || watchesLine(ruleFields, rule.kind) !== (kind === 'line') ? [] : rule.zones,
   );
   const id = freeName(drawing.value, kind, kind === 'mask' ? [] : (authorisedIds ?? []));
@@ -166,13 +166,13 @@ function Panel() {
   return (
     <section class="panel" id="shape-panel">
       <div role="status">
-        {against.length === 0 && order.value !== null && <Notice tone="good">{zones.allowed}</Notice>}
+        {against.length === 0 && authorisation.value !== null && <Notice tone="good">{zones.allowed}</Notice>}
         {against.map(({ code }) => (
           <Notice key={code} tone="bad">
             {shape.id}: {texts[code]}
           </Notice>
         ))}
-        {shape.points.length >= CORNERS_MAX && <Notice tone="info">{zones.most}</Notice>}
+        {shape.points.length >= CORNERS_MAX && <Notice tone="info">{zones.cornersMax}</Notice>}
       </div>
       <Field
         label={zones.name}
@@ -181,7 +181,7 @@ function Panel() {
         maxLength={32}
         autocapitalize="none"
         autocomplete="off"
-        fault={nameText.value === shape.id ? undefined : zones.nameFault}
+        problem={nameText.value === shape.id ? undefined : zones.nameProblem}
         onText={(text) => rename(shape, text)}
       />
       <div class="row">

@@ -73,7 +73,7 @@ function placeOf(name: string, dir: string): { readonly site: string; readonly b
   if (parts.length === 2) return { site, box: own };
   const store = new FleetStore(dir, true);
   try {
-    const sites = store.named(name).map((row) => row.site);
+    const sites = store.boxesNamed(name).map((row) => row.site);
     const [only] = sites;
     if (only !== undefined && sites.length === 1) return { site: only, box: name };
     const reason =

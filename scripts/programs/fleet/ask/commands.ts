@@ -4,7 +4,7 @@
  */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { printableJson } from '../../../../agent/base/printable.ts';
-import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { LOGS_BYTES_MAX } from '../../../../agent/contract/diagnosis.ts';
 import { findingText } from '../../../../agent/contract/finding.ts';
@@ -25,7 +25,7 @@ export function askCommands(program: Command): void {
     .option(
       '--bytes <n>',
       `so many bytes of text at most, to ${LOGS_BYTES_MAX} (the default)`,
-      wholeNumber(LOGS_BYTES_MAX, 1000),
+      integerUpTo(LOGS_BYTES_MAX, 1000),
     )
     .action(async (name: string, options: LogsOptions) => logs(name, options));
   asking(program, 'doctor', 'what the box’s own doctor finds; exit code 1 where something failed')

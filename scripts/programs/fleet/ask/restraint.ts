@@ -6,7 +6,7 @@
 import type { Command } from '@commander-js/extra-typings';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { resumeKeys } from '../../../../agent/cli/signing-key.ts';
 import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
@@ -53,7 +53,7 @@ export function restraintCommands(program: Command): void {
     'open-hotspot',
     'opens the box’s own Wi-Fi for a technician, although its order holds; `journalctl -u vigie-hotspot` there says whether it is open',
   )
-    .option('--minutes <n>', 'for how long, 1 to 60', wholeNumber(60), 15)
+    .option('--minutes <n>', 'for how long, 1 to 60', integerUpTo(60), 15)
     .action(async (name: string, options: AskOptions & { readonly minutes: number }) => {
       const target = namedBox(name, options.dir);
       const result = await ask(target, options, 'open-hotspot', { minutes: options.minutes });
@@ -83,9 +83,9 @@ function checked({ reason }: SuspendOptions): { reason: string } {
 }
 
 function tell(box: string, result: CommandResult<'suspend' | 'resume'>): void {
-  const { mode, since, framesRead, suspension, recorded = true } = result;
+  const { mode, since: sinceTime, framesRead, suspension, recorded = true } = result;
   const id = suspension === null ? '' : `, suspension ${suspension}`;
-  print(`${box}: ${mode} since ${since}, ${framesRead} frames read${id}`);
+  print(`${box}: ${mode} since ${sinceTime}, ${framesRead} frames read${id}`);
   if (!recorded)
     printNote(
       `fleet: root’s record on ${box} does not have it: until it does, the agent’s own user could undo it`,

@@ -1,6 +1,6 @@
 /** `fleet cert`: manages the boxes' certificates (docs/guide/fleet-certificates.md). */
 import type { Command } from '@commander-js/extra-typings';
-import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type ListOptions, list } from './list.ts';
@@ -15,7 +15,7 @@ const WATCH_S = 150;
 export function certCommands(program: Command): void {
   const cert = program.command('cert').description('the boxes’ certificates').helpCommand(false);
   command(cert, 'list', 'prints every box’s certificate: its end in the enrolment, and as the box says')
-    .option('--ends <days>', 'only what ends within so many days, or has ended', wholeNumber(36_500, 0))
+    .option('--ends <days>', 'only what ends within so many days, or has ended', integerUpTo(36_500, 0))
     .option('--json', 'a line of JSON for each box')
     .action((options: ListOptions) => list(options));
   command(
@@ -27,10 +27,10 @@ export function certCommands(program: Command): void {
     .option(
       '--broker-pid <pid>',
       'Mosquitto on this machine, which reads revoked.pem in its place',
-      wholeNumber(Number.MAX_SAFE_INTEGER, 2),
+      integerUpTo(Number.MAX_SAFE_INTEGER, 2),
     )
     .option('--reload <command>', 'for sh: makes the broker read the lists in $VIGIE_BOXES again')
-    .option('--watch <seconds>', 'how long it is looked for afterwards', wholeNumber(3600), WATCH_S)
+    .option('--watch <seconds>', 'how long it is looked for afterwards', integerUpTo(3600), WATCH_S)
     .option('--yes', 'does not ask')
     .action((box: string, options: RevokeOptions) => revoke(box, options));
   renewCommand(cert);

@@ -21,7 +21,7 @@ const KEEPALIVE_S = 30;
 const QUIET_MS = 400;
 /** Time limit for a box that never pauses, ms. */
 const LEARN_WITHIN_MS = 5000;
-const LOOK_MS = 200;
+const POLL_MS = 200;
 const END_MS = 1000;
 /** Maximum size of a message; the largest of a box has 256 KiB. */
 const BYTES_MAX = 1_048_576;
@@ -56,17 +56,17 @@ export async function cutOff(options: CutOffOptions): Promise<string[]> {
     await session.subscribe(`vigie/+/${box}/#`);
     const learnUntilMs = performance.now() + LEARN_WITHIN_MS;
     while (listening.quietMs < QUIET_MS && performance.now() < learnUntilMs && !signal.aborted) {
-      await sleep(LOOK_MS / 4);
+      await sleep(POLL_MS / 4);
     }
     const sites = [...new Set([...options.sites, ...listening.sites])].slice(0, SITES_MAX);
     for (const site of sites) await takeBack(session, site, box);
-    for (let left = TRIES; left > 0; left -= 1) {
+    for (let attemptsLeft = TRIES; attemptsLeft > 0; attemptsLeft -= 1) {
       await takeOver(options);
       say(`${box}: its connection is ended; looking for it for ${Math.round(watchMs / 1000)} s`);
       listening.begin();
       const untilMs = performance.now() + watchMs;
       while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted)
-        await sleep(LOOK_MS);
+        await sleep(POLL_MS);
       if (signal.aborted) {
         throw new AgentError('unavailable', `${box}: ended before it was known whether the box comes back`);
       }
@@ -126,8 +126,8 @@ async function takeBack(session: Session, site: string, box: string): Promise<vo
   for (const topic of [updateDesired, configDesired]) {
     const message = { topic, payload: '', qos: 1, retain: true, contentType: 'application/json' } as const;
     const answered = new Promise<Error | undefined>((resolve) => session.publish(message, resolve));
-    const fault = await Promise.race([answered, session.closed]);
-    if (fault !== undefined) throw fault;
+    const error = await Promise.race([answered, session.closed]);
+    if (error !== undefined) throw error;
   }
 }
 

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { Enrolment } from '../../room/enrol/enrolment.ts';
-import { confirmed, withFleet } from '../opened.ts';
+import { requireConfirmation, withFleet } from '../opened.ts';
 import { say, warn } from '../said.ts';
 import { cutOff } from './cut-off.ts';
 import { enrolmentOf } from './list.ts';
@@ -34,7 +34,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
   return withFleet(options.dir, async ({ fleet, store, signal, clock }) => {
     const enrolment = new Enrolment(enrolmentOf(fleet));
     try {
-      const sites = store.named(box).map(({ site }) => site);
+      const sites = store.boxesNamed(box).map(({ site }) => site);
       const certificates = enrolment.store
         .certificates()
         .filter((row) => row.box === box && row.use === 'client');
@@ -45,7 +45,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
         );
       }
       const sitesText = sites.length === 0 ? '' : ` (${sites.join(', ')})`;
-      await confirmed(`Shut ${box}${sitesText} out for good?`, options.yes === true, signal);
+      await requireConfirmation(`Shut ${box}${sitesText} out for good?`, options.yes === true, signal);
       const { count, folder } = enrolment.revoke(box, clock.wallMs());
       store.revoke(box, clock.wallMs());
       say(

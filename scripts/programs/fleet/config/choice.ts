@@ -2,16 +2,16 @@
 
 import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { heldSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
+import { streamWithSecret, withoutSecrets } from '../../../../agent/config/secrets.ts';
 import type { BoxRow } from '../store.ts';
 import type { Copies } from './copies.ts';
 import type { FileChange } from './diff.ts';
-import { type Orders, problemsOf } from './judge.ts';
+import { type Authorisations, problemsOf } from './judge.ts';
 
 export interface Choice {
   readonly changes: readonly FileChange[];
-  readonly there: readonly BoxRow[];
-  readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
+  readonly upToDate: readonly BoxRow[];
+  readonly leftOut: readonly { readonly box: BoxRow; readonly reason: string }[];
   /** Validation errors. If there are any, nothing is sent. */
   readonly validationErrors: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
 }
@@ -19,24 +19,24 @@ export interface Choice {
 export interface ChoiceOptions {
   readonly boxes: readonly BoxRow[];
   readonly copies: Copies;
-  readonly orders: Orders;
+  readonly authorisations: Authorisations;
   readonly nowMs: number;
   /** Returns the file that replaces this one. Throws AgentError `config`. */
   change(text: string): string;
 }
 
-export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOptions): Choice {
+export function chooseChanges({ boxes, copies, authorisations, nowMs, change }: ChoiceOptions): Choice {
   const changes: FileChange[] = [];
   const upToDate: BoxRow[] = [];
-  const left: { box: BoxRow; why: string }[] = [];
+  const leftOut: { box: BoxRow; reason: string }[] = [];
   const validationErrors: { box: BoxRow; lines: readonly string[] }[] = [];
   for (const box of boxes) {
     const before = copyOf(box, copies);
-    if (typeof before !== 'string') left.push({ box, why: before.reason });
+    if (typeof before !== 'string') leftOut.push({ box, reason: before.reason });
     else {
       try {
         const after = textToSend(change(before));
-        const lines = problemsOf(box, { before, after }, orders, nowMs);
+        const lines = problemsOf(box, { before, after }, authorisations, nowMs);
         if (after === before) upToDate.push(box);
         else if (lines.length > 0) validationErrors.push({ box, lines });
         else changes.push({ site: box.site, box: box.box, before, after });
@@ -46,7 +46,7 @@ export function chooseChanges({ boxes, copies, orders, nowMs, change }: ChoiceOp
       }
     }
   }
-  return { changes, there: upToDate, left, validationErrors };
+  return { changes, upToDate, leftOut, validationErrors };
 }
 
 /** Returns the file that the box has, or why it is unknown. */
@@ -68,7 +68,7 @@ export function copyOf(box: BoxRow, copies: Copies): string | { readonly reason:
 
 /** Returns the text as it is sent. Throws AgentError `config` if it contains a login. */
 function textToSend(text: string): string {
-  const stream = heldSecret(text);
+  const stream = streamWithSecret(text);
   if (stream !== undefined) {
     const message = `camera.${stream}: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own`;
     throw new AgentError('config', message);

@@ -6,24 +6,24 @@ import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import { claimedAuthorisation } from '../../../../agent/orders/signed-order.ts';
-import { wholeProblems } from '../../root/configuration/trial-judge.ts';
+import { fullTextProblems } from '../../root/configuration/trial-judge.ts';
 import type { Place } from './copies.ts';
 
 const SUFFIX = '.dsse.json';
 
 /** The authorities' authorisations, as the room has them. The box verifies their signatures. */
-export class Orders {
-  readonly #orders: readonly Authorisation[];
+export class Authorisations {
+  readonly #authorisations: readonly Authorisation[];
 
   /** Reads `paths`: signed authorisations, or folders of them. Throws AgentError `config`. */
   constructor(paths: readonly string[]) {
-    this.#orders = paths.flatMap(filesOf).map(orderIn);
+    this.#authorisations = paths.flatMap(filesOf).map(readAuthorisation);
   }
 
   /** Returns the box's authorisation; of several, the one that ends last. */
   of({ site, box }: Place): Authorisation | undefined {
-    return this.#orders
-      .filter((order) => order.site === site && order.box === box && order.installation !== true)
+    return this.#authorisations
+      .filter((authorisation) => authorisation.site === site && authorisation.box === box && authorisation.installation !== true)
       .sort((a, b) => b.notAfter.localeCompare(a.notAfter))[0];
   }
 }
@@ -32,18 +32,18 @@ export class Orders {
 export function problemsOf(
   place: Place,
   { before, after }: { readonly before: string; readonly after: string },
-  orders: Orders,
+  authorisations: Authorisations,
   nowMs: number,
 ): string[] {
-  const order = orders.of(place);
-  const problems = wholeProblems(after, before, {
+  const authorisation = authorisations.of(place);
+  const problems = fullTextProblems(after, before, {
     env: {},
     files: false,
-    order: () => order,
+    authorisation: () => authorisation,
     wallMs: () => nowMs,
   });
-  return problems.map(({ path, message, order: ofOrder }) => {
-    const hint = ofOrder && order === undefined ? '; no order of this box was given (--order)' : '';
+  return problems.map(({ path, message, order: isOfAuthorisation }) => {
+    const hint = isOfAuthorisation && authorisation === undefined ? '; no order of this box was given (--order)' : '';
     return `${path === '' ? '' : `${path}: `}${message}${hint}`;
   });
 }
@@ -56,7 +56,7 @@ function filesOf(path: string): string[] {
   return names.sort().map((name) => join(path, name));
 }
 
-function orderIn(file: string): Authorisation {
+function readAuthorisation(file: string): Authorisation {
   try {
     return claimedAuthorisation(readFileSync(file));
   } catch (error) {

@@ -4,7 +4,7 @@ import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
 import { askBox } from '../../../lib/room-link/box-session.ts';
 import { signingKey } from '../fleet-file.ts';
-import { type OpenedFleet, withFleet } from '../opened.ts';
+import { type FleetContext, withFleet } from '../opened.ts';
 import { learnt } from '../rollout/looks.ts';
 import { someOf } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
@@ -50,7 +50,7 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
 
 /** Stores the file of one box, and returns a line about it. */
 async function pulled(
-  { fleet }: OpenedFleet,
+  { fleet }: FleetContext,
   place: BoxRow,
   copies: Copies,
   timeoutS: number,

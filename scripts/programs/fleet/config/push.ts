@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
 import { signingKey } from '../fleet-file.ts';
-import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { requireConfirmation, lockFleet, type FleetContext, withFleet } from '../opened.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
 import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
@@ -13,7 +13,7 @@ import type { BoxRow } from '../store.ts';
 import { type Choice, chooseChanges, fieldsOf } from './choice.ts';
 import { Copies } from './copies.ts';
 import { diffLines } from './diff.ts';
-import { Orders } from './judge.ts';
+import { Authorisations } from './judge.ts';
 import { patched, patchOf } from './patch.ts';
 import { boardOf, selected } from './selector.ts';
 
@@ -36,7 +36,7 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
   return withFleet(options.dir, async (context) => {
     const { fleet, store, signal, clock } = context;
     const change = changeOf(file, options);
-    const orders = new Orders(options.order ?? []);
+    const authorisations = new Authorisations(options.order ?? []);
     const lock = options.dryRun === true ? undefined : lockFleet(options.dir);
     try {
       const controller = controllerOf(context);
@@ -44,12 +44,12 @@ export function push(file: string | undefined, options: PushOptions): Promise<vo
       if (lock !== undefined) await controller.finish();
       refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
       const boxes = selected(options.to, store.boxes());
-      if (change.whole !== undefined) mustBe(change.whole, boxes);
+      if (change.place !== undefined) mustBe(change.place, boxes);
       const copies = new Copies(options.dir);
       const choice = chooseChanges({
         boxes,
         copies,
-        orders,
+        authorisations,
         nowMs: clock.wallMs(),
         change: change.apply,
       });
@@ -70,12 +70,12 @@ interface Sending {
   readonly options: PushOptions;
 }
 
-async function send(context: OpenedFleet, { choice, copies, plan, options }: Sending): Promise<void> {
+async function send(context: FleetContext, { choice, copies, plan, options }: Sending): Promise<void> {
   const { fleet, store, signal, clock } = context;
-  const { changes, left } = choice;
-  const leftOutText = left.length === 0 ? '' : `, ${left.length} are left out`;
+  const { changes, leftOut } = choice;
+  const leftOutText = leftOut.length === 0 ? '' : `, ${leftOut.length} are left out`;
   const count = changes.length === 1 ? '1 box gets' : `${changes.length} boxes get`;
-  await confirmed(`${count} another configuration${leftOutText}.`, options.yes === true, signal);
+  await requireConfirmation(`${count} another configuration${leftOutText}.`, options.yes === true, signal);
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
   const rowOf = ({ site, box }: { site: string; box: string }) => rows.get(`${site}/${box}`);
   const revision = 1 + Math.max(0, ...changes.map((box) => rowOf(box)?.report?.config.revision ?? 0));
@@ -86,13 +86,13 @@ async function send(context: OpenedFleet, { choice, copies, plan, options }: Sen
     {
       kind: 'configuration',
       name,
-      what: `revision ${revision}`,
+      description: `revision ${revision}`,
       plan,
-      boxes: changes.map((changed) => ({
-        site: changed.site,
-        box: changed.box,
-        board: boardOf({ report: rowOf(changed)?.report }),
-        fields: fieldsOf(changed, revision),
+      boxes: changes.map((change) => ({
+        site: change.site,
+        box: change.box,
+        board: boardOf({ report: rowOf(change)?.report }),
+        fields: fieldsOf(change, revision),
       })),
     },
     { key: signingKey(fleet), nowMs: clock.wallMs() },
@@ -106,11 +106,11 @@ function changeOf(file: string | undefined, { set = [], unset = [] }: PushOption
   const text = file === undefined ? undefined : contentOf(file);
   const place = text === undefined ? undefined : placeIn(text);
   if (text !== undefined && place !== undefined && set.length + unset.length === 0)
-    return { whole: place, apply: () => text };
+    return { place, apply: () => text };
   if (place !== undefined)
     throw new AgentError('config', `${file} is the whole file of ${place}; change it there, not by --set`);
   const patch = patchOf(text, set, unset);
-  return { whole: undefined, apply: (before: string) => patched(before, patch) };
+  return { place: undefined, apply: (before: string) => patched(before, patch) };
 }
 
 function contentOf(file: string): string {
@@ -139,9 +139,9 @@ function mustBe(target: string, boxes: readonly BoxRow[]): void {
 }
 
 /** Prints the choice. Throws AgentError `config` if a file would be refused on its box. */
-function tell({ changes, there, left, validationErrors }: Choice): void {
+function tell({ changes, upToDate, leftOut, validationErrors }: Choice): void {
   const reasons = new Map<string, string[]>();
-  for (const { box, why: reason } of left)
+  for (const { box, reason } of leftOut)
     reasons.set(reason, [...(reasons.get(reason) ?? []), `${box.site}/${box.box}`]);
   for (const [reason, names] of reasons) warn(`left out: ${someOf(names)}: ${reason}`);
   if (validationErrors.length > 0) {
@@ -153,7 +153,7 @@ function tell({ changes, there, left, validationErrors }: Choice): void {
     const sum = `${validationErrors.length} of the files would be refused; nothing was sent`;
     throw new AgentError('config', [...lines.slice(0, VALIDATION_ERRORS_MAX), ...rest, sum].join('\n'));
   }
-  if (there.length > 0) say(`${there.length} have it already: ${someOf(there.map(({ box }) => box))}`);
+  if (upToDate.length > 0) say(`${upToDate.length} have it already: ${someOf(upToDate.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
   // Written without filtering: the files' control characters have been removed, so only the colours are left.
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
@@ -161,15 +161,15 @@ function tell({ changes, there, left, validationErrors }: Choice): void {
 
 /** Returns the plan, or undefined if nothing is to be sent. Throws AgentError `config`. */
 function planFor(
-  { changes, left }: Choice,
+  { changes, leftOut }: Choice,
   { plan, dryRun }: PushOptions,
   timeZone: string,
 ): Plan | undefined {
   const [first, ...otherChanges] = changes;
   if (first === undefined) {
     say('nothing changes');
-    if (left.length > 0 && dryRun !== true)
-      throw new AgentError('unavailable', `${left.length} of the boxes are left out`);
+    if (leftOut.length > 0 && dryRun !== true)
+      throw new AgentError('unavailable', `${leftOut.length} of the boxes are left out`);
     return undefined;
   }
   if (plan !== undefined) return readPlan(plan, timeZone);

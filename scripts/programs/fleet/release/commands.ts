@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from '@commander-js/extra-
 import type { Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { packageRoot } from '../../../../agent/base/package-root.ts';
-import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { ARCHES, type Arch, BOARDS, type Board } from '../../../../agent/contract/release.ts';
 import { keygen } from '../../../lib/keygen.ts';
 import { say, warn } from '../said.ts';
@@ -98,22 +98,22 @@ function addMake(release: Command): void {
     .option('--root', 'a release of root’s program; nothing is run for it')
     .addOption(new Option('--arch <arch...>', 'for these (default: all)').choices(ARCHES))
     .option('--boards <names>', 'for these boards alone, with commas', boards)
-    .option('--seq <number>', 'number of the release (default: number of commits)', wholeNumber(SEQ_MAX))
+    .option('--seq <number>', 'number of the release (default: number of commits)', integerUpTo(SEQ_MAX))
     .option(
       '--seq-min <number>',
       'no way back below this release (default: as the release before)',
-      wholeNumber(SEQ_MAX),
+      integerUpTo(SEQ_MAX),
     )
     .option(
       '--deltas <count>',
       'differences from so many releases of the program before',
-      wholeNumber(COUNT_MAX),
+      integerUpTo(COUNT_MAX),
       5,
     )
     .option(
       '--keep <count>',
       'releases of the program that stay on offer, with this one',
-      wholeNumber(COUNT_MAX),
+      integerUpTo(COUNT_MAX),
       5,
     )
     .option('--out <folder>', 'where it goes (default: .cache/release/SEQ-VERSION, or root-SEQ-VERSION)')
@@ -137,7 +137,7 @@ function addMake(release: Command): void {
         const kind = flags.root === true ? ('root' as const) : undefined;
         const { deltas, keep, clip = join(packageRoot(), '.cache/vtest.avi') } = flags;
         const options = {
-          what: kind,
+          kind,
           arches: arch,
           boards: boardNames,
           seq,
@@ -221,7 +221,7 @@ function addUpkeep(release: Command): void {
     .argument('<seq...>', 'numbers of releases')
     .action((seqs: string[], flags: InRepository & { out: string }) =>
       withRepository(flags, (repository) => {
-        const numbers = seqs.map((text) => wholeNumber(SEQ_MAX)(text));
+        const numbers = seqs.map((text) => integerUpTo(SEQ_MAX)(text));
         toSign(repository, flags.out, targetsWithout(repository, numbers, Date.now()), 'release');
       }),
     );

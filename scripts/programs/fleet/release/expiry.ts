@@ -9,7 +9,7 @@ const CLOCK_DIFFERENCE_DAYS = 1;
 const EXPIRY_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
 /** Returns what is wrong with the expiry date of a root or targets; undefined if it is valid. */
-export function expiryFault(role: 'root' | 'targets', expires: string, nowMs: number): string | undefined {
+export function expiryProblem(role: 'root' | 'targets', expires: string, nowMs: number): string | undefined {
   const untilMs = Date.parse(expires);
   if (!EXPIRY_PATTERN.test(expires) || Number.isNaN(untilMs))
     return `expires: "${printable(expires, 40)}" is not a time in UTC`;

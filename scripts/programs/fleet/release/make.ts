@@ -64,7 +64,7 @@ const OUT_PREFIXES = { release: '', root: 'root-' } as const satisfies Record<Re
 
 export interface MakeOptions {
   /** Undefined: the program of the given trees, else the agent. */
-  readonly what: ReleaseKind | undefined;
+  readonly kind: ReleaseKind | undefined;
   readonly arches: readonly Arch[];
   /** Boards; those that the architecture lacks are ignored. Empty means all. */
   readonly boards: readonly Board[];
@@ -103,7 +103,7 @@ export async function makeRelease(
   options: MakeOptions,
   surroundings: Surroundings,
 ): Promise<string> {
-  if (options.what === 'root' && options.boards.length > 0)
+  if (options.kind === 'root' && options.boards.length > 0)
     throw new AgentError('config', '--boards: a release of root’s program is for all boards; leave it out');
   const note = provenance(options, surroundings);
   const before = repository.targets()?.signed;
@@ -111,13 +111,13 @@ export async function makeRelease(
   const work = mkdtempSync(join(tmpdir(), 'vigie-release-'));
   try {
     const trees = await treesOf(options, work);
-    const release = oneRelease(trees, options.what);
-    const { what, seq, version } = release;
+    const release = oneRelease(trees, options.kind);
+    const { what: kind, seq, version } = release;
     refuseOld(repository, release);
     const all = before === undefined ? [] : offered(before);
-    const was = all.filter(({ custom }) => custom.what === what);
+    const was = all.filter(({ custom }) => custom.what === kind);
     for (const tree of trees) await checkTree(tree, was, repository, options, surroundings, work);
-    const name = `${OUT_PREFIXES[what]}${releaseName(seq, version)}`;
+    const name = `${OUT_PREFIXES[kind]}${releaseName(seq, version)}`;
     const out = options.out ?? join(packageRoot(), '.cache/release', name);
     const targetsDir = join(out, 'targets');
     mkdirSync(targetsDir, { recursive: true });
@@ -126,14 +126,14 @@ export async function makeRelease(
       files.push(...(await packed(tree, was, repository, options, targetsDir, surroundings)));
     const keptReleases = [
       ...keptOf(was, options.keep - 1),
-      ...all.filter(({ custom }) => custom.what !== what),
+      ...all.filter(({ custom }) => custom.what !== kind),
     ];
-    const former = keptReleases.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
+    const keptTargets = keptReleases.flatMap(filesOf).flatMap((path) => before?.targets[path] ?? []);
     const targets = new Targets({
       specVersion: SPECIFICATION,
       version: repository.nextVersion('targets'),
       expires: expiry('targets', options.nowMs),
-      targets: Object.fromEntries([...former, ...files].map((target) => [target.path, target])),
+      targets: Object.fromEntries([...keptTargets, ...files].map((target) => [target.path, target])),
     });
     const file = join(out, 'release.json');
     writeSigningFile(file, signingFileOf(repository, new Metadata(targets), note));
@@ -180,11 +180,11 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
   return `commit ${commit} with ${changedFiles.length} files NOT AS COMMITTED`;
 }
 
-async function treesOf({ what, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
+async function treesOf({ kind, arches, trees, seq }: MakeOptions, work: string): Promise<Tree[]> {
   const read: Tree[] = [];
   for (const arch of arches) {
     const dir = trees.get(arch) ?? join(work, arch);
-    if (!trees.has(arch)) await build(what ?? 'release', arch, dir, seq);
+    if (!trees.has(arch)) await build(kind ?? 'release', arch, dir, seq);
     const version = jsonOf(text(join(dir, VERSION_FILE)));
     if (!Value.Check(ReleaseVersion, version))
       throw new AgentError('config', `${dir}/${VERSION_FILE}: is none of a release`);
@@ -266,19 +266,19 @@ async function checkTree(
   work: string,
 ): Promise<void> {
   const { arch } = tree;
-  const { what, seq, stateWrites } = tree.version;
-  const former = was.find(({ custom }) => custom.arch === arch);
-  const reads = former?.custom.stateReads ?? [stateWrites, stateWrites];
+  const { what: kind, seq, stateWrites } = tree.version;
+  const previous = was.find(({ custom }) => custom.arch === arch);
+  const reads = previous?.custom.stateReads ?? [stateWrites, stateWrites];
   const wayBack = stateWrites >= reads[0] && stateWrites <= reads[1];
-  if (!wayBack && (options.seqMin ?? 0) <= (former?.custom.seq ?? 0)) {
+  if (!wayBack && (options.seqMin ?? 0) <= (previous?.custom.seq ?? 0)) {
     throw new AgentError(
       'config',
-      `${arch}: release ${former?.custom.seq} cannot read the ${WRITTEN[what]} that this one writes (form ${stateWrites}): so rollback is impossible; pass --seq-min ${seq} to accept`,
+      `${arch}: release ${previous?.custom.seq} cannot read the ${WRITTEN[kind]} that this one writes (form ${stateWrites}): so rollback is impossible; pass --seq-min ${seq} to accept`,
     );
   }
-  if (what === 'root') {
+  if (kind === 'root') {
     say(
-      `${arch}: ${former === undefined ? 'no release of root’s program was published before' : wayBack ? `release ${former.custom.seq} reads its record` : `NO WAY BACK to release ${former.custom.seq}`}; root’s program is not run here: its own tests are its trial`,
+      `${arch}: ${previous === undefined ? 'no release of root’s program was published before' : wayBack ? `release ${previous.custom.seq} reads its record` : `NO WAY BACK to release ${previous.custom.seq}`}; root’s program is not run here: its own tests are its trial`,
     );
     return;
   }
@@ -289,9 +289,9 @@ async function checkTree(
     return;
   }
   const before =
-    former === undefined ? undefined : await unpacked(repository, former, join(work, `before-${arch}`));
+    previous === undefined ? undefined : await unpacked(repository, previous, join(work, `before-${arch}`));
   say(
-    `${arch}: ${former === undefined ? 'the release alone, since none was published before,' : `release ${former.custom.seq}, then this one${wayBack ? ', then that again' : ''},`} on one state folder`,
+    `${arch}: ${previous === undefined ? 'the release alone, since none was published before,' : `release ${previous.custom.seq}, then this one${wayBack ? ', then that again' : ''},`} on one state folder`,
   );
   await checkState({ next: tree.dir, before, wayBack, clip: options.clip, say: (line) => say(`  ${line}`) });
 }
@@ -309,8 +309,8 @@ async function packed(
   { say }: Surroundings,
 ): Promise<TargetFile[]> {
   const { arch } = tree;
-  const { what, seq, version, stateWrites, stateReads } = tree.version;
-  const id = { what, seq, version, arch };
+  const { what: kind, seq, version, stateWrites, stateReads } = tree.version;
+  const id = { what: kind, seq, version, arch };
   const full = fullTarget(id);
   const archives: TargetFile[] = [];
   const add = async (name: string): Promise<string> => {
@@ -350,15 +350,15 @@ async function packed(
   );
   if (boards.length === 0)
     throw new AgentError('config', `--boards: none of them is ${arch}: ${BOARDS_OF[arch].join(', ')}`);
-  const former = was.find(({ custom }) => custom.arch === arch);
+  const previous = was.find(({ custom }) => custom.arch === arch);
   const custom: ReleaseTarget = {
-    what,
+    what: kind,
     seq,
     version,
     arch,
     boards,
     node: NODE,
-    seqMin: options.seqMin ?? former?.custom.seqMin ?? 1,
+    seqMin: options.seqMin ?? previous?.custom.seqMin ?? 1,
     stateWrites,
     stateReads,
     full,

@@ -31,17 +31,17 @@ export const SPECIFICATION = '1.0.31';
 export const LIFETIME_DAYS = { root: 365, targets: 90, snapshot: 7, timestamp: 1 } as const;
 /** Number of keyholders that must sign root and targets. */
 export const THRESHOLD = 2;
-export const HOLDERS_MIN = 3;
+export const KEYHOLDERS_MIN = 3;
 export const ONLINE_THRESHOLD = 1;
 
 export type Signed = Root | Targets | Snapshot | Timestamp;
 export type RoleName = 'root' | 'targets' | 'snapshot' | 'timestamp';
 /** Field with the name of the keyholder; TUF allows additional fields. */
-export const HOLDER = 'x-vigie-holder';
+export const KEYHOLDER_FIELD = 'x-vigie-holder';
 export const ED25519 = 'ed25519';
 
 /** Returns a public key in TUF's form, with the name of its keyholder. */
-export function holderKey(publicKey: KeyObject, holder: string): Key {
+export function keyholderKey(publicKey: KeyObject, keyholder: string): Key {
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const hex = spki.toString('hex').slice(ED25519_SPKI_PREFIX.length);
   return new Key({
@@ -49,7 +49,7 @@ export function holderKey(publicKey: KeyObject, holder: string): Key {
     keyType: ED25519,
     scheme: ED25519,
     keyVal: { public: hex },
-    unrecognizedFields: { [HOLDER]: holder },
+    unrecognizedFields: { [KEYHOLDER_FIELD]: keyholder },
   });
 }
 
@@ -57,9 +57,9 @@ export function holderKey(publicKey: KeyObject, holder: string): Key {
 export const keyIdOf = (hex: string): string =>
   sha256Of(JSON.stringify({ keytype: ED25519, keyval: { public: hex }, scheme: ED25519 }));
 
-export function holderOf(key: Key): string {
-  const holder = key.unrecognizedFields?.[HOLDER];
-  return typeof holder === 'string' ? holder : key.keyID.slice(0, 16);
+export function keyholderOf(key: Key): string {
+  const keyholder = key.unrecognizedFields?.[KEYHOLDER_FIELD];
+  return typeof keyholder === 'string' ? keyholder : key.keyID.slice(0, 16);
 }
 
 /**
@@ -72,14 +72,14 @@ export function expiry(role: RoleName, nowMs: number): string {
   return new Date(nowMs + LIFETIME_DAYS[role] * DAY_MS).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-export interface Holders {
+export interface RoleKeys {
   readonly root: readonly Key[];
   readonly targets: readonly Key[];
   readonly online: Key;
 }
 
 /** Returns a root with these keys; `checkRoot` decides whether it may be signed. */
-export function rootOf({ root, targets, online }: Holders, version: number, expires: string): Root {
+export function rootOf({ root, targets, online }: RoleKeys, version: number, expires: string): Root {
   const role = (keys: readonly Key[], threshold: number) => ({
     keyids: keys.map(({ keyID }) => keyID),
     threshold,
@@ -99,7 +99,7 @@ export function rootOf({ root, targets, online }: Holders, version: number, expi
   });
 }
 
-export function holdersOf(root: Root): Holders {
+export function roleKeysOf(root: Root): RoleKeys {
   const [online] = keysOf(root, 'timestamp');
   if (online === undefined) throw new AgentError('corrupt', 'the root lacks a key for the timestamp');
   return { root: keysOf(root, 'root'), targets: keysOf(root, 'targets'), online };
@@ -113,7 +113,7 @@ export function keysOf(root: Root, role: RoleName): Key[] {
 
 /** Returns the role's key that belongs to this public key. */
 export function keyFor(root: Root, role: RoleName, publicKey: KeyObject): Key | undefined {
-  const { keyID } = holderKey(publicKey, '');
+  const { keyID } = keyholderKey(publicKey, '');
   return keysOf(root, role).find((key) => key.keyID === keyID);
 }
 

@@ -18,7 +18,7 @@ import {
 } from '../../../../agent/contract/release.ts';
 import { parseManifest } from '../../../lib/manifest.ts';
 import {
-  holdersOf,
+  roleKeysOf,
   isSigned,
   keyFor,
   metaFile,
@@ -150,8 +150,8 @@ export async function refresh(repository: Repository, { online, nowMs }: Publish
       );
     }
     const leftMs = Date.parse(snapshot.signed.expires) - nowMs;
-    const fresh = leftMs > SNAPSHOT_LEFT_MS && isSigned(snapshot, root.signed, 'snapshot');
-    if (fresh) putTimestamp(repository, root, snapshot.signed.version, { online, nowMs });
+    const isCurrent = leftMs > SNAPSHOT_LEFT_MS && isSigned(snapshot, root.signed, 'snapshot');
+    if (isCurrent) putTimestamp(repository, root, snapshot.signed.version, { online, nowMs });
     else {
       const bytes = repository.metadataBytes('targets', targets.signed.version);
       putOnline(repository, root, bytes, targets.signed.version, { online, nowMs });
@@ -166,8 +166,8 @@ function complete(content: SigningFile, file: string): void {
   if (isComplete(content)) return;
   const { metadata, roots } = content;
   const role = isOfRoot(metadata) ? 'root' : 'targets';
-  const judges = [roots.at(-1)?.signed, isOfRoot(metadata) ? metadata.signed : undefined];
-  const short = judges.filter((root) => root !== undefined).find((root) => !isSigned(metadata, root, role));
+  const verifyingRoots = [roots.at(-1)?.signed, isOfRoot(metadata) ? metadata.signed : undefined];
+  const short = verifyingRoots.filter((root) => root !== undefined).find((root) => !isSigned(metadata, root, role));
   const words =
     short === undefined ? 'no root' : signatureWords(signersOf(metadata, short, role), short, role);
   throw new AgentError('denied', `${file}: not enough have signed: ${words}`);
@@ -232,9 +232,9 @@ function refuseShared(is: readonly Offered[], file: string): void {
   }
 }
 
-function archesOf(all: readonly Offered[], { what, seq }: Pick<ReleaseTarget, 'what' | 'seq'>): Arch[] {
+function archesOf(all: readonly Offered[], { what: kind, seq }: Pick<ReleaseTarget, 'what' | 'seq'>): Arch[] {
   return all
-    .filter(({ custom }) => custom.what === what && custom.seq === seq)
+    .filter(({ custom }) => custom.what === kind && custom.seq === seq)
     .map(({ custom }) => custom.arch);
 }
 
@@ -255,13 +255,13 @@ function putOnline(
   targetsBytes: Uint8Array,
   version: number,
   options: PublishOptions,
-  former?: Metadata<Root>,
+  previousRoot?: Metadata<Root>,
 ): void {
   const next = repository.nextVersion('snapshot');
   const snapshot = snapshotOf(metaFile(targetsBytes, version), next, options.nowMs);
-  signOnline(snapshot, 'snapshot', root, former, options.online);
+  signOnline(snapshot, 'snapshot', root, previousRoot, options.online);
   repository.put('snapshot', snapshot);
-  putTimestamp(repository, root, next, options, former);
+  putTimestamp(repository, root, next, options, previousRoot);
 }
 
 function putTimestamp(
@@ -269,7 +269,7 @@ function putTimestamp(
   root: Metadata<Root>,
   snapshot: number,
   { online, nowMs }: PublishOptions,
-  former?: Metadata<Root>,
+  previousRoot?: Metadata<Root>,
 ): void {
   const version = (repository.timestamp()?.signed.version ?? 0) + 1;
   const timestamp = timestampOf(
@@ -277,7 +277,7 @@ function putTimestamp(
     version,
     nowMs,
   );
-  signOnline(timestamp, 'timestamp', root, former, online);
+  signOnline(timestamp, 'timestamp', root, previousRoot, online);
   repository.putTimestamp(timestamp);
 }
 
@@ -285,17 +285,17 @@ function signOnline(
   metadata: Metadata<Signed>,
   role: RoleName,
   root: Metadata<Root>,
-  former: Metadata<Root> | undefined,
+  previousRoot: Metadata<Root> | undefined,
   keys: readonly KeyObject[],
 ): void {
   for (const key of keys) {
     const publicKey = createPublicKey(key);
     const roleKey =
-      keyFor(root.signed, role, publicKey) ?? (former && keyFor(former.signed, role, publicKey));
+      keyFor(root.signed, role, publicKey) ?? (previousRoot && keyFor(previousRoot.signed, role, publicKey));
     if (roleKey !== undefined) signWith(metadata, key, roleKey.keyID);
   }
   if (isSigned(metadata, root.signed, role)) return;
-  const { keyID } = holdersOf(root.signed).online;
+  const { keyID } = roleKeysOf(root.signed).online;
   throw new AgentError(
     'config',
     `--online-key: is not the ${role} key of root ${root.signed.version} (${keyID.slice(0, 16)})`,

@@ -240,9 +240,9 @@ export function offered(targets: Targets): Offered[] {
 
 function ending(role: string, expires: string, days: number, remedy: string): string {
   if (days <= 0) return `${role} ended on ${expires}: boxes take nothing more; run \`fleet ${remedy}\``;
-  const left = days < 2 ? `${Math.floor(days * 24)} h` : `${Math.floor(days)} days`;
+  const remainingText = days < 2 ? `${Math.floor(days * 24)} h` : `${Math.floor(days)} days`;
   const urgent = days <= 7 && days >= 1 ? 'at once' : 'now';
-  return `${role} ends in ${left} (${expires}); run \`fleet ${remedy}\` ${role === 'snapshot' || role === 'timestamp' ? 'now' : urgent}`;
+  return `${role} ends in ${remainingText} (${expires}); run \`fleet ${remedy}\` ${role === 'snapshot' || role === 'timestamp' ? 'now' : urgent}`;
 }
 
 function unbelieved(role: string, remedy: string): string {

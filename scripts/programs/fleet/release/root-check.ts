@@ -10,14 +10,14 @@ import type { Key, Metadata, Root } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import { sha256Of } from '../../../../agent/base/sha256.ts';
-import { expiryFault } from './expiry.ts';
+import { expiryProblem } from './expiry.ts';
 import {
   ED25519,
   fingerprintOf,
-  HOLDER,
-  HOLDERS_MIN,
-  holderOf,
-  holdersOf,
+  KEYHOLDER_FIELD,
+  KEYHOLDERS_MIN,
+  keyholderOf,
+  roleKeysOf,
   keyIdOf,
   keysOf,
   ONLINE_THRESHOLD,
@@ -31,9 +31,9 @@ import {
 import { keyWords } from './words.ts';
 
 const ROLES = ['root', 'targets', 'snapshot', 'timestamp'] as const satisfies readonly RoleName[];
-const HOLDER_PATTERN = /^[a-z0-9-]{1,32}$/;
+const KEYHOLDER_PATTERN = /^[a-z0-9-]{1,32}$/;
 
-export const isHolderName = (name: string): boolean => HOLDER_PATTERN.test(name);
+export const isKeyholderName = (name: string): boolean => KEYHOLDER_PATTERN.test(name);
 
 export interface RootCheck {
   /** The newest published root; undefined before the first. */
@@ -47,15 +47,15 @@ export interface RootCheck {
 
 /** Throws AgentError, one line, for a root that `fleet root init` or `rotate` would not make. */
 export function checkRoot(root: Root, { previous, nowMs, place, kind = 'denied' }: RootCheck): void {
-  const fault =
-    versionFault(root, previous) ??
-    rolesFault(root) ??
-    ROLES.map((role) => repeatedKeyFault(role, keysOf(root, role))).find((one) => one !== undefined) ??
-    keysFault(root) ??
-    separationFault(root) ??
-    expiryFault('root', root.expires, nowMs) ??
-    formFault(root);
-  if (fault !== undefined) throw new AgentError(kind, `${place}: ${fault}`);
+  const problem =
+    versionProblem(root, previous) ??
+    rolesProblem(root) ??
+    ROLES.map((role) => repeatedKeyProblem(role, keysOf(root, role))).find((one) => one !== undefined) ??
+    keysProblem(root) ??
+    separationProblem(root) ??
+    expiryProblem('root', root.expires, nowMs) ??
+    formProblem(root);
+  if (problem !== undefined) throw new AgentError(kind, `${place}: ${problem}`);
 }
 
 /** Returns the SHA-256 of the signed part, hex, which does not depend on the signatures. */
@@ -63,7 +63,7 @@ export function signedDigest(metadata: Metadata<Signed>): string {
   return sha256Of(signedBytes(metadata.signed));
 }
 
-function versionFault(root: Root, previous: Root | undefined): string | undefined {
+function versionProblem(root: Root, previous: Root | undefined): string | undefined {
   const next = (previous?.version ?? 0) + 1;
   if (root.version !== next)
     return `is root ${root.version}, and the next one is ${next}: boxes go from one number to the next; make it again`;
@@ -74,8 +74,8 @@ function versionFault(root: Root, previous: Root | undefined): string | undefine
   return undefined;
 }
 
-function rolesFault(root: Root): string | undefined {
-  const other = Object.keys(root.roles).find((role) => !ROLES.some((known) => known === role));
+function rolesProblem(root: Root): string | undefined {
+  const other = Object.keys(root.roles).find((role) => !ROLES.some((allowedRole) => allowedRole === role));
   if (other !== undefined)
     return `has a role "${printable(other)}"; there must be ${ROLES.join(', ')} and no other`;
   for (const role of ROLES) {
@@ -87,25 +87,25 @@ function rolesFault(root: Root): string | undefined {
 }
 
 /** Reports a key with two names, which would count as two signatures of one person. */
-export function repeatedKeyFault(role: RoleName, keys: readonly Key[]): string | undefined {
+export function repeatedKeyProblem(role: RoleName, keys: readonly Key[]): string | undefined {
   const firstKeys = new Map<string, Key>();
   for (const key of keys) {
-    const former = firstKeys.get(fingerprintOf(key));
-    if (former !== undefined)
-      return `${role}: ${printable(holderOf(former))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
+    const firstKey = firstKeys.get(fingerprintOf(key));
+    if (firstKey !== undefined)
+      return `${role}: ${printable(keyholderOf(firstKey))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
     firstKeys.set(fingerprintOf(key), key);
   }
   return undefined;
 }
 
-function keysFault(root: Root): string | undefined {
+function keysProblem(root: Root): string | undefined {
   for (const role of ROLES) {
     const keys = keysOf(root, role);
     if (keys.length !== root.roles[role]?.keyIDs.length) return `${role}: names a key that is not there`;
-    const isHeld = role === 'root' || role === 'targets';
-    if (isHeld && (keys.length < HOLDERS_MIN || new Set(keys.map(holderOf)).size < keys.length))
-      return `${role}: ${HOLDERS_MIN} different keys of ${HOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
-    if (!isHeld && keys.length !== 1) return `${role}: must have one key, the room's own`;
+    const hasKeyholders = role === 'root' || role === 'targets';
+    if (hasKeyholders && (keys.length < KEYHOLDERS_MIN || new Set(keys.map(keyholderOf)).size < keys.length))
+      return `${role}: ${KEYHOLDERS_MIN} different keys of ${KEYHOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
+    if (!hasKeyholders && keys.length !== 1) return `${role}: must have one key, the room's own`;
   }
   const namedIds = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));
   const unused = Object.keys(root.keys).find((id) => !namedIds.has(id));
@@ -113,14 +113,14 @@ function keysFault(root: Root): string | undefined {
   const odd = Object.values(root.keys).find((key) => !isPlain(key));
   return odd === undefined
     ? undefined
-    : `the key of ${printable(holderOf(odd))} is not written as \`fleet root\` writes one (ed25519, 64 digits, its own keyid)`;
+    : `the key of ${printable(keyholderOf(odd))} is not written as \`fleet root\` writes one (ed25519, 64 digits, its own keyid)`;
 }
 
 /**
  * Reports keys in several roles. A key on a networked machine must not sign releases, and a release key must not change
  * keyholders.
  */
-function separationFault(root: Root): string | undefined {
+function separationProblem(root: Root): string | undefined {
   const roleOf = new Map<string, RoleName>();
   for (const role of ['root', 'targets', 'timestamp'] as const) {
     for (const key of keysOf(root, role)) {
@@ -128,7 +128,7 @@ function separationFault(root: Root): string | undefined {
       if (role === 'timestamp' && other !== undefined)
         return `${other}: the online key lies on a machine with a network; take another`;
       if (other !== undefined)
-        return `${printable(holderOf(key))} has one key for ${other} and ${role}; make a key for each role`;
+        return `${printable(keyholderOf(key))} has one key for ${other} and ${role}; make a key for each role`;
       roleOf.set(fingerprintOf(key), role);
     }
   }
@@ -139,8 +139,8 @@ function separationFault(root: Root): string | undefined {
 }
 
 /** Reports any other difference: the root must equal one that is made from its keyholders, version and date. */
-function formFault(root: Root): string | undefined {
-  const canonicalRoot = rootOf(holdersOf(root), root.version, root.expires);
+function formProblem(root: Root): string | undefined {
+  const canonicalRoot = rootOf(roleKeysOf(root), root.version, root.expires);
   return signedBytes(canonicalRoot).equals(signedBytes(root))
     ? undefined
     : 'holds fields that `fleet root` does not make';
@@ -148,15 +148,15 @@ function formFault(root: Root): string | undefined {
 
 function isPlain(key: Key): boolean {
   const { keyID, keyType, scheme, keyVal, unrecognizedFields = {} } = key;
-  const { public: hex = '', ...others } = keyVal;
-  const { [HOLDER]: holder, ...fields } = unrecognizedFields;
+  const { public: hex = '', ...otherValues } = keyVal;
+  const { [KEYHOLDER_FIELD]: keyholder, ...fields } = unrecognizedFields;
   return (
     /^[0-9a-f]{64}$/.test(hex) &&
     keyType === ED25519 &&
     scheme === ED25519 &&
     keyID === keyIdOf(hex) &&
-    typeof holder === 'string' &&
-    isHolderName(holder) &&
-    Object.keys({ ...others, ...fields }).length === 0
+    typeof keyholder === 'string' &&
+    isKeyholderName(keyholder) &&
+    Object.keys({ ...otherValues, ...fields }).length === 0
   );
 }

@@ -3,9 +3,9 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Key, Metadata, type Root } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
-import { expiry, type Holders, holderKey, holderOf, holdersOf, rootOf } from './metadata.ts';
+import { expiry, type RoleKeys, keyholderKey, keyholderOf, roleKeysOf, rootOf } from './metadata.ts';
 import type { Repository } from './repository.ts';
-import { checkRoot, isHolderName, repeatedKeyFault } from './root-check.ts';
+import { checkRoot, isKeyholderName, repeatedKeyProblem } from './root-check.ts';
 
 export interface RootChange {
   /** `HOLDER=FILE` words with public keys; an existing keyholder gets this key instead. */
@@ -23,19 +23,19 @@ export function firstRoot(
 ): Metadata<Root> {
   if (onlineKey === undefined)
     throw new AgentError('config', '--online-key: name the public key of the room');
-  const holders: Holders = {
+  const roleKeys: RoleKeys = {
     root: rootKey.map((text) => parseKey(text, '--root-key')),
     targets: targetsKey.map((text) => parseKey(text, '--targets-key')),
-    online: holderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
+    online: keyholderKey(publicKeyIn(onlineKey, '--online-key'), 'online'),
   };
-  return checked(holders, undefined, nowMs);
+  return checked(roleKeys, undefined, nowMs);
 }
 
 /** Returns the next root; without a change, with the same keys for another year. */
 export function nextRoot(repository: Repository, change: RootChange, nowMs: number): Metadata<Root> {
   const { signed } = repository.root();
-  const now = holdersOf(signed);
-  const holders: Holders = {
+  const now = roleKeysOf(signed);
+  const roleKeys: RoleKeys = {
     root: exchanged(now.root, change.rootKey, change.dropRoot, ['--root-key', '--drop-root']),
     targets: exchanged(now.targets, change.targetsKey, change.dropTargets, [
       '--targets-key',
@@ -44,17 +44,17 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
     online:
       change.onlineKey === undefined
         ? now.online
-        : holderKey(publicKeyIn(change.onlineKey, '--online-key'), 'online'),
+        : keyholderKey(publicKeyIn(change.onlineKey, '--online-key'), 'online'),
   };
-  return checked(holders, signed, nowMs);
+  return checked(roleKeys, signed, nowMs);
 }
 
-function checked(holders: Holders, previous: Root | undefined, nowMs: number): Metadata<Root> {
+function checked(roleKeys: RoleKeys, previous: Root | undefined, nowMs: number): Metadata<Root> {
   const place = '--root-key, --targets-key, --online-key';
   // A root with two equal ids in one role cannot be written at all.
-  const repeated = repeatedKeyFault('root', holders.root) ?? repeatedKeyFault('targets', holders.targets);
+  const repeated = repeatedKeyProblem('root', roleKeys.root) ?? repeatedKeyProblem('targets', roleKeys.targets);
   if (repeated !== undefined) throw new AgentError('config', `${place}: ${repeated}`);
-  const root = rootOf(holders, (previous?.version ?? 0) + 1, expiry('root', nowMs));
+  const root = rootOf(roleKeys, (previous?.version ?? 0) + 1, expiry('root', nowMs));
   checkRoot(root, { previous, nowMs, place, kind: 'config' });
   return new Metadata(root);
 }
@@ -65,25 +65,25 @@ function exchanged(
   going: readonly string[] = [],
   [option, dropOption]: readonly [string, string],
 ): Key[] {
-  const keysByHolder = new Map(keys.map((key) => [holderOf(key), key]));
-  for (const holder of going) {
-    if (keysByHolder.delete(holder)) continue;
+  const keysByKeyholder = new Map(keys.map((key) => [keyholderOf(key), key]));
+  for (const keyholder of going) {
+    if (keysByKeyholder.delete(keyholder)) continue;
     throw new AgentError(
       'config',
-      `${dropOption} ${holder}: not a keyholder; keyholders are ${keys.map(holderOf).join(', ')}`,
+      `${dropOption} ${keyholder}: not a keyholder; keyholders are ${keys.map(keyholderOf).join(', ')}`,
     );
   }
   for (const text of coming) {
     const key = parseKey(text, option);
-    keysByHolder.set(holderOf(key), key);
+    keysByKeyholder.set(keyholderOf(key), key);
   }
-  return [...keysByHolder.values()];
+  return [...keysByKeyholder.values()];
 }
 
 function parseKey(text: string, option: string): Key {
   const at = text.indexOf('=');
-  const [holder, file] = [text.slice(0, at), text.slice(at + 1)];
-  if (at > 0 && file !== '' && isHolderName(holder)) return holderKey(publicKeyIn(file, option), holder);
+  const [keyholder, file] = [text.slice(0, at), text.slice(at + 1)];
+  if (at > 0 && file !== '' && isKeyholderName(keyholder)) return keyholderKey(publicKeyIn(file, option), keyholder);
   throw new AgentError(
     'config',
     `${option} ${text}: write HOLDER=FILE, HOLDER of a-z, 0-9 and -; as anna=anna.key.pub`,

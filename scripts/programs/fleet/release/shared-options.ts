@@ -1,7 +1,7 @@
 /** Options and helpers that the commands of releases and roots share. */
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { command, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import { say, warn } from '../said.ts';
 import { agreesTo, agreeToRoot } from './agreement.ts';
@@ -86,7 +86,7 @@ export const passphraseOption = () =>
   new Option(
     '--passphrase-fd <number>',
     'read the passphrase of the key from this file descriptor (default: from the terminal)',
-  ).argParser(wholeNumber(FD_MAX, 0));
+  ).argParser(integerUpTo(FD_MAX, 0));
 
 /** Adds a command that makes a file to be signed. */
 export function signable(
@@ -167,8 +167,8 @@ async function signFile(file: string, kind: 'release' | 'root', options: SignOpt
   else if (options.yes !== true && !(await agreesTo(['Sign this?'])))
     throw new AgentError('denied', `${file}: not signed`);
   const passphrase = await passphraseOf({ fd: options.passphraseFd, file: options.key });
-  const holder = addSignature(content, unlockKey(locked, passphrase));
+  const keyholder = addSignature(content, unlockKey(locked, passphrase));
   writeSigningFile(file, content);
   const next = isComplete(content) ? `complete: fleet ${kind} publish ${file}` : 'more must sign';
-  say(`${file}: signed by ${holder}; ${next}`);
+  say(`${file}: signed by ${keyholder}; ${next}`);
 }

@@ -16,7 +16,7 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import {
   bytesOf,
-  holderOf,
+  keyholderOf,
   isSigned,
   keyFor,
   metadataOf,
@@ -263,17 +263,17 @@ export function isComplete({ metadata, roots }: SigningFile): boolean {
 export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): string {
   const newest = roots.at(-1)?.signed;
   const role = isOfRoot(metadata) ? 'root' : 'targets';
-  const judges = [newest, isOfRoot(metadata) ? metadata.signed : undefined].filter(
+  const verifyingRoots = [newest, isOfRoot(metadata) ? metadata.signed : undefined].filter(
     (root) => root !== undefined,
   );
   const publicKey = createPublicKey(key);
-  const roleKey = judges.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
+  const roleKey = verifyingRoots.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
   if (roleKey === undefined) {
     throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
-  if (judges.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
-    throw new AgentError('denied', `--key: ${holderOf(roleKey)} has signed this already`);
+  if (verifyingRoots.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
+    throw new AgentError('denied', `--key: ${keyholderOf(roleKey)} has signed this already`);
   }
   signWith(metadata, key, roleKey.keyID);
-  return holderOf(roleKey);
+  return keyholderOf(roleKey);
 }

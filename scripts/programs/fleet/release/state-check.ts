@@ -21,13 +21,13 @@ import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { parseVerifierKey } from '../../../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../../lib/journal/verification.ts';
-import { ownOrder } from '../../../lib/own-order.ts';
+import { ownAuthorisation } from '../../../lib/own-order.ts';
 import { AgentProcess } from '../../demo/agent-process.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
 
 /** Time limit of a run, ms. The street clip has its first events after 5 s, and a loaded machine is slow. */
 const RUN_WITHIN_MS = 120_000;
-const LOOK_MS = 500;
+const POLL_MS = 500;
 const COMMAND_WITHIN_MS = 60_000;
 /** Maximum length of an agent's last output in a message. */
 const REASON_CHARS_MAX = 300;
@@ -120,7 +120,7 @@ function placeIn(dir: string, clip: string): Place {
     mqtt: { url: 'mqtt://127.0.0.1:1', ack: 'broker' },
   };
   writeFileSync(config, JSON.stringify(content));
-  const order = ownOrder(
+  const authorisationEnv = ownAuthorisation(
     loadConfig(config, { env: {}, mode: 'check', files: false }),
     source,
     dir,
@@ -128,7 +128,7 @@ function placeIn(dir: string, clip: string): Place {
   );
   // Removes settings of the user's own box, and those that a test runner adds.
   const inherited = Object.entries(process.env).filter(([name]) => !/^(VIGIE_|NODE_OPTIONS$|TAP)/.test(name));
-  const env = { ...Object.fromEntries(inherited), ...order, ORT_DISABLE_TELEMETRY: '1' };
+  const env = { ...Object.fromEntries(inherited), ...authorisationEnv, ORT_DISABLE_TELEMETRY: '1' };
   return { dir, config, env, state: join(dir, 'state') };
 }
 
@@ -152,7 +152,7 @@ async function runUntil(
   try {
     const untilMs = performance.now() + RUN_WITHIN_MS;
     for (;;) {
-      await sleep(LOOK_MS);
+      await sleep(POLL_MS);
       if (exitText !== undefined)
         throw refusal(`${turn.name} ends (${printable(exitText, REASON_CHARS_MAX)})`);
       const health = await agentHealth(place.state);
@@ -166,8 +166,8 @@ async function runUntil(
   }
 }
 
-const refusal = (what: string): AgentError =>
-  new AgentError('denied', `old and new on one state folder: ${what}; nothing is written to be signed`);
+const refusal = (detail: string): AgentError =>
+  new AgentError('denied', `old and new on one state folder: ${detail}; nothing is written to be signed`);
 
 /** Returns the present content; throws if something of `before` is missing. */
 async function compared(place: Place, turn: Turn, before: StateContent): Promise<StateContent> {

@@ -1,7 +1,7 @@
 /** Checks a list of releases before anyone signs or publishes it. */
 import { type Metadata, Targets } from '@tufjs/models';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { expiryFault } from './expiry.ts';
+import { expiryProblem } from './expiry.ts';
 import { SPECIFICATION, signedBytes } from './metadata.ts';
 
 /**
@@ -17,12 +17,12 @@ export function checkTargets(
   nowMs: number,
   place: string,
 ): void {
-  const fault =
-    versionFault(targets, published) ?? expiryFault('targets', targets.expires, nowMs) ?? formFault(targets);
-  if (fault !== undefined) throw new AgentError('denied', `${place}: ${fault}`);
+  const problem =
+    versionProblem(targets, published) ?? expiryProblem('targets', targets.expires, nowMs) ?? formProblem(targets);
+  if (problem !== undefined) throw new AgentError('denied', `${place}: ${problem}`);
 }
 
-function versionFault(targets: Targets, published: Metadata<Targets> | undefined): string | undefined {
+function versionProblem(targets: Targets, published: Metadata<Targets> | undefined): string | undefined {
   const versionMax = (published?.signed.version ?? 0) + 1 + VERSIONS_SKIPPED_MAX;
   if (!Number.isSafeInteger(targets.version) || targets.version > versionMax)
     return `is targets ${targets.version}; the highest number that is accepted now is ${versionMax}; make it again`;
@@ -30,7 +30,7 @@ function versionFault(targets: Targets, published: Metadata<Targets> | undefined
 }
 
 /** Refuses delegations and unknown fields: they are not shown, so no one may sign them. */
-function formFault(targets: Targets): string | undefined {
+function formProblem(targets: Targets): string | undefined {
   if (targets.delegations !== undefined)
     return 'gives releases to another role (delegations); there must be none';
   const { version, expires } = targets;

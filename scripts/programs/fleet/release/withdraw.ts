@@ -17,7 +17,7 @@ export function targetsWithout(
   const unknown = seqs.find((seq) => !all.some(({ custom }) => custom.seq === seq));
   if (unknown !== undefined) {
     const offers = [
-      ...new Set(all.map(({ custom: { seq, what } }) => `${seq} (${PROGRAM_NAMES[what]})`)),
+      ...new Set(all.map(({ custom: { seq, what: kind } }) => `${seq} (${PROGRAM_NAMES[kind]})`)),
     ].join(', ');
     throw new AgentError(
       'config',

@@ -1,7 +1,7 @@
 /** Describes metadata to be signed in plain words: how it differs from the published metadata. */
 import type { Key, Root, TargetFile, Targets } from '@tufjs/models';
 import { manifestPatchTarget, type ReleaseKind } from '../../../../agent/contract/release.ts';
-import { fingerprintOf, holderOf, keysOf, type RoleName } from './metadata.ts';
+import { fingerprintOf, keyholderOf, keysOf, type RoleName } from './metadata.ts';
 import { type Offered, offered } from './repository.ts';
 
 /** Number of digits of a fingerprint that people compare by telephone: 128 bits. */
@@ -20,8 +20,8 @@ const FORM_NAMES = { release: 'state form', root: 'record form' } as const satis
 >;
 
 /** Returns a name such as "release 412 of the agent". */
-export function releaseOf({ seq, what }: Pick<Offered['custom'], 'seq' | 'what'>): string {
-  return `release ${seq} of ${PROGRAM_NAMES[what]}`;
+export function releaseOf({ seq, what: kind }: Pick<Offered['custom'], 'seq' | 'what'>): string {
+  return `release ${seq} of ${PROGRAM_NAMES[kind]}`;
 }
 
 export function bytesText(bytes: number): string {
@@ -30,14 +30,14 @@ export function bytesText(bytes: number): string {
 }
 
 export function releaseWords({ custom }: Offered, targets: Targets): string {
-  const { what, version, arch, boards, node, seqMin, stateWrites, stateReads, full, deltas } = custom;
+  const { what: kind, version, arch, boards, node, seqMin, stateWrites, stateReads, full, deltas } = custom;
   const size = (name: string): string => bytesText(targets.targets[name]?.length ?? 0);
   const small = Object.entries(deltas).map(([from, name]) => `${size(name)} from ${from}`);
   return [
     `${releaseOf(custom)}, version ${version}, ${arch}: boards ${boards.join(', ')}`,
     `node from ${node[0]}, below ${node[1]}`,
     `no way back below ${seqMin}`,
-    `${FORM_NAMES[what]} ${stateWrites}, reads ${stateReads[0]} to ${stateReads[1]}`,
+    `${FORM_NAMES[kind]} ${stateWrites}, reads ${stateReads[0]} to ${stateReads[1]}`,
     `${size(full)} whole${small.length === 0 ? '' : `, ${small.join(', ')}`}`,
   ].join('; ');
 }
@@ -84,7 +84,7 @@ export function filesOf({
 export function rootWords(before: Root | undefined, after: Root): string[] {
   return Object.keys(after.roles).flatMap((role) => {
     const keys = keysOf(after, role as RoleName);
-    const line = `${role}: ${after.roles[role]?.threshold} of ${keys.map(holderOf).join(', ')}`;
+    const line = `${role}: ${after.roles[role]?.threshold} of ${keys.map(keyholderOf).join(', ')}`;
     return before === undefined ? [line, ...keys.map((key) => `  ${keyWords(key)}`)] : [line];
   });
 }
@@ -113,10 +113,10 @@ function roleDifferences(role: string, before: Root, after: Root): string[] {
   const added = [...now].flatMap(([id, key]) => (old.has(id) ? [] : [`${role}: + ${keyWords(key)}`]));
   const removed = [...old].flatMap(([id, key]) => (now.has(id) ? [] : [`${role}: - ${keyWords(key)}`]));
   const renamed = [...now].flatMap(([id, key]) => {
-    const former = old.get(id);
-    return former === undefined || holderOf(former) === holderOf(key)
+    const previous = old.get(id);
+    return previous === undefined || keyholderOf(previous) === keyholderOf(key)
       ? []
-      : [`${role}: the key of ${holderOf(former)} is named ${holderOf(key)}`];
+      : [`${role}: the key of ${keyholderOf(previous)} is named ${keyholderOf(key)}`];
   });
   const threshold =
     was.threshold === is.threshold ? [] : [`${role}: ${is.threshold} must sign instead of ${was.threshold}`];
@@ -125,16 +125,16 @@ function roleDifferences(role: string, before: Root, after: Root): string[] {
 
 /** Returns keyholder and fingerprint in the form of keygen, for comparison by telephone. */
 export const keyWords = (key: Key): string =>
-  `${holderOf(key)}, fingerprint ${fingerprintOf(key).slice(0, FINGERPRINT_DIGITS)}`;
+  `${keyholderOf(key)}, fingerprint ${fingerprintOf(key).slice(0, FINGERPRINT_DIGITS)}`;
 
 /** Returns a line such as "1 of 2 signatures (anna); one more of ben, chris". */
 export function signatureWords(signers: readonly Key[], root: Root, role: RoleName): string {
   const { threshold = 0 } = root.roles[role] ?? {};
   const has = new Set(signers.map(({ keyID }) => keyID));
   const otherKeys = keysOf(root, role).filter(({ keyID }) => !has.has(keyID));
-  const by = signers.length === 0 ? '' : ` (${signers.map(holderOf).join(', ')})`;
+  const by = signers.length === 0 ? '' : ` (${signers.map(keyholderOf).join(', ')})`;
   const missing = threshold - signers.length;
   const missingText =
-    missing <= 0 ? '; that is enough' : `; ${missing} more of ${otherKeys.map(holderOf).join(', ')}`;
+    missing <= 0 ? '; that is enough' : `; ${missing} more of ${otherKeys.map(keyholderOf).join(', ')}`;
   return `${signers.length} of ${threshold} signatures${by}${missingText}`;
 }

@@ -1,10 +1,10 @@
 /** `fleet rollout adopt`: copies what boxes and broker know into a store that is behind the fleet. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { signingKey } from '../fleet-file.ts';
-import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { requireConfirmation, lockFleet, type FleetContext, withFleet } from '../opened.ts';
 import { Repository } from '../release/repository.ts';
 import { say } from '../said.ts';
-import { isOpen, type Member, membersOf, standingOf, witnessesOf, writeMerged } from './adoption.ts';
+import { isOpen, type Member, membersOf, retainedOrdersOf, witnessesOf, writeMerged } from './adoption.ts';
 import { chooseBoxes } from './choose.ts';
 import type { Controller } from './controller.ts';
 import { controllerOf } from './drive.ts';
@@ -35,7 +35,7 @@ export function adopt(name: string | undefined, options: AdoptOptions): Promise<
 
 /** Adopts while the caller holds the lock. Returns lines with the resulting state. */
 export async function adoptInto(
-  context: OpenedFleet,
+  context: FleetContext,
   name: string | undefined,
   options: Omit<AdoptOptions, 'dir'>,
 ): Promise<string[]> {
@@ -52,7 +52,7 @@ export async function adoptInto(
     say('nothing to adopt: the database knows all that the fleet shows');
   } else {
     const question = 'The database takes this over; nothing but withdrawals is sent.';
-    await confirmed(question, options.yes === true, signal);
+    await requireConfirmation(question, options.yes === true, signal);
     take(merged, { context, controller, givenRollout, abort: options.abort === true });
   }
   await controller.finish();
@@ -60,7 +60,7 @@ export async function adoptInto(
 }
 
 interface Taking {
-  readonly context: OpenedFleet;
+  readonly context: FleetContext;
   readonly controller: Controller;
   readonly givenRollout: { readonly plan: Plan; readonly boxes: readonly Member[] } | undefined;
   readonly abort: boolean;
@@ -115,7 +115,7 @@ function refuseName(name: string | undefined, { rollouts, orders, reports }: Wit
 function givenFor(
   merged: Merged,
   { plan: file, abort }: Pick<AdoptOptions, 'plan' | 'abort'>,
-  context: OpenedFleet,
+  context: FleetContext,
   controller: Controller,
 ): Taking['givenRollout'] {
   const strange = merged.rollouts.find((rollout) => !rollout.isKnown && isOpen(rollout));
@@ -140,7 +140,7 @@ function givenFor(
       `${name} is not in the database, and its plan is nowhere else; give the plan that it was started with (--plan FILE), or end it (--abort)`,
     );
   const plan = readPlan(file, context.fleet.timeZone);
-  const window = standingOf(strange, controller.knowledge)[0]?.strange?.window;
+  const window = retainedOrdersOf(strange, controller.knowledge)[0]?.strange?.window;
   if (window !== undefined && JSON.stringify(window) !== JSON.stringify(plan.window))
     throw new AgentError(
       'config',
@@ -152,7 +152,7 @@ function givenFor(
 /** Returns the boxes that were ordered, and those that would accept the release today. */
 function boxesFor(
   strange: MergedRollout,
-  { fleet, store }: OpenedFleet,
+  { fleet, store }: FleetContext,
   { knowledge }: Controller,
 ): Member[] {
   const members = membersOf(strange, { store, knowledge });
@@ -174,21 +174,21 @@ function boxesFor(
 function linesOf(
   { orders, counters, rollouts }: Merged,
   witnesses: Witnesses,
-  { store, clock }: OpenedFleet,
+  { store, clock }: FleetContext,
 ): string[] {
   const storedRows = new Map(witnesses.rollouts.map((row) => [row.name, row]));
   const rolloutNames = new Set([...storedRows.keys(), ...rollouts.map(({ name }) => name)]);
   const few = new Map<string, string[]>();
-  const fresh = new Set(counters.map(({ kind, id }) => `${kind} ${id}`));
+  const laterCounters = new Set(counters.map(({ kind, id }) => `${kind} ${id}`));
   for (const { kind, id, rollout } of witnesses.reports)
-    if (rollout !== null && !rolloutNames.has(rollout) && fresh.has(`${kind} ${id}`))
+    if (rollout !== null && !rolloutNames.has(rollout) && laterCounters.has(`${kind} ${id}`))
       few.set(rollout, [...(few.get(rollout) ?? []), id]);
   const odd = store.boxes().filter(({ report }) => {
     if (report === undefined) return false;
     return ORDER_KINDS.some(
-      (order) =>
-        ORDER_IN[order](report).order !== null &&
-        believableCounter(report, order, clock.wallMs()) === undefined,
+      (orderKind) =>
+        ORDER_IN[orderKind](report).counter !== null &&
+        believableCounter(report, orderKind, clock.wallMs()) === undefined,
     );
   });
   return [
@@ -216,7 +216,7 @@ function linesOf(
   ];
 }
 
-function stateLines({ store }: OpenedFleet): string[] {
+function stateLines({ store }: FleetContext): string[] {
   const row = new Rollouts(store).present();
   if (row === undefined) return ['no rollout is under way'];
   const next: Partial<Record<typeof row.state, string>> = {

@@ -19,9 +19,9 @@ import {
   type RolloutKind,
   rolloutIn,
 } from './kinds.ts';
-import type { Knowledge, Standing } from './knowledge.ts';
+import type { Knowledge, RetainedOrder } from './knowledge.ts';
 import type { KnownRollout, Merged, MergedRollout, SeenReport, Witnesses } from './merge.ts';
-import { isWhole, writeOrder } from './orders.ts';
+import { isOrderable, writeOrder } from './orders.ts';
 import { type Plan, planOf } from './plan.ts';
 import { believableCounter, type RolloutBoxRow, type RolloutRow, Rollouts } from './rollouts.ts';
 import { OPEN, type RolloutState } from './states.ts';
@@ -37,15 +37,15 @@ export function witnessesOf(
 ): Witnesses & { readonly reports: readonly SeenReport[] } {
   const rollouts = new Rollouts(store);
   const reports = store.boxes().flatMap(({ site, box, report }) =>
-    ORDER_KINDS.flatMap((order): SeenReport[] => {
-      const counter = believableCounter(report, order, nowMs);
+    ORDER_KINDS.flatMap((orderKind): SeenReport[] => {
+      const counter = believableCounter(report, orderKind, nowMs);
       if (report === undefined || counter === undefined) return [];
-      return [{ ...rolloutIn(report, order), id: `${site}/${box}`, counter }];
+      return [{ ...rolloutIn(report, orderKind), id: `${site}/${box}`, counter }];
     }),
   );
   return {
     rollouts: rollouts.all().map((row) => knownOf(rollouts, row)),
-    orders: knowledge.standing
+    orders: knowledge.retainedOrders
       .filter(({ byOwnKey }) => byOwnKey)
       .map(({ site, box, ...order }) => ({ ...order, id: `${site}/${box}` })),
     reports,
@@ -57,14 +57,14 @@ export function witnessesOf(
   };
 }
 
-function knownOf(rollouts: Rollouts, { name, kind, state, wave, made }: RolloutRow): KnownRollout {
+function knownOf(rollouts: Rollouts, { name, kind, state, wave, made: madeMs }: RolloutRow): KnownRollout {
   const boxes = rollouts.boxes(name).map(({ site, box, ...row }) => ({
     id: `${site}/${box}`,
     wave: row.wave,
     state: row.state,
     action: row.action,
   }));
-  return { name, kind, state, wave, newest: Math.max(made, rollouts.newestOrder(name)), boxes };
+  return { name, kind, state, wave, newest: Math.max(madeMs, rollouts.newestOrder(name)), boxes };
 }
 
 export interface Adopting {
@@ -85,10 +85,10 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
   const { store, knowledge, nowMs } = adopting;
   const rollouts = new Rollouts(store);
   for (const { kind, id, counter, rollout, action, final } of merged.orders) {
-    const standing = knowledge.standingOf(ORDER_KIND_OF[kind], id);
-    if (standing?.strange === undefined)
+    const retainedOrder = knowledge.retainedOrder(ORDER_KIND_OF[kind], id);
+    if (retainedOrder?.strange === undefined)
       throw new AgentError('bug', 'an order that is adopted lies at the broker');
-    const { site, box, strange } = standing;
+    const { site, box, strange } = retainedOrder;
     rollouts.adoptOrder({
       kind,
       counter,
@@ -159,7 +159,7 @@ function saveState(
     wave: row.wave,
     reachedMs: reached,
     // A request to abort stays.
-    wanted: null,
+    request: null,
     reason: row.reason,
   };
   rollouts.saveRollout(
@@ -169,7 +169,7 @@ function saveState(
       ...before,
       state,
       wave,
-      wanted: null,
+      request: null,
       reachedMs: wave === row.wave ? reached : null,
       reason: reason ?? (state === row.state ? row.reason : null),
     },
@@ -183,9 +183,9 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
   const plan = isOpen(merged) ? givenRollout : undefined;
   const members = plan?.boxes ?? membersOf(merged, adopting);
   const waves = plan === undefined ? members.map(() => 0) : assignWaves(name, members, plan.plan);
-  const ordered = new Map(merged.boxes.map((box) => [box.id, box]));
-  const wave = reachedWave(waves, ordered.size);
-  const orders = standingOf(merged, knowledge);
+  const mergedBoxes = new Map(merged.boxes.map((box) => [box.id, box]));
+  const wave = reachedWave(waves, mergedBoxes.size);
+  const orders = retainedOrdersOf(merged, knowledge);
   const window = orders[0]?.strange?.window ?? null;
   const [first] = members;
   if (first === undefined) throw new AgentError('bug', 'a rollout that is adopted has boxes');
@@ -202,7 +202,7 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
       not_after: endOf(orders, plan?.plan, nowMs),
     },
     members.map(({ site, box, fields: of, bytes, way }, i) => {
-      const isOrdered = ordered.has(`${site}/${box}`);
+      const hasOrder = mergedBoxes.has(`${site}/${box}`);
       // An ordered box is in a wave that has begun, even if today's inventory would assign another.
       return {
         site,
@@ -210,14 +210,14 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
         fields: of,
         bytes,
         way,
-        wave: isOrdered ? Math.min(waves[i] ?? 0, wave) : (waves[i] ?? 0),
+        wave: hasOrder ? Math.min(waves[i] ?? 0, wave) : (waves[i] ?? 0),
       };
     }),
   );
   const row = rollouts.get(name);
   if (row === undefined) throw new AgentError('bug', `the rollout ${name} is in the store`);
   for (const box of rollouts.boxes(name)) {
-    const now = ordered.get(`${box.site}/${box.box}`);
+    const now = mergedBoxes.get(`${box.site}/${box.box}`);
     if (now !== undefined)
       rollouts.saveBox(name, { ...box, state: now.state, action: now.action, since: nowMs });
   }
@@ -225,22 +225,22 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
 }
 
 /** Returns the end of a rollout: from its orders, or from the plan, counted from now. */
-function endOf(orders: readonly Standing[], plan: Plan | undefined, nowMs: number): number {
+function endOf(orders: readonly RetainedOrder[], plan: Plan | undefined, nowMs: number): number {
   if (orders.length > 0) return Math.max(...orders.map(({ notAfterMs }) => notAfterMs));
   return nowMs + (plan?.notAfterDays ?? 0) * DAY_MS;
 }
 
 /** Returns the lowest wave up to which there are as many boxes as were ordered. It is never above the wave reached. */
-export function reachedWave(waves: readonly number[], ordered: number): number {
+export function reachedWave(waves: readonly number[], orderedCount: number): number {
   const last = Math.max(0, ...waves);
   for (let wave = 0; wave < last; wave += 1)
-    if (waves.filter((n) => n <= wave).length >= ordered) return wave;
+    if (waves.filter((n) => n <= wave).length >= orderedCount) return wave;
   return last;
 }
 
 /** Returns the orders of a rollout that the broker holds. */
-export function standingOf({ name, kind }: MergedRollout, knowledge: Knowledge): Standing[] {
-  return knowledge.standing.filter(
+export function retainedOrdersOf({ name, kind }: MergedRollout, knowledge: Knowledge): RetainedOrder[] {
+  return knowledge.retainedOrders.filter(
     (order) => order.byOwnKey && order.kind === kind && order.rollout === name,
   );
 }
@@ -252,7 +252,7 @@ export function membersOf(
 ): Member[] {
   const rows = new Map(store.boxes().map((row) => [`${row.site}/${row.box}`, row]));
   const orders = new Map(
-    standingOf(merged, knowledge).map(({ site, box, strange }) => [`${site}/${box}`, strange?.fields]),
+    retainedOrdersOf(merged, knowledge).map(({ site, box, strange }) => [`${site}/${box}`, strange?.fields]),
   );
   const common = [...orders.values()].find((fields) => fields !== undefined);
   return merged.boxes.map(({ id }) => {
@@ -281,15 +281,15 @@ const NOTHING: Readonly<Record<RolloutKind, OrderFields>> = {
 function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs }: Adopting): void {
   const row = rollouts.get(name);
   if (row === undefined) return;
-  const standing = new Map(
+  const expectedOrders = new Map(
     rollouts
-      .standing()
+      .expectedOrders()
       .filter(({ rollout }) => rollout === name)
       .map((order) => [`${order.site}/${order.box}`, order]),
   );
   for (const box of rollouts.boxes(name)) {
-    const order = standing.get(`${box.site}/${box.box}`);
-    if (order === undefined || order.action === 'withdraw' || !isWhole(box.fields)) continue;
+    const order = expectedOrders.get(`${box.site}/${box.box}`);
+    if (order === undefined || order.action === 'withdraw' || !isOrderable(box.fields)) continue;
     writeOrder(rollouts, row, box, 'withdraw', { key, nowMs }, true);
     const state = OPEN.includes(box.state) && box.state !== 'switched' ? 'withdrawn' : box.state;
     rollouts.saveBox(name, { ...box, state, action: 'withdraw', since: nowMs });

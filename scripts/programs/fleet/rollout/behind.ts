@@ -44,23 +44,23 @@ export class Evidence {
   }
 
   /** Returns the evidence; undefined if the store knows everything that is visible. */
-  look(nowMs: number): Lag | undefined {
+  check(nowMs: number): Lag | undefined {
     // Unknown entries may have been adopted since.
     const ids = new Set([
       ...this.#knowledge.takeChangedIds(),
       ...[...this.#unknown.values()].map(({ id }) => id),
     ]);
-    for (const id of ids) for (const kind of ORDER_KINDS) this.#lookAt(kind, id, nowMs);
+    for (const id of ids) for (const kind of ORDER_KINDS) this.#checkBox(kind, id, nowMs);
     if (this.#unknown.size === 0) return undefined;
     const all = [...this.#unknown.values()];
-    const orders = all.filter(({ isOrder }) => isOrder).length;
-    const reports = all.length - orders;
+    const orderCount = all.filter(({ isOrder }) => isOrder).length;
+    const reportCount = all.length - orderCount;
     const names = [...new Set(all.flatMap(({ rollout }) => (rollout === null ? [] : [rollout])))];
     const of = names.length === 0 ? '' : `rollout ${someOf(names.sort(), 3)}, `;
     const boxes = someOf([...new Set(all.map(({ id }) => id))].sort(), 5);
     return {
-      isSure: orders > 0 || reports >= REPORTS_MIN || this.#allSay(),
-      text: `fleet.db: it is behind the fleet: ${orders} of the orders at the broker and ${reports} of the boxes’ reports are newer (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
+      isSure: orderCount > 0 || reportCount >= REPORTS_MIN || this.#allSay(),
+      text: `fleet.db: it is behind the fleet: ${orderCount} of the orders at the broker and ${reportCount} of the boxes’ reports are newer (${of}${boxes}); ${FIX}, or end that rollout where it was begun`,
     };
   }
 
@@ -69,8 +69,8 @@ export class Evidence {
     const row = this.#rollouts.present();
     if (row === undefined) return false;
     const boxes = this.#rollouts.boxes(row.name);
-    const ordered = boxes.filter(({ action }) => action !== null);
-    const candidates = ordered.length > 0 ? ordered : boxes.filter(({ wave }) => wave === 0);
+    const orderedBoxes = boxes.filter(({ action }) => action !== null);
+    const candidates = orderedBoxes.length > 0 ? orderedBoxes : boxes.filter(({ wave }) => wave === 0);
     const kind = ORDER_KIND_OF[row.kind];
     return (
       candidates.length > 0 &&
@@ -78,16 +78,16 @@ export class Evidence {
     );
   }
 
-  #lookAt(kind: OrderKind, id: string, nowMs: number): void {
+  #checkBox(kind: OrderKind, id: string, nowMs: number): void {
     const place = `${kind} ${id}`;
     const [site = '', box = ''] = id.split('/');
     const newest = this.#rollouts.newestCounter(kind, site, box);
-    const standing = this.#knowledge.standingOf(kind, id);
+    const retainedOrder = this.#knowledge.retainedOrder(kind, id);
     const report = this.#knowledge.report(id);
     const reportedCounter = believableCounter(report, kind, nowMs) ?? 0;
     this.#unknown.delete(place);
-    if (standing?.byOwnKey === true && standing.counter > newest)
-      this.#unknown.set(place, { id, rollout: standing.rollout, isOrder: true });
+    if (retainedOrder?.byOwnKey === true && retainedOrder.counter > newest)
+      this.#unknown.set(place, { id, rollout: retainedOrder.rollout, isOrder: true });
     else if (reportedCounter > newest) {
       const rollout = report === undefined ? null : rolloutIn(report, kind).rollout;
       this.#unknown.set(place, { id, rollout, isOrder: false });

@@ -24,39 +24,39 @@ export interface ReleaseRequest {
 }
 
 export interface Choice {
-  readonly what: ReleaseKind;
+  readonly kind: ReleaseKind;
   readonly seq: number;
   readonly version: string;
   readonly takes: readonly RolloutBoxSpec[];
   /** Boxes that run it already. */
-  readonly there: readonly BoxRow[];
-  readonly left: readonly { readonly box: BoxRow; readonly why: string }[];
+  readonly upToDate: readonly BoxRow[];
+  readonly leftOut: readonly { readonly box: BoxRow; readonly reason: string }[];
 }
 
 /** Chooses the boxes. Throws AgentError `config` if the release is not offered. */
 export function chooseBoxes(targets: Targets, request: ReleaseRequest, boxes: readonly BoxRow[]): Choice {
   const all = offered(targets).map(({ custom }) => custom);
   const target = chosenOf(all, request);
-  const { what, seq } = target;
+  const { what: kind, seq } = target;
   const releases = all.filter((custom) => custom.seq === seq);
   const takes: RolloutBoxSpec[] = [];
   const upToDate: BoxRow[] = [];
-  const left: { box: BoxRow; why: string }[] = [];
+  const leftOut: { box: BoxRow; reason: string }[] = [];
   for (const box of boxes) {
     const { report } = box;
     const reason = whyNot(box, releases, request.name);
-    const runs = report?.updater && RUNNING[what](report.updater);
+    const runs = report?.updater && RUNNING[kind](report.updater);
     if (reason === undefined && runs?.seq === seq) upToDate.push(box);
     else if (reason !== undefined || report?.updater == null)
-      left.push({ box, why: reason ?? 'it has no updater' });
+      leftOut.push({ box, reason: reason ?? 'it has no updater' });
     else {
       const custom = releases.find(({ arch }) => arch === report.updater?.arch);
       const spec = custom && specOf(box, report, custom, targets.targets, all);
       if (typeof spec === 'object') takes.push(spec);
-      else left.push({ box, why: spec ?? 'it is of another architecture' });
+      else leftOut.push({ box, reason: spec ?? 'it is of another architecture' });
     }
   }
-  return { what, seq, version: target.version, takes, there: upToDate, left };
+  return { kind, seq, version: target.version, takes, upToDate, leftOut };
 }
 
 function chosenOf(all: readonly ReleaseTarget[], { name, isRoot = false }: ReleaseRequest): ReleaseTarget {
@@ -121,15 +121,15 @@ function specOf(
 ): RolloutBoxSpec | string {
   if (updater === null) return 'it has no updater';
   const { board, arch, node, freeBytes } = updater;
-  const { what } = custom;
-  const release = RUNNING[what](updater);
-  const first = WITHOUT_RELEASE[what];
+  const { what: kind } = custom;
+  const release = RUNNING[kind](updater);
+  const first = WITHOUT_RELEASE[kind];
   if (release === null && first !== undefined) return first;
   const seq = release?.seq ?? 0;
   const delta = custom.deltas[seq];
   const way = delta === undefined ? 'full' : 'delta';
   const bytes = targets[delta ?? custom.full]?.length ?? 0;
-  const running = all.find((other) => other.what === what && other.seq === seq && other.arch === arch);
+  const running = all.find((other) => other.what === kind && other.seq === seq && other.arch === arch);
   const reason = misfit(custom, {
     board,
     arch,
@@ -141,6 +141,6 @@ function specOf(
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });
   return (
-    reason ?? { site, box, board, fields: { what, seq: custom.seq, version: custom.version }, bytes, way }
+    reason ?? { site, box, board, fields: { what: kind, seq: custom.seq, version: custom.version }, bytes, way }
   );
 }

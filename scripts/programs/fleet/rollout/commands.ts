@@ -1,6 +1,6 @@
 /** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
 import {
@@ -63,7 +63,7 @@ export function rolloutCommands(program: Command): void {
     .option('--csv', 'RFC 4180')
     .action((options: { readonly dir: string; readonly csv?: boolean }) => inventory(options));
   command(program, 'audit', 'prints who did what, the newest first', 'audit --count 100')
-    .option('--count <number>', 'of lines', wholeNumber(99_999), 20)
+    .option('--count <number>', 'of lines', integerUpTo(99_999), 20)
     .action((options: { readonly dir: string; readonly count: number }) => audit(options));
   const rollout = program
     .command('rollout')

@@ -21,7 +21,7 @@ import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { Evidence, type Lag } from './behind.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
-import { Knowledge, type Standing } from './knowledge.ts';
+import { Knowledge, type RetainedOrder } from './knowledge.ts';
 import { writeOrder, writeWithdrawals } from './orders.ts';
 import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf } from './rollouts.ts';
@@ -54,10 +54,10 @@ export interface ControllerOptions {
   /** Key that signs orders. */
   readonly key: KeyObject;
   /** Maximum time between two checks of the store for requests of other programs, ms. */
-  readonly lookMs: number;
+  readonly pollMs: number;
   say(line: string): void;
   /** Called after each check of the boxes. */
-  looked?(rollout: string): void;
+  onChecked?(rollout: string): void;
 }
 
 export class Controller {
@@ -67,7 +67,7 @@ export class Controller {
   readonly #evidence: Evidence;
   readonly #sending: Sending;
   #foreignOrdersReported = '';
-  #behindTold = '';
+  #reportedLag = '';
   /** Copies of the store's boxes: no one else writes them while this program holds the lock. */
   readonly #boxes = new Map<string, RolloutBoxRow[]>();
   /** Orders at the broker that are known to come from this store. */
@@ -113,8 +113,8 @@ export class Controller {
   }
 
   /** Returns what the fleet shows and the store does not know; undefined if nothing. */
-  behind(): Lag | undefined {
-    return this.#evidence.look(this.#options.clock.wallMs());
+  lag(): Lag | undefined {
+    return this.#evidence.check(this.#options.clock.wallMs());
   }
 
   /**
@@ -122,7 +122,7 @@ export class Controller {
    * AgentError `denied` if someone else sends orders to the same boxes.
    */
   async run(name: string, signal: AbortSignal, dueOnly = false): Promise<RolloutRow> {
-    const { clock, link, lookMs } = this.#options;
+    const { clock, link, pollMs } = this.#options;
     for (;;) {
       if (!link.connected) {
         try {
@@ -133,10 +133,10 @@ export class Controller {
         }
       }
       const nextMs = await this.#turn(name);
-      this.#options.looked?.(name);
+      this.#options.onChecked?.(name);
       const row = this.#row(name);
       if (dueOnly || signal.aborted || this.#isOver(row)) return row;
-      const untilMs = Math.min(nextMs === undefined ? lookMs : nextMs - clock.wallMs(), lookMs);
+      const untilMs = Math.min(nextMs === undefined ? pollMs : nextMs - clock.wallMs(), pollMs);
       await this.#wait(Math.max(untilMs, 0), signal);
     }
   }
@@ -149,8 +149,8 @@ export class Controller {
   }
 
   /** Returns valid orders of others at the broker. */
-  strangers(nowMs: number): Standing[] {
-    return this.knowledge.standing.filter(
+  foreignOrders(nowMs: number): RetainedOrder[] {
+    return this.knowledge.retainedOrders.filter(
       ({ kind, site, box, counter, notAfterMs, action }) =>
         action !== 'withdraw' && notAfterMs > nowMs && !this.#isOurs(kind, site, box, counter),
     );
@@ -189,7 +189,7 @@ export class Controller {
         progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
       const skipped = this.#rollouts.skipped(name);
-      const boxes = rows.map(({ site, box, wave, state, since, action }, i): RolloutBox => {
+      const boxes = rows.map(({ site, box, wave, state, since: sinceMs, action }, i): RolloutBox => {
         const id = `${site}/${box}`;
         const online = this.knowledge.isOnline(id);
         return {
@@ -198,7 +198,7 @@ export class Controller {
           state,
           action,
           online,
-          sinceMs: since,
+          sinceMs,
           isSkipped: skipped.has(id),
           progress: reports[i]?.progress ?? 'none',
           heardMs: online ? nowMs : this.knowledge.heardMs(id),
@@ -262,16 +262,16 @@ export class Controller {
 
   #refuseBehind(): void {
     const { say } = this.#options;
-    const lag = this.behind();
+    const lag = this.lag();
     if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; nothing is sent`);
-    if (lag !== undefined && lag.text !== this.#behindTold) say(lag.text);
-    this.#behindTold = lag?.text ?? '';
+    if (lag !== undefined && lag.text !== this.#reportedLag) say(lag.text);
+    this.#reportedLag = lag?.text ?? '';
   }
 
   #refuseForeignOrders(name: string): void {
     const { clock, say } = this.#options;
     const ownIds = new Set(this.#boxesOf(name).map(({ site, box }) => `${site}/${box}`));
-    const foreignOrders = this.strangers(clock.wallMs()).filter(({ site, box }) =>
+    const foreignOrders = this.foreignOrders(clock.wallMs()).filter(({ site, box }) =>
       ownIds.has(`${site}/${box}`),
     );
     if (foreignOrders.length === 0) return;
@@ -301,7 +301,7 @@ export class Controller {
     return rows;
   }
 
-  #isOurs(kind: Standing['kind'], site: string, box: string, counter: number): boolean {
+  #isOurs(kind: RetainedOrder['kind'], site: string, box: string, counter: number): boolean {
     const place = `${kind} ${site}/${box} ${counter}`;
     if (this.#ownOrders.has(place)) return true;
     if (this.#rollouts.envelope(ORDER_KIND_OF[kind], site, box, counter) === undefined) return false;
@@ -329,21 +329,21 @@ export class Controller {
 
 export function rolloutOf({
   plan,
-  made,
-  changed,
+  made: madeMs,
+  changed: sinceMs,
   state,
   wave,
   reached,
   not_after,
   accepted,
-  wanted,
+  wanted: request,
   reason,
 }: RolloutRow): Rollout {
   const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
   return {
     state,
-    sinceMs: changed,
-    madeMs: made,
+    sinceMs,
+    madeMs,
     window: plan.window,
     wave,
     reachedMs: reached,
@@ -351,20 +351,20 @@ export function rolloutOf({
     notAfterMs: not_after,
     thresholds: plan.thresholds,
     accepted,
-    wanted,
+    request,
     reason,
   };
 }
 
-export function foreignOrdersText(orders: readonly Standing[]): string {
+export function foreignOrdersText(orders: readonly RetainedOrder[]): string {
   const names = [...new Set(orders.map(({ rollout }) => rollout))].join(', ');
   const boxes = someOf(orders.map(({ site, box }) => `${site}/${box}`));
   return `orders that this folder has not given lie at the broker: rollout ${names}, for ${boxes}`;
 }
 
 /** Reports whether a person has requested the abort, and the broker may not have all withdrawals yet. */
-function isAborting({ wanted, state }: RolloutRow): boolean {
-  return wanted === 'abort' && !OVER.includes(state);
+function isAborting({ wanted: request, state }: RolloutRow): boolean {
+  return request === 'abort' && !OVER.includes(state);
 }
 
 function isChanged(before: Rollout, after: Rollout): boolean {

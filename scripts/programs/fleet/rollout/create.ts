@@ -29,7 +29,7 @@ export interface RolloutSpec {
   /** New name, for people and records. */
   readonly name: string;
   /** Description for people: the version, or the purpose of the configuration. */
-  readonly what: string;
+  readonly description: string;
   readonly plan: Plan;
   readonly boxes: readonly RolloutBoxSpec[];
 }
@@ -56,7 +56,7 @@ export function createRollout(
   spec: RolloutSpec,
   { key, nowMs }: { key: KeyObject; nowMs: number },
 ): RolloutRow {
-  const { kind, name, what, plan, boxes } = spec;
+  const { kind, name, description, plan, boxes } = spec;
   if (!NAME.test(name))
     throw new AgentError('config', `the name of a rollout is 1 to 64 of a-z, 0-9, . and -; "${name}" is not`);
   if (boxes.length === 0)
@@ -74,7 +74,7 @@ export function createRollout(
     if (before !== undefined) endBefore(rollouts, before, `replaced by ${name}`, { key, nowMs });
     const not_after = nowMs + plan.notAfterDays * DAY_MS;
     rollouts.add(
-      { name, kind, what, plan, made: nowMs, who: whoRuns(), not_after },
+      { name, kind, what: description, plan, made: nowMs, who: whoRuns(), not_after },
       boxes.map(({ site, box, fields, bytes, way }, i) => ({
         site,
         box,
@@ -84,7 +84,7 @@ export function createRollout(
         way: way ?? null,
       })),
     );
-    store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${what} made for ${boxes.length} boxes`, nowMs);
+    store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${description} made for ${boxes.length} boxes`, nowMs);
     const rollout = rollouts.get(name);
     if (rollout === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
     return rollout;

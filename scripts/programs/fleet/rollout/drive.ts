@@ -7,7 +7,7 @@ import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { releaseName } from '../../../../agent/contract/release.ts';
 import { signingKey } from '../fleet-file.ts';
-import { confirmed, lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { requireConfirmation, lockFleet, type FleetContext, withFleet } from '../opened.ts';
 import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
 import { say, warn } from '../said.ts';
@@ -26,7 +26,7 @@ import { restOf, viewLines, waveName } from './text.ts';
 import { type BoxView, type RolloutView, viewOf } from './view.ts';
 
 /** Maximum time that a request of another program waits in the store, ms. */
-const LOOK_MS = 2000;
+const POLL_MS = 2000;
 
 export interface StartOptions extends DirOption {
   readonly plan: string;
@@ -37,17 +37,17 @@ export interface StartOptions extends DirOption {
   readonly root?: boolean;
 }
 
-export function controllerOf(context: OpenedFleet, metrics = metricsFileOf(context)): Controller {
+export function controllerOf(context: FleetContext, metrics = metricsFileOf(context)): Controller {
   const { fleet, store, link, clock } = context;
-  const looked = (name: string): void => metrics.look(() => shownRollout(context, name));
-  return new Controller({ store, link, clock, key: signingKey(fleet), lookMs: LOOK_MS, say, looked });
+  const onChecked = (name: string): void => metrics.writeIfDue(() => shownRollout(context, name));
+  return new Controller({ store, link, clock, key: signingKey(fleet), pollMs: POLL_MS, say, onChecked });
 }
 
-function metricsFileOf({ fleet, clock }: OpenedFleet): RolloutMetricsFile {
+function metricsFileOf({ fleet, clock }: FleetContext): RolloutMetricsFile {
   return new RolloutMetricsFile({ file: fleet.metricsFile, clock, warn });
 }
 
-function shownRollout({ store, clock }: OpenedFleet, name: string): RolloutView | undefined {
+function shownRollout({ store, clock }: FleetContext, name: string): RolloutView | undefined {
   const row = new Rollouts(store).get(name);
   return row === undefined ? undefined : viewOf(store, row, clock.wallMs());
 }
@@ -72,19 +72,19 @@ export function start(version: string, options: StartOptions): Promise<void> {
       refuseForeignOrders(controller, clock.wallMs(), options.takeOver === true);
       const choice = chooseBoxes(targets, { name: version, isRoot: options.root === true }, store.boxes());
       const day = new Date(clock.wallMs()).toISOString().slice(0, 10);
-      const about = choice.what === 'root' ? `root-${version}` : version;
+      const about = choice.kind === 'root' ? `root-${version}` : version;
       const name = options.name ?? freeName(store, `${day}-${about}`);
       for (const line of choiceLines(name, choice, plan)) say(line);
       if (options.dryRun === true) return;
       const count = choice.takes.length;
-      await confirmed(
-        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.what]} ${choice.seq}-${choice.version}.`,
+      await requireConfirmation(
+        `${count} ${count === 1 ? 'box' : 'boxes'} will get ${KIND_NAMES[choice.kind]} ${choice.seq}-${choice.version}.`,
         options.yes === true,
         signal,
       );
       createRollout(
         store,
-        { kind: choice.what, name, what: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
+        { kind: choice.kind, name, description: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
         { key: signingKey(fleet), nowMs: clock.wallMs() },
       );
       say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
@@ -99,28 +99,28 @@ export function start(version: string, options: StartOptions): Promise<void> {
  * overwritten.
  */
 export function refuseForeignOrders(controller: Controller, nowMs: number, takeOver: boolean): void {
-  const lag = controller.behind();
+  const lag = controller.lag();
   if (lag !== undefined) throw new AgentError('denied', lag.text);
-  const strangers = controller.strangers(nowMs);
-  if (strangers.length === 0) return;
-  if (takeOver) say(`${foreignOrdersText(strangers)}; they are written over`);
+  const foreignOrders = controller.foreignOrders(nowMs);
+  if (foreignOrders.length === 0) return;
+  if (takeOver) say(`${foreignOrdersText(foreignOrders)}; they are written over`);
   else
     throw new AgentError(
       'denied',
-      `${foreignOrdersText(strangers)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
+      `${foreignOrdersText(foreignOrders)}; end that rollout on the machine that started it, or pass --take-over if that is impossible`,
     );
 }
 
 /** Returns lines with the choice: boxes, waves and bytes. */
 function choiceLines(
   name: string,
-  { what: kind, takes, there, left, seq, version }: Choice,
+  { kind, takes, upToDate, leftOut, seq, version }: Choice,
   plan: Plan,
 ): string[] {
   if (takes.length === 0)
     return [
-      ...leftLines(left),
-      `nobody would take ${KIND_NAMES[kind]} ${seq}: ${there.length} boxes run it already`,
+      ...leftOutLines(leftOut),
+      `nobody would take ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
     ];
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
@@ -146,21 +146,21 @@ function choiceLines(
   });
   const total = takes.reduce((sum, box) => sum + (box.bytes ?? 0), 0);
   return [
-    ...leftLines(left),
-    ...(there.length === 0
+    ...leftOutLines(leftOut),
+    ...(upToDate.length === 0
       ? []
-      : [`${there.length} boxes run it already: ${someOf(there.map(({ box }) => box))}`]),
+      : [`${upToDate.length} boxes run it already: ${someOf(upToDate.map(({ box }) => box))}`]),
     ...columns([['', 'BOXES', 'DELTA', 'BYTES', 'FULL', 'BYTES', 'SOAK', 'NAMES'], ...rows]),
     `${takes.length} boxes, ${bytesText(total)} in all: ${KIND_NAMES[kind]} ${releaseName(seq, version)}`,
   ];
 }
 
-function leftLines(left: Choice['left']): string[] {
+function leftOutLines(leftOut: Choice['leftOut']): string[] {
   const reasons = new Map<string, string[]>();
-  for (const { box, why } of left) {
-    const names = reasons.get(why) ?? [];
+  for (const { box, reason } of leftOut) {
+    const names = reasons.get(reason) ?? [];
     names.push(box.box);
-    reasons.set(why, names);
+    reasons.set(reason, names);
   }
   return [...reasons].map(([reason, names]) => `not sent to ${names.length}: ${someOf(names)}: ${reason}`);
 }
@@ -169,7 +169,7 @@ export interface RunOptions extends DirOption {
   readonly once?: boolean;
 }
 
-export function run({ dir, once }: RunOptions): Promise<void> {
+export function run({ dir, once: dueOnly }: RunOptions): Promise<void> {
   return withFleet(dir, async (context) => {
     const { store, signal, clock } = context;
     const lock = lockFleet(dir);
@@ -179,7 +179,7 @@ export function run({ dir, once }: RunOptions): Promise<void> {
       await controller.start(signal);
       await controller.finish();
       const row = present(store);
-      const after = await controller.run(row.name, signal, once === true);
+      const after = await controller.run(row.name, signal, dueOnly === true);
       metrics.write(() => shownRollout(context, row.name));
       const nowMs = clock.wallMs();
       for (const line of viewLines(viewOf(store, after, nowMs), nowMs)) say(line);
@@ -197,7 +197,7 @@ export function run({ dir, once }: RunOptions): Promise<void> {
 }
 
 /** Throws AgentError `config` if no rollout is running. */
-export function present(store: OpenedFleet['store']): RolloutRow {
+export function present(store: FleetContext['store']): RolloutRow {
   const row = new Rollouts(store).present();
   if (row === undefined)
     throw new AgentError('config', 'no rollout is under way; `fleet rollout start` makes one');
@@ -205,7 +205,7 @@ export function present(store: OpenedFleet['store']): RolloutRow {
 }
 
 /** Has a stored request carried out: by the program that runs the rollout, or once by this one if none does. */
-async function obeyed(context: OpenedFleet, name: string, operation: string): Promise<void> {
+async function obeyed(context: FleetContext, name: string, operation: string): Promise<void> {
   const { fleet, signal } = context;
   if (StateLock.isHeld(fleet.dir)) {
     say(`${name}: ${operation} is said; the program that runs it does it`);
@@ -307,7 +307,7 @@ export function rolloutStatus(
 
 async function watchBars(
   view: () => RolloutView,
-  { signal, clock }: Pick<OpenedFleet, 'signal' | 'clock'>,
+  { signal, clock }: Pick<FleetContext, 'signal' | 'clock'>,
 ): Promise<void> {
   const bars = new MultiBar({
     format: '{wave}  {bar}  {value} of {total} confirmed  {rest}',
@@ -326,7 +326,7 @@ async function watchBars(
         bar.update(well, labels);
       }
       if (signal.aborted || OVER.includes(now.state)) break;
-      await sleep(LOOK_MS, undefined, { signal }).catch((error: unknown) => {
+      await sleep(POLL_MS, undefined, { signal }).catch((error: unknown) => {
         if (!(error instanceof Error) || error.name !== 'AbortError') throw error;
       });
     }

@@ -26,7 +26,7 @@ const MINUTE_MS = 60_000;
 const ALIVE_MS = 24 * HOUR_MS;
 
 /** Descriptions of boxes that are not confirmed at the end. */
-const LEFT: Record<BoxState, string> = {
+const UNCONFIRMED_LABELS: Record<BoxState, string> = {
   planned: 'never sent for',
   ordered: 'ordered and not begun',
   begun: 'begun',
@@ -120,17 +120,17 @@ export class Hearing {
   }
 
   /** Returns the counted rest at the end; undefined if every box is skipped, or confirmed and heard. */
-  left(): string | undefined {
-    const left = new Map<string, number>();
+  remainder(): string | undefined {
+    const counts = new Map<string, number>();
     for (const [i, state] of this.#states.entries()) {
       const isUnheard = state === 'confirmed' && !this.isProven(i);
       if (state === 'skipped' || (state === 'confirmed' && !isUnheard)) continue;
-      const label = isUnheard ? 'not heard since they confirmed' : LEFT[state];
-      left.set(label, (left.get(label) ?? 0) + 1);
+      const label = isUnheard ? 'not heard since they confirmed' : UNCONFIRMED_LABELS[state];
+      counts.set(label, (counts.get(label) ?? 0) + 1);
     }
-    if (left.size === 0) return undefined;
-    const count = [...left.values()].reduce((sum, n) => sum + n, 0);
-    const whats = [...left].map(([label, n]) => `${n} ${label}`).join(', ');
+    if (counts.size === 0) return undefined;
+    const count = [...counts.values()].reduce((sum, n) => sum + n, 0);
+    const whats = [...counts].map(([label, n]) => `${n} ${label}`).join(', ');
     return `${count} of ${this.#boxes.length} boxes are not confirmed: ${whats}`;
   }
 

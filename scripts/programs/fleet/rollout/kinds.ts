@@ -95,13 +95,13 @@ function releaseChange(
   status: Pick<Updater, 'phase' | 'rollout' | 'reason' | 'since' | 'target' | 'release'> | null,
 ): ReportedChange | undefined {
   if (updater === null || status === null) return undefined;
-  const { phase, rollout, reason, since, target, release } = status;
+  const { phase, rollout, reason, since: phaseStart, target, release } = status;
   const { seq, version } = target ?? release ?? { seq: 0, version: '0.0.0' };
   return {
     phase,
     rollout,
     reason,
-    phaseStart: since,
+    phaseStart,
     fields: { what: kind, seq, version },
     runs: (fields) => 'seq' in fields && fields.what === kind && fields.seq === release?.seq,
   };
@@ -114,11 +114,11 @@ function releaseChange(
 export const ORDER_IN: Readonly<
   Record<
     OrderKind,
-    (report: UpdateReport) => { readonly order: number | null; readonly refusal: string | null }
+    (report: UpdateReport) => { readonly counter: number | null; readonly refusal: string | null }
   >
 > = {
-  update: ({ order, refused }) => ({ order, refusal: refused }),
-  configure: ({ config: { order, refused } }) => ({ order, refusal: refused }),
+  update: ({ order: counter, refused: refusal }) => ({ counter, refusal }),
+  configure: ({ config: { order: counter, refused: refusal } }) => ({ counter, refusal }),
 };
 
 /** Phases in which no order is being carried out. */
@@ -130,9 +130,9 @@ const AT_REST: readonly ChangePhase[] = ['idle', 'confirmed', 'rolled-back', 'fa
  */
 export function rolloutIn(
   report: UpdateReport,
-  order: OrderKind,
+  orderKind: OrderKind,
 ): { readonly kind: RolloutKind; readonly rollout: string | null } {
-  const kinds = ROLLOUT_KINDS.filter((kind) => ORDER_KIND_OF[kind] === order);
+  const kinds = ROLLOUT_KINDS.filter((kind) => ORDER_KIND_OF[kind] === orderKind);
   const changes = kinds.map((kind) => {
     const { rollout = null, phase = 'idle', phaseStart = '' } = CHANGE_IN[kind](report) ?? {};
     return { kind, rollout, isOpen: Number(!AT_REST.includes(phase)), sinceMs: Date.parse(phaseStart) };

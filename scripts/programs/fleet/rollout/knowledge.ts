@@ -32,7 +32,7 @@ interface Note {
 }
 
 /** An order of any sender that the broker holds. */
-export interface Standing {
+export interface RetainedOrder {
   readonly kind: RolloutKind;
   readonly site: string;
   readonly box: string;
@@ -58,7 +58,7 @@ export class Knowledge {
   readonly #reports = new Map<string, UpdateReport>();
   readonly #online = new Set<string>();
   readonly #heardMs = new Map<string, number>();
-  readonly #standing = new Map<string, Standing>();
+  readonly #retainedOrders = new Map<string, RetainedOrder>();
   /** Boxes with a message since this connection was made. */
   readonly #heardIds = new Set<string>();
   /** Boxes with a message about orders since the last query. */
@@ -100,18 +100,18 @@ export class Knowledge {
   }
 
   /** Returns the orders that the broker holds. */
-  get standing(): readonly Standing[] {
-    return [...this.#standing.values()];
+  get retainedOrders(): readonly RetainedOrder[] {
+    return [...this.#retainedOrders.values()];
   }
 
   /** Returns the order of a kind that the broker holds for a box (`site/box`). */
-  standingOf(kind: OrderKind, id: string): Standing | undefined {
-    return this.#standing.get(`${kind} ${id}`);
+  retainedOrder(kind: OrderKind, id: string): RetainedOrder | undefined {
+    return this.#retainedOrders.get(`${kind} ${id}`);
   }
 
   /** Clears the broker's state for a new connection. Messages that do not arrive again are no longer retained. */
   forget(): void {
-    this.#standing.clear();
+    this.#retainedOrders.clear();
     this.#heardIds.clear();
   }
 
@@ -183,16 +183,16 @@ export class Knowledge {
   #desired(kind: OrderKind, { site, box, payload }: Incoming): void {
     const place = `${kind} ${site}/${box}`;
     this.#changedIds.add(`${site}/${box}`);
-    const standing = payload.length === 0 ? undefined : this.#openOrder(kind, site, box, payload);
-    if (standing === undefined) this.#standing.delete(place);
-    else this.#standing.set(place, standing);
+    const retainedOrder = payload.length === 0 ? undefined : this.#openOrder(kind, site, box, payload);
+    if (retainedOrder === undefined) this.#retainedOrders.delete(place);
+    else this.#retainedOrders.set(place, retainedOrder);
   }
 
   /**
    * Returns the order; undefined if no box would accept the message as one. The key does not matter here: a box accepts
    * other keys too, and an order by one of them belongs to another rollout.
    */
-  #openOrder(may: OrderKind, site: string, box: string, payload: Buffer): Standing | undefined {
+  #openOrder(may: OrderKind, site: string, box: string, payload: Buffer): RetainedOrder | undefined {
     let byOwnKey = false;
     let order: ReturnType<typeof claimedOrder> | undefined;
     try {

@@ -7,7 +7,7 @@ import { printableJson } from '../../../../agent/base/printable.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import { EnrolStore } from '../../room/enrol/store.ts';
 import type { Fleet } from '../fleet-file.ts';
-import { type OpenedFleet, withFleet } from '../opened.ts';
+import { type FleetContext, withFleet } from '../opened.ts';
 import { say, warn } from '../said.ts';
 import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store.ts';
 import { KIND_NAMES } from './kinds.ts';
@@ -32,7 +32,7 @@ export interface StatusOptions extends DirOption {
 }
 
 /** Receives the retained messages. If the broker is unreachable, warns that the shown state is older. */
-export async function learnt({ fleet, store, link, signal, clock }: OpenedFleet): Promise<Knowledge> {
+export async function learnt({ fleet, store, link, signal, clock }: FleetContext): Promise<Knowledge> {
   const knowledge = new Knowledge(store);
   try {
     await link.connect(signal);
@@ -71,7 +71,7 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
 
 export function audit({ dir, count }: DirOption & { readonly count: number }): Promise<void> {
   return withFleet(dir, async ({ store }) => {
-    const rows = store.audit(count).map(({ at, who, what }) => [new Date(at).toISOString(), who, what]);
+    const rows = store.audit(count).map(({ at, who: actor, what: operation }) => [new Date(at).toISOString(), actor, operation]);
     for (const line of columns([['WHEN', 'WHO', 'WHAT'], ...rows])) say(line);
   });
 }
@@ -84,7 +84,7 @@ export function status(options: StatusOptions): Promise<void> {
       store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
     if (options.json === true) {
       process.stdout.write(
-        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refused() }, 1)}\n`,
+        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refusals() }, 1)}\n`,
       );
       return;
     }
@@ -125,7 +125,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
     report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
   );
   const silent = count(({ reported }) => reported === null);
-  const refusalCount = store.refused().reduce((sum, row) => sum + row.count, 0);
+  const refusalCount = store.refusals().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
     ...(boxes.length === 0 ? [] : [`${KIND_NAMES.root}: ${someOf(roots, 5)}`]),
@@ -167,7 +167,7 @@ function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: n
 
 function wideCells({ report }: BoxRow): string[] {
   if (report === undefined) return [];
-  const { updater, config, certNotAfter, orderNotAfter } = report;
+  const { updater, config, certNotAfter, orderNotAfter: authorisationEnd } = report;
   const {
     board = '-',
     arch = '-',
@@ -189,7 +189,7 @@ function wideCells({ report }: BoxRow): string[] {
     `${config.revision} ${config.phase}`,
     freeBytes === undefined ? '-' : `${(freeBytes / 1e9).toFixed(1)} GB`,
     certNotAfter?.slice(0, 10) ?? '-',
-    orderNotAfter?.slice(0, 10) ?? '-',
+    authorisationEnd?.slice(0, 10) ?? '-',
     osUpdates == null ? '-' : `${osUpdates.pending}${osUpdates.reboot ? ', reboot' : ''}`,
     reason ?? root?.reason ?? report.refused ?? '',
   ];
@@ -252,7 +252,7 @@ export function box(name: string, options: BoxOptions): Promise<void> {
 }
 
 function oneBox(store: FleetStore, name: string, site: string | undefined): BoxRow {
-  const matches = store.named(name).filter((row) => site === undefined || row.site === site);
+  const matches = store.boxesNamed(name).filter((row) => site === undefined || row.site === site);
   const [row] = matches;
   if (row === undefined) throw new AgentError('config', `${name}: no box of that name is in the inventory`);
   if (matches.length === 1) return row;
@@ -277,11 +277,11 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       `${other} signs its reports; accept it with \`fleet box ${row.box} --accept-key ${other}\``,
     ]);
   if (report !== undefined) {
-    const { updater, config, mode, authorisation, orderNotAfter, certNotAfter, journalIndex } = report;
+    const { updater, config, mode, authorisation, orderNotAfter: authorisationEnd, certNotAfter, journalIndex } = report;
     pairs.push(
       ['release', releaseText(report)],
       ['mode', mode],
-      ['authorisation', `${authorisation ?? 'none'} until ${orderNotAfter ?? '-'}`],
+      ['authorisation', `${authorisation ?? 'none'} until ${authorisationEnd ?? '-'}`],
     );
     pairs.push(['certificate', `until ${certNotAfter ?? '-'}`], ['journal', `${journalIndex} entries`]);
     pairs.push([
@@ -289,10 +289,10 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`,
     ]);
     if (updater !== null) {
-      const { phase, since, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
+      const { phase, since: phaseStart, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
       pairs.push([
         'update',
-        `${phase}${sinceText(since)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
       ]);
       if (reason !== null) pairs.push(['reason', reason]);
       pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
@@ -302,15 +302,15 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
   }
   const orders = new Rollouts(store).ordersOf(site, row.box);
   const history = store.history(site, row.box);
-  const refusals = store.refused().filter((other) => other.site === site && other.box === row.box);
+  const refusals = store.refusals().filter((other) => other.site === site && other.box === row.box);
   return [
     ...columns(pairs),
     ...section(
       'Orders',
-      orders.slice(0, 10).map(({ made, kind, action, rollout, counter, published, cleared }) => {
+      orders.slice(0, 10).map(({ made: madeMs, kind, action, rollout, counter, published, cleared }) => {
         const sendState =
           published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(made), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
+        return [at(madeMs), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
       }),
     ),
     ...section(
@@ -330,21 +330,21 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ),
     ...section(
       'Refused',
-      refusals.map(({ why, count, last }) => [`${count}`, why, `last ${at(last)}`]),
+      refusals.map(({ why: reason, count, last }) => [`${count}`, reason, `last ${at(last)}`]),
     ),
   ];
 }
 
 /** Returns an empty text if nothing has ever changed. */
-const sinceText = (since: string): string => (Date.parse(since) > 0 ? ` since ${since}` : '');
+const sinceText = (startTime: string): string => (Date.parse(startTime) > 0 ? ` since ${startTime}` : '');
 
 function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string, string][] {
-  const { release, phase, since, rollout, target, reason } = root;
+  const { release, phase, since: phaseStart, rollout, target, reason } = root;
   return [
     [KIND_NAMES.root, releaseName(release)],
     [
       'its update',
-      `${phase}${sinceText(since)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
     ],
     ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
   ];

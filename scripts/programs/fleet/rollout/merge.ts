@@ -212,19 +212,19 @@ class Merger {
     if (top === 'withdraw') return { outcome: 'halted', reason: 'its orders were withdrawn' };
     if (top === 'pause') return { outcome: 'paused', reason: 'its boxes were paused' };
     if (state === undefined) return { outcome: top === undefined ? 'over' : 'running', reason: null };
-    const isHeld = state === 'paused' || state === 'halted';
-    if (isDoubtful && !isHeld && name !== this.#witnesses.givenName)
+    const isStopped = state === 'paused' || state === 'halted';
+    if (isDoubtful && !isStopped && name !== this.#witnesses.givenName)
       return { outcome: 'paused', reason: 'boxes report later orders than the broker holds' };
-    return { outcome: top === 'install' && isHeld ? 'running' : (state as Outcome), reason: null };
+    return { outcome: top === 'install' && isStopped ? 'running' : (state as Outcome), reason: null };
   }
 
   #boxes({ name, kind, boxes }: KnownRollout, orders: readonly SeenOrder[]): MergedBox[] {
-    const ordered = new Map(orders.map((order) => [order.id, order]));
+    const ordersById = new Map(orders.map((order) => [order.id, order]));
     const reported = new Map(
       this.#reports.filter((report) => isAlike(report, kind)).map((report) => [report.id, report]),
     );
     return boxes.flatMap(({ id, state, action }): MergedBox[] => {
-      const order = ordered.get(id);
+      const order = ordersById.get(id);
       const report = reported.get(id);
       let after: MergedBox = { id, state, action };
       if (order !== undefined) after = { id, state: stateBy(order.action, state), action: order.action };
@@ -238,19 +238,19 @@ class Merger {
 
   /** Returns the highest wave in which one box was ordered for certain, or half of the boxes report so. */
   #wave({ name, wave, boxes }: KnownRollout, orders: readonly SeenOrder[]): number {
-    const ordered = new Set(orders.map(({ id }) => id));
+    const orderedIds = new Set(orders.map(({ id }) => id));
     const reported = new Set(this.#reports.filter(({ rollout }) => rollout === name).map(({ id }) => id));
-    const waves = new Map<number, { all: number; ordered: number; evidence: number }>();
+    const waves = new Map<number, { all: number; orderedCount: number; evidence: number }>();
     for (const box of boxes) {
-      const count = waves.get(box.wave) ?? { all: 0, ordered: 0, evidence: 0 };
+      const count = waves.get(box.wave) ?? { all: 0, orderedCount: 0, evidence: 0 };
       count.all += 1;
       // Canaries have a final withdrawal even without an earlier order.
-      if (ordered.has(box.id)) count.ordered += 1;
-      if (ordered.has(box.id) || reported.has(box.id) || box.action !== null) count.evidence += 1;
+      if (orderedIds.has(box.id)) count.orderedCount += 1;
+      if (orderedIds.has(box.id) || reported.has(box.id) || box.action !== null) count.evidence += 1;
       waves.set(box.wave, count);
     }
     const reached = [...waves].filter(
-      ([, { all, ordered: sure, evidence }]) => sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
+      ([, { all, orderedCount: sure, evidence }]) => sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
     );
     return Math.max(wave, ...reached.map(([n]) => n));
   }

@@ -13,7 +13,7 @@ import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
 
 export function rolloutMetrics(view: RolloutView, nowMs: number): string {
-  const { rollout, kind, what, state, wave, waves, stuck, stuckHours } = view;
+  const { rollout, kind, what: description, state, wave, waves, stuck, stuckHours } = view;
   const own: Labels = { rollout };
   const ofWaves = (of: (wave: RolloutView['waves'][number]) => number) =>
     waves.map((each) => one(of(each), { ...own, wave: String(each.wave) }));
@@ -24,7 +24,7 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
       'The state of the newest rollout is 1, the others are 0',
       ROLLOUT_STATES.map((name) => one(Number(name === state), { ...own, state: name })),
     ),
-    gauge('rollout_info', 'Kind of the newest rollout, and what it brings', [one(1, { ...own, kind, what })]),
+    gauge('rollout_info', 'Kind of the newest rollout, and what it brings', [one(1, { ...own, kind, what: description })]),
     gauge('rollout_wave', 'The present wave; 0 are the canaries', [one(wave, own)]),
     gauge(
       'rollout_boxes',
@@ -77,14 +77,14 @@ export interface RolloutMetricsOptions {
 export class RolloutMetricsFile {
   readonly #options: RolloutMetricsOptions;
   #writtenMs = Number.NEGATIVE_INFINITY;
-  #fault: string | undefined;
+  #lastProblem: string | undefined;
 
   constructor(options: RolloutMetricsOptions) {
     this.#options = options;
   }
 
   /** Writes unless the last write was less than 15 s ago. */
-  look(view: () => RolloutView | undefined): void {
+  writeIfDue(view: () => RolloutView | undefined): void {
     if (this.#options.clock.nowMs() - this.#writtenMs >= EVERY_MS) this.write(view);
   }
 
@@ -94,14 +94,14 @@ export class RolloutMetricsFile {
     const rolloutView = file === undefined ? undefined : view();
     if (file === undefined || rolloutView === undefined) return;
     const text = rolloutMetrics(rolloutView, clock.wallMs());
-    let fault: string | undefined;
+    let problem: string | undefined;
     try {
       // node_exporter runs as another user.
       writeAtomically(file, text, 0o644);
     } catch (error) {
-      fault = `fleet.yaml: metricsFile: ${file} cannot be written (${messageOf(error)}); make its folder, or leave metricsFile out`;
+      problem = `fleet.yaml: metricsFile: ${file} cannot be written (${messageOf(error)}); make its folder, or leave metricsFile out`;
     }
-    if (fault !== undefined && fault !== this.#fault) warn(fault);
-    this.#fault = fault;
+    if (problem !== undefined && problem !== this.#lastProblem) warn(problem);
+    this.#lastProblem = problem;
   }
 }

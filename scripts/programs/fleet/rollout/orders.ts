@@ -75,13 +75,13 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
     soakMs: [],
     notAfterMs: not_after,
     accepted,
-    wanted: row.wanted,
+    request: row.wanted,
     thresholds: row.plan.thresholds,
   };
   rollouts.saveRollout(
     name,
     { ...base, state, reason: row.reason },
-    { ...base, state: 'incomplete', reason, wanted: null },
+    { ...base, state: 'incomplete', reason, request: null },
     signing.nowMs,
   );
 }
@@ -98,7 +98,7 @@ export function writeWithdrawals(
 ): void {
   for (const box of rollouts.boxes(row.name)) {
     if (box.action === null && box.wave !== 0) continue;
-    if (!isWhole(box.fields)) continue;
+    if (!isOrderable(box.fields)) continue;
     writeOrder(rollouts, row, box, 'withdraw', signing, true);
     const after = { ...box, action: 'withdraw' as const };
     rollouts.saveBox(
@@ -113,7 +113,7 @@ export function writeWithdrawals(
 /**
  * Reports whether an order can be made from the fields. In an adopted rollout, some boxes may have reported too little.
  */
-export function isWhole(fields: OrderFields): boolean {
+export function isOrderable(fields: OrderFields): boolean {
   return 'yaml' in fields ? fields.yaml !== '' : fields.seq > 0;
 }
 

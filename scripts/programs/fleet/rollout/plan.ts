@@ -7,7 +7,7 @@ import { ofSchema, readYaml } from '../strict-yaml.ts';
 
 const strict = { additionalProperties: false } as const;
 const Hours = Type.Number({ minimum: 0, maximum: 720, description: 'hours from 0 to 720' });
-const Share = Type.Number({ minimum: 0, maximum: 1, description: 'a share from 0 to 1' });
+const Ratio = Type.Number({ minimum: 0, maximum: 1, description: 'a share from 0 to 1' });
 const BoxName = Type.String({ pattern: '^[a-z0-9-]{1,32}$', description: 'the name of a box' });
 
 export const Thresholds = Type.Object(
@@ -16,11 +16,11 @@ export const Thresholds = Type.Object(
      * Ratio of the wave's online boxes that must confirm before it soaks; boxes that rolled back or failed are left
      * out.
      */
-    confirmed: { ...Share, default: 0.95 },
+    confirmed: { ...Ratio, default: 0.95 },
     /** Number of canaries that roll back or fail at which the rollout ends. */
     canaryFailures: Type.Integer({ minimum: 1, maximum: 1000, default: 2, description: 'a number of boxes' }),
     /** Ratio of tried boxes that roll back or fail above which the rollout halts, with at least `failuresMin` boxes. */
-    failures: { ...Share, default: 0.02 },
+    failures: { ...Ratio, default: 0.02 },
     failuresMin: Type.Integer({ minimum: 1, maximum: 1000, default: 3, description: 'a number of boxes' }),
     /** Time without a message after which a box is silent. */
     silentHours: { ...Hours, default: 1 },
@@ -53,7 +53,7 @@ const PlanYaml = Type.Object(
       strict,
     ),
     /** Cumulative ratios of all boxes of the rollout, including canaries and earlier waves; the last is 1. */
-    waves: Type.Array(Type.Object({ share: Share, soakHours: { ...Hours, default: 0 } }, strict), {
+    waves: Type.Array(Type.Object({ share: Ratio, soakHours: { ...Hours, default: 0 } }, strict), {
       minItems: 1,
       maxItems: 20,
       default: [
@@ -98,12 +98,12 @@ export function planOf(content: unknown, timeZone: string): Plan {
 
 function checked(file: string, plan: Static<typeof PlanYaml>, timeZone: string): Plan {
   let before = 0;
-  for (const [index, { share }] of plan.waves.entries()) {
-    if (share <= before) {
+  for (const [index, { share: ratio }] of plan.waves.entries()) {
+    if (ratio <= before) {
       const message = `is not more than the ${before} before: each wave names the share that is reached with it`;
-      throw new AgentError('config', `${file}: waves.${index}.share: ${share} ${message}`);
+      throw new AgentError('config', `${file}: waves.${index}.share: ${ratio} ${message}`);
     }
-    before = share;
+    before = ratio;
   }
   if (before !== 1) {
     throw new AgentError('config', `${file}: waves: the last share is ${before}; it must be 1, all boxes`);

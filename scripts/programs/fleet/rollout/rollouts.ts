@@ -46,7 +46,7 @@ export interface RolloutRow {
   readonly reached: number | null;
   readonly not_after: number;
   readonly accepted: Accepted;
-  readonly wanted: Rollout['wanted'];
+  readonly wanted: Rollout['request'];
   readonly reason: string | null;
   /** Time of its last change of state. */
   readonly changed: number;
@@ -99,7 +99,7 @@ export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow):
 /** An order to be stored; its kind follows from that of its rollout. */
 export type NewOrder = Omit<OrderRow, 'order_kind' | 'published' | 'cleared'>;
 
-export interface StandingOrder extends OrderRow {
+export interface ExpectedOrder extends OrderRow {
   /** 1 if the box has accepted a later order, as adopted from its report. */
   readonly overtaken: 0 | 1;
 }
@@ -203,7 +203,7 @@ export class Rollouts {
       `UPDATE rollout SET state = ?, wave = ?, reached = ?, accepted = ?, reason = ?,
          changed = CASE WHEN state = ? THEN changed ELSE ? END,
          wanted = CASE WHEN wanted IS ? THEN NULL ELSE wanted END WHERE name = ?`,
-    ).run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.wanted, name);
+    ).run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.request, name);
     const mark = (column: string, n: number): void =>
       void this.#sql(`UPDATE wave SET ${column} = coalesce(${column}, ?) WHERE rollout = ? AND n = ?`).run(
         nowMs,
@@ -325,7 +325,7 @@ export class Rollouts {
   }
 
   /** Marks a cleared order that the broker holds again, as after the broker's own restoration. */
-  markHeld(kind: OrderKind, site: string, box: string): void {
+  markRetained(kind: OrderKind, site: string, box: string): void {
     this.#sql(
       `UPDATE room_order SET cleared = NULL WHERE order_kind = @kind AND site = @site AND box = @box AND counter =
          (SELECT max(counter) FROM room_order WHERE order_kind = @kind AND site = @site AND box = @box)`,
@@ -333,13 +333,13 @@ export class Rollouts {
   }
 
   /** Returns the newest order of each box that the broker should still hold. */
-  standing(): StandingOrder[] {
+  expectedOrders(): ExpectedOrder[] {
     return this.#sql(
       `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.order_kind = o.order_kind AND s.site = o.site
          AND s.box = o.box AND s.counter > o.counter) AS overtaken
        FROM room_order AS o WHERE cleared IS NULL AND counter =
        (SELECT max(counter) FROM room_order WHERE order_kind = o.order_kind AND site = o.site AND box = o.box)`,
-    ).all() as StandingOrder[];
+    ).all() as ExpectedOrder[];
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
@@ -374,7 +374,7 @@ export function believableCounter(
   kind: OrderKind,
   nowMs: number,
 ): number | undefined {
-  const counter = report && ORDER_IN[kind](report).order;
+  const counter = report && ORDER_IN[kind](report).counter;
   return counter == null || counter > nowMs + AHEAD_MAX_MS ? undefined : counter;
 }
 

@@ -41,10 +41,10 @@ export class Sending {
       .filter(({ final }) => !finals || final === 1)
       .map((order) => ({ ...outgoingOf(order), payload: order.envelope, order }));
     if (orders.length === 0) return;
-    await link.publish(orders, (sent) =>
+    await link.publish(orders, (sentMessages) =>
       store.transaction(() =>
         this.#rollouts.markPublished(
-          sent.map(({ order }) => order),
+          sentMessages.map(({ order }) => order),
           clock.wallMs(),
         ),
       ),
@@ -59,14 +59,14 @@ export class Sending {
     const { store, link, clock } = this.#options;
     const nowMs = clock.wallMs();
     const rows = new Map(this.#rollouts.all().map((row) => [row.name, row]));
-    const standing = this.#rollouts.standing().filter(({ published }) => published !== null);
-    const names = new Set(standing.map(({ rollout }) => rollout));
+    const expectedOrders = this.#rollouts.expectedOrders().filter(({ published }) => published !== null);
+    const names = new Set(expectedOrders.map(({ rollout }) => rollout));
     const states = new Map(
       [...names].flatMap((name) =>
         boxesOf(name).map(({ site, box, state }) => [`${name} ${site}/${box}`, state] as const),
       ),
     );
-    const over = standing.filter((order) => {
+    const over = expectedOrders.filter((order) => {
       const { rollout, site, box, action, counter, order_kind } = order;
       const row = rows.get(rollout);
       if (row === undefined || nowMs > row.not_after || order.overtaken === 1) return true;
@@ -76,14 +76,14 @@ export class Sending {
       const state = states.get(`${rollout} ${site}/${box}`);
       const isCalledBack = state === 'withdrawn' || state === 'skipped';
       if (state !== undefined && !OPEN.includes(state) && !isCalledBack) return true;
-      const heardCounter = report && ORDER_IN[order_kind](report).order;
+      const heardCounter = report && ORDER_IN[order_kind](report).counter;
       return action === 'withdraw' && heardCounter != null && heardCounter >= counter;
     });
     const messages = over.map((order) => ({ ...outgoingOf(order), payload: '', order }));
-    await link.publish(messages, (sent) =>
+    await link.publish(messages, (sentMessages) =>
       store.transaction(() =>
         this.#rollouts.markCleared(
-          sent.map(({ order }) => order),
+          sentMessages.map(({ order }) => order),
           nowMs,
         ),
       ),
@@ -93,20 +93,20 @@ export class Sending {
   /** Sends orders again that the broker has lost or holds in an older form, after a new connection. */
   restore(): void {
     const { store, say } = this.#options;
-    const lostOrders = this.#rollouts.standing().filter((order) => {
+    const lostOrders = this.#rollouts.expectedOrders().filter((order) => {
       const { order_kind, site, box, counter, published } = order;
-      const standing = this.#knowledge.standingOf(order_kind, `${site}/${box}`);
+      const retainedOrder = this.#knowledge.retainedOrder(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
       // An order of someone else stays; `strangers` reports it.
-      return standing === undefined || (standing.byOwnKey && standing.counter < counter);
+      return retainedOrder === undefined || (retainedOrder.byOwnKey && retainedOrder.counter < counter);
     });
     if (lostOrders.length > 0)
       say(`the broker does not hold ${lostOrders.length} orders any more; they go out again`);
     store.transaction(() => {
       for (const order of lostOrders) this.#rollouts.markUnpublished(order);
       // An order that was cleared and is back, as at a restored broker, is cleared again.
-      for (const { kind, site, box, byOwnKey } of this.#knowledge.standing)
-        if (byOwnKey) this.#rollouts.markHeld(ORDER_KIND_OF[kind], site, box);
+      for (const { kind, site, box, byOwnKey } of this.#knowledge.retainedOrders)
+        if (byOwnKey) this.#rollouts.markRetained(ORDER_KIND_OF[kind], site, box);
     });
   }
 }

@@ -104,7 +104,7 @@ export interface Rollout {
   readonly window: Window | null;
   readonly accepted: Accepted;
   /** A person's request, handled once. */
-  readonly wanted: 'pause' | 'resume' | 'abort' | null;
+  readonly request: 'pause' | 'resume' | 'abort' | null;
   readonly reason: string | null;
 }
 

@@ -35,8 +35,8 @@ export function assignWaves(
   );
   let at = 0;
   let reached = members.length - rest.length;
-  for (const [n, { share }] of plan.waves.entries()) {
-    for (const upTo = Math.ceil(share * members.length - 1e-9); reached < upTo; reached += 1) {
+  for (const [n, { share: ratio }] of plan.waves.entries()) {
+    for (const upTo = Math.ceil(ratio * members.length - 1e-9); reached < upTo; reached += 1) {
       const next = rest[at];
       if (next === undefined) break;
       waves[next.index] = n + 1;

@@ -23,7 +23,7 @@ export function restOf({ states, offline, mute, silent }: WaveView): string {
 }
 
 export function viewLines(view: RolloutView, nowMs: number): string[] {
-  const { rollout, kind, what, state, reason, wave, waves, who, made, notAfter, nextWave, waitsFor } = view;
+  const { rollout, kind, what: description, state, reason, wave, waves, who: user, made: madeTime, notAfter, nextWave, waitsFor } = view;
   const rows = waves.map((one) => {
     const { states } = one;
     const trying = states.begun + states.switched;
@@ -64,7 +64,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   ];
   const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
   return [
-    `${rollout}: ${KIND_NAMES[kind]} ${what}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${who}, made ${made}, ends ${notAfter}`,
+    `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${user}, made ${madeTime}, ends ${notAfter}`,
     ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
     ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
@@ -80,10 +80,10 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
 /** Returns lines about what the wave waits for, since when, and when it halts. */
 function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
   if (stuck === null) return [];
-  const { since, halts, unheard, isAlarm } = stuck;
+  const { since: startTime, halts, unheard, isAlarm } = stuck;
   const name = waveName(waves[wave] ?? { wave });
-  const sinceMs = Date.parse(since);
-  const howLong = `nothing has changed since ${since}; without progress it halts at ${halts}`;
+  const sinceMs = Date.parse(startTime);
+  const howLong = `nothing has changed since ${startTime}; without progress it halts at ${halts}`;
   return [
     ...(unheard.length > 0 ? [`not heard since they began: ${unheard.length}: ${someOf(unheard)}`] : []),
     ...(isAlarm

@@ -91,11 +91,11 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const skipped = rollouts.skipped(row.name);
   const now = rows.map((box) => boxNow(row, box, boxRows.get(`${box.site}/${box.box}`), nowMs, skipped));
   // Computes the step that `run` would take; writes and sends nothing.
-  const { waits, silent } = step({ ...rolloutOf(row), wanted: null }, now, nowMs);
+  const { waits, silent } = step({ ...rolloutOf(row), request: null }, now, nowMs);
   const silence = new Set(silent);
   const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
-  const { name, kind, what, state, reason, wave, made, who, not_after, reached, plan } = row;
+  const { name, kind, what, state, reason, wave, made: madeMs, who, not_after, reached, plan } = row;
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
   const isNext = state === 'running' && reached !== null && wave < plan.waves.length;
   return {
@@ -106,7 +106,7 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
     reason,
     wave,
     who,
-    made: new Date(made).toISOString(),
+    made: new Date(madeMs).toISOString(),
     notAfter: new Date(not_after).toISOString(),
     nextWave: isNext ? time(reached + soakHours * HOUR_MS) : null,
     waves,
@@ -141,7 +141,7 @@ function boxNow(
   nowMs: number,
   skipped: ReadonlySet<string>,
 ): RolloutBox {
-  const { site, box: name, wave, state, since, action } = box;
+  const { site, box: name, wave, state, since: sinceMs, action } = box;
   const online = boxRow?.state === 'online';
   return {
     id: `${site}/${name}`,
@@ -149,7 +149,7 @@ function boxNow(
     state,
     action,
     online,
-    sinceMs: since,
+    sinceMs,
     progress: progressOf(boxRow?.report, targetOf(row, box)).progress,
     heardMs: online ? nowMs : boxRow === undefined ? 0 : lastHeardMs(boxRow),
     isSkipped: skipped.has(`${site}/${name}`),
@@ -157,9 +157,9 @@ function boxNow(
 }
 
 function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
-  const { site, box, wave, state, since, phase, reason, action } = row;
+  const { site, box, wave, state, since: sinceMs, phase, reason, action } = row;
   const online = boxRow?.state === 'online';
-  const saysNothing = (boxRow?.reported ?? 0) < since;
+  const saysNothing = (boxRow?.reported ?? 0) < sinceMs;
   const mute = online && action !== null && state === 'ordered' && saysNothing;
   const silent = silence.has(`${site}/${box}`);
   return {
@@ -167,7 +167,7 @@ function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: Readon
     box,
     wave,
     state,
-    since: new Date(since).toISOString(),
+    since: new Date(sinceMs).toISOString(),
     phase,
     reason,
     online,
@@ -177,7 +177,7 @@ function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: Readon
 }
 
 function waveView(
-  { n, began, reached, ended }: WaveRow,
+  { n, began: beganMs, reached: reachedMs, ended: endedMs }: WaveRow,
   rows: readonly RolloutBoxRow[],
   boxes: readonly BoxView[],
 ): WaveView {
@@ -196,9 +196,9 @@ function waveView(
     offline: waveBoxes.filter((box) => !box.online && OPEN.includes(box.state)).length,
     mute: waveBoxes.filter((box) => box.mute).length,
     silent: waveBoxes.filter((box) => box.silent).length,
-    began: time(began),
-    reached: time(reached),
-    ended: time(ended),
+    began: time(beganMs),
+    reached: time(reachedMs),
+    ended: time(endedMs),
     bytes: { delta: bytes('delta'), full: bytes('full') },
   };
 }

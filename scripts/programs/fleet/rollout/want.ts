@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
-import { lockFleet, type OpenedFleet, withFleet } from '../opened.ts';
+import { lockFleet, type FleetContext, withFleet } from '../opened.ts';
 import { say } from '../said.ts';
 import { controllerOf, present } from './drive.ts';
 import type { DirOption } from './looks.ts';
@@ -13,7 +13,7 @@ import { type RolloutRow, Rollouts } from './rollouts.ts';
  * minute.
  */
 const ABORT_WITHIN_MS = 120_000;
-const ABORT_LOOK_MS = 500;
+const ABORT_POLL_MS = 500;
 
 type RolloutRequest = 'pause' | 'resume' | 'abort';
 
@@ -51,7 +51,7 @@ export function want(request: RolloutRequest, { dir }: DirOption): Promise<void>
 }
 
 /** Throws AgentError `config` if the request does not fit the rollout's state. */
-function wish(request: RolloutRequest, { store, clock }: OpenedFleet): RolloutRow {
+function wish(request: RolloutRequest, { store, clock }: FleetContext): RolloutRow {
   const row = present(store);
   const right = {
     pause: ['running', 'finishing'],
@@ -76,7 +76,7 @@ function wish(request: RolloutRequest, { store, clock }: OpenedFleet): RolloutRo
  * Waits until the running program has aborted; false if it ended before. Throws AgentError `unavailable` after the time
  * limit.
  */
-async function isAborted({ store, signal }: OpenedFleet, dir: string, name: string): Promise<boolean> {
+async function isAborted({ store, signal }: FleetContext, dir: string, name: string): Promise<boolean> {
   const untilMs = performance.now() + ABORT_WITHIN_MS;
   while (!signal.aborted) {
     if (new Rollouts(store).get(name)?.state === 'aborted') return true;
@@ -86,7 +86,7 @@ async function isAborted({ store, signal }: OpenedFleet, dir: string, name: stri
         'unavailable',
         `${name}: abort is said, and the program that runs it has not done it within ${ABORT_WITHIN_MS / 1000} s; look at that one`,
       );
-    await sleep(ABORT_LOOK_MS);
+    await sleep(ABORT_POLL_MS);
   }
   throw new AgentError(
     'unavailable',

@@ -67,12 +67,12 @@ class Machine {
     // A wave without boxes, or without connected ones, is reached at once.
     do {
       while (this.#rollout.state === 'running' && this.#advance());
-      this.#order();
+      this.#giveOrders();
     } while (this.#rollout.state === 'running' && this.#rollout.reachedMs === null && this.#isReached());
     this.#waits = this.#hearing.waits();
     if (this.#waits !== null && this.#nowMs > this.#waits.haltsMs) {
       this.#to('halted', this.#hearing.stallText(this.#waits));
-      this.#order();
+      this.#giveOrders();
     }
     if (this.#rollout.state === 'finishing' && !this.#boxes.some((_, i) => this.#hearing.isOpen(i)))
       this.#end('');
@@ -114,12 +114,12 @@ class Machine {
 
   /** Handles a person's request once; ignores one that does not fit. */
   #obey(): void {
-    const { wanted, state } = this.#rollout;
-    this.#rollout = { ...this.#rollout, wanted: null };
-    if (wanted === 'abort' && !OVER.includes(state)) this.#to('aborted', 'aborted by a person');
-    if (wanted === 'pause' && (state === 'running' || state === 'finishing'))
+    const { request, state } = this.#rollout;
+    this.#rollout = { ...this.#rollout, request: null };
+    if (request === 'abort' && !OVER.includes(state)) this.#to('aborted', 'aborted by a person');
+    if (request === 'pause' && (state === 'running' || state === 'finishing'))
       this.#to('paused', 'paused by a person');
-    if (wanted === 'resume' && (state === 'paused' || state === 'halted')) {
+    if (request === 'resume' && (state === 'paused' || state === 'halted')) {
       // Accepts what was seen; later failures halt the rollout again.
       const atMs = state === 'halted' ? this.#nowMs : this.#rollout.accepted.atMs;
       this.#rollout = {
@@ -139,17 +139,17 @@ class Machine {
 
   /** Ends the rollout: `done` only if no box is left. */
   #end(before: string): void {
-    const left = this.#hearing.left();
-    if (left === undefined) this.#to('done', null);
-    else this.#to('incomplete', `${before}${left}`);
+    const remainder = this.#hearing.remainder();
+    if (remainder === undefined) this.#to('done', null);
+    else this.#to('incomplete', `${before}${remainder}`);
   }
 
   #halt(): void {
     const { thresholds, accepted } = this.#rollout;
-    const { canaryFailures, failures: share, failuresMin } = thresholds;
+    const { canaryFailures, failures: failureRatio, failuresMin } = thresholds;
     const canaries = this.#trialCounts((box) => box.wave === 0).failures;
-    const { failures, tried } = this.#trialCounts(() => true);
-    const [newFailures, newTried] = [failures - accepted.failures, tried - accepted.tried];
+    const { failures, tried: triedCount } = this.#trialCounts(() => true);
+    const [newFailures, newTried] = [failures - accepted.failures, triedCount - accepted.tried];
     if (newFailures <= 0) return;
     const broken = this.#count((state) => state === 'failed');
     const failureText = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
@@ -157,7 +157,7 @@ class Machine {
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
     if (canaries >= limit && this.#rollout.wave === 0)
       this.#to('halted', `${canaries} canaries ${failureText}`);
-    else if (newFailures >= failuresMin && newFailures > share * newTried)
+    else if (newFailures >= failuresMin && newFailures > failureRatio * newTried)
       this.#to('halted', `${newFailures} of ${newTried} boxes that were tried ${failureText}`);
   }
 
@@ -206,7 +206,7 @@ class Machine {
   }
 
   /** Sets the orders of boxes that should have another one. */
-  #order(): void {
+  #giveOrders(): void {
     for (const [i, box] of this.#boxes.entries()) {
       const state = this.#states[i] ?? 'planned';
       const action = this.#action(box, state);

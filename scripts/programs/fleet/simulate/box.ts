@@ -43,7 +43,7 @@ export interface SimSurroundings {
   /** Returns the simulated time, ms since the epoch. */
   nowMs(): number;
   /** Calls back at a simulated time. */
-  at(ms: number, act: () => Promise<void>): void;
+  at(ms: number, action: () => Promise<void>): void;
 }
 
 /** Ten Mbit/s on a shared line. */
@@ -81,7 +81,7 @@ export class SimBox {
   #refusal: string | null = null;
   #journal = JOURNAL_FIRST;
   #generation = 0;
-  #muted = false;
+  #isMute = false;
   #isGone = false;
   /** Number of the box's messages at the broker. */
   published = 0;
@@ -151,7 +151,7 @@ export class SimBox {
     await this.#publish(message('online'));
     await this.#report();
     // From now on the box is connected but sends nothing.
-    this.#muted = fate.ends === 'mute';
+    this.#isMute = fate.ends === 'mute';
     await session.subscribe(topics.updateDesired);
   }
 
@@ -311,10 +311,10 @@ export class SimBox {
   }
 
   /** Calls back unless another order has arrived in between. */
-  #next(afterMs: number, act: () => Promise<void>): void {
+  #next(afterMs: number, action: () => Promise<void>): void {
     const generation = this.#generation;
     this.#surroundings.at(this.#surroundings.nowMs() + afterMs, async () => {
-      if (generation === this.#generation) await act();
+      if (generation === this.#generation) await action();
     });
   }
 
@@ -334,7 +334,7 @@ export class SimBox {
   }
 
   async #report(): Promise<void> {
-    if (!this.#muted) await this.#publishReport(this.#envelope({}));
+    if (!this.#isMute) await this.#publishReport(this.#envelope({}));
   }
 
   async #publishReport(payload: string): Promise<void> {
@@ -352,8 +352,8 @@ export class SimBox {
     const session = this.#session;
     if (session === undefined) return;
     const answered = new Promise<Error | undefined>((resolve) => session.publish(message, resolve));
-    const fault = await Promise.race([answered, session.closed]);
-    if (fault !== undefined) throw fault;
+    const error = await Promise.race([answered, session.closed]);
+    if (error !== undefined) throw error;
     this.published += 1;
   }
 

@@ -7,7 +7,7 @@ import { columns } from '../rollout/table.ts';
 import { say, warn } from '../said.ts';
 import { VANISHING } from './fate.ts';
 import { MIXES } from './mixes.ts';
-import { assertWhole, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
+import { assertComplete, MIX_COLUMNS, mixCells, simulatedLines } from './report.ts';
 import { type SimulateOptions, simulate } from './simulate.ts';
 
 /**
@@ -136,11 +136,11 @@ export function simulateCommands(program: Command): void {
         restoreInWave,
         spareCanaries,
         root,
-        ...others
+        ...otherOptions
       } = options;
       assertSockets(options.boxes);
       const full = {
-        ...others,
+        ...otherOptions,
         broken,
         haltShare,
         maxQueued,
@@ -153,7 +153,7 @@ export function simulateCommands(program: Command): void {
       if (options.allFaults === true) return allFaults(full);
       const result = await simulate(full, warn);
       for (const line of simulatedLines(result)) say(line);
-      assertWhole(result);
+      assertComplete(result);
     });
 }
 
@@ -168,7 +168,7 @@ async function allFaults(options: SimulateOptions): Promise<void> {
     const cells = mixCells(name, result);
     warn(cells.join('; '));
     rows.push(cells);
-    assertWhole(result);
+    assertComplete(result);
   }
   for (const line of columns(rows)) say(line);
 }

@@ -15,9 +15,9 @@ export function simulatedLines({
   wallS,
   deaths,
   truth,
-  lost,
+  lostBoxes,
 }: Simulated): string[] {
-  const lostIds = new Set(lost);
+  const lostIds = new Set(lostBoxes);
   const rows = view.waves.map((wave) => {
     const { states, bytes } = wave;
     const began =
@@ -61,7 +61,7 @@ export function simulatedLines({
       ...rows,
     ]),
     `${view.state}${view.reason === null ? '' : `: ${view.reason}`}; ${simulatedHours.toFixed(1)} simulated hours`,
-    lostLine(lost.length, view.boxes.length),
+    lostLine(lostBoxes.length, view.boxes.length),
     `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,
     `${missing} boxes missing at the broker; ${deaths} deaths of the controller; ${suspended} suspended boxes updated and suspended still`,
     halfWay.length === 0 ? 'nobody is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
@@ -74,7 +74,7 @@ function muteIn({ boxes }: RolloutView, wave: number): number {
 }
 
 /** Throws AgentError `unavailable` if a box is left halfway. */
-export function assertWhole({ halfWay }: Simulated): void {
+export function assertComplete({ halfWay }: Simulated): void {
   if (halfWay.length > 0)
     throw new AgentError(
       'unavailable',
@@ -83,15 +83,15 @@ export function assertWhole({ halfWay }: Simulated): void {
 }
 
 /** Returns the cells for a mix of faults: where it ended, and how many boxes were lost. */
-export function mixCells(name: string, { view, lost, simulatedHours, wallS }: Simulated): string[] {
+export function mixCells(name: string, { view, lostBoxes, simulatedHours, wallS }: Simulated): string[] {
   const { state, wave, waves, reason, boxes } = view;
   const confirmed = waves.reduce((sum, { states }) => sum + states.confirmed, 0);
   return [
     name,
     state,
     wave === 0 ? 'canaries' : `wave ${wave}`,
-    `${lost.length}`,
-    `${((100 * lost.length) / boxes.length).toFixed(1)} %`,
+    `${lostBoxes.length}`,
+    `${((100 * lostBoxes.length) / boxes.length).toFixed(1)} %`,
     `${confirmed}`,
     simulatedHours.toFixed(1),
     wallS.rollout.toFixed(0),

@@ -95,8 +95,8 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
     names.filter((i) => !canaries.has(i)),
     random,
   );
-  const deal = (share: number, fate: (n: number) => Fate): void => {
-    for (let n = 0; n < Math.round(share * count); n += 1) {
+  const deal = (ratio: number, fate: (n: number) => Fate): void => {
+    for (let n = 0; n < Math.round(ratio * count); n += 1) {
       const i = otherBoxes.pop();
       if (i !== undefined) fates.set(i, fate(n));
     }
@@ -171,8 +171,8 @@ const nameOf = (i: number): string => `box-${String(i).padStart(4, '0')}`;
 
 function boardOf(at: number): Board {
   let reached = 0;
-  for (const [board, share] of BOARDS) {
-    reached += share;
+  for (const [board, ratio] of BOARDS) {
+    reached += ratio;
     if (at < reached) return board;
   }
   return 'rpi5';
@@ -184,7 +184,7 @@ export function targetsOf(sizes: Sizes): Targets {
     version: 1,
     specVersion: '1.0.31',
     expires: '2100-01-01T00:00:00Z',
-    targets: Object.fromEntries(RELEASE_KINDS.flatMap((what) => filesOf(what, sizes))),
+    targets: Object.fromEntries(RELEASE_KINDS.flatMap((kind) => filesOf(kind, sizes))),
   });
 }
 

@@ -42,7 +42,7 @@ export interface Simulated {
   readonly wallS: { readonly connect: number; readonly learn: number; readonly rollout: number };
   readonly deaths: number;
   /** Boxes that the release has taken off the network. */
-  readonly lost: readonly string[];
+  readonly lostBoxes: readonly string[];
 }
 
 const NAME = 'simulated';
@@ -105,7 +105,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     if (!/its first report/.test(line)) log(line);
   };
   const began = performance.now();
-  const seconds = (since: number): number => (performance.now() - since) / 1000;
+  const seconds = (sinceMs: number): number => (performance.now() - sinceMs) / 1000;
   try {
     await broker.start();
     await simulation.start(
@@ -124,7 +124,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
         link: own,
         clock: simulation,
         key: ops.privateKey,
-        lookMs: EVER_MS,
+        pollMs: EVER_MS,
         say,
       });
       store.transaction(() => {
@@ -138,12 +138,12 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     let controller = await make();
     const learn = seconds(learning);
     const missing = controller.knowledge.missing().length;
-    const { what } = options;
-    const { seq, version } = TARGETS[what];
-    const choice = chooseBoxes(targets, { name: version, isRoot: what === 'root' }, store.boxes());
+    const { what: kind } = options;
+    const { seq, version } = TARGETS[kind];
+    const choice = chooseBoxes(targets, { name: version, isRoot: kind === 'root' }, store.boxes());
     createRollout(
       store,
-      { kind: what, name: NAME, what: releaseName(seq, version), plan, boxes: choice.takes },
+      { kind, name: NAME, description: releaseName(seq, version), plan, boxes: choice.takes },
       { key: ops.privateKey, nowMs: startMs },
     );
     let deaths = 0;
@@ -152,7 +152,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     if (link !== undefined) link.dies = () => options.dieInWave !== undefined && at() === options.dieInWave;
     const copy = new OldCopy(dir, options.restoreInWave);
     const keepsCopy = (): void => {
-      if (link !== undefined) link.published = (when) => copy.published(when, at(), store);
+      if (link !== undefined) link.published = (moment) => copy.published(moment, at(), store);
     };
     keepsCopy();
     let isEmptied = false;
@@ -202,7 +202,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       deaths,
       wallS: { connect, learn, rollout },
       halfWay: truth.filter((box) => isHalfWay(box, seq)).map(({ id }) => id),
-      lost: truth.filter(({ gone }) => gone).map(({ id }) => id),
+      lostBoxes: truth.filter(({ gone }) => gone).map(({ id }) => id),
     };
   } finally {
     await link?.stop();

@@ -56,7 +56,7 @@ export class Simulation implements Clock {
 
   /** Resolves when all boxes have reported once. */
   async start({ boxes, ...options }: Omit<SimulationOptions, 'startMs'>, processes: number): Promise<void> {
-    const share = Math.ceil(boxes.length / processes);
+    const boxesPerProcess = Math.ceil(boxes.length / processes);
     for (let i = 0; i < processes; i += 1) {
       const child = fork(BOXES, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
       child.on('message', (answer: Answer) => {
@@ -65,7 +65,7 @@ export class Simulation implements Clock {
       });
       this.#children.push(child);
       this.#orders.push(new Map());
-      for (const { site, box } of boxes.slice(i * share, (i + 1) * share))
+      for (const { site, box } of boxes.slice(i * boxesPerProcess, (i + 1) * boxesPerProcess))
         this.#homes.set(`${site}/${box}`, i);
       this.#exits.set(
         child,
@@ -74,7 +74,7 @@ export class Simulation implements Clock {
     }
     await this.#all((i) => ({
       what: 'start',
-      simulation: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * share, (i + 1) * share) },
+      simulation: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * boxesPerProcess, (i + 1) * boxesPerProcess) },
     }));
   }
 

@@ -1,7 +1,7 @@
 /** Queue of events in simulated time: a binary heap, since a fleet has tens of thousands of pending events. */
 export interface Happening {
   readonly ms: number;
-  readonly act: () => Promise<void>;
+  readonly action: () => Promise<void>;
 }
 
 export class Timeline {

@@ -11,7 +11,7 @@ const CONNECT_AT_ONCE = 25;
 const RETAINED_MS = 40;
 const SETTLE_WITHIN_MS = 60_000;
 /** Number of parallel actions; a street connects within seconds after a power cut, not within one millisecond. */
-const ACT_AT_ONCE = 250;
+const ACTIONS_AT_ONCE = 250;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
@@ -42,7 +42,7 @@ export class Simulation {
       url,
       keys,
       nowMs: () => this.#nowMs,
-      at: (ms: number, act: () => Promise<void>) => this.#timeline.add({ ms, act }),
+      at: (ms: number, action: () => Promise<void>) => this.#timeline.add({ ms, action }),
     };
     this.boxes = new Map(
       boxes.map((options) => [`${options.site}/${options.box}`, new SimBox(options, surroundings)]),
@@ -56,11 +56,11 @@ export class Simulation {
     const all = [...this.boxes.values()];
     await this.#connectAll(all, (box) => box.connect());
     for (const box of all) {
-      const { away, backAfterMs, dark } = box.options.fate;
-      if (away) box.drop();
-      if (away && backAfterMs !== null)
-        this.#timeline.add({ ms: this.#nowMs + backAfterMs, act: () => this.#settled(box, box.connect()) });
-      if (!away && dark !== undefined) this.#cycle(box, dark);
+      const { away: startsOffline, backAfterMs, dark } = box.options.fate;
+      if (startsOffline) box.drop();
+      if (startsOffline && backAfterMs !== null)
+        this.#timeline.add({ ms: this.#nowMs + backAfterMs, action: () => this.#settled(box, box.connect()) });
+      if (!startsOffline && dark !== undefined) this.#cycle(box, dark);
     }
     return this.state();
   }
@@ -78,8 +78,8 @@ export class Simulation {
       this.#nowMs = Math.max(this.#nowMs, firstMs);
       // Actions within one second run in parallel.
       const now = this.#timeline.take(Math.min(firstMs + 1000, toMs));
-      for (let at = 0; at < now.length; at += ACT_AT_ONCE)
-        await Promise.all(now.slice(at, at + ACT_AT_ONCE).map(({ act }) => act()));
+      for (let at = 0; at < now.length; at += ACTIONS_AT_ONCE)
+        await Promise.all(now.slice(at, at + ACTIONS_AT_ONCE).map(({ action }) => action()));
     }
     this.#nowMs = Math.max(this.#nowMs, toMs);
     return this.state();
@@ -126,13 +126,13 @@ export class Simulation {
     };
     const off = async (): Promise<void> => {
       box.cutPower();
-      this.#timeline.add({ ms: nextMs(toHour), act: on });
+      this.#timeline.add({ ms: nextMs(toHour), action: on });
     };
     const on = async (): Promise<void> => {
-      this.#timeline.add({ ms: nextMs(fromHour), act: off });
+      this.#timeline.add({ ms: nextMs(fromHour), action: off });
       await this.#settled(box, box.boot());
     };
-    if (nextMs(toHour) > nextMs(fromHour)) this.#timeline.add({ ms: nextMs(fromHour), act: off });
+    if (nextMs(toHour) > nextMs(fromHour)) this.#timeline.add({ ms: nextMs(fromHour), action: off });
     else void off();
   }
 

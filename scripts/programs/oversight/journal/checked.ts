@@ -55,7 +55,7 @@ export function checkedJournal<R extends EntryReader>(
           read = makeReader();
         },
         onEntry: (index, content) => read.add(index, content),
-        ...(process.stderr.isTTY && { onProgress: (done, total) => bar.update(done / Math.max(1, total)) }),
+        ...(process.stderr.isTTY && { onProgress: (doneCount, total) => bar.update(doneCount / Math.max(1, total)) }),
       }),
     );
     return { checked: { ...findings, key, keyText }, read };
@@ -68,8 +68,8 @@ export function checkedJournal<R extends EntryReader>(
 export function verdictOf({ wrong, checkpoint, key, erased }: Checked): string {
   const name = nameOf(key.name);
   if (wrong.length > 0 || checkpoint === undefined) {
-    const faults = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
-    return `NOT in order: ${faults} in the journal of ${name}; what it says must not be relied on.`;
+    const problemText = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
+    return `NOT in order: ${problemText} in the journal of ${name}; what it says must not be relied on.`;
   }
   const erasedText =
     erased === 0 ? '' : `; the contents of ${numberText(erased)} were erased, and the journal says so`;

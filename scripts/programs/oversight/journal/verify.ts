@@ -32,7 +32,7 @@ class Warnings implements EntryReader {
 /** Returns the exit code. */
 export function verify(place: string, options: VerifyOptions): number {
   const { checked, read } = checkedJournal(place, options, () => new Warnings());
-  const { wrong, checkpoint, erased, beyond, witnessed } = checked;
+  const { wrong, checkpoint, erased, trailingLines, witnessed } = checked;
   if (options.json) {
     const report = {
       inOrder: wrong.length === 0,
@@ -41,7 +41,7 @@ export function verify(place: string, options: VerifyOptions): number {
       entries: checkpoint?.size ?? null,
       root: checkpoint?.root.toString('base64') ?? null,
       erased,
-      beyond,
+      beyond: trailingLines,
       witnesses: witnessed.map(({ name, size, atMs }) => ({ name, size, at: new Date(atMs).toISOString() })),
       wrong,
       warnings: read.lines,
@@ -51,9 +51,9 @@ export function verify(place: string, options: VerifyOptions): number {
   }
   const lines = wrong.slice(0, LINES_MAX).map((line) => `wrong: ${line}`);
   if (wrong.length > LINES_MAX) lines.push(`… and ${wrong.length - LINES_MAX} more`);
-  if (beyond > 0) {
+  if (trailingLines > 0) {
     lines.push(
-      `note: ${beyond} lines after the signed end count for nothing; a cut while writing leaves one`,
+      `note: ${trailingLines} lines after the signed end count for nothing; a cut while writing leaves one`,
     );
   }
   lines.push(...read.lines.slice(0, LINES_MAX).map((line) => `warning: ${line}`));

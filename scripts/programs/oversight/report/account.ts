@@ -186,10 +186,10 @@ const lastedText = (ms: number): string => (ms < 500 ? 'less than 1 s' : duratio
 function periodLines(periods: readonly Period[], time: SiteTime): Line[] {
   return periods
     .filter(({ state }) => state !== 'active' && state !== 'unproved')
-    .map(({ state, fromMs, toMs, why }) => ({
+    .map(({ state, fromMs, toMs, why: reason }) => ({
       atMs: fromMs,
       timeText: time.span(fromMs, toMs),
-      text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${why === '' ? '' : ` – ${why}`}`,
+      text: `${STATE_NAMES[state].split(':')[0]} for ${lastedText(toMs - fromMs)}${reason === '' ? '' : ` – ${reason}`}`,
     }));
 }
 
@@ -197,10 +197,10 @@ function unprovedLines(timeline: Timeline, time: SiteTime): Line[] {
   const gaps = timeline.periods.filter(({ state }) => state === 'unproved');
   const missed = ofType(timeline, 'missed').reduce((sum, { count }) => sum + count, 0);
   const lines: Line[] = [
-    ...gaps.map(({ fromMs, toMs, why }) => ({
+    ...gaps.map(({ fromMs, toMs, why: reason }) => ({
       atMs: fromMs,
       timeText: time.span(fromMs, toMs),
-      text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${why}`,
+      text: `what the box did is not proved for ${durationText(toMs - fromMs)}: ${reason}`,
     })),
     ...timeline.brokenOff.map((ms) => ({
       atMs: ms,
@@ -248,9 +248,9 @@ function unprovedLines(timeline: Timeline, time: SiteTime): Line[] {
   return lines.sort((a, b) => Math.sign((a.atMs ?? last) - (b.atMs ?? last)) || 0);
 }
 
-function uncountedText({ why, alerts }: Uncounted): string {
+function uncountedText({ why: reason, alerts }: Uncounted): string {
   const because =
-    why === 'killed' ? 'the run ended without a stop' : 'the journal ends before the next count';
+    reason === 'killed' ? 'the run ended without a stop' : 'the journal ends before the next count';
   const raised = alerts === 0 ? '' : `; ${counted(alerts, 'alert was', 'alerts were')} raised meanwhile`;
   return `what it read meanwhile is not counted: ${because}${raised}`;
 }

@@ -18,7 +18,7 @@ export interface PageParts {
 
 export function pageOf(parts: PageParts): string {
   const { title, inOrder, verdict, wrong, account, picture, grounds, howTo, zone, madeText } = parts;
-  const faults = wrong.length === 0 ? '' : list(wrong);
+  const problemList = wrong.length === 0 ? '' : list(wrong);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -33,7 +33,7 @@ export function pageOf(parts: PageParts): string {
 <h1>${escaped(title)}</h1>
 <section class="verdict ${inOrder ? 'good' : 'bad'}" role="status">
 <p><strong>${escaped(verdict)}</strong></p>
-${faults}
+${problemList}
 </section>
 ${account.alarms.map((sentence) => `<p class="verdict bad"><strong>${escaped(sentence)}</strong></p>`).join('\n')}
 <section class="summary">

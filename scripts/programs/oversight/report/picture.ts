@@ -144,7 +144,7 @@ function rect(kind: string, x: number, width: number, y: number, height: number,
   return `<rect class="${kind}" x="${pc(x)}" y="${y.toFixed(1)}" width="${pc(width)}" height="${height.toFixed(1)}"><title>${escaped(title)}</title></rect>`;
 }
 
-const pc = (share: number): string => `${share.toFixed(3)}%`;
+const pc = (percent: number): string => `${percent.toFixed(3)}%`;
 
 /** Patterns that distinguish the states without colour, on paper and for colour-blind readers. */
 const PATTERNS = `<defs>

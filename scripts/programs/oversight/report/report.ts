@@ -36,16 +36,16 @@ const WRONG_SHOWN = 20;
 
 /** Returns the exit code. */
 export function report(place: string, options: ReportOptions): number {
-  const { checked, read: teller } = checkedJournal(place, options, () => new TimelineWriter());
-  const time = new SiteTime(options.timeZone ?? teller.timeZone ?? OTHERWISE);
-  const { firstMs = 0, lastMs = 0 } = teller;
+  const { checked, read: writer } = checkedJournal(place, options, () => new TimelineWriter());
+  const time = new SiteTime(options.timeZone ?? writer.timeZone ?? OTHERWISE);
+  const { firstMs = 0, lastMs = 0 } = writer;
   const fromMs = options.from === undefined ? firstMs : time.parse('--from', options.from);
   // Includes the last entry, and the state that follows from it.
   const toMs = options.to === undefined ? Math.max(lastMs, fromMs) + 1 : time.parse('--to', options.to);
   if (fromMs >= toMs)
     throw new AgentError('config', `--to: ${time.text(toMs)} is not after ${time.text(fromMs)}`);
-  const timeline = teller.tell(fromMs, toMs);
-  const atEnd = teller.atEnd();
+  const timeline = writer.tell(fromMs, toMs);
+  const atEnd = writer.atEnd();
   const account = accountOf(timeline, atEnd, time);
   if (options.out !== undefined) write(options.out, page(place, checked, timeline, account, time, options));
   if (options.json) printJson(asJson(checked, timeline, atEnd, account));

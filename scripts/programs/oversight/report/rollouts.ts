@@ -46,8 +46,8 @@ function wordsOf(kind: string): Words {
 /** Returns undefined for another type of entry. */
 export function rolloutText(content: JournalContent): string | undefined {
   if (content.type !== 'rollout') return undefined;
-  const { what, rollout, phase, from, to, reason } = content;
-  const words = wordsOf(what);
+  const { what: subject, rollout, phase, from, to, reason } = content;
+  const words = wordsOf(subject);
   const nameOf = (name: string | null): string => (name === null ? words.unnamed : words.nameText(name));
   const reasonText = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;

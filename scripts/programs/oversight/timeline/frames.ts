@@ -173,18 +173,18 @@ export class FrameCount {
     if (phase === 'begin' || other) this.#close(of, atMs, 'killed');
     const run = this.#runs.get(of);
     // A preview has its own permission, whatever state the agent reported when it stopped.
-    const fresh = { input, atMs, off: off && of === 'agent', alerts: 0 };
+    const latest = { input, atMs, off: off && of === 'agent', alerts: 0 };
     if (run === undefined) {
       // Without the begin of the run, the time of reading is unknown.
       if (phase !== 'begin') this.#readBetween(Number.NEGATIVE_INFINITY, atMs, input, false);
       this.#runs.set(of, {
         boot,
-        last: fresh,
+        last: latest,
         rest: { analysed: 0, dropped: 0, ...rest, read: input.read, atMs },
       });
     } else {
       this.#readBetween(run.last.atMs, atMs, between(run.last.input, input), run.last.off);
-      run.last = fresh;
+      run.last = latest;
       if (rest !== undefined) {
         if (this.#isInside(run.rest.atMs, atMs)) this.#analysedBetween(run.rest, rest);
         run.rest = { ...rest, read: input.read, atMs };
@@ -204,11 +204,11 @@ export class FrameCount {
   }
 
   #analysedBetween(before: Rest, after: Rest): void {
-    const { analysed, dropped, ...taken } = this.#frames;
+    const { analysed, dropped: droppedCount, ...received } = this.#frames;
     this.#frames = {
-      ...taken,
+      ...received,
       analysed: analysed + after.analysed - before.analysed,
-      dropped: dropped + after.dropped - before.dropped,
+      dropped: droppedCount + after.dropped - before.dropped,
     };
   }
 

@@ -236,8 +236,8 @@ class Walk {
     const isShown = readMs !== undefined || this.#toMs <= atMs + 1;
     const untilMs = Math.max(readMs ?? atMs, atMs) + (isShown ? 1 : 0);
     if (this.#before !== undefined) {
-      const { state, why } = this.now(readMs);
-      this.#period(state, atMs, untilMs, why);
+      const { state, why: reason } = this.now(readMs);
+      this.#period(state, atMs, untilMs, reason);
       this.#frames.end(untilMs);
     }
     this.#period('unproved', untilMs, Number.POSITIVE_INFINITY, 'after the last entry of this journal');
@@ -259,8 +259,8 @@ class Walk {
     if (this.#running && STARTING.has(entry.content.type) && to >= this.#fromMs && from < this.#toMs) {
       this.#brokenOff.push(from);
     }
-    const { state, why } = this.#stateUntil(to - from, entry.content);
-    this.#period(state, from, to, why);
+    const { state, why: reason } = this.#stateUntil(to - from, entry.content);
+    this.#period(state, from, to, reason);
   }
 
   #stateUntil(lastedMs: number, next: JournalContent): Pick<Period, 'state' | 'why'> {

@@ -8,8 +8,8 @@ import type { MonthCounts } from './facts.ts';
 const MONTHS_MAX = 13;
 
 /** Returns the months, newest first; none while the journal is empty. */
-export function monthsOf(teller: TimelineWriter, site: SiteTime, nowMs: number): MonthCounts[] {
-  const { firstMs } = teller;
+export function monthsOf(writer: TimelineWriter, site: SiteTime, nowMs: number): MonthCounts[] {
+  const { firstMs } = writer;
   if (firstMs === undefined) return [];
   const months: MonthCounts[] = [];
   for (let month = monthAt(site, nowMs), toMs = nowMs; months.length < MONTHS_MAX; ) {
@@ -17,8 +17,8 @@ export function monthsOf(teller: TimelineWriter, site: SiteTime, nowMs: number):
     const fromMs = Math.max(startMs, firstMs);
     if (fromMs < toMs) {
       // Frames read across the end of a month count once, for the later month.
-      const frames = framesUntil(teller, firstMs, toMs) - framesUntil(teller, firstMs, fromMs);
-      months.push(countsOf(month, frames, teller.tell(fromMs, toMs, nowMs)));
+      const frames = framesUntil(writer, firstMs, toMs) - framesUntil(writer, firstMs, fromMs);
+      months.push(countsOf(month, frames, writer.tell(fromMs, toMs, nowMs)));
     }
     if (startMs <= firstMs) break;
     toMs = startMs;
@@ -29,27 +29,27 @@ export function monthsOf(teller: TimelineWriter, site: SiteTime, nowMs: number):
 
 /** Returns the state and its beginning; a state without an entry is unproved. */
 export function stateNow(
-  teller: TimelineWriter,
+  writer: TimelineWriter,
   nowMs: number,
 ): { readonly mode: State; readonly sinceTime: Date } {
-  const { state = 'unproved', sinceMs = nowMs } = teller.atEnd(nowMs) ?? {};
+  const { state = 'unproved', sinceMs = nowMs } = writer.atEnd(nowMs) ?? {};
   return { mode: state, sinceTime: new Date(sinceMs) };
 }
 
 /** Returns missing resumes within the reported months. */
 export function missingResumes(
-  teller: TimelineWriter,
+  writer: TimelineWriter,
   months: readonly MonthCounts[],
   nowMs: number,
 ): Date[] {
   const first = months.at(-1);
   if (first === undefined) return [];
-  const { missingResumes: missing } = teller.tell(first.from.getTime(), nowMs + 1, nowMs);
+  const { missingResumes: missing } = writer.tell(first.from.getTime(), nowMs + 1, nowMs);
   return missing.map(({ atMs }) => new Date(atMs));
 }
 
-function framesUntil(teller: TimelineWriter, firstMs: number, toMs: number): number {
-  return toMs <= firstMs ? 0 : teller.tell(firstMs, toMs + 1).frames.read;
+function framesUntil(writer: TimelineWriter, firstMs: number, toMs: number): number {
+  return toMs <= firstMs ? 0 : writer.tell(firstMs, toMs + 1).frames.read;
 }
 
 /** Returns a month such as 2026-11. */
@@ -62,9 +62,9 @@ function monthAt(site: SiteTime, ms: number): string {
 }
 
 function countsOf(month: string, frames: number, timeline: Timeline): MonthCounts {
-  const wholeMs = timeline.toMs - timeline.fromMs;
-  const shares = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
-  for (const { state, fromMs, toMs } of timeline.periods) shares[state] += (toMs - fromMs) / wholeMs;
+  const totalMs = timeline.toMs - timeline.fromMs;
+  const ratios = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<State, number>;
+  for (const { state, fromMs, toMs } of timeline.periods) ratios[state] += (toMs - fromMs) / totalMs;
   const count = (type: string): number =>
     timeline.entries.filter(({ content }) => content.type === type).length + (timeline.erased.get(type) ?? 0);
   // Requests for missing stills hand out nothing.
@@ -81,6 +81,6 @@ function countsOf(month: string, frames: number, timeline: Timeline): MonthCount
     searches: count('search'),
     unsealings: count('unseal') - inVain,
     trackQuestions: count('tracks'),
-    shares,
+    ratios,
   };
 }

@@ -19,7 +19,7 @@ export interface MonthCounts {
   /** Number of queries answered from the track log. */
   readonly trackQuestions: number;
   /** Ratios of the month, or of its past part, 0..1. */
-  readonly shares: Readonly<Record<State, number>>;
+  readonly ratios: Readonly<Record<State, number>>;
 }
 
 /** A rule of the configuration, with the authorisation's text about it; null if it may not run. */

@@ -9,38 +9,38 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
-import { authorisationFault } from '../../../../agent/orders/signed-order.ts';
+import { authorisationRefusal } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
-import { type OrderRefusal, readOrders, type Signed } from '../../../../agent/restraint/orders.ts';
+import { type AuthorisationRefusal, readAuthorisations, type SignedAuthorisation } from '../../../../agent/restraint/orders.ts';
 
-export interface NamedOrder {
+export interface NamedAuthorisation {
   readonly order?: string;
   /** Replaces the file that the configuration names. */
   readonly authorityKey?: string;
 }
 
-export interface OrderTime {
+export interface AuthorisationContext {
   readonly nowMs: number;
   /** Fingerprint of the authority's key in the box's journal; undefined if the journal does not name it. */
   readonly obeyed: string | undefined;
 }
 
 /** Throws AgentError `config` in one line. */
-export function orderFor(
+export function authorisationFor(
   config: Config,
-  { order, authorityKey }: NamedOrder,
-  time: OrderTime,
-): Signed | OrderRefusal {
-  if (order === undefined) return { reason: 'none was given with --order' };
+  { order: file, authorityKey }: NamedAuthorisation,
+  time: AuthorisationContext,
+): SignedAuthorisation | AuthorisationRefusal {
+  if (file === undefined) return { reason: 'none was given with --order' };
   const key = authority(config, authorityKey, time.obeyed);
   const { rules, zones, lines, site, box, camera } = config;
-  const { authorisation } = readOrders({ authorisation: order, rules, zones, lines }, key);
+  const { authorisation } = readAuthorisations({ authorisation: file, rules, zones, lines }, key);
   if ('reason' in authorisation) throw new AgentError('config', `--order: ${authorisation.reason}`);
   const place = { site, box, camera: cameraAddress(camera?.source) };
-  const fault = authorisationFault(authorisation.content, place, time.nowMs);
-  if (fault === undefined) return authorisation;
-  if (fault.code === 'expired' || fault.code === 'not-yet-valid') return { reason: fault.message };
-  throw new AgentError('config', `--order: ${fault.message}`);
+  const refusal = authorisationRefusal(authorisation.content, place, time.nowMs);
+  if (refusal === undefined) return authorisation;
+  if (refusal.code === 'expired' || refusal.code === 'not-yet-valid') return { reason: refusal.message };
+  throw new AgentError('config', `--order: ${refusal.message}`);
 }
 
 function authority(config: Config, givenFile: string | undefined, obeyed: string | undefined): KeyObject {

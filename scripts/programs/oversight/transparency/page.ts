@@ -86,7 +86,7 @@ export function publicPage(facts: PublicFacts, language: Language): string {
 <p class="soft">${facts.site} · ${facts.box}</p>
 <p>${texts.lead}</p>
 ${journal.inOrder ? '' : html`<p class="alarm">${texts.notInOrder}</p>`}
-${facts.missingResumes.map((when) => html`<p class="alarm">${texts.missingResume(moment.format(when))}</p>`)}
+${facts.missingResumes.map((time) => html`<p class="alarm">${texts.missingResume(moment.format(time))}</p>`)}
 <h2>${texts.now}</h2>
 <div class="state ${mode.mode}"><strong>${name}</strong> <span class="soft">${texts.sinceText(moment.format(mode.sinceTime))}</span><br>${means}
 <br><span class="soft">(${texts.madeAt(moment.format(facts.madeAt))})</span></div>
@@ -181,12 +181,12 @@ function tracksOf({ tracks, trackRows }: PublicFacts, texts: Texts): Html {
 }
 
 function authorityOf({ authorisation, timeZone }: PublicFacts, texts: Texts): Html {
-  if (authorisation === null) return html`<p>${texts.noOrder}</p>`;
+  if (authorisation === null) return html`<p>${texts.noAuthorisation}</p>`;
   const day = new Intl.DateTimeFormat(texts.locale, { dateStyle: 'long', timeZone });
   const { authority, order, notBefore, notAfter, installation } = authorisation;
   const validity = texts.order(order, day.format(new Date(notBefore)), day.format(new Date(notAfter)));
-  const permit = installation === true ? html`<p><strong>${texts.installation}</strong></p>` : '';
-  return html`<p>${authority}. ${validity}</p>${permit}`;
+  const installationNote = installation === true ? html`<p><strong>${texts.installation}</strong></p>` : '';
+  return html`<p>${authority}. ${validity}</p>${installationNote}`;
 }
 
 function rulesOf(rules: readonly PublicRule[], texts: Texts): Html {
@@ -203,14 +203,14 @@ function monthsOf(months: readonly MonthCounts[], texts: Texts): Html {
   const number = new Intl.NumberFormat(texts.locale);
   // The month's key no longer depends on a time zone.
   const name = new Intl.DateTimeFormat(texts.locale, { month: 'long', year: 'numeric', timeZone: 'UTC' });
-  const [month, states, ...figures] = texts.countHeads;
-  const rows = months.map(({ month: key, shares, frames, framesAtLeast, ...counted }) => {
+  const [month, states, ...countHeads] = texts.countHeads;
+  const rows = months.map(({ month: key, ratios, frames, framesAtLeast, ...counted }) => {
     const { alerts, searches, trackQuestions, unsealings } = counted;
-    const labels = STATES.filter((mode) => shares[mode] > 0).map((mode) =>
-      sharing(mode, shares[mode], texts),
+    const labels = STATES.filter((mode) => ratios[mode] > 0).map((mode) =>
+      ratioText(mode, ratios[mode], texts),
     );
     const bar = STATES.map(
-      (mode) => html`<span class="${mode}-fill" style="width:${(100 * shares[mode]).toFixed(2)}%"></span>`,
+      (mode) => html`<span class="${mode}-fill" style="width:${(100 * ratios[mode]).toFixed(2)}%"></span>`,
     );
     return html`<tr><td>${name.format(new Date(`${key}-01T00:00:00Z`))}</td>
 <td><div class="bar" role="img" aria-label="${labels.join(', ')}" title="${labels.join(', ')}">${bar}</div></td>
@@ -219,11 +219,11 @@ ${[alerts, searches, trackQuestions, unsealings].map((figure) => html`<td class=
   });
   const least = months.some(({ framesAtLeast }) => framesAtLeast);
   return html`<div class="legend">${STATES.map((mode) => html`<span><i class="${mode}-fill"></i>${texts.modes[mode].name}</span>`)}</div>
-<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${figures.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
+<div class="wide"><table class="months"><thead><tr><th>${month}</th><th>${states}</th>${countHeads.map((head) => html`<th class="figure">${head}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div>
 ${least ? html`<p class="soft">${texts.atLeast}</p>` : ''}`;
 }
 
-function sharing(mode: State, share: number, texts: Texts): string {
+function ratioText(mode: State, ratio: number, texts: Texts): string {
   const percent = new Intl.NumberFormat(texts.locale, { style: 'percent', maximumFractionDigits: 1 });
-  return `${texts.modes[mode].name} ${percent.format(share)}`;
+  return `${texts.modes[mode].name} ${percent.format(ratio)}`;
 }

@@ -17,7 +17,7 @@ export interface Texts {
   readonly authority: string;
   readonly order: (order: string, from: string, to: string) => string;
   readonly installation: string;
-  readonly noOrder: string;
+  readonly noAuthorisation: string;
   readonly detected: string;
   readonly detectedHeads: readonly [what: string, place: string, purpose: string, basis: string];
   readonly kinds: Readonly<Record<RuleKind, string>>;
@@ -71,11 +71,11 @@ export interface Texts {
  * Ratio of the area of people that was hidden in the two annotated films of docs/design/002-redaction.md. A test
  * enforces this limit for both.
  */
-const COVERED = 0.99997;
+const HIDDEN_RATIO = 0.99997;
 
 /** Returns a text such as `99.997%`. */
-function covered(locale: string): string {
-  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 3 }).format(COVERED);
+function hiddenText(locale: string): string {
+  return new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 3 }).format(HIDDEN_RATIO);
 }
 
 const en: Texts = {
@@ -83,8 +83,8 @@ const en: Texts = {
   title: 'A camera here is analysed by a program',
   lead: 'This page is written by the box beside the camera. It says what the program does, what it does not do, and how anybody can check it. It holds no picture.',
   now: 'Now',
-  madeAt: (when) => `as of ${when}`,
-  sinceText: (when) => `since ${when}`,
+  madeAt: (time) => `as of ${time}`,
+  sinceText: (time) => `since ${time}`,
   modes: {
     active: { name: 'Active', means: 'The program analyses the pictures of the camera.' },
     suspended: { name: 'Suspended', means: 'The program reads no picture, by order.' },
@@ -102,7 +102,7 @@ const en: Texts = {
   order: (order, from, to) => `Order ${order}, valid from ${from} to ${to}.`,
   installation:
     'This is a permit to install: the program reads pictures so that the camera can be put up. No rule runs under it, and nobody is alerted.',
-  noOrder: 'No valid authorisation: nothing is analysed.',
+  noAuthorisation: 'No valid authorisation: nothing is analysed.',
   detected: 'What raises an alert',
   detectedHeads: ['What', 'Where', 'Why', 'Legal basis'],
   kinds: {
@@ -138,7 +138,7 @@ const en: Texts = {
     'Stills of the alert in which the people found are not shown: in their stead stand the empty place, as it looked before, and a drawn figure. Vehicles are in coarse blocks.',
     'How the box itself is. The video never leaves it.',
   ],
-  redaction: `What is not shown: every person and cycle that the program finds, with a margin, and whatever else moves. There the still shows the place as the program knows it empty, hatched, or where it does not know it, blocks in the colours around; where a person was found, a figure is drawn. Vehicles, and who sits in them, are shown in blocks too coarse for a number plate or a face; the parts hidden from the program are black. What is shown as it is: the street itself, animals, bags. Somebody whom the program does not find and who does not move is not covered, and may be taken for a part of the place. Measured on two annotated films: at least ${covered('en-GB')} of the area of people taller than 40 pixels was not shown; another camera may do worse. What remains: where somebody stood, how tall, with whom and when, by which somebody who was there may be known.`,
+  redaction: `What is not shown: every person and cycle that the program finds, with a margin, and whatever else moves. There the still shows the place as the program knows it empty, hatched, or where it does not know it, blocks in the colours around; where a person was found, a figure is drawn. Vehicles, and who sits in them, are shown in blocks too coarse for a number plate or a face; the parts hidden from the program are black. What is shown as it is: the street itself, animals, bags. Somebody whom the program does not find and who does not move is not covered, and may be taken for a part of the place. Measured on two annotated films: at least ${hiddenText('en-GB')} of the area of people taller than 40 pixels was not shown; another camera may do worse. What remains: where somebody stood, how tall, with whom and when, by which somebody who was there may be known.`,
   sealed: (days, handedOut, keys) =>
     `Of each alert also one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and kept for ${days} days. It leaves the box only on a signed request with a case number, which stands in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
   tracks: {
@@ -167,8 +167,8 @@ const en: Texts = {
   ],
   noCounts: 'The journal has no entry yet.',
   atLeast: '≥: at least. The program was cut off before it wrote how many, or has not written it yet.',
-  missingResume: (when) =>
-    `On ${when} the program looked again after a suspension, and no entry of the journal says that two keys had signed for it.`,
+  missingResume: (time) =>
+    `On ${time} the program looked again after a suspension, and no entry of the journal says that two keys had signed for it.`,
   verify: 'How to check this page',
   verifyHow: [
     'Every figure above is counted from the journal of the box. Ask the authority for a copy; then, on any computer with Vigie:',
@@ -193,8 +193,8 @@ const fr: Texts = {
   title: 'Ici, un programme analyse les images d’une caméra',
   lead: 'Cette page est écrite par le boîtier placé à côté de la caméra. Elle dit ce que fait le programme, ce qu’il ne fait pas, et comment chacun peut le vérifier. Elle ne contient aucune image.',
   now: 'En ce moment',
-  madeAt: (when) => `état du ${when}`,
-  sinceText: (when) => `depuis le ${when}`,
+  madeAt: (time) => `état du ${time}`,
+  sinceText: (time) => `depuis le ${time}`,
   modes: {
     active: { name: 'En service', means: 'Le programme analyse les images de la caméra.' },
     suspended: { name: 'Suspendu', means: 'Sur ordre, le programme ne lit aucune image.' },
@@ -212,7 +212,7 @@ const fr: Texts = {
   order: (order, from, to) => `Décision ${order}, valable du ${from} au ${to}.`,
   installation:
     'C’est un permis d’installation : le programme lit des images pour que la caméra puisse être mise en place. Aucune règle ne fonctionne, personne n’est alerté.',
-  noOrder: 'Aucune autorisation valable : rien n’est analysé.',
+  noAuthorisation: 'Aucune autorisation valable : rien n’est analysé.',
   detected: 'Ce qui donne l’alerte',
   detectedHeads: ['Quoi', 'Où', 'Pourquoi', 'Base légale'],
   kinds: {
@@ -250,7 +250,7 @@ const fr: Texts = {
     'Des images fixes de l’alerte, où les personnes trouvées ne sont pas montrées : à leur place figurent le lieu vide, tel qu’il était auparavant, et un pictogramme. Les véhicules y sont en blocs grossiers.',
     'L’état du boîtier lui-même. La vidéo n’en sort jamais.',
   ],
-  redaction: `Ce qui n’est pas montré : chaque personne et chaque cycle que le programme trouve, avec une marge, et tout ce qui bouge par ailleurs. À la place, l’image montre, hachuré, le lieu vide tel que le programme le connaît ou, là où il ne le connaît pas, des blocs aux couleurs des alentours ; là où une personne a été trouvée, un pictogramme est dessiné. Les véhicules, et les personnes qui s’y trouvent, sont montrés en blocs trop grossiers pour une plaque d’immatriculation ou un visage ; les parties cachées au programme sont noires. Ce qui est montré tel quel : la rue elle-même, les animaux, les sacs. Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte, et peut être prise pour une partie du lieu. Mesuré sur deux films annotés : au moins ${covered('fr-FR')} de la surface des personnes de plus de 40 pixels de haut n’était pas montrée ; une autre caméra peut faire moins bien. Ce qui reste : où quelqu’un se tenait, sa taille dans l’image, avec qui et quand, à quoi une personne présente peut être reconnue.`,
+  redaction: `Ce qui n’est pas montré : chaque personne et chaque cycle que le programme trouve, avec une marge, et tout ce qui bouge par ailleurs. À la place, l’image montre, hachuré, le lieu vide tel que le programme le connaît ou, là où il ne le connaît pas, des blocs aux couleurs des alentours ; là où une personne a été trouvée, un pictogramme est dessiné. Les véhicules, et les personnes qui s’y trouvent, sont montrés en blocs trop grossiers pour une plaque d’immatriculation ou un visage ; les parties cachées au programme sont noires. Ce qui est montré tel quel : la rue elle-même, les animaux, les sacs. Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte, et peut être prise pour une partie du lieu. Mesuré sur deux films annotés : au moins ${hiddenText('fr-FR')} de la surface des personnes de plus de 40 pixels de haut n’était pas montrée ; une autre caméra peut faire moins bien. Ce qui reste : où quelqu’un se tenait, sa taille dans l’image, avec qui et quand, à quoi une personne présente peut être reconnue.`,
   sealed: (days, handedOut, keys) =>
     `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro d’affaire, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
   tracks: {
@@ -280,8 +280,8 @@ const fr: Texts = {
   noCounts: 'Le journal ne contient encore aucune inscription.',
   atLeast:
     '≥ : au moins. Le programme a été interrompu avant d’en inscrire le nombre, ou ne l’a pas encore inscrit.',
-  missingResume: (when) =>
-    `Le ${when}, le programme a recommencé à lire les images après une suspension, et aucune inscription du journal ne dit que deux clés l’ont signé.`,
+  missingResume: (time) =>
+    `Le ${time}, le programme a recommencé à lire les images après une suspension, et aucune inscription du journal ne dit que deux clés l’ont signé.`,
   verify: 'Vérifier cette page',
   verifyHow: [
     'Chaque nombre ci-dessus est compté dans le journal du boîtier. Demandez-en une copie à l’autorité ; puis, sur un ordinateur où Vigie est installé :',

@@ -13,12 +13,12 @@ import { print, printNote } from '../../../../agent/cli/print.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
-import type { Signed } from '../../../../agent/restraint/orders.ts';
+import type { SignedAuthorisation } from '../../../../agent/restraint/orders.ts';
 import { type Checked, checkedJournal, nameOf } from '../journal/checked.ts';
 import { TimelineWriter } from '../timeline/timeline.ts';
 import { missingResumes, monthsOf, stateNow } from './counts.ts';
 import type { PublicFacts, PublicRule } from './facts.ts';
-import { orderFor } from './order.ts';
+import { authorisationFor } from './order.ts';
 import { publicPage, publicSign, publicSignText } from './page.ts';
 import type { Language } from './texts.ts';
 
@@ -67,32 +67,32 @@ function gather(options: TransparencyOptions): PublicFacts {
   }
   // Read as on the box, without this machine's environment.
   const config = loadConfig(file, { env: {}, mode: 'check', files: false });
-  const { checked: journal, read: teller } = checkedJournal(place, { key }, () => new TimelineWriter());
+  const { checked: journal, read: writer } = checkedJournal(place, { key }, () => new TimelineWriter());
   assertSameBox(config, journal);
   // Taken after the journal was read, so that no entry is later.
   const madeMs = systemClock.wallMs();
-  const { firstMs } = teller;
-  const order = orderFor(config, options, { nowMs: madeMs, obeyed: teller.authority });
-  if ('reason' in order) printNote(`vigie-oversight: the page says that no order is valid: ${order.reason}`);
-  const authorisation = 'reason' in order ? null : order.content;
-  const months = monthsOf(teller, new SiteTime(config.timeZone), madeMs);
+  const { firstMs } = writer;
+  const signedAuthorisation = authorisationFor(config, options, { nowMs: madeMs, obeyed: writer.authority });
+  if ('reason' in signedAuthorisation) printNote(`vigie-oversight: the page says that no order is valid: ${signedAuthorisation.reason}`);
+  const authorisation = 'reason' in signedAuthorisation ? null : signedAuthorisation.content;
+  const months = monthsOf(writer, new SiteTime(config.timeZone), madeMs);
   return {
     site: config.site,
     box: config.box,
     timeZone: config.timeZone,
-    version: teller.version ?? programVersion(),
+    version: writer.version ?? programVersion(),
     contact: contact.trim(),
     url,
     madeAt: new Date(madeMs),
-    mode: stateNow(teller, madeMs),
-    missingResumes: missingResumes(teller, months, madeMs),
+    mode: stateNow(writer, madeMs),
+    missingResumes: missingResumes(writer, months, madeMs),
     authorisation,
-    rules: rulesOf(config, 'reason' in order ? [] : order.coverage),
+    rules: rulesOf(config, 'reason' in signedAuthorisation ? [] : signedAuthorisation.coverage),
     masks: masksOf(config, authorisation),
     sealedTo: authorisation?.ageRecipients ?? [],
     retention: retentionOf(config, authorisation),
     tracks: authorisation?.tracks ?? null,
-    trackRows: teller.trackRows,
+    trackRows: writer.trackRows,
     months,
     journal: {
       verifierKey: journal.keyText,
@@ -120,7 +120,7 @@ function masksOf({ masks }: Config, authorisation: Authorisation | null): number
   return new Set(all.map(({ polygon }) => JSON.stringify(polygon))).size;
 }
 
-function rulesOf({ rules }: Config, coverage: Signed['coverage']): PublicRule[] {
+function rulesOf({ rules }: Config, coverage: SignedAuthorisation['coverage']): PublicRule[] {
   return rules.map((rule) => {
     const place = 'line' in rule ? rule.line : rule.zone;
     const grant = coverage.find(({ rule: id }) => id === rule.id)?.grant;

@@ -6,7 +6,7 @@ import { print, printNote } from '../../../../agent/cli/print.ts';
 import { reading } from '../../../../agent/cli/reading.ts';
 import { type RoomOptions, roomOf } from '../../../lib/room-link/room-file.ts';
 import { WitnessLink } from './link.ts';
-import { type Judgement, Witness } from './witness.ts';
+import { type Assessment, Witness } from './witness.ts';
 
 export interface WitnessOptions extends Partial<RoomOptions> {
   readonly dir: string;
@@ -29,8 +29,8 @@ export async function attend(journals: readonly string[], options: WitnessOption
   const telling = new Telling();
   if (room === undefined) {
     for (const place of journals) {
-      const { origin, judgement } = reading(place, () => witness.journal(place));
-      telling.judgement(origin, judgement);
+      const { origin, assessment } = reading(place, () => witness.journal(place));
+      telling.assessment(origin, assessment);
     }
   } else {
     await attendRoom(witness, { ...options, room }, telling);
@@ -47,13 +47,13 @@ async function attendRoom(witness: Witness, options: RoomOptions, telling: Telli
     site,
     clock: systemClock,
     onConnected: () => telling.line(`listening to the boxes of ${site}`),
-    onFault: (fault) => telling.problem(fault.message),
+    onError: (error) => telling.problem(error.message),
     onProvenHead: (box, text) => {
       const origin = `vigie/${site}/${box}`;
       try {
-        const judgement = witness.judge(origin, text);
-        telling.judgement(origin, judgement);
-        if (judgement.is !== 'alarm') link.tell(box, judgement.note);
+        const assessment = witness.assess(origin, text);
+        telling.assessment(origin, assessment);
+        if (assessment.is !== 'alarm') link.tell(box, assessment.note);
       } catch (error) {
         // This machine's disk refused: nothing was cosigned, and the next head tries again.
         telling.problem(`${origin}: ${messageOf(error)}`);
@@ -66,20 +66,20 @@ async function attendRoom(witness: Witness, options: RoomOptions, telling: Telli
 class Telling {
   alarms = 0;
 
-  judgement(origin: string, judgement: Judgement): void {
-    switch (judgement.is) {
+  assessment(origin: string, assessment: Assessment): void {
+    switch (assessment.is) {
       case 'cosigned':
-        this.line(`${origin}: cosigned ${judgement.size} entries, ${judgement.more} more than before`);
+        this.line(`${origin}: cosigned ${assessment.size} entries, ${assessment.more} more than before`);
         return;
       case 'known':
-        this.line(`${origin}: nothing new, ${judgement.size} entries`);
+        this.line(`${origin}: nothing new, ${assessment.size} entries`);
         return;
       case 'elsewhere':
-        this.line(`${origin}: asked for the proof that it continues ${judgement.size} entries`);
+        this.line(`${origin}: asked for the proof that it continues ${assessment.size} entries`);
         return;
       case 'alarm':
         this.alarms += 1;
-        printNote(`ALARM ${now()} ${origin}: ${judgement.message}`);
+        printNote(`ALARM ${now()} ${origin}: ${assessment.message}`);
     }
   }
 

@@ -22,7 +22,7 @@ export interface WitnessLinkOptions {
   onProvenHead(box: string, text: string): void;
   onConnected(): void;
   /** Called if the connection ends or cannot be made; it is tried again. */
-  onFault(fault: DeliveryError): void;
+  onError(error: DeliveryError): void;
 }
 
 export class WitnessLink {
@@ -36,12 +36,12 @@ export class WitnessLink {
 
   /** Runs until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, onFault } = this.#options;
+    const { clock, onError } = this.#options;
     const backoff = new Backoff(RECONNECT);
     while (!signal.aborted) {
-      const fault = await this.#live(signal, backoff);
+      const error = await this.#live(signal, backoff);
       if (signal.aborted) return;
-      onFault(fault);
+      onError(error);
       await clock.sleep(backoff.nextMs(), signal);
     }
   }
@@ -51,7 +51,7 @@ export class WitnessLink {
     const topic = topicsOf(this.#options.site, box).journalWitnessed;
     const base = { qos: 1, retain: true, contentType: 'text/plain; charset=utf-8' } as const;
     this.#session?.publish({ ...base, topic, payload: note }, (refusal) => {
-      if (refusal !== undefined) this.#options.onFault(refusal);
+      if (refusal !== undefined) this.#options.onError(refusal);
     });
   }
 

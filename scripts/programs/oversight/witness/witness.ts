@@ -35,7 +35,7 @@ const KEY_FILE = 'witness.key';
 const HEAD_FILE = 'head';
 const CONFLICTS_MAX = 20;
 
-export type Judgement =
+export type Assessment =
   | { readonly is: 'cosigned'; readonly note: string; readonly size: number; readonly more: number }
   /** No new head; `note` is the stored one. */
   | { readonly is: 'known'; readonly note: string; readonly size: number }
@@ -81,8 +81,8 @@ export class Witness {
   }
 
   /** Judges a box's head with its proof. Throws AgentError only for this machine's own errors. */
-  judge(origin: string, text: string): Judgement {
-    return this.#judge(origin, text, (verifier, stored) => {
+  assess(origin: string, text: string): Assessment {
+    return this.#assess(origin, text, (verifier, stored) => {
       const { from, proof, note } = parseProvenHead(text);
       const head = openCheckpoint(note, verifier);
       const differs = stored && this.#difference(head, stored);
@@ -100,7 +100,7 @@ export class Witness {
   }
 
   /** Checks a complete journal, or its export, against the stored head. */
-  journal(place: string): { origin: string; judgement: Judgement } {
+  journal(place: string): { origin: string; assessment: Assessment } {
     const first = statSync(place).isDirectory()
       ? new JournalFiles(place).checkpoint
       : readExportHead(place, linesOfFile(place).next().value?.line).checkpoint;
@@ -110,7 +110,7 @@ export class Witness {
         `${place} does not contain a journal: the file ${CHECKPOINT} is missing`,
       );
     const origin = first.split('\n')[0] ?? '';
-    const judgement = this.#judge(origin, first, (verifier, stored) => {
+    const assessment = this.#assess(origin, first, (verifier, stored) => {
       const heads = stored === undefined ? [] : [{ file: 'the kept head', note: stored.note }];
       const { wrong, checkpoint } = verifyJournal(place, verifier, { heads });
       if (wrong.length > 0 || checkpoint === undefined)
@@ -118,20 +118,20 @@ export class Witness {
       if (stored?.size === checkpoint.size) return { is: 'known', note: stored.note, size: stored.size };
       return this.#cosign(origin, checkpoint.note, checkpoint, stored);
     });
-    return { origin, judgement };
+    return { origin, assessment };
   }
 
-  #judge(
+  #assess(
     origin: string,
     evidence: string,
-    judge: (verifier: Verifier, stored: StoredHead | undefined) => Judgement,
-  ): Judgement {
+    assess: (verifier: Verifier, stored: StoredHead | undefined) => Assessment,
+  ): Assessment {
     const verifier = this.#boxes.get(origin);
     if (verifier === undefined)
       return { is: 'alarm', message: 'no key of this box is known here; nothing of it is cosigned' };
     const stored = this.#storedHead(origin, verifier);
     try {
-      return judge(verifier, stored);
+      return assess(verifier, stored);
     } catch (error) {
       if (!(error instanceof AgentError) || (error.kind !== 'denied' && error.kind !== 'corrupt'))
         throw error;
@@ -148,7 +148,7 @@ export class Witness {
     return `forked: its ${head.size} entries are others than those that were cosigned; ${cosigned}`;
   }
 
-  #cosign(origin: string, note: string, head: Checkpoint, stored: StoredHead | undefined): Judgement {
+  #cosign(origin: string, note: string, head: Checkpoint, stored: StoredHead | undefined): Assessment {
     const cosigned = cosign(note, this.#self, this.#key, this.#options.wallMs());
     writeIn(this.#options.dir, join(folderOf(origin), HEAD_FILE), cosigned);
     return { is: 'cosigned', note: cosigned, size: head.size, more: head.size - (stored?.size ?? 0) };

@@ -30,14 +30,14 @@ interface Action {
 }
 
 /** Performs an action and reports a refusal. Returns true if it was done. */
-async function act({ incident, change, send, successText }: Action): Promise<boolean> {
+async function perform({ incident, change, send, successText }: Action): Promise<boolean> {
   const { no, revision } = incident;
   begin(no, change);
   const before = chains.get(no) ?? Promise.resolve(revision);
   let isDone = false;
-  const attempt = before.then(async (left) => {
+  const attempt = before.then(async (previousRevision) => {
     try {
-      const now = await send(Math.max(revision, left));
+      const now = await send(Math.max(revision, previousRevision));
       end(no, now, true);
       isDone = true;
       if (successText !== undefined) tell('good', successText(now));
@@ -46,7 +46,7 @@ async function act({ incident, change, send, successText }: Action): Promise<boo
       if (!(error instanceof ApiProblem)) throw error;
       end(no, error.incident, false);
       tell('bad', explain(error));
-      return left;
+      return previousRevision;
     }
   });
   chains.set(no, attempt);
@@ -62,8 +62,8 @@ export function explain(error: unknown): string {
   const { status, incident } = error;
   const title = plain(error.title);
   if (status === 0) return frame.unreached;
-  if (status !== 409) return title === '' ? frame.refused(status) : title;
-  if (incident === undefined) return `${conflict.head}${title === '' ? conflict.changed : title}`;
+  if (status !== 409) return title === '' ? frame.refusal(status) : title;
+  if (incident === undefined) return `${conflict.head}${title === '' ? conflict.otherChange : title}`;
   const { state, claimedBy, dispatchedBy, verdict, closedWhy } = incident;
   const me = session.value?.user;
   if (state === 'closed') {
@@ -74,7 +74,7 @@ export function explain(error: unknown): string {
     return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;
   if (state === 'claimed' && claimedBy !== null && claimedBy !== me)
     return `${conflict.head}${conflict.claimed(claimedBy)}`;
-  return `${conflict.head}${state === 'new' ? conflict.new : conflict.changed}`;
+  return `${conflict.head}${state === 'new' ? conflict.new : conflict.otherChange}`;
 }
 
 /** Returns the reason as a full sentence, for texts that already say that nothing was done. */
@@ -96,7 +96,7 @@ export function claim(incident: Incident): Promise<boolean> {
     claimedUntil,
     ...(incident.state === 'new' && { state: 'claimed' as const }),
   };
-  return act({ incident, change, send: () => claimed(incident.no) });
+  return perform({ incident, change, send: () => claimed(incident.no) });
 }
 
 /** Renews a claim silently. The stream reports a claim that cannot be kept. */
@@ -110,7 +110,7 @@ export async function renew({ no }: Incident): Promise<void> {
 }
 
 export function release(incident: Incident): Promise<boolean> {
-  return act({
+  return perform({
     incident,
     change: { state: 'new', claimedBy: null, claimedUntil: null },
     send: () => post<Incident>(`/api/incidents/${incident.no}/release`, {}),
@@ -122,7 +122,7 @@ export async function dispatch(incident: Incident): Promise<boolean> {
   const key = newKey();
   if (!isMine(incident) && !(await claim(incident))) return false;
   const ownIncident = rowOf(incident.no) ?? incident;
-  return act({
+  return perform({
     incident: ownIncident,
     change: {
       state: 'dispatched',
@@ -130,35 +130,35 @@ export async function dispatch(incident: Incident): Promise<boolean> {
       dispatchedAt: new Date(nowMs()).toISOString(),
     },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, { key }),
-    successText: (now) => words.value.done.dispatch(nameOf(now)),
+    successText: (now) => words.value.success.dispatch(nameOf(now)),
   });
 }
 
-export function judge(incident: Incident, verdict: VerdictValue): Promise<boolean> {
+export function review(incident: Incident, verdict: VerdictValue): Promise<boolean> {
   const at = new Date(nowMs()).toISOString();
-  return act({
+  return perform({
     incident,
     change: { state: 'closed', verdict, verdictAt: at, closedAt: at },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/verdict`, { revision, verdict }),
-    successText: (now) => words.value.done.verdict(words.value.verdicts[verdict], nameOf(now)),
+    successText: (now) => words.value.success.verdict(words.value.verdicts[verdict], nameOf(now)),
   });
 }
 
 export function note(incident: Incident, text: string, key: string): Promise<boolean> {
-  return act({
+  return perform({
     incident,
     change: {},
     send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
-    successText: () => words.value.done.note,
+    successText: () => words.value.success.note,
   });
 }
 
 export function reassign(incident: Incident, to: string): Promise<boolean> {
-  return act({
+  return perform({
     incident,
     change: { claimedBy: to },
     send: (revision) => post<Incident>(`/api/incidents/${incident.no}/reassign`, { revision, to }),
-    successText: () => words.value.done.reassign(to),
+    successText: () => words.value.success.reassign(to),
   });
 }
 
@@ -167,7 +167,7 @@ export async function reopen({ no, revision }: Incident): Promise<void> {
   try {
     const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, { key: newKey() });
     settle(entry);
-    tell('good', words.value.done.reopen(entry.no));
+    tell('good', words.value.success.reopen(entry.no));
     go(`/incidents/${entry.no}`);
   } catch (error) {
     tell('bad', explain(error));

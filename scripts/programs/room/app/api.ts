@@ -62,8 +62,8 @@ interface Posting {
 /** Rejects with ApiProblem. */
 export function post<T>(path: string, body: unknown, { key, withinMs }: Posting = {}): Promise<T> {
   const { user } = session.value ?? {};
-  const act = user === undefined ? undefined : { id: newKey(), user, path, body, key };
-  return requestJson<T>(path, posting(body, key), act, withinMs);
+  const action = user === undefined ? undefined : { id: newKey(), user, path, body, key };
+  return requestJson<T>(path, posting(body, key), action, withinMs);
 }
 
 /** Returns a random, unique key. Works also if the page is not a secure context. */
@@ -75,9 +75,9 @@ export function newKey(): string {
 
 /** Takes the actions that were stored because a login left the page. */
 export function takeKept(): StoredAction[] {
-  const acts = storedActions();
+  const actions = storedActions();
   sessionStorage.removeItem(ACTIONS_KEY);
-  return acts;
+  return actions;
 }
 
 function posting(body: unknown, key: string | undefined): RequestInit {
@@ -94,7 +94,7 @@ function posting(body: unknown, key: string | undefined): RequestInit {
 async function requestJson<T>(
   path: string,
   init: RequestInit,
-  act?: StoredAction,
+  action?: StoredAction,
   withinMs = ANSWER_MS,
 ): Promise<T> {
   for (;;) {
@@ -103,12 +103,12 @@ async function requestJson<T>(
     const problem = await problemOf(response);
     const user = session.value?.user;
     if (response.status !== 401 || user === undefined || path === LOGIN) throw problem;
-    if (act !== undefined && !keep(act)) throw problem;
+    if (action !== undefined && !keep(action)) throw problem;
     expired.value = true;
     await entered();
     // The action of another person stays stored. The page reloads for the new person and reports it as not sent.
     if (session.value?.user !== user) throw problem;
-    if (act !== undefined) forget(act);
+    if (action !== undefined) forget(action);
   }
 }
 
@@ -152,13 +152,13 @@ function storedActions(): StoredAction[] {
   return JSON.parse(sessionStorage.getItem(ACTIONS_KEY) ?? '[]') as StoredAction[];
 }
 
-function keep(act: StoredAction): boolean {
-  const otherActions = storedActions().filter(({ id }) => id !== act.id);
+function keep(action: StoredAction): boolean {
+  const otherActions = storedActions().filter(({ id }) => id !== action.id);
   if (otherActions.length >= KEPT_MAX) return false;
-  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify([...otherActions, act]));
+  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify([...otherActions, action]));
   return true;
 }
 
-function forget(act: StoredAction): void {
-  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify(storedActions().filter(({ id }) => id !== act.id)));
+function forget(action: StoredAction): void {
+  sessionStorage.setItem(ACTIONS_KEY, JSON.stringify(storedActions().filter(({ id }) => id !== action.id)));
 }

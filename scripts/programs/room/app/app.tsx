@@ -41,11 +41,11 @@ async function enter(): Promise<void> {
 
 /** Sends the actions stored during a login, except those of another person. */
 async function sendKept(user: string): Promise<void> {
-  const acts = takeKept();
+  const actions = takeKept();
   const { login } = words.value;
   let sentCount = 0;
-  for (const { path, body, key, ...act } of acts) {
-    if (act.user !== user) continue;
+  for (const { path, body, key, ...action } of actions) {
+    if (action.user !== user) continue;
     try {
       await post(path, body, { key });
       sentCount += 1;
@@ -53,7 +53,7 @@ async function sendKept(user: string): Promise<void> {
       tell('bad', explain(error));
     }
   }
-  if (sentCount > 0) tell('good', login.sent(sentCount));
-  const otherActions = acts.filter((act) => act.user !== user);
+  if (sentCount > 0) tell('good', login.actionsSent(sentCount));
+  const otherActions = actions.filter((action) => action.user !== user);
   if (otherActions[0] !== undefined) tell('bad', login.notSent(otherActions[0].user, otherActions.length));
 }

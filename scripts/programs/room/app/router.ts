@@ -16,15 +16,15 @@ export const PLACES = [
 export type Place = (typeof PLACES)[number];
 
 /** Required permission, and the letter that leads there after g. */
-const PLACE: Readonly<Record<Place, { readonly act: Action; readonly letter: string }>> = {
-  queue: { act: 'see-incidents', letter: 'q' },
-  cameras: { act: 'see-cameras', letter: 'c' },
-  plan: { act: 'see-cameras', letter: 'p' },
-  search: { act: 'search', letter: 's' },
-  tracks: { act: 'ask-tracks', letter: 't' },
-  figures: { act: 'see-figures', letter: 'f' },
-  'hand-over': { act: 'hand-over', letter: 'h' },
-  audit: { act: 'see-audit', letter: 'a' },
+const PLACE: Readonly<Record<Place, { readonly action: Action; readonly letter: string }>> = {
+  queue: { action: 'see-incidents', letter: 'q' },
+  cameras: { action: 'see-cameras', letter: 'c' },
+  plan: { action: 'see-cameras', letter: 'p' },
+  search: { action: 'search', letter: 's' },
+  tracks: { action: 'ask-tracks', letter: 't' },
+  figures: { action: 'see-figures', letter: 'f' },
+  'hand-over': { action: 'hand-over', letter: 'h' },
+  audit: { action: 'see-audit', letter: 'a' },
 };
 
 export const path = signal(location.pathname);
@@ -70,6 +70,6 @@ export function placesOf({ role, plan, signer }: Session): Place[] {
     (one) =>
       (one !== 'plan' || plan) &&
       (signer || (one !== 'search' && one !== 'tracks')) &&
-      may(role, PLACE[one].act),
+      may(role, PLACE[one].action),
   );
 }

@@ -10,9 +10,9 @@ export const expired = signal(false);
 
 let offsetMs = 0;
 
-export function may(act: Action): boolean {
+export function may(action: Action): boolean {
   const { role } = session.value ?? {};
-  return role !== undefined && roleMay(role, act);
+  return role !== undefined && roleMay(role, action);
 }
 
 export function took(newSession: Session): void {

@@ -5,7 +5,7 @@
  */
 import { signal } from '@preact/signals';
 
-const HELD_MAX = 4;
+const TOASTS_MAX = 4;
 /** Display times in ms. Success messages are read faster; an error stays until it is dismissed or its time ends. */
 const GOOD_MS = 5000;
 const BAD_MS = 30_000;
@@ -22,7 +22,7 @@ let last = 0;
 export function tell(tone: Toast['tone'], text: string): void {
   last += 1;
   const toast = { id: last, tone, text };
-  toasts.value = [...toasts.value, toast].slice(-HELD_MAX);
+  toasts.value = [...toasts.value, toast].slice(-TOASTS_MAX);
   setTimeout(() => dismiss(toast.id), tone === 'good' ? GOOD_MS : BAD_MS);
 }
 

@@ -15,7 +15,7 @@ export class Admission {
 
   constructor(register: Register, archive: Archive) {
     this.#register = register;
-    this.#unknownSenders = archive.strangers();
+    this.#unknownSenders = archive.unknownSenders();
     this.#withdrawal = archive.withdrawal(register);
   }
 

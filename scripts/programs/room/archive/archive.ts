@@ -12,7 +12,7 @@ import { next } from '../database/counters.ts';
 import { documentIn } from '../database/document.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DataRefused, iso, type Queries, type Sql } from '../database/sql.ts';
-import { standbyFault } from '../database/standbys.ts';
+import { standbyProblem } from '../database/standbys.ts';
 import { WatchedLease } from '../database/watched-lease.ts';
 import {
   type LaneThrough,
@@ -29,7 +29,7 @@ import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival } from './message.ts';
 import { advance, NOTHING } from './numbers.ts';
 import type { Register } from './register.ts';
-import { giveBack, SHARE, type Share, showLeftOut, takeShares } from './share.ts';
+import { giveBack, DEFAULT_QUOTA, type StorageQuota, showLeftOut, chargeQuotas } from './share.ts';
 import { insertSnapshots } from './snapshots.ts';
 import { UnknownSenders } from './unknown-senders.ts';
 import { type Publisher, VerdictDelivery } from './verdicts.ts';
@@ -40,9 +40,9 @@ export interface ArchiveOptions {
   readonly timeZone: string;
   readonly now: () => number;
   /** Unique name of this program, which distinguishes several on one database. */
-  readonly holder: string;
+  readonly instanceId: string;
   /** Daily storage share of a box, if not SHARE. */
-  readonly share?: Share;
+  readonly dailyQuota?: StorageQuota;
   /** Receives one line for a person. */
   readonly onNotice: (line: string) => void;
 }
@@ -61,7 +61,7 @@ export class Archive {
     this.#db = db;
     this.#options = options;
     this.#timeZone = options.timeZone;
-    this.lease = new WatchedLease(db, 'lease-archive', options.holder);
+    this.lease = new WatchedLease(db, 'lease-archive', options.instanceId);
   }
 
   /**
@@ -73,8 +73,8 @@ export class Archive {
     const { timeZone, now, onNotice } = this.#options;
     await prepare(this.#db, timeZone, now());
     this.#timeZone = await timeZoneOf(this.#db);
-    const fault = await standbyFault(this.#db);
-    if (fault !== undefined) onNotice(fault);
+    const problem = await standbyProblem(this.#db);
+    if (problem !== undefined) onNotice(problem);
   }
 
   /**
@@ -84,7 +84,7 @@ export class Archive {
    * @throws {LeaseLost} if the given lease belongs to another program
    */
   async store(arrivals: readonly Arrival[], lease?: WatchedLease): Promise<Stored> {
-    if (arrivals.length === 0) return { fresh: [], leftOut: [], lanes: [] };
+    if (arrivals.length === 0) return { newArrivals: [], leftOut: [], lanes: [] };
     try {
       return await this.#store(arrivals, lease);
     } catch (error) {
@@ -99,12 +99,12 @@ export class Archive {
     const nowMs = this.#options.now();
     const received = iso(nowMs);
     const { dialect } = this.#db;
-    const { share = SHARE } = this.#options;
+    const { dailyQuota = DEFAULT_QUOTA } = this.#options;
     const day = { nowMs, timeZone: this.#timeZone };
     const { exceededBoxes, ...stored } = await this.#db.transaction(async (transaction) => {
       await lease?.confirm(transaction);
-      const shared = await takeShares(transaction, dialect, arrivals, { share, ...day });
-      const { within, leftOut, exceededBoxes } = shared;
+      const quotaResult = await chargeQuotas(transaction, dialect, arrivals, { dailyQuota, ...day });
+      const { within, leftOut, exceededBoxes } = quotaResult;
       const { events, snapshots, reports, lanes } = sorted(within);
       const throughs = await this.#moveLanes(transaction, lanes);
       const newEvents = await insertEvents(transaction, dialect, events, nowMs);
@@ -129,14 +129,14 @@ export class Archive {
           rev: rev + readableEvents.length + boxes,
           ...day,
         });
-        if (incidents + cameras + exceededBoxes.length > 0 && dialect.changed !== undefined)
-          await transaction.run(dialect.changed);
+        if (incidents + cameras + exceededBoxes.length > 0 && dialect.notifySql !== undefined)
+          await transaction.run(dialect.notifySql);
       }
-      const fresh = new Set<Arrival>([...newEvents, ...newSnapshots, ...reports]);
-      const duplicates = within.filter((arrival) => !fresh.has(arrival));
+      const newArrivals = new Set<Arrival>([...newEvents, ...newSnapshots, ...reports]);
+      const duplicates = within.filter((arrival) => !newArrivals.has(arrival));
       await giveBack(transaction, dialect, duplicates);
       return {
-        fresh: within.filter((arrival) => fresh.has(arrival)),
+        newArrivals: within.filter((arrival) => newArrivals.has(arrival)),
         leftOut,
         lanes: throughs,
         exceededBoxes,
@@ -144,22 +144,22 @@ export class Archive {
     });
     for (const { site, box } of exceededBoxes) {
       this.#options.onNotice(
-        `box ${site}/${box} has had ${share.messages} messages or ${share.bytes} bytes stored today, which is the most; the rest is left out until midnight`,
+        `box ${site}/${box} has had ${dailyQuota.messages} messages or ${dailyQuota.bytes} bytes stored today, which is the most; the rest is left out until midnight`,
       );
     }
     return stored;
   }
 
   /** Returns the counter of messages from boxes that are not enrolled. */
-  strangers(): UnknownSenders {
+  unknownSenders(): UnknownSenders {
     const { now, onNotice } = this.#options;
     return new UnknownSenders({ db: this.#db, now, onNotice });
   }
 
   /** Returns the withdrawal of revoked boxes, not started yet. */
   withdrawal(register: Register): Withdrawal {
-    const { now: nowMs, holder, onNotice: log } = this.#options;
-    return new Withdrawal({ db: this.#db, register, holder, nowMs, log });
+    const { now: nowMs, instanceId, onNotice: log } = this.#options;
+    return new Withdrawal({ db: this.#db, register, instanceId, nowMs, log });
   }
 
   /** Returns the delivery of operators' verdicts to the boxes over this connection, not started yet. */

@@ -11,7 +11,7 @@ export interface LaneThrough extends LaneKey {
 
 export interface Stored {
   /** New arrivals of the batch, in its order. */
-  readonly fresh: readonly Arrival[];
+  readonly newArrivals: readonly Arrival[];
   /** Arrivals beyond the daily share of their box. Their numbers are not acknowledged. */
   readonly leftOut: readonly Arrival[];
   /** Each lane that the batch touched. */

@@ -63,7 +63,7 @@ export interface ConnectionOptions {
    * then reports and counts it.
    */
   isForeign(): Promise<boolean>;
-  brokerFault(error: unknown): string;
+  brokerProblem(error: unknown): string;
   onNotice(line: string): void;
 }
 
@@ -72,7 +72,7 @@ export class Connection {
   takenOver = 0;
   readonly #options: ConnectionOptions;
   #client: MqttClient | undefined;
-  #fault: string | undefined;
+  #problem: string | undefined;
   /** Takeovers in the current contest, since a connection last lasted STEADY_MS. */
   #inARow = 0;
   #steady: NodeJS.Timeout | undefined;
@@ -87,7 +87,7 @@ export class Connection {
 
   /** Starts to connect. An unreachable broker is retried indefinitely. */
   open(): MqttClient {
-    const { url, tls, window, onPacket, brokerFault } = this.#options;
+    const { url, tls, window, onPacket, brokerProblem } = this.#options;
     const client = mqtt.connect(url, {
       protocolVersion: 5,
       clientId: CLIENT_ID,
@@ -109,10 +109,10 @@ export class Connection {
       handled(packet.qos === 0 ? undefined : NOT_YET);
     };
     client.on('connect', () => void this.#connected(client));
-    client.on('error', (error) => this.faulty(brokerFault(error)));
+    client.on('error', (error) => this.reportProblem(brokerProblem(error)));
     client.on('close', () => {
       clearTimeout(this.#steady);
-      if (this.#inARow === 0) this.faulty('broker: the connection is gone; tried again each second');
+      if (this.#inARow === 0) this.reportProblem('broker: the connection is gone; tried again each second');
     });
     client.on('disconnect', ({ reasonCode }) => {
       if (reasonCode === SESSION_TAKEN_OVER) void this.#takenOver(client);
@@ -132,21 +132,21 @@ export class Connection {
     // MQTT.js would wait indefinitely for acknowledgements of an unreachable broker.
     if (!isLost) await Promise.race([client.endAsync(), sleep(END_WITHIN_MS)]);
     client.end(true);
-    this.#fault = undefined;
+    this.#problem = undefined;
     this.#inARow = 0;
   }
 
   /** Publishes at QoS 1; does nothing without a connection. */
   publish(topic: string, payload: string): void {
     this.#client?.publish(topic, payload, { qos: 1 }, (error) => {
-      if (error) this.faulty(`broker: ${topic} cannot be published: ${textOf(error)}`);
+      if (error) this.reportProblem(`broker: ${topic} cannot be published: ${textOf(error)}`);
     });
   }
 
   /** Reports a fault once, until it is over. */
-  faulty(line: string): void {
-    if (this.#fault !== undefined || this.#client === undefined) return;
-    this.#fault = line;
+  reportProblem(line: string): void {
+    if (this.#problem !== undefined || this.#client === undefined) return;
+    this.#problem = line;
     this.#options.onNotice(line);
   }
 
@@ -156,12 +156,12 @@ export class Connection {
     } catch (error) {
       // A connection that was closed or taken over meanwhile is reported elsewhere.
       if (this.#client === client && client.connected)
-        this.faulty(`broker: subscribing failed: ${textOf(error)}`);
+        this.reportProblem(`broker: subscribing failed: ${textOf(error)}`);
       return;
     }
     if (this.#client !== client) return;
     if (this.#inARow > 0) this.#steady = setTimeout(() => this.#hold(client), STEADY_MS);
-    else this.#mended('broker: connected again');
+    else this.#recovered('broker: connected again');
     this.#options.onReady();
   }
 
@@ -173,7 +173,7 @@ export class Connection {
     this.#inARow += 1;
     if (!(await this.#options.isForeign()) || this.#client !== client) return;
     this.takenOver += 1;
-    this.faulty(
+    this.reportProblem(
       `broker: another program connected under the archive's client id ${CLIENT_ID}; give that one an id of its own, ` +
         'or the same --database, so that one of the two stands by; this one connects again and again',
     );
@@ -183,14 +183,14 @@ export class Connection {
     client.options.reconnectPeriod = RECONNECT_MS;
     const times = this.#inARow;
     this.#inARow = 0;
-    this.#mended(
+    this.#recovered(
       `broker: connected for ${STEADY_MS / 1000} s, after ${times} times that another program was in its place`,
     );
   }
 
-  #mended(line: string): void {
-    if (this.#fault !== undefined) this.#options.onNotice(line);
-    this.#fault = undefined;
+  #recovered(line: string): void {
+    if (this.#problem !== undefined) this.#options.onNotice(line);
+    this.#problem = undefined;
   }
 }
 

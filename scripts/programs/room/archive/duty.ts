@@ -20,7 +20,7 @@ const LEASE_MS = 10_000;
 const RENEW_EVERY_MS = 2000;
 
 /** Each check is one small query. It is also the delay of a standby archive after a clean stop. */
-const LOOK_EVERY_MS = 500;
+const CHECK_EVERY_MS = 500;
 
 /** Limit for releasing the lease at the end, in ms, so that an unavailable database does not delay the stop. */
 const RELEASE_WITHIN_MS = 2000;
@@ -107,12 +107,12 @@ export class Duty {
       (error: unknown) => textOf(error),
     );
     const late = new AbortController();
-    const fault = await Promise.race([
+    const problem = await Promise.race([
       released,
       pause(RELEASE_WITHIN_MS, late.signal).then(() => 'no answer'),
     ]);
     late.abort();
-    if (fault !== undefined) onNotice(`archive: the lease stays until it runs out: ${fault}`);
+    if (problem !== undefined) onNotice(`archive: the lease stays until it runs out: ${problem}`);
   }
 
   /** Waits for the lease. Returns false when stopped. */
@@ -121,9 +121,9 @@ export class Duty {
     const { signal } = this.#stopping;
     let isStandingBy = false;
     let lastLease: { readonly value: string; readonly sinceMs: number } | undefined;
-    for (; !signal.aborted; await pause(LOOK_EVERY_MS, signal)) {
+    for (; !signal.aborted; await pause(CHECK_EVERY_MS, signal)) {
       try {
-        const row = await lease.look();
+        const row = await lease.read();
         const nowMs = performance.now();
         if (row?.value !== lastLease?.value) lastLease = row && { value: row.value, sinceMs: nowMs };
         const hasRunOut = lastLease !== undefined && nowMs - lastLease.sinceMs >= LEASE_MS;

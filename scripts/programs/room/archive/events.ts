@@ -39,10 +39,10 @@ export async function insertEvents(
   if (events.length === 0) return [];
   const received = iso(receivedMs);
   const rows = events.map(({ place, id, type, time, body, unread = null }) => {
-    const { from: _from, first: _first, ...where } = place;
+    const { from: _from, first: _first, ...placeColumns } = place;
     const at = iso(momentOf(time, receivedMs));
     return {
-      ...where,
+      ...placeColumns,
       id,
       type,
       at,
@@ -63,8 +63,8 @@ export async function insertEvents(
      ON CONFLICT DO NOTHING RETURNING site, box, id`,
     [JSON.stringify(newRows)],
   );
-  const fresh = new Set(insertedRows.map(({ site, box, id }) => `${site}/${box}/${id}`));
-  return events.filter(({ place, id }) => fresh.has(`${place.site}/${place.box}/${id}`));
+  const insertedKeys = new Set(insertedRows.map(({ site, box, id }) => `${site}/${box}/${id}`));
+  return events.filter(({ place, id }) => insertedKeys.has(`${place.site}/${place.box}/${id}`));
 }
 
 async function knownAmong(

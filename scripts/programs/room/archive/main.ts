@@ -8,7 +8,7 @@ import { relative } from 'node:path';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
-import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../../agent/mqtt/faults.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import { databaseOf } from '../database/open.ts';
@@ -16,7 +16,7 @@ import { Purge } from '../retention/purge.ts';
 import { AlertFeed } from './alert-feed.ts';
 import { alertLine, isMomentaryEnd } from './alert-line.ts';
 import { Archive, localTimeZone } from './archive.ts';
-import { Register, RegisterFault } from './register.ts';
+import { Register, RegisterError } from './register.ts';
 import { Room, type RoomCounters } from './room.ts';
 
 interface Arguments {
@@ -58,23 +58,23 @@ function credentials({ broker, ca, cert, key }: Arguments) {
 }
 
 /** Unique name of this program among several on one database. */
-const HOLDER = randomUUID();
+const INSTANCE_ID = randomUUID();
 
-function openedBy({ database, timeZone, orders, authority }: Arguments): { archive: Archive; purge: Purge } {
+function openedBy({ database, timeZone, orders: folder, authority }: Arguments): { archive: Archive; purge: Purge } {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UsageError(`--time-zone takes a name as Europe/Paris, not '${timeZone}'`);
   }
-  if (orders !== undefined && authority.length === 0) {
+  if (folder !== undefined && authority.length === 0) {
     throw new UsageError('--authority is missing: --orders needs the public key by which orders are signed');
   }
   const keys = authority.map(readAuthorityKey);
   try {
     const db = databaseOf(database, ({ message }) => warn(`archive: ${message}`));
-    const archive = new Archive(db, { timeZone, now: Date.now, holder: HOLDER, onNotice: warn });
-    return { archive, purge: new Purge(db, { folder: orders, keys, holder: HOLDER }, warn) };
+    const archive = new Archive(db, { timeZone, now: Date.now, instanceId: INSTANCE_ID, onNotice: warn });
+    return { archive, purge: new Purge(db, { folder, keys, instanceId: INSTANCE_ID }, warn) };
   } catch (error) {
     throw new UsageError(`--database ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -89,7 +89,7 @@ function endOf(counters: RoomCounters): string {
     refusals,
     droppedReports,
     limited,
-    strangers,
+    fromUnknownSenders,
     leftOut,
     takenOver,
   } = counters;
@@ -100,7 +100,7 @@ function endOf(counters: RoomCounters): string {
     `${refusals} refused`,
     `${droppedReports} reports dropped`,
     ...(limited > 0 ? [`${limited} left out of boxes that sent too many`] : []),
-    ...(strangers > 0 ? [`${strangers} left out of boxes that are not enrolled`] : []),
+    ...(fromUnknownSenders > 0 ? [`${fromUnknownSenders} left out of boxes that are not enrolled`] : []),
     ...(leftOut > 0 ? [`${leftOut} left out beyond what a box may have stored in a day`] : []),
     ...(takenOver > 0 ? [`${takenOver} connections taken over by another program`] : []),
   ];
@@ -111,7 +111,7 @@ function registerIn(file: string): Register {
   try {
     return new Register(file, warn);
   } catch (error) {
-    throw error instanceof RegisterFault ? new UsageError(error.message) : error;
+    throw error instanceof RegisterError ? new UsageError(error.message) : error;
   }
 }
 
@@ -140,8 +140,8 @@ async function run(options: Arguments): Promise<void> {
         if (!hasSaid) say(`Room on ${new URL(url).host}; Ctrl-C ends it`);
         hasSaid = true;
       },
-      onStored: (fresh) => feed.take(fresh),
-      brokerFault: (error) => roomBrokerFault(error, url),
+      onStored: (newArrivals) => feed.take(newArrivals),
+      brokerProblem: (error) => roomBrokerProblem(error, url),
       onNotice: warn,
       onStandby: warn,
     });

@@ -119,8 +119,8 @@ function eventIn(body: string, place: Place, nowMs: number): EventArrival {
     return { ...common, place: { ...place, from: data.from }, id: storable(id), type, time };
   }
   if (!vigieEvent.Check(event)) {
-    const fault = vigieEvent.Errors(event).First();
-    return unread(`${fault?.path || '/'}: ${fault?.message ?? 'not an event'}`);
+    const error = vigieEvent.Errors(event).First();
+    return unread(`${error?.path || '/'}: ${error?.message ?? 'not an event'}`);
   }
   if (event.source !== source) return unread(`/source: ${event.source} on a topic of ${source}`);
   const { type, time } = event;

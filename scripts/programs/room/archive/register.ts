@@ -12,13 +12,13 @@ import { type EnrolledBox, EnrolledBoxes } from '../contract/enrolled.ts';
 const list = TypeCompiler.Compile(EnrolledBoxes);
 
 /** Delay in ms until a newly enrolled box is accepted and a revoked one refused. */
-const LOOK_EVERY_MS = 2000;
+const CHECK_EVERY_MS = 2000;
 
 /** 100,000 boxes take 12 MB. */
 const BYTES_MAX = 33_554_432;
 
 /** Error with one line that names the file, the problem and the fix. */
-export class RegisterFault extends Error {}
+export class RegisterError extends Error {}
 
 export class Register {
   readonly #file: string;
@@ -26,13 +26,13 @@ export class Register {
   #boxes: ReadonlyMap<string, EnrolledBox> = new Map();
   /** Identity of the file as last read. A different one means a different list. */
   #version = '';
-  #fault: string | undefined;
+  #problem: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onChange: () => void = () => undefined;
 
   /**
    * Reads the list.
-   * @throws {RegisterFault}
+   * @throws {RegisterError}
    */
   constructor(file: string, onNotice: (line: string) => void) {
     this.#file = file;
@@ -44,7 +44,7 @@ export class Register {
   /** Starts to watch the file; calls back after each change of the list. */
   start(onChange: () => void): void {
     this.#onChange = onChange;
-    this.#timer ??= setInterval(() => this.look(), LOOK_EVERY_MS);
+    this.#timer ??= setInterval(() => this.refresh(), CHECK_EVERY_MS);
   }
 
   /** Idempotent. */
@@ -68,22 +68,22 @@ export class Register {
   }
 
   /** Reads the list again if the file has changed. */
-  look(): void {
+  refresh(): void {
     try {
       const version = this.#versionNow();
       if (version === this.#version) return;
       this.#boxes = read(this.#file);
       this.#version = version;
     } catch (error) {
-      const fault = error instanceof Error ? error.message : String(error);
-      if (this.#fault === undefined) {
-        this.#onNotice(`${fault}; the list of before counts until it can be read`);
+      const problem = error instanceof Error ? error.message : String(error);
+      if (this.#problem === undefined) {
+        this.#onNotice(`${problem}; the list of before counts until it can be read`);
       }
-      this.#fault = fault;
+      this.#problem = problem;
       return;
     }
-    if (this.#fault !== undefined) this.#onNotice(`--boxes: ${this.#file} is read again`);
-    this.#fault = undefined;
+    if (this.#problem !== undefined) this.#onNotice(`--boxes: ${this.#file} is read again`);
+    this.#problem = undefined;
     this.#onChange();
   }
 
@@ -98,20 +98,20 @@ export class Register {
 }
 
 function read(file: string): Map<string, EnrolledBox> {
-  const wrong = (line: string): RegisterFault => new RegisterFault(`--boxes: ${file}: ${line}`);
+  const wrong = (line: string): RegisterError => new RegisterError(`--boxes: ${file}: ${line}`);
   let content: unknown;
   try {
     const text = readFileSync(file, 'utf8');
     if (text.length > BYTES_MAX) throw wrong(`has more than ${BYTES_MAX} bytes`);
     content = JSON.parse(text);
   } catch (error) {
-    if (error instanceof RegisterFault) throw error;
+    if (error instanceof RegisterError) throw error;
     throw unread(file, error);
   }
   if (!list.Check(content)) {
-    const fault = list.Errors(content).First();
+    const error = list.Errors(content).First();
     throw wrong(
-      `${printable(fault?.path || '/', 100)}: ${fault?.message ?? 'not a list of boxes'}; name the boxes.json that the enrolment writes`,
+      `${printable(error?.path || '/', 100)}: ${error?.message ?? 'not a list of boxes'}; name the boxes.json that the enrolment writes`,
     );
   }
   const boxes = new Map<string, EnrolledBox>();
@@ -122,10 +122,10 @@ function read(file: string): Map<string, EnrolledBox> {
   return boxes;
 }
 
-function unread(file: string, error: unknown): RegisterFault {
-  if (error instanceof RegisterFault) return error;
+function unread(file: string, error: unknown): RegisterError {
+  if (error instanceof RegisterError) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new RegisterFault(
+  return new RegisterError(
     `--boxes: ${file}: cannot be read (${printable(reason, 200)}); name the boxes.json that the enrolment writes`,
   );
 }

@@ -55,9 +55,9 @@ export interface RoomOptions {
   /** Called after each connection and subscription. */
   onReady?(): void;
   /** Receives the new arrivals, without duplicates. */
-  onStored(fresh: readonly Arrival[]): void;
+  onStored(newArrivals: readonly Arrival[]): void;
   /** Describes a connection error in one line for a person: broker, problem and fix. */
-  brokerFault(error: unknown): string;
+  brokerProblem(error: unknown): string;
   /** Receives a line for a person about a fault or its end. */
   onNotice(line: string): void;
   /** Receives a line for a person that is not a fault: this archive waits for another one or follows it. */
@@ -78,7 +78,7 @@ export interface RoomCounters {
   /** Messages of a box that floods; a regular box would keep them. */
   limited: number;
   /** Messages of boxes that are not enrolled at this site. */
-  strangers: number;
+  fromUnknownSenders: number;
   /** Messages beyond the daily share of a box; a regular box would keep them. */
   leftOut: number;
   /** Connections that ended because another program connected under the archive's client id. */
@@ -124,7 +124,7 @@ export class Room {
         this.#acknowledge();
       },
       isForeign: () => this.#duty.confirmed(),
-      brokerFault: (error) => options.brokerFault(error),
+      brokerProblem: (error) => options.brokerProblem(error),
       onNotice,
     });
     this.#connection = connection;
@@ -143,7 +143,7 @@ export class Room {
       refusals: 0,
       droppedReports: 0,
       limited: 0,
-      strangers: 0,
+      fromUnknownSenders: 0,
       leftOut: 0,
       get takenOver() {
         return connection.takenOver;
@@ -206,8 +206,8 @@ export class Room {
     }
     const refusal = this.#admission?.refusal(site, box, packet.payload.length);
     if (refusal !== undefined) {
-      this.counters.strangers += 1;
-      this.#tell(this.counters.strangers, `left out a message of ${site}/${box}: ${refusal}`);
+      this.counters.fromUnknownSenders += 1;
+      this.#tell(this.counters.fromUnknownSenders, `left out a message of ${site}/${box}: ${refusal}`);
       puback(messageId, stream);
       return;
     }
@@ -270,11 +270,11 @@ export class Room {
       return this.#storeApart(batch, error);
     }
     if (stored === undefined) return false;
-    const { fresh, leftOut, lanes } = stored;
+    const { newArrivals, leftOut, lanes } = stored;
     this.counters.leftOut += leftOut.length;
-    this.#count(batch.length - leftOut.length, fresh);
+    this.#count(batch.length - leftOut.length, newArrivals);
     for (const lane of lanes) this.#owe(lane);
-    onStored(fresh);
+    onStored(newArrivals);
     return true;
   }
 
@@ -302,12 +302,12 @@ export class Room {
   }
 
   /** Repeats an operation of the archive until it succeeds. Returns undefined if the period ends before. */
-  async #insist<T>(act: () => Promise<T>, canRetry: (error: unknown) => boolean): Promise<T | undefined> {
+  async #insist<T>(operation: () => Promise<T>, canRetry: (error: unknown) => boolean): Promise<T | undefined> {
     const { onNotice } = this.#options;
     let failures = 0;
     for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(2 * waitMs, RETRY_MS.max)) {
       try {
-        const result = await act();
+        const result = await operation();
         if (failures > 0) onNotice(`archive: works again, after ${failures} failures`);
         return result;
       } catch (error) {
@@ -320,9 +320,9 @@ export class Room {
     }
   }
 
-  #count(takenCount: number, fresh: readonly Arrival[]): void {
-    this.counters.duplicates += takenCount - fresh.length;
-    for (const arrival of fresh) {
+  #count(takenCount: number, newArrivals: readonly Arrival[]): void {
+    this.counters.duplicates += takenCount - newArrivals.length;
+    for (const arrival of newArrivals) {
       if (arrival.kind === 'event') this.counters.events += 1;
       if (arrival.kind === 'snapshot') this.counters.snapshots += 1;
       if (arrival.kind !== 'event' || arrival.unread === undefined) continue;

@@ -10,15 +10,15 @@ import { dayHourOf } from '../database/day-hour.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { Arrival } from './message.ts';
 
-export interface Share {
+export interface StorageQuota {
   readonly messages: number;
   readonly bytes: number;
 }
 
 /** Limit of one box and day: 350 times the messages of a street, 170 times its bytes. */
-export const SHARE: Share = { messages: 100_000, bytes: 1_073_741_824 };
+export const DEFAULT_QUOTA: StorageQuota = { messages: 100_000, bytes: 1_073_741_824 };
 
-interface ShareUse {
+interface QuotaUse {
   readonly box: string;
   readonly day: string;
   messages: number;
@@ -34,7 +34,7 @@ const COLUMNS = {
   left_out: 'integer',
 } as const;
 
-interface Shared {
+interface QuotaResult {
   /** Arrivals within the share. */
   readonly within: readonly Arrival[];
   readonly leftOut: readonly Arrival[];
@@ -43,28 +43,28 @@ interface Shared {
 }
 
 /** Counts the arrivals against the shares, and locks the rows until the transaction ends, in the order of box names. */
-export async function takeShares(
+export async function chargeQuotas(
   transaction: Queries,
   dialect: Dialect,
   arrivals: readonly Arrival[],
-  { share, nowMs, timeZone }: { readonly share: Share; readonly nowMs: number; readonly timeZone: string },
-): Promise<Shared> {
+  { dailyQuota, nowMs, timeZone }: { readonly dailyQuota: StorageQuota; readonly nowMs: number; readonly timeZone: string },
+): Promise<QuotaResult> {
   const boxes = [
     ...new Set(arrivals.flatMap((one) => (one.kind === 'report' ? [] : [one.place.box]))),
   ].sort();
   if (boxes.length === 0) return { within: arrivals, leftOut: [], exceededBoxes: [] };
   const { day } = dayHourOf(nowMs, timeZone);
-  const fresh = boxes.map((box) => ({ box, day, messages: 0, bytes: 0, left_out: 0 }));
+  const newRows = boxes.map((box) => ({ box, day, messages: 0, bytes: 0, left_out: 0 }));
   const columns = Object.keys(COLUMNS).join(', ');
   // Locks the row in any case. A clock that was set back starts a new day, too.
-  const rows = await transaction.all<ShareUse>(
+  const rows = await transaction.all<QuotaUse>(
     `INSERT INTO box_share (${columns}) SELECT ${columns} FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
      ON CONFLICT (box) DO UPDATE SET day = excluded.day,
        messages = CASE WHEN box_share.day = excluded.day THEN box_share.messages ELSE 0 END,
        bytes = CASE WHEN box_share.day = excluded.day THEN box_share.bytes ELSE 0 END,
        left_out = CASE WHEN box_share.day = excluded.day THEN box_share.left_out ELSE 0 END
      RETURNING ${columns}`,
-    [JSON.stringify(fresh)],
+    [JSON.stringify(newRows)],
   );
   const usesByBox = new Map(rows.map((row) => [row.box, row]));
   const [within, leftOut]: [Arrival[], Arrival[]] = [[], []];
@@ -78,7 +78,7 @@ export async function takeShares(
     const row = usesByBox.get(box);
     const bytes = sizeOf(arrival);
     if (row === undefined) throw new Error(`the share of ${box} is missing`);
-    if (row.messages + 1 > share.messages || row.bytes + bytes > share.bytes) {
+    if (row.messages + 1 > dailyQuota.messages || row.bytes + bytes > dailyQuota.bytes) {
       if (row.left_out === 0) exceededBoxes.push({ site, box });
       row.left_out += 1;
       leftOut.push(arrival);
@@ -88,11 +88,11 @@ export async function takeShares(
       within.push(arrival);
     }
   }
-  await writeShares(transaction, dialect, [...usesByBox.values()]);
+  await writeQuotaUse(transaction, dialect, [...usesByBox.values()]);
   return { within, leftOut, exceededBoxes };
 }
 
-async function writeShares(transaction: Queries, dialect: Dialect, rows: readonly ShareUse[]): Promise<void> {
+async function writeQuotaUse(transaction: Queries, dialect: Dialect, rows: readonly QuotaUse[]): Promise<void> {
   await transaction.run(
     `UPDATE box_share SET messages = new.messages, bytes = new.bytes, left_out = new.left_out
      FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE box_share.box = new.box`,
@@ -106,7 +106,7 @@ export async function giveBack(
   dialect: Dialect,
   duplicates: readonly Arrival[],
 ): Promise<void> {
-  const rows = new Map<string, ShareUse>();
+  const rows = new Map<string, QuotaUse>();
   for (const arrival of duplicates) {
     if (arrival.kind === 'report') continue;
     const { box } = arrival.place;

@@ -12,7 +12,7 @@ export async function insertSnapshots(
   snapshots: readonly SnapshotArrival[],
   received: string,
 ): Promise<SnapshotArrival[]> {
-  const fresh: SnapshotArrival[] = [];
+  const newSnapshots: SnapshotArrival[] = [];
   for (const arrival of snapshots) {
     const { place, name, jpeg } = arrival;
     const { site, box, epoch, lane, seq } = place;
@@ -24,9 +24,9 @@ export async function insertSnapshots(
     );
     if (duplicate !== undefined) continue;
     await putSnapshot(transaction, { site, box, epoch, lane, seq, name, jpeg, received });
-    fresh.push(arrival);
+    newSnapshots.push(arrival);
   }
-  return fresh;
+  return newSnapshots;
 }
 
 export interface SnapshotRow {

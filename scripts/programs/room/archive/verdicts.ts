@@ -41,10 +41,10 @@ const ANSWER_WITHIN_MS = 30_000;
 const AGAIN_MS = { first: 2000, max: 60_000 };
 
 /** Interval of retries in ms. New verdicts trigger a database notification instead. */
-const LOOK_EVERY_MS = 2000;
+const CHECK_EVERY_MS = 2000;
 
 /** Minimum interval between two checks in ms, however often the database changes. */
-const LOOK_APART_MS = 100;
+const CHECKS_APART_MS = 100;
 
 /** MQTT 5.0, 3.4.2.1: received, but without a subscriber. */
 const NO_MATCHING_SUBSCRIBERS = 0x10;
@@ -91,7 +91,7 @@ export class VerdictDelivery {
   readonly #nobody = new Set<number>();
   #wake = new AbortController();
   #running: Promise<void> | undefined;
-  #fault: string | undefined;
+  #problem: string | undefined;
 
   constructor(options: VerdictOptions) {
     this.#options = options;
@@ -128,10 +128,10 @@ export class VerdictDelivery {
         unlisten ??= await db.listen(() => this.#wake.abort());
         while (!signal.aborted && (await this.#round()) > 0);
       } catch (error) {
-        this.#tellFault(`verdicts: ${error instanceof Error ? error.message : String(error)}; tried again`);
+        this.#tellProblem(`verdicts: ${error instanceof Error ? error.message : String(error)}; tried again`);
       }
-      await pause(LOOK_APART_MS, signal);
-      await pause(LOOK_EVERY_MS, this.#wake.signal);
+      await pause(CHECKS_APART_MS, signal);
+      await pause(CHECK_EVERY_MS, this.#wake.signal);
     }
     await this.#end(unlisten);
   }
@@ -152,8 +152,8 @@ export class VerdictDelivery {
     const { db, client, lease } = this.#options;
     if (!client.connected) return 0;
     const due = await this.#due();
-    if (due.length === 0 || !(await lease.look())?.isOurs) {
-      if (this.#silent.size === 0) this.#fault = undefined;
+    if (due.length === 0 || !(await lease.read())?.isOurs) {
+      if (this.#silent.size === 0) this.#problem = undefined;
       return 0;
     }
     const byBox = new Map<string, Due[]>();
@@ -161,9 +161,9 @@ export class VerdictDelivery {
     const results = await Promise.all([...byBox.values()].map((those) => this.#tellBox(those)));
     const outcomes = results.flat();
     for (const { outcome } of outcomes) this.counters[outcome] += 1;
-    const left = outcomes.filter(({ outcome }) => outcome === 'told' || outcome === 'unfit');
-    if (left.length > 0) await db.transaction((transaction) => this.#settle(transaction, left));
-    return left.length;
+    const settled = outcomes.filter(({ outcome }) => outcome === 'told' || outcome === 'unfit');
+    if (settled.length > 0) await db.transaction((transaction) => this.#settle(transaction, settled));
+    return settled.length;
   }
 
   /** Returns the oldest due verdicts of boxes that are online, except those that recently had no subscription. */
@@ -214,7 +214,7 @@ export class VerdictDelivery {
       this.#options.client.publish(topicOf(due), JSON.stringify(message), QOS_1, (error, packet) => {
         const messageId = packet !== undefined && 'messageId' in packet ? packet.messageId : undefined;
         if (error)
-          this.#tellFault(`verdicts: ${printable(topicOf(due))} cannot be published: ${error.message}`);
+          this.#tellProblem(`verdicts: ${printable(topicOf(due))} cannot be published: ${error.message}`);
         if (error || messageId === undefined) resolve('failed');
         else resolve(this.#nobody.delete(messageId) ? 'unheard' : 'told');
       });
@@ -254,9 +254,9 @@ export class VerdictDelivery {
   }
 
   /** Reports a fault once, until it is over. */
-  #tellFault(fault: string): void {
-    if (fault !== this.#fault && !this.#stopping.signal.aborted) this.#options.log(fault);
-    this.#fault = fault;
+  #tellProblem(problem: string): void {
+    if (problem !== this.#problem && !this.#stopping.signal.aborted) this.#options.log(problem);
+    this.#problem = problem;
   }
 }
 

@@ -23,7 +23,7 @@ import type { Register } from './register.ts';
 /** Takes half a second of PostgreSQL on a busy machine with two cores. */
 const BATCH = 1000;
 
-const LOOK_EVERY_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 const LEASE_MS = 60_000;
 
 /** Equals the condition of the index incident_open_box. */
@@ -35,7 +35,7 @@ export interface WithdrawalOptions {
   readonly db: Sql;
   readonly register: Register;
   /** Unique name of this program. */
-  readonly holder: string;
+  readonly instanceId: string;
   readonly nowMs: () => number;
   /** Receives one line for a person. */
   log(line: string): void;
@@ -47,11 +47,11 @@ export class Withdrawal {
   readonly #stopping = new AbortController();
   #wake = new AbortController();
   #running: Promise<void> | undefined;
-  #fault: string | undefined;
+  #problem: string | undefined;
 
   constructor(options: WithdrawalOptions) {
     this.#options = options;
-    this.#lease = { name: 'lease-withdrawal', holder: options.holder, forMs: LEASE_MS };
+    this.#lease = { name: 'lease-withdrawal', instanceId: options.instanceId, forMs: LEASE_MS };
   }
 
   start(): void {
@@ -76,16 +76,16 @@ export class Withdrawal {
       this.#wake = new AbortController();
       try {
         for (const box of await this.#due()) await this.#withdraw(box);
-        this.#fault = undefined;
+        this.#problem = undefined;
       } catch (error) {
-        this.#tellFault(error);
+        this.#tellProblem(error);
       }
-      await pause(LOOK_EVERY_MS, AbortSignal.any([signal, this.#wake.signal]));
+      await pause(CHECK_EVERY_MS, AbortSignal.any([signal, this.#wake.signal]));
     }
     try {
       await release(this.#options.db, this.#lease);
     } catch (error) {
-      this.#tellFault(error);
+      this.#tellProblem(error);
     }
   }
 
@@ -94,7 +94,7 @@ export class Withdrawal {
     const { db, register } = this.#options;
     const { revoked } = register;
     if (revoked.length === 0) return [];
-    const left = await db.all<{ box: string }>(
+    const remaining = await db.all<{ box: string }>(
       `SELECT revoked.box FROM ${db.dialect.rows('$1', 'revoked', { box: 'text' })}
        WHERE EXISTS (SELECT 1 FROM camera WHERE camera.box = revoked.box AND NOT gone)
          OR EXISTS (SELECT 1 FROM verdict_due WHERE verdict_due.box = revoked.box)
@@ -102,7 +102,7 @@ export class Withdrawal {
          OR EXISTS (SELECT 1 FROM incident WHERE incident.box = revoked.box AND ${LASTING})`,
       [JSON.stringify(revoked.map(({ box }) => ({ box })))],
     );
-    const names = new Set(left.map(({ box }) => box));
+    const names = new Set(remaining.map(({ box }) => box));
     return revoked.filter(({ box }) => names.has(box));
   }
 
@@ -115,14 +115,14 @@ export class Withdrawal {
   }
 
   /** Withdraws up to BATCH rows of each kind. Returns true if there may be more. */
-  async #batch(transaction: Queries, { site, box, since }: EnrolledBox): Promise<boolean> {
+  async #batch(transaction: Queries, { site, box, since: revokedTime }: EnrolledBox): Promise<boolean> {
     const { dialect } = this.#options.db;
     const nowMs = this.#options.nowMs();
     if (!(await hold(transaction, this.#lease, nowMs))) return false;
     await transaction.run('DELETE FROM box_share WHERE box = $1', [box]);
     await transaction.run('DELETE FROM report WHERE box = $1', [box]);
     const rev = await next(transaction, 'rev', 3 * BATCH);
-    const isFirst = !(await isRecorded(transaction, box, since));
+    const isFirst = !(await isRecorded(transaction, box, revokedTime));
     const open = isFirst ? await openOf(transaction, box) : 0;
     const numbered = (of: string, key: string): string =>
       `(SELECT ${key}, row_number() OVER (ORDER BY ${key}) AS n
@@ -146,7 +146,7 @@ export class Withdrawal {
     );
     const verdicts = await transaction.run('DELETE FROM verdict_due WHERE box = $1', [box]);
     if (isFirst) {
-      const details = { since, closed: open, verdicts };
+      const details = { since: revokedTime, closed: open, verdicts };
       await record(
         transaction,
         { who: 'room', role: 'room', act: 'box-revoked', site, box, more: details },
@@ -154,17 +154,17 @@ export class Withdrawal {
       );
       this.#options.log(`box ${site}/${box} is revoked: ${open} open alerts of it are closed`);
     }
-    if (dialect.changed !== undefined) await transaction.run(dialect.changed);
+    if (dialect.notifySql !== undefined) await transaction.run(dialect.notifySql);
     return Math.max(closed, endedCount, cameras) === BATCH;
   }
 
   /** Reports a fault once, until it is over. */
-  #tellFault(error: unknown): void {
-    const fault = textOf(error);
-    if (fault !== this.#fault && !this.#stopping.signal.aborted) {
-      this.#options.log(`archive: a revoked box is not taken out yet: ${fault}; tried again`);
+  #tellProblem(error: unknown): void {
+    const problem = textOf(error);
+    if (problem !== this.#problem && !this.#stopping.signal.aborted) {
+      this.#options.log(`archive: a revoked box is not taken out yet: ${problem}; tried again`);
     }
-    this.#fault = fault;
+    this.#problem = problem;
   }
 }
 

@@ -41,7 +41,7 @@ type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undef
  * Runs an action in a transaction and returns the incident after it. `decide` throws a CallError, or returns undefined
  * if nothing changes.
  */
-export function act(
+export function runAction(
   db: Sql,
   { who, params: { no }, nowMs }: ActionRequest,
   decide: Decide,
@@ -80,7 +80,7 @@ export async function lockedRow(transaction: Queries, { dialect }: Sql, no: numb
 }
 
 export async function tell(transaction: Queries, { dialect }: Sql): Promise<void> {
-  if (dialect.changed !== undefined) await transaction.run(dialect.changed);
+  if (dialect.notifySql !== undefined) await transaction.run(dialect.notifySql);
 }
 
 /** Error for an action that came second or assumed an outdated state. It carries the current incident. */
@@ -109,17 +109,17 @@ const CLOCKS_APART_MS = 60_000;
  * A claim is invalid once it has expired, or if it would last longer than any claim is granted: then the clock was set
  * back.
  */
-export function holderOf(row: IncidentRow, nowMs: number): string | undefined {
-  const { claimed_by: holder, claimed_until: endTime } = row;
-  if (holder === null || endTime === null) return undefined;
+export function claimOwnerOf(row: IncidentRow, nowMs: number): string | undefined {
+  const { claimed_by: owner, claimed_until: endTime } = row;
+  if (owner === null || endTime === null) return undefined;
   const leftMs = Date.parse(endTime) - nowMs;
-  return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? holder : undefined;
+  return leftMs > 0 && leftMs <= CLAIM_S * 1000 + CLOCKS_APART_MS ? owner : undefined;
 }
 
 /** An idempotent action: the same key of the same account is executed at most once. */
 export interface KeyedAction {
   readonly account: Account;
-  readonly act: 'dispatch' | 'note' | 'reopen';
+  readonly action: 'dispatch' | 'note' | 'reopen';
   readonly key: string;
 }
 
@@ -129,30 +129,30 @@ export interface KeyedAction {
  */
 export async function doneBefore(
   transaction: Queries,
-  { account, act, key }: KeyedAction,
+  { account, action, key }: KeyedAction,
 ): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
-    const fault = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
+    const problem = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
     throw new CallError(
       400,
-      `Idempotency-Key: ${fault}; a UUID that is kept for a second try would be right`,
+      `Idempotency-Key: ${problem}; a UUID that is kept for a second try would be right`,
     );
   }
   const [earlier] = await transaction.all<{ incident: number }>(
     'SELECT incident FROM done WHERE who = $1 AND key = $2',
-    [account.name, `${act} ${key}`],
+    [account.name, `${action} ${key}`],
   );
   return earlier?.incident;
 }
 
 export async function noteDone(
   transaction: Queries,
-  { account, act, key }: KeyedAction,
+  { account, action, key }: KeyedAction,
   incident: number,
   nowMs: number,
 ): Promise<void> {
   await transaction.run('INSERT INTO done (who, key, incident, at) VALUES ($1, $2, $3, $4)', [
-    ...[account.name, `${act} ${key}`, incident, iso(nowMs)],
+    ...[account.name, `${action} ${key}`, incident, iso(nowMs)],
   ]);
 }
 

@@ -3,16 +3,16 @@ import type { Incident } from '../contract/incident.ts';
 import { CLAIM_S } from '../contract/terms.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import {
-  act,
+  runAction,
   conflict,
   doneBefore,
-  holderOf,
+  claimOwnerOf,
   mustBeAsSeen,
   mustBeOpen,
   noteDone,
   usedFor,
 } from './acting.ts';
-import { addFigures } from './day-figure.ts';
+import { addStatistics } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
 import { textAsked } from './request-params.ts';
 
@@ -31,21 +31,21 @@ const clock = (at: string | null): string => (at ?? '').slice(11, 19);
  */
 export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<Incident> {
   const { who, nowMs } = call;
-  return act(db, call, async (transaction, row) => {
+  return runAction(db, call, async (transaction, row) => {
     mustBeOpen(row);
-    const holder = holderOf(row, nowMs);
-    if (holder !== undefined && holder !== who.name) {
-      throw conflict(row, `${holder} has it until ${clock(row.claimed_until)} UTC`);
+    const owner = claimOwnerOf(row, nowMs);
+    if (owner !== undefined && owner !== who.name) {
+      throw conflict(row, `${owner} has it until ${clock(row.claimed_until)} UTC`);
     }
     const endTime = claimEnd(nowMs);
-    if (holder === who.name) {
+    if (owner === who.name) {
       const usedMs = CLAIM_S * 1000 - (Date.parse(row.claimed_until ?? '') - nowMs);
       if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
       return { set: { claimed_until: endTime }, keepsRevision: true };
     }
     if (row.claimed_first === null) {
       const waitedS = Math.max(0, nowMs - Date.parse(row.received)) / 1000;
-      await addFigures(transaction, db, row, timeZone, { claims: 1, claim_s: waitedS });
+      await addStatistics(transaction, db, row, timeZone, { claims: 1, claim_s: waitedS });
     }
     return {
       set: {
@@ -63,7 +63,7 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
 
 /** Gives up the claim. The incident is new again for everyone, unless someone was dispatched. */
 export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
-  return act(db, call, async (_transaction, row) => {
+  return runAction(db, call, async (_transaction, row) => {
     mustBeOpen(row);
     if (row.claimed_by !== call.who.name) throw conflict(row, `${call.who.name} does not have it`);
     const state = row.state === 'claimed' ? 'new' : row.state;
@@ -73,8 +73,8 @@ export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
 
 export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
-  const action = { account: who, key, act: 'dispatch' } as const;
-  return act(db, call, async (transaction, row) => {
+  const action = { account: who, key, action: 'dispatch' } as const;
+  return runAction(db, call, async (transaction, row) => {
     const earlierNo = await doneBefore(transaction, action);
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
     if (earlierNo !== undefined) return undefined;
@@ -82,7 +82,7 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
     if (row.state === 'dispatched') {
       throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
     }
-    if (holderOf(row, nowMs) !== who.name)
+    if (claimOwnerOf(row, nowMs) !== who.name)
       throw conflict(row, `${who.name} does not have it: claim it first`);
     mustBeAsSeen(row, body.revision);
     await noteDone(transaction, action, params.no, nowMs);
@@ -99,8 +99,8 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
  */
 export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
   const { who, key, nowMs, params } = call;
-  const action = { account: who, key, act: 'note' } as const;
-  return act(db, call, async (transaction, row) => {
+  const action = { account: who, key, action: 'note' } as const;
+  return runAction(db, call, async (transaction, row) => {
     const earlierNo = await doneBefore(transaction, action);
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
     if (earlierNo !== undefined) return undefined;
@@ -117,7 +117,7 @@ export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
 /** Assigns the incident to another account. `people` lists the accounts that may receive it. */
 export function reassign(db: Sql, call: Call<'reassign'>, people: readonly string[]): Promise<Incident> {
   const { to, revision } = call.body;
-  return act(db, call, async (_transaction, row) => {
+  return runAction(db, call, async (_transaction, row) => {
     if (!people.includes(to))
       throw new CallError(400, 'to: not a person of this room; use a name of `people`');
     mustBeOpen(row);

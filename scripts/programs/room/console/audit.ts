@@ -69,10 +69,10 @@ export interface Walked {
   readonly no: number;
   readonly hash: string;
   /** One line if the chain is broken. */
-  readonly fault: string | null;
+  readonly problem: string | null;
 }
 
-const NOTHING: Walked = { no: 0, hash: GENESIS, fault: null };
+const NOTHING: Walked = { no: 0, hash: GENESIS, problem: null };
 
 /**
  * Verifies the chain, from the beginning or from the end of an earlier walk.
@@ -87,13 +87,13 @@ export async function verifyChain(
   const recordedCount = await givenOf(db);
   let walked = from;
   for await (const entry of auditOf(db, walked.no)) {
-    const fault = faultOf(entry, walked);
-    if (fault !== undefined) return { ...walked, fault };
-    walked = { no: entry.no, hash: entry.hash, fault: null };
+    const problem = chainProblem(entry, walked);
+    if (problem !== undefined) return { ...walked, problem };
+    walked = { no: entry.no, hash: entry.hash, problem: null };
     onWalked(walked);
   }
   if (walked.no >= recordedCount) return walked;
-  return { ...walked, fault: `entries are missing after ${walked.no}: ${recordedCount} have been written` };
+  return { ...walked, problem: `entries are missing after ${walked.no}: ${recordedCount} have been written` };
 }
 
 /** Returns number and hash of the last entry. */
@@ -114,10 +114,10 @@ async function lostSince(db: Queries, walked: Walked): Promise<Walked | undefine
   if (walked.no === 0) return undefined;
   const [entry] = await db.all<{ hash: string }>('SELECT hash FROM audit WHERE no = $1', [walked.no]);
   if (entry?.hash === walked.hash) return undefined;
-  return { ...walked, fault: `entry ${walked.no} is not the one any more that was there before` };
+  return { ...walked, problem: `entry ${walked.no} is not the one any more that was there before` };
 }
 
-function faultOf({ hash, ...entry }: AuditEntry, before: Walked): string | undefined {
+function chainProblem({ hash, ...entry }: AuditEntry, before: Walked): string | undefined {
   const { no, previous } = entry;
   if (no !== before.no + 1) return `entry ${before.no + 1} is missing`;
   if (previous !== before.hash) return `entry ${no} does not hold the hash of the one before`;
@@ -132,7 +132,7 @@ function faultOf({ hash, ...entry }: AuditEntry, before: Walked): string | undef
 export class ChainCheck {
   readonly #db: Queries;
   #walked: Walked | undefined;
-  #wholeAtMs = Number.NEGATIVE_INFINITY;
+  #fullWalkAtMs = Number.NEGATIVE_INFINITY;
   #walking: Promise<Walked> | undefined;
   #checkedNo = 0;
 
@@ -145,7 +145,7 @@ export class ChainCheck {
       this.#walking = undefined;
     });
     const walked = await Promise.race([this.#walking, sleep(WAIT_MS, undefined, { ref: false })]);
-    if (walked !== undefined) return { whole: walked.fault === null, fault: walked.fault };
+    if (walked !== undefined) return { whole: walked.problem === null, fault: walked.problem };
     // After the timeout no one handles this error; the next page starts another walk and reports it.
     this.#walking?.catch(() => undefined);
     const recordedCount = await givenOf(this.#db);
@@ -156,10 +156,10 @@ export class ChainCheck {
   }
 
   async #walk(nowMs: number): Promise<Walked> {
-    const isOld = nowMs - this.#wholeAtMs >= WALK_EACH_MS;
+    const isOld = nowMs - this.#fullWalkAtMs >= WALK_EACH_MS;
     const previous = isOld ? undefined : this.#walked;
     // A broken chain stays reported until the next complete walk.
-    if (previous !== undefined && previous.fault !== null) return previous;
+    if (previous !== undefined && previous.problem !== null) return previous;
     // Detects a truncated log even if the counter was set back too.
     const loss = this.#walked === undefined ? undefined : await lostSince(this.#db, this.#walked);
     if (loss !== undefined) {
@@ -169,7 +169,7 @@ export class ChainCheck {
     const walked = await verifyChain(this.#db, previous, ({ no }) => {
       this.#checkedNo = no;
     });
-    if (previous === undefined) this.#wholeAtMs = nowMs;
+    if (previous === undefined) this.#fullWalkAtMs = nowMs;
     this.#walked = walked;
     return walked;
   }

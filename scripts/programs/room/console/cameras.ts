@@ -69,7 +69,7 @@ export function conditionOf(
   >,
   nowMs: number,
 ): { readonly condition: Condition; readonly reasons: string[] } {
-  const standing = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
+  const activeKinds = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
   const isSilent = nowMs - Date.parse(row.heard) >= SILENT_S * 1000;
   const offlineReasons = [
     ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
@@ -82,11 +82,11 @@ export function conditionOf(
     ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-expiring'] : []),
     ...(endsSoon(row.order_ends, nowMs) ? ['authorisation-expiring'] : []),
   ];
-  const reasons = [...new Set([...offlineReasons, ...suspended, ...limited, ...standing, ...ending])].slice(
+  const reasons = [...new Set([...offlineReasons, ...suspended, ...limited, ...activeKinds, ...ending])].slice(
     0,
     REASONS_MAX,
   );
-  const has = (condition: Condition): boolean => standing.some((kind) => conditionBy(kind) === condition);
+  const has = (condition: Condition): boolean => activeKinds.some((kind) => conditionBy(kind) === condition);
   const condition = (): Condition => {
     if (offlineReasons.length > 0) return 'offline';
     if (has('blind')) return 'blind';
@@ -260,12 +260,12 @@ async function withBlindness(
     ended: string | null;
   }>(`${blindWhile('ended >= $1')} UNION ALL ${blindWhile('ended IS NULL')}`, values);
   const intervals = new Map<string, Interval[]>();
-  const standing = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
+  const conditionsByBox = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
   for (const { site, box, kind, started, ended } of blind) {
     const key = `${site}/${box}`;
     // The end message is missing, but the box no longer lists the condition. Its end time is unknown, so the interval
     // is skipped.
-    if (ended === null && standing.get(key)?.includes(`"${kind}"`) !== true) continue;
+    if (ended === null && conditionsByBox.get(key)?.includes(`"${kind}"`) !== true) continue;
     const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
     const boxIntervals = intervals.get(key);
     if (boxIntervals === undefined) intervals.set(key, [interval]);

@@ -10,7 +10,7 @@ type Column = 'confirmed' | 'false_alarms' | 'unclear' | 'claims' | 'claim_s';
  * Adds to the sums of an alert; ignores other severities. Sums never fall below zero, and there are never more verdicts
  * than alerts.
  */
-export async function addFigures(
+export async function addStatistics(
   transaction: Queries,
   { dialect }: Sql,
   incident: Pick<IncidentRow, 'received' | 'severity' | 'site' | 'box' | 'rule' | 'kind'>,

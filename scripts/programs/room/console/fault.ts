@@ -7,7 +7,7 @@ import { printable } from '../../../../agent/base/printable.ts';
 const checks = new WeakMap<TSchema, TypeCheck<TSchema>>();
 
 /** Returns the first validation error, or undefined if the value is valid. */
-export function faultOf(schema: TSchema, value: unknown): string | undefined {
+export function problemOf(schema: TSchema, value: unknown): string | undefined {
   let check = checks.get(schema);
   if (check === undefined) {
     check = TypeCompiler.Compile(schema);

@@ -1,5 +1,5 @@
 /** Computes the precision of the boxes, grouped as requested, and lists the rules that reached their alert limit. */
-import type { Figures, StatisticsBy } from '../contract/figures.ts';
+import type { Statistics, StatisticsBy } from '../contract/figures.ts';
 import { dayHourOf } from '../database/day-hour.ts';
 import { iso, type Queries } from '../database/sql.ts';
 import { precisionOf, SUMS, type Sums, sumOf } from './precision.ts';
@@ -17,11 +17,11 @@ const COLUMNS: Readonly<Record<StatisticsBy, readonly string[]>> = {
 };
 
 /** Returns the statistics of all whole hours that the span touches, because sums are stored by hour. */
-export async function figuresOf(
+export async function statisticsOf(
   db: Queries,
   query: { readonly from: string; readonly to: string; readonly by: StatisticsBy },
   timeZone: string,
-): Promise<Figures> {
+): Promise<Statistics> {
   const span = spanAsked(query);
   const columns = COLUMNS[query.by];
   const [first, last] = [dayHourOf(span.fromMs, timeZone), dayHourOf(span.toMs - 1, timeZone)];
@@ -51,7 +51,7 @@ const keyPart = (value: unknown): string => String(value).padStart(typeof value 
  * Returns the rules at their alert limit. An active limit does not report its number of suppressed alerts yet. The kind
  * is that of the rule, if it ever alerted.
  */
-async function suppressionsOf(db: Queries, { fromMs, toMs }: Span): Promise<Figures['muted']> {
+async function suppressionsOf(db: Queries, { fromMs, toMs }: Span): Promise<Statistics['muted']> {
   const suppressedWhile = (still: string): string =>
     `SELECT site, box, rule, received, cause, no, (SELECT max(figure.kind) FROM day_figure AS figure
        WHERE figure.site = incident.site AND figure.box = incident.box AND figure.rule = incident.rule) AS kind

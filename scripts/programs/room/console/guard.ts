@@ -40,7 +40,7 @@ export class Guard {
   }
 
   /** Returns the refusal of a request, if any. Runs before any other processing. */
-  judge({ headers, method, routeOptions }: FastifyRequest): Refusal | undefined {
+  check({ headers, method, routeOptions }: FastifyRequest): Refusal | undefined {
     const origins = this.#origins();
     const hosts = origins.map((own) => new URL(own).host);
     // A foreign host name that resolves to this server (DNS rebinding).

@@ -20,8 +20,8 @@ export async function handOverOf(
 ): Promise<HandOver> {
   const { fromMs, toMs } = spanAsked(query);
   const span = [iso(fromMs), iso(toMs)];
-  const count = async (what: string): Promise<number> =>
-    (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${what}`, span))[0]?.n ?? 0;
+  const count = async (source: string): Promise<number> =>
+    (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${source}`, span))[0]?.n ?? 0;
   const closed = await db.all<{ verdict: string; n: number }>(
     `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NULL
      GROUP BY verdict`,

@@ -6,7 +6,7 @@ import { claim, dispatch, note, reassign, release } from './acts.ts';
 import { auditOf, auditPage, ChainCheck, headOf } from './audit.ts';
 import { allCameras, camerasOf } from './cameras.ts';
 import { csvLines } from './csv.ts';
-import { figuresOf } from './figures.ts';
+import { statisticsOf } from './figures.ts';
 import { handOverOf } from './hand-over.ts';
 import { type Account, CallError, type Handlers } from './handler.ts';
 import { detailOf, incidentsOf, pageOf } from './incidents.ts';
@@ -15,7 +15,7 @@ import { queueOf } from './queue.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { AUDIT, CAMERAS, INCIDENTS, rowsOf, STATISTICS, type Table } from './tables-out.ts';
-import { judge, reopen } from './verdicts.ts';
+import { review, reopen } from './verdicts.ts';
 
 export type RoomHandlers = Pick<
   Handlers,
@@ -38,10 +38,10 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
   const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
     csvLines(form.columns, rowsOf(form, all));
   /** Records an export in the audit log before its first row is sent: its content and the account. */
-  const exported = (who: Account, nowMs: number, what: string, query: object = {}): Promise<void> =>
+  const exported = (account: Account, nowMs: number, subject: string, query: object = {}): Promise<void> =>
     db.transaction((transaction) => {
       const act: Audited = 'export';
-      return record(transaction, { ...actorOf(who), act, more: { what, ...query } }, nowMs);
+      return record(transaction, { ...actorOf(account), act, more: { what: subject, ...query } }, nowMs);
     });
   return {
     queue: () => queueOf(db),
@@ -62,7 +62,7 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     claim: (call) => claim(db, call, timeZone),
     release: (call) => release(db, call),
     dispatch: (call) => dispatch(db, call),
-    judge: (call) => judge(db, call, timeZone),
+    judge: (call) => review(db, call, timeZone),
     note: (call) => note(db, call),
     reassign: async (call) => reassign(db, call, await people()),
     reopen: (call) => reopen(db, call),
@@ -72,9 +72,9 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
       if (plan === undefined) throw new CallError(404, 'a map is not configured in this room');
       return plan;
     },
-    figures: ({ query }) => figuresOf(db, query, timeZone),
+    figures: ({ query }) => statisticsOf(db, query, timeZone),
     figuresCsv: async ({ who, query, nowMs }) => {
-      const { rows } = await figuresOf(db, query, timeZone);
+      const { rows } = await statisticsOf(db, query, timeZone);
       await exported(who, nowMs, 'figures', query);
       return table(STATISTICS, rows);
     },

@@ -136,8 +136,8 @@ export class Oidc {
   ): Promise<Readonly<Record<string, unknown>>> {
     const claims: { readonly sub: string; readonly [name: string]: unknown } = tokens.claims() ?? { sub };
     const { roleClaim, nameClaim } = this.#settings;
-    const isWhole = claims[roleClaim] !== undefined && claims[nameClaim] !== undefined;
-    if (isWhole || config.serverMetadata().userinfo_endpoint === undefined) return claims;
+    const isComplete = claims[roleClaim] !== undefined && claims[nameClaim] !== undefined;
+    if (isComplete || config.serverMetadata().userinfo_endpoint === undefined) return claims;
     return { ...(await client.fetchUserInfo(config, tokens.access_token, claims.sub)), ...claims };
   }
 

@@ -74,18 +74,18 @@ const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
  */
 function withSilence(db: Sql): ChangesSince {
   const sentConditions = new Map<string, Condition>();
-  let lookedMs = 0;
+  let checkedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<Changes> => {
     const nowMs = Date.now();
     const changes = await changesSince(db, rev, nowMs);
     // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;
     const changedCameras = changedConditions(sentConditions, changes.cameras);
-    const sinceMs = nowMs - lookedMs;
+    const sinceMs = nowMs - checkedMs;
     // Negative: the clock was set back.
     if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
-    lookedMs = nowMs;
-    for (const { site, box } of changes.gone) sentConditions.delete(`${site}/${box}`);
+    checkedMs = nowMs;
+    for (const { site, box } of changes.removedCameras) sentConditions.delete(`${site}/${box}`);
     const otherCameras = changedConditions(sentConditions, (await camerasOf(db, nowMs)).cameras);
     const changedKeys = new Set(changedCameras.map(({ site, box }) => `${site}/${box}`));
     const silent = otherCameras.filter(({ site, box }) => !changedKeys.has(`${site}/${box}`));

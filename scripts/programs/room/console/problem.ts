@@ -38,7 +38,7 @@ export function refuse(
 export function refuseError(
   reply: FastifyReply,
   error: unknown,
-  onFault: (line: string) => void,
+  onBug: (line: string) => void,
 ): FastifyReply {
   if (error instanceof CallError) return refuse(reply, error.status, error.message, error);
   if (error instanceof DatabaseUnavailable) {
@@ -50,6 +50,6 @@ export function refuseError(
   if (status !== undefined && line !== undefined) return refuse(reply, status, line);
   if (error instanceof SyntaxError && statusCode === 400) return refuse(reply, 400, 'body: is no JSON');
   if (statusCode >= 400 && statusCode < 500) return refuse(reply, statusCode, messageOf(error));
-  onFault(`console: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  onBug(`console: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return refuse(reply, 500, 'a fault of the console; its log says which');
 }

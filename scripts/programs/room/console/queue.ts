@@ -50,9 +50,9 @@ export async function openOf(
   const condition = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
   type ListedRow = IncidentRow & { readonly newest: number; readonly open: number };
   /** Reads number, rows and count in one statement, because other transactions commit between two. */
-  const query = (listed: string, open: string) =>
+  const query = (listSql: string, open: string) =>
     db.all<ListedRow | { [name in keyof ListedRow]: name extends 'newest' | 'open' ? number : null }>(
-      `WITH listed AS (${listed}) SELECT counter.value AS newest, ${open} AS open, listed.*
+      `WITH listed AS (${listSql}) SELECT counter.value AS newest, ${open} AS open, listed.*
        FROM counter LEFT JOIN listed ON true WHERE counter.name = 'rev'
        ORDER BY listed.priority, listed.received DESC, listed.no DESC`,
     );
@@ -84,7 +84,7 @@ export interface Changes {
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
   /** Cameras that have left the list. */
-  readonly gone: readonly GoneCamera[];
+  readonly removedCameras: readonly GoneCamera[];
 }
 
 /**
@@ -93,7 +93,7 @@ export interface Changes {
  */
 export async function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
   const newest = await revOf(db);
-  if (newest <= after) return { rev: after, incidents: [], cameras: [], gone: [] };
+  if (newest <= after) return { rev: after, incidents: [], cameras: [], removedCameras: [] };
   const limit = CHANGES_MAX + 1;
   const rows = await db.all<IncidentRow>(
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
@@ -107,7 +107,7 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
     rev,
     incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
     cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
-    gone: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
+    removedCameras: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
   };
 }
 

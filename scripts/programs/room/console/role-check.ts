@@ -22,7 +22,7 @@ import type { Sessions } from './sessions.ts';
  * unavailable once.
  */
 const EACH_MS = 5 * 60_000;
-const LOOK_EVERY_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 
 /** Equal to the maximum number of sessions. */
 const KEYS_MAX = 1000;
@@ -39,12 +39,12 @@ export interface RoleCheckOptions {
 }
 
 export class RoleCheck {
-  readonly counters = { read: 0, ended: 0, away: 0 };
+  readonly counters = { read: 0, endedSessions: 0, unavailable: 0 };
   readonly #options: RoleCheckOptions;
   /** Keys by session. */
   readonly #keys = new Map<string, Buffer>();
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  #checking: Promise<void> | undefined;
   #isUnavailable = false;
 
   constructor(options: RoleCheckOptions) {
@@ -52,13 +52,13 @@ export class RoleCheck {
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => void this.look(), LOOK_EVERY_MS);
+    this.#timer ??= setInterval(() => void this.check(), CHECK_EVERY_MS);
   }
 
   /** Stops the checks. Idempotent. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#looking;
+    await this.#checking;
   }
 
   /** Stores the key of a session whose cookie a browser has sent. */
@@ -71,14 +71,14 @@ export class RoleCheck {
   }
 
   /** Checks the sessions that are due. */
-  look(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
+  check(): Promise<void> {
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = undefined;
     });
-    return this.#looking;
+    return this.#checking;
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const { sessions, nowMs, onNotice } = this.#options;
     try {
       const due = await sessions.due(nowMs() - EACH_MS);
@@ -108,7 +108,7 @@ export class RoleCheck {
     } catch (error) {
       if (error instanceof LoginRefused) return this.#end(id, account, error.message);
       if (!(error instanceof AgentError)) throw error;
-      this.counters.away += 1;
+      this.counters.unavailable += 1;
       if (!this.#isUnavailable)
         onNotice(`console: ${error.message}; roles are as they were, and asked for again`);
       this.#isUnavailable = true;
@@ -116,7 +116,7 @@ export class RoleCheck {
   }
 
   async #end(id: string, account: Account, reason: string): Promise<void> {
-    this.counters.ended += 1;
+    this.counters.endedSessions += 1;
     this.#keys.delete(id);
     await this.#options.sessions.endFor(id, account, reason, this.#options.nowMs());
   }

@@ -11,7 +11,7 @@ import { ROUTES, type Route, type RouteName } from '../contract/api.ts';
 import { type Action, may } from '../contract/roles.ts';
 import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
-import { faultOf } from './fault.ts';
+import { problemOf } from './fault.ts';
 import { type Account, type Call, CallError, type Handlers } from './handler.ts';
 import type { Session } from './sessions.ts';
 
@@ -79,13 +79,13 @@ export function registerRoutes(
       url: route.path,
       // Runs before the body is read, so an unauthorised client cannot send one.
       onRequest: async (request) => {
-        if (route.act === 'open') return;
+        if (route.action === 'open') return;
         const caller = await options.callerOf(request, name !== 'stream');
         if (caller === undefined)
           throw new CallError(401, 'not logged in, or the session has ended; log in again');
         callers.set(request, caller);
-        if (route.act === undefined || may(caller.account.role, route.act)) return;
-        await refuseAction(options, refusals, caller.account, route.act, request);
+        if (route.action === undefined || may(caller.account.role, route.action)) return;
+        await refuseAction(options, refusals, caller.account, route.action, request);
       },
       handler: async (request, reply) => {
         const nowMs = options.nowMs();
@@ -124,21 +124,21 @@ async function refuseAction(
   { db, nowMs }: RoutesOptions,
   refusals: TokenBuckets,
   { name, role, isProgram }: Account,
-  act: Action,
+  action: Action,
   request: FastifyRequest,
 ): Promise<never> {
   const waitS = refusals.take(name);
-  if (waitS > 0) throw new CallError(429, `${act}: refused too often; again in ${Math.ceil(waitS)} s`);
+  if (waitS > 0) throw new CallError(429, `${action}: refused too often; again in ${Math.ceil(waitS)} s`);
   const { no } = request.params as { no?: string };
   const incident = no !== undefined && DIGITS.test(no) && Number(no) > 0 ? { incident: Number(no) } : {};
   await db.transaction((transaction) =>
     record(
       transaction,
-      { who: name, role: isProgram ? 'program' : role, act: 'refused', more: { act }, ...incident },
+      { who: name, role: isProgram ? 'program' : role, act: 'refused', more: { act: action }, ...incident },
       nowMs(),
     ),
   );
-  throw new CallError(403, `${act}: the role ${role} may not`);
+  throw new CallError(403, `${action}: the role ${role} may not`);
 }
 
 /**
@@ -156,8 +156,8 @@ function fitting(
     if (unknown === undefined) return undefined;
     throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; nothing is`);
   }
-  const fault = faultOf(schema, values);
-  if (fault !== undefined) throw new CallError(400, `${part}: ${fault}`);
+  const problem = problemOf(schema, values);
+  if (problem !== undefined) throw new CallError(400, `${part}: ${problem}`);
   return values as Values;
 }
 

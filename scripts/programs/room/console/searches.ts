@@ -124,17 +124,17 @@ class Searches {
   /** Looks up the incidents of new matches in this room, the newest entry of each. */
   async #match(search: StoredSearch): Promise<void> {
     const matchCount = search.matches.length;
-    const fresh = search.matches.slice(search.matched, matchCount);
-    if (fresh.length === 0) return;
+    const newMatches = search.matches.slice(search.matched, matchCount);
+    if (newMatches.length === 0) return;
     const wantedRows = this.#db.dialect.rows('$1', 'wanted', { n: 'integer', box: 'text', episode: 'text' });
     const rows = await this.#db.all<{ n: number; no: number }>(
       `SELECT wanted.n AS n, max(incident.no) AS no FROM ${wantedRows}
        JOIN incident ON incident.site = $2 AND incident.box = wanted.box AND incident.episode = wanted.episode
        GROUP BY wanted.n`,
-      [JSON.stringify(fresh.map(({ box, episode }, n) => ({ n, box, episode }))), search.site],
+      [JSON.stringify(newMatches.map(({ box, episode }, n) => ({ n, box, episode }))), search.site],
     );
     for (const { n, no } of rows) {
-      const match = fresh[n];
+      const match = newMatches[n];
       if (match !== undefined) match.incident = no;
     }
     search.matched = Math.max(search.matched, matchCount);

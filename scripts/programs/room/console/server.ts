@@ -128,20 +128,20 @@ export class ConsoleServer {
 
   /** Returns a line that counts what was refused or cut off by a limit, or undefined if nothing was. */
   summary(): string | undefined {
-    const { refused, unrecorded, full } = this.#sessions.counters;
-    const { slow, refused: streams, displaced, resets, away } = this.#pump.counters;
+    const { refusals, unrecorded, full } = this.#sessions.counters;
+    const { slow, refusals: streams, displaced, resets, unavailable } = this.#pump.counters;
     const counts = {
-      'logins refused': refused,
+      'logins refused': refusals,
       'of them not recorded': unrecorded,
       'sessions too many': full,
-      'sessions ended for another role': this.#roleCheck?.counters.ended ?? 0,
-      'times without the identity provider': this.#roleCheck?.counters.away ?? 0,
-      'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refused, 0),
+      'sessions ended for another role': this.#roleCheck?.counters.endedSessions ?? 0,
+      'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
+      'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
       'streams too many': streams,
       'streams ended for somebody with fewer': displaced,
       'slow screens cut off': slow,
       'queues loaded again': resets,
-      'times without the database': away,
+      'times without the database': unavailable,
       'connections too many': this.#guard?.counters.crowded ?? 0,
       'connections that asked nothing': this.#guard?.counters.silent ?? 0,
     };
@@ -165,7 +165,7 @@ export class ConsoleServer {
     app.addHook('onRequest', async (request, reply) => {
       reply.headers(guard.headers);
       // Health checks use an IP address; the answer reveals nothing.
-      const refusal = request.url === HEALTH_PATH ? undefined : guard.judge(request);
+      const refusal = request.url === HEALTH_PATH ? undefined : guard.check(request);
       return refusal === undefined ? undefined : refuse(reply, refusal.status, refusal.line);
     });
     app.setErrorHandler((error, _request, reply) => refuseError(reply, error, onNotice));

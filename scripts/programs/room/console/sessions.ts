@@ -86,7 +86,7 @@ interface SessionRow {
 }
 
 export class Sessions {
-  readonly counters = { entered: 0, refused: 0, unrecorded: 0, full: 0 };
+  readonly counters = { entered: 0, refusals: 0, unrecorded: 0, full: 0 };
   readonly #db: Sql;
   readonly #onEnd: (ids: readonly string[]) => void;
   readonly #refusals = new TokenBucket(REFUSALS, { nowMs: () => performance.now() });
@@ -242,7 +242,7 @@ export class Sessions {
 
   /** Records a refused login. `reason` is our text; `name` was typed or comes from the identity provider. */
   async recordRefusal(name: string, reason: string, nowMs: number): Promise<void> {
-    this.counters.refused += 1;
+    this.counters.refusals += 1;
     if (this.#refusals.take() > 0) {
       this.counters.unrecorded += 1;
       this.#unrecordedCount += 1;

@@ -14,7 +14,7 @@ import { parseYaml } from '../../../../agent/base/yaml-text.ts';
 import { ROLES, type Role } from '../contract/roles.ts';
 import { OneOf, strict, Text } from '../contract/schema.ts';
 import { WEBHOOK_TYPES, type WebhookType } from '../contract/webhook.ts';
-import { faultOf } from './fault.ts';
+import { problemOf } from './fault.ts';
 import { NO_VIDEO, VideoFile, type VideoSettings, videoOf } from './video.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9480';
@@ -148,7 +148,7 @@ export const DEMO_ACCOUNTS = [
   { name: 'auditor', role: 'auditor' },
 ] as const;
 
-const wrong = (where: string, line: string): AgentError => new AgentError('config', `${where}: ${line}`);
+const wrong = (place: string, line: string): AgentError => new AgentError('config', `${place}: ${line}`);
 
 /**
  * Reads and validates the settings.
@@ -161,14 +161,14 @@ export function readSettings(file: string): Settings {
   } catch (error) {
     throw wrong(file, `cannot be read (${messageOf(error).slice(0, 200)})`);
   }
-  const fault = faultOf(SettingsFile, content);
-  if (fault !== undefined) throw wrong(file, fault);
+  const problem = problemOf(SettingsFile, content);
+  if (problem !== undefined) throw wrong(file, problem);
   const settings = content as SettingsFile;
   const from = (path: string): string => resolve(dirname(resolve(file)), path);
   const { demo, tokens = [], plan, webhooks = [], signer } = settings;
   const listen = listenOf(file, settings.listen ?? LISTEN_DEFAULT);
   const origin = settings.origin === undefined ? undefined : originOf(file, settings.origin);
-  judgeEntry(file, settings, listen.host, origin);
+  validateEntry(file, settings, listen.host, origin);
   for (const [index, { name }] of tokens.entries()) {
     const isTwice = tokens.findIndex((other) => other.name === name) !== index;
     if (isTwice) throw wrong(file, `tokens.${index}.name: two tokens are called ${name}`);
@@ -249,7 +249,7 @@ function originOf(file: string, text: string): string {
   return new URL(text).origin;
 }
 
-function judgeEntry(
+function validateEntry(
   file: string,
   { oidc, demo }: SettingsFile,
   host: string,

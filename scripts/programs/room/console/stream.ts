@@ -57,7 +57,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
-  readonly gone: readonly GoneCamera[];
+  readonly removedCameras: readonly GoneCamera[];
 }
 
 /**
@@ -91,7 +91,7 @@ export interface PumpOptions {
 }
 
 export class Pump {
-  readonly counters = { streams: 0, slow: 0, refused: 0, displaced: 0, resets: 0, away: 0 };
+  readonly counters = { streams: 0, slow: 0, refusals: 0, displaced: 0, resets: 0, unavailable: 0 };
   readonly #options: PumpOptions;
   readonly #streams = new Set<Stream>();
   /** Streams that know less than the others; the next query is for them. */
@@ -146,7 +146,7 @@ export class Pump {
     if (own < STREAMS_OF_ONE_MAX) {
       if (this.#streams.size < STREAMS_MAX || this.#displace(counts, own)) return;
     }
-    this.counters.refused += 1;
+    this.counters.refusals += 1;
     const limitText = own < STREAMS_OF_ONE_MAX ? `${STREAMS_MAX}` : `${STREAMS_OF_ONE_MAX} of ${owner}`;
     throw new CallError(429, `streams: ${limitText} are open, which is the most; close one`);
   }
@@ -239,7 +239,7 @@ export class Pump {
   #fall(error: unknown): void {
     if (this.#isUnavailable) return;
     this.#isUnavailable = true;
-    this.counters.away += 1;
+    this.counters.unavailable += 1;
     this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); asked again`);
     this.#toAll(eventOf('away', {}));
   }
@@ -282,13 +282,13 @@ export class Pump {
   }
 
   /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
-  #textOf({ rev, incidents, cameras, gone }: Changes, sinceRev: number): string {
-    const fresh = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
-    if (incidents.length > ROWS_MAX || cameras.length + gone.length > ROWS_MAX) return this.#resetText(rev);
+  #textOf({ rev, incidents, cameras, removedCameras }: Changes, sinceRev: number): string {
+    const changedIncidents = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
+    if (incidents.length > ROWS_MAX || cameras.length + removedCameras.length > ROWS_MAX) return this.#resetText(rev);
     const events: [name: string, data: readonly unknown[]][] = [
-      ['gone', gone],
+      ['gone', removedCameras],
       ['cameras', cameras],
-      ['incidents', fresh],
+      ['incidents', changedIncidents],
     ];
     const sentEvents = events.filter(([, data]) => data.length > 0);
     return sentEvents

@@ -1,7 +1,7 @@
 /** Defines the tables exported as CSV. The writer escapes the cells. */
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
-import type { Figures } from '../contract/figures.ts';
+import type { Statistics } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
 
 export type Cell = string | number | boolean | null;
@@ -35,7 +35,7 @@ export const CAMERAS: Table<Camera> = {
   rowOf: ({ reasons, ...camera }) => ({ ...camera, reasons: reasons.join(' ') }),
 };
 
-export const STATISTICS: Table<Figures['rows'][number]> = {
+export const STATISTICS: Table<Statistics['rows'][number]> = {
   columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
   rowOf: (row) => row,
 };

@@ -4,10 +4,10 @@ import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import {
-  act,
+  runAction,
   conflict,
   doneBefore,
-  holderOf,
+  claimOwnerOf,
   lockedRow,
   mustBeAsSeen,
   mustBeOpen,
@@ -15,7 +15,7 @@ import {
   tell,
   usedFor,
 } from './acting.ts';
-import { addFigures } from './day-figure.ts';
+import { addStatistics } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
 import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
@@ -25,20 +25,20 @@ type Verdict = NonNullable<Incident['verdict']>;
  * Closes an incident with a verdict. The box of an alert receives the verdict without the reviewer's name. If the
  * episode had an earlier verdict, the sums count only the later one.
  */
-export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
+export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
   const { who, nowMs, body } = call;
-  return act(db, call, async (transaction, row) => {
+  return runAction(db, call, async (transaction, row) => {
     mustBeOpen(row);
-    const holder = holderOf(row, nowMs);
-    if (who.role === 'operator' && holder !== undefined && holder !== who.name) {
-      throw conflict(row, `${holder} has it: it is closed by whoever has it, or by a supervisor`);
+    const owner = claimOwnerOf(row, nowMs);
+    if (who.role === 'operator' && owner !== undefined && owner !== who.name) {
+      throw conflict(row, `${owner} has it: it is closed by whoever has it, or by a supervisor`);
     }
     mustBeAsSeen(row, body.revision);
-    const former = await previousOf(transaction, row);
+    const previous = await previousOf(transaction, row);
     // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
-    const at = iso(Math.max(nowMs, former === undefined ? nowMs : Date.parse(former.at) + 1));
+    const at = iso(Math.max(nowMs, previous === undefined ? nowMs : Date.parse(previous.at) + 1));
     if (row.severity === 'alert') await tellBox(transaction, row, body.verdict, at);
-    await addFigures(transaction, db, row, timeZone, sumsOf(body.verdict, former?.verdict));
+    await addStatistics(transaction, db, row, timeZone, sumsOf(body.verdict, previous?.verdict));
     return {
       set: {
         state: 'closed',
@@ -51,7 +51,7 @@ export function judge(db: Sql, call: Call<'judge'>, timeZone: string): Promise<I
       },
       record: {
         act: 'judge',
-        more: { verdict: body.verdict, ...(former !== undefined && { former: former.verdict }) },
+        more: { verdict: body.verdict, ...(previous !== undefined && { former: previous.verdict }) },
       },
     };
   });
@@ -61,12 +61,12 @@ async function previousOf(
   transaction: Queries,
   { site, box, episode, entry }: IncidentRow,
 ): Promise<{ verdict: Verdict; at: string } | undefined> {
-  const [former] = await transaction.all<{ verdict: Verdict; at: string }>(
+  const [previous] = await transaction.all<{ verdict: Verdict; at: string }>(
     `SELECT verdict, verdict_at AS at FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry < $4
        AND verdict IS NOT NULL ORDER BY entry DESC LIMIT 1`,
     [site, box, episode, entry],
   );
-  return former;
+  return previous;
 }
 
 /** Queues a verdict for delivery to the box, in the order of numbers. */
@@ -89,10 +89,10 @@ const COLUMNS = {
   unclear: 'unclear',
 } as const satisfies Record<Verdict, string>;
 
-function sumsOf(verdict: Verdict, former: Verdict | undefined): Parameters<typeof addFigures>[4] {
+function sumsOf(verdict: Verdict, previous: Verdict | undefined): Parameters<typeof addStatistics>[4] {
   const sums = { [COLUMNS[verdict]]: 1 };
-  if (former === undefined) return sums;
-  const column = COLUMNS[former];
+  if (previous === undefined) return sums;
+  const column = COLUMNS[previous];
   return { ...sums, [column]: (sums[column] ?? 0) - 1 };
 }
 
@@ -115,7 +115,7 @@ async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<v
 /** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
   const { who, key, nowMs, body, params } = call;
-  const action = { account: who, key, act: 'reopen' } as const;
+  const action = { account: who, key, action: 'reopen' } as const;
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     const earlierNo = await doneBefore(transaction, action);
@@ -135,18 +135,18 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
     if (later !== undefined) throw conflict(row, `it was reopened already, as incident ${later.no}`);
     mustBeAsSeen(row, body.revision);
     const { integer } = db.dialect.types;
-    const [fresh] = await transaction.all<IncidentRow>(
+    const [newRow] = await transaction.all<IncidentRow>(
       `INSERT INTO incident (${COPIED_COLUMNS}, entry, rev, revision, state, reopens)
        SELECT ${COPIED_COLUMNS}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
        RETURNING ${INCIDENT_COLUMNS}`,
       [params.no, rev],
     );
-    if (fresh === undefined)
+    if (newRow === undefined)
       throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
-    await noteDone(transaction, action, fresh.no, nowMs);
-    const draft = { ...actorOf(who), act: 'reopen', site, box, incident: fresh.no } as const;
+    await noteDone(transaction, action, newRow.no, nowMs);
+    const draft = { ...actorOf(who), act: 'reopen', site, box, incident: newRow.no } as const;
     await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);
     await tell(transaction, db);
-    return incidentOf(fresh);
+    return incidentOf(newRow);
   });
 }

@@ -32,14 +32,14 @@ export async function viewStill(
     // Stills from before an alert may show the previous view.
     .filter(({ time }) => isTime(time) && time >= view && time < endTime)
     .sort((a, b) => (a.time < b.time ? 1 : -1));
-  const storedKeys = await heldOf(db, site, box, candidates);
+  const storedKeys = await storedKeysOf(db, site, box, candidates);
   const newest = candidates.find(({ name, sha256 }) => storedKeys.has(`${name} ${sha256}`));
   if (newest === undefined) return null;
   return { incident: newest.incident, moment: newest.moment, at: newest.time };
 }
 
 /** Returns the stored pictures by name and hash. */
-async function heldOf(
+async function storedKeysOf(
   db: Queries,
   site: string,
   box: string,

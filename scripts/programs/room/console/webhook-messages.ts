@@ -11,7 +11,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
-  readonly gone: readonly GoneCamera[];
+  readonly removedCameras: readonly GoneCamera[];
 }
 
 /** Progress of a webhook: all changes up to `rev` and all incidents up to number `incident` are delivered. */
@@ -43,7 +43,7 @@ export interface Step {
 export interface DeliveryState {
   readonly place: Place;
   /** Incidents beyond `place` that are already delivered, while an older one is not. */
-  readonly told: ReadonlySet<number>;
+  readonly deliveredNos: ReadonlySet<number>;
   /** Lowest new incident whose last change is later than these changes; undefined if there is none. */
   readonly later: number | undefined;
 }
@@ -55,21 +55,21 @@ export interface DeliveryState {
  * webhook does not request give steps without messages.
  */
 export function stepsOf(
-  { rev: end, incidents, cameras, gone }: Changes,
+  { rev: end, incidents, cameras, removedCameras }: Changes,
   revs: readonly CameraRev[],
-  { place, told, later = Number.POSITIVE_INFINITY }: DeliveryState,
+  { place, deliveredNos, later = Number.POSITIVE_INFINITY }: DeliveryState,
   types: readonly WebhookType[],
   timestamp: string,
 ): Step[] {
   const revOf = new Map(revs.map(({ site, box, rev }) => [`${site}/${box}`, rev]));
-  const isNew = (no: number): boolean => no > place.incident && !told.has(no);
+  const isNew = (no: number): boolean => no > place.incident && !deliveredNos.has(no);
   const changeList = [
     ...incidents.map((incident) => ({
       rev: incident.rev,
       no: incident.no,
       messages: messagesOf(incident, isNew(incident.no), timestamp),
     })),
-    ...[...cameras.map(cameraChanged), ...gone.map(cameraGone)].map((body) => {
+    ...[...cameras.map(cameraChanged), ...removedCameras.map(cameraGone)].map((body) => {
       const { site, box } = body.data;
       // The camera changed again during the read.
       const rev = revOf.get(`${site}/${box}`) ?? end;
@@ -80,7 +80,7 @@ export function stepsOf(
       };
     }),
   ].sort((a, b) => a.rev - b.rev);
-  let [open, highestNo] = [later, Math.max(place.incident, ...told)];
+  let [open, highestNo] = [later, Math.max(place.incident, ...deliveredNos)];
   for (const { no } of changeList) highestNo = Math.max(highestNo, no ?? 0);
   // Walks backwards to know which new incidents are still undelivered.
   const steps: Step[] = [];

@@ -38,7 +38,7 @@ export interface WebhookSettings {
 export type ChangesSince = (db: Queries, rev: number, nowMs: number) => Promise<Changes>;
 
 export interface WebhookCounts {
-  sent: number;
+  deliveries: number;
   /** Attempts that failed. */
   failures: number;
 }
@@ -52,7 +52,7 @@ const LEASE_MS = 30_000;
 /** The lease is renewed before a message whose answer might outlast it, in ms. */
 const LEASE_LEFT_MS = 2 * ANSWER_WITHIN_MS;
 /** Interval of the check for a dead console without a notification, in ms. */
-const LOOK_EVERY_MS = 10_000;
+const CHECK_EVERY_MS = 10_000;
 /** Time in ms within which changes are combined, because a receiver is not a screen. */
 const COALESCE_MS = 200;
 const RETRY = { firstMs: 1000, maxMs: 300_000 };
@@ -64,7 +64,7 @@ export class WebhookSender {
   readonly #counts: WebhookCounts;
   readonly #webhook: Webhook;
   /** Unique id of this sender among those of all consoles. */
-  readonly #holder = randomUUID();
+  readonly #instanceId = randomUUID();
   readonly #backoff = new Backoff(RETRY);
   readonly #ending = new AbortController();
   /** Incidents beyond the stored position, delivered before an older one. */
@@ -129,7 +129,7 @@ export class WebhookSender {
   async #called(): Promise<void> {
     if (this.#woken || this.#ending.signal.aborted) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LOOK_EVERY_MS);
+      const timer = setTimeout(resolve, CHECK_EVERY_MS);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -161,7 +161,7 @@ export class WebhookSender {
       'SELECT min(no) AS no FROM incident WHERE no > $1 AND rev > $2',
       [place.incident, changes.rev],
     );
-    const delivery = { place, told: this.#deliveredNos, later: row?.no ?? undefined };
+    const delivery = { place, deliveredNos: this.#deliveredNos, later: row?.no ?? undefined };
     for (const step of stepsOf(changes, revs, delivery, this.#settings.types, iso(nowMs))) {
       for (const message of step.messages) {
         if (this.#ending.signal.aborted) return true;
@@ -183,7 +183,7 @@ export class WebhookSender {
       `SELECT rev, incident FROM webhook
        WHERE name = $1 AND rev < (SELECT value FROM counter WHERE counter.name = 'rev')
          AND (holder IS NULL OR holder = $2 OR until < $3)`,
-      [this.#settings.name, this.#holder, iso(Date.now())],
+      [this.#settings.name, this.#instanceId, iso(Date.now())],
     );
     return row;
   }
@@ -195,7 +195,7 @@ export class WebhookSender {
       const [row] = await transaction.all<Place>(
         `UPDATE webhook SET holder = $2, until = $3
          WHERE name = $1 AND (holder IS NULL OR holder = $2 OR until < $4) RETURNING rev, incident`,
-        [this.#settings.name, this.#holder, iso(nowMs + LEASE_MS), iso(nowMs)],
+        [this.#settings.name, this.#instanceId, iso(nowMs + LEASE_MS), iso(nowMs)],
       );
       return row;
     });
@@ -208,7 +208,7 @@ export class WebhookSender {
     const [leaseEnd, steadyMs] = [iso(Date.now() + LEASE_MS), performance.now()];
     const rows = await this.#db.run(
       'UPDATE webhook SET rev = $3, incident = $4, until = $5 WHERE name = $1 AND holder = $2',
-      [this.#settings.name, this.#holder, rev, incident, leaseEnd],
+      [this.#settings.name, this.#instanceId, rev, incident, leaseEnd],
     );
     if (rows === 0) return false;
     this.#leaseEndsMs = steadyMs + LEASE_MS;
@@ -220,7 +220,7 @@ export class WebhookSender {
     try {
       await this.#db.run('UPDATE webhook SET holder = NULL, until = NULL WHERE name = $1 AND holder = $2', [
         this.#settings.name,
-        this.#holder,
+        this.#instanceId,
       ]);
     } catch (error) {
       // Another console waits until the lease expires.
@@ -254,7 +254,7 @@ export class WebhookSender {
     await answer.body?.cancel();
     if (!answer.ok)
       throw new NotTaken(`answers ${answer.status}${answer.status < 400 ? ', a redirect' : ''}`);
-    this.#counts.sent += 1;
+    this.#counts.deliveries += 1;
     this.#backoff.reset();
   }
 

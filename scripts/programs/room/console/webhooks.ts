@@ -35,7 +35,7 @@ export class Webhooks {
     this.#settings = settings;
     this.#changesSince = changesSince;
     this.#log = log;
-    this.counts = Object.fromEntries(settings.map(({ name }) => [name, { sent: 0, failures: 0 }]));
+    this.counts = Object.fromEntries(settings.map(({ name }) => [name, { deliveries: 0, failures: 0 }]));
   }
 
   /**
@@ -44,7 +44,7 @@ export class Webhooks {
    * @throws {DatabaseAway}
    */
   async start(): Promise<void> {
-    judge(this.#settings);
+    validate(this.#settings);
     if (this.#settings.length === 0) return;
     for (const { name } of this.#settings) {
       if (await remember(this.#db, name)) {
@@ -55,25 +55,25 @@ export class Webhooks {
       }
     }
     this.#unlisten = await this.#db.listen(() => {
-      for (const teller of this.#senders) teller.wake();
+      for (const sender of this.#senders) sender.wake();
     });
     this.#senders = this.#settings.map((settings) => {
-      const counts = this.counts[settings.name] ?? { sent: 0, failures: 0 };
+      const counts = this.counts[settings.name] ?? { deliveries: 0, failures: 0 };
       return new WebhookSender(this.#db, settings, this.#changesSince, this.#log, counts);
     });
-    for (const teller of this.#senders) teller.start();
+    for (const sender of this.#senders) sender.start();
   }
 
   /** Stops delivery. Resolves once the current messages are answered and another console may continue. Idempotent. */
   async stop(): Promise<void> {
-    const [unlisten, tellers] = [this.#unlisten, this.#senders];
+    const [unlisten, senders] = [this.#unlisten, this.#senders];
     this.#unlisten = undefined;
-    await Promise.all([unlisten?.(), ...tellers.map((teller) => teller.stop())]);
+    await Promise.all([unlisten?.(), ...senders.map((sender) => sender.stop())]);
     this.#senders = [];
   }
 }
 
-function judge(settings: readonly WebhookSettings[]): void {
+function validate(settings: readonly WebhookSettings[]): void {
   for (const [index, { name, url, secret }] of settings.entries()) {
     const wrong = (line: string): AgentError => new AgentError('config', `webhook ${name}: ${line}`);
     if (settings.findIndex((other) => other.name === name) !== index) throw wrong('two have this name');

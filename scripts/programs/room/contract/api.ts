@@ -9,7 +9,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
-import { Figures, HandOver, STATISTICS_BY } from './figures.ts';
+import { Statistics, HandOver, STATISTICS_BY } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
 import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
@@ -139,9 +139,9 @@ interface ActionRoute<B extends TSchema> extends Route {
   readonly gives: typeof Incident;
 }
 
-const act = <B extends TSchema>(
+const actionRoute = <B extends TSchema>(
   name: string,
-  act_: Action,
+  action: Action,
   summary: string,
   body: B,
   more: { readonly idempotent?: true } = {},
@@ -149,7 +149,7 @@ const act = <B extends TSchema>(
   method: 'POST',
   path: `/api/incidents/:no/${name}`,
   summary,
-  act: act_,
+  action,
   params: No,
   body,
   gives: Incident,
@@ -157,12 +157,12 @@ const act = <B extends TSchema>(
 });
 
 export const ROUTES = {
-  login: { method: 'GET', path: '/api/login', summary: 'how one gets in', act: 'open', gives: Login },
+  login: { method: 'GET', path: '/api/login', summary: 'how one gets in', action: 'open', gives: Login },
   enter: {
     method: 'POST',
     path: '/api/login',
     summary: 'enter with an account of a demonstration',
-    act: 'open',
+    action: 'open',
     body: Type.Object({ name: Text(64) }, strict),
     gives: Session,
   },
@@ -172,24 +172,24 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/sessions',
     summary: 'who is logged in',
-    act: 'end-sessions',
+    action: 'end-sessions',
     gives: Present,
   },
   endSessions: {
     method: 'POST',
     path: '/api/sessions/end',
     summary: 'end all sessions of an account; its streams end at once',
-    act: 'end-sessions',
+    action: 'end-sessions',
     body: Type.Object({ user: Text(64) }, strict),
     gives: Type.Object({ ended: Count }, strict),
   },
-  queue: { method: 'GET', path: '/api/queue', summary: 'what is open', act: 'see-incidents', gives: Queue },
+  queue: { method: 'GET', path: '/api/queue', summary: 'what is open', action: 'see-incidents', gives: Queue },
   stream: {
     method: 'GET',
     path: '/api/stream',
     summary:
       'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `gone` (cameras that have left the list), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
-    act: 'see-incidents',
+    action: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',
   },
@@ -197,7 +197,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/incidents',
     summary: 'incidents, the newest first',
-    act: 'see-incidents',
+    action: 'see-incidents',
     query: IncidentQuery,
     gives: IncidentPage,
   },
@@ -205,7 +205,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/incidents.csv',
     summary: 'the same as a table, without a limit',
-    act: 'export',
+    action: 'export',
     query: IncidentQuery,
     gives: 'text/csv',
   },
@@ -213,7 +213,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/incidents.parquet',
     summary: 'the same as a Parquet file; a million at most',
-    act: 'export',
+    action: 'export',
     query: IncidentQuery,
     gives: 'application/vnd.apache.parquet',
   },
@@ -221,7 +221,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/incidents/:no',
     summary: 'one incident, whole',
-    act: 'see-incidents',
+    action: 'see-incidents',
     params: No,
     gives: IncidentDetail,
   },
@@ -229,25 +229,25 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/incidents/:no/stills/:moment',
     summary: 'a redacted picture; who sees it is on record before it is sent',
-    act: 'see-still',
+    action: 'see-still',
     params: Type.Object(
       { ...No.properties, moment: OneOf(['before', 'deposit', 'snapshot'] as const) },
       strict,
     ),
     gives: 'image/jpeg',
   },
-  claim: act('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
-  release: act('release', 'claim', 'give it back', Nothing),
-  dispatch: act('dispatch', 'dispatch', 'somebody is sent there', Type.Object(SeenRevision, strict), {
+  claim: actionRoute('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
+  release: actionRoute('release', 'claim', 'give it back', Nothing),
+  dispatch: actionRoute('dispatch', 'dispatch', 'somebody is sent there', Type.Object(SeenRevision, strict), {
     idempotent: true,
   }),
-  judge: act(
+  judge: actionRoute(
     'verdict',
     'judge',
     'say whether it was what the rule is for; closes it',
     Type.Object({ ...SeenRevision, verdict: OneOf(VERDICTS) }, strict),
   ),
-  note: act(
+  note: actionRoute(
     'note',
     'note',
     'add a note',
@@ -256,20 +256,20 @@ export const ROUTES = {
       idempotent: true,
     },
   ),
-  reassign: act(
+  reassign: actionRoute(
     'reassign',
     'reassign',
     'give it to somebody',
     Type.Object({ ...SeenRevision, to: Text(64) }, strict),
   ),
-  reopen: act('reopen', 'reopen', 'a new entry for what was closed', Type.Object(SeenRevision, strict), {
+  reopen: actionRoute('reopen', 'reopen', 'a new entry for what was closed', Type.Object(SeenRevision, strict), {
     idempotent: true,
   }),
   sealed: {
     method: 'POST',
     path: '/api/incidents/:no/sealed',
     summary: 'ask the box for the sealed still, by a signed command',
-    act: 'request-sealed',
+    action: 'request-sealed',
     params: No,
     body: SealedRequest,
     gives: SealedAnswer,
@@ -278,28 +278,28 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/cameras',
     summary: 'every camera',
-    act: 'see-cameras',
+    action: 'see-cameras',
     gives: Cameras,
   },
   camerasCsv: {
     method: 'GET',
     path: '/api/cameras.csv',
     summary: 'the same as a table',
-    act: 'see-cameras',
+    action: 'see-cameras',
     gives: 'text/csv',
   },
   plan: {
     method: 'GET',
     path: '/api/plan',
     summary: 'the city’s map as the room supplies it; points with `site` and `box` are cameras',
-    act: 'see-cameras',
+    action: 'see-cameras',
     gives: 'application/geo+json',
   },
   search: {
     method: 'POST',
     path: '/api/searches',
     summary: 'search in the archives of the boxes, by a signed command',
-    act: 'search',
+    action: 'search',
     body: SearchRequest,
     gives: SearchState,
   },
@@ -307,7 +307,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/searches/:id',
     summary: 'how far a search is',
-    act: 'search',
+    action: 'search',
     params: Type.Object({ id: Text(64) }, strict),
     gives: SearchState,
   },
@@ -316,15 +316,15 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/figures',
     summary: 'how right the boxes were',
-    act: 'see-figures',
+    action: 'see-figures',
     query: Type.Object({ ...Interval, by: OneOf(STATISTICS_BY) }, strict),
-    gives: Figures,
+    gives: Statistics,
   },
   figuresCsv: {
     method: 'GET',
     path: '/api/figures.csv',
     summary: 'the same as a table',
-    act: 'export',
+    action: 'export',
     query: Type.Object({ ...Interval, by: OneOf(STATISTICS_BY) }, strict),
     gives: 'text/csv',
   },
@@ -332,7 +332,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/hand-over',
     summary: 'what the next shift must know',
-    act: 'hand-over',
+    action: 'hand-over',
     query: Type.Object(Interval, strict),
     gives: HandOver,
   },
@@ -340,7 +340,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/audit',
     summary: 'who did what, and who saw which picture, the newest first',
-    act: 'see-audit',
+    action: 'see-audit',
     query: Type.Object(
       {
         before: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -355,14 +355,14 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/audit.csv',
     summary: 'all of it as a table',
-    act: 'see-audit',
+    action: 'see-audit',
     gives: 'text/csv',
   },
   openapi: {
     method: 'GET',
     path: '/api/openapi.json',
     summary: 'this document',
-    act: 'open',
+    action: 'open',
     gives: 'application/json',
   },
 } as const satisfies Readonly<Record<string, Route>>;

@@ -1,11 +1,11 @@
 /** Defines the audit log: who did what, and who saw which picture. Each entry holds the hash of the entry before it. */
 import { type Static, Type } from '@sinclair/typebox';
-import { ACTS, ROLES } from './roles.ts';
+import { ACTIONS, ROLES } from './roles.ts';
 import { Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 
 /** Actions recorded in the audit log: those of the table of roles, and further ones. */
 export const AUDITED = [
-  ...ACTS,
+  ...ACTIONS,
   'login',
   'login-refused',
   'logout',

@@ -7,7 +7,7 @@ import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
 export const STATISTICS_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
 export type StatisticsBy = (typeof STATISTICS_BY)[number];
 
-export const Figures = Type.Object(
+export const Statistics = Type.Object(
   {
     from: Time,
     to: Time,
@@ -31,7 +31,7 @@ export const Figures = Type.Object(
   },
   strict,
 );
-export type Figures = Static<typeof Figures>;
+export type Statistics = Static<typeof Statistics>;
 
 export const HandOver = Type.Object(
   {

@@ -2,7 +2,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
-import { Count, Name, Nullable, OneOf, Share, strict, Text, Time } from './schema.ts';
+import { Count, Name, Nullable, OneOf, Ratio, strict, Text, Time } from './schema.ts';
 import { CLOSED_WHY, NOTE_CHARS_MAX, STATES } from './terms.ts';
 
 export const Incident = Type.Object(
@@ -66,9 +66,9 @@ export const Precision = Type.Object(
     confirmed: Count,
     falseAlarms: Count,
     unclear: Count,
-    share: Nullable({ ...Share, description: 'true / (true + false)' }),
-    low: Nullable({ ...Share, description: 'Wilson score interval, 95 %' }),
-    high: Nullable(Share),
+    share: Nullable({ ...Ratio, description: 'true / (true + false)' }),
+    low: Nullable({ ...Ratio, description: 'Wilson score interval, 95 %' }),
+    high: Nullable(Ratio),
   },
   strict,
 );

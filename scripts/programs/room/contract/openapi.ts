@@ -97,15 +97,15 @@ interface Forms {
 }
 
 function operation(name: string, route: Route, { requestSchema, answerSchema }: Forms): JsonObject {
-  const { path, summary, body, act } = route;
+  const { path, summary, body, action } = route;
   const [, , tag = ''] = path.split(/[/.]/);
   const parameters = parametersOf(name, route, requestSchema);
   return {
     operationId: name,
     tags: [tag],
     summary,
-    ...(act !== 'open' && { description: `For ${whoMay(route)}.` }),
-    ...(act === 'open' && { security: [] }),
+    ...(action !== 'open' && { description: `For ${whoMay(route)}.` }),
+    ...(action === 'open' && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
       requestBody: { required: true, content: { 'application/json': { schema: requestSchema(body) } } },
@@ -122,9 +122,9 @@ function operation(name: string, route: Route, { requestSchema, answerSchema }: 
   };
 }
 
-function whoMay({ act }: Route): string {
-  if (act === undefined || act === 'open') return 'whoever is logged in';
-  return ROLES.filter((role) => may(role, act)).join(', ');
+function whoMay({ action }: Route): string {
+  if (action === undefined || action === 'open') return 'whoever is logged in';
+  return ROLES.filter((role) => may(role, action)).join(', ');
 }
 
 function contentOf({ gives }: Route, schemaOf: SchemaOf): JsonObject {
@@ -169,12 +169,12 @@ function members(part: 'path' | 'query', schema: TSchema | undefined, schemaOf: 
   }));
 }
 
-function refusalsOf({ method, act, params, query, body }: Route): Refusal[] {
+function refusalsOf({ method, action, params, query, body }: Route): Refusal[] {
   const takes = params !== undefined || query !== undefined || body !== undefined;
   return [
     ...(takes ? ([400] as const) : []),
-    ...(act !== 'open' ? ([401] as const) : []),
-    ...(act !== 'open' || body !== undefined ? ([403] as const) : []),
+    ...(action !== 'open' ? ([401] as const) : []),
+    ...(action !== 'open' || body !== undefined ? ([403] as const) : []),
     ...(params !== undefined ? ([404] as const) : []),
     ...(method === 'POST' && params !== undefined ? ([409] as const) : []),
     ...(body !== undefined ? ([413] as const) : []),

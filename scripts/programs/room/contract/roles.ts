@@ -25,8 +25,8 @@ const ALLOWED = {
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 export type Action = keyof typeof ALLOWED;
-export const ACTS = Object.keys(ALLOWED) as readonly Action[];
+export const ACTIONS = Object.keys(ALLOWED) as readonly Action[];
 
-export function may(role: Role, act: Action): boolean {
-  return (ALLOWED[act] as readonly Role[]).includes(role);
+export function may(role: Role, action: Action): boolean {
+  return (ALLOWED[action] as readonly Role[]).includes(role);
 }

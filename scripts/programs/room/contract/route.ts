@@ -16,7 +16,7 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   /** Undefined: any logged-in person or program. `open`: no login needed. */
-  readonly act?: Action | 'open';
+  readonly action?: Action | 'open';
   readonly params?: TSchema;
   readonly query?: TSchema;
   readonly body?: TSchema;

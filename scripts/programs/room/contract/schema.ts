@@ -19,7 +19,7 @@ export const AskedTime = Type.String({
     'a time of RFC 3339, as 2026-11-24T13:03:12Z or 2026-11-24T14:03:12.5+01:00 (in a URL + is written %2B)',
 });
 export const Count = Type.Integer({ minimum: 0 });
-export const Share = Type.Number({ minimum: 0, maximum: 1 });
+export const Ratio = Type.Number({ minimum: 0, maximum: 1 });
 /** A union with null, which OpenAPI 3.1 and TypeBox both understand. */
 export const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 export const OneOf = <T extends string>(values: readonly T[]) =>

@@ -12,7 +12,7 @@ export interface Lease {
   /** Task; the name of a row in `setting`. */
   readonly name: 'lease-purge' | 'lease-withdrawal';
   /** Unique name of this program. */
-  readonly holder: string;
+  readonly instanceId: string;
   readonly forMs: number;
 }
 
@@ -20,19 +20,19 @@ export interface Lease {
 const TIME_CHARS = 24;
 
 /** Takes a free or expired lease, or renews our own. Returns false if another program holds it. */
-export async function hold(db: Queries, { name, holder, forMs }: Lease, nowMs: number): Promise<boolean> {
+export async function hold(db: Queries, { name, instanceId, forMs }: Lease, nowMs: number): Promise<boolean> {
   const changedCount = await db.run(
     `INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
      WHERE substr(setting.value, 1, ${TIME_CHARS}) < $3 OR substr(setting.value, ${TIME_CHARS + 2}) = $4`,
-    [name, `${iso(nowMs + forMs)} ${holder}`, iso(nowMs), holder],
+    [name, `${iso(nowMs + forMs)} ${instanceId}`, iso(nowMs), instanceId],
   );
   return changedCount > 0;
 }
 
 /** Releases the lease, so that another program need not wait for its expiry. */
-export async function release(db: Queries, { name, holder }: Lease): Promise<void> {
+export async function release(db: Queries, { name, instanceId }: Lease): Promise<void> {
   await db.run(`DELETE FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2`, [
     name,
-    holder,
+    instanceId,
   ]);
 }

@@ -90,8 +90,8 @@ export class PostgresListener {
     this.#retryTimer = setTimeout(() => {
       const connecting = this.#connect();
       const ownClient = this.#client;
-      connecting.catch((fault: unknown) => {
-        if (ownClient !== undefined) this.#dropClient(ownClient, fault);
+      connecting.catch((connectError: unknown) => {
+        if (ownClient !== undefined) this.#dropClient(ownClient, connectError);
       });
     }, AGAIN_MS);
   }

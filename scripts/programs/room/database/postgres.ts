@@ -10,7 +10,7 @@
  * idle for 10 s (postgres-session.ts).
  */
 import pg from 'pg';
-import { networkFault } from '../../../../agent/base/network-fault.ts';
+import { networkProblem } from '../../../../agent/base/network-fault.ts';
 import { PostgresListener } from './postgres-listener.ts';
 import { rewriteTables } from './postgres-rewrite.ts';
 import { prepareSession, READ_ONLY, StandbyError, watchCommits } from './postgres-session.ts';
@@ -56,7 +56,7 @@ export const POSTGRES: Dialect = {
     const fields = Object.entries(columns).map(([key, type]) => `${key} ${TYPES[type]}`);
     return `jsonb_to_recordset(${parameter}::jsonb) AS ${name} (${fields.join(', ')})`;
   },
-  changed: `NOTIFY ${CHANNEL}`,
+  notifySql: `NOTIFY ${CHANNEL}`,
   forUpdate: 'FOR UPDATE',
   greatest: (a, b) => `greatest(${a}, ${b})`,
 };
@@ -115,10 +115,10 @@ export class PostgresDatabase implements Sql {
     return this.#committed(async (client) => (await client.query(sql, [...values])).rowCount ?? 0);
   }
 
-  transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+  transaction<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
     return this.#committed(async (client) => {
       await client.query('BEGIN');
-      const result = await act({
+      const result = await work({
         all: async <R extends object>(sql: string, values: readonly Value[] = []) =>
           (await client.query<R & pg.QueryResultRow>(sql, [...values])).rows,
         run: async (sql: string, values: readonly Value[] = []) =>
@@ -130,14 +130,14 @@ export class PostgresDatabase implements Sql {
   }
 
   /** Runs a function on a connection. When it resolves, its changes are on all required disks. */
-  #committed<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  #committed<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return mapped(this.#url, async () => {
       const client = await this.#pool.connect();
       // The pool handles errors of idle connections only, and an unhandled error event ends the process.
       client.on('error', this.#onBroken);
       const commits = watchCommits(client);
       try {
-        const result = await act(client);
+        const result = await work(client);
         assertReplicated(commits);
         client.release();
         return result;
@@ -196,15 +196,15 @@ function unavailableReason(error: Error): string {
   if ('code' in error && error.code === READ_ONLY) {
     return 'takes no writes (a standby, or read-only); wait for the failover, or name the primary';
   }
-  const fault = networkFault(error);
-  if (fault !== undefined) return `${fault}; start it, or put host and port of the database right`;
+  const problem = networkProblem(error);
+  if (problem !== undefined) return `${problem}; start it, or put host and port of the database right`;
   return error instanceof AggregateError && error.message === '' ? 'nothing answers there' : error.message;
 }
 
 /** Maps errors: DatabaseAway for an unresponsive server, DataRefused for refused data. Other errors pass unchanged. */
-async function mapped<T>(url: string, act: () => Promise<T>): Promise<T> {
+async function mapped<T>(url: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await act();
+    return await work();
   } catch (error) {
     if (error instanceof DatabaseUnavailable) throw error;
     if (isUnavailable(error)) throw new DatabaseUnavailable(unavailableText(error, url), { cause: error });

@@ -29,7 +29,7 @@ export interface Sql extends Queries {
   /**
    * Runs an atomic transaction, durable when it resolves. Several may run concurrently, in this program and in others.
    */
-  transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T>;
+  transaction<T>(work: (transaction: Queries) => Promise<T>): Promise<T>;
   /**
    * Calls back after each commit that ran `changed`, and occasionally without a change. Also calls back after a
    * reconnection, because changes may have been missed. The returned function ends it.
@@ -79,7 +79,7 @@ export interface Dialect {
   /** `FROM ${rows('$1', 'new', {…})}`: reads rows from a JSON array of objects, by member name. */
   rows(parameter: string, name: string, columns: Columns): string;
   /** Statement that notifies listeners when the transaction commits. */
-  readonly changed: string | undefined;
+  readonly notifySql: string | undefined;
   /** `FOR UPDATE` if rows can be locked individually. */
   readonly forUpdate: string;
   /** Greater of two values that are not null. */

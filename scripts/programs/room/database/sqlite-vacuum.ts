@@ -16,10 +16,10 @@ const BUSY_MS = 10_000;
 /** Rewrites the file. Resolves with one line if that was not possible. */
 export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promise<string | undefined> {
   const { sizeMax = SIZE_MAX } = limits;
-  const left = 'what was deleted may stand in pages in use';
+  const warning = 'what was deleted may stand in pages in use';
   if (statSync(file).size > sizeMax) {
     const mb = Math.round(sizeMax / 1e6);
-    return `${file}: more than ${mb} MB; ${left}: VACUUM it by hand, see docs/guide/room.md`;
+    return `${file}: more than ${mb} MB; ${warning}: VACUUM it by hand, see docs/guide/room.md`;
   }
   try {
     await new Promise<void>((resolve, reject) => {
@@ -29,7 +29,7 @@ export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promis
     });
     return undefined;
   } catch (error) {
-    return `${file}: cannot be written anew (${error instanceof Error ? error.message : String(error)}); ${left} until the next night`;
+    return `${file}: cannot be written anew (${error instanceof Error ? error.message : String(error)}); ${warning} until the next night`;
   }
 }
 

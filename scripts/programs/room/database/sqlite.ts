@@ -55,7 +55,7 @@ export const SQLITE: Dialect = {
     );
     return `(SELECT ${fields.join(', ')} FROM json_each(${parameter})) AS ${name}`;
   },
-  changed: undefined,
+  notifySql: undefined,
   forUpdate: '',
   greatest: (a, b) => `max(${a}, ${b})`,
 };
@@ -80,8 +80,8 @@ export class SqliteDatabase implements Sql {
     return this.transaction((transaction) => transaction.run(sql, values));
   }
 
-  transaction<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
-    const result = this.#last.then(() => this.#transact(act));
+  transaction<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
+    const result = this.#last.then(() => this.#transact(work));
     this.#last = result.catch(() => undefined);
     return result;
   }
@@ -128,11 +128,11 @@ export class SqliteDatabase implements Sql {
     return this.#connections;
   }
 
-  async #transact<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+  async #transact<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
     const { writer } = this.#open();
     await begin(writer);
     try {
-      const result = await act({
+      const result = await work({
         all: async <R extends object>(sql: string, values: readonly Value[] = []) =>
           writer.all<R>(sql, values),
         run: async (sql: string, values: readonly Value[] = []) => writer.run(sql, values),

@@ -2,7 +2,7 @@
 import type { Sql } from './sql.ts';
 
 /** Returns a line for a person, or undefined if a standby is waited for or there is none. */
-export async function standbyFault(db: Sql): Promise<string | undefined> {
+export async function standbyProblem(db: Sql): Promise<string | undefined> {
   if (db.dialect.name !== 'postgres') return undefined;
   const [row] = await db.all<{ standbys: number; names: string }>(
     `SELECT (SELECT count(*) FROM pg_stat_replication) AS standbys,

@@ -28,21 +28,21 @@ const TIME_CHARS = 24;
 export class WatchedLease {
   readonly #db: Sql;
   readonly #name: 'lease-archive';
-  readonly #holder: string;
+  readonly #instanceId: string;
 
   /** `name` is the name of a row in `setting`; `holder` is unique to this program. */
-  constructor(db: Sql, name: 'lease-archive', holder: string) {
+  constructor(db: Sql, name: 'lease-archive', instanceId: string) {
     this.#db = db;
     this.#name = name;
-    this.#holder = holder;
+    this.#instanceId = instanceId;
   }
 
   /** Returns the current row, or undefined if the lease is free. */
-  async look(): Promise<LeaseRow | undefined> {
+  async read(): Promise<LeaseRow | undefined> {
     const [row] = await this.#db.all<{ value: string }>('SELECT value FROM setting WHERE name = $1', [
       this.#name,
     ]);
-    return row && { value: row.value, isOurs: row.value.slice(TIME_CHARS + 1) === this.#holder };
+    return row && { value: row.value, isOurs: row.value.slice(TIME_CHARS + 1) === this.#instanceId };
   }
 
   /** Takes the lease if the row still equals the result of `look`. Returns false if another program was faster. */
@@ -59,7 +59,7 @@ export class WatchedLease {
   async renew(): Promise<boolean> {
     const changedCount = await this.#db.run(
       `UPDATE setting SET value = $2 WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $3`,
-      [this.#name, this.#value(), this.#holder],
+      [this.#name, this.#value(), this.#instanceId],
     );
     return changedCount > 0;
   }
@@ -72,7 +72,7 @@ export class WatchedLease {
     const rows = await transaction.all(
       `SELECT 1 AS ours FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2
        ${this.#db.dialect.forUpdate}`,
-      [this.#name, this.#holder],
+      [this.#name, this.#instanceId],
     );
     if (rows.length === 0) throw new LeaseLost('another archive has taken over');
   }
@@ -81,11 +81,11 @@ export class WatchedLease {
   async release(): Promise<void> {
     await this.#db.run(`DELETE FROM setting WHERE name = $1 AND substr(value, ${TIME_CHARS + 2}) = $2`, [
       this.#name,
-      this.#holder,
+      this.#instanceId,
     ]);
   }
 
   #value(): string {
-    return `${iso(Date.now())} ${this.#holder}`;
+    return `${iso(Date.now())} ${this.#instanceId}`;
   }
 }

@@ -9,7 +9,7 @@ import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
-import { placeName, wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
@@ -214,10 +214,10 @@ command('init', 'makes the authority and the store; an authority that is there (
   .option('--name <text>', 'what the authority is called', 'Vigie room')
   .action(init);
 command('serve', 'answers boxes, over HTTPS')
-  .option('--port <number>', 'TCP port', wholeNumber(65_535, 0), 8443)
+  .option('--port <number>', 'TCP port', integerUpTo(65_535, 0), 8443)
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .option('--name <host>', 'host name or address by which boxes know it, as in their cards', 'localhost')
-  .option('--days <number>', 'how long a certificate is good', wholeNumber(3650), 365)
+  .option('--days <number>', 'how long a certificate is good', integerUpTo(3650), 365)
   .action(serve);
 command('token', 'prints a new token for a box, once; it is good for 14 days')
   .argument('<site>', 'site of the box', placeName)
@@ -248,7 +248,7 @@ command('sign', 'signs the request of a box that was brought by hand, and prints
   .argument('<site>', 'site of the box', placeName)
   .argument('<box>', 'its name, as in the request', boxName)
   .argument('<file>', 'the request (PKCS #10, PEM or DER)')
-  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), 365)
+  .option('--days <number>', 'how long the certificate is good', integerUpTo(3650), 365)
   .action(sign);
 command(
   'server',
@@ -262,12 +262,12 @@ command(
     placeName,
     'broker',
   )
-  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), SERVER_DAYS)
+  .option('--days <number>', 'how long the certificate is good', integerUpTo(3650), SERVER_DAYS)
   .action(server);
 command('program', 'makes key and certificate of a program of the room')
   .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))
   .option('--out <folder>', 'where they are written', '.')
-  .option('--days <number>', 'how long the certificate is good', wholeNumber(3650), SERVER_DAYS)
+  .option('--days <number>', 'how long the certificate is good', integerUpTo(3650), SERVER_DAYS)
   .action(programPair);
 command('revoke-program', 'takes one certificate of a program back, and writes the lists for the broker')
   .addArgument(new Argument('<name>', 'which program').choices(PROGRAMS))

@@ -50,7 +50,7 @@ const CONNECTIONS_FREE = 32;
 const COUNTS_EVERY_MS = 600_000;
 const ADDRESSES_MAX = 10_000;
 /** Retry delay in s of a box without a token; it grows with the number of waiting boxes. */
-const PENDING_S = { least: 30, most: 300 } as const;
+const PENDING_S = { min: 30, max: 300 } as const;
 const BUSY_S = 300;
 const BASE = '/.well-known/est/';
 
@@ -262,7 +262,7 @@ export class EnrolServer {
       return answer(200, 'issued', { box, pem: enrolled.pem });
     }
     if (enrolled.state === 'pending') {
-      const retryAfterS = Math.min(PENDING_S.most, PENDING_S.least + this.#options.store.waiting.count);
+      const retryAfterS = Math.min(PENDING_S.max, PENDING_S.min + this.#options.store.waiting.count);
       return answer(202, 'waits to be accepted', { box, retryAfterS });
     }
     const retryAfterS = BUSY_S;

@@ -130,7 +130,7 @@ export class Boxes {
   }
 
   /** Returns the boxes to show, and the number that have been silent for too long. */
-  look(nowMs: number): { readonly boxes: Box[]; readonly forgotten: number } {
+  view(nowMs: number): { readonly boxes: Box[]; readonly forgotten: number } {
     const all = [...this.#boxes.values()].flatMap((sites) => [...sites.values()]);
     for (const box of all) for (const [branch, unread] of box.unread) this.#read(box, branch, unread);
     const heardBoxes = all.filter(({ heardMs }) => heardMs.size > 0);
@@ -186,10 +186,10 @@ function noteFailure(box: Box): void {
   const updater = box.reports.report?.updater;
   if (updater == null) return;
   for (const kind of RELEASE_KINDS) {
-    const { phase, since } = CHANGES[kind](updater);
+    const { phase, since: sinceTime } = CHANGES[kind](updater);
     const failures = box.failures[kind];
-    if (!FAILED.includes(phase) || failures.sinceTime === since) continue;
-    failures.sinceTime = since;
+    if (!FAILED.includes(phase) || failures.sinceTime === sinceTime) continue;
+    failures.sinceTime = sinceTime;
     failures.count += 1;
   }
 }

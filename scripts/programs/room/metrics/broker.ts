@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
 import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
-import { roomBrokerFault } from '../../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../../agent/mqtt/faults.ts';
 import { BRANCHES } from './messages.ts';
 
 /**
@@ -35,7 +35,7 @@ export class Broker {
   readonly #options: BrokerOptions;
   #client: MqttClient | undefined;
   #subscribed = false;
-  #fault: string | undefined;
+  #problem: string | undefined;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -74,10 +74,10 @@ export class Broker {
     client.on('connect', () => void this.#subscribe(client));
     client.on('close', () => {
       this.#subscribed = false;
-      this.#faulty('broker: the connection was closed; tried again until it is back');
+      this.#reportProblem('broker: the connection was closed; tried again until it is back');
     });
     client.on('error', (error) => {
-      this.#faulty(roomBrokerFault(error, config.url));
+      this.#reportProblem(roomBrokerProblem(error, config.url));
       // After an unparseable packet, MQTT.js would stay connected but receive nothing.
       client.stream?.destroy();
     });
@@ -100,18 +100,18 @@ export class Broker {
         qos: 1,
       });
     } catch (error) {
-      this.#faulty(roomBrokerFault(error, this.#options.config.url));
+      this.#reportProblem(roomBrokerProblem(error, this.#options.config.url));
       return;
     }
     this.#subscribed = true;
-    if (this.#fault !== undefined) this.#options.onNotice('broker: connected again');
-    this.#fault = undefined;
+    if (this.#problem !== undefined) this.#options.onNotice('broker: connected again');
+    this.#problem = undefined;
   }
 
   /** Reports a fault once, until it is over. */
-  #faulty(line: string): void {
-    if (this.#fault !== undefined || this.#client === undefined) return;
-    this.#fault = line;
+  #reportProblem(line: string): void {
+    if (this.#problem !== undefined || this.#client === undefined) return;
+    this.#problem = line;
     this.#options.onNotice(line);
   }
 }

@@ -41,7 +41,7 @@ interface Measured {
 type Values = number | Sample | readonly Sample[] | undefined;
 
 export function metricsPage({ boxes: all, connected, retainedMessages, memory, nowMs }: Measured): Page {
-  const { boxes, forgotten } = all.look(nowMs);
+  const { boxes, forgotten } = all.view(nowMs);
   const labels = new Map(boxes.map((box) => [box, { site: box.site, box: box.box }]));
   const each = (of: (box: Box) => Values): Sample[] =>
     boxes.flatMap((box) => samplesOf(of(box), labels.get(box) ?? {}));
@@ -108,7 +108,7 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
       each(({ reports, failures }) =>
         reports.report === undefined
           ? undefined
-          : RELEASE_KINDS.map((what) => one(failures[what].count, { what })),
+          : RELEASE_KINDS.map((kind) => one(failures[kind].count, { what: kind })),
       ),
     ),
   ];
@@ -138,7 +138,7 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
   const updater = (of: (updater: Updater) => Values): Sample[] =>
     each((report) => (report.updater === null ? undefined : of(report.updater)));
   const programs = (of: (change: ReleaseChange, kind: ReleaseKind) => Sample[]): Sample[] =>
-    updater((said) => RELEASE_KINDS.flatMap((what) => of(CHANGES[what](said), what)));
+    updater((state) => RELEASE_KINDS.flatMap((kind) => of(CHANGES[kind](state), kind)));
   return [
     gauge(
       'box_updater_up',
@@ -148,27 +148,27 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
     gauge(
       'box_release_seq',
       'Number of the release that runs, of the agent and of root’s program',
-      programs(({ release }, what) => (release === null ? [] : [one(release.seq, { what })])),
+      programs(({ release }, kind) => (release === null ? [] : [one(release.seq, { what: kind })])),
     ),
     gauge(
       'box_update_phase',
       'How far the update of each program is',
-      programs(({ phase }, what) => [one(1, { what, phase })]),
+      programs(({ phase }, kind) => [one(1, { what: kind, phase })]),
     ),
     gauge(
       'box_update_phase_timestamp_seconds',
       'When that phase began',
-      programs(({ since }, what) => timestamp(since, { what })),
+      programs(({ since }, kind) => timestamp(since, { what: kind })),
     ),
     gauge(
       'box_update_target_info',
       'Release that is wanted, and by which rollout',
-      programs(({ rollout, target }, what) =>
+      programs(({ rollout, target }, kind) =>
         target === null
           ? []
           : [
               one(1, {
-                what,
+                what: kind,
                 rollout: word(rollout ?? ''),
                 seq: String(target.seq),
                 version: word(target.version),

@@ -1,7 +1,7 @@
 /** Command line of `scripts/room metrics`: exports metrics of all boxes for Prometheus. See docs/guide/fleet-metrics.md. */
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
-import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import { Boxes } from './boxes.ts';
 import { Broker } from './broker.ts';
@@ -70,12 +70,12 @@ const program = typedProgram('room metrics')
   .option('--cert <file>', 'certificate of this program (PEM)')
   .option('--key <file>', 'its key (PEM)')
   .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--port <number>', 'TCP port; 0 for any', wholeNumber(65_535, 0), 9465)
-  .option('--boxes <number>', 'how many are followed; further ones are counted', wholeNumber(100_000), 5000)
+  .option('--port <number>', 'TCP port; 0 for any', integerUpTo(65_535, 0), 9465)
+  .option('--boxes <number>', 'how many are followed; further ones are counted', integerUpTo(100_000), 5000)
   .option(
     '--forget-days <number>',
     'who is not online and was not heard for so long is left out, and counted',
-    wholeNumber(3650),
+    integerUpTo(3650),
     30,
   )
   .action(run);

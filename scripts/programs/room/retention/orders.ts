@@ -28,16 +28,16 @@ const SUFFIX = '.dsse.json';
 const FILES_MAX = 6000;
 
 /** Default retention of the agent (`retention` in agent/contract/config.ts). */
-export const DEFAULT: Ceiling = { eventsDays: 30, snapshotsDays: 7, why: 'default' };
+export const DEFAULT: Ceiling = { eventsDays: 30, snapshotsDays: 7, reason: 'default' };
 
 export interface Ceiling {
   readonly eventsDays: number;
   readonly snapshotsDays: number;
   /** Number of the authorisation, or `default`. Both, if each determines one of the two limits. */
-  readonly why: string;
+  readonly reason: string;
 }
 
-export interface OrdersOptions {
+export interface AuthorisationsOptions {
   /** Undefined: every box has the default. */
   readonly folder?: string | undefined;
   /** Public keys of the authorities. Each authorisation is signed with one of them. */
@@ -46,7 +46,7 @@ export interface OrdersOptions {
   log(line: string): void;
 }
 
-type StoredOrder = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
+type StoredAuthorisation = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
   Pick<Authorisation['retention'], 'eventsDays' | 'snapshotsDays'> & {
     /** True if the file can no longer be read or verified. */
     readonly doubtful: boolean;
@@ -54,18 +54,18 @@ type StoredOrder = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 
     readonly stamp: string;
   };
 
-export class Orders {
-  readonly #options: OrdersOptions;
+export class Authorisations {
+  readonly #options: AuthorisationsOptions;
   readonly #keys: ReadonlyMap<string, KeyObject>;
   /** Last valid content of each file. */
-  #orders = new Map<string, StoredOrder>();
+  #authorisations = new Map<string, StoredAuthorisation>();
   /** Last limits of boxes that ever had an authorisation. Without one, retention must not become longer. */
   readonly #last = new Map<string, Ceiling>();
   /** Boxes named by files that are not credible. */
   #doubted = new Set<string>();
   #reports = new Map<string, string>();
 
-  constructor(options: OrdersOptions) {
+  constructor(options: AuthorisationsOptions) {
     this.#options = options;
     this.#keys = new Map(options.keys.map((key) => [keyIdOf(key), key]));
   }
@@ -73,17 +73,17 @@ export class Orders {
   /** Returns the limits of boxes with an authorisation, from the current files. All other boxes have DEFAULT. */
   async read(nowMs: number): Promise<Ceilings> {
     await this.#readFiles();
-    const byBox = new Map<string, StoredOrder[]>();
-    for (const order of this.#orders.values()) {
-      const key = keyOf(order);
-      byBox.set(key, [...(byBox.get(key) ?? []), order]);
+    const byBox = new Map<string, StoredAuthorisation[]>();
+    for (const authorisation of this.#authorisations.values()) {
+      const key = keyOf(authorisation);
+      byBox.set(key, [...(byBox.get(key) ?? []), authorisation]);
     }
     const counting = new Set<string>();
-    for (const [key, boxOrders] of byBox) {
-      const ceiling = ceilingOf(boxOrders, nowMs);
+    for (const [key, boxAuthorisations] of byBox) {
+      const ceiling = ceilingOf(boxAuthorisations, nowMs);
       if (ceiling === undefined) continue;
       counting.add(key);
-      const doubtful = this.#doubted.has(key) || boxOrders.some((one) => one.doubtful);
+      const doubtful = this.#doubted.has(key) || boxAuthorisations.some((one) => one.doubtful);
       const counts = doubtful ? stricter(ceiling, DEFAULT) : ceiling;
       this.#last.set(key, counts);
     }
@@ -93,8 +93,8 @@ export class Orders {
   }
 
   async #readFiles(): Promise<void> {
-    const before = this.#orders;
-    this.#orders = new Map();
+    const before = this.#authorisations;
+    this.#authorisations = new Map();
     this.#doubted = new Set();
     const reports = new Map<string, string>();
     const tell = (file: string, line: string): void => {
@@ -104,13 +104,13 @@ export class Orders {
     for (const file of this.#files(before, tell)) {
       const [last, stamp] = [before.get(file), stampOf(file)];
       if (last !== undefined && !last.doubtful && last.stamp === stamp) {
-        this.#orders.set(file, last);
+        this.#authorisations.set(file, last);
         continue;
       }
       // A signature takes a millisecond, so this yields to the archive between two files.
       await setImmediate();
       try {
-        this.#orders.set(file, { ...this.#verifiedOrder(readAuthorisationFile(file)), stamp });
+        this.#authorisations.set(file, { ...this.#verifiedAuthorisation(readAuthorisationFile(file)), stamp });
       } catch (error) {
         rethrowBug(error);
         this.#doubt(file, last);
@@ -120,7 +120,7 @@ export class Orders {
     this.#reports = reports;
   }
 
-  #files(before: ReadonlyMap<string, StoredOrder>, tell: (file: string, line: string) => void): string[] {
+  #files(before: ReadonlyMap<string, StoredAuthorisation>, tell: (file: string, line: string) => void): string[] {
     const { folder } = this.#options;
     if (folder === undefined) return [];
     try {
@@ -132,7 +132,7 @@ export class Orders {
       }
       return names.slice(0, FILES_MAX).map((name) => join(folder, name));
     } catch (error) {
-      for (const [file, order] of before) this.#doubt(file, order);
+      for (const [file, authorisation] of before) this.#doubt(file, authorisation);
       tell(folder, `${printable(folder)} cannot be read (${messageOf(error)}); what it held counts on`);
       return [];
     }
@@ -142,7 +142,7 @@ export class Orders {
    * Verifies an authorisation.
    * @throws {AgentError} with the fault
    */
-  #verifiedOrder(bytes: Buffer): Omit<StoredOrder, 'stamp'> {
+  #verifiedAuthorisation(bytes: Buffer): Omit<StoredAuthorisation, 'stamp'> {
     const keyid = /"keyid"\s*:\s*"([0-9a-f]{64})"/.exec(bytes.toString('latin1'))?.[1] ?? '';
     if (keyid !== '' && !this.#keys.has(keyid)) {
       throw new AgentError(
@@ -158,8 +158,8 @@ export class Orders {
     return { order, site, box, notBefore, notAfter, ...kind, eventsDays, snapshotsDays, doubtful: false };
   }
 
-  #doubt(file: string, order: StoredOrder | undefined): void {
-    if (order !== undefined) this.#orders.set(file, { ...order, doubtful: true });
+  #doubt(file: string, authorisation: StoredAuthorisation | undefined): void {
+    if (authorisation !== undefined) this.#authorisations.set(file, { ...authorisation, doubtful: true });
     else {
       const box = claimedBox(file);
       if (box !== undefined) this.#doubted.add(box);
@@ -167,7 +167,7 @@ export class Orders {
   }
 
   #fallbackText(file: string): string {
-    if (this.#orders.has(file)) return 'what it said before counts, and the default where that is stricter';
+    if (this.#authorisations.has(file)) return 'what it said before counts, and the default where that is stricter';
     const box = claimedBox(file);
     return box === undefined
       ? 'whose it is cannot be told; a box without another order has the default'
@@ -211,15 +211,15 @@ const keyOf = ({ site, box }: { readonly site: string; readonly box: string }): 
  * An installation authorisation, under which no alerts are raised, counts only if there is no other. Undefined: none
  * has begun.
  */
-function ceilingOf(orders: readonly StoredOrder[], nowMs: number): Ceiling | undefined {
-  const begunOrders = orders.filter(({ notBefore }) => Date.parse(notBefore) <= nowMs);
-  const real = begunOrders.filter(({ installation }) => installation !== true);
-  const counting = real.length > 0 ? real : begunOrders;
-  const inForce = counting.filter(({ notAfter }) => nowMs < Date.parse(notAfter));
+function ceilingOf(authorisations: readonly StoredAuthorisation[], nowMs: number): Ceiling | undefined {
+  const begunAuthorisations = authorisations.filter(({ notBefore }) => Date.parse(notBefore) <= nowMs);
+  const real = begunAuthorisations.filter(({ installation }) => installation !== true);
+  const counting = real.length > 0 ? real : begunAuthorisations;
+  const activeAuthorisations = counting.filter(({ notAfter }) => nowMs < Date.parse(notAfter));
   const lastEnd = Math.max(...counting.map(({ notAfter }) => Date.parse(notAfter)));
-  const lastOrders = counting.filter(({ notAfter }) => Date.parse(notAfter) === lastEnd);
-  return (inForce.length > 0 ? inForce : lastOrders)
-    .map(({ order, eventsDays, snapshotsDays }) => ({ eventsDays, snapshotsDays, why: order }))
+  const lastAuthorisations = counting.filter(({ notAfter }) => Date.parse(notAfter) === lastEnd);
+  return (activeAuthorisations.length > 0 ? activeAuthorisations : lastAuthorisations)
+    .map(({ order, eventsDays, snapshotsDays }) => ({ eventsDays, snapshotsDays, reason: order }))
     .reduce<Ceiling | undefined>(
       (one, other) => (one === undefined ? other : stricter(one, other)),
       undefined,
@@ -232,7 +232,7 @@ function stricter(one: Ceiling, other: Ceiling): Ceiling {
   const gives = (by: Ceiling): boolean => by.eventsDays === eventsDays && by.snapshotsDays === snapshotsDays;
   if (gives(one)) return one;
   if (gives(other)) return other;
-  return { eventsDays, snapshotsDays, why: [one.why, other.why].sort().join(' and ') };
+  return { eventsDays, snapshotsDays, reason: [one.reason, other.reason].sort().join(' and ') };
 }
 
 /** Returns the `site/box` named by a file that is not credible. The claim may only shorten retention. */
@@ -241,7 +241,7 @@ function claimedBox(file: string): string | undefined {
     const { payload } = JSON.parse(readAuthorisationFile(file).toString()) as { payload?: unknown };
     const { site, box } = JSON.parse(
       Buffer.from(String(payload), 'base64').toString(),
-    ) as Partial<StoredOrder>;
+    ) as Partial<StoredAuthorisation>;
     return typeof site === 'string' && typeof box === 'string' ? `${site}/${box}` : undefined;
   } catch (error) {
     // Unreadable content, which is already reported.

@@ -20,7 +20,7 @@ import { hold, type Lease, release } from '../database/lease.ts';
 import { makePartitions, type Partition, partitionOf, partitionsOf } from '../database/partitions.ts';
 import { TABLES_LOCK, timeZoneOf } from '../database/prepare.ts';
 import { type Dialect, iso, type Queries, type Sql } from '../database/sql.ts';
-import { type Ceilings, Orders, type OrdersOptions } from './orders.ts';
+import { type Ceilings, Authorisations, type AuthorisationsOptions } from './orders.ts';
 import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './rows.ts';
 
 /** Interval of runs in ms. Limits are in days: an hour is less than a twentieth of the shortest. */
@@ -45,16 +45,16 @@ const LOCK_WITHIN_MS = 2000;
 
 const DAY_MS = 86_400_000;
 
-export interface PurgeOptions extends Omit<OrdersOptions, 'log'> {
+export interface PurgeOptions extends Omit<AuthorisationsOptions, 'log'> {
   /** Unique name of this program. */
-  readonly holder: string;
+  readonly instanceId: string;
   /** The room's clock. */
   readonly nowMs?: () => number;
   readonly everyMs?: number;
 }
 
 /** Another program has the lease. */
-class LeaseHeld extends Error {}
+class LeaseUnavailable extends Error {}
 
 interface Slice {
   readonly counts: Record<string, number>;
@@ -66,7 +66,7 @@ interface Slice {
 
 export class Purge {
   readonly #db: Sql;
-  readonly #orders: Orders;
+  readonly #authorisations: Authorisations;
   readonly #nowMs: () => number;
   readonly #everyMs: number;
   readonly #lease: Lease;
@@ -75,16 +75,16 @@ export class Purge {
   #running: Promise<void> | undefined;
   /** Last night in which files were rewritten, and the lines reported about it. */
   #night = '';
-  #left: readonly string[] = [];
+  #problems: readonly string[] = [];
 
   /** `log` receives one line for a person about each run that deleted something, and about each fault. */
   constructor(db: Sql, options: PurgeOptions, log: (line: string) => void) {
-    const { holder, folder, keys, nowMs = Date.now, everyMs = EVERY_MS } = options;
+    const { instanceId, folder, keys, nowMs = Date.now, everyMs = EVERY_MS } = options;
     this.#db = db;
-    this.#orders = new Orders({ folder, keys, log });
+    this.#authorisations = new Authorisations({ folder, keys, log });
     this.#nowMs = nowMs;
     this.#everyMs = everyMs;
-    this.#lease = { name: 'lease-purge', holder, forMs: LEASE_MS };
+    this.#lease = { name: 'lease-purge', instanceId, forMs: LEASE_MS };
     this.#log = log;
   }
 
@@ -112,7 +112,7 @@ export class Purge {
     const total: Record<string, number> = {};
     try {
       const nowMs = this.#nowMs();
-      if (!(await hold(this.#db, this.#lease, nowMs))) throw new LeaseHeld();
+      if (!(await hold(this.#db, this.#lease, nowMs))) throw new LeaseUnavailable();
       try {
         // Runs first, because the server updates its counts of deleted rows with a delay.
         await this.#scrub(await this.#isNight(nowMs));
@@ -123,7 +123,7 @@ export class Purge {
       }
     } catch (error) {
       // The holder may die, and this program then continues its work.
-      if (error instanceof LeaseHeld) return Math.min(LEASE_MS, this.#everyMs);
+      if (error instanceof LeaseUnavailable) return Math.min(LEASE_MS, this.#everyMs);
       this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
     }
     const parts = Object.entries(total).filter(([, rows]) => rows > 0);
@@ -146,13 +146,13 @@ export class Purge {
   /** Scrubs the database. Reports each problem once, and again only after a success. */
   async #scrub(isNight: boolean): Promise<void> {
     const { signal } = this.#stopping;
-    const left = await this.#db.scrub(isNight, { signal });
-    for (const line of left) if (!this.#left.includes(line)) this.#log(`purge: ${line}`);
-    if (isNight || left.length > 0) this.#left = left;
+    const problems = await this.#db.scrub(isNight, { signal });
+    for (const line of problems) if (!this.#problems.includes(line)) this.#log(`purge: ${line}`);
+    if (isNight || problems.length > 0) this.#problems = problems;
   }
 
   async #purge(nowMs: number, total: Record<string, number>): Promise<void> {
-    const ceilings = await this.#orders.read(nowMs);
+    const ceilings = await this.#authorisations.read(nowMs);
     if (this.#db.dialect.name === 'postgres') await this.#months(ceilings, nowMs, total);
     for (const table of BOX_TABLES) await this.#boxes(table, ceilings, nowMs, total);
     const timeZone = await timeZoneOf(this.#db);
@@ -197,11 +197,11 @@ export class Purge {
   }
 
   /** Runs a transaction with a lock timeout. Returns false if others used the table for too long. */
-  async #locked(table: string, act: (transaction: Queries) => Promise<void>): Promise<boolean> {
+  async #locked(table: string, work: (transaction: Queries) => Promise<void>): Promise<boolean> {
     try {
       await this.#slice(async (transaction) => {
         await transaction.run(`SET LOCAL lock_timeout = ${LOCK_WITHIN_MS}`);
-        await act(transaction);
+        await work(transaction);
       });
       return true;
     } catch (error) {
@@ -220,17 +220,17 @@ export class Purge {
     nowMs: number,
     total: Record<string, number>,
   ): Promise<void> {
-    const left = await boxesIn(this.#db, table.name);
-    while (left.length > 0 && !this.#stopping.signal.aborted) {
+    const remaining = await boxesIn(this.#db, table.name);
+    while (remaining.length > 0 && !this.#stopping.signal.aborted) {
       const beganMs = performance.now();
       const result = await this.#slice(async (transaction) => {
         const slice: Slice = { counts: {}, boxes: [], from: undefined, to: undefined, rows: 0 };
         const { dialect } = this.#db;
-        const finished = await fill(transaction, slice, left, { dialect, table, ceilings, nowMs });
+        const finished = await fill(transaction, slice, remaining, { dialect, table, ceilings, nowMs });
         if (slice.rows > 0) await this.#recordSlice(transaction, slice);
         return { slice, finished };
       });
-      left.splice(0, result.finished);
+      remaining.splice(0, result.finished);
       add(total, result.slice.counts);
       await systemClock.sleep(Math.min(performance.now() - beganMs, PAUSE_MS_MAX), this.#stopping.signal);
     }
@@ -238,12 +238,12 @@ export class Purge {
 
   /**
    * Runs a transaction under the lease.
-   * @throws {LeaseHeld} if another program purges
+   * @throws {LeaseUnavailable} if another program purges
    */
-  #slice<T>(act: (transaction: Queries) => Promise<T>): Promise<T> {
+  #slice<T>(work: (transaction: Queries) => Promise<T>): Promise<T> {
     return this.#db.transaction(async (transaction) => {
-      if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new LeaseHeld();
-      return act(transaction);
+      if (!(await hold(transaction, this.#lease, this.#nowMs()))) throw new LeaseUnavailable();
+      return work(transaction);
     });
   }
 
@@ -298,7 +298,7 @@ async function fill(
   for (const [days, group] of byDays) {
     const [cutoffMs, limit] = [nowMs - days * DAY_MS, table.sliceRows[dialect.name] - slice.rows];
     const { rows, counts } = await table.remove(transaction, dialect, { places: group, cutoffMs, limit });
-    addRows(slice, rows, (place) => ({ reason: ceilings.of(place).why, days }));
+    addRows(slice, rows, (place) => ({ reason: ceilings.of(place).reason, days }));
     add(slice.counts, counts);
     // The remaining rows of these boxes are searched again.
     if (rows.length >= limit) return 0;

@@ -154,7 +154,7 @@ export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
 const DONE_DAYS = 1;
 
 /** A year and a day, so that the same day of the previous year can be compared. */
-const FIGURE_DAYS = 366;
+const STATISTICS_DAYS = 366;
 
 /** Deletes expired rows that belong to no box or person any more. Returns the number of rows by table. */
 export async function removeRest(
@@ -166,7 +166,7 @@ export async function removeRest(
     await transaction.run('DELETE FROM done WHERE at < $1', [iso(nowMs - DONE_DAYS * DAY_MS)]),
     await transaction.run('DELETE FROM session WHERE ends < $1', [iso(nowMs)]),
     await transaction.run('DELETE FROM day_figure WHERE day < $1', [
-      dayOf(nowMs - FIGURE_DAYS * DAY_MS, timeZone),
+      dayOf(nowMs - STATISTICS_DAYS * DAY_MS, timeZone),
     ]),
   ];
   return { done: doneCount, session, day_figure: dayFigure };

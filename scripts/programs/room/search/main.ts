@@ -5,7 +5,7 @@ import {
   caOption,
   certKeyOption,
   certOption,
-  DESK_KEY,
+  ROOM_KEY_TEXT,
   roomOption,
   siteOption,
 } from '../../../lib/room-link/room-options.ts';
@@ -20,7 +20,7 @@ const program = typedProgram('room search')
   .description(
     'Asks the archives of all boxes of a site, by a signed command that each box records. Exit 0 only when every box has given all that it has. See docs/guide/search.md.',
   )
-  .requiredOption('--sign <file>', DESK_KEY)
+  .requiredOption('--sign <file>', ROOM_KEY_TEXT)
   .addOption(roomOption().makeOptionMandatory())
   .requiredOption('--case <number>', 'number of the case; each box keeps it with the search')
   .requiredOption('--reason <text>', 'why; each box keeps it with the search')

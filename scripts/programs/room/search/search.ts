@@ -76,7 +76,7 @@ async function searched({ options, room, key, args, time }: SearchParts): Promis
   try {
     const search = new FleetSearch({ room, key, args, time, boxes, timeoutS, eventsMax, onProgress });
     const { asking, tookMs } = await search.run(stop.signal);
-    const events = asking.events.sort((a, b) => order(a.time, b.time) || order(a.source, b.source));
+    const events = asking.events.sort((a, b) => compare(a.time, b.time) || compare(a.source, b.source));
     return { args, asking, events, tookMs };
   } finally {
     bar?.stop();
@@ -84,7 +84,7 @@ async function searched({ options, room, key, args, time }: SearchParts): Promis
   }
 }
 
-function order(a: string, b: string): number {
+function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
@@ -103,7 +103,7 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
 function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOptions, time: SiteTime): void {
   print(...events.map((event) => eventLine(event, time)));
   const { boxes, strange } = asking;
-  const of = (state: AskedBox['state']): AskedBox[] => boxes.filter((asked) => asked.state === state);
+  const of = (state: AskedBox['state']): AskedBox[] => boxes.filter((entry) => entry.state === state);
   const answered = [...of('done'), ...of('cut')];
   const hits = answered.filter(({ matches }) => matches > 0).length;
   const { from, to } = args.query;

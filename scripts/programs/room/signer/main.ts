@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
-import { wholeNumber } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import { roomOf } from '../../../lib/room-link/room-file.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
@@ -71,7 +71,7 @@ const program = typedProgram('room signer')
   )
   .requiredOption('--socket <file>', 'Unix socket to listen on; for its user and its group (0660)')
   .requiredOption('--sealed <folder>', 'where sealed stills are put, as boxes hold them')
-  .option('--timeout <s>', 'wait so long for each answer of a box', wholeNumber(3600), 30)
+  .option('--timeout <s>', 'wait so long for each answer of a box', integerUpTo(3600), 30)
   .action(run);
 
 try {

@@ -61,19 +61,19 @@ export class SignerRequests {
    * @throws {Refusal} before anything is sent
    */
   search(
-    { who, request }: SignerSearch,
+    { who: user, request }: SignerSearch,
     tell: (line: SignerProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
     const { room, key, timeoutS } = this.#options;
     const time = timeOfSite({}, room);
-    const { kinds, zones, boxes, ...asked } = request;
+    const { kinds, zones, boxes, ...otherFields } = request;
     const args = searchArgs(
-      { ...asked, ...listMember('kind', kinds), ...listMember('zone', zones), ...listMember('box', boxes) },
+      { ...otherFields, ...listMember('kind', kinds), ...listMember('zone', zones), ...listMember('box', boxes) },
       time,
     );
-    const leave = entered(this.#searching, who, 'search');
-    this.#log(`search for ${who}, case ${request.case}: ${boxes?.length || 'all'} boxes`);
+    const leave = entered(this.#searching, user, 'search');
+    this.#log(`search for ${user}, case ${request.case}: ${boxes?.length || 'all'} boxes`);
     const progress = new Progress(room.site, tell);
     const search = new FleetSearch({
       room,
@@ -93,13 +93,13 @@ export class SignerRequests {
           progress.end(asking, null);
           const { events, excessCount, strange } = asking;
           this.#log(
-            `search for ${who}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
+            `search for ${user}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
           );
         },
         (error: unknown) => {
           const { message } = refusalOf(error);
           progress.end(undefined, message);
-          this.#log(`search for ${who}, case ${request.case}: ${message}`);
+          this.#log(`search for ${user}, case ${request.case}: ${message}`);
         },
       )
       .finally(leave);
@@ -110,12 +110,12 @@ export class SignerRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  async sealed({ who, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
+  async sealed({ who: user, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
     const { room, key, sealedDir, timeoutS } = this.#options;
     if (site !== room.site) throw new Refusal(409, `this signer is for site ${room.site}, not for ${site}`);
     const args = unsealArgs({ ...request, event, box });
-    const leave = entered(this.#unsealing, who, 'request for a sealed still');
-    const about = `sealed still of ${event} at ${box} for ${who}, case ${request.case}`;
+    const leave = entered(this.#unsealing, user, 'request for a sealed still');
+    const about = `sealed still of ${event} at ${box} for ${user}, case ${request.case}`;
     this.#log(about);
     try {
       const bytes = await sealedFile(room, { args, box, key, timeoutS });
@@ -175,9 +175,9 @@ class Progress {
     this.#tell({ ...this.#line(asking), done: false, fault: null });
   }
 
-  end(asking: Asking | undefined, fault: string | null): void {
+  end(asking: Asking | undefined, problem: string | null): void {
     const line = asking === undefined ? { ...this.#last, found: [] } : this.#line(asking);
-    this.#tell({ ...line, done: true, fault: fault?.slice(0, 500) ?? null });
+    this.#tell({ ...line, done: true, fault: problem?.slice(0, 500) ?? null });
   }
 
   #line(asking: Asking): Omit<SignerProgress, 'done' | 'fault'> {
@@ -185,7 +185,7 @@ class Progress {
     const newMatches = asking.events.slice(this.#sentCount).map(foundOf);
     this.#sentCount = asking.events.length;
     const answered = boxes.filter(({ state }) => state === 'done' || state === 'cut');
-    const left = boxes.reduce(
+    const unfetchedCount = boxes.reduce(
       (sum, { matches, receivedCount }) => sum + Math.max(0, matches - receivedCount),
       0,
     );
@@ -194,7 +194,7 @@ class Progress {
       asked: boxes.length,
       answered: answered.length,
       missing: boxes.flatMap(missingOf),
-      more: left + asking.excessCount,
+      more: unfetchedCount + asking.excessCount,
     };
     return { ...this.#last, found: newMatches };
   }

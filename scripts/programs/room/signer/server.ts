@@ -15,7 +15,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
-import { faultText } from '../../../../agent/contract/time.ts';
+import { schemaProblem } from '../../../../agent/contract/time.ts';
 import {
   SIGNER_BODY_BYTES_MAX,
   SignerSealed,
@@ -165,7 +165,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 function checked<T extends TSchema>(schema: T, body: unknown): Static<T> {
   if (Value.Check(schema, body)) return body;
   const error = Value.Errors(schema, body).First();
-  const reason = error === undefined ? 'not of the form of a request' : faultText(error);
+  const reason = error === undefined ? 'not of the form of a request' : schemaProblem(error);
   throw new Refusal(400, `${error?.path || '/'}: ${reason}`);
 }
 

@@ -41,7 +41,7 @@ export interface TrackRequestsOptions {
 export class TrackRequests {
   readonly #options: TrackRequestsOptions;
   readonly #asking = new Set<string>();
-  readonly #looking = new Set<string>();
+  readonly #fetchingStills = new Set<string>();
 
   constructor(options: TrackRequestsOptions) {
     this.#options = options;
@@ -52,7 +52,7 @@ export class TrackRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  tracks({ who, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
+  tracks({ who: user, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason, question, approval } = request;
     if (question.from >= question.to)
@@ -61,8 +61,8 @@ export class TrackRequests {
     if (approval !== undefined)
       assertApproves(approval, { site: room.site, box, args: queryArgs }, key, Date.now());
     const args = { ...queryArgs, ...(approval !== undefined && { approval }) };
-    const about = `question to the tracks of ${box} for ${who}, case ${number}`;
-    return this.#logged(this.#asking, who, 'question to a log of tracks', about, async () => {
+    const about = `question to the tracks of ${box} for ${user}, case ${number}`;
+    return this.#logged(this.#asking, user, 'question to a log of tracks', about, async () => {
       const { result, tracks, restCount, stopped } = await fetchTracks({
         room,
         key,
@@ -99,12 +99,12 @@ export class TrackRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  still({ who, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
+  still({ who: user, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason } = request;
     const args = checkedArgs({ case: number, reason, question: { answer: 'still' } });
-    const about = `still of ${box} to draw on for ${who}, case ${number}`;
-    return this.#logged(this.#looking, who, 'request for a still', about, async () => {
+    const about = `still of ${box} to draw on for ${user}, case ${number}`;
+    return this.#logged(this.#fetchingStills, user, 'request for a still', about, async () => {
       const still = await fetchStill({ room, key, box, args, timeoutS, signal, withinMs: WITHIN_MS });
       this.#log(`${about}: ${still.sha256}`);
       return { site: room.site, still };

@@ -3,14 +3,14 @@ import {
   examplesText,
   placeName,
   positiveNumber,
-  wholeNumber,
+  integerUpTo,
 } from '../../../../agent/cli/commands/options.ts';
 import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {
   caOption,
   certKeyOption,
   certOption,
-  DESK_KEY,
+  ROOM_KEY_TEXT,
   roomOption,
   siteOption,
 } from '../../../lib/room-link/room-options.ts';
@@ -27,7 +27,7 @@ const program = typedProgram('room tracks')
   .description(
     'Asks the log of tracks of one box what passed, by a signed command that the box journals. Exit 0 only when all was given and nothing of the time was a gap. See docs/guide/search.md.',
   )
-  .requiredOption('--sign <file>', DESK_KEY)
+  .requiredOption('--sign <file>', ROOM_KEY_TEXT)
   .addOption(roomOption().makeOptionMandatory())
   .option('--case <number>', 'number of the case; the box journals it')
   .option('--reason <text>', 'why; the box journals it')
@@ -45,7 +45,7 @@ const program = typedProgram('room tracks')
   .option('--direction <side>', 'with --line: to the left or right of it, seen from its first end, or both')
   .option('--area <"x,y x,y x,y …">', 'what does something in this area; 3 to 64 corners')
   .option('--does <what>', 'with --area: enters, leaves, stays or stops')
-  .option('--at-least <s>', 'with --does stays or stops: for how long', wholeNumber(86_400, 0))
+  .option('--at-least <s>', 'with --does stays or stops: for how long', integerUpTo(86_400, 0))
   .option('--count', 'only the number of tracks')
   .option('--coverage', 'only when the box looked, and which views there were')
   .option('--still [file]', 'a redacted still of what the camera sees now, written to this file')

@@ -62,13 +62,13 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
 
 /** Formats a track: time, class, colours (requested ones marked *), duration, span, track number and score. */
 function trackLine(track: FoundTrack, wantedColours: readonly Colour[], time: SiteTime): string {
-  const { at, from, to, colours, durationS, stoppedS, seen, cut } = track;
+  const { at, from, to, colours, durationS, stoppedS, seen: isSeen, cut: isCut } = track;
   const colourNames = colours.map((name) => (wantedColours.includes(name) ? `${name}*` : name)).join(' ');
   const facts = [
     ...(durationS > 0 ? [`for ${durationText(durationS * 1000)}`] : []),
     ...(stoppedS > 0 ? [`stopped ${durationText(stoppedS * 1000)}`] : []),
-    ...(seen ? [] : ['out of sight at that moment']),
-    ...(cut ? ['cut'] : []),
+    ...(isSeen ? [] : ['out of sight at that moment']),
+    ...(isCut ? ['cut'] : []),
   ].join(', ');
   const span = `${time.rfc3339(Date.parse(from))} to ${time.rfc3339(Date.parse(to))}`;
   return [
@@ -78,9 +78,9 @@ function trackLine(track: FoundTrack, wantedColours: readonly Colour[], time: Si
   ].join('  ');
 }
 
-function gapLine({ from, to, why }: Gap, time: SiteTime): string {
+function gapLine({ from, to, why: reason }: Gap, time: SiteTime): string {
   const [fromMs, toMs] = [Date.parse(from), Date.parse(to)];
-  return `${time.rfc3339(fromMs)}  GAP  ${durationText(toMs - fromMs)}, to ${time.rfc3339(toMs)}: ${GAP_WORDS[why]}`;
+  return `${time.rfc3339(fromMs)}  GAP  ${durationText(toMs - fromMs)}, to ${time.rfc3339(toMs)}: ${GAP_WORDS[reason]}`;
 }
 
 /** Formats a view: `view 2026-11-24T08:00:00.000Z  2026-11-24T09:00:00+01:00 to now`. --view takes its name. */
@@ -89,5 +89,5 @@ function viewLine({ view, to }: TrackView, time: SiteTime): string {
   return `view ${view}  ${time.rfc3339(Date.parse(view))} to ${end}`;
 }
 
-const percent = (share: number, round: 'down' | 'up'): string =>
-  `${(roundedRatio(share, round) * 100).toFixed(1)} %`;
+const percent = (ratio: number, round: 'down' | 'up'): string =>
+  `${(roundedRatio(ratio, round) * 100).toFixed(1)} %`;

@@ -52,7 +52,7 @@ export async function tracks(options: TracksOptions): Promise<number> {
   if (options.approve !== undefined) return approve(options.approve, job);
   const args = withApproval(job);
   const { still } = options;
-  if (still !== undefined) return lookAt(still, { ...job, args });
+  if (still !== undefined) return saveStill(still, { ...job, args });
   return question(format, { ...job, args });
 }
 
@@ -106,7 +106,7 @@ function withApproval({ options, room, key, args }: TracksJob): TrackArgs {
   return { ...args, approval };
 }
 
-async function lookAt(file: string | true, job: TracksJob): Promise<number> {
+async function saveStill(file: string | true, job: TracksJob): Promise<number> {
   if (file === true) throw wrong('--still', 'is to name the file into which the picture is written');
   assertFree('--still', file);
   const { room, key, args, time } = job;

@@ -5,7 +5,7 @@ import {
   caOption,
   certKeyOption,
   certOption,
-  DESK_KEY,
+  ROOM_KEY_TEXT,
   roomOption,
   siteOption,
 } from '../../../lib/room-link/room-options.ts';
@@ -17,7 +17,7 @@ const ASK =
 
 const program = typedProgram('room unseal')
   .description('Asks a box, by a signed command that it journals, for the sealed still of an event.')
-  .requiredOption('--sign <file>', DESK_KEY)
+  .requiredOption('--sign <file>', ROOM_KEY_TEXT)
   .addOption(roomOption().makeOptionMandatory())
   .requiredOption('--case <number>', 'number of the case; the box puts it into its journal')
   .requiredOption('--reason <text>', 'why; the box puts it into its journal')

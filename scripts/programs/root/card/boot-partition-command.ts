@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { printable } from '../../../../agent/base/printable.ts';
-import { certificateFaults } from '../../../../agent/config/certificates.ts';
+import { certificateErrors } from '../../../../agent/config/certificates.ts';
 import { inspectConfig, problemText } from '../../../../agent/config/load.ts';
 import { pathText } from '../../../../agent/config/problem.ts';
 import { takeFromBootPartition } from './boot-partition.ts';
@@ -24,8 +24,8 @@ export function provisionBootPartition({ from, to }: { from: string; to: string 
       return { config, problems: problems.map((problem) => problemText(file, problem)) };
     },
     certificateProblems: ({ box, mqtt }) =>
-      certificateFaults(box, mqtt ?? {}).map(
-        ({ path, message, found }) => `${pathText(path)}: ${message} (found ${found})`,
+      certificateErrors(box, mqtt ?? {}).map(
+        ({ path, message, found: value }) => `${pathText(path)}: ${message} (found ${value})`,
       ),
   });
   const out = state === 'refused' ? process.stderr : process.stdout;

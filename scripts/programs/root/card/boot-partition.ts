@@ -108,8 +108,8 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
   const { problems, pieces, pageOf }: Plan =
     configName === undefined ? labelPieces(options, files.names) : plan(options, configName, files);
   if (problems.length > 0) return refuse(problems);
-  const fault = writeResult(options, `${options.now.toISOString()} begun\r\n`);
-  if (fault !== undefined) return refuse([`${fault}; nothing is taken from where it cannot be removed`]);
+  const problem = writeResult(options, `${options.now.toISOString()} begun\r\n`);
+  if (problem !== undefined) return refuse([`${problem}; nothing is taken from where it cannot be removed`]);
   const hostLine = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
   return install(options, pieces, files, hostLine === undefined ? [] : [hostLine]);
 }
@@ -167,12 +167,12 @@ function install(
     return finish(options, 'refused', [messageOf(error), next]);
   }
   const sources = new Set(pieces.map(({ source }) => source));
-  const left = files.names.filter((name) => !sources.has(name));
+  const remaining = files.names.filter((name) => !sources.has(name));
   const hasConfig = pieces.some(({ target }) => target === join(to, CONFIG_NAME));
   const notTaken = hasConfig ? 'the configuration does not name it' : 'is not of the label';
   const result = finish(options, 'installed', [
     ...pieces.map(({ source, target }) => `${shownName(source)} is now ${target}`),
-    ...left.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
+    ...remaining.map((name) => `${shownName(name)}: ${notTaken}; it was left here`),
     ...files.strays.map((name) => `${shownName(name)}: does not lie in this folder; it was left there`),
     ...extraLines,
     `What was taken is removed from here. Deleting is not erasing: ${ofTheCard(pieces, to)}.`,
@@ -212,7 +212,7 @@ function plan(
   for (const target of new Set(pathsIn(config, `${to}/`))) {
     const inside = relative(to, target);
     const source = [inside, basename(target)]
-      .map((wanted) => names.find((name) => sameName(name, wanted)))
+      .map((wantedName) => names.find((name) => sameName(name, wantedName)))
       .find((name) => name !== undefined);
     if (source !== undefined) pieces.push({ source, target });
     else if (!existsSync(target) && !enrolment.comes.includes(target)) {
@@ -369,9 +369,9 @@ function finish(
 ): Provisioned {
   const allLines = [`${options.now.toISOString()} ${state}`, ...lines];
   // CRLF line ends, for a card that is read on Windows.
-  const fault = writeResult(options, `${allLines.join('\r\n')}\r\n`);
-  const isReported = fault === undefined || allLines.some((line) => line.startsWith(fault));
-  return { state, lines: isReported ? allLines : [...allLines, `${fault}; it is told here only`] };
+  const problem = writeResult(options, `${allLines.join('\r\n')}\r\n`);
+  const isReported = problem === undefined || allLines.some((line) => line.startsWith(problem));
+  return { state, lines: isReported ? allLines : [...allLines, `${problem}; it is told here only`] };
 }
 
 /** Returns why the result cannot be written, or undefined. Makes the folder if only files beside it exist. */

@@ -16,7 +16,7 @@ import { type ProposalProblem, previousFile, TRIAL_S } from '../../../../agent/c
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import { agentReport } from './agent-report.ts';
-import type { FinalVerdict, JudgeTimes, Left, Payload } from './payload.ts';
+import type { FinalVerdict, ProbationTimes, LeaveResult, Payload } from './payload.ts';
 import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
@@ -35,20 +35,20 @@ const FOREIGN = 'somebody else has changed the configuration on the box meanwhil
 const SECRET_MODE = 0o600;
 
 /** Checks a configuration text before it is installed. */
-export interface ConfigurationJudge {
+export interface ConfigurationValidator {
   /**
    * Returns the text with the camera's login of `former` inserted.
    *
    * @throws AgentError config
    */
-  filled(yaml: string, former: string): string;
+  filled(yaml: string, previous: string): string;
   /** Returns the SHA-256 of the text as the room may read it; undefined if the text cannot be read. */
   shownSha256(text: string): string | undefined;
   /**
    * Returns the validation errors; `may` are the rights of the order's key, the only ones that it can grant to other
    * keys.
    */
-  problems(text: string, former: string, may: readonly string[]): Promise<readonly ProposalProblem[]>;
+  problems(text: string, previous: string, may: readonly string[]): Promise<readonly ProposalProblem[]>;
 }
 
 export interface ConfigurationPayloadOptions {
@@ -56,7 +56,7 @@ export interface ConfigurationPayloadOptions {
   readonly file: string;
   /** File that stores the text of the order. */
   readonly orderedFile: string;
-  readonly judge: ConfigurationJudge;
+  readonly validator: ConfigurationValidator;
   readonly units: Pick<Units, 'restart'>;
   /** Returns how long health must last, in s, as for a release. A configuration needs no more. */
   healthyS(): number;
@@ -79,18 +79,18 @@ export class ConfigurationPayload implements Payload {
    *
    * @throws AgentError unavailable: the disk refuses the write
    */
-  take({ revision, yaml, sha256 }: ConfigOrder): { target: Target; fault?: string } {
+  take({ revision, yaml, sha256 }: ConfigOrder): { target: Target; problem?: string } {
     const { orderedFile } = this.#options;
     const target = { number: revision, name: this.#nameOf(yaml) };
-    if (sha256Of(yaml) !== sha256) return { target, fault: 'its sha256 is not that of its text' };
+    if (sha256Of(yaml) !== sha256) return { target, problem: 'its sha256 is not that of its text' };
     onDisk(orderedFile, () => writeAtomically(orderedFile, yaml, SECRET_MODE));
     return { target };
   }
 
   relation(target: Target): Relation {
     try {
-      const former = this.#former().toString('utf8');
-      return this.#orderedText(target, former) === former ? { is: 'running' } : { is: 'new' };
+      const current = this.#current().toString('utf8');
+      return this.#orderedText(target, current) === current ? { is: 'running' } : { is: 'new' };
     } catch (error) {
       rethrowBug(error);
       return { is: 'refused', reason: messageOf(error) };
@@ -113,9 +113,9 @@ export class ConfigurationPayload implements Payload {
   }
 
   async stage({ target, order }: Change): Promise<void> {
-    const former = this.#former().toString('utf8');
-    const text = this.#orderedText(target, former);
-    const problems = await this.#options.judge.problems(text, former, order?.may ?? []);
+    const current = this.#current().toString('utf8');
+    const text = this.#orderedText(target, current);
+    const problems = await this.#options.validator.problems(text, current, order?.may ?? []);
     if (problems.length > 0) throw new AgentError('config', problemsText(problems));
     this.stageText(text);
   }
@@ -137,14 +137,14 @@ export class ConfigurationPayload implements Payload {
   }
 
   async trial(): Promise<Trial> {
-    const former = this.#former();
+    const current = this.#current();
     const { health, say } = this.#options;
     return {
       ...FIRST_TRIAL,
-      from: { number: 0, name: this.#options.judge.shownSha256(former.toString('utf8')) ?? '' },
+      from: { number: 0, name: this.#options.validator.shownSha256(current.toString('utf8')) ?? '' },
       before: await agentReport(health, say),
       started: [AGENT_UNIT],
-      files: { former: sha256Of(former), tried: sha256Of(this.#next()) },
+      files: { former: sha256Of(current), tried: sha256Of(this.#next()) },
     };
   }
 
@@ -157,16 +157,16 @@ export class ConfigurationPayload implements Payload {
       const next = this.#next();
       if (sha256Of(next) !== files.tried)
         throw new AgentError('corrupt', 'the staged configuration has disappeared');
-      this.#write(previousFile(file), this.#former(), this.#stat());
+      this.#write(previousFile(file), this.#current(), this.#stat());
       this.#rename(this.#nextFile, file);
     }
     await units.restart(AGENT_UNIT);
     return [JUDGE_UNIT];
   }
 
-  async leave(_change: Change, { files }: Trial, booting: boolean): Promise<Left> {
+  async leave(_change: Change, { files }: Trial, booting: boolean): Promise<LeaveResult> {
     const { file, units, say } = this.#options;
-    const left = this.#putBack(files);
+    const outcome = this.#putBack(files);
     if (!booting) {
       try {
         await units.restart(AGENT_UNIT);
@@ -175,10 +175,10 @@ export class ConfigurationPayload implements Payload {
         say(messageOf(error));
       }
     }
-    if (left === 'from') say(`${file} is as it was before the trial`);
+    if (outcome === 'from') say(`${file} is as it was before the trial`);
     return {
-      found: left,
-      reason: left === 'nothing' ? 'there is no former configuration; it stays as it is' : FOREIGN,
+      outcome,
+      reason: outcome === 'nothing' ? 'there is no former configuration; it stays as it is' : FOREIGN,
       starts: [],
     };
   }
@@ -200,7 +200,7 @@ export class ConfigurationPayload implements Payload {
     return {};
   }
 
-  times(): JudgeTimes {
+  times(): ProbationTimes {
     return { healthyS: Math.min(HEALTHY_S_MAX, this.#options.healthyS()), withinS: TRIAL_S };
   }
 
@@ -222,19 +222,19 @@ export class ConfigurationPayload implements Payload {
     return content === undefined ? null : sha256Of(content);
   }
 
-  #putBack(files: Trial['files']): Left['found'] {
+  #putBack(files: Trial['files']): LeaveResult['outcome'] {
     const { file, say } = this.#options;
     const before = previousFile(file);
     const is = this.sha256();
     if (files !== null && is === files.former) return 'from';
-    const former = contentOf(before);
+    const previous = contentOf(before);
     if (files !== null && is !== null && is !== files.tried) {
-      if (former !== undefined) this.#rename(before, `${file}.before`);
+      if (previous !== undefined) this.#rename(before, `${file}.before`);
       say(`${file} was changed by somebody else and stays; the one before the trial is ${file}.before`);
       return 'other';
     }
-    if (former === undefined || (files !== null && sha256Of(former) !== files.former)) return 'nothing';
-    this.#write(file, former, lstatSync(before));
+    if (previous === undefined || (files !== null && sha256Of(previous) !== files.former)) return 'nothing';
+    this.#write(file, previous, lstatSync(before));
     return 'from';
   }
 
@@ -249,7 +249,7 @@ export class ConfigurationPayload implements Payload {
   }
 
   /** Returns the present configuration; empty if there is none. */
-  #former(): Buffer {
+  #current(): Buffer {
     return contentOf(this.#options.file) ?? Buffer.alloc(0);
   }
 
@@ -257,16 +257,16 @@ export class ConfigurationPayload implements Payload {
    * Returns the ordered text for `target`. After a power cut the file may hold the text of a later order, unknown to
    * the record.
    */
-  #orderedText(target: Target | null, former: string): string {
-    const { orderedFile, judge } = this.#options;
+  #orderedText(target: Target | null, current: string): string {
+    const { orderedFile, validator } = this.#options;
     const yaml = contentOf(orderedFile)?.toString('utf8');
     if (yaml === undefined || this.#nameOf(yaml) !== target?.name)
       throw new AgentError('corrupt', 'the ordered configuration has disappeared; a new order is needed');
-    return judge.filled(yaml, former);
+    return validator.filled(yaml, current);
   }
 
   #nameOf(yaml: string): string {
-    return this.#options.judge.shownSha256(yaml) ?? sha256Of(yaml);
+    return this.#options.validator.shownSha256(yaml) ?? sha256Of(yaml);
   }
 
   /** Refuses a symbolic link, because its target may belong to anyone. */
@@ -316,9 +316,9 @@ function contentOf(file: string): Buffer | undefined {
   }
 }
 
-function onDisk(file: string, act: () => void): void {
+function onDisk(file: string, action: () => void): void {
   try {
-    act();
+    action();
   } catch (error) {
     throw new AgentError('unavailable', `${file} cannot be written: ${messageOf(error)}`, error);
   }

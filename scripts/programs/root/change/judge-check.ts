@@ -21,22 +21,22 @@ interface Clock {
 /**
  * Returns undefined if the judge passes, else what it did wrong. `dir` is created for the test and removed afterwards.
  */
-export async function judgeFault(
+export async function judgeProblem(
   program: string,
   places: BoxOptions,
   dir: string,
   clock: Clock,
 ): Promise<string | undefined> {
   const cases = [
-    { code: 'process.exit(1);\n', stays: PREVIOUS, what: 'a release that does not start is not taken back' },
-    { code: '', stays: TARGET, what: 'a release that starts does not stay' },
+    { code: 'process.exit(1);\n', stays: PREVIOUS, problem: 'a release that does not start is not taken back' },
+    { code: '', stays: TARGET, problem: 'a release that starts does not stay' },
   ];
   try {
-    for (const { code, stays, what } of cases) {
+    for (const { code, stays, problem } of cases) {
       const options = trialIn(dir, places, code, clock);
-      const fault = await endsWell([program, 'judge', ...flagsOf(options)]);
-      if (fault !== undefined) return fault;
-      if (!sameRelease(new ReleaseFolder(options.lib).current(), stays)) return what;
+      const runProblem = await endsWell([program, 'judge', ...flagsOf(options)]);
+      if (runProblem !== undefined) return runProblem;
+      if (!sameRelease(new ReleaseFolder(options.lib).current(), stays)) return problem;
     }
     return undefined;
   } finally {

@@ -16,13 +16,13 @@ import type { Machine } from './machine.ts';
 import type { FinalVerdict, Payload } from './payload.ts';
 import { type AgentHealth, Probation, type UnitState } from './probation.ts';
 import type { Change, Kind, Trial } from './record.ts';
-import { actOf } from './step.ts';
+import { nextAction } from './step.ts';
 import type { Store } from './store.ts';
 
-const LOOK_EVERY_MS = 1000;
+const POLL_EVERY_MS = 1000;
 const DOWN: UnitState = { active: false, gaveUp: undefined, restarts: 0 };
 
-export interface JudgeOptions {
+export interface AssessmentOptions {
   readonly machine: Machine;
   readonly store: Store;
   readonly payloads: Readonly<Record<Kind, Payload>>;
@@ -34,11 +34,11 @@ export interface JudgeOptions {
 }
 
 /** Returns when no change is on probation. */
-export async function judge(options: JudgeOptions): Promise<void> {
+export async function assessTrials(options: AssessmentOptions): Promise<void> {
   const { machine, store } = options;
   for (;;) {
     store.refresh();
-    const kind = CHANGE_KINDS.find((one) => actOf(store.state[one]) === 'judge');
+    const kind = CHANGE_KINDS.find((one) => nextAction(store.state[one]) === 'judge');
     if (kind === undefined) return;
     const { trial } = store.state[kind];
     if (trial === null) return;
@@ -48,7 +48,7 @@ export async function judge(options: JudgeOptions): Promise<void> {
     await machine.locked(async () => {
       if (!isSame(store.state[kind], trial)) return;
       const installed = options.payloads[kind].installed(store.state[kind]);
-      if (verdict.state === 'bad') await machine.rollBack(kind, verdict.why);
+      if (verdict.state === 'bad') await machine.rollBack(kind, verdict.reason);
       else if (installed !== 'target') await machine.rollBack(kind, CHANGED_TEXT);
       else if (verdict.state === 'parked') machine.apply(kind, { on: 'parked' });
       else machine.confirm(kind);
@@ -62,43 +62,43 @@ type Observation = FinalVerdict | { readonly state: 'parked' } | undefined;
 
 /** Reports whether `change` is still the same probation; another request may have ended it. */
 const isSame = (change: Change, trial: Trial): boolean =>
-  actOf(change) === 'judge' && change.trial?.id === trial.id && change.trial.beganS === trial.beganS;
+  nextAction(change) === 'judge' && change.trial?.id === trial.id && change.trial.beganS === trial.beganS;
 
 /** Watches one probation and returns its verdict; undefined if another request has ended it. */
-async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise<Observation> {
+async function observe(options: AssessmentOptions, kind: Kind, trial: Trial): Promise<Observation> {
   const { payloads, clock, store, trialS = TRIAL_S } = options;
   const payload = payloads[kind];
-  if (payload.installed(store.state[kind]) !== 'target') return { state: 'bad', why: CHANGED_TEXT };
+  if (payload.installed(store.state[kind]) !== 'target') return { state: 'bad', reason: CHANGED_TEXT };
   const { before, started, beganS } = trial;
   // The time counts from the switch, not from the start of this program.
   const fromS = Math.min(beganS ?? clock.boottimeS(), clock.boottimeS());
   if (trial.id !== null) {
     while (clock.boottimeS() - fromS < trialS) {
-      await clock.sleep(LOOK_EVERY_MS);
+      await clock.sleep(POLL_EVERY_MS);
       store.refresh();
       if (!isSame(store.state[kind], trial)) return undefined;
     }
-    return { state: 'bad', why: 'its time was over' };
+    return { state: 'bad', reason: 'its time was over' };
   }
   if (!started.includes(AGENT_UNIT)) return await payload.startsAtAll();
   const { healthyS, withinS } = payload.times();
   const probation = new Probation({ before: before ?? undefined, healthyS, withinS });
-  probation.look(fromS, DOWN, undefined);
+  probation.assess(fromS, DOWN, undefined);
   // True if the trial has waited for analysis to resume. If analysis is suspended again, the trial waits again.
   const hasWaited = before?.mode === 'active' && before.camera === '';
   for (let lastReason: string | undefined; ; ) {
-    const reading = await look(options, trial.restarts);
+    const reading = await takeReading(options, trial.restarts);
     if (hasWaited && reading.health !== undefined && reading.health.mode !== 'active')
       return { state: 'parked' };
-    const verdict = probation.look(clock.boottimeS(), reading.unit, reading.health);
+    const verdict = probation.assess(clock.boottimeS(), reading.unit, reading.health);
     if (verdict.state === 'good' && payload.needsActive && reading.health?.mode !== 'active')
       return { state: 'parked' };
     if (verdict.state !== 'wait') return verdict;
-    if (verdict.why !== lastReason) {
-      lastReason = verdict.why;
+    if (verdict.reason !== lastReason) {
+      lastReason = verdict.reason;
       await note(options, kind, trial, lastReason);
     }
-    await clock.sleep(LOOK_EVERY_MS);
+    await clock.sleep(POLL_EVERY_MS);
     store.refresh();
     if (!isSame(store.state[kind], trial)) return undefined;
   }
@@ -106,7 +106,7 @@ async function observe(options: JudgeOptions, kind: Kind, trial: Trial): Promise
 
 /** Stores why the trial is not confirmed yet. A full disk must not end a probation. */
 async function note(
-  { machine, store }: JudgeOptions,
+  { machine, store }: AssessmentOptions,
   kind: Kind,
   trial: Trial,
   reason: string | undefined,
@@ -127,7 +127,7 @@ interface Reading {
 }
 
 /** Reads the state of the unit and the agent's health. If they cannot be read, the agent counts as unhealthy. */
-async function look({ unit, health }: JudgeOptions, restartsBefore: number): Promise<Reading> {
+async function takeReading({ unit, health }: AssessmentOptions, restartsBefore: number): Promise<Reading> {
   try {
     const state = await unit();
     // A manual start resets systemd's count.

@@ -17,14 +17,14 @@ import { actionFor, type Orders, readOrder, stampOf } from './orders.ts';
 import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
 import { type Change, type Kind, type State, SWITCHED } from './record.ts';
-import { actOf, type Input, step } from './step.ts';
+import { nextAction, type Input, step } from './step.ts';
 import type { Shared, Store } from './store.ts';
 
 const FETCH_WITHIN_S = 24 * 3600;
 /** Maximum number of orders handled in one start. If new orders keep coming, the next start handles the rest. */
 const ORDERS_MAX = 5;
 /** Interval at which a download checks for another order, ms. */
-const LOOK_EVERY_MS = 2000;
+const POLL_EVERY_MS = 2000;
 /** Interval at which a waiting configuration is checked during a download, s. */
 const AGAIN_EVERY_S = 30;
 
@@ -40,7 +40,7 @@ export interface MachineOptions {
     resetFailed(units: readonly string[]): Promise<void>;
   };
   /** Runs `act` under the lock of the record. */
-  locked<T>(act: () => Promise<T>): Promise<T>;
+  locked<T>(action: () => Promise<T>): Promise<T>;
   /** Returns the agent's mode; undefined if it does not answer. */
   mode(): Promise<string | undefined>;
   say(line: string): void;
@@ -58,11 +58,11 @@ export class Machine {
   }
 
   /** Runs `act` alone, on the record as it is on disk now. */
-  async locked<T>(act: () => Promise<T>): Promise<T> {
+  async locked<T>(action: () => Promise<T>): Promise<T> {
     const { store, locked } = this.#options;
     return await locked(async () => {
       store.refresh();
-      return await act();
+      return await action();
     });
   }
 
@@ -75,7 +75,7 @@ export class Machine {
       if (isNewBoot) attempt(this.#options.say, () => store.set({ boot: clock.bootId(), starts: [] }));
       for (const kind of CHANGE_KINDS) {
         this.#recover(kind, isNewBoot);
-        if (actOf(this.#change(kind)) === 'return') await this.#return(kind, booting);
+        if (nextAction(this.#change(kind)) === 'return') await this.#return(kind, booting);
       }
       if (!booting) await this.startPending();
       this.tidy();
@@ -85,7 +85,7 @@ export class Machine {
   /** Carries out the room's orders as far as possible now. */
   async run(progress: Progress): Promise<void> {
     // Starts the judge again if it was killed, or if systemd has stopped restarting it.
-    if (CHANGE_KINDS.some((kind) => actOf(this.#change(kind)) === 'judge'))
+    if (CHANGE_KINDS.some((kind) => nextAction(this.#change(kind)) === 'judge'))
       await this.#options.units.start([JUDGE_UNIT]);
     // systemd's path unit misses an order that arrives while this program is ending; the timer would come minutes later.
     const stamps = this.#stamps();
@@ -125,7 +125,7 @@ export class Machine {
         await this.advance('configuration', progress, ordersMax);
       }
       if (isOver) return;
-      await passed(LOOK_EVERY_MS, over);
+      await passed(POLL_EVERY_MS, over);
     }
   }
 
@@ -162,10 +162,10 @@ export class Machine {
         reason,
         installed: payload.installed(change),
       });
-      if (next.phase === change.phase && actOf(next) !== 'return') throw error;
+      if (next.phase === change.phase && nextAction(next) !== 'return') throw error;
       say(reason);
-      store.putAnyway(kind, next, actOf(next) === 'return' ? {} : { starts: started });
-      if (actOf(next) === 'return') return await this.#return(kind, false);
+      store.putAnyway(kind, next, nextAction(next) === 'return' ? {} : { starts: started });
+      if (nextAction(next) === 'return') return await this.#return(kind, false);
     }
     await this.startPending();
   }
@@ -174,7 +174,7 @@ export class Machine {
   async rollBack(kind: Kind, reason: string): Promise<void> {
     const { store } = this.#options;
     store.putAnyway(kind, step(kind, this.#change(kind), { on: 'bad', reason }));
-    if (actOf(this.#change(kind)) === 'return') await this.#return(kind, false);
+    if (nextAction(this.#change(kind)) === 'return') await this.#return(kind, false);
   }
 
   /** Confirms a trial; the caller holds the lock. */
@@ -217,10 +217,10 @@ export class Machine {
     if (trial?.returning == null) return;
     let starts = booting ? [] : trial.started;
     try {
-      const left = await payloads[kind].leave(change, trial, booting);
-      starts = [...left.starts];
-      const reason = left.found === 'from' ? trial.returning : `${left.reason}; ${trial.returning}`;
-      store.putAnyway(kind, step(kind, change, { on: 'returned', found: left.found, reason }), { starts });
+      const end = await payloads[kind].leave(change, trial, booting);
+      starts = [...end.starts];
+      const reason = end.outcome === 'from' ? trial.returning : `${end.reason}; ${trial.returning}`;
+      store.putAnyway(kind, step(kind, change, { on: 'returned', outcome: end.outcome, reason }), { starts });
     } catch (error) {
       // Starts what is there, so that the box keeps running. The next start of this program tries again.
       rethrowBug(error);
@@ -235,15 +235,15 @@ export class Machine {
   async advance(kind: Kind, progress: Progress, ordersMax = ORDERS_MAX): Promise<void> {
     await this.locked(() => Promise.resolve(this.#put(kind, { on: 'restart' })));
     let stamp = '';
-    for (let orders = 0, before = ''; ; ) {
+    for (let count = 0, before = ''; ; ) {
       // Also handles an order that arrives meanwhile.
       const newest = stampOf(this.#options.orders.file(kind));
       const now = `${newest} ${JSON.stringify(this.#change(kind))}`;
-      if (now === before || (newest !== stamp && orders >= ordersMax)) return;
-      if (newest !== stamp) orders += 1;
+      if (now === before || (newest !== stamp && count >= ordersMax)) return;
+      if (newest !== stamp) count += 1;
       stamp = newest;
       before = now;
-      const wants = await this.locked(() => Promise.resolve(this.#look(kind)));
+      const wants = await this.locked(() => Promise.resolve(this.#nextWork(kind)));
       if (wants === 'fetch') await this.#fetch(kind, progress);
       else if (wants === 'stage') await this.#stage(kind);
       else if (wants === 'again') await this.locked(() => this.#work(kind));
@@ -251,24 +251,24 @@ export class Machine {
   }
 
   /** Takes a new order, checks the gate, and returns the next action. */
-  #look(kind: Kind): 'none' | 'fetch' | 'stage' | 'again' {
+  #nextWork(kind: Kind): 'none' | 'fetch' | 'stage' | 'again' {
     const { clock, clockDoubt } = this.#options;
     if (!SWITCHED.has(this.#change(kind).phase)) this.#take(kind);
     const change = this.#change(kind);
-    const act = actOf(change);
-    if (act === 'none' || act === 'judge') return 'none';
-    if (act === 'return' || act === 'switch' || act === 'await') return 'again';
+    const action = nextAction(change);
+    if (action === 'none' || action === 'judge') return 'none';
+    if (action === 'return' || action === 'switch' || action === 'await') return 'again';
     const gate = gateOf(change, clock.wallMs(), clockDoubt());
     this.#put(kind, { on: 'gate', gate });
     const after = this.#change(kind);
     if (after.phase === 'staged') return gate === undefined ? 'again' : 'none';
-    if (actOf(after) === 'fetch') return after.rotten.untilS > clock.boottimeS() ? 'none' : 'fetch';
-    return actOf(after) === 'stage' ? 'stage' : 'none';
+    if (nextAction(after) === 'fetch') return after.rotten.untilS > clock.boottimeS() ? 'none' : 'fetch';
+    return nextAction(after) === 'stage' ? 'stage' : 'none';
   }
 
   async #work(kind: Kind): Promise<void> {
     const change = this.#change(kind);
-    switch (actOf(change)) {
+    switch (nextAction(change)) {
       case 'return':
         return await this.#return(kind, false);
       case 'switch':
@@ -315,7 +315,7 @@ export class Machine {
       return await this.locked(() => Promise.resolve(this.#put(kind, input)));
     }
     await this.locked(async () => {
-      if (actOf(this.#change(kind)) === 'stage') this.#put(kind, await stage());
+      if (nextAction(this.#change(kind)) === 'stage') this.#put(kind, await stage());
     });
   }
 
@@ -333,8 +333,8 @@ export class Machine {
     const { rollout, counter, notBefore, notAfter, window } = order;
     const { action, isOwn } = actionFor(kind, order);
     if (isOwn) say(`the order for the ${kind}: ${action}, as ${rollout} wants it`);
-    const { target, fault } = orders.take(kind, order, entry.bytes);
-    const refusal = fault === undefined ? undefined : ({ is: 'refused', reason: fault } as const);
+    const { target, problem } = orders.take(kind, order, entry.bytes);
+    const refusal = problem === undefined ? undefined : ({ is: 'refused', reason: problem } as const);
     this.#put(kind, {
       on: 'order',
       action,
@@ -357,7 +357,7 @@ export class Machine {
     const watching = setInterval(() => {
       const gate = gateOf({ order, paused: false }, clock.wallMs(), clockDoubt());
       if (stamp !== stampOf(orders.file(kind)) || gate?.fail !== undefined) aborting.abort();
-    }, LOOK_EVERY_MS);
+    }, POLL_EVERY_MS);
     const late = setTimeout(() => aborting.abort(), Math.max(0, leftS) * 1000);
     let input: Input = { on: 'fetched' };
     try {

@@ -42,7 +42,7 @@ export interface Orders {
     kind: K,
     order: OrderOf<K>,
     bytes: Uint8Array,
-  ): { readonly target: Target; readonly fault?: string };
+  ): { readonly target: Target; readonly problem?: string };
 }
 
 const BYTES_MAX: Readonly<Record<Kind, number>> = {
@@ -67,7 +67,7 @@ export type FoundOrder<K extends Kind> =
 export function readOrder<K extends Kind>(
   kind: K,
   file: string,
-  { counters, refused }: Pick<Change, 'counters' | 'refused'>,
+  { counters, refused: refusal }: Pick<Change, 'counters' | 'refused'>,
   ordersFromMs: number,
   reader: () => OrderReader,
 ): FoundOrder<K> {
@@ -75,7 +75,7 @@ export function readOrder<K extends Kind>(
   if (bytes === undefined) return { is: 'none' };
   const sha256 = sha256Of(bytes);
   const refuse = (reason: string): FoundOrder<K> =>
-    refused?.sha256 === sha256 ? { is: 'known' } : { is: 'refused', sha256, reason: reason.slice(0, 400) };
+    refusal?.sha256 === sha256 ? { is: 'known' } : { is: 'refused', sha256, reason: reason.slice(0, 400) };
   try {
     const openedOrder = openOrder(ORDER_KINDS[kind], bytes, reader());
     const { order, keyid } = openedOrder;

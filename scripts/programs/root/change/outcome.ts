@@ -30,9 +30,9 @@ export async function passed(ms: number, work: Promise<void>): Promise<void> {
 }
 
 /** Runs work that the machine can do without; a failure is only logged. */
-export function attempt(say: (line: string) => void, act: () => void): void {
+export function attempt(say: (line: string) => void, action: () => void): void {
   try {
-    act();
+    action();
   } catch (error) {
     rethrowBug(error);
     say(messageOf(error));
@@ -40,9 +40,9 @@ export function attempt(say: (line: string) => void, act: () => void): void {
 }
 
 /** Asynchronous form of `attempt`. */
-export async function attemptLater(say: (line: string) => void, act: () => Promise<void>): Promise<void> {
+export async function attemptLater(say: (line: string) => void, action: () => Promise<void>): Promise<void> {
   try {
-    await act();
+    await action();
   } catch (error) {
     rethrowBug(error);
     say(messageOf(error));

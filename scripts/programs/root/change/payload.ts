@@ -9,7 +9,7 @@ export type Progress = (bytes: { readonly done: number; readonly total: number }
 
 export type FinalVerdict = Exclude<Verdict, { readonly state: 'wait' }>;
 
-export interface JudgeTimes {
+export interface ProbationTimes {
   readonly healthyS: number;
   readonly withinS: number;
 }
@@ -44,7 +44,7 @@ export interface Payload {
    *
    * @throws AgentError the previous state cannot be installed
    */
-  leave(change: Change, trial: Trial, booting: boolean): Promise<Left>;
+  leave(change: Change, trial: Trial, booting: boolean): Promise<LeaveResult>;
   /** Returns the restarts of the agent that systemd has counted. */
   restarts(): Promise<number>;
   /** Tests whether the new state starts at all, for a box where no agent ran before. */
@@ -54,13 +54,13 @@ export interface Payload {
   /** Returns what a confirmation changes in the record. */
   confirmed(change: Change, state: State): Shared;
   /** Returns the times of a probation; `withinS` counts from the switch. */
-  times(): JudgeTimes;
+  times(): ProbationTimes;
   /** Removes from disk everything that `state` does not name as running, stored or under way. */
   tidy(state: State): void;
 }
 
-export interface Left {
-  readonly found: 'from' | 'other' | 'nothing';
+export interface LeaveResult {
+  readonly outcome: 'from' | 'other' | 'nothing';
   readonly reason: string;
   readonly starts: readonly string[];
 }

@@ -77,9 +77,9 @@ export interface ProbationOptions {
 }
 
 export type Verdict =
-  | { readonly state: 'wait'; readonly why: string | undefined }
+  | { readonly state: 'wait'; readonly reason: string | undefined }
   | { readonly state: 'good' }
-  | { readonly state: 'bad'; readonly why: string };
+  | { readonly state: 'bad'; readonly reason: string };
 
 export class Probation {
   readonly #options: ProbationOptions;
@@ -93,11 +93,11 @@ export class Probation {
   }
 
   /** Updates the verdict; to be called about once a second. `nowS` is monotonic. */
-  look(nowS: number, unit: UnitState, health: AgentHealth | undefined): Verdict {
+  assess(nowS: number, unit: UnitState, health: AgentHealth | undefined): Verdict {
     const { healthyS, withinS } = this.#options;
     this.#beganS ??= nowS;
-    if (unit.gaveUp !== undefined) return { state: 'bad', why: `it gave up: ${unit.gaveUp}` };
-    if (unit.restarts >= RESTARTS_MAX) return { state: 'bad', why: `it crashed: ${unit.restarts} restarts` };
+    if (unit.gaveUp !== undefined) return { state: 'bad', reason: `it gave up: ${unit.gaveUp}` };
+    if (unit.restarts >= RESTARTS_MAX) return { state: 'bad', reason: `it crashed: ${unit.restarts} restarts` };
     const reason = this.#unwell(nowS, unit, health);
     if (reason === undefined) {
       this.#goodSinceS ??= nowS;
@@ -106,10 +106,10 @@ export class Probation {
       this.#goodSinceS = undefined;
       this.#reason = reason;
     }
-    if (nowS - this.#beganS < withinS) return { state: 'wait', why: reason };
+    if (nowS - this.#beganS < withinS) return { state: 'wait', reason };
     return {
       state: 'bad',
-      why: `not healthy for ${healthyS} s within ${withinS} s: ${this.#reason ?? 'never'}`,
+      reason: `not healthy for ${healthyS} s within ${withinS} s: ${this.#reason ?? 'never'}`,
     };
   }
 

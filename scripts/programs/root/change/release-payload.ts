@@ -29,7 +29,7 @@ import {
   VISION_UNIT,
 } from '../units.ts';
 import { agentReport } from './agent-report.ts';
-import type { FinalVerdict, JudgeTimes, Left, Payload, Progress } from './payload.ts';
+import type { FinalVerdict, ProbationTimes, LeaveResult, Payload, Progress } from './payload.ts';
 import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,
@@ -56,7 +56,7 @@ const STAGE_WITHIN_S = 600;
 /** Timeout for the start of a program on a board that swaps, ms. */
 const START_WITHIN_MS = 60_000;
 /** Defaults if the settings cannot be read. */
-const DEFAULT_TIMES: JudgeTimes = { healthyS: 60, withinS: 600 };
+const DEFAULT_TIMES: ProbationTimes = { healthyS: 60, withinS: 600 };
 
 export interface ReleasePayloadOptions {
   readonly places: BoxOptions;
@@ -204,17 +204,17 @@ export class ReleasePayload implements Payload {
     return [...started, JUDGE_UNIT];
   }
 
-  async leave(change: Change, trial: Trial, booting: boolean): Promise<Left> {
+  async leave(change: Change, trial: Trial, booting: boolean): Promise<LeaveResult> {
     const { releases, units, places } = this.options;
     const { from, started } = trial;
     const starts = booting ? [] : started;
     if (from === null || !releases.has(releaseOf(from)))
-      return { found: 'nothing', reason: 'no release to go back to', starts };
+      return { outcome: 'nothing', reason: 'no release to go back to', starts };
     const installed = this.installed(change);
     const current = releases.current();
     // The record is old, or a person changed the release: what runs is neither of the two, and is left alone.
     if (installed === 'other' && current !== null)
-      return { found: 'other', reason: `${nameOf(current)} runs, which it did not switch to`, starts };
+      return { outcome: 'other', reason: `${nameOf(current)} runs, which it did not switch to`, starts };
     // Frees the downloads, which are no longer needed: a full disk has no space for a link.
     await this.#attempt('not removed', () =>
       Promise.resolve(rmSync(downloadsDir(places, this.kind), { recursive: true, force: true })),
@@ -223,7 +223,7 @@ export class ReleasePayload implements Payload {
     if (installed !== 'from') releases.prepare(releaseOf(from));
     if (!booting) await this.#attempt('not stopped', () => units.stop(STOPPED));
     if (installed !== 'from') releases.point(releaseOf(from));
-    return { found: 'from', reason: '', starts };
+    return { outcome: 'from', reason: '', starts };
   }
 
   async restarts(): Promise<number> {
@@ -239,7 +239,7 @@ export class ReleasePayload implements Payload {
       await promisify(execFile)(process.execPath, [program, '--version'], options);
       return { state: 'good' };
     } catch (error) {
-      return { state: 'bad', why: `its program does not start: ${messageOf(error).slice(0, 300)}` };
+      return { state: 'bad', reason: `its program does not start: ${messageOf(error).slice(0, 300)}` };
     }
   }
 
@@ -251,7 +251,7 @@ export class ReleasePayload implements Payload {
     return { proven: target, previous: trial?.from ?? null, seqMin: targetSeqMin };
   }
 
-  times(): JudgeTimes {
+  times(): ProbationTimes {
     const { places, say } = this.options;
     try {
       return readSettings(places.settings);
@@ -324,9 +324,9 @@ export class ReleasePayload implements Payload {
     }
   }
 
-  async #attempt(step: string, act: () => Promise<void>): Promise<void> {
+  async #attempt(step: string, action: () => Promise<void>): Promise<void> {
     try {
-      await act();
+      await action();
     } catch (error) {
       if (error instanceof AgentError) rethrowBug(error);
       this.options.say(`on the way back: ${step}: ${messageOf(error)}`);

@@ -22,7 +22,7 @@ import type { Machine } from './machine.ts';
 import { ON_TRIAL, SWITCHED } from './record.ts';
 
 /** Validates a technician's proposal. */
-export interface ProposalJudge {
+export interface ProposalValidator {
   /** Returns undefined if the text is not a configuration. */
   proposable(text: string): Proposable | undefined;
   /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
@@ -30,14 +30,14 @@ export interface ProposalJudge {
   /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
   /** Returns the validation errors; `former` is the text before the edit. */
-  problems(edited: string, proposal: Proposal, former: string): Promise<readonly ProposalProblem[]>;
+  problems(edited: string, proposal: Proposal, previous: string): Promise<readonly ProposalProblem[]>;
 }
 
 export interface RequestsOptions {
   readonly file: string;
   readonly machine: Machine;
   readonly payload: ConfigurationPayload;
-  readonly judge: ProposalJudge;
+  readonly validator: ProposalValidator;
   readonly clock: { boottimeS(): number };
   /** Time that a technician has to keep a trial, s; TRIAL_S at most. */
   readonly trialS?: number;
@@ -68,7 +68,7 @@ export class ConfigurationRequests {
         case 'read':
           return this.#reply({});
         case 'check':
-          return this.#reply({ problems: (await this.#judgeProposal(request.proposal)).problems });
+          return this.#reply({ problems: (await this.#validateProposal(request.proposal)).problems });
         case 'try':
           return this.#reply(await machine.locked(() => this.#try(request.proposal)));
         case 'keep':
@@ -87,7 +87,7 @@ export class ConfigurationRequests {
   async #try(proposal: Proposal): Promise<Answer> {
     const { machine, payload } = this.#options;
     this.#assertFree();
-    const { edited, problems } = await this.#judgeProposal(proposal);
+    const { edited, problems } = await this.#validateProposal(proposal);
     if (problems.length > 0) return { problems };
     payload.stageText(edited);
     const target = { number: 0, name: sha256Of(edited) };
@@ -142,30 +142,30 @@ export class ConfigurationRequests {
     return beganS == null ? 0 : Math.max(0, Math.min(trialS, beganS + trialS - clock.boottimeS()));
   }
 
-  async #judgeProposal(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
-    const { judge } = this.#options;
+  async #validateProposal(proposal: Proposal): Promise<{ edited: string; problems: ProposalProblem[] }> {
+    const { validator } = this.#options;
     try {
-      const former = this.#text() ?? '';
-      const edited = judge.edited(former, proposal);
-      return { edited, problems: [...(await judge.problems(edited, proposal, former))] };
+      const previous = this.#text() ?? '';
+      const edited = validator.edited(previous, proposal);
+      return { edited, problems: [...(await validator.problems(edited, proposal, previous))] };
     } catch (error) {
       rethrowBug(error);
       return { edited: '', problems: [{ path: '', message: messageOf(error), order: false }] };
     }
   }
 
-  #reply({ refused = null, problems = [] }: Answer): ConfigReply {
-    const { judge, machine } = this.#options;
+  #reply({ refused: refusal = null, problems = [] }: Answer): ConfigReply {
+    const { validator, machine } = this.#options;
     const text = this.#text();
     const { phase, trial } = machine.state.configuration;
     const id = phase === 'probation' && trial?.returning === null ? trial.id : null;
     const leftS = this.#leftS();
     return {
-      refused,
+      refused: refusal,
       problems,
-      installed: text === undefined ? null : (judge.proposable(text) ?? null),
+      installed: text === undefined ? null : (validator.proposable(text) ?? null),
       sha256: text === undefined ? null : sha256Of(text),
-      shownSha256: text === undefined ? null : (judge.shownSha256(text) ?? null),
+      shownSha256: text === undefined ? null : (validator.shownSha256(text) ?? null),
       trial: id !== null && leftS > 0 ? { id, leftS } : null,
     };
   }

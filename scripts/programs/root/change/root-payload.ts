@@ -19,9 +19,9 @@ import { endsWell } from '../child.ts';
 import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../places.ts';
 import { nameOf, ReleaseFolder, sameRelease } from '../releases.ts';
 import { RUN_UNIT } from '../units.ts';
-import { judgeFault } from './judge-check.ts';
+import { judgeProblem } from './judge-check.ts';
 import { attemptLater } from './outcome.ts';
-import type { FinalVerdict, Left } from './payload.ts';
+import type { FinalVerdict, LeaveResult } from './payload.ts';
 import { AT_REST, type Change, type State, type Target, type Trial } from './record.ts';
 import { ReleasePayload, type ReleasePayloadOptions, releaseOf } from './release-payload.ts';
 import type { Shared } from './store.ts';
@@ -34,7 +34,7 @@ const CHECKED = ['status', 'boot'] as const;
  */
 const PROVES_WITHIN = 6;
 const RUN_AGAIN_S = 30;
-const LOOK_EVERY_MS = 1000;
+const POLL_EVERY_MS = 1000;
 
 export class RootPayload extends ReleasePayload {
   override readonly kind = 'root';
@@ -52,10 +52,10 @@ export class RootPayload extends ReleasePayload {
     return await super.enter(change, trial);
   }
 
-  override async leave(change: Change, trial: Trial, booting: boolean): Promise<Left> {
-    const left = await super.leave(change, trial, booting);
+  override async leave(change: Change, trial: Trial, booting: boolean): Promise<LeaveResult> {
+    const result = await super.leave(change, trial, booting);
     this.#forgetRehearsal();
-    return left;
+    return result;
   }
 
   /** Always good; `proves` tests what vigie-root does for the box. */
@@ -67,11 +67,11 @@ export class RootPayload extends ReleasePayload {
     const { places, clock, units, say } = this.options;
     const program = join(places.rootLib, 'current', ROOT_PROGRAM);
     for (const command of CHECKED) {
-      const fault = await endsWell([program, command, ...flagsOf(places)]);
-      if (fault !== undefined) return { state: 'bad', why: `vigie-root ${command}: ${fault}` };
+      const commandProblem = await endsWell([program, command, ...flagsOf(places)]);
+      if (commandProblem !== undefined) return { state: 'bad', reason: `vigie-root ${command}: ${commandProblem}` };
     }
-    const fault = await judgeFault(program, places, `${rehearsalDir(places)}-judge`, clock);
-    if (fault !== undefined) return { state: 'bad', why: `vigie-root judge: ${fault}` };
+    const problem = await judgeProblem(program, places, `${rehearsalDir(places)}-judge`, clock);
+    if (problem !== undefined) return { state: 'bad', reason: `vigie-root judge: ${problem}` };
     // A change that a person started has no order to carry out again.
     if (order === null || target === null) return { state: 'good' };
     const beganS = clock.boottimeS();
@@ -80,12 +80,12 @@ export class RootPayload extends ReleasePayload {
       if (await this.#hasRehearsed(target)) return { state: 'good' };
       const nowS = clock.boottimeS();
       if (nowS - beganS > withinS)
-        return { state: 'bad', why: `it did not carry out its own order again within ${withinS} s` };
+        return { state: 'bad', reason: `it did not carry out its own order again within ${withinS} s` };
       if (nowS >= againS) {
         againS = nowS + RUN_AGAIN_S;
         await attemptLater(say, () => units.start([RUN_UNIT]));
       }
-      await clock.sleep(LOOK_EVERY_MS);
+      await clock.sleep(POLL_EVERY_MS);
     }
   }
 
@@ -108,9 +108,9 @@ export class RootPayload extends ReleasePayload {
     if (!existsSync(join(releases.lib, 'releases'))) return;
     await super.heal(state);
     const { phase, trial } = state.root;
-    const former = AT_REST.has(phase) || trial?.from == null ? null : releaseOf(trial.from);
-    const judge = former !== null && releases.has(former) ? former : releases.current();
-    if (judge !== null && this.#judge.current() === null) this.#judgeBy(judge);
+    const previous = AT_REST.has(phase) || trial?.from == null ? null : releaseOf(trial.from);
+    const judgingRelease = previous !== null && releases.has(previous) ? previous : releases.current();
+    if (judgingRelease !== null && this.#judge.current() === null) this.#judgeBy(judgingRelease);
   }
 
   protected override keptTargets({ root: { trial } }: State): (Target | null)[] {

@@ -101,12 +101,12 @@ export type Input =
   | { readonly on: 'doubt'; readonly reason: string | null }
   | { readonly on: 'bad'; readonly reason: string }
   /** The previous state runs again. `other`: neither state was installed, and what was found stays. */
-  | { readonly on: 'returned'; readonly found: 'from' | 'other' | 'nothing'; readonly reason: string };
+  | { readonly on: 'returned'; readonly outcome: 'from' | 'other' | 'nothing'; readonly reason: string };
 
 /** Next action for a change. */
 export type Action = 'none' | 'gate' | 'fetch' | 'stage' | 'switch' | 'judge' | 'await' | 'return';
 
-export function actOf({ phase, trial }: Change): Action {
+export function nextAction({ phase, trial }: Change): Action {
   if (ON_TRIAL.has(phase) && trial?.returning != null) return 'return';
   switch (phase) {
     case 'waiting':
@@ -132,7 +132,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
   const { phase, trial } = change;
   switch (input.on) {
     case 'order':
-      return ordered(change, input);
+      return applyOrder(change, input);
     case 'order-refused':
       return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
     case 'begin':
@@ -177,7 +177,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
         : failed(change, input.reason);
     case 'good':
       if (phase !== 'probation' || trial?.returning !== null) return change;
-      return { ...change, phase: 'confirmed', reason: wasJudged(trial), undone: 0 };
+      return { ...change, phase: 'confirmed', reason: probationNote(trial), undone: 0 };
     case 'parked':
       if (phase !== 'probation' || trial?.returning !== null) return change;
       return { ...change, phase: 'awaits-resume', reason: 'it is tried when the box looks again' };
@@ -201,13 +201,13 @@ export function step(kind: Kind, change: Change, input: Input): Change {
   }
 }
 
-function ordered(change: Change, input: OrderInput): Change {
+function applyOrder(change: Change, input: OrderInput): Change {
   const { phase } = change;
   if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
   const { keyid, sha256, order, action } = input;
   const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
   const nextChange = { ...change, counters, refused: null };
-  if (phase === 'awaits-resume') return orderedOnTrial(change, nextChange, input);
+  if (phase === 'awaits-resume') return applyOrderOnTrial(change, nextChange, input);
   if (action === 'install') return installing(nextChange, input);
   if (AT_REST.has(phase)) return nextChange;
   if (action === 'pause')
@@ -230,7 +230,7 @@ function ordered(change: Change, input: OrderInput): Change {
 }
 
 /** Handles an order during a trial. A replacing order is taken once the previous state runs again. */
-function orderedOnTrial(change: Change, nextChange: Change, { action, target }: OrderInput): Change {
+function applyOrderOnTrial(change: Change, nextChange: Change, { action, target }: OrderInput): Change {
   const { trial } = change;
   if (trial === null || action === 'pause') return nextChange;
   if (action === 'withdraw') return returning(nextChange, trial, 'withdrawn by the room');
@@ -339,15 +339,15 @@ const returning = (change: Change, trial: Trial, reason: string): Change => ({
   trial: { ...trial, returning: reason },
 });
 
-function wasJudged({ started }: Trial): string | null {
+function probationNote({ started }: Trial): string | null {
   if (started.includes('vigie.service')) return null;
   return 'the agent did not run before: only that its program starts was judged';
 }
 
-function returned(change: Change, { found, reason }: Extract<Input, { on: 'returned' }>): Change {
+function returned(change: Change, { outcome, reason }: Extract<Input, { on: 'returned' }>): Change {
   const { phase, rollout, target, rolledBack } = change;
   if (!ON_TRIAL.has(phase)) return change;
-  if (found !== 'from') return failed(change, reason);
+  if (outcome !== 'from') return failed(change, reason);
   const one = { rollout, number: target?.number ?? 0 };
   return {
     ...change,

@@ -50,7 +50,7 @@ export interface Remains {
 export interface StoreOptions {
   say(line: string): void;
   /** Called after each change, once it is on disk. */
-  changed(state: State): void;
+  onChange(state: State): void;
   readonly remains: Remains;
 }
 
@@ -143,9 +143,9 @@ export class Store {
 
   /** Returns the age of the phase in s, at least 0. After a boot it comes from the wall clock. */
   ageS(kind: Kind): number {
-    const { boot, sinceS, since } = this.#state[kind];
+    const { boot, sinceS, since: phaseStart } = this.#state[kind];
     if (boot === this.#clock.bootId()) return this.#clock.boottimeS() - sinceS;
-    return Math.max(0, (this.#clock.wallMs() - Date.parse(since)) / 1000);
+    return Math.max(0, (this.#clock.wallMs() - Date.parse(phaseStart)) / 1000);
   }
 
   #with(kind: Kind, next: Change, shared: Shared): State {
@@ -176,12 +176,12 @@ export class Store {
 
   #recordOf(
     kind: Kind,
-    { rollout, trial, target, reason, since }: Change,
+    { rollout, trial, target, reason, since: phaseStart }: Change,
     phase: ChangeRecord['phase'],
   ): ChangeRecord {
     const from = trial?.from ?? (kind === 'configuration' ? null : this.#options.remains.current(kind));
     const n = (this.#state.last?.n ?? 0) + 1;
-    return { n, at: since, what: kind, rollout, phase, from, to: target, reason };
+    return { n, at: phaseStart, what: kind, rollout, phase, from, to: target, reason };
   }
 
   #commit(state: State): void {
@@ -191,11 +191,11 @@ export class Store {
     const { last } = state;
     if (last !== null && last !== before.last) {
       this.#append(last);
-      const { what, phase, to, reason } = last;
+      const { what: kind, phase, to, reason } = last;
       const name = to === null ? '' : ` ${to.name.slice(0, 12)} (${to.number})`;
-      this.#options.say(`${what}${name}: ${phase}${reason === null ? '' : `: ${reason}`}`);
+      this.#options.say(`${kind}${name}: ${phase}${reason === null ? '' : `: ${reason}`}`);
     }
-    this.#options.changed(state);
+    this.#options.onChange(state);
   }
 
   /** Accepts orders again if the network's clock shows that the recorded time of the loss was in the future. */
@@ -209,9 +209,9 @@ export class Store {
     this.#anyway(() => this.#history.append(record));
   }
 
-  #anyway(act: () => void): void {
+  #anyway(action: () => void): void {
     try {
-      act();
+      action();
     } catch (error) {
       if (error instanceof AgentError) rethrowBug(error);
       this.#options.say(`the record is kept in memory: ${messageOf(error)}`);

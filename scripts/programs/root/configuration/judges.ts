@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import type { CommandKey } from '../../../../agent/contract/config.ts';
 import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts';
 import { BOX_FILE, RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
-import type { ProposalJudge } from '../change/requests.ts';
+import type { ProposalValidator } from '../change/requests.ts';
 import type { Places } from '../places.ts';
-import { rootsJudge, trialJudge, wholeProblems } from './trial-judge.ts';
+import { rootValidatorOptions, trialValidator, fullTextProblems } from './trial-judge.ts';
 
 /** Timeout for the check of an ordered configuration, ms. No one is waiting on site, so a busy box may answer later. */
 const CHECK_WITHIN_MS = 60_000;
@@ -14,22 +14,22 @@ const CHECK_WITHIN_MS = 60_000;
 export function orderProblems(
   places: Places,
   text: string,
-  former: string,
+  previous: string,
   may: readonly string[],
 ): readonly ProposalProblem[] {
   const folder = new RestraintFolder(places.folder);
-  return wholeProblems(text, former, {
-    ...rootsJudge(places, CHECK_WITHIN_MS),
+  return fullTextProblems(text, previous, {
+    ...rootValidatorOptions(places, CHECK_WITHIN_MS),
     files: true,
     may: may as CommandKey['may'],
     blackened: () => (existsSync(folder.path(BOX_FILE)) ? folder.box().masks : []),
   });
 }
 
-export function proposalJudge(places: Places): ProposalJudge {
-  const judge = trialJudge(rootsJudge(places));
+export function proposalValidator(places: Places): ProposalValidator {
+  const validator = trialValidator(rootValidatorOptions(places));
   return {
-    ...judge,
-    problems: (edited, proposal, former) => Promise.resolve(judge.problems(edited, proposal, former)),
+    ...validator,
+    problems: (edited, proposal, previous) => Promise.resolve(validator.problems(edited, proposal, previous)),
   };
 }

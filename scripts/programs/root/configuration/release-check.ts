@@ -74,7 +74,7 @@ function answerOf(
     maxBuffer: ANSWER_BYTES_MAX,
     killSignal: 'SIGKILL',
   });
-  if (error !== undefined) throw new AgentError('unavailable', faultText(error, withinMs), error);
+  if (error !== undefined) throw new AgentError('unavailable', errorText(error, withinMs), error);
   if (signal !== null) throw new AgentError('unavailable', `it was ended by ${signal}`);
   const answer = jsonOf(stdout);
   if (Value.Check(Answer, answer)) return answer;
@@ -86,7 +86,7 @@ function environment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(overriding), PATH: '/usr/bin:/bin', NODE_ENV: 'production' };
 }
 
-function faultText(error: NodeJS.ErrnoException, withinMs: number): string {
+function errorText(error: NodeJS.ErrnoException, withinMs: number): string {
   if (error.code === 'ETIMEDOUT') return `no answer within ${withinMs / 1000} s`;
   if (error.code === 'EPIPE') return 'it ended before it had read the configuration';
   if (error.code === 'ENOBUFS') return `an answer of more than ${ANSWER_BYTES_MAX} bytes`;

@@ -13,17 +13,17 @@ import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts
 import { uncovered } from '../../../../agent/contract/polygon.ts';
 import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
-import { authorisationFault, openAuthorisation } from '../../../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
 import { type Places, releaseProgram } from '../places.ts';
-import { assertOwn, readOwnOrder } from '../restraint.ts';
+import { assertOwn, readOwnAuthorisation } from '../restraint.ts';
 import { releaseProblems } from './release-check.ts';
 
 /** Maximum length of a message: 200 of them and a full configuration fit into a reply. */
 const MESSAGE_CHARS_MAX = 500;
 
-export interface TrialJudge {
+export interface TrialValidator {
   /** Returns undefined if the text is not a configuration. */
   proposable(text: string): Proposable | undefined;
   /** Returns the SHA-256 of the text without logins, hex; undefined if it is not valid YAML. */
@@ -31,16 +31,16 @@ export interface TrialJudge {
   /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
   /** Returns the validation errors; `former` is the text before the edit. */
-  problems(edited: string, proposal: Proposal, former: string): readonly ProposalProblem[];
+  problems(edited: string, proposal: Proposal, previous: string): readonly ProposalProblem[];
 }
 
-export interface JudgeOptions {
+export interface ValidatorOptions {
   readonly env: NodeJS.ProcessEnv;
   /**
    * Opens the authorisation that the configuration names; undefined if it names none. Throws AgentError if it cannot be
    * opened.
    */
-  order(config: Config): Authorisation | undefined;
+  authorisation(config: Config): Authorisation | undefined;
   /** Runs the release's own check (release-check.ts); absent if there is no release. */
   ofRelease?(text: string): readonly ProposalProblem[];
   wallMs(): number;
@@ -50,7 +50,7 @@ export interface JudgeOptions {
 const CREDENTIALS_OF_AGENT = '/run/credentials/vigie.service';
 
 /** Returns the options for root's own files and the running release, whose check may take `withinMs`. */
-export function rootsJudge(places: Places, withinMs?: number): JudgeOptions {
+export function rootValidatorOptions(places: Places, withinMs?: number): ValidatorOptions {
   const { config: file, folder: dir, agentUser } = places;
   const program = releaseProgram(places);
   const user = childUser(agentUser);
@@ -58,16 +58,16 @@ export function rootsJudge(places: Places, withinMs?: number): JudgeOptions {
     ofRelease: (text) =>
       releaseProblems(text, { program, user, env: process.env, ...(withinMs && { withinMs }) }),
     env: { ...process.env, CREDENTIALS_DIRECTORY: CREDENTIALS_OF_AGENT },
-    order: (config) => {
+    authorisation: (config) => {
       assertOwn(file);
-      const order = readOwnOrder(config, 'authorisation');
-      return order && openAuthorisation(order, new RestraintFolder(dir).authority());
+      const bytes = readOwnAuthorisation(config, 'authorisation');
+      return bytes && openAuthorisation(bytes, new RestraintFolder(dir).authority());
     },
     wallMs: () => Date.now(),
   };
 }
 
-export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): TrialJudge {
+export function trialValidator({ env, authorisation, ofRelease, wallMs }: ValidatorOptions): TrialValidator {
   const inspect = (text: string) => inspectText(text, { env, mode: 'run' });
   return {
     proposable: (text) => {
@@ -76,17 +76,17 @@ export function trialJudge({ env, order, ofRelease, wallMs }: JudgeOptions): Tri
     },
     shownSha256,
     edited: editedText,
-    problems: (edited, proposal, former) => {
+    problems: (edited, proposal, previous) => {
       const { config, problems } = inspect(edited);
       if (config === undefined) return problems.map(proposalProblem);
-      const before = inspectText(former, { env, mode: 'check', files: false }).config;
-      const against = orderProblems({ config, before, open: () => order(config), nowMs: wallMs() });
+      const before = inspectText(previous, { env, mode: 'check', files: false }).config;
+      const against = authorisationProblems({ config, before, open: () => authorisation(config), nowMs: wallMs() });
       return askRelease([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
   };
 }
 
-export interface WholeJudgeOptions extends JudgeOptions {
+export interface FullValidatorOptions extends ValidatorOptions {
   /** False if the files that the configuration names lie on another machine. */
   readonly files: boolean;
   /** Rights of the signing key; absent if the text is not signed yet. */
@@ -99,14 +99,14 @@ export interface WholeJudgeOptions extends JudgeOptions {
  * Returns the validation errors of a complete text that replaces `former`. The room sends such a text; no one has drawn
  * it on site.
  */
-export function wholeProblems(
+export function fullTextProblems(
   text: string,
-  former: string,
-  { env, order, ofRelease, wallMs, files, may, blackened }: WholeJudgeOptions,
+  previous: string,
+  { env, authorisation, ofRelease, wallMs, files, may, blackened }: FullValidatorOptions,
 ): readonly ProposalProblem[] {
   const { config, problems } = inspectText(text, { env, mode: 'run', files });
   if (config === undefined) return problems.map(proposalProblem);
-  const before = inspectText(former, { env, mode: 'check', files: false }).config;
+  const before = inspectText(previous, { env, mode: 'check', files: false }).config;
   if (before === undefined) {
     const message =
       'the configuration that lies there is refused, and with it who may command; mend it on the box';
@@ -117,13 +117,13 @@ export function wholeProblems(
     .map((name) =>
       problem(name, `must stay ${before[name]}: whose box it is does not change by the room’s order`, false),
     );
-  const candidate = { config, before, open: () => order(config), nowMs: wallMs() };
+  const candidate = { config, before, open: () => authorisation(config), nowMs: wallMs() };
   const black = [...before.masks, ...(blackened?.() ?? [])];
   const allProblems = [
     ...identityProblems,
     ...(may === undefined ? [] : grantProblems(config, before, may)),
-    ...lostOrder(candidate, () => order(before)),
-    ...orderProblems(candidate),
+    ...lostAuthorisation(candidate, () => authorisation(before)),
+    ...authorisationProblems(candidate),
     ...maskProblems(candidate, black),
   ];
   return askRelease(allProblems, text, ofRelease);
@@ -133,7 +133,7 @@ export function wholeProblems(
 function askRelease(
   problems: readonly ProposalProblem[],
   text: string,
-  ofRelease: JudgeOptions['ofRelease'],
+  ofRelease: ValidatorOptions['ofRelease'],
 ): readonly ProposalProblem[] {
   return problems.length > 0 || ofRelease === undefined ? problems : ofRelease(text);
 }
@@ -153,13 +153,13 @@ function grantProblems({ commands }: Config, before: Config, may: CommandKey['ma
 }
 
 /** Converts a problem; passwords are never in `found` (config/problem.ts). */
-function proposalProblem({ path, message, found }: Problem): ProposalProblem {
-  const text = found === null ? message : `${message} (found ${found})`;
+function proposalProblem({ path, message, found: value }: Problem): ProposalProblem {
+  const text = value === null ? message : `${message} (found ${value})`;
   return problem(path, text, false);
 }
 
-function problem(path: string, message: string, order: boolean): ProposalProblem {
-  return { path: path.slice(0, 200), message: message.slice(0, MESSAGE_CHARS_MAX), order };
+function problem(path: string, message: string, isOfAuthorisation: boolean): ProposalProblem {
+  return { path: path.slice(0, 200), message: message.slice(0, MESSAGE_CHARS_MAX), order: isOfAuthorisation };
 }
 
 /** Reports a camera source that an environment variable overrides. */
@@ -186,23 +186,23 @@ interface Candidate {
  * Reports rules that the authorisation does not cover. A rule that it did not cover before, and so does not run, may
  * stay unchanged.
  */
-function orderProblems({ config, before, open, nowMs }: Candidate): ProposalProblem[] {
+function authorisationProblems({ config, before, open, nowMs }: Candidate): ProposalProblem[] {
   const { site, box, camera } = config;
-  const order = orderOf(open);
-  if (order === undefined) return [];
+  const authorisation = openedAuthorisation(open);
+  if (authorisation === undefined) return [];
   const place = { site, box, camera: cameraAddress(camera?.source) };
   // An authorisation that will be valid later is the one to draw for.
-  const atMs = Math.max(nowMs, Date.parse(order.notBefore));
-  const fault = authorisationFault(order, place, atMs);
-  const otherPlace = order.site !== site || order.box !== box;
-  if (fault?.code === 'expired' || otherPlace) return [];
-  if (fault !== undefined) return [problem('camera.source', fault.message, true)];
+  const atMs = Math.max(nowMs, Date.parse(authorisation.notBefore));
+  const refusal = authorisationRefusal(authorisation, place, atMs);
+  const otherPlace = authorisation.site !== site || authorisation.box !== box;
+  if (refusal?.code === 'expired' || otherPlace) return [];
+  if (refusal !== undefined) return [problem('camera.source', refusal.message, true)];
   // An installation authorisation covers no rule; drawing is what it is for.
-  if (order.installation === true) return [];
+  if (authorisation.installation === true) return [];
   const idle = new Set(
-    before && coverageOf(order, before).flatMap(({ rule, grant }) => (grant ? [] : [rule])),
+    before && coverageOf(authorisation, before).flatMap(({ rule, grant }) => (grant ? [] : [rule])),
   );
-  return coverageOf(order, config).flatMap(({ rule, grant, reason = '' }, index) =>
+  return coverageOf(authorisation, config).flatMap(({ rule, grant, reason = '' }, index) =>
     grant === undefined && !idle.has(rule) ? [problem(`rules[${index}]`, reason, true)] : [],
   );
 }
@@ -210,8 +210,8 @@ function orderProblems({ config, before, open, nowMs }: Candidate): ProposalProb
 /**
  * Refuses to lose the authorisation: on a suspended box no one would notice, and the box would stay blind indefinitely.
  */
-function lostOrder({ open }: Candidate, former: () => Authorisation | undefined): ProposalProblem[] {
-  if (orderOf(open) !== undefined || orderOf(former) === undefined) return [];
+function lostAuthorisation({ open }: Candidate, previous: () => Authorisation | undefined): ProposalProblem[] {
+  if (openedAuthorisation(open) !== undefined || openedAuthorisation(previous) === undefined) return [];
   return [problem('authorisation', 'names no order of this authority, and the one before does', true)];
 }
 
@@ -221,17 +221,17 @@ function lostOrder({ open }: Candidate, former: () => Authorisation | undefined)
  */
 function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskConfig[]): ProposalProblem[] {
   const { site, box, camera, masks } = config;
-  const order = orderOf(open);
+  const authorisation = openedAuthorisation(open);
   const place = { site, box, camera: cameraAddress(camera?.source) };
-  const holds = order !== undefined && authorisationFault(order, place, nowMs) === undefined;
-  const staying = [...masks, ...((holds && order.masks) || [])];
+  const holds = authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
+  const staying = [...masks, ...((holds && authorisation.masks) || [])];
   return [...new Set(uncovered(black, staying).map(({ id }) => id))].map((id) => {
     const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie-oversight authorise\`) or somebody at the pole can do it`;
     return problem('masks', message, true);
   });
 }
 
-function orderOf(open: () => Authorisation | undefined): Authorisation | undefined {
+function openedAuthorisation(open: () => Authorisation | undefined): Authorisation | undefined {
   try {
     return open();
   } catch (error) {

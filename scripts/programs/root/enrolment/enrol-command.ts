@@ -94,7 +94,7 @@ function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
       return loadConfig(config, { env: process.env, mode: 'check', files: false });
     },
   });
-  const request = command.look();
+  const request = command.newCommand();
   if (request === undefined) return false;
   if ('args' in request) {
     print('the room’s command: renew now');

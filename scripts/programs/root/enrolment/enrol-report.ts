@@ -26,7 +26,7 @@ export interface ReportOptions {
 export class EnrolReport {
   readonly #options: ReportOptions;
   #lastLine = '';
-  #fault = '';
+  #lastProblem = '';
 
   constructor(options: ReportOptions) {
     this.#options = options;
@@ -75,9 +75,9 @@ export class EnrolReport {
     try {
       write();
     } catch (error) {
-      const fault = `${file} cannot be written (${messageOf(error)}); it is told here only`;
-      if (fault !== this.#fault) this.#options.say(fault);
-      this.#fault = fault;
+      const problem = `${file} cannot be written (${messageOf(error)}); it is told here only`;
+      if (problem !== this.#lastProblem) this.#options.say(problem);
+      this.#lastProblem = problem;
     }
   }
 }

@@ -84,7 +84,7 @@ async function attempt(options: EnrolOptions, pair: CertificatePair, backoff: Ba
     pair.install(issued.pem);
     return finish(options, pair);
   } catch (error) {
-    if (!isOfTheWorld(error)) throw error;
+    if (!isExternalError(error)) throw error;
     if (!signal.aborted) report.tell('waiting', messageOf(error));
     return { isDone: false, waitMs: backoff.nextMs() };
   }
@@ -143,7 +143,7 @@ function finish({ files }: EnrolOptions, pair: CertificatePair): Outcome {
 }
 
 /** Reports whether an error comes from a disk, a network or the room rather than from a bug. */
-export function isOfTheWorld(error: unknown): boolean {
+export function isExternalError(error: unknown): boolean {
   if (error instanceof AgentError) return error.kind !== 'bug';
   return error instanceof Error && 'code' in error;
 }

@@ -83,8 +83,8 @@ export interface Issued {
  * @throws AgentError `corrupt` for anything but a certificate of our key, our name and our authority
  */
 export async function issuedFrom(body: string, target: ExpectedCertificate): Promise<Issued> {
-  const refusal = (what: string, cause?: unknown): AgentError =>
-    new AgentError('corrupt', `the room’s answer is refused: ${what}`, cause);
+  const refusal = (detail: string, cause?: unknown): AgentError =>
+    new AgentError('corrupt', `the room’s answer is refused: ${detail}`, cause);
   const plain = body.replace(/\s+/g, '');
   if (plain === '') throw refusal('the answer is empty; must be a certificate (PKCS #7, base64)');
   const certificates = await certificatesIn(plain).catch((error: unknown) => {

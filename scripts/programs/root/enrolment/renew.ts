@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { type ClockOptions, raiseToRoom } from './box-clock.ts';
 import type { CertificatePair } from './certificate-pair.ts';
-import { isOfTheWorld } from './enrol.ts';
+import { isExternalError } from './enrol.ts';
 import type { EnrolFiles, EnrolRecord } from './enrol-files.ts';
 import { askRoom, EST, type EstAnswer } from './est-client.ts';
 import { type Issued, issuedFrom, makeRequest } from './openssl.ts';
@@ -84,7 +84,7 @@ async function ask(options: RenewOptions, record: EnrolRecord, request: RenewReq
   try {
     return await asksOnce(options, record, request);
   } catch (error) {
-    if (!isOfTheWorld(error)) throw error;
+    if (!isExternalError(error)) throw error;
     return { state: 'unavailable', reason: messageOf(error) };
   }
 }

@@ -57,20 +57,20 @@ export async function provisionHotspot({
     clock: systemClock,
     config: own,
   });
-  let looks = 0;
+  let polls = 0;
   const hotspot = new Hotspot({
     box: read()?.box ?? (hostname().split('.')[0] ?? 'vigie').slice(0, 32),
     passphrase: readHotspotKey(join(dirname(config), 'page', HOTSPOT_KEY_FILE)),
     profileFile: profile,
     clock: systemClock,
-    refusal: () => orderThatHolds(read(), new RestraintFolder(folder), Date.now()),
+    refusal: () => hotspotRefusal(read(), new RestraintFolder(folder), Date.now()),
     onRequest,
     requested: () => {
-      looks += 1;
-      const roomRequest = request.look();
+      polls += 1;
+      const roomRequest = request.newRequest();
       if (roomRequest === undefined || 'minutes' in roomRequest) return roomRequest?.minutes;
       // A command from before this start of the box was judged then.
-      if (onRequest || looks > 1) print(`the room’s command is refused: ${roomRequest.refused}`);
+      if (onRequest || polls > 1) print(`the room’s command is refused: ${roomRequest.refused}`);
       return undefined;
     },
     say: (line) => print(line),
@@ -83,19 +83,19 @@ export async function provisionHotspot({
  * Returns why the hotspot is off, or undefined. An authorisation counts from its signature, not from its first day. A
  * box without a clock wakes up in the past, and must not open the hotspot for that reason.
  */
-export function orderThatHolds(
+export function hotspotRefusal(
   config: Config | undefined,
   folder: Pick<RestraintFolder, 'authority'>,
   nowMs: number,
 ): string | undefined {
   if (config?.authorisation === undefined) return undefined;
   try {
-    const order = openAuthorisation(readAuthorisationFile(config.authorisation), folder.authority());
-    const { site, box, rules, notAfter } = order;
+    const authorisation = openAuthorisation(readAuthorisationFile(config.authorisation), folder.authority());
+    const { site, box, rules, notAfter } = authorisation;
     // An installation authorisation names no rule.
     if (site !== config.site || box !== config.box || rules.length === 0) return undefined;
     if (nowMs >= Date.parse(notAfter)) return undefined;
-    return `order ${order.order} holds until ${notAfter}; the room opens it, or use a cable`;
+    return `order ${authorisation.order} holds until ${notAfter}; the room opens it, or use a cable`;
   } catch (error) {
     // An authorisation that cannot be read or is not signed allows nothing, so no one is being filmed.
     if (error instanceof AgentError && error.kind !== 'bug') return undefined;

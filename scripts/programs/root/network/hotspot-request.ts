@@ -21,8 +21,8 @@ export class HotspotRequest {
   }
 
   /** Returns a new request since the last call; undefined if there is none. */
-  look(): HotspotAsked | undefined {
-    const request = this.#command.look();
+  newRequest(): HotspotAsked | undefined {
+    const request = this.#command.newCommand();
     if (request === undefined || 'refused' in request) return request;
     return { minutes: request.args.minutes };
   }

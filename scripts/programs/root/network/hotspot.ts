@@ -30,7 +30,7 @@ const PROFILE = 'vigie-hotspot';
 const OPEN_MS = 15 * 60_000;
 /** The longest that one command may ask for, ms. vigie-hotspot.service ends it a minute later. */
 const RUN_MS_MAX = 60 * 60_000;
-const LOOK_EVERY_MS = 10_000;
+const POLL_EVERY_MS = 10_000;
 const NMCLI_WITHIN_MS = 30_000;
 /**
  * WPA: 8 to 63 printable characters (IEEE 802.11, J.4.1). A blank is not allowed, because it is invisible on a label.
@@ -144,8 +144,8 @@ export class Hotspot {
       };
       const minutes = Math.ceil(leftMs() / 60_000);
       say(`hotspot ${hotspotName(box)} is open for ${minutes} min: https://10.42.0.1/`);
-      for (let left = leftMs(); left > 0 && this.#mayStay(); left = leftMs())
-        await clock.sleep(Math.min(LOOK_EVERY_MS, left), this.#stop.signal);
+      for (let remainingMs = leftMs(); remainingMs > 0 && this.#mayStay(); remainingMs = leftMs())
+        await clock.sleep(Math.min(POLL_EVERY_MS, remainingMs), this.#stop.signal);
     } finally {
       rmSync(profileFile, { force: true });
       await this.#down();

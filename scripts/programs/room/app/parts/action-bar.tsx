@@ -1,6 +1,6 @@
 /** Buttons and keys for the actions on one incident. */
 import type { Incident } from '../../contract/incident.ts';
-import { claim, isMine, judge, release } from '../acts.ts';
+import { claim, isMine, review, release } from '../acts.ts';
 import { may, session } from '../session.ts';
 import { words } from '../words/words.ts';
 import { dispatching, noting } from './dialogs.tsx';
@@ -32,7 +32,7 @@ function doingsOf(incident: Incident): Doing[] {
   }
   if (may('judge') && isOpen) {
     for (const name of ['confirmed', 'false-alarm', 'unclear'] as const)
-      doings.push({ name, key: KEY[name], isMain: false, run: () => void judge(incident, name) });
+      doings.push({ name, key: KEY[name], isMain: false, run: () => void review(incident, name) });
   }
   if (may('note')) {
     const run = (): void => {
@@ -50,11 +50,11 @@ export function actionKeys(incident: Incident | undefined): Record<string, () =>
 }
 
 export function ActionBar({ incident }: { readonly incident: Incident }) {
-  const { acts } = words.value;
+  const { actions } = words.value;
   const doings = doingsOf(incident);
   if (doings.length === 0) return null;
   return (
-    <div class="acts" role="toolbar" aria-label={acts.bar}>
+    <div class="acts" role="toolbar" aria-label={actions.bar}>
       {doings.map(({ name, key, isMain, run }) => (
         <button
           key={name}
@@ -63,7 +63,7 @@ export function ActionBar({ incident }: { readonly incident: Incident }) {
           aria-keyshortcuts={key}
           onClick={run}
         >
-          {acts[name]}{' '}
+          {actions[name]}{' '}
           <span class="kbd" aria-hidden="true">
             {key}
           </span>

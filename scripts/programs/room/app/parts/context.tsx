@@ -11,11 +11,11 @@ import { Mark, stateText } from './marks.tsx';
 /** Ratio of true verdicts with its 95 % interval. */
 export function PrecisionOf({ precision }: { readonly precision: Precision }) {
   const { incident: texts } = words.value;
-  const { share, low, high } = precision;
+  const { share: ratio, low, high } = precision;
   return (
     <section>
       <h2>{texts.precision}</h2>
-      {share === null || low === null || high === null ? (
+      {ratio === null || low === null || high === null ? (
         <p class="quiet">{texts.noPrecision}</p>
       ) : (
         <>
@@ -29,11 +29,11 @@ export function PrecisionOf({ precision }: { readonly precision: Precision }) {
               height="10"
               rx="2"
             />
-            <rect class="share" x={Math.min(197, share * 200 - 1.5)} y="0" width="3" height="16" />
+            <rect class="share" x={Math.min(197, ratio * 200 - 1.5)} y="0" width="3" height="16" />
           </svg>
           <p>
             {texts.precisionText(
-              percent(share),
+              percent(ratio),
               percent(low),
               percent(high),
               precision.confirmed + precision.falseAlarms,
@@ -60,10 +60,10 @@ export function Notes({ notes, timeZone }: NotesProps) {
         <p class="quiet">{texts.noNotes}</p>
       ) : (
         <ol class="notes">
-          {notes.map(({ at, who, text }) => (
-            <li key={`${at} ${who}`}>
+          {notes.map(({ at, who: author, text }) => (
+            <li key={`${at} ${author}`}>
               <span class="quiet">
-                {siteTimeText(at, timeZone)} · {who}
+                {siteTimeText(at, timeZone)} · {author}
               </span>
               <p>{plain(text)}</p>
             </li>

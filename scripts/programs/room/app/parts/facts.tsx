@@ -15,7 +15,7 @@ interface FactsProps {
 
 export function Facts({ incident, detail }: FactsProps) {
   const { incident: texts } = words.value;
-  const { site, box, place, rule, started, ended, received, dispatchedBy, dispatchedAt } = incident;
+  const { site, box, place, rule, started, ended: endedAt, received, dispatchedBy, dispatchedAt } = incident;
   const { purpose, legalBasis, validUntil } = detail ?? {};
   const timeZone = detail?.timeZone ?? null;
   return (
@@ -26,14 +26,14 @@ export function Facts({ incident, detail }: FactsProps) {
         </Fact>
         <Fact name={texts.happened}>
           <b>{siteTimeText(started, timeZone)}</b>{' '}
-          {ended === null ? texts.lasts : `– ${siteTimeText(ended, timeZone)}`}
+          {endedAt === null ? texts.lasts : `– ${siteTimeText(endedAt, timeZone)}`}
         </Fact>
         <Fact name={texts.received}>{siteTimeText(received, timeZone)}</Fact>
         <Fact name={texts.owner}>
           <OwnerText incident={incident} />
         </Fact>
         {dispatchedBy !== null && dispatchedAt !== null && (
-          <Fact name={texts.sent}>{texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}</Fact>
+          <Fact name={texts.dispatched}>{texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}</Fact>
         )}
         {incident.closedAt !== null && (
           <Fact name={texts.closed}>
@@ -47,7 +47,7 @@ export function Facts({ incident, detail }: FactsProps) {
         {detail !== undefined && (
           <Fact name={texts.legalBasis}>
             {plain(legalBasis ?? texts.unknown)}
-            {typeof validUntil === 'string' && `, ${texts.until} ${siteTimeText(validUntil, timeZone)}`}
+            {typeof validUntil === 'string' && `, ${texts.validUntil} ${siteTimeText(validUntil, timeZone)}`}
           </Fact>
         )}
       </dl>
@@ -70,10 +70,10 @@ function OwnerText({ incident }: { readonly incident: Incident }) {
   if (claimedBy === null) return <>{texts.nobody}</>;
   if (!isMine(incident) || claimedUntil === null || state !== 'claimed') return <b>{claimedBy}</b>;
   void tick.value;
-  const left = age(Date.parse(claimedUntil) - nowMs(), words.value);
+  const remaining = age(Date.parse(claimedUntil) - nowMs(), words.value);
   return (
     <>
-      <b>{queue.mine}</b>, {texts.claimLeft(left)}
+      <b>{queue.you}</b>, {texts.claimLeft(remaining)}
     </>
   );
 }

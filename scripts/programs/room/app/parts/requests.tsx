@@ -42,16 +42,16 @@ export function Sealed({ no }: { readonly no: number }) {
   const number = useSignal('');
   const reason = useSignal('');
   const isBusy = useSignal(false);
-  const fault = useSignal<string | undefined>(undefined);
+  const problem = useSignal<string | undefined>(undefined);
   const answer = useSignal<SealedAnswer | undefined>(undefined);
   const ask = async (): Promise<void> => {
     isBusy.value = true;
-    fault.value = undefined;
+    problem.value = undefined;
     try {
       const body = { case: number.value.trim(), reason: reason.value.trim() };
       answer.value = await post<SealedAnswer>(`/api/incidents/${no}/sealed`, body);
     } catch (error) {
-      fault.value = explain(error);
+      problem.value = explain(error);
     }
     isBusy.value = false;
   };
@@ -90,7 +90,7 @@ export function Sealed({ no }: { readonly no: number }) {
         </Button>
       </form>
       <div aria-live="polite">
-        {fault.value !== undefined && <Notice tone="bad">{fault.value}</Notice>}
+        {problem.value !== undefined && <Notice tone="bad">{problem.value}</Notice>}
         {answer.value !== undefined && <Came answer={answer.value} />}
       </div>
     </details>

@@ -57,7 +57,7 @@ export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
 }
 
 function IncidentText({ incident }: { readonly incident: Incident }) {
-  const { kind, site, box, severity, clockDoubt, ended } = incident;
+  const { kind, site, box, severity, clockDoubt, ended: endedAt } = incident;
   const { queue, severities } = words.value;
   return (
     <>
@@ -65,7 +65,7 @@ function IncidentText({ incident }: { readonly incident: Incident }) {
         <strong>{kindText(kind, words.value)}</strong>
         {severity !== 'alert' && <i class="tag">{severities[severity]}</i>}
         {clockDoubt && <i class="tag doubt">{queue.doubt}</i>}
-        {ended !== null && <i class="tag">{queue.ended}</i>}
+        {endedAt !== null && <i class="tag">{queue.endedText}</i>}
         <span class="how">{sentence(incident, words.value)}</span>
       </span>
       <BoxName site={site} box={box} />
@@ -110,7 +110,7 @@ function Owner({ incident }: { readonly incident: Incident }) {
   const isMe = owner !== null && owner === session.value?.user;
   return (
     <span class={isMe ? 'owner me' : 'owner'}>
-      <b>{owner === null ? '' : isMe ? words.value.queue.mine : owner}</b>
+      <b>{owner === null ? '' : isMe ? words.value.queue.you : owner}</b>
       <span>{state === 'new' ? '' : stateText(incident, false)}</span>
     </span>
   );

@@ -8,19 +8,19 @@
 import type { Incident, Queue } from '../../contract/incident.ts';
 
 /** Equal to the size of the server's queue. */
-export const HELD_MAX = 2000;
+export const LOADED_MAX = 2000;
 /**
  * Incidents of one box that are kept first, as in the server's queue: a box that floods the room must not displace the
  * alerts of others.
  */
 const OF_A_BOX_MAX = 100;
 /** Number of held incidents below which the queue is loaded again, if the server has more. */
-const REFILL_BELOW = HELD_MAX / 2;
+const REFILL_BELOW = LOADED_MAX / 2;
 
 export class Rows {
   readonly #rows = new Map<number, Incident>();
   #rev = 0;
-  #unheldCount = 0;
+  #unloadedCount = 0;
 
   /** Number from which the stream continues. */
   get rev(): number {
@@ -29,14 +29,14 @@ export class Rows {
 
   /** Number of open incidents that are not held. */
   get more(): number {
-    return this.#unheldCount;
+    return this.#unloadedCount;
   }
 
   get isShort(): boolean {
-    return this.#unheldCount > 0 && this.#rows.size < REFILL_BELOW;
+    return this.#unloadedCount > 0 && this.#rows.size < REFILL_BELOW;
   }
 
-  get held(): readonly Incident[] {
+  get incidents(): readonly Incident[] {
     return [...this.#rows.values()];
   }
 
@@ -48,30 +48,30 @@ export class Rows {
     this.#rows.clear();
     for (const incident of incidents) this.#rows.set(incident.no, incident);
     this.#rev = rev;
-    this.#unheldCount = more;
+    this.#unloadedCount = more;
     this.#trim();
   }
 
   /** Applies changes of the stream. Returns the new incidents that wait for someone. */
   apply(incidents: readonly Incident[]): Incident[] {
-    const fresh: Incident[] = [];
+    const newIncidents: Incident[] = [];
     const previousRev = this.#rev;
     for (const incident of incidents) {
       if (incident.rev <= previousRev) continue;
       this.#rev = Math.max(this.#rev, incident.rev);
       const current = this.#rows.get(incident.no);
       if (current !== undefined && current.rev >= incident.rev) continue;
-      if (current === undefined) this.#count(incident, fresh);
+      if (current === undefined) this.#count(incident, newIncidents);
       this.#put(incident);
     }
     this.#trim();
-    return fresh;
+    return newIncidents;
   }
 
   /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
-  #count(incident: Incident, fresh: Incident[]): void {
-    if (incident.events > 1 || incident.revision > 0) this.#unheldCount = Math.max(0, this.#unheldCount - 1);
-    else if (incident.state === 'new') fresh.push(incident);
+  #count(incident: Incident, newIncidents: Incident[]): void {
+    if (incident.events > 1 || incident.revision > 0) this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
+    else if (incident.state === 'new') newIncidents.push(incident);
   }
 
   /** Applies the answer to one's own action, which may arrive before the stream's change. */
@@ -87,7 +87,7 @@ export class Rows {
   }
 
   #trim(): void {
-    const over = this.#rows.size - HELD_MAX;
+    const over = this.#rows.size - LOADED_MAX;
     if (over <= 0) return;
     const ofBox = new Map<string, number>();
     const [fit, excessRows]: [Incident[], Incident[]] = [[], []];
@@ -98,7 +98,7 @@ export class Rows {
     }
     const leastFirst = [...fit, ...excessRows].reverse();
     for (const { no } of leastFirst.slice(0, over)) this.#rows.delete(no);
-    this.#unheldCount += over;
+    this.#unloadedCount += over;
   }
 }
 

@@ -41,9 +41,9 @@ let chosenIndex = 0;
 export const haystack = signal<(incident: Incident) => string>(({ kind }) => kind);
 
 /** Held incidents with pending actions applied. */
-export const heldIncidents = computed<readonly Incident[]>(() => {
+export const loadedIncidents = computed<readonly Incident[]>(() => {
   void version.value;
-  const all = rows.held.map((incident) => withActions(incident));
+  const all = rows.incidents.map((incident) => withActions(incident));
   const leaving = [...lingering.values()].filter(({ no }) => rows.of(no) === undefined);
   return leaving.length === 0 ? all : [...all, ...leaving];
 });
@@ -56,7 +56,7 @@ export const lines = computed<readonly Line[]>(() => {
     .filter((word) => word !== '');
   const text = haystack.value;
   const open = openStorms.value;
-  return linesOf(heldIncidents.value, {
+  return linesOf(loadedIncidents.value, {
     nowMs: nowMs(),
     me: session.value?.user ?? '',
     isOpen: (storm) => open.has(storm),
@@ -68,13 +68,13 @@ export const lines = computed<readonly Line[]>(() => {
   });
 });
 
-export const waiting = computed(() => heldIncidents.value.filter(({ state }) => state === 'new').length);
+export const waiting = computed(() => loadedIncidents.value.filter(({ state }) => state === 'new').length);
 /** Number of open incidents that this browser does not hold. */
-export const unheldCount = computed(() => {
+export const unloadedCount = computed(() => {
   void version.value;
   return rows.more;
 });
-export const heldCount = computed(() => heldIncidents.value.length);
+export const loadedCount = computed(() => loadedIncidents.value.length);
 
 function waits({ state, claimedBy }: Incident): boolean {
   return state === 'new' || (state === 'closed' && claimedBy === null);
@@ -134,8 +134,8 @@ export function resetRows(queue: Queue): void {
 }
 
 export function applyRows(incidents: readonly Incident[]): void {
-  const fresh = rows.apply(incidents).filter(({ severity }) => severity === 'alert').length;
-  if (fresh > 0) announce(fresh);
+  const newAlertCount = rows.apply(incidents).filter(({ severity }) => severity === 'alert').length;
+  if (newAlertCount > 0) announce(newAlertCount);
   drawSoon();
 }
 
@@ -150,9 +150,9 @@ export function begin(no: number, change: Partial<Incident>): void {
 
 /** Ends the first pending action. `incident` is the current state, if known. */
 export function end(no: number, incident: Incident | undefined, isMine: boolean): void {
-  const [, ...left] = doing.get(no) ?? [];
-  if (left.length === 0) doing.delete(no);
-  else doing.set(no, left);
+  const [, ...remaining] = doing.get(no) ?? [];
+  if (remaining.length === 0) doing.delete(no);
+  else doing.set(no, remaining);
   if (incident?.state === 'closed' && isMine) linger(incident);
   else lingering.delete(no);
   if (incident !== undefined) settle(incident);

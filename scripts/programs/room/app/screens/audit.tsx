@@ -39,7 +39,7 @@ export function AuditScreen() {
       <Head title={words.value.places.audit}>
         <Csv path="/api/audit.csv" />
       </Head>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
+      <LoadState has={data !== undefined} problem={load.problem.value} onAgain={load.reload} />
       {data !== undefined && <Chain page={data} />}
       {may('end-sessions') && <People />}
       <Filter key={`${user} ${incident}`} />
@@ -53,13 +53,13 @@ export function AuditScreen() {
   );
 }
 
-function Chain({ page: { whole, fault } }: { readonly page: AuditPage }) {
+function Chain({ page: { whole: isIntact, fault: problem } }: { readonly page: AuditPage }) {
   const { audit } = viewWords.value;
-  if (whole) return <Notice tone="good">{audit.whole}</Notice>;
+  if (isIntact) return <Notice tone="good">{audit.intact}</Notice>;
   return (
     <Notice tone="bad" urgent>
       <strong>{audit.broken}</strong>
-      {fault !== null && <p>{audit.where + plain(fault)}</p>}
+      {problem !== null && <p>{audit.location + plain(problem)}</p>}
     </Notice>
   );
 }
@@ -78,7 +78,7 @@ function Filter() {
       }}
     >
       <Field
-        label={audit.who}
+        label={audit.account}
         name="who"
         value={user.value}
         maxLength={64}
@@ -93,7 +93,7 @@ function Filter() {
         value={incident.value}
         inputMode="numeric"
         autocomplete="off"
-        fault={isBad ? audit.badIncident : undefined}
+        problem={isBad ? audit.badIncident : undefined}
         onText={(text) => {
           incident.value = text.trim();
         }}
@@ -125,8 +125,8 @@ function Entries({ entries }: { readonly entries: readonly AuditEntry[] }) {
               {audit.number}
             </th>
             <th scope="col">{audit.at}</th>
-            <th scope="col">{audit.who}</th>
-            <th scope="col">{audit.act}</th>
+            <th scope="col">{audit.account}</th>
+            <th scope="col">{audit.action}</th>
             <th scope="col">{audit.about}</th>
             <th scope="col">{audit.more}</th>
             <th scope="col">{audit.hash}</th>
@@ -152,7 +152,7 @@ function Entry({ entry }: { readonly entry: AuditEntry }) {
       <td>
         {plain(entry.who)} <span class="quiet">{{ ...words.value.roles, ...audit.roles }[entry.role]}</span>
       </td>
-      <td class={isLoud ? 'fault' : undefined}>{audit.acts[entry.act] ?? plain(entry.act)}</td>
+      <td class={isLoud ? 'fault' : undefined}>{audit.actions[entry.act] ?? plain(entry.act)}</td>
       <td>
         {entry.incident !== null &&
           (may('see-incidents') ? (

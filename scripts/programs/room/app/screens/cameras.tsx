@@ -10,12 +10,12 @@ import { useKeys } from '../keys.ts';
 import { may, session, tick } from '../session.ts';
 import {
   fleet,
-  fleetFault,
+  fleetProblem,
   inOrder,
   keyOf,
   loadFleet,
   selectedKey,
-  strangers,
+  unknownSenderCount,
   unlistedCount,
   watchFleet,
 } from '../views/fleet.ts';
@@ -27,10 +27,10 @@ import {
   daysUntil,
   kindText,
   lasting,
-  left,
+  remainingText,
   plain,
   reasonText,
-  share,
+  ratioText,
   timeText,
 } from '../views/say.ts';
 import { Tiles } from '../views/tiles.tsx';
@@ -87,11 +87,11 @@ export function CamerasScreen() {
       <Head title={words.value.places.cameras}>
         <Csv path="/api/cameras.csv" />
       </Head>
-      <LoadState has={fleet.value !== undefined} fault={fleetFault.value} onAgain={() => void loadFleet()} />
+      <LoadState has={fleet.value !== undefined} problem={fleetProblem.value} onAgain={() => void loadFleet()} />
       {fleet.value !== undefined && (
         <>
           {unlistedCount.value > 0 && <Notice tone="warn">{cameras.more(count(unlistedCount.value))}</Notice>}
-          {strangers.value > 0 && <Notice tone="warn">{cameras.strangers(count(strangers.value))}</Notice>}
+          {unknownSenderCount.value > 0 && <Notice tone="warn">{cameras.unknownSenders(count(unknownSenderCount.value))}</Notice>}
           <Counts />
           <div class="desk-split">
             <div class="desk-main">
@@ -212,7 +212,7 @@ function reasonsText(camera: Camera): string {
   if (camera.condition === 'offline') reasonTexts.push(ago(camera.heard));
   if (camera.condition === 'ending') {
     const ends = [camera.certificateEnds, camera.orderEnds].filter((end) => end !== null).sort();
-    if (ends[0] !== undefined) reasonTexts.push(left(ends[0]));
+    if (ends[0] !== undefined) reasonTexts.push(remainingText(ends[0]));
   }
   return reasonTexts.length === 0 ? conditions[camera.condition] : reasonTexts.join(' · ');
 }
@@ -250,17 +250,17 @@ function Details({ camera }: { readonly camera: Camera }) {
       <dl class="d-facts">
         <dt>{cameras.blind}</dt>
         <dd>
-          {camera.blindS === 0 ? lasting(0) : `${lasting(camera.blindS)} (${share(camera.blindS / DAY_S)})`}
+          {camera.blindS === 0 ? lasting(0) : `${lasting(camera.blindS)} (${ratioText(camera.blindS / DAY_S)})`}
         </dd>
         <dt>{cameras.lastAlert}</dt>
         <dd>{camera.lastAlert === null ? cameras.never : <TimeSince at={camera.lastAlert} />}</dd>
-        <dt>{cameras.heard}</dt>
+        <dt>{cameras.lastReceived}</dt>
         <dd>
           <TimeSince at={camera.heard} />
         </dd>
         <dt>{cameras.certificate}</dt>
         <dd>{camera.certificateEnds === null ? unknown : <End at={camera.certificateEnds} />}</dd>
-        <dt>{cameras.order}</dt>
+        <dt>{cameras.authorisation}</dt>
         <dd>{camera.orderEnds === null ? unknown : <End at={camera.orderEnds} />}</dd>
         <dt>{cameras.mode}</dt>
         <dd>{state || unknown}</dd>
@@ -289,15 +289,15 @@ function End({ at }: { readonly at: string }) {
   return (
     <>
       {timeText(at, 'day')}{' '}
-      <span class={daysUntil(at) < SOON_DAYS ? 'fault d-nowrap' : 'quiet d-nowrap'}>{left(at)}</span>
+      <span class={daysUntil(at) < SOON_DAYS ? 'fault d-nowrap' : 'quiet d-nowrap'}>{remainingText(at)}</span>
     </>
   );
 }
 
 /** A system condition has no verdict: it is active or over. */
-function becameOf({ severity, ended, verdict, state }: Incident): string {
+function becameOf({ severity, ended: endedAt, verdict, state }: Incident): string {
   const { states, verdicts, queue, incident } = words.value;
-  if (severity === 'system') return ended === null ? incident.lasts : queue.ended;
+  if (severity === 'system') return endedAt === null ? incident.lasts : queue.endedText;
   return verdict === null ? states[state] : verdicts[verdict];
 }
 
@@ -308,7 +308,7 @@ function Incidents({ camera: { site, box } }: { readonly camera: Camera }) {
   return (
     <>
       <h3>{cameras.incidents}</h3>
-      <LoadState has={incidents !== undefined} fault={page.fault.value} onAgain={page.reload} />
+      <LoadState has={incidents !== undefined} problem={page.problem.value} onAgain={page.reload} />
       {incidents?.length === 0 && <p>{cameras.noIncidents}</p>}
       <ul class="d-rows d-links">
         {incidents?.map((incident) => (

@@ -1,16 +1,16 @@
 /** Statistics screen: precision of the boxes, with its confidence interval. */
 import { signal } from '@preact/signals';
 import { Choice } from '../../../../../agent/kit/controls.tsx';
-import type { Figures, StatisticsBy } from '../../contract/figures.ts';
+import type { Statistics, StatisticsBy } from '../../contract/figures.ts';
 import { may } from '../session.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, LoadState, Scroll } from '../views/parts.tsx';
-import { count, FEW_VERDICTS, kindText, lasting, plain, share, timeText } from '../views/say.ts';
+import { count, FEW_VERDICTS, kindText, lasting, plain, ratioText, timeText } from '../views/say.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
-type Row = Figures['rows'][number];
+type Row = Statistics['rows'][number];
 
 const DAYS = [24, 7 * 24, 30 * 24, 90 * 24];
 const FIRST_DAYS = 30;
@@ -26,7 +26,7 @@ const currentInterval = () => {
 };
 
 export function StatisticsScreen() {
-  const { figures } = viewWords.value;
+  const { statistics } = viewWords.value;
   const between = currentInterval();
   const query = `${queryOf(between)}&by=${by.value}`;
   return (
@@ -34,13 +34,13 @@ export function StatisticsScreen() {
       <Head title={words.value.places.figures}>
         {may('export') && <Csv path={`/api/figures.csv?${query}`} />}
       </Head>
-      <p class="hint">{figures.intro}</p>
+      <p class="hint">{statistics.intro}</p>
       <div class="d-bar">
         <Choice
-          label={figures.byLabel}
+          label={statistics.byLabel}
           name="by"
           value={by.value}
-          options={BY.map((value) => [value, figures.by[value]] as const)}
+          options={BY.map((value) => [value, statistics.by[value]] as const)}
           onChoose={(value) => {
             by.value = value as StatisticsBy;
           }}
@@ -60,15 +60,15 @@ export function StatisticsScreen() {
 
 /** Recreated for another grouping, so that hours are never shown as rules. */
 function Loaded({ query }: { readonly query: string }) {
-  const { figures } = viewWords.value;
-  const load = useLoad<Figures>(`/api/figures?${query}`);
+  const { statistics } = viewWords.value;
+  const load = useLoad<Statistics>(`/api/figures?${query}`);
   const data = load.data.value;
   return (
     <>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
+      <LoadState has={data !== undefined} problem={load.problem.value} onAgain={load.reload} />
       {data !== undefined && (
         <div aria-busy={load.isAsking.value}>
-          {data.rows.length === 0 ? <p>{figures.none}</p> : <Rows rows={data.rows} />}
+          {data.rows.length === 0 ? <p>{statistics.none}</p> : <Rows rows={data.rows} />}
           <Suppressed muted={data.muted} />
         </div>
       )}
@@ -76,7 +76,7 @@ function Loaded({ query }: { readonly query: string }) {
   );
 }
 
-function judgedOf(row: Row): number {
+function reviewedCount(row: Row): number {
   return row.confirmed + row.falseAlarms;
 }
 
@@ -87,33 +87,33 @@ function sorted(rows: readonly Row[]): Row[] {
 }
 
 function Rows({ rows }: { readonly rows: readonly Row[] }) {
-  const { figures } = viewWords.value;
-  const hasFew = rows.some((row) => judgedOf(row) < FEW_VERDICTS);
+  const { statistics } = viewWords.value;
+  const hasFew = rows.some((row) => reviewedCount(row) < FEW_VERDICTS);
   return (
     <>
-      <Scroll label={figures.precision}>
+      <Scroll label={statistics.precision}>
         <table>
           <thead>
             <tr>
-              <th scope="col">{figures.by[by.value]}</th>
+              <th scope="col">{statistics.by[by.value]}</th>
               <th scope="col" class="d-n">
-                {figures.alerts}
+                {statistics.alerts}
               </th>
-              <th scope="col">{figures.precision}</th>
+              <th scope="col">{statistics.precision}</th>
               <th scope="col" class="d-n">
-                {figures.judged}
-              </th>
-              <th scope="col" class="d-n">
-                {figures.confirmed}
+                {statistics.reviewed}
               </th>
               <th scope="col" class="d-n">
-                {figures.falseAlarms}
+                {statistics.confirmed}
               </th>
               <th scope="col" class="d-n">
-                {figures.unclear}
+                {statistics.falseAlarms}
               </th>
-              <th scope="col" class="d-n" title={figures.claimHint}>
-                {figures.claim}
+              <th scope="col" class="d-n">
+                {statistics.unclear}
+              </th>
+              <th scope="col" class="d-n" title={statistics.claimHint}>
+                {statistics.claim}
               </th>
             </tr>
           </thead>
@@ -125,7 +125,7 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
                 <td class="d-precision-cell">
                   <Precision row={row} />
                 </td>
-                <td class="d-n">{count(judgedOf(row))}</td>
+                <td class="d-n">{count(reviewedCount(row))}</td>
                 <td class="d-n">{count(row.confirmed)}</td>
                 <td class="d-n">{count(row.falseAlarms)}</td>
                 <td class="d-n">{count(row.unclear)}</td>
@@ -135,7 +135,7 @@ function Rows({ rows }: { readonly rows: readonly Row[] }) {
           </tbody>
         </table>
       </Scroll>
-      {hasFew && <p class="hint">{figures.smallHint(FEW_VERDICTS)}</p>}
+      {hasFew && <p class="hint">{statistics.smallHint(FEW_VERDICTS)}</p>}
     </>
   );
 }
@@ -150,11 +150,11 @@ function keyText(key: string): string {
 
 /** Bar of the ratio, with a whisker for its interval; pale if there are few verdicts. */
 function Precision({ row }: { readonly row: Row }) {
-  const { figures } = viewWords.value;
+  const { statistics } = viewWords.value;
   const { share: right, low, high } = row;
-  if (right === null || low === null || high === null) return <span class="quiet">{figures.noVerdict}</span>;
-  const isFew = judgedOf(row) < FEW_VERDICTS;
-  const label = figures.range(share(right), share(low), share(high));
+  if (right === null || low === null || high === null) return <span class="quiet">{statistics.noVerdict}</span>;
+  const isFew = reviewedCount(row) < FEW_VERDICTS;
+  const label = statistics.range(ratioText(right), ratioText(low), ratioText(high));
   return (
     <div class={isFew ? 'd-precision d-few' : 'd-precision'}>
       <svg viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label={label}>
@@ -162,37 +162,37 @@ function Precision({ row }: { readonly row: Row }) {
         <rect class="d-share" width={100 * right} height="8" y="3" />
         <path class="d-whisker" d={`M${100 * low} 2V12M${100 * low} 7H${100 * high}M${100 * high} 2V12`} />
       </svg>
-      <strong>{share(right)}</strong>
+      <strong>{ratioText(right)}</strong>
       <span class="quiet">
-        {share(low)}–{share(high)}
-        {isFew && `, ${figures.small}`}
+        {ratioText(low)}–{ratioText(high)}
+        {isFew && `, ${statistics.small}`}
       </span>
     </div>
   );
 }
 
-function Suppressed({ muted }: Pick<Figures, 'muted'>) {
-  const { figures } = viewWords.value;
+function Suppressed({ muted: suppressedRules }: Pick<Statistics, 'muted'>) {
+  const { statistics } = viewWords.value;
   return (
     <section>
-      <h2>{figures.muted}</h2>
-      <p class="hint">{muted.length === 0 ? figures.suppressedNone : figures.suppressedIntro}</p>
-      {muted.length > 0 && (
-        <Scroll label={figures.muted}>
+      <h2>{statistics.suppressedTitle}</h2>
+      <p class="hint">{suppressedRules.length === 0 ? statistics.suppressedNone : statistics.suppressedIntro}</p>
+      {suppressedRules.length > 0 && (
+        <Scroll label={statistics.suppressedTitle}>
           <table>
             <thead>
               <tr>
-                <th scope="col">{figures.at}</th>
-                <th scope="col">{figures.by.box}</th>
-                <th scope="col">{figures.rule}</th>
-                <th scope="col">{figures.by.kind}</th>
+                <th scope="col">{statistics.at}</th>
+                <th scope="col">{statistics.by.box}</th>
+                <th scope="col">{statistics.rule}</th>
+                <th scope="col">{statistics.by.kind}</th>
                 <th scope="col" class="d-n">
-                  {figures.suppressed}
+                  {statistics.suppressed}
                 </th>
               </tr>
             </thead>
             <tbody>
-              {muted.map(({ site, box, rule, kind, suppressed, at }) => (
+              {suppressedRules.map(({ site, box, rule, kind, suppressed, at }) => (
                 <tr key={`${site}/${box}/${rule}/${at}`}>
                   <td class="d-time">{timeText(at)}</td>
                   <td>{`${site}/${box}`}</td>

@@ -40,7 +40,7 @@ export function HandOverScreen() {
           }}
         />
       </div>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
+      <LoadState has={data !== undefined} problem={load.problem.value} onAgain={load.reload} />
       {data !== undefined && <Report data={data} isOld={load.isAsking.value} />}
     </div>
   );
@@ -137,9 +137,9 @@ function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
       <thead>
         <tr>
           <th scope="col">{handOver.no}</th>
-          <th scope="col">{isDispatched ? handOver.sentAt : handOver.since}</th>
-          <th scope="col">{handOver.what}</th>
-          <th scope="col">{handOver.where}</th>
+          <th scope="col">{isDispatched ? handOver.sentAt : handOver.receivedAt}</th>
+          <th scope="col">{handOver.event}</th>
+          <th scope="col">{handOver.place}</th>
           <th scope="col">{handOver.state}</th>
           <th scope="col">{isDispatched ? handOver.sentBy : handOver.owner}</th>
         </tr>

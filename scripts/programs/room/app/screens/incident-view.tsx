@@ -24,31 +24,31 @@ const RENEW_MS = 60_000;
 
 interface LoadedIncident {
   readonly detail: Signal<IncidentDetail | undefined>;
-  readonly fault: Signal<string | undefined>;
+  readonly problem: Signal<string | undefined>;
 }
 
 /** Loads the details, and again whenever the stream reports a change of the incident. */
 function useDetail(no: number, rev: number | undefined): LoadedIncident {
   const detail = useSignal<IncidentDetail | undefined>(undefined);
-  const fault = useSignal<string | undefined>(undefined);
+  const problem = useSignal<string | undefined>(undefined);
   useEffect(() => {
     let isWanted = true;
     void (async () => {
       try {
         const got = await get<IncidentDetail>(`/api/incidents/${no}`);
         if (isWanted) detail.value = got;
-        fault.value = undefined;
+        problem.value = undefined;
       } catch (error) {
         if (!isWanted) return;
         const isMissing = error instanceof ApiProblem && error.status === 404;
-        fault.value = isMissing ? words.value.incident.missing : explain(error);
+        problem.value = isMissing ? words.value.incident.missing : explain(error);
       }
     })();
     return () => {
       isWanted = false;
     };
-  }, [no, rev, detail, fault]);
-  return { detail, fault };
+  }, [no, rev, detail, problem]);
+  return { detail, problem };
 }
 
 /** Returns the newest state: of the stream and one's own actions if known, else as loaded. */
@@ -60,7 +60,7 @@ function currentOf(no: number, detail: IncidentDetail | undefined): Incident | u
 }
 
 export function IncidentScreen({ no }: { readonly no: number }) {
-  const { detail: loaded, fault } = useDetail(no, rowOf(no)?.rev);
+  const { detail: loaded, problem } = useDetail(no, rowOf(no)?.rev);
   const detail = loaded.value?.incident.no === no ? loaded.value : undefined;
   const incident = currentOf(no, detail);
   const title = useRef<HTMLHeadingElement>(null);
@@ -83,9 +83,9 @@ export function IncidentScreen({ no }: { readonly no: number }) {
   }, [no, holds]);
   return (
     <article class="incident" aria-labelledby="incident-title" data-incident={no}>
-      {fault.value !== undefined && (
+      {problem.value !== undefined && (
         <Notice tone="bad" urgent>
-          {fault.value}
+          {problem.value}
         </Notice>
       )}
       {incident === undefined ? (
@@ -140,7 +140,7 @@ function Head({ incident, title }: HeadProps) {
           go('/queue');
         }}
       >
-        ← {texts.back} <kbd>Esc</kbd>
+        ← {texts.backToQueue} <kbd>Esc</kbd>
       </a>
       <p class="state">
         <Mark incident={incident} isLate={isLate} />
@@ -168,7 +168,7 @@ function Actions({ incident }: { readonly incident: Incident }) {
       {isTaken && may('reassign') && <GiveTo incident={incident} />}
       {isClosed && may('reopen') && (
         <Button id="reopen" onClick={() => void reopen(incident)}>
-          {words.value.acts.reopen}
+          {words.value.actions.reopen}
         </Button>
       )}
     </div>

@@ -20,7 +20,7 @@ export function LoginScreen({ onEntered }: LoginProps) {
   const { login, roles, frame } = words.value;
   const other = language.value === 'fr' ? 'en' : 'fr';
   const ways = useSignal<Login | undefined>(undefined);
-  const fault = useSignal<string | undefined>(undefined);
+  const problem = useSignal<string | undefined>(undefined);
   const title = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     title.current?.focus();
@@ -28,10 +28,10 @@ export function LoginScreen({ onEntered }: LoginProps) {
       try {
         ways.value = await get<Login>('/api/login');
       } catch (error) {
-        fault.value = explain(error);
+        problem.value = explain(error);
       }
     })();
-  }, [ways, fault]);
+  }, [ways, problem]);
   const enter = async (name: string): Promise<void> => {
     const before = session.value?.user;
     try {
@@ -39,7 +39,7 @@ export function LoginScreen({ onEntered }: LoginProps) {
       if (session.value?.user !== before) onEntered();
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      fault.value = explain(error);
+      problem.value = explain(error);
     }
   };
   return (
@@ -56,12 +56,12 @@ export function LoginScreen({ onEntered }: LoginProps) {
       {expired.value && session.value !== undefined && (
         <Notice tone="info">{login.expired(session.value.user)}</Notice>
       )}
-      {fault.value !== undefined && (
+      {problem.value !== undefined && (
         <Notice tone="bad" urgent>
-          {fault.value}
+          {problem.value}
         </Notice>
       )}
-      {ways.value === undefined && fault.value === undefined && <p role="status">{frame.loading}</p>}
+      {ways.value === undefined && problem.value === undefined && <p role="status">{frame.loading}</p>}
       {ways.value?.method === 'oidc' && (
         <a class="button main" href={ENTER_PATH} onClick={keepPlace}>
           {login.oidc}

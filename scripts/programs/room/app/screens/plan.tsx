@@ -4,7 +4,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { Camera } from '../../contract/camera.ts';
 import type { Incident } from '../../contract/incident.ts';
-import { heldIncidents } from '../queue/store.ts';
+import { loadedIncidents } from '../queue/store.ts';
 import { go } from '../router.ts';
 import { tick } from '../session.ts';
 import { fleet, inOrder, keyOf, selectedKey, watchFleet } from '../views/fleet.ts';
@@ -31,7 +31,7 @@ const openAt = computed<OpenAt>(() => {
 });
 /** Open alerts: the most urgent first, then the oldest. */
 const alerts = computed(() =>
-  [...heldIncidents.value]
+  [...loadedIncidents.value]
     .filter(({ severity, state }) => severity === 'alert' && state !== 'closed')
     .sort((a, b) => a.priority - b.priority || (a.received < b.received ? -1 : 1)),
 );
@@ -46,11 +46,11 @@ export function PlanScreen() {
   const data = file.data.value;
   const map = useMemo(() => (data === undefined ? undefined : cityMap(data)), [data]);
   if (file.status.value === 404) return <PlanNotice line={plan.noMap} />;
-  if (typeof map === 'string') return <PlanNotice line={plan.refused + plan.faults[map]} />;
+  if (typeof map === 'string') return <PlanNotice line={plan.notShown + plan.problems[map]} />;
   return (
     <div class="desk d-plan" data-screen="plan">
       <Head title={words.value.places.plan} />
-      <LoadState has={map !== undefined} fault={file.fault.value} onAgain={file.reload} />
+      <LoadState has={map !== undefined} problem={file.problem.value} onAgain={file.reload} />
       {map !== undefined && (
         <div class="desk-split">
           <div class="desk-main">

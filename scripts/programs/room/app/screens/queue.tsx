@@ -16,10 +16,10 @@ import {
   chosenLine,
   filter,
   haystack,
-  heldCount,
+  loadedCount,
   lines,
   toggleStorm,
-  unheldCount,
+  unloadedCount,
   waiting,
 } from '../queue/store.ts';
 import { go, openNo } from '../router.ts';
@@ -52,7 +52,7 @@ function incidentOf(line: Line | undefined): Incident | undefined {
 }
 
 export function QueueScreen() {
-  const { queue, acts } = words.value;
+  const { queue, actions } = words.value;
   const field = useRef<HTMLInputElement>(null);
   const line = chosenLine.value;
   const toField = (): void => field.current?.focus();
@@ -90,7 +90,7 @@ export function QueueScreen() {
         </h1>
         <p class="counts">
           <strong>{queue.waiting(waiting.value)}</strong>{' '}
-          <span>{queue.open(heldCount.value + unheldCount.value)}</span>
+          <span>{queue.open(loadedCount.value + unloadedCount.value)}</span>
         </p>
         <input
           ref={field}
@@ -111,10 +111,10 @@ export function QueueScreen() {
         {announced.value > 0 && queue.announced(announced.value)}
       </p>
       <List />
-      {unheldCount.value > 0 && <p class="more">{queue.more(unheldCount.value)}</p>}
+      {unloadedCount.value > 0 && <p class="more">{queue.more(unloadedCount.value)}</p>}
       <footer class="bar">
         {line === undefined ? null : line.type === 'storm' ? (
-          <p class="quiet">{acts.stormNone}</p>
+          <p class="quiet">{actions.stormNone}</p>
         ) : (
           <ActionBar incident={line.incident} />
         )}

@@ -56,9 +56,9 @@ export function SearchScreen() {
 
 /** Polls the search; continues after a visit to another screen. */
 function usePoll(): void {
-  const { id, done } = state.value ?? {};
+  const { id, done: isDone } = state.value ?? {};
   useEffect(() => {
-    if (id === undefined || done === true) return;
+    if (id === undefined || isDone === true) return;
     let isWanted = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const ask = async () => {
@@ -69,7 +69,7 @@ function usePoll(): void {
         state.value = next;
       } catch (error) {
         if (!isWanted) return;
-        trouble.value = faultText(error, viewWords.value.search.lost);
+        trouble.value = problemText(error, viewWords.value.search.unreachable);
       }
       timer = setTimeout(() => void ask(), POLL_MS);
     };
@@ -78,16 +78,16 @@ function usePoll(): void {
       isWanted = false;
       clearTimeout(timer);
     };
-  }, [id, done]);
+  }, [id, isDone]);
 }
 
-function faultText(error: unknown, unavailableText: string): string {
+function problemText(error: unknown, unavailableText: string): string {
   if (!(error instanceof ApiProblem)) throw error;
   if (error.status === 401) return viewWords.value.search.session;
   return error.status === 0 || error.status === 503 ? unavailableText : reasonOf(error);
 }
 
-function faultOf(text: string, max: number): string | undefined {
+function problemOf(text: string, max: number): string | undefined {
   const { badName, tooMany } = viewWords.value.search;
   const [bad] = badNames(text);
   if (bad !== undefined) return badName(bad);
@@ -97,8 +97,8 @@ function faultOf(text: string, max: number): string | undefined {
 async function submit(): Promise<void> {
   wasTried.value = true;
   const { case: number, reason, zones, boxes } = form.value;
-  const hasFault = faultOf(zones, ZONES_MAX) !== undefined || faultOf(boxes, BOXES_MAX) !== undefined;
-  if (isAsking.value || hasFault || unreadableOf(form.value) !== undefined) {
+  const hasProblem = problemOf(zones, ZONES_MAX) !== undefined || problemOf(boxes, BOXES_MAX) !== undefined;
+  if (isAsking.value || hasProblem || unreadableOf(form.value) !== undefined) {
     document.querySelector<HTMLElement>('.d-search [aria-invalid=true]')?.focus();
     return;
   }
@@ -117,7 +117,7 @@ async function submit(): Promise<void> {
     wasTried.value = false;
   } catch (error) {
     const { notSent } = viewWords.value.search;
-    trouble.value = faultText(error, notSent(reasonOf(error)));
+    trouble.value = problemText(error, notSent(reasonOf(error)));
     if (error instanceof ApiProblem && ![0, 401, 503].includes(error.status))
       trouble.value = notSent(trouble.value);
   }
@@ -145,8 +145,8 @@ function Form() {
         void submit();
       }}
     >
-      <Field {...field('case')} maxLength={64} aria-required fault={needed(number)} />
-      <Field {...field('reason')} maxLength={200} aria-required fault={needed(reason)} />
+      <Field {...field('case')} maxLength={64} aria-required problem={needed(number)} />
+      <Field {...field('reason')} maxLength={200} aria-required problem={needed(reason)} />
       <IntervalFields
         value={interval.value ?? lastHours(24)}
         presets={DAYS}
@@ -172,8 +172,8 @@ function Form() {
           />
         ))}
       </fieldset>
-      <Field {...field('zones')} hint={search.listHint} fault={faultOf(zones, ZONES_MAX)} />
-      <Field {...field('boxes')} hint={search.listHint} fault={faultOf(boxes, BOXES_MAX)} />
+      <Field {...field('zones')} hint={search.listHint} problem={problemOf(zones, ZONES_MAX)} />
+      <Field {...field('boxes')} hint={search.listHint} problem={problemOf(boxes, BOXES_MAX)} />
       <Button tone="main" type="submit" disabled={isAsking.value || session.value?.signer === false}>
         {isAsking.value ? search.asking : search.ask}
       </Button>

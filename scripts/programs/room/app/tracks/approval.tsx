@@ -9,7 +9,7 @@ import { plain } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';
-import { approval, coverage, isApprovalNeeded, isFormWhole, wholeQuestion } from './question.ts';
+import { approval, coverage, isApprovalNeeded, isFormComplete, fullQuestion } from './question.ts';
 
 /** Maximum size of the file in bytes; an approval is smaller. */
 const FILE_BYTES_MAX = 16_384;
@@ -20,7 +20,7 @@ export function Approval() {
   const { approval: texts } = trackWords.value;
   const id = useId();
   if (!isApprovalNeeded.value) return null;
-  const fileText = approval.value === undefined ? undefined : texts.taken(plain(approval.value.name));
+  const fileText = approval.value === undefined ? undefined : texts.selected(plain(approval.value.name));
   return (
     <fieldset class="t-approval">
       <legend>{texts.title}</legend>
@@ -28,7 +28,7 @@ export function Approval() {
       <p class="t-acts">
         <Button onClick={save}>{texts.save}</Button>
       </p>
-      {coverage.value !== undefined && isFormWhole.value && <ByCommand />}
+      {coverage.value !== undefined && isFormComplete.value && <ByCommand />}
       <div class="field">
         <label for={id}>{texts.file}</label>
         <input
@@ -51,7 +51,7 @@ export function Approval() {
 /** Shows the same query as a command, for a second person who only has the command line. */
 function ByCommand() {
   const { approval: texts } = trackWords.value;
-  const command = approvalCommand(wholeQuestion());
+  const command = approvalCommand(fullQuestion());
   return (
     <div class="t-command">
       <p class="hint">{texts.command}</p>
@@ -88,7 +88,7 @@ function envelopeOf(text: string): Envelope | undefined {
 
 /** Saves the query exactly as it will be sent, for the approving person. */
 function save(): void {
-  const text = `${JSON.stringify(wholeQuestion(), null, 2)}\n`;
+  const text = `${JSON.stringify(fullQuestion(), null, 2)}\n`;
   const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
   const link = document.createElement('a');
   link.href = url;

@@ -8,7 +8,7 @@ import { isLasting } from './place.ts';
 
 /** Returns the command, quoted for a POSIX shell. */
 export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {
-  const { from, to, daily, classes, colours, view, where, answer } = question;
+  const { from, to, daily, classes, colours, view, where: place, answer } = question;
   const words = [
     ...['vigie-room', 'tracks', '--room', 'room.yaml', '--sign', 'KEY.pem', '--approve', 'approval.json'],
     ...['--box', box, '--case', number, '--reason', reason, '--from', utc(from), '--to', utc(to)],
@@ -16,7 +16,7 @@ export function approvalCommand({ box, case: number, reason, question }: TrackRe
     ...(classes === undefined ? [] : ['--class', ...classes]),
     ...(colours === undefined ? [] : ['--colour', ...colours]),
     ...(view === undefined ? [] : ['--view', view]),
-    ...(where === undefined ? [] : placeWords(where)),
+    ...(place === undefined ? [] : placeWords(place)),
     ...(answer === 'count' ? ['--count'] : []),
   ];
   return words.map(quoted).join(' ');

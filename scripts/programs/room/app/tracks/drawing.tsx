@@ -11,7 +11,7 @@ import {
   type Deed,
   type Direction,
   type DrawnPlace,
-  isFaulty,
+  isInvalid,
   isLasting,
   placed,
   withCorner,
@@ -139,9 +139,9 @@ export function PlaceFields() {
         ))}
       </fieldset>
       <p class="hint">{drawing.hints[kind]}</p>
-      {place !== undefined && isFaulty(place) && (
+      {place !== undefined && isInvalid(place) && (
         <p class="fault" role="alert">
-          {drawing.faulty[place.kind]}
+          {drawing.invalid[place.kind]}
         </p>
       )}
       {place?.kind === 'line' && <LineFields place={place} />}
@@ -186,7 +186,7 @@ function AreaFields({ place }: { readonly place: DrawnPlace }) {
           max={AT_LEAST_MAX}
           step={1}
           label={drawing.atLeast}
-          fault={wasTried.value && isBad ? drawing.atLeastFault : undefined}
+          problem={wasTried.value && isBad ? drawing.atLeastProblem : undefined}
           value={Number.isNaN(place.atLeastS) ? '' : place.atLeastS}
           onText={(text) => put({ ...place, atLeastS: text === '' ? Number.NaN : Number(text) })}
         />

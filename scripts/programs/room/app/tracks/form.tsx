@@ -6,7 +6,7 @@ import { fleet } from '../views/fleet.ts';
 import { IntervalFields } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
-import { asking, coverage, daily, form, interval, isStale, lookUp, wasTried } from './question.ts';
+import { asking, coverage, daily, form, interval, isStale, askCoverage, wasTried } from './question.ts';
 
 /** Preset durations in hours. */
 const SPANS = [1, 8, 24, 7 * 24];
@@ -32,12 +32,12 @@ export function QuestionForm() {
       class="d-desk-form t-form"
       onSubmit={(event) => {
         event.preventDefault();
-        void lookUp().then(() => document.querySelector<HTMLElement>('.t-form [aria-invalid=true]')?.focus());
+        void askCoverage().then(() => document.querySelector<HTMLElement>('.t-form [aria-invalid=true]')?.focus());
       }}
     >
       <BoxField />
-      <Field {...field('case', search.case)} maxLength={64} fault={needed(number)} />
-      <Field {...field('reason', search.reason)} maxLength={200} fault={needed(reason)} />
+      <Field {...field('case', search.case)} maxLength={64} problem={needed(number)} />
+      <Field {...field('reason', search.reason)} maxLength={200} problem={needed(reason)} />
       <IntervalFields
         value={interval.value}
         presets={SPANS}
@@ -47,7 +47,7 @@ export function QuestionForm() {
       />
       <Daily />
       <Button tone={isFirst ? 'main' : 'plain'} type="submit" disabled={asking.value !== undefined}>
-        {asking.value === 'coverage' ? texts.looking : isFirst ? texts.look : texts.lookAgain}
+        {asking.value === 'coverage' ? texts.querying : isFirst ? texts.query : texts.queryAgain}
       </Button>
     </form>
   );
@@ -59,14 +59,14 @@ function BoxField() {
   const boxes = [...(fleet.value?.values() ?? [])];
   const typed = form.value.box.trim();
   const isKnown = fleet.value === undefined || boxes.some(({ box }) => box === typed);
-  const fault = wasTried.value && (typed === '' || !isKnown) ? texts.unknownBox : undefined;
+  const problem = wasTried.value && (typed === '' || !isKnown) ? texts.unknownBox : undefined;
   return (
     <>
       <Field
         name="box"
         label={texts.box}
         hint={texts.boxHint}
-        fault={fault}
+        problem={problem}
         list={id}
         autocomplete="off"
         spellcheck={false}
@@ -95,7 +95,7 @@ function Daily() {
   const take = (end: 'from' | 'to') => (text: string) => {
     daily.value = { from: '', to: '', ...daily.value, [end]: text };
   };
-  const fault = (text: string) => (wasTried.value && text === '' ? texts.dailyNeeded : undefined);
+  const problemOf = (text: string) => (wasTried.value && text === '' ? texts.dailyNeeded : undefined);
   return (
     <>
       <Check
@@ -112,7 +112,7 @@ function Daily() {
             type="time"
             label={texts.dailyFrom}
             value={window.from}
-            fault={fault(window.from)}
+            problem={problemOf(window.from)}
             onText={take('from')}
           />
           <Field
@@ -120,7 +120,7 @@ function Daily() {
             type="time"
             label={texts.dailyTo}
             value={window.to}
-            fault={fault(window.to)}
+            problem={problemOf(window.to)}
             onText={take('to')}
           />
           <p class="hint">{texts.dailyHint}</p>

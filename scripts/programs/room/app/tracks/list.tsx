@@ -2,7 +2,7 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { lasting, plain, share } from '../views/say.ts';
+import { lasting, plain, ratioText } from '../views/say.ts';
 import { trackWords } from '../words/tracks.ts';
 import { copy } from './copy.ts';
 import { COLOURS, UNSURE } from './figures.ts';
@@ -73,7 +73,7 @@ function GapRow({ gap, isStop }: { readonly gap: Gap; readonly isStop: boolean }
     <li class="t-gap-row">
       <button type="button" class="t-row" tabIndex={isStop ? 0 : -1} onClick={() => seek(gap.fromMs)}>
         <b>{list.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs))}</b>
-        <span>{list.notSeen(lasting((gap.toMs - gap.fromMs) / 1000), reasons[gap.why])}</span>
+        <span>{list.notSeen(lasting((gap.toMs - gap.fromMs) / 1000), reasons[gap.reason])}</span>
       </button>
     </li>
   );
@@ -83,8 +83,8 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
   const { list, colours, form } = trackWords.value;
   const isChosen = useComputed(() => chosenIndex.value === track.index).value;
   const { record, atMs, fromMs, toMs, index } = track;
-  const { where, colours: wantedColours = [] } = answer.value?.asked.question ?? {};
-  const does = where !== undefined && 'does' in where ? where.does : undefined;
+  const { where: place, colours: wantedColours = [] } = answer.value?.asked.question ?? {};
+  const does = place !== undefined && 'does' in place ? place.does : undefined;
   const facts = [
     list.inView(lasting((toMs - fromMs) / 1000)),
     ...(does === 'stays' || does === 'stops' ? [list.lasted[does](lasting(record.durationS))] : []),
@@ -113,10 +113,10 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
             <span class="unseen">{record.colours.map((c) => colours[c]).join(', ')} </span>
           )}
           {classText(record.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
-          {isWanted(track, wantedColours) && <Mark text={list.wanted} about={form.coloursHint} />}
-          {record.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(share(record.score))} />}
+          {isWanted(track, wantedColours) && <Mark text={list.wantedColour} about={form.coloursHint} />}
+          {record.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(ratioText(record.score))} />}
           {!record.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
-          {record.cut && <Mark text={list.cut} about={list.cutAbout} />}
+          {record.cut && <Mark text={list.truncated} about={list.truncatedAbout} />}
         </span>
       </button>
       {isChosen && <Video track={track} />}

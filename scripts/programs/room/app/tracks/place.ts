@@ -1,6 +1,6 @@
 /** Models the drawn place of a query: a line with a direction, or an area with an action. */
 import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
-import { polygonFault } from '../../../../../agent/contract/polygon.ts';
+import { polygonProblem } from '../../../../../agent/contract/polygon.ts';
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import { rounded } from '../../../../../agent/kit/drag-handle.ts';
 
@@ -62,8 +62,8 @@ export function withoutCorner(place: DrawnPlace, index: number): DrawnPlace {
 }
 
 /** True if the sides cross, or the area or the length is zero. */
-export function isFaulty({ kind, points }: DrawnPlace): boolean {
-  if (kind === 'area') return polygonFault(points) !== undefined;
+export function isInvalid({ kind, points }: DrawnPlace): boolean {
+  if (kind === 'area') return polygonProblem(points) !== undefined;
   const [from, to] = points;
   return from === undefined || to === undefined || (from[0] === to[0] && from[1] === to[1]);
 }

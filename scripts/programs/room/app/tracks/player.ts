@@ -54,12 +54,12 @@ export const shownTracks = computed<readonly ShownTrack[]>(() => {
 
 /** View behind the replay: the one drawn on, else the camera's view at that time, else the newest. */
 export const viewNow = computed(() => {
-  const { views = [], asked } = answer.value ?? {};
+  const { views = [], asked: request } = answer.value ?? {};
   const hit =
     isTogether.value && chosenIndex.value !== undefined ? tracks.value[chosenIndex.value] : undefined;
   const ms = hit?.atMs ?? nowMs.value;
   return (
-    views.find(({ view }) => view === asked?.question.view) ??
+    views.find(({ view }) => view === request?.question.view) ??
     views.find(({ view, to }) => Date.parse(view) <= ms && (to === null || ms < Date.parse(to))) ??
     views[0]
   );

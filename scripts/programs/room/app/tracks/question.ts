@@ -8,7 +8,7 @@ import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
 import { type Interval, lastHours } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
-import { asPlace, type DrawnPlace, isFaulty } from './place.ts';
+import { asPlace, type DrawnPlace, isInvalid } from './place.ts';
 
 type Question = TrackRequest['question'];
 export type TrackClass = NonNullable<Question['classes']>[number];
@@ -68,10 +68,10 @@ export const isStale = computed(() => {
   );
 });
 
-export const isFormWhole = computed(() => {
+export const isFormComplete = computed(() => {
   const window = daily.value;
-  const isDailyWhole = window === undefined || (window.from !== '' && window.to !== '');
-  return isDailyWhole && form.value.box.trim() !== '' && unreadableOf(form.value) === undefined;
+  const isDailyComplete = window === undefined || (window.from !== '' && window.to !== '');
+  return isDailyComplete && form.value.box.trim() !== '' && unreadableOf(form.value) === undefined;
 });
 
 /** View to draw on, also shown behind the replay unless the time determines another. */
@@ -105,7 +105,7 @@ function base(kind: Question['answer']): TrackRequest {
 }
 
 /** Returns the query as it would be sent now; the second person signs the same. */
-export function wholeQuestion(): TrackRequest {
+export function fullQuestion(): TrackRequest {
   const request = base(answerKind.value);
   const place = drawnPlace.value;
   const view = viewOfNow.value?.view;
@@ -121,9 +121,9 @@ export function wholeQuestion(): TrackRequest {
   };
 }
 
-export async function lookUp(): Promise<void> {
+export async function askCoverage(): Promise<void> {
   wasTried.value = true;
-  if (!isFormWhole.value || asking.value !== undefined) return;
+  if (!isFormComplete.value || asking.value !== undefined) return;
   const got = await runRequest('coverage', () =>
     post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE),
   );
@@ -138,10 +138,10 @@ export async function lookUp(): Promise<void> {
 
 export async function ask(): Promise<void> {
   wasTried.value = true;
-  const hasFault = drawnPlace.value !== undefined && isFaulty(drawnPlace.value);
-  if (!isFormWhole.value || isStale.value || hasFault || asking.value !== undefined) return;
+  const isPlaceInvalid = drawnPlace.value !== undefined && isInvalid(drawnPlace.value);
+  if (!isFormComplete.value || isStale.value || isPlaceInvalid || asking.value !== undefined) return;
   const got = await runRequest('answer', () =>
-    post<TrackAnswer>('/api/tracks', { ...wholeQuestion(), ...approved() }, PATIENCE),
+    post<TrackAnswer>('/api/tracks', { ...fullQuestion(), ...approved() }, PATIENCE),
   );
   if (got === undefined) return;
   answer.value = got;

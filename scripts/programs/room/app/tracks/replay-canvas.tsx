@@ -75,7 +75,7 @@ export function ReplayPicture() {
           <canvas ref={canvas} role="img" aria-label={replay.canvas(shownTracks.value.length)} />
           {gap !== undefined && (
             <div class="t-blank">
-              <p>{reasons[gap.why]}</p>
+              <p>{reasons[gap.reason]}</p>
               <p>{replay.blind(moment(gap.fromMs, toMs - fromMs), moment(gap.toMs, toMs - fromMs))}</p>
             </div>
           )}

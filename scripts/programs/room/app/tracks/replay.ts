@@ -25,7 +25,7 @@ export interface PlayedTrack {
 export interface Gap {
   readonly fromMs: number;
   readonly toMs: number;
-  readonly why: TrackCoverage['gaps'][number]['why'];
+  readonly reason: TrackCoverage['gaps'][number]['why'];
 }
 
 /** Ground point and height of the box. `isSeen` is false between two positions while the object was out of sight. */
@@ -47,7 +47,7 @@ export function playedTracks(records: readonly FoundTrack[]): PlayedTrack[] {
 }
 
 export function gapsOf({ gaps }: TrackCoverage): Gap[] {
-  return gaps.map(({ from, to, why }) => ({ fromMs: Date.parse(from), toMs: Date.parse(to), why }));
+  return gaps.map(({ from, to, why: reason }) => ({ fromMs: Date.parse(from), toMs: Date.parse(to), reason }));
 }
 
 /** Returns the position at a moment, or undefined outside the track. Exact at stored positions, linear between them. */

@@ -13,27 +13,27 @@ import { ReplayPicture } from './replay-canvas.tsx';
 import { coverageText, deedText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
 
-function isCountOf({ asked, grade }: TrackAnswer): boolean {
-  return asked.question.answer !== 'tracks' || grade === 'counts';
+function isCountOf({ asked: request, grade }: TrackAnswer): boolean {
+  return request.question.answer !== 'tracks' || grade === 'counts';
 }
 
 export function Result({ answer }: { readonly answer: TrackAnswer }) {
   const { summary } = trackWords.value;
-  const { asked, matches, coverage, more, left, stopped } = answer;
-  const { question } = asked;
+  const { asked: request, matches, coverage, more, left: remaining, stopped } = answer;
+  const { question } = request;
   const sentence = useRef<HTMLParagraphElement>(null);
   // Moves the focus to the sentence, so that screen readers announce the answer.
   useLayoutEffect(() => sentence.current?.focus(), [answer]);
   const isCount = isCountOf(answer);
-  const place = summary.found(count(matches), deedText(question.where));
+  const place = summary.matches(count(matches), deedText(question.where));
   return (
     <div class="t-result">
       <div class="t-told">
         <p class="t-asked-for">
-          <b>{plain(asked.box)}</b> · {timeText(question.from)} – {timeText(question.to)}
+          <b>{plain(request.box)}</b> · {timeText(question.from)} – {timeText(question.to)}
           {question.daily !== undefined &&
             ` · ${summary.dailyBetween(plain(question.daily.from), plain(question.daily.to))}`}{' '}
-          · <span class="quiet">{`${plain(asked.case)}, ${plain(asked.reason)}`}</span>
+          · <span class="quiet">{`${plain(request.case)}, ${plain(request.reason)}`}</span>
         </p>
         <p class="t-sentence" ref={sentence} tabIndex={-1}>
           <strong>{place}</strong>
@@ -59,8 +59,8 @@ export function Result({ answer }: { readonly answer: TrackAnswer }) {
         </div>
       )}
       <p class="quiet t-left">
-        {summary.order(plain(answer.order))}.{' '}
-        {summary.left(count(left.case), count(left.keyDay), count(left.day))}
+        {summary.authorisedBy(plain(answer.order))}.{' '}
+        {summary.remaining(count(remaining.case), count(remaining.keyDay), count(remaining.day))}
       </p>
     </div>
   );

@@ -47,8 +47,8 @@ export function mark(ms: number, stepMs: number): string {
 /** Returns the offset of the room's local time from UTC. */
 export function offsetAt(ms: number): number {
   const minute = 60_000;
-  const wholeMinuteMs = Math.floor(ms / minute) * minute;
-  return Date.parse(`${wallTime(wholeMinuteMs, zone())}:00.000Z`) - wholeMinuteMs;
+  const fullMinuteMs = Math.floor(ms / minute) * minute;
+  return Date.parse(`${wallTime(fullMinuteMs, zone())}:00.000Z`) - fullMinuteMs;
 }
 
 /** Returns the name of a class without an article. */
@@ -65,15 +65,15 @@ export function deedText(place: TrackPlace | undefined): string {
 }
 
 /** Returns one sentence: the matches, and the part of the time that the box covers. */
-export function coverageText(matchText: string, { seen, watched, gaps, more }: TrackCoverage): string {
+export function coverageText(matchText: string, { seen: analysedRatio, watched, gaps, more }: TrackCoverage): string {
   const { summary } = trackWords.value;
   const gapCount = gaps.length + more;
   return summary.join(matchText, [
-    summary.seen(tenths(seen, 'down')),
+    summary.analysed(tenths(analysedRatio, 'down')),
     ...(watched > 0 ? [summary.watched(tenths(watched, 'down'))] : []),
     gapCount === 0
-      ? summary.whole
-      : summary.gaps(gapCount, count(gapCount), tenths(Math.max(0, 1 - seen - watched), 'up')),
+      ? summary.noGap
+      : summary.gaps(gapCount, count(gapCount), tenths(Math.max(0, 1 - analysedRatio - watched), 'up')),
   ]);
 }
 

@@ -1,6 +1,6 @@
 /** Draws the line or area of the query, with an arrow to each counted side. */
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
-import { arrowsOf, type DrawnPlace, isFaulty } from './place.ts';
+import { arrowsOf, type DrawnPlace, isInvalid } from './place.ts';
 
 const ARROW_PX = 34;
 const HEAD_PX = 11;
@@ -12,7 +12,7 @@ interface Props {
 
 export function PlaceShape({ place, size: { w, h } }: Props) {
   const points = place.points.map(([x, y]) => `${x * w},${y * h}`).join(' ');
-  const bad = isFaulty(place) ? ' t-bad' : '';
+  const bad = isInvalid(place) ? ' t-bad' : '';
   if (place.kind === 'area') {
     return (
       <g class={`t-shape t-area${bad}`}>

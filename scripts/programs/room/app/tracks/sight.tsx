@@ -11,19 +11,19 @@ import { TimeBar } from './time-bar.tsx';
 
 export function Sight({ answer }: { readonly answer: TrackAnswer }) {
   const { views, grades, summary } = trackWords.value;
-  const { asked, coverage, kept, grade, order } = answer;
-  const { from, to } = asked.question;
-  const days = viewWords.value.days(kept.days);
+  const { asked: request, coverage, kept: retention, grade, order } = answer;
+  const { from, to } = request.question;
+  const days = viewWords.value.days(retention.days);
   return (
     <section class="t-sight" aria-label={views.title}>
       <p class="t-sentence">{coverageText(views.title, coverage)}</p>
       <TimeBar fromMs={Date.parse(from)} toMs={Date.parse(to)} tracks={NONE} gaps={gapsOf(coverage)} />
       <p class="quiet">
         {grades[grade]}{' '}
-        {kept.oldest === null ? views.keptNone(days) : views.kept(days, timeText(kept.oldest))}{' '}
+        {retention.oldest === null ? views.retentionNone(days) : views.retention(days, timeText(retention.oldest))}{' '}
         {coverage.more > 0 && summary.moreGaps(count(coverage.more))}
       </p>
-      <p class="quiet t-order">{summary.order(plain(order))}</p>
+      <p class="quiet t-order">{summary.authorisedBy(plain(order))}</p>
       {answer.views.length === 0 && <p>{views.none}</p>}
       {answer.views.length > 1 && <Views all={answer.views} />}
     </section>

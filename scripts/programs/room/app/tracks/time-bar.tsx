@@ -43,7 +43,7 @@ export function TimeBar({ fromMs, toMs, tracks, gaps, chosenIndex, nowMs, onSeek
   const textAt = (ms: number): string => {
     const gap = gapAt(gaps, ms);
     if (gap !== undefined)
-      return bar.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs), trackWords.value.gaps[gap.why]);
+      return bar.gap(moment(gap.fromMs, spanMs), moment(gap.toMs, spanMs), trackWords.value.gaps[gap.reason]);
     const slot = Math.min(slots - 1, Math.max(0, Math.floor((ms - fromMs) / slotMs)));
     const counts = slotCounts(tracks, { fromMs, toMs }, slots);
     const start = fromMs + slot * slotMs;

@@ -20,8 +20,8 @@ export const fleet = signal<ReadonlyMap<string, Camera> | undefined>(undefined);
 /** Number of cameras that are not listed. */
 export const unlistedCount = signal(0);
 /** Number of boxes that are not enrolled but sent messages in the last day. */
-export const strangers = signal(0);
-export const fleetFault = signal<string | undefined>(undefined);
+export const unknownSenderCount = signal(0);
+export const fleetProblem = signal<string | undefined>(undefined);
 /** Last selected camera: `site/box`. */
 export const selectedKey = signal<string | undefined>(undefined);
 
@@ -59,10 +59,10 @@ export async function loadFleet(): Promise<void> {
     );
     fleet.value = next;
     unlistedCount.value = answer.more;
-    strangers.value = answer.strangers;
-    fleetFault.value = undefined;
+    unknownSenderCount.value = answer.strangers;
+    fleetProblem.value = undefined;
   } catch (error) {
-    if (ownCount === loadCount) fleetFault.value = explain(error);
+    if (ownCount === loadCount) fleetProblem.value = explain(error);
   }
 }
 

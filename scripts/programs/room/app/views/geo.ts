@@ -38,7 +38,7 @@ export interface CityMap {
   readonly names: readonly MapName[];
   readonly skipped: number;
 }
-export type MapFault = 'not-a-collection' | 'too-many' | 'empty';
+export type MapProblem = 'not-a-collection' | 'too-many' | 'empty';
 
 interface MapContent {
   readonly lines: LonLat[][];
@@ -137,7 +137,7 @@ function extent(groups: readonly (readonly LonLat[])[]): readonly [number, numbe
  * Projects the file: equirectangular, true to scale at the centre of the map. Within a city the error is less than the
  * width of a line.
  */
-export function cityMap(file: unknown): CityMap | MapFault {
+export function cityMap(file: unknown): CityMap | MapProblem {
   if (!isObject(file) || file['type'] !== 'FeatureCollection' || !Array.isArray(file['features']))
     return 'not-a-collection';
   const features = file['features'] as unknown[];

@@ -36,7 +36,7 @@ export function IntervalFields({ value, onChange, presets }: Props) {
   const { interval } = viewWords.value;
   const zone = session.value?.timeZone ?? 'UTC';
   const typed = useSignal<Partial<Interval>>({});
-  const fault = useSignal<string | undefined>(undefined);
+  const problem = useSignal<string | undefined>(undefined);
   const id = useId();
   const take = (end: 'from' | 'to', wall: string) => {
     typed.value = { ...typed.value, [end]: wall };
@@ -44,11 +44,11 @@ export function IntervalFields({ value, onChange, presets }: Props) {
     const { from, to } = { ...walls, ...typed.value };
     const [fromMs, toMs] = [wallMs(from, zone), wallMs(to, zone)];
     if (fromMs === undefined || toMs === undefined) {
-      fault.value = interval.missing;
+      problem.value = interval.missing;
     } else if (toMs <= fromMs) {
-      fault.value = interval.bad;
+      problem.value = interval.bad;
     } else {
-      fault.value = undefined;
+      problem.value = undefined;
       typed.value = {};
       onChange({ from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString() });
     }
@@ -61,7 +61,7 @@ export function IntervalFields({ value, onChange, presets }: Props) {
         name={end}
         type="datetime-local"
         value={typed.value[end] ?? wallTime(Date.parse(value[end]), zone)}
-        aria-invalid={fault.value !== undefined}
+        aria-invalid={problem.value !== undefined}
         aria-describedby={`${id}-told`}
         onChange={(event) => take(end, event.currentTarget.value)}
       />
@@ -79,7 +79,7 @@ export function IntervalFields({ value, onChange, presets }: Props) {
             type="button"
             class="button d-small"
             onClick={() => {
-              fault.value = undefined;
+              problem.value = undefined;
               typed.value = {};
               onChange(lastHours(hours));
             }}
@@ -88,8 +88,8 @@ export function IntervalFields({ value, onChange, presets }: Props) {
           </button>
         ))}
       </div>
-      <p id={`${id}-told`} class={fault.value === undefined ? 'hint' : 'fault'}>
-        {fault.value ?? interval.zone(zone)}
+      <p id={`${id}-told`} class={problem.value === undefined ? 'hint' : 'fault'}>
+        {problem.value ?? interval.zone(zone)}
       </p>
     </div>
   );

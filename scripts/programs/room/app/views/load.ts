@@ -6,7 +6,7 @@ import { ApiProblem, get } from '../api.ts';
 
 interface Loaded<T> {
   readonly data: ReadonlySignal<T | undefined>;
-  readonly fault: ReadonlySignal<string | undefined>;
+  readonly problem: ReadonlySignal<string | undefined>;
   /** HTTP status of the last failed request; 0 without an answer. */
   readonly status: ReadonlySignal<number | undefined>;
   readonly isAsking: ReadonlySignal<boolean>;
@@ -16,7 +16,7 @@ interface Loaded<T> {
 /** Loads at the first render and whenever the path changes. */
 export function useLoad<T>(path: string): Loaded<T> {
   const data = useSignal<T | undefined>(undefined);
-  const fault = useSignal<string | undefined>(undefined);
+  const problem = useSignal<string | undefined>(undefined);
   const status = useSignal<number | undefined>(undefined);
   const isAsking = useSignal(false);
   const turn = useSignal(0);
@@ -28,11 +28,11 @@ export function useLoad<T>(path: string): Loaded<T> {
         const got = await get<T>(path);
         if (!isWanted) return;
         data.value = got;
-        fault.value = undefined;
+        problem.value = undefined;
         status.value = undefined;
       } catch (error) {
         if (!isWanted) return;
-        fault.value = explain(error);
+        problem.value = explain(error);
         status.value = error instanceof ApiProblem ? error.status : 0;
       }
       isAsking.value = false;
@@ -42,5 +42,5 @@ export function useLoad<T>(path: string): Loaded<T> {
       isWanted = false;
     };
   }, [path, turn.value]);
-  return { data, fault, status, isAsking, reload: () => turn.value++ };
+  return { data, problem, status, isAsking, reload: () => turn.value++ };
 }

@@ -9,7 +9,7 @@ import { viewWords } from '../words/views.ts';
 import { fleet, rankOf } from './fleet.ts';
 import type { CityMap, MapCamera } from './geo.ts';
 import { plain } from './say.ts';
-import { centred, moved, type View, wholeView, zoomed } from './view.ts';
+import { centred, panned, type View, cityView, zoomed } from './view.ts';
 
 export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly alertCount: number }>;
 
@@ -17,7 +17,7 @@ export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly al
 export const pointed = signal<string | undefined>(undefined);
 
 const map = signal<CityMap | undefined>(undefined);
-const fullView = computed(() => wholeView(map.value?.width ?? 1, map.value?.height ?? 1));
+const fullView = computed(() => cityView(map.value?.width ?? 1, map.value?.height ?? 1));
 const currentView = signal<View | undefined>(undefined);
 const view = computed(() => currentView.value ?? fullView.value);
 
@@ -101,7 +101,7 @@ export function MapView({ map: cityPlan, open, onPick }: Props) {
             currentView.value = undefined;
           }}
         >
-          {plan.whole}
+          {plan.entireCity}
         </button>
       </div>
     </div>
@@ -196,7 +196,7 @@ function key(name: string, by: (factor: number) => void): boolean {
     ArrowDown: [0, KEY_STEP],
   };
   const way = ways[name];
-  if (way !== undefined) currentView.value = moved(view.value, fullView.value, ...way);
+  if (way !== undefined) currentView.value = panned(view.value, fullView.value, ...way);
   else if (name === '+' || name === '=') by(ZOOM_STEP);
   else if (name === '-') by(1 / ZOOM_STEP);
   else if (name === '0') currentView.value = undefined;
@@ -234,7 +234,7 @@ function useHand(svg: { readonly current: SVGSVGElement | null }, onPick: (key: 
       element.setPointerCapture(event.pointerId);
       const scale = element.getScreenCTM()?.a ?? 1;
       const { width, height } = from.view;
-      currentView.value = moved(from.view, fullView.value, -right / scale / width, -down / scale / height);
+      currentView.value = panned(from.view, fullView.value, -right / scale / width, -down / scale / height);
     };
     const release = (event: PointerEvent) => {
       const picked = from?.hasMoved === false ? keyUnder(event) : undefined;

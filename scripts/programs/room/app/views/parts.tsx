@@ -63,19 +63,19 @@ export function Head({ title, children }: HeadProps) {
 
 interface StateProps {
   readonly has: boolean;
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
   readonly onAgain: () => void;
 }
 
 /** Shows that data is loading or outdated. */
-export function LoadState({ has, fault, onAgain }: StateProps) {
-  const { stale, again } = viewWords.value;
-  if (fault === undefined) return has ? null : <p role="status">{words.value.frame.loading}</p>;
+export function LoadState({ has, problem, onAgain }: StateProps) {
+  const { stale, reload } = viewWords.value;
+  if (problem === undefined) return has ? null : <p role="status">{words.value.frame.loading}</p>;
   return (
     <Notice tone={has ? 'warn' : 'bad'} urgent>
-      {has ? stale(fault) : fault}{' '}
+      {has ? stale(problem) : problem}{' '}
       <button type="button" class="d-link" onClick={onAgain}>
-        {again}
+        {reload}
       </button>
     </Notice>
   );

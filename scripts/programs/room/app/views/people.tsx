@@ -19,8 +19,8 @@ export function People() {
   const end = async (user: string): Promise<void> => {
     ending.value = user;
     try {
-      const { ended } = await post<{ ended: number }>('/api/sessions/end', { user });
-      tell('good', people.ended(plain(user), ended));
+      const { ended: endedCount } = await post<{ ended: number }>('/api/sessions/end', { user });
+      tell('good', people.sessionsEnded(plain(user), endedCount));
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
       tell('bad', explain(error));
@@ -34,30 +34,30 @@ export function People() {
         {people.title} {data !== undefined && <span class="quiet">{count(data.people.length)}</span>}
       </summary>
       <p class="quiet">{people.about}</p>
-      <LoadState has={data !== undefined} fault={load.fault.value} onAgain={load.reload} />
+      <LoadState has={data !== undefined} problem={load.problem.value} onAgain={load.reload} />
       {data !== undefined && (
         <Scroll label={people.title}>
           <table>
             <thead>
               <tr>
-                <th scope="col">{viewWords.value.audit.who}</th>
+                <th scope="col">{viewWords.value.audit.account}</th>
                 <th scope="col" class="d-n">
                   {people.sessions}
                 </th>
                 <th scope="col">{people.began}</th>
-                <th scope="col">{people.used}</th>
-                <th scope="col">{people.act}</th>
+                <th scope="col">{people.lastUsed}</th>
+                <th scope="col">{people.logOut}</th>
               </tr>
             </thead>
             <tbody>
-              {data.people.map(({ user, role, sessions, began, used }) => (
+              {data.people.map(({ user, role, sessions, began, used: lastUsed }) => (
                 <tr key={`${user} ${role}`}>
                   <td>
                     {plain(user)} <span class="quiet">{words.value.roles[role]}</span>
                   </td>
                   <td class="d-n">{count(sessions)}</td>
                   <td class="d-time">{timeText(began)}</td>
-                  <td class="d-time">{ago(used)}</td>
+                  <td class="d-time">{ago(lastUsed)}</td>
                   <td>
                     <Button
                       aria-label={`${people.end}: ${plain(user)}`}

@@ -58,18 +58,18 @@ export function daysUntil(iso: string): number {
   return Math.floor((Date.parse(iso) - nowMs()) / DAY_MS);
 }
 
-export function left(iso: string): string {
+export function remainingText(iso: string): string {
   const days = daysUntil(iso);
   const { over, hoursLeft, cameras } = viewWords.value;
   if (days < 0) return over;
-  return days === 0 ? hoursLeft : cameras.left(viewWords.value.days(days));
+  return days === 0 ? hoursLeft : cameras.daysLeft(viewWords.value.days(days));
 }
 
 export function count(value: number): string {
   return new Intl.NumberFormat(language.value).format(value);
 }
 
-export function share(value: number): string {
+export function ratioText(value: number): string {
   return new Intl.NumberFormat(language.value, { style: 'percent' }).format(value);
 }
 

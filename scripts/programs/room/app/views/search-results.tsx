@@ -11,7 +11,7 @@ const ROWS = 100;
 
 export function SearchResults({ state }: { readonly state: SearchState }) {
   const { search } = viewWords.value;
-  const { asked, answered, missing, found, more } = state;
+  const { asked: askedCount, answered, missing, found: matches, more } = state;
   return (
     <>
       <h2>
@@ -19,13 +19,13 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
       </h2>
       <div class="d-search-progress">
         <progress
-          max={Math.max(1, asked)}
+          max={Math.max(1, askedCount)}
           value={answered}
-          aria-label={search.progress(count(answered), count(asked))}
+          aria-label={search.progress(count(answered), count(askedCount))}
         />
         <p role="status">
-          <strong>{state.done ? search.done : search.running}</strong> ·{' '}
-          {search.progress(count(answered), count(asked))} · {search.found(count(found.length + more))}
+          <strong>{state.done ? search.completed : search.running}</strong> ·{' '}
+          {search.progress(count(answered), count(askedCount))} · {search.matches(count(matches.length + more))}
         </p>
       </div>
       {state.fault !== null && (
@@ -44,20 +44,20 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
         </details>
       )}
       {more > 0 && <Notice tone="warn">{search.more(count(more))}</Notice>}
-      {found.length === 0 ? (
+      {matches.length === 0 ? (
         <p>{state.done ? search.nothing : search.nothingYet}</p>
       ) : (
-        <MatchTable found={found} />
+        <MatchTable found={matches} />
       )}
     </>
   );
 }
 
-function MatchTable({ found }: Pick<SearchState, 'found'>) {
+function MatchTable({ found: matches }: Pick<SearchState, 'found'>) {
   const { search, moreRows, incident } = viewWords.value;
   const rowCount = useSignal(ROWS);
   return (
-    <Scroll label={search.found(count(found.length))}>
+    <Scroll label={search.matches(count(matches.length))}>
       <table>
         <thead>
           <tr>
@@ -71,7 +71,7 @@ function MatchTable({ found }: Pick<SearchState, 'found'>) {
           </tr>
         </thead>
         <tbody>
-          {found.slice(0, rowCount.value).map((event) => (
+          {matches.slice(0, rowCount.value).map((event) => (
             <tr key={`${event.box} ${event.event}`}>
               <td class="d-time">{timeText(event.time, 'second')}</td>
               <td>{event.box}</td>
@@ -85,12 +85,12 @@ function MatchTable({ found }: Pick<SearchState, 'found'>) {
                   <Link to={incidentPath(event.incident)}>{incident(event.incident)}</Link>
                 )}
               </td>
-              <td>{event.sealed ? search.kept : <span class="quiet">–</span>}</td>
+              <td>{event.sealed ? search.stored : <span class="quiet">–</span>}</td>
             </tr>
           ))}
         </tbody>
       </table>
-      {found.length > rowCount.value && (
+      {matches.length > rowCount.value && (
         <button
           type="button"
           class="button d-small"
@@ -98,7 +98,7 @@ function MatchTable({ found }: Pick<SearchState, 'found'>) {
             rowCount.value += 5 * ROWS;
           }}
         >
-          {moreRows(count(Math.min(5 * ROWS, found.length - rowCount.value)))}
+          {moreRows(count(Math.min(5 * ROWS, matches.length - rowCount.value)))}
         </button>
       )}
     </Scroll>

@@ -9,7 +9,7 @@ export interface View {
 /** Maximum zoom. At this zoom, a tenth of a unit (the map's precision) is 4 px on a screen of 2,000 px. */
 const ZOOM_MAX = 40;
 
-export function wholeView(width: number, height: number): View {
+export function cityView(width: number, height: number): View {
   // Margin for the shapes of cameras on the border.
   const rim = Math.max(width, height) * 0.03;
   return { x: -rim, y: -rim, width: width + 2 * rim, height: height + 2 * rim };
@@ -31,7 +31,7 @@ export function zoomed(view: View, full: View, by: number, x: number, y: number)
 }
 
 /** Moves by ratios of the visible part. */
-export function moved(view: View, full: View, right: number, down: number): View {
+export function panned(view: View, full: View, right: number, down: number): View {
   return clampView({ ...view, x: view.x + right * view.width, y: view.y + down * view.height }, full);
 }
 

@@ -16,7 +16,7 @@ export interface CauseTexts {
   readonly stayed: string;
   readonly stood: string;
   readonly unattended: string;
-  readonly beside: string;
+  readonly nearby: string;
   readonly direction: string;
   readonly presence: string;
   readonly count: string;

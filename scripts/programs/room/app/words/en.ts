@@ -58,31 +58,31 @@ const labels: Readonly<Record<string, readonly [one: string, several: string]>> 
   unknown: ['an unidentified object', 'unidentified objects'],
 };
 
-const has = (who: Subject, one: string, several: string) => (who.isPlural ? several : one);
+const has = (subject: Subject, one: string, several: string) => (subject.isPlural ? several : one);
 
 /** Sentences about an incident by kind, without the full stop. */
 const causes: Readonly<
-  Record<WatchedKind, (subject: Subject, placeName: string, figures: CauseTexts) => string>
+  Record<WatchedKind, (subject: Subject, placeName: string, values: CauseTexts) => string>
 > = {
-  'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
-    `${who.text} ${has(who, 'is', 'are')} in ${where}${stayed && `, for ${stayed} so far`}`,
-  loitering: (who, where, { stayed }) =>
-    `${who.text} ${has(who, 'stays', 'stay')} in ${where}${stayed && `, for ${stayed} so far`}`,
-  'line-crossing': (who, where, { direction }) =>
-    `${who.text} crossed ${where}${direction === 'left' ? ' towards the left' : direction === 'right' ? ' towards the right' : ''}`,
-  'wrong-way': (who, where) => `${who.text} ${has(who, 'goes', 'go')} against the direction in ${where}`,
-  'crowd-gathering': (who, where, { count, stayed }) =>
-    `${count === '' ? who.text : `${count} people`} stay together in ${where}${stayed && `, for ${stayed} so far`}`,
-  'illegal-dumping': (_who, where, { unattended }) =>
-    `something was left behind in ${where}${unattended && `, ${unattended} with no one nearby`}`,
-  graffiti: (_who, where, { beside }) =>
-    `the picture of a wall changed in ${where}${beside && `; a person was next to it for ${beside}`}`,
-  'illegal-parking': (who, where, { stood, presence }) =>
-    `${who.text} ${has(who, 'is', 'are')} parked in ${where}${stood && `, for ${stood} so far`}${
+  'vehicle-in-pedestrian-zone': (subject, place, { stayed }) =>
+    `${subject.text} ${has(subject, 'is', 'are')} in ${place}${stayed && `, for ${stayed} so far`}`,
+  loitering: (subject, place, { stayed }) =>
+    `${subject.text} ${has(subject, 'stays', 'stay')} in ${place}${stayed && `, for ${stayed} so far`}`,
+  'line-crossing': (subject, place, { direction }) =>
+    `${subject.text} crossed ${place}${direction === 'left' ? ' towards the left' : direction === 'right' ? ' towards the right' : ''}`,
+  'wrong-way': (subject, place) => `${subject.text} ${has(subject, 'goes', 'go')} against the direction in ${place}`,
+  'crowd-gathering': (subject, place, { count, stayed }) =>
+    `${count === '' ? subject.text : `${count} people`} stay together in ${place}${stayed && `, for ${stayed} so far`}`,
+  'illegal-dumping': (_subject, place, { unattended }) =>
+    `something was left behind in ${place}${unattended && `, ${unattended} with no one nearby`}`,
+  graffiti: (_subject, place, { nearby }) =>
+    `the picture of a wall changed in ${place}${nearby && `; a person was next to it for ${nearby}`}`,
+  'illegal-parking': (subject, place, { stood, presence }) =>
+    `${subject.text} ${has(subject, 'is', 'are')} parked in ${place}${stood && `, for ${stood} so far`}${
       presence === 'hidden' ? '; out of sight now' : ''
     }`,
-  'present-at-start': (who, where, { stood }) =>
-    `${who.text} ${has(who, 'was', 'were')} already in ${where} when the box started${stood && `, for ${stood} since`}`,
+  'present-at-start': (subject, place, { stood }) =>
+    `${subject.text} ${has(subject, 'was', 'were')} already in ${place} when the box started${stood && `, for ${stood} since`}`,
 };
 
 export const EN = {
@@ -90,9 +90,9 @@ export const EN = {
   labels,
   causes,
   nobody: 'something',
-  unknownCause: (who: string, where: string) => `${who} in ${where}`,
+  unknownCause: (subject: string, place: string) => `${subject} in ${place}`,
   unknownKind: 'This kind of event is newer than this console; it is shown by its own name.',
-  where: { zone: 'zone', line: 'line', camera: 'the camera’s view' } as Readonly<Record<string, string>>,
+  placeKinds: { zone: 'zone', line: 'line', camera: 'the camera’s view' } as Readonly<Record<string, string>>,
   places: {
     queue: 'Queue',
     cameras: 'Cameras',
@@ -131,7 +131,7 @@ export const EN = {
       'The control room’s database does not answer. The display may be out of date; actions are refused until it is back.',
     noPlace: 'Your role has no access to this screen.',
     unreached: 'The control room’s server does not answer.',
-    refused: (status: number) => `The server refused the request (${status}).`,
+    refusal: (status: number) => `The server refused the request (${status}).`,
   },
   login: {
     title: 'Log in',
@@ -143,7 +143,7 @@ export const EN = {
     as: (name: string, role: string) => `${name} · ${role}`,
     notSent: (user: string, count: number) =>
       `Not sent: ${count === 1 ? 'one action' : `${count} actions`} of ${user}, who did not log in again.`,
-    sent: (count: number) =>
+    actionsSent: (count: number) =>
       count === 1 ? 'The saved action was sent.' : `${count} saved actions were sent.`,
   },
   queue: {
@@ -162,11 +162,11 @@ export const EN = {
     unfold: 'Enter expands',
     fold: 'Enter collapses',
     announced: (count: number) => (count === 1 ? 'One new alert' : `${count} new alerts`),
-    mine: 'you',
+    you: 'you',
     doubt: 'clock in doubt',
-    ended: 'ended',
+    endedText: 'ended',
   },
-  acts: {
+  actions: {
     open: 'Open',
     claim: 'Claim',
     release: 'Unclaim',
@@ -183,14 +183,14 @@ export const EN = {
   },
   dispatch: {
     title: 'Dispatch a patrol?',
-    ask: (kind: string, where: string) => `${kind}, ${where}. This is audited and cannot be undone.`,
+    ask: (kind: string, place: string) => `${kind}, ${place}. This is audited and cannot be undone.`,
     yes: 'Confirm dispatch',
     no: 'Cancel',
   },
   note: { title: 'Note', label: 'Information for the next operator', save: 'Save the note' },
-  done: {
-    dispatch: (what: string) => `Dispatched: ${what}.`,
-    verdict: (verdict: string, what: string) => `Closed as ${verdict}: ${what}.`,
+  success: {
+    dispatch: (incidentName: string) => `Dispatched: ${incidentName}.`,
+    verdict: (verdict: string, incidentName: string) => `Closed as ${verdict}: ${incidentName}.`,
     note: 'The note is saved.',
     reopen: (no: number) => `Reopened as number ${no}.`,
     reassign: (to: string) => `Reassigned to ${to}.`,
@@ -198,19 +198,19 @@ export const EN = {
   conflict: {
     head: 'Action refused: ',
     new: 'it is waiting again and unclaimed.',
-    claimed: (who: string) => `${who} has claimed it.`,
-    dispatched: (who: string) => `${who} has dispatched a patrol.`,
+    claimed: (user: string) => `${user} has claimed it.`,
+    dispatched: (user: string) => `${user} has dispatched a patrol.`,
     closed: (verdict: string) => `it is closed as ${verdict}.`,
-    changed: 'it has changed in the meantime; check it again.',
+    otherChange: 'it has changed in the meantime; check it again.',
   },
   incident: {
     number: (no: number) => `Incident ${no}`,
-    back: 'Queue',
+    backToQueue: 'Queue',
     missing: 'No such incident, or its retention period is over.',
     moments: { before: 'Before', deposit: 'When it appeared', snapshot: 'At the alert' },
     pictures: 'Pictures',
     noStill: 'No picture.',
-    absent: (why: string) => `No picture: ${why}`,
+    absent: (reason: string) => `No picture: ${reason}`,
     coming: 'The picture has not arrived yet.',
     broken: 'The picture could not be loaded.',
     auditor: 'Auditors have no access to pictures.',
@@ -224,13 +224,13 @@ export const EN = {
     rule: 'Rule',
     purpose: 'Purpose',
     legalBasis: 'Legal basis',
-    until: 'until',
+    validUntil: 'until',
     unknown: 'not stated',
     owner: 'Assigned to',
     nobody: 'no one',
-    claimLeft: (left: string) => `${left} left, renewed while this page is open`,
-    sentAt: (who: string, at: string) => `${who}, ${at}`,
-    sent: 'Dispatched',
+    claimLeft: (remaining: string) => `${remaining} left, renewed while this page is open`,
+    sentAt: (user: string, at: string) => `${user}, ${at}`,
+    dispatched: 'Dispatched',
     closed: 'Closed',
     closedWhy: {
       'box-revoked': 'closed by the control room: the certificates of its box were revoked',
@@ -238,12 +238,12 @@ export const EN = {
     boxRevoked: 'box revoked',
     reopens: 'Reopens',
     precision: 'Reliability of this rule here',
-    precisionText: (share: string, low: string, high: string, judged: number) =>
-      `${share} confirmed (95 %: ${low}–${high}), ${judged} reviewed in 30 days`,
+    precisionText: (ratio: string, low: string, high: string, reviewedCount: number) =>
+      `${ratio} confirmed (95 %: ${low}–${high}), ${reviewedCount} reviewed in 30 days`,
     noPrecision: 'No verdict in the last 30 days.',
     clockDoubt:
       'The box’s clock is not reliable. The time of occurrence may be wrong; the time of receipt is right.',
-    degraded: (what: string) => `The camera’s view was impaired (${what}): the alert is less reliable.`,
+    degraded: (conditions: string) => `The camera’s view was impaired (${conditions}): the alert is less reliable.`,
     nearby: 'Same box, one hour before and after',
     noNearby: 'Nothing else.',
     nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) lists all`,

@@ -3,7 +3,7 @@
 import type { Subject } from './cause.ts';
 import type { Words } from './en.ts';
 
-const has = (who: Subject, one: string, several: string) => (who.isPlural ? several : one);
+const has = (subject: Subject, one: string, several: string) => (subject.isPlural ? several : one);
 
 export const FR: Words = {
   kinds: {
@@ -59,30 +59,30 @@ export const FR: Words = {
     unknown: ['un objet non identifié', 'objets non identifiés'],
   },
   causes: {
-    'vehicle-in-pedestrian-zone': (who, where, { stayed }) =>
-      `${who.text} ${has(who, 'se trouve', 'se trouvent')} dans ${where}${stayed && `, depuis ${stayed}`}`,
-    loitering: (who, where, { stayed }) =>
-      `${who.text} ${has(who, 'reste', 'restent')} dans ${where}${stayed && `, depuis ${stayed}`}`,
-    'line-crossing': (who, where, { direction }) =>
-      `${who.text} ${has(who, 'a', 'ont')} franchi ${where}${direction === 'left' ? ' vers la gauche' : direction === 'right' ? ' vers la droite' : ''}`,
-    'wrong-way': (who, where) => `${who.text} ${has(who, 'va', 'vont')} à contresens dans ${where}`,
-    'crowd-gathering': (who, where, { count, stayed }) =>
-      `${count === '' ? who.text : `${count} personnes`} ${count === '' ? has(who, 'reste', 'restent') : 'restent'} ensemble dans ${where}${stayed && `, depuis ${stayed}`}`,
-    'illegal-dumping': (_who, where, { unattended }) =>
-      `quelque chose a été laissé dans ${where}${unattended && `, ${unattended} sans personne à côté`}`,
-    graffiti: (_who, where, { beside }) =>
-      `l’image d’un mur a changé dans ${where}${beside && ` ; une personne est restée ${beside} à proximité`}`,
-    'illegal-parking': (who, where, { stood, presence }) =>
-      `${who.text} ${has(who, 'stationne', 'stationnent')} dans ${where}${stood && `, depuis ${stood}`}${
+    'vehicle-in-pedestrian-zone': (subject, place, { stayed }) =>
+      `${subject.text} ${has(subject, 'se trouve', 'se trouvent')} dans ${place}${stayed && `, depuis ${stayed}`}`,
+    loitering: (subject, place, { stayed }) =>
+      `${subject.text} ${has(subject, 'reste', 'restent')} dans ${place}${stayed && `, depuis ${stayed}`}`,
+    'line-crossing': (subject, place, { direction }) =>
+      `${subject.text} ${has(subject, 'a', 'ont')} franchi ${place}${direction === 'left' ? ' vers la gauche' : direction === 'right' ? ' vers la droite' : ''}`,
+    'wrong-way': (subject, place) => `${subject.text} ${has(subject, 'va', 'vont')} à contresens dans ${place}`,
+    'crowd-gathering': (subject, place, { count, stayed }) =>
+      `${count === '' ? subject.text : `${count} personnes`} ${count === '' ? has(subject, 'reste', 'restent') : 'restent'} ensemble dans ${place}${stayed && `, depuis ${stayed}`}`,
+    'illegal-dumping': (_subject, place, { unattended }) =>
+      `quelque chose a été laissé dans ${place}${unattended && `, ${unattended} sans personne à côté`}`,
+    graffiti: (_subject, place, { nearby }) =>
+      `l’image d’un mur a changé dans ${place}${nearby && ` ; une personne est restée ${nearby} à proximité`}`,
+    'illegal-parking': (subject, place, { stood, presence }) =>
+      `${subject.text} ${has(subject, 'stationne', 'stationnent')} dans ${place}${stood && `, depuis ${stood}`}${
         presence === 'hidden' ? ' ; hors de vue pour l’instant' : ''
       }`,
-    'present-at-start': (who, where, { stood }) =>
-      `${who.text} ${has(who, 'était', 'étaient')} dans ${where} au démarrage du boîtier${stood && `, depuis ${stood}`}`,
+    'present-at-start': (subject, place, { stood }) =>
+      `${subject.text} ${has(subject, 'était', 'étaient')} dans ${place} au démarrage du boîtier${stood && `, depuis ${stood}`}`,
   },
   nobody: 'quelque chose',
-  unknownCause: (who, where) => `${who} dans ${where}`,
+  unknownCause: (subject, place) => `${subject} dans ${place}`,
   unknownKind: 'Ce type d’événement est plus récent que cette console ; il porte son propre nom.',
-  where: { zone: 'la zone', line: 'la ligne', camera: 'la vue de la caméra' },
+  placeKinds: { zone: 'la zone', line: 'la ligne', camera: 'la vue de la caméra' },
   places: {
     queue: 'Signalements',
     cameras: 'Caméras',
@@ -121,7 +121,7 @@ export const FR: Words = {
       'La base de données du CSU ne répond pas. L’affichage peut être ancien ; les actions sont refusées jusqu’à son retour.',
     noPlace: 'Votre rôle ne donne pas accès à cet écran.',
     unreached: 'Le serveur du CSU ne répond pas.',
-    refused: (status) => `Le serveur a refusé la demande (${status}).`,
+    refusal: (status) => `Le serveur a refusé la demande (${status}).`,
   },
   login: {
     title: 'Connexion',
@@ -133,7 +133,7 @@ export const FR: Words = {
     as: (name, role) => `${name} · ${role}`,
     notSent: (user, count) =>
       `Non envoyé : ${count === 1 ? 'une action' : `${count} actions`} de ${user}, qui ne s’est pas reconnecté.`,
-    sent: (count) =>
+    actionsSent: (count) =>
       count === 1 ? 'L’action conservée a été envoyée.' : `${count} actions conservées ont été envoyées.`,
   },
   queue: {
@@ -153,11 +153,11 @@ export const FR: Words = {
     unfold: 'Entrée pour développer',
     fold: 'Entrée pour réduire',
     announced: (count) => (count === 1 ? 'Une nouvelle alerte' : `${count} nouvelles alertes`),
-    mine: 'vous',
+    you: 'vous',
     doubt: 'heure incertaine',
-    ended: 'terminé',
+    endedText: 'terminé',
   },
-  acts: {
+  actions: {
     open: 'Ouvrir',
     claim: 'Prendre en charge',
     release: 'Libérer',
@@ -174,14 +174,14 @@ export const FR: Words = {
   },
   dispatch: {
     title: 'Engager une patrouille ?',
-    ask: (kind, where) => `${kind}, ${where}. Action tracée et définitive.`,
+    ask: (kind, place) => `${kind}, ${place}. Action tracée et définitive.`,
     yes: 'Confirmer l’engagement',
     no: 'Annuler',
   },
   note: { title: 'Main courante', label: 'Informations pour l’opérateur suivant', save: 'Enregistrer' },
-  done: {
-    dispatch: (what) => `Patrouille engagée : ${what}.`,
-    verdict: (verdict, what) => `Clôturé, ${verdict} : ${what}.`,
+  success: {
+    dispatch: (incidentName) => `Patrouille engagée : ${incidentName}.`,
+    verdict: (verdict, incidentName) => `Clôturé, ${verdict} : ${incidentName}.`,
     note: 'Inscrit à la main courante.',
     reopen: (no) => `Rouvert sous le numéro ${no}.`,
     reassign: (to) => `Réaffecté à ${to}.`,
@@ -189,19 +189,19 @@ export const FR: Words = {
   conflict: {
     head: 'Action refusée : ',
     new: 'l’incident est de nouveau en attente, sans prise en charge.',
-    claimed: (who) => `${who} l’a pris en charge.`,
-    dispatched: (who) => `${who} a engagé une patrouille.`,
+    claimed: (user) => `${user} l’a pris en charge.`,
+    dispatched: (user) => `${user} a engagé une patrouille.`,
     closed: (verdict) => `il est clôturé, ${verdict}.`,
-    changed: 'l’incident a changé entre-temps ; vérifiez-le.',
+    otherChange: 'l’incident a changé entre-temps ; vérifiez-le.',
   },
   incident: {
     number: (no) => `Incident ${no}`,
-    back: 'Signalements',
+    backToQueue: 'Signalements',
     missing: 'Cet incident n’existe pas, ou sa durée de conservation est échue.',
     moments: { before: 'Avant', deposit: 'À l’apparition', snapshot: 'À l’alerte' },
     pictures: 'Images',
     noStill: 'Pas d’image.',
-    absent: (why) => `Pas d’image : ${why}`,
+    absent: (reason) => `Pas d’image : ${reason}`,
     coming: 'L’image n’est pas encore arrivée.',
     broken: 'L’image n’a pas pu être chargée.',
     auditor: 'Les auditeurs n’ont pas accès aux images.',
@@ -216,13 +216,13 @@ export const FR: Words = {
     rule: 'Règle',
     purpose: 'Finalité',
     legalBasis: 'Base légale',
-    until: 'jusqu’au',
+    validUntil: 'jusqu’au',
     unknown: 'non précisé',
     owner: 'Pris en charge par',
     nobody: 'personne',
-    claimLeft: (left) => `encore ${left}, prolongé tant que cette page est ouverte`,
-    sentAt: (who, at) => `${who}, ${at}`,
-    sent: 'Engagement',
+    claimLeft: (remaining) => `encore ${remaining}, prolongé tant que cette page est ouverte`,
+    sentAt: (user, at) => `${user}, ${at}`,
+    dispatched: 'Engagement',
     closed: 'Clôturé',
     closedWhy: {
       'box-revoked': 'clôturé par le CSU : les certificats de son boîtier ont été révoqués',
@@ -230,12 +230,12 @@ export const FR: Words = {
     boxRevoked: 'boîtier révoqué',
     reopens: 'Rouvre l’incident',
     precision: 'Fiabilité de cette règle ici',
-    precisionText: (share, low, high, judged) =>
-      `${share} d’alertes avérées (95 % : ${low}–${high}), ${judged} levées de doute en 30 jours`,
+    precisionText: (ratio, low, high, reviewedCount) =>
+      `${ratio} d’alertes avérées (95 % : ${low}–${high}), ${reviewedCount} levées de doute en 30 jours`,
     noPrecision: 'Aucun verdict ces 30 derniers jours.',
     clockDoubt:
       'L’horloge du boîtier n’est pas fiable. L’heure des faits peut être fausse ; l’heure de réception est juste.',
-    degraded: (what) => `La vue de la caméra était dégradée (${what}) : alerte moins fiable.`,
+    degraded: (conditions) => `La vue de la caméra était dégradée (${conditions}) : alerte moins fiable.`,
     nearby: 'Même boîtier, une heure avant et après',
     noNearby: 'Rien d’autre.',
     nearbyMore: (n) => `et ${n} de plus en ces deux heures ; le tableau (CSV) les contient tous`,

@@ -17,9 +17,9 @@ export function isKnown(kind: string, words: Words): boolean {
 }
 
 export function sentence({ kind, place, objects, cause }: About, words: Words): string {
-  const subject = whoOf(objects, words);
+  const subject = subjectOf(objects, words);
   const placeName = placeText(place, words);
-  const phrase = own(words.causes, kind)?.(subject, placeName, figuresOf(cause, words));
+  const phrase = own(words.causes, kind)?.(subject, placeName, causeTextsOf(cause, words));
   const text = phrase ?? words.unknownCause(subject.text, placeName);
   const reason = phrase === undefined ? textOf(cause['reason']) : '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
@@ -30,14 +30,14 @@ export function placeText(place: string, words: Words): string {
   const at = place.indexOf('/');
   const sort = at < 0 ? place : place.slice(0, at);
   const name = at < 0 ? '' : ` ${place.slice(at + 1)}`;
-  return plain(`${own(words.where, sort) ?? sort}${name}`);
+  return plain(`${own(words.placeKinds, sort) ?? sort}${name}`);
 }
 
 /** Formats a duration: 45 s, 3 min, 2 h 5 min. */
 export function lasting(seconds: number, { units }: Words): string {
-  const wholeS = Math.max(0, Math.round(seconds));
-  if (wholeS < 120) return `${wholeS} ${units.s}`;
-  const minutes = Math.round(wholeS / 60);
+  const roundedS = Math.max(0, Math.round(seconds));
+  if (roundedS < 120) return `${roundedS} ${units.s}`;
+  const minutes = Math.round(roundedS / 60);
   if (minutes < 60) return `${minutes} ${units.min}`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} ${units.h}${minutes % 60 === 0 ? '' : ` ${minutes % 60} ${units.min}`}`;
@@ -52,7 +52,7 @@ export function age(ms: number, { units }: Words): string {
   return h < 48 ? `${h} ${units.h} ${two(Math.floor(s / 60) % 60)}` : `${Math.floor(h / 24)} ${units.d}`;
 }
 
-function whoOf(objects: About['objects'], words: Words): Subject {
+function subjectOf(objects: About['objects'], words: Words): Subject {
   const [first] = objects;
   if (first === undefined) return { text: words.nobody, isPlural: false };
   const counts = new Map<string, number>();
@@ -66,7 +66,7 @@ function whoOf(objects: About['objects'], words: Words): Subject {
   return { text: `${parts.join(', ')}${name}`, isPlural: objects.length > 1 };
 }
 
-function figuresOf(cause: About['cause'], words: Words): CauseTexts {
+function causeTextsOf(cause: About['cause'], words: Words): CauseTexts {
   const time = (name: string): string => {
     const value = cause[name];
     return typeof value === 'number' ? lasting(value, words) : '';
@@ -75,7 +75,7 @@ function figuresOf(cause: About['cause'], words: Words): CauseTexts {
     stayed: time('dwellS'),
     stood: time('stationaryS'),
     unattended: time('unattendedS'),
-    beside: time('nearbyS'),
+    nearby: time('nearbyS'),
     direction: textOf(cause['direction']),
     presence: textOf(cause['presence']),
     count: typeof cause['count'] === 'number' ? String(cause['count']) : '',

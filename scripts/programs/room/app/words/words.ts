@@ -11,8 +11,8 @@ const TABLES: Record<Language, Words> = { en: EN, fr: FR };
 
 export const words = computed(() => TABLES[language.value]);
 
-export function percent(share: number): string {
-  return new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 0 }).format(share);
+export function percent(ratio: number): string {
+  return new Intl.NumberFormat(language.value, { style: 'percent', maximumFractionDigits: 0 }).format(ratio);
 }
 
 /**

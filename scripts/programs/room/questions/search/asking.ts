@@ -118,16 +118,16 @@ export class Asking {
       return;
     }
     if (entry.state === 'done' || entry.state === 'cut' || entry.againAtMs !== undefined) return;
-    const { refused, result } = reply;
-    if (refused?.code === 'rate-limited') {
+    const { refused: refusal, result } = reply;
+    if (refusal?.code === 'rate-limited') {
       entry.state = 'waiting';
-      entry.againAtMs = this.#options.clock.nowMs() + (refused.retryAfterS ?? 1) * 1000;
-    } else if (refused?.code === 'replayed' && entry.overtaken < OVERTAKEN_MAX) {
+      entry.againAtMs = this.#options.clock.nowMs() + (refusal.retryAfterS ?? 1) * 1000;
+    } else if (refusal?.code === 'replayed' && entry.overtaken < OVERTAKEN_MAX) {
       entry.overtaken += 1;
       entry.state = 'waiting';
       entry.againAtMs = this.#options.clock.nowMs() + OVERTAKEN_WAIT_MS;
-    } else if (refused !== undefined) {
-      Object.assign(entry, { state: 'refused', note: `${refused.code}: ${refused.message}` });
+    } else if (refusal !== undefined) {
+      Object.assign(entry, { state: 'refused', note: `${refusal.code}: ${refusal.message}` });
     } else if (resultCheck.Check(result)) {
       this.#page(entry, result);
     } else {

@@ -50,7 +50,7 @@ export class FleetSearch {
   readonly #counters = new Map<string, number>();
   #counterOfAll = 0;
   #statusAtMs = 0;
-  #fault: Error | undefined;
+  #error: Error | undefined;
 
   constructor(options: FleetSearchOptions) {
     const { room, timeoutS, eventsMax, keptMax } = options;
@@ -76,13 +76,13 @@ export class FleetSearch {
    */
   async run(signal: AbortSignal): Promise<{ asking: Asking; tookMs: number }> {
     const interrupt = (): void => {
-      this.#fault ??= new AgentError('unavailable', 'search interrupted');
+      this.#error ??= new AgentError('unavailable', 'search interrupted');
     };
     signal.addEventListener('abort', interrupt);
     try {
       await this.#link.start(signal);
-      void this.#link.closed.then((fault) => {
-        this.#fault ??= fault;
+      void this.#link.closed.then((error) => {
+        this.#error ??= error;
       });
       const { boxes } = this.#options;
       if (boxes === undefined) await this.#discover(signal);
@@ -119,12 +119,12 @@ export class FleetSearch {
     onProgress(asking);
     // If no box is known, boxes without a status get the time limit to answer.
     const untilMs = systemClock.nowMs() + (asking.boxes.length === 0 ? timeoutS * 1000 : 0);
-    while (this.#fault === undefined && (asking.open > 0 || systemClock.nowMs() < untilMs)) {
+    while (this.#error === undefined && (asking.open > 0 || systemClock.nowMs() < untilMs)) {
       await systemClock.sleep(TICK_MS, signal);
       asking.tick();
       onProgress(asking);
     }
-    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#error !== undefined) throw this.#error;
   }
 
   #send(box: string | undefined, cursor: string | undefined): number {
@@ -146,7 +146,7 @@ export class FleetSearch {
       nowMs,
     );
     this.#link.ask(box, envelope, `${counter}`, (refusal) => {
-      this.#fault ??= refusal;
+      this.#error ??= refusal;
     });
     return counter;
   }

@@ -6,7 +6,7 @@
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
-import { argsFault } from '../../../../../agent/contract/commands.ts';
+import { argsProblem } from '../../../../../agent/contract/commands.ts';
 import { isRuleKind, RULE_KINDS } from '../../../../../agent/contract/rule-config.ts';
 import type { SearchArgs } from '../../../../../agent/contract/search.ts';
 import { NAME } from '../../../../lib/room-link/room-file.ts';
@@ -34,9 +34,9 @@ export function searchArgs(options: SearchAsked, time: SiteTime): SearchArgs {
   }
   const query = { from, to, ...(kind && { kinds: [...kind] }), ...(zone && { zones: [...zone] }) };
   const args = { case: options.case, reason: options.reason, query };
-  const fault = argsFault('search', args);
-  if (fault === undefined) return args;
-  throw wrong(`--${fault.path.split('/').at(1) ?? ''}`, fault.message);
+  const problem = argsProblem('search', args);
+  if (problem === undefined) return args;
+  throw wrong(`--${problem.path.split('/').at(1) ?? ''}`, problem.message);
 }
 
 /**

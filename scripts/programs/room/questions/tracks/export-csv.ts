@@ -22,8 +22,8 @@ export function csvOf({ box, tracks, coverage }: TrackAnswerParts): string {
 
 function cellsOf(box: string, row: TimelineRow): readonly (string | number | boolean)[] {
   if (row.kind === 'gap') {
-    const { from, to, why } = row.gap;
-    return ['gap', box, from, from, to, ...Array.from({ length: 13 }, () => ''), why];
+    const { from, to, why: reason } = row.gap;
+    return ['gap', box, from, from, to, ...Array.from({ length: 13 }, () => ''), reason];
   }
   const { track } = row;
   const [colour = '', colour2 = ''] = track.colours;

@@ -45,7 +45,7 @@ function lineOf(text: string, { direction = 'both' }: PlaceOptions): TrackPlace 
   const numbers = text
     .trim()
     .split(/\s*[,\s]\s*/)
-    .map(share);
+    .map(ratioOf);
   const [x1, y1, x2, y2, ...rest] = numbers;
   if (x1 === undefined || y1 === undefined || x2 === undefined || y2 === undefined || rest.length > 0) {
     throw wrong(
@@ -94,12 +94,12 @@ function areaOf(text: string, { does, atLeast }: PlaceOptions): TrackPlace {
 }
 
 function pointOf(text: string): Point | undefined {
-  const [x, y, ...rest] = text.split(',').map(share);
+  const [x, y, ...rest] = text.split(',').map(ratioOf);
   return x === undefined || y === undefined || rest.length > 0 ? undefined : [x, y];
 }
 
 /** Parses a decimal number from 0 to 1. */
-function share(text: string): number | undefined {
+function ratioOf(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?|\.\d+)$/.test(text)) return undefined;
   const value = Number(text);
   return value <= 1 ? value : undefined;

@@ -7,7 +7,7 @@ import { Value } from '@sinclair/typebox/value';
 import type { SiteTime } from '../../../../../agent/base/site-time.ts';
 import { wrong } from '../../../../../agent/cli/bad-option.ts';
 import { nearest } from '../../../../../agent/config/words.ts';
-import { argsFault } from '../../../../../agent/contract/commands.ts';
+import { argsProblem } from '../../../../../agent/contract/commands.ts';
 import { LABELS, UNKNOWN } from '../../../../../agent/contract/label.ts';
 import {
   COLOURS,
@@ -65,12 +65,12 @@ export function trackArgs(
 
 /** Checks that case and reason are readable, and that all arguments are valid. */
 export function checkedArgs(args: TrackArgs): TrackArgs {
-  const fault = argsFault('tracks', args);
-  if (fault === undefined) return args;
+  const problem = argsProblem('tracks', args);
+  if (problem === undefined) return args;
   // Validates the query first: an error in one member of a union is reported for the union as a whole.
   const { question } = args;
   const inQuestion = question.answer === 'still' ? undefined : Value.Errors(TrackQuestion, question).First();
-  const { path, message } = inQuestion ?? fault;
+  const { path, message } = inQuestion ?? problem;
   throw wrong(`--${path.split('/').at(1) ?? ''}`, message);
 }
 
