@@ -34,7 +34,15 @@ export function accuracy(options: AccuracyOptions): void {
     const { expired, dropped: droppedCount } = store.counters();
     const proposals = store.proposals(rules);
     if (options.json) {
-      const report = { site, box: name, retentionDays, rules: metrics, expired, dropped: droppedCount, proposals };
+      const report = {
+        site,
+        box: name,
+        retentionDays,
+        rules: metrics,
+        expired,
+        dropped: droppedCount,
+        proposals,
+      };
       printJson(report);
       return;
     }

@@ -9,7 +9,12 @@ import { cameraAddress, namesCamera, shownSource } from '../contract/camera-addr
 import type { Config } from '../contract/config.ts';
 import { covers } from '../contract/polygon.ts';
 import { readAuthorityKey } from '../restraint/authorisation.ts';
-import { type AuthorisationRefusal, orderInForce, readAuthorisations, type SignedAuthorisation } from '../restraint/orders.ts';
+import {
+  type AuthorisationRefusal,
+  orderInForce,
+  readAuthorisations,
+  type SignedAuthorisation,
+} from '../restraint/orders.ts';
 import { authorisationLines } from './order-lines.ts';
 
 export interface CoveredRule {
@@ -52,13 +57,18 @@ export function whyNothingRuns(config: Config, report: CoverageReport | undefine
 export function coverageReport(config: Config): CoverageReport {
   const { authorisation, installation, authorityKey, site, box, camera, rules } = config;
   try {
-    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_AUTHORISATION);
+    if (authorisation === undefined && installation === undefined)
+      throw new AgentError('config', NO_AUTHORISATION);
     if (authorityKey === undefined) throw new AgentError('config', NO_KEY);
     const authorisations = readAuthorisations(config, readAuthorityKey(authorityKey));
     const place = { site, box, camera: cameraAddress(camera?.source) };
     const activeAuthorisation = orderInForce(authorisations, place, systemClock.wallMs());
     // An authorisation that is not valid here and now is still shown, with the reason.
-    const shownAuthorisation = [activeAuthorisation, authorisations.authorisation, authorisations.installation].find(isSigned);
+    const shownAuthorisation = [
+      activeAuthorisation,
+      authorisations.authorisation,
+      authorisations.installation,
+    ].find(isSigned);
     const problem =
       'reason' in activeAuthorisation
         ? activeAuthorisation.reason.replace(/; it is \S+ by the latest time seen/g, '')
@@ -70,7 +80,10 @@ export function coverageReport(config: Config): CoverageReport {
       return { rule, state: grant.shadow ? 'shadow' : 'covered', detail };
     });
     const unnamed = unnamedSubstream(config, shownAuthorisation.content);
-    const warnings = [...(unnamed === undefined ? [] : [unnamed]), ...excess(config, shownAuthorisation.content)];
+    const warnings = [
+      ...(unnamed === undefined ? [] : [unnamed]),
+      ...excess(config, shownAuthorisation.content),
+    ];
     return { problem, content: shownAuthorisation.content, rules: ruleStates, warnings };
   } catch (error) {
     rethrowBug(error);
@@ -104,8 +117,9 @@ export function coverageLines({ content, rules }: CoverageReport): string[] {
   ];
 }
 
-const isSigned = (authorisation: SignedAuthorisation | AuthorisationRefusal | undefined): authorisation is SignedAuthorisation =>
-  authorisation !== undefined && !('reason' in authorisation);
+const isSigned = (
+  authorisation: SignedAuthorisation | AuthorisationRefusal | undefined,
+): authorisation is SignedAuthorisation => authorisation !== undefined && !('reason' in authorisation);
 
 function excess({ retention, zones, lines }: Config, content: Authorisation): string[] {
   const { order, masks = [] } = content;

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Value } from '@sinclair/typebox/value';
 import { AgentError, hasCode, messageOf } from '../base/errors.ts';
 import { LocalMode } from '../contract/mode.ts';
-import { LOCAL_MODE_FILE } from '../restraint/places.ts';
+import { LOCAL_MODE_FILE } from '../restraint/mode-files.ts';
 import { type RootRecord, rootRecord } from '../restraint/root-record.ts';
 import { DEFAULT_STATE_DIR, stateDir } from './state-dir.ts';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError } from '../base/errors.ts';
 import { SUSPENSION_FILE } from '../orders/suspension.ts';
-import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/places.ts';
+import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from '../restraint/mode-files.ts';
 import { signResume } from '../restraint/resume.ts';
 import { Suspension } from '../restraint/suspension.ts';
 import {

@@ -3,7 +3,7 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { type Path, displayValue } from './problem.ts';
+import { displayValue, type Path } from './problem.ts';
 import type { ValidationError } from './shape.ts';
 
 /** Maximum size in bytes; a chain of certificates takes some kB. */

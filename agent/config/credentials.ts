@@ -4,7 +4,7 @@
  * it runs.
  */
 import { join } from 'node:path';
-import { type Path, displayValue } from './problem.ts';
+import { displayValue, type Path } from './problem.ts';
 import { isGroup, type ValidationError } from './shape.ts';
 
 const CREDENTIAL = /^credential:([A-Za-z0-9_-][A-Za-z0-9_.-]{0,63})$/;
@@ -39,11 +39,17 @@ export function resolveCredentials(
     const name = CREDENTIAL.exec(value)?.[1];
     if (name !== undefined) group[key] = join(dir ?? OF_THE_UNIT, name);
     if (name === undefined) {
-      return [validationError(path, value, 'is no name of a credential; 1 to 64 of A-Z, a-z, 0-9, _ . and - are')];
+      return [
+        validationError(path, value, 'is no name of a credential; 1 to 64 of A-Z, a-z, 0-9, _ . and - are'),
+      ];
     }
     if (dir !== undefined || !needed) return [];
     return [
-      validationError(path, value, `is given by systemd only: LoadCredential=${name}:FILE in the service's unit`),
+      validationError(
+        path,
+        value,
+        `is given by systemd only: LoadCredential=${name}:FILE in the service's unit`,
+      ),
     ];
   });
 }

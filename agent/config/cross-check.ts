@@ -16,7 +16,7 @@ import { DETECTOR_BACKENDS, isDetectorBackend } from '../contract/detector-backe
 import { INFERENCE_ELEMENTS } from '../contract/inference-element.ts';
 import { polygonProblem } from '../contract/polygon.ts';
 import { NAMES_OF_OTHERS } from '../contract/topics.ts';
-import { type Path, displayValue } from './problem.ts';
+import { displayValue, type Path } from './problem.ts';
 import { isGroup, type ValidationError } from './shape.ts';
 import { didYouMean } from './words.ts';
 
@@ -302,7 +302,9 @@ function cameraErrors(camera: unknown): ValidationError[] {
   if (main === undefined || second === undefined || Array.isArray(main) || Array.isArray(second))
     return streamErrors;
   const problem = secondStreamProblem(main, second, 'camera.source');
-  return problem === undefined ? [] : [validationError(['camera', 'substream'], camera['substream'], problem)];
+  return problem === undefined
+    ? []
+    : [validationError(['camera', 'substream'], camera['substream'], problem)];
 }
 
 /** Returns the parsed stream or its errors; undefined if there is none or the schema has already refused it. */

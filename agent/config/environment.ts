@@ -7,7 +7,7 @@ import { KindGuard, type TSchema } from '@sinclair/typebox';
 import convict from 'convict';
 import { LOG_LEVELS } from '../base/log-level.ts';
 import { Config } from '../contract/config.ts';
-import { hideSecrets, type Path, PROBLEMS_MAX, type Problem, displayValue } from './problem.ts';
+import { displayValue, hideSecrets, type Path, PROBLEMS_MAX, type Problem } from './problem.ts';
 import { nearest, oneOf } from './words.ts';
 
 export interface ConfigKey {
@@ -99,7 +99,9 @@ function unknownVariables(names: readonly string[]): Problem[] {
 function logLevelProblem(level: string | undefined): Problem[] {
   if (level === undefined || LOG_LEVELS.some((logLevel) => logLevel === level)) return [];
   const message = `must be ${oneOf(LOG_LEVELS)}`;
-  return [{ path: '', line: null, column: null, variable: 'VIGIE_LOG', found: displayValue(level, []), message }];
+  return [
+    { path: '', line: null, column: null, variable: 'VIGIE_LOG', found: displayValue(level, []), message },
+  ];
 }
 
 // Convict stores formats by name for the complete program and converts by them.

@@ -76,7 +76,9 @@ export function onlySizeOf(modelDir: string, model: string): readonly [number, n
 function fileErrors(path: Path, file: unknown): ValidationError[] {
   if (typeof file !== 'string' || !file.startsWith('/') || isOutOfSight(file)) return [];
   const problem = readProblem(file);
-  return problem === undefined ? [] : [{ path, at: 'value', found: displayValue(file, path), message: problem }];
+  return problem === undefined
+    ? []
+    : [{ path, at: 'value', found: displayValue(file, path), message: problem }];
 }
 
 /** Returns why the file cannot be read, or undefined. */

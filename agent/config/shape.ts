@@ -3,7 +3,7 @@ import { KindGuard, type TObject, type TSchema, Type } from '@sinclair/typebox';
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value';
 import { Config } from '../contract/config.ts';
 import { isRuleKind, RULE_KINDS, ruleSchema } from '../contract/rule-config.ts';
-import { type Path, PROBLEMS_MAX, displayValue } from './problem.ts';
+import { displayValue, type Path, PROBLEMS_MAX } from './problem.ts';
 import { didYouMean, expected, literals, nearest } from './words.ts';
 
 /** Validation error whose position is not yet known. */
@@ -103,7 +103,12 @@ function validationErrorOf(error: ValueError, path: Path): ValidationError {
     const meaning = schema.title === undefined ? '' : ` (${schema.title})`;
     return { path, at: 'value', found: null, message: `missing${meaning}; must be ${expected(schema)}` };
   }
-  return { path, at: 'value', found: displayValue(value, path), message: `must be ${rightValue(error, path)}` };
+  return {
+    path,
+    at: 'value',
+    found: displayValue(value, path),
+    message: `must be ${rightValue(error, path)}`,
+  };
 }
 
 function rightValue({ type, schema, value }: ValueError, path: Path): string {

@@ -18,7 +18,7 @@ import { XyxyNorm } from '../contract/geometry.ts';
 import { ObservedTrack } from '../contract/observation.ts';
 import type { Notes } from '../contract/outbox.ts';
 import { BUILT_IN, type EventSubject } from './event.ts';
-import { placeOf, type IncidentRecord, type Transition } from './lifecycle.ts';
+import { type IncidentRecord, placeOf, type Transition } from './lifecycle.ts';
 
 export const ACTIVE = 'standing/';
 export const WAITING = 'waiting/';

@@ -110,7 +110,15 @@ function endFindings({ restraint, certificate, clock, time }: HealthReport, text
   const own =
     order === null || validUntil === null
       ? []
-      : [finding('order', order, validUntil, installation !== true && isSoon(validUntil), texts.authorisationFix)];
+      : [
+          finding(
+            'order',
+            order,
+            validUntil,
+            installation !== true && isSoon(validUntil),
+            texts.authorisationFix,
+          ),
+        ];
   if (certificate == null) return own;
   const { notAfter, caNotAfter } = certificate;
   const box = finding('certificate', texts.boxCertificate, notAfter, isSoon(notAfter), texts.certificateFix);

@@ -91,7 +91,8 @@ export function checkedAuthorisation(content: unknown): Authorisation {
   for (const [list, shapes] of Object.entries(shaped)) {
     for (const { id, polygon } of shapes) {
       const shapeProblem = polygonProblem(polygon);
-      if (shapeProblem !== undefined) throw new CommandRefused('malformed', `${list}: ${id}: ${shapeProblem}`);
+      if (shapeProblem !== undefined)
+        throw new CommandRefused('malformed', `${list}: ${id}: ${shapeProblem}`);
     }
   }
   const problem = installationProblem(authorisation) ?? trackLogProblem(authorisation);

@@ -17,9 +17,16 @@ import type { RestraintFolder } from '../orders/restraint-folder.ts';
 import type { Place } from '../orders/signed-order.ts';
 import { readAuthorityKey } from './authorisation.ts';
 import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
-import { NO_AUTHORISATION, type AuthorisationRefusal, type Authorisations, orderInForce, readAuthorisations, type SignedAuthorisation } from './orders.ts';
+import { VOUCHING } from './mode-files.ts';
+import {
+  type AuthorisationRefusal,
+  type Authorisations,
+  NO_AUTHORISATION,
+  orderInForce,
+  readAuthorisations,
+  type SignedAuthorisation,
+} from './orders.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
-import { VOUCHING } from './places.ts';
 
 export interface AuthorityOptions {
   readonly config: Config;
@@ -107,7 +114,8 @@ export class Authority {
     const key = authorityKey === undefined ? undefined : readAuthorityKey(authorityKey);
     if (key !== undefined) this.#pin(key);
     this.#time ??= this.#makeTime();
-    if (authorisation === undefined && installation === undefined) throw new AgentError('config', NO_AUTHORISATION);
+    if (authorisation === undefined && installation === undefined)
+      throw new AgentError('config', NO_AUTHORISATION);
     if (key === undefined) throw new AgentError('config', '`authorityKey` is not in the configuration');
     return readAuthorisations(config, key);
   }

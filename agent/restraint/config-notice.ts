@@ -61,7 +61,11 @@ export class ConfigNotice {
   }
 }
 
-function causeOf({ lists, places }: ConfigChange, config: Config, authorisation: Authorisation | undefined): object {
+function causeOf(
+  { lists, places }: ConfigChange,
+  config: Config,
+  authorisation: Authorisation | undefined,
+): object {
   const changedPlaces = places.map(({ list, id }) =>
     list === 'zones' || list === 'lines'
       ? { list, id, outlined: authorisation !== undefined && isOutlined(authorisation, list, id, config) }

@@ -34,11 +34,11 @@ import type { Retention } from '../contract/retention.ts';
 import { publicTextOf, signEnvelope } from '../orders/dsse.ts';
 import { Authority } from './authority.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from './journal/key.ts';
-import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './places.ts';
+import { LOCAL_MODE_FILE, RESUME_REQUEST_FILE } from './mode-files.ts';
 import { openResume } from './resume.ts';
 import { type LinkedJournal, RootLink } from './root-link.ts';
 import type { RootRecord } from './root-record.ts';
-import { isSame, authorisationEntry, type Ruled, reportOf, rulingOf, statementOf } from './ruling.ts';
+import { authorisationEntry, isSame, type Ruled, reportOf, rulingOf, statementOf } from './ruling.ts';
 import { SuspensionRecords, type SuspensionRecordsOptions } from './suspension-records.ts';
 
 const LOAD_EVERY_MS = 60_000;

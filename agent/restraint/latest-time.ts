@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../base/atomic-file.ts';
 import type { Clock } from '../base/clock.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
-import { VOUCHING } from './places.ts';
+import { VOUCHING } from './mode-files.ts';
 
 export const LATEST_TIME_FILE = 'latest-time';
 export const CONFIRMED_TIME_FILE = 'latest-time-confirmed';

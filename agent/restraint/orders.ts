@@ -43,7 +43,9 @@ export function readAuthorisations(config: AuthorisationConfig, key: KeyObject):
   const { authorisation, installation } = config;
   return {
     authorisation:
-      authorisation === undefined ? { reason: NO_AUTHORISATION } : read(authorisation, 'authorisation', config, key),
+      authorisation === undefined
+        ? { reason: NO_AUTHORISATION }
+        : read(authorisation, 'authorisation', config, key),
     installation: installation === undefined ? undefined : read(installation, 'installation', config, key),
   };
 }
@@ -62,7 +64,11 @@ export function orderInForce(
   return { reason: own.reason === NO_AUTHORISATION ? reason : `${own.reason}; and ${reason}` };
 }
 
-function checkValidity(authorisation: SignedAuthorisation | AuthorisationRefusal, place: Place, nowMs: number): SignedAuthorisation | AuthorisationRefusal {
+function checkValidity(
+  authorisation: SignedAuthorisation | AuthorisationRefusal,
+  place: Place,
+  nowMs: number,
+): SignedAuthorisation | AuthorisationRefusal {
   if ('reason' in authorisation) return authorisation;
   const error = authorisationRefusal(authorisation.content, place, nowMs);
   if (error === undefined) return authorisation;

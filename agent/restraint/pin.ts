@@ -10,7 +10,7 @@ import { writeAtomically } from '../base/atomic-file.ts';
 import { AgentError, messageOf } from '../base/errors.ts';
 import { readForeign } from '../base/foreign-file.ts';
 import { LATEST_TIME_FILE } from './latest-time.ts';
-import { VOUCHING } from './places.ts';
+import { VOUCHING } from './mode-files.ts';
 
 export const PIN_FILE = 'authority.json';
 /** Root also reads the file, from a folder that belongs to the agent. */

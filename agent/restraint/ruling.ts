@@ -55,7 +55,12 @@ export function rulingOf({ suspension, signedAuthorisation, journalWritable, roo
   if ('reason' in signedAuthorisation) return unauthorised(signedAuthorisation.reason);
   if (!journalWritable) return unauthorised('journal-down: what could not be proved is not done');
   if (rootProblem !== undefined) return unauthorised(rootProblem);
-  return { ...own, mode: 'active', reason: null, permit: permitUnder(signedAuthorisation.envelope, coverage) };
+  return {
+    ...own,
+    mode: 'active',
+    reason: null,
+    permit: permitUnder(signedAuthorisation.envelope, coverage),
+  };
 }
 
 /** True if two rulings are the same. Reasons about time contain the time, which is not a change. */

@@ -153,7 +153,14 @@ export class VisionStatus {
         const { source, decoder, fps, connected } = message;
         const isAsConfigured = isConnectedAs(this.#source, connected);
         this.#connected = connected;
-        this.#camera = { state: 'streaming', reason: null, decoder, ...source, fps, asOrdered: isAsConfigured };
+        this.#camera = {
+          state: 'streaming',
+          reason: null,
+          decoder,
+          ...source,
+          fps,
+          asOrdered: isAsConfigured,
+        };
         break;
       }
       case 'frame':

@@ -146,7 +146,8 @@ function merged(gaps: readonly Gap[]): Gap[] {
   const all: Gap[] = [];
   for (const gap of gaps) {
     const last = all.at(-1);
-    if (last?.reason === gap.reason && last.toMs === gap.fromMs) all[all.length - 1] = { ...last, toMs: gap.toMs };
+    if (last?.reason === gap.reason && last.toMs === gap.fromMs)
+      all[all.length - 1] = { ...last, toMs: gap.toMs };
     else all.push(gap);
   }
   return all;

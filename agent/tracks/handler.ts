@@ -282,7 +282,9 @@ function seenTime(
         { fromMs: ofView.toMs, toMs: Number.POSITIVE_INFINITY },
       ];
       for (const other of otherWindows)
-        parts.push(...clipped(keptWindows, other).map((part) => ({ ...part, reason: 'other-view' as const })));
+        parts.push(
+          ...clipped(keptWindows, other).map((part) => ({ ...part, reason: 'other-view' as const })),
+        );
     }
     windows.push(...inView);
     for (const part of inView) parts.push(...gapsIn(part, spans, 'not-authorised'));

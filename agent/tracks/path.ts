@@ -108,7 +108,12 @@ export function withinPoints(
   const every = Math.ceil((result.length - 1) / (max - 1));
   return result.flatMap((point, i) => {
     if (i % every !== 0 && i !== result.length - 1) return [];
-    return [{ ...point, wasSeen: result.slice(Math.max(0, i - every + 1), i + 1).every(({ wasSeen: seen }) => seen) }];
+    return [
+      {
+        ...point,
+        wasSeen: result.slice(Math.max(0, i - every + 1), i + 1).every(({ wasSeen: seen }) => seen),
+      },
+    ];
   });
 }
 
@@ -223,7 +228,8 @@ class Way {
   }
 }
 
-const damaged = (problem: string): AgentError => new AgentError('corrupt', `the log of tracks has ${problem}`);
+const damaged = (problem: string): AgentError =>
+  new AgentError('corrupt', `the log of tracks has ${problem}`);
 
 /** Reading position; `at` counts half bytes. */
 interface Reader {

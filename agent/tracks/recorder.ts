@@ -235,7 +235,8 @@ function newTrack(latest: ObservedTrack, firstMs: number, epochMs: number, aspec
 }
 
 /** True if it was a static false positive for most of its time. */
-const isStaticFalsePositive = ({ staticFalsePositives, sightings }: OpenTrack): boolean => staticFalsePositives * 2 > sightings;
+const isStaticFalsePositive = ({ staticFalsePositives, sightings }: OpenTrack): boolean =>
+  staticFalsePositives * 2 > sightings;
 
 const isSame = (a: PathPoint | undefined, b: PathPoint): boolean =>
   a?.wasSeen === true && b.wasSeen && a.x === b.x && a.y === b.y && a.height === b.height;

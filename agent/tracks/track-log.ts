@@ -101,7 +101,14 @@ export class TrackLog {
   }
 
   get counters(): Counters {
-    const { stored, lost: lostCount, flushes, flickers, furniture: staticFalsePositives, dropped: droppedCount } = this.#counts;
+    const {
+      stored,
+      lost: lostCount,
+      flushes,
+      flickers,
+      furniture: staticFalsePositives,
+      dropped: droppedCount,
+    } = this.#counts;
     const now = this.#recorder?.counts ?? { flickers: 0, furniture: 0, dropped: 0 };
     const size = this.#attempt(() => this.#file.store?.size());
     return {

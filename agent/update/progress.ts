@@ -51,7 +51,12 @@ export class Progress {
     for (const entry of newSince(history.map(entryOf), before).slice(0, ENTRIES_MAX)) {
       const { what: subject, n, noted, phase, rollout, reason } = entry;
       if (phase === 'rolled-back' || phase === 'failed')
-        flow.happened('update-failed', { what: subject, rollout: rollout ?? 'local', phase, reason: reason ?? phase });
+        flow.happened('update-failed', {
+          what: subject,
+          rollout: rollout ?? 'local',
+          phase,
+          reason: reason ?? phase,
+        });
       journal.enter(entry);
       this.#entered = { n, noted };
       this.#entries += 1;

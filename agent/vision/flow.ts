@@ -25,7 +25,7 @@ import {
   type ToVision,
   type VisionStats,
 } from '../contract/link.ts';
-import type { Detection, Features, Frame, Glimpse, FrameAnalysis } from '../contract/picture.ts';
+import type { Detection, Features, Frame, FrameAnalysis, Glimpse } from '../contract/picture.ts';
 import { makeParts, type Parts, type VisionFlowOptions } from './parts.ts';
 import { StageClock } from './schedule/stage-clock.ts';
 import { threadCpuMs } from './schedule/thread-cpu.ts';
@@ -245,7 +245,10 @@ export class VisionFlow {
     }
   }
 
-  #linkDetections({ source: { widthPx, heightPx } }: Frame, { detections: frameDetections }: FrameAnalysis): LinkDetections {
+  #linkDetections(
+    { source: { widthPx, heightPx } }: Frame,
+    { detections: frameDetections }: FrameAnalysis,
+  ): LinkDetections {
     if (!this.#options.settings.detections) return [];
     const detections: LinkDetections = [];
     for (const { xyxyPx, score, label, group } of frameDetections) {

@@ -51,6 +51,9 @@ export function ownAuthorisation(
     ...extraFields,
   };
   writeFileSync(files.key, authority.publicKey.export({ type: 'spki', format: 'pem' }));
-  writeFileSync(files.authorisation, signEnvelope(AUTHORISATION_TYPE, JSON.stringify(authorisation), authority.privateKey));
+  writeFileSync(
+    files.authorisation,
+    signEnvelope(AUTHORISATION_TYPE, JSON.stringify(authorisation), authority.privateKey),
+  );
   return { VIGIE_AUTHORISATION: files.authorisation, VIGIE_AUTHORITY_KEY: files.key };
 }

@@ -17,7 +17,12 @@ import {
 } from '../../agent/cli/doctor/accelerators.ts';
 import { type AdviceFacts, adviceOf } from '../../agent/cli/doctor/advice.ts';
 import { agreementOf, type DetectedBox } from '../../agent/cli/doctor/agreement.ts';
-import { comparisonOf, comparisonRows, type DetectorRun, quantileBelowMs } from '../../agent/cli/doctor/compare.ts';
+import {
+  comparisonOf,
+  comparisonRows,
+  type DetectorRun,
+  quantileBelowMs,
+} from '../../agent/cli/doctor/compare.ts';
 import { modelMetrics } from '../../agent/cli/doctor/installed-models.ts';
 import { boardPower, hwmonRails, meanPower, pmicPower, readPower } from '../../agent/cli/doctor/watts.ts';
 import { inspectText } from '../../agent/config/load.ts';

@@ -20,7 +20,7 @@ import {
   loadConfig,
   problemText,
 } from '../../agent/config/load.ts';
-import { hideSecrets, displayValue } from '../../agent/config/problem.ts';
+import { displayValue, hideSecrets } from '../../agent/config/problem.ts';
 import { nearest } from '../../agent/config/words.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { covers, polygonProblem } from '../../agent/contract/polygon.ts';

@@ -7,7 +7,7 @@ import t from 'tap';
 import { parse } from 'yaml';
 import { editedText, proposableOf } from '../../agent/config/edit.ts';
 import { inspectConfig, inspectText, problemText } from '../../agent/config/load.ts';
-import { streamWithSecret, shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
+import { shownSha256, streamWithSecret, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { watchedHash } from '../../agent/restraint/journal/watched.ts';
 import { scratch } from '../lib/paths.ts';

@@ -206,7 +206,9 @@ void t.test('a hidden login is filled in from the same device alone', async (t) 
 void t.test('a second stream is another RTSP address of the same host and port', async (t) => {
   const faultOf = (main: string, second: string): string | undefined => {
     const [one, other] = [parseCameraSource(main), parseCameraSource(second)];
-    return 'fault' in one || 'fault' in other ? 'unreadable' : secondStreamProblem(one, other, 'camera.source');
+    return 'fault' in one || 'fault' in other
+      ? 'unreadable'
+      : secondStreamProblem(one, other, 'camera.source');
   };
   const main = 'rtsp://u:p@10.0.0.2/main?channel=1&token=a';
   for (const second of [

@@ -81,7 +81,11 @@ t.test('an ignored object excuses one detection, and only one that finds no trut
   t.equal(doubled.averagePrecision, 0.5, 'a second box on the same object is wrong');
   const both = judge({ truth: [at(0)], ignored: [at(1)], detections: [detection(1, 0.9)] });
   t.equal(both.averagePrecision, 1, 'a truth is taken first, though the ignored one is nearer');
-  t.equal(judge({ truth: [at(0)], ignored: [at(0)], detections: [] }).truths, 1, 'ignored ones are not missed');
+  t.equal(
+    judge({ truth: [at(0)], ignored: [at(0)], detections: [] }).truths,
+    1,
+    'ignored ones are not missed',
+  );
 });
 
 t.test('figures are 0 without truths', async (t) => {

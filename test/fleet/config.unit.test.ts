@@ -11,7 +11,7 @@ import { sha256Of } from '../../agent/base/sha256.ts';
 import { inspectText } from '../../agent/config/load.ts';
 import { shownSha256, withoutSecrets, withSecretsOf } from '../../agent/config/secrets.ts';
 import type { UpdateReport } from '../../agent/contract/update.ts';
-import { chooseChanges } from '../../scripts/programs/fleet/config/choice.ts';
+import { chooseChanges } from '../../scripts/programs/fleet/config/change-selection.ts';
 import { Copies } from '../../scripts/programs/fleet/config/copies.ts';
 import { diffLines } from '../../scripts/programs/fleet/config/diff.ts';
 import { Authorisations } from '../../scripts/programs/fleet/config/judge.ts';

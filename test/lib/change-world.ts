@@ -14,7 +14,7 @@ import {
   type Target,
   type Trial,
 } from '../../scripts/programs/root/change/record.ts';
-import { nextAction, type Installed } from '../../scripts/programs/root/change/step.ts';
+import { type Installed, nextAction } from '../../scripts/programs/root/change/step.ts';
 import { Store } from '../../scripts/programs/root/change/store.ts';
 import { clockProblem } from '../../scripts/programs/root/clock.ts';
 import { makeSigner, signed } from '../lib/commands.ts';

@@ -15,7 +15,7 @@ import { ReleasePayload, releaseOf, targetOf } from '../../scripts/programs/root
 import { RootPayload } from '../../scripts/programs/root/change/root-payload.ts';
 import { type Shared, Store } from '../../scripts/programs/root/change/store.ts';
 import { clockProblem } from '../../scripts/programs/root/clock.ts';
-import { DEFAULT_PLACES, orderFile } from '../../scripts/programs/root/places.ts';
+import { DEFAULT_PLACES, orderFile } from '../../scripts/programs/root/paths.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import type { ReleaseSource } from '../../scripts/programs/root/source.ts';
 import type { Units } from '../../scripts/programs/root/units.ts';

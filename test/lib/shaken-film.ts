@@ -127,7 +127,12 @@ class ShakenBox {
     const tracks: readonly Track[] = looked
       ? this.#tracker.update(frame, detections, this.#fine.dark)
       : this.#tracker.hold(frame);
-    const observation = this.#observer.observationOf(frame, { detectorRan: looked, detections, tracks, features });
+    const observation = this.#observer.observationOf(frame, {
+      detectorRan: looked,
+      detections,
+      tracks,
+      features,
+    });
     for (const { request } of this.#flow.observe(observation).evidence) {
       const reason = 'no pictures are made';
       this.#flow.evidence({ message: { kind: 'no-snapshot', request, reason }, binary: NO_BYTES });

@@ -14,7 +14,7 @@ import type {
   PageState,
   PreviewHeader,
 } from '../../agent/contract/page-api.ts';
-import type { NoPicture, AuthorisationView, WalkView } from '../../agent/contract/page-link.ts';
+import type { AuthorisationView, NoPicture, WalkView } from '../../agent/contract/page-link.ts';
 import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
 import { ROOT } from '../lib/paths.ts';
 import { CAMERA, cannedAgent, cannedTracks, INSTALLED, ORDER } from './canned.ts';

@@ -219,7 +219,11 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
     });
     await once(child, 'close');
     last = Math.max(last, ...output.split('\n').slice(0, -1).map(Number));
-    const { wrong, checkpoint, trailingLines: beyond } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
+    const {
+      wrong,
+      checkpoint,
+      trailingLines: beyond,
+    } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
     t.strictSame(wrong, [], `after kill ${kill}`);
     t.ok((checkpoint?.size ?? 0) > last, `all ${last + 1} that were reported are in`);
     t.ok(beyond <= 1, 'one line at most is beyond the signed end');

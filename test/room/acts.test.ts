@@ -7,7 +7,7 @@ import t from 'tap';
 import { claim, dispatch, note, reassign, release } from '../../scripts/programs/room/console/acts.ts';
 import { verifyChain } from '../../scripts/programs/room/console/audit.ts';
 import { changesSince } from '../../scripts/programs/room/console/queue.ts';
-import { review, reopen } from '../../scripts/programs/room/console/verdicts.ts';
+import { reopen, review } from '../../scripts/programs/room/console/verdicts.ts';
 import { Incident } from '../../scripts/programs/room/contract/incident.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { roomDatabase, TIME_ZONE } from '../lib/console.ts';

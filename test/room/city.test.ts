@@ -243,7 +243,9 @@ function checkWait(t: Test, storing: CityStoring, name: string): void {
 /** Deletes what has expired at a time, of 1,500 boxes. */
 async function checkPurge(t: Test, db: Sql, nowMs: number, expectedLine: RegExp): Promise<void> {
   const lines: string[] = [];
-  const purge = new Purge(db, { instanceId: 'one', keys: [], nowMs: () => nowMs }, (line) => lines.push(line));
+  const purge = new Purge(db, { instanceId: 'one', keys: [], nowMs: () => nowMs }, (line) =>
+    lines.push(line),
+  );
   t.teardown(() => purge.stop());
   purge.start();
   const tookMs = await waitUntil(t, 'it is deleted', () => lines.length > 0, 900_000);

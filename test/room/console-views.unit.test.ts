@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type CityMap, cityMap } from '../../scripts/programs/room/app/views/geo.ts';
 import { badNames, names } from '../../scripts/programs/room/app/views/names.ts';
-import { panned, cityView, zoomed } from '../../scripts/programs/room/app/views/view.ts';
+import { cityView, panned, zoomed } from '../../scripts/programs/room/app/views/view.ts';
 import { wallMs, wallTime } from '../../scripts/programs/room/app/views/zone.ts';
 import { cityMapFile } from '../lib/room-city.ts';
 

@@ -136,7 +136,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const [camera] = (await camerasOf(db, clock.ms)).cameras;
     t.notOk(camera?.reasons.includes('storage-share'));
     t.equal(Number((await read("SELECT count(*) AS n FROM event WHERE box = 'thief'"))[0]?.['n']), 500);
-    const large = await open(() => clock.ms, { ...options, dailyQuota: { messages: 10_000, bytes: 200_000 } });
+    const large = await open(() => clock.ms, {
+      ...options,
+      dailyQuota: { messages: 10_000, bytes: 200_000 },
+    });
     const bytes = await large.store(alerts.slice(500, 700));
     t.ok(bytes.leftOut.length > 50, 'bytes count as well');
   });

@@ -98,7 +98,11 @@ for (const [name, make] of Object.entries(DATABASES)) {
     receiver.answer = (response) => response.writeHead(204).end();
     answer();
     const { city, archive } = webhooks.counts;
-    await waitUntil(t, 'both took that it is closed', () => archive?.deliveries === 1 && (city?.deliveries ?? 0) >= 3);
+    await waitUntil(
+      t,
+      'both took that it is closed',
+      () => archive?.deliveries === 1 && (city?.deliveries ?? 0) >= 3,
+    );
     t.strictSame(
       receiver.all.map(({ message }) => message.type),
       ['incident.received', 'camera.changed', 'incident.closed'],

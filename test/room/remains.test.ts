@@ -96,7 +96,9 @@ const ALL = { ...REMAINING, 'event-due': HALF, 'picture-due': HALF, 'note-due': 
 /** Runs the deletion by a clock of the test, until it is stopped. */
 function startPurge(t: Test, db: Sql, nowMs: () => number): { lines: string[]; purge: Purge } {
   const lines: string[] = [];
-  const purge = new Purge(db, { instanceId: 'one', keys: [], nowMs, everyMs: 100 }, (line) => lines.push(line));
+  const purge = new Purge(db, { instanceId: 'one', keys: [], nowMs, everyMs: 100 }, (line) =>
+    lines.push(line),
+  );
   t.teardown(() => purge.stop());
   purge.start();
   return { lines, purge };

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { FoundTrack } from '../../agent/contract/track-log.ts';
 import { approvalCommand } from '../../scripts/programs/room/app/tracks/command.ts';
-import { HEAT_COLUMNS, heatOf } from '../../scripts/programs/room/app/tracks/heat.ts';
 import {
   arrowsOf,
   asDrawn,
@@ -14,7 +13,8 @@ import {
   withCorner,
   withInserted,
   withoutCorner,
-} from '../../scripts/programs/room/app/tracks/place.ts';
+} from '../../scripts/programs/room/app/tracks/drawn-place.ts';
+import { HEAT_COLUMNS, heatOf } from '../../scripts/programs/room/app/tracks/heat.ts';
 import {
   advanced,
   batchOf,

@@ -17,7 +17,7 @@ import {
   SWITCHED,
   sameTarget,
 } from '../../scripts/programs/root/change/record.ts';
-import { nextAction, type Input, type Installed, step } from '../../scripts/programs/root/change/step.ts';
+import { type Input, type Installed, nextAction, step } from '../../scripts/programs/root/change/step.ts';
 import { DAY_MS, iso, NOON, Simulation, TRIAL, targetNumbered } from '../lib/change-world.ts';
 import { SEED } from '../lib/random.ts';
 

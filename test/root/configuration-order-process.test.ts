@@ -12,7 +12,7 @@ import { Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { type Box, openBox, WORK_WITHIN_MS } from '../../scripts/programs/root/box.ts';
 import { assessTrials } from '../../scripts/programs/root/change/judge.ts';
 import { fullTextProblems } from '../../scripts/programs/root/configuration/trial-judge.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { AT_ALL_TIMES, AUTHORITY, authoriseFile, MAYOR, PREFECT } from '../lib/authority.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';

@@ -29,7 +29,7 @@ import {
 } from '../../scripts/programs/root/network/hotspot.ts';
 import { hotspotRefusal } from '../../scripts/programs/root/network/hotspot-command.ts';
 import { HotspotRequest } from '../../scripts/programs/root/network/hotspot-request.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted, makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';

@@ -31,7 +31,7 @@ import {
 import { parseManifest, scanTree, verifyTree } from '../../scripts/lib/manifest.ts';
 import { packFiles } from '../../scripts/lib/release-archive.ts';
 import { machine } from '../../scripts/programs/root/board.ts';
-import { DEFAULT_PLACES } from '../../scripts/programs/root/places.ts';
+import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { ServerSource } from '../../scripts/programs/root/release-source.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readSettings } from '../../scripts/programs/root/settings.ts';

@@ -23,7 +23,7 @@ import { ENROL_STATUS_FILE } from '../../agent/contract/enrolment.ts';
 import { OPEN_HOTSPOT_FILE } from '../../agent/contract/hotspot.ts';
 import { ROOT_RECORD_DIR, ROOT_RECORD_SOCKET } from '../../agent/contract/root-record.ts';
 import { CONFIG_ORDER_FILE, UPDATE_DIR, UPDATE_ORDER_FILE } from '../../agent/contract/update.ts';
-import { LOCAL_MODE_FILE } from '../../agent/restraint/places.ts';
+import { LOCAL_MODE_FILE } from '../../agent/restraint/mode-files.ts';
 
 const unitDir = join(packageRoot(), 'systemd');
 const UNITS = [

@@ -40,7 +40,9 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
   const ends = [...seams, points.length - 1];
   return ends.map((end, i) => {
     const begin = i === 0 ? 0 : (ends[i - 1] as number);
-    const own = points.slice(begin, end + 1).map((point, k) => (k === 0 ? { ...point, wasSeen: true } : point));
+    const own = points
+      .slice(begin, end + 1)
+      .map((point, k) => (k === 0 ? { ...point, wasSeen: true } : point));
     const first = own[0] as PathPoint;
     const beganMs = fromMs + first.atMs;
     return {

@@ -201,7 +201,11 @@ void t.test('an order is stored unchanged, or refused with its reason', async (t
   }
   accepted.hear(Buffer.alloc(0));
   accepted.hear(Buffer.from(first));
-  t.match(accepted, { order: 5, refusalReason: null, counters: { takenCount: 0, refusedCount: 10, knownCount: 1 } });
+  t.match(accepted, {
+    order: 5,
+    refusalReason: null,
+    counters: { takenCount: 0, refusedCount: 10, knownCount: 1 },
+  });
   accepted.hear(Buffer.from(order(other, 2)));
   t.match(accepted, { order: 2, refusalReason: null }, 'another key has its own counter');
   accepted.hear(Buffer.from(order(ops, 4)));

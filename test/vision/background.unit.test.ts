@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Frame } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
-import { OCCLUDED, GROUND } from '../../agent/vision/observe/background-state.ts';
+import { GROUND, OCCLUDED } from '../../agent/vision/observe/background-state.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
 import { EVERYWHERE, INPUT, SOURCE } from '../lib/scene-play.ts';
 

@@ -432,7 +432,9 @@ t.test('features that the card does not describe are refused like any other outp
     log: keeping().log,
   });
   await one.start();
-  const { features } = await one.detectWithFeatures(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  const { features } = await one.detectWithFeatures(
+    frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]),
+  );
   t.ok(features?.values.length === 2 * 32 * 52 && features.values.every((value) => value === 3));
   await one.stop();
   const modest = withFile(t, 'other.onnx', constantModel(frame, plain));

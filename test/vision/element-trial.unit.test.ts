@@ -91,7 +91,11 @@ t.test('a failing element is held off for a minute, doubled each time up to an h
     const retryTime = new Date(runs.wallMs + forMinutes * MINUTE_MS).toISOString().replace('.000Z', 'Z');
     t.equal(trial.postponedReason, `it is unplugged; it is tried again at ${retryTime}`);
     runs.pass(forMinutes * MINUTE_MS - 1);
-    t.match(runs.start().postponedReason, /^it is unplugged; it is tried again at/, 'the next run knows it too');
+    t.match(
+      runs.start().postponedReason,
+      /^it is unplugged; it is tried again at/,
+      'the next run knows it too',
+    );
     runs.pass(1);
   }
 });

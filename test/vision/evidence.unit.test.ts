@@ -163,7 +163,10 @@ interface Picture extends Redaction {
 }
 
 /** The picture of one request. */
-async function pictureOf(change: Partial<EvidenceRequest>, looks?: readonly FrameAnalysis[]): Promise<Picture> {
+async function pictureOf(
+  change: Partial<EvidenceRequest>,
+  looks?: readonly FrameAnalysis[],
+): Promise<Picture> {
   const answers = new Answers(looks);
   answers.evidence.request({ ...request(1, 1000), ...change });
   await answers.evidence.idle();
@@ -254,7 +257,11 @@ t.test('people are figures: orange with a number for subjects, blue for others',
     Detection,
     Detection,
   ];
-  const look = { detectorRan: true, detections: [first, second, third], tracks: [track(7, first), track(8, second)] };
+  const look = {
+    detectorRan: true,
+    detections: [first, second, third],
+    tracks: [track(7, first), track(8, second)],
+  };
   // The second is where the tracker says, whatever the box in the event.
   const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
   const still = await pictureOf({ focus }, [look]);

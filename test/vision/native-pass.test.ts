@@ -10,7 +10,7 @@ import type { SizePx } from '../../agent/contract/geometry.ts';
 import { placementOf } from '../../agent/contract/letterbox.ts';
 import { PrivacyMasks } from '../../agent/vision/camera/mask.ts';
 import { planesBytes, planesOf } from '../../agent/vision/camera/planes.ts';
-import { type SinkPicture, NativePipeline } from '../../agent/vision/native/gstreamer.ts';
+import { NativePipeline, type SinkPicture } from '../../agent/vision/native/gstreamer.ts';
 import { gstreamerFrames } from '../lib/gstreamer-frames.ts';
 
 const INPUT = { widthPx: 416, heightPx: 256 };

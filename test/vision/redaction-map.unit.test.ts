@@ -228,7 +228,11 @@ t.test('history: it is bounded in time and number, and copies its arrays', async
   detections.pop();
   t.equal(history.framesAround(500_000)?.own.detections.length, 1);
   history.add(frame(500_100, { widthPx: 2000, heightPx: 2000 }), [person(200)], []);
-  t.same(history.framesAround(500_100)?.own.detections[0]?.xyxyNorm[0], 0.1, 'normalised to the frame’s own size');
+  t.same(
+    history.framesAround(500_100)?.own.detections[0]?.xyxyNorm[0],
+    0.1,
+    'normalised to the frame’s own size',
+  );
 });
 
 t.test('history: it marks sure detections and tracks, and gives their speeds', async (t) => {

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Features, Track } from '../../agent/contract/picture.ts';
 import { Background } from '../../agent/vision/observe/background.ts';
-import { CHANGED, OCCLUDED, GROUND } from '../../agent/vision/observe/background-state.ts';
+import { CHANGED, GROUND, OCCLUDED } from '../../agent/vision/observe/background-state.ts';
 import { FeatureBackground } from '../../agent/vision/observe/feature-background.ts';
 import { SmallPicture } from '../../agent/vision/observe/small-picture.ts';
 import {

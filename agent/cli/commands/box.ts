@@ -7,10 +7,10 @@ import {
   command,
   configOption,
   DEFAULT_CONFIG,
+  integerUpTo,
   positiveNumber,
   rateOrLive,
   stateOption,
-  integerUpTo,
 } from './options.ts';
 
 export function addBoxCommands(program: Command): void {

@@ -78,7 +78,10 @@ function sizeAndBackend(facts: AdviceFacts): string {
  * Returns the detector runs per second that this board can make with the current detector. A ready accelerator can make
  * more.
  */
-function inferencesPerSecond({ inferenceMs, input, on, ready }: AdviceFacts, size: readonly [number, number]): number {
+function inferencesPerSecond(
+  { inferenceMs, input, on, ready }: AdviceFacts,
+  size: readonly [number, number],
+): number {
   if (inferenceMs === null || (isCpu(on) && ready.length > 0)) return Number.POSITIVE_INFINITY;
   return (1000 * INTERVAL_RATIO_MAX) / costAt(inferenceMs, input, size);
 }

@@ -19,7 +19,14 @@ import { permitReplay } from '../../restraint/permit.ts';
 import { visionSettings } from '../../supervisor/vision-settings.ts';
 import { acceleratorFindings, elementsOf, findAccelerators } from './accelerators.ts';
 import type { DetectedBox } from './agreement.ts';
-import { type Comparison, comparisonOf, comparisonRows, isAccelerated, type DetectorRun, onCpu } from './compare.ts';
+import {
+  type Comparison,
+  comparisonOf,
+  comparisonRows,
+  type DetectorRun,
+  isAccelerated,
+  onCpu,
+} from './compare.ts';
 import { tryVision, type VisionTrial } from './vision-trial.ts';
 import { meanPower, readPower } from './watts.ts';
 
@@ -84,7 +91,8 @@ export async function benchmark(config: Config, seconds: number, clip?: string):
     const { trial } = detectorRun;
     const decodeFps = clipResult === false ? null : await decodingRate(pattern, trial, notes);
     const compared = recorded ?? (clipResult === false ? undefined : source);
-    const comparison = compared === undefined ? null : await compare(config, detectorRun, source, compared, seconds);
+    const comparison =
+      compared === undefined ? null : await compare(config, detectorRun, source, compared, seconds);
     const accelerators = await acceleratorLines();
     const measures = { ...measured(config, trial), decodeFps, temperatureBeforeC, ...heat() };
     return { ...host(), ...measures, comparison, accelerators, notes };

@@ -178,7 +178,11 @@ function ofAgent(status: LocalStatus, names: readonly string[]): Finding[] {
  * Tests detector and decoder with the camera. Without a camera, or without the permission to access it, a test picture
  * is used.
  */
-async function tryOut(fullConfig: Config, access: CameraAccess | undefined, seconds: number): Promise<VisionInspection> {
+async function tryOut(
+  fullConfig: Config,
+  access: CameraAccess | undefined,
+  seconds: number,
+): Promise<VisionInspection> {
   const { camera: own, ...rest } = fullConfig;
   const config: Config = access === undefined ? rest : fullConfig;
   const permit = access?.permit ?? permitReplay(config);
@@ -200,7 +204,13 @@ async function tryOut(fullConfig: Config, access: CameraAccess | undefined, seco
     const { view, detector } = trial;
     const untimed =
       detector === undefined ? 'the detector did not start, its line says why' : 'no frame was analysed';
-    const inspection = { findings, view, inferenceMs: meanInferenceMs(trial), untimed, on: detector?.provider ?? null };
+    const inspection = {
+      findings,
+      view,
+      inferenceMs: meanInferenceMs(trial),
+      untimed,
+      on: detector?.provider ?? null,
+    };
     if (own === undefined || access !== undefined) return inspection;
     const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
     return {

@@ -37,7 +37,11 @@ export interface AccessDecision {
 }
 
 /** Decides if no agent runs on this folder. The start of the access is in the journal before it returns. */
-export function decideAccess(config: Config, stateDir: string, record: RootRecord | undefined): AccessDecision {
+export function decideAccess(
+  config: Config,
+  stateDir: string,
+  record: RootRecord | undefined,
+): AccessDecision {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
     const reason = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
     return { access: undefined, findings: [unknown('camera', reason)] };
@@ -58,7 +62,12 @@ export function decideAccess(config: Config, stateDir: string, record: RootRecor
   }
 }
 
-function evaluateAccess(config: Config, stateDir: string, record: RootRecord | undefined, lock: StateLock): AccessDecision {
+function evaluateAccess(
+  config: Config,
+  stateDir: string,
+  record: RootRecord | undefined,
+  lock: StateLock,
+): AccessDecision {
   const journal = new Journal({ stateDir, origin: `vigie/${config.site}/${config.box}` });
   const history = new RestraintState();
   journal.probe();
@@ -110,7 +119,10 @@ function evaluateAccess(config: Config, stateDir: string, record: RootRecord | u
     }
   };
   const restraintDir = (record?.folder ?? ownFolder(stateDir)).dir;
-  return { access: { permit: permitUnder(activeAuthorisation.envelope, coverage), restraintDir, end }, findings };
+  return {
+    access: { permit: permitUnder(activeAuthorisation.envelope, coverage), restraintDir, end },
+    findings,
+  };
 }
 
 /** Combines all records of suspensions. It repairs none of them, because this command only reads. */

@@ -14,7 +14,7 @@ import type { Proposable, Proposal } from '../../contract/proposal.ts';
 import { committed, type Drawing, type History, redone, type ShapeName, undone } from './drawing.ts';
 import { problemsOf } from './problems.ts';
 import type { RuleFields } from './rule-fields.ts';
-import { config, authorisation, trial } from './store.ts';
+import { authorisation, config, trial } from './store.ts';
 
 /** Fields of every kind of rule, inserted by the build. */
 declare const RULE_FIELDS: RuleFields;

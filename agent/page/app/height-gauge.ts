@@ -43,7 +43,9 @@ export function peopleProblem(people: readonly MarkedPerson[]): PeopleProblem | 
 
 /** Returns y of the horizon; undefined if the two people define none. */
 export function horizonOf(people: readonly MarkedPerson[]): number | undefined {
-  return peopleProblem(people) === undefined ? new GroundPlane({ people: [...people] }).horizonNorm : undefined;
+  return peopleProblem(people) === undefined
+    ? new GroundPlane({ people: [...people] }).horizonNorm
+    : undefined;
 }
 
 /** Returns head and feet of each in turn, as drag handles. */

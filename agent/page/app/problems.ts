@@ -60,7 +60,8 @@ export function problemsOf({ drawing, source }: Draft, context: ProblemsContext)
 function shapeProblems(shape: Shape, authorisation: AuthorisationView | null): Problem[] {
   const problem = { about: 'shape', id: shape.id, blocks: true } as const;
   if (isInvalidShape(shape)) return [{ ...problem, code: 'shape-crosses', byAuthorisation: false }];
-  const outline = shape.kind === 'mask' ? undefined : authorisation?.outlines.find(({ id }) => id === shape.id);
+  const outline =
+    shape.kind === 'mask' ? undefined : authorisation?.outlines.find(({ id }) => id === shape.id);
   if (outline === undefined || covers(outline.polygon, shape.points)) return [];
   return [{ ...problem, code: 'outside-outline', byAuthorisation: true }];
 }
@@ -81,7 +82,10 @@ function ruleProblems(rule: RuleConfig, drawing: Drawing, context: ProblemsConte
 }
 
 /** Returns the reason why the authorisation does not cover a rule, or undefined if it does. */
-export function uncovered(rule: RuleConfig, authorisation: AuthorisationView | null): ProblemCode | undefined {
+export function uncovered(
+  rule: RuleConfig,
+  authorisation: AuthorisationView | null,
+): ProblemCode | undefined {
   if (authorisation === null) return 'rule-no-order';
   if (authorisation.installation) return 'rule-installation';
   const ofKind = authorisation.rules.filter(({ kind }) => kind === rule.kind);
@@ -92,6 +96,7 @@ export function uncovered(rule: RuleConfig, authorisation: AuthorisationView | n
 }
 
 function cameraProblems(source: string | undefined, authorisation: AuthorisationView | null): Problem[] {
-  if (source === undefined || authorisation === null || namesCamera(authorisation, cameraAddress(source))) return [];
+  if (source === undefined || authorisation === null || namesCamera(authorisation, cameraAddress(source)))
+    return [];
   return [{ code: 'camera-order', about: 'camera', id: '', byAuthorisation: true, blocks: true }];
 }

@@ -149,7 +149,9 @@ function sourceOf(uri: string, host: string, login: { user: string; password: st
 function isSecond(source: string, second: string): boolean {
   const [main, other] = [parseCameraSource(source), parseCameraSource(second)];
   return (
-    !('fault' in main) && !('fault' in other) && secondStreamProblem(main, other, 'camera.source') === undefined
+    !('fault' in main) &&
+    !('fault' in other) &&
+    secondStreamProblem(main, other, 'camera.source') === undefined
   );
 }
 

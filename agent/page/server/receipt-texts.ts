@@ -55,7 +55,8 @@ export const RECEIPT_TEXTS: Readonly<Record<Language, ReceiptTexts>> = {
     heads: ['Règle', 'Type', 'Lieu', 'Test de passage'],
     none: '–',
     notWalked: 'aucun test',
-    seenPasses: (seenCount, passes) => `${seenCount} sur ${passes} ${seenCount <= 1 ? 'détecté' : 'détectés'}`,
+    seenPasses: (seenCount, passes) =>
+      `${seenCount} sur ${passes} ${seenCount <= 1 ? 'détecté' : 'détectés'}`,
     notCovered: 'non couverte par l’arrêté',
     moreItems: (count) => `… et ${count} autres`,
     trial: 'Une configuration est en cours de test : elle n’est pas encore validée.',

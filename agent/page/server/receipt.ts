@@ -74,7 +74,12 @@ function drawHead(
   else {
     const untilText = `${texts.validUntil} ${timeText(Date.parse(authorisation.notAfter), agent.timeZone)}`;
     const installationNote = authorisation.installation ? `; ${texts.installation}` : '';
-    field(doc, texts.authorisation, `${authorisation.order} (${authorisation.authority}), ${untilText}${installationNote}`, narrow);
+    field(
+      doc,
+      texts.authorisation,
+      `${authorisation.order} (${authorisation.authority}), ${untilText}${installationNote}`,
+      narrow,
+    );
   }
   field(doc, texts.camera, config.installed?.cameraAddress ?? texts.notKnown, narrow);
   doc.y = Math.max(doc.y, MARGIN_PT + QR_PT + 16);

@@ -5,7 +5,7 @@
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError } from '../../base/errors.ts';
-import { type JournalProblem, JournalFiles, readSteadily } from './files.ts';
+import { JournalFiles, type JournalProblem, readSteadily } from './files.ts';
 import { CHECKPOINT, contentsPath, erasedBy, parseLine, tilePath, unpackEntries } from './layout.ts';
 import { TILE_WIDTH } from './tree.ts';
 

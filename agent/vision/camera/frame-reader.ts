@@ -15,7 +15,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import { placementOf } from '../../contract/letterbox.ts';
 import type { Frame, Glimpse, SmallPicture, YuvPlanes } from '../../contract/picture.ts';
 import { SNAPSHOT_LONG_SIDE_PX_MAX } from '../../contract/redacted-jpeg.ts';
-import type { SinkPicture, NativePipeline } from '../native/gstreamer.ts';
+import type { NativePipeline, SinkPicture } from '../native/gstreamer.ts';
 import { fineSize } from './fine-size.ts';
 import { type DecodedSize, type PrivacyMasks, spreadPx } from './mask.ts';
 import { type PictureKinds, PictureTimes } from './picture-times.ts';

@@ -37,7 +37,10 @@ async function loadSharp(): Promise<typeof Sharp> {
 }
 
 /** Returns the still as it may leave the camera. */
-export function givenOut({ jpeg, size: stored, spreadPx, ...still }: StoredStill, masks: PrivacyMasks): Still {
+export function givenOut(
+  { jpeg, size: stored, spreadPx, ...still }: StoredStill,
+  masks: PrivacyMasks,
+): Still {
   const pixels = async (size: SizePx): Promise<StillPixels> => {
     const rgb = await decode(jpeg, stored, size);
     const reachPx = spreadPx + (size.widthPx === stored.widthPx ? 0 : SCALE_REACH_PX);

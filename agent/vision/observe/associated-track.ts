@@ -308,7 +308,9 @@ export function associatedTrackOf(
   atMs: number,
 ): AssociatedTrack | undefined {
   const possible = associatedTracks(bystanders, firstMs);
-  const goneBystanders = possible.filter(({ hasLeft, lastSeenMs }) => hasLeft || atMs - lastSeenMs > SUCCESSOR_MS);
+  const goneBystanders = possible.filter(
+    ({ hasLeft, lastSeenMs }) => hasLeft || atMs - lastSeenMs > SUCCESSOR_MS,
+  );
   let best: Bystander | undefined;
   for (const bystander of goneBystanders.length > 0 ? goneBystanders : possible) {
     if (best === undefined || bystander.nearest < best.nearest - SAME_DISTANCE) best = bystander;

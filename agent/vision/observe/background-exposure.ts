@@ -3,7 +3,7 @@
  * difference of the picture from it. The result is a curve instead of one factor, because cameras compress bright
  * parts, saturate, and brighten dark parts alone.
  */
-import { OCCLUDED, GROUND } from './background-state.ts';
+import { GROUND, OCCLUDED } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
 /** Number of samples: about 100 in each of 8 bands. Their median is accurate to a level on a noisy street. */

@@ -17,7 +17,7 @@
  */
 import { MOVING, SETTLED } from '../../contract/picture.ts';
 import { Exposure } from './background-exposure.ts';
-import { CHANGED, OCCLUDED, GROUND, type Planes, UNKNOWN } from './background-state.ts';
+import { CHANGED, GROUND, OCCLUDED, type Planes, UNKNOWN } from './background-state.ts';
 import type { SmallPicture } from './small-picture.ts';
 
 /** Time of the same appearance after which a cell rests, in ms; longer than a walker pauses between steps. */

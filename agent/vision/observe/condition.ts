@@ -24,7 +24,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
 import { Blindness } from './blindness.ts';
-import { BEGINS_MS, assess, newAssessment, noteSound, WINDOW_MS } from './condition-judgement.ts';
+import { assess, BEGINS_MS, newAssessment, noteSound, WINDOW_MS } from './condition-judgement.ts';
 import type { Light } from './condition-light.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';
@@ -275,7 +275,9 @@ export class CameraConditions {
     const { keptRatio, energy, edges, coarse, blurred } = comparison;
     const isNamed = atMs - this.#namedMs < WINDOW_MS;
     const well =
-      !assessment.upset && !isNamed && (assessment.active === undefined || assessment.active === 'cannot-see');
+      !assessment.upset &&
+      !isNamed &&
+      (assessment.active === undefined || assessment.active === 'cannot-see');
     this.#blindness.assessWindow(picture, WINDOW_MS, well, atMs);
     this.#hazyWindows = this.#blindness.isHazy ? this.#hazyWindows + 1 : 0;
     const same = !tells || keptRatio >= KEPT_MOST;

@@ -117,7 +117,8 @@ export class Observer {
       standing: this.#stationaryIn(frame, { detectorRan, detections, tracks }),
     };
     if (!detectorRan) observation.looked = detectorRan;
-    if (this.#scene !== undefined) observation.regions = this.#scene.update(frame, tracks, detections, features);
+    if (this.#scene !== undefined)
+      observation.regions = this.#scene.update(frame, tracks, detections, features);
     observation.camera = camera;
     const { blindZones } = this.#conditions;
     if (blindZones.length > 0) observation.blindZones = blindZones;

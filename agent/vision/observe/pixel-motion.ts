@@ -75,7 +75,9 @@ export class PixelMotion {
     }
     const newest = this.#past.at(-1)?.atMs ?? Number.NEGATIVE_INFINITY;
     if (atMs - newest >= EVERY_MS) {
-      const boxes = new Map(drivers.filter(({ seen: isSeen }) => isSeen).map(({ id, xyxyPx }) => [id, xyxyPx]));
+      const boxes = new Map(
+        drivers.filter(({ seen: isSeen }) => isSeen).map(({ id, xyxyPx }) => [id, xyxyPx]),
+      );
       // The oldest copy is overwritten; new ones would be 6 GB of garbage an hour.
       const oldest = this.#past.length < PICTURES_MAX ? undefined : this.#past.shift();
       const rgb = oldest?.rgb.length === frame.rgb.length ? oldest.rgb : new Uint8Array(frame.rgb.length);

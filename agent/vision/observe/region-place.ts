@@ -37,7 +37,9 @@ export function placesOf(
     ).length;
     // The ground point lies on the region's lower edge; half a cell above it lies the region itself.
     const isGroundInside = isInside(polygon, [ground[0], ground[1] - cellHeight / 2]);
-    return inside === 0 && !isGroundInside ? [] : [{ zone: id, standsIn: isGroundInside, share: inside / cells.length }];
+    return inside === 0 && !isGroundInside
+      ? []
+      : [{ zone: id, standsIn: isGroundInside, share: inside / cells.length }];
   });
 }
 

@@ -16,10 +16,10 @@ import {
   associatedTrackOf,
   associatedTracks,
   type Bystander,
-  OCCLUDES_MS,
   follow,
   hasBystander,
   mergeBystanders,
+  OCCLUDES_MS,
   Presence,
   people,
 } from './associated-track.ts';

@@ -22,16 +22,16 @@ import { blend, FrameLuma, type LumaPicture, likeness, patchOf } from './patch.t
 import { LIKENESS_MIN, VehicleArrivals } from './standing-arrival.ts';
 import {
   bestTrack,
-  isOccluded,
   distanceSizes,
   isGroup,
   isInPlace,
   isLikely,
+  isOccluded,
+  isPartlyOccluded,
   isSameVehicle,
   newPlace,
   noteGroup,
   type Place,
-  isPartlyOccluded,
   restart,
   SAME_BOX_IOU_MIN,
   stays,

@@ -147,7 +147,10 @@ function follow(
   lifetime.checkedMs = atMs;
   const now = patchOf(picture, lifetime.box);
   if (iou(lifetime.box, xyxyPx) < SAME_BOX_IOU_MIN) lifetime.still = false;
-  if (lifetime.patch !== undefined && (now === undefined || likeness(lifetime.patch, now) < STILL_PICTURE_MIN)) {
+  if (
+    lifetime.patch !== undefined &&
+    (now === undefined || likeness(lifetime.patch, now) < STILL_PICTURE_MIN)
+  ) {
     lifetime.still = false;
   }
 }

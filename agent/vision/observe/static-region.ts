@@ -5,7 +5,7 @@
  */
 import type { Background } from './background.ts';
 import { CHANGED } from './background-state.ts';
-import { colourStep, isLit, classify, type Kind } from './static-region-kind.ts';
+import { classify, colourStep, isLit, type Kind } from './static-region-kind.ts';
 
 /** Largest gap in cells between the strokes of a scribble or the parts of an object. */
 const GAP_CELLS = 2;

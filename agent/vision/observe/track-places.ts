@@ -95,8 +95,19 @@ export class TrackPlaces {
   }
 
   #describe(memory: Memory, track: PlacedTrack, source: SizePx, facts: TrackFacts): ObservedTrack {
-    const { id, group, label, score, bestScore, xyxyPx, velocityPxPerS, firstMs, lastMs, seen: isSeen, before } =
-      track;
+    const {
+      id,
+      group,
+      label,
+      score,
+      bestScore,
+      xyxyPx,
+      velocityPxPerS,
+      firstMs,
+      lastMs,
+      seen: isSeen,
+      before,
+    } = track;
     const { widthPx, heightPx } = source;
     const zones: ObservedTrack['zones'] = [];
     for (let i = 0; i < this.#zones.length; i += 1) {
@@ -130,7 +141,12 @@ export class TrackPlaces {
 }
 
 function normalised(box: XyxyPx, { widthPx, heightPx }: SizePx): XyxyNorm {
-  return [ratioOf(box[0], widthPx), ratioOf(box[1], heightPx), ratioOf(box[2], widthPx), ratioOf(box[3], heightPx)];
+  return [
+    ratioOf(box[0], widthPx),
+    ratioOf(box[1], heightPx),
+    ratioOf(box[2], widthPx),
+    ratioOf(box[3], heightPx),
+  ];
 }
 
 function pass(

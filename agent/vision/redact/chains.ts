@@ -108,7 +108,10 @@ function extended(trajectory: BoxTrajectory | undefined, box: SeenBox, atMs: num
   const stepX = ((to[0] + to[2]) / 2 - (from[0] + from[2]) / 2) / (atMs - trajectory.atMs);
   const stepY = ((to[1] + to[3]) / 2 - (from[1] + from[3]) / 2) / (atMs - trajectory.atMs);
   const previous = trajectory.velocityNormPerMs;
-  const velocityNormPerMs = [mixed(stepX, previous?.[0] ?? stepX), mixed(stepY, previous?.[1] ?? stepY)] as const;
+  const velocityNormPerMs = [
+    mixed(stepX, previous?.[0] ?? stepX),
+    mixed(stepY, previous?.[1] ?? stepY),
+  ] as const;
   return { box, atMs, velocityNormPerMs };
 }
 

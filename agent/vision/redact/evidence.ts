@@ -70,7 +70,11 @@ export class Evidence {
   }
 
   /** Records each analysed frame in sequence: the objects to hide in its still. */
-  remember(frame: Frame, { detectorRan, detections, tracks }: FrameAnalysis, foreground: Foreground | undefined): void {
+  remember(
+    frame: Frame,
+    { detectorRan, detections, tracks }: FrameAnalysis,
+    foreground: Foreground | undefined,
+  ): void {
     if (detectorRan) this.#recent.add(detections);
     this.#redactor.remember(frame, detectorRan ? detections : this.#recent.places, tracks, foreground);
   }

@@ -7,7 +7,7 @@ import { Canvas, type Colour } from './canvas.ts';
 import { coloured, drawFigure, drawNumber, type Figure, OTHER_TINT, SUBJECT_TINT } from './figures.ts';
 import { type SeenBox, type SeenFrame, type SeenTrack, treatmentOf } from './history.ts';
 import { drawLegend, type LegendItem } from './legend.ts';
-import { toPx, fullBoxOf } from './redaction-map.ts';
+import { fullBoxOf, toPx } from './redaction-map.ts';
 
 /** Subject of a picture. */
 export interface Subject {

@@ -104,7 +104,10 @@ export class Schedule {
    * @param tookMs CPU time of the thread, if it counts for the frame rate control
    */
   analysed({ fine, atMs }: Frame, detectorRan: boolean, tookMs: number | undefined): void {
-    this.#rateControl?.noteAnalysed(!detectorRan ? 'held' : fine === undefined ? 'look' : 'closer look', atMs);
+    this.#rateControl?.noteAnalysed(
+      !detectorRan ? 'held' : fine === undefined ? 'look' : 'closer look',
+      atMs,
+    );
     if (tookMs !== undefined) this.#rateControl?.noteDuration(tookMs, atMs);
   }
 

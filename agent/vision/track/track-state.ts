@@ -64,7 +64,13 @@ export class TrackState {
     this.group = detection.group;
     this.#settings = settings;
     this.#groupSettings = settings.groups[detection.group];
-    this.#filter = new BoxFilter(detection.xyxyPx, detection.score, cutSides, this.#groupSettings.noise, expected);
+    this.#filter = new BoxFilter(
+      detection.xyxyPx,
+      detection.score,
+      cutSides,
+      this.#groupSettings.noise,
+      expected,
+    );
     this.#firstMs = atMs;
     this.#label = detection.label;
     this.#lastMs = atMs;

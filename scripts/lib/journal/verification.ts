@@ -2,7 +2,11 @@
 import { statSync } from 'node:fs';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { JournalContent } from '../../../agent/contract/journal.ts';
-import { type JournalProblem, type JournalFiles, readSteadily } from '../../../agent/restraint/journal/files.ts';
+import {
+  type JournalFiles,
+  type JournalProblem,
+  readSteadily,
+} from '../../../agent/restraint/journal/files.ts';
 import {
   CHECKPOINT,
   COSIGNED,

@@ -11,7 +11,7 @@ import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type AgentRun, agentRun } from './agent-run.ts';
 import type { BareInference } from './bare-inference.ts';
 import { bareCapture, concatenate, cutClip, framesPerSecond, type Input, record } from './gstreamer.ts';
-import { benchmarkLive, type LiveReport, INFERENCES_PER_S } from './live.ts';
+import { benchmarkLive, INFERENCES_PER_S, type LiveReport } from './live.ts';
 import { costOf } from './measure.ts';
 import { type PeerReport, runPeer } from './peer.ts';
 import { v8Work } from './v8-work.ts';

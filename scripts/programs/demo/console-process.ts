@@ -89,7 +89,8 @@ export function openInBrowser(
   );
   // A session of its own: the browser stays when the demo ends.
   const opener = spawn('xdg-open', [way], { stdio: 'ignore', detached: true, env });
-  const failed = (reason: string): void => tell(`--open: ${reason}; open ${url} in a browser on this machine`);
+  const failed = (reason: string): void =>
+    tell(`--open: ${reason}; open ${url} in a browser on this machine`);
   opener.once('error', (error) => failed(`xdg-open cannot be run (${messageOf(error)})`));
   opener.once('exit', (code) => {
     if (code !== 0) failed(`xdg-open has failed (exit code ${code})`);

@@ -136,7 +136,10 @@ async function start(): Promise<void> {
   isEnding.signal.throwIfAborted();
   if (problem !== undefined) say(`Passages of the clip could not be made: ${printable(problem, 500)}`);
   if (tracks !== undefined) explainTrackHour(tracks, signer);
-  const authorisedEnvironment = { ...environment, ...ownAuthorisation(loaded, source, dir, 'demonstration', authorisation) };
+  const authorisedEnvironment = {
+    ...environment,
+    ...ownAuthorisation(loaded, source, dir, 'demonstration', authorisation),
+  };
   const agent = new AgentProcess(
     [process.execPath, '--enable-source-maps', PROGRAM, 'run', '--config', config],
     authorisedEnvironment,

@@ -67,7 +67,8 @@ export class TrackHour {
   /** Resolves when the hour is in the log of the agent with this state folder, which has not been started yet. */
   async written(stateDir: string, { retention }: Pick<Config, 'retention'>): Promise<Hour> {
     const observed = await this.#observeWithBar();
-    if (!Array.isArray(observed)) return { authorisation: { order: ORDER }, tracks: undefined, problem: observed };
+    if (!Array.isArray(observed))
+      return { authorisation: { order: ORDER }, tracks: undefined, problem: observed };
     await this.#clock.start();
     await this.#clock.stop();
     const tracks = writeHour(observed, {

@@ -39,7 +39,10 @@ export interface EvaluationCriteria {
   readonly precisionMin: number;
 }
 
-export function accuracyOf(frames: readonly EvaluatedFrame[], { iouMin, precisionMin }: EvaluationCriteria): Accuracy {
+export function accuracyOf(
+  frames: readonly EvaluatedFrame[],
+  { iouMin, precisionMin }: EvaluationCriteria,
+): Accuracy {
   const truths = frames.reduce((sum, { truth }) => sum + truth.length, 0);
   const ranked = rank(frames, iouMin);
   let right = 0;
@@ -62,7 +65,9 @@ function rank(frames: readonly EvaluatedFrame[], iouMin: number): { score: numbe
     ignored: new Set(ignored),
   }));
   const ranked: { score: number; right: boolean }[] = [];
-  const all = frames.flatMap(({ detections }, index) => detections.map((box) => ({ ...box, place: places[index] })));
+  const all = frames.flatMap(({ detections }, index) =>
+    detections.map((box) => ({ ...box, place: places[index] })),
+  );
   for (const { xyxyPx, score, place } of all.sort((a, b) => b.score - a.score)) {
     const right = takeBest(place?.truth, xyxyPx, iouMin);
     if (right || !takeBest(place?.ignored, xyxyPx, iouMin)) ranked.push({ score, right });

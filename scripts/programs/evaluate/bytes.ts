@@ -154,7 +154,8 @@ async function watch(
     undo.push(() => agent.stop());
     await agent.start();
     for (let remainingS = Math.ceil(seconds); remainingS > 0; remainingS -= 1) {
-      if (process.stderr.isTTY) say(`the agent watches: ${remainingS} s to go, ${packets.length} messages so far`);
+      if (process.stderr.isTTY)
+        say(`the agent watches: ${remainingS} s to go, ${packets.length} messages so far`);
       await sleep(1000);
     }
     return packets;

@@ -131,7 +131,17 @@ export const CONDITIONS_HEAD = [
 ].join('\n');
 
 export function conditionRow(row: ConditionRow): string {
-  const { condition, found: foundCount, expected, forgiven, falseAlerts, hours, detectionsShare: detectionsRatio, told: reportTimes, blind } = row;
+  const {
+    condition,
+    found: foundCount,
+    expected,
+    forgiven,
+    falseAlerts,
+    hours,
+    detectionsShare: detectionsRatio,
+    told: reportTimes,
+    blind,
+  } = row;
   const times = Object.entries(reportTimes).map(([kind, atS]) => {
     const [first, last] = [atS[0] ?? 0, atS.at(-1) ?? 0];
     return `${kind} × ${atS.length} (${first.toFixed(0)}–${last.toFixed(0)})`;

@@ -10,7 +10,7 @@ import sharp from 'sharp';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { type ClipFacts, factsOf, ffmpeg } from './ffmpeg.ts';
-import type { Mistake, Label } from './labels.ts';
+import type { Label, Mistake } from './labels.ts';
 import { type MotRow, parseMot } from './mot.ts';
 
 const COLUMNS = 4;

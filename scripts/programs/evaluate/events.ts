@@ -155,7 +155,8 @@ export async function evaluateEvents(
     const counts = [truePositives, falseNegatives, forgiven.length, falsePositives].join(' | ');
     say(`| ${kind} | ${counts} | ${error} | ${perHour} |`);
   }
-  for (const { line } of kinds.flatMap(({ mistakes, forgiven }) => [...mistakes, ...forgiven])) say(`- ${line}`);
+  for (const { line } of kinds.flatMap(({ mistakes, forgiven }) => [...mistakes, ...forgiven]))
+    say(`- ${line}`);
   say(`${reports.length} clips, ${(hours * 60).toFixed(1)} minutes of video`);
   return kinds.every(({ falseNegatives, falsePositives }) => falseNegatives + falsePositives === 0);
 }

@@ -139,7 +139,14 @@ function scoreWindows(label: Label, rule: string, kind: string, startsS: readonl
     if (index < 0) {
       score.falseNegatives += 1;
       const line = `${label.name}: ${rule} missed between ${fromS} and ${toS} s`;
-      score.mistakes.push({ label: label.name, rule, outcome: 'missed', count: 1, windowS: [fromS, toS], line });
+      score.mistakes.push({
+        label: label.name,
+        rule,
+        outcome: 'missed',
+        count: 1,
+        windowS: [fromS, toS],
+        line,
+      });
       continue;
     }
     const [hit] = free.splice(index, 1);

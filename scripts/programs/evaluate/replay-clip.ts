@@ -60,7 +60,8 @@ export async function replayClip(
   const events = lines.map((line) => JSON.parse(line) as VigieEvent);
   for (const event of events) {
     const [problem] = contract.eventProblems(event);
-    if (problem !== undefined) throw new AgentError('bug', `replay of ${clip}: event ${event.id}: ${problem}`);
+    if (problem !== undefined)
+      throw new AgentError('bug', `replay of ${clip}: event ${event.id}: ${problem}`);
   }
   return {
     dir,

@@ -5,10 +5,10 @@ import { askCommands } from './ask/commands.ts';
 import { restraintCommands } from './ask/restraint.ts';
 import { certCommands } from './cert/commands.ts';
 import { configCommands } from './config/commands.ts';
+import { warn } from './output.ts';
 import { releaseCommands } from './release/commands.ts';
 import { rootCommands } from './release/root-commands.ts';
 import { rolloutCommands } from './rollout/commands.ts';
-import { warn } from './said.ts';
 import { simulateCommands } from './simulate/commands.ts';
 
 const program = typedProgram('fleet').description('Keeps many boxes current. See docs/guide/fleet.md.');

@@ -23,7 +23,7 @@ import { ConfigurationRequests } from './change/requests.ts';
 import { addBoxCommands } from './commands.ts';
 import { answerAndLeave, firstLine } from './one-request.ts';
 import { isDue, pendingUpdates } from './os-updates.ts';
-import { type BoxOptions, DEFAULT_PLACES, orderFile, PLACE_KEYS, PLACE_OPTIONS } from './places.ts';
+import { type BoxOptions, DEFAULT_PLACES, orderFile, PLACE_KEYS, PLACE_OPTIONS } from './paths.ts';
 import { rehearse } from './rehearsal.ts';
 import { screenOf } from './status.ts';
 import { AGENT_UNIT, RUN_UNIT } from './units.ts';

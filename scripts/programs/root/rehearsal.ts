@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { type Box, openBox, WORK_WITHIN_MS } from './box.ts';
 import { gateOf } from './change/gate.ts';
 import { attemptLater } from './change/outcome.ts';
-import { type BoxOptions, orderFile, rehearsalDir, rootOrderFile } from './places.ts';
+import { type BoxOptions, orderFile, rehearsalDir, rootOrderFile } from './paths.ts';
 import type { Units } from './units.ts';
 
 /** Longest time that the switch may have taken after the gate was checked, ms. */

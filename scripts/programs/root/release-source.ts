@@ -12,7 +12,7 @@ import { diskError } from './disk-error.ts';
 import { download } from './download.ts';
 import { misfit } from './fits.ts';
 import { patchManifest } from './manifest-patch.ts';
-import { downloadsDir, type Places, tufDir } from './places.ts';
+import { downloadsDir, type Places, tufDir } from './paths.ts';
 import type { ReleaseServer } from './release-server.ts';
 import type { Release, ReleaseFolder } from './releases.ts';
 import type { Settings } from './settings.ts';

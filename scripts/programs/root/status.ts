@@ -10,7 +10,7 @@ import { freeBytesOf, type Machine } from './board.ts';
 import { REASON_CHARS_MAX, type State } from './change/record.ts';
 import { releaseOf } from './change/release-payload.ts';
 import { rebootAsked } from './os-updates.ts';
-import type { Places } from './places.ts';
+import type { Places } from './paths.ts';
 import { nameOf, type Release, type ReleaseFolder } from './releases.ts';
 
 const MODE = 0o644;

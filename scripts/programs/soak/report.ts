@@ -121,7 +121,15 @@ export function tableOf(findings: Findings): string {
     const { slope, rssMb, fds, lives: processCount } = processes[name];
     const growth = slope === null ? '–' : `${slope.perHour.toFixed(2)} ± ${slope.plusMinus.toFixed(2)}`;
     const descriptors = `${fds.afterWarmup ?? '–'} → ${fds.last ?? '–'}`;
-    return [name, mb(rssMb.afterWarmup), mb(rssMb.last), mb(rssMb.max), growth, descriptors, String(processCount)];
+    return [
+      name,
+      mb(rssMb.afterWarmup),
+      mb(rssMb.last),
+      mb(rssMb.max),
+      growth,
+      descriptors,
+      String(processCount),
+    ];
   });
   const header = ['process', 'RSS warm, MB', 'last', 'max', 'MB/h (95 %)', 'fds', 'lives'];
   return [

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { Button } from '../../../kit/controls.tsx';
 import { Picture } from '../../../kit/picture.tsx';
 import type { StageSize } from '../../../kit/stage.ts';
-import { aspect, hasEnded, restartPreview, noPicture, previewFrame } from '../preview.ts';
+import { aspect, hasEnded, noPicture, previewFrame, restartPreview } from '../preview.ts';
 import { words } from '../words/words.ts';
 import type { dragging } from './dragging.ts';
 

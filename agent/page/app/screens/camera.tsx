@@ -10,7 +10,7 @@ import type { CameraStreams, FoundCamera } from '../../../contract/page-api.ts';
 import { Button, Check, Field, Notice } from '../../../kit/controls.tsx';
 import { ask } from '../api.ts';
 import { chooseCamera, problems, secondStream, source } from '../draft.ts';
-import { agent, attempt, config, authorisation, page } from '../store.ts';
+import { agent, attempt, authorisation, config, page } from '../store.ts';
 import { number, words } from '../words/words.ts';
 
 /** Source kinds for real use; clips and test pictures are for a bench. */
@@ -94,7 +94,8 @@ function Second() {
   const { camera } = words.value;
   const second = secondStream.value;
   if (second === undefined) return null;
-  const isNamed = authorisation.value === null || namesCamera(authorisation.value, cameraAddress(second.address));
+  const isNamed =
+    authorisation.value === null || namesCamera(authorisation.value, cameraAddress(second.address));
   return (
     <div id="second-stream">
       <Check
@@ -141,7 +142,9 @@ function Finder() {
       <Button id="find-cameras" disabled={busy.value} onClick={() => void find()}>
         {busy.value ? camera.finding : camera.find}
       </Button>
-      <p role="status">{foundCameras.value === undefined ? '' : camera.foundCount(foundCameras.value.length)}</p>
+      <p role="status">
+        {foundCameras.value === undefined ? '' : camera.foundCount(foundCameras.value.length)}
+      </p>
       {foundCameras.value?.map((one) => (
         <Button
           key={one.address}

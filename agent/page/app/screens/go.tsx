@@ -75,7 +75,8 @@ function Enrolment() {
     <section id="enrolment" data-state={state}>
       <h2>{go.enrolment}</h2>
       <Notice tone={state === 'enrolled' ? 'good' : state === 'refused' ? 'bad' : 'warn'}>
-        {texts[state]} {reason} {notAfter !== null && go.validUntil(siteMoment(notAfter, agent.value?.timeZone))}
+        {texts[state]} {reason}{' '}
+        {notAfter !== null && go.validUntil(siteMoment(notAfter, agent.value?.timeZone))}
       </Notice>
     </section>
   );

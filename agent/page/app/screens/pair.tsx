@@ -93,7 +93,11 @@ export function PairScreen() {
   );
 
   function problemOf(error: unknown): Problem {
-    const { error: reason = '', left: triesLeft, retryInS } = error instanceof RefusalError ? error.refusal : {};
+    const {
+      error: reason = '',
+      left: triesLeft,
+      retryInS,
+    } = error instanceof RefusalError ? error.refusal : {};
     nowMs.value = Date.now();
     const untilMs = retryInS === undefined ? 0 : nowMs.value + retryInS * 1000;
     if (!(reason in pairing)) {
@@ -102,7 +106,9 @@ export function PairScreen() {
     }
     const text = () => {
       const refusalText = words.value.pairing[reason as keyof typeof pairing];
-      return triesLeft === undefined ? refusalText : `${refusalText} ${words.value.pair.triesLeft(triesLeft)}`;
+      return triesLeft === undefined
+        ? refusalText
+        : `${refusalText} ${words.value.pair.triesLeft(triesLeft)}`;
     };
     return { untilMs, text };
   }

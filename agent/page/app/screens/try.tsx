@@ -84,7 +84,10 @@ function Against({ list, title }: { readonly list: readonly Problem[]; readonly 
           <li key={`${problem.about}/${problem.id}/${problem.code}`} data-problem={problem.code}>
             {problem.id !== '' && `${problem.id}: `}
             {problemTexts[problem.code]}{' '}
-            <Button onClick={() => show(FIX_SCREENS[problem.about])} aria-label={`${texts.fix} ${problem.id}`}>
+            <Button
+              onClick={() => show(FIX_SCREENS[problem.about])}
+              aria-label={`${texts.fix} ${problem.id}`}
+            >
               {texts.fix}
             </Button>
           </li>

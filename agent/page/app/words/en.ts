@@ -209,7 +209,8 @@ export const EN = {
   },
   aim: {
     intro: 'Point the camera so that people are large enough where it matters.',
-    instruction: 'Place one height gauge on a person near the camera and one on a person far away: head and feet.',
+    instruction:
+      'Place one height gauge on a person near the camera and one on a person far away: head and feet.',
     near: 'Person A',
     far: 'Person B',
     head: 'head',

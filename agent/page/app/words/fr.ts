@@ -180,7 +180,8 @@ export const FR: Words = {
   },
   aim: {
     intro: 'Orientez la caméra pour que les gens soient assez grands là où cela compte.',
-    instruction: 'Placez une toise sur une personne proche et une autre sur une personne éloignée : tête et pieds.',
+    instruction:
+      'Placez une toise sur une personne proche et une autre sur une personne éloignée : tête et pieds.',
     near: 'Personne A',
     far: 'Personne B',
     head: 'tête',

@@ -8,7 +8,7 @@ import { integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { print, printNote } from '../../../../agent/cli/print.ts';
 import { LOGS_BYTES_MAX } from '../../../../agent/contract/diagnosis.ts';
 import { findingText } from '../../../../agent/contract/finding.ts';
-import { type AskOptions, ask, asking, namedBox } from './asking.ts';
+import { type AskOptions, ask, asking, namedBox } from './box-command.ts';
 import { logLines } from './logs-text.ts';
 
 const UNITS_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };

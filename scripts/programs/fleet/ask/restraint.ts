@@ -12,7 +12,7 @@ import { resumeKeys } from '../../../../agent/cli/signing-key.ts';
 import type { CommandArgs, CommandResult } from '../../../../agent/contract/commands.ts';
 import { SuspendArgs } from '../../../../agent/contract/mode.ts';
 import { signResume } from '../../../../agent/restraint/resume.ts';
-import { type AskOptions, ask, asking, namedBox } from './asking.ts';
+import { type AskOptions, ask, asking, namedBox } from './box-command.ts';
 
 interface SuspendOptions extends AskOptions {
   readonly reason: string;

@@ -1,6 +1,6 @@
 /** `fleet cert`: manages the boxes' certificates (docs/guide/fleet-certificates.md). */
 import type { Command } from '@commander-js/extra-typings';
-import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { renewCommand } from '../ask/commands.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type ListOptions, list } from './list.ts';

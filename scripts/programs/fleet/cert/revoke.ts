@@ -12,8 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { Enrolment } from '../../room/enrol/enrolment.ts';
-import { requireConfirmation, withFleet } from '../opened.ts';
-import { say, warn } from '../said.ts';
+import { requireConfirmation, withFleet } from '../fleet-context.ts';
+import { say, warn } from '../output.ts';
 import { cutOff } from './cut-off.ts';
 import { enrolmentOf } from './list.ts';
 

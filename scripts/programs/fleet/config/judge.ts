@@ -23,7 +23,10 @@ export class Authorisations {
   /** Returns the box's authorisation; of several, the one that ends last. */
   of({ site, box }: Place): Authorisation | undefined {
     return this.#authorisations
-      .filter((authorisation) => authorisation.site === site && authorisation.box === box && authorisation.installation !== true)
+      .filter(
+        (authorisation) =>
+          authorisation.site === site && authorisation.box === box && authorisation.installation !== true,
+      )
       .sort((a, b) => b.notAfter.localeCompare(a.notAfter))[0];
   }
 }
@@ -43,7 +46,8 @@ export function problemsOf(
     wallMs: () => nowMs,
   });
   return problems.map(({ path, message, order: isOfAuthorisation }) => {
-    const hint = isOfAuthorisation && authorisation === undefined ? '; no order of this box was given (--order)' : '';
+    const hint =
+      isOfAuthorisation && authorisation === undefined ? '; no order of this box was given (--order)' : '';
     return `${path === '' ? '' : `${path}: `}${message}${hint}`;
   });
 }

@@ -2,15 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { parseYaml } from '../../../../agent/base/yaml-text.ts';
+import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../fleet-context.ts';
 import { signingKey } from '../fleet-file.ts';
-import { requireConfirmation, lockFleet, type FleetContext, withFleet } from '../opened.ts';
+import { say, warn } from '../output.ts';
 import { createRollout, freeName } from '../rollout/create.ts';
 import { controllerOf, refuseForeignOrders } from '../rollout/drive.ts';
 import { type Plan, planOf, readPlan } from '../rollout/plan.ts';
 import { someOf } from '../rollout/table.ts';
-import { say, warn } from '../said.ts';
 import type { BoxRow } from '../store.ts';
-import { type Choice, chooseChanges, fieldsOf } from './choice.ts';
+import { type Choice, chooseChanges, fieldsOf } from './change-selection.ts';
 import { Copies } from './copies.ts';
 import { diffLines } from './diff.ts';
 import { Authorisations } from './judge.ts';
@@ -153,7 +153,8 @@ function tell({ changes, upToDate, leftOut, validationErrors }: Choice): void {
     const sum = `${validationErrors.length} of the files would be refused; nothing was sent`;
     throw new AgentError('config', [...lines.slice(0, VALIDATION_ERRORS_MAX), ...rest, sum].join('\n'));
   }
-  if (upToDate.length > 0) say(`${upToDate.length} have it already: ${someOf(upToDate.map(({ box }) => box))}`);
+  if (upToDate.length > 0)
+    say(`${upToDate.length} have it already: ${someOf(upToDate.map(({ box }) => box))}`);
   const coloured = process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined;
   // Written without filtering: the files' control characters have been removed, so only the colours are left.
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);

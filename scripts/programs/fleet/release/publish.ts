@@ -18,11 +18,11 @@ import {
 } from '../../../../agent/contract/release.ts';
 import { parseManifest } from '../../../lib/manifest.ts';
 import {
-  roleKeysOf,
   isSigned,
   keyFor,
   metaFile,
   type RoleName,
+  roleKeysOf,
   type Signed,
   signersOf,
   signWith,
@@ -167,7 +167,9 @@ function complete(content: SigningFile, file: string): void {
   const { metadata, roots } = content;
   const role = isOfRoot(metadata) ? 'root' : 'targets';
   const verifyingRoots = [roots.at(-1)?.signed, isOfRoot(metadata) ? metadata.signed : undefined];
-  const short = verifyingRoots.filter((root) => root !== undefined).find((root) => !isSigned(metadata, root, role));
+  const short = verifyingRoots
+    .filter((root) => root !== undefined)
+    .find((root) => !isSigned(metadata, root, role));
   const words =
     short === undefined ? 'no root' : signatureWords(signersOf(metadata, short, role), short, role);
   throw new AgentError('denied', `${file}: not enough have signed: ${words}`);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command, OptionValues } from '@commander-js/extra-typings';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command } from '../../../../agent/cli/commands/options.ts';
-import { say } from '../said.ts';
+import { say } from '../output.ts';
 import { agreeToRoot } from './agreement.ts';
 import { checkRootFile, publishRoot } from './publish.ts';
 import { Repository } from './repository.ts';

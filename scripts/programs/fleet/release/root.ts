@@ -3,7 +3,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Key, Metadata, type Root } from '@tufjs/models';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
-import { expiry, type RoleKeys, keyholderKey, keyholderOf, roleKeysOf, rootOf } from './metadata.ts';
+import { expiry, keyholderKey, keyholderOf, type RoleKeys, roleKeysOf, rootOf } from './metadata.ts';
 import type { Repository } from './repository.ts';
 import { checkRoot, isKeyholderName, repeatedKeyProblem } from './root-check.ts';
 
@@ -52,7 +52,8 @@ export function nextRoot(repository: Repository, change: RootChange, nowMs: numb
 function checked(roleKeys: RoleKeys, previous: Root | undefined, nowMs: number): Metadata<Root> {
   const place = '--root-key, --targets-key, --online-key';
   // A root with two equal ids in one role cannot be written at all.
-  const repeated = repeatedKeyProblem('root', roleKeys.root) ?? repeatedKeyProblem('targets', roleKeys.targets);
+  const repeated =
+    repeatedKeyProblem('root', roleKeys.root) ?? repeatedKeyProblem('targets', roleKeys.targets);
   if (repeated !== undefined) throw new AgentError('config', `${place}: ${repeated}`);
   const root = rootOf(roleKeys, (previous?.version ?? 0) + 1, expiry('root', nowMs));
   checkRoot(root, { previous, nowMs, place, kind: 'config' });
@@ -83,7 +84,8 @@ function exchanged(
 function parseKey(text: string, option: string): Key {
   const at = text.indexOf('=');
   const [keyholder, file] = [text.slice(0, at), text.slice(at + 1)];
-  if (at > 0 && file !== '' && isKeyholderName(keyholder)) return keyholderKey(publicKeyIn(file, option), keyholder);
+  if (at > 0 && file !== '' && isKeyholderName(keyholder))
+    return keyholderKey(publicKeyIn(file, option), keyholder);
   throw new AgentError(
     'config',
     `${option} ${text}: write HOLDER=FILE, HOLDER of a-z, 0-9 and -; as anna=anna.key.pub`,

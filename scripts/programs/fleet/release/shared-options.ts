@@ -3,7 +3,7 @@ import { type Command, Option, type OptionValues } from '@commander-js/extra-typ
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts';
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
-import { say, warn } from '../said.ts';
+import { say, warn } from '../output.ts';
 import { agreesTo, agreeToRoot } from './agreement.ts';
 import { readLockedKey, unlockKey } from './holder-key.ts';
 import { passphraseOf } from './passphrase.ts';

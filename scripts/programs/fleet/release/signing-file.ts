@@ -16,9 +16,9 @@ import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import {
   bytesOf,
-  keyholderOf,
   isSigned,
   keyFor,
+  keyholderOf,
   metadataOf,
   readMetadata,
   signersOf,
@@ -267,11 +267,17 @@ export function addSignature({ metadata, roots }: SigningFile, key: KeyObject): 
     (root) => root !== undefined,
   );
   const publicKey = createPublicKey(key);
-  const roleKey = verifyingRoots.map((root) => keyFor(root, role, publicKey)).find((one) => one !== undefined);
+  const roleKey = verifyingRoots
+    .map((root) => keyFor(root, role, publicKey))
+    .find((one) => one !== undefined);
   if (roleKey === undefined) {
     throw new AgentError('denied', `--key: may not sign ${role}: not a key of this fleet's ${role} role`);
   }
-  if (verifyingRoots.some((root) => signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID))) {
+  if (
+    verifyingRoots.some((root) =>
+      signersOf(metadata, root, role).some(({ keyID }) => keyID === roleKey.keyID),
+    )
+  ) {
     throw new AgentError('denied', `--key: ${keyholderOf(roleKey)} has signed this already`);
   }
   signWith(metadata, key, roleKey.keyID);

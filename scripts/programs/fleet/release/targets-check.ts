@@ -18,7 +18,9 @@ export function checkTargets(
   place: string,
 ): void {
   const problem =
-    versionProblem(targets, published) ?? expiryProblem('targets', targets.expires, nowMs) ?? formProblem(targets);
+    versionProblem(targets, published) ??
+    expiryProblem('targets', targets.expires, nowMs) ??
+    formProblem(targets);
   if (problem !== undefined) throw new AgentError('denied', `${place}: ${problem}`);
 }
 

@@ -141,6 +141,13 @@ function specOf(
     neededBytes: way === 'full' ? bytes + custom.installedBytes : bytes * (1 + UNPACKED),
   });
   return (
-    reason ?? { site, box, board, fields: { what: kind, seq: custom.seq, version: custom.version }, bytes, way }
+    reason ?? {
+      site,
+      box,
+      board,
+      fields: { what: kind, seq: custom.seq, version: custom.version },
+      bytes,
+      way,
+    }
   );
 }

@@ -1,6 +1,6 @@
 /** Adds the commands `fleet status`, `box`, `inventory` and `rollout`. */
 import { type Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { FLEET_DIR } from '../fleet-file.ts';
 import { type AdoptOptions, adopt } from './adopt.ts';
 import {

@@ -19,7 +19,6 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
-import { Evidence, type Lag } from './behind.ts';
 import { ORDER_KIND_OF } from './kinds.ts';
 import { Knowledge, type RetainedOrder } from './knowledge.ts';
 import { writeOrder, writeWithdrawals } from './orders.ts';
@@ -27,6 +26,7 @@ import { progressOf } from './progress.ts';
 import { type RolloutBoxRow, type RolloutRow, Rollouts, targetOf } from './rollouts.ts';
 import { Sending } from './sending.ts';
 import { type Action, OVER, type Rollout, type RolloutBox } from './states.ts';
+import { Evidence, type Lag } from './store-lag.ts';
 import { someOf } from './table.ts';
 import { step } from './waves.ts';
 

@@ -84,7 +84,10 @@ export function createRollout(
         way: way ?? null,
       })),
     );
-    store.record(`rollout ${name} of ${KIND_NAMES[kind]} ${description} made for ${boxes.length} boxes`, nowMs);
+    store.record(
+      `rollout ${name} of ${KIND_NAMES[kind]} ${description} made for ${boxes.length} boxes`,
+      nowMs,
+    );
     const rollout = rollouts.get(name);
     if (rollout === undefined) throw new AgentError('bug', 'a rollout that was made is in the store');
     return rollout;

@@ -6,11 +6,11 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { releaseName } from '../../../../agent/contract/release.ts';
+import { type FleetContext, lockFleet, requireConfirmation, withFleet } from '../fleet-context.ts';
 import { signingKey } from '../fleet-file.ts';
-import { requireConfirmation, lockFleet, type FleetContext, withFleet } from '../opened.ts';
+import { say, warn } from '../output.ts';
 import { Repository } from '../release/repository.ts';
 import { bytesText } from '../release/words.ts';
-import { say, warn } from '../said.ts';
 import { type Choice, chooseBoxes } from './choose.ts';
 import { Controller, foreignOrdersText } from './controller.ts';
 import { createRollout, freeName } from './create.ts';
@@ -84,7 +84,13 @@ export function start(version: string, options: StartOptions): Promise<void> {
       );
       createRollout(
         store,
-        { kind: choice.kind, name, description: `${choice.seq}-${choice.version}`, plan, boxes: choice.takes },
+        {
+          kind: choice.kind,
+          name,
+          description: `${choice.seq}-${choice.version}`,
+          plan,
+          boxes: choice.takes,
+        },
         { key: signingKey(fleet), nowMs: clock.wallMs() },
       );
       say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);

@@ -6,9 +6,9 @@ import { AgentError, rethrowBug } from '../../../../agent/base/errors.ts';
 import { printableJson } from '../../../../agent/base/printable.ts';
 import type { UpdateReport } from '../../../../agent/contract/update.ts';
 import { EnrolStore } from '../../room/enrol/store.ts';
+import { type FleetContext, withFleet } from '../fleet-context.ts';
 import type { Fleet } from '../fleet-file.ts';
-import { type FleetContext, withFleet } from '../opened.ts';
-import { say, warn } from '../said.ts';
+import { say, warn } from '../output.ts';
 import { type BoxRow, type FleetStore, releaseName, releaseText } from '../store.ts';
 import { KIND_NAMES } from './kinds.ts';
 import { Knowledge } from './knowledge.ts';
@@ -71,7 +71,9 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
 
 export function audit({ dir, count }: DirOption & { readonly count: number }): Promise<void> {
   return withFleet(dir, async ({ store }) => {
-    const rows = store.audit(count).map(({ at, who: actor, what: operation }) => [new Date(at).toISOString(), actor, operation]);
+    const rows = store
+      .audit(count)
+      .map(({ at, who: actor, what: operation }) => [new Date(at).toISOString(), actor, operation]);
     for (const line of columns([['WHEN', 'WHO', 'WHAT'], ...rows])) say(line);
   });
 }
@@ -277,7 +279,15 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       `${other} signs its reports; accept it with \`fleet box ${row.box} --accept-key ${other}\``,
     ]);
   if (report !== undefined) {
-    const { updater, config, mode, authorisation, orderNotAfter: authorisationEnd, certNotAfter, journalIndex } = report;
+    const {
+      updater,
+      config,
+      mode,
+      authorisation,
+      orderNotAfter: authorisationEnd,
+      certNotAfter,
+      journalIndex,
+    } = report;
     pairs.push(
       ['release', releaseText(report)],
       ['mode', mode],
@@ -289,7 +299,19 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       `revision ${config.revision}, ${config.phase}, sha256 ${config.sha256 ?? 'unknown'}`,
     ]);
     if (updater !== null) {
-      const { phase, since: phaseStart, rollout, target, reason, previous, board, arch, os, kernel, node } = updater;
+      const {
+        phase,
+        since: phaseStart,
+        rollout,
+        target,
+        reason,
+        previous,
+        board,
+        arch,
+        os,
+        kernel,
+        node,
+      } = updater;
       pairs.push([
         'update',
         `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,

@@ -12,9 +12,9 @@
  */
 
 import type { OrderKind } from '../../../../agent/orders/room-order.ts';
-import { REPORTS_MIN } from './behind.ts';
 import { ORDER_KIND_OF, type RolloutKind } from './kinds.ts';
 import { type Action, type BoxState, OVER, type RolloutState } from './states.ts';
+import { REPORTS_MIN } from './store-lag.ts';
 
 /** An order by the fleet's key that the broker holds. */
 export interface SeenOrder {
@@ -250,7 +250,8 @@ class Merger {
       waves.set(box.wave, count);
     }
     const reached = [...waves].filter(
-      ([, { all, orderedCount: sure, evidence }]) => sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
+      ([, { all, orderedCount: sure, evidence }]) =>
+        sure > 0 || (evidence >= REPORTS_MIN && evidence * 2 >= all),
     );
     return Math.max(wave, ...reached.map(([n]) => n));
   }

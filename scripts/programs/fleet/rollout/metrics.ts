@@ -24,7 +24,9 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
       'The state of the newest rollout is 1, the others are 0',
       ROLLOUT_STATES.map((name) => one(Number(name === state), { ...own, state: name })),
     ),
-    gauge('rollout_info', 'Kind of the newest rollout, and what it brings', [one(1, { ...own, kind, what: description })]),
+    gauge('rollout_info', 'Kind of the newest rollout, and what it brings', [
+      one(1, { ...own, kind, what: description }),
+    ]),
     gauge('rollout_wave', 'The present wave; 0 are the canaries', [one(wave, own)]),
     gauge(
       'rollout_boxes',

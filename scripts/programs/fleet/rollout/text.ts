@@ -23,7 +23,20 @@ export function restOf({ states, offline, mute, silent }: WaveView): string {
 }
 
 export function viewLines(view: RolloutView, nowMs: number): string[] {
-  const { rollout, kind, what: description, state, reason, wave, waves, who: user, made: madeTime, notAfter, nextWave, waitsFor } = view;
+  const {
+    rollout,
+    kind,
+    what: description,
+    state,
+    reason,
+    wave,
+    waves,
+    who: user,
+    made: madeTime,
+    notAfter,
+    nextWave,
+    waitsFor,
+  } = view;
   const rows = waves.map((one) => {
     const { states } = one;
     const trying = states.begun + states.switched;

@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { StateLock } from '../../../../agent/base/state-lock.ts';
-import { lockFleet, type FleetContext, withFleet } from '../opened.ts';
-import { say } from '../said.ts';
+import { type FleetContext, lockFleet, withFleet } from '../fleet-context.ts';
+import { say } from '../output.ts';
 import { controllerOf, present } from './drive.ts';
 import type { DirOption } from './looks.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';

@@ -74,7 +74,11 @@ export class Simulation implements Clock {
     }
     await this.#all((i) => ({
       what: 'start',
-      simulation: { ...options, startMs: this.#nowMs, boxes: boxes.slice(i * boxesPerProcess, (i + 1) * boxesPerProcess) },
+      simulation: {
+        ...options,
+        startMs: this.#nowMs,
+        boxes: boxes.slice(i * boxesPerProcess, (i + 1) * boxesPerProcess),
+      },
     }));
   }
 

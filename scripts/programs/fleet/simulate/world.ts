@@ -59,7 +59,10 @@ export class Simulation {
       const { away: startsOffline, backAfterMs, dark } = box.options.fate;
       if (startsOffline) box.drop();
       if (startsOffline && backAfterMs !== null)
-        this.#timeline.add({ ms: this.#nowMs + backAfterMs, action: () => this.#settled(box, box.connect()) });
+        this.#timeline.add({
+          ms: this.#nowMs + backAfterMs,
+          action: () => this.#settled(box, box.connect()),
+        });
       if (!startsOffline && dark !== undefined) this.#cycle(box, dark);
     }
     return this.state();

@@ -55,7 +55,9 @@ export function checkedJournal<R extends EntryReader>(
           read = makeReader();
         },
         onEntry: (index, content) => read.add(index, content),
-        ...(process.stderr.isTTY && { onProgress: (doneCount, total) => bar.update(doneCount / Math.max(1, total)) }),
+        ...(process.stderr.isTTY && {
+          onProgress: (doneCount, total) => bar.update(doneCount / Math.max(1, total)),
+        }),
       }),
     );
     return { checked: { ...findings, key, keyText }, read };

@@ -6,8 +6,8 @@ import type { Uncounted } from '../timeline/frames.ts';
 import type { MissingResume } from '../timeline/suspensions.ts';
 import { type AtEnd, type Period, STATES, type State, type Timeline } from '../timeline/timeline.ts';
 import { counted, short } from './counted.ts';
+import { redrawnText } from './place-change-text.ts';
 import { purgeText, searchText, tracksText, unsealText } from './record-texts.ts';
-import { redrawnText } from './redrawn.ts';
 import { rolloutText } from './rollouts.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {

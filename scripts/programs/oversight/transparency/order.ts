@@ -11,7 +11,11 @@ import type { Config } from '../../../../agent/contract/config.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
 import { authorisationRefusal } from '../../../../agent/orders/signed-order.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
-import { type AuthorisationRefusal, readAuthorisations, type SignedAuthorisation } from '../../../../agent/restraint/orders.ts';
+import {
+  type AuthorisationRefusal,
+  readAuthorisations,
+  type SignedAuthorisation,
+} from '../../../../agent/restraint/orders.ts';
 
 export interface NamedAuthorisation {
   readonly order?: string;

@@ -73,7 +73,8 @@ function gather(options: TransparencyOptions): PublicFacts {
   const madeMs = systemClock.wallMs();
   const { firstMs } = writer;
   const signedAuthorisation = authorisationFor(config, options, { nowMs: madeMs, obeyed: writer.authority });
-  if ('reason' in signedAuthorisation) printNote(`vigie-oversight: the page says that no order is valid: ${signedAuthorisation.reason}`);
+  if ('reason' in signedAuthorisation)
+    printNote(`vigie-oversight: the page says that no order is valid: ${signedAuthorisation.reason}`);
   const authorisation = 'reason' in signedAuthorisation ? null : signedAuthorisation.content;
   const months = monthsOf(writer, new SiteTime(config.timeZone), madeMs);
   return {

@@ -29,7 +29,7 @@ import { keepIncidents } from './incidents.ts';
 import type { Arrival, ReportArrival } from './message.ts';
 import { advance, NOTHING } from './numbers.ts';
 import type { Register } from './register.ts';
-import { giveBack, DEFAULT_QUOTA, type StorageQuota, showLeftOut, chargeQuotas } from './share.ts';
+import { chargeQuotas, DEFAULT_QUOTA, giveBack, type StorageQuota, showLeftOut } from './share.ts';
 import { insertSnapshots } from './snapshots.ts';
 import { UnknownSenders } from './unknown-senders.ts';
 import { type Publisher, VerdictDelivery } from './verdicts.ts';

@@ -60,7 +60,10 @@ function credentials({ broker, ca, cert, key }: Arguments) {
 /** Unique name of this program among several on one database. */
 const INSTANCE_ID = randomUUID();
 
-function openedBy({ database, timeZone, orders: folder, authority }: Arguments): { archive: Archive; purge: Purge } {
+function openedBy({ database, timeZone, orders: folder, authority }: Arguments): {
+  archive: Archive;
+  purge: Purge;
+} {
   try {
     new Intl.DateTimeFormat('en', { timeZone });
   } catch (error) {

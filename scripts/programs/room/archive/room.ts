@@ -302,7 +302,10 @@ export class Room {
   }
 
   /** Repeats an operation of the archive until it succeeds. Returns undefined if the period ends before. */
-  async #insist<T>(operation: () => Promise<T>, canRetry: (error: unknown) => boolean): Promise<T | undefined> {
+  async #insist<T>(
+    operation: () => Promise<T>,
+    canRetry: (error: unknown) => boolean,
+  ): Promise<T | undefined> {
     const { onNotice } = this.#options;
     let failures = 0;
     for (let waitMs = RETRY_MS.first; ; waitMs = Math.min(2 * waitMs, RETRY_MS.max)) {

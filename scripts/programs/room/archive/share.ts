@@ -47,7 +47,11 @@ export async function chargeQuotas(
   transaction: Queries,
   dialect: Dialect,
   arrivals: readonly Arrival[],
-  { dailyQuota, nowMs, timeZone }: { readonly dailyQuota: StorageQuota; readonly nowMs: number; readonly timeZone: string },
+  {
+    dailyQuota,
+    nowMs,
+    timeZone,
+  }: { readonly dailyQuota: StorageQuota; readonly nowMs: number; readonly timeZone: string },
 ): Promise<QuotaResult> {
   const boxes = [
     ...new Set(arrivals.flatMap((one) => (one.kind === 'report' ? [] : [one.place.box]))),
@@ -92,7 +96,11 @@ export async function chargeQuotas(
   return { within, leftOut, exceededBoxes };
 }
 
-async function writeQuotaUse(transaction: Queries, dialect: Dialect, rows: readonly QuotaUse[]): Promise<void> {
+async function writeQuotaUse(
+  transaction: Queries,
+  dialect: Dialect,
+  rows: readonly QuotaUse[],
+): Promise<void> {
   await transaction.run(
     `UPDATE box_share SET messages = new.messages, bytes = new.bytes, left_out = new.left_out
      FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE box_share.box = new.box`,

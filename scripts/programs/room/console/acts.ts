@@ -3,13 +3,13 @@ import type { Incident } from '../contract/incident.ts';
 import { CLAIM_S } from '../contract/terms.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import {
-  runAction,
+  claimOwnerOf,
   conflict,
   doneBefore,
-  claimOwnerOf,
   mustBeAsSeen,
   mustBeOpen,
   noteDone,
+  runAction,
   usedFor,
 } from './acting.ts';
 import { addStatistics } from './day-figure.ts';

@@ -82,10 +82,9 @@ export function conditionOf(
     ...(endsSoon(row.certificate_ends, nowMs) ? ['certificate-expiring'] : []),
     ...(endsSoon(row.order_ends, nowMs) ? ['authorisation-expiring'] : []),
   ];
-  const reasons = [...new Set([...offlineReasons, ...suspended, ...limited, ...activeKinds, ...ending])].slice(
-    0,
-    REASONS_MAX,
-  );
+  const reasons = [
+    ...new Set([...offlineReasons, ...suspended, ...limited, ...activeKinds, ...ending]),
+  ].slice(0, REASONS_MAX);
   const has = (condition: Condition): boolean => activeKinds.some((kind) => conditionBy(kind) === condition);
   const condition = (): Condition => {
     if (offlineReasons.length > 0) return 'offline';

@@ -15,7 +15,7 @@ import { queueOf } from './queue.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { AUDIT, CAMERAS, INCIDENTS, rowsOf, STATISTICS, type Table } from './tables-out.ts';
-import { review, reopen } from './verdicts.ts';
+import { reopen, review } from './verdicts.ts';
 
 export type RoomHandlers = Pick<
   Handlers,

@@ -4,14 +4,14 @@ import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import {
-  runAction,
+  claimOwnerOf,
   conflict,
   doneBefore,
-  claimOwnerOf,
   lockedRow,
   mustBeAsSeen,
   mustBeOpen,
   noteDone,
+  runAction,
   tell,
   usedFor,
 } from './acting.ts';

@@ -9,7 +9,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
-import { Statistics, HandOver, STATISTICS_BY } from './figures.ts';
+import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
 import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
@@ -183,7 +183,13 @@ export const ROUTES = {
     body: Type.Object({ user: Text(64) }, strict),
     gives: Type.Object({ ended: Count }, strict),
   },
-  queue: { method: 'GET', path: '/api/queue', summary: 'what is open', action: 'see-incidents', gives: Queue },
+  queue: {
+    method: 'GET',
+    path: '/api/queue',
+    summary: 'what is open',
+    action: 'see-incidents',
+    gives: Queue,
+  },
   stream: {
     method: 'GET',
     path: '/api/stream',
@@ -262,9 +268,15 @@ export const ROUTES = {
     'give it to somebody',
     Type.Object({ ...SeenRevision, to: Text(64) }, strict),
   ),
-  reopen: actionRoute('reopen', 'reopen', 'a new entry for what was closed', Type.Object(SeenRevision, strict), {
-    idempotent: true,
-  }),
+  reopen: actionRoute(
+    'reopen',
+    'reopen',
+    'a new entry for what was closed',
+    Type.Object(SeenRevision, strict),
+    {
+      idempotent: true,
+    },
+  ),
   sealed: {
     method: 'POST',
     path: '/api/incidents/:no/sealed',

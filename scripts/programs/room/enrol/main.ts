@@ -9,7 +9,7 @@ import { writeAtomically } from '../../../../agent/base/atomic-file.ts';
 import { systemClock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printableLine } from '../../../../agent/base/printable.ts';
-import { placeName, integerUpTo } from '../../../../agent/cli/commands/options.ts';
+import { integerUpTo, placeName } from '../../../../agent/cli/commands/options.ts';
 import { ALL_BOXES } from '../../../../agent/contract/command.ts';
 import { NAMES_OF_OTHERS } from '../../../../agent/contract/topics.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';

@@ -46,7 +46,10 @@ export interface AuthorisationsOptions {
   log(line: string): void;
 }
 
-type StoredAuthorisation = Pick<Authorisation, 'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'> &
+type StoredAuthorisation = Pick<
+  Authorisation,
+  'order' | 'site' | 'box' | 'notBefore' | 'notAfter' | 'installation'
+> &
   Pick<Authorisation['retention'], 'eventsDays' | 'snapshotsDays'> & {
     /** True if the file can no longer be read or verified. */
     readonly doubtful: boolean;
@@ -110,7 +113,10 @@ export class Authorisations {
       // A signature takes a millisecond, so this yields to the archive between two files.
       await setImmediate();
       try {
-        this.#authorisations.set(file, { ...this.#verifiedAuthorisation(readAuthorisationFile(file)), stamp });
+        this.#authorisations.set(file, {
+          ...this.#verifiedAuthorisation(readAuthorisationFile(file)),
+          stamp,
+        });
       } catch (error) {
         rethrowBug(error);
         this.#doubt(file, last);
@@ -120,7 +126,10 @@ export class Authorisations {
     this.#reports = reports;
   }
 
-  #files(before: ReadonlyMap<string, StoredAuthorisation>, tell: (file: string, line: string) => void): string[] {
+  #files(
+    before: ReadonlyMap<string, StoredAuthorisation>,
+    tell: (file: string, line: string) => void,
+  ): string[] {
     const { folder } = this.#options;
     if (folder === undefined) return [];
     try {
@@ -167,7 +176,8 @@ export class Authorisations {
   }
 
   #fallbackText(file: string): string {
-    if (this.#authorisations.has(file)) return 'what it said before counts, and the default where that is stricter';
+    if (this.#authorisations.has(file))
+      return 'what it said before counts, and the default where that is stricter';
     const box = claimedBox(file);
     return box === undefined
       ? 'whose it is cannot be told; a box without another order has the default'

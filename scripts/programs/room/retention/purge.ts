@@ -20,7 +20,7 @@ import { hold, type Lease, release } from '../database/lease.ts';
 import { makePartitions, type Partition, partitionOf, partitionsOf } from '../database/partitions.ts';
 import { TABLES_LOCK, timeZoneOf } from '../database/prepare.ts';
 import { type Dialect, iso, type Queries, type Sql } from '../database/sql.ts';
-import { type Ceilings, Authorisations, type AuthorisationsOptions } from './orders.ts';
+import { Authorisations, type AuthorisationsOptions, type Ceilings } from './orders.ts';
 import { BOX_TABLES, type BoxTable, boxesIn, type Place, removeRest } from './rows.ts';
 
 /** Interval of runs in ms. Limits are in days: an hour is less than a twentieth of the shortest. */

@@ -8,9 +8,9 @@ import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import type { SearchArgs } from '../../../../agent/contract/search.ts';
 import { type Room, type RoomOptions, roomOf } from '../../../lib/room-link/room-file.ts';
-import type { AskedBox, Asking } from '../questions/search/asking.ts';
 import { FleetSearch } from '../questions/search/fleet-search.ts';
 import { type SearchAsked, searchArgs } from '../questions/search/request.ts';
+import type { AskedBox, Asking } from '../questions/search/search-progress.ts';
 import { timeOfSite } from '../questions/time-of-site.ts';
 
 export interface SearchOptions extends RoomOptions, SearchAsked {

@@ -27,12 +27,12 @@ import {
   type SignerSearch,
 } from '../contract/signer.ts';
 import { sealedFile, unsealArgs } from '../questions/sealed-still.ts';
-import type { AskedBox, Asking } from '../questions/search/asking.ts';
 import { FleetSearch } from '../questions/search/fleet-search.ts';
 import { searchArgs } from '../questions/search/request.ts';
+import type { AskedBox, Asking } from '../questions/search/search-progress.ts';
 import { timeOfSite } from '../questions/time-of-site.ts';
-import { entered } from './places.ts';
 import { Refusal, refusalOf } from './refusal.ts';
+import { entered } from './request-limit.ts';
 
 /** Interval of progress lines in ms; a few a second suffice for a person. */
 const TELL_EVERY_MS = 400;
@@ -69,7 +69,12 @@ export class SignerRequests {
     const time = timeOfSite({}, room);
     const { kinds, zones, boxes, ...otherFields } = request;
     const args = searchArgs(
-      { ...otherFields, ...listMember('kind', kinds), ...listMember('zone', zones), ...listMember('box', boxes) },
+      {
+        ...otherFields,
+        ...listMember('kind', kinds),
+        ...listMember('zone', zones),
+        ...listMember('box', boxes),
+      },
       time,
     );
     const leave = entered(this.#searching, user, 'search');

@@ -24,8 +24,8 @@ import { ROOM_TRACKS_MAX } from '../contract/tracks.ts';
 import { assertApproves } from '../questions/tracks/approval.ts';
 import { fetchStill, fetchTracks } from '../questions/tracks/fetch.ts';
 import { checkedArgs } from '../questions/tracks/request.ts';
-import { entered } from './places.ts';
 import { Refusal } from './refusal.ts';
+import { entered } from './request-limit.ts';
 
 /** Time limit of a whole answer in ms. A person waits for it, and the proxy in front of the console waits 90 s. */
 const WITHIN_MS = 45_000;

@@ -1,9 +1,9 @@
 /** Command line of `scripts/room tracks`: queries the track log of one box. See docs/guide/search.md. */
 import {
   examplesText,
+  integerUpTo,
   placeName,
   positiveNumber,
-  integerUpTo,
 } from '../../../../agent/cli/commands/options.ts';
 import { runProgram } from '../../../../agent/cli/run-program.ts';
 import {

@@ -11,7 +11,7 @@ import {
   UPDATE_SETTINGS_FILE,
   UpdateSettings,
 } from '../../../../agent/contract/update-settings.ts';
-import { DEFAULT_PLACES } from '../places.ts';
+import { DEFAULT_PLACES } from '../paths.ts';
 
 export const UPDATE_FILES = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE] as const;
 type UpdateFile = (typeof UPDATE_FILES)[number];

@@ -11,7 +11,7 @@ import type { ReleaseKind, ReleaseVersion } from '../../../../agent/contract/rel
 import { CHANGE_KINDS } from '../../../../agent/contract/update.ts';
 import { verifyTree } from '../../../lib/manifest.ts';
 import { diskError } from '../disk-error.ts';
-import type { Places } from '../places.ts';
+import type { Places } from '../paths.ts';
 import {
   manifestOf,
   nameOf,

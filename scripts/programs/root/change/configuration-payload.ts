@@ -16,7 +16,7 @@ import { type ProposalProblem, previousFile, TRIAL_S } from '../../../../agent/c
 import type { ConfigOrder } from '../../../../agent/contract/update.ts';
 import { AGENT_UNIT, JUDGE_UNIT, type Units } from '../units.ts';
 import { agentReport } from './agent-report.ts';
-import type { FinalVerdict, ProbationTimes, LeaveResult, Payload } from './payload.ts';
+import type { FinalVerdict, LeaveResult, Payload, ProbationTimes } from './payload.ts';
 import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,

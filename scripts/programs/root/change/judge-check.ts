@@ -6,7 +6,7 @@ import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { releaseName, VERSION_FILE } from '../../../../agent/contract/release.ts';
 import { endsWell } from '../child.ts';
-import { type BoxOptions, flagsOf, releaseProgram } from '../places.ts';
+import { type BoxOptions, flagsOf, releaseProgram } from '../paths.ts';
 import { type Release, ReleaseFolder, sameRelease } from '../releases.ts';
 import { FIRST_CHANGE, FIRST_STATE, FIRST_TRIAL, type State } from './record.ts';
 
@@ -28,7 +28,11 @@ export async function judgeProblem(
   clock: Clock,
 ): Promise<string | undefined> {
   const cases = [
-    { code: 'process.exit(1);\n', stays: PREVIOUS, problem: 'a release that does not start is not taken back' },
+    {
+      code: 'process.exit(1);\n',
+      stays: PREVIOUS,
+      problem: 'a release that does not start is not taken back',
+    },
     { code: '', stays: TARGET, problem: 'a release that starts does not stay' },
   ];
   try {

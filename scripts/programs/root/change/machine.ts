@@ -17,7 +17,7 @@ import { actionFor, type Orders, readOrder, stampOf } from './orders.ts';
 import { attempt, attemptLater, fetchInput, inputOf, passed } from './outcome.ts';
 import type { Payload, Progress } from './payload.ts';
 import { type Change, type Kind, type State, SWITCHED } from './record.ts';
-import { nextAction, type Input, step } from './step.ts';
+import { type Input, nextAction, step } from './step.ts';
 import type { Shared, Store } from './store.ts';
 
 const FETCH_WITHIN_S = 24 * 3600;

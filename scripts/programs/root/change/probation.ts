@@ -97,7 +97,8 @@ export class Probation {
     const { healthyS, withinS } = this.#options;
     this.#beganS ??= nowS;
     if (unit.gaveUp !== undefined) return { state: 'bad', reason: `it gave up: ${unit.gaveUp}` };
-    if (unit.restarts >= RESTARTS_MAX) return { state: 'bad', reason: `it crashed: ${unit.restarts} restarts` };
+    if (unit.restarts >= RESTARTS_MAX)
+      return { state: 'bad', reason: `it crashed: ${unit.restarts} restarts` };
     const reason = this.#unwell(nowS, unit, health);
     if (reason === undefined) {
       this.#goodSinceS ??= nowS;

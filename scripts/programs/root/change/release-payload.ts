@@ -15,7 +15,7 @@ import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { childUser } from '../agent-user.ts';
 import type { BoxClock } from '../clock.ts';
 import { TITLES } from '../fits.ts';
-import { type BoxOptions, downloadsDir, releaseProgram } from '../places.ts';
+import { type BoxOptions, downloadsDir, releaseProgram } from '../paths.ts';
 import { nameOf, type Release, type ReleaseFolder, sameRelease } from '../releases.ts';
 import { readSettings } from '../settings.ts';
 import type { Offered, ReleaseSource } from '../source.ts';
@@ -29,7 +29,7 @@ import {
   VISION_UNIT,
 } from '../units.ts';
 import { agentReport } from './agent-report.ts';
-import type { FinalVerdict, ProbationTimes, LeaveResult, Payload, Progress } from './payload.ts';
+import type { FinalVerdict, LeaveResult, Payload, ProbationTimes, Progress } from './payload.ts';
 import type { AgentHealth } from './probation.ts';
 import {
   AT_REST,

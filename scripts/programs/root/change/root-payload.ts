@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import { MANIFEST_FILE } from '../../../../agent/contract/release.ts';
 import { endsWell } from '../child.ts';
-import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../places.ts';
+import { flagsOf, ROOT_PROGRAM, rehearsalDir } from '../paths.ts';
 import { nameOf, ReleaseFolder, sameRelease } from '../releases.ts';
 import { RUN_UNIT } from '../units.ts';
 import { judgeProblem } from './judge-check.ts';
@@ -68,7 +68,8 @@ export class RootPayload extends ReleasePayload {
     const program = join(places.rootLib, 'current', ROOT_PROGRAM);
     for (const command of CHECKED) {
       const commandProblem = await endsWell([program, command, ...flagsOf(places)]);
-      if (commandProblem !== undefined) return { state: 'bad', reason: `vigie-root ${command}: ${commandProblem}` };
+      if (commandProblem !== undefined)
+        return { state: 'bad', reason: `vigie-root ${command}: ${commandProblem}` };
     }
     const problem = await judgeProblem(program, places, `${rehearsalDir(places)}-judge`, clock);
     if (problem !== undefined) return { state: 'bad', reason: `vigie-root judge: ${problem}` };

@@ -16,7 +16,7 @@ import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-order.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
-import { type Places, releaseProgram } from '../places.ts';
+import { type Places, releaseProgram } from '../paths.ts';
 import { assertOwn, readOwnAuthorisation } from '../restraint.ts';
 import { releaseProblems } from './release-check.ts';
 
@@ -80,7 +80,12 @@ export function trialValidator({ env, authorisation, ofRelease, wallMs }: Valida
       const { config, problems } = inspect(edited);
       if (config === undefined) return problems.map(proposalProblem);
       const before = inspectText(previous, { env, mode: 'check', files: false }).config;
-      const against = authorisationProblems({ config, before, open: () => authorisation(config), nowMs: wallMs() });
+      const against = authorisationProblems({
+        config,
+        before,
+        open: () => authorisation(config),
+        nowMs: wallMs(),
+      });
       return askRelease([...sourceProblems(config, proposal), ...against], edited, ofRelease);
     },
   };
@@ -210,7 +215,10 @@ function authorisationProblems({ config, before, open, nowMs }: Candidate): Prop
 /**
  * Refuses to lose the authorisation: on a suspended box no one would notice, and the box would stay blind indefinitely.
  */
-function lostAuthorisation({ open }: Candidate, previous: () => Authorisation | undefined): ProposalProblem[] {
+function lostAuthorisation(
+  { open }: Candidate,
+  previous: () => Authorisation | undefined,
+): ProposalProblem[] {
   if (openedAuthorisation(open) !== undefined || openedAuthorisation(previous) === undefined) return [];
   return [problem('authorisation', 'names no order of this authority, and the one before does', true)];
 }
@@ -223,7 +231,8 @@ function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskCo
   const { site, box, camera, masks } = config;
   const authorisation = openedAuthorisation(open);
   const place = { site, box, camera: cameraAddress(camera?.source) };
-  const holds = authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
+  const holds =
+    authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && authorisation.masks) || [])];
   return [...new Set(uncovered(black, staying).map(({ id }) => id))].map((id) => {
     const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie-oversight authorise\`) or somebody at the pole can do it`;

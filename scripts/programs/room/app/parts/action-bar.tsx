@@ -1,6 +1,6 @@
 /** Buttons and keys for the actions on one incident. */
 import type { Incident } from '../../contract/incident.ts';
-import { claim, isMine, review, release } from '../acts.ts';
+import { claim, isMine, release, review } from '../acts.ts';
 import { may, session } from '../session.ts';
 import { words } from '../words/words.ts';
 import { dispatching, noting } from './dialogs.tsx';

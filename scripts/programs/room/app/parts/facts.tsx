@@ -33,7 +33,9 @@ export function Facts({ incident, detail }: FactsProps) {
           <OwnerText incident={incident} />
         </Fact>
         {dispatchedBy !== null && dispatchedAt !== null && (
-          <Fact name={texts.dispatched}>{texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}</Fact>
+          <Fact name={texts.dispatched}>
+            {texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}
+          </Fact>
         )}
         {incident.closedAt !== null && (
           <Fact name={texts.closed}>

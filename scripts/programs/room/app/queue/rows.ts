@@ -70,7 +70,8 @@ export class Rows {
 
   /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
   #count(incident: Incident, newIncidents: Incident[]): void {
-    if (incident.events > 1 || incident.revision > 0) this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
+    if (incident.events > 1 || incident.revision > 0)
+      this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
     else if (incident.state === 'new') newIncidents.push(incident);
   }
 

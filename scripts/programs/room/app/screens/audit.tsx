@@ -6,7 +6,7 @@ import { may } from '../session.ts';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Scroll } from '../views/parts.tsx';
 import { People } from '../views/people.tsx';
-import { count, plain, timeText } from '../views/say.ts';
+import { count, plain, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 

@@ -21,19 +21,19 @@ import {
 } from '../views/fleet.ts';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
+import { Tiles } from '../views/tiles.tsx';
 import {
   ago,
   count,
   daysUntil,
   kindText,
   lasting,
-  remainingText,
   plain,
-  reasonText,
   ratioText,
+  reasonText,
+  remainingText,
   timeText,
-} from '../views/say.ts';
-import { Tiles } from '../views/tiles.tsx';
+} from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
@@ -87,11 +87,17 @@ export function CamerasScreen() {
       <Head title={words.value.places.cameras}>
         <Csv path="/api/cameras.csv" />
       </Head>
-      <LoadState has={fleet.value !== undefined} problem={fleetProblem.value} onAgain={() => void loadFleet()} />
+      <LoadState
+        has={fleet.value !== undefined}
+        problem={fleetProblem.value}
+        onAgain={() => void loadFleet()}
+      />
       {fleet.value !== undefined && (
         <>
           {unlistedCount.value > 0 && <Notice tone="warn">{cameras.more(count(unlistedCount.value))}</Notice>}
-          {unknownSenderCount.value > 0 && <Notice tone="warn">{cameras.unknownSenders(count(unknownSenderCount.value))}</Notice>}
+          {unknownSenderCount.value > 0 && (
+            <Notice tone="warn">{cameras.unknownSenders(count(unknownSenderCount.value))}</Notice>
+          )}
           <Counts />
           <div class="desk-split">
             <div class="desk-main">
@@ -250,7 +256,9 @@ function Details({ camera }: { readonly camera: Camera }) {
       <dl class="d-facts">
         <dt>{cameras.blind}</dt>
         <dd>
-          {camera.blindS === 0 ? lasting(0) : `${lasting(camera.blindS)} (${ratioText(camera.blindS / DAY_S)})`}
+          {camera.blindS === 0
+            ? lasting(0)
+            : `${lasting(camera.blindS)} (${ratioText(camera.blindS / DAY_S)})`}
         </dd>
         <dt>{cameras.lastAlert}</dt>
         <dd>{camera.lastAlert === null ? cameras.never : <TimeSince at={camera.lastAlert} />}</dd>

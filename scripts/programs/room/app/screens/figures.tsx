@@ -6,7 +6,7 @@ import { may } from '../session.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
 import { Csv, Head, LoadState, Scroll } from '../views/parts.tsx';
-import { count, FEW_VERDICTS, kindText, lasting, plain, ratioText, timeText } from '../views/say.ts';
+import { count, FEW_VERDICTS, kindText, lasting, plain, ratioText, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 
@@ -152,7 +152,8 @@ function keyText(key: string): string {
 function Precision({ row }: { readonly row: Row }) {
   const { statistics } = viewWords.value;
   const { share: right, low, high } = row;
-  if (right === null || low === null || high === null) return <span class="quiet">{statistics.noVerdict}</span>;
+  if (right === null || low === null || high === null)
+    return <span class="quiet">{statistics.noVerdict}</span>;
   const isFew = reviewedCount(row) < FEW_VERDICTS;
   const label = statistics.range(ratioText(right), ratioText(low), ratioText(high));
   return (
@@ -176,7 +177,9 @@ function Suppressed({ muted: suppressedRules }: Pick<Statistics, 'muted'>) {
   return (
     <section>
       <h2>{statistics.suppressedTitle}</h2>
-      <p class="hint">{suppressedRules.length === 0 ? statistics.suppressedNone : statistics.suppressedIntro}</p>
+      <p class="hint">
+        {suppressedRules.length === 0 ? statistics.suppressedNone : statistics.suppressedIntro}
+      </p>
       {suppressedRules.length > 0 && (
         <Scroll label={statistics.suppressedTitle}>
           <table>

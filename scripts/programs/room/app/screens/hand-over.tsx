@@ -8,7 +8,7 @@ import { CONDITIONS } from '../../contract/terms.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
 import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
-import { count, kindText, placeText, plain, reasonText, timeText } from '../views/say.ts';
+import { count, kindText, placeText, plain, reasonText, timeText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 

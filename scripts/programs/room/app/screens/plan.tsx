@@ -12,7 +12,7 @@ import { cityMap } from '../views/geo.ts';
 import { useLoad } from '../views/load.ts';
 import { MapView, near, type OpenAt, pointed } from '../views/map.tsx';
 import { Head, incidentPath, Link, LoadState, Shape } from '../views/parts.tsx';
-import { ago, count, kindText, reasonText } from '../views/say.ts';
+import { ago, count, kindText, reasonText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 

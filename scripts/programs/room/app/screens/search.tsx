@@ -10,8 +10,8 @@ import { session } from '../session.ts';
 import { type Interval, IntervalFields, lastHours } from '../views/interval.tsx';
 import { badNames, names } from '../views/names.ts';
 import { Head } from '../views/parts.tsx';
-import { kindText } from '../views/say.ts';
 import { SearchResults } from '../views/search-results.tsx';
+import { kindText } from '../views/view-texts.ts';
 import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 

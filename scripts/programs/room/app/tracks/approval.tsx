@@ -5,11 +5,11 @@
 import { signal } from '@preact/signals';
 import { useId } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { plain } from '../views/say.ts';
+import { plain } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { approvalCommand } from './command.ts';
 import { copy } from './copy.ts';
-import { approval, coverage, isApprovalNeeded, isFormComplete, fullQuestion } from './question.ts';
+import { approval, coverage, fullQuestion, isApprovalNeeded, isFormComplete } from './question.ts';
 
 /** Maximum size of the file in bytes; an approval is smaller. */
 const FILE_BYTES_MAX = 16_384;

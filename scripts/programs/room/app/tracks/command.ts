@@ -4,7 +4,7 @@
  */
 import type { TrackPlace } from '../../../../../agent/contract/track-log.ts';
 import type { TrackRequest } from '../../contract/tracks.ts';
-import { isLasting } from './place.ts';
+import { isLasting } from './drawn-place.ts';
 
 /** Returns the command, quoted for a POSIX shell. */
 export function approvalCommand({ box, case: number, reason, question }: TrackRequest): string {

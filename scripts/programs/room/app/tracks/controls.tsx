@@ -1,7 +1,7 @@
 /** Controls of the replay. The main ones have a key, which they show. */
 import type { ComponentChildren } from 'preact';
 import { useKeys } from '../keys.ts';
-import { count } from '../views/say.ts';
+import { count } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import {
   batch,

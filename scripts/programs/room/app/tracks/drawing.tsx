@@ -17,7 +17,7 @@ import {
   withCorner,
   withInserted,
   withoutCorner,
-} from './place.ts';
+} from './drawn-place.ts';
 import { pointing } from './pointing.ts';
 import { type AnsweredView, drawnPlace, wasTried } from './question.ts';
 import { PlaceShape } from './shape.tsx';

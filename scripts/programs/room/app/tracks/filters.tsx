@@ -7,7 +7,7 @@ import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 import { COLOURS } from './figures.ts';
 import { answerKind, classes, colours, type TrackClass, VEHICLES } from './question.ts';
-import { classText } from './say.ts';
+import { classText } from './track-texts.ts';
 
 /** Offers only options that the box's log supports, according to its `grade`. */
 export function Filters({ grade }: Pick<TrackAnswer, 'grade'>) {

@@ -6,7 +6,7 @@ import { fleet } from '../views/fleet.ts';
 import { IntervalFields } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
-import { asking, coverage, daily, form, interval, isStale, askCoverage, wasTried } from './question.ts';
+import { askCoverage, asking, coverage, daily, form, interval, isStale, wasTried } from './question.ts';
 
 /** Preset durations in hours. */
 const SPANS = [1, 8, 24, 7 * 24];
@@ -32,7 +32,9 @@ export function QuestionForm() {
       class="d-desk-form t-form"
       onSubmit={(event) => {
         event.preventDefault();
-        void askCoverage().then(() => document.querySelector<HTMLElement>('.t-form [aria-invalid=true]')?.focus());
+        void askCoverage().then(() =>
+          document.querySelector<HTMLElement>('.t-form [aria-invalid=true]')?.focus(),
+        );
       }}
     >
       <BoxField />

@@ -2,7 +2,7 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import { lasting, plain, ratioText } from '../views/say.ts';
+import { lasting, plain, ratioText } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { copy } from './copy.ts';
 import { COLOURS, UNSURE } from './figures.ts';
@@ -10,7 +10,7 @@ import { choose, chosenIndex, gaps, seek, shownTracks, span, tracks } from './pl
 import { answer } from './question.ts';
 import type { Gap, PlayedTrack } from './replay.ts';
 import { isWanted, listRows } from './rows.ts';
-import { classText, moment } from './say.ts';
+import { classText, moment } from './track-texts.ts';
 
 /** Maximum number of rows drawn; each has a few elements. */
 const DRAWN_MAX = 2500;
@@ -114,7 +114,9 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
           )}
           {classText(record.class)} <span class="quiet">{facts.map(unbroken).join(' · ')}</span>
           {isWanted(track, wantedColours) && <Mark text={list.wantedColour} about={form.coloursHint} />}
-          {record.score < UNSURE && <Mark text={list.unsure} about={list.unsureAbout(ratioText(record.score))} />}
+          {record.score < UNSURE && (
+            <Mark text={list.unsure} about={list.unsureAbout(ratioText(record.score))} />
+          )}
           {!record.seen && <Mark text={list.unseen} about={list.unseenAbout} />}
           {record.cut && <Mark text={list.truncated} about={list.truncatedAbout} />}
         </span>

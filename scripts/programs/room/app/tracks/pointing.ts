@@ -6,7 +6,7 @@ import type { PointNorm } from '../../../../../agent/contract/geometry.ts';
 import { covers } from '../../../../../agent/contract/polygon.ts';
 import { handleAt, rounded, shifted, snapped } from '../../../../../agent/kit/drag-handle.ts';
 import { GUTTER_PX, type StageSize } from '../../../../../agent/kit/stage.ts';
-import { type DrawnPlace, placed, rectangle, withCorner, withInserted } from './place.ts';
+import { type DrawnPlace, placed, rectangle, withCorner, withInserted } from './drawn-place.ts';
 import { drawnPlace } from './question.ts';
 
 /** Minimum movement of a drag in CSS px; less is a trembling hand. */

@@ -8,7 +8,7 @@ import { ApiProblem, LONG_ANSWER_MS, post } from '../api.ts';
 import { type Interval, lastHours } from '../views/interval.tsx';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
-import { asPlace, type DrawnPlace, isInvalid } from './place.ts';
+import { asPlace, type DrawnPlace, isInvalid } from './drawn-place.ts';
 
 type Question = TrackRequest['question'];
 export type TrackClass = NonNullable<Question['classes']>[number];

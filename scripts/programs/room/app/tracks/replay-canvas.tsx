@@ -4,8 +4,8 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { trackWords } from '../words/tracks.ts';
+import { asDrawn } from './drawn-place.ts';
 import { drawFigure, drawHeat, drawLabels, drawPath, type LabelPlace, type Sheet } from './figures.ts';
-import { asDrawn } from './place.ts';
 import {
   advance,
   batch,
@@ -25,9 +25,9 @@ import {
 } from './player.ts';
 import { answer } from './question.ts';
 import { AROUND_S, type ShownTrack } from './replay.ts';
-import { classText, clock, moment } from './say.ts';
 import { PlaceShape } from './shape.tsx';
 import { onBroken, StillNote, stillOf } from './still.tsx';
+import { classText, clock, moment } from './track-texts.ts';
 
 /** Length of the trail behind each figure, in ms of replayed time. */
 const TRAIL_MS = 8000;

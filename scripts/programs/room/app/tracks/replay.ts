@@ -47,7 +47,11 @@ export function playedTracks(records: readonly FoundTrack[]): PlayedTrack[] {
 }
 
 export function gapsOf({ gaps }: TrackCoverage): Gap[] {
-  return gaps.map(({ from, to, why: reason }) => ({ fromMs: Date.parse(from), toMs: Date.parse(to), reason }));
+  return gaps.map(({ from, to, why: reason }) => ({
+    fromMs: Date.parse(from),
+    toMs: Date.parse(to),
+    reason,
+  }));
 }
 
 /** Returns the position at a moment, or undefined outside the track. Exact at stored positions, linear between them. */

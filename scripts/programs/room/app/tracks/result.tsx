@@ -3,15 +3,15 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
 import { may } from '../session.ts';
-import { count, plain, timeText } from '../views/say.ts';
+import { count, plain, timeText } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { Controls } from './controls.tsx';
 import { TrackList } from './list.tsx';
 import { chosenIndex, gaps, nowMs, seek, span, tracks } from './player.ts';
 import { isAskingAgain } from './question.ts';
 import { ReplayPicture } from './replay-canvas.tsx';
-import { coverageText, deedText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
+import { coverageText, deedText } from './track-texts.ts';
 
 function isCountOf({ asked: request, grade }: TrackAnswer): boolean {
   return request.question.answer !== 'tracks' || grade === 'counts';

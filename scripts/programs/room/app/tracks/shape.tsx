@@ -1,6 +1,6 @@
 /** Draws the line or area of the query, with an arrow to each counted side. */
 import type { StageSize } from '../../../../../agent/kit/stage.ts';
-import { arrowsOf, type DrawnPlace, isInvalid } from './place.ts';
+import { arrowsOf, type DrawnPlace, isInvalid } from './drawn-place.ts';
 
 const ARROW_PX = 34;
 const HEAD_PX = 11;

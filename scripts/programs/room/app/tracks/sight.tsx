@@ -1,13 +1,13 @@
 /** Shows the coverage of the requested time, and its views. */
 import { Choice } from '../../../../../agent/kit/controls.tsx';
 import type { TrackAnswer } from '../../contract/tracks.ts';
-import { count, plain, timeText } from '../views/say.ts';
+import { count, plain, timeText } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { viewWords } from '../words/views.ts';
 import { chosenView, drawnPlace, viewOfNow } from './question.ts';
 import { gapsOf } from './replay.ts';
-import { coverageText } from './say.ts';
 import { TimeBar } from './time-bar.tsx';
+import { coverageText } from './track-texts.ts';
 
 export function Sight({ answer }: { readonly answer: TrackAnswer }) {
   const { views, grades, summary } = trackWords.value;
@@ -20,7 +20,9 @@ export function Sight({ answer }: { readonly answer: TrackAnswer }) {
       <TimeBar fromMs={Date.parse(from)} toMs={Date.parse(to)} tracks={NONE} gaps={gapsOf(coverage)} />
       <p class="quiet">
         {grades[grade]}{' '}
-        {retention.oldest === null ? views.retentionNone(days) : views.retention(days, timeText(retention.oldest))}{' '}
+        {retention.oldest === null
+          ? views.retentionNone(days)
+          : views.retention(days, timeText(retention.oldest))}{' '}
         {coverage.more > 0 && summary.moreGaps(count(coverage.more))}
       </p>
       <p class="quiet t-order">{summary.authorisedBy(plain(order))}</p>

@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { may } from '../session.ts';
-import { timeText } from '../views/say.ts';
+import { timeText } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type AnsweredView, askedStill, asking, askStill } from './question.ts';
 

@@ -1,11 +1,11 @@
 /** Shows the requested time as a bar: hits per slot, a mark for each hit, and gaps hatched. */
 import { useSignal } from '@preact/signals';
 import { useEffect, useId, useMemo, useRef } from 'preact/hooks';
-import { count } from '../views/say.ts';
+import { count } from '../views/view-texts.ts';
 import { trackWords } from '../words/tracks.ts';
 import { type Gap, gapAt, type PlayedTrack } from './replay.ts';
 import { axisMarks, slotCounts } from './rows.ts';
-import { mark, moment, offsetAt } from './say.ts';
+import { mark, moment, offsetAt } from './track-texts.ts';
 
 const HEIGHT = 46;
 const AXIS = 18;

@@ -8,8 +8,8 @@ import type { Condition } from '../../contract/terms.ts';
 import { viewWords } from '../words/views.ts';
 import { fleet, rankOf } from './fleet.ts';
 import type { CityMap, MapCamera } from './geo.ts';
-import { plain } from './say.ts';
-import { centred, panned, type View, cityView, zoomed } from './view.ts';
+import { centred, cityView, panned, type View, zoomed } from './view.ts';
+import { plain } from './view-texts.ts';
 
 export type OpenAt = ReadonlyMap<string, { readonly first: Incident; readonly alertCount: number }>;
 

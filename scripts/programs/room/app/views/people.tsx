@@ -9,7 +9,7 @@ import { viewWords } from '../words/views.ts';
 import { words } from '../words/words.ts';
 import { useLoad } from './load.ts';
 import { LoadState, Scroll } from './parts.tsx';
-import { ago, count, plain, timeText } from './say.ts';
+import { ago, count, plain, timeText } from './view-texts.ts';
 
 export function People() {
   const { people } = viewWords.value;

@@ -4,7 +4,7 @@ import { Notice } from '../../../../../agent/kit/controls.tsx';
 import type { SearchState } from '../../contract/api.ts';
 import { viewWords } from '../words/views.ts';
 import { incidentPath, Link, Scroll } from './parts.tsx';
-import { count, kindText, placeText, plain, timeText } from './say.ts';
+import { count, kindText, placeText, plain, timeText } from './view-texts.ts';
 
 /** Rows drawn before a click loads more: three screens. */
 const ROWS = 100;
@@ -25,7 +25,8 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
         />
         <p role="status">
           <strong>{state.done ? search.completed : search.running}</strong> ·{' '}
-          {search.progress(count(answered), count(askedCount))} · {search.matches(count(matches.length + more))}
+          {search.progress(count(answered), count(askedCount))} ·{' '}
+          {search.matches(count(matches.length + more))}
         </p>
       </div>
       {state.fault !== null && (

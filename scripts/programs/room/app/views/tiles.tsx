@@ -10,7 +10,7 @@ import { useRef } from 'preact/hooks';
 import type { Camera } from '../../contract/camera.ts';
 import { viewWords } from '../words/views.ts';
 import { keyOf, rankOf, selectedKey } from './fleet.ts';
-import { count } from './say.ts';
+import { count } from './view-texts.ts';
 
 interface Site {
   readonly name: string;

@@ -70,7 +70,8 @@ const causes: Readonly<
     `${subject.text} ${has(subject, 'stays', 'stay')} in ${place}${stayed && `, for ${stayed} so far`}`,
   'line-crossing': (subject, place, { direction }) =>
     `${subject.text} crossed ${place}${direction === 'left' ? ' towards the left' : direction === 'right' ? ' towards the right' : ''}`,
-  'wrong-way': (subject, place) => `${subject.text} ${has(subject, 'goes', 'go')} against the direction in ${place}`,
+  'wrong-way': (subject, place) =>
+    `${subject.text} ${has(subject, 'goes', 'go')} against the direction in ${place}`,
   'crowd-gathering': (subject, place, { count, stayed }) =>
     `${count === '' ? subject.text : `${count} people`} stay together in ${place}${stayed && `, for ${stayed} so far`}`,
   'illegal-dumping': (_subject, place, { unattended }) =>
@@ -243,7 +244,8 @@ export const EN = {
     noPrecision: 'No verdict in the last 30 days.',
     clockDoubt:
       'The box’s clock is not reliable. The time of occurrence may be wrong; the time of receipt is right.',
-    degraded: (conditions: string) => `The camera’s view was impaired (${conditions}): the alert is less reliable.`,
+    degraded: (conditions: string) =>
+      `The camera’s view was impaired (${conditions}): the alert is less reliable.`,
     nearby: 'Same box, one hour before and after',
     noNearby: 'Nothing else.',
     nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) lists all`,

@@ -65,7 +65,8 @@ export const FR: Words = {
       `${subject.text} ${has(subject, 'reste', 'restent')} dans ${place}${stayed && `, depuis ${stayed}`}`,
     'line-crossing': (subject, place, { direction }) =>
       `${subject.text} ${has(subject, 'a', 'ont')} franchi ${place}${direction === 'left' ? ' vers la gauche' : direction === 'right' ? ' vers la droite' : ''}`,
-    'wrong-way': (subject, place) => `${subject.text} ${has(subject, 'va', 'vont')} à contresens dans ${place}`,
+    'wrong-way': (subject, place) =>
+      `${subject.text} ${has(subject, 'va', 'vont')} à contresens dans ${place}`,
     'crowd-gathering': (subject, place, { count, stayed }) =>
       `${count === '' ? subject.text : `${count} personnes`} ${count === '' ? has(subject, 'reste', 'restent') : 'restent'} ensemble dans ${place}${stayed && `, depuis ${stayed}`}`,
     'illegal-dumping': (_subject, place, { unattended }) =>

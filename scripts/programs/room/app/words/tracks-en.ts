@@ -1,6 +1,6 @@
 /** English texts of the tracks screen. */
 import type { Colour, GapReason, TrackGrade } from '../../../../../agent/contract/track-log.ts';
-import type { Deed, Direction } from '../tracks/place.ts';
+import type { Deed, Direction } from '../tracks/drawn-place.ts';
 
 type Texts<T extends string> = Readonly<Record<T, string>>;
 

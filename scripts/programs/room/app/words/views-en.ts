@@ -118,7 +118,8 @@ export const VIEWS_EN = {
     asking: 'Searching…',
     noSigner: 'No signer is configured in this control room: searches are not possible.',
     notSent: (problem: string) => `Search refused: ${problem} Your input is kept.`,
-    unreachable: 'The control room’s server does not answer. The search continues; its state is requested again.',
+    unreachable:
+      'The control room’s server does not answer. The search continues; its state is requested again.',
     session: 'Your session has ended. Log in again: your input is kept.',
     progress: (answered: string, total: string) => `${answered} of ${total} boxes have answered`,
     completed: 'Done',

@@ -14,7 +14,7 @@ import type { SearchArgs } from '../../../../../agent/contract/search.ts';
 import type { Room } from '../../../../lib/room-link/room-file.ts';
 import { RoomLink } from '../../../../lib/room-link/room-link.ts';
 import { signedCommand } from '../../../../lib/room-link/signed-command.ts';
-import { Asking } from './asking.ts';
+import { Asking } from './search-progress.ts';
 
 /** Pause in ms that ends the discovery. Retained status messages arrive at once and without a pause. */
 const QUIET_MS = 500;

@@ -16,7 +16,7 @@ import {
   TrackQuestion,
 } from '../../../../../agent/contract/track-log.ts';
 import { assertBox } from '../../../../lib/room-link/room-file.ts';
-import { type PlaceOptions, placeOf } from './place.ts';
+import { type PlaceOptions, placeOf } from './typed-place.ts';
 
 export interface QuestionOptions extends PlaceOptions {
   readonly case?: string;

@@ -4,7 +4,7 @@ import type { TrackCoverage, TrackPlace } from '../../../../../agent/contract/tr
 import { language } from '../../../../../agent/kit/words.ts';
 import { roundedRatio } from '../../contract/rounded-ratio.ts';
 import { session } from '../session.ts';
-import { count, plain } from '../views/say.ts';
+import { count, plain } from '../views/view-texts.ts';
 import { wallTime } from '../views/zone.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
@@ -65,7 +65,10 @@ export function deedText(place: TrackPlace | undefined): string {
 }
 
 /** Returns one sentence: the matches, and the part of the time that the box covers. */
-export function coverageText(matchText: string, { seen: analysedRatio, watched, gaps, more }: TrackCoverage): string {
+export function coverageText(
+  matchText: string,
+  { seen: analysedRatio, watched, gaps, more }: TrackCoverage,
+): string {
   const { summary } = trackWords.value;
   const gapCount = gaps.length + more;
   return summary.join(matchText, [

@@ -7,7 +7,7 @@ import { AgentError } from '../../../agent/base/errors.ts';
 import { StateLock } from '../../../agent/base/state-lock.ts';
 import { FleetLink } from './broker.ts';
 import { type Fleet, readFleet } from './fleet-file.ts';
-import { warn } from './said.ts';
+import { warn } from './output.ts';
 import { FleetStore } from './store.ts';
 
 export interface FleetContext {
@@ -57,7 +57,11 @@ export function lockFleet(dir: string): StateLock {
 }
 
 /** Asks a person at the terminal; `yes` skips the question. Throws AgentError `denied` unless the answer is yes. */
-export async function requireConfirmation(question: string, yes: boolean, signal: AbortSignal): Promise<void> {
+export async function requireConfirmation(
+  question: string,
+  yes: boolean,
+  signal: AbortSignal,
+): Promise<void> {
   if (yes) return;
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new AgentError('denied', `${question} This needs a terminal; without one, pass --yes`);
