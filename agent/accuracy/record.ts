@@ -158,7 +158,7 @@ export class AccuracyRecord {
     return report;
   }
 
-  /** Returns whether `act` was executed. */
+  /** Returns whether `operation` was executed. */
   #attempt(operation: (store: RecordStore) => void): boolean {
     try {
       const store = this.#openStore();

@@ -200,7 +200,7 @@ export class EventArchive {
     return this.#store;
   }
 
-  /** Runs `act`; a damaged file is replaced at the next use. */
+  /** Runs `operation`; a damaged file is replaced at the next use. */
   #reading<T>(operation: (store: ArchiveStore) => T): T {
     const store = this.#open();
     try {

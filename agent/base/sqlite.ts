@@ -101,7 +101,7 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
 }
 
 /**
- * Runs `act` and maps errors of SQLite and the file system.
+ * Runs `operation` and maps errors of SQLite and the file system.
  * - `corrupt`: the content is damaged.
  * - `exhausted`: no space.
  * - `unavailable`: the disk refuses, or another process writes.

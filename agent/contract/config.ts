@@ -39,7 +39,7 @@ export type MaskConfig = Static<typeof MaskConfig>;
 
 const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
-/** Address of a second stream; `secondStreamFault` compares it with `source`. */
+/** Address of a second stream; `secondStreamProblem` compares it with `source`. */
 export const SubstreamAddress = Type.String({
   // Only parseCameraSource parses the rest.
   pattern: '^[rR][tT][sS][pP]://',

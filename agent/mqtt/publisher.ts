@@ -59,7 +59,7 @@ export interface PublisherOptions {
 
 export class Publisher {
   /**
-   * Messages refused by the broker (`refused`), and messages sent without being retained as they should (`unretained`).
+   * Messages refused by the broker (`refusals`), and messages sent without being retained as they should (`unretained`).
    */
   readonly counters = { refusals: 0, unretained: 0 };
   readonly #options: PublisherOptions;

@@ -359,7 +359,7 @@ export class Store {
     });
   }
 
-  /** Applies all of `act` or nothing, in the tables and in memory. */
+  /** Applies all of `operation` or nothing, in the tables and in memory. */
   #transaction<T>(operation: () => T): T {
     const before = { last: { ...this.#last }, tally: structuredClone(this.#tally) };
     try {

@@ -9,7 +9,7 @@
  * LIMITS:
  * - PREVIEW_VIEWERS_MAX viewers, and STARTS.
  * - PREVIEW_S_MAX per run, which begins with the first viewer and ends for all, and PREVIEW_S_A_DAY_MAX a day.
- * - PREVIEW_FPS_MAX pictures a second and CORE_SHARE_MAX of a core.
+ * - PREVIEW_FPS_MAX pictures a second and CORE_RATIO_MAX of a core.
  * - A viewer that does not read skips pictures (counted).
  */
 import type { Clock } from '../base/clock.ts';

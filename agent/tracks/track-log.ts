@@ -359,7 +359,7 @@ export class TrackLog {
     });
   }
 
-  /** Runs `act`. A disk error is logged once, and the work is retried. */
+  /** Runs `operation`. A disk error is logged once, and the work is retried. */
   #attempt<T>(operation: () => T): T | undefined {
     try {
       return operation();

@@ -216,13 +216,13 @@ export class Journal {
     this.#disk(() => this.#blank(entries));
   }
 
-  /** Returns the newest entry that `fits`, among the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits`, among the last FILES_MAX files. */
   newest(fits: (content: JournalContent) => boolean): JournalContent | undefined {
     const [first] = this.contentsSince(fits);
     return first !== undefined && fits(first) ? first : undefined;
   }
 
-  /** Returns the newest entry that `fits` and all later ones, in order; if none fits, the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits` and all later ones, in order; if none fits, the last FILES_MAX files. */
   contentsSince(fits: (content: JournalContent) => boolean): JournalContent[] {
     return this.#disk(() => {
       const last = this.#open.index;
