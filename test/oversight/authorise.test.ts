@@ -67,7 +67,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
     [
       { notBefore: '2020-01-01T00:00:00Z', notAfter: '2021-01-01T00:00:00Z' },
-      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is over, and it is 20\S+ by this machine’s clock: .*; write a later time/,
+      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is in the past \(this machine’s clock: 20\S+\); write a later time/,
     ],
     [{ notAfter: undefined }, /notAfter: is missing; write 2026-/],
     [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
@@ -241,7 +241,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
   t.match(await toEnd(oversight(t, ...signed)), {
     code: 2,
-    err: /order\.dsse\.json: is signed already; give the/,
+    err: /order\.dsse\.json: already signed; name the/,
   });
   writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
   const garbage = await toEnd(

@@ -444,9 +444,9 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
   const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
   await journalReport.exit;
-  t.match(journalReport.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
+  t.match(journalReport.out, /installation authorisation, under which no rule runs: 2026-80-I, valid/);
   t.match(
     journalReport.out,
-    /drawn anew: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
+    /redrawn: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
   );
 });

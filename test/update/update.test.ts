@@ -355,15 +355,15 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   await journalReport.exit;
   t.match(
     journalReport.out,
-    /the release 12-0\.2\.0 was taken back, and the release 11-0\.1\.0 runs again \(rollout november\): it cr/,
+    /the release 12-0\.2\.0 was rolled back, and the release 11-0\.1\.0 runs again \(rollout november\): it cr/,
   );
   t.match(
     journalReport.out,
-    /root’s program 13-0\.2\.0 was taken back, and root’s program 10-0\.1\.0 runs again \(rollout november-root\)/,
+    /root’s program 13-0\.2\.0 was rolled back, and root’s program 10-0\.1\.0 runs again \(rollout november-root\)/,
   );
   t.match(
     journalReport.out,
-    /the record of changes that root keeps is not whole: root’s numbers went from 6 back to 2/,
+    /root’s own list of changes is not intact: root’s numbers went from 6 back to 2/,
   );
 });
 
