@@ -164,7 +164,7 @@ function prepareTables(db: Db, { title, path }: SqliteFile, tables: Tables): 'ma
   if (version !== tables.version) {
     throw new AgentError(
       'config',
-      `the ${title} ${path} has tables of version ${version}, this program knows ${tables.version}; run the program that made it, or move its folder away`,
+      `the ${title} ${path} has tables of version ${version}, this program knows ${tables.version}; run the program that made it, or move its folder elsewhere`,
     );
   }
   return 'found';

@@ -228,7 +228,7 @@ export class Publisher {
     this.#unretainedTold = true;
     this.#options.log.error(
       {},
-      'the broker keeps no retained messages: who connects later does not learn how this box is; allow retained messages at the broker',
+      'the broker keeps no retained messages: clients that connect later do not receive the state of this box; allow retained messages at the broker',
     );
   }
 }

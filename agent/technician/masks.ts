@@ -41,7 +41,7 @@ export class Masks {
     const { running, onDisk } = this.#options;
     try {
       if (isDeepStrictEqual(onDisk(), running)) return undefined;
-      return 'the masks of the configuration are not those that run; the agent must be started anew';
+      return 'the configured masks are not the active ones; restart the agent';
     } catch (error) {
       rethrowBug(error);
       return `the configuration’s masks cannot be read: ${error.message}`;

@@ -218,7 +218,10 @@ export class TrackLog {
     const { mode, authorisation } = this.#ruling;
     if (mode === 'suspended') throw new CommandRefused('not-permitted', 'tracks: the box is suspended');
     if (mode !== 'active' || authorisation?.tracks === undefined)
-      throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
+      throw new CommandRefused(
+        'not-permitted',
+        'tracks: no valid authorisation allows a log of tracks (tracks)',
+      );
     return { grant: authorisation.tracks, order: authorisation.order };
   }
 

@@ -314,12 +314,12 @@ void t.test('an invalid site folder is refused', async (t) => {
   await withFile(
     site.order,
     readFileSync(other.order),
-    /order 2026-77 is for another at marseille-1; this is canebiere-017/,
+    /authorisation 2026-77 is for another at marseille-1; this is canebiere-017/,
   );
   const [dayMs, nowMs] = [86_400_000, Date.now()];
   const at = (ms: number): string => new Date(ms).toISOString();
   const late = await siteFolder(join(dir, 'late'), { change: { notAfter: at(nowMs - 1000) } });
-  await withFile(site.order, readFileSync(late.order), /order 2026-77 was valid until/);
+  await withFile(site.order, readFileSync(late.order), /authorisation 2026-77 was valid until/);
   const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
   writeFileSync(site.order, readFileSync(early.order));
   const warned = await tryIt();

@@ -291,7 +291,7 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
   t.match(words, 'No analysis is authorised here at present.');
   t.match(
     err,
-    /^vigie-oversight: the page says that there is no valid authorisation: order 2026-77 was valid until 2025-02-01/,
+    /^vigie-oversight: the page says that there is no valid authorisation: authorisation 2026-77 was valid until 2025-02-01/,
   );
 
   const run = runAgain('--language', 'en');
@@ -388,18 +388,18 @@ void t.test('an order, key or configuration of another box or authority is refus
   );
   for (const [args, says] of [
     [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
-    [['--order', file], /: --order: authorisation .*: not a signed order/],
+    [['--order', file], /: --order: authorisation .*: not a signed authorisation/],
     [
       ['--order', writeScratch('by-another', signedOrder(orderFor(config), other))],
       /: --order: authorisation .*by-another: /,
     ],
     [
       ['--order', writeSigned('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
-      /: --order: order 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
+      /: --order: authorisation 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
     ],
     [
       ['--order', writeSigned('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
-      /: --order: order 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
+      /: --order: authorisation 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
     ],
     [['--order', order, '--authority-key', writeScratch('other.pub', pem)], /: --order: authorisation /],
     [

@@ -151,7 +151,7 @@ export class Journal {
 
   /** Returns the head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
   provenHead(from = this.#proveFrom): string {
-    assert(this.#head !== undefined, 'a journal is started before its head is told');
+    assert(this.#head !== undefined, 'a journal must be started before its head is read');
     return provenHeadText({ from, proof: this.#proof(from), note: this.#head });
   }
 
@@ -378,7 +378,7 @@ export class Journal {
   #corrupt(reason: string): AgentError {
     return new AgentError(
       'corrupt',
-      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and check it with vigie-oversight verify, then move it away`,
+      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and check it with vigie-oversight verify, then move it elsewhere`,
     );
   }
 
