@@ -21,9 +21,9 @@ export class CityStoring {
     const child = fork(WRITER, [address, String(nowMs), String(perS)]);
     const exit = once(child, 'exit');
     const storing = new CityStoring(async () => {
-      if (child.connected) child.disconnect();
+      child.send('end');
       const [code] = (await exit) as [number | null];
-      t.equal(code, 0, 'who stored ended well');
+      t.equal(code, 0, 'the writer exits with 0');
     });
     t.teardown(() => child.kill('SIGKILL'));
     child.on('message', (batch) => {

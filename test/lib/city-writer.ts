@@ -1,5 +1,5 @@
 /**
- * Process that stores events of a city's boxes as the room's archive does, in batches, until its parent disconnects:
+ * Process that stores events of a city's boxes as the room's archive does, in batches, until its parent sends a message:
  * `WHERE NOW_MS EVENTS_PER_S`. A rate of 0 is unlimited. It sends how long each batch took.
  */
 import { randomUUID } from 'node:crypto';
@@ -60,13 +60,21 @@ function arrival(no: number): Arrival {
   );
 }
 
+// A parent that only disconnected could do so while a result is being sent.
+let hasEnded = false;
+for (const event of ['message', 'disconnect'] as const) {
+  process.on(event, () => {
+    hasEnded = true;
+  });
+}
 await archive.open();
-for (let batch = 0; process.connected; batch += 1) {
+for (let batch = 0; !hasEnded; batch += 1) {
   const arrivals = Array.from({ length: BATCH }, (_, i) => arrival((batch * 463 + i * 7) % CITY.boxes));
   const sentMs = performance.now();
   const { newArrivals: fresh } = await archive.store(arrivals);
-  if (process.connected) process.send?.({ events: fresh.length, tookMs: performance.now() - sentMs });
+  process.send?.({ events: fresh.length, tookMs: performance.now() - sentMs });
   const dueMs = perS === '0' ? 0 : beganMs + ((batch + 1) * BATCH * 1000) / Number(perS);
   await sleep(Math.max(0, dueMs - performance.now()));
 }
 await archive.close();
+if (process.connected) process.disconnect();
