@@ -32,11 +32,12 @@ void t.test('the tracker finds the last complete number in any order and batches
           for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) received.add(seq);
           let lastComplete = 0;
           while (received.has(lastComplete + 1)) lastComplete += 1;
-          if (progress.through !== lastComplete)
-            throw new Error(`${progress.through} instead of ${lastComplete}`);
+          if (progress.contiguousSeq !== lastComplete)
+            throw new Error(`${progress.contiguousSeq} instead of ${lastComplete}`);
           const aheadSeqs = new Set<number>();
-          for (const [from, to] of progress.ahead) {
-            if (from <= progress.through + 1 || aheadSeqs.has(from - 1)) throw new Error('ranges touch');
+          for (const [from, to] of progress.laterRanges) {
+            if (from <= progress.contiguousSeq + 1 || aheadSeqs.has(from - 1))
+              throw new Error('ranges touch');
             for (let seq = from; seq <= to; seq += 1) aheadSeqs.add(seq);
           }
           for (const seq of received)

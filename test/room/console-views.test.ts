@@ -233,7 +233,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
     `${layoutMs} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
   );
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
-  const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
+  const change = { site: 'bellecour', box: 'cam-0000', last_report: new Date().toISOString(), conditions };
   await putCameras(view.room.db, [change]);
   await view.waitUntil(
     `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape blind'`,
@@ -413,7 +413,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   says.fault = 'away';
   await view.waitUntil('document.body.textContent.includes("its state is requested again")');
   says.fault = undefined;
-  says.state = { ...SEARCH, done: true, answered: 1497 };
+  says.state = { ...SEARCH, isDone: true, answeredCount: 1497 };
   await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await view.text(), 'Done');
   t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
@@ -476,15 +476,15 @@ async function papers(t: Test, browser: Browser): Promise<void> {
 async function broken(t: Test, browser: Browser): Promise<void> {
   const fill = async (db: Sql): Promise<void> => {
     await city(db);
-    await db.run("UPDATE audit SET who = 'Nobody' WHERE no = 17");
+    await db.run("UPDATE audit SET account = 'Nobody' WHERE no = 17");
   };
   const view = await openView(t, browser, { fill });
   await view.show('audit');
   await view.waitUntil(READY['audit'] ?? '');
-  await view.page.type('[name=who]', 'Camille');
+  await view.page.type('[name=account]', 'Camille');
   await view.page.type('[name=incident]', '12');
   const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));
-  t.equal(narrowed, 'GET /api/audit?who=Camille&incident=12');
+  t.equal(narrowed, 'GET /api/audit?account=Camille&incident=12');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Audit log altered');
   t.match(await view.text('main [role=alert]'), 'entry 17');

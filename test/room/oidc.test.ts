@@ -10,11 +10,11 @@ import { scratch } from '../lib/paths.ts';
 import { numbered } from '../lib/room-evening.ts';
 import { openBrowser } from '../page/phone.ts';
 
-async function refusals(db: Sql): Promise<{ name: string; why: string }[]> {
+async function refusals(db: Sql): Promise<{ name: string; reason: string }[]> {
   const rows = await db.all<{ more: string }>(
     "SELECT more FROM audit WHERE act = 'login-refused' ORDER BY no",
   );
-  return rows.map(({ more }) => JSON.parse(more) as { name: string; why: string });
+  return rows.map(({ more }) => JSON.parse(more) as { name: string; reason: string });
 }
 
 const sessions = async (db: Sql): Promise<number> => (await db.all('SELECT id FROM session')).length;
@@ -44,9 +44,9 @@ t.test('users log in by the provider, with the role that it gives them', async (
     t.match(session.json, { user: name, role, demo: false });
   }
   const marc = (
-    await db.all<{ act: string; who: string; role: string }>('SELECT * FROM audit ORDER BY no')
+    await db.all<{ act: string; account: string; role: string }>('SELECT * FROM audit ORDER BY no')
   ).at(-1);
-  t.match(marc, { act: 'login', who: 'marc', role: 'supervisor' });
+  t.match(marc, { act: 'login', account: 'marc', role: 'supervisor' });
 
   for (const name of ['stranger', 'room']) {
     const browser = new Browser();
@@ -297,7 +297,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
     }
   };
   const judgeEntries = () =>
-    db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
+    db.all('SELECT account, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
   await page.goto(url);
   await login();
   await page.waitForSelector('.row');
@@ -309,7 +309,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   await untilTrue('document.querySelector(".toast.good")?.textContent.includes("was sent")');
   await untilTrue('document.querySelectorAll(".row").length === 1');
   t.equal(await page.evaluate('location.pathname'), '/incidents/1', 'where she was');
-  t.same(await judgeEntries(), [{ who: 'ines', act: 'judge', incident: 1 }]);
+  t.same(await judgeEntries(), [{ account: 'ines', act: 'judge', incident: 1 }]);
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
   await page.waitForSelector('.incident .act.confirmed');

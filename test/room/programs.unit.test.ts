@@ -225,8 +225,8 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     kind: 'loitering',
     rule: 'bag',
     place: 'zone/square',
-    started: at,
-    ended: null,
+    startedAt: at,
+    endedAt: null,
     received: at,
     clockDoubt: false,
     objects: [{ label: 'person', track: 4 }],
@@ -241,10 +241,10 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     verdict: null,
     verdictAt: null,
     closedAt: null,
-    closedWhy: null,
+    closedReason: null,
     reopens: null,
   };
-  const all = [one, { ...one, no: 1, ended: at, verdict: 'confirmed' as const, reopens: 5 }];
+  const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
@@ -260,12 +260,12 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
       ...flat,
       no: BigInt(one.no),
       rev: 7n,
-      started: time,
+      startedAt: time,
       received: time,
       dispatchedAt: time,
     }))(one),
   );
-  t.match(rows[1], { no: 1n, ended: time, verdict: 'confirmed', reopens: 5n });
+  t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');
 });

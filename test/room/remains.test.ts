@@ -43,7 +43,7 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
       [box, id, Buffer.from(markedContent('picture', index, PICTURE_BYTES)), at],
     );
     const no = await addIncident(db, { site: 's', box }, `ep-${index}`, Date.parse(at));
-    await db.run("INSERT INTO note (incident, at, who, text) VALUES ($1, $2, 'ada', $3)", [
+    await db.run("INSERT INTO note (incident, at, account, text) VALUES ($1, $2, 'ada', $3)", [
       no,
       at,
       markedContent('note', index, 200),

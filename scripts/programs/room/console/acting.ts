@@ -21,7 +21,7 @@ import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.
 const KEY_CHARS_MAX = 128;
 
 export interface ActionRequest {
-  readonly who: Account;
+  readonly account: Account;
   readonly params: { readonly no: number };
   readonly nowMs: number;
 }
@@ -43,7 +43,7 @@ type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undef
  */
 export function runAction(
   db: Sql,
-  { who, params: { no }, nowMs }: ActionRequest,
+  { account, params: { no }, nowMs }: ActionRequest,
   decide: Decide,
 ): Promise<Incident> {
   return db.transaction(async (transaction) => {
@@ -59,7 +59,7 @@ export function runAction(
     );
     if (change.record !== undefined) {
       const { site, box } = row;
-      await record(transaction, { ...actorOf(who), site, box, incident: no, ...change.record }, nowMs);
+      await record(transaction, { ...actorOf(account), site, box, incident: no, ...change.record }, nowMs);
     }
     await tell(transaction, db);
     return incidentOf(updatedRow ?? row);
@@ -139,7 +139,7 @@ export async function doneBefore(
     );
   }
   const [earlier] = await transaction.all<{ incident: number }>(
-    'SELECT incident FROM done WHERE who = $1 AND key = $2',
+    'SELECT incident FROM completed_action WHERE account = $1 AND key = $2',
     [account.name, `${action} ${key}`],
   );
   return earlier?.incident;
@@ -151,7 +151,7 @@ export async function noteDone(
   incident: number,
   nowMs: number,
 ): Promise<void> {
-  await transaction.run('INSERT INTO done (who, key, incident, at) VALUES ($1, $2, $3, $4)', [
+  await transaction.run('INSERT INTO completed_action (account, key, incident, at) VALUES ($1, $2, $3, $4)', [
     ...[account.name, `${action} ${key}`, incident, iso(nowMs)],
   ]);
 }

@@ -22,7 +22,7 @@ type AuditRow = Omit<AuditEntry, 'more'> & { readonly more: string };
 export interface AuditQuery {
   readonly before?: number;
   readonly incident?: number;
-  readonly who?: string;
+  readonly account?: string;
 }
 
 /** Returns a page of entries, the newest first. */
@@ -39,7 +39,7 @@ export async function auditPage(
   const number = (no: number): number => Math.min(no, Number.MAX_SAFE_INTEGER);
   if (query.before !== undefined) add('no <', number(query.before));
   if (query.incident !== undefined) add('incident =', number(query.incident));
-  if (query.who !== undefined) add('who =', textAsked('who', query.who));
+  if (query.account !== undefined) add('account =', textAsked('account', query.account));
   const rows = await db.all<AuditRow>(
     `SELECT * FROM audit ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
      ORDER BY no DESC LIMIT ${PAGE_MAX + 1}`,
@@ -140,17 +140,17 @@ export class ChainCheck {
     this.#db = db;
   }
 
-  async check(nowMs: number): Promise<Pick<AuditPage, 'whole' | 'fault'>> {
+  async check(nowMs: number): Promise<Pick<AuditPage, 'isIntact' | 'fault'>> {
     this.#walking ??= this.#walk(nowMs).finally(() => {
       this.#walking = undefined;
     });
     const walked = await Promise.race([this.#walking, sleep(WAIT_MS, undefined, { ref: false })]);
-    if (walked !== undefined) return { whole: walked.problem === null, fault: walked.problem };
+    if (walked !== undefined) return { isIntact: walked.problem === null, fault: walked.problem };
     // After the timeout no one handles this error; the next page starts another walk and reports it.
     this.#walking?.catch(() => undefined);
     const recordedCount = await givenOf(this.#db);
     return {
-      whole: false,
+      isIntact: false,
       fault: `not all are looked at yet: entries 1 to ${this.#checkedNo} of ${recordedCount} are whole; ask again`,
     };
   }
@@ -178,7 +178,7 @@ export class ChainCheck {
 function entryOf({
   no,
   at,
-  who,
+  account,
   role,
   act,
   site,
@@ -188,5 +188,5 @@ function entryOf({
   previous,
   hash,
 }: AuditRow): AuditEntry {
-  return { no, at, who, role, act, site, box, incident, more: { ...objectIn(more) }, previous, hash };
+  return { no, at, account, role, act, site, box, incident, more: { ...objectIn(more) }, previous, hash };
 }

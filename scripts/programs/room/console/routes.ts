@@ -27,7 +27,7 @@ export interface Caller {
 }
 
 export type OwnHandler = (
-  call: Omit<Call<RouteName>, 'who' | 'query' | 'body'> & {
+  call: Omit<Call<RouteName>, 'account' | 'query' | 'body'> & {
     readonly caller: Caller | undefined;
     readonly query: Readonly<Record<string, unknown>>;
     readonly body: Readonly<Record<string, unknown>>;
@@ -106,7 +106,7 @@ export function registerRoutes(
         return answer(
           reply,
           route,
-          await handler({ ...parts, key, nowMs, who: caller?.account ?? NOBODY }),
+          await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY }),
           name,
         );
       },
@@ -134,7 +134,13 @@ async function refuseAction(
   await db.transaction((transaction) =>
     record(
       transaction,
-      { who: name, role: isProgram ? 'program' : role, act: 'refused', more: { act: action }, ...incident },
+      {
+        account: name,
+        role: isProgram ? 'program' : role,
+        act: 'refused',
+        more: { act: action },
+        ...incident,
+      },
       nowMs(),
     ),
   );

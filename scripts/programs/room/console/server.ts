@@ -78,7 +78,7 @@ export class ConsoleServer {
   /**
    * Starts the server. Resolves with the URL of the address.
    * @throws {AgentError} `config` if it cannot listen
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    */
   async start(): Promise<string> {
     const { settings, db } = this.#options;
@@ -211,7 +211,7 @@ function ownHandlers(
     logout: ({ caller }, _request, reply) => entry.leave(reply, requireCaller(caller)),
     sessions: async ({ nowMs }) => ({ now: iso(nowMs), people: await sessions.present(nowMs) }),
     endSessions: async ({ caller, body, nowMs }) => ({
-      ended: await sessions.endAll(
+      endedCount: await sessions.endAll(
         textAsked('user', String(body['user'])),
         requireCaller(caller).account,
         nowMs,

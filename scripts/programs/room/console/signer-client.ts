@@ -104,7 +104,7 @@ export class SignerClient {
         if (rest.length > LINE_CHARS_MAX) throw new CallError(503, 'the signer’s answer is too long');
         for (const text of texts) {
           const line = formed(SignerProgress, text);
-          isDone = line.done;
+          isDone = line.isDone;
           yield line;
         }
       }

@@ -41,7 +41,7 @@ export class Webhooks {
   /**
    * Starts delivery. A new webhook receives changes from now on.
    * @throws {AgentError} `config`, with one line, for invalid settings
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    */
   async start(): Promise<void> {
     validate(this.#settings);

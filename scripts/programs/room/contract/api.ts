@@ -55,11 +55,11 @@ export const SearchState = Type.Object(
     id: Text(64),
     case: Case,
     reason: Reason,
-    done: Type.Boolean(),
-    asked: Count,
-    answered: Count,
+    isDone: Type.Boolean(),
+    askedCount: Count,
+    answeredCount: Count,
     missing: Type.Array(Text(80), { description: 'boxes that have not answered, and why' }),
-    found: Type.Array(
+    matches: Type.Array(
       Type.Object(
         {
           box: Name,
@@ -181,7 +181,7 @@ export const ROUTES = {
     summary: 'end all sessions of an account; its streams end at once',
     action: 'end-sessions',
     body: Type.Object({ user: Text(64) }, strict),
-    gives: Type.Object({ ended: Count }, strict),
+    gives: Type.Object({ endedCount: Count }, strict),
   },
   queue: {
     method: 'GET',
@@ -194,7 +194,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `gone` (cameras that have left the list), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
     action: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',
@@ -357,7 +357,7 @@ export const ROUTES = {
       {
         before: Type.Optional(Type.Integer({ minimum: 1 })),
         incident: Type.Optional(Type.Integer({ minimum: 1 })),
-        who: Type.Optional(Text(64)),
+        account: Type.Optional(Text(64)),
       },
       strict,
     ),

@@ -14,7 +14,7 @@ export const Camera = Type.Object(
     }),
     state: Nullable(Text(16, 'online, stopped or offline, as its status says')),
     mode: Nullable(Text(16)),
-    heard: { ...Time, description: 'its last report, by the room’s clock' },
+    lastReport: { ...Time, description: 'its last report, by the room’s clock' },
     lastAlert: Nullable(Time),
     blindS: { ...Count, description: 'seconds without sight in the last 24 hours' },
     certificateEnds: Nullable(Time),
@@ -29,8 +29,8 @@ export type Camera = Static<typeof Camera>;
 export const CAMERAS_MAX = 5000;
 
 /** A camera that has left the list because its box was revoked. */
-export const GoneCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'GoneCamera' });
-export type GoneCamera = Static<typeof GoneCamera>;
+export const RemovedCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'RemovedCamera' });
+export type RemovedCamera = Static<typeof RemovedCamera>;
 
 export const Cameras = Type.Object(
   {

@@ -45,7 +45,9 @@ export const HandOver = Type.Object(
     open: Type.Array(Incident),
     dispatched: Type.Array(Incident),
     more: { ...Count, description: 'open and dispatched ones beyond these' },
-    notes: Type.Array(Type.Object({ incident: Count, at: Time, who: Text(64), text: Text(1000) }, strict)),
+    notes: Type.Array(
+      Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),
+    ),
     camerasDown: Type.Array(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
     ),

@@ -3,7 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { Count, Name, Nullable, OneOf, Ratio, strict, Text, Time } from './schema.ts';
-import { CLOSED_WHY, NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { CLOSED_REASONS, NOTE_CHARS_MAX, STATES } from './terms.ts';
 
 export const Incident = Type.Object(
   {
@@ -18,8 +18,8 @@ export const Incident = Type.Object(
     kind: Text(40),
     rule: Name,
     place: Text(80, 'zone/<id>, line/<id> or camera'),
-    started: { ...Time, description: 'by the box’s clock; by the room’s where that cannot be' },
-    ended: Nullable(Time),
+    startedAt: { ...Time, description: 'by the box’s clock; by the room’s where that cannot be' },
+    endedAt: Nullable(Time),
     received: { ...Time, description: 'of its first event, by the room’s clock: ages count from here' },
     clockDoubt: Type.Boolean({
       description: 'the box’s clock is not synchronised, or not what the room’s is',
@@ -38,7 +38,7 @@ export const Incident = Type.Object(
     verdict: Nullable(OneOf(VERDICTS)),
     verdictAt: Nullable(Time),
     closedAt: Nullable(Time),
-    closedWhy: Nullable(OneOf(CLOSED_WHY)),
+    closedReason: Nullable(OneOf(CLOSED_REASONS)),
     reopens: Nullable(Type.Integer({ minimum: 1, description: 'the entry that this one reopens' })),
   },
   { ...strict, $id: 'Incident' },
@@ -51,13 +51,13 @@ export const Still = Type.Object(
     name: Text(80),
     time: Time,
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    here: Type.Boolean({ description: 'the file has come, and is the one that the event names' }),
+    isStored: Type.Boolean({ description: 'the file has come, and is the one that the event names' }),
   },
   strict,
 );
 export type Still = Static<typeof Still>;
 
-export const Note = Type.Object({ at: Time, who: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
+export const Note = Type.Object({ at: Time, account: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
 export type Note = Static<typeof Note>;
 
 export const Precision = Type.Object(
@@ -83,8 +83,8 @@ export const IncidentDetail = Type.Object(
     legalBasis: Nullable(Text(300)),
     validUntil: Nullable(Time),
     timeZone: Nullable(Text(64, 'of the site, IANA: its times of day are told to people in it')),
-    seen: Type.Array(EventObject, { maxItems: 64 }),
-    where: Nullable(
+    detectedObjects: Type.Array(EventObject, { maxItems: 64 }),
+    location: Nullable(
       Type.Array(Type.Number(), {
         minItems: 4,
         maxItems: 4,

@@ -39,7 +39,7 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
   'incident.changed': 'an incident has another event, owner or state',
   'incident.closed': 'an incident is closed; again when something is added afterwards',
   'camera.changed': 'what a camera says of itself has changed',
-  'camera.gone': 'a camera has left the list: its box was revoked',
+  'camera.removed': 'a camera has left the list: its box was revoked',
 };
 
 /** Returns the document. The result is deterministic: the same routes give the same document. */

@@ -29,8 +29,11 @@ export const Present = Type.Object(
           user: Text(64),
           role: OneOf(ROLES),
           sessions: Count,
-          began: { ...Time, description: 'of the oldest' },
-          used: { ...Time, description: 'when somebody did something by one of them last, to a minute' },
+          startedAt: { ...Time, description: 'of the oldest' },
+          lastUsedAt: {
+            ...Time,
+            description: 'when somebody did something by one of them last, to a minute',
+          },
         },
         strict,
       ),

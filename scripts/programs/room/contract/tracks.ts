@@ -49,7 +49,7 @@ export const ViewStill = Type.Object(
 export const TrackAnswer = Type.Object(
   {
     id: { ...Text(64), description: 'by which it can be exported for an hour' },
-    asked: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
+    request: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
     order: TrackResult.properties.order,
     grade: TrackLogGrant.properties.grade,
     kept: TrackResult.properties.kept,

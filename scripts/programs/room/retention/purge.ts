@@ -159,7 +159,7 @@ export class Purge {
     await this.#slice(async (transaction) => {
       const counts = await removeRest(transaction, timeZone, nowMs);
       const went = Object.values(counts).some((rows) => rows > 0);
-      if (went) await this.#record(transaction, { counts, to: iso(nowMs), why: 'ended' });
+      if (went) await this.#record(transaction, { counts, to: iso(nowMs), reason: 'expired' });
       add(total, counts);
     });
   }
@@ -192,7 +192,7 @@ export class Purge {
       partition: name,
       from: iso(fromMs),
       to: iso(toMs),
-      why: 'older than the longest ceiling of all boxes',
+      reason: 'older than the longest ceiling of all boxes',
     });
   }
 
@@ -253,11 +253,11 @@ export class Purge {
       const text = `${reason}, ${days} days`;
       reasons.set(text, { ...reasons.get(text), [`${site}/${box}`]: rows });
     }
-    const byReason = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
+    const byReason = [...reasons].map(([reason, those]) => ({ reason, boxes: those }));
     const [only] = boxes;
     await this.#record(
       transaction,
-      { counts, from, to, why: byReason },
+      { counts, from, to, reasons: byReason },
       boxes.length === 1 && only !== undefined ? { site: only.site, box: only.box } : {},
     );
   }
@@ -269,7 +269,7 @@ export class Purge {
   ): Promise<void> {
     await record(
       transaction,
-      { who: 'room', role: 'room', act: 'purge', ...place, more: details },
+      { account: 'room', role: 'room', act: 'purge', ...place, more: details },
       this.#nowMs(),
     );
   }

@@ -94,7 +94,7 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
     state,
     note: note ?? null,
     matches,
-    given: receivedCount,
+    receivedCount,
     ...(keptDays !== undefined && { kept: { days: keptDays, oldest } }),
   }));
   return { ...args, tookMs: Math.round(tookMs), boxes, events };

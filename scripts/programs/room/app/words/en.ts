@@ -123,8 +123,8 @@ export const EN = {
     links: {
       connecting: 'connecting',
       live: 'live',
-      away: 'database unavailable',
-      lost: 'not connected',
+      unavailable: 'database unavailable',
+      disconnected: 'not connected',
     },
     lostNotice:
       'No connection to the control room’s server. The display may be out of date; the console reconnects automatically.',
@@ -233,7 +233,7 @@ export const EN = {
     sentAt: (user: string, at: string) => `${user}, ${at}`,
     dispatched: 'Dispatched',
     closed: 'Closed',
-    closedWhy: {
+    closedReasons: {
       'box-revoked': 'closed by the control room: the certificates of its box were revoked',
     },
     boxRevoked: 'box revoked',
@@ -276,7 +276,7 @@ export const EN = {
       note: 'note',
       release: 'unclaim',
       filter: 'filter',
-      back: 'back to the queue',
+      backToQueue: 'back to the queue',
       help: 'this list',
     },
   },
