@@ -139,7 +139,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await actionsOf(db, 'anna').claim(no);
       t.equal((await refusalOf(actionsOf(db, 'ben').dispatch(no, request))).status, 409, 'another’s claim');
       const stale = await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, revision: 0 }));
-      t.match(stale.message, /has changed since it was seen \(revision 1, seen 0\)/);
+      t.match(stale.message, /has changed since it was displayed \(revision 1, displayed 0\)/);
       t.equal(
         (await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, atS: 120 }))).status,
         409,
@@ -322,7 +322,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.ok(verification.no > 60, `${verification.no} entries of all that was done here`);
       const [entry] = await db.all<{ account: string }>('SELECT account FROM audit WHERE no = 7');
       await db.run("UPDATE audit SET account = 'eve' WHERE no = 7");
-      t.equal((await verifyChain(other)).problem, 'entry 7 is not as it was written');
+      t.equal((await verifyChain(other)).problem, 'entry 7 was changed after it was written');
       await db.run('UPDATE audit SET account = $1 WHERE no = 7', [entry?.account ?? '']);
       t.equal((await verifyChain(other)).problem, null);
       await db.run("UPDATE counter SET value = value + 1 WHERE name = 'audit'");

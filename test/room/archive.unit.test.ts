@@ -274,7 +274,7 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
     pass(100);
     if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) heldCount += 1;
     else outstanding = 0;
-    if (heldCount > 10_000) throw new Error('held back for ever');
+    if (heldCount > 10_000) throw new Error('held back indefinitely');
   }
   t.ok(heldCount > 0, 'it was queried');
   t.ok(sentCount >= 65_000);

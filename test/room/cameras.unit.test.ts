@@ -38,7 +38,7 @@ void t.test('conditions are derived from reports and ordered with the worst firs
     ['nothing', {}, 'well', []],
     ['a status that has not come yet', { state: null, mode: null }, 'well', []],
     ['its will', { state: 'offline' }, 'offline', ['offline']],
-    ['stopped by somebody', { state: 'stopped' }, 'offline', ['stopped']],
+    ['stopped by a person', { state: 'stopped' }, 'offline', ['stopped']],
     ['suspended', { mode: 'suspended', conditions: '["suspended"]' }, 'suspended', ['suspended']],
     ['without an order', { mode: 'unauthorised' }, 'suspended', ['unauthorised']],
     ['badly sharp', { conditions: '["defocused"]' }, 'impaired', ['defocused']],
@@ -70,7 +70,7 @@ void t.test('conditions are derived from reports and ordered with the worst firs
       'blind',
       ['suspended', 'covered'],
     ],
-    ['text that is no condition', { conditions: '{"a":[1]}' }, 'well', []],
+    ['text that is not a condition', { conditions: '{"a":[1]}' }, 'well', []],
   ];
   for (const [name, change, condition, reasons] of cases) {
     t.same(look(change), { condition, reasons }, name);

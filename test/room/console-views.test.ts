@@ -275,11 +275,11 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   t.same(await view.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
-  (await replacedAnswers(view)).set('/api/cameras', outage('the database is away'));
+  (await replacedAnswers(view)).set('/api/cameras', outage('the database is unavailable'));
   await view.show('audit');
   await view.show('cameras');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(await view.text('main [role=alert]'), 'Not up to date: the database is away');
+  t.match(await view.text('main [role=alert]'), 'Not up to date: the database is unavailable');
   t.same(view.pageErrors, []);
 }
 
@@ -392,10 +392,13 @@ async function search(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil('document.body.textContent.includes("“Cam_2” is not a valid name")');
   await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
-  says.fault = 'the signer is away';
+  says.fault = 'the signer is unavailable';
   await view.page.click('[type=submit]');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(await view.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
+  t.match(
+    await view.text('main [role=alert]'),
+    'Search refused: the signer is unavailable. Your input is kept.',
+  );
   await view.show('audit');
   await view.show('search');
   t.equal(
@@ -410,7 +413,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   t.notOk('kinds' in body);
   t.match(await view.text(), '1,371 of 1,500 boxes have answered');
   t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
-  says.fault = 'away';
+  says.fault = 'unavailable';
   await view.waitUntil('document.body.textContent.includes("its state is requested again")');
   says.fault = undefined;
   says.state = { ...SEARCH, isDone: true, answeredCount: 1497 };

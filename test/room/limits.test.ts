@@ -373,7 +373,7 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
     /--boxes: .*: \/boxes\/0\/box: .*; name the boxes.json/,
   );
   writeBoxes(file, [enrolled('lyon', 'b-1'), enrolled('nice', 'b-1')]);
-  t.throws(() => new Register(file, () => undefined), /the box b-1 stands in it twice/);
+  t.throws(() => new Register(file, () => undefined), /the box b-1 is listed twice/);
   writeBoxes(file, [enrolled('lyon', 'b-1'), revoked('lyon', 'b-2')]);
   const notices: string[] = [];
   const register = new Register(file, (line) => notices.push(line));

@@ -81,7 +81,7 @@ t.test('attacks on the callback are refused and audited', async (t) => {
       /provider says invalid_grant/,
     ],
     [
-      'the code of somebody else',
+      'the code of another person',
       async (_, callback) => {
         person.name = 'marc';
         const other = await new Browser().wayBack(`${url}/auth/enter`);
@@ -99,7 +99,7 @@ t.test('attacks on the callback are refused and audited', async (t) => {
       /not right/,
     ],
     [
-      'a browser that did not leave (login of somebody else’s account)',
+      'a browser that did not leave (login of another account)',
       async (browser, callback) => {
         browser.put(url, 'vigie-flow', '');
         return callback;
@@ -222,7 +222,7 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     ['nonce', (claims) => signToken({ ...claims, nonce: 'n'.repeat(43) }, RSA.privateKey)],
     ['no nonce', ({ nonce: _, ...claims }) => signToken(claims, RSA.privateKey)],
     ['exp', (claims) => signToken({ ...claims, exp: Math.floor(Date.now() / 1000) - 300 }, RSA.privateKey)],
-    ['the key of somebody else', (claims) => signToken(claims, OTHER.privateKey)],
+    ['the key of another provider', (claims) => signToken(claims, OTHER.privateKey)],
     ['no signature', (claims) => signToken(claims, '', { alg: 'none' })],
     ['no token', () => ''],
   ];

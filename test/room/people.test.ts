@@ -68,7 +68,7 @@ void t.test('a user with few streams gets one of the user with most when all are
     () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
   );
   t.ok(open('person-10') >= 20, 'earlier users got theirs from others');
-  t.match(server.summary(), /streams ended for somebody with fewer/);
+  t.match(server.summary(), /streams ended for a person with fewer/);
 });
 
 void t.test('the audit log of a search names every queried box', async (t) => {

@@ -104,7 +104,7 @@ const incident = (no: number, rev: number, state = 'new'): Incident =>
   ({ no, rev, state, claimedBy: 'ada', dispatchedBy: 'bob', site: 'lyon' }) as Incident;
 const NOW = '2026-05-04T10:00:00.000Z';
 
-void t.test('webhook messages are in order, and the cursor covers what was sent', async (t) => {
+void t.test('webhook messages are sorted, and the cursor covers what was sent', async (t) => {
   const place = { rev: 10, incident: 4 };
   const camera = { site: 'lyon', box: 'b-1' } as Camera;
   const changes = {

@@ -114,7 +114,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   rmSync(join(folder, 'a-4.dsse.json'));
   t.match(
     lines[0],
-    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a given authority; marseille-1\/c has the default/,
+    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a configured authority; marseille-1\/c has the default/,
   );
   t.equal(lines.length, 2, 'each is reported once');
 
@@ -279,7 +279,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.teardown(() => purge.stop());
     purge.start();
     await waitUntil(t, 'it says so', () => lines.length > 0);
-    t.match(lines[0], /^purge: .*audit.*; what is left is deleted with the next run$/);
+    t.match(lines[0], /^purge: .*audit.*; the rest is deleted in the next run$/);
     t.equal(await countOf(db, 'event'), 10, 'nothing goes without its record');
     await db.run('ALTER TABLE away RENAME TO audit');
     await waitUntil(t, 'it goes on', () => lines.some((line) => /deleted 10 of event/.test(line)));
@@ -347,7 +347,7 @@ void t.test('expired months in PostgreSQL are dropped as whole partitions', asyn
 
   const blocked = await blockedPurge(t, db, address, folder);
   t.match(blocked, [
-    /event_2026_08: in use for more than 2 s; tried again with the next run/,
+    /event_2026_08: in use for more than 2 s; retried in the next run/,
     /deleted 1 of event/,
   ]);
   t.ok(

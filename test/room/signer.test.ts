@@ -263,7 +263,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
   t.notMatch(desk.output(), secret, 'the key is in no line');
   t.match(
     desk.output(),
-    /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 that were no answers ignored/s,
+    /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 messages ignored that were not replies/s,
   );
 });
 

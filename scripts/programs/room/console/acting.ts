@@ -96,7 +96,7 @@ export function mustBeAsSeen(row: IncidentRow, seenRevision: number): void {
   if (row.revision === seenRevision) return;
   throw conflict(
     row,
-    `it has changed since it was seen (revision ${row.revision}, seen ${seenRevision}): look again`,
+    `it has changed since it was displayed (revision ${row.revision}, displayed ${seenRevision}); check it again`,
   );
 }
 
@@ -133,10 +133,7 @@ export async function doneBefore(
 ): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const problem = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
-    throw new CallError(
-      400,
-      `Idempotency-Key: ${problem}; a UUID that is kept for a second try would be right`,
-    );
+    throw new CallError(400, `Idempotency-Key: ${problem}; use a UUID and keep it for a retry`);
   }
   const [earlier] = await transaction.all<{ incident: number }>(
     'SELECT incident FROM completed_action WHERE account = $1 AND key = $2',
@@ -159,6 +156,6 @@ export async function noteDone(
 export function usedFor(incident: number): CallError {
   return new CallError(
     400,
-    `Idempotency-Key: was used for incident ${incident}; another act needs another key`,
+    `Idempotency-Key: was used for incident ${incident}; use another key for another action`,
   );
 }

@@ -105,7 +105,7 @@ export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
     if (earlierNo !== undefined) return undefined;
     const text = textAsked('text', call.body.text).trim();
-    if (text === '') throw new CallError(400, 'text: holds nothing but spaces; a note would be right');
+    if (text === '') throw new CallError(400, 'text: is empty; write a note');
     await transaction.run('INSERT INTO note (incident, at, account, text) VALUES ($1, $2, $3, $4)', [
       ...[row.no, iso(nowMs), account.name, text],
     ]);

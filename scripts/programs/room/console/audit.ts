@@ -121,7 +121,7 @@ function chainProblem({ hash, ...entry }: AuditEntry, before: Walked): string | 
   const { no, previous } = entry;
   if (no !== before.no + 1) return `entry ${before.no + 1} is missing`;
   if (previous !== before.hash) return `entry ${no} does not hold the hash of the one before`;
-  if (hashOf(entry) !== hash) return `entry ${no} is not as it was written`;
+  if (hashOf(entry) !== hash) return `entry ${no} was changed after it was written`;
   return undefined;
 }
 
@@ -151,7 +151,7 @@ export class ChainCheck {
     const recordedCount = await givenOf(this.#db);
     return {
       isIntact: false,
-      fault: `not all are looked at yet: entries 1 to ${this.#checkedNo} of ${recordedCount} are whole; ask again`,
+      fault: `verification is still running: entries 1 to ${this.#checkedNo} of ${recordedCount} are intact; try again`,
     };
   }
 

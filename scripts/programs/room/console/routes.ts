@@ -160,7 +160,7 @@ function fitting(
   if (schema === undefined) {
     const [unknown] = Object.keys((values ?? {}) as Values);
     if (unknown === undefined) return undefined;
-    throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; nothing is`);
+    throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; no fields are accepted`);
   }
   const problem = problemOf(schema, values);
   if (problem !== undefined) throw new CallError(400, `${part}: ${problem}`);
@@ -187,7 +187,7 @@ function keyOf({ headers }: FastifyRequest): string {
   if (typeof key === 'string' && KEY.test(key)) return key;
   throw new CallError(
     400,
-    'Idempotency-Key: is needed, 1 to 64 visible characters, another one for each act',
+    'Idempotency-Key: required, 1 to 64 visible characters, a new one for each action',
   );
 }
 

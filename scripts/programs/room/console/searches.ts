@@ -6,7 +6,7 @@
  * - Account, case, reason and request are in the audit log before anything is sent.
  * - Progress is visible only to the person who started the search and to supervisors.
  * - Matches are held in memory only.
- * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest completed one is dropped first. FOUND_MAX
+ * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest completed one is dropped first. MATCHES_MAX
  * events per search.
  */
 import { randomBytes } from 'node:crypto';
@@ -187,7 +187,7 @@ async function sealed(
     );
   }
   if (!/^[a-z0-9-]{1,64}$/.test(detail.event)) {
-    throw new CallError(409, `the event of incident ${no} has an id by which no still can be asked for`);
+    throw new CallError(409, `the event of incident ${no} has an id that cannot be used to request a still`);
   }
   const { event } = detail;
   const details = { case: body.case, reason: body.reason, event };

@@ -138,7 +138,7 @@ export class ConsoleServer {
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
       'streams too many': streams,
-      'streams ended for somebody with fewer': displaced,
+      'streams ended for a person with fewer': displaced,
       'slow screens cut off': slow,
       'queues loaded again': resets,
       'times without the database': unavailable,

@@ -139,4 +139,4 @@ function formed<T extends TSchema>(schema: T, text: string): Static<T> {
 }
 
 const otherForm = (): CallError =>
-  new CallError(503, 'the signer’s answer has another form; is it of another version?');
+  new CallError(503, 'unexpected reply of the signer; check that the versions match');

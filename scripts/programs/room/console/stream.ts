@@ -240,7 +240,7 @@ export class Pump {
     if (this.#isUnavailable) return;
     this.#isUnavailable = true;
     this.counters.unavailable += 1;
-    this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); asked again`);
+    this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); retrying`);
     this.#toAll(eventOf('unavailable', {}));
   }
 
@@ -317,7 +317,7 @@ export class Pump {
     response.write(text);
     if (response.writableLength <= UNSENT_BYTES_MAX) return;
     this.counters.slow += 1;
-    this.#options.onNotice('console: a screen that takes nothing was cut off; it comes back by itself');
+    this.#options.onNotice('console: disconnected a screen that does not read; it reconnects automatically');
     this.#forget(stream);
     response.destroy();
   }

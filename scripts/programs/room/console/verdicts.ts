@@ -31,7 +31,7 @@ export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<
     mustBeOpen(row);
     const owner = claimOwnerOf(row, nowMs);
     if (account.role === 'operator' && owner !== undefined && owner !== account.name) {
-      throw conflict(row, `${owner} has it: it is closed by whoever has it, or by a supervisor`);
+      throw conflict(row, `${owner} has it: only its owner or a supervisor may close it`);
     }
     mustBeAsSeen(row, body.revision);
     const previous = await previousOf(transaction, row);

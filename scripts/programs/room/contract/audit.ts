@@ -27,7 +27,7 @@ export const AuditEntry = Type.Object(
   {
     no: Type.Integer({ minimum: 1 }),
     at: Time,
-    account: Text(64, 'name of the account; `room` for what the program does by itself'),
+    account: Text(64, 'name of the account; `room` for automatic actions of the program'),
     role: OneOf([...ROLES, 'program', 'room'] as const),
     act: OneOf(AUDITED),
     site: Nullable(Name),

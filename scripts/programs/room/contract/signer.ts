@@ -32,7 +32,7 @@ export type SignerSearch = Static<typeof SignerSearch>;
 const MatchSchema = Type.Composite(
   [
     Type.Omit(SearchState.properties.matches.items, ['incident']),
-    Type.Object({ episode: Text(64, 'by which its incident is found') }),
+    Type.Object({ episode: Text(64, 'episode by which its incident is looked up') }),
   ],
   strict,
 );
@@ -44,7 +44,10 @@ export const SignerProgress = Type.Object(
     askedCount: Count,
     answeredCount: Count,
     missing: Type.Array(Text(80), { maxItems: 10_000 }),
-    matches: Type.Array(MatchSchema, { maxItems: MATCHES_MAX, description: 'since the line before' }),
+    matches: Type.Array(MatchSchema, {
+      maxItems: MATCHES_MAX,
+      description: 'matches since the previous line',
+    }),
     more: Count,
     isDone: Type.Boolean(),
     fault: Nullable(Text(500)),
@@ -94,7 +97,7 @@ export const SignerTracksAnswer = Type.Object(
     matches: Count,
     tracks: Type.Array(FoundTrack, { maxItems: ROOM_TRACKS_MAX }),
     more: { ...Count, description: 'matches beyond these' },
-    stopped: Nullable(Text(700, 'why the box gave no further page, where it did not')),
+    stopped: Nullable(Text(700, 'reason why the box sent no further page')),
   },
   strict,
 );

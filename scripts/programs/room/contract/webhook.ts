@@ -24,7 +24,11 @@ export type WebhookIncident = Static<typeof WebhookIncident>;
 
 const message = <T extends WebhookType, D extends TSchema>(type: T, data: D) =>
   Type.Object(
-    { type: Type.Literal(type), timestamp: { ...Time, description: 'when the message was made' }, data },
+    {
+      type: Type.Literal(type),
+      timestamp: { ...Time, description: 'time at which the message was created' },
+      data,
+    },
     strict,
   );
 

@@ -181,7 +181,7 @@ export class PostgresDatabase implements Sql {
 function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
   if (!isUnsure) return;
   throw new DatabaseUnavailable(
-    'PostgreSQL was told not to wait for its standby: the transaction is on one disk only',
+    'PostgreSQL is configured not to wait for its standby; the transaction is on one disk only',
   );
 }
 

@@ -124,7 +124,7 @@ export class Purge {
     } catch (error) {
       // The holder may die, and this program then continues its work.
       if (error instanceof LeaseUnavailable) return Math.min(LEASE_MS, this.#everyMs);
-      this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
+      this.#log(`purge: ${messageOf(error)}; the rest is deleted in the next run`);
     }
     const parts = Object.entries(total).filter(([, rows]) => rows > 0);
     const text = parts.map(([name, rows]) => `${rows} of ${name}`).join(', ');
@@ -207,9 +207,7 @@ export class Purge {
     } catch (error) {
       // lock_not_available of https://www.postgresql.org/docs/current/errcodes-appendix.html
       if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
-      this.#log(
-        `purge: ${table}: in use for more than ${LOCK_WITHIN_MS / 1000} s; tried again with the next run`,
-      );
+      this.#log(`purge: ${table}: in use for more than ${LOCK_WITHIN_MS / 1000} s; retried in the next run`);
       return false;
     }
   }

@@ -7,7 +7,7 @@
  * - No answer and no log line contains the key.
  * LIMITS:
  * - SEARCHES_MAX concurrent searches and as many sealed stills, one of each per person.
- * - FOUND_MAX events of a search; the rest is counted.
+ * - MATCHES_MAX events of a search; the rest is counted.
  */
 
 import type { KeyObject } from 'node:crypto';
@@ -98,7 +98,7 @@ export class SignerRequests {
           progress.end(asking, null);
           const { events, excessCount, strange } = asking;
           this.#log(
-            `search for ${user}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
+            `search for ${user}, case ${request.case}: ${events.length + excessCount} events, ${strange} messages ignored that were not replies`,
           );
         },
         (error: unknown) => {

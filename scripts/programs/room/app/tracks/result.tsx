@@ -103,7 +103,7 @@ function Exports({ id }: { readonly id: string }) {
   );
 }
 
-/** A separate component, because the needle moves with every frame and nothing else should be rendered again. */
+/** A separate component, because the needle moves with every frame and only it should be rendered again. */
 function Bar() {
   return (
     <TimeBar

@@ -247,7 +247,7 @@ export const EN = {
     degraded: (conditions: string) =>
       `The camera’s view was impaired (${conditions}): the alert is less reliable.`,
     nearby: 'Same box, one hour before and after',
-    noNearby: 'Nothing else.',
+    noNearby: 'No other incidents.',
     nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) lists all`,
     notes: 'Notes',
     noNotes: 'None yet.',
