@@ -187,7 +187,7 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
     'the audit log has all of it',
   );
   t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the picture was viewed before the verdict');
-  t.same([...new Set(record.map(({ who }) => who))], ['operator']);
+  t.same([...new Set(record.map(({ account }) => account))], ['operator']);
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
   t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
@@ -215,8 +215,10 @@ async function testAuditor(t: Test, setup: ConsoleSetup): Promise<void> {
     (await screen.request(`/api/incidents/${no}/verdict`, { revision: 0, verdict: 'confirmed' })).status,
     403,
   );
-  const refusals = await chain.database.read("SELECT who, more FROM audit WHERE act = 'refused' ORDER BY no");
-  t.match(refusals, [{ who: 'auditor' }, { who: 'auditor' }]);
+  const refusals = await chain.database.read(
+    "SELECT account, more FROM audit WHERE act = 'refused' ORDER BY no",
+  );
+  t.match(refusals, [{ account: 'auditor' }, { account: 'auditor' }]);
   t.match(String(refusals[0]?.['more']), /still/, 'the audit log has the attempt');
   t.same(screen.pageErrors, []);
 }

@@ -54,7 +54,7 @@ export class Archive {
 
   /** Returns the highest number up to which every event is stored or is recorded as lost. */
   storedThrough(lane: Lane): number {
-    return this.#progress[lane].through;
+    return this.#progress[lane].contiguousSeq;
   }
 
   /** Resolves when subscribed. */

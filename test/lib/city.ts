@@ -223,8 +223,8 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
   await intoEmpty(
     client,
     'incident',
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started, ended,
-       received, clock_doubt, objects, cause, events, newest, still, detail, state, claimed_by, claimed_until, claimed_first,
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
+       ended_at, received, clock_doubt, objects, cause, events, newest, still, detail, state, claimed_by, claimed_until, claimed_first,
        dispatched_by, dispatched_at, verdict, verdict_at, verdict_by, closed_at, reopens)
      SELECT i + 1, CASE WHEN state = 'new' THEN 0 ELSE 3 END, ${SITE}, ${BOX}, 'ep-' || i, 1, severity,
        CASE WHEN severity <> 'alert' THEN 3 WHEN i % 8 IN (3, 4, 6) THEN 1 ELSE 2 END,
@@ -235,8 +235,8 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
        '[{"label":"car","track":"t-1"}]', '{"dwellS":61}', ${Math.max(1, Math.round(city.events / incidents))},
        at + interval '4 min', CASE WHEN severity = 'alert' THEN md5((10 * i)::text) END, format(
        '{"stills":[{"moment":"now","name":"%1$s","time":"2026-11-01T00:00:00.000Z","sha256":"%1$s%1$s"}],"absent":null,'
-       '"purpose":"safety","legalBasis":"Arrêté préfectoral 2026-77","validUntil":"2027-01-01T00:00:00.000Z","seen":[],'
-       '"where":[0.41,0.32,0.47,0.44],"degraded":[],"event":"%1$s","sealed":false}', md5((10 * i)::text))::jsonb,
+       '"purpose":"safety","legalBasis":"Arrêté préfectoral 2026-77","validUntil":"2027-01-01T00:00:00.000Z","detectedObjects":[],'
+       '"location":[0.41,0.32,0.47,0.44],"degraded":[],"event":"%1$s","sealed":false}', md5((10 * i)::text))::jsonb,
        state, CASE WHEN state <> 'new' AND severity <> 'system' THEN 'operator-' || i % 10 END,
        CASE WHEN state = 'claimed' THEN at + interval '2 min' END,
        CASE WHEN state <> 'new' AND severity <> 'system' THEN at + i % 90 * interval '1 s' END,
@@ -258,7 +258,7 @@ async function fillIncidents(client: pg.Client, city: City): Promise<void> {
 async function fillRest(client: pg.Client, { incidents, timeZone }: City): Promise<void> {
   await client.query("UPDATE counter SET value = $1 WHERE name = 'rev'", [incidents]);
   await client.query(
-    `INSERT INTO note (incident, at, who, text) SELECT no, received + interval '3 min', 'operator-1',
+    `INSERT INTO note (incident, at, account, text) SELECT no, received + interval '3 min', 'operator-1',
        'Patrouille prévenue, le véhicule est parti avant son arrivée.' FROM incident WHERE no % 50 = 0`,
   );
   await client.query(

@@ -12,7 +12,7 @@ export function callOf<N extends RouteName>(
   const role: Role = user.startsWith('sup') ? 'supervisor' : user.startsWith('aud') ? 'auditor' : 'operator';
   const account = { name: user, role, isProgram: false };
   const empty = { params: {}, query: {}, body: {}, key: '' };
-  return { ...empty, ...parts, who: account, nowMs } as unknown as Call<N>;
+  return { ...empty, ...parts, account, nowMs } as unknown as Call<N>;
 }
 
 /** Returns the error of a refused call; fails with the result if the call succeeds. */

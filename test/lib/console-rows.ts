@@ -15,7 +15,7 @@ const INCIDENT = {
   kind: 'loitering',
   rule: 'r-1',
   place: 'zone/square',
-  ended: null,
+  ended_at: null,
   clock_doubt: false,
   objects: '[]',
   cause: '{}',
@@ -45,7 +45,7 @@ export function addIncidents(db: Sql, incidents: readonly Columns[]): Promise<nu
       episodes += 1;
       const row = { rev: first + at, episode: `e-${episodes}`, ...INCIDENT, received };
       nos.push(
-        await insert(transaction, 'incident', { ...row, started: received, newest: received, ...change }),
+        await insert(transaction, 'incident', { ...row, started_at: received, newest: received, ...change }),
       );
     }
     return nos;
@@ -66,13 +66,13 @@ export function changeIncident(db: Sql, no: number, change: Columns = {}): Promi
 
 /** Inserts or updates the state of a camera. */
 export function putCamera(db: Sql, box: string, heardMs: number, change: Columns = {}): Promise<void> {
-  return putCameras(db, [{ box, heard: iso(heardMs), ...change }]);
+  return putCameras(db, [{ box, last_report: iso(heardMs), ...change }]);
 }
 
 /** Inserts or updates cameras in one transaction. */
 export function putCameras(
   db: Sql,
-  cameras: readonly (Columns & { readonly box: string; readonly heard: string })[],
+  cameras: readonly (Columns & { readonly box: string; readonly last_report: string })[],
 ): Promise<void> {
   return changing(db, async (transaction) => {
     for (const change of cameras) {

@@ -8,13 +8,13 @@ export const enrolled = (site: string, box: string): EnrolledBox => ({
   site,
   box,
   state: 'enrolled',
-  since: ENROLLED_AT,
+  changedAt: ENROLLED_AT,
 });
 export const revoked = (site: string, box: string, since = ENROLLED_AT): EnrolledBox => ({
   site,
   box,
   state: 'revoked',
-  since,
+  changedAt: since,
 });
 
 /** Writes the list atomically, as the enrolment does. */

@@ -32,7 +32,7 @@ export interface AppRoom {
   /** Acts as another person beside the browser, bypassing the link. */
   act(user: string, path: string, body: unknown, key?: string): Promise<Reply>;
   /** Entries of the audit log for these actions, in order. */
-  record(...acts: string[]): Promise<{ who: string; act: string; incident: number | null }[]>;
+  record(...acts: string[]): Promise<{ account: string; act: string; incident: number | null }[]>;
 }
 
 export interface Setup {
@@ -66,8 +66,8 @@ export async function appRoom(t: Test, { fill, settings, handlers, address }: Se
     return ask(server.url + path, { method: 'POST', headers, body });
   };
   const record = async (...acts: string[]) => {
-    const rows = await db.all<{ who: string; act: string; incident: number | null }>(
-      'SELECT who, act, incident FROM audit ORDER BY no',
+    const rows = await db.all<{ account: string; act: string; incident: number | null }>(
+      'SELECT account, act, incident FROM audit ORDER BY no',
     );
     return rows.filter((row) => acts.includes(row.act));
   };

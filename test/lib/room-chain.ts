@@ -51,7 +51,7 @@ async function storedNo(database: TestDatabase, episode: string): Promise<number
 
 /** The audit log of one incident, the oldest entry first. */
 export function recordOf({ database }: Chain, no: number): Promise<Row[]> {
-  return database.read(`SELECT act, who, more FROM audit WHERE incident = ${no} ORDER BY no`);
+  return database.read(`SELECT act, account, more FROM audit WHERE incident = ${no} ORDER BY no`);
 }
 
 /** Commit time of each incident, by the clock of this machine, ms; the times are never too early. */

@@ -58,7 +58,7 @@ const OUT: readonly (readonly [every: number, Condition, readonly string[]])[] =
 interface CameraRow extends Columns {
   readonly site: string;
   readonly box: string;
-  readonly heard: string;
+  readonly last_report: string;
 }
 
 /** Row of a camera with the basis of its condition, and the time since a blind one has been so. */
@@ -72,7 +72,7 @@ function camera(i: number, count: number, nowMs: number): CameraRow & { readonly
     state: isUnavailable ? 'offline' : 'online',
     mode: condition === 'suspended' ? 'suspended' : 'active',
     conditions: JSON.stringify(['blind', 'impaired'].includes(condition) ? reasons : []),
-    heard: at(isUnavailable ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
+    last_report: at(isUnavailable ? (i % 7) * 37 * MINUTE + 3 * MINUTE : (i % 30) * 1000),
     last_alert: i % 3 === 0 ? null : at((i % 900) * MINUTE),
     certificate_ends: at(-(reasons.includes('certificate-expiring') ? (i % 9) + 0.4 : 200) * DAY),
     order_ends:
@@ -100,7 +100,7 @@ function incident(no: number, nowMs: number, count: number, change: Columns = {}
     priority: priorityOf('alert', kind),
     rule: 'quay',
     place: 'zone/quay',
-    started: iso(nowMs - no * MINUTE - 900),
+    started_at: iso(nowMs - no * MINUTE - 900),
     received: iso(nowMs - no * MINUTE),
     ...change,
   };
@@ -159,7 +159,7 @@ export async function city(db: Sql, count = 1500): Promise<void> {
       kind: 'alert-limit',
       rule: 'bus-lane',
       received: at(3 * DAY),
-      ended: at(3 * DAY - 20 * MINUTE),
+      ended_at: at(3 * DAY - 20 * MINUTE),
       cause: '{"suppressed":37}',
     },
   ]);
@@ -180,8 +180,8 @@ export async function city(db: Sql, count = 1500): Promise<void> {
     });
   }
   const patrol = 'Patrol 2 is on its way; the van blocks the tram.';
-  await insert(db, 'note', { incident: 13, at: at(8 * MINUTE), who: 'Omar', text: patrol });
-  await insert(db, 'note', { incident: 21, at: at(4 * MINUTE), who: 'Nadia', text: HOSTILE });
+  await insert(db, 'note', { incident: 13, at: at(8 * MINUTE), account: 'Omar', text: patrol });
+  await insert(db, 'note', { incident: 21, at: at(4 * MINUTE), account: 'Nadia', text: HOSTILE });
   await db.transaction(async (transaction) => {
     for (let no = 1; no <= ENTRIES; no += 1)
       await record(transaction, entry(no), nowMs - (ENTRIES - no) * MINUTE);
@@ -192,12 +192,12 @@ function entry(no: number): AuditDraft {
   const act = ACTS[no % ACTS.length] ?? 'claim';
   const actor =
     act === 'verdict-delivered'
-      ? ({ who: 'room', role: 'room' } as const)
-      : ({ who: 'Omar', role: 'supervisor' } as const);
+      ? ({ account: 'room', role: 'room' } as const)
+      : ({ account: 'Omar', role: 'supervisor' } as const);
   if (act === 'login') return { ...actor, act };
   const about = { ...actor, act, site: 'saxe', box: 'cam-1404', incident: (no % 40) + 1 };
   if (act === 'see-still') return { ...about, more: { moment: 'deposit', sha256: 'ab'.repeat(32) } };
-  return act === 'refused' ? { ...about, more: { why: HOSTILE } } : about;
+  return act === 'refused' ? { ...about, more: { reason: HOSTILE } } : about;
 }
 
 /** Streets around two rivers, districts, and the cameras by site. */
@@ -252,15 +252,15 @@ export const SEARCH: SearchState = {
   id: 's-1',
   case: '2026/1432',
   reason: 'theft of a bicycle',
-  done: false,
-  asked: 1500,
-  answered: 1371,
+  isDone: false,
+  askedCount: 1500,
+  answeredCount: 1371,
   missing: [
     'bellecour/cam-0210: offline',
     `saxe/cam-1404: ${HOSTILE}`,
     'parc-est/cam-1054: refused, no order holds',
   ],
-  found: Array.from({ length: 240 }, (_, i) => ({
+  matches: Array.from({ length: 240 }, (_, i) => ({
     box: `cam-${String(i).padStart(4, '0')}`,
     event: `e-${i}`,
     time: iso(Date.now() - i * 7 * MINUTE),

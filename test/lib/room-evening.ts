@@ -107,7 +107,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
       received: ago(agoS),
       detail,
       ...('claimed_by' in change && { claimed_until: ago(-90) }),
-      ...('dispatched_by' in change && { dispatched_at: ago(900), ended: ago(200) }),
+      ...('dispatched_by' in change && { dispatched_at: ago(900), ended_at: ago(200) }),
       ...change,
     }),
   );
@@ -133,7 +133,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
   await insert(db, 'note', {
     incident: 2,
     at: ago(40),
-    who: 'Omar',
+    account: 'Omar',
     text: 'The same delivery van as <b>yesterday</b>.',
   });
   await insert(db, 'day_figure', {

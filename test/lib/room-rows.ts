@@ -55,7 +55,7 @@ export async function addIncident(
   receivedMs: number,
 ): Promise<number> {
   const [row] = await db.all<{ no: number }>(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
        received, clock_doubt, objects, cause, events, newest, detail, state)
      VALUES (1, 0, $1, $2, $3, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z-1', $4, $4, $5, '[]', '{}', 1, $4, '{}', 'new')
      RETURNING no`,
@@ -65,7 +65,7 @@ export async function addIncident(
 }
 
 export async function addNote(db: Queries, incident: number, atMs: number): Promise<void> {
-  await db.run("INSERT INTO note (incident, at, who, text) VALUES ($1, $2, 'ada', 'seen')", [
+  await db.run("INSERT INTO note (incident, at, account, text) VALUES ($1, $2, 'ada', 'seen')", [
     incident,
     iso(atMs),
   ]);
@@ -93,8 +93,9 @@ export async function setCamera(
   nowMs: number,
 ): Promise<void> {
   await db.run(
-    `INSERT INTO camera (site, box, rev, state, conditions, heard) VALUES ($1, $2, $3, $4, '[]', $5)
-     ON CONFLICT (site, box) DO UPDATE SET rev = excluded.rev, state = excluded.state, heard = excluded.heard`,
+    `INSERT INTO camera (site, box, rev, state, conditions, last_report) VALUES ($1, $2, $3, $4, '[]', $5)
+     ON CONFLICT (site, box) DO UPDATE SET rev = excluded.rev, state = excluded.state,
+       last_report = excluded.last_report`,
     [site, box, rev, state, iso(nowMs)],
   );
 }

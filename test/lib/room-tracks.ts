@@ -100,7 +100,7 @@ export function trackAnswer(request: TrackRequest, change: Partial<TrackAnswer> 
   const tracks = isTracks ? tracksOf(34, fromMs) : [];
   return {
     id: `answer-${question.answer}`,
-    asked: { box, case: number, reason, question },
+    request: { box, case: number, reason, question },
     order: `order-7 ${HOSTILE}`,
     grade: 'persons',
     kept: { days: 7, oldest: '2026-11-06T05:12:00.000Z' },

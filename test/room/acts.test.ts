@@ -54,11 +54,11 @@ const figuresIn = async (db: Sql, rule: string): Promise<(number | undefined)[]>
   return ['confirmed', 'false_alarms', 'unclear', 'claims', 'claim_s'].map((name) => row?.[name]);
 };
 const auditLines = async (db: Sql, no: number): Promise<string[]> => {
-  const rows = await db.all<{ who: string; act: string }>(
-    'SELECT who, act FROM audit WHERE incident = $1 ORDER BY no',
+  const rows = await db.all<{ account: string; act: string }>(
+    'SELECT account, act FROM audit WHERE incident = $1 ORDER BY no',
     [no],
   );
-  return rows.map(({ who, act }) => `${who} ${act}`);
+  return rows.map(({ account, act }) => `${account} ${act}`);
 };
 
 for (const name of ['sqlite', 'postgres'] as const) {
@@ -139,7 +139,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await actionsOf(db, 'anna').claim(no);
       t.equal((await refusalOf(actionsOf(db, 'ben').dispatch(no, request))).status, 409, 'another’s claim');
       const stale = await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, revision: 0 }));
-      t.match(stale.message, /has changed since it was seen \(revision 1, seen 0\)/);
+      t.match(stale.message, /has changed since it was displayed \(revision 1, displayed 0\)/);
       t.equal(
         (await refusalOf(actionsOf(db, 'anna').dispatch(no, { ...request, atS: 120 }))).status,
         409,
@@ -252,8 +252,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const text = '  <img src=x onerror=alert(1)> \u001b[2J \u202e ';
       await Promise.all(consoles.map((one) => actionsOf(one, 'anna').note(no, text, { key: 'n' })));
       t.same(
-        await db.all('SELECT who, text FROM note WHERE incident = $1', [no]),
-        [{ who: 'anna', text: text.trim() }],
+        await db.all('SELECT account, text FROM note WHERE incident = $1', [no]),
+        [{ account: 'anna', text: text.trim() }],
         'once, unchanged',
       );
       for (const bad of [' \n ', 'a\0b']) {
@@ -320,10 +320,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const verification = await verifyChain(db);
       t.equal(verification.problem, null);
       t.ok(verification.no > 60, `${verification.no} entries of all that was done here`);
-      const [entry] = await db.all<{ who: string }>('SELECT who FROM audit WHERE no = 7');
-      await db.run("UPDATE audit SET who = 'eve' WHERE no = 7");
-      t.equal((await verifyChain(other)).problem, 'entry 7 is not as it was written');
-      await db.run('UPDATE audit SET who = $1 WHERE no = 7', [entry?.who ?? '']);
+      const [entry] = await db.all<{ account: string }>('SELECT account FROM audit WHERE no = 7');
+      await db.run("UPDATE audit SET account = 'eve' WHERE no = 7");
+      t.equal((await verifyChain(other)).problem, 'entry 7 was changed after it was written');
+      await db.run('UPDATE audit SET account = $1 WHERE no = 7', [entry?.account ?? '']);
       t.equal((await verifyChain(other)).problem, null);
       await db.run("UPDATE counter SET value = value + 1 WHERE name = 'audit'");
       t.match(

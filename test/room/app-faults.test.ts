@@ -90,7 +90,7 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
   room.link.hold(true, true);
   await addIncidents(room.db, [numbered(3)]);
   t.ok(await page.evaluate(LIVE), 'no error came');
-  await until('document.querySelector(".link.lost") !== null');
+  await until('document.querySelector(".link.disconnected") !== null');
   t.match(
     await page.$eval('.connection', ({ textContent }) => textContent),
     'No connection to the control room',
@@ -117,7 +117,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   });
   await page.waitForSelector('.row');
   await server?.kill();
-  await until('document.querySelector(".link.away") !== null', 15_000);
+  await until('document.querySelector(".link.unavailable") !== null', 15_000);
   t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'database does not answer');
   await page.keyboard.press('j');
   await page.keyboard.press('t');
@@ -129,7 +129,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".connection").textContent === ""');
   await page.keyboard.press('t');
   await until('document.querySelectorAll(".row").length === 1');
-  t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
+  t.same(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
   t.same(pageErrors, []);
 }
 
@@ -163,10 +163,10 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
   await until('document.querySelector(".incident .mark.new, .incident .mark.late") !== null');
   t.match(await text('.incident'), 'Reopens');
   t.same(await room.record('claim', 'reassign', 'judge', 'reopen'), [
-    { who: 'Omar', act: 'claim', incident: 1 },
-    { who: 'Omar', act: 'reassign', incident: 1 },
-    { who: 'Omar', act: 'judge', incident: 1 },
-    { who: 'Omar', act: 'reopen', incident: 2 },
+    { account: 'Omar', act: 'claim', incident: 1 },
+    { account: 'Omar', act: 'reassign', incident: 1 },
+    { account: 'Omar', act: 'judge', incident: 1 },
+    { account: 'Omar', act: 'reopen', incident: 2 },
   ]);
   t.same(await room.db.all('SELECT no, state, verdict, reopens FROM incident ORDER BY no'), [
     { no: 1, state: 'closed', verdict: 'false-alarm', reopens: null },
@@ -195,7 +195,7 @@ async function checkRenewal(t: Test, browser: Browser): Promise<void> {
   }
   const extensionMs = (await claimedUntil()) - before;
   t.ok(extensionMs >= 60_000, `${extensionMs} ms longer`);
-  t.same(await room.record('claim'), [{ who: 'Nadia', act: 'claim', incident: 1 }], 'recorded once');
+  t.same(await room.record('claim'), [{ account: 'Nadia', act: 'claim', incident: 1 }], 'recorded once');
   await page.keyboard.press('Escape');
   await untilTrue('document.querySelector(".incident") === null');
   const { length } = posts;
@@ -223,7 +223,7 @@ async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   await old.page.keyboard.press('t');
   await old.waitUntil('document.querySelector(".toast.good") !== null');
   t.same(old.posts, [{ path: '/api/incidents/1/verdict', body: { revision: 2, verdict: 'confirmed' } }]);
-  t.same(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
+  t.same(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
 async function checkLogout(t: Test, browser: Browser): Promise<void> {

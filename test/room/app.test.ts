@@ -213,8 +213,8 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
     ['1/claim', '1/note', '1/dispatch', '1/verdict', '3/verdict'],
   );
   t.strictSame(await room.record('claim', 'note', 'dispatch', 'judge'), [
-    ...['claim', 'note', 'dispatch', 'judge'].map((act) => ({ who: 'Nadia', act, incident: 1 })),
-    { who: 'Nadia', act: 'judge', incident: 3 },
+    ...['claim', 'note', 'dispatch', 'judge'].map((act) => ({ account: 'Nadia', act, incident: 1 })),
+    { account: 'Nadia', act: 'judge', incident: 3 },
   ]);
   t.same(
     await room.db.all(
@@ -251,8 +251,8 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
   );
   await until('document.querySelector(".row .owner b")?.textContent === "Omar"');
   t.strictSame(await room.record('judge', 'claim'), [
-    { who: 'Omar', act: 'judge', incident: 1 },
-    { who: 'Omar', act: 'claim', incident: 2 },
+    { account: 'Omar', act: 'judge', incident: 1 },
+    { account: 'Omar', act: 'claim', incident: 2 },
   ]);
 }
 
@@ -274,7 +274,7 @@ async function checkExpiry(t: Test, browser: Browser): Promise<void> {
   await page.click('[data-account=Omar]');
   await until('document.querySelector(".toast.bad")?.textContent.includes("Nadia")');
   t.equal(posts.length, 1, 'no user sends another’s verdict');
-  t.strictSame(await room.record('judge'), [{ who: 'Nadia', act: 'judge', incident: 1 }]);
+  t.strictSame(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
 }
 
 async function checkAuditor(t: Test, browser: Browser): Promise<void> {
@@ -302,7 +302,7 @@ async function checkHostileBox(t: Test, browser: Browser): Promise<void> {
         numbered(1, { kind: '__proto__', place: `zone/${line}`.slice(0, 80), cause }),
         numbered(2, { kind: 'constructor', objects: JSON.stringify([{ label: 'toString', track: 1 }]) }),
       ]);
-      await insert(db, 'note', { incident: 1, at: iso(Date.now()), who: 'Omar', text: line });
+      await insert(db, 'note', { incident: 1, at: iso(Date.now()), account: 'Omar', text: line });
     },
     path: '/incidents/1',
   });

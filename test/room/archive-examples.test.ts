@@ -88,7 +88,7 @@ async function startExample(t: Test, room: Room, { command }: Example, file: str
 }
 
 async function killExample({ child, output }: Running): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`it has ended by itself: ${output()}`);
+  if (child.exitCode !== null) throw new Error(`it has ended early: ${output()}`);
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;

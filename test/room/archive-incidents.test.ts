@@ -66,11 +66,18 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const update = arrival(phase('update', 10, { durationS: 10, dwellS: 20 }));
       await archive.store([end]);
       const [late] = await incidents();
-      t.match(late, { started: at(0), ended: at(30), events: 1 }, 'by how long it stood');
+      t.match(late, { started_at: at(0), ended_at: at(30), events: 1 }, 'by how long it stood');
       await archive.store([update, start]);
       const [row, ...otherRows] = await incidents();
       t.same(otherRows, []);
-      t.match(row, { episode: 'ep-1', started: at(0), ended: at(30), events: 3, state: 'new', priority: 2 });
+      t.match(row, {
+        episode: 'ep-1',
+        started_at: at(0),
+        ended_at: at(30),
+        events: 3,
+        state: 'new',
+        priority: 2,
+      });
       t.same(parseField(row, 'cause'), { durationS: 30 }, 'the newest by its own time');
       t.match(parseField(row, 'detail'), { event: start.id, purpose: 'public-order' });
       t.ok(Number(row?.['rev']) > Number(late?.['rev']), 'each change has a number of its own');
@@ -106,8 +113,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await archive.store([future, old]);
       const rows = await db.all("SELECT * FROM incident WHERE episode IN ('ahead', 'old') ORDER BY episode");
       t.match(rows, [
-        { started: at(0), received: at(0), events: 1 },
-        { started: at(0), received: at(0), events: 1 },
+        { started_at: at(0), received: at(0), events: 1 },
+        { started_at: at(0), received: at(0), events: 1 },
       ]);
       t.ok(rows.every((row) => Boolean(row['clock_doubt'])));
       t.equal(
@@ -166,18 +173,18 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const camera = async (): Promise<Row | undefined> => (await db.all('SELECT * FROM camera'))[0];
     const health = healthOf({ site: 'lyon', box: 'b-1', n: 1 } as never, NOW - 3_600_000);
     await archive.store([report('health', health, true)]);
-    t.equal((await camera())?.['heard'], at(-3600), 'a retained report is as old as its own time');
+    t.equal((await camera())?.['last_report'], at(-3600), 'a retained report is as old as its own time');
     nowMs = NOW + 1000;
     await archive.store([
       report('status', { state: 'online', boot: 'x', time: at(0) }),
       report('health', { ...health, conditions: ['covered'], time: at(0), newer: 'member' }),
     ]);
     const now = await camera();
-    t.match(now, { state: 'online', heard: at(1), mode: health.mode });
+    t.match(now, { state: 'online', last_report: at(1), mode: health.mode });
     t.same(parseField(now, 'conditions'), ['covered']);
     nowMs += 30_000;
     await archive.store([report('health', { ...health, conditions: ['covered'], time: at(30) })]);
-    t.match(await camera(), { rev: now?.['rev'], heard: at(31) }, 'a repetition is not a change');
+    t.match(await camera(), { rev: now?.['rev'], last_report: at(31) }, 'a repetition is not a change');
     const uncovered = arrival((event) => {
       phase('end', 31)(event);
       event.data.severity = 'system';
@@ -205,7 +212,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const db = database.sql();
     await db.run("UPDATE setting SET value = '2' WHERE name = 'version'");
     const remedy = 'run the program that made it, or name another database';
-    const message = `the database has tables of version 2, this program knows 4; ${remedy}`;
+    const message = `the database has tables of version 2, this program knows 5; ${remedy}`;
     await t.rejects(
       database.open(() => NOW),
       { message },

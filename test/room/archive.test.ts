@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import type { VigieEvent } from '../../agent/contract/event.ts';
 import { LANES } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
-import type { LaneThrough } from '../../scripts/programs/room/archive/batch.ts';
+import type { LaneProgress } from '../../scripts/programs/room/archive/batch.ts';
 import type {
   Arrival,
   EventArrival,
@@ -41,8 +41,8 @@ function still(seq: number, bytes = 1000): SnapshotArrival {
 /** PostgreSQL's driver has already parsed it. */
 const jsonIn = (body: unknown): unknown => (typeof body === 'string' ? JSON.parse(body) : body);
 
-const throughOf = (lanes: readonly LaneThrough[], lane = 'alert', epoch = 'e1'): number | undefined =>
-  lanes.find((one) => one.lane === lane && one.epoch === epoch)?.through;
+const throughOf = (lanes: readonly LaneProgress[], lane = 'alert', epoch = 'e1'): number | undefined =>
+  lanes.find((one) => one.lane === lane && one.epoch === epoch)?.contiguous_seq;
 
 for (const name of ['sqlite', 'postgres'] as const) {
   const make = (t: Test) => DATABASES[name](t);
@@ -113,7 +113,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     );
     all.sort((a, b) => ((a.place.seq * 7919) % 601) - ((b.place.seq * 7919) % 601));
     let fresh = 0;
-    let lanes: readonly LaneThrough[] = [];
+    let lanes: readonly LaneProgress[] = [];
     for (let i = 0; i < all.length; i += 30) {
       const hands = archives.map((archive, k) => {
         const batch = all.slice(i, i + 30).filter((_, n) => n % 3 === k || (n + 1) % 3 === k);
@@ -126,8 +126,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     }
     t.equal(fresh, 600, 'each is new to one of them');
     for (const box of ['b-0', 'b-1']) {
-      const throughs = lanes.filter((lane) => lane.box === box).map(({ through }) => through);
-      t.equal(Math.max(...throughs), 300, `${box}: the last to store knows that all are there`);
+      const contiguousSeqs = lanes
+        .filter((lane) => lane.box === box)
+        .map(({ contiguous_seq: through }) => through);
+      t.equal(Math.max(...contiguousSeqs), 300, `${box}: the last to store knows that all are there`);
     }
   });
 }

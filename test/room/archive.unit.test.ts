@@ -32,11 +32,12 @@ void t.test('the tracker finds the last complete number in any order and batches
           for (const [from, to] of ranges) for (let seq = from; seq <= to; seq += 1) received.add(seq);
           let lastComplete = 0;
           while (received.has(lastComplete + 1)) lastComplete += 1;
-          if (progress.through !== lastComplete)
-            throw new Error(`${progress.through} instead of ${lastComplete}`);
+          if (progress.contiguousSeq !== lastComplete)
+            throw new Error(`${progress.contiguousSeq} instead of ${lastComplete}`);
           const aheadSeqs = new Set<number>();
-          for (const [from, to] of progress.ahead) {
-            if (from <= progress.through + 1 || aheadSeqs.has(from - 1)) throw new Error('ranges touch');
+          for (const [from, to] of progress.laterRanges) {
+            if (from <= progress.contiguousSeq + 1 || aheadSeqs.has(from - 1))
+              throw new Error('ranges touch');
             for (let seq = from; seq <= to; seq += 1) aheadSeqs.add(seq);
           }
           for (const seq of received)
@@ -273,7 +274,7 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
     pass(100);
     if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) heldCount += 1;
     else outstanding = 0;
-    if (heldCount > 10_000) throw new Error('held back for ever');
+    if (heldCount > 10_000) throw new Error('held back indefinitely');
   }
   t.ok(heldCount > 0, 'it was queried');
   t.ok(sentCount >= 65_000);

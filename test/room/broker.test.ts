@@ -56,7 +56,7 @@ void t.test('a box reaches only its own topics, and the room reads and acknowled
     ['another box’s retained status', a, `vigie/${SITE}/box-b/status`],
     ['another box’s entities', a, 'homeassistant/sensor/box-b/health-camera/config'],
     ['Home Assistant’s own status', a, 'homeassistant/status'],
-    ['a topic of nobody', a, 'elsewhere'],
+    ['a topic of no one', a, 'elsewhere'],
     ['a site without a box', a, `vigie/${SITE}`],
     ['the room as a box', operator, `vigie/${SITE}/box-a/evt/alert/loitering`],
     ['the room as a status', operator, `vigie/${SITE}/box-a/status`],
@@ -133,7 +133,7 @@ void t.test('each program’s topics are open to their owners and to no one else
   await checkDenied(box, [topics.commandAll], 'a box’s');
 });
 
-void t.test('Home Assistant reads its entities, their states and pictures, and nothing else', async (t) => {
+void t.test('Home Assistant reads its entities, and only their states and pictures', async (t) => {
   const room = await makeRoom(t);
   const [box, assistant] = [await connect(t, room, 'box-a'), await connect(t, room, 'homeassistant')];
   await assistant.client.subscribeAsync('#', { qos: 1 });

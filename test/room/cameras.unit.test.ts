@@ -28,7 +28,7 @@ const WELL: CameraRow = {
   certificate_ends: null,
   order_ends: null,
   last_alert: null,
-  heard: iso(NOW - 10_000),
+  last_report: iso(NOW - 10_000),
   share_until: null,
 };
 const look = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);
@@ -38,7 +38,7 @@ void t.test('conditions are derived from reports and ordered with the worst firs
     ['nothing', {}, 'well', []],
     ['a status that has not come yet', { state: null, mode: null }, 'well', []],
     ['its will', { state: 'offline' }, 'offline', ['offline']],
-    ['stopped by somebody', { state: 'stopped' }, 'offline', ['stopped']],
+    ['stopped by a person', { state: 'stopped' }, 'offline', ['stopped']],
     ['suspended', { mode: 'suspended', conditions: '["suspended"]' }, 'suspended', ['suspended']],
     ['without an order', { mode: 'unauthorised' }, 'suspended', ['unauthorised']],
     ['badly sharp', { conditions: '["defocused"]' }, 'impaired', ['defocused']],
@@ -70,7 +70,7 @@ void t.test('conditions are derived from reports and ordered with the worst firs
       'blind',
       ['suspended', 'covered'],
     ],
-    ['text that is no condition', { conditions: '{"a":[1]}' }, 'well', []],
+    ['text that is not a condition', { conditions: '{"a":[1]}' }, 'well', []],
   ];
   for (const [name, change, condition, reasons] of cases) {
     t.same(look(change), { condition, reasons }, name);
@@ -88,7 +88,7 @@ void t.test('conditions are derived from reports and ordered with the worst firs
 });
 
 void t.test('a camera changes to silent and back by time alone', async (t) => {
-  const heardMs = Date.parse(WELL.heard);
+  const heardMs = Date.parse(WELL.last_report);
   t.equal(look({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
   t.same(look({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
   const conditions = new Map<string, Condition>();
@@ -101,7 +101,7 @@ void t.test('a camera changes to silent and back by time alone', async (t) => {
   t.same(at(NOW + 1000), []);
   t.same(at(NOW + 120_000), ['offline'], 'reported once');
   t.same(at(NOW + 130_000), []);
-  t.same(at(NOW + 140_000, { heard: iso(NOW + 139_000) }), ['well'], 'and when it reports again');
+  t.same(at(NOW + 140_000, { last_report: iso(NOW + 139_000) }), ['well'], 'and when it reports again');
 });
 
 void t.test('overlapping blind intervals are counted once', async (t) => {

@@ -195,7 +195,7 @@ async function checkWhole(t: Test, db: Sql): Promise<void> {
   t.ok(week.length > (SIZE.incidents / SIZE.boxes) * (7 / 30), `${week.length} in the week of a busy box`);
   const [alert] = week.filter(({ severity }) => severity === 'alert');
   const detail = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no: alert?.no ?? 0 } }));
-  t.match(detail, { stills: [{ here: true }], precision: { alerts: Number } }, 'one with its still');
+  t.match(detail, { stills: [{ isStored: true }], precision: { alerts: Number } }, 'one with its still');
 }
 
 /**

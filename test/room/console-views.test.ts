@@ -233,7 +233,7 @@ async function tiles(t: Test, browser: Browser): Promise<void> {
     `${layoutMs} ms of ${runs.length}; at most ${limitMs.toFixed(1)}`,
   );
   const conditions = JSON.stringify(['covered', HOSTILE.slice(0, 40)]);
-  const change = { site: 'bellecour', box: 'cam-0000', heard: new Date().toISOString(), conditions };
+  const change = { site: 'bellecour', box: 'cam-0000', last_report: new Date().toISOString(), conditions };
   await putCameras(view.room.db, [change]);
   await view.waitUntil(
     `document.getElementById('camera-${change.site}/${change.box}').className === 'd-shape blind'`,
@@ -275,11 +275,11 @@ async function camerasByKey(t: Test, browser: Browser): Promise<void> {
   t.same(await view.page.$$eval('a[download]', (links) => links.map((link) => link.getAttribute('href'))), [
     '/api/cameras.csv',
   ]);
-  (await replacedAnswers(view)).set('/api/cameras', outage('the database is away'));
+  (await replacedAnswers(view)).set('/api/cameras', outage('the database is unavailable'));
   await view.show('audit');
   await view.show('cameras');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(await view.text('main [role=alert]'), 'Not up to date: the database is away');
+  t.match(await view.text('main [role=alert]'), 'Not up to date: the database is unavailable');
   t.same(view.pageErrors, []);
 }
 
@@ -392,10 +392,13 @@ async function search(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil('document.body.textContent.includes("“Cam_2” is not a valid name")');
   await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
-  says.fault = 'the signer is away';
+  says.fault = 'the signer is unavailable';
   await view.page.click('[type=submit]');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
-  t.match(await view.text('main [role=alert]'), 'Search refused: the signer is away. Your input is kept.');
+  t.match(
+    await view.text('main [role=alert]'),
+    'Search refused: the signer is unavailable. Your input is kept.',
+  );
   await view.show('audit');
   await view.show('search');
   t.equal(
@@ -410,10 +413,10 @@ async function search(t: Test, browser: Browser): Promise<void> {
   t.notOk('kinds' in body);
   t.match(await view.text(), '1,371 of 1,500 boxes have answered');
   t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
-  says.fault = 'away';
+  says.fault = 'unavailable';
   await view.waitUntil('document.body.textContent.includes("its state is requested again")');
   says.fault = undefined;
-  says.state = { ...SEARCH, done: true, answered: 1497 };
+  says.state = { ...SEARCH, isDone: true, answeredCount: 1497 };
   await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await view.text(), 'Done');
   t.equal(await view.page.$eval('tbody a', (link) => link.getAttribute('href')), '/incidents/1');
@@ -476,15 +479,15 @@ async function papers(t: Test, browser: Browser): Promise<void> {
 async function broken(t: Test, browser: Browser): Promise<void> {
   const fill = async (db: Sql): Promise<void> => {
     await city(db);
-    await db.run("UPDATE audit SET who = 'Nobody' WHERE no = 17");
+    await db.run("UPDATE audit SET account = 'Nobody' WHERE no = 17");
   };
   const view = await openView(t, browser, { fill });
   await view.show('audit');
   await view.waitUntil(READY['audit'] ?? '');
-  await view.page.type('[name=who]', 'Camille');
+  await view.page.type('[name=account]', 'Camille');
   await view.page.type('[name=incident]', '12');
   const narrowed = await askedBy(view, '/api/audit', () => view.page.keyboard.press('Enter'));
-  t.equal(narrowed, 'GET /api/audit?who=Camille&incident=12');
+  t.equal(narrowed, 'GET /api/audit?account=Camille&incident=12');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(await view.text('main [role=alert]'), 'Audit log altered');
   t.match(await view.text('main [role=alert]'), 'entry 17');

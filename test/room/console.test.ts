@@ -137,11 +137,13 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const refusedEntries = entries.filter(({ act }) => act === 'refused');
     t.equal(refusedEntries.length, refusals, 'each refused act is in the record');
     t.match(
-      refusedEntries.find(({ who, more }) => who === 'auditor' && more['act'] === 'see-still'),
+      refusedEntries.find(({ account, more }) => account === 'auditor' && more['act'] === 'see-still'),
       { role: 'auditor', incident: 1 },
     );
     t.match(
-      refusedEntries.find(({ who, more }) => who === 'program-auditor' && more['act'] === 'see-still'),
+      refusedEntries.find(
+        ({ account, more }) => account === 'program-auditor' && more['act'] === 'see-still',
+      ),
       { role: 'program' },
     );
   });
@@ -189,15 +191,20 @@ t.test('a request without a session gets nothing, and input is validated before 
       400,
       /^query: limit: expected integer to be less or equal/,
     ],
-    ['a query where none is', get('/api/queue?x=1'), 400, /^query: x is not known here; nothing is/],
+    [
+      'a query where none is',
+      get('/api/queue?x=1'),
+      400,
+      /^query: x is not known here; no fields are accepted/,
+    ],
     [
       'an unknown member',
       post('/api/incidents/1/claim', { force: true }),
       400,
-      /^body: force is not known here; nothing/,
+      /^body: force is not known here; no fields/,
     ],
     ['a missing member', post('/api/incidents/1/verdict', { revision: 1 }), 400, /^body: verdict is missing/],
-    ['no JSON', post('/api/incidents/1/claim', '{'), 400, /^body: is no JSON/],
+    ['no JSON', post('/api/incidents/1/claim', '{'), 400, /^body: not valid JSON/],
     ['no object', post('/api/incidents/1/claim', '[]'), 400, /^body: it as a whole: expected object/],
     [
       'another type',
@@ -359,12 +366,12 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const answer = await ask(`${url}/api/login`, { method: 'POST', headers: from(url), body: { name } });
       t.equal(answer.status, 403);
     }
-    const acts = (await auditOf(db)).map(({ who, act, more }) => ({ who, act, more }));
+    const acts = (await auditOf(db)).map(({ account, act, more }) => ({ account, act, more }));
     t.match(acts.slice(-4), [
-      { who: 'auditor', act: 'login', more: { method: 'local' } },
-      { who: 'auditor', act: 'logout' },
-      { who: 'room', act: 'login-refused', more: { name: 'nobody\\x1b[31m', why: 'no such account' } },
-      { who: 'room', act: 'login-refused' },
+      { account: 'auditor', act: 'login', more: { method: 'local' } },
+      { account: 'auditor', act: 'logout' },
+      { account: 'room', act: 'login-refused', more: { name: 'nobody\\x1b[31m', reason: 'no such account' } },
+      { account: 'room', act: 'login-refused' },
     ]);
     checkChain(t, await auditOf(db));
 

@@ -225,7 +225,7 @@ void t.test('a malformed request is refused although its signature is valid', as
       makeRequest({ subject: seq(set(nameOf('b-1\n-----BEGIN PUBLIC KEY-----\nAAAA'))) }),
       /and no more/,
     ],
-    'a name that is no text': [makeRequest({ subject: seq(set(nameOf('b-1', 4))) }), /valid signature/],
+    'a name that is not text': [makeRequest({ subject: seq(set(nameOf('b-1', 4))) }), /valid signature/],
     'version 2': [makeRequest({ version: Buffer.from([2, 1, 1]) }), /valid signature/],
     'a version of two bytes': [makeRequest({ version: Buffer.from([2, 2, 0, 0]) }), /valid signature/],
     nothing: [Buffer.alloc(0), /in base64/],

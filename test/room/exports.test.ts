@@ -11,7 +11,7 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
   const { address } = await DATABASES.sqlite(t);
   const db = await roomDatabase(t, address);
   await db.run(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
        received, clock_doubt, objects, cause, events, newest, detail, state)
      SELECT n, 0, 'lyon', 'b-' || (n % 100), 'e-' || n, 1, 'alert', 2, 'loitering', 'r-1', 'zone/z', at, at, false,
        '[{"label":"person","track":12}]', '{"dwellS":10.2}', 1, at, '{}', 'new'

@@ -47,7 +47,7 @@ async function topicsHeard(t: Test, room: HostileRoom, filters: readonly string[
   const topics: string[] = [];
   thief.on('message', (topic) => topics.push(topic));
   await thief.subscribeAsync([...filters], { qos: 1 });
-  await room.hearsHonest(t, 'while somebody listens');
+  await room.hearsHonest(t, 'while another client listens');
   await answerTo(thief, `${own.root}/probe`);
   await sleep(300);
   await thief.endAsync(true);

@@ -129,8 +129,8 @@ void t.test('a room clock set back an hour neither prolongs a claim nor hides a 
   t.match(refusal.message, /bert has it/, 'and from then on one holds again');
   const after = await open(() => early);
   await after.store([arrivalOf(health(early), early)]);
-  const [camera] = await db.all<{ heard: string }>('SELECT heard FROM camera');
-  t.equal(camera?.heard, iso(early), 'a camera that falls silent now is seen to, not in an hour');
+  const [camera] = await db.all<{ last_report: string }>('SELECT last_report FROM camera');
+  t.equal(camera?.last_report, iso(early), 'a camera that falls silent now is seen to, not in an hour');
 });
 
 void t.test('a full database is reported as unavailable, and smaller writes go on', async (t) => {
@@ -159,7 +159,7 @@ void t.test('one box alone does not fill the screen', { timeout: 120_000 }, asyn
   const db = await roomDatabase(t, address, NOW);
   const quietNo = await addIncident(db, NOW - 60_000, { box: 'quiet' });
   await db.run(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
        received, clock_doubt, objects, cause, events, newest, detail, state)
      SELECT 10 + n, 0, 'lyon', 'mad', 'm-' || n, 1, 'alert', 1, 'crowd-gathering', 'r-1', 'zone/z', $1, $1, false,
        '[]', '{}', 1, $1, '{}', 'new' FROM generate_series(1, 50000) AS n`,
@@ -219,9 +219,9 @@ void t.test('a camera that falls silent while a screen reconnects is reported', 
     'the others hear of it all the same',
   );
   Date.now = () => beganMs - HOUR_MS;
-  await db.run('UPDATE camera SET heard = $1', [iso(beganMs - 2 * HOUR_MS)]);
+  await db.run('UPDATE camera SET last_report = $1', [iso(beganMs - 2 * HOUR_MS)]);
   await changesSince(9, 2000, true);
-  await db.run('UPDATE camera SET heard = $1', [iso(beganMs - HOUR_MS)]);
+  await db.run('UPDATE camera SET last_report = $1', [iso(beganMs - HOUR_MS)]);
   Date.now = () => beganMs - HOUR_MS + 20_000;
   t.equal((await changesSince(9, 2000, true)).cameras[0]?.condition, 'well', 'by a clock put back, too');
 });
@@ -241,16 +241,16 @@ void t.test('a truncated audit log with a reset counter is detected', async (t) 
     await claim(db, callOf<'claim'>(name, NOW, { params: { no } }), TIME_ZONE);
     await release(db, callOf<'release'>(name, NOW, { params: { no } }));
   }
-  t.match(await page(), { whole: true, head: { no: 8 } });
+  t.match(await page(), { isIntact: true, head: { no: 8 } });
   const { record: printed } = await handOver();
   t.same(printed, (await page()).head, 'the hand-over names the last entry, to be kept on paper');
   await db.run('DELETE FROM audit WHERE no > 5');
   await db.run("UPDATE counter SET value = 5 WHERE name = 'audit'");
-  t.match(await page(), { whole: false, fault: /entry 8/ }, 'a console that has seen them says so');
+  t.match(await page(), { isIntact: false, fault: /entry 8/ }, 'a console that has seen them says so');
   const later = dataHandlers(db, { timeZone: TIME_ZONE, people: async () => [], plan: undefined });
   t.match(
     await later.audit(callOf<'audit'>('aud', NOW)),
-    { whole: true, head: { no: 5 } },
+    { isIntact: true, head: { no: 5 } },
     'a new one cannot',
   );
   t.not(5, printed?.no, 'the paper does');

@@ -40,10 +40,10 @@ for (const language of ['en', 'fr'] as const) {
     const room = await appRoom(t);
     const { db, home } = room;
     const now = Date.now();
-    const cameras = Array.from({ length: 5000 }, (_, n) => ({ box: `b-${n}`, heard: iso(now) }));
+    const cameras = Array.from({ length: 5000 }, (_, n) => ({ box: `b-${n}`, last_report: iso(now) }));
     await putCameras(db, [
       ...cameras,
-      { box: 'thief', site: 'a', heard: iso(now), share_until: iso(now + 3_600_000) },
+      { box: 'thief', site: 'a', last_report: iso(now), share_until: iso(now + 3_600_000) },
     ]);
     const at = iso(now);
     await insert(db, 'stranger', {
@@ -95,8 +95,8 @@ for (const language of ['en', 'fr'] as const) {
     await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
     t.match(await tab.text('.toasts'), says.ended);
     t.match(await room.record('end-sessions', 'box-revoked'), [
-      { who: 'room', act: 'box-revoked' },
-      { who: 'Omar', act: 'end-sessions' },
+      { account: 'room', act: 'box-revoked' },
+      { account: 'Omar', act: 'end-sessions' },
     ]);
     t.same(tab.pageErrors, []);
   });

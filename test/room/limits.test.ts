@@ -99,7 +99,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     for (let at = 0; at < 400; at += 100) {
       const { leftOut, lanes } = await first.store(alerts.slice(at, at + 100));
       left += leftOut.length;
-      lastThrough = lanes[0]?.through ?? lastThrough;
+      lastThrough = lanes[0]?.contiguous_seq ?? lastThrough;
     }
     t.equal(left, 100);
     t.equal(lastThrough, 300, 'a dropped message is not acknowledged');
@@ -193,7 +193,7 @@ const isDone = async (db: Sql): Promise<boolean> => {
     "SELECT count(*) AS n FROM incident WHERE box = 'thief' AND state <> 'closed' AND severity = 'alert'",
   );
   const [camera] = await db.all<{ n: number }>(
-    "SELECT count(*) AS n FROM camera WHERE box = 'thief' AND NOT gone",
+    "SELECT count(*) AS n FROM camera WHERE box = 'thief' AND NOT is_removed",
   );
   return (open?.n ?? 0) + (camera?.n ?? 0) === 0;
 };
@@ -262,11 +262,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { incident } = await detailOf(db, claimedNo, { timeZone: TIME_ZONE, nowMs: NOW });
     t.match(incident, {
       state: 'closed',
-      closedWhy: 'box-revoked',
+      closedReason: 'box-revoked',
       closedAt: iso(NOW),
       verdict: null,
       claimedBy: null,
-      ended: iso(NOW),
+      endedAt: iso(NOW),
       revision: 1,
     });
     t.equal(
@@ -274,13 +274,18 @@ for (const name of ['sqlite', 'postgres'] as const) {
       3,
       'they are found all the same',
     );
-    const [lastingRow] = await db.all<{ ended: string | null }>('SELECT ended FROM incident WHERE no = $1', [
-      lasting,
-    ]);
-    t.equal(lastingRow?.ended, iso(NOW), 'and a lasting incident has ended');
+    const [lastingRow] = await db.all<{ ended_at: string | null }>(
+      'SELECT ended_at FROM incident WHERE no = $1',
+      [lasting],
+    );
+    t.equal(lastingRow?.ended_at, iso(NOW), 'and a lasting incident has ended');
     t.equal(await countOf(db, 'verdict_due'), 0);
     t.match(await recordsOf(db, 'box-revoked'), [
-      { site: 'lyon', box: 'thief', more: { closed: 3, verdicts: 1, since: revoked('lyon', 'thief').since } },
+      {
+        site: 'lyon',
+        box: 'thief',
+        more: { closed: 3, verdicts: 1, revokedAt: revoked('lyon', 'thief').changedAt },
+      },
     ]);
     t.equal((await recordsOf(db, 'box-revoked')).length, 1);
     t.same(notices, ['box lyon/thief is revoked: 3 open alerts of it are closed']);
@@ -316,7 +321,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         ? 'generate_series(1, 100000) AS n'
         : '(WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 100000) SELECT n FROM up)';
     await db.run(
-      `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+      `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
          received, clock_doubt, objects, cause, events, newest, detail, state)
        SELECT 10 + n, 0, 'lyon', 'thief', 'm-' || n, 1, 'alert', 1, 'crowd-gathering', 'r-1', 'zone/z', $1, $1, false,
          '[]', '{}', 1, $1, '{}', 'new' FROM ${numbers}`,
@@ -325,7 +330,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await db.run("UPDATE counter SET value = 100010 WHERE name = 'rev'");
     await putCameras(
       db,
-      Array.from({ length: 2500 }, (_, site) => ({ box: 'thief', site: `s-${site}`, heard: iso(NOW) })),
+      Array.from({ length: 2500 }, (_, site) => ({ box: 'thief', site: `s-${site}`, last_report: iso(NOW) })),
     );
     const { register } = listsOf(t, revoked('lyon', 'thief'));
     let longestMs = 0;
@@ -368,7 +373,7 @@ void t.test('the list of enrolled boxes is validated, and the last valid one sta
     /--boxes: .*: \/boxes\/0\/box: .*; name the boxes.json/,
   );
   writeBoxes(file, [enrolled('lyon', 'b-1'), enrolled('nice', 'b-1')]);
-  t.throws(() => new Register(file, () => undefined), /the box b-1 stands in it twice/);
+  t.throws(() => new Register(file, () => undefined), /the box b-1 is listed twice/);
   writeBoxes(file, [enrolled('lyon', 'b-1'), revoked('lyon', 'b-2')]);
   const notices: string[] = [];
   const register = new Register(file, (line) => notices.push(line));

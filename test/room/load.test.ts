@@ -167,7 +167,7 @@ for (const name of ['postgres', 'sqlite'] as const) {
       while (rest.length > 0) {
         const [stage = CITY, ...laterStages] = rest;
         const hasKeptUp = await runStage(t, parts, stage);
-        if (stage === CITY) t.ok(hasKeptUp, "a city's rate is stored as it comes");
+        if (stage === CITY) t.ok(hasKeptUp, "a city's rate is stored without delay");
         // After a failed stage the faster ones of its kind are skipped.
         rest = hasKeptUp ? laterStages : laterStages.filter(({ name }) => name !== stage.name);
       }

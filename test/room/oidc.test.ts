@@ -10,11 +10,11 @@ import { scratch } from '../lib/paths.ts';
 import { numbered } from '../lib/room-evening.ts';
 import { openBrowser } from '../page/phone.ts';
 
-async function refusals(db: Sql): Promise<{ name: string; why: string }[]> {
+async function refusals(db: Sql): Promise<{ name: string; reason: string }[]> {
   const rows = await db.all<{ more: string }>(
     "SELECT more FROM audit WHERE act = 'login-refused' ORDER BY no",
   );
-  return rows.map(({ more }) => JSON.parse(more) as { name: string; why: string });
+  return rows.map(({ more }) => JSON.parse(more) as { name: string; reason: string });
 }
 
 const sessions = async (db: Sql): Promise<number> => (await db.all('SELECT id FROM session')).length;
@@ -44,9 +44,9 @@ t.test('users log in by the provider, with the role that it gives them', async (
     t.match(session.json, { user: name, role, demo: false });
   }
   const marc = (
-    await db.all<{ act: string; who: string; role: string }>('SELECT * FROM audit ORDER BY no')
+    await db.all<{ act: string; account: string; role: string }>('SELECT * FROM audit ORDER BY no')
   ).at(-1);
-  t.match(marc, { act: 'login', who: 'marc', role: 'supervisor' });
+  t.match(marc, { act: 'login', account: 'marc', role: 'supervisor' });
 
   for (const name of ['stranger', 'room']) {
     const browser = new Browser();
@@ -81,7 +81,7 @@ t.test('attacks on the callback are refused and audited', async (t) => {
       /provider says invalid_grant/,
     ],
     [
-      'the code of somebody else',
+      'the code of another person',
       async (_, callback) => {
         person.name = 'marc';
         const other = await new Browser().wayBack(`${url}/auth/enter`);
@@ -99,7 +99,7 @@ t.test('attacks on the callback are refused and audited', async (t) => {
       /not right/,
     ],
     [
-      'a browser that did not leave (login of somebody else’s account)',
+      'a browser that did not leave (login of another account)',
       async (browser, callback) => {
         browser.put(url, 'vigie-flow', '');
         return callback;
@@ -222,7 +222,7 @@ t.test('an invalid ID token of the provider is refused', async (t) => {
     ['nonce', (claims) => signToken({ ...claims, nonce: 'n'.repeat(43) }, RSA.privateKey)],
     ['no nonce', ({ nonce: _, ...claims }) => signToken(claims, RSA.privateKey)],
     ['exp', (claims) => signToken({ ...claims, exp: Math.floor(Date.now() / 1000) - 300 }, RSA.privateKey)],
-    ['the key of somebody else', (claims) => signToken(claims, OTHER.privateKey)],
+    ['the key of another provider', (claims) => signToken(claims, OTHER.privateKey)],
     ['no signature', (claims) => signToken(claims, '', { alg: 'none' })],
     ['no token', () => ''],
   ];
@@ -297,7 +297,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
     }
   };
   const judgeEntries = () =>
-    db.all('SELECT who, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
+    db.all('SELECT account, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
   await page.goto(url);
   await login();
   await page.waitForSelector('.row');
@@ -309,7 +309,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   await untilTrue('document.querySelector(".toast.good")?.textContent.includes("was sent")');
   await untilTrue('document.querySelectorAll(".row").length === 1');
   t.equal(await page.evaluate('location.pathname'), '/incidents/1', 'where she was');
-  t.same(await judgeEntries(), [{ who: 'ines', act: 'judge', incident: 1 }]);
+  t.same(await judgeEntries(), [{ account: 'ines', act: 'judge', incident: 1 }]);
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
   await page.waitForSelector('.incident .act.confirmed');

@@ -68,7 +68,7 @@ void t.test('a user with few streams gets one of the user with most when all are
     () => accounts.slice(0, 11).reduce((sum, { name }) => sum + open(name), 0) === 255,
   );
   t.ok(open('person-10') >= 20, 'earlier users got theirs from others');
-  t.match(server.summary(), /streams ended for somebody with fewer/);
+  t.match(server.summary(), /streams ended for a person with fewer/);
 });
 
 void t.test('the audit log of a search names every queried box', async (t) => {
@@ -122,7 +122,7 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
   const body = { user: 'operator' };
   t.equal((await ask(path, { method: 'POST', headers: headers(one), body })).status, 403);
   const answer = await ask(path, { method: 'POST', headers: headers(boss), body });
-  t.same(answer.json, { ended: 2 });
+  t.same(answer.json, { endedCount: 2 });
   await waitUntil(t, 'their streams end', () => streams.every(({ isOver }) => isOver));
   t.same(
     streams.map((stream) => stream.names().at(-1)),
@@ -130,8 +130,8 @@ void t.test('a supervisor ends another user’s sessions', async (t) => {
   );
   t.equal((await ask(`${url}/api/session`, { headers: { cookie: two } })).status, 401);
   t.notOk(otherStream.isOver, 'no other user’s');
-  t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', ended: 2 } }]);
-  t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { ended: 0 });
+  t.match(await recordsOf(db, 'end-sessions'), [{ more: { user: 'operator', endedCount: 2 } }]);
+  t.same((await ask(path, { method: 'POST', headers: headers(boss), body })).json, { endedCount: 0 });
 });
 
 void t.test('a changed or removed account of the settings ends its sessions', async (t) => {
@@ -144,7 +144,7 @@ void t.test('a changed or removed account of the settings ends its sessions', as
   for (const cookie of cookies)
     t.equal((await ask(`${url}/api/session`, { headers: { cookie } })).status, 401);
   t.match(await recordsOf(db, 'session-ended'), [
-    { more: { user: 'operator', role: 'operator', why: 'the role is auditor now' } },
-    { more: { user: 'operator-2', why: 'the settings have no such account any more' } },
+    { more: { user: 'operator', role: 'operator', reason: 'the role is auditor now' } },
+    { more: { user: 'operator-2', reason: 'the settings have no such account any more' } },
   ]);
 });

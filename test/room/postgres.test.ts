@@ -142,7 +142,7 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
   await administer(server, 'SELECT pg_promote()');
   await waitUntil(t, 'and goes on', () => program.output.includes('Room on'));
   t.same(
-    (await archive.store([event(2)])).lanes.map(({ through }) => through),
+    (await archive.store([event(2)])).lanes.map(({ contiguous_seq: through }) => through),
     [2],
   );
   t.equal(await program.end('SIGTERM'), 0);
@@ -183,7 +183,7 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
   proxy.hold(false, false);
   const { newArrivals: fresh, lanes } = await archive.store([event(2)]);
   t.same(fresh, [], 'it was there');
-  t.equal(lanes[0]?.through, 2, 'and is acknowledged now');
+  t.equal(lanes[0]?.contiguous_seq, 2, 'and is acknowledged now');
 });
 
 void t.test('a COMMIT that was cancelled before its standby confirmed is not acknowledged', async (t) => {
@@ -206,7 +206,7 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
   await waitNoMore(server);
   const { newArrivals: fresh, lanes } = await archive.store([event(1)]);
   t.same(fresh, [], 'it was there');
-  t.equal(lanes[0]?.through, 1);
+  t.equal(lanes[0]?.contiguous_seq, 1);
 });
 
 void t.test('no setting of server, role or URL changes the durability of a transaction', async (t) => {

@@ -171,7 +171,7 @@ void t.test('wrong settings are refused in one line, without the secret', async 
       /secret must be whsec_ and 24 to 64 bytes/,
     ],
     [[hook({ url: 'https://city.example' }, { secret: 'open sesame' })], /secret must be whsec_/],
-    [[hook({ url: 'https://a.example' }), hook({ url: 'https://b.example' })], /two have this name/],
+    [[hook({ url: 'https://a.example' }), hook({ url: 'https://b.example' })], /the name is used twice/],
   ];
   for (const [settings, line] of cases) {
     const webhooks = new Webhooks(db, settings, changesSince, collectingLog().log);

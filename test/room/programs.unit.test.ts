@@ -104,7 +104,7 @@ const incident = (no: number, rev: number, state = 'new'): Incident =>
   ({ no, rev, state, claimedBy: 'ada', dispatchedBy: 'bob', site: 'lyon' }) as Incident;
 const NOW = '2026-05-04T10:00:00.000Z';
 
-void t.test('webhook messages are in order, and the cursor covers what was sent', async (t) => {
+void t.test('webhook messages are sorted, and the cursor covers what was sent', async (t) => {
   const place = { rev: 10, incident: 4 };
   const camera = { site: 'lyon', box: 'b-1' } as Camera;
   const changes = {
@@ -225,8 +225,8 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     kind: 'loitering',
     rule: 'bag',
     place: 'zone/square',
-    started: at,
-    ended: null,
+    startedAt: at,
+    endedAt: null,
     received: at,
     clockDoubt: false,
     objects: [{ label: 'person', track: 4 }],
@@ -241,10 +241,10 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
     verdict: null,
     verdictAt: null,
     closedAt: null,
-    closedWhy: null,
+    closedReason: null,
     reopens: null,
   };
-  const all = [one, { ...one, no: 1, ended: at, verdict: 'confirmed' as const, reopens: 5 }];
+  const all = [one, { ...one, no: 1, endedAt: at, verdict: 'confirmed' as const, reopens: 5 }];
   const bytes = await incidentsParquet(each(all));
   const rows = await parquetReadObjects({ file: fileOf(bytes) });
   t.equal(rows.length, 2);
@@ -260,12 +260,12 @@ void t.test('an export of incidents as Parquet keeps its types', async (t) => {
       ...flat,
       no: BigInt(one.no),
       rev: 7n,
-      started: time,
+      startedAt: time,
       received: time,
       dispatchedAt: time,
     }))(one),
   );
-  t.match(rows[1], { no: 1n, ended: time, verdict: 'confirmed', reopens: 5n });
+  t.match(rows[1], { no: 1n, endedAt: time, verdict: 'confirmed', reopens: 5n });
   const { num_rows: none } = await parquetMetadataAsync(fileOf(await incidentsParquet(each<Incident>([]))));
   t.equal(none, 0n, 'no incident: a file without rows');
 });

@@ -43,7 +43,7 @@ async function fill(db: Sql, rows = ROWS): Promise<void> {
       [box, id, Buffer.from(markedContent('picture', index, PICTURE_BYTES)), at],
     );
     const no = await addIncident(db, { site: 's', box }, `ep-${index}`, Date.parse(at));
-    await db.run("INSERT INTO note (incident, at, who, text) VALUES ($1, $2, 'ada', $3)", [
+    await db.run("INSERT INTO note (incident, at, account, text) VALUES ($1, $2, 'ada', $3)", [
       no,
       at,
       markedContent('note', index, 200),
@@ -137,7 +137,7 @@ void t.test('SQLite reports a file that has a long reader, or is too large to re
   const db = await roomDatabase(t, address, NOON);
   await fill(db, 100);
   t.same(await db.scrub(true, { sizeMax: 1_000_000 }), [
-    `${address}: more than 1 MB; what was deleted may stand in pages in use: VACUUM it by hand, see docs/guide/room.md`,
+    `${address}: more than 1 MB; pages in use may still contain deleted data: VACUUM it by hand, see docs/guide/room.md`,
   ]);
   const { default: Database } = await import('better-sqlite3');
   const reader = new Database(address);

@@ -114,7 +114,7 @@ void t.test('the retention of each box follows its valid authorisations', async 
   rmSync(join(folder, 'a-4.dsse.json'));
   t.match(
     lines[0],
-    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a given authority; marseille-1\/c has the default/,
+    /c\.dsse\.json: signed by [0-9a-f]{16}…, which is not a key of a configured authority; marseille-1\/c has the default/,
   );
   t.equal(lines.length, 2, 'each is reported once');
 
@@ -143,7 +143,8 @@ async function purgeAt(
 ): Promise<string[]> {
   const lines: string[] = [];
   await db.run(
-    "INSERT INTO session (id, who, role, method, began, used, ends, checked) VALUES ($1, 'ada', 'operator', 'local', $2, $2, $2, $2)",
+    `INSERT INTO session (id, account, role, method, started_at, last_used_at, ends, checked_at)
+       VALUES ($1, 'ada', 'operator', 'local', $2, $2, $2, $2)`,
     [`s-${nowMs}`, iso(nowMs - 1)],
   );
   const purge = new Purge(
@@ -181,7 +182,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     for (const no of [expired, expired, retained]) await addNote(db, no, NOW - DAY_MS);
     await addVerdict(db, A, 'ep-old', 'confirmed', NOW - 31 * DAY_MS);
     await addVerdict(db, A, 'ep-edge', 'confirmed', NOW - DAY_MS);
-    await db.run("INSERT INTO done VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
+    await db.run("INSERT INTO completed_action VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
       iso(NOW - DAY_MS - 1),
       iso(NOW - DAY_MS),
     ]);
@@ -198,7 +199,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same(await idsIn('incident', 'episode'), ['ep-edge']);
     t.same(await idsIn('note', 'incident'), [retained], 'notes go with their incident');
     t.same(await idsIn('verdict_due', 'episode'), ['ep-edge']);
-    t.same(await idsIn('done', 'key'), ['k-2']);
+    t.same(await idsIn('completed_action', 'key'), ['k-2']);
     t.same(await idsIn('day_figure', 'day'), ['2025-11-26']);
     t.match(lines, [/^purge: deleted 4 of event, 2 of snapshot, 1 of incident, 2 of note/]);
 
@@ -207,23 +208,26 @@ for (const name of ['sqlite', 'postgres'] as const) {
       counts: { event: 4 },
       from: iso(NOW - 60 * DAY_MS - 1),
       to: iso(NOW - 29.5 * DAY_MS),
-      why: [
-        { why: 'default, 30 days', boxes: { 'marseille-1/a': 3 } },
-        { why: 'b-1, 60 days', boxes: { 'marseille-1/b': 1 } },
+      reasons: [
+        { reason: 'default, 30 days', boxes: { 'marseille-1/a': 3 } },
+        { reason: 'b-1, 60 days', boxes: { 'marseille-1/b': 1 } },
       ],
     });
     t.match(
       records.find(({ more }) => 'incident' in (more['counts'] as object)),
       { ...A, more: { counts: { incident: 1, note: 2 } } },
     );
-    t.match(records.at(-1)?.more, { counts: { done: 1, session: 1, day_figure: 1 }, why: 'ended' });
+    t.match(records.at(-1)?.more, {
+      counts: { completed_action: 1, session: 1, day_figure: 1 },
+      reason: 'expired',
+    });
     await purgeAt(t, db, NOW + 1, { folder });
     t.same(await idsIn('event', 'id'), ['b-kept'], 'a millisecond later it goes');
 
     put(folder, 'b', { box: 'b', order: 'b-2', events: 40, snapshots: 3 });
     await purgeAt(t, db, NOW + 2, { folder });
     t.equal(await countOf(db, 'event'), 0, 'a shorter retention applies to older rows too');
-    t.match((await recordsOf(db, 'purge')).at(-2), { more: { why: [{ why: 'b-2, 40 days' }] }, ...B });
+    t.match((await recordsOf(db, 'purge')).at(-2), { more: { reasons: [{ reason: 'b-2, 40 days' }] }, ...B });
     await isWhole(t, db);
   });
 
@@ -233,7 +237,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const rows = 12_001;
     await manyEvents(db, rows);
     await db.run(
-      "INSERT INTO session (id, who, role, method, began, used, ends, checked) VALUES ('s', 'ada', 'operator', 'local', $1, $1, $1, $1)",
+      `INSERT INTO session (id, account, role, method, started_at, last_used_at, ends, checked_at)
+       VALUES ('s', 'ada', 'operator', 'local', $1, $1, $1, $1)`,
       [iso(NOW - 1)],
     );
 
@@ -274,7 +279,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.teardown(() => purge.stop());
     purge.start();
     await waitUntil(t, 'it says so', () => lines.length > 0);
-    t.match(lines[0], /^purge: .*audit.*; what is left is deleted with the next run$/);
+    t.match(lines[0], /^purge: .*audit.*; the rest is deleted in the next run$/);
     t.equal(await countOf(db, 'event'), 10, 'nothing goes without its record');
     await db.run('ALTER TABLE away RENAME TO audit');
     await waitUntil(t, 'it goes on', () => lines.some((line) => /deleted 10 of event/.test(line)));
@@ -342,7 +347,7 @@ void t.test('expired months in PostgreSQL are dropped as whole partitions', asyn
 
   const blocked = await blockedPurge(t, db, address, folder);
   t.match(blocked, [
-    /event_2026_08: in use for more than 2 s; tried again with the next run/,
+    /event_2026_08: in use for more than 2 s; retried in the next run/,
     /deleted 1 of event/,
   ]);
   t.ok(

@@ -205,7 +205,7 @@ void t.test(`a search reaches ${BOXES} boxes with ${DAYS} days of ${PER_DAY} eve
       [...hours(240 + SPAN_HOURS, 240), '--kind', 'loitering'],
       expected(240 + SPAN_HOURS, 240, 'loitering'),
     ],
-    ['a day, one kind that nobody has seen', [...hours(48, 24), '--kind', 'graffiti'], 0],
+    ['a day, one kind without events', [...hours(48, 24), '--kind', 'graffiti'], 0],
     ['two hours, everything', [...hours(74, 72), '--max', '1000000'], expected(74, 72)],
   ];
   for (const [name, args, each] of questions) {

@@ -113,16 +113,20 @@ function consoleOf(t: Test, desk: Desk, db: Sql) {
   };
   const search = async (user: Account, overrides: object = {}): Promise<SearchState> => {
     const body = { ...REASON, from: iso(Date.now() - 24 * HOUR_MS), to: iso(Date.now()), ...overrides };
-    return logged(await handlers.search({ ...call, who: user, params: undefined, body, nowMs: Date.now() }));
+    return logged(
+      await handlers.search({ ...call, account: user, params: undefined, body, nowMs: Date.now() }),
+    );
   };
-  const state = async (who: Account, id: string, nowMs = Date.now()): Promise<SearchState> =>
-    logged(await handlers.searchState({ ...call, who, params: { id }, body: undefined, nowMs }));
-  const unseal = async (who: Account, no: number) =>
-    logged(await handlers.sealed({ ...call, who, params: { no }, body: REASON, nowMs: Date.now() }));
+  const state = async (user: Account, id: string, nowMs = Date.now()): Promise<SearchState> =>
+    logged(await handlers.searchState({ ...call, account: user, params: { id }, body: undefined, nowMs }));
+  const unseal = async (user: Account, no: number) =>
+    logged(
+      await handlers.sealed({ ...call, account: user, params: { no }, body: REASON, nowMs: Date.now() }),
+    );
   const untilDone = async (user: Account, { id }: SearchState): Promise<SearchState> => {
     for (let i = 0; i < 300; i += 1) {
       const now = await state(user, id);
-      if (now.done) return now;
+      if (now.isDone) return now;
       await sleep(100);
     }
     t.fail('the search does not end');
@@ -152,7 +156,7 @@ async function addIncident(
 ): Promise<number> {
   const now = iso(Date.now());
   const [row] = await db.all<{ no: number }>(
-    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started,
+    `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place, started_at,
        received, clock_doubt, objects, cause, events, newest, detail, state)
      VALUES (1, 1, $1, $2, $3, $4, 'alert', 2, 'loitering', 'r', 'zone/forecourt', $5, $5, $6, '[]', '{}', 1, $5, $7, 'new')
      RETURNING no`,
@@ -162,8 +166,8 @@ async function addIncident(
 }
 
 const auditOf = (db: Sql) =>
-  db.all<{ who: string; role: string; act: string; incident: number | null; more: string }>(
-    'SELECT who, role, act, incident, more FROM audit ORDER BY no',
+  db.all<{ account: string; role: string; act: string; incident: number | null; more: string }>(
+    'SELECT account, role, act, incident, more FROM audit ORDER BY no',
   );
 
 void t.test('a search is audited first, and reports progress, missing boxes and incidents', async (t) => {
@@ -191,17 +195,17 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     const newest = await addIncident(db, 'alpha', 'a-2-e', {}, 2);
     await addIncident(db, 'beta', 'a-1-e', {});
     const started = await room.search(alice);
-    t.match(started, { done: false, ...REASON, found: [] });
+    t.match(started, { isDone: false, ...REASON, matches: [] });
     t.match(
       await auditOf(db),
-      [{ who: 'alice', role: 'operator', act: 'search', more: started.id }],
+      [{ account: 'alice', role: 'operator', act: 'search', more: started.id }],
       'on record',
     );
     const finished = await room.ended(alice, started);
-    t.match(finished, { asked: 3, answered: 1, more: 0, fault: null }, db.dialect.name);
+    t.match(finished, { askedCount: 3, answeredCount: 1, more: 0, fault: null }, db.dialect.name);
     t.match(finished.missing, [/^delta: stopped, /, /^gamma: unknown-key: /], 'and why');
     t.strictSame(
-      finished.found.map(({ event, box, incident, sealed }) => [event, box, incident, sealed]),
+      finished.matches.map(({ event, box, incident, sealed }) => [event, box, incident, sealed]),
       [
         ['a-3', 'alpha', null, false],
         ['a-2', 'alpha', newest, false],
@@ -213,7 +217,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
       status: 403,
       message: /belongs to another person/,
     });
-    t.match(await room.state(account('sue', 'supervisor'), started.id), { done: true });
+    t.match(await room.state(account('sue', 'supervisor'), started.id), { isDone: true });
     await t.rejects(
       room.state(alice, started.id, Date.now() + HOUR_MS + 1000),
       { status: 404, message: /stored for an hour/ },
@@ -224,9 +228,14 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
       kinds: ['wrong-way'],
       from: '2026-03-01T01:30:00+01:00',
     });
-    t.match(await room.ended(account('stats'), narrow), { asked: 1, answered: 1, found: [], missing: [] });
+    t.match(await room.ended(account('stats'), narrow), {
+      askedCount: 1,
+      answeredCount: 1,
+      matches: [],
+      missing: [],
+    });
     t.match((await auditOf(db)).at(-1), {
-      who: 'stats',
+      account: 'stats',
       role: 'program',
       more: /"from":"2026-03-01T00:30:00.000Z".*"boxes":\["alpha"\]/,
     });
@@ -254,7 +263,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
   t.notMatch(desk.output(), secret, 'the key is in no line');
   t.match(
     desk.output(),
-    /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 that were no answers ignored/s,
+    /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 messages ignored that were not replies/s,
   );
 });
 
@@ -282,7 +291,7 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   t.equal(await program.exit, 0);
   for (const [i, name] of ['alice', 'bob'].entries()) {
     const state = await calls.ended(account(name), running[i] as SearchState);
-    t.match(state, { done: true, fault: /signer does not answer .*start vigie-room-signer/ });
+    t.match(state, { isDone: true, fault: /signer does not answer .*start vigie-room-signer/ });
   }
   t.notOk(existsSync(desk.socket), 'the socket is gone');
   writeFileSync(join(desk.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
@@ -303,11 +312,11 @@ void t.test('an invalid request is refused in one line', async (t) => {
       });
       asking.on('error', reject).end(body);
     });
-  const valid = { who: 'alice', request: { ...REASON, from: iso(0), to: iso(1) } };
+  const valid = { account: 'alice', request: { ...REASON, from: iso(0), to: iso(1) } };
   const reasonless = { ...valid, request: { ...valid.request, reason: '' } };
   const unseen = { ...valid, request: { ...valid.request, case: '\u200b' } };
   const impossible = { ...valid, request: { ...valid.request, to: '2026-02-30T00:00:00.000Z' } };
-  const still = { who: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: REASON };
+  const still = { account: 'alice', site: SITE, box: 'alpha', event: '../../etc', request: REASON };
   t.match(await ask('GET', '/search', ''), /^404 \{"line":"only POST/);
   t.match(await ask('POST', '/sign', '{}'), /^404 /);
   t.match(await ask('POST', '/search', 'no json'), /^400 \{"line":"\/: /);
@@ -378,7 +387,7 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     t.match(answer.file, /alpha_e-1_\d{8}T\d{9}Z\.age$/);
     const last = (await auditOf(db)).at(-1);
     t.match(last, {
-      who: 'sue',
+      account: 'sue',
       role: 'supervisor',
       act: 'request-sealed',
       incident: no,

@@ -82,7 +82,7 @@ class Pair {
     const before = await storedCount(this.#database);
     while ((await storedCount(this.#database)) === before) {
       if (performance.now() - beganMs > TAKEN_OVER_WITHIN_MS)
-        throw new Error(`nothing is stored after one was ${fault}: ${this.output}`);
+        throw new Error(`no event is stored after one was ${fault}: ${this.output}`);
       await sleep(20);
     }
     const tookMs = Math.round(performance.now() - beganMs);

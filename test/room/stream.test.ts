@@ -147,7 +147,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
     await waitUntil(
       t,
       'the screen has the change',
-      () => steady.names().filter((name) => name === 'away').length === round,
+      () => steady.names().filter((name) => name === 'unavailable').length === round,
       30_000,
     );
     if (round === 2) {
@@ -167,7 +167,7 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
     await waitUntil(
       t,
       'and again',
-      () => steady.names().filter((name) => name === 'back').length === round,
+      () => steady.names().filter((name) => name === 'available').length === round,
       30_000,
     );
   }
@@ -207,7 +207,9 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   state.rev = 5001;
   state.cameras = 2;
   const poke = () =>
-    db.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [String(Math.random())]);
+    db.run("INSERT INTO completed_action VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [
+      String(Math.random()),
+    ]);
   await poke();
   await waitUntil(t, 'the first', () => current.revs.length === 1);
   state.rev = 5002;
@@ -251,13 +253,13 @@ t.test('a slow database is reported, and loses nothing', async (t) => {
   await sleep(250);
   slowMs = 4000;
   await addSome(db, 2);
-  await waitUntil(t, 'it is reported', () => reader.names()[0] === 'away');
+  await waitUntil(t, 'it is reported', () => reader.names()[0] === 'unavailable');
   slowMs = 0;
   const end = await addSome(db, 2);
-  await waitUntil(t, 'all is sent', () => last(reader) === end && reader.names().includes('back'));
+  await waitUntil(t, 'all is sent', () => last(reader) === end && reader.names().includes('available'));
   t.same(reader.revs, [1, 2, 3, 4]);
   t.same(notices, [
-    'console: the database does not answer (no answer in 3 s); asked again',
+    'console: the database does not answer (no answer in 3 s); retrying',
     'console: the database answers again',
   ]);
 });
@@ -288,9 +290,11 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   await waitUntil(t, 'it is there', () => reader.status === 200);
   const other = databaseOf(address, () => undefined);
   t.teardown(() => other.close());
-  for (let at = 0; at < 30 && !notices.some((line) => /takes nothing/.test(line)); at += 1) {
+  for (let at = 0; at < 30 && !notices.some((line) => /does not read/.test(line)); at += 1) {
     state.rev += 1000;
-    await other.run("INSERT INTO done VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [`slow-${at}`]);
+    await other.run("INSERT INTO completed_action VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [
+      `slow-${at}`,
+    ]);
     await waitUntil(t, 'the other one has it', () => last(reader) === state.rev);
   }
   t.match(server.summary(), /1 slow screens cut off/);
@@ -341,12 +345,12 @@ t.test('two consoles of the program share one database and end cleanly', async (
   const cases: [string[], number, RegExp][] = [
     [[], 2, /^room: name --settings FILE, or --demo/],
     [['--settings', '/nowhere.yaml'], 2, /^room: \/nowhere\.yaml: cannot be read/],
-    [['--settings', settings], 2, /^room: database: is none of a room yet .* start the archive/],
+    [['--settings', settings], 2, /^room: database: not a room database yet .* start the archive/],
     [['--demo', '--listen', '0.0.0.0:0'], 2, /^room: --listen: with --demo anybody with the link may enter/],
     [['--demo', '--listen', 'here'], 2, /^room: --listen: .*must be address:port/],
     [['--demo', '--database', 'mysql://x'], 2, /^room: database: must be a file or postgres/],
     [['--demo', '--database', 'postgres://u@127.0.0.1:1/x'], 1, /^room: database: does not answer/],
-    [['--demo', '--app', '/nowhere'], 2, /^room: the browser's program is not there .*npm run build/],
+    [['--demo', '--app', '/nowhere'], 2, /^room: the browser app is missing .*npm run build/],
   ];
   const endings = cases.map(async ([extraArgs, code, line]) => {
     const program = start(t, process.execPath, [PROGRAM, '--app', appFolder(t), ...extraArgs]);

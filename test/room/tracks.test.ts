@@ -101,8 +101,8 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
 }
 
 const entriesOf = async (db: Sql, ...acts: string[]) => {
-  const rows = await db.all<{ who: string; act: string; site: string; box: string; more: string }>(
-    'SELECT who, act, site, box, more FROM audit ORDER BY no',
+  const rows = await db.all<{ account: string; act: string; site: string; box: string; more: string }>(
+    'SELECT account, act, site, box, more FROM audit ORDER BY no',
   );
   return rows
     .filter(({ act }) => acts.includes(act))
@@ -145,7 +145,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       t.equal(reply.status, 200, reply.text);
       const answer = reply.json as TrackAnswer;
       t.ok(Value.Check(TrackAnswer, answer), JSON.stringify(Value.Errors(TrackAnswer, answer).First()));
-      t.strictSame(answer.asked, { ...REASON, question: QUESTION });
+      t.strictSame(answer.request, { ...REASON, question: QUESTION });
       t.match(answer, {
         matches: 5,
         more: 0,
@@ -175,7 +175,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const [before, after, ...rest] = await entriesOf(db, 'ask-tracks');
       t.strictSame(rest, []);
       t.strictSame(before, {
-        who: 'operator-0',
+        account: 'operator-0',
         act: 'ask-tracks',
         site: SITE,
         box: BOX,
@@ -185,8 +185,8 @@ for (const kind of ['sqlite', 'postgres'] as const) {
         tracks: answer.id,
         case: REASON.case,
         matches: 5,
-        given: 5,
-        seen: 0.9,
+        trackCount: 5,
+        analysedRatio: 0.9,
         order: 'order-1',
       });
       t.match(
@@ -210,12 +210,12 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       }
       t.match(await entriesOf(db, 'export'), [
         {
-          who: 'supervisor-2',
+          account: 'supervisor-2',
           site: SITE,
           box: BOX,
-          more: { what: 'tracks.csv', tracks: answer.id, case: REASON.case, count: 5 },
+          more: { table: 'tracks.csv', tracks: answer.id, case: REASON.case, count: 5 },
         },
-        { more: { what: 'tracks.mf.json', count: 5 } },
+        { more: { table: 'tracks.mf.json', count: 5 } },
       ]);
       t.match(await sue.get('/api/tracks/none/tracks.csv'), {
         status: 404,
@@ -309,7 +309,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
   t.match(looked, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
   t.ok(Value.Check(ROUTES.trackStill.gives, looked.json));
   t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
-    { who: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
+    { account: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
     { more: { still: true, sha256: sha256Of(STILL) } },
   ]);
 
@@ -321,7 +321,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
       });
       asking.on('error', reject).end(JSON.stringify(body));
     });
-  const valid = { who: 'anna', request: { ...REASON, question: QUESTION } };
+  const valid = { account: 'anna', request: { ...REASON, question: QUESTION } };
   t.match(await ofSigner('/track', valid), /^404 .*only POST \/search, \/sealed, \/tracks, \/track-still/);
   t.match(
     await ofSigner('/tracks', { ...valid, request: { ...valid.request, box: '*' } }),

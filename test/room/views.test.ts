@@ -55,9 +55,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       });
       const nos = [
         await addIncident(db, NOW, { kind, cause, site: 'evil', still: HOSTILE.slice(0, 80) }),
-        await addIncident(db, NOW, { started: '0001-01-01T00:00:00.000Z', site: 'evil', objects: '{}' }),
+        await addIncident(db, NOW, { started_at: '0001-01-01T00:00:00.000Z', site: 'evil', objects: '{}' }),
         await addIncident(db, NOW, {
-          started: '9999-12-31T23:59:59.999Z',
+          started_at: '9999-12-31T23:59:59.999Z',
           site: 'evil',
           detail: '[]',
           cause: '7',
@@ -137,9 +137,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
         text += line;
       const csv = text.trim().split('\r\n');
       t.equal(csv.length, 14, 'a line of names, and each');
-      t.match(csv[0], /^no,received,started,/);
-      const [entry] = await db.all<{ who: string; more: string }>("SELECT * FROM audit WHERE act = 'export'");
-      t.same([entry?.who, JSON.parse(entry?.more ?? '')], ['supervisor', { what: 'incidents', ...query }]);
+      t.match(csv[0], /^no,received,startedAt,/);
+      const [entry] = await db.all<{ account: string; more: string }>(
+        "SELECT * FROM audit WHERE act = 'export'",
+      );
+      t.same(
+        [entry?.account, JSON.parse(entry?.more ?? '')],
+        ['supervisor', { table: 'incidents', ...query }],
+      );
       const bad = { query: { from: '2026-99-01T00:00:00.000Z' } };
       t.equal(
         (await refusalOf(handlers.incidentsCsv(callOf<'incidentsCsv'>('supervisor', NOW, bad)))).status,
@@ -186,7 +191,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal((await rows()).length, 1, 'a picture that was not shown is not audited');
       const incident = await handlers.incident(callOf<'incident'>('anna', NOW, { params: { no } }));
       t.same(
-        incident.stills.map(({ here }) => here),
+        incident.stills.map(({ isStored }) => isStored),
         [true, false, false],
       );
 
@@ -226,7 +231,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
 
     await t.test('a camera list has condition and blind time', async (t) => {
       const system = { severity: 'system', site: 'eyes', box: 'e-1' };
-      const timeSpan = { started: iso(NOW - 3 * DAY_MS), ended: iso(NOW - 23 * HOUR_MS) };
+      const timeSpan = { started_at: iso(NOW - 3 * DAY_MS), ended_at: iso(NOW - 23 * HOUR_MS) };
       await addIncident(db, NOW - 3 * DAY_MS, { ...system, kind: 'covered', ...timeSpan });
       await addIncident(db, NOW - 60_000, { ...system, kind: 'stream-lost' });
       await addIncident(db, NOW - 30_000, { ...system, kind: 'frozen' });
@@ -257,10 +262,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       ];
       for (const row of rows) await insert(db, 'day_figure', row);
       const muted = { ...place, severity: 'system', kind: 'alert-limit', cause: '{"suppressed":7}' };
-      await addIncident(db, Date.parse(span.from), { ...muted, ended: '2026-06-01T11:00:00.000Z' });
+      await addIncident(db, Date.parse(span.from), { ...muted, ended_at: '2026-06-01T11:00:00.000Z' });
       await addIncident(db, Date.parse(span.from) - DAY_MS, {
         ...muted,
-        ended: iso(Date.parse(span.from) - 1),
+        ended_at: iso(Date.parse(span.from) - 1),
       });
       const figures = (by: 'rule' | 'hour' | 'day' | 'kind' | 'box' | 'site') =>
         handlers.figures(callOf<'figures'>('supervisor', NOW, { query: { ...span, by } }));
@@ -310,23 +315,23 @@ for (const name of ['sqlite', 'postgres'] as const) {
         const call = callOf<'incidentsCsv'>('auditor', NOW, { query: { site: 'nowhere' } });
         await handlers.incidentsCsv(call);
       }
-      const ask = (query: { before?: number; who?: string; incident?: number }) =>
+      const ask = (query: { before?: number; account?: string; incident?: number }) =>
         handlers.audit(callOf<'audit'>('auditor', NOW, { query }));
       const newest = await ask({});
       t.ok(Value.Check(ROUTES.audit.gives, newest));
-      t.same([newest.whole, newest.fault, newest.entries.length], [true, null, 100]);
+      t.same([newest.isIntact, newest.fault, newest.entries.length], [true, null, 100]);
       const rest = await ask({ before: newest.next ?? 0 });
       t.equal(rest.entries[0]?.no, (newest.entries.at(-1)?.no ?? 0) - 1);
-      t.ok((await ask({ who: 'anna' })).entries.every(({ who }) => who === 'anna'));
+      t.ok((await ask({ account: 'anna' })).entries.every(({ account }) => account === 'anna'));
       t.equal((await ask({ incident: 2 ** 70 })).entries.length, 0);
       let text = '';
       for await (const part of await handlers.auditCsv(callOf<'auditCsv'>('auditor', NOW)))
         text += String(part);
       t.equal(text.trimEnd().split('\n').length, 2 + (newest.entries[0]?.no ?? 0), 'its own export is in it');
       await db.run("UPDATE audit SET more = '{}' WHERE no = 2");
-      t.equal((await ask({})).whole, true, 'a verified log is verified again after an hour');
+      t.equal((await ask({})).isIntact, true, 'a verified log is verified again after an hour');
       const later = await handlersOf(db).audit(callOf<'audit'>('auditor', NOW));
-      t.match(later, { whole: false, fault: 'entry 2 is not as it was written' });
+      t.match(later, { isIntact: false, fault: 'entry 2 was changed after it was written' });
 
       const slow: Sql = {
         dialect: db.dialect,
@@ -342,7 +347,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       };
       const soon = await handlersOf(slow).audit(callOf<'audit'>('auditor', NOW));
       t.equal(soon.entries.length, 100, 'a long record holds up no page');
-      t.match(soon, { whole: false, fault: /^not all are looked at yet: entries 1 to 0 of \d+ are whole/ });
+      t.match(soon, {
+        isIntact: false,
+        fault: /^verification is still running: entries 1 to 0 of \d+ are whole/,
+      });
     });
 
     await t.test('the queue has the most urgent and newest first, and counts the rest', async (t) => {
@@ -364,8 +372,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
         for (let index = 0; index < missingCount; index += 1) {
           await transaction.run(
             `INSERT INTO incident (rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
-               started, received, clock_doubt, objects, cause, events, newest, detail, state)
-             SELECT rev, revision, site, box, $1, entry, severity, priority, kind, rule, place, started, received,
+               started_at, received, clock_doubt, objects, cause, events, newest, detail, state)
+             SELECT rev, revision, site, box, $1, entry, severity, priority, kind, rule, place, started_at, received,
                clock_doubt, objects, cause, events, newest, detail, state FROM incident WHERE no = $2`,
             [`many-${index}`, urgent],
           );

@@ -80,7 +80,7 @@ function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow
     ...unseen.map((box) => ({ site: '-', box, report: undefined, revoked: null })),
   ].map(({ site, box, report, revoked }): Line => {
     const own = rowsByBox.get(box) ?? [];
-    const ends = own.filter((row) => row.revoked === null).at(-1)?.not_after ?? null;
+    const ends = own.filter((row) => row.revoked_at === null).at(-1)?.not_after ?? null;
     const notAfter = report?.certNotAfter;
     const says = notAfter == null ? null : Date.parse(notAfter);
     const isRevoked = revoked !== null || (own.length > 0 && ends === null);

@@ -59,7 +59,9 @@ function enrolledLines({ enrolment }: Fleet, store: FleetStore, nowMs: number): 
   try {
     const good = enrolled
       .certificates()
-      .filter(({ use, revoked, not_after }) => use === 'client' && revoked === null && not_after > nowMs);
+      .filter(
+        ({ use, revoked_at, not_after }) => use === 'client' && revoked_at === null && not_after > nowMs,
+      );
     const knownBoxes = new Set(store.boxes().map((row) => row.box));
     const never = [...new Set(good.map((row) => row.box))].filter((name) => !knownBoxes.has(name));
     if (never.length === 0) return [];

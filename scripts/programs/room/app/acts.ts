@@ -64,11 +64,11 @@ export function explain(error: unknown): string {
   if (status === 0) return frame.unreached;
   if (status !== 409) return title === '' ? frame.refusal(status) : title;
   if (incident === undefined) return `${conflict.head}${title === '' ? conflict.otherChange : title}`;
-  const { state, claimedBy, dispatchedBy, verdict, closedWhy } = incident;
+  const { state, claimedBy, dispatchedBy, verdict, closedReason } = incident;
   const me = session.value?.user;
   if (state === 'closed') {
     const verdictText = verdict === null ? '' : verdicts[verdict];
-    return `${conflict.head}${conflict.closed(closedWhy === null ? verdictText : words.value.incident.boxRevoked)}`;
+    return `${conflict.head}${conflict.closed(closedReason === null ? verdictText : words.value.incident.boxRevoked)}`;
   }
   if (state === 'dispatched' && dispatchedBy !== null)
     return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;

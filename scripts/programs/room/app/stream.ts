@@ -10,7 +10,7 @@
  * - While a queue is loading, BUFFERED_MAX messages are held; more cause another load.
  */
 import { signal } from '@preact/signals';
-import type { Camera, GoneCamera } from '../contract/camera.ts';
+import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { ApiProblem, get } from './api.ts';
@@ -23,13 +23,13 @@ import { expired, session } from './session.ts';
  */
 const SILENT_MS = 2 * BEAT_S * 1000 + 10_000;
 
-/** `away`: the server answers, but its database is unavailable. */
-export type Link = 'connecting' | 'live' | 'away' | 'lost';
+/** `unavailable`: the server answers, but its database is unavailable. */
+export type Link = 'connecting' | 'live' | 'unavailable' | 'disconnected';
 
 type Message =
   | { readonly type: 'incidents'; readonly after: number; readonly incidents: readonly Incident[] }
   | { readonly type: 'cameras'; readonly cameras: readonly Camera[] }
-  | { readonly type: 'gone'; readonly gone: readonly GoneCamera[] }
+  | { readonly type: 'removed'; readonly removals: readonly RemovedCamera[] }
   | { readonly type: 'reset' | 'session' | 'ask' }
   | { readonly type: 'link'; readonly link: Link };
 
@@ -86,7 +86,7 @@ async function loaded(): Promise<void> {
       return;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
-      link.value = 'lost';
+      link.value = 'disconnected';
       await pause(attempt);
     }
   }
@@ -99,9 +99,9 @@ function take(message: Message): void {
     const changes = message.cameras.map((camera) => [`${camera.site}/${camera.box}`, camera] as const);
     cameras.value = new Map([...cameras.value, ...changes]);
   }
-  if (message.type === 'gone') {
-    const removals = message.gone.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
-    cameras.value = new Map([...cameras.value, ...removals]);
+  if (message.type === 'removed') {
+    const removedEntries = message.removals.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
+    cameras.value = new Map([...cameras.value, ...removedEntries]);
   }
   if (message.type === 'session') void checkSession();
   if (message.type === 'reset') void load();
@@ -149,13 +149,13 @@ function listen(): void {
     take(message);
   });
   on('cameras', (data) => both({ type: 'cameras', cameras: JSON.parse(data) as Camera[] }));
-  on('gone', (data) => both({ type: 'gone', gone: JSON.parse(data) as GoneCamera[] }));
+  on('removed', (data) => both({ type: 'removed', removals: JSON.parse(data) as RemovedCamera[] }));
   on('reset', () => {
     tell({ type: 'reset' });
     void load().then(listen);
   });
-  on('away', () => setLink('away'));
-  on('back', () => setLink('live'));
+  on('unavailable', () => setLink('unavailable'));
+  on('available', () => setLink('live'));
   on('beat', () => undefined);
   on('session', () => both({ type: 'session' }));
   stream.onerror = () => void broken(stream);
@@ -165,13 +165,13 @@ function listen(): void {
 function resetSilence(): void {
   clearTimeout(silence);
   silence = setTimeout(() => {
-    setLink('lost');
+    setLink('disconnected');
     listen();
   }, SILENT_MS);
 }
 
 async function broken(stream: EventSource): Promise<void> {
-  setLink('lost');
+  setLink('disconnected');
   // Until the source is closed, the browser itself reconnects with the last id.
   if (stream.readyState !== EventSource.CLOSED || stream !== source) return;
   await pause(tries);

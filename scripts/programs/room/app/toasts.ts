@@ -1,7 +1,7 @@
 /**
  * Short messages about actions that were done or refused. They offer no undo, because a sent action cannot be revoked.
  *
- * LIMITS: HELD_MAX messages; the oldest is dropped first.
+ * LIMITS: TOASTS_MAX messages; the oldest is dropped first.
  */
 import { signal } from '@preact/signals';
 

@@ -15,7 +15,7 @@ import { DataRefused, iso, type Queries, type Sql } from '../database/sql.ts';
 import { standbyProblem } from '../database/standbys.ts';
 import { WatchedLease } from '../database/watched-lease.ts';
 import {
-  type LaneThrough,
+  type LaneProgress,
   laneKey,
   progressOf,
   rangesText,
@@ -66,7 +66,7 @@ export class Archive {
 
   /**
    * Creates missing tables.
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    * @throws {Error} for a wrong database
    */
   async open(): Promise<void> {
@@ -79,7 +79,7 @@ export class Archive {
 
   /**
    * Stores a batch atomically and durably. Idempotent; several batches may be stored concurrently.
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    * @throws {DataRefused} if part of the batch cannot be stored
    * @throws {LeaseLost} if the given lease belongs to another program
    */
@@ -172,7 +172,7 @@ export class Archive {
     await this.#db.close();
   }
 
-  async #moveLanes(transaction: Queries, lanes: readonly TouchedLane[]): Promise<LaneThrough[]> {
+  async #moveLanes(transaction: Queries, lanes: readonly TouchedLane[]): Promise<LaneProgress[]> {
     if (lanes.length === 0) return [];
     const { dialect } = this.#db;
     const key = { site: 'text', box: 'text', epoch: 'text', lane: 'text' } as const;
@@ -183,23 +183,33 @@ export class Archive {
       [keys],
     );
     // Locks the lanes: no other transaction moves them or stores their messages until this one ends.
-    const rows = await transaction.all<LaneThrough & { ahead: string }>(
+    const rows = await transaction.all<LaneProgress & { later_ranges: string }>(
       `SELECT lane.* FROM lane JOIN ${dialect.rows('$1', 'touched', key)} USING (site, box, epoch, lane)
        ORDER BY site, box, epoch, lane ${dialect.name === 'postgres' ? 'FOR UPDATE OF lane' : ''}`,
       [keys],
     );
-    const before = new Map(rows.map((row) => [laneKey(row), progressOf(row.through, row.ahead)]));
+    const before = new Map(
+      rows.map((row) => [laneKey(row), progressOf(row.contiguous_seq, row.later_ranges)]),
+    );
     const after = lanes.map(({ site, box, epoch, lane, first, ranges }) => {
       const progress = advance(before.get(laneKey({ site, box, epoch, lane })) ?? NOTHING, first, ranges);
-      return { site, box, epoch, lane, through: progress.through, ahead: rangesText(progress) };
+      return {
+        site,
+        box,
+        epoch,
+        lane,
+        contiguous_seq: progress.contiguousSeq,
+        later_ranges: rangesText(progress),
+      };
     });
     await transaction.run(
-      `INSERT INTO lane SELECT site, box, epoch, lane, through, ahead
-       FROM ${dialect.rows('$1', 'moved', { ...key, through: 'integer', ahead: 'text' })} WHERE true
-       ON CONFLICT (site, box, epoch, lane) DO UPDATE SET through = excluded.through, ahead = excluded.ahead`,
+      `INSERT INTO lane SELECT site, box, epoch, lane, contiguous_seq, later_ranges
+       FROM ${dialect.rows('$1', 'progress', { ...key, contiguous_seq: 'integer', later_ranges: 'text' })} WHERE true
+       ON CONFLICT (site, box, epoch, lane) DO UPDATE SET
+         contiguous_seq = excluded.contiguous_seq, later_ranges = excluded.later_ranges`,
       [JSON.stringify(after)],
     );
-    return after.map(({ ahead: _ahead, ...lane }) => lane);
+    return after.map(({ later_ranges: _laterRanges, ...lane }) => lane);
   }
 
   async #putReports(

@@ -4,9 +4,9 @@ import type { Progress, Range } from './numbers.ts';
 
 export type LaneKey = Pick<Place, 'site' | 'box' | 'epoch' | 'lane'>;
 
-export interface LaneThrough extends LaneKey {
+export interface LaneProgress extends LaneKey {
   /** Highest number up to which everything of the lane is stored. */
-  readonly through: number;
+  readonly contiguous_seq: number;
 }
 
 export interface Stored {
@@ -15,7 +15,7 @@ export interface Stored {
   /** Arrivals beyond the daily share of their box. Their numbers are not acknowledged. */
   readonly leftOut: readonly Arrival[];
   /** Each lane that the batch touched. */
-  readonly lanes: readonly LaneThrough[];
+  readonly lanes: readonly LaneProgress[];
 }
 
 export interface TouchedLane extends LaneKey {
@@ -75,9 +75,9 @@ export function laneKey({ site, box, epoch, lane }: LaneKey): string {
   return [site, box, epoch, lane].join('/');
 }
 
-/** Serialises `ahead` for its column. */
-export const rangesText = ({ ahead }: Progress): string => JSON.stringify(ahead);
-export const progressOf = (through: number, ahead: string): Progress => ({
-  through,
-  ahead: JSON.parse(ahead) as Range[],
+/** Serialises `laterRanges` for its column. */
+export const rangesText = ({ laterRanges }: Progress): string => JSON.stringify(laterRanges);
+export const progressOf = (contiguousSeq: number, laterRanges: string): Progress => ({
+  contiguousSeq,
+  laterRanges: JSON.parse(laterRanges) as Range[],
 });

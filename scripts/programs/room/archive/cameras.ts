@@ -23,7 +23,7 @@ interface CameraRow {
   order_ends: string | null;
   version: string | null;
   last_alert: string | null;
-  heard: string;
+  last_report: string;
 }
 
 const COLUMNS = {
@@ -37,7 +37,7 @@ const COLUMNS = {
   order_ends: 'time',
   version: 'text',
   last_alert: 'time',
-  heard: 'time',
+  last_report: 'time',
 } as const;
 
 interface Touch {
@@ -73,7 +73,7 @@ export async function touchCameras(
     const row = rows.get(`${place.site}/${place.box}`);
     if (row === undefined || event === undefined) continue;
     const { severity, phase, rule } = event.data;
-    row.heard = iso(nowMs);
+    row.last_report = iso(nowMs);
     if (severity === 'alert' && phase === 'start') row.last_alert = iso(nowMs);
     if (severity !== 'system') continue;
     const otherKinds = row.conditions.filter((kind) => kind !== rule.kind);
@@ -93,14 +93,15 @@ export async function touchCameras(
      ${names
        .slice(2)
        .map((name) => `${name} = excluded.${name}`)
-       .join(', ')}, gone = FALSE`,
+       .join(', ')}, is_removed = FALSE`,
     [JSON.stringify(inOrder)],
   );
   return nextRev - rev;
 }
 
 /** Serialises everything that a screen shows of a camera. */
-const screenJson = ({ rev: _rev, heard: _heard, ...row }: CameraRow): string => JSON.stringify(row);
+const screenJson = ({ rev: _rev, last_report: _lastReport, ...row }: CameraRow): string =>
+  JSON.stringify(row);
 
 function unknown(site: string, box: string): CameraRow {
   return {
@@ -114,7 +115,7 @@ function unknown(site: string, box: string): CameraRow {
     order_ends: null,
     version: null,
     last_alert: null,
-    heard: iso(0),
+    last_report: iso(0),
   };
 }
 
@@ -128,7 +129,7 @@ async function rowsOf(
       .map((name) => `camera.${name}`)
       .join(', ')} FROM camera
      JOIN ${dialect.rows('$1', 'asked', { site: 'text', box: 'text' })} USING (site, box)
-     WHERE NOT camera.gone`,
+     WHERE NOT camera.is_removed`,
     [JSON.stringify(boxes)],
   );
   return new Map(
@@ -146,13 +147,17 @@ function say(row: CameraRow, { topic, body, isRetained }: ReportArrival, nowMs: 
     if (!status.Check(content)) return;
     row.state = content.state;
     // `offline` is sent by the broker on behalf of the box, and a retained status is old, so neither counts as heard.
-    if (content.state !== 'offline' && !isRetained) row.heard = iso(nowMs);
+    if (content.state !== 'offline' && !isRetained) row.last_report = iso(nowMs);
     return;
   }
   // A report counts only if it names the box of its topic.
   if (!health.Check(content) || content.site !== row.site || content.box !== row.box) return;
   const { mode, restraint, certificate, conditions, versions, time } = content;
-  row.heard = heardAt(row.heard, isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs, nowMs);
+  row.last_report = heardAt(
+    row.last_report,
+    isRetained ? Math.min(Date.parse(time) || 0, nowMs) : nowMs,
+    nowMs,
+  );
   row.mode = mode;
   row.conditions = [...conditions];
   row.certificate_ends = earlier(certificate?.notAfter ?? null, certificate?.caNotAfter ?? null);

@@ -19,7 +19,7 @@ const AHEAD_MAX_MS = 60_000;
 
 /** Content of the column `detail`. */
 export interface IncidentDetailColumn {
-  /** Event time of the latest `cause` and `seen`. */
+  /** Event time of the latest `cause` and `detectedObjects`. */
   readonly latest: string;
   readonly stills: readonly { moment: string; name: string; time: string; sha256: string }[];
   readonly absent: string | null;
@@ -28,8 +28,8 @@ export interface IncidentDetailColumn {
   readonly validUntil: string | null;
   /** IANA time zone of the site; null if the box names none that exists. */
   readonly timeZone: string | null;
-  readonly seen: VigieEvent['data']['objects'];
-  readonly where: readonly number[] | null;
+  readonly detectedObjects: VigieEvent['data']['objects'];
+  readonly location: readonly number[] | null;
   readonly degraded: readonly string[];
   /** Id of the first event (start). */
   readonly event: string | null;
@@ -47,8 +47,8 @@ interface IncidentRow {
   kind: string;
   rule: string;
   place: string;
-  started: string;
-  ended: string | null;
+  started_at: string;
+  ended_at: string | null;
   received: string;
   clock_doubt: boolean;
   objects: readonly { label: string; track: number }[];
@@ -70,8 +70,8 @@ const COLUMNS = {
   kind: 'text',
   rule: 'text',
   place: 'text',
-  started: 'time',
-  ended: 'time',
+  started_at: 'time',
+  ended_at: 'time',
   received: 'time',
   clock_doubt: 'boolean',
   objects: 'json',
@@ -85,8 +85,8 @@ const COLUMNS = {
 /** Columns that an event may change in an existing row. Actions of people are not among them. */
 const CHANGED_COLUMNS = [
   'rev',
-  'started',
-  'ended',
+  'started_at',
+  'ended_at',
   'clock_doubt',
   'objects',
   'cause',
@@ -215,8 +215,8 @@ function newRow(
     kind: rule.kind,
     rule: rule.id,
     place: clean(event.subject),
-    started: '',
-    ended: null,
+    started_at: '',
+    ended_at: null,
     received,
     newest: received,
     clock_doubt: false,
@@ -228,8 +228,8 @@ function newRow(
       latest: '',
       stills: [],
       absent: null,
-      seen: [],
-      where: null,
+      detectedObjects: [],
+      location: null,
       degraded: [],
       event: null,
       sealed: false,
@@ -247,9 +247,9 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
   const atMs = momentOf(time, nowMs);
   const durationS = typeof cause['durationS'] === 'number' ? cause['durationS'] : 0;
   const startMs = phase === 'start' ? atMs : atMs - Math.min(Math.max(durationS, 0), 366 * 86_400) * 1000;
-  const isEarlier = row.started === '' || phase === 'start' || Date.parse(row.started) > startMs;
-  if (isEarlier) row.started = iso(startMs);
-  if (phase === 'end') row.ended = iso(Math.max(atMs, startMs));
+  const isEarlier = row.started_at === '' || phase === 'start' || Date.parse(row.started_at) > startMs;
+  if (isEarlier) row.started_at = iso(startMs);
+  if (phase === 'end') row.ended_at = iso(Math.max(atMs, startMs));
   row.events += 1;
   row.newest = iso(nowMs);
   row.clock_doubt ||= !clock.synced || time === '' || Date.parse(time) > nowMs + AHEAD_MAX_MS;
@@ -279,8 +279,9 @@ function add(row: IncidentRow, event: VigieEvent, time: string, nowMs: number): 
     stills,
     latest: isLatest ? iso(atMs) : row.detail.latest,
     absent: stills.length > 0 ? null : (cleanOrNull(evidence.absent) ?? row.detail.absent),
-    seen: isLatest && objects.length > 0 ? objects.map(contractObject) : row.detail.seen,
-    where: isXyxy(xyxyNorm) ? xyxyNorm : row.detail.where,
+    detectedObjects:
+      isLatest && objects.length > 0 ? objects.map(contractObject) : row.detail.detectedObjects,
+    location: isXyxy(xyxyNorm) ? xyxyNorm : row.detail.location,
     degraded: [...new Set([...row.detail.degraded, ...degraded])],
     event: phase === 'start' ? clean(event.id) : row.detail.event,
     sealed: row.detail.sealed || evidence.sealed !== undefined,

@@ -178,14 +178,14 @@ const program = typedProgram('room')
     'Stores what boxes publish, tells each how far it has come, and prints a line for each alert. See docs/guide/room.md.',
   )
   .requiredOption('--broker <url>', 'mqtts://host:port; mqtt:// for a broker on this machine')
-  .option('--ca <file>', 'certificate of the authority that the broker’s is from (PEM)')
+  .option('--ca <file>', 'certificate of the broker’s authority (PEM)')
   .option('--cert <file>', 'certificate of this room (PEM)')
   .option('--key <file>', 'its key (PEM)')
   .option('--database <where>', 'a file of SQLite, or postgres://user@host/name', 'room.db')
   .option('--snapshots <folder>', 'save the newest 500 stills as files as well, and name them in the lines')
   .option(
     '--time-zone <name>',
-    'days and hours of figures are counted in it, from the first start on',
+    'time zone of the days and hours of statistics; fixed at the first start',
     localTimeZone(),
   )
   .option('--orders <folder>', 'the authority’s signed orders: what they do not allow to be kept is deleted')

@@ -116,7 +116,7 @@ function read(file: string): Map<string, EnrolledBox> {
   }
   const boxes = new Map<string, EnrolledBox>();
   for (const box of content.boxes) {
-    if (boxes.has(box.box)) throw wrong(`the box ${box.box} stands in it twice; a name is of one box`);
+    if (boxes.has(box.box)) throw wrong(`the box ${box.box} is listed twice; a box name must be unique`);
     boxes.set(box.box, box);
   }
   return boxes;

@@ -20,7 +20,7 @@ import { DatabaseUnavailable, DataRefused } from '../database/sql.ts';
 import { LeaseLost } from '../database/watched-lease.ts';
 import { Admission } from './admission.ts';
 import type { Archive } from './archive.ts';
-import type { LaneThrough, Stored } from './batch.ts';
+import type { LaneProgress, Stored } from './batch.ts';
 import { Connection, puback, textOf } from './connection.ts';
 import { Duty } from './duty.ts';
 import { FloodGuard } from './flood.ts';
@@ -344,11 +344,11 @@ export class Room {
     else if (/^\d0+$/.test(String(count))) this.#options.onNotice(`${line} (${count} so far)`);
   }
 
-  #owe({ site, box, epoch, lane, through }: LaneThrough): void {
+  #owe({ site, box, epoch, lane, contiguous_seq: contiguousSeq }: LaneProgress): void {
     const key = `${site}/${box}/${epoch}`;
     const ack = this.#due.get(key)?.ack ?? { epoch };
     const topic = `vigie/${site}/${box}/ack`;
-    this.#due.set(key, { box, topic, ack: { ...ack, [lane]: through } });
+    this.#due.set(key, { box, topic, ack: { ...ack, [lane]: contiguousSeq } });
     this.#ackTimer ??= setTimeout(() => this.#acknowledge(), ACK_EVERY_MS);
   }
 

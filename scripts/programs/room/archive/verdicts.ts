@@ -242,12 +242,12 @@ export class VerdictDelivery {
         'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 ORDER BY entry DESC LIMIT 1',
         [site, box, episode],
       );
-      const unfit = outcome === 'unfit' && { told: false, why: 'not in the form that a box takes' };
+      const unfit = outcome === 'unfit' && { isDelivered: false, reason: 'not in the form that a box takes' };
       const of = incident === undefined ? {} : { incident: incident.no };
       const details = { episode, verdict, time: iso(Date.parse(time)), ...unfit };
       await record(
         transaction,
-        { who: 'room', role: 'room', act: 'verdict-delivered', site, box, ...of, more: details },
+        { account: 'room', role: 'room', act: 'verdict-delivered', site, box, ...of, more: details },
         nowMs,
       );
     }

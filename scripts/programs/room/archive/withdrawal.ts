@@ -29,7 +29,7 @@ const LEASE_MS = 60_000;
 /** Equals the condition of the index incident_open_box. */
 const OPEN = "state <> 'closed' AND severity = 'alert'";
 /** Active system incidents: no one closes them, and their end will not come. */
-const LASTING = "severity = 'system' AND ended IS NULL";
+const LASTING = "severity = 'system' AND ended_at IS NULL";
 
 export interface WithdrawalOptions {
   readonly db: Sql;
@@ -96,7 +96,7 @@ export class Withdrawal {
     if (revoked.length === 0) return [];
     const remaining = await db.all<{ box: string }>(
       `SELECT revoked.box FROM ${db.dialect.rows('$1', 'revoked', { box: 'text' })}
-       WHERE EXISTS (SELECT 1 FROM camera WHERE camera.box = revoked.box AND NOT gone)
+       WHERE EXISTS (SELECT 1 FROM camera WHERE camera.box = revoked.box AND NOT is_removed)
          OR EXISTS (SELECT 1 FROM verdict_due WHERE verdict_due.box = revoked.box)
          OR EXISTS (SELECT 1 FROM incident WHERE incident.box = revoked.box AND ${OPEN})
          OR EXISTS (SELECT 1 FROM incident WHERE incident.box = revoked.box AND ${LASTING})`,
@@ -115,7 +115,7 @@ export class Withdrawal {
   }
 
   /** Withdraws up to BATCH rows of each kind. Returns true if there may be more. */
-  async #batch(transaction: Queries, { site, box, since: revokedTime }: EnrolledBox): Promise<boolean> {
+  async #batch(transaction: Queries, { site, box, changedAt: revokedTime }: EnrolledBox): Promise<boolean> {
     const { dialect } = this.#options.db;
     const nowMs = this.#options.nowMs();
     if (!(await hold(transaction, this.#lease, nowMs))) return false;
@@ -129,27 +129,27 @@ export class Withdrawal {
         FROM (SELECT ${key} FROM ${of} ORDER BY ${key} LIMIT ${BATCH}) AS batch) AS numbered`;
     const closed = await transaction.run(
       `UPDATE incident SET rev = $2 + numbered.n, revision = revision + 1, state = 'closed', closed_at = $3,
-         ended = coalesce(ended, $3), closed_why = 'box-revoked', claimed_by = NULL, claimed_until = NULL
+         ended_at = coalesce(ended_at, $3), closed_reason = 'box-revoked', claimed_by = NULL, claimed_until = NULL
        FROM ${numbered(`incident WHERE box = $1 AND ${OPEN}`, 'no')} WHERE incident.no = numbered.no`,
       [box, rev - 1, iso(nowMs)],
     );
     const endedCount = await transaction.run(
-      `UPDATE incident SET rev = $2 + numbered.n, ended = $3
+      `UPDATE incident SET rev = $2 + numbered.n, ended_at = $3
        FROM ${numbered(`incident WHERE box = $1 AND ${LASTING}`, 'no')} WHERE incident.no = numbered.no`,
       [box, rev + BATCH - 1, iso(nowMs)],
     );
     const cameras = await transaction.run(
-      `UPDATE camera SET rev = $2 + numbered.n, gone = TRUE, state = NULL, share_until = NULL
-       FROM ${numbered('camera WHERE box = $1 AND NOT gone', 'site')}
+      `UPDATE camera SET rev = $2 + numbered.n, is_removed = TRUE, state = NULL, share_until = NULL
+       FROM ${numbered('camera WHERE box = $1 AND NOT is_removed', 'site')}
        WHERE camera.box = $1 AND camera.site = numbered.site`,
       [box, rev + 2 * BATCH - 1],
     );
     const verdicts = await transaction.run('DELETE FROM verdict_due WHERE box = $1', [box]);
     if (isFirst) {
-      const details = { since: revokedTime, closed: open, verdicts };
+      const details = { revokedAt: revokedTime, closed: open, verdicts };
       await record(
         transaction,
-        { who: 'room', role: 'room', act: 'box-revoked', site, box, more: details },
+        { account: 'room', role: 'room', act: 'box-revoked', site, box, more: details },
         nowMs,
       );
       this.#options.log(`box ${site}/${box} is revoked: ${open} open alerts of it are closed`);
@@ -174,7 +174,7 @@ async function isRecorded(transaction: Queries, box: string, revokedTime: string
     "SELECT more FROM audit WHERE act = 'box-revoked' AND box = $1",
     [box],
   );
-  return rows.some(({ more }) => (JSON.parse(more) as { since?: unknown }).since === revokedTime);
+  return rows.some(({ more }) => (JSON.parse(more) as { revokedAt?: unknown }).revokedAt === revokedTime);
 }
 
 async function openOf(transaction: Queries, box: string): Promise<number> {

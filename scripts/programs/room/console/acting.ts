@@ -21,7 +21,7 @@ import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.
 const KEY_CHARS_MAX = 128;
 
 export interface ActionRequest {
-  readonly who: Account;
+  readonly account: Account;
   readonly params: { readonly no: number };
   readonly nowMs: number;
 }
@@ -43,7 +43,7 @@ type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undef
  */
 export function runAction(
   db: Sql,
-  { who, params: { no }, nowMs }: ActionRequest,
+  { account, params: { no }, nowMs }: ActionRequest,
   decide: Decide,
 ): Promise<Incident> {
   return db.transaction(async (transaction) => {
@@ -59,7 +59,7 @@ export function runAction(
     );
     if (change.record !== undefined) {
       const { site, box } = row;
-      await record(transaction, { ...actorOf(who), site, box, incident: no, ...change.record }, nowMs);
+      await record(transaction, { ...actorOf(account), site, box, incident: no, ...change.record }, nowMs);
     }
     await tell(transaction, db);
     return incidentOf(updatedRow ?? row);
@@ -96,7 +96,7 @@ export function mustBeAsSeen(row: IncidentRow, seenRevision: number): void {
   if (row.revision === seenRevision) return;
   throw conflict(
     row,
-    `it has changed since it was seen (revision ${row.revision}, seen ${seenRevision}): look again`,
+    `it has changed since it was displayed (revision ${row.revision}, displayed ${seenRevision}); check it again`,
   );
 }
 
@@ -133,13 +133,10 @@ export async function doneBefore(
 ): Promise<number | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const problem = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
-    throw new CallError(
-      400,
-      `Idempotency-Key: ${problem}; a UUID that is kept for a second try would be right`,
-    );
+    throw new CallError(400, `Idempotency-Key: ${problem}; use a UUID and keep it for a retry`);
   }
   const [earlier] = await transaction.all<{ incident: number }>(
-    'SELECT incident FROM done WHERE who = $1 AND key = $2',
+    'SELECT incident FROM completed_action WHERE account = $1 AND key = $2',
     [account.name, `${action} ${key}`],
   );
   return earlier?.incident;
@@ -151,7 +148,7 @@ export async function noteDone(
   incident: number,
   nowMs: number,
 ): Promise<void> {
-  await transaction.run('INSERT INTO done (who, key, incident, at) VALUES ($1, $2, $3, $4)', [
+  await transaction.run('INSERT INTO completed_action (account, key, incident, at) VALUES ($1, $2, $3, $4)', [
     ...[account.name, `${action} ${key}`, incident, iso(nowMs)],
   ]);
 }
@@ -159,6 +156,6 @@ export async function noteDone(
 export function usedFor(incident: number): CallError {
   return new CallError(
     400,
-    `Idempotency-Key: was used for incident ${incident}; another act needs another key`,
+    `Idempotency-Key: was used for incident ${incident}; use another key for another action`,
   );
 }

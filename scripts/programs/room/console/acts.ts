@@ -30,15 +30,15 @@ const clock = (at: string | null): string => (at ?? '').slice(11, 19);
  * @throws {CallError} 409 if it is closed or claimed by another person
  */
 export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<Incident> {
-  const { who, nowMs } = call;
+  const { account, nowMs } = call;
   return runAction(db, call, async (transaction, row) => {
     mustBeOpen(row);
     const owner = claimOwnerOf(row, nowMs);
-    if (owner !== undefined && owner !== who.name) {
+    if (owner !== undefined && owner !== account.name) {
       throw conflict(row, `${owner} has it until ${clock(row.claimed_until)} UTC`);
     }
     const endTime = claimEnd(nowMs);
-    if (owner === who.name) {
+    if (owner === account.name) {
       const usedMs = CLAIM_S * 1000 - (Date.parse(row.claimed_until ?? '') - nowMs);
       if (usedMs <= RENEW_AFTER_S * 1000) return undefined;
       return { set: { claimed_until: endTime }, keepsRevision: true };
@@ -50,12 +50,12 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
     return {
       set: {
         state: row.state === 'new' ? 'claimed' : row.state,
-        claimed_by: who.name,
+        claimed_by: account.name,
         claimed_until: endTime,
         claimed_first: row.claimed_first ?? iso(nowMs),
       },
       // The account's own claim expired, and no one else claimed it since.
-      keepsRevision: row.claimed_by === who.name,
+      keepsRevision: row.claimed_by === account.name,
       record: { act: 'claim', ...(row.claimed_by !== null && { more: { ranOut: row.claimed_by } }) },
     };
   });
@@ -65,15 +65,15 @@ export function claim(db: Sql, call: Call<'claim'>, timeZone: string): Promise<I
 export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
   return runAction(db, call, async (_transaction, row) => {
     mustBeOpen(row);
-    if (row.claimed_by !== call.who.name) throw conflict(row, `${call.who.name} does not have it`);
+    if (row.claimed_by !== call.account.name) throw conflict(row, `${call.account.name} does not have it`);
     const state = row.state === 'claimed' ? 'new' : row.state;
     return { set: { state, claimed_by: null, claimed_until: null }, record: { act: 'release' } };
   });
 }
 
 export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
-  const { who, key, nowMs, body, params } = call;
-  const action = { account: who, key, action: 'dispatch' } as const;
+  const { account, key, nowMs, body, params } = call;
+  const action = { account, key, action: 'dispatch' } as const;
   return runAction(db, call, async (transaction, row) => {
     const earlierNo = await doneBefore(transaction, action);
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
@@ -82,12 +82,12 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
     if (row.state === 'dispatched') {
       throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
     }
-    if (claimOwnerOf(row, nowMs) !== who.name)
-      throw conflict(row, `${who.name} does not have it: claim it first`);
+    if (claimOwnerOf(row, nowMs) !== account.name)
+      throw conflict(row, `${account.name} does not have it: claim it first`);
     mustBeAsSeen(row, body.revision);
     await noteDone(transaction, action, params.no, nowMs);
     return {
-      set: { state: 'dispatched', dispatched_by: who.name, dispatched_at: iso(nowMs) },
+      set: { state: 'dispatched', dispatched_by: account.name, dispatched_at: iso(nowMs) },
       record: { act: 'dispatch' },
     };
   });
@@ -98,16 +98,16 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
  * was written.
  */
 export function note(db: Sql, call: Call<'note'>): Promise<Incident> {
-  const { who, key, nowMs, params } = call;
-  const action = { account: who, key, action: 'note' } as const;
+  const { account, key, nowMs, params } = call;
+  const action = { account, key, action: 'note' } as const;
   return runAction(db, call, async (transaction, row) => {
     const earlierNo = await doneBefore(transaction, action);
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
     if (earlierNo !== undefined) return undefined;
     const text = textAsked('text', call.body.text).trim();
-    if (text === '') throw new CallError(400, 'text: holds nothing but spaces; a note would be right');
-    await transaction.run('INSERT INTO note (incident, at, who, text) VALUES ($1, $2, $3, $4)', [
-      ...[row.no, iso(nowMs), who.name, text],
+    if (text === '') throw new CallError(400, 'text: is empty; write a note');
+    await transaction.run('INSERT INTO note (incident, at, account, text) VALUES ($1, $2, $3, $4)', [
+      ...[row.no, iso(nowMs), account.name, text],
     ]);
     await noteDone(transaction, action, params.no, nowMs);
     return { set: {}, record: { act: 'note', more: { characters: text.length } } };

@@ -22,7 +22,7 @@ type AuditRow = Omit<AuditEntry, 'more'> & { readonly more: string };
 export interface AuditQuery {
   readonly before?: number;
   readonly incident?: number;
-  readonly who?: string;
+  readonly account?: string;
 }
 
 /** Returns a page of entries, the newest first. */
@@ -39,7 +39,7 @@ export async function auditPage(
   const number = (no: number): number => Math.min(no, Number.MAX_SAFE_INTEGER);
   if (query.before !== undefined) add('no <', number(query.before));
   if (query.incident !== undefined) add('incident =', number(query.incident));
-  if (query.who !== undefined) add('who =', textAsked('who', query.who));
+  if (query.account !== undefined) add('account =', textAsked('account', query.account));
   const rows = await db.all<AuditRow>(
     `SELECT * FROM audit ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
      ORDER BY no DESC LIMIT ${PAGE_MAX + 1}`,
@@ -121,7 +121,7 @@ function chainProblem({ hash, ...entry }: AuditEntry, before: Walked): string | 
   const { no, previous } = entry;
   if (no !== before.no + 1) return `entry ${before.no + 1} is missing`;
   if (previous !== before.hash) return `entry ${no} does not hold the hash of the one before`;
-  if (hashOf(entry) !== hash) return `entry ${no} is not as it was written`;
+  if (hashOf(entry) !== hash) return `entry ${no} was changed after it was written`;
   return undefined;
 }
 
@@ -140,18 +140,18 @@ export class ChainCheck {
     this.#db = db;
   }
 
-  async check(nowMs: number): Promise<Pick<AuditPage, 'whole' | 'fault'>> {
+  async check(nowMs: number): Promise<Pick<AuditPage, 'isIntact' | 'fault'>> {
     this.#walking ??= this.#walk(nowMs).finally(() => {
       this.#walking = undefined;
     });
     const walked = await Promise.race([this.#walking, sleep(WAIT_MS, undefined, { ref: false })]);
-    if (walked !== undefined) return { whole: walked.problem === null, fault: walked.problem };
+    if (walked !== undefined) return { isIntact: walked.problem === null, fault: walked.problem };
     // After the timeout no one handles this error; the next page starts another walk and reports it.
     this.#walking?.catch(() => undefined);
     const recordedCount = await givenOf(this.#db);
     return {
-      whole: false,
-      fault: `not all are looked at yet: entries 1 to ${this.#checkedNo} of ${recordedCount} are whole; ask again`,
+      isIntact: false,
+      fault: `verification is still running: entries 1 to ${this.#checkedNo} of ${recordedCount} are intact; try again`,
     };
   }
 
@@ -178,7 +178,7 @@ export class ChainCheck {
 function entryOf({
   no,
   at,
-  who,
+  account,
   role,
   act,
   site,
@@ -188,5 +188,5 @@ function entryOf({
   previous,
   hash,
 }: AuditRow): AuditEntry {
-  return { no, at, who, role, act, site, box, incident, more: { ...objectIn(more) }, previous, hash };
+  return { no, at, account, role, act, site, box, incident, more: { ...objectIn(more) }, previous, hash };
 }

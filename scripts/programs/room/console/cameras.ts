@@ -7,7 +7,7 @@ import {
   isBlinding,
   isConditionKind,
 } from '../../../../agent/contract/condition.ts';
-import { CAMERAS_MAX, type Camera, type Cameras, type GoneCamera } from '../contract/camera.ts';
+import { CAMERAS_MAX, type Camera, type Cameras, type RemovedCamera } from '../contract/camera.ts';
 import { type Condition, ENDING_DAYS, SILENT_S } from '../contract/terms.ts';
 import { iso, type Queries, type Value } from '../database/sql.ts';
 import { textsIn, timeOf } from './rows.ts';
@@ -52,12 +52,13 @@ export interface CameraRow {
   readonly order_ends: string | null;
   readonly version: string | null;
   readonly last_alert: string | null;
-  readonly heard: string;
+  readonly last_report: string;
   /** Time until which nothing from the box is stored, because it has used its daily share. */
   readonly share_until: string | null;
 }
 
-const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version, last_alert, heard, share_until`;
+const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, order_ends, version,
+  last_alert, last_report, share_until`;
 
 /**
  * Computes the condition at a given time. It also changes with time alone: through silence or an approaching expiry.
@@ -65,12 +66,12 @@ const COLUMNS = `site, box, rev, state, mode, conditions, certificate_ends, orde
 export function conditionOf(
   row: Pick<
     CameraRow,
-    'state' | 'mode' | 'conditions' | 'certificate_ends' | 'order_ends' | 'heard' | 'share_until'
+    'state' | 'mode' | 'conditions' | 'certificate_ends' | 'order_ends' | 'last_report' | 'share_until'
   >,
   nowMs: number,
 ): { readonly condition: Condition; readonly reasons: string[] } {
   const activeKinds = textsIn(JSON.parse(row.conditions)).map((kind) => kind.slice(0, REASON_CHARS_MAX));
-  const isSilent = nowMs - Date.parse(row.heard) >= SILENT_S * 1000;
+  const isSilent = nowMs - Date.parse(row.last_report) >= SILENT_S * 1000;
   const offlineReasons = [
     ...(row.state === 'offline' || row.state === 'stopped' ? [row.state] : []),
     ...(isSilent ? ['silent'] : []),
@@ -135,7 +136,7 @@ export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
   const rows = await listCameras(db);
   const cameras = await withBlindness(db, rows, nowMs);
   const restCount =
-    rows.length < CAMERAS_MAX ? 0 : (await countOf(db, 'camera WHERE NOT gone')) - rows.length;
+    rows.length < CAMERAS_MAX ? 0 : (await countOf(db, 'camera WHERE NOT is_removed')) - rows.length;
   return {
     now: iso(nowMs),
     cameras: cameras.map(({ camera }) => camera),
@@ -150,13 +151,13 @@ export async function camerasOf(db: Queries, nowMs: number): Promise<Cameras> {
  */
 async function listCameras(db: Queries): Promise<CameraRow[]> {
   const rows = await db.all<CameraRow>(
-    `SELECT ${COLUMNS} FROM camera WHERE NOT gone ORDER BY site, box LIMIT ${CAMERAS_MAX + 1}`,
+    `SELECT ${COLUMNS} FROM camera WHERE NOT is_removed ORDER BY site, box LIMIT ${CAMERAS_MAX + 1}`,
   );
   if (rows.length <= CAMERAS_MAX) return rows;
   return db.all<CameraRow>(
     `SELECT ${COLUMNS} FROM (SELECT ${COLUMNS} FROM (SELECT ${COLUMNS},
          row_number() OVER (PARTITION BY box ORDER BY site) AS place
-       FROM camera WHERE NOT gone) AS placed
+       FROM camera WHERE NOT is_removed) AS placed
        ORDER BY place, site, box LIMIT ${CAMERAS_MAX}) AS listed
      ORDER BY site, box`,
   );
@@ -171,7 +172,7 @@ async function countOf(db: Queries, source: string, values: readonly Value[] = [
 export async function* allCameras(db: Queries, nowMs: number): AsyncGenerator<Camera> {
   for (let last: readonly Value[] = ['', '']; ; ) {
     const rows = await db.all<CameraRow>(
-      `SELECT ${COLUMNS} FROM camera WHERE NOT gone AND (site, box) > ($1, $2)
+      `SELECT ${COLUMNS} FROM camera WHERE NOT is_removed AND (site, box) > ($1, $2)
        ORDER BY site, box LIMIT ${PAGE_MAX}`,
       last,
     );
@@ -188,7 +189,7 @@ interface CameraChange {
   readonly rev: number;
   /** Exactly one of `camera` and `removal` is set. */
   readonly camera?: Camera;
-  readonly removal?: GoneCamera;
+  readonly removal?: RemovedCamera;
 }
 
 /** Returns the changes in the order of `rev`. */
@@ -197,14 +198,14 @@ export async function camerasChanged(
   { after, upTo, limit }: { readonly after: number; readonly upTo: number; readonly limit: number },
   nowMs: number,
 ): Promise<CameraChange[]> {
-  const rows = await db.all<CameraRow & { readonly gone: boolean | number }>(
-    `SELECT ${COLUMNS}, gone FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
+  const rows = await db.all<CameraRow & { readonly is_removed: boolean | number }>(
+    `SELECT ${COLUMNS}, is_removed FROM camera WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
     [after, upTo],
   );
-  const presentRows = rows.filter(({ gone }) => !gone);
+  const presentRows = rows.filter(({ is_removed }) => !is_removed);
   const cameras = presentRows.length === 0 ? [] : await withBlindness(db, presentRows, nowMs);
   const removals = rows
-    .filter((row) => row.gone)
+    .filter((row) => row.is_removed)
     .map(({ site, box, rev }) => ({ rev, removal: { site, box } }));
   return [...cameras, ...removals].sort((a, b) => a.rev - b.rev);
 }
@@ -219,7 +220,7 @@ function cameraOf(row: CameraRow, nowMs: number, blindS: number): Camera {
     reasons,
     state: row.state,
     mode: row.mode,
-    heard: row.heard,
+    lastReport: row.last_report,
     lastAlert: timeOf(row.last_alert),
     blindS,
     certificateEnds: timeOf(row.certificate_ends),
@@ -248,24 +249,24 @@ async function withBlindness(
   });
   // Two queries instead of one: with OR, PostgreSQL scans all system incidents of a box.
   const blindWhile = (still: string): string =>
-    `SELECT site, box, kind, started, ended FROM incident
+    `SELECT site, box, kind, started_at, ended_at FROM incident
      WHERE severity = 'system' AND ${still} AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
        ${ofBoxes.length > 0 ? `AND (${ofBoxes.join(' OR ')})` : ''}`;
   const blind = await db.all<{
     site: string;
     box: string;
     kind: string;
-    started: string;
-    ended: string | null;
-  }>(`${blindWhile('ended >= $1')} UNION ALL ${blindWhile('ended IS NULL')}`, values);
+    started_at: string;
+    ended_at: string | null;
+  }>(`${blindWhile('ended_at >= $1')} UNION ALL ${blindWhile('ended_at IS NULL')}`, values);
   const intervals = new Map<string, Interval[]>();
   const conditionsByBox = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
-  for (const { site, box, kind, started, ended } of blind) {
+  for (const { site, box, kind, started_at, ended_at } of blind) {
     const key = `${site}/${box}`;
     // The end message is missing, but the box no longer lists the condition. Its end time is unknown, so the interval
     // is skipped.
-    if (ended === null && conditionsByBox.get(key)?.includes(`"${kind}"`) !== true) continue;
-    const interval: Interval = [Date.parse(started), ended === null ? nowMs : Date.parse(ended)];
+    if (ended_at === null && conditionsByBox.get(key)?.includes(`"${kind}"`) !== true) continue;
+    const interval: Interval = [Date.parse(started_at), ended_at === null ? nowMs : Date.parse(ended_at)];
     const boxIntervals = intervals.get(key);
     if (boxIntervals === undefined) intervals.set(key, [interval]);
     else boxIntervals.push(interval);

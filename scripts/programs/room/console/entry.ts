@@ -154,7 +154,7 @@ export class Entry {
       const reason =
         settings.accounts === undefined ? 'accounts are the identity provider’s' : 'no such account';
       await sessions.recordRefusal(name, reason, nowMs());
-      throw new CallError(403, `name: ${reason}; GET /api/login says how one gets in`);
+      throw new CallError(403, `name: ${reason}; GET /api/login lists the login methods`);
     }
     const session = await this.#begin(reply, { ...account, isProgram: false }, { method: 'local' });
     return this.view({ account: session.account, session });

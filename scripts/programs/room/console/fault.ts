@@ -51,7 +51,7 @@ function dottedPath(path: string): string {
 /** Lists the accepted members of the object that has the unknown one; the error holds that object's schema. */
 function knownIn(schema: TSchema): string {
   const names = Object.keys((schema['properties'] as Readonly<Record<string, TSchema>> | undefined) ?? {});
-  return names.length === 0 ? 'nothing is' : `known: ${names.join(', ')}`;
+  return names.length === 0 ? 'no fields are accepted' : `known: ${names.join(', ')}`;
 }
 
 function literals(schema: TSchema): string[] | undefined {

@@ -64,7 +64,8 @@ async function suppressionsOf(db: Queries, { fromMs, toMs }: Span): Promise<Stat
     cause: string;
     kind: string | null;
   }>(
-    `${suppressedWhile('ended >= $1')} UNION ALL ${suppressedWhile('ended IS NULL')} ORDER BY received DESC, no DESC`,
+    `${suppressedWhile('ended_at >= $1')} UNION ALL ${suppressedWhile('ended_at IS NULL')}
+     ORDER BY received DESC, no DESC`,
     [iso(fromMs), iso(toMs)],
   );
   return rows.map(({ site, box, rule, received, cause, kind }) => ({

@@ -23,7 +23,7 @@ export async function handOverOf(
   const count = async (source: string): Promise<number> =>
     (await db.all<{ n: number }>(`SELECT count(*) AS n FROM ${source}`, span))[0]?.n ?? 0;
   const closed = await db.all<{ verdict: string; n: number }>(
-    `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NULL
+    `SELECT verdict, count(*) AS n FROM incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_reason IS NULL
      GROUP BY verdict`,
     span,
   );
@@ -36,7 +36,7 @@ export async function handOverOf(
     to: iso(toMs),
     received: await count("incident WHERE received >= $1 AND received < $2 AND severity <> 'system'"),
     closed: closed.reduce((sum, { n }) => sum + n, 0),
-    withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_why IS NOT NULL'),
+    withdrawn: await count('incident WHERE closed_at >= $1 AND closed_at < $2 AND closed_reason IS NOT NULL'),
     verdicts: {
       confirmed: verdictCount('confirmed'),
       'false-alarm': verdictCount('false-alarm'),
@@ -46,7 +46,7 @@ export async function handOverOf(
     dispatched: dispatched.incidents,
     more: open.more + dispatched.more,
     notes: await db.all<HandOver['notes'][number]>(
-      'SELECT incident, at, who, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no',
+      'SELECT incident, at, account, text FROM note WHERE at >= $1 AND at < $2 ORDER BY no',
       span,
     ),
     camerasDown: cameras

@@ -15,7 +15,7 @@ type Part<R, K extends string> = R extends Record<K, infer S extends TSchema> ? 
 
 /** A validated call by an authorised account. */
 export interface Call<N extends RouteName> {
-  readonly who: Account;
+  readonly account: Account;
   readonly params: Part<(typeof ROUTES)[N], 'params'>;
   readonly query: Part<(typeof ROUTES)[N], 'query'>;
   readonly body: Part<(typeof ROUTES)[N], 'body'>;

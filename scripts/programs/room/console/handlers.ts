@@ -41,20 +41,20 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
   const exported = (account: Account, nowMs: number, subject: string, query: object = {}): Promise<void> =>
     db.transaction((transaction) => {
       const act: Audited = 'export';
-      return record(transaction, { ...actorOf(account), act, more: { what: subject, ...query } }, nowMs);
+      return record(transaction, { ...actorOf(account), act, more: { table: subject, ...query } }, nowMs);
     });
   return {
     queue: () => queueOf(db),
     incidents: ({ query }) => pageOf(db, query),
-    incidentsCsv: async ({ who, query, nowMs }) => {
+    incidentsCsv: async ({ account, query, nowMs }) => {
       // Refuses invalid queries before the first line is sent.
       await pageOf(db, { ...query, limit: 1 });
-      await exported(who, nowMs, 'incidents', query);
+      await exported(account, nowMs, 'incidents', query);
       return table(INCIDENTS, incidentsOf(db, query));
     },
-    incidentsParquet: async ({ who, query, nowMs }) => {
+    incidentsParquet: async ({ account, query, nowMs }) => {
       await pageOf(db, { ...query, limit: 1 });
-      await exported(who, nowMs, 'incidents', query);
+      await exported(account, nowMs, 'incidents', query);
       return incidentsParquet(incidentsOf(db, query));
     },
     incident: ({ params, nowMs }) => detailOf(db, params.no, { timeZone, nowMs }),
@@ -73,9 +73,9 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
       return plan;
     },
     figures: ({ query }) => statisticsOf(db, query, timeZone),
-    figuresCsv: async ({ who, query, nowMs }) => {
+    figuresCsv: async ({ account, query, nowMs }) => {
       const { rows } = await statisticsOf(db, query, timeZone);
-      await exported(who, nowMs, 'figures', query);
+      await exported(account, nowMs, 'figures', query);
       return table(STATISTICS, rows);
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
@@ -84,8 +84,8 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
       ...(await chain.check(nowMs)),
       head: await headOf(db),
     }),
-    auditCsv: async ({ who, nowMs }) => {
-      await exported(who, nowMs, 'audit');
+    auditCsv: async ({ account, nowMs }) => {
+      await exported(account, nowMs, 'audit');
       return table(AUDIT, auditOf(db));
     },
   };

@@ -102,9 +102,9 @@ export async function detailOf(
   const detail = storedDetail(row.detail);
   const { site, box, rule } = row;
   const [stills, precision, notes, nearby] = await Promise.all([
-    withHere(db, row, detail.stills),
+    withStored(db, row, detail.stills),
     precisionOfRule(db, { site, box, rule }, { timeZone, nowMs }),
-    db.all<Note>('SELECT at, who, text FROM note WHERE incident = $1 ORDER BY no', [no]),
+    db.all<Note>('SELECT at, account, text FROM note WHERE incident = $1 ORDER BY no', [no]),
     nearbyOf(db, row),
   ]);
   const {
@@ -113,8 +113,8 @@ export async function detailOf(
     legalBasis,
     validUntil,
     timeZone: ofSite,
-    seen,
-    where,
+    detectedObjects,
+    location,
     degraded,
     event,
     sealed,
@@ -127,8 +127,8 @@ export async function detailOf(
     legalBasis,
     validUntil,
     timeZone: ofSite,
-    seen,
-    where,
+    detectedObjects,
+    location,
     degraded,
     event,
     sealed,
@@ -138,10 +138,18 @@ export async function detailOf(
   };
 }
 
-export type NamedStill = Omit<IncidentDetail['stills'][number], 'here'>;
+export type NamedStill = Omit<IncidentDetail['stills'][number], 'isStored'>;
 type StoredDetail = Pick<
   IncidentDetail,
-  'purpose' | 'legalBasis' | 'validUntil' | 'timeZone' | 'seen' | 'where' | 'degraded' | 'event' | 'sealed'
+  | 'purpose'
+  | 'legalBasis'
+  | 'validUntil'
+  | 'timeZone'
+  | 'detectedObjects'
+  | 'location'
+  | 'degraded'
+  | 'event'
+  | 'sealed'
 > & { readonly stills: readonly NamedStill[]; readonly absent: string | null };
 
 /** Parses the details written by the archive. Members missing in older rows get default values. */
@@ -154,8 +162,8 @@ export function storedDetail(json: string): StoredDetail {
     legalBasis: stored.legalBasis ?? null,
     validUntil: timeOf(stored.validUntil ?? null),
     timeZone: stored.timeZone ?? null,
-    seen: stored.seen ?? [],
-    where: stored.where ?? null,
+    detectedObjects: stored.detectedObjects ?? [],
+    location: stored.location ?? null,
     degraded: textsIn(stored.degraded),
     event: stored.event ?? null,
     sealed: stored.sealed ?? false,
@@ -163,7 +171,7 @@ export function storedDetail(json: string): StoredDetail {
 }
 
 /** Marks the stills that are stored. The stored hash was computed from the received file. */
-async function withHere(
+async function withStored(
   db: Queries,
   { site, box }: IncidentRow,
   stills: readonly NamedStill[],
@@ -176,7 +184,7 @@ async function withHere(
   );
   return stills.map(({ moment, name, time, sha256 }) => {
     const isStored = storedStills.some((one) => one.name === name && one.sha256 === sha256);
-    return { moment, name, time, sha256, here: isStored };
+    return { moment, name, time, sha256, isStored };
   });
 }
 

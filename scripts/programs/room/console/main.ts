@@ -70,7 +70,7 @@ async function openDatabase(db: Sql, isDemo: boolean): Promise<string> {
     if (error instanceof AgentError || error instanceof DatabaseUnavailable) throw error;
     throw new AgentError(
       'config',
-      `database: is none of a room yet (${messageOf(error)}); start the archive (scripts/room) with it first`,
+      `database: not a room database yet (${messageOf(error)}); start the archive (scripts/room) with it first`,
       error,
     );
   }

@@ -34,8 +34,8 @@ const COLUMNS = {
   kind: 'STRING',
   rule: 'STRING',
   place: 'STRING',
-  started: 'TIMESTAMP',
-  ended: 'TIMESTAMP',
+  startedAt: 'TIMESTAMP',
+  endedAt: 'TIMESTAMP',
   received: 'TIMESTAMP',
   clockDoubt: 'BOOLEAN',
   objects: 'JSON',
@@ -50,7 +50,7 @@ const COLUMNS = {
   verdict: 'STRING',
   verdictAt: 'TIMESTAMP',
   closedAt: 'TIMESTAMP',
-  closedWhy: 'STRING',
+  closedReason: 'STRING',
   reopens: 'INT64',
 } as const satisfies Readonly<Record<keyof Incident, BasicType>>;
 

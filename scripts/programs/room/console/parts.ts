@@ -80,12 +80,12 @@ function withSilence(db: Sql): ChangesSince {
     const changes = await changesSince(db, rev, nowMs);
     // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;
+    for (const { site, box } of changes.removedCameras) sentConditions.delete(`${site}/${box}`);
     const changedCameras = changedConditions(sentConditions, changes.cameras);
     const sinceMs = nowMs - checkedMs;
     // Negative: the clock was set back.
     if (sinceMs >= 0 && sinceMs < SILENCE_EVERY_MS) return changes;
     checkedMs = nowMs;
-    for (const { site, box } of changes.removedCameras) sentConditions.delete(`${site}/${box}`);
     const otherCameras = changedConditions(sentConditions, (await camerasOf(db, nowMs)).cameras);
     const changedKeys = new Set(changedCameras.map(({ site, box }) => `${site}/${box}`));
     const silent = otherCameras.filter(({ site, box }) => !changedKeys.has(`${site}/${box}`));

@@ -14,8 +14,8 @@ const TITLE_CHARS_MAX = 200;
 const LINES: Readonly<Record<string, readonly [status: number, line: string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: [413, 'the body is longer than 64 kB'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, 'the body must be application/json'],
-  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'body: is missing; {} where there is nothing to say'],
-  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'body: is no JSON'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: [400, 'body: missing; send {} if there are no fields'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [400, 'body: not valid JSON'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, 'the body is not as long as its Content-Length'],
   FST_ERR_BAD_URL: [400, 'the path is not readable'],
 };
@@ -48,7 +48,7 @@ export function refuseError(
   const { code = '', statusCode = 500 } = error as Partial<FastifyError>;
   const [status, line] = LINES[code] ?? [];
   if (status !== undefined && line !== undefined) return refuse(reply, status, line);
-  if (error instanceof SyntaxError && statusCode === 400) return refuse(reply, 400, 'body: is no JSON');
+  if (error instanceof SyntaxError && statusCode === 400) return refuse(reply, 400, 'body: not valid JSON');
   if (statusCode >= 400 && statusCode < 500) return refuse(reply, statusCode, messageOf(error));
   onBug(`console: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return refuse(reply, 500, 'a fault of the console; its log says which');

@@ -8,7 +8,7 @@
  * - OPEN_MAX open incidents, with OF_A_BOX_MAX of each box first; the rest is only counted.
  * - CHANGES_MAX + 1 changes at a time.
  */
-import type { Camera, GoneCamera } from '../contract/camera.ts';
+import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
 import type { Queries } from '../database/sql.ts';
 import { camerasChanged } from './cameras.ts';
@@ -84,7 +84,7 @@ export interface Changes {
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
   /** Cameras that have left the list. */
-  readonly removedCameras: readonly GoneCamera[];
+  readonly removedCameras: readonly RemovedCamera[];
 }
 
 /**

@@ -109,8 +109,7 @@ export class RoleCheck {
       if (error instanceof LoginRefused) return this.#end(id, account, error.message);
       if (!(error instanceof AgentError)) throw error;
       this.counters.unavailable += 1;
-      if (!this.#isUnavailable)
-        onNotice(`console: ${error.message}; roles are as they were, and asked for again`);
+      if (!this.#isUnavailable) onNotice(`console: ${error.message}; roles are unchanged; retrying`);
       this.#isUnavailable = true;
     }
   }

@@ -27,7 +27,7 @@ export interface Caller {
 }
 
 export type OwnHandler = (
-  call: Omit<Call<RouteName>, 'who' | 'query' | 'body'> & {
+  call: Omit<Call<RouteName>, 'account' | 'query' | 'body'> & {
     readonly caller: Caller | undefined;
     readonly query: Readonly<Record<string, unknown>>;
     readonly body: Readonly<Record<string, unknown>>;
@@ -106,7 +106,7 @@ export function registerRoutes(
         return answer(
           reply,
           route,
-          await handler({ ...parts, key, nowMs, who: caller?.account ?? NOBODY }),
+          await handler({ ...parts, key, nowMs, account: caller?.account ?? NOBODY }),
           name,
         );
       },
@@ -134,7 +134,13 @@ async function refuseAction(
   await db.transaction((transaction) =>
     record(
       transaction,
-      { who: name, role: isProgram ? 'program' : role, act: 'refused', more: { act: action }, ...incident },
+      {
+        account: name,
+        role: isProgram ? 'program' : role,
+        act: 'refused',
+        more: { act: action },
+        ...incident,
+      },
       nowMs(),
     ),
   );
@@ -154,7 +160,7 @@ function fitting(
   if (schema === undefined) {
     const [unknown] = Object.keys((values ?? {}) as Values);
     if (unknown === undefined) return undefined;
-    throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; nothing is`);
+    throw new CallError(400, `${part}: ${printable(unknown, 100)} is not known here; no fields are accepted`);
   }
   const problem = problemOf(schema, values);
   if (problem !== undefined) throw new CallError(400, `${part}: ${problem}`);
@@ -181,7 +187,7 @@ function keyOf({ headers }: FastifyRequest): string {
   if (typeof key === 'string' && KEY.test(key)) return key;
   throw new CallError(
     400,
-    'Idempotency-Key: is needed, 1 to 64 visible characters, another one for each act',
+    'Idempotency-Key: required, 1 to 64 visible characters, a new one for each action',
   );
 }
 

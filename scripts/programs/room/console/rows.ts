@@ -7,9 +7,8 @@ import type { Account } from './handler.ts';
 
 /** Columns of `incident` that `incidentOf` and the actions read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
-  started, ended, received, clock_doubt, objects, cause, events, still, state, claimed_by, claimed_until, claimed_first,
-  dispatched_by, dispatched_at, verdict, verdict_at, closed_at, closed_why,
-  reopens`;
+  started_at, ended_at, received, clock_doubt, objects, cause, events, still, state, claimed_by,
+  claimed_until, claimed_first, dispatched_by, dispatched_at, verdict, verdict_at, closed_at, closed_reason, reopens`;
 
 export interface IncidentRow {
   readonly no: number;
@@ -24,8 +23,8 @@ export interface IncidentRow {
   readonly kind: string;
   readonly rule: string;
   readonly place: string;
-  readonly started: string;
-  readonly ended: string | null;
+  readonly started_at: string;
+  readonly ended_at: string | null;
   readonly received: string;
   readonly clock_doubt: boolean | number;
   readonly objects: string;
@@ -41,7 +40,7 @@ export interface IncidentRow {
   readonly verdict: Incident['verdict'];
   readonly verdict_at: string | null;
   readonly closed_at: string | null;
-  readonly closed_why: Incident['closedWhy'];
+  readonly closed_reason: Incident['closedReason'];
   readonly reopens: number | null;
 }
 
@@ -53,7 +52,7 @@ const CAUSE_CHARS_MAX = 300;
  * Converts a row. Copies member by member, because spreading takes ten times as long and a queue has two thousand rows.
  */
 export function incidentOf(row: IncidentRow): Incident {
-  const started = timeOf(row.started);
+  const startedAt = timeOf(row.started_at);
   return {
     no: row.no,
     rev: row.rev,
@@ -66,10 +65,10 @@ export function incidentOf(row: IncidentRow): Incident {
     kind: row.kind,
     rule: row.rule,
     place: row.place,
-    started: started ?? row.received,
-    ended: timeOf(row.ended),
+    startedAt: startedAt ?? row.received,
+    endedAt: timeOf(row.ended_at),
     received: row.received,
-    clockDoubt: Boolean(row.clock_doubt) || started === null,
+    clockDoubt: Boolean(row.clock_doubt) || startedAt === null,
     objects: objectsIn(row.objects),
     cause: causeIn(row.cause),
     events: row.events,
@@ -82,7 +81,7 @@ export function incidentOf(row: IncidentRow): Incident {
     verdict: row.verdict,
     verdictAt: timeOf(row.verdict_at),
     closedAt: timeOf(row.closed_at),
-    closedWhy: row.closed_why,
+    closedReason: row.closed_reason,
     reopens: row.reopens,
   };
 }
@@ -106,8 +105,8 @@ export function textsIn(value: unknown): string[] {
 }
 
 /** Returns the actor for an entry of the audit log. */
-export function actorOf({ name, role, isProgram }: Account): Pick<AuditDraft, 'who' | 'role'> {
-  return { who: name, role: isProgram ? 'program' : role };
+export function actorOf({ name, role, isProgram }: Account): Pick<AuditDraft, 'account' | 'role'> {
+  return { account: name, role: isProgram ? 'program' : role };
 }
 
 function objectsIn(json: string): Incident['objects'] {

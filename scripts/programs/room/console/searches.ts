@@ -6,14 +6,14 @@
  * - Account, case, reason and request are in the audit log before anything is sent.
  * - Progress is visible only to the person who started the search and to supervisors.
  * - Matches are held in memory only.
- * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest completed one is dropped first. FOUND_MAX
+ * LIMITS: SEARCHES_KEPT searches, each KEPT_MS after its end; the oldest completed one is dropped first. MATCHES_MAX
  * events per search.
  */
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { jsonOf } from '../../../../agent/base/json.ts';
 import type { SearchState } from '../contract/api.ts';
-import { FOUND_MAX, type SignerFound, type SignerProgress } from '../contract/signer.ts';
+import { MATCHES_MAX, type SignerMatch, type SignerProgress } from '../contract/signer.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Sql } from '../database/sql.ts';
 import { type Call, CallError, type Handlers } from './handler.ts';
@@ -26,7 +26,7 @@ const KEPT_MS = 3_600_000;
 
 interface StoredSearch {
   readonly owner: string;
-  readonly state: Omit<SearchState, 'found'>;
+  readonly state: Omit<SearchState, 'matches'>;
   readonly matches: Match[];
   site: string;
   /** Number of entries of `matches` already matched with incidents. */
@@ -35,7 +35,7 @@ interface StoredSearch {
   endedMs: number | undefined;
 }
 
-type Match = SignerFound & { incident: number | null };
+type Match = SignerMatch & { incident: number | null };
 
 type SignerHandlers = Pick<Handlers, 'search' | 'searchState' | 'sealed'>;
 
@@ -64,7 +64,7 @@ class Searches {
    * Starts a search.
    * @throws {CallError} 429 while another search of this person runs, 503 without a signer
    */
-  async begin({ who, body, nowMs }: Call<'search'>): Promise<SearchState> {
+  async begin({ account, body, nowMs }: Call<'search'>): Promise<SearchState> {
     caseAsked(body);
     const { fromMs, toMs } = spanAsked(body);
     const request = { ...body, from: iso(fromMs), to: iso(toMs) };
@@ -73,18 +73,18 @@ class Searches {
     // Records all boxes, because an entry that omits names proves nothing about them.
     const details = { search: id, ...request };
     await this.#db.transaction((transaction) =>
-      record(transaction, { ...actorOf(who), act: 'search', more: details }, nowMs),
+      record(transaction, { ...actorOf(account), act: 'search', more: details }, nowMs),
     );
-    const lines = await this.#client.search({ who: who.name, request });
+    const lines = await this.#client.search({ account: account.name, request });
     const search: StoredSearch = {
-      owner: who.name,
+      owner: account.name,
       state: {
         id,
         case: body.case,
         reason: body.reason,
-        done: false,
-        asked: 0,
-        answered: 0,
+        isDone: false,
+        askedCount: 0,
+        answeredCount: 0,
         missing: [],
         more: 0,
         fault: null,
@@ -99,13 +99,13 @@ class Searches {
     return stateOf(search);
   }
 
-  async state({ who, params: { id }, nowMs }: Call<'searchState'>): Promise<SearchState> {
+  async state({ account, params: { id }, nowMs }: Call<'searchState'>): Promise<SearchState> {
     this.#forget(nowMs);
     const search = this.#searches.get(id);
     if (search === undefined) {
       throw new CallError(404, 'unknown search; results are stored for an hour, search again');
     }
-    if (search.owner !== who.name && who.role !== 'supervisor') {
+    if (search.owner !== account.name && account.role !== 'supervisor') {
       throw new CallError(403, 'this search belongs to another person; a supervisor may see it');
     }
     await this.#match(search);
@@ -116,7 +116,7 @@ class Searches {
     try {
       for await (const line of lines) take(search, line);
     } catch (error) {
-      Object.assign(search.state, { done: true, fault: messageOf(error).slice(0, 500) });
+      Object.assign(search.state, { isDone: true, fault: messageOf(error).slice(0, 500) });
     }
     search.endedMs = this.#clock();
   }
@@ -150,18 +150,18 @@ class Searches {
 }
 
 function take(search: StoredSearch, line: SignerProgress): void {
-  const { asked, answered, missing, more, done, fault } = line;
-  const room = FOUND_MAX - search.matches.length;
-  for (const match of line.found.slice(0, room)) search.matches.push({ ...match, incident: null });
-  Object.assign(search.state, { asked, answered, missing, done, fault });
-  search.state.more = more + Math.max(0, line.found.length - room);
+  const { askedCount, answeredCount, missing, more, isDone, fault } = line;
+  const room = MATCHES_MAX - search.matches.length;
+  for (const match of line.matches.slice(0, room)) search.matches.push({ ...match, incident: null });
+  Object.assign(search.state, { askedCount, answeredCount, missing, isDone, fault });
+  search.state.more = more + Math.max(0, line.matches.length - room);
   search.site = line.site;
 }
 
 /** Sorts the matches by time. */
 function stateOf({ state, matches }: StoredSearch): SearchState {
   const sorted = [...matches].sort((a, b) => (a.time < b.time ? -1 : Number(a.time > b.time)));
-  return { ...state, found: sorted.map(({ episode: _, ...one }) => one) };
+  return { ...state, matches: sorted.map(({ episode: _, ...one }) => one) };
 }
 
 interface IncidentRow {
@@ -170,7 +170,11 @@ interface IncidentRow {
   readonly detail: string;
 }
 
-async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body, nowMs }: Call<'sealed'>) {
+async function sealed(
+  client: SignerClient,
+  db: Sql,
+  { account, params: { no }, body, nowMs }: Call<'sealed'>,
+) {
   caseAsked(body);
   const [incident] = await db.all<IncidentRow>('SELECT site, box, detail FROM incident WHERE no = $1', [no]);
   if (incident === undefined) throw new CallError(404, `incident ${no} does not exist`);
@@ -183,20 +187,20 @@ async function sealed(client: SignerClient, db: Sql, { who, params: { no }, body
     );
   }
   if (!/^[a-z0-9-]{1,64}$/.test(detail.event)) {
-    throw new CallError(409, `the event of incident ${no} has an id by which no still can be asked for`);
+    throw new CallError(409, `the event of incident ${no} has an id that cannot be used to request a still`);
   }
   const { event } = detail;
   const details = { case: body.case, reason: body.reason, event };
   await db.transaction((transaction) =>
     record(
       transaction,
-      { ...actorOf(who), act: 'request-sealed', site, box, incident: no, more: details },
+      { ...actorOf(account), act: 'request-sealed', site, box, incident: no, more: details },
       nowMs,
     ),
   );
   const note = await noteOf(db, site, box, event);
   const file = await client.sealed({
-    who: who.name,
+    account: account.name,
     site,
     box,
     event,

@@ -78,7 +78,7 @@ export class ConsoleServer {
   /**
    * Starts the server. Resolves with the URL of the address.
    * @throws {AgentError} `config` if it cannot listen
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    */
   async start(): Promise<string> {
     const { settings, db } = this.#options;
@@ -138,7 +138,7 @@ export class ConsoleServer {
       'times without the identity provider': this.#roleCheck?.counters.unavailable ?? 0,
       'tries too often': this.#limits.reduce((sum, limits) => sum + limits.refusedCount, 0),
       'streams too many': streams,
-      'streams ended for somebody with fewer': displaced,
+      'streams ended for a person with fewer': displaced,
       'slow screens cut off': slow,
       'queues loaded again': resets,
       'times without the database': unavailable,
@@ -211,7 +211,7 @@ function ownHandlers(
     logout: ({ caller }, _request, reply) => entry.leave(reply, requireCaller(caller)),
     sessions: async ({ nowMs }) => ({ now: iso(nowMs), people: await sessions.present(nowMs) }),
     endSessions: async ({ caller, body, nowMs }) => ({
-      ended: await sessions.endAll(
+      endedCount: await sessions.endAll(
         textAsked('user', String(body['user'])),
         requireCaller(caller).account,
         nowMs,

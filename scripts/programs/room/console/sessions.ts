@@ -78,10 +78,10 @@ export interface Session {
 
 interface SessionRow {
   readonly id: string;
-  readonly who: string;
+  readonly account: string;
   readonly role: Role;
   readonly method: Method;
-  readonly used: string;
+  readonly last_used_at: string;
   readonly ends: string;
 }
 
@@ -113,21 +113,21 @@ export class Sessions {
     const ends = iso(nowMs + (isRead ? LONGEST_MS : UNREAD_MS));
     const session = { id: sha256Of(cookie), account, method, ends };
     const endedIds = await this.#db.transaction(async (transaction) => {
-      await transaction.run('DELETE FROM session WHERE ends <= $1 OR used <= $2', [
+      await transaction.run('DELETE FROM session WHERE ends <= $1 OR last_used_at <= $2', [
         iso(nowMs),
         iso(nowMs - IDLE_MS),
       ]);
       const ids = await makeRoom(transaction, account.name);
       if (ids === undefined) return undefined;
       await transaction.run(
-        `INSERT INTO session (id, who, role, method, began, used, checked, ends, renewal)
+        `INSERT INTO session (id, account, role, method, started_at, last_used_at, checked_at, ends, renewal)
          VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7)`,
         [session.id, account.name, account.role, method, iso(nowMs), ends, renewal?.(cookie) ?? null],
       );
-      const details = { method, ...(ids.length > 0 && { ended: ids.length }) };
+      const details = { method, ...(ids.length > 0 && { endedCount: ids.length }) };
       await record(
         transaction,
-        { who: account.name, role: account.role, act: 'login', more: details },
+        { account: account.name, role: account.role, act: 'login', more: details },
         nowMs,
       );
       return ids;
@@ -145,12 +145,12 @@ export class Sessions {
   async find(cookie: string | undefined, nowMs: number, isUse: boolean): Promise<Session | undefined> {
     if (cookie === undefined || !COOKIE.test(cookie)) return undefined;
     const [row] = await this.#db.all<SessionRow>(
-      'SELECT id, who, role, method, used, ends FROM session WHERE id = $1',
+      'SELECT id, account, role, method, last_used_at, ends FROM session WHERE id = $1',
       [sha256Of(cookie)],
     );
     if (row === undefined || !isOpen(row, nowMs)) return undefined;
-    if (isUse && Date.parse(row.used) <= nowMs - USED_EVERY_MS) {
-      await this.#db.run('UPDATE session SET used = $2 WHERE id = $1', [row.id, iso(nowMs)]);
+    if (isUse && Date.parse(row.last_used_at) <= nowMs - USED_EVERY_MS) {
+      await this.#db.run('UPDATE session SET last_used_at = $2 WHERE id = $1', [row.id, iso(nowMs)]);
     }
     return { id: row.id, account: accountOf(row), method: row.method, ends: row.ends };
   }
@@ -159,7 +159,7 @@ export class Sessions {
     await this.#db.transaction(async (transaction) => {
       const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
       if (deletedCount > 0)
-        await record(transaction, { who: account.name, role: account.role, act: 'logout' }, nowMs);
+        await record(transaction, { account: account.name, role: account.role, act: 'logout' }, nowMs);
     });
     this.#onEnd([id]);
   }
@@ -168,9 +168,13 @@ export class Sessions {
   async endFor(id: string, { name, role }: Account, reason: string, nowMs: number): Promise<void> {
     await this.#db.transaction(async (transaction) => {
       const deletedCount = await transaction.run('DELETE FROM session WHERE id = $1', [id]);
-      const details = { user: name, role, why: printable(reason) };
+      const details = { user: name, role, reason: printable(reason) };
       if (deletedCount > 0)
-        await record(transaction, { who: 'room', role: 'room', act: 'session-ended', more: details }, nowMs);
+        await record(
+          transaction,
+          { account: 'room', role: 'room', act: 'session-ended', more: details },
+          nowMs,
+        );
     });
     this.#onEnd([id]);
   }
@@ -179,10 +183,10 @@ export class Sessions {
   async endAll(user: string, by: Account, nowMs: number): Promise<number> {
     const ids = await this.#db.transaction(async (transaction) => {
       const deletedRows = await transaction.all<{ id: string }>(
-        'DELETE FROM session WHERE who = $1 RETURNING id',
+        'DELETE FROM session WHERE account = $1 RETURNING id',
         [user],
       );
-      const details = { user: printable(user, NAME_CHARS_MAX), ended: deletedRows.length };
+      const details = { user: printable(user, NAME_CHARS_MAX), endedCount: deletedRows.length };
       if (deletedRows.length > 0)
         await record(transaction, { ...actorOf(by), act: 'end-sessions', more: details }, nowMs);
       return deletedRows.map(({ id }) => id);
@@ -193,38 +197,39 @@ export class Sessions {
 
   /** Lists the logged-in people by account. */
   async present(nowMs: number): Promise<Present['people']> {
-    const rows = await this.#db.all<Omit<Present['people'][number], 'user'> & { readonly who: string }>(
-      `SELECT who, role, count(*) AS sessions, min(began) AS began, max(used) AS used FROM session
-       WHERE ends > $1 AND used > $2 GROUP BY who, role ORDER BY who, role`,
+    const rows = await this.#db.all<Omit<Present['people'][number], 'user'> & { readonly account: string }>(
+      `SELECT account, role, count(*) AS sessions, min(started_at) AS "startedAt",
+         max(last_used_at) AS "lastUsedAt" FROM session
+       WHERE ends > $1 AND last_used_at > $2 GROUP BY account, role ORDER BY account, role`,
       [iso(nowMs), iso(nowMs - IDLE_MS)],
     );
-    return rows.map(({ who: user, ...row }) => ({ user, ...row }));
+    return rows.map(({ account: user, ...row }) => ({ user, ...row }));
   }
 
   /** Returns the sessions whose last role check is older than the given time. */
   async due(beforeMs: number): Promise<DueSession[]> {
-    const rows = await this.#db.all<SessionRow & { readonly checked: string; readonly renewal: string }>(
-      `SELECT id, who, role, method, used, ends, checked, renewal FROM session
-       WHERE renewal IS NOT NULL AND checked <= $1 ORDER BY checked`,
+    const rows = await this.#db.all<SessionRow & { readonly checked_at: string; readonly renewal: string }>(
+      `SELECT id, account, role, method, last_used_at, ends, checked_at, renewal FROM session
+       WHERE renewal IS NOT NULL AND checked_at <= $1 ORDER BY checked_at`,
       [iso(beforeMs)],
     );
     return rows.map((row) => ({
       id: row.id,
       account: accountOf(row),
-      checked: row.checked,
+      checked: row.checked_at,
       renewal: row.renewal,
     }));
   }
 
   /** Reserves a role check. Returns true if this console, and no other, performs it now. */
   async take(id: string, checked: string, nowMs: number): Promise<boolean> {
-    const sql = 'UPDATE session SET checked = $3 WHERE id = $1 AND checked = $2';
+    const sql = 'UPDATE session SET checked_at = $3 WHERE id = $1 AND checked_at = $2';
     return (await this.#db.run(sql, [id, checked, iso(nowMs)])) > 0;
   }
 
   /** Stores the result of a check that left the role unchanged. */
   async renew(id: string, renewal: string, nowMs: number): Promise<void> {
-    const sql = 'UPDATE session SET renewal = $2, checked = $3 WHERE id = $1';
+    const sql = 'UPDATE session SET renewal = $2, checked_at = $3 WHERE id = $1';
     await this.#db.run(sql, [id, renewal, iso(nowMs)]);
   }
 
@@ -234,7 +239,8 @@ export class Sessions {
   async stillOpen(ids: readonly string[], nowMs: number): Promise<Set<string>> {
     if (ids.length === 0) return new Set();
     const rows = await this.#db.all<SessionRow>(
-      `SELECT id, who, role, method, used, ends FROM session WHERE id IN (${ids.map((_, at) => `$${at + 1}`).join(', ')})`,
+      `SELECT id, account, role, method, last_used_at, ends FROM session
+       WHERE id IN (${ids.map((_, at) => `$${at + 1}`).join(', ')})`,
       ids,
     );
     return new Set(rows.filter((row) => isOpen(row, nowMs)).map(({ id }) => id));
@@ -250,12 +256,12 @@ export class Sessions {
     }
     const details = {
       name: printable(name, NAME_CHARS_MAX),
-      why: printable(reason),
+      reason: printable(reason),
       ...(this.#unrecordedCount > 0 && { unrecorded: this.#unrecordedCount }),
     };
     this.#unrecordedCount = 0;
     await this.#db.transaction((transaction) =>
-      record(transaction, { who: 'room', role: 'room', act: 'login-refused', more: details }, nowMs),
+      record(transaction, { account: 'room', role: 'room', act: 'login-refused', more: details }, nowMs),
     );
   }
 }
@@ -266,21 +272,21 @@ export async function peopleOf(
   accounts: readonly Pick<Account, 'name' | 'role'>[],
   nowMs: number,
 ): Promise<string[]> {
-  const rows = await db.all<{ who: string }>(
-    `SELECT DISTINCT who FROM session
-     WHERE role IN ('operator', 'supervisor') AND ends > $1 AND used > $2`,
+  const rows = await db.all<{ account: string }>(
+    `SELECT DISTINCT account FROM session
+     WHERE role IN ('operator', 'supervisor') AND ends > $1 AND last_used_at > $2`,
     [iso(nowMs), iso(nowMs - IDLE_MS)],
   );
   const local = accounts.filter(({ role }) => role !== 'auditor').map(({ name }) => name);
-  return [...new Set([...local, ...rows.map(({ who }) => who)])].sort();
+  return [...new Set([...local, ...rows.map(({ account }) => account)])].sort();
 }
 
-function accountOf({ who, role }: Pick<SessionRow, 'who' | 'role'>): Account {
-  return { name: who, role, isProgram: false };
+function accountOf({ account, role }: Pick<SessionRow, 'account' | 'role'>): Account {
+  return { name: account, role, isProgram: false };
 }
 
-function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {
-  return Date.parse(ends) > nowMs && Date.parse(used) > nowMs - IDLE_MS;
+function isOpen({ last_used_at, ends }: SessionRow, nowMs: number): boolean {
+  return Date.parse(ends) > nowMs && Date.parse(last_used_at) > nowMs - IDLE_MS;
 }
 
 /**
@@ -288,7 +294,7 @@ function isOpen({ used, ends }: SessionRow, nowMs: number): boolean {
  */
 async function makeRoom(transaction: Queries, name: string): Promise<string[] | undefined> {
   const own = await transaction.all<{ id: string }>(
-    'SELECT id FROM session WHERE who = $1 ORDER BY began DESC, id',
+    'SELECT id FROM session WHERE account = $1 ORDER BY started_at DESC, id',
     [name],
   );
   const ids = own.slice(SESSIONS_OF_ONE_MAX - 1).map(({ id }) => id);

@@ -104,7 +104,7 @@ export class SignerClient {
         if (rest.length > LINE_CHARS_MAX) throw new CallError(503, 'the signer’s answer is too long');
         for (const text of texts) {
           const line = formed(SignerProgress, text);
-          isDone = line.done;
+          isDone = line.isDone;
           yield line;
         }
       }
@@ -139,4 +139,4 @@ function formed<T extends TSchema>(schema: T, text: string): Static<T> {
 }
 
 const otherForm = (): CallError =>
-  new CallError(503, 'the signer’s answer has another form; is it of another version?');
+  new CallError(503, 'unexpected reply of the signer; check that the versions match');

@@ -38,7 +38,7 @@ export function readStaticFiles(folder: string): StaticFiles {
     } catch (error) {
       throw new AgentError(
         'config',
-        `the browser's program is not there (${messageOf(error)}): npm run build makes it`,
+        `the browser app is missing (${messageOf(error)}): npm run build makes it`,
         error,
       );
     }

@@ -18,7 +18,7 @@ import { actorOf } from './rows.ts';
  */
 export async function stillOf(
   db: Sql,
-  { who, params: { no, moment }, nowMs }: Pick<Call<'still'>, 'who' | 'params' | 'nowMs'>,
+  { account, params: { no, moment }, nowMs }: Pick<Call<'still'>, 'account' | 'params' | 'nowMs'>,
 ): Promise<Buffer> {
   const { site, box, detail } = await incidentRowOf(db, no);
   const { stills, absent } = storedDetail(detail);
@@ -49,7 +49,14 @@ export async function stillOf(
   await db.transaction((transaction) =>
     record(
       transaction,
-      { ...actorOf(who), act: 'see-still', site, box, incident: no, more: { moment, picture: name, sha256 } },
+      {
+        ...actorOf(account),
+        act: 'see-still',
+        site,
+        box,
+        incident: no,
+        more: { moment, picture: name, sha256 },
+      },
       nowMs,
     ),
   );

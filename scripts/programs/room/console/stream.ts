@@ -2,9 +2,9 @@
  * Sends changes to screens as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
  * - `incidents`, `cameras`: their current state
- * - `gone`: cameras that have left the list
+ * - `removed`: cameras that have left the list
  * - `reset`: the screen must load the queue again
- * - `away`, `back`: the database is unavailable, or available again
+ * - `unavailable`, `available`: the database is unavailable, or available again
  * - `session`: the session has ended
  * - `beat`: sent every BEAT_S, so that a screen knows that the connection works
  *
@@ -22,7 +22,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
-import type { Camera, GoneCamera } from '../contract/camera.ts';
+import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
@@ -57,7 +57,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
-  readonly removedCameras: readonly GoneCamera[];
+  readonly removedCameras: readonly RemovedCamera[];
 }
 
 /**
@@ -112,7 +112,7 @@ export class Pump {
 
   /**
    * Starts the pump. `rev` is the newest number.
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    */
   async start(rev: number): Promise<void> {
     this.#rev = rev;
@@ -173,7 +173,7 @@ export class Pump {
     // The connection broke during a write; `close` follows.
     response.on('error', () => this.#forget(stream));
     this.#write(stream, `retry: ${RETRY_MS}\n\n`);
-    if (this.#isUnavailable) this.#write(stream, eventOf('away', {}));
+    if (this.#isUnavailable) this.#write(stream, eventOf('unavailable', {}));
     if (stream.rev === this.#rev) return;
     this.#laggingStreams.add(stream);
     this.#wake();
@@ -233,15 +233,15 @@ export class Pump {
     if (!this.#isUnavailable) return;
     this.#isUnavailable = false;
     this.#options.onNotice('console: the database answers again');
-    this.#toAll(eventOf('back', {}));
+    this.#toAll(eventOf('available', {}));
   }
 
   #fall(error: unknown): void {
     if (this.#isUnavailable) return;
     this.#isUnavailable = true;
     this.counters.unavailable += 1;
-    this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); asked again`);
-    this.#toAll(eventOf('away', {}));
+    this.#options.onNotice(`console: the database does not answer (${messageOf(error)}); retrying`);
+    this.#toAll(eventOf('unavailable', {}));
   }
 
   async #tellAll(): Promise<void> {
@@ -287,7 +287,7 @@ export class Pump {
     if (incidents.length > ROWS_MAX || cameras.length + removedCameras.length > ROWS_MAX)
       return this.#resetText(rev);
     const events: [name: string, data: readonly unknown[]][] = [
-      ['gone', removedCameras],
+      ['removed', removedCameras],
       ['cameras', cameras],
       ['incidents', changedIncidents],
     ];
@@ -317,7 +317,7 @@ export class Pump {
     response.write(text);
     if (response.writableLength <= UNSENT_BYTES_MAX) return;
     this.counters.slow += 1;
-    this.#options.onNotice('console: a screen that takes nothing was cut off; it comes back by itself');
+    this.#options.onNotice('console: disconnected a screen that does not read; it reconnects automatically');
     this.#forget(stream);
     response.destroy();
   }

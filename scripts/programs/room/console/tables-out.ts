@@ -14,9 +14,9 @@ export interface Table<T> {
 }
 
 const INCIDENT = [
-  ...['no', 'received', 'started', 'ended', 'clockDoubt', 'site', 'box', 'severity', 'priority', 'kind'],
+  ...['no', 'received', 'startedAt', 'endedAt', 'clockDoubt', 'site', 'box', 'severity', 'priority', 'kind'],
   ...['rule', 'place', 'events', 'state', 'claimedBy', 'dispatchedBy', 'dispatchedAt', 'verdict'],
-  ...['verdictAt', 'closedAt', 'closedWhy', 'reopens', 'episode'],
+  ...['verdictAt', 'closedAt', 'closedReason', 'reopens', 'episode'],
 ] as const;
 
 export const INCIDENTS: Table<Incident> = {
@@ -29,7 +29,7 @@ export const INCIDENTS: Table<Incident> = {
 
 export const CAMERAS: Table<Camera> = {
   columns: [
-    ...['site', 'box', 'condition', 'reasons', 'state', 'mode', 'heard', 'lastAlert', 'blindS'],
+    ...['site', 'box', 'condition', 'reasons', 'state', 'mode', 'lastReport', 'lastAlert', 'blindS'],
     ...['certificateEnds', 'orderEnds', 'version'],
   ],
   rowOf: ({ reasons, ...camera }) => ({ ...camera, reasons: reasons.join(' ') }),
@@ -41,7 +41,7 @@ export const STATISTICS: Table<Statistics['rows'][number]> = {
 };
 
 export const AUDIT: Table<AuditEntry> = {
-  columns: ['no', 'at', 'who', 'role', 'act', 'site', 'box', 'incident', 'more', 'previous', 'hash'],
+  columns: ['no', 'at', 'account', 'role', 'act', 'site', 'box', 'incident', 'more', 'previous', 'hash'],
   rowOf: ({ more, ...entry }) => ({ ...entry, more: JSON.stringify(more) }),
 };
 

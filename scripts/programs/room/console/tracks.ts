@@ -52,12 +52,12 @@ export function trackHandlers(options: TrackOptions): TrackHandlers {
     tracksCsv: async (call) => {
       const answer = await questions.exported(call, 'tracks.csv');
       return (async function* parts() {
-        yield csvOf({ ...answer, ...answer.asked });
+        yield csvOf({ ...answer, ...answer.request });
       })();
     },
     tracksMfJson: async (call) => {
       const answer = await questions.exported(call, 'tracks.mf.json');
-      return mfJsonOf({ ...answer, ...answer.asked });
+      return mfJsonOf({ ...answer, ...answer.request });
     },
   };
 }
@@ -74,7 +74,7 @@ class TrackQuestions {
    * Runs a query.
    * @throws {CallError} 409 if the box refuses, 429 while another query of this person runs, 503 without an answer
    */
-  async ask({ who, body, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
+  async ask({ account, body, nowMs }: Call<'tracks'>): Promise<TrackAnswer> {
     const { client, db, video, clock } = this.#options;
     caseAsked(body);
     const { fromMs, toMs } = spanAsked(body.question);
@@ -85,15 +85,18 @@ class TrackQuestions {
     }
     const id = randomBytes(12).toString('hex');
     const approvedBy = approval?.signatures.map(({ keyid }) => keyid);
-    await this.#record(who, nowMs, {
+    await this.#record(account, nowMs, {
       box,
       more: { tracks: id, case: number, reason, question, ...(approvedBy && { approvedBy }) },
     });
     const request = { box, case: number, reason, question, ...(approval && { approval }) };
-    const { site, views, tracks, stopped, ...result } = await client.tracks({ who: who.name, request });
+    const { site, views, tracks, stopped, ...result } = await client.tracks({
+      account: account.name,
+      request,
+    });
     const answer: TrackAnswer = {
       id,
-      asked: { box, case: number, reason, question },
+      request: { box, case: number, reason, question },
       ...result,
       stopped,
       views: await Promise.all(
@@ -104,13 +107,13 @@ class TrackQuestions {
     const { matches, order, coverage } = answer;
     const summary = {
       matches,
-      given: tracks.length,
-      seen: coverage.seen,
+      trackCount: tracks.length,
+      analysedRatio: coverage.seen,
       order,
       ...(stopped !== null && { stopped }),
     };
-    await this.#record(who, clock(), { site, box, more: { tracks: id, case: number, ...summary } });
-    this.#keep(id, { owner: who.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
+    await this.#record(account, clock(), { site, box, more: { tracks: id, case: number, ...summary } });
+    this.#keep(id, { owner: account.name, site, atMs: clock(), json: Buffer.from(JSON.stringify(answer)) });
     return answer;
   }
 
@@ -118,14 +121,14 @@ class TrackQuestions {
    * Requests a still to draw on.
    * @throws {CallError} as `ask`
    */
-  async still({ who, body, nowMs }: Call<'trackStill'>) {
+  async still({ account, body, nowMs }: Call<'trackStill'>) {
     const { client, clock } = this.#options;
     caseAsked(body);
     const { box, case: number, reason } = body;
-    await this.#record(who, nowMs, { box, more: { still: true, case: number, reason } });
-    const { site, still } = await client.trackStill({ who: who.name, request: body });
+    await this.#record(account, nowMs, { box, more: { still: true, case: number, reason } });
+    const { site, still } = await client.trackStill({ account: account.name, request: body });
     const { sha256, at } = still;
-    await this.#record(who, clock(), { site, box, more: { still: true, case: number, sha256, at } });
+    await this.#record(account, clock(), { site, box, more: { still: true, case: number, sha256, at } });
     return still;
   }
 
@@ -134,7 +137,7 @@ class TrackQuestions {
    * @throws {CallError} if it is unknown or belongs to another person
    */
   async exported(
-    { who, params: { id }, nowMs }: Call<'tracksCsv' | 'tracksMfJson'>,
+    { account, params: { id }, nowMs }: Call<'tracksCsv' | 'tracksMfJson'>,
     format: string,
   ): Promise<TrackAnswer> {
     this.#forget(nowMs);
@@ -142,13 +145,13 @@ class TrackQuestions {
     if (entry === undefined) {
       throw new CallError(404, 'unknown answer; answers are stored for an hour, ask again');
     }
-    if (entry.owner !== who.name && who.role !== 'supervisor') {
+    if (entry.owner !== account.name && account.role !== 'supervisor') {
       throw new CallError(403, 'this answer belongs to another person; a supervisor may export it');
     }
     const answer = JSON.parse(entry.json.toString()) as TrackAnswer;
-    const { box, case: number } = answer.asked;
-    const details = { what: format, tracks: id, case: number, count: answer.tracks.length };
-    await this.#record(who, nowMs, { act: 'export', site: entry.site, box, more: details });
+    const { box, case: number } = answer.request;
+    const details = { table: format, tracks: id, case: number, count: answer.tracks.length };
+    await this.#record(account, nowMs, { act: 'export', site: entry.site, box, more: details });
     return answer;
   }
 

@@ -26,12 +26,12 @@ type Verdict = NonNullable<Incident['verdict']>;
  * episode had an earlier verdict, the sums count only the later one.
  */
 export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
-  const { who, nowMs, body } = call;
+  const { account, nowMs, body } = call;
   return runAction(db, call, async (transaction, row) => {
     mustBeOpen(row);
     const owner = claimOwnerOf(row, nowMs);
-    if (who.role === 'operator' && owner !== undefined && owner !== who.name) {
-      throw conflict(row, `${owner} has it: it is closed by whoever has it, or by a supervisor`);
+    if (account.role === 'operator' && owner !== undefined && owner !== account.name) {
+      throw conflict(row, `${owner} has it: only its owner or a supervisor may close it`);
     }
     mustBeAsSeen(row, body.revision);
     const previous = await previousOf(transaction, row);
@@ -44,7 +44,7 @@ export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<
         state: 'closed',
         verdict: body.verdict,
         verdict_at: at,
-        verdict_by: who.name,
+        verdict_by: account.name,
         closed_at: iso(nowMs),
         claimed_by: null,
         claimed_until: null,
@@ -97,7 +97,7 @@ function sumsOf(verdict: Verdict, previous: Verdict | undefined): Parameters<typ
 }
 
 /** Columns that a new entry copies from the one that it reopens. */
-const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started, ended, received, clock_doubt, objects,
+const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started_at, ended_at, received, clock_doubt, objects,
   cause, events, newest, still, detail`;
 
 /**
@@ -105,7 +105,7 @@ const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, plac
  */
 async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
   const [revokedCamera] = await transaction.all(
-    'SELECT 1 AS gone FROM camera WHERE site = $1 AND box = $2 AND gone',
+    'SELECT 1 AS removed FROM camera WHERE site = $1 AND box = $2 AND is_removed',
     [row.site, row.box],
   );
   if (revokedCamera !== undefined)
@@ -114,8 +114,8 @@ async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<v
 
 /** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
 export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
-  const { who, key, nowMs, body, params } = call;
-  const action = { account: who, key, action: 'reopen' } as const;
+  const { account, key, nowMs, body, params } = call;
+  const action = { account, key, action: 'reopen' } as const;
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     const earlierNo = await doneBefore(transaction, action);
@@ -144,7 +144,7 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
     if (newRow === undefined)
       throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
     await noteDone(transaction, action, newRow.no, nowMs);
-    const draft = { ...actorOf(who), act: 'reopen', site, box, incident: newRow.no } as const;
+    const draft = { ...actorOf(account), act: 'reopen', site, box, incident: newRow.no } as const;
     await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);
     await tell(transaction, db);
     return incidentOf(newRow);

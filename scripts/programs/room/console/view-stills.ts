@@ -23,7 +23,7 @@ export async function viewStill(
 ): Promise<ViewStill> {
   const endTime = to ?? iso(nowMs);
   const rows = await db.all<{ no: number; detail: string }>(
-    `SELECT no, detail FROM incident WHERE site = $1 AND box = $2 AND started >= $3 AND started < $4
+    `SELECT no, detail FROM incident WHERE site = $1 AND box = $2 AND started_at >= $3 AND started_at < $4
      ORDER BY received DESC, no DESC LIMIT ${INCIDENTS_MAX}`,
     [site, box, view, endTime],
   );

@@ -1,6 +1,6 @@
 /** Computes the messages of a webhook for a set of changes, and their order. Pure. */
 import { Value } from '@sinclair/typebox/value';
-import type { Camera, GoneCamera } from '../contract/camera.ts';
+import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { WebhookType } from '../contract/webhook.ts';
 import { WebhookIncident, type WebhookMessage } from '../contract/webhook.ts';
@@ -11,7 +11,7 @@ export interface Changes {
   readonly rev: number;
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
-  readonly removedCameras: readonly GoneCamera[];
+  readonly removedCameras: readonly RemovedCamera[];
 }
 
 /** Progress of a webhook: all changes up to `rev` and all incidents up to number `incident` are delivered. */
@@ -69,7 +69,7 @@ export function stepsOf(
       no: incident.no,
       messages: messagesOf(incident, isNew(incident.no), timestamp),
     })),
-    ...[...cameras.map(cameraChanged), ...removedCameras.map(cameraGone)].map((body) => {
+    ...[...cameras.map(cameraChanged), ...removedCameras.map(cameraRemoved)].map((body) => {
       const { site, box } = body.data;
       // The camera changed again during the read.
       const rev = revOf.get(`${site}/${box}`) ?? end;
@@ -105,10 +105,10 @@ export function stepsOf(
 }
 
 const cameraChanged = (data: Camera) => ({ type: 'camera.changed' as const, data });
-const cameraGone = (data: GoneCamera) => ({ type: 'camera.gone' as const, data });
+const cameraRemoved = (data: RemovedCamera) => ({ type: 'camera.removed' as const, data });
 
 function messagesOf(incident: Incident, isNew: boolean, timestamp: string): Message[] {
-  const message = (type: Exclude<WebhookType, 'camera.changed' | 'camera.gone'>): Message => ({
+  const message = (type: Exclude<WebhookType, 'camera.changed' | 'camera.removed'>): Message => ({
     id: `incident-${incident.no}-${incident.rev}-${type.slice('incident.'.length)}`,
     body: {
       type,

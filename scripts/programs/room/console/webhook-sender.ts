@@ -224,7 +224,10 @@ export class WebhookSender {
       ]);
     } catch (error) {
       // Another console waits until the lease expires.
-      this.#log.warn({ webhook: this.#settings.name, reason: messageOf(error) }, 'a webhook was not let go');
+      this.#log.warn(
+        { webhook: this.#settings.name, reason: messageOf(error) },
+        'a webhook lease was not released',
+      );
     }
   }
 
@@ -268,7 +271,7 @@ export class WebhookSender {
       url: withoutSecret(this.#settings.url),
       ...(isOurs ? { err: error } : { reason: messageOf(error) }),
     };
-    const line = 'a webhook cannot be told; it is tried again until it can';
+    const line = 'a webhook delivery failed; retrying until it succeeds';
     if (isOurs) this.#log.error(fields, line);
     else this.#log.warn(fields, line);
   }
@@ -276,7 +279,10 @@ export class WebhookSender {
   #recovered(): void {
     this.#backoff.reset();
     if (this.#inARow > 0) {
-      this.#log.info({ webhook: this.#settings.name, failures: this.#inARow }, 'a webhook is told again');
+      this.#log.info(
+        { webhook: this.#settings.name, failures: this.#inARow },
+        'webhook delivery works again',
+      );
     }
     this.#inARow = 0;
   }

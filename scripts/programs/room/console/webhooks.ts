@@ -41,7 +41,7 @@ export class Webhooks {
   /**
    * Starts delivery. A new webhook receives changes from now on.
    * @throws {AgentError} `config`, with one line, for invalid settings
-   * @throws {DatabaseAway}
+   * @throws {DatabaseUnavailable}
    */
   async start(): Promise<void> {
     validate(this.#settings);
@@ -50,7 +50,7 @@ export class Webhooks {
       if (await remember(this.#db, name)) {
         this.#log.warn(
           { webhook: name },
-          'the database is older than what this webhook was told; it goes on from now',
+          'the database is older than the last delivery of this webhook; it continues from now',
         );
       }
     }
@@ -76,7 +76,7 @@ export class Webhooks {
 function validate(settings: readonly WebhookSettings[]): void {
   for (const [index, { name, url, secret }] of settings.entries()) {
     const wrong = (line: string): AgentError => new AgentError('config', `webhook ${name}: ${line}`);
-    if (settings.findIndex((other) => other.name === name) !== index) throw wrong('two have this name');
+    if (settings.findIndex((other) => other.name === name) !== index) throw wrong('the name is used twice');
     if (!isSafeUrl(url)) {
       throw wrong('url must be https://… (http://… for this machine only), without a user or a password');
     }

@@ -24,7 +24,7 @@ export type { Route } from './route.ts';
 export const Problem = Type.Object(
   {
     type: Type.String(),
-    title: Text(200, 'one line: what, where, what would be right'),
+    title: Text(200, 'one line: what is wrong, where, and what is accepted'),
     status: Type.Integer(),
     incident: Type.Optional(Incident),
   },
@@ -55,11 +55,11 @@ export const SearchState = Type.Object(
     id: Text(64),
     case: Case,
     reason: Reason,
-    done: Type.Boolean(),
-    asked: Count,
-    answered: Count,
-    missing: Type.Array(Text(80), { description: 'boxes that have not answered, and why' }),
-    found: Type.Array(
+    isDone: Type.Boolean(),
+    askedCount: Count,
+    answeredCount: Count,
+    missing: Type.Array(Text(80), { description: 'boxes that have not answered, with the reason' }),
+    matches: Type.Array(
       Type.Object(
         {
           box: Name,
@@ -75,7 +75,7 @@ export const SearchState = Type.Object(
       ),
       { maxItems: 5000 },
     ),
-    more: { ...Count, description: 'found beyond these' },
+    more: { ...Count, description: 'matches beyond these' },
     fault: Nullable(Text(500)),
   },
   { ...strict, $id: 'SearchState' },
@@ -128,7 +128,7 @@ export type IncidentPage = Static<typeof IncidentPage>;
 export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
 
 const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
-const SeenRevision = { revision: { ...Count, description: 'of the incident as it was seen' } };
+const SeenRevision = { revision: { ...Count, description: 'revision of the incident that the person saw' } };
 const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
 
@@ -157,21 +157,21 @@ const actionRoute = <B extends TSchema>(
 });
 
 export const ROUTES = {
-  login: { method: 'GET', path: '/api/login', summary: 'how one gets in', action: 'open', gives: Login },
+  login: { method: 'GET', path: '/api/login', summary: 'login methods', action: 'open', gives: Login },
   enter: {
     method: 'POST',
     path: '/api/login',
-    summary: 'enter with an account of a demonstration',
+    summary: 'log in with a demonstration account',
     action: 'open',
     body: Type.Object({ name: Text(64) }, strict),
     gives: Session,
   },
-  session: { method: 'GET', path: '/api/session', summary: 'who one is', gives: Session },
-  logout: { method: 'POST', path: '/api/logout', summary: 'leave', body: Nothing, gives: Nothing },
+  session: { method: 'GET', path: '/api/session', summary: 'the session of the caller', gives: Session },
+  logout: { method: 'POST', path: '/api/logout', summary: 'log out', body: Nothing, gives: Nothing },
   sessions: {
     method: 'GET',
     path: '/api/sessions',
-    summary: 'who is logged in',
+    summary: 'logged-in people',
     action: 'end-sessions',
     gives: Present,
   },
@@ -181,12 +181,12 @@ export const ROUTES = {
     summary: 'end all sessions of an account; its streams end at once',
     action: 'end-sessions',
     body: Type.Object({ user: Text(64) }, strict),
-    gives: Type.Object({ ended: Count }, strict),
+    gives: Type.Object({ endedCount: Count }, strict),
   },
   queue: {
     method: 'GET',
     path: '/api/queue',
-    summary: 'what is open',
+    summary: 'open alerts',
     action: 'see-incidents',
     gives: Queue,
   },
@@ -194,7 +194,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `gone` (cameras that have left the list), `reset` (load the queue again), `away` and `back` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
     action: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',
@@ -226,7 +226,7 @@ export const ROUTES = {
   incident: {
     method: 'GET',
     path: '/api/incidents/:no',
-    summary: 'one incident, whole',
+    summary: 'one incident with all details',
     action: 'see-incidents',
     params: No,
     gives: IncidentDetail,
@@ -234,7 +234,7 @@ export const ROUTES = {
   still: {
     method: 'GET',
     path: '/api/incidents/:no/stills/:moment',
-    summary: 'a redacted picture; who sees it is on record before it is sent',
+    summary: 'a redacted picture; the access is audited before it is sent',
     action: 'see-still',
     params: Type.Object(
       { ...No.properties, moment: OneOf(['before', 'deposit', 'snapshot'] as const) },
@@ -243,8 +243,8 @@ export const ROUTES = {
     gives: 'image/jpeg',
   },
   claim: actionRoute('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
-  release: actionRoute('release', 'claim', 'give it back', Nothing),
-  dispatch: actionRoute('dispatch', 'dispatch', 'somebody is sent there', Type.Object(SeenRevision, strict), {
+  release: actionRoute('release', 'claim', 'unclaim it', Nothing),
+  dispatch: actionRoute('dispatch', 'dispatch', 'dispatch someone', Type.Object(SeenRevision, strict), {
     idempotent: true,
   }),
   judge: actionRoute(
@@ -265,7 +265,7 @@ export const ROUTES = {
   reassign: actionRoute(
     'reassign',
     'reassign',
-    'give it to somebody',
+    'reassign it',
     Type.Object({ ...SeenRevision, to: Text(64) }, strict),
   ),
   reopen: actionRoute(
@@ -318,7 +318,7 @@ export const ROUTES = {
   searchState: {
     method: 'GET',
     path: '/api/searches/:id',
-    summary: 'how far a search is',
+    summary: 'progress and matches of a search',
     action: 'search',
     params: Type.Object({ id: Text(64) }, strict),
     gives: SearchState,
@@ -327,7 +327,7 @@ export const ROUTES = {
   figures: {
     method: 'GET',
     path: '/api/figures',
-    summary: 'how right the boxes were',
+    summary: 'statistics of alerts and verdicts',
     action: 'see-figures',
     query: Type.Object({ ...Interval, by: OneOf(STATISTICS_BY) }, strict),
     gives: Statistics,
@@ -343,7 +343,7 @@ export const ROUTES = {
   handOver: {
     method: 'GET',
     path: '/api/hand-over',
-    summary: 'what the next shift must know',
+    summary: 'shift report',
     action: 'hand-over',
     query: Type.Object(Interval, strict),
     gives: HandOver,
@@ -351,13 +351,13 @@ export const ROUTES = {
   audit: {
     method: 'GET',
     path: '/api/audit',
-    summary: 'who did what, and who saw which picture, the newest first',
+    summary: 'audit log entries, the newest first',
     action: 'see-audit',
     query: Type.Object(
       {
         before: Type.Optional(Type.Integer({ minimum: 1 })),
         incident: Type.Optional(Type.Integer({ minimum: 1 })),
-        who: Type.Optional(Text(64)),
+        account: Type.Optional(Text(64)),
       },
       strict,
     ),
@@ -366,7 +366,7 @@ export const ROUTES = {
   auditCsv: {
     method: 'GET',
     path: '/api/audit.csv',
-    summary: 'all of it as a table',
+    summary: 'the complete audit log as a table',
     action: 'see-audit',
     gives: 'text/csv',
   },

@@ -27,7 +27,7 @@ export const AuditEntry = Type.Object(
   {
     no: Type.Integer({ minimum: 1 }),
     at: Time,
-    who: Text(64, 'name of the account; `room` for what the program does by itself'),
+    account: Text(64, 'name of the account; `room` for automatic actions of the program'),
     role: OneOf([...ROLES, 'program', 'room'] as const),
     act: OneOf(AUDITED),
     site: Nullable(Name),
@@ -43,7 +43,7 @@ export const AuditEntry = Type.Object(
 );
 export type AuditEntry = Static<typeof AuditEntry>;
 
-export interface AuditDraft extends Pick<AuditEntry, 'who' | 'role' | 'act'> {
+export interface AuditDraft extends Pick<AuditEntry, 'account' | 'role' | 'act'> {
   readonly site?: string;
   readonly box?: string;
   readonly incident?: number;
@@ -62,7 +62,7 @@ export const AuditPage = Type.Object(
     entries: Type.Array(AuditEntry, { maxItems: 500 }),
     next: Nullable(Type.Integer({ description: '`before` of the page after this one' })),
     /** Checked by a walk over all stored entries. */
-    whole: Type.Boolean({ description: 'every entry holds the hash of the one before' }),
+    isIntact: Type.Boolean({ description: 'every entry holds the hash of the one before' }),
     fault: Nullable(Text(300, 'where the chain breaks')),
     head: AuditHead,
   },

@@ -9,12 +9,12 @@ export const Camera = Type.Object(
     box: Name,
     condition: OneOf(CONDITIONS),
     reasons: Type.Array(Text(40), {
-      description: 'kinds of conditions that stand, and what ends soon',
+      description: 'kinds of active conditions, and what expires soon',
       maxItems: 64,
     }),
-    state: Nullable(Text(16, 'online, stopped or offline, as its status says')),
+    state: Nullable(Text(16, 'online, stopped or offline, from its status')),
     mode: Nullable(Text(16)),
-    heard: { ...Time, description: 'its last report, by the room’s clock' },
+    lastReport: { ...Time, description: 'time of its last report, by the room’s clock' },
     lastAlert: Nullable(Time),
     blindS: { ...Count, description: 'seconds without sight in the last 24 hours' },
     certificateEnds: Nullable(Time),
@@ -29,14 +29,14 @@ export type Camera = Static<typeof Camera>;
 export const CAMERAS_MAX = 5000;
 
 /** A camera that has left the list because its box was revoked. */
-export const GoneCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'GoneCamera' });
-export type GoneCamera = Static<typeof GoneCamera>;
+export const RemovedCamera = Type.Object({ site: Name, box: Name }, { ...strict, $id: 'RemovedCamera' });
+export type RemovedCamera = Static<typeof RemovedCamera>;
 
 export const Cameras = Type.Object(
   {
     now: Time,
     cameras: Type.Array(Camera, { maxItems: CAMERAS_MAX }),
-    more: { ...Count, description: 'cameras beyond these; of boxes that name several sites the others' },
+    more: { ...Count, description: 'further cameras, including the other sites of boxes that name several' },
     strangers: {
       ...Count,
       description: 'boxes that are not enrolled, and have sent something in the last day',

@@ -14,7 +14,7 @@ export const EnrolledBox = Type.Object(
     /** `revoked`: its certificates were revoked, and none was issued since. */
     state: OneOf(['enrolled', 'revoked']),
     /** Time of the last change of state. */
-    since: Time,
+    changedAt: Time,
   },
   strict,
 );

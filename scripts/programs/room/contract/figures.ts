@@ -18,7 +18,7 @@ export const Statistics = Type.Object(
           key: Text(140, 'site/box/rule, kind, site/box, site, hour 00–23 or day'),
           ...Precision.properties,
           meanClaimS: Nullable(
-            Type.Number({ description: 'from the room’s first event to the first claim, s' }),
+            Type.Number({ description: 'time from the first event in the room to the first claim, in s' }),
           ),
         },
         strict,
@@ -26,7 +26,7 @@ export const Statistics = Type.Object(
     ),
     muted: Type.Array(
       Type.Object({ site: Name, box: Name, rule: Name, kind: Text(40), suppressed: Count, at: Time }, strict),
-      { description: 'rules that had used up their alerts of the hour, and what was held back' },
+      { description: 'rules that reached their hourly alert limit, and the suppressed alerts' },
     ),
   },
   strict,
@@ -38,18 +38,20 @@ export const HandOver = Type.Object(
     from: Time,
     to: Time,
     received: Count,
-    closed: { ...Count, description: 'by people' },
-    withdrawn: { ...Count, description: 'closed by the room, since their box was revoked' },
+    closed: { ...Count, description: 'alerts closed by people' },
+    withdrawn: { ...Count, description: 'alerts closed by the room because their box was revoked' },
     verdicts: Type.Object({ confirmed: Count, 'false-alarm': Count, unclear: Count }, strict),
     /** Incidents left to the next shift. */
     open: Type.Array(Incident),
     dispatched: Type.Array(Incident),
-    more: { ...Count, description: 'open and dispatched ones beyond these' },
-    notes: Type.Array(Type.Object({ incident: Count, at: Time, who: Text(64), text: Text(1000) }, strict)),
+    more: { ...Count, description: 'further open and dispatched alerts' },
+    notes: Type.Array(
+      Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),
+    ),
     camerasDown: Type.Array(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
     ),
-    camerasMore: { ...Count, description: 'cameras of which is not known here whether they are down' },
+    camerasMore: { ...Count, description: 'cameras whose state is unknown' },
     stillsSeen: Count,
     record: AuditHead,
   },

@@ -3,13 +3,19 @@ import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { Count, Name, Nullable, OneOf, Ratio, strict, Text, Time } from './schema.ts';
-import { CLOSED_WHY, NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { CLOSED_REASONS, NOTE_CHARS_MAX, STATES } from './terms.ts';
 
 export const Incident = Type.Object(
   {
     no: Type.Integer({ minimum: 1 }),
-    rev: { ...Count, description: 'grows with every change of any incident; the stream goes on from it' },
-    revision: { ...Count, description: 'grows when a person acts; an act names the one that was seen' },
+    rev: {
+      ...Count,
+      description: 'increases with every change of any incident; the stream continues from it',
+    },
+    revision: {
+      ...Count,
+      description: 'increases when a person acts; an action names the revision that the person saw',
+    },
     site: Name,
     box: Name,
     episode: Text(64),
@@ -18,18 +24,21 @@ export const Incident = Type.Object(
     kind: Text(40),
     rule: Name,
     place: Text(80, 'zone/<id>, line/<id> or camera'),
-    started: { ...Time, description: 'by the box’s clock; by the room’s where that cannot be' },
-    ended: Nullable(Time),
-    received: { ...Time, description: 'of its first event, by the room’s clock: ages count from here' },
+    startedAt: { ...Time, description: 'by the box’s clock; by the room’s clock if that is not credible' },
+    endedAt: Nullable(Time),
+    received: {
+      ...Time,
+      description: 'arrival of its first event by the room’s clock; ages are computed from it',
+    },
     clockDoubt: Type.Boolean({
-      description: 'the box’s clock is not synchronised, or not what the room’s is',
+      description: 'the box’s clock is not synchronised, or differs from the room’s',
     }),
     objects: Type.Array(Type.Pick(EventObject, ['label', 'track'], strict), { maxItems: 8 }),
     cause: Type.Record(Type.String(), Type.Union([Text(300), Type.Number(), Type.Boolean()]), {
-      description: 'numbers and short texts of what the box gives as the cause',
+      description: 'numbers and short texts of the cause that the box reports',
     }),
-    events: { ...Count, description: 'that it is made of' },
-    still: Nullable(Text(80, 'name of the picture that a list shows')),
+    events: { ...Count, description: 'number of its events' },
+    still: Nullable(Text(80, 'name of the picture for lists')),
     state: OneOf(STATES),
     claimedBy: Nullable(Text(64)),
     claimedUntil: Nullable(Time),
@@ -38,7 +47,7 @@ export const Incident = Type.Object(
     verdict: Nullable(OneOf(VERDICTS)),
     verdictAt: Nullable(Time),
     closedAt: Nullable(Time),
-    closedWhy: Nullable(OneOf(CLOSED_WHY)),
+    closedReason: Nullable(OneOf(CLOSED_REASONS)),
     reopens: Nullable(Type.Integer({ minimum: 1, description: 'the entry that this one reopens' })),
   },
   { ...strict, $id: 'Incident' },
@@ -51,13 +60,13 @@ export const Still = Type.Object(
     name: Text(80),
     time: Time,
     sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    here: Type.Boolean({ description: 'the file has come, and is the one that the event names' }),
+    isStored: Type.Boolean({ description: 'the received file is the one that the event names' }),
   },
   strict,
 );
 export type Still = Static<typeof Still>;
 
-export const Note = Type.Object({ at: Time, who: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
+export const Note = Type.Object({ at: Time, account: Text(64), text: Text(NOTE_CHARS_MAX) }, strict);
 export type Note = Static<typeof Note>;
 
 export const Precision = Type.Object(
@@ -78,26 +87,32 @@ export const IncidentDetail = Type.Object(
   {
     incident: Incident,
     stills: Type.Array(Still, { maxItems: 3 }),
-    stillAbsent: Nullable(Text(200, 'why there is no picture, as the box says')),
+    stillAbsent: Nullable(Text(200, 'reason reported by the box for a missing picture')),
     purpose: Nullable(Text(64)),
     legalBasis: Nullable(Text(300)),
     validUntil: Nullable(Time),
-    timeZone: Nullable(Text(64, 'of the site, IANA: its times of day are told to people in it')),
-    seen: Type.Array(EventObject, { maxItems: 64 }),
-    where: Nullable(
+    timeZone: Nullable(Text(64, 'time zone of the site (IANA), in which its times of day are shown')),
+    detectedObjects: Type.Array(EventObject, { maxItems: 64 }),
+    location: Nullable(
       Type.Array(Type.Number(), {
         minItems: 4,
         maxItems: 4,
-        description: '[x1, y1, x2, y2], shares of the frame',
+        description: '[x1, y1, x2, y2] as ratios of the frame',
       }),
     ),
     degraded: Type.Array(Text(40)),
-    event: Nullable(Text(64, 'id of the first event, by which a sealed still is asked for')),
-    sealed: Type.Boolean({ description: 'the box keeps a still that only the authority can open' }),
-    precision: { ...Precision, description: 'of this rule of this box, by the verdicts of the last 30 days' },
+    event: Nullable(Text(64, 'id of the first event, for a request for the sealed still')),
+    sealed: Type.Boolean({ description: 'the box stores a still that only the authority can open' }),
+    precision: {
+      ...Precision,
+      description: 'precision of this rule of this box, from the verdicts of the last 30 days',
+    },
     notes: Type.Array(Note),
-    nearby: Type.Array(Incident, { maxItems: 50, description: 'of the same box, an hour before and after' }),
-    nearbyMore: { ...Count, description: 'in these two hours beyond those' },
+    nearby: Type.Array(Incident, {
+      maxItems: 50,
+      description: 'incidents of the same box, one hour before and after',
+    }),
+    nearbyMore: { ...Count, description: 'further incidents in these two hours' },
   },
   strict,
 );
@@ -105,12 +120,12 @@ export type IncidentDetail = Static<typeof IncidentDetail>;
 
 export const Queue = Type.Object(
   {
-    rev: { ...Count, description: 'the stream goes on from here' },
+    rev: { ...Count, description: 'the stream continues from this number' },
     incidents: Type.Array(Incident, {
       maxItems: 2000,
       description: 'alerts that are not closed',
     }),
-    more: { ...Count, description: 'open ones beyond these' },
+    more: { ...Count, description: 'further open alerts' },
   },
   strict,
 );

@@ -7,30 +7,30 @@ import { openSchema } from './open-schema.ts';
 import { may, ROLES } from './roles.ts';
 import { WEBHOOK_MESSAGES, WEBHOOK_TYPES, type WebhookType } from './webhook.ts';
 
-const INFO = `What the room's screens use, and any other program may: the queue, incidents, cameras, figures, the record.
+const INFO = `Interface of the room for its screens and other programs: queue, incidents, cameras, statistics, audit log.
 
-A program sends \`Authorization: Bearer …\` with a token of the console's settings; it has a role as a person has. Times in
-answers are UTC with milliseconds; times that a program gives are of RFC 3339, with an offset. Whatever is refused is
-answered with \`application/problem+json\` (RFC 9457), whose \`title\` says in one line what is wrong, where, and what
-would be right.
+A program sends \`Authorization: Bearer …\` with a token of the console's settings; it has a role like a person. Times in
+answers are UTC with milliseconds; times in requests follow RFC 3339, with an offset. A refusal is answered
+with \`application/problem+json\` (RFC 9457), whose \`title\` says in one line what is wrong, where, and
+what is accepted.
 
-Members may be added to answers and webhooks: a program ignores those that it does not know, and their schemas are open for
-them. Members of a body or a query that are not known are refused. The schemas compile in Ajv's strict mode without a
+Members may be added to answers and webhooks: a program ignores unknown members, and the schemas allow them.
+Unknown members of a body or a query are refused. The schemas compile in Ajv's strict mode without a
 plug-in.`;
 
 /** Meaning of each refusal. RFC 9110 and 6585 define the status codes. */
 const REFUSALS = {
-  400: ['BadRequest', 'A parameter, the body or a header is not what the schema says.'],
-  401: ['Unauthorized', 'No session and no token, or one that is not good any more.'],
-  403: ['Forbidden', 'The role may not do this; the refusal is on record.'],
-  404: ['NotFound', 'There is none of that number or name.'],
+  400: ['BadRequest', 'A parameter, the body or a header does not match the schema.'],
+  401: ['Unauthorized', 'No session and no token, or an expired one.'],
+  403: ['Forbidden', 'The role does not allow this; the refusal is audited.'],
+  404: ['NotFound', 'No object has that number or name.'],
   409: [
     'Conflict',
-    'Somebody else was first, or the incident has changed since: `incident` is what is true now.',
+    'Another person acted first, or the incident has changed since: `incident` is its current state.',
   ],
   413: ['TooLarge', 'The body is too large.'],
-  429: ['TooMany', 'Too many calls; `Retry-After` says when to come again.'],
-  503: ['Unavailable', 'The database, the broker or the signer is away: to be tried again.'],
+  429: ['TooMany', 'Too many calls; `Retry-After` says when to retry.'],
+  503: ['Unavailable', 'The database, the broker or the signer is unavailable; retry.'],
 } as const satisfies Readonly<Record<number, readonly [string, string]>>;
 type Refusal = keyof typeof REFUSALS;
 
@@ -38,8 +38,8 @@ const WEBHOOKS: Readonly<Record<WebhookType, string>> = {
   'incident.received': 'an incident is new, or reopened as a new entry',
   'incident.changed': 'an incident has another event, owner or state',
   'incident.closed': 'an incident is closed; again when something is added afterwards',
-  'camera.changed': 'what a camera says of itself has changed',
-  'camera.gone': 'a camera has left the list: its box was revoked',
+  'camera.changed': 'the reported state of a camera has changed',
+  'camera.removed': 'a camera has left the list: its box was revoked',
 };
 
 /** Returns the document. The result is deterministic: the same routes give the same document. */
@@ -74,8 +74,12 @@ export function openApi(version: string): object {
         Object.values(REFUSALS).map(([name, description]) => [name, { description, content: problem }]),
       ),
       securitySchemes: {
-        session: { type: 'apiKey', in: 'cookie', name: SESSION_COOKIE, description: 'of a screen' },
-        token: { type: 'http', scheme: 'bearer', description: 'of a program, from the console’s settings' },
+        session: { type: 'apiKey', in: 'cookie', name: SESSION_COOKIE, description: 'of a browser session' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'token of a program, from the console’s settings',
+        },
       },
     },
   };
@@ -111,7 +115,7 @@ function operation(name: string, route: Route, { requestSchema, answerSchema }: 
       requestBody: { required: true, content: { 'application/json': { schema: requestSchema(body) } } },
     }),
     responses: {
-      200: { description: 'done', content: contentOf(route, answerSchema) },
+      200: { description: 'success', content: contentOf(route, answerSchema) },
       ...Object.fromEntries(
         refusalsOf(route).map((status) => [
           status,
@@ -123,7 +127,7 @@ function operation(name: string, route: Route, { requestSchema, answerSchema }: 
 }
 
 function whoMay({ action }: Route): string {
-  if (action === undefined || action === 'open') return 'whoever is logged in';
+  if (action === undefined || action === 'open') return 'anyone logged in';
   return ROLES.filter((role) => may(role, action)).join(', ');
 }
 
@@ -146,10 +150,10 @@ function parametersOf(name: string, route: Route, schemaOf: SchemaOf): Json[] {
     ...members('path', route.params, schemaOf),
     ...members('query', route.query, schemaOf),
     ...(route.idempotent === true
-      ? [header('Idempotency-Key', true, schemaOf(IdempotencyKey), 'the same key again does nothing again')]
+      ? [header('Idempotency-Key', true, schemaOf(IdempotencyKey), 'a repeated key has no further effect')]
       : []),
     ...(name === 'stream'
-      ? [header('Last-Event-ID', false, { type: 'string' }, 'of the last event that was received')]
+      ? [header('Last-Event-ID', false, { type: 'string' }, 'id of the last received event')]
       : []),
   ];
 }
@@ -208,7 +212,7 @@ function webhook(type: WebhookType, { answerSchema }: Forms): JsonObject {
           },
         },
       },
-      responses: { '2XX': { description: 'received; whatever else is answered, it comes again' } },
+      responses: { '2XX': { description: 'received; after any other answer the message is sent again' } },
     },
   };
 }

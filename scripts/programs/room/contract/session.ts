@@ -7,12 +7,14 @@ export const Session = Type.Object(
   {
     user: Text(64),
     role: OneOf(ROLES),
-    ends: { ...Time, description: 'at the latest; without use it ends before' },
-    now: { ...Time, description: 'of the room’s clock, by which ages count' },
+    ends: { ...Time, description: 'latest end; ends earlier without use' },
+    now: { ...Time, description: 'room’s clock, from which ages are computed' },
     timeZone: Text(64, 'of the room, IANA'),
-    people: Type.Array(Text(64), { description: 'to whom an incident can be given; for supervisors' }),
-    signer: Type.Boolean({ description: 'searches and sealed stills can be asked for' }),
-    plan: Type.Boolean({ description: 'there is a map' }),
+    people: Type.Array(Text(64), {
+      description: 'people to whom an incident can be reassigned; for supervisors',
+    }),
+    signer: Type.Boolean({ description: 'searches and sealed stills can be requested' }),
+    plan: Type.Boolean({ description: 'a map is configured' }),
     demo: Type.Boolean({ description: 'accounts without a password, on this machine only' }),
   },
   { ...strict, $id: 'Session' },
@@ -29,8 +31,11 @@ export const Present = Type.Object(
           user: Text(64),
           role: OneOf(ROLES),
           sessions: Count,
-          began: { ...Time, description: 'of the oldest' },
-          used: { ...Time, description: 'when somebody did something by one of them last, to a minute' },
+          startedAt: { ...Time, description: 'start of the oldest session' },
+          lastUsedAt: {
+            ...Time,
+            description: 'time of the last activity in any session, to the minute',
+          },
         },
         strict,
       ),
@@ -46,7 +51,7 @@ export const Login = Type.Object(
   {
     method: OneOf(['oidc', 'local'] as const),
     accounts: Type.Array(Type.Object({ name: Text(64), role: OneOf(ROLES) }, strict), {
-      description: 'of a demonstration on loopback; empty with OIDC',
+      description: 'accounts of a demonstration on loopback; empty with OIDC',
     }),
   },
   strict,

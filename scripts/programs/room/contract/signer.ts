@@ -13,7 +13,7 @@ import { ROOM_TRACKS_MAX, TrackRequest, TrackStillAnswer, TrackStillRequest } fr
 /** Maximum number of concurrent searches for all people together; each person may run one. */
 export const SEARCHES_MAX = 4;
 /** Maximum number of matches of a search, as in the schema of its state. */
-export const FOUND_MAX = 5000;
+export const MATCHES_MAX = 5000;
 /** Maximum size of a request in bytes: 5,000 box names and the other fields. */
 export const SIGNER_BODY_BYTES_MAX = 262_144;
 
@@ -21,29 +21,35 @@ export const SIGNER_BODY_BYTES_MAX = 262_144;
 const AccountName = Type.String({ minLength: 1, maxLength: 64 });
 
 export const SignerSearch = Type.Object(
-  { who: AccountName, request: Type.Object({ ...SearchRequest.properties, from: Time, to: Time }, strict) },
+  {
+    account: AccountName,
+    request: Type.Object({ ...SearchRequest.properties, from: Time, to: Time }, strict),
+  },
   strict,
 );
 export type SignerSearch = Static<typeof SignerSearch>;
 
 const MatchSchema = Type.Composite(
   [
-    Type.Omit(SearchState.properties.found.items, ['incident']),
-    Type.Object({ episode: Text(64, 'by which its incident is found') }),
+    Type.Omit(SearchState.properties.matches.items, ['incident']),
+    Type.Object({ episode: Text(64, 'episode by which its incident is looked up') }),
   ],
   strict,
 );
-export type SignerFound = Static<typeof MatchSchema>;
+export type SignerMatch = Static<typeof MatchSchema>;
 
 export const SignerProgress = Type.Object(
   {
     site: Name,
-    asked: Count,
-    answered: Count,
+    askedCount: Count,
+    answeredCount: Count,
     missing: Type.Array(Text(80), { maxItems: 10_000 }),
-    found: Type.Array(MatchSchema, { maxItems: FOUND_MAX, description: 'since the line before' }),
+    matches: Type.Array(MatchSchema, {
+      maxItems: MATCHES_MAX,
+      description: 'matches since the previous line',
+    }),
     more: Count,
-    done: Type.Boolean(),
+    isDone: Type.Boolean(),
     fault: Nullable(Text(500)),
   },
   strict,
@@ -52,7 +58,7 @@ export type SignerProgress = Static<typeof SignerProgress>;
 
 export const SignerSealed = Type.Object(
   {
-    who: AccountName,
+    account: AccountName,
     site: Name,
     box: Name,
     event: Type.String({ pattern: '^[a-z0-9-]{1,64}$' }),
@@ -70,7 +76,10 @@ export type SignerFile = Static<typeof SignerFile>;
 export const TRACKS_BYTES_MAX = 4_194_304;
 
 export const SignerTracks = Type.Object(
-  { who: AccountName, request: Type.Object({ ...TrackRequest.properties, question: TrackQuestion }, strict) },
+  {
+    account: AccountName,
+    request: Type.Object({ ...TrackRequest.properties, question: TrackQuestion }, strict),
+  },
   strict,
 );
 export type SignerTracks = Static<typeof SignerTracks>;
@@ -88,13 +97,13 @@ export const SignerTracksAnswer = Type.Object(
     matches: Count,
     tracks: Type.Array(FoundTrack, { maxItems: ROOM_TRACKS_MAX }),
     more: { ...Count, description: 'matches beyond these' },
-    stopped: Nullable(Text(700, 'why the box gave no further page, where it did not')),
+    stopped: Nullable(Text(700, 'reason why the box sent no further page')),
   },
   strict,
 );
 export type SignerTracksAnswer = Static<typeof SignerTracksAnswer>;
 
-export const SignerTrackStill = Type.Object({ who: AccountName, request: TrackStillRequest }, strict);
+export const SignerTrackStill = Type.Object({ account: AccountName, request: TrackStillRequest }, strict);
 export type SignerTrackStill = Static<typeof SignerTrackStill>;
 
 export const SignerTrackStillAnswer = Type.Object({ site: Name, still: TrackStillAnswer }, strict);

@@ -5,7 +5,7 @@ import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
 
 /** Reasons for which the room closes an incident: the certificates of its box were revoked. */
-export const CLOSED_WHY = ['box-revoked'] as const;
+export const CLOSED_REASONS = ['box-revoked'] as const;
 
 /** Duration of a claim in s. The screen renews it while the incident is open there. */
 export const CLAIM_S = 120;

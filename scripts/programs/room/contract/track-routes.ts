@@ -10,8 +10,7 @@ export const TRACK_ROUTES = {
   tracks: {
     method: 'POST',
     path: '/api/tracks',
-    summary:
-      'ask the log of tracks of one box, by a signed command; the question is on record before it goes out',
+    summary: 'query the track log of one box, by a signed command; the query is audited before it is sent',
     action: 'ask-tracks',
     body: TrackRequest,
     gives: TrackAnswer,
@@ -19,7 +18,7 @@ export const TRACK_ROUTES = {
   trackStill: {
     method: 'POST',
     path: '/api/tracks/still',
-    summary: 'a redacted still of what the camera of a box sees now, to draw on, by a signed command',
+    summary: 'a current redacted still of a box’s camera to draw on, by a signed command',
     action: 'ask-tracks',
     body: TrackStillRequest,
     gives: TrackStillAnswer,
@@ -27,7 +26,7 @@ export const TRACK_ROUTES = {
   tracksCsv: {
     method: 'GET',
     path: '/api/tracks/:id/tracks.csv',
-    summary: 'an answer as a table, a row a track and a row a gap; for an hour',
+    summary: 'an answer as a table, one row per track and per gap; available for an hour',
     action: 'export',
     params: Id,
     gives: 'text/csv',

@@ -48,8 +48,8 @@ export const ViewStill = Type.Object(
 
 export const TrackAnswer = Type.Object(
   {
-    id: { ...Text(64), description: 'by which it can be exported for an hour' },
-    asked: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
+    id: { ...Text(64), description: 'id for exports, valid for an hour' },
+    request: Type.Object({ ...caseFields, question: TrackQuestion }, strict),
     order: TrackResult.properties.order,
     grade: TrackLogGrant.properties.grade,
     kept: TrackResult.properties.kept,
@@ -61,7 +61,7 @@ export const TrackAnswer = Type.Object(
         },
         strict,
       ),
-      { maxItems: 64, description: 'the newest first, each with the newest still that the room holds of it' },
+      { maxItems: 64, description: 'the newest first, each with the newest still stored in the room' },
     ),
     coverage: TrackResult.properties.coverage,
     matches: Count,
@@ -69,7 +69,7 @@ export const TrackAnswer = Type.Object(
       maxItems: ROOM_TRACKS_MAX,
     }),
     more: { ...Count, description: 'matches beyond these' },
-    stopped: Nullable(Text(700, 'why the box gave no further page, where it did not')),
+    stopped: Nullable(Text(700, 'reason why the box sent no further page')),
     left: TrackResult.properties.left,
   },
   { ...strict, $id: 'TrackAnswer' },

@@ -2,7 +2,7 @@
  * Defines the signed webhook messages for other programs, in the form of Standard Webhooks: {type, timestamp, data}.
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-import { Camera, GoneCamera } from './camera.ts';
+import { Camera, RemovedCamera } from './camera.ts';
 import { Incident } from './incident.ts';
 import { strict, Time } from './schema.ts';
 
@@ -11,7 +11,7 @@ export const WEBHOOK_TYPES = [
   'incident.changed',
   'incident.closed',
   'camera.changed',
-  'camera.gone',
+  'camera.removed',
 ] as const;
 export type WebhookType = (typeof WEBHOOK_TYPES)[number];
 
@@ -24,7 +24,11 @@ export type WebhookIncident = Static<typeof WebhookIncident>;
 
 const message = <T extends WebhookType, D extends TSchema>(type: T, data: D) =>
   Type.Object(
-    { type: Type.Literal(type), timestamp: { ...Time, description: 'when the message was made' }, data },
+    {
+      type: Type.Literal(type),
+      timestamp: { ...Time, description: 'time at which the message was created' },
+      data,
+    },
     strict,
   );
 
@@ -33,6 +37,6 @@ export const WEBHOOK_MESSAGES = {
   'incident.changed': message('incident.changed', WebhookIncident),
   'incident.closed': message('incident.closed', WebhookIncident),
   'camera.changed': message('camera.changed', Camera),
-  'camera.gone': message('camera.gone', GoneCamera),
+  'camera.removed': message('camera.removed', RemovedCamera),
 } as const satisfies Readonly<Record<WebhookType, TSchema>>;
 export type WebhookMessage = { [T in WebhookType]: Static<(typeof WEBHOOK_MESSAGES)[T]> }[WebhookType];

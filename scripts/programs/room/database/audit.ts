@@ -14,7 +14,7 @@ import { iso, type Queries } from './sql.ts';
  */
 export async function record(
   transaction: Queries,
-  { who, role, act, site = '', box = '', incident, more = {} }: AuditDraft,
+  { account, role, act, site = '', box = '', incident, more = {} }: AuditDraft,
   nowMs: number,
 ): Promise<void> {
   const no = await next(transaction, 'audit');
@@ -22,7 +22,7 @@ export async function record(
   const entry = {
     no,
     at: iso(nowMs),
-    who,
+    account,
     role,
     act,
     more,
@@ -32,10 +32,10 @@ export async function record(
     incident: incident ?? null,
   };
   await transaction.run(
-    `INSERT INTO audit (no, at, who, role, act, site, box, incident, more, previous, hash)
+    `INSERT INTO audit (no, at, account, role, act, site, box, incident, more, previous, hash)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
     [
-      ...[no, entry.at, who, role, act, entry.site, entry.box, entry.incident],
+      ...[no, entry.at, account, role, act, entry.site, entry.box, entry.incident],
       ...[JSON.stringify(more), entry.previous, hashOf(entry)],
     ],
   );

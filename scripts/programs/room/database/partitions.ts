@@ -1,4 +1,4 @@
-/** Creates monthly partitions of `event` and `snapshot` in PostgreSQL. SQLite has none, so nothing is done there. */
+/** Creates monthly partitions of `event` and `snapshot` in PostgreSQL. SQLite has none. */
 import type { Queries, Sql } from './sql.ts';
 
 export const PARTITIONED = { event: 'at', snapshot: 'received' } as const;

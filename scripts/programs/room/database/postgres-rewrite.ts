@@ -24,7 +24,7 @@ const CONNECT_WITHIN_MS = 10_000;
 /** Tables not rewritten: their rows change with every run and contain no personal data. */
 const NOT_THESE = "('setting', 'counter')";
 
-const LEFT = 'what was deleted may stand in its pages';
+const LEFT = 'its pages may still contain deleted data';
 
 interface Table {
   readonly name: string;
@@ -87,8 +87,8 @@ async function rewritten(client: pg.Client, name: string, withinMs: number): Pro
       error.code === '55P03'
         ? `in use for more than ${withinMs / 1000} s`
         : error.code === '57014'
-          ? `not written anew within ${REWRITE_WITHIN_MS / 1000} s`
-          : `cannot be written anew (${error.message})`;
+          ? `not rewritten within ${REWRITE_WITHIN_MS / 1000} s`
+          : `cannot be rewritten (${error.message})`;
     return `table ${name}: ${reason}; ${LEFT} until the next night`;
   }
 }

@@ -4,7 +4,7 @@
  *
  * INVARIANTS:
  * - A resolved transaction is durable on the server, and on its synchronous standby if it has one.
- * - A transaction rejects with DatabaseAway if its COMMIT was not answered or did not wait for the standby. It may or
+ * - A transaction rejects with DatabaseUnavailable if its COMMIT was not answered or did not wait for the standby. It may or
  *   may not be stored.
  * LIMITS: CONNECTIONS_MAX connections. An answer may take ANSWER_WITHIN_MS. The server rolls back a transaction that is
  * idle for 10 s (postgres-session.ts).
@@ -176,12 +176,12 @@ export class PostgresDatabase implements Sql {
 
 /**
  * Checks that the COMMIT waited for the standby.
- * @throws {DatabaseAway} if it did not; a repeated transaction waits for all earlier ones
+ * @throws {DatabaseUnavailable} if it did not; a repeated transaction waits for all earlier ones
  */
 function assertReplicated({ isUnsure }: { readonly isUnsure: boolean }): void {
   if (!isUnsure) return;
   throw new DatabaseUnavailable(
-    'PostgreSQL was told not to wait for its standby: the transaction is on one disk only',
+    'PostgreSQL is configured not to wait for its standby; the transaction is on one disk only',
   );
 }
 
@@ -201,7 +201,7 @@ function unavailableReason(error: Error): string {
   return error instanceof AggregateError && error.message === '' ? 'nothing answers there' : error.message;
 }
 
-/** Maps errors: DatabaseAway for an unresponsive server, DataRefused for refused data. Other errors pass unchanged. */
+/** Maps errors: DatabaseUnavailable for an unresponsive server, DataRefused for refused data. Other errors pass unchanged. */
 async function mapped<T>(url: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

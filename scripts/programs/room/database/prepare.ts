@@ -13,7 +13,7 @@ export const TABLES_LOCK = 8_442_017;
  * Creates the tables if there are none, and the partitions. The first start stores `timeZone`, which defines days and
  * hours in statistics.
  *
- * @throws {DatabaseAway} if the database is unavailable
+ * @throws {DatabaseUnavailable} if the database is unavailable
  * @throws {Error} with one line if the tables are of another version
  */
 export function prepare(db: Sql, timeZone: string, nowMs: number): Promise<void> {

@@ -2,7 +2,7 @@
  * Rewrites an SQLite file in a separate thread. This process continues; writers to the file wait.
  *
  * A page that was split holds rows twice: at their new place, and unreachable at the old one. `secure_delete`
- * overwrites the deleted row, not its copy. Only a rewritten file contains nothing but its rows.
+ * overwrites the deleted row, not its copy. Only a rewritten file contains just its current rows.
  * LIMITS: files up to SIZE_MAX. Twice the size must be free next to the file and in TMPDIR.
  */
 import { statSync } from 'node:fs';
@@ -16,7 +16,7 @@ const BUSY_MS = 10_000;
 /** Rewrites the file. Resolves with one line if that was not possible. */
 export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promise<string | undefined> {
   const { sizeMax = SIZE_MAX } = limits;
-  const warning = 'what was deleted may stand in pages in use';
+  const warning = 'pages in use may still contain deleted data';
   if (statSync(file).size > sizeMax) {
     const mb = Math.round(sizeMax / 1e6);
     return `${file}: more than ${mb} MB; ${warning}: VACUUM it by hand, see docs/guide/room.md`;
@@ -29,7 +29,7 @@ export async function vacuum(file: string, limits: Partial<ScrubLimits>): Promis
     });
     return undefined;
   } catch (error) {
-    return `${file}: cannot be written anew (${error instanceof Error ? error.message : String(error)}); ${warning} until the next night`;
+    return `${file}: cannot be rewritten (${error instanceof Error ? error.message : String(error)}); ${warning} until the next night`;
   }
 }
 

@@ -109,7 +109,7 @@ export class SqliteDatabase implements Sql {
       isCut = await attempt;
       if (isCut || signal?.aborted === true || performance.now() > deadlineMs) break;
     }
-    const line = `${this.#file}-wal: another program has read it for more than ${withinMs / 1000} s; what was deleted stands in it until it is cut`;
+    const line = `${this.#file}-wal: another program has read it for more than ${withinMs / 1000} s; it contains deleted data until it is truncated`;
     return [
       ...(vacuumLines === undefined ? [] : [vacuumLines]),
       ...(isCut || signal?.aborted === true ? [] : [line]),

@@ -1,11 +1,11 @@
 /**
- * Tables of the room, version 4.
+ * Tables of the room, version 5.
  *
- * Times of events (`at`, `started`) use the box's clock if it is credible. `received` uses the room's clock.
+ * Times of events (`at`, `started_at`) use the box's clock if it is credible. `received` uses the room's clock.
  */
 import type { Dialect } from './sql.ts';
 
-export const VERSION = 4;
+export const VERSION = 5;
 
 /** Returns the statements that create the tables. Rows in `setting` hold the version and the time zone. */
 export function tables({ types, name }: Dialect): string[] {
@@ -25,7 +25,7 @@ export function tables({ types, name }: Dialect): string[] {
       jpeg ${bytes} NOT NULL, received ${time} NOT NULL,
       PRIMARY KEY (site, box, name, received))${by('received')}`,
     'CREATE INDEX snapshot_received ON snapshot (received)',
-    `CREATE TABLE lane (${place}, through ${integer} NOT NULL, ahead ${text} NOT NULL,
+    `CREATE TABLE lane (${place}, contiguous_seq ${integer} NOT NULL, later_ranges ${text} NOT NULL,
       PRIMARY KEY (site, box, epoch, lane))`,
     `CREATE TABLE report (${box}, topic ${text} NOT NULL, body ${json} NOT NULL, received ${time} NOT NULL,
       PRIMARY KEY (site, box, topic))`,
@@ -34,11 +34,12 @@ export function tables({ types, name }: Dialect): string[] {
     "INSERT INTO counter VALUES ('rev', 0), ('audit', 0)",
     `CREATE TABLE incident (no ${identity}, rev ${integer} NOT NULL, revision ${integer} NOT NULL, ${box},
       episode ${text} NOT NULL, entry ${integer} NOT NULL, severity ${text} NOT NULL, priority ${integer} NOT NULL,
-      kind ${text} NOT NULL, rule ${text} NOT NULL, place ${text} NOT NULL, started ${time} NOT NULL, ended ${time},
-      received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL, objects ${json} NOT NULL, cause ${json} NOT NULL,
-      events ${integer} NOT NULL, newest ${time} NOT NULL, still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
+      kind ${text} NOT NULL, rule ${text} NOT NULL, place ${text} NOT NULL, started_at ${time} NOT NULL,
+      ended_at ${time}, received ${time} NOT NULL, clock_doubt ${boolean} NOT NULL,
+      objects ${json} NOT NULL, cause ${json} NOT NULL, events ${integer} NOT NULL, newest ${time} NOT NULL,
+      still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
-      verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, closed_why ${text},
+      verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, closed_reason ${text},
       reopens ${integer},
       UNIQUE (episode, site, box, entry))`,
     'CREATE INDEX incident_rev ON incident (rev)',
@@ -50,17 +51,17 @@ export function tables({ types, name }: Dialect): string[] {
     "CREATE INDEX incident_open_box ON incident (box, no) WHERE state <> 'closed' AND severity = 'alert'",
     'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
     // For the blind time of a day, and for rules that reached their alert limit in a shift.
-    "CREATE INDEX incident_system ON incident (ended) WHERE severity = 'system'",
-    "CREATE INDEX incident_muted ON incident (ended) WHERE severity = 'system' AND kind = 'alert-limit'",
+    "CREATE INDEX incident_system ON incident (ended_at) WHERE severity = 'system'",
+    "CREATE INDEX incident_muted ON incident (ended_at) WHERE severity = 'system' AND kind = 'alert-limit'",
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
-    "CREATE INDEX incident_condition ON incident (box, site, kind) WHERE severity = 'system' AND ended IS NULL",
-    `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, who ${text} NOT NULL,
+    "CREATE INDEX incident_condition ON incident (box, site, kind) WHERE severity = 'system' AND ended_at IS NULL",
+    `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, account ${text} NOT NULL,
       text ${text} NOT NULL)`,
     'CREATE INDEX note_incident ON note (incident)',
     `CREATE TABLE camera (${box}, rev ${integer} NOT NULL, state ${text}, mode ${text}, conditions ${json} NOT NULL,
-      certificate_ends ${time}, order_ends ${time}, version ${text}, last_alert ${time}, heard ${time} NOT NULL,
-      share_until ${time}, gone ${boolean} NOT NULL DEFAULT FALSE, PRIMARY KEY (site, box))`,
+      certificate_ends ${time}, order_ends ${time}, version ${text}, last_alert ${time}, last_report ${time} NOT NULL,
+      share_until ${time}, is_removed ${boolean} NOT NULL DEFAULT FALSE, PRIMARY KEY (site, box))`,
     'CREATE INDEX camera_rev ON camera (rev)',
     'CREATE INDEX camera_box ON camera (box)',
     // Boxes that are not enrolled but have sent messages.
@@ -80,18 +81,19 @@ export function tables({ types, name }: Dialect): string[] {
     `CREATE TABLE verdict_due (no ${identity}, ${box}, episode ${text} NOT NULL, verdict ${text} NOT NULL,
       time ${time} NOT NULL)`,
     'CREATE INDEX verdict_due_box ON verdict_due (site, box)',
-    `CREATE TABLE audit (no ${integer} PRIMARY KEY, at ${time} NOT NULL, who ${text} NOT NULL, role ${text} NOT NULL,
-      act ${text} NOT NULL, site ${text}, box ${text}, incident ${integer}, more ${text} NOT NULL,
-      previous ${text} NOT NULL, hash ${text} NOT NULL)`,
+    `CREATE TABLE audit (no ${integer} PRIMARY KEY, at ${time} NOT NULL, account ${text} NOT NULL,
+      role ${text} NOT NULL, act ${text} NOT NULL, site ${text}, box ${text}, incident ${integer},
+      more ${text} NOT NULL, previous ${text} NOT NULL, hash ${text} NOT NULL)`,
     'CREATE INDEX audit_incident ON audit (incident)',
     'CREATE INDEX audit_act ON audit (act, at)',
     // Keyed by the hash of the cookie, so that a reader of the table cannot log in.
-    `CREATE TABLE session (id ${text} PRIMARY KEY, who ${text} NOT NULL, role ${text} NOT NULL, method ${text} NOT NULL,
-      began ${time} NOT NULL, used ${time} NOT NULL, ends ${time} NOT NULL, checked ${time} NOT NULL, renewal ${text})`,
-    'CREATE INDEX session_who ON session (who)',
+    `CREATE TABLE session (id ${text} PRIMARY KEY, account ${text} NOT NULL, role ${text} NOT NULL,
+      method ${text} NOT NULL, started_at ${time} NOT NULL, last_used_at ${time} NOT NULL,
+      ends ${time} NOT NULL, checked_at ${time} NOT NULL, renewal ${text})`,
+    'CREATE INDEX session_account ON session (account)',
     // Idempotency keys of completed actions.
-    `CREATE TABLE done (key ${text} NOT NULL, who ${text} NOT NULL, incident ${integer} NOT NULL, at ${time} NOT NULL,
-      PRIMARY KEY (who, key))`,
+    `CREATE TABLE completed_action (key ${text} NOT NULL, account ${text} NOT NULL, incident ${integer} NOT NULL,
+      at ${time} NOT NULL, PRIMARY KEY (account, key))`,
     // Progress of each webhook: last delivered `rev`, last delivered new incident, and the program that delivers it
     // with its time limit.
     `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,

@@ -116,11 +116,11 @@ export class Enrolment {
     const rows = this.store.boxes();
     const list: EnrolledBoxes = {
       version: 1,
-      boxes: rows.map(({ site, box, since, revoked }) => ({
+      boxes: rows.map(({ site, box, enrolled_at, revoked_at }) => ({
         site,
         box,
-        state: revoked === null ? 'enrolled' : 'revoked',
-        since: new Date(revoked ?? since).toISOString(),
+        state: revoked_at === null ? 'enrolled' : 'revoked',
+        changedAt: new Date(revoked_at ?? enrolled_at).toISOString(),
       })),
     };
     // Written first, so that the archive never refuses a box that the broker accepts.
@@ -129,8 +129,8 @@ export class Enrolment {
       'broker.acl',
       brokerAcl(
         readFileSync(join(this.#dir, RULES), 'utf8'),
-        rows.filter(({ revoked }) => revoked === null),
-        rows.filter(({ revoked }) => revoked !== null),
+        rows.filter(({ revoked_at }) => revoked_at === null),
+        rows.filter(({ revoked_at }) => revoked_at !== null),
       ),
     );
   }

@@ -12,13 +12,13 @@ const USE_NAMES = { client: 'certificate', server: 'page', host: 'server', progr
 const LATE_RATIO = 5 / 6;
 
 export function listLines(store: EnrolStore, nowMs: number): string[] {
-  const open = store.tokens().filter(({ serial, until }) => serial === null && until > nowMs);
+  const open = store.tokens().filter(({ serial, expires_at }) => serial === null && expires_at > nowMs);
   const pending = store.waiting.rows();
   const sites = new Map(store.boxes().map(({ box, site }) => [box, site]));
-  const current = store.certificates().filter((row) => row.revoked === null && row.not_after > nowMs);
+  const current = store.certificates().filter((row) => row.revoked_at === null && row.not_after > nowMs);
   const certifiedBoxes = new Set(current.map(({ box }) => box));
   return [
-    ...open.map(({ site, box, until }) => `token        ${site}/${box}  until ${time(until)}`),
+    ...open.map(({ site, box, expires_at }) => `token        ${site}/${box}  until ${time(expires_at)}`),
     ...pending.map(({ box, key, address, first, decision }) => {
       const warning = certifiedBoxes.has(box)
         ? '  WARNING: a box of this name has a certificate already'
@@ -38,9 +38,9 @@ function certificateLine(
   all: readonly CertificateRow[],
   nowMs: number,
 ): string {
-  const { box, use, serial, not_before, not_after, revoked, issued } = row;
+  const { box, use, serial, not_before, not_after, revoked_at, issued_at } = row;
   const newer = all.some(
-    (one) => one.box === box && one.use === use && one.issued > issued && one.revoked === null,
+    (one) => one.box === box && one.use === use && one.issued_at > issued_at && one.revoked_at === null,
   );
   const isOfBox = use === 'client' || use === 'server';
   const name = isOfBox && site !== undefined ? `${site}/${box}` : box;
@@ -48,7 +48,7 @@ function certificateLine(
   const identity =
     use === 'server' ? `SHA-256 ${new X509Certificate(row.pem).fingerprint256}` : `serial ${serial}`;
   const line = `${USE_NAMES[use].padEnd(12)} ${name}  ${time(not_before)} to ${time(not_after)}  ${identity}`;
-  if (revoked !== null) return `${line}  revoked ${time(revoked)}`;
+  if (revoked_at !== null) return `${line}  revoked ${time(revoked_at)}`;
   if (newer) return `${line}  renewed`;
   if (not_after < nowMs) return `${line}  WARNING: has ended`;
   const late = nowMs > not_before + (not_after - not_before) * LATE_RATIO;

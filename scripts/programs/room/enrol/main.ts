@@ -55,7 +55,9 @@ interface OutOptions extends IssueOptions {
 function init({ dir, name }: DirOption & { readonly name: string }): void {
   const isNew = Enrolment.make(dir, name, Date.now());
   say(`${join(dir, 'ca.crt')}: ${isNew ? 'a new authority' : 'the authority that was there is kept'}`);
-  say(`${join(dir, 'ca.key')} makes boxes: keep a copy where no network is, and nobody else's eyes`);
+  say(
+    `${join(dir, 'ca.key')} issues certificates for boxes; keep a copy offline, where no one else can read it`,
+  );
 }
 
 function token(site: string, box: string, { dir }: DirOption): void {
@@ -198,7 +200,7 @@ function boxName(text: string): string {
 }
 
 const program = typedProgram('room enrol').description(
-  'Gives boxes their certificates: with a one-time token that is on the card, or once somebody accepts the box. Boxes renew by themselves. See docs/guide/enrolment.md.',
+  'Issues certificates to boxes: with a one-time token on the card, or after a person accepts the box. Boxes renew automatically. See docs/guide/enrolment.md.',
 );
 
 /** Adds a command with the option for the folder. */

@@ -226,7 +226,7 @@ export class EnrolServer {
   #first({ headers }: IncomingMessage, address: string, signing: SigningRequest): Answer {
     const { commonName: box } = signing;
     if (!/^[a-z0-9-]{1,32}$/.test(box) || Object.hasOwn(NAMES_OF_OTHERS, box))
-      return answer(400, 'CN is no name of a box');
+      return answer(400, 'CN is not a valid box name');
     const asking = this.#asking(signing, box, 'client');
     if (headers.authorization === undefined) {
       return this.#answerFor(this.#options.store.byHand(addressKey(address), asking), box);

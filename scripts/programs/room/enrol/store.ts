@@ -27,16 +27,16 @@ const BUSY_MS = 10_000;
 
 const TABLES = `
 CREATE TABLE IF NOT EXISTS token (
-  sha256 TEXT PRIMARY KEY, site TEXT NOT NULL, box TEXT NOT NULL, made INTEGER NOT NULL, until INTEGER NOT NULL,
-  key TEXT, serial TEXT
+  sha256 TEXT PRIMARY KEY, site TEXT NOT NULL, box TEXT NOT NULL, created_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL, key TEXT, serial TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS certificate (
-  serial TEXT PRIMARY KEY, box TEXT NOT NULL, use TEXT NOT NULL, key TEXT NOT NULL, issued INTEGER NOT NULL,
-  not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, pem TEXT NOT NULL, revoked INTEGER
+  serial TEXT PRIMARY KEY, box TEXT NOT NULL, use TEXT NOT NULL, key TEXT NOT NULL, issued_at INTEGER NOT NULL,
+  not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, pem TEXT NOT NULL, revoked_at INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS certificate_box ON certificate (box);
 CREATE TABLE IF NOT EXISTS box (
-  box TEXT PRIMARY KEY, site TEXT NOT NULL, since INTEGER NOT NULL, revoked INTEGER
+  box TEXT PRIMARY KEY, site TEXT NOT NULL, enrolled_at INTEGER NOT NULL, revoked_at INTEGER
 ) STRICT;
 `;
 
@@ -49,8 +49,8 @@ export type Use = 'client' | 'server' | 'host' | 'program';
 export interface BoxRow {
   readonly box: string;
   readonly site: string;
-  readonly since: number;
-  readonly revoked: number | null;
+  readonly enrolled_at: number;
+  readonly revoked_at: number | null;
 }
 
 export interface CertificateRow {
@@ -58,18 +58,18 @@ export interface CertificateRow {
   readonly box: string;
   readonly use: Use;
   readonly key: string;
-  readonly issued: number;
+  readonly issued_at: number;
   readonly not_before: number;
   readonly not_after: number;
   readonly pem: string;
-  readonly revoked: number | null;
+  readonly revoked_at: number | null;
 }
 
 export interface TokenRow {
   readonly sha256: string;
   readonly site: string;
   readonly box: string;
-  readonly until: number;
+  readonly expires_at: number;
   readonly key: string | null;
   readonly serial: string | null;
 }
@@ -127,7 +127,7 @@ export class EnrolStore {
       this.#assertFree(site, box);
       this.#db.prepare('DELETE FROM token WHERE box = ? AND key IS NULL').run(box);
       this.#db
-        .prepare('INSERT INTO token (sha256, site, box, made, until) VALUES (?, ?, ?, ?, ?)')
+        .prepare('INSERT INTO token (sha256, site, box, created_at, expires_at) VALUES (?, ?, ?, ?, ?)')
         .run(sha256(token), site, box, nowMs, untilMs);
     });
     return { token, untilMs };
@@ -147,8 +147,8 @@ export class EnrolStore {
         if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
         return { state: 'refused', reason: 'the token has been used' };
       }
-      if (nowMs > row.until) {
-        return { state: 'refused', reason: `the token ended on ${new Date(row.until).toISOString()}` };
+      if (nowMs > row.expires_at) {
+        return { state: 'refused', reason: `the token ended on ${new Date(row.expires_at).toISOString()}` };
       }
       const conflict = this.#siteConflict(row.site, box);
       if (conflict !== undefined) return { state: 'refused', reason: conflict };
@@ -208,12 +208,12 @@ export class EnrolStore {
         .get(serial) as CertificateRow | undefined;
       if (old === undefined)
         return { state: 'refused', reason: 'the certificate is not one that was given here' };
-      if (old.revoked !== null) return { state: 'refused', reason: 'the certificate is revoked' };
+      if (old.revoked_at !== null) return { state: 'refused', reason: 'the certificate is revoked' };
       if (old.not_after < nowMs) return { state: 'refused', reason: 'the certificate has ended' };
       const issuedPem = this.#issuedPem(asking, use);
       if (issuedPem !== undefined) return { state: 'issued', pem: issuedPem };
       const today = this.#db
-        .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued > ?')
+        .prepare('SELECT count(*) FROM certificate WHERE box = ? AND issued_at > ?')
         .pluck()
         .get(box, nowMs - DAY_MS) as number;
       if (today >= RENEWALS_A_DAY) return { state: 'busy', reason: 'this box has renewed too often today' };
@@ -247,10 +247,10 @@ export class EnrolStore {
 
   /** Revokes one certificate of a program. Returns false if there is no unrevoked one with this name and serial. */
   revokeProgram(name: string, serial: string, nowMs: number): boolean {
-    const rule = "serial = ? AND box = ? AND use = 'program' AND revoked IS NULL";
+    const rule = "serial = ? AND box = ? AND use = 'program' AND revoked_at IS NULL";
     return this.#transaction(
       () =>
-        this.#db.prepare(`UPDATE certificate SET revoked = ? WHERE ${rule}`).run(nowMs, serial, name)
+        this.#db.prepare(`UPDATE certificate SET revoked_at = ? WHERE ${rule}`).run(nowMs, serial, name)
           .changes > 0,
     );
   }
@@ -260,11 +260,11 @@ export class EnrolStore {
    */
   revoke(box: string, nowMs: number): number {
     return this.#transaction(() => {
-      this.#db.prepare('UPDATE box SET revoked = ? WHERE box = ? AND revoked IS NULL').run(nowMs, box);
+      this.#db.prepare('UPDATE box SET revoked_at = ? WHERE box = ? AND revoked_at IS NULL').run(nowMs, box);
       this.#db.prepare('DELETE FROM token WHERE box = ?').run(box);
       this.waiting.remove(box);
       return this.#db
-        .prepare('UPDATE certificate SET revoked = ? WHERE box = ? AND revoked IS NULL')
+        .prepare('UPDATE certificate SET revoked_at = ? WHERE box = ? AND revoked_at IS NULL')
         .run(nowMs, box).changes;
     });
   }
@@ -273,12 +273,16 @@ export class EnrolStore {
   revoked(of: 'boxes' | 'programs', nowMs: number): Revoked[] {
     return this.certificates()
       .filter(({ use }) => (use === 'program') === (of === 'programs'))
-      .filter((row) => row.revoked !== null && row.not_after > nowMs)
-      .map(({ serial, not_after, revoked }) => ({ serial, notAfterMs: not_after, revokedMs: revoked ?? 0 }));
+      .filter((row) => row.revoked_at !== null && row.not_after > nowMs)
+      .map(({ serial, not_after, revoked_at }) => ({
+        serial,
+        notAfterMs: not_after,
+        revokedMs: revoked_at ?? 0,
+      }));
   }
 
   certificates(): CertificateRow[] {
-    return this.#db.prepare('SELECT * FROM certificate ORDER BY box, issued').all() as CertificateRow[];
+    return this.#db.prepare('SELECT * FROM certificate ORDER BY box, issued_at').all() as CertificateRow[];
   }
 
   /** Returns every box that was ever enrolled, by name. */
@@ -287,12 +291,12 @@ export class EnrolStore {
   }
 
   tokens(): TokenRow[] {
-    return this.#db.prepare('SELECT * FROM token ORDER BY made').all() as TokenRow[];
+    return this.#db.prepare('SELECT * FROM token ORDER BY created_at').all() as TokenRow[];
   }
 
   /** Returns the reason why a box cannot be enrolled at a site: its name is enrolled at another one. */
   #siteConflict(site: string, box: string): string | undefined {
-    const row = this.#db.prepare('SELECT * FROM box WHERE box = ? AND revoked IS NULL').get(box) as
+    const row = this.#db.prepare('SELECT * FROM box WHERE box = ? AND revoked_at IS NULL').get(box) as
       | BoxRow
       | undefined;
     if (row === undefined || row.site === site) return undefined;
@@ -311,9 +315,9 @@ export class EnrolStore {
   #enrol(site: string, { box, nowMs }: Asking): void {
     this.#db
       .prepare(
-        `INSERT INTO box (box, site, since) VALUES (@box, @site, @nowMs)
-         ON CONFLICT (box) DO UPDATE SET site = @site, revoked = NULL,
-           since = CASE WHEN revoked IS NULL AND site = @site THEN since ELSE @nowMs END`,
+        `INSERT INTO box (box, site, enrolled_at) VALUES (@box, @site, @nowMs)
+         ON CONFLICT (box) DO UPDATE SET site = @site, revoked_at = NULL,
+           enrolled_at = CASE WHEN revoked_at IS NULL AND site = @site THEN enrolled_at ELSE @nowMs END`,
       )
       .run({ box, site, nowMs });
   }
@@ -322,7 +326,7 @@ export class EnrolStore {
   #issuedPem({ box, key, nowMs }: Asking, use: Use = 'client'): string | undefined {
     return this.#db
       .prepare(
-        'SELECT pem FROM certificate WHERE box = ? AND key = ? AND use = ? AND revoked IS NULL AND issued > ?',
+        'SELECT pem FROM certificate WHERE box = ? AND key = ? AND use = ? AND revoked_at IS NULL AND issued_at > ?',
       )
       .pluck()
       .get(box, key, use, nowMs - TOKEN_DAYS * DAY_MS) as string | undefined;
@@ -333,7 +337,7 @@ export class EnrolStore {
     const { serial, pem, notBeforeMs, notAfterMs } = issued;
     this.#db
       .prepare(
-        `INSERT INTO certificate (serial, box, use, key, issued, not_before, not_after, pem)
+        `INSERT INTO certificate (serial, box, use, key, issued_at, not_before, not_after, pem)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(serial, box, use, key, nowMs, notBeforeMs, notAfterMs, pem);

@@ -104,7 +104,7 @@ function stateFamilies(each: (of: (box: Box) => Values) => Sample[], nowMs: numb
     ),
     counter(
       'box_update_failures',
-      'Updates given up or taken back, as far as this program has seen them',
+      'Failed updates and rollbacks seen by this program',
       each(({ reports, failures }) =>
         reports.report === undefined
           ? undefined
@@ -183,7 +183,7 @@ function updateFamilies(each: (of: (report: UpdateReport) => Values) => Sample[]
     ),
     gauge(
       'box_order_refused',
-      'The box has not taken the newest order that came',
+      'The box refused the newest order that it received',
       each(({ refused, config }) => [
         one(Number(refused !== null), { order: 'release' }),
         one(Number(config.refused !== null), { order: 'configuration' }),

@@ -63,18 +63,23 @@ async function run({ broker: url, ca, cert, key, ...options }: Arguments): Promi
 
 const program = typedProgram('room metrics')
   .description(
-    'Shows how all boxes are, for Prometheus: hears what they say of themselves at the broker, as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
+    'Exports the state of all boxes for Prometheus: reads their reports from the broker as its user `metrics` (or `room`). See docs/guide/fleet-metrics.md.',
   )
   .requiredOption('--broker <url>', 'mqtts://host:port; mqtt:// for a broker on this machine')
-  .option('--ca <file>', 'certificate of the authority that the broker’s is from (PEM)')
+  .option('--ca <file>', 'certificate of the broker’s authority (PEM)')
   .option('--cert <file>', 'certificate of this program (PEM)')
   .option('--key <file>', 'its key (PEM)')
   .option('--host <address>', 'address to listen on', '127.0.0.1')
   .option('--port <number>', 'TCP port; 0 for any', integerUpTo(65_535, 0), 9465)
-  .option('--boxes <number>', 'how many are followed; further ones are counted', integerUpTo(100_000), 5000)
+  .option(
+    '--boxes <number>',
+    'maximum number of boxes to track; further ones are only counted',
+    integerUpTo(100_000),
+    5000,
+  )
   .option(
     '--forget-days <number>',
-    'who is not online and was not heard for so long is left out, and counted',
+    'days after which an offline, silent box is left out and counted',
     integerUpTo(3650),
     30,
   )

@@ -156,11 +156,11 @@ export class Authorisations {
     if (keyid !== '' && !this.#keys.has(keyid)) {
       throw new AgentError(
         'denied',
-        `signed by ${keyid.slice(0, 16)}…, which is not a key of a given authority`,
+        `signed by ${keyid.slice(0, 16)}…, which is not a key of a configured authority`,
       );
     }
     const key = this.#keys.get(keyid) ?? this.#options.keys[0];
-    if (key === undefined) throw new AgentError('config', 'no key of an authority was given');
+    if (key === undefined) throw new AgentError('config', 'a key of an authority is required');
     const { order, site, box, notBefore, notAfter, installation, retention } = openAuthorisation(bytes, key);
     const { eventsDays, snapshotsDays } = retention;
     const kind = installation === undefined ? {} : { installation };
@@ -180,8 +180,8 @@ export class Authorisations {
       return 'what it said before counts, and the default where that is stricter';
     const box = claimedBox(file);
     return box === undefined
-      ? 'whose it is cannot be told; a box without another order has the default'
-      : `${printable(box)} has the default, or another order of its own where that is stricter`;
+      ? 'its box is unknown; a box without another authorisation has the default'
+      : `${printable(box)} has the default, or another authorisation of its own if that is stricter`;
   }
 }
 
@@ -197,7 +197,7 @@ export class Ceilings {
     return this.#boxes.get(keyOf(place)) ?? DEFAULT;
   }
 
-  /** Days after which nothing of any box is kept. */
+  /** Days after which all data of every box is deleted. */
   get longest(): Pick<Ceiling, 'eventsDays' | 'snapshotsDays'> {
     const all: Ceiling[] = [DEFAULT, ...this.#boxes.values()];
     return {

@@ -124,7 +124,7 @@ export class Purge {
     } catch (error) {
       // The holder may die, and this program then continues its work.
       if (error instanceof LeaseUnavailable) return Math.min(LEASE_MS, this.#everyMs);
-      this.#log(`purge: ${messageOf(error)}; what is left is deleted with the next run`);
+      this.#log(`purge: ${messageOf(error)}; the rest is deleted in the next run`);
     }
     const parts = Object.entries(total).filter(([, rows]) => rows > 0);
     const text = parts.map(([name, rows]) => `${rows} of ${name}`).join(', ');
@@ -159,7 +159,7 @@ export class Purge {
     await this.#slice(async (transaction) => {
       const counts = await removeRest(transaction, timeZone, nowMs);
       const went = Object.values(counts).some((rows) => rows > 0);
-      if (went) await this.#record(transaction, { counts, to: iso(nowMs), why: 'ended' });
+      if (went) await this.#record(transaction, { counts, to: iso(nowMs), reason: 'expired' });
       add(total, counts);
     });
   }
@@ -192,7 +192,7 @@ export class Purge {
       partition: name,
       from: iso(fromMs),
       to: iso(toMs),
-      why: 'older than the longest ceiling of all boxes',
+      reason: 'older than the longest ceiling of all boxes',
     });
   }
 
@@ -207,9 +207,7 @@ export class Purge {
     } catch (error) {
       // lock_not_available of https://www.postgresql.org/docs/current/errcodes-appendix.html
       if (!(error instanceof Error && 'code' in error && error.code === '55P03')) throw error;
-      this.#log(
-        `purge: ${table}: in use for more than ${LOCK_WITHIN_MS / 1000} s; tried again with the next run`,
-      );
+      this.#log(`purge: ${table}: in use for more than ${LOCK_WITHIN_MS / 1000} s; retried in the next run`);
       return false;
     }
   }
@@ -253,11 +251,11 @@ export class Purge {
       const text = `${reason}, ${days} days`;
       reasons.set(text, { ...reasons.get(text), [`${site}/${box}`]: rows });
     }
-    const byReason = [...reasons].map(([reason, those]) => ({ why: reason, boxes: those }));
+    const byReason = [...reasons].map(([reason, those]) => ({ reason, boxes: those }));
     const [only] = boxes;
     await this.#record(
       transaction,
-      { counts, from, to, why: byReason },
+      { counts, from, to, reasons: byReason },
       boxes.length === 1 && only !== undefined ? { site: only.site, box: only.box } : {},
     );
   }
@@ -269,7 +267,7 @@ export class Purge {
   ): Promise<void> {
     await record(
       transaction,
-      { who: 'room', role: 'room', act: 'purge', ...place, more: details },
+      { account: 'room', role: 'room', act: 'purge', ...place, more: details },
       this.#nowMs(),
     );
   }

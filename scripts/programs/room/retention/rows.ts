@@ -151,7 +151,7 @@ export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
  * Days for which idempotency keys are kept. Retries come within seconds;
  * https://docs.stripe.com/api/idempotent_requests also keeps a day.
  */
-const DONE_DAYS = 1;
+const COMPLETED_ACTION_DAYS = 1;
 
 /** A year and a day, so that the same day of the previous year can be compared. */
 const STATISTICS_DAYS = 366;
@@ -162,14 +162,16 @@ export async function removeRest(
   timeZone: string,
   nowMs: number,
 ): Promise<Record<string, number>> {
-  const [doneCount, session, dayFigure] = [
-    await transaction.run('DELETE FROM done WHERE at < $1', [iso(nowMs - DONE_DAYS * DAY_MS)]),
+  const [completedActionCount, session, dayFigure] = [
+    await transaction.run('DELETE FROM completed_action WHERE at < $1', [
+      iso(nowMs - COMPLETED_ACTION_DAYS * DAY_MS),
+    ]),
     await transaction.run('DELETE FROM session WHERE ends < $1', [iso(nowMs)]),
     await transaction.run('DELETE FROM day_figure WHERE day < $1', [
       dayOf(nowMs - STATISTICS_DAYS * DAY_MS, timeZone),
     ]),
   ];
-  return { done: doneCount, session, day_figure: dayFigure };
+  return { completed_action: completedActionCount, session, day_figure: dayFigure };
 }
 
 /** Formats a day as `YYYY-MM-DD`, the Swedish form. */

@@ -18,20 +18,20 @@ const HOUR = '--from 2026-11-24T14:00 --to 2026-11-24T15:00';
 
 const program = typedProgram('room search')
   .description(
-    'Asks the archives of all boxes of a site, by a signed command that each box records. Exit 0 only when every box has given all that it has. See docs/guide/search.md.',
+    'Asks the archives of all boxes of a site, by a signed command that each box records. Exits with 0 only if every box has sent all its matches. See docs/guide/search.md.',
   )
   .requiredOption('--sign <file>', ROOM_KEY_TEXT)
   .addOption(roomOption().makeOptionMandatory())
-  .requiredOption('--case <number>', 'number of the case; each box keeps it with the search')
-  .requiredOption('--reason <text>', 'why; each box keeps it with the search')
+  .requiredOption('--case <number>', 'number of the case; each box stores it with the search')
+  .requiredOption('--reason <text>', 'reason; each box stores it with the search')
   .requiredOption('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
   .requiredOption('--to <time>', 'first moment that counts no more, in the same form')
   .option('--kind <kind...>', 'only events of these kinds')
   .option('--zone <id...>', 'only events in these zones or over these lines')
   .option('--box <box...>', 'ask only these boxes')
-  .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), 30)
+  .option('--timeout <s>', 'maximum wait for each reply, in seconds', positiveNumber(3600), 30)
   .option('--time-zone <name>', 'times in this zone instead of that of room.yaml, or else of this machine')
-  .option('--max <n>', 'fetch about so many events at most', positiveNumber(1_000_000), 10_000)
+  .option('--max <n>', 'approximate maximum number of events to fetch', positiveNumber(1_000_000), 10_000)
   .addOption(siteOption())
   .addOption(caOption())
   .addOption(certOption())

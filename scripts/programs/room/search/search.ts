@@ -94,7 +94,7 @@ function asJson({ args, asking, events, tookMs }: Outcome): object {
     state,
     note: note ?? null,
     matches,
-    given: receivedCount,
+    receivedCount,
     ...(keptDays !== undefined && { kept: { days: keptDays, oldest } }),
   }));
   return { ...args, tookMs: Math.round(tookMs), boxes, events };
@@ -128,7 +128,7 @@ function tell({ args, asking, events, tookMs }: Outcome, { timeout }: SearchOpti
     printNote(`refused by ${printable(box)}: ${printable(note ?? '', NOTE_CHARS_MAX)}`);
   if (of('refused').length > NAMES_SHOWN)
     printNote(`refused by ${of('refused').length - NAMES_SHOWN} more (--json lists all)`);
-  if (strange > 0) printNote(`${strange} messages that were no answers were ignored`);
+  if (strange > 0) printNote(`${strange} messages that were not replies were ignored`);
   if (boxes.length === 0) printNote('no box has left its status at this broker, and none answered');
 }
 

@@ -71,7 +71,7 @@ const program = typedProgram('room signer')
   )
   .requiredOption('--socket <file>', 'Unix socket to listen on; for its user and its group (0660)')
   .requiredOption('--sealed <folder>', 'where sealed stills are put, as boxes hold them')
-  .option('--timeout <s>', 'wait so long for each answer of a box', integerUpTo(3600), 30)
+  .option('--timeout <s>', 'maximum wait for each reply of a box, in seconds', integerUpTo(3600), 30)
   .action(run);
 
 try {

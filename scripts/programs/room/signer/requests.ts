@@ -7,7 +7,7 @@
  * - No answer and no log line contains the key.
  * LIMITS:
  * - SEARCHES_MAX concurrent searches and as many sealed stills, one of each per person.
- * - FOUND_MAX events of a search; the rest is counted.
+ * - MATCHES_MAX events of a search; the rest is counted.
  */
 
 import type { KeyObject } from 'node:crypto';
@@ -19,9 +19,9 @@ import { sha256Of } from '../../../../agent/base/sha256.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
 import type { Room } from '../../../lib/room-link/room-file.ts';
 import {
-  FOUND_MAX,
+  MATCHES_MAX,
   type SignerFile,
-  type SignerFound,
+  type SignerMatch,
   type SignerProgress,
   type SignerSealed,
   type SignerSearch,
@@ -61,7 +61,7 @@ export class SignerRequests {
    * @throws {Refusal} before anything is sent
    */
   search(
-    { who: user, request }: SignerSearch,
+    { account: user, request }: SignerSearch,
     tell: (line: SignerProgress) => void,
     signal: AbortSignal,
   ): Promise<void> {
@@ -87,8 +87,8 @@ export class SignerRequests {
       time,
       timeoutS,
       boxes: boxes?.length ? boxes : undefined,
-      eventsMax: FOUND_MAX,
-      keptMax: FOUND_MAX,
+      eventsMax: MATCHES_MAX,
+      keptMax: MATCHES_MAX,
       onProgress: (asking) => progress.take(asking),
     });
     return search
@@ -98,7 +98,7 @@ export class SignerRequests {
           progress.end(asking, null);
           const { events, excessCount, strange } = asking;
           this.#log(
-            `search for ${user}, case ${request.case}: ${events.length + excessCount} events, ${strange} that were no answers ignored`,
+            `search for ${user}, case ${request.case}: ${events.length + excessCount} events, ${strange} messages ignored that were not replies`,
           );
         },
         (error: unknown) => {
@@ -115,7 +115,7 @@ export class SignerRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  async sealed({ who: user, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
+  async sealed({ account: user, site, box, event, sha256, request }: SignerSealed): Promise<SignerFile> {
     const { room, key, sealedDir, timeoutS } = this.#options;
     if (site !== room.site) throw new Refusal(409, `this signer is for site ${room.site}, not for ${site}`);
     const args = unsealArgs({ ...request, event, box });
@@ -165,27 +165,27 @@ class Progress {
   readonly #tell: (line: SignerProgress) => void;
   #sentCount = 0;
   #toldAtMs = Number.NEGATIVE_INFINITY;
-  #last: Omit<SignerProgress, 'done' | 'fault' | 'found'>;
+  #last: Omit<SignerProgress, 'isDone' | 'fault' | 'matches'>;
 
   constructor(site: string, tell: (line: SignerProgress) => void) {
     this.#site = site;
     this.#tell = tell;
-    this.#last = { site, asked: 0, answered: 0, missing: [], more: 0 };
+    this.#last = { site, askedCount: 0, answeredCount: 0, missing: [], more: 0 };
   }
 
   take(asking: Asking): void {
     const nowMs = performance.now();
     if (nowMs - this.#toldAtMs < TELL_EVERY_MS) return;
     this.#toldAtMs = nowMs;
-    this.#tell({ ...this.#line(asking), done: false, fault: null });
+    this.#tell({ ...this.#line(asking), isDone: false, fault: null });
   }
 
   end(asking: Asking | undefined, problem: string | null): void {
-    const line = asking === undefined ? { ...this.#last, found: [] } : this.#line(asking);
-    this.#tell({ ...line, done: true, fault: problem?.slice(0, 500) ?? null });
+    const line = asking === undefined ? { ...this.#last, matches: [] } : this.#line(asking);
+    this.#tell({ ...line, isDone: true, fault: problem?.slice(0, 500) ?? null });
   }
 
-  #line(asking: Asking): Omit<SignerProgress, 'done' | 'fault'> {
+  #line(asking: Asking): Omit<SignerProgress, 'isDone' | 'fault'> {
     const { boxes } = asking;
     const newMatches = asking.events.slice(this.#sentCount).map(foundOf);
     this.#sentCount = asking.events.length;
@@ -196,12 +196,12 @@ class Progress {
     );
     this.#last = {
       site: this.#site,
-      asked: boxes.length,
-      answered: answered.length,
+      askedCount: boxes.length,
+      answeredCount: answered.length,
       missing: boxes.flatMap(missingOf),
       more: unfetchedCount + asking.excessCount,
     };
-    return { ...this.#last, found: newMatches };
+    return { ...this.#last, matches: newMatches };
   }
 }
 
@@ -217,7 +217,7 @@ function missingOf({ box, state, note }: AskedBox): string[] {
   return reasonByState[state] === undefined ? [] : [short(`${box}: ${reasonByState[state]}`, 80)];
 }
 
-function foundOf({ id, source, subject, time, data }: VigieEvent): SignerFound {
+function foundOf({ id, source, subject, time, data }: VigieEvent): SignerMatch {
   return {
     box: source.split(':').at(-1) ?? '',
     event: id,

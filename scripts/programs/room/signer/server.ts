@@ -133,7 +133,7 @@ function closing(response: ServerResponse): AbortSignal {
 async function removeDead(socket: string): Promise<void> {
   try {
     if (!lstatSync(socket).isSocket()) {
-      throw new AgentError('config', `--socket ${socket}: there is a file of that name; take it away`);
+      throw new AgentError('config', `--socket ${socket}: a file of that name exists; remove it`);
     }
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return;

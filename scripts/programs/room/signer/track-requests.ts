@@ -52,7 +52,7 @@ export class TrackRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  tracks({ who: user, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
+  tracks({ account: user, request }: SignerTracks, signal: AbortSignal): Promise<SignerTracksAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason, question, approval } = request;
     if (question.from >= question.to)
@@ -99,7 +99,7 @@ export class TrackRequests {
    * @throws {Refusal}
    * @throws {AgentError} one line
    */
-  still({ who: user, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
+  still({ account: user, request }: SignerTrackStill, signal: AbortSignal): Promise<SignerTrackStillAnswer> {
     const { room, key, timeoutS } = this.#options;
     const { box, case: number, reason } = request;
     const args = checkedArgs({ case: number, reason, question: { answer: 'still' } });

@@ -43,7 +43,7 @@ function summary(args: TrackArgs, question: TrackQuestion, fetched: FetchedTrack
   return [
     `case ${args.case}: ${givenText}, ${span}; ${percent(coverage.seen, 'down')} of the time seen, ` +
       `${percent(coverage.watched, 'down')} only watched, ${percent(gapRatio, 'up')} a gap`,
-    `order ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
+    `authorisation ${printable(result.order, 100)}, grade ${result.grade}, tracks are kept for ${kept.days} days` +
       `${kept.oldest === null ? '; none is there' : `, the oldest of ${time.rfc3339(Date.parse(kept.oldest))}`}`,
     `left of the budgets: ${numberText(left.case)} tracks in this case, ${numberText(left.keyDay)} for this key and ` +
       `${numberText(left.day)} for all keys in 24 hours`,

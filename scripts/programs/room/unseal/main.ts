@@ -19,12 +19,12 @@ const program = typedProgram('room unseal')
   .description('Asks a box, by a signed command that it journals, for the sealed still of an event.')
   .requiredOption('--sign <file>', ROOM_KEY_TEXT)
   .addOption(roomOption().makeOptionMandatory())
-  .requiredOption('--case <number>', 'number of the case; the box puts it into its journal')
-  .requiredOption('--reason <text>', 'why; the box puts it into its journal')
+  .requiredOption('--case <number>', 'number of the case; the box records it in its journal')
+  .requiredOption('--reason <text>', 'reason; the box records it in its journal')
   .requiredOption('--box <box>', 'the box that raised the event')
   .requiredOption('--event <id>', 'id of the event')
   .requiredOption('--out <file>', 'where the sealed file is written; it must not exist')
-  .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), 30)
+  .option('--timeout <s>', 'maximum wait for the reply, in seconds', positiveNumber(3600), 30)
   .addOption(siteOption())
   .addOption(caOption())
   .addOption(certOption())
@@ -34,7 +34,7 @@ const program = typedProgram('room unseal')
     examplesText([
       [
         `${ASK} --box canebiere-017 --event b1c2-7 --out b1c2-7.age`,
-        'the file as it lies on the box: only the authority’s key of age opens it',
+        'the file as stored on the box; only the authority’s key of age opens it',
       ],
     ]),
   )

@@ -60,7 +60,7 @@ export function Notes({ notes, timeZone }: NotesProps) {
         <p class="quiet">{texts.noNotes}</p>
       ) : (
         <ol class="notes">
-          {notes.map(({ at, who: author, text }) => (
+          {notes.map(({ at, account: author, text }) => (
             <li key={`${at} ${author}`}>
               <span class="quiet">
                 {siteTimeText(at, timeZone)} · {author}

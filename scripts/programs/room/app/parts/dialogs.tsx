@@ -142,7 +142,7 @@ const KEYS = [
   ['note', ['n']],
   ['release', ['r']],
   ['filter', ['/']],
-  ['back', ['Esc']],
+  ['backToQueue', ['Esc']],
   ['help', ['?']],
 ] as const;
 

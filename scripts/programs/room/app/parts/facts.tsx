@@ -15,7 +15,7 @@ interface FactsProps {
 
 export function Facts({ incident, detail }: FactsProps) {
   const { incident: texts } = words.value;
-  const { site, box, place, rule, started, ended: endedAt, received, dispatchedBy, dispatchedAt } = incident;
+  const { site, box, place, rule, startedAt, endedAt, received, dispatchedBy, dispatchedAt } = incident;
   const { purpose, legalBasis, validUntil } = detail ?? {};
   const timeZone = detail?.timeZone ?? null;
   return (
@@ -25,7 +25,7 @@ export function Facts({ incident, detail }: FactsProps) {
           <b>{box}</b> {site} · {placeText(place, words.value)}
         </Fact>
         <Fact name={texts.happened}>
-          <b>{siteTimeText(started, timeZone)}</b>{' '}
+          <b>{siteTimeText(startedAt, timeZone)}</b>{' '}
           {endedAt === null ? texts.lasts : `– ${siteTimeText(endedAt, timeZone)}`}
         </Fact>
         <Fact name={texts.received}>{siteTimeText(received, timeZone)}</Fact>
@@ -40,7 +40,7 @@ export function Facts({ incident, detail }: FactsProps) {
         {incident.closedAt !== null && (
           <Fact name={texts.closed}>
             {siteTimeText(incident.closedAt, timeZone)}
-            {incident.closedWhy !== null && `, ${texts.closedWhy[incident.closedWhy]}`}
+            {incident.closedReason !== null && `, ${texts.closedReasons[incident.closedReason]}`}
           </Fact>
         )}
         {incident.reopens !== null && <Fact name={texts.reopens}>{texts.number(incident.reopens)}</Fact>}

@@ -131,8 +131,8 @@ function Connection() {
   const { frame } = words.value;
   return (
     <div aria-live="assertive" class="connection">
-      {link.value === 'lost' && <Notice tone="bad">{frame.lostNotice}</Notice>}
-      {link.value === 'away' && <Notice tone="warn">{frame.unavailableNotice}</Notice>}
+      {link.value === 'disconnected' && <Notice tone="bad">{frame.lostNotice}</Notice>}
+      {link.value === 'unavailable' && <Notice tone="warn">{frame.unavailableNotice}</Notice>}
     </div>
   );
 }

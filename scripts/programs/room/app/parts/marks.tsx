@@ -28,9 +28,9 @@ function shapeOf({ state, verdict }: Incident, isLate: boolean): JSX.Element {
   );
 }
 
-export function stateText({ state, verdict, closedWhy }: Incident, isLate: boolean): string {
+export function stateText({ state, verdict, closedReason }: Incident, isLate: boolean): string {
   const { states, verdicts, escalated, incident } = words.value;
-  if (closedWhy !== null) return `${states.closed}, ${incident.boxRevoked}`;
+  if (closedReason !== null) return `${states.closed}, ${incident.boxRevoked}`;
   if (state === 'closed' && verdict !== null) return `${states.closed}, ${verdicts[verdict]}`;
   return isLate && state === 'new' ? escalated : states[state];
 }
@@ -52,8 +52,8 @@ export function Mark({ incident, isLate }: MarkProps) {
 const LINKS: Readonly<Record<Link, JSX.Element>> = {
   live: <circle cx="10" cy="10" r="6" class="filled" />,
   connecting: <circle cx="10" cy="10" r="6" class="drawn" />,
-  away: <path d="M10 2l8 8-8 8-8-8z" class="filled" />,
-  lost: CROSS,
+  unavailable: <path d="M10 2l8 8-8 8-8-8z" class="filled" />,
+  disconnected: CROSS,
 };
 
 export function LinkMark({ link }: { readonly link: Link }) {

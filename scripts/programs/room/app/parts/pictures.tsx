@@ -57,7 +57,7 @@ function Picture({ no, kind, still, timeZone }: PictureProps) {
   const title = texts.moments[still.moment];
   return (
     <figure class={still.moment}>
-      {still.here && !isBroken.value ? (
+      {still.isStored && !isBroken.value ? (
         <img
           src={`/api/incidents/${no}/stills/${still.moment}`}
           alt={`${kindText(kind, words.value)}, ${title}`}
@@ -66,7 +66,7 @@ function Picture({ no, kind, still, timeZone }: PictureProps) {
           }}
         />
       ) : (
-        <p class="no-picture">{still.here ? texts.broken : texts.coming}</p>
+        <p class="no-picture">{still.isStored ? texts.broken : texts.coming}</p>
       )}
       <figcaption>
         <b class="moment">{title}</b> {siteTimeText(still.time, timeZone)}

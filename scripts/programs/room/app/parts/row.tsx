@@ -57,7 +57,7 @@ export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
 }
 
 function IncidentText({ incident }: { readonly incident: Incident }) {
-  const { kind, site, box, severity, clockDoubt, ended: endedAt } = incident;
+  const { kind, site, box, severity, clockDoubt, endedAt } = incident;
   const { queue, severities } = words.value;
   return (
     <>

@@ -2,7 +2,7 @@
  * Holds the incidents of this browser.
  *
  * INVARIANTS: each incident is held in its newest version of the stream; closed ones are not held.
- * LIMITS: HELD_MAX incidents. Beyond it, incidents of boxes with more than OF_A_BOX_MAX are dropped first, then the
+ * LIMITS: LOADED_MAX incidents. Beyond it, incidents of boxes with more than OF_A_BOX_MAX are dropped first, then the
  * least urgent and newest unclaimed ones. `more` counts them.
  */
 import type { Incident, Queue } from '../../contract/incident.ts';

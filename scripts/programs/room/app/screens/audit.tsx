@@ -28,7 +28,7 @@ export function AuditScreen() {
   const { audit } = viewWords.value;
   const { user, incident, before } = request.value;
   const query = new URLSearchParams({
-    ...(user !== '' && { who: user }),
+    ...(user !== '' && { account: user }),
     ...(incident !== '' && { incident }),
     ...(before !== undefined && { before: String(before) }),
   }).toString();
@@ -53,7 +53,7 @@ export function AuditScreen() {
   );
 }
 
-function Chain({ page: { whole: isIntact, fault: problem } }: { readonly page: AuditPage }) {
+function Chain({ page: { isIntact, fault: problem } }: { readonly page: AuditPage }) {
   const { audit } = viewWords.value;
   if (isIntact) return <Notice tone="good">{audit.intact}</Notice>;
   return (
@@ -79,7 +79,7 @@ function Filter() {
     >
       <Field
         label={audit.account}
-        name="who"
+        name="account"
         value={user.value}
         maxLength={64}
         autocomplete="off"
@@ -150,7 +150,8 @@ function Entry({ entry }: { readonly entry: AuditEntry }) {
       <td class="d-n">{count(entry.no)}</td>
       <td class="d-time">{timeText(entry.at, 'second')}</td>
       <td>
-        {plain(entry.who)} <span class="quiet">{{ ...words.value.roles, ...audit.roles }[entry.role]}</span>
+        {plain(entry.account)}{' '}
+        <span class="quiet">{{ ...words.value.roles, ...audit.roles }[entry.role]}</span>
       </td>
       <td class={isLoud ? 'fault' : undefined}>{audit.actions[entry.act] ?? plain(entry.act)}</td>
       <td>

@@ -215,7 +215,7 @@ function Needs() {
 function reasonsText(camera: Camera): string {
   const { conditions } = viewWords.value;
   const reasonTexts = camera.reasons.map(reasonText);
-  if (camera.condition === 'offline') reasonTexts.push(ago(camera.heard));
+  if (camera.condition === 'offline') reasonTexts.push(ago(camera.lastReport));
   if (camera.condition === 'ending') {
     const ends = [camera.certificateEnds, camera.orderEnds].filter((end) => end !== null).sort();
     if (ends[0] !== undefined) reasonTexts.push(remainingText(ends[0]));
@@ -264,7 +264,7 @@ function Details({ camera }: { readonly camera: Camera }) {
         <dd>{camera.lastAlert === null ? cameras.never : <TimeSince at={camera.lastAlert} />}</dd>
         <dt>{cameras.lastReceived}</dt>
         <dd>
-          <TimeSince at={camera.heard} />
+          <TimeSince at={camera.lastReport} />
         </dd>
         <dt>{cameras.certificate}</dt>
         <dd>{camera.certificateEnds === null ? unknown : <End at={camera.certificateEnds} />}</dd>
@@ -303,7 +303,7 @@ function End({ at }: { readonly at: string }) {
 }
 
 /** A system condition has no verdict: it is active or over. */
-function becameOf({ severity, ended: endedAt, verdict, state }: Incident): string {
+function becameOf({ severity, endedAt, verdict, state }: Incident): string {
   const { states, verdicts, queue, incident } = words.value;
   if (severity === 'system') return endedAt === null ? incident.lasts : queue.endedText;
   return verdict === null ? states[state] : verdicts[verdict];

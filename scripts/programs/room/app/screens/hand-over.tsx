@@ -189,7 +189,7 @@ function Notes({ notes }: Pick<HandOver, 'notes'>) {
         <li key={i}>
           <p class="quiet">
             <Link to={incidentPath(note.incident)}>{incident(note.incident)}</Link> · {timeText(note.at)} ·{' '}
-            {handOver.by(plain(note.who))}
+            {handOver.by(plain(note.account))}
           </p>
           <p>{plain(note.text.replace(/\s+/g, ' '))}</p>
         </li>

@@ -36,7 +36,8 @@ function useDetail(no: number, rev: number | undefined): LoadedIncident {
     void (async () => {
       try {
         const got = await get<IncidentDetail>(`/api/incidents/${no}`);
-        if (isWanted) detail.value = got;
+        if (!isWanted) return;
+        detail.value = got;
         problem.value = undefined;
       } catch (error) {
         if (!isWanted) return;

@@ -56,7 +56,7 @@ export function SearchScreen() {
 
 /** Polls the search; continues after a visit to another screen. */
 function usePoll(): void {
-  const { id, done: isDone } = state.value ?? {};
+  const { id, isDone } = state.value ?? {};
   useEffect(() => {
     if (id === undefined || isDone === true) return;
     let isWanted = true;

@@ -100,7 +100,7 @@ function Place() {
       {isStale.value && <Notice tone="warn">{texts.stale}</Notice>}
       <Sight answer={got} />
       <div class="t-ask-split">
-        {view !== undefined && <DrawingPicture view={view} box={got.asked.box} />}
+        {view !== undefined && <DrawingPicture view={view} box={got.request.box} />}
         <div class="t-ask-side">
           {view !== undefined && <PlaceFields />}
           <Filters grade={got.grade} />

@@ -18,7 +18,7 @@ const DRAWN_MAX = 2500;
 export function TrackList() {
   const { list } = trackWords.value;
   const root = useRef<HTMLOListElement>(null);
-  const wantedColours = answer.value?.asked.question.colours;
+  const wantedColours = answer.value?.request.question.colours;
   const rows = useMemo(
     () => listRows(tracks.value, gaps.value, wantedColours).slice(0, DRAWN_MAX),
     [tracks.value, gaps.value, wantedColours],
@@ -83,7 +83,7 @@ function TrackRow({ track, isStop }: { readonly track: PlayedTrack; readonly isS
   const { list, colours, form } = trackWords.value;
   const isChosen = useComputed(() => chosenIndex.value === track.index).value;
   const { record, atMs, fromMs, toMs, index } = track;
-  const { where: place, colours: wantedColours = [] } = answer.value?.asked.question ?? {};
+  const { where: place, colours: wantedColours = [] } = answer.value?.request.question ?? {};
   const does = place !== undefined && 'does' in place ? place.does : undefined;
   const facts = [
     list.inView(lasting((toMs - fromMs) / 1000)),

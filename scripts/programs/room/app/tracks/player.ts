@@ -28,7 +28,7 @@ export const gaps = computed<readonly Gap[]>(() =>
   answer.value === undefined ? [] : gapsOf(answer.value.coverage),
 );
 export const span = computed(() => {
-  const { from, to } = answer.value?.asked.question ?? { from: '', to: '' };
+  const { from, to } = answer.value?.request.question ?? { from: '', to: '' };
   return { fromMs: Date.parse(from), toMs: Date.parse(to) };
 });
 export const heat = computed(() => heatOf(tracks.value));
@@ -54,7 +54,7 @@ export const shownTracks = computed<readonly ShownTrack[]>(() => {
 
 /** View behind the replay: the one drawn on, else the camera's view at that time, else the newest. */
 export const viewNow = computed(() => {
-  const { views = [], asked: request } = answer.value ?? {};
+  const { views = [], request } = answer.value ?? {};
   const hit =
     isTogether.value && chosenIndex.value !== undefined ? tracks.value[chosenIndex.value] : undefined;
   const ms = hit?.atMs ?? nowMs.value;

@@ -57,7 +57,7 @@ export const isApprovalNeeded = computed(() => {
 /** True if the coverage is for another camera or time than the form. */
 export const isStale = computed(() => {
   if (coverage.value === undefined) return false;
-  const { box, question } = coverage.value.asked;
+  const { box, question } = coverage.value.request;
   const { daily: oldDaily } = question;
   return (
     box !== form.value.box.trim() ||
@@ -128,7 +128,7 @@ export async function askCoverage(): Promise<void> {
     post<TrackAnswer>('/api/tracks', base('coverage'), PATIENCE),
   );
   if (got === undefined) return;
-  const isOther = coverage.value?.asked.box !== got.asked.box;
+  const isOther = coverage.value?.request.box !== got.request.box;
   coverage.value = got;
   if (!got.views.some(({ view }) => view === chosenView.value)) chosenView.value = got.views[0]?.view;
   if (isOther) drawnPlace.value = undefined;

@@ -55,7 +55,7 @@ export function ReplayPicture() {
   });
   const got = answer.value;
   if (got === undefined) return null;
-  const { box, question } = got.asked;
+  const { box, question } = got.request;
   const view = viewNow.value;
   const still = stillOf(view, box);
   const aspect = view?.widthToHeight ?? 16 / 9;

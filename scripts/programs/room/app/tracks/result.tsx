@@ -13,13 +13,13 @@ import { ReplayPicture } from './replay-canvas.tsx';
 import { TimeBar } from './time-bar.tsx';
 import { coverageText, deedText } from './track-texts.ts';
 
-function isCountOf({ asked: request, grade }: TrackAnswer): boolean {
+function isCountOf({ request, grade }: TrackAnswer): boolean {
   return request.question.answer !== 'tracks' || grade === 'counts';
 }
 
 export function Result({ answer }: { readonly answer: TrackAnswer }) {
   const { summary } = trackWords.value;
-  const { asked: request, matches, coverage, more, left: remaining, stopped } = answer;
+  const { request, matches, coverage, more, left: remaining, stopped } = answer;
   const { question } = request;
   const sentence = useRef<HTMLParagraphElement>(null);
   // Moves the focus to the sentence, so that screen readers announce the answer.
@@ -103,7 +103,7 @@ function Exports({ id }: { readonly id: string }) {
   );
 }
 
-/** A separate component, because the needle moves with every frame and nothing else should be rendered again. */
+/** A separate component, because the needle moves with every frame and only it should be rendered again. */
 function Bar() {
   return (
     <TimeBar
@@ -122,7 +122,7 @@ function Count({ answer }: { readonly answer: TrackAnswer }) {
   return (
     <div class="t-count">
       <p>
-        <strong>{count(answer.matches)}</strong> {deedText(answer.asked.question.where)}
+        <strong>{count(answer.matches)}</strong> {deedText(answer.request.question.where)}
       </p>
       <TimeBar {...span.value} tracks={[]} gaps={gaps.value} />
       {answer.coverage.more > 0 && <p class="quiet">{summary.moreGaps(count(answer.coverage.more))}</p>}

@@ -11,7 +11,7 @@ import { coverageText } from './track-texts.ts';
 
 export function Sight({ answer }: { readonly answer: TrackAnswer }) {
   const { views, grades, summary } = trackWords.value;
-  const { asked: request, coverage, kept: retention, grade, order } = answer;
+  const { request, coverage, kept: retention, grade, order } = answer;
   const { from, to } = request.question;
   const days = viewWords.value.days(retention.days);
   return (

@@ -42,7 +42,7 @@ let loadCount = 0;
 /** Changes of the stream as last applied. */
 let appliedChanges: ReadonlyMap<string, Camera | undefined> = new Map();
 
-/** Loads all cameras. A failure is shown in `fleetFault`, and the old data stays. */
+/** Loads all cameras. A failure is shown in `fleetProblem`, and the old data stays. */
 export async function loadFleet(): Promise<void> {
   loadCount += 1;
   const ownCount = loadCount;

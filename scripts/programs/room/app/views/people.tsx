@@ -19,7 +19,7 @@ export function People() {
   const end = async (user: string): Promise<void> => {
     ending.value = user;
     try {
-      const { ended: endedCount } = await post<{ ended: number }>('/api/sessions/end', { user });
+      const { endedCount } = await post<{ endedCount: number }>('/api/sessions/end', { user });
       tell('good', people.sessionsEnded(plain(user), endedCount));
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
@@ -50,14 +50,14 @@ export function People() {
               </tr>
             </thead>
             <tbody>
-              {data.people.map(({ user, role, sessions, began, used: lastUsed }) => (
+              {data.people.map(({ user, role, sessions, startedAt, lastUsedAt }) => (
                 <tr key={`${user} ${role}`}>
                   <td>
                     {plain(user)} <span class="quiet">{words.value.roles[role]}</span>
                   </td>
                   <td class="d-n">{count(sessions)}</td>
-                  <td class="d-time">{timeText(began)}</td>
-                  <td class="d-time">{ago(lastUsed)}</td>
+                  <td class="d-time">{timeText(startedAt)}</td>
+                  <td class="d-time">{ago(lastUsedAt)}</td>
                   <td>
                     <Button
                       aria-label={`${people.end}: ${plain(user)}`}

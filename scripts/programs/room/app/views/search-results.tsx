@@ -11,7 +11,7 @@ const ROWS = 100;
 
 export function SearchResults({ state }: { readonly state: SearchState }) {
   const { search } = viewWords.value;
-  const { asked: askedCount, answered, missing, found: matches, more } = state;
+  const { askedCount, answeredCount, missing, matches, more } = state;
   return (
     <>
       <h2>
@@ -20,12 +20,12 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
       <div class="d-search-progress">
         <progress
           max={Math.max(1, askedCount)}
-          value={answered}
-          aria-label={search.progress(count(answered), count(askedCount))}
+          value={answeredCount}
+          aria-label={search.progress(count(answeredCount), count(askedCount))}
         />
         <p role="status">
-          <strong>{state.done ? search.completed : search.running}</strong> ·{' '}
-          {search.progress(count(answered), count(askedCount))} ·{' '}
+          <strong>{state.isDone ? search.completed : search.running}</strong> ·{' '}
+          {search.progress(count(answeredCount), count(askedCount))} ·{' '}
           {search.matches(count(matches.length + more))}
         </p>
       </div>
@@ -46,15 +46,15 @@ export function SearchResults({ state }: { readonly state: SearchState }) {
       )}
       {more > 0 && <Notice tone="warn">{search.more(count(more))}</Notice>}
       {matches.length === 0 ? (
-        <p>{state.done ? search.nothing : search.nothingYet}</p>
+        <p>{state.isDone ? search.nothing : search.nothingYet}</p>
       ) : (
-        <MatchTable found={matches} />
+        <MatchTable matches={matches} />
       )}
     </>
   );
 }
 
-function MatchTable({ found: matches }: Pick<SearchState, 'found'>) {
+function MatchTable({ matches }: Pick<SearchState, 'matches'>) {
   const { search, moreRows, incident } = viewWords.value;
   const rowCount = useSignal(ROWS);
   return (

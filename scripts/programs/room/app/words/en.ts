@@ -123,8 +123,8 @@ export const EN = {
     links: {
       connecting: 'connecting',
       live: 'live',
-      away: 'database unavailable',
-      lost: 'not connected',
+      unavailable: 'database unavailable',
+      disconnected: 'not connected',
     },
     lostNotice:
       'No connection to the control room’s server. The display may be out of date; the console reconnects automatically.',
@@ -233,7 +233,7 @@ export const EN = {
     sentAt: (user: string, at: string) => `${user}, ${at}`,
     dispatched: 'Dispatched',
     closed: 'Closed',
-    closedWhy: {
+    closedReasons: {
       'box-revoked': 'closed by the control room: the certificates of its box were revoked',
     },
     boxRevoked: 'box revoked',
@@ -247,7 +247,7 @@ export const EN = {
     degraded: (conditions: string) =>
       `The camera’s view was impaired (${conditions}): the alert is less reliable.`,
     nearby: 'Same box, one hour before and after',
-    noNearby: 'Nothing else.',
+    noNearby: 'No other incidents.',
     nearbyMore: (n: number) => `and ${n} more in these two hours; the table (CSV) lists all`,
     notes: 'Notes',
     noNotes: 'None yet.',
@@ -276,7 +276,7 @@ export const EN = {
       note: 'note',
       release: 'unclaim',
       filter: 'filter',
-      back: 'back to the queue',
+      backToQueue: 'back to the queue',
       help: 'this list',
     },
   },

@@ -113,8 +113,8 @@ export const FR: Words = {
     links: {
       connecting: 'connexion',
       live: 'en direct',
-      away: 'base de données indisponible',
-      lost: 'hors ligne',
+      unavailable: 'base de données indisponible',
+      disconnected: 'hors ligne',
     },
     lostNotice:
       'Pas de connexion au serveur du CSU. L’affichage peut être ancien ; la reconnexion est automatique.',
@@ -225,7 +225,7 @@ export const FR: Words = {
     sentAt: (user, at) => `${user}, ${at}`,
     dispatched: 'Engagement',
     closed: 'Clôturé',
-    closedWhy: {
+    closedReasons: {
       'box-revoked': 'clôturé par le CSU : les certificats de son boîtier ont été révoqués',
     },
     boxRevoked: 'boîtier révoqué',
@@ -267,7 +267,7 @@ export const FR: Words = {
       note: 'main courante',
       release: 'libérer',
       filter: 'filtrer',
-      back: 'retour aux signalements',
+      backToQueue: 'retour aux signalements',
       help: 'cette liste',
     },
   },

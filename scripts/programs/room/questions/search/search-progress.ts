@@ -40,7 +40,7 @@ export interface AskedBox {
  * Maximum number of retries of an overtaken request.
  *
  * A box accepts only increasing counters per key, so requests of two concurrent searches with one key may overtake each
- * other. Such a request is sent again with a new counter. More repetitions are no coincidence.
+ * other. Such a request is sent again with a new counter. Further refusals are not a coincidence.
  */
 const OVERTAKEN_MAX = 3;
 const OVERTAKEN_WAIT_MS = 200;

@@ -10,7 +10,7 @@ import type { TrackAnswerParts } from './export.ts';
 
 const DESCRIPTION =
   'Coordinates are normalised picture coordinates [x, y] of the ground point: 0..1 of the width and height of the ' +
-  'picture, origin at the top left, y downwards. They are not geographic. Within `gaps` the box did not look, or cannot tell.';
+  'picture, origin at the top left, y downwards. They are not geographic. Within `gaps` the box did not analyse, or has no data.';
 
 export function mfJsonOf(parts: TrackAnswerParts): string {
   const { box, case: number, question, order, grade, coverage, matches, more, tracks } = parts;
