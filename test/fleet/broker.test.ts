@@ -63,7 +63,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
 });
 
 const installCount = (rollouts: Rollouts): number =>
-  rollouts.expectedOrders().filter(({ published: at }) => at !== null).length;
+  rollouts.expectedOrders().filter(({ published_at: at }) => at !== null).length;
 
 void t.test(
   'too many retained messages are an error with both numbers; a higher limit loads all',

@@ -52,7 +52,7 @@ function rowOf(site: string, box: string, text: string | null, overrides: Partia
   };
   const updater = box.endsWith('5') ? { board: 'rpi5' } : null;
   const report = { config, updater } as unknown as UpdateReport;
-  return { site, box, other: null, revoked: null, report, ...overrides } as BoxRow;
+  return { site, box, other: null, revoked_at: null, report, ...overrides } as BoxRow;
 }
 
 void t.test('secrets are removed from a configuration, and restored when it comes back', async (t) => {

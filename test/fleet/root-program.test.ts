@@ -238,7 +238,7 @@ const targetsIn = ({ metadata }: SigningFile): object =>
 async function makeWaiting(t: Test) {
   const fleet = await new RolloutFleet(t).start(6, (i) => ({
     jitterMs: 0,
-    fate: i === 5 ? { ...WELL, away: true } : WELL,
+    fate: i === 5 ? { ...WELL, startsOffline: true } : WELL,
   }));
   const orders = await Orders.of(t, fleet.broker.url);
   const { store, controller, link } = await fleet.controller();
@@ -330,7 +330,7 @@ void t.test('commands take --root or a number, and show each box’s program of 
   const started = await run(...start, '1.5.0', '--root', '--yes');
   t.match(started, { code: 0, out: /\d-root-1\.5\.0 is made/ }, started.err);
   t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
-  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), { kind: 'root', what: '44-1.5.0' });
+  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), { kind: 'root', description: '44-1.5.0' });
   const status = await run('status', '--wide');
   t.match(status.out, /\nroot’s program: 44-1\.5\.0 on 3\n/);
   t.match(status.out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
@@ -375,6 +375,6 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   );
   const reopened = new FleetStore(dir);
   t.teardown(() => reopened.close());
-  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', what: '44-1.5.0', state: 'running' });
+  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', description: '44-1.5.0', state: 'running' });
   t.equal(new Rollouts(reopened).boxes('r-2').length, 6, 'of all boxes that would take it today');
 });

@@ -459,7 +459,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   t.match(waiting.status, { phase: 'waiting', revision: 7 }, 'an order that waited goes on waiting');
   waiting.writeRequest({ counter: counter - 1 });
   await waiting.follow();
-  t.match(waiting.status.refused, /replayed/);
+  t.match(waiting.status.refusal, /replayed/);
   waiting.writeRequest({ counter: counter + 1 });
   await waiting.follow();
   t.match(waiting.status, { phase: 'confirmed' });

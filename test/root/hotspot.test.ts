@@ -231,7 +231,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   t.equal(one.newRequest(), undefined, 'reported once');
   t.match(
     look(right),
-    { refused: /is not above/ },
+    { refusal: /is not above/ },
     'after a restart it is used, whatever the agent puts back',
   );
   for (const [name, bytes, reason] of [
@@ -247,13 +247,13 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     ['anything', Buffer.from('{}'), /not a DSSE envelope/],
     ['much', Buffer.alloc(20_000, 0x20), /is not JSON/],
   ] as const)
-    t.match(look(bytes), { refused: reason }, name);
+    t.match(look(bytes), { refusal: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
+  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'nor does a pipe hold it up');
+  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
   rmSync(file);
   t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
 

@@ -490,9 +490,9 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
     'on record as every command',
   );
   const fleetStore = new FleetStore(dir);
-  const whats = fleetStore.audit(3).map(({ what }) => what);
+  const actions = fleetStore.audit(3).map(({ action }) => action);
   fleetStore.close();
-  t.match(whats, [/^renew-certificate asked of /, /^doctor asked of /, /^logs asked of /], 'and at the room');
+  t.match(actions, [/^renew-certificate asked of /, /^doctor asked of /, /^logs asked of /], 'and at the room');
 
   helper.close();
   rmSync(join(dir, 'logs.sock'), { force: true });

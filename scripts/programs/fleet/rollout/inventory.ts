@@ -34,7 +34,7 @@ export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }):
       'free_bytes',
       'os_updates',
     ];
-    const lines = context.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
+    const lines = context.store.boxes().map(({ site, box: name, state, reported_at: reported, fingerprint, report }) => {
       const { updater, config } = report ?? {};
       const previous = updater?.previous;
       return csvLine([

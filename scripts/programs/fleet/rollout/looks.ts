@@ -73,7 +73,7 @@ export function audit({ dir, count }: DirOption & { readonly count: number }): P
   return withFleet(dir, async ({ store }) => {
     const rows = store
       .audit(count)
-      .map(({ at, who: actor, what: operation }) => [new Date(at).toISOString(), actor, operation]);
+      .map(({ at, actor, action }) => [new Date(at).toISOString(), actor, action]);
     for (const line of columns([['WHEN', 'WHO', 'WHAT'], ...rows])) say(line);
   });
 }
@@ -86,7 +86,7 @@ export function status(options: StatusOptions): Promise<void> {
       store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
     if (options.json === true) {
       process.stdout.write(
-        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refusals() }, 1)}\n`,
+        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refusals: store.refusals() }, 1)}\n`,
       );
       return;
     }
@@ -126,7 +126,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   const roots = countedBy(boxes, ({ report }) =>
     report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
   );
-  const silent = count(({ reported }) => reported === null);
+  const silent = count(({ reported_at }) => reported_at === null);
   const refusalCount = store.refusals().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
@@ -152,7 +152,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   return [...head, ...columns([[...names, ...(wide ? extraNames : [])], ...rows])];
 }
 
-function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: number): string[] {
+function cellsOf({ site, box, state, report, reported_at, other }: BoxRow, nowMs: number): string[] {
   const phase =
     other === null ? (report?.updater?.phase ?? (report === undefined ? '-' : 'no updater')) : 'ANOTHER KEY';
   return [
@@ -163,7 +163,7 @@ function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: n
     phase,
     report?.updater?.rollout ?? '-',
     report?.mode ?? '-',
-    ago(reported, nowMs),
+    ago(reported_at, nowMs),
   ];
 }
 
@@ -202,9 +202,9 @@ function jsonOfBox({
   box,
   state,
   state_at,
-  reported,
+  reported_at,
   fingerprint,
-  pinned,
+  pinned_at,
   other,
   report,
 }: BoxRow): object {
@@ -214,9 +214,9 @@ function jsonOfBox({
     box,
     link: state,
     linkSince: time(state_at),
-    reportedAt: time(reported),
+    reportedAt: time(reported_at),
     key: fingerprint,
-    keySince: time(pinned),
+    keySince: time(pinned_at),
     otherKey: other,
     report: report ?? null,
   };
@@ -263,16 +263,16 @@ function oneBox(store: FleetStore, name: string, site: string | undefined): BoxR
 }
 
 function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
-  const { site, report, fingerprint, pinned, other, state, state_at, reported, revoked } = row;
+  const { site, report, fingerprint, pinned_at, other, state, state_at, reported_at, revoked_at } = row;
   const at = (ms: number | null): string => (ms === null ? 'never' : new Date(ms).toISOString());
   const pairs: [string, string][] = [
     ['box', `${row.box} at ${site}`],
     ['link', `${state ?? 'unknown'} since ${at(state_at)}`],
-    ['reported', `${at(reported)} (${ago(reported, nowMs)} ago)`],
-    ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned)}`],
+    ['reported', `${at(reported_at)} (${ago(reported_at, nowMs)} ago)`],
+    ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned_at)}`],
   ];
-  if (revoked !== null)
-    pairs.push(['REVOKED', `${at(revoked)}; what it reports is refused (docs/guide/fleet-certificates.md)`]);
+  if (revoked_at !== null)
+    pairs.push(['REVOKED', `${at(revoked_at)}; what it reports is refused (docs/guide/fleet-certificates.md)`]);
   if (other !== null)
     pairs.push([
       'ANOTHER KEY',
@@ -329,10 +329,10 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ...columns(pairs),
     ...section(
       'Orders',
-      orders.slice(0, 10).map(({ made: madeMs, kind, action, rollout, counter, published, cleared }) => {
+      orders.slice(0, 10).map(({ created_at, kind, action, rollout, counter, published_at, cleared_at }) => {
         const sendState =
-          published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(madeMs), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
+          published_at === null || published_at === 0 ? 'not sent' : cleared_at === null ? 'sent' : 'over';
+        return [at(created_at), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
       }),
     ),
     ...section(
@@ -340,7 +340,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       history
         .slice(0, 20)
         .map((line) => [
-          at(line.received),
+          at(line.received_at),
           line.release ?? '-',
           line.phase,
           `root ${line.root ?? '-'}`,
@@ -352,7 +352,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ),
     ...section(
       'Refused',
-      refusals.map(({ why: reason, count, last }) => [`${count}`, reason, `last ${at(last)}`]),
+      refusals.map(({ reason, count, last_at }) => [`${count}`, reason, `last ${at(last_at)}`]),
     ),
   ];
 }

@@ -13,11 +13,11 @@ import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
 
 export function rolloutMetrics(view: RolloutView, nowMs: number): string {
-  const { rollout, kind, what: description, state, wave, waves, stuck, stuckHours } = view;
+  const { rollout, kind, description, state, wave, waves, stuck, stuckHours } = view;
   const own: Labels = { rollout };
   const ofWaves = (of: (wave: RolloutView['waves'][number]) => number) =>
     waves.map((each) => one(of(each), { ...own, wave: String(each.wave) }));
-  const stuckS = stuck === null ? 0 : Math.max(0, (nowMs - Date.parse(stuck.since)) / 1000);
+  const stuckS = stuck === null ? 0 : Math.max(0, (nowMs - Date.parse(stuck.lastChangeAt)) / 1000);
   return exposition([
     gauge(
       'rollout_state',

@@ -63,11 +63,11 @@ function wish(request: RolloutRequest, { store, clock }: FleetContext): RolloutR
       'config',
       `${row.name} is ${row.state}: it cannot be ${request === 'abort' ? 'aborted' : `${request}d`}`,
     );
-  if (row.wanted === 'abort' && request !== 'abort')
+  if (row.request === 'abort' && request !== 'abort')
     throw new AgentError('config', `${row.name} is being aborted: it cannot be ${request}d`);
   store.transaction(() => {
     new Rollouts(store).want(row.name, request);
-    if (row.wanted !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
+    if (row.request !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
   });
   return row;
 }

@@ -148,7 +148,7 @@ export function simulateCommands(program: Command): void {
         emptyInWave,
         restoreInWave,
         spareCanaries: spareCanaries === true,
-        what: root === true ? ('root' as const) : ('release' as const),
+        kind: root === true ? ('root' as const) : ('release' as const),
       };
       if (options.allFaults === true) return allFaults(full);
       const result = await simulate(full, warn);

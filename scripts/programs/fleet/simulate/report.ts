@@ -21,9 +21,9 @@ export function simulatedLines({
   const rows = view.waves.map((wave) => {
     const { states, bytes } = wave;
     const began =
-      wave.began === null
+      wave.beganAt === null
         ? '-'
-        : `${((Date.parse(wave.began) - Date.parse(view.made)) / HOUR_MS).toFixed(1)}`;
+        : `${((Date.parse(wave.beganAt) - Date.parse(view.createdAt)) / HOUR_MS).toFixed(1)}`;
     return [
       ...[
         wave.wave === 0 ? 'canaries' : `wave ${wave.wave}`,

@@ -138,7 +138,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     let controller = await make();
     const learn = seconds(learning);
     const missing = controller.knowledge.missing().length;
-    const { what: kind } = options;
+    const { kind } = options;
     const { seq, version } = TARGETS[kind];
     const choice = chooseBoxes(targets, { name: version, isRoot: kind === 'root' }, store.boxes());
     createRollout(
@@ -202,7 +202,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       deaths,
       wallS: { connect, learn, rollout },
       halfWay: truth.filter((box) => isHalfWay(box, seq)).map(({ id }) => id),
-      lostBoxes: truth.filter(({ gone }) => gone).map(({ id }) => id),
+      lostBoxes: truth.filter(({ hasVanished: gone }) => gone).map(({ id }) => id),
     };
   } finally {
     await link?.stop();

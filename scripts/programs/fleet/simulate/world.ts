@@ -56,7 +56,7 @@ export class Simulation {
     const all = [...this.boxes.values()];
     await this.#connectAll(all, (box) => box.connect());
     for (const box of all) {
-      const { away: startsOffline, backAfterMs, dark } = box.options.fate;
+      const { startsOffline, backAfterMs, dark } = box.options.fate;
       if (startsOffline) box.drop();
       if (startsOffline && backAfterMs !== null)
         this.#timeline.add({

@@ -134,7 +134,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
     case 'order':
       return applyOrder(change, input);
     case 'order-refused':
-      return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
+      return { ...change, refusal: { sha256: input.sha256, reason: input.reason } };
     case 'begin':
       return beginChange(change, input);
     case 'recover':
@@ -206,7 +206,7 @@ function applyOrder(change: Change, input: OrderInput): Change {
   if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
   const { keyid, sha256, order, action } = input;
   const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
-  const nextChange = { ...change, counters, refused: null };
+  const nextChange = { ...change, counters, refusal: null };
   if (phase === 'awaits-resume') return applyOrderOnTrial(change, nextChange, input);
   if (action === 'install') return installing(nextChange, input);
   if (AT_REST.has(phase)) return nextChange;

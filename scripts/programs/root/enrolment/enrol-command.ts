@@ -101,7 +101,7 @@ function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
     return true;
   }
   // A replayed command was obeyed when it came, and its file stays until the next one.
-  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refused}`);
+  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refusal}`);
   return false;
 }
 
