@@ -92,7 +92,7 @@ void t.test(
     await t.rejects(small.reconnect(signal, 60_000), {
       kind: 'config',
       message:
-        /^fleet\.yaml: boxes: the broker keeps more than 50000 messages of boxes, the limit for 10000 boxes/,
+        /^fleet\.yaml: boxes: the broker retains more than 50000 messages of boxes, the limit for 10000 boxes/,
     });
     const right = link(boxes);
     t.teardown(() => right.stop());

@@ -132,7 +132,7 @@ void t.test('a rollout halts on failed canaries, withdraws open orders, and can 
   const { store, controller } = await fleet.controller();
   fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2'], hours: 0.02 } });
   const halted = await controller.run(NAME, signal);
-  t.match(halted, { state: 'halted', reason: '2 canaries went back' });
+  t.match(halted, { state: 'halted', reason: '2 canaries rolled back' });
   t.strictSame(fleet.states(store, NAME), [
     'rolled-back',
     'rolled-back',
@@ -395,7 +395,7 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
     { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },
     () => undefined,
   );
-  t.match(broken.view, { state: 'halted', reason: /of \d+ boxes that were tried went back/ });
+  t.match(broken.view, { state: 'halted', reason: /of \d+ boxes that were tried rolled back/ });
   t.ok(
     broken.view.wave < 3 && (broken.view.waves[3]?.states.planned ?? 0) > 0,
     `halted in wave ${broken.view.wave}`,

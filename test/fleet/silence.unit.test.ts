@@ -183,7 +183,8 @@ void t.test('it halts exactly where the tried boxes are silent beyond chance', a
       life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
       life.say((_, i) => i < silent || (i >= triedCount && i < triedCount + quiet), { online: false });
       const next = life.at(2);
-      const isExcess = silent >= Math.min(2, triedCount) && fisherExact(triedCount, silent, untriedCount, quiet) <= DOUBT;
+      const isExcess =
+        silent >= Math.min(2, triedCount) && fisherExact(triedCount, silent, untriedCount, quiet) <= DOUBT;
       if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
       if (isExcess && installs(next) > 0) throw new Error('it goes on');
       if (silent > 0 && next.rollout.wave > 0)

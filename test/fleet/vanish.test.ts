@@ -218,5 +218,9 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     'boxes without power by day are not evidence',
   );
   const restored = await runSimulation('an older database in wave 2', { restoreInWave: 2, offline: 0 });
-  t.match(restored, { view: { state: 'done', wave: 3 }, deaths: 1 }, 'it takes over and goes on');
+  t.match(
+    restored,
+    { view: { state: 'done', wave: 3 }, deaths: 1 },
+    'the older copy adopts the rollout and continues',
+  );
 });

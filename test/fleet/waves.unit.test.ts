@@ -70,7 +70,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   canaries.say((_, i) => i === 0, { progress: 'rolled-back' });
   t.equal(canaries.at(1).rollout.state, 'running', 'one canary');
   canaries.say((_, i) => i === 1, { progress: 'failed' });
-  t.match(canaries.at(2).rollout, { state: 'halted', reason: '2 canaries went back or failed (1 failed)' });
+  t.match(canaries.at(2).rollout, { state: 'halted', reason: '2 canaries rolled back or failed (1 failed)' });
   t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'withdraw' }]);
   t.match(canaries.at(3, 'resume').rollout, {
     state: 'running',
@@ -86,7 +86,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   wide.say((_, i) => i === 101 || i === 102, { progress: 'rolled-back' });
   t.equal(wide.at(2).rollout.state, 'running', '2 of 103: less than three');
   wide.say((_, i) => i === 103, { progress: 'rolled-back' });
-  t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried went back' });
+  t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried rolled back' });
   t.equal(ordersOf(wide.last as Step, 'withdraw'), 97);
   wide.say((_, i) => i === 150, { progress: 'switched' });
   t.equal(wide.at(3.1).states[150], 'switched', 'too late to withdraw; it ends on its own');
@@ -171,7 +171,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
         }
       }
       const end = step({ ...life.rollout, request: null }, life.boxes, 3000 * HOUR);
-      if (end.states.some((state) => OPEN.includes(state))) throw new Error('somebody is left half way');
+      if (end.states.some((state) => OPEN.includes(state))) throw new Error('a box is left half way');
       if (!OVER.includes(end.rollout.state)) throw new Error(`it ends as ${end.rollout.state}`);
       ends += 1;
     }),
@@ -439,7 +439,7 @@ void t.test('a single canary that rolls back halts the rollout at once', (t) => 
   const sentOrder = { action: 'install', heardMs: HOUR } as const;
   const one = box(0, 0, { ...sentOrder, state: 'switched', progress: 'rolled-back' });
   const later = box(2, 1);
-  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries went back' });
+  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries rolled back' });
   const two = box(1, 0, { ...sentOrder, state: 'confirmed', progress: 'confirmed' });
   t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
   t.end();

@@ -127,12 +127,12 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   await checkFailure(
     'a right that the key has not',
     night('configure, update'),
-    /^commands\.keys\[1\]\.may: night would be let update/,
+    /^commands\.keys\[1\]\.may: night would be allowed update/,
   );
   await checkFailure(
     'to itself',
     yaml((text) => text.replace('may: [configure]', 'may: [configure, resume]')),
-    /^commands\.keys\[0\]\.may: desk would be let resume/,
+    /^commands\.keys\[0\]\.may: desk would be allowed resume/,
   );
   const missing = yaml((text) =>
     text.replace('"mqtt://127.0.0.1:1"', 'mqtts://r:1, ca: /no, cert: /no, key: /no'),
@@ -323,7 +323,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
       },
     ],
   });
-  await tryChange('the order blackens it by itself', bare, null);
+  await tryChange('the authorisation alone blackens it', bare, null);
   under({
     masks: [
       {
@@ -339,7 +339,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     notBefore: iso(box.wallMs - 9),
     notAfter: iso(box.wallMs - 1),
   });
-  await tryChange('of one that is over nothing is certain', bare, /mask sky/);
+  await tryChange('an expired authorisation guarantees no mask', bare, /mask sky/);
 });
 
 void t.test('an unhealthy agent rolls the configuration back', async (t) => {
@@ -487,7 +487,7 @@ void t.test('a restart on trial or a lost record rolls back', async (t) => {
     await box.powerUp('second');
     t.match(
       box.status,
-      { phase: 'rolled-back', reason: damage === 'power' ? /started anew/ : /was lost/ },
+      { phase: 'rolled-back', reason: damage === 'power' ? /restarted while/ : /was lost/ },
       damage,
     );
     t.equal(box.text, box.former);

@@ -61,7 +61,7 @@ void t.test('restored old records lead to no older release', async (t) => {
   writeFileSync(history, nowHistory);
   writeFileSync(state, String(days[1]?.state));
   await box.run('run');
-  t.match((await box.run('back')).err, /no release is kept/);
+  t.match((await box.run('back')).err, /no previous release is stored/);
   cpSync(box.treeOf(1), join(box.dir, 'first-release'), { recursive: true });
   t.match((await box.run('from-package')).err, /1-0\.1\.0 is below 3/, 'how far back it may go is not known');
 
@@ -89,7 +89,7 @@ void t.test('a staged release is verified against its manifest again before the 
   const order = { rollout, counter, notBefore, notAfter, window, may: [] };
   other.setRecord({ phase: 'staged', trial: null, order }, { starts: [], previous: null, last: null });
   // Through its other name: unchanged files share their content with the running release.
-  appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// mended in place\n');
+  appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// patched in place\n');
   rmSync(join(other.agentState, 'update-desired.dsse.json'));
   await other.run('run');
   t.equal(other.current, '1-0.1.0');

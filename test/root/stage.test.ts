@@ -452,7 +452,7 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   const check = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
     const [paths, output] = await fetched();
     t.same(paths, [PATCH, FULL_MANIFEST, rest], name);
-    t.match(output, new RegExp(`^the manifest is fetched whole: .*${reason.source}.*$`), name);
+    t.match(output, new RegExp(`^the complete manifest is fetched: .*${reason.source}.*$`), name);
   };
   server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
   await check(/answers 404/, 'a server that has lost it');

@@ -145,8 +145,9 @@ export class FleetStore {
   /** Returns true if the box is new to the inventory. */
   addBox(site: string, box: string, nowMs: number): boolean {
     return (
-      this.#db.prepare('INSERT OR IGNORE INTO box (site, box, first_seen_at) VALUES (?, ?, ?)').run(site, box, nowMs)
-        .changes > 0
+      this.#db
+        .prepare('INSERT OR IGNORE INTO box (site, box, first_seen_at) VALUES (?, ?, ?)')
+        .run(site, box, nowMs).changes > 0
     );
   }
 
@@ -163,8 +164,9 @@ export class FleetStore {
   revoke(box: string, nowMs: number): number {
     return this.transaction(() => {
       this.record(`box ${box}: certificates revoked`, nowMs);
-      return this.#db.prepare('UPDATE box SET revoked_at = coalesce(revoked_at, ?) WHERE box = ?').run(nowMs, box)
-        .changes;
+      return this.#db
+        .prepare('UPDATE box SET revoked_at = coalesce(revoked_at, ?) WHERE box = ?')
+        .run(nowMs, box).changes;
     });
   }
 

@@ -60,7 +60,7 @@ const STAGE = '.stage';
 const UNPACKED = '.unpacked';
 
 /**
- * Stages a release. On an error nothing of it is left.
+ * Stages a release. On an error no file of it is left.
  *
  * @throws AgentError
  * - corrupt: the signed files do not make a release

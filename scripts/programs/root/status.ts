@@ -126,7 +126,7 @@ export function screenOf(status: UpdaterStatus): string[] {
     row('free', `${Math.floor(status.freeBytes / MIB)} MiB`),
   );
   if (osUpdates !== null) {
-    const reboot = osUpdates.reboot ? ', and a restart is asked for' : '';
+    const reboot = osUpdates.reboot ? ', and a restart is required' : '';
     lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
   }
   const { configuration, root } = status;

@@ -96,13 +96,13 @@ export class Controller {
     const { link, say } = this.#options;
     await link.reconnect(signal, withinMs);
     if (signal.aborted)
-      throw new AgentError('unavailable', 'ended before all was heard that the broker keeps');
+      throw new AgentError('unavailable', 'ended before all retained messages were received');
     this.knowledge.forget();
     this.hear();
     const missing = this.knowledge.missing().map(({ site, box }) => `${site}/${box}`);
     if (missing.length > 0)
       say(
-        `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
+        `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
       );
   }
 
@@ -263,7 +263,7 @@ export class Controller {
   #refuseBehind(): void {
     const { say } = this.#options;
     const lag = this.lag();
-    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; nothing is sent`);
+    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; no orders are sent`);
     if (lag !== undefined && lag.text !== this.#reportedLag) say(lag.text);
     this.#reportedLag = lag?.text ?? '';
   }

@@ -45,7 +45,7 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
   const missing = knowledge.missing().map(({ site, box }) => `${site}/${box}`);
   if (missing.length > 0)
     warn(
-      `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
+      `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
     );
   for (const line of enrolledLines(fleet, store, clock.wallMs())) warn(line);
   return knowledge;
@@ -238,7 +238,7 @@ export function box(name: string, options: BoxOptions): Promise<void> {
     if (acceptKey !== undefined) {
       store.acceptKey(row.site, name, acceptKey, clock.wallMs());
       say(
-        `${name}: its key is ${acceptKey} from now on; the broker’s newest report of it is taken with the next look`,
+        `${name}: its key is ${acceptKey} from now on; its newest report is accepted when reports are next received`,
       );
     } else if (retire === true) {
       store.retire(row.site, name, clock.wallMs());
@@ -272,7 +272,10 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned_at)}`],
   ];
   if (revoked_at !== null)
-    pairs.push(['REVOKED', `${at(revoked_at)}; what it reports is refused (docs/guide/fleet-certificates.md)`]);
+    pairs.push([
+      'REVOKED',
+      `${at(revoked_at)}; what it reports is refused (docs/guide/fleet-certificates.md)`,
+    ]);
   if (other !== null)
     pairs.push([
       'ANOTHER KEY',
@@ -314,7 +317,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       } = updater;
       pairs.push([
         'update',
-        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
       ]);
       if (reason !== null) pairs.push(['reason', reason]);
       pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
@@ -366,7 +369,7 @@ function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string,
     [KIND_NAMES.root, releaseName(release)],
     [
       'its update',
-      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
     ],
     ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
   ];

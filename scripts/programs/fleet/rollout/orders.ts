@@ -64,7 +64,13 @@ export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, s
   for (const box of rollouts.boxes(name)) {
     if (!OPEN.includes(box.state)) continue;
     writeOrder(rollouts, row, box, 'withdraw', signing, true);
-    rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', state_at: signing.nowMs, reason });
+    rollouts.saveBox(name, {
+      ...box,
+      state: 'withdrawn',
+      action: 'withdraw',
+      state_at: signing.nowMs,
+      reason,
+    });
   }
   const base: Omit<Rollout, 'state' | 'reason'> = {
     sinceMs: signing.nowMs,

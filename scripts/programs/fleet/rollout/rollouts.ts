@@ -139,7 +139,10 @@ export class Rollouts {
   }
 
   add(
-    row: Pick<RolloutRow, 'name' | 'kind' | 'description' | 'plan' | 'created_at' | 'created_by' | 'not_after'>,
+    row: Pick<
+      RolloutRow,
+      'name' | 'kind' | 'description' | 'plan' | 'created_at' | 'created_by' | 'not_after'
+    >,
     boxes: readonly NewBox[],
   ): void {
     const { name, kind, description, plan, created_at, created_by, not_after } = row;
@@ -307,7 +310,9 @@ export class Rollouts {
 
   /** Returns signed orders that the broker has not acknowledged. */
   unpublished(): OrderRow[] {
-    return this.#sql('SELECT * FROM room_order WHERE published_at IS NULL ORDER BY counter').all() as OrderRow[];
+    return this.#sql(
+      'SELECT * FROM room_order WHERE published_at IS NULL ORDER BY counter',
+    ).all() as OrderRow[];
   }
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {

@@ -59,7 +59,9 @@ export class Sending {
     const { store, link, clock } = this.#options;
     const nowMs = clock.wallMs();
     const rows = new Map(this.#rollouts.all().map((row) => [row.name, row]));
-    const expectedOrders = this.#rollouts.expectedOrders().filter(({ published_at: published }) => published !== null);
+    const expectedOrders = this.#rollouts
+      .expectedOrders()
+      .filter(({ published_at: published }) => published !== null);
     const names = new Set(expectedOrders.map(({ rollout }) => rollout));
     const states = new Map(
       [...names].flatMap((name) =>

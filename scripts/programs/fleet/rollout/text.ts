@@ -111,7 +111,7 @@ const LEFT_STATES = {
   planned: 'never sent for',
   withdrawn: 'called back',
   expired: 'expired, not done in time',
-  parked: 'parked until they look again',
+  parked: 'parked until their analysis resumes',
 } satisfies Partial<Record<BoxState, string>>;
 
 const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [

@@ -95,8 +95,19 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const silence = new Set(silent);
   const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
-  const { name, kind, description, state, reason, wave, created_at, created_by, not_after, reached_at, plan } =
-    row;
+  const {
+    name,
+    kind,
+    description,
+    state,
+    reason,
+    wave,
+    created_at,
+    created_by,
+    not_after,
+    reached_at,
+    plan,
+  } = row;
   const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
   const isNext = state === 'running' && reached_at !== null && wave < plan.waves.length;
   return {

@@ -152,7 +152,7 @@ class Machine {
     const [newFailures, newTried] = [failures - accepted.failures, triedCount - accepted.triedCount];
     if (newFailures <= 0) return;
     const broken = this.#count((state) => state === 'failed');
-    const failureText = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
+    const failureText = broken === 0 ? 'rolled back' : `rolled back or failed (${broken} failed)`;
     // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
     if (canaries >= limit && this.#rollout.wave === 0)

@@ -16,7 +16,7 @@ const VANISH = { ...USUAL, vanish: 0.9 } as const;
 
 export const MIXES: readonly (readonly [string, Partial<SimulateOptions>])[] = [
   ['none', NONE],
-  ['1 % roll back, 5 % away, 1 % mute', USUAL],
+  ['1 % roll back, 5 % offline, 1 % mute', USUAL],
   ['a board rolls back', { ...USUAL, broken: 'rk3588' }],
   ['8 % mute', { ...NONE, mute: 0.08 }],
   ['90 % vanish in the download', { ...VANISH, vanishAt: 'downloading' }],

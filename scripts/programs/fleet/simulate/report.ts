@@ -64,7 +64,7 @@ export function simulatedLines({
     lostLine(lostBoxes.length, view.boxes.length),
     `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,
     `${missing} boxes missing at the broker; ${deaths} deaths of the controller; ${suspended} suspended boxes updated and suspended still`,
-    halfWay.length === 0 ? 'nobody is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
+    halfWay.length === 0 ? 'no box is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
   ];
 }
 

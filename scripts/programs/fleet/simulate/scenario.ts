@@ -178,7 +178,7 @@ function boardOf(at: number): Board {
   return 'rpi5';
 }
 
-/** Returns targets such as a repository offers; nothing is downloaded. */
+/** Returns targets such as a repository offers; no file is downloaded. */
 export function targetsOf(sizes: Sizes): Targets {
   return new Targets({
     version: 1,

@@ -159,7 +159,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     simulation.before(async () => {
       if (isEmptied || options.emptyInWave === undefined || at() !== options.emptyInWave) return false;
       isEmptied = true;
-      log('the broker loses all that it keeps, and comes back');
+      log('the broker loses all retained messages, and returns');
       await broker.stop();
       await broker.start();
       await simulation.reconnect();
@@ -175,8 +175,8 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
         deaths += 1;
         log(
           isLost
-            ? 'the store is lost; an older copy of it takes over from boxes and broker'
-            : 'the controller died with half of the orders sent; another one goes on',
+            ? 'the store is lost; an older copy adopts the state of boxes and broker'
+            : 'the controller died with half of the orders sent; another one continues',
         );
         await link?.stop();
         store.close();

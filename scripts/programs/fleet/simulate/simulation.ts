@@ -131,7 +131,7 @@ export class Simulation implements Clock {
     if (!Number.isFinite(toMs))
       throw new AgentError('bug', 'nothing more happens in the simulation, and the rollout waits');
     this.#nowMs = toMs;
-    // Also needed if nothing is due: a box evaluates its order by this time.
+    // Also needed if no event is due: a box evaluates its order by this time.
     await this.#all(() => ({ op: 'advance', toMs }));
     await this.#waitUntilHeard();
   }
@@ -153,7 +153,7 @@ export class Simulation implements Clock {
       if (performance.now() > untilMs)
         throw new AgentError(
           'unavailable',
-          `the broker has brought ${this.#link.received} of ${expectedCount()} messages within 30 s`,
+          `the broker has delivered ${this.#link.received} of ${expectedCount()} messages within 30 s`,
         );
       await sleep(2);
     }

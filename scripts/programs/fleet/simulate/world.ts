@@ -102,7 +102,7 @@ export class Simulation {
     };
     while (waits()) {
       if (performance.now() > untilMs)
-        throw new AgentError('unavailable', 'a box that is connected has not heard what was sent to it');
+        throw new AgentError('unavailable', 'a connected box has not received a message that was sent to it');
       await sleep(2);
     }
     await Promise.all([...this.boxes.values()].map((box) => box.settled));

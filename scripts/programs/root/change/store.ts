@@ -301,5 +301,5 @@ function readState(file: string): State | string | undefined {
     return hasCode(error, 'ENOENT') ? undefined : messageOf(error);
   }
   const state = jsonOf(text);
-  return Value.Check(State, state) ? state : 'it is no record of this version';
+  return Value.Check(State, state) ? state : 'it is not a record of this version';
 }

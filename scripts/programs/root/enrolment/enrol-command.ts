@@ -117,7 +117,7 @@ async function pageCertificate(options: RenewOptions): Promise<void> {
   if (renewal === undefined) return;
   if (renewal.state === 'renewed') {
     print(`the page has a certificate of the room, until ${renewal.notAfter.toISOString()}`);
-  } else print(`no certificate for the page (${renewal.reason}); the page goes on without it`);
+  } else print(`no certificate for the page (${renewal.reason}); the page continues without it`);
 }
 
 async function systemctl(...words: readonly string[]): Promise<void> {

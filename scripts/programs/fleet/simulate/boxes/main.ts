@@ -10,7 +10,7 @@ async function answer(ask: Ask): Promise<Answer> {
     simulation = new Simulation(ask.simulation);
     return { n, ...(await simulation.start()) };
   }
-  if (simulation === undefined) throw new Error('the boxes are asked before they are there');
+  if (simulation === undefined) throw new Error('a request came before the boxes were started');
   if (ask.op === 'advance') return { n, ...(await simulation.advance(ask.toMs)) };
   if (ask.op === 'settle') return { n, ...(await simulation.settle(new Map(ask.orders))) };
   if (ask.op === 'reconnect') return { n, ...(await simulation.reconnect()) };
