@@ -158,7 +158,7 @@ export class AccuracyRecord {
     return report;
   }
 
-  /** Returns whether `act` was executed. */
+  /** Returns whether `operation` was executed. */
   #attempt(operation: (store: RecordStore) => void): boolean {
     try {
       const store = this.#openStore();
@@ -175,7 +175,7 @@ export class AccuracyRecord {
 
   #must<T>(operation: (store: RecordStore) => T): T {
     const store = this.#openStore();
-    if (store === undefined) throw new AgentError('unavailable', 'the record of accuracy cannot be used now');
+    if (store === undefined) throw new AgentError('unavailable', 'the accuracy record is unavailable');
     return operation(store);
   }
 
@@ -203,11 +203,11 @@ export class AccuracyRecord {
       this.#openAtMs = Number.NEGATIVE_INFINITY;
       log.error(
         { file: `${file}.damaged` },
-        'the damaged record of accuracy was moved aside; a new one begins',
+        'the accuracy record was damaged; it was moved aside and a new one was started',
       );
     } catch (failure) {
       if (!(failure instanceof AgentError)) throw failure;
-      log.warn({ reason: failure.message }, 'the damaged record of accuracy could not be moved aside');
+      log.warn({ reason: failure.message }, 'the damaged accuracy record could not be moved aside');
     }
   }
 }

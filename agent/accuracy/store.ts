@@ -110,7 +110,7 @@ export class RecordStore {
     if (!Value.Check(Watching, watching)) {
       throw new AgentError(
         'corrupt',
-        `the record ${this.#file} is of another version of the program; restart the agent`,
+        `${this.#file}: written by another version of the program; restart the agent`,
       );
     }
     return { watching, sees: row.sees === 1 };

@@ -158,5 +158,5 @@ function eventOf(pass: Pass): WalkEvent {
 }
 
 function givenUp(): WalkTestOver {
-  return new WalkTestOver('given-up', 'the walk test was given up');
+  return new WalkTestOver('given-up', 'the walk test was cancelled');
 }

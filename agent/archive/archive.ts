@@ -192,7 +192,7 @@ export class EventArchive {
       const movedTo = moveAside(archiveFile(file));
       log.error(
         { file, movedTo, reason: error.message },
-        'the archive was damaged and has been moved aside; searches find only what comes from now on: check the disk',
+        'the archive was damaged and has been moved aside; searches find only events from now on; check the disk',
       );
       this.#store = make();
     }
@@ -200,7 +200,7 @@ export class EventArchive {
     return this.#store;
   }
 
-  /** Runs `act`; a damaged file is replaced at the next use. */
+  /** Runs `operation`; a damaged file is replaced at the next use. */
   #reading<T>(operation: (store: ArchiveStore) => T): T {
     const store = this.#open();
     try {
@@ -220,7 +220,7 @@ export class EventArchive {
       this.#leaveIfDamaged(error);
       if (!this.#complained) {
         this.#complained = true;
-        const message = 'the archive cannot be used: events wait in memory; mend the disk';
+        const message = 'the archive is unavailable, so events wait in memory; repair the disk';
         this.#options.log.error({ reason: messageOf(error) }, message);
       }
       return undefined;

@@ -53,7 +53,7 @@ export class UnsealHandler {
     if (waitS > 0) {
       this.#limited += 1;
       const retryAfterS = Math.ceil(waitS);
-      const message = `too many requests; come again in ${retryAfterS} s`;
+      const message = `rate limit exceeded; retry in ${retryAfterS} s`;
       throw new CommandRefused('rate-limited', message, { retryAfterS });
     }
     const { store, clock, record } = this.#options;

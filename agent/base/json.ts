@@ -36,6 +36,6 @@ export function strictJsonOf(text: string): unknown {
     if (!Array.isArray(one)) members += inner.length;
     for (const each of inner) open.push(each);
   }
-  if (members !== colons) throw new AgentError('corrupt', 'a name stands twice in one object of it');
+  if (members !== colons) throw new AgentError('corrupt', 'an object has a duplicate name');
   return value;
 }

@@ -101,7 +101,7 @@ export function openBoundedSqlite(file: SqliteFile, limitMiB: number, tables: Ta
 }
 
 /**
- * Runs `act` and maps errors of SQLite and the file system.
+ * Runs `operation` and maps errors of SQLite and the file system.
  * - `corrupt`: the content is damaged.
  * - `exhausted`: no space.
  * - `unavailable`: the disk refuses, or another process writes.
@@ -164,7 +164,7 @@ function prepareTables(db: Db, { title, path }: SqliteFile, tables: Tables): 'ma
   if (version !== tables.version) {
     throw new AgentError(
       'config',
-      `the ${title} ${path} has tables of version ${version}, this program knows ${tables.version}; run the program that made it, or move its folder away`,
+      `the ${title} ${path} has tables of version ${version}, this program knows ${tables.version}; run the program that made it, or move its folder elsewhere`,
     );
   }
   return 'found';

@@ -18,7 +18,7 @@ export interface Interval {
  */
 export function wilson(hits: number, tries: number): Interval {
   const areIntegers = Number.isInteger(hits) && Number.isInteger(tries);
-  assert(areIntegers && hits >= 0 && tries >= 1 && hits <= tries, `no share: ${hits} of ${tries}`);
+  assert(areIntegers && hits >= 0 && tries >= 1 && hits <= tries, `not a ratio: ${hits} of ${tries}`);
   const ratio = hits / tries;
   const z2 = Z_95 ** 2 / tries;
   const middle = (ratio + z2 / 2) / (1 + z2);

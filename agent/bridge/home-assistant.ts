@@ -67,7 +67,7 @@ const HEALTH_SENSORS = [
   },
 ] as const;
 
-/** Returns all retained notices for these rules. `standing` returns the number of active incidents of a rule. */
+/** Returns all retained notices for these rules. `openCount` returns the number of active incidents of a rule. */
 export function homeAssistantRetained(
   box: HomeAssistantBox,
   rules: readonly Rule[],

@@ -84,11 +84,14 @@ export class RetainedTopics {
       if (Value.Check(StoredTopics, content)) return content.topics.filter(own);
       log.warn(
         { file },
-        'what was told to Home Assistant cannot be read: entities that have gone stay there',
+        'the list of topics sent to Home Assistant cannot be read; removed entities stay there',
       );
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) {
-        log.warn({ file, reason: messageOf(error) }, 'what was told to Home Assistant cannot be read');
+        log.warn(
+          { file, reason: messageOf(error) },
+          'the list of topics sent to Home Assistant cannot be read',
+        );
       }
     }
     return [];
@@ -113,7 +116,7 @@ export class RetainedTopics {
       this.#unwritten = true;
       this.#options.log.warn(
         { file, reason: messageOf(error) },
-        'what is told to Home Assistant cannot be written down: a rule that goes stays there',
+        'the list of topics sent to Home Assistant cannot be written; removed rules stay there',
       );
     }
   }

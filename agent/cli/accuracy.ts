@@ -48,12 +48,14 @@ export function accuracy(options: AccuracyOptions): void {
     }
     const lines = [
       `${name} at ${site}, alerts of the last ${retentionDays} days`,
-      ...(droppedCount > 0 ? [`${droppedCount} alerts left the record before that, for want of room`] : []),
+      ...(droppedCount > 0
+        ? [`${droppedCount} older alerts were dropped because the accuracy record was full`]
+        : []),
       '',
-      'Precision: the share of true ones among the alerts that the room judged true or false',
+      'Precision: the ratio of confirmed alerts to the alerts that the room reviewed as confirmed or false alarm',
       ...precisionTable(metrics),
       '',
-      'Recall: the share of the scenes acted in the last walk test that raised an alert',
+      'Recall: the ratio of the passes of the last walk test that raised an alert',
       ...recallTable(metrics),
       ...proposals.flatMap((proposal) => ['', ...proposalLines(proposal)]),
     ];
@@ -101,11 +103,11 @@ function proposalLines({ rule, xyxyNorm, falseAlarms: wrong, confirmed: right, r
       ];
     case 'mask':
       return [
-        `${head} Nothing else was seen there; a mask, if nothing there is to be watched:`,
+        `${head} No detection there was true; if nothing there needs watching, add a mask:`,
         `  masks: [{id: ${rule.slice(0, 24)}-false, polygon: ${JSON.stringify(remedy.polygon)}}]`,
       ];
     case 'redraw':
-      return [`${head} Neither a threshold nor a mask would part them: look at its zone and its time.`];
+      return [`${head} Neither a threshold nor a mask would separate them; check its zone and its time.`];
   }
 }
 

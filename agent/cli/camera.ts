@@ -30,7 +30,7 @@ export async function cameraConfirm({ state, yes }: CameraConfirmOptions): Promi
     print('The camera has not moved, or was confirmed already: nothing to do.');
     return 0;
   }
-  print(`The camera has moved, told at ${movedSince}. Its views, redacted:`);
+  print(`The camera has moved, detected at ${movedSince}. Its views, redacted:`);
   print(`  before  ${pictureIn(dir, 'before')}`, `  after   ${pictureIn(dir, 'after')}`);
   if (yes === undefined && !(await asksYes())) {
     print('Not confirmed: the rules stay suspended.');

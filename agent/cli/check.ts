@@ -73,14 +73,14 @@ async function seenView({ detector, camera }: Config, { state }: CheckOptions): 
     return viewFindings((await localStatus(dir)).view, FINDING_TEXTS.en, settings);
   } catch (error) {
     rethrowBug(error);
-    return [unknown('view', `what the agent here has seen is not known: ${error.message}`)];
+    return [unknown('view', `the statistics of the local agent are unavailable: ${error.message}`)];
   }
 }
 
 function tell({ file, config, problems, warnings, coverage, idle, view }: CheckResult): void {
   if (config === undefined) {
     printNote(...problems.map((problem) => problemText(file, problem)));
-    const validationErrors = problems.length === 1 ? '1 mistake' : `${problems.length} mistakes`;
+    const validationErrors = problems.length === 1 ? '1 error' : `${problems.length} errors`;
     printNote(`${file}: ${validationErrors}; the configuration is refused`);
     return;
   }
@@ -163,7 +163,7 @@ function summary(config: Config): string[] {
       : [['mqtt', `${withoutSecret(mqtt.url)}, delivered when the ${mqtt.ack} has acknowledged`]]),
     [
       'keeps',
-      `events ${retention.eventsDays} days, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}; outbox at most ${retention.outboxMiB} MiB, archive ${retention.archiveMiB}, log of tracks (where an order allows one) ${retention.tracksMiB}`,
+      `events ${retention.eventsDays} days, snapshots ${retention.snapshotsDays}, sealed evidence ${retention.sealedDays}; outbox at most ${retention.outboxMiB} MiB, archive ${retention.archiveMiB}, log of tracks (if an authorisation allows one) ${retention.tracksMiB}`,
     ],
     [
       'obeys',
@@ -176,7 +176,7 @@ function summary(config: Config): string[] {
 
 function groundText({ hfovDeg }: GroundPlaneConfig): string {
   const sizes = 'sizes of people and vehicles are known';
-  return hfovDeg === undefined ? sizes : `${sizes}, crowds are told in people per m² (lens ${hfovDeg}°)`;
+  return hfovDeg === undefined ? sizes : `${sizes}, crowds are reported in people per m² (lens ${hfovDeg}°)`;
 }
 
 /** Returns `cars-on-forecourt: vehicle-in-pedestrian-zone, zone forecourt, afterS 2 (pedestrian-safety)`. */

@@ -11,7 +11,7 @@ export function commandProgram(name: string, description: string): Command {
     .configureOutput({ outputError: (text, write) => write(oneLine(name, text)) })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 something is not in order or failed, 2 usage, configuration or input.',
+      '\nExit codes: 0 done, 1 a problem was found or something failed, 2 usage, configuration or input.',
     );
 }
 

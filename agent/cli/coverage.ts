@@ -33,7 +33,7 @@ export interface CoverageReport {
 }
 
 const NO_AUTHORISATION =
-  '`authorisation` is not set; it names the signed order (`vigie-oversight authorise` signs one)';
+  '`authorisation` is not set; it names the signed authorisation (`vigie-oversight authorise` signs one)';
 const NO_KEY = '`authorityKey` is not set; it names the authority’s public key';
 
 /** Returns why no rule would run, or undefined if one may. Without a `report`, it decides without the files. */
@@ -44,10 +44,12 @@ export function whyNothingRuns(config: Config, report: CoverageReport | undefine
   if (config.authorityKey === undefined) return NO_KEY;
   if (report?.problem !== undefined) return report.problem;
   if (report?.content?.installation === true) {
-    return `order ${report.content.order} is a permit to install: the box looks under it, and no rule runs`;
+    return `${report.content.order} is an installation authorisation: the box analyses video under it, but no rule runs`;
   }
   const coversAny = report?.rules.some(({ state }) => state !== 'not covered') ?? true;
-  return coversAny ? undefined : `order ${report?.content?.order ?? ''} covers no rule of this configuration`;
+  return coversAny
+    ? undefined
+    : `authorisation ${report?.content?.order ?? ''} covers no rule of this configuration`;
 }
 
 /**
@@ -101,7 +103,7 @@ export function coverageReport(config: Config): CoverageReport {
 export function unnamedSubstream({ camera }: Config, content: Authorisation): string | undefined {
   const { substream } = camera ?? {};
   if (substream === undefined || namesCamera(content, cameraAddress(substream))) return undefined;
-  return `camera.substream: order ${content.order} does not name ${shownSource(substream)}, and the box runs without it; ask for an order that names it as substream`;
+  return `camera.substream: authorisation ${content.order} does not name ${shownSource(substream)}, so the box runs without it; ask for an authorisation that names it as substream`;
 }
 
 /** Formats the report for people. */
@@ -126,14 +128,16 @@ function excess({ retention, zones, lines }: Config, content: Authorisation): st
   const days = (['eventsDays', 'snapshotsDays', 'sealedDays'] as const).flatMap((key) => {
     const daysMax = content.retention[key];
     if (retention[key] <= daysMax) return [];
-    return [`retention.${key}: ${retention[key]}, but order ${order} allows ${daysMax}; ${daysMax} is used`];
+    return [
+      `retention.${key}: ${retention[key]}, but authorisation ${order} allows ${daysMax}; ${daysMax} is used`,
+    ];
   });
   const places = [...zones, ...lines.map(({ id, from, to }) => ({ id, polygon: [from, to] }))];
   const blind = places.flatMap(({ id, polygon }) => {
     const mask = masks.find((black) => covers(black.polygon, polygon));
     return mask === undefined
       ? []
-      : [`${id} lies wholly under the mask "${mask.id}" of order ${order}: nothing is ever seen there`];
+      : [`${id} lies entirely under the mask "${mask.id}" of authorisation ${order}, so it can never match`];
   });
   return [...days, ...blind];
 }

@@ -24,7 +24,7 @@ export function authorisationLines(content: Authorisation): string[] {
       return [index === 0 ? 'allows' : '', `${kind} ${place} for ${purpose}${shadowNote}: ${legalBasis}`];
     }),
     ...(content.installation === true
-      ? [['allows', 'to look while the box is installed; NO rule runs']]
+      ? [['allows', 'analysis while the box is installed; NO rule runs']]
       : []),
     ...outlines.map(({ id, polygon }, index) => [
       index === 0 ? 'outlines' : '',
@@ -47,14 +47,15 @@ export function authorisationLines(content: Authorisation): string[] {
 }
 
 const GRADES: Readonly<Record<TrackGrade, string>> = {
-  counts: 'EVERYTHING that passes is kept; only numbers are told',
-  vehicles: 'vehicles that pass are kept and told',
-  persons: 'EVERYBODY and everything that passes is kept and told, persons to two who sign together',
+  counts: 'ALL passing tracks are stored; only numbers are disclosed',
+  vehicles: 'passing vehicles are stored and disclosed',
+  persons:
+    'ALL passing people and vehicles are stored and disclosed; people only to two keys that sign together',
 };
 
 /** Describes which tracks are stored; usually none. */
 function trackLines(tracks: TrackLogGrant | undefined): string[][] {
-  if (tracks === undefined) return [['tracks', 'none: what raises no alert is not kept']];
+  if (tracks === undefined) return [['tracks', 'none: only alerts are stored']];
   const {
     grade,
     days,
@@ -78,7 +79,7 @@ function trackLines(tracks: TrackLogGrant | undefined): string[][] {
     ...(colour === true ? [['', 'with the names of the colours of vehicles']] : []),
     [
       '',
-      `a question looks at ${spanHours} h; ${number} tracks a case, ${keyDay} a key and day, ${day} a day`,
+      `a query covers at most ${spanHours} h; ${number} tracks a case, ${keyDay} a key and day, ${day} a day`,
     ],
   ];
 }

@@ -15,7 +15,7 @@ export function openBoxRecord(stateDir: string): RecordStore {
   } catch (error) {
     const missing = hasCode(error, 'ENOENT');
     const problem = missing
-      ? 'no record of accuracy; `vigie run` makes it, another folder is named with --state'
+      ? 'no accuracy record; `vigie run` creates it; use --state for another folder'
       : `cannot be read (${messageOf(error)}); try as the service’s own user: sudo -u vigie vigie …`;
     throw new AgentError('config', `${file}: ${problem}`, error);
   }

@@ -116,7 +116,7 @@ class ReplayRun {
       this.#finished = resolve;
     });
     const interrupt = (): void => {
-      this.#failure ??= new AgentError('unavailable', 'replay interrupted; the files written so far remain');
+      this.#failure ??= new AgentError('unavailable', 'replay interrupted; the files already written remain');
       void this.#vision.stop();
     };
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt);

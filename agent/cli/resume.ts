@@ -54,7 +54,7 @@ export async function resume(options: ResumeOptions): Promise<number> {
   const file = join(dir, RESUME_REQUEST_FILE);
   writing(file, () => writeAtomically(file, request));
   if (runningAgent(dir) === undefined) {
-    print(`no agent runs here; the next one judges the request if it starts before ${notAfter}`);
+    print(`no agent is running; the next one evaluates the request if it starts before ${notAfter}`);
     return 0;
   }
   const sha256 = createHash('sha256').update(request).digest('hex');

@@ -23,7 +23,7 @@ function report(name: string, error: unknown): number {
   printNote(`${name}: ${messageOf(error)}`);
   if (!(error instanceof AgentError) || error.kind === 'bug') {
     const stack = error instanceof Error ? error.stack : undefined;
-    const bugNotice = `${name}: this is a mistake of the program; please report it with:`;
+    const bugNotice = `${name}: this is a bug in the program; please report it with:`;
     printNote(bugNotice, ...(stack ?? '').split('\n'));
     return 1;
   }

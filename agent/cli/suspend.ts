@@ -53,7 +53,7 @@ export async function suspend(options: SuspendOptions): Promise<number> {
     printNote(`the agent has not said within ${ANSWER_WITHIN_MS / 1000} s that it has stopped`);
     return 1;
   }
-  print(`the agent has stopped looking; frames read since its start: ${local.statement.framesRead}`);
+  print(`the agent has stopped the analysis; frames read since its start: ${local.statement.framesRead}`);
   return recorded ? 0 : 1;
 }
 
@@ -63,7 +63,7 @@ async function record(dir: string, state: SuspensionState): Promise<boolean> {
   if (root === undefined) return true;
   try {
     await root.suspend(state);
-    print('root has it on record: it ends only with two keys of the order');
+    print('root has recorded the suspension: it ends only with two keys of the authorisation');
     return true;
   } catch (error) {
     rethrowBug(error);

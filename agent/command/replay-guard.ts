@@ -53,7 +53,7 @@ export class ReplayGuard {
     if (journal.recordedState === undefined) {
       throw new CommandRefused(
         'unavailable',
-        'the journal of the box cannot be read, and with it what was obeyed',
+        'the journal of the box cannot be read, so executed commands are unknown',
       );
     }
     this.#newest ??= this.#read();
@@ -71,7 +71,7 @@ export class ReplayGuard {
     try {
       writeAtomically(file, JSON.stringify(Object.fromEntries(next)));
     } catch (error) {
-      const message = `the counter cannot be kept (${messageOf(error)}); mend the disk of the box`;
+      const message = `the counter cannot be stored (${messageOf(error)}); repair the disk of the box`;
       throw new CommandRefused('unavailable', message, { cause: error });
     }
     this.#newest = next;

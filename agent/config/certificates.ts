@@ -34,7 +34,7 @@ export function certificateErrors(box: string | undefined, files: CertificateFil
     if (file === undefined) return undefined;
     const pem = tryOpen(() => (statSync(file).size > PEM_BYTES_MAX ? null : readFileSync(file, 'utf8')));
     if (typeof pem !== 'string') {
-      const problem = `is larger than ${PEM_BYTES_MAX / 1024} KiB; this is no PEM file`;
+      const problem = `is larger than ${PEM_BYTES_MAX / 1024} KiB; use a PEM file`;
       addError(name, pem === null ? problem : `cannot be read; ${RIGHT[name]}`);
       return undefined;
     }

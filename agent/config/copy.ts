@@ -14,7 +14,7 @@ export function configCopy(file: string): ConfigCopy {
   const yaml = withoutSecrets(textOf(file));
   const sha256 = yaml === undefined ? undefined : shownSha256(yaml);
   if (yaml !== undefined && sha256 !== undefined && yaml.length <= CONFIG_BYTES_MAX) return { sha256, yaml };
-  const message = `the file is not readable as YAML of at most ${CONFIG_BYTES_MAX} bytes: a password in it could not be told; mend it on the box`;
+  const message = `the file is not readable as YAML of at most ${CONFIG_BYTES_MAX} bytes: a password in it could not be hidden; correct it on the box`;
   throw new CommandRefused('unavailable', message);
 }
 

@@ -40,7 +40,11 @@ export function resolveCredentials(
     if (name !== undefined) group[key] = join(dir ?? OF_THE_UNIT, name);
     if (name === undefined) {
       return [
-        validationError(path, value, 'is no name of a credential; 1 to 64 of A-Z, a-z, 0-9, _ . and - are'),
+        validationError(
+          path,
+          value,
+          'is not a credential name; use 1 to 64 characters from A-Z, a-z, 0-9, "_", "." and "-"',
+        ),
       ];
     }
     if (dir !== undefined || !needed) return [];

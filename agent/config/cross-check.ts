@@ -77,7 +77,7 @@ function elementErrors(detector: unknown): ValidationError[] {
       validationError(
         ['detector', 'element', 'properties', index],
         property,
-        `${name} takes ${right.join(', ')} here, and nothing else`,
+        `${name} takes only ${right.join(', ')} here`,
       ),
     ];
   });
@@ -158,7 +158,7 @@ function repeatedKeys(commands: unknown): ValidationError[] {
       const value = group[field];
       const before = keys.findIndex((other) => other.group[field] === value);
       if (typeof value !== 'string' || keys[before]?.index === index) return [];
-      const message = `commands.keys[${keys[before]?.index}] has the same; each key stands here once`;
+      const message = `commands.keys[${keys[before]?.index}] has the same; list each key once`;
       return [validationError(['commands', 'keys', index, field], value, message)];
     }),
   );
@@ -205,13 +205,7 @@ function groundErrors(ground: unknown): ValidationError[] {
     return [validationError(path, undefined, message)];
   }
   if (near.feet[1] - near.head[1] > far.feet[1] - far.head[1]) return [];
-  return [
-    validationError(
-      path,
-      undefined,
-      'the one who stands lower in the picture is nearer and must look taller',
-    ),
-  ];
+  return [validationError(path, undefined, 'the person lower in the picture is nearer and must look taller')];
 }
 
 /** Finds rules whose zone or line does not exist. */

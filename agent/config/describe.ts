@@ -38,17 +38,17 @@ interface Section {
 const INTRODUCTION = `# Configuration
 
 One YAML file for one box, usually \`/etc/vigie/vigie.yaml\`; a JSON file is read just as well. It is read once
-at start, checked as a whole, and refused as a whole: \`vigie check FILE\` lists every mistake with its line, what
-was found and what would be right. Unknown keys are mistakes. The file has at most ${CONFIG_BYTES_MAX / 1024} KiB.
+at start, accepted or refused completely: \`vigie check FILE\` lists every error with its line, the
+value found and the accepted values. Unknown keys are errors. The file has at most ${CONFIG_BYTES_MAX / 1024} KiB.
 
-A key without a default must be given. Coordinates are shares of the picture's width and height, from 0 to 1,
+A key without a default must be given. Coordinates are ratios of the picture's width and height, from 0 to 1,
 with the origin at the top left and y downwards, so that they hold for every resolution.`;
 
 const CAMERA = `Needed by \`vigie run\`; replay has its clip.
 
 An RTSP source is \`rtsp://[user:password@]host[:port]/path[?query]\`. In a user or password write \`%40\` for @, \`%2F\`
 for /, \`%23\` for #, \`%3F\` for ?, \`%25\` for %. A source that two programs could read differently is refused, and
-\`vigie check\` says what would be right: a second @ or one behind the host, \`#\`, a backslash, a space; the same key
+\`vigie check\` shows the accepted form: a second @ or one behind the host, \`#\`, a backslash, a space; the same key
 twice in path and query; a letter, a digit or a separator as \`%XX\` there; an IPv4 address in another form than
 \`192.168.1.20\`. Port 554 and none are the same.
 
@@ -56,7 +56,7 @@ twice in path and query; a letter, a digit or a separator as \`%XX\` there; an I
 stream of the same host and port as \`source\`, and the authorisation must name it as \`substream\`.
 
 An authorisation names the source without its login. Login keys in path and query (\`user\`, \`password\`, \`pwd\`,
-\`token\`, \`auth\` and their like) are left out of it, all other keys are a part of it: \`?channel=1\` and \`?channel=2\`
+\`token\`, \`auth\` and similar) are left out; all other keys belong to it: \`?channel=1\` and \`?channel=2\`
 are two cameras. Messages show the values of well-known stream keys only (\`channel\`, \`stream\`, \`subtype\` …).`;
 
 function sections(): Section[] {
@@ -66,7 +66,7 @@ function sections(): Section[] {
   return [
     {
       title: 'Top level',
-      about: 'Who the box is. The groups and lists below stand beside these keys.',
+      about: 'Identity of the box. The groups and lists below are at the same level as these keys.',
       schema: { ...Config, properties: Object.fromEntries(scalars) },
       path: [],
     },
@@ -78,7 +78,7 @@ function sections(): Section[] {
     },
     {
       title: '`detector`',
-      about: 'What finds people and vehicles.',
+      about: 'Detector of people and vehicles.',
       schema: DetectorConfig,
       path: ['detector'],
     },
@@ -92,7 +92,7 @@ function sections(): Section[] {
     {
       title: '`groundPlane`',
       about:
-        'What tells sizes on the street, optional: boxes that cannot be are not tracked (they are redacted all the same), `vigie check` sees zones that are too far, crowds get a density.',
+        'Optional scale of the street. Boxes of impossible size are not tracked, but still redacted; `vigie check` reports zones that are too far away; crowds get a density.',
       schema: GroundPlaneConfig,
       path: ['groundPlane'],
     },
@@ -137,7 +137,7 @@ function sections(): Section[] {
     },
     {
       title: '`retention`',
-      about: 'How long the box keeps what.',
+      about: 'Retention periods and size limits.',
       schema: RetentionConfig,
       path: ['retention'],
     },
@@ -151,7 +151,7 @@ function sections(): Section[] {
     {
       title: '`commands.keys`',
       about:
-        'A list of the public keys whose signed commands this box obeys; with none it obeys nobody. [How to make one](../guide/search.md).',
+        'A list of the public keys whose signed commands this box obeys; without a key it obeys no commands. [How to make one](../guide/search.md).',
       schema: CommandKey,
     },
   ];
@@ -196,8 +196,8 @@ function environment(): string {
   return `## Environment
 
 A variable of the tables above goes before the file. Lists are written with commas: \`VIGIE_DETECTOR_INPUT=640,384\`.
-Zones, lines, masks, rules and commands are set in the file only. Any other variable that begins with \`VIGIE_\` is a mistake,
-but for these, which belong to the program:
+Zones, lines, masks, rules and commands are set in the file only. Any other variable that begins with \`VIGIE_\` is an error,
+except these, which belong to the program:
 
 ${table(['variable', 'meaning'], rows)}`;
 }

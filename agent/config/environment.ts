@@ -19,11 +19,11 @@ export interface ConfigKey {
 /** Variables with the prefix that are not keys of the configuration. */
 export const PROGRAM_VARIABLES: Readonly<Record<string, string>> = {
   VIGIE_STATE_DIR: 'directory of the outbox and everything else that must survive a restart (`--state`)',
-  VIGIE_LOG: `least level of what is logged (\`--log\`): ${oneOf(LOG_LEVELS)}`,
-  VIGIE_RESTRAINT_DIR: 'root’s folder with what restrains the box; without it one user owns everything',
+  VIGIE_LOG: `lowest level to log (\`--log\`): ${oneOf(LOG_LEVELS)}`,
+  VIGIE_RESTRAINT_DIR: 'root’s folder with the restraints of the box; without it, one user owns everything',
   VIGIE_RESTRAINT_SOCKET: 'socket of root’s record of suspensions and journal heads',
   VIGIE_UPDATE_DIR:
-    'folder in which root’s updater tells what it does; without it the box reports no updater',
+    'folder in which root’s updater reports its status; without it, the box reports no updater',
   VIGIE_LOGS_SOCKET:
     'socket of the helper that reads the system’s log for the room; without it there is none',
   VIGIE_VISION_SOCKET: 'socket that starts the vision unit; without it the agent starts vision itself',

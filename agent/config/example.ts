@@ -24,9 +24,9 @@ groundPlane:                          # two adults marked on a still, one near a
   people:
     - { feet: [0.30, 0.95], head: [0.30, 0.60] }
     - { feet: [0.60, 0.45], head: [0.60, 0.33] }
-  hfovDeg: 78                         # of the lens; with it, crowds are told in people per m²
+  hfovDeg: 78                         # of the lens; with it, crowds are reported in people per m²
 
-# Coordinates are shares of the picture's width and height: [0, 0] is its top left, [1, 1] its bottom right.
+# Coordinates are ratios of the picture's width and height: [0, 0] is its top left, [1, 1] its bottom right.
 zones:
   - id: forecourt
     polygon: [[0.1, 0.5], [0.9, 0.5], [0.9, 1.0], [0.1, 1.0]]
@@ -42,7 +42,7 @@ masks:                                # black before detection, snapshot and sea
   - id: window-2f
     polygon: [[0.0, 0.0], [0.2, 0.0], [0.2, 0.2], [0.0, 0.2]]
 
-alertsPerHour: 60                     # of one rule; more are held back, counted and told as one event
+alertsPerHour: 60                     # of one rule; more are suppressed, counted and reported as one event
 
 rules:
   - id: cars-on-forecourt
@@ -99,8 +99,8 @@ rules:
     dwellS: 5
     persistS: 30
 
-authorisation: /etc/vigie/authorisation.dsse.json # without one that holds, nothing is analysed
-installation: /etc/vigie/installation.dsse.json   # a permit to install, for a day: it looks, and no rule runs
+authorisation: /etc/vigie/authorisation.dsse.json # without a valid one, the analysis is off
+installation: /etc/vigie/installation.dsse.json   # for installation, at most a day: no rule runs
 authorityKey: /etc/vigie/authority.pub            # whose signature counts; pinned at its first use
 
 mqtt:

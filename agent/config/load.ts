@@ -170,7 +170,7 @@ function readText(file: string): Read {
 }
 
 function sizeProblem(size: number): string | undefined {
-  if (size > CONFIG_BYTES_MAX) return `larger than ${CONFIG_BYTES_MAX / 1024} KiB; this is no configuration`;
+  if (size > CONFIG_BYTES_MAX) return `larger than ${CONFIG_BYTES_MAX / 1024} KiB; not a configuration`;
   return size === 0 ? 'is empty; docs/ref/config.md has a full example' : undefined;
 }
 

@@ -38,7 +38,7 @@ export class ConfigProblems extends AgentError {
       'config',
       othersCount < 1
         ? text
-        : `${text}; and ${othersCount} more ${othersCount === 1 ? 'mistake' : 'mistakes'}: \`vigie check ${file}\` lists all`,
+        : `${text}; and ${othersCount} more ${othersCount === 1 ? 'error' : 'errors'}: \`vigie check ${file}\` lists all`,
     );
     this.file = file;
     this.problems = problems;

@@ -68,8 +68,7 @@ export function withSecretsOf(text: string, previousText: string): string {
     const address = String(node?.value ?? '');
     if (node === undefined || !address.includes(HIDDEN)) return [];
     if (isShared(document, node)) {
-      const problem =
-        'would stand in two places, by an alias; write the address of the camera there and nowhere else';
+      const problem = 'would appear in two places through an alias; write the camera address only there';
       throw new AgentError('config', `camera.${stream}: the login (${HIDDEN}) ${problem}`);
     }
     return [editOf(text, node, filledOf(address, stream, before))];

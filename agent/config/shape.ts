@@ -129,7 +129,7 @@ function rightValue({ type, schema, value }: ValueError, path: Path): string {
       return `${expected(schema)}; near: ${nearMultiples(schema, Number(value))}`;
     case ValueErrorType.NumberMinimum:
     case ValueErrorType.NumberMaximum:
-      return `${expected(schema)}${isCoordinate(path) ? ': a share of the width or height, not pixels' : ''}`;
+      return `${expected(schema)}${isCoordinate(path) ? ': a ratio of the width or height, not pixels' : ''}`;
     default:
       return expected(schema);
   }

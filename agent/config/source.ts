@@ -112,7 +112,7 @@ class Reader {
       this.stopped = true;
       const problem =
         path.length > DEPTH_MAX ? `nested deeper than ${DEPTH_MAX}` : `more than ${VALUES_MAX} values`;
-      this.report(path.slice(0, 8), startOf(node), `${problem}; this is no configuration`);
+      this.report(path.slice(0, 8), startOf(node), `${problem}; not a configuration`);
       return undefined;
     }
     if (isAlias(node)) return this.#alias(node, path, aliasTargets);
@@ -130,7 +130,7 @@ class Reader {
   #alias(alias: Alias, path: Path, aliasTargets: readonly Node[]): unknown {
     const target = this.#targets.get(alias) ?? this.#anchors.get(alias.source);
     if (target === undefined || aliasTargets.includes(target)) {
-      const reason = target === undefined ? 'no anchor of this name stands before it' : 'it contains itself';
+      const reason = target === undefined ? 'no earlier anchor has this name' : 'it contains itself';
       this.report(path, startOf(alias), `the alias *${alias.source} leads nowhere: ${reason}`);
       return undefined;
     }
@@ -150,7 +150,7 @@ class Reader {
       }
       const first = firstAt.get(key);
       if (first !== undefined) {
-        const message = `this key stands here again (first in line ${this.#placeAt(first).line}); keep one`;
+        const message = `duplicate key (first in line ${this.#placeAt(first).line}); keep one`;
         this.report([...path, key], startOf(pair.key), message);
         continue;
       }

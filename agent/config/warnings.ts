@@ -120,7 +120,7 @@ function blindPlaces({ zones, lines, masks }: Config): Warning[] {
     const mask = masks.find(({ polygon }) => covers(polygon, points));
     if (mask === undefined) return [];
     return [
-      { path, found: null, message: `lies wholly under the mask "${mask.id}": nothing is ever seen there` },
+      { path, found: null, message: `lies entirely under the mask "${mask.id}", so it can never match` },
     ];
   });
 }
@@ -185,7 +185,7 @@ function openPassword({ camera }: Config, file: string | undefined): Warning[] {
     /^[a-z0-9]+:\/\/[^/]*:[^/]*@/i.test(camera?.[stream] ?? ''),
   );
   if (exposedStream === undefined || file === undefined || (statSync(file).mode & 0o004) === 0) return [];
-  const message = `the camera's password stands in a file that everybody can read; chmod 0640 ${file}`;
+  const message = `the camera's password is in a file that every user can read; run chmod 0640 ${file}`;
   return [{ path: ['camera', exposedStream], found: null, message }];
 }
 

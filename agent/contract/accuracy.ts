@@ -77,7 +77,10 @@ export const Remedy = Type.Union([
     {
       kind: Type.Literal('threshold'),
       parameter: Type.Union([Type.Literal('scoreMin'), Type.Literal('minAreaNorm')]),
-      value: { ...Ratio, description: 'above what all false alerts had there, below what all true ones had' },
+      value: {
+        ...Ratio,
+        description: 'above the values of all false alarms there, below those of all confirmed alerts',
+      },
     },
     strict,
   ),

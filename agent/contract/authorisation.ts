@@ -33,9 +33,9 @@ export const AuthorisedRule = Type.Object(
       description: '`all`, or the ids of the zones and lines that it may watch',
     }),
     purpose: Text(64, 'the purpose, as the configuration of the box names it'),
-    legalBasis: Text(300, 'the law, order or decree that this purpose rests on'),
+    legalBasis: Text(300, 'the law, order or decree that this purpose is based on'),
     shadow: Type.Optional(
-      Type.Boolean({ description: 'only count what would have been raised: no event, no snapshot' }),
+      Type.Boolean({ description: 'only count alerts that would have been raised: no event, no snapshot' }),
     ),
   },
   strict,
@@ -53,28 +53,28 @@ export type Outline = Static<typeof Outline>;
 
 export const ResumeKey = Type.Object(
   { name: Id, publicKey: CommandKey.properties.publicKey },
-  { ...strict, description: 'whose signature counts when a suspended box is to go on' },
+  { ...strict, description: 'key that may sign the resume of a suspended box' },
 );
 
 export const Authorisation = Type.Object(
   {
-    order: Text(100, 'number of the order'),
+    order: Text(100, 'number of the authorisation'),
     authority: Text(200, 'the public body that gives it'),
     site: Id,
     box: Id,
-    camera: Text(1024, 'what the box looks at: `camera.source` without user and password'),
+    camera: Text(1024, 'camera that the box may analyse: `camera.source` without user and password'),
     substream: Type.Optional(
       Text(1024, 'a second stream of the same camera, as its smaller one: it may be `camera.source` as well'),
     ),
     installation: Type.Optional(
       Type.Boolean({
         description:
-          'a permit to install: the box may look for 24 hours at most, so that it can be put up, and no rule runs',
+          'an installation authorisation: the box may analyse video for at most 24 hours while it is installed, and no rule runs',
       }),
     ),
     rules: Type.Array(AuthorisedRule, {
       maxItems: 64,
-      description: 'none in a permit to install, and only there',
+      description: 'empty in an installation authorisation, and only there',
     }),
     outlines: Type.Optional(Type.Array(Outline, { maxItems: 128 })),
     masks: Type.Optional(
@@ -85,20 +85,20 @@ export const Authorisation = Type.Object(
     ),
     tracks: Type.Optional({
       ...TrackLogGrant,
-      description: 'a log of what passes may be kept, and asked; without this none is',
+      description: 'allows a log of tracks and queries on it; without this, no tracks are stored',
     }),
     notBefore: Time,
     notAfter: Time,
     retention: Type.Object(
       { eventsDays: Days(366), snapshotsDays: Days(30), sealedDays: Days(30) },
-      { ...strict, description: 'the longest times that anything may be kept' },
+      { ...strict, description: 'maximum retention periods, in days' },
     ),
     resumeKeys: Type.Array(ResumeKey, { minItems: 2, maxItems: 16 }),
     ageRecipients: Type.Optional(
       Type.Array(Type.String({ pattern: '^age1[a-z0-9]{58}$' }), {
         minItems: 1,
         maxItems: 16,
-        description: 'age keys to which unredacted evidence may be sealed; none: nothing is sealed',
+        description: 'age keys to which unredacted evidence may be sealed; if empty, no evidence is sealed',
       }),
     ),
   },

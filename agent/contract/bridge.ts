@@ -157,7 +157,7 @@ export const BRIDGE_MESSAGES = [
   {
     ...notice,
     name: 'HomeAssistantState',
-    summary: 'Bridge `homeAssistant`: whether an incident of the rule stands.',
+    summary: 'Bridge `homeAssistant`: whether an incident of the rule is open.',
     topic: `${root}/home-assistant/{rule}`,
     contentType: 'text/plain',
     schema: Type.Union([Type.Literal('ON'), Type.Literal('OFF')]) as TSchema,

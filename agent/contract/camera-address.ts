@@ -337,7 +337,7 @@ function targetProblem(target: string): string | undefined {
     if (/[A-Za-z0-9\-._~]/.test(char))
       return `must write ${char} as such in path and query, and not as ${byte}`;
     if (code < 0x20 || code === 0x7f || '/\\?#&=;%'.includes(char))
-      return `must not hold ${byte} in path or query: a camera may take it for what it stands for; ${LOGIN_IN_FRONT}`;
+      return `must not hold ${byte} in path or query: a camera may decode it to that character; ${LOGIN_IN_FRONT}`;
   }
   const names = new Set<string>();
   for (const { key, value, inQuery } of partsOf(target)) {

@@ -60,7 +60,7 @@ const AT_START = { toldAtStart: true } as const;
 export const CONDITIONS = {
   'alert-limit': box(
     'of-rule',
-    'a rule has used up its alerts of the hour; further ones are held back',
+    'a rule has used up its alerts of the hour; further ones are suppressed',
     'impaired',
   ),
   'rule-unauthorised': box(
@@ -69,8 +69,8 @@ export const CONDITIONS = {
     'impaired',
     AT_START,
   ),
-  suspended: box('state', 'the box is suspended and does not look', 'off', AT_START),
-  unauthorised: box('state', 'no authorisation holds: the box does not look', 'off', AT_START),
+  suspended: box('state', 'the box is suspended and analyses no video', 'off', AT_START),
+  unauthorised: box('state', 'no valid authorisation: the box analyses no video', 'off', AT_START),
   'stream-lost': box('state', 'the camera’s stream is lost', 'blind', {
     listsPlaces: true,
     toldAtStart: true,
@@ -80,7 +80,7 @@ export const CONDITIONS = {
   'too-dark': picture('it is too dark for the camera', 'blind'),
   moved: picture('the camera shows another view than before', 'blind'),
   'cannot-see': picture(
-    'nothing can be seen: the picture is veiled, or what passes is not detected; with fewer places than the rules watch, only there',
+    'no visibility: the picture is hazy, or moving objects are not detected; if it names only some of the watched places, only there',
     'blind',
   ),
   defocused: picture('the camera’s picture is far less sharp than before', 'degraded'),
@@ -91,19 +91,17 @@ export const CONDITIONS = {
     'impaired',
     AT_START,
   ),
-  preview: box('state', 'a technician at the box looks at redacted pictures of its camera', 'none'),
+  preview: box('state', 'a technician at the box views redacted pictures of its camera', 'none'),
   'config-refused': box(
     'state',
     'the configuration is refused; the last good one runs',
     'impaired',
     AT_START,
   ),
-  'vision-failed': box(
-    'state',
-    'vision ended by a fault of its own, or may not look, and is started anew',
-    'blind',
-    { listsPlaces: true, toldAtStart: true },
-  ),
+  'vision-failed': box('state', 'vision failed, or is not allowed to run, and is restarted', 'blind', {
+    listsPlaces: true,
+    toldAtStart: true,
+  }),
   'decoder-crashloop': box('state', 'vision ends again and again', 'blind'),
   'load-shed': box('state', 'fewer frames are analysed than configured', 'impaired'),
   'storage-readonly': box('state', 'the disk refuses writes; the outbox is in memory', 'impaired'),
@@ -117,23 +115,27 @@ export const CONDITIONS = {
   ),
   'authorisation-expiring': box(
     'reminder',
-    'the order under which the box looks ends soon',
+    'the current authorisation of the box expires soon',
     'ending',
     AT_START,
   ),
   'high-false-alarm-rate': box(
     'reminder',
-    'a rule was judged false again and again at one spot; a person should see to it',
+    'alerts of a rule were repeatedly reviewed as false alarms at one spot; a person should check it',
     'none',
     AT_START,
   ),
   'config-changed': box('moment', 'the configuration is another than at the start before', 'none'),
   'mask-removed': box(
     'moment',
-    'a privacy mask of the configuration was removed or made smaller, and no mask of the order covers the same place',
+    'a privacy mask of the configuration was removed or made smaller, and no mask of the authorisation covers the same place',
     'none',
   ),
-  'update-failed': box('moment', 'an update was given up or taken back; what ran before runs', 'impaired'),
+  'update-failed': box(
+    'moment',
+    'an update was cancelled or rolled back; the previous version runs',
+    'impaired',
+  ),
   'certificate-refused': box(
     'state',
     'the broker’s or the box’s certificate is refused',

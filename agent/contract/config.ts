@@ -39,7 +39,7 @@ export type MaskConfig = Static<typeof MaskConfig>;
 
 const InputSide = Type.Integer({ minimum: 32, maximum: 1920, multipleOf: 32 });
 
-/** Address of a second stream; `secondStreamFault` compares it with `source`. */
+/** Address of a second stream; `secondStreamProblem` compares it with `source`. */
 export const SubstreamAddress = Type.String({
   // Only parseCameraSource parses the rest.
   pattern: '^[rR][tT][sS][pP]://',
@@ -88,7 +88,11 @@ export const ElementConfig = Type.Object(
     },
     properties: Type.Array(
       Type.String({ pattern: '^[a-z-]{1,32}=[A-Za-z0-9.]{1,32}$', description: 'property=value' }),
-      { maxItems: 8, default: [], description: 'what is set on the element, as gst-launch-1.0 takes it' },
+      {
+        maxItems: 8,
+        default: [],
+        description: 'properties to set on the element, in the syntax of gst-launch-1.0',
+      },
     ),
   },
   strict,
@@ -107,7 +111,7 @@ export const DetectorConfig = Type.Object(
       {
         default: CPU_BACKEND,
         description:
-          'what runs the model: `onnxruntime`, inside the program, or `gstreamer`, one of its elements',
+          'runtime of the model: `onnxruntime`, inside the program, or `gstreamer`, a GStreamer element',
       },
     ),
     providers: Type.Array(Type.String({ pattern: '^[a-z]{1,16}$', description: '1 to 16 of a-z' }), {
@@ -141,7 +145,7 @@ export const MqttConfig = Type.Object(
     ack: Type.Union([Type.Literal('archive'), Type.Literal('broker')], {
       default: 'archive',
       description:
-        'what lets a row leave the outbox: `archive`, the cumulative acknowledgement of an archive in the room, without which the box keeps everything and says so after 60 s; `broker`, the broker’s PUBACK, for a room that runs no archive',
+        'acknowledgement that removes a row from the outbox: `archive`, the cumulative acknowledgement of an archive in the room (without it, the box keeps all rows and reports this after 60 s); `broker`, the broker’s PUBACK, for a room that runs no archive',
     }),
   },
   strict,
@@ -172,14 +176,15 @@ export const RetentionConfig = Type.Object(
       minimum: 1,
       maximum: 4096,
       default: 64,
-      description: 'largest size of the outbox on disk, MiB; when it is full, the least important goes first',
+      description:
+        'largest size of the outbox on disk, MiB; when it is full, the least important events are deleted first',
     }),
     tracksMiB: Type.Integer({
       minimum: 1,
       maximum: 4096,
       default: 128,
       description:
-        'largest size of the log of tracks on disk, MiB, where an order allows one; when it is full, the oldest tracks go first',
+        'largest size of the log of tracks on disk, MiB, if an authorisation allows one; when it is full, the oldest tracks are deleted first',
     }),
     archiveMiB: Type.Integer({
       minimum: 1,
@@ -195,7 +200,7 @@ export type RetentionConfig = Static<typeof RetentionConfig>;
 
 export const MarkedPerson = Type.Object(
   {
-    feet: { ...PointNorm, title: 'where the person stands, [x, y]' },
+    feet: { ...PointNorm, title: 'the person’s feet, [x, y]' },
     head: { ...PointNorm, title: 'top of the head, [x, y]' },
   },
   strict,
@@ -213,7 +218,7 @@ export const GroundPlaneConfig = Type.Object(
         minimum: 10,
         maximum: 170,
         description:
-          'horizontal angle of view of the lens, degrees; with it, crowds are told in people per m²',
+          'horizontal angle of view of the lens, degrees; with it, crowds are reported in people per m²',
       }),
     ),
   },
@@ -236,7 +241,7 @@ export type BridgesConfig = Static<typeof BridgesConfig>;
 
 export const CommandKey = Type.Object(
   {
-    name: id('whose key it is, for the records'),
+    name: id('name of the keyholder, for the audit log'),
     publicKey: Type.String({
       // SubjectPublicKeyInfo of ed25519 (RFC 8410): 12 constant bytes, then the key.
       pattern: '^MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$',
@@ -274,14 +279,14 @@ export const Config = Type.Object(
       minimum: 1,
       maximum: 3600,
       default: 60,
-      description: 'alerts of one rule within an hour; more are held back, counted and told as one event',
+      description:
+        'alerts of one rule within an hour; more are suppressed, counted and reported as one event',
     }),
     timeZone: Type.String({
       minLength: 1,
       maxLength: 64,
       default: 'Europe/Paris',
-      description:
-        'IANA name of the site’s time zone; schedules are in it, and times of day are told in it, by name',
+      description: 'IANA name of the site’s time zone; schedules and displayed times of day use it',
     }),
     holidays: Type.Array(Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', description: 'YYYY-MM-DD' }), {
       maxItems: 366,
@@ -289,11 +294,11 @@ export const Config = Type.Object(
       description: 'public holidays, for schedules',
     }),
     authorisation: Type.Optional(
-      AbsolutePath('the absolute path of the signed authorisation (DSSE); without one nothing is analysed'),
+      AbsolutePath('the absolute path of the signed authorisation (DSSE); without it, the analysis is off'),
     ),
     installation: Type.Optional(
       AbsolutePath(
-        'the absolute path of a signed permit to install (DSSE): where no authorisation holds, the box looks under it, and no rule runs',
+        'the absolute path of a signed installation authorisation (DSSE): if no other authorisation is valid, the box analyses video under it, but no rule runs',
       ),
     ),
     authorityKey: Type.Optional(

@@ -35,7 +35,7 @@ export const EventObject = Type.Object(
     score: Type.Number({
       minimum: 0,
       maximum: 1,
-      description: 'the best that the detector has given it so far',
+      description: 'the highest score of the detector up to now',
     }),
     xyxyNorm: XyxyNorm,
     since: Type.String({ ...Time, description: 'when the object was first seen' }),
@@ -106,7 +106,8 @@ export const EventData = Type.Object(
       Type.Array(Type.Union(DEGRADING.map((condition) => Type.Literal(condition))), {
         minItems: 1,
         maxItems: DEGRADING.length,
-        description: 'the camera saw, but badly: to be taken with more doubt; absent where all was well',
+        description:
+          'conditions that impaired the camera’s view and make the event less reliable; absent if there were none',
       }),
     ),
     mode: Mode,

@@ -142,7 +142,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   shared(
     'gauge',
     'order_expiry_timestamp_seconds',
-    'End of the order under which the box may look',
+    'End of the current authorisation of the box',
     ({ restraint: { installation, validUntil } }) =>
       installation === true ? undefined : timestamp(validUntil),
   ),
@@ -180,7 +180,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   ),
   shared('counter', 'incidents', 'Incidents that have begun', ({ incidents }) => incidents.episodes),
   ofBox('counter', 'events', 'Events accepted', ({ incidents }) => incidents.events),
-  ofRoom('gauge', 'box_condition', 'Conditions of the box and its camera that stand', ({ conditions }) =>
+  ofRoom('gauge', 'box_condition', 'Active conditions of the box and its camera', ({ conditions }) =>
     conditionSamples(conditions),
   ),
   shared('gauge', 'outbox_on_disk', 'The outbox is on disk, not in memory', ({ outbox }) =>
@@ -243,7 +243,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   shared(
     'gauge',
     'mqtt_fault',
-    'What is wrong with the broker’s connection, by the newest report',
+    'Problem with the connection to the broker, by the newest report',
     {
       label: 'fault',
       all: DELIVERY_FAULTS,
@@ -273,7 +273,7 @@ export const HEALTH_METRICS: readonly HealthMetric[] = [
   ofBox(
     'gauge',
     'mqtt_unacknowledged_seconds',
-    'For how long no archive has acknowledged what waits for it',
+    'Time for which no archive has acknowledged the waiting events',
     delivered(({ unacknowledgedS }) => unacknowledgedS),
   ),
   ofBox(

@@ -74,7 +74,7 @@ export const DeliveryState = Type.Object(
     unacknowledgedS: {
       ...Count,
       description:
-        'seconds of connection for which the archive has acknowledged nothing of what the broker has taken; 0 with `ack: broker`',
+        'seconds of connection without an archive acknowledgement of the messages that the broker has accepted; 0 with `ack: broker`',
     },
     /** Number of times a lane was sent again after 3 s without progress. */
     resends: Count,
@@ -140,7 +140,7 @@ export const CameraReport = Type.Object(
     asOrdered: nullable(
       Type.Boolean({
         description:
-          'vision is connected to what the configuration, and with it the order, names; null while there is no picture',
+          'vision is connected to the address in the configuration, and so in the authorisation; null while there is no picture',
       }),
     ),
   },
@@ -192,7 +192,7 @@ export const QuietReport = Type.Object(
     rests: Count,
     idleWakings: { ...Count, description: 'rests that ended although nothing then moved in the main stream' },
     startsCompared: { ...Count, description: 'of the last beginnings of motion in the main stream' },
-    startsShown: { ...Count, description: 'those that the second stream showed as well' },
+    startsShown: { ...Count, description: 'number of those that the second stream showed too' },
   },
   strict,
 );
@@ -211,7 +211,7 @@ export const HealthReport = Type.Object(
     uptimeS: Count,
     mode: Mode,
     restraint: RestraintReport,
-    versions: Type.Record(Type.String(), Text, { description: 'vigie, node and what else runs' }),
+    versions: Type.Record(Type.String(), Text, { description: 'vigie, node and other components' }),
     clock: SiteClock,
     frames: FramesReport,
     /** Absent if no second stream may be watched. */

@@ -20,7 +20,7 @@ const Reason = Type.String({ maxLength: 1000, description: 'one line for a perso
 
 /** Fields in the cause of every event. */
 const COMMON = {
-  durationS: Seconds('how long the incident has stood'),
+  durationS: Seconds('duration of the incident'),
   ended: Type.Optional(
     Type.String({ maxLength: 200, description: 'why it ended, where that was not in the street' }),
   ),
@@ -40,14 +40,14 @@ export interface EventKind {
 
 const associatedTrack = Type.Object(
   { track: Type.Integer({ minimum: 1 }), label: LabelSchema },
-  { ...strict, description: 'who was beside it when it appeared; a number, nobody’s name' },
+  { ...strict, description: 'track next to it when it appeared; a number, not an identity' },
 );
 
 /** The changed place, for events that concern no track. */
 const region = {
   associatedTrack,
-  xyxyNorm: { ...XyxyNorm, description: 'where the thing is, [x1, y1, x2, y2] as shares of the frame' },
-  areaNorm: Type.Number({ minimum: 0, maximum: 1, description: 'its area as a share of the frame' }),
+  xyxyNorm: { ...XyxyNorm, description: 'position of the thing, [x1, y1, x2, y2] as ratios of the frame' },
+  areaNorm: Type.Number({ minimum: 0, maximum: 1, description: 'its area as a ratio of the frame' }),
 };
 
 function cause(properties: TProperties): TObject {
@@ -87,7 +87,7 @@ function endingTerms(kind: ReminderCondition, subjects: readonly string[]): Even
   const properties = {
     what: Type.Union(subjects.map((name) => Type.Literal(name))),
     notAfter: Time('the end'),
-    daysLeft: Type.Integer({ minimum: 0, description: 'whole days; 0: hours, or it is over' }),
+    daysLeft: Type.Integer({ minimum: 0, description: 'complete days; 0: less than a day, or expired' }),
   };
   const params = {
     daysBefore: Type.Union([30, 7, 1].map((days) => Type.Literal(days))),
@@ -107,8 +107,7 @@ const ChangedPlace = Type.Object(
     ...ConfigChange.properties.places.items.properties,
     outlined: Type.Optional(
       Type.Boolean({
-        description:
-          'of a zone or line: an outline of the order that holds says where it may lie, and it lies there',
+        description: 'of a zone or line: it lies inside an outline of the current authorisation',
       }),
     ),
   },
@@ -126,10 +125,10 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
     'vehicle-in-pedestrian-zone',
     'a vehicle in a zone for pedestrians',
     {
-      dwellS: Seconds('in the zone so far'),
+      dwellS: Seconds('in the zone up to now'),
     },
   ),
-  loitering: ruleTerms('loitering', 'somebody stays in a zone', { dwellS: Seconds('in the zone so far') }),
+  loitering: ruleTerms('loitering', 'a person stays in a zone', { dwellS: Seconds('in the zone up to now') }),
   'line-crossing': ruleTerms('line-crossing', 'a line was crossed', {
     direction: Type.Union([Type.Literal('left'), Type.Literal('right')]),
   }),
@@ -146,7 +145,7 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   }),
   'crowd-gathering': ruleTerms('crowd-gathering', 'people gather and stay', {
     count: Type.Integer({ minimum: 0, description: 'people who stay' }),
-    dwellS: Seconds('since so many have stayed'),
+    dwellS: Seconds('since that number of people has stayed'),
     peoplePerM2: Type.Number({ minimum: 0, description: 'of the zone’s ground, where that is known' }),
   }),
   'illegal-dumping': ruleTerms('illegal-dumping', 'something was left behind', {
@@ -158,32 +157,33 @@ const TERMS: Readonly<Record<EventKindName, EventTerms>> = {
   graffiti: ruleTerms('graffiti', 'a wall was painted', {
     ...region,
     nearbyS: Seconds('the associated track was next to the place before it changed'),
-    beforeTime: Time('the last still that shows the place as it was'),
+    beforeTime: Time('the last still that shows the unchanged place'),
     changeTime: Time('when it began to change'),
     doneTime: Time('when it last grew'),
   }),
-  'illegal-parking': ruleTerms('illegal-parking', 'a vehicle stands where it must not', {
-    stationaryS: Seconds('at this place so far'),
+  'illegal-parking': ruleTerms('illegal-parking', 'a vehicle is parked where it must not be', {
+    stationaryS: Seconds('at this place up to now'),
     presence: Type.Union([Type.Literal('seen'), Type.Literal('held'), Type.Literal('hidden')], {
       description:
-        '`held`: not detected now, but the place looks the same; `hidden`: out of sight, behind something as a rule',
+        '`held`: not detected now, but the place looks the same; `hidden`: out of sight, usually behind something',
     }),
   }),
   'alert-limit': conditionTerms(
     'alert-limit',
-    { suppressed: Type.Integer({ minimum: 0, description: 'told at the end' }) },
+    { suppressed: Type.Integer({ minimum: 0, description: 'reported at the end' }) },
     { kind: OfRule, alertsPerHour: Type.Integer({ minimum: 1 }) },
   ),
   'rule-unauthorised': conditionTerms('rule-unauthorised', { reason: Reason }, { kind: OfRule }),
   [PRESENT_AT_START]: {
-    title: 'a vehicle stood there when the box began to look: nobody saw it come, and it is no alert',
+    title:
+      'a vehicle was already there when the analysis began: its arrival was not detected, and it raises no alert',
     severities: ['notice'],
     params: Type.Object({ kind: OfRule }, strict),
     cause: cause({
-      stationaryS: Seconds('at this place while the box looked'),
+      stationaryS: Seconds('at this place during the analysis'),
       zone: Type.String({ pattern: '^[a-z0-9-]{1,32}$' }),
       label: LabelSchema,
-      xyxyNorm: { ...XyxyNorm, description: 'where it stands, [x1, y1, x2, y2] as shares of the frame' },
+      xyxyNorm: { ...XyxyNorm, description: 'its position, [x1, y1, x2, y2] as ratios of the frame' },
     }),
   },
   suspended: conditionTerms('suspended', { reason: Reason }),

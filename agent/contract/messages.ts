@@ -73,7 +73,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...fromBox,
     name: 'Mode',
     summary:
-      'Whether the box looks: a ModeStatement in a DSSE envelope, signed by the key of its journal; when it changed and on every connection.',
+      'Whether the box analyses video: a ModeStatement in a DSSE envelope, signed by the key of its journal; sent when it changes and on every connection.',
     topic: `${root}/mode`,
     schema: Envelope,
     qos: 1,
@@ -144,7 +144,7 @@ export const MESSAGES: readonly MessageContract[] = [
   {
     ...fromBox,
     name: 'Probe',
-    summary: '`vigie doctor` tries whether publishing is allowed; nobody needs to read it.',
+    summary: '`vigie doctor` tests whether publishing is allowed; no subscriber is needed.',
     topic: `${root}/probe`,
     schema: Type.Object({}, { additionalProperties: false }),
     qos: 1,
@@ -160,7 +160,7 @@ export const MESSAGES: readonly MessageContract[] = [
   {
     ...toBox,
     name: 'Verdict',
-    summary: 'What the room’s operators say of an alert. Nobody’s name is in it.',
+    summary: 'Review of an alert by the room’s operators, without names.',
     topic: `${root}/verdict`,
     schema: Verdict,
     bytesMax: VERDICT_BYTES_MAX,
@@ -176,7 +176,7 @@ export const MESSAGES: readonly MessageContract[] = [
   {
     ...toBox,
     name: 'CommandForAll',
-    summary: 'A signed command (DSSE) for every box of the site; each answers in a place of its own.',
+    summary: 'A signed command (DSSE) for every box of the site; each answers on its own topic.',
     topic: 'vigie/{site}/all/cmd',
     schema: Envelope,
     bytesMax: COMMAND_BYTES_MAX,
@@ -184,7 +184,7 @@ export const MESSAGES: readonly MessageContract[] = [
   {
     ...fromBox,
     name: 'CommandReply',
-    summary: 'What became of a command, with its correlation data.',
+    summary: 'Result of a command, with its correlation data.',
     topic: `${root}/reply/{token}`,
     schema: CommandReply,
     qos: 1,
@@ -194,7 +194,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...toBox,
     name: 'UpdateDesired',
     summary:
-      'Which release, of the agent or of root’s program (`what`), the room wants of the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
+      'The release of the agent or of root’s program (`what`) that the room wants on the box: an UpdateOrder in a DSSE envelope, by a key that may `update`; empty once it is withdrawn.',
     topic: `${root}/update/desired`,
     schema: Envelope,
     bytesMax: UPDATE_ORDER_BYTES_MAX,
@@ -204,7 +204,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...toBox,
     name: 'ConfigDesired',
     summary:
-      'Which configuration the room wants of the box: a ConfigOrder in a DSSE envelope, by a key that may `configure`.',
+      'The configuration that the room wants on the box: a ConfigOrder in a DSSE envelope, by a key that may `configure`.',
     topic: `${root}/config/desired`,
     schema: envelopeOf(CONFIG_ORDER_BYTES_MAX, 1),
     bytesMax: CONFIG_ORDER_BYTES_MAX,
@@ -214,7 +214,7 @@ export const MESSAGES: readonly MessageContract[] = [
     ...fromBox,
     name: 'UpdateReported',
     summary:
-      'What the box runs and how far it is with what is wanted, root’s program too: an UpdateReport in a DSSE envelope, signed by the key of its journal; on every connection, when it changed, and every hour.',
+      'Running releases of the box and its update progress, also of root’s program: an UpdateReport in a DSSE envelope, signed by the key of its journal; sent on every connection, when it changes, and every hour.',
     topic: `${root}/update/reported`,
     schema: Envelope,
     bytesMax: UPDATE_REPORT_BYTES_MAX,

@@ -27,7 +27,7 @@ export const RESUME_SIGNATURES = 2;
 const SuspensionId = Type.String({ pattern: '^[0-9a-f]{16}$' });
 
 const Installation = Type.Boolean({
-  description: 'the order is a permit to install: the box may look, and no rule runs',
+  description: 'the authorisation is for installation: the box may analyse video, but no rule runs',
 });
 
 /** Payload signed on `vigie/<site>/<box>/mode` with the box's journal key. */
@@ -81,7 +81,7 @@ export const RestraintResult = Type.Object(
       .properties,
     recorded: Type.Optional(
       Type.Boolean({
-        description: 'root has the suspension on record too; absent where there is no such record',
+        description: 'root has recorded the suspension too; absent if root keeps no record',
       }),
     ),
   },
@@ -114,7 +114,7 @@ export const RestraintReport = Type.Object(
             (['active', 'shadow', 'unauthorised'] as const).map((state) => Type.Literal(state)),
           ),
           reason: nullable(Text),
-          shadowed: Type.Integer({ minimum: 0, description: 'incidents that shadow has kept back' }),
+          shadowed: Type.Integer({ minimum: 0, description: 'incidents that shadow mode has suppressed' }),
         },
         strict,
       ),

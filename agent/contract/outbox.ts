@@ -53,7 +53,7 @@ const Seq = (description: string) => Type.String({ pattern: '^[1-9][0-9]{0,15}$'
 export const NumberedProperties = Type.Object({
   lane: Type.Union(LANES.map((lane) => Type.Literal(lane))),
   seq: Seq('per box and lane'),
-  first: Seq('the lane is still held by the box from this number on; what is before it is stored or gone'),
+  first: Seq('the box still holds the lane from this number on; earlier rows are stored or deleted'),
   epoch: Type.String({
     minLength: 1,
     maxLength: EPOCH_CHARS_MAX,

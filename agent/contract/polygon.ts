@@ -13,7 +13,7 @@ export function polygonProblem(polygon: readonly PointNorm[]): string | undefine
   for (const [index, [from, to]] of edges.entries()) {
     if (from[0] !== to[0] || from[1] !== to[1]) continue;
     return index === edges.length - 1
-      ? 'the last corner repeats the first; leave it out, a polygon closes by itself'
+      ? 'the last corner repeats the first; leave it out, a polygon closes automatically'
       : `corner ${index + 2} repeats corner ${index + 1}; leave one out`;
   }
   if (areaNorm(polygon) < AREA_NORM_MIN && polygon.length === 3)

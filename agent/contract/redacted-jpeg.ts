@@ -12,7 +12,7 @@ const Ratio = { minimum: 0, maximum: 1 } as const;
 /** Parts of a snapshot that differ from the camera's picture of that moment. */
 export const Redaction = Type.Object(
   {
-    figures: Type.Integer({ minimum: 0, description: 'figures drawn, one for each person who was found' }),
+    figures: Type.Integer({ minimum: 0, description: 'figures drawn, one for each detected person' }),
     cleanPlate: Type.Object(
       {
         ratio: Type.Number({
@@ -28,7 +28,8 @@ export const Redaction = Type.Object(
     ),
     mosaicShare: Type.Number({
       ...Ratio,
-      description: 'share that is blocks in the colours around it, since the empty place is not known there',
+      description:
+        'ratio that is filled with blocks in the surrounding colours, because the clean plate is unknown there',
     }),
     masks: Type.Integer({ minimum: 0, description: 'privacy masks drawn black' }),
   },

@@ -88,11 +88,11 @@ export const LineCrossing = rule('line-crossing', {
     minItems: 1,
     default: ['person', 'bicycle', 'car', 'motorcycle', 'bus', 'truck'],
     description:
-      'labels that count; `unknown` is what moves as they do and the detector does not name, as by night',
+      'labels that count; `unknown` is an object with the same motion that the detector cannot classify, for example at night',
   }),
   direction: Type.Union([Type.Literal('both'), Type.Literal('left'), Type.Literal('right')], {
     default: 'both',
-    description: 'side towards which the line is passed, looking from `from` to `to`',
+    description: 'side towards which the line is crossed, seen from `from` to `to`',
   }),
   scoreMin: ScoreMin,
 });
@@ -101,12 +101,12 @@ export type LineCrossing = Static<typeof LineCrossing>;
 export const IllegalParking = rule('illegal-parking', {
   zone: WatchedZone,
   classes: VehicleClasses,
-  afterS: afterS(60, 'seconds a vehicle must have stood in the zone'),
+  afterS: afterS(60, 'seconds a vehicle must have been stationary in the zone'),
   moveTolerance: Type.Number({
     minimum: 0.05,
     maximum: 1,
     default: 0.25,
-    description: 'how far it may move and still stand, in sizes of its box',
+    description: 'how far it may move and still count as stationary, in sizes of its box',
   }),
   scoreMin: ScoreMin,
   schedule: Schedule,
@@ -140,26 +140,26 @@ export type WrongWay = Static<typeof WrongWay>;
 export const CrowdGathering = rule('crowd-gathering', {
   zone: WatchedZone,
   minCount: Type.Integer({ minimum: 2, maximum: 500, default: 10, description: 'people who stay' }),
-  afterS: afterS(20, 'seconds so many people must have stayed'),
+  afterS: afterS(20, 'seconds that this number of people must have stayed'),
 });
 export type CrowdGathering = Static<typeof CrowdGathering>;
 
 export const IllegalDumping = rule('illegal-dumping', {
   zone: WatchedZone,
-  afterS: afterS(30, 'seconds a thing must have stood unattended'),
+  afterS: afterS(30, 'seconds a thing must have been unattended'),
   minAreaNorm: Type.Number({
     minimum: 0.0001,
     maximum: 1,
     default: 0.0005,
-    description: 'least size of the thing, as a share of the frame',
+    description: 'minimum size of the thing, as a ratio of the frame',
   }),
 });
 export type IllegalDumping = Static<typeof IllegalDumping>;
 
 export const Graffiti = rule('graffiti', {
   zone: id('id of the zone that is watched: a wall'),
-  dwellS: afterS(5, 'seconds somebody must have been beside the changed place'),
-  persistS: afterS(30, 'seconds the change must have stood'),
+  dwellS: afterS(5, 'seconds a person must have been next to the changed place'),
+  persistS: afterS(30, 'seconds the change must have lasted'),
 });
 export type Graffiti = Static<typeof Graffiti>;
 

@@ -65,7 +65,7 @@ export const UnsealResult = Type.Object(
     event: UnsealArgs.properties.event,
     sha256: Sha256,
     bytes: Type.Integer({ minimum: 1, maximum: SEALED_BYTES_MAX }),
-    file: Type.String({ description: 'the age file in Base64; nobody but its recipients can open it' }),
+    file: Type.String({ description: 'the age file in Base64; only its recipients can open it' }),
   },
   strict,
 );

@@ -47,8 +47,8 @@ export type SearchArgs = Static<typeof SearchArgs>;
 
 export const SearchResult = Type.Object(
   {
-    events: Type.Array(VigieEvent, { maxItems: PAGE_EVENTS_MAX, description: 'in the order of their time' }),
-    matches: Type.Integer({ minimum: 0, description: 'of the whole query, all pages' }),
+    events: Type.Array(VigieEvent, { maxItems: PAGE_EVENTS_MAX, description: 'sorted by time' }),
+    matches: Type.Integer({ minimum: 0, description: 'of the complete query, all pages' }),
     next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page' }),
     kept: Type.Object(
       {
@@ -79,7 +79,7 @@ export const PurgeRecord = Type.Object(
     from: Type.String({ ...Time, description: 'time of the oldest that went' }),
     to: Type.String({ ...Time, description: 'time of the newest that went' }),
     why: Type.Union([Type.Literal('retention'), Type.Literal('limit'), Type.Literal('authorisation')], {
-      description: '`authorisation`: the order has ended, or allows it no more',
+      description: '`authorisation`: the authorisation has expired, or no longer allows it',
     }),
     days: Type.Integer({ description: 'retention at that time' }),
   },

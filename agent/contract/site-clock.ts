@@ -6,7 +6,7 @@ export const SiteClock = Type.Object(
     synced: Type.Boolean(),
     timeZone: Type.String({
       pattern: '^[A-Za-z0-9_+/-]{1,64}$',
-      description: 'of the site, IANA: times of day are told to people in it',
+      description: 'of the site, IANA: displayed times of day use it',
     }),
   },
   { additionalProperties: false },

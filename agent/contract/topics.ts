@@ -46,7 +46,7 @@ export const NAMES_OF_OTHERS: Readonly<Record<string, string>> = {
   [ALL_BOXES]: 'means every box of the site in topics',
   room: 'is the room’s own name at the broker',
   witness: 'is the name of the journals’ witness at the broker',
-  fleet: 'is the name of whoever updates the boxes at the broker',
+  fleet: 'is the name of the fleet updater at the broker',
   metrics: 'is the name of the room’s metrics at the broker',
   reader: 'is the name of other programs that only read at the broker',
   homeassistant: 'is the name of Home Assistant at the broker',

@@ -33,35 +33,35 @@ export const COUNT_STEP_MS = 600_000;
 
 export const TrackLogGrant = Type.Object(
   {
-    purpose: Text(64, 'what the log is kept for'),
-    legalBasis: Text(300, 'the law, order or decree that this purpose rests on'),
+    purpose: Text(64, 'purpose of the log'),
+    legalBasis: Text(300, 'the law, order or decree that this purpose is based on'),
     grade: Type.Union(
       TRACK_GRADES.map((grade) => Type.Literal(grade)),
       {
         description:
-          '`counts`: all classes are kept and only numbers told; `vehicles`: only vehicles are kept and told; `persons`: all are kept and told, to two who sign together',
+          '`counts`: all classes are stored and only numbers are disclosed; `vehicles`: only vehicles are stored and disclosed; `persons`: all are stored, and disclosed to two keys that sign together',
       },
     ),
     magistrate: Type.Optional(
-      Text(200, 'the magistrate who has authorised it; needed for the grade `persons`, and only there'),
+      Text(200, 'the authorising magistrate; needed for the grade `persons`, and only there'),
     ),
     zones: Type.Union([Type.Literal('all'), Type.Array(Area, { minItems: 1, maxItems: 32 })], {
-      description: '`all`, or the areas in which tracks are kept; what lies outside of them is left out',
+      description: '`all`, or the areas in which tracks are stored; everything outside is left out',
     }),
     notKept: Type.Optional(
       Type.Array(Area, {
         maxItems: 32,
-        description: 'a track that touches one of these areas is not kept at all',
+        description: 'a track that touches one of these areas is not stored',
       }),
     ),
     colour: Type.Optional(
-      Type.Boolean({ description: 'the names of the two main colours of vehicles are kept, by day' }),
+      Type.Boolean({ description: 'the names of the two main colours of vehicles are stored, by day' }),
     ),
-    days: Type.Integer({ minimum: 1, maximum: 30, description: 'how long a track is kept' }),
+    days: Type.Integer({ minimum: 1, maximum: 30, description: 'retention period of a track' }),
     spanHours: Type.Integer({
       minimum: 1,
       maximum: 744,
-      description: `the longest time that one question may look at; ${PERSONS_SPAN_HOURS_MAX} for persons`,
+      description: `maximum time that one query may cover, hours; ${PERSONS_SPAN_HOURS_MAX} for persons`,
     }),
     budget: Type.Object(
       {
@@ -72,7 +72,7 @@ export const TrackLogGrant = Type.Object(
       {
         ...strict,
         description:
-          'the most tracks that are told in one case, to one key in 24 hours, and to all keys in 24 hours; an answer that tells of no track costs one',
+          'maximum number of tracks disclosed in one case, to one key in 24 hours, and to all keys in 24 hours; an answer without tracks costs one',
       },
     ),
   },
@@ -157,7 +157,7 @@ export const TrackQuestion = Type.Object(
     where: Type.Optional(Type.Union([LineAsked, AreaAsked])),
     answer: Type.Union(
       (['tracks', 'count', 'coverage'] as const).map((answer) => Type.Literal(answer)),
-      { description: '`coverage`: only when the box looked, and which views there were' },
+      { description: '`coverage`: only the times of analysis and the camera views' },
     ),
   },
   strict,
@@ -237,13 +237,13 @@ export const TrackCoverage = Type.Object(
     seen: Type.Number({
       minimum: 0,
       maximum: 1,
-      description: 'share of the time asked about in which frames were analysed',
+      description: 'ratio of the requested time in which frames were analysed',
     }),
     watched: Type.Number({
       minimum: 0,
       maximum: 1,
       description:
-        'share in which a second stream of a still street was watched and the main one not decoded: nothing passed that it showed',
+        'ratio in which only the second stream was watched, because it showed no motion, and the main one was not decoded',
     }),
     gaps: Type.Array(
       Type.Object(
@@ -278,22 +278,22 @@ export const FoundTrack = Type.Object(
     class: Class,
     colours: Type.Array(Colour, {
       maxItems: 2,
-      description: 'main colour first; none where it cannot be told',
+      description: 'main colour first; empty if it cannot be determined',
     }),
     from: { ...Time, description: 'where it was first seen' },
     to: { ...Time, description: 'where it was last seen' },
-    at: { ...Time, description: 'when it did what was asked; `from` where no place was asked about' },
+    at: { ...Time, description: 'when it met the query; `from` if the query names no place' },
     durationS: Type.Number({
       minimum: 0,
       description:
-        'how long it stayed or stopped, s; 0 where that was not asked. Thresholds flip: look at it',
+        'how long it stayed or stopped, s; 0 if the query does not ask for it. Values near the threshold vary: check them',
     }),
     seen: Type.Boolean({ description: 'false: at that moment it was out of sight, between two places' }),
     score: Type.Number({ minimum: 0, maximum: 1, description: 'the best of the detector' }),
     stoppedS: { ...Count, description: 'its longest stop' },
     cut: Type.Boolean({
       description:
-        'it began before it was kept, or went on after: at a border of the order’s areas, a seam or a restart',
+        'it began before the stored part, or continued after it: at a border of the authorised areas, a seam or a restart',
     }),
     widthToHeight: Type.Number({ minimum: 0, description: 'of its box' }),
     path: Type.Array(
@@ -325,12 +325,12 @@ export const TrackResult = Type.Object(
       description: 'within the time asked about, the newest first',
     }),
     coverage: TrackCoverage,
-    matches: { ...Count, description: 'of the whole question, all pages; 0 where only coverage was asked' },
-    tracks: Type.Array(FoundTrack, { maxItems: PAGE_TRACKS_MAX, description: 'in the order of `at`' }),
+    matches: { ...Count, description: 'of the complete query, all pages; 0 if only coverage was requested' },
+    tracks: Type.Array(FoundTrack, { maxItems: PAGE_TRACKS_MAX, description: 'sorted by `at`' }),
     next: Type.Union([Type.String(), Type.Null()], { description: 'cursor of the next page' }),
     left: Type.Object(
       { case: Count, keyDay: Count, day: Count },
-      { ...strict, description: 'what is left of the budgets' },
+      { ...strict, description: 'remaining budgets' },
     ),
   },
   strict,
@@ -360,7 +360,7 @@ export const TrackRecord = Type.Object(
     cursor: Type.Union([Type.String(), Type.Null()]),
     matches: Count,
     given: { ...Count, description: 'tracks in this answer' },
-    seen: { ...TrackCoverage.properties.seen, description: 'share of the time asked about that was seen' },
+    seen: { ...TrackCoverage.properties.seen, description: 'ratio of the requested time that was analysed' },
   },
   strict,
 );
@@ -371,14 +371,17 @@ export const TrackLogReport = Type.Object(
   {
     state: Type.Union(
       (['off', 'on', 'paused'] as const).map((state) => Type.Literal(state)),
-      { description: '`off`: no order allows it, and nothing is kept; `paused`: nothing is kept just now' },
+      {
+        description:
+          '`off`: no authorisation allows it, and no tracks are stored; `paused`: no tracks are stored now',
+      },
     ),
     grade: Type.Union([TrackLogGrant.properties.grade, Type.Null()]),
     days: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
-    rows: { ...Count, description: 'on the disk; 0 proves that nothing is kept' },
+    rows: { ...Count, description: 'on the disk; 0 proves that no tracks are stored' },
     oldest: Type.Union([Time, Type.Null()]),
     questions: { ...Count, description: 'answered since the start of the agent' },
-    given: { ...Count, description: 'tracks told since the start of the agent' },
+    given: { ...Count, description: 'tracks disclosed since the start of the agent' },
   },
   strict,
 );

@@ -19,7 +19,8 @@ const verdictFields = {
   verdict: Type.Union(VERDICTS.map((verdict) => Type.Literal(verdict))),
   time: Type.String({
     pattern: TIME_PATTERN,
-    description: 'when it was judged, by the room’s clock; of two verdicts on an alert the later one counts',
+    description:
+      'when it was reviewed, by the room’s clock; of two verdicts on an alert the later one counts',
   }),
 };
 

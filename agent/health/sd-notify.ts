@@ -138,7 +138,7 @@ export class SdNotify {
     } catch (error) {
       if (this.#complained) return;
       this.#complained = true;
-      log.error({ reason: messageOf(error) }, 'systemd cannot be told: systemd-notify must be installed');
+      log.error({ reason: messageOf(error) }, 'systemd cannot be notified; install systemd-notify');
     }
   }
 }

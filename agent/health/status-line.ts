@@ -16,7 +16,7 @@ export function statusLine(report: HealthReport, fps: number): string {
     broker(report),
     `${waiting} events wait to be delivered`,
     ...(outbox.store === 'memory' ? ['DISK READ-ONLY'] : []),
-    `${incidents.standing} incidents stand`,
+    `${incidents.standing} incidents open`,
   ];
   // A line break would begin another notification.
   return parts
@@ -26,9 +26,9 @@ export function statusLine(report: HealthReport, fps: number): string {
 }
 
 function watching({ mode, camera, restraint }: HealthReport, fps: number): string {
-  if (mode === 'suspended') return 'suspended, nothing is watched';
-  if (mode === 'unauthorised') return 'not authorised, nothing is watched';
-  const activity = restraint.installation === true ? 'permit to install, no rule runs' : 'watching';
+  if (mode === 'suspended') return 'suspended, not watching';
+  if (mode === 'unauthorised') return 'not authorised, not watching';
+  const activity = restraint.installation === true ? 'installation authorisation, no rule runs' : 'watching';
   if (camera.state === 'streaming') return `${activity}, ${fps.toFixed(1)} frames a second`;
   if (camera.state === 'lost') return `camera lost (${camera.reason ?? 'no reason given'})`;
   return 'camera is being opened';
@@ -38,5 +38,5 @@ function broker({ mqtt }: HealthReport): string {
   if (mqtt === null) return 'no broker configured';
   if (mqtt.unacknowledgedS >= UNACKNOWLEDGED_S_MAX) return 'NO ARCHIVE ACKNOWLEDGES';
   if (mqtt.phase === 'online') return 'broker online';
-  return `broker away (${mqtt.fault?.message ?? mqtt.phase})`;
+  return `broker unavailable (${mqtt.fault?.message ?? mqtt.phase})`;
 }

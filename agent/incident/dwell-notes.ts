@@ -57,7 +57,7 @@ export class DwellNotes {
       const rule = key.slice(DWELL.length);
       this.#written.set(rule, { starts: text, atMs: Number.NEGATIVE_INFINITY });
       if (!Value.Check(KeptDwells, content)) {
-        this.#log.warn({ key }, 'a note of what stays cannot be read; its time begins anew');
+        this.#log.warn({ key }, 'a stored dwell time cannot be read; it restarts from zero');
         continue;
       }
       // If the clock was set back, no dwell begins later than now.

@@ -86,7 +86,7 @@ export function incidentsOf(storedNotes: StoredNotes, log: Logger): IncidentsByO
     if (Value.Check(ActiveIncident, content)) {
       const { owner, ...record } = content;
       records.set(owner, [...(records.get(owner) ?? []), record]);
-    } else log.warn({ key }, 'a note of what stands cannot be read; that incident will not be ended');
+    } else log.warn({ key }, 'a stored open incident cannot be read; it will not be ended');
   }
   return records;
 }

@@ -63,7 +63,10 @@ export class PresentAtStart {
       if (Value.Check(ReportedPlace, content))
         this.#reportedPlaces.set(key, { ...content, seenWallMs: content.toldWallMs });
       else {
-        this.#log.warn({ key }, 'a note of what was told cannot be read; it may be told again');
+        this.#log.warn(
+          { key },
+          'a stored report of a vehicle present at start cannot be read; the vehicle may be reported again',
+        );
         this.#obsoleteKeys.push(key);
       }
     }

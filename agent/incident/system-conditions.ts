@@ -163,7 +163,7 @@ export class SystemConditions {
       if (record.about !== undefined) this.#reminded.set(key, record.about);
       if (this.#isToldAtStart(key)) return [];
       const { about = subjectOfCondition(key.split('/', 1)[0] ?? key) } = record;
-      const ends = incidents.endAll('the agent started anew', now.atMs);
+      const ends = incidents.endAll('the agent restarted', now.atMs);
       return ends.map((transition) => ({ about, transition }));
     });
   }

@@ -118,7 +118,7 @@ export class LocalServer {
     try {
       rmSync(socket, { force: true });
     } catch (error) {
-      this.#goWithout(place, `what an earlier start left there cannot be removed (${messageOf(error)})`);
+      this.#goWithout(place, `the file of an earlier start cannot be removed (${messageOf(error)})`);
       return;
     }
     await this.#listen(place);

@@ -49,7 +49,7 @@ export function counterMetric(name: string, value: Counters[string]): string {
 function localFamilies({ report: { versions }, disk, analysedFps }: LocalStatus): Family[] {
   const mib = 1_048_576;
   return [
-    gauge('info', 'Versions of what runs', [one(1, pick(versions, ['vigie', 'node']))]),
+    gauge('info', 'Versions of the running components', [one(1, pick(versions, ['vigie', 'node']))]),
     gauge('disk_free_bytes', 'Of the state directory', [one(disk.freeMiB * mib)]),
     gauge('disk_size_bytes', 'Of the state directory', [one(disk.sizeMiB * mib)]),
     gauge('analysed_fps', 'Frames analysed per second, over ten seconds', [one(analysedFps)]),
@@ -59,7 +59,7 @@ function localFamilies({ report: { versions }, disk, analysedFps }: LocalStatus)
 function counterFamilies(counters: Counters): Family[] {
   return Object.entries(counters).map(([name, value]) => ({
     name: counterMetric(name, value),
-    help: `Counter ${name} of the health report; docs/guide/operations.md says what it means`,
+    help: `Counter ${name} of the health report; docs/guide/operations.md explains it`,
     type: typeof value === 'object' ? 'gauge' : 'counter',
     samples: [one(typeof value === 'object' ? value.gauge : value)],
   }));

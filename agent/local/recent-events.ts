@@ -1,7 +1,7 @@
 /**
  * Recent events and active incidents, for a person at the box.
  *
- * LIMITS: RECENT_MAX events and STANDING_MAX incidents; beyond them the oldest is no longer shown.
+ * LIMITS: RECENT_MAX events and OPEN_INCIDENTS_MAX incidents; beyond them the oldest is no longer shown.
  */
 import type { Clock } from '../base/clock.ts';
 import type { UnnumberedEvent } from '../contract/event-sink.ts';

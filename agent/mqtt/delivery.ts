@@ -367,7 +367,7 @@ export class Delivery {
     if (oldest !== undefined) this.#options.log.error({ code: oldest.code }, oldest.message);
   }
 
-  /** `fault` is the reason why there is no connection. The last one remains until there is a connection. */
+  /** `error` is the reason why there is no connection. The last one remains until there is a connection. */
   #enter(phase: DeliveryState['phase'], error: DeliveryError | undefined): void {
     if (phase !== this.#phase) this.#sinceWallMs = this.#options.clock.wallMs();
     this.#phase = phase;

@@ -298,7 +298,7 @@ export class Drain {
         this.#holdBack(lane, seq, refusal);
         return;
       }
-      const message = `the broker takes messages of at most ${bytesMax} bytes: what is larger, mostly pictures, is left out and told to the room as a gap (too-large)`;
+      const message = `the broker takes messages of at most ${bytesMax} bytes: larger ones, mostly pictures, are left out and reported to the room as a gap (too-large)`;
       this.#tooLargeLine.due((leftOut) => log.error({ lane, seq, leftOut }, `${message}; ${refusal.fix}`));
       this.#settle(lane, seq);
       this.#send(lane, gap, session);

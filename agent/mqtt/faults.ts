@@ -65,7 +65,7 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
   134: [
     'denied',
     'the broker refuses user name or password',
-    'put them right in mqtt.url, or use a certificate',
+    'correct them in mqtt.url, or use a certificate',
   ],
   135: [
     'denied',
@@ -94,7 +94,7 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
   154: [
     'protocol',
     'the broker keeps no retained messages',
-    'the box goes on without; allow retained messages at the broker, or its state is known only to who listens at the moment',
+    'the box continues without them; allow retained messages at the broker, or only connected clients know its state',
   ],
   155: NO_QOS_1,
   159: ['unreachable', 'the broker limits the rate of connections', 'nothing: the box tries again later'],
@@ -102,8 +102,8 @@ const REASON_CODES: Readonly<Record<number, Explanation>> = {
 
 /** Codes of Node's net, dns and tls. */
 const SYSTEM_CODES: Readonly<Record<string, Explanation>> = {
-  ECONNREFUSED: ['unreachable', NETWORK_PROBLEMS.ECONNREFUSED, 'start the broker, or put mqtt.url right'],
-  ENOTFOUND: ['unreachable', NETWORK_PROBLEMS.ENOTFOUND, 'put the host in mqtt.url right, or mend the DNS'],
+  ECONNREFUSED: ['unreachable', NETWORK_PROBLEMS.ECONNREFUSED, 'start the broker, or correct mqtt.url'],
+  ENOTFOUND: ['unreachable', NETWORK_PROBLEMS.ENOTFOUND, 'correct the host in mqtt.url, or fix the DNS'],
   EAI_AGAIN: ['unreachable', NETWORK_PROBLEMS.EAI_AGAIN, 'check the network and its DNS'],
   EHOSTUNREACH: ['unreachable', NETWORK_PROBLEMS.EHOSTUNREACH, 'check the network'],
   ENETUNREACH: ['unreachable', NETWORK_PROBLEMS.ENETUNREACH, 'check cable and address of the box'],
@@ -122,12 +122,12 @@ const SYSTEM_CODES: Readonly<Record<string, Explanation>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: [
     'protocol',
     'the port does not speak TLS',
-    'put the port in mqtt.url right (8883?)',
+    'correct the port in mqtt.url (8883?)',
   ],
   ERR_SSL_PACKET_LENGTH_TOO_LONG: [
     'protocol',
     'the port does not speak TLS',
-    'put the port in mqtt.url right (8883?)',
+    'correct the port in mqtt.url (8883?)',
   ],
 };
 
@@ -157,7 +157,7 @@ export function deliveryError(error: unknown, url: string): DeliveryError {
   if (error instanceof DeliveryError) return error;
   const context = withoutSecret(url);
   if (error instanceof AgentError) {
-    const fix = 'the box buffers until it is put right';
+    const fix = 'the box buffers until it is corrected';
     return new DeliveryError('configuration', error.message, fix, { cause: error });
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;

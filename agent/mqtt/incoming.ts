@@ -133,7 +133,7 @@ export class Incoming {
     this.limited += 1;
     if (subscription.retained) subscription.againAtMs = this.#options.clock.nowMs() + AGAIN_AFTER_MS;
     const message =
-      'messages come faster than they are read, and some are left unread; somebody floods this box';
+      'messages arrive faster than they are read, and some are dropped; a client is flooding this box';
     subscription.line.due((leftOut) => this.#options.log.warn({ topic, leftOut }, message));
     if (subscription.deafUntilMs === undefined && subscription.flood.take() > 0)
       this.#leave(topic, subscription);

@@ -67,7 +67,7 @@ export async function probeBroker(
     }
     if (error instanceof AgentError && !(error instanceof DeliveryError)) {
       const [reason, fix] = error.message.split('; ');
-      return { ok: false, reason: reason ?? error.message, fix: fix ?? 'put it right in the configuration' };
+      return { ok: false, reason: reason ?? error.message, fix: fix ?? 'correct it in the configuration' };
     }
     const { reason, fix } = deliveryError(error, config.url);
     return { ok: false, reason, fix };
@@ -103,7 +103,7 @@ function checkCertificate(
   const name = /(?:^|\n)CN=([^\n]*)/.exec(certificate.subject)?.[1];
   if (name !== box) {
     const reason = `mqtt.cert: its CN is ${name ?? 'missing'}, the box is ${box}`;
-    return { reason, fix: 'use the certificate made for this box, or put `box` right' };
+    return { reason, fix: 'use the certificate made for this box, or correct `box`' };
   }
   if (Date.parse(certificate.validTo) < Date.now()) {
     const reason = `mqtt.cert: the certificate expired on ${certificate.validTo}`;
@@ -120,7 +120,9 @@ function shortcomings({ packetBytesMax, retain }: Session): string[] {
           `it takes messages of at most ${packetBytesMax} bytes: larger pictures will be left out (allow ${PACKET_BYTES})`,
         ]
       : []),
-    ...(retain ? [] : ['it keeps no retained messages: who connects later does not learn how the box is']),
+    ...(retain
+      ? []
+      : ['it keeps no retained messages: clients that connect later do not receive the state of the box']),
   ];
 }
 

@@ -59,7 +59,7 @@ export interface PublisherOptions {
 
 export class Publisher {
   /**
-   * Messages refused by the broker (`refused`), and messages sent without being retained as they should (`unretained`).
+   * Messages refused by the broker (`refusals`), and messages sent without being retained as they should (`unretained`).
    */
   readonly counters = { refusals: 0, unretained: 0 };
   readonly #options: PublisherOptions;
@@ -228,7 +228,7 @@ export class Publisher {
     this.#unretainedTold = true;
     this.#options.log.error(
       {},
-      'the broker keeps no retained messages: who connects later does not learn how this box is; allow retained messages at the broker',
+      'the broker keeps no retained messages: clients that connect later do not receive the state of this box; allow retained messages at the broker',
     );
   }
 }

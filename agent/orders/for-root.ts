@@ -12,7 +12,7 @@ export function writeForRoot(stateDir: string, name: string, envelope: Uint8Arra
   try {
     writeAtomically(join(stateDir, name), envelope);
   } catch (error) {
-    const message = `${name} cannot be written (${messageOf(error)}); mend the disk of the box`;
+    const message = `${name} cannot be written (${messageOf(error)}); repair the disk of the box`;
     throw new CommandRefused('unavailable', message, { cause: error });
   }
 }

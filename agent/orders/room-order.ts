@@ -94,7 +94,7 @@ export function openOrder<K extends OrderKind>(
     );
   }
   if (order.counter > wallMs() + COUNTER_AHEAD_MS) {
-    const message = `counter ${order.counter} is no time in ms of the next ${COUNTER_AHEAD_MS / 86_400_000} days`;
+    const message = `counter ${order.counter}: must be a time in ms, at most ${COUNTER_AHEAD_MS / 86_400_000} days ahead`;
     throw new CommandRefused('malformed', message);
   }
   return { order, keyid, key: key.name, may: key.may };

@@ -62,8 +62,8 @@ function openedEnvelope(bytes: Uint8Array, authority: KeyObject): OpenedEnvelope
   } catch (error) {
     if (!(error instanceof CommandRefused) || error.code !== 'malformed') throw error;
     const message = UNSIGNED.test(Buffer.from(bytes).toString('latin1'))
-      ? 'an order that is not signed; sign it with `vigie-oversight authorise ORDER --sign KEY --out FILE`, and name that FILE'
-      : `not a signed order (${error.message}); \`vigie-oversight authorise\` writes one`;
+      ? 'an authorisation without a signature; sign it with `vigie-oversight authorise ORDER --sign KEY --out FILE`, and name that FILE'
+      : `not a signed authorisation (${error.message}); \`vigie-oversight authorise\` writes one`;
     throw new CommandRefused('malformed', message, { cause: error });
   }
 }
@@ -121,20 +121,22 @@ function installationProblem(authorisation: Authorisation): string | undefined {
   if (!installation) {
     return rules.length > 0
       ? undefined
-      : '/rules is empty: an order names one rule at least; a permit to install says `installation: true`';
+      : '/rules is empty: an authorisation names at least one rule; for installation, set `installation: true`';
   }
-  if (rules.length > 0) return 'a permit to install names no rules (rules: [])';
-  if (authorisation.tracks !== undefined) return 'a permit to install keeps no tracks; leave tracks out';
-  if (ageRecipients !== undefined) return 'a permit to install seals nothing; leave ageRecipients out';
+  if (rules.length > 0) return 'an installation authorisation must not name rules (rules: [])';
+  if (authorisation.tracks !== undefined)
+    return 'an installation authorisation must not allow tracks; leave tracks out';
+  if (ageRecipients !== undefined)
+    return 'an installation authorisation must not allow sealing; leave ageRecipients out';
   if (Date.parse(notAfter) - Date.parse(notBefore) <= INSTALLATION_MS_MAX) return undefined;
-  return `a permit to install is valid for 24 hours at most; this one from ${notBefore} until ${notAfter}`;
+  return `an installation authorisation is valid for at most 24 hours; this one is valid from ${notBefore} until ${notAfter}`;
 }
 
 function trackLogProblem({ tracks }: Authorisation): string | undefined {
   if (tracks === undefined) return undefined;
   const { grade, magistrate, colour, spanHours, days } = tracks;
   if (grade === 'persons' && magistrate === undefined)
-    return '/tracks/grade persons needs /tracks/magistrate, who has authorised it';
+    return '/tracks/grade persons needs /tracks/magistrate, the authorising magistrate';
   if (grade !== 'persons' && magistrate !== undefined)
     return `/tracks/magistrate belongs to the grade persons alone; the grade is ${grade}`;
   if (grade === 'counts' && colour === true)
@@ -151,19 +153,19 @@ export function authorisationRefusal(
 ): CommandRefused | undefined {
   const { site, box, camera, substream, order, notBefore, notAfter } = authorisation;
   if (site !== place.site || box !== place.box) {
-    const message = `order ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
+    const message = `authorisation ${order} is for ${box} at ${site}; this is ${place.box} at ${place.site}`;
     return new CommandRefused('wrong-box', message);
   }
   if (!namesCamera(authorisation, place.camera)) {
     const cameraText = substream === undefined ? camera : `${camera} or ${substream}`;
-    const message = `order ${order} is for the camera ${cameraText}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
+    const message = `authorisation ${order} is for the camera ${cameraText}; camera.source ${place.camera === '' ? 'cannot be parsed' : `is ${shownSource(place.camera)}`}`;
     return new CommandRefused('wrong-box', message);
   }
   if (!(Date.parse(notBefore) <= nowMs)) {
-    return new CommandRefused('not-yet-valid', `order ${order} is valid from ${notBefore}`);
+    return new CommandRefused('not-yet-valid', `authorisation ${order} is valid from ${notBefore}`);
   }
   if (!(nowMs < Date.parse(notAfter))) {
-    return new CommandRefused('expired', `order ${order} was valid until ${notAfter}`);
+    return new CommandRefused('expired', `authorisation ${order} was valid until ${notAfter}`);
   }
   return undefined;
 }

@@ -117,7 +117,7 @@ export function closeDatabase(db: Db, log: Logger): void {
     makePrivate(outboxFile(file), `${file}-wal`);
     writeFileSync(`${file}-shm`, Buffer.alloc(SHM_BYTES), { mode: 0o600 });
   } catch (error) {
-    log.warn({ file, reason: messageOf(error) }, 'the outbox could not be closed cleanly; nothing is lost');
+    log.warn({ file, reason: messageOf(error) }, 'the outbox could not be closed cleanly; no event was lost');
   }
 }
 

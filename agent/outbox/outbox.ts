@@ -101,7 +101,7 @@ export class DurableOutbox implements Outbox {
     this.#damaged += 1;
     log.error(
       { file, lane, last, known: seq },
-      'the outbox is older than what the box has sent, or was emptied: what it held and had not delivered is lost',
+      'the outbox is older than the last event sent, or was emptied; its undelivered events are lost',
     );
     this.#write((own) => own.skip(lostStoreGap(lane, last + 1, seq + extraCount, clock.wallMs())));
   }
@@ -222,7 +222,7 @@ export class DurableOutbox implements Outbox {
     this.#damaged += 1;
     log.error(
       { file, movedTo, reason: error.message },
-      'the outbox was damaged and has been moved aside; what was in it and not yet delivered is lost: check the disk',
+      'the outbox was damaged and has been moved aside; its undelivered events are lost; check the disk',
     );
     const store = new Store(openDatabase(file, limitMiB, log), this.#options);
     for (const lane of LANES) {
@@ -271,7 +271,7 @@ export class DurableOutbox implements Outbox {
     this.#memory = memory;
     log.error(
       { file, reason: error.message },
-      'the disk refuses the outbox: events are kept in memory and do not survive the agent; mend the disk',
+      'the outbox cannot be written; events are kept in memory and are lost when the agent stops; repair the disk',
     );
     this.#refusedBy = error.message;
   }

@@ -279,7 +279,7 @@ export class Store {
   #evict(lane: Lane, seq: number, reason: Exclude<GapReason, 'store-lost'>): void {
     const row = this.#lanes[lane].get.get(seq) as StoredRow;
     const rank = RANKS.find((name) => RANK_NUMBERS[name] === row.rank);
-    assert(rank !== undefined, 'a gap record is never a victim');
+    assert(rank !== undefined, 'a gap record must never be dropped');
     if (reason === 'expired') this.#tally[lane].expired += 1;
     else this.#tally[lane][reason === 'too-large' ? 'tooLarge' : 'dropped'][rank] += 1;
     this.#lanes[lane].delete.run(seq);
@@ -359,7 +359,7 @@ export class Store {
     });
   }
 
-  /** Applies all of `act` or nothing, in the tables and in memory. */
+  /** Applies all of `operation` or nothing, in the tables and in memory. */
   #transaction<T>(operation: () => T): T {
     const before = { last: { ...this.#last }, tally: structuredClone(this.#tally) };
     try {

@@ -63,16 +63,16 @@ function entryFor(
   { order, installation, rules }: Authorisation,
   rule: RuleConfig,
 ): Authorisation['rules'][number] | string {
-  if (installation === true) return `order ${order} is a permit to install: no rule runs under it`;
+  if (installation === true) return `${order} is an installation authorisation: no rule runs under it`;
   const place = placeOf(rule).id;
   const ofKind = rules.filter(({ kind }) => kind === rule.kind);
   const ofPlace = ofKind.filter(({ zones }) => zones === 'all' || zones.includes(place));
   const entry = ofPlace.find(({ purpose }) => purpose === rule.purpose);
   if (entry !== undefined) return entry;
-  if (ofKind.length === 0) return `order ${order} does not name ${rule.kind}`;
-  if (ofPlace.length === 0) return `order ${order} names ${rule.kind}, but not for ${place}`;
+  if (ofKind.length === 0) return `authorisation ${order} does not name ${rule.kind}`;
+  if (ofPlace.length === 0) return `authorisation ${order} names ${rule.kind}, but not for ${place}`;
   const purposes = ofPlace.map(({ purpose }) => purpose).join(', ');
-  return `order ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
+  return `authorisation ${order} names ${rule.kind} for ${place} with the purpose ${purposes}, not ${rule.purpose}`;
 }
 
 function outlineProblem({ order, outlines = [] }: Authorisation, rule: RuleConfig, places: DrawnPlaces) {
@@ -82,7 +82,7 @@ function outlineProblem({ order, outlines = [] }: Authorisation, rule: RuleConfi
   const points = pointsOf(list, id, places) ?? [];
   if (points.length > 0 && covers(outline.polygon, points)) return undefined;
   const placeKind = list === 'zones' ? 'zone' : 'line';
-  return `the ${placeKind} ${id} does not lie inside the outline that order ${order} gives for it; draw it inside that outline`;
+  return `the ${placeKind} ${id} does not lie inside the outline that authorisation ${order} gives for it; draw it inside that outline`;
 }
 
 function placeOf(rule: RuleConfig): { readonly list: keyof DrawnPlaces; readonly id: string } {
@@ -142,7 +142,7 @@ export function readAuthorisationFile(
 ): Buffer {
   const bytes = readFile(file, name, validate);
   if (bytes.length <= AUTHORISATION_BYTES_MAX) return bytes;
-  const message = `${name} ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; this is no authorisation`;
+  const message = `${name} ${file}: more than ${AUTHORISATION_BYTES_MAX} bytes; not an authorisation`;
   throw new AgentError('config', message);
 }
 

@@ -56,7 +56,7 @@ export class ConfigNotice {
       this.#file.markReported();
     } catch (error) {
       rethrowBug(error);
-      log.warn({ reason: error.message }, 'that the configuration has changed will be told again');
+      log.warn({ reason: error.message }, 'the configuration change will be reported again');
     }
   }
 }
@@ -109,7 +109,7 @@ function maskCauseOf(masks: readonly LostMask[]): object {
 const WITHOUT_PLACES: Readonly<Record<string, string>> = {
   camera: 'camera',
   other: 'something else of the configuration',
-  unknown: 'what it was before is not known',
+  unknown: 'the previous configuration is unknown',
 };
 
 function listText(
@@ -118,7 +118,7 @@ function listText(
 ): string {
   const ids = changedPlaces.map(({ id, outlined }) => {
     if (outlined === undefined) return id;
-    return `${id} (${outlined ? 'inside the outline of the order' : 'no outline of an order signs it'})`;
+    return `${id} (${outlined ? 'inside the outline of the authorisation' : 'not in an outline of an authorisation'})`;
   });
   return WITHOUT_PLACES[list] ?? [list, ids.join(', ')].filter((text) => text !== '').join(' ');
 }

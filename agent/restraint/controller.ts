@@ -229,7 +229,7 @@ export class RestraintController {
     if (!suspended) throw new CommandRefused('not-permitted', 'this box is not suspended');
     const authorisation = this.#authority.now();
     if ('reason' in authorisation) {
-      const message = `no authorisation holds whose resumeKeys could sign: ${authorisation.reason}`;
+      const message = `no valid authorisation with resumeKeys that could sign: ${authorisation.reason}`;
       throw new CommandRefused('not-permitted', message);
     }
     const own = { site, box, suspension };

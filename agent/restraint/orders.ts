@@ -60,7 +60,7 @@ export function orderInForce(
   if (!('reason' in own) || installation === undefined) return own;
   const installationAuthorisation = checkValidity(installation, place, nowMs);
   if (!('reason' in installationAuthorisation)) return installationAuthorisation;
-  const reason = `the permit to install does not hold: ${installationAuthorisation.reason}`;
+  const reason = `the installation authorisation is not valid: ${installationAuthorisation.reason}`;
   return { reason: own.reason === NO_AUTHORISATION ? reason : `${own.reason}; and ${reason}` };
 }
 

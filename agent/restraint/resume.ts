@@ -29,7 +29,7 @@ export function openResume(
   nowMs: number,
 ): { reason: string; names: string[] } {
   const { keyids, payload } = openEnvelope(bytes, resumeKeysOf(authorisation));
-  const resume = ofForm(Resume, parseJson(payload, 'what was signed'), 'no resume');
+  const resume = ofForm(Resume, parseJson(payload, 'the signed payload'), 'not a resume');
   const { site, box, suspension, reason, notBefore, notAfter } = resume;
   if (site !== own.site || box !== own.box) {
     throw new CommandRefused('wrong-box', `it is for ${box} at ${site}; this is ${own.box} at ${own.site}`);

@@ -133,7 +133,7 @@ function keepHead(
       throw new AgentError('denied', 'the journal is another one than before');
     const checkpoint = openCheckpoint(before.head, verifier);
     if (from !== checkpoint.size || !isConsistent(checkpoint, after, proof))
-      throw new AgentError('denied', 'the journal does not continue what it was');
+      throw new AgentError('denied', 'the journal does not continue its recorded head');
   }
   const record: JournalRecord = { version: 1, verifierKey, head: note };
   write(folder.path(JOURNAL_FILE), JSON.stringify(record));

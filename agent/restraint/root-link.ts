@@ -101,7 +101,7 @@ export class RootLink {
     if (rootJournal === undefined || !journal.writable) return undefined;
     const own = journal.headSince(rootJournal.head);
     if (own?.verifierKey === rootJournal.verifierKey) return undefined;
-    return 'the journal does not continue what root’s record knows of it: the state folder was put back, cut or begun anew; keep a copy of it, then run `sudo vigie-root pin`';
+    return 'the journal does not continue the head in root’s record: the state folder was restored, truncated or recreated; keep a copy of that folder, then run `sudo vigie-root pin`';
   }
 
   async #asking(ask: () => Promise<void>): Promise<void> {

@@ -76,7 +76,7 @@ export class RootRecord {
     const fix = 'systemctl status vigie-restraint.socket';
     throw new AgentError(
       'unavailable',
-      `root’s record cannot be asked to ${request.op} (${this.#socket}: ${reason}); ${fix}`,
+      `root’s record is unavailable for ${request.op} (${this.#socket}: ${reason}); ${fix}`,
     );
   }
 }

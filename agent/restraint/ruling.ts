@@ -53,7 +53,7 @@ export function rulingOf({ suspension, signedAuthorisation, journalWritable, roo
     reason: cause.slice(0, TEXT_MAX),
   });
   if ('reason' in signedAuthorisation) return unauthorised(signedAuthorisation.reason);
-  if (!journalWritable) return unauthorised('journal-down: what could not be proved is not done');
+  if (!journalWritable) return unauthorised('journal-down: no analysis without a journal entry');
   if (rootProblem !== undefined) return unauthorised(rootProblem);
   return {
     ...own,

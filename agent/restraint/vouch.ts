@@ -38,8 +38,8 @@ export function vouch({ file, config, stateDir, record }: VouchOptions): readonl
   writePin(pin, { keyid, before, told: false });
   const was = before === null ? '' : before === keyid ? ', as before' : `, no longer ${before}`;
   return [
-    `this box obeys ${keyid}${was}; valid times are judged from ${new Date().toISOString()} on`,
-    'the agent takes it within a minute, or at its start, and its journal tells it',
+    `this box obeys ${keyid}${was}; validity is checked from ${new Date().toISOString()} on`,
+    'the agent applies it within a minute, or at its start, and enters it in its journal',
   ];
 }
 

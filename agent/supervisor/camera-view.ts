@@ -216,7 +216,7 @@ export class CameraView {
     const { wallMs } = this.#options.clock;
     this.#write({ ...this.#record, movedSince: isMoved ? new Date(wallMs()).toISOString() : null });
     if (isMoved) {
-      const hint = 'vigie camera confirm, once the zones were looked at';
+      const hint = 'check the zones, then run vigie camera confirm';
       this.#options.log.error(
         { confirm: hint },
         'the camera has moved: no rule goes on until that is confirmed',

@@ -2,7 +2,7 @@
  * Checks whether the masks that run equal those of the configuration on disk. A technician who has just drawn a mask
  * must not see the area that it would hide. An unreadable configuration may contain any mask.
  *
- * LIMITS: reads the disk at most every LOOK_EVERY_MS, and only on request.
+ * LIMITS: reads the disk at most every CHECK_EVERY_MS, and only on request.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
@@ -41,7 +41,7 @@ export class Masks {
     const { running, onDisk } = this.#options;
     try {
       if (isDeepStrictEqual(onDisk(), running)) return undefined;
-      return 'the masks of the configuration are not those that run; the agent must be started anew';
+      return 'the configured masks are not the active ones; restart the agent';
     } catch (error) {
       rethrowBug(error);
       return `the configuration’s masks cannot be read: ${error.message}`;

@@ -9,7 +9,7 @@
  * LIMITS:
  * - PREVIEW_VIEWERS_MAX viewers, and STARTS.
  * - PREVIEW_S_MAX per run, which begins with the first viewer and ends for all, and PREVIEW_S_A_DAY_MAX a day.
- * - PREVIEW_FPS_MAX pictures a second and CORE_SHARE_MAX of a core.
+ * - PREVIEW_FPS_MAX pictures a second and CORE_RATIO_MAX of a core.
  * - A viewer that does not read skips pictures (counted).
  */
 import type { Clock } from '../base/clock.ts';
@@ -148,7 +148,7 @@ export class Preview {
   /** Stops viewing. */
   stop(screen: Screen, id: number): Refusal | undefined {
     const viewer = this.#viewer(screen, id);
-    if (viewer === undefined) return { code: 'not-started', reason: `viewer ${id} does not look` };
+    if (viewer === undefined) return { code: 'not-started', reason: `viewer ${id} has no open preview` };
     this.#leave([viewer], 'stopped');
     return undefined;
   }
@@ -173,7 +173,10 @@ export class Preview {
     const no = forbidden() ?? this.#timeIsUp();
     if (no !== undefined) return no;
     if ((this.#run?.viewers.length ?? 0) >= PREVIEW_VIEWERS_MAX) {
-      return { code: 'too-many-viewers', reason: `${PREVIEW_VIEWERS_MAX} look already; one must stop` };
+      return {
+        code: 'too-many-viewers',
+        reason: `${PREVIEW_VIEWERS_MAX} viewers are connected already; one must stop`,
+      };
     }
     const waitS = this.#starts.take();
     if (waitS === 0) return undefined;
@@ -185,14 +188,14 @@ export class Preview {
     const { session } = viewer;
     const running = this.#run;
     const under = running?.order ?? order();
-    if (under === undefined) return { code: 'unauthorised', reason: 'no order holds' };
+    if (under === undefined) return { code: 'unauthorised', reason: 'no valid authorisation' };
     try {
       if (running === undefined) use.begin();
       journal.enterSurely({ type: 'preview-started', session, order: under });
     } catch (error) {
       rethrowBug(error);
       if (running === undefined) use.end();
-      return { code: 'unauthorised', reason: `what could not be proved is not shown: ${messageOf(error)}` };
+      return { code: 'unauthorised', reason: `no preview without a journal entry: ${messageOf(error)}` };
     }
     if (running !== undefined) {
       running.viewers.push(viewer);
@@ -223,7 +226,7 @@ export class Preview {
     const noticeOf = (code: NoPicture, reason: string): Forbidden => ({ code, reason });
     let no = forbidden() ?? this.#timeIsUp();
     if (order() !== run.order)
-      no ??= noticeOf('unauthorised', 'another order holds than the one looked under');
+      no ??= noticeOf('unauthorised', 'the authorisation has changed since the preview started');
     if (clock.nowMs() - run.newest.shownMs >= Math.max(STALE_MS, 2 * this.#everyMs)) {
       const { failure } = run;
       no ??=

@@ -173,11 +173,11 @@ export class TechnicianPage {
     const { camera, detector } = status;
     if (ruled?.mode === 'suspended') return { code: 'suspended', reason: ruled.reason ?? 'suspended' };
     if (ruled?.permit === undefined) {
-      return { code: 'unauthorised', reason: ruled?.reason ?? 'no order has been found to hold yet' };
+      return { code: 'unauthorised', reason: ruled?.reason ?? 'no valid authorisation has been found yet' };
     }
     if (camera.state === 'lost') return { code: 'camera-away', reason: camera.reason ?? 'no picture' };
     if (detector === null)
-      return { code: 'detector-down', reason: 'no detector is loaded: nobody is hidden' };
+      return { code: 'detector-down', reason: 'no detector is loaded, so people cannot be hidden' };
     if (camera.state !== 'streaming') return { code: 'camera-away', reason: 'the camera is being opened' };
     const masks = this.#masks.problem;
     return masks === undefined ? undefined : { code: 'masks-not-applied', reason: masks };

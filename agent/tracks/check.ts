@@ -41,7 +41,7 @@ export function checkedQuestion(question: TrackQuestion, grant: TrackLogGrant): 
   if (place !== undefined && view === undefined)
     throw badArgument('view', 'is needed with where: the view that the place was drawn on');
   if (answer === 'coverage' && place !== undefined)
-    throw badArgument('where', 'coverage is of the whole picture; leave where out');
+    throw badArgument('where', 'coverage applies to the complete picture; leave where out');
   checkPlace(place, grant);
   checkColours(question, grant);
   const classes = classesOf(question, grant);
@@ -63,7 +63,7 @@ function classesOf({ classes }: TrackQuestion, { grade }: TrackLogGrant): FoundT
   const allowed = CLASSES.filter((name) => isKept(grade, name));
   const other = classes?.find((name) => !allowed.includes(name));
   if (other !== undefined)
-    throw notPermitted(`the order keeps ${allowed.join(', ')} only (grade ${grade}), not ${other}`);
+    throw notPermitted(`the authorisation stores ${allowed.join(', ')} only (grade ${grade}), not ${other}`);
   return classes ?? allowed;
 }
 
@@ -79,35 +79,31 @@ function checkSpan(
   if (spanMs <= hours * HOUR_MS) return;
   const subjectText = ofPersons ? ' about persons' : '';
   throw notPermitted(
-    `one question${subjectText} may look at ${hours} h at most; from and to are ${(spanMs / HOUR_MS).toFixed(1)} h apart`,
+    `one question${subjectText} may cover at most ${hours} h; from and to are ${(spanMs / HOUR_MS).toFixed(1)} h apart`,
   );
 }
 
 function checkCounts({ from, to, daily, answer }: TrackQuestion): void {
   if (answer === 'tracks')
-    throw notPermitted('the order allows counts only (grade counts); ask with answer count');
+    throw notPermitted('the authorisation allows only counts (grade counts); ask with answer count');
   if (answer === 'coverage') return;
   for (const [name, text] of Object.entries({ from, to })) {
     if (Date.parse(text) % COUNT_STEP_MS !== 0)
-      throw badArgument(
-        name,
-        `under the grade counts it must be a whole multiple of ten minutes; it is ${text}`,
-      );
+      throw badArgument(name, `under the grade counts it must be a multiple of ten minutes; it is ${text}`);
   }
   for (const text of daily === undefined ? [] : [daily.from, daily.to]) {
     if (!text.endsWith('0'))
       throw badArgument(
         'daily',
-        `under the grade counts its times must be whole multiples of ten minutes; one is ${text}`,
+        `under the grade counts its times must be multiples of ten minutes; one is ${text}`,
       );
   }
 }
 
 function checkColours({ colours, answer }: TrackQuestion, { colour = false }: TrackLogGrant): void {
   if (colours === undefined) return;
-  if (!colour) throw notPermitted('the order does not allow colours (tracks.colour)');
-  if (answer !== 'tracks')
-    throw badArgument('colours', 'they only put tracks in order; leave them out of a count');
+  if (!colour) throw notPermitted('the authorisation does not allow colours (tracks.colour)');
+  if (answer !== 'tracks') throw badArgument('colours', 'they only sort tracks; leave them out of a count');
 }
 
 function checkPlace(place: TrackPlace | undefined, { zones }: TrackLogGrant): void {
@@ -119,9 +115,7 @@ function checkPlace(place: TrackPlace | undefined, { zones }: TrackLogGrant): vo
     throw badArgument('where/atLeastS', `must be 0 for ${place.does}`);
   if (zones === 'all' || zones.some(({ polygon }) => covers(polygon, points))) return;
   const names = zones.map(({ id }) => id).join(', ');
-  throw notPermitted(
-    `the place must lie inside one area in which the order lets the box keep tracks: ${names}`,
-  );
+  throw notPermitted(`the place must lie inside one area in which the authorisation allows tracks: ${names}`);
 }
 
 function lineProblem([from, to]: readonly [readonly [number, number], readonly [number, number]]) {

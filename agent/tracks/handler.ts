@@ -186,7 +186,7 @@ export class TrackHandler {
     const names = { case: `of case ${number}`, keyDay: `of the key ${key} in 24 hours`, day: 'of 24 hours' };
     for (const name of ['case', 'keyDay', 'day'] as const) {
       if (remaining[name] > 0) continue;
-      const message = `the budget ${names[name]} is spent: order ${budget[name]} tracks (tracks.budget.${name})`;
+      const message = `the budget ${names[name]} is spent: the authorisation allows ${budget[name]} tracks (tracks.budget.${name})`;
       throw new CommandRefused('not-permitted', `tracks: ${message}`);
     }
     return remaining;

@@ -97,7 +97,7 @@ export class LogFile {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
       const movedTo = moveAside(trackFile(this.#path));
       const fields = { file: this.#path, movedTo, reason: error.message };
-      log.error(fields, 'the log of tracks was damaged and begins anew: check the disk');
+      log.error(fields, 'the log of tracks was damaged and a new one was started; check the disk');
       store = make();
     }
     this.#store = store;
@@ -195,7 +195,7 @@ export class LogFile {
     this.#store = undefined;
     this.#authorisation = undefined;
     this.#newest = undefined;
-    this.#options.log.info({ count }, 'the log of tracks was deleted: no order allows it any more');
+    this.#options.log.info({ count }, 'the log of tracks was deleted: no authorisation allows it any more');
   }
 
   #recordOf({ count, oldestMs, newestMs }: Deleted, reason: PurgeRecord['why']): PurgeRecord {

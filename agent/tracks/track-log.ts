@@ -218,7 +218,10 @@ export class TrackLog {
     const { mode, authorisation } = this.#ruling;
     if (mode === 'suspended') throw new CommandRefused('not-permitted', 'tracks: the box is suspended');
     if (mode !== 'active' || authorisation?.tracks === undefined)
-      throw new CommandRefused('not-permitted', 'tracks: no order in force allows a log of tracks (tracks)');
+      throw new CommandRefused(
+        'not-permitted',
+        'tracks: no valid authorisation allows a log of tracks (tracks)',
+      );
     return { grant: authorisation.tracks, order: authorisation.order };
   }
 
@@ -359,7 +362,7 @@ export class TrackLog {
     });
   }
 
-  /** Runs `act`. A disk error is logged once, and the work is retried. */
+  /** Runs `operation`. A disk error is logged once, and the work is retried. */
   #attempt<T>(operation: () => T): T | undefined {
     try {
       return operation();

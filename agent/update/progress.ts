@@ -82,7 +82,7 @@ function newSince(entries: readonly Entry[], reported: RolloutsKnown): readonly 
   const later = entries.filter(({ noted }) => noted > reported.noted);
   const base = entries.findLast((entry) => !later.includes(entry));
   const from = base ?? { n: Math.max(0, first.n - 1), noted: reported.noted };
-  const reason = `root’s numbers went from ${reported.n} back to ${last.n}: its files were put back, or begun anew`;
+  const reason = `root’s numbers went from ${reported.n} back to ${last.n}: its files were restored or recreated`;
   return [toldAs('history-went-back', last, from, reason), ...later];
 }
 

@@ -112,7 +112,10 @@ export class RoomOrder {
     writeForRoot(stateDir, FILES[kind], payload);
     this.#storedOrder = { counter, sha256 };
     this.#newest.set(keyid, this.#storedOrder as { counter: number; sha256: string });
-    log.info({ kind, rollout, action, counter, key }, 'an order of the room is laid for root');
+    log.info(
+      { kind, rollout, action, counter, key },
+      'an order of the room was written to the request spool for root',
+    );
     return true;
   }
 
@@ -136,7 +139,7 @@ export class RoomOrder {
       // replaces it.
       log.warn(
         { file, reason: error instanceof Error ? error.message : '' },
-        'what lies for root is no order',
+        'the file in the request spool for root is not an order',
       );
       return { counter: null, sha256: '' };
     }

@@ -91,7 +91,7 @@ export class RootFiles {
     const inDir = (name: string): string | undefined => updateDir && join(updateDir, name);
     this.#status = new Watched(inDir(STATUS_FILE), readStatus, onProblem);
     const skipped = (file: string, count: number): void =>
-      onProblem(file, `${count} lines of it are no records and are skipped`);
+      onProblem(file, `${count} invalid lines are skipped`);
     this.#history = new Watched(inDir(HISTORY_FILE), (file) => historyOf(file, skipped), onProblem);
     this.#config = new Watched(configCopy && orderedFile, () => configCopy?.().sha256, onProblem);
   }
@@ -123,7 +123,7 @@ export class RootFiles {
     this.#unreadable += 1;
     if (this.#lastLogged === file + reason) return;
     this.#lastLogged = file + reason;
-    this.#log.warn({ file, reason }, 'what root says of updates cannot be read');
+    this.#log.warn({ file, reason }, 'root’s update status cannot be read');
   }
 }
 

@@ -142,7 +142,7 @@ async function main(): Promise<void> {
       // The service manager that restarts a killed agent reports it. Only the messages that the agent sent can be wrong
       // here.
       if (error instanceof AgentError && !ending) log.error({ err: error }, 'link broken');
-      else if (!ending) log.info({}, 'the agent has gone');
+      else if (!ending) log.info({}, 'the agent has disconnected');
       void end(error instanceof AgentError ? 1 : 0);
     },
   });

@@ -75,7 +75,7 @@ export function makeParts(options: VisionFlowOptions, { tell, giveUp }: Hearers)
     stillLongSidePx: sealTo.length > 0 ? undefined : SNAPSHOT_LONG_SIDE_PX_MAX,
     onOpened: (info) => tell({ kind: 'opened', ...info }),
     onLost: (info) => tell({ kind: 'lost', ...info }),
-    onStuck: (reason) => giveUp(`${reason}: vision starts anew`),
+    onStuck: (reason) => giveUp(`${reason}: vision restarts`),
   });
   const second =
     substream === undefined

@@ -13,7 +13,7 @@ export interface BoxPlace {
 }
 
 /** Shipped permissions of the room's programs. The enrolment keeps a file of them, which a town may change. */
-export const PROGRAM_RULES = `# The room: reads everything, acknowledges, judges and commands, and writes nothing else.
+export const PROGRAM_RULES = `# The room: reads everything; writes only acknowledgements, commands and verdicts.
 user room
 topic read vigie/#
 topic read homeassistant/#
@@ -21,19 +21,19 @@ topic write vigie/+/+/ack
 topic write vigie/+/+/cmd
 topic write vigie/+/+/verdict
 
-# The witness: reads the journals' heads and answers with its signature.
+# The witness: reads the heads of the journals, and publishes its cosignatures.
 user witness
 topic read vigie/+/+/journal/#
 topic write vigie/+/+/journal/cosigned
 
-# The fleet: reads everything, says what boxes shall run, asks them, and writes nothing else.
+# The fleet: reads everything; writes only desired states and commands.
 user fleet
 topic read vigie/#
 topic write vigie/+/+/update/desired
 topic write vigie/+/+/config/desired
 topic write vigie/+/+/cmd
 
-# The metrics: reads how the boxes are, and nothing of the street.
+# The metrics: reads only the states of boxes, no events and no stills.
 user metrics
 topic read vigie/+/+/status
 topic read vigie/+/+/health
@@ -41,14 +41,14 @@ topic read vigie/+/+/mode
 topic read vigie/+/+/update/reported
 topic read $SYS/broker/retained messages/count
 
-# Readers: other programs that hear events, stills and how the boxes are, and write nothing.
+# Readers: other programs that read events, stills and the states of boxes. They may not write.
 user reader
 topic read vigie/+/+/evt/#
 topic read vigie/+/+/snap/#
 topic read vigie/+/+/status
 topic read vigie/+/+/health
 
-# Home Assistant, for boxes with bridges.homeAssistant: reads what they tell it and how they are, writes its own status.
+# Home Assistant, for boxes with bridges.homeAssistant: reads their messages for it and their states; writes its own status.
 user homeassistant
 topic read homeassistant/#
 topic read vigie/+/+/home-assistant/#
@@ -58,8 +58,8 @@ topic write homeassistant/status
 `;
 
 const HEAD =
-  '# Written by the enrolment (vigie-room enrol): what is changed here by hand is lost. Who is not named here reads and\n' +
-  '# writes nothing.\n\n';
+  '# Written by the enrolment (vigie-room enrol): manual changes are lost. A name that is not listed may neither\n' +
+  '# read nor write.\n\n';
 
 /**
  * Returns the file for `acl_file`. Names are used unchecked, because the caller has checked them. `revoked`: boxes that

@@ -12,7 +12,7 @@ export function keygen(file: string, pemOf: (key: KeyObject) => string = plainPe
   writeNew(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString(), 0o644);
   const line = publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
   print(
-    `${file}: private key, for its holder alone; it goes on no box`,
+    `${file}: private key, for its keyholder only; do not copy it to a box`,
     `${file}.pub: public key`,
     `publicKey: ${line}`,
     `fingerprint: ${keyIdOf(publicKey)}`,

@@ -103,7 +103,7 @@ export async function verifyTree(dir: string, entries: readonly Entry[]): Promis
   for (let i = 0; i < Math.max(actualEntries.length, expected.length); i += 1) {
     const [is, should] = [actualEntries[i], expected[i]];
     if (is !== undefined && should !== undefined && lineOf(is) === lineOf(should)) continue;
-    throw new AgentError('corrupt', `${dir} is not what its manifest says: ${difference(is, should)}`);
+    throw new AgentError('corrupt', `${dir}: does not match its manifest: ${difference(is, should)}`);
   }
 }
 

@@ -30,7 +30,7 @@ export function ownAuthorisation(
   const [fromMs, untilMs] = [Date.now() - HOUR_MS, Date.now() + 30 * 24 * HOUR_MS];
   const authorisation: Authorisation = {
     order: `${runName}-1`,
-    authority: `nobody: a ${runName} on this machine`,
+    authority: `no one: a ${runName} on this machine`,
     site: config.site,
     box: config.box,
     camera: cameraAddress(source),

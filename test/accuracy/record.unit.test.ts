@@ -43,7 +43,7 @@ void t.test('Wilson’s interval has the known values', async (t) => {
     [0.5, 5],
     [Number.NaN, 5],
   ] as const) {
-    t.throws(() => wilson(hits, tries), { message: /^no share: / });
+    t.throws(() => wilson(hits, tries), { message: /^not a ratio: / });
   }
 });
 

@@ -163,7 +163,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
   const dir = scratch(t);
   const none = vigie(t, 'accuracy', '--state', dir);
   t.equal(await none.exit, 2);
-  t.match(none.err, /^vigie: .*accuracy\.db: no record of accuracy; `vigie run` makes it[^\n]*\n$/);
+  t.match(none.err, /^vigie: .*accuracy\.db: no accuracy record; `vigie run` creates it[^\n]*\n$/);
 
   const store = RecordStore.make(join(dir, RECORD_FILE));
   store.setBox(seeingBox());

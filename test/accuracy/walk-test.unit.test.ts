@@ -218,7 +218,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
     for (const s of [3, 40]) street.alertIn(s, KERB);
     const { result, error } = await runWalkTest(street, KERB, 2, steps, signal && { signal });
     t.equal(result, undefined, name);
-    t.match(error, { kind: 'unavailable', message: /given up; nothing was kept/ });
+    t.match(error, { kind: 'unavailable', message: /cancelled; nothing was kept/ });
     t.equal(street.figures(KERB).walk, null);
     t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts stay alerts');
   }
@@ -226,7 +226,7 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
   const during = new AbortController();
   const plan = (): void => street.clock.in(2, () => during.abort());
   const { error } = await runWalkTest(street, KERB, 2, [['go', plan]], { signal: during.signal });
-  t.match(error, { message: /given up/ }, 'stopped while a pass is watched');
+  t.match(error, { message: /cancelled/ }, 'stopped while a pass is watched');
 });
 
 void t.test('a rule that its schedule switches off ends the test', async (t) => {

@@ -182,7 +182,7 @@ t.test('a start that fails ends with its reason and leaves no process behind', {
     ['archive.db', 999],
   ] as const) {
     const was = version(file, other);
-    const refusal = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder away`;
+    const refusal = `${file} has tables of version ${other}, this program knows ${was}; run the program that made it, or move its folder elsewhere`;
     await checkEnd(t, agentOn(t, dir, stateDir), 2, new RegExp(refusal));
     version(file, was);
   }

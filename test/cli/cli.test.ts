@@ -96,11 +96,11 @@ void t.test('invalid input is one line and exit code 2', async (t) => {
     [['check', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
     [['run', '--config', join(dir, 'absent.yaml')], /absent\.yaml: no such file/],
     [['run', '--config', join(dir, 'folder')], /folder: is not a file/],
-    [['run', '--config', good], /good\.yaml:1:1 camera: missing; .* and 1 more mistake/],
-    [['run', '--config', bad], /bad\.yaml:1:1 camera.* and 3 more mistakes/],
-    [['doctor', '--config', bad], /bad\.yaml:1:7 site.* and 1 more mistake/],
+    [['run', '--config', good], /good\.yaml:1:1 camera: missing; .* and 1 more error/],
+    [['run', '--config', bad], /bad\.yaml:1:1 camera.* and 3 more errors/],
+    [['doctor', '--config', bad], /bad\.yaml:1:7 site.* and 1 more error/],
     [['doctor', '--config', good, '--clip', clip], /clip\.mp4: is for --benchmark/],
-    [replay(clip, bad), /bad\.yaml:1:7 site.* and 1 more mistake/],
+    [replay(clip, bad), /bad\.yaml:1:7 site.* and 1 more error/],
     [replay(join(dir, 'absent.mp4'), good), /absent\.mp4: no such clip/],
     [replay(join(dir, 'folder'), good), /folder: is not a file/],
   ];
@@ -143,7 +143,7 @@ void t.test('vigie check prints a summary, warnings and errors with their exit c
   t.same(refusal.err.split('\n'), [
     `${bad}:1:7 site: must be 1 to 32 of a-z, 0-9 and - (found "Lab")`,
     `${bad}:3:1 zone: unknown key; did you mean "zones"?`,
-    `${bad}: 2 mistakes; the configuration is refused`,
+    `${bad}: 2 errors; the configuration is refused`,
     '',
   ]);
 

@@ -365,17 +365,17 @@ void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
   const cpu = lookOf('cpu', [3, 3, 4], [detection(0.1, 0.9)]);
   const alone = comparisonOf(cpu);
-  t.match(alone, { accelerator: null, agreement: null, note: /nothing to compare it with/ });
+  t.match(alone, { accelerator: null, agreement: null, note: /no accelerator to compare/ });
   const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [detection(0.1, 0.8)]), cpu);
   t.match(both, { cpu: { on: 'cpu' }, accelerator: { on: 'onnxinference' }, note: null });
   t.same(comparisonRows(both), [
     [
       'compared',
-      'nanodet-g-city10 on onnxinference: 9.87 ms a look (p50 at most 2 ms, p95 at most 5 ms; 3 looks), 6.35 W (VDD_IN)',
+      'nanodet-g-city10 on onnxinference: 9.87 ms per run (p50 at most 2 ms, p95 at most 5 ms; 3 runs), 6.35 W (VDD_IN)',
     ],
     [
       'cpu',
-      'nanodet-g-city10 on cpu: 9.87 ms a look (p50 at most 10 ms, p95 at most 20 ms; 3 looks), watts not told',
+      'nanodet-g-city10 on cpu: 9.87 ms per run (p50 at most 10 ms, p95 at most 20 ms; 3 runs), power unknown',
     ],
     [
       'agreement',
@@ -410,36 +410,36 @@ void t.test('advice fits this board and this view', async (t) => {
   const advice = (over: Partial<AdviceFacts>): string => adviceOf({ ...FACTS, ...over }).join('\n');
   t.equal(
     advice({}),
-    'model nanodet-g-city10, input 416×256, the CPU: a look takes 20 ms on one of 4 cores, and may take 100 ms at 5 a second',
+    'model nanodet-g-city10, input 416×256, the CPU: a detector run takes 20 ms on one of 4 cores, and may take 100 ms at 5 a second',
   );
   const far = viewOf({ people: 30, heightTenthNorm: 0.06 });
   t.match(
     advice({ view: far }),
-    /input 640×384, the CPU: a look takes about 46 ms \(20 measured\).*too small/,
+    /input 640×384, the CPU: a detector run takes about 46 ms \(20 measured\).*too small/,
   );
   const near = viewOf({ input: [640, 384], people: 30, heightHalfNorm: 0.4, heightTenthNorm: 0.3 });
   t.match(
     advice({ view: near, input: [640, 384] }),
-    /input 416×256, the CPU: a look takes about 8\.7 ms.*so close/,
+    /input 416×256, the CPU: a detector run takes about 8\.7 ms.*so close/,
   );
-  t.match(advice({ inferenceMs: 240 }), /the CPU with camera\.fps: 2: a look takes 240 ms/);
-  t.match(advice({ inferenceMs: 400 }), /camera\.fps: 1\.2, too few for people who walk \(2 and more\)/);
+  t.match(advice({ inferenceMs: 240 }), /the CPU with camera\.fps: 2: a detector run takes 240 ms/);
+  t.match(advice({ inferenceMs: 400 }), /camera\.fps: 1\.2, too few for walking people \(2 or more\)/);
   t.match(
     advice({ inferenceMs: 120, view: far }),
-    /input 416×256, the CPU with camera\.fps: 4\.1: a look takes 120 ms .*too small .*, and 640×384 is too slow here$/,
+    /input 416×256, the CPU with camera\.fps: 4\.1: a detector run takes 120 ms .*too small .*, and 640×384 is too slow here$/,
   );
   t.match(advice({ inferenceMs: 240, unready: ['hailo'] }), /camera\.fps: 2, or make hailo ready/);
   t.match(
     advice({ inferenceMs: 60, view: far, ready: ['coral'] }),
-    /the accelerator coral \(\/usr\/share\/vigie\/accelerators\/coral\/detector\.yaml\): a look takes about 140 ms/,
+    /the accelerator coral \(\/usr\/share\/vigie\/accelerators\/coral\/detector\.yaml\): a detector run takes about 140 ms/,
   );
   t.match(advice({ ready: ['coral'] }), /the CPU: .*coral is there: `vigie doctor --benchmark` says/);
-  t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a look takes 20 ms, and may/);
+  t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a detector run takes 20 ms, and may/);
   t.match(
     advice({ inferenceMs: null, view: undefined }),
-    /the CPU: no look was timed: no frame was analysed$/,
+    /the CPU: no detector run was timed: no frame was analysed$/,
   );
-  t.match(advice({ fps: null }), /the CPU: a look takes 20 ms on one of 4 cores; without a camera/);
+  t.match(advice({ fps: null }), /the CPU: a detector run takes 20 ms on one of 4 cores; without a camera/);
   t.match(advice({ view: far, takesOneSize: true }), /too small.*\(the model takes one size: make it/);
   t.notMatch(advice({ takesOneSize: true }), /one size/, 'not for a suitable size');
 
@@ -454,7 +454,7 @@ void t.test('advice fits this board and this view', async (t) => {
 void t.test('installed models have figures', async (t) => {
   const figures = modelMetrics(join(ROOT, 'models'));
   t.match(
-    figures.find(({ data }) => /^TUD-Stadtmitte.*as it is, 416×256$/.test(data)),
+    figures.find(({ data }) => /^TUD-Stadtmitte.*unmodified, 416×256$/.test(data)),
     { model: 'nanodet-g-city10', recall: 0.841 },
   );
   t.equal(

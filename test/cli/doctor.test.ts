@@ -383,7 +383,7 @@ void t.test(
     const unproved = await examine(dir, { camera, mqtt });
     t.match(findingOf(unproved.findings, 'camera'), {
       state: 'unknown',
-      detail: /has no journal that could prove/,
+      detail: /has no journal to record/,
     });
     t.notOk(existsSync(join(dir, 'state')), 'nothing was begun for it');
     journalIn(dir);
@@ -431,13 +431,13 @@ void t.test(
       state: 'failed',
       detail: /is for another-box at lab/,
     });
-    t.match(findingOf(barred.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(barred.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
     t.match(findingOf(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
     writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
     const before = lookEntries(dir).length;
     const suspended = await examine(dir, { camera, mqtt });
     t.match(findingOf(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
-    t.match(findingOf(suspended.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(suspended.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
     new Suspension(join(dir, 'state', 'suspension.json')).resume('', '', 0);
     const [at, id] = [new Date().toISOString(), '0123456789abcdef'];
     journalIn(dir).append({
@@ -454,7 +454,7 @@ void t.test(
       state: 'failed',
       detail: /put back.*as the journal shows/,
     });
-    t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not looked at/ });
+    t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
     t.equal(lookEntries(dir).length, before, 'and no camera access without a journal entry');
   },
 );
@@ -488,7 +488,7 @@ void t.test(
     t.match(findingOf(absent.findings, 'camera'), {
       state: 'failed',
       detail: /no stream at \/other/,
-      fix: /put the path right/,
+      fix: /correct the path/,
     });
     t.notMatch(JSON.stringify([fine, refusal, absent]), 'hunter2');
   },

@@ -32,7 +32,7 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     ['mode', /unauthorised/, ({ report }) => (report.mode = 'unauthorised')],
     [
       'mode',
-      /permit to install 2026\/17: no rule runs/,
+      /installation authorisation 2026\/17: no rule runs/,
       ({ report }) => (report.restraint.installation = true),
     ],
     [
@@ -81,7 +81,7 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     ],
     ['camera', /no picture \(opening\)/, ({ report }) => (report.camera.state = 'opening')],
     ['analysis', /^0 fps/, (status) => (status.analysedFps = 0)],
-    ['detector', /nothing is detected/, ({ report }) => (report.detector = null)],
+    ['detector', /the detector is off/, ({ report }) => (report.detector = null)],
     [
       'detector',
       /nano.* runs on cpu: the element gives no answer$/,
@@ -202,12 +202,12 @@ void t.test('the status fits 40 and 80 columns, and has colours only on request'
       [],
       `${width} columns are enough`,
     );
-    t.match(text, /2 things need a person/);
+    t.match(text, /2 problems need attention/);
     t.match(text, /✗ clock {5}not set by the network\n {4}→ sudo timedatectl/);
     t.notMatch(text, '\x1b');
     t.ok(lines.length <= (width === 40 ? 50 : 36), `${lines.length} lines`);
   }
-  t.match(statusText(WELL, statusFindings(WELL), { width: 80, colours: true }), '\x1b[32mall well\x1b[0m');
+  t.match(statusText(WELL, statusFindings(WELL), { width: 80, colours: true }), '\x1b[32mno problems\x1b[0m');
   t.same(
     [5, 61, 7260, 200_000].map((s) => durationText(s)),
     ['5 s', '1 min', '2 h 1 min', '2 days'],
@@ -242,11 +242,11 @@ void t.test('vigie status ends with exit code 0, 1 or 2', async (t) => {
     return { code, out: program.out, err: program.err };
   };
   const well = await boxWith(t, JSON.stringify(WELL));
-  t.match(await statusOf(well), { code: 0, out: /all well/, err: '' });
+  t.match(await statusOf(well), { code: 0, out: /no problems/, err: '' });
   const json = await statusOf(well, '--json');
   t.match(JSON.parse(json.out), { ok: true, report: { box: 'canebiere-017' }, findings: [{ name: 'mode' }] });
   const hot = await boxWith(t, JSON.stringify(changedStatus(({ report }) => (report.temperatureC = 90))));
-  t.match(await statusOf(hot), { code: 1, out: /1 thing needs a person/, err: '' });
+  t.match(await statusOf(hot), { code: 1, out: /1 problem needs attention/, err: '' });
   t.match(await statusOf(hot, '--json'), { code: 1, out: /"ok": false/ });
 
   const none = scratch(t);

@@ -24,7 +24,7 @@ void t.test('an order that does not name the second stream is one line of advice
   const { problem: fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
   t.equal(fault, undefined, 'and the order still applies');
   t.strictSame(warnings, [
-    'camera.substream: order 2026-77 does not name rtsp://10.0.0.2/sub?x=***, and the box runs without it; ask for an order that names it as substream',
+    'camera.substream: authorisation 2026-77 does not name rtsp://10.0.0.2/sub?x=***, so the box runs without it; ask for an authorisation that names it as substream',
   ]);
 });
 

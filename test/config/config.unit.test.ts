@@ -88,7 +88,7 @@ void t.test('an unreadable configuration file is refused with one line', async (
     '.': /: is not a file$/,
     'empty.yaml': /: is empty; docs\/ref\/config\.md has a full example$/,
     'latin1.yaml': /: is not UTF-8 text$/,
-    'large.yaml': /: larger than 256 KiB; this is no configuration$/,
+    'large.yaml': /: larger than 256 KiB; not a configuration$/,
   };
   for (const [name, message] of Object.entries(cases)) {
     t.throws(() => loadConfig(path(name), { env: {}, mode: 'run' }), { kind: 'config', message }, name);
@@ -101,10 +101,7 @@ void t.test('an unreadable configuration file is refused with one line', async (
     t.ok(error instanceof ConfigProblems && error instanceof AgentError);
     if (!(error instanceof ConfigProblems)) return;
     t.equal(error.problems.length, 4, 'site, box, camera, mqtt');
-    t.match(
-      error.message,
-      /^[^\n]*bad\.yaml:1:1 [^\n]*; and 3 more mistakes: `vigie check [^\n]*` lists all$/,
-    );
+    t.match(error.message, /^[^\n]*bad\.yaml:1:1 [^\n]*; and 3 more errors: `vigie check [^\n]*` lists all$/);
   }
 });
 
@@ -211,7 +208,7 @@ void t.test('keys and certificates must exist, and the key must be private', asy
   chmodSync(pem('key'), 0o640);
   chmodSync(file, 0o644);
   const { warnings } = look();
-  t.match(warnings, [{ path: 'camera.source', message: /everybody can read; chmod 0640/ }]);
+  t.match(warnings, [{ path: 'camera.source', message: /every user can read; run chmod 0640/ }]);
   t.notMatch(JSON.stringify(warnings), 'hunter2');
   mkdirSync(join(dir, 'folder'));
   writeFileSync(file, readFileSync(file, 'utf8').replace(pem('ca'), join(dir, 'folder')));
@@ -272,7 +269,7 @@ void t.test('certificates and key must be what their names say, and this box’s
     [
       'a file that is no PEM',
       { ca: file('large', 'x'.repeat(300_000)) },
-      [{ path: 'mqtt.ca', message: 'is larger than 256 KiB; this is no PEM file' }],
+      [{ path: 'mqtt.ca', message: 'is larger than 256 KiB; use a PEM file' }],
     ],
   ];
   for (const [name, change, expected] of cases) {
@@ -318,10 +315,10 @@ rules:
   const { config, warnings } = inspectText(text, { env: {}, mode: 'check' });
   t.ok(config, 'accepted');
   t.match(warnings, [
-    { path: 'zones[0]', line: 6, message: 'lies wholly under the mask "wall": nothing is ever seen there' },
+    { path: 'zones[0]', line: 6, message: 'lies entirely under the mask "wall", so it can never match' },
     { path: 'zones[1].polygon', line: 7, message: /^only 5.3 px² of the detector's 416×256 input/ },
     { path: 'zones[2]', line: 8, message: 'no rule uses "spare"' },
-    { path: 'lines[0]', line: 10, message: /^lies wholly under the mask "wall"/ },
+    { path: 'lines[0]', line: 10, message: /^lies entirely under the mask "wall"/ },
     {
       path: 'rules[0].afterS',
       line: 14,

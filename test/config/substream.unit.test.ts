@@ -99,7 +99,7 @@ void t.test('a password in a file that everybody can read gives a warning', asyn
   writeFileSync(file, textOf('rtsp://10.0.0.2/main', SUB));
   chmodSync(file, 0o644);
   const { warnings } = inspectConfig(file, { env: {}, mode: 'replay' });
-  t.match(warnings, [{ path: 'camera.substream', message: /everybody can read/ }]);
+  t.match(warnings, [{ path: 'camera.substream', message: /every user can read/ }]);
 });
 
 void t.test('the second stream is part of the watched camera, without its login', async (t) => {

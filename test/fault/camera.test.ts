@@ -99,7 +99,7 @@ t.test('a stream that stays corrupt for more than 10 s makes vision restart once
     [
       {
         error: 'unavailable',
-        message: 'the camera answers, and gave no picture for 10 s: vision starts anew',
+        message: 'the camera answers, and gave no picture for 10 s: vision restarts',
       },
     ],
   );

@@ -72,7 +72,7 @@ for (const [name, { begin, end, reason }] of Object.entries(FAULTS)) {
         content?.type === 'mode' && modes.push(`${content.mode} ${content.reason}`),
     });
     t.strictSame(wrong, []);
-    const down = 'unauthorised journal-down: what could not be proved is not done';
+    const down = 'unauthorised journal-down: no analysis without a journal entry';
     t.strictSame(modes, ['active null', down, 'active null'], 'and the journal says so');
   });
 }

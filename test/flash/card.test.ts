@@ -188,7 +188,12 @@ void t.test('a card image is written, read back, and accepted by provisioning', 
   );
   const copyOfCard = { ...setup, image: target };
   const second = await cardOf(copyOfCard, { toFile: join(dir, 'second.img') });
-  checkRefusal(t, second, /is already some box’s; take the baked image/, 'another box’s card as the image');
+  checkRefusal(
+    t,
+    second,
+    /already contains the files of a box; use the baked image/,
+    'another box’s card as the image',
+  );
 });
 
 void t.test('an invalid image is refused', async (t) => {
@@ -309,17 +314,17 @@ void t.test('an invalid site folder is refused', async (t) => {
   await withFile(
     site.order,
     readFileSync(other.order),
-    /order 2026-77 is for another at marseille-1; this is canebiere-017/,
+    /authorisation 2026-77 is for another at marseille-1; this is canebiere-017/,
   );
   const [dayMs, nowMs] = [86_400_000, Date.now()];
   const at = (ms: number): string => new Date(ms).toISOString();
   const late = await siteFolder(join(dir, 'late'), { change: { notAfter: at(nowMs - 1000) } });
-  await withFile(site.order, readFileSync(late.order), /order 2026-77 was valid until/);
+  await withFile(site.order, readFileSync(late.order), /authorisation 2026-77 was valid until/);
   const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
   writeFileSync(site.order, readFileSync(early.order));
   const warned = await tryIt();
   t.match(warned, { error: undefined }, 'an order that begins tomorrow');
-  t.match(warned.lines.join('\n'), /^warning: order 2026-77 begins .*; nothing runs before/);
+  t.match(warned.lines.join('\n'), /^warning: authorisation 2026-77 begins .*; nothing runs before/);
   for (const name of ['vigie.yaml', 'authorisation.dsse.json']) {
     renameSync(join(own, name), join(dir, 'away'));
     checkRefusal(t, await tryIt(), new RegExp(`${name}: no such file`), `no ${name}`);
@@ -356,7 +361,7 @@ void t.test('a failing medium is detected', async (t) => {
     process.env['PATH'] = `${bin}:${path}`;
     const outcome = await cardOf(setup, { toFile: target });
     process.env['PATH'] = path;
-    checkRefusal(t, outcome, /does not hold what was written.*throw it away/, 'read back differs');
+    checkRefusal(t, outcome, /content differs from what was written.*replace it/, 'read back differs');
     t.notOk(existsSync(target), 'no file is left that looks like a card');
     t.notOk(existsSync(join(dir, 'label.pdf')), 'and there is no label for it');
   });
@@ -445,7 +450,7 @@ void t.test('a stick is written, and a label for a lost code', async (t) => {
   );
   t.match(findFiles(join(stick, 'vigie')), { problems: [], strays: [] });
   t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label.pdf', 'label.png']);
-  checkRefusal(t, await cardOf(setup, options), /stick\/vigie is there already/, 'a stick of another box');
+  checkRefusal(t, await cardOf(setup, options), /stick\/vigie already exists/, 'a stick of another box');
   const out = join(dir, 'new');
   const fresh = await attempt((around) => newLabel({ site: site.folder, box: BOX, codeOut: out }, around));
   t.match(fresh, { error: undefined });

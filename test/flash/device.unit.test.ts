@@ -75,8 +75,8 @@ void t.test('only a removable disk that is not in use may be overwritten', async
   writeFileSync(join(usb, 'serial'), '000000000272\n');
   t.match(writableDisk('sda', sys, use()), { serial: '000000000272' }, 'a card in a USB reader');
 
-  no('sda1', /sda1 is a partition; name the whole disk, \/dev\/sda/, 'a partition');
-  no('mmcblk0p2', /name the whole disk, \/dev\/mmcblk0$/, 'a partition of a card');
+  no('sda1', /sda1 is a partition; name the disk, \/dev\/sda/, 'a partition');
+  no('mmcblk0p2', /name the disk, \/dev\/mmcblk0$/, 'a partition of a card');
   no('sdz', /is not there/, 'none');
   for (const name of ['nvme0n1', 'loop0', 'vda', 'sr0', 'dm-0', 'mmcblk1boot0', 'zram0', '../sda']) {
     no(name, /is neither a card nor a stick/, name);

@@ -273,8 +273,8 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   mkdirSync(folder);
   writeFileSync(join(folder, 'a-1.dsse.json'), signedOrder(orderFor(config)));
   const orders = new Authorisations([folder]);
-  checkRefusal(['rules[stay].purpose=fun'], /^rules\[0\]: order 2026-77 .*not fun/, orders);
-  checkRefusal(['camera.source=test:pattern'], /order 2026-77 is for the camera/, orders);
+  checkRefusal(['rules[stay].purpose=fun'], /^rules\[0\]: authorisation 2026-77 .*not fun/, orders);
+  checkRefusal(['camera.source=test:pattern'], /authorisation 2026-77 is for the camera/, orders);
   t.equal(choose(['rules[stay].afterS=4'], orders, [one]).changes.length, 1);
   t.throws(() => new Authorisations([join(dir, 'nowhere')]), /no such file/);
   writeFileSync(join(dir, 'x.json'), '{}');

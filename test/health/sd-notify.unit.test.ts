@@ -24,7 +24,7 @@ const REPORT = {
 void t.test('the status is one line', async (t) => {
   t.equal(
     statusLine(REPORT, 4.96),
-    'watching, 5.0 frames a second; broker online; 4 events wait to be delivered; 1 incidents stand',
+    'watching, 5.0 frames a second; broker online; 4 events wait to be delivered; 1 incidents open',
   );
   const offline = {
     ...REPORT,
@@ -33,13 +33,13 @@ void t.test('the status is one line', async (t) => {
   } as unknown as HealthReport;
   t.match(
     statusLine(offline, 0),
-    /^camera lost \(no answer WATCHDOG=1\); broker away \(broker room:8883: refused\)/,
+    /^camera lost \(no answer WATCHDOG=1\); broker unavailable \(broker room:8883: refused\)/,
   );
   t.notMatch(statusLine(offline, 0), /\n/, 'no second word in it');
   const unheard = structuredClone(REPORT);
   Object.assign(unheard.mqtt as object, { unacknowledgedS: 61 });
   t.match(statusLine(unheard, 5), /; NO ARCHIVE ACKNOWLEDGES; /);
-  t.match(statusLine({ ...REPORT, mode: 'suspended' }, 0), /^suspended, nothing is watched/);
+  t.match(statusLine({ ...REPORT, mode: 'suspended' }, 0), /^suspended, not watching/);
 });
 
 interface NotifierState {

@@ -81,7 +81,7 @@ export class BootedBox {
   async standsStill(situation: string): Promise<void> {
     const container = this.#container;
     const still = (): boolean =>
-      container.states('vigie').some((state) => state.startsWith('active, suspended, nothing is watched'));
+      container.states('vigie').some((state) => state.startsWith('active, suspended, not watching'));
     await waitUntil(this.#t, `${situation}: suspended`, still, PATIENCE_MS);
     const agent = this.agent;
     const dead = (): boolean => this.agent !== agent || this.vision !== 0;

@@ -57,8 +57,8 @@ t.test('each problem with a credential is one clear line', async (t) => {
   const pair = { cert: 'credential:cert', ca: 'credential:ca' };
   const cases: [string, ConfigOptions['env'], RegExp][] = [
     ['credential:box.key', env, /^no such file/],
-    ['credential:../outbox', env, /is no name of a credential/],
-    ['credential:', env, /is no name of a credential/],
+    ['credential:../outbox', env, /is not a credential name/],
+    ['credential:', env, /is not a credential name/],
     [
       'credential:mqtt.key',
       {},

@@ -67,7 +67,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     [{ notAfter: '2020-01-01T00:00:00Z' }, /does not come before/],
     [
       { notBefore: '2020-01-01T00:00:00Z', notAfter: '2021-01-01T00:00:00Z' },
-      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is over, and it is 20\S+ by this machine’s clock: .*; write a later time/,
+      /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is in the past \(this machine’s clock: 20\S+\); write a later time/,
     ],
     [{ notAfter: undefined }, /notAfter: is missing; write 2026-/],
     [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
@@ -130,14 +130,14 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   t.match(sealing.out, new RegExp(`  resumes   with two keys of:\\n +${keyholders.join('\\n +')}\\n`));
   t.match(sealing.out, new RegExp(`  seals     evidence to:\\n +${recipients.join('\\n +')}\\n`));
   t.match((await sign({})).out, / {2}seals {5}nothing: no recipient is named\n/);
-  t.match((await sign({})).out, / {2}tracks {4}none: what raises no alert is not kept\n/);
+  t.match((await sign({})).out, / {2}tracks {4}none: only alerts are stored\n/);
   const tracking = await sign({ tracks: LOG });
   t.match(
     tracking.out,
-    / {2}tracks {4}vehicles that pass are kept and told, for 7 days, for searches-after-the-fact: /,
+    / {2}tracks {4}passing vehicles are stored and disclosed, for 7 days, for searches-after-the-fact: /,
   );
   t.match(tracking.out, /clinic: nothing that touches \(0\.45, 0\.4\)/);
-  t.match(tracking.out, /a question looks at 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
+  t.match(tracking.out, /a query covers at most 24 h; 200 tracks a case, 500 a key and day, 1000 a day\n/);
 
   const square = [
     [0.1, 0.4],
@@ -151,11 +151,11 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   t.match(masking.out, / {2}outlines {2}forecourt only inside \(0\.1, 0\.4\) \(0\.9, 0\.4\) \(0\.9, 1\)\n/);
   t.match(masking.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
   const day = { installation: true, rules: [], notAfter: new Date(Date.now() + 3_600_000).toISOString() };
-  t.match(await sign(day), { code: 2, err: /a permit to install is valid for 24 hours at most/ });
+  t.match(await sign(day), { code: 2, err: /an installation authorisation is valid for at most 24 hours/ });
   const permit = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
   t.match(
     permit.out,
-    / {2}permit {4}.*\n(?:.*\n)* {2}allows {4}to look while the box is installed; NO rule runs\n/,
+    / {2}permit {4}.*\n(?:.*\n)* {2}allows {4}analysis while the box is installed; NO rule runs\n/,
   );
 
   const config = {
@@ -188,22 +188,22 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   };
   t.match(await check({ authorisation: undefined, installation: path('order.dsse.json') }), {
     code: 1,
-    out: / runs +NOTHING: order .* is a permit to install: the box looks under it, and no rule runs/,
+    out: / runs +NOTHING: .* is an installation authorisation: the box analyses video under it, but no rule runs/,
   });
   await sign({ outlines: [{ id: 'forecourt', polygon: square }] });
   t.match(await check({}), {
     code: 1,
-    out: / parked: NOT covered: the zone forecourt does not lie inside the outline that order .* gives for it/,
+    out: / parked: NOT covered: the zone forecourt does not lie inside the outline that authorisation .* gives for it/,
   });
   await sign({});
   const { code, out } = await check({});
   t.equal(code, 0);
   t.match(out, / parked: covered: .*, until 20/);
   t.match(out, / stays: only counted \(shadow\): /);
-  t.match(out, / crowds: NOT covered: order .* does not name crowd-gathering/);
+  t.match(out, / crowds: NOT covered: authorisation .* does not name crowd-gathering/);
   t.match(out, /^\S+vigie\.yaml: ok, but 1 of 3 rules will not run: 1 zone/, 'in the first line');
   t.match(out, /\n\S+vigie\.yaml: ok, but 1 of 3 rules will not run\n$/, 'and in the last one');
-  t.match(out, /warning: .*retention\.eventsDays: 300, but order .* allows 30; 30 is used/);
+  t.match(out, /warning: .*retention\.eventsDays: 300, but authorisation .* allows 30; 30 is used/);
   t.notMatch(out, 'hunter2');
   t.equal((await check({}, '--strict')).code, 1, 'an uncovered rule is a warning');
   t.match(JSON.parse((await check({}, '--json')).out), {
@@ -215,22 +215,22 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   });
   t.match(
     await check({ box: 'other' }),
-    { code: 1, out: / runs +NOTHING: order .* is for canebiere-017 at marseille-1; this is other/ },
+    { code: 1, out: / runs +NOTHING: authorisation .* is for canebiere-017 at marseille-1; this is other/ },
     'a box that would run no rule fails the check',
   );
   const files: [string, string, RegExp][] = [
     [
       'order.yaml',
       '',
-      /authorisation \S+order\.yaml: an order that is not signed; sign it with `vigie-oversight authorise /,
+      /authorisation \S+order\.yaml: an authorisation without a signature; sign it with `vigie-oversight authorise /,
     ],
-    ['order.json', JSON.stringify(order), /order\.json: an order that is not signed; sign it with/],
+    ['order.json', JSON.stringify(order), /order\.json: an authorisation without a signature; sign it with/],
     [
       'garbage',
       '\x00\xff{[',
-      /garbage: not a signed order \(the envelope is not JSON in UTF-8\); `vigie-oversight auth/,
+      /garbage: not a signed authorisation \(the envelope is not JSON in UTF-8\); `vigie-oversight auth/,
     ],
-    ['empty', '', /empty: not a signed order \(.*\); `vigie-oversight authorise` writes one/],
+    ['empty', '', /empty: not a signed authorisation \(.*\); `vigie-oversight authorise` writes one/],
   ];
   for (const [name, content, message] of files) {
     if (name !== 'order.yaml') writeFileSync(path(name), content);
@@ -241,7 +241,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   const signed = ['authorise', path('order.dsse.json'), '--sign', path('authority.key'), '--out', path('x')];
   t.match(await toEnd(oversight(t, ...signed)), {
     code: 2,
-    err: /order\.dsse\.json: is signed already; give the/,
+    err: /order\.dsse\.json: already signed; name the/,
   });
   writeFileSync(path('garbage'), 'a: [1\nb: "\x1b[31m\n');
   const garbage = await toEnd(
@@ -255,7 +255,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   });
   t.match(
     await check({ rules: [{ id: 'crowds', kind: 'crowd-gathering', zone: 'forecourt', purpose: 'order' }] }),
-    { code: 1, out: / runs +NOTHING: order .* covers no rule of this configuration/ },
+    { code: 1, out: / runs +NOTHING: authorisation .* covers no rule of this configuration/ },
   );
   t.match(
     await check({
@@ -287,7 +287,7 @@ void t.test('suspend, resume and pin report what they did without an agent', asy
   const config = join(dir, 'vigie.yaml');
   writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'a.key.pub') }));
   const pinned = await toEnd(vigie(t, 'pin', '--config', config, ...state));
-  t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; valid times are judged from / });
+  t.match(pinned, { code: 0, out: /^this box obeys [0-9a-f]{64}; validity is checked from / });
   writeFileSync(config, stringify({ site: 'lab', box: 'lab-1', authorityKey: join(dir, 'b.key') }));
   t.match(await toEnd(vigie(t, 'pin', '--config', config, ...state)), {
     code: 2,

@@ -184,7 +184,7 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
   const life = suspended().mode('active', 'order').live(10);
   const { text, html, json } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
   const says =
-    /WENT ON WITHOUT A SIGNED RESUME: at 24 Nov 2026, 09:50 \+01:00 the box looked again, .*5a5a5a5a5a5a5a5a/;
+    /WENT ON WITHOUT A SIGNED RESUME: at 24 Nov 2026, 09:50 \+01:00 the box used its camera again, .*5a5a5a5a5a5a5a5a/;
   t.match(text, says);
   t.match(html, says);
   t.match(json, { missingResumes: [{ suspension: one, at: '2026-11-24T08:50:00.000Z' }] });
@@ -336,10 +336,10 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
   t.equal(await run.exit, 1, run.err);
   t.match(
     run.out,
-    /^wrong: .*the content of entry \d+ does not fit its hash\nNOT in order: one fault was found/,
+    /^wrong: .*the content of entry \d+ does not fit its hash\nNOT intact: one error was found/,
   );
   const html = readFileSync(out, 'utf8');
-  t.match(html, /class="verdict bad"[\s\S]*NOT in order/);
+  t.match(html, /class="verdict bad"[\s\S]*NOT intact/);
   t.notMatch(html, /tricycle/, 'an entry with a wrong hash is not shown');
   for (const [option, value, says] of [
     ['--from', 'yesterday', /--from: invalid time "yesterday"/],
@@ -388,11 +388,11 @@ void t.test('the report names who suspended, who resumed and who requested seale
   life.note({ type: 'unseal', row: 2, record }).live(10);
   const { text, html } = await makeReport(t, scratch(t), life, '2026-11-24', '2026-11-25');
   for (const says of [
-    /order 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
+    /authorisation 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
     /suspended by judge-desk: order of the court/,
-    /let go on by the keys prefect, mayor: order lifted/,
+    /resumed by the keys prefect, mayor: order lifted/,
     /case 2026\/1234, by the key “judge-desk”: assault – event b00t-1: handed out sealed, SHA-256 efef/,
-    /the authority’s key that is obeyed from now on: abab/,
+    /the authority’s key that the box accepts from now on: abab/,
   ]) {
     t.match(text, says);
     t.match(html, says);
@@ -476,15 +476,15 @@ void t.test('changes of each kind are described in words, and an unknown kind by
   );
   t.equal(
     describe('root', 'rolled-back', '412-0.3.0', '398-0.2.0'),
-    'root’s program 412-0.3.0 was taken back, and root’s program 398-0.2.0 runs again (rollout n-1)',
+    'root’s program 412-0.3.0 was rolled back, and root’s program 398-0.2.0 runs again (rollout n-1)',
   );
   t.equal(
     describe('root', 'failed', null),
-    'root’s program of a release that is not named was given up; nothing was changed (rollout n-1)',
+    'root’s program of a release that is not named failed; nothing was changed (rollout n-1)',
   );
   t.equal(
     describe('release', 'staged', '411-0.3.0'),
-    'the release 411-0.3.0 was fetched and checked, and lies ready (rollout n-1)',
+    'the release 411-0.3.0 was fetched and checked, and is ready (rollout n-1)',
   );
   t.equal(
     describe('configuration', 'confirmed', 'ab'.repeat(32)),

@@ -123,7 +123,7 @@ const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').
 void t.test('the page states what the journal and the authorisation contain', async (t) => {
   const { life, page, sign, words } = await makePages(t, {}, '--language', 'en');
   t.match(text(page), /Suspended\s+since/);
-  t.match(text(page), 'Order 2026-77');
+  t.match(text(page), 'Authorisation 2026-77');
   t.match(text(page), 'Arrêté 2026-77 &lt;du maire&gt;', 'text, not markup');
   t.match(text(page), 'On trial: counted only');
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
@@ -163,9 +163,9 @@ void t.test('an installation authorisation is named as one, in both languages', 
   const { page, words } = await makePages(t, permit, '--language', 'en');
   t.match(
     text(page),
-    'This is a permit to install: the program reads pictures so that the camera can be put up.',
+    'This is an installation authorisation: the program reads pictures so that the camera can be installed.',
   );
-  t.match(text(page), 'No rule runs under it, and nobody is alerted.');
+  t.match(text(page), 'No rule runs under it, and no one is alerted.');
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
   t.match(words, 'No analysis is authorised here at present.');
@@ -246,7 +246,7 @@ void t.test('a box that went on without a signed resume is reported, in both lan
   const { page } = await madeOf(t, life, {}, '--language', 'en');
   t.match(
     page,
-    /class="alarm">On [^<]* the program looked again after a suspension, and no entry of the journal says/,
+    /class="alarm">On [^<]* the program read pictures again after a suspension, and no entry of the journal says/,
   );
   const french = await madeOf(t, life);
   t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
@@ -258,10 +258,10 @@ void t.test('statements on redaction and on the journal include their limits', a
       'en',
       [
         /at least 99\.997\s?% of the area of people/,
-        /Somebody whom the program does not find and who does not move is not covered/,
-        /What remains: where somebody stood, how tall, with whom and when/,
-        /after the last head that somebody else has kept/,
-        /It does not prove .* that nobody else uses the pictures of the same camera/,
+        /A person whom the program does not find and who does not move is not covered/,
+        /What remains: where a person stood, how tall, with whom and when/,
+        /after the last head that someone else has kept/,
+        /It does not prove .* that no one else uses the pictures of the same camera/,
       ],
     ],
     [
@@ -291,12 +291,15 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
   t.match(words, 'No analysis is authorised here at present.');
   t.match(
     err,
-    /^vigie-oversight: the page says that no order is valid: order 2026-77 was valid until 2025-02-01/,
+    /^vigie-oversight: the page says that there is no valid authorisation: authorisation 2026-77 was valid until 2025-02-01/,
   );
 
   const run = runAgain('--language', 'en');
   t.equal(await run.exit, 0, run.err);
-  t.match(run.err, /^vigie-oversight: the page says that no order is valid: none was given with --order/);
+  t.match(
+    run.err,
+    /^vigie-oversight: the page says that there is no valid authorisation: --order is not given/,
+  );
   t.match(
     text(readFileSync(join(out, 'index.html'), 'utf8')),
     'No valid authorisation: nothing is analysed.',
@@ -330,7 +333,7 @@ void t.test('a changed journal is reported on the page and by exit code 1', asyn
   writeFileSync(contents, readFileSync(contents, 'utf8').replace('"read":3000,', '"read":2,'));
   const run = runAgain();
   t.equal(await run.exit, 1);
-  t.match(run.err, /^vigie-oversight: the journal is NOT in order.*`vigie-oversight verify` says why/m);
+  t.match(run.err, /^vigie-oversight: the journal is NOT intact.*`vigie-oversight verify` gives the reason/m);
   t.match(readFileSync(join(out, 'index.html'), 'utf8'), 'Le journal de ce boîtier n’est PAS en ordre');
 });
 
@@ -385,18 +388,18 @@ void t.test('an order, key or configuration of another box or authority is refus
   );
   for (const [args, says] of [
     [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
-    [['--order', file], /: --order: authorisation .*: not a signed order/],
+    [['--order', file], /: --order: authorisation .*: not a signed authorisation/],
     [
       ['--order', writeScratch('by-another', signedOrder(orderFor(config), other))],
       /: --order: authorisation .*by-another: /,
     ],
     [
       ['--order', writeSigned('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
-      /: --order: order 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
+      /: --order: authorisation 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
     ],
     [
       ['--order', writeSigned('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
-      /: --order: order 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
+      /: --order: authorisation 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
     ],
     [['--order', order, '--authority-key', writeScratch('other.pub', pem)], /: --order: authorisation /],
     [
@@ -425,7 +428,7 @@ void t.test('the authority’s key must be the one in the box’s journal', asyn
     fourDays().note({ type: 'authority', before: null, after }).live(10);
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
-  t.match(text(page), 'Order 2026-77');
+  t.match(text(page), 'Authorisation 2026-77');
   const { runAgain, order, stateDir } = await madeOf(t, obeys(keyid));
   openJournal(stateDir).append({
     at: new Date().toISOString(),

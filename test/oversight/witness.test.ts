@@ -103,7 +103,7 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
   fill(openJournal(twin), 300, 2);
   t.match(converse(openJournal(twin), witness), {
     is: 'alarm',
-    message: /^forked: its 300 entries are others/,
+    message: /^forked: its 300 entries differ/,
   });
   const conflicts = readdirSync(join(dir, 'boxes', ...ORIGIN.split('/'))).filter((name) =>
     name.startsWith('conflict-'),

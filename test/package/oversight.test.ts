@@ -79,7 +79,7 @@ void t.test('its commands work without any other package of Vigie', { skip }, as
   const place = '/root/box/box.jsonl';
   t.match(oversight('verify', place, '--key', '/root/box/box.vkey'), {
     status: 0,
-    out: new RegExp(`\nIn order: the journal of box ${BOX} at ${SITE} has `),
+    out: new RegExp(`\nIntact: the journal of box ${BOX} at ${SITE} has `),
   });
   container.write('/root/box/bad.jsonl', container.read(place).replace('"type":"alert"', '"type":"alerT"'));
   t.match(oversight('verify', '/root/box/bad.jsonl', '--key', key), { status: 1, out: /^wrong: / });

@@ -263,7 +263,7 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
   t.match(score, { truePositives: 0, falseNegatives: 1, falsePositives: 1 }, 'there before: not counted');
   t.match(
     scoreConditions(label, starts),
-    [{ kind: 'cannot-see', falsePositives: 1, faults: [{ line: 'x: cannot-see false at 61.0 s' }] }],
+    [{ kind: 'cannot-see', falsePositives: 1, mistakes: [{ line: 'x: cannot-see false at 61.0 s' }] }],
     'only what the label does not allow is false',
   );
   const blind = blindnessTold(starts) as Start;
@@ -271,8 +271,8 @@ t.test('scoring forgives presence at the start, allowed conditions and reported 
   t.match(forgive(score, blind), {
     falseNegatives: 0,
     falsePositives: 1,
-    faults: [{ line: 'x: a false at 30.0 s' }],
-    forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark told at 40.0 s' }],
+    mistakes: [{ line: 'x: a false at 30.0 s' }],
+    forgiven: [{ line: 'x: a missed between 10 and 20 s; forgiven: too-dark reported at 40.0 s' }],
   });
   t.equal(blindnessTold(startsOf([event('cannot-see', 61)])), undefined, 'too late');
   t.equal(blindnessTold(startsOf([event('defocused', 5)])), undefined, 'another condition');

@@ -242,7 +242,7 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     [
       'unsigned',
       { ...config, authorisation: path('unsigned', JSON.stringify(order())) },
-      /an order that is not signed; sign it with/,
+      /an authorisation without a signature; sign it with/,
     ],
     [
       'other key',
@@ -458,7 +458,7 @@ void t.test('a rule runs only where an entry names its kind, its place and its p
   t.same(covered({ rules: [entry] }), [
     'on-lawn runs: art. 1',
     'on-square runs: art. 1',
-    'over-kerb: order 2026-77 does not name line-crossing',
+    'over-kerb: authorisation 2026-77 does not name line-crossing',
   ]);
   t.same(
     covered({
@@ -469,8 +469,8 @@ void t.test('a rule runs only where an entry names its kind, its place and its p
     }),
     [
       'on-lawn shadow: art. 1',
-      'on-square: order 2026-77 names loitering, but not for square',
-      'over-kerb: order 2026-77 names line-crossing for kerb with the purpose fines, not counting',
+      'on-square: authorisation 2026-77 names loitering, but not for square',
+      'over-kerb: authorisation 2026-77 names line-crossing for kerb with the purpose fines, not counting',
     ],
   );
 });

@@ -145,7 +145,11 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       t.notOk(got.said.includes('frame') || got.said.includes('opened'), `${label}: no frame`);
       t.equal(got.picture, '', `${label}: no picture`);
     };
-    denied({ order: null }, /without a signed order only a recorded clip .* none by the service/, 'no order');
+    denied(
+      { order: null },
+      /without a signed authorisation only a recorded clip .* not by the service/,
+      'no order',
+    );
     const forged = { ...orderFor(config), ageRecipients: [RECIPIENT] };
     denied(
       { order: signedOrder(forged, testKey()).toString() },
@@ -182,7 +186,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
 
   await t.test('the agent’s user cannot undo a suspension', async (t) => {
     const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
-    t.match(suspendRun, { status: 0, out: /root has it on record/ });
+    t.match(suspendRun, { status: 0, out: /root has recorded the suspension/ });
     t.equal(box.vision, 0, 'vision has gone when it is answered');
     await attacked.stands(t, 'suspended', /^order of the court$/, 'suspended');
 
@@ -226,7 +230,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
 
   await t.test('a folder put back while the box looks is detected, and root vouches for it', async (t) => {
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
-    await attacked.stands(t, 'unauthorised', /journal does not continue what root/, 'put back');
+    await attacked.stands(t, 'unauthorised', /journal does not continue the head in root/, 'put back');
     t.match(
       attacked.asVigie('vigie', 'pin'),
       { status: 2, err: /sudo vigie-root pin/ },

@@ -104,7 +104,7 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
       { list: 'masks', id: 'windows' },
     ],
     reason:
-      'zones court (inside the outline of the order), lawn (no outline of an order signs it); masks windows',
+      'zones court (inside the outline of the authorisation), lawn (not in an outline of an authorisation); masks windows',
   });
   t.ok(fits('config-changed', 'cause', cause), 'fits the published schema');
   t.strictSame(live(stateDir, movedConfig).messages, [], 'once');
@@ -203,7 +203,7 @@ t.test('a record that was edited, put back or removed is not believed', async (t
     t.match(entered[1], { type: 'geometry', places: [{ id: 'court', before: 'unknown' }] }, damageName);
     t.match(
       messages[0]?.cause,
-      { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /not known/ },
+      { lists: ['zones', 'lines', 'masks', 'unknown'], reason: /is unknown/ },
       damageName,
     );
     t.ok(fits('config-changed', 'cause', messages[0]?.cause));
@@ -411,7 +411,11 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
       validUntil: until24,
       reason: null,
       rules: [
-        { id: 'stays', state: 'unauthorised', reason: /is a permit to install: no rule runs under it/ },
+        {
+          id: 'stays',
+          state: 'unauthorised',
+          reason: /is an installation authorisation: no rule runs under it/,
+        },
       ],
     },
   });
@@ -429,7 +433,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   t.ok(kinds().includes('rule-unauthorised start'));
   const status = vigie(t, 'status', '--state', stateDir);
   await status.exit;
-  t.match(status.out.replace(/\s+/g, ' '), /under the permit to install 2026-80-I: no rule runs/);
+  t.match(status.out.replace(/\s+/g, ' '), /under the installation authorisation 2026-80-I: no rule runs/);
   t.equal(status.code, 1, 'a person must place the order');
   await agent.stop();
   t.notOk(
@@ -444,9 +448,9 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const key = verifierKey(`vigie/${SITE}/${BOX}`, readJournalKey(join(stateDir, JOURNAL_KEY_FILE)));
   const journalReport = oversight(t, 'report', join(stateDir, 'journal'), '--key', key);
   await journalReport.exit;
-  t.match(journalReport.out, /permit to install, under which no rule runs: 2026-80-I, valid/);
+  t.match(journalReport.out, /installation authorisation, under which no rule runs: 2026-80-I, valid/);
   t.match(
     journalReport.out,
-    /drawn anew: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
+    /redrawn: zone court from \(0\.1, 0\.5\) \(0\.3, 0\.5\) \(0\.3, 0\.9\) to \(0\.6, 0\.5\)/,
   );
 });

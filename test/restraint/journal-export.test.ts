@@ -155,13 +155,13 @@ void t.test(
     writeFileSync(vkey, `${key}\n`);
     const good = oversight(t, 'verify', out, '--key', vkey);
     t.equal(await good.exit, 0, good.err);
-    t.match(good.out, /\nIn order: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
+    t.match(good.out, /\nIntact: the journal of box canebiere-017 at marseille-1 has 601 entries, .*\.\n$/);
     writeFileSync(out, readFileSync(out, 'utf8').replace('"stepMs":77}', '"stepMs":78}'));
     const bad = oversight(t, 'verify', out, '--key', vkey, '--json');
     t.equal(await bad.exit, 1, bad.err);
     t.match(JSON.parse(bad.out), {
       inOrder: false,
-      sentence: /^NOT in order: /,
+      sentence: /^NOT intact: /,
       origin: ORIGIN,
       wrong: [/root/],
     });

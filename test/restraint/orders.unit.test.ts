@@ -152,7 +152,7 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
     uncoveredRules.map(({ reason }) => reason),
     ['zone court', 'line gate'].map(
       (what) =>
-        `the ${what} does not lie inside the outline that order 2026-77 gives for it; draw it inside that outline`,
+        `the ${what} does not lie inside the outline that authorisation 2026-77 gives for it; draw it inside that outline`,
     ),
   );
   const other = [{ id: 'other', polygon: rectangle(0, 0, 0.1, 0.1) }];
@@ -263,10 +263,10 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
     });
   t.equal(verdict(signedOrder(permit())), 'accepted');
   const wrong: [string, Partial<Authorisation>, RegExp][] = [
-    ['rules', { rules: order().rules }, /names no rules/],
-    ['recipients', { ageRecipients: [`age1${'q'.repeat(58)}`] }, /seals nothing/],
-    ['25 hours', { notAfter: iso(START_MS + 24 * HOUR_MS) }, /24 hours at most/],
-    ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /24 hours at most/],
+    ['rules', { rules: order().rules }, /must not name rules/],
+    ['recipients', { ageRecipients: [`age1${'q'.repeat(58)}`] }, /must not allow sealing/],
+    ['25 hours', { notAfter: iso(START_MS + 24 * HOUR_MS) }, /at most 24 hours/],
+    ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /at most 24 hours/],
     ['no permit, and no rule', { installation: false }, /\/rules is empty/],
   ];
   for (const [caseName, change, message] of wrong) {
@@ -288,7 +288,7 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
   const coverage = coverageOf(permit(), CONFIG);
   t.strictSame(
     coverage.map(({ grant, reason }) => [grant, reason]),
-    Array(2).fill([undefined, 'order 2026-80-I is a permit to install: no rule runs under it']),
+    Array(2).fill([undefined, '2026-80-I is an installation authorisation: no rule runs under it']),
   );
 });
 
@@ -341,11 +341,11 @@ void t.test('the order applies where it is valid, otherwise the permit to instal
   clock.advance(24 * HOUR_MS);
   t.match(
     ruling(),
-    /not JSON in UTF-8\); `vigie-oversight authorise` writes one; and the permit to install does not hold: order 2026-80-I was valid until/,
+    /not JSON in UTF-8\); `vigie-oversight authorise` writes one; and the installation authorisation is not valid: authorisation 2026-80-I was valid until/,
     'both over',
   );
   place('authorisation', undefined);
-  t.match(ruling(), /^the permit to install does not hold: order 2026-80-I was valid until/);
+  t.match(ruling(), /^the installation authorisation is not valid: authorisation 2026-80-I was valid until/);
   place('installation', signedOrder(order()));
   t.match(
     ruling(),

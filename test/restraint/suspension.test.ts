@@ -142,7 +142,7 @@ void t.test(
     t.match(suspended, { code: 0, err: '' });
     t.match(
       suspended.out,
-      /^suspended since .*\nthe agent has stopped looking; frames read since its start: [1-9]\d*\n$/,
+      /^suspended since .*\nthe agent has stopped the analysis; frames read since its start: [1-9]\d*\n$/,
     );
     t.same(visionsOf(agent.child.pid as number), [], 'there is no vision process');
     await waitUntil(t, 'told', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
@@ -459,7 +459,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   await waitUntil(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
   await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
   await waitUntil(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
-  t.match(modes.at(-1), { reason: /order 2026-79 was valid until/ });
+  t.match(modes.at(-1), { reason: /authorisation 2026-79 was valid until/ });
   const frames = modes.at(-1)?.framesRead;
   await take({ box: 'another' }, 'unauthorised');
   t.equal(modes.at(-1)?.framesRead, frames, 'no frame more');

@@ -122,13 +122,13 @@ void t.test('the retention of each box follows its valid authorisations', async 
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'a file’s previous content still counts');
   t.match(
     lines.at(-1),
-    /b\.dsse\.json: not a signed order \(the envelope is not JSON in UTF-8\); .*; what it said before counts/,
+    /b\.dsse\.json: not a signed authorisation \(the envelope is not JSON in UTF-8\); .*; what it said before counts/,
   );
   rmSync(join(folder, 'b.dsse.json'));
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'a short order that is gone does not make the days longer');
   writeFileSync(join(folder, 'a.dsse.json'), 'x'.repeat(600_000));
   t.same(await daysOf('a'), [30, 7, 'default'], 'a long one that cannot be read any more: the default');
-  t.match(lines.at(-1), /more than 524288 bytes; this is no authorisation/);
+  t.match(lines.at(-1), /more than 524288 bytes; not an authorisation/);
   rmSync(folder, { recursive: true });
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'without the folder all counts on that was known');
   t.match(lines.at(-1), /cannot be read \(ENOENT/);

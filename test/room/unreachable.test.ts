@@ -25,16 +25,16 @@ void t.test('an unreachable broker is one line with its address and the fix', as
   const database = join(scratch(t), 'room.db');
   t.equal(
     await firstFault(t, 'archive', '--broker', `mqtt://127.0.0.1:${port}`, '--database', database),
-    `room: broker mqtt://127.0.0.1:${port}: nothing listens there; start the broker, or put --broker right`,
+    `room: broker mqtt://127.0.0.1:${port}: nothing listens there; start the broker, or correct --broker`,
   );
   t.match(
     await firstFault(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
-    /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; put the host in --broker right|DNS does not)/,
+    /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; correct the host in --broker|DNS does not)/,
   );
   const brokerArgs = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
   t.equal(
     await firstFault(t, 'metrics', ...brokerArgs),
-    `room: broker mqtt://***:***@127.0.0.1:${port}: nothing listens there; start the broker, or put --broker right`,
+    `room: broker mqtt://***:***@127.0.0.1:${port}: nothing listens there; start the broker, or correct --broker`,
   );
 });
 

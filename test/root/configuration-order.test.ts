@@ -231,7 +231,7 @@ void t.test('the camera’s login stays in its place', async (t) => {
     await box.follow();
     t.match(box.status, {
       phase: 'failed',
-      reason: /camera\.source: the login \(\*\*\*\) would stand in two places/,
+      reason: /camera\.source: the login \(\*\*\*\) would appear in two places/,
     });
     t.equal(box.text, box.former);
     t.notMatch(JSON.stringify(box.status) + box.output.join(), /hunter2/);
@@ -283,9 +283,13 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
   };
   under();
   const fun = (text: string): string => text.replace('purpose: safety', 'purpose: fun');
-  await tryChange('a purpose that it does not name', fun, /rules\[0\]: order 2026-77 .* not fun/);
+  await tryChange('a purpose that it does not name', fun, /rules\[0\]: authorisation 2026-77 .* not fun/);
   const otherCamera = (text: string): string => text.replace('"rtsp://***@10.0.0.2/main"', '"test:pattern"');
-  await tryChange('another camera', otherCamera, /camera\.source: order 2026-77 is for the camera rtsp/);
+  await tryChange(
+    'another camera',
+    otherCamera,
+    /camera\.source: authorisation 2026-77 is for the camera rtsp/,
+  );
   const bare = (text: string): string => text.replace(SKY, '');
   await tryChange('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
   const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');

@@ -95,7 +95,7 @@ void t.test('a staged release is verified against its manifest again before the 
   t.equal(other.current, '1-0.1.0');
   t.match(other.record, {
     phase: 'failed',
-    reason: /is not what its manifest says: it has \.\/dist\/part-1\/file-1\.js/,
+    reason: /does not match its manifest: it has \.\/dist\/part-1\/file-1\.js/,
   });
 });
 

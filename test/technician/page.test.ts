@@ -107,7 +107,7 @@ t.test('one and a second technician may look, a third may not, and the box says 
     'the room is informed',
   );
   const looks = (findings: typeof state.findings) => findings.find(({ name }) => name === 'preview');
-  t.match(looks(state.findings), { verdict: 'ok', detail: /^a technician has looked .* since / });
+  t.match(looks(state.findings), { verdict: 'ok', detail: /^a technician has been viewing .* since / });
   t.match(looks((await page.state('fr')).findings), { detail: /^un technicien regarde / });
 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), null);

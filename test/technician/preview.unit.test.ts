@@ -224,7 +224,7 @@ t.test('no picture is shown without a journal entry, an authorisation and a stor
   box.journalDown = true;
   t.match(box.preview.start(screen, 1, SESSION), {
     code: 'unauthorised',
-    reason: /proved is not shown: the disk/,
+    reason: /no preview without a journal entry: the disk/,
   });
   await box.clock.pass(1000);
   t.equal(box.askCount, 0);

@@ -53,7 +53,7 @@ t.test(
     box.sleep(25 * 3600, 600);
     t.equal(
       await box.ask({}, { number: 'a', key: 'third' }).catch((error: Error) => error.message),
-      'tracks: the budget of case a is spent: order 10 tracks (tracks.budget.case)',
+      'tracks: the budget of case a is spent: the authorisation allows 10 tracks (tracks.budget.case)',
       'a case has one budget for good',
     );
   },
@@ -152,7 +152,7 @@ t.test(
     };
     await t.rejects(box.ask({ where: place, view: views[0]?.view ?? '' }), {
       code: 'not-permitted',
-      message: /must lie inside one area in which the order lets the box keep tracks: west, east/,
+      message: /must lie inside one area in which the authorisation allows tracks: west, east/,
     });
   },
 );
@@ -202,7 +202,7 @@ t.test('an order that ends, or a suspension, ends a question that is running', a
   );
   for (const [name, change, message] of [
     ['suspended', { mode: 'suspended' }, /suspended/],
-    ['ended', { grant: undefined }, /closed meanwhile|no order in force/],
+    ['ended', { grant: undefined }, /closed meanwhile|no valid authorisation/],
   ] as const) {
     const box = new TrackedBox(scratch(t), { grant: GRANT }).start();
     box.live(8, cars);

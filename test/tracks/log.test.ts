@@ -27,7 +27,7 @@ t.test('no file exists without an order that allows it, and status and health sa
   box.log.stop();
   t.notOk(existsSync(box.file));
   t.match(box.status.report, { state: 'off', grade: null, rows: 0, oldest: null });
-  await t.rejects(box.ask(), /no order in force allows a log of tracks/);
+  await t.rejects(box.ask(), /no valid authorisation allows a log of tracks/);
 });
 
 t.test('a passing car is stored for the box’s user alone, and found with its time and path', async (t) => {
@@ -234,7 +234,7 @@ t.test('an order that cannot be read deletes nothing until it was to end', async
   box.restart();
   box.sleep(HOUR_S, 60);
   t.ok(existsSync(box.file));
-  await t.rejects(box.ask(), /no order in force/);
+  await t.rejects(box.ask(), /no valid authorisation/);
   box.sleep(HOUR_S, 60);
   t.notOk(existsSync(box.file));
   t.match(purges(box), [{ why: 'authorisation', count: 1 }]);

@@ -346,10 +346,10 @@ void t.test('sources that can never work are refused with one clear line', async
     [`file:${file('empty.mp4', '')}`, /is empty/],
     [
       `file:${file('notes.mp4', 'These are notes, not a film.\n'.repeat(50))}`,
-      /notes\.mp4 is no video .*; give an AVI/,
+      /notes\.mp4: not a video .*; give an AVI/,
     ],
-    [`file:${file('noise.avi', createHash('sha512').update('x').digest())}`, /noise\.avi is no video/],
-    [`file:${sound}`, /sound\.mkv is no video/],
+    [`file:${file('noise.avi', createHash('sha512').update('x').digest())}`, /noise\.avi: not a video/],
+    [`file:${sound}`, /sound\.mkv: not a video/],
     ['ftp://me:secret@host/clip', /camera\.source: must be rtsp:\/\//],
     ['rtsp://', /must name a host, as rtsp:\/\//],
     ['/clip.mp4', /must be rtsp:\/\//],

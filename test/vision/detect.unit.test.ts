@@ -159,7 +159,7 @@ t.test('card: invalid values are refused', async (t) => {
       'a face',
       text.replace('"16": "dog"', '"16": "face"'),
       'config',
-      /class 16 "face" is not among what a detector/,
+      /class 16 "face" is not a class that a detector/,
     ],
     ['a plate', text.replace('"0": "person"', '"80": "plate"'), 'config', /class 80 "plate".*refused/],
     ['names swapped', text.replace('"2": "car"', '"2": "bus"'), 'config', /class 2 "bus"/],

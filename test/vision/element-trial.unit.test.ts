@@ -171,7 +171,11 @@ t.test('an unreadable file loses the memory and logs one line', async (t) => {
     runs.write(content);
     const trial = runs.start();
     t.equal(trial.postponedReason, undefined, name);
-    t.same(runs.warnings, ['what became of the element before cannot be read; it is tried'], name);
+    t.same(
+      runs.warnings,
+      ['the result of the last element trial cannot be read; the element is tried'],
+      name,
+    );
     trial.begin();
     t.same(runs.onDisk, { failures: 0, isOn: true }, `${name}: and a good one is written`);
   }
@@ -188,7 +192,7 @@ t.test('an unwritable folder limits the memory to one run of vision', async (t) 
   trial.begin();
   trial.failed('hot');
   t.match(trial.postponedReason, /^hot; /);
-  t.ok(runs.warnings.includes('what becomes of the element cannot be written'), String(runs.warnings));
+  t.ok(runs.warnings.includes('the result of the element trial cannot be written'), String(runs.warnings));
   t.equal(runs.start().postponedReason, undefined, 'the next life tries it');
 });
 

@@ -86,8 +86,8 @@ t.test(
     t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
     const yesterday = new Date(Date.now() - 1000).toISOString();
     const cases: [string, Parameters<TestBox['ask']>[0], RegExp][] = [
-      ['no order', { order: null }, /without a signed order/],
-      ['no folder', { folder: undefined }, /no folder tells whose orders count/],
+      ['no order', { order: null }, /without a signed authorisation/],
+      ['no folder', { folder: undefined }, /no folder names the authority/],
       ['rubbish', { order: '{}' }, /./],
       ['another authority’s', { order: String(signedOrder(orderFor(config), testKey())) }, /no key/],
       ['another box’s', { order: order({ box: 'other' }) }, /is for other/],
@@ -275,7 +275,7 @@ t.test('vision without an authorisation opens only a recorded clip or a test pat
   for (const source of [...sources, `file://${fifo}`])
     t.throws(() => recorded(source), { message: /only a recorded clip/ }, source);
   for (const source of [`file:${clip}`, 'test:pattern'])
-    t.throws(() => recorded(source, true), { message: /none by the service/ }, `${source}, in the unit`);
+    t.throws(() => recorded(source, true), { message: /not by the service/ }, `${source}, in the unit`);
 });
 
 t.test('the vision process itself opens no camera without an authorisation', async (t) => {
@@ -296,7 +296,7 @@ t.test('the vision process itself opens no camera without an authorisation', asy
     t.teardown(() => vision.stop());
     vision.start(BARE_PERMIT, bareSettings(source, 5));
     await waitUntil(t, `${source}: it ends`, () => over, 20_000);
-    t.match(messages.at(-1), { kind: 'failed', error: 'denied', message: /without a signed order/ });
+    t.match(messages.at(-1), { kind: 'failed', error: 'denied', message: /without a signed authorisation/ });
     t.notOk(
       messages.some(({ kind }) => kind === 'opened' || kind === 'frame'),
       'and has not opened a camera',

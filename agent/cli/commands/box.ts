@@ -35,7 +35,7 @@ function addRun(program: Command): void {
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .addOption(
-      new Option('--log <level>', 'least level of what is logged on standard error')
+      new Option('--log <level>', 'lowest level to log on standard error')
         .choices(LOG_LEVELS)
         .env('VIGIE_LOG')
         .default('info'),
@@ -47,8 +47,8 @@ function addRun(program: Command): void {
 }
 
 function addReplay(program: Command): void {
-  command(program, 'replay', 'run the whole pipeline over a recorded clip, on the clip’s own clock', [
-    ['vigie replay street.mp4 --config vigie.yaml --out result', 'every frame, as fast as it goes'],
+  command(program, 'replay', 'run the complete pipeline over a recorded clip, on the clock of the clip', [
+    ['vigie replay street.mp4 --config vigie.yaml --out result', 'every frame, as fast as possible'],
     ['vigie replay street.mp4 --config vigie.yaml --out result --fps 5', 'at one rate'],
     ['vigie replay street.mp4 --config vigie.yaml --out result --fps live', 'at the rates of a box'],
   ])
@@ -63,7 +63,7 @@ function addReplay(program: Command): void {
       'analyse n frames per second of the clip instead of all; live: as the street asks',
       rateOrLive(120),
     )
-    .option('--every-frame', 'let the detector look at every frame, also where nothing moves')
+    .option('--every-frame', 'run the detector on every frame, even without motion')
     .action(async (clip, { config, out, fps, everyFrame }) => {
       const { replay } = await import('../replay.ts');
       await replay(clip, { config, out, fps, everyFrame, wrapper: [] });
@@ -72,17 +72,17 @@ function addReplay(program: Command): void {
 
 function addCheck(program: Command): void {
   const meaning =
-    'tell every mistake of a configuration, or what the box will do with it; exit 1 when it would run nothing';
+    'list every error of a configuration, or what the box will do with it; exit 1 if no rule would run';
   command(program, 'check', meaning, [
-    [`vigie check ${DEFAULT_CONFIG}`, 'on the box: certificates and order are looked at too'],
+    [`vigie check ${DEFAULT_CONFIG}`, 'on the box: checks certificates and authorisation too'],
     ['vigie check --no-files --strict boxes/canebiere-017.yaml', 'elsewhere, for example before a rollout'],
     ['vigie check --json vigie.yaml | jq .problems', 'for programs'],
-    ['vigie check --no-files - <vigie.yaml', 'what is not in a file yet'],
+    ['vigie check --no-files - <vigie.yaml', 'from standard input'],
   ])
     .addArgument(new Argument('<file>', 'configuration, YAML or JSON; -: standard input'))
-    .option('--no-files', 'do not look at certificates and order: they lie on another machine')
+    .option('--no-files', 'do not check certificates and authorisation: they are on another machine')
     .addOption(stateOption())
-    .option('--strict', 'also exit 1 when there are warnings, or rules that the order does not cover')
+    .option('--strict', 'also exit 1 if there are warnings, or rules that the authorisation does not cover')
     .option('--json', 'print one JSON object')
     .action(async (file, { files, state, strict, json }) => {
       const { check } = await import('../check.ts');
@@ -91,20 +91,23 @@ function addCheck(program: Command): void {
 }
 
 function addDoctor(program: Command): void {
-  command(program, 'doctor', 'try everything the box depends on, and say how to mend what is broken', [
+  command(program, 'doctor', 'test everything the box depends on, and explain how to fix each problem', [
     ['vigie doctor', `with ${DEFAULT_CONFIG}`],
-    ['sudo vigie doctor', 'on a box: as the agent’s user, who may read its keys'],
+    ['sudo vigie doctor', 'on a box: as the agent’s user, which may read its keys'],
     ['vigie doctor --config vigie.yaml --state ./state --json', 'for programs'],
-    ['sudo vigie doctor --benchmark --seconds 300', 'what this board can do, as a table to send back'],
+    ['sudo vigie doctor --benchmark --seconds 300', 'performance of this board, as a table to send back'],
     [
       'sudo vigie doctor --benchmark --clip street.mp4',
-      'and how far accelerator and CPU agree on what is in a recording',
+      'also compares the detections of accelerator and CPU in a recording',
     ],
   ])
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(stateOption())
     .option('--seconds <n>', 'how long to watch the camera, or to time the board', positiveNumber(600), 5)
-    .option('--benchmark', 'time decoder, detector and whole frames on a made picture; stop the agent before')
+    .option(
+      '--benchmark',
+      'time decoder, detector and complete frames on a test picture; stop the agent first',
+    )
     .option('--clip <file>', 'with --benchmark: a recording of a street to compare accelerator and CPU on')
     .option('--json', 'print one JSON object')
     .action(async ({ config, state, seconds, json, benchmark, clip }) => {
@@ -117,7 +120,7 @@ function addStatus(program: Command): void {
   const meaning =
     'how the running box is, on one screen; exit 1 when something needs a person, 2 when none runs';
   command(program, 'status', meaning, [
-    ['sudo -u vigie vigie status', 'at the pole, on a phone too'],
+    ['sudo -u vigie vigie status', 'on site, also on a phone'],
     ['vigie status --state ./state --json | jq .report.outbox', 'for programs'],
   ])
     .addOption(stateOption())
@@ -134,7 +137,7 @@ function addAccuracy(program: Command): void {
     'accuracy',
     'how right the box was: precision by the room’s verdicts, recall by walk tests',
     [
-      ['sudo -u vigie vigie accuracy', 'a table, with how sure one can be of each figure'],
+      ['sudo -u vigie vigie accuracy', 'a table with confidence intervals'],
       ['vigie accuracy --state ./state --json', 'for programs'],
     ],
   )
@@ -152,7 +155,7 @@ function addCamera(program: Command): void {
   const camera = command(program, 'camera', meaning, [example]);
   command(camera, 'confirm', 'the zones hold in the view that the camera has now: let the rules go on', [
     example,
-    ['sudo -u vigie vigie camera confirm --yes', 'once both pictures were looked at'],
+    ['sudo -u vigie vigie camera confirm --yes', 'after checking both pictures'],
   ])
     .addOption(stateOption())
     .option('--yes', 'do not ask')
@@ -195,7 +198,7 @@ function addPage(program: Command): void {
       443,
     )
     .addOption(
-      new Option('--log <level>', 'least level of what is logged on standard error')
+      new Option('--log <level>', 'lowest level to log on standard error')
         .choices(LOG_LEVELS)
         .env('VIGIE_LOG')
         .default('info'),

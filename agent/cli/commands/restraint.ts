@@ -12,7 +12,7 @@ function addPin(program: Command): void {
   command(
     program,
     'pin',
-    'in a plain run: vouch for the box as it is: authority’s key of the configuration, clock, journal',
+    'without root’s record: confirm the current authority key, clock and journal of the box',
     [
       [
         'vigie pin --config vigie.yaml --state state',
@@ -29,19 +29,27 @@ function addPin(program: Command): void {
 }
 
 function addSuspension(program: Command): void {
-  command(program, 'suspend', 'on the box: stop looking, until two keys of the authorisation say otherwise', [
-    ['sudo -u vigie vigie suspend --reason "order 2026/1234 of the court"', 'outlives restarts and updates'],
-  ])
+  command(
+    program,
+    'suspend',
+    'on the box: stop the analysis until two keys of the authorisation sign a resume',
+    [
+      [
+        'sudo -u vigie vigie suspend --reason "order 2026/1234 of the court"',
+        'outlives restarts and updates',
+      ],
+    ],
+  )
     .requiredOption('--reason <text>', 'why; published and kept in the journal')
     .addOption(stateOption())
     .action(async ({ reason, state }) => {
       const { suspend } = await import('../suspend.ts');
       process.exitCode = await suspend({ reason, state });
     });
-  command(program, 'resume', 'on the box: let it look again', [
+  command(program, 'resume', 'on the box: resume the analysis', [
     [
       'sudo -u vigie vigie resume --key /media/a/prefect.key --key /media/b/mayor.key --reason "order lifted"',
-      'both holders are there with their keys',
+      'both keyholders are present with their keys',
     ],
   ])
     .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
@@ -56,7 +64,7 @@ function addSuspension(program: Command): void {
 function addJournal(program: Command): void {
   const meaning = 'the box’s tamper-evident journal: hand it on, print the key that checks it';
   const journal = command(program, 'journal', meaning, [
-    ['sudo -u vigie vigie journal key > canebiere-017.vkey', 'once, to be kept away from the box'],
+    ['sudo -u vigie vigie journal key > canebiere-017.vkey', 'once; store it outside the box'],
     [
       'vigie journal export /var/lib/vigie/journal --out canebiere-017.jsonl',
       'for `vigie-oversight`, which checks and tells it anywhere',
@@ -72,7 +80,7 @@ function addJournal(program: Command): void {
       journalExport(dir, { out });
     });
   command(journal, 'key', 'print the verifier key of this box’s journal', [
-    ['sudo -u vigie vigie journal key > canebiere-017.vkey', 'once, to be kept away from the box'],
+    ['sudo -u vigie vigie journal key > canebiere-017.vkey', 'once; store it outside the box'],
   ])
     .addOption(stateOption())
     .action(async ({ state }) => {

@@ -79,7 +79,7 @@ export function acceleratorFindings(
   const isOf = (preset: AcceleratorPreset): boolean => preset.element === configuredElement;
   if (PRESETS.some(isOf) && !accelerators.some(({ preset }) => isOf(preset))) {
     const detail = `none found for ${configuredElement}, which detector.element asks for`;
-    const fix = `plug it (docs/guide/accelerators.md, step 1), or go back to backend: ${CPU_BACKEND}`;
+    const fix = `connect it (docs/guide/accelerators.md, step 1), or switch back to backend: ${CPU_BACKEND}`;
     return [
       failed('accelerator', detail, fix),
       ...acceleratorLines(accelerators, elements, configuredElement),
@@ -111,7 +111,7 @@ function acceleratorLines(
     }
     const description = `${summary}, element ${preset.element}`;
     if (preset.obstacle !== undefined) {
-      const note = `${preset.obstacle}: the CPU looks (docs/guide/accelerators.md)`;
+      const note = `${preset.obstacle}: the CPU runs the detector (docs/guide/accelerators.md)`;
       return unknown(preset.name, `${description}: there, but ${note}`);
     }
     return ok(

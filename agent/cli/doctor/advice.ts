@@ -99,17 +99,17 @@ function backendFor(
   const cpu = onCpu ? ` on one of ${cores} cores` : '';
   const backend = onCpu ? 'the CPU' : `as now on ${on}`;
   const other = onCpu ? ready[0] : undefined;
-  if (inferenceMs === null) return { backend, reason: `no look was timed: ${untimed}` };
+  if (inferenceMs === null) return { backend, reason: `no detector run was timed: ${untimed}` };
   if (fps === null) {
-    const reason = `a look takes ${round(inferenceMs)} ms${cpu}; without a camera nothing says how many it has to take`;
+    const reason = `a detector run takes ${round(inferenceMs)} ms${cpu}; without a camera, the required rate is unknown`;
     return { backend, reason };
   }
   const ms = costAt(inferenceMs, input, size);
   const mayMs = (1000 / fps) * INTERVAL_RATIO_MAX;
-  const costs = `a look takes ${about(inferenceMs, ms)}${cpu}, and may take ${round(mayMs)} ms at ${fps} a second`;
+  const costs = `a detector run takes ${about(inferenceMs, ms)}${cpu}, and may take ${round(mayMs)} ms at ${fps} a second`;
   if (ms <= mayMs) {
     const spare =
-      other === undefined ? '' : `; ${other} is there: \`vigie doctor --benchmark\` says what it would save`;
+      other === undefined ? '' : `; ${other} is there: \`vigie doctor --benchmark\` shows what it would save`;
     return { backend, reason: `${costs}${spare}` };
   }
   if (other !== undefined) {
@@ -119,7 +119,7 @@ function backendFor(
   const slower = Math.max(0.2, Math.floor(10 * inferencesPerSecond(facts, size)) / 10);
   const fewer =
     slower < WALKING_FPS_MIN
-      ? `, too few for people who walk (${WALKING_FPS_MIN} and more): take a faster board or an accelerator`
+      ? `, too few for walking people (${WALKING_FPS_MIN} or more); use a faster board or an accelerator`
       : '';
   const hope = unready.length > 0 ? `, or make ${unready.join(', ')} ready (its line says how)` : fewer;
   return { backend: `${backend} with camera.fps: ${slower}${hope}`, reason: costs };

@@ -238,7 +238,7 @@ function heat(): Pick<Benchmark, 'temperatureAfterC' | 'clockMhz' | 'throttled'>
 export function benchmarkText(result: Benchmark): string {
   const { clockMhz, versions, temperatureBeforeC, temperatureAfterC } = result;
   const valueText = (value: number | string | null, unit = ''): string =>
-    value === null ? 'not told' : `${value}${unit}`;
+    value === null ? 'unknown' : `${value}${unit}`;
   const rows: [string, string][] = [
     ['board', result.board],
     ['SoC', `${result.soc}, ${result.cores} cores, ${result.memoryMiB} MiB`],
@@ -261,7 +261,7 @@ export function benchmarkText(result: Benchmark): string {
     ],
     ['memory', valueText(result.rssMiB, ' MiB at most')],
     ['heat', `${valueText(temperatureBeforeC, ' °C')} before, ${valueText(temperatureAfterC, ' °C')} after`],
-    ['clock', clockMhz === null ? 'not told' : `${clockMhz.now} of ${clockMhz.max} MHz`],
+    ['clock', clockMhz === null ? 'unknown' : `${clockMhz.now} of ${clockMhz.max} MHz`],
     ['throttled', valueText(result.throttled)],
     ...(result.comparison === null ? [] : comparisonRows(result.comparison)),
     ...result.accelerators.map((line): [string, string] => ['found', line]),

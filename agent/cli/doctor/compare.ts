@@ -59,7 +59,7 @@ export function onCpu(config: Config): Config {
  */
 export function comparisonOf(configured: DetectorRun, cpu?: DetectorRun): Comparison {
   if (cpu === undefined) {
-    const note = 'the configuration has the CPU look: nothing to compare it with';
+    const note = 'the configuration runs the detector on the CPU, so there is no accelerator to compare';
     return { cpu: metricsOf(configured), accelerator: null, agreement: null, note };
   }
   const accelerator = metricsOf(configured);
@@ -78,7 +78,7 @@ export function comparisonOf(configured: DetectorRun, cpu?: DetectorRun): Compar
 
 function noteOf(accelerator: InferenceMetrics | null, agreement: Agreement | null): string | null {
   if (accelerator?.fallback != null) return `it fell back to ${accelerator.on}: ${accelerator.fallback}`;
-  if (agreement === null) return 'no frame was looked at by both';
+  if (agreement === null) return 'no frame was analysed by both';
   if (agreement.matched + agreement.onlyFirst + agreement.onlySecond > 0) return null;
   return 'nothing was detected on this clip: give one of a street with --clip FILE';
 }
@@ -125,8 +125,8 @@ export function comparisonRows({ cpu, accelerator, agreement, note }: Comparison
 function metricsText({ on, model, frames, meanMs, p50BelowMs, p95BelowMs, power }: InferenceMetrics): string {
   const boundText = (ms: number | null): string =>
     ms === null ? `over ${LATENCY_BOUNDS_MS.at(-1)} ms` : `at most ${ms} ms`;
-  const watts = power === null ? 'watts not told' : `${power.watts} W (${power.of})`;
-  return `${model} on ${on}: ${meanMs} ms a look (p50 ${boundText(p50BelowMs)}, p95 ${boundText(p95BelowMs)}; ${frames} looks), ${watts}`;
+  const watts = power === null ? 'power unknown' : `${power.watts} W (${power.of})`;
+  return `${model} on ${on}: ${meanMs} ms per run (p50 ${boundText(p50BelowMs)}, p95 ${boundText(p95BelowMs)}; ${frames} runs), ${watts}`;
 }
 
 function agreementText(agreement: Agreement): string {

@@ -212,7 +212,7 @@ async function tryOut(
       on: detector?.provider ?? null,
     };
     if (own === undefined || access !== undefined) return inspection;
-    const untried = unknown('camera', 'not looked at: the box may not look; a test picture was used');
+    const untried = unknown('camera', 'not opened: the analysis is not permitted; a test picture was used');
     return {
       ...inspection,
       findings: findings.map((finding) => (finding.name === 'camera' ? untried : finding)),

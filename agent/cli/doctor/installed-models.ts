@@ -38,7 +38,7 @@ export function modelMetrics(modelDir: string): ModelMetrics[] {
       if (!Value.Check(Card, card)) return [];
       return card.accuracy.flatMap((one: unknown) => {
         if (!Value.Check(Figure, one)) return [];
-        const data = `${one.data}, ${one.copy ?? 'as it is'}, ${one.sizePx.join('×')}`;
+        const data = `${one.data}, ${one.copy ?? 'unmodified'}, ${one.sizePx.join('×')}`;
         return [{ model: card.name, data, recall: one.recallAtPrecision90 }];
       });
     });

@@ -32,7 +32,7 @@ export function stateFinding(stateDir: string): Finding {
   const dir = nearestExisting(stateDir);
   try {
     if (!statSync(dir).isDirectory())
-      return failed('state', `${dir} is not a folder`, 'move it away, or choose another --state');
+      return failed('state', `${dir} is not a folder`, 'move it elsewhere, or choose another --state');
     accessSync(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     const fix = `sudo install -d -o ${user} -m 0750 ${stateDir}`;
@@ -60,7 +60,7 @@ export function fileFindings({ mqtt, authorisation }: Config, problems: readonly
     const fix =
       fixes.key.exec(message)?.[0] ??
       (fixes.missing.test(message)
-        ? 'copy it there, or put the path right'
+        ? 'copy it there, or correct the path'
         : `make it readable for ${userInfo().username}`);
     return failed(`files ${path}`, `${foundValue ?? path}: ${message.replace(/; chmod .*/, '')}`, fix);
   });

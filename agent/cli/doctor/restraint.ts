@@ -43,7 +43,7 @@ export function decideAccess(
   record: RootRecord | undefined,
 ): AccessDecision {
   if (!existsSync(join(stateDir, JOURNAL_DIR, CHECKPOINT))) {
-    const reason = `not looked at: ${stateDir} has no journal that could prove the look; start the agent once, or name its folder with --state`;
+    const reason = `not opened: ${stateDir} has no journal to record the camera access; start the agent once, or name its folder with --state`;
     return { access: undefined, findings: [unknown('camera', reason)] };
   }
   const lock = new StateLock(stateDir);
@@ -91,18 +91,20 @@ function evaluateAccess(
   const { order, notAfter } = activeAuthorisation.content;
   const { coverage } = activeAuthorisation;
   const installationNote =
-    activeAuthorisation.content.installation === true ? ', a permit to install: no rule runs under it' : '';
+    activeAuthorisation.content.installation === true
+      ? ', an installation authorisation: no rule runs under it'
+      : '';
   const findings = [
-    ok('authorisation', `order ${order}, valid until ${notAfter}${installationNote}`),
+    ok('authorisation', `${order}, valid until ${notAfter}${installationNote}`),
     ...coverage.flatMap(({ rule, reason: obstacle }) =>
       obstacle === undefined
         ? []
-        : [failed(`rule ${rule}`, obstacle, 'change the rule, or ask for an order that names it')],
+        : [failed(`rule ${rule}`, obstacle, 'change the rule, or ask for an authorisation that names it')],
     ),
   ];
   const { suspended, reason } = suspensionOf(stateDir, record, facts);
   if (suspended) {
-    const fix = 'vigie resume, with two of its keys; the camera is not looked at until then';
+    const fix = 'vigie resume, with two of its keys; the camera is not analysed until then';
     return { access: undefined, findings: [...findings, failed('suspended', reason, fix)] };
   }
   if (record === undefined) writeOwnFolder(stateDir, config);
@@ -132,7 +134,7 @@ function suspensionOf(
   facts: { readonly suspension: RestraintState['suspension']; readonly authority: string | undefined },
 ): { suspended: boolean; reason: string } {
   const refuse = (): never => {
-    throw new AgentError('bug', 'a look ends no suspension');
+    throw new AgentError('bug', 'a camera test must not end a suspension');
   };
   const records = new SuspensionRecords({
     stateDir,

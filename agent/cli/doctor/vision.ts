@@ -16,7 +16,7 @@ const RATE_RATIO_MIN = 0.8;
 export const INTERVAL_RATIO_MAX = 0.5;
 
 const ELEMENT_FIX =
-  'docs/guide/accelerators.md says what to do for each reason, and how to go back to the CPU';
+  'docs/guide/accelerators.md explains what to do for each reason, and how to switch back to the CPU';
 
 /** Returns the findings. `trial` used the configured camera, or a test picture if there is none. */
 export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
@@ -32,7 +32,7 @@ export function visionFindings(config: Config, trial: VisionTrial): Finding[] {
           `${model} runs on ${provider}: ${fallback}`,
           DETECTOR_BACKENDS[config.detector.backend].usesElement
             ? ELEMENT_FIX
-            : 'put detector.providers right, or accept cpu: [cpu]',
+            : 'correct detector.providers, or accept cpu: [cpu]',
         );
   return [
     ...cameraFindings(config, trial),
@@ -47,7 +47,7 @@ function noDetector({ detector }: Config, { failed: failure, died }: VisionTrial
     failure?.message ?? (died === undefined ? 'it was not loaded in time' : `vision died (${died})`);
   const fix =
     failure?.error === 'config'
-      ? 'put detector.model and detector.input right; `vigie check` lists what else is wrong'
+      ? 'correct detector.model and detector.input; `vigie check` lists other errors'
       : 'reinstall the package: its model files must be unchanged';
   return failed(
     'detector',
@@ -76,10 +76,7 @@ function cameraFindings({ camera }: Config, trial: VisionTrial): Finding[] {
   const targetFps = Math.min(camera.fps, fps ?? camera.fps);
   if (measured === undefined) {
     const detail = `${source}: ${streamText}, but only ${trial.frames} frames came`;
-    return [
-      failed('camera', detail, 'look at the network and at the camera’s bit rate'),
-      ok('decoder', decoder),
-    ];
+    return [failed('camera', detail, 'check the network and the camera’s bit rate'), ok('decoder', decoder)];
   }
   const detail = `${source}: ${streamText}, ${round(measured)} analysed of ${camera.fps} wanted`;
   const slow = measured < targetFps * RATE_RATIO_MIN;
@@ -100,10 +97,9 @@ function rate({ watchedFrames, watchedMs }: VisionTrial): number | undefined {
 
 function cameraFix(source: string, reason: string): string {
   if (/refuses the user or password/.test(reason)) {
-    return 'put user and password right in camera.source (or VIGIE_CAMERA_SOURCE)';
+    return 'correct user and password in camera.source (or VIGIE_CAMERA_SOURCE)';
   }
-  if (/has no stream at/.test(reason))
-    return 'the camera answers, but has no such stream: put the path right';
+  if (/has no stream at/.test(reason)) return 'the camera answers, but has no such stream: correct the path';
   if (source.startsWith('rtsp'))
     return 'check cable, address and port of the camera, and that RTSP is switched on there';
   if (source.startsWith('v4l2:'))

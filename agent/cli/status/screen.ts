@@ -28,7 +28,7 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
   const wrong = findings.filter(({ state }) => state === 'failed').length;
   const { site, box } = status.report;
   const verdict =
-    wrong === 0 ? 'all well' : `${wrong} ${wrong === 1 ? 'thing needs' : 'things need'} a person`;
+    wrong === 0 ? 'no problems' : `${wrong} ${wrong === 1 ? 'problem needs' : 'problems need'} attention`;
   const lines = [
     ...wrapped(`${box} at ${site}:`, width, 0),
     paint(wrong === 0 ? 'ok' : 'failed', verdict),
@@ -55,9 +55,9 @@ export function statusText(status: LocalStatus, findings: readonly Finding[], sc
 
 /** Describes whether passing objects are stored without an alert. */
 function tracksText({ state, grade, days, rows, oldest }: TrackLogReport, timeZone: string): string {
-  if (state === 'off') return 'log of tracks: none is kept';
+  if (state === 'off') return 'log of tracks: off';
   const startText = oldest === null ? '' : ` since ${clockText(oldest, timeZone)}`;
-  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${startText}${state === 'paused' ? '; nothing is taken in now' : ''}`;
+  return `log of tracks: ${grade}, ${days} days, ${rows} tracks${startText}${state === 'paused' ? '; paused' : ''}`;
 }
 
 function eventLines(title: string, events: readonly LocalEvent[], timeZone: string, width: number): string[] {

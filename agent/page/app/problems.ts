@@ -3,7 +3,7 @@ import { cameraAddress, namesCamera } from '../../contract/camera-address.ts';
 import type { AuthorisationView } from '../../contract/page-link.ts';
 import { covers } from '../../contract/polygon.ts';
 import type { RuleConfig } from '../../contract/rule-config.ts';
-import { type Drawing, isInvalidShape, type Shape, shapesOf } from './drawing.ts';
+import { type Drawing, isInvalidShape, type Shape, type ShapeKind, shapesOf } from './drawing.ts';
 import { peopleProblem } from './height-gauge.ts';
 import { badFields, placeOf, type RuleFields } from './rule-fields.ts';
 
@@ -22,7 +22,8 @@ export type ProblemCode =
 
 export interface Problem {
   readonly code: ProblemCode;
-  readonly about: 'shape' | 'rule' | 'camera' | 'ground';
+  /** A zone, a line and a mask may have the same id. */
+  readonly about: ShapeKind | 'rule' | 'camera' | 'ground';
   /** Id of the shape or rule. */
   readonly id: string;
   /** Caused by the authorisation: shown in red, and not fixable by drawing. */
@@ -58,7 +59,7 @@ export function problemsOf({ drawing, source }: Draft, context: ProblemsContext)
 }
 
 function shapeProblems(shape: Shape, authorisation: AuthorisationView | null): Problem[] {
-  const problem = { about: 'shape', id: shape.id, blocks: true } as const;
+  const problem = { about: shape.kind, id: shape.id, blocks: true } as const;
   if (isInvalidShape(shape)) return [{ ...problem, code: 'shape-crosses', byAuthorisation: false }];
   const outline =
     shape.kind === 'mask' ? undefined : authorisation?.outlines.find(({ id }) => id === shape.id);

@@ -94,7 +94,7 @@ export class AgentClient {
       if (end.send(encodeFromPage({ kind: 'ask', request, session, ask }))) return;
       clearTimeout(timer);
       this.#waiting.delete(request);
-      reject(new AgentError('unavailable', 'the agent does not read what it is asked'));
+      reject(new AgentError('unavailable', 'the agent does not read requests'));
     });
   }
 

@@ -285,11 +285,11 @@ export class PageServer {
     // Logs only the place of the error, because a message may contain typed text.
     const stack = error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6).join(' ') : '';
     this.#errorLine.due((leftOut) =>
-      this.#options.log.error({ stack, leftOut }, 'a request failed by a mistake of the program'),
+      this.#options.log.error({ stack, leftOut }, 'a request failed because of a bug in the program'),
     );
     return new RefusalError(500, {
       error: 'failed',
-      reason: 'a mistake of the program; the log of the box tells more',
+      reason: 'a bug in the program; see the log of the box',
     });
   }
 

@@ -233,7 +233,7 @@ export class Routes {
     if (state === null)
       throw new AgentError(
         'unavailable',
-        `the agent says nothing of itself: ${refusal?.reason ?? 'no reason'}`,
+        `the agent does not report its identity: ${refusal?.reason ?? 'no reason'}`,
       );
     this.#identity = { site: state.site, box: state.box };
     return state;

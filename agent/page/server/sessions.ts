@@ -101,7 +101,7 @@ export class Sessions {
       }
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
-      log.error({ reason: error.message }, 'phones that were paired must be paired anew');
+      log.error({ reason: error.message }, 'phones that were paired must be paired again');
     }
     // Time from now on is deducted on disk before it is used; a damaged file is replaced.
     this.#keep();

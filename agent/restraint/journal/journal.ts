@@ -151,7 +151,7 @@ export class Journal {
 
   /** Returns the head with the proof that it continues the first `from` entries. Throws AgentError as `append`. */
   provenHead(from = this.#proveFrom): string {
-    assert(this.#head !== undefined, 'a journal is started before its head is told');
+    assert(this.#head !== undefined, 'a journal must be started before its head is read');
     return provenHeadText({ from, proof: this.#proof(from), note: this.#head });
   }
 
@@ -216,13 +216,13 @@ export class Journal {
     this.#disk(() => this.#blank(entries));
   }
 
-  /** Returns the newest entry that `fits`, among the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits`, among the last FILES_MAX files. */
   newest(fits: (content: JournalContent) => boolean): JournalContent | undefined {
     const [first] = this.contentsSince(fits);
     return first !== undefined && fits(first) ? first : undefined;
   }
 
-  /** Returns the newest entry that `fits` and all later ones, in order; if none fits, the last LOOK_BACK files. */
+  /** Returns the newest entry that `fits` and all later ones, in order; if none fits, the last FILES_MAX files. */
   contentsSince(fits: (content: JournalContent) => boolean): JournalContent[] {
     return this.#disk(() => {
       const last = this.#open.index;
@@ -378,7 +378,7 @@ export class Journal {
   #corrupt(reason: string): AgentError {
     return new AgentError(
       'corrupt',
-      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and check it with vigie-oversight verify, then move it away`,
+      `the journal ${this.#dir} cannot go on: ${reason}; keep a copy and check it with vigie-oversight verify, then move it elsewhere`,
     );
   }
 

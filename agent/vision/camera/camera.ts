@@ -209,8 +209,8 @@ export class Camera {
   rebuild(): void {
     if (this.#parts === undefined || this.#stopping.signal.aborted) return;
     this.#rebuilding = true;
-    this.#options.log.warn({ source: this.#parts.source.label }, 'the picture stands still: opened anew');
-    this.#parts.pipeline.fail({ message: 'the picture stands still', debug: '' });
+    this.#options.log.warn({ source: this.#parts.source.label }, 'the picture is frozen: reopening');
+    this.#parts.pipeline.fail({ message: 'the picture is frozen', debug: '' });
   }
 
   /** Ends a pending `nextGlimpse()` with null and frees the source. Idempotent. The stills stay. */
@@ -361,7 +361,7 @@ export class Camera {
     this.#backoff.reset();
     if (this.#wait !== undefined) this.#wait.abort();
     else if (this.#openedMs < downMs) {
-      this.#parts?.pipeline.fail({ message: 'the camera was away and has come back', debug: '' });
+      this.#parts?.pipeline.fail({ message: 'the camera was unavailable and has come back', debug: '' });
     }
   }
 

@@ -124,7 +124,7 @@ function rtspSource(camera: RtspCamera, resolveHost: Resolve): Source {
 function explainRtsp({ message, debug }: PipelineError, place: string, visibleUrl: string): string {
   const errorText = `${message} ${debug}`;
   if (message === LED_ELSEWHERE)
-    return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${visibleUrl} and what lies below it are asked for`;
+    return `${place} leads elsewhere, to ${shownUrl(debug)}; only ${visibleUrl} and paths below it are requested`;
   if (/\(401\)|Unauthorized/i.test(errorText)) return `${place} refuses the user or password`;
   if (/\(404\)|Not found/i.test(errorText))
     return `${place} has no stream at ${visibleUrl.replace(/^rtsp:\/\/[^/]*/, '')}`;
@@ -215,7 +215,7 @@ function explainClip({ message, debug }: PipelineError, path: string): string {
   if (!existsSync(path)) return `file not found: ${path}; give the path of a video clip`;
   const missing = /Missing (?:decoder|element|demuxer)[^\n(]*/i.exec(debug)?.[0].trim();
   const cause = missing ?? message.replace(/\.$/, '');
-  return `${path} is no video that can be decoded here (${cause}); give an AVI, MP4 or MKV clip`;
+  return `${path}: not a video that can be decoded here (${cause}); give an AVI, MP4 or MKV clip`;
 }
 
 function v4l2Source(device: string): Source {

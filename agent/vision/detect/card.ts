@@ -32,7 +32,7 @@ const GroupThresholds = Type.Object({
   startScoreMin: { ...Score, description: 'a new track may begin with such a detection' },
   lowScoreMin: { ...Score, description: 'a weaker detection may still continue a track' },
   nmsIouMax: { ...Ratio, description: 'of two boxes of the group that overlap more, the weaker one goes' },
-  boxShareMax: { ...Ratio, description: 'a box that covers a larger share of the frame goes' },
+  boxShareMax: { ...Ratio, description: 'a box with a larger ratio of the frame’s area is dropped' },
 });
 export type GroupThresholds = Static<typeof GroupThresholds>;
 
@@ -60,12 +60,15 @@ export const ModelCard = Type.Object({
   features: Type.Optional(FeaturesCard),
   decoder: Type.Optional(
     Type.Literal('ssdobjectdetector', {
-      description: 'the GStreamer element that makes detections of what another element puts out',
+      description: 'the GStreamer element that turns the output of another element into detections',
     }),
   ),
   inGraph: Type.Object({ scoreMin: { ...Score, description: 'floor of the scores that come out' } }),
   thresholds: Type.Object({ groups: Type.Partial(Type.Record(GroupSchema, GroupThresholds)) }),
-  accuracy: Type.Array(Type.Object({}), { maxItems: 64, description: 'figures and how they were measured' }),
+  accuracy: Type.Array(Type.Object({}), {
+    maxItems: 64,
+    description: 'accuracy results and how they were measured',
+  }),
 });
 export type ModelCard = Static<typeof ModelCard>;
 
@@ -112,7 +115,7 @@ function allowedLabel(index: string, name: string, path: string): Label {
   const list = Object.entries(allowed).map(([classIndex, label]) => `${classIndex} ${label}`);
   throw new AgentError(
     'config',
-    `model card ${path}: class ${index} "${name}" is not among what a detector may name (${list.join(', ')}); ` +
+    `model card ${path}: class ${index} "${name}" is not a class that a detector may report (${list.join(', ')}); ` +
       'this model is refused',
   );
 }

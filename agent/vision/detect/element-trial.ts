@@ -117,12 +117,15 @@ export class ElementTrial {
     try {
       const trial: unknown = JSON.parse(readFileSync(file, 'utf8'));
       if (Value.Check(Trial, trial)) return trial;
-      this.#options.log.warn({ file }, 'what became of the element before cannot be read; it is tried');
+      this.#options.log.warn(
+        { file },
+        'the result of the last element trial cannot be read; the element is tried',
+      );
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) {
         this.#options.log.warn(
           { file, reason: messageOf(error) },
-          'what became of the element before cannot be read; it is tried',
+          'the result of the last element trial cannot be read; the element is tried',
         );
       }
     }
@@ -136,7 +139,7 @@ export class ElementTrial {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       writeAtomically(join(dir, FILE), JSON.stringify(trial));
     } catch (error) {
-      log.warn({ dir, reason: messageOf(error) }, 'what becomes of the element cannot be written');
+      log.warn({ dir, reason: messageOf(error) }, 'the result of the element trial cannot be written');
     }
   }
 }

@@ -159,8 +159,8 @@ export class InferenceElementBackend implements Backend {
       if (inferred === null) throw await this.#noAnswer(limitMs);
       if (inferred.ptsNs !== ptsNs) {
         throw this.#broken(
-          `answers for the frame of ${inferred.ptsNs} ns when asked for that of ${ptsNs} ns: one answer for each ` +
-            'frame, in their order, would be right',
+          `answers for the frame of ${inferred.ptsNs} ns when asked for that of ${ptsNs} ns: it must answer for ` +
+            'each frame once, in sequence',
         );
       }
       return this.#options.decoder === undefined ? this.#ofTensors(inferred) : this.#ofObjects(inferred);
@@ -185,7 +185,9 @@ export class InferenceElementBackend implements Backend {
     const labels = this.#tensor(tensors, 'vigie-labels', INT32, [count]);
     if (tensors.length !== 3) {
       const names = tensors.map(nameOf).join(', ');
-      throw this.#broken(`gives ${names}: a detector may say nothing beside boxes, scores and labels`);
+      throw this.#broken(
+        `gives ${names} besides boxes, scores and labels; a detector must not have other outputs`,
+      );
     }
     const detections = {
       boxes: new Float32Array(boxes.bytes),

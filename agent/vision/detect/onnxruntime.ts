@@ -195,8 +195,8 @@ export class Session implements Backend {
     if (extraOutputs.length === 0) return;
     throw new AgentError(
       'config',
-      `model ${model} gives ${extraOutputs.map(describe).join(', ')} beside boxes, scores and labels: a detector may say ` +
-        'nothing else; this model is refused',
+      `model ${model} gives ${extraOutputs.map(describe).join(', ')} besides boxes, scores and labels; a detector must not have ` +
+        'other outputs, so this model is refused',
     );
   }
 

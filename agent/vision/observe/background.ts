@@ -113,7 +113,7 @@ export class Background {
     return this.#changedCells;
   }
 
-  /** Takes the last read picture, seen at `atMs`; `covered` must already be filled in for it. */
+  /** Takes the last read picture, seen at `atMs`; the hidden cells must already be filled in for it. */
   update(atMs: number): void {
     const first = this.#atMs === undefined;
     const elapsedMs = first ? 0 : Math.min(REST_MS, Math.max(0, atMs - (this.#atMs as number)));

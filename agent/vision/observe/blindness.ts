@@ -75,7 +75,7 @@ const POINTS = 64;
 /** Observer's data of a frame beside its pixels. */
 export interface ObservedFrame {
   readonly detections: readonly Detection[];
-  /** False if `found` is from an earlier frame. */
+  /** False if `detections` is from an earlier frame. */
   readonly detectorRan: boolean;
   readonly foreground: Foreground | undefined;
 }

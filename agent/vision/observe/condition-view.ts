@@ -61,7 +61,7 @@ export class View {
     return signatureOf(picture, this.#x, this.#y);
   }
 
-  /** Learns a window, at first with the weight of an even mean, later with at least `share`. */
+  /** Learns a window, at first with the weight of an even mean, later with at least `weightMin`. */
   learn(picture: ConditionPicture, weightMin: number): void {
     const weight = Math.max(weightMin, 1 / (this.#windows + 1));
     this.#windows += 1;

@@ -100,7 +100,7 @@ export function likeness(a: Patch, b: Patch): number {
   return sum;
 }
 
-/** Moves `patch` by `share` towards `now`. */
+/** Moves `patch` by `ratio` towards `now`. */
 export function blend(patch: Patch, now: Patch, ratio: number): Patch {
   const mixed = new Float32Array(POINTS);
   for (let i = 0; i < POINTS; i++) {

@@ -95,7 +95,7 @@ export class StationaryVehicles {
     return false;
   }
 
-  /** Takes the next frame. `looked` is false if `detections` are from an earlier frame, which adds no detections. */
+  /** Takes the next frame. `detectorRan` is false if `detections` are from an earlier frame, which adds no detections. */
   update(
     frame: Frame,
     tracks: readonly Track[],

@@ -60,7 +60,7 @@ function recorded({ settings, unit }: AccessRequest): Allowed {
   if (unit || !isRecorded(source)) {
     throw new AgentError(
       'denied',
-      'without a signed order only a recorded clip is looked at, and none by the service',
+      'without a signed authorisation only a recorded clip may be analysed, and not by the service',
     );
   }
   const { masks, vehicleColours = false } = settings;
@@ -69,7 +69,7 @@ function recorded({ settings, unit }: AccessRequest): Allowed {
 
 function authorised({ settings, folder }: AccessRequest, envelope: string): Allowed {
   if (folder === undefined)
-    throw new AgentError('denied', 'no folder tells whose orders count (VIGIE_RESTRAINT_DIR)');
+    throw new AgentError('denied', 'no folder names the authority (VIGIE_RESTRAINT_DIR)');
   const { site, box, masks } = folder.box();
   const place = { site, box, camera: cameraAddress(settings.camera.source) };
   const content = openEnvelope(envelope, folder);

@@ -31,7 +31,7 @@ function copy(into: Uint8Array, from: Uint8Array, start: number, end: number): v
   for (let at = start; at < end; at += 1) into[at] = from[at] as number;
 }
 
-/** Blends another picture into a cell at the ratio `share`, after converting the cell to the light of that picture. */
+/** Blends another picture into a cell at the ratio `ratio`, after converting the cell to the light of that picture. */
 export function blendCell(
   into: YuvPlanes,
   from: YuvPlanes,

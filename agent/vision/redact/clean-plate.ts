@@ -233,7 +233,7 @@ export class CleanPlate {
     this.#settle(state, cell, means, BLEND_RATIO);
   }
 
-  /** Updates the means after blending in a picture at the ratio `share`; the cell's light is then the picture's. */
+  /** Updates the means after blending in a picture at the given ratio; the cell's light is then the picture's. */
   #settle(
     { means: learntMeans, light, doubts }: CleanPlateState,
     cell: number,

@@ -4,7 +4,7 @@
  * A small detector finds a person in some frames only, and a still is redacted by the detections within two seconds of
  * it. Where the detector rests because nothing moves, these detections replace those of the skipped frames.
  *
- * LIMITS: `LOOKS_MAX` runs; a box that nearly repeats another is stored once.
+ * LIMITS: `RUNS_MAX` runs; a box that nearly repeats another is stored once.
  */
 import { iou } from '../../contract/geometry.ts';
 import type { Detection } from '../../contract/picture.ts';

@@ -89,7 +89,7 @@ export class WantedRate {
 
   /** Takes every frame of the camera. */
   watch({ atMs, small }: Pick<Glimpse, 'atMs' | 'small'>): void {
-    assert(small !== undefined, 'a camera whose rate follows the street gives small pictures');
+    assert(small !== undefined, 'a camera with an adaptive rate must give small pictures');
     const { any, unknown } = this.#motionTrigger.update(small, atMs, (point) => this.#isKnown(point));
     if (any) this.#movedMs = atMs;
     if (unknown) this.#unknownMs = atMs;

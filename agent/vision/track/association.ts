@@ -2,7 +2,7 @@
 import type { XyxyPx } from '../../contract/geometry.ts';
 import { heaviestMatching } from './assignment.ts';
 
-/** Returns the box with each side moved outwards by `share` of the box's width or height. */
+/** Returns the box with each side moved outwards by `ratio` of the box's width or height. */
 export function enlarged(xyxyPx: XyxyPx, ratio: number): XyxyPx {
   // The usual case, without an allocation.
   if (ratio === 0) return xyxyPx;

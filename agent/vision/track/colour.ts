@@ -62,7 +62,7 @@ export function likeness(a: ColourPrint, b: ColourPrint): number {
   return Math.min(1, sum / 2);
 }
 
-/** Moves `print` towards `seenPrint` by `share` (0..1). */
+/** Moves `print` towards `seenPrint` by `ratio` (0..1). */
 export function blend(print: ColourPrint, seenPrint: ColourPrint, ratio: number): void {
   for (let half = 0; half < PRINT_LENGTH; half += COLOURS) {
     let squares = 0;

@@ -31,7 +31,7 @@ const WARM_FRAMES = 800;
 function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('a whole number from 1 on is expected.');
+    throw new InvalidArgumentError('use a whole number of at least 1.');
   return value;
 }
 

@@ -45,7 +45,7 @@ function liveLines({ film, vigie, withSubstream, peer }: LiveReport): string[] {
     return `${ratio.toFixed(2)}  (at most ${ratioMax}: ${verdict(ratio <= ratioMax)})`;
   };
   const cost = ({ cpuPercent, pssMiB, looksPerS: inferencesPerS }: LiveCost): string =>
-    `${cpuPercent.toFixed(1)} % of a core, ${inferencesPerS.toFixed(1)} looks/s, PSS ${pssMiB?.toFixed(0) ?? '?'} MiB`;
+    `${cpuPercent.toFixed(1)} % of a core, ${inferencesPerS.toFixed(1)} inferences/s, PSS ${pssMiB?.toFixed(0) ?? '?'} MiB`;
   const agentCost = (one: AgentCost): string =>
     `${cost(one)} (vision ${one.visionPercent.toFixed(1)} %, agent ${one.agentPercent.toFixed(1)} %)`;
   const isSmall = vigie.pssMiB !== null && vigie.pssMiB <= GOALS.livePssMiBMax;

@@ -110,7 +110,7 @@ export class AgentProcess {
 }
 
 function logMessage(line: string | undefined): string {
-  if (line === undefined) return 'it said nothing';
+  if (line === undefined) return 'no output';
   try {
     const { msg } = JSON.parse(line) as { msg?: unknown };
     return typeof msg === 'string' ? msg : line;

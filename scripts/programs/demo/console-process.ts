@@ -76,7 +76,7 @@ export function openInBrowser(
 ): void {
   const display = Boolean(env['DISPLAY']) || Boolean(env['WAYLAND_DISPLAY']);
   if (!display) {
-    tell(`--open: there is no display here; open ${url} in a browser on this machine`);
+    tell(`--open: no display found; open ${url} in a browser on this machine`);
     return;
   }
   const way = join(dir, 'console.html');

@@ -172,7 +172,7 @@ async function showConsole(roomSigner: RoomSigner): Promise<void> {
   undo.push(() => Promise.all([consoleProcess.stop(), roomSigner.stop()]).then(() => undefined));
   const [{ url, exitReason }, signer] = await Promise.all([consoleProcess.start(), roomSigner.start()]);
   void signer.exitReason.then((reason) => finish({ code: 1, message: `demo: the signer ended: ${reason}` }));
-  say(`Console  ${url} as the room’s operators have it; this link lets in whoever has it`);
+  say(`Console  ${url} for the operators of the room; anyone who has this link can sign in`);
   if (values.open) openInBrowser(url, dir, process.env, say);
   void exitReason.then((reason) => finish({ code: 1, message: `demo: the console ended: ${reason}` }));
 }

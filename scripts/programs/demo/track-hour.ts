@@ -30,7 +30,7 @@ const GRANT: TrackLogGrant = {
   purpose: 'demonstration',
   legalBasis: 'none: a demonstration',
   grade: 'persons',
-  magistrate: 'Demonstration: nobody has authorised it',
+  magistrate: 'Demonstration: no one has authorised it',
   zones: 'all',
   colour: true,
   days: 1,

@@ -31,14 +31,14 @@ const PARAMETERS: Readonly<
     enum: ['binary_sensor', 'event', 'image', 'sensor'],
   },
   entity: { description: '`rule-<id>`, `snapshot` or `health-<what>`.' },
-  token: { description: `Chosen by whoever asks, of the form \`${REPLY_TOKEN.source}\`.` },
+  token: { description: `Chosen by the sender of the request; form \`${REPLY_TOKEN.source}\`.` },
   rule: { description: `Id of a rule, ${NAME_FORM}.` },
 };
 
 const INFO = `A box publishes what it sees as events and redacted stills, and what it is as status and health.
 
-MQTT 5 only, with mutual TLS; the broker takes the CN of the box's certificate as its name and lets it write and
-read \`vigie/+/<its name>/#\`, read \`vigie/+/all/cmd\`, and nothing else of \`vigie/\`.
+MQTT 5 only, with mutual TLS. The broker takes the CN of the box's certificate as its name. Below \`vigie/\` a box may
+only write and read \`vigie/+/<its name>/#\`, and read \`vigie/+/all/cmd\`.
 
 Messages with the user properties \`lane\`, \`seq\`, \`first\`, \`epoch\` and \`boot\` come from the box's outbox. \`seq\`
 has no gap within a lane and grows over restarts, as long as \`epoch\` is the same (a box that lost its state begins
@@ -47,10 +47,10 @@ another); live messages may overtake older ones. A message may come twice: de-du
 A row leaves the box when the room acknowledges its lane through its number (\`mqtt.ack: archive\`), or on PUBACK
 (\`mqtt.ack: broker\`).
 
-Within \`v1\` kinds, topics and members may be added; a consumer ignores those that it does not know. The schemas of what
-a box sends are therefore open: a member that they do not name is valid, a wrong type is not. This version sends nothing
-that they do not name. The schemas of what a box is sent are as the box takes it: where one is closed, the box refuses
-the whole message for a member that it does not know.
+Within \`v1\` kinds, topics and members may be added; a consumer ignores those that it does not know. The schemas of messages
+from a box are therefore open: a member that they do not name is valid, a wrong type is not. This version sends nothing
+that they do not name. The schemas of messages to a box match its own checks: where one is closed, the box refuses
+the entire message for a member that it does not know.
 
 The schemas are JSON Schema 2020-12 without \`format\`: they compile in Ajv's strict mode, \`new Ajv2020({ strict: true })\`,
 without a plug-in. \`x-bytesMax\` of a message is the largest payload, in bytes.
@@ -177,10 +177,10 @@ function messageOf({
     }),
     ...(EXAMPLES[name] !== undefined && { examples: [{ payload: EXAMPLES[name] }] }),
     ...(expires === true && {
-      description: 'With a message expiry interval: what is left of `retention.snapshotsDays`.',
+      description: 'With a message expiry interval: the remaining time of `retention.snapshotsDays`.',
     }),
     ...(removable === true && {
-      description: 'Retained and empty, it takes away what was there before.',
+      description: 'Retained and empty: removes the previous message of the topic.',
       'x-removable': true,
     }),
   };

@@ -22,7 +22,7 @@ const PAGES: Readonly<Record<string, () => string>> = {
   'docs/ref/config.md': describeConfig,
   'docs/ref/cli.md': () => describeCommands(makeProgram(), 'Commands'),
   'docs/ref/vigie-oversight.md': () =>
-    describeCommands(makeOversightProgram(), 'Commands for those who oversee boxes'),
+    describeCommands(makeOversightProgram(), 'Commands for the oversight of boxes'),
   'docs/ref/vigie-root.md': () => describeCommands(makeRootProgram(), 'Commands of root’s program'),
   'docs/ref/events.schema.json': describeSchema,
   'docs/ref/asyncapi.yaml': () => describeAsyncApi(version),
@@ -36,7 +36,7 @@ for (const [name, make] of Object.entries(PAGES)) {
   const text = make();
   const isCurrent = existsSync(file) && readFileSync(file, 'utf8') === text;
   if (checking && !isCurrent) {
-    process.stderr.write(`${name} is not what the sources say; run \`npm run docs\`\n`);
+    process.stderr.write(`${name} is out of date; run \`npm run docs\`\n`);
     process.exitCode = 1;
   }
   if (!checking && !isCurrent) {

@@ -59,9 +59,9 @@ function schemaFile(form: Form): JsonObject {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: SCHEMA_ID,
-    title: 'What a Vigie box publishes',
+    title: 'Messages of a Vigie box',
     description:
-      'An event as it is published (CloudEvents 1.0, structured JSON). Every other message has its schema in $defs; asyncapi.yaml says on which topic it comes. Made from the sources.',
+      'A published event (CloudEvents 1.0, structured JSON). Every other message has its schema in $defs; asyncapi.yaml names its topic. Generated from the sources.',
     anyOf: Object.keys(events).map(ref),
     $defs: {
       ...adaptSent({
@@ -72,14 +72,14 @@ function schemaFile(form: Form): JsonObject {
       }),
       ...Object.fromEntries(messageSchemas),
       ...adaptSent({
-        ModeStatement: { description: 'What is signed in a Mode message.', ...plain(ModeStatement) },
-        UpdateReport: { description: 'What is signed in an UpdateReported message.', ...plain(UpdateReport) },
+        ModeStatement: { description: 'Signed payload of a Mode message.', ...plain(ModeStatement) },
+        UpdateReport: { description: 'Signed payload of an UpdateReported message.', ...plain(UpdateReport) },
         LogsResult: { description: 'Result of the command logs.', ...plain(LogsResult) },
         DoctorResult: { description: 'Result of the command doctor.', ...plain(DoctorResult) },
       }),
-      UpdateOrder: { description: 'What is signed in an UpdateDesired message.', ...plain(UpdateOrder) },
-      ConfigOrder: { description: 'What is signed in a ConfigDesired message.', ...plain(ConfigOrder) },
-      Authorisation: { description: 'What is signed in an authorisation.', ...plain(Authorisation) },
+      UpdateOrder: { description: 'Signed payload of an UpdateDesired message.', ...plain(UpdateOrder) },
+      ConfigOrder: { description: 'Signed payload of a ConfigDesired message.', ...plain(ConfigOrder) },
+      Authorisation: { description: 'Signed payload of an authorisation.', ...plain(Authorisation) },
     },
   };
 }

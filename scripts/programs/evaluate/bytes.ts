@@ -155,7 +155,7 @@ async function watch(
     await agent.start();
     for (let remainingS = Math.ceil(seconds); remainingS > 0; remainingS -= 1) {
       if (process.stderr.isTTY)
-        say(`the agent watches: ${remainingS} s to go, ${packets.length} messages so far`);
+        say(`the agent runs: ${remainingS} s left, ${packets.length} messages received`);
       await sleep(1000);
     }
     return packets;
@@ -191,7 +191,7 @@ function metricsOf(packets: readonly IPublishPacket[], { bytes, seconds }: Video
   if (incidents === 0 || parts.health.messages === 0) {
     throw new AgentError(
       'unavailable',
-      'the agent said nothing that could be measured: is it a street clip?',
+      '--clip: the agent published no incident or no health message; use a clip of a street',
     );
   }
   const hours = [(incidents * 3600) / seconds, QUIET_INCIDENTS_PER_HOUR].map((rate) =>

@@ -126,7 +126,7 @@ function detectionsOf(reports: readonly EventsReport[]): number {
 }
 
 export const CONDITIONS_HEAD = [
-  `| condition | found of expected | recall | forgiven | false alerts | an hour | detections | blind, told by ${BLINDNESS_BY_S} s | told, s |`,
+  `| condition | found of expected | recall | forgiven | false alerts | an hour | detections | blind, reported within ${BLINDNESS_BY_S} s | reported, s |`,
   '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
 ].join('\n');
 

@@ -76,7 +76,7 @@ export async function evaluateDetector(options: DetectorEvaluationOptions): Prom
     for (const input of options.inputs) metrics.push(await evaluateSequence(sequence, input, options));
   }
   if (metrics.length > 0) return metrics;
-  throw new AgentError('config', `nothing to evaluate: neither clips nor ground truth in ${options.dataDir}`);
+  throw new AgentError('config', `${options.dataDir}: contains neither clips nor ground truth`);
 }
 
 async function evaluateSequence(

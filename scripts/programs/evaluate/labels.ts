@@ -223,7 +223,7 @@ export function blindnessTold(starts: readonly Start[]): Start | undefined {
 /** Returns the score with its misses marked as forgiven; false alerts stay unchanged. */
 export function forgive(score: RuleScore, { kind, atS }: Start): RuleScore {
   const missed = score.mistakes.filter(({ outcome }) => outcome === 'missed');
-  const remark = `forgiven: ${kind} told at ${atS.toFixed(1)} s`;
+  const remark = `forgiven: ${kind} reported at ${atS.toFixed(1)} s`;
   return {
     ...score,
     falseNegatives: 0,

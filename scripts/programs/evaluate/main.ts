@@ -219,7 +219,7 @@ program
 program
   .command('conditions')
   .description(
-    'the labelled films in bad light, weather and focus: found, false, and whether blindness is told',
+    'the labelled films in bad light, weather and focus: found, false, and whether blindness is reported',
   )
   .addOption(labelFoldersOption())
   .addOption(
@@ -231,9 +231,7 @@ program
   .action(conditions);
 program
   .command('sight')
-  .description(
-    'films in which all can be seen, in a loop: no condition of the camera may be told; exit code 1 else',
-  )
+  .description('films with a good view, in a loop: exit code 1 if a camera condition is reported')
   .addOption(labelFoldersOption())
   .option('--seconds <s>', 'length of all loops together', secondsOf, 3600)
   .action(sight);
@@ -260,8 +258,8 @@ program
 
 program
   .command('redaction')
-  .description('by what people are drawn in snapshots, how much of these is hidden, and what it costs')
-  .option('--stills <dir>', 'where the snapshots are written, to be looked at')
+  .description('how people are replaced in snapshots, the ratio of their area that is hidden, and the cost')
+  .option('--stills <dir>', 'folder for the snapshots, to view them')
   .option('--json', 'print JSON instead of a table')
   .action(redaction);
 

@@ -386,9 +386,9 @@ export function redactionTable(metrics: readonly RedactionMetrics[]): string {
       Math.round(one.bytesMax / 1000),
     ].join(' | ');
   return [
-    'By what the area of people taller than 40 px is drawn in published pictures: figures, the empty place, blocks in the',
+    'How the area of people taller than 40 px is drawn in published pictures: figures, the empty place, blocks in the',
     'colours around, blocks of a vehicle, and the live picture. Leaked: hidden pixels that change when the people are',
-    'painted over. Learnt from people: cells that the place took while somebody stood there. Then shares of the whole',
+    'painted over. Learnt from people: cells that the place took while a person was there. Then ratios of the entire',
     'picture, the mean step of brightness at the border of the place, in levels, and medians of the wall time.',
     '',
     '| sequence | pictures | people | figure | place | blocks | vehicle | live | leaked | learnt from people | picture: place | picture: blocks | seam | ms a picture | ms a frame | kB at most |',

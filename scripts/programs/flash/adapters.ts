@@ -27,7 +27,8 @@ export function adapterFiles(adapter: Adapter, host: Host, cmdline: string | und
       return [text('rpi-preseed.toml', preseed(host))];
     case 'cloudinit-rpi': {
       if (cmdline === undefined) {
-        const message = 'the image has no cmdline.txt, so it is no Raspberry Pi OS; use --adapter none';
+        const message =
+          '--adapter cloudinit-rpi: the image is not a Raspberry Pi OS (no cmdline.txt); use --adapter none';
         throw new AgentError('config', message);
       }
       return [

@@ -130,7 +130,7 @@ async function composed(image: string, layout: Layout, options: CardOptions, loa
   await tool('dd', [`if=${image}`, `of=${file}`, ...range, 'conv=sparse', 'status=none']);
   const fat = new Fat(file, 0);
   if ((await fat.read('vigie/vigie.yaml')) !== undefined) {
-    throw new AgentError('config', `${image} is already some box’s; take the baked image`);
+    throw new AgentError('config', `${image} already contains the files of a box; use the baked image`);
   }
   const { box } = load.site.config;
   const host = {
@@ -198,7 +198,7 @@ async function stickFolder(folder: string, load: Load): Promise<Put> {
   if (existsSync(join(folder, 'vigie'))) {
     throw new AgentError(
       'config',
-      `${join(folder, 'vigie')} is there already; take another box’s files away first`,
+      `${join(folder, 'vigie')} already exists; remove the files of the other box first`,
     );
   }
   const files = await load.files();
@@ -211,7 +211,7 @@ async function stickFolder(folder: string, load: Load): Promise<Put> {
       throw mediumError(error, folder);
     }
     if (!(await readFile(file)).equals(content)) {
-      throw new AgentError('corrupt', `${file} does not hold what was written`);
+      throw new AgentError('corrupt', `${file}: its content differs from what was written`);
     }
   }
   return {

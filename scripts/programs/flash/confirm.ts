@@ -22,7 +22,7 @@ export async function confirm(disk: Disk, answer: string | undefined, signal: Ab
 
 async function askConfirmation({ name, bytes, serial, model }: Disk, signal: AbortSignal): Promise<string> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    const message = `/dev/${name} would be overwritten, and nobody is at a terminal to say so; give --confirm "SIZE SERIAL"`;
+    const message = `/dev/${name}: overwriting needs a confirmation, and there is no terminal; give --confirm "SIZE SERIAL"`;
     throw new AgentError('denied', message);
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

@@ -49,7 +49,7 @@ export function writableDisk(name: string, sys: string, use: InUse): Disk {
   };
   if (PARTITION.test(name)) {
     const diskName = name.replace(/(?<=^mmcblk\d+)p\d+$|(?<=^sd[a-z]+)\d+$/, '');
-    refuse(`is a partition; name the whole disk, /dev/${diskName}`);
+    refuse(`is a partition; name the disk, /dev/${diskName}`);
   }
   if (!DISK.test(name)) refuse('is neither a card nor a stick (sdX or mmcblkN)');
   const dir = join(sys, 'block', name);

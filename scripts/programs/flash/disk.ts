@@ -23,7 +23,7 @@ export async function openDisk(
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new AgentError('config', `${path} is not there; is the card in its slot?`);
   if (!stat.isBlockDevice())
-    throw new AgentError('config', `${path} not a block device; use --to-file to write an image file`);
+    throw new AgentError('config', `${path}: not a block device; use --to-file to write an image file`);
   const name = basename(realpathSync(path));
   const readDisk = (): Disk =>
     writableDisk(name, SYS, {

@@ -61,7 +61,7 @@ const program = typedProgram('flash')
 
 program
   .command('bake')
-  .description('puts Vigie and all that it depends on into a vendor’s image, once a release; needs root')
+  .description('installs Vigie and its dependencies in a vendor’s image, once per release; needs root')
   .requiredOption('--image <file>', 'raw image of the vendor: one FAT and one ext4 partition')
   .option('--out <file>', 'the image that is made (default: the vendor’s name with -vigie)')
   .option('--deb <file>', 'the package, that of the updater beside it (default: those of this checkout)')
@@ -74,7 +74,10 @@ program
   .requiredOption('--box <name>', 'folder in SITE/boxes')
   .option('--image <file>', 'a baked image')
   .addOption(
-    new Option('--device <path>', 'the card, whole: /dev/sdX or /dev/mmcblkN').conflicts(['toFile', 'stick']),
+    new Option('--device <path>', 'disk of the card (not a partition): /dev/sdX or /dev/mmcblkN').conflicts([
+      'toFile',
+      'stick',
+    ]),
   )
   .addOption(new Option('--to-file <file>', 'a new file instead of a card').conflicts('stick'))
   .option('--stick <place>', 'a stick (/dev/sdX) or a folder, for boards that their vendor’s tool flashes')
@@ -84,7 +87,7 @@ program
   .option('--room <url>', 'https://host[:port] of the room’s enrolment')
   .addOption(new Option('--token <token>', 'one-time token of the room').conflicts('roomDir'))
   .option('--room-dir <folder>', 'the room’s enrolment on this machine, which gives the token')
-  .option('--confirm <text>', '"SIZE SERIAL" of the disk, where nobody is at a terminal')
+  .option('--confirm <text>', '"SIZE SERIAL" of the disk, for use without a terminal')
   .option('--out <folder>', 'where the label goes (default: beside the file, or label-BOX)')
   .option('--page-fingerprint <hex>', 'SHA-256 of the page’s certificate, for the label')
   .action(async (options: CardOptions, command: Command) => {

@@ -58,7 +58,7 @@ export function readSite(folder: string, box: string, nowMs: number): Site {
     throw new AgentError('config', `${yaml}: box is ${config.box}, but its folder and --box say ${box}`);
   }
   if (!/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(box)) {
-    const message = 'is no host name (RFC 1123: it begins and ends with a letter or digit)';
+    const message = 'is not a host name (RFC 1123: it begins and ends with a letter or digit)';
     throw new AgentError('config', `${yaml}: box ${box} ${message}; the phone would not find it`);
   }
   const places = placesOf(config, folder, own);
@@ -141,7 +141,7 @@ function checkAuthorisation(config: Config, places: ReadonlyMap<string, string>,
     const place = { site: config.site, box: config.box, camera: cameraAddress(config.camera?.source) };
     const refusal = authorisationRefusal(content, place, Date.parse(content.notBefore));
     if (refusal === undefined)
-      return [`order ${content.order} begins ${content.notBefore}; nothing runs before`];
+      return [`authorisation ${content.order} begins ${content.notBefore}; nothing runs before`];
   }
   if (report.problem === undefined && (config.rules.length === 0 || content?.installation === true)) {
     return [
@@ -166,7 +166,7 @@ function ofUpdater(folder: string): BootFile[] {
   const names = [UPDATE_SETTINGS_FILE, UPDATE_ROOT_FILE];
   const files = names.flatMap((name) => optional(folder, name));
   if (files.length === 0 || files.length === names.length) return files;
-  throw new AgentError('config', `${folder}: ${names.join(' and ')} go together; one of them is not there`);
+  throw new AgentError('config', `${folder}: ${names.join(' and ')} go together; one of them is missing`);
 }
 
 /** Returns other files of the box's folder (a package, a clip). They go where provisioning does not look. */

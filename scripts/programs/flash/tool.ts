@@ -38,7 +38,7 @@ export async function tool(
   let bytes = 0;
   await stream(name, args, options, (piece) => {
     bytes += piece.length;
-    if (bytes > OUTPUT_BYTES_MAX) throw new AgentError('unavailable', `${name}: said more than was asked`);
+    if (bytes > OUTPUT_BYTES_MAX) throw new AgentError('unavailable', `${name}: its output is too long`);
     pieces.push(piece);
   });
   return Buffer.concat(pieces);

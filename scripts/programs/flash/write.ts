@@ -51,7 +51,7 @@ export async function writeVerified(source: Source, target: Target, options: Wri
   const writtenSum = await write(source, target, options);
   const readSum = await readBack(source.bytes, target, options);
   if (readSum === writtenSum) return readSum;
-  const message = `${target.name} does not hold what was written (SHA-256 differs): the card is worn or not what it claims; throw it away`;
+  const message = `${target.name}: its content differs from what was written (SHA-256): the card is worn or counterfeit; replace it`;
   throw new AgentError('corrupt', message);
 }
 

@@ -30,7 +30,7 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
     const now = new Date(nowMs).toISOString();
     throw new AgentError(
       'config',
-      `${file}: notAfter: ${content.notAfter} is over, and it is ${now} by this machine’s clock: the order would allow nothing; write a later time`,
+      `${file}: notAfter: ${content.notAfter} is in the past (this machine’s clock: ${now}); write a later time`,
     );
   }
   const envelope = signEnvelope(AUTHORISATION_TYPE, JSON.stringify(content), key);
@@ -38,7 +38,7 @@ export function authorise(file: string, { sign, out }: AuthoriseOptions): void {
   try {
     writeFileSync(out, envelope, { mode: 0o644 });
   } catch (error) {
-    throw new AgentError('config', `--out ${out} cannot be written: ${messageOf(error)}`, error);
+    throw new AgentError('config', `--out: ${out} cannot be written: ${messageOf(error)}`, error);
   }
   print(`${out}: signed by ${keyIdOf(key)}`, ...authorisationLines(content));
 }
@@ -57,11 +57,11 @@ function readAuthorisation(file: string): Authorisation {
     throw new AgentError('config', `${file} cannot be read (${messageOf(error).slice(0, 300)})`, error);
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new AgentError('config', `${file}: no order; docs/guide/authorisation.md shows one`);
+    throw new AgentError('config', `${file}: not an authorisation; see docs/guide/authorisation.md`);
   }
   const fields = parsed as Record<string, unknown>;
   if ('payloadType' in fields) {
-    throw new AgentError('config', `${file}: is signed already; give the order as it was written, in YAML`);
+    throw new AgentError('config', `${file}: already signed; name the unsigned authorisation, in YAML`);
   }
   const content = {
     ...fields,

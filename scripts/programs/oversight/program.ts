@@ -22,7 +22,7 @@ import type { WitnessOptions } from './witness/attend.ts';
 export function makeProgram(): Command {
   const program = commandProgram(
     'vigie-oversight',
-    'For those who oversee boxes of Vigie: signs what a box may do, checks what it did, and tells the public.',
+    'For the oversight of Vigie boxes: signs authorisations, verifies journals, and writes the public page.',
   );
   addAuthority(program);
   addJournal(program);
@@ -35,11 +35,11 @@ function addAuthority(program: Command): void {
   command(
     program,
     'keygen',
-    'make a pair of ed25519 keys: for an authority, or for who may let a box go on',
+    'make a pair of ed25519 keys, for an authority or for a keyholder who may resume a box',
     [
       [
         'vigie-oversight keygen authority.key',
-        'writes authority.key (for its holder alone) and authority.key.pub',
+        'writes authority.key (for its keyholder only) and authority.key.pub',
       ],
     ],
   )
@@ -48,15 +48,20 @@ function addAuthority(program: Command): void {
       const { keygen } = await import('../../lib/keygen.ts');
       keygen(file);
     });
-  const authorised = command(program, 'authorise', 'sign an order, so that a box may do what it says', [
+  const authorised = command(
+    program,
+    'authorise',
+    'sign an authorisation, so that a box may do what it allows',
     [
-      'vigie-oversight authorise order.yaml --sign authority.key --out canebiere-017.dsse.json',
-      'at the authority',
+      [
+        'vigie-oversight authorise order.yaml --sign authority.key --out canebiere-017.dsse.json',
+        'at the authority',
+      ],
     ],
-  ]);
+  );
   authorised
     .requiredOption('--sign <file>', 'the authority’s private key, PEM')
-    .argument('<order>', 'the order, YAML (docs/guide/authorisation.md)')
+    .argument('<order>', 'the authorisation, YAML (docs/guide/authorisation.md)')
     .requiredOption('--out <file>', 'the signed authorisation, for `authorisation` of the box')
     .action(async (file: string, options: AuthoriseOptions) => {
       const { authorise } = await import('./authorise.ts');
@@ -66,11 +71,11 @@ function addAuthority(program: Command): void {
 
 function addJournal(program: Command): void {
   checking(
-    command(program, 'verify', 'check a journal offline; exit 0 in order, 1 not in order, 2 cannot be read', [
+    command(program, 'verify', 'check a journal offline; exit 0 intact, 1 not intact, 2 unreadable', [
       ['vigie-oversight verify canebiere-017.jsonl --key canebiere-017.vkey', 'its entries alone'],
       [
         'vigie-oversight verify canebiere-017.jsonl --key canebiere-017.vkey --head head.txt',
-        'against a head that the room or a witness kept: finds a journal that was rolled back or forked',
+        'against a head that the room or a witness stored: finds a journal that was rolled back or forked',
       ],
     ]),
   )
@@ -80,15 +85,23 @@ function addJournal(program: Command): void {
       process.exitCode = verify(place, options);
     });
   checking(
-    command(program, 'report', 'verify a journal, and tell in plain words what the box did in an interval', [
+    command(
+      program,
+      'report',
+      'verify a journal, and report in plain words what the box did in an interval',
       [
-        'vigie-oversight report canebiere-017.jsonl --key canebiere-017.vkey --from 2026-11-01 --to 2026-12-01 --out november.html',
-        'as text, and as a page with a picture that can be printed',
+        [
+          'vigie-oversight report canebiere-017.jsonl --key canebiere-017.vkey --from 2026-11-01 --to 2026-12-01 --out november.html',
+          'as text, and as a page with a picture that can be printed',
+        ],
       ],
-    ]),
+    ),
   )
-    .option('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS]][Z|±HH:MM]; without it the whole journal')
-    .option('--to <time>', 'first moment that counts no more, in the same form')
+    .option(
+      '--from <time>',
+      'start of the interval, YYYY-MM-DD[THH:MM[:SS]][Z|±HH:MM]; without it the whole journal',
+    )
+    .option('--to <time>', 'end of the interval, exclusive, in the same form')
     .option('--time-zone <name>', 'times in this zone instead of the site’s own')
     .option('--out <file>', 'also as one page of HTML')
     .option('--json', 'print one JSON object')
@@ -106,7 +119,7 @@ function checking(subcommand: Command) {
   return subcommand
     .argument('<journal>', JOURNAL)
     .requiredOption('--key <vkey>', VKEY)
-    .option('--head <file...>', 'earlier or later signed heads of this box, kept elsewhere')
+    .option('--head <file...>', 'earlier or later signed heads of this box, stored elsewhere')
     .option(
       '--witness <vkey...>',
       'keys of witnesses, or files that hold them: each must have cosigned a head',
@@ -129,7 +142,7 @@ function addWitness(program: Command): void {
     .argument('[journal...]', 'folders or exports of journals')
     .requiredOption(
       '--dir <dir>',
-      'folder of the heads that are kept and of the witness’s own key; made when missing',
+      'folder of the stored heads and of the witness’s own key; created if missing',
     )
     .requiredOption('--keys <file>', 'verifier keys of the boxes, a line each')
     .requiredOption('--name <name>', 'name in the witness’s signatures, such as its domain')
@@ -148,7 +161,7 @@ function addTransparency(program: Command): void {
   command(
     program,
     'transparency',
-    'write the public page of a box, and the sign for its pole, from what the box hands over',
+    'write the public page of a box, and the sign for its location, from files of the box',
     [
       [
         'vigie-oversight transparency --config canebiere-017.yaml --order canebiere-017.dsse.json --authority-key authority.key.pub --journal canebiere-017.jsonl --key canebiere-017.vkey --url https://ville.example/cameras/017 --contact dpd@ville.example --out page',
@@ -159,14 +172,14 @@ function addTransparency(program: Command): void {
     .requiredOption('--config <file>', 'the box’s configuration: rules, masks, retention')
     .option(
       '--order <file>',
-      'the signed order under which it looks; without it the page says that nothing is authorised',
+      'the signed authorisation under which it runs; without it the page says that there is none',
     )
     .option('--authority-key <file>', 'the authority’s public key, PEM (default: that of the configuration)')
     .requiredOption('--journal <journal>', JOURNAL)
     .requiredOption('--key <vkey>', VKEY)
-    .requiredOption('--url <url>', 'where the page will stand')
+    .requiredOption('--url <url>', 'address at which the page will be published')
     .requiredOption('--contact <text>', 'whom people ask about their rights')
-    .requiredOption('--out <dir>', 'folder for the page and the sign; made when missing')
+    .requiredOption('--out <dir>', 'folder for the page and the sign; created if missing')
     .addOption(new Option('--language <language>', 'of the page').choices(LANGUAGES).default('fr'))
     .action(async (options: TransparencyOptions) => {
       const { transparency } = await import('./transparency/transparency.ts');

@@ -24,27 +24,25 @@ const box = (): Page => ({
   description: [
     'The agent runs as',
     '.BR vigie.service ;',
-    'these commands are for whoever installs, checks or questions it.',
+    'these commands are for its installation, checks and queries.',
   ],
   files: [
     ['/etc/vigie/vigie.yaml', 'the configuration; /usr/share/vigie/vigie.yaml is an example with every key'],
     ['/etc/vigie/pki/', 'certificates, and box.key, which is root’s and read by the agent alone'],
-    ['/etc/vigie/enrol.json', 'what the box is to get its certificate by, until it has it'],
-    ['/run/vigie-enrol/status.json', 'how far the enrolment is, or the last renewal'],
+    ['/etc/vigie/enrol.json', 'settings and token for the enrolment, until the box has its certificate'],
+    ['/run/vigie-enrol/status.json', 'state of the enrolment or of the last renewal'],
     ['/etc/default/vigie', 'environment of the agent: VIGIE_LOG and single values of the configuration'],
-    ['/var/lib/vigie/', 'outbox, archive, journal: all that survives a restart'],
-    [
-      '/boot/firmware/vigie/',
-      'what a technician leaves there is taken at boot; result.txt says what was done',
-    ],
+    ['/var/lib/vigie/', 'outbox, archive, journal: the state that survives a restart'],
+    ['/boot/firmware/vigie/', 'files of a technician, installed at boot; result.txt reports the result'],
   ],
   seeAlso: ['.BR systemctl (1),', 'file:///usr/share/doc/vigie/install.md'],
 });
 
 const oversight = (): Page => ({
   program: makeOversightProgram(),
-  summary: 'keys and orders of an authority, journals checked and told, a witness, the public page',
-  description: ['It needs no box and no room, and runs as whoever types it.'],
+  summary:
+    'keys and authorisations of an authority, verified journals and reports, a witness, the public page',
+  description: ['It needs no box and no room, and runs as the user who calls it.'],
   files: [],
   seeAlso: [
     '.BR openssl (1),',

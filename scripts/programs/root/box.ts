@@ -164,7 +164,7 @@ export const recordLock = ({ lib }: Places): string => lib;
 export const workerLock = ({ lib }: Places): string => join(lib, 'releases');
 
 /**
- * Runs `act` while holding the folder's lock.
+ * Runs `action` while holding the folder's lock.
  *
  * @throws AgentError denied: another process held the lock for all of `withinMs`
  */

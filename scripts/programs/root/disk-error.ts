@@ -11,7 +11,7 @@ export function diskError(place: string, error: unknown): AgentError {
 }
 
 /**
- * Runs `act`.
+ * Runs `action`.
  *
  * @throws AgentError as in `diskError`
  */

@@ -87,7 +87,7 @@ const program = typedProgram('soak')
   )
   .addOption(new Option('--fps <n>', 'analysed frames per second').argParser(positive).default(5))
   .addOption(
-    new Option('--out <dir>', 'folder for what it finds').default(
+    new Option('--out <dir>', 'folder for the results').default(
       join(packageRoot(), '.cache', 'soak'),
       '.cache/soak',
     ),

@@ -44,7 +44,7 @@ export class Schedule {
     this.#free = places;
   }
 
-  /** Returns the next file that may start now; undefined if none may. The caller calls `ended` when it has ended. */
+  /** Returns the next file that may start now; undefined if none may. The caller calls `finish` when it has ended. */
   next(): TestFile | undefined {
     // If a timed file is first in line, smaller ones must not keep taking the places that it needs.
     const at = this.#waiting.findIndex((file) => this.#mayRun(file));

@@ -22,7 +22,7 @@ interface ShapesProps {
 }
 
 export function Shapes({ size, selected, firing = [], quiet = false, sides = false }: ShapesProps) {
-  const problemIds = new Set(problems.value.flatMap(({ about, id }) => (about === 'shape' ? [id] : [])));
+  const bad = new Set(problems.value.map(({ about, id }) => `${about}/${id}`));
   const all = shapesOf(drawing.value);
   const rest = all.filter((shape) => !sameShape(shape, selected));
   const selectedShapes = all.filter((shape) => sameShape(shape, selected));
@@ -47,7 +47,7 @@ export function Shapes({ size, selected, firing = [], quiet = false, sides = fal
           size={size}
           nameAt={names.get(shape) ?? nameAt(shape)}
           sides={sides || sameShape(shape, selected)}
-          state={`${sameShape(shape, selected) ? ' selected' : ''}${problemIds.has(shape.id) ? ' bad' : ''}${
+          state={`${sameShape(shape, selected) ? ' selected' : ''}${bad.has(`${shape.kind}/${shape.id}`) ? ' bad' : ''}${
             firing.includes(shape.id) ? ' fires' : ''
           }`}
         />

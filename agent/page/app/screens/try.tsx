@@ -11,7 +11,9 @@ import { canTry, checkDraft, fate, inForce, lastReply, tryDraft, trying } from '
 import { words } from '../words/words.ts';
 
 const FIX_SCREENS: Readonly<Record<Problem['about'], Screen>> = {
-  shape: 'zones',
+  zone: 'zones',
+  line: 'zones',
+  mask: 'zones',
   rule: 'rules',
   camera: 'camera',
   ground: 'aim',

@@ -122,7 +122,7 @@ function List() {
               corner.value = undefined;
             }}
           >
-            {bad.has(`shape/${shape.id}`) && <span aria-hidden="true">⚠ </span>}
+            {bad.has(`${shape.kind}/${shape.id}`) && <span aria-hidden="true">⚠ </span>}
             {shapes[shape.kind]} {shape.id}
           </Button>
         ))}
@@ -161,7 +161,7 @@ function Panel() {
   const shape = selectedShape.value;
   if (shape === undefined) return null;
   const { zones, problems: texts } = words.value;
-  const against = problems.value.filter(({ about, id }) => about === 'shape' && id === shape.id);
+  const against = problems.value.filter(({ about, id }) => about === shape.kind && id === shape.id);
   const index = corner.value;
   return (
     <section class="panel" id="shape-panel">

@@ -9,7 +9,7 @@ import type { DirOption } from './looks.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
 
 /**
- * Time limit for an abort, ms. The running program checks every LOOK_MS, and sends to the largest fleet within a
+ * Time limit for an abort, ms. The running program checks every POLL_MS, and sends to the largest fleet within a
  * minute.
  */
 const ABORT_WITHIN_MS = 120_000;

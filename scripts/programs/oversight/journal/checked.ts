@@ -70,12 +70,12 @@ export function checkedJournal<R extends EntryReader>(
 export function verdictOf({ wrong, checkpoint, key, erased }: Checked): string {
   const name = nameOf(key.name);
   if (wrong.length > 0 || checkpoint === undefined) {
-    const problemText = wrong.length === 1 ? 'one fault was found' : `${wrong.length} faults were found`;
-    return `NOT in order: ${problemText} in the journal of ${name}; what it says must not be relied on.`;
+    const problemText = wrong.length === 1 ? 'one error was found' : `${wrong.length} errors were found`;
+    return `NOT intact: ${problemText} in the journal of ${name}; do not rely on its entries.`;
   }
   const erasedText =
     erased === 0 ? '' : `; the contents of ${numberText(erased)} were erased, and the journal says so`;
-  return `In order: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as it was signed${erasedText}.`;
+  return `Intact: the journal of ${name} has ${numberText(checkpoint.size)} entries, each in its place and as signed${erasedText}.`;
 }
 
 /** Returns the evidence for the verdict, one item per line. */

@@ -53,7 +53,7 @@ export function verify(place: string, options: VerifyOptions): number {
   if (wrong.length > LINES_MAX) lines.push(`… and ${wrong.length - LINES_MAX} more`);
   if (trailingLines > 0) {
     lines.push(
-      `note: ${trailingLines} lines after the signed end count for nothing; a cut while writing leaves one`,
+      `note: ${trailingLines} lines after the signed end are ignored; a power cut while writing leaves one`,
     );
   }
   lines.push(...read.lines.slice(0, LINES_MAX).map((line) => `warning: ${line}`));

@@ -11,9 +11,9 @@ import { purgeText, searchText, tracksText, unsealText } from './record-texts.ts
 import { rolloutText } from './rollouts.ts';
 
 export const STATE_NAMES: Readonly<Record<State, string>> = {
-  active: 'Active: it looked',
-  suspended: 'Suspended: it did not look',
-  unauthorised: 'Not authorised: it did not look',
+  active: 'Active: camera in use',
+  suspended: 'Suspended: camera not in use',
+  unauthorised: 'Not authorised: camera not in use',
   down: 'Down: the program did not run',
   unproved: 'Not proved: no entry says what it did',
 };
@@ -58,15 +58,15 @@ export function accountOf(timeline: Timeline, atEnd: AtEnd | undefined, time: Si
     alarms: alarmsOf(timeline, time),
     summary: [...summaryOf(timeline, totals, alerts, time), ...endOf(timeline, atEnd, time)],
     sections: [
-      section('When it did not look', periodLines(timeline.periods, time)),
+      section('When the camera was not in use', periodLines(timeline.periods, time)),
       section('What could not be proved', unprovedLines(timeline, time)),
-      section('Who stopped it, who let it go on, under which order', restraintLines(timeline, time)),
-      section('Searches in its record', linesOf(timeline, time, searchText)),
+      section('Suspensions, resumes and authorisations', restraintLines(timeline, time)),
+      section('Searches in its archive', linesOf(timeline, time, searchText)),
       section('Questions to its log of tracks', linesOf(timeline, time, tracksText)),
       section('Unredacted stills that were asked for', linesOf(timeline, time, unsealText)),
       section('Changes: program, configuration, zones, model', linesOf(timeline, time, changeText)),
       section('Deleted and erased', linesOf(timeline, time, purgeText)),
-      section('Everything else on record', otherLines(timeline, time)),
+      section('All other entries', otherLines(timeline, time)),
     ],
   };
 }
@@ -135,7 +135,7 @@ function alarmsOf({ framesWhileOff, missingResumes }: Timeline, time: SiteTime):
   return [
     ...missingResumes.map(
       ({ suspension, sinceMs, atMs }) =>
-        `WENT ON WITHOUT A SIGNED RESUME: at ${time.text(atMs)} the box looked again, and no entry says that two keys have ended the suspension ${suspension} of ${time.text(sinceMs)}.`,
+        `WENT ON WITHOUT A SIGNED RESUME: at ${time.text(atMs)} the box used its camera again, and no entry says that two keys have ended the suspension ${suspension} of ${time.text(sinceMs)}.`,
     ),
     ...(framesWhileOff > 0
       ? [
@@ -158,7 +158,7 @@ function endOf({ toMs }: Timeline, atEnd: AtEnd | undefined, time: SiteTime): st
   if (atEnd === undefined || atEnd.lastMs >= toMs) return [];
   const { state, sinceMs, lastMs } = atEnd;
   return [
-    `At its last entry, ${time.text(lastMs)}, the box was ${ENDS[state]}, since ${time.text(sinceMs)}; what came after that, this journal does not say.`,
+    `At its last entry, ${time.text(lastMs)}, the box was ${ENDS[state]}, since ${time.text(sinceMs)}. The journal does not show what came later.`,
   ];
 }
 
@@ -215,7 +215,7 @@ function unprovedLines(timeline: Timeline, time: SiteTime): Line[] {
     ...timeline.unsynced.map(({ fromMs, toMs }) => ({
       atMs: fromMs,
       timeText: time.span(fromMs, toMs),
-      text: 'the clock was not synchronised: the order of entries is sure, their times are not',
+      text: 'the clock was not synchronised: the sequence of entries is certain, their times are not',
     })),
     ...timeline.entries.flatMap(({ atMs, content }) =>
       content.type === 'clock-step'
@@ -237,12 +237,12 @@ function unprovedLines(timeline: Timeline, time: SiteTime): Line[] {
       ? []
       : [
           timeless(
-            `${counted(timeline.undated, 'entry bears', 'entries bear')} no time; told as of the entry before`,
+            `${counted(timeline.undated, 'entry bears', 'entries bear')} no time; listed at the time of the entry before`,
           ),
         ]),
     ...(missed === 0
       ? []
-      : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because the disk refused`)]),
+      : [timeless(`${counted(missed, 'entry', 'entries')} could not be written, because of a disk error`)]),
   ];
   const last = Number.POSITIVE_INFINITY;
   return lines.sort((a, b) => Math.sign((a.atMs ?? last) - (b.atMs ?? last)) || 0);
@@ -284,11 +284,11 @@ function restraintText(content: JournalContent, time: SiteTime): string | undefi
     case 'suspend':
       return `suspended by ${content.by}: ${content.reason}`;
     case 'resume':
-      return `let go on by the keys ${content.by.join(', ')}: ${content.reason}`;
+      return `resumed by the keys ${content.by.join(', ')}: ${content.reason}`;
     case 'authorisation':
-      return `${content.installation === true ? 'permit to install, under which no rule runs:' : 'order'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}${content.tracks === undefined ? '' : `, with a log of tracks (${content.tracks.grade}, ${content.tracks.days} days)`}`;
+      return `${content.installation === true ? 'installation authorisation, under which no rule runs:' : 'authorisation'} ${content.order}, valid ${time.span(Date.parse(content.notBefore), Date.parse(content.notAfter))}, SHA-256 ${short(content.sha256)}${content.tracks === undefined ? '' : `, with a log of tracks (${content.tracks.grade}, ${content.tracks.days} days)`}`;
     case 'authority':
-      return `the authority’s key that is obeyed from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
+      return `the authority’s key that the box accepts from now on: ${short(content.after)}${content.before === null ? '' : `, before ${short(content.before)}`}`;
     default:
       return undefined;
   }
@@ -299,7 +299,7 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
     case 'start':
       return `started with ${versions(content.versions)}; configuration ${short(content.config)}`;
     case 'stop':
-      return 'stopped in order';
+      return 'stopped normally';
     case 'update':
       return `updated from ${versions(content.before)} to ${versions(content.after)}`;
     case 'config': {
@@ -310,7 +310,7 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
       return `configuration changed: ${short(content.before)} → ${short(content.after)}${zones ?? ''}${by ? ` (${by})` : ''}`;
     }
     case 'geometry':
-      return `drawn anew: ${content.places.map(redrawnText).join('; ')}`;
+      return `redrawn: ${content.places.map(redrawnText).join('; ')}`;
     case 'model':
       return `model ${content.name}, SHA-256 ${short(content.sha256)}`;
     case 'connected':
@@ -318,9 +318,9 @@ export function changeText(content: JournalContent, time: SiteTime): string | un
     case 'view-confirmed':
       return `the camera had moved (${time.text(Date.parse(content.movedSince))}); its new view was confirmed${content.by === null ? '' : ` by ${content.by}`}`;
     case 'preview-started':
-      return `a technician began to look at redacted pictures under the order ${content.order} (session ${content.session})`;
+      return `a technician started a preview of redacted pictures under the authorisation ${content.order} (session ${content.session})`;
     case 'preview-ended':
-      return `he looked no more (session ${content.session}; ${content.why}): ${counted(content.frames, 'picture', 'pictures')}`;
+      return `the preview ended (session ${content.session}; ${content.why}): ${counted(content.frames, 'picture', 'pictures')}`;
     case 'mode':
       return `mode ${content.mode}${content.reason === null ? '' : `: ${content.reason}`}`;
     default:

@@ -46,7 +46,7 @@ ${picture}
 ${account.sections.map(sectionHtml).join('\n')}
 <section>
 <h2>How to check this page</h2>
-<p>It says what the journal of the box says, and the journal is what can be checked: by anybody, on any machine, without the box.</p>
+<p>It shows the content of the journal of the box. Anyone can check this journal, on any machine, without the box.</p>
 <pre>${escaped(howTo)}</pre>
 ${list(grounds)}
 <p class="made">${escaped(madeText)}</p>

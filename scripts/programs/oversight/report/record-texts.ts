@@ -28,8 +28,9 @@ export function tracksText(content: JournalContent, time: SiteTime): string | un
   if (question.answer === 'still') return `${request} a redacted still of the view`;
   const span = time.span(Date.parse(question.from), Date.parse(question.to));
   const seenText = `${(100 * seenRatio).toFixed(1)} % of it seen`;
-  if (question.answer === 'coverage') return `${request} when the box looked, ${span}: ${seenText}`;
-  const answer = question.answer === 'count' ? 'the number told' : `${numberText(givenCount)} told`;
+  if (question.answer === 'coverage') return `${request} when the box used its camera, ${span}: ${seenText}`;
+  const answer =
+    question.answer === 'count' ? 'only the number returned' : `${numberText(givenCount)} returned`;
   return `${request} ${span}${askedText(question)}: ${counted(matches, 'track', 'tracks')}, ${answer}, ${seenText}`;
 }
 

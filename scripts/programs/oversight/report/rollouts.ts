@@ -7,13 +7,13 @@ const HASH_CHARS = 12;
 /** Sentences by phase; other phases are shown unchanged. */
 const PHASE_TEXTS: Readonly<Record<string, (to: string, from: string) => string>> = {
   waiting: (to) => `${to} was ordered, and waits for its time`,
-  staged: (to) => `${to} was fetched and checked, and lies ready`,
+  staged: (to) => `${to} was fetched and checked, and is ready`,
   switching: (to, from) => `the change from ${from} to ${to} began`,
   probation: (to) => `${to} runs, on probation`,
-  'awaits-resume': (to) => `${to} is in place, and is tried when the box looks again`,
+  'awaits-resume': (to) => `${to} is in place, and is tried when the box resumes`,
   confirmed: (to) => `${to} has proved itself and stays`,
-  'rolled-back': (to, from) => `${to} was taken back, and ${from} runs again`,
-  failed: (to) => `${to} was given up; nothing was changed`,
+  'rolled-back': (to, from) => `${to} was rolled back, and ${from} runs again`,
+  failed: (to) => `${to} failed; nothing was changed`,
 };
 
 interface Words {
@@ -52,7 +52,7 @@ export function rolloutText(content: JournalContent): string | undefined {
   const reasonText = reason === null ? '' : `: ${reason}`;
   const by = rollout === null ? '' : ` (rollout ${rollout})`;
   // The entry concerns root's own history of changes.
-  if (phase.startsWith('history-')) return `the record of changes that root keeps is not whole${reasonText}`;
+  if (phase.startsWith('history-')) return `root’s own list of changes is not intact${reasonText}`;
   const text = PHASE_TEXTS[phase]?.(nameOf(to), nameOf(from)) ?? `${nameOf(to)}: ${phase}`;
   return `${text}${by}${reasonText}`;
 }

@@ -248,7 +248,7 @@ class Walk {
     const lastedMs = Math.abs((readMs ?? this.#before?.atMs ?? 0) - (this.#before?.atMs ?? 0));
     // A copy does not show whether the box has started again since.
     if (this.#running === false && lastedMs > SILENCE_MAX_MS) {
-      return { state: 'unproved', why: 'stopped in order, and no entry since' };
+      return { state: 'unproved', why: 'stopped normally, and no entry since' };
     }
     return this.#stateFor(lastedMs);
   }
@@ -270,7 +270,7 @@ class Walk {
   }
 
   #stateFor(lastedMs: number): Pick<Period, 'state' | 'why'> {
-    if (this.#running === false) return { state: 'down', why: 'stopped in order' };
+    if (this.#running === false) return { state: 'down', why: 'stopped normally' };
     if (this.#mode === undefined) return { state: 'unproved', why: 'no entry before says what it did' };
     if (lastedMs <= SILENCE_MAX_MS) return { state: this.#mode, why: this.#reason };
     const erased = this.#erasedBefore.has(this.#count);

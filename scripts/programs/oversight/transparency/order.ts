@@ -35,7 +35,7 @@ export function authorisationFor(
   { order: file, authorityKey }: NamedAuthorisation,
   time: AuthorisationContext,
 ): SignedAuthorisation | AuthorisationRefusal {
-  if (file === undefined) return { reason: 'none was given with --order' };
+  if (file === undefined) return { reason: '--order is not given' };
   const key = authority(config, authorityKey, time.obeyed);
   const { rules, zones, lines, site, box, camera } = config;
   const { authorisation } = readAuthorisations({ authorisation: file, rules, zones, lines }, key);

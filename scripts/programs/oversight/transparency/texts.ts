@@ -81,52 +81,52 @@ function hiddenText(locale: string): string {
 const en: Texts = {
   locale: 'en-GB',
   title: 'A camera here is analysed by a program',
-  lead: 'This page is written by the box beside the camera. It says what the program does, what it does not do, and how anybody can check it. It holds no picture.',
+  lead: 'This page is written by the box beside the camera. It says what the program does, what it does not do, and how anyone can check it. It contains no picture.',
   now: 'Now',
   madeAt: (time) => `as of ${time}`,
   sinceText: (time) => `since ${time}`,
   modes: {
     active: { name: 'Active', means: 'The program analyses the pictures of the camera.' },
-    suspended: { name: 'Suspended', means: 'The program reads no picture, by order.' },
+    suspended: { name: 'Suspended', means: 'The program reads no picture: it was suspended by command.' },
     unauthorised: {
       name: 'Not authorised',
-      means: 'The program reads no picture: no valid authorisation is there.',
+      means: 'The program reads no picture: it has no valid authorisation.',
     },
     down: { name: 'Down', means: 'The program does not run.' },
     unproved: {
       name: 'Not proved',
-      means: 'The journal does not say: nothing was written when something was due.',
+      means: 'The journal does not show it: an entry was due, and none was written.',
     },
   },
   authority: 'Who decided',
-  order: (order, from, to) => `Order ${order}, valid from ${from} to ${to}.`,
+  order: (order, from, to) => `Authorisation ${order}, valid from ${from} to ${to}.`,
   installation:
-    'This is a permit to install: the program reads pictures so that the camera can be put up. No rule runs under it, and nobody is alerted.',
+    'This is an installation authorisation: the program reads pictures so that the camera can be installed. No rule runs under it, and no one is alerted.',
   noAuthorisation: 'No valid authorisation: nothing is analysed.',
   detected: 'What raises an alert',
   detectedHeads: ['What', 'Where', 'Why', 'Legal basis'],
   kinds: {
     'vehicle-in-pedestrian-zone': 'A vehicle where only people on foot may be',
-    'illegal-parking': 'A vehicle left where it must not stand',
+    'illegal-parking': 'A vehicle left where it must not stop',
     'wrong-way': 'A vehicle going the wrong way',
-    'line-crossing': 'Somebody or something crossing a line',
-    loitering: 'Somebody staying for long in one place',
+    'line-crossing': 'Someone or something crossing a line',
+    loitering: 'A person staying for long in one place',
     'crowd-gathering': 'Many people gathering',
     'illegal-dumping': 'A thing left on the ground',
     graffiti: 'A wall that is being painted on',
   },
-  condition: 'The box also tells when the camera itself is out of order.',
-  shadow: 'On trial: counted only, nobody is alerted',
+  condition: 'The box also reports when the camera itself does not work.',
+  shadow: 'On trial: counted only, no one is alerted',
   notAuthorised: 'Not authorised: does not run',
   nothingDetected: 'Nothing.',
   never: 'What it never does',
   nevers: [
     'Recognise a face or compare faces.',
     'Read a number plate.',
-    'Establish who somebody is, their age, sex or origin.',
-    'Follow somebody from one camera to another.',
+    'Establish who a person is, their age, sex or origin.',
+    'Follow a person from one camera to another.',
     'Record sound.',
-    'Decide anything: a person looks at each alert.',
+    'Decide anything: a person reviews each alert.',
   ],
   masks: (count) =>
     count === 0
@@ -135,17 +135,17 @@ const en: Texts = {
   leaves: 'What leaves the box',
   leaving: [
     'A short text for each alert: what, where, when.',
-    'Stills of the alert in which the people found are not shown: in their stead stand the empty place, as it looked before, and a drawn figure. Vehicles are in coarse blocks.',
-    'How the box itself is. The video never leaves it.',
+    'Stills of the alert in which the people found are not shown: they are replaced by the empty place, as it looked before, and a drawn figure. Vehicles are in coarse blocks.',
+    'The state of the box itself. The video never leaves it.',
   ],
-  redaction: `What is not shown: every person and cycle that the program finds, with a margin, and whatever else moves. There the still shows the place as the program knows it empty, hatched, or where it does not know it, blocks in the colours around; where a person was found, a figure is drawn. Vehicles, and who sits in them, are shown in blocks too coarse for a number plate or a face; the parts hidden from the program are black. What is shown as it is: the street itself, animals, bags. Somebody whom the program does not find and who does not move is not covered, and may be taken for a part of the place. Measured on two annotated films: at least ${hiddenText('en-GB')} of the area of people taller than 40 pixels was not shown; another camera may do worse. What remains: where somebody stood, how tall, with whom and when, by which somebody who was there may be known.`,
+  redaction: `What is not shown: every person and cycle that the program finds, with a margin, and whatever else moves. There the still shows the place as the program knows it empty, hatched, or where it does not know it, blocks in the colours around; where a person was found, a figure is drawn. Vehicles, and who sits in them, are shown in blocks too coarse for a number plate or a face; the parts hidden from the program are black. What is shown unchanged: the street itself, animals, bags. A person whom the program does not find and who does not move is not covered, and may be taken for a part of the place. Measured on two annotated films: at least ${hiddenText('en-GB')} of the area of people taller than 40 pixels was not shown; another camera may do worse. What remains: where a person stood, how tall, with whom and when. This may be enough to recognise a person who was there.`,
   sealed: (days, handedOut, keys) =>
-    `Of each alert also one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and kept for ${days} days. It leaves the box only on a signed request with a case number, which stands in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
+    `Each alert also has one sealed still: no part of it is covered but the hidden parts. It is encrypted before it is stored, so that the box itself cannot open it, and is kept for ${days} days. It leaves the box only on a signed request with a case number, which is entered in the journal before it is handed out; handed out in the months below: ${handedOut}. Only ${keys === 1 ? 'this key opens' : `these ${keys} keys open`} it:`,
   tracks: {
-    none: 'No log of what passes is kept: what raises no alert is forgotten.',
+    none: 'No log of what passes is kept: anything that raises no alert is forgotten.',
     logText: ({ grade, days, purpose, legalBasis }) =>
-      `${{ counts: 'Of everything that passes', vehicles: 'Of each vehicle that passes', persons: 'Of everything and everybody that passes' }[grade]} the box keeps, for ${days} days, the way that it took through the picture, the time and the kind, and no picture, face, plate or name${grade === 'counts' ? '; only numbers are told' : ''}. Purpose: ${purpose}. Legal basis: ${legalBasis}. It is asked by signed questions with a case number alone${grade === 'persons' ? ', about persons by two keys' : ''}, each of which stands in the journal before it is answered.`,
-    rows: (rows) => `Ways kept now: ${rows}.`,
+      `${{ counts: 'For everything that passes', vehicles: 'For each vehicle that passes', persons: 'For everything and everyone that passes' }[grade]}, the box keeps the path through the picture, the time and the kind for ${days} days, but no picture, face, plate or name${grade === 'counts' ? '; only numbers are given out' : ''}. Purpose: ${purpose}. Legal basis: ${legalBasis}. It answers only signed questions with a case number${grade === 'persons' ? ', about persons by two keys' : ''}, each of which is entered in the journal before it is answered.`,
+    rows: (rows) => `Paths kept now: ${rows}.`,
   },
   retention: 'How long it is kept on the box',
   retentionTexts: (events, snapshots, sealed) => [
@@ -166,17 +166,17 @@ const en: Texts = {
     'Sealed stills handed out',
   ],
   noCounts: 'The journal has no entry yet.',
-  atLeast: '≥: at least. The program was cut off before it wrote how many, or has not written it yet.',
+  atLeast: '≥: at least. The program was cut off before it wrote the number, or has not written it yet.',
   missingResume: (time) =>
-    `On ${time} the program looked again after a suspension, and no entry of the journal says that two keys had signed for it.`,
+    `On ${time} the program read pictures again after a suspension, and no entry of the journal says that two keys had signed for it.`,
   verify: 'How to check this page',
   verifyHow: [
-    'Every figure above is counted from the journal of the box. Ask the authority for a copy; then, on any computer with Vigie:',
+    'Every number above is counted from the journal of the box. Ask the authority for a copy; then, on any computer with Vigie:',
     'It must end with at least this many entries, and these first entries must have this fingerprint (the head of the journal):',
   ],
   verifyLimits:
-    'What this proves: entries under a head that somebody else has kept cannot be changed or left out without being found. Whoever has full access to the box could write anew what came after the last head that somebody else has kept; so keep the line above. It does not prove that the program on the box was never exchanged, nor that nobody else uses the pictures of the same camera.',
-  notInOrder: 'The journal of this box is NOT in order: the figures on this page cannot be relied on.',
+    'What this proves: entries under a head that someone else has kept cannot be changed or left out without being found. Anyone with full access to the box could rewrite the entries after the last head that someone else has kept; so keep the line above. It does not prove that the program on the box was never exchanged, nor that no one else uses the pictures of the same camera.',
+  notInOrder: 'The journal of this box is NOT intact: the numbers on this page cannot be relied on.',
   rights: 'Your rights',
   rightsHow: (contact) => `Access, rectification, erasure, objection, complaints: ${contact}.`,
   sign: {
@@ -184,7 +184,7 @@ const en: Texts = {
     alerts: 'A program alerts to:',
     alertsNothing: 'No analysis is authorised here at present.',
     no: 'No faces, no number plates, no identities, no sound. The video stays here.',
-    moreText: 'State, figures, your rights:',
+    moreText: 'State, statistics, your rights:',
   },
 };
 
@@ -252,7 +252,7 @@ const fr: Texts = {
   ],
   redaction: `Ce qui n’est pas montré : chaque personne et chaque cycle que le programme trouve, avec une marge, et tout ce qui bouge par ailleurs. À la place, l’image montre, hachuré, le lieu vide tel que le programme le connaît ou, là où il ne le connaît pas, des blocs aux couleurs des alentours ; là où une personne a été trouvée, un pictogramme est dessiné. Les véhicules, et les personnes qui s’y trouvent, sont montrés en blocs trop grossiers pour une plaque d’immatriculation ou un visage ; les parties cachées au programme sont noires. Ce qui est montré tel quel : la rue elle-même, les animaux, les sacs. Une personne que le programme ne trouve pas et qui ne bouge pas n’est pas couverte, et peut être prise pour une partie du lieu. Mesuré sur deux films annotés : au moins ${hiddenText('fr-FR')} de la surface des personnes de plus de 40 pixels de haut n’était pas montrée ; une autre caméra peut faire moins bien. Ce qui reste : où quelqu’un se tenait, sa taille dans l’image, avec qui et quand, à quoi une personne présente peut être reconnue.`,
   sealed: (days, handedOut, keys) =>
-    `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro d’affaire, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
+    `De chaque alerte, aussi une image scellée : rien n’y est couvert, sauf les parties cachées. Elle est chiffrée avant d’être enregistrée, si bien que le boîtier lui-même ne peut l’ouvrir, et gardée ${days} jours. Elle ne sort du boîtier que sur demande signée avec un numéro de procédure, inscrite au journal avant la remise ; remises : ${handedOut} au cours des mois ci-dessous. Seule${keys === 1 ? ' cette clé l’ouvre' : `s ces ${keys} clés l’ouvrent`} :`,
   tracks: {
     none: 'Aucun registre des passages n’est tenu : ce qui ne donne pas l’alerte est oublié.',
     logText: ({ grade, days, purpose, legalBasis }) =>
@@ -265,7 +265,7 @@ const fr: Texts = {
     `Images fixes, personnes remplacées par des pictogrammes, véhicules en blocs : ${snapshots} jours.`,
     sealed === 0
       ? 'Aucune image telle que la caméra l’a prise n’est gardée ni remise.'
-      : `Images scellées que seule l’autorité peut ouvrir, sur demande avec un numéro d’affaire : ${sealed} jours.`,
+      : `Images scellées que seule l’autorité peut ouvrir, sur demande avec un numéro de procédure : ${sealed} jours.`,
   ],
   counts: 'Ce qu’il a fait',
   countHeads: [

@@ -54,7 +54,7 @@ export function transparency(options: TransparencyOptions): number {
   print(`${join(out, 'index.html')}, sign.html and sign.txt written`);
   if (facts.journal.inOrder) return 0;
   printNote(
-    'vigie-oversight: the journal is NOT in order, and the page says so; `vigie-oversight verify` says why',
+    'vigie-oversight: the journal is NOT intact, and the page says so; `vigie-oversight verify` gives the reason',
   );
   return 1;
 }
@@ -74,7 +74,9 @@ function gather(options: TransparencyOptions): PublicFacts {
   const { firstMs } = writer;
   const signedAuthorisation = authorisationFor(config, options, { nowMs: madeMs, obeyed: writer.authority });
   if ('reason' in signedAuthorisation)
-    printNote(`vigie-oversight: the page says that no order is valid: ${signedAuthorisation.reason}`);
+    printNote(
+      `vigie-oversight: the page says that there is no valid authorisation: ${signedAuthorisation.reason}`,
+    );
   const authorisation = 'reason' in signedAuthorisation ? null : signedAuthorisation.content;
   const months = monthsOf(writer, new SiteTime(config.timeZone), madeMs);
   return {

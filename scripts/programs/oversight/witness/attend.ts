@@ -18,10 +18,13 @@ export interface WitnessOptions extends Partial<RoomOptions> {
 export async function attend(journals: readonly string[], options: WitnessOptions): Promise<number> {
   const { room, name, dir, keys: file } = options;
   if ((room === undefined) === (journals.length === 0)) {
-    throw new AgentError('config', 'witness takes journals, or --room for those of a whole site');
+    throw new AgentError('config', 'name journals, or --room for all journals of a site; not both');
   }
   if (!/^[^\s+]{1,100}$/.test(name)) {
-    throw new AgentError('config', `--name: "${name}" must be 1 to 100 characters without blanks and +`);
+    throw new AgentError(
+      'config',
+      `--name: "${name}" is not valid; use 1 to 100 characters without blanks and +`,
+    );
   }
   const keys = reading(file, () => readFileSync(file, 'utf8'));
   const witness = reading(dir, () => new Witness({ dir, name, keys, wallMs: () => systemClock.wallMs() }));

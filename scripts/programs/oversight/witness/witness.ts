@@ -111,7 +111,7 @@ export class Witness {
       );
     const origin = first.split('\n')[0] ?? '';
     const assessment = this.#assess(origin, first, (verifier, stored) => {
-      const heads = stored === undefined ? [] : [{ file: 'the kept head', note: stored.note }];
+      const heads = stored === undefined ? [] : [{ file: 'the stored head', note: stored.note }];
       const { wrong, checkpoint } = verifyJournal(place, verifier, { heads });
       if (wrong.length > 0 || checkpoint === undefined)
         throw new AgentError('denied', wrong.slice(0, 5).join('; '));
@@ -128,7 +128,7 @@ export class Witness {
   ): Assessment {
     const verifier = this.#boxes.get(origin);
     if (verifier === undefined)
-      return { is: 'alarm', message: 'no key of this box is known here; nothing of it is cosigned' };
+      return { is: 'alarm', message: '--keys has no key of this box; its journal is not cosigned' };
     const stored = this.#storedHead(origin, verifier);
     try {
       return assess(verifier, stored);
@@ -145,7 +145,7 @@ export class Witness {
     const cosigned = `${stored.size} entries were cosigned on ${new Date(stored.atMs).toISOString()}`;
     if (head.size < stored.size) return `rolled back: it has ${head.size} entries, ${cosigned}`;
     if (head.size > stored.size || head.root.equals(stored.root)) return undefined;
-    return `forked: its ${head.size} entries are others than those that were cosigned; ${cosigned}`;
+    return `forked: its ${head.size} entries differ from the cosigned ones; ${cosigned}`;
   }
 
   #cosign(origin: string, note: string, head: Checkpoint, stored: StoredHead | undefined): Assessment {
@@ -160,8 +160,7 @@ export class Witness {
     const note = readFileSync(file, 'utf8');
     try {
       const atMs = cosignedAtMs(note, this.#self);
-      if (atMs === undefined)
-        throw new AgentError('corrupt', 'it is not cosigned with the key that is used now');
+      if (atMs === undefined) throw new AgentError('corrupt', 'it is not cosigned with the present key');
       return { ...openCheckpoint(note, verifier), note, atMs };
     } catch (error) {
       if (!(error instanceof AgentError) || error.kind !== 'corrupt') throw error;
@@ -178,10 +177,10 @@ export class Witness {
     const dir = join(this.#options.dir, folder);
     const conflicts = existsSync(dir) ? readdirSync(dir).filter((name) => name.startsWith('conflict-')) : [];
     const full = conflicts.length >= CONFLICTS_MAX && !existsSync(join(this.#options.dir, path));
-    if (full) return `${conflicts.length} such heads are kept already`;
+    if (full) return `${conflicts.length} such heads are already stored`;
     writeIn(this.#options.dir, path, text);
     flush(dir);
-    return `kept as ${join(this.#options.dir, path)}`;
+    return `stored as ${join(this.#options.dir, path)}`;
   }
 }
 

@@ -37,7 +37,7 @@ const SECRET_MODE = 0o600;
 /** Checks a configuration text before it is installed. */
 export interface ConfigurationValidator {
   /**
-   * Returns the text with the camera's login of `former` inserted.
+   * Returns the text with the camera's login of `previous` inserted.
    *
    * @throws AgentError config
    */

@@ -39,7 +39,7 @@ export interface MachineOptions {
     start(units: readonly string[]): Promise<void>;
     resetFailed(units: readonly string[]): Promise<void>;
   };
-  /** Runs `act` under the lock of the record. */
+  /** Runs `action` under the lock of the record. */
   locked<T>(action: () => Promise<T>): Promise<T>;
   /** Returns the agent's mode; undefined if it does not answer. */
   mode(): Promise<string | undefined>;

@@ -29,7 +29,7 @@ export interface ProposalValidator {
   shownSha256(text: string): string | undefined;
   /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
-  /** Returns the validation errors; `former` is the text before the edit. */
+  /** Returns the validation errors; `previous` is the text before the edit. */
   problems(edited: string, proposal: Proposal, previous: string): Promise<readonly ProposalProblem[]>;
 }
 

@@ -30,7 +30,7 @@ export interface TrialValidator {
   shownSha256(text: string): string | undefined;
   /** Returns the text with the proposal applied. Throws AgentError `config` if it cannot be edited. */
   edited(text: string, proposal: Proposal): string;
-  /** Returns the validation errors; `former` is the text before the edit. */
+  /** Returns the validation errors; `previous` is the text before the edit. */
   problems(edited: string, proposal: Proposal, previous: string): readonly ProposalProblem[];
 }
 
@@ -101,7 +101,7 @@ export interface FullValidatorOptions extends ValidatorOptions {
 }
 
 /**
- * Returns the validation errors of a complete text that replaces `former`. The room sends such a text; no one has drawn
+ * Returns the validation errors of a complete text that replaces `previous`. The room sends such a text; no one has drawn
  * it on site.
  */
 export function fullTextProblems(
