@@ -239,7 +239,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   await waitFor('paused', () => running.out.includes('pause for 1 box'));
   running.child.kill('SIGTERM');
   t.equal(await running.exit, 0);
-  t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` goes on/ });
+  t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` continues it/ });
   const status = await run('rollout', 'status', '--json');
   t.match(JSON.parse(status.out), { rollout: NAME, state: 'running', waitsFor: [idOf(1)] });
   t.match(await run('rollout', 'abort'), { code: 0, out: /r-1: aborted/ });

@@ -179,7 +179,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   [
     'a holder’s name twice',
     (root) => void Object.assign(keyOf(root, 'root', 'ben')[1], { 'x-vigie-holder': 'carl' }),
-    /3 different holders/,
+    /3 different keyholders/,
   ],
   [
     'a holder’s name with a line end',

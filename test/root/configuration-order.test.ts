@@ -291,7 +291,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     /camera\.source: authorisation 2026-77 is for the camera rtsp/,
   );
   const bare = (text: string): string => text.replace(SKY, '');
-  await tryChange('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
+  await tryChange('a mask taken away', bare, /masks: the mask sky is removed or smaller/);
   const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');
   await tryChange('a smaller one', smaller, /mask sky/);
   const halves = (text: string): string =>
@@ -438,7 +438,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   const edited = await waitingBox();
   writeFileSync(edited.file, `${edited.text}# by hand\n`);
   await edited.follow();
-  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/, 'a manual change by root stays');
   t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
 });
@@ -472,7 +472,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   edited.writeRequest();
   edited.onSleep = () => writeFileSync(edited.file, `${edited.former}# by hand\n`);
   await edited.follow();
-  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/);
   t.equal(edited.running, edited.text, 'the agent runs with the file on the disk');
 });

@@ -167,7 +167,7 @@ void t.test('the room’s command opens it under an order, for the given time', 
   const free = await openAs(true, [], () => undefined);
   t.match(
     free,
-    { minutes: 0, lines: [/has not asked/] },
+    { minutes: 0, lines: [/has not requested/] },
     'nor does the agent’s file open it without an order',
   );
   t.equal(
