@@ -120,11 +120,11 @@ void t.test('yesterday’s store during a rollout sends nothing, adopts, and goe
   t.match(await run('adopt'), { code: 1, err: /This needs a terminal; without one, pass --yes/ });
   t.match(await run('adopt', '--yes', '--plan', plan), {
     code: 2,
-    err: /--plan: every rollout that goes on/,
+    err: /--plan: every open rollout/,
   });
   const adopted = await run('adopt', '--yes');
   t.match(adopted, { code: 0, out: /r-1: running, wave 1; in the database running, wave 0;/ });
-  t.match(adopted.out, 'r-1: running, wave 1; `fleet rollout run` goes on with it');
+  t.match(adopted.out, 'r-1: running, wave 1; `fleet rollout run` continues it');
   t.match(await run('adopt', '--yes'), { code: 0, out: /nothing to adopt/ }, 'a second time');
   t.equal(orders.all.length, before, 'still nothing was sent');
   fleet.isFrozen = false;
@@ -219,11 +219,7 @@ void t.test('a lost store needs the plan, and the rollout goes on or is ended', 
   t.equal(orders.all.length, before);
   const waves = view(join(fleet.dir, 'copy'))[0]?.boxes.map(({ box, wave }) => `${box} ${wave}`);
   const adopted = await run('adopt', '--yes', '--plan', plan);
-  t.match(
-    adopted,
-    { code: 0, out: 'r-1: running, wave 1; `fleet rollout run` goes on with it' },
-    adopted.err,
-  );
+  t.match(adopted, { code: 0, out: 'r-1: running, wave 1; `fleet rollout run` continues it' }, adopted.err);
   t.strictSame(
     view(dir)[0]?.boxes.map(({ box, wave }) => `${box} ${wave}`),
     waves,
@@ -275,7 +271,7 @@ void t.test('boxes’ reports pause a rollout if store and broker are lost after
   const adopt = fleet.fleet('rollout', 'adopt', '--yes', '--dir', dir);
   t.equal(await adopt.exit, 0, adopt.err);
   t.match(adopt.out, /r-1: paused \(boxes report later orders than the broker holds\)/);
-  t.match(adopt.out, /`fleet rollout resume` goes on with it, `fleet rollout abort` ends it/);
+  t.match(adopt.out, /`fleet rollout resume` continues it, `fleet rollout abort` ends it/);
   const next = await fleet.controller();
   t.match(await next.controller.run(NAME, signal, true), { state: 'paused' });
   new Rollouts(next.store).want(NAME, 'abort');
@@ -394,5 +390,5 @@ void t.test('fewer than three boxes with false counters stop no rollout, and are
   t.match(controller.lag(), { text: /1 of the boxes’ reports/ });
   await reportCounter(2, futureCounter);
   await reportCounter(4, futureCounter);
-  await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; nothing is sent$/ });
+  await t.rejects(controller.run(NAME, signal, true), { kind: 'denied', message: /; no orders are sent$/ });
 });

@@ -63,7 +63,7 @@ void t.test('a broker that returns empty or older during a rollout gets its orde
 });
 
 const installCount = (rollouts: Rollouts): number =>
-  rollouts.expectedOrders().filter(({ published: at }) => at !== null).length;
+  rollouts.expectedOrders().filter(({ published_at: at }) => at !== null).length;
 
 void t.test(
   'too many retained messages are an error with both numbers; a higher limit loads all',
@@ -92,7 +92,7 @@ void t.test(
     await t.rejects(small.reconnect(signal, 60_000), {
       kind: 'config',
       message:
-        /^fleet\.yaml: boxes: the broker keeps more than 50000 messages of boxes, the limit for 10000 boxes/,
+        /^fleet\.yaml: boxes: the broker retains more than 50000 messages of boxes, the limit for 10000 boxes/,
     });
     const right = link(boxes);
     t.teardown(() => right.stop());

@@ -191,8 +191,8 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   t.equal(room.store.tokens().length, 1, 'its tokens are gone, the other box’s is there');
   t.ok(second.connected && existsSync(other.cert), 'the other box is unchanged');
   const after = new FleetStore(dir);
-  t.type(after.boxesNamed(BOX)[0]?.revoked, 'number');
-  t.match(after.audit(1)[0]?.what, /certificates revoked/);
+  t.type(after.boxesNamed(BOX)[0]?.revoked_at, 'number');
+  t.match(after.audit(1)[0]?.action, /certificates revoked/);
   after.close();
   t.match((await fleet('list')).out, new RegExp(`${BOX} .*revoked`));
 });

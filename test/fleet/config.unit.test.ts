@@ -52,7 +52,7 @@ function rowOf(site: string, box: string, text: string | null, overrides: Partia
   };
   const updater = box.endsWith('5') ? { board: 'rpi5' } : null;
   const report = { config, updater } as unknown as UpdateReport;
-  return { site, box, other: null, revoked: null, report, ...overrides } as BoxRow;
+  return { site, box, other: null, revoked_at: null, report, ...overrides } as BoxRow;
 }
 
 void t.test('secrets are removed from a configuration, and restored when it comes back', async (t) => {
@@ -182,11 +182,11 @@ void t.test('a change keeps all text that it does not concern', async (t) => {
     [['rules[no].afterS=1'], /rules\[no\]\.afterS: rules has no item no/],
     [['afterS'], /give path=value/],
     [['rules[stay.x=1'], /a path is keys with dots/],
-    [['timeZone.x=1'], /timeZone is no group/],
+    [['timeZone.x=1'], /timeZone is not a group/],
     [['timeZone=['], /is not YAML/],
   ] as const)
     t.throws(() => change(undefined, [...words]), reason);
-  t.throws(() => change(undefined), /nothing is to change/);
+  t.throws(() => change(undefined), /no change is given/);
   t.throws(() => change('- a'), /the patch is not a mapping/);
   t.throws(() => patched('a: &x 1\nb: *x\n', patchOf('b: 2', [], [])), /b is an alias/);
   const twoAnchors = 'a: &x 1\nb: &x 2\nc: *x\n';

@@ -298,7 +298,7 @@ void t.test('an old store never adopts more than really happened', async (t) => 
 void t.test('two boxes with false reports can pause a rollout, and change no other', async (t) => {
   const lie = fc.record({
     box: fc.nat(BOXES - 1),
-    ahead: fc.integer({ min: 1, max: 1_000_000 }),
+    counterLead: fc.integer({ min: 1, max: 1_000_000 }),
     rollout: fc.constantFrom('r-1', 'r-2', 'theirs', null),
   });
   fc.assert(
@@ -306,8 +306,8 @@ void t.test('two boxes with false reports can pause a rollout, and change no oth
       const fleet = new Fleet();
       for (const each of deeds) fleet.act(each);
       const { yesterday, reports } = fleet;
-      const falseReports = lies.map(({ box, ahead, rollout }): SeenReport => {
-        return { kind: 'release', id: idOf(box), counter: 1_000_000 + ahead, rollout };
+      const falseReports = lies.map(({ box, counterLead, rollout }): SeenReport => {
+        return { kind: 'release', id: idOf(box), counter: 1_000_000 + counterLead, rollout };
       });
       const liars = new Set(falseReports.map(({ id }) => id));
       const honest = reports.filter(({ id }) => !liars.has(id));

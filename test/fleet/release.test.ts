@@ -306,7 +306,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['ben', 'dora']) t.equal(f.signQuickly('root', third, holder).code, 0);
   t.match(f.publish('root', third), {
     code: 1,
-    err: /published releases would not be believed .*first `fleet release renew`/,
+    err: /no longer accept the published releases .*first `fleet release renew`/,
   });
   const renewal = join(f.dir, 'renew.json');
   f.inRepository('release', 'renew', '--out', renewal);
@@ -355,7 +355,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, holder).code, 0);
   t.match(f.publish('root', fifth, ...now), {
     code: 1,
-    err: /would not be believed any more/,
+    err: /would no longer accept the published releases/,
   });
   const later = f.publish('root', fifth, '--releases-later', ...now);
   t.match(later, { code: 0, err: /targets is not signed by the keys of the newest root/ });

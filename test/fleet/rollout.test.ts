@@ -54,7 +54,7 @@ async function retainedMessages(t: Test, url: string, tail: string): Promise<Map
 }
 
 void t.test('a rollout ends with a late and a silent box, and leaves nothing at the broker', async (t) => {
-  const late = { ...WELL, away: true, backAfterMs: 20 * 60_000 };
+  const late = { ...WELL, startsOffline: true, backAfterMs: 20 * 60_000 };
   const fleet = await new RolloutFleet(t).start(12, (i) => ({
     fate: i === 5 ? late : i === 6 ? { ...WELL, ends: 'mute' } : WELL,
     mode: i === 7 ? 'suspended' : 'active',
@@ -97,8 +97,8 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
     [2, 4, 5],
   );
   t.ok(
-    (waveViews[0]?.began ?? '') < (waveViews[1]?.began ?? '') &&
-      (waveViews[1]?.began ?? '') < (waveViews[2]?.began ?? ''),
+    (waveViews[0]?.beganAt ?? '') < (waveViews[1]?.beganAt ?? '') &&
+      (waveViews[1]?.beganAt ?? '') < (waveViews[2]?.beganAt ?? ''),
   );
   t.match(
     boxes.find(({ box }) => box === 'b-6'),
@@ -120,19 +120,19 @@ void t.test('a rollout ends with a late and a silent box, and leaves nothing at 
     'probation',
     'confirmed',
   ]);
-  t.equal(store.audit(1)[0]?.what, `rollout ${NAME} of release 43-1.5.0 made for 11 boxes`);
+  t.equal(store.audit(1)[0]?.action, `rollout ${NAME} of release 43-1.5.0 made for 11 boxes`);
   t.equal(row.wave, 0);
 });
 
 void t.test('a rollout halts on failed canaries, withdraws open orders, and can be resumed', async (t) => {
   const bad = { ...WELL, ends: 'rolled-back' } as const;
   const fleet = await new RolloutFleet(t).start(8, (i) => ({
-    fate: i < 2 ? bad : i === 2 ? { ...WELL, away: true } : WELL,
+    fate: i < 2 ? bad : i === 2 ? { ...WELL, startsOffline: true } : WELL,
   }));
   const { store, controller } = await fleet.controller();
   fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2'], hours: 0.02 } });
   const halted = await controller.run(NAME, signal);
-  t.match(halted, { state: 'halted', reason: '2 canaries went back' });
+  t.match(halted, { state: 'halted', reason: '2 canaries rolled back' });
   t.strictSame(fleet.states(store, NAME), [
     'rolled-back',
     'rolled-back',
@@ -239,7 +239,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   await waitFor('paused', () => running.out.includes('pause for 1 box'));
   running.child.kill('SIGTERM');
   t.equal(await running.exit, 0);
-  t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` goes on/ });
+  t.match(await run('rollout', 'resume'), { code: 0, out: /r-1: running; `fleet rollout run` continues it/ });
   const status = await run('rollout', 'status', '--json');
   t.match(JSON.parse(status.out), { rollout: NAME, state: 'running', waitsFor: [idOf(1)] });
   t.match(await run('rollout', 'abort'), { code: 0, out: /r-1: aborted/ });
@@ -280,9 +280,9 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await sleep(200);
   controller.hear();
   t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
-  const whys = store.refusals().map(({ box, why }) => `${box}: ${why}`);
+  const refusals = store.refusals().map(({ box, reason }) => `${box}: ${reason}`);
   t.strictSame(
-    whys.sort(),
+    refusals.sort(),
     [
       'b-0: it is older than what the box has reported',
       'b-0: its key is another than the one that is known of the box',
@@ -379,7 +379,7 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
     mute: 0.01,
     deltaBytes: 17_000,
     fullBytes: 28_600_000,
-    what: 'release' as const,
+    kind: 'release' as const,
     ...({ vanish: 0, vanishAt: 'switching', vanishAfterMinutes: 0, dark: 0 } as const),
     spareCanaries: false,
   };
@@ -395,7 +395,7 @@ void t.test('a fleet with usual failures is completed, and one with a failing bo
     { ...base, ...none, broken: 'rk3588', ...(full && { maxQueued: 1000 }) },
     () => undefined,
   );
-  t.match(broken.view, { state: 'halted', reason: /of \d+ boxes that were tried went back/ });
+  t.match(broken.view, { state: 'halted', reason: /of \d+ boxes that were tried rolled back/ });
   t.ok(
     broken.view.wave < 3 && (broken.view.waves[3]?.states.planned ?? 0) > 0,
     `halted in wave ${broken.view.wave}`,

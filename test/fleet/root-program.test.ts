@@ -238,7 +238,7 @@ const targetsIn = ({ metadata }: SigningFile): object =>
 async function makeWaiting(t: Test) {
   const fleet = await new RolloutFleet(t).start(6, (i) => ({
     jitterMs: 0,
-    fate: i === 5 ? { ...WELL, away: true } : WELL,
+    fate: i === 5 ? { ...WELL, startsOffline: true } : WELL,
   }));
   const orders = await Orders.of(t, fleet.broker.url);
   const { store, controller, link } = await fleet.controller();
@@ -330,12 +330,15 @@ void t.test('commands take --root or a number, and show each box’s program of 
   const started = await run(...start, '1.5.0', '--root', '--yes');
   t.match(started, { code: 0, out: /\d-root-1\.5\.0 is made/ }, started.err);
   t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
-  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), { kind: 'root', what: '44-1.5.0' });
+  t.match(JSON.parse((await run('rollout', 'status', '--json')).out), {
+    kind: 'root',
+    description: '44-1.5.0',
+  });
   const status = await run('status', '--wide');
   t.match(status.out, /\nroot’s program: 44-1\.5\.0 on 3\n/);
   t.match(status.out, /b-0 .*42-1\.4\.2 +idle .*44-1\.5\.0 confirmed/);
   const { out } = await run('box', 'b-0');
-  t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, wanted/);
+  t.match(out, /root’s program +44-1\.5\.0\nits update +confirmed since .*, rollout .*-root-1\.5\.0, target/);
   t.match(out, /root’s program +install +\S+-root-1\.5\.0 +counter \d+/);
   t.match((await run('inventory', '--csv')).out, /,root_release,.*\r\n.*,42-1\.4\.2,,44-1\.5\.0,rpi5/);
 });
@@ -368,13 +371,13 @@ void t.test('a store from before a rollout of root’s program adopts it by its 
   const sentCount = orders.all.length;
   const adopted = await run('adopt', '--yes', '--plan', plan);
   t.match(adopted, { code: 0, out: /r-1: aborted \(its final withdrawal lies at the broker\)/ }, adopted.err);
-  t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` goes on with it/);
+  t.match(adopted.out, /r-2: running, wave 0; `fleet rollout run` continues it/);
   t.ok(
     orders.all.slice(sentCount).every(({ action, rollout }) => action === 'withdraw' && rollout === 'r-1'),
     'only withdrawals are sent',
   );
   const reopened = new FleetStore(dir);
   t.teardown(() => reopened.close());
-  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', what: '44-1.5.0', state: 'running' });
+  t.match(new Rollouts(reopened).get('r-2'), { kind: 'root', description: '44-1.5.0', state: 'running' });
   t.equal(new Rollouts(reopened).boxes('r-2').length, 6, 'of all boxes that would take it today');
 });

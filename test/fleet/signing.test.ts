@@ -67,7 +67,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   [
     'a root key under a second name and id',
     (root) => doraIsAnna(root, 'root', 'f'.repeat(64), (hex) => hex),
-    /root: anna and dora, fingerprint [0-9a-f]{32}, have one and the same key; each holder must/,
+    /root: anna and dora, fingerprint [0-9a-f]{32}, have one and the same key; each keyholder must/,
   ],
   [
     'a targets key under a second name and id',
@@ -100,7 +100,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   [
     'one key for root and targets',
     (root) => void root.roles['targets']?.keyids.push(keyOf(root, 'root', 'anna')[0]),
-    /3 different holders are needed|anna has one key for root and targets/,
+    /3 different keyholders are needed|anna has one key for root and targets/,
   ],
   [
     'consistent snapshots off',
@@ -156,7 +156,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   [
     'two holders left',
     (root) => void root.roles['root']?.keyids.pop(),
-    /root: 3 different keys of 3 different holders are needed/,
+    /root: 3 different keys of 3 different keyholders are needed/,
   ],
   [
     'a key that is not there',
@@ -179,7 +179,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
   [
     'a holder’s name twice',
     (root) => void Object.assign(keyOf(root, 'root', 'ben')[1], { 'x-vigie-holder': 'carl' }),
-    /3 different holders/,
+    /3 different keyholders/,
   ],
   [
     'a holder’s name with a line end',
@@ -198,7 +198,7 @@ const EDITED_ROOTS: readonly (readonly [string, (root: RootJson) => void, RegExp
     /key of carl is not written as/,
   ],
   [
-    'a field that nobody knows',
+    'an unknown field',
     (root) => void Object.assign(root, { 'x-also': 'y' }),
     /holds fields that `fleet root` does not make/,
   ],

@@ -167,23 +167,24 @@ void t.test('the time limit does not count days without a window', async (t) => 
 void t.test('it halts exactly where the tried boxes are silent beyond chance', async (t) => {
   let [halts, goes] = [0, 0];
   const counts = fc.record({
-    tried: fc.integer({ min: 1, max: 80 }),
+    triedCount: fc.integer({ min: 1, max: 80 }),
     silent: fc.nat(80),
-    untried: fc.integer({ min: 10, max: 1500 }),
+    untriedCount: fc.integer({ min: 10, max: 1500 }),
     share: fc.double({ min: 0, max: 0.6, noNaN: true }),
   });
   fc.assert(
-    fc.property(counts, ({ tried, untried, share, ...rest }) => {
-      const [silent, quiet] = [Math.min(rest.silent, tried), Math.round(share * untried)];
-      const life = new Lifetime([...boxesOf(tried, 0), ...boxesOf(untried, 1, tried)], {
+    fc.property(counts, ({ triedCount, untriedCount, share, ...rest }) => {
+      const [silent, quiet] = [Math.min(rest.silent, triedCount), Math.round(share * untriedCount)];
+      const life = new Lifetime([...boxesOf(triedCount, 0), ...boxesOf(untriedCount, 1, triedCount)], {
         thresholds: THRESHOLDS,
         soakMs: [0, 0],
       });
       life.at(0);
       life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
-      life.say((_, i) => i < silent || (i >= tried && i < tried + quiet), { online: false });
+      life.say((_, i) => i < silent || (i >= triedCount && i < triedCount + quiet), { online: false });
       const next = life.at(2);
-      const isExcess = silent >= Math.min(2, tried) && fisherExact(tried, silent, untried, quiet) <= DOUBT;
+      const isExcess =
+        silent >= Math.min(2, triedCount) && fisherExact(triedCount, silent, untriedCount, quiet) <= DOUBT;
       if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
       if (isExcess && installs(next) > 0) throw new Error('it goes on');
       if (silent > 0 && next.rollout.wave > 0)

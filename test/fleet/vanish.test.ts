@@ -30,7 +30,7 @@ const vanishing = (at: NonNullable<Fate['vanishes']>['at'], afterMs = 0): Fate =
 });
 
 const lostIn = ({ simulation }: RolloutFleet): number =>
-  [...simulation.boxes.values()].filter(({ truth }) => truth.gone).length;
+  [...simulation.boxes.values()].filter(({ truth }) => truth.hasVanished).length;
 
 void t.test('a rollout halts when two of three canaries vanish in the switch', async (t) => {
   const fleet = await new RolloutFleet(t).start(100, (i) => ({
@@ -63,7 +63,7 @@ void t.test('a rollout of root’s program halts on vanished canaries like one o
   const { store, controller } = await fleet.controller();
   fleet.create(store, NAME, PLAN, 'root');
   const halted = await controller.run(NAME, signal);
-  t.match(halted, { kind: 'root', what: '44-1.5.0', state: 'halted', wave: 0 });
+  t.match(halted, { kind: 'root', description: '44-1.5.0', state: 'halted', wave: 0 });
   t.match(halted.reason, /^2 of 3 boxes that tried it are silent for more than 0.5 h, and 0 of 97/);
   t.equal(lostIn(fleet), 2, 'of 100 boxes');
   t.match(fleet.box(2).truth, { phase: 'confirmed', seq: 44 });
@@ -150,7 +150,7 @@ void t.test(
   'boxes that never come leave a rollout incomplete, are named, and give exit code 1',
   async (t) => {
     const fleet = await new RolloutFleet(t).start(4, (i) => ({
-      fate: i === 3 ? { ...WELL, away: true } : WELL,
+      fate: i === 3 ? { ...WELL, startsOffline: true } : WELL,
       jitterMs: 0,
     }));
     const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
@@ -189,7 +189,7 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     vanishAt: 'any',
     vanishAfterMinutes: 5,
     dark: 0,
-    what: 'release' as const,
+    kind: 'release' as const,
     spareCanaries: false,
     broken: undefined,
     haltShare: 0.05,
@@ -218,5 +218,9 @@ void t.test('simulated fleets halt on vanishing boxes, not on power cuts by day'
     'boxes without power by day are not evidence',
   );
   const restored = await runSimulation('an older database in wave 2', { restoreInWave: 2, offline: 0 });
-  t.match(restored, { view: { state: 'done', wave: 3 }, deaths: 1 }, 'it takes over and goes on');
+  t.match(
+    restored,
+    { view: { state: 'done', wave: 3 }, deaths: 1 },
+    'the older copy adopts the rollout and continues',
+  );
 });

@@ -70,11 +70,11 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   canaries.say((_, i) => i === 0, { progress: 'rolled-back' });
   t.equal(canaries.at(1).rollout.state, 'running', 'one canary');
   canaries.say((_, i) => i === 1, { progress: 'failed' });
-  t.match(canaries.at(2).rollout, { state: 'halted', reason: '2 canaries went back or failed (1 failed)' });
+  t.match(canaries.at(2).rollout, { state: 'halted', reason: '2 canaries rolled back or failed (1 failed)' });
   t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'withdraw' }]);
   t.match(canaries.at(3, 'resume').rollout, {
     state: 'running',
-    accepted: { failures: 2, tried: 2, atMs: 3 * HOUR },
+    accepted: { failures: 2, triedCount: 2, atMs: 3 * HOUR },
   });
   t.strictSame(canaries.last?.orders, [{ id: 'b-2', action: 'install' }], 'called back, and sent for again');
 
@@ -86,7 +86,7 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
   wide.say((_, i) => i === 101 || i === 102, { progress: 'rolled-back' });
   t.equal(wide.at(2).rollout.state, 'running', '2 of 103: less than three');
   wide.say((_, i) => i === 103, { progress: 'rolled-back' });
-  t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried went back' });
+  t.match(wide.at(3).rollout, { state: 'halted', reason: '3 of 104 boxes that were tried rolled back' });
   t.equal(ordersOf(wide.last as Step, 'withdraw'), 97);
   wide.say((_, i) => i === 150, { progress: 'switched' });
   t.equal(wide.at(3.1).states[150], 'switched', 'too late to withdraw; it ends on its own');
@@ -134,14 +134,14 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
   const event = fc.record({
     hours: fc.integer({ min: 0, max: 90 }),
     words: fc.array(word, { maxLength: 12 }),
-    wanted: fc.constantFrom<Rollout['request']>(null, null, null, null, 'pause', 'resume', 'abort'),
+    request: fc.constantFrom<Rollout['request']>(null, null, null, null, 'pause', 'resume', 'abort'),
   });
   let [halts, ends] = [0, 0];
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
       const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
       let hours = 0;
-      for (const { hours: hoursLater, words, wanted } of events) {
+      for (const { hours: hoursLater, words, request } of events) {
         hours += hoursLater;
         for (const { box: i, ...change } of words) {
           // A box reports nothing about what it was not sent.
@@ -149,7 +149,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
           life.say((_, at) => at === i, hears ? change : { online: change.online });
         }
         const before = life.rollout.state;
-        const { rollout, orders, states } = life.at(hours, wanted);
+        const { rollout, orders, states } = life.at(hours, request);
         const [waves, installs] = [
           new Map(life.boxes.map((one) => [one.id, one.wave])),
           orders.filter(({ action }) => action === 'install'),
@@ -171,7 +171,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
         }
       }
       const end = step({ ...life.rollout, request: null }, life.boxes, 3000 * HOUR);
-      if (end.states.some((state) => OPEN.includes(state))) throw new Error('somebody is left half way');
+      if (end.states.some((state) => OPEN.includes(state))) throw new Error('a box is left half way');
       if (!OVER.includes(end.rollout.state)) throw new Error(`it ends as ${end.rollout.state}`);
       ends += 1;
     }),
@@ -356,7 +356,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
       site: 's',
       box: name,
       other: null,
-      revoked: null,
+      revoked_at: null,
       report: { updater: change && { ...updater, ...change } },
       ...more,
     }) as BoxRow;
@@ -364,7 +364,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     row('delta', {}),
     row('whole', { release: { seq: 39, version: '1.4.0' } }),
     row('there', { release: { seq: 43, version: '1.5.0' } }),
-    row('ahead', { release: { seq: 44, version: '1.6.0' } }),
+    row('newer', { release: { seq: 44, version: '1.6.0' } }),
     row('pc', { board: 'pc' }),
     row('amd64', { arch: 'amd64' }),
     row('node', { node: '18.1.0' }),
@@ -387,7 +387,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
   );
   const whys = Object.fromEntries(left.map(({ box: { box: name }, reason: why }) => [name, why]));
   t.match(whys, {
-    ahead: 'is not newer than 44',
+    newer: 'is not newer than 44',
     pc: 'this box is pc',
     amd64: '1.5.0 is not there for amd64',
     node: 'this box has 18.1.0',
@@ -407,7 +407,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     row('delta', {}),
     row('whole', { root: running(38) }),
     row('there', { root: running(44) }),
-    row('ahead', { root: running(45) }),
+    row('newer', { root: running(45) }),
     row('old-package', { root: { release: null } }),
     row('pc', { board: 'pc' }),
     row('bare', null),
@@ -427,7 +427,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
       ['there'],
     );
     t.match(Object.fromEntries(choice.leftOut.map(({ box: { box: name }, reason: why }) => [name, why])), {
-      ahead: 'is not newer than 45',
+      newer: 'is not newer than 45',
       'old-package': /its root’s program is of a package without releases; install the package vigie-root/,
       pc: 'this box is pc',
       bare: 'it has no updater',
@@ -439,7 +439,7 @@ void t.test('a single canary that rolls back halts the rollout at once', (t) => 
   const sentOrder = { action: 'install', heardMs: HOUR } as const;
   const one = box(0, 0, { ...sentOrder, state: 'switched', progress: 'rolled-back' });
   const later = box(2, 1);
-  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries went back' });
+  t.match(step(NEW, [one, later], HOUR).rollout, { state: 'halted', reason: '1 canaries rolled back' });
   const two = box(1, 0, { ...sentOrder, state: 'confirmed', progress: 'confirmed' });
   t.equal(step(NEW, [one, two, later], HOUR).rollout.state, 'running', 'with another one the limit holds');
   t.end();

@@ -127,7 +127,7 @@ class MadeUpPayload implements Payload {
 
   enter(change: Change): Promise<readonly string[]> {
     const state = this.installed(change);
-    if (state === 'other') return Promise.reject(new AgentError('denied', 'somebody else has changed it'));
+    if (state === 'other') return Promise.reject(new AgentError('denied', 'someone else has changed it'));
     if (state === 'from') this.former = this.current;
     this.#simulation.cutPoint();
     this.runs = null;
@@ -140,7 +140,7 @@ class MadeUpPayload implements Payload {
   leave(change: Change, { from }: Trial, booting: boolean): Promise<LeaveResult> {
     const state = this.installed(change);
     const starts = booting ? [] : ['vigie.service'];
-    const foreign = { outcome: 'other' as const, reason: 'somebody else has changed it', starts };
+    const foreign = { outcome: 'other' as const, reason: 'someone else has changed it', starts };
     if (state === 'other') return Promise.resolve(foreign);
     const former = from ?? this.former;
     if (former === null)

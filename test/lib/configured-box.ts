@@ -306,14 +306,14 @@ ${extraLines}`;
   }
 
   get status() {
-    const { phase, rollout, target, reason, refused } = this.store.state.configuration;
+    const { phase, rollout, target, reason, refusal } = this.store.state.configuration;
     return {
       phase,
       rollout,
       reason,
       revision: target?.number,
       sha256: target?.name,
-      refused: refused?.reason,
+      refusal: refusal?.reason,
       n: this.store.state.last?.n ?? 0,
     };
   }

@@ -38,7 +38,7 @@ const SPEED = 1200;
 const SLOWER_MAX = 4;
 const SETTLE_MS = 100;
 export const SITE = 'site-1';
-export const WELL: Fate = { ends: 'confirmed', away: false, backAfterMs: null };
+export const WELL: Fate = { ends: 'confirmed', startsOffline: false, backAfterMs: null };
 /** Plan with minutes instead of hours; a minute is a tenth of a second. */
 export const QUICK = {
   canary: { boxes: ['b-0', 'b-1'], hours: 0.02 },

@@ -16,7 +16,7 @@ export const NEW: Rollout = {
   soakMs: [24 * HOUR, 4 * HOUR, 0],
   notAfterMs: 720 * HOUR,
   thresholds: { ...PLAN.thresholds, heardMinutes: 0 },
-  accepted: { failures: 0, tried: 0, atMs: 0 },
+  accepted: { failures: 0, triedCount: 0, atMs: 0 },
   request: null,
   reason: null,
 };

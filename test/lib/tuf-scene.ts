@@ -114,7 +114,7 @@ export const UNSIGNED = /not signed by as many of the right keys/;
 export const EXPIRED = /signed metadata has expired/;
 export const OLDER = /older than what this box has seen/;
 export const MIXED = /metadata that does not belong together/;
-export const NOT_AS_SIGNED = /no metadata as it was signed/;
+export const NOT_AS_SIGNED = /no valid signed metadata/;
 
 /** Changes the JSON of a metadata file. */
 export function edited(

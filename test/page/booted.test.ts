@@ -73,7 +73,7 @@ async function opensHotspot(t: Test, container: Container): Promise<void> {
   const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
   await waitUntil(t, 'over', idle, PATIENCE_MS);
   writeRequest(Buffer.from('{}'));
-  await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not asked for it/);
+  await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not requested it/);
   await waitUntil(t, 'over', idle, PATIENCE_MS);
   const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
   writeRequest(command);

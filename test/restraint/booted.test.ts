@@ -365,7 +365,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     t.strictSame(
       [...new Set(checks.map(({ uids }) => uids))],
       [[uid, uid, uid, uid].join()],
-      'the check of the release',
+      'the check by the running release',
     );
   });
 });

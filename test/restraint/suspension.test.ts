@@ -361,7 +361,10 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   await waitUntil(t, 'unauthorised', () => currentMode() === 'unauthorised', SLOW_MS);
   t.match(modes.at(-1)?.reason, /was valid until .*; it is 2081-.* by the latest time seen/);
   const reset = await remote('reset-time');
-  t.match(reset, { code: 0, out: /^\S+: what is valid is judged from 20(?!81).* on, no longer from 2081-/ });
+  t.match(reset, {
+    code: 0,
+    out: /^\S+: validity is now checked against 20(?!81).*, no longer against 2081-/,
+  });
   await waitUntil(t, 'active', () => currentMode() === 'active', SLOW_MS);
   t.match(
     contentsIn(stateDir).find(({ type }) => type === 'time-reset'),
@@ -372,7 +375,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   t.match(hotspotRun, {
     code: 0,
     err: '',
-    out: /root was given the command to open the hotspot for 30 min\n$/,
+    out: /root has received the command to open the hotspot for 30 min\n$/,
   });
   const storedCommand = JSON.parse(readFileSync(join(stateDir, 'open-hotspot.dsse.json'), 'utf8'));
   const inside = JSON.parse(Buffer.from(storedCommand.payload, 'base64').toString());

@@ -253,7 +253,7 @@ async function endOf(simulation: Simulation): Promise<string | undefined> {
     await settle();
     const after = simulation.store.state[kind];
     if (after.phase !== 'confirmed' || payload.current?.number !== 9)
-      return `${context}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refused)}`;
+      return `${context}: a new order ends ${after.phase} (${after.reason}), ${JSON.stringify(after.refusal)}`;
   }
   return undefined;
 }

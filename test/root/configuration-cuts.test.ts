@@ -288,7 +288,7 @@ class TrialBench extends Bench {
     const { phase, target } = this.#change();
     const isKept = phase === 'confirmed' && target?.name === sha256(triedText);
     this.expect('kept where the new text is installed', isKept, isNew);
-    if (isNew && way !== 'keep') this.fault(`${way}: nobody has kept it`);
+    if (isNew && way !== 'keep') this.fault(`${way}: no one has kept it`);
     if (calls !== undefined && way === 'keep' && !isNew) this.fault('it was kept, and is lost');
     if (isOrdered) {
       await this.run('run');

@@ -154,7 +154,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
 
   const pulled = await runFleet(t, room, 'config', 'pull', 'all');
   t.equal(pulled.code, 0, pulled.err);
-  t.match((await runFleet(t, room, 'audit')).out, /configuration asked of lab\/lab-1/);
+  t.match((await runFleet(t, room, 'audit')).out, /configuration requested from lab\/lab-1/);
   const copy = join(room, 'configs/lab/lab-1.yaml');
   t.match(textOf(copy), /# of the room.*# token: \*\*\*/s);
 

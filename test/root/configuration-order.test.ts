@@ -127,12 +127,12 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   await checkFailure(
     'a right that the key has not',
     night('configure, update'),
-    /^commands\.keys\[1\]\.may: night would be let update/,
+    /^commands\.keys\[1\]\.may: night would be allowed update/,
   );
   await checkFailure(
     'to itself',
     yaml((text) => text.replace('may: [configure]', 'may: [configure, resume]')),
-    /^commands\.keys\[0\]\.may: desk would be let resume/,
+    /^commands\.keys\[0\]\.may: desk would be allowed resume/,
   );
   const missing = yaml((text) =>
     text.replace('"mqtt://127.0.0.1:1"', 'mqtts://r:1, ca: /no, cert: /no, key: /no'),
@@ -291,7 +291,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     /camera\.source: authorisation 2026-77 is for the camera rtsp/,
   );
   const bare = (text: string): string => text.replace(SKY, '');
-  await tryChange('a mask taken away', bare, /masks: the mask sky is taken away or smaller/);
+  await tryChange('a mask taken away', bare, /masks: the mask sky is removed or smaller/);
   const smaller = (text: string): string => text.replace('[1, 0.4], [0, 0.4]', '[1, 0.4], [0, 0.39]');
   await tryChange('a smaller one', smaller, /mask sky/);
   const halves = (text: string): string =>
@@ -327,7 +327,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
       },
     ],
   });
-  await tryChange('the order blackens it by itself', bare, null);
+  await tryChange('the authorisation alone blackens it', bare, null);
   under({
     masks: [
       {
@@ -343,7 +343,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     notBefore: iso(box.wallMs - 9),
     notAfter: iso(box.wallMs - 1),
   });
-  await tryChange('of one that is over nothing is certain', bare, /mask sky/);
+  await tryChange('an expired authorisation guarantees no mask', bare, /mask sky/);
 });
 
 void t.test('an unhealthy agent rolls the configuration back', async (t) => {
@@ -438,7 +438,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   const edited = await waitingBox();
   writeFileSync(edited.file, `${edited.text}# by hand\n`);
   await edited.follow();
-  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/, 'a manual change by root stays');
   t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
 });
@@ -463,7 +463,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   t.match(waiting.status, { phase: 'waiting', revision: 7 }, 'an order that waited goes on waiting');
   waiting.writeRequest({ counter: counter - 1 });
   await waiting.follow();
-  t.match(waiting.status.refused, /replayed/);
+  t.match(waiting.status.refusal, /replayed/);
   waiting.writeRequest({ counter: counter + 1 });
   await waiting.follow();
   t.match(waiting.status, { phase: 'confirmed' });
@@ -472,7 +472,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
   edited.writeRequest();
   edited.onSleep = () => writeFileSync(edited.file, `${edited.former}# by hand\n`);
   await edited.follow();
-  t.match(edited.status, { phase: 'failed', reason: /somebody else/ });
+  t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/);
   t.equal(edited.running, edited.text, 'the agent runs with the file on the disk');
 });
@@ -491,7 +491,7 @@ void t.test('a restart on trial or a lost record rolls back', async (t) => {
     await box.powerUp('second');
     t.match(
       box.status,
-      { phase: 'rolled-back', reason: damage === 'power' ? /started anew/ : /was lost/ },
+      { phase: 'rolled-back', reason: damage === 'power' ? /restarted while/ : /was lost/ },
       damage,
     );
     t.equal(box.text, box.former);

@@ -99,7 +99,7 @@ void t.test('a file that someone replaced during a trial is not kept, and stays'
   writeFileSync(box.file, editedText);
   const reply = await box.ask({ op: 'keep', trial: trial?.id });
   t.match(reply, {
-    refused: /somebody else has changed the configuration on the box meanwhile/,
+    refused: /someone else has changed the configuration on the box meanwhile/,
     trial: null,
   });
   t.equal(box.text, editedText);
@@ -146,7 +146,7 @@ void t.test('a file that someone edits during a trial is not overwritten', async
   writeFileSync(box.file, edited);
   await box.judges();
   t.equal(box.text, edited, 'is not overwritten');
-  t.match(box.output.join('\n'), /was changed by somebody else and stays; .*vigie\.yaml\.before$/m);
+  t.match(box.output.join('\n'), /was changed by someone else and stays; .*vigie\.yaml\.before$/m);
   t.equal(readFileSync(`${box.file}.before`, 'utf8'), PREVIOUS);
   t.strictSame(box.left, ['vigie.yaml.before']);
 

@@ -336,7 +336,7 @@ void t.test('a read-only or removed card does not stop the enrolment', { skip: n
     ];
     const program = start(t, 'unshare', words);
     t.equal(await program.exit, 0, program.err);
-    t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*told here only/, card);
+    t.match(program.out, /result\.txt cannot be written \(.*(EROFS|ENOENT).*reported here only/, card);
     t.match(box.status, { state: 'enrolled', reason: null }, card);
     t.equal(modeOf(box.statusFile), '644', 'readable for all users');
   }
@@ -392,6 +392,6 @@ void t.test('an invalid enrol.json ends with one line', async (t) => {
   t.equal(await program.exit, 2);
   t.match(box.status, {
     state: 'refused',
-    reason: /enrol\.json: is no request of enrolment; must be JSON with/,
+    reason: /enrol\.json: is not an enrolment request; must be JSON with/,
   });
 });

@@ -163,11 +163,11 @@ void t.test('the room’s command opens it under an order, for the given time', 
   const outcome = await openAs(true, [[0, 30]]);
   t.equal(outcome.minutes, 30);
   t.match(outcome.lines, [/^the room opens the hotspot for 30 min$/, /is open for 30 min/, /closed/]);
-  t.match(await openAs(true, []), { minutes: 0, lines: ['no hotspot: the room has not asked for it'] });
+  t.match(await openAs(true, []), { minutes: 0, lines: ['no hotspot: the room has not requested it'] });
   const free = await openAs(true, [], () => undefined);
   t.match(
     free,
-    { minutes: 0, lines: [/has not asked/] },
+    { minutes: 0, lines: [/has not requested/] },
     'nor does the agent’s file open it without an order',
   );
   t.equal(
@@ -231,7 +231,7 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   t.equal(one.newRequest(), undefined, 'reported once');
   t.match(
     look(right),
-    { refused: /is not above/ },
+    { refusal: /is not above/ },
     'after a restart it is used, whatever the agent puts back',
   );
   for (const [name, bytes, reason] of [
@@ -243,17 +243,17 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
     ['old', signed(desk, asks({ notAfter: new Date(clock.epochMs - 1).toISOString() })), /valid until/],
     ['early', signed(desk, asks({ notBefore: new Date(clock.epochMs + 1).toISOString() })), /valid from/],
     ['too long', signed(desk, asks({ args: { minutes: 61 } })), /minutes: 1 to 60/],
-    ['for ever', signed(desk, asks({ args: {} })), /minutes: 1 to 60/],
+    ['without an end', signed(desk, asks({ args: {} })), /minutes: 1 to 60/],
     ['anything', Buffer.from('{}'), /not a DSSE envelope/],
     ['much', Buffer.alloc(20_000, 0x20), /is not JSON/],
   ] as const)
-    t.match(look(bytes), { refused: reason }, name);
+    t.match(look(bytes), { refusal: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'no file of root’s is read for the agent');
+  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  t.match(judge().newRequest(), { refused: /is not JSON/ }, 'nor does a pipe hold it up');
+  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
   rmSync(file);
   t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
 
@@ -342,9 +342,13 @@ void t.test('the passphrase is validated when it is read', async (t) => {
   t.equal(readHotspotKey(file), PASSPHRASE);
   t.ok(statSync(file).isFile());
   for (const text of ['short', 'x'.repeat(64), 'with a blank', 'ünicode-key', 'two\nlines-of-it', ''])
-    t.match(hotspotKeyProblem(text), /is no passphrase; must be one line of 8 to 63/, JSON.stringify(text));
+    t.match(
+      hotspotKeyProblem(text),
+      /is not a passphrase; must be one line of 8 to 63/,
+      JSON.stringify(text),
+    );
   writeFileSync(file, 'x'.repeat(300));
-  t.throws(() => readHotspotKey(file), { kind: 'config', message: /is no passphrase/ });
+  t.throws(() => readHotspotKey(file), { kind: 'config', message: /is not a passphrase/ });
   t.throws(() => readHotspotKey(join(dir, 'none')), { kind: 'config', message: /cannot be read/ });
 });
 
@@ -362,7 +366,7 @@ function card(t: Test): { from: string; to: string; take: () => Provisioned } {
 void t.test('the passphrase is installed from the card', async (t) => {
   const { from, to, take } = card(t);
   writeFileSync(join(from, 'Hotspot-Key'), 'short');
-  t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is no passphrase/] });
+  t.match(take(), { state: 'refused', lines: [/refused/, /^hotspot-key: is not a passphrase/] });
   writeFileSync(join(from, 'Hotspot-Key'), PASSPHRASE);
   const { state, lines } = take();
   t.equal(state, 'installed', lines.join());
@@ -388,7 +392,7 @@ void t.test('the updater’s files are installed from the card', async (t) => {
   mkdirSync(etc);
   checkRefusal(/^update-root\.json: must lie here too, beside update\.yaml/);
   writeRequest('update-root.json', '{}');
-  checkRefusal(/^update-root\.json: is no signed root; must be metadata\/root\.json/);
+  checkRefusal(/^update-root\.json: is not a signed root; must be metadata\/root\.json/);
   writeRequest(
     'update-root.json',
     JSON.stringify({ signed: { _type: 'root', version: 1 }, signatures: [{}] }),

@@ -157,7 +157,7 @@ void t.test('a card with any mistake is refused completely', async (t) => {
     ],
     'an enrolment that is none': [
       ({ from }) => writeFileSync(join(from, 'enrol.json'), enrolment({ url: 'http://room' })),
-      /enrol\.json: is no request of enrolment; must be JSON with version 1/,
+      /enrol\.json: is not an enrolment request; must be JSON with version 1/,
     ],
     'an enrolment that would bring what the configuration does not name': [
       ({ from, to }) => {
@@ -168,7 +168,7 @@ void t.test('a card with any mistake is refused completely', async (t) => {
     ],
     'a setup code that is none': [
       ({ from }) => writeFileSync(join(from, 'setup-code.json'), '{}'),
-      /setup-code\.json: is no setup code; must be the file that was written to the card/,
+      /setup-code\.json: is not a setup code; must be the file that was written to the card/,
     ],
     'a file that is too large': [
       ({ from }) => writeFileSync(join(from, 'film.mp4'), Buffer.alloc(300_000)),
@@ -408,7 +408,10 @@ void t.test('a read-only partition installs nothing', { skip: noMounts }, async 
   };
   t.match(
     await run(),
-    { code: 2, err: /cannot be written \(EROFS\).*nothing is taken from where it cannot be removed/ },
+    {
+      code: 2,
+      err: /cannot be written \(EROFS\).*files are not installed from a partition that cannot be written/,
+    },
     'said in the log and by the exit code',
   );
   t.strictSame(readdirSync(box.to), ['pki'], 'nothing was installed, or it would be at every start');

@@ -54,14 +54,14 @@ void t.test('restored old records lead to no older release', async (t) => {
       const name = `${day.phase}${withHistory ? ', its history too' : ''}`;
       t.equal(box.current, '3-0.3.0', name);
       t.ok(['confirmed', 'failed'].includes(box.record.phase), `${name}: ${box.record.phase}`);
-      if (!withHistory) t.match(box.record.refused?.reason, /may have been obeyed before/, name);
+      if (!withHistory) t.match(box.record.refusal?.reason, /may have been obeyed before/, name);
     }
   }
   // A restored backup lacks all orders since then.
   writeFileSync(history, nowHistory);
   writeFileSync(state, String(days[1]?.state));
   await box.run('run');
-  t.match((await box.run('back')).err, /no release is kept/);
+  t.match((await box.run('back')).err, /no previous release is stored/);
   cpSync(box.treeOf(1), join(box.dir, 'first-release'), { recursive: true });
   t.match((await box.run('from-package')).err, /1-0\.1\.0 is below 3/, 'how far back it may go is not known');
 
@@ -74,7 +74,7 @@ void t.test('restored old records lead to no older release', async (t) => {
     signed(box.signer, box.orderOf({ seq: 4, notBefore: new Date().toISOString() }), UPDATE_ORDER_TYPE),
   );
   await box.run('run');
-  t.equal(box.current, '4-0.4.0', box.record.refused?.reason ?? '');
+  t.equal(box.current, '4-0.4.0', box.record.refusal?.reason ?? '');
 });
 
 void t.test('a staged release is verified against its manifest again before the switch', async (t) => {
@@ -89,7 +89,7 @@ void t.test('a staged release is verified against its manifest again before the 
   const order = { rollout, counter, notBefore, notAfter, window, may: [] };
   other.setRecord({ phase: 'staged', trial: null, order }, { starts: [], previous: null, last: null });
   // Through its other name: unchanged files share their content with the running release.
-  appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// mended in place\n');
+  appendFileSync(join(other.lib, 'releases/2-0.2.0/dist/part-1/file-1.js'), '// patched in place\n');
   rmSync(join(other.agentState, 'update-desired.dsse.json'));
   await other.run('run');
   t.equal(other.current, '1-0.1.0');
@@ -124,7 +124,7 @@ void t.test('a login in an unreadable configuration is in no message', async (t)
     box.configure(yaml);
     box.order({ rollout: `r${index}` });
     const run = await box.run('run');
-    t.match(box.record.refused?.reason, /vigie\.yaml: .*(line \d+|alias leads)|vigie\.yaml: site/, yaml);
+    t.match(box.record.refusal?.reason, /vigie\.yaml: .*(line \d+|alias leads)|vigie\.yaml: site/, yaml);
     t.match(box.status.reason, /an order was refused/);
     const texts = ['state.json', 'status.json'].map((name) => readFileSync(join(box.state, name), 'utf8'));
     t.notMatch(texts.join() + run.err + run.out, /hunter2/, yaml);
@@ -145,7 +145,7 @@ void t.test('files of the agent’s user neither break root’s program nor hold
     writeRequest();
     const run = await box.run('run');
     t.equal(run.code, 0, run.err);
-    t.match(box.record.refused?.reason, /malformed|not JSON|empty/i);
+    t.match(box.record.refusal?.reason, /malformed|not JSON|empty/i);
   }
   rmSync(file);
   const writing = `const { renameSync, writeFileSync } = require('node:fs');

@@ -32,7 +32,7 @@ void t.test('an order for another box is refused once, and changes nothing', asy
   for (const [name, writeRequest, reason] of refusals) {
     writeRequest();
     t.equal(await bench.run(), 'idle', name);
-    t.match(bench.state.refused?.reason, reason, name);
+    t.match(bench.state.refusal?.reason, reason, name);
     const lineCount = bench.output.length;
     await bench.run();
     t.equal(bench.output.length, lineCount, 'said once');
@@ -60,10 +60,10 @@ void t.test('an equal counter is the same order, and a lower one is replayed', a
   t.equal(bench.state.last?.n, 1, 'is not tried again');
   bench.order({ counter: 7, rollout: 'summer' });
   await bench.run();
-  t.match(bench.state.refused?.reason, /counter 7 was that of another order/);
+  t.match(bench.state.refusal?.reason, /counter 7 was that of another order/);
   bench.order({ counter: 6 });
   await bench.run();
-  t.match(bench.state.refused?.reason, /replayed: the counter 6 is below 7/);
+  t.match(bench.state.refusal?.reason, /replayed: the counter 6 is below 7/);
   bench.put(first);
   await bench.run();
   t.equal(bench.state.last?.n, 1);
@@ -282,7 +282,7 @@ void t.test('a lost record refuses old orders and accepts new ones', async (t) =
   bench.set({ phase: 'confirmed' });
   bench.put(obeyed);
   await bench.run();
-  t.match(bench.state.refused?.reason, /may have been obeyed before/);
+  t.match(bench.state.refusal?.reason, /may have been obeyed before/);
   bench.nowMs += 120_000;
   bench.order({ seq: 3, counter: 10 });
   t.equal(await bench.run(), 'probation', 'a new one is taken');

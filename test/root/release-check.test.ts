@@ -46,7 +46,9 @@ const refusal = (why: RegExp): object => [
   {
     path: '',
     order: false,
-    message: new RegExp(`^the check of the release that runs: ${why.source}.*; nothing is tried without it$`),
+    message: new RegExp(
+      `^the check by the running release: ${why.source}.*; no configuration is tried without it$`,
+    ),
   },
 ];
 
@@ -58,7 +60,7 @@ void t.test('a refusal is reported, and an acceptance accepted', async (t) => {
   ]);
 });
 
-void t.test('the release runs as another user, with nothing but the text', async (t) => {
+void t.test('the release runs as another user, with the text alone', async (t) => {
   const code = `import { readFileSync } from 'node:fs';
     const message = JSON.stringify({ uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
       env: Object.keys(process.env).sort(), cwd: process.cwd(), text: readFileSync(0, 'utf8'), args: process.argv.slice(2) });

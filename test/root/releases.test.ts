@@ -36,7 +36,7 @@ const checkComplete = (box: UpdatingBox, seq: number): Promise<void> =>
     parseManifest(readFileSync(join(box.treeOf(seq), 'MANIFEST'), 'utf8')),
   );
 
-/** Runs and judges until nothing is left to do. */
+/** Runs and judges until no work is left. */
 async function settle(box: UpdatingBox): Promise<string> {
   for (let n = 0; n < 3; n += 1) {
     await box.run('run');
@@ -157,7 +157,7 @@ void t.test('a release on a box without a running agent is confirmed by a start'
   const box = await UpdatingBox.make(t, { idle: true });
   box.order();
   t.equal(await settle(box), 'confirmed');
-  t.match(box.record.reason, /the agent did not run before: only that its program starts was judged/);
+  t.match(box.record.reason, /the agent did not run before: only the start of its program was checked/);
   t.notOk(
     box.calls().some((line) => line.includes('start vigie.service')),
     'it is not started',

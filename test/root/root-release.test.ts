@@ -134,7 +134,7 @@ const BAD: readonly (readonly [string, string, RegExp])[] = [
   [
     'whose judge keeps everything',
     "if (process.argv[2] === 'judge') process.exit(0);",
-    /vigie-root judge: a release that does not start is not taken back/,
+    /vigie-root judge: a release that does not start is not rolled back/,
   ],
   [
     'that claims to have been replaced',
@@ -172,7 +172,7 @@ async function checkRolledBack(t: Test, code: string, reason: RegExp): Promise<v
   t.equal(root.link('judge'), 11);
   // Accepts the order for a better release.
   root.box.judgeBy({ healthyS: 1, withinS: 20 });
-  await root.publish(13, withFirst('// mended'));
+  await root.publish(13, withFirst('// patched'));
   root.order({ seq: 13 });
   await root.run('run');
   await root.run('judge');

@@ -39,7 +39,7 @@ void t.test('a YAML text with two possible readings is refused by both or read a
   const acceptedTexts: Record<string, string | Uint8Array> = {
     plain: HEAD + keysOf(one),
     'a mark of the byte order in front': `\ufeff${HEAD}${keysOf(one)}`,
-    'many aliases, which the library by itself takes for a bomb': HEAD + keysOf(one) + manyAliases,
+    'many aliases, which the library takes for a bomb': HEAD + keysOf(one) + manyAliases,
     'an alias for the rights': `${HEAD}commands:\n  keys:\n    - { name: x, publicKey: ${one}, may: &r [update] }\n    - { name: y, publicKey: ${two}, may: *r }\n`,
     JSON: JSON.stringify({
       site: 'a',
@@ -57,10 +57,10 @@ void t.test('a YAML text with two possible readings is refused by both or read a
     'the box twice': `${HEAD}box: c\n${keysOf(one)}`,
     'a merge of YAML 1.1': `%YAML 1.1\n---\n${HEAD}commands:\n  <<: { keys: [{ name: x, publicKey: ${one}, may: [update] }] }\n`,
     'a tag': `${HEAD}commands: !!omap\n  - keys: []\n`,
-    'bytes that are no UTF-8': Buffer.concat([Buffer.from(`${HEAD}${keysOf(one)}# `), Buffer.from([0xff])]),
+    'bytes that are not UTF-8': Buffer.concat([Buffer.from(`${HEAD}${keysOf(one)}# `), Buffer.from([0xff])]),
     'more than a configuration has': `${HEAD}${keysOf(one)}${'# nothing\n'.repeat(30_000)}`,
     'two documents': `${HEAD}${keysOf(one)}---\n${HEAD}${keysOf(two)}`,
-    'an alias for what stands in a key': `&k site: a\nbox: b\n${keysOf('*k')}`,
+    'an alias for the content of a key': `&k site: a\nbox: b\n${keysOf('*k')}`,
   };
   for (const [name, text] of Object.entries(refusedTexts)) {
     const { agent, updater } = readBoth(text);

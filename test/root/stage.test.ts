@@ -121,7 +121,7 @@ void t.test('a release is staged from a delta or completely', async (t) => {
   const { lib, current, run, releases, delta } = await makeSetup(t);
   const before = await scanTree(current);
   const { dir, ...how } = await run({ full: noFull });
-  t.same(how, { by: 'delta', why: undefined });
+  t.same(how, { by: 'delta', reason: undefined });
   const entries = parseManifest(readFileSync(join(dir, 'MANIFEST'), 'utf8'));
   await verifyTree(dir, entries);
   t.equal(
@@ -144,7 +144,7 @@ void t.test('a release is staged from a delta or completely', async (t) => {
 
   t.same(
     await run({ full: noFull, delta: undefined }),
-    { dir, by: 'present', why: undefined },
+    { dir, by: 'present', reason: undefined },
     'it is there',
   );
   appendFileSync(join(dir, 'dist/main.js'), 'x');
@@ -157,7 +157,7 @@ void t.test('a release is staged from a delta or completely', async (t) => {
 
   const checkFull = async (reason: RegExp, over = {}): Promise<void> => {
     rmSync(dir, { recursive: true });
-    t.match(await run(over), { by: 'full', why: reason }, `whole: ${reason}`);
+    t.match(await run(over), { by: 'full', reason }, `whole: ${reason}`);
     await verifyTree(dir, entries);
     t.same(releases(), ['42-0.2.0', '43-0.3.0']);
   };
@@ -452,7 +452,7 @@ void t.test('a usual release is fetched by differences, its manifest too', async
   const check = async (reason: RegExp, name: string, rest = DELTA): Promise<void> => {
     const [paths, output] = await fetched();
     t.same(paths, [PATCH, FULL_MANIFEST, rest], name);
-    t.match(output, new RegExp(`^the manifest is fetched whole: .*${reason.source}.*$`), name);
+    t.match(output, new RegExp(`^the complete manifest is fetched: .*${reason.source}.*$`), name);
   };
   server.faults.set(`targets/${PATCH}`, { kind: 'status', status: 404 });
   await check(/answers 404/, 'a server that has lost it');

@@ -149,7 +149,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
   repository.publish({ signers: [one, stranger] });
   await refusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
-  await refusal(t, box(), 'denied', /expired and must be signed anew.*timestamp/, 'expired timestamp');
+  await refusal(t, box(), 'denied', /expired and must be signed again.*timestamp/, 'expired timestamp');
   repository.publish({ snapshotDays: -1 });
   await refusal(t, box(), 'denied', /expired.*snapshot/, 'expired snapshot');
   repository.publish({ targetsDays: -1 });
@@ -161,7 +161,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
     repository.write(mixed, newer.find(([name]) => name === mixed)?.[1] ?? Buffer.alloc(0));
     // An older timestamp with the files that it names is a replay, which a new box cannot detect.
     if (mixed !== 'timestamp.json')
-      await refusal(t, box(), 'corrupt', /refused: no metadata/, `mixed: ${mixed}`);
+      await refusal(t, box(), 'corrupt', /refused: no valid signed metadata/, `mixed: ${mixed}`);
     repository.publish();
   }
   // The root gets a new number: one key of root and one of targets are replaced.
@@ -281,9 +281,14 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   await fault('targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/);
   await fault('timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/);
   t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
-  await fault('snapshot.json', { kind: 'short', length: 100 }, 'corrupt', /refused: no metadata/);
+  await fault(
+    'snapshot.json',
+    { kind: 'short', length: 100 },
+    'corrupt',
+    /refused: no valid signed metadata/,
+  );
   await fault('targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/);
-  await fault('targets.json', { kind: 'swap', content: Buffer.from('{}') }, 'corrupt', /no metadata/);
+  await fault('targets.json', { kind: 'swap', content: Buffer.from('{}') }, 'corrupt', /no valid signed/);
   await fault('targets.json', { kind: 'redirect', to: server.url }, 'unavailable', /redirect \(302\)/);
   await fault('targets.json', { kind: 'encoded' }, 'unavailable', /encoded \(gzip\)/);
   const within = { fetchWithinMs: 300 };
@@ -297,7 +302,7 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   await fault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
     patience: { silenceMs: 200 },
   });
-  await refusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'nobody there');
+  await refusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'no server there');
   await refusal(t, box({ url: 'http://192.0.2.1/' }), 'config', /must be https/, 'without TLS');
   await refusal(t, box({ url: 'https://u:secret@h/' }), 'config', /^url: h: no user/, 'a password');
   await refusal(t, box({ url: 'ftp://h/' }), 'config', /must be https/, 'ftp');
@@ -400,7 +405,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await failure(
     { kind: 'wrong-range' },
     'corrupt',
-    /bytes 1000-299999\/300000 were asked for, bytes 1001-/,
+    /bytes 1000-299999\/300000 were requested, bytes 1001-/,
     undefined,
   );
   await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
@@ -439,7 +444,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   fresh();
   mkdirSync(join(dir, 'downloads'));
   writeFileSync(part, content);
-  await checkDownload('a part that is whole', []);
+  await checkDownload('a complete part', []);
   rmSync(file);
   writeFileSync(part, content);
   truncateSync(part, 300_001);

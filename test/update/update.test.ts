@@ -475,7 +475,7 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
   t.equal(doctor.code, 1, 'something failed');
   t.notMatch(doctor.out, /s3cret/);
 
-  t.match(renewal, { code: 0, out: /root was given the command/ });
+  t.match(renewal, { code: 0, out: /root has received the command/ });
   t.match(
     box.orderText(RENEW_FILE),
     /"payloadType":"application\/vnd\.vigie\.command\+json"/,
@@ -490,9 +490,9 @@ void t.test('the room requests logs, a doctor run and a new certificate', async 
     'on record as every command',
   );
   const fleetStore = new FleetStore(dir);
-  const whats = fleetStore.audit(3).map(({ what }) => what);
+  const actions = fleetStore.audit(3).map(({ action }) => action);
   fleetStore.close();
-  t.match(whats, [/^renew-certificate asked of /, /^doctor asked of /, /^logs asked of /], 'and at the room');
+  t.match(actions, [/^renew-certificate req/, /^doctor req/, /^logs req/], 'and at the room');
 
   helper.close();
   rmSync(join(dir, 'logs.sock'), { force: true });

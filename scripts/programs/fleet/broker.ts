@@ -191,7 +191,7 @@ export class FleetLink {
   async #publish({ topic, payload }: Outgoing, retain = true): Promise<void> {
     const session = this.#session;
     if (session === undefined)
-      throw new DeliveryError('unreachable', 'the connection to the broker is gone', 'it is tried again');
+      throw new DeliveryError('unreachable', 'the connection to the broker is lost', 'it is tried again');
     const answered = new Promise<DeliveryError | undefined>((resolve) =>
       session.publish({ topic, payload, qos: 1, retain, contentType: 'application/json' }, resolve),
     );
@@ -212,7 +212,7 @@ export class FleetLink {
     if (this.#tooMany !== undefined) return;
     if (this.#incoming.length >= max) {
       if (this.#isLearning) this.#tooMany = tooMany(max, boxes);
-      else warn(`more than ${max} messages wait; the newest of each box are asked for again`);
+      else warn(`more than ${max} messages wait; the newest of each box are requested again`);
       this.#incoming = [];
       this.#session?.destroy();
       return;
@@ -237,7 +237,7 @@ export class FleetLink {
         const error = await Promise.race([session.subscribe(filter), session.closed]);
         if (error !== undefined) throw error;
       }
-      // No box has this name, and nothing is retained there.
+      // No box has this name, so the topic has no retained message.
       this.#marker = `vigie/fleet/${clientId}/update/desired`;
       await this.#publish({ topic: this.#marker, payload: '' }, false);
       this.#lastMs = performance.now();
@@ -248,8 +248,8 @@ export class FleetLink {
     } catch (error) {
       if (this.#tooMany !== undefined) throw this.#tooMany;
       if (!isLate) throw error;
-      const reason = `the broker has not brought all that it keeps within ${withinMs / 1000} s (${this.#incoming.length} messages until then)`;
-      throw new DeliveryError('unreachable', reason, 'look at the load of the broker and of this machine');
+      const reason = `the broker has not delivered all retained messages within ${withinMs / 1000} s (${this.#incoming.length} messages until then)`;
+      throw new DeliveryError('unreachable', reason, 'check the load of the broker and of this machine');
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
@@ -259,7 +259,7 @@ export class FleetLink {
 }
 
 function tooMany(max: number, boxes: number): AgentError {
-  const problem = `the broker keeps more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
+  const problem = `the broker retains more than ${max} messages of boxes, the limit for ${boxes} boxes (${FILTERS.length} a box and a quarter more, ${INCOMING_MIN} at least)`;
   return new AgentError(
     'config',
     `fleet.yaml: boxes: ${problem}; set boxes to the number of boxes that the broker knows, or clear what boxes have left there`,

@@ -22,7 +22,7 @@ askCommands(program);
 restraintCommands(program);
 simulateCommands(program);
 
-// `fleet status | head`: the reader has closed the pipe, so nothing is left to print.
+// `fleet status | head`: the reader has closed the pipe, so no output is needed.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();

@@ -32,51 +32,52 @@ const OTHER_REASONS = 'for other reasons';
 const OPTIONS = { busyMs: 10_000, walPages: 1000, walBytes: 8_388_608, cacheKiB: 16_384 };
 
 const TABLES = {
-  version: 2,
+  version: 3,
   create: `
 CREATE TABLE box (
-  site TEXT NOT NULL, box TEXT NOT NULL, seen INTEGER NOT NULL, key TEXT, fingerprint TEXT, pinned INTEGER,
-  other TEXT, other_key TEXT, state TEXT, state_at INTEGER, reported INTEGER, report TEXT, revoked INTEGER,
-  PRIMARY KEY (site, box)
+  site TEXT NOT NULL, box TEXT NOT NULL, first_seen_at INTEGER NOT NULL, key TEXT, fingerprint TEXT,
+  pinned_at INTEGER, other TEXT, other_key TEXT, state TEXT, state_at INTEGER, reported_at INTEGER, report TEXT,
+  revoked_at INTEGER, PRIMARY KEY (site, box)
 ) STRICT;
 CREATE INDEX box_name ON box (box);
 CREATE TABLE history (
-  site TEXT NOT NULL, box TEXT NOT NULL, n INTEGER NOT NULL, received INTEGER NOT NULL, at TEXT NOT NULL,
-  release TEXT, phase TEXT NOT NULL, root TEXT, rollout TEXT, config TEXT NOT NULL, mode TEXT NOT NULL, reason TEXT,
+  site TEXT NOT NULL, box TEXT NOT NULL, n INTEGER NOT NULL, received_at INTEGER NOT NULL,
+  at TEXT NOT NULL, release TEXT, phase TEXT NOT NULL, root TEXT, rollout TEXT, config TEXT NOT NULL,
+  mode TEXT NOT NULL, reason TEXT,
   PRIMARY KEY (site, box, n)
 ) STRICT;
-CREATE TABLE refused (
-  site TEXT NOT NULL, box TEXT NOT NULL, why TEXT NOT NULL, count INTEGER NOT NULL, last INTEGER NOT NULL,
-  PRIMARY KEY (site, box, why)
+CREATE TABLE refusal (
+  site TEXT NOT NULL, box TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  PRIMARY KEY (site, box, reason)
 ) STRICT;
 CREATE TABLE audit (
-  n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL
+  n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL
 ) STRICT;
 ${ROLLOUT_TABLES}
-PRAGMA user_version = 2;`,
+PRAGMA user_version = 3;`,
 };
 
 export interface BoxRow {
   readonly site: string;
   readonly box: string;
   /** Time at which it was first heard, ms. */
-  readonly seen: number;
+  readonly first_seen_at: number;
   readonly fingerprint: string | null;
   /** Time from which this key counts, ms. */
-  readonly pinned: number | null;
+  readonly pinned_at: number | null;
   /** Another key with which it reports, not accepted yet. */
   readonly other: string | null;
   readonly state: StatusReport['state'] | null;
   /** Time at which the state was received, ms. */
   readonly state_at: number | null;
-  readonly reported: number | null;
+  readonly reported_at: number | null;
   readonly report: UpdateReport | undefined;
   /** Time at which its certificates were revoked, ms. Its reports are no longer accepted. */
-  readonly revoked: number | null;
+  readonly revoked_at: number | null;
 }
 
 export interface HistoryRow {
-  readonly received: number;
+  readonly received_at: number;
   readonly at: string;
   readonly release: string | null;
   readonly phase: string;
@@ -89,18 +90,18 @@ export interface HistoryRow {
   readonly reason: string | null;
 }
 
-export interface RefusedRow {
+export interface RefusalRow {
   readonly site: string;
   readonly box: string;
-  readonly why: string;
+  readonly reason: string;
   readonly count: number;
-  readonly last: number;
+  readonly last_at: number;
 }
 
 export interface AuditRow {
   readonly at: number;
-  readonly who: string;
-  readonly what: string;
+  readonly actor: string;
+  readonly action: string;
 }
 
 /** Result of a report: `pinned` for the first one of a box. */
@@ -144,15 +145,16 @@ export class FleetStore {
   /** Returns true if the box is new to the inventory. */
   addBox(site: string, box: string, nowMs: number): boolean {
     return (
-      this.#db.prepare('INSERT OR IGNORE INTO box (site, box, seen) VALUES (?, ?, ?)').run(site, box, nowMs)
-        .changes > 0
+      this.#db
+        .prepare('INSERT OR IGNORE INTO box (site, box, first_seen_at) VALUES (?, ?, ?)')
+        .run(site, box, nowMs).changes > 0
     );
   }
 
   /** Removes a box from the inventory, with all its data. */
   retire(site: string, box: string, nowMs: number): void {
     this.transaction(() => {
-      for (const table of ['box', 'history', 'refused'])
+      for (const table of ['box', 'history', 'refusal'])
         this.#db.prepare(`DELETE FROM ${table} WHERE site = ? AND box = ?`).run(site, box);
       this.record(`box ${site}/${box} retired`, nowMs);
     });
@@ -162,8 +164,9 @@ export class FleetStore {
   revoke(box: string, nowMs: number): number {
     return this.transaction(() => {
       this.record(`box ${box}: certificates revoked`, nowMs);
-      return this.#db.prepare('UPDATE box SET revoked = coalesce(revoked, ?) WHERE box = ?').run(nowMs, box)
-        .changes;
+      return this.#db
+        .prepare('UPDATE box SET revoked_at = coalesce(revoked_at, ?) WHERE box = ?')
+        .run(nowMs, box).changes;
     });
   }
 
@@ -179,7 +182,7 @@ export class FleetStore {
     const { site, box } = report;
     this.addBox(site, box, nowMs);
     const row = this.#row(site, box);
-    if (row?.revoked != null) return { refusal: 'the box is revoked' };
+    if (row?.revoked_at != null) return { refusal: 'the box is revoked' };
     if (row?.fingerprint != null && row.fingerprint !== fingerprint) {
       this.#db
         .prepare('UPDATE box SET other = ?, other_key = ? WHERE site = ? AND box = ?')
@@ -194,10 +197,10 @@ export class FleetStore {
     const isNew = row?.fingerprint == null;
     if (isNew)
       this.#db
-        .prepare('UPDATE box SET key = ?, fingerprint = ?, pinned = ? WHERE site = ? AND box = ?')
+        .prepare('UPDATE box SET key = ?, fingerprint = ?, pinned_at = ? WHERE site = ? AND box = ?')
         .run(report.key, fingerprint, nowMs, site, box);
     this.#db
-      .prepare('UPDATE box SET reported = ?, report = ? WHERE site = ? AND box = ?')
+      .prepare('UPDATE box SET reported_at = ?, report = ? WHERE site = ? AND box = ?')
       .run(nowMs, JSON.stringify(report), site, box);
     if (last === undefined || lineOf(last) !== lineOf(report)) this.#addHistory(report, nowMs);
     return isNew ? 'pinned' : 'taken';
@@ -208,18 +211,18 @@ export class FleetStore {
     const isKnown = this.#row(site, box) !== undefined;
     const place = isKnown ? [site, box] : ['', ''];
     const otherReasons = this.#db
-      .prepare('SELECT count(*) AS n FROM refused WHERE site = ? AND box = ? AND why != ?')
+      .prepare('SELECT count(*) AS n FROM refusal WHERE site = ? AND box = ? AND reason != ?')
       .get(...place, reason) as { n: number };
     this.#db
       .prepare(
-        `INSERT INTO refused (site, box, why, count, last) VALUES (?, ?, ?, 1, ?)
-         ON CONFLICT DO UPDATE SET count = count + 1, last = excluded.last`,
+        `INSERT INTO refusal (site, box, reason, count, last_at) VALUES (?, ?, ?, 1, ?)
+         ON CONFLICT DO UPDATE SET count = count + 1, last_at = excluded.last_at`,
       )
       .run(...place, otherReasons.n < REASONS_MAX ? reason : OTHER_REASONS, nowMs);
   }
 
-  refusals(): RefusedRow[] {
-    return this.#db.prepare('SELECT * FROM refused ORDER BY last DESC').all() as RefusedRow[];
+  refusals(): RefusalRow[] {
+    return this.#db.prepare('SELECT * FROM refusal ORDER BY last_at DESC').all() as RefusalRow[];
   }
 
   /** Pins another key of the box. Throws AgentError `denied` if the box has not reported with it. */
@@ -238,8 +241,8 @@ export class FleetStore {
       // The counts of the old journal do not apply to the new one.
       this.#db
         .prepare(
-          `UPDATE box SET key = other_key, fingerprint = other, pinned = ?, other = NULL, other_key = NULL,
-           report = NULL, reported = NULL WHERE site = ? AND box = ?`,
+          `UPDATE box SET key = other_key, fingerprint = other, pinned_at = ?, other = NULL, other_key = NULL,
+           report = NULL, reported_at = NULL WHERE site = ? AND box = ?`,
         )
         .run(nowMs, site, box);
       this.record(
@@ -258,14 +261,14 @@ export class FleetStore {
 
   /** Adds to the audit log what a person did: the user who runs this program. */
   record(entry: string, nowMs: number): void {
-    this.#db.prepare('INSERT INTO audit (at, who, what) VALUES (?, ?, ?)').run(nowMs, whoRuns(), entry);
+    this.#db.prepare('INSERT INTO audit (at, actor, action) VALUES (?, ?, ?)').run(nowMs, whoRuns(), entry);
     this.#db.prepare('DELETE FROM audit WHERE n <= (SELECT max(n) FROM audit) - ?').run(AUDIT_MAX);
   }
 
   /** Returns the audit log, newest first. */
   audit(count: number): AuditRow[] {
     return this.#db
-      .prepare('SELECT at, who, what FROM audit ORDER BY n DESC LIMIT ?')
+      .prepare('SELECT at, actor, action FROM audit ORDER BY n DESC LIMIT ?')
       .all(count) as AuditRow[];
   }
 

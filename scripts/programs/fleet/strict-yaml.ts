@@ -49,7 +49,7 @@ function validationErrorText(
   const place = `${file}: ${keyPath === '' ? 'the file' : keyPath}`;
   const right = schema.description ?? schema.title;
   const hint = right === undefined ? '' : `; ${right}`;
-  if (message === 'Unexpected property') return `${place} is no key that is known here; is it spelt right?`;
+  if (message === 'Unexpected property') return `${place}: unknown key; check the spelling`;
   if (value === undefined) return `${place} is missing${hint}`;
   const valueText = printable(JSON.stringify(value) ?? String(value), 60);
   return `${place} is ${valueText}: ${message[0]?.toLowerCase() ?? ''}${message.slice(1)}${hint}`;

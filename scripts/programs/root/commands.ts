@@ -83,7 +83,7 @@ function addEnrolment(program: Command): void {
   command(
     program,
     'enrol',
-    'make the box’s key and get its certificate from the room, as enrol.json says; goes on until it has it',
+    'make the box’s key and get its certificate from the room, as enrol.json says; retries until it has it',
     [['sudo systemctl start vigie-enrol', 'as at boot']],
   )
     .option('--from <dir>', 'folder on the boot partition, for result.txt', '/boot/firmware/vigie')
@@ -136,12 +136,9 @@ function addRestraint(program: Command): void {
       const { provisionRestraintFolder } = await import('./restraint.ts');
       provisionRestraintFolder(options);
     });
-  command(
-    program,
-    'restraint-record',
-    'keep on record what the agent may not undo: one request on standard input',
-    [['systemctl status vigie-restraint.socket', 'where requests come from']],
-  )
+  command(program, 'restraint-record', 'record what the agent may not undo: one request on standard input', [
+    ['systemctl status vigie-restraint.socket', 'where requests come from'],
+  ])
     .addOption(configOption().default(DEFAULT_CONFIG))
     .addOption(folderOption())
     .action(async (options: RestraintOptions) => {
@@ -151,7 +148,7 @@ function addRestraint(program: Command): void {
   command(
     program,
     'pin',
-    'vouch for the box as it is: authority’s key of the configuration, masks, clock, journal',
+    'confirm the present state of the box: authority’s key of the configuration, masks, clock, journal',
     [
       [
         'sudo vigie-root pin',

@@ -154,7 +154,7 @@ function check({ status, headers }: ServerAnswer, ref: TargetRef, from: number, 
   if (from > 0 && range !== `bytes ${requestedRange}`)
     throw new TargetMismatch(
       ref,
-      `${placeOf(address)}: bytes ${requestedRange} were asked for, ${printable(range, 60)} came`,
+      `${placeOf(address)}: bytes ${requestedRange} were requested, ${printable(range, 60)} received`,
     );
   if (length !== undefined && Number(length) !== ref.length - from)
     throw new TargetMismatch(

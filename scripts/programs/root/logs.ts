@@ -1,6 +1,6 @@
 /**
- * `vigie-root logs`: returns lines of the system's journal for the room. Runs in a unit that may read the journal and
- * nothing else. The agent may not read it and only forwards what this program has redacted.
+ * `vigie-root logs`: returns lines of the system's journal for the room. Runs in a unit that may read only the
+ * journal. The agent may not read it and only forwards what this program has redacted.
  *
  * LIMITS:
  * - Only units `vigie*`.

@@ -50,10 +50,10 @@ export function makeProgram(): Command {
   add('run', 'carry out the room’s orders as far as they can go now').action(runCommand);
   add('boot', 'finish or undo what a power cut left; before the agent starts').action(bootCommand);
   add('judge', 'watch what is on trial until it has proved itself, or roll back').action(judgeCommand);
-  add('status', 'what runs, what is wanted, and how far it is')
+  add('status', 'the running release, its target, and the progress')
     .option('--json', 'as JSON')
     .action(statusCommand);
-  add('back', 'go back to the release that is kept').action((options: Options) =>
+  add('back', 'roll back to the stored previous release').action((options: Options) =>
     byHand(options, 'release', rollBack),
   );
   add('from-package', 'go to the release that a package has brought: of the agent, or of root’s own program')
@@ -105,7 +105,7 @@ async function runCommand(options: Options): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof AgentError) || error.kind !== 'denied') throw error;
-    say('another vigie-root is at work; it goes on');
+    say('another vigie-root is running; it continues the work');
   }
 }
 

@@ -32,7 +32,7 @@ const NOTHING_RUNS: Units = {
  * Failures are logged.
  */
 export async function rehearse({ places, store, clock }: Box, say: (line: string) => void): Promise<void> {
-  const { phase, order, since: phaseStart, trial } = store.state.root;
+  const { phase, order, phaseStartedAt: phaseStart, trial } = store.state.root;
   if (phase !== 'probation' || trial?.returning !== null || order === null) return;
   const dir = rehearsalDir(places);
   if (existsSync(join(dir, 'lib/current')) || !existsSync(rootOrderFile(places))) return;

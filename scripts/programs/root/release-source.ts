@@ -173,7 +173,7 @@ class Download implements Offered {
       rethrowBug(failure);
       // Fetching the full manifest would fail too.
       if (signal.aborted || failure.kind === 'exhausted' || failure.kind === 'config') throw failure;
-      this.#options.say(`the manifest is fetched whole: ${failure.message}`);
+      this.#options.say(`the complete manifest is fetched: ${failure.message}`);
     }
     await this.#fetch(manifest, file, signal);
   }

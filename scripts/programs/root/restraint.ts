@@ -29,7 +29,7 @@ export function provisionRestraintFolder({ config: file, folder: dir }: Restrain
   const { config, problems } = inspectConfig(file, { env: process.env, mode: 'check', files: false });
   if (config === undefined) {
     const problemLines = problems.map((problem) => problemText(file, problem)).join('\n');
-    process.stderr.write(`${problemLines}\n${dir} stays as it was\n`);
+    process.stderr.write(`${problemLines}\n${dir} stays unchanged\n`);
     return;
   }
   const folder = new RestraintFolder(dir);

@@ -36,7 +36,7 @@ export interface RoomCommandOptions<K extends RootCommand> {
 
 export type RoomRequest<K extends RootCommand> =
   | { readonly args: CommandArgs<K> }
-  | { readonly refused: string; readonly code: RefusalCode | undefined };
+  | { readonly refusal: string; readonly code: RefusalCode | undefined };
 
 export class RoomCommand<K extends RootCommand> {
   readonly #options: RoomCommandOptions<K>;
@@ -57,7 +57,7 @@ export class RoomCommand<K extends RootCommand> {
     } catch (error) {
       rethrowBug(error);
       return {
-        refused: messageOf(error),
+        refusal: messageOf(error),
         code: error instanceof CommandRefused ? error.code : undefined,
       };
     }

@@ -49,7 +49,7 @@ export interface Staged {
   /** `present`: an earlier attempt had completed it. */
   readonly by: 'delta' | 'full' | 'present';
   /** Reason for not using the delta. */
-  readonly why: string | undefined;
+  readonly reason: string | undefined;
 }
 
 /**
@@ -60,7 +60,7 @@ const STAGE = '.stage';
 const UNPACKED = '.unpacked';
 
 /**
- * Stages a release. On an error nothing of it is left.
+ * Stages a release. On an error no file of it is left.
  *
  * @throws AgentError
  * - corrupt: the signed files do not make a release
@@ -76,7 +76,7 @@ export async function stage(options: StageOptions): Promise<Staged> {
     const text = await readFile(manifest, 'utf8');
     const entries = parseManifest(text);
     assertNoUnits(releaseName(custom.seq, custom.version), entries);
-    if (await isPresent(dir, text, options)) return { dir, by: 'present', why: undefined };
+    if (await isPresent(dir, text, options)) return { dir, by: 'present', reason: undefined };
     const outcome = await make(join(releases, STAGE), { ...options, text, entries });
     await run('sync', ['--file-system', join(releases, STAGE)]);
     options.signal.throwIfAborted();
@@ -113,14 +113,14 @@ interface Making extends StageOptions {
   readonly entries: readonly Entry[];
 }
 
-async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | 'why'>> {
+async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | 'reason'>> {
   const { delta, current } = making;
   let reason: string | undefined;
   if (delta !== undefined && current !== undefined) {
     try {
       await fromDelta(into, current, delta, making);
       await finish(into, making);
-      return { by: 'delta', why: reason };
+      return { by: 'delta', reason };
     } catch (error) {
       const failure = diskError(into, error);
       rethrowBug(failure);
@@ -135,7 +135,7 @@ async function make(into: string, making: Making): Promise<Pick<Staged, 'by' | '
   await unpack(archive, into, filesOf(making.entries), making.signal);
   foldersAndLinks(into, making.entries);
   await finish(into, making);
-  return { by: 'full', why: reason };
+  return { by: 'full', reason };
 }
 
 async function fromDelta(

@@ -35,7 +35,7 @@ export class StatusWriter {
   of(state: State, bytes: UpdaterStatus['bytes'] = null): UpdaterStatus {
     const { places, machine, releases, wallMs } = this.#options;
     const { metadata, osUpdates, last } = state;
-    const { phase, since, rollout, target } = state.release;
+    const { phase, phaseStartedAt, rollout, target } = state.release;
     const previous = state.previous === null ? null : releaseOf(state.previous);
     const { configuration, root } = state;
     return {
@@ -45,7 +45,7 @@ export class StatusWriter {
       release: releases.release.current(),
       previous: previous !== null && releases.release.has(previous) ? previous : null,
       phase,
-      since,
+      since: phaseStartedAt,
       rollout,
       target: target === null ? null : releaseOf(target),
       reason: reasonOf(state.release),
@@ -57,7 +57,7 @@ export class StatusWriter {
       root: {
         release: releases.root.current(),
         phase: root.phase,
-        since: root.since,
+        since: root.phaseStartedAt,
         rollout: root.rollout,
         target: root.target === null ? null : releaseOf(root.target),
         reason: reasonOf(root),
@@ -90,7 +90,7 @@ export class StatusWriter {
   }
 }
 
-function reasonOf({ reason, refused: refusal }: State['release']): string | null {
+function reasonOf({ reason, refusal }: State['release']): string | null {
   const parts = [
     ...(reason === null ? [] : [reason]),
     ...(refusal === null ? [] : [`an order was refused: ${refusal.reason}`]),
@@ -126,7 +126,7 @@ export function screenOf(status: UpdaterStatus): string[] {
     row('free', `${Math.floor(status.freeBytes / MIB)} MiB`),
   );
   if (osUpdates !== null) {
-    const reboot = osUpdates.reboot ? ', and a restart is asked for' : '';
+    const reboot = osUpdates.reboot ? ', and a restart is required' : '';
     lines.push(row('system', `${osUpdates.pending} updates of the system wait${reboot}`));
   }
   const { configuration, root } = status;

@@ -171,7 +171,7 @@ export class ReleaseTrust {
   }
 
   async #target(path: string): Promise<TargetFile | undefined> {
-    assert(this.#updater !== undefined, 'releases are asked for before a refresh');
+    assert(this.#updater !== undefined, 'releases are requested before a refresh');
     const target: unknown = await this.#updater.getTargetInfo(path);
     // tuf-js looks the name up in a plain object, which also has inherited names.
     return target instanceof TargetFile ? target : undefined;
@@ -338,11 +338,11 @@ function refusal(place: string, error: unknown): AgentError {
   const errorOf = (kind: 'denied' | 'corrupt', reason: string): AgentError =>
     new AgentError(kind, `${place}: refused: ${reason} (${message})`, error);
   if (/Failed to persist/.test(message))
-    return new AgentError('unavailable', `signed metadata cannot be kept: ${message}`, error);
+    return new AgentError('unavailable', `signed metadata cannot be stored: ${message}`, error);
   if (/is expired/.test(message))
     return errorOf(
       'denied',
-      'signed metadata has expired and must be signed anew, or this box’s clock is wrong',
+      'signed metadata has expired and must be signed again, or this box’s clock is wrong',
     );
   if (/was signed by/.test(message))
     return errorOf('denied', 'not signed by as many of the right keys as it must be');
@@ -350,5 +350,5 @@ function refusal(place: string, error: unknown): AgentError {
     return errorOf('denied', 'older than what this box has seen');
   if (/Expected version|does ?n[o']t match/.test(message))
     return errorOf('denied', 'metadata that does not belong together');
-  return errorOf('corrupt', 'no metadata as it was signed');
+  return errorOf('corrupt', 'no valid signed metadata');
 }

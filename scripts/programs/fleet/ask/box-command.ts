@@ -35,7 +35,7 @@ export function asking(program: Command, name: string, description: string) {
     .allowExcessArguments(false)
     .option('--dir <dir>', 'folder of the fleet', FLEET_DIR)
     .option('--sign <file>', 'ed25519 private key, PEM, that signs instead of the one of fleet.yaml')
-    .option('--timeout <s>', 'wait so long for the answer', positiveNumber(3600), TIMEOUT_S);
+    .option('--timeout <s>', 'seconds to wait for the answer', positiveNumber(3600), TIMEOUT_S);
 }
 
 /** Resolves a name. Throws AgentError `config` for an invalid or ambiguous name. */
@@ -55,7 +55,7 @@ export async function ask<K extends CommandOp>(
   const key = sign === undefined ? signingKey(readFleet(dir)) : namedKey(sign);
   const store = new FleetStore(dir);
   try {
-    store.record(`${op} asked of ${room.site}/${box}`, Date.now());
+    store.record(`${op} requested from ${room.site}/${box}`, Date.now());
   } finally {
     store.close();
   }

@@ -24,7 +24,7 @@ export function askCommands(program: Command): void {
     .option('--since <span>', 'how far back: 90s, 30m, 12h, 7d (default: a day)', seconds)
     .option(
       '--bytes <n>',
-      `so many bytes of text at most, to ${LOGS_BYTES_MAX} (the default)`,
+      `maximum size of the text in bytes, up to ${LOGS_BYTES_MAX} (the default)`,
       integerUpTo(LOGS_BYTES_MAX, 1000),
     )
     .action(async (name: string, options: LogsOptions) => logs(name, options));
@@ -49,11 +49,13 @@ export function renewCommand(cert: Command): void {
   asking(
     cert,
     'renew',
-    'let a box renew its certificate now, with a new key; its root judges the command',
+    'let a box renew its certificate now, with a new key; vigie-root verifies the command',
   ).action(async (name: string, options: AskOptions) => {
     const target = namedBox(name, options.dir);
     await ask(target, options, 'renew-certificate', {});
-    print(`${name}: its root was given the command; \`fleet box ${name}\` shows the new certificate’s end`);
+    print(
+      `${name}: its vigie-root has received the command; \`fleet box ${name}\` shows the new certificate’s end`,
+    );
   });
 }
 

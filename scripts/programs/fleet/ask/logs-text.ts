@@ -10,7 +10,7 @@ export function logLines({ gzip }: LogsResult): string[] {
   try {
     text = gunzipSync(Buffer.from(gzip, 'base64'), { maxOutputLength: LOGS_BYTES_MAX }).toString('utf8');
   } catch (error) {
-    throw new AgentError('corrupt', 'the lines cannot be unpacked, or are more than was asked for', error);
+    throw new AgentError('corrupt', 'the lines cannot be unpacked, or exceed the requested size', error);
   }
   return text.split('\n').slice(0, -1).map(printableLine);
 }

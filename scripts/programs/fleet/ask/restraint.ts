@@ -27,37 +27,43 @@ interface ResumeOptions extends SuspendOptions {
 const VALID_MS = 3_600_000;
 
 export function restraintCommands(program: Command): void {
-  asking(program, 'suspend', 'stops looking; answered when the vision process has gone')
-    .requiredOption('--reason <text>', 'why; published and kept in the journal')
+  asking(program, 'suspend', 'suspends the analysis; answered when the vision process has ended')
+    .requiredOption('--reason <text>', 'reason; published and stored in the journal')
     .action(async (name: string, options: SuspendOptions) => {
       const { reason } = checked(options);
       const target = namedBox(name, options.dir);
       tell(target.box, await ask(target, options, 'suspend', { reason }));
     });
-  asking(program, 'resume', 'looks again; signed by two keys of the authorisation, for one suspension')
-    .requiredOption('--reason <text>', 'why; published and kept in the journal')
+  asking(
+    program,
+    'resume',
+    'resumes the analysis; signed by two keys of the authorisation, for one suspension',
+  )
+    .requiredOption('--reason <text>', 'reason; published and stored in the journal')
     .requiredOption('--key <file...>', 'private keys of two of the authorisation’s resumeKeys, PEM')
-    .requiredOption('--suspension <id>', 'which suspension ends: its id stands in the answer to suspend')
+    .requiredOption('--suspension <id>', 'id of the suspension that ends, from the answer to suspend')
     .action(resume);
   asking(program, 'reset-time', 'the box’s clock is right now, whatever it has said before').action(
     async (name: string, options: AskOptions) => {
       const target = namedBox(name, options.dir);
       const result = await ask(target, options, 'reset-time', {});
       print(
-        `${target.box}: what is valid is judged from ${result.after} on, no longer from ${result.before}`,
+        `${target.box}: validity is now checked against ${result.after}, no longer against ${result.before}`,
       );
     },
   );
   asking(
     program,
     'open-hotspot',
-    'opens the box’s own Wi-Fi for a technician, although its order holds; `journalctl -u vigie-hotspot` there says whether it is open',
+    'opens the box’s own Wi-Fi for a technician, although its authorisation is valid; `journalctl -u vigie-hotspot` there says whether it is open',
   )
     .option('--minutes <n>', 'for how long, 1 to 60', integerUpTo(60), 15)
     .action(async (name: string, options: AskOptions & { readonly minutes: number }) => {
       const target = namedBox(name, options.dir);
       const result = await ask(target, options, 'open-hotspot', { minutes: options.minutes });
-      print(`${target.box}: its root was given the command to open the hotspot for ${result.minutes} min`);
+      print(
+        `${target.box}: its vigie-root has received the command to open the hotspot for ${result.minutes} min`,
+      );
     });
 }
 

@@ -15,13 +15,17 @@ const WATCH_S = 150;
 export function certCommands(program: Command): void {
   const cert = program.command('cert').description('the boxes’ certificates').helpCommand(false);
   command(cert, 'list', 'prints every box’s certificate: its end in the enrolment, and as the box says')
-    .option('--ends <days>', 'only what ends within so many days, or has ended', integerUpTo(36_500, 0))
+    .option(
+      '--ends <days>',
+      'only certificates that end within this number of days, or have ended',
+      integerUpTo(36_500, 0),
+    )
     .option('--json', 'a line of JSON for each box')
     .action((options: ListOptions) => list(options));
   command(
     cert,
     'revoke',
-    'shuts a box out: takes its certificates and tokens back, ends its connection, and looks whether it comes back',
+    'shuts a box out: revokes its certificates and tokens, ends its connection, and checks whether it reconnects',
   )
     .argument('<box>', 'its name', placeName)
     .option(

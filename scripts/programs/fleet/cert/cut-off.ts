@@ -68,7 +68,7 @@ export async function cutOff(options: CutOffOptions): Promise<string[]> {
       while (performance.now() < untilMs && listening.live.length === 0 && !signal.aborted)
         await sleep(POLL_MS);
       if (signal.aborted) {
-        throw new AgentError('unavailable', `${box}: ended before it was known whether the box comes back`);
+        throw new AgentError('unavailable', `${box}: ended before it was known whether the box reconnects`);
       }
       if (listening.live.length === 0) return [];
     }

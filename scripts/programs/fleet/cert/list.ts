@@ -76,7 +76,7 @@ function linesOf(certificates: readonly CertificateRow[], boxes: readonly BoxRow
   const knownBoxes = new Set(boxes.map(({ box }) => box));
   const unseen = [...rowsByBox.keys()].filter((box) => !knownBoxes.has(box));
   const lines = [
-    ...boxes.map(({ site, box, report, revoked }) => ({ site, box, report, revoked })),
+    ...boxes.map(({ site, box, report, revoked_at: revoked }) => ({ site, box, report, revoked })),
     ...unseen.map((box) => ({ site: '-', box, report: undefined, revoked: null })),
   ].map(({ site, box, report, revoked }): Line => {
     const own = rowsByBox.get(box) ?? [];

@@ -69,7 +69,7 @@ export function revoke(box: string, options: RevokeOptions): Promise<void> {
       if (liveTopics.length > 0) {
         throw new AgentError(
           'denied',
-          `${box}: is still heard at the broker (${liveTopics.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; put its mosquitto.conf right, then restart it`,
+          `${box}: is still heard at the broker (${liveTopics.slice(0, 3).join(', ')}): the broker does not use revoked.pem (crlfile) and broker.acl (acl_file) of ${folder}; fix its mosquitto.conf, then restart it`,
         );
       }
       say(`${box}: is out; nothing was heard of it for ${watch} s`);

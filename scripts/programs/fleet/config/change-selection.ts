@@ -12,7 +12,7 @@ export interface Choice {
   readonly changes: readonly FileChange[];
   readonly upToDate: readonly BoxRow[];
   readonly leftOut: readonly { readonly box: BoxRow; readonly reason: string }[];
-  /** Validation errors. If there are any, nothing is sent. */
+  /** Validation errors. If there are any, no order is sent. */
   readonly validationErrors: readonly { readonly box: BoxRow; readonly lines: readonly string[] }[];
 }
 
@@ -55,22 +55,22 @@ export function copyOf(box: BoxRow, copies: Copies): string | { readonly reason:
   if (report === undefined) return { reason: 'it has not reported' };
   if (other !== null) return { reason: 'it reports with another key than before (fleet box BOX)' };
   const { sha256, phase, rollout } = report.config;
-  if (sha256 === null) return { reason: 'its file cannot be read there; mend it on the box' };
+  if (sha256 === null) return { reason: 'its file cannot be read there; fix it on the box' };
   if (phase === 'probation') return { reason: `its file is on trial (${rollout ?? 'a rollout'})` };
   const copy = copies.current(box, sha256);
   if (copy !== undefined) return copy;
   return {
     reason: copies.has(box)
-      ? 'its file was changed on the box, the copy is another (fleet config pull, then look at it)'
+      ? 'its file was changed on the box, the copy is another (fleet config pull, then check it)'
       : 'there is no copy of its file (fleet config pull)',
   };
 }
 
-/** Returns the text as it is sent. Throws AgentError `config` if it contains a login. */
+/** Returns the text to send. Throws AgentError `config` if it contains a login. */
 function textToSend(text: string): string {
   const stream = streamWithSecret(text);
   if (stream !== undefined) {
-    const message = `camera.${stream}: a login is not sent, it would lie at the broker; write *** in its place, and the box keeps its own`;
+    const message = `camera.${stream}: a login is not sent, since the broker would retain it; write *** in its place, and the box keeps its own`;
     throw new AgentError('config', message);
   }
   const maskedText = withoutSecrets(text);

@@ -26,15 +26,15 @@ export function configCommands(program: Command): void {
   command(
     config,
     'push',
-    'shows what would change in which boxes, asks, and makes a rollout of it; each box judges it, tries it, and keeps it or goes back',
+    'shows what would change in which boxes, asks, and makes a rollout of it; each box validates it, tries it, and keeps it or rolls back',
     'config push --set rules[stay].afterS=5 --to site:marseille-1 --plan plan.yaml',
     'config push patch.yaml --to board:rpi5 --plan plan.yaml --dry-run',
     'config push fleet/configs/marseille-1/canebiere-017.yaml --to canebiere-017 --order orders/',
   )
-    .argument('[file]', 'YAML: the whole file of one box, or what is merged into the file of each')
+    .argument('[file]', 'YAML: the complete file of one box, or changes merged into the file of each')
     .requiredOption('--to <boxes>', 'box, site/box, site:NAME, board:NAME or all; several with commas')
     .option('--set <path=value>', 'a value by its path: rules[stay].afterS=5; may be given again', several)
-    .option('--unset <path>', 'takes a key or an item away; may be given again', several)
+    .option('--unset <path>', 'removes a key or an item; may be given again', several)
     .option('--plan <file>', 'YAML of waves, as of `rollout start`; one box needs none')
     .option(
       '--order <path>',
@@ -54,6 +54,6 @@ export function configCommands(program: Command): void {
     'config pull all',
   )
     .argument('<boxes>', 'box, site/box, site:NAME, board:NAME or all; several with commas')
-    .option('--timeout <s>', 'wait so long for each answer', positiveNumber(3600), TIMEOUT_S)
+    .option('--timeout <s>', 'seconds to wait for each answer', positiveNumber(3600), TIMEOUT_S)
     .action((boxes: string, options: PullOptions) => pull(boxes, options));
 }

@@ -50,7 +50,7 @@ export function patchOf(text: string | undefined, set: readonly string[], unset:
   });
   for (const path of unset) stepsOf(path, '--unset');
   if (text === undefined && values.length + unset.length === 0)
-    throw new AgentError('config', 'nothing is to change: give FILE, --set path=value or --unset path');
+    throw new AgentError('config', 'no change is given; give FILE, --set path=value or --unset path');
   return { merge, set: values, unset };
 }
 
@@ -164,7 +164,7 @@ class Editor {
         this.#edits = undefined;
         map = newMap;
       } else {
-        const problem = item === undefined ? `${key} is no group` : `${key} has no item ${item}`;
+        const problem = item === undefined ? `${key} is not a group` : `${key} has no item ${item}`;
         throw new AgentError('config', `${path}: ${problem}`);
       }
     }

@@ -26,7 +26,7 @@ export function pull(selector: string, options: PullOptions): Promise<void> {
     await learnt(context);
     const boxes = selected(selector, context.store.boxes());
     context.store.record(
-      `configuration asked of ${someOf(boxes.map(({ site, box }) => `${site}/${box}`))}`,
+      `configuration requested from ${someOf(boxes.map(({ site, box }) => `${site}/${box}`))}`,
       Date.now(),
     );
     const copies = new Copies(options.dir);

@@ -98,7 +98,7 @@ async function send(context: FleetContext, { choice, copies, plan, options }: Se
     { key: signingKey(fleet), nowMs: clock.wallMs() },
   );
   for (const change of changes) copies.pushed(change, change.before, change.after);
-  say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
+  say(`${name} is created; \`fleet rollout run\` sends it, and continues it after an interruption`);
 }
 
 /** Returns the change. A complete file names its site and box; any other is merged into the file of each box. */
@@ -108,7 +108,7 @@ function changeOf(file: string | undefined, { set = [], unset = [] }: PushOption
   if (text !== undefined && place !== undefined && set.length + unset.length === 0)
     return { place, apply: () => text };
   if (place !== undefined)
-    throw new AgentError('config', `${file} is the whole file of ${place}; change it there, not by --set`);
+    throw new AgentError('config', `${file} is the complete file of ${place}; change it there, not by --set`);
   const patch = patchOf(text, set, unset);
   return { place: undefined, apply: (before: string) => patched(before, patch) };
 }
@@ -160,7 +160,7 @@ function tell({ changes, upToDate, leftOut, validationErrors }: Choice): void {
   for (const line of diffLines(changes, coloured)) process.stdout.write(`${line}\n`);
 }
 
-/** Returns the plan, or undefined if nothing is to be sent. Throws AgentError `config`. */
+/** Returns the plan, or undefined if no box needs an order. Throws AgentError `config`. */
 function planFor(
   { changes, leftOut }: Choice,
   { plan, dryRun }: PushOptions,

@@ -50,9 +50,9 @@ export function releaseCommands(program: Command): void {
     ['scripts/fleet release make', 'archives of this checkout, and a file to be signed'],
     [
       'scripts/fleet release sign release.json --key anna.key',
-      'by two holders, each on a machine of their own',
+      'by two keyholders, each on their own machine',
     ],
-    ['scripts/fleet release publish release.json', 'boxes may be told of it from now on'],
+    ['scripts/fleet release publish release.json', 'rollouts may offer it to boxes from now on'],
   ]);
   release.helpCommand(false);
   addKeygen(release);
@@ -63,7 +63,7 @@ export function releaseCommands(program: Command): void {
 }
 
 function addKeygen(release: Command): void {
-  command(release, 'keygen', 'make a pair of keys, for a holder (encrypted) or for the room', [
+  command(release, 'keygen', 'make a pair of keys, for a keyholder (encrypted) or for the room', [
     [
       'scripts/fleet release keygen /media/stick/anna.key',
       'on a machine without a network; anna.key.pub is for `root init`',
@@ -95,7 +95,7 @@ function addMake(release: Command): void {
     ],
   )
     .addOption(repositoryOption())
-    .option('--root', 'a release of root’s program; nothing is run for it')
+    .option('--root', 'a release of root’s program; made without a trial run')
     .addOption(new Option('--arch <arch...>', 'for these (default: all)').choices(ARCHES))
     .option('--boards <names>', 'for these boards alone, with commas', boards)
     .option('--seq <number>', 'number of the release (default: number of commits)', integerUpTo(SEQ_MAX))
@@ -106,7 +106,7 @@ function addMake(release: Command): void {
     )
     .option(
       '--deltas <count>',
-      'differences from so many releases of the program before',
+      'number of previous releases of the program from which differences are made',
       integerUpTo(COUNT_MAX),
       5,
     )
@@ -167,7 +167,7 @@ function addMake(release: Command): void {
 
 function addPublish(release: Command): void {
   published(
-    command(release, 'publish', 'put what two holders have signed before the boxes', [
+    command(release, 'publish', 'publish what two keyholders have signed', [
       [
         'scripts/fleet release publish .cache/release/412-0.3.0/release.json',
         'its archives lie beside it, in targets/',
@@ -191,7 +191,7 @@ function addUpkeep(release: Command): void {
     command(
       release,
       'refresh',
-      'say anew that what is published is the newest; from a timer, four times a day',
+      'sign again that the published releases are the newest; from a timer, four times a day',
       [
         [
           'scripts/fleet release refresh --repository /srv/vigie --online-key /etc/vigie-fleet/online.key',
@@ -215,7 +215,7 @@ function addUpkeep(release: Command): void {
   signable(release, 'withdraw', 'make a file to be signed, by which a release is offered no more', [
     [
       'scripts/fleet release withdraw 412 --out withdraw.json',
-      'boxes that have it keep it; no other box takes it',
+      'boxes that have it keep it; no other box installs it',
     ],
   ])
     .argument('<seq...>', 'numbers of releases')

@@ -175,7 +175,7 @@ function provenance({ trees, arches, allowDirty }: MakeOptions, { warn }: Surrou
     );
   }
   warn(
-    `warning: ${changedFiles.length} files are NOT AS COMMITTED: nobody can make this release again; not for boxes in the street`,
+    `warning: ${changedFiles.length} files are NOT AS COMMITTED: no one can reproduce this release; not for boxes in the street`,
   );
   return `commit ${commit} with ${changedFiles.length} files NOT AS COMMITTED`;
 }
@@ -324,7 +324,7 @@ async function packed(
   };
   // Folders and links come from the manifest.
   const files = new Set(tree.entries.filter(({ type }) => type === 'file').map(({ path }) => path));
-  say(`${arch}: whole: ${await put(full, [...files])}, ${tree.entries.length} paths`);
+  say(`${arch}: full: ${await put(full, [...files])}, ${tree.entries.length} paths`);
   const deltas: Record<string, string> = {};
   for (const { target, custom } of was.filter((one) => one.custom.arch === arch).slice(0, options.deltas)) {
     const before = repository.targetFile(target.path);

@@ -98,7 +98,7 @@ export async function publishRoot(
     if (signedDigest(metadata) !== options.agreed) {
       throw new AgentError(
         'denied',
-        `${file}: has changed since its differences were agreed to; look at it again`,
+        `${file}: has changed since its differences were agreed to; check it again`,
       );
     }
     const roots = repository.roots();
@@ -107,7 +107,7 @@ export async function publishRoot(
       if (options.releasesLater !== true && !isSigned(targets, metadata.signed, 'targets')) {
         throw new AgentError(
           'denied',
-          `${file}: the published releases would not be believed any more (${signatureWords(signersOf(targets, metadata.signed, 'targets'), metadata.signed, 'targets')} of the new root); first \`fleet release renew\`, signed by holders who stay`,
+          `${file}: boxes would no longer accept the published releases (${signatureWords(signersOf(targets, metadata.signed, 'targets'), metadata.signed, 'targets')} of the new root); first \`fleet release renew\`, signed by keyholders who stay`,
         );
       }
       const bytes = repository.metadataBytes('targets', targets.signed.version);
@@ -146,7 +146,7 @@ export async function refresh(repository: Repository, { online, nowMs }: Publish
     if (targets === undefined || snapshot === undefined) {
       throw new AgentError(
         'config',
-        `${repository.dir}: nothing is published yet; \`fleet release make\` comes first`,
+        `${repository.dir}: no release is published yet; run \`fleet release make\` first`,
       );
     }
     const leftMs = Date.parse(snapshot.signed.expires) - nowMs;

@@ -92,7 +92,7 @@ export function repeatedKeyProblem(role: RoleName, keys: readonly Key[]): string
   for (const key of keys) {
     const firstKey = firstKeys.get(fingerprintOf(key));
     if (firstKey !== undefined)
-      return `${role}: ${printable(keyholderOf(firstKey))} and ${printable(keyWords(key))}, have one and the same key; each holder must have their own`;
+      return `${role}: ${printable(keyholderOf(firstKey))} and ${printable(keyWords(key))}, have one and the same key; each keyholder must have their own`;
     firstKeys.set(fingerprintOf(key), key);
   }
   return undefined;
@@ -104,7 +104,7 @@ function keysProblem(root: Root): string | undefined {
     if (keys.length !== root.roles[role]?.keyIDs.length) return `${role}: names a key that is not there`;
     const hasKeyholders = role === 'root' || role === 'targets';
     if (hasKeyholders && (keys.length < KEYHOLDERS_MIN || new Set(keys.map(keyholderOf)).size < keys.length))
-      return `${role}: ${KEYHOLDERS_MIN} different keys of ${KEYHOLDERS_MIN} different holders are needed, of which ${THRESHOLD} sign`;
+      return `${role}: ${KEYHOLDERS_MIN} different keys of ${KEYHOLDERS_MIN} different keyholders are needed, of which ${THRESHOLD} sign`;
     if (!hasKeyholders && keys.length !== 1) return `${role}: must have one key, the room's own`;
   }
   const namedIds = new Set(ROLES.flatMap((role) => root.roles[role]?.keyIDs ?? []));

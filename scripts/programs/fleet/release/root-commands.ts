@@ -37,7 +37,7 @@ export function rootCommands(program: Command): void {
   );
   root.helpCommand(false);
   rootKeys(
-    signable(root, 'init', 'make the first root, to be signed by two holders of root keys', [
+    signable(root, 'init', 'make the first root, to be signed by two keyholders of the root role', [
       [
         'scripts/fleet root init --root-key anna=anna.key.pub ben=ben.key.pub carl=carl.key.pub --targets-key anna=anna-t.key.pub ben=ben-t.key.pub dora=dora.key.pub --online-key online.key.pub --out root1.json',
         'two of three sign roots, two of three sign releases, the room’s own key says what is newest',
@@ -54,7 +54,7 @@ export function rootCommands(program: Command): void {
     signable(
       root,
       'rotate',
-      'make the next root: with other keys, or the same for another year; old and new holders sign',
+      'make the next root: with other keys, or the same for another year; old and new keyholders sign',
       [
         [
           'scripts/fleet root rotate --root-key ben=ben-new.key.pub --out root2.json',
@@ -63,8 +63,8 @@ export function rootCommands(program: Command): void {
       ],
     ),
   )
-    .option('--drop-root <holder...>', 'holders whose root key goes')
-    .option('--drop-targets <holder...>', 'holders whose targets key goes')
+    .option('--drop-root <holder...>', 'keyholders whose root key goes')
+    .option('--drop-targets <holder...>', 'keyholders whose targets key goes')
     .action((flags: InRepository & RootChange & { out: string }) =>
       withRepository(flags, (repository) =>
         toSign(repository, flags.out, nextRoot(repository, flags, Date.now()), 'root'),
@@ -84,7 +84,7 @@ export function rootCommands(program: Command): void {
     )
     .option(
       '--releases-later',
-      'although boxes believe no release until `release renew` is signed by the new holders',
+      'although boxes accept no release until `release renew` is signed by the new keyholders',
     )
     .action((file: string, flags: PublishFlags) =>
       withRepository(flags, async (repository) => {
@@ -97,7 +97,7 @@ export function rootCommands(program: Command): void {
         });
         say(`published: root ${signed.version}, good until ${signed.expires}`);
         say(
-          `${join(flags.repository, 'metadata/root.json')}: for new boxes (/etc/vigie-root/root.json), and beside each holder’s key`,
+          `${join(flags.repository, 'metadata/root.json')}: for new boxes (/etc/vigie-root/root.json), and beside each keyholder’s key`,
         );
       }),
     );

@@ -54,7 +54,7 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
   const signCommand = command(
     group,
     'sign',
-    'show what a file holds, and sign it with a holder’s key; the file then goes to the next holder',
+    'show what a file holds, and sign it with a keyholder’s key; the file then goes to the next keyholder',
     [
       [
         `scripts/fleet ${kind} sign ${example} --key /media/stick/anna.key`,
@@ -63,20 +63,20 @@ export function addSign(group: Command, kind: 'release' | 'root', example: strin
     ],
   )
     .argument('<file>', 'the file to be signed')
-    .requiredOption('--key <file>', 'private key of a holder, encrypted PEM')
+    .requiredOption('--key <file>', 'private key of a keyholder, encrypted PEM')
     .addOption(passphraseOption())
-    .option('--root <file>', 'the root that the holder trusts (default: root.json beside the key)')
+    .option('--root <file>', 'the root that the keyholder trusts (default: root.json beside the key)')
     .option('--repository <folder>', 'what is published, where it is at hand: a stale file is seen at once')
     .action((file: string, options: SignOptions) => signFile(file, kind, options));
   if (kind === 'root') signCommand.addOption(agreeOption());
-  else signCommand.option('--yes', 'sign without being asked');
+  else signCommand.option('--yes', 'sign without confirmation');
 }
 
 /** Names the root that someone has read, for use without a terminal. */
 export const agreeOption = () =>
   new Option(
     '--agree <sha256>',
-    'agree to every difference of the root with this SHA-256, without being asked',
+    'agree to every difference of the root with this SHA-256, without confirmation',
   );
 
 /** Highest file descriptor that a shell opens for a program. */
@@ -157,7 +157,7 @@ async function signFile(file: string, kind: 'release' | 'root', options: SignOpt
   if (trusted === undefined && content.roots.length > 0) {
     throw new AgentError(
       'config',
-      `${options.key}: no root.json beside it; lay there the fleet's root (metadata/root.json), or name it with --root`,
+      `${options.key}: no root.json beside it; put the fleet's root (metadata/root.json) there, or name it with --root`,
     );
   }
   checkOrigin(content, file, trusted, Date.now());

@@ -2,7 +2,7 @@
  * File that travels between machines until enough keyholders have signed it. It contains the metadata to be signed and
  * the published metadata, so that a keyholder sees the difference on an offline machine.
  *
- * INVARIANT: no content of the file is trusted by itself. Its roots are followed from the keyholder's own root, as on a
+ * INVARIANT: no content of the file is trusted on its own. Its roots are followed from the keyholder's own root, as on a
  * box, and these roots must have signed its published metadata.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
@@ -101,7 +101,7 @@ export function readSigningFile(file: string): SigningFile {
   };
 }
 
-/** Checks that each root is signed by the previous one and by itself. Throws AgentError `corrupt`. */
+/** Checks that each root is signed by the previous one and by its own keys. Throws AgentError `corrupt`. */
 export function checkChain(roots: readonly Metadata<Root>[], place: string): void {
   for (const [at, root] of roots.entries()) {
     const before = roots[at - 1] ?? root;
@@ -193,7 +193,7 @@ export function trustedRoot(keyFile: string, rootFile: string | undefined): Meta
   return root;
 }
 
-/** Returns the published targets if the keys of the newest root have signed them; else nothing is compared. */
+/** Returns the published targets if the keys of the newest root have signed them; else undefined, without a comparison. */
 function believed({ roots, published }: SigningFile): Metadata<Targets> | undefined {
   const newest = roots.at(-1);
   if (newest === undefined || published === undefined) return undefined;
@@ -215,7 +215,7 @@ export function describe(content: SigningFile): string[] {
         `  SHA-256 of this root: ${signedDigest(metadata)}`,
       ]
     : [
-        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s holders have signed' : `targets ${published.signed.version}`}; ${expiryText}`,
+        `Releases: targets ${version}, after ${published === undefined ? 'none that the newest root’s keyholders have signed' : `targets ${published.signed.version}`}; ${expiryText}`,
         ...targetsWords(published?.signed, metadata.signed).map((line) => `  ${line}`),
       ];
   return [

@@ -167,7 +167,7 @@ async function runUntil(
 }
 
 const refusal = (detail: string): AgentError =>
-  new AgentError('denied', `old and new on one state folder: ${detail}; nothing is written to be signed`);
+  new AgentError('denied', `old and new on one state folder: ${detail}; no file to sign is written`);
 
 /** Returns the present content; throws if something of `before` is missing. */
 async function compared(place: Place, turn: Turn, before: StateContent): Promise<StateContent> {

@@ -12,7 +12,7 @@ export function targetsWithout(
   nowMs: number,
 ): Metadata<Targets> {
   const now = repository.targets()?.signed;
-  if (now === undefined) throw new AgentError('config', `${repository.dir}: nothing is published yet`);
+  if (now === undefined) throw new AgentError('config', `${repository.dir}: no release is published yet`);
   const all = offered(now);
   const unknown = seqs.find((seq) => !all.some(({ custom }) => custom.seq === seq));
   if (unknown !== undefined) {

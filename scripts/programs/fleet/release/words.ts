@@ -38,7 +38,7 @@ export function releaseWords({ custom }: Offered, targets: Targets): string {
     `node from ${node[0]}, below ${node[1]}`,
     `no way back below ${seqMin}`,
     `${FORM_NAMES[kind]} ${stateWrites}, reads ${stateReads[0]} to ${stateReads[1]}`,
-    `${size(full)} whole${small.length === 0 ? '' : `, ${small.join(', ')}`}`,
+    `${size(full)} in full${small.length === 0 ? '' : `, ${small.join(', ')}`}`,
   ].join('; ');
 }
 

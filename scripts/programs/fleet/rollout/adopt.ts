@@ -51,7 +51,7 @@ export async function adoptInto(
     if (name !== undefined || options.abort === true) throw nothingFor(options.abort === true);
     say('nothing to adopt: the database knows all that the fleet shows');
   } else {
-    const question = 'The database takes this over; nothing but withdrawals is sent.';
+    const question = 'The database adopts this; only withdrawals are sent.';
     await requireConfirmation(question, options.yes === true, signal);
     take(merged, { context, controller, givenRollout, abort: options.abort === true });
   }
@@ -123,7 +123,7 @@ function givenFor(
     if (file !== undefined)
       throw new AgentError(
         'config',
-        '--plan: every rollout that goes on is in the database with its plan; leave it out',
+        '--plan: every open rollout is in the database with its plan; leave it out',
       );
     return undefined;
   }
@@ -220,10 +220,10 @@ function stateLines({ store }: FleetContext): string[] {
   const row = new Rollouts(store).present();
   if (row === undefined) return ['no rollout is under way'];
   const next: Partial<Record<typeof row.state, string>> = {
-    running: '`fleet rollout run` goes on with it',
-    finishing: '`fleet rollout run` goes on with it',
-    paused: '`fleet rollout resume` goes on with it, `fleet rollout abort` ends it',
-    halted: '`fleet rollout resume` goes on with it, `fleet rollout abort` ends it',
+    running: '`fleet rollout run` continues it',
+    finishing: '`fleet rollout run` continues it',
+    paused: '`fleet rollout resume` continues it, `fleet rollout abort` ends it',
+    halted: '`fleet rollout resume` continues it, `fleet rollout abort` ends it',
   };
   return [`${row.name}: ${row.state}, wave ${row.wave}; ${next[row.state] ?? ''}`];
 }

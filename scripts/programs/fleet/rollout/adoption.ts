@@ -57,14 +57,14 @@ export function witnessesOf(
   };
 }
 
-function knownOf(rollouts: Rollouts, { name, kind, state, wave, made: madeMs }: RolloutRow): KnownRollout {
+function knownOf(rollouts: Rollouts, { name, kind, state, wave, created_at }: RolloutRow): KnownRollout {
   const boxes = rollouts.boxes(name).map(({ site, box, ...row }) => ({
     id: `${site}/${box}`,
     wave: row.wave,
     state: row.state,
     action: row.action,
   }));
-  return { name, kind, state, wave, newest: Math.max(madeMs, rollouts.newestOrder(name)), boxes };
+  return { name, kind, state, wave, newest: Math.max(created_at, rollouts.newestOrder(name)), boxes };
 }
 
 export interface Adopting {
@@ -96,7 +96,7 @@ export function writeMerged(merged: Merged, adopting: Adopting): void {
       site,
       box,
       action,
-      made: nowMs,
+      created_at: nowMs,
       envelope: strange.envelope,
       final: final ? 1 : 0,
     });
@@ -131,7 +131,7 @@ function writeKnown(rollouts: Rollouts, merged: MergedRollout, { nowMs }: Adopti
     const now = after.get(`${box.site}/${box.box}`);
     if (now === undefined) continue;
     const { state, action } = now;
-    rollouts.saveBox(name, { ...box, state, action, since: nowMs, reason: null });
+    rollouts.saveBox(name, { ...box, state, action, state_at: nowMs, reason: null });
   }
   saveState(rollouts, row, { outcome, wave, reason, nowMs });
 }
@@ -143,10 +143,10 @@ function saveState(
   { outcome, wave, reason, nowMs }: Pick<MergedRollout, 'outcome' | 'wave' | 'reason'> & { nowMs: number },
 ): void {
   const state: RolloutState = outcome === 'over' ? 'done' : outcome;
-  const { name, plan, reached, not_after, accepted } = row;
+  const { name, plan, reached_at, not_after, accepted } = row;
   const base = {
-    sinceMs: row.changed,
-    madeMs: row.made,
+    sinceMs: row.state_at,
+    madeMs: row.created_at,
     window: plan.window,
     soakMs: [],
     notAfterMs: not_after,
@@ -157,7 +157,7 @@ function saveState(
     ...base,
     state: row.state,
     wave: row.wave,
-    reachedMs: reached,
+    reachedMs: reached_at,
     // A request to abort stays.
     request: null,
     reason: row.reason,
@@ -170,7 +170,7 @@ function saveState(
       state,
       wave,
       request: null,
-      reachedMs: wave === row.wave ? reached : null,
+      reachedMs: wave === row.wave ? reached_at : null,
       reason: reason ?? (state === row.state ? row.reason : null),
     },
     nowMs,
@@ -195,9 +195,9 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
     {
       name,
       kind,
-      made: nowMs,
-      who: whoRuns(),
-      what: fieldsText(fields),
+      created_at: nowMs,
+      created_by: whoRuns(),
+      description: fieldsText(fields),
       plan: plan?.plan ?? { ...only, window },
       not_after: endOf(orders, plan?.plan, nowMs),
     },
@@ -219,7 +219,7 @@ function writeStrange(rollouts: Rollouts, merged: MergedRollout, adopting: Adopt
   for (const box of rollouts.boxes(name)) {
     const now = mergedBoxes.get(`${box.site}/${box.box}`);
     if (now !== undefined)
-      rollouts.saveBox(name, { ...box, state: now.state, action: now.action, since: nowMs });
+      rollouts.saveBox(name, { ...box, state: now.state, action: now.action, state_at: nowMs });
   }
   saveState(rollouts, row, { outcome, wave, reason, nowMs });
 }
@@ -292,6 +292,6 @@ function withdrawLeft(rollouts: Rollouts, { name }: MergedRollout, { key, nowMs 
     if (order === undefined || order.action === 'withdraw' || !isOrderable(box.fields)) continue;
     writeOrder(rollouts, row, box, 'withdraw', { key, nowMs }, true);
     const state = OPEN.includes(box.state) && box.state !== 'switched' ? 'withdrawn' : box.state;
-    rollouts.saveBox(name, { ...box, state, action: 'withdraw', since: nowMs });
+    rollouts.saveBox(name, { ...box, state, action: 'withdraw', state_at: nowMs });
   }
 }

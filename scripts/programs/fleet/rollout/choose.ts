@@ -99,7 +99,7 @@ const WITHOUT_RELEASE: Readonly<Record<ReleaseKind, string | undefined>> = {
 };
 
 function whyNot(
-  { report, other, revoked }: BoxRow,
+  { report, other, revoked_at: revoked }: BoxRow,
   releases: readonly ReleaseTarget[],
   version: string,
 ): string | undefined {

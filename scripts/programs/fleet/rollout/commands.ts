@@ -49,13 +49,13 @@ export function rolloutCommands(program: Command): void {
   command(
     program,
     'box',
-    'prints all that is known of a box, or takes its new key, or takes it out',
+    'prints all that is known about a box, or accepts its new key, or retires it',
     'box canebiere-017',
     'box canebiere-017 --accept-key 3f0c…',
   )
     .argument('<box>', 'its name', placeName)
     .option('--accept-key <fingerprint>', 'the key of its reports is another from now on', fingerprint)
-    .option('--retire', 'it is no box of ours any more')
+    .option('--retire', 'removes it from the inventory')
     .option('--site <name>', 'where two sites have a box of that name', placeName)
     .option('--json', 'for programs')
     .action((name: string, options: BoxOptions) => box(name, options));
@@ -88,7 +88,7 @@ export function rolloutCommands(program: Command): void {
   command(
     rollout,
     'run',
-    'sends it and goes on with it until it is over; may be ended and begun again at any time',
+    'sends it and continues until it is over; may be stopped and started again at any time',
     'rollout run',
     'rollout run --once   # from a timer',
   )
@@ -113,14 +113,14 @@ export function rolloutCommands(program: Command): void {
     'rollout adopt --plan plan.yaml   # of a rollout that the database does not have',
     'rollout adopt --abort            # and ends what is under way',
   )
-    .argument('[name]', 'of the rollout that goes on, where boxes’ reports alone do not show it')
+    .argument('[name]', 'of the open rollout, where boxes’ reports alone do not show it')
     .option('--plan <file>', 'YAML with which that rollout was started, where the database does not have it')
     .option('--abort', 'ends the rollout that is under way')
     .option('--yes', 'does not ask')
     .action((name: string | undefined, options: AdoptOptions) => adopt(name, options));
   for (const [operation, description] of [
     ['pause', 'boxes go no further than they are; none is left between two releases'],
-    ['resume', 'goes on with one that is paused or has halted; what has failed until now counts no more'],
+    ['resume', 'continues one that is paused or has halted; earlier failures no longer count'],
     ['abort', 'ends it for good: every box that was ordered gets a signed withdrawal'],
   ] as const) {
     command(rollout, operation, description, `rollout ${operation}`).action(

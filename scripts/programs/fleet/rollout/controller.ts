@@ -96,13 +96,13 @@ export class Controller {
     const { link, say } = this.#options;
     await link.reconnect(signal, withinMs);
     if (signal.aborted)
-      throw new AgentError('unavailable', 'ended before all was heard that the broker keeps');
+      throw new AgentError('unavailable', 'ended before all retained messages were received');
     this.knowledge.forget();
     this.hear();
     const missing = this.knowledge.missing().map(({ site, box }) => `${site}/${box}`);
     if (missing.length > 0)
       say(
-        `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
+        `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
       );
   }
 
@@ -189,7 +189,7 @@ export class Controller {
         progressOf(this.knowledge.report(`${box.site}/${box.box}`), targetOf(row, box)),
       );
       const skipped = this.#rollouts.skipped(name);
-      const boxes = rows.map(({ site, box, wave, state, since: sinceMs, action }, i): RolloutBox => {
+      const boxes = rows.map(({ site, box, wave, state, state_at: sinceMs, action }, i): RolloutBox => {
         const id = `${site}/${box}`;
         const online = this.knowledge.isOnline(id);
         return {
@@ -257,13 +257,13 @@ export class Controller {
     const { state, action, phase = '', reason = null, nowMs } = now;
     const same = state === box.state && action === box.action && phase === box.phase && reason === box.reason;
     if (same) return undefined;
-    return { ...box, state, action, phase, reason, since: state === box.state ? box.since : nowMs };
+    return { ...box, state, action, phase, reason, state_at: state === box.state ? box.state_at : nowMs };
   }
 
   #refuseBehind(): void {
     const { say } = this.#options;
     const lag = this.lag();
-    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; nothing is sent`);
+    if (lag?.isSure === true) throw new AgentError('denied', `${lag.text}; no orders are sent`);
     if (lag !== undefined && lag.text !== this.#reportedLag) say(lag.text);
     this.#reportedLag = lag?.text ?? '';
   }
@@ -329,14 +329,14 @@ export class Controller {
 
 export function rolloutOf({
   plan,
-  made: madeMs,
-  changed: sinceMs,
+  created_at: madeMs,
+  state_at: sinceMs,
   state,
   wave,
-  reached,
+  reached_at: reached,
   not_after,
   accepted,
-  wanted: request,
+  request,
   reason,
 }: RolloutRow): Rollout {
   const hours = [plan.canary.hours, ...plan.waves.map(({ soakHours }) => soakHours)];
@@ -363,7 +363,7 @@ export function foreignOrdersText(orders: readonly RetainedOrder[]): string {
 }
 
 /** Reports whether a person has requested the abort, and the broker may not have all withdrawals yet. */
-function isAborting({ wanted: request, state }: RolloutRow): boolean {
+function isAborting({ request, state }: RolloutRow): boolean {
   return request === 'abort' && !OVER.includes(state);
 }
 

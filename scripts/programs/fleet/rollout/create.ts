@@ -74,7 +74,7 @@ export function createRollout(
     if (before !== undefined) endBefore(rollouts, before, `replaced by ${name}`, { key, nowMs });
     const not_after = nowMs + plan.notAfterDays * DAY_MS;
     rollouts.add(
-      { name, kind, what: description, plan, made: nowMs, who: whoRuns(), not_after },
+      { name, kind, description, plan, created_at: nowMs, created_by: whoRuns(), not_after },
       boxes.map(({ site, box, fields, bytes, way }, i) => ({
         site,
         box,

@@ -93,7 +93,7 @@ export function start(version: string, options: StartOptions): Promise<void> {
         },
         { key: signingKey(fleet), nowMs: clock.wallMs() },
       );
-      say(`${name} is made; \`fleet rollout run\` sends it, and goes on with it whenever it was ended`);
+      say(`${name} is created; \`fleet rollout run\` sends it, and continues it after an interruption`);
     } finally {
       lock?.release();
     }
@@ -126,7 +126,7 @@ function choiceLines(
   if (takes.length === 0)
     return [
       ...leftOutLines(leftOut),
-      `nobody would take ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
+      `no box would install ${KIND_NAMES[kind]} ${seq}: ${upToDate.length} boxes run it already`,
     ];
   const waves = assignWaves(name, takes, plan);
   const rows = [...plan.waves.keys(), plan.waves.length].map((n) => {
@@ -224,7 +224,7 @@ async function obeyed(context: FleetContext, name: string, operation: string): P
     await controller.start(signal);
     const { state } = await controller.run(name, signal, true);
     metrics.write(() => shownRollout(context, name));
-    say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`);
+    say(`${name}: ${state}${state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
   } finally {
     lock.release();
   }

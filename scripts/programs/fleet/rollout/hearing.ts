@@ -31,7 +31,7 @@ const UNCONFIRMED_LABELS: Record<BoxState, string> = {
   ordered: 'ordered and not begun',
   begun: 'begun',
   switched: 'switched',
-  parked: 'parked until they look again',
+  parked: 'parked until their analysis resumes',
   confirmed: 'confirmed',
   'rolled-back': 'rolled back',
   failed: 'failed',

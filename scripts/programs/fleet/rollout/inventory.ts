@@ -34,37 +34,39 @@ export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }):
       'free_bytes',
       'os_updates',
     ];
-    const lines = context.store.boxes().map(({ site, box: name, state, reported, fingerprint, report }) => {
-      const { updater, config } = report ?? {};
-      const previous = updater?.previous;
-      return csvLine([
-        ...[site, name, state, reported === null ? null : new Date(reported).toISOString(), fingerprint],
-        ...[
-          report === undefined ? null : releaseText(report),
-          previous == null ? null : releaseName(previous),
-          updater?.root.release == null ? null : releaseName(updater.root.release),
-        ],
-        ...[
-          updater?.board ?? null,
-          updater?.arch ?? null,
-          updater?.os ?? null,
-          updater?.kernel ?? null,
-          updater?.node ?? null,
-        ],
-        ...[
-          report?.mode ?? null,
-          report?.authorisation ?? null,
-          report?.orderNotAfter ?? null,
-          report?.certNotAfter ?? null,
-        ],
-        ...[
-          config?.sha256 ?? null,
-          config?.revision ?? null,
-          updater?.freeBytes ?? null,
-          updater?.osUpdates?.pending ?? null,
-        ],
-      ]);
-    });
+    const lines = context.store
+      .boxes()
+      .map(({ site, box: name, state, reported_at: reported, fingerprint, report }) => {
+        const { updater, config } = report ?? {};
+        const previous = updater?.previous;
+        return csvLine([
+          ...[site, name, state, reported === null ? null : new Date(reported).toISOString(), fingerprint],
+          ...[
+            report === undefined ? null : releaseText(report),
+            previous == null ? null : releaseName(previous),
+            updater?.root.release == null ? null : releaseName(updater.root.release),
+          ],
+          ...[
+            updater?.board ?? null,
+            updater?.arch ?? null,
+            updater?.os ?? null,
+            updater?.kernel ?? null,
+            updater?.node ?? null,
+          ],
+          ...[
+            report?.mode ?? null,
+            report?.authorisation ?? null,
+            report?.orderNotAfter ?? null,
+            report?.certNotAfter ?? null,
+          ],
+          ...[
+            config?.sha256 ?? null,
+            config?.revision ?? null,
+            updater?.freeBytes ?? null,
+            updater?.osUpdates?.pending ?? null,
+          ],
+        ]);
+      });
     process.stdout.write(`${[csvLine([...names, ...extraNames]), ...lines].join('\r\n')}\r\n`);
   });
 }

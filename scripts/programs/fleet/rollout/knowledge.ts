@@ -22,7 +22,10 @@ import { someOf } from './table.ts';
 const NAME = /^[a-z0-9-]{1,32}$/;
 
 /** Returns when an offline box was last connected or has last reported; 0 means never. */
-export function lastHeardMs({ state_at, reported }: Pick<BoxRow, 'state_at' | 'reported'>): number {
+export function lastHeardMs({
+  state_at,
+  reported_at: reported,
+}: Pick<BoxRow, 'state_at' | 'reported_at'>): number {
   return Math.max(state_at ?? 0, reported ?? 0);
 }
 

@@ -45,7 +45,7 @@ export async function learnt({ fleet, store, link, signal, clock }: FleetContext
   const missing = knowledge.missing().map(({ site, box }) => `${site}/${box}`);
   if (missing.length > 0)
     warn(
-      `${missing.length} boxes of the inventory are silent, the broker keeps nothing of them: ${someOf(missing)}`,
+      `${missing.length} boxes of the inventory are silent; the broker has no messages from them: ${someOf(missing)}`,
     );
   for (const line of enrolledLines(fleet, store, clock.wallMs())) warn(line);
   return knowledge;
@@ -75,7 +75,7 @@ export function audit({ dir, count }: DirOption & { readonly count: number }): P
   return withFleet(dir, async ({ store }) => {
     const rows = store
       .audit(count)
-      .map(({ at, who: actor, what: operation }) => [new Date(at).toISOString(), actor, operation]);
+      .map(({ at, actor, action }) => [new Date(at).toISOString(), actor, action]);
     for (const line of columns([['WHEN', 'WHO', 'WHAT'], ...rows])) say(line);
   });
 }
@@ -88,7 +88,7 @@ export function status(options: StatusOptions): Promise<void> {
       store.boxes().filter(({ site }) => options.site === undefined || site === options.site);
     if (options.json === true) {
       process.stdout.write(
-        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refused: store.refusals() }, 1)}\n`,
+        `${printableJson({ boxes: selectedRows().map(jsonOfBox), refusals: store.refusals() }, 1)}\n`,
       );
       return;
     }
@@ -128,7 +128,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   const roots = countedBy(boxes, ({ report }) =>
     report?.updater == null ? 'unknown' : releaseName(report.updater.root.release),
   );
-  const silent = count(({ reported }) => reported === null);
+  const silent = count(({ reported_at }) => reported_at === null);
   const refusalCount = store.refusals().reduce((sum, row) => sum + row.count, 0);
   const head = [
     `${boxes.length} boxes: ${count(({ state }) => state === 'online')} online, ${silent} have never reported; ${someOf(runs, 5)}`,
@@ -154,7 +154,7 @@ function statusLines(boxes: readonly BoxRow[], store: FleetStore, wide: boolean,
   return [...head, ...columns([[...names, ...(wide ? extraNames : [])], ...rows])];
 }
 
-function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: number): string[] {
+function cellsOf({ site, box, state, report, reported_at, other }: BoxRow, nowMs: number): string[] {
   const phase =
     other === null ? (report?.updater?.phase ?? (report === undefined ? '-' : 'no updater')) : 'ANOTHER KEY';
   return [
@@ -165,7 +165,7 @@ function cellsOf({ site, box, state, report, reported, other }: BoxRow, nowMs: n
     phase,
     report?.updater?.rollout ?? '-',
     report?.mode ?? '-',
-    ago(reported, nowMs),
+    ago(reported_at, nowMs),
   ];
 }
 
@@ -204,9 +204,9 @@ function jsonOfBox({
   box,
   state,
   state_at,
-  reported,
+  reported_at,
   fingerprint,
-  pinned,
+  pinned_at,
   other,
   report,
 }: BoxRow): object {
@@ -216,9 +216,9 @@ function jsonOfBox({
     box,
     link: state,
     linkSince: time(state_at),
-    reportedAt: time(reported),
+    reportedAt: time(reported_at),
     key: fingerprint,
-    keySince: time(pinned),
+    keySince: time(pinned_at),
     otherKey: other,
     report: report ?? null,
   };
@@ -240,7 +240,7 @@ export function box(name: string, options: BoxOptions): Promise<void> {
     if (acceptKey !== undefined) {
       store.acceptKey(row.site, name, acceptKey, clock.wallMs());
       say(
-        `${name}: its key is ${acceptKey} from now on; the broker’s newest report of it is taken with the next look`,
+        `${name}: its key is ${acceptKey} from now on; its newest report is accepted when reports are next received`,
       );
     } else if (retire === true) {
       store.retire(row.site, name, clock.wallMs());
@@ -265,16 +265,19 @@ function oneBox(store: FleetStore, name: string, site: string | undefined): BoxR
 }
 
 function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
-  const { site, report, fingerprint, pinned, other, state, state_at, reported, revoked } = row;
+  const { site, report, fingerprint, pinned_at, other, state, state_at, reported_at, revoked_at } = row;
   const at = (ms: number | null): string => (ms === null ? 'never' : new Date(ms).toISOString());
   const pairs: [string, string][] = [
     ['box', `${row.box} at ${site}`],
     ['link', `${state ?? 'unknown'} since ${at(state_at)}`],
-    ['reported', `${at(reported)} (${ago(reported, nowMs)} ago)`],
-    ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned)}`],
+    ['reported', `${at(reported_at)} (${ago(reported_at, nowMs)} ago)`],
+    ['key', fingerprint === null ? 'none yet' : `${fingerprint} since ${at(pinned_at)}`],
   ];
-  if (revoked !== null)
-    pairs.push(['REVOKED', `${at(revoked)}; what it reports is refused (docs/guide/fleet-certificates.md)`]);
+  if (revoked_at !== null)
+    pairs.push([
+      'REVOKED',
+      `${at(revoked_at)}; what it reports is refused (docs/guide/fleet-certificates.md)`,
+    ]);
   if (other !== null)
     pairs.push([
       'ANOTHER KEY',
@@ -316,7 +319,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       } = updater;
       pairs.push([
         'update',
-        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+        `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
       ]);
       if (reason !== null) pairs.push(['reason', reason]);
       pairs.push(['previous', releaseName(previous)], ...rootPairs(updater.root));
@@ -331,10 +334,10 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ...columns(pairs),
     ...section(
       'Orders',
-      orders.slice(0, 10).map(({ made: madeMs, kind, action, rollout, counter, published, cleared }) => {
+      orders.slice(0, 10).map(({ created_at, kind, action, rollout, counter, published_at, cleared_at }) => {
         const sendState =
-          published === null || published === 0 ? 'not sent' : cleared === null ? 'sent' : 'over';
-        return [at(madeMs), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
+          published_at === null || published_at === 0 ? 'not sent' : cleared_at === null ? 'sent' : 'over';
+        return [at(created_at), KIND_NAMES[kind], action, rollout, `counter ${counter}`, sendState];
       }),
     ),
     ...section(
@@ -342,7 +345,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
       history
         .slice(0, 20)
         .map((line) => [
-          at(line.received),
+          at(line.received_at),
           line.release ?? '-',
           line.phase,
           `root ${line.root ?? '-'}`,
@@ -354,7 +357,7 @@ function boxLines(store: FleetStore, row: BoxRow, nowMs: number): string[] {
     ),
     ...section(
       'Refused',
-      refusals.map(({ why: reason, count, last }) => [`${count}`, reason, `last ${at(last)}`]),
+      refusals.map(({ reason, count, last_at }) => [`${count}`, reason, `last ${at(last_at)}`]),
     ),
   ];
 }
@@ -368,7 +371,7 @@ function rootPairs(root: NonNullable<UpdateReport['updater']>['root']): [string,
     [KIND_NAMES.root, releaseName(release)],
     [
       'its update',
-      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, wanted ${releaseName(target)}`,
+      `${phase}${sinceText(phaseStart)}, rollout ${rollout ?? 'none'}, target ${releaseName(target)}`,
     ],
     ...(reason === null ? [] : [['its reason', reason] as [string, string]]),
   ];

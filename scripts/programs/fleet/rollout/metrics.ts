@@ -13,11 +13,11 @@ import { ROLLOUT_STATES } from './states.ts';
 import type { RolloutView } from './view.ts';
 
 export function rolloutMetrics(view: RolloutView, nowMs: number): string {
-  const { rollout, kind, what: description, state, wave, waves, stuck, stuckHours } = view;
+  const { rollout, kind, description, state, wave, waves, stuck, stuckHours } = view;
   const own: Labels = { rollout };
   const ofWaves = (of: (wave: RolloutView['waves'][number]) => number) =>
     waves.map((each) => one(of(each), { ...own, wave: String(each.wave) }));
-  const stuckS = stuck === null ? 0 : Math.max(0, (nowMs - Date.parse(stuck.since)) / 1000);
+  const stuckS = stuck === null ? 0 : Math.max(0, (nowMs - Date.parse(stuck.lastChangeAt)) / 1000);
   return exposition([
     gauge(
       'rollout_state',
@@ -50,7 +50,7 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
     gauge('rollout_stuck_seconds', 'How long nothing has changed in a wave that waits for boxes', [
       one(stuckS, own),
     ]),
-    gauge('rollout_stuck', 'It waits for boxes for more than an ordinary day: somebody should look', [
+    gauge('rollout_stuck', 'It has waited for boxes for more than an ordinary day: a person should check', [
       one(Number(stuck?.isAlarm === true), own),
     ]),
     gauge('rollout_stuck_limit_seconds', 'After how long without progress the rollout halts', [
@@ -66,7 +66,7 @@ export function rolloutMetrics(view: RolloutView, nowMs: number): string {
 const EVERY_MS = 15_000;
 
 export interface RolloutMetricsOptions {
-  /** Undefined if fleet.yaml names no file, and nothing is written. */
+  /** Undefined if fleet.yaml names no file; no metrics are written then. */
   readonly file: string | undefined;
   readonly clock: Clock;
   readonly warn: (line: string) => void;

@@ -52,7 +52,7 @@ export function writeOrder(
     site,
     box,
     action,
-    made: nowMs,
+    created_at: nowMs,
     envelope,
     final: final ? 1 : 0,
   });
@@ -60,22 +60,28 @@ export function writeOrder(
 
 /** Ends a rollout that another one replaces: withdraws what its boxes have not begun. In the caller's transaction. */
 export function endBefore(rollouts: Rollouts, row: RolloutRow, reason: string, signing: Signing): void {
-  const { name, wave, reached, not_after, accepted, state } = row;
+  const { name, wave, reached_at: reached, not_after, accepted, state } = row;
   for (const box of rollouts.boxes(name)) {
     if (!OPEN.includes(box.state)) continue;
     writeOrder(rollouts, row, box, 'withdraw', signing, true);
-    rollouts.saveBox(name, { ...box, state: 'withdrawn', action: 'withdraw', since: signing.nowMs, reason });
+    rollouts.saveBox(name, {
+      ...box,
+      state: 'withdrawn',
+      action: 'withdraw',
+      state_at: signing.nowMs,
+      reason,
+    });
   }
   const base: Omit<Rollout, 'state' | 'reason'> = {
     sinceMs: signing.nowMs,
-    madeMs: row.made,
+    madeMs: row.created_at,
     window: row.plan.window,
     wave,
     reachedMs: reached,
     soakMs: [],
     notAfterMs: not_after,
     accepted,
-    request: row.wanted,
+    request: row.request,
     thresholds: row.plan.thresholds,
   };
   rollouts.saveRollout(
@@ -104,7 +110,7 @@ export function writeWithdrawals(
     rollouts.saveBox(
       row.name,
       WITHDRAWN_BY_END.includes(box.state)
-        ? { ...after, state: 'withdrawn', since: signing.nowMs, reason }
+        ? { ...after, state: 'withdrawn', state_at: signing.nowMs, reason }
         : after,
     );
   }

@@ -37,19 +37,19 @@ export interface RolloutRow {
   readonly name: string;
   readonly kind: RolloutKind;
   /** Description for people: the version, or the purpose of the configuration. */
-  readonly what: string;
+  readonly description: string;
   readonly plan: Plan;
-  readonly made: number;
-  readonly who: string;
+  readonly created_at: number;
+  readonly created_by: string;
   readonly state: RolloutState;
   readonly wave: number;
-  readonly reached: number | null;
+  readonly reached_at: number | null;
   readonly not_after: number;
   readonly accepted: Accepted;
-  readonly wanted: Rollout['request'];
+  readonly request: Rollout['request'];
   readonly reason: string | null;
   /** Time of its last change of state. */
-  readonly changed: number;
+  readonly state_at: number;
 }
 
 export interface RolloutBoxRow {
@@ -57,7 +57,7 @@ export interface RolloutBoxRow {
   readonly box: string;
   readonly wave: number;
   readonly state: BoxState;
-  readonly since: number;
+  readonly state_at: number;
   readonly phase: string;
   readonly reason: string | null;
   readonly action: Action | null;
@@ -69,9 +69,9 @@ export interface RolloutBoxRow {
 
 export interface WaveRow {
   readonly n: number;
-  readonly began: number | null;
-  readonly reached: number | null;
-  readonly ended: number | null;
+  readonly began_at: number | null;
+  readonly reached_at: number | null;
+  readonly ended_at: number | null;
 }
 
 export interface OrderRow {
@@ -85,10 +85,10 @@ export interface OrderRow {
   readonly action: Action;
   /** 1 if the rollout has ended with it. */
   readonly final: 0 | 1;
-  readonly made: number;
+  readonly created_at: number;
   readonly envelope: string;
-  readonly published: number | null;
-  readonly cleared: number | null;
+  readonly published_at: number | null;
+  readonly cleared_at: number | null;
 }
 
 /** Returns what a box of the rollout should have. */
@@ -97,7 +97,7 @@ export function targetOf({ name, kind }: RolloutRow, { fields }: RolloutBoxRow):
 }
 
 /** An order to be stored; its kind follows from that of its rollout. */
-export type NewOrder = Omit<OrderRow, 'order_kind' | 'published' | 'cleared'>;
+export type NewOrder = Omit<OrderRow, 'order_kind' | 'published_at' | 'cleared_at'>;
 
 export interface ExpectedOrder extends OrderRow {
   /** 1 if the box has accepted a later order, as adopted from its report. */
@@ -139,31 +139,34 @@ export class Rollouts {
   }
 
   add(
-    row: Pick<RolloutRow, 'name' | 'kind' | 'what' | 'plan' | 'made' | 'who' | 'not_after'>,
+    row: Pick<
+      RolloutRow,
+      'name' | 'kind' | 'description' | 'plan' | 'created_at' | 'created_by' | 'not_after'
+    >,
     boxes: readonly NewBox[],
   ): void {
-    const { name, kind, what, plan, made, who, not_after } = row;
+    const { name, kind, description, plan, created_at, created_by, not_after } = row;
     this.#sql(
       `INSERT INTO rollout SELECT ?, coalesce(max(n), 0) + 1, ?, ?, ?, ?, ?, 'running', 0, NULL, ?, ?, NULL, NULL, ?
          FROM rollout`,
     ).run(
       name,
       kind,
-      what,
+      description,
       JSON.stringify(plan),
-      made,
-      who,
+      created_at,
+      created_by,
       not_after,
-      '{"failures":0,"tried":0,"atMs":0}',
-      made,
+      '{"failures":0,"triedCount":0,"atMs":0}',
+      created_at,
     );
     const add = this.#sql(
       "INSERT INTO rollout_box VALUES (?, ?, ?, ?, 'planned', ?, '', NULL, NULL, ?, ?, ?)",
     );
     for (const { site, box, wave, fields, bytes, way } of boxes)
-      add.run(name, site, box, wave, made, JSON.stringify(fields), bytes, way);
+      add.run(name, site, box, wave, created_at, JSON.stringify(fields), bytes, way);
     const addWave = this.#sql('INSERT INTO wave VALUES (?, ?, ?, NULL, NULL)');
-    for (let n = 0; n <= plan.waves.length; n += 1) addWave.run(name, n, n === 0 ? made : null);
+    for (let n = 0; n <= plan.waves.length; n += 1) addWave.run(name, n, n === 0 ? created_at : null);
   }
 
   boxes(name: string): RolloutBoxRow[] {
@@ -179,7 +182,7 @@ export class Rollouts {
 
   /** Stores a person's request, which the program that runs the rollout carries out. */
   want(name: string, request: 'pause' | 'resume' | 'abort'): void {
-    this.#sql('UPDATE rollout SET wanted = ? WHERE name = ?').run(request, name);
+    this.#sql('UPDATE rollout SET request = ? WHERE name = ?').run(request, name);
   }
 
   /** Stores boxes that a person leaves out, permanently. */
@@ -196,13 +199,13 @@ export class Rollouts {
     return new Set(rows.map(({ id }) => id));
   }
 
-  /** Stores a new state. Clears `wanted` only if it is unchanged, so a newer request stays. */
+  /** Stores a new state. Clears `request` only if it is unchanged, so a newer request stays. */
   saveRollout(name: string, before: Rollout, after: Rollout, nowMs: number): void {
     const { state, wave, reachedMs, accepted, reason } = after;
     this.#sql(
-      `UPDATE rollout SET state = ?, wave = ?, reached = ?, accepted = ?, reason = ?,
-         changed = CASE WHEN state = ? THEN changed ELSE ? END,
-         wanted = CASE WHEN wanted IS ? THEN NULL ELSE wanted END WHERE name = ?`,
+      `UPDATE rollout SET state = ?, wave = ?, reached_at = ?, accepted = ?, reason = ?,
+         state_at = CASE WHEN state = ? THEN state_at ELSE ? END,
+         request = CASE WHEN request IS ? THEN NULL ELSE request END WHERE name = ?`,
     ).run(state, wave, reachedMs, JSON.stringify(accepted), reason, state, nowMs, before.request, name);
     const mark = (column: string, n: number): void =>
       void this.#sql(`UPDATE wave SET ${column} = coalesce(${column}, ?) WHERE rollout = ? AND n = ?`).run(
@@ -210,19 +213,19 @@ export class Rollouts {
         name,
         n,
       );
-    for (let n = 0; n <= wave; n += 1) mark('began', n);
-    for (let n = before.wave; n < wave; n += 1) mark('reached', n);
-    for (let n = 0; n < wave; n += 1) mark('ended', n);
-    if (reachedMs !== null) mark('reached', wave);
-    if (state === 'finishing' || state === 'incomplete' || state === 'done') mark('ended', wave);
+    for (let n = 0; n <= wave; n += 1) mark('began_at', n);
+    for (let n = before.wave; n < wave; n += 1) mark('reached_at', n);
+    for (let n = 0; n < wave; n += 1) mark('ended_at', n);
+    if (reachedMs !== null) mark('reached_at', wave);
+    if (state === 'finishing' || state === 'incomplete' || state === 'done') mark('ended_at', wave);
   }
 
   saveBox(name: string, box: RolloutBoxRow): void {
-    const { site, state, since, phase, reason, action } = box;
+    const { site, state, state_at, phase, reason, action } = box;
     this.#sql(
-      `UPDATE rollout_box SET state = ?, since = ?, phase = ?, reason = ?, action = ?
+      `UPDATE rollout_box SET state = ?, state_at = ?, phase = ?, reason = ?, action = ?
          WHERE rollout = ? AND site = ? AND box = ?`,
-    ).run(state, since, phase, reason, action, name, site, box.box);
+    ).run(state, state_at, phase, reason, action, name, site, box.box);
   }
 
   /** Returns the next counter for a box. A restored store is behind by no more than the clock. */
@@ -265,23 +268,23 @@ export class Rollouts {
     const { kind, site, box } = order;
     // Replaces an earlier order that was not sent yet.
     this.#sql(
-      'UPDATE room_order SET published = 0 WHERE order_kind = ? AND site = ? AND box = ? AND published IS NULL',
+      'UPDATE room_order SET published_at = 0 WHERE order_kind = ? AND site = ? AND box = ? AND published_at IS NULL',
     ).run(ORDER_KIND_OF[kind], site, box);
-    this.#insert({ ...order, published: null, cleared: null });
+    this.#insert({ ...order, published_at: null, cleared_at: null });
   }
 
   /** Stores an order that the broker holds and another copy of this store has given. */
   adoptOrder(order: NewOrder): void {
     const { kind, site, box, counter } = order;
     this.#sql(
-      `UPDATE room_order SET published = 0
-         WHERE order_kind = ? AND site = ? AND box = ? AND counter < ? AND published IS NULL`,
+      `UPDATE room_order SET published_at = 0
+         WHERE order_kind = ? AND site = ? AND box = ? AND counter < ? AND published_at IS NULL`,
     ).run(ORDER_KIND_OF[kind], site, box, counter);
-    this.#insert({ ...order, published: order.made, cleared: null });
+    this.#insert({ ...order, published_at: order.created_at, cleared_at: null });
   }
 
   #insert(order: Omit<OrderRow, 'order_kind'>): void {
-    const { kind, counter, rollout, site, box, action, final, made, envelope, published, cleared } = order;
+    const { kind, counter, rollout, site, box, action, final, envelope } = order;
     this.#sql('INSERT INTO room_order VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)').run(
       kind,
       ORDER_KIND_OF[kind],
@@ -291,28 +294,30 @@ export class Rollouts {
       box,
       action,
       final,
-      made,
+      order.created_at,
       envelope,
-      published,
-      cleared,
+      order.published_at,
+      order.cleared_at,
     );
   }
 
   /** Counts the final orders of a rollout, and how many of them the broker has not acknowledged. */
   finals(rollout: string): { readonly laid: number; readonly waiting: number } {
     return this.#sql(
-      'SELECT count(*) AS laid, coalesce(sum(published IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
+      'SELECT count(*) AS laid, coalesce(sum(published_at IS NULL), 0) AS waiting FROM room_order WHERE rollout = ? AND final = 1',
     ).get(rollout) as { laid: number; waiting: number };
   }
 
   /** Returns signed orders that the broker has not acknowledged. */
   unpublished(): OrderRow[] {
-    return this.#sql('SELECT * FROM room_order WHERE published IS NULL ORDER BY counter').all() as OrderRow[];
+    return this.#sql(
+      'SELECT * FROM room_order WHERE published_at IS NULL ORDER BY counter',
+    ).all() as OrderRow[];
   }
 
   markPublished(orders: readonly OrderRow[], nowMs: number): void {
     const mark = this.#sql(
-      'UPDATE room_order SET published = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ? AND published IS NULL',
+      'UPDATE room_order SET published_at = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ? AND published_at IS NULL',
     );
     for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
@@ -320,14 +325,14 @@ export class Rollouts {
   /** Marks an order that the broker no longer holds. */
   markUnpublished({ order_kind, site, box, counter }: OrderRow): void {
     this.#sql(
-      'UPDATE room_order SET published = NULL WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
+      'UPDATE room_order SET published_at = NULL WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
     ).run(order_kind, site, box, counter);
   }
 
   /** Marks a cleared order that the broker holds again, as after the broker's own restoration. */
   markRetained(kind: OrderKind, site: string, box: string): void {
     this.#sql(
-      `UPDATE room_order SET cleared = NULL WHERE order_kind = @kind AND site = @site AND box = @box AND counter =
+      `UPDATE room_order SET cleared_at = NULL WHERE order_kind = @kind AND site = @site AND box = @box AND counter =
          (SELECT max(counter) FROM room_order WHERE order_kind = @kind AND site = @site AND box = @box)`,
     ).run({ kind, site, box });
   }
@@ -337,14 +342,14 @@ export class Rollouts {
     return this.#sql(
       `SELECT o.*, EXISTS (SELECT 1 FROM seen_counter AS s WHERE s.order_kind = o.order_kind AND s.site = o.site
          AND s.box = o.box AND s.counter > o.counter) AS overtaken
-       FROM room_order AS o WHERE cleared IS NULL AND counter =
+       FROM room_order AS o WHERE cleared_at IS NULL AND counter =
        (SELECT max(counter) FROM room_order WHERE order_kind = o.order_kind AND site = o.site AND box = o.box)`,
     ).all() as ExpectedOrder[];
   }
 
   markCleared(orders: readonly OrderRow[], nowMs: number): void {
     const mark = this.#sql(
-      'UPDATE room_order SET cleared = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
+      'UPDATE room_order SET cleared_at = ? WHERE order_kind = ? AND site = ? AND box = ? AND counter = ?',
     );
     for (const { order_kind, site, box, counter } of orders) mark.run(nowMs, order_kind, site, box, counter);
   }
@@ -360,7 +365,7 @@ export class Rollouts {
   /** Returns the orders of a box, newest first. */
   ordersOf(site: string, box: string): OrderRow[] {
     return this.#sql(
-      'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY made DESC, counter DESC LIMIT 50',
+      'SELECT * FROM room_order WHERE site = ? AND box = ? ORDER BY created_at DESC, counter DESC LIMIT 50',
     ).all(site, box) as OrderRow[];
   }
 }

@@ -59,7 +59,9 @@ export class Sending {
     const { store, link, clock } = this.#options;
     const nowMs = clock.wallMs();
     const rows = new Map(this.#rollouts.all().map((row) => [row.name, row]));
-    const expectedOrders = this.#rollouts.expectedOrders().filter(({ published }) => published !== null);
+    const expectedOrders = this.#rollouts
+      .expectedOrders()
+      .filter(({ published_at: published }) => published !== null);
     const names = new Set(expectedOrders.map(({ rollout }) => rollout));
     const states = new Map(
       [...names].flatMap((name) =>
@@ -94,7 +96,7 @@ export class Sending {
   restore(): void {
     const { store, say } = this.#options;
     const lostOrders = this.#rollouts.expectedOrders().filter((order) => {
-      const { order_kind, site, box, counter, published } = order;
+      const { order_kind, site, box, counter, published_at: published } = order;
       const retainedOrder = this.#knowledge.retainedOrder(order_kind, `${site}/${box}`);
       if (published === null || order.overtaken === 1) return false;
       // An order of someone else stays; `strangers` reports it.

@@ -78,7 +78,7 @@ export interface RolloutBox {
 
 export interface TrialCounts {
   readonly failures: number;
-  readonly tried: number;
+  readonly triedCount: number;
 }
 
 /** State that a person has seen and accepted when the rollout continued. */

@@ -26,13 +26,13 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   const {
     rollout,
     kind,
-    what: description,
+    description,
     state,
     reason,
     wave,
     waves,
-    who: user,
-    made: madeTime,
+    createdBy,
+    createdAt,
     notAfter,
     nextWave,
     waitsFor,
@@ -57,7 +57,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
       ...[...cells, ...late].map(String),
       bytesText(one.bytes.delta),
       bytesText(one.bytes.full),
-      one.began ?? '-',
+      one.beganAt ?? '-',
     ];
   });
   const names = [
@@ -77,7 +77,7 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
   ];
   const failures = view.boxes.filter((box) => box.state === 'rolled-back' || box.state === 'failed');
   return [
-    `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${user}, made ${madeTime}, ends ${notAfter}`,
+    `${rollout}: ${KIND_NAMES[kind]} ${description}, ${state}${reason === null ? '' : ` (${reason})`}, wave ${wave} of ${waves.length - 1}; by ${createdBy}, made ${createdAt}, ends ${notAfter}`,
     ...columns([['', ...names, 'DELTA', 'FULL', 'BEGAN'], ...rows]),
     ...(nextWave === null ? [] : [`the next wave begins at ${nextWave}`]),
     ...(state === 'running' && waitsFor.length > 0 ? [`waits for ${someOf(waitsFor)}`] : []),
@@ -93,10 +93,10 @@ export function viewLines(view: RolloutView, nowMs: number): string[] {
 /** Returns lines about what the wave waits for, since when, and when it halts. */
 function stuckLines({ wave, waves, stuck }: RolloutView, nowMs: number): string[] {
   if (stuck === null) return [];
-  const { since: startTime, halts, unheard, isAlarm } = stuck;
+  const { lastChangeAt, haltsAt, unheard, isAlarm } = stuck;
   const name = waveName(waves[wave] ?? { wave });
-  const sinceMs = Date.parse(startTime);
-  const howLong = `nothing has changed since ${startTime}; without progress it halts at ${halts}`;
+  const sinceMs = Date.parse(lastChangeAt);
+  const howLong = `nothing has changed since ${lastChangeAt}; without progress it halts at ${haltsAt}`;
   return [
     ...(unheard.length > 0 ? [`not heard since they began: ${unheard.length}: ${someOf(unheard)}`] : []),
     ...(isAlarm
@@ -111,7 +111,7 @@ const LEFT_STATES = {
   planned: 'never sent for',
   withdrawn: 'called back',
   expired: 'expired, not done in time',
-  parked: 'parked until they look again',
+  parked: 'parked until their analysis resumes',
 } satisfies Partial<Record<BoxState, string>>;
 
 const LEFT: readonly (readonly [string, (box: BoxView) => boolean])[] = [

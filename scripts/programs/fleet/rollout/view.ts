@@ -19,10 +19,10 @@ export interface WaveView {
   readonly mute: number;
   /** Number of boxes that have begun, are not connected, and were not heard for the plan's `silentHours`. */
   readonly silent: number;
-  readonly began: string | null;
+  readonly beganAt: string | null;
   /** Time at which enough boxes were confirmed. */
-  readonly reached: string | null;
-  readonly ended: string | null;
+  readonly reachedAt: string | null;
+  readonly endedAt: string | null;
   /** Downloaded bytes by type, as far as boxes have reported. */
   readonly bytes: { readonly delta: number; readonly full: number };
 }
@@ -30,12 +30,12 @@ export interface WaveView {
 export interface RolloutView {
   readonly rollout: string;
   readonly kind: RolloutRow['kind'];
-  readonly what: string;
+  readonly description: string;
   readonly state: RolloutRow['state'];
   readonly reason: string | null;
   readonly wave: number;
-  readonly made: string;
-  readonly who: string;
+  readonly createdAt: string;
+  readonly createdBy: string;
   readonly notAfter: string;
   /** Beginning of the next wave without further events; null if it waits for boxes, or if there is none. */
   readonly nextWave: string | null;
@@ -52,9 +52,9 @@ export interface RolloutView {
 /** State of a wave that waits for boxes. */
 export interface Stuck {
   /** Time of the last change in it. */
-  readonly since: string;
+  readonly lastChangeAt: string;
   /** Time at which the rollout halts; days without a window are not counted. */
-  readonly halts: string;
+  readonly haltsAt: string;
   /** True if more than an ordinary night and day have passed, so that a person should check. */
   readonly isAlarm: boolean;
   /** Boxes that have begun and were not heard afterwards. */
@@ -66,7 +66,7 @@ export interface BoxView {
   readonly box: string;
   readonly wave: number;
   readonly state: BoxState;
-  readonly since: string;
+  readonly stateSince: string;
   readonly phase: string;
   readonly reason: string | null;
   readonly online: boolean;
@@ -95,20 +95,32 @@ export function viewOf(store: FleetStore, row: RolloutRow, nowMs: number): Rollo
   const silence = new Set(silent);
   const boxes = rows.map((box) => boxView(box, boxRows.get(`${box.site}/${box.box}`), silence));
   const waves = rollouts.waves(row.name).map((wave) => waveView(wave, rows, boxes));
-  const { name, kind, what, state, reason, wave, made: madeMs, who, not_after, reached, plan } = row;
-  const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
-  const isNext = state === 'running' && reached !== null && wave < plan.waves.length;
-  return {
-    rollout: name,
+  const {
+    name,
     kind,
-    what,
+    description,
     state,
     reason,
     wave,
-    who,
-    made: new Date(madeMs).toISOString(),
+    created_at,
+    created_by,
+    not_after,
+    reached_at,
+    plan,
+  } = row;
+  const soakHours = wave === 0 ? plan.canary.hours : (plan.waves[wave - 1]?.soakHours ?? 0);
+  const isNext = state === 'running' && reached_at !== null && wave < plan.waves.length;
+  return {
+    rollout: name,
+    kind,
+    description,
+    state,
+    reason,
+    wave,
+    createdBy: created_by,
+    createdAt: new Date(created_at).toISOString(),
     notAfter: new Date(not_after).toISOString(),
-    nextWave: isNext ? time(reached + soakHours * HOUR_MS) : null,
+    nextWave: isNext ? time(reached_at + soakHours * HOUR_MS) : null,
     waves,
     waitsFor: boxes
       .filter((box) => box.wave === wave && box.online && OPEN.includes(box.state))
@@ -127,8 +139,8 @@ function stuckOf(
   const limitMs = thresholds.stuckHours * HOUR_MS;
   const haltsMs = stalledAt(window, sinceMs, limitMs);
   return {
-    since: new Date(sinceMs).toISOString(),
-    halts: new Date(haltsMs).toISOString(),
+    lastChangeAt: new Date(sinceMs).toISOString(),
+    haltsAt: new Date(haltsMs).toISOString(),
     unheard,
     isAlarm: haltsMs - nowMs < ALARM_RATIO * limitMs,
   };
@@ -141,7 +153,7 @@ function boxNow(
   nowMs: number,
   skipped: ReadonlySet<string>,
 ): RolloutBox {
-  const { site, box: name, wave, state, since: sinceMs, action } = box;
+  const { site, box: name, wave, state, state_at: sinceMs, action } = box;
   const online = boxRow?.state === 'online';
   return {
     id: `${site}/${name}`,
@@ -157,9 +169,9 @@ function boxNow(
 }
 
 function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: ReadonlySet<string>): BoxView {
-  const { site, box, wave, state, since: sinceMs, phase, reason, action } = row;
+  const { site, box, wave, state, state_at: sinceMs, phase, reason, action } = row;
   const online = boxRow?.state === 'online';
-  const saysNothing = (boxRow?.reported ?? 0) < sinceMs;
+  const saysNothing = (boxRow?.reported_at ?? 0) < sinceMs;
   const mute = online && action !== null && state === 'ordered' && saysNothing;
   const silent = silence.has(`${site}/${box}`);
   return {
@@ -167,7 +179,7 @@ function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: Readon
     box,
     wave,
     state,
-    since: new Date(sinceMs).toISOString(),
+    stateSince: new Date(sinceMs).toISOString(),
     phase,
     reason,
     online,
@@ -177,7 +189,7 @@ function boxView(row: RolloutBoxRow, boxRow: BoxRow | undefined, silence: Readon
 }
 
 function waveView(
-  { n, began: beganMs, reached: reachedMs, ended: endedMs }: WaveRow,
+  { n, began_at: beganMs, reached_at: reachedMs, ended_at: endedMs }: WaveRow,
   rows: readonly RolloutBoxRow[],
   boxes: readonly BoxView[],
 ): WaveView {
@@ -196,9 +208,9 @@ function waveView(
     offline: waveBoxes.filter((box) => !box.online && OPEN.includes(box.state)).length,
     mute: waveBoxes.filter((box) => box.mute).length,
     silent: waveBoxes.filter((box) => box.silent).length,
-    began: time(beganMs),
-    reached: time(reachedMs),
-    ended: time(endedMs),
+    beganAt: time(beganMs),
+    reachedAt: time(reachedMs),
+    endedAt: time(endedMs),
     bytes: { delta: bytes('delta'), full: bytes('full') },
   };
 }

@@ -41,9 +41,7 @@ export function want(request: RolloutRequest, { dir }: DirOption): Promise<void>
           'unavailable',
           `${name}: the broker has not all withdrawals yet; \`fleet rollout abort\` or \`rollout run\` sends the rest`,
         );
-      say(
-        `${name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` goes on with it' : ''}`,
-      );
+      say(`${name}: ${after.state}${after.state === 'running' ? '; `fleet rollout run` continues it' : ''}`);
     } finally {
       lock.release();
     }
@@ -63,11 +61,11 @@ function wish(request: RolloutRequest, { store, clock }: FleetContext): RolloutR
       'config',
       `${row.name} is ${row.state}: it cannot be ${request === 'abort' ? 'aborted' : `${request}d`}`,
     );
-  if (row.wanted === 'abort' && request !== 'abort')
+  if (row.request === 'abort' && request !== 'abort')
     throw new AgentError('config', `${row.name} is being aborted: it cannot be ${request}d`);
   store.transaction(() => {
     new Rollouts(store).want(row.name, request);
-    if (row.wanted !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
+    if (row.request !== request) store.record(`rollout ${row.name}: ${request}`, clock.wallMs());
   });
   return row;
 }
@@ -84,7 +82,7 @@ async function isAborted({ store, signal }: FleetContext, dir: string, name: str
     if (performance.now() > untilMs)
       throw new AgentError(
         'unavailable',
-        `${name}: abort is said, and the program that runs it has not done it within ${ABORT_WITHIN_MS / 1000} s; look at that one`,
+        `${name}: the abort is requested, and the program that runs the rollout has not done it within ${ABORT_WITHIN_MS / 1000} s; check that program`,
       );
     await sleep(ABORT_POLL_MS);
   }

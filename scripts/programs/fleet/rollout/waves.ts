@@ -148,11 +148,11 @@ class Machine {
     const { thresholds, accepted } = this.#rollout;
     const { canaryFailures, failures: failureRatio, failuresMin } = thresholds;
     const canaries = this.#trialCounts((box) => box.wave === 0).failures;
-    const { failures, tried: triedCount } = this.#trialCounts(() => true);
-    const [newFailures, newTried] = [failures - accepted.failures, triedCount - accepted.tried];
+    const { failures, triedCount } = this.#trialCounts(() => true);
+    const [newFailures, newTried] = [failures - accepted.failures, triedCount - accepted.triedCount];
     if (newFailures <= 0) return;
     const broken = this.#count((state) => state === 'failed');
-    const failureText = broken === 0 ? 'went back' : `went back or failed (${broken} failed)`;
+    const failureText = broken === 0 ? 'rolled back' : `rolled back or failed (${broken} failed)`;
     // All canaries have failed, though fewer than the limit: none is left to be healthy.
     const limit = Math.min(canaryFailures, this.#boxes.filter((box) => box.wave === 0).length);
     if (canaries >= limit && this.#rollout.wave === 0)
@@ -239,7 +239,7 @@ class Machine {
       if (FAILURES.includes(state)) failures += 1;
       if (TRIED_STATES.includes(state)) triedCount += 1;
     }
-    return { failures, tried: triedCount };
+    return { failures, triedCount };
   }
 
   #count(of: (state: BoxState) => boolean): number {

@@ -109,9 +109,9 @@ export class SimBox {
   }
 
   /** The box's actual state, for the program with the latest release. */
-  get truth(): { phase: ChangePhase; seq: number; mode: Mode; gone: boolean } {
+  get truth(): { phase: ChangePhase; seq: number; mode: Mode; hasVanished: boolean } {
     const { phase, running } = this.#now;
-    return { phase, seq: running.seq, mode: this.options.mode, gone: this.#isGone };
+    return { phase, seq: running.seq, mode: this.options.mode, hasVanished: this.#isGone };
   }
 
   get #now(): Change {

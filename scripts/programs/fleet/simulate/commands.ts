@@ -59,10 +59,10 @@ export function simulateCommands(program: Command): void {
     .allowExcessArguments(false)
     .option('--root', 'what is rolled out is a release of root’s program')
     .option('--boxes <number>', 'how many', number(20, BOXES_MAX), 1500)
-    .option('--roll-back <share>', 'boxes that go back', number(0, 1), 0.02)
+    .option('--roll-back <share>', 'boxes that roll back', number(0, 1), 0.02)
     .option(
       '--offline <share>',
-      'boxes that are away; two of three come back some days later',
+      'boxes that are offline; two of three return some days later',
       number(0, 1),
       0.05,
     )
@@ -86,34 +86,31 @@ export function simulateCommands(program: Command): void {
     )
     .option('--spare-canaries', 'no canary vanishes')
     .option('--dark <share>', 'boxes, canaries too, whose pole has no power by day', number(0, 1), 0)
-    .addOption(new Option('--broken <board>', 'a board of which every box goes back').choices(BOARDS))
+    .addOption(new Option('--broken <board>', 'a board of which every box rolls back').choices(BOARDS))
     .option(
       '--halt-share <share>',
       'halts above this share of failures (default: that of a plan)',
       number(0, 1),
     )
     .option('--delta-bytes <number>', 'size of the delta from the release before', number(1, 1e10), 17_000)
-    .option('--full-bytes <number>', 'size of the whole release', number(1, 1e10), 28_600_000)
+    .option('--full-bytes <number>', 'size of the full release', number(1, 1e10), 28_600_000)
     .option('--max-queued <number>', 'max_queued_messages of the broker', number(1, 1e9))
     .option(
       '--die-in-wave <number>',
-      'the controller dies in the middle of that wave, and another goes on',
+      'the controller dies in the middle of that wave, and another continues',
       number(0, 20),
     )
     .option(
       '--empty-in-wave <number>',
-      'with the first orders of that wave the broker loses all that it keeps, and comes back',
+      'with the first orders of that wave the broker loses all retained messages, and returns',
       number(0, 20),
     )
     .option(
       '--restore-in-wave <number>',
-      'in that wave the store is put back to what it was before the wave before, and takes over again',
+      'in that wave the store is restored to its state before the previous wave, and adopts the rollout again',
       number(1, 20),
     )
-    .option(
-      '--all-faults',
-      'one mix of faults after the other, a line for each; options of faults do not count',
-    )
+    .option('--all-faults', 'mixes of faults in sequence, a line for each; options of faults do not count')
     .option('--processes <number>', 'of boxes', number(1, 16), 3)
     .option('--seed <number>', 'of what is by chance', number(0, 1e9), 1)
     .addHelpText(
@@ -148,7 +145,7 @@ export function simulateCommands(program: Command): void {
         emptyInWave,
         restoreInWave,
         spareCanaries: spareCanaries === true,
-        what: root === true ? ('root' as const) : ('release' as const),
+        kind: root === true ? ('root' as const) : ('release' as const),
       };
       if (options.allFaults === true) return allFaults(full);
       const result = await simulate(full, warn);

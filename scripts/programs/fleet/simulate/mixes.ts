@@ -8,7 +8,7 @@ const NONE = {
   vanish: 0,
   dark: 0,
   spareCanaries: false,
-  what: 'release',
+  kind: 'release',
 } as const;
 /** Ordinary faults, below the limits of the thresholds. */
 const USUAL = { ...NONE, rollBack: 0.01, offline: 0.05, mute: 0.01 } as const;
@@ -16,12 +16,12 @@ const VANISH = { ...USUAL, vanish: 0.9 } as const;
 
 export const MIXES: readonly (readonly [string, Partial<SimulateOptions>])[] = [
   ['none', NONE],
-  ['1 % roll back, 5 % away, 1 % mute', USUAL],
+  ['1 % roll back, 5 % offline, 1 % mute', USUAL],
   ['a board rolls back', { ...USUAL, broken: 'rk3588' }],
   ['8 % mute', { ...NONE, mute: 0.08 }],
   ['90 % vanish in the download', { ...VANISH, vanishAt: 'downloading' }],
   ['90 % vanish in the switch', { ...VANISH, vanishAt: 'switching' }],
-  ['90 % vanish in the switch of root’s program', { ...VANISH, what: 'root', vanishAt: 'switching' }],
+  ['90 % vanish in the switch of root’s program', { ...VANISH, kind: 'root', vanishAt: 'switching' }],
   ['90 % vanish in probation', { ...VANISH, vanishAt: 'probation' }],
   ['90 % vanish 5 min after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 5 }],
   ['90 % vanish 3 h after they confirmed', { ...VANISH, vanishAt: 'confirmed', vanishAfterMinutes: 180 }],

@@ -4,12 +4,12 @@ import type { ChangePhase } from '../../../../agent/contract/update.ts';
 import type { SimulationOptions, SimulationState } from './world.ts';
 
 export type Ask =
-  | { readonly n: number; readonly what: 'start'; readonly simulation: SimulationOptions }
-  | { readonly n: number; readonly what: 'advance'; readonly toMs: number }
+  | { readonly n: number; readonly op: 'start'; readonly simulation: SimulationOptions }
+  | { readonly n: number; readonly op: 'advance'; readonly toMs: number }
   /** Pairs of box and hash of the last message sent to it since the last request. */
-  | { readonly n: number; readonly what: 'settle'; readonly orders: readonly (readonly [string, string])[] }
-  | { readonly n: number; readonly what: 'reconnect' }
-  | { readonly n: number; readonly what: 'truth' };
+  | { readonly n: number; readonly op: 'settle'; readonly orders: readonly (readonly [string, string])[] }
+  | { readonly n: number; readonly op: 'reconnect' }
+  | { readonly n: number; readonly op: 'truth' };
 
 export interface Truth {
   readonly id: string;
@@ -18,7 +18,7 @@ export interface Truth {
   readonly mode: Mode;
   readonly online: boolean;
   /** True if it was taken off the network for good. */
-  readonly gone: boolean;
+  readonly hasVanished: boolean;
 }
 
 export interface Answer extends SimulationState {

@@ -21,9 +21,9 @@ export function simulatedLines({
   const rows = view.waves.map((wave) => {
     const { states, bytes } = wave;
     const began =
-      wave.began === null
+      wave.beganAt === null
         ? '-'
-        : `${((Date.parse(wave.began) - Date.parse(view.made)) / HOUR_MS).toFixed(1)}`;
+        : `${((Date.parse(wave.beganAt) - Date.parse(view.createdAt)) / HOUR_MS).toFixed(1)}`;
     return [
       ...[
         wave.wave === 0 ? 'canaries' : `wave ${wave.wave}`,
@@ -64,7 +64,7 @@ export function simulatedLines({
     lostLine(lostBoxes.length, view.boxes.length),
     `wall seconds: ${wallS.connect.toFixed(1)} to connect, ${wallS.learn.toFixed(1)} to learn, ${wallS.rollout.toFixed(1)} for the rollout`,
     `${missing} boxes missing at the broker; ${deaths} deaths of the controller; ${suspended} suspended boxes updated and suspended still`,
-    halfWay.length === 0 ? 'nobody is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
+    halfWay.length === 0 ? 'no box is left half way' : `LEFT HALF WAY: ${halfWay.join(', ')}`,
   ];
 }
 

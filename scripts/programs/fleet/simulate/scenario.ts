@@ -18,7 +18,7 @@ import type { Release } from './reported.ts';
 
 export interface ScenarioOptions {
   /** Program whose release is rolled out. */
-  readonly what: ReleaseKind;
+  readonly kind: ReleaseKind;
   readonly boxes: number;
   readonly seed: number;
   /** Ratios of all boxes. */
@@ -101,13 +101,13 @@ export function scenarioOf(options: ScenarioOptions): Scenario {
       if (i !== undefined) fates.set(i, fate(n));
     }
   };
-  const onlineFate = { away: false, backAfterMs: null } as const;
+  const onlineFate = { startsOffline: false, backAfterMs: null } as const;
   deal(rollBack, () => ({ ...onlineFate, ends: 'rolled-back' }));
   deal(mute, () => ({ ...onlineFate, ends: 'mute' }));
   // Two of three return after one to five days.
   deal(offline, (n) => ({
     ends: 'confirmed',
-    away: true,
+    startsOffline: true,
     backAfterMs: n % 3 === 2 ? null : (1 + 4 * random()) * DAY_MS,
   }));
   const bane = baneOf(options, canaries);
@@ -178,7 +178,7 @@ function boardOf(at: number): Board {
   return 'rpi5';
 }
 
-/** Returns targets such as a repository offers; nothing is downloaded. */
+/** Returns targets such as a repository offers; no file is downloaded. */
 export function targetsOf(sizes: Sizes): Targets {
   return new Targets({
     version: 1,

@@ -138,7 +138,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     let controller = await make();
     const learn = seconds(learning);
     const missing = controller.knowledge.missing().length;
-    const { what: kind } = options;
+    const { kind } = options;
     const { seq, version } = TARGETS[kind];
     const choice = chooseBoxes(targets, { name: version, isRoot: kind === 'root' }, store.boxes());
     createRollout(
@@ -159,7 +159,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
     simulation.before(async () => {
       if (isEmptied || options.emptyInWave === undefined || at() !== options.emptyInWave) return false;
       isEmptied = true;
-      log('the broker loses all that it keeps, and comes back');
+      log('the broker loses all retained messages, and returns');
       await broker.stop();
       await broker.start();
       await simulation.reconnect();
@@ -175,8 +175,8 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
         deaths += 1;
         log(
           isLost
-            ? 'the store is lost; an older copy of it takes over from boxes and broker'
-            : 'the controller died with half of the orders sent; another one goes on',
+            ? 'the store is lost; an older copy adopts the state of boxes and broker'
+            : 'the controller died with half of the orders sent; another one continues',
         );
         await link?.stop();
         store.close();
@@ -202,7 +202,7 @@ export async function simulate(options: SimulateOptions, log: (line: string) => 
       deaths,
       wallS: { connect, learn, rollout },
       halfWay: truth.filter((box) => isHalfWay(box, seq)).map(({ id }) => id),
-      lostBoxes: truth.filter(({ gone }) => gone).map(({ id }) => id),
+      lostBoxes: truth.filter(({ hasVanished: gone }) => gone).map(({ id }) => id),
     };
   } finally {
     await link?.stop();

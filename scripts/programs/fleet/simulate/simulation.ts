@@ -19,11 +19,11 @@ const GRID_MS = 10_000;
 const HEARD_WITHIN_MS = 30_000;
 
 type Part =
-  | Omit<Extract<Ask, { what: 'start' }>, 'n'>
-  | Omit<Extract<Ask, { what: 'advance' }>, 'n'>
-  | Omit<Extract<Ask, { what: 'settle' }>, 'n'>
-  | Omit<Extract<Ask, { what: 'reconnect' }>, 'n'>
-  | Omit<Extract<Ask, { what: 'truth' }>, 'n'>;
+  | Omit<Extract<Ask, { op: 'start' }>, 'n'>
+  | Omit<Extract<Ask, { op: 'advance' }>, 'n'>
+  | Omit<Extract<Ask, { op: 'settle' }>, 'n'>
+  | Omit<Extract<Ask, { op: 'reconnect' }>, 'n'>
+  | Omit<Extract<Ask, { op: 'truth' }>, 'n'>;
 
 export class Simulation implements Clock {
   readonly #children: ChildProcess[] = [];
@@ -73,7 +73,7 @@ export class Simulation implements Clock {
       );
     }
     await this.#all((i) => ({
-      what: 'start',
+      op: 'start',
       simulation: {
         ...options,
         startMs: this.#nowMs,
@@ -91,7 +91,7 @@ export class Simulation implements Clock {
 
   /** Follows the connected link of the running controller. */
   async follow(link: FleetLink): Promise<void> {
-    await this.#all(() => ({ what: 'truth' }));
+    await this.#all(() => ({ op: 'truth' }));
     this.#link = link;
     this.#sentCount = 0;
     this.#baseline = link.received - this.#published;
@@ -115,12 +115,12 @@ export class Simulation implements Clock {
   /** Reconnects the boxes after the broker has restarted empty. */
   async reconnect(): Promise<void> {
     for (const orders of this.#orders) orders.clear();
-    await this.#all(() => ({ what: 'reconnect' }));
+    await this.#all(() => ({ op: 'reconnect' }));
   }
 
   /** Advances time to the next event, at most by `delayMs`. */
   async sleep(delayMs: number): Promise<void> {
-    await this.#all((i) => ({ what: 'settle', orders: [...(this.#orders[i] ?? [])] }));
+    await this.#all((i) => ({ op: 'settle', orders: [...(this.#orders[i] ?? [])] }));
     for (const orders of this.#orders) orders.clear();
     if ((await this.#disturb?.()) === true) return;
     const nexts = [...this.#states.values()].flatMap(({ nextMs }) => (nextMs === null ? [] : [nextMs]));
@@ -131,13 +131,13 @@ export class Simulation implements Clock {
     if (!Number.isFinite(toMs))
       throw new AgentError('bug', 'nothing more happens in the simulation, and the rollout waits');
     this.#nowMs = toMs;
-    // Also needed if nothing is due: a box evaluates its order by this time.
-    await this.#all(() => ({ what: 'advance', toMs }));
+    // Also needed if no event is due: a box evaluates its order by this time.
+    await this.#all(() => ({ op: 'advance', toMs }));
     await this.#waitUntilHeard();
   }
 
   async truth(): Promise<Truth[]> {
-    await this.#all(() => ({ what: 'truth' }));
+    await this.#all(() => ({ op: 'truth' }));
     return [...this.#states.values()].flatMap(({ truth }) => truth ?? []);
   }
 
@@ -153,7 +153,7 @@ export class Simulation implements Clock {
       if (performance.now() > untilMs)
         throw new AgentError(
           'unavailable',
-          `the broker has brought ${this.#link.received} of ${expectedCount()} messages within 30 s`,
+          `the broker has delivered ${this.#link.received} of ${expectedCount()} messages within 30 s`,
         );
       await sleep(2);
     }

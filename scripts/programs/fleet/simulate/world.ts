@@ -56,7 +56,7 @@ export class Simulation {
     const all = [...this.boxes.values()];
     await this.#connectAll(all, (box) => box.connect());
     for (const box of all) {
-      const { away: startsOffline, backAfterMs, dark } = box.options.fate;
+      const { startsOffline, backAfterMs, dark } = box.options.fate;
       if (startsOffline) box.drop();
       if (startsOffline && backAfterMs !== null)
         this.#timeline.add({
@@ -102,7 +102,7 @@ export class Simulation {
     };
     while (waits()) {
       if (performance.now() > untilMs)
-        throw new AgentError('unavailable', 'a box that is connected has not heard what was sent to it');
+        throw new AgentError('unavailable', 'a connected box has not received a message that was sent to it');
       await sleep(2);
     }
     await Promise.all([...this.boxes.values()].map((box) => box.settled));

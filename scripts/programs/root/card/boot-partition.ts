@@ -4,7 +4,7 @@
  * box that is already installed, the files of a new label are accepted without a configuration.
  *
  * INVARIANTS:
- * - Nothing is installed unless all files are valid and those that are taken can be removed.
+ * - No file is installed unless all files are valid and those that are taken can be removed.
  * - The configuration is installed last. The sources are removed only after everything is on disk, so a power cut costs
  *   no more than a second attempt.
  * - Files that an installation left on the partition are reported once.
@@ -109,7 +109,8 @@ export function takeFromBootPartition(options: BootPartitionOptions): Provisione
     configName === undefined ? labelPieces(options, files.names) : plan(options, configName, files);
   if (problems.length > 0) return refuse(problems);
   const problem = writeResult(options, `${options.now.toISOString()} begun\r\n`);
-  if (problem !== undefined) return refuse([`${problem}; nothing is taken from where it cannot be removed`]);
+  if (problem !== undefined)
+    return refuse([`${problem}; files are not installed from a partition that cannot be written`]);
   const hostLine = pageOf === undefined ? undefined : options.nameHost?.(pageOf);
   return install(options, pieces, files, hostLine === undefined ? [] : [hostLine]);
 }
@@ -138,7 +139,7 @@ function isTold({ names, strays, problems }: FoundFiles, from: string): boolean 
 
 function withoutConfig({ names, strays, problems }: FoundFiles): string[] {
   const configs = names.filter((name) => isConfigLike(basename(name)));
-  // Keys in the right place are named only if nothing else says what is missing.
+  // Keys in the right place are named only if no other line says what is missing.
   const ownNames =
     configs.length + strays.length > 0 ? configs : names.filter((name) => looksOurs(basename(name)));
   return [
@@ -188,7 +189,7 @@ function install(
 
 function ofTheCard(pieces: readonly Piece[], to: string): string {
   const hasKey = pieces.some(({ target }) => isKey(target, to));
-  return `whoever has had this card may have ${hasKey ? 'the key' : 'what was on it'}`;
+  return `anyone who has had this card may have ${hasKey ? 'the key' : 'what was on it'}`;
 }
 
 function isKey(target: string, to: string): boolean {
@@ -371,7 +372,7 @@ function finish(
   // CRLF line ends, for a card that is read on Windows.
   const problem = writeResult(options, `${allLines.join('\r\n')}\r\n`);
   const isReported = problem === undefined || allLines.some((line) => line.startsWith(problem));
-  return { state, lines: isReported ? allLines : [...allLines, `${problem}; it is told here only`] };
+  return { state, lines: isReported ? allLines : [...allLines, `${problem}; it is reported here only`] };
 }
 
 /** Returns why the result cannot be written, or undefined. Makes the folder if only files beside it exist. */

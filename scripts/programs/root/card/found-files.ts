@@ -53,7 +53,7 @@ export function findFiles(from: string): FoundFiles | undefined {
       continue;
     }
     const stat = lstatSync(join(from, path));
-    if (!stat.isFile()) problems.push(`${shownName(path)}: is no ordinary file`);
+    if (!stat.isFile()) problems.push(`${shownName(path)}: is not a regular file`);
     else if (stat.size > FILE_BYTES_MAX) {
       problems.push(`${shownName(path)}: is larger than ${FILE_BYTES_MAX} bytes`);
     } else names.push(path);

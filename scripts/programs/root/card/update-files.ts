@@ -38,7 +38,7 @@ export function updatePlace(dir: string, name: UpdateFile): string {
 export function updateFileProblem(name: UpdateFile, text: string): string | undefined {
   if (name === UPDATE_ROOT_FILE) {
     const right = 'must be metadata/root.json of the releases’ repository (TUF)';
-    return Value.Check(SignedRoot, jsonOf(text)) ? undefined : `is no signed root; ${right}`;
+    return Value.Check(SignedRoot, jsonOf(text)) ? undefined : `is not a signed root; ${right}`;
   }
   let content: unknown;
   try {
@@ -56,7 +56,7 @@ export function updateFileProblem(name: UpdateFile, text: string): string | unde
 export function updateFilesMissing(dir: string, coming: readonly UpdateFile[]): string | undefined {
   const [first] = coming;
   if (first === undefined) return undefined;
-  if (!existsSync(dir)) return `${first}: this box has no ${dir}; install vigie-root, or take the file away`;
+  if (!existsSync(dir)) return `${first}: this box has no ${dir}; install vigie-root, or remove the file`;
   const missing = UPDATE_FILES.filter(
     (name) => !coming.includes(name) && !existsSync(updatePlace(dir, name)),
   );

@@ -43,7 +43,7 @@ export async function rollBack({ machine, releases: { release: releases } }: ByH
   const { previous: previousTarget, seqMin } = machine.state;
   const previous = previousTarget === null ? null : releaseOf(previousTarget);
   if (previous === null || !releases.has(previous))
-    throw new AgentError('denied', 'no release is kept to go back to');
+    throw new AgentError('denied', 'no previous release is stored to roll back to');
   const current = releases.current();
   if (previous.seq < seqMin) {
     const least = `${current === null ? 'the current release' : nameOf(current)} must not be left for one below ${seqMin}`;
@@ -83,7 +83,7 @@ export async function fromPackage(
   if (seq < seqMin)
     throw new AgentError(
       'denied',
-      `${nameOf(release)} is below ${seqMin}, the least that may be gone back to`,
+      `${nameOf(release)} is below ${seqMin}, the lowest that the box may roll back to`,
     );
   assertReads(releases, current, brought);
   const target = targetOf(release);

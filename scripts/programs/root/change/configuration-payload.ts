@@ -31,7 +31,7 @@ import type { Installed, Relation } from './step.ts';
 import type { Shared } from './store.ts';
 
 const HEALTHY_S_MAX = 20;
-const FOREIGN = 'somebody else has changed the configuration on the box meanwhile; it stays as they left it';
+const FOREIGN = 'someone else has changed the configuration on the box meanwhile; it stays as they left it';
 const SECRET_MODE = 0o600;
 
 /** Checks a configuration text before it is installed. */
@@ -175,10 +175,10 @@ export class ConfigurationPayload implements Payload {
         say(messageOf(error));
       }
     }
-    if (outcome === 'from') say(`${file} is as it was before the trial`);
+    if (outcome === 'from') say(`${file} has the content from before the trial`);
     return {
       outcome,
-      reason: outcome === 'nothing' ? 'there is no former configuration; it stays as it is' : FOREIGN,
+      reason: outcome === 'nothing' ? 'there is no previous configuration; the present one stays' : FOREIGN,
       starts: [],
     };
   }
@@ -189,7 +189,7 @@ export class ConfigurationPayload implements Payload {
   }
 
   startsAtAll(): Promise<FinalVerdict> {
-    return Promise.reject(new AgentError('bug', 'a configuration is judged by the agent'));
+    return Promise.reject(new AgentError('bug', 'a configuration is checked by the agent'));
   }
 
   proves(): Promise<FinalVerdict> {
@@ -230,7 +230,7 @@ export class ConfigurationPayload implements Payload {
     const previous = contentOf(before);
     if (files !== null && is !== null && is !== files.tried) {
       if (previous !== undefined) this.#rename(before, `${file}.before`);
-      say(`${file} was changed by somebody else and stays; the one before the trial is ${file}.before`);
+      say(`${file} was changed by someone else and stays; the one before the trial is ${file}.before`);
       return 'other';
     }
     if (previous === undefined || (files !== null && sha256Of(previous) !== files.former)) return 'nothing';

@@ -34,7 +34,7 @@ export class History {
     const lines = this.#lines();
     const records = lines.map(jsonOf).filter((line) => Value.Check(ChangeRecord, line));
     const bad = lines.length - records.length;
-    if (bad > 0) this.#say(`${this.#file}: ${bad} of ${lines.length} lines are no records and are skipped`);
+    if (bad > 0) this.#say(`${this.#file}: ${bad} of ${lines.length} lines are not records and are skipped`);
     return records;
   }
 

@@ -31,7 +31,7 @@ export async function judgeProblem(
     {
       code: 'process.exit(1);\n',
       stays: PREVIOUS,
-      problem: 'a release that does not start is not taken back',
+      problem: 'a release that does not start is not rolled back',
     },
     { code: '', stays: TARGET, problem: 'a release that starts does not stay' },
   ];

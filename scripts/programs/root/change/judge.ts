@@ -56,7 +56,7 @@ export async function assessTrials(options: AssessmentOptions): Promise<void> {
   }
 }
 
-const CHANGED_TEXT = 'somebody else has changed it on the box meanwhile';
+const CHANGED_TEXT = 'someone else has changed it on the box meanwhile';
 
 type Observation = FinalVerdict | { readonly state: 'parked' } | undefined;
 

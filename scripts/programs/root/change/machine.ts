@@ -57,7 +57,7 @@ export class Machine {
     return this.#options.store.state;
   }
 
-  /** Runs `act` alone, on the record as it is on disk now. */
+  /** Runs `act` alone, on the record that is on disk now. */
   async locked<T>(action: () => Promise<T>): Promise<T> {
     const { store, locked } = this.#options;
     return await locked(async () => {

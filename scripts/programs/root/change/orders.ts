@@ -67,7 +67,7 @@ export type FoundOrder<K extends Kind> =
 export function readOrder<K extends Kind>(
   kind: K,
   file: string,
-  { counters, refused: refusal }: Pick<Change, 'counters' | 'refused'>,
+  { counters, refusal }: Pick<Change, 'counters' | 'refusal'>,
   ordersFromMs: number,
   reader: () => OrderReader,
 ): FoundOrder<K> {

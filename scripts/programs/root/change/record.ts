@@ -74,10 +74,10 @@ export type Trial = Static<typeof Trial>;
 export const Change = Type.Object(
   {
     phase: ChangePhase,
-    since: Time,
+    phaseStartedAt: Time,
     /** Boot in which the phase began, and its CLOCK_BOOTTIME, s. */
     boot: Type.String({ maxLength: 64 }),
-    sinceS: Type.Number({ minimum: 0 }),
+    phaseStartedS: Type.Number({ minimum: 0 }),
     reason: nullable(Reason),
     rollout: nullable(Rollout),
     target: nullable(ChangeTarget),
@@ -90,7 +90,7 @@ export const Change = Type.Object(
       Type.Object({ counter: Type.Integer({ minimum: 1 }), sha256: Sha256 }, strict),
       { additionalProperties: false },
     ),
-    refused: nullable(Type.Object({ sha256: Sha256, reason: Reason }, strict)),
+    refusal: nullable(Type.Object({ sha256: Sha256, reason: Reason }, strict)),
     /** Targets that are not tried again in the same rollout. */
     rolledBack: Type.Array(Type.Object({ rollout: nullable(Rollout), number: Count }, strict), {
       maxItems: ROLLED_BACK_MAX,
@@ -170,16 +170,16 @@ export const FIRST_TRIAL: Trial = {
 
 export const FIRST_CHANGE: Change = {
   phase: 'idle',
-  since: new Date(0).toISOString(),
+  phaseStartedAt: new Date(0).toISOString(),
   boot: '',
-  sinceS: 0,
+  phaseStartedS: 0,
   reason: null,
   rollout: null,
   target: null,
   order: null,
   paused: false,
   counters: {},
-  refused: null,
+  refusal: null,
   rolledBack: [],
   undone: 0,
   rotten: { count: 0, untilS: 0 },

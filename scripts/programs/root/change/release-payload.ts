@@ -209,7 +209,7 @@ export class ReleasePayload implements Payload {
     const { from, started } = trial;
     const starts = booting ? [] : started;
     if (from === null || !releases.has(releaseOf(from)))
-      return { outcome: 'nothing', reason: 'no release to go back to', starts };
+      return { outcome: 'nothing', reason: 'no release to roll back to', starts };
     const installed = this.installed(change);
     const current = releases.current();
     // The record is old, or a person changed the release: what runs is neither of the two, and is left alone.
@@ -258,7 +258,7 @@ export class ReleasePayload implements Payload {
     } catch (error) {
       rethrowBug(error);
       say(
-        `${messageOf(error)}; ${DEFAULT_TIMES.healthyS} s of health within ${DEFAULT_TIMES.withinS} s are asked for`,
+        `${messageOf(error)}; ${DEFAULT_TIMES.healthyS} s of health within ${DEFAULT_TIMES.withinS} s are required`,
       );
       return DEFAULT_TIMES;
     }

@@ -49,7 +49,7 @@ const NO_REQUEST = 'not a request of this version, or too long';
 type Answer = Partial<Pick<ConfigReply, 'refused' | 'problems'>>;
 
 /** Reply if a trial is to be kept but the file has changed. */
-const CHANGED_TEXT = 'somebody else has changed the configuration on the box meanwhile';
+const CHANGED_TEXT = 'someone else has changed the configuration on the box meanwhile';
 
 export class ConfigurationRequests {
   readonly #options: RequestsOptions;
@@ -103,7 +103,7 @@ export class ConfigurationRequests {
     if ([release, root].some(({ phase }) => SWITCHED.has(phase)))
       throw new AgentError('denied', 'a release is on trial; try again when that is over');
     if (configuration.phase === 'awaits-resume') {
-      const condition = 'until the box looks again; the room can withdraw it';
+      const condition = 'until the analysis resumes; the room can withdraw it';
       throw new AgentError('denied', `another configuration is on trial, the room’s, ${condition}`);
     }
     if (!ON_TRIAL.has(configuration.phase)) return;
@@ -123,7 +123,7 @@ export class ConfigurationRequests {
 
   async #revert(id: string): Promise<void> {
     this.#assertNamed(id);
-    await this.#options.machine.rollBack('configuration', 'taken back at the box');
+    await this.#options.machine.rollBack('configuration', 'reverted at the box');
   }
 
   /** Throws AgentError `denied` if this trial does not run, or no longer runs. */

@@ -134,7 +134,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
     case 'order':
       return applyOrder(change, input);
     case 'order-refused':
-      return { ...change, refused: { sha256: input.sha256, reason: input.reason } };
+      return { ...change, refusal: { sha256: input.sha256, reason: input.reason } };
     case 'begin':
       return beginChange(change, input);
     case 'recover':
@@ -180,7 +180,7 @@ export function step(kind: Kind, change: Change, input: Input): Change {
       return { ...change, phase: 'confirmed', reason: probationNote(trial), undone: 0 };
     case 'parked':
       if (phase !== 'probation' || trial?.returning !== null) return change;
-      return { ...change, phase: 'awaits-resume', reason: 'it is tried when the box looks again' };
+      return { ...change, phase: 'awaits-resume', reason: 'it is tried when the analysis resumes' };
     case 'resumed':
       if (phase !== 'awaits-resume' || trial?.returning !== null) return change;
       // From here on analysed frames count, and the earlier state of the camera does not.
@@ -206,7 +206,7 @@ function applyOrder(change: Change, input: OrderInput): Change {
   if (SWITCHED.has(phase)) throw new AgentError('bug', 'an order in the middle of a switch');
   const { keyid, sha256, order, action } = input;
   const counters = { ...change.counters, [keyid]: { counter: order.counter, sha256 } };
-  const nextChange = { ...change, counters, refused: null };
+  const nextChange = { ...change, counters, refusal: null };
   if (phase === 'awaits-resume') return applyOrderOnTrial(change, nextChange, input);
   if (action === 'install') return installing(nextChange, input);
   if (AT_REST.has(phase)) return nextChange;
@@ -302,7 +302,7 @@ function booted(kind: Kind, change: Change, { installed, atS }: Extract<Input, {
   if (boots > BOOTS_MAX[kind] || trial.id !== null) {
     const reason =
       kind === 'configuration'
-        ? 'the box was started anew while it was on trial'
+        ? 'the box was restarted while it was on trial'
         : `started ${boots} times without having proved itself`;
     return returning(now, { ...trial, boots }, reason);
   }
@@ -341,7 +341,7 @@ const returning = (change: Change, trial: Trial, reason: string): Change => ({
 
 function probationNote({ started }: Trial): string | null {
   if (started.includes('vigie.service')) return null;
-  return 'the agent did not run before: only that its program starts was judged';
+  return 'the agent did not run before: only the start of its program was checked';
 }
 
 function returned(change: Change, { outcome, reason }: Extract<Input, { on: 'returned' }>): Change {

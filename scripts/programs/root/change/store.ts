@@ -143,9 +143,9 @@ export class Store {
 
   /** Returns the age of the phase in s, at least 0. After a boot it comes from the wall clock. */
   ageS(kind: Kind): number {
-    const { boot, sinceS, since: phaseStart } = this.#state[kind];
-    if (boot === this.#clock.bootId()) return this.#clock.boottimeS() - sinceS;
-    return Math.max(0, (this.#clock.wallMs() - Date.parse(phaseStart)) / 1000);
+    const { boot, phaseStartedS, phaseStartedAt } = this.#state[kind];
+    if (boot === this.#clock.bootId()) return this.#clock.boottimeS() - phaseStartedS;
+    return Math.max(0, (this.#clock.wallMs() - Date.parse(phaseStartedAt)) / 1000);
   }
 
   #with(kind: Kind, next: Change, shared: Shared): State {
@@ -155,8 +155,12 @@ export class Store {
     let change: Change = { ...next, reason };
     let { last } = before;
     if (next.phase !== before[kind].phase) {
-      const sinceTime = new Date(nowMs).toISOString();
-      change = { ...change, since: sinceTime, sinceS: this.#clock.boottimeS(), boot: this.#clock.bootId() };
+      change = {
+        ...change,
+        phaseStartedAt: new Date(nowMs).toISOString(),
+        phaseStartedS: this.#clock.boottimeS(),
+        boot: this.#clock.bootId(),
+      };
       const phase = RECORDED_PHASES.find((name) => name === next.phase);
       if (phase !== undefined) last = this.#recordOf(kind, change, phase);
     }
@@ -176,12 +180,12 @@ export class Store {
 
   #recordOf(
     kind: Kind,
-    { rollout, trial, target, reason, since: phaseStart }: Change,
+    { rollout, trial, target, reason, phaseStartedAt }: Change,
     phase: ChangeRecord['phase'],
   ): ChangeRecord {
     const from = trial?.from ?? (kind === 'configuration' ? null : this.#options.remains.current(kind));
     const n = (this.#state.last?.n ?? 0) + 1;
-    return { n, at: phaseStart, what: kind, rollout, phase, from, to: target, reason };
+    return { n, at: phaseStartedAt, what: kind, rollout, phase, from, to: target, reason };
   }
 
   #commit(state: State): void {
@@ -266,9 +270,9 @@ export class Store {
       .slice(-16);
     const { rollout = null, to: target = null, from = null } = last ?? {};
     const at = {
-      since: last?.at ?? FIRST_CHANGE.since,
+      phaseStartedAt: last?.at ?? FIRST_CHANGE.phaseStartedAt,
       boot: this.#clock.bootId(),
-      sinceS: this.#clock.boottimeS(),
+      phaseStartedS: this.#clock.boottimeS(),
     };
     const change: Change = { ...FIRST_CHANGE, ...at, rollout, target, rolledBack };
     if (!hasBegun) {
@@ -297,5 +301,5 @@ function readState(file: string): State | string | undefined {
     return hasCode(error, 'ENOENT') ? undefined : messageOf(error);
   }
   const state = jsonOf(text);
-  return Value.Check(State, state) ? state : 'it is no record of this version';
+  return Value.Check(State, state) ? state : 'it is not a record of this version';
 }

@@ -95,7 +95,7 @@ function errorText(error: NodeJS.ErrnoException, withinMs: number): string {
 
 function unanswered(reason: string): ProposalProblem {
   const message = printable(
-    `the check of the release that runs: ${reason}; nothing is tried without it`,
+    `the check by the running release: ${reason}; no configuration is tried without it`,
     MESSAGE_CHARS_MAX - 1,
   );
   return { path: '', message, order: false };

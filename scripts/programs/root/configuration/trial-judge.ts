@@ -114,7 +114,7 @@ export function fullTextProblems(
   const before = inspectText(previous, { env, mode: 'check', files: false }).config;
   if (before === undefined) {
     const message =
-      'the configuration that lies there is refused, and with it who may command; mend it on the box';
+      'the installed configuration is refused, and with it the keys that may command; fix it on the box';
     return [problem('', message, false)];
   }
   const identityProblems = (['site', 'box'] as const)
@@ -152,7 +152,7 @@ function grantProblems({ commands }: Config, before: Config, may: CommandKey['ma
     const had = before.commands.keys.find((key) => key.publicKey === publicKey)?.may ?? [];
     const extra = grants.filter((one) => !had.includes(one) && !may.includes(one));
     if (extra.length === 0) return [];
-    const message = `${name} would be let ${extra.join(', ')}, which the order’s own key may not; have somebody at the box add it, or sign with a key that may`;
+    const message = `${name} would be allowed ${extra.join(', ')}, which the order’s own key may not do; have a person at the box add it, or sign with a key that may`;
     return [problem(`commands.keys[${index}].may`, message, false)];
   });
 }
@@ -235,7 +235,7 @@ function maskProblems({ config, open, nowMs }: Candidate, black: readonly MaskCo
     authorisation !== undefined && authorisationRefusal(authorisation, place, nowMs) === undefined;
   const staying = [...masks, ...((holds && authorisation.masks) || [])];
   return [...new Set(uncovered(black, staying).map(({ id }) => id))].map((id) => {
-    const message = `the mask ${id} is taken away or smaller: what is black stays so unless a mask of the order covers it; the order’s masks (\`vigie-oversight authorise\`) or somebody at the pole can do it`;
+    const message = `the mask ${id} is removed or smaller: black areas stay black unless a mask of the authorisation covers them; the authorisation’s masks (\`vigie-oversight authorise\`) or a person at the box can do it`;
     return problem('masks', message, true);
   });
 }

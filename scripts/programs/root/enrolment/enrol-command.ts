@@ -101,7 +101,7 @@ function isOrdered({ config, state, folder }: RenewCommandOptions): boolean {
     return true;
   }
   // A replayed command was obeyed when it came, and its file stays until the next one.
-  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refused}`);
+  if (request.code !== 'replayed') print(`the room’s command is refused: ${request.refusal}`);
   return false;
 }
 
@@ -117,7 +117,7 @@ async function pageCertificate(options: RenewOptions): Promise<void> {
   if (renewal === undefined) return;
   if (renewal.state === 'renewed') {
     print(`the page has a certificate of the room, until ${renewal.notAfter.toISOString()}`);
-  } else print(`no certificate for the page (${renewal.reason}); the page goes on without it`);
+  } else print(`no certificate for the page (${renewal.reason}); the page continues without it`);
 }
 
 async function systemctl(...words: readonly string[]): Promise<void> {

@@ -108,7 +108,7 @@ export class EnrolFiles {
 }
 
 const NOT_A_REQUEST =
-  'is no request of enrolment; must be JSON with version 1, site, box, url (https://host[:port]) and token (or null)';
+  'is not an enrolment request; must be JSON with version 1, site, box, url (https://host[:port]) and token (or null)';
 
 /** Returns the validation error of an enrol.json for this box, or undefined. */
 export function requestProblem(text: string, site: string, box: string): string | undefined {
@@ -121,7 +121,7 @@ export function requestProblem(text: string, site: string, box: string): string 
 /** Returns the validation error of a setup-code.json, or undefined. */
 export function setupCodeProblem(text: string): string | undefined {
   if (parsed(SetupCode, text) !== undefined) return undefined;
-  return 'is no setup code; must be the file that was written to the card with its label';
+  return 'is not a setup code; must be the file that was written to the card with its label';
 }
 
 function parsed<T extends TSchema>(schema: T, text: string): Static<T> | undefined {

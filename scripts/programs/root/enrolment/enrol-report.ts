@@ -17,7 +17,7 @@ const RESULT_BYTES_MAX = 256 * 1024;
 const LINE = 'enrolment: ';
 
 export interface ReportOptions {
-  /** Folder on the boot partition; undefined if nothing is written there. */
+  /** Folder on the boot partition; undefined if no result is written there. */
   readonly from?: string | undefined;
   readonly statusFile?: string;
   say(line: string): void;
@@ -75,7 +75,7 @@ export class EnrolReport {
     try {
       write();
     } catch (error) {
-      const problem = `${file} cannot be written (${messageOf(error)}); it is told here only`;
+      const problem = `${file} cannot be written (${messageOf(error)}); it is reported here only`;
       if (problem !== this.#lastProblem) this.#options.say(problem);
       this.#lastProblem = problem;
     }

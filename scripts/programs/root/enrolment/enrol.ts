@@ -112,7 +112,7 @@ function waited(
     return { isDone: false, waitMs: Math.max(backoff.nextMs(), delayMs * spread) };
   }
   backoff.reset();
-  report.tell('refused', `the room refuses: ${answer.reason}; it is asked again every hour`);
+  report.tell('refused', `the room refuses: ${answer.reason}; the request is repeated every hour`);
   return { isDone: false, waitMs: TIMING.refusedMs * spread };
 }
 

@@ -35,7 +35,7 @@ export async function provisionCameraAddress({
   await tellSystemd(reached);
   const { addresses, notForAgent } = reached;
   const source = shownSource(camera.source);
-  const reach = addresses.length === 0 ? 'no address at all' : `${addresses.join(', ')} and nothing else`;
+  const reach = addresses.length === 0 ? 'no address at all' : `only ${addresses.join(', ')}`;
   print(`vision may reach ${reach} (camera ${source})`);
   if (notForAgent.length > 0) print(`the agent may not reach ${notForAgent.join(', ')}`);
 }

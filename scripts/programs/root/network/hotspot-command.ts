@@ -70,7 +70,7 @@ export async function provisionHotspot({
       const roomRequest = request.newRequest();
       if (roomRequest === undefined || 'minutes' in roomRequest) return roomRequest?.minutes;
       // A command from before this start of the box was judged then.
-      if (onRequest || polls > 1) print(`the room’s command is refused: ${roomRequest.refused}`);
+      if (onRequest || polls > 1) print(`the room’s command is refused: ${roomRequest.refusal}`);
       return undefined;
     },
     say: (line) => print(line),

@@ -2,7 +2,7 @@
 import { OPEN_HOTSPOT_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RoomCommand, type RoomCommandOptions } from '../room-command.ts';
 
-export type HotspotAsked = { readonly minutes: number } | { readonly refused: string };
+export type HotspotAsked = { readonly minutes: number } | { readonly refusal: string };
 
 export class HotspotRequest {
   readonly #command: RoomCommand<'open-hotspot'>;
@@ -23,7 +23,7 @@ export class HotspotRequest {
   /** Returns a new request since the last call; undefined if there is none. */
   newRequest(): HotspotAsked | undefined {
     const request = this.#command.newCommand();
-    if (request === undefined || 'refused' in request) return request;
+    if (request === undefined || 'refusal' in request) return request;
     return { minutes: request.args.minutes };
   }
 }

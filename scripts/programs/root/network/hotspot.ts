@@ -41,7 +41,7 @@ const FILE_BYTES_MAX = 256;
 /** Returns the validation error of a file with the passphrase, or undefined. */
 export function hotspotKeyProblem(text: string): string | undefined {
   if (PASSPHRASE.test(text.trim())) return undefined;
-  return 'is no passphrase; must be one line of 8 to 63 letters, digits and signs, without blanks';
+  return 'is not a passphrase; must be one line of 8 to 63 letters, digits and signs, without blanks';
 }
 
 /** Reads the passphrase. Throws AgentError `config`. */
@@ -126,7 +126,7 @@ export class Hotspot {
   async open(): Promise<void> {
     const { clock, profileFile, box, passphrase, say, onRequest } = this.#options;
     const isGranted = this.#isGranted();
-    if (onRequest && !isGranted) return say('no hotspot: the room has not asked for it');
+    if (onRequest && !isGranted) return say('no hotspot: the room has not requested it');
     const refusal = isGranted ? undefined : this.#options.refusal();
     if (refusal !== undefined) return say(`no hotspot: ${refusal}`);
     const missing = await this.#missing();

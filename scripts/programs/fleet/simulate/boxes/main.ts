@@ -6,14 +6,14 @@ let simulation: Simulation | undefined;
 
 async function answer(ask: Ask): Promise<Answer> {
   const { n } = ask;
-  if (ask.what === 'start') {
+  if (ask.op === 'start') {
     simulation = new Simulation(ask.simulation);
     return { n, ...(await simulation.start()) };
   }
-  if (simulation === undefined) throw new Error('the boxes are asked before they are there');
-  if (ask.what === 'advance') return { n, ...(await simulation.advance(ask.toMs)) };
-  if (ask.what === 'settle') return { n, ...(await simulation.settle(new Map(ask.orders))) };
-  if (ask.what === 'reconnect') return { n, ...(await simulation.reconnect()) };
+  if (simulation === undefined) throw new Error('a request came before the boxes were started');
+  if (ask.op === 'advance') return { n, ...(await simulation.advance(ask.toMs)) };
+  if (ask.op === 'settle') return { n, ...(await simulation.settle(new Map(ask.orders))) };
+  if (ask.op === 'reconnect') return { n, ...(await simulation.reconnect()) };
   const truth = [...simulation.boxes].map(([id, { truth: is, online }]) => ({ id, ...is, online }));
   return { n, ...simulation.state(), truth };
 }
