@@ -240,7 +240,7 @@ export class Controller {
     await this.#sending.send(true);
     store.transaction(() => {
       const before = rolloutOf(row);
-      const after = { ...before, state: 'aborted', wanted: null, reason: ABORTED } as const;
+      const after = { ...before, state: 'aborted', request: null, reason: ABORTED } as const;
       this.#rollouts.saveRollout(name, before, after, clock.wallMs());
       store.record(
         `rollout ${name}: aborted, ${this.#rollouts.finals(name).laid} withdrawals`,
