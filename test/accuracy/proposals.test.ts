@@ -28,7 +28,11 @@ const DUMPING: RuleConfig = {
   minAreaNorm: 0.0005,
 };
 
-function judgedAlert(right: boolean, measure?: number, xyxyNorm: XyxyNorm | undefined = SPOT): ReviewedAlert {
+function reviewedAlert(
+  right: boolean,
+  measure?: number,
+  xyxyNorm: XyxyNorm | undefined = SPOT,
+): ReviewedAlert {
   return { right, xyxyNorm, measure };
 }
 
@@ -38,11 +42,11 @@ function shiftedSpot(widths: number): XyxyNorm {
 }
 
 t.test('a proposal needs three false alarms in one spot, not two and not three spots', async (t) => {
-  const wrong = [judgedAlert(false, 0.4), judgedAlert(false, 0.4, shiftedSpot(0.2))];
+  const wrong = [reviewedAlert(false, 0.4), reviewedAlert(false, 0.4, shiftedSpot(0.2))];
   t.same(proposalsOf(KERB, wrong), []);
-  t.same(proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(2))]), [], 'elsewhere');
-  t.same(proposalsOf(KERB, [...wrong, { ...judgedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
-  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, judgedAlert(false, 0.4, shiftedSpot(-0.2))]);
+  t.same(proposalsOf(KERB, [...wrong, reviewedAlert(false, 0.4, shiftedSpot(2))]), [], 'elsewhere');
+  t.same(proposalsOf(KERB, [...wrong, { ...reviewedAlert(false), xyxyNorm: undefined }]), [], 'nowhere');
+  const [proposal, ...rest] = proposalsOf(KERB, [...wrong, reviewedAlert(false, 0.4, shiftedSpot(-0.2))]);
   t.same(rest, []);
   t.match(proposal, { rule: 'kerb', falseAlarms: 3, confirmed: 0, remedy: { kind: 'mask' } });
   const box = proposal?.xyxyNorm ?? [];
@@ -54,8 +58,8 @@ t.test('a proposal needs three false alarms in one spot, not two and not three s
 t.test(
   'a threshold is proposed between false and true scores where it would spare all true alerts',
   async (t) => {
-    const wrong = [0.36, 0.41, 0.39].map((score) => judgedAlert(false, score));
-    const right = [0.7, 0.8, 0.65].map((score) => judgedAlert(true, score, shiftedSpot(3)));
+    const wrong = [0.36, 0.41, 0.39].map((score) => reviewedAlert(false, score));
+    const right = [0.7, 0.8, 0.65].map((score) => reviewedAlert(true, score, shiftedSpot(3)));
     t.match(proposalsOf(KERB, [...wrong, ...right]), [
       { remedy: { kind: 'threshold', parameter: 'scoreMin', value: 0.52 } },
     ]);
@@ -64,15 +68,15 @@ t.test(
       [{ remedy: { kind: 'mask' } }],
       'two tell too little',
     );
-    const weak = judgedAlert(true, 0.4, shiftedSpot(3));
+    const weak = reviewedAlert(true, 0.4, shiftedSpot(3));
     t.match(
       proposalsOf(KERB, [...wrong, ...right, weak]),
       [{ remedy: { kind: 'mask' } }],
       'it would cost a true one',
     );
     const areas = [
-      ...[0.001, 0.0012, 0.0009].map((area) => judgedAlert(false, area)),
-      ...[0.004, 0.006, 0.005].map((area) => judgedAlert(true, area)),
+      ...[0.001, 0.0012, 0.0009].map((area) => reviewedAlert(false, area)),
+      ...[0.004, 0.006, 0.005].map((area) => reviewedAlert(true, area)),
     ];
     t.match(proposalsOf(DUMPING, areas), [
       { confirmed: 3, remedy: { kind: 'threshold', parameter: 'minAreaNorm', value: 0.0022 } },
@@ -81,22 +85,22 @@ t.test(
 );
 
 t.test('no mask is proposed where a true alert was, nor over half of the street', async (t) => {
-  const wrong = [1, 2, 3].map(() => judgedAlert(false));
-  t.match(proposalsOf(LONG_STAY, [...wrong, judgedAlert(true)]), [
+  const wrong = [1, 2, 3].map(() => reviewedAlert(false));
+  t.match(proposalsOf(LONG_STAY, [...wrong, reviewedAlert(true)]), [
     { confirmed: 1, remedy: { kind: 'redraw' } },
   ]);
   const wide: XyxyNorm = [0.1, 0.1, 0.9, 0.9];
   t.match(
     proposalsOf(
       LONG_STAY,
-      [1, 2, 3].map(() => judgedAlert(false, undefined, wide)),
+      [1, 2, 3].map(() => reviewedAlert(false, undefined, wide)),
     ),
     [{ remedy: { kind: 'redraw' } }],
   );
   const edge: XyxyNorm = [0, 0.9, 0.1, 1];
   const [proposal] = proposalsOf(
     LONG_STAY,
-    [1, 2, 3].map(() => judgedAlert(false, undefined, edge)),
+    [1, 2, 3].map(() => reviewedAlert(false, undefined, edge)),
   );
   t.same(proposal?.remedy, {
     kind: 'mask',

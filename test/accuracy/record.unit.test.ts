@@ -19,7 +19,7 @@ import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
 const DAY_MS = 86_400_000;
-const share = fc
+const hitsOfTries = fc
   .integer({ min: 1, max: 2000 })
   .chain((tries) => fc.tuple(fc.integer({ min: 0, max: tries }), fc.constant(tries)));
 
@@ -49,7 +49,7 @@ void t.test('Wilson’s interval has the known values', async (t) => {
 
 void t.test('Wilson’s interval has its defining properties', async (t) => {
   fc.assert(
-    fc.property(share, ([hits, tries]) => {
+    fc.property(hitsOfTries, ([hits, tries]) => {
       const { low, high } = wilson(hits, tries);
       const p = hits / tries;
       // By definition both ends lie z standard errors from the ratio, each measured with its own standard error.
@@ -71,7 +71,7 @@ void t.test('Wilson’s interval has its defining properties', async (t) => {
     { numRuns: 20_000 },
   );
   fc.assert(
-    fc.property(share, ([hits, tries]) => {
+    fc.property(hitsOfTries, ([hits, tries]) => {
       if (hits === tries) return true;
       const [a, b] = [wilson(hits, tries), wilson(hits + 1, tries)];
       return a.low < b.low && (a.high < b.high || hits + 1 === tries);
@@ -92,14 +92,14 @@ void t.test('Wilson’s interval holds the true ratio as often as it says', asyn
 });
 
 function coverage(p: number, tries: number): number {
-  let covered = 0;
+  let total = 0;
   let chance = (1 - p) ** tries;
   for (let hits = 0; hits <= tries; hits++) {
     const { low, high } = wilson(hits, tries);
-    if (low <= p && p <= high) covered += chance;
+    if (low <= p && p <= high) total += chance;
     chance *= (((tries - hits) / (hits + 1)) * p) / (1 - p);
   }
-  return covered;
+  return total;
 }
 
 void t.test(
@@ -162,21 +162,21 @@ void t.test('a fuzzed message is a verdict that fits the schema, or is refused a
     .tuple(good, fc.string(), fc.jsonValue())
     .map(([verdict, key, value]) => Buffer.from(JSON.stringify({ ...verdict, [key]: value })));
   const noise = fc.uint8Array({ maxLength: 700 }).map((bytes) => Buffer.from(bytes));
-  const outcome = { taken: 0, refused: 0 };
+  const outcome = { acceptedCount: 0, refusedCount: 0 };
   fc.assert(
     fc.property(fc.oneof(text, flipped, truncated, other, extended, noise), (payload) => {
       try {
         const verdict = parseVerdict(payload);
-        outcome.taken += 1;
+        outcome.acceptedCount += 1;
         return Value.Check(Verdict, verdict) && Number.isFinite(Date.parse(verdict.time));
       } catch (error) {
-        outcome.refused += 1;
+        outcome.refusedCount += 1;
         return error instanceof AgentError && error.kind === 'corrupt';
       }
     }),
     { numRuns: 100_000 },
   );
-  t.ok(outcome.taken > 10_000 && outcome.refused > 10_000, JSON.stringify(outcome));
+  t.ok(outcome.acceptedCount > 10_000 && outcome.refusedCount > 10_000, JSON.stringify(outcome));
 });
 
 function openRecord(
@@ -283,9 +283,11 @@ void t.test('any succession of verdicts leaves the latest, over restarts', async
         store.recordVerdict({ ...about, verdict: one.verdict, time }, clock.epochMs);
         if (latest === undefined || one.minute >= latest.minute) latest = one;
       }
-      const [figures] = store.statistics([rule]);
+      const [ruleStatistics] = store.statistics([rule]);
       const count = { confirmed: 'confirmed', 'false-alarm': 'falseAlarms', unclear: 'unclear' } as const;
-      return VERDICTS.every((value) => figures?.[count[value]] === (value === latest?.verdict ? 1 : 0));
+      return VERDICTS.every(
+        (value) => ruleStatistics?.[count[value]] === (value === latest?.verdict ? 1 : 0),
+      );
     }),
     { numRuns: 100 },
   );
@@ -400,7 +402,7 @@ void t.test('the bar of an interval shows its ratio and both ends', async (t) =>
   t.equal(bar({ ratio: 0.5, low: 0, high: 1 }), `├${'─'.repeat(14)}●${'─'.repeat(14)}┤`);
   t.equal(bar({ ratio: 1, low: 0.9, high: 1 }), `${'·'.repeat(27)}├──●`);
   fc.assert(
-    fc.property(share, ([hits, tries]) => {
+    fc.property(hitsOfTries, ([hits, tries]) => {
       const picture = bar({ ratio: hits / tries, ...wilson(hits, tries) });
       return picture.length === 31 && /^·*├?─*●─*┤?·*$/.test(picture);
     }),

@@ -18,7 +18,7 @@ import { STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start, vigie } from '../lib/program.ts';
 import { BOX, clientOf, deliver, makeRoom, type Room, SITE, waitUntil } from '../lib/room.ts';
 
-const JUDGED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
+const REVIEWED_BOX = bundledHelper(new URL('../lib/judged-box.js', import.meta.url));
 const TOPICS = topicsOf(SITE, BOX);
 const skip = !existsSync(STREET_CLIP) && 'no street clip: run scripts/setup';
 
@@ -48,17 +48,17 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   const { record, report } = box(t, room, join(scratch(t), RECORD_FILE));
   for (let i = 1; i <= 4; i += 1) record.note(alert(`b-e${i}`, 'start', { id: `b-${i}` }));
   const operators = await clientOf(t, room, 'room');
-  const judge = (payload: Buffer | string, retain = false): Promise<unknown> =>
+  const publishVerdict = (payload: Buffer | string, retain = false): Promise<unknown> =>
     operators.publishAsync(TOPICS.verdict, payload, { qos: 1, retain });
   // Published until the box receives it, because the box may not have subscribed yet.
   await waitUntil(t, 'the first verdict', () => {
-    void judge(verdictOf({ episode: 'b-e1' }, 'confirmed', systemClock));
+    void publishVerdict(verdictOf({ episode: 'b-e1' }, 'confirmed', systemClock));
     return report().verdicts.taken > 0;
   });
-  await judge(verdictOf({ event: 'b-2' }, 'false-alarm', systemClock));
-  await judge(verdictOf({ event: 'b-3' }, 'unclear', systemClock));
-  await judge(verdictOf({ event: 'b-77' }, 'confirmed', systemClock));
-  for (const text of ['', 'x', '{"operator":"Smith"}', 'x'.repeat(50_000)]) await judge(text);
+  await publishVerdict(verdictOf({ event: 'b-2' }, 'false-alarm', systemClock));
+  await publishVerdict(verdictOf({ event: 'b-3' }, 'unclear', systemClock));
+  await publishVerdict(verdictOf({ event: 'b-77' }, 'confirmed', systemClock));
+  for (const text of ['', 'x', '{"operator":"Smith"}', 'x'.repeat(50_000)]) await publishVerdict(text);
   await waitUntil(t, 'all of them', () => report().verdicts.malformed === 4);
   t.match(report().rules[0], {
     rule: 'long-stay',
@@ -83,9 +83,9 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
 
   // A room that retains a verdict by mistake: the old verdict arrives at every connection and changes nothing.
   const old = verdictOf({ event: 'b-4' }, 'confirmed', systemClock);
-  await judge(old, true);
+  await publishVerdict(old, true);
   await waitUntil(t, 'the retained one', () => report().rules[0]?.confirmed === 2);
-  await judge(
+  await publishVerdict(
     verdictOf({ event: 'b-4' }, 'false-alarm', { ...systemClock, wallMs: () => Date.now() + 5000 }),
   );
   await waitUntil(t, 'the later one', () => report().rules[0]?.falseAlarms === 2);
@@ -94,7 +94,7 @@ void t.test('only the room may send a verdict, and the box counts it', async (t)
   await room.broker.start();
   await waitUntil(t, 'connected again', () => {
     if (!operators.connected) return false;
-    void judge(old, true);
+    void publishVerdict(old, true);
     return report().verdicts.repeated > repeated;
   });
   t.match(report().rules[0], { confirmed: 1, falseAlarms: 2, unclear: 1, alerts: 4 });
@@ -126,21 +126,21 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
   const operators = await clientOf(t, room, 'room');
   const { url, ca, cert, key } = room.config;
   let acknowledged = 0;
-  for (let life = 0; life < 5; life += 1) {
+  for (let run = 0; run < 5; run += 1) {
     const program = start(t, process.execPath, [
-      JUDGED_BOX,
+      REVIEWED_BOX,
       file,
       url,
       ca ?? '',
       cert ?? '',
       key ?? '',
-      `${life}`,
+      `${run}`,
     ]);
     const takenCount = (): number => program.out.match(/taken/g)?.length ?? 0;
     let next = 0;
     const hasSome = (): boolean => {
       next = (next + 1) % 20;
-      const verdict = verdictOf({ event: `life${life}-${next}` }, 'confirmed', systemClock);
+      const verdict = verdictOf({ event: `life${run}-${next}` }, 'confirmed', systemClock);
       void operators.publishAsync(TOPICS.verdict, verdict, { qos: 1 });
       return takenCount() >= 5;
     };
@@ -149,13 +149,13 @@ void t.test('verdicts acknowledged to the broker survive a kill', async (t) => {
     await program.exit;
     acknowledged += takenCount();
     const store = RecordStore.open(file);
-    const figures = store.statistics(['long-stay'])[0];
+    const statistics = store.statistics(['long-stay'])[0];
     store.close();
     t.ok(
-      (figures?.confirmed ?? 0) >= acknowledged,
-      `life ${life}: ${figures?.confirmed} on record, ${acknowledged} were reported`,
+      (statistics?.confirmed ?? 0) >= acknowledged,
+      `life ${run}: ${statistics?.confirmed} on record, ${acknowledged} were reported`,
     );
-    acknowledged = figures?.confirmed ?? 0;
+    acknowledged = statistics?.confirmed ?? 0;
   }
 });
 
@@ -219,7 +219,7 @@ void t.test('vigie accuracy prints a table, and JSON with --json', async (t) => 
   t.equal(stopped.out, table.out);
 });
 
-const wholeBox = (room: Room): Config =>
+const boxConfig = (room: Room): Config =>
   configOf({
     site: SITE,
     box: BOX,
@@ -244,7 +244,7 @@ void t.test(
     });
     await operators.subscribeAsync([TOPICS.event('alert', '+'), TOPICS.health], { qos: 1 });
     const stateDir = join(scratch(t), 'state');
-    const agent = makeAgent(t, wholeBox(room), stateDir);
+    const agent = makeAgent(t, boxConfig(room), stateDir);
     await agent.start();
     await waitUntil(t, 'an alert', () => alerts.length > 0, 60_000);
 

@@ -15,17 +15,17 @@ import { scratch } from '../lib/paths.ts';
 
 /** Clock on which sleeping advances the time at once and runs the actions that have become due. */
 class HurryingClock extends HandClock {
-  #plans: { atMs: number; act: () => void }[] = [];
+  #plans: { atMs: number; action: () => void }[] = [];
 
-  in(s: number, act: () => void): void {
-    this.#plans.push({ atMs: this.monoMs + s * 1000, act });
+  in(s: number, action: () => void): void {
+    this.#plans.push({ atMs: this.monoMs + s * 1000, action });
   }
 
   override async sleep(delayMs: number): Promise<void> {
     this.advance(delayMs);
     const due = this.#plans.filter(({ atMs }) => atMs <= this.monoMs);
     this.#plans = this.#plans.filter(({ atMs }) => atMs > this.monoMs);
-    for (const { act } of due) act();
+    for (const { action } of due) action();
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -63,7 +63,7 @@ class Street {
     this.clock.in(s, () => this.alert(rule, options));
   }
 
-  figures(rule: RuleConfig): ReturnType<RecordStore['statistics']>[number] {
+  statistics(rule: RuleConfig): ReturnType<RecordStore['statistics']>[number] {
     const [line] = this.agent.statistics([rule.id]);
     if (line === undefined) throw new Error('no line');
     return line;
@@ -102,7 +102,7 @@ async function runWalkTest(
   return { ...outcome, events, askedSteps: step };
 }
 
-const codesOf = (told: readonly WalkEvent[]): string[] => told.map(({ code }) => code);
+const codesOf = (events: readonly WalkEvent[]): string[] => events.map(({ code }) => code);
 
 void t.test(
   'a walk test counts seen, missed and repeated passes and leaves precision unchanged',
@@ -122,7 +122,7 @@ void t.test(
     t.strictSame(codesOf(events), ['seen', 'missed', 'seen', 'seen']);
     t.match(events[0], { seconds: Number });
     t.ok(events[0]?.code === 'seen' && events[0].seconds >= 13 && events[0].seconds < 14, 'the time it took');
-    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
+    t.match(street.statistics(LONG_STAY), { alerts: 1, walk: { passes: 3, seen: 3, repeated: 1 } });
 
     const next = await runWalkTest(street, LONG_STAY, 2, [
       ['go'],
@@ -130,7 +130,11 @@ void t.test(
       ['go'],
     ]);
     t.match(next.result, { passes: 2, seen: 1, recall: 0.5, low: 0.095, high: 0.905 });
-    t.match(street.figures(LONG_STAY), { alerts: 1, walk: { passes: 2, seen: 1 } }, 'the last one is shown');
+    t.match(
+      street.statistics(LONG_STAY),
+      { alerts: 1, walk: { passes: 2, seen: 1 } },
+      'the last one is shown',
+    );
   },
 );
 
@@ -145,7 +149,7 @@ void t.test('a pass ignores alerts of other rules, from before it, or after its 
     ['go'],
   ]);
   t.match(result, { passes: 3, seen: 0, recall: 0, low: 0 });
-  t.match(street.figures(LONG_STAY), { alerts: 1 }, 'another rule’s alert stays what it is');
+  t.match(street.statistics(LONG_STAY), { alerts: 1 }, 'another rule’s alert stays what it is');
 });
 
 void t.test('a pass is void if the box does not see', async (t) => {
@@ -219,8 +223,8 @@ void t.test('a cancelled walk test saves nothing', async (t) => {
     const { result, error } = await runWalkTest(street, KERB, 2, steps, signal && { signal });
     t.equal(result, undefined, name);
     t.match(error, { kind: 'unavailable', message: /cancelled; nothing was kept/ });
-    t.equal(street.figures(KERB).walk, null);
-    t.equal(street.figures(KERB).alerts, street.agent.lastId(), 'the alerts stay alerts');
+    t.equal(street.statistics(KERB).walk, null);
+    t.equal(street.statistics(KERB).alerts, street.agent.lastId(), 'the alerts stay alerts');
   }
   const street = new Street(t);
   const during = new AbortController();

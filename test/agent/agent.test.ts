@@ -42,7 +42,7 @@ async function listen(t: Test, room: Room): Promise<{ received: ReceivedMessage[
   const received: ReceivedMessage[] = [];
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
-    for (const fault of contract.problems(packet)) t.fail(fault);
+    for (const problem of contract.problems(packet)) t.fail(problem);
     const user = packet.properties?.userProperties ?? {};
     received.push({ topic, payload, lane: user['lane'] as string | undefined, seq: Number(user['seq']) });
   });

@@ -8,7 +8,7 @@ import type { RuleConfig } from '../../agent/contract/rule-config.ts';
 import { AgentFlow } from '../../agent/flow.ts';
 import { permitReplay, permitUnder } from '../../agent/restraint/permit.ts';
 import { configOf } from '../lib/agent.ts';
-import { orderFor, signedOrder } from '../lib/authority.ts';
+import { authorisationFor, signedAuthorisation } from '../lib/authority.ts';
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { observation, track } from '../lib/street.ts';
@@ -71,7 +71,7 @@ function flow(alertsPerHour: number, notes = new KeptNotes(), boot = 'b', ruling
   };
   const takeEvents = (): string[] =>
     events.splice(0).map(({ data: { rule, episode, phase } }) => `${rule.kind} ${episode} ${phase}`);
-  return { made: agentFlow, events, see, told: takeEvents, wait };
+  return { agentFlow, events, see, takeEvents, wait };
 }
 
 function standingTrack(id: number, sinceMs: number, left = 0.4): ObservedTrack {
@@ -86,31 +86,31 @@ function standingTrack(id: number, sinceMs: number, left = 0.4): ObservedTrack {
 t.test('a condition begins once and ends once, restarts included', async (t) => {
   const notes = new KeptNotes();
   const first = flow(60, notes);
-  first.made.condition('config-refused', true, { reason: 'line 3' });
-  first.made.condition('load-shed', true, { reason: 'heat', fps: 3 });
-  t.same(first.told(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
+  first.agentFlow.condition('config-refused', true, { reason: 'line 3' });
+  first.agentFlow.condition('load-shed', true, { reason: 'heat', fps: 3 });
+  t.same(first.takeEvents(), ['config-refused b-e1 start', 'load-shed b-e2 start']);
   const second = flow(60, notes, 'c');
-  second.made.condition('config-refused', true, { reason: 'line 3' });
+  second.agentFlow.condition('config-refused', true, { reason: 'line 3' });
   t.same(
-    second.told(),
+    second.takeEvents(),
     ['load-shed b-e2 end', 'config-refused b-e1 update'],
     'a condition ends if its source does not repeat it at the start; others continue as updates',
   );
   const third = flow(60, notes, 'd');
-  third.made.condition('config-refused', false, {});
-  t.same(third.told(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
-  t.same(flow(60, notes, 'e').told(), [], 'and no condition is left');
+  third.agentFlow.condition('config-refused', false, {});
+  t.same(third.takeEvents(), ['config-refused b-e1 end'], 'two starts later it ends, as the same incident');
+  t.same(flow(60, notes, 'e').takeEvents(), [], 'and no condition is left');
 });
 
 t.test('a suspension continues over a restart as one incident', async (t) => {
   const notes = new KeptNotes();
   const suspended: Ruling = { mode: 'suspended', reason: 'order', permit: undefined, refusals: new Map() };
   const first = flow(60, notes, 'b', suspended);
-  t.same(first.told(), ['suspended b-e1 start']);
+  t.same(first.takeEvents(), ['suspended b-e1 start']);
   const second = flow(60, notes, 'c', suspended);
-  t.same(second.told(), ['suspended b-e1 update'], 'the same one');
+  t.same(second.takeEvents(), ['suspended b-e1 update'], 'the same one');
   const third = flow(60, notes, 'd');
-  t.same(third.told(), ['suspended b-e1 end'], 'resumed meanwhile');
+  t.same(third.takeEvents(), ['suspended b-e1 end'], 'resumed meanwhile');
 });
 
 t.test(
@@ -124,88 +124,88 @@ t.test(
       permit,
       refusals: new Map([[RULE.id, 'zone square is not in the order']]),
     };
-    t.same(flow(60, notes, 'b', refusal).told(), ['rule-unauthorised b-e1 start']);
-    t.same(flow(60, notes, 'c', refusal).told(), ['rule-unauthorised b-e1 update'], 'the same one');
+    t.same(flow(60, notes, 'b', refusal).takeEvents(), ['rule-unauthorised b-e1 start']);
+    t.same(flow(60, notes, 'c', refusal).takeEvents(), ['rule-unauthorised b-e1 update'], 'the same one');
     const third = flow(1, notes, 'd');
-    t.same(third.told(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
+    t.same(third.takeEvents(), ['rule-unauthorised b-e1 end'], 'an order that covers it has come');
     third.see(0, 5000, [standingTrack(1, 0, 0.1), standingTrack(2, 0, 0.5)]);
-    t.match(third.told().at(-1), /^alert-limit .* start$/);
+    t.match(third.takeEvents().at(-1), /^alert-limit .* start$/);
     const fourth = flow(60, notes, 'e');
     fourth.see(0, 400, []);
-    t.match(fourth.told(), [/^alert-limit d-e.* end$/], 'its hour is forgotten with that life');
+    t.match(fourth.takeEvents(), [/^alert-limit d-e.* end$/], 'its hour is forgotten with that life');
   },
 );
 
 t.test('an incident continues over a gap in the video when its object is found again', async (t) => {
-  const { see, told } = flow(60);
+  const { see, takeEvents } = flow(60);
   see(0, 5000, [standingTrack(1, 0)]);
-  t.same(told(), ['loitering b-e1 start']);
+  t.same(takeEvents(), ['loitering b-e1 start']);
   see(25_000, 30_000, [standingTrack(7, 25_000)]);
-  t.same(told(), [], 'after 20 s without a picture it is the same incident, under another number');
+  t.same(takeEvents(), [], 'after 20 s without a picture it is the same incident, under another number');
   see(30_000, 34_000, []);
-  t.same(told(), ['loitering b-e1 end'], 'and it ends as ever');
+  t.same(takeEvents(), ['loitering b-e1 end'], 'and it ends as ever');
 });
 
 t.test('an unusable picture raises no incident, and active ones are held', async (t) => {
   for (const kind of ['frozen', 'covered', 'too-dark', 'moved', 'cannot-see'] as const) {
-    const { see, told, made, events } = flow(60);
+    const { see, takeEvents, agentFlow, events } = flow(60);
     see(0, 5000, [standingTrack(1, 0)]);
-    t.same(told(), ['loitering b-e1 start']);
+    t.same(takeEvents(), ['loitering b-e1 start']);
     see(5000, 50_000, [standingTrack(1, 0), standingTrack(2, 5000, 0.7)], [kind]);
-    t.same(told(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
-    t.equal(made.blind, true);
-    t.equal(made.report.standing, 1);
-    t.same(made.conditions, [kind], 'for a reader that has missed the event');
+    t.same(takeEvents(), [`${kind} b-e2 start`], `${kind}: one incident of its own, and no other`);
+    t.equal(agentFlow.blind, true);
+    t.equal(agentFlow.report.standing, 1);
+    t.same(agentFlow.conditions, [kind], 'for a reader that has missed the event');
     see(50_000, 51_000, [standingTrack(7, 50_000)]);
     t.match(
       events.at(-1)?.data.cause,
       { places: ['square'], durationS: 45 },
       'the unwatched places and the time',
     );
-    t.same(told(), [`${kind} b-e2 end`]);
-    t.same(made.conditions, []);
+    t.same(takeEvents(), [`${kind} b-e2 end`]);
+    t.same(agentFlow.conditions, []);
     see(51_000, 60_000, [standingTrack(7, 50_000)]);
-    t.same(told(), [], 'the active incident continues under another number');
-    t.match(made.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
+    t.same(takeEvents(), [], 'the active incident continues under another number');
+    t.match(agentFlow.counters, { [`camera_${kind.replaceAll('-', '_')}_s`]: 45, blind_s: 45 });
   }
 });
 
 t.test('a defocused camera still raises alerts, which say that they are doubtful', async (t) => {
-  const { see, told, events } = flow(60);
+  const { see, takeEvents, events } = flow(60);
   see(0, 5000, [standingTrack(1, 0)], ['defocused']);
   t.same(
     events.map(({ data }) => data.degraded),
     [undefined, ['defocused']],
     'the alert; not what the box says of itself',
   );
-  t.same(told(), ['defocused b-e1 start', 'loitering b-e2 start']);
+  t.same(takeEvents(), ['defocused b-e1 start', 'loitering b-e2 start']);
   see(5000, 9000, []);
   t.equal(events.at(-1)?.data.degraded, undefined, 'sharp again');
 });
 
 t.test('the box reports itself blind without a stream or without vision', async (t) => {
-  const { made, see, events } = flow(60);
+  const { agentFlow, see, events } = flow(60);
   see(0, 5000, []);
-  made.condition('stream-lost', true, { reason: 'pulled' });
+  agentFlow.condition('stream-lost', true, { reason: 'pulled' });
   t.match(events.at(-1)?.data.cause, { reason: 'pulled', places: ['square'] });
   see(12_000, 15_000, []);
-  made.visionReturns();
+  agentFlow.visionReturns();
   see(20_000, 21_000, []);
-  t.match(made.counters, { blind_s: 12 }, '7 s and 5 s');
+  t.match(agentFlow.counters, { blind_s: 12 }, '7 s and 5 s');
 });
 
 t.test('an incident whose object has gone in a gap ends after the time of its rule', async (t) => {
-  const { see, told } = flow(60);
+  const { see, takeEvents } = flow(60);
   see(0, 5000, [standingTrack(1, 0)]);
-  told();
+  takeEvents();
   see(25_000, 25_000 + 32_000, []);
-  t.same(told(), [], '2 s of the rule and half a minute on top, from the first picture');
+  t.same(takeEvents(), [], '2 s of the rule and half a minute on top, from the first picture');
   see(57_000, 57_400, []);
-  t.same(told(), ['loitering b-e1 end']);
+  t.same(takeEvents(), ['loitering b-e1 end']);
 });
 
 t.test('too many alerts become one event of the box with their number', async (t) => {
-  const { see, told, events, made } = flow(2);
+  const { see, takeEvents, events, agentFlow } = flow(2);
   const people = [
     standingTrack(1, 0, 0.1),
     standingTrack(2, 0, 0.3),
@@ -223,51 +223,53 @@ t.test('too many alerts become one event of the box with their number', async (t
     phase: 'start',
     zone: { id: 'square' },
   });
-  t.equal(told().length, 3);
-  t.equal(made.counters['alerts_suppressed'], 2);
+  t.equal(takeEvents().length, 3);
+  t.equal(agentFlow.counters['alerts_suppressed'], 2);
   see(5000, 10_000, []);
-  t.same(told(), ['loitering b-e1 end', 'loitering b-e2 end']);
+  t.same(takeEvents(), ['loitering b-e1 end', 'loitering b-e2 end']);
   see(3_605_000, 3_605_400, []);
   t.match(events[0]?.data, { phase: 'end', cause: { suppressed: 2, ended: 'recovered' } });
-  t.same(told(), ['alert-limit b-e3 end']);
+  t.same(takeEvents(), ['alert-limit b-e3 end']);
 });
 
 t.test(
   'a rule runs as far as it is permitted: shadow only counts, without a grant it is blind, events name their basis',
   async (t) => {
-    const { see, told, events, made } = flow(60);
-    const signed = String(signedOrder(orderFor(configOf({ site: 'site', box: 'box' }, 'replay'))));
+    const { see, takeEvents, events, agentFlow } = flow(60);
+    const signed = String(
+      signedAuthorisation(authorisationFor(configOf({ site: 'site', box: 'box' }, 'replay'))),
+    );
     const rule = (grant: RuleGrant | undefined): void => {
       const permit = permitUnder(signed, [{ rule: RULE.id, grant, reason: undefined }]);
-      made.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
+      agentFlow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
     };
     const terms = { legalBasis: 'art. 1', validUntil: '2027-01-01T00:00:00.000Z' };
     rule({ ...terms, shadow: true });
     see(0, 5000, [standingTrack(1, 0)]);
-    t.same(told(), []);
-    t.equal(made.shadowed(RULE.id), 1);
+    t.same(takeEvents(), []);
+    t.equal(agentFlow.shadowed(RULE.id), 1);
     rule({ ...terms, shadow: false });
     see(5000, 10_000, [standingTrack(1, 0)]);
     t.match(events[0]?.data, { zone: { id: 'square', purpose: 'public-order', ...terms }, mode: 'active' });
-    t.same(told(), ['loitering b-e1 start']);
+    t.same(takeEvents(), ['loitering b-e1 start']);
     rule(undefined);
-    t.same(told(), ['loitering b-e1 end']);
+    t.same(takeEvents(), ['loitering b-e1 end']);
     see(10_000, 20_000, [standingTrack(1, 0)]);
-    t.same(told(), [], 'a rule without permission is not evaluated');
-    t.equal(made.shadowed(RULE.id), 1);
+    t.same(takeEvents(), [], 'a rule without permission is not evaluated');
+    t.equal(agentFlow.shadowed(RULE.id), 1);
   },
 );
 
 t.test('a picture that does not come is counted as missed once', async (t) => {
-  const { see, told, made, wait } = flow(60);
+  const { see, takeEvents, agentFlow, wait } = flow(60);
   const requests = see(0, 5000, [standingTrack(1, 0)], [], false);
   t.equal(requests.length, 1);
-  t.same(told(), [], 'its alert waits for it');
+  t.same(takeEvents(), [], 'its alert waits for it');
   wait(4000);
-  made.flush();
-  t.same(told(), ['loitering b-e1 start'], 'not indefinitely');
-  t.match(made.counters, { evidence_missed: 1 });
+  agentFlow.flush();
+  t.same(takeEvents(), ['loitering b-e1 start'], 'not indefinitely');
+  t.match(agentFlow.counters, { evidence_missed: 1 });
   for (const request of requests)
-    made.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
-  t.match(made.counters, { evidence_missed: 1 }, 'said too late');
+    agentFlow.evidence({ message: { kind: 'no-snapshot', request, reason: 'late' }, binary: NO_BYTES });
+  t.match(agentFlow.counters, { evidence_missed: 1 }, 'said too late');
 });

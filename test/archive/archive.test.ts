@@ -14,7 +14,7 @@ import { PAGE_BYTES_MAX, PurgeRecord, SearchRecord, SearchResult } from '../../a
 import { accepting } from '../lib/accepting.ts';
 import { bundledHelper } from '../lib/bundled.ts';
 import { accepted, searchCommand } from '../lib/commands.ts';
-import { figure, figures } from '../lib/counters.ts';
+import { counterValue, counterValues } from '../lib/counters.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { HandClock, makeOutbox, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -53,8 +53,8 @@ function make(
   archive.start();
   t.teardown(() => archive.stop());
   const pass = (ms: number): void => {
-    for (let left = ms; left > 0; left -= HOUR_MS / 2) {
-      clock.advance(Math.min(left, HOUR_MS / 2));
+    for (let remainingMs = ms; remainingMs > 0; remainingMs -= HOUR_MS / 2) {
+      clock.advance(Math.min(remainingMs, HOUR_MS / 2));
       archive.upkeep();
     }
   };
@@ -67,7 +67,7 @@ void t.test('a search finds each event once by time, kind and place, page by pag
   const events = history(clock.epochMs, 10, 200);
   archive.add(events.map((event, i) => entry(i + 1, event)));
   archive.add([entry(1, events[0] ?? eventAt(0))]);
-  t.equal(figure(archive, 'archive_events'), 2000, 'an event is there once');
+  t.equal(counterValue(archive, 'archive_events'), 2000, 'an event is there once');
   const iso = (ms: number): string => new Date(ms).toISOString();
   const query = { from: iso(clock.epochMs - 8 * DAY_MS), to: iso(clock.epochMs - 2 * DAY_MS) };
   const inside = events.filter(({ time }) => time >= query.from && time < query.to);
@@ -142,7 +142,7 @@ void t.test(
       why: 'retention',
       days: 30,
     });
-    t.match(figures(archive), { archive_events: 1, archive_purged: 2, archive_evicted: 0 });
+    t.match(counterValues(archive), { archive_events: 1, archive_purged: 2, archive_evicted: 0 });
     await archive.stop();
     for (const suffix of ['', '-wal'].filter((end) => existsSync(file + end)))
       t.notOk(readFileSync(file + suffix).includes('old-marker-7391'), `archive.db${suffix}`);
@@ -157,15 +157,15 @@ void t.test('a clock that jumps deletes nothing, and retention continues when it
   clock.epochMs += 400 * DAY_MS;
   pass(HOUR_MS / 2);
   t.equal(
-    figure(archive, 'archive_events'),
+    counterValue(archive, 'archive_events'),
     1,
     'a year ahead, said to be synchronised: nothing goes within the hour',
   );
   clock.epochMs -= 400 * DAY_MS;
   pass(DAY_MS);
   t.same(find(), ['kept']);
-  t.match(figures(archive), { archive_purged: 0 });
-  t.equal(figure(steady, 'clock_steps'), 2);
+  t.match(counterValues(archive), { archive_purged: 0 });
+  t.equal(counterValue(steady, 'clock_steps'), 2);
   pass(30 * DAY_MS);
   t.same(find(), [], 'and it expires');
 });
@@ -182,10 +182,10 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   const { archive, pass } = make(t, file, { clock, synced: () => synced });
   archive.add([entry(2, eventAt(2000, { id: 'this-boot', synced: false }))]);
   pass(29 * DAY_MS);
-  t.match(figures(archive), { archive_events: 2, archive_purged: 0 });
+  t.match(counterValues(archive), { archive_events: 2, archive_purged: 0 });
   pass(2 * DAY_MS);
   t.match(
-    figures(archive),
+    counterValues(archive),
     { archive_events: 1, archive_purged: 1 },
     'of this boot: 31 days old, whatever the wall clock says',
   );
@@ -194,13 +194,17 @@ void t.test('a clock that is not set deletes nothing; its events count from when
   clock.epochMs = trueMs;
   synced = true;
   pass(20 * DAY_MS);
-  t.equal(figure(archive, 'archive_events'), 2, 'of an earlier boot: counted from when the clock was set');
+  t.equal(
+    counterValue(archive, 'archive_events'),
+    2,
+    'of an earlier boot: counted from when the clock was set',
+  );
   pass(2 * DAY_MS);
-  t.equal(figure(archive, 'archive_events'), 1, 'of this boot: when its time has come');
+  t.equal(counterValue(archive, 'archive_events'), 1, 'of this boot: when its time has come');
   pass(7 * DAY_MS);
-  t.equal(figure(archive, 'archive_events'), 1);
+  t.equal(counterValue(archive, 'archive_events'), 1);
   pass(2 * DAY_MS);
-  t.equal(figure(archive, 'archive_events'), 0);
+  t.equal(counterValue(archive, 'archive_events'), 0);
 });
 
 void t.test('a full archive drops the oldest events with a record and stays within its limit', async (t) => {
@@ -210,7 +214,7 @@ void t.test('a full archive drops the oldest events with a record and stays with
     const events = history(clock.epochMs + day * DAY_MS, 1, 200);
     archive.add(events.map((event, i) => entry(day * 200 + i, { ...event, id: `${day}-${i}` })));
   }
-  const counted = (name: string): number => figure(archive, `archive_${name}`);
+  const counted = (name: string): number => counterValue(archive, `archive_${name}`);
   const [events, evicted, missed] = [counted('events'), counted('evicted'), counted('missed')];
   t.ok(evicted > 1000 && events + evicted === 4000 && missed === 0, `${events} kept, ${evicted} evicted`);
   t.ok(statSync(file).size <= 2 * 1_048_576, `${statSync(file).size} bytes`);
@@ -241,18 +245,18 @@ void t.test('every event that the outbox accepted is in the archive, also after 
   const interrupted = accepting(outbox, { add: () => undefined, progress: () => undefined });
   for (let i = 0; i < 250; i += 1) interrupted.accept({ ...event, id: `lost-${i}` }, [], {});
   const second = make(t, join(dir, 'archive.db'), { clock, boot: 'boot-2' });
-  t.equal(figure(second.archive, 'archive_events'), 1);
+  t.equal(counterValue(second.archive, 'archive_events'), 1);
   accepting(outbox, second.archive).completeAccepted();
-  t.equal(figure(second.archive, 'archive_events'), 251, 'taken from the outbox');
+  t.equal(counterValue(second.archive, 'archive_events'), 251, 'taken from the outbox');
   accepting(outbox, second.archive).completeAccepted();
-  t.equal(figure(second.archive, 'archive_added'), 250, 'once');
+  t.equal(counterValue(second.archive, 'archive_added'), 250, 'once');
   await second.archive.stop();
 
   writeFileSync(join(dir, 'archive.db'), 'damaged'.repeat(4000));
   const third = make(t, join(dir, 'archive.db'), { clock });
   t.ok(existsSync(join(dir, 'archive.db.damaged')), 'a damaged file is moved aside');
   accepting(outbox, third.archive).completeAccepted();
-  t.equal(figure(third.archive, 'archive_events'), 251, 'and what the outbox still has is there again');
+  t.equal(counterValue(third.archive, 'archive_events'), 251, 'and what the outbox still has is there again');
   utimesSync(join(dir, 'archive.db.damaged'), clock.epochMs / 1000, clock.epochMs / 1000);
   third.pass(29 * DAY_MS);
   t.ok(existsSync(join(dir, 'archive.db.damaged')));
@@ -287,7 +291,7 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
   const clock = new HandClock();
   clock.epochMs = Date.now();
   const { archive } = make(t, join(dir, 'archive.db'), { clock, limitMiB: 16 });
-  const added = figure(archive, 'archive_added');
+  const added = counterValue(archive, 'archive_added');
   accepting(outbox, archive).completeAccepted();
   const archivedIds = new Set<string>();
   const query = { from: '2000-01-01T00:00:00.000Z', to: '2100-01-01T00:00:00.000Z' };
@@ -300,7 +304,7 @@ void t.test(`outbox and archive agree after ${KILLS} kills during acceptance`, a
   t.same(
     lostIds,
     [],
-    `${accepted.size} accepted, ${figure(archive, 'archive_added') - added} taken from the outbox at last`,
+    `${accepted.size} accepted, ${counterValue(archive, 'archive_added') - added} taken from the outbox at last`,
   );
   t.equal(outbox.counters.lanes.alert.rows, archivedIds.size, 'and both hold the same events');
   t.ok(accepted.size >= KILLS, 'each life has accepted something');
@@ -312,24 +316,24 @@ void t.test('a disk that refuses writes keeps events in memory and refuses searc
   const { archive, clock, find } = make(t, join(folder, 'archive.db'));
   for (let i = 0; i < 1200; i += 1) archive.add([entry(1 + i, eventAt(clock.epochMs + i, { id: `w-${i}` }))]);
   t.match(
-    figures(archive),
+    counterValues(archive),
     { archive_events: 0, archive_pending: 1000, archive_missed: 200 },
     'bounded and counted',
   );
-  const desk = new SearchHandler({ archive, clock, record: (record) => archive.record(record) });
+  const handler = new SearchHandler({ archive, clock, record: (record) => archive.record(record) });
   const command = accepted('search', searchCommand().args);
-  t.throws(() => desk.answer(command), { code: 'unavailable' }, 'no search without its record');
+  t.throws(() => handler.answer(command), { code: 'unavailable' }, 'no search without its record');
   rmSync(folder);
   mkdirSync(folder);
   archive.upkeep();
-  t.match(figures(archive), { archive_pending: 0, archive_events: 1000 });
+  t.match(counterValues(archive), { archive_pending: 0, archive_events: 1000 });
   t.equal(find()[0], 'w-200', 'the newest were kept');
 });
 
 void t.test('each search is journaled and counted, and one too many learns when to retry', async (t) => {
   const { archive, clock } = make(t, join(scratch(t), 'archive.db'));
   archive.add([entry(1, eventAt(clock.epochMs - 1000, { id: 'hit' }))]);
-  const desk = new SearchHandler({
+  const handler = new SearchHandler({
     archive,
     clock,
     limits: { burst: 2, perS: 0.5 },
@@ -337,7 +341,7 @@ void t.test('each search is journaled and counted, and one too many learns when 
   });
   const { args } = searchCommand({}, clock.epochMs);
   const ask = (change: object = {}) =>
-    desk.answer(accepted('search', { ...args, ...change }, { counter: 7 }));
+    handler.answer(accepted('search', { ...args, ...change }, { counter: 7 }));
   t.match(ask(), { matches: 1, events: [{ id: 'hit' }] });
   const [firstRecord] = archive.records(0, 9);
   t.ok(Value.Check(SearchRecord, firstRecord?.record));
@@ -372,6 +376,6 @@ void t.test('each search is journaled and counted, and one too many learns when 
   }
   clock.advance(2000);
   t.match(ask(), { matches: 1 }, 'then it is answered');
-  t.same(desk.counters, { searches: 3, search_events_given: 3, searches_limited: 1 });
+  t.same(handler.counters, { searches: 3, search_events_given: 3, searches_limited: 1 });
   t.equal(archive.records(0, 9).length, 3);
 });

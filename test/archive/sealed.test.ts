@@ -28,7 +28,9 @@ async function pixelsOf(jpeg: Uint8Array): Promise<{ rgb: Buffer; size: SizePx }
 
 t.test('a sealed still opens with the authority’s key and with no other', { skip: noAge }, async (t) => {
   const dir = scratch(t);
-  const [authority, court, stranger] = ['authority', 'court', 'stranger'].map((n) => makeAuthority(dir, n));
+  const [authority, court, otherAuthority] = ['authority', 'court', 'stranger'].map((n) =>
+    makeAuthority(dir, n),
+  );
   const recipients = [authority?.recipient ?? '', court?.recipient ?? ''];
   const still = await stillOf(SMALL);
   const evidence = await sealed(still, recipients);
@@ -41,7 +43,7 @@ t.test('a sealed still opens with the authority’s key and with no other', { sk
     t.ok(far < 40, `the original still except for its second encoding (${far} levels)`);
     t.notOk(String(content).includes('exif-of-the-camera'), 'no metadata');
   }
-  const wrongKey = openSealed(evidence.bytes, stranger?.keyFile ?? '');
+  const wrongKey = openSealed(evidence.bytes, otherAuthority?.keyFile ?? '');
   t.equal(wrongKey.content, undefined);
   t.match(wrongKey.error, /no identity matched/);
   const bent = Buffer.from(evidence.bytes);
@@ -171,8 +173,8 @@ t.test(
     t.equal(handed.sha256, event.data.evidence.sealed?.sha256, 'the file that the event names');
     t.same(Buffer.from(handed.file, 'base64'), bytes);
 
-    const desk = join(dir, 'desk.pem');
-    writeFileSync(desk, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const keyFile = join(dir, 'desk.pem');
+    writeFileSync(keyFile, judge.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
     const pair = await pairOf(room, 'room');
     const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
     writeFileSync(join(dir, 'room.yaml'), JSON.stringify({ site: SITE, mqtt: broker }));
@@ -189,7 +191,7 @@ t.test(
         '--out',
         out,
       ];
-      const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', desk];
+      const program = [roomProgram('unseal'), '--room', join(dir, 'room.yaml'), '--sign', keyFile];
       return start(t, process.execPath, [...program, ...options]);
     };
     const out = join(dir, 'still.age');
@@ -204,7 +206,7 @@ t.test(
     const none = unsealTo(join(dir, 'none.age'), 'ffff-1');
     t.equal(await none.exit, 1);
     t.match(none.err, /^room: refused by .*: unavailable: no sealed still of event ffff-1 is held here\n$/);
-    chmodSync(desk, 0o644);
+    chmodSync(keyFile, 0o644);
     const open = unsealTo(join(dir, 'none.age'), event.id);
     t.equal(await open.exit, 2);
     t.match(open.err, /^room: --sign: the private key is open to others \(mode 0644\); chmod 0640 .*\n$/);

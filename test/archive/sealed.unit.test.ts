@@ -22,7 +22,7 @@ import { encodeSealed, FromVision, LinkDecoder, receivedSealed } from '../../age
 import { type SealedEvidence, UnsealRecord, UnsealResult } from '../../agent/contract/sealed-evidence.ts';
 import { PurgeRecord } from '../../agent/contract/search.ts';
 import { accepted } from '../lib/commands.ts';
-import { figure, figures } from '../lib/counters.ts';
+import { counterValue, counterValues } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { sealed, stillOf } from '../lib/sealing.ts';
@@ -75,9 +75,9 @@ t.test('a sealed still is stored complete under the event’s id, readable by it
   const read = store.read('ab12-7');
   t.equal(read?.sha256, small.sha256);
   t.equal(store.read('ab12-8'), undefined);
-  t.match(figures(store), { sealed_files: 1, sealed_bytes: small.bytes.length, sealed_kept: 1 });
+  t.match(counterValues(store), { sealed_files: 1, sealed_bytes: small.bytes.length, sealed_kept: 1 });
   t.equal(store.keep('ab12-7', small), undefined, 'the same again is the same');
-  t.match(figures(store), { sealed_files: 1, sealed_bytes: small.bytes.length });
+  t.match(counterValues(store), { sealed_files: 1, sealed_bytes: small.bytes.length });
 });
 
 t.test('an invalid sealed still is not stored, and a damaged one not released', async (t) => {
@@ -86,7 +86,7 @@ t.test('an invalid sealed still is not stored, and a damaged one not released', 
   t.match(store.keep('a-1', jpeg), /could not be kept \(vision sent something other than a sealed still\)/);
   t.match(store.keep('a-2', { ...small, sha256: '0'.repeat(64) }), /other than a sealed still/);
   t.equal(existsSync(dir) ? readdirSync(dir).length : 0, 0);
-  t.equal(figure(store, 'sealed_missed'), 2);
+  t.equal(counterValue(store, 'sealed_missed'), 2);
   store.keep('a-3', small);
   writeFileSync(join(dir, 'a-3.age'), jpeg.bytes);
   t.throws(() => store.read('a-3'), { kind: 'corrupt', message: /a-3.age is not an age file/ });
@@ -125,8 +125,8 @@ t.test('the oldest sealed stills are removed when there is no room', async (t) =
   t.ok(existsSync(join(testStore.dir, `a-${fit + 2}.age`)));
   testStore.store.upkeep();
   t.match(testStore.purges, [{ what: 'sealed', count: 2, why: 'limit' }]);
-  t.ok(figure(testStore.store, 'sealed_bytes') <= 1_048_576);
-  t.equal(figure(testStore.store, 'sealed_evicted'), 2);
+  t.ok(counterValue(testStore.store, 'sealed_bytes') <= 1_048_576);
+  t.equal(counterValue(testStore.store, 'sealed_evicted'), 2);
 });
 
 t.test('a sealed still is removed after its days, with one journal entry', async (t) => {
@@ -203,7 +203,7 @@ t.test('a restart finds the stored stills, and counts from now where no true tim
   second.store.upkeep();
   t.same(readdirSync(dir), ['a-1.age', 'a-2.age']);
   t.equal(statSync(dir).mode & 0o777, 0o700);
-  t.equal(figure(second.store, 'sealed_files'), 2);
+  t.equal(counterValue(second.store, 'sealed_files'), 2);
   passDays(second, 1.5);
   t.same(readdirSync(dir), ['a-2.age']);
   passDays(second, 28.4);
@@ -221,7 +221,7 @@ t.test('a sealed still is released unchanged, and journaled before that', async 
   const records: UnsealRecord[] = [];
   let reads = 0;
   let refuses = false;
-  const desk = new UnsealHandler({
+  const handler = new UnsealHandler({
     store: {
       read: (event): SealedEvidence | undefined => {
         reads += 1;
@@ -234,23 +234,23 @@ t.test('a sealed still is released unchanged, and journaled before that', async 
       records.push(record);
     },
   });
-  const result = desk.answer(command(REQUEST_ARGS));
+  const result = handler.answer(command(REQUEST_ARGS));
   t.ok(Value.Check(UnsealResult, result));
   t.same(Buffer.from(result.file, 'base64'), Buffer.from(small.bytes));
   t.equal(result.sha256, small.sha256);
   t.match(records, [{ case: '2026/1234', key: 'judge-desk', event: 'a-1', sha256: small.sha256 }]);
   t.ok(Value.Check(UnsealRecord, records[0]));
-  t.throws(() => desk.answer(command({ ...REQUEST_ARGS, event: 'a-2' }, 2)), {
+  t.throws(() => handler.answer(command({ ...REQUEST_ARGS, event: 'a-2' }, 2)), {
     code: 'unavailable',
     message: /no sealed still of event a-2 is held here/,
   });
   t.match(records[1], { event: 'a-2', sha256: null }, 'the request is audited all the same');
   refuses = true;
-  t.throws(() => desk.answer(command(REQUEST_ARGS, 3)), {
+  t.throws(() => handler.answer(command(REQUEST_ARGS, 3)), {
     code: 'unavailable',
     message: /nothing can be handed out: the journal cannot be written/,
   });
-  t.equal(desk.counters['unseals'], 1);
+  t.equal(handler.counters['unseals'], 1);
   t.equal(reads, 3);
 });
 
@@ -258,7 +258,7 @@ t.test('an unseal request without a case number, or with the name of another fil
   const { store, clock } = make(t);
   store.keep('a-1', small);
   const records: UnsealRecord[] = [];
-  const desk = new UnsealHandler({ store, clock, record: (record) => records.push(record) });
+  const handler = new UnsealHandler({ store, clock, record: (record) => records.push(record) });
   const { case: _, ...caseless } = REQUEST_ARGS;
   for (const args of [
     caseless,
@@ -268,10 +268,10 @@ t.test('an unseal request without a case number, or with the name of another fil
     { ...REQUEST_ARGS, event: 'a-1.age' },
     { ...REQUEST_ARGS, more: 1 },
   ]) {
-    t.throws(() => desk.answer(command(args)), { code: 'bad-arguments' }, JSON.stringify(args));
+    t.throws(() => handler.answer(command(args)), { code: 'bad-arguments' }, JSON.stringify(args));
   }
   t.same(records, []);
-  for (let i = 0; i < 20; i += 1) desk.answer(command(REQUEST_ARGS));
-  t.throws(() => desk.answer(command(REQUEST_ARGS)), { code: 'rate-limited', retryAfterS: 10 });
+  for (let i = 0; i < 20; i += 1) handler.answer(command(REQUEST_ARGS));
+  t.throws(() => handler.answer(command(REQUEST_ARGS)), { code: 'rate-limited', retryAfterS: 10 });
   t.equal(records.length, 20);
 });

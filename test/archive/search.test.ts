@@ -15,7 +15,7 @@ import type { VigieEvent } from '../../agent/contract/event.ts';
 import { SearchRecord } from '../../agent/contract/search.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
-import { figure } from '../lib/counters.ts';
+import { counterValue } from '../lib/counters.ts';
 import { FLEET } from '../lib/fleet-holders.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
@@ -57,7 +57,7 @@ async function makeSearch(t: Test) {
     ...['--room', join(dir, 'room.yaml'), '--sign', key, '--case', '2026/1234', '--reason', 'theft'],
     ...['--from', new Date(nowMs - 24 * HOUR_MS).toISOString(), '--to', new Date(nowMs).toISOString()],
   ];
-  const search = (...more: string[]): Promise<Outcome> => searchWith([...basic, ...more]);
+  const search = (...otherArgs: string[]): Promise<Outcome> => searchWith([...basic, ...otherArgs]);
   return { room, dir, signer, key, tls, nowMs, basic, search };
 }
 
@@ -189,8 +189,18 @@ void t.test('times are those of the site, and say so', async (t) => {
   // The room's file has the site's time zone. A time typed without an offset is in that zone.
   const content = { site: SITE, timeZone: 'Asia/Kolkata', mqtt: { url: room.broker.programsUrl, ...tls } };
   writeFileSync(join(dir, 'india.yaml'), JSON.stringify(content));
-  const inIndia = (...more: string[]) =>
-    searchWith(['--room', join(dir, 'india.yaml'), '--sign', key, '--case', '1', '--reason', 'r', ...more]);
+  const inIndia = (...otherArgs: string[]) =>
+    searchWith([
+      '--room',
+      join(dir, 'india.yaml'),
+      '--sign',
+      key,
+      '--case',
+      '1',
+      '--reason',
+      'r',
+      ...otherArgs,
+    ]);
   const [from, to] = [atMs, atMs + 1000].map((ms) => new SiteTime('Asia/Kolkata').rfc3339(ms).slice(0, 19));
   const india = await inIndia('--from', from ?? '', '--to', to ?? '');
   t.match(india, { code: 0, err: /1 event of 1 box/ });
@@ -220,7 +230,10 @@ void t.test('many matches come page by page, at the pace the box allows', async 
     'each once, in order',
   );
   t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, given: expected.length }]);
-  const [searches, limited] = [figure(box.search, 'searches'), figure(box.search, 'searches_limited')];
+  const [searches, limited] = [
+    counterValue(box.search, 'searches'),
+    counterValue(box.search, 'searches_limited'),
+  ];
   t.ok(searches >= 4 && limited >= 1, `${searches} pages, rate limited ${limited} times`);
   t.equal(box.archive.records(0, 99).length, searches, 'each page is on record');
 
@@ -282,11 +295,11 @@ void t.test('no message on the command topics harms a box', async (t) => {
   await waitUntil(
     t,
     'all refused',
-    () => figure(box.dispatcher, 'commands_refused') >= messages.length,
+    () => counterValue(box.dispatcher, 'commands_refused') >= messages.length,
     30_000,
   );
-  t.equal(figure(box.dispatcher, 'commands_refused'), messages.length);
-  t.equal(figure(box.dispatcher, 'commands_accepted'), 0);
+  t.equal(counterValue(box.dispatcher, 'commands_refused'), messages.length);
+  t.equal(counterValue(box.dispatcher, 'commands_accepted'), 0);
   t.match(await search('--box', 'alpha', '--json'), { code: 0 }, 'and it answers as before');
   t.equal(box.delivery.state.reconnects, 0);
   await waitUntil(t, 'some refusals arrived', () => replies.length > 0);
@@ -316,7 +329,7 @@ void t.test('only a client that may write commands and holds a key can search', 
   t.match(await searchWith(basic), { code: 0 });
   await waitUntil(t, 'the broadcast', () => topics.length > 0);
   t.same([...new Set(topics)], [`vigie/${SITE}/all/cmd`], 'a box hears only the commands for all');
-  t.equal(figure(box.search, 'searches'), 2);
+  t.equal(counterValue(box.search, 'searches'), 2);
 });
 
 /** A compromised box: it answers every command with `reply`, and its status is hostile as well. */
@@ -341,10 +354,10 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
   const { room, basic, dir, tls, nowMs, search } = await makeSearch(t);
   const from = eventAt(nowMs - HOUR_MS, { id: HOSTILE.slice(0, 60), box: 'mallory' });
   const event = { ...from, subject: HOSTILE.slice(0, 80) };
-  let gives: object = {
+  let reply: object = {
     result: { events: [event], matches: 1, next: null, kept: { days: 30, oldest: null } },
   };
-  await hostileBox(t, room, 'mallory', () => gives);
+  await hostileBox(t, room, 'mallory', () => reply);
   // Another box that is offline, with a hostile text as its reason.
   const offlineBox = await clientOf(t, room, 'away', { reconnectPeriod: 0 });
   const status = JSON.stringify({ state: HOSTILE, time: HOSTILE });
@@ -360,7 +373,7 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
   t.strictSame(forbiddenIn(json.out + json.err), []);
   t.equal((JSON.parse(json.out) as Answer).events[0]?.id, event.id, 'JSON for programs is unchanged');
 
-  gives = { refused: { code: 'not-permitted', message: HOSTILE } };
+  reply = { refused: { code: 'not-permitted', message: HOSTILE } };
   const to = ['--box', 'mallory', '--timeout', '20'];
   const key = basic[3] ?? '';
   const room1 = ['--room', join(dir, 'room.yaml')];
@@ -381,7 +394,7 @@ void t.test('a hostile box cannot send control characters to a terminal', async 
     t.strictSame(forbiddenIn(out + err), []);
     t.notMatch(err, /^(?:room|fleet): all is well/m);
   }
-  gives = { result: { mode: HOSTILE } };
+  reply = { result: { mode: HOSTILE } };
   const strange = await runToEnd(suspend);
   t.match(strange, { code: 1, err: /another form/ });
   t.strictSame(forbiddenIn(strange.err), []);

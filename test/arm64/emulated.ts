@@ -107,9 +107,9 @@ function sameBoxes(t: Test, one: Inference, other: Inference): void {
   for (const [at, label] of one.labels.entries()) {
     const box = (of: Inference, index: number): number[] => of.boxes.slice(4 * index, 4 * index + 4);
     const nearest = other.labels
-      .map((there, index) => ({
+      .map((otherLabel, index) => ({
         px:
-          there === label
+          otherLabel === label
             ? Math.max(...box(one, at).map((side, k) => Math.abs(side - (box(other, index)[k] ?? Infinity))))
             : Infinity,
         score: Math.abs((one.scores[at] ?? 0) - (other.scores[index] ?? Infinity)),

@@ -70,8 +70,8 @@ function publishNotice({ topic, payload, contentType, retain }: Notice): [string
     dup: false,
     properties: { contentType },
   } as const;
-  const faults = contract.problems(packet);
-  if (faults.length > 0) throw new Error(faults.join('; '));
+  const problems = contract.problems(packet);
+  if (problems.length > 0) throw new Error(problems.join('; '));
   return [
     topic.replace(`${ROOT}/onvif-ej/`, ''),
     contentType.includes('json') ? JSON.parse(String(body)) : body,
@@ -95,7 +95,7 @@ function bridgesOf(t: Test, over: Partial<BridgesOptions> = {}) {
     retention: { snapshotsDays: () => 7 },
     ...over,
   };
-  return { bridges: new Bridges(options), told: messages, options };
+  return { bridges: new Bridges(options), messages, options };
 }
 
 /** Makes a rule of each kind, named after its kind. */
@@ -240,10 +240,10 @@ void t.test(
   async (t) => {
     const rules = [ruleOf('line-crossing'), ruleOf('loitering')];
     const notices: Notice[] = [];
-    const { bridges, told } = bridgesOf(t, {
+    const { bridges, messages } = bridgesOf(t, {
       config: { bridges: { onvif: false, homeAssistant: true }, rules },
       publisher: {
-        notice: (notice) => Boolean(notices.push(notice)) && Boolean(told.push(publishNotice(notice))),
+        notice: (notice) => Boolean(notices.push(notice)) && Boolean(messages.push(publishNotice(notice))),
       },
     });
     const picture = receivedSnapshot(
@@ -255,10 +255,10 @@ void t.test(
     bridges.accepted(event('line-crossing', 'end'), []);
     const root = `${ROOT}/home-assistant`;
     t.strictSame(
-      told.map(([topic]) => topic),
+      messages.map(([topic]) => topic),
       [`${root}/box/image`, `${root}/r-line-crossing/event`],
     );
-    t.match(told[1]?.[1], {
+    t.match(messages[1]?.[1], {
       event_type: 'start',
       rule: 'r-line-crossing',
       kind: 'line-crossing',
@@ -272,12 +272,12 @@ void t.test(
     t.match(notices[0], { retain: false, expiryS: 7 * 86_400 }, 'the broker keeps no picture');
     t.equal(notices[1]?.retain, false, 'Home Assistant leaves a retained event out');
 
-    told.length = 0;
+    messages.length = 0;
     bridges.accepted(event('loitering', 'start', { episode: 'e2' }), [{ moment: 'before', picture }]);
     bridges.accepted(event('loitering', 'end', { episode: 'e2' }), []);
     bridges.accepted(event('stream-lost', 'start', { objects: [] }), [{ moment: 'snapshot', picture }]);
     t.match(
-      told,
+      messages,
       [
         [`${root}/r-loitering/event`, { event_type: 'start', zone: 'z' }],
         [`${root}/r-loitering`, 'ON'],
@@ -286,7 +286,7 @@ void t.test(
       ],
       'no other picture than that of the alert itself',
     );
-    t.equal(told.length, 4);
+    t.equal(messages.length, 4);
   },
 );
 
@@ -296,15 +296,15 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
     rules: kinds.map(ruleOf),
   });
   const stateDir = scratch(t);
-  const removed = (told: [string, unknown][]): string[] =>
-    told.filter(([, payload]) => payload === '').map(([topic]) => topic);
+  const removed = (messages: [string, unknown][]): string[] =>
+    messages.filter(([, payload]) => payload === '').map(([topic]) => topic);
   const of = (rule: string, ...components: string[]): string[] => [
     ...components.map((component) => `homeassistant/${component}/b/rule-${rule}/config`),
     `${ROOT}/home-assistant/${rule}`,
   ];
   const first = bridgesOf(t, { stateDir, config: config(true, 'loitering', 'graffiti') });
   first.bridges.online();
-  t.strictSame(removed(first.told), [], 'nothing was there before');
+  t.strictSame(removed(first.messages), [], 'nothing was there before');
 
   const offline = bridgesOf(t, {
     stateDir,
@@ -315,46 +315,46 @@ void t.test('Home Assistant entities are removed with their rule or the bridge',
   const second = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   second.bridges.online();
   const removedTopics = of('r-loitering', 'event', 'binary_sensor').sort();
-  t.strictSame(removed(second.told).sort(), removedTopics, 'also after an attempt that did not go out');
-  second.told.length = 0;
+  t.strictSame(removed(second.messages).sort(), removedTopics, 'also after an attempt that did not go out');
+  second.messages.length = 0;
   second.bridges.online();
-  t.strictSame(removed(second.told).sort(), removedTopics, 'and once more on a further connection');
+  t.strictSame(removed(second.messages).sort(), removedTopics, 'and once more on a further connection');
   const third = bridgesOf(t, { stateDir, config: config(true, 'graffiti') });
   third.bridges.online();
-  t.strictSame(removed(third.told), [], 'then it is done');
+  t.strictSame(removed(third.messages), [], 'then it is done');
 
   const off = bridgesOf(t, { stateDir, config: config(false, 'graffiti') });
   off.bridges.online();
   t.strictSame(
-    removed(off.told),
-    off.told.map(([topic]) => topic),
+    removed(off.messages),
+    off.messages.map(([topic]) => topic),
     'switched off it sends no more',
   );
-  t.equal(off.told.length, 7, 'two entities and a state of the rule, the picture, three sensors');
+  t.equal(off.messages.length, 7, 'two entities and a state of the rule, the picture, three sensors');
 
   const file = join(stateDir, 'home-assistant.json');
   const foreign = ['homeassistant/sensor/other/x/config', 'vigie/s/b/status', `${ROOT}/home-assistant/#`];
   writeFileSync(file, JSON.stringify({ version: 1, topics: foreign }));
   const careful = bridgesOf(t, { stateDir, config: config(true) });
   careful.bridges.online();
-  t.strictSame(removed(careful.told), [], 'no foreign topics, whatever the file says');
+  t.strictSame(removed(careful.messages), [], 'no foreign topics, whatever the file says');
   writeFileSync(file, 'damaged');
   const damaged = bridgesOf(t, { stateDir, config: config(true) });
   damaged.bridges.online();
-  t.equal(damaged.told.length, 4, 'a file that cannot be read keeps nothing from going on');
+  t.equal(damaged.messages.length, 4, 'a file that cannot be read keeps nothing from going on');
   t.match(JSON.parse(readFileSync(file, 'utf8')), { version: 1, topics: { length: 4 } });
 });
 
 void t.test('both bridges together keep the state of active incidents and count lost notices', async (t) => {
   let isOffline = true;
-  const { bridges, told } = bridgesOf(t, {
+  const { bridges, messages } = bridgesOf(t, {
     config: {
       bridges: { onvif: false, homeAssistant: true },
       rules: [ruleOf('loitering')],
     },
     publisher: {
       notice: (notice) => {
-        if (!isOffline) told.push(publishNotice(notice));
+        if (!isOffline) messages.push(publishNotice(notice));
         return !isOffline;
       },
     },
@@ -367,9 +367,9 @@ void t.test('both bridges together keep the state of active incidents and count 
   );
   isOffline = false;
   bridges.online();
-  t.equal(told.length, 7);
+  t.equal(messages.length, 7);
   const state = (): unknown =>
-    told.filter(([topic]) => topic.endsWith('/home-assistant/r-loitering')).at(-1)?.[1];
+    messages.filter(([topic]) => topic.endsWith('/home-assistant/r-loitering')).at(-1)?.[1];
   t.equal(state(), 'OFF');
 
   bridges.accepted(event('loitering', 'start'), []);

@@ -29,7 +29,7 @@ async function listen(t: Test, room: Room): Promise<ReceivedMessages> {
   const client = await clientOf(t, room, 'room');
   const all: IPublishPacket[] = [];
   client.on('message', (_topic, _payload, packet) => {
-    for (const fault of contract.problems(packet)) t.fail(fault);
+    for (const problem of contract.problems(packet)) t.fail(problem);
     all.push(packet);
   });
   await client.subscribeAsync('#', { qos: 1, rap: true });
@@ -83,9 +83,11 @@ async function start(
 const MAIN = new RegExp(
   `^${ROOT_TOPIC}/(status|health|mode|update/reported|journal/(head|consistency)|evt/.+|snap/.+)$`,
 );
-const alerts = (heard: ReceivedMessages): VigieEvent[] => heard.json<VigieEvent>(/\/evt\/alert\//);
-const bothKinds = (heard: ReceivedMessages): boolean =>
-  ['line-crossing', 'loitering'].every((kind) => alerts(heard).some(({ data }) => data.rule.kind === kind));
+const alerts = (received: ReceivedMessages): VigieEvent[] => received.json<VigieEvent>(/\/evt\/alert\//);
+const bothKinds = (received: ReceivedMessages): boolean =>
+  ['line-crossing', 'loitering'].every((kind) =>
+    alerts(received).some(({ data }) => data.rule.kind === kind),
+  );
 
 /**
  * Checks that a crossing is one event, and that just before it comes the picture that the alert has on the main topic.
@@ -250,7 +252,7 @@ t.test(
     const ofBox = [
       `homeassistant/image/${BOX}/snapshot/config`,
       ...['backlog', 'camera', 'temperature'].map(
-        (what) => `homeassistant/sensor/${BOX}/health-${what}/config`,
+        (sensor) => `homeassistant/sensor/${BOX}/health-${sensor}/config`,
       ),
     ];
     const ofPassing = [`homeassistant/event/${BOX}/rule-passing/config`];

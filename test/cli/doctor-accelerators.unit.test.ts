@@ -330,16 +330,16 @@ void t.test('two detectors are compared by the boxes on which they agree', async
 });
 
 /** A run over a clip with `looks` detector runs, each with a detection of that class. */
-function lookOf(
+function runOf(
   on: string,
-  looks: readonly number[],
+  inferences: readonly number[],
   boxes: readonly DetectedBox[],
   fallback: string | null = null,
 ): DetectorRun {
   const counts = [...LATENCY_BOUNDS_MS, Number.POSITIVE_INFINITY].map(
-    (_, index) => looks.filter((one) => one === index).length,
+    (_, index) => inferences.filter((one) => one === index).length,
   );
-  const detect = { cpuMs: 0, wallMs: looks.length * 9.87, latency: { counts, sumMs: 0 } };
+  const detect = { cpuMs: 0, wallMs: inferences.length * 9.87, latency: { counts, sumMs: 0 } };
   return {
     trial: {
       detector: {
@@ -350,7 +350,7 @@ function lookOf(
         fallback,
       },
       stats: { stages: { detect } } as unknown as DetectorRun['trial']['stats'] & object,
-      frames: looks.length,
+      frames: inferences.length,
       watchedFrames: 0,
       watchedMs: 0,
       view: viewOf({}),
@@ -363,10 +363,10 @@ function lookOf(
 void t.test('the doctor compares the accelerator with the CPU', async (t) => {
   t.equal(quantileBelowMs({ counts: [1, 1, 8] }, 0.5), 5);
   t.equal(quantileBelowMs({ counts: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3] }, 0.5), null);
-  const cpu = lookOf('cpu', [3, 3, 4], [detection(0.1, 0.9)]);
+  const cpu = runOf('cpu', [3, 3, 4], [detection(0.1, 0.9)]);
   const alone = comparisonOf(cpu);
   t.match(alone, { accelerator: null, agreement: null, note: /no accelerator to compare/ });
-  const both = comparisonOf(lookOf('onnxinference', [1, 1, 2], [detection(0.1, 0.8)]), cpu);
+  const both = comparisonOf(runOf('onnxinference', [1, 1, 2], [detection(0.1, 0.8)]), cpu);
   t.match(both, { cpu: { on: 'cpu' }, accelerator: { on: 'onnxinference' }, note: null });
   t.same(comparisonRows(both), [
     [
@@ -383,11 +383,11 @@ void t.test('the doctor compares the accelerator with the CPU', async (t) => {
     ],
   ]);
   t.match(
-    comparisonOf(lookOf('cpu', [1], [detection(0.1, 0.9)], 'cuda is not there'), cpu),
+    comparisonOf(runOf('cpu', [1], [detection(0.1, 0.9)], 'cuda is not there'), cpu),
     { agreement: null, note: /fell back to cpu: cuda is not there/ },
     'agreement of the CPU with itself is not reported',
   );
-  const empty = comparisonOf(lookOf('onnxinference', [1], []), lookOf('cpu', [1], []));
+  const empty = comparisonOf(runOf('onnxinference', [1], []), runOf('cpu', [1], []));
   t.match(empty.note, /nothing was detected on this clip/, 'agreement on an empty clip is not praised');
 });
 
@@ -452,14 +452,14 @@ void t.test('advice fits this board and this view', async (t) => {
 });
 
 void t.test('installed models have figures', async (t) => {
-  const figures = modelMetrics(join(ROOT, 'models'));
+  const metrics = modelMetrics(join(ROOT, 'models'));
   t.match(
-    figures.find(({ data }) => /^TUD-Stadtmitte.*unmodified, 416×256$/.test(data)),
+    metrics.find(({ data }) => /^TUD-Stadtmitte.*unmodified, 416×256$/.test(data)),
     { model: 'nanodet-g-city10', recall: 0.841 },
   );
   t.equal(
-    new Set(figures.map(({ model, data }) => `${model} ${data}`)).size,
-    figures.length,
+    new Set(metrics.map(({ model, data }) => `${model} ${data}`)).size,
+    metrics.length,
     'one figure each',
   );
   const dir = writeTree(scratch(t), { 'broken.json': '{', 'other.json': '{"name": 1}', 'NOTICE.md': '' });

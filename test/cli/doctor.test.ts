@@ -29,8 +29,8 @@ import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
 const VIGIE = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
 
-function configFrom(over: object): Config {
-  const { config, problems } = inspectText(stringify({ site: 'lab', box: 'lab-1', ...over }), {
+function configFrom(changes: object): Config {
+  const { config, problems } = inspectText(stringify({ site: 'lab', box: 'lab-1', ...changes }), {
     env: {},
     mode: 'check',
     files: false,
@@ -324,7 +324,7 @@ function journalIn(dir: string): Journal {
 }
 
 /** Journal entries of the doctor's camera access. */
-function lookEntries(dir: string): unknown[] {
+function accessEntries(dir: string): unknown[] {
   const contents = journalIn(dir)
     .contentsOf(0)
     .map(({ content }) => content);
@@ -334,9 +334,9 @@ function lookEntries(dir: string): unknown[] {
 }
 
 /** Examines a box whose authorisation allows analysis, unless `order` changes it. */
-async function examine(dir: string, config: object, seconds = 2, order = {}): Promise<Report> {
+async function examine(dir: string, config: object, seconds = 2, change = {}): Promise<Report> {
   const file = join(dir, 'vigie.yaml');
-  const { authorisation, authorityKey } = authorised(configFrom(config), join(dir, 'order'), order);
+  const { authorisation, authorityKey } = authorised(configFrom(config), join(dir, 'order'), change);
   const content = { site: 'lab', box: 'lab-1', authorisation, authorityKey, ...config };
   writeFileSync(file, stringify(content), { mode: 0o640 });
   const args = [
@@ -405,7 +405,7 @@ void t.test(
     }
     t.match(findingOf(fine.findings, 'camera')?.detail, /768×576/);
     t.match(findingOf(fine.findings, 'advice')?.detail, /^model nanodet-g-city10, input \d+×\d+, the CPU/);
-    const [begin, end] = lookEntries(dir) as [unknown, [string, string, number]];
+    const [begin, end] = accessEntries(dir) as [unknown, [string, string, number]];
     t.same(begin, ['doctor', 'begin', null], 'before the camera was opened');
     t.match(end, ['doctor', 'end', Number]);
     t.ok(end[2] > 5, `${end[2]} frames are on record`);
@@ -434,7 +434,7 @@ void t.test(
     t.match(findingOf(barred.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
     t.match(findingOf(barred.findings, 'detector'), { state: 'ok' }, 'a test picture shows that it works');
     writeFileSync(join(dir, 'state', 'suspension.json'), 'damaged');
-    const before = lookEntries(dir).length;
+    const before = accessEntries(dir).length;
     const suspended = await examine(dir, { camera, mqtt });
     t.match(findingOf(suspended.findings, 'suspended'), { state: 'failed', detail: /is damaged/ });
     t.match(findingOf(suspended.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
@@ -455,7 +455,7 @@ void t.test(
       detail: /put back.*as the journal shows/,
     });
     t.match(findingOf(removed.findings, 'camera'), { state: 'unknown', detail: /not opened/ });
-    t.equal(lookEntries(dir).length, before, 'and no camera access without a journal entry');
+    t.equal(accessEntries(dir).length, before, 'and no camera access without a journal entry');
   },
 );
 
@@ -470,21 +470,21 @@ void t.test(
     const source = (password: string, path: string): string =>
       `rtsp://${login.user}:${password}@127.0.0.1:${server.port}/${path}`;
     journalIn(dir);
-    const look = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
+    const inspect = (source: string): Promise<Report> => examine(dir, { camera: { source, fps: 5 } }, 5);
 
-    const fine = await look(source(login.password, 'main'));
+    const fine = await inspect(source(login.password, 'main'));
     t.match(findingOf(fine.findings, 'camera'), {
       state: 'ok',
       detail: /640×480, 15 fps announced, 1[3-6]\S* delivered, [45]\S* analysed of 5/,
     });
     t.match(findingOf(fine.findings, 'decoder'), { state: 'ok' });
-    const refusal = await look(source('wrong', 'main'));
+    const refusal = await inspect(source('wrong', 'main'));
     t.match(findingOf(refusal.findings, 'camera'), {
       state: 'failed',
       detail: /refuses the user/,
       fix: /user and password/,
     });
-    const absent = await look(source(login.password, 'other'));
+    const absent = await inspect(source(login.password, 'other'));
     t.match(findingOf(absent.findings, 'camera'), {
       state: 'failed',
       detail: /no stream at \/other/,

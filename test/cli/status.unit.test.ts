@@ -71,8 +71,8 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     [
       'config-refused',
       /^since .*: line 3: no such zone/,
-      ({ standing }) =>
-        standing.push({
+      ({ standing: openEvents }) =>
+        openEvents.push({
           ...event,
           kind: 'config-refused',
           severity: 'system',
@@ -85,15 +85,19 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     [
       'detector',
       /nano.* runs on cpu: the element gives no answer$/,
-      ({ report, standing }) => {
+      ({ report, standing: openEvents }) => {
         Object.assign(report.detector as object, {
           provider: 'cpu',
           fallback: 'the element gives no answer',
         });
-        standing.push({ ...event, kind: 'detector-fallback', severity: 'system' });
+        openEvents.push({ ...event, kind: 'detector-fallback', severity: 'system' });
       },
     ],
-    ['frozen', /^since/, ({ standing }) => standing.push({ ...event, kind: 'frozen', severity: 'system' })],
+    [
+      'frozen',
+      /^since/,
+      ({ standing: openEvents }) => openEvents.push({ ...event, kind: 'frozen', severity: 'system' }),
+    ],
     ['outbox', /IN MEMORY/, ({ report }) => (report.outbox.store = 'memory')],
     ['outbox', /3 lost/, ({ report }) => (report.outbox.lanes.alert.dropped.alert = 3)],
     [
@@ -127,14 +131,14 @@ void t.test('each problem is named with a remedy, and no healthy part is', async
     t.equal(wrong.length, 1, `${name}: one thing`);
     t.match(wrong[0], { name, detail, fix: /\w/ });
   }
-  const fresh = changedStatus(({ report }) => {
+  const newStatus = changedStatus(({ report }) => {
     report.uptimeS = 5;
     report.detector = null;
     report.camera = { ...report.camera, state: 'opening' };
     Object.assign(report.mqtt as object, { phase: 'connecting' });
   });
   t.same(
-    statusFindings(fresh).filter(({ state }) => state === 'failed'),
+    statusFindings(newStatus).filter(({ state }) => state === 'failed'),
     [],
     'a box that just started is given time',
   );
@@ -161,19 +165,19 @@ void t.test('every text has a French version with the same figures', async (t) =
       );
       t.not(other, one, key);
       // Values of yes-or-no fields are shown in words.
-      const figures = values.filter((value) => one?.includes(value) === true);
-      t.ok(figures.length >= Math.min(3, values.length), `${key} tells them`);
-      for (const figure of figures) t.match(other, figure, key);
+      const shownValues = values.filter((value) => one?.includes(value) === true);
+      t.ok(shownValues.length >= Math.min(3, values.length), `${key} tells them`);
+      for (const figure of shownValues) t.match(other, figure, key);
     } else if (typeof english === 'object') {
       for (const [word, text] of Object.entries(english)) {
         t.not((french as Record<string, string>)[word], text, `${key}.${word}`);
       }
     } else t.not(french, english, key);
   }
-  const status = changedStatus(({ report, standing }) => {
+  const status = changedStatus(({ report, standing: openEvents }) => {
     report.mode = 'unauthorised';
     report.camera = { ...report.camera, state: 'lost', reason: 'no route' };
-    standing.push({ ...event, kind: 'preview', severity: 'system' });
+    openEvents.push({ ...event, kind: 'preview', severity: 'system' });
   });
   const findings = statusFindings(status, 'fr');
   const findingOf = (name: string) => findings.find((finding) => finding.name === name);

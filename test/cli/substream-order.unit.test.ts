@@ -21,8 +21,8 @@ const CONFIG = configOf(
 const [main, sub] = ['rtsp://10.0.0.2/main', 'rtsp://10.0.0.2/sub?x=hunter2'];
 
 void t.test('an order that does not name the second stream is one line of advice', async (t) => {
-  const { problem: fault, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
-  t.equal(fault, undefined, 'and the order still applies');
+  const { problem, warnings } = coverageReport(authorised(CONFIG, scratch(t)));
+  t.equal(problem, undefined, 'and the order still applies');
   t.strictSame(warnings, [
     'camera.substream: authorisation 2026-77 does not name rtsp://10.0.0.2/sub?x=***, so the box runs without it; ask for an authorisation that names it as substream',
   ]);

@@ -20,7 +20,7 @@ import type { JournalEntry } from '../../agent/contract/journal.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { keyIdOf } from '../../agent/orders/dsse.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
-import { figure } from '../lib/counters.ts';
+import { counterValue } from '../lib/counters.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { SEED } from '../lib/random.ts';
@@ -86,7 +86,7 @@ void t.test(
   `none of ${REFUSAL_RUNS} mutated, replayed, expired and wrong-box commands is accepted`,
   async (t) => {
     const verifier = makeVerifier(join(scratch(t), 'counters.json'));
-    const stranger = makeSigner('stranger');
+    const unknownSigner = makeSigner('stranger');
     const accepted = signed(signer, command());
     t.equal(verdict(verifier, accepted), 'accepted');
     const iso = (ms: number): string => new Date(ms).toISOString();
@@ -117,7 +117,9 @@ void t.test(
         bytes: signed(signer, command({ counter: Math.max(1, Date.now() - 1e9 - less) })),
         codes: ['replayed' as const],
       })),
-      fc.constant(0).map(() => ({ bytes: signed(stranger, command()), codes: ['unknown-key' as const] })),
+      fc
+        .constant(0)
+        .map(() => ({ bytes: signed(unknownSigner, command()), codes: ['unknown-key' as const] })),
       fc
         .stringMatching(/^[a-z-]{1,32}$/)
         .filter((op) => op !== 'search')
@@ -126,7 +128,7 @@ void t.test(
           codes: ['not-permitted' as const],
         })),
       fc.constant(0).map(() => {
-        const stolen = JSON.parse(String(signed(stranger, command())));
+        const stolen = JSON.parse(String(signed(unknownSigner, command())));
         stolen.signatures[0].keyid = keyIdOf(signer.privateKey);
         return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature' as const] };
       }),
@@ -289,7 +291,7 @@ void t.test(
       { numRuns: 500, seed: SEED },
     );
     dispatcher.hear(incoming(Buffer.alloc(1_000_000, 0x20)));
-    t.equal(figure(dispatcher, 'commands_refused'), 501);
+    t.equal(counterValue(dispatcher, 'commands_refused'), 501);
     t.equal(replies.length, 20, 'twenty received a reply');
     t.match(replies[0], { site: SITE, box: BOX, refused: { code: 'malformed' } });
     t.match(replies[0]?.refused?.message, /JSON|envelope/);
@@ -302,7 +304,7 @@ void t.test(
     dispatcher.hear(incoming(signed(signer, command({ args: { ...args, case: ' ' } }))));
     dispatcher.hear(incoming(signed(signer, command({ args: { ...args, more: 1 } }))));
     t.match(
-      replies.slice(-2).map(({ refused }) => refused),
+      replies.slice(-2).map(({ refused: refusal }) => refusal),
       [
         { code: 'bad-arguments', message: /^search: \/case: must hold/ },
         { code: 'bad-arguments', message: /^search: \/more: / },
@@ -313,7 +315,7 @@ void t.test(
     t.equal(obeyed, 0, 'the answer to a broadcast waits for its moment');
     await waitUntil(t, 'obeyed', () => obeyed === 1);
     t.match(replies.at(-1), { op: 'search', result: { matches: 1 } });
-    t.equal(figure(dispatcher, 'commands_accepted'), 1);
+    t.equal(counterValue(dispatcher, 'commands_accepted'), 1);
     await dispatcher.stop();
   },
 );

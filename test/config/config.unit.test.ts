@@ -158,20 +158,20 @@ void t.test('the required keys depend on the command', async (t) => {
 void t.test('a box cannot have a name that the broker knows as another’s', async (t) => {
   const users = [...PROGRAM_RULES.matchAll(/^user (\S+)$/gm)].map(([, name]) => String(name));
   t.same(users, ['room', 'witness', 'fleet', 'metrics', 'reader', 'homeassistant']);
-  const look = (box: string, mode: ConfigMode) =>
+  const problemsOf = (box: string, mode: ConfigMode) =>
     inspectText(
       `site: lab\nbox: ${box}\ncamera: { source: "test:pattern" }\nmqtt: { url: "mqtt://localhost" }\n`,
       { env: {}, mode },
     ).problems;
   for (const box of [...users, 'all']) {
     for (const mode of ['run', 'check'] as const) {
-      t.match(look(box, mode), [
+      t.match(problemsOf(box, mode), [
         { path: 'box', line: 2, found: `"${box}"`, message: /give this box another/ },
       ]);
     }
   }
-  t.same(look('room', 'replay'), [], 'a replay speaks to no broker');
-  t.same(look('room-1', 'run'), []);
+  t.same(problemsOf('room', 'replay'), [], 'a replay speaks to no broker');
+  t.same(problemsOf('room-1', 'run'), []);
 });
 
 void t.test('keys and certificates must exist, and the key must be private', async (t) => {
@@ -191,28 +191,28 @@ void t.test('keys and certificates must exist, and the key must be private', asy
   writeFileSync(file, JSON.stringify({ site: 'lab', box: 'lab-1', camera, mqtt, ...places }), {
     mode: 0o640,
   });
-  const look = (files?: boolean) =>
+  const inspect = (files?: boolean) =>
     inspectConfig(file, { env: {}, mode: 'check', ...(files === undefined ? {} : { files }) });
-  t.match(look(), { problems: [], warnings: [] });
+  t.match(inspect(), { problems: [], warnings: [] });
   for (const mode of [0o640, 0o400, 0o600]) {
     chmodSync(pem('key'), mode);
-    t.same(look().problems, [], mode.toString(8));
+    t.same(inspect().problems, [], mode.toString(8));
   }
   for (const mode of [0o644, 0o660, 0o604, 0o740]) {
     chmodSync(pem('key'), mode);
-    t.match(look().problems, [
+    t.match(inspect().problems, [
       { path: 'mqtt.key', line: 1, message: /private key is open to others.*chmod 0640/ },
     ]);
-    t.same(look(false).problems, [], 'not checked when the files are elsewhere');
+    t.same(inspect(false).problems, [], 'not checked when the files are elsewhere');
   }
   chmodSync(pem('key'), 0o640);
   chmodSync(file, 0o644);
-  const { warnings } = look();
+  const { warnings } = inspect();
   t.match(warnings, [{ path: 'camera.source', message: /every user can read; run chmod 0640/ }]);
   t.notMatch(JSON.stringify(warnings), 'hunter2');
   mkdirSync(join(dir, 'folder'));
   writeFileSync(file, readFileSync(file, 'utf8').replace(pem('ca'), join(dir, 'folder')));
-  t.match(look().problems, [{ path: 'mqtt.ca', message: 'is not a file' }]);
+  t.match(inspect().problems, [{ path: 'mqtt.ca', message: 'is not a file' }]);
 });
 
 void t.test('certificates and key must be what their names say, and this box’s', async (t) => {
@@ -339,7 +339,7 @@ rules:
 });
 
 void t.test('a ground plane needs two plausible people, and far zones give a warning', async (t) => {
-  const look = (people: string, zone = '[[0, 0.6], [1, 0.6], [1, 1]]') =>
+  const inspect = (people: string, zone = '[[0, 0.6], [1, 0.6], [1, 1]]') =>
     inspectText(
       `
 site: lab
@@ -351,8 +351,8 @@ rules: [{ id: a, kind: loitering, zone: yard, purpose: evaluation }]
       { env: {}, mode: 'check' },
     );
   const near = '{ feet: [0.5, 0.9], head: [0.5, 0.7] }';
-  t.match(look(`[${near}, { feet: [0.5, 0.5], head: [0.5, 0.4] }]`), { problems: [], warnings: [] });
-  const wrong = (people: string): unknown => look(people).problems;
+  t.match(inspect(`[${near}, { feet: [0.5, 0.5], head: [0.5, 0.4] }]`), { problems: [], warnings: [] });
+  const wrong = (people: string): unknown => inspect(people).problems;
   t.match(wrong(`[${near}, { feet: [0.5, 0.3], head: [0.5, 0.4] }]`), [
     { path: 'groundPlane.people[1].head', line: 4, message: /above the feet/ },
   ]);
@@ -363,7 +363,7 @@ rules: [{ id: a, kind: loitering, zone: yard, purpose: evaluation }]
     { path: 'groundPlane.people', message: /lower in the picture is nearer and must look taller/ },
   ]);
   t.match(wrong(`[${near}]`), [{ path: 'groundPlane.people' }]);
-  const far = look(
+  const far = inspect(
     `[${near}, { feet: [0.5, 0.5], head: [0.5, 0.4] }]`,
     '[[0, 0.2], [1, 0.2], [1, 0.3], [0, 0.3]]',
   );

@@ -82,8 +82,8 @@ commands:
     one.id === 'stay' && one.kind === 'loitering' ? { ...one, afterS: 7 } : one,
   );
   const edited = editedText(text, { ...proposal, rules });
-  const former = text.split('\n');
-  const changedLines = edited.split('\n').filter((line) => !former.includes(line));
+  const originalLines = text.split('\n');
+  const changedLines = edited.split('\n').filter((line) => !originalLines.includes(line));
   t.strictSame(changedLines, ['  - {id: stay, kind: loitering, zone: lawn, afterS: 7, purpose: demo}']);
 });
 
@@ -167,8 +167,8 @@ t.test('JSON, aliases and unusual texts are edited correctly or refused', async 
 });
 
 const id = fc.constantFrom(...'abcdefgh');
-const share = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
-const point = fc.tuple(share, share);
+const ratio = fc.double({ min: 0, max: 1, noNaN: true }).map(Math.abs);
+const point = fc.tuple(ratio, ratio);
 /** Corners on a circle in order, so that the outline does not cross itself. */
 /** Number of corners on the circle, far enough apart that every polygon is thick enough to be accepted. */
 const CORNERS = 36;
@@ -251,7 +251,7 @@ function rulesIn({ zones, lines }: Pick<Config, 'zones' | 'lines'>): fc.Arbitrar
 
 const proposals = places
   .filter(({ lines }) => lines.every(({ from, to }) => from[0] !== to[0] || from[1] !== to[1]))
-  .chain((drawn) => rulesIn(drawn).map((rules): Proposal => ({ ...drawn, rules })));
+  .chain((shapes) => rulesIn(shapes).map((rules): Proposal => ({ ...shapes, rules })));
 
 /** Writes it as text with a comment before and beside each item, as a person would. */
 function commentedText({ zones, lines, masks, rules }: Proposal, flow: boolean): string {
@@ -289,9 +289,9 @@ t.test('an edited text reads back as proposed and keeps the comments of unchange
       const old = commentedText(before, flow);
       const text = editedText(old, proposal);
       const { zones, lines, masks, rules, alertsPerHour } = load(text);
-      const is = JSON.stringify({ zones, lines, masks, rules: rules.map(sortedKeys) });
+      const expected = JSON.stringify({ zones, lines, masks, rules: rules.map(sortedKeys) });
       const should = JSON.stringify({ ...proposal, rules: proposal.rules.map(sortedKeys) });
-      if (is !== should) throw new Error(`${is}\n${should}\n${text}`);
+      if (expected !== should) throw new Error(`${expected}\n${should}\n${text}`);
       if (alertsPerHour !== 7) throw new Error('another key was changed');
       for (const note of ['# the head', '# where', '# few', '# the end'])
         if (!text.includes(note)) throw new Error(`${note} is gone:\n${old}\n${text}`);

@@ -22,13 +22,13 @@ const MODES: readonly ConfigMode[] = ['run', 'replay', 'check'];
 
 interface Outcome {
   readonly accepted: boolean;
-  readonly fault: string | undefined;
+  readonly problem: string | undefined;
 }
 
 /** Loads a text and describes what is wrong with the loader's answer, if anything. */
 function checkLoad(text: string, env: Record<string, string>, mode: ConfigMode): Outcome {
   const { config, problems, warnings } = inspectText(text, { env, mode, files: false });
-  const fault = (): string | undefined => {
+  const findProblem = (): string | undefined => {
     if ((config === undefined) === (problems.length === 0)) return 'neither accepted nor refused, or both';
     if (config !== undefined && !Value.Check(Config, config)) return 'accepted, but does not fit the schema';
     if (config !== undefined && !Object.isFrozen(config.detector.input)) return 'not frozen';
@@ -46,7 +46,7 @@ function checkLoad(text: string, env: Record<string, string>, mode: ConfigMode):
     }
     return undefined;
   };
-  return { accepted: config !== undefined, fault: fault() };
+  return { accepted: config !== undefined, problem: findProblem() };
 }
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -54,7 +54,7 @@ type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 /** One edit of a structured configuration: the n-th node is replaced, removed, renamed, doubled or wrapped. */
 const edit = fc.record({
   at: fc.nat(400),
-  how: fc.constantFrom('replace', 'remove', 'rename', 'double', 'wrap', 'nudge'),
+  operation: fc.constantFrom('replace', 'remove', 'rename', 'double', 'wrap', 'nudge'),
   value: fc.oneof(
     fc.jsonValue({ maxDepth: 2 }),
     fc.constantFrom<Json>(null, '', 0, -1, 0.5, 1e308, '__proto__', 'evaluation', 'hunter2@', [[0, 0]], {}),
@@ -66,7 +66,7 @@ const edit = fc.record({
 });
 type Edit = typeof edit extends fc.Arbitrary<infer E> ? E : never;
 
-function applyEdit(root: Json, { at, how, value, name }: Edit): void {
+function applyEdit(root: Json, { at, operation, value, name }: Edit): void {
   const places: [Json[] | Record<string, Json>, string | number][] = [];
   const walk = (node: Json): void => {
     if (node === null || typeof node !== 'object') return;
@@ -78,26 +78,26 @@ function applyEdit(root: Json, { at, how, value, name }: Edit): void {
   walk(root);
   const place = places[at % Math.max(1, places.length)];
   if (place === undefined) return;
-  const holder = place[0] as Record<string | number, Json>;
+  const parent = place[0] as Record<string | number, Json>;
   const key = place[1];
-  const old = holder[key] ?? null;
+  const old = parent[key] ?? null;
   const set = (slot: string | number, next: Json): void => {
-    Object.defineProperty(holder, slot, {
+    Object.defineProperty(parent, slot, {
       value: next,
       enumerable: true,
       configurable: true,
       writable: true,
     });
   };
-  if (how === 'replace') set(key, value as Json);
-  else if (how === 'nudge')
+  if (operation === 'replace') set(key, value as Json);
+  else if (operation === 'nudge')
     set(key, typeof old === 'number' ? old * 1.01 : `${typeof old === 'string' ? old : ''}x`);
-  else if (how === 'wrap') set(key, [old]);
-  else if (how === 'double') set(Array.isArray(holder) ? holder.length : name, structuredClone(old));
+  else if (operation === 'wrap') set(key, [old]);
+  else if (operation === 'double') set(Array.isArray(parent) ? parent.length : name, structuredClone(old));
   else {
-    if (Array.isArray(holder)) holder.splice(Number(key), 1);
-    else delete holder[key];
-    if (how === 'rename' && !Array.isArray(holder)) set(name, old);
+    if (Array.isArray(parent)) parent.splice(Number(key), 1);
+    else delete parent[key];
+    if (operation === 'rename' && !Array.isArray(parent)) set(name, old);
   }
 }
 
@@ -162,17 +162,17 @@ const environment = fc.oneof(
 );
 
 const INPUTS = { structured, textual, random: fc.string({ unit: 'binary', maxLength: 400 }) };
-const SHARE = { structured: 0.6, textual: 0.35, random: 0.05 };
+const RUN_RATIOS = { structured: 0.6, textual: 0.35, random: 0.05 };
 
 for (const [name, texts] of Object.entries(INPUTS)) {
   void t.test(`${name} input is accepted, or refused with reasons`, async (t) => {
-    const numRuns = Math.ceil(RUNS * SHARE[name as keyof typeof SHARE]);
+    const numRuns = Math.ceil(RUNS * RUN_RATIOS[name as keyof typeof RUN_RATIOS]);
     let accepted = 0;
     fc.assert(
       fc.property(texts, environment, fc.constantFrom(...MODES), (text, env, mode) => {
         const outcome = checkLoad(text, env, mode);
         if (outcome.accepted) accepted += 1;
-        if (outcome.fault !== undefined) throw new Error(outcome.fault);
+        if (outcome.problem !== undefined) throw new Error(outcome.problem);
       }),
       { numRuns, seed: SEED },
     );
@@ -217,8 +217,8 @@ void t.test('hostile texts of 256 KiB are refused within seconds', async (t) => 
   };
   for (const [name, text] of Object.entries(texts)) {
     const from = performance.now();
-    const { fault, accepted } = checkLoad(text, {}, 'check');
-    t.equal(fault, undefined, name);
+    const { problem, accepted } = checkLoad(text, {}, 'check');
+    t.equal(problem, undefined, name);
     t.notOk(accepted, `${name} is refused`);
     // The slowest takes about 1 s on one core of a laptop; a quadratic step would take minutes.
     t.ok(performance.now() - from < 15_000, `${name} takes no minutes`);

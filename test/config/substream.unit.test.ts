@@ -76,9 +76,9 @@ void t.test('its login is hidden outside the box, and filled in from the same de
   t.equal(streamWithSecret(textOf('rtsp://10.0.0.2/main', SUB)), 'substream');
   t.equal(streamWithSecret(textOf(MAIN, SUB)), 'source');
 
-  const former = textOf(MAIN);
+  const previous = textOf(MAIN);
   const added = textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub');
-  t.equal(withSecretsOf(added, former), textOf(MAIN, SUB), 'a new one has the login of the source');
+  t.equal(withSecretsOf(added, previous), textOf(MAIN, SUB), 'a new one has the login of the source');
   const own = textOf(MAIN, 'rtsp://viewer:p@10.0.0.2/sub');
   t.equal(
     withSecretsOf(textOf('rtsp://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/sub2'), own),
@@ -115,9 +115,9 @@ void t.test('a technician’s proposal keeps, sets or drops it', async (t) => {
   t.equal(shownProposal.substreamAddress, 'rtsp://10.0.0.2/sub');
   t.notMatch(JSON.stringify(shownProposal), /hunter2/);
   t.notOk('substreamAddress' in proposableOf(configOf(textOf(MAIN))));
-  const { cameraAddress, substreamAddress, ...drawn } = shownProposal;
+  const { cameraAddress, substreamAddress, ...otherFields } = shownProposal;
   const edited = (change: object, before = text): string =>
-    editedText(before, { ...structuredClone(drawn), ...change });
+    editedText(before, { ...structuredClone(otherFields), ...change });
 
   t.equal(edited({}), text, 'absent: unchanged');
   t.equal(

@@ -16,7 +16,7 @@ import {
 import { camerasDrawn } from '../lib/camera-sources.ts';
 import { SEED } from '../lib/random.ts';
 
-const faultOf = (text: string): string => {
+const problemOf = (text: string): string => {
   const parsed = parseCameraSource(text);
   return 'fault' in parsed ? parsed.fault : '';
 };
@@ -122,10 +122,10 @@ void t.test(
       ['', /must be/],
     ];
     for (const [source, right] of cases) {
-      t.match(faultOf(source), right, source);
+      t.match(problemOf(source), right, source);
       t.equal(cameraAddress(source), '', 'no order names it');
       t.notMatch(
-        `${faultOf(source)} ${maskedSource(source)}`,
+        `${problemOf(source)} ${maskedSource(source)}`,
         /w0rd|ss@|10\.0\.0|p#ss|EVIL/,
         'no part of it is shown',
       );
@@ -204,7 +204,7 @@ void t.test('a hidden login is filled in from the same device alone', async (t) 
 });
 
 void t.test('a second stream is another RTSP address of the same host and port', async (t) => {
-  const faultOf = (main: string, second: string): string | undefined => {
+  const streamProblem = (main: string, second: string): string | undefined => {
     const [one, other] = [parseCameraSource(main), parseCameraSource(second)];
     return 'fault' in one || 'fault' in other
       ? 'unreadable'
@@ -216,13 +216,16 @@ void t.test('a second stream is another RTSP address of the same host and port',
     'rtsp://u:p@10.0.0.2:554/sub',
     'rtsp://v:q@10.0.0.2/main?channel=2',
   ])
-    t.equal(faultOf(main, second), undefined, second);
+    t.equal(streamProblem(main, second), undefined, second);
   for (const second of [
     'rtsp://10.0.0.3/sub',
     'rtsp://10.0.0.2:8554/sub',
     'v4l2:/dev/video0',
     'rtsp://v:q@10.0.0.2/main?channel=1&token=b',
   ])
-    t.match(faultOf(main, second), /must be another RTSP stream of the same host and port as camera.source/);
-  t.match(faultOf('v4l2:/dev/video0', 'rtsp://10.0.0.2/sub'), /needs an RTSP stream in camera.source/);
+    t.match(
+      streamProblem(main, second),
+      /must be another RTSP stream of the same host and port as camera.source/,
+    );
+  t.match(streamProblem('v4l2:/dev/video0', 'rtsp://10.0.0.2/sub'), /needs an RTSP stream in camera.source/);
 });

@@ -97,8 +97,8 @@ void t.test(
 function extendedValues(value: unknown, member: object): unknown[] {
   if (typeof value !== 'object' || value === null) return [];
   const within = Object.entries(value).flatMap(([key, part]) =>
-    extendedValues(part, member).map((changed) =>
-      Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed },
+    extendedValues(part, member).map((extended) =>
+      Array.isArray(value) ? value.with(Number(key), extended) : { ...value, [key]: extended },
     ),
   );
   return Array.isArray(value) ? within : [{ ...value, ...member }, ...within];
@@ -280,7 +280,7 @@ void t.test('a message outside of the contract is refused', async (t) => {
     ['a picture without bytes', message({}, { topic: topics.snapshot('e'), payload: '' })],
   ];
   for (const [name, packet] of bad) {
-    const faults = contract.problems(packet);
-    t.ok(faults.length > 0, `${name}: ${faults.join(' | ')}`);
+    const problems = contract.problems(packet);
+    t.ok(problems.length > 0, `${name}: ${problems.join(' | ')}`);
   }
 });

@@ -13,7 +13,7 @@ import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { openOrder } from '../../agent/orders/room-order.ts';
 import { checkedAuthorisation } from '../../agent/orders/signed-order.ts';
 import { configOf } from '../lib/agent.ts';
-import { orderFor } from '../lib/authority.ts';
+import { authorisationFor } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed, updateOrder } from '../lib/commands.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -70,7 +70,7 @@ void t.test(
           keys,
           wallMs: () => Number.POSITIVE_INFINITY,
         }),
-      authorisation: (times) => checkedAuthorisation({ ...orderFor(config), rules, ...times }),
+      authorisation: (times) => checkedAuthorisation({ ...authorisationFor(config), rules, ...times }),
     };
     for (const [form, open] of Object.entries(opens)) {
       const verdict = (times: object) => verdictOf(() => open({ ...span, ...times }));

@@ -42,8 +42,8 @@ function clip(): Observation[] {
 }
 
 function makeHour(t: Test, grant: TrackLogGrant, change: Partial<MadeHour> = {}) {
-  const desk = makeSigner('judge-desk', ['tracks']);
-  const box = new TrackedBox(scratch(t), { grant, keys: [desk.config], source: CAMERA });
+  const asker = makeSigner('judge-desk', ['tracks']);
+  const box = new TrackedBox(scratch(t), { grant, keys: [asker.config], source: CAMERA });
   const endsMs = box.clock.wallMs();
   const tracks = writeHour(clip(), {
     stateDir: box.stateDir,

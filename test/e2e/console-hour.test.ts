@@ -27,7 +27,7 @@ const LASTS_MS = 8000;
 /** Size of the demo's stills, in bytes. */
 const STILL_BYTES = 58_000;
 const HEAP_MB_MAX = 50;
-const LOOK_EVERY_MS = FULL ? 60_000 : 5000;
+const MEASURE_EVERY_MS = FULL ? 60_000 : 5000;
 /** Time that a person thinks before closing the next incident, ms. */
 const THINKS_MS = 1500;
 
@@ -39,17 +39,17 @@ t.test(
     const room = await makeRoom(t);
     await RoomProgram.start(t, room, '--database', database.address, '--quiet');
     const street = await startStreet(t, room, BOXES);
-    const desk = await ConsoleProgram.start(t, database.address);
+    const consoleProgram = await ConsoleProgram.start(t, database.address);
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
-    const screen = await ConsoleScreen.open(browser, desk, 'operator');
+    const screen = await ConsoleScreen.open(browser, consoleProgram, 'operator');
 
     const endsMs = performance.now() + SECONDS * 1000;
     const isOver = (): boolean => performance.now() >= endsMs;
-    const [toldCount, { closed, faults }, heaps] = await Promise.all([
+    const [toldCount, { closedCount, errors }, heaps] = await Promise.all([
       raiseIncidents(street, isOver),
       work(t, screen, isOver),
-      measureHeap(t, screen, desk, endsMs),
+      measureHeap(t, screen, consoleProgram, endsMs),
     ]);
     await waitUntil(t, 'all delivered', () => street.every(({ waiting }) => waiting === 0), 60_000);
     const numbers = async (): Promise<number[]> =>
@@ -65,14 +65,14 @@ t.test(
     );
     t.equal(drawnNos.size, archivedNos.length, 'and of no other');
     const [closedRow] = await database.read("SELECT count(*) AS n FROM incident WHERE state = 'closed'");
-    t.equal(Number(closedRow?.['n']), closed, 'the incidents that the operator closed are closed');
-    t.ok(closed > 0, `${closed} closed by keyboard`);
-    t.same(faults, [], 'nothing went otherwise than a person expects');
+    t.equal(Number(closedRow?.['n']), closedCount, 'the incidents that the operator closed are closed');
+    t.ok(closedCount > 0, `${closedCount} closed by keyboard`);
+    t.same(errors, [], 'nothing went otherwise than a person expects');
     t.same(await screen.page.evaluate('window.twice'), [], 'no incident is in two lines');
     t.same(screen.pageErrors, []);
     t.comment(
-      `${toldCount} incidents in ${SECONDS} s, ${closed} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
-        `${Math.max(...heaps).toFixed(1)} MB; console ${desk.rssMB.toFixed(0)} MB`,
+      `${toldCount} incidents in ${SECONDS} s, ${closedCount} closed; heap ${Math.min(...heaps).toFixed(1)} to ` +
+        `${Math.max(...heaps).toFixed(1)} MB; console ${consoleProgram.rssMB.toFixed(0)} MB`,
     );
     t.ok(Math.max(...heaps) <= HEAP_MB_MAX, 'the heap of the page');
   },
@@ -102,47 +102,47 @@ async function raiseIncidents(street: readonly StreetBox[], isOver: () => boolea
   return toldCount;
 }
 
-interface Worked {
-  closed: number;
+interface WorkResult {
+  closedCount: number;
   /** Deviations from what a person expects, in words. */
-  readonly faults: string[];
+  readonly errors: string[];
 }
 
-async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Promise<Worked> {
-  const worked: Worked = { closed: 0, faults: [] };
+async function work(t: Test, screen: ConsoleScreen, isOver: () => boolean): Promise<WorkResult> {
+  const result: WorkResult = { closedCount: 0, errors: [] };
   while (!isOver()) {
     try {
-      if (await screen.closeNext(worked.closed % 3 === 0 ? 'f' : 't')) {
-        worked.closed += 1;
+      if (await screen.closeNext(result.closedCount % 3 === 0 ? 'f' : 't')) {
+        result.closedCount += 1;
         await sleep(THINKS_MS);
       } else await sleep(100);
     } catch (error) {
       // The hour continues; the failure is reported at its end.
-      worked.faults.push(messageOf(error));
+      result.errors.push(messageOf(error));
       t.comment(messageOf(error).slice(0, 300));
       await screen.keys('Escape');
     }
   }
-  return worked;
+  return result;
 }
 
 /** Heap of the page in MB, at each measurement. */
 async function measureHeap(
   t: Test,
   screen: ConsoleScreen,
-  desk: ConsoleProgram,
+  consoleProgram: ConsoleProgram,
   endsMs: number,
 ): Promise<number[]> {
   const heaps: number[] = [];
   const beganMs = performance.now();
   while (performance.now() < endsMs) {
-    await sleep(Math.min(LOOK_EVERY_MS, Math.max(0, endsMs - performance.now())));
+    await sleep(Math.min(MEASURE_EVERY_MS, Math.max(0, endsMs - performance.now())));
     const heapMB = await screen.heapMB();
     heaps.push(heapMB);
     const drawnCount = await screen.page.evaluate('window.told.size');
     const s = Math.round((performance.now() - beganMs) / 1000);
     t.comment(
-      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${desk.rssMB.toFixed(0)} MB, ${String(drawnCount)} told`,
+      `${s} s: heap ${heapMB.toFixed(1)} MB, console ${consoleProgram.rssMB.toFixed(0)} MB, ${String(drawnCount)} told`,
     );
   }
   return heaps;

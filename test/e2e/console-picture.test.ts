@@ -25,7 +25,7 @@ t.test(
   async (t) => {
     let output = '';
     const demo = spawn(process.execPath, [DEMO, '--dir', scratch(t)], { cwd: ROOT });
-    const demoEnd = new Promise((done) => demo.once('close', done));
+    const demoEnd = new Promise((resolve) => demo.once('close', resolve));
     for (const stream of [demo.stdout, demo.stderr]) {
       stream.on('data', (chunk: Buffer) => {
         output += chunk.toString();
@@ -43,20 +43,20 @@ t.test(
     t.notMatch(output, /clock was not synchronised/, 'not beside each alert');
     t.ok(output.split('clock is not set by the network').length <= 2, 'once, where it is so');
     const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
-    const desk = { url, link };
+    const consoleEntry = { url, link };
     const browser = await openBrowser(join(scratch(t), 'profile'));
     t.teardown(() => browser.close());
-    const screen = await ConsoleScreen.open(browser, desk, 'operator');
+    const screen = await ConsoleScreen.open(browser, consoleEntry, 'operator');
     await screen.waitUntil('lines', `document.querySelectorAll('.row').length >= 2`);
     const hasPicture = `document.querySelector('.pictures img')?.naturalWidth > 0`;
     // A colleague has claimed one incident and dispatched someone to another.
-    const colleague = await ConsoleScreen.open(browser, desk, 'operator-2');
-    for (const act of ['dispatch', 'claim']) {
+    const colleague = await ConsoleScreen.open(browser, consoleEntry, 'operator-2');
+    for (const action of ['dispatch', 'claim']) {
       const { incidents } = JSON.parse((await colleague.request('/api/queue')).text) as Queue;
       const one = incidents.find(({ state, kind }) => state === 'new' && kind === 'line-crossing');
       const claimed = await colleague.request(`/api/incidents/${one?.no}/claim`, {});
       const { revision } = JSON.parse(claimed.text) as Incident;
-      if (act === 'dispatch') await colleague.request(`/api/incidents/${one?.no}/dispatch`, { revision });
+      if (action === 'dispatch') await colleague.request(`/api/incidents/${one?.no}/dispatch`, { revision });
     }
     await colleague.page.browserContext().close();
     await screen.page.bringToFront();

@@ -77,7 +77,7 @@ interface ConsoleSetup {
 }
 
 async function at(t: Test, { chain, browser }: ConsoleSetup, account: string): Promise<ConsoleScreen> {
-  const screen = await ConsoleScreen.open(browser, chain.desk, account);
+  const screen = await ConsoleScreen.open(browser, chain.consoleProgram, account);
   t.teardown(() => screen.page.browserContext().close());
   return screen;
 }
@@ -180,16 +180,16 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
     `document.querySelector('.toasts').textContent.includes('Closed as confirmed')`,
   );
   const record = await recordOf(chain, no);
-  const acts = record.map(({ act }) => String(act));
+  const actions = record.map(({ act }) => String(act));
   t.same(
-    [...acts].sort(),
+    [...actions].sort(),
     ['claim', 'dispatch', 'judge', 'note', 'see-still'],
     'the audit log has all of it',
   );
-  t.ok(acts.indexOf('see-still') < acts.indexOf('note'), 'the picture was viewed before the verdict');
+  t.ok(actions.indexOf('see-still') < actions.indexOf('note'), 'the picture was viewed before the verdict');
   t.same([...new Set(record.map(({ account }) => account))], ['operator']);
   const sha256 = createHash('sha256').update(JPEG).digest('hex');
-  t.match(String(record[acts.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
+  t.match(String(record[actions.indexOf('see-still')]?.['more']), sha256, 'the audit log names the picture');
   const due = await chain.database.read(`SELECT * FROM verdict_due WHERE episode = 'shift-e'`);
   t.match(due, [{ box: 'quay-00', verdict: 'confirmed' }], 'the verdict is due at the box');
   t.notMatch(JSON.stringify(due), 'operator', 'without the operator’s name');
@@ -269,7 +269,7 @@ async function testHostileBox(t: Test, setup: ConsoleSetup): Promise<void> {
   });
   const flooder = await clientOf(t, chain.room, 'flooder', { reconnectPeriod: 0 });
   flooder.on('error', (error) => t.comment(error.message));
-  const closed = new Promise<void>((done) => flooder.once('close', () => done()));
+  const closed = new Promise<void>((resolve) => flooder.once('close', () => resolve()));
   const properties = { userProperties: { seq: '1', first: '1', lane: 'alert', epoch: 'e1' } };
   const large = JSON.stringify({ reason: 'x'.repeat(1_048_576) });
   flooder.publish(`vigie/${SITE}/flooder/evt/alert/loitering`, large, { qos: 1, properties });
@@ -376,15 +376,15 @@ async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: RateCo
   await sleep(DRAWN_MAX_MS);
   const drawnMs = (await screen.page.evaluate('window.firstDrawn')) as Record<string, number>;
   const counted = (await screen.page.evaluate('window.counted')) as [number, number][];
-  const fresh = [...commits].filter(([no]) => !before.has(no));
-  const took = fresh.map(([no, committedMs], i) => {
+  const newCommits = [...commits].filter(([no]) => !before.has(no));
+  const took = newCommits.map(([no, committedMs], i) => {
     const countedMs = counted.find(([, waiting]) => waiting > i)?.[0];
     return ((isStorm ? countedMs : drawnMs[no]) ?? Number.POSITIVE_INFINITY) - committedMs;
   });
   took.sort((a, b) => a - b);
-  const share = (part: number): number =>
+  const quantile = (part: number): number =>
     took[Math.min(took.length - 1, Math.floor(took.length * part))] ?? Number.NaN;
-  const [p50, p95, max] = [share(0.5), share(0.95), share(1)];
+  const [p50, p95, max] = [quantile(0.5), quantile(0.95), quantile(1)];
   t.comment(
     `${chain.name}, ${perS} a second: from commit to screen p50 ${p50}, p95 ${p95}, max ${max} ms of ${took.length}`,
   );
@@ -402,7 +402,7 @@ async function testLatency(t: Test, setup: ConsoleSetup, { count, perS }: RateCo
 
 async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   const { chain } = setup;
-  const { database, desk, street } = chain;
+  const { database, consoleProgram, street } = chain;
   const colleague = await at(t, setup, 'operator-2');
   await closeAll(colleague);
   const screen = await at(t, setup, 'operator');
@@ -411,7 +411,7 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
     for (let i = from; i < to; i += TOGETHER) {
       const ids = Array.from({ length: TOGETHER }, (_, j) => ({ id: `burst-${i + j}` }));
       street[(i / TOGETHER) % street.length]?.tell(...ids);
-      await new Promise((done) => setImmediate(done));
+      await new Promise((resolve) => setImmediate(resolve));
     }
   };
   const stored = async (): Promise<number[]> =>
@@ -421,9 +421,9 @@ async function testBurst(t: Test, setup: ConsoleSetup): Promise<void> {
   };
   const first = tell(0, BURST / 2);
   await reached(BURST / 16);
-  await desk.kill();
+  await consoleProgram.kill();
   const atConsole = (await stored()).length;
-  await desk.start();
+  await consoleProgram.start();
   await first;
   const second = tell(BURST / 2, BURST);
   await reached((BURST * 9) / 16);

@@ -94,7 +94,7 @@ class Demo {
   }
 
   /** Leftovers after the end: processes, the ports of broker, page and console, temporary files. */
-  async left(): Promise<string[]> {
+  async leftovers(): Promise<string[]> {
     const ports = [...this.output.matchAll(/(?:localhost|127\.0\.0\.1):(\d+)/g)].map(([, port]) =>
       Number(port),
     );
@@ -163,7 +163,7 @@ void t.test(
     t.ok(bytes.length <= SNAPSHOT_BYTES_MAX, `${bytes.length} bytes`);
     t.ok(Math.max(width, height) <= SNAPSHOT_LONG_SIDE_PX_MAX, `${width} × ${height} px`);
     t.equal(exif, undefined, 'no metadata');
-    t.strictSame(await demo.left(), [], 'no process, port or file is left');
+    t.strictSame(await demo.leftovers(), [], 'no process, port or file is left');
   },
 );
 
@@ -214,7 +214,7 @@ void t.test(
       t.equal((await demo.demoEnd).code, code, `${name}: exit code ${code}`);
       t.ok(Date.now() - beganMs < END_WITHIN_MS, `${name}: ended after ${Date.now() - beganMs} ms`);
       t.match(demo.output, says, `${name}: one line says why`);
-      t.strictSame(await demo.left(), [], `${name}: no leftovers`);
+      t.strictSame(await demo.leftovers(), [], `${name}: no leftovers`);
     }
   },
 );
@@ -248,7 +248,7 @@ void t.test(
     process.kill(pid, 'SIGKILL');
     t.equal((await headless.demoEnd).code, 1, 'a console that dies is reported');
     t.match(headless.output, /\ndemo: the console ended: [^\n]*\n$/);
-    t.strictSame(await headless.left(), [], 'no leftovers');
+    t.strictSame(await headless.leftovers(), [], 'no leftovers');
 
     const bin = scratch(t);
     const openedFile = join(bin, 'opened');
@@ -259,7 +259,7 @@ void t.test(
     t.equal((await withDisplay.demoEnd).code, 0, withDisplay.output);
     const [, at] = /Console {2}(\S+)/.exec(withDisplay.output) ?? [];
     t.match(readFileSync(openedFile, 'utf8'), `url=${at}"`, 'by the desktop’s own browser');
-    t.strictSame(await withDisplay.left(), [], 'no leftovers');
+    t.strictSame(await withDisplay.leftovers(), [], 'no leftovers');
   },
 );
 
@@ -286,7 +286,7 @@ void t.test(
     t.same(await ask('/api/pair', { code }), {}, 'by the code that is shown');
     demo.child.kill('SIGTERM');
     await demo.demoEnd;
-    t.strictSame(await demo.left(), [], 'no leftovers');
+    t.strictSame(await demo.leftovers(), [], 'no leftovers');
   },
 );
 
@@ -312,5 +312,5 @@ void t.test('a clip that does not exist is one clear line', { skip: ready }, asy
   t.equal((await demo.demoEnd).code, 2, 'exit code 2');
   const last = demo.output.trimEnd().split('\n').at(-1) ?? '';
   t.match(last, /^demo: the agent ended \(exit code 2\): .*no-such-clip\.mp4/, 'it names the clip');
-  t.strictSame(await demo.left(), [], 'no leftovers');
+  t.strictSame(await demo.leftovers(), [], 'no leftovers');
 });

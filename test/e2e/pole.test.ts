@@ -43,7 +43,7 @@ mqtt:
 `;
 
 /** The authorisation allows one rule, in a zone within the right two thirds of the picture, and masks the windows. */
-const ORDER = {
+const AUTHORISATION = {
   rules: [{ kind: 'loitering', zones: ['lawn'], purpose: 'public-safety', legalBasis: 'Code de test' }],
   outlines: [{ id: 'lawn', polygon: rectangle(0, 0.25, 1, 1) }],
   masks: [{ id: 'windows', polygon: rectangle(0.42, 0.04, 0.76, 0.16) }],
@@ -73,11 +73,11 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
   const image = FULL ? bakedImage() : cardImage(dir);
   const debs = boxPackages(ownArch());
   const began = performance.now();
-  const took = (what: string): void =>
-    t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s: ${what}`);
+  const took = (step: string): void =>
+    t.comment(`${((performance.now() - began) / 1000).toFixed(0)} s: ${step}`);
   const room = join(dir, 'room');
   enrol('init', '--dir', room);
-  const { folder } = await siteFolder(dir, { site: SITE, box: BOX, yaml: YAML, change: ORDER });
+  const { folder } = await siteFolder(dir, { site: SITE, box: BOX, yaml: YAML, change: AUTHORISATION });
   copyFileSync(join(room, 'ca.crt'), join(folder, 'ca.crt'));
 
   const card = join(dir, 'card.img');
@@ -138,7 +138,7 @@ void t.test('a technician gets from a blank card to the first alert', { skip }, 
 
 /** Pairs the phone, draws, tries, applies and walks; counts the touches other than drawing. */
 async function atThePole(t: Test, phone: Phone, took: (step: string) => void): Promise<void> {
-  const faults: string[] = [];
+  const problems: string[] = [];
   let [taps, typed] = [0, 0];
   const tap = async (selector: string): Promise<void> => {
     taps += 1;
@@ -148,8 +148,8 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
     await tap('#next');
     await phone.untilTrue(screen, `document.querySelector("[data-screen=${screen}]") !== null`);
   };
-  const look = async (name: string): Promise<void> =>
-    void faults.push(...(await phone.check(`pole-${name}`)));
+  const check = async (name: string): Promise<void> =>
+    void problems.push(...(await phone.check(`pole-${name}`)));
   await tap('#pair');
   await phone.untilTrue(
     'paired',
@@ -163,7 +163,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
     await phone.untilTrue('aim', 'document.querySelector("[data-screen=aim]") !== null');
   }
   await phone.picture();
-  await look('aim');
+  await check('aim');
   await next('zones');
   await phone.picture();
   await tap('[data-add=zone]');
@@ -171,7 +171,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
   await phone.drag([0.6, 0.3], [0.95, 0.4]);
   await phone.drag([0.6, 0.6], [0.98, 0.98]);
   await phone.drag([0.3, 0.6], [0.02, 0.98]);
-  await look('zone');
+  await check('zone');
   t.equal(await phone.page.$('.shape.bad'), null, 'inside of the order’s outline');
   await next('rules');
   await tap('#add-rule');
@@ -179,7 +179,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
   typed += 1;
   await next('fires');
   await phone.untilTrue('a person stays', 'document.querySelector("[data-watch][data-fires=true]") !== null');
-  await look('fires');
+  await check('fires');
   await next('try');
   await phone.untilTrue('on trial', 'document.querySelector(".trial") !== null');
   took('on trial');
@@ -189,7 +189,7 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
     PATIENCE_MS,
   );
   took('the new configuration runs');
-  await look('trial');
+  await check('trial');
   await tap('#keep');
   await phone.untilTrue('kept', 'document.querySelector("[data-fate=kept]") !== null');
   took('kept');
@@ -198,15 +198,15 @@ async function atThePole(t: Test, phone: Phone, took: (step: string) => void): P
   typed += 1;
   await tap('#walk-start');
   await phone.untilTrue('seen', 'document.querySelector("#walk[data-phase=done]") !== null', PATIENCE_MS);
-  await look('walk');
+  await check('walk');
   await tap('#walk-keep');
   took('walk test kept');
   await next('go');
   await phone.untilTrue('a verdict', 'document.querySelector("#verdict") !== null');
-  await look('go');
+  await check('go');
   await next('receipt');
   t.match(await receiptOf(phone), /^%PDF/, 'a receipt');
-  t.same(faults, [], 'nothing that a screen reader, a thumb or the sun would miss');
+  t.same(problems, [], 'nothing that a screen reader, a thumb or the sun would miss');
   t.comment(`${taps} taps besides drawing, ${typed} numbers typed`);
   t.ok(taps <= 12, `${taps} taps`);
 }

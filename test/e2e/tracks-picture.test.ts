@@ -22,11 +22,11 @@ const PICTURE_BYTES_MAX = 300_000;
 const skip = browserMissing() || (existsSync(STREET_CLIP) ? false : 'no clip: scripts/setup fetches it');
 
 /** Starts a demo that ends with the test; returns its output, its folder and the console's address. */
-async function startDemo(t: Test, saidAll: RegExp) {
+async function startDemo(t: Test, expectedOutput: RegExp) {
   let output = '';
   const dir = scratch(t);
   const demo = spawn(process.execPath, [DEMO, '--dir', dir], { cwd: ROOT });
-  const demoEnd = new Promise((done) => demo.once('close', done));
+  const demoEnd = new Promise((resolve) => demo.once('close', resolve));
   for (const stream of [demo.stdout, demo.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output += chunk.toString();
@@ -36,12 +36,12 @@ async function startDemo(t: Test, saidAll: RegExp) {
     demo.kill('SIGTERM');
     await demoEnd;
   });
-  while (!saidAll.test(output)) {
+  while (!expectedOutput.test(output)) {
     if (demo.exitCode !== null) throw new Error(output);
     await sleep(100);
   }
   const [link = '', url = ''] = /(http:\/\/127\.0\.0\.1:\d+)\/auth\S+/.exec(output) ?? [];
-  return { dir, said: output, desk: { url, link } };
+  return { dir, output, consoleEntry: { url, link } };
 }
 
 /** Runs the command as the second person types it, with their files. */
@@ -59,13 +59,13 @@ async function approveQuestion(t: Test, command: string, dir: string): Promise<s
 
 t.test('two people ask about an hour of tracks', { skip, timeout: 150_000 }, async (t) => {
   // By this line a still of the place has arrived.
-  const { dir, said, desk } = await startDemo(t, / {2}ALERT {2}/);
-  t.match(said, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
-  const [, persons = ''] = /: an hour of (\d+) tracks/.exec(said) ?? [];
+  const { dir, output, consoleEntry } = await startDemo(t, / {2}ALERT {2}/);
+  t.match(output, /\nPassages press g t in the console: an hour of \d{3,4} tracks, made from the clip\n/);
+  const [, persons = ''] = /: an hour of (\d+) tracks/.exec(output) ?? [];
   t.ok(Number(persons) > 500, persons);
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  const screen = await ConsoleScreen.open(browser, desk, 'operator');
+  const screen = await ConsoleScreen.open(browser, consoleEntry, 'operator');
   const { page } = screen;
   const textOf = (selector: string) => page.$eval(selector, ({ textContent }) => textContent);
   const press = (selector: string) => page.evaluate(`document.querySelector('${selector}').click()`);

@@ -15,7 +15,7 @@ import type { TrackLogGrant, TrackResult } from '../../agent/contract/track-log.
 import type { TrackAnswer } from '../../scripts/programs/room/contract/tracks.ts';
 import { authorised, authoriseFile } from '../lib/authority.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -146,12 +146,12 @@ t.test(
 
     const now = span(startMs - HOUR_MS, Date.now());
     const coverage = await tracksOf(...by('desk'), ...caseOptions, ...now, '--coverage', '--json');
-    const answered = JSON.parse(coverage.out) as TrackResult;
+    const coverageResult = JSON.parse(coverage.out) as TrackResult;
     t.equal(coverage.code, 1, 'there are gaps');
-    t.match(answered, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
-    t.ok(answered.coverage.seen > 0.001, `${answered.coverage.seen} of the time was seen`);
-    t.match(answered.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
-    const view = answered.views[0]?.view ?? '';
+    t.match(coverageResult, { order: '2026-77', grade: 'persons', matches: 0, kept: { days: 1 } });
+    t.ok(coverageResult.coverage.seen > 0.001, `${coverageResult.coverage.seen} of the time was seen`);
+    t.match(coverageResult.coverage.gaps[0], { why: 'not-authorised' }, 'the log began later');
+    const view = coverageResult.views[0]?.view ?? '';
     const asks = [...caseOptions, ...now, '--class', 'person', '--view', view, '--line', '.3,.2,.7,.95'];
     t.match(await tracksOf(...by('desk'), ...asks), {
       code: 1,
@@ -162,18 +162,18 @@ t.test(
     const answer = JSON.parse(crossed.out) as TrackResult;
     t.ok(answer.matches > 0 && answer.tracks.length === answer.matches, `${answer.matches} crossed the line`);
     t.ok(answer.tracks.every((one) => one.class === 'person' && one.path.length > 1));
-    t.equal(answer.left.case, answered.left.case - answer.matches, 'the budget is paid');
+    t.equal(answer.left.case, coverageResult.left.case - answer.matches, 'the budget is paid');
     const tenMs = 600_000;
-    const wholeSpan = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
-    const counts = [...caseOptions, ...wholeSpan, '--class', 'person', '--count'];
+    const alignedSpan = span(Math.floor(startMs / tenMs) * tenMs, Math.ceil(Date.now() / tenMs) * tenMs);
+    const counts = [...caseOptions, ...alignedSpan, '--class', 'person', '--count'];
     await tracksOf(...by('second'), ...counts, '--approve', file('count.json'));
     const counted = await tracksOf(...by('desk'), ...counts, '--approval', file('count.json'), '--json');
-    const { matches, tracks, coverage: covered } = JSON.parse(counted.out) as TrackResult;
+    const { matches, tracks, coverage: countCoverage } = JSON.parse(counted.out) as TrackResult;
     t.ok(matches >= answer.matches, `${matches} persons were there`);
     t.strictSame(tracks, [], 'a number alone');
-    t.equal(covered.gaps.at(-1)?.why, 'future');
+    t.equal(countCoverage.gaps.at(-1)?.why, 'future');
 
-    const desk = await makeDesk(t, file);
+    const askConsole = await makeConsole(t, file);
     const question = {
       from: new Date(startMs).toISOString(),
       to: new Date().toISOString(),
@@ -181,7 +181,7 @@ t.test(
       answer: 'tracks',
     };
     const request = { box: BOX, case: '2026/1234', reason: 'theft of a bicycle', question };
-    const inRoom = await desk(request);
+    const inRoom = await askConsole(request);
     t.equal(inRoom.status, 200, inRoom.text);
     t.match(inRoom.json as TrackAnswer, {
       order: '2026-77',
@@ -190,7 +190,7 @@ t.test(
       views: [{ view }],
     });
     t.ok((inRoom.json as TrackAnswer).coverage.seen > 0.05);
-    t.match(await desk({ ...request, question: { ...question, classes: ['person'] } }), {
+    t.match(await askConsole({ ...request, question: { ...question, classes: ['person'] } }), {
       status: 409,
       json: { title: /needs the approval of a second key/ },
     });
@@ -231,7 +231,7 @@ t.test(
     });
     const suspended = stateOf(stateDir);
     await sleep(3000);
-    t.match(await desk(request), { status: 409, json: { title: suspendedText } });
+    t.match(await askConsole(request), { status: 409, json: { title: suspendedText } });
     t.strictSame(stateOf(stateDir), suspended, 'no file is written');
     t.equal(recordsIn(stateDir, 'tracks').length, 4);
     t.equal(health.at(-1)?.tracks.state === 'off', false, 'the stored tracks are still there');
@@ -256,7 +256,7 @@ t.test(
 );
 
 /** Starts the room's signer and its console; resolves with a function that sends requests to it. */
-async function makeDesk(t: Test, file: (name: string) => string) {
+async function makeConsole(t: Test, file: (name: string) => string) {
   const socket = file('signer.sock');
   const signer = start(t, process.execPath, [
     ...[SIGNER, '--room', file('room.yaml'), '--sign', file('desk.pem')],
@@ -270,7 +270,7 @@ async function makeDesk(t: Test, file: (name: string) => string) {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const accounts = [{ name: 'operator', role: 'operator' }] as const;
-  const { url } = await wholeConsole(t, db, { signer: socket, accounts });
+  const { url } = await fullConsole(t, db, { signer: socket, accounts });
   const cookie = await enter(url, 'operator');
   return (body: object) =>
     ask(`${url}/api/tracks`, { method: 'POST', headers: { cookie, ...from(url) }, body });

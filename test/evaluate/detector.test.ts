@@ -18,13 +18,13 @@ t.test(
   async (t) => {
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     const lines: string[] = [];
-    const figures = await evaluateDetector({
+    const metrics = await evaluateDetector({
       model: 'nanodet-g-city10',
       inputs: [[416, 256]],
       dataDir,
       say: (line) => lines.push(line),
     });
-    const pets = figures.find(({ clip }) => clip === 'PETS09-S2L1');
+    const pets = metrics.find(({ clip }) => clip === 'PETS09-S2L1');
     t.match(pets, { frames: 159, truths: 895 }, 'every fifth frame, all that is to be judged');
     for (const [name, least] of Object.entries(LEAST)) {
       const reached = pets?.[name as keyof typeof LEAST] ?? 0;

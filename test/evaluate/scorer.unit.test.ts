@@ -29,7 +29,7 @@ function score(truth: readonly MotRow[], detected: readonly MotRow[], frames: nu
 }
 
 /** One object that stays in place for `frames` frames. */
-const standing = (frames: number, id = 1): MotRow[] =>
+const stationary = (frames: number, id = 1): MotRow[] =>
   Array.from({ length: frames }, (_, i) => row(i + 1, id, 0, 0));
 
 t.test('MOTChallenge text reads back as written', async (t) => {
@@ -41,7 +41,7 @@ t.test('MOTChallenge text reads back as written', async (t) => {
       .map(([frame, id, x, y, w, h]) => row(frame, id, x, y, w, h)),
   );
   fc.assert(
-    fc.property(rows, (some) => JSON.stringify(parseMot(formatMot(some), 'memory')) === JSON.stringify(some)),
+    fc.property(rows, (list) => JSON.stringify(parseMot(formatMot(list), 'memory')) === JSON.stringify(list)),
   );
   t.pass('for all');
 });
@@ -56,7 +56,7 @@ t.test('an invalid line of MOTChallenge text is named', async (t) => {
 });
 
 t.test('perfect tracks score 1, whatever their numbers', async (t) => {
-  const truth = [...standing(5), ...standing(5, 2).map((one) => row(one.frame, 2, 100, one.frame))];
+  const truth = [...stationary(5), ...stationary(5, 2).map((one) => row(one.frame, 2, 100, one.frame))];
   const renumbered = truth.map((one) => ({ ...one, id: 70 + one.id }));
   const {
     hota: all,
@@ -75,16 +75,16 @@ t.test('perfect tracks score 1, whatever their numbers', async (t) => {
 });
 
 t.test('empty results or truths score 0', async (t) => {
-  const none = score(standing(4), [], 4);
+  const none = score(stationary(4), [], 4);
   t.match(none, { hota: 0, mota: 0, idf1: 0, recall: 0, misses: 4, falseAlarms: 0 });
-  const ghosts = score([], standing(4), 4);
+  const ghosts = score([], stationary(4), 4);
   t.match(ghosts, { hota: 0, idf1: 0, precision: 0, misses: 0, falseAlarms: 4 });
   t.match(score([], [], 4), { hota: 0, mota: 0, idf1: 0 });
 });
 
 t.test('a number that changes half-way gives the figures computed by hand', async (t) => {
-  const halves = standing(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
-  const { hota: all, detection, association, mota, idf1, switches } = score(standing(10), halves, 10);
+  const halves = stationary(10).map((one) => ({ ...one, id: one.frame <= 5 ? 1 : 2 }));
+  const { hota: all, detection, association, mota, idf1, switches } = score(stationary(10), halves, 10);
   checkNear(t, detection, 1, 'DetA');
   checkNear(t, association, 0.5, 'AssA: 5 of 10 for each detection');
   checkNear(t, all, Math.sqrt(0.5), 'HOTA');
@@ -95,8 +95,8 @@ t.test('a number that changes half-way gives the figures computed by hand', asyn
 
 t.test('boxes half off count up to their overlap, as computed by hand', async (t) => {
   // Overlap 0.6 = 15 × 40 shared of 25 × 40: a hit for the 12 thresholds from 0.05 to 0.6.
-  const shiftedRows = standing(4).map((one) => row(one.frame, 9, 5, 0));
-  const { hota: all, localisation, precision } = score(standing(4), shiftedRows, 4);
+  const shiftedRows = stationary(4).map((one) => row(one.frame, 9, 5, 0));
+  const { hota: all, localisation, precision } = score(stationary(4), shiftedRows, 4);
   checkNear(t, all, 12 / 19, 'HOTA');
   checkNear(t, localisation, (12 * 0.6 + 7) / 19, 'localisation counts 1 without a hit');
   t.equal(precision, 1);
@@ -109,8 +109,8 @@ t.test('a pair that is kept goes before a better overlap', async (t) => {
 });
 
 t.test('ground truth of confidence 0 is not counted', async (t) => {
-  const truth = [...standing(3), ...standing(3, 2).map((one) => ({ ...one, conf: 0 }))];
-  t.match(score(truth, standing(3), 3), { mota: 1, recall: 1, precision: 1 });
+  const truth = [...stationary(3), ...stationary(3, 2).map((one) => ({ ...one, conf: 0 }))];
+  t.match(score(truth, stationary(3), 3), { mota: 1, recall: 1, precision: 1 });
 });
 
 t.test('three people, a swap, gaps, jitter and a ghost give the figures of TrackEval', async (t) => {
@@ -130,15 +130,15 @@ t.test('three people, a swap, gaps, jitter and a ghost give the figures of Track
     .trim()
     .split(/\s+/)
     .map((one) => row(...(one.split(',').map(Number) as [number, number, number, number, number, number])));
-  const figures = score(truth, detected, 14);
-  checkNear(t, figures.hota, 0.3602611783713932, 'HOTA');
-  checkNear(t, figures.detection, 0.4523293851577533, 'DetA');
-  checkNear(t, figures.association, 0.2880101952623365, 'AssA');
-  checkNear(t, figures.mota, 0.5405405405405406, 'MOTA');
-  checkNear(t, figures.idf1, 0.5217391304347826, 'IDF1');
-  checkNear(t, figures.precision, 0.84375, 'precision');
-  checkNear(t, figures.recall, 0.7297297297297297, 'recall');
-  t.equal(figures.switches, 2);
+  const metrics = score(truth, detected, 14);
+  checkNear(t, metrics.hota, 0.3602611783713932, 'HOTA');
+  checkNear(t, metrics.detection, 0.4523293851577533, 'DetA');
+  checkNear(t, metrics.association, 0.2880101952623365, 'AssA');
+  checkNear(t, metrics.mota, 0.5405405405405406, 'MOTA');
+  checkNear(t, metrics.idf1, 0.5217391304347826, 'IDF1');
+  checkNear(t, metrics.precision, 0.84375, 'precision');
+  checkNear(t, metrics.recall, 0.7297297297297297, 'recall');
+  t.equal(metrics.switches, 2);
 });
 
 const scene = fc.array(
@@ -161,23 +161,23 @@ t.test('figures of any tracks stay in their range and do not depend on numbers',
     fc.property(scene, scene, (a, b) => {
       const truth = rowsOf(a);
       const detected = rowsOf(b);
-      const figures = score(truth, detected, 6);
+      const metrics = score(truth, detected, 6);
       const renamed = score(
         truth,
         detected.map((one) => ({ ...one, id: 1000 - 7 * one.id })),
         6,
       );
-      const { hota: all, detection, association, localisation, precision, recall } = figures;
+      const { hota: all, detection, association, localisation, precision, recall } = metrics;
       return (
-        [all, detection, association, localisation, precision, recall, figures.idf1].every(
+        [all, detection, association, localisation, precision, recall, metrics.idf1].every(
           (x) => x >= 0 && x <= 1 + 1e-12,
         ) &&
-        figures.mota <= 1 &&
-        figures.hits + figures.misses === truth.length &&
-        figures.hits + figures.falseAlarms === detected.length &&
+        metrics.mota <= 1 &&
+        metrics.hits + metrics.misses === truth.length &&
+        metrics.hits + metrics.falseAlarms === detected.length &&
         Math.abs(renamed.hota - all) < 1e-9 &&
-        renamed.idf1 === figures.idf1 &&
-        renamed.hits === figures.hits
+        renamed.idf1 === metrics.idf1 &&
+        renamed.hits === metrics.hits
       );
     }),
   );

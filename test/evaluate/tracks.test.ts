@@ -29,7 +29,7 @@ t.test(
       const absent = [sequence.clip, sequence.truth].find((path) => !existsSync(path));
       const skip = absent === undefined ? false : `${sequence.name}: ${absent} is absent`;
       await t.test(sequence.name, { skip, timeout: 180_000 }, async (t) => {
-        const [figures] = await evaluateTracks({
+        const [metrics] = await evaluateTracks({
           model: 'nanodet-g-city10',
           input: [416, 256],
           sequences: [sequence],
@@ -37,13 +37,13 @@ t.test(
           say: () => undefined,
         });
         const least = LEAST[sequence.name];
-        if (figures === undefined || least === undefined) throw new Error(`no figures for ${sequence.name}`);
-        t.comment(tracksTable([figures]));
-        t.ok(figures.hota >= least.hota, `HOTA ${figures.hota.toFixed(3)} of ${least.hota}`);
-        t.ok(figures.idf1 >= least.idf1, `IDF1 ${figures.idf1.toFixed(3)} of ${least.idf1}`);
-        t.ok(figures.msPerFrame <= MS_PER_FRAME_MAX, `${figures.msPerFrame.toFixed(3)} ms a frame`);
+        if (metrics === undefined || least === undefined) throw new Error(`no figures for ${sequence.name}`);
+        t.comment(tracksTable([metrics]));
+        t.ok(metrics.hota >= least.hota, `HOTA ${metrics.hota.toFixed(3)} of ${least.hota}`);
+        t.ok(metrics.idf1 >= least.idf1, `IDF1 ${metrics.idf1.toFixed(3)} of ${least.idf1}`);
+        t.ok(metrics.msPerFrame <= MS_PER_FRAME_MAX, `${metrics.msPerFrame.toFixed(3)} ms a frame`);
         const written = parseMot(readFileSync(join(outDir, `${sequence.name}.txt`), 'utf8'), 'tracks');
-        t.ok(written.length > figures.hits && written.every(({ frame }) => frame <= figures.frames));
+        t.ok(written.length > metrics.hits && written.every(({ frame }) => frame <= metrics.frames));
       });
     }
   },

@@ -135,8 +135,8 @@ async function inspectDatabase(database: TestDatabase, accepted: Record<Lane, Se
   const repeatedCount =
     numbers.length - storedNumbers.size + (rows.length - new Set(rows.map(({ id }) => id)).size);
   return {
-    lost: lostRows,
-    twice: repeatedCount,
+    lostRows,
+    repeatedCount,
     unread: rows.filter(({ unread }) => unread !== null).length,
     stored: rows.length,
   };
@@ -185,10 +185,10 @@ for (const [name, make] of Object.entries(DATABASES)) {
       );
       t.ok(box.alive, 'the box runs');
       const leftMs = Math.round(performance.now() - endedMs);
-      const { lost, twice, unread, stored } = await inspectDatabase(database, box.accepted);
+      const { lostRows, repeatedCount, unread, stored } = await inspectDatabase(database, box.accepted);
       const summary = `seed ${SEED}, ${faults.length} faults (${faults.flat().length} kills)`;
-      t.same(lost, [], `${summary}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
-      t.equal(twice, 0, 'none is there twice');
+      t.same(lostRows, [], `${summary}: 0 of ${box.total} accepted rows lost, ${stored} stored`);
+      t.equal(repeatedCount, 0, 'none is there twice');
       t.equal(unread, 0, 'every event could be read');
       t.pass(`the outbox was empty ${leftMs} ms after the last fault, ${took} ms after the last event`);
     },
@@ -202,7 +202,7 @@ for (const [name, make] of Object.entries(DATABASES)) {
     const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
     outbox.start();
     t.teardown(() => outbox.stop());
-    const left = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
+    const remaining = (): number => LANES.reduce((sum, lane) => sum + outbox.counters.lanes[lane].rows, 0);
     const { delivery } = deliver(t, room.config, outbox);
     for (let i = 0; i < backlog; i += 500) {
       outbox.append(
@@ -211,17 +211,17 @@ for (const [name, make] of Object.entries(DATABASES)) {
       delivery.wake();
       await sleep(1);
     }
-    t.equal(left(), backlog, `${backlog} rows accepted while the broker is offline`);
+    t.equal(remaining(), backlog, `${backlog} rows accepted while the broker is offline`);
     await RoomProgram.start(t, room, '--database', database.address, '--quiet');
     await room.broker.start();
-    await waitUntil(t, 'the backlog moves', () => left() < backlog - 500, 60_000);
+    await waitUntil(t, 'the backlog moves', () => remaining() < backlog - 500, 60_000);
     const beganMs = performance.now();
-    const from = left();
+    const from = remaining();
     const latencies: number[] = [];
-    while (left() > 500 && latencies.length < 40) {
+    while (remaining() > 500 && latencies.length < 40) {
       latencies.push(await liveMs(t, database, outbox, delivery, `live-${latencies.length}`));
     }
-    await waitUntil(t, 'drained', () => left() === 0, 300_000);
+    await waitUntil(t, 'drained', () => remaining() === 0, 300_000);
     const rate = (from + latencies.length) / ((performance.now() - beganMs) / 1000);
     latencies.sort((a, b) => a - b);
     const [median = 0, worst = 0] = [latencies[latencies.length >> 1], latencies.at(-1)].map((ms) =>

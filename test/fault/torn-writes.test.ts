@@ -94,8 +94,8 @@ function lostOf(dir: string, output: string): number {
   const before = Number(output.split('\n').at(-2) ?? -1) + 1;
   const journal = openJournal(dir);
   const { size } = journal;
-  const faults = wrongIn(dir);
-  if (faults.length > 0) throw new AgentError('corrupt', faults.join('; '));
+  const problems = wrongIn(dir);
+  if (problems.length > 0) throw new AgentError('corrupt', problems.join('; '));
   journal.append({ at: new Date(0).toISOString(), type: 'clock-step', stepMs: 1 });
   if (wrongIn(dir).length > 0) throw new AgentError('corrupt', 'it does not go on');
   return Math.max(0, before - size);

@@ -74,11 +74,17 @@ async function attempt(work: (surroundings: Surroundings) => Promise<void>): Pro
   }
 }
 
-const cardOf = ({ site, image }: Bench, more: Partial<CardOptions>): Promise<Outcome> =>
-  attempt((around) =>
+const cardOf = ({ site, image }: Bench, options: Partial<CardOptions>): Promise<Outcome> =>
+  attempt((surroundings) =>
     card(
-      { site: site.folder, box: BOX, adapter: 'none', ...(more.stick === undefined && { image }), ...more },
-      around,
+      {
+        site: site.folder,
+        box: BOX,
+        adapter: 'none',
+        ...(options.stick === undefined && { image }),
+        ...options,
+      },
+      surroundings,
     ),
   );
 
@@ -308,20 +314,24 @@ void t.test('an invalid site folder is refused', async (t) => {
     readFileSync(site.yaml, 'utf8').replace('pki/box.key', 'box.key'),
     /mqtt\.key must be \/etc\/vigie\/pki\/box\.key/,
   );
-  await withFile(site.order, 'nothing', /authorisation\.dsse\.json: /);
+  await withFile(site.authorisation, 'nothing', /authorisation\.dsse\.json: /);
   const other = await siteFolder(join(dir, 'other'), { box: 'another' });
   cpSync(join(other.folder, 'authority.pub'), join(site.folder, 'authority.pub'));
   await withFile(
-    site.order,
-    readFileSync(other.order),
+    site.authorisation,
+    readFileSync(other.authorisation),
     /authorisation 2026-77 is for another at marseille-1; this is canebiere-017/,
   );
   const [dayMs, nowMs] = [86_400_000, Date.now()];
   const at = (ms: number): string => new Date(ms).toISOString();
   const late = await siteFolder(join(dir, 'late'), { change: { notAfter: at(nowMs - 1000) } });
-  await withFile(site.order, readFileSync(late.order), /authorisation 2026-77 was valid until/);
+  await withFile(
+    site.authorisation,
+    readFileSync(late.authorisation),
+    /authorisation 2026-77 was valid until/,
+  );
   const early = await siteFolder(join(dir, 'early'), { change: { notBefore: at(nowMs + dayMs) } });
-  writeFileSync(site.order, readFileSync(early.order));
+  writeFileSync(site.authorisation, readFileSync(early.authorisation));
   const warned = await tryIt();
   t.match(warned, { error: undefined }, 'an order that begins tomorrow');
   t.match(warned.lines.join('\n'), /^warning: authorisation 2026-77 begins .*; nothing runs before/);
@@ -400,8 +410,8 @@ void t.test('a failing medium is detected', async (t) => {
     const options = { signal: new AbortController().signal };
     const progress = (): void => undefined;
     await writeVerified({ image: setup.image, bytes }, target, { ...options, progress });
-    const shrink = (doneBytes: number, of: number): void => {
-      if (doneBytes === of) truncateSync(backing, 1024 * 1024);
+    const shrink = (doneBytes: number, totalBytes: number): void => {
+      if (doneBytes === totalBytes) truncateSync(backing, 1024 * 1024);
     };
     // Reading back has set O_DIRECT on the first handle.
     const second = await open(loop, 'r+');
@@ -452,8 +462,10 @@ void t.test('a stick is written, and a label for a lost code', async (t) => {
   t.strictSame(readdirSync(join(dir, 'labels')).sort(), ['label.pdf', 'label.png']);
   checkRefusal(t, await cardOf(setup, options), /stick\/vigie already exists/, 'a stick of another box');
   const out = join(dir, 'new');
-  const fresh = await attempt((around) => newLabel({ site: site.folder, box: BOX, codeOut: out }, around));
-  t.match(fresh, { error: undefined });
+  const result = await attempt((surroundings) =>
+    newLabel({ site: site.folder, box: BOX, codeOut: out }, surroundings),
+  );
+  t.match(result, { error: undefined });
   const url = execFileSync('zbarimg', ['-q', '--raw', join(out, 'label.png')], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

@@ -52,8 +52,8 @@ void t.test('only a removable disk that is not in use may be overwritten', async
   const line = (number: string, place: string, source: string): string =>
     `30 1 ${number} / ${place} rw,relatime shared:1 - ext4 ${source} rw`;
   const use = (mountinfo = '', swaps = 'Filename\tType\n') => ({ mountinfo, swaps });
-  const no = (name: string, message: RegExp, what: string, used = use()): void =>
-    void t.throws(() => writableDisk(name, sys, used), { kind: 'denied', message }, what);
+  const checkDenied = (name: string, message: RegExp, label: string, usage = use()): void =>
+    void t.throws(() => writableDisk(name, sys, usage), { kind: 'denied', message }, label);
 
   disk(
     'mmcblk0',
@@ -75,47 +75,57 @@ void t.test('only a removable disk that is not in use may be overwritten', async
   writeFileSync(join(usb, 'serial'), '000000000272\n');
   t.match(writableDisk('sda', sys, use()), { serial: '000000000272' }, 'a card in a USB reader');
 
-  no('sda1', /sda1 is a partition; name the disk, \/dev\/sda/, 'a partition');
-  no('mmcblk0p2', /name the disk, \/dev\/mmcblk0$/, 'a partition of a card');
-  no('sdz', /is not there/, 'none');
+  checkDenied('sda1', /sda1 is a partition; name the disk, \/dev\/sda/, 'a partition');
+  checkDenied('mmcblk0p2', /name the disk, \/dev\/mmcblk0$/, 'a partition of a card');
+  checkDenied('sdz', /is not there/, 'none');
   for (const name of ['nvme0n1', 'loop0', 'vda', 'sr0', 'dm-0', 'mmcblk1boot0', 'zram0', '../sda']) {
-    no(name, /is neither a card nor a stick/, name);
+    checkDenied(name, /is neither a card nor a stick/, name);
   }
   disk('sdb', { removable: '0' });
-  no('sdb', /sdb is built in \(not removable\)/, 'a disk that is screwed in');
+  checkDenied('sdb', /sdb is built in \(not removable\)/, 'a disk that is screwed in');
   disk('mmcblk1', { removable: '0', 'device/type': 'MMC' });
-  no('mmcblk1', /is built in \(eMMC\)/, 'eMMC');
+  checkDenied('mmcblk1', /is built in \(eMMC\)/, 'eMMC');
   disk('sdc', { size: '0' });
-  no('sdc', /there is no card in the reader/, 'an empty reader');
+  checkDenied('sdc', /there is no card in the reader/, 'an empty reader');
   disk('sdd', { size: String(2 ** 32 + 1) });
-  no('sdd', /more than any card/, 'too large');
+  checkDenied('sdd', /more than any card/, 'too large');
   disk('sde', { ro: '1' });
-  no('sde', /write-protected/, 'the switch at its side');
+  checkDenied('sde', /write-protected/, 'the switch at its side');
 
   disk('sdf', {}, 2);
   const [root, first] = [join(sys, 'block/sdf/dev'), join(sys, 'block/sdf/sdf1/dev')].map((file) =>
     readFileSync(file, 'utf8').trim(),
   );
-  no(
+  checkDenied(
     'sdf',
     /is this machine’s own disk: \/ lies on it/,
     'the root',
     use(line(String(root), '/', '/dev/root')),
   );
-  no('sdf', /own disk: \/boot\/firmware lies/, 'boot', use(line(String(first), '/boot/firmware', '/dev/x')));
-  no(
+  checkDenied(
+    'sdf',
+    /own disk: \/boot\/firmware lies/,
+    'boot',
+    use(line(String(first), '/boot/firmware', '/dev/x')),
+  );
+  checkDenied(
     'sdf',
     /is mounted on \/media\/me; unmount/,
     'mounted',
     use(line(String(first), '/media/me', '/dev/sdf1')),
   );
-  no(
+  checkDenied(
     'sdf',
     /is mounted on/,
     'by its name, where a file system has a number of its own',
     use(line('0:41', '/mnt', '/dev/sdf2')),
   );
-  no('sdf', /it swaps to \/dev\/sdf2/, 'swap', use('', 'Filename\tType\n/dev/sdf2 partition 1 0 -2\n'));
+  checkDenied(
+    'sdf',
+    /it swaps to \/dev\/sdf2/,
+    'swap',
+    use('', 'Filename\tType\n/dev/sdf2 partition 1 0 -2\n'),
+  );
   t.ok(
     writableDisk('sdf', sys, use(line('8:1', '/', '/dev/sdzz1'))),
     'another disk’s root is none of its business',
@@ -128,15 +138,21 @@ void t.test('only a removable disk that is not in use may be overwritten', async
     disk(holder, { dev: `253:${holder.slice(3)}` });
     mkdirSync(join(sys, 'block', on, 'holders', holder), { recursive: true });
   }
-  no('sdf', /\/ lies on it/, 'the root through two mappings', use(line('253:1', '/', '/dev/mapper/vg-root')));
-  no('sdf', /is in use by dm-0/, 'mapped and not mounted');
+  checkDenied(
+    'sdf',
+    /\/ lies on it/,
+    'the root through two mappings',
+    use(line('253:1', '/', '/dev/mapper/vg-root')),
+  );
+  checkDenied('sdf', /is in use by dm-0/, 'mapped and not mounted');
 
   t.doesNotThrow(() => assertSame(card, { ...card }));
   for (const change of [{ bytes: 1 }, { serial: 'x' }, { number: '8:1' }, { sequence: '99' }]) {
     t.throws(() => assertSame(card, { ...card, ...change }), { message: /another disk than the one/ });
   }
   const { signal } = new AbortController();
-  const confirmed = (given: string | undefined, of: Disk = card): Promise<void> => confirm(of, given, signal);
+  const confirmed = (input: string | undefined, target: Disk = card): Promise<void> =>
+    confirm(target, input, signal);
   await t.resolves(confirmed('31914983424 0x12345678'));
   await t.resolves(confirmed('31914983424 My Reader', { ...card, serial: 'My Reader' }));
   for (const wrong of [

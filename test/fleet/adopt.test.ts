@@ -66,13 +66,13 @@ async function beginRollout(t: Test, count = 8) {
   const running = start('run');
   await waitUntil('canaries are ordered', () => orders.installs().size === 2);
   backUp(t, fleet);
-  const ordered = new Set<string>();
+  const orderedBoxes = new Set<string>();
   const waveOne = async (): Promise<void> => {
     await waitUntil('the first wave is ordered', () => orders.installs().size === count / 2);
     fleet.isFrozen = true;
-    for (const box of orders.installs().keys()) ordered.add(box);
+    for (const box of orders.installs().keys()) orderedBoxes.add(box);
   };
-  return { fleet, dir, plan, orders, start, run, running, waveOne, ordered };
+  return { fleet, dir, plan, orders, start, run, running, waveOne, ordered: orderedBoxes };
 }
 
 function shell(t: Test, dir: string, line: string): void {
@@ -139,7 +139,17 @@ void t.test('yesterday’s store during a rollout sends nothing, adopts, and goe
 });
 
 void t.test('yesterday’s store after an abort never sends what was aborted', async (t) => {
-  const { fleet, dir, plan, orders, start, run, running, waveOne, ordered } = await beginRollout(t);
+  const {
+    fleet,
+    dir,
+    plan,
+    orders,
+    start,
+    run,
+    running,
+    waveOne,
+    ordered: orderedBoxes,
+  } = await beginRollout(t);
   await waveOne();
   t.match(await run('abort'), { code: 0, out: 'r-1: aborted\n' }, 'while another program runs it');
   t.equal(await running.exit, 0);
@@ -148,7 +158,11 @@ void t.test('yesterday’s store after an abort never sends what was aborted', a
     [],
     'at the broker lie final withdrawals',
   );
-  t.strictSame(new Set(orders.retained.keys()), ordered, 'of every box that was ordered, and of no other');
+  t.strictSame(
+    new Set(orders.retained.keys()),
+    orderedBoxes,
+    'of every box that was ordered, and of no other',
+  );
   const before = orders.installs();
   const sentCount = orders.all.length;
   restore(t, fleet);
@@ -317,19 +331,20 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   await waitUntil('five are ordered', () => orders.retained.size === 5);
   backUp(t, fleet);
   await link.stop();
-  const finals = (): number => [...orders.retained.values()].filter(({ final }) => final === true).length;
+  const finalCount = (): number => [...orders.retained.values()].filter(({ final }) => final === true).length;
   let partial = '';
   const abort = await runUntilAlive(fleet, { dir, deed: 'abort' }, [3, 4, 5, 7, 9], async () => {
     await sleep(100);
     const [row] = view(dir);
-    if (row?.state === 'aborted' && finals() < 5) t.fail(`aborted is said with ${finals()} withdrawals`);
+    if (row?.state === 'aborted' && finalCount() < 5)
+      t.fail(`aborted is said with ${finalCount()} withdrawals`);
     // A copy of the store of the one killed in the middle, beside what the broker holds then.
-    if (finals() >= 2 && finals() < 5) partial = `${finals()}`;
+    if (finalCount() >= 2 && finalCount() < 5) partial = `${finalCount()}`;
   });
   t.match(abort, { output: 'aborted\n' });
   t.ok(abort.deaths >= 4, `${abort.deaths} deaths`);
   t.not(partial, '', 'it died with some of the withdrawals at the broker');
-  t.equal(finals(), 5);
+  t.equal(finalCount(), 5);
   for (let i = 0; i < 5; i += 1)
     t.equal(new Rollouts(store).ordersOf(SITE, `b-${i}`).length, 2, 'one withdrawal each');
   store.close();
@@ -344,7 +359,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
       qos: 1,
       retain: true,
     });
-  await waitUntil('two withdrawals lie there', () => finals() === 2);
+  await waitUntil('two withdrawals lie there', () => finalCount() === 2);
   const sentCount = orders.all.length;
   restore(t, fleet);
   const adopt = await runUntilAlive(fleet, { dir, deed: 'adopt' }, [1, 2, 4], () => {
@@ -353,7 +368,7 @@ void t.test('a killed abort or adoption goes on, and orders no box', async (t) =
   });
   t.match(adopt, { output: 'no rollout is under way\n' });
   t.ok(adopt.deaths >= 2, `${adopt.deaths} deaths`);
-  await waitUntil('the others are withdrawn', () => finals() === 5);
+  await waitUntil('the others are withdrawn', () => finalCount() === 5);
   t.match(view(dir), [{ name: NAME, state: 'aborted' }]);
   t.equal(
     orders.all.slice(sentCount).filter(({ action }) => action === 'install').length,

@@ -164,13 +164,13 @@ t.test('a stolen box is disconnected at once and stays out', async (t) => {
   const other = issue('box-2', 365);
   const second = await client('box-2', `${SITE}.box-2`);
   const topics = topicsOf(SITE, BOX);
-  const ordering = await client('fleet', 'fleet-test');
+  const publisher = await client('fleet', 'fleet-test');
   for (const topic of [topics.updateDesired, topics.configDesired]) {
-    await ordering.publishAsync(topic, '{"an":"order"}', { qos: 1, retain: true });
+    await publisher.publishAsync(topic, '{"an":"order"}', { qos: 1, retain: true });
   }
   const retained = new Map<string, string>();
-  ordering.on('message', (topic, payload) => retained.set(topic, payload.toString()));
-  await ordering.subscribeAsync('vigie/#', { qos: 1 });
+  publisher.on('message', (topic, payload) => retained.set(topic, payload.toString()));
+  await publisher.subscribeAsync('vigie/#', { qos: 1 });
   const store = new FleetStore(dir);
   store.addBox(SITE, BOX, Date.now());
   store.close();
@@ -202,8 +202,8 @@ t.test('a broker that does not use the lists is reported', async (t) => {
   issue(BOX, 365);
   const box = await client(BOX, `${SITE}.${BOX}`);
   const { health } = topicsOf(SITE, BOX);
-  const says = setInterval(() => void (box.connected && box.publish(health, '{}', { qos: 0 })), 600);
-  t.teardown(() => clearInterval(says));
+  const timer = setInterval(() => void (box.connected && box.publish(health, '{}', { qos: 0 })), 600);
+  t.teardown(() => clearInterval(timer));
   const still = await fleet(
     'revoke',
     BOX,

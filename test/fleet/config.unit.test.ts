@@ -18,7 +18,7 @@ import { Authorisations } from '../../scripts/programs/fleet/config/judge.ts';
 import { patched, patchOf } from '../../scripts/programs/fleet/config/patch.ts';
 import { selected } from '../../scripts/programs/fleet/config/selector.ts';
 import type { BoxRow } from '../../scripts/programs/fleet/store.ts';
-import { orderFor, signedOrder } from '../lib/authority.ts';
+import { authorisationFor, signedAuthorisation } from '../lib/authority.ts';
 import { cpuMsSince } from '../lib/cpu-time.ts';
 import { scratch } from '../lib/paths.ts';
 
@@ -80,13 +80,16 @@ void t.test('secrets are removed from a configuration, and restored when it come
     );
   }
   t.equal(withoutSecrets('camera: ['), undefined);
-  const [former = ''] = texts;
-  const sub = withSecretsOf('camera: { source: "rtsp://***@10.0.0.2/sub" }\n', former);
+  const [previous = ''] = texts;
+  const sub = withSecretsOf('camera: { source: "rtsp://***@10.0.0.2/sub" }\n', previous);
   t.match(sub, /rtsp:\/\/admin:hunter2@10\.0\.0\.2\/sub/, 'another path of the same camera');
   for (const source of ['rtsp://***@10.0.0.3/main', 'rtsps://***@10.0.0.2/main', 'rtsp://***@10.0.0.2/x?***'])
-    t.throws(() => withSecretsOf(`camera: { source: "${source}" }\n`, former), /login .* of another camera/);
+    t.throws(
+      () => withSecretsOf(`camera: { source: "${source}" }\n`, previous),
+      /login .* of another camera/,
+    );
   t.equal(
-    withSecretsOf('camera: { source: "test:pattern" }\n', former),
+    withSecretsOf('camera: { source: "test:pattern" }\n', previous),
     'camera: { source: "test:pattern" }\n',
   );
 });
@@ -218,11 +221,11 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
     rowOf('lyon', 'a-7', null),
     rowOf('lyon', 'a-8', '', { report: undefined }),
   ];
-  const choose = (set: string[], orders = new Authorisations([]), of = boxes) =>
+  const choose = (set: string[], authorisations = new Authorisations([]), candidates = boxes) =>
     chooseChanges({
-      boxes: of,
+      boxes: candidates,
       copies,
-      authorisations: orders,
+      authorisations,
       nowMs: Date.now(),
       change: (text) => patched(text, patchOf(undefined, set, [])),
     });
@@ -232,7 +235,7 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
     ['a-1', 'a-2'],
   );
   t.match(
-    choice.leftOut.map(({ box, reason: why }) => `${box.box}: ${why}`),
+    choice.leftOut.map(({ box, reason }) => `${box.box}: ${reason}`),
     [
       /a-3: its file was changed on the box/,
       /a-4: there is no copy/,
@@ -250,8 +253,8 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   t.ok(painted.some((line) => /^ESC\[32m\+ {2}- \{ id: stay.*afterS: 5.*ESC\[0m$/.test(line)));
   t.equal(choose(['rules[stay].afterS=9']).upToDate.length, 2);
 
-  const checkRefusal = (set: string[], reason: RegExp, orders?: Authorisations): void => {
-    const { changes, validationErrors } = choose(set, orders, [one]);
+  const checkRefusal = (set: string[], reason: RegExp, authorisations?: Authorisations): void => {
+    const { changes, validationErrors } = choose(set, authorisations, [one]);
     t.equal(changes.length, 0, set.join());
     t.match(validationErrors[0]?.lines[0], reason, set.join());
   };
@@ -271,7 +274,7 @@ void t.test('a change is sent, skipped or refused for each box', async (t) => {
   if (config === undefined) throw new Error('the test’s file is a configuration');
   const folder = join(dir, 'orders');
   mkdirSync(folder);
-  writeFileSync(join(folder, 'a-1.dsse.json'), signedOrder(orderFor(config)));
+  writeFileSync(join(folder, 'a-1.dsse.json'), signedAuthorisation(authorisationFor(config)));
   const orders = new Authorisations([folder]);
   checkRefusal(['rules[stay].purpose=fun'], /^rules\[0\]: authorisation 2026-77 .*not fun/, orders);
   checkRefusal(['camera.source=test:pattern'], /authorisation 2026-77 is for the camera/, orders);

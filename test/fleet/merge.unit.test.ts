@@ -73,7 +73,7 @@ class Fleet {
     return this.store.rollouts.find(({ state }) => OPEN.includes(state));
   }
 
-  act([event, n]: readonly [string, number]): void {
+  apply([event, n]: readonly [string, number]): void {
     this.#ms += 10;
     const present = this.present;
     if (event === 'copy') this.yesterday = structuredClone(this.store);
@@ -86,7 +86,7 @@ class Fleet {
     }
     if (present === undefined) return;
     const going = present.state === 'running';
-    if (event === 'order' && going) this.#order(present, n);
+    if (event === 'order' && going) this.#sendOrders(present, n);
     if (event === 'wave' && going && present.wave < WAVES - 1) present.wave += 1;
     if (event === 'pause' && going) this.#hold(present, 'paused', 'pause');
     if (event === 'halt' && going) this.#hold(present, 'halted', 'withdraw');
@@ -117,7 +117,7 @@ class Fleet {
   }
 
   /** Sends some of the due orders, since a controller may be killed in between. */
-  #order(rollout: Stored, n: number): void {
+  #sendOrders(rollout: Stored, n: number): void {
     const due = [...rollout.boxes].filter(
       ([, box]) =>
         box.wave <= rollout.wave &&
@@ -225,28 +225,28 @@ const RARE_EVENTS = [
   'done',
 ];
 /** Orders and boxes' reports are the most frequent events. */
-const deed = fc.tuple(
+const fleetEvent = fc.tuple(
   fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom('order', 'take', 'take', 'end', 'wave', 'begin') },
     { weight: 1, arbitrary: fc.constantFrom(...RARE_EVENTS) },
   ),
   fc.nat(BOXES * 4),
 );
-const life = fc.array(deed, { minLength: 5, maxLength: 120 });
+const fleetEvents = fc.array(fleetEvent, { minLength: 5, maxLength: 120 });
 
 /** Number of batches; the probability that not all wanted outcomes occur is 1/20 to this power. */
 const BATCHES_MAX = 8;
 
 void t.test('an old store never adopts more than really happened', async (t) => {
   const counts = new Map<string, number>();
-  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+  const count = (outcome: string): void => void counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   const expected = [
     ...['running', 'halted', 'aborted'].map((state) => `${state} taken for ${state}`),
     'running taken for paused',
   ];
-  const takesNoMore = fc.property(life, (deeds) => {
+  const takesNoMore = fc.property(fleetEvents, (events) => {
     const fleet = new Fleet();
-    for (const each of deeds) fleet.act(each);
+    for (const each of events) fleet.apply(each);
     const { yesterday, store, boxes, broker } = fleet;
     const merged = merge(fleet.witnesses(yesterday));
     const after = adopt(yesterday, merged);
@@ -284,7 +284,7 @@ void t.test('an old store never adopts more than really happened', async (t) => 
   // The rarest outcome occurs three times in a batch on average, and not at all in one of twenty.
   for (
     let batch = 0;
-    batch < BATCHES_MAX && (batch === 0 || !expected.every((what) => counts.has(what)));
+    batch < BATCHES_MAX && (batch === 0 || !expected.every((outcome) => counts.has(outcome)));
     batch++
   )
     fc.assert(takesNoMore, {
@@ -302,9 +302,9 @@ void t.test('two boxes with false reports can pause a rollout, and change no oth
     rollout: fc.constantFrom('r-1', 'r-2', 'theirs', null),
   });
   fc.assert(
-    fc.property(life, fc.array(lie, { minLength: 1, maxLength: 2 }), (deeds, lies) => {
+    fc.property(fleetEvents, fc.array(lie, { minLength: 1, maxLength: 2 }), (events, lies) => {
       const fleet = new Fleet();
-      for (const each of deeds) fleet.act(each);
+      for (const each of events) fleet.apply(each);
       const { yesterday, reports } = fleet;
       const falseReports = lies.map(({ box, counterLead, rollout }): SeenReport => {
         return { kind: 'release', id: idOf(box), counter: 1_000_000 + counterLead, rollout };
@@ -318,8 +318,8 @@ void t.test('two boxes with false reports can pause a rollout, and change no oth
         const other = honestStore.rollouts.find((rollout) => rollout.name === name);
         // One more honest box may make a name of the fleet's own credible.
         if (other === undefined && name !== 'theirs') continue;
-        const isHeld = state === 'paused' && OPEN.includes(other?.state ?? 'done');
-        if (other === undefined || (state !== other.state && !isHeld && OPEN.includes(state)))
+        const isPaused = state === 'paused' && OPEN.includes(other?.state ?? 'done');
+        if (other === undefined || (state !== other.state && !isPaused && OPEN.includes(state)))
           throw new Error(`${name}: ${state}, without the lie ${other?.state}`);
         if (wave > other.wave && !honest.some(({ rollout }) => rollout === name))
           throw new Error(`${name}: wave ${wave}, without the lie ${other.wave}`);

@@ -31,19 +31,19 @@ void t.test('a failed write is reported once, and again only after a successful 
   const clock = new HandClock();
   const warnings: string[] = [];
   const metrics = new RolloutMetricsFile({ file, clock, warn: (line) => warnings.push(line) });
-  const look = (): void => {
+  const writeNext = (): void => {
     clock.advance(15_000);
     metrics.writeIfDue(() => VIEW);
   };
-  for (let i = 0; i < 3; i += 1) look();
+  for (let i = 0; i < 3; i += 1) writeNext();
   t.equal(warnings.length, 1);
   t.match(warnings[0], `fleet.yaml: metricsFile: ${file} cannot be written (ENOENT`);
   t.match(warnings[0], /; make its folder, or leave metricsFile out$/);
   mkdirSync(dir);
-  look();
+  writeNext();
   t.match(readFileSync(file, 'utf8'), /vigie_rollout_state\{rollout="r-1",state="running"\} 1\n/);
   rmSync(dir, { recursive: true });
-  for (let i = 0; i < 3; i += 1) look();
+  for (let i = 0; i < 3; i += 1) writeNext();
   t.equal(warnings.length, 2, 'another fault');
   t.end();
 });

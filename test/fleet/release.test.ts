@@ -75,7 +75,7 @@ const online = (f: Fleet) => [createPrivateKey(readFileSync(f.onlineKey))];
 /** Signs and publishes as two keyholders do, without their terminals. */
 async function signedAndPublished(f: Fleet, file: string, nowMs = Date.now()): Promise<void> {
   const content = readSigningFile(file);
-  for (const holder of ['ben', 'carl']) addSignature(content, f.unlocked(f.key(holder, 'targets')));
+  for (const signer of ['ben', 'carl']) addSignature(content, f.unlocked(f.key(signer, 'targets')));
   writeSigningFile(file, content);
   await publishReleases(f.repository, file, { online: online(f), nowMs });
 }
@@ -132,9 +132,9 @@ void t.test('a release is signed on two machines and reaches a box by the guideâ
     lines.join('\n'),
     /from 41: \d+ B, 2 paths written, 0 removed; manifest \d+ B\n {2}VERSION\n {2}dist\/main\.js/,
   );
-  const stranger = new Fleet(scratch(t));
-  await stranger.beginQuickly();
-  t.match(stranger.sign('release', next, 'anna'), {
+  const otherFleet = new Fleet(scratch(t));
+  await otherFleet.beginQuickly();
+  t.match(otherFleet.sign('release', next, 'anna'), {
     code: 1,
     err: /of another fleet: its root 1 is not yours/,
   });
@@ -230,8 +230,8 @@ void t.test('a release can be refused, withdrawn, renewed, and expires', async (
   t.equal(f.repository.clean(Date.now()), 0, 'a box may still be fetching it');
   const laterMs = Date.now() + 3 * DAY_MS;
   t.ok((await refresh(f.repository, { online: online(f), nowMs: laterMs })) > 0);
-  const left = readdirSync(join(f.repository.dir, 'targets')).filter((name) => name.includes('44-0.4.0'));
-  t.strictSame(left, [], 'after two days its files go');
+  const files = readdirSync(join(f.repository.dir, 'targets')).filter((name) => name.includes('44-0.4.0'));
+  t.strictSame(files, [], 'after two days its files go');
 
   await refresh(f.repository, { online: online(f), nowMs: Date.now() - 2 * DAY_MS });
   await t.rejects(
@@ -303,14 +303,14 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
     '--out',
     third,
   );
-  for (const holder of ['ben', 'dora']) t.equal(f.signQuickly('root', third, holder).code, 0);
+  for (const signer of ['ben', 'dora']) t.equal(f.signQuickly('root', third, signer).code, 0);
   t.match(f.publish('root', third), {
     code: 1,
     err: /no longer accept the published releases .*first `fleet release renew`/,
   });
   const renewal = join(f.dir, 'renew.json');
   f.inRepository('release', 'renew', '--out', renewal);
-  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('release', renewal, holder).code, 0);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('release', renewal, signer).code, 0);
   t.equal(f.publish('release', renewal).code, 0);
   t.match(f.publish('root', third), { code: 0, out: /published: root 3/ });
   t.match(f.signQuickly('root', second, 'anna'), {
@@ -324,18 +324,18 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
     { code: 1, err: /may not sign targets/ },
     'a key that went signs nothing',
   );
-  for (const holder of ['anna', 'dora']) t.equal(f.signQuickly('release', next, holder).code, 0);
+  for (const signer of ['anna', 'dora']) t.equal(f.signQuickly('release', next, signer).code, 0);
   t.equal(f.publish('release', next).code, 0);
 
   // The room's own key was copied: a new one replaces it, and no box is refused meanwhile.
-  const former = f.onlineKey;
-  const fresh = keyPair(join(f.dir, 'room/online-2.key'), false);
+  const previousKey = f.onlineKey;
+  const newKey = keyPair(join(f.dir, 'room/online-2.key'), false);
   const fourth = join(f.dir, 'room/root4.json');
-  f.inRepository('root', 'rotate', '--online-key', `${fresh}.pub`, '--out', fourth);
-  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, holder).code, 0);
+  f.inRepository('root', 'rotate', '--online-key', `${newKey}.pub`, '--out', fourth);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fourth, signer).code, 0);
   t.match(f.publish('root', fourth), { code: 2, err: /--online-key: is not the snapshot key of root 4/ });
-  const now = ['--online-key', fresh];
-  const published = f.publish('root', fourth, ...now, '--previous-online-key', former);
+  const now = ['--online-key', newKey];
+  const published = f.publish('root', fourth, ...now, '--previous-online-key', previousKey);
   t.match(published, { code: 0, out: /published: root 4/ }, published.err);
   const [roots, timestamp] = [f.repository.roots(), f.repository.timestamp()];
   for (const root of roots.slice(2))
@@ -348,11 +348,11 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   t.ok(await isOffered(offlineBox, 42, '0.2.0'), 'a box that was offline follows three roots');
   // Two keys of targets at once: the new keyholders sign the current offer, and are shown all of it.
   const fifth = join(f.dir, 'room/root5.json');
-  const fresh2 = ['anna', 'ben'].map(
-    (holder) => `${holder}=${keyPair(join(f.dir, holder, 'targets-2.key'))}.pub`,
+  const newKeys = ['anna', 'ben'].map(
+    (signer) => `${signer}=${keyPair(join(f.dir, signer, 'targets-2.key'))}.pub`,
   );
-  f.inRepository('root', 'rotate', '--targets-key', ...fresh2, '--out', fifth);
-  for (const holder of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, holder).code, 0);
+  f.inRepository('root', 'rotate', '--targets-key', ...newKeys, '--out', fifth);
+  for (const signer of ['anna', 'ben']) t.equal(f.signQuickly('root', fifth, signer).code, 0);
   t.match(f.publish('root', fifth, ...now), {
     code: 1,
     err: /would no longer accept the published releases/,
@@ -367,8 +367,8 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
     'nothing passes for published that old keys signed',
   );
   f.trust('anna', 'ben');
-  for (const holder of ['anna', 'ben'])
-    t.equal(f.signQuickly('release', renewal, holder, join(f.dir, holder, 'targets-2.key')).code, 0);
+  for (const signer of ['anna', 'ben'])
+    t.equal(f.signQuickly('release', renewal, signer, join(f.dir, signer, 'targets-2.key')).code, 0);
   t.equal(f.inRepository('release', 'publish', renewal, ...now).code, 0);
   t.ok(await isOffered(offlineBox, 42, '0.2.0'));
 
@@ -378,7 +378,7 @@ void t.test('keys of root, targets and the room can be replaced', async (t) => {
   for (const id of Object.keys(forged.signatures)) delete forged.signatures[id];
   signWith(
     forged,
-    createPrivateKey(readFileSync(former)),
+    createPrivateKey(readFileSync(previousKey)),
     roots[0]?.signed.roles['timestamp']?.keyIDs[0] ?? '',
   );
   f.repository.putTimestamp(forged);
@@ -407,7 +407,7 @@ void t.test('a reader during a publication gets the old or the new state', async
   const file = join(f.dir, 'renew.json');
   for (let i = 0; i < 5; i += 1) {
     writeSigningFile(file, signingFileOf(f.repository, targetsWithout(f.repository, [], Date.now())));
-    for (const holder of ['ben', 'carl']) t.equal(f.signQuickly('release', file, holder).code, 0);
+    for (const signer of ['ben', 'carl']) t.equal(f.signQuickly('release', file, signer).code, 0);
     // In a process of its own, so that readers can interleave.
     const args = ['publish', file, '--online-key', f.onlineKey, '--repository', f.repository.dir];
     const publishing = start(t, process.execPath, [FLEET, 'release', ...args]);

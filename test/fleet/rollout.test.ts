@@ -140,9 +140,9 @@ void t.test('a rollout halts on failed canaries, withdraws open orders, and can 
     ...Array(5).fill('planned'),
   ]);
   t.match(fleet.box(0).truth, { phase: 'rolled-back', seq: 42 });
-  const left = await retainedMessages(t, fleet.broker.url, 'update/desired');
+  const remaining = await retainedMessages(t, fleet.broker.url, 'update/desired');
   t.strictSame(
-    [...left.keys()],
+    [...remaining.keys()],
     [topicsOf(SITE, 'b-2').updateDesired],
     'an offline box finds the order withdrawn',
   );
@@ -265,18 +265,18 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   await sleep(100);
   controller.hear();
   t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
-  const stranger = await connectClient(t, fleet.broker.url);
+  const unknownClient = await connectClient(t, fleet.broker.url);
   const topic = (box: string) => topicsOf(SITE, box).updateReported;
   const otherReport = await fleet.box(1).report({ box: 'b-0', journalIndex: 9000 });
-  await stranger.publishAsync(topic('b-0'), before, { qos: 1 });
-  await stranger.publishAsync(topic('b-0'), otherReport, { qos: 1 });
-  await stranger.publishAsync(topic('b-2'), otherReport, { qos: 1 });
-  await stranger.publishAsync(topic('b-2'), 'rubbish', { qos: 1 });
-  const bent = JSON.parse(before) as { payload: string };
-  bent.payload = Buffer.from(
-    Buffer.from(bent.payload, 'base64').toString().replace('"1.4.2"', '"1.4.9"'),
+  await unknownClient.publishAsync(topic('b-0'), before, { qos: 1 });
+  await unknownClient.publishAsync(topic('b-0'), otherReport, { qos: 1 });
+  await unknownClient.publishAsync(topic('b-2'), otherReport, { qos: 1 });
+  await unknownClient.publishAsync(topic('b-2'), 'rubbish', { qos: 1 });
+  const altered = JSON.parse(before) as { payload: string };
+  altered.payload = Buffer.from(
+    Buffer.from(altered.payload, 'base64').toString().replace('"1.4.2"', '"1.4.9"'),
   ).toString('base64');
-  await stranger.publishAsync(topic('b-0'), JSON.stringify(bent), { qos: 1 });
+  await unknownClient.publishAsync(topic('b-0'), JSON.stringify(altered), { qos: 1 });
   await sleep(200);
   controller.hear();
   t.equal(store.boxesNamed('b-0')[0]?.report?.version, '1.4.3');
@@ -295,7 +295,7 @@ void t.test('reports of others, with another key or of yesterday are counted wit
   const other = store.boxesNamed('b-0')[0]?.other ?? '';
   t.throws(() => store.acceptKey(SITE, 'b-0', '0'.repeat(64), 0), /it has not reported with/);
   store.acceptKey(SITE, 'b-0', other, 0);
-  await stranger.publishAsync(topic('b-0'), otherReport, { qos: 1 });
+  await unknownClient.publishAsync(topic('b-0'), otherReport, { qos: 1 });
   await sleep(100);
   controller.hear();
   t.match(store.boxesNamed('b-0')[0], { fingerprint: other, other: null, report: { journalIndex: 9000 } });
@@ -308,7 +308,7 @@ void t.test(
     const { store, controller } = await fleet.controller();
     fleet.create(store, NAME, { ...QUICK, canary: { boxes: ['b-0', 'b-1', 'b-2', 'b-3'], hours: 1 } });
     await controller.run(NAME, signal, true);
-    const stranger = await connectClient(t, fleet.broker.url);
+    const unknownClient = await connectClient(t, fleet.broker.url);
     const key = generateKeyPairSync('ed25519').privateKey;
     const writeRequest = (i: number, change: object = {}): Promise<unknown> => {
       const order = {
@@ -328,7 +328,7 @@ void t.test(
         JSON.stringify({ ...order, ...dates, ...change }),
         key,
       );
-      return stranger.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, envelope, {
+      return unknownClient.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, envelope, {
         qos: 1,
         retain: true,
       });
@@ -347,9 +347,9 @@ void t.test(
       message: /rollout theirs, for .*; sending has stopped/,
     });
     // The broker has lost one of our orders, and no one has replaced it.
-    await stranger.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });
+    await unknownClient.publishAsync(topicsOf(SITE, 'b-3').updateDesired, '', { qos: 1, retain: true });
     for (const i of [0, 1, 2])
-      await stranger.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, '', { qos: 1, retain: true });
+      await unknownClient.publishAsync(topicsOf(SITE, `b-${i}`).updateDesired, '', { qos: 1, retain: true });
     const { controller: next, store: secondStore } = await fleet.controller();
     await next.run(NAME, signal, true);
     t.match(fleet.output.join('\n'), 'the broker does not hold 4 orders any more; they go out again');

@@ -95,7 +95,7 @@ class Builder {
   async publish(file: string): Promise<void> {
     const content = readSigningFile(file);
     const { fleet } = this;
-    for (const holder of ['ben', 'carl']) addSignature(content, fleet.unlocked(fleet.key(holder, 'targets')));
+    for (const signer of ['ben', 'carl']) addSignature(content, fleet.unlocked(fleet.key(signer, 'targets')));
     writeSigningFile(file, content);
     const online = [createPrivateKey(readFileSync(fleet.onlineKey))];
     await publishReleases(fleet.repository, file, { online, nowMs: Date.now() });
@@ -243,30 +243,30 @@ async function makeWaiting(t: Test) {
   const orders = await Orders.of(t, fleet.broker.url);
   const { store, controller, link } = await fleet.controller();
   fleet.create(store, 'r-1', PLAN);
-  const untilState = async (name: string, state: RolloutState): Promise<void> => {
+  const waitUntilState = async (name: string, state: RolloutState): Promise<void> => {
     for (const untilMs = Date.now() + 60_000; ; await sleep(20)) {
       const row = await controller.run(name, signal, true);
       if (row.state === state) return;
       if (Date.now() > untilMs) throw new Error(`${name} is ${row.state}, not ${state}`);
     }
   };
-  return { fleet, orders, store, controller, link, turned: untilState };
+  return { fleet, orders, store, controller, link, waitUntilState };
 }
 
 const PLAN = { ...QUICK, thresholds: { heardMinutes: 0 } };
 
 void t.test('a rollout of root’s program replaces one of the agent that only waits', async (t) => {
-  const { fleet, orders, store, link, turned } = await makeWaiting(t);
-  await turned('r-1', 'running');
+  const { fleet, orders, store, link, waitUntilState } = await makeWaiting(t);
+  await waitUntilState('r-1', 'running');
   t.throws(() => fleet.create(store, 'r-2', PLAN, 'root'), {
     kind: 'denied',
     message: /the rollout r-1 is running; let it end/,
   });
-  await turned('r-1', 'finishing');
+  await waitUntilState('r-1', 'finishing');
   t.match(orders.retained.get('b-5'), { what: 'release', action: 'install', rollout: 'r-1' });
   fleet.create(store, 'r-2', PLAN, 'root');
   t.match(new Rollouts(store).get('r-1'), { state: 'incomplete', reason: 'replaced by r-2' });
-  await turned('r-2', 'finishing');
+  await waitUntilState('r-2', 'finishing');
   t.strictSame([...orders.retained.keys()], ['b-5'], 'completed orders are cleared');
   t.match(orders.retained.get('b-5'), { what: 'root', action: 'install', rollout: 'r-2', seq: 44 });
   const counters = new Map<string, number>();
@@ -344,14 +344,14 @@ void t.test('commands take --root or a number, and show each box’s program of 
 });
 
 void t.test('a store from before a rollout of root’s program adopts it by its orders', async (t) => {
-  const { fleet, orders, store, link, turned } = await makeWaiting(t);
-  await turned('r-1', 'finishing');
+  const { fleet, orders, store, link, waitUntilState } = await makeWaiting(t);
+  await waitUntilState('r-1', 'finishing');
   const [dir, plan] = [join(fleet.dir, 'ops'), join(fleet.dir, 'plan.yaml')];
   writeFileSync(plan, stringify(PLAN));
   store.db.prepare('VACUUM INTO ?').run(join(fleet.dir, 'yesterday.db'));
   const day = fleet.create(store, 'r-2', { ...PLAN, canary: { boxes: ['b-0', 'b-1'], hours: 300 } }, 'root');
   t.equal(day.kind, 'root');
-  await turned('r-2', 'running');
+  await waitUntilState('r-2', 'running');
   await waitUntil('the canaries have it', () =>
     [0, 1].every((i) => fleet.box(i).truth.seq === 44 && fleet.box(i).truth.phase === 'confirmed'),
   );

@@ -49,10 +49,10 @@ const pemOf = (hex: string): string =>
     .toString();
 
 /** Id and content of a keyholder's key in a role. */
-function keyOf(root: RootJson, role: string, holder: string): [string, RootJson['keys'][string]] {
-  const id = root.roles[role]?.keyids.find((one) => root.keys[one]?.['x-vigie-holder'] === holder) ?? '';
+function keyOf(root: RootJson, role: string, keyholder: string): [string, RootJson['keys'][string]] {
+  const id = root.roles[role]?.keyids.find((one) => root.keys[one]?.['x-vigie-holder'] === keyholder) ?? '';
   const key = root.keys[id];
-  if (key === undefined) throw new Error(`${holder} has no key of ${role}`);
+  if (key === undefined) throw new Error(`${keyholder} has no key of ${role}`);
   return [id, key];
 }
 
@@ -238,7 +238,7 @@ async function messageFrom(work: () => unknown): Promise<string> {
 /** Signs for both keyholders unseen, by a program of their own. */
 function signBlindly(f: Fleet, file: string, role: string): void {
   const content = readSigningFile(file);
-  for (const holder of ['anna', 'ben']) addSignature(content, f.unlocked(f.key(holder, role)));
+  for (const signer of ['anna', 'ben']) addSignature(content, f.unlocked(f.key(signer, role)));
   writeSigningFile(file, content);
 }
 
@@ -365,7 +365,7 @@ void t.test('each difference of a root needs agreement', async (t) => {
   t.equal(yes.code, 0, yes.out);
   t.match(yes.out, /signed by anna/);
   t.notMatch(yes.out, /correct|battery/, 'the passphrase is not shown');
-  for (const holder of ['ben', 'dora']) t.match(f.signQuickly('root', rootFile, holder), { code: 0 });
+  for (const signer of ['ben', 'dora']) t.match(f.signQuickly('root', rootFile, signer), { code: 0 });
 
   const publish = ['root', 'publish', rootFile, '--online-key', f.onlineKey];
   t.match(

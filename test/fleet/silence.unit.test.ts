@@ -35,7 +35,7 @@ void t.test('silence is compared by Fisher’s test within sites', async (t) => 
   // The lady tasting tea has three of four right: 17 of 70. The shortcut returns 1 below two deviations.
   t.equal(fisherExact(4, 3, 4, 1).toFixed(4), (17 / 70).toFixed(4));
   t.equal(compare(group('a', 4, 3), group('a', 4, 1)).probability, 1);
-  const close = (found: number, wanted: number): boolean => Math.abs(found - wanted) < 1e-9;
+  const close = (actual: number, expected: number): boolean => Math.abs(actual - expected) < 1e-9;
   t.ok(close(compare(group('a', 7, 6), group('a', 1400, 28)).probability, fisherExact(7, 6, 1400, 28)));
   fc.assert(
     fc.property(fc.nat(60), fc.nat(60), fc.nat(200), fc.nat(200), (triedCount, silent, untried, quiet) => {
@@ -64,20 +64,20 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
     ...boxesOf(1400, 2, canaries + 60),
   ];
   for (const progress of ['begun', 'switched', 'confirmed'] as const) {
-    const life = new Lifetime(fleet(7), { thresholds: THRESHOLDS });
-    life.at(0);
-    life.say((_, i) => i < 7, { progress }).at(0.1);
-    life.say((_, i) => i < 6, { online: false }).say((_, i) => i === 6, { progress: 'confirmed' });
-    life.say((_, i) => i >= 67 && i < 95, { online: false });
-    t.equal(life.at(1).rollout.state, 'running', `${progress}: no box is silent within the hour`);
-    t.equal(life.rollout.reachedMs, null, 'and the wave is held');
-    life.at(1.2);
-    t.match(life.rollout, {
+    const run = new Lifetime(fleet(7), { thresholds: THRESHOLDS });
+    run.at(0);
+    run.say((_, i) => i < 7, { progress }).at(0.1);
+    run.say((_, i) => i < 6, { online: false }).say((_, i) => i === 6, { progress: 'confirmed' });
+    run.say((_, i) => i >= 67 && i < 95, { online: false });
+    t.equal(run.at(1).rollout.state, 'running', `${progress}: no box is silent within the hour`);
+    t.equal(run.rollout.reachedMs, null, 'and the wave is held');
+    run.at(1.2);
+    t.match(run.rollout, {
       state: 'halted',
       reason:
         '6 of 7 boxes that tried it are silent for more than 1 h, and 28 of 1460 that have not tried it: more than chance explains (p < 0.001)',
     });
-    t.equal(life.last?.silent.length, 6, 'and they are named');
+    t.equal(run.last?.silent.length, 6, 'and they are named');
   }
   const one = new Lifetime(fleet(3), { thresholds: THRESHOLDS });
   one.at(0);
@@ -97,61 +97,61 @@ void t.test('silent canaries hold the next wave, and halt it from a certain numb
 });
 
 void t.test('a canary that is lost after its report holds the next wave until it returns', async (t) => {
-  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
+  const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(60, 1, 3)], {
     thresholds: THRESHOLDS,
     soakMs: [24 * HOUR, 0],
   });
-  life.at(0);
-  life.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
-  t.equal(life.last?.nextMs, 0.1 * HOUR + 600_000, 'the ten minutes are a time of their own');
-  t.equal(life.at(0.3).rollout.reachedMs, 0.3 * HOUR);
-  life.say((_, i) => i === 0, { online: false });
-  t.equal(installs(life.at(25)), 0, 'the soak is over, and one is silent');
-  t.match(life.last?.waits, { unheard: ['b-0'], sinceMs: 24.3 * HOUR, haltsMs: 72.3 * HOUR });
-  life.say((_, i) => i === 0, { online: true });
-  t.equal(installs(life.at(26)), 60);
+  run.at(0);
+  run.say((_, i) => i < 3, { progress: 'confirmed' }).at(0.1);
+  t.equal(run.last?.nextMs, 0.1 * HOUR + 600_000, 'the ten minutes are a time of their own');
+  t.equal(run.at(0.3).rollout.reachedMs, 0.3 * HOUR);
+  run.say((_, i) => i === 0, { online: false });
+  t.equal(installs(run.at(25)), 0, 'the soak is over, and one is silent');
+  t.match(run.last?.waits, { unheard: ['b-0'], sinceMs: 24.3 * HOUR, haltsMs: 72.3 * HOUR });
+  run.say((_, i) => i === 0, { online: true });
+  t.equal(installs(run.at(26)), 60);
 });
 
 void t.test('a wave with silent boxes halts with a reason; skip and resume continue it', async (t) => {
-  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(50, 1, 3), ...boxesOf(100, 2, 53)], {
+  const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(50, 1, 3), ...boxesOf(100, 2, 53)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0, 0],
   });
-  life.at(0);
-  life.say((_, i) => i < 3, { progress: 'confirmed' }).at(1);
-  life.at(2);
-  t.equal(life.rollout.wave, 1);
+  run.at(0);
+  run.say((_, i) => i < 3, { progress: 'confirmed' }).at(1);
+  run.at(2);
+  t.equal(run.rollout.wave, 1);
   const isMute = (_: RolloutBox, i: number): boolean => i >= 3 && i < 7;
-  life.say((one, i) => one.wave === 1 && !isMute(one, i), { progress: 'confirmed' }).at(3);
-  t.match(life.at(40).rollout, { state: 'running', wave: 1, reachedMs: null });
-  t.equal(life.last?.waits?.connected.length, 4);
-  t.match(life.at(51.1).rollout, {
+  run.say((one, i) => one.wave === 1 && !isMute(one, i), { progress: 'confirmed' }).at(3);
+  t.match(run.at(40).rollout, { state: 'running', wave: 1, reachedMs: null });
+  t.equal(run.last?.waits?.connected.length, 4);
+  t.match(run.at(51.1).rollout, {
     state: 'halted',
     reason: 'wave 1: no progress for 48 h: 4 connected and not confirmed (b-3, b-4, b-5 and 1 more)',
   });
-  life.say(isMute, { isSkipped: true });
-  t.equal(installs(life.at(52, 'resume')), 100);
-  life.say(({ wave }) => wave === 2, { progress: 'confirmed' }).at(53);
-  t.equal(life.at(54).rollout.state, 'done', 'all are confirmed, or left out by a person');
+  run.say(isMute, { isSkipped: true });
+  t.equal(installs(run.at(52, 'resume')), 100);
+  run.say(({ wave }) => wave === 2, { progress: 'confirmed' }).at(53);
+  t.equal(run.at(54).rollout.state, 'done', 'all are confirmed, or left out by a person');
 });
 
 void t.test('resume accepts boxes that are silent until then; a later one counts', async (t) => {
-  const life = new Lifetime([...boxesOf(7, 0), ...boxesOf(1400, 1, 7)], {
+  const run = new Lifetime([...boxesOf(7, 0), ...boxesOf(1400, 1, 7)], {
     thresholds: THRESHOLDS,
     soakMs: [0, 0],
   });
-  life.at(0);
-  life.say((_, i) => i < 7, { progress: 'switched' }).at(0.1);
-  life.say((_, i) => i < 5, { online: false }).at(2);
-  t.equal(life.rollout.state, 'halted');
-  life.at(3, 'resume');
-  life.say((_, i) => i === 5 || i === 6, { progress: 'confirmed' }).at(3.5);
-  t.match(life.at(4).rollout, { state: 'running', wave: 1 }, 'two others were heard, and it goes on');
-  const canaries = life.boxes.filter(({ wave }) => wave === 0).map(({ state }) => state);
+  run.at(0);
+  run.say((_, i) => i < 7, { progress: 'switched' }).at(0.1);
+  run.say((_, i) => i < 5, { online: false }).at(2);
+  t.equal(run.rollout.state, 'halted');
+  run.at(3, 'resume');
+  run.say((_, i) => i === 5 || i === 6, { progress: 'confirmed' }).at(3.5);
+  t.match(run.at(4).rollout, { state: 'running', wave: 1 }, 'two others were heard, and it goes on');
+  const canaries = run.boxes.filter(({ wave }) => wave === 0).map(({ state }) => state);
   t.strictSame(canaries.slice(0, 5), Array<BoxState>(5).fill('switched'));
-  life.say((_, i) => i >= 7, { progress: 'confirmed' }).at(4.1);
-  t.equal(life.at(5).rollout.state, 'finishing', 'not done: five were never heard again');
-  t.match(life.at(721).rollout.reason, '5 of 1407 boxes are not confirmed: 5 expired');
+  run.say((_, i) => i >= 7, { progress: 'confirmed' }).at(4.1);
+  t.equal(run.at(5).rollout.state, 'finishing', 'not done: five were never heard again');
+  t.match(run.at(721).rollout.reason, '5 of 1407 boxes are not confirmed: 5 expired');
 });
 
 void t.test('the time limit does not count days without a window', async (t) => {
@@ -165,24 +165,24 @@ void t.test('the time limit does not count days without a window', async (t) => 
 });
 
 void t.test('it halts exactly where the tried boxes are silent beyond chance', async (t) => {
-  let [halts, goes] = [0, 0];
+  let [halts, continuations] = [0, 0];
   const counts = fc.record({
     triedCount: fc.integer({ min: 1, max: 80 }),
     silent: fc.nat(80),
     untriedCount: fc.integer({ min: 10, max: 1500 }),
-    share: fc.double({ min: 0, max: 0.6, noNaN: true }),
+    ratio: fc.double({ min: 0, max: 0.6, noNaN: true }),
   });
   fc.assert(
-    fc.property(counts, ({ triedCount, untriedCount, share, ...rest }) => {
-      const [silent, quiet] = [Math.min(rest.silent, triedCount), Math.round(share * untriedCount)];
-      const life = new Lifetime([...boxesOf(triedCount, 0), ...boxesOf(untriedCount, 1, triedCount)], {
+    fc.property(counts, ({ triedCount, untriedCount, ratio, ...rest }) => {
+      const [silent, quiet] = [Math.min(rest.silent, triedCount), Math.round(ratio * untriedCount)];
+      const run = new Lifetime([...boxesOf(triedCount, 0), ...boxesOf(untriedCount, 1, triedCount)], {
         thresholds: THRESHOLDS,
         soakMs: [0, 0],
       });
-      life.at(0);
-      life.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
-      life.say((_, i) => i < silent || (i >= triedCount && i < triedCount + quiet), { online: false });
-      const next = life.at(2);
+      run.at(0);
+      run.say(({ wave }) => wave === 0, { progress: 'confirmed' }).at(0.1);
+      run.say((_, i) => i < silent || (i >= triedCount && i < triedCount + quiet), { online: false });
+      const next = run.at(2);
       const isExcess =
         silent >= Math.min(2, triedCount) && fisherExact(triedCount, silent, untriedCount, quiet) <= DOUBT;
       if ((next.rollout.state === 'halted') !== isExcess) throw new Error(`${next.rollout.state}`);
@@ -190,11 +190,11 @@ void t.test('it halts exactly where the tried boxes are silent beyond chance', a
       if (silent > 0 && next.rollout.wave > 0)
         throw new Error('a canary is silent, and the next wave begins');
       if (isExcess) halts += 1;
-      else goes += 1;
+      else continuations += 1;
     }),
     { numRuns: 200 },
   );
-  t.ok(halts > 20 && goes > 20, `${halts} halts, ${goes} not`);
+  t.ok(halts > 20 && continuations > 20, `${halts} halts, ${continuations} not`);
 });
 
 interface Street {
@@ -224,7 +224,7 @@ function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
       id: `site-${i % 6}/${one.id}`,
     }),
   );
-  const life = new Lifetime(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
+  const run = new Lifetime(boxes, { thresholds: THRESHOLDS, soakMs: [24 * HOUR, 4 * HOUR, 12 * HOUR, 0] });
   // A street's mounting points lose power together, each by its own lamp within half an hour.
   const isDark = boxes.map(() => random() < dark);
   const vanishes = boxes.map(() => random() < vanish);
@@ -232,10 +232,10 @@ function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
   let lostCount = 0;
   const phases = ['none', 'begun', 'switched', 'confirmed'] as const;
   for (let hours = 0; hours < 24 * 12; hours += 0.5) {
-    life.at(hours);
-    if (life.rollout.state !== 'running') break;
+    run.at(hours);
+    if (run.rollout.state !== 'running') break;
     const night = hours % 24 < 8 || hours % 24 >= 17;
-    for (const [i, one] of life.boxes.entries()) {
+    for (const [i, one] of run.boxes.entries()) {
       if (lostIds.has(i)) continue;
       if (random() < attrition / 2) lostIds.add(i);
       const online = !lostIds.has(i) && (night || !isDark[i]);
@@ -248,11 +248,10 @@ function simulateRollout({ seed, dark, attrition, vanish, vanishAt }: Street): {
         }
       }
       const isOn = online && !lostIds.has(i);
-      if (one.online !== isOn || one.progress !== progress)
-        life.boxes[i] = { ...one, online: isOn, progress };
+      if (one.online !== isOn || one.progress !== progress) run.boxes[i] = { ...one, online: isOn, progress };
     }
   }
-  const { state, wave, reason } = life.rollout;
+  const { state, wave, reason } = run.rollout;
   return { state, wave, lostCount, reason: reason ?? '' };
 }
 

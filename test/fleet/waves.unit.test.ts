@@ -30,35 +30,35 @@ const ordersOf = ({ orders }: Step, action: Action): number =>
   orders.filter((order) => order.action === action).length;
 
 void t.test('canaries are followed by their soak, the next wave and the last', async (t) => {
-  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(20, 1, 3), ...boxesOf(100, 2, 23)]);
+  const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(20, 1, 3), ...boxesOf(100, 2, 23)]);
   t.strictSame(
-    life.at(0).orders.map(({ id }) => id),
+    run.at(0).orders.map(({ id }) => id),
     ['b-0', 'b-1', 'b-2'],
     'canaries alone',
   );
-  t.strictSame(life.at(1).orders, [], 'once');
-  life.say(({ wave }) => wave === 0, { progress: 'confirmed' });
-  t.equal(life.at(2).nextMs, 26 * HOUR, 'the soak begins when they are confirmed');
-  t.strictSame(life.at(25.9).orders, []);
-  t.equal(ordersOf(life.at(26), 'install'), 20);
-  life.say(({ wave }, i) => wave === 1 && i < 21, { progress: 'confirmed' });
-  t.equal(life.at(27).rollout.reachedMs, null, '18 of 20 are not 95 %');
-  life.say((_, i) => i === 21, { online: false });
-  t.equal(life.at(28).rollout.reachedMs, null, '18 of 19 are not either');
-  life.say((_, i) => i === 22, { online: false });
-  t.equal(life.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold up no other');
-  t.equal(ordersOf(life.at(33), 'install'), 100);
-  life.say(({ wave }) => wave === 2, { progress: 'confirmed' });
-  t.equal(life.at(34).rollout.state, 'finishing', 'two have not come yet');
-  life.say((_, i) => i === 21, { progress: 'confirmed', online: true });
-  life.at(100);
-  t.match(life.at(720.1).rollout, {
+  t.strictSame(run.at(1).orders, [], 'once');
+  run.say(({ wave }) => wave === 0, { progress: 'confirmed' });
+  t.equal(run.at(2).nextMs, 26 * HOUR, 'the soak begins when they are confirmed');
+  t.strictSame(run.at(25.9).orders, []);
+  t.equal(ordersOf(run.at(26), 'install'), 20);
+  run.say(({ wave }, i) => wave === 1 && i < 21, { progress: 'confirmed' });
+  t.equal(run.at(27).rollout.reachedMs, null, '18 of 20 are not 95 %');
+  run.say((_, i) => i === 21, { online: false });
+  t.equal(run.at(28).rollout.reachedMs, null, '18 of 19 are not either');
+  run.say((_, i) => i === 22, { online: false });
+  t.equal(run.at(29).rollout.reachedMs, 29 * HOUR, 'offline boxes hold up no other');
+  t.equal(ordersOf(run.at(33), 'install'), 100);
+  run.say(({ wave }) => wave === 2, { progress: 'confirmed' });
+  t.equal(run.at(34).rollout.state, 'finishing', 'two have not come yet');
+  run.say((_, i) => i === 21, { progress: 'confirmed', online: true });
+  run.at(100);
+  t.match(run.at(720.1).rollout, {
     state: 'incomplete',
     reason: '1 of 123 boxes are not confirmed: 1 expired: not done when its time was over',
   });
-  t.equal(life.boxes[22]?.state, 'expired');
+  t.equal(run.boxes[22]?.state, 'expired');
   t.equal(
-    life.say((_, i) => i === 22, { progress: 'confirmed' }).at(721).states[22],
+    run.say((_, i) => i === 22, { progress: 'confirmed' }).at(721).states[22],
     'confirmed',
     'a late word counts',
   );
@@ -97,16 +97,16 @@ void t.test('a rollout halts at its limits, and a person can resume or abort it'
 });
 
 void t.test('pause holds, resume continues, and silent canaries prove nothing', async (t) => {
-  const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(10, 1, 3)], { soakMs: [0, 0] });
-  life.at(0);
-  life.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
-  t.strictSame(life.at(1, 'pause').orders, [
+  const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(10, 1, 3)], { soakMs: [0, 0] });
+  run.at(0);
+  run.say((_, i) => i === 0, { progress: 'begun' }).say((_, i) => i === 1, { progress: 'switched' });
+  t.strictSame(run.at(1, 'pause').orders, [
     { id: 'b-0', action: 'pause' },
     { id: 'b-2', action: 'pause' },
   ]);
-  life.say((_, i) => i < 3, { progress: 'confirmed' });
-  t.strictSame(life.at(2).orders, [], 'no box is ordered during a pause');
-  t.equal(ordersOf(life.at(3, 'resume'), 'install'), 10);
+  run.say((_, i) => i < 3, { progress: 'confirmed' });
+  t.strictSame(run.at(2).orders, [], 'no box is ordered during a pause');
+  t.equal(ordersOf(run.at(3, 'resume'), 'install'), 10);
   const silent = new Lifetime(
     [...boxesOf(3, 0).map((one) => ({ ...one, online: false })), ...boxesOf(10, 1, 3)],
     {
@@ -139,19 +139,19 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
   let [halts, ends] = [0, 0];
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 40 }), (events) => {
-      const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
+      const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
       let hours = 0;
       for (const { hours: hoursLater, words, request } of events) {
         hours += hoursLater;
         for (const { box: i, ...change } of words) {
           // A box reports nothing about what it was not sent.
-          const hears = life.boxes[i]?.action != null;
-          life.say((_, at) => at === i, hears ? change : { online: change.online });
+          const hasOrder = run.boxes[i]?.action != null;
+          run.say((_, at) => at === i, hasOrder ? change : { online: change.online });
         }
-        const before = life.rollout.state;
-        const { rollout, orders, states } = life.at(hours, request);
+        const before = run.rollout.state;
+        const { rollout, orders, states } = run.at(hours, request);
         const [waves, installs] = [
-          new Map(life.boxes.map((one) => [one.id, one.wave])),
+          new Map(run.boxes.map((one) => [one.id, one.wave])),
           orders.filter(({ action }) => action === 'install'),
         ];
         if (installs.some(({ id }) => (waves.get(id) ?? 99) > rollout.wave))
@@ -161,7 +161,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
         if (OVER.includes(before) && (installs.length > 0 || rollout.state !== before))
           throw new Error('it is over, and goes on');
         // A repeated step has no effect, so a controller that dies after its store does nothing twice.
-        const repeated = step(rollout, life.boxes, hours * HOUR);
+        const repeated = step(rollout, run.boxes, hours * HOUR);
         if (repeated.orders.length > 0 || JSON.stringify(repeated.rollout) !== JSON.stringify(rollout))
           throw new Error('not idempotent');
         if (rollout.state === 'halted' || rollout.state === 'aborted') {
@@ -170,7 +170,7 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
           halts += 1;
         }
       }
-      const end = step({ ...life.rollout, request: null }, life.boxes, 3000 * HOUR);
+      const end = step({ ...run.rollout, request: null }, run.boxes, 3000 * HOUR);
       if (end.states.some((state) => OPEN.includes(state))) throw new Error('a box is left half way');
       if (!OVER.includes(end.rollout.state)) throw new Error(`it ends as ${end.rollout.state}`);
       ends += 1;
@@ -183,13 +183,13 @@ void t.test('no order goes beyond the wave or after the end, whatever happens', 
 void t.test('offline boxes never hold up boxes that are online', async (t) => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), (isOffline) => {
-      const life = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
-      life.say((_, i) => i > 0 && isOffline[i] === true, { online: false });
+      const run = new Lifetime([...boxesOf(3, 0), ...boxesOf(7, 1, 3), ...boxesOf(20, 2, 10)]);
+      run.say((_, i) => i > 0 && isOffline[i] === true, { online: false });
       for (let hours = 0; hours < 60; hours += 1) {
-        life.at(hours);
-        life.say(({ action, online }) => action === 'install' && online, { progress: 'confirmed' });
+        run.at(hours);
+        run.say(({ action, online }) => action === 'install' && online, { progress: 'confirmed' });
       }
-      const open = life.boxes.filter(({ online, state }) => online && state !== 'confirmed');
+      const open = run.boxes.filter(({ online, state }) => online && state !== 'confirmed');
       if (open.length > 0) throw new Error(`${open.length} wait`);
     }),
     { numRuns: 200 },
@@ -210,16 +210,16 @@ void t.test('each wave represents the fleet, and is deterministic', async (t) =>
     [3, 72, 300, 1125],
   );
   for (const board of new Set(boards)) {
-    const share = boards.filter((other) => other === board).length / 10;
+    const ratio = boards.filter((other) => other === board).length / 10;
     const boardCount = members.filter((member, i) => member.board === board && waves[i] === 1).length;
-    t.ok(Math.abs(boardCount - 72 * share) <= 2, `${board}: ${boardCount} of 72 in the first wave`);
+    t.ok(Math.abs(boardCount - 72 * ratio) <= 2, `${board}: ${boardCount} of 72 in the first wave`);
   }
   t.ok(
     new Set(members.filter((_, i) => waves[i] === 1).map(({ site }) => site)).size >= 10,
     'of nearly every site',
   );
-  const turned = [...members].reverse();
-  t.strictSame(assignWaves('r', turned, PLAN).reverse(), waves, 'in whatever order they come');
+  const reversed = [...members].reverse();
+  t.strictSame(assignWaves('r', reversed, PLAN).reverse(), waves, 'in whatever order they come');
   t.notSame(assignWaves('other', members, PLAN), waves, 'another rollout begins with others');
   t.throws(() => assignWaves('r', members.slice(1), PLAN), /canary.boxes: b-0 is not among/);
 });
@@ -351,14 +351,14 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     freeBytes: 1e12,
     release: { seq: 42, version: '1.4.2' },
   };
-  const row = (name: string, change: object | null, more: Partial<BoxRow> = {}): BoxRow =>
+  const row = (name: string, change: object | null, fields: Partial<BoxRow> = {}): BoxRow =>
     ({
       site: 's',
       box: name,
       other: null,
       revoked_at: null,
       report: { updater: change && { ...updater, ...change } },
-      ...more,
+      ...fields,
     }) as BoxRow;
   const rows = [
     row('delta', {}),
@@ -373,7 +373,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     row('silent', {}, { report: undefined }),
     row('other', {}, { other: 'ab' }),
   ];
-  const { takes, upToDate: there, leftOut: left } = chooseBoxes(targets, { name: '1.5.0' }, rows);
+  const { takes, upToDate, leftOut } = chooseBoxes(targets, { name: '1.5.0' }, rows);
   t.strictSame(
     takes.map(({ box: name, way, bytes }) => [name, way, bytes]),
     [
@@ -382,11 +382,11 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     ],
   );
   t.strictSame(
-    there.map(({ box: name }) => name),
+    upToDate.map(({ box: name }) => name),
     ['there'],
   );
-  const whys = Object.fromEntries(left.map(({ box: { box: name }, reason: why }) => [name, why]));
-  t.match(whys, {
+  const reasons = Object.fromEntries(leftOut.map(({ box: { box: name }, reason }) => [name, reason]));
+  t.match(reasons, {
     newer: 'is not newer than 44',
     pc: 'this box is pc',
     amd64: '1.5.0 is not there for amd64',
@@ -396,7 +396,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
     silent: 'it has not reported',
     other: 'another key',
   });
-  t.equal(takes.length + there.length + left.length, rows.length, 'every box is covered');
+  t.equal(takes.length + upToDate.length + leftOut.length, rows.length, 'every box is covered');
   const checkRefusal = (name: string, isRoot: boolean, message: RegExp): unknown =>
     t.throws(() => chooseBoxes(targets, { name, isRoot }, rows), { kind: 'config', message });
   checkRefusal('9.9.9', false, /^release 9.9.9 of the agent is not published; published are 43-1.5.0$/);
@@ -426,7 +426,7 @@ void t.test('only boxes that fit are chosen, and every other one has a reason', 
       choice.upToDate.map(({ box: name }) => name),
       ['there'],
     );
-    t.match(Object.fromEntries(choice.leftOut.map(({ box: { box: name }, reason: why }) => [name, why])), {
+    t.match(Object.fromEntries(choice.leftOut.map(({ box: { box: name }, reason }) => [name, reason])), {
       newer: 'is not newer than 45',
       'old-package': /its root’s program is of a package without releases; install the package vigie-root/,
       pc: 'this box is pc',

@@ -157,18 +157,18 @@ void t.test('the report says that timesyncd, the kernel or no one set the clock'
     chmodSync(program, 0o755);
     return program;
   };
-  const looked = async (timedatectl: string): Promise<boolean> => {
+  const syncedBy = async (timedatectl: string): Promise<boolean> => {
     const sync = new ClockSync({ clock: systemClock, log: SILENT, timesyncFile: file, timedatectl });
     t.equal(sync.synced, false, 'not before the first reading');
     await sync.start();
     await sync.stop();
     return sync.synced;
   };
-  t.equal(await looked(kernel('no')), false);
-  t.equal(await looked(kernel('yes')), true, 'chrony or ntpsec');
-  t.equal(await looked(join(dir, 'missing')), false, 'no systemd: taken as not set');
+  t.equal(await syncedBy(kernel('no')), false);
+  t.equal(await syncedBy(kernel('yes')), true, 'chrony or ntpsec');
+  t.equal(await syncedBy(join(dir, 'missing')), false, 'no systemd: taken as not set');
   writeFileSync(file, '');
-  t.equal(await looked(join(dir, 'missing')), true, 'systemd-timesyncd');
+  t.equal(await syncedBy(join(dir, 'missing')), true, 'systemd-timesyncd');
 });
 
 void t.test('processes and temperature are read as Linux shows them', async (t) => {

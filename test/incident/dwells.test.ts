@@ -19,7 +19,7 @@ const NOBODY: SceneState = { arrival: null, person: false };
 /** A street over several runs of the agent, each of which ends by SIGKILL. */
 class Street {
   readonly #file: string;
-  #lives = 0;
+  #runs = 0;
 
   constructor(t: Parameters<typeof scratch>[0]) {
     this.#file = join(scratch(t), 'outbox.db');
@@ -28,8 +28,8 @@ class Street {
   /** Runs the agent from these media and wall times; returns the reports of that run. */
   live(mediaS: number, wallS: number, forS: number, scene: Partial<SceneState>): string[] {
     const before = this.#reports().length;
-    this.#lives += 1;
-    const args = [this.#file, `l${this.#lives}`, mediaS * 1000, 1_800_000_000_000 + wallS * 1000, forS];
+    this.#runs += 1;
+    const args = [this.#file, `l${this.#runs}`, mediaS * 1000, 1_800_000_000_000 + wallS * 1000, forS];
     const { signal, stderr } = spawnSync(
       process.execPath,
       [MORTAL, ...args.map(String), JSON.stringify({ ...NOBODY, ...scene })],

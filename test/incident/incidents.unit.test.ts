@@ -26,34 +26,34 @@ const phases = (all: { episode: string; phase: string }[]): string[] =>
   all.map((x) => `${x.episode} ${x.phase}`);
 
 t.test('an incident starts once, is updated once a minute and ends once', async (t) => {
-  const life = incidents();
+  const lifecycle = incidents();
   const phasesSeen: string[] = [];
   for (let atMs = 0; atMs <= 140_000; atMs += 200) {
     const present = atMs >= 1000 && atMs <= 130_000;
-    phasesSeen.push(...phases(life.step(present ? [standingSituation(1)] : [], atMs)));
+    phasesSeen.push(...phases(lifecycle.step(present ? [standingSituation(1)] : [], atMs)));
   }
   t.same(phasesSeen, ['e1 start', 'e1 update', 'e1 update', 'e1 end']);
-  t.equal(life.activeCount, 0);
+  t.equal(lifecycle.activeCount, 0);
 });
 
 t.test('a gap shorter than the hold time does not end an incident, a longer one does', async (t) => {
-  const life = incidents();
-  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  const lifecycle = incidents();
+  const at = (ms: number, s: Situation[]) => phases(lifecycle.step(s, ms));
   t.same(at(0, [standingSituation(1)]), ['e1 start']);
   t.same(at(2900, []), []);
   t.same(at(2950, [standingSituation(1)]), []);
-  const endEvents = life.step([], 5950);
+  const endEvents = lifecycle.step([], 5950);
   t.same(phases(endEvents), ['e1 end']);
   t.equal(endEvents[0]?.atMs, 2950, 'it ended when it was last seen, not when that was noticed');
   t.same(at(6000, [standingSituation(1)]), [], 'it is there again: the place cools down');
   t.same(at(12_900, [standingSituation(1)]), []);
-  t.equal(life.cooled, 1, 'counted once');
+  t.equal(lifecycle.cooled, 1, 'counted once');
   t.same(at(12_950, [standingSituation(1)]), ['e2 start'], 'and raised when it stays');
 });
 
 t.test('only an incident in the same place waits for the cool-down', async (t) => {
-  const life = incidents();
-  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  const lifecycle = incidents();
+  const at = (ms: number, s: Situation[]) => phases(lifecycle.step(s, ms));
   const box = (x: number): Situation =>
     standingSituation(x, { xyxyNorm: [x / 100, 0.4, x / 100 + 0.1, 0.6] });
   at(0, [box(20)]);
@@ -70,41 +70,41 @@ t.test('only an incident in the same place waits for the cool-down', async (t) =
 
 t.test('alerts stop at the hourly limit, and an active incident is raised when there is room', async (t) => {
   let n = 0;
-  const life = new Incidents(() => `e${++n}`, 4);
-  const at = (ms: number, s: Situation[]) => phases(life.step(s, ms));
+  const lifecycle = new Incidents(() => `e${++n}`, 4);
+  const at = (ms: number, s: Situation[]) => phases(lifecycle.step(s, ms));
   const passing = (id: number): Situation => ({ ...standingSituation(id), momentary: true });
   for (let minute = 0; minute < 4; minute += 1) at(minute * 60_000, [passing(minute)]);
   t.equal(n, 4);
-  t.equal(life.limit.limiting, false, 'the share is used up, but nothing was held back');
+  t.equal(lifecycle.limit.limiting, false, 'the share is used up, but nothing was held back');
   const stays = standingSituation(9);
   for (let ms = 240_000; ms < 250_000; ms += 200) t.same(at(ms, [stays]), []);
   t.same(at(250_000, [stays, passing(10), passing(11)]), []);
-  t.equal(life.suppressed, 3, 'each is counted once');
-  t.equal(life.limit.limiting, true);
+  t.equal(lifecycle.suppressed, 3, 'each is counted once');
+  t.equal(lifecycle.limit.limiting, true);
   t.same(at(3_599_800, [stays]), []);
   t.same(at(3_600_000, [stays]), ['e5 start'], 'an hour after the first');
-  t.equal(life.limit.limiting, true, 'still: four within the hour');
+  t.equal(lifecycle.limit.limiting, true, 'still: four within the hour');
   at(3_600_200, []);
   t.same(at(3_720_000, []), ['e5 end']);
-  t.equal(life.limit.limiting, false, 'half the share is free again');
+  t.equal(lifecycle.limit.limiting, false, 'half the share is free again');
 });
 
 t.test(
   'an incident continues with the same object under a new number, and another place starts one',
   async (t) => {
-    const life = incidents();
+    const lifecycle = incidents();
     const moving = { velocityNormPerS: [0.1, 0] as [number, number] };
-    life.step([standingSituation(1, moving)], 0);
+    lifecycle.step([standingSituation(1, moving)], 0);
     const further: [number, number, number, number] = [0.5, 0.4, 0.55, 0.6];
     t.same(
-      phases(life.step([standingSituation(2, { xyxyNorm: further })], 1000)),
+      phases(lifecycle.step([standingSituation(2, { xyxyNorm: further })], 1000)),
       [],
       'at the place its speed predicts',
     );
     const otherPlace: [number, number, number, number] = [0.8, 0.1, 0.85, 0.2];
     t.same(
       phases(
-        life.step(
+        lifecycle.step(
           [standingSituation(2, { xyxyNorm: further }), standingSituation(3, { xyxyNorm: otherPlace })],
           1200,
         ),
@@ -114,7 +114,7 @@ t.test(
     const neighbour = standingSituation(4, { xyxyNorm: [0.52, 0.4, 0.57, 0.6] });
     t.same(
       phases(
-        life.step(
+        lifecycle.step(
           [
             standingSituation(2, { xyxyNorm: further }),
             standingSituation(3, { xyxyNorm: otherPlace }),
@@ -134,7 +134,7 @@ t.test('every episode is start, update*, end, in this order, for any situations'
     fc.property(
       fc.array(fc.tuple(fc.subarray([1, 2, 3, 4]), fc.integer({ min: 1, max: 2500 })), { maxLength: 80 }),
       (steps) => {
-        const life = incidents();
+        const lifecycle = incidents();
         const open = new Map<string, boolean>();
         let atMs = 0;
         const check = (all: { episode: string; phase: string }[]): void => {
@@ -148,13 +148,13 @@ t.test('every episode is start, update*, end, in this order, for any situations'
         for (const [ids, dt] of steps) {
           atMs += dt;
           check(
-            life.step(
+            lifecycle.step(
               ids.map((id) => standingSituation(id, { xyxyNorm: [id / 5, 0.1, id / 5 + 0.05, 0.2] })),
               atMs,
             ),
           );
         }
-        check(life.endAll('over', atMs));
+        check(lifecycle.endAll('over', atMs));
         return [...open.values()].every((stillOpen) => !stillOpen);
       },
     ),
@@ -163,10 +163,10 @@ t.test('every episode is start, update*, end, in this order, for any situations'
 });
 
 t.test('incidents beyond the limit are counted and not raised', async (t) => {
-  const life = incidents();
+  const lifecycle = incidents();
   const situations = Array.from({ length: 70 }, (_, i) => standingSituation(i + 1));
-  t.equal(life.step(situations, 0).length, 64);
-  t.equal(life.overflow, 6);
+  t.equal(lifecycle.step(situations, 0).length, 64);
+  t.equal(lifecycle.overflow, 6);
 });
 
 t.test('stay rules check classes, zone and time', async (t) => {

@@ -77,10 +77,10 @@ void t.test(
     db.close();
     const events = bodies.map((body) => JSON.parse(String(body)) as VigieEvent);
     const starts = new Map<number, string[]>();
-    const order = new Map<string, string[]>();
+    const phasesByEpisode = new Map<string, string[]>();
     for (const { id, data } of events) {
       const { episode, phase, objects } = data;
-      order.set(episode, [...(order.get(episode) ?? []), phase]);
+      phasesByEpisode.set(episode, [...(phasesByEpisode.get(episode) ?? []), phase]);
       const track = objects[0]?.track ?? 0;
       if (phase === 'start') starts.set(track, [...(starts.get(track) ?? []), id]);
     }
@@ -93,7 +93,7 @@ void t.test(
       [],
       'none twice',
     );
-    const wrong = [...order].filter(
+    const wrong = [...phasesByEpisode].filter(
       ([, phases]) => phases.filter((phase) => phase !== 'update').join() !== 'start,end',
     );
     t.same(wrong, [], 'each episode starts, then ends, once');

@@ -23,7 +23,7 @@ export interface ArchiveOptions {
   readonly site: string;
   readonly box: string;
   /** Called for a message that breaks the published contract. */
-  onFault(fault: string): void;
+  onProblem(problem: string): void;
 }
 
 /** Made with the first archive, because the process of a box, whose memory is measured, imports this file too. */
@@ -74,7 +74,7 @@ export class Archive {
       this.errors += 1;
     });
     this.#client.handleMessage = (packet, callback) => {
-      for (const fault of this.#contract.problems(packet)) this.#options.onFault(fault);
+      for (const problem of this.#contract.problems(packet)) this.#options.onProblem(problem);
       this.#store(packet);
       callback();
     };

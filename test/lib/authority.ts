@@ -29,7 +29,7 @@ const DAY_MS = 86_400_000;
 const iso = (ms: number): string => new Date(ms).toISOString();
 
 /** An authorisation for everything that the configuration requests, valid from yesterday for a month. */
-export function orderFor(
+export function authorisationFor(
   config: Config,
   change: Partial<Authorisation> = {},
   nowMs = Date.now(),
@@ -57,8 +57,8 @@ export function orderFor(
   };
 }
 
-export function signedOrder(order: unknown, { privateKey }: TestKey = AUTHORITY): Buffer {
-  return Buffer.from(signEnvelope(AUTHORISATION_TYPE, JSON.stringify(order), privateKey));
+export function signedAuthorisation(authorisation: unknown, { privateKey }: TestKey = AUTHORITY): Buffer {
+  return Buffer.from(signEnvelope(AUTHORISATION_TYPE, JSON.stringify(authorisation), privateKey));
 }
 
 /**
@@ -68,10 +68,10 @@ export function signedOrder(order: unknown, { privateKey }: TestKey = AUTHORITY)
 export function authorised(config: Config, dir: string, change: Partial<Authorisation> = {}): Config {
   mkdirSync(dir, { recursive: true });
   const [authorisation, authorityKey] = [join(dir, 'authorisation.dsse.json'), join(dir, 'authority.pub')];
-  const order = orderFor(config, change);
+  const content = authorisationFor(config, change);
   const spare = { kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' };
-  const rules = order.rules.length > 0 || order.installation === true ? order.rules : [spare];
-  writeFileSync(authorisation, signedOrder({ ...order, rules }));
+  const rules = content.rules.length > 0 || content.installation === true ? content.rules : [spare];
+  writeFileSync(authorisation, signedAuthorisation({ ...content, rules }));
   const pem = AUTHORITY.publicKey.export({ type: 'spki', format: 'pem' });
   writeFileSync(authorityKey, pem, { mode: 0o644 });
   return { ...config, authorisation, authorityKey };

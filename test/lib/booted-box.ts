@@ -78,7 +78,7 @@ export class BootedBox {
    * Waits until vision is stopped and the agent states the reason and receives no frames, for longer than a watchdog
    * time.
    */
-  async standsStill(situation: string): Promise<void> {
+  async staysSuspended(situation: string): Promise<void> {
     const container = this.#container;
     const still = (): boolean =>
       container.states('vigie').some((state) => state.startsWith('active, suspended, not watching'));

@@ -101,12 +101,12 @@ export class BootedUpdates {
       nginxConf(this.#dir, { ...server, ca: authority.ca, root: this.#repository.dir }),
     );
     container.write('/etc/vigie-root/root.json', readFileSync(this.#repository.rootFile));
-    this.judgeBy({ healthyS: 5, withinS: 60 });
+    this.setHealthTimes({ healthyS: 5, withinS: 60 });
     await this.boot();
     await this.box.watches('installed');
   }
 
-  judgeBy({ healthyS, withinS }: Times, extraLines = ''): void {
+  setHealthTimes({ healthyS, withinS }: Times, extraLines = ''): void {
     const yaml = `url: https://localhost:${PORT}/\nhealthyS: ${healthyS}\nwithinS: ${withinS}\n${extraLines}`;
     this.container.write('/etc/vigie-root/update.yaml', yaml);
   }
@@ -159,22 +159,32 @@ export class BootedUpdates {
     }
     rmSync(join(tree, 'MANIFEST'));
     writeFileSync(join(tree, 'MANIFEST'), manifestText([...entries.values()]));
-    const { what, stateReads, stateWrites } = versionFile;
+    const { what: kind, stateReads, stateWrites } = versionFile;
     // Packing the agent's full tree would take a minute, and no box here requests it.
     const full = 'whole.full.tar.zst';
-    if (what === 'release') this.#repository.addFile(full, Buffer.from('not needed'));
-    const release = { what, seq, version, stateReads, stateWrites, ...(what === 'release' && { full }) };
+    if (kind === 'release') this.#repository.addFile(full, Buffer.from('not needed'));
+    const release = {
+      what: kind,
+      seq,
+      version,
+      stateReads,
+      stateWrites,
+      ...(kind === 'release' && { full }),
+    };
     await this.#repository.addRelease(tree, release, { [from.seq]: from.tree });
     this.#repository.publish();
-    return { what, seq, version, tree };
+    return { what: kind, seq, version, tree };
   }
 
   /** Publishes a retained order as the room; the agent passes it to root. Returns the rollout's name. */
-  order({ what, seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
+  order({ what: kind, seq, version }: MadeRelease, change: Partial<UpdateOrder> = {}): string {
     this.#counter += 1;
     const nowMs = Date.now();
     const names = { rollout: `rollout-${this.#counter}`, site: SITE, box: BOX };
-    const order = updateOrder({ ...names, counter: this.#counter, what, seq, version, ...change }, nowMs);
+    const order = updateOrder(
+      { ...names, counter: this.#counter, what: kind, seq, version, ...change },
+      nowMs,
+    );
     this.container.write('/root/order', signed(this.#signer, order, UPDATE_ORDER_TYPE));
     const topic = `vigie/${SITE}/${BOX}/update/desired`;
     const words = ['-h', '127.0.0.1', '-p', '1883', '-q', '1', '-r', '-t', topic, '-f', '/root/order'];

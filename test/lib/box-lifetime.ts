@@ -51,8 +51,8 @@ export class BoxLifetime {
 
   /** Adds heartbeats, and frames while the box is active. */
   live(minutes: number): this {
-    for (let left = minutes * 60_000; left > 0; left -= HEARTBEAT_MS) {
-      const lastedMs = Math.min(left, HEARTBEAT_MS);
+    for (let remainingMs = minutes * 60_000; remainingMs > 0; remainingMs -= HEARTBEAT_MS) {
+      const lastedMs = Math.min(remainingMs, HEARTBEAT_MS);
       this.#atMs += lastedMs;
       if (this.#mode === 'active') this.#read += (lastedMs / 1000) * FRAMES_PER_SECOND;
       if (this.#mode === 'active') this.counted.frames += (lastedMs / 1000) * FRAMES_PER_SECOND;
@@ -64,7 +64,7 @@ export class BoxLifetime {
 
   /** Adds heartbeats of a quiet time, in which only key frames are decoded, one a second. */
   quiet(minutes: number): this {
-    for (let left = minutes; left > 0; left -= 1) {
+    for (let remainingMinutes = minutes; remainingMinutes > 0; remainingMinutes -= 1) {
       this.#atMs += 60_000;
       this.#read += 60;
       this.#watched += 60 * (FRAMES_PER_SECOND - 1);
@@ -254,24 +254,24 @@ export function dayOf(): BoxLifetime {
 
 /** A year: market days are suspended, and every month has an update or a power cut. */
 export function yearOf(): BoxLifetime {
-  const life = new BoxLifetime('2025-11-30T23:00:00Z').start();
+  const box = new BoxLifetime('2025-11-30T23:00:00Z').start();
   for (let day = 0; day < 365; day += 1) {
-    life.live(9 * 60);
+    box.live(9 * 60);
     if (day % 7 === 6)
-      life
+      box
         .mode('suspended', 'market')
         .live(6 * 60)
         .mode('active', 'market over');
-    else life.live(6 * 60).alerts(day % 5);
-    life.live(8 * 60 + 50);
-    if (day % 30 === 29) life.stop().silence(10).start();
-    else if (day === 200) life.silence(3 * 24 * 60).start();
+    else box.live(6 * 60).alerts(day % 5);
+    box.live(8 * 60 + 50);
+    if (day % 30 === 29) box.stop().silence(10).start();
+    else if (day === 200) box.silence(3 * 24 * 60).start();
     else if (day === 100)
-      life
+      box
         .mode('unauthorised', 'authorisation expired')
         .live(12 * 60)
         .mode('active', 'renewed');
-    else life.live(10);
+    else box.live(10);
   }
-  return life;
+  return box;
 }

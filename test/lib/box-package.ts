@@ -172,11 +172,11 @@ export async function provision(
   }
   const partition = '/boot/firmware/vigie';
   container.write(`${partition}/vigie.yaml`, config);
-  const order = scratch(t);
-  writeFileSync(join(order, 'vigie.yaml'), config);
-  authoriseFile(join(order, 'vigie.yaml'), order);
+  const authorisationDir = scratch(t);
+  writeFileSync(join(authorisationDir, 'vigie.yaml'), config);
+  authoriseFile(join(authorisationDir, 'vigie.yaml'), authorisationDir);
   for (const name of ['authorisation.dsse.json', 'authority.pub']) {
-    container.write(`${partition}/${name}`, readFileSync(join(order, name)));
+    container.write(`${partition}/${name}`, readFileSync(join(authorisationDir, name)));
   }
   container.write(`${partition}/pki/ca.crt`, readFileSync(authority.ca));
   container.write(`${partition}/pki/box.crt`, readFileSync(box.cert));

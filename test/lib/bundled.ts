@@ -63,14 +63,14 @@ function bundlePath(folder: string, name: string, command: (dir: string) => stri
     const madeMs = statSync(other, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
     if (Date.now() - madeMs > KEPT_MS) rmSync(other, { recursive: true, force: true });
   }
-  const fresh = mkdtempSync(`${dir}.`);
-  execFileSync(process.execPath, command(fresh), { stdio: 'pipe' });
+  const newDir = mkdtempSync(`${dir}.`);
+  execFileSync(process.execPath, command(newDir), { stdio: 'pipe' });
   try {
-    renameSync(fresh, dir);
+    renameSync(newDir, dir);
   } catch (error) {
     // Another test has made it in the meantime.
     if (!existsSync(program)) throw error;
-    rmSync(fresh, { recursive: true });
+    rmSync(newDir, { recursive: true });
   }
   return program;
 }

@@ -69,7 +69,7 @@ class MadeUpPayload implements Payload {
   is: Target | 'foreign' = targetNumbered(1);
   /** Targets that have proved themselves, or were there at first. */
   readonly proven = [targetNumbered(1)];
-  former: Target | null = null;
+  previous: Target | null = null;
   staged: Target | null = null;
   /** Target with which the agent was started. */
   runs: Target | 'foreign' | null = targetNumbered(1);
@@ -103,8 +103,8 @@ class MadeUpPayload implements Payload {
 
   fetch(): Promise<void> {
     this.#simulation.cutPoint();
-    const { fetchFault, download } = this.#simulation;
-    if (fetchFault !== undefined) return Promise.reject(fetchFault);
+    const { fetchError, download } = this.#simulation;
+    if (fetchError !== undefined) return Promise.reject(fetchError);
     return this.kind === 'configuration' ? Promise.resolve() : download;
   }
 
@@ -128,7 +128,7 @@ class MadeUpPayload implements Payload {
   enter(change: Change): Promise<readonly string[]> {
     const state = this.installed(change);
     if (state === 'other') return Promise.reject(new AgentError('denied', 'someone else has changed it'));
-    if (state === 'from') this.former = this.current;
+    if (state === 'from') this.previous = this.current;
     this.#simulation.cutPoint();
     this.runs = null;
     this.#simulation.cutPoint();
@@ -142,11 +142,11 @@ class MadeUpPayload implements Payload {
     const starts = booting ? [] : ['vigie.service'];
     const foreign = { outcome: 'other' as const, reason: 'someone else has changed it', starts };
     if (state === 'other') return Promise.resolve(foreign);
-    const former = from ?? this.former;
-    if (former === null)
+    const previous = from ?? this.previous;
+    if (previous === null)
       return Promise.resolve({ outcome: 'nothing', reason: 'nothing to go back to', starts });
     this.#simulation.cutPoint();
-    this.is = former;
+    this.is = previous;
     this.#simulation.cutPoint();
     return Promise.resolve({ outcome: 'from', reason: '', starts });
   }
@@ -174,7 +174,7 @@ class MadeUpPayload implements Payload {
 
   tidy({ [this.kind]: { phase } }: State): void {
     if (AT_REST.has(phase)) this.staged = null;
-    if (AT_REST.has(phase)) this.former = null;
+    if (AT_REST.has(phase)) this.previous = null;
   }
 }
 
@@ -184,7 +184,7 @@ export class Simulation {
   nowMs = NOON;
   boottimeS = 1000;
   boot = 'boot-1';
-  fetchFault: AgentError | undefined;
+  fetchError: AgentError | undefined;
   /** Resolves when a release is fetched. */
   download: Promise<void> = Promise.resolve();
   mode = 'active';
@@ -227,8 +227,8 @@ export class Simulation {
       say: () => undefined,
       onChange: () => undefined,
       remains: {
-        current: (what) => payloads[what].current,
-        isConfigurationOnTrial: () => payloads.configuration.former !== null,
+        current: (kind) => payloads[kind].current,
+        isConfigurationOnTrial: () => payloads.configuration.previous !== null,
       },
     });
     store.cutPoint = () => this.cutPoint();
@@ -256,7 +256,7 @@ export class Simulation {
       },
       clockDoubt: () => clockProblem(clock, { seenMs: store.state.seenMs, madeMs: NOON - 30 * DAY_MS }),
       units: { start: started, resetFailed: () => Promise.resolve() },
-      locked: (act) => act(),
+      locked: (action) => action(),
       mode: () => Promise.resolve(this.mode),
       say: () => undefined,
     });
@@ -289,9 +289,9 @@ export class Simulation {
   }
 
   /** Runs an action as a program of root's would. A cut ends the program, or cuts the power. */
-  async does(act: (machine: Machine) => Promise<void>, power: boolean): Promise<void> {
+  async perform(action: (machine: Machine) => Promise<void>, power: boolean): Promise<void> {
     try {
-      await act(this.machine);
+      await action(this.machine);
     } catch (error) {
       if (!(error instanceof Interruption)) throw error;
       await this.comesBack(power);
@@ -312,8 +312,8 @@ export class Simulation {
     this.cutIn = cutIn;
   }
 
-  async judges(verdict: 'good' | 'bad', power: boolean): Promise<void> {
-    await this.does(async (machine) => {
+  async assess(verdict: 'good' | 'bad', power: boolean): Promise<void> {
+    await this.perform(async (machine) => {
       for (const kind of CHANGE_KINDS) {
         if (nextAction(machine.state[kind]) !== 'judge') continue;
         const payload = this.payloads[kind];

@@ -45,7 +45,7 @@ export class CityStoring {
     const events = this.#batches.reduce((sum, batch) => sum + batch.events, 0);
     const perS = Math.round((events * 1000) / (performance.now() - this.#sinceMs));
     const [middle = 0, high = 0, longestMs = 0] = [0.5, 0.95, 1].map(
-      (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0,
+      (ratio) => times[Math.min(times.length - 1, Math.floor(times.length * ratio))] ?? 0,
     );
     this.#batches = [];
     this.#sinceMs = performance.now();

@@ -71,8 +71,8 @@ await archive.open();
 for (let batch = 0; !hasEnded; batch += 1) {
   const arrivals = Array.from({ length: BATCH }, (_, i) => arrival((batch * 463 + i * 7) % CITY.boxes));
   const sentMs = performance.now();
-  const { newArrivals: fresh } = await archive.store(arrivals);
-  process.send?.({ events: fresh.length, tookMs: performance.now() - sentMs });
+  const { newArrivals } = await archive.store(arrivals);
+  process.send?.({ events: newArrivals.length, tookMs: performance.now() - sentMs });
   const dueMs = perS === '0' ? 0 : beganMs + ((batch + 1) * BATCH * 1000) / Number(perS);
   await sleep(Math.max(0, dueMs - performance.now()));
 }

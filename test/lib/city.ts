@@ -55,9 +55,9 @@ const json = (value: unknown): string => `'${JSON.stringify(value).replaceAll("'
 
 /** Fills existing empty tables. `report` receives how long each part took. */
 export async function fillCity(address: string, city: City, report: (line: string) => void): Promise<void> {
-  const timed = async (label: string, act: () => Promise<unknown>): Promise<void> => {
+  const timed = async (label: string, action: () => Promise<unknown>): Promise<void> => {
     const beganMs = performance.now();
-    await act();
+    await action();
     report(`${label}: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`);
   };
   await withClients(address, async (one, other) => {
@@ -101,7 +101,7 @@ export async function fillCity(address: string, city: City, report: (line: strin
 /** Runs work on two clients, one for each core that the tests may count on. */
 async function withClients(
   address: string,
-  act: (one: pg.Client, other: pg.Client) => Promise<void>,
+  action: (one: pg.Client, other: pg.Client) => Promise<void>,
 ): Promise<void> {
   const clients = [new pg.Client(address), new pg.Client(address)] as const;
   try {
@@ -109,7 +109,7 @@ async function withClients(
       await client.connect();
       await client.query(MEMORY);
     }
-    await act(...clients);
+    await action(...clients);
   } finally {
     for (const client of clients) await client.end();
   }
@@ -169,8 +169,8 @@ async function intoEmpty(client: pg.Client, table: string, insert: string): Prom
 }
 
 /** Number of a box. Some boxes see much more than others: the busiest tenth has a quarter of all events. */
-const boxNo = (boxes: number, what: string): string =>
-  `floor(${boxes} * power(((hashint8(${what}) & 2147483647) % 100003) / 100003::float8, 1.4::float8))::int`;
+const boxNo = (boxes: number, expression: string): string =>
+  `floor(${boxes} * power(((hashint8(${expression}) & 2147483647) % 100003) / 100003::float8, 1.4::float8))::int`;
 
 /** Time of a row, from the oldest to the newest, in order of arrival. */
 const timeOf = (city: City, rows: number): string =>

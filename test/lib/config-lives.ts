@@ -64,7 +64,7 @@ export interface Lifetime {
 export function live(
   stateDir: string,
   config: Config,
-  { order, cut: isKilled = false }: { order?: Authorisation; cut?: boolean } = {},
+  { authorisation, isKilled = false }: { authorisation?: Authorisation; isKilled?: boolean } = {},
 ): Lifetime {
   const clock = new HandClock();
   const recorder = new JournalRecorder({
@@ -99,7 +99,7 @@ export function live(
     stateDir,
     log: SILENT,
     journal: recorder,
-    restraint: { authorisation: order },
+    restraint: { authorisation },
     flow,
   });
   if (!isKilled) for (let i = 0; i < 3; i += 1) notice.tick();

@@ -38,13 +38,13 @@ const MADE_MS = Date.parse('2026-02-01T00:00:00.000Z');
 let counter = 1000;
 
 export class ConfiguredBox {
-  readonly desk: Signer = makeSigner('desk', ['configure']);
+  readonly signer: Signer = makeSigner('desk', ['configure']);
   /** Folder of the configuration, the agent and root. */
   readonly dir: string;
   readonly state: string;
   readonly own: string;
   readonly file: string;
-  readonly former: string;
+  readonly initialText: string;
   readonly output: string[] = [];
   boot = 'first';
   boottimeS = 1000;
@@ -52,7 +52,7 @@ export class ConfiguredBox {
   clockSynced = false;
   mode: Mode = 'active';
   camera = 'ok';
-  order: Authorisation | undefined;
+  authorisation: Authorisation | undefined;
   blackened: readonly MaskConfig[] = [];
   env: NodeJS.ProcessEnv = {};
   /** True if systemd refuses its commands. */
@@ -72,9 +72,9 @@ export class ConfiguredBox {
     t: Test,
     {
       dir = scratch(t),
-      more: extraLines = '',
+      extraLines = '',
       content,
-    }: { dir?: string; more?: string; content?: string } = {},
+    }: { dir?: string; extraLines?: string; content?: string } = {},
   ) {
     this.dir = join(dir, 'etc');
     this.state = join(dir, 'state');
@@ -82,8 +82,8 @@ export class ConfiguredBox {
     for (const folder of [this.dir, this.state, join(this.own, 'releases')])
       mkdirSync(folder, { recursive: true });
     this.file = join(this.dir, 'vigie.yaml');
-    const { publicKey } = this.desk.config;
-    this.former =
+    const { publicKey } = this.signer.config;
+    this.initialText =
       content ??
       `site: s # where
 box: box-1
@@ -96,9 +96,9 @@ rules:
 commands: { keys: [{ name: desk, publicKey: ${publicKey}, may: [configure] }] }
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 ${extraLines}`;
-    writeFileSync(this.file, this.former);
+    writeFileSync(this.file, this.initialText);
     chmodSync(this.file, 0o640);
-    this.running = this.former;
+    this.running = this.initialText;
     this.begin();
   }
 
@@ -135,7 +135,11 @@ ${extraLines}`;
       onChange: () => undefined,
       remains: { current: () => null, isConfigurationOnTrial: () => existsSync(previousFile(file)) },
     });
-    const trialContext = { env: this.env, authorisation: () => this.order, wallMs: () => this.wallMs };
+    const trialContext = {
+      env: this.env,
+      authorisation: () => this.authorisation,
+      wallMs: () => this.wallMs,
+    };
     this.#payload = new ConfigurationPayload({
       file,
       units,
@@ -146,9 +150,9 @@ ${extraLines}`;
       validator: {
         filled: withSecretsOf,
         shownSha256,
-        problems: (text, former, may) =>
+        problems: (text, previous, may) =>
           Promise.resolve(
-            fullTextProblems(text, former, {
+            fullTextProblems(text, previous, {
               ...trialContext,
               files: true,
               may: may as CommandKey['may'],
@@ -179,15 +183,15 @@ ${extraLines}`;
       clock,
       clockDoubt: () => clockProblem(clock, { seenMs: this.store.state.seenMs, madeMs: MADE_MS }),
       units,
-      locked: (act) => act(),
+      locked: (action) => action(),
       mode: () => Promise.resolve(this.#health()?.mode),
       say,
     });
     const plain = trialValidator({
       env: this.env,
       authorisation: () => {
-        if (this.order === undefined) throw new AgentError('config', 'none');
-        return this.order;
+        if (this.authorisation === undefined) throw new AgentError('config', 'none');
+        return this.authorisation;
       },
       wallMs: () => Date.now(),
     });
@@ -203,12 +207,12 @@ ${extraLines}`;
 
   /** The file as the room has it, changed. */
   changedText(change: (text: string) => string = (text) => text.replace('afterS: 9', 'afterS: 3')): string {
-    return change(withoutSecrets(this.former) ?? '');
+    return change(withoutSecrets(this.initialText) ?? '');
   }
 
   /** The changed configuration as the box runs it. */
   get targetText(): string {
-    return withSecretsOf(this.changedText(), this.former);
+    return withSecretsOf(this.changedText(), this.initialText);
   }
 
   content(change: Partial<ConfigOrder> = {}): ConfigOrder {
@@ -231,7 +235,7 @@ ${extraLines}`;
   }
 
   /** Writes an order to the request spool, as the agent does. */
-  writeRequest(change: Partial<ConfigOrder> = {}, by = this.desk): ConfigOrder {
+  writeRequest(change: Partial<ConfigOrder> = {}, by = this.signer): ConfigOrder {
     const order = this.content(change);
     this.writeBytes(signed(by, order, CONFIG_ORDER_TYPE));
     return order;
@@ -263,11 +267,11 @@ ${extraLines}`;
     this.begin();
     await this.machine.recover(false);
     await this.machine.run(() => undefined);
-    await this.judges();
+    await this.assess();
     await this.machine.run(() => undefined);
   }
 
-  async judges(): Promise<void> {
+  async assess(): Promise<void> {
     const { machine, store } = this;
     const payload = this.#payload;
     await assessTrials({
@@ -296,8 +300,8 @@ ${extraLines}`;
 
   /** Starts a trial and returns its id. */
   async try(proposal = PROPOSAL): Promise<string> {
-    const { trial, refused, problems } = await this.ask({ op: 'try', proposal });
-    if (trial === null) throw new Error(`not tried: ${refused} ${JSON.stringify(problems)}`);
+    const { trial, refused: refusal, problems } = await this.ask({ op: 'try', proposal });
+    if (trial === null) throw new Error(`not tried: ${refusal} ${JSON.stringify(problems)}`);
     return trial.id;
   }
 
@@ -319,13 +323,13 @@ ${extraLines}`;
   }
 
   /** Names of files left beside the configuration. */
-  get left(): string[] {
+  get leftoverFiles(): string[] {
     return readdirSync(this.dir).filter((name) => name !== 'vigie.yaml' && !name.endsWith('.new'));
   }
 
-  #systemd(act: () => void): Promise<void> {
+  #systemd(action: () => void): Promise<void> {
     if (this.refuses) return Promise.reject(new AgentError('unavailable', 'systemd refuses'));
-    act();
+    action();
     return Promise.resolve();
   }
 

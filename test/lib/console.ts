@@ -51,7 +51,7 @@ export interface TestConsole {
 }
 
 /** A console as the program would serve it with these settings, with `handlers` in the place of its own. */
-export function wholeConsole(
+export function fullConsole(
   t: Test,
   db: Sql,
   settings: Partial<Settings> = {},
@@ -66,10 +66,10 @@ export function wholeConsole(
   });
 }
 
-const settingsWith = (given: Partial<Settings>): Settings => ({
+const settingsWith = (change: Partial<Settings>): Settings => ({
   ...demoSettings('unused', '127.0.0.1:0'),
   entryToken: undefined,
-  ...given,
+  ...change,
 });
 
 export async function startConsole(
@@ -139,7 +139,7 @@ export function cookieOf({ headers }: Reply, name = 'vigie'): string {
 }
 
 /** The link that a console started with --demo has printed for anyone who may enter. */
-export const linkIn = (said: string): string => /http:\S+\?token=\S+/.exec(said)?.[0] ?? 'http://none';
+export const linkIn = (output: string): string => /http:\S+\?token=\S+/.exec(output)?.[0] ?? 'http://none';
 
 /** Cookie of a person with an account of the demonstration, entered by its link where it needs one. */
 export async function enter(url: string, name: Role | string, link?: string): Promise<string> {

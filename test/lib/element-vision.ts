@@ -120,11 +120,11 @@ export class ElementVision {
   }
 
   /** True once frames come from the detector that was loaded as number `lives`, and from this provider. */
-  async runsOn(provider: string, lives: number, limitMs?: number): Promise<boolean> {
+  async runsOn(provider: string, loadNo: number, limitMs?: number): Promise<boolean> {
     const isOn = (): boolean => {
-      const { atMs = Number.POSITIVE_INFINITY } = this.detectors.at(lives - 1) ?? {};
+      const { atMs = Number.POSITIVE_INFINITY } = this.detectors.at(loadNo - 1) ?? {};
       return (
-        this.detectors.at(lives - 1)?.provider === provider && this.frames.some((one) => one.atMs > atMs)
+        this.detectors.at(loadNo - 1)?.provider === provider && this.frames.some((one) => one.atMs > atMs)
       );
     };
     return Number.isFinite(await this.msUntil(isOn, limitMs));
@@ -159,7 +159,7 @@ export class ElementVision {
   /** The longest time between two frames, ms. */
   get gapMs(): number {
     return this.frames.reduce(
-      (most, { atMs }, i) => Math.max(most, atMs - (this.frames[i - 1]?.atMs ?? atMs)),
+      (longestMs, { atMs }, i) => Math.max(longestMs, atMs - (this.frames[i - 1]?.atMs ?? atMs)),
       0,
     );
   }

@@ -21,11 +21,14 @@ export function emptyStreet(): string {
   if (existsSync(clip)) return clip;
   mkdirSync(dirname(clip), { recursive: true });
   // Two tests may make it at once, so each moves a complete file into place.
-  const [picture, fresh] = ['png', 'avi'].map((kind) => `${clip}.${process.pid}.${kind}`) as [string, string];
+  const [picture, newClip] = ['png', 'avi'].map((kind) => `${clip}.${process.pid}.${kind}`) as [
+    string,
+    string,
+  ];
   ffmpeg(['-i', STREET_CLIP, '-vf', EMPTY, '-frames:v', '1', picture]);
-  ffmpeg([...PLAYED, '-i', picture, '-vf', NOISE, ...CODED, fresh]);
+  ffmpeg([...PLAYED, '-i', picture, '-vf', NOISE, ...CODED, newClip]);
   rmSync(picture);
-  renameSync(fresh, clip);
+  renameSync(newClip, clip);
   return clip;
 }
 

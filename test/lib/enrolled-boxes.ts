@@ -10,11 +10,11 @@ export const enrolled = (site: string, box: string): EnrolledBox => ({
   state: 'enrolled',
   changedAt: ENROLLED_AT,
 });
-export const revoked = (site: string, box: string, since = ENROLLED_AT): EnrolledBox => ({
+export const revoked = (site: string, box: string, sinceTime = ENROLLED_AT): EnrolledBox => ({
   site,
   box,
   state: 'revoked',
-  changedAt: since,
+  changedAt: sinceTime,
 });
 
 /** Writes the list atomically, as the enrolment does. */

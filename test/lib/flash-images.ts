@@ -100,7 +100,7 @@ mqtt:
 export interface SiteFolder {
   readonly folder: string;
   readonly yaml: string;
-  readonly order: string;
+  readonly authorisation: string;
   /** The room's authority, with its key. */
   readonly authority: CertificateAuthority;
 }
@@ -120,17 +120,17 @@ export async function siteFolder(
   mkdirSync(own, { recursive: true });
   const file = join(own, 'vigie.yaml');
   writeFileSync(file, yaml);
-  const orderFile = join(dir, 'order');
-  mkdirSync(orderFile, { recursive: true });
-  writeFileSync(join(orderFile, 'vigie.yaml'), yaml);
-  authoriseFile(join(orderFile, 'vigie.yaml'), orderFile, change);
-  const order = join(own, 'authorisation.dsse.json');
-  copyFileSync(join(orderFile, 'authorisation.dsse.json'), order);
-  copyFileSync(join(orderFile, 'authority.pub'), join(folder, 'authority.pub'));
+  const authorisationDir = join(dir, 'order');
+  mkdirSync(authorisationDir, { recursive: true });
+  writeFileSync(join(authorisationDir, 'vigie.yaml'), yaml);
+  authoriseFile(join(authorisationDir, 'vigie.yaml'), authorisationDir, change);
+  const authorisation = join(own, 'authorisation.dsse.json');
+  copyFileSync(join(authorisationDir, 'authorisation.dsse.json'), authorisation);
+  copyFileSync(join(authorisationDir, 'authority.pub'), join(folder, 'authority.pub'));
   const authority = new CertificateAuthority(join(dir, 'ca'));
   await authority.start();
   copyFileSync(authority.ca, join(folder, 'ca.crt'));
-  return { folder, yaml: file, order, authority };
+  return { folder, yaml: file, authorisation, authority };
 }
 
 /** Packages that a test needs inside and a vendor does not deliver: a broker. */

@@ -48,9 +48,9 @@ export const PASSPHRASE = 'correct horse battery';
  * Makes a pair as `fleet release keygen` does; a keyholder's key has cheaper derivation, so that tests do not wait for
  * it.
  */
-export function keyPair(file: string, isHeld = true): string {
+export function keyPair(file: string, hasPassphrase = true): string {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const locked = isHeld ? { cipher: 'aes-256-cbc', passphrase: PASSPHRASE } : {};
+  const locked = hasPassphrase ? { cipher: 'aes-256-cbc', passphrase: PASSPHRASE } : {};
   writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem', ...locked }), { mode: 0o600 });
   writeFileSync(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }));
   return file;
@@ -74,8 +74,8 @@ export class Fleet {
     this.onlineKey = keyPair(join(dir, 'room/online.key'), false);
   }
 
-  key(holder: string, role: string): string {
-    return join(this.dir, holder, `${role}.key`);
+  key(keyholder: string, role: string): string {
+    return join(this.dir, keyholder, `${role}.key`);
   }
 
   /** Opens a keyholder's key. */
@@ -91,9 +91,9 @@ export class Fleet {
         'root',
         'init',
         '--root-key',
-        ...this.#holders('root'),
+        ...this.#keyholders('root'),
         '--targets-key',
-        ...this.#holders('targets'),
+        ...this.#keyholders('targets'),
         '--online-key',
         `${this.onlineKey}.pub`,
         '--out',
@@ -109,14 +109,14 @@ export class Fleet {
 
   /** Does the same in this process, in a tenth of the time. */
   async beginQuickly(): Promise<void> {
-    const [rootKey, targetsKey] = [this.#holders('root'), this.#holders('targets')];
+    const [rootKey, targetsKey] = [this.#keyholders('root'), this.#keyholders('targets')];
     const nowMs = Date.now();
     // The start is a moment ago, so that the expiry, which has whole seconds, differs from that of the next root.
     const first = firstRoot({ rootKey, targetsKey, onlineKey: `${this.onlineKey}.pub` }, nowMs - 60_000);
     const file = join(this.dir, 'room/root1.json');
     writeSigningFile(file, signingFileOf(this.repository, first));
-    for (const holder of ['anna', 'ben']) {
-      const { code, err } = this.signQuickly('root', file, holder);
+    for (const keyholder of ['anna', 'ben']) {
+      const { code, err } = this.signQuickly('root', file, keyholder);
       if (code !== 0) throw new Error(err);
     }
     const online = [createPrivateKey(readFileSync(this.onlineKey))];
@@ -125,13 +125,13 @@ export class Fleet {
   }
 
   /** Public keys of all keyholders, as the program receives them. */
-  #holders(role: 'root' | 'targets'): string[] {
+  #keyholders(role: 'root' | 'targets'): string[] {
     return ['anna', 'ben', 'carl'].map((name) => `${name}=${this.key(name, role)}.pub`);
   }
 
   /** Copies the newest root to the keyholders' folders. */
-  trust(...holders: readonly string[]): void {
-    for (const name of holders) copyFileSync(this.rootFile, join(this.dir, name, 'root.json'));
+  trust(...keyholders: readonly string[]): void {
+    for (const name of keyholders) copyFileSync(this.rootFile, join(this.dir, name, 'root.json'));
   }
 
   get rootFile(): string {
@@ -142,10 +142,10 @@ export class Fleet {
   sign(
     kind: 'release' | 'root',
     file: string,
-    holder: string,
-    key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
+    keyholder: string,
+    key = this.key(keyholder, kind === 'root' ? 'root' : 'targets'),
   ): Output {
-    const copy = join(this.dir, holder, basename(file));
+    const copy = join(this.dir, keyholder, basename(file));
     copyFileSync(file, copy);
     const passphrase = join(this.dir, 'passphrase');
     writeFileSync(passphrase, `${PASSPHRASE}\n`);
@@ -161,8 +161,8 @@ export class Fleet {
   signQuickly(
     kind: 'release' | 'root',
     file: string,
-    holder: string,
-    key = this.key(holder, kind === 'root' ? 'root' : 'targets'),
+    keyholder: string,
+    key = this.key(keyholder, kind === 'root' ? 'root' : 'targets'),
   ): Output {
     try {
       const content = readSigningFile(file);

@@ -182,7 +182,7 @@ export class HostileRoom {
   }
 
   /** Checks that the honest box is connected as before, and that its messages reach the archive and the screen. */
-  async hearsHonest(t: Test, label: string): Promise<void> {
+  async checkHonestBox(t: Test, label: string): Promise<void> {
     t.equal(this.#honest?.connected, true, `${label}: the honest box is still connected`);
     t.ok(await this.#isHeard(PATIENCE_MS), `${label}: an alert of the honest box is in the queue`);
   }

@@ -11,12 +11,12 @@ import { alert, WATCHING } from './accuracy.ts';
 import { makeOutbox, SILENT } from './outbox.ts';
 import { BOX, SITE } from './room.ts';
 
-const [file = '', url = '', ca = '', cert = '', key = '', life = ''] = process.argv.slice(2);
+const [file = '', url = '', ca = '', cert = '', key = '', runNo = ''] = process.argv.slice(2);
 const record = new AccuracyRecord({ file, watching: WATCHING, clock: systemClock, log: SILENT });
 record.start();
 for (let i = 0; i < 20; i += 1) {
   record.note(
-    alert(`life${life}-e${i}`, 'start', { id: `life${life}-${i}`, time: new Date().toISOString() }),
+    alert(`life${runNo}-e${i}`, 'start', { id: `life${runNo}-${i}`, time: new Date().toISOString() }),
   );
 }
 const { outbox } = makeOutbox(`${file}.outbox`, { boot: `boot-${process.pid}` });

@@ -50,13 +50,13 @@ export class Load {
 
   /** Starts the connections; `counts.connected` reports progress. */
   connect(url: string, dir: string, count: number, perS: number): void {
-    const share = Math.ceil(count / this.#children.length);
+    const perChild = Math.ceil(count / this.#children.length);
     this.#ask((i) => ({
       do: 'connect',
       url,
       dir,
-      first: i * share,
-      count: Math.min(share, count - i * share),
+      first: i * perChild,
+      count: Math.min(perChild, count - i * perChild),
       perS: perS / this.#children.length,
     }));
   }

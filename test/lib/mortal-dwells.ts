@@ -73,10 +73,10 @@ for (; atMs < beganMs + Number(forS) * 1000; atMs += FRAME_MS) {
     xyxyNorm: [0.6, 0.5, 0.8, 0.7],
   });
   const somebody = track(beganMs + 1, { firstMs: beganMs, lastMs: atMs, zones });
-  const standing: StationaryVehicle[] =
+  const stationary: StationaryVehicle[] =
     arrival === null ? [] : [{ place: 1, arrival, moveTolerance: 0.25, presence: 'seen', vehicle: car }];
   const { evidence } = flow.observe(
-    observation(atMs, person ? [somebody] : [], { wallMs: wall(), standing }),
+    observation(atMs, person ? [somebody] : [], { wallMs: wall(), standing: stationary }),
   );
   for (const { request } of evidence) {
     const reason = 'no pictures here';

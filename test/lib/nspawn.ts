@@ -254,13 +254,13 @@ function baseRoot(arch: string): string {
     return base;
   }
   // Unpacked and not configured: emulated, that would take half an hour.
-  const fresh = `${base}.new`;
-  rmSync(fresh, { recursive: true, force: true });
+  const newBase = `${base}.new`;
+  rmSync(newBase, { recursive: true, force: true });
   const words = ['--variant=extract', `--architectures=${arch}`, `--include=${BARE},${PACKAGES}`];
-  execFileSync('mmdebstrap', [...words, 'trixie', fresh], { stdio: 'pipe' });
-  completeBare(fresh);
-  writeFileSync(join(fresh, 'etc/hosts'), '127.0.0.1 localhost\n');
-  renameSync(fresh, base);
+  execFileSync('mmdebstrap', [...words, 'trixie', newBase], { stdio: 'pipe' });
+  completeBare(newBase);
+  writeFileSync(join(newBase, 'etc/hosts'), '127.0.0.1 localhost\n');
+  renameSync(newBase, base);
   return base;
 }
 

@@ -64,13 +64,13 @@ function linesOf(text: string): Observation[] {
 }
 
 function nameOf(clip: string, settings: VisionSettings): string {
-  const { camera, modelDir: _, ...told } = settings;
-  const { source: __, ...paced } = camera;
+  const { camera, modelDir: _, ...otherSettings } = settings;
+  const { source: __, ...cameraSettings } = camera;
   const { model } = settings.detector;
   return sha256Of(
     JSON.stringify({
       clip: sha256Of(readFileSync(clip)),
-      settings: { ...told, camera: paced },
+      settings: { ...otherSettings, camera: cameraSettings },
       model: ['json', 'onnx'].map((kind) => sha256Of(readFileSync(join(MODEL_DIR, `${model}.${kind}`)))),
       code: codeHash(),
     }),

@@ -6,7 +6,7 @@ import type { Test } from 'tap';
 import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
-import { ask, type Reply, roomDatabase, startConsole, type TestConsole, wholeConsole } from './console.ts';
+import { ask, fullConsole, type Reply, roomDatabase, startConsole, type TestConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
 
 const SECRET = 'a-secret-of-the-client';
@@ -92,11 +92,14 @@ export async function consoleWith(
   t: Test,
   port: number,
   issuer: string,
-  isWhole = false,
+  isFullConsole = false,
 ): Promise<TestConsole & { db: Sql }> {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const settings = { listen: { host: '127.0.0.1', port }, accounts: undefined, oidc: oidcSettings(issuer) };
-  return { ...(await (isWhole ? wholeConsole(t, db, settings) : startConsole(t, db, { settings }))), db };
+  return {
+    ...(await (isFullConsole ? fullConsole(t, db, settings) : startConsole(t, db, { settings }))),
+    db,
+  };
 }
 
 /** A browser reduced to cookies and redirects. */

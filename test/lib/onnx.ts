@@ -50,9 +50,9 @@ function valueInfo(name: string, element: number, shape: readonly number[]): Buf
 
 function varint(value: number): Buffer {
   const out: number[] = [];
-  let left = value;
-  for (; left > 127; left = Math.floor(left / 128)) out.push((left % 128) + 128);
-  return Buffer.from([...out, left]);
+  let remaining = value;
+  for (; remaining > 127; remaining = Math.floor(remaining / 128)) out.push((remaining % 128) + 128);
+  return Buffer.from([...out, remaining]);
 }
 
 function number(field: number, value: number): Buffer {

@@ -45,13 +45,13 @@ export class Page {
 
   /** Reason of the refusal; null where the request was carried out. */
   async ask(ask: PageAsk): Promise<string | null> {
-    const { refused } = await this.#answer(ask);
-    return refused?.code ?? null;
+    const { refused: refusal } = await this.#answer(ask);
+    return refusal?.code ?? null;
   }
 
   async state(language: 'fr' | 'en' = 'en'): Promise<AgentView> {
-    const { state, refused } = await this.#answer({ op: 'state', language });
-    if (state === null) throw new Error(refused?.reason ?? 'no state');
+    const { state, refused: refusal } = await this.#answer({ op: 'state', language });
+    if (state === null) throw new Error(refusal?.reason ?? 'no state');
     return state;
   }
 

@@ -144,16 +144,16 @@ export class Postgres {
     const [program = '', ...args] = command;
     execFileSync(program, args, { cwd: '/', stdio: 'pipe' });
     mkdirSync(KEPT_DIR, { recursive: true });
-    const fresh = mkdtempSync(`${cachePath}.`);
-    execFileSync('cp', ['-a', first, join(fresh, 'data')]);
+    const newDir = mkdtempSync(`${cachePath}.`);
+    execFileSync('cp', ['-a', first, join(newDir, 'data')]);
     rmSync(first, { recursive: true });
     try {
-      renameSync(join(fresh, 'data'), cachePath);
+      renameSync(join(newDir, 'data'), cachePath);
     } catch (error) {
       // Another test has made it in the meantime.
       if (!existsSync(cachePath)) throw error;
     } finally {
-      rmSync(fresh, { recursive: true });
+      rmSync(newDir, { recursive: true });
     }
   }
 

@@ -90,14 +90,14 @@ export class CuttableBox {
    */
   async cutIn<T>(
     { at, logged }: CutPoint,
-    act: (env: Record<string, string>) => Promise<T>,
+    action: (env: Record<string, string>) => Promise<T>,
     onEnd: (result: T) => void = () => undefined,
   ): Promise<{ readonly result: T; readonly calls: number | undefined }> {
     const { calls: library, noFlush } = this.#libraries;
     const { box, disk } = this;
     const mark = join(box.dir, 'ended');
     rmSync(mark, { force: true });
-    const result = await act({
+    const result = await action({
       LD_PRELOAD: noFlush === undefined ? library : `${library}:${noFlush}`,
       KILL_AT: String(at),
       KILL_COUNT: mark,

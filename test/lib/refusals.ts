@@ -43,10 +43,14 @@ export function flips(original: Buffer, verdict: (bytes: Buffer) => Verdict): Re
 export function mutations(original: Buffer): fc.Arbitrary<Wrong>[] {
   return [
     fc
-      .record({ at: fc.nat(original.length - 1), value: fc.integer({ min: 1, max: 255 }), cut: fc.nat(20) })
-      .map(({ at, value, cut }) => {
-        const bytes = Buffer.from(cut === 0 ? original.subarray(0, at) : original);
-        if (cut !== 0) bytes[at] = (bytes[at] ?? 0) ^ value;
+      .record({
+        at: fc.nat(original.length - 1),
+        value: fc.integer({ min: 1, max: 255 }),
+        variant: fc.nat(20),
+      })
+      .map(({ at, value, variant }) => {
+        const bytes = Buffer.from(variant === 0 ? original.subarray(0, at) : original);
+        if (variant !== 0) bytes[at] = (bytes[at] ?? 0) ^ value;
         return { bytes, codes: [] };
       }),
     fc.uint8Array({ maxLength: 300 }).map((bytes) => ({ bytes: Buffer.from(bytes), codes: [] })),

@@ -39,7 +39,7 @@ export class Bench {
   boot = 'boot-1';
   synced = false;
   /** Error that each download raises. */
-  fault: AgentError | undefined;
+  downloadError: AgentError | undefined;
   misfit: string | undefined;
   #counter = 0;
   readonly lib: string;
@@ -88,7 +88,7 @@ export class Bench {
       return Promise.resolve();
     };
     const units: Units = {
-      wereStarted: (asked) => Promise.resolve(asked.slice(0, 1)),
+      wereStarted: (unitNames) => Promise.resolve(unitNames.slice(0, 1)),
       stop: (units) => note('stop', units),
       start: (units) => note('start', units),
       restart: (unit) => note('restart', [unit]),
@@ -98,7 +98,7 @@ export class Bench {
     const source: ReleaseSource = {
       metadata: () => null,
       find: (_what, { seq }) => {
-        if (this.fault !== undefined) return Promise.reject(this.fault);
+        if (this.downloadError !== undefined) return Promise.reject(this.downloadError);
         this.fetches += 1;
         return Promise.resolve({
           seqMin: 1,
@@ -144,7 +144,7 @@ export class Bench {
           madeMs: Date.parse('2026-02-01T00:00:00.000Z'),
         }),
       units,
-      locked: (act) => act(),
+      locked: (action) => action(),
       mode: () => Promise.resolve(undefined),
       say,
     });

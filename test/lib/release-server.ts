@@ -76,7 +76,7 @@ const ARCH = process.arch === 'arm64' ? 'arm64' : 'amd64';
 /** Makes the folder of a release as on a box, with VERSION and MANIFEST. */
 export async function sampleRelease(dir: string, release: SampleRelease): Promise<string> {
   const {
-    what = 'release',
+    what: kind = 'release',
     seq,
     version,
     files = {},
@@ -85,7 +85,7 @@ export async function sampleRelease(dir: string, release: SampleRelease): Promis
     stateReads = [1, 1],
   } = release;
   const tree = join(dir, releaseName(seq, version));
-  const versionFile: ReleaseVersion = { what, seq, version, arch, stateWrites, stateReads };
+  const versionFile: ReleaseVersion = { what: kind, seq, version, arch, stateWrites, stateReads };
   mkdirSync(tree, { recursive: true });
   for (const [path, content] of Object.entries({ ...files, VERSION: `${JSON.stringify(versionFile)}\n` })) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
@@ -171,10 +171,10 @@ export class ReleaseRepository {
   /** Adds manifest, archive, deltas and differences of the manifest of a tree; `over` changes its signed data. */
   async addRelease(
     tree: string,
-    { what = 'release', seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
+    { what: kind = 'release', seq, version, arch = ARCH, files: _, ...over }: SampleRelease,
     from: Readonly<Record<number, string>> = {},
   ): Promise<ReleaseTarget> {
-    const id = { what, seq, version, arch };
+    const id = { what: kind, seq, version, arch };
     const text = readFileSync(join(tree, 'MANIFEST'), 'utf8');
     const entries = parseManifest(text);
     const files = entries.filter(({ type }) => type === 'file');
@@ -286,8 +286,9 @@ export class TestReleaseServer {
     await authority?.start();
     const own = await authority?.broker();
     const box = await authority?.client('box-1');
-    const holder: { server?: TestReleaseServer } = {};
-    const answer = (q: IncomingMessage, a: ServerResponse): void => holder.server?.answer(repository, q, a);
+    const serverRef: { server?: TestReleaseServer } = {};
+    const answer = (q: IncomingMessage, a: ServerResponse): void =>
+      serverRef.server?.answer(repository, q, a);
     const pem = (file: string): Buffer => readFileSync(file);
     const http =
       authority === undefined || own === undefined
@@ -307,11 +308,11 @@ export class TestReleaseServer {
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const { port } = http.address() as AddressInfo;
     const tls = box && authority ? { ...box, ca: authority.ca } : undefined;
-    holder.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
+    serverRef.server = new TestReleaseServer(`http${tls ? 's' : ''}://127.0.0.1:${port}/fleet/`, tls, () => {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => http.close(() => resolve()));
     });
-    return holder.server;
+    return serverRef.server;
   }
 
   private constructor(url: string, tls: TestReleaseServer['tls'], close: () => Promise<void>) {

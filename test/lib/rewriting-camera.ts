@@ -24,7 +24,7 @@ export class RewritingCamera {
   /** Starts the camera. `realPort`: port of the real server, whose stream is at /main. */
   static async start(t: Test, realPort: number): Promise<RewritingCamera> {
     const camera = new RewritingCamera(realPort);
-    await new Promise<void>((done) => camera.#server.listen(0, '127.0.0.1', done));
+    await new Promise<void>((resolve) => camera.#server.listen(0, '127.0.0.1', resolve));
     t.teardown(() => camera.#stop());
     return camera;
   }

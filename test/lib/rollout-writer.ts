@@ -25,11 +25,11 @@ export interface Mortal {
 }
 
 const { dir, url, time, rollout, deed, steps } = JSON.parse(process.argv[2] ?? '') as Mortal;
-let left = steps;
+let stepsLeft = steps;
 
 function stepped(): void {
-  left -= 1;
-  if (left === 0) process.kill(process.pid, 'SIGKILL');
+  stepsLeft -= 1;
+  if (stepsLeft === 0) process.kill(process.pid, 'SIGKILL');
 }
 
 class MortalStore extends FleetStore {
@@ -59,7 +59,7 @@ const link = new MortalLink({ config: { url, ack: 'broker' }, clock: systemClock
 const clock = fastClock(time);
 const { signal } = new AbortController();
 
-async function act(): Promise<string> {
+async function performDeed(): Promise<string> {
   if (deed === 'adopt') {
     const parts = { fleet: readFleet(dir), store, link, signal, clock };
     return (await adoptInto(parts, undefined, { yes: true })).join(', ');
@@ -73,5 +73,5 @@ async function act(): Promise<string> {
   return (await controller.run(rollout, signal, true)).state;
 }
 
-writeSync(1, `${await act()}\n`);
+writeSync(1, `${await performDeed()}\n`);
 process.exit(0);

@@ -11,7 +11,7 @@ import type { Settings } from '../../scripts/programs/room/console/settings.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { beginning } from '../page/in-page.ts';
 import type { Look } from '../page/phone.ts';
-import { ask, enter, type Reply, roomDatabase, type TestConsole, wholeConsole } from './console.ts';
+import { ask, enter, fullConsole, type Reply, roomDatabase, type TestConsole } from './console.ts';
 import { DATABASES } from './databases.ts';
 import { TcpProxy } from './proxy.ts';
 
@@ -28,11 +28,11 @@ export interface AppRoom {
   readonly link: TcpProxy;
   readonly console: TestConsole;
   /** Number of streams that are open at the server, and that were ever opened. */
-  readonly streams: { open: number; opened: number };
+  readonly streams: { openCount: number; openedCount: number };
   /** Acts as another person beside the browser, bypassing the link. */
-  act(user: string, path: string, body: unknown, key?: string): Promise<Reply>;
+  postAs(user: string, path: string, body: unknown, key?: string): Promise<Reply>;
   /** Entries of the audit log for these actions, in order. */
-  record(...acts: string[]): Promise<{ account: string; act: string; incident: number | null }[]>;
+  record(...actions: string[]): Promise<{ account: string; act: string; incident: number | null }[]>;
 }
 
 export interface Setup {
@@ -53,8 +53,8 @@ export async function appRoom(t: Test, { fill, settings, handlers, address }: Se
   const home = `http://127.0.0.1:${link.port}`;
   const own = { listen: { host: '127.0.0.1', port }, origin: home, accounts: PEOPLE };
   const streams = streamsOf(t, port);
-  const server = await wholeConsole(t, db, { ...own, ...settings }, handlers);
-  const act = async (user: string, path: string, body: unknown, key?: string): Promise<Reply> => {
+  const server = await fullConsole(t, db, { ...own, ...settings }, handlers);
+  const postAs = async (user: string, path: string, body: unknown, key?: string): Promise<Reply> => {
     const past = { host: new URL(home).host, origin: home, 'sec-fetch-site': 'same-origin' };
     const session = await ask(`${server.url}/api/login`, {
       method: 'POST',
@@ -65,24 +65,24 @@ export async function appRoom(t: Test, { fill, settings, handlers, address }: Se
     const headers = { ...past, cookie, ...(key !== undefined && { 'idempotency-key': key }) };
     return ask(server.url + path, { method: 'POST', headers, body });
   };
-  const record = async (...acts: string[]) => {
+  const record = async (...actions: string[]) => {
     const rows = await db.all<{ account: string; act: string; incident: number | null }>(
       'SELECT account, act, incident FROM audit ORDER BY no',
     );
-    return rows.filter((row) => acts.includes(row.act));
+    return rows.filter((row) => actions.includes(row.act));
   };
-  return { db, home, link, console: server, streams, act, record };
+  return { db, home, link, console: server, streams, postAs, record };
 }
 
 function streamsOf(t: Test, port: number): AppRoom['streams'] {
-  const streams = { open: 0, opened: 0 };
+  const streams = { openCount: 0, openedCount: 0 };
   const onRequest = (message: unknown): void => {
     const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
     if (request.socket.localPort !== port || request.url?.startsWith('/api/stream') !== true) return;
-    streams.open += 1;
-    streams.opened += 1;
+    streams.openCount += 1;
+    streams.openedCount += 1;
     response.on('close', () => {
-      streams.open -= 1;
+      streams.openCount -= 1;
     });
   };
   diagnostics.subscribe('http.server.request.start', onRequest);

@@ -18,7 +18,7 @@ export interface Chain {
   readonly room: Room;
   readonly database: TestDatabase;
   readonly archive: RoomProgram;
-  readonly desk: ConsoleProgram;
+  readonly consoleProgram: ConsoleProgram;
   readonly street: readonly StreetBox[];
 }
 
@@ -27,8 +27,8 @@ export async function startChain(t: Test, name: Chain['name'], boxes = 10): Prom
   const room = await makeRoom(t);
   const archive = await RoomProgram.start(t, room, '--database', database.address, '--quiet');
   const street = await startStreet(t, room, boxes);
-  const desk = await ConsoleProgram.start(t, database.address);
-  return { name, room, database, archive, desk, street };
+  const consoleProgram = await ConsoleProgram.start(t, database.address);
+  return { name, room, database, archive, consoleProgram, street };
 }
 
 /** Number of the incident that results from a report. */
@@ -45,7 +45,7 @@ async function storedNo(database: TestDatabase, episode: string): Promise<number
     );
     if (row !== undefined) return Number(row['no']);
     if (performance.now() > deadlineMs) throw new Error(`no incident of ${episode}`);
-    await new Promise((done) => setTimeout(done, 20));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -67,11 +67,11 @@ export async function watchCommits(t: Test, { name, database }: Chain): Promise<
   const sql = (): string => `SELECT no FROM incident WHERE no > ${last} ORDER BY no`;
   if (name === 'sqlite') {
     const db = new Database(database.address, { readonly: true });
-    const look = (): void => take(db.prepare(sql()).all() as Row[], Date.now());
-    look();
-    const looking = setInterval(look, COMMITS_EVERY_MS);
+    const poll = (): void => take(db.prepare(sql()).all() as Row[], Date.now());
+    poll();
+    const pollTimer = setInterval(poll, COMMITS_EVERY_MS);
     t.teardown(() => {
-      clearInterval(looking);
+      clearInterval(pollTimer);
       db.close();
     });
     return commits;
@@ -81,17 +81,17 @@ export async function watchCommits(t: Test, { name, database }: Chain): Promise<
   client.on('error', (error) => t.comment(error.message));
   await client.connect();
   let asking = Promise.resolve();
-  const look = (): void => {
+  const queryRows = (): void => {
     // PostgreSQL notifies listeners after the commit.
     const atMs = Date.now();
     asking = asking.then(async () => take((await client.query<Row>(sql())).rows, atMs));
   };
-  client.on('notification', look);
+  client.on('notification', queryRows);
   await client.query(`LISTEN ${CHANNEL}`);
-  look();
+  queryRows();
   await asking;
   t.teardown(async () => {
-    client.off('notification', look);
+    client.off('notification', queryRows);
     await asking;
     await client.end();
   });

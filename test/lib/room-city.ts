@@ -82,8 +82,8 @@ function camera(i: number, count: number, nowMs: number): CameraRow & { readonly
   };
 }
 
-const cameras = (nowMs: number, many = 1500) =>
-  Array.from({ length: many }, (_, i) => camera(i, many, nowMs));
+const cameras = (nowMs: number, count = 1500) =>
+  Array.from({ length: count }, (_, i) => camera(i, count, nowMs));
 
 const KINDS = ['wrong-way', 'illegal-parking', 'illegal-dumping', 'crowd-gathering', 'loitering', 'graffiti'];
 
@@ -115,7 +115,7 @@ const STATISTICS = [
   ['mermoz', 'cam-0870', 'gate', 9, 0, 0, 0, null],
 ] as const;
 
-const ACTS: readonly AuditDraft['act'][] = [
+const ACTIONS: readonly AuditDraft['act'][] = [
   ...(['see-still', 'claim', 'judge', 'login', 'refused', 'verdict-delivered'] as const),
 ];
 
@@ -189,15 +189,15 @@ export async function city(db: Sql, count = 1500): Promise<void> {
 }
 
 function entry(no: number): AuditDraft {
-  const act = ACTS[no % ACTS.length] ?? 'claim';
+  const action = ACTIONS[no % ACTIONS.length] ?? 'claim';
   const actor =
-    act === 'verdict-delivered'
+    action === 'verdict-delivered'
       ? ({ account: 'room', role: 'room' } as const)
       : ({ account: 'Omar', role: 'supervisor' } as const);
-  if (act === 'login') return { ...actor, act };
-  const about = { ...actor, act, site: 'saxe', box: 'cam-1404', incident: (no % 40) + 1 };
-  if (act === 'see-still') return { ...about, more: { moment: 'deposit', sha256: 'ab'.repeat(32) } };
-  return act === 'refused' ? { ...about, more: { reason: HOSTILE } } : about;
+  if (action === 'login') return { ...actor, act: action };
+  const about = { ...actor, act: action, site: 'saxe', box: 'cam-1404', incident: (no % 40) + 1 };
+  if (action === 'see-still') return { ...about, more: { moment: 'deposit', sha256: 'ab'.repeat(32) } };
+  return action === 'refused' ? { ...about, more: { reason: HOSTILE } } : about;
 }
 
 /** Streets around two rivers, districts, and the cameras by site. */

@@ -109,10 +109,10 @@ export interface Recorded {
 }
 
 /** Audit log entries of one action, in order. */
-export async function recordsOf(db: Queries, act: string): Promise<Recorded[]> {
+export async function recordsOf(db: Queries, action: string): Promise<Recorded[]> {
   const rows = await db.all<Omit<Recorded, 'more'> & { more: string }>(
     'SELECT no, site, box, incident, more FROM audit WHERE act = $1 ORDER BY no',
-    [act],
+    [action],
   );
   return rows.map((row) => ({ ...row, more: JSON.parse(row.more) as Recorded['more'] }));
 }

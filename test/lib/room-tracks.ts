@@ -38,18 +38,18 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
   const y = isVehicle ? 0.62 + 0.2 * chance(i + 3) : 0.52 + 0.32 * chance(i + 1);
   const high = (isVehicle ? 0.12 : label === 'dog' ? 0.08 : 0.17) * (0.35 + y);
   const isLeftward = i % 2 === 0;
-  const wholeS = isVehicle ? 9 : 18 + 16 * chance(i + 5);
-  const standsS = i % 4 === 1 && !isVehicle ? 12 + 30 * chance(i) : 0;
+  const durationS = isVehicle ? 9 : 18 + 16 * chance(i + 5);
+  const standingS = i % 4 === 1 && !isVehicle ? 12 + 30 * chance(i) : 0;
   const path: FoundTrack['path'] = [];
   for (let step = 0; step <= 8; step++) {
     const along = step / 8;
     const x = isLeftward ? 1.02 - 1.04 * along : -0.02 + 1.04 * along;
     const sway = isVehicle ? 0 : 0.03 * Math.sin(step + i);
-    const lateS = step > 4 ? standsS : 0;
+    const lateS = step > 4 ? standingS : 0;
     const isHidden = i % 5 === 2 && (step === 3 || step === 4);
-    path.push([Math.round((along * wholeS + lateS) * 10) / 10, x, y + sway, high, isHidden ? 0 : 1]);
-    if (step === 4 && standsS > 0)
-      path.push([Math.round((along * wholeS + standsS) * 10) / 10, x + 0.004, y + sway, high, 1]);
+    path.push([Math.round((along * durationS + lateS) * 10) / 10, x, y + sway, high, isHidden ? 0 : 1]);
+    if (step === 4 && standingS > 0)
+      path.push([Math.round((along * durationS + standingS) * 10) / 10, x + 0.004, y + sway, high, 1]);
   }
   const lastS = path.at(-1)?.[0] ?? 0;
   return {
@@ -58,11 +58,11 @@ function track(i: number, fromMs: number, fromS: number): FoundTrack {
     colours: isVehicle ? [...(COLOURS[i % COLOURS.length] ?? [])] : [],
     from: at(fromS),
     to: at(fromS + lastS),
-    at: at(fromS + wholeS * (0.25 + 0.2 * chance(i + 9))),
+    at: at(fromS + durationS * (0.25 + 0.2 * chance(i + 9))),
     durationS: 0,
     seen: i % 9 !== 2,
     score: i % 6 === 3 ? 0.41 : 0.84,
-    stoppedS: Math.round(standsS),
+    stoppedS: Math.round(standingS),
     cut: i % 11 === 6,
     widthToHeight: { person: 0.4, bicycle: 0.9, car: 1.9, truck: 2.1, bus: 2.7, dog: 1.3 }[label],
     path,

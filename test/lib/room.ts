@@ -48,7 +48,7 @@ export async function makeRoom(t: Test, options: Partial<MosquittoOptions> = {})
     tls: { ...(await programs.client('room')), ca },
     site: SITE,
     box: BOX,
-    onFault: (fault) => t.fail(fault),
+    onProblem: (problem) => t.fail(problem),
   });
   t.teardown(() => archive.stop());
   const config: MqttConfig = { url: broker.url, ca, cert: box.cert, key: box.key, ack: 'archive' };
@@ -107,14 +107,14 @@ export function deliver(
   t.teardown(() => delivery.stop());
   delivery.start(inbox);
   // Polls in passing: a phase lasts longer than an interval.
-  const look = (): void => {
+  const poll = (): void => {
     const { state } = delivery;
     const { phase, fault } = states.at(-1) ?? {};
     if (state.phase !== phase || state.fault?.code !== fault?.code) states.push(state);
   };
-  look();
-  const looking = setInterval(look, 1);
-  t.teardown(() => clearInterval(looking));
+  poll();
+  const pollTimer = setInterval(poll, 1);
+  t.teardown(() => clearInterval(pollTimer));
   return { delivery, states };
 }
 

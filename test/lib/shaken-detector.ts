@@ -39,7 +39,7 @@ export const unshaken: Shake = (raw) => raw;
 /** Shifts each score and each side of each box independently, again in each frame. */
 export function shakeOf(seed: number): Shake {
   const random = randomOf(seed);
-  const by = (most: number): number => most * (2 * random() - 1);
+  const by = (amplitude: number): number => amplitude * (2 * random() - 1);
   return ({ boxes, scores, labels }) => ({
     boxes: boxes.map((side) => side + by(SHAKE_PX)),
     scores: scores.map((score) => score + by(SHAKE_SCORE)),
@@ -95,7 +95,7 @@ export class ShakenDetector {
     return new ShakenDetector(card, inGraph.nmsIouMax, session);
   }
 
-  async look({ rgb, fine }: Frame): Promise<RawSight> {
+  async infer({ rgb, fine }: Frame): Promise<RawSight> {
     const { features } = this.#card;
     const raw = await this.#session.run(rgb, { withFeatures: features !== undefined });
     const closer = fine && (await this.#session.run(fine.rgb, { input: fine.size }));

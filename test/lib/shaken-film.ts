@@ -58,8 +58,8 @@ export async function playShaken(
       camera.wantFine(fine.wants(frame, false));
       const current = frame;
       let sight: Promise<RawSight> | undefined;
-      const look = (): Promise<RawSight> => (sight ??= detector.look(current));
-      for (const box of boxes) await box.take(frame, look);
+      const infer = (): Promise<RawSight> => (sight ??= detector.infer(current));
+      for (const box of boxes) await box.take(frame, infer);
     }
   } finally {
     await camera.stop();
@@ -107,15 +107,15 @@ class ShakenBox {
     this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
   }
 
-  async take(frame: Frame, look: () => Promise<RawSight>): Promise<void> {
+  async take(frame: Frame, infer: () => Promise<RawSight>): Promise<void> {
     const { atMs } = frame;
     this.#atMs = atMs;
     this.#fine.wants(frame, false);
     const awaited = this.#tracker.waits || this.#observer.waits(atMs) || this.#fine.isDue(frame);
-    const looked = this.#gate.mustDetect(frame, awaited);
+    const isAnalysed = this.#gate.mustDetect(frame, awaited);
     let features: Features | undefined;
-    if (looked) {
-      const sight = await look();
+    if (isAnalysed) {
+      const sight = await infer();
       this.#detections = this.#detector.resultOf(sight, frame, this.#shake);
       if (this.#regions && atMs >= this.#featuresDueMs) {
         this.#featuresDueMs = atMs + FEATURES_EVERY_MS;
@@ -124,11 +124,11 @@ class ShakenBox {
       this.#fine.noteDetectorRun(frame);
     }
     const detections = this.#detections;
-    const tracks: readonly Track[] = looked
+    const tracks: readonly Track[] = isAnalysed
       ? this.#tracker.update(frame, detections, this.#fine.dark)
       : this.#tracker.hold(frame);
     const observation = this.#observer.observationOf(frame, {
-      detectorRan: looked,
+      detectorRan: isAnalysed,
       detections,
       tracks,
       features,

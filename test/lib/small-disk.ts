@@ -37,12 +37,12 @@ export class SmallDisk {
   mount(readOnly = false, commitS?: number): void {
     const log = commitS === undefined ? '' : `,commit=${commitS},noauto_da_alloc`;
     const options = `loop,errors=remount-ro${readOnly ? ',ro' : ''}${log}`;
-    for (let left = BUSY_TRIES; ; left -= 1) {
+    for (let triesLeft = BUSY_TRIES; ; triesLeft -= 1) {
       try {
         execFileSync('mount', ['-o', options, this.#image, this.dir], { stdio: 'pipe' });
         return;
       } catch (error) {
-        if (left === 0 || !/busy/.test(String(error))) throw error;
+        if (triesLeft === 0 || !/busy/.test(String(error))) throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_WAIT_MS);
       }
     }

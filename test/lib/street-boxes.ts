@@ -82,7 +82,7 @@ export async function startStreet(t: Test, room: Room, count: number): Promise<S
   const boxes = await Promise.all(
     Array.from({ length: count }, (_, i) => StreetBox.start(t, room, `quay-${String(i).padStart(2, '0')}`)),
   );
-  while (boxes.some(({ isOnline }) => !isOnline)) await new Promise((done) => setTimeout(done, 20));
+  while (boxes.some(({ isOnline }) => !isOnline)) await new Promise((resolve) => setTimeout(resolve, 20));
   return boxes;
 }
 

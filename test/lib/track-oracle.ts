@@ -92,7 +92,7 @@ export async function tracksFound(log: Logged, place: TrackPlace | undefined): P
 }
 
 /** Crossings that vision reported during observation: `line direction track`. */
-export function passagesTold(observations: readonly Observation[]): Set<string> {
+export function reportedCrossings(observations: readonly Observation[]): Set<string> {
   return new Set(
     observations.flatMap(({ crossings }) =>
       crossings.map(({ line, direction, track }) => `${line} ${direction} ${track}`),
@@ -101,7 +101,7 @@ export function passagesTold(observations: readonly Observation[]): Set<string> 
 }
 
 /** The same crossings, from the log afterwards. */
-export async function passagesFound(log: Logged, lines: readonly LineConfig[]): Promise<Set<string>> {
+export async function foundCrossings(log: Logged, lines: readonly LineConfig[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const { id, from, to } of lines) {
     for (const direction of ['left', 'right'] as const) {
@@ -116,8 +116,8 @@ export async function passagesFound(log: Logged, lines: readonly LineConfig[]): 
 export function staysTold(observations: readonly Observation[]): Map<string, number> {
   const stays = new Map<string, number>();
   for (const { atMs, tracks } of observations) {
-    for (const { id, seen, zones } of tracks) {
-      if (!seen) continue;
+    for (const { id, seen: wasSeen, zones } of tracks) {
+      if (!wasSeen) continue;
       for (const { zone, sinceMs } of zones) {
         const key = `${zone} ${id}`;
         stays.set(key, Math.max(stays.get(key) ?? 0, atMs - sinceMs));
@@ -142,7 +142,7 @@ export async function staysFound(
 }
 
 /** A track in a zone, with every place at which it was detected. */
-export interface WholeStay {
+export interface FullStay {
   /** Longest stay in ms, including the places before the track was confirmed. */
   ms: number;
   /** Media time of its start. */
@@ -150,24 +150,31 @@ export interface WholeStay {
   /** Time from the frame that confirmed it until its reported departure, ms. */
   toldMs: number;
   sightings: number;
-  furniture: number;
+  staticFalsePositives: number;
   /** Distance of each place from the border, in heights of the box. */
   readonly places: { readonly atMs: number; readonly offBorder: number }[];
 }
 
 /** Stays by vision's own zones if they receive every single place, without simplification or omission. `zone track`. */
-export function wholeStays(
+export function fullStays(
   observations: readonly Observation[],
   zones: readonly ZoneConfig[],
-): Map<string, WholeStay> {
-  const stays = new Map<string, WholeStay>();
+): Map<string, FullStay> {
+  const stays = new Map<string, FullStay>();
   for (const config of zones) {
     const zone = new Zone(config);
     const visits = new Map<number, { readonly full: Visit; readonly reported: Visit }>();
     for (const { atMs, tracks, source } of observations) {
       const border = config.polygon.map(([x, y]): Point => [x * source.widthPx, y * source.heightPx]);
-      for (const { id, seen, furniture, before = [], xyxyNorm, ground: own } of tracks) {
-        if (!seen) continue;
+      for (const {
+        id,
+        seen: wasSeen,
+        furniture: isStaticFalsePositive,
+        before = [],
+        xyxyNorm,
+        ground: own,
+      } of tracks) {
+        if (!wasSeen) continue;
         const stay = stays.get(`${config.id} ${id}`) ?? newStay();
         stays.set(`${config.id} ${id}`, stay);
         const { full, reported } = visits.get(id) ?? { full: newVisit(), reported: newVisit() };
@@ -183,7 +190,7 @@ export function wholeStays(
           if (reported.present) stay.toldMs = Math.max(stay.toldMs, atMs - reported.sinceMs);
         }
         stay.sightings += 1;
-        if (furniture) stay.furniture += 1;
+        if (isStaticFalsePositive) stay.staticFalsePositives += 1;
       }
     }
   }
@@ -191,7 +198,7 @@ export function wholeStays(
 }
 
 /** Crossings by vision's own lines if they receive every place: `line direction track`. */
-export function wholePassages(
+export function fullCrossings(
   observations: readonly Observation[],
   lines: readonly LineConfig[],
 ): Set<string> {
@@ -200,8 +207,8 @@ export function wholePassages(
     const wire = new Tripwire(config);
     const approaches = new Map<number, Approach>();
     for (const { atMs, tracks, source } of observations) {
-      for (const { id, seen, before = [], xyxyNorm, ground: own } of tracks) {
-        if (!seen) continue;
+      for (const { id, seen: wasSeen, before = [], xyxyNorm, ground: own } of tracks) {
+        if (!wasSeen) continue;
         const approach = approaches.get(id) ?? newApproach();
         approaches.set(id, approach);
         for (const place of [...before, { atMs, xyxyNorm }]) {
@@ -267,10 +274,17 @@ export function shaken(
   });
 }
 
-const newStay = (): WholeStay => ({ ms: 0, fromMs: 0, toldMs: 0, sightings: 0, furniture: 0, places: [] });
+const newStay = (): FullStay => ({
+  ms: 0,
+  fromMs: 0,
+  toldMs: 0,
+  sightings: 0,
+  staticFalsePositives: 0,
+  places: [],
+});
 
 /** Extends a stay. A departing track has left at the first of the places outside. */
-function extend(stay: WholeStay, was: Visit, is: Visit, atMs: number): void {
+function extend(stay: FullStay, was: Visit, is: Visit, atMs: number): void {
   if (!was.present && !is.present) return;
   const fromMs = is.present ? is.sinceMs : was.sinceMs;
   const untilMs = is.present ? (is.contraryMs ?? atMs) : is.sinceMs;
@@ -292,8 +306,8 @@ export function pathErrorsPx(
   }
   const errors = { kept: [] as number[], between: [] as number[] };
   for (const { wallMs, tracks } of observations) {
-    for (const { id, seen, ground } of tracks) {
-      if (!seen) continue;
+    for (const { id, seen: wasSeen, ground } of tracks) {
+      if (!wasSeen) continue;
       for (const { points, fromMs } of paths.get(id) ?? []) {
         const at = wallMs - fromMs;
         const next = points.findIndex(({ atMs }) => atMs >= at - 10);
@@ -301,9 +315,9 @@ export function pathErrorsPx(
         if (to === undefined || (next === 0 && Math.abs(to.atMs - at) > 10)) continue;
         const from = points[Math.max(0, next - 1)] ?? to;
         const isKept = Math.abs(to.atMs - at) <= 10;
-        const share = isKept || to.atMs === from.atMs ? 1 : (at - from.atMs) / (to.atMs - from.atMs);
-        const dx = (from.x + share * (to.x - from.x) - ground[0]) * 768;
-        const dy = ((from.y + share * (to.y - from.y) - ground[1]) * 768) / log.aspect;
+        const ratio = isKept || to.atMs === from.atMs ? 1 : (at - from.atMs) / (to.atMs - from.atMs);
+        const dx = (from.x + ratio * (to.x - from.x) - ground[0]) * 768;
+        const dy = ((from.y + ratio * (to.y - from.y) - ground[1]) * 768) / log.aspect;
         errors[isKept ? 'kept' : 'between'].push(Math.hypot(dx, dy));
         break;
       }

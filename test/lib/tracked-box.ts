@@ -45,7 +45,7 @@ export interface MovingObject {
   /** Place of its foot at a time since the beginning of the scene, s; undefined outside the scene. */
   at(s: number): readonly [number, number] | undefined;
   readonly heightNorm?: number;
-  readonly furniture?: boolean;
+  readonly isStaticFalsePositive?: boolean;
   readonly colours?: ObservedTrack['colours'];
 }
 
@@ -59,8 +59,8 @@ export function movingObject(
 ): MovingObject {
   const at = (s: number): [number, number] | undefined => {
     if (s < startS || s > endS) return undefined;
-    const share = (s - startS) / Math.max(0.001, endS - startS);
-    return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
+    const ratio = (s - startS) / Math.max(0.001, endS - startS);
+    return [from[0] + ratio * (to[0] - from[0]), from[1] + ratio * (to[1] - from[1])];
   };
   return { id, label: 'car', at, ...options };
 }
@@ -83,7 +83,7 @@ export class TrackedBox {
   /** True if the journal refuses entries. */
   recordFails = false;
   /** True if the configuration names the authorisation; the active one may be another. */
-  isOrderKnown = true;
+  isAuthorisationKnown = true;
   picture: PreviewAnswer = { picture: undefined, reason: 'there is no vision process' };
   log!: TrackLog;
   handler!: TrackHandler;
@@ -143,7 +143,7 @@ export class TrackedBox {
 
   /** Sends the active authorisation to the log. */
   rule(): void {
-    const authorisation = this.isOrderKnown
+    const authorisation = this.isAuthorisationKnown
       ? { order: '2026-77', notAfter: this.notAfter, ...(this.grant && { tracks: this.grant }) }
       : undefined;
     this.log.permit({ mode: this.mode, authorisation, nowMs: this.clock.wallMs() });
@@ -281,7 +281,7 @@ export class TrackedBox {
 }
 
 export function trackOf(
-  { id, label = 'car', heightNorm = 0.1, furniture = false, colours }: MovingObject,
+  { id, label = 'car', heightNorm = 0.1, isStaticFalsePositive = false, colours }: MovingObject,
   [x, y]: readonly [number, number],
   atMs: number,
 ): ObservedTrack {
@@ -298,7 +298,7 @@ export function trackOf(
     lastMs: atMs,
     seen: true,
     pixelsMove: true,
-    furniture,
+    furniture: isStaticFalsePositive,
     zones: [],
     ...(colours !== undefined && { colours }),
   };

@@ -24,9 +24,9 @@ export const FORMATS: readonly Case[] = [
       knownBox(
         `${role} by ${name}`,
         accepted((r) => {
-          const former = r.keys.root;
+          const previousKeys = r.keys.root;
           r.keys[role] = r.keys[role].map(make);
-          r.root({}, former);
+          r.root({}, previousKeys);
           r.publish();
         }),
       ),
@@ -45,7 +45,7 @@ export const FORMATS: readonly Case[] = [
         });
         r.publish();
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(
@@ -60,14 +60,14 @@ export const FORMATS: readonly Case[] = [
         });
         r.publish();
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(
     'a key id that is not the hash of the key is an id like any other',
     accepted((r) => {
-      const former = r.keys.timestamp;
-      r.keys.timestamp = former.map((key) => ({ ...key, id: 'any-id' }));
+      const previousKeys = r.keys.timestamp;
+      r.keys.timestamp = previousKeys.map((key) => ({ ...key, id: 'any-id' }));
       r.root();
       r.publish();
     }),
@@ -117,7 +117,7 @@ export const FORMATS: readonly Case[] = [
       /timestamp\.json does not say when it expires/,
       (r) =>
         r.publish({ timestamp: { change: (signed) => void Object.assign(signed, { expires: 'never' }) } }),
-      { kept: { timestamp: 2, snapshot: 2, targets: 2 } },
+      { versions: { timestamp: 2, snapshot: 2, targets: 2 } },
     ),
   ),
   knownBox(
@@ -138,7 +138,7 @@ export const FORMATS: readonly Case[] = [
         r.root();
         r.publish();
       },
-      { asked: ['2.root.json', '3.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'] },
+      { requests: ['2.root.json', '3.root.json', 'timestamp.json', 'snapshot.json', 'targets.json'] },
     ),
   ),
   knownBox(

@@ -42,7 +42,7 @@ export const TIMESTAMP: readonly Case[] = [
         r.publish({ timestamp: { version: 1 }, snapshot: { version: 1 }, targets: { version: 1 } });
         folder.write('timestamp', before);
       },
-      { asked: ['2.root.json', 'timestamp.json'] },
+      { requests: ['2.root.json', 'timestamp.json'] },
     ),
   ),
   knownBox(
@@ -71,7 +71,7 @@ export const TIMESTAMP: readonly Case[] = [
         folder.write('timestamp', r.files.get('timestamp.json') as Buffer);
         r.publish({ timestamp: { version: 8 } });
       },
-      { kept: { timestamp: 9 } },
+      { versions: { timestamp: 9 } },
     ),
   ),
   knownBox(
@@ -101,11 +101,11 @@ export const TIMESTAMP: readonly Case[] = [
     denied(
       UNSIGNED,
       (r) => {
-        const former = r.keys.timestamp;
+        const previousKeys = r.keys.timestamp;
         r.rotate('timestamp');
-        r.publish({ timestamp: { signers: former } });
+        r.publish({ timestamp: { signers: previousKeys } });
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(
@@ -142,13 +142,13 @@ export const SNAPSHOT: readonly Case[] = [
               edited(bytes, ({ signed }) => void Object.assign(signed, { expires: '2099-01-01T00:00:00Z' })),
           },
         }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
     'a byte less',
     corrupt(NOT_AS_SIGNED, (r) => r.publish({ snapshot: { raw: (bytes) => bytes.subarray(1) } }), {
-      kept: { timestamp: 2 },
+      versions: { timestamp: 2 },
     }),
   ),
   knownBox(
@@ -156,7 +156,7 @@ export const SNAPSHOT: readonly Case[] = [
     corrupt(
       /longer than \d+ bytes/,
       (r) => r.publish({ snapshot: { raw: (bytes) => Buffer.concat([bytes, Buffer.from(' ')]) } }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -164,12 +164,14 @@ export const SNAPSHOT: readonly Case[] = [
     denied(
       MIXED,
       (r) => r.publish({ snapshot: { change: (signed) => void Object.assign(signed, { version: 3 }) } }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
     'by another key',
-    denied(UNSIGNED, (r) => r.publish({ snapshot: { signers: [ed25519Key()] } }), { kept: { timestamp: 2 } }),
+    denied(UNSIGNED, (r) => r.publish({ snapshot: { signers: [ed25519Key()] } }), {
+      versions: { timestamp: 2 },
+    }),
   ),
   knownBox(
     'by one of two keys that must sign',
@@ -181,7 +183,7 @@ export const SNAPSHOT: readonly Case[] = [
         r.root();
         r.publish({ snapshot: { signers: r.keys.snapshot.slice(0, 1) } });
       },
-      { kept: { root: 2, timestamp: 2 } },
+      { versions: { root: 2, timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -195,7 +197,7 @@ export const SNAPSHOT: readonly Case[] = [
   ),
   knownBox(
     'has expired',
-    denied(EXPIRED, (r) => r.publish({ snapshot: { days: -1 } }), { kept: { timestamp: 2 } }),
+    denied(EXPIRED, (r) => r.publish({ snapshot: { days: -1 } }), { versions: { timestamp: 2 } }),
   ),
   knownBox(
     'the kept one has expired, the new one not',
@@ -208,14 +210,14 @@ export const SNAPSHOT: readonly Case[] = [
   knownBox(
     'targets of a lower number',
     accepted((r) => r.publish()),
-    denied(OLDER, (r) => r.publish({ targets: { version: 1 } }), { kept: { timestamp: 3 } }),
+    denied(OLDER, (r) => r.publish({ targets: { version: 1 } }), { versions: { timestamp: 3 } }),
   ),
   knownBox(
     'does not name the targets any more',
     corrupt(
       /Missing file targets\.json/,
       (r) => r.publish({ snapshot: { change: (signed) => void Object.assign(signed, { meta: {} }) } }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -239,7 +241,7 @@ export const SNAPSHOT: readonly Case[] = [
         r.publish({
           snapshot: { meta: (meta) => void Object.assign(meta.hashes ?? {}, { sha512: 'f'.repeat(128) }) },
         }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -248,7 +250,7 @@ export const SNAPSHOT: readonly Case[] = [
       NOT_AS_SIGNED,
       (r) =>
         r.publish({ snapshot: { meta: (meta) => void Object.assign(meta.hashes ?? {}, { md99: 'f' }) } }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -269,7 +271,7 @@ export const SNAPSHOT: readonly Case[] = [
         r.publish();
         r.files.delete('2.snapshot.json');
       },
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -286,7 +288,7 @@ export const SNAPSHOT: readonly Case[] = [
             raw: () => r.files.get('1.targets.json') as Buffer,
           },
         }),
-      { kept: { timestamp: 2 } },
+      { versions: { timestamp: 2 } },
     ),
   ),
   knownBox(
@@ -313,7 +315,7 @@ export const SNAPSHOT: readonly Case[] = [
         r.rotate('snapshot');
         r.publish({ snapshot: { version: 3 } });
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(

@@ -125,7 +125,7 @@ export class TufRepository {
   isConsistent = true;
 
   /** The next root; `former` keys sign too. */
-  root(over: Over = {}, former: readonly TufKey[] = []): Buffer {
+  root(over: Over = {}, previousKeys: readonly TufKey[] = []): Buffer {
     const keys = ROLES.flatMap((role) => this.keys[role]).map(({ id, content }) => [id, content]);
     const role = (name: RoleName) => ({
       keyids: this.keys[name].map(({ id }) => id),
@@ -138,7 +138,7 @@ export class TufRepository {
     };
     // A file under the next number, whatever version it names.
     const name = `${this.versions.root + 1}.root.json`;
-    const signers = [...new Set([...this.keys.root, ...former])];
+    const signers = [...new Set([...this.keys.root, ...previousKeys])];
     const bytes = this.#file('root', fields, { signers, ...over });
     this.versions.root = over.version ?? this.versions.root;
     this.files.set(name, bytes);
@@ -147,9 +147,9 @@ export class TufRepository {
 
   /** The next root with other keys of these roles. */
   rotate(...roles: readonly RoleName[]): Buffer {
-    const former = this.keys.root;
+    const previousKeys = this.keys.root;
     for (const role of roles) this.keys[role] = this.keys[role].map(() => ed25519Key());
-    return this.root({}, former);
+    return this.root({}, previousKeys);
   }
 
   /** Targets, snapshot and timestamp, each one version up. */
@@ -207,15 +207,15 @@ export class TufServer {
   readonly #server: Server;
 
   static async start(): Promise<TufServer> {
-    const holder: { server?: TufServer } = {};
+    const serverRef: { server?: TufServer } = {};
     const http = createServer((request, response) => {
-      const content = holder.server?.find(request.url ?? '') ?? 404;
+      const content = serverRef.server?.find(request.url ?? '') ?? 404;
       if (typeof content === 'number') response.writeHead(content).end();
       else response.end(content);
     });
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    holder.server = new TufServer(http);
-    return holder.server;
+    serverRef.server = new TufServer(http);
+    return serverRef.server;
   }
 
   private constructor(server: Server) {

@@ -9,11 +9,11 @@ import {
   EXPIRED,
   edited,
   first,
-  fresh,
   givenRoot,
   knownBox,
   MIXED,
   NOT_AS_SIGNED,
+  newBox,
   no,
   nothing,
   rootOf,
@@ -29,18 +29,18 @@ function rootOfVersion1(r: TufRepository): Buffer {
 }
 
 export const BEGIN: readonly Case[] = [
-  fresh(
+  newBox(
     'a box that has a root alone takes everything',
-    accepted(nothing, { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] }),
+    accepted(nothing, { requests: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] }),
   ),
   knownBox(
     'what has not changed is not fetched again',
-    accepted(nothing, { asked: ['2.root.json', 'timestamp.json'] }),
+    accepted(nothing, { requests: ['2.root.json', 'timestamp.json'] }),
   ),
   knownBox(
     'only what has changed is fetched',
     accepted((r) => r.publish(), {
-      asked: ['2.root.json', 'timestamp.json', '2.snapshot.json', '2.targets.json'],
+      requests: ['2.root.json', 'timestamp.json', '2.snapshot.json', '2.targets.json'],
     }),
   ),
   givenRoot(
@@ -85,7 +85,7 @@ export const BEGIN: readonly Case[] = [
   ),
   knownBox(
     'a kept root that was damaged on the disk is begun again',
-    accepted((_, kept) => kept.write('root', '{}')),
+    accepted((_, folder) => folder.write('root', '{}')),
   ),
   knownBox(
     'kept files that were damaged on the disk are fetched again',
@@ -93,7 +93,7 @@ export const BEGIN: readonly Case[] = [
       (_, folder) => {
         for (const role of ['timestamp', 'snapshot', 'targets'] as const) folder.write(role, '{"x');
       },
-      { asked: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] },
+      { requests: ['2.root.json', 'timestamp.json', '1.snapshot.json', '1.targets.json'] },
     ),
   ),
 ];
@@ -106,7 +106,7 @@ export const ROOT: readonly Case[] = [
         r.rotate('root');
         r.rotate('root');
       },
-      { asked: ['2.root.json', '3.root.json', '4.root.json', 'timestamp.json'] },
+      { requests: ['2.root.json', '3.root.json', '4.root.json', 'timestamp.json'] },
     ),
   ),
   knownBox(
@@ -124,9 +124,9 @@ export const ROOT: readonly Case[] = [
   knownBox(
     'a root by the former keys alone',
     denied(UNSIGNED, (r) => {
-      const former = r.keys.root;
+      const previousKeys = r.keys.root;
       r.keys.root = [ed25519Key(), ed25519Key()];
-      r.root({ signers: former });
+      r.root({ signers: previousKeys });
     }),
   ),
   knownBox(
@@ -139,17 +139,17 @@ export const ROOT: readonly Case[] = [
   knownBox(
     'a root by both new and one of two former keys',
     denied(UNSIGNED, (r) => {
-      const former = r.keys.root;
+      const previousKeys = r.keys.root;
       r.keys.root = [ed25519Key(), ed25519Key()];
-      r.root({}, former.slice(0, 1));
+      r.root({}, previousKeys.slice(0, 1));
     }),
   ),
   knownBox(
     'a root by both former and one of two new keys',
     denied(UNSIGNED, (r) => {
-      const former = r.keys.root;
+      const previousKeys = r.keys.root;
       r.keys.root = [ed25519Key(), ed25519Key()];
-      r.root({ signers: [...former, first(r.keys.root)] });
+      r.root({ signers: [...previousKeys, first(r.keys.root)] });
     }),
   ),
   knownBox(
@@ -221,7 +221,7 @@ export const ROOT: readonly Case[] = [
         r.root();
         r.files.delete('2.root.json');
       },
-      { kept: { root: 1 }, asked: ['2.root.json', 'timestamp.json'] },
+      { versions: { root: 1 }, requests: ['2.root.json', 'timestamp.json'] },
     ),
   ),
   knownBox(
@@ -241,7 +241,7 @@ export const ROOT: readonly Case[] = [
   ),
   knownBox(
     'a last root that has expired; it stays, and the one after it helps',
-    denied(EXPIRED, (r) => void r.root({ days: -1 }), { kept: { root: 2 } }),
+    denied(EXPIRED, (r) => void r.root({ days: -1 }), { versions: { root: 2 } }),
     accepted((r) => void r.root()),
   ),
   knownBox(
@@ -252,7 +252,7 @@ export const ROOT: readonly Case[] = [
         r.root();
         r.publish({ timestamp: { days: -1 } });
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(
@@ -265,7 +265,7 @@ export const ROOT: readonly Case[] = [
         r.keys.root = [ed25519Key(), ed25519Key()];
         r.root();
       },
-      { kept: { root: 3 } },
+      { versions: { root: 3 } },
     ),
   ),
   knownBox(
@@ -274,9 +274,9 @@ export const ROOT: readonly Case[] = [
       (r) => {
         for (let n = 0; n < 125; n += 1) r.root();
       },
-      { kept: { root: 121 } },
+      { versions: { root: 121 } },
     ),
-    accepted(nothing, { kept: { root: 126 } }),
+    accepted(nothing, { versions: { root: 126 } }),
   ),
   knownBox(
     'a root that names a new key under two ids',

@@ -67,15 +67,15 @@ export interface Step {
   /** Expected refusal; undefined if the refresh is accepted. */
   readonly refused?: readonly [ErrorKind, RegExp];
   /** Versions that differ from the previously stored ones (refused) or from the served ones (accepted). */
-  readonly kept?: Partial<Versions>;
+  readonly versions?: Partial<Versions>;
   /** Names that are requested, in order. */
-  readonly asked?: readonly string[];
+  readonly requests?: readonly string[];
 }
 
 export interface Case {
   readonly name: string;
   /** The first root that the box receives, by default that of the repository. */
-  readonly given?: (root: Buffer, r: TufRepository) => Buffer | string;
+  readonly firstRoot?: (root: Buffer, r: TufRepository) => Buffer | string;
   /** True if the box has accepted version 1 of everything before. */
   readonly isKnown?: boolean;
   readonly steps: readonly Step[];
@@ -89,9 +89,9 @@ export const accepted = (change: Change = nothing, over: Omit<Step, 'change' | '
 });
 export const no =
   (kind: ErrorKind) =>
-  (why: RegExp, change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
+  (message: RegExp, change: Change = nothing, over: Omit<Step, 'change' | 'refused'> = {}): Step => ({
     change,
-    refused: [kind, why],
+    refused: [kind, message],
     ...over,
   });
 export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('unavailable')];
@@ -99,14 +99,14 @@ export const [denied, corrupt, unavailable] = [no('denied'), no('corrupt'), no('
 /** A case of a box that has accepted version 1 of everything. */
 export const knownBox = (name: string, ...steps: readonly Step[]): Case => ({ name, isKnown: true, steps });
 /** A case of a box that has its first root alone. */
-export const fresh = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
+export const newBox = (name: string, ...steps: readonly Step[]): Case => ({ name, steps });
 export const givenRoot = (
   name: string,
-  root: NonNullable<Case['given']>,
+  root: NonNullable<Case['firstRoot']>,
   ...steps: readonly Step[]
 ): Case => ({
   name,
-  given: root,
+  firstRoot: root,
   steps,
 });
 
@@ -160,7 +160,7 @@ export interface Scene {
 
 export let scenes = 0;
 
-export function scene(dir: string, server: TufServer, root?: Case['given']): Scene {
+export function scene(dir: string, server: TufServer, root?: Case['firstRoot']): Scene {
   scenes += 1;
   const r = new TufRepository();
   const rootFile = join(dir, `${scenes}.root.json`);
@@ -185,16 +185,20 @@ export async function play(t: Test, one: Case, { r, server, folder, trust }: Sce
     server.requests.length = 0;
     if (step.refused === undefined) {
       await t.resolves(trust().refresh(SIGNAL), `${name}: taken`);
-      t.strictSame(folder.versions(), { ...r.versions, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...r.versions, ...step.versions }, `${name}: what is kept`);
       t.ok(await trustedAfter(trust), `${name}: the release is found`);
     } else {
       const before = folder.versions();
       const [kind, message] = step.refused;
       await t.rejects(trust().refresh(SIGNAL), { kind, message }, `${name}: refused`);
-      t.strictSame(folder.versions(), { ...before, ...step.kept }, `${name}: what is kept`);
+      t.strictSame(folder.versions(), { ...before, ...step.versions }, `${name}: what is kept`);
     }
-    if (step.asked !== undefined)
-      t.strictSame(server.requests.slice(0, step.asked.length), step.asked, `${name}: what is asked for`);
+    if (step.requests !== undefined)
+      t.strictSame(
+        server.requests.slice(0, step.requests.length),
+        step.requests,
+        `${name}: what is asked for`,
+      );
   }
 }
 

@@ -28,13 +28,13 @@ export const TARGETS: readonly Case[] = [
               edited(bytes, ({ signed }) => void Object.assign(signed, { expires: '2099-01-01T00:00:00Z' })),
           },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
     'a byte less',
     corrupt(NOT_AS_SIGNED, (r) => r.publish({ targets: { raw: (bytes) => bytes.subarray(1) } }), {
-      kept: { timestamp: 2, snapshot: 2 },
+      versions: { timestamp: 2, snapshot: 2 },
     }),
   ),
   knownBox(
@@ -42,7 +42,7 @@ export const TARGETS: readonly Case[] = [
     corrupt(
       /longer than \d+ bytes/,
       (r) => r.publish({ targets: { raw: (bytes) => Buffer.concat([bytes, Buffer.from(' ')]) } }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -50,19 +50,19 @@ export const TARGETS: readonly Case[] = [
     denied(
       MIXED,
       (r) => r.publish({ targets: { change: (signed) => void Object.assign(signed, { version: 3 }) } }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
     'by one of two keys that must sign',
     denied(UNSIGNED, (r) => r.publish({ targets: { signers: r.keys.targets.slice(0, 1) } }), {
-      kept: { timestamp: 2, snapshot: 2 },
+      versions: { timestamp: 2, snapshot: 2 },
     }),
   ),
   knownBox(
     'by one key and a stranger',
     denied(UNSIGNED, (r) => r.publish({ targets: { signers: [first(r.keys.targets), ed25519Key()] } }), {
-      kept: { timestamp: 2, snapshot: 2 },
+      versions: { timestamp: 2, snapshot: 2 },
     }),
   ),
   knownBox(
@@ -74,7 +74,7 @@ export const TARGETS: readonly Case[] = [
     corrupt(
       /multiple signatures found/,
       (r) => r.publish({ targets: { signers: [first(r.keys.targets), first(r.keys.targets)] } }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -82,7 +82,7 @@ export const TARGETS: readonly Case[] = [
     corrupt(
       /multiple signatures found/,
       (r) => r.publish({ targets: { signers: [...r.keys.targets, first(r.keys.targets)] } }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -98,7 +98,7 @@ export const TARGETS: readonly Case[] = [
             },
           },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -111,7 +111,7 @@ export const TARGETS: readonly Case[] = [
             after: ({ signatures }) => void Object.assign(signatures[0] ?? {}, { keyid: 'a'.repeat(64) }),
           },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -122,7 +122,7 @@ export const TARGETS: readonly Case[] = [
         r.publish({
           targets: { after: ({ signatures }) => void Object.assign(signatures[0] ?? {}, { sig: 'zz' }) },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -140,12 +140,12 @@ export const TARGETS: readonly Case[] = [
     corrupt(
       NOT_AS_SIGNED,
       (r) => r.publish({ targets: { after: (file) => void Object.assign(file, { signatures: {} }) } }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
     'has expired',
-    denied(EXPIRED, (r) => r.publish({ targets: { days: -1 } }), { kept: { timestamp: 2, snapshot: 2 } }),
+    denied(EXPIRED, (r) => r.publish({ targets: { days: -1 } }), { versions: { timestamp: 2, snapshot: 2 } }),
   ),
   knownBox(
     'the kept one has expired, the new one not',
@@ -176,7 +176,7 @@ export const TARGETS: readonly Case[] = [
         r.publish({
           targets: { meta: (meta) => void delete meta.length, raw: () => Buffer.alloc(4_194_305, ' ') },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -187,7 +187,7 @@ export const TARGETS: readonly Case[] = [
         r.publish();
         r.files.delete('2.targets.json');
       },
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -204,7 +204,7 @@ export const TARGETS: readonly Case[] = [
             raw: () => r.files.get('1.snapshot.json') as Buffer,
           },
         }),
-      { kept: { timestamp: 2, snapshot: 2 } },
+      { versions: { timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(
@@ -214,7 +214,7 @@ export const TARGETS: readonly Case[] = [
       (r) => {
         r.rotate('targets');
       },
-      { kept: { root: 2 } },
+      { versions: { root: 2 } },
     ),
   ),
   knownBox(
@@ -222,11 +222,11 @@ export const TARGETS: readonly Case[] = [
     denied(
       UNSIGNED,
       (r) => {
-        const former = r.keys.targets;
+        const previousKeys = r.keys.targets;
         r.rotate('targets');
-        r.publish({ targets: { signers: former } });
+        r.publish({ targets: { signers: previousKeys } });
       },
-      { kept: { root: 2, timestamp: 2, snapshot: 2 } },
+      { versions: { root: 2, timestamp: 2, snapshot: 2 } },
     ),
   ),
   knownBox(

@@ -93,7 +93,7 @@ export class UpdatingBox {
   readonly #t: Test;
   readonly #trees: string[];
   /** The agent's report of its state. */
-  said = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true };
+  report = { mode: 'active', frames: true, journal: true, camera: 'ok', answers: true };
   #counter = 0;
 
   static async make(t: Test, options: BoxOptions = {}): Promise<UpdatingBox> {
@@ -160,11 +160,11 @@ export class UpdatingBox {
       `site: ${SITE}\nbox: ${BOX}\ncamera: { source: "test:pattern" }\ncommands: { keys: [${key}] }\nmqtt: { url: "mqtt://127.0.0.1:1", ack: broker }\n`,
     );
     for (const place of [lib, config]) spawnSync('sync', ['-f', place]);
-    this.judgeBy({ healthyS, withinS });
+    this.setHealthTimes({ healthyS, withinS });
     await this.#answer();
   }
 
-  judgeBy({ healthyS, withinS }: { readonly healthyS: number; readonly withinS: number }): void {
+  setHealthTimes({ healthyS, withinS }: { readonly healthyS: number; readonly withinS: number }): void {
     const times = `healthyS: ${healthyS}\nwithinS: ${withinS}\n`;
     writeFileSync(join(this.dir, 'update.yaml'), `url: "${this.server.url}"\nboard: pc\n${times}`);
   }
@@ -184,7 +184,7 @@ export class UpdatingBox {
   #answer(): Promise<void> {
     let [analysed, entries] = [0, 0];
     const agent = createServer((_, response) => {
-      const { mode, frames, journal, camera, answers } = this.said;
+      const { mode, frames, journal, camera, answers } = this.report;
       if (frames) analysed += 1;
       if (journal) entries += 1;
       const report = {

@@ -21,8 +21,8 @@ export function permitFor(t: Test, source: string): { permit: CapturePermit; res
   const dir = scratch(t);
   const config = authorised(configOf({ site: SITE, box: BOX, camera: { source, fps: 5 } }, 'replay'), dir);
   writeOwnFolder(dir, config);
-  const order = readFileSync(config.authorisation ?? '', 'utf8');
-  return { permit: permitUnder(order, []), restraintDir: ownFolder(dir).dir };
+  const authorisation = readFileSync(config.authorisation ?? '', 'utf8');
+  return { permit: permitUnder(authorisation, []), restraintDir: ownFolder(dir).dir };
 }
 
 export function bareSettings(source: string, fps: number): VisionSettings {

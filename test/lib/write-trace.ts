@@ -123,8 +123,8 @@ class Disk {
 
   afterCut(random: () => number): Map<string, Buffer> {
     // From a disk that had written nearly everything to one that had hardly begun.
-    const share = random();
-    const isKept = (): boolean => random() < share;
+    const ratio = random();
+    const isKept = (): boolean => random() < ratio;
     const paths = new Set([...this.#durable.keys(), ...this.#unsynced.keys()]);
     const files = new Map([...paths].map((path) => [path, this.#content(path, isKept, random)] as const));
     // A journalling file system keeps the order of names: after one lost name, all later ones are lost.

@@ -83,8 +83,8 @@ t.test(
     let metrics = '';
     const count = (stage: string): number =>
       read(metrics).values.get(`vigie_stage_duration_seconds_count{stage="${stage}"}`) ?? 0;
-    const look = setInterval(() => void now().then((text) => (metrics = text)), 200);
-    t.teardown(() => clearInterval(look));
+    const timer = setInterval(() => void now().then((text) => (metrics = text)), 200);
+    t.teardown(() => clearInterval(timer));
     const stages = ['capture', 'detect', 'track', 'observe', 'redact', 'link', 'rules', 'snapshot', 'commit'];
     await waitUntil(t, 'every stage was measured', () => stages.every((stage) => count(stage) > 0), 60_000);
     await waitUntil(
@@ -93,7 +93,7 @@ t.test(
       () => (read(metrics).values.get('vigie_frame_to_puback_seconds_count') ?? 0) > 0,
       60_000,
     );
-    clearInterval(look);
+    clearInterval(timer);
     const { values, labels } = read(metrics);
     const status = JSON.parse(await getLocal(socket, STATUS_PATH)) as LocalStatus;
     t.same([...Value.Errors(LocalStatus, status)], [], 'the status fits its schema');
@@ -149,15 +149,15 @@ t.test(
 
 /** Checks the metrics with promtool(1), Prometheus' own checker. */
 function checkMetrics(t: Test, metrics: string): void {
-  const judge = (text: string): { status: number | null; output: string } => {
+  const promtool = (text: string): { status: number | null; output: string } => {
     const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], { input: text });
     return { status: error === undefined ? status : null, output: `${stdout}${stderr}` };
   };
-  const missing = judge('').status === null && 'promtool is missing: apt-get install promtool';
+  const missing = promtool('').status === null && 'promtool is missing: apt-get install promtool';
   void t.test('promtool accepts the metrics, and the guide explains them', { skip: missing }, async (t) => {
-    t.same(judge(metrics), { status: 0, output: '' });
-    t.not(judge(metrics.replace('# HELP vigie_events_total', '# HELP vigie_other_total')).status, 0);
-    t.not(judge(`${metrics}vigie_info{ 1\n`).status, 0, 'and does judge');
+    t.same(promtool(metrics), { status: 0, output: '' });
+    t.not(promtool(metrics.replace('# HELP vigie_events_total', '# HELP vigie_other_total')).status, 0);
+    t.not(promtool(`${metrics}vigie_info{ 1\n`).status, 0, 'and does judge');
   });
 }
 
@@ -249,7 +249,7 @@ t.test('the local server replaces a dead socket and keeps its limits', async (t)
       closed += 1;
     });
     // Headers that do not end.
-    one.on('socket', (opened) => opened.write('GET /page HTTP/1.1\r\n'));
+    one.on('socket', (connection) => connection.write('GET /page HTTP/1.1\r\n'));
     return one;
   });
   await waitUntil(t, 'connections beyond the limit are closed', () => closed >= 2);
@@ -425,11 +425,11 @@ t.test('latencies include nested stages and the way to the broker', async (t) =>
     const untilMs = performance.now() + ms;
     while (performance.now() < untilMs);
   };
-  const judging = latencies.begin('rules');
+  const rulesTimer = latencies.begin('rules');
   const committing = latencies.begin('commit');
   busy(30);
   committing.stop();
-  judging.stop();
+  rulesTimer.stop();
   const { rules, commit } = latencies.stages;
   t.ok(commit.sumMs >= 30 && rules.sumMs < commit.sumMs, 'the commit is not booked on the rules as well');
   const full = new AgentError('exhausted', 'full');

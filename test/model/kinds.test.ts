@@ -13,7 +13,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 const PYTHON = '/usr/bin/python3';
 const PROGRAMS = join(ROOT, 'scripts', 'programs', 'model');
 const CHECKER = join(ROOT, 'test', 'lib', 'model-imports.py');
-const ELEMENT_LOOKS = join(import.meta.dirname, '..', 'lib', 'element-looks.js');
+const ELEMENT_HELPER = join(import.meta.dirname, '..', 'lib', 'element-looks.js');
 /** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;
@@ -61,7 +61,7 @@ t.test('every kind and form passes through the whole import', options, async (t)
   t.match(saying('yolox-nhwc'), /takes pictures channels last/);
   t.match(saying('yolox-maps'), /opset 11 was brought to 17/);
 
-  const looks: string[] = [];
+  const elementArgs: string[] = [];
   const outside: Detection[][] = [];
   for (const { name, size } of all) {
     const frame = frameOf(readFileSync(join(out, `${name}.rgb`)), size);
@@ -73,10 +73,10 @@ t.test('every kind and form passes through the whole import', options, async (t)
       t.ok(detected.length > 0, `${model}: ${detected.length} detections by the box's own detector`);
       if (model === float) outside.push(detected);
     }
-    looks.push(float, ...size.map(String), `${name}.rgb`);
+    elementArgs.push(float, ...size.map(String), `${name}.rgb`);
   }
 
-  const { stdout: printed } = await run(process.execPath, [ELEMENT_LOOKS, out, ...looks]);
+  const { stdout: printed } = await run(process.execPath, [ELEMENT_HELPER, out, ...elementArgs]);
   const inside = printed
     .trim()
     .split('\n')
@@ -108,10 +108,10 @@ function checkSameBoxes(
   outside: readonly Detection[],
 ): void {
   t.equal(inside.length, outside.length, `${name}: as many boxes by the element`);
-  const left = [...outside];
+  const unmatched = [...outside];
   let worst = 0;
   for (const one of inside) {
-    const distances = left.map((other) =>
+    const distances = unmatched.map((other) =>
       other.label === one.label
         ? Math.max(
             Math.abs(other.score - one.score),
@@ -120,7 +120,7 @@ function checkSameBoxes(
         : Number.POSITIVE_INFINITY,
     );
     const least = Math.min(...distances);
-    left.splice(distances.indexOf(least), 1);
+    unmatched.splice(distances.indexOf(least), 1);
     worst = Math.max(worst, least);
   }
   t.ok(worst <= BOXES_WITHIN_PX, `${name}: within ${worst} of those outside`);

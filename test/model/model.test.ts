@@ -42,7 +42,7 @@ const full = {
 };
 
 /** A row of a card's accuracy. */
-interface Figures {
+interface AccuracyRow {
   readonly copy?: string;
   readonly data: string;
   readonly frames: number;
@@ -102,10 +102,10 @@ function shortClip(dir: string, frames: number): string[] {
   return ['--clip', clip];
 }
 
-const yolox = (names: string, more: Record<string, string> = {}): Record<string, string> => ({
+const yolox = (names: string, fields: Record<string, string> = {}): Record<string, string> => ({
   what: 'yolox',
   names,
-  ...more,
+  ...fields,
 });
 
 /** File, its export, arguments, expected message. */
@@ -239,17 +239,22 @@ t.test(
     const calibration = readdirSync(join(out, 'plain-96x64-calibration'));
     t.strictSame(calibration.length, 12, 'eight stills, two of them dark again, a list and an array');
     const float = join(out, 'plain-96x64-float.onnx');
-    const look = JSON.parse(
+    const inspection = JSON.parse(
       execFileSync(PYTHON, ['-B', HELPER, '--look', float, join(dir, 'plain.onnx')], { encoding: 'utf8' }),
     ) as Record<string, unknown>;
     t.match(
-      look,
+      inspection,
       { rows: [8, 5 + 4], outputs: ['boxes', 'scores', 'labels'] },
       'four of seven class rows are left',
     );
-    t.match(look, { metadata: { boxes: 'vigie-boxes', scores: 'vigie-scores', labels: 'vigie-labels' } });
-    t.ok(Number(look['found']) > 0 && Number(look['worst']) < 1e-3, `${String(look['worst'])} off`);
-    t.ok(Math.abs(Number(look['best'])) < 1e-5, 'the best score is the export’s');
+    t.match(inspection, {
+      metadata: { boxes: 'vigie-boxes', scores: 'vigie-scores', labels: 'vigie-labels' },
+    });
+    t.ok(
+      Number(inspection['found']) > 0 && Number(inspection['worst']) < 1e-3,
+      `${String(inspection['worst'])} off`,
+    );
+    t.ok(Math.abs(Number(inspection['best'])) < 1e-5, 'the best score is the export’s');
 
     process.env['ORT_DISABLE_TELEMETRY'] = '1';
     for (const name of ['plain', 'plain-s8s8', 'plain-96x64-float']) {
@@ -278,7 +283,7 @@ t.test(
 
     const interrupted = start(t, PROGRAM, ['import', ...args, '--stills', join(dir, 'stills')]);
     while (readdirSync(out).length < 2 && interrupted.code === undefined)
-      await new Promise((done) => setTimeout(done, 20));
+      await new Promise((resolve) => setTimeout(resolve, 20));
     interrupted.child.kill('SIGTERM');
     t.equal(await interrupted.exit, 143, interrupted.err);
     t.strictSame(readdirSync(out), ['again.json'], 'an interrupted run leaves what was there');
@@ -288,7 +293,7 @@ t.test(
     t.equal(code, 0, err);
     const card = await readCard(out, 'again');
     t.match(card, { weights: { licence: 'Apache-2.0' }, input: { default: [320, 192] } });
-    const [plain, night] = card.accuracy as Figures[];
+    const [plain, night] = card.accuracy as AccuracyRow[];
     t.match(night, { frames: 159, copy: /^infra-red, by scripts\/model import$/ });
     t.match(plain, { frames: 159, copy: undefined });
     t.match(plain?.data, /without ground truth: agreement with what nanodet-g-city10 finds/);
@@ -302,13 +307,13 @@ t.test(
       await detections(MODEL_DIR, 'nanodet-g-city10', [320, 192], frames),
       await detections(out, 'again', [320, 192], frames),
     ];
-    const sure = shippedDetections.flatMap((found, index) =>
-      found
+    const sure = shippedDetections.flatMap((frameDetections, index) =>
+      frameDetections
         .filter(({ score }) => score >= 0.5)
-        .map((one) => ({ one, others: importedDetections[index] ?? [] })),
+        .map((one) => ({ one, candidates: importedDetections[index] ?? [] })),
     );
-    const foundAgain = sure.filter(({ one, others }) =>
-      others.some(
+    const foundAgain = sure.filter(({ one, candidates }) =>
+      candidates.some(
         ({ label, score, xyxyPx }) =>
           label === one.label && iou(xyxyPx, one.xyxyPx) >= 0.8 && Math.abs(score - one.score) <= 0.1,
       ),

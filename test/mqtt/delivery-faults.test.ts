@@ -215,9 +215,9 @@ void t.test(
   async (t) => {
     const { config, authority, broker } = await makeRoom(t);
     const dir = scratch(t);
-    const stranger = new CertificateAuthority(join(dir, 'other'));
-    await stranger.start();
-    const forged = await stranger.client(BOX);
+    const otherAuthority = new CertificateAuthority(join(dir, 'other'));
+    await otherAuthority.start();
+    const forged = await otherAuthority.client(BOX);
     const expired = await authority.client(BOX.replace('017', '018'), {
       notBefore: '20240101000000Z',
       notAfter: '20240201000000Z',
@@ -247,7 +247,7 @@ void t.test(
       ],
       ['a port that says nothing', { url: `mqtts://localhost:${silentPort}` }, 'unreachable', /no answer/],
       ['an unknown host', { url: 'mqtts://no-such-host.invalid:8883' }, 'unreachable', /name is unknown|DNS/],
-      ['a broker of another authority', { ca: stranger.ca }, 'certificate', /not trusted/],
+      ['a broker of another authority', { ca: otherAuthority.ca }, 'certificate', /not trusted/],
       [
         'a broker of another name',
         { url: `mqtts://127.0.0.2:${foreignProxy.port}` },
@@ -360,7 +360,7 @@ void t.test('an archive that dies and comes back finds the rest waiting', async 
     tls: { ...pair, ca: authority.ca },
     site: SITE,
     box: BOX,
-    onFault: (fault) => t.fail(fault),
+    onProblem: (problem) => t.fail(problem),
   });
   t.teardown(() => second.stop());
   await second.start();

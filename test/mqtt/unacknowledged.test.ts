@@ -33,7 +33,7 @@ function startDelivery(t: Test, { config }: Room, outbox: Outbox, ack: 'archive'
     aheadMs += seconds * 1000;
   };
   const errorLines = (): string[] => lines.filter((line) => /^error .*no archive acknowledges/.test(line));
-  return { delivery, untilTaken, waitS, told: errorLines };
+  return { delivery, untilTaken, waitS, errorLines };
 }
 
 void t.test('unacknowledged messages are reported after 60 s, and again after a restart', async (t) => {
@@ -48,9 +48,9 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   first.waitS(UNACKNOWLEDGED_S_MAX - 5);
   t.ok(first.delivery.state.unacknowledgedS < UNACKNOWLEDGED_S_MAX, 'not yet');
   first.waitS(10);
-  await waitUntil(t, 'told', () => first.told().length === 1);
+  await waitUntil(t, 'told', () => first.errorLines().length === 1);
   t.ok(first.delivery.state.unacknowledgedS >= UNACKNOWLEDGED_S_MAX);
-  t.match(first.told()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
+  t.match(first.errorLines()[0], /docs\/guide\/room\.md.*mqtt\.ack: broker/, 'with what to do');
   await first.delivery.stop();
   t.equal(rowsOf(outbox), 2, 'no row is lost');
 
@@ -58,7 +58,7 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await second.untilTaken(2);
   t.ok(second.delivery.state.unacknowledgedS < 5, 'a new start has waited for nothing yet');
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
-  await waitUntil(t, 'told again', () => second.told().length === 1);
+  await waitUntil(t, 'told again', () => second.errorLines().length === 1);
 
   await subscriber.endAsync();
   await room.archive.start();
@@ -69,14 +69,14 @@ void t.test('unacknowledged messages are reported after 60 s, and again after a 
   await waitUntil(t, 'delivered', () => rowsOf(outbox) === 0);
   second.waitS(UNACKNOWLEDGED_S_MAX + 5);
   await waitUntil(t, 'a tick', () => second.delivery.state.unacknowledgedS === 0);
-  t.equal(second.told().length, 1, 'no report without waiting rows');
+  t.equal(second.errorLines().length, 1, 'no report without waiting rows');
 });
 
 void t.test('time without a connection does not count against the archive', async (t) => {
   const room = await makeRoom(t);
   const outbox = openedOutbox(t, join(scratch(t), 'outbox.db'));
   outbox.append([alert()]);
-  const { delivery, untilTaken, waitS, told } = startDelivery(t, room, outbox);
+  const { delivery, untilTaken, waitS, errorLines } = startDelivery(t, room, outbox);
   await untilTaken(1);
   waitS(40);
   await room.broker.stop();
@@ -86,9 +86,9 @@ void t.test('time without a connection does not count against the archive', asyn
   t.equal(delivery.state.unacknowledgedS, beforeS, 'the broker was offline');
   await room.broker.start();
   await untilTaken(1);
-  t.same(told(), []);
+  t.same(errorLines(), []);
   waitS(30);
-  await waitUntil(t, 'told', () => told().length === 1);
+  await waitUntil(t, 'told', () => errorLines().length === 1);
 });
 
 void t.test('delivery waits for no archive with `ack: broker`', async (t) => {

@@ -25,16 +25,16 @@ function memoryStore(clock = new HandClock()): Store {
 
 /** Each number of a lane with the message or gap that covers it; throws where two cover one number. */
 function coverage(store: Store, lane: Lane): Map<number, 'message' | GapRecord> {
-  const covered = new Map<number, 'message' | GapRecord>();
+  const bySeq = new Map<number, 'message' | GapRecord>();
   const cover = (seq: number, by: 'message' | GapRecord): void => {
-    if (covered.has(seq)) throw new Error(`${lane} ${seq} is covered twice`);
-    covered.set(seq, by);
+    if (bySeq.has(seq)) throw new Error(`${lane} ${seq} is covered twice`);
+    bySeq.set(seq, by);
   };
   for (const row of store.peek(lane, 0, 1e6)) {
     if (row.kind === 'message') cover(row.seq, 'message');
     else for (let seq = row.gap.from; seq <= row.gap.to; seq += 1) cover(seq, row.gap);
   }
-  return covered;
+  return bySeq;
 }
 
 const item: fc.Arbitrary<OutboxItem> = fc.oneof(
@@ -61,7 +61,7 @@ const operation = fc.oneof(
     weight: 2,
     arbitrary: fc
       .record({ lane: fc.constantFrom(...LANES), part: fc.double({ min: 0, max: 1, noNaN: true }) })
-      .map((through) => ({ do: 'through', ...through }) as const),
+      .map((fields) => ({ do: 'through', ...fields }) as const),
   },
   {
     weight: 2,
@@ -107,14 +107,14 @@ void t.test(
               if (step.do === 'too-large') store.dropTooLarge(step.lane, seq);
               else if (step.do === 'through') store.releaseThrough(step.lane, seq);
               else store.release(step.lane, [seq]);
-              for (const left of coverage(store, step.lane).keys()) releasedSeqs.delete(left);
+              for (const presentSeq of coverage(store, step.lane).keys()) releasedSeqs.delete(presentSeq);
               for (const seq of releasedSeqs) released[step.lane].add(seq);
             }
           }
           for (const lane of LANES) {
-            const covered = coverage(store, lane);
+            const bySeq = coverage(store, lane);
             for (let seq = 1; seq <= givenSeqs[lane]; seq += 1) {
-              if (covered.has(seq) === released[lane].has(seq))
+              if (bySeq.has(seq) === released[lane].has(seq))
                 throw new Error(`${lane} ${seq} is not covered once`);
             }
             const gaps = store.peek(lane, 0, 1e6).flatMap((row) => (row.kind === 'gap' ? [row.gap] : []));
@@ -176,12 +176,8 @@ void t.test('a picture expires by the monotonic clock', async (t) => {
   clock.epochMs += 30 * 86_400_000;
   t.equal(store.expire(), 0, 'a clock that is set a month ahead deletes nothing');
   clock.monoMs += 45_000;
-  const left = store.peek('alert', 1, 1)[0];
-  t.equal(
-    left?.kind === 'message' && left.expiryS,
-    15,
-    'the rest of its time is what the broker may keep it',
-  );
+  const row = store.peek('alert', 1, 1)[0];
+  t.equal(row?.kind === 'message' && row.expiryS, 15, 'the rest of its time is what the broker may keep it');
   clock.monoMs += 20_000;
   t.equal(store.expire(), 1);
   const [, gapRow] = store.peek('alert', 0, 2);

@@ -12,7 +12,7 @@ import { oversight, type Program, vigie } from '../lib/program.ts';
 const GUIDE = readFileSync(join(ROOT, 'docs/guide/authorisation.md'), 'utf8');
 /** The example's log of tracks. */
 const LOG = (parse(/```yaml\n(tracks:.*?)```/s.exec(GUIDE)?.[1] ?? '') as { tracks: object }).tracks;
-const ORDER = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
+const AUTHORISATION = /```yaml\n(order: .*?)```/s.exec(GUIDE)?.[1] ?? '';
 
 async function toEnd(program: Program): Promise<Program> {
   await program.exit;
@@ -39,15 +39,15 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
     err: /exists; a key is never written over/,
   });
 
-  const order = parse(ORDER) as Record<string, unknown> & { resumeKeys: object[] };
-  order['notAfter'] = new Date(Date.now() + 86_400_000).toISOString();
-  order['notBefore'] = new Date(Date.now() - 86_400_000).toISOString();
-  order.resumeKeys = [
+  const authorisation = parse(AUTHORISATION) as Record<string, unknown> & { resumeKeys: object[] };
+  authorisation['notAfter'] = new Date(Date.now() + 86_400_000).toISOString();
+  authorisation['notBefore'] = new Date(Date.now() - 86_400_000).toISOString();
+  authorisation.resumeKeys = [
     { name: 'prefect', publicKey: prefect },
     { name: 'mayor', publicKey: mayor },
   ];
   const sign = (change: object, number = ''): Promise<Program> => {
-    const text = stringify({ ...order, ...change });
+    const text = stringify({ ...authorisation, ...change });
     writeFileSync(
       path('order.yaml'),
       number === '' ? text : text.replace(/^order: .*$/m, `order: ${number}`),
@@ -70,7 +70,7 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
       /order\.yaml: notAfter: 2021-01-01T00:00:00\.000Z is in the past \(this machine’s clock: 20\S+\); write a later time/,
     ],
     [{ notAfter: undefined }, /notAfter: is missing; write 2026-/],
-    [{ resumeKeys: order.resumeKeys.slice(1) }, /\/resumeKeys/],
+    [{ resumeKeys: authorisation.resumeKeys.slice(1) }, /\/resumeKeys/],
     [
       { resumeKeys: [1, 2].map((n) => ({ name: `n${n}`, publicKey: prefect })) },
       /two of its resumeKeys have the same publicKey/,
@@ -152,15 +152,15 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
   t.match(masking.out, / {2}masks {5}windows: black in every picture: \(0\.1, 0\.4\) /);
   const day = { installation: true, rules: [], notAfter: new Date(Date.now() + 3_600_000).toISOString() };
   t.match(await sign(day), { code: 2, err: /an installation authorisation is valid for at most 24 hours/ });
-  const permit = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
+  const installation = await sign({ ...day, notBefore: new Date(Date.now() - 3_600_000).toISOString() });
   t.match(
-    permit.out,
+    installation.out,
     / {2}permit {4}.*\n(?:.*\n)* {2}allows {4}analysis while the box is installed; NO rule runs\n/,
   );
 
   const config = {
-    site: order['site'],
-    box: order['box'],
+    site: authorisation['site'],
+    box: authorisation['box'],
     camera: { source: 'rtsp://admin:hunter2@10.0.0.2/main' },
     zones: [
       {
@@ -224,7 +224,11 @@ void t.test('a signed authorisation is explained in full, and passes or fails vi
       '',
       /authorisation \S+order\.yaml: an authorisation without a signature; sign it with `vigie-oversight authorise /,
     ],
-    ['order.json', JSON.stringify(order), /order\.json: an authorisation without a signature; sign it with/],
+    [
+      'order.json',
+      JSON.stringify(authorisation),
+      /order\.json: an authorisation without a signature; sign it with/,
+    ],
     [
       'garbage',
       '\x00\xff{[',

@@ -16,13 +16,13 @@ import { oversight } from '../lib/program.ts';
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
-function timelineOf(life: BoxLifetime, from: string, to: string) {
-  const teller = new TimelineWriter();
-  life.entries.forEach((content, index) => {
-    teller.add(index, content);
+function timelineOf(box: BoxLifetime, from: string, to: string) {
+  const writer = new TimelineWriter();
+  box.entries.forEach((content, index) => {
+    writer.add(index, content);
   });
   const time = new SiteTime('Europe/Paris');
-  return teller.tell(time.parse('--from', from), time.parse('--to', to));
+  return writer.tell(time.parse('--from', from), time.parse('--to', to));
 }
 
 const durationMs = (timeline: ReturnType<typeof timelineOf>, state: string): number =>
@@ -48,53 +48,53 @@ void t.test('periods cover every minute of the interval with the box’s state',
 });
 
 void t.test('frames read during a suspension are found; those at the edges are not split', async (t) => {
-  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
-  const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+  const box = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).mode('suspended', 'order').live(30);
+  const last = box.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
   const laterFrames = { ...last.frames, read: last.frames.read + 7 };
-  life.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: laterFrames });
-  t.equal(timelineOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 7);
-  const half = timelineOf(life, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
+  box.entries.push({ ...last, at: '2026-11-24T01:35:00.000Z', frames: laterFrames });
+  t.equal(timelineOf(box, '2026-11-24', '2026-11-25').framesWhileOff, 7);
+  const half = timelineOf(box, '2026-11-24T00:05Z', '2026-11-24T00:25Z');
   t.match(half, { frames: { read: 3000 }, framesAtEdges: 6000 });
 });
 
 void t.test(
   'watched but not decoded frames are counted, and none may occur during a suspension',
   async (t) => {
-    const life = new BoxLifetime('2026-11-24T00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
-    const { frames, framesWhileOff } = timelineOf(life, '2026-11-24', '2026-11-25');
+    const box = new BoxLifetime('2026-11-24T00:00Z').start().live(60).quiet(60).mode('suspended', 'order');
+    const { frames, framesWhileOff } = timelineOf(box, '2026-11-24', '2026-11-25');
     t.match({ frames, framesWhileOff }, { frames: { read: 21_600, watched: 14_400 }, framesWhileOff: 0 });
-    life.live(30);
-    const last = life.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
+    box.live(30);
+    const last = box.entries.at(-1) as Extract<JournalContent, { type: 'heartbeat' }>;
     const laterFrames = { ...last.frames, watched: last.frames.watched + 9 };
-    life.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: laterFrames });
-    t.equal(timelineOf(life, '2026-11-24', '2026-11-25').framesWhileOff, 9);
+    box.entries.push({ ...last, at: '2026-11-24T02:35:00.000Z', frames: laterFrames });
+    t.equal(timelineOf(box, '2026-11-24', '2026-11-25').framesWhileOff, 9);
   },
 );
 
 /** Entries of a real start: the previous state, then the mode. */
-function startOf(life: BoxLifetime): BoxLifetime {
-  return life.start().mode('active', 'order 2026-77');
+function startOf(box: BoxLifetime): BoxLifetime {
+  return box.start().mode('active', 'order 2026-77');
 }
 
 void t.test('frames are taken from every entry that counts them, run by run', async (t) => {
-  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(5);
+  const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(5);
   // Suspended before the first heartbeat, and killed during the suspension.
-  life.suspend('5a'.repeat(8)).silence(3);
-  startOf(life.resume('5a'.repeat(8)))
+  box.suspend('5a'.repeat(8)).silence(3);
+  startOf(box.resume('5a'.repeat(8)))
     .run(4)
     .stop()
     .silence(1);
-  const stopped = timelineOf(life, '2026-11-24', '2026-11-25');
+  const stopped = timelineOf(box, '2026-11-24', '2026-11-25');
   t.match(stopped.frames, { read: 2700 }, 'before a suspension and before a stop');
   t.strictSame(stopped.uncounted, [], 'and there is no other');
 
-  startOf(life).live(20).run(7).alerts(2);
-  const alive = timelineOf(life, '2026-11-24', '2026-11-25');
+  startOf(box).live(20).run(7).alerts(2);
+  const alive = timelineOf(box, '2026-11-24', '2026-11-25');
   t.equal(alive.frames.read, 2700 + 6000);
   t.match(alive.uncounted, [{ why: 'end', toMs: Date.parse('2026-11-24T08:40:00Z') }], 'seven minutes');
 
-  startOf(life.silence(30)).run(3).alerts(169).silence(5).start();
-  const killed = timelineOf(life, '2026-11-24', '2026-11-25');
+  startOf(box.silence(30)).run(3).alerts(169).silence(5).start();
+  const killed = timelineOf(box, '2026-11-24', '2026-11-25');
   t.equal(killed.frames.read, 2700 + 6000);
   t.match(
     killed.uncounted.map(({ why, alerts }) => ({ why, alerts })),
@@ -103,29 +103,29 @@ void t.test('frames are taken from every entry that counts them, run by run', as
       { why: 'killed', alerts: 169 },
     ],
   );
-  const inside = timelineOf(life, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
+  const inside = timelineOf(box, '2026-11-24T08:13Z', '2026-11-24T08:33Z');
   t.strictSame(inside.uncounted, [], 'uncounted frames are outside of the interval');
 
   // Another run without its start in the journal: the time of its frames before its first count is unknown.
-  t.match(life.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
-  t.match(timelineOf(life, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
+  t.match(box.entries.splice(0, 2), [{ type: 'start' }, { type: 'mode' }]);
+  t.match(timelineOf(box, '2026-11-24', '2026-11-25'), { frames: { read: 7200 }, framesAtEdges: 1500 });
 });
 
 void t.test('the report says in words which frames it cannot count', async (t) => {
-  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
+  const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).run(3).alerts(169).silence(5);
   const dir = scratch(t);
-  const none = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
+  const none = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
   t.match(none.text, /read frames of which no entry has a count, and raised 169 alerts\./);
   t.match(none.text, /24 Nov 2026, 09:00 to 09:03 \+01:00 {2}what it read .* is not counted.* 169 alerts/);
-  startOf(life).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
-  const partial = await makeReport(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  startOf(box).live(20).run(4).suspend('5a'.repeat(8)).silence(20).start();
+  const partial = await makeReport(t, scratch(t), box, '2026-11-24', '2026-11-25');
   t.match(partial.text, /read at least 7,200 frames, analysed at least 6,000 and raised 169 alerts\./);
   t.match(partial.html, /read at least 7,200 frames/);
   t.match(partial.json, { frames: { read: 7200 }, uncounted: [{ why: 'killed', alerts: 169 }] });
 });
 
 void t.test('the report describes the state at the last entry', async (t) => {
-  const at = (life: BoxLifetime): Promise<string> => completeReport(t, life);
+  const at = (box: BoxLifetime): Promise<string> => completeReport(t, box);
   const active = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30);
   t.match(
     await at(active),
@@ -145,9 +145,9 @@ void t.test('the report describes the state at the last entry', async (t) => {
 });
 
 /** Makes a report without an interval: the complete journal. */
-async function completeReport(t: Test, life: BoxLifetime): Promise<string> {
+async function completeReport(t: Test, box: BoxLifetime): Promise<string> {
   const dir = scratch(t);
-  life.into(openJournal(dir));
+  box.into(openJournal(dir));
   const run = oversight(t, 'report', join(dir, 'journal'), '--key', keyOf(dir));
   t.equal(await run.exit, 0, run.err);
   return run.out;
@@ -155,8 +155,8 @@ async function completeReport(t: Test, life: BoxLifetime): Promise<string> {
 
 void t.test('a suspension that ended without a resume is reported', async (t) => {
   const [one, two] = ['5a'.repeat(8), '5b'.repeat(8)];
-  const missing = (life: BoxLifetime) =>
-    timelineOf(life, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
+  const missing = (box: BoxLifetime) =>
+    timelineOf(box, '2026-11-24', '2026-11-25').missingResumes.map(({ suspension }) => suspension);
   const suspended = () => startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(30).suspend(one).live(20);
   t.strictSame(missing(suspended()), [], 'it is still suspended');
   t.strictSame(missing(suspended().silence(5).start().suspendedAgain(one)), [], 'after a restart too');
@@ -201,24 +201,24 @@ void t.test('a suspension that ended without a resume is reported', async (t) =>
 });
 
 void t.test('a clock set back, an unknown kind and erased entries are harmless', async (t) => {
-  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).silence(-90);
-  life.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
-  life
+  const box = new BoxLifetime('2026-11-24T00:00:00Z').start().live(60).silence(-90);
+  box.note({ type: 'clock-step', stepMs: -90 * MINUTE_MS }).live(30);
+  box
     .note({ type: 'unsealing', case: '2026/77' } as never)
     .live(20)
     .alerts(1);
-  const teller = new TimelineWriter();
-  life.entries.forEach((content, index) => {
-    teller.add(index, content.type === 'alert' ? undefined : content);
+  const writer = new TimelineWriter();
+  box.entries.forEach((content, index) => {
+    writer.add(index, content.type === 'alert' ? undefined : content);
   });
-  teller.add(99, {
+  writer.add(99, {
     at: '2026-11-24T00:30:00.000Z',
     type: 'erase',
-    entries: [life.entries.length - 1],
+    entries: [box.entries.length - 1],
     why: 'retention',
     what: 'alert',
   });
-  const timeline = teller.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
+  const timeline = writer.tell(Date.parse('2026-11-23T12:00Z'), Date.parse('2026-11-24T12:00Z'));
   t.equal(timeline.erased.get('alert'), 1);
   t.ok(timeline.periods.every(({ fromMs, toMs }) => toMs > fromMs));
 });
@@ -252,7 +252,7 @@ void t.test('times are local to the site, also when the clocks change', async (t
 });
 
 /** Checks that the page fits the window, and reads its summary. */
-const LOOKED = `(() => {
+const LAYOUT_SCRIPT = `(() => {
   const root = document.documentElement;
   const shown = [...document.querySelectorAll('svg text')].filter((text) => text.getClientRects().length > 0);
   const frame = document.querySelector('svg').getBoundingClientRect();
@@ -267,11 +267,11 @@ const LOOKED = `(() => {
 })()`;
 
 const layoutOf = (dir: string, html: string, width: number) =>
-  measured(dir, html, width, LOOKED) as Record<string, unknown>;
+  measured(dir, html, width, LAYOUT_SCRIPT) as Record<string, unknown>;
 
-async function makeReport(t: Test, dir: string, life: BoxLifetime, from: string, to: string) {
+async function makeReport(t: Test, dir: string, box: BoxLifetime, from: string, to: string) {
   const journal = openJournal(dir);
-  life.into(journal);
+  box.into(journal);
   const out = join(dir, 'report.html');
   const args = ['report', join(dir, 'journal'), '--key', keyOf(dir), '--from', from, '--to', to];
   const text = oversight(t, ...args, '--out', out);
@@ -286,7 +286,7 @@ async function makeReport(t: Test, dir: string, life: BoxLifetime, from: string,
   };
 }
 
-for (const [name, life, from, to] of [
+for (const [name, box, from, to] of [
   ['an hour', dayOf(), '2026-11-24T14:00', '2026-11-24T15:00'],
   ['a day', dayOf(), '2026-11-24', '2026-11-25'],
   ['a year', yearOf(), '2025-12-01', '2026-12-08'],
@@ -296,11 +296,11 @@ for (const [name, life, from, to] of [
     { skip: browserMissing() },
     async (t) => {
       const dir = scratch(t);
-      const { text, json, html, out } = await makeReport(t, dir, life, from, to);
+      const { text, json, html, out } = await makeReport(t, dir, box, from, to);
       if (name !== 'an hour') {
         t.match(json, {
-          frames: { read: life.counted.frames },
-          alerts: { present: life.counted.alerts, erased: 0 },
+          frames: { read: box.counted.frames },
+          alerts: { present: box.counted.alerts, erased: 0 },
         });
       }
       const frames = (json as { frames: { read: number } }).frames.read.toLocaleString('en-GB');
@@ -353,7 +353,7 @@ void t.test('a faulty journal is reported first, on the page too', async (t) => 
 });
 
 void t.test('the report names who suspended, who resumed and who requested sealed stills', async (t) => {
-  const life = new BoxLifetime('2026-11-24T08:00:00Z')
+  const box = new BoxLifetime('2026-11-24T08:00:00Z')
     .note({ type: 'authority', before: null, after: 'ab'.repeat(32) })
     .start()
     .note({
@@ -385,8 +385,8 @@ void t.test('the report names who suspended, who resumed and who requested seale
     event: 'b00t-1',
     sha256: 'ef'.repeat(32),
   };
-  life.note({ type: 'unseal', row: 2, record }).live(10);
-  const { text, html } = await makeReport(t, scratch(t), life, '2026-11-24', '2026-11-25');
+  box.note({ type: 'unseal', row: 2, record }).live(10);
+  const { text, html } = await makeReport(t, scratch(t), box, '2026-11-24', '2026-11-25');
   for (const says of [
     /authorisation 2026-77, valid 1 Nov 2026, 01:00 \+01:00 to 1 Jun 2027, 00:00 \+02:00/,
     /suspended by judge-desk: order of the court/,
@@ -400,8 +400,8 @@ void t.test('the report names who suspended, who resumed and who requested seale
 });
 
 void t.test('text of others reaches the terminal and the page only escaped', async (t) => {
-  const life = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
-  life.note({
+  const box = startOf(new BoxLifetime('2026-11-24T08:00:00Z')).live(10).search(HOSTILE);
+  box.note({
     type: 'suspend',
     id: HOSTILE,
     reason: HOSTILE,
@@ -409,17 +409,17 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
     framesRead: 3000,
     packetsWatched: 0,
   });
-  life
+  box
     .mode('suspended', HOSTILE)
     .live(10)
     .note({ type: HOSTILE, [HOSTILE]: HOSTILE } as never);
   // Entries that a compromised box may sign as well.
   for (const entry of [7, [], {}, { type: 'suspend', id: 7 }, { type: 'resume', id: 's1', by: 'x' }])
-    life.entries.push(entry as never);
-  life.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
-  life.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
+    box.entries.push(entry as never);
+  box.entries.push({ at: 'never', type: 'heartbeat', boot: '1', frames: null } as never);
+  box.mode('active', HOSTILE).note({ type: 'resume', id: HOSTILE, reason: HOSTILE, by: [HOSTILE] });
   const dir = scratch(t);
-  const { text, json, html } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
+  const { text, json, html } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
   t.strictSame(forbiddenIn(text), []);
   t.strictSame(forbiddenIn(html), []);
   t.match(text, /suspended by \\x1b\[2J/);
@@ -448,19 +448,19 @@ void t.test('text of others reaches the terminal and the page only escaped', asy
 void t.test('text of others is text on the page, never markup', async (t) => {
   const dir = scratch(t);
   const evil = '<img src=x onerror=alert(1)>"';
-  const life = new BoxLifetime('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
-  life.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
-  const { html, text } = await makeReport(t, dir, life, '2026-11-24', '2026-11-25');
+  const box = new BoxLifetime('2026-11-24T00:00:00Z').start().mode('suspended', evil).live(30).search(evil);
+  box.note({ type: 'unsealing', case: '2026/77', by: evil } as never);
+  const { html, text } = await makeReport(t, dir, box, '2026-11-24', '2026-11-25');
   t.match(text, /unsealing: \{"case":"2026\/77",/, 'an unknown kind is shown as text');
   t.notMatch(html, /<img/);
   t.match(html, /&lt;img src=x onerror=alert\(1\)&gt;&quot;/);
 });
 
 void t.test('changes of each kind are described in words, and an unknown kind by its name', (t) => {
-  const describe = (what: string, phase: string, to: string | null, from: string | null = null): unknown =>
+  const describe = (kind: string, phase: string, to: string | null, from: string | null = null): unknown =>
     rolloutText({
       type: 'rollout',
-      what,
+      what: kind,
       n: 1,
       noted: '2026-11-26T02:01:00.000Z',
       phase,

@@ -10,7 +10,7 @@ import { exportJournal } from '../../agent/restraint/journal/export.ts';
 import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { JOURNAL_KEY_FILE, readJournalKey } from '../../agent/restraint/journal/key.ts';
 import { verifierKey } from '../../agent/restraint/journal/note.ts';
-import { AUTHORITY, authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
+import { AUTHORITY, authorisationFor, authorised, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { BoxLifetime } from '../lib/box-lifetime.ts';
 import { browserMissing, chromium, measured } from '../lib/browser.ts';
 import { keyOf, openJournal } from '../lib/journal.ts';
@@ -27,12 +27,12 @@ const ZONE = [
 ];
 
 interface Setup {
-  readonly life: BoxLifetime;
+  readonly box: BoxLifetime;
   readonly page: string;
   readonly sign: string;
   readonly words: string;
   readonly file: string;
-  readonly order: string;
+  readonly authorisation: string;
   readonly stateDir: string;
   readonly out: string;
   readonly err: string;
@@ -42,15 +42,15 @@ interface Setup {
 
 /** Four days up to this minute, of which the last one is suspended. */
 function fourDays(): BoxLifetime {
-  const life = new BoxLifetime(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
-  life
+  const box = new BoxLifetime(new Date(Date.now() - (4 * DAY_MIN + 5) * 60_000).toISOString()).start();
+  box
     .note({ type: 'connected', camera: 'rtsp://10.0.0.2/main', to: 'rtsp://10.0.0.2:554', before: null })
     .live(2 * DAY_MIN)
     .alerts(3)
     .live(DAY_MIN)
     .alerts(4)
     .search('2026/1234');
-  return life.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
+  return box.mode('suspended', 'asked by Ms Somebody').live(DAY_MIN);
 }
 
 const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string[]): Promise<Setup> =>
@@ -58,14 +58,14 @@ const makePages = (t: Test, change: Partial<Authorisation> = {}, ...more: string
 
 async function madeOf(
   t: Test,
-  life: BoxLifetime,
+  box: BoxLifetime,
   change: Partial<Authorisation> = {},
   ...extraArgs: string[]
 ): Promise<Setup> {
   const dir = scratch(t);
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
-  life.into(openJournal(stateDir));
+  box.into(openJournal(stateDir));
   const file = join(dir, 'vigie.yaml');
   // JSON is YAML too.
   const write = (config: object): void => writeFileSync(file, JSON.stringify(config));
@@ -109,19 +109,19 @@ async function madeOf(
       ...['transparency', '--config', file, '--journal', join(stateDir, 'journal'), '--key', keyOf(stateDir)],
       ...['--out', out, '--url', URL, '--contact', CONTACT, ...args],
     );
-  const order = join(dir, 'order/authorisation.dsse.json');
-  const run = runAgain('--order', order, ...extraArgs);
+  const authorisation = join(dir, 'order/authorisation.dsse.json');
+  const run = runAgain('--order', authorisation, ...extraArgs);
   t.equal(await run.exit, 0, run.err);
   const [page = '', sign = '', words = ''] = ['index.html', 'sign.html', 'sign.txt'].map((name) =>
     readFileSync(join(out, name), 'utf8'),
   );
-  return { life, page, sign, words, file, order, stateDir, out, err: run.err, runAgain };
+  return { box, page, sign, words, file, authorisation, stateDir, out, err: run.err, runAgain };
 }
 
 const text = (html: string): string => html.replace(/<style>.*?<\/style>/s, '').replace(/<[^>]*>/g, ' ');
 
 void t.test('the page states what the journal and the authorisation contain', async (t) => {
-  const { life, page, sign, words } = await makePages(t, {}, '--language', 'en');
+  const { box, page, sign, words } = await makePages(t, {}, '--language', 'en');
   t.match(text(page), /Suspended\s+since/);
   t.match(text(page), 'Authorisation 2026-77');
   t.match(text(page), 'Arrêté 2026-77 &lt;du maire&gt;', 'text, not markup');
@@ -131,12 +131,12 @@ void t.test('the page states what the journal and the authorisation contain', as
   t.match(text(page), 'Stills, people replaced by drawn figures, vehicles in blocks: 3 days.');
   t.match(text(page), 'No still as the camera took it is kept or handed out.', 'no recipient to seal to');
   t.match(text(page), '1 part of the picture');
-  const figures = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
+  const values = [...page.matchAll(/<td class="figure">([\d,]+)<\/td>/g)].map(([, n = '']) =>
     Number(n.replaceAll(',', '')),
   );
   const sum = (column: number): number =>
-    figures.filter((_, i) => i % 4 === column).reduce((a, b) => a + b, 0);
-  t.equal(sum(0), life.counted.frames, 'frames of all months');
+    values.filter((_, i) => i % 4 === column).reduce((a, b) => a + b, 0);
+  t.equal(sum(0), box.counted.frames, 'frames of all months');
   t.equal(sum(1), 7, 'alerts');
   t.equal(sum(2), 1, 'searches');
   t.equal(sum(3), 0, 'sealed stills handed out');
@@ -153,14 +153,14 @@ void t.test('the page states what the journal and the authorisation contain', as
 });
 
 void t.test('an installation authorisation is named as one, in both languages', async (t) => {
-  const permit = {
+  const installation = {
     installation: true,
     rules: [],
     notBefore: new Date(Date.now() - 3_600_000).toISOString(),
     notAfter: new Date(Date.now() + 3_600_000).toISOString(),
     masks: [{ id: 'door', polygon: [...ZONE].reverse() as [number, number][] }],
   };
-  const { page, words } = await makePages(t, permit, '--language', 'en');
+  const { page, words } = await makePages(t, installation, '--language', 'en');
   t.match(
     text(page),
     'This is an installation authorisation: the program reads pictures so that the camera can be installed.',
@@ -169,7 +169,7 @@ void t.test('an installation authorisation is named as one, in both languages', 
   t.match(text(page), /A thing left on the ground\s+forecourt\s+Not authorised/);
   t.match(text(page), '2 parts of the picture', 'masks of configuration and order');
   t.match(words, 'No analysis is authorised here at present.');
-  t.match(text((await makePages(t, permit)).page), 'C’est un permis d’installation');
+  t.match(text((await makePages(t, installation)).page), 'C’est un permis d’installation');
 });
 
 /** An hour of entries, starting `minutes` before now. */
@@ -216,8 +216,8 @@ void t.test('the current state is the journal’s last one, or not proved', asyn
     ],
     ['an entry of a clock that was ahead', hourBefore(-180).live(60), /Now\s+Not proved\s+since/],
   ];
-  for (const [name, life, says] of cases) {
-    const { page } = await madeOf(t, life, {}, '--language', 'en');
+  for (const [name, box, says] of cases) {
+    const { page } = await madeOf(t, box, {}, '--language', 'en');
     t.match(text(page), says, name);
   }
 });
@@ -242,13 +242,13 @@ void t.test('incomplete figures are marked as minimum values', async (t) => {
 });
 
 void t.test('a box that went on without a signed resume is reported, in both languages', async (t) => {
-  const life = hourBefore(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
-  const { page } = await madeOf(t, life, {}, '--language', 'en');
+  const box = hourBefore(1).live(20).suspend(ID).live(20).mode('active', 'order').live(20);
+  const { page } = await madeOf(t, box, {}, '--language', 'en');
   t.match(
     page,
     /class="alarm">On [^<]* the program read pictures again after a suspension, and no entry of the journal says/,
   );
-  const french = await madeOf(t, life);
+  const french = await madeOf(t, box);
   t.match(french.page, /class="alarm">Le [^<]* le programme a recommencé/);
 });
 
@@ -309,17 +309,17 @@ void t.test('the page says that nothing is analysed without a valid authorisatio
 
 void t.test('the page describes sealed stills and their recipients, in French by default', async (t) => {
   const recipients = ['q', 'p'].map((letter) => `age1${letter.repeat(58)}`);
-  const life = hourBefore(10)
+  const box = hourBefore(10)
     .live(20)
     .unseal('2026/77', true)
     .unseal('2026/78', true)
     .unseal('2026/79', false);
-  const { page } = await madeOf(t, life.live(40), { ageRecipients: recipients });
+  const { page } = await madeOf(t, box.live(40), { ageRecipients: recipients });
   t.match(page, '<html lang="fr">');
   t.match(text(page), /Images scellées .*: 5 jours\./);
   for (const recipient of recipients) t.match(page, recipient, 'the keys that open them');
   t.match(text(page), /remises : 2\b/);
-  const english = await madeOf(t, life, { ageRecipients: recipients }, '--language', 'en');
+  const english = await madeOf(t, box, { ageRecipients: recipients }, '--language', 'en');
   t.match(text(english.page), /no part of it is covered but the hidden parts/);
   t.match(text(english.page), /Only these 2 keys open it:/);
   t.match(text(english.page), /handed out in the months below: 2\b/);
@@ -364,7 +364,7 @@ void t.test('bad input is reported in one clear line', async (t) => {
 });
 
 void t.test('an order, key or configuration of another box or authority is refused', async (t) => {
-  const { runAgain, file, order, out } = await makePages(t);
+  const { runAgain, file, authorisation, out } = await makePages(t);
   rmSync(out, { recursive: true });
   const dir = scratch(t);
   const writeScratch = (name: string, content: string | Buffer): string => {
@@ -379,7 +379,8 @@ void t.test('an order, key or configuration of another box or authority is refus
   );
   const other = testKey();
   const pem = other.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-  const writeSigned = (name: string, content: object): string => writeScratch(name, signedOrder(content));
+  const writeSigned = (name: string, content: object): string =>
+    writeScratch(name, signedAuthorisation(content));
   const strange = new Journal({ stateDir: dir, origin: 'vigie/marseille-1/canebiere-018' });
   strange.start();
   const strangeKey = verifierKey(
@@ -390,24 +391,30 @@ void t.test('an order, key or configuration of another box or authority is refus
     [['--order', join(dir, 'none')], /: --order: authorisation .*none cannot be read/],
     [['--order', file], /: --order: authorisation .*: not a signed authorisation/],
     [
-      ['--order', writeScratch('by-another', signedOrder(orderFor(config), other))],
+      ['--order', writeScratch('by-another', signedAuthorisation(authorisationFor(config), other))],
       /: --order: authorisation .*by-another: /,
     ],
     [
-      ['--order', writeSigned('for-another', orderFor({ ...config, box: 'canebiere-018' }))],
+      ['--order', writeSigned('for-another', authorisationFor({ ...config, box: 'canebiere-018' }))],
       /: --order: authorisation 2026-77 is for canebiere-018 at marseille-1; this is canebiere-017/,
     ],
     [
-      ['--order', writeSigned('for-a-camera', { ...orderFor(config), camera: 'rtsp://10.0.0.9/main' })],
+      [
+        '--order',
+        writeSigned('for-a-camera', { ...authorisationFor(config), camera: 'rtsp://10.0.0.9/main' }),
+      ],
       /: --order: authorisation 2026-77 is for the camera rtsp:\/\/10\.0\.0\.9\/main/,
     ],
-    [['--order', order, '--authority-key', writeScratch('other.pub', pem)], /: --order: authorisation /],
     [
-      ['--order', order, '--config', writeScratch('keyless.yaml', JSON.stringify(keyless))],
+      ['--order', authorisation, '--authority-key', writeScratch('other.pub', pem)],
+      /: --order: authorisation /,
+    ],
+    [
+      ['--order', authorisation, '--config', writeScratch('keyless.yaml', JSON.stringify(keyless))],
       /: --order: `authorityKey` is not in the configuration; .* with --authority-key/,
     ],
     [
-      ['--order', order, '--config', far],
+      ['--order', authorisation, '--config', far],
       /: authorityKey \/etc\/vigie-none\/authority.pub cannot be read.*; name another file with --authority-key/,
     ],
     [
@@ -418,7 +425,14 @@ void t.test('an order, key or configuration of another box or authority is refus
     await checkRefusal(t, runAgain(...args), says);
   }
   t.notOk(existsSync(out), 'nothing was written');
-  const program = runAgain('--order', order, '--config', far, '--authority-key', String(config.authorityKey));
+  const program = runAgain(
+    '--order',
+    authorisation,
+    '--config',
+    far,
+    '--authority-key',
+    String(config.authorityKey),
+  );
   t.equal(await program.exit, 0, program.err);
   t.equal(program.err, '', 'the key where it lies here');
 });
@@ -429,7 +443,7 @@ void t.test('the authority’s key must be the one in the box’s journal', asyn
   const keyid = keyIdOf(AUTHORITY.publicKey);
   const { page } = await madeOf(t, obeys(keyid), {}, '--language', 'en');
   t.match(text(page), 'Authorisation 2026-77');
-  const { runAgain, order, stateDir } = await madeOf(t, obeys(keyid));
+  const { runAgain, authorisation, stateDir } = await madeOf(t, obeys(keyid));
   openJournal(stateDir).append({
     at: new Date().toISOString(),
     type: 'authority',
@@ -438,22 +452,22 @@ void t.test('the authority’s key must be the one in the box’s journal', asyn
   });
   await checkRefusal(
     t,
-    runAgain('--order', order),
+    runAgain('--order', authorisation),
     /authority\.pub: is the key .*, and by its journal the box obeys (ab){32}/,
   );
 });
 
 void t.test('an export gives the same figures as the folder', async (t) => {
-  const { runAgain, order, stateDir, out, page } = await makePages(t, {}, '--language', 'en');
+  const { runAgain, authorisation, stateDir, out, page } = await makePages(t, {}, '--language', 'en');
   const file = join(scratch(t), 'box.jsonl');
   exportJournal(join(stateDir, 'journal'), file);
-  const run = runAgain('--order', order, '--journal', file, '--language', 'en');
+  const run = runAgain('--order', authorisation, '--journal', file, '--language', 'en');
   t.equal(await run.exit, 0, run.err);
   const counts = (html: string): string => /<table class="months">.*<\/table>/s.exec(html)?.[0] ?? '';
-  const figures = (html: string): string[] =>
+  const valuesIn = (html: string): string[] =>
     [...counts(html).matchAll(/<td class="figure">[^<]*/g)].map(([cell]) => cell);
-  t.strictSame(figures(readFileSync(join(out, 'index.html'), 'utf8')), figures(page));
-  t.equal(figures(page).length > 0, true);
+  t.strictSame(valuesIn(readFileSync(join(out, 'index.html'), 'utf8')), valuesIn(page));
+  t.equal(valuesIn(page).length > 0, true);
 });
 
 void t.test('a browser shows page and sign at any width', { skip: browserMissing() }, async (t) => {

@@ -26,10 +26,10 @@ function witnessOf(dir: string, ...keys: string[]): Witness {
 /** Exchanges messages between a box and its witness until there is nothing new. */
 function converse(journal: Journal, witness: Witness): Assessment {
   for (let turn = 0; turn < 3; turn += 1) {
-    const judgement = witness.assess(ORIGIN, journal.provenHead());
-    if (judgement.is === 'alarm') return judgement;
-    journal.takeWitnessed(judgement.note);
-    if (judgement.is !== 'elsewhere') return judgement;
+    const assessment = witness.assess(ORIGIN, journal.provenHead());
+    if (assessment.is === 'alarm') return assessment;
+    journal.takeWitnessed(assessment.note);
+    if (assessment.is !== 'elsewhere') return assessment;
   }
   throw new Error('the box and its witness do not come to an end');
 }
@@ -50,7 +50,7 @@ void t.test('consistency proofs verify for every size, and no altered one does',
     if (!isConsistent(older, newer, proof)) t.fail(`no proof from ${older.size} to ${newer.size}`);
     proofs += 1;
     for (const [i, hash] of proof.entries()) {
-      const other = proof.map((kept, at) => (at === i ? Buffer.from(kept) : kept));
+      const other = proof.map((original, at) => (at === i ? Buffer.from(original) : original));
       const byte = Math.floor(random() * 32);
       (other[i] as Buffer)[byte] = (hash[byte] as number) ^ (1 << Math.floor(random() * 8));
       if (isConsistent(older, newer, other)) t.fail(`a wrong proof from ${older.size} to ${newer.size} fits`);
@@ -65,7 +65,7 @@ void t.test('consistency proofs verify for every size, and no altered one does',
 });
 
 void t.test('consistent heads are cosigned; an older image, a fork and another key are not', async (t) => {
-  const [box, old, other, stranger, dir] = [scratch(t), scratch(t), scratch(t), scratch(t), scratch(t)];
+  const [box, old, other, unrelated, dir] = [scratch(t), scratch(t), scratch(t), scratch(t), scratch(t)];
   const journal = openJournal(box);
   const witness = witnessOf(dir, '# boxes of the square', keyOf(box), '');
   fill(journal, 40);
@@ -110,8 +110,8 @@ void t.test('consistent heads are cosigned; an older image, a fork and another k
   );
   t.equal(conflicts.length, 3, 'the conflicting head is stored, signed by the box');
 
-  fill(openJournal(stranger), 400);
-  t.match(converse(openJournal(stranger), witness), {
+  fill(openJournal(unrelated), 400);
+  t.match(converse(openJournal(unrelated), witness), {
     is: 'alarm',
     message: /not signed by .* with this key/,
   });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { exportJournal } from '../../agent/restraint/journal/export.ts';
-import { orderFor } from '../lib/authority.ts';
+import { authorisationFor } from '../lib/authority.ts';
 import { BoxLifetime } from '../lib/box-lifetime.ts';
 import { install, oversightPackage } from '../lib/box-package.ts';
 import { keyOf, ORIGIN, openJournal } from '../lib/journal.ts';
@@ -46,10 +46,10 @@ void t.test('the package has the oversight program and nothing else', { skip }, 
 /** A box's journal of an hour, as the box exports it. */
 function handedOver(t: Test, container: Container): { stateDir: string; key: string } {
   const stateDir = scratch(t);
-  const life = new BoxLifetime(new Date(Date.now() - 3_600_000).toISOString())
+  const lifetime = new BoxLifetime(new Date(Date.now() - 3_600_000).toISOString())
     .start()
     .mode('active', 'order');
-  life.live(30).alerts(2).live(25).into(openJournal(stateDir));
+  lifetime.live(30).alerts(2).live(25).into(openJournal(stateDir));
   mkdirSync(join(container.root, 'root/box'), { recursive: true });
   exportJournal(join(stateDir, 'journal'), join(container.root, 'root/box/box.jsonl'));
   const key = keyOf(stateDir);
@@ -110,8 +110,8 @@ void t.test('its commands work without any other package of Vigie', { skip }, as
     const publicKey = container.read(`/root/${name}.key.pub`).split('\n')[1];
     return { name, publicKey };
   });
-  const order = { ...orderFor(config as never), resumeKeys };
-  container.write('/root/order.yaml', JSON.stringify(order));
+  const authorisation = { ...authorisationFor(config as never), resumeKeys };
+  container.write('/root/order.yaml', JSON.stringify(authorisation));
   const signing = ['--sign', '/root/authority.key', '--out', '/root/order.dsse.json'];
   t.match(oversight('authorise', '/root/order.yaml', ...signing), {
     status: 0,

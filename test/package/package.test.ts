@@ -162,7 +162,7 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
   t.match(install(container, rootDeb), { status: 0 }, 'and an older one comes');
   t.strictSame(rootLinks(), [root, root], 'whose program is not taken');
   t.match(container.run('dpkg', '-P', 'vigie', 'vigie-root'), { status: 0 }, 'is purged');
-  const left = container.run(
+  const remaining = container.run(
     'find',
     '/etc',
     '/var',
@@ -174,7 +174,7 @@ void t.test('the package is installed, used, upgraded, removed and purged', { sk
     '-path',
     '*/dpkg/*',
   );
-  t.equal(left.out, '', 'and nothing is left');
+  t.equal(remaining.out, '', 'and nothing is left');
 });
 
 /** The container image's parts of GStreamer decode H.264 where nothing else is installed. */
@@ -241,10 +241,10 @@ async function usedByHand(t: Test, container: Container): Promise<void> {
     '1',
     '--json',
   );
-  const figures = JSON.parse(timed.out) as Record<string, unknown>;
-  t.strictSame(figures['notes'], [], 'the board can be timed with what the package depends on');
+  const metrics = JSON.parse(timed.out) as Record<string, unknown>;
+  t.strictSame(metrics['notes'], [], 'the board can be timed with what the package depends on');
   for (const name of ['decodeFps', 'inferenceMs', 'frameMs', 'rssMiB']) {
-    t.ok(Number(figures[name]) > 0, `${name}: ${figures[name]}`);
+    t.ok(Number(metrics[name]) > 0, `${name}: ${metrics[name]}`);
   }
 }
 
@@ -303,8 +303,11 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
 
   await t.test('only the page’s user can open the page’s socket', async (t) => {
     const socket = '/run/vigie-link/page.sock';
-    const of = (path: string): string => container.run('stat', '-c', '%U:%G %a', path).out.trim();
-    t.strictSame([of('/run/vigie-link'), of(socket)], ['vigie:vigie-page 2750', 'vigie:vigie-page 660']);
+    const ownerOf = (path: string): string => container.run('stat', '-c', '%U:%G %a', path).out.trim();
+    t.strictSame(
+      [ownerOf('/run/vigie-link'), ownerOf(socket)],
+      ['vigie:vigie-page 2750', 'vigie:vigie-page 660'],
+    );
     const program =
       "require('net').connect(process.argv[1]).on('connect', () => process.exit(0)).on('error', () => process.exit(1))";
     const connectStatus = (user: string): number | null =>
@@ -372,16 +375,16 @@ void t.test('the units run on a booted box', { skip }, async (t) => {
   await t.test('a suspended box stays suspended after kill -9, a reboot and an update', async (t) => {
     const words = ['runuser', '-u', 'vigie', '--', 'vigie', 'suspend', '--reason', 'order of the court'];
     t.match(container.run(...words), { status: 0, err: '' }, 'vigie suspend is obeyed');
-    await box.standsStill('suspended');
+    await box.staysSuspended('suspended');
     const killed = box.agent;
     box.signal('KILL', killed);
     await waitUntil(t, 'another agent', () => box.agent > 0 && box.agent !== killed, PATIENCE_MS);
-    await box.standsStill('killed');
+    await box.staysSuspended('killed');
     await container.powerOff();
     await container.boot(t);
-    await box.standsStill('rebooted');
+    await box.staysSuspended('rebooted');
     t.match(install(container, withVersion(t, deb, '99.0.0')), { status: 0 });
-    await box.standsStill('updated');
+    await box.staysSuspended('updated');
     t.match(box.resume(), { status: 0 });
     await box.watches('resumed');
   });

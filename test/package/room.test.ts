@@ -99,8 +99,8 @@ async function setUp(t: Test, container: Container): Promise<CertificateAuthorit
   container.write('/etc/vigie-room/signer/desk.pem', pem, 0o600);
   container.write('/etc/vigie-room/signer/room.yaml', example('signer-room.yaml'));
   container.write('/etc/vigie-room/authority.pub', container.read('/boot/firmware/vigie/authority.pub'));
-  const order = container.read('/boot/firmware/vigie/authorisation.dsse.json');
-  container.write('/etc/vigie-room/orders/box-1.dsse.json', order);
+  const authorisation = container.read('/boot/firmware/vigie/authorisation.dsse.json');
+  container.write('/etc/vigie-room/orders/box-1.dsse.json', authorisation);
   container.write('/etc/vigie-room/console/oidc.secret', 'a secret of the provider\n', 0o640);
   container.run('chgrp', 'vigie-room', '/etc/vigie-room/console/oidc.secret');
   return authority;
@@ -283,9 +283,9 @@ function checkUnits(t: Test, container: Container): void {
 
 /** The command line of a request to the console through the proxy. */
 function asker(container: Container, { ca }: CertificateAuthority) {
-  return (path: string, ...more: readonly string[]): string[] =>
+  return (path: string, ...options: readonly string[]): string[] =>
     container.inNetwork(
-      ...['curl', '--silent', '--cacert', ca, '-w', ' %{http_code} %{http_version}', ...more],
+      ...['curl', '--silent', '--cacert', ca, '-w', ' %{http_code} %{http_version}', ...options],
       `https://localhost${path}`,
     );
 }
@@ -327,12 +327,12 @@ async function endChild(child: ChildProcess): Promise<void> {
 /** Upgrades a running older package: settings and data stay, and the units run the new files. */
 async function checkUpgrade(t: Test, container: Container, ask: (path: string) => string): Promise<void> {
   const settings = ['room.env', 'console.yaml', 'enrol.env', 'signer/desk.pem', 'signer/room.yaml'];
-  const of = (): string[] => settings.map((file) => container.read(`/etc/vigie-room/${file}`));
+  const readSettings = (): string[] => settings.map((file) => container.read(`/etc/vigie-room/${file}`));
   const pids = (): string[] => UNITS.map((unit) => container.show(unit, 'MainPID'));
-  const [before, ran] = [of(), pids()];
+  const [before, ran] = [readSettings(), pids()];
   t.match(install(container, deb), { status: 0 }, 'upgrades');
   t.notMatch(container.run('dpkg-query', '-W', 'vigie-room').out, '0.0.9');
-  t.strictSame(of(), before, 'an upgrade keeps the settings');
+  t.strictSame(readSettings(), before, 'an upgrade keeps the settings');
   await waitUntil(t, 'the console is back', () => ask('/healthz').includes(' 200 2'), PATIENCE_MS);
   for (const [at, unit] of UNITS.entries()) {
     t.equal(container.show(unit, 'ActiveState'), 'active', `${unit} runs`);
@@ -342,9 +342,9 @@ async function checkUpgrade(t: Test, container: Container, ask: (path: string) =
 
 function checkPurge(t: Test, container: Container): void {
   t.match(container.run('dpkg', '-P', 'vigie-room'), { status: 0 }, 'is purged');
-  const left = ['find', '/etc', '/var', '/usr', '-xdev', '-name', '*vigie-room*'];
+  const findArgs = ['find', '/etc', '/var', '/usr', '-xdev', '-name', '*vigie-room*'];
   const exceptions = ['*/dpkg/*', '*/systemd/*'].flatMap((path) => ['-not', '-path', path]);
-  t.equal(container.run(...left, ...exceptions).out, '', 'and nothing is left');
+  t.equal(container.run(...findArgs, ...exceptions).out, '', 'and nothing is left');
 }
 
 /** Checks that the key belongs to the signer alone, and the socket to the console. */

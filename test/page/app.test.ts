@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { browserMissing } from '../lib/browser.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
-import { CAMERA, INSTALLED, ORDER } from './canned.ts';
+import { AUTHORISATION, CAMERA, INSTALLED } from './canned.ts';
 import { MESSAGE_PLACE } from './in-page.ts';
 import { type Look, openBrowser, type Phone } from './phone.ts';
 import type { StandIn } from './stand-in.ts';
@@ -52,7 +52,7 @@ t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
     testPairing(t, parts),
   );
   await t.test('shapes are drawn with a finger', (t) => testDrawing(t, parts));
-  await t.test('a proposal outside of the authorisation is named', (t) => testOrder(t, parts));
+  await t.test('a proposal outside of the authorisation is named', (t) => testAuthorisation(t, parts));
   await t.test('the second stream is off until it is ticked', (t) => secondStream(t, parts));
   await t.test('the app works by keyboard alone', (t) => keyboard(t, parts));
   await t.test('a missing picture is explained', (t) => noPicture(t, parts));
@@ -61,8 +61,8 @@ t.test('the app works in a browser', { skip, timeout: 180_000 }, async (t) => {
 
 async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   const { box, phone } = await openApp(t, parts, { look, paired: false });
-  const faults: string[] = [];
-  const check = async (name: string): Promise<void> => void faults.push(...(await phone.check(name)));
+  const problems: string[] = [];
+  const check = async (name: string): Promise<void> => void problems.push(...(await phone.check(name)));
   await check('01-pair');
   await phone.type('[name=code]', '7XKQ-93MD-22PV-H0TT');
   await phone.tap('#pair');
@@ -127,7 +127,7 @@ async function everyScreen(t: Test, parts: Parts, look: Look): Promise<void> {
   await phone.untilTrue('a code', 'document.body.textContent.includes("7XKQ")');
   await check('19-receipt');
   t.match(await phone.page.$eval('#download', (link) => link.getAttribute('href')), `language=${look[0]}`);
-  t.same(faults, []);
+  t.same(problems, []);
   t.equal(await phone.page.$eval('html', (html) => html.getAttribute('lang')), look[0]);
   const before = await phone.text('h1');
   await phone.tap('#language');
@@ -203,7 +203,7 @@ async function testPairing(t: Test, parts: Parts): Promise<void> {
   t.same(phone.pageErrors, []);
 }
 
-async function testOrder(t: Test, parts: Parts): Promise<void> {
+async function testAuthorisation(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts);
   await phone.go('zones');
   await phone.picture();
@@ -241,13 +241,13 @@ async function testOrder(t: Test, parts: Parts): Promise<void> {
   t.notMatch(await phone.page.content(), 'secret', 'a password is not shown');
   t.notMatch(await phone.page.evaluate('JSON.stringify(sessionStorage)'), 'secret', 'and not stored');
 
-  box.order = { ...ORDER, installation: true };
+  box.authorisation = { ...AUTHORISATION, installation: true };
   await phone.go('rules');
   await phone.untilTrue('a permit', 'document.querySelector(".notice.warn") !== null');
-  box.order = null;
+  box.authorisation = null;
   await phone.untilTrue('no order', 'document.querySelector("main > .notice.bad") !== null');
   t.ok(await phone.page.$('[data-rule=stays] .card.refused'));
-  box.order = ORDER;
+  box.authorisation = AUTHORISATION;
   await phone.go('try');
   await phone.tap('#discard');
   box.problems = [{ path: 'zones[0].polygon', message: 'the helper has another view', order: false }];
@@ -300,7 +300,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
   await phone.go('camera');
   await phone.untilTrue('the preview has ended', 'document.querySelector(".stage") === null');
   for (let waits = 0; box.viewers > 0 && waits < 50; waits++)
-    await new Promise((done) => setTimeout(done, 20));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   t.equal(box.viewers, 0, 'a screen without a picture fetches none');
   t.same(phone.pageErrors, []);
 }
@@ -308,7 +308,7 @@ async function noPicture(t: Test, parts: Parts): Promise<void> {
 /** Tests that the second stream is off until someone ticks it, and is then proposed with the camera. */
 async function secondStream(t: Test, parts: Parts): Promise<void> {
   const { box, phone } = await openApp(t, parts);
-  box.order = { ...ORDER, camera: 'rtsp://192.0.2.7/live' };
+  box.authorisation = { ...AUTHORISATION, camera: 'rtsp://192.0.2.7/live' };
   const choose = async (): Promise<void> => {
     await phone.go('camera');
     await phone.tap('#find-cameras');
@@ -373,7 +373,7 @@ async function testSleptTrial(t: Test, parts: Parts): Promise<void> {
   await phone.tap('#try');
   await phone.untilTrue('a trial', 'document.querySelector(".trial") !== null');
   await phone.page.goto('about:blank');
-  await new Promise((done) => setTimeout(done, 2200));
+  await new Promise((resolve) => setTimeout(resolve, 2200));
   await phone.reload();
   await phone.go('try');
   await phone.untilTrue('told', 'document.querySelector("[data-fate=went-back]") !== null');

@@ -47,7 +47,7 @@ import { problemsOf, uncovered } from '../../agent/page/app/problems.ts';
 import { badFields, newRule, type RuleFields } from '../../agent/page/app/rule-fields.ts';
 import { FiringWatch, passed } from '../../agent/page/app/rule-preview.ts';
 import { ruleFields } from '../../scripts/programs/apps/rule-fields.ts';
-import { INSTALLED, ORDER } from './canned.ts';
+import { AUTHORISATION, INSTALLED } from './canned.ts';
 
 const FIELDS = ruleFields() as unknown as RuleFields;
 const { cameraAddress: _camera, ...DRAWING } = INSTALLED;
@@ -257,11 +257,11 @@ t.test('a crowd needs its number of people at once', async (t) => {
     purpose: 'p',
   };
   const watch = new FiringWatch();
-  const at = (s: number, many: number) =>
+  const at = (s: number, count: number) =>
     watch.update(
       {
         atMs: s * 1000,
-        tracks: Array.from({ length: many }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
+        tracks: Array.from({ length: count }, (_, i) => seenTrack(i + 1, [0.2 + i / 20, 0.9])),
       },
       { ...DRAWING, rules: [crowd] },
     )[0];
@@ -306,7 +306,7 @@ t.test(
   async (t) => {
     for (const kind of Object.keys(FIELDS) as (keyof RuleFields)[]) {
       const rule = newRule(FIELDS, kind, DRAWING, {
-        ...ORDER,
+        ...AUTHORISATION,
         rules: [{ kind, zones: 'all', purpose: 'p', legalBasis: 'l' }],
       });
       t.same(
@@ -330,14 +330,14 @@ t.test(
 
 t.test('each part of a drawing outside of the authorisation is named', async (t) => {
   const [stays] = INSTALLED.rules as [RuleConfig];
-  const context = { authorisation: ORDER, installed: DRAWING, fields: FIELDS };
+  const context = { authorisation: AUTHORISATION, installed: DRAWING, fields: FIELDS };
   const codes = (drawing: Drawing, source?: string) =>
     problemsOf({ drawing, source }, context).map(
       ({ code, blocks }) => `${code}${blocks ? '' : ' (runs not)'}`,
     );
   t.same(codes(DRAWING), []);
   t.equal(uncovered(stays, null), 'rule-no-order');
-  t.equal(uncovered(stays, { ...ORDER, installation: true }), 'rule-installation');
+  t.equal(uncovered(stays, { ...AUTHORISATION, installation: true }), 'rule-installation');
   const withRule = (rule: object): Drawing => ({ ...DRAWING, rules: [{ ...stays, ...rule } as RuleConfig] });
   t.same(codes(withRule({ kind: 'crowd-gathering', minCount: 3 })), ['rule-kind']);
   t.same(codes(withRule({ zone: 'elsewhere' })), ['rule-no-place', 'rule-place']);

@@ -41,46 +41,46 @@ for (const [method, path, body] of JSON.parse(process.argv[2])) {
  * Tests that systemd carries the room's command from the agent's folder to root, which opens the hotspot under an
  * authorisation.
  */
-async function opensHotspot(t: Test, container: Container): Promise<void> {
+async function testHotspot(t: Test, container: Container): Promise<void> {
   const run = (...words: string[]): string => container.run(...words).out.trim();
-  const desk = makeSigner('desk', ['open-hotspot']);
+  const signer = makeSigner('desk', ['open-hotspot']);
   const rule = { id: 'stays', kind: 'loitering', purpose: 'safety', zone: 'square' };
   const corner = (x: number, y: number): number[] => [x, y];
   const zones = [{ id: 'square', polygon: [corner(0.1, 0.1), corner(0.9, 0.1), corner(0.5, 0.9)] }];
-  const fields = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [desk.config] } };
-  const order = ownAuthorisation(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
+  const fields = { site: SITE, box: BOX, zones, rules: [rule], commands: { keys: [signer.config] } };
+  const environment = ownAuthorisation(configOf(fields, 'replay'), 'rtsp://10.0.0.2/1', scratch(t), 'test');
   const authorisation = '/etc/vigie/authorisation.dsse.json';
-  container.write(authorisation, readFileSync(order['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
+  container.write(authorisation, readFileSync(environment['VIGIE_AUTHORISATION'] ?? '', 'utf8'));
   container.write('/etc/vigie/vigie.yaml', JSON.stringify({ ...fields, authorisation }));
   run('install', '-d', '-o', 'vigie', '-g', 'vigie', '-m', '0700', '/var/lib/vigie');
   run('mkdir', '-p', '/var/lib/vigie-restraint', '/run/NetworkManager/system-connections');
-  const authority = readFileSync(order['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
+  const authority = readFileSync(environment['VIGIE_AUTHORITY_KEY'] ?? '', 'utf8');
   container.write('/var/lib/vigie-restraint/authority.pub', authority);
   container.write('/etc/vigie/page/hotspot-key', 'k7qf93mx');
   // A container has no Wi-Fi, so nmcli(1) is replaced.
   container.write('/usr/bin/nmcli', '#!/bin/sh\ncase "$*" in *device*) echo wifi;; esac\n');
   run('chmod', '0755', '/usr/bin/nmcli');
   const log = (): string => run('journalctl', '-u', 'vigie-hotspot', '-o', 'cat');
-  const says = (what: RegExp): Promise<unknown> =>
-    waitUntil(t, String(what), () => what.test(log()), PATIENCE_MS);
+  const waitForLog = (pattern: RegExp): Promise<unknown> =>
+    waitUntil(t, String(pattern), () => pattern.test(log()), PATIENCE_MS);
   const writeRequest = (bytes: Buffer): void => {
     container.write('/home/laid', bytes.toString());
     const to = '/var/lib/vigie/open-hotspot.dsse.json';
     run('runuser', '-u', 'vigie', '--', 'sh', '-c', `cp /home/laid ${to}.new && mv ${to}.new ${to}`);
   };
   run('systemctl', 'start', 'vigie-hotspot.path', 'vigie-hotspot.service');
-  await says(/no hotspot: order test-1 holds until/);
+  await waitForLog(/no hotspot: order test-1 holds until/);
   const idle = (): boolean => container.show('vigie-hotspot', 'ActiveState') === 'inactive';
   await waitUntil(t, 'over', idle, PATIENCE_MS);
   writeRequest(Buffer.from('{}'));
-  await says(/command is refused: not a DSSE envelope(.*\n)*.*the room has not requested it/);
+  await waitForLog(/command is refused: not a DSSE envelope(.*\n)*.*the room has not requested it/);
   await waitUntil(t, 'over', idle, PATIENCE_MS);
-  const command = signed(desk, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
+  const command = signed(signer, searchCommand({ op: 'open-hotspot', args: { minutes: 7 } }));
   writeRequest(command);
-  await says(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
+  await waitForLog(/the room opens the hotspot for 7 min\nhotspot \S+ is open for 7 min/);
   run('systemctl', 'stop', 'vigie-hotspot');
   writeRequest(command);
-  await says(/command is refused: counter \d+ is not above/);
+  await waitForLog(/command is refused: counter \d+ is not above/);
   t.equal(run('stat', '-c', '%U %a', '/var/lib/vigie-restraint/hotspot-counters.json'), 'root 600');
 }
 
@@ -103,8 +103,8 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
   container.write('/home/phone.mjs', PHONE);
   run('systemctl', 'start', 'vigie-page');
   await waitUntil(t, 'active', () => container.show('vigie-page', 'ActiveState') === 'active', PATIENCE_MS);
-  const ask = (...asked: unknown[]): string[] =>
-    run('node', '/home/phone.mjs', JSON.stringify(asked)).split('\n');
+  const ask = (...requests: unknown[]): string[] =>
+    run('node', '/home/phone.mjs', JSON.stringify(requests)).split('\n');
   const answers = ask(
     ['GET', '/'],
     ['GET', '/api/hello'],
@@ -144,5 +144,5 @@ void t.test('vigie-page.service sees only its own folders, and serves a phone', 
     'after a restart, which loses no connection',
   );
   t.equal(container.show('vigie-page', 'NRestarts'), '0');
-  await opensHotspot(t, container);
+  await testHotspot(t, container);
 });

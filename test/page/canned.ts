@@ -66,7 +66,7 @@ export const INSTALLED: Proposable = {
   ],
 };
 
-export const ORDER: AuthorisationView = {
+export const AUTHORISATION: AuthorisationView = {
   order: '2026/17',
   authority: 'Ville de Marseille',
   camera: CAMERA,
@@ -141,7 +141,7 @@ export function cannedAgent(language: 'fr' | 'en', brokerFails: boolean): AgentV
     version: '0.1.0',
     mode: 'active',
     reason: null,
-    order: ORDER,
+    order: AUTHORISATION,
     refusedRules: [],
     detectorInputPx: [416, 256],
     timeZone: 'Europe/Paris',

@@ -87,7 +87,8 @@ const HEADERS = [
   'no colon',
 ];
 
-const pick = <T>(random: Random, of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+const pick = <T>(random: Random, choices: readonly T[]): T =>
+  choices[Math.floor(random() * choices.length)] as T;
 
 /** Cuts, doublings and insertions in the text. */
 function damagedText(random: Random, text: string): string {
@@ -135,7 +136,7 @@ void t.test('the page answers fuzzed requests and still works', async (t) => {
   const phone = page.phone();
   await phone.pair();
   const statuses = new Map<string, number>();
-  const faults: string[] = [];
+  const problems: string[] = [];
   /** Sends a request and waits for the first answer or the end of the connection, because a preview never ends. */
   const send = async (bytes: Buffer): Promise<void> => {
     const socket = await page.raw();
@@ -149,7 +150,7 @@ void t.test('the page answers fuzzed requests and still works', async (t) => {
     const status = /^HTTP\/1\.1 (\d{3}) /.exec(received)?.[1] ?? (received === '' ? 'closed' : 'no HTTP');
     statuses.set(status, (statuses.get(status) ?? 0) + 1);
     if (status === '500' || status === 'no HTTP')
-      faults.push(`${status}: ${JSON.stringify(String(bytes).slice(0, 2000))}`);
+      problems.push(`${status}: ${JSON.stringify(String(bytes).slice(0, 2000))}`);
   };
   const lane = async (number: number): Promise<void> => {
     for (let at = number; at < REQUESTS; at += AT_ONCE) {
@@ -158,7 +159,7 @@ void t.test('the page answers fuzzed requests and still works', async (t) => {
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, (_, number) => lane(number)));
-  t.strictSame(faults.slice(0, 3), [], `seed ${SEED}`);
+  t.strictSame(problems.slice(0, 3), [], `seed ${SEED}`);
   t.comment(
     `seed ${SEED}: ${[...statuses]
       .sort()

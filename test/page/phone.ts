@@ -128,7 +128,7 @@ export class Phone {
           return felt === true || !isConnected;
         });
         if (hasEffect !== false) return;
-        await new Promise((done) => setTimeout(done, 20));
+        await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
     const description = await element?.evaluate(
@@ -175,7 +175,7 @@ export class Phone {
     await this.page.evaluate(`document.querySelector('.way')?.style.removeProperty('position')`);
     await this.#document(name);
     const misfits = (await this.page.evaluate(MISFITS)) as string[];
-    return [...misfits, ...(await violations(this.page))].map((fault) => `${name}: ${fault}`);
+    return [...misfits, ...(await violations(this.page))].map((problem) => `${name}: ${problem}`);
   }
 
   /** Writes a screen of the guide with WRITE_SCREENS=1: a phone's screen, few colours. */
@@ -228,7 +228,7 @@ export class Phone {
   async settled(fits: (corners: number[][]) => boolean): Promise<number[][]> {
     let corners = await this.corners();
     for (let waits = 0; waits < 60 && !fits(corners); waits++) {
-      await new Promise((done) => setTimeout(done, 25));
+      await new Promise((resolve) => setTimeout(resolve, 25));
       corners = await this.corners();
     }
     return corners;

@@ -28,13 +28,16 @@ const profile = ({
 const main = profile({ token: 'main', width: 1920, fps: 25 });
 
 void t.test('the second profile is the smallest of the same source with five frames a second', async (t) => {
-  const of = (...drawn: ProfileFields[]): string | undefined =>
-    secondProfile([main, ...drawn.map(profile)], 'main');
-  t.equal(of({}), 'sub', 'a camera that names no frame rate is accepted');
-  t.equal(of({ fps: 5, encoding: 'H265' }), 'sub');
-  t.equal(of({ token: 7 }), '7');
-  t.equal(of({ token: 'd1', width: 704 }, { token: 'cif', width: 352 }, { token: 'hd', width: 1280 }), 'cif');
-  t.equal(of({ token: 'slow', width: 320, fps: 4 }, { token: 'd1', width: 704, fps: 12 }), 'd1');
+  const secondOf = (...fields: ProfileFields[]): string | undefined =>
+    secondProfile([main, ...fields.map(profile)], 'main');
+  t.equal(secondOf({}), 'sub', 'a camera that names no frame rate is accepted');
+  t.equal(secondOf({ fps: 5, encoding: 'H265' }), 'sub');
+  t.equal(secondOf({ token: 7 }), '7');
+  t.equal(
+    secondOf({ token: 'd1', width: 704 }, { token: 'cif', width: 352 }, { token: 'hd', width: 1280 }),
+    'cif',
+  );
+  t.equal(secondOf({ token: 'slow', width: 320, fps: 4 }, { token: 'd1', width: 704, fps: 12 }), 'd1');
   for (const other of [
     { fps: 4 },
     { encoding: 'JPEG' },
@@ -43,7 +46,7 @@ void t.test('the second profile is the smallest of the same source with five fra
     { width: 2560 },
     { token: { a: 1 } },
   ])
-    t.equal(of(other), undefined, JSON.stringify(other));
+    t.equal(secondOf(other), undefined, JSON.stringify(other));
   for (const odd of [undefined, null, 'x', [], [null, 3, {}], [profile({})]])
     t.equal(secondProfile(odd, 'main'), undefined, 'an invalid list of profiles');
 });

@@ -425,14 +425,14 @@ void t.test('no secret is in any line of the log', async (t) => {
   const phone = page.phone();
   await phone.pair(WRONG);
   await phone.pair();
-  const fresh = (await phone.post('/api/code')).json.code;
+  const newCode = (await phone.post('/api/code')).json.code;
   const camera = { address: '127.0.0.1:9', user: 'admin', password: 'hunter2-hunter2' };
   t.match(await phone.post('/api/cameras/stream', camera), { status: 503 });
-  await phone.post('/api/pair', { code: fresh, password: 'hunter2-hunter2' });
-  await phone.get(`/api/state?code=${fresh}`);
+  await phone.post('/api/pair', { code: newCode, password: 'hunter2-hunter2' });
+  await phone.get(`/api/state?code=${newCode}`);
   await page.stop();
   const lines = page.lines.join('\n');
   t.match(lines, /a phone was paired/);
-  for (const secret of [page.code, fresh, WRONG, phone.cookie?.split('=')[1] ?? '?', 'hunter2', 'admin'])
+  for (const secret of [page.code, newCode, WRONG, phone.cookie?.split('=')[1] ?? '?', 'hunter2', 'admin'])
     t.notOk(lines.includes(secret) || lines.includes(secret.replaceAll('-', '')), 'not in the log');
 });

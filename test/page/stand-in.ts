@@ -17,7 +17,7 @@ import type {
 import type { AuthorisationView, NoPicture, WalkView } from '../../agent/contract/page-link.ts';
 import type { Proposable, Proposal } from '../../agent/contract/proposal.ts';
 import { ROOT } from '../lib/paths.ts';
-import { CAMERA, cannedAgent, cannedTracks, INSTALLED, ORDER } from './canned.ts';
+import { AUTHORISATION, CAMERA, cannedAgent, cannedTracks, INSTALLED } from './canned.ts';
 
 /** Header that the page's server sends with every file. */
 const CSP =
@@ -42,7 +42,7 @@ export class StandIn {
   paired = true;
   /** Remaining answers to pairing requests, used from the end. */
   pairing: Answer[] = [];
-  order: AuthorisationView | null = ORDER;
+  authorisation: AuthorisationView | null = AUTHORISATION;
   brokerFails = true;
   /** Number of state requests that the agent leaves unanswered. */
   agentBusy = 0;
@@ -206,7 +206,7 @@ export class StandIn {
       return { agent: null, agentReason: 'the agent has not answered in 5 s', ...parts };
     }
     return {
-      agent: { ...agent, status, order: this.order, walk: this.walk, configSha256: config.sha256 },
+      agent: { ...agent, status, order: this.authorisation, walk: this.walk, configSha256: config.sha256 },
       agentReason: null,
       ...parts,
     };
@@ -218,13 +218,13 @@ export class StandIn {
       const proposal = body as Proposal;
       this.proposals.push(proposal);
       if (this.problems.length > 0) return { ...this.#reply(), problems: this.problems };
-      const { source: _source, substream: _substream, groundPlane = null, ...drawn } = proposal;
+      const { source: _source, substream: _substream, groundPlane = null, ...otherFields } = proposal;
       this.#trial = {
         id: '00112233445566aa',
         untilMs: Date.now() + this.trialS * 1000,
         before: this.installed,
       };
-      this.installed = { cameraAddress: CAMERA, groundPlane, ...drawn };
+      this.installed = { cameraAddress: CAMERA, groundPlane, ...otherFields };
     }
     if (path.endsWith('/keep')) this.#trial = undefined;
     if (path.endsWith('/revert')) this.#goBack();

@@ -149,17 +149,17 @@ t.test('a street has no condition when dark, noisy, shaking or in other light', 
 
 t.test('a covered camera becomes one incident of the box, with a start and an end', { skip }, async (t) => {
   const clip = join(scratch(t), 'covered.mp4');
-  const covered = `fps=3,scale=384:288,drawbox=color=0x505050:t=fill:enable='between(t,24,45)'`;
+  const filter = `fps=3,scale=384:288,drawbox=color=0x505050:t=fill:enable='between(t,24,45)'`;
   const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-t', '60', '-threads', '1', clip];
-  const { status } = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', covered, ...h264]);
+  const { status } = spawnSync('ffmpeg', ['-v', 'error', '-i', STREET_CLIP, '-vf', filter, ...h264]);
   t.equal(status, 0, 'the clip was made');
   const replayed = await replayClip(clip, { site: 'lab', box: 'lab-1', rules: [] });
   t.teardown(replayed.forget);
   const reports = replayed.events.map(({ time, data: { rule, phase } }) => ({
     atS: Date.parse(time) / 1000,
-    what: `${rule.kind} ${phase}`,
+    transition: `${rule.kind} ${phase}`,
   }));
-  t.match(reports, [{ what: 'covered start' }, { what: 'covered end' }]);
+  t.match(reports, [{ transition: 'covered start' }, { transition: 'covered end' }]);
   t.equal(reports.length, 2);
   t.ok((reports[0]?.atS ?? 0) > 24 && (reports[0]?.atS ?? 99) <= 34, `starts at ${reports[0]?.atS} s`);
   t.ok((reports[1]?.atS ?? 0) > 45 && (reports[1]?.atS ?? 99) <= 55, `ends at ${reports[1]?.atS} s`);

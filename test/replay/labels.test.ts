@@ -72,11 +72,11 @@ for (const { name, file, skip } of folders) {
         };
         const { scores } = await evaluateLabel(label, { replay });
         t.ok(scores.length > 0, 'has rules');
-        for (const { rule, truePositives, mistakes: faults, forgiven } of scores) {
+        for (const { rule, truePositives, mistakes, forgiven } of scores) {
           for (const { line } of forgiven) t.comment(line);
           const summary = `${rule}: ${truePositives} found, none missed, none false`;
           t.same(
-            faults.map(({ line }) => line),
+            mistakes.map(({ line }) => line),
             [],
             summary,
           );
@@ -126,9 +126,9 @@ t.test(
     t.ok(films.length >= SHORT_SIGHT.length, `${films.length} are asked`);
     const lengthS = FULL ? 3600 / films.length : BLINDNESS_BY_S + 5;
     for (const label of films) {
-      const { seenS, mistakes: faults } = await evaluateSight(label, lengthS);
+      const { seenS, mistakes } = await evaluateSight(label, lengthS);
       t.ok(seenS >= lengthS - 2, `${label.name}: ${seenS} s`);
-      t.same(faults, []);
+      t.same(mistakes, []);
     }
   },
 );
@@ -142,7 +142,7 @@ t.test(
     const dir = pictureFolder(join(scratch(t), 'sheets'));
     const label = labelsIn(data.file).find(({ name }) => name === 'stadtmitte-quiet') as Label;
     writeFileSync(join(dir, 'tracks.txt'), '60,1,10,10,50,100,0.7,-1,-1,-1\n');
-    const fault = {
+    const mistake = {
       label: label.name,
       rule: 'bag',
       outcome: 'false',
@@ -150,7 +150,7 @@ t.test(
       windowS: [3, 3],
       line: '',
     } as const;
-    await contactSheet(fault, label, dir, dir);
+    await contactSheet(mistake, label, dir, dir);
     const { width, height } = await sharp(join(dir, 'stadtmitte-quiet-bag-false-3.0.jpg')).metadata();
     t.same([width, height], [1600, 900], 'four by three pictures');
   },

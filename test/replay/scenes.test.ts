@@ -61,10 +61,8 @@ const skip = missing.length > 0 && `no evaluation data: ${missing.join(', ')} (s
 t.test(FULL ? 'all scenes' : 'short scenes', { skip, timeout: FULL ? 3_600_000 : 600_000 }, async (t) => {
   const scores = [];
   for (const scene of scenes) scores.push(...(await scoresOf(scene)));
-  for (const { kind, truePositives, falseNegatives, falsePositives, mistakes: faults, forgiven } of byKind(
-    scores,
-  )) {
-    for (const { line } of [...faults, ...forgiven]) t.comment(line);
+  for (const { kind, truePositives, falseNegatives, falsePositives, mistakes, forgiven } of byKind(scores)) {
+    for (const { line } of [...mistakes, ...forgiven]) t.comment(line);
     const recall = truePositives / Math.max(1, truePositives + falseNegatives);
     const precision = truePositives / Math.max(1, truePositives + falsePositives);
     t.comment(

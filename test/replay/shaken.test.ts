@@ -77,10 +77,10 @@ const folders = ['labels', 'labels-hard'].map((name) => evaluationData(name));
 const skip = folders.find(({ skip }) => skip)?.skip ?? false;
 const films = skip ? [] : folders.flatMap(({ file }) => labelsIn(file));
 
-function faultsOf(label: Label, events: readonly UnnumberedEvent[]): string[] {
+function mistakesOf(label: Label, events: readonly UnnumberedEvent[]): string[] {
   const starts = startsOf(events);
   const scores = [...scoreStarts(label, starts), ...scoreConditions(label, starts)];
-  return scores.flatMap(({ mistakes: faults }) => faults.map(({ line }) => line));
+  return scores.flatMap(({ mistakes }) => mistakes.map(({ line }) => line));
 }
 
 async function openDetector(t: Test): Promise<ShakenDetector> {
@@ -97,12 +97,12 @@ t.test('unshaken detections are those of the installed model', { skip }, async (
   }
   const expected = await detections(MODEL_DIR, 'nanodet-g-city10', [416, 256], frames);
   const actual: Detection[][] = [];
-  for (const frame of frames) actual.push(detector.resultOf(await detector.look(frame), frame, unshaken));
+  for (const frame of frames) actual.push(detector.resultOf(await detector.infer(frame), frame, unshaken));
   t.ok(expected.flat().length > 50, `${expected.flat().length} boxes`);
   t.same(actual, expected);
   const [first] = frames as [Frame];
   t.notSame(
-    detector.resultOf(await detector.look(first), first, shakeOf(1)),
+    detector.resultOf(await detector.infer(first), first, shakeOf(1)),
     expected[0],
     'a shake changes them',
   );
@@ -119,10 +119,10 @@ t.test('no shake adds a false alert or loses an incident', { skip, timeout: 14_4
       SHAKES.map(([, shake]) => shake()),
     );
     // A box may report blindness on some films; incidents missed without a shake are no fault of the shake.
-    const unshakenFaults = label.orCannotSee === true ? faultsOf(label, startsByShake[0] ?? []) : [];
+    const unshakenMistakes = label.orCannotSee === true ? mistakesOf(label, startsByShake[0] ?? []) : [];
     SHAKES.forEach(([name], k) => {
       const key = `${label.name}, ${name}`;
-      t.same(faultsOf(label, startsByShake[k] ?? []), EXCEPTIONS[key] ?? unshakenFaults, key);
+      t.same(mistakesOf(label, startsByShake[k] ?? []), EXCEPTIONS[key] ?? unshakenMistakes, key);
     });
   }
 });

@@ -9,7 +9,7 @@ import { sampled } from '../lib/sampled.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import type { StageName } from '../scenes/street/scene.ts';
 import { loadStage, makeDetector } from '../scenes/street/stage.ts';
-import { judge } from '../scenes/street/verdict.ts';
+import { checkScenes } from '../scenes/street/verdict.ts';
 
 // Set before ONNX Runtime is loaded, because it sends usage data otherwise.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
@@ -35,7 +35,7 @@ for (const { name, clip, skip, lengthS } of stages) {
       await detector.start();
       try {
         const stage = await loadStage(name, clip, detector, lengthS);
-        await judge(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
+        await checkScenes(t, sampled(t, `scenes on the ${name}`, scenes, 2), () => stage, detector);
       } finally {
         await detector.stop();
       }

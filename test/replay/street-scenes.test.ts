@@ -11,7 +11,7 @@ import { BUSY_SCENE, STREET_SCENES } from '../scenes/street/catalogue.ts';
 import { PIXEL_SCENES } from '../scenes/street/pixels.ts';
 import { play } from '../scenes/street/run.ts';
 import { loadStage, makeDetector, type Stage } from '../scenes/street/stage.ts';
-import { judge } from '../scenes/street/verdict.ts';
+import { checkScenes } from '../scenes/street/verdict.ts';
 
 // Set before ONNX Runtime is loaded, because it sends usage data otherwise.
 process.env['ORT_DISABLE_TELEMETRY'] = '1';
@@ -40,7 +40,7 @@ t.test(
   { skip, timeout: 600_000 },
   async (t) => {
     const stage = await streetStage();
-    await judge(t, sampled(t, 'street scenes', STREET_SCENES, 4), () => stage);
+    await checkScenes(t, sampled(t, 'street scenes', STREET_SCENES, 4), () => stage);
     // Once to warm up, because no other scene watches static regions.
     await play(BUSY_SCENE, stage);
     const { frames, observeMs, trackMs } = await play(BUSY_SCENE, stage);

@@ -23,7 +23,15 @@ import { CONFIRMED_TIME_FILE, LATEST_TIME_FILE, LatestTime } from '../../agent/r
 import { PIN_FILE, writePin } from '../../agent/restraint/pin.ts';
 import { openResume, signResume } from '../../agent/restraint/resume.ts';
 import { configOf } from '../lib/agent.ts';
-import { AUTHORITY, authorised, MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import {
+  AUTHORITY,
+  authorisationFor,
+  authorised,
+  MAYOR,
+  PREFECT,
+  signedAuthorisation,
+  testKey,
+} from '../lib/authority.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import {
@@ -69,19 +77,20 @@ const CONFIG = configOf(
   'replay',
 );
 const START_MS = new HandClock().epochMs;
-const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
+const authorisation = (change: Partial<Authorisation> = {}): Authorisation =>
+  authorisationFor(CONFIG, change, START_MS);
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
 /** Verifies a file as the agent does: signature, form, place and time. */
 function verdict(bytes: Buffer) {
   return verdictOf(() => {
-    const fault = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
-    if (fault !== undefined) throw fault;
+    const refusal = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, START_MS);
+    if (refusal !== undefined) throw refusal;
   });
 }
 
 void t.test('no single-bit flip of an authorisation is accepted; the original is', async (t) => {
-  const original = signedOrder(order());
+  const original = signedAuthorisation(authorisation());
   const outcomes = flips(original, verdict);
   t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
   t.ok(
@@ -94,21 +103,22 @@ void t.test('no single-bit flip of an authorisation is accepted; the original is
 void t.test(
   `none of ${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations is accepted`,
   async (t) => {
-    const accepted = signedOrder(order());
+    const accepted = signedAuthorisation(authorisation());
     t.equal(verdict(accepted), 'accepted');
-    const stranger = testKey();
+    const unknownKey = testKey();
     const name = fc.stringMatching(/^[a-z0-9-]{1,32}$/);
     const wrong = <T>(
       from: fc.Arbitrary<T>,
       change: (value: T) => object,
       ...codes: CommandRefused['code'][]
-    ) => from.map((value) => ({ bytes: signedOrder({ ...order(), ...change(value) }), codes }));
+    ) =>
+      from.map((value) => ({ bytes: signedAuthorisation({ ...authorisation(), ...change(value) }), codes }));
     const later = fc.integer({ min: 1, max: 1e12 });
     noneAccepted(
       t,
       [
         ...mutations(accepted),
-        fc.jsonValue().map((value) => ({ bytes: signedOrder(value), codes: ['malformed'] })),
+        fc.jsonValue().map((value) => ({ bytes: signedAuthorisation(value), codes: ['malformed'] })),
         wrong(later, (ms) => ({ notBefore: iso(0), notAfter: iso(START_MS - (ms % 1e12)) }), 'expired'),
         wrong(
           later,
@@ -127,16 +137,22 @@ void t.test(
           'wrong-box',
         ),
         wrong(name, (path) => ({ camera: `rtsp://10.0.0.3/${path}` }), 'wrong-box'),
-        wrong(fc.constantFrom(0, 1), (n) => ({ resumeKeys: order().resumeKeys.slice(0, n) }), 'malformed'),
+        wrong(
+          fc.constantFrom(0, 1),
+          (n) => ({ resumeKeys: authorisation().resumeKeys.slice(0, n) }),
+          'malformed',
+        ),
         wrong(name, (key) => ({ [`x-${key}`]: 1 }), 'malformed'),
-        fc.constant(0).map(() => ({ bytes: signedOrder(order(), stranger), codes: ['unknown-key'] })),
+        fc
+          .constant(0)
+          .map(() => ({ bytes: signedAuthorisation(authorisation(), unknownKey), codes: ['unknown-key'] })),
         fc.constant(0).map(() => {
-          const stolen = JSON.parse(String(signedOrder(order(), stranger)));
+          const stolen = JSON.parse(String(signedAuthorisation(authorisation(), unknownKey)));
           stolen.signatures[0].keyid = keyIdOf(AUTHORITY.publicKey);
           return { bytes: Buffer.from(JSON.stringify(stolen)), codes: ['bad-signature'] };
         }),
         fc.constantFrom('application/json', `${AUTHORISATION_TYPE} `, RESUME_TYPE).map((type) => ({
-          bytes: Buffer.from(signEnvelope(type, JSON.stringify(order()), AUTHORITY.privateKey)),
+          bytes: Buffer.from(signEnvelope(type, JSON.stringify(authorisation()), AUTHORITY.privateKey)),
           codes: ['malformed'],
         })),
       ],
@@ -161,9 +177,10 @@ void t.test('a resume needs two different keys of the order, for this box and th
         keys.map(({ privateKey }) => privateKey),
       ),
     );
-  const verdictOfResume = (bytes: Buffer) => verdictOf(() => openResume(bytes, order(), own, START_MS));
+  const verdictOfResume = (bytes: Buffer) =>
+    verdictOf(() => openResume(bytes, authorisation(), own, START_MS));
   t.equal(verdictOfResume(sign([PREFECT, MAYOR])), 'accepted');
-  t.same(openResume(sign([MAYOR, PREFECT]), order(), own, START_MS).names, ['prefect', 'mayor']);
+  t.same(openResume(sign([MAYOR, PREFECT]), authorisation(), own, START_MS).names, ['prefect', 'mayor']);
   t.equal(verdictOfResume(sign([PREFECT])), 'malformed', 'one key');
   t.equal(verdictOfResume(sign([PREFECT, PREFECT])), 'not-permitted', 'the same key twice');
   t.equal(verdictOfResume(sign([PREFECT, testKey()])), 'unknown-key', 'a foreign key');
@@ -180,23 +197,23 @@ void t.test('a resume needs two different keys of the order, for this box and th
   t.notOk(outcomes.has('accepted'), JSON.stringify([...outcomes]));
 });
 
-interface Desk {
+interface Setup {
   readonly dir: string;
   readonly clock: HandClock;
   readonly config: Config;
   readonly pinned: (string | null)[][];
   /** Reason for which a newly started program allows nothing; undefined when it allows analysis. */
-  fault(config?: Config, clock?: HandClock, journalState?: typeof NOTHING): string | undefined;
+  refusal(config?: Config, clock?: HandClock, journalState?: typeof NOTHING): string | undefined;
 }
 
-function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
+function makeSetup(t: Test, change: Partial<Authorisation> = {}): Setup {
   const dir = scratch(t);
   const clock = new HandClock();
-  const config = authorised(CONFIG, join(dir, 'order'), { ...order(), ...change });
+  const config = authorised(CONFIG, join(dir, 'order'), { ...authorisation(), ...change });
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);
   const pinned: (string | null)[][] = [];
-  const fault = (checkedConfig = config, at = clock, journalState = NOTHING): string | undefined => {
+  const refusal = (checkedConfig = config, at = clock, journalState = NOTHING): string | undefined => {
     const authority = new Authority({
       config: checkedConfig,
       stateDir,
@@ -209,25 +226,25 @@ function desk(t: Test, change: Partial<Authorisation> = {}): Desk {
     const ruling = authority.now();
     return 'reason' in ruling ? ruling.reason : undefined;
   };
-  return { dir, clock, config, pinned, fault };
+  return { dir, clock, config, pinned, refusal };
 }
 
 void t.test('each fault of the files leaves nothing allowed and is named', async (t) => {
-  const { dir, config, fault } = desk(t);
+  const { dir, config, refusal } = makeSetup(t);
   const path = (name: string, content: string | Buffer, mode = 0o644): string => {
     const file = join(dir, name);
     writeFileSync(file, content, { mode });
     chmodSync(file, mode);
     return file;
   };
-  t.equal(fault(), undefined, 'all is right');
-  const { authorisation: _a, ...noOrder } = config;
+  t.equal(refusal(), undefined, 'all is right');
+  const { authorisation: _a, ...noAuthorisation } = config;
   const { authorityKey: _k, ...noKey } = config;
   const pub = readFileSync(config.authorityKey ?? '');
   const pem = AUTHORITY.privateKey.export({ type: 'pkcs8', format: 'pem' });
-  const good = signedOrder(order());
+  const good = signedAuthorisation(authorisation());
   const cases: [string, Config, RegExp][] = [
-    ['no order', noOrder, /`authorisation` is not in the configuration/],
+    ['no order', noAuthorisation, /`authorisation` is not in the configuration/],
     ['no key', noKey, /`authorityKey` is not in the configuration/],
     ['order gone', { ...config, authorisation: join(dir, 'gone') }, /authorisation .*gone cannot be read/],
     ['order is a folder', { ...config, authorisation: dir }, /is not a file/],
@@ -241,15 +258,19 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     ],
     [
       'unsigned',
-      { ...config, authorisation: path('unsigned', JSON.stringify(order())) },
+      { ...config, authorisation: path('unsigned', JSON.stringify(authorisation())) },
       /an authorisation without a signature; sign it with/,
     ],
     [
       'other key',
-      { ...config, authorisation: path('forged', signedOrder(order(), testKey())) },
+      { ...config, authorisation: path('forged', signedAuthorisation(authorisation(), testKey())) },
       /no key .* in authorityKey/,
     ],
-    ['other box', { ...config, authorisation: path('box', signedOrder(order({ box: 'x' }))) }, /is for x at/],
+    [
+      'other box',
+      { ...config, authorisation: path('box', signedAuthorisation(authorisation({ box: 'x' }))) },
+      /is for x at/,
+    ],
     ['own name', { ...config, box: 'renamed' }, /this is renamed at/],
     [
       'other camera',
@@ -258,12 +279,18 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     ],
     [
       'expired',
-      { ...config, authorisation: path('old', signedOrder(order({ notAfter: iso(START_MS) }))) },
+      {
+        ...config,
+        authorisation: path('old', signedAuthorisation(authorisation({ notAfter: iso(START_MS) }))),
+      },
       /was valid until/,
     ],
     [
       'early',
-      { ...config, authorisation: path('new', signedOrder(order({ notBefore: iso(START_MS + 1) }))) },
+      {
+        ...config,
+        authorisation: path('new', signedAuthorisation(authorisation({ notBefore: iso(START_MS + 1) }))),
+      },
       /valid from/,
     ],
     ['key gone', { ...config, authorityKey: join(dir, 'gone') }, /authorityKey .*gone cannot be read/],
@@ -276,31 +303,31 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     ['private', { ...config, authorityKey: path('private', pem) }, /a private key, which belongs on no box/],
   ];
   for (const [name, wrong, reason] of cases) {
-    const faultText = fault(wrong) ?? 'ALLOWED';
-    t.match(faultText, reason, `${name}: ${faultText}`);
-    t.notMatch(faultText, /hunter2|\n/, 'one line, no secret');
+    const refusalText = refusal(wrong) ?? 'ALLOWED';
+    t.match(refusalText, reason, `${name}: ${refusalText}`);
+    t.notMatch(refusalText, /hunter2|\n/, 'one line, no secret');
   }
-  t.equal(fault(), undefined, 'and all is right again');
+  t.equal(refusal(), undefined, 'and all is right again');
 });
 
 void t.test('the authority’s key is pinned at its first use, until a person changes it', async (t) => {
-  const { dir, config, pinned, fault } = desk(t);
-  t.equal(fault(), undefined);
-  t.equal(fault(), undefined);
+  const { dir, config, pinned, refusal } = makeSetup(t);
+  t.equal(refusal(), undefined);
+  t.equal(refusal(), undefined);
   const first = keyIdOf(AUTHORITY.publicKey);
   t.same(pinned, [[null, first]], 'told once');
   const other = testKey();
   const file = join(dir, 'other.pub');
   writeFileSync(file, other.publicKey.export({ type: 'spki', format: 'pem' }));
   const forged = join(dir, 'forged.json');
-  writeFileSync(forged, signedOrder(order(), other));
+  writeFileSync(forged, signedAuthorisation(authorisation(), other));
   const changedConfig = { ...config, authorityKey: file, authorisation: forged };
-  t.match(fault(changedConfig), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
+  t.match(refusal(changedConfig), /is another key .* run `sudo vigie-root pin`/, 'not by the file alone');
   const pin = join(dir, 'state', PIN_FILE);
   writePin(pin, { keyid: keyIdOf(other.publicKey), before: first, told: false });
-  t.equal(fault(changedConfig), undefined);
+  t.equal(refusal(changedConfig), undefined);
   t.same(pinned.at(-1), [first, keyIdOf(other.publicKey)], 'and it is reported');
-  t.match(fault(), /is another key/, 'the first one counts no more');
+  t.match(refusal(), /is another key/, 'the first one counts no more');
   for (const damage of [
     '',
     '{}',
@@ -308,12 +335,12 @@ void t.test('the authority’s key is pinned at its first use, until a person ch
     readFileSync(pin, 'utf8').replace('"version":1', '"version":2'),
   ]) {
     writeFileSync(pin, damage);
-    t.match(fault(changedConfig), /authority.json is damaged/, damage);
+    t.match(refusal(changedConfig), /authority.json is damaged/, damage);
   }
 });
 
 void t.test('a clock that is moved back and forth extends nothing', async (t) => {
-  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  const { dir, clock, config, refusal } = makeSetup(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
   const authority = new Authority({
     config,
     stateDir: join(dir, 'state'),
@@ -321,79 +348,83 @@ void t.test('a clock that is moved back and forth extends nothing', async (t) =>
     journal: { recordedState: NOTHING },
     onPinned: () => undefined,
   });
-  const holds = (): boolean => !('reason' in authority.now());
+  const isValid = (): boolean => !('reason' in authority.now());
   authority.load();
-  t.ok(holds());
+  t.ok(isValid());
   clock.epochMs -= 300 * DAY_MS;
-  t.ok(holds(), 'put back: it still applies');
+  t.ok(isValid(), 'put back: it still applies');
   for (let day = 0; day < 9; day += 1) clock.advance(DAY_MS);
-  t.ok(holds(), 'on the ninth day');
+  t.ok(isValid(), 'on the ninth day');
   clock.advance(DAY_MS);
-  t.notOk(holds(), 'on the tenth, whatever the wall clock says');
+  t.notOk(isValid(), 'on the tenth, whatever the wall clock says');
   authority.keepTime();
-  t.match(fault(), /was valid until .*; it is .* by the latest time seen/, 'after a restart as well');
+  t.match(refusal(), /was valid until .*; it is .* by the latest time seen/, 'after a restart as well');
   const rebooted = new HandClock();
   rebooted.monoMs = 5;
-  t.match(fault(config, rebooted), /was valid until/, 'and after a reboot without a clock');
+  t.match(refusal(config, rebooted), /was valid until/, 'and after a reboot without a clock');
 
   rmSync(join(dir, 'state', LATEST_TIME_FILE));
   const forward = new HandClock();
-  t.equal(fault(config, forward), undefined);
+  t.equal(refusal(config, forward), undefined);
   forward.epochMs += 20 * DAY_MS;
-  t.match(fault(config, forward), /was valid until/, 'put forward');
+  t.match(refusal(config, forward), /was valid until/, 'put forward');
   forward.epochMs -= 20 * DAY_MS;
-  t.match(fault(config, forward), /was valid until/, 'and back: it stays so');
+  t.match(refusal(config, forward), /was valid until/, 'and back: it stays so');
   writePin(join(dir, 'state', PIN_FILE), { keyid: keyIdOf(AUTHORITY.publicKey), before: null, told: false });
-  t.equal(fault(config, forward), undefined, 'until a person says that the time is right');
+  t.equal(refusal(config, forward), undefined, 'until a person says that the time is right');
   for (const damage of ['', '17', '1e13', 'x'.repeat(14)]) {
     writeFileSync(join(dir, 'state', LATEST_TIME_FILE), damage);
-    t.match(fault(config, forward), /latest-time is damaged/, damage);
+    t.match(refusal(config, forward), /latest-time is damaged/, damage);
   }
 });
 
 void t.test('a file that the journal knows and that is missing is not created again', async (t) => {
-  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
-  t.equal(fault(), undefined);
+  const { dir, clock, config, refusal } = makeSetup(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  t.equal(refusal(), undefined);
   const authority = keyIdOf(AUTHORITY.publicKey);
   const journalState = { authority, confirmedBeforeMs: START_MS + 11 * DAY_MS };
   const time = join(dir, 'state', LATEST_TIME_FILE);
   rmSync(time);
   clock.epochMs -= 2 * DAY_MS;
   t.match(
-    fault(config, clock, journalState),
+    refusal(config, clock, journalState),
     /latest-time is missing, though by its journal/,
     'no latest time',
   );
   writeFileSync(time, `${START_MS}\n`);
-  t.match(fault(config, clock, journalState), /was valid until/, 'an older one put back, and the clock too');
+  t.match(
+    refusal(config, clock, journalState),
+    /was valid until/,
+    'an older one put back, and the clock too',
+  );
 
   const pin = join(dir, 'state', PIN_FILE);
   rmSync(pin);
   const young = { authority, confirmedBeforeMs: undefined };
-  t.match(fault(config, clock, young), /authority.json is missing, though by its journal/, 'no pin');
+  t.match(refusal(config, clock, young), /authority.json is missing, though by its journal/, 'no pin');
   const foreign = testKey();
-  const [file, order_] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
+  const [file, foreignFile] = [join(dir, 'foreign.pub'), join(dir, 'foreign.json')];
   writeFileSync(file, foreign.publicKey.export({ type: 'spki', format: 'pem' }));
-  writeFileSync(order_, signedOrder(order(), foreign));
-  const foreignConfig = { ...config, authorityKey: file, authorisation: order_ };
-  t.match(fault(foreignConfig, clock, young), /authority.json is missing/, 'no pin, and another authority');
+  writeFileSync(foreignFile, signedAuthorisation(authorisation(), foreign));
+  const foreignConfig = { ...config, authorityKey: file, authorisation: foreignFile };
+  t.match(refusal(foreignConfig, clock, young), /authority.json is missing/, 'no pin, and another authority');
   const foreignPin = { version: 1, keyid: keyIdOf(foreign.publicKey), before: null, told: true };
   writeFileSync(pin, JSON.stringify(foreignPin));
   t.match(
-    fault(foreignConfig, clock, young),
+    refusal(foreignConfig, clock, young),
     /than this box obeys .* says its journal/,
     'a pin that was edited',
   );
-  t.equal(fault(foreignConfig, clock, NOTHING), undefined, 'without a journal it would pass (control)');
+  t.equal(refusal(foreignConfig, clock, NOTHING), undefined, 'without a journal it would pass (control)');
 });
 
 void t.test('a leap of an unset clock binds until a set one corrects it', async (t) => {
-  const { dir, clock, config, fault } = desk(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
-  t.equal(fault(), undefined);
+  const { dir, clock, config, refusal } = makeSetup(t, { notAfter: iso(START_MS + 10 * DAY_MS) });
+  t.equal(refusal(), undefined);
   clock.epochMs += 55 * 365 * DAY_MS;
-  t.match(fault(), /was valid until/, 'to the year 2081');
+  t.match(refusal(), /was valid until/, 'to the year 2081');
   clock.epochMs -= 55 * 365 * DAY_MS;
-  t.match(fault(), /it is 2081-.* by the latest time seen/, 'and back, over a restart');
+  t.match(refusal(), /it is 2081-.* by the latest time seen/, 'and back, over a restart');
   const stateDir = join(dir, 'state');
   const authority = new Authority({
     config,
@@ -407,7 +438,7 @@ void t.test('a leap of an unset clock binds until a set one corrects it', async 
   authority.confirmTime();
   t.notMatch(authority.now(), { reason: String }, 'set by the network, and steady');
   authority.keepTime();
-  t.equal(fault(), undefined, 'over a restart too');
+  t.equal(refusal(), undefined, 'over a restart too');
   clock.epochMs += 11 * DAY_MS;
   authority.confirmTime();
   clock.epochMs -= 11 * DAY_MS;
@@ -448,20 +479,20 @@ void t.test('the latest time never decreases', async (t) => {
 });
 
 void t.test('a rule runs only where an entry names its kind, its place and its purpose', async (t) => {
-  const covered = (change: Partial<Authorisation>): string[] =>
-    coverageOf(order(change), CONFIG).map(({ rule, grant, reason }) =>
+  const coverage = (change: Partial<Authorisation>): string[] =>
+    coverageOf(authorisation(change), CONFIG).map(({ rule, grant, reason }) =>
       grant === undefined
         ? `${rule}: ${reason}`
         : `${rule} ${grant.shadow ? 'shadow' : 'runs'}: ${grant.legalBasis}`,
     );
   const entry = { kind: 'loitering', zones: 'all' as const, purpose: 'order', legalBasis: 'art. 1' };
-  t.same(covered({ rules: [entry] }), [
+  t.same(coverage({ rules: [entry] }), [
     'on-lawn runs: art. 1',
     'on-square runs: art. 1',
     'over-kerb: authorisation 2026-77 does not name line-crossing',
   ]);
   t.same(
-    covered({
+    coverage({
       rules: [
         { ...entry, zones: ['lawn'], shadow: true },
         { ...entry, kind: 'line-crossing', zones: ['kerb'], purpose: 'fines' },

@@ -18,7 +18,7 @@ import { LOCAL_MODE_FILE } from '../../agent/restraint/mode-files.ts';
 import { permitReplay } from '../../agent/restraint/permit.ts';
 import { visionSettings } from '../../agent/supervisor/vision-settings.ts';
 import { logLines } from '../../scripts/programs/fleet/ask/logs-text.ts';
-import { orderFor, signedOrder, testKey } from '../lib/authority.ts';
+import { authorisationFor, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { BootedBox, PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install, provision } from '../lib/box-package.ts';
 import { BoxPrograms, releaseAsRoot, rootsCommands } from '../lib/box-programs.ts';
@@ -89,7 +89,7 @@ class Attacked {
     return pid === this.box.agent ? { mode: statement.mode, reason: statement.reason ?? '' } : none;
   }
 
-  async stands(t: Test, mode: string, reason: RegExp, label: string): Promise<void> {
+  async waitForMode(t: Test, mode: string, reason: RegExp, label: string): Promise<void> {
     await waitUntil(t, `${label}: ${mode}`, () => this.localMode.mode === mode, PATIENCE_MS);
     t.match(this.localMode.reason, reason, `${label}: with the reason`);
     t.equal(this.box.vision, 0, `${label}: no vision`);
@@ -138,9 +138,9 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       ...visionSettings(config, permit, { modelDir: modelsDir(), mode: 'live', camera }),
       modelDir: '/usr/lib/vigie/current/models',
     };
-    const order = container.read('/etc/vigie/authorisation.dsse.json');
+    const authorisation = container.read('/etc/vigie/authorisation.dsse.json');
     const denied = (start: Partial<Start>, reason: RegExp, label: string): void => {
-      const got = attacked.steal({ kind: 'start', settings, order, ...start });
+      const got = attacked.steal({ kind: 'start', settings, order: authorisation, ...start });
       t.match(got.failed, reason, label);
       t.notOk(got.said.includes('frame') || got.said.includes('opened'), `${label}: no frame`);
       t.equal(got.picture, '', `${label}: no picture`);
@@ -150,21 +150,21 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       /without a signed authorisation only a recorded clip .* not by the service/,
       'no order',
     );
-    const forged = { ...orderFor(config), ageRecipients: [RECIPIENT] };
+    const forged = { ...authorisationFor(config), ageRecipients: [RECIPIENT] };
     denied(
-      { order: signedOrder(forged, testKey()).toString() },
+      { order: signedAuthorisation(forged, testKey()).toString() },
       /no key .* in authorityKey/,
       'an order of its own',
     );
     const otherCamera = { ...settings, camera: { source: 'rtsp://10.0.0.9/other', fps: 5 } };
     denied({ settings: otherCamera }, /is for the camera/, 'another camera');
     denied(
-      { order: signedOrder(orderFor(config, { box: 'another' })).toString() },
+      { order: signedAuthorisation(authorisationFor(config, { box: 'another' })).toString() },
       /is for another/,
       'another box’s order',
     );
 
-    const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order });
+    const got = attacked.steal({ kind: 'start', settings: { ...settings, masks: [] }, order: authorisation });
     t.not(got.picture, '', 'with the true order vision runs (control)');
     t.notOk(got.said.includes('sealed'), 'and seals to no one, as the order names no recipient');
     const { data, info } = await sharp(Buffer.from(got.picture, 'base64'))
@@ -188,24 +188,29 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'order of the court');
     t.match(suspendRun, { status: 0, out: /root has recorded the suspension/ });
     t.equal(box.vision, 0, 'vision has gone when it is answered');
-    await attacked.stands(t, 'suspended', /^order of the court$/, 'suspended');
+    await attacked.waitForMode(t, 'suspended', /^order of the court$/, 'suspended');
 
     await attacked.runBehind(`cp /home/before/suspension.json ${STATE}/`);
-    await attacked.stands(t, 'suspended', /put back.*order of the court/, 'one file put back');
+    await attacked.waitForMode(t, 'suspended', /put back.*order of the court/, 'one file put back');
     // Includes the last head that root knows, so an older state shows that the folder was put back.
     container.run('systemctl', 'stop', 'vigie');
     t.match(keep('suspended'), { status: 0 });
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
-    await attacked.stands(t, 'suspended', /put back.*root.*order of the court/, 'the whole folder put back');
+    await attacked.waitForMode(
+      t,
+      'suspended',
+      /put back.*root.*order of the court/,
+      'the whole folder put back',
+    );
     const fork = `const { Journal } = await import('/usr/lib/vigie/current/dist/agent/restraint/journal/journal.js');
       const journal = new Journal({ stateDir: '${STATE}', origin: 'vigie/site-1/box-1' });
       journal.start();
       journal.append({ at: new Date().toISOString(), type: 'clock-step', stepMs: 1 });`;
     container.write('/home/fork.mjs', fork);
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/ && node /home/fork.mjs`);
-    await attacked.stands(t, 'suspended', /put back.*root/, 'a journal cut and signed again');
+    await attacked.waitForMode(t, 'suspended', /put back.*root/, 'a journal cut and signed again');
     await attacked.runBehind(`rm -rf ${STATE}/*`);
-    await attacked.stands(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
+    await attacked.waitForMode(t, 'suspended', /put back, edited or removed.*root/, 'an emptied folder');
 
     container.run('systemctl', 'stop', 'vigie');
     const file = join(container.root, 'etc/vigie/vigie.yaml');
@@ -216,21 +221,21 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
       ...visionSettings(config, permitReplay(config), { modelDir: modelsDir(), mode: 'live', camera }),
       modelDir: '/usr/lib/vigie/current/models',
     };
-    const order = container.read('/etc/vigie/authorisation.dsse.json');
-    t.match(attacked.steal({ kind: 'start', settings, order }), {
+    const authorisation = container.read('/etc/vigie/authorisation.dsse.json');
+    t.match(attacked.steal({ kind: 'start', settings, order: authorisation }), {
       failed: /^suspended: order of the court/,
       picture: '',
     });
 
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/suspended/. ${STATE}/`);
-    await attacked.stands(t, 'suspended', /order of the court/, 'as before');
+    await attacked.waitForMode(t, 'suspended', /order of the court/, 'as before');
     t.match(box.resume(), { err: '', status: 0, out: /resumed; the box is now active/ });
     await box.watches('resumed with two keys');
   });
 
   await t.test('a folder put back while the box looks is detected, and root vouches for it', async (t) => {
     await attacked.runBehind(`rm -rf ${STATE}/* && cp -a /home/before/. ${STATE}/`);
-    await attacked.stands(t, 'unauthorised', /journal does not continue the head in root/, 'put back');
+    await attacked.waitForMode(t, 'unauthorised', /journal does not continue the head in root/, 'put back');
     t.match(
       attacked.asVigie('vigie', 'pin'),
       { status: 2, err: /sudo vigie-root pin/ },
@@ -258,7 +263,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     container.run('systemctl', 'stop', 'vigie-restraint.socket');
     const suspendRun = attacked.asVigie('vigie', 'suspend', '--reason', 'no record');
     t.match(suspendRun, { status: 1, err: /agent’s own user could undo it/ });
-    await attacked.stands(t, 'suspended', /no record/, 'suspended all the same');
+    await attacked.waitForMode(t, 'suspended', /no record/, 'suspended all the same');
     container.run('systemctl', 'start', 'vigie-restraint.socket');
     const recorded = (): boolean =>
       /"suspended":true/.test(container.read('/var/lib/vigie-restraint/suspension.json'));
@@ -308,25 +313,29 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
         [0, 1],
       ],
     });
-    const tries = async (id: string, watches = true): Promise<string> => {
+    const tryMask = async (id: string, watches = true): Promise<string> => {
       const before = box.agent;
-      const { trial, refused, problems } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
-      if (trial === null) throw new Error(`${refused} ${JSON.stringify(problems)}`);
+      const {
+        trial,
+        refused: refusal,
+        problems,
+      } = ask({ op: 'try', proposal: { ...proposal, masks: [mask(id)] } });
+      if (trial === null) throw new Error(`${refusal} ${JSON.stringify(problems)}`);
       const hasRestarted = (): boolean => box.agent !== before && box.agent !== 0;
       await waitUntil(t, `${id}: the agent restarts`, hasRestarted, PATIENCE_MS);
       if (watches) await box.watches(`with the mask ${id}`);
       t.match(container.read('/var/lib/vigie-restraint/box.json'), `"${id}"`, 'vision goes by it');
       return trial.id;
     };
-    const first = await tries('first');
+    const first = await tryMask('first');
     t.equal(container.show('vigie-root-judge.service', 'ActiveState'), 'active');
     t.match(ask({ op: 'keep', trial: first }), { refused: null, trial: null });
-    const rests = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
-    await waitUntil(t, 'the judge ends', rests, PATIENCE_MS);
+    const isIdle = (): boolean => container.show('vigie-root-judge.service', 'ActiveState') === 'inactive';
+    await waitUntil(t, 'the judge ends', isIdle, PATIENCE_MS);
     const keptText = container.read(file);
     t.equal(container.run('stat', '-c', '%U:%G %a', file).out.trim(), 'root:vigie 640');
 
-    await tries('second', false);
+    await tryMask('second', false);
     t.notMatch(container.read(`${STATE}/last-good.yaml`), /second/, 'no file to roll back to');
     const record = '/var/lib/vigie-root/state.json';
     const before = box.agent;
@@ -335,7 +344,7 @@ void t.test('a booted box withstands its own agent’s user', { skip }, async (t
     await waitUntil(t, 'put back', () => container.read(file) === keptText, PATIENCE_MS);
     await waitUntil(t, 'the agent restarts', () => ![0, before].includes(box.agent), PATIENCE_MS);
 
-    await tries('third', false);
+    await tryMask('third', false);
     await container.cutPower();
     t.match(container.read(file), /third/);
     await container.boot(t);

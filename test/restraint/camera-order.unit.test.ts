@@ -4,7 +4,7 @@ import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
 import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
 import { configOf } from '../lib/agent.ts';
-import { AUTHORITY, orderFor, signedOrder } from '../lib/authority.ts';
+import { AUTHORITY, authorisationFor, signedAuthorisation } from '../lib/authority.ts';
 import { verdictOf } from '../lib/refusals.ts';
 import { BOX, SITE } from '../lib/room.ts';
 
@@ -20,16 +20,17 @@ const CONFIG = configOf(
   'replay',
 );
 const PLACE = { site: SITE, box: BOX };
-const order = (change: Partial<Authorisation>): Authorisation => orderFor(CONFIG, change, START_MS);
+const authorisation = (change: Partial<Authorisation>): Authorisation =>
+  authorisationFor(CONFIG, change, START_MS);
 
 void t.test(
   'an order names its camera in one form, one channel of a recorder, or two streams of one camera',
   async (t) => {
     const verdictFor = (change: Partial<Authorisation>, source: string) =>
       verdictOf(() => {
-        const content = openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey);
-        const fault = authorisationRefusal(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
-        if (fault !== undefined) throw fault;
+        const content = openAuthorisation(signedAuthorisation(authorisation(change)), AUTHORITY.publicKey);
+        const refusal = authorisationRefusal(content, { ...PLACE, camera: cameraAddress(source) }, START_MS);
+        if (refusal !== undefined) throw refusal;
       });
     const channel = { camera: 'rtsp://10.0.0.9/cam/realmonitor?channel=1&subtype=0' };
     const at = (query: string): string => `rtsp://admin:p%40ss@10.0.0.9:554/cam/realmonitor${query}`;
@@ -64,7 +65,7 @@ void t.test(
     t.throws(
       () =>
         openAuthorisation(
-          signedOrder(order({ camera: 'rtsp://a:b@10.0.0.2:554/main' })),
+          signedAuthorisation(authorisation({ camera: 'rtsp://a:b@10.0.0.2:554/main' })),
           AUTHORITY.publicKey,
         ),
       {

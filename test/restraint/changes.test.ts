@@ -19,7 +19,7 @@ import { verifierKey } from '../../agent/restraint/journal/note.ts';
 import { CertificateAuthority } from '../../scripts/lib/certificates.ts';
 import { Contract } from '../../scripts/lib/contract.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
-import { authorised, orderFor, signedOrder } from '../lib/authority.ts';
+import { authorisationFor, authorised, signedAuthorisation } from '../lib/authority.ts';
 import { boxWith, contentsIn, fits, type Lifetime, live, RULE, zone } from '../lib/config-lives.ts';
 import { KeptNotes } from '../lib/kept-notes.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
@@ -53,7 +53,9 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
       [0.5, 1],
     ] as [number, number][],
   };
-  const change = live(stateDir, movedConfig, { order: orderFor(movedConfig, { outlines: [outline] }) });
+  const change = live(stateDir, movedConfig, {
+    authorisation: authorisationFor(movedConfig, { outlines: [outline] }),
+  });
   t.strictSame(types(change), ['config', 'geometry', 'start']);
   t.strictSame((change.entered[1] as { places?: unknown }).places, [
     {
@@ -149,7 +151,7 @@ t.test('every other change is reported too, by its name', async (t) => {
     t.match(messages[0]?.cause, cause);
     t.ok(fits('config-changed', 'cause', messages[0]?.cause));
   }
-  const { messages: told } = live(
+  const { messages: laterMessages } = live(
     stateDir,
     boxWith({
       ...changes,
@@ -159,7 +161,7 @@ t.test('every other change is reported too, by its name', async (t) => {
       },
     }),
   );
-  t.match(told[0]?.cause, { lists: ['other'] }, 'another password is the same camera');
+  t.match(laterMessages[0]?.cause, { lists: ['other'] }, 'another password is the same camera');
   t.notMatch(readFileSync(join(stateDir, 'watched.json'), 'utf8'), /hunter2|admin/, 'and is stored nowhere');
 });
 
@@ -177,9 +179,9 @@ t.test('an agent killed before its report sends it at the next start, with all c
   const stateDir = scratch(t);
   live(stateDir, boxWith());
   const one = boxWith({ zones: [zone('court', 0.2)] });
-  t.match(types(live(stateDir, one, { cut: true })), ['config', 'geometry', 'start']);
+  t.match(types(live(stateDir, one, { isKilled: true })), ['config', 'geometry', 'start']);
   const two = boxWith({ zones: [zone('court', 0.2)], rules: [] });
-  live(stateDir, two, { cut: true });
+  live(stateDir, two, { isKilled: true });
   const { messages } = live(stateDir, two);
   t.match(messages[0]?.cause, { lists: ['zones', 'rules'], changed: [{ id: 'court' }, { id: 'stays' }] });
   t.strictSame(live(stateDir, two).messages, []);
@@ -365,7 +367,7 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const health: HealthReport[] = [];
   const modes: { installation?: boolean; order: string | null; mode: string }[] = [];
   client.on('message', (topic, payload, packet) => {
-    for (const fault of contract.problems(packet)) t.fail(fault);
+    for (const problem of contract.problems(packet)) t.fail(problem);
     const content = (): never => JSON.parse(String(payload)) as never;
     if (topic.includes('/evt/')) events.push(content());
     if (topic.endsWith('/health')) health.push(content());
@@ -396,8 +398,8 @@ t.test('the box looks under a permit to install, runs no rule, and says so every
   const installation = join(dir, 'permit.dsse.json');
   const now = new Date().toISOString();
   const until24 = new Date(Date.parse(now) + DAY_MS).toISOString();
-  const permit = { order: '2026-80-I', installation: true, rules: [], notBefore: now, notAfter: until24 };
-  writeFileSync(installation, signedOrder(orderFor(box(0.6), permit)));
+  const fields = { order: '2026-80-I', installation: true, rules: [], notBefore: now, notAfter: until24 };
+  writeFileSync(installation, signedAuthorisation(authorisationFor(box(0.6), fields)));
   const agent = makeAgent(t, { ...config, installation }, stateDir);
   await agent.start();
   await waitUntil(t, 'it looks', () => agent.report().frames.analysed > 2, SLOW_MS);

@@ -48,8 +48,8 @@ const TAMPER: Readonly<Record<string, (lines: string[], randomBelow: RandomBelow
     bytes[place] = (bytes[place] as number) ^ (1 << randomBelow(7));
     lines[at] = bytes.toString('latin1');
   },
-  truncated: (lines, below) => void lines.splice(1 + below(lines.length - 1)),
-  dropped: (lines, below) => void lines.splice(below(lines.length), 1),
+  truncated: (lines, randomBelow) => void lines.splice(1 + randomBelow(lines.length - 1)),
+  dropped: (lines, randomBelow) => void lines.splice(randomBelow(lines.length), 1),
   repeated: (lines, randomBelow) => {
     const at = randomBelow(lines.length);
     lines.splice(at, 0, lines[at] as string);
@@ -115,9 +115,9 @@ void t.test(
       keys: key,
       wallMs: () => Date.parse(AT),
     });
-    const { assessment: judgement } = witness.journal(file);
-    t.equal(judgement.is, 'cosigned');
-    const cosigned = { file: 'witnessed.txt', note: judgement.is === 'cosigned' ? judgement.note : '' };
+    const { assessment } = witness.journal(file);
+    t.equal(assessment.is, 'cosigned');
+    const cosigned = { file: 'witnessed.txt', note: assessment.is === 'cosigned' ? assessment.note : '' };
     const keptHead = { file: 'head.txt', note: noteIn(sourceDir) };
     const witnesses = [parseVerifierKey(witness.vkey, COSIGNATURE)];
 
@@ -126,15 +126,15 @@ void t.test(
     for (const dir of [older, forked]) cpSync(join(sourceDir, 'journal.key'), join(dir, 'journal.key'));
     fill(openJournal(older), 400);
     fill(openJournal(forked), 700, 1);
-    for (const [dir, says] of [
+    for (const [dir, message] of [
       [older, /^rolled back or cut short: (head|witnessed)\.txt signs 601 entries, here are 400$/],
       [forked, /^forked: the first 601 entries are not those that (head|witnessed)\.txt signs$/],
     ] as const) {
       const other = join(dir, 'export.jsonl');
       exportJournal(join(dir, 'journal'), other);
       t.strictSame(wrongAt(other, key), [], 'alone, it is valid');
-      t.match(wrongAt(other, key, { heads: [keptHead] }), [says]);
-      t.match(wrongAt(other, key, { heads: [cosigned], witnesses }), [says]);
+      t.match(wrongAt(other, key, { heads: [keptHead] }), [message]);
+      t.match(wrongAt(other, key, { heads: [cosigned], witnesses }), [message]);
       t.match(wrongAt(other, key, { witnesses }), [/the witness court\.example has cosigned none/]);
       t.match(witness.journal(other).assessment, { is: 'alarm' });
     }
@@ -165,14 +165,14 @@ void t.test(
       origin: ORIGIN,
       wrong: [/root/],
     });
-    for (const [args, says] of [
+    for (const [args, message] of [
       [['verify', vkey, '--key', vkey], /is not an export of vigie journal export/],
       [['export', join(sourceDir, 'nowhere'), '--out', `${out}.2`], /does not contain a journal/],
       [['export', join(sourceDir, 'journal'), '--out', out], /name a new file with --out/],
     ] as const) {
       const refusal = args[0] === 'export' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
       t.equal(await refusal.exit, 2);
-      t.match(refusal.err, says);
+      t.match(refusal.err, message);
     }
   },
 );

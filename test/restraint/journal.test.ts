@@ -108,8 +108,8 @@ const TAMPER = {
     after[at] = (after[at] as number) ^ (1 << randomBelow(8));
     return after;
   },
-  cut: (before: Buffer, _path: string, below: (n: number) => number): Buffer =>
-    before.subarray(0, below(before.length)),
+  cut: (before: Buffer, _path: string, randomBelow: (n: number) => number): Buffer =>
+    before.subarray(0, randomBelow(before.length)),
   swap(before: Buffer, path: string, randomBelow: (n: number) => number): Buffer | undefined {
     const pieces = piecesOf(before, path);
     if (pieces === undefined) return undefined;
@@ -219,14 +219,13 @@ void t.test(`a journal is valid and complete after ${KILLS} kills during writing
     });
     await once(child, 'close');
     last = Math.max(last, ...output.split('\n').slice(0, -1).map(Number));
-    const {
-      wrong,
-      checkpoint,
-      trailingLines: beyond,
-    } = verifyJournal(join(dir, 'journal'), parseVerifierKey(keyOf(dir)));
+    const { wrong, checkpoint, trailingLines } = verifyJournal(
+      join(dir, 'journal'),
+      parseVerifierKey(keyOf(dir)),
+    );
     t.strictSame(wrong, [], `after kill ${kill}`);
     t.ok((checkpoint?.size ?? 0) > last, `all ${last + 1} that were reported are in`);
-    t.ok(beyond <= 1, 'one line at most is beyond the signed end');
+    t.ok(trailingLines <= 1, 'one line at most is beyond the signed end');
   }
   appendFileSync(
     join(dir, `journal/contents/${String(Math.floor((last + 1) / 256)).padStart(3, '0')}.jsonl`),
@@ -264,17 +263,17 @@ void t.test(`a journal is valid in each of ${BESIDE_A_WRITER} readings during wr
   const dir = await startWriter(t);
   const place = join(dir, 'journal');
   const key = keyOf(dir);
-  const [cries, sizes]: [string[], Set<number>] = [[], new Set()];
+  const [problems, sizes]: [string[], Set<number>] = [[], new Set()];
   for (let i = 0; i < BESIDE_A_WRITER; i += 1) {
-    const { wrong, checkpoint, trailingLines: beyond } = verifyJournal(place, parseVerifierKey(key));
-    cries.push(...wrong, ...(beyond > 1 ? [`${beyond} beyond`] : []));
+    const { wrong, checkpoint, trailingLines } = verifyJournal(place, parseVerifierKey(key));
+    problems.push(...wrong, ...(trailingLines > 1 ? [`${trailingLines} beyond`] : []));
     sizes.add(checkpoint?.size ?? 0);
     const file = join(dir, `export-${i}`);
-    if (i % 8 === 0) cries.push(...exportAndCheck(place, file, key));
+    if (i % 8 === 0) problems.push(...exportAndCheck(place, file, key));
     const last = sizeIn(dir);
     await waitUntil(t, 'it is written meanwhile', () => sizeIn(dir) > last, 60_000);
   }
-  t.strictSame(cries, []);
+  t.strictSame(problems, []);
   t.equal(sizes.size, BESIDE_A_WRITER, 'of another size each time');
   for (const command of [['verify'], ['report', '--json']]) {
     const [name = '', ...extraArgs] = command;
@@ -297,15 +296,15 @@ void t.test('tampering is detected during writing too', async (t) => {
   const old = { file: 'older.txt', note: noteIn(dir) };
   await waitUntil(t, 'a full file', () => sizeIn(dir) > 300, 60_000);
   const first = join(place, 'contents/000.jsonl');
-  const checkFault = (caseName: string, says: RegExp, against: Against = {}): void => {
+  const checkProblem = (caseName: string, message: RegExp, against: Against = {}): void => {
     const { wrong } = verifyJournal(place, key, against);
-    t.match(wrong, [says], `${caseName}: ${wrong.join('; ').slice(0, 500)}`);
+    t.match(wrong, [message], `${caseName}: ${wrong.join('; ').slice(0, 500)}`);
   };
   const before = readFileSync(first);
   writeFileSync(first, before.toString().replace(/"stepMs":5\b/, '"stepMs":6'));
-  checkFault('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
+  checkProblem('a content', /^contents\/000\.jsonl:6: the content of entry 5 does not fit its hash$/);
   writeFileSync(first, before.toString().replace(/^\{"index":5,.*$/m, '{"index":5,"erased":true}'));
-  checkFault(
+  checkProblem(
     'an erasure that no entry names',
     /^contents\/000\.jsonl:6: entry 5 is erased, and no entry says so$/,
   );
@@ -313,11 +312,11 @@ void t.test('tampering is detected during writing too', async (t) => {
   const tile = join(place, 'tile/0/000');
   const hashes = readFileSync(tile);
   rmSync(tile);
-  checkFault('a full tile', /^tile\/0\/000: missing$/);
+  checkProblem('a full tile', /^tile\/0\/000: missing$/);
   writeFileSync(tile, hashes);
   const aheadHead = { origin: ORIGIN, size: 1_000_000, root: Buffer.alloc(32) };
   const note = signCheckpoint(aheadHead, readJournalKey(join(dir, JOURNAL_KEY_FILE)));
-  checkFault('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
+  checkProblem('a rollback', /^rolled back or cut short: kept\.txt signs 1000000 entries, here are \d+$/, {
     heads: [{ file: 'kept.txt', note }],
   });
   const { wrong } = verifyJournal(place, key, { heads: [old] });
@@ -328,10 +327,10 @@ void t.test('a journal that never holds still is refused after a bounded number 
   const dir = join(scratch(t), 'journal');
   mkdirSync(dir);
   let readings = 0;
-  const moving = (what: (reading: number) => string) => () => {
+  const moving = (problemKey: (reading: number) => string) => () => {
     readings += 1;
     writeFileSync(join(dir, 'checkpoint'), `${ORIGIN}\n0\n${readings}\n`);
-    return { problems: [{ key: what(readings), line: `line ${readings}` }] };
+    return { problems: [{ key: problemKey(readings), line: `line ${readings}` }] };
   };
   t.throws(
     () =>
@@ -376,7 +375,7 @@ void t.test('the commands show the key and verify the journal', async (t) => {
   t.equal(await bad.exit, 1, bad.err);
   t.match(bad.out, /^wrong: tile\/1\/000\.p\/2: missing\n.*NOT intact: one error was found .*\n$/s);
 
-  for (const [args, says] of [
+  for (const [args, message] of [
     [['verify', dir, '--key', 'nonsense'], /not an ed25519 verifier key/],
     [['verify', join(intactDir, 'nowhere'), '--key', keyOf(intactDir)], /nowhere cannot be read/],
     [['verify', dir, '--key', keyOf(intactDir), '--head', 'nowhere'], /nowhere cannot be read/],
@@ -384,7 +383,7 @@ void t.test('the commands show the key and verify the journal', async (t) => {
   ] as const) {
     const refusal = args[0] === 'key' ? vigie(t, 'journal', ...args) : oversight(t, ...args);
     t.equal(await refusal.exit, 2);
-    t.match(refusal.err, says);
+    t.match(refusal.err, message);
   }
 });
 

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Config } from '../../agent/contract/config.ts';
 import { EVENT_KINDS } from '../../agent/contract/kinds.ts';
-import { orderFor } from '../lib/authority.ts';
+import { authorisationFor } from '../lib/authority.ts';
 import { boxWith, fits, live } from '../lib/config-lives.ts';
 import { scratch } from '../lib/paths.ts';
 
@@ -38,7 +38,7 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
   );
 
   const less = masked(mask('garden', 0.5, 0.8));
-  t.strictSame(removalsOf(less, { cut: true }), [], 'killed before it could tell');
+  t.strictSame(removalsOf(less, { isKilled: true }), [], 'killed before it could tell');
   t.match(removalsOf(less), [
     {
       masks: [
@@ -51,8 +51,8 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
   ]);
   t.strictSame(removalsOf(less), [], 'and once');
 
-  live(stateDir, less, { cut: true });
-  live(stateDir, masked(mask('garden', 0.5, 0.7)), { cut: true });
+  live(stateDir, less, { isKilled: true });
+  live(stateDir, masked(mask('garden', 0.5, 0.7)), { isKilled: true });
   t.match(
     removalsOf(masked()),
     [{ masks: [{ id: 'garden', change: 'removed' }] }],
@@ -61,11 +61,13 @@ t.test('a mask that is removed or gets smaller is an event of its own, sent at l
 
   const maskedConfig = masked(mask('windows', 0, 0.4));
   live(stateDir, maskedConfig);
-  const order = orderFor(masked(), { masks: [mask('ordered', 0, 0.2), mask('ordered-2', 0.2, 0.5)] });
-  t.strictSame(removalsOf(masked(), { order }), [], 'the order has it black');
+  const authorisation = authorisationFor(masked(), {
+    masks: [mask('ordered', 0, 0.2), mask('ordered-2', 0.2, 0.5)],
+  });
+  t.strictSame(removalsOf(masked(), { authorisation }), [], 'the order has it black');
   live(stateDir, maskedConfig);
-  const part = orderFor(masked(), { masks: [mask('ordered', 0, 0.3)] });
-  t.match(removalsOf(masked(mask('windows', 0.31, 0.4)), { order: part }), [
+  const part = authorisationFor(masked(), { masks: [mask('ordered', 0, 0.3)] });
+  t.match(removalsOf(masked(mask('windows', 0.31, 0.4)), { authorisation: part }), [
     { masks: [{ id: 'windows', change: 'smaller' }] },
   ]);
 });

@@ -19,7 +19,15 @@ import { writeAuthority } from '../../agent/restraint/folder.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { keep } from '../../agent/restraint/root-keeper.ts';
 import { configOf } from '../lib/agent.ts';
-import { AUTHORITY, authorised, MAYOR, orderFor, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import {
+  AUTHORITY,
+  authorisationFor,
+  authorised,
+  MAYOR,
+  PREFECT,
+  signedAuthorisation,
+  testKey,
+} from '../lib/authority.ts';
 import { HandClock } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { flips, REFUSAL_TIMEOUT_S, verdictOf } from '../lib/refusals.ts';
@@ -74,9 +82,10 @@ function boxWith(
 }
 const CONFIG = boxWith(rectangle(0.1, 0.8, 0.9, 0.9));
 
-const order = (change: Partial<Authorisation> = {}): Authorisation => orderFor(CONFIG, change, START_MS);
-const permit = (change: Partial<Authorisation> = {}): Authorisation =>
-  order({
+const authorisation = (change: Partial<Authorisation> = {}): Authorisation =>
+  authorisationFor(CONFIG, change, START_MS);
+const installation = (change: Partial<Authorisation> = {}): Authorisation =>
+  authorisation({
     order: '2026-80-I',
     installation: true,
     rules: [],
@@ -87,7 +96,7 @@ const permit = (change: Partial<Authorisation> = {}): Authorisation =>
 
 void t.test('a zone counts only where it lies inside the outline of its order', async (t) => {
   const isRefused = (zone: PointNorm[], polygon: PointNorm[]): boolean => {
-    const [first] = coverageOf(order({ outlines: [{ id: 'court', polygon }] }), boxWith(zone));
+    const [first] = coverageOf(authorisation({ outlines: [{ id: 'court', polygon }] }), boxWith(zone));
     return first?.grant === undefined;
   };
   const inner = rectangle(0.2, 0.2, 0.8, 0.8);
@@ -136,11 +145,11 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
       COURT,
     ],
   ];
-  for (const [caseName, covered, zone, outline] of cases)
-    t.equal(isRefused(zone, outline), !covered, caseName);
+  for (const [caseName, isCovered, zone, outline] of cases)
+    t.equal(isRefused(zone, outline), !isCovered, caseName);
   t.equal(isRefused(rectangle(0.1, 0.1, 0.9, 0.9), COURT), true);
   const uncoveredRules = coverageOf(
-    order({
+    authorisation({
       outlines: [
         { id: 'court', polygon: inner },
         { id: 'gate', polygon: inner },
@@ -151,29 +160,29 @@ void t.test('a zone counts only where it lies inside the outline of its order', 
   t.strictSame(
     uncoveredRules.map(({ reason }) => reason),
     ['zone court', 'line gate'].map(
-      (what) =>
-        `the ${what} does not lie inside the outline that authorisation 2026-77 gives for it; draw it inside that outline`,
+      (place) =>
+        `the ${place} does not lie inside the outline that authorisation 2026-77 gives for it; draw it inside that outline`,
     ),
   );
   const other = [{ id: 'other', polygon: rectangle(0, 0, 0.1, 0.1) }];
   t.ok(
-    coverageOf(order({ outlines: other }), CONFIG).every(({ grant }) => grant !== undefined),
+    coverageOf(authorisation({ outlines: other }), CONFIG).every(({ grant }) => grant !== undefined),
     'no outline for it',
   );
 });
 
 void t.test('a line lies inside when both ends and all between them do', async (t) => {
-  const covered = (from: PointNorm, to: PointNorm, polygon = COURT): boolean => {
+  const isCovered = (from: PointNorm, to: PointNorm, polygon = COURT): boolean => {
     const config = boxWith(rectangle(0.1, 0.8, 0.9, 0.9), [from, to]);
-    return coverageOf(order({ outlines: [{ id: 'gate', polygon }] }), config)[1]?.grant !== undefined;
+    return coverageOf(authorisation({ outlines: [{ id: 'gate', polygon }] }), config)[1]?.grant !== undefined;
   };
-  t.ok(covered([0.1, 0.8], [0.9, 0.8]));
-  t.ok(covered([0, 0], [0, 1]), 'along the outline');
-  t.ok(covered([0.3, 0.7], [0.7, 0.7]), 'along the house');
-  t.notOk(covered([0.1, 0.1], [0.9, 0.1]), 'both ends inside, the house between them');
-  t.notOk(covered([0, 0], [1, 0]), 'along the street, from corner to corner');
-  t.notOk(covered([0.1, 0.8], [0.5, 0.5]), 'one end in the house');
-  t.notOk(covered([0.4, 0.1], [0.6, 0.6]), 'in the house');
+  t.ok(isCovered([0.1, 0.8], [0.9, 0.8]));
+  t.ok(isCovered([0, 0], [0, 1]), 'along the outline');
+  t.ok(isCovered([0.3, 0.7], [0.7, 0.7]), 'along the house');
+  t.notOk(isCovered([0.1, 0.1], [0.9, 0.1]), 'both ends inside, the house between them');
+  t.notOk(isCovered([0, 0], [1, 0]), 'along the street, from corner to corner');
+  t.notOk(isCovered([0.1, 0.8], [0.5, 0.5]), 'one end in the house');
+  t.notOk(isCovered([0.4, 0.1], [0.6, 0.6]), 'in the house');
 });
 
 /** Checks many points of the zone's outline: none lies outside of the authorised outline, as a picture would show. */
@@ -204,10 +213,10 @@ void t.test('a zone is inside only if no point of it is outside', async (t) => {
   fc.assert(
     fc.property(star(1), star(0.3), (outer, inner) => {
       const strays = points.some((point) => inside(inner, point) && !inside(outer, point));
-      const covered = covers(outer, inner);
-      if (covered) within += 1;
+      const isCovered = covers(outer, inner);
+      if (isCovered) within += 1;
       else outsideCount += 1;
-      return !(covered && strays) && covers(outer, outer);
+      return !(isCovered && strays) && covers(outer, outer);
     }),
     { numRuns: 400 },
   );
@@ -216,7 +225,7 @@ void t.test('a zone is inside only if no point of it is outside', async (t) => {
 
 void t.test('an order accepts only valid outlines and masks', async (t) => {
   const wrong = (change: Partial<Authorisation>, message: RegExp): void => {
-    t.throws(() => openAuthorisation(signedOrder(order(change)), AUTHORITY.publicKey), {
+    t.throws(() => openAuthorisation(signedAuthorisation(authorisation(change)), AUTHORITY.publicKey), {
       code: 'malformed',
       message,
     });
@@ -248,22 +257,22 @@ void t.test('an order accepts only valid outlines and masks', async (t) => {
       Number(v.toFixed(4)),
     ) as PointNorm;
   });
-  const full = order({
+  const full = authorisation({
     outlines: Array.from({ length: 128 }, (_, i) => ({ id: `z${i}`, polygon: ring })),
     masks: Array.from({ length: 64 }, (_, i) => ({ id: `m${i}`, polygon: ring })),
   });
-  t.same(openAuthorisation(signedOrder(full), AUTHORITY.publicKey), full);
+  t.same(openAuthorisation(signedAuthorisation(full), AUTHORITY.publicKey), full);
 });
 
 void t.test('a permit to install names no rule, seals nothing, and is valid for a day', async (t) => {
   const verdict = (bytes: Buffer, nowMs = START_MS) =>
     verdictOf(() => {
-      const fault = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
-      if (fault !== undefined) throw fault;
+      const refusal = authorisationRefusal(openAuthorisation(bytes, AUTHORITY.publicKey), PLACE, nowMs);
+      if (refusal !== undefined) throw refusal;
     });
-  t.equal(verdict(signedOrder(permit())), 'accepted');
+  t.equal(verdict(signedAuthorisation(installation())), 'accepted');
   const wrong: [string, Partial<Authorisation>, RegExp][] = [
-    ['rules', { rules: order().rules }, /must not name rules/],
+    ['rules', { rules: authorisation().rules }, /must not name rules/],
     ['recipients', { ageRecipients: [`age1${'q'.repeat(58)}`] }, /must not allow sealing/],
     ['25 hours', { notAfter: iso(START_MS + 24 * HOUR_MS) }, /at most 24 hours/],
     ['a millisecond too long', { notAfter: iso(START_MS + 23 * HOUR_MS + 1) }, /at most 24 hours/],
@@ -271,21 +280,21 @@ void t.test('a permit to install names no rule, seals nothing, and is valid for 
   ];
   for (const [caseName, change, message] of wrong) {
     t.throws(
-      () => openAuthorisation(signedOrder(permit(change)), AUTHORITY.publicKey),
+      () => openAuthorisation(signedAuthorisation(installation(change)), AUTHORITY.publicKey),
       { message },
       caseName,
     );
   }
-  t.throws(() => openAuthorisation(signedOrder(order({ rules: [] })), AUTHORITY.publicKey), {
+  t.throws(() => openAuthorisation(signedAuthorisation(authorisation({ rules: [] })), AUTHORITY.publicKey), {
     message: /\/rules/,
   });
-  t.equal(verdict(signedOrder(permit({ box: 'other' }))), 'wrong-box');
-  t.equal(verdict(signedOrder(permit({ camera: 'rtsp://10.0.0.9/main' }))), 'wrong-box');
-  t.equal(verdict(signedOrder(permit()), START_MS + 23 * HOUR_MS), 'expired');
-  t.equal(verdict(signedOrder(permit(), testKey())), 'unknown-key');
-  const outcomes = flips(signedOrder(permit()), verdict);
+  t.equal(verdict(signedAuthorisation(installation({ box: 'other' }))), 'wrong-box');
+  t.equal(verdict(signedAuthorisation(installation({ camera: 'rtsp://10.0.0.9/main' }))), 'wrong-box');
+  t.equal(verdict(signedAuthorisation(installation()), START_MS + 23 * HOUR_MS), 'expired');
+  t.equal(verdict(signedAuthorisation(installation(), testKey())), 'unknown-key');
+  const outcomes = flips(signedAuthorisation(installation()), verdict);
   t.notOk(outcomes.has('accepted'), `no single-bit flip: ${JSON.stringify([...outcomes])}`);
-  const coverage = coverageOf(permit(), CONFIG);
+  const coverage = coverageOf(installation(), CONFIG);
   t.strictSame(
     coverage.map(({ grant, reason }) => [grant, reason]),
     Array(2).fill([undefined, '2026-80-I is an installation authorisation: no rule runs under it']),
@@ -299,9 +308,9 @@ interface Placed {
   place(name: 'authorisation' | 'installation', content: Buffer | undefined): void;
 }
 
-function placeOrders(t: Test): Placed {
+function makePlaced(t: Test): Placed {
   const dir = scratch(t);
-  const { authorisation: _, ...base } = authorised(CONFIG, join(dir, 'order'), order());
+  const { authorisation: _, ...base } = authorised(CONFIG, join(dir, 'order'), authorisation());
   mkdirSync(join(dir, 'state'));
   const clock = new HandClock();
   let config: Config = base;
@@ -328,13 +337,13 @@ function placeOrders(t: Test): Placed {
 }
 
 void t.test('the order applies where it is valid, otherwise the permit to install', async (t) => {
-  const { clock, ruling, place } = placeOrders(t);
+  const { clock, ruling, place } = makePlaced(t);
   t.match(ruling(), /`authorisation` is not in the configuration/);
-  place('installation', signedOrder(permit()));
+  place('installation', signedAuthorisation(installation()));
   t.equal(ruling(), '2026-80-I', 'a box without an order');
-  place('authorisation', signedOrder(order()));
+  place('authorisation', signedAuthorisation(authorisation()));
   t.equal(ruling(), '2026-77', 'the order goes first');
-  place('authorisation', signedOrder(order({ box: 'other' })));
+  place('authorisation', signedAuthorisation(authorisation({ box: 'other' })));
   t.equal(ruling(), '2026-80-I', 'an order that does not hold here');
   place('authorisation', Buffer.from('x'));
   t.equal(ruling(), '2026-80-I', 'one that cannot be read');
@@ -346,28 +355,28 @@ void t.test('the order applies where it is valid, otherwise the permit to instal
   );
   place('authorisation', undefined);
   t.match(ruling(), /^the installation authorisation is not valid: authorisation 2026-80-I was valid until/);
-  place('installation', signedOrder(order()));
+  place('installation', signedAuthorisation(authorisation()));
   t.match(
     ruling(),
     /is not an installation authorisation; set it as `authorisation`/,
     'an order with rules in its place',
   );
-  place('installation', signedOrder(permit(), testKey()));
+  place('installation', signedAuthorisation(installation(), testKey()));
   t.match(ruling(), /no key .* in authorityKey/);
-  const fresh = placeOrders(t);
-  fresh.place('authorisation', signedOrder(permit()));
-  t.equal(fresh.ruling(), '2026-80-I', 'a permit where the order would lie');
+  const otherBox = makePlaced(t);
+  otherBox.place('authorisation', signedAuthorisation(installation()));
+  t.equal(otherBox.ruling(), '2026-80-I', 'a permit where the order would lie');
 });
 
 void t.test('root resumes a box that was suspended under a permit to install', async (t) => {
   const dir = scratch(t);
   const folder = new RestraintFolder(join(dir, 'record'));
-  writeAuthority(folder, authorised(CONFIG, join(dir, 'order'), order()));
+  writeAuthority(folder, authorised(CONFIG, join(dir, 'order'), authorisation()));
   writeFileSync(folder.path(BOX_FILE), JSON.stringify({ version: 1, site: SITE, box: BOX, masks: [] }));
   const files = new Map<string, Buffer>();
   const ask = (request: object): string | null => {
-    const readOrder = (name: string): Buffer | undefined => files.get(name);
-    return keep(JSON.stringify(request), { folder, nowMs: START_MS, readAuthorisation: readOrder });
+    const readAuthorisation = (name: string): Buffer | undefined => files.get(name);
+    return keep(JSON.stringify(request), { folder, nowMs: START_MS, readAuthorisation });
   };
   const suspension = 'ab'.repeat(8);
   t.equal(ask({ op: 'suspend', id: suspension, since: null, reason: 'by order', by: 'desk' }), null);
@@ -377,16 +386,16 @@ void t.test('root resumes a box that was suspended under a permit to install', a
     MAYOR.privateKey,
   ]);
   t.match(ask({ op: 'resume', envelope: signed }), /`authorisation` is not in the configuration/);
-  files.set('installation', signedOrder(order()));
+  files.set('installation', signedAuthorisation(authorisation()));
   t.match(
     ask({ op: 'resume', envelope: signed }),
     /`authorisation` is not/,
     'an order with rules is not a permit',
   );
-  files.set('installation', signedOrder(permit({ notAfter: iso(START_MS) })));
+  files.set('installation', signedAuthorisation(installation({ notAfter: iso(START_MS) })));
   t.match(ask({ op: 'resume', envelope: signed }), /was valid until/);
   t.equal(folder.suspension()?.suspended, true, `${SUSPENSION_FILE} stands`);
-  files.set('installation', signedOrder(permit()));
+  files.set('installation', signedAuthorisation(installation()));
   t.equal(ask({ op: 'resume', envelope: signed }), null);
   t.equal(folder.suspension()?.suspended, false);
 });

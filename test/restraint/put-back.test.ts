@@ -28,7 +28,7 @@ class Box {
   }
 
   /** Runs an agent until it settles in the mode; returns its reason. */
-  async lives(mode: string): Promise<string> {
+  async runUntil(mode: string): Promise<string> {
     const mqtt = { url: 'mqtt://127.0.0.1:1', ack: 'broker' };
     const config = configOf({ site: SITE, box: BOX, camera: { source: 'test:pattern', fps: 5 }, mqtt });
     const agent = makeAgent(this.#t, authorised(config, join(this.#dir, 'order')), this.stateDir);
@@ -61,10 +61,10 @@ class Box {
 
 async function suspendedBox(t: Test): Promise<Box> {
   const box = new Box(t);
-  await box.lives('active');
+  await box.runUntil('active');
   box.keep('before');
   new Suspension(box.file('suspension.json')).suspend('order of the court', 'box', Date.now());
-  t.equal(await box.lives('suspended'), 'order of the court');
+  t.equal(await box.runUntil('suspended'), 'order of the court');
   box.keep('suspended');
   return box;
 }
@@ -74,20 +74,20 @@ t.test('a box stays suspended and says so after one file was put back, edited or
   const putBackText =
     /suspension.json was put back, edited or removed, as the journal shows.*order of the court/;
   box.putBack('before', 'suspension.json');
-  t.match(await box.lives('suspended'), putBackText, 'put back');
-  t.match(await box.lives('suspended'), putBackText, 'and so at every start');
+  t.match(await box.runUntil('suspended'), putBackText, 'put back');
+  t.match(await box.runUntil('suspended'), putBackText, 'and so at every start');
   const text = readFileSync(box.file('suspension.json'), 'utf8');
   t.match(text, /"suspended":true/, 'the file is put right');
   box.putBack('suspended');
   rmSync(box.file('suspension.json'));
-  await box.lives('suspended');
+  await box.runUntil('suspended');
   box.putBack('suspended');
   for (const name of ['suspension.json', 'authority.json', 'latest-time', 'latest-time-confirmed'])
     rmSync(box.file(name), { force: true });
-  await box.lives('suspended');
+  await box.runUntil('suspended');
   box.putBack('suspended');
   rmSync(box.file('journal'), { recursive: true });
-  t.match(await box.lives('suspended'), /order of the court/, 'without its journal');
+  t.match(await box.runUntil('suspended'), /order of the court/, 'without its journal');
 });
 
 t.test(
@@ -95,10 +95,10 @@ t.test(
   async (t) => {
     const box = await suspendedBox(t);
     box.putBack('before', 'journal');
-    await box.lives('suspended');
+    await box.runUntil('suspended');
     box.putBack('before');
     rmSync(box.file('journal'), { recursive: true });
-    await box.lives('unauthorised');
+    await box.runUntil('unauthorised');
   },
 );
 
@@ -106,7 +106,7 @@ t.test('a whole folder put back is detected only by a head kept elsewhere', asyn
   const box = await suspendedBox(t);
   const head = readFileSync(box.file(`journal/${CHECKPOINT}`), 'utf8');
   box.putBack('before');
-  t.equal(await box.lives('active'), '', 'nothing on the box knows better');
+  t.equal(await box.runUntil('active'), '', 'nothing on the box knows better');
   const key = readJournalKey(box.file(JOURNAL_KEY_FILE));
   const verifier = parseVerifierKey(verifierKey(`vigie/${SITE}/${BOX}`, key));
   const heads = [{ file: 'the witness’s', note: head }];

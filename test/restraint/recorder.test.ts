@@ -19,7 +19,7 @@ import { verifyJournal } from '../../scripts/lib/journal/verification.ts';
 import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts';
 import { configOf } from '../lib/agent.ts';
 import { accepted } from '../lib/commands.ts';
-import { figure, figures } from '../lib/counters.ts';
+import { counterValue, counterValues } from '../lib/counters.ts';
 import { entry, eventAt } from '../lib/history.ts';
 import { HandClock, SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
@@ -27,8 +27,8 @@ import { BOX, SITE } from '../lib/room.ts';
 
 const MINUTE_MS = 60_000;
 
-const boxWith = (more: Record<string, unknown> = {}): Config =>
-  configOf({ site: SITE, box: BOX, ...more }, 'replay');
+const boxWith = (fields: Record<string, unknown> = {}): Config =>
+  configOf({ site: SITE, box: BOX, ...fields }, 'replay');
 
 interface Box {
   readonly clock: HandClock;
@@ -190,9 +190,9 @@ t.test('alerts are erased with the retention of events, once the clock can be tr
     }
   };
   for (let days = 0; days < 29; days += 1) day();
-  t.match(figures(recorder), { journal_erased_retention: 0 });
+  t.match(counterValues(recorder), { journal_erased_retention: 0 });
   for (let days = 0; days < 3; days += 1) day();
-  t.match(figures(recorder), { journal_erased_retention: 1, journal_erased_limit: 0 });
+  t.match(counterValues(recorder), { journal_erased_retention: 1, journal_erased_limit: 0 });
   t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
 });
 
@@ -230,7 +230,7 @@ t.test(
     for (let i = 0; i < 303; i += 1) recorder.event(eventAt(clock.epochMs + i));
     recorder.tick();
     t.match(recorder.downBecause, /the disk refuses the journal/);
-    t.match(figures(recorder), { journal_entries: 1, journal_pending: 300, journal_missed: 3 });
+    t.match(counterValues(recorder), { journal_entries: 1, journal_pending: 300, journal_missed: 3 });
     t.throws(() => search.answer(searchOf(clock, 1)), /the disk refuses the journal/);
     rmSync(contents);
     mkdirSync(contents);
@@ -238,9 +238,9 @@ t.test(
     clock.advance(10_000);
     recorder.tick();
     t.equal(recorder.downBecause, undefined);
-    t.ok(figure(recorder, 'journal_pending') > 0, 'not all in one go');
+    t.ok(counterValue(recorder, 'journal_pending') > 0, 'not all in one go');
     for (let i = 0; i < 50; i += 1) recorder.tick();
-    t.match(figures(recorder), { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
+    t.match(counterValues(recorder), { journal_entries: 302, journal_pending: 0, journal_missed: 3 });
     t.strictSame(verifyJournal(join(stateDir, 'journal'), verifierIn(stateDir)).wrong, []);
     t.match(readFileSync(join(contents, '001.jsonl'), 'utf8'), /"type":"missed","count":3\}/);
     t.equal(search.answer(searchOf(clock, 2)).matches, 0);

@@ -15,7 +15,15 @@ import { Journal } from '../../agent/restraint/journal/journal.ts';
 import { signResume } from '../../agent/restraint/resume.ts';
 import { keep } from '../../agent/restraint/root-keeper.ts';
 import { configOf } from '../lib/agent.ts';
-import { AUTHORITY, MAYOR, orderFor, PREFECT, signedOrder, type TestKey, testKey } from '../lib/authority.ts';
+import {
+  AUTHORITY,
+  authorisationFor,
+  MAYOR,
+  PREFECT,
+  signedAuthorisation,
+  type TestKey,
+  testKey,
+} from '../lib/authority.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE } from '../lib/room.ts';
 
@@ -26,7 +34,7 @@ const ID = '0123456789abcdef';
 class Record {
   readonly folder: RestraintFolder;
   readonly #dir: string;
-  #order: Buffer;
+  #authorisation: Buffer;
 
   constructor(t: Test) {
     this.#dir = scratch(t);
@@ -37,10 +45,10 @@ class Record {
     writeFileSync(this.folder.path(AUTHORITY_FILE), pem);
     const box = { version: 1, site: SITE, box: BOX, masks: [] };
     writeFileSync(this.folder.path(BOX_FILE), JSON.stringify(box));
-    this.#order = this.order();
+    this.#authorisation = this.authorise();
   }
 
-  order(change: Partial<Authorisation> = {}, key: TestKey = AUTHORITY): Buffer {
+  authorise(change: Partial<Authorisation> = {}, key: TestKey = AUTHORITY): Buffer {
     const rules = [{ id: 'a', kind: 'loitering', zone: 'z', purpose: 'p' }];
     const zones = [
       {
@@ -61,13 +69,13 @@ class Record {
       zones,
       rules,
     });
-    this.#order = signedOrder(orderFor(config, change, NOW_MS), key);
-    return this.#order;
+    this.#authorisation = signedAuthorisation(authorisationFor(config, change, NOW_MS), key);
+    return this.#authorisation;
   }
 
   ask(request: object | string, nowMs = NOW_MS): string | null {
     const line = typeof request === 'string' ? request : JSON.stringify(request);
-    return keep(line, { folder: this.folder, nowMs, readAuthorisation: () => this.#order });
+    return keep(line, { folder: this.folder, nowMs, readAuthorisation: () => this.#authorisation });
   }
 
   suspend(id = ID): string | null {
@@ -108,14 +116,14 @@ void t.test('any caller may suspend, and only two keys of the order end it', asy
     [record.ask({ op: 'resume', envelope: '{}' }), /./],
   ];
   for (const [answer, reason] of refusals) t.match(answer, reason);
-  record.order({ resumeKeys: [{ name: 'a', publicKey: testKey().line }] }, testKey());
+  record.authorise({ resumeKeys: [{ name: 'a', publicKey: testKey().line }] }, testKey());
   t.match(record.resume(ID), /no key/, 'another authority’s order');
-  record.order({ box: 'other' });
+  record.authorise({ box: 'other' });
   t.match(record.resume(ID), /other/, 'an order for another box');
-  record.order({ notAfter: iso(NOW_MS - 1) });
+  record.authorise({ notAfter: iso(NOW_MS - 1) });
   t.match(record.resume(ID), /was valid until/, 'an order that has ended');
   t.equal(record.suspended, ID);
-  record.order();
+  record.authorise();
   t.equal(record.resume(ID), null);
   t.match(record.folder.suspension(), { suspended: false, id: ID, by: 'prefect, mayor' });
 });
@@ -141,14 +149,14 @@ void t.test('the journal’s head only moves to one that continues it', async (t
   const grow = (to: Journal, times: number): void => {
     for (let i = 0; i < times; i += 1) to.append({ at: iso(NOW_MS), type: 'clock-step', stepMs: i });
   };
-  const tell = (of: Journal): string | null => {
-    const provenHead = of.provenHeadSince(record.folder.journal()?.head) ?? of.provenHead(0);
-    return record.ask({ op: 'keep-head', verifierKey: of.verifierKey, provenHead });
+  const sendHead = (source: Journal): string | null => {
+    const provenHead = source.provenHeadSince(record.folder.journal()?.head) ?? source.provenHead(0);
+    return record.ask({ op: 'keep-head', verifierKey: source.verifierKey, provenHead });
   };
   grow(journal, 3);
-  t.equal(tell(journal), null);
+  t.equal(sendHead(journal), null);
   grow(journal, 300);
-  t.equal(tell(journal), null);
+  t.equal(sendHead(journal), null);
   const head = readFileSync(record.folder.path(JOURNAL_FILE), 'utf8');
   const same = { op: 'keep-head', verifierKey: journal.verifierKey };
   t.match(record.ask({ ...same, provenHead: journal.provenHead(3) }), /does not continue/, 'another proof');
@@ -164,9 +172,9 @@ void t.test('the journal’s head only moves to one that continues it', async (t
   );
   const otherJournal = new Journal({ stateDir: scratch(t), origin: `vigie/${SITE}/other` });
   otherJournal.start();
-  const fresh = new Record(t);
+  const otherRecord = new Record(t);
   const otherHead = { verifierKey: otherJournal.verifierKey, provenHead: otherJournal.provenHead(0) };
-  t.match(fresh.ask({ op: 'keep-head', ...otherHead }), /this is/, 'another box’s');
+  t.match(otherRecord.ask({ op: 'keep-head', ...otherHead }), /this is/, 'another box’s');
   t.equal(readFileSync(record.folder.path(JOURNAL_FILE), 'utf8'), head, 'no part of it was stored');
 });
 

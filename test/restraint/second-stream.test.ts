@@ -49,8 +49,8 @@ async function box(t: Test, camera: FilmCamera, substream: string | undefined) {
   const source = { source: camera.url, substream: camera.substreamUrl, fps: 5 };
   const room = await makeRoom(t);
   const config = configOf({ site: SITE, box: BOX, camera: source, mqtt: { ...room.config, ack: 'broker' } });
-  const orderFields = substream === undefined ? {} : { substream };
-  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), orderFields)));
+  const authorisationFields = substream === undefined ? {} : { substream };
+  writeFileSync(file, JSON.stringify(authorised(config, join(dir, 'order'), authorisationFields)));
   const agent = start(t, process.execPath, [MAIN, 'run', '--config', file, '--state', stateDir]);
   const report = async (): Promise<HealthReport> => {
     const status = await getLocal(join(stateDir, LOCAL_SOCKET), STATUS_PATH);
@@ -73,11 +73,11 @@ void t.test(
     };
     const beganMs = Date.now();
     while (!(await hasBothStreams()) && Date.now() - beganMs < SLOW_MS)
-      await new Promise((done) => setTimeout(done, 500));
+      await new Promise((resolve) => setTimeout(resolve, 500));
     t.ok(await hasBothStreams(), 'both streams give pictures of one shape, and nothing has moved yet');
     t.equal(connectionsTo(port), 2, 'two connections to the camera');
     const [from, fromMs] = [(await report()).frames, Date.now()];
-    await new Promise((done) => setTimeout(done, 6000));
+    await new Promise((resolve) => setTimeout(resolve, 6000));
     const [to, lastedS] = [(await report()).frames, (Date.now() - fromMs) / 1000];
     const perS = (to.read - from.read) / lastedS;
     // Counters are up to three seconds old at either end.
@@ -90,9 +90,9 @@ void t.test(
     t.same(visionsOf(agent.child.pid as number), []);
     await waitUntil(t, 'no connection is open', () => connectionsTo(port) === 0, SLOW_MS);
     // A page of the local status is up to a second old.
-    while ((await report()).mode !== 'suspended') await new Promise((done) => setTimeout(done, 200));
+    while ((await report()).mode !== 'suspended') await new Promise((resolve) => setTimeout(resolve, 200));
     const { frames } = await report();
-    await new Promise((done) => setTimeout(done, 4000));
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     t.same((await report()).frames, frames, 'the counters do not change');
   },
 );
@@ -106,7 +106,7 @@ void t.test('a second stream that the order does not name is not opened', { skip
     ((await report().catch(() => undefined))?.frames.read ?? 0) > 20;
   const beganMs = Date.now();
   while (!(await isRead()) && Date.now() - beganMs < SLOW_MS)
-    await new Promise((done) => setTimeout(done, 500));
+    await new Promise((resolve) => setTimeout(resolve, 500));
   t.equal(connectionsTo(port), 1);
   t.equal((await report()).quiet, undefined);
 });

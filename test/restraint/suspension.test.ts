@@ -23,11 +23,11 @@ import { contentOf } from '../../scripts/programs/oversight/timeline/content.ts'
 import { type MissingResume, Suspensions } from '../../scripts/programs/oversight/timeline/suspensions.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import {
+  authorisationFor,
   authorised,
   MAYOR,
-  orderFor,
   PREFECT,
-  signedOrder,
+  signedAuthorisation,
   type TestKey,
   testKey,
 } from '../lib/authority.ts';
@@ -41,7 +41,7 @@ import { BOX, clientOf, makeRoom, pairOf, type Room, SITE, waitUntil } from '../
 const SLOW_MS = 60_000;
 const root = `vigie/${SITE}/${BOX}`;
 
-interface Ear {
+interface Inbox {
   readonly client: MqttClient;
   readonly modes: ModeStatement[];
   readonly health: HealthReport[];
@@ -51,29 +51,29 @@ interface Ear {
 }
 
 /** Collects everything the room receives and checks it against the contract. */
-async function listen(t: Test, room: Room): Promise<Ear> {
+async function listen(t: Test, room: Room): Promise<Inbox> {
   const client = await clientOf(t, room, 'room');
-  const ear: Ear = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
+  const inbox: Inbox = { client, modes: [], health: [], events: [], replies: [], envelopes: [] };
   const contract = new Contract();
   client.on('message', (topic, payload, packet) => {
-    if (!topic.endsWith('/cmd')) for (const fault of contract.problems(packet)) t.fail(fault);
+    if (!topic.endsWith('/cmd')) for (const problem of contract.problems(packet)) t.fail(problem);
     const content = (): never => JSON.parse(String(payload)) as never;
     if (topic === `${root}/mode`) {
-      ear.envelopes.push(String(payload));
+      inbox.envelopes.push(String(payload));
       const { payload: inner } = content() as { payload: string };
       const statement: unknown = JSON.parse(Buffer.from(inner, 'base64').toString());
-      if (Value.Check(ModeStatement, statement)) ear.modes.push(statement);
+      if (Value.Check(ModeStatement, statement)) inbox.modes.push(statement);
       else t.fail(`no statement: ${JSON.stringify(statement)}`);
     }
-    if (topic === `${root}/health`) ear.health.push(content());
-    if (topic.startsWith(`${root}/evt/`)) ear.events.push(content());
-    if (topic.startsWith(`${root}/reply/`)) ear.replies.push(content());
+    if (topic === `${root}/health`) inbox.health.push(content());
+    if (topic.startsWith(`${root}/evt/`)) inbox.events.push(content());
+    if (topic.startsWith(`${root}/reply/`)) inbox.replies.push(content());
   });
   await client.subscribeAsync('vigie/#', { qos: 1, rap: true });
-  return ear;
+  return inbox;
 }
 
-const boxAt = (room: Room, more: object = {}): Config =>
+const boxAt = (room: Room, fields: object = {}): Config =>
   configOf({
     site: SITE,
     box: BOX,
@@ -81,7 +81,7 @@ const boxAt = (room: Room, more: object = {}): Config =>
     lines: [{ id: 'across', from: [0.5, 0], to: [0.5, 1] }],
     rules: [{ id: 'passing', kind: 'line-crossing', line: 'across', purpose: 'counting' }],
     mqtt: { ...room.config, ack: 'broker' },
-    ...more,
+    ...fields,
   });
 
 function contentsIn(stateDir: string): JournalContent[] {
@@ -188,17 +188,17 @@ void t.test(
     }
 
     const [prefect, mayor] = [keyFile(dir, 'prefect', PREFECT), keyFile(dir, 'mayor', MAYOR)];
-    const stranger = keyFile(dir, 'stranger', testKey());
+    const unknownKey = keyFile(dir, 'stranger', testKey());
     const resume = (...keys: string[]): Promise<Program> =>
       vigie('resume', '--reason', 'lifted', '--key', ...keys);
     t.match(await resume(prefect), { code: 2, err: /two different keys/ }, 'one key');
     t.match(await resume(prefect, prefect), { code: 2, err: /two different keys/ }, 'the same key twice');
     t.match(
-      await resume(prefect, stranger),
+      await resume(prefect, unknownKey),
       { code: 1, err: /refused, .*no key .* in resumeKeys/ },
       'a foreign key',
     );
-    t.match(await resume(prefect, mayor, stranger), { code: 1, err: /refused/ }, 'three keys');
+    t.match(await resume(prefect, mayor, unknownKey), { code: 1, err: /refused/ }, 'three keys');
     t.same(visionsOf(agent.child.pid as number), []);
     t.match(await resume(prefect, mayor), { code: 0, out: /^resumed; the box is now active\n/, err: '' });
     await waitUntil(t, 'active', () => modes.at(-1)?.mode === 'active', SLOW_MS);
@@ -253,8 +253,8 @@ void t.test(
 
 void t.test('signed commands suspend and resume a box', async (t) => {
   const room = await makeRoom(t);
-  const desk = makeSigner('court-desk');
-  const keys = [{ ...desk.config, may: ['suspend', 'resume'] }];
+  const signer = makeSigner('court-desk');
+  const keys = [{ ...signer.config, may: ['suspend', 'resume'] }];
   const { client, modes, replies, events } = await listen(t, room);
   const agent = makeAgent(t, boxAt(room, { commands: { keys } }), join(scratch(t), 'state'));
   await agent.start();
@@ -262,7 +262,7 @@ void t.test('signed commands suspend and resume a box', async (t) => {
   const ask = async (change: Partial<Command>): Promise<CommandReply | undefined> => {
     const before = replies.length;
     const properties = { responseTopic: `${root}/reply/desk`, correlationData: Buffer.from('1') };
-    const payload = signed(desk, searchCommand(change));
+    const payload = signed(signer, searchCommand(change));
     await client.publishAsync(`${root}/cmd`, payload, { qos: 1, properties });
     await waitUntil(t, 'a reply', () => replies.length > before, SLOW_MS);
     return replies.at(-1);
@@ -273,12 +273,12 @@ void t.test('signed commands suspend and resume a box', async (t) => {
   await waitUntil(t, 'the mode', () => modes.at(-1)?.mode === 'suspended', SLOW_MS);
   const { suspension = '' } = (answer?.result ?? {}) as { suspension?: string };
   t.equal(modes.at(-1)?.suspension, suspension);
-  const resume = (over: object, ...by: TestKey[]): Promise<CommandReply | undefined> => {
+  const resume = (changes: object, ...signingKeys: TestKey[]): Promise<CommandReply | undefined> => {
     const [notBefore, notAfter] = [-60_000, 600_000].map((ms) => new Date(Date.now() + ms).toISOString());
-    const content = { site: SITE, box: BOX, suspension, reason: 'lifted', notBefore, notAfter, ...over };
+    const content = { site: SITE, box: BOX, suspension, reason: 'lifted', notBefore, notAfter, ...changes };
     const text = signResume(
       content as Parameters<typeof signResume>[0],
-      by.map(({ privateKey }) => privateKey),
+      signingKeys.map(({ privateKey }) => privateKey),
     );
     return ask({ op: 'resume', args: { envelope: JSON.parse(text) as object } });
   };
@@ -300,9 +300,9 @@ void t.test('signed commands suspend and resume a box', async (t) => {
 void t.test('the room’s program suspends and resumes a box, and sets its time', async (t) => {
   const room = await makeRoom(t);
   const dir = scratch(t);
-  const desk = makeSigner('court-desk');
+  const signer = makeSigner('court-desk');
   const keys = [
-    { ...desk.config, may: ['suspend', 'resume', 'reset-time', 'open-hotspot', 'unlock-pairing'] },
+    { ...signer.config, may: ['suspend', 'resume', 'reset-time', 'open-hotspot', 'unlock-pairing'] },
   ];
   const { modes } = await listen(t, room);
   const stateDir = join(dir, 'state');
@@ -313,7 +313,7 @@ void t.test('the room’s program suspends and resumes a box, and sets its time'
   const pair = await pairOf(room, 'room');
   const broker = { url: pair.url, ca: room.authority.ca, cert: pair.cert, key: pair.key };
   const [sign, prefect, mayor] = [
-    keyFile(dir, 'desk', desk),
+    keyFile(dir, 'desk', signer),
     keyFile(dir, 'prefect', PREFECT),
     keyFile(dir, 'mayor', MAYOR),
   ];
@@ -409,7 +409,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
     purpose: id,
   }));
   const config = authorised(boxAt(room, { rules }), join(dir, 'order'));
-  const order = orderFor(config);
+  const authorisation = authorisationFor(config);
   const file = config.authorisation ?? '';
   rmSync(file);
   const agent = makeAgent(t, config, join(dir, 'state'));
@@ -421,7 +421,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
   t.match(health.at(-1), { mode: 'unauthorised', frames: { read: 0 }, processes: { vision: null } });
 
   const take = async (change: object, mode: string): Promise<void> => {
-    writeFileSync(file, signedOrder({ ...order, ...change }));
+    writeFileSync(file, signedAuthorisation({ ...authorisation, ...change }));
     const before = modes.length;
     agent.reload();
     await waitUntil(
@@ -432,15 +432,15 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
     );
     t.equal(modes.at(-1)?.mode, mode);
   };
-  const [first, second] = order.rules;
+  const [first, second] = authorisation.rules;
   await take(
     { rules: [{ ...first, shadow: true }], retention: { eventsDays: 3, snapshotsDays: 2, sealedDays: 1 } },
     'active',
   );
-  t.match(modes.at(-1), { order: '2026-77', validUntil: order.notAfter, reason: null });
-  const of = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
-  await waitUntil(t, 'the rules that do not run', () => of('rule-unauthorised').length === 1, SLOW_MS);
-  t.match(of('rule-unauthorised')[0]?.data, {
+  t.match(modes.at(-1), { order: '2026-77', validUntil: authorisation.notAfter, reason: null });
+  const eventsOf = (kind: string): VigieEvent[] => events.filter(({ data }) => data.rule.kind === kind);
+  await waitUntil(t, 'the rules that do not run', () => eventsOf('rule-unauthorised').length === 1, SLOW_MS);
+  t.match(eventsOf('rule-unauthorised')[0]?.data, {
     rule: { id: 'counted' },
     phase: 'start',
     cause: { reason: /line-crossing for across with the purpose passing, not counted/ },
@@ -456,7 +456,7 @@ void t.test('the box has no vision without an authorisation; a renewed one needs
     { id: 'counted', state: 'unauthorised', reason: /not counted/ },
   ]);
   await take({ rules: [first, second], order: '2026-78' }, 'active');
-  await waitUntil(t, 'it runs', () => of('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
+  await waitUntil(t, 'it runs', () => eventsOf('rule-unauthorised').at(-1)?.data.phase === 'end', SLOW_MS);
   await take({ order: '2026-79', notAfter: new Date(Date.now() + 4000).toISOString() }, 'active');
   await waitUntil(t, 'it ends while running', () => reported('unauthorised'), SLOW_MS);
   t.match(modes.at(-1), { reason: /authorisation 2026-79 was valid until/ });

@@ -106,18 +106,18 @@ function recordedBox(t: Test, whileRootAnswers: () => void = () => undefined) {
     journal: { writable: true, recordedState: journalState, enter, enterSurely: enter },
     onFailed: t.fail,
   });
-  return { records, file, state, atRoot, asked: requests, entered };
+  return { records, file, state, atRoot, requests, entered };
 }
 
 const NAMES = ['prefect', 'mayor'];
 
 void t.test('an end at root that the box did not hear is not recorded again', async (t) => {
-  const { records, state, atRoot, asked, entered } = recordedBox(t);
+  const { records, state, atRoot, requests, entered } = recordedBox(t);
   await records.recordAtRoot();
-  t.same(asked, [state], 'a suspension is');
+  t.same(requests, [state], 'a suspension is');
   atRoot({ suspended: false, reason: 'lifted', by: 'prefect, mayor' });
   await records.recordAtRoot();
-  t.equal(asked.length, 1, 'between the end at root and its answer');
+  t.equal(requests.length, 1, 'between the end at root and its answer');
   t.match(records.state(), { suspended: false, reason: 'lifted' });
   t.same(entered, ['resume'], 'and the end is in the journal, once');
 });
@@ -139,5 +139,5 @@ void t.test('a new suspension survives the end of the last one at root', async (
   await box.records.end(box.state.id, 'lifted', NAMES, Buffer.from(''));
   t.match(box.records.state(), { suspended: true, reason: 'again' });
   await box.records.recordAtRoot();
-  t.match(box.asked, [{ reason: 'again' }], 'and root has it on record');
+  t.match(box.requests, [{ reason: 'again' }], 'and root has it on record');
 });

@@ -32,21 +32,23 @@ const actionsOf = (db: Sql, name: string) => {
     ({ params: { no }, body: { revision, ...more }, key }) as never;
   const at = ({ atS = 0 }: Asking): number => NOW + atS * 1000;
   return {
-    claim: (no: number, how: Asking = {}) =>
-      claim(db, callOf<'claim'>(name, at(how), parts(no, how)), TIME_ZONE),
-    release: (no: number, how: Asking = {}) => release(db, callOf<'release'>(name, at(how), parts(no, how))),
-    dispatch: (no: number, how: Asking) => dispatch(db, callOf<'dispatch'>(name, at(how), parts(no, how))),
-    judge: (no: number, verdict: string, how: Asking) =>
-      review(db, callOf<'judge'>(name, at(how), parts(no, how, { verdict })), TIME_ZONE),
-    note: (no: number, text: string, how: Asking) =>
-      note(db, callOf<'note'>(name, at(how), parts(no, how, { text }))),
-    reassign: (no: number, to: string, how: Asking) =>
-      reassign(db, callOf<'reassign'>(name, at(how), parts(no, how, { to })), PEOPLE),
-    reopen: (no: number, how: Asking) => reopen(db, callOf<'reopen'>(name, at(how), parts(no, how))),
+    claim: (no: number, asking: Asking = {}) =>
+      claim(db, callOf<'claim'>(name, at(asking), parts(no, asking)), TIME_ZONE),
+    release: (no: number, asking: Asking = {}) =>
+      release(db, callOf<'release'>(name, at(asking), parts(no, asking))),
+    dispatch: (no: number, asking: Asking) =>
+      dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking))),
+    review: (no: number, verdict: string, asking: Asking) =>
+      review(db, callOf<'judge'>(name, at(asking), parts(no, asking, { verdict })), TIME_ZONE),
+    note: (no: number, text: string, asking: Asking) =>
+      note(db, callOf<'note'>(name, at(asking), parts(no, asking, { text }))),
+    reassign: (no: number, to: string, asking: Asking) =>
+      reassign(db, callOf<'reassign'>(name, at(asking), parts(no, asking, { to })), PEOPLE),
+    reopen: (no: number, asking: Asking) => reopen(db, callOf<'reopen'>(name, at(asking), parts(no, asking))),
   };
 };
 
-const figuresIn = async (db: Sql, rule: string): Promise<(number | undefined)[]> => {
+const statisticsOf = async (db: Sql, rule: string): Promise<(number | undefined)[]> => {
   const [row] = await db.all<Record<string, number>>(
     'SELECT confirmed, false_alarms, unclear, claims, claim_s FROM day_figure WHERE rule = $1',
     [rule],
@@ -72,7 +74,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       for (let round = 0; round < 5; round += 1) {
         const no = await addIncident(db, NOW - 60_000, { rule: 'r-claim' });
         const tries = await Promise.allSettled(
-          PEOPLE.map((who, index) => actionsOf(consoles[index % 2] ?? db, who).claim(no)),
+          PEOPLE.map((user, index) => actionsOf(consoles[index % 2] ?? db, user).claim(no)),
         );
         const [won, ...otherWins] = tries.filter(ok);
         t.same(otherWins, [], 'exactly one wins');
@@ -88,7 +90,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         }
         t.same(await auditLines(db, no), [`${winner} claim`]);
       }
-      t.same(await figuresIn(db, 'r-claim'), [0, 0, 0, 5, 300], 'first claims and how long they took');
+      t.same(await statisticsOf(db, 'r-claim'), [0, 0, 0, 5, 300], 'first claims and how long they took');
     });
 
     await t.test('a claim holds for two minutes, and its renewal is silent', async (t) => {
@@ -126,7 +128,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
         'free for all',
       );
       t.same(await auditLines(db, no), ['anna claim', 'anna claim', 'ben claim', 'ben release']);
-      t.equal((await figuresIn(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
+      t.equal((await statisticsOf(db, 'r-1'))[3], 1, 'the first claim counts, and no other');
     });
 
     await t.test('a dispatch needs one’s own claim and the current revision, and happens once', async (t) => {
@@ -173,7 +175,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const no = await addIncident(db, NOW, { rule: 'r-judge', episode: 'judged' });
       const tries = await Promise.allSettled(
         consoles.map((one, index) =>
-          actionsOf(one, PEOPLE[index] ?? '').judge(no, index === 0 ? 'confirmed' : 'false-alarm', {
+          actionsOf(one, PEOPLE[index] ?? '').review(no, index === 0 ? 'confirmed' : 'false-alarm', {
             revision: 0,
           }),
         ),
@@ -190,7 +192,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.same(due, [{ ...due[0], site: 'lyon', box: 'b-1', episode: 'judged', verdict, time: iso(NOW) }]);
       t.same(Object.keys(due[0] ?? {}).sort(), ['box', 'episode', 'no', 'site', 'time', 'verdict']);
       const first = verdict === 'confirmed' ? [1, 0] : [0, 1];
-      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [...first, 0]);
+      t.same((await statisticsOf(db, 'r-judge')).slice(0, 3), [...first, 0]);
 
       const closed = await refusalOf(actionsOf(db, 'anna').claim(no));
       t.match([closed.status, closed.message], [409, /it is closed; a supervisor can reopen it/]);
@@ -205,13 +207,13 @@ for (const name of ['sqlite', 'postgres'] as const) {
         (await refusalOf(actionsOf(db, 'supervisor').reopen(tidy.no, { key: 't' }))).message,
         /still open/,
       );
-      const late = await actionsOf(db, 'ben').judge(tidy.no, 'unclear', { atS: -3600 });
+      const late = await actionsOf(db, 'ben').review(tidy.no, 'unclear', { atS: -3600 });
       t.equal(
         late.verdictAt,
         iso(NOW + 1),
         'the room’s clock was put back: the box still takes the later one',
       );
-      t.same((await figuresIn(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the previous one');
+      t.same((await statisticsOf(db, 'r-judge')).slice(0, 3), [0, 0, 1], 'it replaces the previous one');
       t.same(await auditLines(db, tidy.no), ['supervisor reopen', 'ben judge']);
     });
 
@@ -220,27 +222,27 @@ for (const name of ['sqlite', 'postgres'] as const) {
       async (t) => {
         const no = await addIncident(db, NOW);
         await actionsOf(db, 'anna').claim(no);
-        const refusal = await refusalOf(actionsOf(db, 'ben').judge(no, 'false-alarm', { revision: 1 }));
+        const refusal = await refusalOf(actionsOf(db, 'ben').review(no, 'false-alarm', { revision: 1 }));
         t.match([refusal.status, refusal.message], [409, /anna has it/]);
         t.equal(
-          (await refusalOf(actionsOf(db, 'supervisor').judge(no, 'false-alarm', { revision: 0 }))).status,
+          (await refusalOf(actionsOf(db, 'supervisor').review(no, 'false-alarm', { revision: 0 }))).status,
           409,
         );
         t.equal(
-          (await actionsOf(db, 'ben').judge(no, 'false-alarm', { revision: 1, atS: 121 })).verdict,
+          (await actionsOf(db, 'ben').review(no, 'false-alarm', { revision: 1, atS: 121 })).verdict,
           'false-alarm',
           'it ran out',
         );
         const next = await addIncident(db, NOW);
         await actionsOf(db, 'anna').claim(next);
         t.equal(
-          (await actionsOf(db, 'supervisor').judge(next, 'confirmed', { revision: 1 })).state,
+          (await actionsOf(db, 'supervisor').review(next, 'confirmed', { revision: 1 })).state,
           'closed',
         );
         const system = await addIncident(db, NOW, { severity: 'system', kind: 'covered', rule: 'built-in' });
-        await actionsOf(db, 'anna').judge(system, 'confirmed', {});
+        await actionsOf(db, 'anna').review(system, 'confirmed', {});
         t.same(
-          await figuresIn(db, 'built-in'),
+          await statisticsOf(db, 'built-in'),
           Array(5).fill(undefined),
           'not an alert: no statistics, and no message to the box',
         );

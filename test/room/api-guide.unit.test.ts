@@ -84,8 +84,8 @@ void t.test('every path and method in the guide is in the OpenAPI document', asy
 
 void t.test('the guide’s table of actions is complete, and its bodies are accepted', async (t) => {
   const rows = [...GUIDE.matchAll(/^\| `POST (\S+)` \| `(.*)` \| (needed )?\|$/gm)];
-  const acts = Object.values<Route>(ROUTES).filter(({ path }) => path.startsWith('/api/incidents/:no/'));
-  const posts = acts.filter(({ method }) => method === 'POST');
+  const actions = Object.values<Route>(ROUTES).filter(({ path }) => path.startsWith('/api/incidents/:no/'));
+  const posts = actions.filter(({ method }) => method === 'POST');
   t.strictSame(
     rows.map(([, path, , key]) => [path, key !== undefined]).sort(),
     posts.map(({ path, idempotent }) => [path.replace(':no', '{no}'), idempotent === true]).sort(),
@@ -162,8 +162,8 @@ void t.test('every schema compiles in strict mode, and only answers allow furthe
 
 void t.test('a time from a program must be valid RFC 3339 and exist in the calendar', async (t) => {
   const at = (text: string): number | string => {
-    const fault = problemOf(AskedTime, text);
-    if (fault !== undefined) return fault;
+    const problem = problemOf(AskedTime, text);
+    if (problem !== undefined) return problem;
     try {
       return timeAsked('from', text);
     } catch (error) {

@@ -10,7 +10,7 @@ import t, { type Test } from 'tap';
 import { type Action, may, ROLES, type Role } from '../../scripts/programs/room/contract/roles.ts';
 import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { browserMissing } from '../lib/browser.ts';
-import { enter, readStream, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { enter, fullConsole, readStream, roomDatabase } from '../lib/console.ts';
 import { addIncidents } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
@@ -65,7 +65,7 @@ async function openApp(
 t.test('the console handles faults in a browser', { skip: browserMissing(), timeout: 240_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
-  const { url } = await wholeConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).address));
+  const { url } = await fullConsole(t, await roomDatabase(t, (await DATABASES.sqlite(t)).address));
   const quiet = readStream(t, url, await enter(url, 'operator'));
   await t.test('a connection that hangs without an error is reported', (t) => checkHang(t, browser));
   await t.test('the console reports an unavailable database and recovers with it', (t) =>
@@ -82,15 +82,15 @@ t.test('the console handles faults in a browser', { skip: browserMissing(), time
 });
 
 async function checkHang(t: Test, browser: Browser): Promise<void> {
-  const { page, room, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1));
+  const { page, room, pageErrors, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1));
   await page.evaluate('hurry = 20');
   // From now on the stream is silent. In this page 40 s pass in two.
   await addIncidents(room.db, [numbered(2)]);
-  await until('document.querySelector("[data-no=\\"2\\"]") !== null');
+  await untilTrue('document.querySelector("[data-no=\\"2\\"]") !== null');
   room.link.hold(true, true);
   await addIncidents(room.db, [numbered(3)]);
   t.ok(await page.evaluate(LIVE), 'no error came');
-  await until('document.querySelector(".link.disconnected") !== null');
+  await untilTrue('document.querySelector(".link.disconnected") !== null');
   t.match(
     await page.$eval('.connection', ({ textContent }) => textContent),
     'No connection to the control room',
@@ -98,8 +98,8 @@ async function checkHang(t: Test, browser: Browser): Promise<void> {
   await page.evaluate('hurry = 1');
   t.equal(await page.$('[data-no="3"]'), null);
   room.link.hold(false, false);
-  await until(LIVE);
-  await until('document.querySelector("[data-no=\\"3\\"]") !== null');
+  await untilTrue(LIVE);
+  await untilTrue('document.querySelector("[data-no=\\"3\\"]") !== null');
   t.same(pageErrors, []);
 }
 
@@ -109,7 +109,7 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
     page,
     room,
     pageErrors,
-    waitUntil: until,
+    waitUntil: untilTrue,
   } = await openApp(t, browser, {
     address,
     // PostgreSQL assigns the numbers: 1 and 2.
@@ -117,18 +117,18 @@ async function databaseOutage(t: Test, browser: Browser): Promise<void> {
   });
   await page.waitForSelector('.row');
   await server?.kill();
-  await until('document.querySelector(".link.unavailable") !== null', 15_000);
+  await untilTrue('document.querySelector(".link.unavailable") !== null', 15_000);
   t.match(await page.$eval('.connection', ({ textContent }) => textContent), 'database does not answer');
   await page.keyboard.press('j');
   await page.keyboard.press('t');
-  await until('document.querySelector(".toast.bad") !== null', 30_000);
+  await untilTrue('document.querySelector(".toast.bad") !== null', 30_000);
   t.equal((await page.$$('.row.closed')).length, 0, 'an action that failed is undone on the screen');
   t.equal((await page.$$('.row')).length, 2, 'and the rows are still there');
   await server?.start();
-  await until(LIVE, 15_000);
-  await until('document.querySelector(".connection").textContent === ""');
+  await untilTrue(LIVE, 15_000);
+  await untilTrue('document.querySelector(".connection").textContent === ""');
   await page.keyboard.press('t');
-  await until('document.querySelectorAll(".row").length === 1');
+  await untilTrue('document.querySelectorAll(".row").length === 1');
   t.same(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
   t.same(pageErrors, []);
 }
@@ -138,7 +138,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     page,
     room,
     pageErrors,
-    waitUntil: until,
+    waitUntil: untilTrue,
     text,
   } = await openApp(t, browser, {
     ...inQueue(1),
@@ -153,14 +153,14 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     'Nadia',
   ]);
   await page.select('.give', 'Nadia');
-  await until('document.querySelector(".toast.good")?.textContent.includes("Reassigned to Nadia")');
-  await until('document.querySelector(".row .owner b")?.textContent === "Nadia"');
+  await untilTrue('document.querySelector(".toast.good")?.textContent.includes("Reassigned to Nadia")');
+  await untilTrue('document.querySelector(".row .owner b")?.textContent === "Nadia"');
   t.equal(await page.$('.act.release'), null, 'no longer his to release');
   await page.keyboard.press('f');
   await page.waitForSelector('#reopen');
   await page.click('#reopen');
-  await until('location.pathname === "/incidents/2"');
-  await until('document.querySelector(".incident .mark.new, .incident .mark.late") !== null');
+  await untilTrue('location.pathname === "/incidents/2"');
+  await untilTrue('document.querySelector(".incident .mark.new, .incident .mark.late") !== null');
   t.match(await text('.incident'), 'Reopens');
   t.same(await room.record('claim', 'reassign', 'judge', 'reopen'), [
     { account: 'Omar', act: 'claim', incident: 1 },
@@ -210,8 +210,8 @@ async function checkStaleTab(t: Test, browser: Browser): Promise<void> {
   await old.page.waitForSelector('.act.confirmed');
   // The tab receives no change by others, like one that the browser has suspended.
   room.link.hold(false, true);
-  t.equal((await room.act('Omar', '/api/incidents/1/claim', {})).status, 200);
-  t.equal((await room.act('Omar', '/api/incidents/1/release', {})).status, 200);
+  t.equal((await room.postAs('Omar', '/api/incidents/1/claim', {})).status, 200);
+  t.equal((await room.postAs('Omar', '/api/incidents/1/release', {})).status, 200);
   await old.page.keyboard.press('t');
   await new Promise((resolve) => setTimeout(resolve, 100));
   room.link.hold(false, false);
@@ -241,7 +241,7 @@ async function checkLogout(t: Test, browser: Browser): Promise<void> {
     true,
     'nothing can be read',
   );
-  await waitUntil(t, 'no stream is open', () => room.streams.open === 0);
+  await waitUntil(t, 'no stream is open', () => room.streams.openCount === 0);
   await other.page.bringToFront();
   await other.page.click('[data-account=Nadia]');
   await other.waitUntil('document.querySelector(".incident .act.confirmed")?.checkVisibility() === true');
@@ -298,11 +298,11 @@ async function checkRoles(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): Promise<void> {
-  const { page, room, posts, waitUntil: until } = tab;
+  const { page, room, posts, waitUntil: untilTrue } = tab;
   const allowed = (of: Readonly<Record<string, Action>>) =>
     Object.keys(of).filter((one) => may(role, of[one] ?? 'export'));
   const isThere = async (selector: string): Promise<boolean> => (await page.$(selector)) !== null;
-  await until('document.querySelector(".told .notes") !== null');
+  await untilTrue('document.querySelector(".told .notes") !== null');
   t.same(
     await page.$$eval('nav a', (links) => links.map((link) => link.getAttribute('href')?.slice(1))),
     allowed(SCREENS),
@@ -321,15 +321,15 @@ async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): 
     await page.evaluate(
       `history.pushState(null, '', '${path}'); dispatchEvent(new PopStateEvent('popstate'))`,
     );
-    await until(ready);
+    await untilTrue(ready);
   };
   await go('/incidents/7', 'document.querySelector("[data-incident=\\"7\\"] .facts") !== null');
   t.equal(await isThere('.give'), may(role, 'reassign'), 'to reassign');
   await go('/incidents/10', 'document.querySelector("[data-incident=\\"10\\"] .facts") !== null');
   t.equal(await isThere('#reopen'), may(role, 'reopen'), 'to open again');
-  for (const [screen, act] of Object.entries(SCREENS)) {
+  for (const [screen, action] of Object.entries(SCREENS)) {
     if (screen === 'queue') continue;
-    const is = may(role, act);
+    const is = may(role, action);
     const closed =
       'document.querySelector("main")?.textContent.includes("Your role has no access to this screen")';
     await go(`/${screen}`, is ? `document.querySelector('[data-screen="${screen}"]') !== null` : closed);

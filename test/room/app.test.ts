@@ -80,49 +80,51 @@ async function openApp(t: Test, browser: Browser, opening: Opening): Promise<Ope
 }
 
 /** Writes a screenshot into .cache/console-screens and returns what axe finds. */
-async function screenFaults(page: Page, name: string, look: Look): Promise<string[]> {
+async function screenProblems(page: Page, name: string, look: Look): Promise<string[]> {
   await savePicture(page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
-  const faults = await violations(page);
-  return faults.map((fault) => `${name}: ${fault}`);
+  const problems = await violations(page);
+  return problems.map((problem) => `${name}: ${problem}`);
 }
 
 async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look): Promise<void> {
   const {
     page,
     pageErrors,
-    waitUntil: until,
+    waitUntil: untilTrue,
   } = await openApp(t, browser, {
     look,
     userName: undefined,
     fill: (db) => evening(db, jpeg),
   });
   await page.waitForSelector('[data-account]');
-  const faults = await screenFaults(page, '1-login', look);
+  const problems = await screenProblems(page, '1-login', look);
   await page.click('[data-account=Omar]');
   await page.waitForSelector('.row');
-  await until('document.querySelector(".link-live") !== null');
+  await untilTrue('document.querySelector(".link-live") !== null');
   await page.keyboard.press('j');
-  faults.push(...(await screenFaults(page, '2-queue', look)));
+  problems.push(...(await screenProblems(page, '2-queue', look)));
   t.match(await page.title(), /^\(\d+\) Vigie$/);
   const first = await page.$$eval('.row', (rows) =>
     rows.slice(0, 3).map((row) => row.getAttribute('data-no')),
   );
   t.strictSame(first.slice(0, 2), ['1', '2'], 'overdue alerts come first, by priority');
   await page.click('[data-no="2"]');
-  await until('[...document.images].length === 3 && [...document.images].every((image) => image.complete)');
-  await until('document.activeElement.id === "incident-title"');
-  faults.push(...(await screenFaults(page, '3-incident', look)));
+  await untilTrue(
+    '[...document.images].length === 3 && [...document.images].every((image) => image.complete)',
+  );
+  await untilTrue('document.activeElement.id === "incident-title"');
+  problems.push(...(await screenProblems(page, '3-incident', look)));
   await page.setViewport({ width: 900, height: 900 });
-  faults.push(...(await screenFaults(page, '4-narrow', look)));
+  problems.push(...(await screenProblems(page, '4-narrow', look)));
   await page.setViewport({ width: 1600, height: 900 });
   await page.keyboard.press('?');
   await page.waitForSelector('dialog[open]');
-  faults.push(...(await screenFaults(page, '5-keys', look)));
+  problems.push(...(await screenProblems(page, '5-keys', look)));
   await page.keyboard.press('Escape');
   await page.keyboard.press('n');
   await page.waitForSelector('textarea');
-  faults.push(...(await screenFaults(page, '6-note', look)));
-  t.strictSame(faults, []);
+  problems.push(...(await screenProblems(page, '6-note', look)));
+  t.strictSame(problems, []);
   t.strictSame(pageErrors, []);
 }
 
@@ -168,52 +170,56 @@ async function checkQuickKeys(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkShift(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1, 2, 3));
+  const { page, room, posts, pageErrors, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2, 3));
   const { keyboard } = page;
   await page.waitForSelector('.row');
   await keyboard.press('j');
   await keyboard.press('c');
-  await until('document.querySelector(".row.claimed[data-no=\\"1\\"]") !== null');
+  await untilTrue('document.querySelector(".row.claimed[data-no=\\"1\\"]") !== null');
   await keyboard.press('Enter');
   await page.waitForSelector('[data-incident="1"] .no-picture');
   await keyboard.press('n');
   await page.waitForSelector('dialog[open] textarea');
   await keyboard.type('Looked twice; t and f are letters here.');
   await keyboard.press('Enter');
-  await until('document.querySelector(".toast.good") !== null');
+  await untilTrue('document.querySelector(".toast.good") !== null');
   await keyboard.press('d');
   await page.waitForSelector('dialog[open]');
   await keyboard.press('Enter');
-  await until('document.querySelector(".incident .mark.dispatched") !== null');
-  await until('document.querySelectorAll(".toast.good").length === 2');
+  await untilTrue('document.querySelector(".incident .mark.dispatched") !== null');
+  await untilTrue('document.querySelectorAll(".toast.good").length === 2');
   room.link.hold(false, true);
   await page.evaluate(VERDICT_TIME);
-  const heldMs = performance.now();
+  const holdStartMs = performance.now();
   await keyboard.press('t');
-  await until('verdictMs !== undefined');
+  await untilTrue('verdictMs !== undefined');
   const verdictMs = (await page.evaluate('verdictMs')) as number;
   t.ok(verdictMs <= VERDICT_MS, `${verdictMs.toFixed(1)} ms from the key to the frame that shows it`);
-  await new Promise((resolve) => setTimeout(resolve, 1500 - (performance.now() - heldMs)));
+  await new Promise((resolve) => setTimeout(resolve, 1500 - (performance.now() - holdStartMs)));
   t.equal(posts.length, 3, 'the answer is not there yet');
   room.link.hold(false, false);
-  await until('document.querySelectorAll(".row").length === 2');
+  await untilTrue('document.querySelectorAll(".row").length === 2');
   await keyboard.press('j');
-  await until('document.querySelector("[data-incident=\\"2\\"]") !== null');
+  await untilTrue('document.querySelector("[data-incident=\\"2\\"]") !== null');
   await keyboard.press('Escape');
-  await until('document.querySelector(".incident") === null');
+  await untilTrue('document.querySelector(".incident") === null');
   await keyboard.press('/');
   await keyboard.type('cam-3');
-  await until('document.querySelectorAll(".row").length === 1');
+  await untilTrue('document.querySelectorAll(".row").length === 1');
   await keyboard.press('Enter');
   await keyboard.press('j');
   await keyboard.press('f');
-  await until('document.querySelectorAll(".row").length === 0');
+  await untilTrue('document.querySelectorAll(".row").length === 0');
   t.strictSame(
     posts.map(({ path }) => path.replace('/api/incidents/', '')),
     ['1/claim', '1/note', '1/dispatch', '1/verdict', '3/verdict'],
   );
   t.strictSame(await room.record('claim', 'note', 'dispatch', 'judge'), [
-    ...['claim', 'note', 'dispatch', 'judge'].map((act) => ({ account: 'Nadia', act, incident: 1 })),
+    ...['claim', 'note', 'dispatch', 'judge'].map((action) => ({
+      account: 'Nadia',
+      act: action,
+      incident: 1,
+    })),
     { account: 'Nadia', act: 'judge', incident: 3 },
   ]);
   t.same(
@@ -230,26 +236,26 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkConflict(t: Test, browser: Browser): Promise<void> {
-  const { page, room, waitUntil: until } = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
-  await until('document.querySelector(".link-live") !== null');
+  await untilTrue('document.querySelector(".link-live") !== null');
   /** Sends Omar's action to the server first, and to Nadia's screen after her own action. */
   const before = async (path: string, body: unknown, key: string): Promise<void> => {
     room.link.hold(false, true);
-    t.equal((await room.act('Omar', path, body)).status, 200);
+    t.equal((await room.postAs('Omar', path, body)).status, 200);
     await page.keyboard.press('j');
     await page.keyboard.press(key as 't');
     await new Promise((resolve) => setTimeout(resolve, 100));
     room.link.hold(false, false);
   };
   await before('/api/incidents/1/verdict', { revision: 0, verdict: 'false-alarm' }, 't');
-  await until('document.querySelector(".toast.bad")?.textContent.includes("closed as false alarm")');
-  await until('document.querySelectorAll(".row").length === 1');
+  await untilTrue('document.querySelector(".toast.bad")?.textContent.includes("closed as false alarm")');
+  await untilTrue('document.querySelectorAll(".row").length === 1');
   await before('/api/incidents/2/claim', {}, 'c');
-  await until(
+  await untilTrue(
     '[...document.querySelectorAll(".toast.bad")].some(({ textContent }) => textContent.includes("Omar has claimed it"))',
   );
-  await until('document.querySelector(".row .owner b")?.textContent === "Omar"');
+  await untilTrue('document.querySelector(".row .owner b")?.textContent === "Omar"');
   t.strictSame(await room.record('judge', 'claim'), [
     { account: 'Omar', act: 'judge', incident: 1 },
     { account: 'Omar', act: 'claim', incident: 2 },
@@ -257,7 +263,7 @@ async function checkConflict(t: Test, browser: Browser): Promise<void> {
 }
 
 async function checkExpiry(t: Test, browser: Browser): Promise<void> {
-  const { page, room, posts, waitUntil: until } = await openApp(t, browser, inQueue(1, 2));
+  const { page, room, posts, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1, 2));
   await page.waitForSelector('.row');
   await room.db.run('DELETE FROM session');
   await page.keyboard.press('j');
@@ -265,14 +271,14 @@ async function checkExpiry(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('[data-account=Nadia]');
   t.equal(posts.length, 0);
   await page.click('[data-account=Nadia]');
-  await until('document.querySelector(".toast.good") !== null');
+  await untilTrue('document.querySelector(".toast.good") !== null');
   t.strictSame(posts, [{ path: '/api/incidents/1/verdict', body: { revision: 0, verdict: 'unclear' } }]);
-  await until('document.querySelectorAll(".row").length === 1');
+  await untilTrue('document.querySelectorAll(".row").length === 1');
   await room.db.run('DELETE FROM session');
   await page.keyboard.press('t');
   await page.waitForSelector('[data-account=Omar]');
   await page.click('[data-account=Omar]');
-  await until('document.querySelector(".toast.bad")?.textContent.includes("Nadia")');
+  await untilTrue('document.querySelector(".toast.bad")?.textContent.includes("Nadia")');
   t.equal(posts.length, 1, 'no user sends another’s verdict');
   t.strictSame(await room.record('judge'), [{ account: 'Nadia', act: 'judge', incident: 1 }]);
 }
@@ -320,20 +326,24 @@ async function checkTwoTabs(t: Test, browser: Browser): Promise<void> {
   const second = await first.another('/queue', ['fr', 'dark']);
   await second.page.waitForSelector('.row');
   await second.waitUntil('document.querySelector(".link-live") !== null');
-  t.equal(room.streams.open, 1);
+  t.equal(room.streams.openCount, 1);
   await addIncidents(room.db, [numbered(2)]);
   await second.waitUntil('document.querySelector("[data-no=\\"2\\"]") !== null');
   await page.close();
-  await waitUntil(t, 'the other tab reads on', () => room.streams.opened === 2 && room.streams.open === 1);
+  await waitUntil(
+    t,
+    'the other tab reads on',
+    () => room.streams.openedCount === 2 && room.streams.openCount === 1,
+  );
   await addIncidents(room.db, [numbered(3)]);
   await second.waitUntil('document.querySelector("[data-no=\\"3\\"]") !== null');
   t.strictSame([...pageErrors, ...second.pageErrors], []);
 }
 
 async function checkStorm(t: Test, browser: Browser): Promise<void> {
-  const { page, room, pageErrors, waitUntil: until } = await openApp(t, browser, inQueue(1));
+  const { page, room, pageErrors, waitUntil: untilTrue } = await openApp(t, browser, inQueue(1));
   await page.waitForSelector('.row');
-  await until('document.querySelector(".link-live") !== null');
+  await untilTrue('document.querySelector(".link-live") !== null');
   const received = iso(Date.now());
   for (let no = 100; no < 100 + STORM; no += 200) {
     const rows = Array.from({ length: 200 }, (_, more) =>
@@ -350,7 +360,7 @@ async function checkStorm(t: Test, browser: Browser): Promise<void> {
   }
   await addIncident(room.db, Date.now() - 100_000, { no: 99_999, priority: 1, kind: 'wrong-way' });
   const beganMs = Date.now();
-  await until('document.querySelector("[data-no=\\"99999\\"]") !== null', 20_000);
+  await untilTrue('document.querySelector("[data-no=\\"99999\\"]") !== null', 20_000);
   t.comment(`the last one ${Date.now() - beganMs} ms after it was committed`);
   const [drawnCount, merged, unheldCount] = (await page.evaluate(
     '[document.querySelectorAll(".row").length, document.querySelectorAll(".row.storm").length, document.querySelector(".more").textContent]',

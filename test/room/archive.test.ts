@@ -95,7 +95,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     t.same((await archive.store([report('3')])).lanes, []);
     const [newest] = await database.read('SELECT body FROM report');
     t.equal(jsonIn(newest?.['body']), 3, 'of reports the newest');
-    t.same(await archive.store([]), { fresh: [], leftOut: [], lanes: [] });
+    t.same(await archive.store([]), { newArrivals: [], leftOut: [], lanes: [] });
 
     const events = await count('event');
     const broken = { ...still(20), jpeg: null as unknown as Buffer };
@@ -112,7 +112,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       event((i >> 1) + 1, { box: `b-${i & 1}` }, `a${i & 1}-${i >> 1}`),
     );
     all.sort((a, b) => ((a.place.seq * 7919) % 601) - ((b.place.seq * 7919) % 601));
-    let fresh = 0;
+    let newCount = 0;
     let lanes: readonly LaneProgress[] = [];
     for (let i = 0; i < all.length; i += 30) {
       const hands = archives.map((archive, k) => {
@@ -120,11 +120,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
         return archive.store(batch);
       });
       for (const stored of await Promise.all(hands)) {
-        fresh += stored.newArrivals.length;
+        newCount += stored.newArrivals.length;
         lanes = [...lanes, ...stored.lanes];
       }
     }
-    t.equal(fresh, 600, 'each is new to one of them');
+    t.equal(newCount, 600, 'each is new to one of them');
     for (const box of ['b-0', 'b-1']) {
       const contiguousSeqs = lanes
         .filter((lane) => lane.box === box)

@@ -263,7 +263,7 @@ function makeGuard() {
 
 void t.test('a box that drains its backlog and waits for acknowledgements is never dropped', async (t) => {
   const { guard, pass } = makeGuard();
-  let [outstanding, sentCount, heldCount] = [0, 0, 0];
+  let [outstanding, sentCount, holdCount] = [0, 0, 0];
   // 65,000 messages, 2,000 of them unacknowledged, with an archive that stores 1,500 a second.
   while (sentCount < 65_000) {
     for (let i = 0; i < 150 && outstanding < 2000; i += 1) {
@@ -272,11 +272,11 @@ void t.test('a box that drains its backlog and waits for acknowledgements is nev
       outstanding += 1;
     }
     pass(100);
-    if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) heldCount += 1;
+    if (guard.holds('s/b', outstanding < 2000 ? 0 : 400)) holdCount += 1;
     else outstanding = 0;
-    if (heldCount > 10_000) throw new Error('held back indefinitely');
+    if (holdCount > 10_000) throw new Error('held back indefinitely');
   }
-  t.ok(heldCount > 0, 'it was queried');
+  t.ok(holdCount > 0, 'it was queried');
   t.ok(sentCount >= 65_000);
 });
 

@@ -195,7 +195,7 @@ void t.test('the retained messages of 1,500 boxes arrive completely, also after 
   const room = await makeRoom(t, { persistent: true });
   const box = await connect(t, room, 'box-a');
   const topics = Array.from({ length: 1500 }, (_, i) =>
-    ['status', 'health', 'mode'].map((what) => `vigie/${SITE}/box-a/${what}-${i}`),
+    ['status', 'health', 'mode'].map((kind) => `vigie/${SITE}/box-a/${kind}-${i}`),
   ).flat();
   const codes = await Promise.all(
     topics.map((topic) => box.publish(topic, 'x'.repeat(200), { retain: true })),

@@ -31,7 +31,7 @@ const WELL: CameraRow = {
   last_report: iso(NOW - 10_000),
   share_until: null,
 };
-const look = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);
+const conditionWith = (change: Partial<CameraRow>, nowMs = NOW) => conditionOf({ ...WELL, ...change }, nowMs);
 
 void t.test('conditions are derived from reports and ordered with the worst first', async (t) => {
   const cases: readonly (readonly [string, Partial<CameraRow>, Condition, string[]])[] = [
@@ -73,11 +73,11 @@ void t.test('conditions are derived from reports and ordered with the worst firs
     ['text that is not a condition', { conditions: '{"a":[1]}' }, 'well', []],
   ];
   for (const [name, change, condition, reasons] of cases) {
-    t.same(look(change), { condition, reasons }, name);
+    t.same(conditionWith(change), { condition, reasons }, name);
   }
   for (const kind of CONDITION_KINDS.filter(isBlinding))
-    t.equal(look({ conditions: JSON.stringify([kind]) }).condition, 'blind', kind);
-  const { reasons } = look({
+    t.equal(conditionWith({ conditions: JSON.stringify([kind]) }).condition, 'blind', kind);
+  const { reasons } = conditionWith({
     conditions: JSON.stringify([...Array(99).keys()].map((n) => `${n}`.repeat(99))),
   });
   t.equal(reasons.length, 64);
@@ -89,12 +89,12 @@ void t.test('conditions are derived from reports and ordered with the worst firs
 
 void t.test('a camera changes to silent and back by time alone', async (t) => {
   const heardMs = Date.parse(WELL.last_report);
-  t.equal(look({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
-  t.same(look({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
+  t.equal(conditionWith({}, heardMs + SILENT_S * 1000 - 1).condition, 'well');
+  t.same(conditionWith({}, heardMs + SILENT_S * 1000), { condition: 'offline', reasons: ['silent'] });
   const conditions = new Map<string, Condition>();
   const at = (nowMs: number, change: Partial<CameraRow> = {}): string[] => {
     const { site, box } = WELL;
-    const camera = { site, box, ...look(change, nowMs) } as Camera;
+    const camera = { site, box, ...conditionWith(change, nowMs) } as Camera;
     return changedConditions(conditions, [camera]).map(({ condition }) => condition);
   };
   t.same(at(NOW), [], 'a client that has just loaded all has the first state');

@@ -57,7 +57,7 @@ function questionsOf(db: Sql): Question[] {
   const siteIn = (round: number) => ({ site: siteOf((round * 37) % SIZE.boxes), limit: 500 });
   const shift = { from: iso(NOW - DAY_MS / 3), to: iso(NOW) };
   const month = (by: 'rule' | 'kind' | 'hour') => ({ from: iso(NOW - 30 * DAY_MS), to: iso(NOW), by });
-  const figures = (by: 'rule' | 'kind' | 'hour') =>
+  const statisticsBy = (by: 'rule' | 'kind' | 'hour') =>
     handlers.figures(callOf<'figures'>('sup', NOW, { query: month(by) }));
   const [manyRounds, fewRounds] = FULL ? [100, 20] : [10, 3];
   return [
@@ -111,9 +111,9 @@ function questionsOf(db: Sql): Question[] {
       rounds: fewRounds,
       ask: () => handlers.handOver(callOf<'handOver'>('sup', NOW, { query: shift })),
     },
-    { name: 'a month by rule', bar: 300, rounds: fewRounds, ask: () => figures('rule') },
-    { name: 'a month by kind', bar: 300, rounds: fewRounds, ask: () => figures('kind') },
-    { name: 'a month by hour', bar: 300, rounds: fewRounds, ask: () => figures('hour') },
+    { name: 'a month by rule', bar: 300, rounds: fewRounds, ask: () => statisticsBy('rule') },
+    { name: 'a month by kind', bar: 300, rounds: fewRounds, ask: () => statisticsBy('kind') },
+    { name: 'a month by hour', bar: 300, rounds: fewRounds, ask: () => statisticsBy('hour') },
   ];
 }
 
@@ -127,7 +127,7 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
     const beganMs = performance.now();
     await fillCity(database, { ...SIZE, nowMs: NOW, timeZone: TIME_ZONE }, (line) => t.comment(line));
     t.comment(`filled within ${((performance.now() - beganMs) / 1000).toFixed(0)} s; load ${load()}`);
-    await checkWhole(t, db);
+    await checkComplete(t, db);
   }
   const questions = questionsOf(db);
   // Alone they are faster than beside one another. The normal run has time for the latter only.
@@ -171,7 +171,7 @@ void t.test(`the limits hold for a month of ${SIZE.events} events`, { timeout: 3
   });
 });
 
-async function checkWhole(t: Test, db: Sql): Promise<void> {
+async function checkComplete(t: Test, db: Sql): Promise<void> {
   t.equal(await countOf(db, 'event'), SIZE.events);
   t.equal(await countOf(db, 'event_other'), 0, 'every event lies in its month');
   t.equal(await countOf(db, 'incident'), SIZE.incidents);
@@ -216,8 +216,8 @@ async function checkQuery(t: Test, { name, bar, rounds, ask }: Question): Promis
       if (round >= 0) times.push(performance.now() - beganMs);
     }
     times.sort((a, b) => a - b);
-    const share = (of: number): number => times[Math.floor(times.length * of)] ?? 0;
-    runs.push({ quickest: share(0), middle: share(0.5), high: share(0.95) });
+    const quantile = (of: number): number => times[Math.floor(times.length * of)] ?? 0;
+    runs.push({ quickest: quantile(0), middle: quantile(0.5), high: quantile(0.95) });
   }
   const texts = runs.map(({ quickest, middle, high }) =>
     [`quickest ${quickest.toFixed(1)}`, `p50 ${middle.toFixed(1)}`, `p95 ${high.toFixed(1)} ms`].join(', '),
@@ -252,12 +252,12 @@ async function checkPurge(t: Test, db: Sql, nowMs: number, expectedLine: RegExp)
   await purge.stop();
   t.match(lines, [expectedLine]);
   t.comment(`${lines[0]} within ${tookMs} ms`);
-  const [left] = await db.all<{ events: number; incidents: number }>(
+  const [remaining] = await db.all<{ events: number; incidents: number }>(
     `SELECT (SELECT count(*) FROM event WHERE at < $1) AS events,
        (SELECT count(*) FROM incident WHERE received < $1) AS incidents`,
     [iso(nowMs - 30 * DAY_MS)],
   );
-  t.same(left, { events: 0, incidents: 0 });
+  t.same(remaining, { events: 0, incidents: 0 });
 }
 
 async function allOf<T>(rows: AsyncIterable<T>): Promise<T[]> {

@@ -25,7 +25,7 @@ const WEIGHT_KB_MAX = 50;
 /** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
 /** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
-const LOOKED_AT = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
+const AXE_CAMERAS = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
 const APP_ONLY = `import { render } from 'preact';
 import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
@@ -65,14 +65,14 @@ interface OpenView extends Tab {
 }
 
 /** The browser's last request to that path. */
-const lastOf = ({ requestedPaths: asked }: Tab, path: string): string =>
-  asked.findLast((one) => one.startsWith(`GET ${path}`)) ?? '';
+const lastOf = ({ requestedPaths }: Tab, path: string): string =>
+  requestedPaths.findLast((one) => one.startsWith(`GET ${path}`)) ?? '';
 
 /** The request to that path that `act` causes, once answered; an action shows nothing before. */
-async function askedBy({ page }: Tab, path: string, act: () => Promise<unknown>): Promise<string> {
+async function askedBy({ page }: Tab, path: string, action: () => Promise<unknown>): Promise<string> {
   const [answer] = await Promise.all([
     page.waitForResponse((response) => new URL(response.url()).pathname === path),
-    act(),
+    action(),
   ]);
   const { pathname, search } = new URL(answer.url());
   return `GET ${pathname}${search}`;
@@ -164,20 +164,20 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
 });
 
 async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void> {
-  const view = await openView(t, browser, { look, cameras: LOOKED_AT });
-  const faults: string[] = [];
+  const view = await openView(t, browser, { look, cameras: AXE_CAMERAS });
+  const problems: string[] = [];
   const check = async (name: string): Promise<void> => {
     await savePicture(view.page, join(SCREENS_DIR, `${name}-${look.join('-')}.png`));
-    const axeFaults = await violations(view.page);
+    const axeProblems = await violations(view.page);
     const wide = await view.page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    faults.push(
-      ...axeFaults.map((fault) => `${name}: ${fault}`),
+    problems.push(
+      ...axeProblems.map((problem) => `${name}: ${problem}`),
       ...(wide === true ? [`${name} is too wide`] : []),
     );
   };
   for (const screen of SCREENS) {
     await view.show(screen);
-    await view.waitUntil(screen === 'cameras' ? allShown(LOOKED_AT) : (READY[screen] ?? 'true'));
+    await view.waitUntil(screen === 'cameras' ? allShown(AXE_CAMERAS) : (READY[screen] ?? 'true'));
     await check(screen);
     if (screen === 'cameras') {
       await view.page.click('[role=option].blind');
@@ -195,7 +195,7 @@ async function everyScreen(t: Test, browser: Browser, look: Look): Promise<void>
       await view.page.emulateMediaType('screen');
     }
   }
-  t.same(faults, []);
+  t.same(problems, []);
   t.same(view.pageErrors, []);
 }
 
@@ -290,8 +290,8 @@ async function plan(t: Test, browser: Browser): Promise<void> {
   await view.show('plan');
   await view.waitUntil(READY['plan'] ?? '');
   const views: unknown[] = [await view.page.evaluate(VIEW)];
-  const after = async (act: () => Promise<unknown>): Promise<void> => {
-    await act();
+  const after = async (action: () => Promise<unknown>): Promise<void> => {
+    await action();
     await view.waitUntil(`${VIEW} !== ${JSON.stringify(views.at(-1))}`);
     views.push(await view.page.evaluate(VIEW));
   };
@@ -368,20 +368,20 @@ async function hostileMaps(t: Test, browser: Browser): Promise<void> {
 /** A stand-in for the signer: records requests and gives prepared answers. */
 function signer() {
   const requests: SearchRequest[] = [];
-  const says: { fault: string | undefined; state: SearchState } = { fault: undefined, state: SEARCH };
+  const says: { problem: string | undefined; state: SearchState } = { problem: undefined, state: SEARCH };
   const state = async (): Promise<SearchState> => {
-    if (says.fault !== undefined) throw new CallError(503, says.fault);
+    if (says.problem !== undefined) throw new CallError(503, says.problem);
     return says.state;
   };
   const search = ({ body }: { readonly body: SearchRequest }): Promise<SearchState> => {
     requests.push(body);
     return state();
   };
-  return { asked: requests, says, handlers: { search, searchState: state } };
+  return { requests, says, handlers: { search, searchState: state } };
 }
 
 async function search(t: Test, browser: Browser): Promise<void> {
-  const { asked, says, handlers } = signer();
+  const { requests, says, handlers } = signer();
   const view = await openView(t, browser, { handlers, excused: /status of (4|503)/ });
   await view.show('search');
   await view.page.click('[type=submit]');
@@ -392,7 +392,7 @@ async function search(t: Test, browser: Browser): Promise<void> {
   await view.waitUntil('document.body.textContent.includes("“Cam_2” is not a valid name")');
   await view.page.$eval('[name=boxes]', (input) => (input as unknown as { select(): void }).select());
   await view.page.type('[name=boxes]', 'cam-0001 cam-0002');
-  says.fault = 'the signer is unavailable';
+  says.problem = 'the signer is unavailable';
   await view.page.click('[type=submit]');
   await view.waitUntil('document.querySelector("main [role=alert]") !== null');
   t.match(
@@ -405,17 +405,17 @@ async function search(t: Test, browser: Browser): Promise<void> {
     await view.page.$eval('[name=case]', (input) => (input as unknown as { value: string }).value),
     '2026/1432',
   );
-  says.fault = undefined;
+  says.problem = undefined;
   await view.page.click('[type=submit]');
   await view.waitUntil('document.querySelector("table") !== null');
-  const body = asked.at(-1) ?? {};
+  const body = requests.at(-1) ?? {};
   t.match(body, { case: '2026/1432', reason: 'theft of a bicycle', boxes: ['cam-0001', 'cam-0002'] });
   t.notOk('kinds' in body);
   t.match(await view.text(), '1,371 of 1,500 boxes have answered');
   t.match(await view.text('.d-missing'), '<img src=x onerror=alert(1)>');
-  says.fault = 'unavailable';
+  says.problem = 'unavailable';
   await view.waitUntil('document.body.textContent.includes("its state is requested again")');
-  says.fault = undefined;
+  says.problem = undefined;
   says.state = { ...SEARCH, isDone: true, answeredCount: 1497 };
   await view.waitUntil('document.body.textContent.includes("1,497 of 1,500")');
   t.match(await view.text(), 'Done');
@@ -445,9 +445,9 @@ async function papers(t: Test, browser: Browser): Promise<void> {
   t.match(await view.text('tbody tr'), /cam-0012\/quay412.*93%90%–96%323301/);
   t.match(await view.text(), 'few verdicts');
   t.match(await view.text(), 'Suppressed');
-  const figures = spanOf(await askedBy(view, '/api/figures', () => view.page.select('[name=by]', 'hour')));
-  t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(figures.from)) < 600_000, figures.from);
-  t.match(figures, { from: /:00\.000Z$/, by: 'hour' });
+  const period = spanOf(await askedBy(view, '/api/figures', () => view.page.select('[name=by]', 'hour')));
+  t.ok(Math.abs(Date.now() - 30 * DAY_MS - Date.parse(period.from)) < 600_000, period.from);
+  t.match(period, { from: /:00\.000Z$/, by: 'hour' });
   t.match(await view.page.$eval('a[download]', (link) => link.getAttribute('href')), '&by=hour');
   await view.show('hand-over');
   await view.waitUntil(READY['hand-over'] ?? '');

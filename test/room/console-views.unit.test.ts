@@ -82,9 +82,9 @@ t.test('a map is validated and projected with true proportions', (t) => {
 
 t.test('the map’s view never loses the city', (t) => {
   const all = cityView(1000, 600);
-  const share = fc.double({ min: -3, max: 3, noNaN: true });
+  const shift = fc.double({ min: -3, max: 3, noNaN: true });
   fc.assert(
-    fc.property(fc.array(fc.tuple(share, share, fc.double({ min: 0.1, max: 10, noNaN: true }))), (steps) => {
+    fc.property(fc.array(fc.tuple(shift, shift, fc.double({ min: 0.1, max: 10, noNaN: true }))), (steps) => {
       let view = all;
       for (const [right, down, by] of steps)
         view = panned(zoomed(view, all, by, right * 500, down * 300), all, right, down);

@@ -155,8 +155,8 @@ t.test('a request without a session gets nothing, and input is validated before 
   const db = await sqliteDatabase(t);
   const { handlers, calls } = recordingHandlers();
   const { url } = await startConsole(t, db, { handlers, settings: { tokens } });
-  for (const [name, { method, path, action: act }] of Object.entries<Route>(ROUTES)) {
-    if (act === 'open') continue;
+  for (const [name, { method, path, action }] of Object.entries<Route>(ROUTES)) {
+    if (action === 'open') continue;
     const headers = from(url);
     const answer = await ask(`${url}${path.replace(':no', '1')}`, { method, headers });
     t.equal(answer.status, 401, name);
@@ -297,7 +297,8 @@ t.test('behind a TLS proxy only the configured name and host-bound cookies are a
   ]);
   t.match(answer.headers['strict-transport-security'], /^max-age=/);
   const cookie = cookieOf(answer, '__Host-vigie');
-  const session = (sent: string) => ask(`${url}/api/session`, { headers: { ...headers, cookie: sent } });
+  const session = (sentCookie: string) =>
+    ask(`${url}/api/session`, { headers: { ...headers, cookie: sentCookie } });
   t.equal((await session(cookie)).status, 200);
   t.equal((await session(cookie.replace('__Host-', ''))).status, 401, 'under a name that others could set');
   t.equal((await ask(`${url}/api/login`)).status, 421, 'by its address');
@@ -348,16 +349,16 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     minutes(10);
     t.equal(await status(cookie), 401, 'twelve hours are the most');
 
-    const left = await enter(url, 'auditor');
-    const stream = readStream(t, url, left);
+    const auditorCookie = await enter(url, 'auditor');
+    const stream = readStream(t, url, auditorCookie);
     await waitUntil(t, 'the stream answers', () => stream.status === 200);
     const out = await ask(`${url}/api/logout`, {
       method: 'POST',
-      headers: { cookie: left, ...from(url) },
+      headers: { cookie: auditorCookie, ...from(url) },
       body: {},
     });
     t.match(out.headers['set-cookie'], [/^vigie=; Max-Age=0/]);
-    t.equal(await status(left), 401);
+    t.equal(await status(auditorCookie), 401);
     await waitUntil(t, 'the stream ends', () => stream.isOver);
     t.equal(stream.names().at(-1), 'session');
 
@@ -366,8 +367,8 @@ for (const kind of ['sqlite', 'postgres'] as const) {
       const answer = await ask(`${url}/api/login`, { method: 'POST', headers: from(url), body: { name } });
       t.equal(answer.status, 403);
     }
-    const acts = (await auditOf(db)).map(({ account, act, more }) => ({ account, act, more }));
-    t.match(acts.slice(-4), [
+    const auditEntries = (await auditOf(db)).map(({ account, act, more }) => ({ account, act, more }));
+    t.match(auditEntries.slice(-4), [
       { account: 'auditor', act: 'login', more: { method: 'local' } },
       { account: 'auditor', act: 'logout' },
       { account: 'room', act: 'login-refused', more: { name: 'nobody\\x1b[31m', reason: 'no such account' } },

@@ -312,19 +312,19 @@ void t.test('malformed, flooding and slow clients are cut off, and the server go
 /** Sends random bodies, headers and paths, some of them nearly right. */
 async function fuzz(t: Test, room: TestRoom): Promise<void> {
   t.comment(`seed ${SEED}`);
-  const share = randomOf(SEED);
-  const random = { below: (n: number): number => Math.floor(share() * n) };
+  const randomRatio = randomOf(SEED);
+  const random = { int: (n: number): number => Math.floor(randomRatio() * n) };
   const good = csrOf(newKey(join(room.dir, 'f.key')), BOX);
-  const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => random.below(256)));
+  const bytes = (n: number): Buffer => Buffer.from(Array.from({ length: n }, () => random.int(256)));
   const statusCounts = new Map<number, number>();
   const one = async (i: number): Promise<void> => {
     const flipped = Buffer.from(good);
-    flipped[random.below(flipped.length)] = random.below(256);
+    flipped[random.int(flipped.length)] = random.int(256);
     const bodies = [
-      bytes(random.below(3000)),
+      bytes(random.int(3000)),
       base64(flipped),
-      base64(bytes(random.below(2000))),
-      base64(good).slice(0, random.below(250)),
+      base64(bytes(random.int(2000))),
+      base64(good).slice(0, random.int(250)),
     ];
     const paths = [
       ENROL,
@@ -334,15 +334,15 @@ async function fuzz(t: Test, room: TestRoom): Promise<void> {
       `${ENROL}?${i}`,
     ];
     const headers: Record<string, string> =
-      random.below(2) === 0
+      random.int(2) === 0
         ? {}
         : {
-            authorization: `Basic ${base64(bytes(random.below(60)))}`,
-            [`x-${i}`]: 'y'.repeat(random.below(9000)),
+            authorization: `Basic ${base64(bytes(random.int(60)))}`,
+            [`x-${i}`]: 'y'.repeat(random.int(9000)),
           };
-    const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][random.below(6)] ?? 'POST';
-    const request = { method, headers, body: bodies[random.below(bodies.length)] ?? '' };
-    const { status } = await ask(room, paths[random.below(paths.length)] ?? ENROL, request);
+    const method = ['POST', 'POST', 'POST', 'PUT', 'DELETE', 'GET'][random.int(6)] ?? 'POST';
+    const request = { method, headers, body: bodies[random.int(bodies.length)] ?? '' };
+    const { status } = await ask(room, paths[random.int(paths.length)] ?? ENROL, request);
     statusCounts.set(status, (statusCounts.get(status) ?? 0) + 1);
   };
   for (let i = 0; i < 500; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => one(i + k)));

@@ -19,21 +19,21 @@ void t.test('an export of 100,000 incidents holds up no other request', { timeou
        FROM (WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ${INCIDENTS}) SELECT n FROM up))`,
   );
   await db.run("UPDATE counter SET value = $1 WHERE name = 'rev'", [INCIDENTS]);
-  const desk = await ConsoleProgram.start(t, address);
-  const cookie = await enter(desk.url, 'supervisor', desk.link);
+  const consoleProgram = await ConsoleProgram.start(t, address);
+  const cookie = await enter(consoleProgram.url, 'supervisor', consoleProgram.link);
   for (const path of ['/api/incidents.csv', '/api/incidents.parquet']) {
     const gaps: number[] = [];
     let isOver = false;
     const otherCalls = (async () => {
       while (!isOver) {
         const askedMs = performance.now();
-        await ask(`${desk.url}/api/session`, { headers: { cookie } });
+        await ask(`${consoleProgram.url}/api/session`, { headers: { cookie } });
         gaps.push(performance.now() - askedMs);
         await sleep(5);
       }
     })();
     const beganMs = performance.now();
-    const answer = await ask(`${desk.url}${path}`, { headers: { cookie } });
+    const answer = await ask(`${consoleProgram.url}${path}`, { headers: { cookie } });
     const tookMs = performance.now() - beganMs;
     isOver = true;
     await otherCalls;

@@ -121,14 +121,14 @@ interface Fault {
   /** Maximum time without any stored event. */
   readonly pauseMsMax: number;
   /** Resolves when all machines run again. */
-  act(): Promise<void>;
+  inject(): Promise<void>;
 }
 
 function faultsOf(cluster: DatabaseCluster): Fault[] {
   const killPrimary = (no: number): Fault => ({
     name: `the primary is killed (${no})`,
     pauseMsMax: FAILOVER_MS_MAX,
-    act: async () => {
+    inject: async () => {
       const leader = await cluster.leader();
       cluster.killDatabase(leader);
       await eventually(t, 'another leads', async () => (await cluster.leader()) !== leader);
@@ -140,7 +140,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     {
       name: "etcd's leader is killed",
       pauseMsMax: PAUSE_MS_MAX,
-      act: async () => {
+      inject: async () => {
         const leader = cluster.etcdLeader();
         cluster.killEtcd(leader);
         await sleep(10_000);
@@ -151,7 +151,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     {
       name: 'the primary’s machine is paused, and resumes',
       pauseMsMax: FAILOVER_MS_MAX,
-      act: async () => {
+      inject: async () => {
         const leader = await cluster.leader();
         cluster.pause(leader);
         await sleep(STANDSTILL_MS);
@@ -162,7 +162,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     {
       name: 'the synchronous standby is killed',
       pauseMsMax: PAUSE_MS_MAX,
-      act: async () => {
+      inject: async () => {
         const standby = (await cluster.members()).find(({ role }) => role === 'sync_standby')?.name ?? 'db1';
         cluster.killDatabase(standby);
         await sleep(STANDSTILL_MS);
@@ -172,7 +172,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     {
       name: 'an operator moves the primary',
       pauseMsMax: PAUSE_MS_MAX,
-      act: async () => {
+      inject: async () => {
         const leader = await cluster.leader();
         // Patroni refuses, only in words, while the future leader has just come back.
         await eventually(t, 'another leads', async () => {
@@ -185,7 +185,7 @@ function faultsOf(cluster: DatabaseCluster): Fault[] {
     {
       name: 'etcd is unavailable',
       pauseMsMax: PAUSE_MS_MAX,
-      act: async () => {
+      inject: async () => {
         for (const name of MACHINES) cluster.killEtcd(name);
         await sleep(STANDSTILL_MS);
         for (const name of MACHINES) cluster.startEtcd(name);
@@ -205,20 +205,20 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
     (await queryLeader(cluster.url, 'SELECT 1 FROM event WHERE id = $1', [id])).length > 0;
   await waitUntil(t, 'an event is acknowledged', () => load.acknowledgedIds.size > 0);
   await eventually(t, 'the first is stored', () => isStored(load.newest));
-  const desk = await ConsoleProgram.start(t, cluster.url);
-  const cookie = await enter(desk.url, 'operator', desk.link);
-  const screen = readStream(t, desk.url, cookie);
+  const consoleProgram = await ConsoleProgram.start(t, cluster.url);
+  const cookie = await enter(consoleProgram.url, 'operator', consoleProgram.link);
+  const screen = readStream(t, consoleProgram.url, cookie);
 
-  for (const { name, pauseMsMax, act } of faultsOf(cluster)) {
+  for (const { name, pauseMsMax, inject } of faultsOf(cluster)) {
     await sleep(3000);
     const beganMs = Date.now();
-    await act();
+    await inject();
     const newest = load.newest;
     await eventually(t, `${name}: later events are stored`, () => isStored(newest));
     await eventually(
       t,
       'the console answers',
-      async () => (await ask(`${desk.url}/api/queue`, { headers: { cookie } })).status === 200,
+      async () => (await ask(`${consoleProgram.url}/api/queue`, { headers: { cookie } })).status === 200,
     );
     await cluster.waitUntilComplete();
     const longest = await pauseMs(cluster.url, beganMs - 1000);
@@ -251,6 +251,6 @@ void t.test('a failover under load loses no accepted event', { skip, timeout: 3_
   const [newest] = await queryLeader<{ rev: string }>(cluster.url, 'SELECT max(rev) AS rev FROM incident');
   await waitUntil(t, 'the screen knows all', () => (screen.revs.at(-1) ?? 0) >= Number(newest?.rev));
   t.comment(program.output);
-  t.comment(desk.output);
+  t.comment(consoleProgram.output);
   t.equal(await program.end('SIGTERM'), 0, 'the archive ends cleanly');
 });

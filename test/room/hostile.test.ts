@@ -148,8 +148,8 @@ void t.test('a full database is reported as unavailable, and smaller writes go o
       .all(`PRAGMA max_page_count = ${pages}`)
       .then(() => transaction.run('INSERT INTO setting VALUES ($1, $2)', ['full', 'x'.repeat(1_000_000)]));
   });
-  const fault: unknown = await fill.catch((error: unknown) => error);
-  t.ok(fault instanceof DatabaseUnavailable, 'reported as an unavailable database, to be retried');
+  const failure: unknown = await fill.catch((error: unknown) => error);
+  t.ok(failure instanceof DatabaseUnavailable, 'reported as an unavailable database, to be retried');
   const claimed = await claim(db, callOf<'claim'>('anna', NOW, { params: { no } }), TIME_ZONE);
   t.equal(claimed.claimedBy, 'anna', 'smaller writes still succeed');
 });

@@ -17,18 +17,18 @@ const SCREENS_DIR = join(ROOT, '.cache/room-limits-screens');
 
 const SAYS = {
   en: {
-    more: /Cameras not listed here: 1\./,
-    strangers: /Boxes that are not enrolled and sent data in the last 24 hours: 1/,
-    share: /Exceeds the daily storage limit per box/,
-    closed: /closed by the control room: the certificates of its box were revoked/,
-    ended: /One session of Nadia is ended/,
+    otherCameras: /Cameras not listed here: 1\./,
+    unknownSenders: /Boxes that are not enrolled and sent data in the last 24 hours: 1/,
+    dailyLimit: /Exceeds the daily storage limit per box/,
+    closure: /closed by the control room: the certificates of its box were revoked/,
+    sessionEnd: /One session of Nadia is ended/,
   },
   fr: {
-    more: /Caméras qui ne figurent pas ici : 1\./,
-    strangers: /Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : 1/,
-    share: /Dépasse le volume conservé par boîtier et par jour/,
-    closed: /clôturé par le CSU : les certificats de son boîtier ont été révoqués/,
-    ended: /Une session de Nadia est close/,
+    otherCameras: /Caméras qui ne figurent pas ici : 1\./,
+    unknownSenders: /Boîtiers non enrôlés ayant envoyé quelque chose depuis 24 h : 1/,
+    dailyLimit: /Dépasse le volume conservé par boîtier et par jour/,
+    closure: /clôturé par le CSU : les certificats de son boîtier ont été révoqués/,
+    sessionEnd: /Une session de Nadia est close/,
   },
 };
 
@@ -61,9 +61,9 @@ for (const language of ['en', 'fr'] as const) {
     const picture = (name: string) => savePicture(tab.page, join(SCREENS_DIR, `${name}-${language}.png`));
     await tab.waitUntil('document.querySelectorAll("[role=option]").length === 5000', 30_000);
     const list = await tab.text();
-    t.match(list, says.more);
-    t.match(list, says.strangers);
-    t.match(list, says.share);
+    t.match(list, says.otherCameras);
+    t.match(list, says.unknownSenders);
+    t.match(list, says.dailyLimit);
     await picture('cameras');
     const file = join(scratch(t), 'boxes.json');
     writeBoxes(file, [enrolled('a', 'thief')]);
@@ -84,7 +84,7 @@ for (const language of ['en', 'fr'] as const) {
     t.pass('the camera leaves the list that is shown');
     await tab.page.goto(`${home}/incidents/${no}`);
     await tab.waitUntil('document.querySelector(".facts") !== null', 30_000);
-    t.match(await tab.text(), says.closed);
+    t.match(await tab.text(), says.closure);
     await picture('incident');
     await tab.page.goto(`${home}/audit`);
     await tab.waitUntil('document.querySelector(".d-people summary") !== null', 30_000);
@@ -93,7 +93,7 @@ for (const language of ['en', 'fr'] as const) {
     await picture('people');
     await tab.page.click('.d-people tbody tr button');
     await tab.waitUntil('document.querySelectorAll(".d-people tbody tr").length === 1', 30_000);
-    t.match(await tab.text('.toasts'), says.ended);
+    t.match(await tab.text('.toasts'), says.sessionEnd);
     t.match(await room.record('end-sessions', 'box-revoked'), [
       { account: 'room', act: 'box-revoked' },
       { account: 'Omar', act: 'end-sessions' },

@@ -94,14 +94,14 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const first = await open(() => clock.ms, options);
     const alerts = Array.from({ length: 1000 }, (_, at) => alertOf('lyon', 'thief', at + 1));
     await first.store([statusOf('lyon', 'thief'), statusOf('lyon', 'zebra')]);
-    let left = 0;
+    let leftOutCount = 0;
     let lastThrough = 0;
     for (let at = 0; at < 400; at += 100) {
       const { leftOut, lanes } = await first.store(alerts.slice(at, at + 100));
-      left += leftOut.length;
+      leftOutCount += leftOut.length;
       lastThrough = lanes[0]?.contiguous_seq ?? lastThrough;
     }
-    t.equal(left, 100);
+    t.equal(leftOutCount, 100);
     t.equal(lastThrough, 300, 'a dropped message is not acknowledged');
     await first.store(alerts.slice(0, 100));
     // Opens it as after a restart, or as another archive that takes over.
@@ -131,8 +131,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       'people see it at the camera',
     );
     clock.ms += DAY_MS;
-    const { newArrivals: fresh } = await second.store(alerts.slice(300, 500));
-    t.equal(fresh.length, 200, 'on the day after it is stored');
+    const { newArrivals } = await second.store(alerts.slice(300, 500));
+    t.equal(newArrivals.length, 200, 'on the day after it is stored');
     const [camera] = (await camerasOf(db, clock.ms)).cameras;
     t.notOk(camera?.reasons.includes('storage-share'));
     t.equal(Number((await read("SELECT count(*) AS n FROM event WHERE box = 'thief'"))[0]?.['n']), 500);
@@ -200,20 +200,20 @@ const isDone = async (db: Sql): Promise<boolean> => {
 
 async function untilDone(t: Test, db: Sql): Promise<void> {
   let isOver = false;
-  let looking: Promise<void> | undefined;
+  let pendingCheck: Promise<void> | undefined;
   await waitUntil(
     t,
     'the box is taken out',
     () => {
-      looking ??= isDone(db).then((now) => {
+      pendingCheck ??= isDone(db).then((now) => {
         isOver = now;
-        looking = undefined;
+        pendingCheck = undefined;
       });
       return isOver;
     },
     120_000,
   );
-  await looking;
+  await pendingCheck;
 }
 
 for (const name of ['sqlite', 'postgres'] as const) {
@@ -341,10 +341,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
       listen: (onChange) => db.listen(onChange),
       scrub: (isNight, limits) => db.scrub(isNight, limits),
       close: () => db.close(),
-      transaction: async (act) => {
+      transaction: async (action) => {
         const beganMs = performance.now();
         try {
-          return await db.transaction(act);
+          return await db.transaction(action);
         } finally {
           longestMs = Math.max(longestMs, performance.now() - beganMs);
         }

@@ -71,13 +71,17 @@ t.test('attacks on the callback are refused and audited', async (t) => {
     return address.href;
   };
   const attacks: [string, (browser: Browser, callback: string) => Promise<string>, RegExp][] = [
-    ['another state', async (_, back) => withParam(back, 'state', 'x'.repeat(43)), /not right/],
-    ['no state', async (_, back) => back.replace(/&?state=[^&]*/, ''), /not right/],
-    ['another issuer', async (_, back) => withParam(back, 'iss', 'https://evil.example'), /not right/],
-    ['no issuer', async (_, back) => back.replace(/&?iss=[^&]*/, ''), /not right/],
+    ['another state', async (_, callback) => withParam(callback, 'state', 'x'.repeat(43)), /not right/],
+    ['no state', async (_, callback) => callback.replace(/&?state=[^&]*/, ''), /not right/],
+    [
+      'another issuer',
+      async (_, callback) => withParam(callback, 'iss', 'https://evil.example'),
+      /not right/,
+    ],
+    ['no issuer', async (_, callback) => callback.replace(/&?iss=[^&]*/, ''), /not right/],
     [
       'an invented code',
-      async (_, back) => withParam(back, 'code', 'x'.repeat(43)),
+      async (_, callback) => withParam(callback, 'code', 'x'.repeat(43)),
       /provider says invalid_grant/,
     ],
     [
@@ -108,7 +112,8 @@ t.test('attacks on the callback are refused and audited', async (t) => {
     ],
     [
       'the provider says no',
-      async (_, back) => withParam(back.replace(/code=[^&]*/, ''), 'error', '<script>alert(1)</script>'),
+      async (_, callback) =>
+        withParam(callback.replace(/code=[^&]*/, ''), 'error', '<script>alert(1)</script>'),
       /provider says &lt;script&gt;/,
     ],
   ];
@@ -286,7 +291,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
     await page.click('a[href="/auth/enter"]');
   };
   /** Presses again where the stream reported the end before the key, since the button was gone. */
-  const judgedInVain = async (key: 't' | 'f'): Promise<void> => {
+  const pressLoggedOut = async (key: 't' | 'f'): Promise<void> => {
     for (;;) {
       await db.run('DELETE FROM session');
       await page.keyboard.press(key);
@@ -296,7 +301,7 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
       await page.waitForSelector('.incident .act.confirmed');
     }
   };
-  const judgeEntries = () =>
+  const verdictEntries = () =>
     db.all('SELECT account, act, incident FROM audit WHERE act = $1 ORDER BY no', ['judge']);
   await page.goto(url);
   await login();
@@ -304,16 +309,16 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'ines');
   await page.click('[data-no="1"]');
   await page.waitForSelector('.incident .act.confirmed');
-  await judgedInVain('t');
+  await pressLoggedOut('t');
   await login();
   await untilTrue('document.querySelector(".toast.good")?.textContent.includes("was sent")');
   await untilTrue('document.querySelectorAll(".row").length === 1');
   t.equal(await page.evaluate('location.pathname'), '/incidents/1', 'where she was');
-  t.same(await judgeEntries(), [{ account: 'ines', act: 'judge', incident: 1 }]);
+  t.same(await verdictEntries(), [{ account: 'ines', act: 'judge', incident: 1 }]);
   await page.keyboard.press('Escape');
   await page.click('[data-no="2"]');
   await page.waitForSelector('.incident .act.confirmed');
-  await judgedInVain('f');
+  await pressLoggedOut('f');
   person.name = 'marc';
   // She has logged out; at the provider he is now logged in.
   const cookies = (await browser.cookies()).filter(({ domain }) => domain === 'localhost');
@@ -321,5 +326,5 @@ t.test('a verdict during a session’s end is sent after the login, by the same 
   await login();
   await untilTrue('document.querySelector(".toast.bad")?.textContent.includes("ines")');
   t.match(await page.$eval('.who', ({ textContent }) => textContent), 'marc');
-  t.same((await judgeEntries()).length, 1, 'her verdict is not his');
+  t.same((await verdictEntries()).length, 1, 'her verdict is not his');
 });

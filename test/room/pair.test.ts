@@ -24,7 +24,7 @@ const CONSOLE = bundled('scripts/programs/room/console');
 const ALERTS = process.env['VIGIE_TEST_FULL'] === '1' ? 6000 : 600;
 
 /** Polling interval; a browser notices a lost connection as fast. */
-const LOOK_EVERY_MS = 5;
+const POLL_MS = 5;
 
 interface Console {
   readonly program: Program;
@@ -61,7 +61,7 @@ class Screen {
   }
 
   /** Collects received events; called continuously. */
-  look(): void {
+  collect(): void {
     const { revs, names } = { revs: this.#reader.revs, names: this.#reader.names() };
     if (names.includes('reset')) this.#t.fail('told to load the queue again');
     this.revs.push(...revs.slice(this.#takenCount));
@@ -96,10 +96,10 @@ void t.test(
     const cookie = await enter(one, 'operator', linkIn(consoles[0]?.program.out ?? ''));
     const screens = { killed: new Screen(t, cookie, [one, two]), steady: new Screen(t, cookie, [two]) };
     const wanderer = new Screen(t, cookie, [two, one]);
-    const looking = setInterval(() => {
-      for (const screen of [screens.killed, screens.steady, wanderer]) screen.look();
-    }, LOOK_EVERY_MS);
-    t.teardown(() => clearInterval(looking));
+    const pollTimer = setInterval(() => {
+      for (const screen of [screens.killed, screens.steady, wanderer]) screen.collect();
+    }, POLL_MS);
+    t.teardown(() => clearInterval(pollTimer));
 
     const { outbox } = makeOutbox(join(scratch(t), 'outbox.db'), { limitMiB: 64 });
     outbox.start();
@@ -127,7 +127,7 @@ void t.test(
     t.comment(`${ALERTS} alerts with their stills within ${Math.round(performance.now() - beganMs)} ms`);
 
     const db = sql();
-    await checkWhole(t, db);
+    await checkComplete(t, db);
     await waitUntil(t, 'all reach the screens', () => screens.steady.revs.length >= ALERTS);
     const revs = (await db.all<{ rev: number }>('SELECT rev FROM incident ORDER BY rev')).map(
       ({ rev }) => rev,
@@ -142,7 +142,7 @@ void t.test(
   },
 );
 
-async function checkWhole(t: Test, db: Sql): Promise<void> {
+async function checkComplete(t: Test, db: Sql): Promise<void> {
   const ids = Array.from({ length: ALERTS }, (_, no) => `a1-${no}`).sort();
   const namesIn = async (query: string): Promise<string[]> =>
     (await db.all<{ name: string }>(query)).map(({ name }) => name).sort();

@@ -39,8 +39,8 @@ async function archiveOn(
   db: Sql,
   onNotice: (line: string) => void = (line) => t.comment(line),
 ): Promise<Archive> {
-  const holder = randomUUID();
-  const archive = new Archive(db, { timeZone: 'Europe/Paris', now: Date.now, instanceId: holder, onNotice });
+  const instanceId = randomUUID();
+  const archive = new Archive(db, { timeZone: 'Europe/Paris', now: Date.now, instanceId, onNotice });
   await archive.open();
   return archive;
 }
@@ -75,10 +75,10 @@ async function eventually(name: string, condition: () => Promise<boolean>): Prom
 }
 
 /** Repeats an action until a new setting makes it fail, and returns the error. */
-async function failureOf(act: () => Promise<unknown>): Promise<unknown> {
+async function failureOf(action: () => Promise<unknown>): Promise<unknown> {
   let failure: unknown;
   await eventually('it fails', async () => {
-    await act().catch((error: unknown) => {
+    await action().catch((error: unknown) => {
       failure = error;
     });
     return failure !== undefined;
@@ -126,14 +126,15 @@ void t.test('a standby is treated as unavailable until it becomes the primary', 
   await server.start();
   const standby =
     /^PostgreSQL on 127\.0\.0\.1:\d+: takes no writes \(a standby, or read-only\); wait for the failover/;
-  const acts: readonly (() => Promise<unknown>)[] = [
+  const actions: readonly (() => Promise<unknown>)[] = [
     () => db.all('SELECT * FROM event'),
     () => db.run("UPDATE counter SET value = 7 WHERE name = 'rev'"),
     () => archive.open(),
     () => archive.store([event(2)]),
     () => db.listen(() => undefined),
   ];
-  for (const act of acts) await t.rejects(act(), { constructor: DatabaseUnavailable, message: standby });
+  for (const action of actions)
+    await t.rejects(action(), { constructor: DatabaseUnavailable, message: standby });
   const room = await makeRoom(t);
   const program = await RoomProgram.start(t, room, '--database', server.url);
   await waitUntil(t, 'the program tells it', () =>
@@ -181,8 +182,8 @@ void t.test('a COMMIT whose answer was lost is recognised on repetition, and ack
   proxy.cutConnections();
   t.ok((await outcome) instanceof DatabaseUnavailable, 'the outcome is unknown');
   proxy.hold(false, false);
-  const { newArrivals: fresh, lanes } = await archive.store([event(2)]);
-  t.same(fresh, [], 'it was there');
+  const { newArrivals, lanes } = await archive.store([event(2)]);
+  t.same(newArrivals, [], 'it was there');
   t.equal(lanes[0]?.contiguous_seq, 2, 'and is acknowledged now');
 });
 
@@ -191,11 +192,11 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
   const db = openDatabase(t, server.url);
   const archive = await archiveOn(t, db);
   await waitForNobody(server);
-  for (const [name, act] of [
+  for (const [name, action] of [
     ['a batch', () => archive.store([event(1)])],
     ['a single statement', () => db.run("UPDATE counter SET value = 7 WHERE name = 'rev'")],
   ] as const) {
-    const outcome = act().then(
+    const outcome = action().then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -204,8 +205,8 @@ void t.test('a COMMIT that was cancelled before its standby confirmed is not ack
     t.ok(error instanceof DatabaseUnavailable, `${name}: ${String(error)}`);
   }
   await waitNoMore(server);
-  const { newArrivals: fresh, lanes } = await archive.store([event(1)]);
-  t.same(fresh, [], 'it was there');
+  const { newArrivals, lanes } = await archive.store([event(1)]);
+  t.same(newArrivals, [], 'it was there');
   t.equal(lanes[0]?.contiguous_seq, 1);
 });
 

@@ -120,13 +120,16 @@ for (const [name, make] of Object.entries(DATABASES)) {
     const [first] = receiver.all;
     t.match(first?.message, { data: { no, state: 'dispatched', box: 'b-12', cause: { seconds: 60 } } });
     t.throws(() => new Webhook(SECRET).verify(`${first?.text} `, first?.headers as Record<string, string>));
-    t.match(webhooks.counts, { city: { sent: 3, failures: 0 }, archive: { sent: 1, failures: 0 } });
+    t.match(webhooks.counts, {
+      city: { deliveries: 3, failures: 0 },
+      archive: { deliveries: 1, failures: 0 },
+    });
     await webhooks.stop();
     await webhooks.stop();
     await changeIncident(db, no, { verdict: 'confirmed' });
-    const secondTeller = await startWebhooks(t, db, [hook(receiver)]);
+    const secondSender = await startWebhooks(t, db, [hook(receiver)]);
     await waitUntil(t, 'changes during the outage are sent after a restart', () => receiver.all.length === 4);
-    t.strictSame([...lines, ...secondTeller.lines], []);
+    t.strictSame([...lines, ...secondSender.lines], []);
   });
 }
 

@@ -9,7 +9,7 @@ import { partitionsOf } from '../../scripts/programs/room/database/partitions.ts
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { Authorisations } from '../../scripts/programs/room/retention/orders.ts';
 import { Purge, type PurgeOptions } from '../../scripts/programs/room/retention/purge.ts';
-import { AUTHORITY, MAYOR, PREFECT, signedOrder, testKey } from '../lib/authority.ts';
+import { AUTHORITY, MAYOR, PREFECT, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { scratch } from '../lib/paths.ts';
 import { waitUntil } from '../lib/room.ts';
@@ -40,7 +40,7 @@ interface Change {
   readonly snapshots?: number;
 }
 
-function order({
+function authorisationWith({
   box = 'a',
   order = '2026-77',
   from = NOW - DAY_MS,
@@ -67,7 +67,7 @@ function order({
 
 function put(folder: string, name: string, change: Change, key = AUTHORITY): void {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `${name}.dsse.json`), signedOrder(order(change), key));
+  writeFileSync(join(folder, `${name}.dsse.json`), signedAuthorisation(authorisationWith(change), key));
 }
 
 void t.test('the retention of each box follows its valid authorisations', async (t) => {
@@ -75,17 +75,17 @@ void t.test('the retention of each box follows its valid authorisations', async 
   const lines: string[] = [];
   const other = testKey();
   const keys = [AUTHORITY.publicKey, other.publicKey];
-  const orders = new Authorisations({ folder, keys, log: (line) => lines.push(line) });
+  const authorisations = new Authorisations({ folder, keys, log: (line) => lines.push(line) });
   const daysOf = async (box: string, nowMs = NOW) => {
-    const { eventsDays, snapshotsDays, reason: why } = (await orders.read(nowMs)).of({ site: SITE, box });
-    return [eventsDays, snapshotsDays, why];
+    const { eventsDays, snapshotsDays, reason } = (await authorisations.read(nowMs)).of({ site: SITE, box });
+    return [eventsDays, snapshotsDays, reason];
   };
   t.same(await daysOf('a'), [30, 7, 'default'], 'no order');
   put(folder, 'a', { events: 90, snapshots: 20 });
   put(folder, 'b', { box: 'b', order: 'b-1', events: 3, snapshots: 2 }, other);
   t.same(await daysOf('a'), [90, 20, '2026-77']);
   t.same(await daysOf('b'), [3, 2, 'b-1'], 'by the key of another authority that was given');
-  t.same((await orders.read(NOW)).longest, { eventsDays: 90, snapshotsDays: 20 });
+  t.same((await authorisations.read(NOW)).longest, { eventsDays: 90, snapshotsDays: 20 });
   t.same(await daysOf('a', NOW + 40 * DAY_MS), [90, 20, '2026-77'], 'an expired one still counts');
 
   put(folder, 'a-2', {
@@ -153,10 +153,10 @@ async function purgeAt(
     (line) => lines.push(line),
   );
   purge.start();
-  let left = 1;
-  const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 20);
-  await waitUntil(t, 'the run is over', () => left === 0, 60_000);
-  clearInterval(looking);
+  let remaining = 1;
+  const pollTimer = setInterval(() => void countOf(db, 'session').then((count) => (remaining = count)), 20);
+  await waitUntil(t, 'the run is over', () => remaining === 0, 60_000);
+  clearInterval(pollTimer);
   await purge.stop();
   return lines;
 }
@@ -228,7 +228,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await purgeAt(t, db, NOW + 2, { folder });
     t.equal(await countOf(db, 'event'), 0, 'a shorter retention applies to older rows too');
     t.match((await recordsOf(db, 'purge')).at(-2), { more: { reasons: [{ reason: 'b-2, 40 days' }] }, ...B });
-    await isWhole(t, db);
+    await checkIntact(t, db);
   });
 
   void t.test(`two programs delete many rows despite a crash in ${name}`, async (t) => {
@@ -246,25 +246,25 @@ for (const name of ['sqlite', 'postgres'] as const) {
     let nowMs = NOW;
     const options = { keys: [], nowMs: () => nowMs, everyMs: 30 };
     const purges = ['one', 'two'].map(
-      (holder) => new Purge(db, { ...options, instanceId: holder }, (line) => t.comment(line)),
+      (instanceId) => new Purge(db, { ...options, instanceId }, (line) => t.comment(line)),
     );
     t.teardown(() => Promise.all(purges.map((purge) => purge.stop())));
     for (const purge of purges) purge.start();
     await new Promise((resolve) => setTimeout(resolve, 300));
     t.equal(await countOf(db, 'event'), rows, 'no row is deleted while another has the lease');
     nowMs = NOW + 60_001;
-    let left = rows;
-    const looking = setInterval(() => void countOf(db, 'session').then((count) => (left = count)), 50);
-    t.teardown(() => clearInterval(looking));
-    await waitUntil(t, 'the successor deletes the rest', () => left === 0, 60_000);
-    clearInterval(looking);
+    let remaining = rows;
+    const pollTimer = setInterval(() => void countOf(db, 'session').then((count) => (remaining = count)), 50);
+    t.teardown(() => clearInterval(pollTimer));
+    await waitUntil(t, 'the successor deletes the rest', () => remaining === 0, 60_000);
+    clearInterval(pollTimer);
     await Promise.all(purges.map((purge) => purge.stop()));
     t.equal(await countOf(db, 'event'), 0);
     const counts = (await recordsOf(db, 'purge')).flatMap(
       ({ more }) => (more['counts'] as { event?: number }).event ?? [],
     );
     t.same(counts, [5000, 5000, 2001], 'slice by slice, each recorded, none by both');
-    await isWhole(t, db);
+    await checkIntact(t, db);
   });
 
   void t.test(`a failed slice is deleted later in ${name}`, async (t) => {
@@ -299,7 +299,7 @@ async function manyEvents(db: Sql, rows: number): Promise<void> {
 }
 
 /** Checks that every entry holds the hash of the previous one. */
-async function isWhole(t: Test, db: Sql): Promise<void> {
+async function checkIntact(t: Test, db: Sql): Promise<void> {
   const entries = await db.all<Parameters<typeof hashOf>[0] & { hash: string; more: unknown }>(
     'SELECT * FROM audit ORDER BY no',
   );

@@ -62,12 +62,12 @@ function copyAs(from: Buffer, name: string, file: string): void {
 }
 
 /** Runs `act` for each index, with limited concurrency. */
-async function forEachIndex(count: number, act: (index: number) => Promise<void>): Promise<void> {
+async function forEachIndex(count: number, action: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < count) {
       next += 1;
-      await act(next - 1);
+      await action(next - 1);
     }
   };
   await Promise.all(Array.from({ length: 4 }, worker));

@@ -55,7 +55,7 @@ async function startBox(t: Test, room: Room, box: string, keys: CommandKey[]): P
   return searchable;
 }
 
-interface Desk {
+interface SignerSetup {
   readonly dir: string;
   readonly socket: string;
   readonly args: string[];
@@ -66,7 +66,7 @@ interface Desk {
   ready(): Promise<Program>;
 }
 
-async function makeDesk(t: Test, room: Room, signer: Signer): Promise<Desk> {
+async function makeSetup(t: Test, room: Room, signer: Signer): Promise<SignerSetup> {
   const dir = scratch(t);
   const pem = signer.privateKey.export({ type: 'pkcs8', format: 'pem' });
   writeFileSync(join(dir, 'desk.pem'), pem, { mode: 0o600 });
@@ -103,8 +103,8 @@ const account = (name: string, role: Role = 'operator', isProgram = false): Acco
 });
 
 /** The console's calls on one database. */
-function consoleOf(t: Test, desk: Desk, db: Sql) {
-  const handlers = signerHandlers(desk.client, db, Date.now);
+function consoleOf(t: Test, setup: SignerSetup, db: Sql) {
+  const handlers = signerHandlers(setup.client, db, Date.now);
   const call = { query: undefined, key: '' };
   const answers: unknown[] = [];
   const logged = <T>(answer: T): T => {
@@ -132,14 +132,16 @@ function consoleOf(t: Test, desk: Desk, db: Sql) {
     t.fail('the search does not end');
     throw new Error('the search does not end');
   };
-  return { search, state, unseal, ended: untilDone, said: () => JSON.stringify(answers) };
+  return { search, state, unseal, untilDone, answersText: () => JSON.stringify(answers) };
 }
 
 async function databases(t: Test): Promise<Sql[]> {
   const server = new Postgres(scratch(t));
   t.teardown(() => server.stop());
   await server.start();
-  const both = [join(scratch(t), 'room.db'), server.url].map((where) => databaseOf(where, () => undefined));
+  const both = [join(scratch(t), 'room.db'), server.url].map((address) =>
+    databaseOf(address, () => undefined),
+  );
   for (const db of both) {
     t.teardown(() => db.close());
     await prepare(db, 'Europe/Paris', Date.now());
@@ -173,7 +175,7 @@ const auditOf = (db: Sql) =>
 void t.test('a search is audited first, and reports progress, missing boxes and incidents', async (t) => {
   const room = await makeRoom(t);
   const signer = makeSigner();
-  const desk = await makeDesk(t, room, signer);
+  const setup = await makeSetup(t, room, signer);
   const alpha = await startBox(t, room, 'alpha', [signer.config]);
   await startBox(t, room, 'gamma', [makeSigner('other').config]);
   const offlineBox = await startBox(t, room, 'delta', [signer.config]);
@@ -186,11 +188,11 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     ...events.map((event, i) => entry(i + 1, event)),
     entry(4, eventAt(nowMs - 1000, { id: 'b-1' })),
   ]);
-  await desk.ready();
-  t.equal(statSync(desk.socket).mode & 0o777, 0o660, 'for its user and group');
+  await setup.ready();
+  t.equal(statSync(setup.socket).mode & 0o777, 0o660, 'for its user and group');
   const alice = account('alice');
   for (const db of await databases(t)) {
-    const room = consoleOf(t, desk, db);
+    const room = consoleOf(t, setup, db);
     await addIncident(db, 'alpha', 'a-2-e', {});
     const newest = await addIncident(db, 'alpha', 'a-2-e', {}, 2);
     await addIncident(db, 'beta', 'a-1-e', {});
@@ -201,7 +203,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
       [{ account: 'alice', role: 'operator', act: 'search', more: started.id }],
       'on record',
     );
-    const finished = await room.ended(alice, started);
+    const finished = await room.untilDone(alice, started);
     t.match(finished, { askedCount: 3, answeredCount: 1, more: 0, fault: null }, db.dialect.name);
     t.match(finished.missing, [/^delta: stopped, /, /^gamma: unknown-key: /], 'and why');
     t.strictSame(
@@ -228,7 +230,7 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
       kinds: ['wrong-way'],
       from: '2026-03-01T01:30:00+01:00',
     });
-    t.match(await room.ended(account('stats'), narrow), {
+    t.match(await room.untilDone(account('stats'), narrow), {
       askedCount: 1,
       answeredCount: 1,
       matches: [],
@@ -260,9 +262,9 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
     });
   }
   const secret = signer.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64').slice(-43, -3);
-  t.notMatch(desk.output(), secret, 'the key is in no line');
+  t.notMatch(setup.output(), secret, 'the key is in no line');
   t.match(
-    desk.output(),
+    setup.output(),
     /search for alice, case 2026\/1234: all boxes\n.*: 3 events, 1 messages ignored that were not replies/s,
   );
 });
@@ -270,17 +272,17 @@ void t.test('a search is audited first, and reports progress, missing boxes and 
 void t.test('a user has one search, and all users four; an ended signer ends them', async (t) => {
   const room = await makeRoom(t);
   const signer = makeSigner();
-  const desk = await makeDesk(t, room, signer);
+  const setup = await makeSetup(t, room, signer);
   const db = databaseOf(join(scratch(t), 'room.db'), () => undefined);
   t.teardown(() => db.close());
   await prepare(db, 'UTC', Date.now());
-  const calls = consoleOf(t, desk, db);
+  const calls = consoleOf(t, setup, db);
   const unavailable = {
     status: 503,
     message: /signer does not answer on .*signer\.sock \(ENOENT\); start vigie-room-signer/,
   };
   await t.rejects(calls.search(account('alice')), unavailable, 'not there yet');
-  const program = await desk.ready();
+  const program = await setup.ready();
   // No box answers, so each search lasts as long as the signer waits for boxes.
   const running: SearchState[] = [];
   for (const name of ['alice', 'bob', 'carol', 'dave']) running.push(await calls.search(account(name)));
@@ -290,23 +292,23 @@ void t.test('a user has one search, and all users four; an ended signer ends the
   program.child.kill('SIGTERM');
   t.equal(await program.exit, 0);
   for (const [i, name] of ['alice', 'bob'].entries()) {
-    const state = await calls.ended(account(name), running[i] as SearchState);
+    const state = await calls.untilDone(account(name), running[i] as SearchState);
     t.match(state, { isDone: true, fault: /signer does not answer .*start vigie-room-signer/ });
   }
-  t.notOk(existsSync(desk.socket), 'the socket is gone');
-  writeFileSync(join(desk.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
-  const broken = desk.run();
+  t.notOk(existsSync(setup.socket), 'the socket is gone');
+  writeFileSync(join(setup.dir, 'desk.pem'), 'nothing', { mode: 0o600 });
+  const broken = setup.run();
   t.equal(await broken.exit, 2);
   t.match(broken.err, /^room: --sign: .*desk\.pem does not contain a private key .*\n$/);
 });
 
 void t.test('an invalid request is refused in one line', async (t) => {
   const room = await makeRoom(t);
-  const desk = await makeDesk(t, room, makeSigner());
-  const program = await desk.ready();
+  const setup = await makeSetup(t, room, makeSigner());
+  const program = await setup.ready();
   const ask = (method: string, path: string, body: string): Promise<string> =>
     new Promise((resolve, reject) => {
-      const asking = request({ socketPath: desk.socket, method, path }, (response) => {
+      const asking = request({ socketPath: setup.socket, method, path }, (response) => {
         let text = `${response.statusCode} `;
         response.on('data', (chunk: Buffer) => (text += chunk.toString())).on('end', () => resolve(text));
       });
@@ -336,13 +338,13 @@ void t.test('an invalid request is refused in one line', async (t) => {
     /^409 .*not for lyon/,
   );
   t.match(await ask('POST', '/search', ' '.repeat(300_000)), /^413 /);
-  const second = desk.run();
+  const second = setup.run();
   t.equal(await second.exit, 2);
   t.match(second.err, /^room: --socket .*: another signer answers there; end it first\n$/);
   program.child.kill('SIGKILL');
   await program.exit;
-  await desk.ready();
-  const nowhere = desk.run('--sealed', join(desk.dir, 'nowhere'));
+  await setup.ready();
+  const nowhere = setup.run('--sealed', join(setup.dir, 'nowhere'));
   t.equal(await nowhere.exit, 2);
   t.match(nowhere.err, /^room: --sealed .*nowhere: ENOENT.*name a folder to write into\n$/);
 });
@@ -353,17 +355,17 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     makeSigner('judge-desk', ['search', 'unseal']),
     makeSigner('judge-desk', ['search']),
   ];
-  const desk = await makeDesk(t, room, judge);
+  const setup = await makeSetup(t, room, judge);
   const alpha = await startBox(t, room, 'alpha', [judge.config]);
   await startBox(t, room, 'gamma', [{ ...judge.config, may: other.config.may }]);
   const recipient = await identityToRecipient(await generateX25519Identity());
   const evidence = await sealed(await stillOf({ widthPx: 320, heightPx: 240 }), [recipient]);
   t.equal(alpha.sealed.keep('e-1', evidence), undefined);
   alpha.sealed.keep('e-2', evidence);
-  await desk.ready();
+  await setup.ready();
   const sue = account('sue', 'supervisor');
   for (const db of await databases(t)) {
-    const calls = consoleOf(t, desk, db);
+    const calls = consoleOf(t, setup, db);
     const detail = (event: string) => ({ sealed: true, event });
     const no = await addIncident(db, 'alpha', 'one', detail('e-1'));
     const event = { data: { evidence: { sealed: { sha256: evidence.sha256, recipients: [recipient] } } } };
@@ -379,7 +381,7 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
         [SITE, id, now, JSON.stringify(body)],
       );
     }
-    const before = readdirSync(desk.dir).length;
+    const before = readdirSync(setup.dir).length;
     const answer = await calls.unseal(sue, no);
     t.match(answer, { sha256: evidence.sha256, recipients: [recipient] }, db.dialect.name);
     t.equal(statSync(answer.file).mode & 0o777, 0o600);
@@ -409,8 +411,8 @@ void t.test('a sealed still is requested, audited and stored for its recipient a
     const unsealedNo = await addIncident(db, 'alpha', 'five', { sealed: false, event: 'e-5' });
     await t.rejects(calls.unseal(sue, unsealedNo), { status: 409, message: /sealed still does not exist/ });
     await t.rejects(calls.unseal(sue, 4711), { status: 404, message: /incident 4711 does not exist/ });
-    t.equal(readdirSync(desk.dir).length, before + 1, 'one file for the still that was handed out');
+    t.equal(readdirSync(setup.dir).length, before + 1, 'one file for the still that was handed out');
     t.equal((await auditOf(db)).length, 4, 'each that went out');
   }
-  t.notMatch(desk.output(), /PRIVATE KEY|AGE-SECRET/);
+  t.notMatch(setup.output(), /PRIVATE KEY|AGE-SECRET/);
 });

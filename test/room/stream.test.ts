@@ -31,7 +31,7 @@ import { waitUntil } from '../lib/room.ts';
 const PROGRAM = bundled('scripts/programs/room/console');
 
 /** Checks that a screen received all changes after `after`, each once and in order. */
-async function checkWhole(
+async function checkComplete(
   t: Test,
   db: Sql,
   revs: readonly number[],
@@ -74,11 +74,11 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     const cookie = await enter(url, 'operator');
     const steady = readStream(t, url, cookie, before);
     const old = readStream(t, url, cookie, 4);
-    const fresh = readStream(t, url, cookie);
+    const newcomer = readStream(t, url, cookie);
     let broken = readStream(t, url, cookie, before);
     const parts: number[] = [];
     await waitUntil(t, 'all are there', () =>
-      [steady, old, fresh, broken].every(({ status }) => status === 200),
+      [steady, old, newcomer, broken].every(({ status }) => status === 200),
     );
     // Written by another program, as by the archive.
     const writer = databaseOf(address, () => undefined);
@@ -97,12 +97,12 @@ for (const kind of ['sqlite', 'postgres'] as const) {
     }
     const tookMs = performance.now() - beganMs;
     await waitUntil(t, 'all have arrived', () =>
-      [steady, old, fresh, broken].every((reader) => last(reader) === end),
+      [steady, old, newcomer, broken].every((reader) => last(reader) === end),
     );
-    await checkWhole(t, db, steady.revs, before, 'who was there');
-    await checkWhole(t, db, old.revs, 4, 'who came with a number of before');
-    await checkWhole(t, db, [...parts, ...broken.revs], before, 'who came back four times');
-    await checkWhole(t, db, fresh.revs, before, 'who came without a number');
+    await checkComplete(t, db, steady.revs, before, 'who was there');
+    await checkComplete(t, db, old.revs, 4, 'who came with a number of before');
+    await checkComplete(t, db, [...parts, ...broken.revs], before, 'who came back four times');
+    await checkComplete(t, db, newcomer.revs, before, 'who came without a number');
     const gaps = queryTimesMs.slice(1).map((atMs, at) => atMs - (queryTimesMs[at] ?? 0));
     t.ok(
       Math.min(...gaps) >= 95,
@@ -175,8 +175,8 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
   await writing;
   end = await addSome(writer, 1);
   await waitUntil(t, 'all have arrived', () => last(steady) === end && last(broken) === end, 30_000);
-  await checkWhole(t, db, steady.revs, 0, 'who was there');
-  await checkWhole(t, db, [...parts, ...broken.revs], 0, 'who came back');
+  await checkComplete(t, db, steady.revs, 0, 'who was there');
+  await checkComplete(t, db, [...parts, ...broken.revs], 0, 'who came back');
   t.ok(failed > 0, `${failed} writes failed`);
   t.equal(
     notices.filter((line) => /does not answer/.test(line)).length,
@@ -188,9 +188,9 @@ t.test('PostgreSQL killed three times in a burst leaves no gap and no duplicate'
 t.test('a screen too far behind reloads, and a change between two queries comes once', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
   const state = { rev: 5000, put: [] as number[], cameras: 0 };
-  const changesSince = async (since: number): Promise<Changes> => ({
+  const changesSince = async (sinceRev: number): Promise<Changes> => ({
     rev: state.rev,
-    incidents: state.put.filter((rev) => rev > since).map((rev) => ({ rev }) as Incident),
+    incidents: state.put.filter((rev) => rev > sinceRev).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
     removedCameras: [],
   });
@@ -269,11 +269,11 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   const db = await roomDatabase(t, address);
   const state = { rev: 0 };
   const text = 'x'.repeat(2000);
-  const changesSince = async (since: number): Promise<Changes> => ({
+  const changesSince = async (sinceRev: number): Promise<Changes> => ({
     rev: state.rev,
     incidents: Array.from(
-      { length: state.rev - since },
-      (_, at) => ({ rev: since + 1 + at, kind: text }) as Incident,
+      { length: state.rev - sinceRev },
+      (_, at) => ({ rev: sinceRev + 1 + at, kind: text }) as Incident,
     ),
     cameras: [],
     removedCameras: [],

@@ -22,12 +22,12 @@ import { STILL, track, trackBox, VIEW } from '../lib/track-box.ts';
 const BOX = 'alpha';
 const NIGHT = ['--from', '2026-11-24T02:00', '--to', '2026-11-24T05:00'];
 
-async function makeDesk(t: Test) {
+async function makeSetup(t: Test) {
   const room = await makeRoom(t);
   const dir = scratch(t);
-  const [desk, second] = [makeSigner('judge-desk', ['tracks']), makeSigner('prosecutor', ['tracks'])];
+  const [signer, second] = [makeSigner('judge-desk', ['tracks']), makeSigner('prosecutor', ['tracks'])];
   for (const [name, { privateKey }] of [
-    ['desk', desk],
+    ['desk', signer],
     ['second', second],
   ] as const) {
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' });
@@ -45,13 +45,13 @@ async function makeDesk(t: Test) {
     const code = await program.exit;
     return { code, out: program.out, err: program.err };
   };
-  const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
+  const box = await trackBox(t, room, BOX, publicKeyOf(signer.config.publicKey));
   const file = (name: string): string => join(dir, name);
   return { box, second, file, basic, run, ask: (...more: string[]) => run(...basic, ...more) };
 }
 
 void t.test('tracks are printed page by page, with gaps at their place in time', async (t) => {
-  const { box, ask, file } = await makeDesk(t);
+  const { box, ask, file } = await makeSetup(t);
   box.tracks = [
     track(1, '2026-11-24T01:14:07.000Z', { stoppedS: 62, durationS: 95 }),
     track(2, '2026-11-24T01:20:00.000Z', { colours: ['blue'], seen: false }),
@@ -181,7 +181,7 @@ void t.test('tracks are printed page by page, with gaps at their place in time',
 });
 
 void t.test('a refusal, another box’s answer and a malformed answer are one line each', async (t) => {
-  const { box, ask } = await makeDesk(t);
+  const { box, ask } = await makeSetup(t);
   box.tracks = [1, 2, 3].map((number) => track(number, `2026-11-24T01:0${number}:00.000Z`));
   const refusalOf = (code: string, message: string, more = {}) => ({
     answer: { refused: { code, message, ...more } },
@@ -266,7 +266,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
 });
 
 void t.test('a still and a second person’s approval are written to files', async (t) => {
-  const { box, second, file, basic, run, ask } = await makeDesk(t);
+  const { box, second, file, basic, run, ask } = await makeSetup(t);
   const still = await ask('--still', file('now.jpg'));
   t.match(still, {
     code: 0,

@@ -29,7 +29,7 @@ interface OpenScreen extends Tab {
   readonly box: Box;
   tabTo(selector: string): Promise<void>;
   fill(): Promise<void>;
-  lookUp(): Promise<void>;
+  submit(): Promise<void>;
 }
 
 interface Opening {
@@ -60,7 +60,7 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
     { name: 'prefers-reduced-motion', value: isStill ? 'reduce' : 'no-preference' },
   ]);
   const box: Box = { requests: [], stills: [], change: {}, refusal: undefined };
-  await standIn(page, box);
+  await interceptRequests(page, box);
   await tab.waitUntil('document.querySelector(".link-live") !== null');
   const screen: OpenScreen = {
     ...tab,
@@ -87,7 +87,7 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
           field.dispatchEvent(new Event('change', { bubbles: true }));
         })()`);
     },
-    lookUp: async () => {
+    submit: async () => {
       await screen.fill();
       await page.click('.t-form [type=submit]');
       await tab.waitUntil('document.querySelector(".t-drawing .stage-shapes") !== null');
@@ -100,7 +100,7 @@ async function openScreen(t: Test, browser: Browser, opening: Opening = {}): Pro
   return screen;
 }
 
-async function standIn(page: Page, box: Box): Promise<void> {
+async function interceptRequests(page: Page, box: Box): Promise<void> {
   await page.setRequestInterception(true);
   page.on('request', (request) => {
     const { pathname } = new URL(request.url());
@@ -193,7 +193,7 @@ async function byMouse(t: Test, browser: Browser): Promise<void> {
   await page.click('.t-form [type=submit]');
   await waitUntil('document.querySelectorAll(".t-form [aria-invalid=true]").length === 3');
   t.same(box.requests, [], 'no question is sent without camera, case and reason');
-  await screen.lookUp();
+  await screen.submit();
   t.equal(box.requests.length, 1);
   t.match(box.requests[0], {
     box: 'square-1',
@@ -339,7 +339,7 @@ async function byKey(t: Test, browser: Browser): Promise<void> {
 async function replayed(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser, { isStill: false });
   const { page, waitUntil } = screen;
-  await screen.lookUp();
+  await screen.submit();
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-result") !== null');
   t.match(await screen.text('.t-sentence'), /^34 passed: .*71.?%.*12.?%.*3 gaps \(17.?%\)/);
@@ -382,7 +382,7 @@ async function withoutStill(t: Test, browser: Browser): Promise<void> {
   const { page, box, waitUntil } = screen;
   const view = { view: OLDER_VIEW, to: null, widthToHeight: 4 / 3, still: null };
   box.change = { views: [view] };
-  await screen.lookUp();
+  await screen.submit();
   t.match(await screen.text('.t-still-note'), 'an empty frame of the same shape');
   const { width, height } = (await page.evaluate(
     '(({ width, height }) => ({ width, height }))(document.querySelector(".stage-frame").getBoundingClientRect())',
@@ -399,7 +399,7 @@ async function approved(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
   const { page, box, waitUntil } = screen;
   box.change = { grade: 'vehicles' };
-  await screen.lookUp();
+  await screen.submit();
   t.equal(await page.$('[name=approval]'), null, 'it is hidden until the box requires it');
   box.refusal = 'the box refused it: a question about persons needs the approval of a second key';
   await page.click('#ask-tracks');
@@ -445,7 +445,7 @@ async function counted(t: Test, browser: Browser): Promise<void> {
   const screen = await openScreen(t, browser);
   const { page, box, waitUntil } = screen;
   box.change = { grade: 'counts' };
-  await screen.lookUp();
+  await screen.submit();
   await page.click('#ask-tracks');
   await waitUntil('document.querySelector(".t-count") !== null');
   t.match(box.requests.at(-1)?.question, { answer: 'count', from: '2026-11-12T21:00:00.000Z' });
@@ -462,16 +462,16 @@ async function auditor(t: Test, browser: Browser): Promise<void> {
 async function looks(t: Test, browser: Browser, opening: Opening & { look: Look }): Promise<void> {
   const screen = await openScreen(t, browser, opening);
   const { page, waitUntil } = screen;
-  const faults: string[] = [];
+  const problems: string[] = [];
   const check = async (name: string): Promise<void> => {
     const file = join(SCREENS_DIR, `${opening.size?.width}-${opening.look.join('-')}-${name}.png`);
     await page.screenshot({ path: file as `${string}.png` });
     const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    faults.push(...(await violations(page)).map((fault) => `${name}: ${fault}`));
-    if (wide === true) faults.push(`${name} is too wide`);
+    problems.push(...(await violations(page)).map((problem) => `${name}: ${problem}`));
+    if (wide === true) problems.push(`${name} is too wide`);
   };
   await check('1-empty');
-  await screen.lookUp();
+  await screen.submit();
   await page.click('.t-place button:nth-child(2)');
   await waitUntil('document.querySelector(".t-shape") !== null');
   const at = await frameOf(page, '.stage-frame');
@@ -493,6 +493,6 @@ async function looks(t: Test, browser: Browser, opening: Opening & { look: Look 
   await page.click('.t-gap-row .t-row');
   await waitUntil('document.querySelector(".t-blank") !== null');
   await check('5-gap');
-  t.same(faults, []);
+  t.same(problems, []);
   t.same(screen.pageErrors, []);
 }

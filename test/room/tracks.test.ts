@@ -17,7 +17,7 @@ import type { Sql } from '../../scripts/programs/room/database/sql.ts';
 import { signedApproval } from '../../scripts/programs/room/questions/tracks/approval.ts';
 import { bundled } from '../lib/bundled.ts';
 import { makeSigner } from '../lib/commands.ts';
-import { ask, enter, from, roomDatabase, wholeConsole } from '../lib/console.ts';
+import { ask, enter, from, fullConsole, roomDatabase } from '../lib/console.ts';
 import { addIncident, addStill, putCamera } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
@@ -51,11 +51,11 @@ const PAGE = {
 };
 const REASON = { box: BOX, case: '2026/1234', reason: 'theft from a van' };
 
-async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 'sqlite') {
+async function makeSetup(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 'sqlite') {
   const room = await makeRoom(t);
   const dir = scratch(t);
-  const desk = makeSigner('room', ['tracks']);
-  writeFileSync(join(dir, 'desk.pem'), desk.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
+  const roomSigner = makeSigner('room', ['tracks']);
+  writeFileSync(join(dir, 'desk.pem'), roomSigner.privateKey.export({ type: 'pkcs8', format: 'pem' }), {
     mode: 0o600,
   });
   const { cert, key } = await pairOf(room, 'room');
@@ -71,7 +71,7 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
     'the signer listens',
     () => signer.out.includes('Signer for') || signer.code !== undefined,
   );
-  const box = await trackBox(t, room, BOX, publicKeyOf(desk.config.publicKey));
+  const box = await trackBox(t, room, BOX, publicKeyOf(roomSigner.config.publicKey));
   const db = await roomDatabase(t, (await DATABASES[kind](t)).address);
   await putCamera(db, BOX, Date.now(), { site: SITE });
   const video = {
@@ -82,7 +82,7 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
     name: `${role}-${n}`,
     role,
   }));
-  const { url, clock } = await wholeConsole(t, db, { signer: socket, video, accounts });
+  const { url, clock } = await fullConsole(t, db, { signer: socket, video, accounts });
   const calls = async (name: string) => {
     const cookie = await enter(url, name);
     return {
@@ -97,15 +97,15 @@ async function makeDesk(t: Test, timeoutS = 20, kind: 'sqlite' | 'postgres' = 's
     await calls('supervisor-2'),
     await calls('auditor-3'),
   ];
-  return { desk, box, db, clock, socket, signer, calls, anna, bert, sue, olga };
+  return { desk: roomSigner, box, db, clock, socket, signer, calls, anna, bert, sue, olga };
 }
 
-const entriesOf = async (db: Sql, ...acts: string[]) => {
+const entriesOf = async (db: Sql, ...actions: string[]) => {
   const rows = await db.all<{ account: string; act: string; site: string; box: string; more: string }>(
     'SELECT account, act, site, box, more FROM audit ORDER BY no',
   );
   return rows
-    .filter(({ act }) => acts.includes(act))
+    .filter(({ act }) => actions.includes(act))
     .map((row) => ({ ...row, more: JSON.parse(row.more) as Record<string, unknown> }));
 };
 
@@ -113,7 +113,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
   void t.test(
     `a question is on record before it goes out, and its answer has links and stills (${kind})`,
     async (t) => {
-      const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeDesk(t, 20, kind);
+      const { db, box, anna, bert, sue, olga, signer, clock, calls } = await makeSetup(t, 20, kind);
       box.tracks = [1, 2, 3, 4, 5].map((number) => track(number, `2026-11-24T01:15:0${number}.400Z`));
       const gap = { from: '2026-11-24T02:00:00.000Z', to: '2026-11-24T02:10:00.000Z', why: 'blind' as const };
       const older = { view: '2026-11-10T00:00:00.000Z', to: VIEW, widthToHeight: 1.5 };
@@ -235,7 +235,7 @@ for (const kind of ['sqlite', 'postgres'] as const) {
 }
 
 void t.test('a forbidden question is refused in one line, and a box’s refusal is reported', async (t) => {
-  const { desk, db, box, socket, signer, anna, olga } = await makeDesk(t, 2);
+  const { desk: roomSigner, db, box, socket, signer, anna, olga } = await makeSetup(t, 2);
   const post = (change: object, more: object = {}) =>
     anna.post('/api/tracks', { ...REASON, question: { ...QUESTION, ...change }, ...more });
   t.match(await olga.post('/api/tracks', { ...REASON, question: QUESTION }), { status: 403 });
@@ -302,12 +302,12 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     status: 400,
     json: { title: /^approval: is for another question: classes/ },
   });
-  const own = JSON.parse(signedApproval(subject, desk.privateKey, Date.now()).text) as object;
+  const own = JSON.parse(signedApproval(subject, roomSigner.privateKey, Date.now()).text) as object;
   t.match(await post({}, { approval: own }), { status: 400, json: { title: /another person must sign/ } });
 
-  const looked = await anna.post('/api/tracks/still', REASON);
-  t.match(looked, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
-  t.ok(Value.Check(ROUTES.trackStill.gives, looked.json));
+  const stillAnswer = await anna.post('/api/tracks/still', REASON);
+  t.match(stillAnswer, { status: 200, json: { view: VIEW, jpeg: STILL.toString('base64') } });
+  t.ok(Value.Check(ROUTES.trackStill.gives, stillAnswer.json));
   t.match((await entriesOf(db, 'ask-tracks')).slice(-2), [
     { account: 'operator-0', box: BOX, more: { still: true, case: REASON.case, reason: REASON.reason } },
     { more: { still: true, sha256: sha256Of(STILL) } },
@@ -354,7 +354,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
 });
 
 void t.test('at most two thousand tracks are returned, and the rest are counted', async (t) => {
-  const { db, box, sue } = await makeDesk(t);
+  const { db, box, sue } = await makeSetup(t);
   const firstMs = Date.parse('2026-11-24T01:00:00.000Z');
   box.tracks = Array.from({ length: 2300 }, (_, n) => track(n, new Date(firstMs + n * 1000).toISOString()));
   box.pageTracks = 190;
@@ -373,7 +373,7 @@ void t.test('at most two thousand tracks are returned, and the rest are counted'
 
 void t.test('a question without a signer is refused', async (t) => {
   const db = await roomDatabase(t, (await DATABASES.sqlite(t)).address);
-  const { url } = await wholeConsole(t, db);
+  const { url } = await fullConsole(t, db);
   const headers = { cookie: await enter(url, 'operator'), ...from(url) };
   const answer = await ask(`${url}/api/tracks`, {
     method: 'POST',

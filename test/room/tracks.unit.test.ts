@@ -61,10 +61,10 @@ function track(fromS: number, change: Partial<FoundTrack> = {}): FoundTrack {
   };
 }
 
-const gap = (fromS: number, toS: number, why: Gap['reason'] = 'blind'): Gap => ({
+const gap = (fromS: number, toS: number, reason: Gap['reason'] = 'blind'): Gap => ({
   fromMs: START + fromS * 1000,
   toMs: START + toS * 1000,
-  reason: why,
+  reason,
 });
 
 const secondsOf = (ms: number): number => (ms - START) / 1000;

@@ -23,13 +23,13 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   if (enrolledBox === undefined || late === undefined) throw new Error('two boxes');
   const rows = { now: [] as Row[] };
   const untilRows = async (sql: string, fits: (rows: Row[]) => boolean): Promise<void> => {
-    for (let looking = false, isDone = false; !isDone; ) {
+    for (let isReading = false, isDone = false; !isDone; ) {
       await waitUntil(t, sql, () => {
-        if (!looking) {
-          looking = true;
+        if (!isReading) {
+          isReading = true;
           void database.read(sql).then((result) => {
             rows.now = result;
-            looking = false;
+            isReading = false;
           });
         }
         isDone = fits(rows.now);
@@ -39,8 +39,8 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   };
   enrolledBox.tell({ id: 'k-1' });
   late.tell({ id: 'l-1' });
-  await untilRows('SELECT box FROM incident', (found) => found.length === 1);
-  await untilRows('SELECT * FROM stranger', (found) => Number(found[0]?.['messages']) > 0);
+  await untilRows('SELECT box FROM incident', (matches) => matches.length === 1);
+  await untilRows('SELECT * FROM stranger', (matches) => Number(matches[0]?.['messages']) > 0);
   t.match(rows.now, [{ site: SITE, box: 'b-2' }]);
   t.match(archive.output, /left out a message of marseille-1\/b-2: the box is not enrolled there/);
   t.same(await database.read('SELECT box FROM incident'), [{ box: 'b-1' }]);
@@ -54,19 +54,19 @@ void t.test('a box is stored once it is enrolled, and no longer when it is revok
   await broker.broker.reload();
   const thief = await clientOf(t, broker, 'b-1');
   await thief.publishAsync('vigie/elsewhere/b-1/status', '{"state":"online"}', { qos: 1 });
-  await untilRows("SELECT * FROM stranger WHERE site = 'elsewhere'", (found) => found.length === 1);
+  await untilRows("SELECT * FROM stranger WHERE site = 'elsewhere'", (matches) => matches.length === 1);
   writeBoxes(file, [enrolled(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
-  await untilRows("SELECT box FROM incident WHERE box = 'b-2'", (found) => found.length === 1);
+  await untilRows("SELECT box FROM incident WHERE box = 'b-2'", (matches) => matches.length === 1);
   t.pass('what it kept has come');
   writeBoxes(file, [revoked(SITE, 'b-1'), enrolled(SITE, 'b-2')]);
   await untilRows(
     "SELECT state FROM incident WHERE box = 'b-1'",
-    (found) => found[0]?.['state'] === 'closed',
+    (matches) => matches[0]?.['state'] === 'closed',
   );
   enrolledBox.tell({ id: 'k-2' });
   await untilRows(
     `SELECT * FROM stranger WHERE site = '${SITE}' AND box = 'b-1'`,
-    (found) => found.length === 1,
+    (matches) => matches.length === 1,
   );
   t.same(await database.read("SELECT 1 FROM incident WHERE box = 'b-1' AND state <> 'closed'"), []);
   t.equal(await archive.end('SIGINT'), 0);
@@ -88,10 +88,10 @@ void t.test('at most 1,000 unknown senders are counted by name', async (t) => {
   const database = await DATABASES.sqlite(t);
   const archive = await database.open();
   for (const round of ['a', 'b']) {
-    const strangers = archive.unknownSenders();
-    for (let n = 0; n < 800; n += 1) strangers.note(`${round}-${n}`, 'thief', 10);
-    strangers.note('a-1', 'thief', 10);
-    await strangers.stop();
+    const unknownSenders = archive.unknownSenders();
+    for (let n = 0; n < 800; n += 1) unknownSenders.note(`${round}-${n}`, 'thief', 10);
+    unknownSenders.note('a-1', 'thief', 10);
+    await unknownSenders.stop();
   }
   const [sum] = await database.read(
     'SELECT count(*) AS n, sum(messages) AS messages, sum(bytes) AS bytes FROM stranger',

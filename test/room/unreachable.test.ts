@@ -12,7 +12,7 @@ import { waitUntil } from '../lib/room.ts';
 const programOf = (name: string): string => bundled(`scripts/programs/room/${name}`);
 
 /** Returns the program's first line on standard error, and ends it. */
-async function firstFault(t: Test, name: string, ...args: string[]): Promise<string> {
+async function firstErrorLine(t: Test, name: string, ...args: string[]): Promise<string> {
   const program: Program = start(t, process.execPath, [programOf(name), ...args]);
   await waitUntil(t, 'a fault', () => program.err.includes('\n') || program.code !== undefined, 30_000);
   program.child.kill('SIGTERM');
@@ -24,16 +24,16 @@ void t.test('an unreachable broker is one line with its address and the fix', as
   const port = await freePort();
   const database = join(scratch(t), 'room.db');
   t.equal(
-    await firstFault(t, 'archive', '--broker', `mqtt://127.0.0.1:${port}`, '--database', database),
+    await firstErrorLine(t, 'archive', '--broker', `mqtt://127.0.0.1:${port}`, '--database', database),
     `room: broker mqtt://127.0.0.1:${port}: nothing listens there; start the broker, or correct --broker`,
   );
   t.match(
-    await firstFault(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
+    await firstErrorLine(t, 'archive', '--broker', 'mqtt://no-such-host.invalid', '--database', database),
     /^room: broker mqtt:\/\/no-such-host\.invalid: the (name is unknown; correct the host in --broker|DNS does not)/,
   );
   const brokerArgs = ['--broker', `mqtt://user:hunter2@127.0.0.1:${port}`, '--port', '0'];
   t.equal(
-    await firstFault(t, 'metrics', ...brokerArgs),
+    await firstErrorLine(t, 'metrics', ...brokerArgs),
     `room: broker mqtt://***:***@127.0.0.1:${port}: nothing listens there; start the broker, or correct --broker`,
   );
 });
@@ -49,7 +49,7 @@ void t.test('a broker certificate of another authority is one line with the opti
   const files = ['--ca', other.ca, '--cert', cert, '--key', key];
   const database = join(dir, 'room.db');
   t.match(
-    await firstFault(t, 'archive', '--broker', broker.programsUrl, ...files, '--database', database),
+    await firstErrorLine(t, 'archive', '--broker', broker.programsUrl, ...files, '--database', database),
     /^room: broker mqtts:\S+: the broker’s certificate is not trusted \(\w+\); check --ca and the broker’s certificate; there is no fallback to plaintext$/,
   );
 });
@@ -58,7 +58,7 @@ void t.test('an unreachable database is one line with its address and the fix', 
   const port = await freePort();
   const database = `postgres://user:hunter2@127.0.0.1:${port}/room`;
   t.equal(
-    await firstFault(t, 'archive', '--broker', 'mqtt://127.0.0.1:1', '--database', database),
+    await firstErrorLine(t, 'archive', '--broker', 'mqtt://127.0.0.1:1', '--database', database),
     `room: archive: PostgreSQL on 127.0.0.1:${port}: nothing listens there; start it, or put host and port of the database right; tried again until it works`,
   );
 });

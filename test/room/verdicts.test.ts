@@ -27,7 +27,8 @@ async function boxOf(
   return { client, verdicts };
 }
 
-const leaseOf = (db: Sql, holder: string): WatchedLease => new WatchedLease(db, 'lease-archive', holder);
+const leaseOf = (db: Sql, instanceId: string): WatchedLease =>
+  new WatchedLease(db, 'lease-archive', instanceId);
 
 function delivery(
   t: Test,
@@ -59,8 +60,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await lease.take(undefined);
     const { verdicts, lines } = delivery(t, db, archive, lease);
     let due = 0;
-    const looking = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
-    t.teardown(() => clearInterval(looking));
+    const pollTimer = setInterval(() => void countOf(db, 'verdict_due').then((count) => (due = count)), 20);
+    t.teardown(() => clearInterval(pollTimer));
     await waitUntil(t, 'looked at', () => due === 4);
     t.equal(verdicts.counters.unheard, 0, 'an offline box is not called');
 

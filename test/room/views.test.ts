@@ -240,8 +240,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
       await putCamera(db, 'e-2', NOW - 120_000, { site: 'eyes', order_ends: iso(NOW) });
       const all = await handlers.cameras(callOf<'cameras'>('anna', NOW));
       t.ok(Value.Check(ROUTES.cameras.gives, all));
-      const eyes = all.cameras.filter(({ site }) => site === 'eyes');
-      t.match(eyes, [
+      const siteCameras = all.cameras.filter(({ site }) => site === 'eyes');
+      t.match(siteCameras, [
         { box: 'e-1', condition: 'blind', blindS: 3660, reasons: ['frozen', 'stream-lost'] },
         { box: 'e-2', condition: 'offline', blindS: 0, reasons: ['silent', 'authorisation-expiring'] },
       ]);
@@ -261,23 +261,26 @@ for (const name of ['sqlite', 'postgres'] as const) {
         day('2026-06-02', 12, { ...place, alerts: 100 }),
       ];
       for (const row of rows) await insert(db, 'day_figure', row);
-      const muted = { ...place, severity: 'system', kind: 'alert-limit', cause: '{"suppressed":7}' };
-      await addIncident(db, Date.parse(span.from), { ...muted, ended_at: '2026-06-01T11:00:00.000Z' });
+      const suppressedRow = { ...place, severity: 'system', kind: 'alert-limit', cause: '{"suppressed":7}' };
+      await addIncident(db, Date.parse(span.from), {
+        ...suppressedRow,
+        ended_at: '2026-06-01T11:00:00.000Z',
+      });
       await addIncident(db, Date.parse(span.from) - DAY_MS, {
-        ...muted,
+        ...suppressedRow,
         ended_at: iso(Date.parse(span.from) - 1),
       });
-      const figures = (by: 'rule' | 'hour' | 'day' | 'kind' | 'box' | 'site') =>
+      const statisticsBy = (by: 'rule' | 'hour' | 'day' | 'kind' | 'box' | 'site') =>
         handlers.figures(callOf<'figures'>('supervisor', NOW, { query: { ...span, by } }));
-      const byRule = await figures('rule');
+      const byRule = await statisticsBy('rule');
       t.ok(Value.Check(ROUTES.figures.gives, byRule));
       t.match(byRule.rows, [
         { key: 'sums/b-1/r-1', alerts: 2, confirmed: 1, share: 1, high: 1, meanClaimS: 12.5 },
         { key: 'sums/b-2/r-1', alerts: 3, falseAlarms: 1, share: 0, low: 0, meanClaimS: null },
       ]);
       t.same(byRule.muted, [{ ...place, kind: 'loitering', suppressed: 7, at: span.from }]);
-      const keys = async (by: Parameters<typeof figures>[0]) =>
-        (await figures(by)).rows.map(({ key }) => key);
+      const keys = async (by: Parameters<typeof statisticsBy>[0]) =>
+        (await statisticsBy(by)).rows.map(({ key }) => key);
       t.same(await keys('hour'), ['11', '12']);
       t.same(await keys('day'), ['2026-06-01', '2026-06-02']);
       t.same(

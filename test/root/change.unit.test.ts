@@ -191,10 +191,10 @@ async function applyEvent(simulation: Simulation, event: Event): Promise<void> {
       simulation.order(event.kind, event.action, event.number);
       return;
     case 'run':
-      await simulation.does((machine) => machine.run(() => undefined), event.power);
+      await simulation.perform((machine) => machine.run(() => undefined), event.power);
       return;
     case 'judge':
-      await simulation.judges(event.verdict, event.power);
+      await simulation.assess(event.verdict, event.power);
       return;
     case 'cut':
       simulation.cutIn = event.n;
@@ -207,7 +207,7 @@ async function applyEvent(simulation: Simulation, event: Event): Promise<void> {
       await simulation.comesBack(event.power);
       return;
     case 'fetch':
-      simulation.fetchFault = [
+      simulation.fetchError = [
         undefined,
         new AgentError('unavailable', 'no route'),
         new AgentError('corrupt', 'rotten'),
@@ -221,7 +221,7 @@ async function applyEvent(simulation: Simulation, event: Event): Promise<void> {
 /** Ends all faults, and returns what is wrong with the final state, if anything. */
 async function endOf(simulation: Simulation): Promise<string | undefined> {
   simulation.cutIn = undefined;
-  simulation.fetchFault = undefined;
+  simulation.fetchError = undefined;
   simulation.mode = 'active';
   // Later than all that the box has acted on, and than a lost record; before, it waits for the network, or refuses.
   const { seenMs, ordersFromMs } = simulation.store.state;
@@ -230,8 +230,8 @@ async function endOf(simulation: Simulation): Promise<string | undefined> {
   await simulation.comesBack(false);
   const settle = async (): Promise<void> => {
     for (let n = 0; n < 4; n += 1) {
-      await simulation.does((machine) => machine.run(() => undefined), false);
-      await simulation.judges('good', false);
+      await simulation.perform((machine) => machine.run(() => undefined), false);
+      await simulation.assess('good', false);
     }
   };
   await settle();
@@ -264,8 +264,8 @@ void t.test('the machine ends in a proven state after any faults, orders and pow
       const simulation = new Simulation();
       try {
         for (const event of events) await applyEvent(simulation, event);
-        const fault = await endOf(simulation);
-        if (fault !== undefined) throw new Error(fault);
+        const problem = await endOf(simulation);
+        if (problem !== undefined) throw new Error(problem);
       } finally {
         simulation.end();
       }
@@ -297,7 +297,7 @@ void t.test('a configuration does not wait for a download', async (t) => {
   ends();
   await running;
   t.match(simulation.store.state.release, { phase: 'staged', reason: /another configuration is on trial/ });
-  await simulation.judges('good', false);
+  await simulation.assess('good', false);
   await simulation.machine.run(() => undefined);
   t.equal(phase('release'), 'probation', 'and the release comes after it');
 });

@@ -53,7 +53,7 @@ abstract class Bench {
   abstract readonly ways: Readonly<Record<string, number>>;
   readonly cuttable: CuttableBox;
   protected n = 0;
-  readonly #faults: string[] = [];
+  readonly #problems: string[] = [];
 
   static async box(t: Test, libraries: CutLibraries): Promise<CuttableBox> {
     const { box, disk } = await boxOnDisk(t, { releases: 1, mib: 24 });
@@ -71,12 +71,12 @@ abstract class Bench {
   /** Runs the n-th change of this box up to the cut program, cuts it, and continues to the end. */
   async runCut(way: string, cutPlan: CutPoint): Promise<Outcome> {
     this.n += 1;
-    this.#faults.length = 0;
+    this.#problems.length = 0;
     try {
       const outcome = await this.go(way, cutPlan);
-      return { ...outcome, faults: [...this.#faults] };
+      return { ...outcome, faults: [...this.#problems] };
     } catch (error) {
-      return { calls: undefined, isNew: false, faults: [...this.#faults, messageOf(error)] };
+      return { calls: undefined, isNew: false, faults: [...this.#problems, messageOf(error)] };
     }
   }
 
@@ -90,12 +90,12 @@ abstract class Bench {
     return readFileSync(this.box.config, 'utf8');
   }
 
-  protected fault(text: string): void {
-    this.#faults.push(text);
+  protected addProblem(text: string): void {
+    this.#problems.push(text);
   }
 
-  protected expect(name: string, is: unknown, expected: unknown): void {
-    if (is !== expected) this.fault(`${name}: ${quoted(is)} and not ${quoted(expected)}`);
+  protected expect(name: string, actual: unknown, expected: unknown): void {
+    if (actual !== expected) this.addProblem(`${name}: ${quoted(actual)} and not ${quoted(expected)}`);
   }
 
   protected promised(): Promised {
@@ -105,12 +105,12 @@ abstract class Bench {
   /** Runs a root program that must succeed. */
   protected async run(command: string): Promise<void> {
     const { code, err } = await this.box.run(command, this.cuttable.env);
-    if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
+    if (code !== 0) this.addProblem(`${command}: ${code}: ${err}`);
   }
 
   /** Boots, and checks the files before and afterwards. */
   protected async boot(allowed: readonly string[], promised?: Promised): Promise<void> {
-    this.#lookAtFile('after the cut', allowed);
+    this.#checkFile('after the cut', allowed);
     if (promised !== undefined) {
       const { text, record } = this.promised();
       this.expect('the file that was written', text, promised.text);
@@ -118,33 +118,34 @@ abstract class Bench {
     }
     await this.run('boot');
     writeFileSync(join(this.box.dir, 'bin/up-vigie.service'), '');
-    this.look('after the boot', allowed);
+    this.checkBox('after the boot', allowed);
   }
 
   /** Checks what holds for a box at all times except during a switch. */
-  protected look(moment: string, allowed: readonly string[]): void {
-    this.#lookAtFile(moment, allowed);
+  protected checkBox(moment: string, allowed: readonly string[]): void {
+    this.#checkFile(moment, allowed);
     const { box } = this;
     const record = this.#record(moment);
     const phase = record?.configuration.phase ?? 'idle';
     const names = readdirSync(dirname(box.config));
     const isLeft = (suffix: string): boolean => names.includes(`${basename(box.config)}${suffix}`);
-    if (phase === 'switching' || phase === 'probation') this.fault(`${moment}: ${phase}`);
+    if (phase === 'switching' || phase === 'probation') this.addProblem(`${moment}: ${phase}`);
     this.expect(
       `${moment}: the former file is there, in ${phase}`,
       isLeft('.before-trial'),
       phase === 'awaits-resume',
     );
-    if (AT_REST.has(phase) && isLeft('.next')) this.fault(`${moment}: the next file is left, in ${phase}`);
+    if (AT_REST.has(phase) && isLeft('.next'))
+      this.addProblem(`${moment}: the next file is left, in ${phase}`);
     for (const name of readdirSync(box.state))
-      if (name.endsWith('.damaged')) this.fault(`${moment}: ${name} is set aside`);
+      if (name.endsWith('.damaged')) this.addProblem(`${moment}: ${name} is set aside`);
     try {
       const numbers = box.history.map(({ n }) => n);
       this.expect(`${moment}: the history`, numbers.join(), numbers.map((_, index) => index + 1).join());
       this.expect(`${moment}: the end of the history`, numbers.at(-1), record?.last?.n);
       if (existsSync(join(box.state, 'status.json'))) void box.status;
     } catch (error) {
-      this.fault(`${moment}: ${messageOf(error)}`);
+      this.addProblem(`${moment}: ${messageOf(error)}`);
     }
   }
 
@@ -152,21 +153,22 @@ abstract class Bench {
     try {
       const record = this.box.rawRecord;
       if (Value.Check(State, record)) return record;
-      this.fault(`${moment}: the record is none`);
+      this.addProblem(`${moment}: the record is none`);
     } catch (error) {
-      this.fault(`${moment}: ${messageOf(error)}`);
+      this.addProblem(`${moment}: ${messageOf(error)}`);
     }
     return undefined;
   }
 
-  #lookAtFile(moment: string, allowed: readonly string[]): void {
+  #checkFile(moment: string, allowed: readonly string[]): void {
     const stat = statSync(this.box.config, { throwIfNoEntry: false });
     if (stat === undefined) {
-      this.fault(`${moment}: there is no configuration`);
+      this.addProblem(`${moment}: there is no configuration`);
       return;
     }
     const { text } = this;
-    if (!allowed.includes(text)) this.fault(`${moment}: mixed: ${text.length} characters: ${quoted(text)}`);
+    if (!allowed.includes(text))
+      this.addProblem(`${moment}: mixed: ${text.length} characters: ${quoted(text)}`);
     this.expect(`${moment}: its mode`, stat.mode & 0o777, 0o640);
     this.expect(`${moment}: its owner`, `${stat.uid} ${stat.gid}`, `0 ${GROUP}`);
   }
@@ -185,22 +187,22 @@ class OrderBench extends Bench {
 
   protected async go(way: string, cutPlan: CutPoint): Promise<Omit<Outcome, 'faults'>> {
     const { box, cuttable, n } = this;
-    const former = this.text;
-    const ordered = `# revision ${n}\n${former.replace(REVISION, '')}`;
+    const previous = this.text;
+    const orderedText = `# revision ${n}\n${previous.replace(REVISION, '')}`;
     if (way === 'run in the place of another order') {
       const other = { rollout: `other-${n}`, revision: 1000 + n };
       const notBefore = new Date(Date.now() + 600_000).toISOString();
-      orderConfiguration(box, `# other ${n}\n${former}`, { ...other, notBefore });
+      orderConfiguration(box, `# other ${n}\n${previous}`, { ...other, notBefore });
       await this.run('run');
     }
-    orderConfiguration(box, ordered, { rollout: `r${n}`, revision: n });
+    orderConfiguration(box, orderedText, { rollout: `r${n}`, revision: n });
     const isBlind = way === 'judge of a box that does not look' || way === 'run of a box that looks again';
-    if (isBlind) box.said.mode = 'suspended';
+    if (isBlind) box.report.mode = 'suspended';
     if (!way.startsWith('run') || isBlind) await this.run('run');
     if (way === 'run of a box that looks again') {
       await this.run('judge');
       this.expect('before it looks again', this.#phase(), 'awaits-resume');
-      box.said.mode = 'active';
+      box.report.mode = 'active';
     }
     if (way === 'boot') cuttable.cutNow();
     const broken = join(box.dir, 'bin/broken');
@@ -211,26 +213,26 @@ class OrderBench extends Bench {
       cutPlan,
       (env) => box.run(command, env),
       ({ code, err }) => {
-        if (code !== 0) this.fault(`${command}: ${code}: ${err}`);
+        if (code !== 0) this.addProblem(`${command}: ${code}: ${err}`);
         promised = this.promised();
       },
     );
     rmSync(broken, { force: true });
-    await this.boot([former, ordered], promised);
-    const isNew = this.text === ordered;
+    await this.boot([previous, orderedText], promised);
+    const isNew = this.text === orderedText;
     const stays = ['confirmed', 'awaits-resume'].includes(this.#phase());
     this.expect('the record says that the new text stays', stays, isNew);
-    box.said.mode = 'active';
+    box.report.mode = 'active';
     await this.#settle();
     if (this.#phase() !== 'confirmed') {
       // A configuration on trial does not survive a boot; another rollout tries it again.
       this.expect('the end of the first rollout', this.#phase(), 'rolled-back');
-      this.expect('the text that is left', this.text, former);
-      orderConfiguration(box, ordered, { rollout: `again-${n}`, revision: n });
+      this.expect('the text that is left', this.text, previous);
+      orderConfiguration(box, orderedText, { rollout: `again-${n}`, revision: n });
       await this.#settle();
     }
     this.expect('the end', this.#phase(), 'confirmed');
-    this.look('in the end', [ordered]);
+    this.checkBox('in the end', [orderedText]);
     return { calls, isNew };
   }
 
@@ -255,21 +257,21 @@ class TrialBench extends Bench {
 
   protected async go(way: string, cutPlan: CutPoint): Promise<Omit<Outcome, 'faults'>> {
     const { box, cuttable, n } = this;
-    const former = this.text;
+    const previous = this.text;
     // Every other time an order of the room waits for a later day.
-    const isOrdered = n % 2 === 0;
-    if (isOrdered) {
+    const hasOrder = n % 2 === 0;
+    if (hasOrder) {
       const notBefore = new Date(Date.now() + 600_000).toISOString();
-      orderConfiguration(box, `# other\n${former}`, { rollout: `r${n}`, revision: n, notBefore });
+      orderConfiguration(box, `# other\n${previous}`, { rollout: `r${n}`, revision: n, notBefore });
       await this.run('run');
-      this.#lookAtOrder();
+      this.#checkOrder();
     }
     const proposal = maskProposal(`m${n}`);
-    const triedText = editedText(former, proposal);
+    const triedText = editedText(previous, proposal);
     const id = way === 'try' ? undefined : await this.#try(n);
     if (way === 'boot') cuttable.cutNow();
     let promised: Promised | undefined;
-    const act = async (env: Record<string, string>): Promise<ConfigReply | undefined> => {
+    const action = async (env: Record<string, string>): Promise<ConfigReply | undefined> => {
       if (way !== 'boot')
         return await askConfiguration(
           box,
@@ -279,21 +281,21 @@ class TrialBench extends Bench {
       await box.run('boot', env);
       return undefined;
     };
-    const { calls } = await cuttable.cutIn(cutPlan, act, (reply) => {
-      if (way !== 'boot' && reply?.refused !== null) this.fault(`${way}: ${reply?.refused}`);
+    const { calls } = await cuttable.cutIn(cutPlan, action, (reply) => {
+      if (way !== 'boot' && reply?.refused !== null) this.addProblem(`${way}: ${reply?.refused}`);
       promised = this.promised();
     });
-    await this.boot([former, triedText], promised);
+    await this.boot([previous, triedText], promised);
     const isNew = this.text === triedText;
     const { phase, target } = this.#change();
     const isKept = phase === 'confirmed' && target?.name === sha256(triedText);
     this.expect('kept where the new text is installed', isKept, isNew);
-    if (isNew && way !== 'keep') this.fault(`${way}: no one has kept it`);
-    if (calls !== undefined && way === 'keep' && !isNew) this.fault('it was kept, and is lost');
-    if (isOrdered) {
+    if (isNew && way !== 'keep') this.addProblem(`${way}: no one has kept it`);
+    if (calls !== undefined && way === 'keep' && !isNew) this.addProblem('it was kept, and is lost');
+    if (hasOrder) {
       await this.run('run');
-      this.#lookAtOrder();
-      this.look('with the order', [isNew ? triedText : former]);
+      this.#checkOrder();
+      this.checkBox('with the order', [isNew ? triedText : previous]);
     }
     const before = this.text;
     const secondTrial = await this.#try(n + 1000);
@@ -301,7 +303,7 @@ class TrialBench extends Bench {
     this.expect('the next one is tried', this.text, next);
     const confirmation = await askConfiguration(box, { op: 'keep', trial: secondTrial }, cuttable.env);
     this.expect('the next one is kept', confirmation?.refused, null);
-    this.look('in the end', [next]);
+    this.checkBox('in the end', [next]);
     return { calls, isNew };
   }
 
@@ -309,7 +311,7 @@ class TrialBench extends Bench {
     return existsSync(join(this.box.state, 'state.json')) ? this.box.rawRecord.configuration : {};
   }
 
-  #lookAtOrder(): void {
+  #checkOrder(): void {
     const { phase, target } = this.box.rawRecord.configuration;
     this.expect('the order that waits', `${phase} ${target?.number}`, `waiting ${this.n}`);
   }
@@ -318,12 +320,15 @@ class TrialBench extends Bench {
   async #try(n: number): Promise<string | undefined> {
     const request = { op: 'try', proposal: maskProposal(`m${n}`) };
     for (let attempt = 0; ; attempt += 1) {
-      const { refused, problems, trial } =
-        (await askConfiguration(this.box, request, this.cuttable.env)) ?? {};
+      const {
+        refused: refusal,
+        problems,
+        trial,
+      } = (await askConfiguration(this.box, request, this.cuttable.env)) ?? {};
       if (trial != null) return trial.id;
       const isLate = problems?.some(({ message }) => message.includes('no answer within')) === true;
       if (isLate && attempt < TRIES_OF_LATE) continue;
-      this.fault(`not tried: ${refused} ${JSON.stringify(problems)}`);
+      this.addProblem(`not tried: ${refusal} ${JSON.stringify(problems)}`);
       return undefined;
     }
   }
@@ -331,8 +336,8 @@ class TrialBench extends Bench {
 
 const BENCHES = { 'an order': OrderBench, 'a technician’s trial': TrialBench } as const;
 
-function quoted(is: unknown): string {
-  const text = JSON.stringify(is) ?? 'nothing';
+function quoted(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing';
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
@@ -352,8 +357,8 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
     counts.set(way, count);
     // One cut of each way after its end, to count its calls.
     const isFirst = FULL && count.cuts === 0;
-    const share = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / ways.length);
-    const cutPlan = { at: isFirst ? AT_ITS_END : Math.floor(share * count.calls), logged: random() < 0.5 };
+    const ratio = (count.cuts - (FULL ? 1 : 0) + random()) / Math.max(1, CUTS / ways.length);
+    const cutPlan = { at: isFirst ? AT_ITS_END : Math.floor(ratio * count.calls), logged: random() < 0.5 };
     const { faults, calls, isNew } = await bench.runCut(way, cutPlan);
     const context = calls === undefined ? `before call ${cutPlan.at}` : `after its ${calls} calls`;
     t.strictSame(
@@ -370,9 +375,9 @@ async function cutAll(t: Test, Payload: (typeof BENCHES)[keyof typeof BENCHES]):
   }
   const hits = [...counts.values()].reduce((sum, count) => sum + count.hits, 0);
   t.ok(hits > CUTS / 2, `${hits} of ${CUTS} cuts came before the end of the program`);
-  for (const [way, { calls, cuts, hits: before, new: fresh }] of counts) {
+  for (const [way, { calls, cuts, hits: before, new: newCount }] of counts) {
     t.comment(
-      `${way}: ${cuts} cuts, ${before} before its end, of about ${calls} calls; ${cuts - fresh} former, ${fresh} new`,
+      `${way}: ${cuts} cuts, ${before} before its end, of about ${calls} calls; ${cuts - newCount} former, ${newCount} new`,
     );
   }
 }

@@ -79,9 +79,9 @@ function rootOf(dir: string, config: string, agentState: string, unit: Unit): Bo
     validator: {
       filled: withSecretsOf,
       shownSha256,
-      problems: (text, former) =>
+      problems: (text, previous) =>
         Promise.resolve(
-          fullTextProblems(text, former, {
+          fullTextProblems(text, previous, {
             env: {},
             files: true,
             wallMs: () => Date.now(),
@@ -104,7 +104,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   const broker = new Mosquitto({ dir: scratch(t) });
   t.teardown(() => broker.stop());
   await broker.start();
-  const desk = makeSigner('desk', ['configure', 'read-configuration']);
+  const signer = makeSigner('desk', ['configure', 'read-configuration']);
   const [file, state, room] = [join(dir, 'vigie.yaml'), join(dir, 'state'), join(dir, 'room')];
   const content = {
     site: 'lab',
@@ -121,7 +121,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
       },
     ],
     rules: [{ id: 'stay', kind: 'loitering', zone: 'yard', afterS: 9, purpose: 'safety' }],
-    commands: { keys: [desk.config] },
+    commands: { keys: [signer.config] },
     metrics: { port: 0 },
     mqtt: { url: broker.url, ack: 'broker' },
   };
@@ -130,7 +130,7 @@ void t.test('an ordered configuration reaches the box, and the box reports it ba
   // In the form that a room writes.
   writeFileSync(file, `# of the room\n${textOf(file)}\n# token: geheim\n`);
   const sign = join(dir, 'desk.pem');
-  writeFileSync(sign, desk.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  writeFileSync(sign, signer.privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   mkdirSync(room);
   writeFileSync(join(room, 'fleet.yaml'), JSON.stringify({ mqtt: { url: broker.url }, sign }));
 

@@ -9,7 +9,7 @@ import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { previousFile } from '../../agent/contract/config-trial.ts';
 import { CONFIG_ORDER_FILE, CONFIG_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { FIRST_TRIAL } from '../../scripts/programs/root/change/record.ts';
-import { orderFor } from '../lib/authority.ts';
+import { authorisationFor } from '../lib/authority.ts';
 import { makeSigner, signed } from '../lib/commands.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';
 
@@ -27,7 +27,7 @@ void t.test('an order is carried out once, and confirmed when the agent is healt
   t.match(box.status, { phase: 'confirmed', rollout: /^r/, revision: 7, sha256, reason: null });
   t.notMatch(JSON.stringify(box.status) + box.output.join(), /hunter2/);
   t.equal(statSync(box.file).mode & 0o777, 0o640, 'for the agent to read');
-  t.strictSame(box.left, []);
+  t.strictSame(box.leftoverFiles, []);
   const { n } = box.status;
   await box.follow();
   t.equal(box.restarts, 1, 'once');
@@ -54,7 +54,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   const checkRefusal = async (name: string, message: RegExp): Promise<void> => {
     await box.follow();
     t.match(box.output.at(-1), message, name);
-    t.equal(box.text, box.former, name);
+    t.equal(box.text, box.initialText, name);
   };
   box.writeRequest({}, makeSigner('mine', ['configure']));
   await checkRefusal('another key', /no key/);
@@ -74,7 +74,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
   t.equal(spawnSync('mkfifo', [file]).status, 0);
   await checkRefusal('a pipe', /not JSON/);
   rmSync(file);
-  const captured = signed(box.desk, box.content(), CONFIG_ORDER_TYPE);
+  const captured = signed(box.signer, box.content(), CONFIG_ORDER_TYPE);
   writeFileSync(join(box.own, 'state.json'), '{');
   box.writeBytes(captured);
   await checkRefusal('what may have been obeyed', /may have been obeyed before/);
@@ -88,7 +88,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
     box.writeRequest(change);
     await box.follow();
     t.match(box.status, { phase: 'failed', reason }, name);
-    t.equal(box.text, box.former, name);
+    t.equal(box.text, box.initialText, name);
   };
   await checkFailure('expired', { notAfter: iso(box.wallMs - 1) }, /valid until/);
   await checkFailure('another text', { sha256: 'a'.repeat(64) }, /sha256 is not that of its text/);
@@ -157,7 +157,7 @@ void t.test('an order of another room, box or time is refused', async (t) => {
     notBefore: '2026-11-26T00:00:00.000Z',
     notAfter: '2026-11-26T18:00:00.000Z',
   });
-  for (let looks = 0; looks < 2; looks += 1) {
+  for (let attempt = 0; attempt < 2; attempt += 1) {
     await early.follow();
     t.match(early.status, { phase: 'waiting', reason: /it was 2026-11-27T.* already/ });
   }
@@ -182,7 +182,7 @@ void t.test(
     box.wallMs = Date.parse('2026-11-27T01:30:00.000Z');
     await box.follow();
     t.match(box.status, { phase: 'failed', reason: /the ordered configuration has disappeared/ });
-    t.equal(box.text, box.former);
+    t.equal(box.text, box.initialText);
     box.writeRequest();
     await box.follow();
     t.match(box.status, { phase: 'confirmed' }, 'another order is carried out');
@@ -196,18 +196,18 @@ void t.test('a switch that a cut has undone leaves no previous file beside a wai
   box.writeRequest({ window });
   await box.follow();
   const { configuration } = box.store.state;
-  const files = { former: sha256Of(box.former), tried: sha256Of(box.targetText) };
+  const files = { former: sha256Of(box.initialText), tried: sha256Of(box.targetText) };
   const trial = { ...FIRST_TRIAL, started: ['vigie.service'], files };
   // Cut after the previous file was saved, and before the new one has replaced it.
   box.store.put('configuration', { ...configuration, phase: 'switching', trial });
   writeFileSync(`${box.file}.next`, box.targetText);
-  writeFileSync(previousFile(box.file), box.former);
+  writeFileSync(previousFile(box.file), box.initialText);
   await box.powerUp('after the cut');
   await box.follow();
   t.match(box.status, { phase: 'staged', reason: /waiting for the window/ });
-  t.strictSame(box.left, ['vigie.yaml.next']);
+  t.strictSame(box.leftoverFiles, ['vigie.yaml.next']);
   // An edit from now on stays, whatever happens to the record.
-  const edited = `${box.former}# by hand\n`;
+  const edited = `${box.initialText}# by hand\n`;
   writeFileSync(box.file, edited);
   writeFileSync(join(box.own, 'state.json'), '');
   await box.powerUp('another one');
@@ -233,7 +233,7 @@ void t.test('the camera’s login stays in its place', async (t) => {
       phase: 'failed',
       reason: /camera\.source: the login \(\*\*\*\) would appear in two places/,
     });
-    t.equal(box.text, box.former);
+    t.equal(box.text, box.initialText);
     t.notMatch(JSON.stringify(box.status) + box.output.join(), /hunter2/);
   }
 });
@@ -257,7 +257,7 @@ void t.test('an order waits for its window, pauses, and can be withdrawn', async
   t.match(box.status, { phase: 'confirmed' });
   box.writeRequest({
     window: { ...window, days: ['mon'] },
-    yaml: box.former.replace(/admin:hunter2/, '***'),
+    yaml: box.initialText.replace(/admin:hunter2/, '***'),
   });
   await box.follow();
   box.writeRequest({ action: 'withdraw' });
@@ -267,10 +267,10 @@ void t.test('an order waits for its window, pauses, and can be withdrawn', async
 });
 
 void t.test('an order obeys the authorisation, and masks may not shrink', async (t) => {
-  const box = new ConfiguredBox(t, { more: SKY });
+  const box = new ConfiguredBox(t, { extraLines: SKY });
   const config = loadConfig(box.file, { env: {}, mode: 'check', files: false });
   const under = (change: Partial<Authorisation> = {}): void => {
-    box.order = orderFor(config, change, box.wallMs);
+    box.authorisation = authorisationFor(config, change, box.wallMs);
   };
   const tryChange = async (name: string, change: (text: string) => string, reason: RegExp | null) => {
     const { text } = box;
@@ -279,7 +279,7 @@ void t.test('an order obeys the authorisation, and masks may not shrink', async 
     if (reason === null) t.match(box.status, { phase: 'confirmed' }, name);
     else t.match(box.status, { phase: 'failed', reason }, name);
     if (reason !== null) t.equal(box.text, text, name);
-    writeFileSync(box.file, box.former);
+    writeFileSync(box.file, box.initialText);
   };
   under();
   const fun = (text: string): string => text.replace('purpose: safety', 'purpose: fun');
@@ -359,10 +359,10 @@ void t.test('an unhealthy agent rolls the configuration back', async (t) => {
     const beganS = box.boottimeS;
     await box.follow();
     t.match(box.status, { phase: 'rolled-back', reason }, mark);
-    t.equal(box.text, box.former);
-    t.equal(box.running, box.former, 'and the agent runs with it');
+    t.equal(box.text, box.initialText);
+    t.equal(box.running, box.initialText, 'and the agent runs with it');
     t.ok(box.boottimeS - beganS <= withinS + 30, `${mark}: ${box.boottimeS - beganS} s`);
-    t.strictSame(box.left, []);
+    t.strictSame(box.leftoverFiles, []);
     await box.follow();
   }
   const stuck = new ConfiguredBox(t);
@@ -370,8 +370,8 @@ void t.test('an unhealthy agent rolls the configuration back', async (t) => {
   stuck.writeRequest();
   await stuck.follow();
   t.match(stuck.status, { phase: 'rolled-back', reason: /systemd refuses/ });
-  t.equal(stuck.text, stuck.former);
-  t.strictSame(stuck.left, []);
+  t.equal(stuck.text, stuck.initialText);
+  t.strictSame(stuck.leftoverFiles, []);
 });
 
 void t.test('an order for a suspended box is installed, and tried when it resumes', async (t) => {
@@ -386,7 +386,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
     await box.follow();
     t.match(box.status, { phase: 'awaits-resume' }, mode);
     t.equal(box.running, box.text);
-    t.not(box.text, box.former);
+    t.not(box.text, box.initialText);
     await box.powerUp('months later');
     await box.follow();
     t.match(box.status, { phase: 'awaits-resume' });
@@ -394,10 +394,10 @@ void t.test('an order for a suspended box is installed, and tried when it resume
     box.mode = 'active';
     await box.follow();
     t.match(box.status, { phase }, `${mode} ${mark}`);
-    t.equal(box.text === box.former, phase === 'rolled-back');
+    t.equal(box.text === box.initialText, phase === 'rolled-back');
     t.equal(box.running, box.text);
     t.equal(box.restarts, phase === 'confirmed' ? restarts : restarts + 1);
-    t.strictSame(box.left, []);
+    t.strictSame(box.leftoverFiles, []);
   }
   const waitingBox = async (): Promise<ConfiguredBox> => {
     const box = new ConfiguredBox(t);
@@ -422,7 +422,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   second.writeRequest({ action: 'withdraw' });
   await second.follow();
   t.match(second.status, { phase: 'rolled-back', reason: /withdrawn/ });
-  t.equal(second.running, second.former);
+  t.equal(second.running, second.initialText);
 
   const next = await waitingBox();
   next.writeRequest({
@@ -440,7 +440,7 @@ void t.test('an order for a suspended box is installed, and tried when it resume
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/, 'a manual change by root stays');
-  t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.former);
+  t.equal(readFileSync(`${edited.file}.before`, 'utf8'), edited.initialText);
 });
 
 void t.test('an order respects a technician’s trial and a manual edit', async (t) => {
@@ -470,7 +470,7 @@ void t.test('an order respects a technician’s trial and a manual edit', async 
 
   const edited = new ConfiguredBox(t);
   edited.writeRequest();
-  edited.onSleep = () => writeFileSync(edited.file, `${edited.former}# by hand\n`);
+  edited.onSleep = () => writeFileSync(edited.file, `${edited.initialText}# by hand\n`);
   await edited.follow();
   t.match(edited.status, { phase: 'failed', reason: /someone else/ });
   t.match(edited.text, /by hand/);
@@ -494,7 +494,7 @@ void t.test('a restart on trial or a lost record rolls back', async (t) => {
       { phase: 'rolled-back', reason: damage === 'power' ? /restarted while/ : /was lost/ },
       damage,
     );
-    t.equal(box.text, box.former);
-    t.strictSame(box.left, []);
+    t.equal(box.text, box.initialText);
+    t.strictSame(box.leftoverFiles, []);
   }
 });

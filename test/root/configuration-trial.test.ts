@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { loadConfig } from '../../agent/config/load.ts';
 import { CONFIG_REPLY_BYTES_MAX } from '../../agent/contract/config-trial.ts';
-import { orderFor } from '../lib/authority.ts';
+import { authorisationFor } from '../lib/authority.ts';
 import { ConfiguredBox } from '../lib/configured-box.ts';
 import { PROPOSAL } from '../lib/proposal.ts';
 
@@ -49,7 +49,7 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   t.match(box.text, /# where.*hunter2.*# behind the house\n {4}polygon: \[\[0, 0\.5\].*afterS: 3/s);
   t.equal(reply.sha256, sha256(box.text));
   t.equal(statSync(box.file).mode & 0o777, 0o640);
-  t.strictSame(box.left, ['vigie.yaml.before-trial']);
+  t.strictSame(box.leftoverFiles, ['vigie.yaml.before-trial']);
   t.equal(
     statSync(join(box.dir, 'vigie.yaml.before-trial')).mode & 0o777,
     0o640,
@@ -67,7 +67,7 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   box.boottimeS += 119;
   t.match(await box.ask({ op: 'read' }), { trial: { id, leftS: 1 } }, 'the wall clock has no say');
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: null, trial: null });
-  t.strictSame(box.left, []);
+  t.strictSame(box.leftoverFiles, []);
   t.match(box.text, /afterS: 3/);
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /none runs/ }, 'once');
 
@@ -88,7 +88,7 @@ void t.test('a configuration can be read, checked, tried, kept and reverted', as
   t.not(box.text, keptText);
   t.match(await box.ask({ op: 'revert', trial: second }), { refused: null, trial: null });
   t.equal(box.text, keptText);
-  t.strictSame(box.left, []);
+  t.strictSame(box.leftoverFiles, []);
   t.equal(box.running, keptText);
 });
 
@@ -111,13 +111,13 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   box.boottimeS += 121;
   t.match(await box.ask({ op: 'read' }), { trial: null }, 'over, though not rolled back yet');
   t.match(await box.ask({ op: 'keep', trial: id }), { refused: /its time is over/ }, 'too late');
-  await box.judges();
+  await box.assess();
   t.equal(box.text, PREVIOUS);
   t.equal(box.running, PREVIOUS);
 
   await box.try();
   const beganS = box.boottimeS;
-  await box.judges();
+  await box.assess();
   t.equal(box.text, PREVIOUS, 'by the judge');
   t.ok(box.boottimeS - beganS >= 120 && box.boottimeS - beganS < 123);
   await box.try();
@@ -128,7 +128,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
     const { trial } = await box.ask({ op: 'read' });
     await box.ask({ op: 'keep', trial: trial?.id });
   };
-  await box.judges();
+  await box.assess();
   t.equal(box.boottimeS, keptAtS, 'the judge ends on confirmation');
   t.not(box.text, PREVIOUS);
   const keptText = box.text;
@@ -136,7 +136,7 @@ void t.test('a trial that is not kept in time is rolled back', async (t) => {
   t.not(box.text, keptText);
   await box.powerUp('second');
   t.equal(box.text, keptText, 'after a power cut');
-  t.strictSame(box.left, []);
+  t.strictSame(box.leftoverFiles, []);
 });
 
 void t.test('a file that someone edits during a trial is not overwritten', async (t) => {
@@ -144,11 +144,11 @@ void t.test('a file that someone edits during a trial is not overwritten', async
   await box.try();
   const edited = `${box.text}# by hand\n`;
   writeFileSync(box.file, edited);
-  await box.judges();
+  await box.assess();
   t.equal(box.text, edited, 'is not overwritten');
   t.match(box.output.join('\n'), /was changed by someone else and stays; .*vigie\.yaml\.before$/m);
   t.equal(readFileSync(`${box.file}.before`, 'utf8'), PREVIOUS);
-  t.strictSame(box.left, ['vigie.yaml.before']);
+  t.strictSame(box.leftoverFiles, ['vigie.yaml.before']);
 
   const linked = boxOf(t);
   renameSync(linked.file, join(linked.dir, 'elsewhere.yaml'));
@@ -164,7 +164,7 @@ void t.test('a refusal by systemd ends a trial before it begins', async (t) => {
   box.refuses = true;
   const reply = await box.ask({ op: 'try', proposal: PROPOSAL });
   t.match(reply, { refused: /systemd refuses/, trial: null, sha256: sha256(PREVIOUS) });
-  t.strictSame(box.left, []);
+  t.strictSame(box.leftoverFiles, []);
 });
 
 void t.test('a wrong proposal is refused with a reason without passwords', async (t) => {
@@ -204,7 +204,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     await checkProblem({ substream }, 'camera.substream', /another RTSP stream of the same host and port/);
 
   const config = loadConfig(box.file, { env: {}, mode: 'run' });
-  box.order = orderFor(config);
+  box.authorisation = authorisationFor(config);
   await checkProblem(
     { source: 'rtsp://a:geheim@10.0.0.3/x' },
     'camera.source',
@@ -219,7 +219,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     /not fun/,
     true,
   );
-  box.order = orderFor(config, {
+  box.authorisation = authorisationFor(config, {
     notBefore: '2999-01-01T00:00:00.000Z',
     notAfter: '2999-02-01T00:00:00.000Z',
   });
@@ -229,7 +229,7 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     /not fun/,
     true,
   );
-  box.order = orderFor(config, {
+  box.authorisation = authorisationFor(config, {
     notAfter: '2001-01-01T00:00:00.000Z',
     notBefore: '2000-01-01T00:00:00.000Z',
   });
@@ -239,12 +239,12 @@ void t.test('a wrong proposal is refused with a reason without passwords', async
     [],
     'an order that has ended covers nothing anyway',
   );
-  box.order = orderFor(config);
+  box.authorisation = authorisationFor(config);
   await box.try({ ...PROPOSAL, source: 'rtsp://b:geheim@10.0.0.2/main' });
   t.match(box.text, /b:geheim@10/, 'a new login for the same camera');
 
   const idle = boxOf(t, PREVIOUS.replace('purpose: safety', 'purpose: fun'));
-  idle.order = orderFor(config);
+  idle.authorisation = authorisationFor(config);
   const movedProposal = {
     ...PROPOSAL,
     rules: [{ ...rule, classes: ['person' as const], afterS: 9, purpose: 'fun' }],

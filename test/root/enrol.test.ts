@@ -159,13 +159,13 @@ void t.test('a box without a token waits on the list until it is accepted or ref
 void t.test('a room’s answer is validated before it is installed', async (t) => {
   const room = await startedRoom(t);
   const box = new NewBox(t, room, room.token());
-  const stranger = newKey(join(room.dir, 'stranger.key'));
+  const unknownKey = newKey(join(room.dir, 'stranger.key'));
   const own = (): string => box.file('box.key.next');
   const otherRoom = scratch(t);
   OpensslAuthority.make(otherRoom, 'another room');
   const now = Date.now();
-  const issuePem = (authority: Authority, key: string, commonName: string, more = {}) =>
-    certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...more }, now).pem);
+  const issuePem = (authority: Authority, key: string, commonName: string, options = {}) =>
+    certsOnly(authority.issue(csrOf(key, commonName), { ...CLIENT, commonName, ...options }, now).pem);
   const answers: [string, () => Promise<string> | string, RegExp][] = [
     ['nothing', () => '', /the answer is empty; must be a certificate/],
     ['rubbish', () => '<html>\u001b[2J welcome</html>', /does not contain a certificate/],
@@ -176,7 +176,7 @@ void t.test('a room’s answer is validated before it is installed', async (t) =
       () => issuePem(room.authority, own(), 'other-1'),
       /is for CN=other-1; must be for CN=canebiere-017/,
     ],
-    ['another key', () => issuePem(room.authority, stranger, BOX), /for another key/],
+    ['another key', () => issuePem(room.authority, unknownKey, BOX), /for another key/],
     [
       'another authority',
       () => issuePem(new OpensslAuthority(otherRoom), own(), BOX),
@@ -294,9 +294,9 @@ void t.test('a renewal replaces key and certificate together, and a refusal keep
   const pair = [readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))];
   writeFileSync(box.file('box.crt.next'), readFileSync(box.file('box.crt')));
   writeFileSync(box.file('box.crt'), room.store.certificates()[0]?.pem ?? '');
-  const mend = start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]);
-  t.equal(await mend.exit, 0, mend.err);
-  t.match(mend.out, /was cut off is finished/);
+  const repair = start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]);
+  t.equal(await repair.exit, 0, repair.err);
+  t.match(repair.out, /was cut off is finished/);
   t.strictSame([readFileSync(box.file('box.crt')), readFileSync(box.file('box.key'))], pair);
   writeFileSync(box.file('box.crt.next'), old.pem.slice(0, 300));
   t.match(await start(t, process.execPath, [VIGIE_ROOT, 'certificates', '--to', box.etc]).exit, 0);

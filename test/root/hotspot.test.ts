@@ -108,16 +108,16 @@ void t.test('the hotspot opens for a quarter of an hour, and its profile is remo
 
 void t.test('the hotspot stays closed under an order, and without a device or key', async (t) => {
   const clock = new Hasty();
-  let order: string | undefined;
+  let refusal: string | undefined;
   clock.onSleep = () => {
-    order = 'order 2026/1 holds';
+    refusal = 'order 2026/1 holds';
   };
   const { nmcli, dir, calls } = standIn(t, 'wifi\\n');
-  const came = hotspot(dir, nmcli, clock, () => order);
+  const came = hotspot(dir, nmcli, clock, () => refusal);
   await came.hotspot.open();
   t.equal(clock.nowMs(), 11_000, 'an order that comes closes it at once');
   t.match(calls(), /connection delete vigie-hotspot\n$/);
-  const second = hotspot(dir, nmcli, clock, () => order);
+  const second = hotspot(dir, nmcli, clock, () => refusal);
   const before = calls();
   await second.hotspot.open();
   t.strictSame(second.lines, ['no hotspot: order 2026/1 holds']);
@@ -142,20 +142,24 @@ void t.test('the hotspot stays closed under an order, and without a device or ke
 });
 
 void t.test('the room’s command opens it under an order, for the given time', async (t) => {
-  const holds = (): string => 'order 2026/1 holds';
-  const roomOf = (clock: HandClock, onRequest: boolean, asked: [atMs: number, minutes: number][]): Room => ({
+  const orderRefusal = (): string => 'order 2026/1 holds';
+  const roomOf = (
+    clock: HandClock,
+    onRequest: boolean,
+    requests: [atMs: number, minutes: number][],
+  ): Room => ({
     onRequest,
     requested: () =>
-      clock.nowMs() >= (asked[0]?.[0] ?? Number.POSITIVE_INFINITY) ? asked.shift()?.[1] : undefined,
+      clock.nowMs() >= (requests[0]?.[0] ?? Number.POSITIVE_INFINITY) ? requests.shift()?.[1] : undefined,
   });
   const openAs = async (
     onRequest: boolean,
     requests: [number, number][],
-    order = holds as () => string | undefined,
+    refusal = orderRefusal as () => string | undefined,
   ) => {
     const clock = new Hasty();
     const { nmcli, dir } = standIn(t, 'wifi\\n');
-    const one = hotspot(dir, nmcli, clock, order, roomOf(clock, onRequest, requests));
+    const one = hotspot(dir, nmcli, clock, refusal, roomOf(clock, onRequest, requests));
     const from = clock.nowMs();
     await one.hotspot.open();
     return { lines: one.lines, minutes: (clock.nowMs() - from) / 60_000 };
@@ -206,56 +210,64 @@ void t.test('root itself validates the room’s command, and obeys it once', asy
   const dir = scratch(t);
   const [state, folder] = [join(dir, 'state'), join(dir, 'root')];
   for (const newDir of [state, folder]) mkdirSync(newDir);
-  const [desk, other] = [makeSigner('desk', ['open-hotspot']), makeSigner('court', ['suspend'])];
-  const keys = [desk.config, other.config];
+  const [signer, other] = [makeSigner('desk', ['open-hotspot']), makeSigner('court', ['suspend'])];
+  const keys = [signer.config, other.config];
   const clock = new HandClock();
-  const asks = (change: Partial<Command> = {}): Command =>
+  const commandOf = (change: Partial<Command> = {}): Command =>
     searchCommand({ op: 'open-hotspot', args: { minutes: 20 }, ...change }, clock.epochMs);
   const file = join(state, 'open-hotspot.dsse.json');
-  const judge = (): HotspotRequest =>
+  const makeRequest = (): HotspotRequest =>
     new HotspotRequest({
       stateDir: state,
       folder,
       clock,
       config: () => ({ site: SITE, box: BOX, commands: { keys } }),
     });
-  const look = (bytes: Uint8Array): unknown => {
+  const submit = (bytes: Uint8Array): unknown => {
     writeFileSync(file, bytes);
-    return judge().newRequest();
+    return makeRequest().newRequest();
   };
-  t.equal(judge().newRequest(), undefined, 'nothing there');
-  const right = signed(desk, asks());
-  const one = judge();
+  t.equal(makeRequest().newRequest(), undefined, 'nothing there');
+  const right = signed(signer, commandOf());
+  const one = makeRequest();
   writeFileSync(file, right);
   t.strictSame(one.newRequest(), { minutes: 20 });
   t.equal(one.newRequest(), undefined, 'reported once');
   t.match(
-    look(right),
+    submit(right),
     { refusal: /is not above/ },
     'after a restart it is used, whatever the agent puts back',
   );
   for (const [name, bytes, reason] of [
-    ['another key', signed(makeSigner('mine', ['open-hotspot']), asks()), /no key/],
-    ['a key that may not', signed(other, asks()), /may not open-hotspot/],
-    ['another command', signed(other, asks({ op: 'suspend', args: {} })), /may not suspend/],
-    ['another box', signed(desk, asks({ box: 'box-9' })), /is for box-9/],
-    ['all boxes', signed(desk, asks({ box: '*' })), /is for \*/],
-    ['old', signed(desk, asks({ notAfter: new Date(clock.epochMs - 1).toISOString() })), /valid until/],
-    ['early', signed(desk, asks({ notBefore: new Date(clock.epochMs + 1).toISOString() })), /valid from/],
-    ['too long', signed(desk, asks({ args: { minutes: 61 } })), /minutes: 1 to 60/],
-    ['without an end', signed(desk, asks({ args: {} })), /minutes: 1 to 60/],
+    ['another key', signed(makeSigner('mine', ['open-hotspot']), commandOf()), /no key/],
+    ['a key that may not', signed(other, commandOf()), /may not open-hotspot/],
+    ['another command', signed(other, commandOf({ op: 'suspend', args: {} })), /may not suspend/],
+    ['another box', signed(signer, commandOf({ box: 'box-9' })), /is for box-9/],
+    ['all boxes', signed(signer, commandOf({ box: '*' })), /is for \*/],
+    [
+      'old',
+      signed(signer, commandOf({ notAfter: new Date(clock.epochMs - 1).toISOString() })),
+      /valid until/,
+    ],
+    [
+      'early',
+      signed(signer, commandOf({ notBefore: new Date(clock.epochMs + 1).toISOString() })),
+      /valid from/,
+    ],
+    ['too long', signed(signer, commandOf({ args: { minutes: 61 } })), /minutes: 1 to 60/],
+    ['without an end', signed(signer, commandOf({ args: {} })), /minutes: 1 to 60/],
     ['anything', Buffer.from('{}'), /not a DSSE envelope/],
     ['much', Buffer.alloc(20_000, 0x20), /is not JSON/],
   ] as const)
-    t.match(look(bytes), { refusal: reason }, name);
+    t.match(submit(bytes), { refusal: reason }, name);
   rmSync(file);
   symlinkSync('/etc/hostname', file);
-  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
+  t.match(makeRequest().newRequest(), { refusal: /is not JSON/ }, 'no file of root’s is read for the agent');
   rmSync(file);
   t.equal(spawnSync('mkfifo', [file]).status, 0);
-  t.match(judge().newRequest(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
+  t.match(makeRequest().newRequest(), { refusal: /is not JSON/ }, 'nor does a pipe hold it up');
   rmSync(file);
-  t.strictSame(look(signed(desk, asks())), { minutes: 20 }, 'and the next right one is obeyed');
+  t.strictSame(submit(signed(signer, commandOf())), { minutes: 20 }, 'and the next right one is obeyed');
 
   rmSync(file);
   t.strictSame(requestHotspot(state, accepted('open-hotspot', { minutes: 20 }, { envelope: right })), {

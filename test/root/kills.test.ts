@@ -30,7 +30,7 @@ interface Payload {
   /** Orders change number n of the box. */
   order(box: UpdatingBox, n: number, rollout?: string): void;
   /** Faults of the installed version, which must be change n, or with `orBefore` the previous one. */
-  faults(box: UpdatingBox, n: number, orBefore: boolean): Promise<string[]>;
+  problems(box: UpdatingBox, n: number, allowsPrevious: boolean): Promise<string[]>;
   /** The phase of change number n. */
   phase(box: UpdatingBox, n: number): string;
 }
@@ -44,26 +44,26 @@ const noop = (): Promise<void> => Promise.resolve();
 
 /** Lists files of the releases in a folder that differ from what was made. */
 async function damagedFiles(lib: string, treeOf: (seq: number) => string): Promise<string[]> {
-  const faults: string[] = [];
+  const problems: string[] = [];
   for (const name of readdirSync(join(lib, 'releases')).filter((one) => !one.startsWith('.'))) {
     const manifest = readFileSync(join(treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
     try {
       await verifyTree(join(lib, 'releases', name), parseManifest(manifest));
     } catch (error) {
-      faults.push(`${name}: ${messageOf(error)}`);
+      problems.push(`${name}: ${messageOf(error)}`);
     }
   }
-  return faults;
+  return problems;
 }
 
 const release: Payload = {
   furnish: noop,
   order: (box, n) => void box.order({ seq: n + 1 }),
   phase: (box, n) => phaseOf(box.rawRecord.release, n + 1),
-  faults: async (box, n, orBefore) => {
+  problems: async (box, n, allowsPrevious) => {
     const seq = Number(box.current.split('-')[0]);
-    const faults = seq === n + 1 || (orBefore && seq === n) ? [] : [`current is ${box.current}`];
-    return [...faults, ...(await damagedFiles(box.lib, (one) => box.treeOf(one)))];
+    const problems = seq === n + 1 || (allowsPrevious && seq === n) ? [] : [`current is ${box.current}`];
+    return [...problems, ...(await damagedFiles(box.lib, (one) => box.treeOf(one)))];
   },
 };
 
@@ -76,15 +76,15 @@ const root: Payload = {
     box.order({ what: 'root', seq, version: rootVersionOf(seq), rollout });
   },
   phase: (box, n) => phaseOf(box.rawRecord.root, ROOT + n),
-  faults: async (box, n, orBefore) => {
+  problems: async (box, n, allowsPrevious) => {
     const releases = new RootReleases(box);
     const current = releases.link('current');
-    const isRight = current === ROOT + n || (orBefore && current === ROOT + n - 1);
-    const judge = releases.link('judge');
-    const isJudged = judge === current || (orBefore && judge === ROOT + n - 1);
+    const isRight = current === ROOT + n || (allowsPrevious && current === ROOT + n - 1);
+    const judgeLink = releases.link('judge');
+    const isJudgeRight = judgeLink === current || (allowsPrevious && judgeLink === ROOT + n - 1);
     return [
       ...(isRight ? [] : [`current is ${current}`]),
-      ...(isJudged ? [] : [`judge is ${judge}`]),
+      ...(isJudgeRight ? [] : [`judge is ${judgeLink}`]),
       ...(await damagedFiles(box.rootLib, (seq) => releases.treeOf(seq))),
     ];
   },
@@ -98,15 +98,18 @@ const configuration: Payload = {
     orderConfiguration(box, yaml, { rollout, revision: n });
   },
   phase: (box, n) => phaseOf(box.rawRecord.configuration, n),
-  faults: (box, n, orBefore) => {
+  problems: (box, n, allowsPrevious) => {
     const text = readFileSync(box.config, 'utf8');
     const revision = Number(/^# revision (\d+)\n/.exec(text)?.[1] ?? 0);
     const rest = text.replace(TEXT, '');
-    const faults = revision === n || (orBefore && revision === n - 1) ? [] : [`revision ${revision} of ${n}`];
-    if (!/^site: .*\n.*\n.*\ncommands: .*\nmqtt: .*\n$/.test(rest)) faults.push(`not whole: ${text}`);
-    const left = readdirSync(box.dir).filter((name) => /^vigie\.yaml\./.test(name) && !name.endsWith('.new'));
-    if (!orBefore && left.length > 0) faults.push(`left: ${left.join(' ')}`);
-    return Promise.resolve(faults);
+    const problems =
+      revision === n || (allowsPrevious && revision === n - 1) ? [] : [`revision ${revision} of ${n}`];
+    if (!/^site: .*\n.*\n.*\ncommands: .*\nmqtt: .*\n$/.test(rest)) problems.push(`not whole: ${text}`);
+    const leftovers = readdirSync(box.dir).filter(
+      (name) => /^vigie\.yaml\./.test(name) && !name.endsWith('.new'),
+    );
+    if (!allowsPrevious && leftovers.length > 0) problems.push(`left: ${leftovers.join(' ')}`);
+    return Promise.resolve(problems);
   },
 };
 
@@ -122,12 +125,12 @@ async function settle(box: UpdatingBox, { phase }: Payload, n: number): Promise<
 
 async function checkKills(t: Test, name: string, payload: Payload): Promise<void> {
   const killer = preloaded(t, WRITE_CALLS);
-  const fresh = async (): Promise<UpdatingBox> => {
+  const makeBox = async (): Promise<UpdatingBox> => {
     const box = await UpdatingBox.make(t, { releases: KILLS_A_BOX + 3, withinS: 30 });
     await payload.furnish(box);
     return box;
   };
-  let box = await fresh();
+  let box = await makeBox();
   const counted = async (command: string): Promise<number> => {
     const file = join(box.dir, 'count');
     await box.run(command, { LD_PRELOAD: killer, KILL_COUNT: file });
@@ -142,7 +145,7 @@ async function checkKills(t: Test, name: string, payload: Payload): Promise<void
   while (kill < KILLS) {
     n += 1;
     if (n > KILLS_A_BOX + 1) {
-      box = await fresh();
+      box = await makeBox();
       n = 1;
     }
     const command = COMMANDS[kill % COMMANDS.length] ?? 'run';
@@ -154,14 +157,14 @@ async function checkKills(t: Test, name: string, payload: Payload): Promise<void
     const program = await box.run(command, { LD_PRELOAD: killer, KILL_AT: String(at) });
     const context = `${name}: kill ${kill} at call ${at} of ${command}`;
     const isKilled = program.code !== 0;
-    t.strictSame(await payload.faults(box, n, true), [], `${context}: old or new, whole`);
+    t.strictSame(await payload.problems(box, n, true), [], `${context}: old or new, whole`);
     // Every other time the power went, too; otherwise systemd restarts the program.
     if (kill % 2 === 0) {
       box.reboot();
       writeFileSync(join(box.dir, 'bin/up-vigie.service'), '');
       const boot = await box.run('boot');
       t.equal(boot.code, 0, boot.err);
-      t.strictSame(await payload.faults(box, n, true), [], `${context}: after the boot`);
+      t.strictSame(await payload.problems(box, n, true), [], `${context}: after the boot`);
     } else await box.run(command);
     const end = await settle(box, payload, n);
     if (name === 'configuration' && end === 'rolled-back') {
@@ -169,7 +172,7 @@ async function checkKills(t: Test, name: string, payload: Payload): Promise<void
       payload.order(box, n, `again-${n}`);
       t.equal(await settle(box, payload, n), 'confirmed', context);
     } else t.equal(end, 'confirmed', context);
-    t.strictSame(await payload.faults(box, n, false), [], `${context}: in the end`);
+    t.strictSame(await payload.problems(box, n, false), [], `${context}: in the end`);
     t.ok(existsSync(join(box.dir, 'bin/up-vigie.service')), `${context}: and the agent runs`);
     if (isKilled) kill += 1;
     else {
@@ -201,7 +204,7 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
   const kills = FULL ? calls : 6;
   let hits = 0;
   for (let kill = 0; kill < kills; kill += 1) {
-    const former = readFileSync(file, 'utf8');
+    const previous = readFileSync(file, 'utf8');
     const at = String(Math.floor((kill * calls) / kills));
     const reply = await askConfiguration(
       box,
@@ -211,19 +214,20 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
     if (reply === undefined) hits += 1;
     // The room's worker does not carry on what is left as if the room had ordered it.
     await box.run('run');
-    const isKept = box.rawRecord.configuration.phase === 'confirmed' && readFileSync(file, 'utf8') !== former;
+    const isKept =
+      box.rawRecord.configuration.phase === 'confirmed' && readFileSync(file, 'utf8') !== previous;
     t.notOk(isKept, `try, call ${at}: it was not confirmed`);
     box.reboot();
     t.equal((await box.run('boot')).code, 0);
-    t.equal(readFileSync(file, 'utf8'), former, `try, call ${at}: the former one after a boot`);
+    t.equal(readFileSync(file, 'utf8'), previous, `try, call ${at}: the former one after a boot`);
     t.notOk(existsSync(`${file}.before-trial`));
   }
   t.ok(hits > kills / 2, `${hits} of ${kills} were killed`);
   for (let at = 0; at < callsOfKeep; at += FULL ? 1 : 3) {
-    const former = readFileSync(file, 'utf8');
+    const previous = readFileSync(file, 'utf8');
     const { trial } = (await askConfiguration(box, { op: 'try', proposal: proposal(100 + at) })) ?? {};
     const text = readFileSync(file, 'utf8');
-    t.not(text, former);
+    t.not(text, previous);
     await askConfiguration(
       box,
       { op: 'keep', trial: trial?.id },
@@ -232,7 +236,7 @@ void t.test('only the technician’s confirmation keeps a technician’s trial',
     const isKept = box.rawRecord.configuration.phase === 'confirmed';
     box.reboot();
     t.equal((await box.run('boot')).code, 0);
-    t.equal(readFileSync(file, 'utf8'), isKept ? text : former, `keep, call ${at}: as the record says`);
+    t.equal(readFileSync(file, 'utf8'), isKept ? text : previous, `keep, call ${at}: as the record says`);
     t.notOk(existsSync(`${file}.before-trial`));
   }
 });

@@ -311,7 +311,7 @@ void t.test('the unit runs if any of our files is on the partition', async (t) =
   const conditions = unit.match(/^Condition.*$/gm) ?? [];
   t.equal(conditions.length, 1);
   const dir = scratch(t);
-  const holds = (): boolean => {
+  const meetsCondition = (): boolean => {
     const condition = String(conditions[0]).replace('/boot/firmware', dir);
     t.not(condition, conditions[0], 'it is about the boot partition');
     const { status, stderr } = spawnSync('systemd-analyze', ['condition', condition], { encoding: 'utf8' });
@@ -319,10 +319,10 @@ void t.test('the unit runs if any of our files is on the partition', async (t) =
     return status === 0;
   };
   writeFileSync(join(dir, 'config.txt'), 'arm_64bit=1\n');
-  t.notOk(holds(), 'none of our files');
+  t.notOk(meetsCondition(), 'none of our files');
   for (const name of ['vigie', 'VIGIE', 'vigie.yaml', 'Vigie.yml.txt']) {
     mkdirSync(join(dir, name));
-    t.ok(holds(), name);
+    t.ok(meetsCondition(), name);
     rmSync(join(dir, name), { recursive: true });
   }
 });

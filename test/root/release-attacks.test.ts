@@ -160,6 +160,6 @@ void t.test('files of the agent’s user neither break root’s program nor hold
   await writer.exit;
   t.ok(performance.now() - begunMs < 15_000);
   t.equal(running.code, 0);
-  const looks = running.err.split('is refused').length - 1;
-  t.ok(looks >= 1 && looks <= 10, `${looks} looks`);
+  const refusals = running.err.split('is refused').length - 1;
+  t.ok(refusals >= 1 && refusals <= 10, `${refusals} looks`);
 });

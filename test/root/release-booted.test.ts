@@ -53,7 +53,7 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
   const updates = await BootedUpdates.make(t);
   const { container, box, installed } = updates;
   const began = performance.now();
-  updates.judgeBy(USUAL);
+  updates.setHealthTimes(USUAL);
   const run = (...words: string[]): string => container.run(...words).out.trim();
   const nameOf = ({ seq, version }: MadeRelease): string => `${seq}-${version}`;
   const ofTree = (file: string): string => readFileSync(join(installed.tree, file), 'utf8');
@@ -87,11 +87,11 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
     ['sees nothing', BLIND, /it analyses no frame/, HOPELESS],
   ] as const) {
     await t.test(`a release that ${name} rolls back`, async (t) => {
-      updates.judgeBy(times);
+      updates.setHealthTimes(times);
       const release = await updates.release(good, files);
       t.match(await updates.ends(updates.order(release), 'rolled-back', WITHIN_MS), reason);
       t.equal(updates.current, nameOf(good));
-      updates.judgeBy(USUAL);
+      updates.setHealthTimes(USUAL);
     });
   }
   await box.watches('back');
@@ -170,19 +170,19 @@ void t.test('a booted box carries out orders for releases', { skip }, async (t) 
   await t.test('power cuts on the way lose nothing, and no code of a release runs as root', async (t) => {
     const programs = await BoxPrograms.watch(t, container);
     // A busy machine takes half a minute of this for a boot.
-    if (!FULL) updates.judgeBy({ healthyS: 5, withinS: 180 });
+    if (!FULL) updates.setHealthTimes({ healthyS: 5, withinS: 180 });
     const release = await updates.release(good, {
       ...better('four'),
       'models/more.bin': randomBytes(400_000),
     });
     // Cuts of a real disk in every phase are in release-cuts.test.ts; here units and boots are real.
-    if (FULL) updates.judgeBy(USUAL, 'rateKiBps: 100\n');
+    if (FULL) updates.setHealthTimes(USUAL, 'rateKiBps: 100\n');
     const rollout = updates.order(release);
     if (FULL) {
       await updates.cutWhen('it fetches', () => updates.fetched > 100_000);
       t.equal(updates.current, nameOf(good), 'while it was fetched');
       await updates.boot();
-      updates.judgeBy(USUAL);
+      updates.setHealthTimes(USUAL);
       await box.watches('the old one');
       updates.goOn();
       await updates.cutWhen('it is staged', () => updates.phase === 'staged');

@@ -15,11 +15,11 @@ import { Bench, DAY_MS, iso, NOON, version } from '../lib/release-bench.ts';
 
 void t.test('an order for another box is refused once, and changes nothing', async (t) => {
   const bench = new Bench(t);
-  const stranger = makeSigner('stranger', ['update']);
+  const unknownSigner = makeSigner('stranger', ['update']);
   const refusals: [string, () => void, RegExp][] = [
     ['another box', () => bench.order({ box: 'canebiere-018' }), /it is for canebiere-018/],
     ['another site', () => bench.order({ site: 'lyon-1' }), /at lyon-1/],
-    ['an unknown key', () => bench.order({}, stranger), /no key/],
+    ['an unknown key', () => bench.order({}, unknownSigner), /no key/],
     ['a key that may not', () => bench.order({}, bench.searcher), /may not update/],
     [
       'another content',
@@ -95,12 +95,12 @@ void t.test('an order waits, expires and downloads by a clock that must be trust
   t.equal(await reset.run(), 'failed', 'set, it has an end');
 
   const offline = new Bench(t);
-  offline.fault = new AgentError('unavailable', 'no route');
+  offline.downloadError = new AgentError('unavailable', 'no route');
   offline.nowMs = NOON + 30 * DAY_MS;
   offline.order();
   t.equal(await offline.run(), 'downloading');
   offline.nowMs -= DAY_MS;
-  offline.fault = undefined;
+  offline.downloadError = undefined;
   t.equal(await offline.run(), 'waiting');
   t.match(offline.state.reason, /it was .* already/, 'a clock put back is not believed');
   offline.synced = true;
@@ -108,7 +108,7 @@ void t.test('an order waits, expires and downloads by a clock that must be trust
   t.notMatch(offline.state.reason, /already/, 'unless the network has set it');
 
   const slow = new Bench(t);
-  slow.fault = new AgentError('unavailable', 'no route to the server');
+  slow.downloadError = new AgentError('unavailable', 'no route to the server');
   slow.order();
   t.equal(await slow.run(), 'downloading');
   t.equal(slow.state.reason, 'no route to the server');
@@ -141,11 +141,11 @@ void t.test('an order begins and switches within its window, in the site’s tim
   }
   const late = new Bench(t);
   late.nowMs = Date.parse('2026-10-24T21:00:00.000Z');
-  late.fault = new AgentError('unavailable', 'slow');
+  late.downloadError = new AgentError('unavailable', 'slow');
   late.order({ window, notAfter: '2026-11-30T00:00:00.000Z' });
   t.equal(await late.run(), 'downloading');
   late.nowMs = Date.parse('2026-10-25T02:40:00.000Z');
-  late.fault = undefined;
+  late.downloadError = undefined;
   t.equal(await late.run(), 'staged', 'a download goes on past the end, the switch waits');
   t.match(late.state.reason, /waiting for the window/);
   t.strictSame(late.requests, []);
@@ -172,16 +172,16 @@ void t.test('an order can be paused, resumed and withdrawn until its switch', as
   t.equal(await bench.run(), 'waiting');
   t.equal(bench.state.reason, 'paused by the room');
   t.equal(await bench.run(), 'waiting', 'for good');
-  bench.fault = new AgentError('unavailable', 'slow');
+  bench.downloadError = new AgentError('unavailable', 'slow');
   bench.order();
   t.equal(await bench.run(), 'downloading', 'another order: on');
-  bench.fault = undefined;
+  bench.downloadError = undefined;
   bench.order({ action: 'pause' });
   t.equal(await bench.run(), 'waiting', 'a download that is paused has its day when it goes on');
   bench.order();
-  bench.fault = new AgentError('unavailable', 'slow');
+  bench.downloadError = new AgentError('unavailable', 'slow');
   t.equal(await bench.run(), 'downloading');
-  bench.fault = undefined;
+  bench.downloadError = undefined;
   bench.order({ window });
   t.equal(await bench.run(), 'staged');
   bench.order({ action: 'withdraw' });
@@ -456,13 +456,13 @@ void t.test('a wrong clock or counter and an order of the future do not block th
   future.boottimeS += 3 * 86_400;
   t.equal(await future.run(), 'probation', 'it waits, however long');
   const later = new Bench(t);
-  later.fault = new AgentError('unavailable', 'slow');
+  later.downloadError = new AgentError('unavailable', 'slow');
   later.order();
   t.equal(await later.run(), 'downloading');
   later.order({ notBefore: iso(NOON + 3 * DAY_MS) });
   t.equal(await later.run(), 'waiting');
   later.nowMs += 3 * DAY_MS;
   later.boottimeS += 3 * 86_400;
-  later.fault = undefined;
+  later.downloadError = undefined;
   t.equal(await later.run(), 'probation', 'a download that had begun, too');
 });

@@ -42,12 +42,12 @@ const programText = (answer: unknown): string =>
 const answers = (answer: unknown): string =>
   `process.stdin.resume().on('end', () => { ${programText(answer)} });`;
 /** The expected refusal without the release's own opinion. */
-const refusal = (why: RegExp): object => [
+const refusal = (reason: RegExp): object => [
   {
     path: '',
     order: false,
     message: new RegExp(
-      `^the check by the running release: ${why.source}.*; no configuration is tried without it$`,
+      `^the check by the running release: ${reason.source}.*; no configuration is tried without it$`,
     ),
   },
 ];
@@ -140,14 +140,14 @@ void t.test('a configuration that the release refuses is not tried', async (t) =
   for (const folder of [dirname(program), agentState]) mkdirSync(folder, { recursive: true });
   writeFileSync(join(lib, 'releases/1-0.1.0/package.json'), '{"type":"module"}');
   symlinkSync('releases/1-0.1.0', join(lib, 'current'));
-  const former = `site: s
+  const previous = `site: s
 box: box-1
 camera: { source: "test:pattern" }
 zones: [{ id: yard, polygon: [[0, 0], [1, 0], [1, 1]] }]
 rules: [{ id: stay, kind: loitering, zone: yard, afterS: 9, purpose: safety }]
 mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
 `;
-  writeFileSync(file, former);
+  writeFileSync(file, previous);
   writeFileSync(bin, '#!/bin/sh\necho "$@" >>"$0.log"\n', { mode: 0o755 });
   const tryWith = async (code: string): Promise<ConfigReply> => {
     writeFileSync(program, code, { mode: 0o644 });
@@ -163,14 +163,14 @@ mqtt: { url: "mqtt://127.0.0.1:1", ack: broker }
   const problem = { path: 'rules[0].zone', message: 'this release has no such rule' };
   t.match(await tryWith(answers({ ok: false, problems: [problem] })), { trial: null, problems: [problem] });
   t.match(await tryWith(''), { trial: null, problems: [{ message: /its answer is not in the form/ }] });
-  t.equal(readFileSync(file, 'utf8'), former, 'the configuration is unchanged');
+  t.equal(readFileSync(file, 'utf8'), previous, 'the configuration is unchanged');
   t.notOk(existsSync(`${bin}.log`), 'and systemd was asked for nothing');
   t.match(
     await tryWith(answers({ ok: true, problems: [] })),
     { trial: { id: String }, problems: [] },
     'control',
   );
-  t.not(readFileSync(file, 'utf8'), former);
+  t.not(readFileSync(file, 'utf8'), previous);
 });
 
 void t.test('vigie check itself accepts and refuses configurations', async (t) => {

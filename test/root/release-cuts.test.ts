@@ -77,17 +77,17 @@ async function liveUntilCut(
 }
 
 /** Faults of the installed files. */
-async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<string[]> {
-  const faults: string[] = [];
-  const check = async (name: string, act: () => unknown): Promise<void> => {
+async function problemsOf(box: UpdatingBox, seqs: readonly number[]): Promise<string[]> {
+  const problems: string[] = [];
+  const check = async (name: string, action: () => unknown): Promise<void> => {
     try {
-      await act();
+      await action();
     } catch (error) {
-      faults.push(`${name}: ${messageOf(error)}`);
+      problems.push(`${name}: ${messageOf(error)}`);
     }
   };
   const seq = Number(box.current.split('-')[0]);
-  if (!seqs.includes(seq)) faults.push(`current is ${box.current}`);
+  if (!seqs.includes(seq)) problems.push(`current is ${box.current}`);
   // A release with a final name is complete, in use or not.
   for (const name of readdirSync(join(box.lib, 'releases')).filter((one) => !one.startsWith('.'))) {
     const manifest = readFileSync(join(box.treeOf(Number(name.split('-')[0])), 'MANIFEST'), 'utf8');
@@ -101,7 +101,7 @@ async function faultsOf(box: UpdatingBox, seqs: readonly number[]): Promise<stri
   await check(box.current, () => readFileSync(join(box.lib, 'current/VERSION')));
   await check('state.json', () => existsSync(join(box.state, 'state.json')) && box.record);
   await check('status.json', () => existsSync(join(box.state, 'status.json')) && box.status);
-  return faults;
+  return problems;
 }
 
 function isConfirmed({ record }: UpdatingBox, seq: number): boolean {
@@ -150,22 +150,22 @@ void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unava
       const context = `cut ${doneCount + n + 1} in ${phase}`;
       const count = counts.get(phase) ?? { old: 0, new: 0 };
       counts.set(phase, count);
-      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${context}: old or new, whole`);
+      t.strictSame(await problemsOf(box, [seq - 1, seq]), [], `${context}: old or new, whole`);
       count[box.current.startsWith(`${seq}-`) ? 'new' : 'old'] += 1;
       const boot = await box.run('boot');
       t.equal(boot.code, 0, boot.err);
       // The boot starts what is enabled.
       if (n % 4 === 0) writeFileSync(up, '');
-      t.strictSame(await faultsOf(box, [seq - 1, seq]), [], `${context}: after the boot`);
+      t.strictSame(await problemsOf(box, [seq - 1, seq]), [], `${context}: after the boot`);
       if (phaseToCut === 'waiting') box.order({ seq });
       for (let attempt = 0; attempt < 3 && !isConfirmed(box, seq); attempt += 1) {
         const run = await box.run('run');
-        const judge = await box.run('judge');
+        const judgeRun = await box.run('judge');
         t.equal(run.code, 0, run.err);
-        t.equal(judge.code, 0, judge.err);
+        t.equal(judgeRun.code, 0, judgeRun.err);
       }
       t.match(box.record, { phase: 'confirmed', target: { seq } }, `${context}: it goes on to the new one`);
-      t.strictSame(await faultsOf(box, [seq]), [], `${context}: in the end`);
+      t.strictSame(await problemsOf(box, [seq]), [], `${context}: in the end`);
       const numbers = box.history.map(({ n }) => n);
       t.strictSame(
         numbers,
@@ -176,8 +176,8 @@ void t.test('a power cut leaves the old or new release', { skip: SmallDisk.unava
     }
   }
   for (const [phase] of PHASES) t.ok(counts.has(phase), `the power went in ${phase}`);
-  for (const [phase, { old, new: fresh }] of counts)
-    t.comment(`${phase}: ${old + fresh} cuts, ${old} old, ${fresh} new, 0 mixed`);
+  for (const [phase, { old, new: newCount }] of counts)
+    t.comment(`${phase}: ${old + newCount} cuts, ${old} old, ${newCount} new, 0 mixed`);
 });
 
 void t.test(
@@ -201,8 +201,8 @@ void t.test(
       );
       const phase = await liveUntilCut(box, cutAt, { LD_PRELOAD: library });
       disk.powerBack(COMMIT_S);
-      const faults = await faultsOf(box, [1, 2]);
-      if (faults.length > 0) broken.push(`${phase}: ${faults.length} faults, ${String(faults[0])}`);
+      const problems = await problemsOf(box, [1, 2]);
+      if (problems.length > 0) broken.push(`${phase}: ${problems.length} faults, ${String(problems[0])}`);
     }
     t.ok(broken.length > 0, `${broken.length} of ${cuts} cuts: ${broken.join(' | ')}`);
   },

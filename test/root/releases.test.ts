@@ -144,11 +144,11 @@ void t.test('an unhealthy release rolls back, and is not tried again in its roll
   t.match(box.record.reason, /was rolled back in spring-2 already/);
   t.equal(box.current, '1-0.1.0');
   spawnSync('rm', [join(box.dir, 'bin/broken')]);
-  box.said = { ...box.said, frames: false };
+  box.report = { ...box.report, frames: false };
   box.order({ rollout: 'again', counter: 51 });
   t.equal(await settle(box), 'rolled-back', 'another rollout tries it; no frames: at the deadline');
   t.match(box.record.reason, /not healthy for 1 s within 3 s: it analyses no frame/);
-  box.said = { ...box.said, frames: true };
+  box.report = { ...box.report, frames: true };
   box.order({ rollout: 'mended', counter: 52 });
   t.equal(await settle(box), 'confirmed');
 });

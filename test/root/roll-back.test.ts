@@ -76,8 +76,8 @@ void t.test('a box with a damaged history rolls back', async (t) => {
   ]) {
     const box = await makeCrashing(t);
     damage(join(box.state, 'history.jsonl'));
-    const judge = await box.run('judge');
-    t.equal(judge.code, 0, judge.err);
+    const judgeRun = await box.run('judge');
+    t.equal(judgeRun.code, 0, judgeRun.err);
     t.equal(box.current, '1-0.1.0');
     t.ok(isUp(box));
     t.match(readFileSync(join(box.state, 'history.jsonl'), 'utf8'), /"phase":"rolled-back".*\n$/);
@@ -87,8 +87,8 @@ void t.test('a box with a damaged history rolls back', async (t) => {
 void t.test('a box with a read-only state folder rolls back', { skip: NO_MOUNT }, async (t) => {
   const box = await makeCrashing(t);
   const over = readOnly(t, box.state);
-  const judge = await box.run('judge');
-  t.match(judge.err, /read-only file system/);
+  const judgeRun = await box.run('judge');
+  t.match(judgeRun.err, /read-only file system/);
   t.equal(box.current, '1-0.1.0', 'it still rolls back');
   t.ok(isUp(box), 'and the agent runs');
   over();
@@ -102,9 +102,9 @@ void t.test('a read-only releases folder keeps the agent running', { skip: NO_MO
   const box = await makeCrashing(t);
   const over = readOnly(t, box.lib);
   box.calls();
-  const judge = await box.run('judge');
-  t.equal(judge.code, 1);
-  t.match(judge.err, /current cannot be changed: EROFS/);
+  const judgeRun = await box.run('judge');
+  t.equal(judgeRun.code, 1);
+  t.match(judgeRun.err, /current cannot be changed: EROFS/);
   t.notMatch(box.calls().join('\n'), /^stop/m, 'nothing that runs is stopped for it');
   t.ok(isUp(box));
   over();

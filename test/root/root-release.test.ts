@@ -101,8 +101,8 @@ void t.test('a good release is tried, judged by the previous one, and judges the
     [/^stop .*vigie.service/, /reset-failed/, /start .*vigie.service/],
     'the agent is restarted',
   );
-  const judgement = await root.run('judge');
-  t.equal(judgement.code, 0, judgement.err);
+  const judgeRun = await root.run('judge');
+  t.equal(judgeRun.code, 0, judgeRun.err);
   t.match(root.root, { phase: 'confirmed', reason: null });
   t.equal(root.link('judge'), 12, 'from now on it judges');
   t.match(box.status.root, { release: { seq: 12 }, phase: 'confirmed', rollout: 'spring-12' });
@@ -165,13 +165,13 @@ async function checkRolledBack(t: Test, code: string, reason: RegExp): Promise<v
   root.order();
   await root.run('run');
   t.equal(root.link('current'), 12);
-  const judgement = await root.run('judge');
-  t.equal(judgement.code, 0, judgement.err);
+  const judgeRun = await root.run('judge');
+  t.equal(judgeRun.code, 0, judgeRun.err);
   t.match(root.root, { phase: 'rolled-back', reason });
   t.equal(root.link('current'), 11, 'the former one runs');
   t.equal(root.link('judge'), 11);
   // Accepts the order for a better release.
-  root.box.judgeBy({ healthyS: 1, withinS: 20 });
+  root.box.setHealthTimes({ healthyS: 1, withinS: 20 });
   await root.publish(13, withFirst('// patched'));
   root.order({ seq: 13 });
   await root.run('run');

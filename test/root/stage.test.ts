@@ -120,8 +120,8 @@ const inode = (...path: string[]): number => statSync(join(...path)).ino;
 void t.test('a release is staged from a delta or completely', async (t) => {
   const { lib, current, run, releases, delta } = await makeSetup(t);
   const before = await scanTree(current);
-  const { dir, ...how } = await run({ full: noFull });
-  t.same(how, { by: 'delta', reason: undefined });
+  const { dir, ...result } = await run({ full: noFull });
+  t.same(result, { by: 'delta', reason: undefined });
   const entries = parseManifest(readFileSync(join(dir, 'MANIFEST'), 'utf8'));
   await verifyTree(dir, entries);
   t.equal(
@@ -201,7 +201,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
   const outside = join(dir, 'outside');
   const before = await scanTree(current);
   writeFileSync(outside, 'mine');
-  const fresh = (): void => {
+  const reset = (): void => {
     rmSync(bad, { recursive: true, force: true });
     cpSync(tree, bad, { recursive: true, verbatimSymlinks: true });
     rmSync(join(bad, 'MANIFEST'));
@@ -215,7 +215,7 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     t.same(releases(), ['42-0.2.0'], `${name}: no file is left`);
     t.equal(readFileSync(outside, 'utf8'), 'mine', `${name}: nothing outside is touched`);
     t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository']);
-    fresh();
+    reset();
   };
   const checkAccepted = async (name: string, ...tar: string[]): Promise<void> => {
     archive(full, bad, ...tar);
@@ -224,9 +224,9 @@ void t.test('hostile archives are refused and touch nothing', async (t) => {
     t.same(readdirSync(dir).sort(), ['bad', 'lib', 'made', 'outside', 'repository'], name);
     t.equal(readFileSync(outside, 'utf8'), 'mine', `${name}: nothing outside is touched`);
     rmSync(staged, { recursive: true });
-    fresh();
+    reset();
   };
-  fresh();
+  reset();
   await checkAccepted('as it should be', ...all);
   await checkAccepted('with folders', '.', '--transform=s,^\\./,,');
   const rename = (from: string, to: string): string => `--transform=s,^${from}$,${to},`;
@@ -389,10 +389,10 @@ async function serve(t: Test) {
   const step = Math.floor(sorted.length / CHANGED_COUNT);
   const changedNames = sorted.filter((_, index) => index % step === 0).slice(0, CHANGED_COUNT);
   const bulk = Array.from({ length: PATHS }, (_, n) => [`node_modules/m-${n % 40}/lib/part-${n}.js`, `${n}`]);
-  const files = (more: string) =>
+  const files = (suffix: string) =>
     Object.fromEntries([
       ...bulk,
-      ...changedNames.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + more]),
+      ...changedNames.map((name) => [`dist/${name}`, readFileSync(join(program, name), 'utf8') + suffix]),
     ]) as Record<string, string>;
   const lib = join(dir, 'lib');
   const current = await sampleRelease(join(lib, 'releases'), { ...OLD, files: files('') });

@@ -131,7 +131,7 @@ void t.test('a box sees the signed releases, also with damaged stored metadata',
 
 void t.test('attacks on the metadata are detected', async (t) => {
   const { dir, repository, box } = await makeSetup(t);
-  const stranger = signingKey();
+  const unknownKey = signingKey();
   const [one, two] = repository.targets;
   const own = join(dir, 'own');
   const names = ['targets.json', 'snapshot.json', 'timestamp.json'] as const;
@@ -146,7 +146,7 @@ void t.test('attacks on the metadata are detected', async (t) => {
   await refusal(t, box({ dir: own }), 'denied', /older than what this box has seen/, 'replayed metadata');
   repository.publish({ signers: [one] });
   await refusal(t, box({ dir: own }), 'denied', /not signed by as many .*1\/2 keys/, 'one of two signatures');
-  repository.publish({ signers: [one, stranger] });
+  repository.publish({ signers: [one, unknownKey] });
   await refusal(t, box(), 'denied', /1\/2 keys/, 'a stranger’s second signature');
   repository.publish({ timestampDays: -1 });
   await refusal(t, box(), 'denied', /expired and must be signed again.*timestamp/, 'expired timestamp');
@@ -165,9 +165,9 @@ void t.test('attacks on the metadata are detected', async (t) => {
     repository.publish();
   }
   // The root gets a new number: one key of root and one of targets are replaced.
-  const roots = [repository.roots[0], stranger, repository.roots[2]];
+  const roots = [repository.roots[0], unknownKey, repository.roots[2]];
   const targets = [two, repository.targets[2], signingKey()];
-  const signers = [repository.roots[0], repository.roots[1], stranger];
+  const signers = [repository.roots[0], repository.roots[1], unknownKey];
   const foreign = [signingKey(), signingKey()];
   repository.writeRoot({ version: 2, roots: foreign, targets: foreign, signers: foreign });
   repository.publish({ signers: foreign });
@@ -261,7 +261,7 @@ void t.test('a flipped bit in the list of releases is detected', async (t) => {
 
 void t.test('metadata is fetched over a bad line, and an endless answer is cut', async (t) => {
   const { dir, box, server, repository } = await makeSetup(t);
-  const fault = async (
+  const checkFault = async (
     name: string,
     is: Fault,
     kind: ErrorKind,
@@ -274,32 +274,37 @@ void t.test('metadata is fetched over a bad line, and an endless answer is cut',
   };
   for (const name of ['timestamp.json', 'snapshot.json', 'targets.json']) {
     const place = new RegExp(`127.0.0.1:\\d+/fleet/metadata/${name}: the server`);
-    await fault(name, { kind: 'status', status: 404 }, 'unavailable', place);
+    await checkFault(name, { kind: 'status', status: 404 }, 'unavailable', place);
   }
-  await fault('2.root.json', { kind: 'status', status: 500 }, 'unavailable', /answers 500, not 200/);
-  await fault('timestamp.json', { kind: 'status', status: 403 }, 'unavailable', /answers 403/);
-  await fault('targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/);
-  await fault('timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/);
+  await checkFault('2.root.json', { kind: 'status', status: 500 }, 'unavailable', /answers 500, not 200/);
+  await checkFault('timestamp.json', { kind: 'status', status: 403 }, 'unavailable', /answers 403/);
+  await checkFault('targets.json', { kind: 'endless' }, 'corrupt', /longer than \d+ bytes/);
+  await checkFault('timestamp.json', { kind: 'endless' }, 'corrupt', /longer than 16384 bytes/);
   t.ok(server.sentBytes < 8_000_000, 'an endless one is left');
-  await fault(
+  await checkFault(
     'snapshot.json',
     { kind: 'short', length: 100 },
     'corrupt',
     /refused: no valid signed metadata/,
   );
-  await fault('targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/);
-  await fault('targets.json', { kind: 'swap', content: Buffer.from('{}') }, 'corrupt', /no valid signed/);
-  await fault('targets.json', { kind: 'redirect', to: server.url }, 'unavailable', /redirect \(302\)/);
-  await fault('targets.json', { kind: 'encoded' }, 'unavailable', /encoded \(gzip\)/);
+  await checkFault('targets.json', { kind: 'cut', after: 100 }, 'unavailable', /targets.json: aborted/);
+  await checkFault(
+    'targets.json',
+    { kind: 'swap', content: Buffer.from('{}') },
+    'corrupt',
+    /no valid signed/,
+  );
+  await checkFault('targets.json', { kind: 'redirect', to: server.url }, 'unavailable', /redirect \(302\)/);
+  await checkFault('targets.json', { kind: 'encoded' }, 'unavailable', /encoded \(gzip\)/);
   const within = { fetchWithinMs: 300 };
-  await fault(
+  await checkFault(
     'targets.json',
     { kind: 'stall', after: 10 },
     'unavailable',
     /not answered within the time/,
     within,
   );
-  await fault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
+  await checkFault('targets.json', { kind: 'stall', after: 10 }, 'unavailable', /sent nothing for 0.2 s/, {
     patience: { silenceMs: 200 },
   });
   await refusal(t, box({ url: 'https://127.0.0.1:1/' }), 'unavailable', /ECONNREFUSED/, 'no server there');
@@ -357,19 +362,19 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   const { url, tls } = server;
   const fetch = (over: object = {}) =>
     download(ref, file, { url, tls, rateKiBps: 0, signal: SIGNAL, ...over });
-  const fresh = () => rmSync(join(dir, 'downloads'), { recursive: true, force: true });
+  const reset = () => rmSync(join(dir, 'downloads'), { recursive: true, force: true });
   const size = () => statSync(part, { throwIfNoEntry: false })?.size;
   const failure = async (
-    is: Fault,
+    fault: Fault,
     kind: ErrorKind,
     message: RegExp,
     keptBytes: number | undefined,
     over = {},
   ) => {
-    server.faults.set('targets/big', is);
-    await t.rejects(fetch(over), { kind, message }, `${is.kind}: ${kind}`);
+    server.faults.set('targets/big', fault);
+    await t.rejects(fetch(over), { kind, message }, `${fault.kind}: ${kind}`);
     server.faults.clear();
-    t.equal(size(), keptBytes, `${is.kind}: stored bytes`);
+    t.equal(size(), keptBytes, `${fault.kind}: stored bytes`);
     t.notOk(existsSync(file));
   };
   const checkDownload = async (name: string, ranges: (string | undefined)[]): Promise<void> => {
@@ -388,7 +393,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   writeFileSync(file, 'not it');
   await checkDownload('what is there is not it', [undefined]);
 
-  fresh();
+  reset();
   await failure({ kind: 'cut', after: 100_000 }, 'unavailable', /aborted/, 100_000);
   await failure({ kind: 'cut', after: 50_000 }, 'unavailable', /aborted/, 150_000);
   await failure({ kind: 'stall', after: 10 }, 'unavailable', /nothing for 0.1 s/, 150_010, {
@@ -397,10 +402,10 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await failure({ kind: 'status', status: 503 }, 'unavailable', /answers 503, not 206/, 150_010);
   await failure({ kind: 'redirect', to: '/x' }, 'unavailable', /redirect/, 150_010);
   const progress: number[] = [];
-  await t.resolves(fetch({ onProgress: (done: number) => progress.push(done) }));
+  await t.resolves(fetch({ onProgress: (doneBytes: number) => progress.push(doneBytes) }));
   t.ok((progress[0] ?? 0) > 150_010 && progress.at(-1) === 300_000, 'progress counts stored bytes');
 
-  fresh();
+  reset();
   await failure({ kind: 'cut', after: 1000 }, 'unavailable', /aborted/, 1000);
   await failure(
     { kind: 'wrong-range' },
@@ -412,7 +417,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   server.faults.set('targets/big', { kind: 'no-range' });
   await checkDownload('a server without ranges', ['bytes=1000-', undefined]);
   server.faults.clear();
-  fresh();
+  reset();
   await failure(
     { kind: 'short', length: 299_999 },
     'corrupt',
@@ -432,7 +437,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   await failure({ kind: 'status', status: 404 }, 'unavailable', /targets\/big: the server answers 404/, 0);
   server.faults.set('targets/big', { kind: 'slow', everyMs: 5 });
   const cancel = new AbortController();
-  const onProgress = (done: number): void => void (done > 3000 && cancel.abort());
+  const onProgress = (doneBytes: number): void => void (doneBytes > 3000 && cancel.abort());
   const cancelled = { kind: 'unavailable', message: /cancelled/ };
   await t.rejects(fetch({ signal: cancel.signal, onProgress }), cancelled, 'cancelled');
   t.ok((size() ?? 0) > 3000, 'received bytes are stored');
@@ -441,7 +446,7 @@ void t.test('a download is resumed, verified, limited in rate, and can be cancel
   writeFileSync(part, Buffer.from(content.subarray(0, 1000)).fill(0, 900));
   writeFileSync(`${file}.0123456789abcdef.part`, 'of another content');
   await checkDownload('a part that a power cut has hurt', ['bytes=1000-', undefined]);
-  fresh();
+  reset();
   mkdirSync(join(dir, 'downloads'));
   writeFileSync(part, content);
   await checkDownload('a complete part', []);

@@ -34,7 +34,7 @@ for (const [section, all] of GROUPS) {
     t.teardown(() => server.stop());
     for (const one of all) {
       cases += 1;
-      await play(t, one, scene(dir, server, one.given));
+      await play(t, one, scene(dir, server, one.firstRoot));
     }
   });
 }

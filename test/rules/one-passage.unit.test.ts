@@ -5,10 +5,10 @@ import { LineCrossingRule } from '../../agent/rules/line-crossing.ts';
 import { observation, track } from '../lib/street.ts';
 
 /** Width of the cab's box by frame, against .2 of the vehicle's; the boxes share .1 to the left of it. */
-type Cab = (look: number) => number;
+type Cab = (frame: number) => number;
 
 /** Both boxes cross in the last frame; returns the number of reported crossings. */
-function passages(cab: Cab, lowerBy = 0): number {
+function crossingCount(cab: Cab, lowerBy = 0): number {
   const rule = new LineCrossingRule({
     id: 'line',
     kind: 'line-crossing',
@@ -18,27 +18,27 @@ function passages(cab: Cab, lowerBy = 0): number {
     classes: ['car'],
   });
   let reportCount = 0;
-  for (let look = 0; look <= 4; look += 1) {
-    const x = 0.2 + 0.02 * look;
+  for (let frame = 0; frame <= 4; frame += 1) {
+    const x = 0.2 + 0.02 * frame;
     const boxes: XyxyNorm[] = [
       [x, 0.4, x + 0.2, 0.6],
-      [x + 0.1, 0.4 + lowerBy, x + 0.1 + cab(look), 0.6 + lowerBy],
+      [x + 0.1, 0.4 + lowerBy, x + 0.1 + cab(frame), 0.6 + lowerBy],
     ];
     const tracks = boxes.map((xyxyNorm, k) =>
       track(k + 1, { group: 'vehicle', label: 'car', xyxyNorm, velocityNormPerS: [0.1, 0] }),
     );
     const crossings =
-      look < 4 ? [] : [1, 2].map((id) => ({ line: 'kerb', track: id, direction: 'left' as const }));
-    reportCount += rule.observe(observation(look * 200, tracks, { crossings })).length;
+      frame < 4 ? [] : [1, 2].map((id) => ({ line: 'kerb', track: id, direction: 'left' as const }));
+    reportCount += rule.observe(observation(frame * 200, tracks, { crossings })).length;
   }
   return reportCount;
 }
 
 t.test('boxes that overlapped a moment before are one vehicle', async (t) => {
   const inside: Cab = () => 0.1;
-  t.equal(passages(inside), 1, 'overlapping in all frames');
+  t.equal(crossingCount(inside), 1, 'overlapping in all frames');
   t.equal(
-    passages((look) => (look < 3 ? 0.1 : 0.2)),
+    crossingCount((frame) => (frame < 3 ? 0.1 : 0.2)),
     1,
     'no longer overlapping in the frame of the crossing',
   );
@@ -46,11 +46,11 @@ t.test('boxes that overlapped a moment before are one vehicle', async (t) => {
 
 t.test('boxes that never overlapped are two vehicles', async (t) => {
   t.equal(
-    passages(() => 0.2),
+    crossingCount(() => 0.2),
     2,
   );
   t.equal(
-    passages(() => 0.1, 0.1),
+    crossingCount(() => 0.1, 0.1),
     2,
     'one in front of the other',
   );

@@ -8,7 +8,7 @@ import { observation, track } from '../lib/street.ts';
 
 const ZONES = [{ zone: 'square', sinceMs: 400 }];
 
-interface Stands {
+interface StoppedVehicle {
   /** Time at which it stopped. */
   readonly sinceMs?: number;
   readonly arrival?: StationaryVehicle['arrival'];
@@ -25,7 +25,7 @@ function situationsOf({
   score = 0.565,
   presence = 'seen',
   trackAt = () => 4,
-}: Stands): string[] {
+}: StoppedVehicle): string[] {
   const rule = new VehicleInPedestrianZoneRule({
     id: 'cars',
     kind: 'vehicle-in-pedestrian-zone',

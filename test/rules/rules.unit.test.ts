@@ -247,13 +247,13 @@ t.test(
     const stop = (s: number) => [placed(1, 0.1 + 0.06 * Math.min(s, 3), 0.6)];
     const at = firstAt(run(make(), 30, stop)) ?? 0;
     t.ok(at >= 13 && at <= 14.4, `stopped at 3 s, raised at ${at} s`);
-    const pace = (s: number) => [placed(s < 8 ? 1 : 2, 0.4 + (s < 2 ? 0 : 0.05 * Math.sin(s)), 0.6)];
-    t.ok((firstAt(run(make(), 30, pace)) ?? 99) <= 12, 'pacing, and another number at the same place');
-    const awayFromZone = (s: number) =>
+    const pacing = (s: number) => [placed(s < 8 ? 1 : 2, 0.4 + (s < 2 ? 0 : 0.05 * Math.sin(s)), 0.6)];
+    t.ok((firstAt(run(make(), 30, pacing)) ?? 99) <= 12, 'pacing, and another number at the same place');
+    const leavesZone = (s: number) =>
       s < 9 || s > 10.5
         ? [placed(1, 0.4, 0.6, s < 9 ? {} : { zones: [{ zone: 'z', sinceMs: 0 }] })]
         : [placed(1, 0.4, 0.6, { zones: [] })];
-    const after = firstAt(run(make(), 40, awayFromZone)) ?? 0;
+    const after = firstAt(run(make(), 40, leavesZone)) ?? 0;
     t.ok(after >= 20, `left at 9 s, back at 10.5 s: raised at ${after} s`);
   },
 );

@@ -36,7 +36,7 @@ export function paint(edit: Edit, canvas: Canvas): void {
       paintLight(edit, canvas);
       break;
     case 'exposure':
-      paintGain(canvas, 1 + (edit.factor - 1) * share(canvas.atS, edit.fromS, edit.doneS));
+      paintGain(canvas, 1 + (edit.factor - 1) * progressAt(canvas.atS, edit.fromS, edit.doneS));
       break;
     case 'flicker':
       paintGain(canvas, 1 + edit.share * Math.sin((2 * Math.PI * canvas.atS) / edit.periodS));
@@ -69,11 +69,11 @@ export function paintNoise({ picture, random }: Pick<Canvas, 'picture' | 'random
   }
 }
 
-function stands(edit: { fromS: number; toS?: number }, atS: number): boolean {
+function isPresent(edit: { fromS: number; toS?: number }, atS: number): boolean {
   return atS >= edit.fromS && (edit.toS === undefined || atS < edit.toS);
 }
 
-function share(atS: number, fromS: number, doneS: number): number {
+function progressAt(atS: number, fromS: number, doneS: number): number {
   return Math.min(1, Math.max(0, (atS - fromS) / Math.max(1e-9, doneS - fromS)));
 }
 
@@ -117,7 +117,7 @@ function put({ picture }: Canvas, at: number, colour: readonly number[], opacity
 }
 
 function paintThing(edit: Extract<Edit, { kind: 'thing' }>, canvas: Canvas): void {
-  if (!stands(edit, canvas.atS)) return;
+  if (!isPresent(edit, canvas.atS)) return;
   const { look, colour, box } = edit;
   within(canvas.picture, box, (u, v, at) => {
     if (somebodyBefore(canvas, at)) return;
@@ -143,7 +143,7 @@ function shapeOf(look: 'bag' | 'box' | 'heap', u: number, v: number, { fixed }: 
 
 function paintCut(edit: Extract<Edit, { kind: 'cut' }>, canvas: Canvas): void {
   const cutOut = canvas.cuts.get(edit);
-  if (cutOut === undefined || !stands(edit, canvas.atS)) return;
+  if (cutOut === undefined || !isPresent(edit, canvas.atS)) return;
   within(canvas.picture, edit.box, (u, v, at) => {
     if (somebodyBefore(canvas, at)) return;
     const x = Math.min(cutOut.widthPx - 1, Math.floor(u * cutOut.widthPx));
@@ -154,7 +154,7 @@ function paintCut(edit: Extract<Edit, { kind: 'cut' }>, canvas: Canvas): void {
 }
 
 function paintLight(edit: Extract<Edit, { kind: 'light' }>, { picture, atS }: Canvas): void {
-  if (!stands(edit, atS)) return;
+  if (!isPresent(edit, atS)) return;
   const drift = (edit.driftPerS ?? 0) * (Math.min(atS, edit.stopS ?? atS) - edit.fromS);
   const [x1, y1, x2, y2] = edit.box;
   within(picture, [x1 + drift, y1, x2 + drift, y2], (u, v, at) => {
@@ -186,7 +186,7 @@ function paintRain({ picture, random }: Canvas, drops: number): void {
 }
 
 function paintScribble(edit: Extract<Edit, { kind: 'scribble' }>, canvas: Canvas): void {
-  const progress = share(canvas.atS, edit.fromS, edit.doneS);
+  const progress = progressAt(canvas.atS, edit.fromS, edit.doneS);
   if (canvas.atS < edit.fromS) return;
   const { widthPx, heightPx } = canvas.picture;
   const [x1, y1, x2, y2] = edit.box;

@@ -23,7 +23,7 @@ void t.test('a slope comes with its uncertainty', async (t) => {
 
   t.comment(`seed ${SEED}`);
   const random = randomOf(SEED);
-  let heldCount = 0;
+  let hitCount = 0;
   // For memory that wanders like this the interval holds the truth in 91.5 %, whatever the seed. With 2,000 trials, 88
   // are six standard deviations away. (With 200 the test failed once in twenty runs.)
   const trials = 2000;
@@ -36,9 +36,9 @@ void t.test('a slope comes with its uncertainty', async (t) => {
         return 200 + 1 * hours + wander;
       }),
     );
-    if (slope !== undefined && Math.abs(slope.perHour - 1) <= slope.plusMinus) heldCount += 1;
+    if (slope !== undefined && Math.abs(slope.perHour - 1) <= slope.plusMinus) hitCount += 1;
   }
-  t.ok(heldCount > 0.88 * trials, `the interval of 95 % held the truth in ${heldCount} of ${trials} trials`);
+  t.ok(hitCount > 0.88 * trials, `the interval of 95 % held the truth in ${hitCount} of ${trials} trials`);
 });
 
 /** Result of a soak in which vision grows by this number of MB an hour. */

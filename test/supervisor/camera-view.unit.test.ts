@@ -19,7 +19,7 @@ class Box {
   readonly sentMessages: ToVision[] = [];
   readonly requests: EvidenceRequest[] = [];
   readonly entries: JournalEntry[] = [];
-  readonly desk: CameraView;
+  readonly view: CameraView;
   readonly dir: string;
   nowMs = 0;
 
@@ -30,7 +30,7 @@ class Box {
       wallMs: () => 1_790_000_000_000 + this.nowMs,
       sleep: () => Promise.resolve(),
     };
-    this.desk = new CameraView({
+    this.view = new CameraView({
       stateDir: dir,
       clock,
       log: SILENT,
@@ -39,16 +39,16 @@ class Box {
       enter: (entry) => this.entries.push(entry),
       trackLog: { viewConfirmed: () => undefined },
     });
-    this.desk.start();
+    this.view.start();
   }
 
   say(message: FromVision, binary = new Uint8Array(0)): boolean {
-    return this.desk.answer({ message, binary });
+    return this.view.answer({ message, binary });
   }
 
   see(seconds: number, camera: CameraCondition[] = []): void {
     for (const endMs = this.nowMs + seconds * 1000; this.nowMs < endMs; this.nowMs += 1000) {
-      this.requests.push(...this.desk.observe(observation(this.nowMs, [], { camera })));
+      this.requests.push(...this.view.observe(observation(this.nowMs, [], { camera })));
     }
   }
 
@@ -75,7 +75,7 @@ class Box {
 
 function movedBox(t: Test): Box {
   const box = new Box(scratch(t));
-  box.desk.learn(VIEW);
+  box.view.learn(VIEW);
   box.see(2);
   t.equal(box.answer('as it was'), 1, 'a picture of the view is asked for');
   box.see(70);
@@ -90,16 +90,16 @@ t.test(
     const box = movedBox(t);
     t.equal(box.content('before'), 'as it was');
     t.equal(box.content('after'), 'as it is');
-    t.same(box.desk.settings, { knownView: { ...VIEW, moved: true } });
+    t.same(box.view.settings, { knownView: { ...VIEW, moved: true } });
     const restarted = new Box(box.dir);
-    t.same(restarted.desk.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
+    t.same(restarted.view.settings, { knownView: { ...VIEW, moved: true } }, 'known after a restart');
     restarted.see(1, ['moved']);
     const movedSince = JSON.parse(restarted.content('record') ?? '').movedSince;
     const confirming = vigie(t, 'camera', 'confirm', '--yes', '--state', box.dir);
-    const looking = setInterval(() => restarted.desk.tick(), 50);
-    t.teardown(() => clearInterval(looking));
+    const timer = setInterval(() => restarted.view.tick(), 50);
+    t.teardown(() => clearInterval(timer));
     t.equal(await confirming.exit, 0);
-    clearInterval(looking);
+    clearInterval(timer);
     t.match(
       confirming.out,
       new RegExp(`told at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
@@ -108,10 +108,10 @@ t.test(
     t.match(restarted.sentMessages, [{ kind: 'confirm-view' }]);
     const by = process.env['SUDO_USER'] ?? process.env['USER'] ?? null;
     t.same(restarted.entries, [{ type: 'view-confirmed', movedSince, by }], 'the journal names the person');
-    t.same(restarted.desk.settings, {}, 'the new view is learnt from nothing');
-    t.same(new Box(box.dir).desk.settings, {}, 'after another restart too');
+    t.same(restarted.view.settings, {}, 'the new view is learnt from nothing');
+    t.same(new Box(box.dir).view.settings, {}, 'after another restart too');
     t.notOk(existsSync(box.file('confirmed')));
-    t.match(restarted.desk.counters, { camera_confirmed: 1, camera_files_failed: 0 });
+    t.match(restarted.view.counters, { camera_confirmed: 1, camera_files_failed: 0 });
   },
 );
 
@@ -121,15 +121,15 @@ t.test('a confirmation given while the agent is stopped is applied when it start
   t.equal(await confirming.exit, 0);
   t.match(confirming.out, 'Confirmed: the rules go on when the agent runs.');
   const restarted = new Box(box.dir);
-  restarted.desk.tick();
-  t.same(restarted.desk.settings, {});
+  restarted.view.tick();
+  t.same(restarted.view.settings, {});
 });
 
 t.test('a confirmation of an earlier move is ignored', async (t) => {
   const box = movedBox(t);
   writeFileSync(box.file('confirmed'), '2020-01-01T00:00:00.000Z');
-  box.desk.tick();
-  t.match(box.desk.settings, { knownView: { moved: true } });
+  box.view.tick();
+  t.match(box.view.settings, { knownView: { moved: true } });
   t.notOk(existsSync(box.file('confirmed')), 'and is removed');
   t.same(box.entries, []);
 });
@@ -137,11 +137,11 @@ t.test('a confirmation of an earlier move is ignored', async (t) => {
 t.test('a technician at the page confirms without a file', async (t) => {
   const box = movedBox(t);
   const { movedSince } = JSON.parse(box.content('record') ?? '') as { movedSince: string };
-  t.equal(box.desk.confirm('page 0123456789abcdef'), undefined);
+  t.equal(box.view.confirm('page 0123456789abcdef'), undefined);
   t.same(box.entries, [{ type: 'view-confirmed', movedSince, by: 'page 0123456789abcdef' }]);
   t.match(box.sentMessages, [{ kind: 'confirm-view' }]);
-  t.same(new Box(box.dir).desk.settings, {}, 'also after a restart');
-  t.match(box.desk.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
+  t.same(new Box(box.dir).view.settings, {}, 'also after a restart');
+  t.match(box.view.confirm('page 0123456789abcdef'), /has not moved, or was confirmed already/);
 });
 
 t.test('both stills are removed when snapshots expire', async (t) => {
@@ -154,12 +154,12 @@ t.test('both stills are removed when snapshots expire', async (t) => {
     const writtenS = wallMs / 1000 - days * 86_400;
     utimesSync(box.file(name), writtenS, writtenS);
   }
-  box.desk.tick();
+  box.view.tick();
   t.same([box.content('before'), box.content('after')], [undefined, 'as it is']);
   box.nowMs += 2 * 86_400_000;
-  box.desk.tick();
+  box.view.tick();
   t.equal(box.content('after'), undefined);
-  t.match(box.desk.counters, { camera_pictures_expired: 2, camera_files_failed: 0 });
+  t.match(box.view.counters, { camera_pictures_expired: 2, camera_files_failed: 0 });
 });
 
 t.test('a picture taken within a minute of a condition does not count as before', async (t) => {
@@ -176,7 +176,7 @@ t.test('a picture taken within a minute of a condition does not count as before'
 t.test('a damaged record is moved aside', async (t) => {
   const dir = scratch(t);
   writeFileSync(join(dir, CAMERA_FILES.record), '{"signature": 5}');
-  t.same(new Box(dir).desk.settings, {});
+  t.same(new Box(dir).view.settings, {});
   t.same(readdirSync(dir), [`${CAMERA_FILES.record}.damaged`]);
 });
 

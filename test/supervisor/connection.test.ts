@@ -39,7 +39,7 @@ t.test(
   'each new address is in the journal, and a change under the same configuration is counted',
   async (t) => {
     const stateDir = scratch(t);
-    const life = (source: string, ...openings: string[]): number | undefined => {
+    const changesInRun = (source: string, ...openings: string[]): number | undefined => {
       const clock = new HandClock();
       const config = configOf({ site: 'a', box: 'b', camera: { source } }, 'replay');
       const journal = new JournalRecorder({
@@ -62,14 +62,14 @@ t.test(
       return connection.counters['camera_connection_changes'] as number;
     };
     const [one, other] = ['rtsp://10.0.0.7:554', 'rtsp://10.0.0.8:554'];
-    t.equal(life(BY_NAME, one, one), 0, 'the first does not count as a change');
-    t.equal(life(BY_NAME, one), 0, 'a restart');
+    t.equal(changesInRun(BY_NAME, one, one), 0, 'the first does not count as a change');
+    t.equal(changesInRun(BY_NAME, one), 0, 'a restart');
     t.equal(
-      life(BY_NAME, other, other, one),
+      changesInRun(BY_NAME, other, other, one),
       2,
       'another camera behind the name, found at a start, and back',
     );
-    t.equal(life('rtsp://camera-2.lan/main', other), 0, 'another camera by the configuration');
+    t.equal(changesInRun('rtsp://camera-2.lan/main', other), 0, 'another camera by the configuration');
     const entries = entriesIn(stateDir);
     const camera = 'rtsp://camera.lan/main';
     t.match(entries, [

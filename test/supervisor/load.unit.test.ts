@@ -6,17 +6,17 @@ import type { ToVision } from '../../agent/contract/link.ts';
 import { Thermal } from '../../agent/health/thermal.ts';
 import { LoadControl } from '../../agent/supervisor/load.ts';
 import { RateControl } from '../../agent/vision/schedule/rate-control.ts';
-import { figures } from '../lib/counters.ts';
+import { counterValues } from '../lib/counters.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 
 /** Number of analysed frames of a 5 fps stream during `seconds`, where each takes `ms`. */
-function runFrames(pace: RateControl, fromMs: number, seconds: number, ms: number): number {
+function runFrames(rateControl: RateControl, fromMs: number, seconds: number, ms: number): number {
   let analysed = 0;
   for (let atMs = fromMs; atMs < fromMs + seconds * 1000; atMs += 200) {
-    if (!pace.isDue(atMs, { fps: 5, pictured: false })) continue;
+    if (!rateControl.isDue(atMs, { fps: 5, pictured: false })) continue;
     analysed += 1;
-    pace.noteDuration(ms, atMs);
+    rateControl.noteDuration(ms, atMs);
   }
   return analysed;
 }
@@ -32,28 +32,28 @@ function board(t: Test): { sysClass: string; heat(celsius: number | null): void 
 }
 
 t.test('a board that is too slow for its camera analyses less, step by step, and more again', async (t) => {
-  const pace = new RateControl(5, false);
-  t.equal(runFrames(pace, 0, 60, 60), 300, 'every frame while there is time');
-  t.same(pace.state, { step: 0, fps: 5, reason: null });
-  runFrames(pace, 60_000, 20, 250);
-  t.match(pace.state, { step: 1, fps: 3.33, reason: 'load' });
-  runFrames(pace, 80_000, 60, 330);
-  t.match(pace.state, { step: 2, fps: 2.5 }, 'until it fits');
-  t.equal(runFrames(pace, 140_000, 60, 330), 150, 'every second frame');
-  t.equal(pace.state.step, 2, 'and stays there');
-  runFrames(pace, 200_000, 50, 60);
-  t.equal(pace.state.step, 2, 'not at once back');
-  runFrames(pace, 250_000, 200, 60);
-  t.same(pace.state, { step: 0, fps: 5, reason: null });
-  t.ok(pace.shed > 100);
+  const rateControl = new RateControl(5, false);
+  t.equal(runFrames(rateControl, 0, 60, 60), 300, 'every frame while there is time');
+  t.same(rateControl.state, { step: 0, fps: 5, reason: null });
+  runFrames(rateControl, 60_000, 20, 250);
+  t.match(rateControl.state, { step: 1, fps: 3.33, reason: 'load' });
+  runFrames(rateControl, 80_000, 60, 330);
+  t.match(rateControl.state, { step: 2, fps: 2.5 }, 'until it fits');
+  t.equal(runFrames(rateControl, 140_000, 60, 330), 150, 'every second frame');
+  t.equal(rateControl.state.step, 2, 'and stays there');
+  runFrames(rateControl, 200_000, 50, 60);
+  t.equal(rateControl.state.step, 2, 'not at once back');
+  runFrames(rateControl, 250_000, 200, 60);
+  t.same(rateControl.state, { step: 0, fps: 5, reason: null });
+  t.ok(rateControl.shed > 100);
 });
 
 t.test('a time at the edge does not switch the step back and forth', async (t) => {
-  const pace = new RateControl(5, false);
+  const rateControl = new RateControl(5, false);
   const steps: number[] = [];
   for (let minute = 0; minute < 30; minute += 1) {
-    runFrames(pace, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
-    if (steps.at(-1) !== pace.state.step) steps.push(pace.state.step);
+    runFrames(rateControl, minute * 60_000, 60, minute % 2 === 0 ? 195 : 180);
+    if (steps.at(-1) !== rateControl.state.step) steps.push(rateControl.state.step);
   }
   t.same(steps, [1], 'one step, once');
 });
@@ -93,7 +93,7 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
   let nowMs = 0;
   const messages: ToVision[] = [];
   const shedReports: unknown[] = [];
-  const desk = new LoadControl({
+  const loadControl = new LoadControl({
     clock: { nowMs: () => nowMs },
     log: SILENT,
     heatSteps: (atMs) => thermal.steps(atMs),
@@ -101,7 +101,7 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
     onShed: (active, cause) => shedReports.push([active, cause]),
   });
   const tick = (seconds: number): void => {
-    for (const endMs = nowMs + seconds * 1000; nowMs < endMs; nowMs += 500) desk.tick();
+    for (const endMs = nowMs + seconds * 1000; nowMs < endMs; nowMs += 500) loadControl.tick();
   };
   heat(55);
   tick(20);
@@ -112,11 +112,18 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 2 },
   ]);
-  desk.receive({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
+  loadControl.receive({ kind: 'pace', step: 2, fps: 2.5, reason: 'heat' });
   t.same(shedReports.splice(0), [[true, { reason: 'heat', fps: 2.5 }]]);
-  t.match(figures(desk), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
+  t.match(counterValues(loadControl), { load_shed_step: 2, load_shed_steps_down: 1, heat_steps: 2 });
   const source = { widthPx: 640, heightPx: 480 };
-  desk.receive({ kind: 'opened', source, decoder: 'x', fps: 5, durationMs: null, connected: 'test:pattern' });
+  loadControl.receive({
+    kind: 'opened',
+    source,
+    decoder: 'x',
+    fps: 5,
+    durationMs: null,
+    connected: 'test:pattern',
+  });
   t.same(messages.splice(0), [{ kind: 'heat', steps: 2 }], 'a new vision process is informed');
   heat(50);
   tick(200);
@@ -124,6 +131,6 @@ t.test('vision reads the sensors’ files, and the room receives vision’s rate
     { kind: 'heat', steps: 1 },
     { kind: 'heat', steps: 0 },
   ]);
-  desk.receive({ kind: 'pace', step: 0, fps: 5, reason: null });
+  loadControl.receive({ kind: 'pace', step: 0, fps: 5, reason: null });
   t.same(shedReports.splice(0), [[false, {}]]);
 });

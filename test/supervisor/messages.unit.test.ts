@@ -64,15 +64,15 @@ function receiver(t: Parameters<typeof scratch>[0]) {
     hear({ kind: 'frame', observation: observation(atMs, []) } as FromVision);
   const failed = (error: string, message: string): void =>
     hear({ kind: 'failed', error, message } as FromVision);
-  return { told: reports, sent: sentMessages, unusable, frame, failed };
+  return { reports, sentMessages, unusable, frame, failed };
 }
 
 t.test('a fault of vision itself is not a lost stream, and ends with the next frame', async (t) => {
-  const { told, unusable, frame, failed } = receiver(t);
+  const { reports, unusable, frame, failed } = receiver(t);
   frame(1000);
-  t.same(told.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');
+  t.same(reports.splice(0), ['vision-failed over'], 'one of an earlier life of the agent is over, too');
   frame(1200);
-  t.same(told.splice(0), []);
+  t.same(reports.splice(0), []);
   for (const [error, kind] of [
     ['bug', 'vision-failed'],
     ['exhausted', 'vision-failed'],
@@ -82,26 +82,26 @@ t.test('a fault of vision itself is not a lost stream, and ends with the next fr
     ['corrupt', 'detector-down'],
   ] as const) {
     failed(error, 'why');
-    t.same(told.splice(0), [`${kind} why`], error);
+    t.same(reports.splice(0), [`${kind} why`], error);
     frame(2000);
-    t.same(told.splice(0), kind === 'vision-failed' ? ['vision-failed over'] : [], `${error}: a frame`);
+    t.same(reports.splice(0), kind === 'vision-failed' ? ['vision-failed over'] : [], `${error}: a frame`);
   }
   t.same(unusable, []);
 });
 
 t.test('a camera that never worked needs a person', async (t) => {
-  const { told, unusable, failed } = receiver(t);
+  const { reports, unusable, failed } = receiver(t);
   failed('config', 'no such camera');
-  t.same([told, unusable], [[], ['no such camera']]);
+  t.same([reports, unusable], [[], ['no such camera']]);
 });
 
 t.test('each frame is acknowledged once, and no other message is', async (t) => {
-  const { sent, frame, failed } = receiver(t);
+  const { sentMessages, frame, failed } = receiver(t);
   frame(1000);
   failed('bug', 'why');
   frame(1200);
   t.same(
-    sent.map(({ kind }) => kind),
+    sentMessages.map(({ kind }) => kind),
     ['ack', 'ack'],
   );
 });

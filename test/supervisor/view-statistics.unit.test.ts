@@ -14,14 +14,14 @@ const CONFIGURED = { detector: { input: [416, 256] as [number, number] }, camera
  */
 function observePassing(
   group: 'person' | 'vehicle',
-  { count, height, step, looks = 5 }: { count: number; height: number; step: number; looks?: number },
+  { count, height, step, frames = 5 }: { count: number; height: number; step: number; frames?: number },
 ): ViewStatistics {
   const statistics = new ViewStatistics(CONFIGURED);
   let frame = 0;
   for (let id = 1; id <= count; id += 1) {
-    for (let look = 0; look < looks; look += 1) {
+    for (let index = 0; index < frames; index += 1) {
       frame += 1;
-      const x = (step * look * height * SOURCE.heightPx) / SOURCE.widthPx;
+      const x = (step * index * height * SOURCE.heightPx) / SOURCE.widthPx;
       const box = [x, 0.5, x + 0.001, 0.5 + height] as const;
       const track: ObservedTrack = {
         id,
@@ -56,8 +56,8 @@ function observePassing(
   return statistics;
 }
 
-const advice = (statistics: ViewStatistics, meant?: Parameters<typeof viewFindings>[2]) =>
-  viewFindings(statistics.report, FINDING_TEXTS.en, meant)[0];
+const advice = (statistics: ViewStatistics, plan?: Parameters<typeof viewFindings>[2]) =>
+  viewFindings(statistics.report, FINDING_TEXTS.en, plan)[0];
 
 t.test('heights and steps are measured, and too few of them say nothing', async (t) => {
   const { report } = observePassing('person', { count: 30, height: 0.2, step: 0.3 });
@@ -79,7 +79,7 @@ t.test('objects that move by more than half of their length suggest a higher rat
   t.match(advice(fast), { state: 'failed', fix: /camera\.fps: 1[01]:/ });
   t.match(advice(fast, { input: [416, 256], fps: 12 }), { state: 'ok' });
   t.match(
-    advice(observePassing('vehicle', { count: 30, height: 0.1, step: 1, looks: 2 })),
+    advice(observePassing('vehicle', { count: 30, height: 0.1, step: 1, frames: 2 })),
     undefined,
     'a flicker',
   );

@@ -106,9 +106,12 @@ t.test('one and a second technician may look, a third may not, and the box says 
     state.status.standing.some(({ kind }) => kind === 'preview'),
     'the room is informed',
   );
-  const looks = (findings: typeof state.findings) => findings.find(({ name }) => name === 'preview');
-  t.match(looks(state.findings), { verdict: 'ok', detail: /^a technician has been viewing .* since / });
-  t.match(looks((await page.state('fr')).findings), { detail: /^un technicien regarde / });
+  const previewFinding = (findings: typeof state.findings) => findings.find(({ name }) => name === 'preview');
+  t.match(previewFinding(state.findings), {
+    verdict: 'ok',
+    detail: /^a technician has been viewing .* since /,
+  });
+  t.match(previewFinding((await page.state('fr')).findings), { detail: /^un technicien regarde / });
 
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), null);
   t.equal(await page.ask({ op: 'preview-stop', viewer: 7 }), 'not-started');

@@ -309,7 +309,7 @@ t.test('any signed question is answered or refused with a line, and the box cont
 });
 
 t.test('the key of another box, of another right, and a question to all boxes are refused', (t) => {
-  const [desk, other, search] = [
+  const [asker, other, search] = [
     makeSigner('desk', ['tracks']),
     makeSigner('desk', ['tracks']),
     makeSigner('archive', ['search']),
@@ -318,14 +318,14 @@ t.test('the key of another box, of another right, and a question to all boxes ar
     file: `${scratch(t)}/counters.json`,
     journal: { recordedState: { commands: new Map() }, enter: () => undefined },
   });
-  const keys = [desk.config, search.config];
+  const keys = [asker.config, search.config];
   const verifier = new CommandVerifier({ site: SITE, box: BOX, keys, guard, clock: systemClock });
   const ask = (signer: Signer, change: Partial<Command> = {}) =>
     verifier.open(signed(signer, searchCommand({ op: 'tracks', args: {}, ...change })));
   t.throws(() => ask(other), { code: 'unknown-key' });
   t.throws(() => ask(search), { code: 'not-permitted' });
-  t.throws(() => ask(desk, { box: '*' }), { code: 'wrong-box' });
-  t.throws(() => ask(desk, { box: 'another-box' }), { code: 'wrong-box' });
-  t.match(ask(desk), { op: 'tracks', key: 'desk' });
+  t.throws(() => ask(asker, { box: '*' }), { code: 'wrong-box' });
+  t.throws(() => ask(asker, { box: 'another-box' }), { code: 'wrong-box' });
+  t.match(ask(asker), { op: 'tracks', key: 'desk' });
   t.end();
 });

@@ -214,12 +214,12 @@ t.test('counts give only numbers, of whole ten minutes, of all classes', async (
 });
 
 t.test('questions about persons need two signatures and cover a day at most', async (t) => {
-  const [asker, second, stranger] = [
+  const [asker, second, searchSigner] = [
     makeSigner('desk', ['tracks']),
     makeSigner('magistrate', ['tracks']),
     makeSigner('other', ['search']),
   ];
-  const keys = [asker.config, second.config, stranger.config];
+  const keys = [asker.config, second.config, searchSigner.config];
   const walkers = [movingObject(5, [0.1, 0.5], [0.9, 0.5], [1, 9], { label: 'person' })];
   const { box } = await street(
     scratch(t),
@@ -244,7 +244,7 @@ t.test('questions about persons need two signatures and cover a day at most', as
   );
   for (const [caseName, other, message] of [
     ['one’s own', box.approval(asker, { question }), /another key/],
-    ['of a key that may not', box.approval(stranger, { question }), /commands\.keys|not|key/],
+    ['of a key that may not', box.approval(searchSigner, { question }), /commands\.keys|not|key/],
     [
       'of another question',
       box.approval(second, { question: { ...question, answer: 'count' } }),

@@ -228,7 +228,7 @@ t.test('an order that cannot be read deletes nothing until it was to end', async
   box.notAfter = new Date(box.clock.wallMs() + 2 * HOUR_S * 1000).toISOString();
   box.rule();
   box.live(12, [CAR]);
-  box.isOrderKnown = false;
+  box.isAuthorisationKnown = false;
   box.mode = 'unauthorised';
   box.rule();
   box.restart();

@@ -10,17 +10,17 @@ import { LINES, observedStreet, ZONES } from '../lib/observed-street.ts';
 import { evaluationData, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { randomOf, SEED } from '../lib/random.ts';
 import {
+  type FullStay,
+  foundCrossings,
+  fullCrossings,
+  fullStays,
   type Logged,
   logged,
-  passagesFound,
-  passagesTold,
   pathErrorsPx,
+  reportedCrossings,
   shaken,
   staysFound,
   staysTold,
-  type WholeStay,
-  wholePassages,
-  wholeStays,
 } from '../lib/track-oracle.ts';
 
 const FULL = process.env['VIGIE_TEST_FULL'] === '1';
@@ -103,12 +103,12 @@ function add(tally: Tally, toldKeys: ReadonlySet<string>, foundKeys: ReadonlySet
   tally.both += [...toldKeys].filter((key) => foundKeys.has(key)).length;
 }
 
-const figures = (tally: Tally): string =>
+const tallyText = (tally: Tally): string =>
   `${String(tally.toldCount).padStart(4)} told ${String(tally.foundCount).padStart(4)} found ${String(tally.both).padStart(4)} both` +
   `  recall ${recall(tally).toFixed(3)} precision ${precision(tally).toFixed(3)}`;
 
-const quantile = (values: readonly number[], share: number): number =>
-  values[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0;
+const quantile = (values: readonly number[], ratio: number): number =>
+  values[Math.min(values.length - 1, Math.floor(ratio * values.length))] ?? 0;
 
 /** Reasons for which a stay is in only one of the two results. */
 type Reason =
@@ -122,7 +122,7 @@ interface Stays {
   /** Vision's result compared with the log's. */
   readonly tally: Tally;
   /** The zones evaluated over every place, compared with the log's result. */
-  readonly wholeTally: Tally;
+  readonly everyPlaceTally: Tally;
   readonly reasons: Map<Reason, number>;
   readonly unexplained: string[];
 }
@@ -132,18 +132,18 @@ async function compareStays(
   log: Logged,
   observations: readonly Observation[],
   atLeastS: number,
-  { tally, wholeTally, reasons, unexplained }: Stays,
+  { tally, everyPlaceTally, reasons, unexplained }: Stays,
 ) {
   const leastMs = atLeastS * 1000;
   const toldStays = staysTold(observations);
-  const allStays = wholeStays(observations, ZONES);
+  const allStays = fullStays(observations, ZONES);
   const measured = await staysFound(log, ZONES, 0);
   const foundKeys = new Set((await staysFound(log, ZONES, atLeastS)).keys());
   const atLeast = (stays: Iterable<[string, number]>): Set<string> =>
     new Set([...stays].filter(([, ms]) => ms >= leastMs).map(([key]) => key));
   const toldKeys = atLeast(toldStays);
   add(tally, toldKeys, foundKeys);
-  add(wholeTally, atLeast([...allStays].map(([key, { ms }]) => [key, ms])), foundKeys);
+  add(everyPlaceTally, atLeast([...allStays].map(([key, { ms }]) => [key, ms])), foundKeys);
   for (const [key, ms] of toldStays) {
     // Otherwise the reasons below would belong to another street.
     if (Math.abs((allStays.get(key)?.toldMs ?? 0) - ms) > 1)
@@ -154,7 +154,7 @@ async function compareStays(
   const reasonFor = (key: string): Reason | undefined => {
     const stay = allStays.get(key);
     if (stay === undefined) return undefined;
-    const { ms, toldMs, sightings, furniture } = stay;
+    const { ms, toldMs, sightings, staticFalsePositives: furniture } = stay;
     if (!storedTracks.has(Number(key.split(' ')[1]))) {
       const isFleeting = sightings < SIGHTINGS_MIN || furniture * 2 > sightings;
       return isFleeting ? 'not kept: fixed or flickering' : undefined;
@@ -184,7 +184,7 @@ async function compareStays(
  * Reports whether, wherever the two measurements differ, the place was so close to the border that simplifying may move
  * it across.
  */
-function isOnBorder({ places, fromMs, ms }: WholeStay, foundMs: number, lastedMs: number): boolean {
+function isOnBorder({ places, fromMs, ms }: FullStay, foundMs: number, lastedMs: number): boolean {
   const isIn = (atMs: number, from: number, lasted: number): boolean => atMs > from && atMs < from + lasted;
   return places
     .filter(({ atMs }) => isIn(atMs, fromMs, ms) !== isIn(atMs, foundMs, lastedMs))
@@ -206,7 +206,7 @@ for (const fps of RATES) {
       const stays = new Map(
         STAYS_S.map((atLeastS): [number, Stays] => [
           atLeastS,
-          { tally: newTally(), wholeTally: newTally(), reasons: new Map(), unexplained: [] },
+          { tally: newTally(), everyPlaceTally: newTally(), reasons: new Map(), unexplained: [] },
         ]),
       );
       const errors = { kept: [] as number[], between: [] as number[] };
@@ -217,7 +217,7 @@ for (const fps of RATES) {
         const observations = await observedStreet(source, fps);
         const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
         const own = newTally();
-        const [toldKeys, foundKeys] = [passagesTold(observations), await passagesFound(log, LINES)];
+        const [toldKeys, foundKeys] = [reportedCrossings(observations), await foundCrossings(log, LINES)];
         for (const tally of [own, passages]) add(tally, toldKeys, foundKeys);
         for (const [atLeastS, one] of stays) await compareStays(log, observations, atLeastS, one);
         const { kept, between } = pathErrorsPx(log, observations);
@@ -227,7 +227,7 @@ for (const fps of RATES) {
         seams += log.pieces.filter(({ goesOn }) => goesOn).length;
         pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
         t.comment(
-          `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${figures(own)}`,
+          `${source.clip.padEnd(32)} ${String(observations.length).padStart(5)} frames  ${tallyText(own)}`,
         );
         const missed = [...toldKeys].filter((key) => !foundKeys.has(key));
         const extra = [...foundKeys].filter((key) => !toldKeys.has(key));
@@ -235,20 +235,21 @@ for (const fps of RATES) {
           t.comment(`  missed: ${missed.join(', ') || 'none'}; extra: ${extra.join(', ') || 'none'}`);
         log.store.close();
       }
-      t.comment(`passages together              ${figures(passages)}`);
+      t.comment(`passages together              ${tallyText(passages)}`);
       t.ok(passages.toldCount >= 300 || present.length < sources.length, `${passages.toldCount} passages`);
       t.ok(recall(passages) >= 0.98, `recall of passages ${recall(passages).toFixed(4)}`);
       t.ok(precision(passages) >= 0.98, `precision of passages ${precision(passages).toFixed(4)}`);
-      for (const [atLeastS, { tally, wholeTally, reasons, unexplained }] of stays) {
+      for (const [atLeastS, { tally, everyPlaceTally, reasons, unexplained }] of stays) {
         const because =
           [...reasons].map(([reason, count]) => `${count} ${reason}`).join(', ') || 'none differ';
-        t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${figures(tally)}  (${because})`);
-        t.comment(`      every place ${figures(wholeTally)}`);
+        t.comment(`stays of ${String(atLeastS).padStart(2)} s  ${tallyText(tally)}  (${because})`);
+        t.comment(`      every place ${tallyText(everyPlaceTally)}`);
         t.strictSame(unexplained, [], `every stay of ${atLeastS} s that differs has a reason`);
       }
       const together = newTally();
-      for (const { wholeTally } of stays.values())
-        for (const name of ['toldCount', 'foundCount', 'both'] as const) together[name] += wholeTally[name];
+      for (const { everyPlaceTally } of stays.values())
+        for (const name of ['toldCount', 'foundCount', 'both'] as const)
+          together[name] += everyPlaceTally[name];
       t.ok(recall(together) >= 0.98, `recall of stays, of every place ${recall(together).toFixed(4)}`);
       t.ok(
         precision(together) >= 0.98,
@@ -256,7 +257,7 @@ for (const fps of RATES) {
       );
       for (const values of Object.values(errors)) values.sort((a, b) => a - b);
       const of = (values: readonly number[]): string =>
-        [0.5, 0.95, 1].map((share) => quantile(values, share).toFixed(2)).join(' / ');
+        [0.5, 0.95, 1].map((ratio) => quantile(values, ratio).toFixed(2)).join(' / ');
       t.comment(
         `path error px of 768, median / 95 % / most: kept ${of(errors.kept)}, between ${of(errors.between)}; ` +
           `${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}, ${seams} seams`,
@@ -281,8 +282,8 @@ t.test('the log agrees with vision for a worse detector too', { skip: noneAt(5) 
   for (const source of clipsAt(5)) {
     const observations = shaken(await observedStreet(source, 5), { random, ...SHAKEN });
     const log = logged(scratch(t), observations, { flushMs: FLUSH_MS });
-    add(passages, wholePassages(observations, LINES), await passagesFound(log, LINES));
-    const allStays = wholeStays(observations, ZONES);
+    add(passages, fullCrossings(observations, LINES), await foundCrossings(log, LINES));
+    const allStays = fullStays(observations, ZONES);
     for (const atLeastS of STAYS_S) {
       const long = [...allStays]
         .filter(([, { ms }]) => ms >= atLeastS * 1000)
@@ -296,8 +297,8 @@ t.test('the log agrees with vision for a worse detector too', { skip: noneAt(5) 
     pathBytes += log.pieces.reduce((sum, { path }) => sum + path.length, 0);
     log.store.close();
   }
-  t.comment(`passages  ${figures(passages)}`);
-  t.comment(`stays     ${figures(stays)}`);
+  t.comment(`passages  ${tallyText(passages)}`);
+  t.comment(`stays     ${tallyText(stays)}`);
   t.comment(`${(pathBytes / pieces).toFixed(1)} B a piece of ${pieces}`);
   for (const [name, tally] of Object.entries({ passages, stays })) {
     t.ok(recall(tally) >= 0.95, `recall of ${name} ${recall(tally).toFixed(4)}`);

@@ -14,7 +14,7 @@ const RUNS = process.env['VIGIE_TEST_FULL'] === '1' ? 20_000 : 2000;
 const ASPECT = 16 / 9;
 const options = { seed: SEED, numRuns: RUNS, endOnFailure: true };
 
-const share = fc.integer({ min: 0, max: 10_000 }).map((part) => part / 10_000);
+const ratio = fc.integer({ min: 0, max: 10_000 }).map((part) => part / 10_000);
 /** A box may reach beyond the picture. */
 const wide = fc.integer({ min: -3000, max: 13_000 }).map((part) => part / 10_000);
 
@@ -23,25 +23,25 @@ const path = fc
   .array(
     fc.record({
       at: fc.oneof(fc.tuple(wide, wide), fc.constant(undefined)),
-      by: fc.tuple(share, share),
-      height: share,
+      by: fc.tuple(ratio, ratio),
+      height: ratio,
       afterMs: fc.oneof(
         { weight: 8, arbitrary: fc.integer({ min: 1, max: 400 }) },
         { weight: 1, arbitrary: fc.integer({ min: 400, max: 3_600_000 }) },
       ),
-      seen: fc.integer({ min: 0, max: 9 }).map((one) => one > 0),
+      wasSeen: fc.integer({ min: 0, max: 9 }).map((one) => one > 0),
     }),
     { minLength: 1, maxLength: 120, size: 'max' },
   )
   .map((steps) => {
     const points: PathPoint[] = [];
     let atMs = 0.25;
-    for (const { at, by, height, afterMs, seen } of steps) {
+    for (const { at, by, height, afterMs, wasSeen } of steps) {
       const last = points.at(-1) ?? { x: 0.5, y: 0.5 };
       // Most steps are small, with an occasional jump.
       const [x, y] =
         at !== undefined && afterMs > 100 ? at : [last.x + (by[0] - 0.5) / 50, last.y + (by[1] - 0.5) / 50];
-      points.push({ atMs, x, y, height: 0.01 + height, wasSeen: seen || points.length === 0 });
+      points.push({ atMs, x, y, height: 0.01 + height, wasSeen: wasSeen || points.length === 0 });
       atMs += afterMs;
     }
     return points;
@@ -53,17 +53,17 @@ t.test('a path reads back from its bytes, to the rounding', async (t) => {
   let bytes = 0;
   let count = 0;
   fc.assert(
-    fc.property(path, share, (points, widthToHeight) => {
+    fc.property(path, ratio, (points, widthToHeight) => {
       const encoded = encodePath(points, 0, widthToHeight);
       const decoded = decodePath(encoded);
       if (decoded.points.length !== points.length) throw new Error(`${decoded.points.length} points`);
-      for (const [i, { atMs, x, y, height, wasSeen: seen }] of decoded.points.entries()) {
+      for (const [i, { atMs, x, y, height, wasSeen }] of decoded.points.entries()) {
         const was = points[i] as PathPoint;
         const isSame =
           Math.abs(atMs - was.atMs) <= 10.001 &&
           Math.max(Math.abs(x - was.x), Math.abs(y - was.y)) <= 0.5001 / 1024 &&
           Math.abs(height - was.height) <= 0.5001 / 256 &&
-          seen === was.wasSeen;
+          wasSeen === was.wasSeen;
         if (!isSame) throw new Error(`${i}: ${JSON.stringify(was)} is ${JSON.stringify(decoded.points[i])}`);
       }
       if (Math.abs(decoded.widthToHeight - widthToHeight) > 0.0051) throw new Error('another shape');
@@ -119,7 +119,7 @@ t.test('simplifying moves no place beyond its tolerance, and keeps the ends of u
       if (keptPoints[0] !== points[0] || keptPoints.at(-1) !== points.at(-1))
         throw new Error('an end is gone');
       const isGone = (one: PathPoint | undefined): boolean => one !== undefined && !keptPoints.includes(one);
-      if (points.some(({ wasSeen: seen }, i) => !seen && (isGone(points[i]) || isGone(points[i - 1]))))
+      if (points.some(({ wasSeen }, i) => !wasSeen && (isGone(points[i]) || isGone(points[i - 1]))))
         throw new Error('an end of what nobody saw is gone');
       const worst = Math.max(...points.map((one) => offWay(keptPoints, one)));
       if (worst > 1.000001) throw new Error(`${worst} of the tolerance`);
@@ -133,17 +133,17 @@ t.test('simplifying moves no place beyond its tolerance, and keeps the ends of u
 
 const place: fc.Arbitrary<TrackPlace> = fc.oneof(
   fc.record({
-    line: fc.tuple(fc.tuple(share, share), fc.tuple(share, share)),
+    line: fc.tuple(fc.tuple(ratio, ratio), fc.tuple(ratio, ratio)),
     direction: fc.constant('both' as const),
   }),
   fc.record({
-    polygon: fc.array(fc.tuple(share, share), { minLength: 3, maxLength: 8 }),
+    polygon: fc.array(fc.tuple(ratio, ratio), { minLength: 3, maxLength: 8 }),
     does: fc.constantFrom('enters' as const, 'leaves' as const, 'stays' as const, 'stops' as const),
     atLeastS: fc.constant(0),
   }),
   // Along the picture's edge, where a zone continues beyond it.
   fc.record({
-    polygon: fc.tuple(share, share, share).map(([a, b, top]): [number, number][] => [
+    polygon: fc.tuple(ratio, ratio, ratio).map(([a, b, top]): [number, number][] => [
       [a, top],
       [b, top],
       [b, 1],
@@ -175,7 +175,7 @@ t.test('a path crosses a line of a question exactly where it crosses one of the 
   const size = { widthPx: ASPECT * 1000, heightPx: 1000 };
   let passed = 0;
   fc.assert(
-    fc.property(path, fc.tuple(share, share), fc.tuple(share, share), (points, from, to) => {
+    fc.property(path, fc.tuple(ratio, ratio), fc.tuple(ratio, ratio), (points, from, to) => {
       const wire = new Tripwire({ id: 'wire', from, to });
       const approach = newApproach();
       const crosses = points.some(

@@ -134,7 +134,7 @@ t.test('a track that crossed an excluded area before it was confirmed is dropped
 
 t.test('fixed objects are not stored however long they stay, and do not use memory', async (t) => {
   const street = new Street();
-  const sign = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { furniture: true });
+  const sign = movingObject(3, [0.5, 0.5], [0.5, 0.5], [0, 7200], { isStaticFalsePositive: true });
   // Its box jitters, so that each place differs from the one before.
   const jitters: MovingObject = { ...sign, at: (s) => [0.5 + 0.004 * Math.sin(7 * s), 0.5] };
   for (let minute = 0; minute < 60; minute += 1) {
@@ -210,13 +210,13 @@ t.test('an unseen part of the path is marked, a single missed frame is not', asy
   });
   street.live(12, [CROSSING], missed(3000, 5000));
   const [piece] = street.pieces;
-  const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ wasSeen: seen }) => !seen);
+  const unseen = (piece === undefined ? [] : pointsOf(piece)).filter(({ wasSeen }) => !wasSeen);
   t.equal(unseen.length, 1);
   t.ok(Math.abs((unseen[0]?.atMs ?? 0) - 5000) <= 20, 'the first place after it');
   street.pieces = [];
   const later = movingObject(8, [0.1, 0.5], [0.9, 0.5], [12, 20]);
   street.live(12, [later], missed(15_000, 15_400));
-  t.ok(street.pieces.every((one) => pointsOf(one).every(({ wasSeen: seen }) => seen)));
+  t.ok(street.pieces.every((one) => pointsOf(one).every(({ wasSeen }) => wasSeen)));
 });
 
 t.test('each grade keeps its classes', async (t) => {

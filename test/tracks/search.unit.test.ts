@@ -62,8 +62,8 @@ function piecesOf({ id, label, colours, fromMs, points, seams }: MadeTrack): Tra
   });
 }
 
-const share = fc.integer({ min: 0, max: 1000 }).map((thousandth) => thousandth / 1000);
-const place = fc.tuple(share, share);
+const ratio = fc.integer({ min: 0, max: 1000 }).map((thousandth) => thousandth / 1000);
+const place = fc.tuple(ratio, ratio);
 
 /** A minute between two points at most, an hour in all; partly out of sight, partly still. */
 const track = fc
@@ -74,9 +74,9 @@ const track = fc
     steps: fc.array(
       fc.record({
         at: place,
-        height: share.map((of) => 0.02 + of / 2),
+        height: ratio.map((of) => 0.02 + of / 2),
         afterMs: fc.integer({ min: 100, max: MINUTE_MS }),
-        seen: fc.boolean(),
+        wasSeen: fc.boolean(),
         stays: fc.boolean(),
       }),
       { minLength: 2, maxLength: 60, size: 'max' },
@@ -88,11 +88,11 @@ const track = fc
     const seams: number[] = [];
     let atMs = (fromS * 37) % 1000;
     let pieceMs = atMs;
-    for (const { at, height, afterMs, seen, stays } of steps) {
+    for (const { at, height, afterMs, wasSeen, stays } of steps) {
       const last = points.at(-1);
       atMs += last === undefined ? 0 : afterMs;
       const [x, y] = stays && last !== undefined ? [last.x, last.y] : at;
-      points.push({ atMs, x, y, height, wasSeen: seen || last === undefined });
+      points.push({ atMs, x, y, height, wasSeen: wasSeen || last === undefined });
       // Cut like the recorder: a flush every five minutes, and no piece longer than ten.
       if (atMs - pieceMs < (isCut ? 5 : 10) * MINUTE_MS || points.length === steps.length) continue;
       seams.push(points.length - 1);
@@ -368,38 +368,38 @@ for (const [name, night] of [
   });
 }
 
-const WHYS = ['no-picture', 'blind', 'suspended', 'not-running', 'clock-step'] as const;
+const REASONS = ['no-picture', 'blind', 'suspended', 'not-running', 'clock-step'] as const;
 const WAITS_MS = [0, 40, 200, 2900, 3100, 20_000, 90_000];
 
 /** An event at a coverage recorder after a while. */
 const happening = fc.record({
   does: fc.constantFrom('seen' as const, 'watched' as const, 'end' as const, 'flush' as const),
   afterMs: fc.constantFrom(...WAITS_MS),
-  why: fc.constantFrom(...WHYS),
+  reason: fc.constantFrom(...REASONS),
   backMs: fc.constantFrom(0, 0, 60_000),
   /** Step back of the wall clock, ms. */
   stepMs: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 45_000),
 });
 
 t.test('spans and gaps cover the whole time of the question exactly once', async (t) => {
-  const lives = fc.check(
+  const outcome = fc.check(
     fc.property(
       fc.array(happening, { minLength: 1, maxLength: 80, size: 'max' }),
       fc.integer({ min: -100, max: 1000 }),
       fc.integer({ min: 1, max: 1000 }),
-      fc.option(share),
+      fc.option(ratio),
       (happenings, startS, lastsS, viewRatio) => {
         const recorder = new CoverageRecorder();
         const store = new TrackStore(openTrackDatabase(':memory:', 16), 16);
         let wallMs = BASE_MS;
-        for (const { does, afterMs, why, backMs, stepMs } of happenings) {
+        for (const { does, afterMs, reason, backMs, stepMs } of happenings) {
           wallMs += afterMs;
           if (stepMs > 0) {
             recorder.end('clock-step', wallMs);
             wallMs -= stepMs;
           }
           if (does === 'flush') store.write({ pieces: [], spans: recorder.take(), views: [] });
-          else if (does === 'end') recorder.end(why, wallMs, backMs);
+          else if (does === 'end') recorder.end(reason, wallMs, backMs);
           else recorder.note(does, wallMs);
         }
         store.write({ pieces: [], spans: recorder.take(), views: [] });
@@ -430,6 +430,6 @@ t.test('spans and gaps cover the whole time of the question exactly once', async
     ),
     { seed: SEED, numRuns: RUNS },
   );
-  t.notOk(lives.failed, fc.defaultReportMessage(lives) ?? `of ${RUNS} lives`);
+  t.notOk(outcome.failed, fc.defaultReportMessage(outcome) ?? `of ${RUNS} lives`);
   t.end();
 });

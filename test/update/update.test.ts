@@ -154,7 +154,7 @@ async function listen(t: Test, room: Room, box: Box) {
   client.on('message', (topic, payload, packet) => {
     if (topic.startsWith(`${root}/update/desired`) || topic.startsWith(`${root}/config/desired`)) return;
     if (!topic.endsWith('/cmd') && payload.length > 0)
-      for (const fault of contract.problems(packet)) t.fail(`${topic}: ${fault}`);
+      for (const problem of contract.problems(packet)) t.fail(`${topic}: ${problem}`);
     if (topic === `${root}/update/reported`) box.reports.push(openReport(payload, SITE, BOX).report);
     if (topic === `${root}/health`) box.health.push(JSON.parse(String(payload)) as HealthReport);
     if (topic.startsWith(`${root}/evt/`)) box.events.push(JSON.parse(String(payload)) as VigieEvent);
@@ -166,10 +166,10 @@ async function listen(t: Test, room: Room, box: Box) {
 void t.test('an order is stored unchanged, or refused with its reason', async (t) => {
   const stateDir = scratch(t);
   const ops = makeSigner('ops', ['update', 'configure']);
-  const [desk, other, stranger] = ['desk', 'other', 'stranger'].map((name) =>
+  const [searcher, other, unknownSigner] = ['desk', 'other', 'stranger'].map((name) =>
     makeSigner(name, [name === 'desk' ? 'search' : 'update']),
   ) as [Signer, Signer, Signer];
-  const keys = [ops.config, desk.config, other.config];
+  const keys = [ops.config, searcher.config, other.config];
   const makeOrder = (): RoomOrder =>
     new RoomOrder({
       kind: 'update',
@@ -185,8 +185,8 @@ void t.test('an order is stored unchanged, or refused with its reason', async (t
   t.match(accepted, { order: 5, refused: null });
   for (const [reason, payload] of [
     [/^wrong-box/, order(ops, 20, { box: 'another' })],
-    [/^unknown-key/, order(stranger, 20)],
-    [/^not-permitted: the key desk may not update/, order(desk, 20)],
+    [/^unknown-key/, order(unknownSigner, 20)],
+    [/^not-permitted: the key desk may not update/, order(searcher, 20)],
     [/^replayed: counter 4 is not above 5/, order(ops, 4)],
     [/^replayed: counter 5 is not above 5/, order(ops, 5, { version: '0.3.0' })],
     [/^malformed: counter 9007199254740991: must be a time in ms/, order(ops, 2 ** 53 - 1)],
@@ -227,17 +227,17 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   t.setTimeout(300_000);
   const room = await makeRoom(t);
   const ops = makeSigner('ops', ['update', 'configure']);
-  const stranger = makeSigner('stranger', ['update']);
+  const unknownSigner = makeSigner('stranger', ['update']);
   const box = new Box(t, room, [ops.config]);
   writeFileSync(join(box.updates, STATUS_FILE), status('idle', 0));
   const client = await listen(t, room, box);
-  const wants = (payload: string | Buffer, retain = true, topic = `${root}/update/desired`) =>
+  const publish = (payload: string | Buffer, retain = true, topic = `${root}/update/desired`) =>
     client.publishAsync(topic, payload, { qos: 1, retain });
-  const reported = (what: string, fits: (report: UpdateReport) => boolean): Promise<number> =>
-    waitUntil(t, what, () => box.last !== undefined && fits(box.last), SLOW_MS);
+  const reported = (label: string, matches: (report: UpdateReport) => boolean): Promise<number> =>
+    waitUntil(t, label, () => box.last !== undefined && matches(box.last), SLOW_MS);
 
   const first = order(ops, 5);
-  await wants(first);
+  await publish(first);
   box.run();
   await reported('the order that was there', (report) => report.order === 5);
   t.equal(box.orderText(), first, 'unchanged');
@@ -251,19 +251,19 @@ void t.test('orders reach root, and root’s work reaches room and journal, what
   });
   t.ok((box.last?.journalIndex ?? 0) > 0);
 
-  await wants(order(stranger, 20), false);
+  await publish(order(unknownSigner, 20), false);
   await reported('a stranger’s', ({ refused }) => /^unknown-key: /.test(refused ?? ''));
   t.equal(box.orderText(), first, 'none of these replaces it');
-  await wants('', true);
-  await wants(order(ops, 5), false);
+  await publish('', true);
+  await publish(order(ops, 5), false);
   await reported('taken again', ({ refused }) => refused === null);
   t.equal(box.orderText(), first, 'a cleared and a repeated order change nothing');
 
   // The agent leaves messages beyond its rate unread, and requests the retained one again.
-  await Promise.all(Array.from({ length: 2000 }, () => wants(randomBytes(60), false)));
+  await Promise.all(Array.from({ length: 2000 }, () => publish(randomBytes(60), false)));
   const next = order(ops, 9);
-  await wants(next);
-  await wants(configOrder(ops, 3), true, `${root}/config/desired`);
+  await publish(next);
+  await publish(configOrder(ops, 3), true, `${root}/config/desired`);
   await reported('the configuration', ({ config }) => config.order === 3);
   t.ok(box.orderText(CONFIG_ORDER_FILE).length > 300_000, 'larger than any command');
 

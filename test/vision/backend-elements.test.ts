@@ -40,7 +40,7 @@ async function load(t: Test, config: DetectorConfig, modelDir: string, frames?: 
 /** The largest difference between two lists of numbers; infinite where one is longer. */
 function largestDifference(a: readonly number[], b: readonly number[]): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
-  return a.reduce((most, value, i) => Math.max(most, Math.abs(value - (b[i] ?? Number.NaN))), 0);
+  return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (b[i] ?? Number.NaN))), 0);
 }
 
 function boxOf({ boxes }: Detections, row: number): XyxyPx {

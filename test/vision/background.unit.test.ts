@@ -38,8 +38,8 @@ function see(background: Background, frame: Frame): void {
 }
 
 const ratioOf = (background: Background, of: Uint8Array, value: number): number => {
-  const { usedCells: used } = background.picture.grid;
-  return used.filter((cell) => of[cell] === value).length / used.length;
+  const { usedCells } = background.picture.grid;
+  return usedCells.filter((cell) => of[cell] === value).length / usedCells.length;
 };
 
 t.test('a noisy sensor at full gain comes to rest within seconds', async (t) => {
@@ -61,11 +61,11 @@ const inSight = (x: number): boolean => x > 0.8;
 
 function roomWith(...levels: Level[]): Background {
   const background = street();
-  const { columns, usedCells: used } = background.picture.grid;
+  const { columns, usedCells } = background.picture.grid;
   let k = 1;
   for (; k <= 20; k += 1) see(background, picture(room, 4, k));
   for (const level of levels) {
-    for (const cell of used) {
+    for (const cell of usedCells) {
       const [x, y] = [(cell % columns) / columns, cell / columns / background.picture.grid.rows];
       background.occlusion[cell] = y < 0.5 && !inSight(x) ? OCCLUDED : 0;
     }

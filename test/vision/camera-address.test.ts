@@ -39,14 +39,14 @@ void t.test('three parsers agree on random sources', async (t) => {
   });
   t.equal(status, 0, stderr);
   const rows = JSON.parse(stdout) as ([string, number, string | null, string] | null)[];
-  const faults = cameras.flatMap(({ source, host, port, user, password }, n) => {
+  const mismatches = cameras.flatMap(({ source, host, port, user, password }, n) => {
     const own = parseCameraSource(source);
     if ('fault' in own || own.kind !== 'rtsp') return [`${source}: refused`];
     const [gstHost, gstPort, gstUser, uri] = rows[n] ?? [];
     const url = new URL(source);
     const readings = {
       own: [own.host, own.port, own.user, own.password],
-      drawn: [host, port, user, password],
+      expected: [host, port, user, password],
       whatwg: [
         url.hostname.replace(/^\[|\]$/g, ''),
         url.port === '' ? 554 : Number(url.port),
@@ -57,7 +57,7 @@ void t.test('three parsers agree on random sources', async (t) => {
     const texts = new Set(Object.values(readings).map((value) => JSON.stringify(value)));
     const same =
       gstHost === own.host && gstPort === own.port && gstUser === null && uri?.endsWith(own.target) === true;
-    return texts.size === 1 && same ? [] : [JSON.stringify({ source, seen: readings, gstreamer: rows[n] })];
+    return texts.size === 1 && same ? [] : [JSON.stringify({ source, readings, gstreamer: rows[n] })];
   });
-  t.same(faults.slice(0, 3), [], `3,000 sources, seed ${SEED}`);
+  t.same(mismatches.slice(0, 3), [], `3,000 sources, seed ${SEED}`);
 });

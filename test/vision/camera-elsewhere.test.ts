@@ -14,13 +14,13 @@ import { RtspServer, rtspMissing } from '../lib/rtsp-server.ts';
 
 const WAIT_MS = 8000;
 
-interface Looked {
+interface StreamOutcome {
   readonly frames: number;
   readonly reasons: readonly string[];
 }
 
 /** Takes frames until the first one, or until the stream is reported lost. */
-async function look(t: Test, source: string): Promise<Looked> {
+async function firstFrame(t: Test, source: string): Promise<StreamOutcome> {
   const reasons: string[] = [];
   const over = new AbortController();
   const camera = new Camera({
@@ -57,11 +57,11 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
   const other = await RewritingCamera.start(t, real.port);
   const own = `rtsp://127.0.0.1:${camera.port}`;
   const otherUrl = `rtsp://127.0.0.1:${other.port}`;
-  const looked = async (rewriting: Rewriting, path = '/ch1'): Promise<Looked> => {
+  const firstFrameWith = async (rewriting: Rewriting, path = '/ch1'): Promise<StreamOutcome> => {
     camera.requests.length = 0;
     other.requests.length = 0;
     camera.rewrite(rewriting);
-    return look(t, `${own}${path}`);
+    return firstFrame(t, `${own}${path}`);
   };
   const base = (url: string): Rewriting => ({
     head: (text) => text.replace(/^Content-Base: .*$/m, `Content-Base: ${url}`),
@@ -83,7 +83,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       '/ch?channel=1',
     ],
   ] satisfies [string, Rewriting, string?][]) {
-    const { frames, reasons } = await looked(rewriting, path);
+    const { frames, reasons } = await firstFrameWith(rewriting, path);
     t.same([frames, reasons], [1, []], `${name}: a picture`);
     const urls = camera.requests.map((line) => line.split(' ')[1] ?? '');
     t.ok(
@@ -93,7 +93,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
   }
 
   const redirect = (to: string, method = 'DESCRIBE'): Rewriting => ({
-    answer: (asked) => (asked === method ? `RTSP/1.0 302 Moved\r\nLocation: ${to}\r\n\r\n` : undefined),
+    answer: (verb) => (verb === method ? `RTSP/1.0 302 Moved\r\nLocation: ${to}\r\n\r\n` : undefined),
   });
   for (const [name, rewriting] of [
     ['a redirect to another host', redirect(`${otherUrl}/ch1`)],
@@ -119,7 +119,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       },
     ],
   ] satisfies [string, Rewriting][]) {
-    const { frames, reasons } = await looked(rewriting);
+    const { frames, reasons } = await firstFrameWith(rewriting);
     t.equal(frames, 0, `${name}: no picture`);
     t.match(reasons[0], /leads elsewhere, to rtsp:\/\/[^@]*; /, `${name}: ${reasons[0]}`);
     t.same(other.requests, [], `${name}: the other is asked nothing`);
@@ -145,7 +145,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
       packets += 1;
     });
     const at = `127.0.0.1:${clock.address().port}`;
-    const { frames } = await looked({
+    const { frames } = await firstFrameWith({
       ...base(`${own}/ch1/`),
       sdp: (text) => text.replace(/^a=/m, `a=x-gst-clock:GstNetTimeProvider GstSystemClock ${at} 0\r\na=`),
     });
@@ -155,7 +155,7 @@ void t.test('a camera cannot redirect the box', { skip: rtspMissing() }, async (
   await t.test('a multicast stream opens no port and gives no frames', async (t) => {
     const port = await freeUdpPort();
     const bound: boolean[] = [];
-    const { frames, reasons } = await looked({
+    const { frames, reasons } = await firstFrameWith({
       ...base(`${own}/ch1/`),
       head: (text, method) => {
         const newHead = text.replace(/^Content-Base: .*$/m, `Content-Base: ${own}/ch1/`);
@@ -205,7 +205,7 @@ async function freeUdpPort(): Promise<number> {
   const socket = createSocket('udp4').bind(0);
   await once(socket, 'listening');
   const { port } = socket.address();
-  await new Promise<void>((done) => socket.close(() => done()));
+  await new Promise<void>((resolve) => socket.close(() => resolve()));
   return port & ~1;
 }
 

@@ -147,7 +147,7 @@ async function frozen(t: Test): Promise<void> {
   await watcher.stop();
 }
 
-async function muted(t: Test): Promise<void> {
+async function silentStream(t: Test): Promise<void> {
   const server = await serve(t);
   const watcher = await new Watcher(t, server.url()).start();
   await watcher.untilFrame();
@@ -201,10 +201,10 @@ async function guarded(t: Test): Promise<void> {
   const watcher = await new Watcher(t, server.url(secret)).start();
   t.ok((await watcher.untilFrame()) < BACK_MS, 'user and password let in');
   await watcher.stop();
-  const stranger = await new Watcher(t, server.url('camera:s3cret')).start();
-  await seenInTime(t, 'wrong password', stranger, /^127\.0\.0\.1:\d+ refuses the user or password$/);
-  t.notMatch(JSON.stringify(stranger.losses), 's3cret', 'no secret is reported');
-  await stranger.stop();
+  const wrongLogin = await new Watcher(t, server.url('camera:s3cret')).start();
+  await seenInTime(t, 'wrong password', wrongLogin, /^127\.0\.0\.1:\d+ refuses the user or password$/);
+  t.notMatch(JSON.stringify(wrongLogin.losses), 's3cret', 'no secret is reported');
+  await wrongLogin.stop();
 }
 
 async function useless(t: Test): Promise<void> {
@@ -245,7 +245,7 @@ async function absent(t: Test): Promise<void> {
 /** Two at a time: a camera holds two of the four workers of libuv's pool. */
 const pairs: [string, (t: Test) => Promise<void>, (t: Test) => Promise<void>][] = [
   ['a camera that is killed, a camera that is frozen', killed, frozen],
-  ['a camera that is muted, a stream that ends', muted, streamEnds],
+  ['a camera that is muted, a stream that ends', silentStream, streamEnds],
   ['another size in mid-stream; user and password', resized, guarded],
   ['a server that says nothing; no stream that can be used', silent, useless],
 ];

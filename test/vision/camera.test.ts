@@ -37,7 +37,7 @@ function camera(t: Test, options: Partial<CameraOptions>) {
     ...options,
   });
   t.teardown(() => instance.stop());
-  return { camera: instance, opened: openings, lost: losses };
+  return { camera: instance, openings, losses };
 }
 
 /** A clip of moving pictures made by GStreamer; `chain` goes from raw video to the muxer. */
@@ -55,7 +55,7 @@ function shortStreet(t: Test): string {
 }
 
 async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
-  const { camera: source, opened } = camera(t, options);
+  const { camera: source, openings } = camera(t, options);
   await source.start();
   const frames: Omit<Frame, 'rgb'>[] = [];
   const pixels = createHash('sha256');
@@ -77,8 +77,8 @@ async function replayed(t: Test, options: Partial<CameraOptions> = {}) {
     pixels: pixels.digest('hex'),
     stills: stills.digest('hex'),
     matched,
-    made: source,
-    opened,
+    replayCamera: source,
+    opened: openings,
   };
 }
 
@@ -115,9 +115,9 @@ void t.test(
     t.equal(one.pixels, two.pixels, 'the same pixels');
     t.equal(one.stills, two.stills, 'the same stills at every frame');
     t.equal(one.matched, 40, 'two stills a second, each on an analysed frame');
-    t.match(one.made.counters, { framesRead: 200, framesDropped: 0, reconnects: 0, stillsCut: 0 });
+    t.match(one.replayCamera.counters, { framesRead: 200, framesDropped: 0, reconnects: 0, stillsCut: 0 });
     t.match(one.opened, [{ source: { widthPx: 768, heightPx: 576 }, decoder: 'avdec_msmpeg4', fps: 10 }]);
-    t.equal(await one.made.next(), null, 'and nothing after the end');
+    t.equal(await one.replayCamera.next(), null, 'and nothing after the end');
   },
 );
 
@@ -150,14 +150,14 @@ void t.test('the still is the frame at full size', { skip: noClip }, async (t) =
 
 void t.test('the rate is lowered by dropping frames, and time stamps stay', { skip: noClip }, async (t) => {
   const source = shortStreet(t);
-  const { frames, matched, made } = await replayed(t, { source, fps: 5 });
+  const { frames, matched, replayCamera } = await replayed(t, { source, fps: 5 });
   t.equal(frames.length, 100);
   t.same(
     frames.slice(0, 3).map((frame) => frame.atMs),
     [0, 200, 400],
   );
   t.ok(matched >= 33, `${matched} stills on analysed frames`);
-  t.match(made.counters, { framesRead: 200, framesDropped: 0 });
+  t.match(replayCamera.counters, { framesRead: 200, framesDropped: 0 });
   t.equal((await replayed(t, { source, fps: 0.2 })).frames.length, 4, 'one frame in 5 s');
 });
 
@@ -243,10 +243,14 @@ void t.test('containers, codecs and pixel shapes are decoded', async (t) => {
   ];
   for (const [name, chain, size] of clips) {
     makeClip(join(dir, name), chain);
-    const { frames, made, opened } = await replayed(t, { source: `file:${join(dir, name)}` });
+    const {
+      frames,
+      replayCamera,
+      opened: openings,
+    } = await replayed(t, { source: `file:${join(dir, name)}` });
     t.equal(frames.length, 20, name);
-    t.same(opened[0]?.source, size, `${name}: size in square pixels`);
-    const still = made.stillNear(frames[0]?.atMs ?? 0);
+    t.same(openings[0]?.source, size, `${name}: size in square pixels`);
+    const still = replayCamera.stillNear(frames[0]?.atMs ?? 0);
     t.same(still?.source, size, `${name}: the still has the same size`);
     t.equal(
       (await still?.pixels(size))?.rgb.length,
@@ -261,9 +265,9 @@ void t.test('a clip with an odd width can be opened repeatedly', async (t) => {
   makeClip(file, 'video/x-raw,format=I420,width=360,height=576 ! x264enc ! mp4mux');
   // libav's direct rendering aborted the process in one opening of ten.
   for (let opening = 0; opening < 25; opening += 1) {
-    const { frames, opened } = await replayed(t, { source: `file:${file}` });
+    const { frames, opened: openings } = await replayed(t, { source: `file:${file}` });
     if (frames.length !== 20) t.fail(`opening ${opening}: ${frames.length} frames`);
-    t.match(opened, [{ source: { widthPx: 360, heightPx: 576 }, decoder: 'avdec_h264' }]);
+    t.match(openings, [{ source: { widthPx: 360, heightPx: 576 }, decoder: 'avdec_h264' }]);
   }
 });
 
@@ -284,7 +288,7 @@ void t.test('a wide picture is letterboxed by its shape on the screen', async (t
 void t.test('a recording played live keeps its rate and begins again', async (t) => {
   const file = join(scratch(t), 'short.mkv');
   makeClip(file, 'video/x-raw,format=I420,width=320,height=240,framerate=20/1 ! x264enc ! matroskamux');
-  const { camera: source, opened, lost } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
+  const { camera: source, openings, losses } = camera(t, { source: `file:${file}`, mode: 'live', fps: 10 });
   const startedMs = systemClock.nowMs();
   await source.start();
   let lastMs = 0;
@@ -302,12 +306,12 @@ void t.test('a recording played live keeps its rate and begins again', async (t)
   // A clock that drifts is off in most frames; one late frame is the machine's doing.
   const offMs = offsMs.sort((a, b) => a - b)[Math.floor(offsMs.length / 2)] ?? 0;
   t.ok(offMs < 700, `media and wall time keep with the clock (${Math.round(offMs)} ms)`);
-  t.equal(opened.length, 1, 'opened once');
-  t.same(lost, []);
+  t.equal(openings.length, 1, 'opened once');
+  t.same(losses, []);
 });
 
 void t.test('a slow reader of the test pattern gets the newest frame each time', async (t) => {
-  const { camera: source, opened } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
+  const { camera: source, openings } = camera(t, { source: 'test:pattern', mode: 'live', fps: 25 });
   await source.start();
   const ages: number[] = [];
   for (let i = 0; i < 6; i += 1) {
@@ -322,7 +326,7 @@ void t.test('a slow reader of the test pattern gets the newest frame each time',
     `age at hand-over, ms: ${ages.map(Math.round).join(' ')}`,
   );
   t.ok(source.counters.framesDropped >= 20, `${source.counters.framesDropped} dropped and counted`);
-  t.match(opened, [{ source: { widthPx: 1280, heightPx: 720 }, decoder: 'none (raw video)', fps: 25 }]);
+  t.match(openings, [{ source: { widthPx: 1280, heightPx: 720 }, decoder: 'none (raw video)', fps: 25 }]);
   const pending = source.next();
   await Promise.all([source.stop(), source.stop()]);
   await pending;

@@ -135,13 +135,13 @@ function sinkOf(
   counts: number[] = [],
   size = { widthPx: 64, heightPx: 48 },
 ) {
-  const left = [...pictures];
+  const remainingPictures = [...pictures];
   const calls: string[] = [];
-  const faults: string[] = [];
+  const failures: string[] = [];
   const pipeline: FrameReaderOptions['pipeline'] = {
-    fail: ({ message }) => void faults.push(message),
+    fail: ({ message }) => void failures.push(message),
     pull: async () => {
-      const next = left.shift();
+      const next = remainingPictures.shift();
       return next === undefined ? null : { ptsNs: next[0], order: next[1], source: size, coded: size };
     },
     get: () => counts.shift() ?? 0,
@@ -156,7 +156,7 @@ function sinkOf(
       },
     } as unknown as FrameReaderOptions['pipeline']['pictures'],
   };
-  return { pipeline, asked: calls, faults };
+  return { pipeline, calls, faults: failures };
 }
 
 function readerOf(
@@ -223,7 +223,7 @@ void t.test(
   'a frame that is not analysed has no pictures, and due pictures come with the next',
   async (t) => {
     const everyFifth = Array.from({ length: 20 }, (_, k) => [BigInt(k) * 66_666_667n, k] as const);
-    const { pipeline, asked } = sinkOf(everyFifth);
+    const { pipeline, calls } = sinkOf(everyFifth);
     const reader = readerOf(pipeline, { small: true });
     for (let k = 0; k < 20; k += 1) {
       const glimpse = await reader.next();
@@ -237,10 +237,10 @@ void t.test(
       }
     }
     t.same(
-      asked.filter((what) => what !== 'luma'),
+      calls.filter((call) => call !== 'luma'),
       ['still', 'letterbox', 'planes', 'still', 'letterbox'],
     );
-    t.equal(asked.length - 5, 20, 'a small picture of each');
+    t.equal(calls.length - 5, 20, 'a small picture of each');
   },
 );
 
@@ -270,9 +270,9 @@ void t.test('pictures of an unusable size end the opening with a reason', async 
     [40, 16_000],
     [20_000, 10_000],
   ] as const) {
-    const { pipeline, faults } = sinkOf([[0n, 0]], [], { widthPx, heightPx });
+    const { pipeline, faults: failures } = sinkOf([[0n, 0]], [], { widthPx, heightPx });
     t.equal(await readerOf(pipeline, { input: { widthPx: 416, heightPx: 256 } }).next(), undefined);
-    t.match(faults, [`pictures of ${widthPx}×${heightPx} square pixels`]);
+    t.match(failures, [`pictures of ${widthPx}×${heightPx} square pixels`]);
   }
 });
 

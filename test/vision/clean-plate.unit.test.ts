@@ -41,7 +41,7 @@ interface Painted {
   readonly level?: (x: number, y: number) => number;
 }
 
-interface Look {
+interface StreetView {
   readonly things?: readonly Painted[];
   readonly light?: number;
   readonly noise?: number;
@@ -59,14 +59,14 @@ function street(x: number, y: number): number {
 /** Key and planes of the last picture, since most pictures of a long watch are alike. */
 let painted: { key: string; planes: YuvPlanes } | undefined;
 
-function planesOf(look: Look): YuvPlanes {
-  const key = JSON.stringify([look.things?.map(({ box }) => box), look.light, look.turned, look.size]);
-  if (look.noise === undefined && painted?.key === key) return painted.planes;
-  painted = { key, planes: paint(look) };
+function planesOf(view: StreetView): YuvPlanes {
+  const key = JSON.stringify([view.things?.map(({ box }) => box), view.light, view.turned, view.size]);
+  if (view.noise === undefined && painted?.key === key) return painted.planes;
+  painted = { key, planes: paint(view) };
   return painted.planes;
 }
 
-function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: Look): YuvPlanes {
+function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: StreetView): YuvPlanes {
   const { widthPx, heightPx } = size;
   const y = new Uint8Array(widthPx * heightPx);
   const u = new Uint8Array((widthPx * heightPx) / 4);
@@ -89,7 +89,7 @@ function paint({ things = [], light = 1, noise = 0, turned = 0, size = SIZE }: L
 
 /** A camera at five frames a second, with planes once a second. */
 class Street {
-  readonly plate = new CleanPlate();
+  readonly cleanPlate = new CleanPlate();
   readonly #history = new DetectionHistory();
   #atMs = 0;
 
@@ -97,16 +97,16 @@ class Street {
     return this.#atMs;
   }
 
-  get knownCleanPlate(): LearntScene {
-    const { learntScene: known } = this.plate;
-    if (known === undefined) throw new Error('nothing was seen yet');
-    return known;
+  get learntScene(): LearntScene {
+    const { learntScene } = this.cleanPlate;
+    if (learntScene === undefined) throw new Error('nothing was seen yet');
+    return learntScene;
   }
 
   /** Lets seconds pass; `look` is called for every frame, with the seconds since the call. */
-  watch(seconds: number, look: (s: number) => Look = () => ({})): this {
+  watch(seconds: number, viewAt: (s: number) => StreetView = () => ({})): this {
     for (let s = 0; s < seconds; s += STEP_MS / 1000) {
-      const view = look(s);
+      const view = viewAt(s);
       const detected = (view.things ?? []).filter(({ score }) => score !== undefined);
       const source = view.size ?? SIZE;
       const frame = { atMs: this.#atMs, wallMs: this.#atMs, source };
@@ -114,7 +114,7 @@ class Street {
         .filter(({ track }) => track === true)
         .map((thing, id) => trackOf(thing, id + 1));
       const added = this.#history.add(frame, detected.map(detectionOf), tracks, view.foreground);
-      this.plate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(view) : undefined);
+      this.cleanPlate.take(added, Math.round(this.#atMs) % 1000 === 0 ? planesOf(view) : undefined);
       this.#atMs += STEP_MS;
     }
     return this;
@@ -125,7 +125,7 @@ class Street {
     for (let y = Math.ceil(top / 8); y < Math.floor(bottom / 8); y += 1) {
       for (let x = Math.ceil(left / 8); x < Math.floor(right / 8); x += 1) {
         cells += 1;
-        knownCount += this.knownCleanPlate.cells[y * GRID.columns + x] ?? 0;
+        knownCount += this.learntScene.cells[y * GRID.columns + x] ?? 0;
       }
     }
     return knownCount / cells;
@@ -133,7 +133,7 @@ class Street {
 
   /** Pixels of known cells with the paint's colour. */
   get painted(): number {
-    const { planes, cells } = this.knownCleanPlate;
+    const { planes, cells } = this.learntScene;
     const { u, v, strideUv } = planes;
     return u.filter((level, at) => {
       const [x, y] = [at % strideUv, Math.floor(at / strideUv)];
@@ -144,7 +144,7 @@ class Street {
 
   /** Mean difference of brightness between the drawn clean plate, in the current light, and the empty street. */
   errorIn([left, top, right, bottom]: XyxyPx, light = 1, turned = 0): number {
-    const { planes, cells, light: correction } = this.knownCleanPlate;
+    const { planes, cells, light: correction } = this.learntScene;
     const rgb = new Uint8Array(SIZE.widthPx * SIZE.heightPx * 3);
     for (let cell = 0; cell < cells.length; cell += 1) {
       if (cells[cell] === 1) drawCell(rgb, planes, cell, GRID, correction);
@@ -192,7 +192,7 @@ t.test('an empty place is known unchanged within seconds', async (t) => {
 });
 
 t.test('a walker is never learnt, and the place walked over is', async (t) => {
-  const walking = (s: number): Look => {
+  const walking = (s: number): StreetView => {
     const x = 10 + ((s * 40) % 280);
     return { things: [{ box: [x, 80, x + 32, 176], score: 0.7, track: true }] };
   };
@@ -213,11 +213,11 @@ t.test('a person who stays for a minute is not learnt, however rarely detected',
     ['found badly for a second in ten', (s) => (Math.floor(s) % 10 === 5 ? 0.3 : undefined)],
   ];
   for (const [name, score] of cases) {
-    const standing = (s: number): Look => {
+    const viewAt = (s: number): StreetView => {
       const detection = score(s);
       return { things: [{ box: BOX, ...(detection !== undefined && { score: detection }) }] };
     };
-    const watched = new Street().watch(60, standing);
+    const watched = new Street().watch(60, viewAt);
     t.equal(watched.knownRatio(BOX), 0, name);
     watched.watch(65);
     t.equal(watched.painted, 0, `${name}: he has gone without a trace`);
@@ -226,10 +226,10 @@ t.test('a person who stays for a minute is not learnt, however rarely detected',
 });
 
 t.test('a person who stays for an hour is not learnt with some sure detections', async (t) => {
-  const standing = (s: number): Look => ({
+  const viewAt = (s: number): StreetView => ({
     things: [{ box: BOX, score: Math.floor(s) % 60 < 5 ? 0.6 : 0.25 }],
   });
-  const watched = new Street().watch(3600, standing);
+  const watched = new Street().watch(3600, viewAt);
   t.equal(watched.knownRatio([128, 104, 144, 152]), 0, 'his body');
   t.equal(watched.knownRatio([0, 0, 80, 240]), 1, 'beside him the place is known');
 });
@@ -247,8 +247,8 @@ t.test('motion is not learnt, nor a put-down object for a minute, even if undete
     [MOVING, 300],
     [SETTLED, 60],
   ] as const) {
-    const standing = (): Look => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
-    const watched = new Street().watch(seconds, standing);
+    const viewAt = (): StreetView => ({ things: [{ box: BOX }], foreground: foregroundIn(BOX, value) });
+    const watched = new Street().watch(seconds, viewAt);
     t.equal(watched.knownRatio(BOX), 0);
     t.equal(watched.painted, 0);
   }
@@ -265,7 +265,7 @@ t.test('a left thing is not in the clean plate before it belongs to the place', 
 });
 
 t.test('a crowd that never leaves hides the place indefinitely and is never learnt', async (t) => {
-  const crowd = (s: number): Look => ({
+  const crowd = (s: number): StreetView => ({
     things: Array.from({ length: 8 }, (_, i) => {
       const x = 10 + i * 36 + 6 * Math.sin(s * 2 + i);
       return { box: [x, 60, x + 34, 200] as const, score: 0.4 + 0.3 * random(), track: i % 2 === 0 };
@@ -292,7 +292,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
   watched.watch(60, () => ({ things: [car] }));
   t.ok(watched.errorIn([100, 80, 200, 140]) < 3, 'the place without it, in its first minute');
   watched.watch(600, () => ({ things: [car] }));
-  const { planes } = watched.knownCleanPlate;
+  const { planes } = watched.learntScene;
   let finest = 0;
   for (let y = 152; y < 176; y += 1) {
     for (let x = 104; x < 216; x += 1) {
@@ -307,7 +307,7 @@ t.test('a car that parks over night is learnt without its licence plate', async 
 });
 
 t.test('the clean plate follows the light, also where a person hides it', async (t) => {
-  const standing: Painted = { box: BOX, score: 0.8, track: true };
+  const person: Painted = { box: BOX, score: 0.8, track: true };
   const jumps: [string, (s: number) => number][] = [
     ['a third brighter at once', () => 1.33],
     ['a third darker at once', () => 0.67],
@@ -316,7 +316,7 @@ t.test('the clean plate follows the light, also where a person hides it', async 
   ];
   for (const [name, light] of jumps) {
     const watched = new Street().watch(20);
-    watched.watch(320, (s) => ({ things: [standing], light: light(s) }));
+    watched.watch(320, (s) => ({ things: [person], light: light(s) }));
     const error = watched.errorIn(BOX, light(320));
     t.ok(error <= 6, `${name}: ${error.toFixed(1)} levels where he stands`);
     t.equal(watched.painted, 0);
@@ -347,34 +347,34 @@ t.test('the clean plate is forgotten immediately when the camera shows another v
   );
   watched.watch(10, () => ({ turned: 1000, light: 1.4 }));
   t.ok(watched.errorIn(EVERYWHERE, 1.4, 1000) < 3, 'and the new one is learnt');
-  watched.plate.drop();
-  t.equal(watched.plate.learntScene, undefined, 'and when a move is reported');
+  watched.cleanPlate.drop();
+  t.equal(watched.cleanPlate.learntScene, undefined, 'and when a move is reported');
 });
 
 t.test('a picture of another size starts a new clean plate', async (t) => {
   const watched = new Street().watch(20);
   const size = { widthPx: 160, heightPx: 120 };
   watched.watch(2, () => ({ size }));
-  t.same(watched.knownCleanPlate.planes.size, size);
-  t.notOk(watched.knownCleanPlate.cells.includes(1));
+  t.same(watched.learntScene.planes.size, size);
+  t.notOk(watched.learntScene.cells.includes(1));
 });
 
 t.test('the clean plate copies its pictures, since the camera uses the memory again', async (t) => {
-  const plate = new CleanPlate();
+  const cleanPlate = new CleanPlate();
   const history = new DetectionHistory();
   const planes = paint({});
   for (let s = 0; s < 10; s += 1) {
-    plate.take(history.add({ atMs: s * 1000, wallMs: 0, source: SIZE }, [], []), planes);
+    cleanPlate.take(history.add({ atMs: s * 1000, wallMs: 0, source: SIZE }, [], []), planes);
     for (const plane of [planes.y, planes.u, planes.v]) plane.fill(255);
     const { y, u, v } = paint({});
-    plate.take(history.add({ atMs: s * 1000 + 500, wallMs: 0, source: SIZE }, [], []), undefined);
+    cleanPlate.take(history.add({ atMs: s * 1000 + 500, wallMs: 0, source: SIZE }, [], []), undefined);
     planes.y.set(y);
     planes.u.set(u);
     planes.v.set(v);
   }
-  const { learntScene: known } = plate;
-  t.equal(known?.cells.includes(0), false);
-  t.equal(Math.max(...(known?.planes.u ?? [])), 118, 'without any later picture');
+  const { learntScene } = cleanPlate;
+  t.equal(learntScene?.cells.includes(0), false);
+  t.equal(Math.max(...(learntScene?.planes.u ?? [])), 118, 'without any later picture');
 });
 
 t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async (t) => {
@@ -389,16 +389,16 @@ t.test('the clean plate needs at most 12 MiB for pictures of 1280 × 720', async
   const size = { widthPx: 1280, heightPx: 720 };
   const [y, u, v] = [1280 * 720, 640 * 360, 640 * 360].map((bytes) => new Uint8Array(bytes).fill(128));
   const planes = { size, y, u, v, strideY: 1280, strideUv: 640 } as YuvPlanes;
-  const plate = new CleanPlate();
+  const cleanPlate = new CleanPlate();
   const history = new DetectionHistory();
   await collect();
   const before = process.memoryUsage().arrayBuffers;
   for (let s = 0; s < 30; s += 1) {
-    plate.take(history.add({ atMs: s * 1000, wallMs: 0, source: size }, [], []), planes);
+    cleanPlate.take(history.add({ atMs: s * 1000, wallMs: 0, source: size }, [], []), planes);
     await turn();
   }
   await collect();
   const mib = (process.memoryUsage().arrayBuffers - before) / 1_048_576;
   t.ok(mib > 4 && mib <= 12, `${mib.toFixed(1)} MiB`);
-  t.ok(plate.learntScene?.cells.includes(1));
+  t.ok(cleanPlate.learntScene?.cells.includes(1));
 });

@@ -43,7 +43,7 @@ interface Take {
   /** Size of the camera's own picture, where it differs. */
   readonly source?: SizePx;
   /** Detections during the take. */
-  readonly found?: readonly Detection[];
+  readonly detections?: readonly Detection[];
 }
 
 /** Shows the takes in sequence; returns each change as `<seconds since the take began> <conditions>`. */
@@ -59,30 +59,32 @@ function film(
   let atMs = from;
   let index = 0;
   let before = '';
-  return takes.map(({ seconds, level, noise: half = 3, everyMs = EVERY_MS, source = SOURCE, found = [] }) => {
-    const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
-      level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
-    );
-    // The pictures in sequence, repeatedly.
-    const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
-      const rgb = new Uint8Array(plain.length * 3);
-      const start = Math.floor(random() * 65_536);
-      for (let k = 0; k < plain.length; k += 1) {
-        paintGrey(rgb, k, (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number));
+  return takes.map(
+    ({ seconds, level, noise: half = 3, everyMs = EVERY_MS, source = SOURCE, detections = [] }) => {
+      const plain = Float32Array.from({ length: INPUT.widthPx * INPUT.heightPx }, (_, k) =>
+        level(k % INPUT.widthPx, Math.floor(k / INPUT.widthPx), 0),
+      );
+      // The pictures in sequence, repeatedly.
+      const pictures = Array.from({ length: half === 0 ? 1 : PICTURES }, () => {
+        const rgb = new Uint8Array(plain.length * 3);
+        const start = Math.floor(random() * 65_536);
+        for (let k = 0; k < plain.length; k += 1) {
+          paintGrey(rgb, k, (plain[k] as number) + half * (noise[(start + k * 31) & 65_535] as number));
+        }
+        return rgb;
+      });
+      const changes: [number, string][] = [];
+      for (let ms = 0; ms < seconds * 1000; ms += everyMs, atMs += everyMs) {
+        index += 1;
+        const rgb = Uint8Array.from(pictures[index % pictures.length] as Uint8Array);
+        const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
+        const now = conditions.update(mask(frame), detections).join();
+        if (now !== before) changes.push([ms / 1000, now]);
+        before = now;
       }
-      return rgb;
-    });
-    const changes: [number, string][] = [];
-    for (let ms = 0; ms < seconds * 1000; ms += everyMs, atMs += everyMs) {
-      index += 1;
-      const rgb = Uint8Array.from(pictures[index % pictures.length] as Uint8Array);
-      const frame: Frame = { index, ptsNs: 0n, atMs, wallMs: atMs, source, input: INPUT, rgb };
-      const now = conditions.update(mask(frame), found).join();
-      if (now !== before) changes.push([ms / 1000, now]);
-      before = now;
-    }
-    return changes;
-  });
+      return changes;
+    },
+  );
 }
 
 function filmed(...takes: Take[]): [number, string][][] {
@@ -164,9 +166,9 @@ t.test('a lorry before the lens is not a cover while the detector names it', asy
     label: 'truck',
     group: 'vehicle',
   });
-  const stands = (score: number): Take => ({ seconds: 40, level: () => 90, found: [lorry(score)] });
-  t.same(filmed(LEARN, stands(0.6), { seconds: 20, level: street }), [[], [], []]);
-  const [, doubtful] = filmed(LEARN, stands(0.2), { seconds: 20, level: street });
+  const lorryTake = (score: number): Take => ({ seconds: 40, level: () => 90, detections: [lorry(score)] });
+  t.same(filmed(LEARN, lorryTake(0.6), { seconds: 20, level: street }), [[], [], []]);
+  const [, doubtful] = filmed(LEARN, lorryTake(0.2), { seconds: 20, level: street });
   t.match(doubtful, [[Number, 'covered']], 'a guess names nothing');
 });
 

@@ -173,8 +173,8 @@ t.test('a larger picture beside a frame finds more people, each once', WITH_CLIP
   t.notOk(one.takesLargerPicture, 'before the model is loaded');
   await one.start();
   t.ok(one.takesLargerPicture);
-  const people = (found: Detection[]): Detection[] =>
-    found.filter(({ group, score }) => group === 'person' && score >= 0.5);
+  const people = (detections: Detection[]): Detection[] =>
+    detections.filter(({ group, score }) => group === 'person' && score >= 0.5);
   const file = join(scratch(t), 'night.mkv');
   // Nine tenths of the light are gone, and the sensor's noise exceeds the difference between a coat and the street.
   const night = 'hue=s=0,eq=gamma=.35,noise=alls=20:all_seed=1';
@@ -370,10 +370,10 @@ t.test('features of places come twice a second of media time, when requested', W
   });
   const plain = detector(MODELS);
   await Promise.all([one.start(), plain.start()]);
-  const { detections: found } = await plain.detectWithFeatures(frame);
+  const { detections: plainDetections } = await plain.detectWithFeatures(frame);
   const at = async (atMs: number): Promise<Features | undefined> => {
     const sight = await one.detectWithFeatures({ ...frame, atMs });
-    t.same(sight.detections, found, 'what is found is the same');
+    t.same(sight.detections, plainDetections, 'what is found is the same');
     return sight.features;
   };
   const times: number[] = [];
@@ -446,8 +446,8 @@ t.test('features that the card does not describe are refused like any other outp
     log: keeping().log,
   });
   await other.start();
-  const look = await other.detectWithFeatures(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
-  t.equal(look.features, undefined, 'a model without features works all the same');
+  const sight = await other.detectWithFeatures(frameOf(new Uint8Array(416 * 256 * 3), SOURCE, [416, 256]));
+  t.equal(sight.features, undefined, 'a model without features works all the same');
   await other.stop();
 });
 

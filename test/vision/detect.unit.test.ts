@@ -195,10 +195,10 @@ t.test('card: any text is a card or a clear refusal', async (t) => {
   const edited = fc
     .record({
       at: fc.nat(text.length - 1),
-      cut: fc.integer({ min: 0, max: 40 }),
+      deleteCount: fc.integer({ min: 0, max: 40 }),
       put: fc.string({ maxLength: 12 }),
     })
-    .map(({ at, cut, put }) => text.slice(0, at) + put + text.slice(at + cut));
+    .map(({ at, deleteCount, put }) => text.slice(0, at) + put + text.slice(at + deleteCount));
   let refusals = 0;
   fc.assert(
     fc.property(fc.oneof(edited, fc.json(), fc.string()), (content) => {

@@ -207,8 +207,8 @@ t.test('a failure applies only to the same element, model, size and property', a
   const runs = new ElementRuns(t);
   runs.start().failed('compiled for another chip');
   t.ok(runs.start().postponedReason);
-  const mended = runs.start('tfliteinference, another model, 416x256');
-  t.equal(mended.postponedReason, undefined, 'a changed element is tried');
-  mended.begin();
+  const changedRun = runs.start('tfliteinference, another model, 416x256');
+  t.equal(changedRun.postponedReason, undefined, 'a changed element is tried');
+  changedRun.begin();
   t.ok(runs.start('tfliteinference, another model, 416x256').postponedReason, 'and its own mark counts');
 });

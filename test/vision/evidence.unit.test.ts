@@ -40,7 +40,7 @@ class Answers {
   onAnswer: (count: number) => void = () => undefined;
 
   /** Makes the redactor with these detector runs up to the still's frame. */
-  constructor(looks: readonly FrameAnalysis[] = [NOBODY]) {
+  constructor(analyses: readonly FrameAnalysis[] = [NOBODY]) {
     this.evidence = new Evidence({
       stillNear: (atMs) => (atMs > 500 && atMs <= 1000 ? stillFrom(JPEG, SOURCE) : undefined),
       sealTo: [],
@@ -61,8 +61,8 @@ class Answers {
         return true;
       },
     });
-    looks.forEach((look, i) => {
-      this.evidence.remember(frame(1000 - (looks.length - 1 - i) * STEP_MS), look, undefined);
+    analyses.forEach((analysis, i) => {
+      this.evidence.remember(frame(1000 - (analyses.length - 1 - i) * STEP_MS), analysis, undefined);
     });
   }
 }
@@ -165,9 +165,9 @@ interface Picture extends Redaction {
 /** The picture of one request. */
 async function pictureOf(
   change: Partial<EvidenceRequest>,
-  looks?: readonly FrameAnalysis[],
+  analyses?: readonly FrameAnalysis[],
 ): Promise<Picture> {
-  const answers = new Answers(looks);
+  const answers = new Answers(analyses);
   answers.evidence.request({ ...request(1, 1000), ...change });
   await answers.evidence.idle();
   if (answers.snapshot === undefined) throw new Error(`no snapshot: ${answers.answers}`);
@@ -257,14 +257,14 @@ t.test('people are figures: orange with a number for subjects, blue for others',
     Detection,
     Detection,
   ];
-  const look = {
+  const analysis = {
     detectorRan: true,
     detections: [first, second, third],
     tracks: [track(7, first), track(8, second)],
   };
   // The second is where the tracker says, whatever the box in the event.
   const focus = [focusOn([0.8, 0.8, 0.9, 0.9], 'bag', 3), focusOn([0, 0, 0.1, 0.2], 'person', 8)];
-  const still = await pictureOf({ focus }, [look]);
+  const still = await pictureOf({ focus }, [analysis]);
   t.equal(still.figures, 3);
   const counts = (is: Is, above = 0): number[] =>
     [first, second, third].map(({ xyxyPx: [x1, y1, x2, y2] }) =>
@@ -293,16 +293,16 @@ t.test('people are figures: orange with a number for subjects, blue for others',
 });
 
 t.test("the path of the event's subject runs along the feet, and no one else has one", async (t) => {
-  const looks = [30, 80, 130, 180, 230].map((x) => {
+  const analyses = [30, 80, 130, 180, 230].map((x) => {
     const tracks = [track(4, person(x, 60)), track(5, person(300 - x, 180))];
     return { detectorRan: true, detections: [], tracks };
   });
-  const still = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, looks);
+  const still = await pictureOf({ focus: [focusOn([0, 0, 0.1, 0.1], 'person', 4)] }, analyses);
   const steps = [45, 95, 145].map((x) => still.count(isOrange, [x, 137, x + 50, 144]));
   t.ok(
     steps.every((count) => count > 20),
     `${steps}`,
   );
   t.equal(still.count(isOrange, [0, 180, 384, 290]), 0);
-  t.equal((await pictureOf({}, looks)).count(isOrange), 0);
+  t.equal((await pictureOf({}, analyses)).count(isOrange), 0);
 });

@@ -52,11 +52,11 @@ function filming(noise: number, gain = 1): (atMs: number, things: readonly Thing
 /** Frames in which motion was found; the detector runs on those and every 2 s. */
 function movedIn(frames: readonly Frame[]): number[] {
   const motion = new Motion();
-  let lookMs = Number.NEGATIVE_INFINITY;
+  let lastRunMs = Number.NEGATIVE_INFINITY;
   return frames.flatMap((frame, i) => {
     const hasMoved = motion.update(frame);
-    if (hasMoved || frame.atMs - lookMs >= 2000) {
-      lookMs = frame.atMs;
+    if (hasMoved || frame.atMs - lastRunMs >= 2000) {
+      lastRunMs = frame.atMs;
       motion.noteDetectorRun();
     }
     return hasMoved && i > 0 ? [i] : [];
@@ -124,7 +124,7 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
   const things: Thing[] = [{ box: [100, 60, 20, 20], levels: 60 }];
   const frames = [film(0, []), film(0, things)] as const;
   let frameNo = 0;
-  const looks = (fromMs: number, toMs: number, awaited = false): number[] => {
+  const detectorRunTimes = (fromMs: number, toMs: number, awaited = false): number[] => {
     const out: number[] = [];
     for (let atMs = fromMs; atMs < toMs; atMs += EVERY_MS) {
       if (moving) frameNo = 1 - frameNo;
@@ -132,12 +132,12 @@ t.test('the gate runs every two seconds, and on every frame with motion or a wai
     }
     return out;
   };
-  t.same(looks(0, 6200), [0, 2000, 4000, 6000]);
-  t.equal(looks(6200, 7200, true).length, 5, 'an open incident');
+  t.same(detectorRunTimes(0, 6200), [0, 2000, 4000, 6000]);
+  t.equal(detectorRunTimes(6200, 7200, true).length, 5, 'an open incident');
   moving = true;
-  t.equal(looks(7200, 8200).length, 5);
+  t.equal(detectorRunTimes(7200, 8200).length, 5);
   moving = false;
-  t.same(looks(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
+  t.same(detectorRunTimes(8200, 10_600), [8200, 8400, 10_400], 'settles, then rests');
   const free = new MotionGate({ everyFrame: true });
   t.ok(
     [0, 1, 2].every((atMs) => free.mustDetect({ ...frames[0], atMs }, false)),
@@ -172,9 +172,9 @@ t.test('a held track lives for minutes without being missed, and keeps its numbe
   const [missed] = tracker.update({ ...frame, atMs: atMs + 400 }, []);
   t.equal(missed?.seen, false);
   t.equal(tracker.waits, true, 'out of sight: it is waited for');
-  const [notLooked] = tracker.hold({ atMs: atMs + 5400 });
-  t.equal(notLooked?.id, first?.id, 'time without detector runs is not time out of sight');
-  t.equal(notLooked?.seen, false, 'and does not bring it back either');
+  const [heldTrack] = tracker.hold({ atMs: atMs + 5400 });
+  t.equal(heldTrack?.id, first?.id, 'time without detector runs is not time out of sight');
+  t.equal(heldTrack?.seen, false, 'and does not bring it back either');
   for (let ms = 5600; ms <= 8000; ms += EVERY_MS) tracker.update({ ...frame, atMs: atMs + ms }, []);
   t.same(tracker.update({ ...frame, atMs: atMs + 8200 }, []), [], 'two seconds of looking forget it');
 });
@@ -203,7 +203,7 @@ t.test('half of the frames give the same tracks in the same time', async (t) => 
 
 t.test('a car that stops is waited for until it is sure, and then held', async (t) => {
   const film = filming(1);
-  const standing = new StationaryVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
+  const stationaryVehicles = new StationaryVehicles({ zones: [], moveTolerance: 0.25, nextPlace: () => 1 });
   const tracker = new Tracker();
   const body: Thing[] = [
     { box: [150, 100, 80, 45], levels: 70 },
@@ -214,22 +214,22 @@ t.test('a car that stops is waited for until it is sure, and then held', async (
   let atMs = 0;
   for (; atMs < 8000; atMs += EVERY_MS) {
     const frame = film(atMs, []);
-    standing.update(frame, tracker.update(frame, []), []);
+    stationaryVehicles.update(frame, tracker.update(frame, []), []);
   }
   for (const endMs = atMs + 1000; atMs < endMs; atMs += EVERY_MS) {
     const frame = film(atMs, body);
-    standing.update(frame, tracker.update(frame, [car()]), [car()]);
-    if (atMs < endMs - EVERY_MS) t.equal(standing.waits(atMs), true);
+    stationaryVehicles.update(frame, tracker.update(frame, [car()]), [car()]);
+    if (atMs < endMs - EVERY_MS) t.equal(stationaryVehicles.waits(atMs), true);
   }
   for (const endMs = atMs + 400; atMs < endMs; atMs += EVERY_MS) {
     const frame = film(atMs, body);
-    standing.update(frame, tracker.update(frame, [car()]), [car()]);
+    stationaryVehicles.update(frame, tracker.update(frame, [car()]), [car()]);
   }
-  t.equal(standing.waits(atMs), false, 'found for a second: the rest is its picture');
+  t.equal(stationaryVehicles.waits(atMs), false, 'found for a second: the rest is its picture');
   let last: unknown[] = [];
   for (const endMs = atMs + 60_000; atMs < endMs; atMs += EVERY_MS) {
     const frame = film(atMs, body);
-    last = standing.update(frame, tracker.hold(frame), [car()], false);
+    last = stationaryVehicles.update(frame, tracker.hold(frame), [car()], false);
   }
   t.match(
     last,

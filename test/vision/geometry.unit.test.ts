@@ -84,9 +84,9 @@ t.test('distance to a segment: zero on it, at most that to its ends, and symmetr
   t.equal(distanceToSegment([1, 1], [1, 1], [4, 5]), 5, 'a segment may be a point');
   holds(
     t,
-    fc.property(segment, point, fc.double({ min: 0, max: 1, noNaN: true }), ([a, b], place, share) => {
+    fc.property(segment, point, fc.double({ min: 0, max: 1, noNaN: true }), ([a, b], place, ratio) => {
       const d = distanceToSegment(a, b, place);
-      const on: Point = [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])];
+      const on: Point = [a[0] + ratio * (b[0] - a[0]), a[1] + ratio * (b[1] - a[1])];
       return (
         d <= Math.hypot(place[0] - a[0], place[1] - a[1]) + 1e-9 &&
         near(d, distanceToSegment(b, a, place)) &&

@@ -29,9 +29,9 @@ function groundOf({ heightM, tiltDeg, hfovDeg }: { heightM: number; tiltDeg: num
   const project = pinhole(heightM, tiltDeg, hfovDeg);
   // Two people in the picture: at 1.8 and 5 heights of the camera, moved away until their feet are in it.
   const nearM = Math.max(1.8 * heightM, heightM / Math.tan(((tiltDeg + 20) * Math.PI) / 180));
-  const [near, far] = [nearM, nearM * 2.5].map((ahead) => ({
-    feet: project(0, ahead, 0),
-    head: project(0, ahead, 1.7),
+  const [near, far] = [nearM, nearM * 2.5].map((distanceM) => ({
+    feet: project(0, distanceM, 0),
+    head: project(0, distanceM, 1.7),
   }));
   if (near === undefined || far === undefined) throw new Error('two people');
   return { project, nearM, ground: new GroundPlane({ people: [near, far], hfovDeg }) };
@@ -52,8 +52,8 @@ t.test('heights of people and areas of ground are right within the method’s er
         project(-2, nearM * times + 1, 0),
       ];
       const areaM2 = 4 * (nearM * times + 1 - nearM);
-      const share = (ground.areaM2(square, SOURCE) ?? 0) / areaM2;
-      if (share < 0.6 || share > 1.5) throw new Error(`${areaM2} m² are measured as ${share} of it`);
+      const ratio = (ground.areaM2(square, SOURCE) ?? 0) / areaM2;
+      if (ratio < 0.6 || ratio > 1.5) throw new Error(`${areaM2} m² are measured as ${ratio} of it`);
     }),
   );
   t.pass('heights within a tenth, areas within a half');

@@ -12,10 +12,10 @@ const GREY = 'hue=s=0';
 
 /** Times at which larger pictures began and ceased to be wanted, in s. */
 async function switched(filter: string, over: Partial<Frame> = {}): Promise<number[]> {
-  const looks = new HighResolutionPasses();
+  const passes = new HighResolutionPasses();
   const atS: number[] = [];
   for await (const frame of filteredClip(`fps=${FILTERED_FPS},${filter}`)) {
-    const isWanted = looks.wants({ ...frame, ...over }, false);
+    const isWanted = passes.wants({ ...frame, ...over }, false);
     if (isWanted !== (atS.length % 2 === 1)) atS.push(frame.atMs / 1000);
   }
   return atS;
@@ -47,7 +47,7 @@ t.test(
   'a board that drops frames gets no larger pictures, nor within six hours after',
   { skip },
   async (t) => {
-    const looks = new HighResolutionPasses();
+    const passes = new HighResolutionPasses();
     const base: number[] = [];
     for (const [hour, slowed, filter] of [
       [-1, true, 'null'],
@@ -58,7 +58,7 @@ t.test(
     ] as const) {
       for await (const frame of filteredClip(`${filter},trim=end=3`)) {
         const atMs = hour * 3_600_000 + frame.atMs;
-        if (looks.wants({ ...frame, atMs }, slowed)) base.push(hour);
+        if (passes.wants({ ...frame, atMs }, slowed)) base.push(hour);
       }
     }
     t.same([...new Set(base)], [0, 6.1]);
@@ -66,16 +66,16 @@ t.test(
 );
 
 t.test('a quiet street gets a larger picture before the gate would run the detector', { skip }, async (t) => {
-  const looks = new HighResolutionPasses();
-  const looked: number[] = [];
+  const passes = new HighResolutionPasses();
+  const runTimesMs: number[] = [];
   for await (const frame of filteredClip('trim=end=6')) {
     const even = frame.index % 2 === 0;
     const fine = even ? { fine: { size: frame.input, rgb: frame.rgb } } : {};
     const nextFrame = { ...frame, ...fine };
-    if (!looks.isDue(nextFrame)) continue;
-    looks.noteDetectorRun(nextFrame);
-    looked.push(frame.atMs);
+    if (!passes.isDue(nextFrame)) continue;
+    passes.noteDetectorRun(nextFrame);
+    runTimesMs.push(frame.atMs);
   }
-  t.same(looked, [200, 1800, 3400, 5000]);
-  t.equal(looks.count, 4);
+  t.same(runTimesMs, [200, 1800, 3400, 5000]);
+  t.equal(passes.count, 4);
 });

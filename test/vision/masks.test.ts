@@ -161,17 +161,17 @@ void t.test('a person under a mask causes no detection, track, motion or trace',
   );
   t.ok(tracked, 'and followed');
 
-  const [covered, empty] = [await outputOf(t, walk, masks), await outputOf(t, nobody, masks)];
-  t.same(covered.persons().filter(inside), [], 'with it he is not');
-  t.equal(covered.frames.length, 30);
-  t.equal(unlike(covered, empty), undefined, 'every message is that of the empty place');
-  t.equal(covered.snapshot, empty.snapshot, 'and so is the picture');
-  t.equal(covered.framesHeld, empty.framesHeld, 'and when the detector rested');
+  const [masked, empty] = [await outputOf(t, walk, masks), await outputOf(t, nobody, masks)];
+  t.same(masked.persons().filter(inside), [], 'with it he is not');
+  t.equal(masked.frames.length, 30);
+  t.equal(unlike(masked, empty), undefined, 'every message is that of the empty place');
+  t.equal(masked.snapshot, empty.snapshot, 'and so is the picture');
+  t.equal(masked.framesHeld, empty.framesHeld, 'and when the detector rested');
   t.ok(
-    covered.framesHeld > bare.framesHeld,
-    `nothing moved in ${covered.framesHeld} frames (${bare.framesHeld} without)`,
+    masked.framesHeld > bare.framesHeld,
+    `nothing moved in ${masked.framesHeld} frames (${bare.framesHeld} without)`,
   );
-  t.not(bare.snapshot, covered.snapshot);
+  t.not(bare.snapshot, masked.snapshot);
 });
 
 void t.test('a person half under a mask is reported by the other half only', { skip }, async (t) => {

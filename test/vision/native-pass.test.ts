@@ -46,16 +46,16 @@ function stripText(shape: Shape, columns: number, fill: string): string {
 }
 
 /** The second picture, held by a sink that is at rest, so that its content stays. */
-function heldPicture(shape: Shape): Promise<HeldResult> {
-  return heldOf(sourceText(shape));
+function pictureOfShape(shape: Shape): Promise<PictureAtRest> {
+  return pictureOfText(sourceText(shape));
 }
 
-interface HeldResult {
+interface PictureAtRest {
   readonly pipeline: NativePipeline;
   readonly picture: SinkPicture;
 }
 
-async function heldOf(picturesText: string): Promise<HeldResult> {
+async function pictureOfText(picturesText: string): Promise<PictureAtRest> {
   const text = `${picturesText} ! appsink name=sink sync=false async=false max-buffers=2`;
   const pipeline = new NativePipeline(text, systemClock);
   pipeline.open();
@@ -67,7 +67,7 @@ async function heldOf(picturesText: string): Promise<HeldResult> {
   return { pipeline, picture };
 }
 
-function letterboxed({ pipeline, picture }: HeldResult, input: SizePx, masks = NO_MASK): Buffer {
+function letterboxed({ pipeline, picture }: PictureAtRest, input: SizePx, masks = NO_MASK): Buffer {
   const rgb = Buffer.alloc(input.widthPx * input.heightPx * 3);
   const { ranges } = masks.inPixels(picture, input);
   pipeline.pictures.letterbox(rgb, input, placementOf(picture.source, input), ranges);
@@ -97,7 +97,7 @@ const SHAPES: readonly (Shape & { readonly input?: SizePx })[] = [
 void t.test('the addon scales, letterboxes and colours as GStreamer does, byte by byte', async (t) => {
   for (const { input = INPUT, ...shape } of SHAPES) {
     const name = JSON.stringify({ ...shape, input: input.widthPx });
-    const own = await heldPicture(shape);
+    const own = await pictureOfShape(shape);
     const { source } = own.picture;
     const size = `width=${input.widthPx},height=${input.heightPx},pixel-aspect-ratio=1/1`;
     const rgb = gstreamerFrames(
@@ -167,15 +167,15 @@ function samePlanes(one: Buffer, other: Buffer, size: SizePx): boolean {
 
 void t.test('planes side by side or in one another give the same picture', async (t) => {
   const shape = { width: 1280, height: 720, pattern: 'smpte' };
-  const [one, other] = [await heldPicture(shape), await heldPicture({ ...shape, format: 'NV12' })];
+  const [one, other] = [await pictureOfShape(shape), await pictureOfShape({ ...shape, format: 'NV12' })];
   t.ok(letterboxed(one, INPUT).equals(letterboxed(other, INPUT)));
-  const third = await heldPicture({ ...shape, format: 'NV21' });
+  const third = await pictureOfShape({ ...shape, format: 'NV21' });
   t.ok(letterboxed(one, INPUT).equals(letterboxed(third, INPUT)));
 });
 
 void t.test('full range is read as such, and the rest is black', async (t) => {
   const rgb = letterboxed(
-    await heldPicture({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
+    await pictureOfShape({ width: 640, height: 480, colorimetry: '1:4:0:0', pattern: 'white' }),
     INPUT,
   );
   t.same([...rgb.subarray(0, 3)], [0, 0, 0]);
@@ -191,9 +191,9 @@ void t.test('masked areas are black in the frame, the grey picture, the planes a
   ];
   const masks = new PrivacyMasks([{ id: 'house', polygon }]);
   for (const format of ['I420', 'NV12']) {
-    const own = await heldPicture({ width: 640, height: 480, pattern: 'white', format });
+    const own = await pictureOfShape({ width: 640, height: 480, pattern: 'white', format });
     const { source } = own.picture;
-    const at = (px: number, share: number): number => Math.floor(px * share);
+    const at = (px: number, ratio: number): number => Math.floor(px * ratio);
     const rgb = letterboxed(own, INPUT, masks);
     t.equal(rgb.readUIntBE((128 * 416 + 208) * 3, 3), 0);
     t.ok(rgb.readUIntBE((10 * 416 + 208) * 3, 3) > 0xf0f0f0, 'and the rest is white');
@@ -229,15 +229,15 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
   for (const shape of shapes) {
     const columns = shape.width >> 2;
     // The mask touches the last column of the colour, and covers little of it.
-    const share = (columns - 0.98) / shape.width;
+    const edgeX = (columns - 0.98) / shape.width;
     const strip: [number, number][] = [
       [0, 0],
-      [share, 0],
-      [share, 1],
+      [edgeX, 0],
+      [edgeX, 1],
       [0, 1],
     ];
     const picturesOf = async (fill: string, masks: PrivacyMasks) => {
-      const own = await heldOf(stripText(shape, columns, fill));
+      const own = await pictureOfText(stripText(shape, columns, fill));
       const { pipeline, picture } = own;
       const size = fitted(picture.source, 1280);
       const i420 = Buffer.alloc(planesBytes(size));
@@ -266,7 +266,7 @@ void t.test('a mask reaches as far as non-square pixels are spread', async (t) =
 });
 
 void t.test('a buffer of the wrong length and an invalid picture are refused', async (t) => {
-  const own = await heldPicture({ width: 640, height: 480 });
+  const own = await pictureOfShape({ width: 640, height: 480 });
   const { pictures } = own.pipeline;
   const at = { leftPx: 0, topPx: 0, widthPx: 32, heightPx: 32 };
   const nothing = new Int32Array();

@@ -76,7 +76,7 @@ function isNaming({ path, name, schema }: Field): boolean {
 /** Paths of latency histograms: one count for each bound, the same for every street. */
 const HISTOGRAMS: ReadonlySet<string> = new Set(['link/stats/stages/latency/counts']);
 
-function faultsOf(schema: TSchema, name: string): string[] {
+function forbiddenFieldsOf(schema: TSchema, name: string): string[] {
   return fieldsOf(schema, name)
     .filter((field) => isNaming(field) || (isVector(field.schema) && !HISTOGRAMS.has(field.path)))
     .map(({ path }) => path);
@@ -97,35 +97,35 @@ t.test('the search finds naming fields and vectors', async (t) => {
     'hair',
     'pixelsMove',
   ]) {
-    t.same(faultsOf(inTracks(field), 'x'), [`x/tracks/${field}`], field);
+    t.same(forbiddenFieldsOf(inTracks(field), 'x'), [`x/tracks/${field}`], field);
   }
-  t.same(faultsOf(object({ values: numbers }), 'x'), ['x/values'], 'whatever it is called');
+  t.same(forbiddenFieldsOf(object({ values: numbers }), 'x'), ['x/values'], 'whatever it is called');
   const names = { anyOf: COLOURS.map((name) => ({ const: name, type: 'string' })) };
   const colours = (over: object): TSchema =>
     object({ colours: { type: 'array', items: names, maxItems: 2, ...over } });
-  t.same(faultsOf(colours({}), 'x'), [], 'two names out of eight');
+  t.same(forbiddenFieldsOf(colours({}), 'x'), [], 'two names out of eight');
   for (const over of [
     { maxItems: 3 },
     { maxItems: undefined },
     { items: { type: 'string' } },
     { items: { type: 'number' } },
   ])
-    t.same(faultsOf(colours(over), 'x'), ['x/colours'], JSON.stringify(over));
-  t.same(faultsOf(object({ xyxyNorm: { ...numbers, maxItems: 4 } }), 'x'), []);
+    t.same(forbiddenFieldsOf(colours(over), 'x'), ['x/colours'], JSON.stringify(over));
+  t.same(forbiddenFieldsOf(object({ xyxyNorm: { ...numbers, maxItems: 4 } }), 'x'), []);
   const redaction = object({ cleanPlate: object({ ratio: { type: 'number' }, plate: { type: 'string' } }) });
   t.same(
-    faultsOf(object({ redaction }), 'x'),
+    forbiddenFieldsOf(object({ redaction }), 'x'),
     ['x/redaction/cleanPlate/plate'],
     'the clean plate is not a licence plate',
   );
 });
 
 t.test('no schema that leaves vision or the box has a field that identifies a person', async (t) => {
-  t.same(faultsOf(FromVision, 'link'), []);
+  t.same(forbiddenFieldsOf(FromVision, 'link'), []);
   t.ok(fieldsOf(FromVision, 'link').length > 50);
   const schemas = MESSAGES.flatMap(({ name, schema }) => (schema === undefined ? [] : [{ name, schema }]));
   t.ok(schemas.length > 8);
-  for (const { name, schema } of schemas) t.same(faultsOf(schema, name), [], name);
+  for (const { name, schema } of schemas) t.same(forbiddenFieldsOf(schema, name), [], name);
 });
 
 t.test('the detector knows exactly these ten classes', async (t) => {

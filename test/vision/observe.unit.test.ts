@@ -81,17 +81,17 @@ t.test('an observation fits the contract, wherever the boxes lie', async (t) => 
     fc.property(
       fc.array(fc.record({ x: number, y: number, w: side, h: side, seen: fc.boolean() })),
       fc.boolean(),
-      (boxes, looked) => {
+      (boxes, detectorRan) => {
         index += 1;
         const tracks = boxes.map(({ x, y, w, h, seen }, i) =>
           trackAt(0, 0, { id: i + 1, xyxyPx: [x, y, x + w, y + h], seen }),
         );
         const frame = { index, ptsNs: 0n, atMs: 100 * index, wallMs: index, source: SOURCE, input, rgb };
-        const observation = observer.observationOf(frame, { detectorRan: looked, detections: [], tracks });
+        const observation = observer.observationOf(frame, { detectorRan, detections: [], tracks });
         return (
           Value.Check(Observation, observation) &&
           observation.tracks.length === boxes.length &&
-          (observation.looked ?? true) === looked
+          (observation.looked ?? true) === detectorRan
         );
       },
     ),
@@ -317,7 +317,7 @@ t.test('dropped items are counted, and reach the health report over all runs of 
       { detectorRan: true, detections, tracks },
     );
   }
-  const left = {
+  const expectedCounters = {
     crossings_dropped: 50 * 64 - 512,
     static_false_positives_dropped: 0,
     grounds_dropped: 0,
@@ -326,18 +326,18 @@ t.test('dropped items are counted, and reach the health report over all runs of 
     static_regions_dropped: 0,
     associated_track_places_dropped: 2 * 2,
   };
-  t.same(observer.limits, left);
+  t.same(observer.limits, expectedCounters);
 
   const state = new VisionStatus({ detector: { input: [416, 256] } });
   const limits = { ...NO_LIMITS, ...observer.limits };
-  const life = (): void => {
+  const startVision = (): void => {
     state.receive({ kind: 'hello', pid: 1 });
     state.receive({ kind: 'stats', stats: { limits } as VisionStats });
   };
-  life();
-  t.match(state.counters, left);
+  startVision();
+  t.match(state.counters, expectedCounters);
   state.onVisionEnd();
-  t.match(state.counters, left);
-  life();
-  t.match(state.counters, { crossings_dropped: 2 * left.crossings_dropped, tracks_refused: 0 });
+  t.match(state.counters, expectedCounters);
+  startVision();
+  t.match(state.counters, { crossings_dropped: 2 * expectedCounters.crossings_dropped, tracks_refused: 0 });
 });

@@ -37,7 +37,7 @@ t.test('the first observation of a track reports its earlier places', { skip }, 
       const isNew = !knownIds.has(id);
       knownIds.add(id);
       const isRight = isNew
-        ? before?.every((found) => found.atMs >= firstMs && found.atMs < atMs) === true
+        ? before?.every((place) => place.atMs >= firstMs && place.atMs < atMs) === true
         : before === undefined;
       if (!isRight) wrong.push(id);
       if (isNew && before?.[0]?.atMs === firstMs) complete += 1;

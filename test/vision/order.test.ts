@@ -14,7 +14,7 @@ import { permitUnder } from '../../agent/restraint/permit.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
 import { type Allowed, allowed } from '../../agent/vision/order/order.ts';
 import { configOf } from '../lib/agent.ts';
-import { authorised, orderFor, signedOrder, testKey } from '../lib/authority.ts';
+import { authorisationFor, authorised, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { SILENT } from '../lib/outbox.ts';
 import { scratch } from '../lib/paths.ts';
 import { BOX, SITE, waitUntil } from '../lib/room.ts';
@@ -46,7 +46,7 @@ interface TestBox {
     folder?: undefined;
     vehicleColours?: boolean;
   }): Allowed;
-  order(change?: Partial<Authorisation>): string;
+  authorisationText(change?: Partial<Authorisation>): string;
   readonly folder: RestraintFolder;
 }
 
@@ -54,9 +54,9 @@ function box(t: Test): TestBox {
   const dir = scratch(t);
   writeOwnFolder(dir, authorised(config, join(dir, 'order')));
   const folder = ownFolder(dir);
-  const order = (change: Partial<Authorisation> = {}): string => {
+  const authorisationText = (change: Partial<Authorisation> = {}): string => {
     const rules = [{ kind: 'loitering', zones: 'all' as const, purpose: 'none', legalBasis: 'none' }];
-    return String(signedOrder({ ...orderFor(config), rules, ...change }));
+    return String(signedAuthorisation({ ...authorisationFor(config), rules, ...change }));
   };
   const ask: TestBox['ask'] = ({
     source = CAMERA,
@@ -67,30 +67,42 @@ function box(t: Test): TestBox {
   } = {}) => {
     const camera = { source, fps: 5, ...(substream && { substream }) };
     const settings = { camera, masks: [], ...(vehicleColours !== undefined && { vehicleColours }) };
-    return allowed({ order: order(), folder, ...change, settings, unit });
+    return allowed({ order: authorisationText(), folder, ...change, settings, unit });
   };
-  return { ask, order, folder };
+  return { ask, authorisationText, folder };
 }
 
 t.test(
   'root’s copy of the authority’s key opens an authorisation for this box, camera and day',
   async (t) => {
-    const { ask, order, folder } = box(t);
+    const { ask, authorisationText, folder } = box(t);
     t.match(ask(), { masks: [MASK], sealTo: [] }, 'masks of the folder, though none were asked for');
     const windows = {
       ...MASK,
       id: 'windows',
       polygon: MASK.polygon.map(([x, y]) => [1 - x, y] as [number, number]),
     };
-    t.same(ask({ order: order({ masks: [windows, MASK] }) }).masks, [MASK, windows], 'and of the order');
-    t.same(ask({ order: order({ ageRecipients: [RECIPIENT] }) }).sealTo, [RECIPIENT], 'keys of the order');
+    t.same(
+      ask({ order: authorisationText({ masks: [windows, MASK] }) }).masks,
+      [MASK, windows],
+      'and of the order',
+    );
+    t.same(
+      ask({ order: authorisationText({ ageRecipients: [RECIPIENT] }) }).sealTo,
+      [RECIPIENT],
+      'keys of the order',
+    );
     const yesterday = new Date(Date.now() - 1000).toISOString();
     const cases: [string, Parameters<TestBox['ask']>[0], RegExp][] = [
       ['no order', { order: null }, /without a signed authorisation/],
       ['no folder', { folder: undefined }, /no folder names the authority/],
       ['rubbish', { order: '{}' }, /./],
-      ['another authority’s', { order: String(signedOrder(orderFor(config), testKey())) }, /no key/],
-      ['another box’s', { order: order({ box: 'other' }) }, /is for other/],
+      [
+        'another authority’s',
+        { order: String(signedAuthorisation(authorisationFor(config), testKey())) },
+        /no key/,
+      ],
+      ['another box’s', { order: authorisationText({ box: 'other' }) }, /is for other/],
       ['another camera', { source: 'rtsp://10.0.0.9/main' }, /camera.source is rtsp:\/\/10.0.0.9/],
       [
         'another channel',
@@ -103,7 +115,7 @@ t.test(
         /camera.source cannot be parsed/,
       ],
       ['behind a fragment', { source: 'rtsp://10.0.0.7#@10.0.0.2/main' }, /camera.source cannot be parsed/],
-      ['ended', { order: order({ notAfter: yesterday }) }, /was valid until/],
+      ['ended', { order: authorisationText({ notAfter: yesterday }) }, /was valid until/],
     ];
     for (const [name, change, reason] of cases) {
       t.throws(() => ask(change), { kind: 'denied', message: reason }, name);
@@ -115,7 +127,7 @@ t.test(
 );
 
 t.test('colours of vehicles are named only where the authorisation’s track log has them', async (t) => {
-  const { ask, order } = box(t);
+  const { ask, authorisationText } = box(t);
   const tracks = (colour?: boolean): TrackLogGrant => ({
     purpose: 'thefts of vehicles',
     legalBasis: 'none',
@@ -131,14 +143,18 @@ t.test('colours of vehicles are named only where the authorisation’s track log
     t.equal(ask(request).vehicleColours, false, 'an order without a log of tracks');
     for (const colour of [undefined, false])
       t.equal(
-        ask({ ...request, order: order({ tracks: tracks(colour) }) }).vehicleColours,
+        ask({ ...request, order: authorisationText({ tracks: tracks(colour) }) }).vehicleColours,
         false,
         `${colour}`,
       );
   }
-  const ordered = order({ tracks: tracks(true) });
-  t.equal(ask({ order: ordered }).vehicleColours, true);
-  t.equal(ask({ order: ordered, vehicleColours: false }).vehicleColours, true, 'the authorisation decides');
+  const withColours = authorisationText({ tracks: tracks(true) });
+  t.equal(ask({ order: withColours }).vehicleColours, true);
+  t.equal(
+    ask({ order: withColours, vehicleColours: false }).vehicleColours,
+    true,
+    'the authorisation decides',
+  );
   const recorded = { order: null, source: 'test:pattern', unit: false } as const;
   t.equal(ask(recorded).vehicleColours, false, 'a recorded clip');
   t.equal(
@@ -149,9 +165,9 @@ t.test('colours of vehicles are named only where the authorisation’s track log
 });
 
 t.test('a second stream is opened only where the authorisation names it', async (t) => {
-  const { ask, order } = box(t);
+  const { ask, authorisationText } = box(t);
   const substream = 'rtsp://admin:hunter2@10.0.0.2/sub';
-  const withSubstream = order({ substream: 'rtsp://10.0.0.2/sub' });
+  const withSubstream = authorisationText({ substream: 'rtsp://10.0.0.2/sub' });
   t.equal(ask({ substream }).substream, undefined, 'an order without one');
   t.equal(ask({ substream, order: withSubstream }).substream, substream);
   t.equal(ask({ order: withSubstream }).substream, undefined, 'none is configured');
@@ -174,21 +190,25 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
     [0.5, 1],
     [0, 1],
   ];
-  const permit = {
+  const installation = {
     installation: true,
     rules: [],
     notAfter: new Date(Date.now() - 1 + 3_600_000).toISOString(),
   };
   const from = { notBefore: new Date(Date.now() - 3_600_000).toISOString() };
-  const masked = { ...permit, ...from, masks: [{ id: 'left', polygon: left }] };
+  const masked = { ...installation, ...from, masks: [{ id: 'left', polygon: left }] };
   const config = authorised(bare, join(dir, 'order'));
   writeOwnFolder(dir, config);
   t.same(ownFolder(dir).box().masks, [], 'none in the folder');
   for (const [name, change, black] of [
     ['with it', masked, true],
-    ['without (control)', { ...permit, ...from }, false],
+    ['without (control)', { ...installation, ...from }, false],
   ] as const) {
-    const jpeg = await picture(t, ownFolder(dir).dir, String(signedOrder(orderFor(bare, change))));
+    const jpeg = await picture(
+      t,
+      ownFolder(dir).dir,
+      String(signedAuthorisation(authorisationFor(bare, change))),
+    );
     const { data, info } = await sharp(jpeg).greyscale().raw().toBuffer({ resolveWithObject: true });
     const mean = (fromX: number, toX: number): number => {
       let sum = 0;
@@ -203,7 +223,7 @@ t.test('a mask of the authorisation is black, whatever folder and agent say', as
 });
 
 /** The first picture that vision sends under an installation authorisation, which is not sealed. */
-async function picture(t: Test, restraintDir: string, order: string): Promise<Buffer> {
+async function picture(t: Test, restraintDir: string, authorisation: string): Promise<Buffer> {
   let jpeg: Buffer | undefined;
   let hasAsked = false;
   const kinds: string[] = [];
@@ -223,7 +243,7 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
     },
   });
   t.teardown(() => vision.stop());
-  vision.start(permitUnder(order, []), bareSettings('test:pattern', 5));
+  vision.start(permitUnder(authorisation, []), bareSettings('test:pattern', 5));
   await waitUntil(t, `a picture (${kinds.join(', ')})`, () => jpeg !== undefined, 30_000);
   await vision.stop();
   t.notOk(kinds.includes('sealed'), 'no message is sealed');
@@ -231,7 +251,7 @@ async function picture(t: Test, restraintDir: string, order: string): Promise<Bu
 }
 
 t.test('a suspension or an expired authorisation ends vision while it runs', async (t) => {
-  const { ask, order, folder } = box(t);
+  const { ask, authorisationText, folder } = box(t);
   const grant = ask();
   grant.stillHolds();
   const about = { id: 'a'.repeat(16), since: new Date().toISOString(), by: 'court' };
@@ -248,7 +268,7 @@ t.test('a suspension or an expired authorisation ends vision while it runs', asy
   writeFileSync(folder.path(SUSPENSION_FILE), 'x');
   t.throws(() => grant.stillHolds(), { message: /^suspended: / }, 'a record that cannot be read');
   rmSync(folder.path(SUSPENSION_FILE));
-  const short = ask({ order: order({ notAfter: new Date(Date.now() + 300).toISOString() }) });
+  const short = ask({ order: authorisationText({ notAfter: new Date(Date.now() + 300).toISOString() }) });
   await systemClock.sleep(400);
   t.throws(() => short.stillHolds(), { message: /was valid until/ });
 });

@@ -49,7 +49,7 @@ function vehicle(xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 const boxAt = (x: number): XyxyPx => [x, 100, x + 48, 136];
 
 /** Ratio of the detector runs after the first at which the pixels are reported to move. */
-function share(steps: number, at: (k: number) => { frame: Frame; track: Track }): number {
+function movingRatio(steps: number, at: (k: number) => { frame: Frame; track: Track }): number {
   const pixels = new PixelMotion();
   let moving = 0;
   for (let k = 0; k < steps; k += 1) {
@@ -62,10 +62,10 @@ function share(steps: number, at: (k: number) => { frame: Frame; track: Track })
 t.test('a driving vehicle moves its pixels, also in changing light', async (t) => {
   const drive = (k: number) => boxAt(60 + 16 * k);
   const drives = (light?: (level: number) => number) =>
-    share(8, (k) => ({ frame: frameAt(k * STEP_MS, drive(k), light), track: vehicle(drive(k)) }));
+    movingRatio(8, (k) => ({ frame: frameAt(k * STEP_MS, drive(k), light), track: vehicle(drive(k)) }));
   t.equal(drives(), 1);
   let gain = 1;
-  const dimming = share(8, (k) => {
+  const dimming = movingRatio(8, (k) => {
     gain = 1 - 0.07 * k;
     return { frame: frameAt(k * STEP_MS, drive(k), (level) => level * gain), track: vehicle(drive(k)) };
   });
@@ -75,7 +75,10 @@ t.test('a driving vehicle moves its pixels, also in changing light', async (t) =
 t.test('a box that moves over a still picture moves no pixels', async (t) => {
   const wander = (k: number) => boxAt(120 + (k % 2 === 0 ? 0 : 20));
   const over = (light: (k: number) => (level: number, x: number, y: number) => number) =>
-    share(10, (k) => ({ frame: frameAt(k * STEP_MS, boxAt(120), light(k)), track: vehicle(wander(k)) }));
+    movingRatio(10, (k) => ({
+      frame: frameAt(k * STEP_MS, boxAt(120), light(k)),
+      track: vehicle(wander(k)),
+    }));
   t.equal(
     over(() => (level) => level),
     0,
@@ -91,7 +94,7 @@ t.test('a box that moves over a still picture moves no pixels', async (t) => {
     0,
     'while the focus hunts',
   );
-  const edge = share(10, (k) => ({
+  const edge = movingRatio(10, (k) => ({
     frame: frameAt(k * STEP_MS, undefined, (level, x) => (x < 100 + 16 * k ? level * 0.55 : level)),
     track: vehicle(boxAt(80 + 16 * k)),
   }));
@@ -107,7 +110,7 @@ t.test('a newly confirmed track is compared with its earlier places', async (t) 
 });
 
 t.test('a weak box that returns over the same picture becomes a static false positive', async (t) => {
-  const furniture = new StaticFalsePositives();
+  const staticFalsePositives = new StaticFalsePositives();
   const box = boxAt(200);
   let atMs = 0;
   let id = 0;
@@ -121,10 +124,12 @@ t.test('a weak box that returns over the same picture becomes a static false pos
     for (let k = 0; k < 4; k += 1, atMs += 1000) {
       const tracks = [vehicle(box, { id, ...over })];
       marked.push(
-        furniture.update(frameAt(atMs, picture), tracks, new Set(moves && k > 0 ? [id] : [])).has(id),
+        staticFalsePositives
+          .update(frameAt(atMs, picture), tracks, new Set(moves && k > 0 ? [id] : []))
+          .has(id),
       );
     }
-    furniture.update(frameAt(atMs, picture), [], new Set());
+    staticFalsePositives.update(frameAt(atMs, picture), [], new Set());
     atMs += 15_000;
     return [marked[0] as boolean, marked[3] as boolean];
   };
@@ -134,5 +139,5 @@ t.test('a weak box that returns over the same picture becomes a static false pos
   t.same(visit(undefined, { bestScore: 0.6 }), [false, false], 'a sure detection');
   t.same(visit(undefined, {}, true), [true, false], 'until it moves');
   t.same(visit(undefined, { group: 'person', label: 'person' }), [false, false], 'another group');
-  t.equal(furniture.droppedPlaces, 0);
+  t.equal(staticFalsePositives.droppedPlaces, 0);
 });

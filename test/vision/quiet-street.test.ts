@@ -190,7 +190,7 @@ async function live(t: Test, filmPair: readonly [string, string]) {
   const report = quiet.report;
   await Promise.all([camera.stop(), quiet.stop()]);
   await server.stop();
-  return { all, report, watched, dropped: camera.counters.framesDropped };
+  return { all, report, watched, droppedFrames: camera.counters.framesDropped };
 }
 
 for (const encoding of [NORMAL, ...(full ? EXTRA_ENCODINGS : [])]) {
@@ -202,14 +202,14 @@ for (const encoding of [NORMAL, ...(full ? EXTRA_ENCODINGS : [])]) {
     await replay.stop();
     t.ok(truth.length >= 2, `full decoding sees motion begin at ${truth.join(', ')} s`);
 
-    const { all, report, watched, dropped } = await live(t, filmPair);
+    const { all, report, watched, droppedFrames } = await live(t, filmPair);
     const starts = startsOf(all);
     for (const atS of truth.filter((one) => one < FILM_S - 4)) {
       const near = starts.find((one) => Math.abs(one - atS) <= 1);
       t.ok(near !== undefined, `${atS} s is seen at ${near} s (of ${starts.join(', ')})`);
     }
     t.ok(report.rests >= 2, `${report.rests} rests, ${report.idleWakings} for nothing; ${report.reason}`);
-    t.ok(dropped < 50, `${dropped} frames gave way`);
+    t.ok(droppedFrames < 50, `${droppedFrames} frames gave way`);
     t.ok(watched > 150, `${watched} pictures were not decoded`);
     const rested = all.filter(({ resting, atS }) => resting && atS > 8 && atS < 13);
     t.ok(rested.length >= 2, `it rests before anything moves: ${rested.length} frames`);

@@ -45,7 +45,7 @@ function track(
 const rateFor = (): WantedRate => new WantedRate({ zones: [], lines: [LINE], usualFps: 5 });
 
 /** A thing goes through the picture and is tracked from the third frame on; returns the rate wanted at each frame. */
-function passage(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
+function passingRates(rate: WantedRate, fromIndex: number, sidePx: number, pxPerS: number, id = 1): number[] {
   const rates: number[] = [];
   for (let i = 0; (i / 15) * pxPerS + sidePx < INPUT.widthPx; i += 1) {
     const thing = { leftPx: (i / 15) * pxPerS, sidePx };
@@ -71,16 +71,16 @@ t.test('a still street is analysed once a second, and motion at the usual rate a
 });
 
 t.test('fast objects at a line raise the rate; walkers and objects off the line do not', async (t) => {
-  const fast = passage(rateFor(), 0, 20, 90);
+  const fast = passingRates(rateFor(), 0, 20, 90);
   t.equal(
     Math.round(10 * Math.max(...fast.slice(15, 40))) / 10,
     12.9,
     'four and a half sizes a second, 0.35 of its size between two looks',
   );
   const rate = rateFor();
-  for (let n = 0; n < 30; n += 1) passage(rate, n * 300, 40, 30, n + 1);
+  for (let n = 0; n < 30; n += 1) passingRates(rate, n * 300, 40, 30, n + 1);
   t.ok(
-    Math.max(...passage(rate, 9000, 40, 30, 99)) <= 6,
+    Math.max(...passingRates(rate, 9000, 40, 30, 99)) <= 6,
     'nine of ten here walked, so the next one is not expected to be fast',
   );
   const off = new WantedRate({
@@ -88,7 +88,7 @@ t.test('fast objects at a line raise the rate; walkers and objects off the line 
     lines: [{ ...LINE, from: [0.5, 0], to: [0.5, 0.1] }],
     usualFps: 5,
   });
-  t.equal(Math.max(...passage(off, 0, 20, 90)), 5);
+  t.equal(Math.max(...passingRates(off, 0, 20, 90)), 5);
 });
 
 t.test('a fast object in a zone gets three detector runs where the rate allows it', async (t) => {
@@ -101,33 +101,33 @@ t.test('a fast object in a zone gets three detector runs where the rate allows i
     ];
     return new WantedRate({ zones: [{ id: 'zone', polygon }], lines: [], usualFps: 5 });
   };
-  const wide = passage(zoneOf(0.12), 0, 120, 130);
+  const wide = passingRates(zoneOf(0.12), 0, 120, 130);
   t.ok(Math.max(...wide.slice(20)) >= 7 && Math.max(...wide.slice(20)) <= 10, 'through it in .4 s');
 });
 
 /** Number of analysed frames, of 15 a second for the given time. */
-function analysed(pace: RateControl, fromS: number, seconds: number, fps: number): number {
+function analysed(rateControl: RateControl, fromS: number, seconds: number, fps: number): number {
   let count = 0;
   for (let i = 0; i < seconds * 15; i += 1) {
     const atMs = fromS * 1000 + i * FRAME_MS;
-    if (!pace.isDue(atMs, { fps, pictured: false })) continue;
-    pace.noteAnalysed('look', atMs);
+    if (!rateControl.isDue(atMs, { fps, pictured: false })) continue;
+    rateControl.noteAnalysed('look', atMs);
     count += 1;
   }
   return count;
 }
 
 t.test('the rate follows the street within its mean, and is never below the usual', async (t) => {
-  const pace = new RateControl(5, true);
-  t.equal(analysed(pace, 0, 10, 15), 150, 'ten seconds at fifteen');
-  const minute = analysed(pace, 10, 60, 15);
+  const rateControl = new RateControl(5, true);
+  t.equal(analysed(rateControl, 0, 10, 15), 150, 'ten seconds at fifteen');
+  const minute = analysed(rateControl, 10, 60, 15);
   t.ok(minute >= 300 && minute <= 360, `a minute more: ${minute}`);
-  const later = analysed(pace, 70, 600, 15) / 600;
+  const later = analysed(rateControl, 70, 600, 15) / 600;
   t.ok(later >= 4.9 && later <= 5.1, `the mean: ${later}`);
-  t.ok(pace.short > 1000, 'and what was left out is counted');
-  t.ok(Math.abs(analysed(pace, 670, 120, 1) - 120) <= 1, 'once a second where nothing moves');
-  t.equal(analysed(pace, 790, 10, 15), 150, 'which pays for the next');
-  t.equal(pace.shed, 0);
+  t.ok(rateControl.short > 1000, 'and what was left out is counted');
+  t.ok(Math.abs(analysed(rateControl, 670, 120, 1) - 120) <= 1, 'once a second where nothing moves');
+  t.equal(analysed(rateControl, 790, 10, 15), 150, 'which pays for the next');
+  t.equal(rateControl.shed, 0);
 });
 
 t.test('any rate is kept on average with frames that come at another', async (t) => {
@@ -138,29 +138,29 @@ t.test('any rate is kept on average with frames that come at another', async (t)
     [15, 12.5],
     [6, 12.5],
   ] as const) {
-    const pace = new RateControl(5, true);
+    const rateControl = new RateControl(5, true);
     let count = 0;
     for (let i = 0; i < 10 * comes; i += 1) {
-      if (pace.isDue((i * 1000) / comes, { fps, pictured: false })) count += 1;
+      if (rateControl.isDue((i * 1000) / comes, { fps, pictured: false })) count += 1;
     }
     t.ok(Math.abs(count / 10 - Math.min(fps, comes)) <= 0.06 * fps, `${fps} of ${comes}: ${count / 10}`);
   }
 });
 
 t.test('a frame with a picture is analysed, unless the board is hot', async (t) => {
-  const pace = new RateControl(5, true);
-  pace.isDue(0, { fps: 1, pictured: false });
-  t.equal(pace.isDue(67, { fps: 1, pictured: false }), false);
-  t.equal(pace.isDue(133, { fps: 1, pictured: true }), true);
-  pace.heat(2);
-  t.equal(pace.isDue(200, { fps: 15, pictured: true }), false);
-  t.equal(pace.shed, 1);
-  t.equal(pace.isDue(533, { fps: 15, pictured: false }), true);
+  const rateControl = new RateControl(5, true);
+  rateControl.isDue(0, { fps: 1, pictured: false });
+  t.equal(rateControl.isDue(67, { fps: 1, pictured: false }), false);
+  t.equal(rateControl.isDue(133, { fps: 1, pictured: true }), true);
+  rateControl.heat(2);
+  t.equal(rateControl.isDue(200, { fps: 15, pictured: true }), false);
+  t.equal(rateControl.shed, 1);
+  t.equal(rateControl.isDue(533, { fps: 15, pictured: false }), true);
 });
 
 t.test('a board with slow detector runs gets no higher rate than it can do', async (t) => {
-  const pace = new RateControl(5, true);
-  for (let i = 0; i < 50; i += 1) pace.noteDuration(100, i * 200);
-  const rate = analysed(pace, 10, 10, 15) / 10;
+  const rateControl = new RateControl(5, true);
+  for (let i = 0; i < 50; i += 1) rateControl.noteDuration(100, i * 200);
+  const rate = analysed(rateControl, 10, 10, 15) / 10;
   t.ok(rate > 6 && rate <= 7.5, `looks of 100 ms, 0.7 of the time: ${rate}`);
 });

@@ -38,13 +38,13 @@ for (const sequence of knownRedactionSequences(evaluationData('.').file)) {
       ? 'the hidden ratio is reported'
       : 'its pictures contain no pixel of a person';
   t.test(`${sequence.name}: ${expectation}`, { skip }, async (t) => {
-    const figures = await measureRedaction(
+    const statistics = await measureRedaction(
       { ...sequence, ...(!FULL && { passes: 1 }) },
       { ...(!FULL && { framesMax: sequence.truth === undefined ? 100 : 300 }), say: () => undefined },
     );
-    for (const line of redactionTable([figures]).split('\n').slice(-3)) t.comment(line);
+    for (const line of redactionTable([statistics]).split('\n').slice(-3)) t.comment(line);
     const { persons, personPixels, by, leaked, learntFromPeople, learnt, seam, bytesMax, mosaicShare } =
-      figures;
+      statistics;
     t.equal(leaked, 0, 'no hidden pixel comes from anybody');
     t.ok(seam <= 6, `${seam} levels at the border of the place`);
     t.ok(bytesMax <= 150_000, `${bytesMax} bytes`);

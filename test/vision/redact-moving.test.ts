@@ -63,13 +63,13 @@ function changedIn(rgb: Buffer, { widthPx }: SizePx, part: XyxyPx, seed: number)
 }
 
 interface FrameContent {
-  readonly found?: readonly Detection[];
+  readonly detections?: readonly Detection[];
   readonly foreground?: Foreground;
 }
 
-function snapshot(still: Still, { found = [], foreground }: FrameContent): Promise<RedactedJpeg> {
+function snapshot(still: Still, { detections = [], foreground }: FrameContent): Promise<RedactedJpeg> {
   const redactor = new Redactor('UTC');
-  redactor.remember({ atMs: 1000, wallMs: 1000, source: still.source }, found, [], foreground);
+  redactor.remember({ atMs: 1000, wallMs: 1000, source: still.source }, detections, [], foreground);
   return redactor.redact(still, { focus: [] });
 }
 
@@ -128,10 +128,10 @@ t.test('moving parts that stick out of a box are hidden too', async (t) => {
   const still = await stillOf(rgb, SMALL);
   // The detector has seen the lower half; head and shoulders move above its box.
   const legs: Detection = { group: 'person', label: 'person', score: 0.3, xyxyPx: [210, 260, 290, 350] };
-  const content = { found: [legs], foreground: foregroundOf(MISSED, MOVING) };
+  const content = { detections: [legs], foreground: foregroundOf(MISSED, MOVING) };
   const head = await stillOf(changedIn(rgb, SMALL, [20, 14, 30, 24], 8), SMALL);
   t.equal((await snapshot(still, content)).sha256, (await snapshot(head, content)).sha256);
-  const alone = { found: [legs] };
+  const alone = { detections: [legs] };
   t.not(
     (await snapshot(still, alone)).sha256,
     (await snapshot(head, alone)).sha256,
@@ -149,9 +149,9 @@ t.test('a moving sure vehicle is coarse; a doubtful one and a person before one 
   const other = await stillOf(changedIn(rgb, SMALL, [22, 16, 28, 34], 10), SMALL);
   const foreground = foregroundOf(MISSED, MOVING);
   const box: XyxyPx = [180, 120, 320, 380];
-  const files = async (...found: Detection[]): Promise<[RedactedJpeg, RedactedJpeg]> => [
-    await snapshot(still, { found, foreground }),
-    await snapshot(other, { found, foreground }),
+  const files = async (...detections: Detection[]): Promise<[RedactedJpeg, RedactedJpeg]> => [
+    await snapshot(still, { detections, foreground }),
+    await snapshot(other, { detections, foreground }),
   ];
   const [sure, another] = await files(car(0.6, ...box));
   t.equal(sure.redaction.mosaicShare, 0);
@@ -195,8 +195,8 @@ t.test('pictures that differ only within one block of a vehicle become the same 
         one.copy(swapped, a, b, b + 24);
       }
       const [before, after] = [
-        await snapshot(await stillOf(one, SMALL), { found: detections }),
-        await snapshot(await stillOf(swapped, SMALL), { found: detections }),
+        await snapshot(await stillOf(one, SMALL), { detections }),
+        await snapshot(await stillOf(swapped, SMALL), { detections }),
       ];
       return before.sha256 === after.sha256;
     }),
@@ -214,7 +214,7 @@ t.test('a hidden area beside a vehicle takes none of its colours', async (t) => 
   for (let y = 100; y < 300; y += 1) whiteCar.fill(255, (y * 640 + 100) * 3, (y * 640 + 290) * 3);
   const parts = [];
   for (const picture of [rgb, whiteCar]) {
-    const { bytes } = await snapshot(await stillOf(picture, SMALL), { found: detections });
+    const { bytes } = await snapshot(await stillOf(picture, SMALL), { detections });
     const part = (left: number) =>
       sharp(bytes).extract({ left, top: 112, width: 88, height: 232 }).raw().toBuffer();
     parts.push([await part(152), await part(320)]);

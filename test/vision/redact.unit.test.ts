@@ -338,14 +338,14 @@ function canvasOf(size: SizePx, grey = 0) {
     });
     return pixels;
   };
-  return { rgb, canvas: new Canvas(rgb, size), drawn: paintedPixels };
+  return { rgb, canvas: new Canvas(rgb, size), paintedPixels };
 }
 
 t.test('signs: a frame surrounds a box within the picture', async (t) => {
-  const { rgb, canvas, drawn } = canvasOf({ widthPx: 40, heightPx: 30 });
+  const { rgb, canvas, paintedPixels } = canvasOf({ widthPx: 40, heightPx: 30 });
   canvas.frame([10, 10, 20, 20], 2, INK);
-  t.equal(drawn().length, 14 * 14 - 10 * 10);
-  t.ok(drawn().every(([x, y]) => x < 10 || x >= 20 || y < 10 || y >= 20));
+  t.equal(paintedPixels().length, 14 * 14 - 10 * 10);
+  t.ok(paintedPixels().every(([x, y]) => x < 10 || x >= 20 || y < 10 || y >= 20));
   const before = rgb.slice();
   canvas.frame([60, 60, 70, 70], 2, INK);
   t.same(rgb, before, 'a box outside is not drawn');
@@ -361,9 +361,9 @@ t.test('signs: a line has no gaps, or is dotted, and stays in the picture', asyn
       fc.array(fc.tuple(unit, unit), { minLength: 2, maxLength: 4 }),
       fc.integer({ min: 1, max: 4 }),
       (points, linePx) => {
-        const { canvas, drawn } = canvasOf(size);
+        const { canvas, paintedPixels: readPixels } = canvasOf(size);
         canvas.line(points, linePx, 1, INK);
-        const pixels = drawn();
+        const pixels = readPixels();
         const distance = ([x, y]: [number, number], i: number): number =>
           toEdge(points.slice(i, i + 2), size, x + 0.5, y + 0.5);
         const near = pixels.every((pixel) =>
@@ -371,10 +371,10 @@ t.test('signs: a line has no gaps, or is dotted, and stays in the picture', asyn
         );
         const gapless = points.slice(1).every(([bx, by], i) => {
           const [ax, ay] = points[i] as PointNorm;
-          return [0, 0.3, 0.5, 0.7, 1].every((share) => {
+          return [0, 0.3, 0.5, 0.7, 1].every((ratio) => {
             const [x, y] = [
-              (ax + share * (bx - ax)) * size.widthPx,
-              (ay + share * (by - ay)) * size.heightPx,
+              (ax + ratio * (bx - ax)) * size.widthPx,
+              (ay + ratio * (by - ay)) * size.heightPx,
             ];
             return pixels.some(([px, py]) => Math.hypot(px + 0.5 - x, py + 0.5 - y) <= linePx + 1);
           });
@@ -384,18 +384,18 @@ t.test('signs: a line has no gaps, or is dotted, and stays in the picture', asyn
     ),
     { numRuns: 100 },
   );
-  const { canvas, drawn } = canvasOf(size);
+  const { canvas, paintedPixels } = canvasOf(size);
   const line = [0, 1].map((x): PointNorm => [x, 0.5]);
   canvas.line(line, 2, 10, INK);
-  t.equal(new Set(drawn().map(([x]) => x)).size, 7 * 2, 'seven dots of two pixels');
+  t.equal(new Set(paintedPixels().map(([x]) => x)).size, 7 * 2, 'seven dots of two pixels');
 });
 
 t.test('signs: letters are legible, and a number stays in the picture', async (t) => {
   const size: SizePx = { widthPx: 24, heightPx: 9 };
-  const { canvas, drawn } = canvasOf(size);
+  const { canvas, paintedPixels } = canvasOf(size);
   t.equal(canvas.text('T1z', 1, 1, 1, INK), 1 + textSize('T1z', 1).widthPx);
   const rows = Array.from({ length: 9 }, () => Array<string>(24).fill('.'));
-  for (const [x, y] of drawn()) (rows[y] as string[])[x] = '#';
+  for (const [x, y] of paintedPixels()) (rows[y] as string[])[x] = '#';
   t.same(
     rows.map((row) => row.join('')),
     [
@@ -417,7 +417,7 @@ t.test('signs: letters are legible, and a number stays in the picture', async (t
   ] as const) {
     const small = canvasOf({ widthPx: 64, heightPx: 64 });
     drawNumber(small.canvas, box, '12', 1);
-    t.equal(small.drawn().length, 13 * 9, `${box}: the whole of its ground`);
+    t.equal(small.paintedPixels().length, 13 * 9, `${box}: the whole of its ground`);
   }
 });
 
@@ -429,7 +429,7 @@ t.test('signs: a figure fills its box, in two colours as bright as its ground', 
     const [subject, other] = [canvasOf(size, grey), canvasOf(size, grey)];
     drawFigure(subject.rgb, size, subject.canvas, { xyxyPx: [30, 30, 90, 180], number: 3 }, 1);
     drawFigure(other.rgb, size, other.canvas, { xyxyPx: [30, 30, 90, 180] }, 1);
-    const own = other.drawn();
+    const own = other.paintedPixels();
     t.ok(
       own.length > 2000 && own.every(([x, y]) => x >= 29 && x < 91 && y >= 29 && y < 181),
       `${grey}: in the box`,
@@ -448,7 +448,7 @@ t.test('signs: a figure fills its box, in two colours as bright as its ground', 
       t.same(colourAt(other, x, y), [grey, grey, grey], `${grey}: nothing beside head and legs`);
     }
     t.ok(
-      subject.drawn().some(([, y]) => y < 29),
+      subject.paintedPixels().some(([, y]) => y < 29),
       `${grey}: the number is above`,
     );
   }
@@ -457,7 +457,7 @@ t.test('signs: a figure fills its box, in two colours as bright as its ground', 
 t.test('signs: the legend is a band of lines at the lower or upper edge', async (t) => {
   const size: SizePx = { widthPx: 200, heightPx: 100 };
   const bandOf = (texts: string[], focus: XyxyPx[]): [number, number] | undefined => {
-    const { canvas, drawn } = canvasOf(size, 99);
+    const { canvas, paintedPixels } = canvasOf(size, 99);
     const sign = (box: XyxyPx): void => canvas.rectangle(box, INK);
     drawLegend(
       canvas,
@@ -465,7 +465,7 @@ t.test('signs: the legend is a band of lines at the lower or upper edge', async 
       1,
       focus,
     );
-    const ys = drawn().map(([, y]) => y);
+    const ys = paintedPixels().map(([, y]) => y);
     return ys.length === 0 ? undefined : [Math.min(...ys), Math.max(...ys) + 1];
   };
   t.equal(bandOf([], []), undefined, 'nothing to say');

@@ -30,7 +30,7 @@ function track(xyxyPx: XyxyPx, velocityPxPerS: [number, number] = [0, 0], id = 1
 }
 
 interface FrameContent {
-  readonly found?: readonly Detection[];
+  readonly detections?: readonly Detection[];
   readonly tracks?: readonly Track[];
   readonly foreground?: Foreground;
 }
@@ -42,8 +42,8 @@ function redactionAt(
   thing?: XyxyNorm,
 ): RedactionMap {
   const history = new DetectionHistory();
-  for (const [time, { found = [], tracks = [], foreground }] of Object.entries(frames)) {
-    history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, found, tracks, foreground);
+  for (const [time, { detections = [], tracks = [], foreground }] of Object.entries(frames)) {
+    history.add({ atMs: Number(time), wallMs: 0, source: SOURCE }, detections, tracks, foreground);
   }
   const neighbours = history.framesAround(atMs);
   if (neighbours === undefined) throw new Error(`no frame at ${atMs} ms`);
@@ -57,12 +57,12 @@ const valuesAt = ({ grid, cells }: RedactionMap, ...points: [number, number][]):
 
 t.test('cover: a box stays hidden for two seconds before and after its detection', async (t) => {
   const frames = {
-    1000: { found: [person(500)] },
+    1000: { detections: [person(500)] },
     2000: {},
     3000: {},
     3001: {},
     6000: {},
-    5000: { found: [person(200)] },
+    5000: { detections: [person(200)] },
   };
   t.same(leftsOf(redactionAt(frames, 2000)), [500]);
   t.same(leftsOf(redactionAt(frames, 3000)), [200, 500], 'two seconds on either side');
@@ -72,7 +72,7 @@ t.test('cover: a box stays hidden for two seconds before and after its detection
 
 t.test('cover: a detected person leaves no trail, and a missed one stays hidden', async (t) => {
   const at = (...lefts: number[][]): Record<number, FrameContent> =>
-    Object.fromEntries(lefts.map((xs, i) => [i * 200, { found: xs.map((x) => person(x)) }]));
+    Object.fromEntries(lefts.map((xs, i) => [i * 200, { detections: xs.map((x) => person(x)) }]));
   t.same(leftsOf(redactionAt(at([100], [115], [130]), 400)), [130]);
   t.same(leftsOf(redactionAt(at([100, 300], [110], [120]), 400)), [120, 300], 'one box continues one chain');
   const passing = at([100, 140], [115, 140], [132], [150]);
@@ -90,21 +90,24 @@ t.test('cover: people and riders are hidden, and sure vehicles are coarse', asyn
     detection('animal', 'dog', [10, 10, 40, 40], 0.9),
     detection('bag', 'handbag', [50, 10, 60, 20], 0.9),
   ];
-  const cover = redactionAt({ 0: { found: detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
-  const [walker, predicted] = [valuesAt(cover, [120, 150]), valuesAt(cover, [620, 150])];
+  const map = redactionAt({ 0: { detections, tracks: [track([600, 100, 640, 200])] } }, 0.4);
+  const [walker, predicted] = [valuesAt(map, [120, 150]), valuesAt(map, [620, 150])];
   t.same([walker, predicted], [[HIDDEN], [HIDDEN]], 'who is found, and whom the tracker predicts');
-  const riders = valuesAt(cover, [350, 550], [350, 430], [550, 550], [550, 430]);
+  const riders = valuesAt(map, [350, 550], [350, 430], [550, 550], [550, 430]);
   t.same(riders, Array(4).fill(HIDDEN), 'cycles, and who sits on them');
-  t.same(valuesAt(cover, [800, 550], [800, 850]), [COARSE, HIDDEN], 'a sure car, and a doubtful one');
-  t.same(valuesAt(cover, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are not people');
-  const departed = redactionAt({ 0: { found: [car([700, 500, 900, 600])] }, 200: {} }, 200);
+  t.same(valuesAt(map, [800, 550], [800, 850]), [COARSE, HIDDEN], 'a sure car, and a doubtful one');
+  t.same(valuesAt(map, [25, 25], [55, 15], [950, 50]), [LIVE, LIVE, LIVE], 'dogs and bags are not people');
+  const departed = redactionAt({ 0: { detections: [car([700, 500, 900, 600])] }, 200: {} }, 200);
   t.same(valuesAt(departed, [800, 550]), [HIDDEN], 'where a car has just been, a person may be visible now');
 });
 
 t.test('cover: people before and within a sure vehicle are hidden', async (t) => {
   const bus = car([200, 200, 600, 500]);
-  const before = (xyxyPx: XyxyPx, score: number, more: FrameContent = {}): RedactionMap =>
-    redactionAt({ 0: { ...more, found: [bus, detection('person', 'person', xyxyPx, score)] } }, 0);
+  const before = (xyxyPx: XyxyPx, score: number, otherContent: FrameContent = {}): RedactionMap =>
+    redactionAt(
+      { 0: { ...otherContent, detections: [bus, detection('person', 'person', xyxyPx, score)] } },
+      0,
+    );
   const small: XyxyPx = [300, 250, 340, 350];
   t.same(valuesAt(before(small, 0.5), [320, 300], [500, 400]), [HIDDEN, COARSE], 'who is sure is hidden');
   const driver = before(small, 0.49);
@@ -135,12 +138,12 @@ t.test('cover: people before and within a sure vehicle are hidden', async (t) =>
     const tracks = [
       { ...track([200, 200, 600, 500], [speedPx, 0]), group: 'vehicle', label: 'bus' } as const,
     ];
-    const cover = before(small, 0.1, { tracks, foreground: moving });
-    t.same(valuesAt(cover, [350, 350], [560, 400]), [value, COARSE], `${speedPx} px/s: who moves before it`);
+    const map = before(small, 0.1, { tracks, foreground: moving });
+    t.same(valuesAt(map, [350, 350], [560, 400]), [value, COARSE], `${speedPx} px/s: who moves before it`);
   }
   const thing: XyxyNorm = [0.64, 0.64, 0.76, 0.76];
   const frameWith = (score: number): FrameContent => ({
-    found: [detection('person', 'person', [600, 600, 700, 800], score)],
+    detections: [detection('person', 'person', [600, 600, 700, 800], score)],
   });
   const [doubtful, sure] = [0.3, 0.5].map((score) => redactionAt({ 0: frameWith(score) }, 0, thing)) as [
     RedactionMap,
@@ -178,10 +181,12 @@ t.test('cover: exactly the pixels of a box with its margin are hidden or coarse'
       const history = new DetectionHistory();
       const own = history.add({ atMs: 0, wallMs: 0, source: SOURCE }, detections, []);
       const { grid, cells } = redactionMapOf({ own, before: [], after: [] }, SOURCE, reachPx);
-      const boxes = own.detections.map((box) => ({ box, around: grownBox(box, SOURCE, reachPx) }));
+      const boxes = own.detections.map((box) => ({ box, marginBox: grownBox(box, SOURCE, reachPx) }));
       const vehicles = boxes.some(({ box }) => box.treatment === 'vehicle' && box.sure);
       return cells.every((value, cell) => {
-        const covering = boxes.filter(({ around }) => isTouched(grid, cell, around)).map(({ box }) => box);
+        const covering = boxes
+          .filter(({ marginBox }) => isTouched(grid, cell, marginBox))
+          .map(({ box }) => box);
         if (covering.some(({ treatment, sure }) => treatment !== 'vehicle' && sure)) return value === HIDDEN;
         if (covering.some(({ treatment, sure }) => treatment === 'vehicle' && sure)) return value !== LIVE;
         if (covering.length === 0) return value === LIVE;
@@ -258,7 +263,7 @@ t.test('history: it marks sure detections and tracks, and gives their speeds', a
 t.test('cover: a box without coordinates stops the snapshot', async (t) => {
   for (const nowhere of [Number.NaN, Number.POSITIVE_INFINITY]) {
     const invalid = detection('person', 'person', [nowhere, 100, 200, 300], 0.8);
-    t.throws(() => redactionAt({ 1000: { found: [invalid] } }, 1000), {
+    t.throws(() => redactionAt({ 1000: { detections: [invalid] } }, 1000), {
       kind: 'bug',
       message: /has coordinates/,
     });
@@ -267,7 +272,7 @@ t.test('cover: a box without coordinates stops the snapshot', async (t) => {
 
 t.test('cover: a small thing is as coarse as a person who may be lying there', async (t) => {
   const doubtful = detection('person', 'person', [300, 300, 500, 900], 0.3);
-  const { coarse } = redactionAt({ 1000: { found: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
+  const { coarse } = redactionAt({ 1000: { detections: [doubtful] } }, 1000, [0.401, 0.361, 0.405, 0.365]);
   t.same(
     coarse.map(({ sidePx }) => sidePx),
     [256],
@@ -277,7 +282,7 @@ t.test('cover: a small thing is as coarse as a person who may be lying there', a
 
 t.test('cover: a coarse cell is completely coarse, however fine its blocks are', async (t) => {
   const detections = [car([203, 203, 241, 227]), car([150, 150, 300, 300], 0.3)];
-  const { grid, cells, coarse } = redactionAt({ 1000: { found: detections } }, 1000);
+  const { grid, cells, coarse } = redactionAt({ 1000: { detections } }, 1000);
   const rgb = Uint8Array.from({ length: 1000 * 1000 * 3 }, (_, i) => (i * 2_654_435_761) >>> 24);
   const before = rgb.slice();
   coarsen(rgb, grid, cells, coarse);

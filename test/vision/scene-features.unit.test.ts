@@ -54,17 +54,17 @@ const dark: Paint = (x, y, level) =>
 
 t.test('features of places ignore light and gain, show a thing, and never learn a person', async (t) => {
   const background = new Background(new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]));
-  const { columns, usedCells: used } = background.picture.grid;
+  const { columns, usedCells } = background.picture.grid;
   background.state.fill(GROUND);
   background.resting.fill(1);
-  const inside = [...used].filter((cell) => {
+  const inside = [...usedCells].filter((cell) => {
     const [x, y] = [(cell % columns) / columns, Math.floor(cell / columns) / background.picture.grid.rows];
     return x > 0.45 && x < 0.51 && y > 0.68 && y < 0.78;
   });
   const watched = new FeatureBackground();
   t.equal(watched.turnOf(inside, 0), undefined, 'before learning');
-  const learn = (of: Features, fromMs: number, looks = 12): void => {
-    for (let k = 0; k < looks; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
+  const learn = (of: Features, fromMs: number, runs = 12): void => {
+    for (let k = 0; k < runs; k += 1) watched.learn(of, background, SOURCE, [inside], fromMs + 500 * k);
   };
   learn(street(), 0);
   t.ok((watched.unrest ?? 1) < 0.01);

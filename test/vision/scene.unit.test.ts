@@ -23,9 +23,9 @@ import { observation } from '../lib/street.ts';
 t.test('the small picture consists of means, within its bound on cells', async (t) => {
   const picture = new SmallPicture({ source: SOURCE, input: INPUT }, [EVERYWHERE]);
   picture.read(frame(1, 0, () => 100));
-  const { usedCells: used } = picture.grid;
-  t.equal(used.length, picture.grid.columns * picture.grid.rows);
-  for (const cell of used) {
+  const { usedCells } = picture.grid;
+  t.equal(usedCells.length, picture.grid.columns * picture.grid.rows);
+  for (const cell of usedCells) {
     if (Math.abs((picture.green[cell] as number) - 100) > 4) t.fail(`cell ${cell}: ${picture.green[cell]}`);
   }
   const side = fc.integer({ min: 1, max: 60 }).map((n) => n * 32);
@@ -44,7 +44,7 @@ t.test('the small picture consists of means, within its bound on cells', async (
   const polygon = EVERYWHERE.map(([x, y]): [number, number] => [x / 2, y]);
   const masked = masking([{ id: 'left', polygon }])(frame(1, 0, () => 100));
   const half = new SmallPicture(masked, [EVERYWHERE]);
-  t.ok(half.grid.usedCells.length < 0.51 * used.length, 'what a mask covers is not looked at');
+  t.ok(half.grid.usedCells.length < 0.51 * usedCells.length, 'what a mask covers is not looked at');
 });
 
 t.test('a thing left behind is found with its associated track, and ends when taken away', async (t) => {
@@ -96,11 +96,11 @@ t.test('a change of light is not a thing', async (t) => {
   };
   for (const [name, paint] of Object.entries(scenes)) {
     const { seconds } = play({ seconds: 20, paint, tracks: passer });
-    const left = seconds
+    const regions = seconds
       .slice(12)
       .flat()
       .filter(({ kind }) => kind !== 'removed');
-    t.same(left, [], name);
+    t.same(regions, [], name);
   }
 });
 
@@ -122,10 +122,10 @@ t.test('a person whose track is lost on the spot is not a thing', async (t) => {
 });
 
 t.test('few stills of before and of the deposit are requested', async (t) => {
-  const left = play({ seconds: 14, paint: (s) => (s >= 6 ? block : nothing), tracks: passer });
-  const [match] = left.seconds[13] ?? [];
-  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.firstMs));
-  t.ok(match !== undefined && left.observer.pinnedMs.includes(match.beforeMs));
+  const played = play({ seconds: 14, paint: (s) => (s >= 6 ? block : nothing), tracks: passer });
+  const [match] = played.seconds[13] ?? [];
+  t.ok(match !== undefined && played.observer.pinnedMs.includes(match.firstMs));
+  t.ok(match !== undefined && played.observer.pinnedMs.includes(match.beforeMs));
   const { observer } = play({
     seconds: 12,
     paint: (s) =>

@@ -39,25 +39,25 @@ class Street {
     return this;
   }
 
-  get fault(): string | undefined {
+  get problem(): string | undefined {
     return this.view.problem(this.atMs);
   }
 }
 
 void t.test('the second stream is trusted after nineteen of twenty beginnings of motion', (t) => {
   const street = new Street().still(5);
-  t.match(street.fault, /0 of 20 beginnings of motion are compared/);
+  t.match(street.problem, /0 of 20 beginnings of motion are compared/);
   for (let n = 0; n < 19; n += 1) street.begin(n % 2 === 0 ? 0 : 800).still(5);
-  t.match(street.fault, /19 of 20/);
+  t.match(street.problem, /19 of 20/);
   street.begin(undefined).still(5);
-  t.equal(street.fault, undefined, 'one of twenty may be noise of the main stream');
+  t.equal(street.problem, undefined, 'one of twenty may be noise of the main stream');
   t.ok(street.view.isStill(street.atMs));
   street.begin(1500).still(5);
-  t.match(street.fault, /showed 18 of 20/, 'a second later is too late');
+  t.match(street.problem, /showed 18 of 20/, 'a second later is too late');
   for (let n = 0; n < 18; n += 1) street.begin(0).still(5);
-  t.match(street.fault, /showed 18 of 20/);
+  t.match(street.problem, /showed 18 of 20/);
   street.begin(0).still(5);
-  t.equal(street.fault, undefined, 'the first of the two is forgotten');
+  t.equal(street.problem, undefined, 'the first of the two is forgotten');
   t.end();
 });
 
@@ -72,23 +72,23 @@ void t.test('beginnings that the main stream reports late still count', (t) => {
     street.view.watchMain({ atMs: beganMs, small: picture() }, false);
     street.still(5);
   }
-  t.equal(street.fault, undefined);
+  t.equal(street.problem, undefined);
   t.end();
 });
 
 void t.test('silence, a gap and another shape do not count as stillness', (t) => {
   const street = new Street().still(5);
   for (let n = 0; n < 20; n += 1) street.begin(0).still(5);
-  t.equal(street.fault, undefined);
+  t.equal(street.problem, undefined);
   t.match(street.view.problem(street.atMs + 1001), /gives no pictures/);
   street.atMs += 5000;
   t.ok(street.view.watchSecond({ atMs: street.atMs, small: picture() }), 'after a gap it is unknown');
   t.notOk(street.view.isStill(street.atMs + 1900));
   street.still(3);
-  t.equal(street.fault, undefined);
+  t.equal(street.problem, undefined);
   const tall = { widthPx: 156, heightPx: 117 };
   t.ok(street.view.watchSecond({ atMs: street.atMs + 100, small: picture(-1, tall) }), 'nor of another size');
-  t.match(street.fault, /another shape/);
+  t.match(street.problem, /another shape/);
   t.end();
 });
 

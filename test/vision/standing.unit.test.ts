@@ -76,7 +76,7 @@ function trackOf(id: number, xyxyPx: XyxyPx, over: Partial<Track> = {}): Track {
 
 /** One street, five frames a second; each step gives the detections. */
 class Street {
-  readonly #standing: StationaryVehicles;
+  readonly #stationaryVehicles: StationaryVehicles;
   readonly #mask: (frame: Frame) => Frame;
   #index = 0;
 
@@ -85,7 +85,7 @@ class Street {
   constructor(masks: readonly MaskConfig[] = []) {
     this.#mask = masking(masks);
     const nextPlace = (): number => ++this.#places;
-    this.#standing = new StationaryVehicles({ zones: ZONES, moveTolerance: 0.25, nextPlace });
+    this.#stationaryVehicles = new StationaryVehicles({ zones: ZONES, moveTolerance: 0.25, nextPlace });
   }
 
   step(
@@ -96,7 +96,7 @@ class Street {
   ): StationaryVehicle[] {
     this.#index += 1;
     const frame = this.#mask(frameAt(this.#index, things, light));
-    return this.#standing.update(frame, tracks, detections);
+    return this.#stationaryVehicles.update(frame, tracks, detections);
   }
 
   /** A car comes in from the left and stops at PARKED. */
@@ -126,8 +126,8 @@ class Street {
 }
 
 t.test('a car that arrives and stops is one place in its zone since its stop', async (t) => {
-  const standing = new Street().arrive();
-  t.match(standing, [
+  const vehicles = new Street().arrive();
+  t.match(vehicles, [
     {
       place: Number,
       arrival: 'followed',
@@ -135,16 +135,16 @@ t.test('a car that arrives and stops is one place in its zone since its stop', a
       vehicle: { label: 'car', zones: [{ zone: 'yard' }] },
     },
   ]);
-  t.equal(standing.length, 1);
-  const sinceMs = standing[0]?.vehicle.firstMs ?? 0;
+  t.equal(vehicles.length, 1);
+  const sinceMs = vehicles[0]?.vehicle.firstMs ?? 0;
   t.ok(sinceMs >= 7800 && sinceMs <= 8000, `stands since ${sinceMs} ms`);
 });
 
 t.test('a place lasts through lost detections, light, occlusion and flicker', async (t) => {
   const street = new Street();
   const place = street.arrive()[0]?.place;
-  const still = (standing: StationaryVehicle[], presence: string): void => {
-    t.match(standing, [{ place, presence }], `${presence} at the same place`);
+  const still = (vehicles: StationaryVehicle[], presence: string): void => {
+    t.match(vehicles, [{ place, presence }], `${presence} at the same place`);
   };
   for (let i = 0; i < 200; i++) still(street.parked(false), 'held');
   for (let i = 0; i < 100; i++)
@@ -347,12 +347,12 @@ t.test('a false box does not become a vehicle when only its occlusion is remembe
   for (let i = 0; i < 450; i++) {
     const hidden = i >= 50 && i < 115;
     const isFound = i >= 120;
-    const standing = street.step(
+    const vehicles = street.step(
       hidden ? [kiosk, bus] : [kiosk],
       isFound ? [car(PARKED, 0.2)] : [],
       isFound ? [trackOf(4, PARKED)] : [],
     );
-    raised += standing.filter(({ arrival }) => arrival !== 'unseen').length;
+    raised += vehicles.filter(({ arrival }) => arrival !== 'unseen').length;
   }
   t.equal(raised, 0);
 });
@@ -375,8 +375,8 @@ t.test('a creeping vehicle with a new box and number stays one place', async (t)
   let largestCount = 0;
   for (let i = 0; i < 60; i++) {
     const both = [car(PARKED, 0.5), car(crept, 0.5)];
-    const standing = street.step([{ box: PARKED, seed: 1 }], both, [trackOf(5, PARKED), trackOf(11, crept)]);
-    largestCount = Math.max(largestCount, standing.length);
+    const vehicles = street.step([{ box: PARKED, seed: 1 }], both, [trackOf(5, PARKED), trackOf(11, crept)]);
+    largestCount = Math.max(largestCount, vehicles.length);
   }
   t.equal(largestCount, 1);
 });

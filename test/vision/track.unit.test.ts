@@ -448,18 +448,18 @@ t.test('vehicles on a fast road stay separate tracks, and a standing one is foun
   const carAt = (x: number): Detection => hit([x, 200, x + 60, 240], 0.7, 'car');
   const tracker = new Tracker();
   let atMs = 0;
-  const look = (detections: readonly Detection[]): readonly Track[] => {
+  const detect = (detections: readonly Detection[]): readonly Track[] => {
     atMs += 400;
     return tracker.update(frameAt(atMs), detections);
   };
   /** Vehicles that are a length further at each detector run, at 2.5 runs a second. */
-  const drive = (behind: readonly number[]): (readonly Track[])[] =>
+  const drive = (offsets: readonly number[]): (readonly Track[])[] =>
     Array.from({ length: 10 }, (_, k) => {
-      const places = behind.map((lengths) => 20 + 60 * (k - lengths)).filter((x) => x >= 20 && x < 560);
-      return look(places.map(carAt));
+      const places = offsets.map((lengths) => 20 + 60 * (k - lengths)).filter((x) => x >= 20 && x < 560);
+      return detect(places.map(carAt));
     });
   const pause = (): void => {
-    for (let k = 0; k < 8; k += 1) look([]);
+    for (let k = 0; k < 8; k += 1) detect([]);
   };
   for (let k = 0; k < 3; k += 1) {
     drive([0]);
@@ -477,9 +477,9 @@ t.test('vehicles on a fast road stay separate tracks, and a standing one is foun
       `${id}: ${xs}`,
     );
   pause();
-  const standing = Array.from({ length: 6 }, () => look([carAt(200)]));
-  t.equal(idsOf(standing).length, 1, 'a standing vehicle is one track');
-  t.match(standing.at(-1)?.[0], { seen: true });
+  const stationary = Array.from({ length: 6 }, () => detect([carAt(200)]));
+  t.equal(idsOf(stationary).length, 1, 'a standing vehicle is one track');
+  t.match(stationary.at(-1)?.[0], { seen: true });
 });
 
 t.test('only the frame that confirms a track reports its earlier places', async (t) => {

@@ -19,7 +19,7 @@ interface Cells {
 
 /** Shows one part in each picture; returns the number of passages. */
 function passed(parts: readonly Cells[]): number {
-  const passages = new UnclassifiedMotion();
+  const unclassifiedMotion = new UnclassifiedMotion();
   let count = 0;
   // Nothing moves at the end for as long as it takes to forget the part.
   for (let k = 0; k < parts.length + 5; k += 1) {
@@ -30,7 +30,7 @@ function passed(parts: readonly Cells[]): number {
         cells.fill(MOVING, y * COLUMNS + part.left, y * COLUMNS + part.left + part.wide);
     }
     const foreground: Foreground = { columns: COLUMNS, rows: ROWS, cellNorm: [1 / COLUMNS, 1 / ROWS], cells };
-    count += passages.update(foreground, [], SOURCE, k * EVERY_MS).length;
+    count += unclassifiedMotion.update(foreground, [], SOURCE, k * EVERY_MS).length;
   }
   return count;
 }
@@ -39,13 +39,13 @@ function passed(parts: readonly Cells[]): number {
  * A part that goes right by a cell in `looks` pictures; with `noise` a column or row at each side comes or goes at
  * random.
  */
-function slowVehicle(looks: number, noise: boolean, seed: number): Cells[] {
+function slowVehicle(picturesPerCell: number, noise: boolean, seed: number): Cells[] {
   const random = randomOf(seed);
   const flicker = (): number => (noise && random() < 0.5 ? 1 : 0);
-  return Array.from({ length: 5 * looks }, (_, k) => {
+  return Array.from({ length: 5 * picturesPerCell }, (_, k) => {
     const [left, top, right, bottom] = [flicker(), flicker(), flicker(), flicker()];
     return {
-      left: 10 + Math.floor(k / looks) - left,
+      left: 10 + Math.floor(k / picturesPerCell) - left,
       top: 15 - top,
       wide: 4 + left + right,
       high: 4 + top + bottom,

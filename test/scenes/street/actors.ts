@@ -83,7 +83,7 @@ export const waits = (fromS: number, untilS: number, x: number, y: number, seed:
   }
   return person([...way, [untilS, x, y]]);
 };
-export const bush: Ghost = { label: 'person', box: [0.55, 0.5, 0.6, 0.66], score: 0.4, share: 0.3 };
+export const bush: Ghost = { label: 'person', box: [0.55, 0.5, 0.6, 0.66], score: 0.4, timeRatio: 0.3 };
 
 export function stream(count: number, everyS: number): Actor[] {
   return Array.from({ length: count }, (_, i) =>
@@ -143,7 +143,7 @@ export const walkers = (count: number, everyS: number, y: number): Actor[] =>
           [i * everyS + 11, -0.05, y + 0.02 * (i % 3)],
         ]),
   );
-export const kiosk: Ghost = { label: 'truck', box: [0.4, 0.42, 0.6, 0.6], score: 0.33, share: 0.4 };
+export const kiosk: Ghost = { label: 'truck', box: [0.4, 0.42, 0.6, 0.6], score: 0.33, timeRatio: 0.4 };
 export const darker: Edit = { kind: 'exposure', factor: 0.6, fromS: 40, doneS: 40.5 };
 /** Hours from 10 o'clock, Paris time; a scene begins at 1 o'clock on Thursday, 1 January 1970. */
 export const FROM_TEN = [{ days: ['thu'], from: '10:00', to: '24:00' }];

@@ -31,26 +31,26 @@ export class Drift {
 export class Spell {
   readonly #random: () => number;
   readonly #meanS: number;
-  readonly #share: number;
+  readonly #ratio: number;
   #on: boolean;
   #changesS = 0;
 
-  constructor(random: () => number, { meanS, share }: { meanS: number; share: number }) {
+  constructor(random: () => number, { meanS, ratio }: { meanS: number; ratio: number }) {
     this.#random = random;
     this.#meanS = meanS;
-    this.#share = share;
-    this.#on = random() < share;
+    this.#ratio = ratio;
+    this.#on = random() < ratio;
     this.#changesS = this.#lasts();
   }
 
   at(atS: number): boolean {
-    if (this.#share === 0) return false;
+    if (this.#ratio === 0) return false;
     for (; this.#changesS <= atS; this.#changesS += this.#lasts()) this.#on = !this.#on;
     return this.#on;
   }
 
   #lasts(): number {
-    const meanS = this.#on ? this.#meanS : (this.#meanS * (1 - this.#share)) / Math.max(1e-9, this.#share);
+    const meanS = this.#on ? this.#meanS : (this.#meanS * (1 - this.#ratio)) / Math.max(1e-9, this.#ratio);
     return -meanS * Math.log(1 - this.#random());
   }
 }

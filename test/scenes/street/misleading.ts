@@ -82,7 +82,7 @@ const windows: Ghost[] = [0.25, 0.4, 0.55, 0.7].map((x, i) => ({
   label: 'car',
   box: [x - 0.07, 0.45, x + 0.07, 0.58],
   score: 0.3 + 0.02 * i,
-  share: 0.3,
+  timeRatio: 0.3,
 }));
 
 const WRONG_WAY: StreetScene[] = scenes({ kind: 'wrong-way', directionDeg: 0 }, { zone: ROAD }, [

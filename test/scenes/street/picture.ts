@@ -32,7 +32,7 @@ const DRAWING_SIZE = { widthPx: 48, heightPx: 48 };
 export class StreetPainter {
   readonly #scene: StreetScene;
   readonly #stage: Stage;
-  readonly #looks: ReadonlyMap<Actor, CutOut>;
+  readonly #cutOuts: ReadonlyMap<Actor, CutOut>;
   readonly #fixed: (index: number) => number;
   readonly #seed: number;
 
@@ -42,7 +42,7 @@ export class StreetPainter {
     this.#seed = seed;
     const table = Float64Array.from({ length: 1024 }, randomOf(seed));
     this.#fixed = (index) => table[Math.abs(Math.trunc(index)) % table.length] as number;
-    this.#looks = new Map(scene.actors.map((actor, i) => [actor, this.#lookOf(actor, i)]));
+    this.#cutOuts = new Map(scene.actors.map((actor, i) => [actor, this.#cutOutOf(actor, i)]));
   }
 
   /** Actors in the frame, the farthest first. */
@@ -69,7 +69,7 @@ export class StreetPainter {
     const rgb = new Uint8Array(under);
     for (const { actor, boxPx } of actors) {
       if (actor.illusion) continue;
-      paste(rgb, this.#looks.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
+      paste(rgb, this.#cutOuts.get(actor) as CutOut, toInput(boxPx, this.#stage.source), this.#stage.source);
     }
     const canvas: Canvas = {
       picture: { ...INPUT, rgb },
@@ -94,33 +94,33 @@ export class StreetPainter {
 
   #boxOf(actor: Actor, [x, y]: readonly [number, number]): XyxyPx {
     const { widthPx, heightPx } = this.#stage.source;
-    const look = this.#looks.get(actor) as CutOut;
+    const cutOut = this.#cutOuts.get(actor) as CutOut;
     const person = this.#stage.heightAt(y) * heightPx * (actor.scale ?? 1);
     const [high, wide] = SIZES[actor.label] ?? [1, 1];
     const isCutOut = this.#scene.eyes === 'detector';
     // A cut-out keeps its own shape and grows with the ground it stands on.
-    const h = isCutOut ? look.heightPx * this.#cutScale(look, y) * (actor.scale ?? 1) : person * high;
-    const w = isCutOut ? (h * look.widthPx) / look.heightPx : person * wide;
+    const h = isCutOut ? cutOut.heightPx * this.#cutScale(cutOut, y) * (actor.scale ?? 1) : person * high;
+    const w = isCutOut ? (h * cutOut.widthPx) / cutOut.heightPx : person * wide;
     const [gx, gy] = [x * widthPx, y * heightPx];
     return [gx - w / 2, gy - h, gx + w / 2, gy];
   }
 
   /** Scale from the cut-out's own pixels (of the input) to source pixels at another distance. */
-  #cutScale(look: CutOut, y: number): number {
+  #cutScale(cutOut: CutOut, y: number): number {
     const { source, heightAt } = this.#stage;
     const perPixel = source.widthPx / placementOf(source, INPUT).widthPx;
-    return (perPixel * heightAt(y)) / heightAt(look.ground[1]);
+    return (perPixel * heightAt(y)) / heightAt(cutOut.ground[1]);
   }
 
-  #lookOf(actor: Actor, index: number): CutOut {
+  #cutOutOf(actor: Actor, index: number): CutOut {
     if (this.#scene.eyes === 'model')
       return drawingOf(actor.label, (actor.look ?? index) + 1000 * this.#seed);
     const { people, vehicles } = this.#stage;
     const from = groupOf(actor.label) === 'person' ? people : vehicles;
-    const look = from[((actor.look ?? index) * 7) % from.length];
-    if (look === undefined)
+    const cutOut = from[((actor.look ?? index) * 7) % from.length];
+    if (cutOut === undefined)
       throw new Error(`nothing like a ${actor.label} to cut out of the ${this.#stage.name}`);
-    return look;
+    return cutOut;
   }
 }
 
@@ -153,7 +153,7 @@ function inSight([x1, y1, x2, y2]: XyxyPx, before: readonly XyxyPx[]): number {
 
 function paste(
   rgb: Uint8Array,
-  look: CutOut,
+  cutOut: CutOut,
   [x1, y1, x2, y2]: readonly [number, number, number, number],
   source: SizePx,
 ): void {
@@ -162,18 +162,18 @@ function paste(
   const [top, bottom] = [Math.max(topPx, Math.round(y1)), Math.min(topPx + heightPx, Math.round(y2))];
   for (let y = top; y < bottom; y += 1) {
     const row = Math.min(
-      look.heightPx - 1,
-      Math.max(0, Math.floor(((y + 0.5 - y1) / (y2 - y1)) * look.heightPx)),
+      cutOut.heightPx - 1,
+      Math.max(0, Math.floor(((y + 0.5 - y1) / (y2 - y1)) * cutOut.heightPx)),
     );
     for (let x = left; x < right; x += 1) {
       const column = Math.min(
-        look.widthPx - 1,
-        Math.max(0, Math.floor(((x + 0.5 - x1) / (x2 - x1)) * look.widthPx)),
+        cutOut.widthPx - 1,
+        Math.max(0, Math.floor(((x + 0.5 - x1) / (x2 - x1)) * cutOut.widthPx)),
       );
-      const from = row * look.widthPx + column;
-      if (look.solid[from] === 0) continue;
+      const from = row * cutOut.widthPx + column;
+      if (cutOut.solid[from] === 0) continue;
       const to = (y * INPUT.widthPx + x) * 3;
-      for (let c = 0; c < 3; c += 1) rgb[to + c] = look.rgb[from * 3 + c] as number;
+      for (let c = 0; c < 3; c += 1) rgb[to + c] = cutOut.rgb[from * 3 + c] as number;
     }
   }
 }

@@ -53,7 +53,7 @@ export interface RealDetector {
 export async function play(scene: StreetScene, stage: Stage, realDetector?: RealDetector): Promise<Played> {
   const seed = createHash('sha256').update(`${SEED} ${scene.name}`).digest().readUInt32BE(0);
   const painter = new StreetPainter(scene, stage, seed % 100_003);
-  const standIn = new StandInDetector(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
+  const standInDetector = new StandInDetector(seed, scene.ghosts ?? [], scene.runsFromS === undefined);
   const street = new Street(scene);
   const random = randomOf(seed + 1);
   let frames = 0;
@@ -74,7 +74,7 @@ export async function play(scene: StreetScene, stage: Stage, realDetector?: Real
     const detections =
       scene.eyes === 'detector'
         ? await (realDetector as RealDetector).detect(frame)
-        : standIn.look(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
+        : standInDetector.detect(actors, painter.clipFrame(atS)?.detections ?? [], atS, stage.source);
     street.take(frame, detections);
   }
   return { ...street.end(), frames };
@@ -93,7 +93,7 @@ class Street {
   readonly #events: UnnumberedEvent[] = [];
   readonly #restarts: number[];
   #atMs = 0;
-  #lives = 0;
+  #runs = 0;
   #observeMs = 0;
   #trackMs = 0;
   #vision: ReturnType<typeof visionOf>;
@@ -117,32 +117,32 @@ class Street {
     });
     const permit = permitReplay(this.#config);
     this.#flow.permit({ mode: 'active', reason: null, permit, refusals: new Map() });
-    this.#vision = visionOf(this.#config, this.#lives);
+    this.#vision = visionOf(this.#config, this.#runs);
   }
 
   take(frame: Frame, detections: readonly Detection[]): void {
     const restart = this.#restarts[0];
     if (restart !== undefined && frame.atMs >= restart * 1000) {
       this.#restarts.shift();
-      this.#lives += 1;
+      this.#runs += 1;
       this.#flow.visionReturns();
-      this.#vision = visionOf(this.#config, this.#lives);
+      this.#vision = visionOf(this.#config, this.#runs);
     }
     this.#atMs = frame.atMs;
-    const { tracker, pixels, known, places, standing, regions } = this.#vision;
+    const { tracker, pixels, staticFalsePositives, places, stationaryVehicles, regions } = this.#vision;
     const before = this.#cpuMs();
     const tracks = tracker.update(frame, detections);
     const tracked = this.#cpuMs();
     const { index, atMs, wallMs, source } = frame;
     const moving = pixels.update(frame, tracks);
-    const furniture = known.update(frame, tracks, moving);
+    const falsePositiveIds = staticFalsePositives.update(frame, tracks, moving);
     const observation: Observation = {
       frame: index,
       atMs,
       wallMs,
       source,
-      ...places.update(frame, tracks, { moving, staticFalsePositives: furniture }),
-      standing: standing.flatMap((vehicles) => vehicles.update(frame, tracks, detections)),
+      ...places.update(frame, tracks, { moving, staticFalsePositives: falsePositiveIds }),
+      standing: stationaryVehicles.flatMap((vehicles) => vehicles.update(frame, tracks, detections)),
     };
     if (regions !== undefined) observation.regions = regions.update(frame, tracks, detections);
     const { evidence } = this.#flow.observe(observation);
@@ -182,7 +182,7 @@ class Street {
   }
 }
 
-function visionOf(config: Config, life: number) {
+function visionOf(config: Config, run: number) {
   let places = 0;
   const nextPlace = (): number => ++places;
   const { zones, lines, moveTolerances, regions } = visionSettings(config, permitReplay(config), {
@@ -192,10 +192,10 @@ function visionOf(config: Config, life: number) {
   });
   return {
     pixels: new PixelMotion(),
-    known: new StaticFalsePositives(),
-    tracker: new Tracker(undefined, 1 + 100_000 * life),
+    staticFalsePositives: new StaticFalsePositives(),
+    tracker: new Tracker(undefined, 1 + 100_000 * run),
     places: new TrackPlaces({ zones, lines }),
-    standing: moveTolerances.map(
+    stationaryVehicles: moveTolerances.map(
       (moveTolerance) => new StationaryVehicles({ zones, moveTolerance, nextPlace }),
     ),
     regions: regions ? new SceneObserver({ zones }) : undefined,

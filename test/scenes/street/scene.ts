@@ -34,7 +34,7 @@ export interface Ghost {
   readonly box: readonly [number, number, number, number];
   readonly score: number;
   /** Ratio of the time in which it is reported. */
-  readonly share: number;
+  readonly timeRatio: number;
 }
 
 export type StageName = 'street' | 'road';
@@ -87,6 +87,6 @@ export function placeOf({ way }: Actor, atS: number): readonly [number, number] 
   const next = way.findIndex(([s]) => s >= atS);
   const [after, before] = [way[next], way[Math.max(0, next - 1)]];
   if (after === undefined || before === undefined || (next === 0 && after[0] > atS)) return undefined;
-  const share = after[0] === before[0] ? 1 : (atS - before[0]) / (after[0] - before[0]);
-  return [before[1] + share * (after[1] - before[1]), before[2] + share * (after[2] - before[2])];
+  const progress = after[0] === before[0] ? 1 : (atS - before[0]) / (after[0] - before[0]);
+  return [before[1] + progress * (after[1] - before[1]), before[2] + progress * (after[2] - before[2])];
 }

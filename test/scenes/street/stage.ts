@@ -154,7 +154,7 @@ function cutOuts(
     const free = detections.filter(
       (one) =>
         isWanted(one) &&
-        isWhole(one.xyxyPx, source) &&
+        isFullyInside(one.xyxyPx, source) &&
         !detections.some(
           (other) => other !== one && other.score > 0.25 && ratioInside(one.xyxyPx, other.xyxyPx) > 0.02,
         ),
@@ -163,7 +163,7 @@ function cutOuts(
   });
 }
 
-function isWhole([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): boolean {
+function isFullyInside([x1, y1, x2, y2]: XyxyPx, { widthPx, heightPx }: SizePx): boolean {
   return x1 > 4 && y1 > 4 && x2 < widthPx - 4 && y2 < heightPx - 4;
 }
 

@@ -39,7 +39,7 @@ const SCORE_MEMORY_S = 0.7;
  * Lapses of the score. Scores below 0.45 come in runs of 0.27 s on average (one in ten 0.6 s), 5 to 9 % of the time;
  * harder here.
  */
-const LAPSE = { meanS: 0.4, share: 0.08 };
+const LAPSE = { meanS: 0.4, ratio: 0.08 };
 /** Standard deviations of centre x, centre y, width and height, in heights; twice as much at a score of 0.3. */
 const BOX_SIGMA = [0.046, 0.039, 0.063, 0.068] as const;
 const BOX_MEMORY_S = 0.28;
@@ -50,7 +50,7 @@ const BOX_MEMORY_S = 0.28;
  * height 0.023 heights, score 0.03. No lapse, and another label in one frame of twenty. People who stand: 0.002 to
  * 0.024 in x, 0.003 to 0.03 at the feet.
  */
-const STANDING_RATIO: Readonly<Record<Group, number>> = {
+const STATIONARY_RATIO: Readonly<Record<Group, number>> = {
   person: 0.5,
   vehicle: 0.35,
   cycle: 0.5,
@@ -60,7 +60,7 @@ const STANDING_RATIO: Readonly<Record<Group, number>> = {
 /** Mean score below which a standing actor lapses too: 7 of 362 frames of a car seen from above. */
 const LAPSES_BELOW = 0.4;
 /** Alternating labels of a car on the two clips of traffic: car 60 to 75 %, bus 17 to 33 %, truck 7 %. */
-const FLIP = { meanS: 0.6, share: 0.3 };
+const FLIP = { meanS: 0.6, ratio: 0.3 };
 /** Visible ratio below which the detector reports nothing; above it, the score falls with the visible ratio. */
 const IN_SIGHT_MIN = 0.35;
 /** Ratio of objects of which a part is reported a second time, with a low score. */
@@ -100,7 +100,7 @@ export class StandInDetector {
       const random = randomOf(seed + 7919 * (i + 1));
       return {
         ghost,
-        spell: new Spell(random, { meanS: 0.5, share: ghost.share }),
+        spell: new Spell(random, { meanS: 0.5, ratio: ghost.timeRatio }),
         jitter: new Drift(random, BOX_MEMORY_S),
       };
     });
@@ -109,7 +109,7 @@ export class StandInDetector {
   /**
    * Boxes of one frame. `clip` has boxes measured in the clip that runs below; those that an actor hides are dropped.
    */
-  look(
+  detect(
     actors: readonly VisibleActor[],
     clip: readonly Detection[],
     atS: number,
@@ -142,7 +142,7 @@ export class StandInDetector {
     if (missed || inSight < IN_SIGHT_MIN) return [];
     const group = groupOf(actor.label);
     const mean = actor.score ?? MEAN_SCORE[group];
-    const still = STANDING_RATIO[group];
+    const still = STATIONARY_RATIO[group];
     const error = still + (1 - still) * motion;
     const lapsed = lapse && (motion > 0.5 || mean < LAPSES_BELOW || group === 'person') ? 0.45 : 1;
     const sigma = SCORE_SIGMA * (mean / 0.69) * error;
@@ -190,7 +190,7 @@ export class StandInDetector {
       score: new Drift(random, SCORE_MEMORY_S),
       lapse: new Spell(random, LAPSE),
       box: BOX_SIGMA.map(() => new Drift(random, BOX_MEMORY_S)),
-      flip: new Spell(random, { ...FLIP, share: actor.flips ?? FLIP.share }),
+      flip: new Spell(random, { ...FLIP, ratio: actor.flips ?? FLIP.ratio }),
       random,
     };
     this.#errorsByActor.set(actor, created);
@@ -213,7 +213,7 @@ function hauntedPlace(label: Label, random: () => number): Ghost {
   const [x, y] = [random() * (1 - width), height + random() * (1 - height)];
   const [from, to] = HAUNTED_SCORE;
   const score = from + (to - from) * random() ** 2;
-  return { label, box: [x, y - height, x + width, y], score, share: 0.6 * random() ** 2 };
+  return { label, box: [x, y - height, x + width, y], score, timeRatio: 0.6 * random() ** 2 };
 }
 
 function inSource(

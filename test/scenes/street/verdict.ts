@@ -12,7 +12,7 @@ interface Test {
 }
 
 /** Plays scenes in sequence and checks each kind of rule by recall and precision. */
-export async function judge(
+export async function checkScenes(
   t: Test,
   scenes: readonly StreetScene[],
   stageOf: (scene: StreetScene) => Stage,
@@ -28,9 +28,9 @@ export async function judge(
     const quiet = own.filter(({ expected }) => expected.length === 0).length;
     const recall = truePositives / Math.max(1, truePositives + falseNegatives);
     const precision = truePositives / Math.max(1, truePositives + falsePositives);
-    const shares = `recall ${recall.toFixed(3)}, precision ${precision.toFixed(3)}`;
+    const ratios = `recall ${recall.toFixed(3)}, precision ${precision.toFixed(3)}`;
     t.comment(
-      `${kind}: ${truePositives} TP, ${falseNegatives} FN, ${falsePositives} FP, ${shares}; ${own.length} scenes, ${quiet} of them quiet`,
+      `${kind}: ${truePositives} TP, ${falseNegatives} FN, ${falsePositives} FP, ${ratios}; ${own.length} scenes, ${quiet} of them quiet`,
     );
     t.ok(recall >= RATIO_MIN, `${kind}: ${truePositives} found, ${falseNegatives} missed`);
     t.ok(precision >= RATIO_MIN, `${kind}: ${falsePositives} false`);
