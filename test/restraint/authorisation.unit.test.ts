@@ -79,6 +79,7 @@ const CONFIG = configOf(
 const START_MS = new HandClock().epochMs;
 const authorisation = (change: Partial<Authorisation> = {}): Authorisation =>
   authorisationFor(CONFIG, change, START_MS);
+const signed = (change?: Partial<Authorisation>): Buffer => signedAuthorisation(authorisation(change));
 const PLACE = { site: SITE, box: BOX, camera: 'rtsp://10.0.0.2/main' };
 
 /** Verifies a file as the agent does: signature, form, place and time. */
@@ -90,7 +91,7 @@ function verdict(bytes: Buffer) {
 }
 
 void t.test('no single-bit flip of an authorisation is accepted; the original is', async (t) => {
-  const original = signedAuthorisation(authorisation());
+  const original = signed();
   const outcomes = flips(original, verdict);
   t.notOk(outcomes.has('accepted'), `${original.length * 8} flips: ${JSON.stringify([...outcomes])}`);
   t.ok(
@@ -103,7 +104,7 @@ void t.test('no single-bit flip of an authorisation is accepted; the original is
 void t.test(
   `none of ${REFUSAL_RUNS} mutated, expired, wrong-box and wrong-key authorisations is accepted`,
   async (t) => {
-    const accepted = signedAuthorisation(authorisation());
+    const accepted = signed();
     t.equal(verdict(accepted), 'accepted');
     const unknownKey = testKey();
     const name = fc.stringMatching(/^[a-z0-9-]{1,32}$/);
@@ -242,7 +243,7 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
   const { authorityKey: _k, ...noKey } = config;
   const pub = readFileSync(config.authorityKey ?? '');
   const pem = AUTHORITY.privateKey.export({ type: 'pkcs8', format: 'pem' });
-  const good = signedAuthorisation(authorisation());
+  const good = signed();
   const cases: [string, Config, RegExp][] = [
     ['no order', noAuthorisation, /`authorisation` is not in the configuration/],
     ['no key', noKey, /`authorityKey` is not in the configuration/],
@@ -266,11 +267,7 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
       { ...config, authorisation: path('forged', signedAuthorisation(authorisation(), testKey())) },
       /no key .* in authorityKey/,
     ],
-    [
-      'other box',
-      { ...config, authorisation: path('box', signedAuthorisation(authorisation({ box: 'x' }))) },
-      /is for x at/,
-    ],
+    ['other box', { ...config, authorisation: path('box', signed({ box: 'x' })) }, /is for x at/],
     ['own name', { ...config, box: 'renamed' }, /this is renamed at/],
     [
       'other camera',
@@ -279,18 +276,12 @@ void t.test('each fault of the files leaves nothing allowed and is named', async
     ],
     [
       'expired',
-      {
-        ...config,
-        authorisation: path('old', signedAuthorisation(authorisation({ notAfter: iso(START_MS) }))),
-      },
+      { ...config, authorisation: path('old', signed({ notAfter: iso(START_MS) })) },
       /was valid until/,
     ],
     [
       'early',
-      {
-        ...config,
-        authorisation: path('new', signedAuthorisation(authorisation({ notBefore: iso(START_MS + 1) }))),
-      },
+      { ...config, authorisation: path('new', signed({ notBefore: iso(START_MS + 1) })) },
       /valid from/,
     ],
     ['key gone', { ...config, authorityKey: join(dir, 'gone') }, /authorityKey .*gone cannot be read/],

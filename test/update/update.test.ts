@@ -1,15 +1,7 @@
 /** Tests the agent between the room, which sends orders, and root, which executes them, with kills on the way. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  appendFileSync,
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -383,8 +375,8 @@ function logsHelper(t: Test, dir: string): { close(): void } {
     join(dir, 'lines'),
     [...secrets.map(line).reverse(), ...noise].map((one) => `${one}\n`).join(''),
   );
-  writeFileSync(join(dir, 'journalctl'), `#!/bin/sh\necho "$@" >${dir}/asked\nexec cat ${dir}/lines\n`);
-  chmodSync(join(dir, 'journalctl'), 0o755);
+  const script = `#!/bin/sh\necho "$@" >${dir}/asked\nexec cat ${dir}/lines\n`;
+  writeFileSync(join(dir, 'journalctl'), script, { mode: 0o755 });
   const env = { ...process.env, PATH: `${dir}:${process.env['PATH']}` };
   const server = createServer((socket) => {
     const child = spawn(process.execPath, [rootProgram(), 'logs'], {

@@ -19,6 +19,7 @@ import { Value } from '@sinclair/typebox/value';
 import { BaseFetcher, type Fetcher, TargetFile, Updater } from 'tuf-js';
 import { DownloadHTTPError } from 'tuf-js/dist/error.js';
 import { writeAtomically } from '../../../agent/base/atomic-file.ts';
+import { withDeadline } from '../../../agent/base/deadline.ts';
 import { AgentError, assert, messageOf } from '../../../agent/base/errors.ts';
 import { jsonOf } from '../../../agent/base/json.ts';
 import { printable } from '../../../agent/base/printable.ts';
@@ -119,7 +120,7 @@ export class ReleaseTrust {
     const base = addressOf(this.#options, 'metadata');
     this.#checkClock();
     const work = onDisk(dir, () => this.#prepare());
-    const within = AbortSignal.any([signal, AbortSignal.timeout(fetchWithinMs)]);
+    const within = withDeadline(fetchWithinMs, signal);
     const fetcher = new MetadataFetcher(this.#options, within);
     let updater: Updater | undefined;
     try {

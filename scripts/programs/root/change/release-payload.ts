@@ -10,6 +10,7 @@
 import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { withDeadline } from '../../../../agent/base/deadline.ts';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { ReleaseKind } from '../../../../agent/contract/release.ts';
 import { childUser } from '../agent-user.ts';
@@ -140,7 +141,7 @@ export class ReleasePayload implements Payload {
     // The disk may have filled since the first check.
     assertFits();
     if (this.kind === 'release') this.#learnt = { ...this.#learnt, targetSeqMin: offered.seqMin };
-    this.#stage = () => offered.stage(AbortSignal.timeout(STAGE_WITHIN_S * 1000));
+    this.#stage = () => offered.stage(withDeadline(STAGE_WITHIN_S * 1000));
   }
 
   async stage(): Promise<void> {

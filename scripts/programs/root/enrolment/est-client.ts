@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { withDeadline } from '../../../../agent/base/deadline.ts';
 import { AgentError, messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 
@@ -50,7 +51,7 @@ export type EstAnswer = {
 export async function askRoom(estRequest: EstRequest): Promise<EstAnswer> {
   const { url, path, signal } = estRequest;
   try {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
+    const deadline = withDeadline(ANSWER_WITHIN_MS, signal);
     const response = await send(estRequest, deadline);
     return answerOf(response, await bodyOf(response));
   } catch (error) {
