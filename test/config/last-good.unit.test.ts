@@ -44,7 +44,7 @@ t.test('a refused configuration gives way to the last good one', async (t) => {
   const use = (): ReturnType<typeof usableConfig> => usableConfig(file, dir, { env: {}, mode: 'run' });
   await writeConfig(file, 'box-1', dir);
   const first = use();
-  t.match(first, { file, refused: undefined, config: { box: 'box-1' } });
+  t.match(first, { file, refusal: undefined, config: { box: 'box-1' } });
   const text = readFileSync(file);
   writeFileSync(file, 'changed while it starts: [');
   keepConfig(first.bytes, dir);

@@ -174,7 +174,7 @@ void t.test('an order is stored unchanged, or refused with its reason', async (t
   const first = order(ops, 5);
   makeOrder().hear(Buffer.from(first));
   const accepted = makeOrder();
-  t.match(accepted, { order: 5, refused: null });
+  t.match(accepted, { order: 5, refusalReason: null });
   for (const [reason, payload] of [
     [/^wrong-box/, order(ops, 20, { box: 'another' })],
     [/^unknown-key/, order(unknownSigner, 20)],
