@@ -14,8 +14,8 @@ export const PAGE_BYTES_MAX = 131_072;
 
 export const SearchQuery = Type.Object(
   {
-    from: Type.String({ ...Time, description: 'first moment that counts' }),
-    to: Type.String({ ...Time, description: 'first moment that counts no more' }),
+    from: Type.String({ ...Time, description: 'start of the interval, inclusive' }),
+    to: Type.String({ ...Time, description: 'end of the interval, exclusive' }),
     kinds: Type.Optional(
       Type.Array(Type.String({ pattern: '^[a-z-]{1,40}$' }), { minItems: 1, maxItems: 32 }),
     ),

@@ -130,8 +130,8 @@ export const ViewId = Time;
 
 export const TrackQuestion = Type.Object(
   {
-    from: Type.String({ ...Time, description: 'first moment that counts' }),
-    to: Type.String({ ...Time, description: 'first moment that counts no more' }),
+    from: Type.String({ ...Time, description: 'start of the interval, inclusive' }),
+    to: Type.String({ ...Time, description: 'end of the interval, exclusive' }),
     daily: Type.Optional(
       Type.Object(
         { from: ClockTime, to: ClockTime },

@@ -433,7 +433,7 @@ void t.test('advice fits this board and this view', async (t) => {
     advice({ inferenceMs: 60, view: far, ready: ['coral'] }),
     /the accelerator coral \(\/usr\/share\/vigie\/accelerators\/coral\/detector\.yaml\): a detector run takes about 140 ms/,
   );
-  t.match(advice({ ready: ['coral'] }), /the CPU: .*coral is there: `vigie doctor --benchmark` says/);
+  t.match(advice({ ready: ['coral'] }), /the CPU: .*coral is there: `vigie doctor --benchmark` shows/);
   t.match(advice({ on: 'onnxinference' }), /as now on onnxinference: a detector run takes 20 ms, and may/);
   t.match(
     advice({ inferenceMs: null, view: undefined }),

@@ -230,7 +230,7 @@ void t.test(
       /Console {2}(http:\/\/127\.0\.0\.1:\d+\/auth\/enter\?token=[\w-]{43}) /,
     );
     await headless.untilOutput(/Alerts /);
-    t.match(headless.output, `--open: there is no display here; open ${url} in a browser on this machine\n`);
+    t.match(headless.output, `--open: no display found; open ${url} in a browser on this machine\n`);
     const { origin } = new URL(url);
     for (const address of [origin, url]) {
       const answer = await fetch(address);

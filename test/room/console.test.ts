@@ -213,7 +213,7 @@ t.test('a request without a session gets nothing, and input is validated before 
       /application\/json/,
     ],
     ['a body too large', post('/api/incidents/1/note', { text: 'x'.repeat(70_000) }, key), 413, /64 kB/],
-    ['no key', post('/api/incidents/1/note', { text: 'x' }), 400, /^Idempotency-Key: is needed/],
+    ['no key', post('/api/incidents/1/note', { text: 'x' }), 400, /^Idempotency-Key: required/],
     ['a name with escapes', get('/api/incidents?%1b%5b31m=1'), 400, /^query: \\x1b\[31m is not known/],
     ['a path that is none', get('/api/nothing'), 404, /is not here/],
     ['a path that is not readable', get('/api/incidents/%zz'), 400, /not readable/],

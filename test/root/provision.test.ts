@@ -365,7 +365,7 @@ void t.test('a new label replaces the codes of an installed box', async (t) => {
   t.match(await take(t, box), { code: 2 });
   t.match(
     box.result(),
-    /refused\r\nhotspot-key: is no passphrase.*\r\nNothing was installed/,
+    /refused\r\nhotspot-key: is not a passphrase.*\r\nNothing was installed/,
     'one of two is wrong',
   );
   t.match(readFileSync(page('setup-code.json'), 'utf8'), 'bbbb', 'neither is taken');

@@ -134,7 +134,7 @@ t.test('each mistake of a question is named with its place and the correct form'
         daily: { from: '01:00', to: '02:00' },
         answer: 'coverage',
       },
-      /744 h at most/,
+      /may cover at most 744 h/,
     ],
     [{ where: line }, /\/question\/view: is needed with where/],
     [{ where: line, view: iso(0) }, /is not a view of this log: /],
@@ -261,7 +261,7 @@ t.test('questions about persons need two signatures and cover a day at most', as
     await t.rejects(box.ask(question, { ...sender, approval: other }), message, caseName);
   await t.rejects(
     box.ask({ ...question, from: new Date(now - 25 * 3_600_000).toISOString() }, { ...sender, approval }),
-    /about persons may look at 24 h/,
+    /about persons may cover at most 24 h/,
   );
   t.equal(
     (await box.ask({ ...question, classes: ['car', 'bus'] }, sender)).matches,

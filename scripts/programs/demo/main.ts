@@ -179,11 +179,10 @@ async function showConsole(roomSigner: RoomSigner): Promise<void> {
 
 /** Tells how to see the made hour, and how to ask about persons. */
 function explainTrackHour(tracks: number, { room, magistrate }: RoomSigner): void {
-  const vigie = `node ${relative(process.cwd(), PROGRAM)}`;
   say(`Passages press g t in the console: an hour of ${tracks} tracks, made from the clip`);
   say('         vehicles need one key; a question about persons that was saved there is approved by:');
   say(
-    `         ${vigie} tracks --room ${room} --sign ${magistrate} --question question.json --approve approval.json`,
+    `         ./scripts/room tracks --room ${room} --sign ${magistrate} --question question.json --approve approval.json`,
   );
 }
 

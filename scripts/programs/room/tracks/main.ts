@@ -32,8 +32,8 @@ const program = typedProgram('room tracks')
   .option('--case <number>', 'number of the case; the box journals it')
   .option('--reason <text>', 'why; the box journals it')
   .option('--box <box>', 'the box that is asked, one alone', placeName)
-  .option('--from <time>', 'first moment, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
-  .option('--to <time>', 'first moment that counts no more, in the same form')
+  .option('--from <time>', 'start of the interval, YYYY-MM-DD[THH:MM[:SS[.sss]]][Z|±HH:MM]')
+  .option('--to <time>', 'end of the interval (exclusive), in the same form')
   .option(
     '--daily <HH:MM-HH:MM>',
     'only between these times of the site’s clock; over midnight where the second is earlier',

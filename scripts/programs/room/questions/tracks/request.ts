@@ -116,9 +116,9 @@ function spanOf(
   answer: TrackQuestion['answer'],
 ): Pick<TrackQuestion, 'from' | 'to'> {
   if (from === undefined)
-    throw wrong('--from', 'is needed: the first moment that counts, YYYY-MM-DD[THH:MM[:SS]]');
+    throw wrong('--from', 'required: the start of the interval, YYYY-MM-DD[THH:MM[:SS]]');
   if (to === undefined)
-    throw wrong('--to', 'is needed: the first moment that counts no more, YYYY-MM-DD[THH:MM[:SS]]');
+    throw wrong('--to', 'required: the end of the interval (exclusive), YYYY-MM-DD[THH:MM[:SS]]');
   const span = { from: at('--from', from, time), to: at('--to', to, time) };
   if (span.from >= span.to) throw wrong('--to', `${to} is not after --from ${from}`);
   if (answer === 'count') {
