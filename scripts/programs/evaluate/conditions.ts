@@ -18,15 +18,15 @@ export interface ConditionRow {
   readonly films: number;
   readonly hours: number;
   readonly expected: number;
-  readonly found: number;
+  readonly foundCount: number;
   readonly forgiven: number;
   readonly falseAlerts: number;
   /** Ratio of detected boxes to those in the unchanged films. */
   readonly detectionsShare: number | null;
   /** Reported camera conditions with their times, seconds of the film, earliest first. */
-  readonly told: Readonly<Record<string, readonly number[]>>;
+  readonly reportTimes: Readonly<Record<string, readonly number[]>>;
   /** Films on which the box reported in time that it has no usable image, of those where that was required. */
-  readonly blind: { readonly told: number; readonly asked: number } | null;
+  readonly blind: { readonly reportedCount: number; readonly askedCount: number } | null;
   /** Misses and false alerts, each with its rule and time. */
   readonly mistakes: readonly string[];
   readonly forgave: readonly string[];
@@ -108,13 +108,13 @@ function rowOf(
     films: reports.length,
     hours: reports.reduce((total, { hours }) => total + hours, 0),
     expected: foundCount + missed + forgiven,
-    found: foundCount,
+    foundCount,
     forgiven,
     falseAlerts: sum((s) => s.falsePositives),
     detectionsShare: unchanged === null ? null : detectionsOf(reports) / unchanged,
-    told: reportTimes,
+    reportTimes,
     blind: blinding
-      ? { told: reports.filter(({ blind }) => blind !== undefined).length, asked: askedCount }
+      ? { reportedCount: reports.filter(({ blind }) => blind !== undefined).length, askedCount }
       : null,
     mistakes: scores.flatMap(({ mistakes: faults }) => faults.map(({ line }) => line)),
     forgave: scores.flatMap((score) => score.forgiven.map(({ line }) => line)),
@@ -133,13 +133,13 @@ export const CONDITIONS_HEAD = [
 export function conditionRow(row: ConditionRow): string {
   const {
     condition,
-    found: foundCount,
+    foundCount,
     expected,
     forgiven,
     falseAlerts,
     hours,
     detectionsShare: detectionsRatio,
-    told: reportTimes,
+    reportTimes,
     blind,
   } = row;
   const times = Object.entries(reportTimes).map(([kind, atS]) => {
@@ -155,7 +155,7 @@ export function conditionRow(row: ConditionRow): string {
     falseAlerts,
     (falseAlerts / hours).toFixed(1),
     detectionsRatio === null ? '–' : `${Math.round(100 * detectionsRatio)} %`,
-    blind === null ? '–' : `${blind.told} of ${blind.asked} films`,
+    blind === null ? '–' : `${blind.reportedCount} of ${blind.askedCount} films`,
     times.length === 0 ? '–' : times.join(', '),
     '',
   ]
