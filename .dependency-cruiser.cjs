@@ -109,7 +109,7 @@ module.exports = {
       to: {
         path: '^(agent|scripts|test)/',
         pathNot:
-          '^agent/(contract/|base/(network-fault|printable|json|sha256|token-bucket)\\.ts$)|^scripts/(lib/json-schema\\.ts$|programs/room/(archive|contract|database)/)',
+          '^agent/(contract/|base/(network-error|printable|json|sha256|token-bucket)\\.ts$)|^scripts/(lib/json-schema\\.ts$|programs/room/(archive|contract|database)/)',
       },
     },
     {

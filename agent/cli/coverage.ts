@@ -14,8 +14,8 @@ import {
   orderInForce,
   readAuthorisations,
   type SignedAuthorisation,
-} from '../restraint/orders.ts';
-import { authorisationLines } from './order-lines.ts';
+} from '../restraint/authorisations.ts';
+import { authorisationLines } from './authorisation-lines.ts';
 
 export interface CoveredRule {
   readonly rule: string;

@@ -22,7 +22,7 @@ import type { MqttConfig } from '../contract/config.ts';
 import { UNACKNOWLEDGED_S_MAX } from '../contract/health.ts';
 import { LANES, type Lane, type Outbox, type OutboxRow } from '../contract/outbox.ts';
 import { ArchiveSilence } from './archive-silence.ts';
-import { type DeliveryError, tooLargeError } from './faults.ts';
+import { type DeliveryError, tooLargeError } from './connection-errors.ts';
 import { LaneCursor } from './lane-cursor.ts';
 import { PACKET_TOO_LARGE } from './learnt-limits.ts';
 import { type Message, packetBytes } from './publish-packet.ts';

@@ -16,7 +16,7 @@ import { RepeatedLine } from '../base/repeated-line.ts';
 import { type BucketLimits, TokenBucket } from '../base/token-bucket.ts';
 import { TO_BOX_BYTES_MAX } from '../contract/broker-connection.ts';
 import type { Topics } from '../contract/topics.ts';
-import type { DeliveryError } from './faults.ts';
+import type { DeliveryError } from './connection-errors.ts';
 import type { AnswerProperties, Session } from './session.ts';
 
 /** Each instance of the room's archive acknowledges at most ten times a second. */

@@ -5,7 +5,7 @@
  * LIMITS: a limit is remembered for BELIEVED_MS and then tested again, because the broker may have been fixed.
  */
 import type { Clock } from '../base/clock.ts';
-import type { DeliveryError } from './faults.ts';
+import type { DeliveryError } from './connection-errors.ts';
 
 const BELIEVED_MS = 3_600_000;
 

@@ -8,8 +8,8 @@ import { AgentError } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
 import type { MqttConfig } from '../contract/config.ts';
 import { topicsOf } from '../contract/topics.ts';
+import { DeliveryError, deliveryError } from './connection-errors.ts';
 import { type Credentials, readCredentials } from './credentials.ts';
-import { DeliveryError, deliveryError } from './faults.ts';
 import type { Message } from './publish-packet.ts';
 import { openSession, type Session } from './session.ts';
 

@@ -2,7 +2,7 @@
  * Messages that the broker has refused and that are neither accepted nor withdrawn since. While there are any,
  * something is stuck, whatever else is delivered.
  */
-import type { DeliveryError } from './faults.ts';
+import type { DeliveryError } from './connection-errors.ts';
 
 export class Refusals {
   /** Active refusals in the order in which they began. */

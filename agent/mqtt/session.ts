@@ -16,8 +16,14 @@ import type { Clock } from '../base/clock.ts';
 import { withoutSecret } from '../base/log.ts';
 import { TO_BOX_PACKET_BYTES_MAX } from '../contract/broker-connection.ts';
 import type { MqttConfig } from '../contract/config.ts';
+import {
+  closedError,
+  DeliveryError,
+  deliveryError,
+  deliveryErrorOf,
+  tooLargeError,
+} from './connection-errors.ts';
 import type { Credentials } from './credentials.ts';
-import { closedError, DeliveryError, deliveryError, deliveryErrorOf, tooLargeError } from './faults.ts';
 import { type LearntLimits, PACKET_TOO_LARGE } from './learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from './publish-packet.ts';
 

@@ -14,10 +14,8 @@ import { cameraAddress } from '../contract/camera-address.ts';
 import type { Config } from '../contract/config.ts';
 import { keyIdOf } from '../orders/dsse.ts';
 import type { RestraintFolder } from '../orders/restraint-folder.ts';
-import type { Place } from '../orders/signed-order.ts';
+import type { Place } from '../orders/signed-authorisation.ts';
 import { readAuthorityKey } from './authorisation.ts';
-import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
-import { VOUCHING } from './mode-files.ts';
 import {
   type AuthorisationRefusal,
   type Authorisations,
@@ -25,7 +23,9 @@ import {
   orderInForce,
   readAuthorisations,
   type SignedAuthorisation,
-} from './orders.ts';
+} from './authorisations.ts';
+import { LATEST_TIME_FILE, LatestTime, resetTime } from './latest-time.ts';
+import { VOUCHING } from './mode-files.ts';
 import { PIN_FILE, readPin, writePin } from './pin.ts';
 
 export interface AuthorityOptions {

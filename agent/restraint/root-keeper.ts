@@ -20,7 +20,7 @@ import {
   type JournalRecord,
   type RestraintFolder,
 } from '../orders/restraint-folder.ts';
-import { authorisationRefusal, openAuthorisation } from '../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../orders/signed-authorisation.ts';
 import { newSuspensionId, SUSPENSION_FILE, suspensionText } from '../orders/suspension.ts';
 import { isConsistent } from './journal/consistency.ts';
 import { openCheckpoint, parseVerifierKey } from './journal/note.ts';

@@ -6,7 +6,7 @@ import type { ModeStatement, RestraintReport } from '../contract/mode.ts';
 import type { Ruling } from '../contract/permit.ts';
 import type { SuspensionState } from '../orders/suspension.ts';
 import type { Coverage } from './authorisation.ts';
-import type { AuthorisationRefusal, SignedAuthorisation } from './orders.ts';
+import type { AuthorisationRefusal, SignedAuthorisation } from './authorisations.ts';
 import { permitUnder } from './permit.ts';
 
 const TEXT_MAX = 500;

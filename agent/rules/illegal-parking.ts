@@ -12,7 +12,7 @@ import type { IllegalParking } from '../contract/rule-config.ts';
 import type { Situation } from '../contract/situation.ts';
 import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
-import { STATIONARY_SCORE_MIN } from './standing-score.ts';
+import { STATIONARY_SCORE_MIN } from './stationary-score.ts';
 
 /** A vehicle at its place. */
 interface Watched {

@@ -21,7 +21,7 @@ import type { Situation } from '../contract/situation.ts';
 import { driveOf, Paths, sizeOf } from './paths.ts';
 import { dwellOf, RememberedDwells } from './remembered-dwells.ts';
 import type { Rule } from './rule.ts';
-import { UNMOVED_SCORE_MIN } from './standing-score.ts';
+import { UNMOVED_SCORE_MIN } from './stationary-score.ts';
 import { Succession } from './succession.ts';
 import { isSure } from './sure.ts';
 import { Witness } from './witnessed.ts';

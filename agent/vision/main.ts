@@ -15,8 +15,8 @@ import { LinkEnd } from '../base/link-end.ts';
 import { type LogLevel, makeLogger } from '../base/log.ts';
 import { encodeMessage, type PlainFromVision, ToVision } from '../contract/link.ts';
 import { RestraintFolder } from '../orders/restraint-folder.ts';
+import { allowed } from './authorisation/authorisation.ts';
 import { VisionFlow } from './flow.ts';
-import { allowed } from './order/order.ts';
 
 const LINK_FD = 3;
 /** Interval between checks of the authorisation's dates and of the suspension record, in ms. */

@@ -16,7 +16,7 @@ import { SearchRecord } from '../../agent/contract/search.ts';
 import { configOf, makeAgent } from '../lib/agent.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
 import { counterValue } from '../lib/counters.ts';
-import { FLEET } from '../lib/fleet-holders.ts';
+import { FLEET } from '../lib/fleet-keyholders.ts';
 import { entry, eventAt, history } from '../lib/history.ts';
 import { forbiddenIn, HOSTILE } from '../lib/hostile.ts';
 import { makeOutbox } from '../lib/outbox.ts';

@@ -11,7 +11,7 @@ import { CommandVerifier } from '../../agent/command/verifier.ts';
 import { TIME_PATTERN } from '../../agent/contract/time.ts';
 import { UPDATE_ORDER_TYPE } from '../../agent/contract/update.ts';
 import { openOrder } from '../../agent/orders/room-order.ts';
-import { checkedAuthorisation } from '../../agent/orders/signed-order.ts';
+import { checkedAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { configOf } from '../lib/agent.ts';
 import { authorisationFor } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed, updateOrder } from '../lib/commands.ts';

@@ -29,7 +29,7 @@ import { download } from '../../scripts/programs/root/download.ts';
 import { patchManifest } from '../../scripts/programs/root/manifest-patch.ts';
 import { stage } from '../../scripts/programs/root/stage.ts';
 import type { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
-import { FLEET, Fleet, keyPair } from '../lib/fleet-holders.ts';
+import { FLEET, Fleet, keyPair } from '../lib/fleet-keyholders.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 import { start } from '../lib/program.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';

@@ -21,7 +21,7 @@ import {
 import { Rollouts } from '../../scripts/programs/fleet/rollout/rollouts.ts';
 import type { RolloutState } from '../../scripts/programs/fleet/rollout/states.ts';
 import { FleetStore } from '../../scripts/programs/fleet/store.ts';
-import { Fleet, type Output } from '../lib/fleet-holders.ts';
+import { Fleet, type Output } from '../lib/fleet-keyholders.ts';
 import { Orders, waitUntil } from '../lib/heard-orders.ts';
 import { scratch } from '../lib/paths.ts';
 import { type SampleRelease, sampleRelease } from '../lib/release-server.ts';

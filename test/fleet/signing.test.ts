@@ -5,14 +5,14 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { AgentError } from '../../agent/base/errors.ts';
-import { unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
+import { unlockKey } from '../../scripts/programs/fleet/release/keyholder-key.ts';
 import { publishReleases, publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
 import {
   addSignature,
   readSigningFile,
   writeSigningFile,
 } from '../../scripts/programs/fleet/release/signing-file.ts';
-import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-holders.ts';
+import { FLEET, Fleet, fleet, keyPair, PASSPHRASE, rootDigest } from '../lib/fleet-keyholders.ts';
 import { atTerminal } from '../lib/fleet-terminal.ts';
 import { scratch } from '../lib/paths.ts';
 

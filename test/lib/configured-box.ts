@@ -22,7 +22,10 @@ import { ReleasePayload } from '../../scripts/programs/root/change/release-paylo
 import { ConfigurationRequests } from '../../scripts/programs/root/change/requests.ts';
 import { Store } from '../../scripts/programs/root/change/store.ts';
 import { clockProblem } from '../../scripts/programs/root/clock.ts';
-import { fullTextProblems, trialValidator } from '../../scripts/programs/root/configuration/trial-judge.ts';
+import {
+  fullTextProblems,
+  trialValidator,
+} from '../../scripts/programs/root/configuration/trial-validator.ts';
 import { DEFAULT_PLACES } from '../../scripts/programs/root/paths.ts';
 import { ReleaseFolder } from '../../scripts/programs/root/releases.ts';
 import { readOrderReader } from '../../scripts/programs/root/settings.ts';

@@ -1,6 +1,6 @@
 /** The fleet's program at a terminal of its own, by script(1). */
 import type { Test } from 'tap';
-import { FLEET } from './fleet-holders.ts';
+import { FLEET } from './fleet-keyholders.ts';
 import { type Program, start } from './program.ts';
 
 /** Time limit of a question, in ms, far above what one takes on a slow machine. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { ReleaseTrust } from '../../scripts/programs/root/trust.ts';
 import { csrOf, newKey, TestRoom } from './enrolment.ts';
-import type { Fleet } from './fleet-holders.ts';
+import type { Fleet } from './fleet-keyholders.ts';
 import { Nginx } from './nginx.ts';
 import { ROOT, scratch } from './paths.ts';
 

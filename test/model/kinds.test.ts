@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import type { Detection } from '../../agent/contract/picture.ts';
 import { readCard } from '../../agent/vision/detect/card.ts';
-import { detections, frameOf } from '../lib/model-looks.ts';
+import { detections, frameOf } from '../lib/model-inferences.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 
 /** Debian's own, independent of PATH. */

@@ -9,7 +9,7 @@ import { RepeatedLine } from '../../agent/base/repeated-line.ts';
 import type { OutboxRow } from '../../agent/contract/outbox.ts';
 import { topicsOf } from '../../agent/contract/topics.ts';
 import { parseAck } from '../../agent/mqtt/acks.ts';
-import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/faults.ts';
+import { DeliveryError, deliveryError, deliveryErrorOf } from '../../agent/mqtt/connection-errors.ts';
 import { LaneCursor } from '../../agent/mqtt/lane-cursor.ts';
 import { LearntLimits } from '../../agent/mqtt/learnt-limits.ts';
 import { type Message, packetBytes, publishOptions } from '../../agent/mqtt/publish-packet.ts';

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { makeSetupCode, setupCodeHash } from '../../agent/contract/setup-code.ts';
-import { ownAuthorisation } from '../../scripts/lib/own-order.ts';
+import { ownAuthorisation } from '../../scripts/lib/own-authorisation.ts';
 import { configOf } from '../lib/agent.ts';
 import { PATIENCE_MS } from '../lib/booted-box.ts';
 import { boxPackages, install } from '../lib/box-package.ts';

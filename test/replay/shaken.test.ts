@@ -14,7 +14,7 @@ import {
   startsOf,
 } from '../../scripts/programs/evaluate/labels.ts';
 import { filteredClip } from '../lib/filtered-clip.ts';
-import { detections } from '../lib/model-looks.ts';
+import { detections } from '../lib/model-inferences.ts';
 import { evaluationData, MODEL_DIR, scratch } from '../lib/paths.ts';
 import {
   biasOf,

@@ -16,7 +16,7 @@ import type { CommandRefused } from '../../agent/contract/command.ts';
 import type { Config } from '../../agent/contract/config.ts';
 import { RESUME_TYPE } from '../../agent/contract/mode.ts';
 import { keyIdOf, signEnvelope } from '../../agent/orders/dsse.ts';
-import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';
 import { CONFIRMED_TIME_FILE, LATEST_TIME_FILE, LatestTime } from '../../agent/restraint/latest-time.ts';

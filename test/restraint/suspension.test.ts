@@ -32,7 +32,7 @@ import {
   testKey,
 } from '../lib/authority.ts';
 import { makeSigner, searchCommand, signed } from '../lib/commands.ts';
-import { FLEET } from '../lib/fleet-holders.ts';
+import { FLEET } from '../lib/fleet-keyholders.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { visionsOf } from '../lib/proc.ts';
 import { type Program, start } from '../lib/program.ts';

@@ -1,7 +1,7 @@
 /** Tests programs of the control room with an unreachable broker or database: one line with the address and the fix. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { roomBrokerProblem } from '../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../agent/mqtt/connection-errors.ts';
 import { CertificateAuthority, RoomAuthorities } from '../../scripts/lib/certificates.ts';
 import { freePort, Mosquitto } from '../../scripts/lib/mosquitto.ts';
 import { bundled } from '../lib/bundled.ts';

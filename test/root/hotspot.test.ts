@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Command } from '../../agent/contract/command.ts';
 import { requestHotspot } from '../../agent/technician/hotspot-request.ts';
-import { ownAuthorisation } from '../../scripts/lib/own-order.ts';
+import { ownAuthorisation } from '../../scripts/lib/own-authorisation.ts';
 import { type Provisioned, takeFromBootPartition } from '../../scripts/programs/root/card/boot-partition.ts';
 import { settingsDir, UPDATE_FILES, updatePlace } from '../../scripts/programs/root/card/update-files.ts';
 import {

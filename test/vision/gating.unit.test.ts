@@ -1,7 +1,7 @@
 /** Tests when the detector need not run: moving parts, expected objects, and tracks held in the meantime. */
 import t from 'tap';
 import type { Detection, Frame } from '../../agent/contract/picture.ts';
-import { StationaryVehicles } from '../../agent/vision/observe/standing.ts';
+import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { Motion } from '../../agent/vision/schedule/motion.ts';
 import { MotionGate } from '../../agent/vision/schedule/motion-gate.ts';
 import { Tracker } from '../../agent/vision/track/tracker.ts';

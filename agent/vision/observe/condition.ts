@@ -24,7 +24,7 @@ import type { SizePx } from '../../contract/geometry.ts';
 import type { KnownView } from '../../contract/link.ts';
 import type { Detection, Foreground, Frame } from '../../contract/picture.ts';
 import { Blindness } from './blindness.ts';
-import { assess, BEGINS_MS, newAssessment, noteSound, WINDOW_MS } from './condition-judgement.ts';
+import { assess, BEGINS_MS, newAssessment, noteSound, WINDOW_MS } from './condition-assessment.ts';
 import type { Light } from './condition-light.ts';
 import { ConditionPicture } from './condition-picture.ts';
 import { isSameView } from './condition-signature.ts';

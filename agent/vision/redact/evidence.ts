@@ -26,7 +26,7 @@ import {
 import type { Foreground, Frame, FrameAnalysis, Still } from '../../contract/picture.ts';
 import type { RedactedJpeg } from '../../contract/redacted-jpeg.ts';
 import type { Place } from './marks.ts';
-import { RecentDetections } from './recent-looks.ts';
+import { RecentDetections } from './recent-detections.ts';
 import { PREVIEW, Redactor } from './redactor.ts';
 import { Sealer } from './sealer.ts';
 

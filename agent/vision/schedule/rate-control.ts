@@ -2,7 +2,7 @@
  * Frame rate control: decides how many frames a second are analysed.
  *
  * - The street sets the rate (wanted-rate.ts), within a budget that holds the mean to the configured rate
- *   (look-budget.ts).
+ *   (inference-budget.ts).
  * - The rate falls in steps if the board is hot (the agent sends the number of steps) or if analysing a frame takes
  *   longer than the interval.
  *
@@ -13,7 +13,7 @@
  * LIMITS: never slower than `FPS_MIN`, or than configured if that is slower. Never faster than the frames come, or than
  * leaves `ROOM`.
  */
-import { type Analysis, InferenceBudget } from './look-budget.ts';
+import { type Analysis, InferenceBudget } from './inference-budget.ts';
 
 /** Multiples of the configured interval. */
 const FACTORS = [1, 1.5, 2, 3, 4] as const;

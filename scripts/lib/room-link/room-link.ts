@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { ALL_BOXES } from '../../../agent/contract/command.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
+import type { DeliveryError } from '../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../agent/mqtt/credentials.ts';
-import type { DeliveryError } from '../../../agent/mqtt/faults.ts';
 import { openSession, type Session } from '../../../agent/mqtt/session.ts';
 
 /** Covers a page of a search (128 KiB), one event (at most 256 KiB) and a sealed still (700 kB in Base64). */

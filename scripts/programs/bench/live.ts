@@ -27,7 +27,7 @@ import { costOf } from './measure.ts';
 export const INFERENCES_PER_S = 5;
 const CAMERA_FPS = 25;
 /**
- * Warm-up time, after which a box has used its saved budget for a quick street (schedule/look-budget.ts), and hot code
+ * Warm-up time, after which a box has used its saved budget for a quick street (schedule/inference-budget.ts), and hot code
  * is compiled.
  */
 const WARM_S = 90;

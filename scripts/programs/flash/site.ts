@@ -15,7 +15,7 @@ import { inspectConfig, problemText } from '../../../agent/config/load.ts';
 import { cameraAddress } from '../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../agent/contract/config.ts';
 import { UPDATE_ROOT_FILE, UPDATE_SETTINGS_FILE } from '../../../agent/contract/update-settings.ts';
-import { authorisationRefusal } from '../../../agent/orders/signed-order.ts';
+import { authorisationRefusal } from '../../../agent/orders/signed-authorisation.ts';
 import type { BootFile } from './fat.ts';
 
 /** Largest file that provisioning accepts (scripts/programs/root/card/found-files.ts). */

@@ -18,8 +18,8 @@ import type { Clock } from '../../../agent/base/clock.ts';
 import { AgentError } from '../../../agent/base/errors.ts';
 import type { MqttConfig } from '../../../agent/contract/config.ts';
 import { CONFIG_ORDER_BYTES_MAX } from '../../../agent/contract/update.ts';
+import { DeliveryError } from '../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../agent/mqtt/credentials.ts';
-import { DeliveryError } from '../../../agent/mqtt/faults.ts';
 import { openSession, type Session } from '../../../agent/mqtt/session.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;

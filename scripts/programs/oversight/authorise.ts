@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { systemClock } from '../../../agent/base/clock.ts';
 import { AgentError, messageOf } from '../../../agent/base/errors.ts';
-import { authorisationLines } from '../../../agent/cli/order-lines.ts';
+import { authorisationLines } from '../../../agent/cli/authorisation-lines.ts';
 import { print } from '../../../agent/cli/print.ts';
 import { signingKey } from '../../../agent/cli/signing-key.ts';
 import { oneOf } from '../../../agent/config/words.ts';
@@ -12,7 +12,7 @@ import { AUTHORISATION_TYPE, type Authorisation } from '../../../agent/contract/
 import { CommandRefused } from '../../../agent/contract/command.ts';
 import { isRuleKind, RULE_KINDS } from '../../../agent/contract/rule-config.ts';
 import { keyIdOf, signEnvelope } from '../../../agent/orders/dsse.ts';
-import { checkedAuthorisation, openAuthorisation } from '../../../agent/orders/signed-order.ts';
+import { checkedAuthorisation, openAuthorisation } from '../../../agent/orders/signed-authorisation.ts';
 
 export interface AuthoriseOptions {
   readonly sign: string;

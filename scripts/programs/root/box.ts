@@ -211,7 +211,7 @@ function rootConfigurationValidator(places: Places): ConfigurationValidator {
     shownSha256,
     problems: async (text, previous, may) => {
       // Loaded only here: the models and rules of a configuration take a while to load.
-      const { orderProblems } = await import('./configuration/judges.ts');
+      const { orderProblems } = await import('./configuration/validators.ts');
       return orderProblems(places, text, previous, may);
     },
   };

@@ -169,7 +169,7 @@ async function byHand(
 async function trialCommand(options: Options): Promise<void> {
   const line = await firstLine(CONFIG_REQUEST_BYTES_MAX);
   const { machine, payloads, clock, places } = await loadBox(options, false, REQUEST_WITHIN_MS);
-  const { proposalValidator } = await import('./configuration/judges.ts');
+  const { proposalValidator } = await import('./configuration/validators.ts');
   const requests = new ConfigurationRequests({
     file: places.config,
     machine,

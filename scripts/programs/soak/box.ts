@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../../agent/config/load.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
-import { ownAuthorisation } from '../../lib/own-order.ts';
+import { ownAuthorisation } from '../../lib/own-authorisation.ts';
 
 export const SITE = 'soak';
 export const BOX = 'soak-1';

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AgentError } from '../../../agent/base/errors.ts';
 import { getLocal } from '../../../agent/base/local-http.ts';
 import { LOCAL_SOCKET, type LocalStatus, STATUS_PATH } from '../../../agent/contract/local-status.ts';
-import { roomBrokerProblem } from '../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../agent/mqtt/connection-errors.ts';
 import type { KeyPair } from '../../lib/certificates.ts';
 import { freePort, roomBroker } from '../../lib/mosquitto.ts';
 import { AgentProcess } from '../demo/agent-process.ts';

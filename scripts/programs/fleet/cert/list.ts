@@ -6,7 +6,7 @@ import type { CertificateRow } from '../../room/enrol/store.ts';
 import { withFleet } from '../fleet-context.ts';
 import type { Fleet } from '../fleet-file.ts';
 import { say } from '../output.ts';
-import { learnt } from '../rollout/looks.ts';
+import { learnt } from '../rollout/status-commands.ts';
 import { columns } from '../rollout/table.ts';
 import type { BoxRow } from '../store.ts';
 

@@ -6,7 +6,7 @@ import { streamWithSecret, withoutSecrets } from '../../../../agent/config/secre
 import type { BoxRow } from '../store.ts';
 import type { Copies } from './copies.ts';
 import type { FileChange } from './diff.ts';
-import { type Authorisations, problemsOf } from './judge.ts';
+import { type Authorisations, problemsOf } from './validation.ts';
 
 export interface Choice {
   readonly changes: readonly FileChange[];

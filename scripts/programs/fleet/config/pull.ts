@@ -6,7 +6,7 @@ import { askBox } from '../../../lib/room-link/box-session.ts';
 import { type FleetContext, withFleet } from '../fleet-context.ts';
 import { signingKey } from '../fleet-file.ts';
 import { say, warn } from '../output.ts';
-import { learnt } from '../rollout/looks.ts';
+import { learnt } from '../rollout/status-commands.ts';
 import { someOf } from '../rollout/table.ts';
 import type { BoxRow } from '../store.ts';
 import { Copies } from './copies.ts';

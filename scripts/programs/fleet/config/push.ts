@@ -13,9 +13,9 @@ import type { BoxRow } from '../store.ts';
 import { type Choice, chooseChanges, fieldsOf } from './change-selection.ts';
 import { Copies } from './copies.ts';
 import { diffLines } from './diff.ts';
-import { Authorisations } from './judge.ts';
 import { patched, patchOf } from './patch.ts';
 import { boardOf, selected } from './selector.ts';
+import { Authorisations } from './validation.ts';
 
 const VALIDATION_ERRORS_MAX = 20;
 

@@ -8,7 +8,7 @@ import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts'
 import { ARCHES, type Arch, BOARDS, type Board } from '../../../../agent/contract/release.ts';
 import { keygen } from '../../../lib/keygen.ts';
 import { say, warn } from '../output.ts';
-import { encryptedPem } from './holder-key.ts';
+import { encryptedPem } from './keyholder-key.ts';
 import { newPassphrase } from './passphrase.ts';
 import { publishReleases, refresh } from './publish.ts';
 import { offered, type Repository } from './repository.ts';

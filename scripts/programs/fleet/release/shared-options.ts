@@ -5,7 +5,7 @@ import { command, integerUpTo } from '../../../../agent/cli/commands/options.ts'
 import { signingKey } from '../../../../agent/cli/signing-key.ts';
 import { say, warn } from '../output.ts';
 import { agreesTo, agreeToRoot } from './agreement.ts';
-import { readLockedKey, unlockKey } from './holder-key.ts';
+import { readLockedKey, unlockKey } from './keyholder-key.ts';
 import { passphraseOf } from './passphrase.ts';
 import type { PublishOptions } from './publish.ts';
 import { Repository } from './repository.ts';

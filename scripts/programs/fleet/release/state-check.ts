@@ -21,7 +21,7 @@ import { loadConfig } from '../../../../agent/config/load.ts';
 import { LANES } from '../../../../agent/contract/outbox.ts';
 import { parseVerifierKey } from '../../../../agent/restraint/journal/note.ts';
 import { verifyJournal } from '../../../lib/journal/verification.ts';
-import { ownAuthorisation } from '../../../lib/own-order.ts';
+import { ownAuthorisation } from '../../../lib/own-authorisation.ts';
 import { AgentProcess } from '../../demo/agent-process.ts';
 import { type AgentHealth, agentHealth } from '../../root/change/probation.ts';
 

@@ -9,10 +9,10 @@ import { chooseBoxes } from './choose.ts';
 import type { Controller } from './controller.ts';
 import { controllerOf } from './drive.ts';
 import { ORDER_IN, ORDER_KINDS } from './kinds.ts';
-import type { DirOption } from './looks.ts';
 import { type Merged, type MergedRollout, merge, type Witnesses } from './merge.ts';
 import { type Plan, readPlan } from './plan.ts';
 import { believableCounter, Rollouts } from './rollouts.ts';
+import type { DirOption } from './status-commands.ts';
 import { someOf } from './table.ts';
 
 export interface AdoptOptions extends DirOption {

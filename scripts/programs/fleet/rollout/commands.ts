@@ -14,7 +14,7 @@ import {
   start,
 } from './drive.ts';
 import { inventory } from './inventory.ts';
-import { audit, type BoxOptions, box, type StatusOptions, status } from './looks.ts';
+import { audit, type BoxOptions, box, type StatusOptions, status } from './status-commands.ts';
 import { want } from './want.ts';
 
 function fingerprint(text: string): string {

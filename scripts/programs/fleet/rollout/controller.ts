@@ -16,7 +16,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../../../agent/base/clock.ts';
 import { AgentError } from '../../../../agent/base/errors.ts';
-import { DeliveryError } from '../../../../agent/mqtt/faults.ts';
+import { DeliveryError } from '../../../../agent/mqtt/connection-errors.ts';
 import type { FleetLink } from '../broker.ts';
 import type { FleetStore } from '../store.ts';
 import { ORDER_KIND_OF } from './kinds.ts';

@@ -2,7 +2,7 @@
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { withFleet } from '../fleet-context.ts';
 import { releaseName, releaseText } from '../store.ts';
-import { type DirOption, learnt } from './looks.ts';
+import { type DirOption, learnt } from './status-commands.ts';
 import { csvLine } from './table.ts';
 
 export function inventory({ dir, csv }: DirOption & { readonly csv?: boolean }): Promise<void> {

@@ -5,8 +5,8 @@ import { StateLock } from '../../../../agent/base/state-lock.ts';
 import { type FleetContext, lockFleet, withFleet } from '../fleet-context.ts';
 import { say } from '../output.ts';
 import { controllerOf, present } from './drive.ts';
-import type { DirOption } from './looks.ts';
 import { type RolloutRow, Rollouts } from './rollouts.ts';
+import type { DirOption } from './status-commands.ts';
 
 /**
  * Time limit for an abort, ms. The running program checks every POLL_MS, and sends to the largest fleet within a

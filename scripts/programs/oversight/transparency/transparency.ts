@@ -13,12 +13,12 @@ import { print, printNote } from '../../../../agent/cli/print.ts';
 import { loadConfig } from '../../../../agent/config/load.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
-import type { SignedAuthorisation } from '../../../../agent/restraint/orders.ts';
+import type { SignedAuthorisation } from '../../../../agent/restraint/authorisations.ts';
 import { type Checked, checkedJournal, nameOf } from '../journal/checked.ts';
 import { TimelineWriter } from '../timeline/timeline.ts';
+import { authorisationFor } from './authorisation.ts';
 import { missingResumes, monthsOf, stateNow } from './counts.ts';
 import type { PublicFacts, PublicRule } from './facts.ts';
-import { authorisationFor } from './order.ts';
 import { publicPage, publicSign, publicSignText } from './page.ts';
 import type { Language } from './texts.ts';
 

@@ -5,8 +5,8 @@ import type { Clock } from '../../../../agent/base/clock.ts';
 import { rethrowBug } from '../../../../agent/base/errors.ts';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
 import { topicsOf } from '../../../../agent/contract/topics.ts';
+import { type DeliveryError, deliveryError } from '../../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
-import { type DeliveryError, deliveryError } from '../../../../agent/mqtt/faults.ts';
 import { openSession, type Session } from '../../../../agent/mqtt/session.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;

@@ -8,7 +8,7 @@ import { relative } from 'node:path';
 import { AgentError } from '../../../../agent/base/errors.ts';
 import { printable, printableLine } from '../../../../agent/base/printable.ts';
 import type { VigieEvent } from '../../../../agent/contract/event.ts';
-import { roomBrokerProblem } from '../../../../agent/mqtt/faults.ts';
+import { roomBrokerProblem } from '../../../../agent/mqtt/connection-errors.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
 import { typedProgram } from '../../../lib/typed-program.ts';
 import { databaseOf } from '../database/open.ts';

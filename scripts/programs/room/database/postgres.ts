@@ -10,7 +10,7 @@
  * idle for 10 s (postgres-session.ts).
  */
 import pg from 'pg';
-import { networkProblem } from '../../../../agent/base/network-fault.ts';
+import { networkProblem } from '../../../../agent/base/network-error.ts';
 import { PostgresListener } from './postgres-listener.ts';
 import { rewriteTables } from './postgres-rewrite.ts';
 import { prepareSession, READ_ONLY, StandbyError, watchCommits } from './postgres-session.ts';

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { MqttConfig } from '../../../../agent/contract/config.ts';
+import { roomBrokerProblem } from '../../../../agent/mqtt/connection-errors.ts';
 import { readCredentials } from '../../../../agent/mqtt/credentials.ts';
-import { roomBrokerProblem } from '../../../../agent/mqtt/faults.ts';
 import { BRANCHES } from './messages.ts';
 
 /**

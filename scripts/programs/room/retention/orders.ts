@@ -18,7 +18,7 @@ import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors
 import { printable } from '../../../../agent/base/printable.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
-import { openAuthorisation } from '../../../../agent/orders/signed-order.ts';
+import { openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 
 /** File suffix used with `vigie-oversight authorise --out` in docs/guide/authorisation.md. */

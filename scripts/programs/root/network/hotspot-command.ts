@@ -13,7 +13,7 @@ import { loadConfig } from '../../../../agent/config/load.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
 import { HOTSPOT_KEY_FILE } from '../../../../agent/contract/hotspot.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
-import { openAuthorisation } from '../../../../agent/orders/signed-order.ts';
+import { openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { readAuthorisationFile } from '../../../../agent/restraint/authorisation.ts';
 import { assertOwn } from '../restraint.ts';
 import { Hotspot, readHotspotKey } from './hotspot.ts';

@@ -8,7 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { detections, frameOf } from './model-looks.ts';
+import { detections, frameOf } from './model-inferences.ts';
 
 const [folder = '', ...rest] = process.argv.slice(2);
 for (let at = 0; at + 3 < rest.length; at += 4) {

@@ -4,7 +4,7 @@ import type { MaskConfig } from '../../agent/contract/config.ts';
 import type { XyxyPx } from '../../agent/contract/geometry.ts';
 import type { StationaryVehicle } from '../../agent/contract/observation.ts';
 import type { Detection, Frame, Track } from '../../agent/contract/picture.ts';
-import { StationaryVehicles } from '../../agent/vision/observe/standing.ts';
+import { StationaryVehicles } from '../../agent/vision/observe/stationary-vehicles.ts';
 import { masking, paintGrey } from '../lib/pictures.ts';
 
 const SOURCE = { widthPx: 416, heightPx: 256 };

@@ -5,8 +5,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentError, messageOf, rethrowBug } from '../../../../agent/base/errors.ts';
 import type { Authorisation } from '../../../../agent/contract/authorisation.ts';
-import { claimedAuthorisation } from '../../../../agent/orders/signed-order.ts';
-import { fullTextProblems } from '../../root/configuration/trial-judge.ts';
+import { claimedAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
+import { fullTextProblems } from '../../root/configuration/trial-validator.ts';
 import type { Place } from './copies.ts';
 
 const SUFFIX = '.dsse.json';

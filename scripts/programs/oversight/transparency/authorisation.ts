@@ -9,13 +9,13 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import { cameraAddress } from '../../../../agent/contract/camera-address.ts';
 import type { Config } from '../../../../agent/contract/config.ts';
 import { keyIdOf } from '../../../../agent/orders/dsse.ts';
-import { authorisationRefusal } from '../../../../agent/orders/signed-order.ts';
+import { authorisationRefusal } from '../../../../agent/orders/signed-authorisation.ts';
 import { readAuthorityKey } from '../../../../agent/restraint/authorisation.ts';
 import {
   type AuthorisationRefusal,
   readAuthorisations,
   type SignedAuthorisation,
-} from '../../../../agent/restraint/orders.ts';
+} from '../../../../agent/restraint/authorisations.ts';
 
 export interface NamedAuthorisation {
   readonly order?: string;

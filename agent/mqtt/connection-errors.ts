@@ -1,7 +1,7 @@
 /** Explains errors of MQTT.js, TLS and the network to a person; the only module that interprets them. */
 import { AgentError, type ErrorKind, messageOf } from '../base/errors.ts';
 import { withoutSecret } from '../base/log.ts';
-import { NETWORK_PROBLEMS } from '../base/network-fault.ts';
+import { NETWORK_PROBLEMS } from '../base/network-error.ts';
 import type { DeliveryFaultCode } from '../contract/health.ts';
 
 /** Fault of the delivery; `message` is reason and fix on one line. */

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Authorisation } from '../../agent/contract/authorisation.ts';
 import { cameraAddress } from '../../agent/contract/camera-address.ts';
-import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { configOf } from '../lib/agent.ts';
 import { AUTHORITY, authorisationFor, signedAuthorisation } from '../lib/authority.ts';
 import { verdictOf } from '../lib/refusals.ts';

@@ -11,7 +11,7 @@ import { AgentError, rethrowBug } from '../base/errors.ts';
 import type { Authorisation } from '../contract/authorisation.ts';
 import { CommandRefused } from '../contract/command.ts';
 import type { Config } from '../contract/config.ts';
-import { authorisationRefusal, openAuthorisation, type Place } from '../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation, type Place } from '../orders/signed-authorisation.ts';
 import { type Coverage, coverageOf, readAuthorisationFile } from './authorisation.ts';
 
 /** An authorisation that is valid in everything but time. */

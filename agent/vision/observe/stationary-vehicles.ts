@@ -3,7 +3,7 @@
  * passer-by in front of it and a change of light.
  *
  * A place begins as a candidate where a vehicle is detected. It is confirmed after a vehicle has stayed there: detected
- * at first, with an unchanged picture since. Then it is also known whether its arrival was seen (standing-arrival.ts).
+ * at first, with an unchanged picture since. Then it is also known whether its arrival was seen (stationary-arrival.ts).
  * A box that covers half of a confirmed place is the same vehicle.
  *
  * A place ends when its picture has changed and no object is in front of it. A small detector loses a car for many
@@ -19,7 +19,7 @@ import type { StationaryVehicle } from '../../contract/observation.ts';
 import type { Detection, Frame, Track } from '../../contract/picture.ts';
 import { newVisit, type Visit, Zone } from '../../contract/zone-visit.ts';
 import { blend, FrameLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
-import { LIKENESS_MIN, VehicleArrivals } from './standing-arrival.ts';
+import { LIKENESS_MIN, VehicleArrivals } from './stationary-arrival.ts';
 import {
   bestTrack,
   distanceSizes,
@@ -35,7 +35,7 @@ import {
   restart,
   SAME_BOX_IOU_MIN,
   stays,
-} from './standing-place.ts';
+} from './stationary-place.ts';
 
 const PLACES_MAX = 64;
 /**

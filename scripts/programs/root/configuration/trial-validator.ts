@@ -13,7 +13,7 @@ import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts
 import { uncovered } from '../../../../agent/contract/polygon.ts';
 import type { Proposable, Proposal } from '../../../../agent/contract/proposal.ts';
 import { RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
-import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../../../agent/orders/signed-authorisation.ts';
 import { coverageOf } from '../../../../agent/restraint/authorisation.ts';
 import { childUser } from '../agent-user.ts';
 import { type Places, releaseProgram } from '../paths.ts';

@@ -5,7 +5,7 @@ import type { ProposalProblem } from '../../../../agent/contract/config-trial.ts
 import { BOX_FILE, RestraintFolder } from '../../../../agent/orders/restraint-folder.ts';
 import type { ProposalValidator } from '../change/requests.ts';
 import type { Places } from '../paths.ts';
-import { fullTextProblems, rootValidatorOptions, trialValidator } from './trial-judge.ts';
+import { fullTextProblems, rootValidatorOptions, trialValidator } from './trial-validator.ts';
 
 /** Timeout for the check of an ordered configuration, ms. No one is waiting on site, so a busy box may answer later. */
 const CHECK_WITHIN_MS = 60_000;

@@ -4,7 +4,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:cryp
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AgentError } from '../../agent/base/errors.ts';
-import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/holder-key.ts';
+import { readLockedKey, unlockKey } from '../../scripts/programs/fleet/release/keyholder-key.ts';
 import { publishRoot } from '../../scripts/programs/fleet/release/publish.ts';
 import { Repository } from '../../scripts/programs/fleet/release/repository.ts';
 import { firstRoot } from '../../scripts/programs/fleet/release/root.ts';

@@ -11,7 +11,7 @@ import type { Config } from '../../agent/contract/config.ts';
 import type { PointNorm } from '../../agent/contract/geometry.ts';
 import { covers } from '../../agent/contract/polygon.ts';
 import { BOX_FILE, RestraintFolder } from '../../agent/orders/restraint-folder.ts';
-import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../agent/orders/signed-authorisation.ts';
 import { SUSPENSION_FILE } from '../../agent/orders/suspension.ts';
 import { coverageOf } from '../../agent/restraint/authorisation.ts';
 import { Authority } from '../../agent/restraint/authority.ts';

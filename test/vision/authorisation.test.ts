@@ -12,7 +12,7 @@ import { SUSPENSION_FILE, suspensionText } from '../../agent/orders/suspension.t
 import { writeOwnFolder } from '../../agent/restraint/folder.ts';
 import { permitUnder } from '../../agent/restraint/permit.ts';
 import { VisionProcess } from '../../agent/supervisor/vision-process.ts';
-import { type Allowed, allowed } from '../../agent/vision/order/order.ts';
+import { type Allowed, allowed } from '../../agent/vision/authorisation/authorisation.ts';
 import { configOf } from '../lib/agent.ts';
 import { authorisationFor, authorised, signedAuthorisation, testKey } from '../lib/authority.ts';
 import { SILENT } from '../lib/outbox.ts';

@@ -16,7 +16,7 @@ import { iou, type XyxyPx } from '../../contract/geometry.ts';
 import { BREAK_MAX_MS, type StationaryVehicle } from '../../contract/observation.ts';
 import type { Track } from '../../contract/picture.ts';
 import { KeptLuma, type LumaPicture, likeness, patchOf } from './patch.ts';
-import { distanceSizes, type Place, SAME_BOX_IOU_MIN } from './standing-place.ts';
+import { distanceSizes, type Place, SAME_BOX_IOU_MIN } from './stationary-place.ts';
 
 /** Interval of the pictures in ms, and their number: the place's appearance in the last minute. */
 const HISTORY_EVERY_MS = 5000;

@@ -17,7 +17,7 @@ import { cameraAddress, namesCamera, parseCameraSource } from '../../contract/ca
 import type { MaskConfig } from '../../contract/config.ts';
 import type { VisionSettings } from '../../contract/link.ts';
 import type { RestraintFolder } from '../../orders/restraint-folder.ts';
-import { authorisationRefusal, openAuthorisation } from '../../orders/signed-order.ts';
+import { authorisationRefusal, openAuthorisation } from '../../orders/signed-authorisation.ts';
 
 export interface AccessRequest {
   /** Signed envelope; null for a recorded clip. */
