@@ -35,7 +35,7 @@ interface Outcome {
 }
 
 interface Answer {
-  readonly boxes: { box: string; state: string; note: string | null; matches: number; given: number }[];
+  readonly boxes: { box: string; state: string; note: string | null; matches: number; receivedCount: number }[];
   readonly events: VigieEvent[];
 }
 
@@ -153,7 +153,7 @@ void t.test('a search asks all boxes and reports which answer, which do not, and
   );
   t.match(answer.boxes, [
     { box: 'alpha', state: 'done', matches: 0 },
-    { box: 'beta', state: 'done', matches: 1, given: 1 },
+    { box: 'beta', state: 'done', matches: 1, receivedCount: 1 },
   ]);
   t.match(answer, { case: '2026/1234', query: { kinds: ['wrong-way'], zones: ['lane'] } });
 
@@ -229,7 +229,7 @@ void t.test('many matches come page by page, at the pace the box allows', async 
     expected.map(({ id }) => id),
     'each once, in order',
   );
-  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, given: expected.length }]);
+  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, receivedCount: expected.length }]);
   const [searches, limited] = [
     counterValue(box.search, 'searches'),
     counterValue(box.search, 'searches_limited'),

@@ -213,7 +213,7 @@ void t.test('commands preview, start, pause, resume and abort a rollout', async 
   t.match(dry.out, '6 boxes, 102.0 kB in all: release 43-1.5.0');
   t.match(await run('rollout', 'start', '1.5.0', '--plan', plan, '--name', NAME, '--yes'), {
     code: 0,
-    out: /r-1 is made/,
+    out: /r-1 is created/,
   });
   const running = fleet.fleet('rollout', 'run', '--dir', dir);
   await waitFor('canaries are sent for', () => running.out.includes('install for 2 boxes'));

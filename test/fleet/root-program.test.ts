@@ -328,7 +328,7 @@ void t.test('commands take --root or a number, and show each box’s program of 
       out: /3 boxes, .* in all: root’s program 44-1\.5\.0\n/,
     });
   const started = await run(...start, '1.5.0', '--root', '--yes');
-  t.match(started, { code: 0, out: /\d-root-1\.5\.0 is made/ }, started.err);
+  t.match(started, { code: 0, out: /\d-root-1\.5\.0 is created/ }, started.err);
   t.match(await run('rollout', 'run'), { code: 0, out: /root’s program 44-1\.5\.0, done/ });
   t.match(JSON.parse((await run('rollout', 'status', '--json')).out), {
     kind: 'root',
