@@ -155,8 +155,8 @@ void t.test('a message that the receiver refuses is repeated, and logged once', 
   );
   t.equal(new Set(idsOf(receiver)).size, 2, 'the same message has the same id');
   await waitUntil(t, 'the log says so', () => lines.length === 2);
-  t.match(lines[0], /^warn .*again until it can.*"webhook":"city".*answers 307, a redirect/);
-  t.match(lines[1], /^info .*told again.*"failures":\d/);
+  t.match(lines[0], /^warn .*retrying until it succeeds.*"webhook":"city".*answers 307, a redirect/);
+  t.match(lines[1], /^info .*works again.*"failures":\d/);
   t.notMatch(lines.join('\n'), /hidden|<b>/);
   t.notOk(lines.join('\n').includes(SECRET.slice(6, 20)), 'no secret in it');
   await webhooks.stop();
@@ -227,7 +227,7 @@ void t.test('changes after an outage of PostgreSQL are sent, and each outage is 
   await changeIncident(db, no);
   await waitUntil(t, 'the change is sent', () => receiver.all.length === 2, 20_000);
   t.strictSame(idsOf(receiver), [`incident-${no}-1-received`, `incident-${no}-2-changed`]);
-  t.match(lines[0], /^warn .*again until it can/);
+  t.match(lines[0], /^warn .*retrying until it succeeds/);
 });
 
 /** Starts a console's webhooks in a process of their own. */

@@ -57,7 +57,7 @@ t.test('a withdrawn role or account loses its rights within minutes', async (t) 
   t.equal(await status(paul), 401, 'no account');
   t.equal(await status(otto), 200, 'as before');
   t.ok(stream.names().includes('session'), 'and the stream has ended');
-  t.match(endedRecords.join(), /"user":"lena","role":"supervisor","why":"the role is operator now"/);
+  t.match(endedRecords.join(), /"user":"lena","role":"supervisor","reason":"the role is operator now"/);
   // An unavailable provider ends no session.
   server.close().closeAllConnections();
   clock.aheadMs = 12 * 60_000;

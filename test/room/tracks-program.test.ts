@@ -231,7 +231,7 @@ void t.test('a refusal, another box’s answer and a malformed answer are one li
   const hostile = await ask(...NIGHT);
   t.equal(hostile.code, 0, hostile.err);
   t.strictSame(forbiddenIn(hostile.out + hostile.err), []);
-  t.match(hostile.err, /order \\x1b\[2J/);
+  t.match(hostile.err, /authorisation \\x1b\[2J/);
   for (const answer of [
     { result: { ...page, tracks: [{ ...page.tracks[0], class: HOSTILE }] } },
     { result: { ...page, secret: 1 } },
