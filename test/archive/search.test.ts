@@ -35,7 +35,13 @@ interface Outcome {
 }
 
 interface Answer {
-  readonly boxes: { box: string; state: string; note: string | null; matches: number; receivedCount: number }[];
+  readonly boxes: {
+    box: string;
+    state: string;
+    note: string | null;
+    matches: number;
+    receivedCount: number;
+  }[];
   readonly events: VigieEvent[];
 }
 
@@ -229,7 +235,9 @@ void t.test('many matches come page by page, at the pace the box allows', async 
     expected.map(({ id }) => id),
     'each once, in order',
   );
-  t.match(answer.boxes, [{ box: 'alpha', state: 'done', matches: expected.length, receivedCount: expected.length }]);
+  t.match(answer.boxes, [
+    { box: 'alpha', state: 'done', matches: expected.length, receivedCount: expected.length },
+  ]);
   const [searches, limited] = [
     counterValue(box.search, 'searches'),
     counterValue(box.search, 'searches_limited'),

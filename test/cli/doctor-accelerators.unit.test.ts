@@ -92,7 +92,7 @@ void t.test('Hailo’s metadata is never called usable', async (t) => {
   t.match(finding, {
     name: 'hailo',
     state: 'unknown',
-    detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU looks/,
+    detail: /answers with GstHailoTensorMeta, which vision does not read: the CPU runs the detector/,
   });
   t.match(finding?.detail, /Hailo-8 or 8L \(PCI 0001:01:00\.0\), driver hailo, \/dev\/hailo0/);
   t.equal(isReady(accelerators[0] as (typeof accelerators)[0], ALL), false);

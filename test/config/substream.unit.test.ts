@@ -91,7 +91,7 @@ void t.test('its login is hidden outside the box, and filled in from the same de
       /^camera.substream: the login .* of another camera/,
     );
   const shared = `camera: { source: "rtsp://10.0.0.2/main", substream: &s "rtsp://***@10.0.0.2/sub" }\nsite: *s\n`;
-  t.throws(() => withSecretsOf(shared, textOf(MAIN, SUB)), /^camera.substream: .* by an alias/);
+  t.throws(() => withSecretsOf(shared, textOf(MAIN, SUB)), /^camera.substream: .* through an alias/);
 });
 
 void t.test('a password in a file that everybody can read gives a warning', async (t) => {

@@ -477,7 +477,7 @@ void t.test('the program refuses disks of this machine', async (t) => {
   const { image, site } = await bench(t);
   const root = execFileSync('findmnt', ['-no', 'SOURCE', '/']).toString().trim();
   for (const [device, line] of [
-    ['/dev/null', /^flash: \/dev\/null not a block device; use --to-file to write an image file\n$/],
+    ['/dev/null', /^flash: \/dev\/null: not a block device; use --to-file to write an image file\n$/],
     ['/dev/nothing', /^flash: \/dev\/nothing is not there; is the card in its slot\?\n$/],
     ...(existsSync(root)
       ? [[root, /^flash: \/dev\/\w+ is (this machine|neither|a partition).*\n$/] as const]

@@ -89,7 +89,7 @@ void t.test('the command vigie, run by root, runs no code of a release as root',
 
   t.match(container.run('vigie-root', 'pin'), {
     status: 0,
-    out: /^this box obeys [0-9a-f]{64}; valid times/,
+    out: /^this box obeys [0-9a-f]{64}; validity is checked from/,
   });
   t.equal(
     container.run(

@@ -126,7 +126,7 @@ void t.test('its commands work without any other package of Vigie', { skip }, as
   );
   t.equal(page.status, 0, page.err);
   t.notMatch(page.err, 'vigie-oversight', 'it has nothing to say of the order');
-  t.match(container.read('/root/page/index.html'), /Ville de Test\. Order 2026-77/);
+  t.match(container.read('/root/page/index.html'), /Ville de Test\. Authorisation 2026-77/);
   t.match(container.read('/root/page/sign.html'), /<svg/);
 
   t.match(container.run('dpkg', '--purge', 'vigie-oversight'), { status: 0 });

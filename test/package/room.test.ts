@@ -351,7 +351,7 @@ function checkPurge(t: Test, container: Container): void {
 function signerAlone(t: Test, container: Container): void {
   t.equal(container.run('stat', '-c', '%U:%G %a', SOCKET).out.trim(), 'vigie-room-signer:vigie-room 660');
   const request = JSON.stringify({
-    who: 'test',
+    account: 'test',
     site: 'elsewhere',
     box: 'b',
     event: 'e',

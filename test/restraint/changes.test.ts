@@ -114,7 +114,7 @@ t.test('a redrawn zone is in the journal with both drawings, and reported once',
   const restoredRun = live(stateDir, boxWith());
   t.match(
     restoredRun.messages[0]?.cause,
-    { lists: ['zones', 'masks'], reason: /court \(no outline/ },
+    { lists: ['zones', 'masks'], reason: /court \(not in an outline/ },
     'a file that was put back',
   );
   t.match(restoredRun.entered[1], { places: [{ before: [[0.6, 0.5]] }, { after: null }, { after: null }] });

@@ -89,8 +89,8 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const { open, sql, read } = await DATABASES[name](t);
     const notices: string[] = [];
     const clock = { ms: NOW };
-    const share = { messages: 300, bytes: 10_000_000 };
-    const options = { share, onNotice: (line: string) => notices.push(line) };
+    const dailyQuota = { messages: 300, bytes: 10_000_000 };
+    const options = { dailyQuota, onNotice: (line: string) => notices.push(line) };
     const first = await open(() => clock.ms, options);
     const alerts = Array.from({ length: 1000 }, (_, at) => alertOf('lyon', 'thief', at + 1));
     await first.store([statusOf('lyon', 'thief'), statusOf('lyon', 'zebra')]);
@@ -367,7 +367,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
 void t.test('the list of enrolled boxes is validated, and the last valid one stays active', async (t) => {
   const file = join(scratch(t), 'boxes.json');
   t.throws(() => new Register(file, () => undefined), /--boxes: .*boxes.json: cannot be read/);
-  writeFileSync(file, '{"version":1,"boxes":[{"site":"lyon","box":"B 1","state":"enrolled","since":"now"}]}');
+  writeFileSync(
+    file,
+    '{"version":1,"boxes":[{"site":"lyon","box":"B 1","state":"enrolled","changedAt":"now"}]}',
+  );
   t.throws(
     () => new Register(file, () => undefined),
     /--boxes: .*: \/boxes\/0\/box: .*; name the boxes.json/,

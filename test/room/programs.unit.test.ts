@@ -182,9 +182,9 @@ void t.test('the interface is described as OpenAPI 3.1', async (t) => {
   t.match(Object.keys(document.components.schemas), [
     'AuditEntry',
     'Camera',
-    'GoneCamera',
     'Incident',
     'Problem',
+    'RemovedCamera',
   ]);
   t.notMatch(JSON.stringify(document), /"\$id"|"additionalItems"/);
   const text = JSON.stringify(document);

@@ -99,7 +99,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
       Array.from({ length: 250 }, (_, index) => `many-${index}`),
     );
     t.equal(verdicts.counters.unfit, 1);
-    const unfit = (await recordsOf(db, 'verdict-delivered')).filter(({ more }) => more['told'] === false);
+    const unfit = (await recordsOf(db, 'verdict-delivered')).filter(
+      ({ more }) => more['isDelivered'] === false,
+    );
     t.equal(unfit.length, 1, 'an invalid verdict is audited as not sent');
     await verdicts.stop();
     t.match(lines.at(-1), /^verdicts: 253 told, \d+ unheard, 1 unfit$/);
