@@ -386,8 +386,8 @@ void t.test('a usage error is one line and exit code 2', async (t) => {
   ];
   const area = ['--view', VIEW, '--area', '.1,.1 .2,.1 .2,.2'];
   const cases: [string[], RegExp][] = [
-    [[], /--from: is needed/],
-    [['--from', '2026-11-24'], /--to: is needed/],
+    [[], /--from: required/],
+    [['--from', '2026-11-24'], /--to: required/],
     [['--from', '2026-11-24', '--to', '2026-11-23'], /--to: .* is not after/],
     [['--from', 'yesterday', '--to', '2026-11-23'], /--from: invalid time "yesterday"/],
     [[...NIGHT, '--daily', '2-5'], /--daily: "2-5" is not HH:MM-HH:MM/],

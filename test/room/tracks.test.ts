@@ -279,7 +279,7 @@ void t.test('a forbidden question is refused in one line, and a box’s refusal 
     },
   });
   t.match((await entriesOf(db, 'ask-tracks')).at(-1), {
-    more: { given: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
+    more: { trackCount: 2, stopped: 'refused by alpha: rate-limited: the budget is used up' },
   });
   const slow = post({}, { box: 'nobody' });
   await waitUntil(t, 'the signer asks', () => signer.out.includes('the tracks of nobody'));
@@ -367,7 +367,7 @@ void t.test('at most two thousand tracks are returned, and the rest are counted'
     { status: 200, matches: 2300, tracks: 2000, more: 300 },
   );
   t.equal(box.requests.length, 11, 'no further page is asked for');
-  t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, given: 2000 } });
+  t.match((await entriesOf(db, 'ask-tracks')).at(-1), { more: { matches: 2300, trackCount: 2000 } });
   t.equal((await sue.get(`/api/tracks/${answer.id}/tracks.csv`)).text.split('\r\n').length, 2002);
 });
 

@@ -352,7 +352,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.equal(soon.entries.length, 100, 'a long record holds up no page');
       t.match(soon, {
         isIntact: false,
-        fault: /^verification is still running: entries 1 to 0 of \d+ are whole/,
+        fault: /^verification is still running: entries 1 to 0 of \d+ are intact/,
       });
     });
 

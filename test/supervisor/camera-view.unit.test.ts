@@ -102,7 +102,7 @@ t.test(
     clearInterval(timer);
     t.match(
       confirming.out,
-      new RegExp(`told at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
+      new RegExp(`detected at ${movedSince}[^]*before.*camera-before.jpg[^]*after.*camera-after.jpg`),
     );
     t.match(confirming.out, 'Confirmed: the rules go on.');
     t.match(restarted.sentMessages, [{ kind: 'confirm-view' }]);

@@ -169,7 +169,7 @@ t.test('each mistake of a question is named with its place and the correct form'
     ],
     [{ where: { polygon: SQUARE, does: 'enters', atLeastS: 5 }, view }, /must be 0 for enters/],
     [{ where: line, view, answer: 'coverage' }, /leave where out/],
-    [{ classes: ['person'] }, /keeps car, motorcycle, bus, truck only \(grade vehicles\), not person/],
+    [{ classes: ['person'] }, /stores car, motorcycle, bus, truck only \(grade vehicles\), not person/],
     [{ colours: ['red'] }, /does not allow colours/],
     [{ more: true }, /tracks: \/question/],
     [{ answer: 'faces' as never }, /tracks: \/question/],

@@ -330,7 +330,7 @@ t.test('a model with more outputs than ten classes and their boxes is refused', 
     [
       'an appearance vector',
       [boxes, scores, labels, embedding],
-      /gives embedding float32 \[1,128\] beside boxes/,
+      /gives embedding float32 \[1,128\] besides boxes/,
     ],
     [
       'boxes with landmarks',
@@ -411,7 +411,7 @@ t.test('features that the card does not describe are refused like any other outp
   ];
   const card = { channels: 2, cellPx: 8, scale: 0.5, zeroPoint: 1 } as const;
   const cases: [string, Output[], ModelCard['features'], RegExp][] = [
-    ['unknown to the card', map([1, 32, 52, 2]), undefined, /features uint8 \[1,32,52,2\] beside boxes/],
+    ['unknown to the card', map([1, 32, 52, 2]), undefined, /features uint8 \[1,32,52,2\] besides boxes/],
     ['none', plain, card, /gives none instead of features uint8 \[1,rows,columns,2\]/],
     ['a vector', map([1, 2]), card, /gives features uint8 \[1,2\] instead of/],
     ['other channels', map([1, 32, 52, 3]), card, /instead of features uint8 \[1,rows,columns,2/],
