@@ -200,7 +200,7 @@ t.test(
     t.same(conditions, ['none', 'white-out'], 'each is reported as soon as it is ready');
     const [none, white] = rows;
     t.match(none, { films: 1, expected: 0, falseAlerts: 0, detectionsShare: 1, blind: null });
-    t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { asked: 1 } });
+    t.match(white, { films: 1, expected: 0, falseAlerts: 0, blind: { askedCount: 1 } });
     t.ok(
       (white?.detectionsShare ?? 1) < 0.8,
       `a ratio of ${white?.detectionsShare} of the people is detected in a white-out`,
