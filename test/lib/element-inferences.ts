@@ -2,7 +2,7 @@
  * Program that prints what models detect by GStreamer's onnxinference, in a process of its own because two ONNX
  * Runtimes in one process abort.
  *
- *   element-looks.js FOLDER MODEL WIDTH HEIGHT FRAME [MODEL WIDTH HEIGHT FRAME …]
+ *   element-inferences.js FOLDER MODEL WIDTH HEIGHT FRAME [MODEL WIDTH HEIGHT FRAME …]
  *
  * FRAME is a file of RGB bytes in FOLDER. Prints one line of JSON for each model: an array of detections.
  */

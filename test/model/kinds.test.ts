@@ -13,7 +13,7 @@ import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
 const PYTHON = '/usr/bin/python3';
 const PROGRAMS = join(ROOT, 'scripts', 'programs', 'model');
 const CHECKER = join(ROOT, 'test', 'lib', 'model-imports.py');
-const ELEMENT_HELPER = join(import.meta.dirname, '..', 'lib', 'element-looks.js');
+const ELEMENT_HELPER = join(import.meta.dirname, '..', 'lib', 'element-inferences.js');
 /** Tolerances for float32, which keeps seven digits: for boxes up to some hundred pixels, and for scores below 1. */
 const BOXES_WITHIN_PX = 1e-3;
 const SCORES_WITHIN = 1e-5;
