@@ -94,16 +94,16 @@ function recallTable(metrics: readonly RuleAccuracy[]): string[] {
 /** Returns proposals for the configuration. A person applies them; the box never does. */
 function proposalLines({ rule, xyxyNorm, falseAlarms: wrong, confirmed: right, remedy }: Proposal): string[] {
   const spot = xyxyNorm.map((coordinate) => coordinate.toFixed(2)).join(' ');
-  const head = `${rule} was false ${wrong} times at [${spot}], true ${right} times there.`;
+  const head = `${rule} had ${wrong} false alarms at [${spot}], and ${right} confirmed alerts there.`;
   switch (remedy.kind) {
     case 'threshold':
       return [
-        `${head} All true ones lie above a higher threshold; in the rule:`,
+        `${head} All confirmed alerts lie above a higher threshold; in the rule:`,
         `  ${remedy.parameter}: ${remedy.value}`,
       ];
     case 'mask':
       return [
-        `${head} No detection there was true; if nothing there needs watching, add a mask:`,
+        `${head} No alert there was confirmed; if nothing there needs watching, add a mask:`,
         `  masks: [{id: ${rule.slice(0, 24)}-false, polygon: ${JSON.stringify(remedy.polygon)}}]`,
       ];
     case 'redraw':
