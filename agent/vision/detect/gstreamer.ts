@@ -58,8 +58,7 @@ const OPEN_WITHIN_MS = 45_000;
  */
 const REST_WITHIN_MS = 700;
 /**
- * Time limit for an answer, in ms. The slowest of our boards needs less than 1 s for a frame
- * (docs/design/005-benchmark.md).
+ * Time limit for an answer, in ms. The slowest of our boards needs less than 1 s for a frame.
  */
 const ANSWER_WITHIN_MS = 5000;
 /** Maximum number of rows. TopK gives at most 512 per class group (model contract); more rows are invalid. */

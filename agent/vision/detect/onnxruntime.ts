@@ -55,8 +55,7 @@ export async function loadRuntime(): Promise<Runtime> {
  * a frame.
  *
  * ONNX Runtime's own arena stays on. Without it, intermediates are allocated and freed by malloc in each frame, among
- * all other allocations, which costs 0.4 ms a frame and 14 MiB. Frames of one size need no memory pattern (3 MiB less;
- * docs/design/005-benchmark.md).
+ * all other allocations, which costs 0.4 ms a frame and 14 MiB. Frames of one size need no memory pattern (3 MiB less).
  */
 function optionsOf(provider: string): InferenceSession.SessionOptions {
   return {

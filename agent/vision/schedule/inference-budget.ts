@@ -14,8 +14,8 @@ const SAVED_S = 30;
 export type Analysis = 'held' | 'look' | 'closer look';
 
 /**
- * Costs in detector runs. A frame without one takes 1.4 of 13.8 CPU-ms (docs/design/005-benchmark.md); the larger
- * picture has four times the pixels.
+ * Costs in detector runs. A frame without one takes 1.4 of 13.8 CPU-ms; the larger picture has
+ * four times the pixels.
  */
 const COSTS: Readonly<Record<Analysis, number>> = { held: 0.1, look: 1, 'closer look': 5 };
 
