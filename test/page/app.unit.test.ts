@@ -368,6 +368,25 @@ t.test('each part of a drawing outside of the authorisation is named', async (t)
   t.same(codes(DRAWING, 'rtsp://camera-2.local/stream1'), ['camera-order']);
   const [near] = PEOPLE;
   t.same(codes({ ...DRAWING, groundPlane: { people: [near, near] } }), ['ground']);
+  const crossing: Drawing['zones'][number]['polygon'] = [
+    [0.1, 0.1],
+    [0.9, 0.9],
+    [0.9, 0.1],
+    [0.1, 0.9],
+  ];
+  const sameName: Drawing = {
+    ...DRAWING,
+    rules: [],
+    zones: [{ id: 'square', polygon: crossing }],
+    lines: [{ id: 'square', from: [0.1, 0.1], to: [0.2, 0.1] }],
+  };
+  t.same(
+    problemsOf({ drawing: sameName, source: undefined }, { ...context, authorisation: null }).map(
+      ({ about, id }) => `${about}/${id}`,
+    ),
+    ['zone/square'],
+    'a line of the same name is not marked',
+  );
 });
 
 t.test('times are written in short form', async (t) => {
