@@ -154,7 +154,10 @@ t.test(
       encoding: 'utf8',
     });
     t.equal(status, 0, stderr);
-    t.match(stdout, /long-stay had 3 false alarms at \[0\.40 0\.50 0\.50 0\.60\], and 0 confirmed alerts there\./);
+    t.match(
+      stdout,
+      /long-stay had 3 false alarms at \[0\.40 0\.50 0\.50 0\.60\], and 0 confirmed alerts there\./,
+    );
     t.match(stdout, /masks: \[\{id: long-stay-false, polygon: \[\[0\.39,0\.49\],/);
 
     clock.advance(1000);
