@@ -9,6 +9,12 @@ const SPREAD_BAG = {
     'NewExpression > ObjectExpression > SpreadElement > :matches(Identifier, MemberExpression, CallExpression)',
   message: 'Name each argument: of a bag, the compiler does not notice a member that was renamed.',
 };
+// Node 20 holds the signals of `any` weakly: a timeout that nothing else holds is collected and never aborts.
+const LOST_DEADLINE = {
+  selector:
+    'CallExpression[callee.object.name="AbortSignal"][callee.property.name="any"] CallExpression[callee.object.name="AbortSignal"][callee.property.name="timeout"]',
+  message: 'Use withDeadline (agent/base/deadline.ts): this timeout can be lost to the garbage collector.',
+};
 
 // Biome does the rest; only the rules that need types are here.
 export default tseslint.config(
@@ -28,12 +34,12 @@ export default tseslint.config(
         },
       ],
       '@typescript-eslint/no-misused-promises': 'error',
-      'no-restricted-syntax': ['error', SPREAD_LITERAL],
+      'no-restricted-syntax': ['error', SPREAD_LITERAL, LOST_DEADLINE],
     },
   },
   {
     // A test may start from a bag of defaults: no promise of the program hangs on it.
     files: ['agent/**', 'scripts/**'],
-    rules: { 'no-restricted-syntax': ['error', SPREAD_LITERAL, SPREAD_BAG] },
+    rules: { 'no-restricted-syntax': ['error', SPREAD_LITERAL, SPREAD_BAG, LOST_DEADLINE] },
   },
 );

@@ -1,6 +1,5 @@
 // Project rules that no linter knows (docs/design/016-project-rules.md): how long a file is, how much of a stage main and flow use,
-// that every member of a class is read by other code than its test, and that no deadline can be lost to the garbage collector.
-// One line for each breach; exit 1.
+// and that every member of a class is read by other code than its test. One line for each breach; exit 1.
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { listedFiles } from './.listed-files.mjs';
@@ -73,19 +72,6 @@ function membersOf(file, node) {
 
 for (const { name, where, of } of members) {
   if (!read.has(name)) breaches.push(`${where}: nobody but tests reads ${of}.${name}`);
-}
-
-for (const { file, tree } of files) {
-  const find = (node) => {
-    // Node 20 holds the signals of `any` weakly: a timeout that nothing else holds never aborts.
-    if (ts.isCallExpression(node) && node.expression.getText(tree) === 'AbortSignal.any') {
-      const { line } = tree.getLineAndCharacterOfPosition(node.getStart(tree));
-      if (node.getText(tree).includes('AbortSignal.timeout'))
-        breaches.push(`${file}:${line + 1}: AbortSignal.any of AbortSignal.timeout; use withDeadline`);
-    }
-    ts.forEachChild(node, find);
-  };
-  find(tree);
 }
 
 for (const breach of breaches) console.error(breach);
