@@ -68,7 +68,7 @@ export function explain(error: unknown): string {
   const me = session.value?.user;
   if (state === 'closed') {
     const verdictText = verdict === null ? '' : verdicts[verdict];
-    return `${conflict.head}${conflict.closed(closedReason === null ? verdictText : words.value.incident.boxRevoked)}`;
+    return `${conflict.head}${conflict.closed(closedReason === null ? verdictText : words.value.incident.closedBriefly[closedReason])}`;
   }
   if (state === 'dispatched' && dispatchedBy !== null)
     return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;

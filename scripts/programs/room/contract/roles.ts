@@ -13,6 +13,7 @@ const ALLOWED = {
   note: ['operator', 'supervisor'],
   reassign: ['supervisor'],
   reopen: ['supervisor'],
+  undo: ['operator', 'supervisor'],
   'see-cameras': ['operator', 'supervisor', 'auditor'],
   search: ['operator', 'supervisor'],
   'ask-tracks': ['operator', 'supervisor'],

@@ -235,8 +235,9 @@ export const EN = {
     closed: 'Closed',
     closedReasons: {
       'box-revoked': 'closed by the control room: the certificates of its box were revoked',
+      'reopening-undone': 'the reopening was undone; the earlier entry is the valid one',
     },
-    boxRevoked: 'box revoked',
+    closedBriefly: { 'box-revoked': 'box revoked', 'reopening-undone': 'reopening undone' },
     reopens: 'Reopens',
     precision: 'Reliability of this rule here',
     precisionText: (ratio: string, low: string, high: string, reviewedCount: number) =>

@@ -227,8 +227,9 @@ export const FR: Words = {
     closed: 'Clôturé',
     closedReasons: {
       'box-revoked': 'clôturé par le CSU : les certificats de son boîtier ont été révoqués',
+      'reopening-undone': 'réouverture annulée ; le signalement précédent fait foi',
     },
-    boxRevoked: 'boîtier révoqué',
+    closedBriefly: { 'box-revoked': 'boîtier révoqué', 'reopening-undone': 'réouverture annulée' },
     reopens: 'Rouvre l’incident',
     precision: 'Fiabilité de cette règle ici',
     precisionText: (ratio, low, high, reviewedCount) =>
