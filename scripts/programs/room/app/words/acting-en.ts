@@ -2,7 +2,7 @@
 export const ACTING_EN = {
   look: {
     title: 'Give a verdict without looking?',
-    one: 'You have not opened the picture of this incident.',
+    one: 'You have not opened the picture of this incident in this tab.',
     several: (unseen: number, all: number) =>
       `You have not opened the pictures of ${unseen} of the ${all} selected incidents.`,
     audited: 'The audit log marks a verdict without looking.',

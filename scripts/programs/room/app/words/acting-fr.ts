@@ -4,7 +4,7 @@ import type { ActingWords } from './acting-en.ts';
 export const ACTING_FR: ActingWords = {
   look: {
     title: 'Rendre un verdict sans voir l’image ?',
-    one: 'Vous n’avez pas ouvert l’image de cet incident.',
+    one: 'Vous n’avez pas ouvert l’image de cet incident dans cet onglet.',
     several: (unseen, all) =>
       unseen === 1
         ? `Vous n’avez pas ouvert l’image d’un des ${all} incidents sélectionnés.`
