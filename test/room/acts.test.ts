@@ -37,7 +37,7 @@ const actionsOf = (db: Sql, name: string) => {
     release: (no: number, asking: Asking = {}) =>
       release(db, callOf<'release'>(name, at(asking), parts(no, asking))),
     dispatch: (no: number, asking: Asking) =>
-      dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking))),
+      dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking)), []),
     review: (no: number, verdict: string, asking: Asking) =>
       review(db, callOf<'judge'>(name, at(asking), parts(no, asking, { verdict })), TIME_ZONE),
     note: (no: number, text: string, asking: Asking) =>

@@ -14,6 +14,8 @@ import {
 } from './acting.ts';
 import { addStatistics } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
+import { patrolAsked } from './patrols.ts';
+import type { Patrol } from './patrol-settings.ts';
 import { textAsked } from './request-params.ts';
 
 /**
@@ -71,15 +73,24 @@ export function release(db: Sql, call: Call<'release'>): Promise<Incident> {
   });
 }
 
-export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
+/**
+ * Dispatches a patrol of the room's list, or one that is not named. If a patrol has declined, another one can be
+ * dispatched.
+ */
+export function dispatch(
+  db: Sql,
+  call: Call<'dispatch'>,
+  patrols: readonly Patrol[],
+): Promise<Incident> {
   const { account, key, nowMs, body, params } = call;
+  const patrol = patrolAsked(body.patrol, patrols);
   const action = { account, key, action: 'dispatch' } as const;
   return runAction(db, call, async (transaction, row) => {
     const earlierNo = await doneBefore(transaction, action);
     if (earlierNo !== undefined && earlierNo !== params.no) throw usedFor(earlierNo);
     if (earlierNo !== undefined) return undefined;
     mustBeOpen(row);
-    if (row.state === 'dispatched') {
+    if (row.state === 'dispatched' && row.patrol_answer !== 'declined') {
       throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
     }
     if (claimOwnerOf(row, nowMs) !== account.name)
@@ -87,8 +98,15 @@ export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<Incident> {
     mustBeAsSeen(row, body.revision);
     await noteDone(transaction, action, params.no, nowMs);
     return {
-      set: { state: 'dispatched', dispatched_by: account.name, dispatched_at: iso(nowMs) },
-      record: { act: 'dispatch' },
+      set: {
+        state: 'dispatched',
+        dispatched_by: account.name,
+        dispatched_at: iso(nowMs),
+        patrol,
+        patrol_answer: null,
+        patrol_answer_at: null,
+      },
+      record: { act: 'dispatch', ...(patrol !== null && { more: { patrol } }) },
     };
   });
 }

@@ -4,7 +4,7 @@ import type { Queries, Sql } from '../database/sql.ts';
 import type { IncidentRow } from './rows.ts';
 
 /** Sums of people's actions. The archive adds the sums of box messages. */
-type Column = 'confirmed' | 'false_alarms' | 'unclear' | 'claims' | 'claim_s';
+type Column = 'confirmed' | 'false_alarms' | 'unclear' | 'claims' | 'claim_s' | 'arrivals' | 'arrival_s';
 
 /**
  * Adds to the sums of an alert; ignores other severities. Sums never fall below zero, and there are never more verdicts
@@ -23,7 +23,8 @@ export async function addStatistics(
   const key = [day, hour, site, box, rule, kind];
   await transaction.run(
     `INSERT INTO day_figure (day, hour, site, box, rule, kind, alerts, confirmed, false_alarms, unclear,
-       claims, claim_s) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING`,
+       claims, claim_s, suppressed, arrivals, arrival_s)
+     VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING`,
     key,
   );
   const sums = Object.keys(add).map(
