@@ -86,7 +86,7 @@ export async function suppressionsChanged(
  * @throws {CallError} 404 for a rule or camera without alerts, 400 for priority 1, 409 if it is suppressed already or
  * SUPPRESSIONS_MAX run
  */
-export function suppress(db: Sql, call: Call<'suppress'>): Promise<Suppression> {
+export async function suppress(db: Sql, call: Call<'suppress'>): Promise<Suppression> {
   const { account, body, nowMs } = call;
   const { site, box, rule = '' } = body;
   const { min } = SUPPRESSION_REASON_CHARS;
