@@ -9,11 +9,14 @@
 import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
 import type { Incident } from '../contract/incident.ts';
 import { CLAIM_S } from '../contract/terms.ts';
+import type { ActedIncident } from '../contract/undo.ts';
 import { ApiProblem, newKey, post } from './api.ts';
+import { noteStorm, openNext } from './queue/order.ts';
 import { begin, end, rowOf, settle } from './queue/store.ts';
 import { go } from './router.ts';
 import { nowMs, session } from './session.ts';
 import { tell } from './toasts.ts';
+import { offerUndo, trackAction } from './undo-offers.ts';
 import { plain } from './words/plain.ts';
 import { kindText, placeText } from './words/sentence.ts';
 import { words } from './words/words.ts';
@@ -25,56 +28,75 @@ interface Action {
   readonly incident: Incident;
   readonly change: Partial<Incident>;
   /** Rejects with ApiProblem. */
-  readonly send: (revision: number) => Promise<Incident>;
-  readonly successText?: (incident: Incident) => string;
+  readonly send: (revision: number) => Promise<ActedIncident>;
 }
 
-/** Performs an action and reports a refusal. Returns true if it was done. */
-async function perform({ incident, change, send, successText }: Action): Promise<boolean> {
-  const { no, revision } = incident;
+/** Performs an action and reports a refusal. Returns the answer, or the refusal. */
+async function perform({ incident, change, send }: Action): Promise<ActedIncident | ApiProblem> {
+  const { no } = incident;
+  noteStorm(no);
   begin(no, change);
-  const before = chains.get(no) ?? Promise.resolve(revision);
-  let isDone = false;
-  const attempt = before.then(async (previousRevision) => {
+  let result: ActedIncident | ApiProblem | undefined;
+  const attempt = revisionAfter(incident).then(async (revision) => {
     try {
-      const now = await send(Math.max(revision, previousRevision));
-      end(no, now, true);
-      isDone = true;
-      if (successText !== undefined) tell('good', successText(now));
-      return now.revision;
+      result = await send(revision);
+      end(no, result, true);
+      return result.revision;
     } catch (error) {
       if (!(error instanceof ApiProblem)) throw error;
+      result = error;
       end(no, error.incident, false);
-      tell('bad', explain(error));
-      return previousRevision;
+      if (error.reason !== 'unseen') tell('bad', explain(error));
+      return revision;
     }
   });
   chains.set(no, attempt);
+  trackAction(attempt);
   await attempt;
   if (chains.get(no) === attempt) chains.delete(no);
-  return isDone;
+  if (result === undefined) throw new Error(`incident ${no}: the action has no result`);
+  return result;
+}
+
+/** Performs an action and offers its undo. Returns true if it was done. */
+async function performAlone(action: Action, successText: (incident: Incident) => string): Promise<boolean> {
+  const result = await perform(action);
+  if (result instanceof ApiProblem) return false;
+  offerUndo(successText(result), [result.undo], [result.no]);
+  return true;
+}
+
+/** Resolves, after the pending actions on an incident, to the revision that the next one names. */
+export async function revisionAfter({ no, revision }: Incident): Promise<number> {
+  return Math.max(revision, (await chains.get(no)) ?? 0);
 }
 
 /** Returns one line for a person. An error that is not a server answer is a bug and is thrown again. */
 export function explain(error: unknown): string {
   if (!(error instanceof ApiProblem)) throw error;
-  const { frame, conflict, verdicts } = words.value;
+  const { frame, conflict } = words.value;
   const { status, incident } = error;
   const title = plain(error.title);
   if (status === 0) return frame.unreached;
   if (status !== 409) return title === '' ? frame.refusal(status) : title;
-  if (incident === undefined) return `${conflict.head}${title === '' ? conflict.otherChange : title}`;
+  return `${conflict.head}${incident === undefined && title !== '' ? title : conflictText(incident)}`;
+}
+
+/** Describes the state of an incident that another person has changed. */
+export function conflictText(incident: Incident | undefined): string {
+  const { conflict, verdicts } = words.value;
+  if (incident === undefined) return conflict.otherChange;
   const { state, claimedBy, dispatchedBy, verdict, closedReason } = incident;
   const me = session.value?.user;
   if (state === 'closed') {
     const verdictText = verdict === null ? '' : verdicts[verdict];
-    return `${conflict.head}${conflict.closed(closedReason === null ? verdictText : words.value.incident.boxRevoked)}`;
+    return conflict.closed(
+      closedReason === null ? verdictText : words.value.incident.closedBriefly[closedReason],
+    );
   }
-  if (state === 'dispatched' && dispatchedBy !== null)
-    return `${conflict.head}${conflict.dispatched(dispatchedBy)}`;
-  if (state === 'claimed' && claimedBy !== null && claimedBy !== me)
-    return `${conflict.head}${conflict.claimed(claimedBy)}`;
-  return `${conflict.head}${state === 'new' ? conflict.new : conflict.otherChange}`;
+  if (state === 'dispatched' && dispatchedBy !== null) return conflict.dispatched(dispatchedBy);
+  if (state === 'claimed' && claimedBy !== null && claimedBy !== me) return conflict.claimed(claimedBy);
+  return state === 'new' ? conflict.new : conflict.otherChange;
 }
 
 /** Returns the reason as a full sentence, for texts that already say that nothing was done. */
@@ -89,6 +111,10 @@ export function isMine({ claimedBy }: Incident): boolean {
 }
 
 export function claim(incident: Incident): Promise<boolean> {
+  return performAlone(claimAction(incident), (now) => words.value.success.claim(incidentName(now)));
+}
+
+function claimAction(incident: Incident): Action {
   const claimedUntil = new Date(nowMs() + CLAIM_S * 1000).toISOString();
   const me = session.value?.user ?? '';
   const change = {
@@ -96,7 +122,7 @@ export function claim(incident: Incident): Promise<boolean> {
     claimedUntil,
     ...(incident.state === 'new' && { state: 'claimed' as const }),
   };
-  return perform({ incident, change, send: () => claimed(incident.no) });
+  return { incident, change, send: () => claimed(incident.no) };
 }
 
 /** Renews a claim silently. The stream reports a claim that cannot be kept. */
@@ -110,74 +136,110 @@ export async function renew({ no }: Incident): Promise<void> {
 }
 
 export function release(incident: Incident): Promise<boolean> {
-  return perform({
-    incident,
-    change: { state: 'new', claimedBy: null, claimedUntil: null },
-    send: () => post<Incident>(`/api/incidents/${incident.no}/release`, {}),
-  });
+  return performAlone(
+    {
+      incident,
+      change: { state: 'new', claimedBy: null, claimedUntil: null },
+      send: () => post<ActedIncident>(`/api/incidents/${incident.no}/release`, {}),
+    },
+    (now) => words.value.success.release(incidentName(now)),
+  );
 }
 
-/** Claims the incident first if no one has it. */
+/** Claims the incident first if no one has it. One undo takes back both. */
 export async function dispatch(incident: Incident): Promise<boolean> {
+  const { no } = incident;
   const key = newKey();
-  if (!isMine(incident) && !(await claim(incident))) return false;
-  const ownIncident = rowOf(incident.no) ?? incident;
-  return perform({
-    incident: ownIncident,
+  const claiming = isMine(incident) ? undefined : await perform(claimAction(incident));
+  if (claiming instanceof ApiProblem) return false;
+  const dispatching = await perform({
+    incident: rowOf(no) ?? incident,
     change: {
       state: 'dispatched',
       dispatchedBy: session.value?.user ?? null,
       dispatchedAt: new Date(nowMs()).toISOString(),
     },
-    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/dispatch`, { revision }, { key }),
-    successText: (now) => words.value.success.dispatch(nameOf(now)),
+    send: (revision) => post<ActedIncident>(`/api/incidents/${no}/dispatch`, { revision }, { key }),
   });
+  const { success } = words.value;
+  if (!(dispatching instanceof ApiProblem)) {
+    const undos = claiming === undefined ? [dispatching.undo] : [claiming.undo, dispatching.undo];
+    offerUndo(success.dispatch(incidentName(dispatching)), undos, [no]);
+    return true;
+  }
+  if (claiming !== undefined) offerUndo(success.claim(incidentName(claiming)), [claiming.undo], [no]);
+  return false;
 }
 
-export function review(incident: Incident, verdict: VerdictValue): Promise<boolean> {
+/** `unseen`: the server has no view of the picture by this person, so nothing was done. */
+export type ReviewResult = 'done' | 'refused' | 'unseen';
+
+/** Gives a verdict, and then opens the next incident. */
+export async function review(
+  incident: Incident,
+  verdict: VerdictValue,
+  withoutLooking: boolean,
+): Promise<ReviewResult> {
   const at = new Date(nowMs()).toISOString();
-  return perform({
+  const result = await perform({
     incident,
     change: { state: 'closed', verdict, verdictAt: at, closedAt: at },
-    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/verdict`, { revision, verdict }),
-    successText: (now) => words.value.success.verdict(words.value.verdicts[verdict], nameOf(now)),
+    send: (revision) =>
+      post<ActedIncident>(`/api/incidents/${incident.no}/verdict`, {
+        revision,
+        verdict,
+        ...(withoutLooking && { withoutLooking }),
+      }),
   });
+  if (result instanceof ApiProblem) return result.reason === 'unseen' ? 'unseen' : 'refused';
+  const text = words.value.success.verdict(words.value.verdicts[verdict], incidentName(result));
+  offerUndo(text, [result.undo], [incident.no]);
+  openNext(incident);
+  return 'done';
 }
 
 export function note(incident: Incident, text: string, key: string): Promise<boolean> {
-  return perform({
-    incident,
-    change: {},
-    send: () => post<Incident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
-    successText: () => words.value.success.note,
-  });
+  return performAlone(
+    {
+      incident,
+      change: {},
+      send: () => post<ActedIncident>(`/api/incidents/${incident.no}/note`, { text }, { key }),
+    },
+    () => words.value.success.note,
+  );
 }
 
 export function reassign(incident: Incident, to: string): Promise<boolean> {
-  return perform({
-    incident,
-    change: { claimedBy: to },
-    send: (revision) => post<Incident>(`/api/incidents/${incident.no}/reassign`, { revision, to }),
-    successText: () => words.value.success.reassign(to),
-  });
+  return performAlone(
+    {
+      incident,
+      change: { claimedBy: to },
+      send: (revision) => post<ActedIncident>(`/api/incidents/${incident.no}/reassign`, { revision, to }),
+    },
+    () => words.value.success.reassign(to),
+  );
 }
 
 /** Opens and shows a new entry; the closed one stays closed. */
 export async function reopen({ no, revision }: Incident): Promise<void> {
   try {
-    const entry = await post<Incident>(`/api/incidents/${no}/reopen`, { revision }, { key: newKey() });
+    const { undo, ...entry } = await post<ActedIncident>(
+      `/api/incidents/${no}/reopen`,
+      { revision },
+      { key: newKey() },
+    );
     settle(entry);
-    tell('good', words.value.success.reopen(entry.no));
+    offerUndo(words.value.success.reopen(entry.no), [undo], [no]);
     go(`/incidents/${entry.no}`);
   } catch (error) {
     tell('bad', explain(error));
   }
 }
 
-function claimed(no: number): Promise<Incident> {
-  return post<Incident>(`/api/incidents/${no}/claim`, {});
+function claimed(no: number): Promise<ActedIncident> {
+  return post<ActedIncident>(`/api/incidents/${no}/claim`, {});
 }
 
-function nameOf({ kind, place, site, box }: Incident): string {
+export function incidentName({ kind, place, site, box }: Incident): string {
   return `${kindText(kind, words.value)}, ${placeText(place, words.value)}, ${site}/${box}`;
 }

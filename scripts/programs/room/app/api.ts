@@ -30,12 +30,15 @@ export class ApiProblem extends Error {
   readonly title: string;
   /** Current incident, if another person was first. */
   readonly incident: Incident | undefined;
+  /** Reason that a screen answers in its own way. */
+  readonly reason: Problem['reason'];
 
-  constructor(status: number, title: string, incident?: Incident) {
+  constructor(status: number, title: string, { incident, reason }: Partial<Problem> = {}) {
     super(title);
     this.status = status;
     this.title = title;
     this.incident = incident;
+    this.reason = reason;
   }
 }
 
@@ -131,8 +134,8 @@ async function jsonOf(response: Response): Promise<unknown> {
 
 async function problemOf(response: Response): Promise<ApiProblem> {
   try {
-    const { title, incident } = (await response.json()) as Partial<Problem>;
-    return new ApiProblem(response.status, String(title ?? ''), incident);
+    const problem = (await response.json()) as Partial<Problem>;
+    return new ApiProblem(response.status, String(problem.title ?? ''), problem);
   } catch {
     return new ApiProblem(response.status, '');
   }

@@ -4,6 +4,7 @@ import { render } from 'preact';
 import type { Session } from '../contract/session.ts';
 import { explain } from './acts.ts';
 import { ApiProblem, get, post, takeKept } from './api.ts';
+import { startFocus } from './focus.ts';
 import { startKeys } from './keys.ts';
 import { Frame } from './parts/frame.tsx';
 import { waiting } from './queue/store.ts';
@@ -20,6 +21,7 @@ startTheme();
 startRouter();
 startClock();
 startKeys();
+startFocus(root);
 effect(() => {
   document.title = waiting.value > 0 ? `(${waiting.value}) Vigie` : 'Vigie';
 });

@@ -20,6 +20,8 @@ const ALWAYS = new Set([
   'ArrowUp',
   'ArrowLeft',
   'ArrowRight',
+  'Shift+ArrowDown',
+  'Shift+ArrowUp',
   'PageDown',
   'PageUp',
   'Home',
@@ -53,7 +55,9 @@ export function useKeys(keys: Keys): void {
 export function startKeys(): void {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTaken(event)) return;
-    const action = pressed(event.key);
+    // Letters carry the shift in their case.
+    const isShifted = event.shiftKey && event.key.startsWith('Arrow');
+    const action = pressed(isShifted ? `Shift+${event.key}` : event.key);
     if (action === undefined) return;
     event.preventDefault();
     action();

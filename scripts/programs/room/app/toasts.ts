@@ -1,9 +1,11 @@
 /**
- * Short messages about actions that were done or refused. They offer no undo, because a sent action cannot be revoked.
+ * Short messages about actions that were done or refused. A message about an action that can be undone stays until its
+ * time is over.
  *
  * LIMITS: TOASTS_MAX messages; the oldest is dropped first.
  */
 import { signal } from '@preact/signals';
+import { nowMs } from './session.ts';
 
 const TOASTS_MAX = 4;
 /** Display times in ms. Success messages are read faster; an error stays until it is dismissed or its time ends. */
@@ -14,16 +16,21 @@ export interface Toast {
   readonly id: number;
   readonly tone: 'good' | 'bad';
   readonly text: string;
+  /** End of the time to undo, by the room's clock. Undefined: there is nothing to undo. */
+  readonly undoUntilMs: number | undefined;
 }
 
 export const toasts = signal<readonly Toast[]>([]);
 let last = 0;
 
-export function tell(tone: Toast['tone'], text: string): void {
+/** Shows a message and returns its number. */
+export function tell(tone: Toast['tone'], text: string, undoUntilMs?: number): number {
   last += 1;
-  const toast = { id: last, tone, text };
+  const toast = { id: last, tone, text, undoUntilMs };
   toasts.value = [...toasts.value, toast].slice(-TOASTS_MAX);
-  setTimeout(() => dismiss(toast.id), tone === 'good' ? GOOD_MS : BAD_MS);
+  const shownMs = tone === 'bad' ? BAD_MS : undoUntilMs === undefined ? GOOD_MS : undoUntilMs - nowMs();
+  setTimeout(() => dismiss(toast.id), shownMs);
+  return toast.id;
 }
 
 export function dismiss(id: number): void {

@@ -4,20 +4,18 @@
  * The server registers its routes from this table, the OpenAPI document is generated from it, and the browser imports
  * its types.
  */
-import { type Static, type TSchema, Type } from '@sinclair/typebox';
-
-import { VERDICTS } from '../../../../agent/contract/verdict.ts';
+import { type Static, Type } from '@sinclair/typebox';
+import { ACTION_ROUTES, No } from './action-routes.ts';
 import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
-import { PATROL_ROUTES, PatrolName } from './patrol.ts';
-import type { Action } from './roles.ts';
+import { PATROL_ROUTES } from './patrol.ts';
 import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
-import { SUPPRESSION_ROUTES } from './suppression.ts';
-import { NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { SUPPRESSION_ROUTES } from './suppression-routes.ts';
+import { REFUSAL_REASONS, STATES } from './terms.ts';
 import { TRACK_ROUTES } from './track-routes.ts';
 
 export type { Route } from './route.ts';
@@ -29,6 +27,7 @@ export const Problem = Type.Object(
     title: Text(200, 'one line: what is wrong, where, and what is accepted'),
     status: Type.Integer(),
     incident: Type.Optional(Incident),
+    reason: Type.Optional(OneOf(REFUSAL_REASONS)),
   },
   { ...strict, $id: 'Problem' },
 );
@@ -132,34 +131,8 @@ export type IncidentPage = Static<typeof IncidentPage>;
  */
 export const IdempotencyKey = Type.String({ pattern: '^[\\x21-\\x7e]{1,64}$' });
 
-const No = Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict);
-const SeenRevision = { revision: { ...Count, description: 'revision of the incident that the person saw' } };
 const Nothing = Type.Object({}, strict);
 const Interval = { from: AskedTime, to: AskedTime };
-
-/** Route of an action on an incident. `params` and `body` keep their static types for the handler. */
-interface ActionRoute<B extends TSchema> extends Route {
-  readonly params: typeof No;
-  readonly body: B;
-  readonly gives: typeof Incident;
-}
-
-const actionRoute = <B extends TSchema>(
-  name: string,
-  action: Action,
-  summary: string,
-  body: B,
-  more: { readonly idempotent?: true } = {},
-): ActionRoute<B> => ({
-  method: 'POST',
-  path: `/api/incidents/:no/${name}`,
-  summary,
-  action,
-  params: No,
-  body,
-  gives: Incident,
-  ...more,
-});
 
 export const ROUTES = {
   login: { method: 'GET', path: '/api/login', summary: 'login methods', action: 'open', gives: Login },
@@ -247,45 +220,7 @@ export const ROUTES = {
     ),
     gives: 'image/jpeg',
   },
-  claim: actionRoute('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
-  release: actionRoute('release', 'claim', 'unclaim it', Nothing),
-  dispatch: actionRoute(
-    'dispatch',
-    'dispatch',
-    'dispatch a patrol of the list, or someone who is not named',
-    Type.Object({ ...SeenRevision, patrol: Type.Optional(PatrolName) }, strict),
-    { idempotent: true },
-  ),
-  judge: actionRoute(
-    'verdict',
-    'judge',
-    'say whether it was what the rule is for; closes it',
-    Type.Object({ ...SeenRevision, verdict: OneOf(VERDICTS) }, strict),
-  ),
-  note: actionRoute(
-    'note',
-    'note',
-    'add a note',
-    Type.Object({ text: { ...Text(NOTE_CHARS_MAX), minLength: 1 } }, strict),
-    {
-      idempotent: true,
-    },
-  ),
-  reassign: actionRoute(
-    'reassign',
-    'reassign',
-    'reassign it',
-    Type.Object({ ...SeenRevision, to: Text(64) }, strict),
-  ),
-  reopen: actionRoute(
-    'reopen',
-    'reopen',
-    'a new entry for what was closed',
-    Type.Object(SeenRevision, strict),
-    {
-      idempotent: true,
-    },
-  ),
+  ...ACTION_ROUTES,
   sealed: {
     method: 'POST',
     path: '/api/incidents/:no/sealed',
@@ -358,6 +293,14 @@ export const ROUTES = {
     action: 'hand-over',
     query: Type.Object(Interval, strict),
     gives: HandOver,
+  },
+  handOverCsv: {
+    method: 'GET',
+    path: '/api/hand-over.csv',
+    summary: 'its open and dispatched alerts as a table',
+    action: 'hand-over',
+    query: Type.Object(Interval, strict),
+    gives: 'text/csv',
   },
   audit: {
     method: 'GET',

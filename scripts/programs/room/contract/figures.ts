@@ -38,6 +38,18 @@ export const Statistics = Type.Object(
 );
 export type Statistics = Static<typeof Statistics>;
 
+/** Alerts of one cause: the same rule of the same box in the same state, in quick succession. */
+export const ShiftLine = Type.Object(
+  {
+    incident: { ...Incident, description: 'the newest of them' },
+    count: Type.Integer({ minimum: 1 }),
+    firstReceived: Time,
+    lastReceived: Time,
+  },
+  strict,
+);
+export type ShiftLine = Static<typeof ShiftLine>;
+
 export const HandOver = Type.Object(
   {
     from: Time,
@@ -47,8 +59,8 @@ export const HandOver = Type.Object(
     withdrawn: { ...Count, description: 'alerts closed by the room because their box was revoked' },
     verdicts: Type.Object({ confirmed: Count, 'false-alarm': Count, unclear: Count }, strict),
     /** Incidents left to the next shift. */
-    open: Type.Array(Incident),
-    dispatched: Type.Array(Incident),
+    open: Type.Array(ShiftLine),
+    dispatched: Type.Array(ShiftLine),
     more: { ...Count, description: 'further open and dispatched alerts' },
     notes: Type.Array(
       Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),

@@ -1,9 +1,9 @@
 /** Defines the patrols that the city lists, and their answers to a dispatch. Names are functions, never persons. */
 import { type Static, Type } from '@sinclair/typebox';
-import { Incident } from './incident.ts';
 import type { Route } from './route.ts';
 import { Count, Name, OneOf, strict, Text } from './schema.ts';
 import { PATROL_ANSWERS, PATROL_CHARS_MAX } from './terms.ts';
+import { ActedIncident } from './undo.ts';
 
 export const PatrolName = Type.String({ minLength: 1, maxLength: PATROL_CHARS_MAX });
 
@@ -34,7 +34,7 @@ export const PATROL_ROUTES = {
     action: 'dispatch',
     params: Type.Object({ no: Type.Integer({ minimum: 1 }) }, strict),
     body: PatrolReport,
-    gives: Incident,
+    gives: ActedIncident,
   },
   patrols: {
     method: 'GET',

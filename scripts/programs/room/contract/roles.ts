@@ -14,6 +14,7 @@ const ALLOWED = {
   suppress: ['operator', 'supervisor'],
   reassign: ['supervisor'],
   reopen: ['supervisor'],
+  undo: ['operator', 'supervisor'],
   'see-cameras': ['operator', 'supervisor', 'auditor'],
   search: ['operator', 'supervisor'],
   'ask-tracks': ['operator', 'supervisor'],

@@ -4,8 +4,29 @@ import type { RuleKind } from '../../../../agent/contract/rule-config.ts';
 /** States of an incident, in order. A closed incident stays closed; reopening creates a new entry. */
 export const STATES = ['new', 'claimed', 'dispatched', 'closed'] as const;
 
-/** Reasons for which the room closes an incident: the certificates of its box were revoked. */
-export const CLOSED_REASONS = ['box-revoked'] as const;
+/**
+ * Reasons for which the room closes an incident.
+ *
+ * - `box-revoked`: the certificates of its box were revoked.
+ * - `reopening-undone`: its reopening was taken back; the entry is in no list.
+ */
+export const CLOSED_REASONS = ['box-revoked', 'reopening-undone'] as const;
+export type ClosedReason = (typeof CLOSED_REASONS)[number];
+
+/**
+ * Reasons of a refusal that a screen answers in its own way.
+ *
+ * - `unseen`: the account has not opened the current picture.
+ * - `undo-over`: the time to undo is over, or the action is not one of this account.
+ */
+export const REFUSAL_REASONS = ['unseen', 'undo-over'] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
+
+/** Time in s within which an action can be undone. It leaves the room only afterwards. */
+export const UNDO_S = 10;
+
+/** Maximum number of incidents of a bulk verdict, and of actions of one undo: 500 take about 40 kB and 0.3 s. */
+export const BULK_MAX = 500;
 
 /** Duration of a claim in s. The screen renews it while the incident is open there. */
 export const CLAIM_S = 120;

@@ -70,6 +70,15 @@ export function tables({ types, name }: Dialect): string[] {
     `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, account ${text} NOT NULL,
       text ${text} NOT NULL)`,
     'CREATE INDEX note_incident ON note (incident)',
+    // Pictures that each account has opened. Deleted with the incident.
+    `CREATE TABLE still_view (incident ${integer} NOT NULL, account ${text} NOT NULL, is_program ${boolean} NOT NULL,
+      picture ${text} NOT NULL, PRIMARY KEY (incident, account, is_program, picture))`,
+    // Actions that can still be undone, by their numbers in the audit log. What they cause outside the room waits until
+    // the row is deleted. `revision` is that of the incident after the action, `former` what the undo restores.
+    `CREATE TABLE undo_window (act ${integer} PRIMARY KEY, name ${text} NOT NULL, account ${text} NOT NULL,
+      is_program ${boolean} NOT NULL, until ${time} NOT NULL, incident ${integer}, revision ${integer},
+      verdict_due ${integer}, former ${json} NOT NULL)`,
+    'CREATE INDEX undo_window_incident ON undo_window (incident)',
     `CREATE TABLE camera (${box}, rev ${integer} NOT NULL, state ${text}, mode ${text}, conditions ${json} NOT NULL,
       certificate_ends ${time}, order_ends ${time}, version ${text}, last_alert ${time}, last_report ${time} NOT NULL,
       share_until ${time}, is_removed ${boolean} NOT NULL DEFAULT FALSE, PRIMARY KEY (site, box))`,
@@ -103,9 +112,9 @@ export function tables({ types, name }: Dialect): string[] {
       method ${text} NOT NULL, started_at ${time} NOT NULL, last_used_at ${time} NOT NULL,
       ends ${time} NOT NULL, checked_at ${time} NOT NULL, renewal ${text})`,
     'CREATE INDEX session_account ON session (account)',
-    // Idempotency keys of completed actions.
+    // Idempotency keys of completed actions, with their numbers in the audit log.
     `CREATE TABLE completed_action (key ${text} NOT NULL, account ${text} NOT NULL, incident ${integer} NOT NULL,
-      at ${time} NOT NULL, PRIMARY KEY (account, key))`,
+      at ${time} NOT NULL, act ${integer}, PRIMARY KEY (account, key))`,
     // Progress of each webhook: last delivered `rev`, last delivered new incident, and the program that delivers it
     // with its time limit.
     `CREATE TABLE webhook (name ${text} PRIMARY KEY, rev ${integer} NOT NULL, incident ${integer} NOT NULL,

@@ -1,9 +1,11 @@
 /** Buttons and keys for the actions on one incident. */
 import type { Incident } from '../../contract/incident.ts';
-import { claim, isMine, release, review } from '../acts.ts';
+import { claim, dispatch, isMine, release } from '../acts.ts';
+import { judge } from '../looking.ts';
 import { may, session } from '../session.ts';
 import { words } from '../words/words.ts';
-import { dispatching, noting } from './dialogs.tsx';
+import { bulkKeys, isBulk, VERDICT_KEYS } from './bulk-bar.tsx';
+import { noting } from './dialogs.tsx';
 
 interface Doing {
   readonly name: 'claim' | 'release' | 'dispatch' | 'confirmed' | 'false-alarm' | 'unclear' | 'note';
@@ -11,8 +13,6 @@ interface Doing {
   readonly isMain: boolean;
   readonly run: () => void;
 }
-
-const KEY = { confirmed: 't', 'false-alarm': 'f', unclear: 'u' } as const;
 
 /** Returns the actions that the role and the state allow. */
 function doingsOf(incident: Incident): Doing[] {
@@ -25,14 +25,13 @@ function doingsOf(incident: Incident): Doing[] {
   if (may('claim') && state === 'claimed' && isOwn)
     doings.push({ name: 'release', key: 'r', isMain: false, run: () => void release(incident) });
   if (may('dispatch') && (state === 'new' || (state === 'claimed' && isOwn))) {
-    const run = (): void => {
-      dispatching.value = incident;
-    };
-    doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run });
+    doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run: () => void dispatch(incident) });
   }
-  if (may('judge') && isOpen) {
-    for (const name of ['confirmed', 'false-alarm', 'unclear'] as const)
-      doings.push({ name, key: KEY[name], isMain: false, run: () => void review(incident, name) });
+  if (may('judge') && isOpen && !isBulk()) {
+    for (const name of ['confirmed', 'false-alarm', 'unclear'] as const) {
+      const run = (): void => void judge({ incidents: [incident], verdict: name });
+      doings.push({ name, key: VERDICT_KEYS[name], isMain: false, run });
+    }
   }
   if (may('note')) {
     const run = (): void => {
@@ -43,10 +42,11 @@ function doingsOf(incident: Incident): Doing[] {
   return doings;
 }
 
-/** Returns the keys for useKeys. */
+/** Returns the keys for useKeys. Verdicts apply to the selection, if there is one. */
 export function actionKeys(incident: Incident | undefined): Record<string, () => void> {
-  if (incident === undefined || session.value === undefined) return {};
-  return Object.fromEntries(doingsOf(incident).map(({ key, run }) => [key, run]));
+  if (session.value === undefined) return {};
+  const own = incident === undefined ? [] : doingsOf(incident).map(({ key, run }) => [key, run] as const);
+  return Object.fromEntries([...own, ...Object.entries(isBulk() ? bulkKeys() : {})]);
 }
 
 export function ActionBar({ incident }: { readonly incident: Incident }) {

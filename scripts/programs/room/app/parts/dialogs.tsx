@@ -1,21 +1,19 @@
-/** Confirmation dialogs, and the list of keys. */
+/** Dialogs: the note, and the list of keys. */
 import { type Signal, signal, useSignal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { Button, Check } from '../../../../../agent/kit/controls.tsx';
 import type { Incident } from '../../contract/incident.ts';
 import { NOTE_CHARS_MAX } from '../../contract/terms.ts';
-import { dispatch, note } from '../acts.ts';
+import { note } from '../acts.ts';
 import { newKey } from '../api.ts';
 import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
 import { letterOf, placesOf } from '../router.ts';
 import { session } from '../session.ts';
-import { kindText, placeText } from '../words/sentence.ts';
 import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
 /** Incident of the open dialog. */
-export const dispatching = signal<Incident | undefined>(undefined);
 export const noting = signal<Incident | undefined>(undefined);
 /** Typed notes, which survive a closed dialog or a refused note. */
 const drafts = new Map<number, string>();
@@ -26,7 +24,7 @@ interface DialogProps {
   readonly children: ComponentChildren;
 }
 
-function Dialog({ title, onClose, children }: DialogProps) {
+export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   // Opens before the next key press, so that text of a note does not trigger a verdict.
@@ -52,40 +50,14 @@ function dismiss(dialog: Signal<Incident | undefined>): void {
 export function Dialogs() {
   return (
     <>
-      {dispatching.value !== undefined && <DispatchDialog incident={dispatching.value} />}
       {noting.value !== undefined && <NoteDialog incident={noting.value} />}
       {isHelpOpen.value && <Help />}
     </>
   );
 }
 
-function DispatchDialog({ incident }: { readonly incident: Incident }) {
-  const { dispatch: texts } = words.value;
-  const { kind, place, site, box } = incident;
-  const placeLine = `${placeText(place, words.value)}, ${site}/${box}`;
-  return (
-    <Dialog title={texts.title} onClose={() => dismiss(dispatching)}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          dismiss(dispatching);
-          void dispatch(incident);
-        }}
-      >
-        <p class="clamp">{texts.ask(kindText(kind, words.value), placeLine)}</p>
-        <div class="answers">
-          <Button onClick={() => dismiss(dispatching)}>{texts.no}</Button>
-          <Button type="submit" tone="main" autofocus>
-            {texts.yes}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
-  );
-}
-
 function NoteDialog({ incident }: { readonly incident: Incident }) {
-  const { note: texts, dispatch: answers } = words.value;
+  const { note: texts } = words.value;
   const { no } = incident;
   const text = useSignal(drafts.get(no) ?? '');
   const key = useRef(newKey());
@@ -123,7 +95,7 @@ function NoteDialog({ incident }: { readonly incident: Incident }) {
           }}
         />
         <div class="answers">
-          <Button onClick={() => dismiss(noting)}>{answers.no}</Button>
+          <Button onClick={() => dismiss(noting)}>{texts.no}</Button>
           <Button type="submit" tone="main">
             {texts.save}
           </Button>
@@ -141,6 +113,10 @@ const KEYS = [
   ['verdict', ['t', 'f', 'u']],
   ['note', ['n']],
   ['release', ['r']],
+  ['undo', ['z']],
+  ['select', ['x']],
+  ['extend', ['⇧', 'j', 'k']],
+  ['selectStorm', ['⇧', 'x']],
   ['filter', ['/']],
   ['backToQueue', ['Esc']],
   ['help', ['?']],

@@ -1,12 +1,13 @@
 /** Frame of every screen: header, connection state, content, messages and dialogs. */
+import { useSignal } from '@preact/signals';
 import { useLayoutEffect } from 'preact/hooks';
-import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
+import { Notice } from '../../../../../agent/kit/controls.tsx';
 import { language, setLanguage } from '../../../../../agent/kit/words.ts';
 import { explain } from '../acts.ts';
 import { post } from '../api.ts';
 import { isHelpOpen } from '../keys.ts';
 import { waiting } from '../queue/store.ts';
-import { go, openNo, type Place, place, placesOf } from '../router.ts';
+import { go, openNo, type Place, path, place, placesOf } from '../router.ts';
 import { IncidentScreen } from '../screens/incident-view.tsx';
 import { LoginScreen } from '../screens/login.tsx';
 import { QueueScreen } from '../screens/queue.tsx';
@@ -14,10 +15,12 @@ import { VIEWS } from '../screens/views.ts';
 import { expired, session } from '../session.ts';
 import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
-import { dismiss, tell, toasts } from '../toasts.ts';
+import { tell } from '../toasts.ts';
 import { words } from '../words/words.ts';
 import { Dialogs } from './dialogs.tsx';
+import { LookDialog } from './look-dialog.tsx';
 import { LinkMark } from './marks.tsx';
+import { Toasts } from './toasts.tsx';
 
 /** During a login within a session, the work stays in the page but is hidden. */
 export function Frame() {
@@ -34,6 +37,7 @@ export function Frame() {
         <Screen />
       </div>
       {!expired.value && <Dialogs />}
+      {!expired.value && <LookDialog />}
       <Toasts />
     </>
   );
@@ -42,11 +46,27 @@ export function Frame() {
 function Header() {
   const { frame, roles, places } = words.value;
   const now = session.value;
+  const isMenuOpen = useSignal(false);
+  useLayoutEffect(() => {
+    isMenuOpen.value = false;
+  }, [path.value, isMenuOpen]);
   if (now === undefined) return null;
   const other = language.value === 'fr' ? 'en' : 'fr';
   return (
-    <header class="top">
+    <header class={isMenuOpen.value ? 'top menu-open' : 'top'}>
       <p class="brand">Vigie</p>
+      <button
+        type="button"
+        class="small menu"
+        aria-expanded={isMenuOpen.value}
+        onClick={() => {
+          isMenuOpen.value = !isMenuOpen.value;
+        }}
+      >
+        <span aria-hidden="true">☰</span> <span class="unseen">{frame.menu}, </span>
+        {places[place.value]}
+        {place.value === 'queue' && waiting.value > 0 && <span class="count">{waiting.value}</span>}
+      </button>
       <nav aria-label={frame.nav}>
         {placesOf(now).map((one) => (
           <PlaceLink key={one} to={one} text={places[one]} />
@@ -159,20 +179,5 @@ function Screen() {
       <QueueScreen />
       {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
     </main>
-  );
-}
-
-function Toasts() {
-  return (
-    <div class="toasts">
-      {toasts.value.map(({ id, tone, text }) => (
-        <div key={id} class={`toast ${tone}`} role={tone === 'bad' ? 'alert' : 'status'}>
-          <p class="clamp">{text}</p>
-          <Button aria-label={words.value.frame.dismiss} onClick={() => dismiss(id)}>
-            ×
-          </Button>
-        </div>
-      ))}
-    </div>
   );
 }

@@ -30,7 +30,7 @@ function shapeOf({ state, verdict }: Incident, isLate: boolean): JSX.Element {
 
 export function stateText({ state, verdict, closedReason }: Incident, isLate: boolean): string {
   const { states, verdicts, escalated, incident } = words.value;
-  if (closedReason !== null) return `${states.closed}, ${incident.boxRevoked}`;
+  if (closedReason !== null) return `${states.closed}, ${incident.closedBriefly[closedReason]}`;
   if (state === 'closed' && verdict !== null) return `${states.closed}, ${verdicts[verdict]}`;
   return isLate && state === 'new' ? escalated : states[state];
 }

@@ -4,6 +4,7 @@
  */
 import { useSignal } from '@preact/signals';
 import type { IncidentDetail, Still } from '../../contract/incident.ts';
+import { noteSeen } from '../queue/seen.ts';
 import { may } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
@@ -61,6 +62,7 @@ function Picture({ no, kind, still, timeZone }: PictureProps) {
         <img
           src={`/api/incidents/${no}/stills/${still.moment}`}
           alt={`${kindText(kind, words.value)}, ${title}`}
+          onLoad={() => noteSeen(no, still.name)}
           onError={() => {
             isBroken.value = true;
           }}

@@ -1,6 +1,7 @@
 /** One line of the queue: incident, place, age and owner. */
 import type { Incident } from '../../contract/incident.ts';
 import type { Line, Storm } from '../queue/lines.ts';
+import { isSelected, refusals, selectedIncidents } from '../queue/selection.ts';
 import { nowMs, session, tick } from '../session.ts';
 import { age, kindText, sentence } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
@@ -15,16 +16,18 @@ interface RowProps {
   readonly of: number;
   readonly isChosen: boolean;
   readonly isLate: boolean;
-  readonly onTake: (line: Line) => void;
+  readonly onClick: (line: Line, event: MouseEvent) => void;
 }
 
-export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
+export function Row({ line, at, of, isChosen, isLate, onClick }: RowProps) {
   const incident = line.type === 'storm' ? line.head : line.incident;
+  const isMarked = isSelected(line);
   const classes = [
     'row',
     incident.state,
     `p${incident.priority}`,
     isLate ? 'late' : '',
+    isMarked ? 'marked' : '',
     line.type === 'storm' ? 'storm' : line.storm === undefined ? '' : 'within',
   ];
   return (
@@ -35,11 +38,13 @@ export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
       tabIndex={-1}
       class={classes.filter((name) => name !== '').join(' ')}
       aria-selected={isChosen}
+      aria-checked={selectedIncidents.value.length > 0 ? isMarked : undefined}
       aria-setsize={of}
       aria-posinset={at + 1}
+      data-at={at}
       data-no={line.type === 'storm' ? undefined : incident.no}
       style={{ transform: `translateY(${at * ROW_PX}px)` }}
-      onClick={() => onTake(line)}
+      onClick={(event) => onClick(line, event)}
     >
       <Mark incident={incident} isLate={isLate} />
       <span class="unseen">
@@ -59,6 +64,7 @@ export function Row({ line, at, of, isChosen, isLate, onTake }: RowProps) {
 function IncidentText({ incident }: { readonly incident: Incident }) {
   const { kind, site, box, severity, clockDoubt, endedAt } = incident;
   const { queue, severities } = words.value;
+  const refusal = refusals.value.get(incident.no);
   return (
     <>
       <span class="what">
@@ -66,7 +72,11 @@ function IncidentText({ incident }: { readonly incident: Incident }) {
         {severity !== 'alert' && <i class="tag">{severities[severity]}</i>}
         {clockDoubt && <i class="tag doubt">{queue.doubt}</i>}
         {endedAt !== null && <i class="tag">{queue.endedText}</i>}
-        <span class="how">{sentence(incident, words.value)}</span>
+        {refusal === undefined ? (
+          <span class="how">{sentence(incident, words.value)}</span>
+        ) : (
+          <span class="refusal">{refusal}</span>
+        )}
       </span>
       <BoxName site={site} box={box} />
     </>

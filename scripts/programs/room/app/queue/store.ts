@@ -10,6 +10,7 @@ import { computed, signal } from '@preact/signals';
 import type { Incident, Queue } from '../../contract/incident.ts';
 import { nowMs, session, tick } from '../session.ts';
 import { keyOf, type Line, linesOf } from './lines.ts';
+import { stormOf } from './next.ts';
 import { Rows } from './rows.ts';
 
 /** Time in ms for which an incident stays visible after one's own closing, as confirmation. */
@@ -157,6 +158,19 @@ export function end(no: number, incident: Incident | undefined, isMine: boolean)
   else lingering.delete(no);
   if (incident !== undefined) settle(incident);
   draw();
+}
+
+/** Applies the state after an undone action, which may bring a closed incident back. */
+export function restore(incident: Incident): void {
+  lingering.delete(incident.no);
+  settle(incident);
+}
+
+/** Makes the line of an incident visible by expanding its storm, and selects it. */
+export function reveal(no: number): void {
+  const storm = stormOf(lines.value, no);
+  if (storm !== undefined && !openStorms.value.has(storm.id)) toggleStorm(storm.id);
+  choose(String(no));
 }
 
 /** Applies the server's answer as the current state. */

@@ -7,6 +7,7 @@ import { explain, isMine, renew, reopen } from '../acts.ts';
 import { ApiProblem, get } from '../api.ts';
 import { useKeys } from '../keys.ts';
 import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
+import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
 import { Nearby, Notes, PrecisionOf } from '../parts/context.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Mark, stateText } from '../parts/marks.tsx';
@@ -165,6 +166,7 @@ function Actions({ incident }: { readonly incident: Incident }) {
   const isTaken = !isClosed && incident.state !== 'new';
   return (
     <div class="incident-acts">
+      {isBulk() && <BulkBar />}
       <ActionBar incident={incident} />
       {isTaken && may('reassign') && <GiveTo incident={incident} />}
       {isClosed && may('reopen') && (

@@ -6,8 +6,18 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import { useKeys } from '../keys.ts';
 import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
+import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
+import { useLongPress } from '../parts/long-press.ts';
 import { ROW_PX, Row } from '../parts/row.tsx';
 import { isEscalated, keyOf, type Line } from '../queue/lines.ts';
+import {
+  endRange,
+  extendSelection,
+  selectedIncidents,
+  selectOnly,
+  toggleSelected,
+  toggleSelectedStorm,
+} from '../queue/selection.ts';
 import {
   announced,
   choose,
@@ -43,8 +53,30 @@ function take(line: Line | undefined): void {
 
 /** Moves the selection. If an incident is open beside the queue, opens the one of the new line. */
 function move(step: number): void {
+  endRange();
+  open(chooseBy(step));
+}
+
+/** Moves the selection as `move` does, and selects all lines on the way. */
+function extend(step: number): void {
+  const origin = chosenLine.value;
   const line = chooseBy(step);
+  extendSelection(origin, line);
+  open(line);
+}
+
+function open(line: Line | undefined): void {
   if (openNo.value !== undefined && line?.type === 'incident') take(line);
+}
+
+/** A click opens a line. With Shift or Ctrl it selects, as does a tap while something is selected. */
+function click(line: Line, event: MouseEvent): void {
+  const isTap = event instanceof PointerEvent && event.pointerType === 'touch';
+  if (event.shiftKey) {
+    extendSelection(chosenLine.value, line);
+    choose(keyOf(line));
+  } else if (event.ctrlKey || event.metaKey || (isTap && isBulk())) toggleSelected(line);
+  else take(line);
 }
 
 function incidentOf(line: Line | undefined): Incident | undefined {
@@ -63,14 +95,21 @@ export function QueueScreen() {
     ArrowUp: () => move(-1),
     PageDown: () => move(PAGE),
     PageUp: () => move(-PAGE),
+    J: () => extend(1),
+    K: () => extend(-1),
+    'Shift+ArrowDown': () => extend(1),
+    'Shift+ArrowUp': () => extend(-1),
+    x: () => toggleSelected(chosenLine.value),
+    X: () => toggleSelectedStorm(chosenLine.value),
     Enter: () => take(chosenLine.value),
     '/': toField,
     ...(filter.value !== '' && {
       Escape: () => {
         filter.value = '';
-        field.current?.blur();
+        focusList();
       },
     }),
+    ...(selectedIncidents.value.length > 0 && { Escape: () => selectOnly([]) }),
     // An open incident handles its own keys; a key meant for it must not give a verdict on the next line here.
     ...(openNo.value === undefined && actionKeys(incidentOf(line))),
   });
@@ -103,7 +142,7 @@ export function QueueScreen() {
             filter.value = event.currentTarget.value;
           }}
           onKeyDown={(event) => {
-            if (event.key === 'Enter' || event.key === 'ArrowDown') event.currentTarget.blur();
+            if (event.key === 'Enter' || event.key === 'ArrowDown') focusList();
           }}
         />
       </header>
@@ -113,8 +152,10 @@ export function QueueScreen() {
       <List />
       {unloadedCount.value > 0 && <p class="more">{queue.more(unloadedCount.value)}</p>}
       <footer class="bar">
-        {line === undefined ? null : line.type === 'storm' ? (
-          <p class="quiet">{actions.stormNone}</p>
+        {isBulk() ? (
+          <BulkBar />
+        ) : line === undefined ? null : line.type === 'storm' ? (
+          <p class="quiet">{actions.storm}</p>
         ) : (
           <ActionBar incident={line.incident} />
         )}
@@ -123,12 +164,17 @@ export function QueueScreen() {
   );
 }
 
+function focusList(): void {
+  document.querySelector<HTMLElement>('.rows')?.focus({ preventScroll: true });
+}
+
 function List() {
   const { queue } = words.value;
   const list = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(800);
   const all = lines.value;
+  const longPress = useLongPress((row) => toggleSelected(lines.value[Number(row.dataset['at'])]));
   const at = chosenLine.value === undefined ? -1 : all.indexOf(chosenLine.value);
   useEffect(() => {
     const element = list.current;
@@ -161,6 +207,13 @@ function List() {
       tabIndex={0}
       aria-label={queue.list}
       aria-activedescendant={isDrawn ? `row-${at}` : undefined}
+      {...longPress}
+      onMouseDown={(event) => {
+        // The list keeps the focus, because a row may leave the page at any time.
+        if (!(event.target instanceof Element) || event.target.closest('.row') === null) return;
+        event.preventDefault();
+        focusList();
+      }}
       onScroll={(event) => {
         top.value = event.currentTarget.scrollTop;
       }}
@@ -174,7 +227,7 @@ function List() {
             of={all.length}
             isChosen={first + index === at}
             isLate={isEscalated(line.type === 'storm' ? line.head : line.incident, now)}
-            onTake={take}
+            onClick={click}
           />
         ))}
       </div>

@@ -20,4 +20,6 @@ export interface CauseTexts {
   readonly direction: string;
   readonly presence: string;
   readonly count: string;
+  /** True if the box has reported the end. Durations are those at the alert, so they are minimums then. */
+  readonly isOver: boolean;
 }

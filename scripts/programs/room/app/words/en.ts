@@ -1,5 +1,6 @@
 /** English texts of the console: frame, queue and incident. */
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
+import { ACTING_EN } from './acting-en.ts';
 import type { CauseTexts, Subject, WatchedKind } from './cause.ts';
 
 /** Names of kinds. A kind that only a newer box knows is shown by its own name. */
@@ -59,31 +60,38 @@ const labels: Readonly<Record<string, readonly [one: string, several: string]>> 
 };
 
 const has = (subject: Subject, one: string, several: string) => (subject.isPlural ? several : one);
+const be = (subject: Subject, isOver: boolean) =>
+  isOver ? has(subject, 'was', 'were') : has(subject, 'is', 'are');
+/** Adds a duration: of what goes on, or of what is over and lasted at least as long. */
+const during = (duration: string, isOver: boolean) =>
+  duration && (isOver ? ` for at least ${duration}` : `, for ${duration} so far`);
 
 /** Sentences about an incident by kind, without the full stop. */
 const causes: Readonly<
   Record<WatchedKind, (subject: Subject, placeName: string, values: CauseTexts) => string>
 > = {
-  'vehicle-in-pedestrian-zone': (subject, place, { stayed }) =>
-    `${subject.text} ${has(subject, 'is', 'are')} in ${place}${stayed && `, for ${stayed} so far`}`,
-  loitering: (subject, place, { stayed }) =>
-    `${subject.text} ${has(subject, 'stays', 'stay')} in ${place}${stayed && `, for ${stayed} so far`}`,
+  'vehicle-in-pedestrian-zone': (subject, place, { stayed, isOver }) =>
+    `${subject.text} ${be(subject, isOver)} in ${place}${during(stayed, isOver)}`,
+  loitering: (subject, place, { stayed, isOver }) =>
+    `${subject.text} ${isOver ? 'stayed' : has(subject, 'stays', 'stay')} in ${place}${during(stayed, isOver)}`,
   'line-crossing': (subject, place, { direction }) =>
     `${subject.text} crossed ${place}${direction === 'left' ? ' towards the left' : direction === 'right' ? ' towards the right' : ''}`,
-  'wrong-way': (subject, place) =>
-    `${subject.text} ${has(subject, 'goes', 'go')} against the direction in ${place}`,
-  'crowd-gathering': (subject, place, { count, stayed }) =>
-    `${count === '' ? subject.text : `${count} people`} stay together in ${place}${stayed && `, for ${stayed} so far`}`,
+  'wrong-way': (subject, place, { isOver }) =>
+    `${subject.text} ${isOver ? 'went' : has(subject, 'goes', 'go')} against the direction in ${place}`,
+  'crowd-gathering': (subject, place, { count, stayed, isOver }) =>
+    `${count === '' ? subject.text : `${count} people`} ${isOver ? 'stayed' : 'stay'} together in ${place}${during(stayed, isOver)}`,
   'illegal-dumping': (_subject, place, { unattended }) =>
     `something was left behind in ${place}${unattended && `, ${unattended} with no one nearby`}`,
   graffiti: (_subject, place, { nearby }) =>
     `the picture of a wall changed in ${place}${nearby && `; a person was next to it for ${nearby}`}`,
-  'illegal-parking': (subject, place, { stood, presence }) =>
-    `${subject.text} ${has(subject, 'is', 'are')} parked in ${place}${stood && `, for ${stood} so far`}${
-      presence === 'hidden' ? '; out of sight now' : ''
+  'illegal-parking': (subject, place, { stood, presence, isOver }) =>
+    `${subject.text} ${be(subject, isOver)} parked in ${place}${during(stood, isOver)}${
+      presence === 'hidden' && !isOver ? '; out of sight now' : ''
     }`,
-  'present-at-start': (subject, place, { stood }) =>
-    `${subject.text} ${has(subject, 'was', 'were')} already in ${place} when the box started${stood && `, for ${stood} since`}`,
+  'present-at-start': (subject, place, { stood, isOver }) =>
+    `${subject.text} ${has(subject, 'was', 'were')} already in ${place} when the box started${
+      isOver ? during(stood, isOver) : stood && `, for ${stood} since`
+    }`,
 };
 
 export const EN = {
@@ -113,6 +121,7 @@ export const EN = {
   frame: {
     skip: 'Skip to the content',
     nav: 'Screens',
+    menu: 'Menu',
     language: 'Français',
     theme: { system: 'Light or dark: as the system', light: 'Light', dark: 'Dark' },
     logout: 'Log out',
@@ -180,16 +189,15 @@ export const EN = {
     reassign: 'Reassign',
     bar: 'Actions',
     none: 'Select a line with j and k, or click it.',
-    stormNone: 'Review each incident separately; there is no bulk verdict.',
+    storm: 'x selects all of them, for one verdict.',
   },
-  dispatch: {
-    title: 'Dispatch a patrol?',
-    ask: (kind: string, place: string) => `${kind}, ${place}. This is audited and cannot be undone.`,
-    yes: 'Confirm dispatch',
-    no: 'Cancel',
-  },
-  note: { title: 'Note', label: 'Information for the next operator', save: 'Save the note' },
+  note: { title: 'Note', label: 'Information for the next operator', save: 'Save the note', no: 'Cancel' },
+  look: ACTING_EN.look,
+  bulk: ACTING_EN.bulk,
+  undo: ACTING_EN.undo,
   success: {
+    claim: (incidentName: string) => `Claimed: ${incidentName}.`,
+    release: (incidentName: string) => `Unclaimed: ${incidentName}.`,
     dispatch: (incidentName: string) => `Dispatched: ${incidentName}.`,
     verdict: (verdict: string, incidentName: string) => `Closed as ${verdict}: ${incidentName}.`,
     note: 'The note is saved.',
@@ -235,8 +243,9 @@ export const EN = {
     closed: 'Closed',
     closedReasons: {
       'box-revoked': 'closed by the control room: the certificates of its box were revoked',
+      'reopening-undone': 'the reopening was undone; the earlier entry is the valid one',
     },
-    boxRevoked: 'box revoked',
+    closedBriefly: { 'box-revoked': 'box revoked', 'reopening-undone': 'reopening undone' },
     reopens: 'Reopens',
     precision: 'Reliability of this rule here',
     precisionText: (ratio: string, low: string, high: string, reviewedCount: number) =>
@@ -271,10 +280,14 @@ export const EN = {
       move: 'next, previous line',
       open: 'open; expand or collapse a storm',
       claim: 'claim',
-      dispatch: 'dispatch (asks for confirmation)',
+      dispatch: 'dispatch',
       verdict: 'verdict: confirmed, false alarm, unclear',
       note: 'note',
       release: 'unclaim',
+      undo: 'undo the last action, within 10 s',
+      select: 'select a line, or a whole storm',
+      extend: 'select further lines',
+      selectStorm: 'select the storm of the line',
       filter: 'filter',
       backToQueue: 'back to the queue',
       help: 'this list',

@@ -1,9 +1,13 @@
 /** French texts of the console: frame, queue and incident. */
 
+import { ACTING_FR } from './acting-fr.ts';
 import type { Subject } from './cause.ts';
 import type { Words } from './en.ts';
 
 const has = (subject: Subject, one: string, several: string) => (subject.isPlural ? several : one);
+/** Adds a duration: of what goes on, or of what is over and lasted at least as long. */
+const during = (duration: string, isOver: boolean) =>
+  duration && (isOver ? ` pendant au moins ${duration}` : `, depuis ${duration}`);
 
 export const FR: Words = {
   kinds: {
@@ -59,26 +63,30 @@ export const FR: Words = {
     unknown: ['un objet non identifié', 'objets non identifiés'],
   },
   causes: {
-    'vehicle-in-pedestrian-zone': (subject, place, { stayed }) =>
-      `${subject.text} ${has(subject, 'se trouve', 'se trouvent')} dans ${place}${stayed && `, depuis ${stayed}`}`,
-    loitering: (subject, place, { stayed }) =>
-      `${subject.text} ${has(subject, 'reste', 'restent')} dans ${place}${stayed && `, depuis ${stayed}`}`,
+    'vehicle-in-pedestrian-zone': (subject, place, { stayed, isOver }) =>
+      `${subject.text} ${isOver ? has(subject, 'se trouvait', 'se trouvaient') : has(subject, 'se trouve', 'se trouvent')} dans ${place}${during(stayed, isOver)}`,
+    loitering: (subject, place, { stayed, isOver }) =>
+      `${subject.text} ${isOver ? has(subject, 'se tenait', 'se tenaient') : has(subject, 'reste', 'restent')} dans ${place}${during(stayed, isOver)}`,
     'line-crossing': (subject, place, { direction }) =>
       `${subject.text} ${has(subject, 'a', 'ont')} franchi ${place}${direction === 'left' ? ' vers la gauche' : direction === 'right' ? ' vers la droite' : ''}`,
-    'wrong-way': (subject, place) =>
-      `${subject.text} ${has(subject, 'va', 'vont')} à contresens dans ${place}`,
-    'crowd-gathering': (subject, place, { count, stayed }) =>
-      `${count === '' ? subject.text : `${count} personnes`} ${count === '' ? has(subject, 'reste', 'restent') : 'restent'} ensemble dans ${place}${stayed && `, depuis ${stayed}`}`,
+    'wrong-way': (subject, place, { isOver }) =>
+      `${subject.text} ${isOver ? has(subject, 'allait', 'allaient') : has(subject, 'va', 'vont')} à contresens dans ${place}`,
+    'crowd-gathering': (subject, place, { count, stayed, isOver }) => {
+      const isPlural = count !== '' || subject.isPlural;
+      const verb = isOver ? (isPlural ? 'se tenaient' : 'se tenait') : isPlural ? 'restent' : 'reste';
+      const people = count === '' ? subject.text : `${count} personnes`;
+      return `${people} ${verb} ensemble dans ${place}${during(stayed, isOver)}`;
+    },
     'illegal-dumping': (_subject, place, { unattended }) =>
       `quelque chose a été laissé dans ${place}${unattended && `, ${unattended} sans personne à côté`}`,
     graffiti: (_subject, place, { nearby }) =>
       `l’image d’un mur a changé dans ${place}${nearby && ` ; une personne est restée ${nearby} à proximité`}`,
-    'illegal-parking': (subject, place, { stood, presence }) =>
-      `${subject.text} ${has(subject, 'stationne', 'stationnent')} dans ${place}${stood && `, depuis ${stood}`}${
-        presence === 'hidden' ? ' ; hors de vue pour l’instant' : ''
+    'illegal-parking': (subject, place, { stood, presence, isOver }) =>
+      `${subject.text} ${isOver ? has(subject, 'stationnait', 'stationnaient') : has(subject, 'stationne', 'stationnent')} dans ${place}${during(stood, isOver)}${
+        presence === 'hidden' && !isOver ? ' ; hors de vue pour l’instant' : ''
       }`,
-    'present-at-start': (subject, place, { stood }) =>
-      `${subject.text} ${has(subject, 'était', 'étaient')} dans ${place} au démarrage du boîtier${stood && `, depuis ${stood}`}`,
+    'present-at-start': (subject, place, { stood, isOver }) =>
+      `${subject.text} ${has(subject, 'était', 'étaient')} dans ${place} au démarrage du boîtier${isOver && stood ? ',' : ''}${during(stood, isOver)}`,
   },
   nobody: 'quelque chose',
   unknownCause: (subject, place) => `${subject} dans ${place}`,
@@ -103,6 +111,7 @@ export const FR: Words = {
   frame: {
     skip: 'Aller au contenu',
     nav: 'Écrans',
+    menu: 'Menu',
     language: 'English',
     theme: { system: 'Clair ou sombre : comme le système', light: 'Clair', dark: 'Sombre' },
     logout: 'Se déconnecter',
@@ -171,16 +180,20 @@ export const FR: Words = {
     reassign: 'Réaffecter',
     bar: 'Actions',
     none: 'Sélectionnez une ligne avec j et k, ou d’un clic.',
-    stormNone: 'La levée de doute se fait alerte par alerte ; il n’y a pas de verdict groupé.',
+    storm: 'x les sélectionne toutes, pour un verdict groupé.',
   },
-  dispatch: {
-    title: 'Engager une patrouille ?',
-    ask: (kind, place) => `${kind}, ${place}. Action tracée et définitive.`,
-    yes: 'Confirmer l’engagement',
+  note: {
+    title: 'Main courante',
+    label: 'Informations pour l’opérateur suivant',
+    save: 'Enregistrer',
     no: 'Annuler',
   },
-  note: { title: 'Main courante', label: 'Informations pour l’opérateur suivant', save: 'Enregistrer' },
+  look: ACTING_FR.look,
+  bulk: ACTING_FR.bulk,
+  undo: ACTING_FR.undo,
   success: {
+    claim: (incidentName) => `Pris en charge : ${incidentName}.`,
+    release: (incidentName) => `Libéré : ${incidentName}.`,
     dispatch: (incidentName) => `Patrouille engagée : ${incidentName}.`,
     verdict: (verdict, incidentName) => `Clôturé, ${verdict} : ${incidentName}.`,
     note: 'Inscrit à la main courante.',
@@ -227,8 +240,9 @@ export const FR: Words = {
     closed: 'Clôturé',
     closedReasons: {
       'box-revoked': 'clôturé par le CSU : les certificats de son boîtier ont été révoqués',
+      'reopening-undone': 'réouverture annulée ; le signalement précédent fait foi',
     },
-    boxRevoked: 'boîtier révoqué',
+    closedBriefly: { 'box-revoked': 'boîtier révoqué', 'reopening-undone': 'réouverture annulée' },
     reopens: 'Rouvre l’incident',
     precision: 'Fiabilité de cette règle ici',
     precisionText: (ratio, low, high, reviewedCount) =>
@@ -262,10 +276,14 @@ export const FR: Words = {
       move: 'ligne suivante, précédente',
       open: 'ouvrir ; développer ou réduire des alertes groupées',
       claim: 'prendre en charge',
-      dispatch: 'engager une patrouille (avec confirmation)',
+      dispatch: 'engager une patrouille',
       verdict: 'verdict : avéré, faux positif, levée de doute impossible',
       note: 'main courante',
       release: 'libérer',
+      undo: 'annuler la dernière action, pendant 10 s',
+      select: 'sélectionner une ligne, ou toutes les alertes groupées',
+      extend: 'sélectionner d’autres lignes',
+      selectStorm: 'sélectionner les alertes groupées de la ligne',
       filter: 'filtrer',
       backToQueue: 'retour aux signalements',
       help: 'cette liste',

@@ -5,7 +5,7 @@ import type { CauseTexts, Subject } from './cause.ts';
 import type { Words } from './en.ts';
 import { plain } from './plain.ts';
 
-type About = Pick<Incident, 'kind' | 'place' | 'objects' | 'cause'>;
+type About = Pick<Incident, 'kind' | 'place' | 'objects' | 'cause' | 'endedAt'>;
 
 /** Returns the name of a kind; an unknown kind is shown as its raw name. */
 export function kindText(kind: string, words: Words): string {
@@ -16,10 +16,10 @@ export function isKnown(kind: string, words: Words): boolean {
   return own(words.kinds, kind) !== undefined;
 }
 
-export function sentence({ kind, place, objects, cause }: About, words: Words): string {
+export function sentence({ kind, place, objects, cause, endedAt }: About, words: Words): string {
   const subject = subjectOf(objects, words);
   const placeName = placeText(place, words);
-  const phrase = own(words.causes, kind)?.(subject, placeName, causeTextsOf(cause, words));
+  const phrase = own(words.causes, kind)?.(subject, placeName, causeTextsOf(cause, endedAt !== null, words));
   const text = phrase ?? words.unknownCause(subject.text, placeName);
   const reason = phrase === undefined ? textOf(cause['reason']) : '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${reason && `: ${reason}`}.`;
@@ -66,7 +66,7 @@ function subjectOf(objects: About['objects'], words: Words): Subject {
   return { text: `${parts.join(', ')}${name}`, isPlural: objects.length > 1 };
 }
 
-function causeTextsOf(cause: About['cause'], words: Words): CauseTexts {
+function causeTextsOf(cause: About['cause'], isOver: boolean, words: Words): CauseTexts {
   const time = (name: string): string => {
     const value = cause[name];
     return typeof value === 'number' ? lasting(value, words) : '';
@@ -78,6 +78,7 @@ function causeTextsOf(cause: About['cause'], words: Words): CauseTexts {
     nearby: time('nearbyS'),
     direction: textOf(cause['direction']),
     presence: textOf(cause['presence']),
+    isOver,
     count: typeof cause['count'] === 'number' ? String(cause['count']) : '',
   };
 }

@@ -255,6 +255,7 @@ export const VIEWS_EN = {
       note: 'wrote a note',
       reassign: 'reassigned',
       reopen: 'reopened',
+      undo: 'undid an action',
       'see-cameras': 'viewed cameras',
       search: 'searched archives',
       'ask-tracks': 'searched passages',

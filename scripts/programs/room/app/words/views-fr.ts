@@ -264,6 +264,7 @@ export const VIEWS_FR: ViewsWords = {
       note: 'a écrit à la main courante',
       reassign: 'a réaffecté',
       reopen: 'a rouvert',
+      undo: 'a annulé une action',
       'see-cameras': 'a consulté les caméras',
       search: 'a cherché dans les archives',
       'ask-tracks': 'a interrogé les passages',

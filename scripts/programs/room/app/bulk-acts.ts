@@ -1,0 +1,98 @@
+/** Gives one verdict on many incidents at once. The server answers for each incident separately. */
+import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
+import type { Incident } from '../contract/incident.ts';
+import type { VerdictsAnswer } from '../contract/undo.ts';
+import { conflictText, explain, incidentName, type ReviewResult, revisionAfter } from './acts.ts';
+import { ApiProblem, post } from './api.ts';
+import { noteStorm, openNext } from './queue/order.ts';
+import { refusals, selectOnly } from './queue/selection.ts';
+import { begin, chosenLine, end } from './queue/store.ts';
+import { openNo } from './router.ts';
+import { nowMs } from './session.ts';
+import { tell } from './toasts.ts';
+import { offerUndo, trackAction } from './undo-offers.ts';
+import { plain } from './words/plain.ts';
+import { words } from './words/words.ts';
+
+type Result = VerdictsAnswer['results'][number];
+
+/** Gives the verdict. Refused incidents stay selected, each with its reason. */
+export async function reviewAll(
+  incidents: readonly Incident[],
+  verdict: VerdictValue,
+  withoutLooking: boolean,
+): Promise<ReviewResult> {
+  const at = new Date(nowMs()).toISOString();
+  const leader = leaderOf(incidents);
+  if (leader !== undefined) noteStorm(leader.no);
+  const attempt = sendAll(incidents, verdict, withoutLooking);
+  for (const { no } of incidents) begin(no, { state: 'closed', verdict, verdictAt: at, closedAt: at });
+  trackAction(attempt);
+  const answer = await attempt;
+  const results = answer instanceof ApiProblem ? [] : answer.results;
+  const byNo = new Map(results.map((result) => [result.no, result]));
+  for (const { no } of incidents) {
+    const result = byNo.get(no);
+    end(no, result?.incident ?? undefined, result?.problem === null);
+  }
+  if (answer instanceof ApiProblem) {
+    if (answer.reason === 'unseen') return 'unseen';
+    tell('bad', explain(answer));
+    return 'refused';
+  }
+  report(incidents, answer, verdict);
+  if (leader !== undefined && byNo.get(leader.no)?.problem === null) openNext(leader);
+  return results.some(({ reason }) => reason === 'unseen') ? 'unseen' : 'done';
+}
+
+async function sendAll(
+  incidents: readonly Incident[],
+  verdict: VerdictValue,
+  withoutLooking: boolean,
+): Promise<VerdictsAnswer | ApiProblem> {
+  try {
+    const seen = await Promise.all(
+      incidents.map(async (incident) => ({ no: incident.no, revision: await revisionAfter(incident) })),
+    );
+    return await post<VerdictsAnswer>('/api/verdicts', {
+      incidents: seen,
+      verdict,
+      ...(withoutLooking && { withoutLooking }),
+    });
+  } catch (error) {
+    if (error instanceof ApiProblem) return error;
+    throw error;
+  }
+}
+
+function report(
+  incidents: readonly Incident[],
+  { results, undo }: VerdictsAnswer,
+  verdict: VerdictValue,
+): void {
+  const { bulk, verdicts } = words.value;
+  const refused = results.filter(({ problem }) => problem !== null);
+  const doneNos = results.filter(({ problem }) => problem === null).map(({ no }) => no);
+  selectOnly(refused.map(({ no }) => no));
+  refusals.value = new Map(refused.map((result) => [result.no, reasonOf(result)]));
+  if (doneNos.length > 0) offerUndo(bulk.done(doneNos.length, verdicts[verdict]), [undo], doneNos);
+  const [first] = refused;
+  const incident = incidents.find(({ no }) => no === first?.no);
+  if (first === undefined || incident === undefined) return;
+  tell(
+    'bad',
+    bulk.refused(refused.length, incidents.length, `${incidentName(incident)}: ${reasonOf(first)}`),
+  );
+}
+
+function reasonOf({ incident, problem, reason }: Result): string {
+  if (reason === 'unseen') return words.value.look.refused;
+  return incident === null ? plain(problem ?? '') : conflictText(incident);
+}
+
+/** Returns the incident whose place decides what follows: the open one, or the selected one. */
+function leaderOf(incidents: readonly Incident[]): Incident | undefined {
+  const line = chosenLine.value;
+  const no = openNo.value ?? (line?.type === 'incident' ? line.incident.no : undefined);
+  return incidents.find((incident) => incident.no === no);
+}
