@@ -4,9 +4,6 @@
  */
 import { Value } from '@sinclair/typebox/value';
 import t from 'tap';
-import type { VigieEvent } from '../../agent/contract/event.ts';
-import type { Arrival } from '../../scripts/programs/room/archive/message.ts';
-import { arrivalOf } from '../../scripts/programs/room/archive/message.ts';
 import { claim, release } from '../../scripts/programs/room/console/acts.ts';
 import { statisticsOf } from '../../scripts/programs/room/console/figures.ts';
 import { handOverOf } from '../../scripts/programs/room/console/hand-over.ts';
@@ -25,34 +22,10 @@ import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident } from '../lib/console-rows.ts';
 import { DATABASES } from '../lib/databases.ts';
-import { eventText } from '../lib/events.ts';
+import { alertOf } from '../lib/room-alerts.ts';
 
 const NOW = Date.parse('2026-11-27T12:00:00.000Z');
 const HOUR_MS = 3_600_000;
-
-let seq = 0;
-
-/** First event of an incident as the broker delivers it. */
-function alertOf(box: string, kind: string, rule: string, atMs: number): Arrival {
-  seq += 1;
-  const text = eventText({ site: 'lyon', box, id: `e1-${seq}`, seq, time: iso(atMs) });
-  const event = JSON.parse(text) as VigieEvent;
-  event.data.episode = `ep-${seq}`;
-  event.data.phase = 'start';
-  event.data.rule = { ...event.data.rule, id: rule, kind: kind as VigieEvent['data']['rule']['kind'] };
-  return arrivalOf(
-    {
-      cmd: 'publish',
-      qos: 1,
-      dup: false,
-      retain: false,
-      topic: `vigie/lyon/${box}/evt/alert/${kind}`,
-      payload: JSON.stringify(event),
-      properties: { userProperties: { seq: String(seq), first: '1', lane: 'alert', epoch: `e-${box}` } },
-    },
-    atMs,
-  );
-}
 
 interface Subject {
   readonly box: string;
@@ -80,7 +53,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     const archive = await database.open(() => nowMs);
     const db = await roomDatabase(t, database.address, NOW);
     const store = async (box: string, kind: string, rule: string): Promise<number> => {
-      await archive.store([alertOf(box, kind, rule, nowMs)]);
+      await archive.store([alertOf({ box, kind, rule }, nowMs)]);
       const [row] = await db.all<{ no: number }>('SELECT max(no) AS no FROM incident');
       return row?.no ?? 0;
     };
