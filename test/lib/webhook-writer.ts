@@ -1,6 +1,5 @@
 /** Process that sends webhooks as a console does, until it is killed or told to end: `DATABASE SETTINGS` in JSON. */
 import { makeLogger } from '../../agent/base/log.ts';
-import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
 import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
 import { databaseOf } from '../../scripts/programs/room/database/open.ts';
@@ -8,7 +7,7 @@ import { databaseOf } from '../../scripts/programs/room/database/open.ts';
 const [address = '', settings = '[]'] = process.argv.slice(2);
 const db = databaseOf(address, (error) => process.stderr.write(`${error.message}\n`));
 const log = makeLogger('console', 'info');
-const webhooks = new Webhooks(db, JSON.parse(settings) as WebhookSettings[], changesSince, log);
+const webhooks = new Webhooks(db, JSON.parse(settings) as WebhookSettings[], log);
 await webhooks.start();
 process.stdout.write('telling\n');
 process.once('SIGTERM', () => void webhooks.stop().then(() => db.close()));

@@ -11,7 +11,7 @@ import { camerasOf } from '../../scripts/programs/room/console/cameras.ts';
 import { handOverOf } from '../../scripts/programs/room/console/hand-over.ts';
 import { detailOf, pageOf } from '../../scripts/programs/room/console/incidents.ts';
 import { changesSince, queueOf } from '../../scripts/programs/room/console/queue.ts';
-import { reopen } from '../../scripts/programs/room/console/verdicts.ts';
+import { reopen } from '../../scripts/programs/room/console/reopening.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
 import { addIncident, addIncidents, putCamera, putCameras } from '../lib/console-rows.ts';

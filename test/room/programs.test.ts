@@ -14,7 +14,6 @@ import { fileURLToPath } from 'node:url';
 import { Webhook } from 'standardwebhooks';
 import t, { type Test } from 'tap';
 import type { Logger } from '../../agent/base/log.ts';
-import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import type { WebhookSettings } from '../../scripts/programs/room/console/webhook-sender.ts';
 import { Webhooks } from '../../scripts/programs/room/console/webhooks.ts';
 import { openApi } from '../../scripts/programs/room/contract/openapi.ts';
@@ -61,7 +60,7 @@ function collectingLog(): { log: Logger; lines: string[] } {
 
 async function startWebhooks(t: Test, db: Sql, settings: WebhookSettings[]) {
   const { log, lines } = collectingLog();
-  const webhooks = new Webhooks(db, settings, changesSince, log);
+  const webhooks = new Webhooks(db, settings, log);
   t.teardown(() => webhooks.stop());
   await webhooks.start();
   return { webhooks, lines };
@@ -178,7 +177,7 @@ void t.test('wrong settings are refused in one line, without the secret', async 
     [[hook({ url: 'https://a.example' }), hook({ url: 'https://b.example' })], /the name is used twice/],
   ];
   for (const [settings, line] of cases) {
-    const webhooks = new Webhooks(db, settings, changesSince, collectingLog().log);
+    const webhooks = new Webhooks(db, settings, collectingLog().log);
     const error = await webhooks.start().then(
       () => undefined,
       (error: Error) => error,

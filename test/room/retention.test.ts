@@ -182,10 +182,10 @@ for (const name of ['sqlite', 'postgres'] as const) {
     for (const no of [expired, expired, retained]) await addNote(db, no, NOW - DAY_MS);
     await addVerdict(db, A, 'ep-old', 'confirmed', NOW - 31 * DAY_MS);
     await addVerdict(db, A, 'ep-edge', 'confirmed', NOW - DAY_MS);
-    await db.run("INSERT INTO completed_action VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)", [
-      iso(NOW - DAY_MS - 1),
-      iso(NOW - DAY_MS),
-    ]);
+    await db.run(
+      "INSERT INTO completed_action (key, account, incident, at) VALUES ('k-1', 'ada', 1, $1), ('k-2', 'ada', 1, $2)",
+      [iso(NOW - DAY_MS - 1), iso(NOW - DAY_MS)],
+    );
     // 366 days before noon of 27 November in Paris.
     for (const day of ['2025-11-25', '2025-11-26']) {
       await db.run("INSERT INTO day_figure VALUES ($1, 0, 's', 'b', 'r', 'k', 1, 0, 0, 0, 0, 0)", [day]);

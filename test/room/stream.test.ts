@@ -208,9 +208,10 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
   state.rev = 5001;
   state.cameras = 2;
   const poke = () =>
-    db.run("INSERT INTO completed_action VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [
-      String(Math.random()),
-    ]);
+    db.run(
+      "INSERT INTO completed_action (key, account, incident, at) VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')",
+      [String(Math.random())],
+    );
   await poke();
   await waitUntil(t, 'the first', () => current.revs.length === 1);
   state.rev = 5002;
@@ -294,9 +295,10 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
   t.teardown(() => other.close());
   for (let at = 0; at < 30 && !notices.some((line) => /does not read/.test(line)); at += 1) {
     state.rev += 1000;
-    await other.run("INSERT INTO completed_action VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')", [
-      `slow-${at}`,
-    ]);
+    await other.run(
+      "INSERT INTO completed_action (key, account, incident, at) VALUES ($1, 'x', 1, '2026-01-01T00:00:00.000Z')",
+      [`slow-${at}`],
+    );
     await waitUntil(t, 'the other one has it', () => last(reader) === state.rev);
   }
   t.match(server.summary(), /1 slow screens cut off/);

@@ -6,6 +6,7 @@
  *   subscribers"), in one transaction with its audit entry.
  * - Verdicts of a box are sent in order and in sequence.
  * - The reviewer's name is not known here.
+ * - A verdict that can still be undone is not sent (database/undo-window.ts); later ones of its box wait behind it.
  * - Of several archives on one database, the holder of the archive's lease delivers.
  * - Verdicts are delivered at least once: after a crash between PUBACK and commit one is repeated. A box treats
  *   repeated verdicts as one.
@@ -20,6 +21,7 @@ import { topicsOf } from '../../../../agent/contract/topics.ts';
 import { Verdict } from '../../../../agent/contract/verdict.ts';
 import { record } from '../database/audit.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { closeWindows } from '../database/undo-window.ts';
 import type { WatchedLease } from '../database/watched-lease.ts';
 import { pause } from './pause.ts';
 
@@ -150,6 +152,7 @@ export class VerdictDelivery {
   /** Delivers due verdicts. Returns the number that left the table; 0 means that there is nothing to do for now. */
   async #round(): Promise<number> {
     const { db, client, lease } = this.#options;
+    await closeWindows(db, this.#nowMs());
     if (!client.connected) return 0;
     const due = await this.#due();
     if (due.length === 0 || !(await lease.read())?.isOurs) {
@@ -183,6 +186,8 @@ export class VerdictDelivery {
        JOIN camera ON camera.site = due.site AND camera.box = due.box
        WHERE camera.state = 'online' AND NOT EXISTS (SELECT 1 FROM ${rows}
          WHERE silent.name = due.site || '/' || due.box AND silent.rev = camera.rev)
+       AND NOT EXISTS (SELECT 1 FROM undo_window JOIN verdict_due held ON held.no = undo_window.verdict_due
+         WHERE held.site = due.site AND held.box = due.box AND held.no <= due.no)
        ORDER BY due.no LIMIT ${FLIGHT_MAX}`,
       [JSON.stringify(silent)],
     );

@@ -8,14 +8,23 @@
  * - A refused action leaves no trace in the database.
  */
 import type { AuditDraft } from '../contract/audit.ts';
-import type { Incident } from '../contract/incident.ts';
-import { CLAIM_S } from '../contract/terms.ts';
+import { CLAIM_S, CLOCKS_APART_MS } from '../contract/terms.ts';
+import type { ActedIncident, Undo, Undoable } from '../contract/undo.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
-import { iso, type Queries, type Sql, type Value } from '../database/sql.ts';
+import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { type Former, openWindows } from '../database/undo-window.ts';
+import type { Sums } from './day-figure.ts';
 import { type Account, CallError } from './handler.ts';
 import { noAsked } from './request-params.ts';
-import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+import {
+  type ActionValues,
+  actorOf,
+  formerValues,
+  INCIDENT_COLUMNS,
+  type IncidentRow,
+  incidentOf,
+} from './rows.ts';
 
 /** Maximum length of an idempotency key; a UUID has 36 characters. */
 const KEY_CHARS_MAX = 128;
@@ -28,42 +37,110 @@ export interface ActionRequest {
 
 export interface Change {
   /** New values by column; `rev` and `revision` are set in addition. */
-  readonly set: Readonly<Record<string, Value>>;
+  readonly set: ActionValues;
   /** Leaves `revision` unchanged: what a person has seen is still current. */
   readonly keepsRevision?: boolean;
-  /** Entry for the audit log; absent if a screen renewed a claim automatically. */
-  readonly record?: Pick<AuditDraft, 'act' | 'more'>;
+  /** Entry for the audit log; absent if a screen renewed a claim automatically. It can be undone. */
+  readonly record?: { readonly act: Undoable; readonly more?: AuditDraft['more'] };
+  /** Amounts that the action added to the statistics. */
+  readonly sums?: Sums;
+  /** Numbers of rows that the action created, by table. */
+  readonly rows?: Readonly<Record<string, number>>;
 }
 
 type Decide = (transaction: Queries, row: IncidentRow) => Promise<Change | undefined>;
 
 /**
  * Runs an action in a transaction and returns the incident after it. `decide` throws a CallError, or returns undefined
- * if nothing changes.
+ * if nothing changes. A `keyed` action is executed at most once.
  */
 export function runAction(
   db: Sql,
   { account, params: { no }, nowMs }: ActionRequest,
   decide: Decide,
-): Promise<Incident> {
+  keyed?: KeyedAction,
+): Promise<ActedIncident> {
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     const row = await lockedRow(transaction, db, no);
+    const earlier = keyed === undefined ? undefined : await doneBefore(transaction, keyed);
+    if (earlier !== undefined) {
+      if (earlier.incident !== no) throw usedFor(earlier.incident);
+      return acted(row, await undoOf(transaction, earlier.act, nowMs));
+    }
     const change = await decide(transaction, row);
-    if (change === undefined) return incidentOf(row);
+    if (change === undefined) return acted(row, nothingToUndo(nowMs));
     const columns = Object.keys(change.set).map((name, index) => `, ${name} = $${index + 4}`);
-    const [updatedRow] = await transaction.all<IncidentRow>(
+    const [updatedRow = row] = await transaction.all<IncidentRow>(
       `UPDATE incident SET rev = $2, revision = revision + $3${columns.join('')}
        WHERE no = $1 RETURNING ${INCIDENT_COLUMNS}`,
       [no, rev, change.keepsRevision === true ? 0 : 1, ...Object.values(change.set)],
     );
-    if (change.record !== undefined) {
-      const { site, box } = row;
-      await record(transaction, { ...actorOf(account), site, box, incident: no, ...change.record }, nowMs);
-    }
+    const undo = await recordUndoable(transaction, db, { account, row, updatedRow, change, nowMs });
+    if (keyed !== undefined) await noteDone(transaction, keyed, { incident: no, act: undo.acts[0], nowMs });
     await tell(transaction, db);
-    return incidentOf(updatedRow ?? row);
+    return acted(updatedRow, undo);
   });
+}
+
+interface Done {
+  readonly account: Account;
+  readonly row: IncidentRow;
+  readonly updatedRow: IncidentRow;
+  readonly change: Change;
+  readonly nowMs: number;
+}
+
+/** Writes the audit entry of a change, and opens the window in which it can be undone. */
+async function recordUndoable(
+  transaction: Queries,
+  { dialect }: Sql,
+  { account, row, updatedRow, change, nowMs }: Done,
+): Promise<Undo> {
+  if (change.record === undefined) return nothingToUndo(nowMs);
+  const { no, site, box } = row;
+  const { act: name, more = {} } = change.record;
+  const draft = Object.assign(actorOf(account), { act: name, site, box, incident: no, more });
+  const act = await record(transaction, draft, nowMs);
+  const former: Former = {
+    revision: row.revision,
+    columns: formerValues(row, change.set),
+    sums: change.sums ?? {},
+    rows: change.rows ?? {},
+  };
+  const { revision } = updatedRow;
+  const { name: user, isProgram } = account;
+  const window = { act, name, account: user, isProgram, incident: no, revision, former };
+  return { acts: [act], until: await openWindows(transaction, dialect, [window], nowMs) };
+}
+
+export const acted = (row: IncidentRow, undo: Undo): ActedIncident =>
+  Object.assign(incidentOf(row), { undo });
+
+/** Answer to a call that changed nothing. */
+export const nothingToUndo = (nowMs: number): Undo => ({ acts: [], until: iso(nowMs) });
+
+/** Returns the undo of an earlier action, if it is still possible. */
+export async function undoOf(transaction: Queries, act: number | null, nowMs: number): Promise<Undo> {
+  const [window] = await transaction.all<{ until: string }>('SELECT until FROM undo_window WHERE act = $1', [
+    act,
+  ]);
+  return act === null || window === undefined ? nothingToUndo(nowMs) : { acts: [act], until: window.until };
+}
+
+/** Reads and locks incidents in one statement, by number. Call it while holding the change number. */
+export async function lockedRows(
+  transaction: Queries,
+  { dialect }: Sql,
+  nos: readonly number[],
+): Promise<Map<number, IncidentRow>> {
+  const rows = await transaction.all<IncidentRow>(
+    `SELECT ${INCIDENT_COLUMNS} FROM incident
+     WHERE no IN (SELECT asked.asked_no FROM ${dialect.rows('$1', 'asked', { asked_no: 'integer' })})
+     ORDER BY no ${dialect.forUpdate}`,
+    [JSON.stringify(nos.map((no) => ({ asked_no: no })))],
+  );
+  return new Map(rows.map((row) => [row.no, row]));
 }
 
 /**
@@ -100,9 +177,6 @@ export function mustBeAsSeen(row: IncidentRow, seenRevision: number): void {
   );
 }
 
-/** Tolerated clock difference in ms, between two consoles on one database or after a clock correction. */
-const CLOCKS_APART_MS = 60_000;
-
 /**
  * Returns the holder of a valid claim.
  *
@@ -123,34 +197,44 @@ export interface KeyedAction {
   readonly key: string;
 }
 
+/** Incident and audit number of an earlier action with the same key. */
+interface EarlierAction {
+  readonly incident: number;
+  readonly act: number | null;
+}
+
 /**
- * Returns the incident of the earlier action with this key, if any.
+ * Returns the earlier action with this key, if any. It counts even if it was undone: a late retry must not repeat it.
  * @throws {CallError} 400 for an invalid key
  */
 export async function doneBefore(
   transaction: Queries,
   { account, action, key }: KeyedAction,
-): Promise<number | undefined> {
+): Promise<EarlierAction | undefined> {
   if (key === '' || key.length > KEY_CHARS_MAX) {
     const problem = key === '' ? 'missing' : `longer than ${KEY_CHARS_MAX} characters`;
     throw new CallError(400, `Idempotency-Key: ${problem}; use a UUID and keep it for a retry`);
   }
-  const [earlier] = await transaction.all<{ incident: number }>(
-    'SELECT incident FROM completed_action WHERE account = $1 AND key = $2',
+  const [earlier] = await transaction.all<EarlierAction>(
+    'SELECT incident, act FROM completed_action WHERE account = $1 AND key = $2',
     [account.name, `${action} ${key}`],
   );
-  return earlier?.incident;
+  return earlier;
 }
 
 export async function noteDone(
   transaction: Queries,
   { account, action, key }: KeyedAction,
-  incident: number,
-  nowMs: number,
+  {
+    incident,
+    act,
+    nowMs,
+  }: { readonly incident: number; readonly act: number | undefined; readonly nowMs: number },
 ): Promise<void> {
-  await transaction.run('INSERT INTO completed_action (account, key, incident, at) VALUES ($1, $2, $3, $4)', [
-    ...[account.name, `${action} ${key}`, incident, iso(nowMs)],
-  ]);
+  await transaction.run(
+    'INSERT INTO completed_action (account, key, incident, at, act) VALUES ($1, $2, $3, $4, $5)',
+    [...[account.name, `${action} ${key}`, incident, iso(nowMs), act ?? null]],
+  );
 }
 
 export function usedFor(incident: number): CallError {

@@ -3,6 +3,7 @@ import type { Static, TSchema } from '@sinclair/typebox';
 import type { ROUTES, RouteName } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
 import type { Role } from '../contract/roles.ts';
+import type { RefusalReason } from '../contract/terms.ts';
 
 export interface Account {
   readonly name: string;
@@ -37,14 +38,16 @@ type Answer<R> = R extends { readonly gives: infer G }
 export type Handler<N extends RouteName> = (call: Call<N>) => Promise<Answer<(typeof ROUTES)[N]>>;
 export type Handlers = { readonly [N in RouteName]: Handler<N> };
 
-/** Error for the caller: one line and an HTTP status. With 409, `incident` is its current state. */
+/** Error for the caller: one line and an HTTP status. With 409, `incident` is its current state, `reason` for a screen. */
 export class CallError extends Error {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 429 | 503;
   readonly incident: Incident | undefined;
+  readonly reason: RefusalReason | undefined;
 
-  constructor(status: CallError['status'], line: string, incident?: Incident) {
+  constructor(status: CallError['status'], line: string, incident?: Incident, reason?: RefusalReason) {
     super(line);
     this.status = status;
     this.incident = incident;
+    this.reason = reason;
   }
 }

@@ -14,18 +14,30 @@ import { incidentsParquet } from './parquet.ts';
 import { patrolsOf, reportPatrol } from './patrols.ts';
 import type { Patrol } from './patrol-settings.ts';
 import { queueOf } from './queue.ts';
+import { reopen } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { runningOf, suppress, unsuppress } from './suppressions.ts';
-import { AUDIT, CAMERAS, INCIDENTS, rowsOf, STATISTICS, type Table } from './tables-out.ts';
-import { reopen, review } from './verdicts.ts';
+import { AUDIT, CAMERAS, INCIDENTS, rowsOf, SHIFT_LINES, STATISTICS, type Table } from './tables-out.ts';
+import { undo } from './undo.ts';
+import { review, reviewAll } from './verdicts.ts';
 
 export type RoomHandlers = Pick<
   Handlers,
   | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
-  | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen')
+  | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
-  | ('cameras' | 'camerasCsv' | 'plan' | 'figures' | 'figuresCsv' | 'handOver' | 'audit' | 'auditCsv')
+  | (
+      | 'cameras'
+      | 'camerasCsv'
+      | 'plan'
+      | 'figures'
+      | 'figuresCsv'
+      | 'handOver'
+      | 'handOverCsv'
+      | 'audit'
+      | 'auditCsv'
+    )
 >;
 
 export interface DataOptions {
@@ -45,9 +57,9 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     csvLines(form.columns, rowsOf(form, all));
   /** Records an export in the audit log before its first row is sent: its content and the account. */
   const exported = (account: Account, nowMs: number, subject: string, query: object = {}): Promise<void> =>
-    db.transaction((transaction) => {
+    db.transaction(async (transaction) => {
       const act: Audited = 'export';
-      return record(transaction, { ...actorOf(account), act, more: { table: subject, ...query } }, nowMs);
+      await record(transaction, { ...actorOf(account), act, more: { table: subject, ...query } }, nowMs);
     });
   return {
     queue: () => queueOf(db),
@@ -77,6 +89,8 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
     note: (call) => note(db, call),
     reassign: async (call) => reassign(db, call, await people()),
     reopen: (call) => reopen(db, call),
+    verdicts: (call) => reviewAll(db, call, timeZone),
+    undo: (call) => undo(db, call, timeZone),
     cameras: ({ nowMs }) => camerasOf(db, nowMs),
     camerasCsv: async ({ nowMs }) => table(CAMERAS, allCameras(db, nowMs)),
     plan: async () => {
@@ -90,6 +104,11 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       return table(STATISTICS, rows);
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
+    handOverCsv: async ({ account, query, nowMs }) => {
+      const { open, dispatched } = await handOverOf(db, query, nowMs);
+      await exported(account, nowMs, 'hand-over', query);
+      return table(SHIFT_LINES, [...open, ...dispatched]);
+    },
     audit: async ({ query, nowMs }) => ({
       ...(await auditPage(db, query)),
       ...(await chain.check(nowMs)),

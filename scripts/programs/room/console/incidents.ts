@@ -19,7 +19,7 @@ export async function pageOf(db: Queries, query: IncidentQuery): Promise<Inciden
   const values: Value[] = [];
   const conditions = [...(await filters(db, query, values)), ...after(query.cursor, values)];
   const rows = await db.all<IncidentRow>(
-    `SELECT ${INCIDENT_COLUMNS} FROM incident ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+    `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE ${conditions.join(' AND ')}
      ORDER BY received DESC, no DESC LIMIT ${limit + 1}`,
     values,
   );
@@ -46,7 +46,8 @@ export async function* incidentsOf(db: Queries, query: IncidentQuery): AsyncGene
 }
 
 async function filters(db: Queries, query: IncidentQuery, values: Value[]): Promise<string[]> {
-  const conditions: string[] = [];
+  // An entry whose reopening was undone has a negative number within its episode.
+  const conditions = ['entry > 0'];
   const add = (test: string, value: Value): void => {
     values.push(value);
     conditions.push(`${test} $${values.length}`);

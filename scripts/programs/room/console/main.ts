@@ -13,7 +13,6 @@ import { databaseOf } from '../database/open.ts';
 import { prepare, timeZoneOf } from '../database/prepare.ts';
 import { DatabaseUnavailable, type Sql } from '../database/sql.ts';
 import { partsOf } from './parts.ts';
-import { changesSince as webhookChanges } from './queue.ts';
 import { ConsoleServer } from './server.ts';
 import { demoSettings, readSettings, type Settings } from './settings.ts';
 import { readStaticFiles } from './static-files.ts';
@@ -96,7 +95,7 @@ async function run(options: Arguments): Promise<void> {
       onNotice: warn,
       nowMs: Date.now,
     });
-    const webhooks = new Webhooks(db, settings.webhooks, webhookChanges, makeLogger('room', 'warn'));
+    const webhooks = new Webhooks(db, settings.webhooks, makeLogger('room', 'warn'));
     const address = await server.start();
     try {
       await webhooks.start();

@@ -1,7 +1,7 @@
 /** Handlers for the room's patrols: the list, and the answers of a dispatched patrol. */
-import type { Incident } from '../contract/incident.ts';
 import type { Patrols } from '../contract/patrol.ts';
 import { NEXT_ANSWERS } from '../contract/terms.ts';
+import type { ActedIncident } from '../contract/undo.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { conflict, mustBeOpen, runAction } from './acting.ts';
 import { addStatistics } from './day-figure.ts';
@@ -39,7 +39,7 @@ export function patrolAsked(name: string | undefined, patrols: readonly Patrol[]
  * Stores an answer of the dispatched patrol, which came by radio or from a program. The same answer again has no effect.
  * @throws {CallError} 409 if another patrol is dispatched, or the answer does not follow the previous one
  */
-export function reportPatrol(db: Sql, call: Call<'patrol'>, timeZone: string): Promise<Incident> {
+export function reportPatrol(db: Sql, call: Call<'patrol'>, timeZone: string): Promise<ActedIncident> {
   const { nowMs } = call;
   const { patrol, answer } = call.body;
   return runAction(db, call, async (transaction, row) => {
@@ -51,16 +51,16 @@ export function reportPatrol(db: Sql, call: Call<'patrol'>, timeZone: string): P
     if (!NEXT_ANSWERS[row.patrol_answer ?? 'sent'].includes(answer))
       throw conflict(row, `${patrol} has ${row.patrol_answer}; ${answer} does not follow that`);
     const at = iso(nowMs);
-    if (answer === 'arrived') {
-      const tookS = Math.max(0, nowMs - Date.parse(row.dispatched_at ?? at)) / 1000;
-      await addStatistics(transaction, db, row, timeZone, { arrivals: 1, arrival_s: tookS });
-    }
+    const tookS = Math.max(0, nowMs - Date.parse(row.dispatched_at ?? at)) / 1000;
+    const sums = answer === 'arrived' ? { arrivals: 1, arrival_s: tookS } : {};
+    await addStatistics(transaction, db.dialect, timeZone, [{ incident: row, add: sums }]);
     return {
       set: {
         patrol_answer: answer,
         patrol_answer_at: at,
         ...(answer === 'arrived' && { arrived_at: at }),
       },
+      sums,
       record: { act: 'patrol-answer', more: { patrol, answer } },
     };
   });

@@ -4,6 +4,7 @@ import { messageOf } from '../../../../agent/base/errors.ts';
 import { printable } from '../../../../agent/base/printable.ts';
 import type { Problem } from '../contract/api.ts';
 import type { Incident } from '../contract/incident.ts';
+import type { RefusalReason } from '../contract/terms.ts';
 import { DatabaseUnavailable } from '../database/sql.ts';
 import { CallError } from './handler.ts';
 
@@ -25,11 +26,21 @@ export function refuse(
   reply: FastifyReply,
   status: number,
   line: string,
-  details: { readonly incident?: Incident | undefined; readonly retryS?: number } = {},
+  details: {
+    readonly incident?: Incident | undefined;
+    readonly reason?: RefusalReason | undefined;
+    readonly retryS?: number;
+  } = {},
 ): FastifyReply {
   const title = line.length > TITLE_CHARS_MAX ? printable(line, TITLE_CHARS_MAX - 1) : printable(line);
-  const { incident, retryS } = details;
-  const problem: Problem = { type: 'about:blank', title, status, ...(incident && { incident }) };
+  const { incident, reason, retryS } = details;
+  const problem: Problem = {
+    type: 'about:blank',
+    title,
+    status,
+    ...(incident && { incident }),
+    ...(reason && { reason }),
+  };
   if (retryS !== undefined) reply.header('retry-after', String(Math.ceil(retryS)));
   return reply.code(status).type('application/problem+json; charset=utf-8').send(JSON.stringify(problem));
 }

@@ -97,11 +97,27 @@ export interface Changes {
  * Returns the changes after a number. If one list has more than CHANGES_MAX entries, it may be incomplete, and loading
  * the queue again is cheaper.
  */
-export async function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
+export function changesSince(db: Queries, after: number, nowMs: number): Promise<Changes> {
+  return changesAs(db, { after, nowMs }, async () => (row) => row);
+}
+
+/** Returns the incident that a reader gets for a row, or undefined if it gets none. */
+type RowView = (row: IncidentRow) => IncidentRow | undefined;
+
+/**
+ * Returns the changes after a number, with each incident as `viewOf` shows it. `viewOf` is called after the number is
+ * read and before the rows, so that it knows of every action in them.
+ */
+export async function changesAs(
+  db: Queries,
+  { after, nowMs }: { readonly after: number; readonly nowMs: number },
+  viewOf: (db: Queries) => Promise<RowView>,
+): Promise<Changes> {
   const newest = await revOf(db);
   if (newest <= after)
     return { rev: after, incidents: [], cameras: [], removedCameras: [], suppressions: undefined };
   const limit = CHANGES_MAX + 1;
+  const view = await viewOf(db);
   const rows = await db.all<IncidentRow>(
     `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE rev > $1 AND rev <= $2 ORDER BY rev LIMIT ${limit}`,
     [after, newest],
@@ -112,7 +128,10 @@ export async function changesSince(db: Queries, after: number, nowMs: number): P
   const rev = cameras.length < limit ? upTo : (cameras.at(-1)?.rev ?? upTo);
   return {
     rev,
-    incidents: rows.filter((row) => row.rev <= rev).map(incidentOf),
+    incidents: rows
+      .filter((row) => row.rev <= rev)
+      .flatMap((row) => view(row) ?? [])
+      .map(incidentOf),
     cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
     removedCameras: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
     suppressions: await suppressionsChanged(db, after, rev),

@@ -8,8 +8,36 @@ import type { Account } from './handler.ts';
 /** Columns of `incident` that `incidentOf` and the actions read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
   started_at, ended_at, received, clock_doubt, objects, cause, events, still, state, claimed_by,
-  claimed_until, claimed_first, dispatched_by, dispatched_at,
-  patrol, patrol_answer, patrol_answer_at, arrived_at, suppression, is_suppressed, verdict, verdict_at, closed_at, closed_reason, reopens`;
+  claimed_until, claimed_first, dispatched_by, dispatched_at, patrol, patrol_answer, patrol_answer_at,
+  arrived_at, suppression, is_suppressed, verdict, verdict_at, verdict_by, closed_at, closed_reason, reopens`;
+
+/** Columns of `incident` that actions change and their undo restores, with their types. */
+export const ACTION_COLUMNS = {
+  state: 'text',
+  claimed_by: 'text',
+  claimed_until: 'time',
+  claimed_first: 'time',
+  dispatched_by: 'text',
+  dispatched_at: 'time',
+  patrol: 'text',
+  patrol_answer: 'text',
+  patrol_answer_at: 'time',
+  arrived_at: 'time',
+  verdict: 'text',
+  verdict_at: 'time',
+  verdict_by: 'text',
+  closed_at: 'time',
+} as const;
+type ActionColumn = keyof typeof ACTION_COLUMNS;
+
+/** New or former values of such columns. */
+export type ActionValues = Readonly<Partial<Record<ActionColumn, string | null>>>;
+
+/** Returns the values that an undo of a change restores. */
+export function formerValues(row: IncidentRow, change: ActionValues): ActionValues {
+  const names = Object.keys(change) as ActionColumn[];
+  return Object.fromEntries(names.map((name) => [name, row[name]]));
+}
 
 export interface IncidentRow {
   readonly no: number;
@@ -46,6 +74,7 @@ export interface IncidentRow {
   readonly is_suppressed: boolean | number;
   readonly verdict: Incident['verdict'];
   readonly verdict_at: string | null;
+  readonly verdict_by: string | null;
   readonly closed_at: string | null;
   readonly closed_reason: Incident['closedReason'];
   readonly reopens: number | null;

@@ -2,7 +2,7 @@
  * Returns one picture to one person.
  *
  * INVARIANTS:
- * - The access is committed to the audit log before the picture is sent.
+ * - The access is committed to the audit log, and as a view of the account, before the picture is sent.
  * - A picture that differs from the one named by the event is never sent.
  */
 import { sha256Of } from '../../../../agent/base/sha256.ts';
@@ -10,6 +10,7 @@ import { record } from '../database/audit.ts';
 import type { Sql } from '../database/sql.ts';
 import { type Call, CallError } from './handler.ts';
 import { incidentRowOf, storedDetail } from './incidents.ts';
+import { rememberView } from './looking.ts';
 import { actorOf } from './rows.ts';
 
 /**
@@ -46,19 +47,16 @@ export async function stillOf(
       `incident ${no}: the received picture '${moment}' is not the one that the event names`,
     );
   }
-  await db.transaction((transaction) =>
-    record(
-      transaction,
-      {
-        ...actorOf(account),
-        act: 'see-still',
-        site,
-        box,
-        incident: no,
-        more: { moment, picture: name, sha256 },
-      },
-      nowMs,
-    ),
-  );
+  await db.transaction(async (transaction) => {
+    await rememberView(transaction, account, { incident: no, sha256 });
+    const draft = {
+      act: 'see-still',
+      site,
+      box,
+      incident: no,
+      more: { moment, picture: name, sha256 },
+    } as const;
+    await record(transaction, Object.assign(actorOf(account), draft), nowMs);
+  });
   return picture.jpeg;
 }

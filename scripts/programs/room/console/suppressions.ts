@@ -7,13 +7,17 @@
  * - The end of a suppression and the return of its open incidents are one transaction.
  * LIMITS: SUPPRESSIONS_MAX at once; further ones are refused.
  */
+import type { AuditDraft } from '../contract/audit.ts';
 import type { Suppression } from '../contract/suppression.ts';
+import type { ActedSuppression } from '../contract/suppression-routes.ts';
 import { SUPPRESSION_REASON_CHARS, SUPPRESSION_S, SUPPRESSIONS_MAX } from '../contract/terms.ts';
+import type { Undo } from '../contract/undo.ts';
 import { record } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
-import { tell } from './acting.ts';
-import { type Call, CallError } from './handler.ts';
+import { openWindows } from '../database/undo-window.ts';
+import { nothingToUndo, tell } from './acting.ts';
+import { type Account, type Call, CallError } from './handler.ts';
 import { noAsked, textAsked } from './request-params.ts';
 import { actorOf } from './rows.ts';
 
@@ -86,7 +90,7 @@ export async function suppressionsChanged(
  * @throws {CallError} 404 for a rule or camera without alerts, 400 for priority 1, 409 if it is suppressed already or
  * SUPPRESSIONS_MAX run
  */
-export async function suppress(db: Sql, call: Call<'suppress'>): Promise<Suppression> {
+export async function suppress(db: Sql, call: Call<'suppress'>): Promise<ActedSuppression> {
   const { account, body, nowMs } = call;
   const { site, box, rule = '' } = body;
   const { min } = SUPPRESSION_REASON_CHARS;
@@ -96,13 +100,8 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<Suppres
   return db.transaction(async (transaction) => {
     const rev = await next(transaction, 'rev');
     await mustBeSuppressible(transaction, { site, box, rule });
-    const running = await transaction.all<SuppressionRow>(
-      `SELECT ${COLUMNS} FROM suppression WHERE ended_at IS NULL AND until > $1`,
-      [iso(nowMs)],
-    );
-    const same = running.find(
-      (other) => other.site === site && other.box === box && (other.rule === '' || other.rule === rule),
-    );
+    const running = await rowsRunning(transaction, nowMs);
+    const same = runningFor(running, { site, box, rule });
     if (same !== undefined) {
       const end = same.until.slice(11, 19);
       throw new CallError(409, `${nameOf(same)}: ${same.account} has suppressed it until ${end} UTC`);
@@ -118,11 +117,17 @@ export async function suppress(db: Sql, call: Call<'suppress'>): Promise<Suppres
     if (row === undefined) throw new Error('the database returned no row of the new suppression');
     // The reason is stored with the suppression, and deleted with it.
     const more = { suppression: row.no, rule: rule || null, until, characters: reason.length };
-    await record(transaction, { ...actorOf(account), act: 'suppress', site, box, more }, nowMs);
+    const undo = await recordUndoable(transaction, db, { account, act: 'suppress', row, more, nowMs });
     await tell(transaction, db);
-    return suppressionOf(row);
+    return { ...suppressionOf(row), undo };
   });
 }
+
+const rowsRunning = (transaction: Queries, nowMs: number): Promise<SuppressionRow[]> =>
+  transaction.all<SuppressionRow>(
+    `SELECT ${COLUMNS} FROM suppression WHERE ended_at IS NULL AND until > $1 ORDER BY no`,
+    [iso(nowMs)],
+  );
 
 type Subject = Pick<SuppressionRow, 'site' | 'box' | 'rule'>;
 
@@ -145,7 +150,7 @@ async function mustBeSuppressible(transaction: Queries, subject: Subject): Promi
  * Ends a suppression. Ending it again has no effect.
  * @throws {CallError} 404 if it does not exist
  */
-export function unsuppress(db: Sql, call: Call<'unsuppress'>): Promise<Suppression> {
+export function unsuppress(db: Sql, call: Call<'unsuppress'>): Promise<ActedSuppression> {
   const { account, nowMs, params } = call;
   const no = noAsked('suppression', params.no);
   return db.transaction(async (transaction) => {
@@ -156,14 +161,36 @@ export function unsuppress(db: Sql, call: Call<'unsuppress'>): Promise<Suppressi
     );
     if (row === undefined)
       throw new CallError(404, `suppression ${no} does not exist, or is no longer stored`);
-    if (row.ended_at !== null) return suppressionOf(row);
+    if (row.ended_at !== null) return { ...suppressionOf(row), undo: nothingToUndo(nowMs) };
     const { ended, entered } = await end(transaction, row, account.name, nowMs);
-    const { site, box, rule, incidents } = ended;
+    const { rule, incidents } = ended;
     const more = { suppression: no, rule: rule || null, incidents, entered };
-    await record(transaction, { ...actorOf(account), act: 'unsuppress', site, box, more }, nowMs);
+    const undo = await recordUndoable(transaction, db, { account, act: 'unsuppress', row, more, nowMs });
     await tell(transaction, db);
-    return suppressionOf(ended);
+    return { ...suppressionOf(ended), undo };
   });
+}
+
+interface Done {
+  readonly account: Account;
+  readonly act: 'suppress' | 'unsuppress';
+  readonly row: SuppressionRow;
+  readonly more: AuditDraft['more'] & object;
+  readonly nowMs: number;
+}
+
+/** Writes the audit entry of an action, and opens the window in which it can be undone. */
+async function recordUndoable(
+  transaction: Queries,
+  { dialect }: Sql,
+  { account, act: name, row, more, nowMs }: Done,
+): Promise<Undo> {
+  const { no, site, box } = row;
+  const act = await record(transaction, { ...actorOf(account), act: name, site, box, more }, nowMs);
+  const { name: user, isProgram } = account;
+  const former = { rows: { suppression: no } };
+  const window = { act, name, account: user, isProgram, incident: null, revision: null, former };
+  return { acts: [act], until: await openWindows(transaction, dialect, [window], nowMs) };
 }
 
 /** Ends all suppressions whose time is over, each in its own transaction. */
@@ -194,7 +221,7 @@ export async function endExpired(db: Sql, nowMs: number): Promise<void> {
 /** Ends a suppression, and lets its open incidents enter the queue. The counter `rev` must be locked. */
 async function end(
   transaction: Queries,
-  { no }: SuppressionRow,
+  { no }: Pick<SuppressionRow, 'no'>,
   endedBy: string | null,
   nowMs: number,
 ): Promise<{ readonly ended: SuppressionRow; readonly entered: number }> {
@@ -217,4 +244,68 @@ async function end(
   );
   if (ended === undefined) throw new Error(`suppression ${no} has left the table while it was locked`);
   return { ended, entered };
+}
+
+/** Returns the suppression that runs for the same subject, or for its whole camera. */
+function runningFor(running: readonly SuppressionRow[], { site, box, rule }: Subject): SuppressionRow | undefined {
+  return running.find(
+    (other) => other.site === site && other.box === box && (other.rule === '' || other.rule === rule),
+  );
+}
+
+/** Undoes the start of suppressions: they end, and their open incidents enter the queue. */
+export async function undoSuppress(transaction: Queries, nos: readonly number[], nowMs: number): Promise<void> {
+  for (const no of nos) {
+    const [row] = await transaction.all<SuppressionRow>(
+      `SELECT ${COLUMNS} FROM suppression WHERE no = $1 AND ended_at IS NULL`,
+      [no],
+    );
+    if (row !== undefined) await end(transaction, row, row.account, nowMs);
+  }
+}
+
+/**
+ * Returns why the ends of suppressions cannot be undone, by number: their hour is over, or another one runs for the
+ * same subject.
+ */
+export async function undoProblems(
+  transaction: Queries,
+  nos: readonly number[],
+  nowMs: number,
+): Promise<Map<number, string>> {
+  const running = await rowsRunning(transaction, nowMs);
+  const problems = new Map<number, string>();
+  for (const no of nos) {
+    const [row] = await transaction.all<SuppressionRow>(`SELECT ${COLUMNS} FROM suppression WHERE no = $1`, [no]);
+    const other = row === undefined ? undefined : runningFor(running, row);
+    if (row === undefined || row.until <= iso(nowMs)) problems.set(no, `suppression ${no}: its hour is over`);
+    else if (other !== undefined)
+      problems.set(no, `${nameOf(row)}: ${other.account} has suppressed it again since`);
+    else if (running.length >= SUPPRESSIONS_MAX)
+      problems.set(no, `suppressions: ${SUPPRESSIONS_MAX} run, which is the most; end one first`);
+  }
+  return problems;
+}
+
+/** Undoes the end of suppressions: they run again until their hour is over, and their waiting incidents leave the queue. */
+export async function undoUnsuppress(transaction: Queries, nos: readonly number[]): Promise<void> {
+  for (const no of nos) {
+    const [counted] = await transaction.all<{ n: number }>(
+      "SELECT count(*) AS n FROM incident WHERE suppression = $1 AND state = 'new' AND NOT is_suppressed",
+      [no],
+    );
+    const first = await next(transaction, 'rev', (counted?.n ?? 0) + 1);
+    // The new revision marks them as shown before, so that screens hear that they leave.
+    await transaction.run(
+      `UPDATE incident SET is_suppressed = TRUE, revision = revision + 1, rev = $2 + leaving.place
+       FROM (SELECT no, row_number() OVER (ORDER BY no) AS place FROM incident
+             WHERE suppression = $1 AND state = 'new' AND NOT is_suppressed) AS leaving
+       WHERE incident.no = leaving.no`,
+      [no, first],
+    );
+    await transaction.run('UPDATE suppression SET ended_at = NULL, ended_by = NULL, rev = $2 WHERE no = $1', [
+      no,
+      first,
+    ]);
+  }
 }

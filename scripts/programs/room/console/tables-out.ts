@@ -1,7 +1,7 @@
 /** Defines the tables exported as CSV. The writer escapes the cells. */
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
-import type { Statistics } from '../contract/figures.ts';
+import type { ShiftLine, Statistics } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
 
 export type Cell = string | number | boolean | null;
@@ -39,6 +39,30 @@ export const CAMERAS: Table<Camera> = {
 export const STATISTICS: Table<Statistics['rows'][number]> = {
   columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS', 'meanArrivalS', 'suppressed'],
   rowOf: (row) => row,
+};
+
+export const SHIFT_LINES: Table<ShiftLine> = {
+  columns: [
+    ...[
+      'state',
+      'count',
+      'firstReceived',
+      'lastReceived',
+      'site',
+      'box',
+      'priority',
+      'kind',
+      'rule',
+      'place',
+    ],
+    ...['claimedBy', 'dispatchedBy', 'dispatchedAt', 'newest'],
+  ],
+  rowOf: ({ incident, count, firstReceived, lastReceived }) => {
+    const { no: newest, state, site, box, priority, kind, rule, place } = incident;
+    const { claimedBy, dispatchedBy, dispatchedAt } = incident;
+    const what = { state, count, firstReceived, lastReceived, site, box, priority, kind, rule, place };
+    return Object.assign(what, { claimedBy, dispatchedBy, dispatchedAt, newest });
+  },
 };
 
 export const AUDIT: Table<AuditEntry> = {

@@ -1,85 +1,328 @@
-/** Handlers for verdicts, which close an incident, and for reopening. */
+/**
+ * Handlers for verdicts, which close incidents: one, or many of one cause at once.
+ *
+ * INVARIANTS:
+ * - Each incident of a bulk verdict is judged by the same rules as a single one, and is done or refused by itself.
+ * - A verdict without a view of the current picture needs `withoutLooking`, and the audit log marks it `unseen`.
+ * LIMITS: BULK_MAX incidents in one transaction, in a fixed number of statements.
+ */
 import type { Incident } from '../contract/incident.ts';
-import { record } from '../database/audit.ts';
+import type { ActedIncident, VerdictsAnswer } from '../contract/undo.ts';
+import { recordAll } from '../database/audit.ts';
 import { next } from '../database/counters.ts';
 import { iso, type Queries, type Sql } from '../database/sql.ts';
+import { openWindows } from '../database/undo-window.ts';
 import {
+  acted,
   claimOwnerOf,
   conflict,
-  doneBefore,
-  lockedRow,
+  lockedRows,
   mustBeAsSeen,
   mustBeOpen,
-  noteDone,
-  runAction,
+  nothingToUndo,
   tell,
-  usedFor,
 } from './acting.ts';
-import { addStatistics } from './day-figure.ts';
-import { type Call, CallError } from './handler.ts';
-import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+import { addStatistics, type Sums } from './day-figure.ts';
+import { type Account, type Call, CallError } from './handler.ts';
+import { unseenOf } from './looking.ts';
+import { noAsked } from './request-params.ts';
+import {
+  type ActionValues,
+  actorOf,
+  formerValues,
+  INCIDENT_COLUMNS,
+  type IncidentRow,
+  incidentOf,
+} from './rows.ts';
 
 type Verdict = NonNullable<Incident['verdict']>;
+
+interface Review {
+  readonly account: Account;
+  readonly nowMs: number;
+  readonly timeZone: string;
+  readonly verdict: Verdict;
+  readonly withoutLooking: boolean;
+}
+
+/** An incident as the person saw it. */
+interface SeenIncident {
+  readonly no: number;
+  readonly revision: number;
+}
 
 /**
  * Closes an incident with a verdict. The box of an alert receives the verdict without the reviewer's name. If the
  * episode had an earlier verdict, the sums count only the later one.
  */
-export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<Incident> {
-  const { account, nowMs, body } = call;
-  return runAction(db, call, async (transaction, row) => {
-    mustBeOpen(row);
-    const owner = claimOwnerOf(row, nowMs);
-    if (account.role === 'operator' && owner !== undefined && owner !== account.name) {
-      throw conflict(row, `${owner} has it: only its owner or a supervisor may close it`);
-    }
-    mustBeAsSeen(row, body.revision);
-    const previous = await previousOf(transaction, row);
-    // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
-    const at = iso(Math.max(nowMs, previous === undefined ? nowMs : Date.parse(previous.at) + 1));
-    if (row.severity === 'alert') await tellBox(transaction, row, body.verdict, at);
-    await addStatistics(transaction, db, row, timeZone, sumsOf(body.verdict, previous?.verdict));
-    return {
-      set: {
-        state: 'closed',
-        verdict: body.verdict,
-        verdict_at: at,
-        verdict_by: account.name,
-        closed_at: iso(nowMs),
-        claimed_by: null,
-        claimed_until: null,
-      },
-      record: {
-        act: 'judge',
-        more: { verdict: body.verdict, ...(previous !== undefined && { former: previous.verdict }) },
-      },
-    };
+export function review(db: Sql, call: Call<'judge'>, timeZone: string): Promise<ActedIncident> {
+  const { account, nowMs, params, body } = call;
+  const { revision, verdict, withoutLooking = false } = body;
+  const no = noAsked('incident', params.no);
+  return db.transaction(async (transaction) => {
+    const request = { account, nowMs, timeZone, verdict, withoutLooking };
+    const { updated, refused, acts, until } = await judge(transaction, db, request, [{ no, revision }]);
+    const [row, refusal] = [updated.get(no), refused.get(no)];
+    if (row === undefined) throw refusal ?? missing(no);
+    return acted(row, { acts, until });
   });
 }
 
-async function previousOf(
-  transaction: Queries,
-  { site, box, episode, entry }: IncidentRow,
-): Promise<{ verdict: Verdict; at: string } | undefined> {
-  const [previous] = await transaction.all<{ verdict: Verdict; at: string }>(
-    `SELECT verdict, verdict_at AS at FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry < $4
-       AND verdict IS NOT NULL ORDER BY entry DESC LIMIT 1`,
-    [site, box, episode, entry],
-  );
-  return previous;
+/** Gives one verdict to many incidents. A refusal of one does not stop the others. */
+export async function reviewAll(
+  db: Sql,
+  { account, nowMs, body }: Call<'verdicts'>,
+  timeZone: string,
+): Promise<VerdictsAnswer> {
+  const { incidents, verdict, withoutLooking = false } = body;
+  const nos = new Set(incidents.map(({ no }) => no));
+  if (nos.size < incidents.length) throw new CallError(400, 'incidents: one is named twice; name each once');
+  const known = incidents.filter(({ no }) => Number.isSafeInteger(no));
+  return db.transaction(async (transaction) => {
+    const request = { account, nowMs, timeZone, verdict, withoutLooking };
+    const { updated, refused, acts, until } = await judge(transaction, db, request, known);
+    const results = incidents.map(({ no }) => {
+      const row = updated.get(no);
+      if (row !== undefined) return { no, incident: incidentOf(row), problem: null, reason: null };
+      const { message, incident = null, reason = null } = refused.get(no) ?? missing(no);
+      return { no, incident, problem: message.slice(0, PROBLEM_CHARS_MAX), reason };
+    });
+    return { results, undo: { acts, until } };
+  });
 }
 
-/** Queues a verdict for delivery to the box, in the order of numbers. */
-async function tellBox(
+/** Maximum length of a problem, as in the contract. */
+const PROBLEM_CHARS_MAX = 200;
+
+const missing = (no: number): CallError =>
+  new CallError(404, `incident ${no} does not exist, or is no longer stored`);
+
+interface Judged {
+  readonly updated: ReadonlyMap<number, IncidentRow>;
+  readonly refused: ReadonlyMap<number, CallError>;
+  /** Audit numbers. */
+  readonly acts: number[];
+  readonly until: string;
+}
+
+/** An incident that is judged now. */
+interface Judgement {
+  readonly row: IncidentRow;
+  /** Verdict of an earlier entry of the episode. */
+  readonly previous: Verdict | undefined;
+  readonly at: string;
+  readonly isUnseen: boolean;
+  readonly sums: Sums;
+}
+
+async function judge(
   transaction: Queries,
-  { site, box, episode }: IncidentRow,
-  verdict: Verdict,
-  at: string,
-): Promise<void> {
-  await transaction.run(
-    'INSERT INTO verdict_due (site, box, episode, verdict, time) VALUES ($1, $2, $3, $4, $5)',
-    [site, box, episode, verdict, at],
+  db: Sql,
+  request: Review,
+  asked: readonly SeenIncident[],
+): Promise<Judged> {
+  const { account, nowMs, timeZone, verdict } = request;
+  const { dialect } = db;
+  const rev = await next(transaction, 'rev', Math.max(1, asked.length));
+  const rows = await lockedRows(
+    transaction,
+    db,
+    asked.map(({ no }) => no),
   );
+  const refused = await refusals(transaction, db, request, { asked, rows });
+  const accepted = asked.flatMap(({ no }) => rows.get(no) ?? []).filter(({ no }) => !refused.calls.has(no));
+  if (accepted.length === 0) {
+    const { acts, until } = nothingToUndo(nowMs);
+    return { updated: new Map(), refused: refused.calls, acts, until };
+  }
+  const previous = await previousOf(transaction, db, accepted);
+  const judgements = accepted.map((row): Judgement => {
+    const before = previous.get(row.no);
+    // A box accepts the later of two verdicts by its time. This one stays later even if the room's clock was set back.
+    const at = iso(Math.max(nowMs, before === undefined ? nowMs : Date.parse(before.at) + 1));
+    const sums = sumsOf(verdict, before?.verdict);
+    return { row, previous: before?.verdict, at, isUnseen: refused.unseen.has(row.no), sums };
+  });
+  const due = await tellBoxes(transaction, db, judgements, verdict);
+  const updated = await closeRows(transaction, db, judgements, { rev, nowMs, verdict, account });
+  await addStatistics(
+    transaction,
+    dialect,
+    timeZone,
+    judgements.map(({ row, sums }) => ({ incident: row, add: sums })),
+  );
+  const drafts = judgements.map(({ row, previous: former, isUnseen }) => {
+    const more = { verdict, ...(former !== undefined && { former }), ...(isUnseen && { unseen: true }) };
+    return Object.assign(actorOf(account), {
+      act: 'judge' as const,
+      site: row.site,
+      box: row.box,
+      incident: row.no,
+      more,
+    });
+  });
+  const acts = await recordAll(transaction, dialect, drafts, nowMs);
+  const { name: user, isProgram } = account;
+  const windows = judgements.map(({ row, sums }, index) => {
+    const dueNo = due.get(episodeKeyOf(row));
+    const former = {
+      revision: row.revision,
+      columns: formerValues(row, CHANGED_BY_VERDICT),
+      sums,
+      rows: dueNo === undefined ? {} : { verdict_due: dueNo },
+    };
+    const revision = updated.get(row.no)?.revision ?? 0;
+    const act = acts[index] ?? 0;
+    return { act, name: 'judge' as const, account: user, isProgram, incident: row.no, revision, former };
+  });
+  const until = await openWindows(transaction, dialect, windows, nowMs);
+  await tell(transaction, db);
+  return { updated, refused: refused.calls, acts, until };
+}
+
+interface Asked {
+  readonly asked: readonly SeenIncident[];
+  readonly rows: ReadonlyMap<number, IncidentRow>;
+}
+
+/** Returns the refusals by incident, and the accepted incidents whose picture the account has not opened. */
+async function refusals(
+  transaction: Queries,
+  { dialect }: Sql,
+  { account, nowMs, withoutLooking }: Review,
+  { asked, rows }: Asked,
+): Promise<{ calls: Map<number, CallError>; unseen: ReadonlySet<number> }> {
+  const calls = new Map<number, CallError>();
+  for (const { no, revision } of asked) {
+    const row = rows.get(no);
+    try {
+      if (row === undefined) throw missing(no);
+      mustBeOpen(row);
+      const owner = claimOwnerOf(row, nowMs);
+      if (account.role === 'operator' && owner !== undefined && owner !== account.name) {
+        throw conflict(row, `${owner} has it: only its owner or a supervisor may close it`);
+      }
+      mustBeAsSeen(row, revision);
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      calls.set(no, error);
+    }
+  }
+  const left = [...rows.values()].filter(({ no }) => !calls.has(no));
+  const unseen = await unseenOf(transaction, dialect, account, left);
+  for (const row of withoutLooking ? [] : left) {
+    if (!unseen.has(row.no)) continue;
+    const line = `incident ${row.no}: ${account.name} has not opened its picture; open it, or send withoutLooking`;
+    calls.set(row.no, new CallError(409, line, incidentOf(row), 'unseen'));
+  }
+  return { calls, unseen };
+}
+
+interface Previous {
+  readonly verdict: Verdict;
+  readonly at: string;
+}
+
+/** Returns the newest verdict of earlier entries, by incident. */
+async function previousOf(
+  transaction: Queries,
+  { dialect }: Sql,
+  rows: readonly IncidentRow[],
+): Promise<Map<number, Previous>> {
+  const reopened = rows.filter(({ entry }) => entry > 1);
+  if (reopened.length === 0) return new Map();
+  const columns = {
+    asked_no: 'integer',
+    site: 'text',
+    box: 'text',
+    episode: 'text',
+    asked_entry: 'integer',
+  } as const;
+  // `|| ''` keeps a planner without statistics from other indexes than the one by episode.
+  const earlier = await transaction.all<Previous & { no: number }>(
+    `SELECT asked.asked_no AS no, incident.verdict, incident.verdict_at AS at
+     FROM ${dialect.rows('$1', 'asked', columns)} JOIN incident ON incident.episode = asked.episode
+       AND incident.site || '' = asked.site AND incident.box || '' = asked.box
+     WHERE incident.entry < asked.asked_entry AND incident.verdict IS NOT NULL ORDER BY incident.entry`,
+    [
+      JSON.stringify(
+        reopened.map(({ no, site, box, episode, entry }) => ({
+          asked_no: no,
+          site,
+          box,
+          episode,
+          asked_entry: entry,
+        })),
+      ),
+    ],
+  );
+  return new Map(earlier.map(({ no, verdict, at }) => [no, { verdict, at }]));
+}
+
+const episodeKeyOf = ({ site, box, episode }: Pick<IncidentRow, 'site' | 'box' | 'episode'>): string =>
+  `${site}/${box}/${episode}`;
+
+/** Queues verdicts for delivery to the boxes. Returns their numbers by box and episode. */
+async function tellBoxes(
+  transaction: Queries,
+  { dialect }: Sql,
+  judgements: readonly Judgement[],
+  verdict: Verdict,
+): Promise<Map<string, number>> {
+  const columns = { site: 'text', box: 'text', episode: 'text', at: 'time' } as const;
+  const alerts = judgements.filter(({ row }) => row.severity === 'alert');
+  if (alerts.length === 0) return new Map();
+  const due = await transaction.all<{ no: number; site: string; box: string; episode: string }>(
+    `INSERT INTO verdict_due (site, box, episode, verdict, time)
+     SELECT site, box, episode, $2, at FROM ${dialect.rows('$1', 'due', columns)} WHERE true
+     RETURNING no, site, box, episode`,
+    [
+      JSON.stringify(alerts.map(({ row: { site, box, episode }, at }) => ({ site, box, episode, at }))),
+      verdict,
+    ],
+  );
+  return new Map(due.map((row) => [episodeKeyOf(row), row.no]));
+}
+
+interface Closing {
+  /** First of the reserved change numbers. */
+  readonly rev: number;
+  readonly nowMs: number;
+  readonly verdict: Verdict;
+  readonly account: Account;
+}
+
+/** Columns that closeRows sets. */
+const CHANGED_BY_VERDICT: ActionValues = {
+  state: null,
+  verdict: null,
+  verdict_at: null,
+  verdict_by: null,
+  closed_at: null,
+  claimed_by: null,
+  claimed_until: null,
+};
+
+async function closeRows(
+  transaction: Queries,
+  { dialect }: Sql,
+  judgements: readonly Judgement[],
+  { rev, nowMs, verdict, account }: Closing,
+): Promise<Map<number, IncidentRow>> {
+  const columns = { judged_no: 'integer', new_rev: 'integer', judged_at: 'time' } as const;
+  const rows = await transaction.all<IncidentRow>(
+    `UPDATE incident SET rev = judged.new_rev, revision = revision + 1, state = 'closed', verdict = $2,
+       verdict_at = judged.judged_at, verdict_by = $3, closed_at = $4, claimed_by = NULL, claimed_until = NULL
+     FROM ${dialect.rows('$1', 'judged', columns)} WHERE incident.no = judged.judged_no
+     RETURNING ${INCIDENT_COLUMNS}`,
+    [
+      JSON.stringify(
+        judgements.map(({ row, at }, index) => ({ judged_no: row.no, new_rev: rev + index, judged_at: at })),
+      ),
+      ...[verdict, account.name, iso(nowMs)],
+    ],
+  );
+  return new Map(rows.map((row) => [row.no, row]));
 }
 
 /** Column of a verdict in the statistics of a day. */
@@ -89,64 +332,9 @@ const COLUMNS = {
   unclear: 'unclear',
 } as const satisfies Record<Verdict, string>;
 
-function sumsOf(verdict: Verdict, previous: Verdict | undefined): Parameters<typeof addStatistics>[4] {
+function sumsOf(verdict: Verdict, previous: Verdict | undefined): Sums {
   const sums = { [COLUMNS[verdict]]: 1 };
   if (previous === undefined) return sums;
   const column = COLUMNS[previous];
   return { ...sums, [column]: (sums[column] ?? 0) - 1 };
-}
-
-/** Columns that a new entry copies from the one that it reopens. */
-const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started_at, ended_at, received, clock_doubt, objects,
-  cause, events, newest, still, detail`;
-
-/**
- * Refuses incidents of revoked boxes: their messages no longer count, and the archive would close the incident again.
- */
-async function mustBeEnrolled(transaction: Queries, row: IncidentRow): Promise<void> {
-  const [revokedCamera] = await transaction.all(
-    'SELECT 1 AS removed FROM camera WHERE site = $1 AND box = $2 AND is_removed',
-    [row.site, row.box],
-  );
-  if (revokedCamera !== undefined)
-    throw conflict(row, `its box ${row.box} was revoked; enrol it again first`);
-}
-
-/** Creates a new entry of the same episode; the closed one stays unchanged. Only the latest entry can be reopened. */
-export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
-  const { account, key, nowMs, body, params } = call;
-  const action = { account, key, action: 'reopen' } as const;
-  return db.transaction(async (transaction) => {
-    const rev = await next(transaction, 'rev');
-    const earlierNo = await doneBefore(transaction, action);
-    if (earlierNo !== undefined) {
-      const reopened = await lockedRow(transaction, db, earlierNo);
-      if (reopened.reopens !== params.no) throw usedFor(reopened.reopens ?? earlierNo);
-      return incidentOf(reopened);
-    }
-    const row = await lockedRow(transaction, db, params.no);
-    if (row.state !== 'closed') throw conflict(row, 'it is still open');
-    const { site, box, episode, entry } = row;
-    await mustBeEnrolled(transaction, row);
-    const [later] = await transaction.all<{ no: number }>(
-      'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4 ORDER BY entry LIMIT 1',
-      [site, box, episode, entry],
-    );
-    if (later !== undefined) throw conflict(row, `it was reopened already, as incident ${later.no}`);
-    mustBeAsSeen(row, body.revision);
-    const { integer } = db.dialect.types;
-    const [newRow] = await transaction.all<IncidentRow>(
-      `INSERT INTO incident (${COPIED_COLUMNS}, entry, rev, revision, state, reopens)
-       SELECT ${COPIED_COLUMNS}, entry + 1, CAST($2 AS ${integer}), 0, 'new', no FROM incident WHERE no = $1
-       RETURNING ${INCIDENT_COLUMNS}`,
-      [params.no, rev],
-    );
-    if (newRow === undefined)
-      throw new CallError(404, `incident ${params.no} does not exist, or is no longer stored`);
-    await noteDone(transaction, action, newRow.no, nowMs);
-    const draft = { ...actorOf(account), act: 'reopen', site, box, incident: newRow.no } as const;
-    await record(transaction, { ...draft, more: { reopens: row.no } }, nowMs);
-    await tell(transaction, db);
-    return incidentOf(newRow);
-  });
 }

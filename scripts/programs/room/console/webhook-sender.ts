@@ -7,6 +7,7 @@
  *   the current state.
  * - Only one of several consoles delivers a webhook at a time.
  * - A repeated message has the same id.
+ * - A message contains no action that can still be undone (webhook-changes.ts).
  * - Logs contain no secret, and of a receiver's answer only the status.
  * LIMITS:
  * - ANSWER_WITHIN_MS for an answer.
@@ -21,8 +22,10 @@ import { Backoff } from '../../../../agent/base/backoff.ts';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import { type Logger, withoutSecret } from '../../../../agent/base/log.ts';
 import type { WebhookType } from '../contract/webhook.ts';
-import { DatabaseUnavailable, iso, type Queries, type Sql } from '../database/sql.ts';
-import { type CameraRev, type Changes, type Message, type Place, stepsOf } from './webhook-messages.ts';
+import { DatabaseUnavailable, iso, type Sql } from '../database/sql.ts';
+import { closeWindows } from '../database/undo-window.ts';
+import { finalChangesSince } from './webhook-changes.ts';
+import { type CameraRev, type Message, type Place, stepsOf } from './webhook-messages.ts';
 
 /** Webhook entry of the console's settings. */
 export interface WebhookSettings {
@@ -35,9 +38,6 @@ export interface WebhookSettings {
   /** Patrols whose incidents alone it reports; undefined for everything. */
   readonly patrols: readonly string[] | undefined;
 }
-
-/** Returns the changes after `rev`, in order, up to the answer's `rev`. */
-export type ChangesSince = (db: Queries, rev: number, nowMs: number) => Promise<Changes>;
 
 export interface WebhookCounts {
   deliveries: number;
@@ -61,7 +61,6 @@ const RETRY = { firstMs: 1000, maxMs: 300_000 };
 export class WebhookSender {
   readonly #db: Sql;
   readonly #settings: WebhookSettings;
-  readonly #changesSince: ChangesSince;
   readonly #log: Logger;
   readonly #counts: WebhookCounts;
   readonly #webhook: Webhook;
@@ -79,16 +78,9 @@ export class WebhookSender {
   /** Consecutive failures; the first is logged, the others are only counted. */
   #inARow = 0;
 
-  constructor(
-    db: Sql,
-    settings: WebhookSettings,
-    changesSince: ChangesSince,
-    log: Logger,
-    counts: WebhookCounts,
-  ) {
+  constructor(db: Sql, settings: WebhookSettings, log: Logger, counts: WebhookCounts) {
     this.#db = db;
     this.#settings = settings;
-    this.#changesSince = changesSince;
     this.#log = log;
     this.#counts = counts;
     this.#webhook = new Webhook(settings.secret);
@@ -115,9 +107,10 @@ export class WebhookSender {
       let pauseMs = COALESCE_MS;
       try {
         this.#woken = false;
+        const nextEndMs = await closeWindows(this.#db, Date.now());
         const isTold = await this.#tell();
         this.#recovered();
-        if (isTold) await this.#called();
+        if (isTold) await this.#called(Math.min(CHECK_EVERY_MS, nextEndMs ?? CHECK_EVERY_MS));
       } catch (error) {
         this.#failed(error);
         pauseMs = this.#backoff.nextMs();
@@ -127,11 +120,11 @@ export class WebhookSender {
     await this.#letGo();
   }
 
-  /** Waits for a change or for LOOK_EVERY_MS. */
-  async #called(): Promise<void> {
+  /** Waits for a change, or for the given time. */
+  async #called(withinMs: number): Promise<void> {
     if (this.#woken || this.#ending.signal.aborted) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, CHECK_EVERY_MS);
+      const timer = setTimeout(resolve, withinMs);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -154,13 +147,14 @@ export class WebhookSender {
       place.rev,
     ]);
     const nowMs = Date.now();
-    const changes = await this.#changesSince(this.#db, place.rev, nowMs);
+    const changes = await finalChangesSince(this.#db, place.rev, nowMs);
     if (changes.rev <= place.rev) return true;
     const leased = await this.#lease();
     if (leased === undefined) return true;
     if (leased.rev !== place.rev || leased.incident !== place.incident) return false;
     const [row] = await this.#db.all<{ no: number | null }>(
-      'SELECT min(no) AS no FROM incident WHERE no > $1 AND rev > $2',
+      `SELECT min(no) AS no FROM incident WHERE no > $1
+         AND (rev > $2 OR no IN (SELECT incident FROM undo_window WHERE name = 'reopen'))`,
       [place.incident, changes.rev],
     );
     const delivery = { place, deliveredNos: this.#deliveredNos, later: row?.no ?? undefined };

@@ -10,12 +10,7 @@ import { AgentError } from '../../../../agent/base/errors.ts';
 import type { Logger } from '../../../../agent/base/log.ts';
 import type { Sql } from '../database/sql.ts';
 import { isSafeUrl } from './settings.ts';
-import {
-  type ChangesSince,
-  type WebhookCounts,
-  WebhookSender,
-  type WebhookSettings,
-} from './webhook-sender.ts';
+import { type WebhookCounts, WebhookSender, type WebhookSettings } from './webhook-sender.ts';
 
 /** Standard Webhooks: 24 to 64 bytes. */
 const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
@@ -23,17 +18,15 @@ const SECRET = /^whsec_([A-Za-z0-9+/]{32,88}={0,2})$/;
 export class Webhooks {
   readonly #db: Sql;
   readonly #settings: readonly WebhookSettings[];
-  readonly #changesSince: ChangesSince;
   readonly #log: Logger;
   /** Counters by webhook name. */
   readonly counts: Readonly<Record<string, WebhookCounts>>;
   #senders: WebhookSender[] = [];
   #unlisten: (() => Promise<void>) | undefined;
 
-  constructor(db: Sql, settings: readonly WebhookSettings[], changesSince: ChangesSince, log: Logger) {
+  constructor(db: Sql, settings: readonly WebhookSettings[], log: Logger) {
     this.#db = db;
     this.#settings = settings;
-    this.#changesSince = changesSince;
     this.#log = log;
     this.counts = Object.fromEntries(settings.map(({ name }) => [name, { deliveries: 0, failures: 0 }]));
   }
@@ -59,7 +52,7 @@ export class Webhooks {
     });
     this.#senders = this.#settings.map((settings) => {
       const counts = this.counts[settings.name] ?? { deliveries: 0, failures: 0 };
-      return new WebhookSender(this.#db, settings, this.#changesSince, this.#log, counts);
+      return new WebhookSender(this.#db, settings, this.#log, counts);
     });
     for (const sender of this.#senders) sender.start();
   }

@@ -38,7 +38,7 @@ export const Statistics = Type.Object(
 );
 export type Statistics = Static<typeof Statistics>;
 
-/** Alerts of one cause: the same rule of the same box in the same state, in quick succession. */
+/** Open alerts of one cause: the same rule of the same box, in the same state and with the same owner. */
 export const ShiftLine = Type.Object(
   {
     incident: { ...Incident, description: 'the newest of them' },

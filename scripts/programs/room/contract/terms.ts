@@ -25,6 +25,9 @@ export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 /** Time in s within which an action can be undone. It leaves the room only afterwards. */
 export const UNDO_S = 10;
 
+/** Tolerated clock difference in ms, between two consoles on one database or after a clock correction. */
+export const CLOCKS_APART_MS = 60_000;
+
 /** Maximum number of incidents of a bulk verdict, and of actions of one undo: 500 take about 40 kB and 0.3 s. */
 export const BULK_MAX = 500;
 

@@ -94,8 +94,8 @@ export function tables({ types, name }: Dialect): string[] {
     `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
       kind ${text} NOT NULL, alerts ${integer} NOT NULL, confirmed ${integer} NOT NULL,
       false_alarms ${integer} NOT NULL, unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
-      claim_s ${real} NOT NULL, suppressed ${integer} NOT NULL, arrivals ${integer} NOT NULL,
-      arrival_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
+      claim_s ${real} NOT NULL, suppressed ${integer} NOT NULL DEFAULT 0,
+      arrivals ${integer} NOT NULL DEFAULT 0, arrival_s ${real} NOT NULL DEFAULT 0, PRIMARY KEY (day, hour, site, box, rule, kind))`,
     // Opening an incident queries one rule of one box over 30 days.
     'CREATE INDEX day_figure_rule ON day_figure (site, box, rule, day)',
     // Verdicts not yet delivered to the box, without the reviewer's name.

@@ -82,7 +82,7 @@ async function removeSnapshots(
   return { rows, counts: { snapshot: rows.length } };
 }
 
-/** Deletes incidents with their notes. Takes the change number first, as each action on an incident does. */
+/** Deletes incidents with their notes and views. Takes the change number first, as each action on an incident does. */
 async function removeIncidents(
   transaction: Queries,
   dialect: Dialect,
@@ -97,11 +97,13 @@ async function removeIncidents(
   const those = `IN (SELECT due.no FROM ${dialect.rows('$1', 'due', { no: 'integer' })})`;
   const values = [JSON.stringify(due.map(({ no }) => ({ no })))];
   const notes = await transaction.run(`DELETE FROM note WHERE incident ${those}`, values);
+  const views = await transaction.run(`DELETE FROM still_view WHERE incident ${those}`, values);
+  await transaction.run(`DELETE FROM undo_window WHERE incident ${those}`, values);
   const rows = await transaction.all<Place & { time: string }>(
     `DELETE FROM incident WHERE no ${those} RETURNING site, box, received AS time`,
     values,
   );
-  return { rows, counts: { incident: rows.length, note: notes } };
+  return { rows, counts: { incident: rows.length, note: notes, still_view: views } };
 }
 
 /** Deletes undelivered verdicts. After this time a box has forgotten the alert too. */

@@ -2,8 +2,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { Button } from '../../../../../agent/kit/controls.tsx';
-import type { HandOver } from '../../contract/figures.ts';
-import type { Incident } from '../../contract/incident.ts';
+import type { HandOver, ShiftLine } from '../../contract/figures.ts';
 import { CONDITIONS } from '../../contract/terms.ts';
 import { type Interval, IntervalFields, lastHours, queryOf } from '../views/interval.tsx';
 import { useLoad } from '../views/load.ts';
@@ -49,6 +48,7 @@ export function HandOverScreen() {
 function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: boolean }) {
   const { handOver } = viewWords.value;
   const { verdicts } = words.value;
+  const [open, dispatched] = [alertsIn(data.open), alertsIn(data.dispatched)];
   return (
     <article aria-busy={isOld}>
       <p class="d-shift">{handOver.of(timeText(data.from), timeText(data.to))}</p>
@@ -56,7 +56,7 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         <Sum name={handOver.received} value={count(data.received)} />
         <Sum name={handOver.closed} value={count(data.closed)} />
         {data.withdrawn > 0 && <Sum name={handOver.withdrawn} value={count(data.withdrawn)} isLoud />}
-        <Sum name={handOver.open} value={count(data.open.length)} isLoud={data.open.length > 0} />
+        <Sum name={handOver.open} value={count(open)} isLoud={open > 0} />
         <Sum
           name={handOver.verdicts}
           value={(['confirmed', 'false-alarm', 'unclear'] as const)
@@ -65,11 +65,11 @@ function Report({ data, isOld }: { readonly data: HandOver; readonly isOld: bool
         />
         <Sum name={handOver.stills} value={count(data.stillsSeen)} />
       </dl>
-      <Part title={handOver.open} none={handOver.openNone} total={data.open.length}>
-        <Incidents incidents={data.open} />
+      <Part title={handOver.open} none={handOver.openNone} total={open}>
+        <Lines lines={data.open} />
       </Part>
-      <Part title={handOver.dispatched} none={handOver.dispatchedNone} total={data.dispatched.length}>
-        <Incidents incidents={data.dispatched} isDispatched />
+      <Part title={handOver.dispatched} none={handOver.dispatchedNone} total={dispatched}>
+        <Lines lines={data.dispatched} isDispatched />
       </Part>
       {data.more > 0 && <p class="d-loud">{handOver.more(count(data.more))}</p>}
       <Part title={handOver.notes} none={handOver.notesNone} total={data.notes.length}>
@@ -124,12 +124,15 @@ function Part({ title, none, total, children }: PartProps) {
   );
 }
 
-interface IncidentsProps {
-  readonly incidents: readonly Incident[];
+const alertsIn = (lines: readonly ShiftLine[]): number => lines.reduce((sum, line) => sum + line.count, 0);
+
+interface LinesProps {
+  readonly lines: readonly ShiftLine[];
   readonly isDispatched?: boolean;
 }
 
-function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
+/** Shows one row for each cause, with the number of alerts and the time from the first to the last. */
+function Lines({ lines, isDispatched = false }: LinesProps) {
   const { handOver } = viewWords.value;
   const { states, verdicts } = words.value;
   return (
@@ -145,15 +148,20 @@ function Incidents({ incidents, isDispatched = false }: IncidentsProps) {
         </tr>
       </thead>
       <tbody>
-        {incidents.map((incident) => (
+        {lines.map(({ incident, count: alerts, firstReceived, lastReceived }) => (
           <tr key={incident.no}>
             <td>
               <Link to={incidentPath(incident.no)}>{incident.no}</Link>
             </td>
             <td class="d-time">
-              {timeText((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}
+              {alerts > 1
+                ? handOver.range(timeText(firstReceived), timeText(lastReceived))
+                : timeText((isDispatched ? incident.dispatchedAt : null) ?? incident.received)}
             </td>
-            <td>{kindText(incident.kind)}</td>
+            <td>
+              {kindText(incident.kind)}
+              {alerts > 1 && <strong> {handOver.alerts(count(alerts))}</strong>}
+            </td>
             <td>
               {incident.site}/{incident.box} <span class="quiet">{placeText(incident.place)}</span>
             </td>

@@ -165,6 +165,9 @@ export const VIEWS_EN = {
     at: 'At',
   },
   handOver: {
+    range: (from: string, to: string) => `${from} to ${to}`,
+    /** Number of alerts in one row. */
+    alerts: (n: string) => `× ${n}`,
     of: (from: string, to: string) => `Shift from ${from} to ${to}`,
     print: 'Print',
     received: 'Received',

@@ -163,6 +163,8 @@ export const VIEWS_FR: ViewsWords = {
     at: 'À',
   },
   handOver: {
+    range: (from, to) => `${from} à ${to}`,
+    alerts: (n) => `× ${n}`,
     of: (from, to) => `Vacation du ${from} au ${to}`,
     print: 'Imprimer',
     received: 'Reçus',
