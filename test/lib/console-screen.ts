@@ -157,8 +157,13 @@ export class ConsoleScreen {
       'a picture',
       `[...document.querySelectorAll('.pictures img, .no-picture')].some((one) => one.tagName !== 'IMG' || (one.complete && one.naturalWidth > 0))`,
     );
+    const no = await this.page.$eval('.incident', (one) => one.getAttribute('data-incident'));
     await this.keys(verdict);
-    await this.waitUntil('closed', `document.querySelector('.incident .mark.closed') !== null`);
+    // The next incident opens as soon as the verdict is stored.
+    await this.waitUntil(
+      'closed',
+      `document.querySelector('.incident .mark.closed') !== null || document.querySelector('[data-incident="${no}"]') === null`,
+    );
     await this.keys('Escape');
     return true;
   }

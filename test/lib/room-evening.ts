@@ -106,6 +106,7 @@ export async function evening(db: Sql, jpeg: Buffer): Promise<void> {
     numbered(no, {
       received: ago(agoS),
       detail,
+      still: 'snapshot.jpg',
       ...('claimed_by' in change && { claimed_until: ago(-90) }),
       ...('dispatched_by' in change && { dispatched_at: ago(900), ended_at: ago(200) }),
       ...change,

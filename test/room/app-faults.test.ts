@@ -153,7 +153,7 @@ async function checkSupervisor(t: Test, browser: Browser): Promise<void> {
     'Nadia',
   ]);
   await page.select('.give', 'Nadia');
-  await untilTrue('document.querySelector(".toast.good")?.textContent.includes("Reassigned to Nadia")');
+  await untilTrue('document.querySelector(".toasts").textContent.includes("Reassigned to Nadia")');
   await untilTrue('document.querySelector(".row .owner b")?.textContent === "Nadia"');
   t.equal(await page.$('.act.release'), null, 'no longer his to release');
   await page.keyboard.press('f');

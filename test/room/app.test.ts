@@ -182,12 +182,10 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
   await page.waitForSelector('dialog[open] textarea');
   await keyboard.type('Looked twice; t and f are letters here.');
   await keyboard.press('Enter');
-  await untilTrue('document.querySelector(".toast.good") !== null');
+  await untilTrue('document.querySelector(".toasts").textContent.includes("The note is saved")');
   await keyboard.press('d');
-  await page.waitForSelector('dialog[open]');
-  await keyboard.press('Enter');
   await untilTrue('document.querySelector(".incident .mark.dispatched") !== null');
-  await untilTrue('document.querySelectorAll(".toast.good").length === 2');
+  await untilTrue('document.querySelector(".toasts").textContent.includes("Dispatched")');
   room.link.hold(false, true);
   await page.evaluate(VERDICT_TIME);
   const holdStartMs = performance.now();
@@ -199,7 +197,6 @@ async function checkShift(t: Test, browser: Browser): Promise<void> {
   t.equal(posts.length, 3, 'the answer is not there yet');
   room.link.hold(false, false);
   await untilTrue('document.querySelectorAll(".row").length === 2');
-  await keyboard.press('j');
   await untilTrue('document.querySelector("[data-incident=\\"2\\"]") !== null');
   await keyboard.press('Escape');
   await untilTrue('document.querySelector(".incident") === null');
