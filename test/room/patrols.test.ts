@@ -8,8 +8,9 @@ import { statisticsOf } from '../../scripts/programs/room/console/figures.ts';
 import type { Patrol } from '../../scripts/programs/room/console/patrol-settings.ts';
 import { patrolsOf, reportPatrol } from '../../scripts/programs/room/console/patrols.ts';
 import { readSettings } from '../../scripts/programs/room/console/settings.ts';
-import { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import { undo } from '../../scripts/programs/room/console/undo.ts';
 import type { PatrolAnswer } from '../../scripts/programs/room/contract/terms.ts';
+import { ActedIncident } from '../../scripts/programs/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
@@ -55,7 +56,7 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await t.test('a patrol is dispatched, answers and arrives, and the time to arrival is stored', async (t) => {
       const no = await addIncident(db, NOW - 5000, { rule: 'r-arrival' });
       const sent = await dispatched(no, await claimed(no), NORTH);
-      t.ok(Value.Check(Incident, sent), 'as the contract says');
+      t.ok(Value.Check(ActedIncident, sent), 'as the contract says');
       t.match(sent, { state: 'dispatched', patrol: NORTH, patrolAnswer: null, arrivedAt: null });
       t.same(
         (await patrolsOf(db, PATROLS)).map(({ name: patrol, open }) => [patrol, open]),
@@ -66,7 +67,11 @@ for (const name of ['sqlite', 'postgres'] as const) {
       );
       const accepted = await reported(no, NORTH, 'accepted', 20);
       t.match(accepted, { patrolAnswer: 'accepted', patrolAnswerAt: iso(NOW + 20_000), arrivedAt: null });
-      t.same(await reported(no, NORTH, 'accepted', 25), accepted, 'the same report again has no effect');
+      t.match(
+        await reported(no, NORTH, 'accepted', 25),
+        { rev: accepted.rev, undo: { acts: [] } },
+        'the same report again has no effect',
+      );
       const arrived = await reported(no, NORTH, 'arrived', 300);
       t.match(arrived, { patrolAnswer: 'arrived', arrivedAt: iso(NOW + 300_000), state: 'dispatched' });
       const late = await refusalOf(reported(no, NORTH, 'declined', 310));
@@ -108,10 +113,42 @@ for (const name of ['sqlite', 'postgres'] as const) {
       t.match([wrong.status, wrong.message], [409, /Patrol south is dispatched, not another patrol/]);
     });
 
+    await t.test('a dispatch and a wrong answer can be undone for ten seconds', async (t) => {
+      const no = await addIncident(db, NOW, { rule: 'r-undo' });
+      const sent = await dispatched(no, await claimed(no), NORTH);
+      const wrong = await reported(no, NORTH, 'arrived', 60);
+      const answer = await undo(
+        db,
+        callOf<'undo'>('ben', NOW + 65_000, { body: { acts: wrong.undo.acts } }),
+        TIME_ZONE,
+      );
+      t.match(answer.results, [{ incident: { patrol: NORTH, patrolAnswer: null, arrivedAt: null } }]);
+      const { rows } = await statisticsOf(
+        db,
+        { from: iso(NOW), to: iso(NOW + 60_000), by: 'rule' },
+        TIME_ZONE,
+      );
+      t.match(
+        rows.find(({ key }) => key === 'lyon/b-1/r-undo'),
+        { meanArrivalS: null },
+        'the arrival does not count',
+      );
+      const late = undo(db, callOf<'undo'>('ada', NOW + 65_000, { body: { acts: sent.undo.acts } }), TIME_ZONE);
+      t.equal((await refusalOf(late)).status, 409, 'the time of the dispatch is over');
+      const again = await addIncident(db, NOW);
+      const undoable = await dispatched(again, await claimed(again), SOUTH);
+      const back = await undo(
+        db,
+        callOf<'undo'>('ada', NOW + 5000, { body: { acts: undoable.undo.acts } }),
+        TIME_ZONE,
+      );
+      t.match(back.results, [{ incident: { state: 'claimed', patrol: null, dispatchedAt: null } }]);
+    });
+
     await t.test('a patrol outside the list is refused, and a dispatch needs no name', async (t) => {
       const no = await addIncident(db, NOW);
       const revision = await claimed(no);
-      const unknown = await refusalOf(Promise.resolve().then(() => dispatched(no, revision, 'Officer Martin')));
+      const unknown = await refusalOf(dispatched(no, revision, 'Officer Martin'));
       t.match([unknown.status, unknown.message], [400, /patrol: is not in the list of this room/]);
       const sent = await roomOf(db, []).dispatched(no, revision, undefined);
       t.match(sent, { state: 'dispatched', patrol: null });

@@ -15,7 +15,8 @@ import {
   suppress,
   unsuppress,
 } from '../../scripts/programs/room/console/suppressions.ts';
-import { Suppression } from '../../scripts/programs/room/contract/suppression.ts';
+import { undo } from '../../scripts/programs/room/console/undo.ts';
+import { ActedSuppression } from '../../scripts/programs/room/contract/suppression-routes.ts';
 import { SUPPRESSIONS_MAX } from '../../scripts/programs/room/contract/terms.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
@@ -37,6 +38,9 @@ const suppressed = (db: Sql, user: string, { reason = 'Low sun', ...subject }: S
   suppress(db, callOf<'suppress'>(user, atMs, { body: { site: 'lyon', reason, ...subject } }));
 const ended = (db: Sql, user: string, no: number, atMs = NOW) =>
   unsuppress(db, callOf<'unsuppress'>(user, atMs, { params: { no } }));
+
+const undone = (db: Sql, user: string, acts: readonly number[], atMs: number) =>
+  undo(db, callOf<'undo'>(user, atMs, { body: { acts: [...acts] } }), TIME_ZONE);
 
 const auditLines = async (db: Sql, box: string): Promise<string[]> => {
   const rows = await db.all<{ account: string; role: string; act: string }>(
@@ -63,8 +67,9 @@ for (const name of ['sqlite', 'postgres'] as const) {
     await t.test('new incidents of a suppressed rule stay out of the queue for an hour', async (t) => {
       const shown = await store('b-1', 'illegal-parking', 'bay');
       const before = (await changesSince(db, 0, nowMs)).rev;
-      const suppression = await suppressed(db, 'ada', { box: 'b-1', rule: 'bay', reason: '  Low sun ' });
-      t.ok(Value.Check(Suppression, suppression), 'as the contract says');
+      const answer = await suppressed(db, 'ada', { box: 'b-1', rule: 'bay', reason: '  Low sun ' });
+      t.ok(Value.Check(ActedSuppression, answer), 'as the contract says');
+      const { undo: _undo, ...suppression } = answer;
       t.match(suppression, {
         account: 'ada',
         reason: 'Low sun',
@@ -157,10 +162,39 @@ for (const name of ['sqlite', 'postgres'] as const) {
       const done = await ended(db, 'ben', suppression, NOW + 1000);
       t.match(done, { endedAt: iso(NOW + 1000), endedBy: 'ben', incidents: 1 });
       t.ok((await queued('b-4')).includes(no));
-      t.same(await ended(db, 'ada', suppression, NOW + 2000), done, 'ending it again has no effect');
+      const again = await ended(db, 'ada', suppression, NOW + 2000);
+      t.match([again.endedBy, again.undo.acts], ['ben', []], 'ending it again has no effect');
       t.equal((await refusalOf(ended(db, 'ada', 999_999))).status, 404);
       const [, , , last] = await auditLines(db, 'b-4');
       t.equal(last, 'ben (operator) unsuppress');
+    });
+
+    await t.test('a suppression and its end can be undone for ten seconds', async (t) => {
+      nowMs = NOW;
+      await store('b-6', 'loitering', 'square');
+      const subject = { box: 'b-6', rule: 'square' };
+      const { undo: ofStart } = await suppressed(db, 'ada', subject);
+      const first = await store('b-6', 'loitering', 'square');
+      t.equal((await refusalOf(undone(db, 'ben', ofStart.acts, NOW + 1000))).status, 409, 'not his');
+      await undone(db, 'ada', ofStart.acts, NOW + 2000);
+      t.ok((await queued('b-6')).includes(first), 'what arrived meanwhile is in the queue');
+      t.notOk((await runningOf(db)).some(({ box }) => box === 'b-6'));
+      const { no } = await suppressed(db, 'ada', subject);
+      const second = await store('b-6', 'loitering', 'square');
+      const taken = await store('b-6', 'loitering', 'square');
+      const end = await ended(db, 'ada', no);
+      await claim(db, callOf<'claim'>('ben', NOW, { params: { no: taken } }), TIME_ZONE);
+      const { rev } = await changesSince(db, 0, nowMs);
+      await undone(db, 'ada', end.undo.acts, NOW + 5000);
+      t.notOk((await queued('b-6')).includes(second), 'it runs again');
+      t.ok((await queued('b-6')).includes(taken), 'what someone has claimed stays');
+      const { incidents, suppressions } = await changesSince(db, rev, nowMs);
+      t.match(incidents, [{ no: second, isSuppressed: true, revision: 1 }], 'screens hear that it leaves');
+      t.ok(suppressions?.some((running) => running.no === no && running.until === iso(NOW + HOUR_MS)));
+      const last = await ended(db, 'ada', no, NOW + 6000);
+      await suppressed(db, 'ben', subject, NOW + 7000);
+      const refusal = await refusalOf(undone(db, 'ada', last.undo.acts, NOW + 8000));
+      t.equal(refusal.message, 'lyon/b-6 square: ben has suppressed it again since');
     });
 
     await t.test('a second suppression of the same subject and the one beyond the limit are refused', async (t) => {
