@@ -10,6 +10,7 @@ import { changesSince } from '../../scripts/programs/room/console/queue.ts';
 import { reopen } from '../../scripts/programs/room/console/reopening.ts';
 import { review } from '../../scripts/programs/room/console/verdicts.ts';
 import { Incident } from '../../scripts/programs/room/contract/incident.ts';
+import type { ActedIncident } from '../../scripts/programs/room/contract/undo.ts';
 import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
 import { roomDatabase, TIME_ZONE } from '../lib/console.ts';
 import { callOf, refusalOf } from '../lib/console-room.ts';
@@ -29,23 +30,28 @@ interface Asking {
 
 /** The actions, as a user requests them at `NOW` plus a number of seconds. */
 const actionsOf = (db: Sql, name: string) => {
+  const incidentOf = async (action: Promise<ActedIncident>): Promise<Incident> => {
+    const { undo: _undo, ...incident } = await action;
+    return incident;
+  };
   const parts = (no: number, { revision = 0, key = '' }: Asking, more: object = {}) =>
     ({ params: { no }, body: { revision, ...more }, key }) as never;
   const at = ({ atS = 0 }: Asking): number => NOW + atS * 1000;
   return {
     claim: (no: number, asking: Asking = {}) =>
-      claim(db, callOf<'claim'>(name, at(asking), parts(no, asking)), TIME_ZONE),
+      incidentOf(claim(db, callOf<'claim'>(name, at(asking), parts(no, asking)), TIME_ZONE)),
     release: (no: number, asking: Asking = {}) =>
-      release(db, callOf<'release'>(name, at(asking), parts(no, asking))),
+      incidentOf(release(db, callOf<'release'>(name, at(asking), parts(no, asking)))),
     dispatch: (no: number, asking: Asking) =>
-      dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking)), []),
+      incidentOf(dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking)), [])),
     review: (no: number, verdict: string, asking: Asking) =>
-      review(db, callOf<'judge'>(name, at(asking), parts(no, asking, { verdict })), TIME_ZONE),
+      incidentOf(review(db, callOf<'judge'>(name, at(asking), parts(no, asking, { verdict })), TIME_ZONE)),
     note: (no: number, text: string, asking: Asking) =>
-      note(db, callOf<'note'>(name, at(asking), parts(no, asking, { text }))),
+      incidentOf(note(db, callOf<'note'>(name, at(asking), parts(no, asking, { text })))),
     reassign: (no: number, to: string, asking: Asking) =>
-      reassign(db, callOf<'reassign'>(name, at(asking), parts(no, asking, { to })), PEOPLE),
-    reopen: (no: number, asking: Asking) => reopen(db, callOf<'reopen'>(name, at(asking), parts(no, asking))),
+      incidentOf(reassign(db, callOf<'reassign'>(name, at(asking), parts(no, asking, { to })), PEOPLE)),
+    reopen: (no: number, asking: Asking) =>
+      incidentOf(reopen(db, callOf<'reopen'>(name, at(asking), parts(no, asking)))),
   };
 };
 

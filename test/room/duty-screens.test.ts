@@ -186,6 +186,7 @@ async function checkPatrol(t: Test, browser: Browser, { look, size }: Screen): P
   await page.waitForSelector('dialog[open] .option');
   await keyboard.press('2');
   await waitUntil(`${FACTS}.includes("Équipage de nuit, pas encore de réponse")`);
+  await waitUntil('document.querySelector(".toasts")?.textContent.includes("Engagement de Équipage de nuit")');
   const report = { patrol: 'Équipage de nuit', answer: 'arrived' };
   t.equal((await room.postAs('Omar', '/api/incidents/1/patrol', report)).status, 200);
   await waitUntil(`/Équipage de nuit, sur place.*Délai d’arrivée\\d+ s/.test(${FACTS})`);

@@ -95,10 +95,10 @@ async function checkScreen(t: Test, page: Page, name: string): Promise<void> {
 const verdictsOf = (db: Sql) =>
   db.all<{ no: number; verdict: string | null }>('SELECT no, verdict FROM incident ORDER BY no');
 const judgements = async (db: Sql): Promise<[number, boolean][]> => {
-  const rows = await db.all<{ incident: number; more: string }>(
+  const entries = await db.all<Record<'incident' | 'more', string>>(
     "SELECT incident, more FROM audit WHERE act = 'judge' ORDER BY no",
   );
-  return rows.map(({ incident, more }) => [incident, /"unseen":true/.test(more)]);
+  return entries.map((entry) => [Number(entry.incident), entry.more.includes('"unseen":true')]);
 };
 
 async function checkLooking(t: Test, browser: Browser, jpeg: Buffer): Promise<void> {
@@ -110,7 +110,7 @@ async function checkLooking(t: Test, browser: Browser, jpeg: Buffer): Promise<vo
   t.match(await page.$eval('dialog', (one) => one.textContent), 'have not opened the picture');
   t.match(await page.evaluate('document.activeElement.textContent'), 'Open the picture');
   await checkScreen(t, page, 'look-en');
-  t.same(posts, [], 'nothing is sent');
+  t.same(posts, [], 'no verdict is sent');
   await keyboard.press('Enter');
   await waitUntil(isOpen(2));
   await waitUntil(LOADED);
@@ -213,7 +213,7 @@ async function checkUndo(t: Test, browser: Browser, jpeg: Buffer): Promise<void>
   await keyboard.press('z');
   await waitUntil('document.querySelector(".notes li") === null');
   await keyboard.press('z');
-  await waitUntil('document.querySelector(".toasts").textContent.includes("Nothing to undo")');
+  await waitUntil('document.querySelector(".toasts").textContent.includes("There is nothing to undo")');
   t.same(pageErrors, []);
 }
 
@@ -279,10 +279,10 @@ async function checkPhone(t: Test, browser: Browser, jpeg: Buffer): Promise<void
   await page.waitForSelector('nav a', { visible: true });
   await checkScreen(t, page, 'menu-fr');
   await page.tap('.small.menu');
-  const cut = await page.$$eval('.row strong', (all) =>
+  const cutTitles = await page.$$eval('.row strong', (all) =>
     all.filter((one) => one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 2),
   );
-  t.equal(cut.length, 0, 'no title is cut off');
+  t.equal(cutTitles.length, 0, 'no title is cut off');
   const press = async (selector: string, ms: number): Promise<void> => {
     const box = await (await page.$(selector))?.boundingBox();
     const [x, y] = [(box?.x ?? 0) + 150, (box?.y ?? 0) + 30];

@@ -54,7 +54,7 @@ async function perform({ incident, change, send }: Action): Promise<ActedInciden
   trackAction(attempt);
   await attempt;
   if (chains.get(no) === attempt) chains.delete(no);
-  if (result === undefined) throw new Error(`incident ${no}: the action has no result`);
+  if (result === undefined) throw new Error(`incident ${no}: the action ended without a result`);
   return result;
 }
 

@@ -51,11 +51,11 @@ async function sendAll(
   withoutLooking: boolean,
 ): Promise<VerdictsAnswer | ApiProblem> {
   try {
-    const seen = await Promise.all(
+    const seenIncidents = await Promise.all(
       incidents.map(async (incident) => ({ no: incident.no, revision: await revisionAfter(incident) })),
     );
     return await post<VerdictsAnswer>('/api/verdicts', {
-      incidents: seen,
+      incidents: seenIncidents,
       verdict,
       ...(withoutLooking && { withoutLooking }),
     });
@@ -71,17 +71,17 @@ function report(
   verdict: VerdictValue,
 ): void {
   const { bulk, verdicts } = words.value;
-  const refused = results.filter(({ problem }) => problem !== null);
+  const refusedResults = results.filter(({ problem }) => problem !== null);
   const doneNos = results.filter(({ problem }) => problem === null).map(({ no }) => no);
-  selectOnly(refused.map(({ no }) => no));
-  refusals.value = new Map(refused.map((result) => [result.no, reasonOf(result)]));
+  selectOnly(refusedResults.map(({ no }) => no));
+  refusals.value = new Map(refusedResults.map((result) => [result.no, reasonOf(result)]));
   if (doneNos.length > 0) offerUndo(bulk.done(doneNos.length, verdicts[verdict]), [undo], doneNos);
-  const [first] = refused;
+  const [first] = refusedResults;
   const incident = incidents.find(({ no }) => no === first?.no);
   if (first === undefined || incident === undefined) return;
   tell(
     'bad',
-    bulk.refused(refused.length, incidents.length, `${incidentName(incident)}: ${reasonOf(first)}`),
+    bulk.refused(refusedResults.length, incidents.length, `${incidentName(incident)}: ${reasonOf(first)}`),
   );
 }
 

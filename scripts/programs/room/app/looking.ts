@@ -4,7 +4,7 @@ import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
 import type { Incident } from '../contract/incident.ts';
 import { review } from './acts.ts';
 import { reviewAll } from './bulk-acts.ts';
-import { forgetSeen, isSeen } from './queue/seen.ts';
+import { forgetSeen, isSeen } from './queue/seen-pictures.ts';
 
 export interface Judgement {
   readonly incidents: readonly Incident[];

@@ -21,10 +21,10 @@ export async function undo(toast?: number): Promise<void> {
   try {
     const { results } = await post<UndoAnswer>('/api/undo', { acts: undoable.acts });
     for (const { incident } of results) if (incident !== null) restore(incident);
-    const refused = results.filter(({ problem }) => problem !== null);
-    if (refused.length < results.length) tell('good', texts.done(undoable.text));
-    const [first] = refused;
-    if (first !== undefined) tell('bad', texts.partly(refused.length, plain(first.problem ?? '')));
+    const refusedResults = results.filter(({ problem }) => problem !== null);
+    if (refusedResults.length < results.length) tell('good', texts.done(undoable.text));
+    const [first] = refusedResults;
+    if (first !== undefined) tell('bad', texts.partly(refusedResults.length, plain(first.problem ?? '')));
     show(undoable.nos);
   } catch (error) {
     if (!(error instanceof ApiProblem)) throw error;

@@ -1,6 +1,6 @@
 /** Buttons and keys for one verdict on all selected incidents. */
 import { judge } from '../looking.ts';
-import { isSeen } from '../queue/seen.ts';
+import { isSeen } from '../queue/seen-pictures.ts';
 import { refusals, selectedIncidents, selectOnly } from '../queue/selection.ts';
 import { may } from '../session.ts';
 import { words } from '../words/words.ts';

@@ -1,7 +1,7 @@
 /** Question before a verdict without looking. Its answers cannot be given by mistake, since the picture has the focus. */
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { type Judgement, judge, unlooked } from '../looking.ts';
-import { isSeen } from '../queue/seen.ts';
+import { isSeen } from '../queue/seen-pictures.ts';
 import { reveal } from '../queue/store.ts';
 import { go, openNo } from '../router.ts';
 import { words } from '../words/words.ts';

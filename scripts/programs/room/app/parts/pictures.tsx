@@ -3,8 +3,9 @@
  * appeared.
  */
 import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { IncidentDetail, Still } from '../../contract/incident.ts';
-import { noteSeen } from '../queue/seen.ts';
+import { noteSeen } from '../queue/seen-pictures.ts';
 import { may } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
@@ -56,6 +57,10 @@ function Picture({ no, kind, still, timeZone }: PictureProps) {
   const { incident: texts } = words.value;
   const isBroken = useSignal(false);
   const title = texts.moments[still.moment];
+  // The server asks for no look at a picture that it does not have.
+  useEffect(() => {
+    if (!still.isStored) noteSeen(no, still.name);
+  }, [no, still]);
   return (
     <figure class={still.moment}>
       {still.isStored && !isBroken.value ? (

@@ -2,7 +2,7 @@
 import type { Incident } from '../../contract/incident.ts';
 import type { Line, Storm } from './lines.ts';
 
-interface Judged {
+interface JudgedIncident {
   readonly no: number;
   /** Numbers of the storm that it belonged to, in order; empty if it was alone. */
   readonly storm: readonly number[];
@@ -18,7 +18,7 @@ export function stormOf(lines: readonly Line[], no: number): Storm | undefined {
   return line?.type === 'storm' ? line.storm : undefined;
 }
 
-/** Returns the incidents of the lines in order, each once; a storm stands for all of its members. */
+/** Returns the incidents of the lines in order, each once. A storm is all of its members. */
 export function incidentsOf(lines: readonly Line[]): Incident[] {
   const byNo = new Map<number, Incident>();
   for (const line of lines) {
@@ -31,7 +31,7 @@ export function incidentsOf(lines: readonly Line[]): Incident[] {
 /** Returns the next incident that `me` can judge, or undefined if none is left. */
 export function nextUnjudged(
   lines: readonly Line[],
-  { no, storm, isOwn }: Judged,
+  { no, storm, isOwn }: JudgedIncident,
   me: string,
 ): number | undefined {
   const incidents = incidentsOf(lines);

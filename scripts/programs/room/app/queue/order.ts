@@ -19,8 +19,8 @@ export function noteStorm(no: number): void {
 }
 
 /** Opens or selects the next incident, if the judged one is still the open or selected one. */
-export function openNext(judged: Pick<Incident, 'no' | 'claimedBy'>): void {
-  const { no, claimedBy } = judged;
+export function openNext(incident: Pick<Incident, 'no' | 'claimedBy'>): void {
+  const { no, claimedBy } = incident;
   const isOpen = openNo.value === no;
   if (!isOpen && (openNo.value !== undefined || chosenKey.value !== String(no))) return;
   const me = session.value?.user ?? '';

@@ -78,8 +78,8 @@ function select(nos: ReadonlySet<number>): void {
   refusals.value = new Map();
 }
 
-function nosOf(some: readonly Line[]): number[] {
-  return incidentsOf(some)
+function nosOf(selection: readonly Line[]): number[] {
+  return incidentsOf(selection)
     .filter(({ state }) => state !== 'closed')
     .map(({ no }) => no);
 }

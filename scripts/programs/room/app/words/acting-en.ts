@@ -27,7 +27,7 @@ export const ACTING_EN = {
     byKey: 'Undo (z)',
     hint: (seconds: number) => `Undo with z within ${seconds} s.`,
     done: (action: string) => `Undone. ${action}`,
-    nothing: 'Nothing to undo: the last action is final.',
+    nothing: 'There is nothing to undo.',
     over: 'the time for it is over.',
     refused: (reason: string) => `Not undone: ${reason}`,
     partly: (count: number, reason: string) => `Not undone: ${count} of the actions. ${reason}`,

@@ -30,7 +30,7 @@ export const ACTING_FR: ActingWords = {
     byKey: 'Annuler (z)',
     hint: (seconds) => `Annuler avec z pendant ${seconds} s.`,
     done: (action) => `Annulé. ${action}`,
-    nothing: 'Rien à annuler : la dernière action est définitive.',
+    nothing: 'Rien à annuler.',
     over: 'le délai d’annulation est écoulé.',
     refused: (reason) => `Annulation refusée : ${reason}`,
     partly: (count, reason) =>

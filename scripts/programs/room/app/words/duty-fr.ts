@@ -38,7 +38,7 @@ export const DUTY_FR: DutyWords = {
     no: 'Annuler',
     name: 'Patrouille',
     arrival: 'Délai d’arrivée',
-    dispatched: (patrol, incidentName) => `${patrol} engagée : ${incidentName}.`,
+    dispatched: (patrol, incidentName) => `Engagement de ${patrol} : ${incidentName}.`,
     reported: (patrol, answer) => `${patrol} : ${answer}.`,
   },
 };

@@ -193,7 +193,7 @@ export const EN = {
     reassign: 'Reassign',
     bar: 'Actions',
     none: 'Select a line with j and k, or click it.',
-    storm: 'x selects all of them, for one verdict.',
+    storm: 'Press x to select the whole storm.',
   },
   note: { title: 'Note', label: 'Information for the next operator', save: 'Save the note', no: 'Cancel' },
   look: ACTING_EN.look,

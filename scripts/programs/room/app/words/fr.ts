@@ -184,7 +184,7 @@ export const FR: Words = {
     reassign: 'Réaffecter',
     bar: 'Actions',
     none: 'Sélectionnez une ligne avec j et k, ou d’un clic.',
-    storm: 'x les sélectionne toutes, pour un verdict groupé.',
+    storm: 'x les sélectionne toutes.',
   },
   note: {
     title: 'Main courante',

@@ -24,8 +24,8 @@ export function noteSeen(no: number, picture: string): void {
 
 /** Forgets views that the server does not have. */
 export function forgetSeen({ no, still }: Pick<Incident, 'no' | 'still'>): void {
-  const seen = new Set(seenPictures.value);
-  if (still !== null && seen.delete(keyOf(no, still))) seenPictures.value = seen;
+  const pictures = new Set(seenPictures.value);
+  if (still !== null && pictures.delete(keyOf(no, still))) seenPictures.value = pictures;
 }
 
 /** True if the person has seen the present picture, or if there is none. */
