@@ -168,6 +168,8 @@ async function testShift(t: Test, setup: ConsoleSetup): Promise<void> {
     `document.querySelector('.notes')?.textContent.includes('Patrol 2 is near')`,
   );
   await screen.keys('d');
+  await screen.waitUntil('the patrols', `document.querySelector('dialog[open] .option') !== null`);
+  await screen.keys('1');
   await screen.waitUntil('sent', `document.querySelector('.incident .mark.dispatched') !== null`);
   await screen.keys('t');
   await screen.waitUntil(

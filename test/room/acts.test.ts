@@ -43,7 +43,7 @@ const actionsOf = (db: Sql, name: string) => {
     release: (no: number, asking: Asking = {}) =>
       incidentOf(release(db, callOf<'release'>(name, at(asking), parts(no, asking)))),
     dispatch: (no: number, asking: Asking) =>
-      incidentOf(dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking)))),
+      incidentOf(dispatch(db, callOf<'dispatch'>(name, at(asking), parts(no, asking)), [])),
     review: (no: number, verdict: string, asking: Asking) =>
       incidentOf(review(db, callOf<'judge'>(name, at(asking), parts(no, asking, { verdict })), TIME_ZONE)),
     note: (no: number, text: string, asking: Asking) =>

@@ -42,6 +42,7 @@ const hook = ({ url }: { url: string }, more: Partial<WebhookSettings> = {}): We
   name: 'city',
   url,
   secret: SECRET,
+  patrols: undefined,
   types: WEBHOOK_TYPES,
   ...more,
 });

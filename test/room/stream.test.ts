@@ -193,6 +193,7 @@ t.test('a screen too far behind reloads, and a change between two queries comes 
     incidents: state.put.filter((rev) => rev > sinceRev).map((rev) => ({ rev }) as Incident),
     cameras: Array.from({ length: state.cameras }, (_, at) => ({ box: `b-${at}` }) as Camera),
     removedCameras: [],
+    suppressions: undefined,
   });
   const { url, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'auditor');
@@ -278,6 +279,7 @@ t.test('a stalled screen is cut off, and a session that ends elsewhere ends its 
     ),
     cameras: [],
     removedCameras: [],
+    suppressions: undefined,
   });
   const { url, notices, server } = await startConsole(t, db, { changesSince });
   const cookie = await enter(url, 'operator');

@@ -19,7 +19,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 const handlersOf = (db: Sql, plan?: string) =>
-  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => ['ben'], plan });
+  dataHandlers(db, { timeZone: TIME_ZONE, people: async () => ['ben'], plan, patrols: [] });
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const day = (dayText: string, hour: number, change: Record<string, string | number>) => ({

@@ -8,7 +8,7 @@
  */
 import type { VerdictValue } from '../../../../agent/contract/verdict.ts';
 import type { Incident } from '../contract/incident.ts';
-import { CLAIM_S } from '../contract/terms.ts';
+import { CLAIM_S, type PatrolAnswer } from '../contract/terms.ts';
 import type { ActedIncident } from '../contract/undo.ts';
 import { ApiProblem, newKey, post } from './api.ts';
 import { noteStorm, openNext } from './queue/order.ts';
@@ -147,10 +147,11 @@ export function release(incident: Incident): Promise<boolean> {
 }
 
 /** Claims the incident first if no one has it. One undo takes back both. */
-export async function dispatch(incident: Incident): Promise<boolean> {
+export async function dispatch(incident: Incident, patrol: string | undefined): Promise<boolean> {
   const { no } = incident;
   const key = newKey();
-  const claiming = isMine(incident) ? undefined : await perform(claimAction(incident));
+  const isHeld = isMine(incident) && incident.state === 'claimed';
+  const claiming = isHeld ? undefined : await perform(claimAction(incident));
   if (claiming instanceof ApiProblem) return false;
   const dispatching = await perform({
     incident: rowOf(no) ?? incident,
@@ -158,17 +159,40 @@ export async function dispatch(incident: Incident): Promise<boolean> {
       state: 'dispatched',
       dispatchedBy: session.value?.user ?? null,
       dispatchedAt: new Date(nowMs()).toISOString(),
+      patrol: patrol ?? null,
+      patrolAnswer: null,
+      patrolAnswerAt: null,
     },
-    send: (revision) => post<ActedIncident>(`/api/incidents/${no}/dispatch`, { revision }, { key }),
+    send: (revision) => post<ActedIncident>(`/api/incidents/${no}/dispatch`,
+        { revision, ...(patrol !== undefined && { patrol }) },
+        { key },
+      ),
   });
   const { success } = words.value;
   if (!(dispatching instanceof ApiProblem)) {
     const undos = claiming === undefined ? [dispatching.undo] : [claiming.undo, dispatching.undo];
-    offerUndo(success.dispatch(incidentName(dispatching)), undos, [no]);
+    const name = incidentName(dispatching);
+    const text = patrol === undefined ? success.dispatch(name) : words.value.patrol.dispatched(plain(patrol), name);
+    offerUndo(text, undos, [no]);
     return true;
   }
   if (claiming !== undefined) offerUndo(success.claim(incidentName(claiming)), [claiming.undo], [no]);
   return false;
+}
+
+/** Reports the answer of the dispatched patrol. */
+export function reportPatrol(incident: Incident, answer: PatrolAnswer): Promise<boolean> {
+  const patrol = incident.patrol ?? '';
+  const at = new Date(nowMs()).toISOString();
+  const { patrol: texts } = words.value;
+  return performAlone(
+    {
+      incident,
+      change: { patrolAnswer: answer, patrolAnswerAt: at, ...(answer === 'arrived' && { arrivedAt: at }) },
+      send: () => post<ActedIncident>(`/api/incidents/${incident.no}/patrol`, { patrol, answer }),
+    },
+    () => texts.reported(plain(patrol), texts.answered[answer]),
+  );
 }
 
 /** `unseen`: the server has no view of the picture by this person, so nothing was done. */

@@ -7,6 +7,7 @@ import { ApiProblem, get, post, takeKept } from './api.ts';
 import { startFocus } from './focus.ts';
 import { startKeys } from './keys.ts';
 import { Frame } from './parts/frame.tsx';
+import { loadPatrols } from './patrols.ts';
 import { waiting } from './queue/store.ts';
 import { startRouter } from './router.ts';
 import { session, startClock, took } from './session.ts';
@@ -30,6 +31,7 @@ render(<Frame />, root);
 if (session.value !== undefined) {
   await sendKept(session.value.user);
   await startFeed();
+  await loadPatrols();
 }
 
 async function enter(): Promise<void> {

@@ -12,9 +12,11 @@
 import { signal } from '@preact/signals';
 import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
+import type { Suppression } from '../contract/suppression.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { ApiProblem, get } from './api.ts';
 import { applyRows, isShort, resetRows, revOf } from './queue/store.ts';
+import { suppressions } from './queue/suppressed.ts';
 import { expired, session } from './session.ts';
 
 /**
@@ -30,6 +32,7 @@ type Message =
   | { readonly type: 'incidents'; readonly after: number; readonly incidents: readonly Incident[] }
   | { readonly type: 'cameras'; readonly cameras: readonly Camera[] }
   | { readonly type: 'removed'; readonly removals: readonly RemovedCamera[] }
+  | { readonly type: 'suppressions'; readonly list: readonly Suppression[] }
   | { readonly type: 'reset' | 'session' | 'ask' }
   | { readonly type: 'link'; readonly link: Link };
 
@@ -78,7 +81,9 @@ async function loaded(): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     buffered = [];
     try {
-      resetRows(await get<Queue>('/api/queue'));
+      const queue = await get<Queue>('/api/queue');
+      resetRows(queue);
+      suppressions.value = queue.suppressions;
       const messages: Message[] = buffered;
       buffered = undefined;
       if (messages.length >= BUFFERED_MAX) continue;
@@ -103,6 +108,7 @@ function take(message: Message): void {
     const removedEntries = message.removals.map(({ site, box }) => [`${site}/${box}`, undefined] as const);
     cameras.value = new Map([...cameras.value, ...removedEntries]);
   }
+  if (message.type === 'suppressions') suppressions.value = message.list;
   if (message.type === 'session') void checkSession();
   if (message.type === 'reset') void load();
   if (message.type !== 'incidents') return;
@@ -150,6 +156,9 @@ function listen(): void {
   });
   on('cameras', (data) => both({ type: 'cameras', cameras: JSON.parse(data) as Camera[] }));
   on('removed', (data) => both({ type: 'removed', removals: JSON.parse(data) as RemovedCamera[] }));
+  on('suppressions', (data) =>
+    both({ type: 'suppressions', list: JSON.parse(data) as Suppression[] }),
+  );
   on('reset', () => {
     tell({ type: 'reset' });
     void load().then(listen);

@@ -33,7 +33,8 @@ export function offerUndo(text: string, offers: readonly Undo[], nos: readonly n
     return;
   }
   // The room's clock is known here only to within the delay of an answer.
-  const untilMs = Math.min(nowMs() + UNDO_S * 1000, ...offers.map(({ until }) => Date.parse(until)));
+  const ends = offers.flatMap((offer) => (offer.acts.length === 0 ? [] : [Date.parse(offer.until)]));
+  const untilMs = Math.min(nowMs() + UNDO_S * 1000, ...ends);
   const toast = tell('good', text, untilMs);
   undoables.value = [...undoables.value, { toast, text, acts, nos }];
   setTimeout(() => forget(toast), untilMs - nowMs());

@@ -9,6 +9,7 @@ interface Alert {
   readonly kind: string;
   /** Time of the room's clock. */
   readonly received: string;
+  readonly is_suppressed: boolean;
 }
 
 const COLUMNS = {
@@ -19,6 +20,7 @@ const COLUMNS = {
   rule: 'text',
   kind: 'text',
   alerts: 'integer',
+  suppressed: 'integer',
 } as const;
 
 /** Adds new alerts to the sums. The counter `rev` must be locked. */
@@ -29,18 +31,20 @@ export async function addAlerts(
   timeZone: string,
 ): Promise<void> {
   if (alerts.length === 0) return;
-  const sums = new Map<string, Record<string, string | number> & { alerts: number }>();
-  for (const { site, box, rule, kind, received } of alerts) {
+  const sums = new Map<string, Record<string, string | number> & { alerts: number; suppressed: number }>();
+  for (const { site, box, rule, kind, received, is_suppressed: isSuppressed } of alerts) {
     const { day, hour } = dayHourOf(Date.parse(received), timeZone);
     const key = [day, hour, site, box, rule, kind].join('/');
-    const sum = sums.get(key) ?? { day, hour, site, box, rule, kind, alerts: 0 };
+    const sum = sums.get(key) ?? { day, hour, site, box, rule, kind, alerts: 0, suppressed: 0 };
     sum.alerts += 1;
+    sum.suppressed += isSuppressed ? 1 : 0;
     sums.set(key, sum);
   }
   await transaction.run(
-    `INSERT INTO day_figure SELECT day, hour, site, box, rule, kind, alerts, 0, 0, 0, 0, 0
+    `INSERT INTO day_figure SELECT day, hour, site, box, rule, kind, alerts, 0, 0, 0, 0, 0, suppressed, 0, 0
      FROM ${dialect.rows('$1', 'new', COLUMNS)} WHERE true
-     ON CONFLICT (day, hour, site, box, rule, kind) DO UPDATE SET alerts = day_figure.alerts + excluded.alerts`,
+     ON CONFLICT (day, hour, site, box, rule, kind) DO UPDATE SET
+       alerts = day_figure.alerts + excluded.alerts, suppressed = day_figure.suppressed + excluded.suppressed`,
     [JSON.stringify([...sums.values()])],
   );
 }

@@ -6,6 +6,7 @@ import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import { momentOf } from './events.ts';
 import { addAlerts } from './figures.ts';
 import type { EventArrival } from './message.ts';
+import { suppressNew } from './suppression.ts';
 
 /** Maximum number of objects in a list. The incident itself has up to 64, as does the event. */
 const OBJECTS_LISTED = 8;
@@ -57,6 +58,8 @@ interface IncidentRow {
   newest: string;
   still: string | null;
   detail: IncidentDetailColumn;
+  suppression: number | null;
+  is_suppressed: boolean;
 }
 
 const COLUMNS = {
@@ -80,6 +83,8 @@ const COLUMNS = {
   newest: 'time',
   still: 'text',
   detail: 'json',
+  suppression: 'integer',
+  is_suppressed: 'boolean',
 } as const;
 
 /** Columns that an event may change in an existing row. Actions of people are not among them. */
@@ -138,6 +143,7 @@ export async function keepIncidents(
     row.rev = nextRev;
     nextRev += 1;
   }
+  await suppressNew(transaction, newRows, { rev: nextRev - 1, nowMs });
   const names = Object.keys(COLUMNS).join(', ');
   await transaction.run(
     `INSERT INTO incident (${names}, revision, state)
@@ -170,8 +176,9 @@ async function rowsOf(
   dialect: Dialect,
   keys: readonly { site: string; box: string; episode: string }[],
 ): Promise<Map<string, IncidentRow>> {
-  type Read = Omit<IncidentRow, 'objects' | 'cause' | 'detail' | 'clock_doubt'> &
-    Record<'objects' | 'cause' | 'detail', string> & { clock_doubt: boolean | number };
+  type Read = Omit<IncidentRow, 'objects' | 'cause' | 'detail' | 'clock_doubt' | 'is_suppressed'> &
+    Record<'objects' | 'cause' | 'detail', string> &
+    Record<'clock_doubt' | 'is_suppressed', boolean | number>;
   const columns = { site: 'text', box: 'text', episode: 'text' } as const;
   const read = await transaction.all<Read>(
     `SELECT ${Object.keys(COLUMNS)
@@ -187,6 +194,7 @@ async function rowsOf(
       {
         ...row,
         clock_doubt: Boolean(row.clock_doubt),
+        is_suppressed: Boolean(row.is_suppressed),
         objects: JSON.parse(row.objects) as IncidentRow['objects'],
         cause: JSON.parse(row.cause) as IncidentRow['cause'],
         detail: JSON.parse(row.detail) as IncidentDetailColumn,
@@ -224,6 +232,8 @@ function newRow(
     cause: {},
     events: 0,
     still: null,
+    suppression: null,
+    is_suppressed: false,
     detail: {
       latest: '',
       stills: [],

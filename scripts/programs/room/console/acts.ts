@@ -5,6 +5,8 @@ import { iso, type Queries, type Sql } from '../database/sql.ts';
 import { type Change, claimOwnerOf, conflict, mustBeAsSeen, mustBeOpen, runAction } from './acting.ts';
 import { addStatistics, type Sums } from './day-figure.ts';
 import { type Call, CallError } from './handler.ts';
+import { patrolAsked } from './patrols.ts';
+import type { Patrol } from './patrol-settings.ts';
 import { textAsked } from './request-params.ts';
 import type { IncidentRow } from './rows.ts';
 
@@ -63,19 +65,35 @@ export function release(db: Sql, call: Call<'release'>): Promise<ActedIncident> 
   });
 }
 
-export function dispatch(db: Sql, call: Call<'dispatch'>): Promise<ActedIncident> {
+/**
+ * Dispatches a patrol of the room's list, or one that is not named. If a patrol has declined, another one can be
+ * dispatched.
+ */
+export async function dispatch(
+  db: Sql,
+  call: Call<'dispatch'>,
+  patrols: readonly Patrol[],
+): Promise<ActedIncident> {
   const { account, key, nowMs, body } = call;
+  const patrol = patrolAsked(body.patrol, patrols);
   const decide = async (_transaction: Queries, row: IncidentRow): Promise<Change> => {
     mustBeOpen(row);
-    if (row.state === 'dispatched') {
+    if (row.state === 'dispatched' && row.patrol_answer !== 'declined') {
       throw conflict(row, `${row.dispatched_by} has dispatched a patrol at ${clock(row.dispatched_at)} UTC`);
     }
     if (claimOwnerOf(row, nowMs) !== account.name)
       throw conflict(row, `${account.name} does not have it: claim it first`);
     mustBeAsSeen(row, body.revision);
     return {
-      set: { state: 'dispatched', dispatched_by: account.name, dispatched_at: iso(nowMs) },
-      record: { act: 'dispatch' },
+      set: {
+        state: 'dispatched',
+        dispatched_by: account.name,
+        dispatched_at: iso(nowMs),
+        patrol,
+        patrol_answer: null,
+        patrol_answer_at: null,
+      },
+      record: { act: 'dispatch', ...(patrol !== null && { more: { patrol } }) },
     };
   };
   return runAction(db, call, decide, { account, key, action: 'dispatch' });

@@ -10,6 +10,8 @@ const SUMS = {
   unclear: 'integer',
   claims: 'integer',
   claim_s: 'real',
+  arrivals: 'integer',
+  arrival_s: 'real',
 } as const;
 type Column = keyof typeof SUMS;
 const SUM_NAMES = Object.keys(SUMS) as Column[];

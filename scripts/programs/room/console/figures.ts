@@ -16,6 +16,14 @@ const COLUMNS: Readonly<Record<StatisticsBy, readonly string[]>> = {
   day: ['day'],
 };
 
+type SummedRow = Sums &
+  Record<string, unknown> &
+  Record<'claims' | 'claim_s' | 'suppressed' | 'arrivals' | 'arrival_s', number>;
+
+/** Returns the mean in s, to a tenth; null without a case. */
+const meanS = (sumS: number, count: number): number | null =>
+  count > 0 ? Math.round((sumS / count) * 10) / 10 : null;
+
 /** Returns the statistics of all whole hours that the span touches, because sums are stored by hour. */
 export async function statisticsOf(
   db: Queries,
@@ -25,8 +33,9 @@ export async function statisticsOf(
   const span = spanAsked(query);
   const columns = COLUMNS[query.by];
   const [first, last] = [dayHourOf(span.fromMs, timeZone), dayHourOf(span.toMs - 1, timeZone)];
-  const rows = await db.all<Sums & Record<string, unknown> & { claims: number; claim_s: number }>(
-    `SELECT ${columns.join(', ')}, ${SUMS}, ${sumOf('claims')}, sum(claim_s) AS claim_s FROM day_figure
+  const rows = await db.all<SummedRow>(
+    `SELECT ${columns.join(', ')}, ${SUMS}, ${sumOf('claims')}, sum(claim_s) AS claim_s,
+       ${sumOf('suppressed')}, ${sumOf('arrivals')}, sum(arrival_s) AS arrival_s FROM day_figure
      WHERE day >= $1 AND day <= $3 AND (day > $1 OR hour >= $2) AND (day < $3 OR hour <= $4)
      GROUP BY ${columns.join(', ')} ORDER BY ${columns.join(', ')}`,
     [first.day, first.hour, last.day, last.hour],
@@ -38,7 +47,9 @@ export async function statisticsOf(
     rows: rows.map((row) => ({
       key: columns.map((name) => keyPart(row[name])).join('/'),
       ...precisionOf(row),
-      meanClaimS: row.claims > 0 ? Math.round((row.claim_s / row.claims) * 10) / 10 : null,
+      meanClaimS: meanS(row.claim_s, row.claims),
+      meanArrivalS: meanS(row.arrival_s, row.arrivals),
+      suppressed: row.suppressed,
     })),
     muted: await suppressionsOf(db, span),
   };

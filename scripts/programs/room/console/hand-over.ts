@@ -6,6 +6,7 @@ import { headOf } from './audit.ts';
 import { camerasOf } from './cameras.ts';
 import { openOf } from './queue.ts';
 import { spanAsked } from './request-params.ts';
+import { startedIn } from './suppressions.ts';
 
 /** Conditions in which a camera sees nothing. */
 const DOWN: readonly string[] = ['offline', 'blind', 'suspended'];
@@ -57,6 +58,7 @@ export async function handOverOf(
     camerasDown: cameras
       .filter(({ condition }) => DOWN.includes(condition))
       .map(({ site, box, condition, reasons }) => ({ site, box, condition, reasons })),
+    suppressions: await startedIn(db, fromMs, toMs),
     camerasMore,
     record: await headOf(db),
     stillsSeen: await count("audit WHERE act = 'see-still' AND at >= $1 AND at < $2"),

@@ -1,7 +1,7 @@
 /** Implements the calls that are answered from the room's database. */
 import type { Audited } from '../contract/audit.ts';
 import { record } from '../database/audit.ts';
-import type { Sql } from '../database/sql.ts';
+import { iso, type Sql } from '../database/sql.ts';
 import { claim, dispatch, note, reassign, release } from './acts.ts';
 import { auditOf, auditPage, ChainCheck, headOf } from './audit.ts';
 import { allCameras, camerasOf } from './cameras.ts';
@@ -11,10 +11,13 @@ import { handOverOf } from './hand-over.ts';
 import { type Account, CallError, type Handlers } from './handler.ts';
 import { detailOf, incidentsOf, pageOf } from './incidents.ts';
 import { incidentsParquet } from './parquet.ts';
+import { patrolsOf, reportPatrol } from './patrols.ts';
+import type { Patrol } from './patrol-settings.ts';
 import { queueOf } from './queue.ts';
 import { reopen } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
+import { runningOf, suppress, unsuppress } from './suppressions.ts';
 import { AUDIT, CAMERAS, INCIDENTS, rowsOf, SHIFT_LINES, STATISTICS, type Table } from './tables-out.ts';
 import { undo } from './undo.ts';
 import { review, reviewAll } from './verdicts.ts';
@@ -23,6 +26,7 @@ export type RoomHandlers = Pick<
   Handlers,
   | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
   | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
+  | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
   | (
       | 'cameras'
       | 'camerasCsv'
@@ -43,9 +47,11 @@ export interface DataOptions {
   people(): Promise<readonly string[]>;
   /** GeoJSON of the map, if the room has one. */
   readonly plan: string | undefined;
+  /** Patrols that can be dispatched. */
+  readonly patrols: readonly Patrol[];
 }
 
-export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): RoomHandlers {
+export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataOptions): RoomHandlers {
   const chain = new ChainCheck(db);
   const table = <T>(form: Table<T>, all: AsyncIterable<T> | Iterable<T>): AsyncIterable<string> =>
     csvLines(form.columns, rowsOf(form, all));
@@ -73,7 +79,12 @@ export function dataHandlers(db: Sql, { timeZone, people, plan }: DataOptions): 
     still: (call) => stillOf(db, call),
     claim: (call) => claim(db, call, timeZone),
     release: (call) => release(db, call),
-    dispatch: (call) => dispatch(db, call),
+    dispatch: (call) => dispatch(db, call, patrols),
+    patrol: (call) => reportPatrol(db, call, timeZone),
+    patrols: async () => ({ patrols: await patrolsOf(db, patrols) }),
+    suppressions: async ({ nowMs }) => ({ now: iso(nowMs), suppressions: await runningOf(db) }),
+    suppress: (call) => suppress(db, call),
+    unsuppress: (call) => unsuppress(db, call),
     judge: (call) => review(db, call, timeZone),
     note: (call) => note(db, call),
     reassign: async (call) => reassign(db, call, await people()),

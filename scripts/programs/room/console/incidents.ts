@@ -60,6 +60,7 @@ async function filters(db: Queries, query: IncidentQuery, values: Value[]): Prom
     const value = query[name];
     if (value !== undefined) add(`${name} =`, textAsked(name, value));
   }
+  if (query.suppression !== undefined) add('suppression =', query.suppression);
   if (query.verdict === 'none') conditions.push('verdict IS NULL');
   else if (query.verdict !== undefined) add('verdict =', query.verdict);
   return conditions;

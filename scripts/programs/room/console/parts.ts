@@ -15,6 +15,7 @@ import { peopleOf } from './sessions.ts';
 import type { Settings } from './settings.ts';
 import { SignerClient } from './signer-client.ts';
 import type { Changes, ChangesSince } from './stream.ts';
+import { endExpired } from './suppressions.ts';
 import { trackHandlers } from './tracks.ts';
 
 /** Interval of the check for silent boxes, in ms: the delay, after SILENT_S, until screens show one. */
@@ -40,6 +41,7 @@ export function partsOf(db: Sql, settings: Settings, timeZone: string): Parts {
         timeZone,
         people: () => peopleOf(db, settings.accounts ?? [], Date.now()),
         plan: settings.plan === undefined ? undefined : planIn(settings.plan),
+        patrols: settings.patrols,
       }),
       ...(settings.signer === undefined
         ? NO_SIGNER
@@ -69,15 +71,24 @@ const signed = (client: SignerClient, db: Sql, { video }: Settings) => ({
   ...trackHandlers({ client, db, video, clock: Date.now }),
 });
 
+/** Leaves out incidents that no screen has shown: they are reported when their suppression ends. */
+function withoutSuppressed(changes: Changes): Changes {
+  const isShown = ({ isSuppressed, revision }: Changes['incidents'][number]): boolean =>
+    !isSuppressed || revision > 0;
+  return { ...changes, incidents: changes.incidents.filter(isShown) };
+}
+
 /**
- * Adds, every SILENCE_EVERY_MS, the cameras whose condition has changed through time alone, without a change number.
+ * Ends suppressions whose time is over before each query for all screens. Adds, every SILENCE_EVERY_MS, the cameras
+ * whose condition has changed through time alone, without a change number.
  */
 function withSilence(db: Sql): ChangesSince {
   const sentConditions = new Map<string, Condition>();
   let checkedMs = 0;
   return async (rev, _rowsMax, toAll): Promise<Changes> => {
     const nowMs = Date.now();
-    const changes = await changesSince(db, rev, nowMs);
+    if (toAll) await endExpired(db, nowMs);
+    const changes = withoutSuppressed(await changesSince(db, rev, nowMs));
     // A reply to a single returning screen must not mark the change as sent to the others.
     if (!toAll) return changes;
     for (const { site, box } of changes.removedCameras) sentConditions.delete(`${site}/${box}`);

@@ -10,9 +10,11 @@
  */
 import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident, Queue } from '../contract/incident.ts';
+import type { Suppression } from '../contract/suppression.ts';
 import type { Queries } from '../database/sql.ts';
 import { camerasChanged } from './cameras.ts';
-import { INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+import { HIDDEN, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
+import { runningOf, suppressionsChanged } from './suppressions.ts';
 
 /**
  * Maximum number of open incidents listed: more than a shift can review, and a screen holds them in a few megabytes.
@@ -28,12 +30,14 @@ const OF_A_BOX_MAX = 100;
 /** A client that missed more changes loads the queue again. */
 const CHANGES_MAX = 2000;
 
-/** Equals the condition of the index incident_open. */
-const OPEN = "state <> 'closed' AND severity = 'alert'";
+/** Starts as the condition of the index incident_open. */
+const OPEN = `state <> 'closed' AND severity = 'alert' AND NOT (${HIDDEN})`;
 
-/** Returns the open alerts: the most urgent first, then the newest. */
-export function queueOf(db: Queries): Promise<Queue> {
-  return openOf(db, ['new', 'claimed', 'dispatched']);
+/** Returns the open alerts, the most urgent first, then the newest, and the suppressions that run. */
+export async function queueOf(db: Queries): Promise<Queue> {
+  // A suppression that changes after this is reported by the stream.
+  const open = await openOf(db, ['new', 'claimed', 'dispatched']);
+  return { ...open, suppressions: await runningOf(db) };
 }
 
 /**
@@ -45,7 +49,7 @@ export function queueOf(db: Queries): Promise<Queue> {
 export async function openOf(
   db: Queries,
   states: readonly ('new' | 'claimed' | 'dispatched')[],
-): Promise<Queue> {
+): Promise<Omit<Queue, 'suppressions'>> {
   const isAll = states.length === 3;
   const condition = isAll ? OPEN : `${OPEN} AND state IN (${states.map((state) => `'${state}'`).join(', ')})`;
   type ListedRow = IncidentRow & { readonly newest: number; readonly open: number };
@@ -85,6 +89,8 @@ export interface Changes {
   readonly cameras: readonly Camera[];
   /** Cameras that have left the list. */
   readonly removedCameras: readonly RemovedCamera[];
+  /** Those that run; undefined if none has changed. */
+  readonly suppressions: readonly Suppression[] | undefined;
 }
 
 /**
@@ -108,7 +114,8 @@ export async function changesAs(
   viewOf: (db: Queries) => Promise<RowView>,
 ): Promise<Changes> {
   const newest = await revOf(db);
-  if (newest <= after) return { rev: after, incidents: [], cameras: [], removedCameras: [] };
+  if (newest <= after)
+    return { rev: after, incidents: [], cameras: [], removedCameras: [], suppressions: undefined };
   const limit = CHANGES_MAX + 1;
   const view = await viewOf(db);
   const rows = await db.all<IncidentRow>(
@@ -127,6 +134,7 @@ export async function changesAs(
       .map(incidentOf),
     cameras: cameras.flatMap(({ camera }) => (camera === undefined ? [] : [camera])),
     removedCameras: cameras.flatMap(({ removal }) => (removal === undefined ? [] : [removal])),
+    suppressions: await suppressionsChanged(db, after, rev),
   };
 }
 

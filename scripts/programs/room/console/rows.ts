@@ -8,8 +8,8 @@ import type { Account } from './handler.ts';
 /** Columns of `incident` that `incidentOf` and the actions read. */
 export const INCIDENT_COLUMNS = `no, rev, revision, site, box, episode, entry, severity, priority, kind, rule, place,
   started_at, ended_at, received, clock_doubt, objects, cause, events, still, state, claimed_by,
-  claimed_until, claimed_first, dispatched_by, dispatched_at, verdict, verdict_at, verdict_by, closed_at, closed_reason,
-  reopens`;
+  claimed_until, claimed_first, dispatched_by, dispatched_at, patrol, patrol_answer, patrol_answer_at,
+  arrived_at, suppression, is_suppressed, verdict, verdict_at, verdict_by, closed_at, closed_reason, reopens`;
 
 /** Columns of `incident` that actions change and their undo restores, with their types. */
 export const ACTION_COLUMNS = {
@@ -19,6 +19,10 @@ export const ACTION_COLUMNS = {
   claimed_first: 'time',
   dispatched_by: 'text',
   dispatched_at: 'time',
+  patrol: 'text',
+  patrol_answer: 'text',
+  patrol_answer_at: 'time',
+  arrived_at: 'time',
   verdict: 'text',
   verdict_at: 'time',
   verdict_by: 'text',
@@ -62,6 +66,12 @@ export interface IncidentRow {
   readonly claimed_first: string | null;
   readonly dispatched_by: string | null;
   readonly dispatched_at: string | null;
+  readonly patrol: string | null;
+  readonly patrol_answer: Incident['patrolAnswer'];
+  readonly patrol_answer_at: string | null;
+  readonly arrived_at: string | null;
+  readonly suppression: number | null;
+  readonly is_suppressed: boolean | number;
   readonly verdict: Incident['verdict'];
   readonly verdict_at: string | null;
   readonly verdict_by: string | null;
@@ -104,6 +114,12 @@ export function incidentOf(row: IncidentRow): Incident {
     claimedUntil: timeOf(row.claimed_until),
     dispatchedBy: row.dispatched_by,
     dispatchedAt: timeOf(row.dispatched_at),
+    patrol: row.patrol,
+    patrolAnswer: row.patrol_answer,
+    patrolAnswerAt: timeOf(row.patrol_answer_at),
+    arrivedAt: timeOf(row.arrived_at),
+    suppression: row.suppression,
+    isSuppressed: isHidden(row),
     verdict: row.verdict,
     verdictAt: timeOf(row.verdict_at),
     closedAt: timeOf(row.closed_at),
@@ -111,6 +127,14 @@ export function incidentOf(row: IncidentRow): Incident {
     reopens: row.reopens,
   };
 }
+
+/** True if a suppression keeps the incident out of the queue. It enters when someone takes it. */
+export function isHidden(row: Pick<IncidentRow, 'is_suppressed' | 'state' | 'priority'>): boolean {
+  return Boolean(row.is_suppressed) && row.state === 'new' && row.priority > 1;
+}
+
+/** SQL for the same. */
+export const HIDDEN = "is_suppressed AND state = 'new' AND priority > 1";
 
 /** Returns the time if the interface can express it, else null; a year of five digits does not fit. */
 export function timeOf(text: string | null): string | null {

@@ -15,6 +15,7 @@ import { ROLES, type Role } from '../contract/roles.ts';
 import { OneOf, strict, Text } from '../contract/schema.ts';
 import { WEBHOOK_TYPES, type WebhookType } from '../contract/webhook.ts';
 import { problemOf } from './fault.ts';
+import { type Patrol, PatrolsFile, patrolsIn, patrolsOfWebhook } from './patrol-settings.ts';
 import { NO_VIDEO, VideoFile, type VideoSettings, videoOf } from './video.ts';
 
 const LISTEN_DEFAULT = '127.0.0.1:9480';
@@ -80,6 +81,7 @@ export const SettingsFile = Type.Object(
         { maxItems: 20 },
       ),
     ),
+    patrols: Type.Optional(PatrolsFile),
     signer: Type.Optional(File),
     video: Type.Optional(VideoFile),
     demo: Type.Optional(
@@ -116,6 +118,8 @@ interface Webhook {
   readonly url: string;
   readonly secret: string;
   readonly types: readonly WebhookType[];
+  /** Patrols whose incidents alone it reports; undefined for all incidents and cameras. */
+  readonly patrols: readonly string[] | undefined;
 }
 
 export interface Settings {
@@ -128,6 +132,8 @@ export interface Settings {
   /** Path of a GeoJSON file. */
   readonly plan: string | undefined;
   readonly webhooks: readonly Webhook[];
+  /** Patrols that operators can dispatch; empty if the room lists none. */
+  readonly patrols: readonly Patrol[];
   /** Path of the signer's socket. */
   readonly signer: string | undefined;
   /** Settings of the city's video system. */
@@ -148,6 +154,13 @@ export const DEMO_ACCOUNTS = [
   { name: 'auditor', role: 'auditor' },
 ] as const;
 
+/** Patrols of a demonstration. */
+const DEMO_PATROLS: readonly Patrol[] = ['Patrol north', 'Patrol south', 'Night patrol'].map((name) => ({
+  name,
+  sites: [],
+  webhook: undefined,
+}));
+
 const wrong = (place: string, line: string): AgentError => new AgentError('config', `${place}: ${line}`);
 
 /**
@@ -166,6 +179,7 @@ export function readSettings(file: string): Settings {
   const settings = content as SettingsFile;
   const from = (path: string): string => resolve(dirname(resolve(file)), path);
   const { demo, tokens = [], plan, webhooks = [], signer } = settings;
+  const patrols = patrolsIn(settings.patrols ?? [], webhooks, (line) => wrong(file, line));
   const listen = listenOf(file, settings.listen ?? LISTEN_DEFAULT);
   const origin = settings.origin === undefined ? undefined : originOf(file, settings.origin);
   validateEntry(file, settings, listen.host, origin);
@@ -189,8 +203,10 @@ export function readSettings(file: string): Settings {
           file,
           `${place}.url: must be https://… (http:// on this machine only), without a password`,
         );
-      return { name, url, types, secret: secretIn(file, `${place}.secretFile`, from(secretFile)) };
+      const secret = secretIn(file, `${place}.secretFile`, from(secretFile));
+      return { name, url, types, secret, patrols: patrolsOfWebhook(name, patrols) };
     }),
+    patrols,
     signer: signer === undefined ? undefined : from(signer),
     video: videoOf(file, settings.video),
   };
@@ -210,6 +226,7 @@ export function demoSettings(database: string, listen: string, entryToken = newE
     tokens: [],
     plan: undefined,
     webhooks: [],
+    patrols: DEMO_PATROLS,
     signer: undefined,
     video: NO_VIDEO,
     accounts: DEMO_ACCOUNTS,

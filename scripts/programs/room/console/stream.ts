@@ -2,6 +2,7 @@
  * Sends changes to screens as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
  * - `incidents`, `cameras`: their current state
+ * - `suppressions`: the list of those that run, when it has changed
  * - `removed`: cameras that have left the list
  * - `reset`: the screen must load the queue again
  * - `unavailable`, `available`: the database is unavailable, or available again
@@ -24,6 +25,7 @@ import type { ServerResponse } from 'node:http';
 import { messageOf } from '../../../../agent/base/errors.ts';
 import type { Camera, RemovedCamera } from '../contract/camera.ts';
 import type { Incident } from '../contract/incident.ts';
+import type { Suppression } from '../contract/suppression.ts';
 import { BEAT_S } from '../contract/terms.ts';
 import { CallError } from './handler.ts';
 
@@ -58,6 +60,8 @@ export interface Changes {
   readonly incidents: readonly Incident[];
   readonly cameras: readonly Camera[];
   readonly removedCameras: readonly RemovedCamera[];
+  /** Undefined if none has changed. */
+  readonly suppressions: readonly Suppression[] | undefined;
 }
 
 /**
@@ -282,7 +286,10 @@ export class Pump {
   }
 
   /** Only the last event carries the id: a client that is cut off earlier receives all events again. */
-  #textOf({ rev, incidents, cameras, removedCameras }: Changes, sinceRev: number): string {
+  #textOf(
+    { rev, incidents, cameras, removedCameras, suppressions }: Changes,
+    sinceRev: number,
+  ): string {
     const changedIncidents = incidents.filter((incident) => incident.rev > sinceRev && incident.rev <= rev);
     if (incidents.length > ROWS_MAX || cameras.length + removedCameras.length > ROWS_MAX)
       return this.#resetText(rev);
@@ -292,6 +299,8 @@ export class Pump {
       ['incidents', changedIncidents],
     ];
     const sentEvents = events.filter(([, data]) => data.length > 0);
+    // An empty list says that the last suppression has ended.
+    if (suppressions !== undefined) sentEvents.unshift(['suppressions', suppressions]);
     return sentEvents
       .map(([name, data], at) => eventOf(name, data, at === sentEvents.length - 1 ? rev : undefined))
       .join('');

@@ -15,8 +15,9 @@ export interface Table<T> {
 
 const INCIDENT = [
   ...['no', 'received', 'startedAt', 'endedAt', 'clockDoubt', 'site', 'box', 'severity', 'priority', 'kind'],
-  ...['rule', 'place', 'events', 'state', 'claimedBy', 'dispatchedBy', 'dispatchedAt', 'verdict'],
-  ...['verdictAt', 'closedAt', 'closedReason', 'reopens', 'episode'],
+  ...['rule', 'place', 'events', 'state', 'claimedBy', 'dispatchedBy', 'dispatchedAt', 'patrol'],
+  ...['patrolAnswer', 'patrolAnswerAt', 'arrivedAt', 'verdict', 'verdictAt', 'closedAt', 'closedReason'],
+  ...['reopens', 'suppression', 'isSuppressed', 'episode'],
 ] as const;
 
 export const INCIDENTS: Table<Incident> = {
@@ -36,7 +37,7 @@ export const CAMERAS: Table<Camera> = {
 };
 
 export const STATISTICS: Table<Statistics['rows'][number]> = {
-  columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
+  columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS', 'meanArrivalS', 'suppressed'],
   rowOf: (row) => row,
 };
 

@@ -28,6 +28,7 @@ import { addStatistics, negative } from './day-figure.ts';
 import { type Account, type Call, CallError } from './handler.ts';
 import { withdrawEntries } from './reopening.ts';
 import { ACTION_COLUMNS, actorOf, type IncidentRow, incidentOf } from './rows.ts';
+import { undoProblems, undoSuppress, undoUnsuppress } from './suppressions.ts';
 
 /** An action to undo. */
 interface OpenAction {
@@ -61,6 +62,15 @@ const RULES = {
   reassign: {},
   judge: { refusals: finalVerdicts, restore: (step) => deleteRows(step, 'verdict_due') },
   note: { restore: (step) => deleteRows(step, 'note') },
+  'patrol-answer': {},
+  suppress: {
+    restore: ({ transaction, nowMs, actions }) =>
+      undoSuppress(transaction, actions.flatMap(suppressionOf), nowMs),
+  },
+  unsuppress: {
+    refusals: finalEnds,
+    restore: ({ transaction, actions }) => undoUnsuppress(transaction, actions.flatMap(suppressionOf)),
+  },
   reopen: {
     restore: ({ transaction, db, nowMs, actions }) =>
       withdrawEntries(
@@ -345,5 +355,24 @@ async function finalVerdicts({ transaction, db, actions }: UndoStep): Promise<Ma
       if (later !== null) return [[act, `incident ${no}: it was reopened since, as incident ${later}`]];
       return revoked ? [[act, `incident ${no}: its box was revoked since, so the verdict stays`]] : [];
     }),
+  );
+}
+
+/** Number of the suppression that an action started or ended. */
+function suppressionOf({ former }: OpenAction): readonly number[] {
+  const no = former.rows?.['suppression'];
+  return no === undefined ? [] : [no];
+}
+
+/** Returns ends of suppressions that stay. */
+async function finalEnds({ transaction, nowMs, actions }: UndoStep): Promise<Map<number, string>> {
+  const problems = await undoProblems(transaction, actions.flatMap(suppressionOf), nowMs);
+  return new Map(
+    actions.flatMap((action): [number, string][] =>
+      suppressionOf(action).flatMap((no): [number, string][] => {
+        const problem = problems.get(no);
+        return problem === undefined ? [] : [[action.act, problem]];
+      }),
+    ),
   );
 }

@@ -35,6 +35,8 @@ export interface WebhookSettings {
   /** `whsec_` and base64. */
   readonly secret: string;
   readonly types: readonly WebhookType[];
+  /** Patrols whose incidents alone it reports; undefined for everything. */
+  readonly patrols: readonly string[] | undefined;
 }
 
 export interface WebhookCounts {
@@ -158,6 +160,7 @@ export class WebhookSender {
     const delivery = { place, deliveredNos: this.#deliveredNos, later: row?.no ?? undefined };
     for (const step of stepsOf(changes, revs, delivery, this.#settings.types, iso(nowMs))) {
       for (const message of step.messages) {
+        if (!this.#isWanted(message)) continue;
         if (this.#ending.signal.aborted) return true;
         const isLate = performance.now() > this.#leaseEndsMs - LEASE_LEFT_MS;
         if (isLate && (await this.#lease()) === undefined) return true;
@@ -169,6 +172,13 @@ export class WebhookSender {
       if (isWritten && !(await this.#remember(step.place))) return true;
     }
     return false;
+  }
+
+  /** A webhook of patrols reports only the incidents to which they are dispatched. */
+  #isWanted({ body }: Message): boolean {
+    const { patrols } = this.#settings;
+    if (patrols === undefined) return true;
+    return 'patrol' in body.data && body.data.patrol !== null && patrols.includes(body.data.patrol);
   }
 
   /** Returns the position if something is undelivered and no other console delivers it. */

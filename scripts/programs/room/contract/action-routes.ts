@@ -1,6 +1,7 @@
 /** Defines the routes of the operators' actions: on one incident, on many, and their undo. */
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
+import { PatrolName } from './patrol.ts';
 import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
 import { Count, OneOf, strict, Text } from './schema.ts';
@@ -63,9 +64,13 @@ const actionRoute = <B extends TSchema>(
 export const ACTION_ROUTES = {
   claim: actionRoute('claim', 'claim', 'take an incident, or hold it two minutes more', Nothing),
   release: actionRoute('release', 'claim', 'unclaim it', Nothing),
-  dispatch: actionRoute('dispatch', 'dispatch', 'dispatch someone', Type.Object(SeenRevision, strict), {
-    idempotent: true,
-  }),
+  dispatch: actionRoute(
+    'dispatch',
+    'dispatch',
+    'dispatch a patrol of the list, or one that is not named',
+    Type.Object({ ...SeenRevision, patrol: Type.Optional(PatrolName) }, strict),
+    { idempotent: true },
+  ),
   judge: actionRoute(
     'verdict',
     'judge',

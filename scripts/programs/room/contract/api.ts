@@ -10,9 +10,11 @@ import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
+import { PATROL_ROUTES } from './patrol.ts';
 import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
+import { SUPPRESSION_ROUTES } from './suppression-routes.ts';
 import { REFUSAL_REASONS, STATES } from './terms.ts';
 import { TRACK_ROUTES } from './track-routes.ts';
 
@@ -108,6 +110,9 @@ export const IncidentQuery = Type.Object(
     severity: Type.Optional(OneOf(['alert', 'notice', 'system'] as const)),
     state: Type.Optional(OneOf(STATES)),
     verdict: Type.Optional(OneOf(['confirmed', 'false-alarm', 'unclear', 'none'] as const)),
+    suppression: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'those that arrived during this suppression' }),
+    ),
     cursor: Type.Optional(Text(80)),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
   },
@@ -167,7 +172,7 @@ export const ROUTES = {
     method: 'GET',
     path: '/api/stream',
     summary:
-      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
+      'changes as they come, from Last-Event-ID or `after` on: server-sent events `incidents` and `cameras` (lists of what has changed), `suppressions` (the list of those that run, when it has changed), `removed` (cameras that have left the list), `reset` (load the queue again), `unavailable` and `available` (the database), `session` (it has ended), `beat` (every 15 s: nothing for longer means that the connection hangs)',
     action: 'see-incidents',
     query: Type.Object({ after: Type.Optional(Type.Integer({ minimum: 0 })) }, strict),
     gives: 'text/event-stream',
@@ -262,6 +267,8 @@ export const ROUTES = {
     params: Type.Object({ id: Text(64) }, strict),
     gives: SearchState,
   },
+  ...PATROL_ROUTES,
+  ...SUPPRESSION_ROUTES,
   ...TRACK_ROUTES,
   figures: {
     method: 'GET',

@@ -15,6 +15,9 @@ export const AUDITED = [
   'purge',
   'verdict-delivered',
   'box-revoked',
+  'patrol-answer',
+  'unsuppress',
+  'suppression-ended',
 ] as const;
 export type Audited = (typeof AUDITED)[number];
 

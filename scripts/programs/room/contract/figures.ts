@@ -3,6 +3,7 @@ import { type Static, Type } from '@sinclair/typebox';
 import { AuditHead } from './audit.ts';
 import { Incident, Precision } from './incident.ts';
 import { Count, Name, Nullable, strict, Text, Time } from './schema.ts';
+import { Suppression } from './suppression.ts';
 
 export const STATISTICS_BY = ['rule', 'kind', 'box', 'site', 'hour', 'day'] as const;
 export type StatisticsBy = (typeof STATISTICS_BY)[number];
@@ -20,6 +21,10 @@ export const Statistics = Type.Object(
           meanClaimS: Nullable(
             Type.Number({ description: 'time from the first event in the room to the first claim, in s' }),
           ),
+          meanArrivalS: Nullable(
+            Type.Number({ description: 'time from the dispatch of a patrol to its arrival, in s' }),
+          ),
+          suppressed: { ...Count, description: 'alerts that arrived while their rule was suppressed' },
         },
         strict,
       ),
@@ -60,6 +65,7 @@ export const HandOver = Type.Object(
     notes: Type.Array(
       Type.Object({ incident: Count, at: Time, account: Text(64), text: Text(1000) }, strict),
     ),
+    suppressions: Type.Array(Suppression, { description: 'those that began in the interval' }),
     camerasDown: Type.Array(
       Type.Object({ site: Name, box: Name, condition: Text(16), reasons: Type.Array(Text(40)) }, strict),
     ),

@@ -3,7 +3,8 @@ import { type Static, Type } from '@sinclair/typebox';
 import { EventObject, MOMENTS, Severity } from '../../../../agent/contract/event.ts';
 import { VERDICTS } from '../../../../agent/contract/verdict.ts';
 import { Count, Name, Nullable, OneOf, Ratio, strict, Text, Time } from './schema.ts';
-import { CLOSED_REASONS, NOTE_CHARS_MAX, STATES } from './terms.ts';
+import { Suppression } from './suppression.ts';
+import { CLOSED_REASONS, NOTE_CHARS_MAX, PATROL_ANSWERS, PATROL_CHARS_MAX, STATES } from './terms.ts';
 
 export const Incident = Type.Object(
   {
@@ -44,6 +45,16 @@ export const Incident = Type.Object(
     claimedUntil: Nullable(Time),
     dispatchedBy: Nullable(Text(64)),
     dispatchedAt: Nullable(Time),
+    patrol: Nullable(Text(PATROL_CHARS_MAX, 'the dispatched patrol, if one was named')),
+    patrolAnswer: Nullable(OneOf(PATROL_ANSWERS)),
+    patrolAnswerAt: Nullable(Time),
+    arrivedAt: Nullable({ ...Time, description: 'arrival of the patrol, as reported to the room' }),
+    suppression: Nullable(
+      Type.Integer({ minimum: 1, description: 'number of the suppression during which it arrived' }),
+    ),
+    isSuppressed: Type.Boolean({
+      description: 'that suppression keeps it out of the queue, because no one has taken it yet',
+    }),
     verdict: Nullable(OneOf(VERDICTS)),
     verdictAt: Nullable(Time),
     closedAt: Nullable(Time),
@@ -126,6 +137,7 @@ export const Queue = Type.Object(
       description: 'alerts that are not closed',
     }),
     more: { ...Count, description: 'further open alerts' },
+    suppressions: Type.Array(Suppression, { description: 'those that run' }),
   },
   strict,
 );

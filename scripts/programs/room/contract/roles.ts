@@ -11,6 +11,7 @@ const ALLOWED = {
   dispatch: ['operator', 'supervisor'],
   judge: ['operator', 'supervisor'],
   note: ['operator', 'supervisor'],
+  suppress: ['operator', 'supervisor'],
   reassign: ['supervisor'],
   reopen: ['supervisor'],
   undo: ['operator', 'supervisor'],

@@ -37,6 +37,30 @@ export const CLAIM_S = 120;
 /** Time without an owner after which a new alert is escalated, in s: it moves to the top and is marked. */
 export const ESCALATE_S = 60;
 
+/** Duration of a suppression in s. */
+export const SUPPRESSION_S = 3600;
+
+/** Maximum number of suppressions that run at once: more than a strip of the screen can show, and a sign of a fault. */
+export const SUPPRESSIONS_MAX = 20;
+
+/** Length of the reason of a suppression in characters. */
+export const SUPPRESSION_REASON_CHARS = { min: 3, max: 200 } as const;
+
+/** Answers of a patrol to a dispatch, as an operator or a program reports them. */
+export const PATROL_ANSWERS = ['accepted', 'declined', 'arrived'] as const;
+export type PatrolAnswer = (typeof PATROL_ANSWERS)[number];
+
+/** Answers that are possible after each. `sent`: the patrol has not answered yet. */
+export const NEXT_ANSWERS: Readonly<Record<PatrolAnswer | 'sent', readonly PatrolAnswer[]>> = {
+  sent: ['accepted', 'declined', 'arrived'],
+  accepted: ['arrived', 'declined'],
+  declined: [],
+  arrived: [],
+};
+
+/** Maximum length of the name of a patrol in characters. */
+export const PATROL_CHARS_MAX = 40;
+
 /** Maximum length of a note in characters. */
 export const NOTE_CHARS_MAX = 1000;
 

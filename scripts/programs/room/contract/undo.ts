@@ -5,7 +5,10 @@ import { Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { BULK_MAX, REFUSAL_REASONS } from './terms.ts';
 
 /** Actions that can be taken back, by their names in the audit log. */
-export const UNDOABLE = ['claim', 'release', 'dispatch', 'judge', 'note', 'reassign', 'reopen'] as const;
+export const UNDOABLE = [
+  ...(['claim', 'release', 'dispatch', 'judge', 'note', 'reassign', 'reopen'] as const),
+  ...(['patrol-answer', 'suppress', 'unsuppress'] as const),
+] as const;
 export type Undoable = (typeof UNDOABLE)[number];
 
 const AuditNo = Type.Integer({ minimum: 1 });

@@ -39,6 +39,8 @@ export function tables({ types, name }: Dialect): string[] {
       objects ${json} NOT NULL, cause ${json} NOT NULL, events ${integer} NOT NULL, newest ${time} NOT NULL,
       still ${text}, detail ${json} NOT NULL, state ${text} NOT NULL,
       claimed_by ${text}, claimed_until ${time}, claimed_first ${time}, dispatched_by ${text}, dispatched_at ${time},
+      patrol ${text}, patrol_answer ${text}, patrol_answer_at ${time}, arrived_at ${time},
+      suppression ${integer}, is_suppressed ${boolean} NOT NULL DEFAULT FALSE,
       verdict ${text}, verdict_at ${time}, verdict_by ${text}, closed_at ${time}, closed_reason ${text},
       reopens ${integer},
       UNIQUE (episode, site, box, entry))`,
@@ -56,6 +58,15 @@ export function tables({ types, name }: Dialect): string[] {
     'CREATE INDEX incident_received ON incident (received, no)',
     'CREATE INDEX incident_box ON incident (site, box, received, no)',
     "CREATE INDEX incident_condition ON incident (box, site, kind) WHERE severity = 'system' AND ended_at IS NULL",
+    // Incidents that a running suppression keeps out of the queue.
+    'CREATE INDEX incident_suppressed ON incident (suppression, no) WHERE suppression IS NOT NULL',
+    // An empty rule suppresses all rules of the camera. `rev` changes with every change of the row.
+    `CREATE TABLE suppression (no ${identity}, rev ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
+      reason ${text} NOT NULL, account ${text} NOT NULL, started_at ${time} NOT NULL, until ${time} NOT NULL,
+      ended_at ${time}, ended_by ${text}, incidents ${integer} NOT NULL DEFAULT 0)`,
+    'CREATE INDEX suppression_rev ON suppression (rev)',
+    'CREATE INDEX suppression_box ON suppression (site, box, until)',
+    'CREATE INDEX suppression_running ON suppression (until) WHERE ended_at IS NULL',
     `CREATE TABLE note (no ${identity}, incident ${integer} NOT NULL, at ${time} NOT NULL, account ${text} NOT NULL,
       text ${text} NOT NULL)`,
     'CREATE INDEX note_incident ON note (incident)',
@@ -83,7 +94,8 @@ export function tables({ types, name }: Dialect): string[] {
     `CREATE TABLE day_figure (day ${text} NOT NULL, hour ${integer} NOT NULL, ${box}, rule ${text} NOT NULL,
       kind ${text} NOT NULL, alerts ${integer} NOT NULL, confirmed ${integer} NOT NULL,
       false_alarms ${integer} NOT NULL, unclear ${integer} NOT NULL, claims ${integer} NOT NULL,
-      claim_s ${real} NOT NULL, PRIMARY KEY (day, hour, site, box, rule, kind))`,
+      claim_s ${real} NOT NULL, suppressed ${integer} NOT NULL DEFAULT 0,
+      arrivals ${integer} NOT NULL DEFAULT 0, arrival_s ${real} NOT NULL DEFAULT 0, PRIMARY KEY (day, hour, site, box, rule, kind))`,
     // Opening an incident queries one rule of one box over 30 days.
     'CREATE INDEX day_figure_rule ON day_figure (site, box, rule, day)',
     // Verdicts not yet delivered to the box, without the reviewer's name.

@@ -120,6 +120,21 @@ async function removeVerdicts(
   return { rows, counts: { verdict_due: rows.length } };
 }
 
+/** Deletes suppressions with their reasons, when incidents from their time are deleted too. */
+async function removeSuppressions(
+  transaction: Queries,
+  dialect: Dialect,
+  { places, cutoffMs, limit }: DeletionRequest,
+): Promise<Deleted> {
+  const rows = await transaction.all<Place & { time: string }>(
+    `DELETE FROM suppression WHERE ended_at IS NOT NULL AND no IN (
+       SELECT no ${ofBoxes(dialect, 'suppression')} AND suppression.until < $2 LIMIT $3)
+     RETURNING site, box, until AS time`,
+    [keysOf(places), iso(cutoffMs), limit],
+  );
+  return { rows, counts: { suppression: rows.length } };
+}
+
 const events = (ceiling: Pick<Ceiling, 'eventsDays'>): number => ceiling.eventsDays;
 
 /** Rows that a small machine deletes in about 100 ms; a batch of the archive waits no longer. */
@@ -135,6 +150,7 @@ export const BOX_TABLES: readonly BoxTable[] = [
   { name: 'snapshot', daysOf: pictures, sliceRows: PICTURES, remove: removeSnapshots },
   { name: 'incident', daysOf: events, sliceRows: SMALL, remove: removeIncidents },
   { name: 'verdict_due', daysOf: events, sliceRows: SMALL, remove: removeVerdicts },
+  { name: 'suppression', daysOf: events, sliceRows: SMALL, remove: removeSuppressions },
 ];
 
 /** Returns every box with rows in the table. Steps from box to box along the index without reading the rows between. */

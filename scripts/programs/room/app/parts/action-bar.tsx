@@ -1,14 +1,18 @@
 /** Buttons and keys for the actions on one incident. */
 import type { Incident } from '../../contract/incident.ts';
-import { claim, dispatch, isMine, release } from '../acts.ts';
+import { claim, isMine, release } from '../acts.ts';
 import { judge } from '../looking.ts';
+import { answersOf, needsOther, openDispatch } from '../patrols.ts';
 import { may, session } from '../session.ts';
+import { isSuppressible, suppressing } from '../suppressions.ts';
 import { words } from '../words/words.ts';
 import { bulkKeys, isBulk, VERDICT_KEYS } from './bulk-bar.tsx';
 import { noting } from './dialogs.tsx';
 
 interface Doing {
-  readonly name: 'claim' | 'release' | 'dispatch' | 'confirmed' | 'false-alarm' | 'unclear' | 'note';
+  readonly name:
+    | ('claim' | 'release' | 'dispatch' | 'answer' | 'another')
+    | ('confirmed' | 'false-alarm' | 'unclear' | 'note' | 'suppress');
   readonly key: string;
   readonly isMain: boolean;
   readonly run: () => void;
@@ -25,7 +29,11 @@ function doingsOf(incident: Incident): Doing[] {
   if (may('claim') && state === 'claimed' && isOwn)
     doings.push({ name: 'release', key: 'r', isMain: false, run: () => void release(incident) });
   if (may('dispatch') && (state === 'new' || (state === 'claimed' && isOwn))) {
-    doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run: () => void dispatch(incident) });
+    doings.push({ name: 'dispatch', key: 'd', isMain: isOwn, run: () => void openDispatch(incident) });
+  }
+  if (may('dispatch') && (answersOf(incident).length > 0 || needsOther(incident))) {
+    const name = needsOther(incident) ? 'another' : 'answer';
+    doings.push({ name, key: 'd', isMain: true, run: () => void openDispatch(incident) });
   }
   if (may('judge') && isOpen && !isBulk()) {
     for (const name of ['confirmed', 'false-alarm', 'unclear'] as const) {
@@ -38,6 +46,12 @@ function doingsOf(incident: Incident): Doing[] {
       noting.value = incident;
     };
     doings.push({ name: 'note', key: 'n', isMain: false, run });
+  }
+  if (isSuppressible(incident)) {
+    const run = (): void => {
+      suppressing.value = incident;
+    };
+    doings.push({ name: 'suppress', key: 's', isMain: false, run });
   }
   return doings;
 }

@@ -113,6 +113,7 @@ const KEYS = [
   ['verdict', ['t', 'f', 'u']],
   ['note', ['n']],
   ['release', ['r']],
+  ['suppress', ['s']],
   ['undo', ['z']],
   ['select', ['x']],
   ['extend', ['⇧', 'j', 'k']],

@@ -6,6 +6,7 @@ import { nowMs, tick } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { age, placeText } from '../words/sentence.ts';
 import { siteTimeText, words } from '../words/words.ts';
+import { PatrolFacts } from './patrol-facts.tsx';
 
 interface FactsProps {
   readonly incident: Incident;
@@ -37,6 +38,7 @@ export function Facts({ incident, detail }: FactsProps) {
             {texts.sentAt(dispatchedBy, siteTimeText(dispatchedAt, timeZone))}
           </Fact>
         )}
+        <PatrolFacts incident={incident} timeZone={timeZone} />
         {incident.closedAt !== null && (
           <Fact name={texts.closed}>
             {siteTimeText(incident.closedAt, timeZone)}

@@ -20,6 +20,8 @@ import { words } from '../words/words.ts';
 import { Dialogs } from './dialogs.tsx';
 import { LookDialog } from './look-dialog.tsx';
 import { LinkMark } from './marks.tsx';
+import { PatrolDialog } from './patrol-dialog.tsx';
+import { SuppressDialog } from './suppress-dialog.tsx';
 import { Toasts } from './toasts.tsx';
 
 /** During a login within a session, the work stays in the page but is hidden. */
@@ -38,6 +40,8 @@ export function Frame() {
       </div>
       {!expired.value && <Dialogs />}
       {!expired.value && <LookDialog />}
+      {!expired.value && <PatrolDialog />}
+      {!expired.value && <SuppressDialog />}
       <Toasts />
     </>
   );

@@ -61,7 +61,7 @@ export class Rows {
       this.#rev = Math.max(this.#rev, incident.rev);
       const current = this.#rows.get(incident.no);
       if (current !== undefined && current.rev >= incident.rev) continue;
-      if (current === undefined) this.#count(incident, newIncidents);
+      if (current === undefined && !incident.isSuppressed) this.#count(incident, newIncidents);
       this.#put(incident);
     }
     this.#trim();
@@ -70,7 +70,9 @@ export class Rows {
 
   /** An incident that the room had before, but that is not held, was one of those counted in `more`. */
   #count(incident: Incident, newIncidents: Incident[]): void {
-    if (incident.events > 1 || incident.revision > 0)
+    // One that a suppression kept out of the queue was not counted there.
+    const wasListed = incident.suppression === null && (incident.events > 1 || incident.revision > 0);
+    if (wasListed)
       this.#unloadedCount = Math.max(0, this.#unloadedCount - 1);
     else if (incident.state === 'new') newIncidents.push(incident);
   }
@@ -83,7 +85,8 @@ export class Rows {
 
   #put(incident: Incident): void {
     // Only alerts need an action; system incidents are shown with the cameras.
-    if (incident.state === 'closed' || incident.severity !== 'alert') this.#rows.delete(incident.no);
+    const isListed = incident.state !== 'closed' && incident.severity === 'alert' && !incident.isSuppressed;
+    if (!isListed) this.#rows.delete(incident.no);
     else this.#rows.set(incident.no, incident);
   }
 

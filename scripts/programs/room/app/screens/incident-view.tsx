@@ -11,6 +11,7 @@ import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
 import { Nearby, Notes, PrecisionOf } from '../parts/context.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Mark, stateText } from '../parts/marks.tsx';
+import { SuppressedNotice } from '../parts/patrol-facts.tsx';
 import { Pictures } from '../parts/pictures.tsx';
 import { GiveTo, Sealed } from '../parts/requests.tsx';
 import { isEscalated } from '../queue/lines.ts';
@@ -188,6 +189,7 @@ function Doubts({ incident, detail }: DoubtsProps) {
   const degraded = (detail?.degraded ?? []).map((kind) => kindText(kind, words.value)).join(', ');
   return (
     <>
+      <SuppressedNotice incident={incident} />
       {incident.clockDoubt && <Notice tone="warn">{texts.clockDoubt}</Notice>}
       {degraded !== '' && <Notice tone="warn">{texts.degraded(degraded)}</Notice>}
       {!isKnown(incident.kind, words.value) && <Notice tone="info">{unknownKind}</Notice>}

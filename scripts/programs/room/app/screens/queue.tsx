@@ -9,6 +9,8 @@ import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
 import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
 import { useLongPress } from '../parts/long-press.ts';
 import { ROW_PX, Row } from '../parts/row.tsx';
+import { StormBar, stormKeys } from '../parts/storm-bar.tsx';
+import { SuppressionStrip } from '../parts/suppression-strip.tsx';
 import { isEscalated, keyOf, type Line } from '../queue/lines.ts';
 import {
   endRange,
@@ -84,7 +86,7 @@ function incidentOf(line: Line | undefined): Incident | undefined {
 }
 
 export function QueueScreen() {
-  const { queue, actions } = words.value;
+  const { queue } = words.value;
   const field = useRef<HTMLInputElement>(null);
   const line = chosenLine.value;
   const toField = (): void => field.current?.focus();
@@ -112,6 +114,7 @@ export function QueueScreen() {
     ...(selectedIncidents.value.length > 0 && { Escape: () => selectOnly([]) }),
     // An open incident handles its own keys; a key meant for it must not give a verdict on the next line here.
     ...(openNo.value === undefined && actionKeys(incidentOf(line))),
+    ...(openNo.value === undefined && line?.type === 'storm' && stormKeys(line.storm)),
   });
   useEffect(() => {
     const texts = words.value;
@@ -149,13 +152,14 @@ export function QueueScreen() {
       <p class="unseen" role="status">
         {announced.value > 0 && queue.announced(announced.value)}
       </p>
+      <SuppressionStrip />
       <List />
       {unloadedCount.value > 0 && <p class="more">{queue.more(unloadedCount.value)}</p>}
       <footer class="bar">
         {isBulk() ? (
           <BulkBar />
         ) : line === undefined ? null : line.type === 'storm' ? (
-          <p class="quiet">{actions.storm}</p>
+          <StormBar storm={line.storm} />
         ) : (
           <ActionBar incident={line.incident} />
         )}

@@ -2,6 +2,7 @@
 import type { EventKindName } from '../../../../../agent/contract/kinds.ts';
 import { ACTING_EN } from './acting-en.ts';
 import type { CauseTexts, Subject, WatchedKind } from './cause.ts';
+import { DUTY_EN } from './duty-en.ts';
 
 /** Names of kinds. A kind that only a newer box knows is shown by its own name. */
 const kinds: Readonly<Record<EventKindName, string>> = {
@@ -185,6 +186,9 @@ export const EN = {
     'false-alarm': 'False alarm',
     unclear: 'Unclear',
     note: 'Note',
+    answer: 'Patrol’s answer',
+    another: 'Dispatch another patrol',
+    suppress: 'Suppress',
     reopen: 'Reopen',
     reassign: 'Reassign',
     bar: 'Actions',
@@ -195,6 +199,8 @@ export const EN = {
   look: ACTING_EN.look,
   bulk: ACTING_EN.bulk,
   undo: ACTING_EN.undo,
+  suppression: DUTY_EN.suppression,
+  patrol: DUTY_EN.patrol,
   success: {
     claim: (incidentName: string) => `Claimed: ${incidentName}.`,
     release: (incidentName: string) => `Unclaimed: ${incidentName}.`,
@@ -284,6 +290,7 @@ export const EN = {
       verdict: 'verdict: confirmed, false alarm, unclear',
       note: 'note',
       release: 'unclaim',
+      suppress: 'suppress the rule or the camera for an hour',
       undo: 'undo the last action, within 10 s',
       select: 'select a line, or a whole storm',
       extend: 'select further lines',

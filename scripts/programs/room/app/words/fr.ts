@@ -1,6 +1,7 @@
 /** French texts of the console: frame, queue and incident. */
 
 import { ACTING_FR } from './acting-fr.ts';
+import { DUTY_FR } from './duty-fr.ts';
 import type { Subject } from './cause.ts';
 import type { Words } from './en.ts';
 
@@ -176,6 +177,9 @@ export const FR: Words = {
     'false-alarm': 'Faux positif',
     unclear: 'Levée de doute impossible',
     note: 'Main courante',
+    answer: 'Réponse de la patrouille',
+    another: 'Engager une autre patrouille',
+    suppress: 'Inhiber',
     reopen: 'Rouvrir',
     reassign: 'Réaffecter',
     bar: 'Actions',
@@ -191,6 +195,8 @@ export const FR: Words = {
   look: ACTING_FR.look,
   bulk: ACTING_FR.bulk,
   undo: ACTING_FR.undo,
+  suppression: DUTY_FR.suppression,
+  patrol: DUTY_FR.patrol,
   success: {
     claim: (incidentName) => `Pris en charge : ${incidentName}.`,
     release: (incidentName) => `Libéré : ${incidentName}.`,
@@ -280,6 +286,7 @@ export const FR: Words = {
       verdict: 'verdict : avéré, faux positif, levée de doute impossible',
       note: 'main courante',
       release: 'libérer',
+      suppress: 'inhiber la règle ou la caméra pendant une heure',
       undo: 'annuler la dernière action, pendant 10 s',
       select: 'sélectionner une ligne, ou toutes les alertes groupées',
       extend: 'sélectionner d’autres lignes',
