@@ -16,6 +16,7 @@ import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
 import { dismiss, tell, toasts } from '../toasts.ts';
 import { words } from '../words/words.ts';
+import { DemoClock, RoomClock } from './clock.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { LinkMark } from './marks.tsx';
 
@@ -31,6 +32,7 @@ export function Frame() {
         </a>
         <Header />
         <Connection />
+        <DemoClock />
         <Screen />
       </div>
       {!expired.value && <Dialogs />}
@@ -52,6 +54,7 @@ function Header() {
           <PlaceLink key={one} to={one} text={places[one]} />
         ))}
       </nav>
+      <RoomClock />
       <p class={`link ${link.value}`} role="status">
         <LinkMark link={link.value} /> {frame.links[link.value]}
       </p>
