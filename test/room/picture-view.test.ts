@@ -10,7 +10,7 @@ import { addIncidents, addStill } from '../lib/console-rows.ts';
 import { ROOT, scratch } from '../lib/paths.ts';
 import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
 import { evening, numbered } from '../lib/room-evening.ts';
-import { MISFITS, violations } from '../page/in-page.ts';
+import { violations } from '../page/in-page.ts';
 import { openBrowser, savePicture } from '../page/phone.ts';
 
 const SCREENS_DIR = join(ROOT, '.cache/console-screens');
@@ -48,6 +48,9 @@ t.test(
     await t.test('two fingers open and zoom the full size', (t) => checkFingers(t, browser, room));
     await t.test('one key shows the pictures before the alert, each with its time', (t) =>
       checkMoments(t, browser, room),
+    );
+    await t.test('a demonstration whose clocks are all in doubt states it once', (t) =>
+      checkDoubt(t, browser),
     );
     await t.test('picture and screen name one time zone', (t) => checkZone(t, browser, room));
   },
@@ -95,6 +98,15 @@ const OFF_SCREEN = `(...selectors) => selectors.filter((selector) => {
   });
 })`;
 
+/** Visible targets that are too small for a thumb, and the page if it scrolls sideways. */
+const SMALL_TARGETS = `[
+  ...[...document.querySelectorAll('.top button, .top a, .incident button, .incident .back, dialog button')]
+    .map((target) => [target.outerHTML.slice(0, 60), target.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width > 0 && (width < 44 || height < 44))
+    .map(([html, { width, height }]) => html + ' is ' + width + ' by ' + height),
+  ...(document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : []),
+]`;
+
 const offScreen = (page: Page, ...selectors: string[]): Promise<unknown> =>
   page.evaluate(`(${OFF_SCREEN})(...${JSON.stringify(selectors)})`);
 
@@ -108,7 +120,7 @@ async function checkDesk(t: Test, browser: Browser, room: AppRoom, language: 'en
         '.pictures img:not([hidden])',
         '.facts dt',
         '.facts dd',
-        '.act',
+        '.incident .act',
         '#full-size',
         '.queue',
       ),
@@ -134,7 +146,7 @@ async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'e
   const { page, pageErrors } = await open(t, browser, room, { language, size: PHONE });
   await savePicture(page, join(SCREENS_DIR, `picture-phone-${language}.png`));
   t.strictSame(
-    await offScreen(page, '.pictures img:not([hidden])', '.act', '#full-size', '#incident-title'),
+    await offScreen(page, '.pictures img:not([hidden])', '.incident .act', '#full-size', '#incident-title'),
     [],
     'the whole picture and every action are visible',
   );
@@ -142,13 +154,15 @@ async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'e
     `['.pictures', '#incident-title'].map((one) => document.querySelector(one).getBoundingClientRect().top)`,
   )) as number[];
   t.ok(picture < title, 'the picture is first');
-  t.strictSame(await page.evaluate(MISFITS), []);
+  t.strictSame(await page.evaluate(SMALL_TARGETS), []);
   t.strictSame(await violations(page), []);
   await page.touchscreen.tap(200, picture + 60);
   await page.waitForSelector('dialog.picture-dialog[open]');
-  await page.waitForFunction(`document.querySelector('.picture-stage img').style.visibility === 'visible'`);
+  await page.waitForFunction(
+    `document.querySelector('.picture-stage canvas').style.visibility === 'visible'`,
+  );
   await savePicture(page, join(SCREENS_DIR, `picture-full-phone-${language}.png`));
-  t.strictSame(await page.evaluate(MISFITS), [], 'targets of the full size');
+  t.strictSame(await page.evaluate(SMALL_TARGETS), [], 'targets of the full size');
   t.strictSame(await violations(page), []);
   t.strictSame(pageErrors, []);
 }
@@ -164,20 +178,20 @@ interface Shown {
 async function shown(page: Page): Promise<Shown> {
   return (await page.evaluate(`(() => {
     const stage = document.querySelector('.picture-stage').getBoundingClientRect();
-    const image = document.querySelector('.picture-stage img');
+    const image = document.querySelector('.picture-stage canvas');
     const { left, top, width } = image.getBoundingClientRect();
     return {
-      scale: width / image.naturalWidth, x: left - stage.left, y: top - stage.top,
+      scale: width / image.width, x: left - stage.left, y: top - stage.top,
       stage: { width: stage.width, height: stage.height },
     };
   })()`)) as Shown;
 }
 
-const FULL = `document.querySelector('.picture-dialog[open] .picture-stage img')?.style.visibility === 'visible'`;
+const FULL = `document.querySelector('.picture-dialog[open] .picture-stage canvas')?.style.visibility === 'visible'`;
 const FULL_GONE = `document.querySelector('.picture-dialog') === null`;
 
 async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void> {
-  const { page, posts, pageErrors, waitUntil } = await open(t, browser, room, { no: ONE });
+  const { page, posts, requestedPaths, pageErrors, waitUntil } = await open(t, browser, room, { no: ONE });
   const { keyboard } = page;
   await keyboard.press('v');
   await waitUntil(FULL);
@@ -212,7 +226,9 @@ async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void
   await waitUntil(FULL);
   await keyboard.press('v');
   await waitUntil(FULL_GONE);
-  t.equal(await page.evaluate('document.activeElement.className'), 'pictures snapshot');
+  t.match(await page.evaluate('document.activeElement.outerHTML'), /^<button[^>]*pictures snapshot/);
+  const asked = requestedPaths.slice(requestedPaths.lastIndexOf(`GET /incidents/${ONE}`));
+  t.equal(asked.filter((path) => path.includes('/stills/')).length, 1, 'the full size is no second viewing');
   t.strictSame(posts, [], 'no key of the full size is a verdict');
   t.strictSame(pageErrors, []);
 }
@@ -321,7 +337,7 @@ async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<v
 async function checkZone(t: Test, browser: Browser, room: AppRoom): Promise<void> {
   const { page, text, pageErrors } = await open(t, browser, room);
   const clock = /\d\d:\d\d:\d\d/g;
-  const told = await text('.incident');
+  const told = (await text('.told')) + (await text('.moments [aria-pressed=true]'));
   t.ok((told.match(clock)?.length ?? 0) >= 6, 'times');
   t.strictSame(
     told.match(clock)?.length,
@@ -333,4 +349,27 @@ async function checkZone(t: Test, browser: Browser, room: AppRoom): Promise<void
     /\d\d:\d\d:\d\d (UTC|GMT|[A-Z]{3,4})/,
   );
   t.strictSame(pageErrors, []);
+}
+
+async function checkDoubt(t: Test, browser: Browser): Promise<void> {
+  const room = await appRoom(t, {
+    fill: (db) =>
+      addIncidents(
+        db,
+        [1, 2].map((no) => numbered(no, { clock_doubt: true })),
+      ),
+  });
+  const context = await contextOf(t, browser, room.home, 'Nadia');
+  const { page, text, waitUntil } = await tabOf(context, room.home, { path: '/incidents/2' });
+  await waitUntil(`document.querySelector('.demo-clock') !== null`);
+  await waitUntil(`document.querySelector('.no-picture') !== null`);
+  t.notMatch(await text('.work'), /clock/, 'no incident repeats it');
+  t.strictSame(await violations(page), []);
+  await addIncidents(room.db, [numbered(3)]);
+  await waitUntil(`document.querySelector('.demo-clock') === null`);
+  t.match(
+    await text('.incident'),
+    /box’s clock is not reliable/,
+    'with a good clock in the room, its own incidents state it',
+  );
 }

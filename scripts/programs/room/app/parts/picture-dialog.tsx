@@ -1,6 +1,6 @@
 /** Shows a picture of an incident in full size: zoom and moves by keyboard, mouse, wheel and fingers. */
 import { useComputed, useSignal } from '@preact/signals';
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 import { Button } from '../../../../../agent/kit/controls.tsx';
 import { singleKeys } from '../keys.ts';
 import { percent, words } from '../words/words.ts';
@@ -28,7 +28,8 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
 };
 
 interface Props {
-  readonly src: string;
+  /** Picture as loaded; undefined until then. It is drawn again instead of requested again. */
+  readonly image: HTMLImageElement | undefined;
   readonly alt: string;
   /** Moment and time of the picture. */
   readonly title: string;
@@ -42,10 +43,10 @@ interface Props {
   readonly onClose: () => void;
 }
 
-export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext, onClose }: Props) {
+export function PictureDialog({ image, alt, title, centre, nextTitle, note, onNext, onClose }: Props) {
   const { incident: texts, frame: frameTexts } = words.value;
   const dialog = useRef<HTMLDialogElement>(null);
-  const { stage, frame, placement, place, onLoad } = usePlacement(centre);
+  const { stage, canvas, frame, placement, place } = usePlacement(image, centre);
   // Opens before the next key press, which must not give a verdict.
   useLayoutEffect(() => {
     const before = document.activeElement;
@@ -54,6 +55,8 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
+  // The browser makes the rest of the page inert until the dialog is closed; only then can the focus return.
+  const close = (): void => dialog.current?.close();
   const middle = (): Point => {
     const { width = 0, height = 0 } = frame.value?.stage ?? {};
     return { x: width / 2, y: height / 2 };
@@ -66,7 +69,7 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
     move: (dx, dy) => place((now, of) => moved(now, of, dx, dy)),
     // A click is the way without a drag: from the whole picture to a place in it, and back.
     click: (at) =>
-      place((now, of) => scaled(now, of, now.scale > wholeScale(of) ? 0 : Math.max(1, now.scale * 2), at)),
+      place((now, of) => scaled(now, of, now.scale > wholeScale(of) ? 0 : wholeScale(of) < 1 ? 1 : 2, at)),
   });
   const keys: Readonly<Record<string, () => void>> = {
     '+': () => zoom(ZOOM_STEP),
@@ -74,7 +77,7 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
     '-': () => zoom(1 / ZOOM_STEP),
     '0': showNatural,
     b: onNext,
-    v: onClose,
+    v: close,
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -82,6 +85,8 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
     const act = singleKeys.value ? keys[event.key] : undefined;
     if (dx === 0 && dy === 0 && act === undefined) return;
     event.preventDefault();
+    // The screen below must not take the key that closes the dialog.
+    event.stopPropagation();
     if (act !== undefined) act();
     else place((now, of) => moved(now, of, dx * of.stage.width, dy * of.stage.height));
   };
@@ -106,7 +111,7 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
             {nextTitle} <Key name="b" />
           </Button>
         )}
-        <Button tone="main" aria-keyshortcuts="Escape v" onClick={onClose}>
+        <Button tone="main" aria-keyshortcuts="Escape v" onClick={close}>
           {frameTexts.close} <Key name="Esc" />
         </Button>
         <p class="picture-note" role="status">
@@ -114,15 +119,14 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
         </p>
       </div>
       <div ref={stage} class="picture-stage">
-        <img
-          src={src}
-          alt={alt}
-          draggable={false}
+        <canvas
+          ref={canvas}
+          role="img"
+          aria-label={alt}
           style={{
             visibility: placement.value === undefined ? 'hidden' : 'visible',
             transform: `translate(${x}px, ${y}px) scale(${scale})`,
           }}
-          onLoad={onLoad}
         />
       </div>
     </dialog>
@@ -130,7 +134,7 @@ export function PictureDialog({ src, alt, title, centre, nextTitle, note, onNext
 }
 
 /** Shows a key to those who see it; `aria-keyshortcuts` has it for screen readers. */
-function Key({ name }: { readonly name: string }) {
+export function Key({ name }: { readonly name: string }) {
   return (
     <span class="kbd" aria-hidden="true">
       {name}
@@ -138,9 +142,10 @@ function Key({ name }: { readonly name: string }) {
   );
 }
 
-/** Holds the placement, from the sizes of the picture and of its stage. The next picture keeps it, to compare. */
-function usePlacement(centre: Point | undefined) {
+/** Draws the picture, and holds its placement. The next picture keeps the placement, to compare. */
+function usePlacement(image: HTMLImageElement | undefined, centre: Point | undefined) {
   const stage = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
   const frame = useSignal<Frame | undefined>(undefined);
   const chosen = useSignal<Placement | undefined>(undefined);
   const placement = useComputed(() =>
@@ -148,25 +153,28 @@ function usePlacement(centre: Point | undefined) {
       ? undefined
       : moved(chosen.value ?? natural(frame.value, centre), frame.value, 0, 0),
   );
-  const measure = (): void => {
-    const element = stage.current;
-    const picture = element?.querySelector('img');
-    if (element === null || picture === null || picture === undefined || picture.naturalWidth === 0) return;
-    frame.value = {
-      picture: { width: picture.naturalWidth, height: picture.naturalHeight },
-      stage: { width: element.clientWidth, height: element.clientHeight },
+  useLayoutEffect(() => {
+    const [element, drawing] = [stage.current, canvas.current];
+    if (element === null || drawing === null) return undefined;
+    if (image === undefined) {
+      frame.value = undefined;
+      return undefined;
+    }
+    const { naturalWidth: width, naturalHeight: height } = image;
+    Object.assign(drawing, { width, height });
+    drawing.getContext('2d')?.drawImage(image, 0, 0);
+    const measure = (): void => {
+      const size = { width: element.clientWidth, height: element.clientHeight };
+      frame.value = { picture: { width, height }, stage: size };
     };
-  };
-  useEffect(() => {
-    const element = stage.current;
-    if (element === null) return undefined;
+    measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     return () => observer.disconnect();
-  }, []);
+  }, [image, frame]);
   const place = (change: (now: Placement, of: Frame) => Placement): void => {
     if (frame.value !== undefined && placement.value !== undefined)
       chosen.value = change(placement.value, frame.value);
   };
-  return { stage, frame, placement, place, onLoad: measure };
+  return { stage, canvas, frame, placement, place };
 }

@@ -82,8 +82,11 @@ export function useHand(element: RefObject<HTMLElement>, hand: Hand): void {
   }, [element]);
 }
 
-/** Calls `onSpread` when two fingers on the element move apart; the page itself is then not zoomed. */
-export function useSpread(element: RefObject<HTMLElement>, onSpread: () => void): void {
+/**
+ * Calls `onSpread` when two fingers on the element move apart; the page itself is then not zoomed. `isThere` states
+ * whether the element is rendered.
+ */
+export function useSpread(element: RefObject<HTMLElement>, isThere: boolean, onSpread: () => void): void {
   const current = useRef(onSpread);
   current.current = onSpread;
   useEffect(() => {
@@ -112,5 +115,5 @@ export function useSpread(element: RefObject<HTMLElement>, onSpread: () => void)
       target.removeEventListener('touchstart', press);
       target.removeEventListener('touchmove', drag);
     };
-  }, [element]);
+  }, [element, isThere]);
 }

@@ -10,8 +10,8 @@ import { useKeys } from '../keys.ts';
 import { may } from '../session.ts';
 import { plain } from '../words/plain.ts';
 import { kindText } from '../words/sentence.ts';
-import { siteTimeText, words } from '../words/words.ts';
-import { PictureDialog } from './picture-dialog.tsx';
+import { siteClockText, siteTimeText, words } from '../words/words.ts';
+import { Key, PictureDialog } from './picture-dialog.tsx';
 import { useSpread } from './picture-hand.ts';
 
 type Moment = Still['moment'];
@@ -47,7 +47,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
   const { incident, timeZone, location } = detail;
   const chosenMoment = useSignal<Moment>(newest.moment);
   /** Pictures that this person has seen; a picture is requested, and its viewing audited, when it is shown. */
-  const shown = useSignal<ReadonlySet<string>>(new Set());
+  const shown = useSignal<ReadonlyMap<string, HTMLImageElement>>(new Map());
   const broken = useSignal<ReadonlySet<string>>(new Set());
   const isFull = useSignal(false);
   const note = useSignal('');
@@ -67,7 +67,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
     if (isVisible) isFull.value = true;
   };
   useKeys({ v: open, b: next });
-  useSpread(button, open);
+  useSpread(button, isVisible, open);
   const altOf = ({ moment }: Still): string =>
     `${kindText(incident.kind, words.value)}, ${texts.moments[moment]}`;
   const urlOf = ({ moment }: Still): string => `/api/incidents/${incident.no}/stills/${moment}`;
@@ -78,7 +78,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
     <section class="gallery" aria-label={texts.pictures}>
       <div class="gallery-bar">
         {stills.length === 1 ? (
-          <MomentText still={still} timeZone={timeZone} />
+          <MomentText still={still} timeZone={timeZone} hasZone />
         ) : (
           <div class="moments">
             {stills.map((one) => (
@@ -89,45 +89,44 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
                 aria-pressed={one === still}
                 onClick={() => choose(one.moment)}
               >
-                <MomentText still={one} timeZone={timeZone} />
+                <MomentText still={one} timeZone={timeZone} hasZone={one === still} />
+                {one === following && <Key name="b" />}
               </button>
             ))}
-            <span class="kbd" aria-hidden="true">
-              b
-            </span>
           </div>
         )}
-        <Button id="full-size" aria-keyshortcuts="v" disabled={!isVisible} onClick={open}>
-          {texts.fullSize}{' '}
-          <span class="kbd" aria-hidden="true">
-            v
-          </span>
-        </Button>
       </div>
-      {isVisible || <p class="no-picture">{still.isStored ? texts.broken : texts.coming}</p>}
-      <button
-        ref={button}
-        type="button"
-        class={`pictures ${still.moment}`}
-        hidden={!isVisible}
-        title={texts.fullSize}
-        onClick={open}
-      >
-        {mounted.map((one) => (
-          <img
-            key={keyOf(one)}
-            src={urlOf(one)}
-            alt={altOf(one)}
-            hidden={one !== still}
-            onLoad={() => {
-              shown.value = new Set([...shown.value, keyOf(one)]);
-            }}
-            onError={() => {
-              broken.value = new Set([...broken.value, keyOf(one)]);
-            }}
-          />
-        ))}
-      </button>
+      {isVisible ? (
+        <div class="picture-frame">
+          <button
+            ref={button}
+            type="button"
+            class={`pictures ${still.moment}`}
+            title={texts.fullSize}
+            onClick={open}
+          >
+            {mounted.map((one) => (
+              <img
+                key={keyOf(one)}
+                src={urlOf(one)}
+                alt={altOf(one)}
+                hidden={one !== still}
+                onLoad={({ currentTarget }) => {
+                  shown.value = new Map([...shown.value, [keyOf(one), currentTarget]]);
+                }}
+                onError={() => {
+                  broken.value = new Set([...broken.value, keyOf(one)]);
+                }}
+              />
+            ))}
+          </button>
+          <Button id="full-size" aria-keyshortcuts="v" onClick={open}>
+            {texts.fullSize} <Key name="v" />
+          </Button>
+        </div>
+      ) : (
+        <p class="no-picture">{still.isStored ? texts.broken : texts.coming}</p>
+      )}
       <p class="quiet picture-note" role="status">
         {note.value}
       </p>
@@ -136,7 +135,7 @@ function Gallery({ detail, stills, newest }: GalleryProps) {
       </p>
       {isFull.value && isVisible && (
         <PictureDialog
-          src={urlOf(still)}
+          image={shown.value.get(keyOf(still))}
           alt={altOf(still)}
           title={momentText(still, timeZone)}
           centre={centreOf(location)}
@@ -169,12 +168,14 @@ interface MomentTextProps {
   readonly still: Still;
   /** Time zone of the site. */
   readonly timeZone: string | null;
+  readonly hasZone: boolean;
 }
 
-function MomentText({ still: { moment, time }, timeZone }: MomentTextProps) {
+function MomentText({ still: { moment, time }, timeZone, hasZone }: MomentTextProps) {
   return (
     <span>
-      <b class="moment">{words.value.incident.moments[moment]}</b> {siteTimeText(time, timeZone)}
+      <b class="moment">{words.value.incident.moments[moment]}</b>{' '}
+      {hasZone ? siteTimeText(time, timeZone) : siteClockText(time, timeZone)}
     </span>
   );
 }
