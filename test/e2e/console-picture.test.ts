@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import t from 'tap';
-import type { Incident, Queue } from '../../scripts/programs/room/contract/incident.ts';
+import type { Incident, IncidentDetail, Queue } from '../../scripts/programs/room/contract/incident.ts';
+import type { Session } from '../../scripts/programs/room/contract/session.ts';
 import { browserMissing } from '../lib/browser.ts';
 import { ConsoleScreen } from '../lib/console-screen.ts';
 import { ROOT, STREET_CLIP, scratch } from '../lib/paths.ts';
@@ -83,6 +84,15 @@ t.test(
     const rows = Number(await screen.page.evaluate(`document.querySelectorAll('.row').length`));
     t.ok(rows >= 3, `${rows} lines`);
     t.equal(await screen.page.evaluate(hasPicture), true, 'the picture is shown');
+    const { timeZone } = JSON.parse((await screen.request('/api/session')).text) as Session;
+    const opened = (await screen.page.evaluate(
+      `fetch('/api' + location.pathname).then((answer) => answer.json())`,
+    )) as IncidentDetail;
+    t.equal(opened.timeZone, timeZone, 'the still has the time zone of the screen');
+    const isInDoubt = output.includes('clock is not set by the network');
+    t.equal((await screen.page.$('.demo-clock')) !== null, isInDoubt, 'the head states a clock in doubt');
+    const incidentText = String(await screen.page.evaluate(`document.querySelector('.work').textContent`));
+    t.notMatch(incidentText, /clock/i, 'no incident repeats it');
     t.equal(await screen.page.$eval('html', (html) => html.getAttribute('lang')), 'en');
     t.same(screen.pageErrors, []);
   },

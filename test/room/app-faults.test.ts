@@ -311,7 +311,7 @@ async function checkScreens(t: Test, role: Role, tab: Tab & { room: AppRoom }): 
     await page.$$eval('.incident .act', (all) => all.map(({ classList }) => classList[1])),
     allowed(BUTTONS),
   );
-  t.equal(await isThere('figure img'), may(role, 'see-still'), 'pictures');
+  t.equal(await isThere('.pictures img'), may(role, 'see-still'), 'pictures');
   const incidentText = String(await page.$eval('.incident', ({ textContent }) => textContent));
   const zones = [...incidentText.matchAll(/\d\d:\d\d:\d\d (\S{3,5})/g)].map(([, zone]) => zone);
   t.ok(zones.length > 3, 'every time of day names its zone');

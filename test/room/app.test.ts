@@ -110,7 +110,7 @@ async function everyScreen(t: Test, browser: Browser, jpeg: Buffer, look: Look):
   t.strictSame(first.slice(0, 2), ['1', '2'], 'overdue alerts come first, by priority');
   await page.click('[data-no="2"]');
   await untilTrue(
-    '[...document.images].length === 3 && [...document.images].every((image) => image.complete)',
+    '[...document.images].length === 1 && [...document.images].every((image) => image.complete)',
   );
   await untilTrue('document.activeElement.id === "incident-title"');
   problems.push(...(await screenProblems(page, '3-incident', look)));

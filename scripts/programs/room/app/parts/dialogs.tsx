@@ -108,6 +108,8 @@ function NoteDialog({ incident }: { readonly incident: Incident }) {
 const KEYS = [
   ['move', ['j', 'k']],
   ['open', ['Enter']],
+  ['fullSize', ['v']],
+  ['moment', ['b']],
   ['claim', ['c']],
   ['dispatch', ['d']],
   ['verdict', ['t', 'f', 'u']],

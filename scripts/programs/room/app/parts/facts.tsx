@@ -20,7 +20,7 @@ export function Facts({ incident, detail }: FactsProps) {
   const { purpose, legalBasis, validUntil } = detail ?? {};
   const timeZone = detail?.timeZone ?? null;
   return (
-    <section aria-label={texts.facts}>
+    <section>
       <dl class="facts">
         <Fact name={texts.box}>
           <b>{box}</b> {site} · {placeText(place, words.value)}

@@ -17,6 +17,7 @@ import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
 import { tell } from '../toasts.ts';
 import { words } from '../words/words.ts';
+import { DemoClock, RoomClock } from './clock.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { LookDialog } from './look-dialog.tsx';
 import { LinkMark } from './marks.tsx';
@@ -36,6 +37,7 @@ export function Frame() {
         </a>
         <Header />
         <Connection />
+        <DemoClock />
         <Screen />
       </div>
       {!expired.value && <Dialogs />}
@@ -76,6 +78,7 @@ function Header() {
           <PlaceLink key={one} to={one} text={places[one]} />
         ))}
       </nav>
+      <RoomClock />
       <p class={`link ${link.value}`} role="status">
         <LinkMark link={link.value} /> {frame.links[link.value]}
       </p>

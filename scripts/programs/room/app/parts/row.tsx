@@ -5,6 +5,7 @@ import { isSelected, refusals, selectedIncidents } from '../queue/selection.ts';
 import { nowMs, session, tick } from '../session.ts';
 import { age, kindText, sentence } from '../words/sentence.ts';
 import { words } from '../words/words.ts';
+import { isDemoClockInDoubt } from './clock.tsx';
 import { Mark, stateText } from './marks.tsx';
 
 /** Height of a line, as in style.css. */
@@ -70,7 +71,7 @@ function IncidentText({ incident }: { readonly incident: Incident }) {
       <span class="what">
         <strong>{kindText(kind, words.value)}</strong>
         {severity !== 'alert' && <i class="tag">{severities[severity]}</i>}
-        {clockDoubt && <i class="tag doubt">{queue.doubt}</i>}
+        {clockDoubt && !isDemoClockInDoubt.value && <i class="tag doubt">{queue.doubt}</i>}
         {endedAt !== null && <i class="tag">{queue.endedText}</i>}
         {refusal === undefined ? (
           <span class="how">{sentence(incident, words.value)}</span>

@@ -8,6 +8,7 @@ import { ApiProblem, get } from '../api.ts';
 import { useKeys } from '../keys.ts';
 import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
 import { BulkBar, isBulk } from '../parts/bulk-bar.tsx';
+import { isDemoClockInDoubt } from '../parts/clock.tsx';
 import { Nearby, Notes, PrecisionOf } from '../parts/context.tsx';
 import { Facts } from '../parts/facts.tsx';
 import { Mark, stateText } from '../parts/marks.tsx';
@@ -101,8 +102,10 @@ export function IncidentScreen({ no }: { readonly no: number }) {
           <Actions incident={incident} />
           <Doubts incident={incident} detail={detail} />
           <div class="incident-body">
-            <div class="seen">{detail !== undefined && <Pictures detail={detail} />}</div>
-            <div class="told">
+            <div class="seen">{detail !== undefined && <Pictures key={no} detail={detail} />}</div>
+            {/* Focusable, because beside a picture it scrolls by itself. */}
+            {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a part that scrolls needs the keyboard */}
+            <section class="told" tabIndex={0} aria-label={words.value.incident.facts}>
               <Facts incident={incident} detail={detail} />
               {detail !== undefined && <PrecisionOf precision={detail.precision} />}
               {detail !== undefined && <Notes notes={detail.notes} timeZone={detail.timeZone} />}
@@ -115,7 +118,7 @@ export function IncidentScreen({ no }: { readonly no: number }) {
                 />
               )}
               {detail?.sealed === true && may('request-sealed') && <Sealed key={no} no={no} />}
-            </div>
+            </section>
           </div>
         </>
       )}
@@ -190,7 +193,7 @@ function Doubts({ incident, detail }: DoubtsProps) {
   return (
     <>
       <SuppressedNotice incident={incident} />
-      {incident.clockDoubt && <Notice tone="warn">{texts.clockDoubt}</Notice>}
+      {incident.clockDoubt && !isDemoClockInDoubt.value && <Notice tone="warn">{texts.clockDoubt}</Notice>}
       {degraded !== '' && <Notice tone="warn">{texts.degraded(degraded)}</Notice>}
       {!isKnown(incident.kind, words.value) && <Notice tone="info">{unknownKind}</Notice>}
     </>

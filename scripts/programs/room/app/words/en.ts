@@ -140,6 +140,9 @@ export const EN = {
       'No connection to the control room’s server. The display may be out of date; the console reconnects automatically.',
     unavailableNotice:
       'The control room’s database does not answer. The display may be out of date; actions are refused until it is back.',
+    roomTime: 'Time of the control room',
+    demoClock:
+      'Demonstration: no clock here is synchronised with the network. Times of occurrence may be wrong.',
     noPlace: 'Your role has no access to this screen.',
     unreached: 'The control room’s server does not answer.',
     refusal: (status: number) => `The server refused the request (${status}).`,
@@ -224,6 +227,11 @@ export const EN = {
     missing: 'No such incident, or its retention period is over.',
     moments: { before: 'Before', deposit: 'When it appeared', snapshot: 'At the alert' },
     pictures: 'Pictures',
+    fullSize: 'Full size',
+    naturalSize: 'Natural size',
+    zoomIn: 'Zoom in',
+    zoomOut: 'Zoom out',
+    onlyPicture: 'This incident has only this picture.',
     noStill: 'No picture.',
     absent: (reason: string) => `No picture: ${reason}`,
     coming: 'The picture has not arrived yet.',
@@ -285,6 +293,8 @@ export const EN = {
     keys: {
       move: 'next, previous line',
       open: 'open; expand or collapse a storm',
+      fullSize: 'picture in full size; there + − 0 zoom, arrows move',
+      moment: 'before, after: next picture of the incident',
       claim: 'claim',
       dispatch: 'dispatch',
       verdict: 'verdict: confirmed, false alarm, unclear',

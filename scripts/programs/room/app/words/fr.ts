@@ -130,6 +130,9 @@ export const FR: Words = {
       'Pas de connexion au serveur du CSU. L’affichage peut être ancien ; la reconnexion est automatique.',
     unavailableNotice:
       'La base de données du CSU ne répond pas. L’affichage peut être ancien ; les actions sont refusées jusqu’à son retour.',
+    roomTime: 'Heure du CSU',
+    demoClock:
+      'Démonstration : aucune horloge n’est synchronisée par le réseau ici. L’heure des faits peut être fausse.',
     noPlace: 'Votre rôle ne donne pas accès à cet écran.',
     unreached: 'Le serveur du CSU ne répond pas.',
     refusal: (status) => `Le serveur a refusé la demande (${status}).`,
@@ -220,6 +223,11 @@ export const FR: Words = {
     missing: 'Cet incident n’existe pas, ou sa durée de conservation est échue.',
     moments: { before: 'Avant', deposit: 'À l’apparition', snapshot: 'À l’alerte' },
     pictures: 'Images',
+    fullSize: 'Plein écran',
+    naturalSize: 'Taille réelle',
+    zoomIn: 'Zoomer',
+    zoomOut: 'Dézoomer',
+    onlyPicture: 'Cet incident n’a que cette image.',
     noStill: 'Pas d’image.',
     absent: (reason) => `Pas d’image : ${reason}`,
     coming: 'L’image n’est pas encore arrivée.',
@@ -281,6 +289,8 @@ export const FR: Words = {
     keys: {
       move: 'ligne suivante, précédente',
       open: 'ouvrir ; développer ou réduire des alertes groupées',
+      fullSize: 'image en plein écran ; là, + − 0 zoom, flèches pour déplacer',
+      moment: 'avant, après : image suivante de l’incident',
       claim: 'prendre en charge',
       dispatch: 'engager une patrouille',
       verdict: 'verdict : avéré, faux positif, levée de doute impossible',

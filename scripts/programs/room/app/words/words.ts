@@ -20,12 +20,18 @@ export function percent(ratio: number): string {
  * The day is shown unless it is today. Invalid times are returned as received.
  */
 export function siteTimeText(iso: string, ofSite: string | null): string {
+  const text = siteClockText(iso, ofSite);
+  const ms = Date.parse(iso);
+  return Number.isNaN(ms) ? text : `${text} ${zoneName(ms, ofSite ?? session.value?.timeZone)}`;
+}
+
+/** Formats a time as `siteTimeText`, without the zone, for use beside one that has it. */
+export function siteClockText(iso: string, ofSite: string | null): string {
   const timeZone = ofSite ?? session.value?.timeZone;
   const locale = language.value === 'en' ? 'en-GB' : 'fr';
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return iso;
   const day = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone });
   const clock = new Intl.DateTimeFormat(locale, { timeStyle: 'medium', timeZone }).format(date);
-  const time = `${clock} ${zoneName(date.getTime(), timeZone)}`;
-  return day.format(date) === day.format(new Date()) ? time : `${day.format(date)}, ${time}`;
+  return day.format(date) === day.format(new Date()) ? clock : `${day.format(date)}, ${clock}`;
 }

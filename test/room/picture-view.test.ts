@@ -1,0 +1,375 @@
+/** Browser tests of the picture of an incident: its place on the screen, full size, zoom, and the pictures before it. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Browser, CDPSession, Page } from 'puppeteer-core';
+import sharp from 'sharp';
+import t, { type Test } from 'tap';
+import { iso, type Sql } from '../../scripts/programs/room/database/sql.ts';
+import { browserMissing } from '../lib/browser.ts';
+import { addIncidents, addStill } from '../lib/console-rows.ts';
+import { ROOT, scratch } from '../lib/paths.ts';
+import { type AppRoom, appRoom, contextOf, type Tab, tabOf } from '../lib/room-browser.ts';
+import { evening, numbered } from '../lib/room-evening.ts';
+import { violations } from '../page/in-page.ts';
+import { openBrowser, savePicture } from '../page/phone.ts';
+
+const SCREENS_DIR = join(ROOT, '.cache/console-screens');
+const DESK = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+/** Incidents of the evening: with three pictures, with one of the test, and with none. */
+const [THREE, ONE] = [2, 50];
+/** Size of a still, in px. */
+const STILL = { width: 1280, height: 960 };
+const LANGUAGES = ['en', 'fr'] as const;
+
+t.test(
+  'the picture of an incident is the screen',
+  { skip: browserMissing(), timeout: 180_000 },
+  async (t) => {
+    const jpeg = await sharp(join(ROOT, 'docs/alert.jpg'))
+      .resize(STILL.width, STILL.height)
+      .jpeg()
+      .toBuffer();
+    const browser = await openBrowser(join(scratch(t), 'profile'));
+    t.teardown(() => browser.close());
+    const room = await appRoom(t, { fill: (db) => fill(db, jpeg) });
+    for (const language of LANGUAGES) {
+      await t.test(`picture, facts and actions are on one screen of 1280 × 800, ${language}`, (t) =>
+        checkDesk(t, browser, room, language),
+      );
+      await t.test(`the picture comes first on a phone, with the actions on the screen, ${language}`, (t) =>
+        checkPhone(t, browser, room, language),
+      );
+    }
+    await t.test('the keyboard opens, zooms, moves and closes the full size', (t) =>
+      checkKeys(t, browser, room),
+    );
+    await t.test('the mouse opens, zooms and drags the full size', (t) => checkMouse(t, browser, room));
+    await t.test('two fingers open and zoom the full size', (t) => checkFingers(t, browser, room));
+    await t.test('one key shows the pictures before the alert, each with its time', (t) =>
+      checkMoments(t, browser, room),
+    );
+    await t.test('a demonstration whose clocks are all in doubt states it once', (t) =>
+      checkDoubt(t, browser),
+    );
+    await t.test('picture and screen name one time zone', (t) => checkZone(t, browser, room));
+  },
+);
+
+/** Adds the evening, and an incident with one picture, whose alert is at the right. */
+async function fill(db: Sql, jpeg: Buffer): Promise<void> {
+  await evening(db, jpeg);
+  const sha256 = createHash('sha256').update(jpeg).digest('hex');
+  const stills = [{ moment: 'snapshot', name: 'one.jpg', time: iso(Date.now() - 20_000), sha256 }];
+  const detail = JSON.stringify({ stills, timeZone: 'Europe/Paris', location: [0.8, 0.4, 0.9, 0.6] });
+  await addIncidents(db, [numbered(ONE, { box: 'cam-one', detail })]);
+  await addStill(db, { name: 'one.jpg' }, jpeg, Date.now(), { site: 'centre', box: 'cam-one' });
+}
+
+interface Opening {
+  readonly language?: 'en' | 'fr';
+  readonly no?: number;
+  readonly size?: { readonly width: number; readonly height: number };
+  readonly user?: string;
+}
+
+async function open(
+  t: Test,
+  browser: Browser,
+  room: AppRoom,
+  { language = 'en', no = THREE, size = DESK, user = 'Nadia' }: Opening = {},
+): Promise<Tab> {
+  const context = await contextOf(t, browser, room.home, user);
+  const tab = await tabOf(context, room.home, { look: [language, 'light'], path: `/incidents/${no}` });
+  const isPhone = size === PHONE;
+  await tab.page.setViewport({ ...size, hasTouch: isPhone, isMobile: isPhone });
+  await tab.page.reload({ waitUntil: 'load' });
+  await tab.waitUntil(`document.querySelector('.pictures img:not([hidden])')?.naturalWidth > 0`);
+  await tab.waitUntil(`document.querySelector('.facts') !== null`);
+  return tab;
+}
+
+/** Names of the elements that are not entirely on the screen, with their places. */
+const OFF_SCREEN = `(...selectors) => selectors.filter((selector) => {
+  const found = [...document.querySelectorAll(selector)];
+  return found.length === 0 || found.some((element) => {
+    const { left, top, right, bottom, width } = element.getBoundingClientRect();
+    return width === 0 || left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+  });
+})`;
+
+/** Visible targets that are too small for a thumb, and the page if it scrolls sideways. */
+const SMALL_TARGETS = `[
+  ...[...document.querySelectorAll('.top button, .top a, .incident button, .incident .back, dialog button')]
+    .map((target) => [target.outerHTML.slice(0, 60), target.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width > 0 && (width < 44 || height < 44))
+    .map(([html, { width, height }]) => html + ' is ' + width + ' by ' + height),
+  ...(document.documentElement.scrollWidth > innerWidth ? ['the page scrolls sideways'] : []),
+]`;
+
+const offScreen = (page: Page, ...selectors: string[]): Promise<unknown> =>
+  page.evaluate(`(${OFF_SCREEN})(...${JSON.stringify(selectors)})`);
+
+async function checkDesk(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
+  for (const user of ['Nadia', 'Omar']) {
+    const { page, pageErrors } = await open(t, browser, room, { language, user });
+    await savePicture(page, join(SCREENS_DIR, `picture-desk-${user}-${language}.png`));
+    t.strictSame(
+      await offScreen(
+        page,
+        '.pictures img:not([hidden])',
+        '.facts dt',
+        '.facts dd',
+        '.incident .act',
+        '#full-size',
+        '.queue',
+      ),
+      [],
+      'all of it is visible',
+    );
+    const places = (await page.evaluate(`(() => {
+      const at = (selector) => document.querySelector(selector).getBoundingClientRect();
+      const [queue, picture, facts] = [at('.queue'), at('.pictures img:not([hidden])'), at('.facts')];
+      return { queue: queue.right, from: picture.left, to: picture.right, wide: picture.width, facts: facts.left };
+    })()`)) as Record<'queue' | 'from' | 'to' | 'wide' | 'facts', number>;
+    t.ok(
+      places.queue <= places.from && places.to <= places.facts,
+      'queue, picture and facts are side by side',
+    );
+    t.ok(places.wide >= 500, `the picture is ${places.wide} px wide`);
+    t.strictSame(await violations(page), []);
+    t.strictSame(pageErrors, []);
+  }
+}
+
+async function checkPhone(t: Test, browser: Browser, room: AppRoom, language: 'en' | 'fr'): Promise<void> {
+  const { page, pageErrors } = await open(t, browser, room, { language, size: PHONE });
+  await savePicture(page, join(SCREENS_DIR, `picture-phone-${language}.png`));
+  t.strictSame(
+    await offScreen(page, '.pictures img:not([hidden])', '.incident .act', '#full-size', '#incident-title'),
+    [],
+    'the whole picture and every action are visible',
+  );
+  const [picture = 0, title = 0] = (await page.evaluate(
+    `['.pictures', '#incident-title'].map((one) => document.querySelector(one).getBoundingClientRect().top)`,
+  )) as number[];
+  t.ok(picture < title, 'the picture is first');
+  t.strictSame(await page.evaluate(SMALL_TARGETS), []);
+  t.strictSame(await violations(page), []);
+  await page.touchscreen.tap(200, picture + 60);
+  await page.waitForSelector('dialog.picture-dialog[open]');
+  await page.waitForFunction(
+    `document.querySelector('.picture-stage canvas').style.visibility === 'visible'`,
+  );
+  await savePicture(page, join(SCREENS_DIR, `picture-full-phone-${language}.png`));
+  t.strictSame(await page.evaluate(SMALL_TARGETS), [], 'targets of the full size');
+  t.strictSame(await violations(page), []);
+  t.strictSame(pageErrors, []);
+}
+
+interface Shown {
+  readonly scale: number;
+  readonly x: number;
+  readonly y: number;
+  readonly stage: { readonly width: number; readonly height: number };
+}
+
+/** Place and factor of the picture in the open dialog. */
+async function shown(page: Page): Promise<Shown> {
+  return (await page.evaluate(`(() => {
+    const stage = document.querySelector('.picture-stage').getBoundingClientRect();
+    const image = document.querySelector('.picture-stage canvas');
+    const { left, top, width } = image.getBoundingClientRect();
+    return {
+      scale: width / image.width, x: left - stage.left, y: top - stage.top,
+      stage: { width: stage.width, height: stage.height },
+    };
+  })()`)) as Shown;
+}
+
+const FULL = `document.querySelector('.picture-dialog[open] .picture-stage canvas')?.style.visibility === 'visible'`;
+const FULL_GONE = `document.querySelector('.picture-dialog') === null`;
+
+async function checkKeys(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, posts, requestedPaths, pageErrors, waitUntil } = await open(t, browser, room, { no: ONE });
+  const { keyboard } = page;
+  await keyboard.press('v');
+  await waitUntil(FULL);
+  await savePicture(page, join(SCREENS_DIR, 'picture-full-desk.png'));
+  const first = await shown(page);
+  t.equal(first.scale, 1, 'natural size');
+  t.ok(first.stage.height < STILL.height, 'the stage is smaller than the still');
+  await keyboard.press('+');
+  const larger = await shown(page);
+  t.equal(larger.scale, 1.5);
+  await keyboard.press('ArrowRight');
+  t.ok((await shown(page)).x < larger.x, 'an arrow moves the view to the right');
+  await keyboard.press('0');
+  t.equal((await shown(page)).scale, 1);
+  for (let at = 0; at < 9; at += 1) await keyboard.press('-');
+  const least = await shown(page);
+  t.ok(least.scale * STILL.height <= least.stage.height + 0.5, 'the smallest size shows the whole picture');
+  t.ok(least.x > 0, 'in the middle');
+  for (let at = 0; at < 12; at += 1) await keyboard.press('+');
+  t.equal((await shown(page)).scale, 8, 'the largest size');
+  await keyboard.press('b');
+  await waitUntil(
+    `document.querySelector('.picture-bar .picture-note').textContent.includes('only this picture')`,
+  );
+  for (const key of ['t', 'f', 'c'] as const) await keyboard.press(key);
+  t.strictSame(await violations(page), []);
+  await keyboard.press('Escape');
+  await waitUntil(FULL_GONE);
+  t.equal(await page.evaluate('document.activeElement.id'), 'incident-title', 'the focus is where it was');
+  await page.focus('.pictures');
+  await keyboard.press('Enter');
+  await waitUntil(FULL);
+  await keyboard.press('v');
+  await waitUntil(FULL_GONE);
+  t.match(await page.evaluate('document.activeElement.outerHTML'), /^<button[^>]*pictures snapshot/);
+  const asked = requestedPaths.slice(requestedPaths.lastIndexOf(`GET /incidents/${ONE}`));
+  t.equal(asked.filter((path) => path.includes('/stills/')).length, 1, 'the full size is no second viewing');
+  t.strictSame(posts, [], 'no key of the full size is a verdict');
+  t.strictSame(pageErrors, []);
+}
+
+async function checkMouse(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, waitUntil, pageErrors } = await open(t, browser, room, { no: ONE });
+  await page.click('.pictures');
+  await waitUntil(FULL);
+  const { stage } = await shown(page);
+  const top = DESK.height - stage.height;
+  const at = { x: 300, y: 200 };
+  const pointIn = ({ x, y, scale }: Shown) => [(at.x - x) / scale, (at.y - y) / scale].map(Math.round);
+  await page.mouse.move(at.x, top + at.y);
+  const before = pointIn(await shown(page));
+  await page.mouse.wheel({ deltaY: -300 });
+  await page.waitForFunction(`document.querySelector('.picture-title').textContent.includes('182')`);
+  t.strictSame(pointIn(await shown(page)), before, 'the point under the mouse stays');
+  const from = await shown(page);
+  await page.mouse.down();
+  await page.mouse.move(at.x - 80, top + at.y - 50, { steps: 4 });
+  await page.mouse.up();
+  const to = await shown(page);
+  t.strictSame([to.x - from.x, to.y - from.y].map(Math.round), [-80, -50], 'a drag moves the picture');
+  await page.mouse.click(at.x, top + at.y);
+  const whole = await shown(page);
+  t.ok(whole.scale * STILL.height <= stage.height + 0.5, 'a click shows the whole picture');
+  await page.mouse.click(at.x, top + at.y);
+  t.equal((await shown(page)).scale, 1, 'and the next one its natural size');
+  await page.click('.picture-bar .main');
+  await waitUntil(FULL_GONE);
+  t.strictSame(pageErrors, []);
+}
+
+/** Moves two fingers apart around a point, from 40 to 160 px. */
+async function spread(
+  devtools: CDPSession,
+  { x, y }: { readonly x: number; readonly y: number },
+): Promise<void> {
+  const fingers = (apart: number) => [-1, 1].map((side, id) => ({ x: x + (side * apart) / 2, y, id }));
+  const send = (
+    type: 'touchStart' | 'touchMove' | 'touchEnd',
+    touchPoints: { x: number; y: number; id: number }[],
+  ) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints });
+  await send('touchStart', fingers(40));
+  for (let apart = 60; apart <= 160; apart += 20) await send('touchMove', fingers(apart));
+  await send('touchEnd', []);
+}
+
+async function checkFingers(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, waitUntil, pageErrors } = await open(t, browser, room, { no: ONE, size: PHONE });
+  const devtools = await page.createCDPSession();
+  const middle = (await page.evaluate(`(() => {
+    const { left, top, width, height } = document.querySelector('.pictures').getBoundingClientRect();
+    return { x: left + width / 2, y: top + height / 2 };
+  })()`)) as { x: number; y: number };
+  await spread(devtools, middle);
+  await waitUntil(FULL);
+  t.equal(await page.evaluate('visualViewport.scale'), 1, 'the page itself is not zoomed');
+  const before = await shown(page);
+  t.equal(before.scale, 1, 'natural size');
+  const centre = (before.stage.width / 2 - before.x) / STILL.width;
+  t.ok(Math.abs(centre - 0.85) < 0.01, `the alert is in the middle: ${centre}`);
+  await spread(devtools, { x: 195, y: 450 });
+  await waitUntil(`!document.querySelector('.picture-title').textContent.includes('100')`);
+  const after = await shown(page);
+  t.ok(Math.abs(after.scale - 4) < 0.1, `two fingers zoom: ${after.scale}`);
+  t.equal(await page.evaluate('visualViewport.scale'), 1);
+  t.strictSame(pageErrors, []);
+}
+
+async function checkMoments(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, requestedPaths, waitUntil, pageErrors } = await open(t, browser, room);
+  const stillsAsked = () =>
+    requestedPaths.filter((path) => path.includes('/stills/')).map((path) => path.split('/').at(-1));
+  t.notOk(
+    stillsAsked().includes('before'),
+    'a picture that is not shown is not requested, and so not audited',
+  );
+  const pressed = () => page.$eval('.moments [aria-pressed=true]', ({ textContent }) => textContent);
+  const seen = [await pressed()];
+  for (const moment of ['before', 'deposit', 'snapshot']) {
+    await page.keyboard.press('b');
+    await waitUntil(`document.querySelector('.pictures.${moment} img:not([hidden])')?.naturalWidth > 0`);
+    seen.push(await pressed());
+  }
+  const time = String.raw`(\d+ \w+ \d{4}, )?\d\d:\d\d:\d\d GMT\+4$`;
+  const names = ['At the alert', 'Before', 'When it appeared', 'At the alert'];
+  for (const [at, name] of names.entries()) t.match(seen[at], new RegExp(`^${name} ${time}`));
+  await page.keyboard.press('v');
+  await waitUntil(FULL);
+  await page.keyboard.press('+');
+  await page.keyboard.press('b');
+  await waitUntil(`/^Before /.test(document.querySelector('.picture-title').textContent)`);
+  t.equal((await shown(page)).scale, 1.5, 'the next picture keeps the zoom, to compare');
+  await page.keyboard.press('Escape');
+  await waitUntil(FULL_GONE);
+  await page.goto(`${room.home}/incidents/${ONE}`);
+  await page.waitForSelector('.pictures img');
+  await page.keyboard.press('b');
+  await waitUntil(
+    `document.querySelector('.gallery .picture-note').textContent === 'This incident has only this picture.'`,
+  );
+  t.strictSame(pageErrors, []);
+}
+
+async function checkZone(t: Test, browser: Browser, room: AppRoom): Promise<void> {
+  const { page, text, pageErrors } = await open(t, browser, room);
+  const clock = /\d\d:\d\d:\d\d/g;
+  const told = (await text('.told')) + (await text('.moments [aria-pressed=true]'));
+  t.ok((told.match(clock)?.length ?? 0) >= 6, 'times');
+  t.strictSame(
+    told.match(clock)?.length,
+    told.match(/\d\d:\d\d:\d\d GMT\+4/g)?.length,
+    'each names the zone of the site',
+  );
+  t.match(
+    await page.$eval('.room-clock', ({ textContent }) => textContent),
+    /\d\d:\d\d:\d\d (UTC|GMT|[A-Z]{3,4})/,
+  );
+  t.strictSame(pageErrors, []);
+}
+
+async function checkDoubt(t: Test, browser: Browser): Promise<void> {
+  const room = await appRoom(t, {
+    fill: (db) =>
+      addIncidents(
+        db,
+        [1, 2].map((no) => numbered(no, { clock_doubt: true })),
+      ),
+  });
+  const context = await contextOf(t, browser, room.home, 'Nadia');
+  const { page, text, waitUntil } = await tabOf(context, room.home, { path: '/incidents/2' });
+  await waitUntil(`document.querySelector('.demo-clock') !== null`);
+  await waitUntil(`document.querySelector('.no-picture') !== null`);
+  t.notMatch(await text('.work'), /clock/, 'no incident repeats it');
+  t.strictSame(await violations(page), []);
+  await addIncidents(room.db, [numbered(3)]);
+  await waitUntil(`document.querySelector('.demo-clock') === null`);
+  t.match(
+    await text('.incident'),
+    /box’s clock is not reliable/,
+    'with a good clock in the room, its own incidents state it',
+  );
+}
