@@ -11,7 +11,6 @@ import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
 import { letterOf, placesOf } from '../router.ts';
 import { session } from '../session.ts';
 import { kindText, placeText } from '../words/sentence.ts';
-import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
 /** Incident of the open dialog. */
@@ -181,7 +180,7 @@ function Help() {
                   <kbd key={key}>{key}</kbd>
                 ))}
               </dt>
-              <dd>{trackWords.value.keys[name]}</dd>
+              <dd>{help.trackKeys[name]}</dd>
             </div>
           ))}
         {open.map((place) => (

@@ -131,6 +131,8 @@ export const EN = {
     unavailableNotice:
       'The control room’s database does not answer. The display may be out of date; actions are refused until it is back.',
     noPlace: 'Your role has no access to this screen.',
+    notLoaded: 'This screen could not be loaded.',
+    retry: 'Try again',
     unreached: 'The control room’s server does not answer.',
     refusal: (status: number) => `The server refused the request (${status}).`,
   },
@@ -278,6 +280,12 @@ export const EN = {
       filter: 'filter',
       backToQueue: 'back to the queue',
       help: 'this list',
+    },
+    trackKeys: {
+      play: 'passages: play, pause',
+      hits: 'passages: previous, next hit',
+      together: 'passages: hits together',
+      heat: 'passages: where tracks stopped',
     },
   },
   units: { s: 's', min: 'min', h: 'h', d: 'd' },

@@ -121,6 +121,8 @@ export const FR: Words = {
     unavailableNotice:
       'La base de données du CSU ne répond pas. L’affichage peut être ancien ; les actions sont refusées jusqu’à son retour.',
     noPlace: 'Votre rôle ne donne pas accès à cet écran.',
+    notLoaded: 'Cet écran n’a pas pu être chargé.',
+    retry: 'Réessayer',
     unreached: 'Le serveur du CSU ne répond pas.',
     refusal: (status) => `Le serveur a refusé la demande (${status}).`,
   },
@@ -269,6 +271,12 @@ export const FR: Words = {
       filter: 'filtrer',
       backToQueue: 'retour aux signalements',
       help: 'cette liste',
+    },
+    trackKeys: {
+      play: 'passages : lire, pause',
+      hits: 'passages : précédent, suivant',
+      together: 'passages : tous ensemble',
+      heat: 'passages : lieux d’arrêt',
     },
   },
   units: { s: 's', min: 'min', h: 'h', d: 'j' },
