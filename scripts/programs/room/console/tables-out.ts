@@ -1,8 +1,10 @@
 /** Defines the tables exported as CSV. The writer escapes the cells. */
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
+import type { ClosedIncident } from '../contract/closed.ts';
 import type { Statistics } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
+import type { WeekRow } from './week.ts';
 
 export type Cell = string | number | boolean | null;
 export type CsvRow = Readonly<Record<string, Cell>>;
@@ -27,6 +29,11 @@ export const INCIDENTS: Table<Incident> = {
   }),
 };
 
+export const CLOSED: Table<ClosedIncident> = {
+  columns: [...INCIDENTS.columns, 'closedBy', 'reopenedAs'],
+  rowOf: ({ closedBy, reopenedAs, ...incident }) => ({ ...INCIDENTS.rowOf(incident), closedBy, reopenedAs }),
+};
+
 export const CAMERAS: Table<Camera> = {
   columns: [
     ...['site', 'box', 'condition', 'reasons', 'state', 'mode', 'lastReport', 'lastAlert', 'blindS'],
@@ -37,6 +44,14 @@ export const CAMERAS: Table<Camera> = {
 
 export const STATISTICS: Table<Statistics['rows'][number]> = {
   columns: ['key', 'alerts', 'confirmed', 'falseAlarms', 'unclear', 'share', 'low', 'high', 'meanClaimS'],
+  rowOf: (row) => row,
+};
+
+export const WEEK: Table<WeekRow> = {
+  columns: [
+    ...['from', 'to', 'site', 'box', 'rule', 'kind', 'alerts', 'confirmed', 'falseAlarms', 'unclear'],
+    ...['share', 'low', 'high', 'meanClaimS'],
+  ],
   rowOf: (row) => row,
 };
 

@@ -128,11 +128,15 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<Incident> {
     if (row.state !== 'closed') throw conflict(row, 'it is still open');
     const { site, box, episode, entry } = row;
     await mustBeEnrolled(transaction, row);
-    const [later] = await transaction.all<{ no: number }>(
-      'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4 ORDER BY entry LIMIT 1',
+    const [later] = await transaction.all<IncidentRow>(
+      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4
+       ORDER BY entry LIMIT 1`,
       [site, box, episode, entry],
     );
-    if (later !== undefined) throw conflict(row, `it was reopened already, as incident ${later.no}`);
+    if (later !== undefined) {
+      const line = `incident ${row.no}: it was reopened already, as incident ${later.no}`;
+      throw new CallError(409, line, incidentOf(later));
+    }
     mustBeAsSeen(row, body.revision);
     const { integer } = db.dialect.types;
     const [newRow] = await transaction.all<IncidentRow>(

@@ -11,6 +11,7 @@ import { AuditPage } from './audit.ts';
 import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
+import { REPORT_ROUTES } from './report-routes.ts';
 import type { Action } from './roles.ts';
 import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
@@ -324,6 +325,7 @@ export const ROUTES = {
     gives: SearchState,
   },
   ...TRACK_ROUTES,
+  ...REPORT_ROUTES,
   figures: {
     method: 'GET',
     path: '/api/figures',
