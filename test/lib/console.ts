@@ -2,7 +2,7 @@
  * A room's console in this process, on a real database, and clients that send requests as a browser or a program would.
  */
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import http, { type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -36,7 +36,10 @@ export function appFolder(t: Test): string {
   const folder = scratch(t);
   writeFileSync(join(folder, 'index.html'), '<!doctype html><title>Vigie</title>');
   writeFileSync(join(folder, 'app.js'), '// the program\n'.repeat(100));
-  writeFileSync(join(folder, 'style.css'), 'body { margin: 0 }');
+  for (const name of ['style.css', 'views.css']) writeFileSync(join(folder, name), 'body { margin: 0 }');
+  mkdirSync(join(folder, 'chunks'));
+  writeFileSync(join(folder, 'chunks/audit-ABCD2345.js'), '// one screen');
+  writeFileSync(join(folder, 'chunks/secret.txt'), 'no file of the app');
   return folder;
 }
 

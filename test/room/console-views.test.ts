@@ -1,8 +1,6 @@
 /** Browser tests of the console's views: both languages and themes, by keyboard, at 1,500 cameras. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
 import type { Browser } from 'puppeteer-core';
 import t, { type Test } from 'tap';
 import { CallError } from '../../scripts/programs/room/console/handler.ts';
@@ -18,46 +16,12 @@ import { sampled } from '../lib/sampled.ts';
 import { violations } from '../page/in-page.ts';
 import { type Look, openBrowser, savePicture } from '../page/phone.ts';
 
-const APP_DIR = join(ROOT, 'scripts/programs/room/app');
 const SCREENS_DIR = join(ROOT, '.cache/room-desk-screens');
-/** Maximum size that these views add to the console, gzip. */
-const WEIGHT_KB_MAX = 50;
 /** Maximum layout time of 1,500 tiles, in passes over a frame: about 25 ms where a pass takes .3. */
 const DRAWN_PASSES_MAX = 80;
 /** Number of cameras on the screens that axe checks, of every condition; axe takes its time for each. */
 const AXE_CAMERAS = process.env['VIGIE_TEST_FULL'] === '1' ? 1500 : 450;
 const SCREENS = ['cameras', 'plan', 'search', 'tracks', 'figures', 'hand-over', 'audit'];
-const APP_ONLY = `import { render } from 'preact';
-import { path } from './router.ts'; import { session, took, startClock } from './session.ts'; import { startTheme } from './theme.ts';
-import { cameras } from './stream.ts'; import { get } from './api.ts'; import { explain } from './acts.ts'; import { sentence } from './words/sentence.ts'; import { startKeys } from './keys.ts';
-import { language } from '../../../../agent/kit/words.ts'; import * as kit from '../../../../agent/kit/controls.tsx';
-console.log(render, explain, sentence, path, session, took, startClock, startTheme, cameras, get, startKeys, language, kit);`;
-const WITH = `import { VIEWS } from './screens/views.ts'; console.log(VIEWS); ${APP_ONLY}`;
-
-async function bundled(contents: string): Promise<string> {
-  const { outputFiles } = await build({
-    stdin: { contents, resolveDir: APP_DIR, loader: 'ts' },
-    bundle: true,
-    write: false,
-    minify: true,
-    format: 'esm',
-    target: 'es2022',
-    jsx: 'automatic',
-    jsxImportSource: 'preact',
-    legalComments: 'none',
-  });
-  return outputFiles[0]?.text ?? '';
-}
-
-async function styles(file: string): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [join(APP_DIR, file)],
-    bundle: true,
-    write: false,
-    minify: true,
-  });
-  return outputFiles[0]?.text ?? '';
-}
 
 interface OpenView extends Tab {
   readonly room: AppRoom;
@@ -140,15 +104,6 @@ const READY: Readonly<Record<string, string>> = {
   audit: 'document.querySelector(".d-hash") !== null',
 };
 
-t.test('the views are small', async (t) => {
-  const [all, appOnly] = await Promise.all([bundled(WITH), bundled(APP_ONLY)]);
-  const kB =
-    (gzipSync(all).length - gzipSync(appOnly).length + gzipSync(await styles('desk.css')).length) / 1000;
-  t.comment(`${kB.toFixed(1)} kB gzip`);
-  t.ok(kB <= WEIGHT_KB_MAX, `${kB} kB`);
-  t.notMatch(all, /TypeBox|https?:\/\/(?!www\.w3\.org)/);
-});
-
 t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000 }, async (t) => {
   const browser = await openBrowser(join(scratch(t), 'profile'));
   t.teardown(() => browser.close());
@@ -160,6 +115,9 @@ t.test('the views work in a browser', { skip: browserMissing(), timeout: 180_000
   await t.test('an invalid map is refused with a reason', (t) => hostileMaps(t, browser));
   await t.test('a search keeps its input while the server is unavailable', (t) => search(t, browser));
   await t.test('statistics, shift report and audit log show the server’s data', (t) => papers(t, browser));
+  await t.test('a screen that cannot be loaded is reported, and loaded by the next try', (t) =>
+    unloadedScreen(t, browser),
+  );
   await t.test('a changed audit log is shown as broken', (t) => broken(t, browser));
 });
 
@@ -476,6 +434,36 @@ async function papers(t: Test, browser: Browser): Promise<void> {
 }
 
 /** Changes the tables behind the program's back. */
+async function unloadedScreen(t: Test, browser: Browser): Promise<void> {
+  const { page, requestedPaths, waitUntil, text } = await openView(t, browser, { cameras: 1 });
+  const loaded = (): string[] => requestedPaths.filter((path) => /chunks\/(?!chunk-)|views.css/.test(path));
+  t.strictSame(loaded(), [], 'the queue loads no other screen');
+  let isRefused = true;
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    if (isRefused && request.url().includes('/chunks/')) void request.respond({ status: 404, body: '' });
+    else void request.continue();
+  });
+  await page.evaluate(`document.querySelector('nav a[href="/audit"]').click()`);
+  await waitUntil('document.querySelector("main .notice.bad button") !== null');
+  t.equal(await text(), 'This screen could not be loaded. Try again');
+  t.strictSame(await violations(page), []);
+  await page.evaluate('globalThis.isSamePage = true');
+  // A newer server does not have the files that this page asks for, so the page itself is loaded again.
+  await page.click('main .notice.bad button');
+  await waitUntil(
+    'globalThis.isSamePage === undefined && document.querySelector("main .notice.bad") !== null',
+  );
+  isRefused = false;
+  await page.click('main .notice.bad button');
+  await waitUntil('document.querySelector(".d-hash") !== null');
+  t.equal(await page.evaluate('document.activeElement.tagName'), 'H1', 'the focus is on the title');
+  const links = await page.$$eval('link[rel=stylesheet]', (all) =>
+    all.map((link) => link.getAttribute('href')),
+  );
+  t.strictSame(links, ['/views.css', '/style.css'], 'styles of the page override those of a screen');
+}
+
 async function broken(t: Test, browser: Browser): Promise<void> {
   const fill = async (db: Sql): Promise<void> => {
     await city(db);

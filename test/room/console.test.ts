@@ -269,13 +269,17 @@ t.test('foreign origins and host names are refused, and answers are safe for a b
       path,
     );
   }
-  for (const path of ['/..%2fmain.js', '/app.js.map', '/api', '/auth/x', '/a/b/c', '/.git/config']) {
-    t.equal((await ask(`${url}${path}`)).status, 404, path);
-  }
+  const absent = ['/..%2fmain.js', '/app.js.map', '/api', '/auth/x', '/a/b/c', '/chunks/secret.txt'];
+  for (const path of absent) t.equal((await ask(`${url}${path}`)).status, 404, path);
   const script = await ask(`${url}/app.js`);
   t.match(script.headers, { 'content-type': /^text\/javascript/, 'x-content-type-options': 'nosniff' });
   const etag = String(script.headers.etag);
   t.match(await ask(`${url}/app.js`, { headers: { 'if-none-match': etag } }), { status: 304, text: '' });
+  t.match(await ask(`${url}/chunks/audit-ABCD2345.js`), {
+    status: 200,
+    text: '// one screen',
+    headers: { 'content-type': /^text\/javascript/, 'cache-control': 'max-age=31536000, immutable' },
+  });
   const response = await fetch(`${url}/app.js`);
   t.equal(response.headers.get('content-encoding'), 'gzip');
   t.equal(await response.text(), script.text);

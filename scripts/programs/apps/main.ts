@@ -1,9 +1,10 @@
 /**
- * Bundles the browser apps, the technician's page and the room's console: app.js, style.css and index.html each, and
- * nothing else that a browser loads. Unchanged files are not rewritten, so that a package stays up to date.
+ * Bundles the browser apps, the technician's page and the room's console: app.js, style.css and index.html each. The
+ * console also has a style sheet and chunks of code for screens that are loaded when they are opened. Unchanged files
+ * are not rewritten, so that a package stays up to date.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { packageRoot } from '../../../agent/base/package-root.ts';
 import { ruleFields } from './rule-fields.ts';
@@ -12,23 +13,33 @@ interface App {
   /** Folder of the app's sources, and below dist of its output. */
   readonly dir: string;
   readonly define: Readonly<Record<string, string>>;
+  /** Style sheets, each a file of its own. */
+  readonly styles: readonly string[];
 }
 
+/** Folder of the chunks, whose names contain a hash of their content. */
+const CHUNKS_DIR = 'chunks';
+
 const APPS: readonly App[] = [
-  { dir: 'agent/page/app', define: { RULE_FIELDS: JSON.stringify(ruleFields()) } },
-  { dir: 'scripts/programs/room/app', define: {} },
+  { dir: 'agent/page/app', define: { RULE_FIELDS: JSON.stringify(ruleFields()) }, styles: ['style'] },
+  { dir: 'scripts/programs/room/app', define: {}, styles: ['style', 'views'] },
 ];
 
 for (const app of APPS) await bundle(app);
 
-async function bundle({ dir, define }: App): Promise<void> {
+async function bundle({ dir, define, styles }: App): Promise<void> {
   const sources = join(packageRoot(), dir);
   const out = join(packageRoot(), 'dist', dir);
   const { outputFiles } = await build({
     absWorkingDir: packageRoot(),
-    entryPoints: { app: join(sources, 'app.tsx'), style: join(sources, 'style.css') },
+    entryPoints: {
+      app: join(sources, 'app.tsx'),
+      ...Object.fromEntries(styles.map((name) => [name, join(sources, `${name}.css`)])),
+    },
     outdir: out,
     bundle: true,
+    splitting: true,
+    chunkNames: `${CHUNKS_DIR}/[name]-[hash]`,
     write: false,
     minify: true,
     format: 'esm',
@@ -40,11 +51,18 @@ async function bundle({ dir, define }: App): Promise<void> {
     legalComments: 'none',
     logLevel: 'warning',
   });
-  mkdirSync(out, { recursive: true });
+  const paths = new Set(outputFiles.map(({ path }) => path));
+  for (const path of existingChunks(out)) if (!paths.has(path)) rmSync(path);
   for (const { path, contents } of outputFiles) put(path, Buffer.from(contents));
   put(join(out, 'index.html'), readFileSync(join(sources, 'index.html')));
 }
 
+function existingChunks(out: string): string[] {
+  const folder = join(out, CHUNKS_DIR);
+  return existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+}
+
 function put(file: string, contents: Buffer): void {
+  mkdirSync(dirname(file), { recursive: true });
   if (!existsSync(file) || !readFileSync(file).equals(contents)) writeFileSync(file, contents);
 }

@@ -240,17 +240,40 @@ async function withBlindness(
   rows: readonly CameraRow[],
   nowMs: number,
 ): Promise<{ readonly rev: number; readonly camera: Camera }[]> {
-  const sinceMs = nowMs - DAY_MS;
-  const values: Value[] = [iso(sinceMs)];
-  const namedRows = rows.length > NAMED_MAX ? [] : rows;
-  const ofBoxes = namedRows.map(({ site, box }) => {
+  const span = { fromMs: nowMs - DAY_MS, toMs: nowMs, nowMs };
+  const intervals = await blindnessOf(db, rows, span, rows.length > NAMED_MAX ? [] : rows);
+  return rows.map((row) => {
+    const blindS = coveredS(intervals.get(`${row.site}/${row.box}`) ?? [], span.fromMs, nowMs);
+    return { rev: row.rev, camera: cameraOf(row, nowMs, blindS) };
+  });
+}
+
+interface BlindSpan {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly nowMs: number;
+}
+
+/**
+ * Returns the intervals without a usable picture by site/box, where they touch the span. `cameras` tells which
+ * conditions are active; the query covers the `named` cameras, or all if there are none.
+ */
+export async function blindnessOf(
+  db: Queries,
+  cameras: readonly Pick<CameraRow, 'site' | 'box' | 'conditions'>[],
+  { fromMs, toMs, nowMs }: BlindSpan,
+  named: readonly Pick<CameraRow, 'site' | 'box'>[] = [],
+): Promise<Map<string, Interval[]>> {
+  const values: Value[] = [iso(fromMs), iso(toMs)];
+  const ofBoxes = named.map(({ site, box }) => {
     values.push(site, box);
     return `(site = $${values.length - 1} AND box = $${values.length})`;
   });
   // Two queries instead of one: with OR, PostgreSQL scans all system incidents of a box.
   const blindWhile = (still: string): string =>
     `SELECT site, box, kind, started_at, ended_at FROM incident
-     WHERE severity = 'system' AND ${still} AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
+     WHERE severity = 'system' AND ${still} AND started_at <= $2
+       AND kind IN (${BLINDING.map((kind) => `'${kind}'`).join(', ')})
        ${ofBoxes.length > 0 ? `AND (${ofBoxes.join(' OR ')})` : ''}`;
   const blind = await db.all<{
     site: string;
@@ -260,7 +283,7 @@ async function withBlindness(
     ended_at: string | null;
   }>(`${blindWhile('ended_at >= $1')} UNION ALL ${blindWhile('ended_at IS NULL')}`, values);
   const intervals = new Map<string, Interval[]>();
-  const conditionsByBox = new Map(rows.map((row) => [`${row.site}/${row.box}`, row.conditions]));
+  const conditionsByBox = new Map(cameras.map((row) => [`${row.site}/${row.box}`, row.conditions]));
   for (const { site, box, kind, started_at, ended_at } of blind) {
     const key = `${site}/${box}`;
     // The end message is missing, but the box no longer lists the condition. Its end time is unknown, so the interval
@@ -271,8 +294,5 @@ async function withBlindness(
     if (boxIntervals === undefined) intervals.set(key, [interval]);
     else boxIntervals.push(interval);
   }
-  return rows.map((row) => {
-    const blindS = coveredS(intervals.get(`${row.site}/${row.box}`) ?? [], sinceMs, nowMs);
-    return { rev: row.rev, camera: cameraOf(row, nowMs, blindS) };
-  });
+  return intervals;
 }

@@ -5,6 +5,7 @@ import { iso, type Sql } from '../database/sql.ts';
 import { claim, dispatch, note, reassign, release } from './acts.ts';
 import { auditOf, auditPage, ChainCheck, headOf } from './audit.ts';
 import { allCameras, camerasOf } from './cameras.ts';
+import { closedOf, closedPage } from './closed.ts';
 import { csvLines } from './csv.ts';
 import { statisticsOf } from './figures.ts';
 import { handOverOf } from './hand-over.ts';
@@ -18,13 +19,25 @@ import { reopen } from './reopening.ts';
 import { actorOf } from './rows.ts';
 import { stillOf } from './stills.ts';
 import { runningOf, suppress, unsuppress } from './suppressions.ts';
-import { AUDIT, CAMERAS, INCIDENTS, rowsOf, SHIFT_LINES, STATISTICS, type Table } from './tables-out.ts';
+import {
+  AUDIT,
+  CAMERAS,
+  CLOSED,
+  INCIDENTS,
+  rowsOf,
+  SHIFT_LINES,
+  STATISTICS,
+  type Table,
+  WEEK,
+} from './tables-out.ts';
 import { undo } from './undo.ts';
 import { review, reviewAll } from './verdicts.ts';
+import { weekOf, weekRows } from './week.ts';
 
 export type RoomHandlers = Pick<
   Handlers,
   | ('queue' | 'incidents' | 'incidentsCsv' | 'incidentsParquet' | 'incident' | 'still')
+  | ('closed' | 'closedCsv' | 'week' | 'weekCsv')
   | ('claim' | 'release' | 'dispatch' | 'judge' | 'note' | 'reassign' | 'reopen' | 'verdicts' | 'undo')
   | ('patrols' | 'patrol' | 'suppressions' | 'suppress' | 'unsuppress')
   | (
@@ -75,6 +88,12 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       await exported(account, nowMs, 'incidents', query);
       return incidentsParquet(incidentsOf(db, query));
     },
+    closed: ({ account, query }) => closedPage(db, query, account),
+    closedCsv: async ({ account, query, nowMs }) => {
+      await closedPage(db, { ...query, limit: 1 }, account);
+      await exported(account, nowMs, 'closed', query);
+      return table(CLOSED, closedOf(db, query, account));
+    },
     incident: ({ params, nowMs }) => detailOf(db, params.no, { timeZone, nowMs }),
     still: (call) => stillOf(db, call),
     claim: (call) => claim(db, call, timeZone),
@@ -102,6 +121,12 @@ export function dataHandlers(db: Sql, { timeZone, people, plan, patrols }: DataO
       const { rows } = await statisticsOf(db, query, timeZone);
       await exported(account, nowMs, 'figures', query);
       return table(STATISTICS, rows);
+    },
+    week: ({ query, nowMs }) => weekOf(db, query, { timeZone, nowMs }),
+    weekCsv: async ({ account, query, nowMs }) => {
+      const rows = await weekRows(db, query, { timeZone, nowMs });
+      await exported(account, nowMs, 'week', query);
+      return table(WEEK, rows);
     },
     handOver: ({ query, nowMs }) => handOverOf(db, query, nowMs),
     handOverCsv: async ({ account, query, nowMs }) => {

@@ -72,14 +72,22 @@ export async function onlySiteOf(db: Queries, box: string): Promise<string | und
   return sites.length === 1 ? sites[0]?.site : undefined;
 }
 
-function after(cursor: string | undefined, values: Value[]): string[] {
+/**
+ * Returns the condition for rows after a cursor, in descending order of a time and the number.
+ * @throws {CallError} 400 for an invalid cursor
+ */
+export function after(
+  cursor: string | undefined,
+  values: Value[],
+  column: 'received' | 'closed_at' = 'received',
+): string[] {
   if (cursor === undefined) return [];
-  const [, received = '', no = ''] = /^(\d{4}-\d{2}-\d{2}T[\d:.]{12}Z)_(\d{1,15})$/.exec(cursor) ?? [];
-  if (received === '') {
+  const [, at = '', no = ''] = /^(\d{4}-\d{2}-\d{2}T[\d:.]{12}Z)_(\d{1,15})$/.exec(cursor) ?? [];
+  if (at === '') {
     throw new CallError(400, 'cursor: not one that a page gives as `next`');
   }
-  values.push(iso(timeAsked('cursor', received)), Number(no));
-  return [`(received, no) < ($${values.length - 1}, $${values.length})`];
+  values.push(iso(timeAsked('cursor', at)), Number(no));
+  return [`(${column}, no) < ($${values.length - 1}, $${values.length})`];
 }
 
 /**

@@ -125,7 +125,7 @@ const program = typedProgram('room console')
   .option('--database <where>', 'with --demo: a file of SQLite, or postgres://user@host/name', 'room.db')
   .option('--listen <address>', 'with --demo: address and port; 0 for any', '127.0.0.1:9480')
   .option('--signer <socket>', 'with --demo: socket of scripts/room signer, for searches and passages')
-  .option('--app <folder>', 'index.html, app.js and style.css, where they are not the built ones')
+  .option('--app <folder>', 'folder of the browser app, if not the built one')
   .action(run);
 
 try {

@@ -16,7 +16,7 @@ import {
   usedFor,
 } from './acting.ts';
 import { type Call, CallError } from './handler.ts';
-import { actorOf, INCIDENT_COLUMNS, type IncidentRow } from './rows.ts';
+import { actorOf, INCIDENT_COLUMNS, type IncidentRow, incidentOf } from './rows.ts';
 
 /** Columns that a new entry copies from the one that it reopens. */
 const COPIED_COLUMNS = `site, box, episode, severity, priority, kind, rule, place, started_at, ended_at, received, clock_doubt, objects,
@@ -52,11 +52,15 @@ export function reopen(db: Sql, call: Call<'reopen'>): Promise<ActedIncident> {
       throw conflict(row, `its reopening was undone; reopen incident ${row.reopens}`);
     const { site, box, episode, entry } = row;
     await mustBeEnrolled(transaction, row);
-    const [later] = await transaction.all<{ no: number }>(
-      'SELECT no FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4 ORDER BY entry LIMIT 1',
+    const [later] = await transaction.all<IncidentRow>(
+      `SELECT ${INCIDENT_COLUMNS} FROM incident WHERE site = $1 AND box = $2 AND episode = $3 AND entry > $4
+       ORDER BY entry LIMIT 1`,
       [site, box, episode, entry],
     );
-    if (later !== undefined) throw conflict(row, `it was reopened already, as incident ${later.no}`);
+    if (later !== undefined) {
+      const line = `incident ${row.no}: it was reopened already, as incident ${later.no}`;
+      throw new CallError(409, line, incidentOf(later));
+    }
     mustBeAsSeen(row, body.revision);
     const { integer } = db.dialect.types;
     const [newRow] = await transaction.all<IncidentRow>(

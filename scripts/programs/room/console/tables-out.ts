@@ -1,8 +1,10 @@
 /** Defines the tables exported as CSV. The writer escapes the cells. */
 import type { AuditEntry } from '../contract/audit.ts';
 import type { Camera } from '../contract/camera.ts';
+import type { ClosedIncident } from '../contract/closed.ts';
 import type { ShiftLine, Statistics } from '../contract/figures.ts';
 import type { Incident } from '../contract/incident.ts';
+import type { WeekRow } from './week.ts';
 
 export type Cell = string | number | boolean | null;
 export type CsvRow = Readonly<Record<string, Cell>>;
@@ -26,6 +28,11 @@ export const INCIDENTS: Table<Incident> = {
     ...incident,
     objects: objects.map(({ label, track }) => `${label} ${track}`).join(', '),
   }),
+};
+
+export const CLOSED: Table<ClosedIncident> = {
+  columns: [...INCIDENTS.columns, 'closedBy', 'reopenedAs'],
+  rowOf: ({ closedBy, reopenedAs, ...incident }) => ({ ...INCIDENTS.rowOf(incident), closedBy, reopenedAs }),
 };
 
 export const CAMERAS: Table<Camera> = {
@@ -63,6 +70,14 @@ export const SHIFT_LINES: Table<ShiftLine> = {
     const what = { state, count, firstReceived, lastReceived, site, box, priority, kind, rule, place };
     return Object.assign(what, { claimedBy, dispatchedBy, dispatchedAt, newest });
   },
+};
+
+export const WEEK: Table<WeekRow> = {
+  columns: [
+    ...['from', 'to', 'site', 'box', 'rule', 'kind', 'alerts', 'confirmed', 'falseAlarms', 'unclear'],
+    ...['share', 'low', 'high', 'meanClaimS'],
+  ],
+  rowOf: (row) => row,
 };
 
 export const AUDIT: Table<AuditEntry> = {

@@ -11,6 +11,7 @@ import { Cameras } from './camera.ts';
 import { HandOver, STATISTICS_BY, Statistics } from './figures.ts';
 import { Incident, IncidentDetail, Queue } from './incident.ts';
 import { PATROL_ROUTES } from './patrol.ts';
+import { REPORT_ROUTES } from './report-routes.ts';
 import type { Route } from './route.ts';
 import { AskedTime, Count, Name, Nullable, OneOf, strict, Text, Time } from './schema.ts';
 import { Login, Present, Session } from './session.ts';
@@ -270,6 +271,7 @@ export const ROUTES = {
   ...PATROL_ROUTES,
   ...SUPPRESSION_ROUTES,
   ...TRACK_ROUTES,
+  ...REPORT_ROUTES,
   figures: {
     method: 'GET',
     path: '/api/figures',

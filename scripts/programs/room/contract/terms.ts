@@ -102,6 +102,9 @@ export type Condition = (typeof CONDITIONS)[number];
 /** Days before expiry from which the room warns. The box itself reports at 30, 7 and 1 days. */
 export const ENDING_DAYS = 30;
 
+/** Days for which sums by day and hour are kept: a year and a day, so that a day has its like of the previous year. */
+export const STATISTICS_DAYS = 366;
+
 /** Silence in s after which a box is offline, whatever its last status. Its health report comes every 30 s. */
 export const SILENT_S = 120;
 

@@ -51,7 +51,12 @@ export function tables({ types, name }: Dialect): string[] {
       WHERE state <> 'closed' AND severity = 'alert'`,
     // For the revocation of a box, which may own all open incidents.
     "CREATE INDEX incident_open_box ON incident (box, no) WHERE state <> 'closed' AND severity = 'alert'",
-    'CREATE INDEX incident_closed ON incident (closed_at) WHERE closed_at IS NOT NULL',
+    // For the list of closed incidents, with the filters that may match few of a million.
+    'CREATE INDEX incident_closed ON incident (closed_at, no) WHERE closed_at IS NOT NULL',
+    ...Object.entries({ box: 'site, box', kind: 'kind', verdict: 'verdict', by: 'verdict_by' }).map(
+      ([suffix, columns]) =>
+        `CREATE INDEX incident_closed_${suffix} ON incident (${columns}, closed_at, no) WHERE closed_at IS NOT NULL`,
+    ),
     // For the blind time of a day, and for rules that reached their alert limit in a shift.
     "CREATE INDEX incident_system ON incident (ended_at) WHERE severity = 'system'",
     "CREATE INDEX incident_muted ON incident (ended_at) WHERE severity = 'system' AND kind = 'alert-limit'",

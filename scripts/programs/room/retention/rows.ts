@@ -4,6 +4,7 @@
  *
  * INVARIANT: every statement names the boxes and a time bound, so that it reads little more than it deletes.
  */
+import { STATISTICS_DAYS } from '../contract/terms.ts';
 import { next } from '../database/counters.ts';
 import { type Dialect, iso, type Queries } from '../database/sql.ts';
 import type { Ceiling } from './orders.ts';
@@ -170,9 +171,6 @@ export async function boxesIn(db: Queries, table: string): Promise<Place[]> {
  * https://docs.stripe.com/api/idempotent_requests also keeps a day.
  */
 const COMPLETED_ACTION_DAYS = 1;
-
-/** A year and a day, so that the same day of the previous year can be compared. */
-const STATISTICS_DAYS = 366;
 
 /** Deletes expired rows that belong to no box or person any more. Returns the number of rows by table. */
 export async function removeRest(

@@ -10,7 +10,6 @@ import { newKey } from '../api.ts';
 import { isHelpOpen, setSingleKeys, singleKeys } from '../keys.ts';
 import { letterOf, placesOf } from '../router.ts';
 import { session } from '../session.ts';
-import { trackWords } from '../words/tracks.ts';
 import { words } from '../words/words.ts';
 
 /** Incident of the open dialog. */
@@ -160,7 +159,7 @@ function Help() {
                   <kbd key={key}>{key}</kbd>
                 ))}
               </dt>
-              <dd>{trackWords.value.keys[name]}</dd>
+              <dd>{help.trackKeys[name]}</dd>
             </div>
           ))}
         {open.map((place) => (

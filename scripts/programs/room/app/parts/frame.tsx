@@ -1,7 +1,7 @@
 /** Frame of every screen: header, connection state, content, messages and dialogs. */
 import { useSignal } from '@preact/signals';
-import { useLayoutEffect } from 'preact/hooks';
-import { Notice } from '../../../../../agent/kit/controls.tsx';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
+import { Button, Notice } from '../../../../../agent/kit/controls.tsx';
 import { language, setLanguage } from '../../../../../agent/kit/words.ts';
 import { explain } from '../acts.ts';
 import { post } from '../api.ts';
@@ -11,7 +11,7 @@ import { go, openNo, type Place, path, place, placesOf } from '../router.ts';
 import { IncidentScreen } from '../screens/incident-view.tsx';
 import { LoginScreen } from '../screens/login.tsx';
 import { QueueScreen } from '../screens/queue.tsx';
-import { VIEWS } from '../screens/views.ts';
+import { loadView, retryView, viewOf } from '../screens/views.ts';
 import { expired, session } from '../session.ts';
 import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
@@ -173,11 +173,10 @@ function Screen() {
     if (openNo.value === undefined) document.querySelector<HTMLElement>('main h1')?.focus();
   }, [now, isOpen]);
   if (now !== 'queue') {
-    const View =
-      session.value !== undefined && placesOf(session.value).includes(now) ? VIEWS[now] : undefined;
+    const isAllowed = session.value !== undefined && placesOf(session.value).includes(now);
     return (
       <main id="content" class="screen" tabIndex={-1}>
-        {View === undefined ? <Notice tone="info">{words.value.frame.noPlace}</Notice> : <View />}
+        {isAllowed ? <View key={now} of={now} /> : <Notice tone="info">{words.value.frame.noPlace}</Notice>}
       </main>
     );
   }
@@ -186,5 +185,22 @@ function Screen() {
       <QueueScreen />
       {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
     </main>
+  );
+}
+
+/** A screen beside the queue, which is loaded when it is opened first. */
+function View({ of }: { readonly of: Exclude<Place, 'queue'> }) {
+  const { frame } = words.value;
+  const Loaded = viewOf(of);
+  useEffect(() => void loadView(of), [of]);
+  useLayoutEffect(() => {
+    if (typeof Loaded === 'function') document.querySelector<HTMLElement>('main h1')?.focus();
+  }, [Loaded]);
+  if (typeof Loaded === 'function') return <Loaded />;
+  if (Loaded === 'loading') return <p role="status">{frame.loading}</p>;
+  return (
+    <Notice tone="bad">
+      {frame.notLoaded} <Button onClick={() => void retryView(of)}>{frame.retry}</Button>
+    </Notice>
   );
 }

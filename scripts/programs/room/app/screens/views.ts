@@ -1,20 +1,79 @@
-/** Screens beside the queue, by their place in the router. */
+/**
+ * Loads the screens beside the queue, each when it is opened first, with the style sheet of them all.
+ *
+ * INVARIANTS: a screen is drawn only with its styles.
+ */
+import { signal } from '@preact/signals';
 import type { ComponentType } from 'preact';
 import type { Place } from '../router.ts';
-import { AuditScreen } from './audit.tsx';
-import { CamerasScreen } from './cameras.tsx';
-import { StatisticsScreen } from './figures.tsx';
-import { HandOverScreen } from './hand-over.tsx';
-import { PlanScreen } from './plan.tsx';
-import { SearchScreen } from './search.tsx';
-import { TracksScreen } from './tracks.tsx';
 
-export const VIEWS: Readonly<Record<Exclude<Place, 'queue'>, ComponentType>> = {
-  audit: AuditScreen,
-  cameras: CamerasScreen,
-  figures: StatisticsScreen,
-  'hand-over': HandOverScreen,
-  plan: PlanScreen,
-  search: SearchScreen,
-  tracks: TracksScreen,
+type LazyPlace = Exclude<Place, 'queue'>;
+
+const LOADERS: Readonly<Record<LazyPlace, () => Promise<ComponentType>>> = {
+  audit: async () => (await import('./audit.tsx')).AuditScreen,
+  cameras: async () => (await import('./cameras.tsx')).CamerasScreen,
+  figures: async () => (await import('./figures.tsx')).StatisticsScreen,
+  'hand-over': async () => (await import('./hand-over.tsx')).HandOverScreen,
+  plan: async () => (await import('./plan.tsx')).PlanScreen,
+  search: async () => (await import('./search.tsx')).SearchScreen,
+  tracks: async () => (await import('./tracks.tsx')).TracksScreen,
 };
+
+const STYLES = '/views.css';
+
+/** A loaded screen, or the reason why there is none. */
+export type View = ComponentType | 'loading' | 'failed';
+
+const views = signal<Readonly<Partial<Record<LazyPlace, View>>>>({});
+let loadedStyles: Promise<void> | undefined;
+
+export function viewOf(place: LazyPlace): View {
+  return views.value[place] ?? 'loading';
+}
+
+/** Loads a screen unless it is loaded. Never rejects; the result is in viewOf. */
+export async function loadView(place: LazyPlace): Promise<void> {
+  if (typeof viewOf(place) === 'function') return;
+  put(place, 'loading');
+  loadedStyles ??= loadStyles();
+  try {
+    const [view] = await Promise.all([LOADERS[place](), loadedStyles]);
+    put(place, view);
+  } catch {
+    put(place, 'failed');
+  }
+}
+
+/**
+ * Loads a screen again. If that fails although the server answers, the server is newer than this page and no longer has
+ * its files; the page is then loaded again.
+ */
+export async function retryView(place: LazyPlace): Promise<void> {
+  await loadView(place);
+  if (viewOf(place) !== 'failed') return;
+  const isReached = await fetch('/', { method: 'HEAD', cache: 'no-store' }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  if (isReached) location.reload();
+}
+
+function put(place: LazyPlace, view: View): void {
+  views.value = { ...views.value, [place]: view };
+}
+
+/** Adds the style sheet before the one of the page, which may override it. */
+async function loadStyles(): Promise<void> {
+  const link = document.createElement('link');
+  link.rel = 'stylesheet';
+  link.href = STYLES;
+  await new Promise<void>((resolve, reject) => {
+    link.onload = () => resolve();
+    link.onerror = () => {
+      link.remove();
+      loadedStyles = undefined;
+      reject(new Error(`${STYLES}: not loaded`));
+    };
+    document.head.querySelector('link[rel=stylesheet]')?.before(link);
+  });
+}

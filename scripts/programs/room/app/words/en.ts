@@ -144,6 +144,8 @@ export const EN = {
     demoClock:
       'Demonstration: no clock here is synchronised with the network. Times of occurrence may be wrong.',
     noPlace: 'Your role has no access to this screen.',
+    notLoaded: 'This screen could not be loaded.',
+    retry: 'Try again',
     unreached: 'The control room’s server does not answer.',
     refusal: (status: number) => `The server refused the request (${status}).`,
   },
@@ -308,6 +310,12 @@ export const EN = {
       filter: 'filter',
       backToQueue: 'back to the queue',
       help: 'this list',
+    },
+    trackKeys: {
+      play: 'passages: play, pause',
+      hits: 'passages: previous, next hit',
+      together: 'passages: hits together',
+      heat: 'passages: where tracks stopped',
     },
   },
   units: { s: 's', min: 'min', h: 'h', d: 'd' },

@@ -134,6 +134,8 @@ export const FR: Words = {
     demoClock:
       'Démonstration : aucune horloge n’est synchronisée par le réseau ici. L’heure des faits peut être fausse.',
     noPlace: 'Votre rôle ne donne pas accès à cet écran.',
+    notLoaded: 'Cet écran n’a pas pu être chargé.',
+    retry: 'Réessayer',
     unreached: 'Le serveur du CSU ne répond pas.',
     refusal: (status) => `Le serveur a refusé la demande (${status}).`,
   },
@@ -304,6 +306,12 @@ export const FR: Words = {
       filter: 'filtrer',
       backToQueue: 'retour aux signalements',
       help: 'cette liste',
+    },
+    trackKeys: {
+      play: 'passages : lire, pause',
+      hits: 'passages : précédent, suivant',
+      together: 'passages : tous ensemble',
+      heat: 'passages : lieux d’arrêt',
     },
   },
   units: { s: 's', min: 'min', h: 'h', d: 'j' },

@@ -194,12 +194,6 @@ export const TRACKS_EN = {
     blind: (from: string, to: string) => `${from} – ${to}: not observed`,
     legend: 'Drawn figures, no picture of a person. Dashed: out of sight. Thin outline: unsure.',
   },
-  keys: {
-    play: 'passages: play, pause',
-    hits: 'passages: previous, next hit',
-    together: 'passages: hits together',
-    heat: 'passages: where tracks stopped',
-  },
 };
 
 export type TracksWords = typeof TRACKS_EN;

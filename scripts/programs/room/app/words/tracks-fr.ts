@@ -191,10 +191,4 @@ export const TRACKS_FR: TracksWords = {
     blind: (from, to) => `${from} – ${to} : rien n’a été vu`,
     legend: 'Silhouettes dessinées, sans image de personne. Tirets : hors de vue. Contour fin : incertain.',
   },
-  keys: {
-    play: 'passages : lire, pause',
-    hits: 'passages : précédent, suivant',
-    together: 'passages : tous ensemble',
-    heat: 'passages : lieux d’arrêt',
-  },
 };
