@@ -5,6 +5,7 @@ import { language, setLanguage } from '../../../../../agent/kit/words.ts';
 import { explain } from '../acts.ts';
 import { post } from '../api.ts';
 import { isHelpOpen } from '../keys.ts';
+import { isMapShown } from '../queue/map-place.ts';
 import { waiting } from '../queue/store.ts';
 import { go, openNo, type Place, place, placesOf } from '../router.ts';
 import { IncidentScreen } from '../screens/incident-view.tsx';
@@ -16,8 +17,10 @@ import { link, tellSessionOver } from '../stream.ts';
 import { nextTheme, theme } from '../theme.ts';
 import { dismiss, tell, toasts } from '../toasts.ts';
 import { words } from '../words/words.ts';
+import { AlarmButton, SoundLine } from './alarm-button.tsx';
 import { Dialogs } from './dialogs.tsx';
 import { LinkMark } from './marks.tsx';
+import { QueueMap } from './queue-map.tsx';
 
 /** During a login within a session, the work stays in the page but is hidden. */
 export function Frame() {
@@ -31,6 +34,7 @@ export function Frame() {
         </a>
         <Header />
         <Connection />
+        <SoundLine />
         <Screen />
       </div>
       {!expired.value && <Dialogs />}
@@ -58,6 +62,7 @@ function Header() {
       <p class="who">
         <b>{now.user}</b> <span>{roles[now.role]}</span>
       </p>
+      <AlarmButton />
       <button type="button" class="small" id="language" lang={other} onClick={() => setLanguage(other)}>
         {frame.language}
       </button>
@@ -155,9 +160,14 @@ function Screen() {
     );
   }
   return (
-    <main id="content" class={isOpen ? 'work opened' : 'work'} tabIndex={-1}>
+    <main
+      id="content"
+      class={`work${isOpen ? ' opened' : ''}${isMapShown.value ? ' mapped' : ''}`}
+      tabIndex={-1}
+    >
       <QueueScreen />
       {openNo.value !== undefined && <IncidentScreen no={openNo.value} />}
+      <QueueMap />
     </main>
   );
 }

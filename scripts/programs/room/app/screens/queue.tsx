@@ -6,6 +6,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Incident } from '../../contract/incident.ts';
 import { useKeys } from '../keys.ts';
 import { ActionBar, actionKeys } from '../parts/action-bar.tsx';
+import { MapButton } from '../parts/queue-map.tsx';
 import { ROW_PX, Row } from '../parts/row.tsx';
 import { isEscalated, keyOf, type Line } from '../queue/lines.ts';
 import {
@@ -92,6 +93,7 @@ export function QueueScreen() {
           <strong>{queue.waiting(waiting.value)}</strong>{' '}
           <span>{queue.open(loadedCount.value + unloadedCount.value)}</span>
         </p>
+        <MapButton />
         <input
           ref={field}
           type="search"
