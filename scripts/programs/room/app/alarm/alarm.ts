@@ -185,10 +185,13 @@ async function checkSound(): Promise<void> {
 function watchDeafness(): void {
   const isDeaf = expired.value || link.value === 'disconnected' || link.value === 'unavailable';
   clearTimeout(deafness);
-  if (!isDeaf) return;
+  if (!isDeaf) {
+    showDeafness(false);
+    return;
+  }
   deafness = setTimeout(() => {
     if (!decides || !isAlarmOn.value) return;
-    showDeafness();
+    showDeafness(true);
     both({ type: 'sound' });
   }, DEAF_MS);
 }

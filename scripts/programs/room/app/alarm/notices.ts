@@ -13,6 +13,7 @@ import { words } from '../words/words.ts';
 const NOTICES_MAX = 3;
 
 const shown = new Map<number, Notification>();
+let deafNotice: Notification | undefined;
 
 export function hasNotices(): boolean {
   return 'Notification' in window && Notification.permission === 'granted';
@@ -43,10 +44,11 @@ export function showNotice(incident: Incident): void {
   if (shown.size > NOTICES_MAX && oldest !== undefined) closeNotice(oldest);
 }
 
-/** Says that no alerts reach this screen. */
-export function showDeafness(): void {
+/** Says that no alerts reach this screen, until they do. */
+export function showDeafness(isDeaf: boolean): void {
   const { deafTitle, deaf } = alarmWords.value;
-  noticeOf(deafTitle, deaf, 'vigie-deaf');
+  deafNotice?.close();
+  deafNotice = isDeaf ? noticeOf(deafTitle, deaf, 'vigie-deaf') : undefined;
 }
 
 /** Closes the notifications of all incidents that no longer wait. */
